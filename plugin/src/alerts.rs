@@ -1,0 +1,230 @@
+//! Alerts: notices about a connection, one per threshold and refresh-token generation.
+//!
+//! An alert is a document of `data/Alert` at the record's node. Found again, its count rises; a
+//! recovery deletes it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::derived;
+use crate::parts;
+use crate::platform::{
+    Change, Document, Environment, Failure, Filter, Key, Reference, Scope, Storage, Timestamp,
+};
+use crate::record::{Record, State, key};
+use crate::reports;
+
+/// The model of alerts.
+pub const ALERT: &str = "data/Alert";
+
+/// What alerts are about.
+pub mod code {
+    /// The refresh token expires within a threshold.
+    pub const EXPIRING: &str = "WEBEX_REFRESH_TOKEN_EXPIRING";
+    /// The refresh token has expired.
+    pub const EXPIRED: &str = "WEBEX_REFRESH_TOKEN_EXPIRED";
+    /// Webex refused the refresh token.
+    pub const REAUTHORIZE: &str = "WEBEX_REAUTHORIZE";
+}
+
+const CATEGORY: &str = "webex";
+
+/// How much an alert matters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// There is plenty of time.
+    #[default]
+    Info,
+    /// It should be planned.
+    Minor,
+    /// It should be done now.
+    Major,
+    /// The connection does not work, or stops working at its next step.
+    Critical,
+}
+
+impl Severity {
+    /// The severity of crossing `threshold`, by its place among `thresholds`: the last is major,
+    /// the last but one minor.
+    pub fn of(threshold: u64, thresholds: &[u64]) -> Self {
+        let smaller = thresholds.iter().filter(|each| **each < threshold).count();
+        match smaller {
+            0 => Self::Major,
+            1 => Self::Minor,
+            _ => Self::Info,
+        }
+    }
+}
+
+/// Something to tell about a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// One of [`code`].
+    pub code: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// For the administrator; never holds a secret.
+    pub message: String,
+    /// The threshold that was crossed, in milliseconds before the expiry; 0: the expiry itself,
+    /// or no threshold at all.
+    pub threshold: u64,
+}
+
+/// The body of an alert's document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Body {
+    /// Its primary key.
+    pub id: String,
+    /// One of [`code`].
+    pub code: String,
+    /// `webex`.
+    pub category: String,
+    /// How much it matters.
+    pub severity: Severity,
+    /// For the administrator.
+    pub message: String,
+    /// How often it was found.
+    pub count: u32,
+    /// When it was first found, RFC 3339.
+    pub first: String,
+    /// When it was last found, RFC 3339.
+    pub latest: String,
+    /// The record that it is about.
+    pub subject: String,
+    /// Milliseconds before the expiry.
+    pub threshold: u64,
+    /// The refresh-token generation that it is about.
+    pub generation: u64,
+}
+
+/// The alerts that stand for a record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing(Vec<(Reference, Body)>);
+
+impl Standing {
+    /// Finds the alerts of `record`.
+    ///
+    /// # Errors
+    /// Those of the storage.
+    pub fn of(storage: &(impl Storage + ?Sized), record: &Record) -> Result<Self, Failure> {
+        let filter = Filter {
+            model: ALERT.to_owned(),
+            hierarchy: record.hierarchy.clone(),
+            scope: Scope::Node,
+            equals: vec![Key::new(key::OWNER, &record.pkid)],
+        };
+        let mut standing = Vec::new();
+        let mut cursor = None;
+        loop {
+            let page = storage.find(&filter, cursor.as_deref(), 100)?;
+            for document in page.documents {
+                // One that cannot be read counts as one of long ago, which the next recovery
+                // deletes: it must not stand in the way of a refresh.
+                let body = serde_json::from_str(&document.body).unwrap_or_default();
+                standing.push((document.reference, body));
+            }
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(Self(standing)),
+            }
+        }
+    }
+
+    /// Tells `notice` about the record as it is now: a new alert, or the count of the one that
+    /// already tells it of this generation. The change is to be committed with the record.
+    ///
+    /// # Errors
+    /// `internal` when the alert cannot be written as JSON.
+    pub fn raise(
+        &self,
+        record: &Record,
+        notice: &Notice,
+        now: Timestamp,
+        environment: &(impl Environment + ?Sized),
+    ) -> Result<(reports::Alert, Change), Failure> {
+        let generation = record.body.connection.generation;
+        let earlier = self.0.iter().find(|(_, body)| {
+            body.code == notice.code
+                && body.threshold == notice.threshold
+                && body.generation == generation
+        });
+        let latest = derived::date_time(now);
+        let (reference, first, count) = match earlier {
+            Some((reference, body)) => (reference.clone(), body.first.clone(), body.count),
+            None => {
+                let reference = Reference::new(ALERT, parts::new_pkid(environment));
+                (reference, latest.clone(), 0)
+            }
+        };
+        let body = Body {
+            id: reference.pkid.clone(),
+            code: notice.code.to_owned(),
+            category: CATEGORY.to_owned(),
+            severity: notice.severity,
+            message: notice.message.clone(),
+            count: count.saturating_add(1),
+            first,
+            latest,
+            subject: record.reference().to_string(),
+            threshold: notice.threshold,
+            generation,
+        };
+        let document = Document {
+            reference: reference.clone(),
+            hierarchy: record.hierarchy.clone(),
+            version: 0,
+            body: serde_json::to_string(&body).map_err(|error| {
+                Failure::Internal(format!("the alert cannot be written: {error}"))
+            })?,
+            keys: vec![Key::new(key::OWNER, &record.pkid)],
+        };
+        Ok((report(&reference, &body), Change::Put(document)))
+    }
+
+    /// The alert that matters most among those of the record's generation.
+    pub fn foremost(&self, record: &Record) -> Option<reports::Alert> {
+        self.0
+            .iter()
+            .filter(|(_, body)| body.generation == record.body.connection.generation)
+            .min_by_key(|(_, body)| body.threshold)
+            .map(|(reference, body)| report(reference, body))
+    }
+
+    /// The alerts that a recovery has ended: those of earlier generations, and those that said a
+    /// person is needed while the connection works.
+    pub fn ended(&self, record: &Record) -> Vec<Reference> {
+        let connection = &record.body.connection;
+        let works = matches!(
+            connection.state,
+            State::Connected | State::Expiring | State::MissingScope
+        );
+        self.0
+            .iter()
+            .filter(|(_, body)| {
+                body.generation < connection.generation || (works && body.code != code::EXPIRING)
+            })
+            .map(|(reference, _)| reference.clone())
+            .collect()
+    }
+}
+
+/// The changes that end the alerts which are over, now that `record` has taken new tokens.
+///
+/// # Errors
+/// Those of the storage.
+pub fn recovery(
+    storage: &(impl Storage + ?Sized),
+    record: &Record,
+) -> Result<Vec<Change>, Failure> {
+    let ended = Standing::of(storage, record)?.ended(record);
+    Ok(ended.into_iter().map(Change::Delete).collect())
+}
+
+fn report(reference: &Reference, body: &Body) -> reports::Alert {
+    reports::Alert {
+        reference: reference.clone(),
+        code: body.code.clone(),
+        threshold: body.threshold,
+        count: body.count,
+    }
+}

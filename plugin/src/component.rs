@@ -1,0 +1,81 @@
+//! The component: the contract's exports call the workflows, its imports are their platform.
+//!
+//! Glue only. What is decided is decided in [`crate::workflows`].
+
+mod convert;
+mod http;
+mod imports;
+
+#[allow(missing_docs, clippy::missing_safety_doc)]
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "automate:spark-customer/spark-customer",
+        generate_all,
+    });
+}
+
+use bindings::exports::automate::spark_customer::workflows as contract;
+use imports::Imports;
+
+use crate::platform::Secret;
+
+use crate::workflows::{add, delete, describe, expiry, modify, refresh, wake};
+
+/// Who this plugin is: its name and version, for hosts to read before they compile it.
+const IDENTITY: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
+
+#[used]
+#[unsafe(link_section = "automate:plugin")]
+static SECTION: [u8; IDENTITY.len()] = match IDENTITY.as_bytes().first_chunk() {
+    Some(bytes) => *bytes,
+    None => [b' '; IDENTITY.len()],
+};
+
+struct Component;
+
+bindings::export!(Component with_types_in bindings);
+
+impl contract::Guest for Component {
+    fn describe() -> contract::Model {
+        describe::describe().into()
+    }
+
+    fn add(request: contract::AddRequest) -> Result<contract::Added, contract::Failure> {
+        let added = add::add(&Imports, request.into())?;
+        Ok(added.into())
+    }
+
+    fn modify(
+        pkid: String,
+        fields: String,
+        token_answer: Option<String>,
+    ) -> Result<contract::Connection, contract::Failure> {
+        let (fields, token_answer) = (Secret::new(fields), token_answer.map(Secret::new));
+        let connection = modify::modify(&Imports, &pkid, &fields, token_answer.as_ref())?;
+        Ok(connection.into())
+    }
+
+    fn delete(pkid: String, dry_run: bool) -> Result<contract::Deletion, contract::Failure> {
+        let deletion = delete::delete(&Imports, &pkid, dry_run)?;
+        Ok(deletion.into())
+    }
+
+    fn refresh(
+        pkid: String,
+        requested_at: u64,
+    ) -> Result<contract::RefreshReport, contract::Failure> {
+        let report = refresh::refresh(&Imports, &pkid, requested_at)?;
+        Ok(report.into())
+    }
+
+    fn check_expiry(pkid: String) -> Result<contract::ExpiryReport, contract::Failure> {
+        let report = expiry::check_expiry(&Imports, &pkid)?;
+        Ok(report.into())
+    }
+
+    fn wake(wakeup: contract::Wakeup) -> Result<contract::WakeReport, contract::Failure> {
+        let report = wake::wake(&Imports, &wakeup.into())?;
+        Ok(report.into())
+    }
+}

@@ -1,0 +1,87 @@
+//! The fields that the plugin sets: what the connection's state means to an administrator.
+
+use chrono::{DateTime, SecondsFormat};
+use serde_json::{Map, Value};
+
+use crate::platform::Timestamp;
+use crate::record::{Connection, Retry, State};
+
+/// The access token's expiry, RFC 3339 UTC.
+pub const ACCESS_TOKEN_EXPIRES: &str = "access_token_expires";
+/// The refresh token's expiry, RFC 3339 UTC.
+pub const REFRESH_TOKEN_EXPIRES: &str = "refresh_token_expires";
+/// What the administrator should know.
+pub const NOTES: &str = "notes";
+
+/// Writes the derived fields of `connection` into `fields`, and removes those without a value.
+pub fn write(fields: &mut Map<String, Value>, connection: &Connection) {
+    let notes = notes(connection);
+    let derived = [
+        (
+            ACCESS_TOKEN_EXPIRES,
+            connection.access.map(|expiry| date_time(expiry.at)),
+        ),
+        (
+            REFRESH_TOKEN_EXPIRES,
+            connection.refresh.map(|expiry| date_time(expiry.at)),
+        ),
+        (NOTES, (!notes.is_empty()).then_some(notes)),
+    ];
+    for (name, value) in derived {
+        match value {
+            Some(text) => {
+                fields.insert(name.to_owned(), Value::String(text));
+            }
+            None => {
+                fields.remove(name);
+            }
+        }
+    }
+}
+
+/// `at` as RFC 3339 in UTC, to the second; a moment beyond the calendar reads as the last one.
+pub fn date_time(at: Timestamp) -> String {
+    i64::try_from(at)
+        .ok()
+        .and_then(DateTime::from_timestamp_millis)
+        .unwrap_or(DateTime::<chrono::Utc>::MAX_UTC)
+        .to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// What to tell the administrator about a connection; empty when there is nothing to do.
+pub fn notes(connection: &Connection) -> String {
+    let refusal = || said(connection.refusal.as_ref());
+    match connection.state {
+        State::NotConnected => {
+            "not connected to Webex yet: give this customer an access token and a refresh token"
+                .to_owned()
+        }
+        State::Connected => String::new(),
+        State::Expiring => "the refresh token expires soon: connect this customer again".to_owned(),
+        State::Expired => format!(
+            "the refresh token has expired: connect this customer again{}",
+            refusal()
+        ),
+        State::Reauthorize => format!(
+            "Webex refused the refresh token: connect this customer again{}",
+            refusal()
+        ),
+        State::MissingScope => {
+            "this connection lacks a scope that is needed: connect this customer again".to_owned()
+        }
+        State::Retrying => format!(
+            "the last refresh failed and will be tried again{}",
+            said(connection.retry.as_ref())
+        ),
+    }
+}
+
+fn said(failure: Option<&Retry>) -> String {
+    match failure {
+        None => String::new(),
+        Some(failure) => match &failure.tracking_id {
+            Some(tracking_id) => format!(" ({}; tracking id {tracking_id})", failure.reason),
+            None => format!(" ({})", failure.reason),
+        },
+    }
+}

@@ -1,0 +1,333 @@
+//! The table of fields: `describe` shows it and validation obeys it.
+
+/// What kind of value a field takes. All of them travel as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A string.
+    Text,
+    /// A string that is an e-mail address.
+    Email,
+    /// A string that is a URL; a link when read-only.
+    Uri,
+    /// A string: RFC 3339, UTC.
+    DateTime,
+    /// `true` or `false`.
+    Boolean,
+    /// An array of objects, whose fields are listed as `name[].field`.
+    Objects,
+}
+
+/// What a text must be besides short enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Syntax {
+    Free,
+    Organization,
+    Email,
+    Proxy,
+    Token,
+}
+
+/// One of the values that a field may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// What is stored.
+    pub value: &'static str,
+    /// What a person is shown.
+    pub title: &'static str,
+}
+
+/// One field of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// The label of the form.
+    pub title: &'static str,
+    /// The kind of value.
+    pub kind: Kind,
+    /// The record cannot be without it.
+    pub required: bool,
+    /// The most characters (Unicode scalar values) that a text may have.
+    pub max_length: Option<u32>,
+    /// Write-only: never returned, shown or logged.
+    pub password: bool,
+    /// Set by the plugin; refused as input.
+    pub read_only: bool,
+    /// Can be given when the record is added and never changed afterwards.
+    pub add_only: bool,
+    /// The values allowed; empty: any.
+    pub choices: &'static [Choice],
+    /// One sentence for the person who fills in the form.
+    pub help: &'static str,
+    pub(super) syntax: Syntax,
+}
+
+impl Field {
+    const fn new(name: &'static str, title: &'static str, kind: Kind, help: &'static str) -> Self {
+        Self {
+            name,
+            title,
+            kind,
+            required: false,
+            max_length: None,
+            password: false,
+            read_only: false,
+            add_only: false,
+            choices: &[],
+            help,
+            syntax: Syntax::Free,
+        }
+    }
+
+    const fn text(name: &'static str, title: &'static str, help: &'static str) -> Self {
+        let mut field = Self::new(name, title, Kind::Text, help);
+        field.max_length = Some(TEXT_LIMIT);
+        field
+    }
+
+    const fn token(name: &'static str, title: &'static str, help: &'static str) -> Self {
+        let mut field = Self::new(name, title, Kind::Text, help).syntax(Syntax::Token);
+        field.max_length = Some(TOKEN_LIMIT);
+        field.password = true;
+        field
+    }
+
+    const fn proxy(name: &'static str, title: &'static str, help: &'static str) -> Self {
+        let mut field = Self::new(name, title, Kind::Uri, help).syntax(Syntax::Proxy);
+        field.max_length = Some(TEXT_LIMIT);
+        field
+    }
+
+    const fn boolean(name: &'static str, title: &'static str, help: &'static str) -> Self {
+        Self::new(name, title, Kind::Boolean, help)
+    }
+
+    const fn syntax(mut self, syntax: Syntax) -> Self {
+        self.syntax = syntax;
+        self
+    }
+
+    const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    const fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
+    }
+
+    const fn add_only(mut self) -> Self {
+        self.add_only = true;
+        self
+    }
+}
+
+/// The limit of names is the platform's; other texts have none documented and share it.
+const TEXT_LIMIT: u32 = 1024;
+/// Webex documents no length of a token; one that is a JWT with many scopes has a few thousand.
+const TOKEN_LIMIT: u32 = 8192;
+
+/// The field of the list of shadows.
+pub const SHADOW: &str = "shadow";
+
+const REGIONS: &[Choice] = &[
+    choice("US", "US"),
+    choice("ANZ", "ANZ"),
+    choice("UK", "UK"),
+    choice("EU", "EU (Frankfurt)"),
+    choice("Japan", "Japan"),
+    choice("Canada", "Canada"),
+    choice("Singapore", "Singapore"),
+];
+
+const fn choice(value: &'static str, title: &'static str) -> Choice {
+    Choice { value, title }
+}
+
+/// Every field of `relation/SparkCustomer`, in the order of the form.
+pub const FIELDS: &[Field] = &[
+    Field::text(
+        "name",
+        "Customer Name",
+        "The customer's name, unique at its node; left out, it is the name of the node.",
+    )
+    .required(),
+    Field::text(
+        "account_number_external",
+        "Organization Account Number",
+        "The id that Control Hub shows under Account; filled in from Webex when tokens are given.",
+    )
+    .syntax(Syntax::Organization),
+    Field::text(
+        "account_number",
+        "Organization Account Number (Internal)",
+        "The id of the same organisation in the Webex API; follows from the other.",
+    )
+    .syntax(Syntax::Organization),
+    {
+        // RFC 5321, section 4.5.3.1.3, allows a path of 256 octets with its angle brackets.
+        let mut field = Field::new(
+            "account_email",
+            "Admin Account Email",
+            Kind::Email,
+            "Whose account authorised the connection; for information only.",
+        )
+        .syntax(Syntax::Email);
+        field.max_length = Some(254);
+        field
+    },
+    Field::token(
+        "token",
+        "Admin Access Token",
+        "An access token fetched elsewhere; comes together with the refresh token.",
+    ),
+    Field::token(
+        "token_repeat",
+        "Repeat Admin Access Token",
+        "The access token once more.",
+    ),
+    Field::token(
+        "refresh_token",
+        "Admin Refresh Token",
+        "The refresh token that belongs to the access token.",
+    ),
+    Field::token(
+        "refresh_token_repeat",
+        "Repeat Admin Refresh Token",
+        "The refresh token once more.",
+    ),
+    Field::new(
+        "access_token_expires",
+        "Access Token Expires At",
+        Kind::DateTime,
+        "When the access token expires unless it is refreshed before.",
+    )
+    .read_only(),
+    Field::new(
+        "refresh_token_expires",
+        "Refresh Token Expires At",
+        Kind::DateTime,
+        "When the customer must be connected again at the latest.",
+    )
+    .read_only(),
+    Field::proxy(
+        "http_proxy",
+        "HTTP Proxy String",
+        "The way to http: addresses: http(s)://[user:password@]host:port/, special characters \
+         percent-encoded; shown without the password.",
+    ),
+    Field::proxy(
+        "https_proxy",
+        "HTTPS Proxy String",
+        "The way to https: addresses, Webex among them: http(s)://[user:password@]host:port/, \
+         special characters percent-encoded; shown without the password.",
+    ),
+    Field::boolean(
+        "wholesale_status",
+        "Wholesale Customer",
+        "Whether this is a wholesale customer; cannot be changed later.",
+    )
+    .add_only(),
+    Field::boolean(
+        "webex_contact_center",
+        "Contact Center Customer",
+        "Whether the organisation uses Webex Contact Center.",
+    ),
+    {
+        let mut field = Field::new(
+            "base_url_setting",
+            "Contact Center Region",
+            Kind::Text,
+            "Where its Contact Center is; required for Contact Center customers only.",
+        );
+        field.choices = REGIONS;
+        field
+    },
+    Field::new(
+        "token_link",
+        "Connect to Webex Control Hub",
+        Kind::Uri,
+        "Where to connect this customer, on platforms that offer it.",
+    )
+    .read_only(),
+    Field::new(
+        "notes",
+        "Please Note",
+        Kind::Text,
+        "What an administrator should know or do.",
+    )
+    .read_only(),
+    Field::new(
+        SHADOW,
+        "Shadow",
+        Kind::Objects,
+        "The customer's shadow on the platform; at most one.",
+    ),
+    Field::text("shadow[].name", "Name", "The shadow's name.").required(),
+    Field::boolean(
+        "dirsync_enabled",
+        "Directory Synchronization",
+        "Whether a directory keeps the identity fields of users; they are read-only then.",
+    ),
+    Field::text(
+        "email_domain",
+        "Email Domain",
+        "The domain of the organisation's e-mail addresses.",
+    ),
+    Field::text(
+        "default_calling_behaviour",
+        "Default Calling Behaviour",
+        "How the organisation's apps place calls.",
+    ),
+];
+
+/// The field called `name`; parts of lists are called `shadow[].name`.
+pub fn field(name: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.name == name)
+}
+
+/// The field that can be given whose name is most like `name`, if one is at all.
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    // Below this, a suggestion confuses more than it helps; the value that clap uses.
+    const ALIKE: f64 = 0.7;
+    FIELDS
+        .iter()
+        .filter(|field| !field.read_only && !field.name.contains('['))
+        .map(|field| (strsim::jaro(field.name, &name.to_lowercase()), field.name))
+        .filter(|(likeness, _)| *likeness > ALIKE)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_field_has_one_name_a_title_and_a_help() {
+        let names: BTreeSet<&str> = FIELDS.iter().map(|field| field.name).collect();
+        assert_eq!(names.len(), FIELDS.len());
+        for field in FIELDS {
+            assert!(
+                !field.title.is_empty() && field.help.ends_with('.'),
+                "{}",
+                field.name
+            );
+        }
+    }
+
+    #[test]
+    fn a_misspelt_name_finds_the_right_one() {
+        for (typed, meant) in [
+            ("htpp_proxy", Some("http_proxy")),
+            ("acount_number", Some("account_number")),
+            ("Name", Some("name")),
+            ("zzz", None),
+        ] {
+            assert_eq!(nearest(typed), meant, "{typed}");
+        }
+    }
+}

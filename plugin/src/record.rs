@@ -1,0 +1,264 @@
+//! The stored record: what `data/SparkCustomer` documents hold, and how they are read and written.
+//!
+//! Secrets are not in it: tokens and proxy strings are sealed beside the document. Fields that an
+//! older or newer release wrote and this one does not know are kept as they are.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::model::derived;
+use crate::platform::{Check, Document, Failure, Key, RECORD_MODEL, Reference, Storage, Timestamp};
+
+/// Names of the sealed secrets of a record.
+pub mod secret {
+    /// The access token.
+    pub const ACCESS_TOKEN: &str = "token";
+    /// The refresh token.
+    pub const REFRESH_TOKEN: &str = "refresh_token";
+    /// The whole proxy string for `http:` targets, credentials included.
+    pub const HTTP_PROXY: &str = "http_proxy";
+    /// The whole proxy string for `https:` targets, credentials included.
+    pub const HTTPS_PROXY: &str = "https_proxy";
+}
+
+/// How a connection stands; see the contract's `state`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It never had tokens.
+    #[default]
+    NotConnected,
+    /// Tokens are there and get refreshed.
+    Connected,
+    /// The refresh token expires within the last threshold of notice.
+    Expiring,
+    /// The refresh token's time is over.
+    Expired,
+    /// Webex refused the refresh token.
+    Reauthorize,
+    /// A scope that this release needs was not granted.
+    MissingScope,
+    /// The last attempt failed for a passing reason.
+    Retrying,
+}
+
+/// When a token expires, and whether anybody said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiry {
+    /// The moment, in milliseconds since the epoch.
+    pub at: Timestamp,
+    /// Milliseconds from issue to expiry, as last told; the base of periods and fractions.
+    pub life: u64,
+    /// The answer did not say: the last known value, or the configured assumption.
+    #[serde(default)]
+    pub assumed: bool,
+}
+
+/// The last attempt to refresh, when it failed for a passing reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// How many attempts in a row have failed.
+    pub attempts: u32,
+    /// What happened, for the administrator; never holds a secret.
+    pub reason: String,
+    /// Webex's name for the failed request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracking_id: Option<String>,
+}
+
+/// The connection's own part of the record: kept by the workflows, read-only to everybody else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// How it stands.
+    #[serde(default)]
+    pub state: State,
+    /// The access token's expiry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Expiry>,
+    /// The refresh token's expiry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<Expiry>,
+    /// Raised each time the refresh token is a new one or its expiry moves: alerts count by it.
+    #[serde(default)]
+    pub generation: u64,
+    /// When the last attempt to refresh began, whatever came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempted: Option<Timestamp>,
+    /// When the tokens were last received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refreshed: Option<Timestamp>,
+    /// When the next refresh is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_refresh: Option<Timestamp>,
+    /// The failure that is being retried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// The message of the last refusal, while the state is `reauthorize` or `expired`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Retry>,
+    /// The scopes granted, when Webex named them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
+}
+
+/// The body of a record's document.
+///
+/// `fields` are the model's own fields (see [`crate::model`]), as the administrator gave them and
+/// without any secret: a proxy string is kept here with its password left out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Body {
+    /// The model's fields by name, `name` and `notes` among them.
+    #[serde(flatten)]
+    pub fields: Map<String, Value>,
+    /// How the connection stands.
+    #[serde(default)]
+    pub connection: Connection,
+    /// What `add` created besides the record and `delete` takes away: syncs, schedules, shadow.
+    #[serde(default)]
+    pub parts: Vec<Part>,
+    /// The caller's name for the add that made this record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+}
+
+/// A document that belongs to a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Its model.
+    pub model: String,
+    /// Its key.
+    pub pkid: String,
+    /// Its name, as a person sees it.
+    pub name: String,
+    /// What it is to the record, such as `refresh-schedule`.
+    pub role: String,
+}
+
+impl Part {
+    /// The document it is.
+    pub fn reference(&self) -> Reference {
+        Reference::new(&self.model, &self.pkid)
+    }
+}
+
+/// Names of the keys by which a record can be found.
+pub mod key {
+    /// The customer's name.
+    pub const NAME: &str = "name";
+    /// The organisation's bare UUID, lower case.
+    pub const ORGANIZATION: &str = "organization";
+    /// The connection's state.
+    pub const STATE: &str = "state";
+    /// The idempotency key of the add.
+    pub const IDEMPOTENCY_KEY: &str = "idempotency_key";
+    /// On every document that belongs to a record (syncs, schedules, shadow, alerts): its pkid.
+    pub const OWNER: &str = "owner";
+}
+
+/// A record as it was read: the place and version it came from, and its body.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Its primary key.
+    pub pkid: String,
+    /// Its node.
+    pub hierarchy: String,
+    /// The version that was read; 0 for one that is not stored yet.
+    pub version: u64,
+    /// Its content.
+    pub body: Body,
+}
+
+impl Record {
+    /// Reads the record, or says `not-found`.
+    pub fn load(storage: &(impl Storage + ?Sized), pkid: &str) -> Result<Self, Failure> {
+        let reference = Reference::record(pkid);
+        match storage.get(&reference)? {
+            Some(document) => Self::from_document(document),
+            None => Err(Failure::NotFound(reference)),
+        }
+    }
+
+    /// Understands a stored document.
+    pub fn from_document(document: Document) -> Result<Self, Failure> {
+        let body = serde_json::from_str(&document.body).map_err(|error| {
+            Failure::Internal(format!(
+                "the stored record {} cannot be read: {error}",
+                document.reference
+            ))
+        })?;
+        Ok(Self {
+            pkid: document.reference.pkid,
+            hierarchy: document.hierarchy,
+            version: document.version,
+            body,
+        })
+    }
+
+    /// The document to store, with the derived fields as they follow from the connection.
+    pub fn to_document(&self) -> Result<Document, Failure> {
+        let mut body = self.body.clone();
+        derived::write(&mut body.fields, &body.connection);
+        let body = serde_json::to_string(&body)
+            .map_err(|error| Failure::Internal(format!("the record cannot be written: {error}")))?;
+        let mut keys = vec![Key::new(key::NAME, self.name())];
+        if let Some(organization) = self.organization() {
+            keys.push(Key::new(key::ORGANIZATION, organization));
+        }
+        if let Ok(Value::String(state)) = serde_json::to_value(self.body.connection.state) {
+            keys.push(Key::new(key::STATE, state));
+        }
+        if let Some(idempotency_key) = &self.body.idempotency_key {
+            keys.push(Key::new(key::IDEMPOTENCY_KEY, idempotency_key));
+        }
+        Ok(Document {
+            reference: self.reference(),
+            hierarchy: self.hierarchy.clone(),
+            version: self.version,
+            body,
+            keys,
+        })
+    }
+
+    /// The document it is stored as.
+    pub fn reference(&self) -> Reference {
+        Reference::new(RECORD_MODEL, &self.pkid)
+    }
+
+    /// The condition that it has not changed since it was read.
+    pub fn unchanged(&self) -> Check {
+        Check::Version(self.reference(), self.version)
+    }
+
+    /// The customer's name.
+    pub fn name(&self) -> &str {
+        self.text("name").unwrap_or_default()
+    }
+
+    /// A text field that is set and not empty.
+    pub fn text(&self, field: &str) -> Option<&str> {
+        self.body
+            .fields
+            .get(field)
+            .and_then(Value::as_str)
+            .filter(|text| !text.is_empty())
+    }
+
+    /// A boolean field; false when it is not set.
+    pub fn flag(&self, field: &str) -> bool {
+        self.body
+            .fields
+            .get(field)
+            .and_then(Value::as_bool)
+            .unwrap_or(false)
+    }
+
+    /// The organisation's bare UUID, when the record knows it.
+    pub fn organization(&self) -> Option<&str> {
+        self.text("account_number_external")
+    }
+
+    /// The part that plays `role`.
+    pub fn part(&self, role: &str) -> Option<&Part> {
+        self.body.parts.iter().find(|part| part.role == role)
+    }
+}

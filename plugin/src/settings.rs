@@ -1,0 +1,378 @@
+//! The plain settings of the installation, parsed once per call.
+//!
+//! A setting that is absent takes its default; one that cannot be understood is the operator's to
+//! correct, and the failure names its key. Secrets are not settings: see [`CLIENT_SECRET`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::platform::{Environment, Failure, Secret, Secrets};
+
+/// The root of Webex's REST API; the token endpoint is below it.
+pub const BASE_URL: &str = "webex.base-url";
+/// The client id of the integration at Webex; needed only when tokens are requested.
+pub const CLIENT_ID: &str = "webex.client-id";
+/// The scopes that a connection asks for, separated by spaces.
+pub const SCOPES: &str = "webex.scopes";
+/// The secret setting with the integration's client secret.
+pub const CLIENT_SECRET: &str = "webex.client-secret";
+/// The longest time between two refreshes, a duration such as `7d`.
+pub const REFRESH_PERIOD: &str = "refresh.period";
+/// The part of the access token's life after which it is refreshed, above 0 and at most 1.
+pub const REFRESH_FRACTION: &str = "refresh.fraction";
+/// How much of that time may be taken off, so that customers do not refresh together; 0 to 0.9.
+pub const REFRESH_JITTER: &str = "refresh.jitter";
+/// Whether alerts tell of an expiry that comes near.
+pub const EXPIRY_NOTIFY: &str = "expiry.notify";
+/// How long before the refresh token's expiry to tell, durations separated by commas.
+pub const EXPIRY_THRESHOLDS: &str = "expiry.thresholds";
+/// The life of an access token of which nobody said it, a duration.
+pub const ASSUMED_ACCESS_LIFE: &str = "tokens.assumed-access-life";
+/// The life of a refresh token of which nobody said it, a duration.
+pub const ASSUMED_REFRESH_LIFE: &str = "tokens.assumed-refresh-life";
+
+const SECOND: u64 = 1_000;
+const DAY: u64 = 86_400 * SECOND;
+
+/// A part of a whole, in millionths; never more than the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fraction(u32);
+
+impl Fraction {
+    /// The whole.
+    pub const ONE: Self = Self(Self::WHOLE);
+    const WHOLE: u32 = 1_000_000;
+
+    /// `millionths` of the whole; more than the whole is the whole.
+    pub const fn millionths(millionths: u32) -> Self {
+        if millionths > Self::WHOLE {
+            Self::ONE
+        } else {
+            Self(millionths)
+        }
+    }
+
+    /// Understands a decimal number from 0 to 1, such as `0.5`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+        if whole.is_empty() && decimals.is_empty() {
+            return None;
+        }
+        let mut millionths: u64 = 0;
+        for digit in whole.chars() {
+            millionths = millionths.checked_mul(10)?;
+            millionths = millionths.checked_add(u64::from(digit.to_digit(10)?))?;
+        }
+        millionths = millionths.checked_mul(u64::from(Self::WHOLE))?;
+        let mut place = u64::from(Self::WHOLE);
+        for digit in decimals.chars() {
+            place /= 10;
+            millionths = millionths.checked_add(place * u64::from(digit.to_digit(10)?))?;
+        }
+        let millionths = u32::try_from(millionths).ok()?;
+        (millionths <= Self::WHOLE).then_some(Self(millionths))
+    }
+
+    /// That part of `span`.
+    pub fn of(self, span: u64) -> u64 {
+        let part = u128::from(span) * u128::from(self.0) / u128::from(Self::WHOLE);
+        u64::try_from(part).unwrap_or(span)
+    }
+
+    /// Whether it is nothing at all.
+    pub fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// When access tokens are refreshed. Durations are milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefreshPolicy {
+    /// [`REFRESH_PERIOD`].
+    pub period: u64,
+    /// [`REFRESH_FRACTION`].
+    pub fraction: Fraction,
+    /// [`REFRESH_JITTER`].
+    pub jitter: Fraction,
+}
+
+/// The installation's plain settings. Durations are milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// [`BASE_URL`], without a slash at its end.
+    pub base_url: String,
+    /// [`CLIENT_ID`].
+    pub client_id: Option<String>,
+    /// [`SCOPES`].
+    pub scopes: Vec<String>,
+    /// When access tokens are refreshed.
+    pub refresh: RefreshPolicy,
+    /// [`EXPIRY_NOTIFY`].
+    pub notify: bool,
+    /// [`EXPIRY_THRESHOLDS`], the longest first, none twice, never empty.
+    pub thresholds: Vec<u64>,
+    /// [`ASSUMED_ACCESS_LIFE`].
+    pub assumed_access_life: u64,
+    /// [`ASSUMED_REFRESH_LIFE`].
+    pub assumed_refresh_life: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            base_url: "https://webexapis.com/v1".to_owned(),
+            client_id: None,
+            scopes: Vec::new(),
+            refresh: RefreshPolicy {
+                period: 7 * DAY,
+                fraction: Fraction::millionths(500_000),
+                jitter: Fraction::millionths(100_000),
+            },
+            notify: true,
+            thresholds: vec![30 * DAY, 14 * DAY, 7 * DAY, 2 * DAY],
+            assumed_access_life: 14 * DAY,
+            assumed_refresh_life: 90 * DAY,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the settings of the call.
+    ///
+    /// # Errors
+    /// `internal`, naming the key and what it may hold, when a value cannot be understood.
+    pub fn load(environment: &(impl Environment + ?Sized)) -> Result<Self, Failure> {
+        Self::from_pairs(environment.settings()?)
+    }
+
+    /// Understands settings given as keys and values; unknown keys are somebody else's.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, Failure> {
+        let given: BTreeMap<String, String> = pairs
+            .into_iter()
+            .map(|(key, value)| (key, value.trim().to_owned()))
+            .collect();
+        let default = Self::default();
+        let above_zero = "a number above 0 and at most 1, such as 0.5";
+        Ok(Self {
+            base_url: read(&given, BASE_URL, "an http or https URL", base_url)?
+                .unwrap_or(default.base_url),
+            client_id: given.get(CLIENT_ID).filter(|id| !id.is_empty()).cloned(),
+            scopes: given
+                .get(SCOPES)
+                .map(|scopes| scopes.split_whitespace().map(str::to_owned).collect())
+                .unwrap_or_default(),
+            refresh: RefreshPolicy {
+                period: duration(&given, REFRESH_PERIOD)?.unwrap_or(default.refresh.period),
+                fraction: read(&given, REFRESH_FRACTION, above_zero, |text| {
+                    Fraction::parse(text).filter(|fraction| !fraction.is_zero())
+                })?
+                .unwrap_or(default.refresh.fraction),
+                jitter: read(&given, REFRESH_JITTER, "a number from 0 to 0.9", |text| {
+                    Fraction::parse(text).filter(|fraction| fraction.0 <= 900_000)
+                })?
+                .unwrap_or(default.refresh.jitter),
+            },
+            notify: read(&given, EXPIRY_NOTIFY, "true or false", |text| {
+                text.parse().ok()
+            })?
+            .unwrap_or(default.notify),
+            thresholds: read(
+                &given,
+                EXPIRY_THRESHOLDS,
+                "durations of a second or more separated by commas, such as 30d,14d,7d,2d",
+                thresholds,
+            )?
+            .unwrap_or(default.thresholds),
+            assumed_access_life: duration(&given, ASSUMED_ACCESS_LIFE)?
+                .unwrap_or(default.assumed_access_life),
+            assumed_refresh_life: duration(&given, ASSUMED_REFRESH_LIFE)?
+                .unwrap_or(default.assumed_refresh_life),
+        })
+    }
+}
+
+/// What the integration is known by at Webex.
+#[derive(Clone, Debug)]
+pub struct ClientCredentials {
+    /// The client id.
+    pub id: String,
+    /// The client secret.
+    pub secret: Secret,
+}
+
+impl ClientCredentials {
+    /// Reads the client's id from `settings` and its secret from the platform; `Ok(Err(key))`
+    /// names the setting that is missing.
+    ///
+    /// # Errors
+    /// Those of revealing the secret.
+    pub fn reveal(
+        settings: &Settings,
+        secrets: &(impl Secrets + ?Sized),
+    ) -> Result<Result<Self, &'static str>, Failure> {
+        let Some(id) = settings.client_id.clone() else {
+            return Ok(Err(CLIENT_ID));
+        };
+        Ok(match secrets.reveal_setting(CLIENT_SECRET)? {
+            Some(secret) if !secret.expose().is_empty() => Ok(Self { id, secret }),
+            _ => Err(CLIENT_SECRET),
+        })
+    }
+}
+
+fn read<T>(
+    given: &BTreeMap<String, String>,
+    key: &str,
+    expected: &str,
+    understand: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, Failure> {
+    let Some(text) = given.get(key) else {
+        return Ok(None);
+    };
+    understand(text).map(Some).ok_or_else(|| {
+        Failure::Internal(format!(
+            "the setting `{key}` cannot be used: it must be {expected}; correct the configuration"
+        ))
+    })
+}
+
+fn duration(given: &BTreeMap<String, String>, key: &str) -> Result<Option<u64>, Failure> {
+    let expected = "a duration of a second or more, such as 7d or 12h";
+    read(given, key, expected, |text| {
+        humantime::parse_duration(text).ok().and_then(milliseconds)
+    })
+}
+
+fn milliseconds(duration: Duration) -> Option<u64> {
+    u64::try_from(duration.as_millis())
+        .ok()
+        .filter(|milliseconds| *milliseconds >= SECOND)
+}
+
+fn thresholds(text: &str) -> Option<Vec<u64>> {
+    let mut thresholds = text
+        .split(',')
+        .map(|each| {
+            humantime::parse_duration(each.trim())
+                .ok()
+                .and_then(milliseconds)
+        })
+        .collect::<Option<Vec<u64>>>()?;
+    thresholds.sort_unstable_by(|a, b| b.cmp(a));
+    thresholds.dedup();
+    Some(thresholds)
+}
+
+fn base_url(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    plain.then(|| url.as_str().trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(pairs: &[(&str, &str)]) -> Result<Settings, Failure> {
+        Settings::from_pairs(
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+        )
+    }
+
+    #[test]
+    fn without_any_setting_the_defaults_hold() {
+        assert_eq!(settings(&[]).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn every_setting_is_understood() {
+        let settings = settings(&[
+            (BASE_URL, "http://127.0.0.1:8080/v1/"),
+            (CLIENT_ID, " C123 "),
+            (SCOPES, "spark-admin:people_read  spark-admin:roles_read"),
+            (REFRESH_PERIOD, "12h"),
+            (REFRESH_FRACTION, "0.25"),
+            (REFRESH_JITTER, "0"),
+            (EXPIRY_NOTIFY, "false"),
+            (EXPIRY_THRESHOLDS, "2d, 30days,2d,20s"),
+            (ASSUMED_ACCESS_LIFE, "1h"),
+            (ASSUMED_REFRESH_LIFE, "60d"),
+            ("somebody.else", "?"),
+        ])
+        .unwrap();
+        assert_eq!(
+            settings,
+            Settings {
+                base_url: "http://127.0.0.1:8080/v1".to_owned(),
+                client_id: Some("C123".to_owned()),
+                scopes: vec![
+                    "spark-admin:people_read".to_owned(),
+                    "spark-admin:roles_read".to_owned()
+                ],
+                refresh: RefreshPolicy {
+                    period: DAY / 2,
+                    fraction: Fraction::millionths(250_000),
+                    jitter: Fraction::millionths(0),
+                },
+                notify: false,
+                thresholds: vec![30 * DAY, 2 * DAY, 20 * SECOND],
+                assumed_access_life: DAY / 24,
+                assumed_refresh_life: 60 * DAY,
+            }
+        );
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_used_is_named_by_its_key() {
+        for (key, value) in [
+            (BASE_URL, "webexapis.com"),
+            (BASE_URL, "ftp://webexapis.com"),
+            (BASE_URL, "https://user:secret@webexapis.com/v1"),
+            (BASE_URL, "https://webexapis.com/v1?x=y"),
+            (REFRESH_PERIOD, "soon"),
+            (REFRESH_PERIOD, "0s"),
+            (REFRESH_FRACTION, "0"),
+            (REFRESH_FRACTION, "1.5"),
+            (REFRESH_FRACTION, "-0.5"),
+            (REFRESH_FRACTION, "NaN"),
+            (REFRESH_FRACTION, "."),
+            (REFRESH_JITTER, "0.95"),
+            (EXPIRY_NOTIFY, "perhaps"),
+            (EXPIRY_THRESHOLDS, ""),
+            (EXPIRY_THRESHOLDS, "2d,,1d"),
+            (EXPIRY_THRESHOLDS, "2d,1ms"),
+            (ASSUMED_ACCESS_LIFE, ""),
+            (ASSUMED_REFRESH_LIFE, "99999999999999999999y"),
+        ] {
+            match settings(&[(key, value)]) {
+                Err(Failure::Internal(text)) => {
+                    assert!(text.contains(key), "{text:?} does not name {key}");
+                    assert!(!text.contains("secret"), "{text:?} shows a password");
+                }
+                other => panic!("{key} = {value:?} led to {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_fraction_is_exact_to_the_millionth_and_never_overflows() {
+        assert_eq!(Fraction::parse("1"), Some(Fraction::ONE));
+        assert_eq!(Fraction::parse("0.1234567"), Some(Fraction(123_456)));
+        assert_eq!(Fraction::parse(".5"), Some(Fraction(500_000)));
+        assert_eq!(Fraction::parse(&"9".repeat(60)), None);
+        assert_eq!(Fraction::ONE.of(u64::MAX), u64::MAX);
+        assert_eq!(Fraction(500_000).of(14 * DAY), 7 * DAY);
+    }
+}

@@ -1,0 +1,193 @@
+//! A platform in memory, for tests: the contract's semantics, a clock that is set, a scripted web.
+
+mod fixtures;
+mod store;
+mod web;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+pub use fixtures::{ACCESS_TOKEN, HIERARCHY, ORGANIZATION, PKID, REFRESH_TOKEN, connected_record};
+pub use store::Interruption;
+pub use web::{SentRequest, reply, reply_with};
+
+use crate::platform::{Environment, Failure, Journal, Level, Secret, Secrets, Timestamp};
+
+/// Where the clock of a new [`MemoryPlatform`] stands: 2026-01-01T00:00:00Z.
+pub const START: Timestamp = 1_767_225_600_000;
+/// Milliseconds of a second.
+pub const SECOND: u64 = 1_000;
+/// Milliseconds of an hour.
+pub const HOUR: u64 = 3_600 * SECOND;
+/// Milliseconds of a day.
+pub const DAY: u64 = 24 * HOUR;
+
+/// A whole platform in memory.
+///
+/// Interior mutability throughout: a scripted answer or an [`Interruption`] may use the platform
+/// while a workflow does, as another host would.
+pub struct MemoryPlatform {
+    store: RefCell<store::Store>,
+    web: RefCell<web::Web>,
+    clock: Cell<Timestamp>,
+    random: Cell<u64>,
+    settings: RefCell<BTreeMap<String, String>>,
+    setting_secrets: RefCell<BTreeMap<String, Secret>>,
+    journal: RefCell<Vec<(Level, String)>>,
+    progress: RefCell<Vec<(u32, u32, String)>>,
+}
+
+impl Default for MemoryPlatform {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl MemoryPlatform {
+    /// An empty platform whose clock stands at [`START`], with a Webex client configured.
+    pub fn new() -> Self {
+        let platform = Self {
+            store: RefCell::default(),
+            web: RefCell::default(),
+            clock: Cell::new(START),
+            random: Cell::new(0),
+            settings: RefCell::default(),
+            setting_secrets: RefCell::default(),
+            journal: RefCell::default(),
+            progress: RefCell::default(),
+        };
+        platform.set("webex.client-id", "C0ffee");
+        platform.set_secret("webex.client-secret", "the-client-secret");
+        platform
+    }
+
+    /// Sets a plain setting.
+    pub fn set(&self, name: &str, value: &str) {
+        self.settings
+            .borrow_mut()
+            .insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Removes a plain setting.
+    pub fn unset(&self, name: &str) {
+        self.settings.borrow_mut().remove(name);
+    }
+
+    /// Sets a secret of the installation.
+    pub fn set_secret(&self, name: &str, value: &str) {
+        self.setting_secrets
+            .borrow_mut()
+            .insert(name.to_owned(), Secret::new(value));
+    }
+
+    /// Removes a secret of the installation.
+    pub fn unset_secret(&self, name: &str) {
+        self.setting_secrets.borrow_mut().remove(name);
+    }
+
+    /// Moves the clock to `now`.
+    pub fn set_now(&self, now: Timestamp) {
+        self.clock.set(now);
+    }
+
+    /// Moves the clock forward by `milliseconds`.
+    pub fn advance(&self, milliseconds: u64) {
+        self.clock
+            .set(self.clock.get().saturating_add(milliseconds));
+    }
+
+    /// Every line of the log so far.
+    pub fn journal(&self) -> Vec<(Level, String)> {
+        self.journal.borrow().clone()
+    }
+
+    /// Whether a line of `level` or above contains `text`.
+    pub fn logged(&self, level: Level, text: &str) -> bool {
+        self.journal
+            .borrow()
+            .iter()
+            .any(|(each, line)| *each as u8 >= level as u8 && line.contains(text))
+    }
+
+    /// Every progress report so far.
+    pub fn progress_reports(&self) -> Vec<(u32, u32, String)> {
+        self.progress.borrow().clone()
+    }
+
+    /// Everything that a person or a disk could see (documents, wakeups, log, progress), as one
+    /// text, for asserting that a secret is not in it.
+    pub fn everything_visible(&self) -> String {
+        let store = self.store.borrow();
+        let mut all = String::new();
+        for document in store.documents.values() {
+            all.push_str(&format!("{document:?}\n{}\n", document.body));
+        }
+        for wakeup in store.wakeups.values() {
+            all.push_str(&format!("{wakeup:?}\n"));
+        }
+        for (_, line) in self.journal.borrow().iter() {
+            all.push_str(line);
+            all.push('\n');
+        }
+        for (_, _, line) in self.progress.borrow().iter() {
+            all.push_str(line);
+            all.push('\n');
+        }
+        all
+    }
+}
+
+impl Secrets for MemoryPlatform {
+    fn reveal(
+        &self,
+        owner: &crate::platform::Reference,
+        name: &str,
+    ) -> Result<Option<Secret>, Failure> {
+        Ok(self.secret(owner, name))
+    }
+
+    fn reveal_setting(&self, name: &str) -> Result<Option<Secret>, Failure> {
+        Ok(self.setting_secrets.borrow().get(name).cloned())
+    }
+}
+
+impl Journal for MemoryPlatform {
+    fn log(&self, level: Level, message: &str) {
+        self.journal.borrow_mut().push((level, message.to_owned()));
+    }
+
+    fn progress(&self, done: u32, total: u32, message: &str) {
+        self.progress
+            .borrow_mut()
+            .push((done, total, message.to_owned()));
+    }
+}
+
+impl Environment for MemoryPlatform {
+    fn now(&self) -> Timestamp {
+        self.clock.get()
+    }
+
+    /// Distinct on every call and the same in every run (splitmix64 of a counter).
+    fn random(&self, count: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(count.next_multiple_of(8));
+        while bytes.len() < count {
+            let seed = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+            self.random.set(seed);
+            let mut word = seed;
+            word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            bytes.extend_from_slice(&(word ^ (word >> 31)).to_be_bytes());
+        }
+        bytes.truncate(count);
+        bytes
+    }
+
+    fn settings(&self) -> Result<Vec<(String, String)>, Failure> {
+        let settings = self.settings.borrow();
+        Ok(settings
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect())
+    }
+}

@@ -1,0 +1,217 @@
+//! What new tokens change: a record takes an answer, and says what has to be sealed and scheduled.
+//!
+//! Shared by every workflow that receives tokens. The caller commits the record together with
+//! [`Taken::changes`], ends the alerts that are over ([`crate::alerts::recovery`]), and brings the
+//! record's schedules (see [`crate::parts`]) up to date with [`Taken::next_refresh`] and
+//! [`Taken::next_check`].
+
+use crate::platform::{Change, Failure, FieldFault, Reference, Secret, Secrets, Timestamp, Wakeup};
+use crate::record::{Expiry, Record, State, secret};
+use crate::settings::Settings;
+use crate::timing::{self, SOONEST, Spread};
+use crate::webex::answer::TokenAnswer;
+
+/// Ids of a record's wakeups.
+pub mod wakeup {
+    /// The next refresh, or the next attempt after a failure.
+    pub const REFRESH: &str = "refresh";
+    /// The next crossing of a threshold of notice, or the expiry itself.
+    pub const EXPIRY: &str = "expiry";
+}
+
+/// Where tokens come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From outside, fetched by somebody else: what is known of other tokens says nothing.
+    Pasted,
+    /// From Webex, in answer to the refresh token held.
+    Refreshed,
+}
+
+/// The tokens that a record holds, opened to be compared with an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// The access token. May be left out when the answer says its life: it then makes no
+    /// difference.
+    pub access_token: Option<Secret>,
+    /// The refresh token.
+    pub refresh_token: Option<Secret>,
+}
+
+impl Held {
+    /// Opens both tokens of a stored record.
+    ///
+    /// # Errors
+    /// Those of opening a sealed value.
+    pub fn by(record: &Record, secrets: &(impl Secrets + ?Sized)) -> Result<Self, Failure> {
+        let owner = record.reference();
+        Ok(Self {
+            access_token: secrets.reveal(&owner, secret::ACCESS_TOKEN)?,
+            refresh_token: secrets.reveal(&owner, secret::REFRESH_TOKEN)?,
+        })
+    }
+}
+
+/// What a record that took an answer needs besides being stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taken {
+    /// Seals and wakeups, to be committed with the record.
+    pub changes: Vec<Change>,
+    /// Whether the refresh token is of a new generation; alerts of older ones are over.
+    pub new_generation: bool,
+    /// When the next refresh is due.
+    pub next_refresh: Timestamp,
+    /// When the next look at the expiries is due; none: it stays when it is.
+    pub next_check: Option<Timestamp>,
+    /// What the log should say about an answer that was not quite right.
+    pub warnings: Vec<String>,
+}
+
+/// Puts the tokens of `answer` into `record`: expiries, generation, state, next refresh.
+///
+/// `held` is what the record holds so far ([`Held::default`] for a new one). `issued` is the
+/// moment from which lives count: before the request was sent, or when tokens were pasted.
+/// Fields that the answer omits keep their value. The state becomes `connected`, or `expiring`
+/// within the last threshold; a failure or refusal is forgotten.
+///
+/// # Errors
+/// `invalid` (field `refresh_token`) when there is no refresh token, neither held nor answered.
+pub fn take(
+    record: &mut Record,
+    answer: &TokenAnswer,
+    held: &Held,
+    origin: Origin,
+    issued: Timestamp,
+    now: Timestamp,
+    settings: &Settings,
+) -> Result<Taken, Failure> {
+    if answer.refresh_token.is_none() && held.refresh_token.is_none() {
+        return Err(Failure::Invalid(vec![FieldFault::new(
+            "refresh_token",
+            "is missing: without it the connection cannot be kept alive",
+        )]));
+    }
+    let same_access = held.access_token.as_ref() == Some(&answer.access_token);
+    let new_refresh_token = answer
+        .refresh_token
+        .as_ref()
+        .filter(|token| held.refresh_token.as_ref() != Some(token));
+    let same_refresh = new_refresh_token.is_none();
+
+    let known =
+        |expiry: Option<Expiry>, same: bool| expiry.filter(|_| same || origin == Origin::Refreshed);
+    let connection = &mut record.body.connection;
+    let access = timing::merge_access(
+        answer.expires_in.milliseconds(),
+        same_access,
+        known(connection.access, same_access),
+        issued,
+        settings.assumed_access_life,
+    );
+    let before = known(connection.refresh, same_refresh);
+    let refresh = timing::merge_refresh(
+        answer.refresh_token_expires_in.milliseconds(),
+        same_refresh,
+        before,
+        issued,
+        settings.assumed_refresh_life,
+    );
+    let next_refresh = timing::refresh_due(
+        now,
+        issued,
+        access,
+        origin == Origin::Pasted,
+        &settings.refresh,
+        Spread::of(&record.pkid),
+    );
+    let thresholds = timing::thresholds_within(&settings.thresholds, refresh.expiry.life);
+    let moved = refresh.new_generation
+        || before.is_none_or(|before| before.at != refresh.expiry.at)
+        || matches!(connection.state, State::Expired | State::Reauthorize);
+    // Otherwise the wakeup stays where it is: a crossing that is due and not yet looked at, such
+    // as after a standstill, must not be skipped.
+    let next_check = moved.then(|| next_check(&thresholds, refresh.expiry, now));
+
+    connection.access = Some(access);
+    connection.refresh = Some(refresh.expiry);
+    connection.refreshed = Some(now);
+    connection.next_refresh = Some(next_refresh);
+    connection.state = state_of(refresh.expiry, &thresholds, now);
+    connection.retry = None;
+    connection.refusal = None;
+    if refresh.new_generation {
+        connection.generation = connection.generation.saturating_add(1);
+    }
+    if let Some(scopes) = &answer.scopes {
+        connection.scopes.clone_from(scopes);
+    }
+
+    let owner = record.reference();
+    let mut changes = Vec::new();
+    if !same_access {
+        changes.push(seal(&owner, secret::ACCESS_TOKEN, &answer.access_token));
+    }
+    if let Some(token) = new_refresh_token {
+        changes.push(seal(&owner, secret::REFRESH_TOKEN, token));
+    }
+    changes.push(schedule(&owner, wakeup::REFRESH, next_refresh));
+    if let Some(due) = next_check {
+        changes.push(schedule(&owner, wakeup::EXPIRY, due));
+    }
+
+    let lives = [
+        ("expires_in", answer.expires_in),
+        ("refresh_token_expires_in", answer.refresh_token_expires_in),
+    ];
+    Ok(Taken {
+        changes,
+        new_generation: refresh.new_generation,
+        next_refresh,
+        next_check,
+        warnings: lives
+            .iter()
+            .filter_map(|(field, life)| life.warning(field))
+            .collect(),
+    })
+}
+
+/// `connected`, or `expiring` within the last of `thresholds`, for a refresh token that works.
+pub fn state_of(refresh: Expiry, thresholds: &[u64], now: Timestamp) -> State {
+    let left = timing::left(refresh.at, now);
+    match thresholds.iter().min() {
+        Some(last) if left <= *last => State::Expiring,
+        _ => State::Connected,
+    }
+}
+
+/// When to look at the expiries of a token that was not looked at yet: at once when a threshold
+/// is behind it already, otherwise at the next crossing.
+fn next_check(thresholds: &[u64], refresh: Expiry, now: Timestamp) -> Timestamp {
+    let soonest = now.saturating_add(SOONEST);
+    if timing::crossed(thresholds, refresh.at, now).is_some() {
+        return soonest;
+    }
+    timing::next_crossing(thresholds, refresh.at, now).map_or(soonest, |at| at.max(soonest))
+}
+
+/// The change that creates or moves the wakeup `id` of a record.
+pub fn schedule(owner: &Reference, id: &str, due: Timestamp) -> Change {
+    Change::Schedule(Wakeup {
+        id: id.to_owned(),
+        subject: owner.clone(),
+        due,
+        payload: String::new(),
+    })
+}
+
+fn seal(owner: &Reference, name: &str, value: &Secret) -> Change {
+    Change::Seal {
+        owner: owner.clone(),
+        name: name.to_owned(),
+        value: value.clone(),
+    }
+}
+
+#[cfg(test)]
+#[path = "tokens_tests.rs"]
+mod tests;

@@ -1,0 +1,164 @@
+//! What is sent to the REST API, and how its answers are sorted.
+
+use serde_json::json;
+
+use super::*;
+use crate::platform::Environment;
+use crate::testing::{MemoryPlatform, SECOND, reply, reply_with};
+
+const TOKEN: &str = "the-access-token";
+
+fn ask(platform: &MemoryPlatform) -> Result<Value, WebexError> {
+    let settings = Settings::default();
+    let webex = Webex::new(platform, &settings, &Proxies::default()).unwrap();
+    webex.get_json("/organizations?max=1", &Secret::new(TOKEN))
+}
+
+fn answer_to(answer: Result<HttpResponse, HttpError>) -> Result<Value, WebexError> {
+    let platform = MemoryPlatform::new();
+    platform.expect(Method::GET, "/v1/organizations", answer);
+    ask(&platform)
+}
+
+#[test]
+fn a_request_carries_the_token_and_says_who_asks_for_what() {
+    let platform = MemoryPlatform::new();
+    platform.expect(
+        Method::GET,
+        "https://webexapis.com/v1/organizations?max=1",
+        reply(200, json!({"items": []})),
+    );
+    assert_eq!(ask(&platform), Ok(json!({"items": []})));
+    let sent = platform.sent();
+    assert_eq!(sent[0].header("authorization"), "Bearer the-access-token");
+    assert_eq!(sent[0].header("accept"), "application/json");
+    assert_eq!(sent[0].header("user-agent"), AGENT);
+    assert!(sent[0].body.is_empty());
+    assert!(!format!("{:?}", sent[0].headers).contains(TOKEN));
+}
+
+#[test]
+fn each_status_is_sorted_by_who_acts_next() {
+    for (status, kind) in [
+        (400, ErrorKind::Rejected),
+        (401, ErrorKind::Unauthorized),
+        (403, ErrorKind::Forbidden),
+        (404, ErrorKind::NotFound),
+        (405, ErrorKind::Rejected),
+        (407, ErrorKind::Unavailable),
+        (408, ErrorKind::Unavailable),
+        (409, ErrorKind::Unavailable),
+        (410, ErrorKind::NotFound),
+        (415, ErrorKind::Rejected),
+        (423, ErrorKind::Unavailable),
+        (428, ErrorKind::Unavailable),
+        (429, ErrorKind::RateLimited),
+        (451, ErrorKind::Rejected),
+        (500, ErrorKind::Unavailable),
+        (502, ErrorKind::Unavailable),
+        (503, ErrorKind::Unavailable),
+        (504, ErrorKind::Unavailable),
+        (302, ErrorKind::Unavailable),
+        (204, ErrorKind::Unavailable),
+    ] {
+        let error = answer_to(reply_with(status, &[], "")).unwrap_err();
+        assert_eq!(error.kind, kind, "{status}");
+        assert_eq!(error.status, Some(status));
+    }
+}
+
+#[test]
+fn an_error_says_what_was_tried_why_it_failed_and_what_to_do() {
+    let words =
+        "The request requires a valid access token set in the Authorization request header.";
+    let body = json!({
+        "message": words, "errors": [{"description": words}], "trackingId": "ROUTER_1",
+    });
+    let error = answer_to(reply(401, body)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "GET https://webexapis.com/v1/organizations failed with status 401 Unauthorized: The \
+         request requires a valid access token set in the Authorization request header (tracking \
+         id ROUTER_1); use an access token that is valid"
+    );
+}
+
+#[test]
+fn different_descriptions_are_all_told() {
+    let body = json!({
+        "message": "bad", "errors": [{"description": "first"}, {"code": 5}, {"description": "second"}],
+    });
+    let error = answer_to(reply(400, body)).unwrap_err();
+    assert_eq!(error.description.as_deref(), Some("bad; first; second"));
+}
+
+#[test]
+fn error_bodies_of_any_shape_are_survived() {
+    for body in [
+        "null",
+        "[]",
+        "7",
+        r#"{"errors": "none"}"#,
+        r#"{"errors": [null, 1, [], {"description": {}}]}"#,
+        r#"{"message": {"deep": 1}, "error": {"key": "401"}, "trackingId": 7}"#,
+        "{",
+        "\u{0}",
+    ] {
+        let error = answer_to(reply_with(500, &[], body)).unwrap_err();
+        assert_eq!(
+            (error.description, error.tracking_id),
+            (None, None),
+            "{body}"
+        );
+    }
+    let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(answer_to(reply_with(500, &[], nested.clone())).is_err());
+    assert!(answer_to(reply_with(200, &[], nested)).is_err());
+}
+
+#[test]
+fn an_answer_that_makes_no_sense_is_a_passing_fault_told_without_its_content() {
+    let huge = vec![b' '; LARGEST_ANSWER + 1];
+    for body in [
+        b"<html>LEAK</html>".to_vec(),
+        b"{\"LEAK\":".to_vec(),
+        Vec::new(),
+        huge,
+    ] {
+        let error = answer_to(reply_with(200, &[("trackingid", "T1")], body)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unavailable);
+        assert_eq!(error.tracking_id.as_deref(), Some("T1"));
+        assert!(!format!("{error} {error:?}").contains("LEAK"), "{error}");
+    }
+}
+
+#[test]
+fn a_token_that_webex_repeats_is_not_shown() {
+    let body = json!({"message": format!("bad token {TOKEN}"), "trackingId": TOKEN});
+    let error = answer_to(reply(401, body)).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains(TOKEN), "{error}");
+}
+
+#[test]
+fn a_token_that_cannot_be_sent_is_not_sent() {
+    let platform = MemoryPlatform::new();
+    let settings = Settings::default();
+    let webex = Webex::new(&platform, &settings, &Proxies::default()).unwrap();
+    let error = webex
+        .get_json("/organizations", &Secret::new("a\r\nhost: evil"))
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unauthorized);
+    assert!(platform.sent().is_empty());
+    assert!(!error.to_string().contains("evil"));
+}
+
+#[test]
+fn patience_is_counted_from_the_platforms_clock() {
+    let platform = MemoryPlatform::new();
+    let date = httpdate::fmt_http_date(
+        std::time::UNIX_EPOCH + std::time::Duration::from_millis(platform.now() + 30 * SECOND),
+    );
+    let answer = reply_with(429, &[("Retry-After", &date)], "");
+    platform.expect(Method::GET, "/organizations", answer);
+    assert_eq!(ask(&platform).unwrap_err().retry_after, Some(30 * SECOND));
+}

@@ -1,0 +1,303 @@
+//! Errors from Webex: two kinds of bodies understood, sorted by who acts next, put into words.
+
+use std::fmt;
+
+use http::{HeaderMap, StatusCode};
+use serde_json::{Map, Value};
+
+use super::scrub::Scrubber;
+use crate::platform::{Failure, HttpError, HttpResponse, Timestamp};
+use crate::timing;
+
+/// The largest error body that is looked into.
+const LARGEST_ERROR_BODY: usize = 64 * 1024;
+
+/// What kind of error it was, which is who acts next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// A person, at Webex: the grant is dead, only a new consent helps.
+    Refused,
+    /// The operator: Webex does not accept the client id or the client secret.
+    Client,
+    /// Whoever gave it: the access token is not valid.
+    Unauthorized,
+    /// A person: a scope was not granted, or the account lacks a role.
+    Forbidden,
+    /// Nothing is there.
+    NotFound,
+    /// Nobody: Webex asks for patience.
+    RateLimited,
+    /// Nobody: a passing fault of Webex, a proxy or the network, or an answer that makes no sense.
+    Unavailable,
+    /// The operator: the host's policy forbids the request.
+    Denied,
+    /// The operator: a limit of the host was hit.
+    Limit,
+    /// The author of the plugin: Webex does not understand the request.
+    Rejected,
+}
+
+/// Why a request to Webex did not succeed. No text in it holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebexError {
+    /// Who acts next.
+    pub kind: ErrorKind,
+    /// What was tried: method and address, without a query.
+    pub request: String,
+    /// The HTTP status, when there was an answer.
+    pub status: Option<u16>,
+    /// OAuth's error code (RFC 6749, section 5.2), such as `invalid_grant`.
+    pub error: Option<String>,
+    /// What Webex or the host said about it.
+    pub description: Option<String>,
+    /// Webex's name for the request, to be given to its support.
+    pub tracking_id: Option<String>,
+    /// How long Webex asks us to wait, in milliseconds.
+    pub retry_after: Option<u64>,
+}
+
+impl WebexError {
+    /// An error of `kind` before or without an answer.
+    pub fn new(kind: ErrorKind, request: impl Into<String>, description: Option<String>) -> Self {
+        Self {
+            kind,
+            request: request.into(),
+            status: None,
+            error: None,
+            description,
+            tracking_id: None,
+            retry_after: None,
+        }
+    }
+
+    /// What it means that a request got no answer.
+    pub fn unanswered(request: &str, error: &HttpError, scrubber: &Scrubber) -> Self {
+        let (kind, text) = match error {
+            HttpError::Denied(text) => (ErrorKind::Denied, text),
+            HttpError::Limit(text) => (ErrorKind::Limit, text),
+            HttpError::Network(text) => (ErrorKind::Unavailable, text),
+        };
+        Self::new(kind, request, scrubber.text(text))
+    }
+
+    /// What an answer other than success means at the REST API.
+    pub fn answered(
+        request: &str,
+        answer: &HttpResponse,
+        now: Timestamp,
+        scrubber: &Scrubber,
+    ) -> Self {
+        let body = ErrorBody::read(answer.body());
+        let kind = kind_of(answer.status());
+        Self::with_body(kind, request, Answered::of(answer, now), &body, scrubber)
+    }
+
+    /// An answer whose content cannot be used: a passing fault, told without the content.
+    pub fn unusable(request: &str, answered: Answered, what: &str, scrubber: &Scrubber) -> Self {
+        let body = ErrorBody::default();
+        let kind = ErrorKind::Unavailable;
+        Self {
+            description: Some(what.to_owned()),
+            ..Self::with_body(kind, request, answered, &body, scrubber)
+        }
+    }
+
+    pub(super) fn with_body(
+        kind: ErrorKind,
+        request: &str,
+        answered: Answered,
+        body: &ErrorBody,
+        scrubber: &Scrubber,
+    ) -> Self {
+        let tracking_id = body.tracking_id.as_ref().or(answered.tracking_id.as_ref());
+        Self {
+            kind,
+            request: request.to_owned(),
+            status: Some(answered.status.as_u16()),
+            error: body.error.as_deref().and_then(|code| scrubber.name(code)),
+            description: scrubber.text(&body.words()),
+            tracking_id: tracking_id.and_then(|id| scrubber.name(id)),
+            retry_after: answered.retry_after,
+        }
+    }
+
+    /// What happened and why, without what to do about it and without the tracking id.
+    pub fn reason(&self) -> String {
+        let mut text = format!("{} failed", self.request);
+        if let Some(status) = self.status {
+            text.push_str(&format!(" with status {status}"));
+            if let Some(words) = StatusCode::from_u16(status)
+                .ok()
+                .and_then(|status| status.canonical_reason())
+            {
+                text.push_str(&format!(" {words}"));
+            }
+        }
+        for said in [&self.error, &self.description].into_iter().flatten() {
+            text.push_str(": ");
+            text.push_str(said.trim_end_matches('.'));
+        }
+        text
+    }
+
+    /// What a person can do about it; empty when the host's own words say so.
+    pub fn advice(&self) -> &'static str {
+        match self.kind {
+            ErrorKind::Refused => "connect this customer to Webex again",
+            ErrorKind::Client => {
+                "check the client id and the client secret in the host's configuration \
+                 (webex.client-id, webex.client-secret)"
+            }
+            ErrorKind::Unauthorized => "use an access token that is valid",
+            ErrorKind::Forbidden => {
+                "connect with an account that has the roles needed, and grant all scopes"
+            }
+            ErrorKind::NotFound => {
+                "check the organisation, and webex.base-url in the host's configuration"
+            }
+            ErrorKind::RateLimited => "wait and try again",
+            ErrorKind::Unavailable if self.status == Some(407) => {
+                "check user and password of the proxy"
+            }
+            ErrorKind::Unavailable => {
+                "try again later; if it stays so, check the network and the proxies"
+            }
+            ErrorKind::Denied | ErrorKind::Limit => "",
+            ErrorKind::Rejected => "report this, with the tracking id, to the plugin's authors",
+        }
+    }
+
+    /// The failure of a workflow that needed the answer.
+    pub fn into_failure(self, now: Timestamp) -> Failure {
+        let text = self.to_string();
+        match self.kind {
+            ErrorKind::Refused | ErrorKind::Unauthorized | ErrorKind::Forbidden => {
+                Failure::Reauthorize(text)
+            }
+            ErrorKind::RateLimited => {
+                let until = self.retry_after.map(|pause| now.saturating_add(pause));
+                Failure::RateLimited(until)
+            }
+            ErrorKind::Unavailable => Failure::Unavailable(text),
+            ErrorKind::Client | ErrorKind::Denied | ErrorKind::Limit => {
+                Failure::LimitExceeded(text)
+            }
+            ErrorKind::NotFound | ErrorKind::Rejected => Failure::Internal(text),
+        }
+    }
+}
+
+impl fmt::Display for WebexError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason())?;
+        if let Some(tracking_id) = &self.tracking_id {
+            write!(f, " (tracking id {tracking_id})")?;
+        }
+        match self.advice() {
+            "" => Ok(()),
+            advice => write!(f, "; {advice}"),
+        }
+    }
+}
+
+impl std::error::Error for WebexError {}
+
+/// What an answer says besides its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its tracking id, as it came.
+    pub tracking_id: Option<String>,
+    /// Its `Retry-After` in milliseconds, capped; none when absent or malformed.
+    pub retry_after: Option<u64>,
+}
+
+impl Answered {
+    /// Reads status and headers of an answer.
+    pub fn of(answer: &HttpResponse, now: Timestamp) -> Self {
+        Self {
+            status: answer.status(),
+            tracking_id: header(answer.headers(), "trackingid").map(str::to_owned),
+            retry_after: header(answer.headers(), "retry-after")
+                .and_then(|value| timing::parse_retry_after(value, now)),
+        }
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+pub(super) fn kind_of(status: StatusCode) -> ErrorKind {
+    match status.as_u16() {
+        401 => ErrorKind::Unauthorized,
+        403 => ErrorKind::Forbidden,
+        404 | 410 => ErrorKind::NotFound,
+        429 => ErrorKind::RateLimited,
+        // Time-outs, locks and proxies pass; so does a redirect, which nobody follows.
+        407 | 408 | 409 | 423 | 425 | 428 => ErrorKind::Unavailable,
+        400..=499 => ErrorKind::Rejected,
+        _ => ErrorKind::Unavailable,
+    }
+}
+
+/// An error body of either shape: RFC 6749's `{error, error_description}` or Webex's
+/// `{message, errors: [{description}], trackingId}`. Raw: it may repeat a secret.
+#[derive(Clone, Default)]
+pub(super) struct ErrorBody {
+    pub(super) error: Option<String>,
+    pub(super) messages: Vec<String>,
+    pub(super) tracking_id: Option<String>,
+}
+
+impl ErrorBody {
+    /// Understands as much of a body as makes sense; nothing of one that does not.
+    pub(super) fn read(body: &[u8]) -> Self {
+        if body.len() > LARGEST_ERROR_BODY {
+            return Self::default();
+        }
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(fields)) => Self::from_fields(&fields),
+            _ => Self::default(),
+        }
+    }
+
+    pub(super) fn from_fields(fields: &Map<String, Value>) -> Self {
+        let text = |name: &str| {
+            fields
+                .get(name)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+                .filter(|text| !text.trim().is_empty())
+        };
+        let described = fields
+            .get("errors")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|error| error.get("description").and_then(Value::as_str))
+            .map(str::to_owned)
+            .take(3);
+        let mut messages: Vec<String> = Vec::new();
+        for message in [text("error_description"), text("message")]
+            .into_iter()
+            .flatten()
+            .chain(described)
+        {
+            if !message.is_empty() && !messages.contains(&message) {
+                messages.push(message);
+            }
+        }
+        Self {
+            error: text("error"),
+            messages,
+            tracking_id: text("trackingId"),
+        }
+    }
+
+    /// All that it says, as one text.
+    pub(super) fn words(&self) -> String {
+        self.messages.join("; ")
+    }
+}

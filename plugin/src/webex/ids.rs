@@ -1,0 +1,190 @@
+//! Webex ids: an organisation's two names, and what a token says about its organisation.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::alphabet::URL_SAFE;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::{DecodePaddingMode, general_purpose::URL_SAFE_NO_PAD};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::platform::Secret;
+
+/// Ids in the wild come with and without padding.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// A Webex organisation.
+///
+/// Control Hub shows a bare UUID; the API says the unpadded base64url of
+/// `ciscospark://us/ORGANIZATION/<uuid>`. Both name the same thing, and each follows from the
+/// other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OrgId(Uuid);
+
+/// Why a text names no organisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrgIdError {
+    /// Neither form fits.
+    #[error(
+        "is no organisation id: expected the UUID that Control Hub shows under Account, or the \
+         base64 id of the Webex API"
+    )]
+    Unreadable,
+    /// It is a Webex id, of something else.
+    #[error("is the Webex id of something other than an organisation")]
+    OtherType,
+}
+
+impl OrgId {
+    /// Understands a hyphenated UUID of either case, and the API's base64 form with or without
+    /// padding and of any cluster. Space around it is ignored: ids are pasted.
+    pub fn parse(text: &str) -> Result<Self, OrgIdError> {
+        let text = text.trim();
+        if let Some(uuid) = hyphenated(text) {
+            return Ok(Self(uuid));
+        }
+        let uri = LENIENT
+            .decode(text)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or(OrgIdError::Unreadable)?;
+        let path = uri
+            .strip_prefix("ciscospark://")
+            .ok_or(OrgIdError::Unreadable)?;
+        let mut segments = path.split('/');
+        match (
+            segments.next(),
+            segments.next(),
+            segments.next(),
+            segments.next(),
+        ) {
+            (Some(_cluster), Some("ORGANIZATION"), Some(uuid), None) => {
+                hyphenated(uuid).map(Self).ok_or(OrgIdError::Unreadable)
+            }
+            (Some(_), Some(_), Some(_), None) => Err(OrgIdError::OtherType),
+            _ => Err(OrgIdError::Unreadable),
+        }
+    }
+
+    /// The form that Control Hub shows: the bare UUID in lower case.
+    pub fn external(&self) -> String {
+        self.0.hyphenated().to_string()
+    }
+
+    /// The form that the Webex API says.
+    pub fn internal(&self) -> String {
+        URL_SAFE_NO_PAD.encode(format!("ciscospark://us/ORGANIZATION/{self}"))
+    }
+
+    /// The organisation that an access token claims to be of, without anybody's word for it: the
+    /// third part of `<x>_<cluster>_<uuid>`, or the `realm` claim of a JWT.
+    pub fn claimed_by(token: &Secret) -> Option<Self> {
+        let token = token.expose();
+        let opaque = token
+            .rsplit_once('_')
+            .and_then(|(_, uuid)| hyphenated(uuid));
+        let jwt = || {
+            let claims = token.split('.').nth(1)?;
+            let claims: Value = serde_json::from_slice(&LENIENT.decode(claims).ok()?).ok()?;
+            hyphenated(claims.get("realm")?.as_str()?)
+        };
+        opaque.or_else(jwt).map(Self)
+    }
+}
+
+impl fmt::Display for OrgId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+// `Uuid::try_parse` also takes braced, URN and bare forms, which nobody shows an administrator.
+fn hyphenated(text: &str) -> Option<Uuid> {
+    if text.len() == 36 {
+        Uuid::try_parse(text).ok()
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::URL_SAFE as PADDED;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const UUID: &str = "8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
+
+    #[test]
+    fn both_forms_name_the_same_organisation() {
+        let external = OrgId::parse(UUID).unwrap();
+        let internal = OrgId::parse(&external.internal()).unwrap();
+        assert_eq!(external, internal);
+        assert_eq!(internal.external(), UUID);
+        assert!(!external.internal().contains('='));
+    }
+
+    #[test]
+    fn case_and_surrounding_space_do_not_matter() {
+        let shouted = format!("  {}\n", UUID.to_uppercase());
+        assert_eq!(OrgId::parse(&shouted).unwrap().external(), UUID);
+    }
+
+    #[test]
+    fn an_id_of_another_cluster_is_still_that_organisation() {
+        let id = PADDED.encode(format!(
+            "ciscospark://urn:TEAM:eu-central-1_k/ORGANIZATION/{UUID}"
+        ));
+        assert_eq!(OrgId::parse(&id).unwrap().external(), UUID);
+    }
+
+    #[test]
+    fn the_id_of_a_person_is_refused_as_such() {
+        let id = PADDED.encode(format!("ciscospark://us/PEOPLE/{UUID}"));
+        assert_eq!(OrgId::parse(&id), Err(OrgIdError::OtherType));
+    }
+
+    #[test]
+    fn other_spellings_are_refused() {
+        let bare = UUID.replace('-', "");
+        let braced = format!("{{{UUID}}}");
+        for text in ["", "Acme", bare.as_str(), braced.as_str(), "====", "é"] {
+            assert_eq!(OrgId::parse(text), Err(OrgIdError::Unreadable), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_claims_its_organisation_in_either_shape() {
+        let opaque = Secret::new(format!("YWJj_P0A1_{UUID}"));
+        assert_eq!(OrgId::claimed_by(&opaque).unwrap().external(), UUID);
+        let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"realm":"{UUID}"}}"#));
+        let jwt = Secret::new(format!("e30.{claims}.c2ln"));
+        assert_eq!(OrgId::claimed_by(&jwt).unwrap().external(), UUID);
+        assert_eq!(OrgId::claimed_by(&Secret::new("whatever")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_organisation_survives_both_forms(bits: u128, padded: bool) {
+            let id = OrgId(Uuid::from_u128(bits));
+            prop_assert_eq!(OrgId::parse(&id.external()), Ok(id));
+            let mut internal = id.internal();
+            while padded && !internal.len().is_multiple_of(4) {
+                internal.push('=');
+            }
+            prop_assert_eq!(OrgId::parse(&internal), Ok(id));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text: String) {
+            let _ = OrgId::parse(&text);
+            let _ = OrgId::claimed_by(&Secret::new(text.as_str()));
+            let _ = OrgId::parse(&PADDED.encode(format!("ciscospark://{text}")));
+        }
+    }
+}

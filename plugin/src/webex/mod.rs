@@ -1,0 +1,9 @@
+//! What is known of Webex: its token endpoint, its errors, its ids. Nothing here stores anything.
+
+pub mod answer;
+pub mod client;
+pub mod errors;
+pub mod ids;
+pub mod oauth;
+pub mod organizations;
+pub mod scrub;

@@ -1,0 +1,300 @@
+//! What is asked of the token endpoint, and how each of its answers is taken.
+
+use super::*;
+use crate::platform::{Failure, HttpResponse};
+use crate::settings::Settings;
+use crate::testing::{MemoryPlatform, reply, reply_with};
+use crate::webex::answer::Lifetime;
+use crate::webex::client::Proxies;
+use serde_json::json;
+
+const REFRESH_TOKEN: &str = "the-refresh-token";
+const CLIENT_SECRET: &str = "the-client-secret";
+
+fn ask(platform: &MemoryPlatform) -> Result<TokenAnswer, WebexError> {
+    let settings = Settings::load(platform).unwrap();
+    let proxies = Proxies {
+        http: None,
+        https: Some(Secret::new("http://me:proxy-password@proxy:3128/")),
+    };
+    let webex = Webex::new(platform, &settings, &proxies).unwrap();
+    let client = ClientCredentials::reveal(&settings, platform)
+        .unwrap()
+        .unwrap();
+    refresh(&webex, &client, &Secret::new(REFRESH_TOKEN))
+}
+
+fn answer_to(answer: Result<HttpResponse, HttpError>) -> Result<TokenAnswer, WebexError> {
+    let platform = MemoryPlatform::new();
+    platform.expect(Method::POST, "/v1/access_token", answer);
+    let result = ask(&platform);
+    platform.assert_script_done();
+    result
+}
+
+fn error_for(status: u16, body: Value) -> WebexError {
+    answer_to(reply(status, body)).unwrap_err()
+}
+
+#[test]
+fn the_request_is_the_one_of_rfc_6749_with_the_client_in_the_body() {
+    let platform = MemoryPlatform::new();
+    platform.expect(
+        Method::POST,
+        "https://webexapis.com/v1/access_token",
+        reply(200, json!({"access_token": "A", "expires_in": "60"})),
+    );
+    let answer = ask(&platform).unwrap();
+    assert_eq!(answer.access_token.expose(), "A");
+    assert_eq!(answer.expires_in, Lifetime::Told(60_000));
+
+    let sent = platform.sent();
+    let [request] = sent.as_slice() else {
+        panic!("{} requests", sent.len());
+    };
+    for (field, value) in [
+        ("grant_type", "refresh_token"),
+        ("client_id", "C0ffee"),
+        ("client_secret", CLIENT_SECRET),
+        ("refresh_token", REFRESH_TOKEN),
+    ] {
+        assert_eq!(request.form(field).as_deref(), Some(value), "{field}");
+    }
+    assert_eq!(
+        request.header("content-type"),
+        "application/x-www-form-urlencoded"
+    );
+    assert_eq!(request.header("accept"), "application/json");
+    assert_eq!(request.header("authorization"), "");
+    assert!(request.header("user-agent").starts_with("spark-customer/"));
+    let https = request.proxies.1.as_ref().map(Secret::expose);
+    assert_eq!(https, Some("http://me:proxy-password@proxy:3128/"));
+}
+
+#[test]
+fn each_error_answer_is_sorted_by_who_acts_next() {
+    let oauth = |code: &str| json!({"error": code, "error_description": "because"});
+    let webex = |message: &str| json!({"message": message, "errors": [{"description": message}], "trackingId": "T"});
+    let expired = "The refresh token provided is expired, revoked, malformed, or invalid.";
+    for (status, body, kind) in [
+        (400, oauth("invalid_grant"), ErrorKind::Refused),
+        (401, oauth("invalid_grant"), ErrorKind::Refused),
+        (403, oauth("invalid_grant"), ErrorKind::Refused),
+        (400, oauth("unauthorized_client"), ErrorKind::Refused),
+        (400, webex(expired), ErrorKind::Refused),
+        (401, webex("refresh_token is not valid"), ErrorKind::Refused),
+        (
+            400,
+            json!({"error": "invalid_request", "error_description": expired}),
+            ErrorKind::Refused,
+        ),
+        (401, oauth("invalid_client"), ErrorKind::Client),
+        (400, oauth("invalid_client"), ErrorKind::Client),
+        (
+            400,
+            webex("client_secret cannot be null or empty"),
+            ErrorKind::Client,
+        ),
+        (
+            400,
+            webex("refresh_token cannot be null or empty"),
+            ErrorKind::Client,
+        ),
+        (401, webex("Unauthorized"), ErrorKind::Client),
+        (400, oauth("invalid_request"), ErrorKind::Rejected),
+        (400, oauth("invalid_scope"), ErrorKind::Rejected),
+        (400, oauth("unsupported_grant_type"), ErrorKind::Rejected),
+        (403, webex(expired), ErrorKind::Unavailable),
+        (404, webex("Not Found"), ErrorKind::NotFound),
+        (429, webex("Too Many Requests"), ErrorKind::RateLimited),
+        (500, oauth("invalid_grant"), ErrorKind::Unavailable),
+        (502, webex("Bad Gateway"), ErrorKind::Unavailable),
+        (
+            503,
+            oauth("temporarily_unavailable"),
+            ErrorKind::Unavailable,
+        ),
+        (302, json!({}), ErrorKind::Unavailable),
+        (204, json!({}), ErrorKind::Unavailable),
+        (400, json!({}), ErrorKind::Client),
+        (200, oauth("invalid_grant"), ErrorKind::Unavailable),
+    ] {
+        let error = error_for(status, body.clone());
+        assert_eq!(error.kind, kind, "{status} {body}");
+        assert_eq!(error.status, Some(status));
+    }
+}
+
+#[test]
+fn answers_without_sense_are_passing_faults_and_are_never_repeated() {
+    let json = [("content-type", "application/json")];
+    let html = [("content-type", "text/html")];
+    let token = br#"{"access_token":"LEAK","expires_in":"#.as_slice();
+    let huge = vec![b' '; LARGEST_TOKEN_ANSWER + 1];
+    for (status, headers, body) in [
+        (200, &json, token.to_vec()),
+        (200, &json, Vec::new()),
+        (200, &json, b"null".to_vec()),
+        (200, &json, br#"{"access_token":null,"LEAK":1}"#.to_vec()),
+        (200, &json, b"\xff\xfeLEAK".to_vec()),
+        (200, &json, huge.clone()),
+        (200, &html, br#"{"access_token":"LEAK"}"#.to_vec()),
+        (400, &html, b"<html>invalid_grant LEAK</html>".to_vec()),
+        (401, &html, b"<html>LEAK</html>".to_vec()),
+        (403, &html, Vec::new()),
+        (400, &json, huge),
+        (400, &json, b"[\"LEAK\"]".to_vec()),
+        (503, &html, b"<html>LEAK</html>".to_vec()),
+    ] {
+        let error = answer_to(reply_with(status, headers, body)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("LEAK"), "{shown}");
+    }
+}
+
+#[test]
+fn a_request_without_an_answer_is_told_in_the_hosts_words() {
+    for (error, kind) in [
+        (
+            HttpError::Network("timed out after 10 s".to_owned()),
+            ErrorKind::Unavailable,
+        ),
+        (
+            HttpError::Denied("not in egress.allow".to_owned()),
+            ErrorKind::Denied,
+        ),
+        (
+            HttpError::Limit("more than limits.requests".to_owned()),
+            ErrorKind::Limit,
+        ),
+    ] {
+        let words = error.to_string();
+        let error = answer_to(Err(error)).unwrap_err();
+        assert_eq!((error.kind, error.status), (kind, None));
+        assert!(error.to_string().contains(&words), "{error}");
+    }
+}
+
+#[test]
+fn code_description_tracking_id_and_retry_after_are_kept() {
+    let body = json!({
+        "error": "invalid_grant", "error_description": "expired.\nReally.", "trackingId": "BODY_1",
+    })
+    .to_string();
+    let headers = [
+        ("content-type", "application/json;charset=UTF-8"),
+        ("TrackingID", "HEADER_1"),
+        ("Retry-After", "194"),
+    ];
+    let error = answer_to(reply_with(400, &headers, body)).unwrap_err();
+    assert_eq!(error.error.as_deref(), Some("invalid_grant"));
+    assert_eq!(error.description.as_deref(), Some("expired. Really."));
+    assert_eq!(error.tracking_id.as_deref(), Some("BODY_1"));
+    assert_eq!(error.retry_after, Some(194_000));
+    assert_eq!(
+        error.to_string(),
+        "POST https://webexapis.com/v1/access_token failed with status 400 Bad Request: \
+         invalid_grant: expired. Really (tracking id BODY_1); connect this customer to Webex again"
+    );
+
+    let headers = [
+        ("trackingid", "HEADER_2"),
+        ("retry-after", "rand(30),add(30)"),
+    ];
+    let error = answer_to(reply_with(429, &headers, "slow down")).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::RateLimited);
+    assert_eq!(error.tracking_id.as_deref(), Some("HEADER_2"));
+    assert_eq!(error.retry_after, None);
+}
+
+#[test]
+fn a_secret_that_webex_repeats_is_not_shown() {
+    let error = error_for(
+        400,
+        json!({
+            "error": format!("bad {REFRESH_TOKEN}"),
+            "error_description": format!("{CLIENT_SECRET} and {REFRESH_TOKEN} and proxy-password"),
+            "trackingId": CLIENT_SECRET,
+        }),
+    );
+    let shown = format!("{error} {error:?} {:?}", error.clone().into_failure(0));
+    for secret in [REFRESH_TOKEN, CLIENT_SECRET, "proxy-password"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    let error = answer_to(Err(HttpError::Network(format!(
+        "proxy http://me:proxy-password@proxy:3128/ {CLIENT_SECRET}"
+    ))))
+    .unwrap_err();
+    assert!(!error.to_string().contains("proxy-password"), "{error}");
+}
+
+#[test]
+fn each_kind_of_error_is_the_failure_of_whoever_acts_next() {
+    let failure = |kind| WebexError::new(kind, "GET /", None).into_failure(1_000);
+    assert!(matches!(
+        failure(ErrorKind::Refused),
+        Failure::Reauthorize(_)
+    ));
+    assert!(matches!(
+        failure(ErrorKind::Unauthorized),
+        Failure::Reauthorize(_)
+    ));
+    assert!(matches!(
+        failure(ErrorKind::Forbidden),
+        Failure::Reauthorize(_)
+    ));
+    assert!(matches!(
+        failure(ErrorKind::Unavailable),
+        Failure::Unavailable(_)
+    ));
+    assert!(matches!(
+        failure(ErrorKind::Denied),
+        Failure::LimitExceeded(_)
+    ));
+    assert!(matches!(
+        failure(ErrorKind::Limit),
+        Failure::LimitExceeded(_)
+    ));
+    assert!(matches!(
+        failure(ErrorKind::Client),
+        Failure::LimitExceeded(_)
+    ));
+    assert!(matches!(failure(ErrorKind::Rejected), Failure::Internal(_)));
+    assert_eq!(failure(ErrorKind::RateLimited), Failure::RateLimited(None));
+    let patient = WebexError {
+        retry_after: Some(5_000),
+        ..WebexError::new(ErrorKind::RateLimited, "GET /", None)
+    };
+    assert_eq!(
+        patient.into_failure(1_000),
+        Failure::RateLimited(Some(6_000))
+    );
+}
+
+#[test]
+fn revocation_names_client_and_organisation_and_is_content_with_nothing_left() {
+    for (status, succeeds) in [
+        (204, true),
+        (200, true),
+        (404, true),
+        (401, false),
+        (503, false),
+    ] {
+        let platform = MemoryPlatform::new();
+        platform.expect(
+            Method::DELETE,
+            "/v1/authorizations?clientId=C%261&orgId=Y2lz",
+            reply_with(status, &[], ""),
+        );
+        let settings = Settings::default();
+        let webex = Webex::new(&platform, &settings, &Proxies::default()).unwrap();
+        let result = revoke(&webex, "C&1", "Y2lz", &Secret::new("A"));
+        assert_eq!(result.is_ok(), succeeds, "{status}");
+        platform.assert_script_done();
+        assert_eq!(platform.sent()[0].header("authorization"), "Bearer A");
+        if let Err(error) = result {
+            assert!(!error.to_string().contains("C%261"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Texts from the other side made fit to be stored and shown: short, one line, without secrets.
+
+use url::Url;
+
+use crate::platform::Secret;
+
+/// The most characters of a foreign text that are kept.
+pub const LONGEST_TEXT: usize = 300;
+const LONGEST_NAME: usize = 128;
+const HIDDEN: &str = "***";
+
+/// Knows the secrets of a call, and takes them out of any text that repeats one.
+#[derive(Clone, Default)]
+pub struct Scrubber {
+    // In every form in which a text may repeat them, the longest first.
+    secrets: Vec<String>,
+}
+
+impl Scrubber {
+    /// Hides `secret` too, as it is and as it is written in a form or an address.
+    pub fn hide(&mut self, secret: &Secret) {
+        let clear = secret.expose();
+        let encoded: String = url::form_urlencoded::byte_serialize(clear.as_bytes()).collect();
+        self.add(clear.to_owned());
+        self.add(encoded);
+    }
+
+    /// Hides a proxy string: the whole of it, and its password, percent-encoded or not.
+    pub fn hide_proxy(&mut self, proxy: &Secret) {
+        self.hide(proxy);
+        let Ok(url) = Url::parse(proxy.expose()) else {
+            return;
+        };
+        if let Some(password) = url.password() {
+            self.add(password.to_owned());
+            // The parser decodes a form: what it would take for a space is kept apart.
+            let form = format!("password={}", password.replace('+', "%2B"));
+            for (_, decoded) in url::form_urlencoded::parse(form.as_bytes()) {
+                self.hide(&Secret::new(decoded));
+            }
+        }
+    }
+
+    fn add(&mut self, secret: String) {
+        if !secret.is_empty() && !self.secrets.contains(&secret) {
+            self.secrets.push(secret);
+            self.secrets
+                .sort_by_key(|each| std::cmp::Reverse(each.len()));
+        }
+    }
+
+    /// `text` on one line, without control characters and secrets, cut at [`LONGEST_TEXT`]; none
+    /// when nothing is left.
+    pub fn text(&self, text: &str) -> Option<String> {
+        self.short(text, LONGEST_TEXT)
+    }
+
+    /// A name such as a tracking id or an error code: as [`text`](Self::text), without spaces,
+    /// and shorter.
+    pub fn name(&self, text: &str) -> Option<String> {
+        let compact: String = text.split_whitespace().collect();
+        self.short(&compact, LONGEST_NAME)
+    }
+
+    fn short(&self, text: &str, longest: usize) -> Option<String> {
+        let mut line: String = text
+            .chars()
+            .map(|c| if c.is_whitespace() { ' ' } else { c })
+            .filter(|c| !c.is_control() && !is_invisible(*c))
+            .collect();
+        for secret in &self.secrets {
+            if line.contains(secret.as_str()) {
+                line = line.replace(secret.as_str(), HIDDEN);
+            }
+        }
+        let line = line.trim();
+        let cut: String = match line.char_indices().nth(longest) {
+            Some(_) => line.chars().take(longest - 1).chain(['…']).collect(),
+            None => line.to_owned(),
+        };
+        (!cut.is_empty()).then_some(cut)
+    }
+}
+
+/// Characters that reorder or hide what follows them.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hiding(secrets: &[&str]) -> Scrubber {
+        let mut scrubber = Scrubber::default();
+        for secret in secrets {
+            scrubber.hide(&Secret::new(*secret));
+        }
+        scrubber
+    }
+
+    #[test]
+    fn a_text_is_one_line_without_control_characters() {
+        let scrubber = Scrubber::default();
+        assert_eq!(
+            scrubber.text(" a\r\nb\u{1b}[31m\u{202e}c\0 ").as_deref(),
+            Some("a  b[31mc")
+        );
+        assert_eq!(scrubber.text("\n\t "), None);
+        assert_eq!(scrubber.name(" ROUTER 1 ").as_deref(), Some("ROUTER1"));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_by_characters() {
+        let text = Scrubber::default().text(&"ä".repeat(1_000)).unwrap();
+        assert_eq!(text.chars().count(), LONGEST_TEXT);
+    }
+
+    #[test]
+    fn secrets_are_hidden_in_each_of_their_forms() {
+        let mut scrubber = hiding(&["to/k+en"]);
+        scrubber.hide_proxy(&Secret::new("http://me:p%40ss+word@proxy:3128/"));
+        for text in [
+            "bad token to/k+en",
+            "refresh_token=to%2Fk%2Ben",
+            "to/k\u{0}+en",
+            "proxy http://me:p%40ss+word@proxy:3128/ failed",
+            "password p@ss+word",
+            "password p%40ss+word",
+        ] {
+            let clean = scrubber.text(text).unwrap();
+            assert!(clean.contains(HIDDEN), "{clean}");
+            for secret in ["to/k+en", "to%2Fk%2Ben", "p@ss", "p%40ss"] {
+                assert!(!clean.contains(secret), "{clean}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_secret_survives_wherever_it_stands(
+            before in ".{0,400}", secret in "[!-~]{8,60}", after in ".{0,50}",
+        ) {
+            let clean = hiding(&[&secret]).text(&format!("{before}{secret}{after}"));
+            prop_assert!(!clean.unwrap_or_default().contains(&secret));
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Deletes a record with everything that belongs to it, and revokes its tokens.
+
+use serde_json::Value;
+
+use crate::alerts::ALERT;
+use crate::parts::{DATA_SYNC, SCHEDULE, SHADOW_MODEL};
+use crate::platform::{
+    Change, Document, Failure, Filter, Key, Level, Platform, Reference, Scope, Secret, Storage,
+};
+use crate::record::{Record, key, secret};
+use crate::reports::{Deletion, Revocation};
+use crate::revocation::revoke;
+use crate::settings::Settings;
+use crate::webex::client::Proxies;
+
+/// Models of what belongs to a record, in the order of removal: a schedule must not be able to
+/// run something that is gone. Network device lists, sites and users are not among them; other
+/// services use them.
+const BELONGINGS: &[&str] = &[SCHEDULE, DATA_SYNC, SHADOW_MODEL, ALERT];
+/// How many documents are asked for at once.
+const PAGE: u32 = 100;
+
+/// What revoking needs, opened while it is still there.
+#[derive(Default)]
+struct Grant {
+    access_token: Option<Secret>,
+    proxies: Proxies,
+}
+
+/// Deletes the record `pkid` with its schedules, syncs, shadow, alerts, wakeups and secrets in
+/// one commit; then revokes its tokens at Webex, best effort. `dry_run` changes and asks nothing.
+///
+/// # Errors
+/// `not-found`, `conflict`, `unavailable`. What Webex says to the revocation is no error.
+pub fn delete<P: Platform + ?Sized>(
+    platform: &P,
+    pkid: &str,
+    dry_run: bool,
+) -> Result<Deletion, Failure> {
+    let record = Record::load(platform, pkid)?;
+    let mut documents = belongings(platform, &record)?;
+    documents.push((record.reference(), record.name().to_owned()));
+    let wakeups = platform.wakeups(&record.reference())?;
+    let mut deletion = Deletion {
+        documents,
+        wakeups: wakeups.into_iter().map(|wakeup| wakeup.id).collect(),
+        revocation: Revocation::Skipped("a dry run asks nothing of Webex".to_owned()),
+    };
+    if dry_run {
+        return Ok(deletion);
+    }
+
+    let access_token_over = record
+        .body
+        .connection
+        .access
+        .is_some_and(|expiry| expiry.at <= platform.now());
+    let grant = if access_token_over {
+        Ok(Grant::default())
+    } else {
+        open_grant(platform, &record)
+    };
+    let changes = deletion
+        .documents
+        .iter()
+        .map(|(reference, _)| Change::Delete(reference.clone()))
+        .collect();
+    platform.commit(vec![record.unchanged()], changes)?;
+    platform.log(
+        Level::Info,
+        &format!(
+            "deleted {} with {} documents that belonged to it",
+            record.name(),
+            deletion.documents.len().saturating_sub(1)
+        ),
+    );
+
+    // Gone is gone: from here on, nothing can make the call fail.
+    deletion.revocation = match (grant, access_token_over) {
+        (_, true) => Revocation::Skipped("the access token has expired".to_owned()),
+        (Err(failure), _) => Revocation::Failed(format!("the tokens cannot be opened: {failure}")),
+        (Ok(grant), _) => match Settings::load(platform) {
+            Ok(settings) => revoke(
+                platform,
+                &settings,
+                &record,
+                grant.access_token.as_ref(),
+                &grant.proxies,
+            ),
+            Err(failure) => Revocation::Failed(failure.to_string()),
+        },
+    };
+    Ok(deletion)
+}
+
+fn open_grant<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<Grant, Failure> {
+    if record.body.connection.access.is_none() {
+        return Ok(Grant::default());
+    }
+    Ok(Grant {
+        access_token: platform.reveal(&record.reference(), secret::ACCESS_TOKEN)?,
+        proxies: Proxies::of(record, platform)?,
+    })
+}
+
+// What names the record as its owner, and what the record names as its part.
+fn belongings<P: Platform + ?Sized>(
+    platform: &P,
+    record: &Record,
+) -> Result<Vec<(Reference, String)>, Failure> {
+    let parts: Vec<Reference> = record
+        .body
+        .parts
+        .iter()
+        .map(|part| part.reference())
+        .collect();
+    let mut parts: Vec<Document> = platform.get_many(&parts)?.into_iter().flatten().collect();
+    for model in BELONGINGS {
+        let owned = owned_by(platform, record, model)?;
+        parts.extend(owned);
+    }
+    let place = |document: &Document| {
+        let model = document.reference.model.as_str();
+        BELONGINGS.iter().position(|each| *each == model)
+    };
+    parts.sort_by_key(|document| (place(document), document.reference.clone()));
+    parts.dedup_by(|one, other| one.reference == other.reference);
+    Ok(parts
+        .into_iter()
+        .map(|document| {
+            let name = name_of(&document);
+            (document.reference, name)
+        })
+        .collect())
+}
+
+fn owned_by(
+    storage: &(impl Storage + ?Sized),
+    record: &Record,
+    model: &str,
+) -> Result<Vec<Document>, Failure> {
+    let filter = Filter {
+        model: model.to_owned(),
+        hierarchy: record.hierarchy.clone(),
+        scope: Scope::Node,
+        equals: vec![Key::new(key::OWNER, &record.pkid)],
+    };
+    let mut found = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = storage.find(&filter, cursor.as_deref(), PAGE)?;
+        found.extend(page.documents);
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => return Ok(found),
+        }
+    }
+}
+
+// An alert has a code in place of a name. A body that cannot be read must not keep it alive.
+fn name_of(document: &Document) -> String {
+    let body: Value = serde_json::from_str(&document.body).unwrap_or_default();
+    ["name", "code"]
+        .iter()
+        .find_map(|field| body.get(*field)?.as_str())
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[cfg(test)]
+#[path = "delete_tests.rs"]
+mod tests;

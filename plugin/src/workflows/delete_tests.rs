@@ -1,0 +1,260 @@
+//! Deleting a record: what goes, in which order, and what Webex is told.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::alerts::{self, Notice, Severity, Standing};
+use crate::platform::{Environment, RECORD_MODEL};
+use crate::testing::{
+    ACCESS_TOKEN, DAY, HIERARCHY, Interruption, MemoryPlatform, ORGANIZATION, PKID, REFRESH_TOKEN,
+    reply,
+};
+use crate::workflows::add::{self, add};
+
+const OTHER_PKID: &str = "ffffffffffffffffffffffff";
+
+fn add_customer(platform: &MemoryPlatform, pkid: &str, hierarchy: &str, tokens: bool) {
+    let answer = json!({
+        "access_token": ACCESS_TOKEN, "expires_in": 1_209_600,
+        "refresh_token": REFRESH_TOKEN, "refresh_token_expires_in": 7_776_000,
+    });
+    let request = add::Request {
+        pkid: pkid.to_owned(),
+        hierarchy: hierarchy.to_owned(),
+        fields: Secret::new(
+            json!({
+                "account_number": ORGANIZATION,
+                "shadow": [{"name": "Umbra"}],
+                "https_proxy": "http://bob:hunter2@proxy.example:3128",
+            })
+            .to_string(),
+        ),
+        token_answer: tokens.then(|| Secret::new(answer.to_string())),
+        idempotency_key: None,
+    };
+    add(platform, request).unwrap();
+}
+
+fn connected() -> MemoryPlatform {
+    let platform = MemoryPlatform::new();
+    platform.serve_organization(ORGANIZATION);
+    add_customer(&platform, PKID, HIERARCHY, true);
+    platform
+}
+
+fn raise_alert(platform: &MemoryPlatform) {
+    let record = Record::load(platform, PKID).unwrap();
+    let notice = Notice {
+        code: alerts::code::EXPIRING,
+        severity: Severity::Major,
+        message: "soon".to_owned(),
+        threshold: DAY,
+    };
+    let raised = Standing::default().raise(&record, &notice, platform.now(), platform);
+    platform
+        .commit(Vec::new(), vec![raised.unwrap().1])
+        .unwrap();
+}
+
+fn put_elsewhere(platform: &MemoryPlatform, model: &str) {
+    let document = Document {
+        reference: Reference::new(model, OTHER_PKID),
+        hierarchy: HIERARCHY.to_owned(),
+        version: 0,
+        body: json!({"name": "kept"}).to_string(),
+        keys: vec![Key::new("name", "kept")],
+    };
+    platform
+        .commit(Vec::new(), vec![Change::Put(document)])
+        .unwrap();
+}
+
+#[test]
+fn everything_that_add_made_goes_in_one_commit_schedules_first_and_the_record_last() {
+    let platform = connected();
+    raise_alert(&platform);
+    let commits = platform.commits();
+    let deletion = delete(&platform, PKID, false).unwrap();
+    let models: Vec<&str> = deletion
+        .documents
+        .iter()
+        .map(|(reference, _)| reference.model.as_str())
+        .collect();
+    let expected = [
+        SCHEDULE,
+        SCHEDULE,
+        DATA_SYNC,
+        DATA_SYNC,
+        DATA_SYNC,
+        SHADOW_MODEL,
+        ALERT,
+        RECORD_MODEL,
+    ];
+    assert_eq!(models, expected);
+    let names: Vec<&str> = deletion
+        .documents
+        .iter()
+        .map(|(_, name)| name.as_str())
+        .collect();
+    for name in [
+        "RefreshSparkAcme",
+        "SyncSparkAcme",
+        "Umbra",
+        alerts::code::EXPIRING,
+        "Acme",
+    ] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    let mut wakeups = deletion.wakeups;
+    wakeups.sort();
+    assert_eq!(wakeups, ["expiry", "refresh"]);
+    assert_eq!(platform.commits(), commits + 1);
+    assert_eq!(platform.documents(), []);
+    assert_eq!(platform.secrets(), []);
+    assert_eq!(platform.all_wakeups(), []);
+}
+
+#[test]
+fn what_other_services_use_stays() {
+    let platform = connected();
+    for model in ["data/NetworkDeviceList", "sys/Site", "sys/User", DATA_SYNC] {
+        put_elsewhere(&platform, model);
+    }
+    delete(&platform, PKID, false).unwrap();
+    assert_eq!(platform.documents().len(), 4);
+}
+
+#[test]
+fn the_tokens_are_revoked_once_the_record_is_gone_and_through_its_proxy() {
+    let platform = connected();
+    platform.expect_with(Method::DELETE, "/v1/authorizations?", |platform, _| {
+        assert_eq!(platform.documents(), [], "revoked before it was deleted");
+        reply(204, Value::Null)
+    });
+    let deletion = delete(&platform, PKID, false).unwrap();
+    assert_eq!(deletion.revocation, Revocation::Revoked);
+    let sent = platform.sent().pop().unwrap();
+    let query = sent.uri.query().unwrap();
+    assert!(
+        query.contains("clientId=C0ffee") && query.contains("orgId="),
+        "{query}"
+    );
+    assert_eq!(
+        sent.header("authorization"),
+        format!("Bearer {ACCESS_TOKEN}")
+    );
+    let proxy = sent.proxies.1.unwrap();
+    assert_eq!(proxy.expose(), "http://bob:hunter2@proxy.example:3128/");
+    platform.assert_script_done();
+}
+
+#[test]
+fn a_dry_run_tells_the_same_and_changes_nothing() {
+    let platform = connected();
+    raise_alert(&platform);
+    let (stored, asked) = (platform.documents(), platform.sent().len());
+    let dry = delete(&platform, PKID, true).unwrap();
+    assert_eq!(platform.documents(), stored);
+    assert_eq!(platform.all_wakeups().len(), 2);
+    assert_eq!(platform.sent().len(), asked);
+    assert!(matches!(dry.revocation, Revocation::Skipped(_)));
+    let real = delete(&platform, PKID, false).unwrap();
+    assert_eq!((dry.documents, dry.wakeups), (real.documents, real.wakeups));
+}
+
+#[test]
+fn a_grant_that_another_record_uses_is_not_revoked() {
+    let platform = connected();
+    add_customer(&platform, OTHER_PKID, "sys.Provider.Elsewhere", true);
+    let asked = platform.sent().len();
+    let deletion = delete(&platform, PKID, false).unwrap();
+    assert!(matches!(deletion.revocation, Revocation::Skipped(_)));
+    assert_eq!(platform.sent().len(), asked);
+    let last = delete(&platform, OTHER_PKID, false).unwrap();
+    assert_eq!(last.revocation, Revocation::Revoked);
+}
+
+#[test]
+fn a_record_without_working_tokens_has_nothing_to_revoke() {
+    let platform = MemoryPlatform::new();
+    add_customer(&platform, PKID, HIERARCHY, false);
+    let deletion = delete(&platform, PKID, false).unwrap();
+    assert!(matches!(deletion.revocation, Revocation::Skipped(_)));
+    assert!(platform.sent().is_empty());
+
+    let platform = connected();
+    platform.advance(15 * DAY);
+    let asked = platform.sent().len();
+    let deletion = delete(&platform, PKID, false).unwrap();
+    assert_eq!(
+        deletion.revocation,
+        Revocation::Skipped("the access token has expired".to_owned())
+    );
+    assert_eq!(platform.sent().len(), asked);
+}
+
+#[test]
+fn what_webex_says_to_the_revocation_does_not_bring_the_record_back() {
+    for answer in [
+        reply(503, json!({})),
+        reply(401, json!({})),
+        reply(429, json!({})),
+        Err(crate::platform::HttpError::Network("no route".to_owned())),
+    ] {
+        let platform = connected();
+        platform.expect(Method::DELETE, "/authorizations", answer);
+        let deletion = delete(&platform, PKID, false).unwrap();
+        assert!(matches!(deletion.revocation, Revocation::Failed(_)));
+        assert_eq!(platform.documents(), []);
+        assert!(!format!("{deletion:?}").contains(ACCESS_TOKEN));
+    }
+}
+
+#[test]
+fn a_delete_that_was_not_committed_revokes_nothing() {
+    for (interruption, failure) in [
+        (
+            Interruption::Fail(Failure::Unavailable("down".to_owned())),
+            Failure::Unavailable("down".to_owned()),
+        ),
+        (
+            Interruption::Fail(Failure::Conflict("lease lost".to_owned())),
+            Failure::Conflict("lease lost".to_owned()),
+        ),
+    ] {
+        let platform = connected();
+        let (stored, asked) = (platform.documents(), platform.sent().len());
+        platform.interrupt_commit(1, interruption);
+        assert_eq!(delete(&platform, PKID, false), Err(failure));
+        assert_eq!(platform.documents(), stored);
+        assert_eq!(platform.sent().len(), asked);
+        delete(&platform, PKID, false).unwrap();
+    }
+}
+
+#[test]
+fn a_part_that_somebody_took_away_is_not_missed() {
+    let platform = connected();
+    let record = Record::load(&platform, PKID).unwrap();
+    let sync = record.part(crate::parts::SYNC_USERS).unwrap().reference();
+    platform
+        .commit(Vec::new(), vec![Change::Delete(sync.clone())])
+        .unwrap();
+    let deletion = delete(&platform, PKID, false).unwrap();
+    assert!(
+        deletion
+            .documents
+            .iter()
+            .all(|(reference, _)| *reference != sync)
+    );
+    assert_eq!(platform.documents(), []);
+}
+
+#[test]
+fn a_record_deleted_twice_is_not_found_the_second_time() {
+    let platform = connected();
+    delete(&platform, PKID, false).unwrap();
+    let again = delete(&platform, PKID, false);
+    assert_eq!(again, Err(Failure::NotFound(Reference::record(PKID))));
+}

@@ -1,0 +1,97 @@
+//! Says what the relation is: its fields and what can be done with a record.
+
+use crate::model::{FIELDS, Field, RELATION, TITLE};
+use crate::platform::RECORD_MODEL;
+
+/// Something that can be done with a record besides add, modify, delete, get and list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// The name in addresses and commands.
+    pub name: &'static str,
+    /// What a person is shown.
+    pub title: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// The model as a form, a command line or a schema needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// The relation.
+    pub name: &'static str,
+    /// The model that stores the record.
+    pub record_model: &'static str,
+    /// What a person is shown.
+    pub title: &'static str,
+    /// Every field, in the order of the form.
+    pub fields: &'static [Field],
+    /// Every action.
+    pub actions: &'static [Action],
+}
+
+/// The action of the `refresh` workflow.
+pub const REFRESH_ACTION: &str = "RefreshAccessToken";
+/// The action of the `check-expiry` workflow.
+pub const EXPIRY_ACTION: &str = "CheckTokenExpiry";
+
+/// The model. Asks nothing of anybody.
+pub const fn describe() -> Model {
+    Model {
+        name: RELATION,
+        record_model: RECORD_MODEL,
+        title: TITLE,
+        fields: FIELDS,
+        actions: &[
+            Action {
+                name: REFRESH_ACTION,
+                title: "Refresh Access Token",
+                help: "Gets a fresh access token from Webex now.",
+            },
+            Action {
+                name: EXPIRY_ACTION,
+                title: "Check Token Expiry",
+                help: "Looks at both expiries now and keeps the alerts up to date.",
+            },
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::Kind;
+
+    use super::*;
+
+    #[test]
+    fn the_description_has_the_fields_that_an_administrator_knows() {
+        let model = describe();
+        assert_eq!(model.name, "relation/SparkCustomer");
+        assert_eq!(model.record_model, "data/SparkCustomer");
+        let field = |name: &str| {
+            let found = model.fields.iter().find(|field| field.name == name);
+            *found.unwrap_or_else(|| panic!("no field {name}"))
+        };
+        let name = field("name");
+        assert!(name.required && name.max_length == Some(1024));
+        for token in [
+            "token",
+            "token_repeat",
+            "refresh_token",
+            "refresh_token_repeat",
+        ] {
+            assert!(field(token).password, "{token}");
+        }
+        for set in [
+            "access_token_expires",
+            "refresh_token_expires",
+            "token_link",
+            "notes",
+        ] {
+            assert!(field(set).read_only, "{set}");
+        }
+        assert!(field("wholesale_status").add_only);
+        assert_eq!(field("base_url_setting").choices.len(), 7);
+        assert_eq!(field("shadow").kind, Kind::Objects);
+        assert!(field("shadow[].name").required);
+    }
+}

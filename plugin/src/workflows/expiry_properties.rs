@@ -1,0 +1,118 @@
+//! What holds of notices for any thresholds and lives: each once per generation, then the end.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::super::refresh::refresh;
+use super::super::wake::wake;
+use super::*;
+use crate::alerts::{ALERT, Body};
+use crate::platform::Environment;
+use crate::testing::*;
+
+/// A connection whose refresh token lives `life` milliseconds from `START`.
+fn connected(life: u64, thresholds: &[u64]) -> MemoryPlatform {
+    let platform = MemoryPlatform::new();
+    let words: Vec<String> = thresholds.iter().map(|each| format!("{each}s")).collect();
+    platform.set("expiry.thresholds", &words.join(","));
+    let mut record = connected_record(START);
+    let connection = &mut record.body.connection;
+    let expiry = |life: u64| {
+        Some(Expiry {
+            at: START + life,
+            life,
+            assumed: false,
+        })
+    };
+    connection.access = expiry(life / 4);
+    connection.refresh = expiry(life);
+    connection.next_refresh = Some(START + life / 8);
+    platform.store_connected(record).unwrap();
+    check_expiry(&platform, PKID).unwrap();
+    platform
+}
+
+fn alerts(platform: &MemoryPlatform) -> Vec<Body> {
+    platform
+        .documents_of(ALERT)
+        .iter()
+        .map(|document| serde_json::from_str(&document.body).unwrap())
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn each_threshold_is_told_once_on_a_clock_that_is_not_restarted(
+        life in 120..10_000_000_u64, thresholds in prop::collection::vec(1..20_000_000_u64, 1..6),
+        restarts in prop::collection::vec(0..1_000_u64, 0..4),
+    ) {
+        let life = life * SECOND;
+        let platform = connected(life, &thresholds);
+        platform.serve(move |platform, _| {
+            let left = (START + life).saturating_sub(platform.now()) / SECOND;
+            if left == 0 {
+                return reply(400, json!({"error": "invalid_grant"}));
+            }
+            reply(200, json!({
+                "access_token": "A", "expires_in": life / 4 / SECOND,
+                "refresh_token_expires_in": left,
+            }))
+        });
+        // Refreshes by hand come in between, as often as somebody likes.
+        let mut by_hand: Vec<u64> = restarts.iter().map(|part| START + life * part / 1_000).collect();
+        by_hand.sort_unstable();
+        let mut steps = 0;
+        while let Some(next) = platform.all_wakeups().into_iter().next() {
+            steps += 1;
+            prop_assert!(steps < 1_000, "the wakeups never end");
+            if let Some(at) = by_hand.first().copied().filter(|at| *at < next.due) {
+                by_hand.remove(0);
+                platform.set_now(at.max(platform.now()));
+                refresh(&platform, PKID, platform.now()).unwrap();
+                continue;
+            }
+            platform.set_now(next.due.max(platform.now()));
+            wake(&platform, &next).unwrap();
+        }
+        let state = Record::load(&platform, PKID).unwrap().body.connection.state;
+        prop_assert_eq!(state, State::Expired);
+        let mut told: Vec<u64> = alerts(&platform).iter().map(|alert| alert.threshold).collect();
+        told.sort_unstable_by(|a, b| b.cmp(a));
+        let in_milliseconds: Vec<u64> = thresholds.iter().map(|each| each * SECOND).collect();
+        let mut expected = timing::thresholds_within(&in_milliseconds, life);
+        expected.push(0);
+        prop_assert_eq!(told, expected);
+        for alert in alerts(&platform) {
+            prop_assert_eq!((alert.count, alert.generation), (1, 1));
+        }
+    }
+
+    #[test]
+    fn looking_any_number_of_times_makes_no_second_alert_of_a_threshold(
+        moments in prop::collection::vec(0..1_200_u64, 1..40),
+        thresholds in prop::collection::vec(1..2_000_u64, 1..6),
+    ) {
+        let life = 1_000 * SECOND;
+        let platform = connected(life, &thresholds);
+        let mut moments = moments;
+        moments.sort_unstable();
+        let mut found: BTreeMap<u64, u32> = BTreeMap::new();
+        for moment in moments {
+            platform.set_now(START + moment * SECOND);
+            let alert = check_expiry(&platform, PKID).unwrap().alert;
+            if let Some(alert) = alert {
+                *found.entry(alert.threshold).or_default() += 1;
+            }
+        }
+        let stored: BTreeMap<u64, u32> = alerts(&platform)
+            .iter()
+            .map(|alert| (alert.threshold, alert.count))
+            .collect();
+        prop_assert_eq!(stored.len(), alerts(&platform).len(), "one row for each");
+        prop_assert_eq!(stored, found);
+    }
+}

@@ -1,0 +1,406 @@
+//! States, thresholds and alerts, over whole lives of tokens under a clock that is set.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::super::refresh::refresh;
+use super::super::wake::wake;
+use super::*;
+use crate::alerts::{ALERT, Body};
+use crate::platform::{Environment, HttpRequest, Storage};
+use crate::reports::{RefreshOutcome, WakeReport};
+use crate::testing::*;
+
+fn connected() -> MemoryPlatform {
+    let platform = MemoryPlatform::connected().unwrap();
+    // The first look schedules the next.
+    check_expiry(&platform, PKID).unwrap();
+    platform
+}
+
+fn check(platform: &MemoryPlatform) -> ExpiryReport {
+    check_expiry(platform, PKID).unwrap()
+}
+
+fn state(platform: &MemoryPlatform) -> State {
+    Record::load(platform, PKID).unwrap().body.connection.state
+}
+
+fn edit(platform: &MemoryPlatform, change: impl FnOnce(&mut Record)) {
+    let mut record = Record::load(platform, PKID).unwrap();
+    change(&mut record);
+    let document = record.to_document().unwrap();
+    platform
+        .commit(vec![record.unchanged()], vec![Change::Put(document)])
+        .unwrap();
+}
+
+fn alerts(platform: &MemoryPlatform) -> Vec<Body> {
+    let mut alerts: Vec<Body> = platform
+        .documents_of(ALERT)
+        .iter()
+        .map(|document| serde_json::from_str(&document.body).unwrap())
+        .collect();
+    alerts.sort_by_key(|alert| std::cmp::Reverse(alert.threshold));
+    alerts
+}
+
+/// Days before the expiry and count of each alert.
+fn told(platform: &MemoryPlatform) -> Vec<(u64, u32)> {
+    alerts(platform)
+        .iter()
+        .map(|alert| (alert.threshold / DAY, alert.count))
+        .collect()
+}
+
+/// Runs every wakeup at its time until `end`; answers with what each led to.
+fn live(platform: &MemoryPlatform, end: Timestamp) -> Vec<(Timestamp, WakeReport)> {
+    let mut reports = Vec::new();
+    while let Some(next) = platform.all_wakeups().into_iter().next() {
+        if next.due > end {
+            break;
+        }
+        assert!(reports.len() < 10_000, "the wakeups never end");
+        platform.set_now(next.due.max(platform.now()));
+        reports.push((platform.now(), wake(platform, &next).unwrap()));
+    }
+    platform.set_now(end);
+    reports
+}
+
+fn refreshes(reports: &[(Timestamp, WakeReport)]) -> usize {
+    let refreshed = |report: &WakeReport| matches!(report, WakeReport::Refreshed(_));
+    reports.iter().filter(|(_, each)| refreshed(each)).count()
+}
+
+/// Webex that keeps counting the refresh token's clock down from `START`, in whole seconds.
+fn frozen_clock(platform: &MemoryPlatform, access: u64, refresh: u64) {
+    platform.serve(move |platform: &MemoryPlatform, request: &HttpRequest| {
+        assert_eq!(request.method(), Method::POST);
+        let left = (START + refresh).saturating_sub(platform.now()) / SECOND;
+        if left == 0 {
+            return reply(400, json!({"error": "invalid_grant"}));
+        }
+        reply(200, answer(access, Some(left)))
+    });
+}
+
+fn answer(access: u64, refresh_seconds: Option<u64>) -> Value {
+    json!({
+        "access_token": "another-access-token", "expires_in": access / SECOND,
+        "refresh_token": REFRESH_TOKEN, "refresh_token_expires_in": refresh_seconds,
+    })
+}
+
+#[test]
+fn before_the_first_threshold_there_is_nothing_to_tell() {
+    let platform = connected();
+    let report = check(&platform);
+    assert_eq!(report.access_token_left, Some(14 * DAY));
+    assert_eq!(report.refresh_token_left, Some(90 * DAY));
+    assert_eq!((report.alert, report.cleared), (None, vec![]));
+    assert_eq!(state(&platform), State::Connected);
+    let due = platform
+        .all_wakeups()
+        .into_iter()
+        .find(|each| each.id == "expiry");
+    assert_eq!(due.unwrap().due, START + 60 * DAY);
+}
+
+#[test]
+fn ninety_days_on_a_clock_that_is_not_restarted_tell_each_threshold_once_and_then_the_end() {
+    let platform = connected();
+    frozen_clock(&platform, 14 * DAY, 90 * DAY);
+    let reports = live(&platform, START + 200 * DAY);
+
+    assert_eq!(told(&platform), [(30, 1), (14, 1), (7, 1), (2, 1), (0, 1)]);
+    let moments: Vec<u64> = reports
+        .iter()
+        .filter_map(|(now, report)| match report {
+            WakeReport::Checked(report) => report.alert.as_ref().map(|_| (now - START) / DAY),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(moments, [60, 76, 83, 88, 90]);
+    assert_eq!(state(&platform), State::Expired);
+    assert!(platform.all_wakeups().is_empty());
+    // Every 6.3 to 7 days, and none in vain.
+    assert!(
+        (12..=14).contains(&refreshes(&reports)),
+        "{}",
+        refreshes(&reports)
+    );
+    for (_, report) in &reports {
+        if let WakeReport::Refreshed(report) = report {
+            assert_eq!(report.outcome, RefreshOutcome::Connected);
+        }
+    }
+    let generations: Vec<u64> = alerts(&platform)
+        .iter()
+        .map(|each| each.generation)
+        .collect();
+    assert_eq!(generations, [1; 5]);
+}
+
+#[test]
+fn a_connection_whose_clock_restarts_at_each_refresh_lives_on_without_a_word() {
+    let platform = connected();
+    platform.serve(|_, _| reply(200, answer(14 * DAY, Some(7_776_000))));
+    let reports = live(&platform, START + 365 * DAY);
+    assert!((52..=58).contains(&refreshes(&reports)));
+    assert_eq!(state(&platform), State::Connected);
+    assert!(alerts(&platform).is_empty());
+}
+
+#[test]
+fn an_answer_that_never_names_the_refresh_token_lives_until_webex_says_no() {
+    let platform = connected();
+    platform.serve(|platform, _| {
+        if platform.now() > START + 95 * DAY {
+            return reply(400, json!({"error": "invalid_grant"}));
+        }
+        reply(
+            200,
+            json!({"access_token": "another", "expires_in": 1_209_600}),
+        )
+    });
+    live(&platform, START + 89 * DAY);
+    assert_eq!(told(&platform), [(30, 1), (14, 1), (7, 1), (2, 1)]);
+    let reports = live(&platform, START + 93 * DAY);
+    // The known end was only assumed by now: Webex is asked, and answers.
+    assert!(refreshes(&reports) >= 1);
+    assert_eq!(state(&platform), State::Connected);
+    assert!(alerts(&platform).is_empty());
+    live(&platform, START + 200 * DAY);
+    assert_eq!(state(&platform), State::Reauthorize);
+}
+
+#[test]
+fn tokens_of_a_minute_are_told_at_a_quarter_of_their_life() {
+    let platform = MemoryPlatform::new();
+    let mut record = connected_record(START);
+    let expiry = |life: u64| {
+        Some(Expiry {
+            at: START + life,
+            life,
+            assumed: false,
+        })
+    };
+    record.body.connection.access = expiry(20 * SECOND);
+    record.body.connection.refresh = expiry(60 * SECOND);
+    record.body.connection.next_refresh = Some(START + 10 * SECOND);
+    platform.store_connected(record).unwrap();
+    check(&platform);
+    frozen_clock(&platform, 20 * SECOND, 60 * SECOND);
+    let reports = live(&platform, START + DAY);
+    let thresholds: Vec<u64> = alerts(&platform)
+        .iter()
+        .map(|each| each.threshold)
+        .collect();
+    assert_eq!(thresholds, [15 * SECOND, 0]);
+    assert!(
+        (5..=7).contains(&refreshes(&reports)),
+        "{}",
+        refreshes(&reports)
+    );
+    assert_eq!(state(&platform), State::Expired);
+}
+
+#[test]
+fn found_again_an_alert_counts_up_and_keeps_when_it_was_first_found() {
+    let platform = connected();
+    platform.set_now(START + 61 * DAY);
+    let first = check(&platform).alert.unwrap();
+    platform.advance(HOUR);
+    let second = check(&platform).alert.unwrap();
+    assert_eq!((first.count, second.count), (1, 2));
+    assert_eq!(first.reference, second.reference);
+    let alerts = alerts(&platform);
+    assert_eq!(alerts.len(), 1);
+    let alert = &alerts[0];
+    assert_eq!(alert.code, code::EXPIRING);
+    assert_eq!(alert.category, "webex");
+    assert_eq!(alert.first, "2026-03-03T00:00:00Z");
+    assert_eq!(alert.latest, "2026-03-03T01:00:00Z");
+    assert_eq!(alert.subject, format!("data/SparkCustomer/{PKID}"));
+    assert!(alert.message.contains("Acme"));
+    assert!(alert.message.contains("2026-04-01T00:00:00Z"));
+}
+
+#[test]
+fn after_a_standstill_only_the_smallest_threshold_crossed_is_told() {
+    let platform = connected();
+    platform.set_now(START + 84 * DAY);
+    let alert = check(&platform).alert.unwrap();
+    assert_eq!(alert.threshold, 7 * DAY);
+    assert_eq!(told(&platform), [(7, 1)]);
+}
+
+#[test]
+fn within_the_last_threshold_the_connection_is_expiring() {
+    let platform = connected();
+    platform.set_now(START + 88 * DAY - 1);
+    check(&platform);
+    assert_eq!(state(&platform), State::Connected);
+    platform.advance(1);
+    check(&platform);
+    assert_eq!(state(&platform), State::Expiring);
+}
+
+#[test]
+fn severity_rises_with_each_threshold() {
+    let platform = connected();
+    let mut severities = Vec::new();
+    for day in [60, 76, 83, 88, 90] {
+        platform.set_now(START + day * DAY);
+        check(&platform);
+        severities.push(alerts(&platform).last().unwrap().severity);
+    }
+    use Severity::{Critical, Info, Major, Minor};
+    assert_eq!(severities, [Info, Info, Minor, Major, Critical]);
+}
+
+#[test]
+fn switched_off_notices_still_change_states() {
+    let platform = connected();
+    platform.set("expiry.notify", "false");
+    platform.set_now(START + 89 * DAY);
+    assert_eq!(check(&platform).alert, None);
+    assert_eq!(state(&platform), State::Expiring);
+    platform.set_now(START + 90 * DAY);
+    assert_eq!(check(&platform).alert, None);
+    assert_eq!(state(&platform), State::Expired);
+    assert!(alerts(&platform).is_empty());
+}
+
+#[test]
+fn at_the_expiry_the_connection_ends_and_nothing_is_scheduled_any_more() {
+    let platform = connected();
+    platform.set_now(START + 90 * DAY);
+    let report = check(&platform);
+    assert_eq!(report.connection.state, State::Expired);
+    assert_eq!(report.connection.next_refresh, None);
+    assert_eq!(report.refresh_token_left, Some(0));
+    assert_eq!(report.access_token_left, Some(0));
+    let alert = report.alert.unwrap();
+    assert_eq!((alert.code.as_str(), alert.threshold), (code::EXPIRED, 0));
+    assert!(platform.all_wakeups().is_empty());
+    assert_eq!(check(&platform).alert.unwrap().count, 2);
+}
+
+#[test]
+fn what_kept_the_last_refreshes_from_working_is_told_at_the_end() {
+    let platform = connected();
+    platform.serve(|_, _| reply(503, json!({"message": "maintenance", "trackingId": "T9"})));
+    live(&platform, START + 90 * DAY);
+    assert_eq!(state(&platform), State::Expired);
+    let last = alerts(&platform).pop().unwrap();
+    assert!(last.message.contains("maintenance"), "{}", last.message);
+    assert!(last.message.contains("T9"), "{}", last.message);
+}
+
+#[test]
+fn retries_never_become_a_busy_loop() {
+    let platform = connected();
+    platform.serve(|_, _| reply(503, json!({})));
+    let reports = live(&platform, START + 90 * DAY);
+    // Six hours apart for 83 days, and a dozen while the end comes near.
+    assert!(
+        (300..450).contains(&refreshes(&reports)),
+        "{}",
+        refreshes(&reports)
+    );
+}
+
+#[test]
+fn a_recovery_ends_the_alerts_of_earlier_generations() {
+    let platform = connected();
+    platform.set_now(START + 89 * DAY);
+    check(&platform);
+    assert_eq!(told(&platform), [(2, 1)]);
+    platform.serve(|_, _| reply(200, answer(14 * DAY, Some(7_776_000))));
+    refresh(&platform, PKID, platform.now()).unwrap();
+    assert!(alerts(&platform).is_empty());
+    assert_eq!(state(&platform), State::Connected);
+    platform.advance(61 * DAY);
+    assert_eq!(check(&platform).alert.unwrap().count, 1);
+}
+
+#[test]
+fn an_alert_of_an_earlier_generation_that_was_left_behind_is_ended_by_the_next_look() {
+    let platform = connected();
+    platform.set_now(START + 61 * DAY);
+    let alert = check(&platform).alert.unwrap();
+    edit(&platform, |record| {
+        record.body.connection.generation = 2;
+        record.body.connection.refresh.as_mut().unwrap().at = START + 150 * DAY;
+    });
+    let report = check(&platform);
+    assert_eq!(report.cleared, [alert.reference]);
+    assert_eq!(report.alert, None);
+    assert!(alerts(&platform).is_empty());
+}
+
+#[test]
+fn an_expiry_that_is_only_assumed_makes_webex_say() {
+    let platform = connected();
+    edit(&platform, |record| {
+        record.body.connection.refresh.as_mut().unwrap().assumed = true;
+        record.body.connection.next_refresh = Some(START + 95 * DAY);
+    });
+    platform.set_now(START + 90 * DAY);
+    let report = check(&platform);
+    assert_eq!(report.connection.state, State::Expiring);
+    assert_eq!(report.alert.unwrap().threshold, 2 * DAY);
+    let wakeups = platform.all_wakeups();
+    assert_eq!(wakeups.len(), 1);
+    assert_eq!(wakeups[0].id, "refresh");
+    assert_eq!(wakeups[0].due, START + 90 * DAY + SOONEST);
+}
+
+#[test]
+fn a_refused_connection_is_told_once_and_becomes_expired_in_its_time() {
+    let platform = connected();
+    platform.serve(|_, _| reply(400, json!({"error": "invalid_grant"})));
+    live(&platform, START + 89 * DAY);
+    assert_eq!(state(&platform), State::Reauthorize);
+    assert_eq!(alerts(&platform).len(), 1);
+    assert_eq!(check(&platform).alert.unwrap().code, code::REAUTHORIZE);
+    assert_eq!(alerts(&platform)[0].count, 1, "looking is no new refusal");
+    live(&platform, START + 100 * DAY);
+    assert_eq!(state(&platform), State::Expired);
+    assert!(platform.all_wakeups().is_empty());
+}
+
+#[test]
+fn a_record_without_tokens_has_nothing_to_expire() {
+    let platform = MemoryPlatform::new();
+    let mut record = connected_record(START);
+    record.body.connection = crate::record::Connection::default();
+    let put = Change::Put(record.to_document().unwrap());
+    platform.commit(Vec::new(), vec![put]).unwrap();
+    let report = check(&platform);
+    assert_eq!(report.connection.state, State::NotConnected);
+    assert_eq!(
+        (report.access_token_left, report.refresh_token_left),
+        (None, None)
+    );
+    assert_eq!(report.alert, None);
+    let missing = check_expiry(&platform, &"0".repeat(24));
+    assert!(matches!(missing, Err(Failure::NotFound(_))));
+}
+
+#[test]
+fn a_look_at_a_record_that_changes_meanwhile_is_a_conflict() {
+    let platform = connected();
+    platform.set_now(START + 61 * DAY);
+    let meanwhile = Interruption::Meanwhile(Box::new(|platform| {
+        edit(platform, |record| record.body.connection.generation = 5);
+    }));
+    platform.interrupt_commit(1, meanwhile);
+    assert!(matches!(
+        check_expiry(&platform, PKID),
+        Err(Failure::Conflict(_))
+    ));
+    assert!(alerts(&platform).is_empty());
+}

@@ -1,0 +1,9 @@
+//! The workflows of the contract, one file each.
+
+pub mod add;
+pub mod delete;
+pub mod describe;
+pub mod expiry;
+pub mod modify;
+pub mod refresh;
+pub mod wake;

@@ -1,0 +1,326 @@
+//! Changing a record: fields, names, proxies, tokens.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::parts::{DATA_SYNC, SCHEDULE, SHADOW_MODEL};
+use crate::platform::{Document, FieldFault, Storage};
+use crate::record::{Retry, State};
+use crate::testing::{
+    ACCESS_TOKEN, DAY, HIERARCHY, Interruption, MemoryPlatform, ORGANIZATION, PKID, REFRESH_TOKEN,
+    START, reply,
+};
+use crate::tokens::wakeup;
+use crate::workflows::add::{self, add};
+
+const OTHER_PKID: &str = "ffffffffffffffffffffffff";
+
+fn added(pkid: &str, fields: Value, tokens: bool) -> add::Request {
+    let answer = json!({
+        "access_token": ACCESS_TOKEN, "expires_in": 1_209_600,
+        "refresh_token": REFRESH_TOKEN, "refresh_token_expires_in": 7_776_000,
+    });
+    add::Request {
+        pkid: pkid.to_owned(),
+        hierarchy: HIERARCHY.to_owned(),
+        fields: Secret::new(fields.to_string()),
+        token_answer: tokens.then(|| Secret::new(answer.to_string())),
+        idempotency_key: None,
+    }
+}
+
+fn connected(fields: Value) -> MemoryPlatform {
+    let platform = MemoryPlatform::new();
+    platform.serve_organization(ORGANIZATION);
+    add(&platform, added(PKID, fields, true)).unwrap();
+    platform
+}
+
+fn change(platform: &MemoryPlatform, fields: Value) -> Result<Connection, Failure> {
+    modify(platform, PKID, &Secret::new(fields.to_string()), None)
+}
+
+fn faults(result: Result<Connection, Failure>) -> Vec<FieldFault> {
+    match result {
+        Err(Failure::Invalid(faults)) => faults,
+        other => panic!("not refused as invalid: {other:?}"),
+    }
+}
+
+fn new_answer() -> Secret {
+    Secret::new(
+        json!({
+            "access_token": "new-access", "expires_in": 43_199,
+            "refresh_token": "new-refresh", "refresh_token_expires_in": 5_000_000,
+        })
+        .to_string(),
+    )
+}
+
+fn name_of(document: &Document) -> String {
+    let body: Value = serde_json::from_str(&document.body).unwrap();
+    body["name"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_fields_given_change_and_the_others_stay() {
+    let platform = connected(json!({"email_domain": "acme.example", "dirsync_enabled": true}));
+    let before = Record::load(&platform, PKID).unwrap();
+    change(&platform, json!({"dirsync_enabled": false})).unwrap();
+    let after = Record::load(&platform, PKID).unwrap();
+    assert_eq!(after.text("email_domain"), Some("acme.example"));
+    assert!(!after.flag("dirsync_enabled"));
+    assert_eq!(after.body.connection, before.body.connection);
+    assert_eq!(after.body.parts, before.body.parts);
+    assert_eq!(after.version, before.version + 1);
+}
+
+#[test]
+fn nothing_different_is_no_change_at_all() {
+    let platform = connected(json!({"email_domain": "acme.example"}));
+    let before = platform.documents();
+    change(
+        &platform,
+        json!({"email_domain": "acme.example", "name": "Acme"}),
+    )
+    .unwrap();
+    assert_eq!(platform.documents(), before);
+}
+
+#[test]
+fn a_rename_renames_what_carries_the_name() {
+    let platform = connected(json!({"shadow": [{"name": "Umbra"}]}));
+    let connection = change(&platform, json!({"name": "Apex"})).unwrap();
+    assert_eq!(connection.name, "Apex");
+    let mut names: Vec<String> = [DATA_SYNC, SCHEDULE, SHADOW_MODEL]
+        .iter()
+        .flat_map(|model| platform.documents_of(model))
+        .map(|document| name_of(&document))
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "CheckExpirySparkApex",
+            "RefreshSparkApex",
+            "SyncSparkApex",
+            "SyncSparkRolesLicensesApex",
+            "SyncSparkUsersApex",
+            "Umbra",
+        ]
+    );
+    let record = Record::load(&platform, PKID).unwrap();
+    let part = record.part(REFRESH_SCHEDULE).unwrap();
+    assert_eq!(part.name, "RefreshSparkApex");
+    let schedule = platform.get(&part.reference()).unwrap().unwrap();
+    assert!(schedule.body.contains("\"active\":true"));
+    add(&platform, added(OTHER_PKID, json!({"name": "Acme"}), false)).unwrap();
+}
+
+#[test]
+fn a_name_that_another_record_has_is_refused() {
+    let platform = connected(json!({}));
+    add(&platform, added(OTHER_PKID, json!({"name": "Apex"}), false)).unwrap();
+    let fault = &faults(change(&platform, json!({"name": "Apex"})))[0];
+    assert_eq!(fault.field, "name");
+    assert!(fault.message.contains(OTHER_PKID));
+}
+
+#[test]
+fn a_name_that_another_record_gets_meanwhile_is_refused() {
+    let platform = connected(json!({}));
+    let meanwhile = |platform: &MemoryPlatform| {
+        add(platform, added(OTHER_PKID, json!({"name": "Apex"}), false)).unwrap();
+    };
+    platform.interrupt_commit(1, Interruption::Meanwhile(Box::new(meanwhile)));
+    assert_eq!(
+        faults(change(&platform, json!({"name": "Apex"})))[0].field,
+        "name"
+    );
+    assert_eq!(Record::load(&platform, PKID).unwrap().name(), "Acme");
+}
+
+#[test]
+fn a_record_that_changes_meanwhile_is_a_conflict_and_nothing_is_lost() {
+    let platform = connected(json!({}));
+    let meanwhile = |platform: &MemoryPlatform| {
+        change(platform, json!({"email_domain": "acme.example"})).unwrap();
+    };
+    platform.interrupt_commit(1, Interruption::Meanwhile(Box::new(meanwhile)));
+    let result = change(&platform, json!({"dirsync_enabled": true}));
+    assert!(matches!(result, Err(Failure::Conflict(_))), "{result:?}");
+    let record = Record::load(&platform, PKID).unwrap();
+    assert_eq!(record.text("email_domain"), Some("acme.example"));
+}
+
+#[test]
+fn new_tokens_replace_the_old_ones_and_restart_the_schedule() {
+    let platform = connected(json!({}));
+    let mut record = Record::load(&platform, PKID).unwrap();
+    record.body.connection.state = State::Reauthorize;
+    record.body.connection.next_refresh = None;
+    record.body.connection.refusal = Some(Retry {
+        attempts: 1,
+        reason: "invalid_grant".to_owned(),
+        tracking_id: None,
+    });
+    let put = Change::Put(record.to_document().unwrap());
+    let cancel = Change::Cancel(record.reference(), wakeup::REFRESH.to_owned());
+    platform.commit(Vec::new(), vec![put, cancel]).unwrap();
+    platform.advance(DAY);
+
+    let connection = modify(&platform, PKID, &Secret::new("{}"), Some(&new_answer())).unwrap();
+    let now = START + DAY;
+    assert_eq!(connection.state, State::Connected);
+    assert_eq!(connection.notes, "");
+    assert_eq!(
+        connection.refresh_token_expires.unwrap().at,
+        now + 5_000_000_000
+    );
+    let owner = Reference::record(PKID);
+    let sealed = |name: &str| platform.secret(&owner, name).unwrap();
+    assert_eq!(sealed(secret::ACCESS_TOKEN).expose(), "new-access");
+    assert_eq!(sealed(secret::REFRESH_TOKEN).expose(), "new-refresh");
+    let due = platform.wakeup(&owner, wakeup::REFRESH).unwrap().due;
+    assert_eq!(Some(due), connection.next_refresh);
+    assert!(due > now && due <= now + 43_199_000 / 2);
+    let record = Record::load(&platform, PKID).unwrap();
+    assert_eq!(record.body.connection.generation, 2);
+    let schedule = record.part(REFRESH_SCHEDULE).unwrap().reference();
+    let schedule = platform.get(&schedule).unwrap().unwrap();
+    assert!(
+        schedule
+            .body
+            .contains(&crate::model::derived::date_time(due))
+    );
+}
+
+#[test]
+fn a_rename_together_with_new_tokens_loses_neither() {
+    let platform = connected(json!({}));
+    let fields = Secret::new(json!({"name": "Apex"}).to_string());
+    platform.advance(DAY);
+    modify(&platform, PKID, &fields, Some(&new_answer())).unwrap();
+    let record = Record::load(&platform, PKID).unwrap();
+    let schedule = record.part(REFRESH_SCHEDULE).unwrap().reference();
+    let schedule = platform.get(&schedule).unwrap().unwrap();
+    assert_eq!(name_of(&schedule), "RefreshSparkApex");
+    let next = record.body.connection.next_refresh.unwrap();
+    assert!(
+        schedule
+            .body
+            .contains(&crate::model::derived::date_time(next))
+    );
+}
+
+#[test]
+fn new_tokens_end_the_alerts_about_the_old_ones() {
+    let platform = connected(json!({}));
+    let record = Record::load(&platform, PKID).unwrap();
+    let notice = alerts::Notice {
+        code: alerts::code::REAUTHORIZE,
+        severity: alerts::Severity::Major,
+        message: "connect again".to_owned(),
+        threshold: 0,
+    };
+    let standing = alerts::Standing::default();
+    let (_, raise) = standing.raise(&record, &notice, START, &platform).unwrap();
+    platform.commit(Vec::new(), vec![raise]).unwrap();
+    modify(&platform, PKID, &Secret::new("{}"), Some(&new_answer())).unwrap();
+    assert_eq!(platform.documents_of(alerts::ALERT), []);
+}
+
+#[test]
+fn tokens_of_another_organisation_are_refused_and_the_old_ones_stay() {
+    let platform = connected(json!({}));
+    platform.serve_organization("00000000-0000-4000-8000-000000000000");
+    let before = platform.documents();
+    let result = modify(&platform, PKID, &Secret::new("{}"), Some(&new_answer()));
+    assert_eq!(faults(result)[0].field, "account_number_external");
+    assert_eq!(platform.documents(), before);
+    let token = platform.secret(&Reference::record(PKID), secret::ACCESS_TOKEN);
+    assert_eq!(token.unwrap().expose(), ACCESS_TOKEN);
+}
+
+#[test]
+fn a_customer_moves_to_another_organisation_with_its_tokens() {
+    let other = "00000000-0000-4000-8000-000000000000";
+    let platform = connected(json!({}));
+    platform.serve_organization(other);
+    let fields = Secret::new(json!({"account_number_external": other}).to_string());
+    modify(&platform, PKID, &fields, Some(&new_answer())).unwrap();
+    let record = Record::load(&platform, PKID).unwrap();
+    assert_eq!(record.organization(), Some(other));
+}
+
+#[test]
+fn a_passing_fault_while_new_tokens_are_checked_changes_nothing() {
+    let platform = connected(json!({}));
+    platform.serve(|_, _| reply(502, Value::Null));
+    let before = platform.documents();
+    let result = modify(&platform, PKID, &Secret::new("{}"), Some(&new_answer()));
+    assert!(matches!(result, Err(Failure::Unavailable(_))), "{result:?}");
+    assert_eq!(platform.documents(), before);
+}
+
+#[test]
+fn proxies_are_sealed_kept_and_removed() {
+    let platform = connected(json!({}));
+    let owner = Reference::record(PKID);
+    let sealed = || platform.secret(&owner, secret::HTTPS_PROXY);
+    change(
+        &platform,
+        json!({"https_proxy": "http://bob:hunter2@proxy.example:3128"}),
+    )
+    .unwrap();
+    assert_eq!(
+        sealed().unwrap().expose(),
+        "http://bob:hunter2@proxy.example:3128/"
+    );
+    change(
+        &platform,
+        json!({"https_proxy": "http://bob@proxy.example:3128/"}),
+    )
+    .unwrap();
+    assert_eq!(
+        sealed().unwrap().expose(),
+        "http://bob:hunter2@proxy.example:3128/"
+    );
+
+    modify(&platform, PKID, &Secret::new("{}"), Some(&new_answer())).unwrap();
+    let through = platform.sent().pop().unwrap().proxies.1.unwrap();
+    assert_eq!(through.expose(), "http://bob:hunter2@proxy.example:3128/");
+
+    change(&platform, json!({"https_proxy": null})).unwrap();
+    assert_eq!(sealed(), None);
+    assert!(!platform.everything_visible().contains("hunter2"));
+}
+
+#[test]
+fn the_same_proxy_with_another_password_is_a_change() {
+    let platform = connected(json!({"https_proxy": "http://bob:hunter2@proxy.example:3128"}));
+    change(
+        &platform,
+        json!({"https_proxy": "http://bob:hunter3@proxy.example:3128"}),
+    )
+    .unwrap();
+    let sealed = platform.secret(&Reference::record(PKID), secret::HTTPS_PROXY);
+    assert_eq!(
+        sealed.unwrap().expose(),
+        "http://bob:hunter3@proxy.example:3128/"
+    );
+}
+
+#[test]
+fn what_is_decided_at_the_add_does_not_change() {
+    let platform = connected(json!({}));
+    let result = change(&platform, json!({"wholesale_status": true}));
+    assert_eq!(faults(result)[0].field, "wholesale_status");
+}
+
+#[test]
+fn a_record_that_is_not_there_is_not_found() {
+    let platform = MemoryPlatform::new();
+    let result = change(&platform, json!({}));
+    assert_eq!(result, Err(Failure::NotFound(Reference::record(PKID))));
+}

@@ -1,0 +1,117 @@
+//! Every way a refresh can end, and what must survive it.
+
+mod answers;
+mod faults;
+mod races;
+mod refusals;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::alerts::code;
+use crate::parts::{EXPIRY_SCHEDULE, Times};
+use crate::platform::{Environment, HttpError, HttpResponse, Reference, Secrets, Storage, Wakeup};
+use crate::record::Expiry;
+use crate::testing::*;
+
+const TOKENS: &str = "/v1/access_token";
+
+/// A stored, connected record with all its parts.
+fn platform() -> MemoryPlatform {
+    let platform = MemoryPlatform::new();
+    let mut record = connected_record(platform.now());
+    parts::plan(&mut record, &platform);
+    let record = platform.store_connected(record).unwrap();
+    let refresh = Times {
+        last: None,
+        next: record.body.connection.next_refresh,
+    };
+    let changes = parts::creation(&record, refresh, Times::default());
+    platform.commit(Vec::new(), changes).unwrap();
+    platform.advance(7 * DAY);
+    platform
+}
+
+fn run(platform: &MemoryPlatform) -> Result<RefreshReport, Failure> {
+    refresh(platform, PKID, platform.now())
+}
+
+fn record(platform: &MemoryPlatform) -> Record {
+    Record::load(platform, PKID).unwrap()
+}
+
+fn edit(platform: &MemoryPlatform, change: impl FnOnce(&mut Record)) {
+    let mut record = record(platform);
+    change(&mut record);
+    let document = record.to_document().unwrap();
+    platform
+        .commit(vec![record.unchanged()], vec![Change::Put(document)])
+        .unwrap();
+}
+
+fn token(platform: &MemoryPlatform, name: &str) -> Option<String> {
+    let owner = Reference::record(PKID);
+    let token = platform.reveal(&owner, name).unwrap();
+    token.map(|token| token.expose().to_owned())
+}
+
+fn tokens(platform: &MemoryPlatform) -> (Option<String>, Option<String>) {
+    (
+        token(platform, secret::ACCESS_TOKEN),
+        token(platform, secret::REFRESH_TOKEN),
+    )
+}
+
+fn wakeup(platform: &MemoryPlatform, id: &str) -> Option<Wakeup> {
+    platform
+        .all_wakeups()
+        .into_iter()
+        .find(|each| each.id == id)
+}
+
+fn schedule_of(platform: &MemoryPlatform, role: &str) -> Value {
+    let part = record(platform).part(role).cloned().unwrap();
+    let document = platform.get(&part.reference()).unwrap().unwrap();
+    serde_json::from_str(&document.body).unwrap()
+}
+
+fn answer() -> Value {
+    json!({
+        "access_token": "new-access-token", "expires_in": 1_209_600, "token_type": "Bearer",
+        "refresh_token": REFRESH_TOKEN, "refresh_token_expires_in": 7_776_000,
+        "scope": "spark-admin:people_read",
+    })
+}
+
+fn answering(status: u16, body: Value) -> MemoryPlatform {
+    let platform = platform();
+    platform.expect(Method::POST, TOKENS, reply(status, body));
+    platform
+}
+
+fn assert_nothing_lost(platform: &MemoryPlatform) {
+    let held = (
+        Some(ACCESS_TOKEN.to_owned()),
+        Some(REFRESH_TOKEN.to_owned()),
+    );
+    assert_eq!(tokens(platform), held);
+    let connection = record(platform).body.connection;
+    let kept = |life: u64| {
+        Some(Expiry {
+            at: START + life,
+            life,
+            assumed: false,
+        })
+    };
+    assert_eq!(connection.access, kept(14 * DAY));
+    assert_eq!(connection.refresh, kept(90 * DAY));
+    assert_eq!(connection.generation, 1);
+}
+
+fn refused() -> Result<HttpResponse, HttpError> {
+    reply(
+        400,
+        json!({"error": "invalid_grant", "error_description": "revoked", "trackingId": "T2"}),
+    )
+}

@@ -1,0 +1,246 @@
+//! What becomes of an answer with tokens.
+
+use super::*;
+
+#[test]
+fn new_tokens_their_expiries_and_the_next_refresh_are_stored_in_one_commit() {
+    let platform = answering(200, answer());
+    let commits = platform.commits();
+    let now = platform.now();
+    let report = run(&platform).unwrap();
+
+    assert_eq!(platform.commits(), commits + 1);
+    assert_eq!(report.outcome, RefreshOutcome::Connected);
+    assert!(!report.joined);
+    let connection = record(&platform).body.connection;
+    let told = |life: u64| {
+        Some(Expiry {
+            at: now + life,
+            life,
+            assumed: false,
+        })
+    };
+    assert_eq!(connection.state, State::Connected);
+    assert_eq!(connection.access, told(14 * DAY));
+    assert_eq!(connection.refresh, told(90 * DAY));
+    assert_eq!(connection.generation, 2);
+    assert_eq!(connection.attempted, Some(now));
+    assert_eq!(connection.refreshed, Some(now));
+    assert_eq!(connection.scopes, ["spark-admin:people_read"]);
+    let next = connection.next_refresh.unwrap();
+    assert!((now + 6 * DAY..=now + 7 * DAY).contains(&next));
+    assert_eq!(wakeup(&platform, "refresh").unwrap().due, next);
+    assert_eq!(wakeup(&platform, "expiry").unwrap().due, now + 60 * DAY);
+    let token = tokens(&platform).0;
+    assert_eq!(token.as_deref(), Some("new-access-token"));
+    let schedule = schedule_of(&platform, REFRESH_SCHEDULE);
+    assert_eq!(schedule["last_executed"], derived::date_time(now));
+    assert_eq!(schedule["active"], true);
+    assert_eq!(schedule_of(&platform, EXPIRY_SCHEDULE)["active"], true);
+}
+
+#[test]
+fn lives_count_from_before_the_request() {
+    let platform = platform();
+    let begun = platform.now();
+    platform.expect_with(Method::POST, TOKENS, |platform, _| {
+        platform.advance(30 * SECOND);
+        reply(200, answer())
+    });
+    run(&platform).unwrap();
+    let connection = record(&platform).body.connection;
+    assert_eq!(connection.access.unwrap().at, begun + 14 * DAY);
+    assert_eq!(connection.attempted, Some(begun));
+    assert_eq!(connection.refreshed, Some(begun + 30 * SECOND));
+}
+
+#[test]
+fn what_an_answer_omits_keeps_its_value() {
+    for omitted in [
+        json!({"access_token": "new-access-token"}),
+        json!({"access_token": "new-access-token", "refresh_token": ""}),
+        json!({"access_token": "new-access-token", "refresh_token": null, "expires_in": null}),
+    ] {
+        let platform = answering(200, omitted);
+        edit(&platform, |record| {
+            record.body.connection.scopes = vec!["spark:kms".to_owned()];
+        });
+        let now = platform.now();
+        let report = run(&platform).unwrap();
+        assert_eq!(report.outcome, RefreshOutcome::Connected);
+        assert_eq!(tokens(&platform).1.as_deref(), Some(REFRESH_TOKEN));
+        let connection = record(&platform).body.connection;
+        let refresh = connection.refresh.unwrap();
+        assert_eq!((refresh.at, refresh.assumed), (START + 90 * DAY, true));
+        let access = connection.access.unwrap();
+        assert_eq!((access.at, access.assumed), (now + 14 * DAY, true));
+        assert_eq!(connection.generation, 1);
+        assert_eq!(connection.scopes, ["spark:kms"]);
+        // What is assumed after a refresh follows the last known life, not the hour of a paste.
+        assert!(connection.next_refresh.unwrap() > now + 6 * DAY);
+    }
+}
+
+#[test]
+fn a_refresh_that_returns_unchanged_values_is_a_success() {
+    let platform = answering(
+        200,
+        json!({"access_token": ACCESS_TOKEN, "refresh_token": REFRESH_TOKEN}),
+    );
+    let report = run(&platform).unwrap();
+    assert_eq!(report.outcome, RefreshOutcome::Connected);
+    let connection = record(&platform).body.connection;
+    let access = connection.access.unwrap();
+    assert_eq!((access.at, access.assumed), (START + 14 * DAY, false));
+}
+
+#[test]
+fn a_rotated_refresh_token_replaces_the_old_one_and_is_a_new_generation() {
+    let mut rotated = answer();
+    rotated["refresh_token"] = "rotated".into();
+    rotated["refresh_token_expires_in"] = (83 * 86_400).into();
+    let platform = answering(200, rotated);
+    run(&platform).unwrap();
+    assert_eq!(tokens(&platform).1.as_deref(), Some("rotated"));
+    assert_eq!(record(&platform).body.connection.generation, 2);
+}
+
+#[test]
+fn a_clock_that_was_not_restarted_keeps_expiry_and_generation_whatever_the_rounding() {
+    for (seconds, latency) in [
+        (83 * 86_400 - 1, 0),
+        (83 * 86_400, 0),
+        (83 * 86_400 - 2, 900),
+    ] {
+        let mut frozen = answer();
+        frozen["refresh_token_expires_in"] = seconds.into();
+        let platform = platform();
+        platform.expect_with(Method::POST, TOKENS, move |platform, _| {
+            platform.advance(latency);
+            reply(200, frozen)
+        });
+        run(&platform).unwrap();
+        let connection = record(&platform).body.connection;
+        assert_eq!(connection.refresh.unwrap().at, START + 90 * DAY);
+        assert_eq!(connection.generation, 1);
+    }
+}
+
+#[test]
+fn absurd_lives_are_survived_and_logged() {
+    for absurd in [
+        json!(-1),
+        json!(0),
+        json!(1e300),
+        json!(u64::MAX),
+        json!("soon"),
+        json!([]),
+    ] {
+        let mut body = answer();
+        body["expires_in"] = absurd.clone();
+        body["refresh_token_expires_in"] = absurd.clone();
+        let platform = answering(200, body);
+        let now = platform.now();
+        let report = run(&platform).unwrap();
+        assert_eq!(report.outcome, RefreshOutcome::Connected, "{absurd}");
+        assert!(platform.logged(Level::Warning, "expires_in"), "{absurd}");
+        let connection = record(&platform).body.connection;
+        let next = connection.next_refresh.unwrap();
+        assert!((now + 6 * DAY..=now + 7 * DAY).contains(&next), "{absurd}");
+        assert!(connection.access.unwrap().at >= now + 14 * DAY, "{absurd}");
+        assert!(
+            connection.refresh.unwrap().at >= START + 90 * DAY,
+            "{absurd}"
+        );
+    }
+}
+
+#[test]
+fn a_record_without_tokens_needs_a_person() {
+    let platform = MemoryPlatform::new();
+    let mut record = connected_record(platform.now());
+    record.body.connection = crate::record::Connection::default();
+    let put = Change::Put(record.to_document().unwrap());
+    platform.commit(Vec::new(), vec![put]).unwrap();
+    assert!(matches!(run(&platform), Err(Failure::Reauthorize(_))));
+    let missing = refresh(&platform, &"0".repeat(24), 0);
+    assert!(matches!(missing, Err(Failure::NotFound(_))));
+}
+
+const PROXY: &str = "http://me:p%40ss-word@proxy.example:3128/";
+
+fn behind_a_proxy() -> MemoryPlatform {
+    let platform = platform();
+    let mut changed = record(&platform);
+    let shown = "http://me@proxy.example:3128/";
+    changed
+        .body
+        .fields
+        .insert("https_proxy".to_owned(), shown.into());
+    let seal = Change::Seal {
+        owner: changed.reference(),
+        name: secret::HTTPS_PROXY.to_owned(),
+        value: Secret::new(PROXY),
+    };
+    let put = Change::Put(changed.to_document().unwrap());
+    platform.commit(Vec::new(), vec![put, seal]).unwrap();
+    platform
+}
+
+#[test]
+fn the_customers_proxies_are_used() {
+    let platform = behind_a_proxy();
+    platform.expect(Method::POST, TOKENS, reply(200, answer()));
+    run(&platform).unwrap();
+    let sent = platform.sent();
+    let (http, https) = &sent[0].proxies;
+    assert_eq!(http, &None);
+    assert_eq!(https.as_ref().map(Secret::expose), Some(PROXY));
+}
+
+#[test]
+fn a_proxy_that_the_host_forbids_is_told_and_tried_again_later() {
+    let platform = behind_a_proxy();
+    platform.refuse_proxies(Failure::LimitExceeded(
+        "egress.proxies forbids it".to_owned(),
+    ));
+    let report = run(&platform).unwrap();
+    assert_eq!(report.outcome, RefreshOutcome::Retrying);
+    assert!(report.message.contains("egress.proxies forbids it"));
+    assert!(platform.sent().is_empty());
+    assert_nothing_lost(&platform);
+}
+
+#[test]
+fn no_secret_is_ever_shown_even_when_webex_repeats_it() {
+    let echo = format!("bad {REFRESH_TOKEN} of the-client-secret");
+    for answer in [
+        reply(
+            400,
+            json!({"error": "invalid_grant", "error_description": echo}),
+        ),
+        reply(
+            401,
+            json!({"error": "invalid_client", "error_description": echo}),
+        ),
+        reply(
+            503,
+            json!({"message": echo, "errors": [{"description": echo}]}),
+        ),
+        Err(HttpError::Network(echo.clone())),
+        reply(200, answer()),
+    ] {
+        let platform = platform();
+        platform.expect(Method::POST, TOKENS, answer);
+        let report = run(&platform).unwrap();
+        let shown = format!("{report:?} {}", platform.everything_visible());
+        for secret in [
+            ACCESS_TOKEN,
+            REFRESH_TOKEN,
+            "the-client-secret",
+            "new-access-token",
+        ] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Passing faults: nothing is lost, and the next attempt comes in its time.
+
+use super::*;
+
+#[test]
+fn a_passing_fault_never_touches_the_tokens() {
+    let html = || reply_with(200, &[("content-type", "text/html")], "<html>");
+    let truncated = || {
+        let json = [("content-type", "application/json")];
+        reply_with(200, &json, r#"{"access_token":"LEAK","#)
+    };
+    let faults: Vec<(&str, Result<HttpResponse, HttpError>)> = vec![
+        ("server error", reply(500, json!({"message": "boom"}))),
+        ("bad gateway", reply_with(502, &[], "")),
+        ("unavailable", reply(503, json!({"error": "invalid_grant"}))),
+        ("rate limit", reply(429, json!({"message": "slow down"}))),
+        ("not found", reply(404, json!({"message": "gone"}))),
+        ("forbidden", reply(403, json!({"message": "no"}))),
+        (
+            "wrong client",
+            reply(401, json!({"error": "invalid_client"})),
+        ),
+        (
+            "no client secret",
+            reply(400, json!({"message": "client_secret cannot be null"})),
+        ),
+        ("not json", html()),
+        ("truncated", truncated()),
+        (
+            "a success without tokens",
+            reply(200, json!({"expires_in": 5})),
+        ),
+        ("time-out", Err(HttpError::Network("timed out".to_owned()))),
+        ("policy", Err(HttpError::Denied("not allowed".to_owned()))),
+        ("limit", Err(HttpError::Limit("too large".to_owned()))),
+    ];
+    for (name, fault) in faults {
+        let platform = platform();
+        let now = platform.now();
+        platform.expect(Method::POST, TOKENS, fault);
+        let report = run(&platform).unwrap();
+        assert_eq!(report.outcome, RefreshOutcome::Retrying, "{name}");
+        assert_eq!(report.connection.state, State::Retrying, "{name}");
+        assert_nothing_lost(&platform);
+        let connection = record(&platform).body.connection;
+        let next = connection.next_refresh.unwrap();
+        assert!(
+            (now + 50 * SECOND..=now + 60 * SECOND).contains(&next),
+            "{name}"
+        );
+        assert_eq!(wakeup(&platform, "refresh").unwrap().due, next, "{name}");
+        assert_eq!(connection.retry.unwrap().attempts, 1, "{name}");
+        assert_eq!(connection.attempted, Some(now), "{name}");
+        assert!(!platform.everything_visible().contains("LEAK"), "{name}");
+        platform.assert_script_done();
+    }
+}
+
+#[test]
+fn failures_in_a_row_wait_longer_and_a_success_forgets_them() {
+    let platform = platform();
+    let mut pauses = Vec::new();
+    for _ in 0..4 {
+        platform.expect(Method::POST, TOKENS, reply(503, json!({})));
+        let report = run(&platform).unwrap();
+        let next = report.connection.next_refresh.unwrap();
+        pauses.push(next - platform.now());
+        platform.set_now(next);
+    }
+    assert!(pauses.is_sorted(), "{pauses:?}");
+    assert!(pauses[3] > 7 * 60 * SECOND, "{pauses:?}");
+    assert_eq!(record(&platform).body.connection.retry.unwrap().attempts, 4);
+    platform.expect(Method::POST, TOKENS, reply(200, answer()));
+    run(&platform).unwrap();
+    let connection = record(&platform).body.connection;
+    assert_eq!(
+        (connection.state, connection.retry),
+        (State::Connected, None)
+    );
+}
+
+#[test]
+fn a_retry_comes_within_half_of_what_remains_of_the_refresh_token() {
+    let platform = platform();
+    platform.set_now(START + 90 * DAY - 20 * SECOND);
+    platform.expect(Method::POST, TOKENS, reply(503, json!({})));
+    let report = run(&platform).unwrap();
+    let next = report.connection.next_refresh.unwrap();
+    assert!(next <= platform.now() + 10 * SECOND);
+}
+
+#[test]
+fn retry_after_is_kept_and_a_malformed_one_is_not_believed() {
+    for (header, at_least, at_most) in [
+        ("194", 194, 194),
+        ("3", 50, 60),
+        ("rand(30),add(30)", 50, 60),
+        ("999999999", 86_400, 86_400),
+    ] {
+        let platform = platform();
+        let now = platform.now();
+        let headers = [("retry-after", header), ("trackingid", "ROUTER_1")];
+        platform.expect(Method::POST, TOKENS, reply_with(429, &headers, ""));
+        let report = run(&platform).unwrap();
+        let pause = (report.connection.next_refresh.unwrap() - now).div_ceil(SECOND);
+        assert!((at_least..=at_most).contains(&pause), "{header}: {pause}");
+        assert_eq!(report.tracking_id.as_deref(), Some("ROUTER_1"));
+    }
+}
+
+#[test]
+fn a_client_that_webex_does_not_know_is_the_operators_matter() {
+    let platform = answering(
+        401,
+        json!({"error": "invalid_client", "error_description": "unknown", "trackingId": "T1"}),
+    );
+    let report = run(&platform).unwrap();
+    assert!(
+        report.message.contains("webex.client-secret"),
+        "{}",
+        report.message
+    );
+    assert!(
+        report.message.contains("invalid_client: unknown"),
+        "{}",
+        report.message
+    );
+    assert_eq!(report.tracking_id.as_deref(), Some("T1"));
+    assert!(
+        report.connection.notes.contains("client id"),
+        "{}",
+        report.connection.notes
+    );
+}
+
+#[test]
+fn without_a_configured_client_nothing_is_asked_and_the_key_is_named() {
+    for (unset, key) in [
+        (
+            MemoryPlatform::unset as fn(&MemoryPlatform, &str),
+            "webex.client-id",
+        ),
+        (MemoryPlatform::unset_secret, "webex.client-secret"),
+    ] {
+        let platform = platform();
+        unset(&platform, key);
+        let report = run(&platform).unwrap();
+        assert_eq!(report.outcome, RefreshOutcome::Retrying);
+        assert!(report.message.contains(key), "{}", report.message);
+        assert_nothing_lost(&platform);
+        assert!(platform.sent().is_empty());
+    }
+}

@@ -1,0 +1,203 @@
+//! What others do while Webex is asked, and callers who come together.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::*;
+
+fn delete(platform: &MemoryPlatform) {
+    let gone = vec![Change::Delete(Reference::record(PKID))];
+    platform.commit(Vec::new(), gone).unwrap();
+}
+
+#[test]
+fn tokens_for_a_record_that_was_deleted_meanwhile_are_revoked_and_nothing_comes_back() {
+    let platform = platform();
+    platform.expect_with(Method::POST, TOKENS, |platform, _| {
+        delete(platform);
+        reply(200, answer())
+    });
+    platform.expect(
+        Method::DELETE,
+        "/v1/authorizations?clientId=C0ffee",
+        reply_with(204, &[], ""),
+    );
+    let result = run(&platform);
+    assert_eq!(result, Err(Failure::NotFound(Reference::record(PKID))));
+    platform.assert_script_done();
+    let revocation = &platform.sent()[1];
+    assert_eq!(
+        revocation.header("authorization"),
+        "Bearer new-access-token"
+    );
+    assert!(platform.get(&Reference::record(PKID)).unwrap().is_none());
+    assert!(platform.secrets().is_empty());
+    assert!(platform.all_wakeups().is_empty());
+    assert!(platform.logged(Level::Warning, "were revoked"));
+}
+
+#[test]
+fn a_grant_that_another_connection_uses_is_not_revoked() {
+    let platform = platform();
+    let mut other = connected_record(platform.now());
+    other.pkid = "f".repeat(24);
+    other.hierarchy = "sys.Other".to_owned();
+    platform.store_connected(other).unwrap();
+    platform.expect_with(Method::POST, TOKENS, |platform, _| {
+        delete(platform);
+        reply(200, answer())
+    });
+    assert!(matches!(run(&platform), Err(Failure::NotFound(_))));
+    platform.assert_script_done();
+    assert!(platform.logged(Level::Warning, "another connection uses the same grant"));
+}
+
+#[test]
+fn an_answer_survives_a_change_of_the_record_made_meanwhile() {
+    let platform = platform();
+    platform.expect_with(Method::POST, TOKENS, |platform, _| {
+        edit(platform, |record| {
+            record
+                .body
+                .fields
+                .insert("name".to_owned(), "Renamed".into());
+        });
+        reply(200, answer())
+    });
+    let report = run(&platform).unwrap();
+    assert_eq!(report.outcome, RefreshOutcome::Connected);
+    assert_eq!(report.connection.name, "Renamed");
+    let record = record(&platform);
+    assert_eq!(record.name(), "Renamed");
+    assert_eq!(record.body.connection.generation, 2);
+    assert_eq!(tokens(&platform).0.as_deref(), Some("new-access-token"));
+    assert_eq!(platform.sent().len(), 1);
+}
+
+#[test]
+fn tokens_that_somebody_else_stored_meanwhile_are_not_overwritten() {
+    let platform = platform();
+    platform.expect_with(Method::POST, TOKENS, |platform, _| {
+        let mut fresh = record(platform);
+        fresh.body.connection.generation = 7;
+        let seal = Change::Seal {
+            owner: fresh.reference(),
+            name: secret::REFRESH_TOKEN.to_owned(),
+            value: Secret::new("the-winners"),
+        };
+        let put = Change::Put(fresh.to_document().unwrap());
+        platform.commit(Vec::new(), vec![put, seal]).unwrap();
+        reply(200, answer())
+    });
+    assert!(matches!(run(&platform), Err(Failure::Conflict(_))));
+    let held = (
+        Some(ACCESS_TOKEN.to_owned()),
+        Some("the-winners".to_owned()),
+    );
+    assert_eq!(tokens(&platform), held);
+    assert_eq!(record(&platform).body.connection.generation, 7);
+    platform.assert_script_done();
+}
+
+#[test]
+fn a_record_that_never_stands_still_is_given_up_as_a_conflict() {
+    let platform = platform();
+    platform.expect(Method::POST, TOKENS, reply(200, answer()));
+    for nth in 1..=3 {
+        let meanwhile = Interruption::Meanwhile(Box::new(|platform| {
+            edit(platform, |record| {
+                record.body.connection.scopes.push("x".to_owned())
+            });
+        }));
+        platform.interrupt_commit(nth, meanwhile);
+    }
+    assert!(matches!(run(&platform), Err(Failure::Conflict(_))));
+    assert_nothing_lost(&platform);
+}
+
+#[test]
+fn a_lost_lease_is_a_conflict_at_once() {
+    let platform = platform();
+    platform.expect(Method::POST, TOKENS, reply(200, answer()));
+    let commits = platform.commits();
+    let lost = Failure::Conflict("the lease was lost".to_owned());
+    platform.interrupt_commit(1, Interruption::Fail(lost.clone()));
+    assert_eq!(run(&platform), Err(lost));
+    assert_eq!(platform.commits(), commits + 1);
+    assert_nothing_lost(&platform);
+}
+
+#[test]
+fn a_store_that_fails_once_does_not_lose_the_answer() {
+    let down = || Failure::Unavailable("the store is down".to_owned());
+    for interruption in [Interruption::Fail(down()), Interruption::LoseAnswer(down())] {
+        let platform = platform();
+        platform.expect(Method::POST, TOKENS, reply(200, answer()));
+        platform.interrupt_commit(1, interruption);
+        let report = run(&platform).unwrap();
+        assert_eq!(report.outcome, RefreshOutcome::Connected);
+        assert_eq!(tokens(&platform).0.as_deref(), Some("new-access-token"));
+        assert_eq!(record(&platform).body.connection.generation, 2);
+        assert_eq!(platform.sent().len(), 1);
+    }
+}
+
+#[test]
+fn callers_who_asked_before_an_attempt_began_share_its_answer() {
+    let platform = platform();
+    let requests = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&requests);
+    platform.serve(move |_, _| {
+        counted.set(counted.get() + 1);
+        reply(200, answer())
+    });
+    let asked = platform.now();
+    let joined: Vec<bool> = (0..64)
+        .map(|_| {
+            let report = refresh(&platform, PKID, asked).unwrap();
+            platform.advance(1);
+            assert_eq!(report.outcome, RefreshOutcome::Connected);
+            report.joined
+        })
+        .collect();
+    assert_eq!(requests.get(), 1);
+    assert_eq!(joined.iter().filter(|joined| !**joined).count(), 1);
+
+    let report = refresh(&platform, PKID, platform.now()).unwrap();
+    assert!(
+        !report.joined,
+        "whoever asks later gets a request of its own"
+    );
+    assert_eq!(requests.get(), 2);
+}
+
+#[test]
+fn a_joined_caller_learns_how_the_attempt_ended() {
+    for (answer, outcome) in [
+        (
+            reply(503, json!({"trackingId": "T3"})),
+            RefreshOutcome::Retrying,
+        ),
+        (refused(), RefreshOutcome::Reauthorize),
+    ] {
+        let platform = platform();
+        platform.expect(Method::POST, TOKENS, answer);
+        let first = run(&platform).unwrap();
+        let second = run(&platform).unwrap();
+        assert!(second.joined);
+        assert_eq!((first.outcome, second.outcome), (outcome, outcome));
+        assert_eq!(second.tracking_id, first.tracking_id);
+        assert_eq!(second.connection, first.connection);
+        platform.assert_script_done();
+    }
+}
+
+#[test]
+fn an_attempt_of_the_future_answers_nobody() {
+    let platform = answering(200, answer());
+    edit(&platform, |record| {
+        record.body.connection.attempted = Some(START + 30 * DAY);
+    });
+    assert!(!run(&platform).unwrap().joined);
+    platform.assert_script_done();
+}

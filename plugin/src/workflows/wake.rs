@@ -1,0 +1,60 @@
+//! Runs what a due wakeup stands for.
+
+use super::{expiry::check_expiry, refresh::refresh};
+use crate::model::derived;
+use crate::platform::{Change, Failure, Platform, RECORD_MODEL, Reference, Wakeup};
+use crate::record::Record;
+use crate::reports::WakeReport;
+use crate::tokens::wakeup as ids;
+
+/// Runs the workflow of `wakeup`. One that nobody can serve any more is taken away: of another
+/// model, of an unknown id, or of a record that is gone or has no tokens.
+///
+/// # Errors
+/// Those of the workflow; the host then tries the same wakeup again later.
+pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeReport, Failure> {
+    let Wakeup { id, subject, .. } = wakeup;
+    let known = subject.model == RECORD_MODEL && matches!(id.as_str(), ids::REFRESH | ids::EXPIRY);
+    if !known {
+        let why = format!("the wakeup `{id}` of {subject} is none of this plugin's");
+        return dismiss(platform, subject, id, why);
+    }
+    let gone = |subject: &Reference| format!("{subject} does not exist any more");
+    let record = match Record::load(platform, &subject.pkid) {
+        Ok(record) => record,
+        Err(Failure::NotFound(_)) => return dismiss(platform, subject, id, gone(subject)),
+        Err(failure) => return Err(failure),
+    };
+    let connection = &record.body.connection;
+    let result = if id == ids::EXPIRY {
+        check_expiry(platform, &subject.pkid).map(WakeReport::Checked)
+    } else if let Some(attempted) = connection.attempted.filter(|at| *at >= wakeup.due) {
+        // Every attempt moves the wakeup in its own commit, so this one is from before it.
+        return Ok(WakeReport::Nothing(format!(
+            "the attempt of {} came first",
+            derived::date_time(attempted)
+        )));
+    } else {
+        refresh(platform, &subject.pkid, platform.now()).map(WakeReport::Refreshed)
+    };
+    match result {
+        Err(Failure::NotFound(_)) => dismiss(platform, subject, id, gone(subject)),
+        Err(Failure::Reauthorize(why)) => dismiss(platform, subject, id, why),
+        result => result,
+    }
+}
+
+fn dismiss<P: Platform + ?Sized>(
+    platform: &P,
+    subject: &Reference,
+    id: &str,
+    why: String,
+) -> Result<WakeReport, Failure> {
+    let cancel = Change::Cancel(subject.clone(), id.to_owned());
+    platform.commit(Vec::new(), vec![cancel])?;
+    Ok(WakeReport::Nothing(why))
+}
+
+#[cfg(test)]
+#[path = "wake_tests.rs"]
+mod tests;

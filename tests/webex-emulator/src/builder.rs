@@ -1,0 +1,171 @@
+//! Configures an emulator and starts it.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+use crate::emulator::Emulator;
+use crate::server;
+use crate::settings::{
+    Client, Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, Settings,
+};
+use crate::shared::Shared;
+
+/// Why an emulator did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address could not be listened at.
+    #[error("cannot listen at {address}: {source}; choose a free port, or 0 for any")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The threads of an emulator with its own runtime could not be made.
+    #[error("cannot start the emulator's threads: {0}")]
+    Runtime(#[source] io::Error),
+}
+
+/// An emulator that is not started yet.
+#[derive(Clone)]
+#[must_use = "a builder does nothing until it is started"]
+pub struct Builder {
+    settings: Settings,
+    mode: Mode,
+    reuse_detection: bool,
+    listen: SocketAddr,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            mode: Mode::default(),
+            reuse_detection: false,
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        }
+    }
+}
+
+impl Builder {
+    /// Where the time comes from. Default: the machine.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.settings.clock = clock;
+        self
+    }
+
+    /// Life of an access token; answers carry its whole seconds. Default: 1209599 s.
+    pub fn access_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.access_ttl = ttl;
+        self
+    }
+
+    /// Life of a refresh token; answers carry its whole seconds. Default: 7775999 s.
+    pub fn refresh_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.refresh_ttl = ttl;
+        self
+    }
+
+    /// What a refresh does. Default: [`Mode::ExtendSame`].
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Whether the use of a rotated-out refresh token revokes everything that was granted with
+    /// it. Default: no.
+    pub fn reuse_detection(mut self, on: bool) -> Self {
+        self.reuse_detection = on;
+        self
+    }
+
+    /// How long after a refresh the next one changes nothing, in [`Mode::SameAccessToken`].
+    /// Default: 24 hours.
+    pub fn same_access_window(mut self, window: Duration) -> Self {
+        self.settings.same_access_window = window;
+        self
+    }
+
+    /// How long a revoked access token still works, as from a cache. Default: not at all.
+    pub fn revocation_lag(mut self, lag: Duration) -> Self {
+        self.settings.revocation_lag = lag;
+        self
+    }
+
+    /// Registers a client. The first one is the client of grants; without any it is
+    /// [`DEFAULT_CLIENT_ID`] with [`DEFAULT_CLIENT_SECRET`].
+    pub fn client(mut self, id: &str, secret: &str) -> Self {
+        self.settings.clients.push(Client::new(id, secret));
+        self
+    }
+
+    /// The body of refusals at the token endpoint. Default: [`ErrorStyle::Oauth`].
+    pub fn error_style(mut self, style: ErrorStyle) -> Self {
+        self.settings.error_style = style;
+        self
+    }
+
+    /// Whether token answers lack `scope` and `token_type`, as older ones do. Default: no.
+    pub fn bare_answers(mut self, bare: bool) -> Self {
+        self.settings.bare_answers = bare;
+        self
+    }
+
+    /// How many requests the record holds before it forgets the oldest. Default: 100000.
+    pub fn recorded_requests(mut self, count: usize) -> Self {
+        self.settings.recorded_requests = count;
+        self
+    }
+
+    /// Where to listen. Default: 127.0.0.1, any free port.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// Starts the emulator on the current tokio runtime.
+    ///
+    /// # Errors
+    /// If the address cannot be listened at.
+    pub async fn start(mut self) -> Result<Emulator, StartError> {
+        let address = self.listen;
+        let listen_error = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        if self.settings.clients.is_empty() {
+            self = self.client(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET);
+        }
+        let shared = Shared::new(self.settings, self.mode, self.reuse_detection);
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(server::run(listener, shared.clone(), stopped));
+        Ok(Emulator::new(shared, address, stop, task))
+    }
+
+    /// Starts the emulator on a thread of its own, for a caller that is not asynchronous.
+    ///
+    /// # Errors
+    /// If the thread cannot be made or the address cannot be listened at.
+    pub fn start_blocking(self) -> Result<Emulator, StartError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("webex-emulator")
+            .enable_all()
+            .build()
+            .map_err(StartError::Runtime)?;
+        let emulator = runtime.block_on(self.start())?;
+        Ok(emulator.on(runtime))
+    }
+}
+
+impl Emulator {
+    pub(crate) fn on(mut self, runtime: Runtime) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+}

@@ -1,0 +1,89 @@
+//! Refusals of the API: `{message, errors: [{description}], trackingId}`.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+use crate::ids::{self, Digest};
+use crate::record::Obituary;
+
+/// The header that carries the tracking id; its case varies between answers of the real service.
+pub(crate) const TRACKING_ID: HeaderName = HeaderName::from_static("trackingid");
+
+/// Why an API request was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ApiError {
+    /// No access token, or one that is unknown, expired or revoked; the last kind is named, for
+    /// its holder knows from now on.
+    Unauthorized { revoked: Option<Digest> },
+    /// A scope is missing.
+    Forbidden,
+    /// No such resource for this caller.
+    NotFound,
+    /// The resource has no such method.
+    MethodNotAllowed,
+    /// The request makes no sense; the text says why.
+    BadRequest(&'static str),
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (status, message) = match &self {
+            Self::Unauthorized { .. } => (StatusCode::UNAUTHORIZED, None),
+            Self::Forbidden => (StatusCode::FORBIDDEN, None),
+            Self::NotFound => (StatusCode::NOT_FOUND, None),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
+            Self::BadRequest(message) => (StatusCode::BAD_REQUEST, Some(*message)),
+        };
+        let mut response = response(status, message.unwrap_or_else(|| usual_message(status)));
+        if let Self::Unauthorized {
+            revoked: Some(token),
+        } = self
+        {
+            response.extensions_mut().insert(Obituary {
+                tokens: vec![token],
+                reason: "it had been refused as revoked",
+            });
+        }
+        response
+    }
+}
+
+/// An error answer of the API with a fresh tracking id in body and header.
+pub(crate) fn response(status: StatusCode, message: &str) -> Response {
+    let tracking_id = ids::tracking_id();
+    let mut response = (status, Json(body(message, &tracking_id))).into_response();
+    set_tracking_id(&mut response, &tracking_id);
+    response
+}
+
+/// The body of an API error.
+pub(crate) fn body(message: &str, tracking_id: &str) -> Value {
+    json!({
+        "message": message,
+        "errors": [{"description": message}],
+        "trackingId": tracking_id,
+    })
+}
+
+/// Puts the tracking id into the header.
+pub(crate) fn set_tracking_id(response: &mut Response, tracking_id: &str) {
+    if let Ok(value) = HeaderValue::from_str(tracking_id) {
+        response.headers_mut().insert(TRACKING_ID, value);
+    }
+}
+
+/// The text that goes with a status. 401, 403 and 404 were observed of the real service.
+pub(crate) fn usual_message(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "The request requires a valid access token set in the Authorization request header.",
+        403 => {
+            "The server understood the request, but refused to fulfill it because the access token is missing required scopes or the user is missing required roles or licenses."
+        }
+        404 => "The requested resource could not be found.",
+        405 => "The requested method is not supported for this resource.",
+        429 => "Too many requests have been sent in a given amount of time.",
+        _ => status.canonical_reason().unwrap_or("Error"),
+    }
+}

@@ -1,0 +1,385 @@
+//! Faults: what can go wrong with a request, which requests it meets, and how often.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::gate::Stage;
+
+/// Something that goes wrong with the next requests to a path.
+///
+/// A request meets the oldest latency that matches it and, besides, the oldest other fault that
+/// matches it; so a sequence of faults is answered in the order of injection. As JSON, with the
+/// kind's own fields beside the common ones:
+///
+/// ```
+/// let fault: webex_emulator::Fault = serde_json::from_str(
+///     r#"{"path": "/v1/access_token", "count": 2, "kind": "status", "status": 503}"#,
+/// )?;
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Map<String, Value>")]
+pub struct Fault {
+    /// The beginning of the paths it meets, ending at a segment: `/v1/people` meets
+    /// `/v1/people/me` but not `/v1/peoples`.
+    path: String,
+    /// How many requests it meets before it is used up; `None` (JSON `null`): until cleared.
+    count: Option<u32>,
+    kind: FaultKind,
+}
+
+/// Not derived, because a flattened kind would let misspelt fields pass.
+impl TryFrom<Map<String, Value>> for Fault {
+    type Error = serde_json::Error;
+
+    fn try_from(mut fields: Map<String, Value>) -> Result<Self, Self::Error> {
+        let path = fields
+            .remove("path")
+            .and_then(|path| path.as_str().map(str::to_owned))
+            .filter(|path| path.starts_with('/'))
+            .ok_or_else(|| serde_json::Error::custom("`path` is not a path from `/`"))?;
+        let count = match fields.remove("count") {
+            None => once(),
+            Some(count) => serde_json::from_value(count)?,
+        };
+        let kind = serde_json::from_value(Value::Object(fields))?;
+        Ok(Self { path, count, kind })
+    }
+}
+
+fn once() -> Option<u32> {
+    Some(1)
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// The answer takes this long in real time, as `"1500ms"` or `"2s"`.
+    Latency {
+        /// How long.
+        #[serde(deserialize_with = "duration")]
+        latency: Duration,
+        /// Whether the wait is before or after the request is carried out.
+        #[serde(default = "before")]
+        stage: Stage,
+    },
+    /// Another status and body than the proper ones.
+    Status {
+        /// From 200 to 599.
+        #[serde(deserialize_with = "status")]
+        status: StatusCode,
+        /// A string is sent as it is, as text; anything else as JSON. Without one the body is an
+        /// API error of that status.
+        #[serde(default)]
+        body: Option<Value>,
+        /// `After`: the request is carried out nevertheless, as behind a failing gateway.
+        #[serde(default = "before")]
+        stage: Stage,
+    },
+    /// Status 429.
+    RateLimited {
+        /// The `Retry-After` header, sent as it is, nonsense too; none without it.
+        #[serde(default)]
+        retry_after: Option<String>,
+    },
+    /// The proper answer with its JSON broken at the end.
+    MalformedJson,
+    /// The first half of the proper answer, under the length of the whole; then the connection
+    /// is closed.
+    TruncatedJson,
+    /// A JSON body of this many bytes instead of the proper one.
+    HugeBody {
+        /// The size of the body.
+        bytes: u64,
+        /// Whether a `Content-Length` announces it; without one it comes in chunks.
+        #[serde(default)]
+        announced: bool,
+    },
+    /// The connection is reset and the request never carried out.
+    ResetBefore,
+    /// The request is carried out, then the connection is reset: the answer is lost.
+    ResetAfter,
+    /// The proper answer under another content type.
+    ContentType {
+        /// The content type to send.
+        content_type: String,
+    },
+    /// The proper answer with these fields replaced or added, or left out where they are `null`
+    /// (RFC 7396).
+    Patch {
+        /// Merged into the answer.
+        patch: Map<String, Value>,
+    },
+}
+
+fn before() -> Stage {
+    Stage::Before
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    humantime::parse_duration(&text).map_err(D::Error::custom)
+}
+
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusCode, D::Error> {
+    let number = u16::deserialize(deserializer)?;
+    valid_status(number)
+        .ok_or_else(|| D::Error::custom(format!("status {number} is not within 200..=599")))
+}
+
+fn valid_status(number: u16) -> Option<StatusCode> {
+    StatusCode::from_u16(number)
+        .ok()
+        .filter(|_| (200..=599).contains(&number))
+}
+
+impl FaultKind {
+    /// The kind's name as in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Latency { .. } => "latency",
+            Self::Status { .. } => "status",
+            Self::RateLimited { .. } => "rate-limited",
+            Self::MalformedJson => "malformed-json",
+            Self::TruncatedJson => "truncated-json",
+            Self::HugeBody { .. } => "huge-body",
+            Self::ResetBefore => "reset-before",
+            Self::ResetAfter => "reset-after",
+            Self::ContentType { .. } => "content-type",
+            Self::Patch { .. } => "patch",
+        }
+    }
+}
+
+impl Fault {
+    /// A fault that meets the next request whose path begins with `path`.
+    pub fn new(path: impl Into<String>, kind: FaultKind) -> Self {
+        Self {
+            path: path.into(),
+            count: once(),
+            kind,
+        }
+    }
+
+    /// Meets this many requests instead of one.
+    pub fn times(mut self, count: u32) -> Self {
+        self.count = Some(count);
+        self
+    }
+
+    /// Meets every request until the faults are cleared.
+    pub fn always(mut self) -> Self {
+        self.count = None;
+        self
+    }
+
+    /// A real wait before the request is carried out.
+    pub fn latency(path: impl Into<String>, latency: Duration) -> Self {
+        let stage = Stage::Before;
+        Self::new(path, FaultKind::Latency { latency, stage })
+    }
+
+    /// Another status, with an API error as its body; 500 if the number is not within 200..=599.
+    pub fn status(path: impl Into<String>, status: u16) -> Self {
+        Self::status_and_body(path, status, None)
+    }
+
+    /// Another status and body; 500 if the number is not within 200..=599.
+    pub fn status_with_body(path: impl Into<String>, status: u16, body: Value) -> Self {
+        Self::status_and_body(path, status, Some(body))
+    }
+
+    fn status_and_body(path: impl Into<String>, status: u16, body: Option<Value>) -> Self {
+        let status = valid_status(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let stage = Stage::Before;
+        Self::new(
+            path,
+            FaultKind::Status {
+                status,
+                body,
+                stage,
+            },
+        )
+    }
+
+    /// Status 429 with this `Retry-After`, which may be nonsense.
+    pub fn rate_limited(path: impl Into<String>, retry_after: impl Into<String>) -> Self {
+        let retry_after = Some(retry_after.into());
+        Self::new(path, FaultKind::RateLimited { retry_after })
+    }
+
+    /// The proper answer with its JSON broken at the end.
+    pub fn malformed_json(path: impl Into<String>) -> Self {
+        Self::new(path, FaultKind::MalformedJson)
+    }
+
+    /// Half of the answer, then the connection is closed.
+    pub fn truncated_json(path: impl Into<String>) -> Self {
+        Self::new(path, FaultKind::TruncatedJson)
+    }
+
+    /// A body of this many bytes, in chunks.
+    pub fn huge_body(path: impl Into<String>, bytes: u64) -> Self {
+        let announced = false;
+        Self::new(path, FaultKind::HugeBody { bytes, announced })
+    }
+
+    /// The connection is reset before anything was done.
+    pub fn reset_before(path: impl Into<String>) -> Self {
+        Self::new(path, FaultKind::ResetBefore)
+    }
+
+    /// The connection is reset after all was done.
+    pub fn reset_after(path: impl Into<String>) -> Self {
+        Self::new(path, FaultKind::ResetAfter)
+    }
+
+    /// The proper answer under another content type.
+    pub fn content_type(path: impl Into<String>, content_type: impl Into<String>) -> Self {
+        let content_type = content_type.into();
+        Self::new(path, FaultKind::ContentType { content_type })
+    }
+
+    /// The proper answer with an object merged into it; `null` leaves a field out. A patch that
+    /// is not an object changes nothing.
+    pub fn patch(path: impl Into<String>, patch: Value) -> Self {
+        let patch = match patch {
+            Value::Object(patch) => patch,
+            _ => Map::new(),
+        };
+        Self::new(path, FaultKind::Patch { patch })
+    }
+
+    fn meets(&self, path: &str) -> bool {
+        self.count != Some(0) && path_matches(&self.path, path)
+    }
+
+    fn use_up(&mut self) -> FaultKind {
+        if let Some(count) = &mut self.count {
+            *count = count.saturating_sub(1);
+        }
+        self.kind.clone()
+    }
+}
+
+/// Whether a path is the prefix, or lies below it.
+pub(crate) fn path_matches(prefix: &str, path: &str) -> bool {
+    let prefix = prefix.trim_end_matches('/');
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The faults that one request meets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) latency: Option<(Duration, Stage)>,
+    pub(crate) fault: Option<FaultKind>,
+}
+
+/// All faults that are not used up.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    pending: Mutex<Vec<Fault>>,
+}
+
+impl Faults {
+    fn lock(&self) -> MutexGuard<'_, Vec<Fault>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn inject(&self, fault: Fault) {
+        self.lock().push(fault);
+    }
+
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    /// Takes what meets a request to this path.
+    pub(crate) fn take(&self, path: &str) -> Plan {
+        let mut plan = Plan::default();
+        let mut pending = self.lock();
+        for fault in pending.iter_mut().filter(|fault| fault.meets(path)) {
+            match fault.kind {
+                FaultKind::Latency { latency, stage } if plan.latency.is_none() => {
+                    plan.latency = Some((latency, stage));
+                    fault.use_up();
+                }
+                FaultKind::Latency { .. } => {}
+                _ if plan.fault.is_none() => plan.fault = Some(fault.use_up()),
+                _ => {}
+            }
+        }
+        pending.retain(|fault| fault.count != Some(0));
+        plan
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_prefix_ends_at_a_segment() {
+        assert!(path_matches("/v1/people", "/v1/people/me"));
+        assert!(path_matches("/v1/people/", "/v1/people"));
+        assert!(path_matches("/", "/v1/people"));
+        assert!(!path_matches("/v1/people", "/v1/peoples"));
+    }
+
+    #[test]
+    fn faults_are_met_in_their_order_and_used_up() {
+        let faults = Faults::default();
+        faults.inject(Fault::status("/v1", 503).times(2));
+        faults.inject(Fault::latency("/v1", Duration::from_secs(1)));
+        faults.inject(Fault::reset_after("/v1"));
+        let kinds: Vec<_> = (0..4)
+            .map(|_| {
+                let plan = faults.take("/v1/access_token");
+                (plan.latency.is_some(), plan.fault.map(|fault| fault.name()))
+            })
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                (true, Some("status")),
+                (false, Some("status")),
+                (false, Some("reset-after")),
+                (false, None)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_null_count_lasts_until_cleared() {
+        let faults = Faults::default();
+        let fault = r#"{"path": "/v1", "count": null, "kind": "reset-before"}"#;
+        faults.inject(serde_json::from_str(fault).unwrap());
+        assert!((0..10).all(|_| faults.take("/v1").fault.is_some()));
+        faults.clear();
+        assert!(faults.take("/v1").fault.is_none());
+    }
+
+    #[test]
+    fn a_fault_that_could_not_happen_is_refused_with_the_reason() {
+        for (fault, part) in [
+            (r#"{"path": "/v1", "kind": "status", "status": 99}"#, "99"),
+            (r#"{"path": "v1", "kind": "reset-after"}"#, "`path`"),
+            (r#"{"kind": "reset-after"}"#, "`path`"),
+            (
+                r#"{"path": "/v1", "kind": "rate-limited", "retry-after": "3"}"#,
+                "unknown field `retry-after`",
+            ),
+        ] {
+            let error = serde_json::from_str::<Fault>(fault).unwrap_err();
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What faults make of an answer on its way out.
+
+use std::convert::Infallible;
+
+use axum::Json;
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http_body_util::BodyExt as _;
+use serde_json::{Map, Value};
+
+use crate::errors;
+use crate::faults::FaultKind;
+use crate::ids;
+
+/// Size of the pieces in which a huge body is sent.
+const CHUNK: usize = 64 * 1024;
+
+/// An answer, and whether its receiver learns from it what it was meant to say.
+pub(crate) struct Garbled {
+    pub(crate) response: Response,
+    pub(crate) understood: bool,
+}
+
+/// The answer to give instead of carrying the request out, if the fault is of this sort.
+pub(crate) fn instead(fault: &FaultKind) -> Option<Response> {
+    match fault {
+        FaultKind::Status { status, body, .. } => Some(with_status(*status, body.as_ref())),
+        FaultKind::RateLimited { retry_after } => {
+            let mut response = with_status(StatusCode::TOO_MANY_REQUESTS, None);
+            if let Some(text) = retry_after {
+                let headers = response.headers_mut();
+                headers.insert(RETRY_AFTER, header_value(text));
+            }
+            Some(response)
+        }
+        _ => None,
+    }
+}
+
+/// Does to a proper answer what the fault says.
+pub(crate) async fn garble(response: Response, fault: &FaultKind) -> Garbled {
+    if let Some(response) = instead(fault) {
+        return not_understood(response);
+    }
+    let (mut head, body) = response.into_parts();
+    // A body made by this program cannot fail.
+    let body = body
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
+    head.headers.remove(CONTENT_LENGTH);
+    match fault {
+        FaultKind::MalformedJson => {
+            not_understood(Response::from_parts(head, malformed(&body).into()))
+        }
+        FaultKind::TruncatedJson => {
+            head.headers.insert(CONTENT_LENGTH, body.len().into());
+            not_understood(Response::from_parts(head, truncated(body)))
+        }
+        FaultKind::HugeBody { bytes, announced } => {
+            if *announced {
+                head.headers.insert(CONTENT_LENGTH, (*bytes).into());
+            }
+            not_understood(Response::from_parts(head, huge(*bytes)))
+        }
+        FaultKind::ContentType { content_type } => {
+            head.headers
+                .insert(CONTENT_TYPE, header_value(content_type));
+            not_understood(Response::from_parts(head, body.into()))
+        }
+        FaultKind::Patch { patch } => Garbled {
+            understood: !patch.contains_key("refresh_token"),
+            response: Response::from_parts(head, patched(&body, patch)),
+        },
+        _ => Garbled {
+            understood: true,
+            response: Response::from_parts(head, body.into()),
+        },
+    }
+}
+
+fn not_understood(response: Response) -> Garbled {
+    Garbled {
+        response,
+        understood: false,
+    }
+}
+
+fn with_status(status: StatusCode, body: Option<&Value>) -> Response {
+    match body {
+        None => errors::response(status, errors::usual_message(status)),
+        Some(Value::String(text)) => (status, text.clone()).into_response(),
+        Some(json) => (status, Json(json.clone())).into_response(),
+    }
+}
+
+/// Any text as a header's value, with `?` for what a header cannot carry.
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| {
+        let printable: String = text
+            .chars()
+            .map(|c| if (' '..='~').contains(&c) { c } else { '?' })
+            .collect();
+        HeaderValue::from_str(&printable).unwrap_or(HeaderValue::from_static("?"))
+    })
+}
+
+/// All of the body, secrets too, but for its last brace.
+fn malformed(body: &[u8]) -> Bytes {
+    let mut broken = body.to_vec();
+    broken.pop();
+    broken.extend_from_slice(b",}");
+    broken.into()
+}
+
+fn truncated(mut body: Bytes) -> Body {
+    body.truncate(body.len() / 2);
+    let rest = stream::once(async {
+        // Gives the connection a turn in which to send what it has before it finds the body short.
+        tokio::task::yield_now().await;
+        Ok(Bytes::new())
+    });
+    Body::from_stream(stream::once(async { Ok::<_, Infallible>(body) }).chain(rest))
+}
+
+fn huge(bytes: u64) -> Body {
+    const OPEN: &[u8] = b"{\"padding\":\"";
+    const CLOSE: &[u8] = b"\"}";
+    let frame = (OPEN.len() + CLOSE.len()) as u64;
+    let padding = Bytes::from(vec![b'a'; CHUNK]);
+    let middle = stream::unfold(bytes.saturating_sub(frame), move |left| {
+        let padding = padding.clone();
+        async move {
+            let size = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+            (size > 0).then(|| (padding.slice(..size), left - size as u64))
+        }
+    });
+    let open = stream::once(async { Bytes::from_static(OPEN) });
+    let close = stream::once(async { Bytes::from_static(CLOSE) });
+    Body::from_stream(open.chain(middle).chain(close).map(Ok::<_, Infallible>))
+}
+
+fn patched(body: &[u8], patch: &Map<String, Value>) -> Body {
+    let mut json = serde_json::from_slice(body).unwrap_or_default();
+    merge(&mut json, &Value::Object(patch.clone()));
+    Body::from(json.to_string())
+}
+
+/// JSON Merge Patch, RFC 7396.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    if let Value::Object(target) = target {
+        for (key, value) in patch {
+            if value.is_null() {
+                target.remove(key);
+            } else {
+                merge(target.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+    }
+}
+
+/// Adds the tracking id that every answer has.
+pub(crate) fn with_tracking_id(mut response: Response) -> Response {
+    if !response.headers().contains_key(errors::TRACKING_ID) {
+        errors::set_tracking_id(&mut response, &ids::tracking_id());
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_merge_patch_replaces_adds_and_leaves_out() {
+        let mut json = json!({"a": 1, "b": {"c": 2, "d": 3}, "e": 4});
+        merge(
+            &mut json,
+            &json!({"a": null, "b": {"c": -1}, "f": {"g": null, "h": 5}}),
+        );
+        assert_eq!(json, json!({"b": {"c": -1, "d": 3}, "e": 4, "f": {"h": 5}}));
+    }
+
+    #[test]
+    fn a_malformed_body_is_no_json() {
+        let body = malformed(br#"{"a":1}"#);
+        assert!(serde_json::from_slice::<Value>(&body).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_huge_body_is_json_of_the_given_size() {
+        for bytes in [14, 15, 65_550, 65_551, 200_000] {
+            let body = huge(bytes).collect().await.unwrap().to_bytes();
+            assert_eq!(body.len() as u64, bytes);
+            assert!(serde_json::from_slice::<Value>(&body).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_header_carries_nonsense_but_no_line_break() {
+        assert_eq!(header_value("rand(30),add(30)"), "rand(30),add(30)");
+        assert_eq!(header_value("1\r\nx: y"), "1??x: y");
+    }
+}

@@ -1,0 +1,103 @@
+//! Gates: a test holds a request at a known point, looks at the world, and lets it go on.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::watch;
+
+use crate::faults::path_matches;
+
+/// Where in a request's life something happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The request has arrived and nothing was done about it.
+    Before,
+    /// The request was carried out (a token was renewed, say) and no byte of the answer was sent.
+    After,
+}
+
+/// Holds every request whose path it matches, from its making until [`Gate::release`] or drop.
+#[must_use = "a gate that is dropped holds nothing"]
+#[derive(Debug)]
+pub struct Gate {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    path: String,
+    stage: Stage,
+    arrivals: watch::Sender<usize>,
+    open: watch::Sender<bool>,
+}
+
+impl Gate {
+    /// Resolves once a request is, or has been, held here.
+    pub async fn reached(&self) {
+        self.reached_by(1).await;
+    }
+
+    /// Resolves once `count` requests in all have come to this gate.
+    pub async fn reached_by(&self, count: usize) {
+        let mut arrivals = self.inner.arrivals.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = arrivals.wait_for(|seen| *seen >= count).await;
+    }
+
+    /// How many requests have come to this gate so far.
+    pub fn arrivals(&self) -> usize {
+        *self.inner.arrivals.borrow()
+    }
+
+    /// Lets every held request go on and holds no other.
+    pub fn release(&self) {
+        self.inner.open.send_replace(true);
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// Every gate that still has an owner.
+#[derive(Debug, Default)]
+pub(crate) struct Gates {
+    gates: Mutex<Vec<Weak<Inner>>>,
+}
+
+impl Gates {
+    pub(crate) fn add(&self, path: String, stage: Stage) -> Gate {
+        let inner = Arc::new(Inner {
+            path,
+            stage,
+            arrivals: watch::Sender::new(0),
+            open: watch::Sender::new(false),
+        });
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.retain(|gate| gate.strong_count() > 0);
+        gates.push(Arc::downgrade(&inner));
+        Gate { inner }
+    }
+
+    /// Waits at every closed gate that matches.
+    pub(crate) async fn pass(&self, path: &str, stage: Stage) {
+        let matching: Vec<_> = {
+            let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+            gates
+                .iter()
+                .filter_map(Weak::upgrade)
+                .filter(|gate| gate.stage == stage && path_matches(&gate.path, path))
+                .collect()
+        };
+        for gate in matching {
+            let mut open = gate.open.subscribe();
+            if *open.borrow() {
+                continue;
+            }
+            gate.arrivals.send_modify(|seen| *seen += 1);
+            let _ = open.wait_for(|open| *open).await;
+        }
+    }
+}

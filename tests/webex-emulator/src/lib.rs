@@ -1,0 +1,52 @@
+//! An emulated Webex API for tests.
+//!
+//! It gives and renews OAuth tokens in each way that was reported of the real service, answers
+//! the few resources that a connection needs, fails on demand, and writes down what it was
+//! asked. An injected clock makes months pass in an instant.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), webex_emulator::StartError> {
+//! use webex_emulator::{DEFAULT_SCOPES, Emulator, Fault, Mode};
+//!
+//! let webex = Emulator::builder().mode(Mode::Rotate).start().await?;
+//! let organization = webex.create_organization("Example");
+//! let grant = webex.grant(&organization, DEFAULT_SCOPES);
+//! webex.inject(Fault::status("/v1/access_token", 503));
+//! // … a client refreshes `grant.refresh_token()` at `webex.base_url()` …
+//! webex.assert_sound();
+//! # Ok(())
+//! # }
+//! ```
+#![deny(missing_docs)]
+
+mod answer;
+mod api;
+mod authorizations;
+mod builder;
+mod control;
+mod emulator;
+mod errors;
+mod faults;
+mod garble;
+mod gate;
+mod ids;
+mod record;
+mod serve;
+mod server;
+mod settings;
+mod shared;
+mod state;
+mod token_endpoint;
+
+pub use answer::Grant;
+pub use builder::{Builder, StartError};
+pub use emulator::{Emulator, Revocation};
+pub use faults::{Fault, FaultKind};
+pub use gate::{Gate, Stage};
+pub use ids::Digest;
+pub use record::{InFlight, Outcome, RecordedRequest};
+pub use settings::{
+    Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, system_clock,
+};
+pub use state::{DEFAULT_SCOPES, Organization};

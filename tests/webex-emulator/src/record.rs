@@ -1,0 +1,333 @@
+//! The record of what was asked, and the judgement whether a client may ask that.
+//!
+//! Two rules are watched. Both are about the client's knowledge, because a client can only be
+//! blamed for what it could know:
+//! - never two requests in flight with one refresh token;
+//! - never a token that its holder knows to be dead: rotated out by an answer that was sent
+//!   whole, revoked by the holder itself, or refused before because it was revoked or rotated out.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::{Serialize, Serializer};
+
+use crate::ids::Digest;
+
+/// A client that hangs up and at once asks again may be seen asking before it is seen hanging up.
+/// An overlap is forgiven if its first request turns out abandoned within this time.
+const HANG_UP_NOTICE: Duration = Duration::from_millis(250);
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has not ended yet.
+    InFlight,
+    /// It was answered with this status, whole or not.
+    Status(u16),
+    /// The connection was reset instead of an answer.
+    Reset,
+    /// The client hung up before the answer.
+    Abandoned,
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::InFlight => serializer.serialize_str("in-flight"),
+            Self::Status(status) => serializer.serialize_u16(*status),
+            Self::Reset => serializer.serialize_str("reset"),
+            Self::Abandoned => serializer.serialize_str("abandoned"),
+        }
+    }
+}
+
+/// One request as it came in and as it ended. Secrets are digests.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecordedRequest {
+    /// The HTTP method.
+    pub method: String,
+    /// The path, with its `/v1`.
+    pub path: String,
+    /// The query as it was sent, without the values of parameters that carry secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// When it arrived by the emulator's clock, milliseconds since the Unix epoch.
+    pub time: u64,
+    /// How it ended.
+    pub status: Outcome,
+    /// Whether it was carried out: after a reset nothing else tells.
+    pub processed: bool,
+    /// The kind of the fault that met it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<&'static str>,
+    /// The form's `grant_type`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant_type: Option<String>,
+    /// The client that the form or HTTP Basic named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The client secret in the form or HTTP Basic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<Digest>,
+    /// The form's refresh token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<Digest>,
+    /// The bearer token of the `Authorization` header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_token: Option<Digest>,
+}
+
+/// How many requests there are and were at the same time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct InFlight {
+    /// Now.
+    pub now: usize,
+    /// At most, since the start.
+    pub max: usize,
+    /// At most with one and the same refresh token, overlaps that were forgiven included.
+    pub max_per_refresh_token: usize,
+}
+
+/// Tokens that the receiver of an answer knows to be dead once he has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Obituary {
+    pub(crate) tokens: Vec<Digest>,
+    pub(crate) reason: &'static str,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    requests: VecDeque<RecordedRequest>,
+    /// The number of the oldest request still in `requests`.
+    oldest: u64,
+    next: u64,
+    in_flight: InFlight,
+    /// The numbers of the requests in flight with a refresh token.
+    by_refresh_token: HashMap<Digest, Vec<u64>>,
+    known_dead: HashMap<Digest, &'static str>,
+    violations: Vec<Violation>,
+}
+
+#[derive(Debug)]
+struct Violation {
+    text: String,
+    /// For an overlap: its earlier request, and when the later one came.
+    overlap: Option<(u64, Instant)>,
+}
+
+impl Inner {
+    fn get_mut(&mut self, number: u64) -> Option<&mut RecordedRequest> {
+        let place = usize::try_from(number.checked_sub(self.oldest)?).ok()?;
+        self.requests.get_mut(place)
+    }
+}
+
+/// All requests of one emulator.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    inner: Mutex<Inner>,
+    capacity: usize,
+}
+
+impl Recorder {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            inner: Mutex::default(),
+            capacity: capacity.max(1),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a request down as it arrives. It is in flight until the answer is finished or
+    /// dropped.
+    pub(crate) fn begin(self: &Arc<Self>, request: RecordedRequest) -> Flight {
+        let mut inner = self.lock();
+        let number = inner.next;
+        inner.next += 1;
+        inner.in_flight.now += 1;
+        inner.in_flight.max = inner.in_flight.max.max(inner.in_flight.now);
+        let at = format!("{} {} at {}", request.method, request.path, request.time);
+
+        for (kind, token) in [
+            ("refresh token", &request.refresh_token),
+            ("access token", &request.access_token),
+        ] {
+            let dead = token
+                .as_ref()
+                .and_then(|t| Some((t, inner.known_dead.get(t)?)));
+            if let Some((token, reason)) = dead {
+                let text = format!("{at}: {kind} {token} was used though {reason}");
+                inner.violations.push(Violation {
+                    text,
+                    overlap: None,
+                });
+            }
+        }
+        if let Some(token) = &request.refresh_token {
+            let flights = inner.by_refresh_token.entry(token.clone()).or_default();
+            let earlier = flights.first().copied();
+            flights.push(number);
+            let together = flights.len();
+            let max = &mut inner.in_flight.max_per_refresh_token;
+            *max = together.max(*max);
+            if let Some(earlier) = earlier {
+                inner.violations.push(Violation {
+                    text: format!("{at}: {together} requests in flight with refresh token {token}"),
+                    overlap: Some((earlier, Instant::now())),
+                });
+            }
+        }
+
+        let refresh_token = request.refresh_token.clone();
+        inner.requests.push_back(request);
+        if inner.requests.len() > self.capacity {
+            inner.requests.pop_front();
+            inner.oldest += 1;
+        }
+        Flight {
+            recorder: Arc::clone(self),
+            number,
+            refresh_token,
+            ended: false,
+        }
+    }
+
+    pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
+        self.lock().requests.iter().cloned().collect()
+    }
+
+    pub(crate) fn violations(&self) -> Vec<String> {
+        let inner = self.lock();
+        inner.violations.iter().map(|v| v.text.clone()).collect()
+    }
+
+    pub(crate) fn in_flight(&self) -> InFlight {
+        self.lock().in_flight
+    }
+}
+
+/// A request in flight. Dropped without an end, it was abandoned by its client.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    recorder: Arc<Recorder>,
+    number: u64,
+    refresh_token: Option<Digest>,
+    ended: bool,
+}
+
+impl Flight {
+    /// Notes the fault that meets this request.
+    pub(crate) fn meets(&self, fault: &'static str) {
+        if let Some(request) = self.recorder.lock().get_mut(self.number) {
+            request.fault = Some(fault);
+        }
+    }
+
+    /// Notes that the request was carried out.
+    pub(crate) fn processed(&self) {
+        if let Some(request) = self.recorder.lock().get_mut(self.number) {
+            request.processed = true;
+        }
+    }
+
+    /// Ends the flight; `learned` is what its client learns from the answer.
+    pub(crate) fn end(mut self, outcome: Outcome, learned: Option<Obituary>) {
+        self.finish(outcome, learned);
+    }
+
+    fn finish(&mut self, outcome: Outcome, learned: Option<Obituary>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let mut inner = self.recorder.lock();
+        inner.in_flight.now = inner.in_flight.now.saturating_sub(1);
+        if let Some(token) = &self.refresh_token
+            && let Some(flights) = inner.by_refresh_token.get_mut(token)
+        {
+            flights.retain(|number| *number != self.number);
+            if flights.is_empty() {
+                inner.by_refresh_token.remove(token);
+            }
+        }
+        if let Some(request) = inner.get_mut(self.number) {
+            request.status = outcome;
+        }
+        if outcome == Outcome::Abandoned {
+            inner.violations.retain(|violation| {
+                !violation.overlap.is_some_and(|(earlier, since)| {
+                    earlier == self.number && since.elapsed() < HANG_UP_NOTICE
+                })
+            });
+        }
+        if let Some(obituary) = learned {
+            for token in obituary.tokens {
+                inner.known_dead.entry(token).or_insert(obituary.reason);
+            }
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.finish(Outcome::Abandoned, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refresh() -> RecordedRequest {
+        RecordedRequest {
+            method: "POST".to_owned(),
+            path: "/v1/access_token".to_owned(),
+            query: None,
+            time: 0,
+            status: Outcome::InFlight,
+            processed: false,
+            fault: None,
+            grant_type: None,
+            client_id: None,
+            client_secret: None,
+            refresh_token: Some(Digest::of("token")),
+            access_token: None,
+        }
+    }
+
+    #[test]
+    fn an_overlap_is_forgiven_if_its_first_request_had_been_abandoned() {
+        let recorder = Arc::new(Recorder::new(10));
+        let first = recorder.begin(refresh());
+        let second = recorder.begin(refresh());
+        assert_eq!(recorder.violations().len(), 1);
+        drop(first);
+        assert!(recorder.violations().is_empty());
+        second.end(Outcome::Status(200), None);
+        assert_eq!(recorder.in_flight().now, 0);
+    }
+
+    #[test]
+    fn an_overlap_stands_if_its_first_request_was_answered_or_its_second_abandoned() {
+        let recorder = Arc::new(Recorder::new(10));
+        let first = recorder.begin(refresh());
+        let second = recorder.begin(refresh());
+        drop(second);
+        first.end(Outcome::Status(200), None);
+        assert_eq!(recorder.violations().len(), 1);
+    }
+
+    #[test]
+    fn the_oldest_requests_are_forgotten_first() {
+        let recorder = Arc::new(Recorder::new(2));
+        let flights = [(); 3].map(|()| recorder.begin(refresh()));
+        for (status, flight) in (200..).zip(flights) {
+            flight.end(Outcome::Status(status), None);
+        }
+        let kept: Vec<_> = recorder.requests().iter().map(|r| r.status).collect();
+        assert_eq!(kept, [Outcome::Status(201), Outcome::Status(202)]);
+    }
+}

@@ -1,0 +1,118 @@
+//! The listener: accepts connections, serves HTTP/1.1 on them, and can reset them.
+
+use std::error::Error as _;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::errors::ApiError;
+use crate::serve::{Reset, serve};
+use crate::shared::Shared;
+use crate::{api, authorizations, control, token_endpoint};
+
+/// How long requests in flight may go on once the emulator is told to stop.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A pause before accepting again when the system has no connection to give.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// Every path that is answered.
+fn routes(shared: Shared) -> Router {
+    Router::new()
+        .route("/v1/access_token", post(token_endpoint::token))
+        .route("/v1/authorizations", delete(authorizations::revoke_client))
+        .route(
+            "/v1/authorizations/tokenExpiry",
+            get(authorizations::token_expiry),
+        )
+        .route(
+            "/v1/authorizations/{id}",
+            delete(authorizations::revoke_one),
+        )
+        .route("/v1/organizations", get(api::organizations))
+        .route("/v1/organizations/{id}", get(api::organization))
+        .route("/v1/people/me", get(api::me))
+        .merge(control::routes())
+        .fallback(async || ApiError::NotFound)
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
+        .with_state(shared)
+}
+
+/// Serves until `stop` turns true, then lets requests in flight end.
+pub(crate) async fn run(listener: TcpListener, shared: Shared, stop: watch::Receiver<bool>) {
+    let router = routes(shared.clone());
+    let mut connections = JoinSet::new();
+    let mut stopping = pin!(turns_true(stop.clone()));
+    loop {
+        tokio::select! {
+            () = &mut stopping => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(
+                        stream,
+                        shared.clone(),
+                        router.clone(),
+                        stop.clone(),
+                    ));
+                }
+                Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    // What is still held at a gate or waits is cut off when the set is dropped.
+    let _ = tokio::time::timeout(GRACE, drained).await;
+}
+
+async fn turns_true(mut stop: watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+async fn connection(
+    stream: TcpStream,
+    shared: Shared,
+    router: Router,
+    stop: watch::Receiver<bool>,
+) {
+    // An answer is one small write; waiting for more would only add latency.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answer = serve(shared.clone(), router.clone(), request);
+        // Boxed because polling without shutdown asks for `Unpin`.
+        Box::pin(answer) as Pin<Box<dyn Future<Output = Result<Response, Reset>> + Send>>
+    });
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let mut stopping = pin!(turns_true(stop));
+    let mut told = false;
+    // Without hyper's own shutdown the socket stays open and can be reset.
+    let result = loop {
+        tokio::select! {
+            result = poll_fn(|context| connection.poll_without_shutdown(context)) => break result,
+            () = &mut stopping, if !told => {
+                told = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+        }
+    };
+    let stream = connection.into_parts().io.into_inner();
+    let reset = result.is_err_and(|error| error.source().is_some_and(|why| why.is::<Reset>()));
+    if reset {
+        // With no time to linger, closing sends RST in place of FIN.
+        let _ = stream.set_zero_linger();
+    }
+}

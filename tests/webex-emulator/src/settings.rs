@@ -1,0 +1,137 @@
+//! What an emulator is configured with: token lifetimes, clients, refresh behaviour, error bodies.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::ValueEnum;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+
+/// The client id an emulator knows when it is told no other.
+pub const DEFAULT_CLIENT_ID: &str =
+    "Cdecafbad0123456789abcdef0123456789abcdef0123456789abcdef01234567";
+
+/// The secret of [`DEFAULT_CLIENT_ID`]. It is public and protects nothing.
+pub const DEFAULT_CLIENT_SECRET: &str = "emulated-client-secret";
+
+/// Milliseconds since the Unix epoch, UTC, whenever it is asked.
+pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// The time of the machine.
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        millis(since_epoch)
+    })
+}
+
+/// Whole milliseconds of a duration; the largest number if it has more.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What a refresh does to the refresh token. Every one was reported of the real service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// The same refresh token comes back and its life starts anew.
+    #[default]
+    ExtendSame,
+    /// The same refresh token comes back and its life keeps running down.
+    FrozenClock,
+    /// The answer names no refresh token: the old one stays in force until its old expiry.
+    OmitRefreshToken,
+    /// A new refresh token comes back and the old one is dead.
+    Rotate,
+    /// Soon after the last one a refresh changes nothing: the same two tokens come back with the
+    /// time they have left. Later it works as `ExtendSame`.
+    SameAccessToken,
+}
+
+/// The body of a refusal at the token endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorStyle {
+    /// RFC 6749 section 5.2: `{error, error_description, error_uri}`.
+    #[default]
+    Oauth,
+    /// As the rest of the API: `{message, errors: [{description}], trackingId}`.
+    Webex,
+}
+
+/// A registered integration.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) id: String,
+    secret: SecretString,
+}
+
+impl Client {
+    pub(crate) fn new(id: &str, secret: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            secret: SecretString::from(secret),
+        }
+    }
+
+    /// An emulator holds no real secret, so an ordinary comparison is enough.
+    pub(crate) fn has_secret(&self, secret: &str) -> bool {
+        self.secret.expose_secret() == secret
+    }
+}
+
+/// All that stays fixed while an emulator runs.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) clock: Clock,
+    pub(crate) access_ttl: Duration,
+    pub(crate) refresh_ttl: Duration,
+    pub(crate) same_access_window: Duration,
+    pub(crate) revocation_lag: Duration,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) error_style: ErrorStyle,
+    pub(crate) bare_answers: bool,
+    pub(crate) recorded_requests: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            clock: system_clock(),
+            // What the documentation of the token endpoint shows in its example.
+            access_ttl: Duration::from_secs(1_209_599),
+            refresh_ttl: Duration::from_secs(7_775_999),
+            // The vendor's refresh sample does nothing more than once in this time.
+            same_access_window: Duration::from_secs(24 * 60 * 60),
+            revocation_lag: Duration::ZERO,
+            clients: Vec::new(),
+            error_style: ErrorStyle::default(),
+            bare_answers: false,
+            recorded_requests: 100_000,
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn now(&self) -> u64 {
+        (self.clock)()
+    }
+
+    /// The client that is used where none is named: the first.
+    pub(crate) fn default_client(&self) -> &str {
+        self.clients
+            .first()
+            .map_or(DEFAULT_CLIENT_ID, |client| client.id.as_str())
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}

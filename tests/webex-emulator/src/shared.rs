@@ -1,0 +1,58 @@
+//! What every part of a running emulator shares.
+
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::faults::Faults;
+use crate::gate::Gates;
+use crate::record::Recorder;
+use crate::settings::{Mode, Settings};
+use crate::state::State;
+
+/// A handle on all of it.
+#[derive(Clone)]
+pub(crate) struct Shared(Arc<Parts>);
+
+pub(crate) struct Parts {
+    settings: Settings,
+    state: Mutex<State>,
+    pub(crate) faults: Faults,
+    pub(crate) gates: Gates,
+    pub(crate) recorder: Arc<Recorder>,
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Settings, mode: Mode, reuse_detection: bool) -> Self {
+        Self(Arc::new(Parts {
+            state: Mutex::new(State::new(settings.clone(), mode, reuse_detection)),
+            faults: Faults::default(),
+            gates: Gates::default(),
+            recorder: Arc::new(Recorder::new(settings.recorded_requests)),
+            settings,
+        }))
+    }
+}
+
+impl Deref for Shared {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl Parts {
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Milliseconds since the Unix epoch by the emulator's clock.
+    pub(crate) fn now(&self) -> u64 {
+        self.settings.now()
+    }
+
+    /// The state, held by nobody else as long as the guard lives; never across an `await`.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,330 @@
+//! What the emulated service knows: organisations, who authorised what, and which tokens live.
+
+mod refresh;
+
+use std::collections::{HashMap, VecDeque};
+
+use secrecy::SecretString;
+use serde::Serialize;
+
+use crate::answer::{Grant, TokenAnswer};
+use crate::ids::{self, Digest};
+use crate::settings::{Mode, Settings, millis};
+
+/// The scopes of a grant that names none: the published table without those of Contact Center
+/// (`cjp:…`) and of wholesale.
+pub const DEFAULT_SCOPES: [&str; 11] = [
+    "spark-admin:organizations_read",
+    "spark-admin:licenses_read",
+    "spark-admin:roles_read",
+    "spark-admin:people_read",
+    "spark-admin:locations_read",
+    "spark-admin:workspaces_read",
+    "spark-admin:workspace_locations_read",
+    "spark-admin:telephony_config_read",
+    "spark-admin:telephony_config_write",
+    "identity:tokens_read",
+    "identity:tokens_write",
+];
+
+/// "At most 750 active access tokens per account": the oldest goes when one more is made.
+const TOKENS_PER_ACCOUNT: usize = 750;
+
+/// An emulated Webex organisation.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Organization {
+    /// The id that `/v1` uses: unpadded base64url of `ciscospark://us/ORGANIZATION/<uuid>`.
+    pub id: String,
+    /// The bare UUID, as Control Hub shows it.
+    pub uuid: String,
+    /// The name it was made with.
+    pub display_name: String,
+    /// When it was made, milliseconds since the Unix epoch.
+    #[serde(skip)]
+    pub created: u64,
+}
+
+/// Why a token was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Never issued, issued to another client, or forgotten.
+    Unknown,
+    Expired,
+    Revoked,
+    RotatedOut,
+    /// A scope was asked for that the grant lacks.
+    Scope,
+}
+
+/// Who an access token speaks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Principal {
+    pub(crate) organization: Organization,
+    pub(crate) person_uuid: String,
+    pub(crate) scopes: Vec<String>,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) expires_at: u64,
+}
+
+/// One act of authorisation with every token that came of it.
+struct Family {
+    organization_uuid: String,
+    person_uuid: String,
+    client_id: String,
+    scopes: Vec<String>,
+    refresh_tokens: VecDeque<Digest>,
+    access_tokens: VecDeque<Digest>,
+    /// The access token given out last, for the mode that gives it out again.
+    latest: Option<(SecretString, u64)>,
+}
+
+struct RefreshToken {
+    family: String,
+    expires_at: u64,
+    revoked: bool,
+    rotated_out: bool,
+}
+
+struct AccessToken {
+    family: String,
+    scopes: Vec<String>,
+    expires_at: u64,
+    revoked_at: Option<u64>,
+}
+
+/// Everything that changes while the emulator runs, tokens by digest.
+pub(crate) struct State {
+    settings: Settings,
+    pub(crate) mode: Mode,
+    pub(crate) reuse_detection: bool,
+    organizations: HashMap<String, Organization>,
+    /// By UUID of the authorisation.
+    families: HashMap<String, Family>,
+    refresh_tokens: HashMap<Digest, RefreshToken>,
+    access_tokens: HashMap<Digest, AccessToken>,
+}
+
+impl State {
+    pub(crate) fn new(settings: Settings, mode: Mode, reuse_detection: bool) -> Self {
+        Self {
+            settings,
+            mode,
+            reuse_detection,
+            organizations: HashMap::new(),
+            families: HashMap::new(),
+            refresh_tokens: HashMap::new(),
+            access_tokens: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn create_organization(&mut self, display_name: &str) -> Organization {
+        let uuid = ids::uuid();
+        let organization = Organization {
+            id: ids::encode("ORGANIZATION", &uuid),
+            uuid: uuid.clone(),
+            display_name: display_name.to_owned(),
+            created: self.settings.now(),
+        };
+        self.organizations.insert(uuid, organization.clone());
+        organization
+    }
+
+    /// Finds an organisation by its `/v1` id or its UUID.
+    pub(crate) fn organization(&self, id_or_uuid: &str) -> Option<&Organization> {
+        self.organizations.get(id_or_uuid).or_else(|| {
+            let uuid = ids::decode("ORGANIZATION", id_or_uuid)?;
+            self.organizations.get(&uuid)
+        })
+    }
+
+    /// An administrator of the organisation authorises the client.
+    pub(crate) fn grant(
+        &mut self,
+        organization_uuid: &str,
+        client_id: &str,
+        scopes: Vec<String>,
+    ) -> Grant {
+        let id = ids::uuid();
+        self.families.insert(
+            id.clone(),
+            Family {
+                organization_uuid: organization_uuid.to_owned(),
+                person_uuid: ids::uuid(),
+                client_id: client_id.to_owned(),
+                scopes: scopes.clone(),
+                refresh_tokens: VecDeque::new(),
+                access_tokens: VecDeque::new(),
+                latest: None,
+            },
+        );
+        let refresh_token = self.issue_refresh_token(&id);
+        let access_token = self.issue_access_token(&id, scopes.clone());
+        Grant {
+            answer: TokenAnswer {
+                access_token,
+                expires_in: self.settings.access_ttl.as_secs(),
+                refresh: Some((refresh_token, self.settings.refresh_ttl.as_secs())),
+                scopes,
+                bare: self.settings.bare_answers,
+            },
+            authorization_id: ids::encode("AUTHORIZATION", &id),
+            client_id: client_id.to_owned(),
+        }
+    }
+
+    fn after(&self, life: std::time::Duration) -> u64 {
+        self.settings.now().saturating_add(millis(life))
+    }
+
+    fn issue_refresh_token(&mut self, id: &str) -> SecretString {
+        let expires_at = self.after(self.settings.refresh_ttl);
+        let Some(family) = self.families.get_mut(id) else {
+            return SecretString::default();
+        };
+        let token = ids::token(&family.organization_uuid);
+        let digest = Digest::of(&token);
+        if let Some(oldest) = push_bounded(&mut family.refresh_tokens, digest.clone()) {
+            self.refresh_tokens.remove(&oldest);
+        }
+        self.refresh_tokens.insert(
+            digest,
+            RefreshToken {
+                family: id.to_owned(),
+                expires_at,
+                revoked: false,
+                rotated_out: false,
+            },
+        );
+        SecretString::from(token)
+    }
+
+    fn issue_access_token(&mut self, id: &str, scopes: Vec<String>) -> SecretString {
+        let now = self.settings.now();
+        let expires_at = self.after(self.settings.access_ttl);
+        let Some(family) = self.families.get_mut(id) else {
+            return SecretString::default();
+        };
+        let token = ids::token(&family.organization_uuid);
+        let digest = Digest::of(&token);
+        if let Some(oldest) = push_bounded(&mut family.access_tokens, digest.clone()) {
+            self.access_tokens.remove(&oldest);
+        }
+        self.access_tokens.insert(
+            digest,
+            AccessToken {
+                family: id.to_owned(),
+                scopes,
+                expires_at,
+                revoked_at: None,
+            },
+        );
+        let token = SecretString::from(token);
+        family.latest = Some((token.clone(), now));
+        token
+    }
+
+    /// Who an access token speaks for, as long as it lives.
+    pub(crate) fn authenticate(&self, token: &str) -> Result<Principal, Refusal> {
+        let now = self.settings.now();
+        let known = self
+            .access_tokens
+            .get(&Digest::of(token))
+            .ok_or(Refusal::Unknown)?;
+        let lag = millis(self.settings.revocation_lag);
+        if known
+            .revoked_at
+            .is_some_and(|at| now >= at.saturating_add(lag))
+        {
+            return Err(Refusal::Revoked);
+        }
+        if now >= known.expires_at {
+            return Err(Refusal::Expired);
+        }
+        let family = self.families.get(&known.family).ok_or(Refusal::Unknown)?;
+        let organization = self
+            .organizations
+            .get(&family.organization_uuid)
+            .ok_or(Refusal::Unknown)?;
+        Ok(Principal {
+            organization: organization.clone(),
+            person_uuid: family.person_uuid.clone(),
+            scopes: known.scopes.clone(),
+            expires_at: known.expires_at,
+        })
+    }
+
+    /// Revokes the authorisation with this UUID if it is the organisation's; answers with every
+    /// token that is dead now.
+    pub(crate) fn revoke_authorization(
+        &mut self,
+        organization_uuid: &str,
+        id: &str,
+    ) -> Option<Vec<Digest>> {
+        let family = self.families.get(id)?;
+        (family.organization_uuid == organization_uuid).then(|| self.revoke_family(id))
+    }
+
+    /// Revokes all that the organisation authorised, for one client or for all.
+    pub(crate) fn revoke_organization(
+        &mut self,
+        organization_uuid: &str,
+        client_id: Option<&str>,
+    ) -> Vec<Digest> {
+        let ids: Vec<String> = self
+            .families
+            .iter()
+            .filter(|(_, family)| {
+                family.organization_uuid == organization_uuid
+                    && client_id.is_none_or(|client_id| family.client_id == client_id)
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        ids.iter().flat_map(|id| self.revoke_family(id)).collect()
+    }
+
+    /// Revokes one token: a refresh token takes its access tokens with it. False if it is unknown.
+    pub(crate) fn revoke_token(&mut self, token: &str) -> bool {
+        let digest = Digest::of(token);
+        if let Some(known) = self.refresh_tokens.get(&digest) {
+            let id = known.family.clone();
+            self.revoke_family(&id);
+            return true;
+        }
+        let now = self.settings.now();
+        match self.access_tokens.get_mut(&digest) {
+            Some(known) => {
+                known.revoked_at.get_or_insert(now);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn revoke_family(&mut self, id: &str) -> Vec<Digest> {
+        let now = self.settings.now();
+        let Some(family) = self.families.get(id) else {
+            return Vec::new();
+        };
+        for digest in &family.refresh_tokens {
+            if let Some(token) = self.refresh_tokens.get_mut(digest) {
+                token.revoked = true;
+            }
+        }
+        for digest in &family.access_tokens {
+            if let Some(token) = self.access_tokens.get_mut(digest) {
+                token.revoked_at.get_or_insert(now);
+            }
+        }
+        let (refresh, access) = (&family.refresh_tokens, &family.access_tokens);
+        refresh.iter().chain(access).cloned().collect()
+    }
+}
+
+/// Adds the newest and gives back the oldest if there are too many.
+fn push_bounded(tokens: &mut VecDeque<Digest>, newest: Digest) -> Option<Digest> {
+    tokens.push_back(newest);
+    (tokens.len() > TOKENS_PER_ACCOUNT)
+        .then(|| tokens.pop_front())
+        .flatten()
+}

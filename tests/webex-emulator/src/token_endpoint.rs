@@ -1,0 +1,259 @@
+//! `POST /v1/access_token`: RFC 6749 as Webex does it.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::json;
+use url::form_urlencoded;
+
+use crate::errors;
+use crate::ids::{self, Digest};
+use crate::record::Obituary;
+use crate::settings::ErrorStyle;
+use crate::shared::Shared;
+use crate::state::Refusal;
+
+/// Who the caller says it is.
+pub(crate) struct Credentials {
+    pub(crate) client_id: String,
+    pub(crate) secret: String,
+}
+
+/// The fields of a form, the first of each name.
+pub(crate) struct Form {
+    fields: HashMap<String, String>,
+    repeated: bool,
+}
+
+impl Form {
+    /// Reads a body; a body of another content type has no fields.
+    pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Self {
+        let is_form = headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|kind| {
+                kind.trim()
+                    .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+            });
+        let mut form = Self {
+            fields: HashMap::new(),
+            repeated: false,
+        };
+        if is_form {
+            for (name, value) in form_urlencoded::parse(body) {
+                form.repeated |= form.fields.contains_key(name.as_ref());
+                form.fields
+                    .entry(name.into_owned())
+                    .or_insert_with(|| value.into_owned());
+            }
+        }
+        form
+    }
+
+    /// A field that is there and not empty.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.fields
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+}
+
+/// Reads HTTP Basic, whose two parts are form-encoded (RFC 6749 section 2.3.1).
+pub(crate) fn basic(headers: &HeaderMap) -> Option<Credentials> {
+    let (scheme, encoded) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (client_id, secret) = text.split_once(':')?;
+    Some(Credentials {
+        client_id: form_decode(client_id),
+        secret: form_decode(secret),
+    })
+}
+
+fn form_decode(text: &str) -> String {
+    let pair = format!("={text}").replace('&', "%26");
+    form_urlencoded::parse(pair.as_bytes())
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}
+
+/// A refusal at the token endpoint.
+struct OauthError {
+    status: StatusCode,
+    code: &'static str,
+    description: &'static str,
+    /// The refused token, if it is dead for good.
+    dead: Option<Digest>,
+    basic: bool,
+}
+
+impl OauthError {
+    fn new(code: &'static str, description: &'static str) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code,
+            description,
+            dead: None,
+            basic: false,
+        }
+    }
+
+    fn invalid_client(basic: bool) -> Self {
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            basic,
+            ..Self::new("invalid_client", "Client authentication failed.")
+        }
+    }
+
+    fn into_response(self, style: ErrorStyle) -> Response {
+        let tracking_id = ids::tracking_id();
+        let body = match style {
+            ErrorStyle::Webex => errors::body(self.description, &tracking_id),
+            ErrorStyle::Oauth => json!({
+                "error": self.code,
+                "error_description": self.description,
+                "error_uri": "https://developer.webex.com/docs/integrations",
+            }),
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        errors::set_tracking_id(&mut response, &tracking_id);
+        if self.basic {
+            let challenge = HeaderValue::from_static("Basic realm=\"webex\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(token) = self.dead {
+            response.extensions_mut().insert(Obituary {
+                tokens: vec![token],
+                reason: "it had been refused as revoked or rotated out",
+            });
+        }
+        response
+    }
+}
+
+/// The endpoint.
+pub(crate) async fn token(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let form = Form::read(&headers, &body);
+    let mut response = match answer(&shared, &headers, &form) {
+        Ok(response) => response,
+        Err(error) => error.into_response(shared.settings().error_style),
+    };
+    // RFC 6749 section 5.1.
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn answer(shared: &Shared, headers: &HeaderMap, form: &Form) -> Result<Response, OauthError> {
+    if form.repeated {
+        return Err(OauthError::new(
+            "invalid_request",
+            "A parameter is included more than once.",
+        ));
+    }
+    let client_id = authenticate(shared, headers, form)?;
+    match form.get("grant_type") {
+        Some("refresh_token") => refresh(shared, &client_id, form),
+        // No code was ever given out, so any code is a wrong one.
+        Some("authorization_code") if form.get("code").is_some() => Err(OauthError::new(
+            "invalid_grant",
+            "The authorization code provided is expired, revoked, or invalid.",
+        )),
+        Some("authorization_code") => Err(OauthError::new(
+            "invalid_request",
+            "code cannot be null or empty",
+        )),
+        Some(_) => Err(OauthError::new(
+            "unsupported_grant_type",
+            "The grant type is not supported.",
+        )),
+        None => Err(OauthError::new(
+            "invalid_request",
+            "grant_type cannot be null or empty",
+        )),
+    }
+}
+
+/// Checks the client by HTTP Basic if there is any, else by the form's fields.
+fn authenticate(shared: &Shared, headers: &HeaderMap, form: &Form) -> Result<String, OauthError> {
+    let basic = basic(headers);
+    let by_basic = basic.is_some();
+    let credentials = match (basic, form.get("client_id"), form.get("client_secret")) {
+        (Some(basic), _, _) => basic,
+        (None, Some(client_id), Some(secret)) => Credentials {
+            client_id: client_id.to_owned(),
+            secret: secret.to_owned(),
+        },
+        (None, None, _) => return Err(OauthError::invalid_client(false)),
+        (None, Some(_), None) => {
+            return Err(OauthError::new(
+                "invalid_request",
+                "client_secret cannot be null or empty",
+            ));
+        }
+    };
+    let known =
+        shared.settings().clients.iter().any(|client| {
+            client.id == credentials.client_id && client.has_secret(&credentials.secret)
+        });
+    if known {
+        Ok(credentials.client_id)
+    } else {
+        Err(OauthError::invalid_client(by_basic))
+    }
+}
+
+fn refresh(shared: &Shared, client_id: &str, form: &Form) -> Result<Response, OauthError> {
+    let Some(token) = form.get("refresh_token") else {
+        return Err(OauthError::new(
+            "invalid_request",
+            "refresh_token cannot be null or empty",
+        ));
+    };
+    let scopes = form.get("scope").map(|scopes| {
+        let scopes = scopes.split_ascii_whitespace();
+        scopes.map(str::to_owned).collect::<Vec<_>>()
+    });
+    match shared.state().refresh(client_id, token, scopes) {
+        Ok(refreshed) => {
+            let mut response = Json(refreshed.answer.to_json()).into_response();
+            if let Some(old) = refreshed.rotated_out {
+                response.extensions_mut().insert(Obituary {
+                    tokens: vec![old],
+                    reason: "it had been rotated out",
+                });
+            }
+            Ok(response)
+        }
+        Err(Refusal::Scope) => Err(OauthError::new(
+            "invalid_scope",
+            "The requested scope is invalid",
+        )),
+        Err(refusal) => Err(OauthError {
+            dead: matches!(refusal, Refusal::Revoked | Refusal::RotatedOut)
+                .then(|| Digest::of(token)),
+            ..OauthError::new(
+                "invalid_grant",
+                "The refresh token provided is expired, revoked, malformed, or invalid.",
+            )
+        }),
+    }
+}

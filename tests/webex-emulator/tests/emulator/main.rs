@@ -1,0 +1,16 @@
+//! The emulator as a client meets it: over HTTP, and as a process.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that meets the unexpected should fail, also in its helpers"
+)]
+
+mod api;
+mod binary;
+mod client_authentication;
+mod faults;
+mod gates;
+mod refresh_modes;
+mod revocation;
+mod soundness;
+mod support;

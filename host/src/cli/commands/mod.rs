@@ -1,0 +1,17 @@
+//! The commands: one file each, with its arguments and what it does.
+
+pub mod add;
+pub mod check_expiry;
+pub mod completions;
+pub mod delete;
+pub mod describe;
+pub mod inspect;
+pub mod list;
+pub mod modify;
+pub mod page;
+pub mod refresh;
+pub mod run;
+pub mod show;
+pub mod transactions;
+pub mod view;
+pub mod wakeups;

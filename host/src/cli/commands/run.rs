@@ -1,0 +1,142 @@
+//! `run`: keeps connections alive, by running what is due when it is due.
+
+use std::io;
+
+use relation_host::schedule::dispatcher::{DispatcherOptions, Summary};
+use serde_json::json;
+
+use crate::cli::failure::{Failed, Kind};
+use crate::cli::{Context, progress};
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Run what is due now, and end when nothing is
+    #[arg(long)]
+    until_idle: bool,
+    /// Workflows at once, in place of the configured number
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    concurrency: Option<usize>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number >= 1 => Ok(number),
+        _ => Err("a whole number, 1 or more".to_owned()),
+    }
+}
+
+/// Runs until stopped, or until nothing is due; prints how much that was.
+pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
+    // Before anything else, so that a signal during the start is not lost.
+    let stop = Stop::listen()?;
+    let host = context.host().await?;
+    let defaults = DispatcherOptions::default();
+    let configured = &context.config.dispatch;
+    let options = DispatcherOptions {
+        concurrency: args
+            .concurrency
+            .or(configured.concurrency)
+            .unwrap_or(defaults.concurrency),
+        poll: configured.poll.unwrap_or(defaults.poll),
+    };
+    tracing::info!(
+        store = %context.config.store,
+        plugin = host.plugin().name(),
+        concurrency = options.concurrency,
+        "running due wakeups"
+    );
+    let dispatcher = host.dispatcher(options);
+    let summary = if args.until_idle {
+        let spinner = progress::spinner("running what is due");
+        let ran = tokio::select! {
+            ran = dispatcher.run_until_idle() => ran.map_err(Failed::from),
+            () = stop.signalled() => Err(Failed::new(Kind::Failed, "stopped before all was run")
+                .hint("what was running is due again")),
+        };
+        spinner.finish_and_clear();
+        ran?
+    } else {
+        dispatcher.run(stop.signalled()).await
+    };
+    tracing::info!(done = summary.done, failed = summary.failed, "stopped");
+    print(context, summary)
+}
+
+fn print(context: &Context, summary: Summary) -> Result<(), Failed> {
+    let Summary { done, failed } = summary;
+    let document = json!({ "done": done, "failed": failed });
+    context.output.print(&document, |_| {
+        format!("{done} wakeups answered, {failed} calls failed and are due again")
+    })
+}
+
+/// The signals that stop this process: the first gracefully, the second at once.
+struct Stop {
+    asked: tokio::sync::watch::Receiver<bool>,
+}
+
+impl Stop {
+    fn listen() -> Result<Self, Failed> {
+        let failed = |error: io::Error| {
+            Failed::new(Kind::Failed, format!("cannot listen for signals: {error}"))
+        };
+        let mut signals = signals().map_err(failed)?;
+        let (ask, asked) = tokio::sync::watch::channel(false);
+        tokio::spawn(async move {
+            signals.next().await;
+            tracing::info!("asked to stop; a second signal stops at once");
+            ask.send_replace(true);
+            signals.next().await;
+            tracing::warn!("stopped at once; what was running is due again");
+            std::process::exit(i32::from(Kind::Failed.exit_code()));
+        });
+        Ok(Self { asked })
+    }
+
+    async fn signalled(&self) {
+        let mut asked = self.asked.clone();
+        // The sender lives as long as the task, which ends with the process.
+        let _ = asked.wait_for(|asked| *asked).await;
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+fn signals() -> io::Result<Signals> {
+    use tokio::signal::unix::{SignalKind, signal};
+    Ok(Signals {
+        interrupt: signal(SignalKind::interrupt())?,
+        terminate: signal(SignalKind::terminate())?,
+    })
+}
+
+#[cfg(unix)]
+impl Signals {
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+fn signals() -> io::Result<Signals> {
+    Ok(Signals)
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}

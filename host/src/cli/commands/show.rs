@@ -1,0 +1,140 @@
+//! `show`: one customer, and everything that the store holds of it.
+
+use relation_host::store::{DueWakeup, Store};
+use relation_host::types::{Document, Filter, Key, Timestamp};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::view;
+use crate::cli::Context;
+use crate::cli::failure::Failed;
+use crate::cli::output::{pairs, shown, table};
+use crate::cli::records::{Named, Record};
+use crate::cli::time;
+
+/// Alerts about one record that are shown at most.
+const ALERTS: u32 = 100;
+
+/// Arguments of `show`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    record: Named,
+}
+
+/// A record with what belongs to it.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    #[serde(flatten)]
+    record: Record,
+    alerts: Vec<Map<String, Value>>,
+    wakeups: Vec<Due>,
+}
+
+/// A wakeup of it.
+#[derive(Debug, Serialize)]
+struct Due {
+    id: String,
+    due: Timestamp,
+    attempts: u32,
+}
+
+/// Prints it.
+pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
+    let store = context.store()?;
+    let record = args.record.find(store.as_ref()).await?;
+    let shown = gather(store.as_ref(), record).await?;
+    let now = context.now();
+    context.output.print(&shown, |shown| human(shown, now))
+}
+
+async fn gather(store: &dyn Store, record: Record) -> Result<Shown, Failed> {
+    let alerts = Filter {
+        model: "data/Alert".to_owned(),
+        hierarchy: None,
+        equals: vec![Key {
+            name: "owner".to_owned(),
+            value: record.pkid.to_string(),
+        }],
+    };
+    let alerts = store.find(&alerts, None, ALERTS).await?;
+    let wakeups = store.wakeups(&record.reference()).await?;
+    Ok(Shown {
+        alerts: alerts.items.iter().filter_map(body).collect(),
+        wakeups: wakeups.into_iter().map(due).collect(),
+        record,
+    })
+}
+
+fn body(document: &Document) -> Option<Map<String, Value>> {
+    serde_json::from_str(&document.body).ok()
+}
+
+fn due(due: DueWakeup) -> Due {
+    Due {
+        id: due.wakeup.id,
+        due: due.wakeup.due,
+        attempts: due.attempts,
+    }
+}
+
+fn human(all: &Shown, now: Timestamp) -> String {
+    let record = &all.record;
+    let mut blocks = vec![view::connection(&record.summary(), now)];
+
+    // What the block above says already.
+    let told = [
+        "name",
+        "notes",
+        "access_token_expires",
+        "refresh_token_expires",
+    ];
+    let fields: Vec<(&str, String)> = record
+        .fields
+        .iter()
+        .filter(|(name, _)| !told.contains(&name.as_str()))
+        .map(|(name, value)| (name.as_str(), plain(value)))
+        .collect();
+    if !fields.is_empty() {
+        blocks.push(pairs(fields).to_string());
+    }
+    if !record.parts.is_empty() {
+        let mut rows = table(&["belongs to it", "model", "name", "pkid"]);
+        for part in &record.parts {
+            let texts = [&part.role, &part.model, &part.name].map(|text| shown(text));
+            let [role, model, name] = texts;
+            rows.add_row([role, model, name, part.pkid.to_string()]);
+        }
+        blocks.push(rows.to_string());
+    }
+    if !all.alerts.is_empty() {
+        let mut rows = table(&["alert", "severity", "count", "latest", "message"]);
+        for alert in &all.alerts {
+            let text = |name: &str| alert.get(name).map(plain).unwrap_or_default();
+            let row = ["code", "severity", "count", "latest", "message"];
+            rows.add_row(row.map(|name| shown(&text(name))));
+        }
+        blocks.push(rows.to_string());
+    }
+    if !all.wakeups.is_empty() {
+        let mut rows = table(&["wakeup", "due", "", "failed attempts"]);
+        for wakeup in &all.wakeups {
+            rows.add_row([
+                shown(&wakeup.id),
+                time::moment(wakeup.due),
+                time::due(wakeup.due, now),
+                wakeup.attempts.to_string(),
+            ]);
+        }
+        blocks.push(rows.to_string());
+    }
+    blocks.join("\n\n")
+}
+
+/// Texts without their quotes, all else as JSON.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,95 @@
+//! The library's errors as failures of a command.
+
+use relation_host::component::GuestError;
+use relation_host::store::StoreError;
+use relation_host::store::seal::SealError;
+use relation_host::store::sqlite::OpenError;
+use relation_host::{BuildError, CallError, CallErrorKind};
+
+use super::failure::{Failed, Kind};
+use crate::config::ConfigError;
+
+impl From<ConfigError> for Failed {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<OpenError> for Failed {
+    fn from(error: OpenError) -> Self {
+        let failed = Self::new(Kind::Failed, error.to_string());
+        match error {
+            OpenError::Store { source, .. } => Self {
+                message: failed.message,
+                ..Self::from(source)
+            },
+            _ => failed,
+        }
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        let kind = match &error {
+            StoreError::Conflict(_) | StoreError::Fenced { .. } => Kind::Conflict,
+            StoreError::Unavailable(_) => Kind::Unavailable,
+            StoreError::Invalid(_) => Kind::Usage,
+            StoreError::Corrupt(_) => Kind::Failed,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<SealError> for Failed {
+    fn from(error: SealError) -> Self {
+        let message = error.to_string();
+        match error {
+            SealError::Store(error) => Self {
+                message,
+                ..Self::from(error)
+            },
+            SealError::NoKey { .. } | SealError::WrongKey { .. } => {
+                Self::new(Kind::Failed, message)
+                    .hint("the configuration names the key as `key-file`, and the store as `store`")
+            }
+            _ => Self::new(Kind::Failed, message),
+        }
+    }
+}
+
+impl From<GuestError> for Failed {
+    fn from(error: GuestError) -> Self {
+        let mut failed = Self::new(Kind::Plugin, error.to_string());
+        if !error.stderr.trim().is_empty() {
+            failed.hint = Some(format!("the plugin wrote: {}", error.stderr.trim()));
+        }
+        failed
+    }
+}
+
+impl From<BuildError> for Failed {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Plugin(error) => Self::from(error)
+                .hint("`relation-host inspect` says of every import whether this host has it"),
+            BuildError::Store(error) => Self::from(error),
+            other => Self::new(Kind::Failed, other.to_string()),
+        }
+    }
+}
+
+impl From<CallError> for Failed {
+    fn from(error: CallError) -> Self {
+        let message = error.to_string();
+        let failed = match error.kind {
+            CallErrorKind::Refused(failure) => Self::from(failure),
+            CallErrorKind::Guest(error) => Self::from(error),
+            CallErrorKind::Busy { .. } => Self::new(Kind::Busy, message),
+            CallErrorKind::Store(error) => Self::from(error),
+        };
+        Self {
+            transaction: error.transaction,
+            ..failed
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Opens what a command works with: the configuration, the store, and the host with its plugin.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::Arc;
+
+use relation_host::egress::{Client, ClientOptions, Policy};
+use relation_host::schedule::clock::{Clock, SystemClock};
+use relation_host::store::Store;
+use relation_host::store::seal::{KeyFile, Sealer};
+use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
+use relation_host::types::Timestamp;
+use relation_host::{Called, ComponentSource, Host};
+use secrecy::SecretString;
+use serde::Serialize;
+
+use super::failure::{Failed, Kind};
+use super::secrets::Source;
+use super::{Context, Global, carried};
+use crate::config::{Config, StoreUrl};
+
+/// The setting under which the plugin asks for the client secret.
+pub const CLIENT_SECRET: &str = "webex.client-secret";
+
+/// The configuration, with what the command line says in its place.
+pub fn configuration(global: &Global) -> Result<Config, Failed> {
+    let mut config = Config::load(global.config.as_deref())?;
+    if let Some(store) = &global.store {
+        config.store = StoreUrl::parse(store, Path::new(""))
+            .map_err(|message| Failed::usage(format!("--store {store:?}: {message}")))?;
+    }
+    Ok(config)
+}
+
+/// The component in `file`, or else the one carried in this binary; with what to call it.
+pub fn component_bytes(file: Option<&Path>) -> Result<(String, Cow<'static, [u8]>), Failed> {
+    match file {
+        Some(file) => {
+            let name = file.display().to_string();
+            let bytes = std::fs::read(file).map_err(|error| {
+                Failed::usage(format!("cannot read the component {name}: {error}"))
+            })?;
+            Ok((name, Cow::Owned(bytes)))
+        }
+        None => match carried::COMPONENT {
+            Some(bytes) => Ok(("the carried component".to_owned(), Cow::Borrowed(bytes))),
+            None => Err(
+                Failed::new(Kind::Failed, "no component is carried in this binary")
+                    .hint("build with `cargo xtask build`, or name one with --plugin FILE"),
+            ),
+        },
+    }
+}
+
+/// Opens a store, and makes it if it is not there.
+pub fn open_store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failed> {
+    match url {
+        StoreUrl::Sqlite(path) => {
+            let store = SqliteStore::open(path, &SqliteOptions::default())?;
+            Ok(Arc::new(store))
+        }
+    }
+}
+
+impl Context {
+    /// The configured store. Enough for whatever only reads.
+    pub fn store(&self) -> Result<Arc<dyn Store>, Failed> {
+        open_store(&self.config.store)
+    }
+
+    /// The configured host: store, keys, way out, and the plugin compiled.
+    pub async fn host(&self) -> Result<Host, Failed> {
+        let config = &self.config;
+        let (_, component) = component_bytes(self.global.plugin.as_deref())?;
+        let store = self.store()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let keys = KeyFile::new(&config.key_file);
+        let sealer = Sealer::open(store.as_ref(), &keys, clock.now()).await?;
+        let mut builder = Host::builder()
+            .component(ComponentSource::Bytes(component.into_owned()))
+            .store(store)
+            .sealer(Arc::new(sealer))
+            .clock(clock)
+            .settings(config.settings.clone())
+            .limits(config.limits.clone())
+            .egress(egress(config)?);
+        if let Some(file) = &config.client_secret_file {
+            builder = builder.secret_setting(CLIENT_SECRET, client_secret(file)?);
+        }
+        Ok(builder.build().await?)
+    }
+
+    /// Prints what a call answered; in JSON beside the id of its transaction.
+    pub fn called<T: Serialize>(
+        &self,
+        called: &Called<T>,
+        human: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failed> {
+        #[derive(Serialize)]
+        struct Answer<'a, T> {
+            transaction: &'a str,
+            #[serde(flatten)]
+            value: &'a T,
+        }
+        let answer = Answer {
+            transaction: &called.transaction,
+            value: &called.value,
+        };
+        self.output.print(&answer, |answer| human(answer.value))
+    }
+
+    /// The time by which spans are shown.
+    pub fn now(&self) -> Timestamp {
+        SystemClock::new().now()
+    }
+}
+
+/// The way out, as far as the configuration opens it.
+fn egress(config: &Config) -> Result<Client, Failed> {
+    let wrong = |error: &dyn std::fmt::Display| Failed::usage(error.to_string());
+    let policy = Policy::parse(&config.egress.allow)
+        .and_then(|policy| policy.with_proxies(&config.egress.proxies))
+        .map_err(|error| wrong(&error))?;
+    let options = ClientOptions {
+        extra_ca_file: config.egress.extra_ca.clone(),
+        max_response_bytes: config.limits.response as u64,
+        ..ClientOptions::default()
+    };
+    Client::new(policy, options).map_err(|error| wrong(&error))
+}
+
+fn client_secret(file: &Path) -> Result<SecretString, Failed> {
+    warn_if_open_to_others(file);
+    Source::File(file.to_owned()).read("the client secret (webex.client-secret-file)")
+}
+
+#[cfg(unix)]
+fn warn_if_open_to_others(file: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(file).map_or(0, |file| file.permissions().mode());
+    if mode & 0o077 != 0 {
+        let file = file.display();
+        tracing::warn!("others on this machine can read the client secret: chmod 600 {file}");
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_open_to_others(_file: &Path) {}

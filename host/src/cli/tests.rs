@@ -1,0 +1,120 @@
+//! The command line itself: that it is well-formed, and what its help promises.
+
+use clap::{CommandFactory, Parser};
+
+use super::*;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(line.split_whitespace())
+}
+
+#[test]
+fn the_command_line_is_well_formed() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_that_is_promised_exists() {
+    let command = Cli::command();
+    let known: Vec<&str> = command.get_subcommands().map(|c| c.get_name()).collect();
+    for promised in [
+        "inspect",
+        "describe",
+        "add",
+        "list",
+        "show",
+        "modify",
+        "refresh",
+        "check-expiry",
+        "delete",
+        "wakeups",
+        "transactions",
+        "run",
+        "completions",
+    ] {
+        assert!(known.contains(&promised), "{promised}");
+    }
+}
+
+#[test]
+fn the_exit_codes_are_part_of_the_help() {
+    let help = Cli::command().render_help().to_string();
+    assert!(help.contains("4  a person must reauthorize"), "{help}");
+}
+
+#[test]
+fn no_option_takes_a_token_or_a_proxy_as_its_value() {
+    for command in Cli::command().get_subcommands() {
+        for argument in command.get_arguments() {
+            let name = argument.get_long().unwrap_or_default();
+            let about_secrets = ["token", "proxy", "secret", "password"]
+                .iter()
+                .any(|word| name.contains(word));
+            if about_secrets {
+                let takes: Vec<String> = argument
+                    .get_value_names()
+                    .unwrap_or_default()
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
+                assert_eq!(takes, ["FILE|-"], "{} --{name}", command.get_name());
+            }
+        }
+    }
+}
+
+#[test]
+fn options_of_every_command_stand_before_or_behind_it() {
+    let before = parse("relation-host --json --store sqlite:a.db list").unwrap();
+    let behind = parse("relation-host list --json --store sqlite:a.db").unwrap();
+    assert!(before.global.json && behind.global.json);
+    assert_eq!(before.global.store, behind.global.store);
+}
+
+#[test]
+fn what_is_promised_on_the_command_line_is_understood() {
+    for line in [
+        "relation-host add --hierarchy sys.A --name A --account-number 1 --tokens -",
+        "relation-host add --hierarchy sys.A --name A --set email_domain=a --idempotency-key k",
+        "relation-host add --hierarchy sys.A --http-proxy-file f --https-proxy-file -",
+        "relation-host add --hierarchy sys.A --fields f --wholesale --contact-center --region US",
+        "relation-host list --hierarchy sys --state connected --name A --limit 10 --cursor c",
+        "relation-host list --all",
+        "relation-host show A --hierarchy sys.A",
+        "relation-host modify A --set email_domain=a --clear notes --tokens f --fields -",
+        "relation-host refresh A",
+        "relation-host check-expiry A",
+        "relation-host delete A --dry-run",
+        "relation-host delete A --yes",
+        "relation-host wakeups --hierarchy sys",
+        "relation-host wakeups A",
+        "relation-host transactions --subject A --status fail",
+        "relation-host transactions 0190 --follow",
+        "relation-host transactions --follow",
+        "relation-host run --until-idle --concurrency 4",
+        "relation-host --config c.toml --plugin p.wasm --log debug --log-format json run",
+        "relation-host inspect p.wasm",
+        "relation-host completions bash",
+    ] {
+        if let Err(error) = parse(line) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    for line in [
+        "relation-host",
+        "relation-host add --name A",
+        "relation-host add --hierarchy sys..A",
+        "relation-host list --limit 0",
+        "relation-host list --all --limit 3",
+        "relation-host list --state conected",
+        "relation-host delete A --yes --dry-run",
+        "relation-host run --concurrency 0",
+        "relation-host transactions 0190 --status fail",
+    ] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}

@@ -1,0 +1,171 @@
+//! The workflows' generated answers as the host's own reports. What a guest says is checked here.
+
+use crate::imports::bindings::automate::platform::types as platform;
+use crate::imports::bindings::exports::automate::spark_customer::workflows as guest;
+use crate::reports::{
+    Action, Added, Alert, Choice, Connection, Deletion, Expiry, ExpiryReport, Field, FieldKind,
+    Model, RefreshOutcome, RefreshReport, Revocation, State, WakeReport,
+};
+use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
+
+/// A part of the answer that no plugin may give.
+fn nonsense(what: &str, error: impl std::fmt::Display) -> Failure {
+    Failure::Internal(format!("the plugin answered with an invalid {what}: {error}"))
+}
+
+fn reference(from: platform::Reference) -> Result<Reference, Failure> {
+    let pkid = Pkid::try_from(from.pkid).map_err(|error| nonsense("pkid", error))?;
+    Ok(Reference::new(from.model, pkid))
+}
+
+fn references(from: Vec<platform::Reference>) -> Result<Vec<Reference>, Failure> {
+    from.into_iter().map(reference).collect()
+}
+
+fn state(from: guest::State) -> State {
+    match from {
+        guest::State::NotConnected => State::NotConnected,
+        guest::State::Connected => State::Connected,
+        guest::State::Expiring => State::Expiring,
+        guest::State::Expired => State::Expired,
+        guest::State::Reauthorize => State::Reauthorize,
+        guest::State::MissingScope => State::MissingScope,
+        guest::State::Retrying => State::Retrying,
+    }
+}
+
+fn expiry(from: guest::Expiry) -> Expiry {
+    Expiry {
+        at: Timestamp(from.at),
+        assumed: from.assumed,
+    }
+}
+
+pub(crate) fn connection(from: guest::Connection) -> Result<Connection, Failure> {
+    let hierarchy =
+        Hierarchy::try_from(from.hierarchy).map_err(|error| nonsense("hierarchy", error))?;
+    Ok(Connection {
+        pkid: Pkid::try_from(from.pkid).map_err(|error| nonsense("pkid", error))?,
+        name: from.name,
+        hierarchy,
+        state: state(from.state),
+        access_token_expires: from.access_token_expires.map(expiry),
+        refresh_token_expires: from.refresh_token_expires.map(expiry),
+        next_refresh: from.next_refresh.map(Timestamp),
+        notes: from.notes,
+    })
+}
+
+pub(crate) fn added(from: guest::Added) -> Result<Added, Failure> {
+    Ok(Added {
+        connection: connection(from.connection)?,
+        created: references(from.created)?,
+        replayed: from.replayed,
+    })
+}
+
+pub(crate) fn refreshed(from: guest::RefreshReport) -> Result<RefreshReport, Failure> {
+    Ok(RefreshReport {
+        outcome: match from.outcome {
+            guest::RefreshOutcome::Connected => RefreshOutcome::Connected,
+            guest::RefreshOutcome::Retrying => RefreshOutcome::Retrying,
+            guest::RefreshOutcome::Reauthorize => RefreshOutcome::Reauthorize,
+            guest::RefreshOutcome::Expired => RefreshOutcome::Expired,
+        },
+        connection: connection(from.connection)?,
+        message: from.message,
+        tracking_id: from.tracking_id,
+        joined: from.joined,
+    })
+}
+
+pub(crate) fn checked(from: guest::ExpiryReport) -> Result<ExpiryReport, Failure> {
+    let alert = match from.alert {
+        None => None,
+        Some(alert) => Some(Alert {
+            reference: reference(alert.reference)?,
+            code: alert.code,
+            threshold: alert.threshold,
+            count: alert.count,
+        }),
+    };
+    Ok(ExpiryReport {
+        connection: connection(from.connection)?,
+        access_token_left: from.access_token_left,
+        refresh_token_left: from.refresh_token_left,
+        alert,
+        cleared: references(from.cleared)?,
+    })
+}
+
+pub(crate) fn deletion(from: guest::Deletion) -> Result<Deletion, Failure> {
+    let documents = from
+        .documents
+        .into_iter()
+        .map(|(of, name)| Ok((reference(of)?, name)))
+        .collect::<Result<_, Failure>>()?;
+    Ok(Deletion {
+        documents,
+        wakeups: from.wakeups,
+        revocation: match from.revocation {
+            guest::Revocation::Revoked => Revocation::Revoked,
+            guest::Revocation::Skipped(why) => Revocation::Skipped(why),
+            guest::Revocation::Failed(why) => Revocation::Failed(why),
+        },
+    })
+}
+
+pub(crate) fn woken(from: guest::WakeReport) -> Result<WakeReport, Failure> {
+    Ok(match from {
+        guest::WakeReport::Refreshed(report) => WakeReport::Refreshed(refreshed(report)?),
+        guest::WakeReport::Checked(report) => WakeReport::Checked(checked(report)?),
+        guest::WakeReport::Nothing(why) => WakeReport::Nothing(why),
+    })
+}
+
+pub(crate) fn model(from: guest::Model) -> Model {
+    Model {
+        name: from.name,
+        record_model: from.record_model,
+        title: from.title,
+        fields: from.fields.into_iter().map(field).collect(),
+        actions: from
+            .actions
+            .into_iter()
+            .map(|action| Action {
+                name: action.name,
+                title: action.title,
+                help: action.help,
+            })
+            .collect(),
+    }
+}
+
+fn field(from: guest::Field) -> Field {
+    Field {
+        name: from.name,
+        title: from.title,
+        kind: match from.kind {
+            guest::FieldKind::Text => FieldKind::Text,
+            guest::FieldKind::Email => FieldKind::Email,
+            guest::FieldKind::Uri => FieldKind::Uri,
+            guest::FieldKind::DateTime => FieldKind::DateTime,
+            guest::FieldKind::Boolean => FieldKind::Boolean,
+            guest::FieldKind::Objects => FieldKind::Objects,
+        },
+        required: from.required,
+        max_length: from.max_length,
+        password: from.password,
+        read_only: from.read_only,
+        add_only: from.add_only,
+        choices: from
+            .choices
+            .into_iter()
+            .map(|choice| Choice {
+                value: choice.value,
+                title: choice.title,
+            })
+            .collect(),
+        help: from.help,
+    }
+}

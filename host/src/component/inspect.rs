@@ -1,0 +1,244 @@
+//! Says of a component, without running it, whether it fits this host: each import as provided,
+//! missing, or offered in another version; each export that the host calls as there or not.
+
+use serde::Serialize;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use super::identity::identity;
+
+/// What this host thinks of one import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "status", rename_all = "kebab-case")]
+pub enum ImportStatus {
+    /// The host provides it.
+    Provided,
+    /// The host provides the interface in another, incompatible version.
+    WrongVersion {
+        /// What the host provides.
+        offered: String,
+    },
+    /// The host knows no such interface.
+    Missing,
+}
+
+/// One import of a component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Import {
+    /// Its name, such as `wasi:http/types@0.2.12`.
+    pub name: String,
+    /// Whether the host has it.
+    #[serde(flatten)]
+    pub status: ImportStatus,
+}
+
+/// One interface that the host calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Export {
+    /// Its name, such as `automate:spark-customer/workflows@0.1.0`.
+    pub name: String,
+    /// Whether the component exports it.
+    pub present: bool,
+}
+
+/// What `inspect` found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Inspection {
+    /// The plugin's name and version.
+    pub plugin: String,
+    /// Its imports, in its own order.
+    pub imports: Vec<Import>,
+    /// What the host calls.
+    pub exports: Vec<Export>,
+    /// What the linker says besides, when names and versions fit and it refuses all the same.
+    pub problem: Option<String>,
+}
+
+impl Inspection {
+    /// Whether this host can run the component.
+    pub fn fits(&self) -> bool {
+        self.problem.is_none()
+            && self
+                .imports
+                .iter()
+                .all(|import| import.status == ImportStatus::Provided)
+            && self.exports.iter().all(|export| export.present)
+    }
+}
+
+/// Why a file could not be inspected at all.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    /// It is a core module, not a component.
+    #[error(
+        "this is a core WebAssembly module, not a component: build it for wasm32-wasip2, or wrap it with `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// It is no valid component.
+    #[error("this is not a valid WebAssembly component: {0}")]
+    Invalid(String),
+    /// The engine of the host could not be made.
+    #[error("the WebAssembly engine could not be started: {0}")]
+    Engine(String),
+}
+
+/// The interface that the host calls.
+pub(crate) const WORKFLOWS: &str = "automate:spark-customer/workflows@0.1.0";
+
+/// Looks at a component.
+pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
+    let limits = crate::limits::Limits::default();
+    let engine =
+        super::engine::engine(&limits).map_err(|error| InspectError::Engine(format!("{error:#}")))?;
+    inspect_with(&engine, bytes)
+}
+
+pub(crate) fn inspect_with(engine: &Engine, bytes: &[u8]) -> Result<Inspection, InspectError> {
+    if wasmparser::Parser::is_core_wasm(bytes) {
+        return Err(InspectError::CoreModule);
+    }
+    let component = Component::new(engine, bytes)
+        .map_err(|error| InspectError::Invalid(format!("{error:#}")))?;
+    let linker =
+        super::plugin::linker(engine).map_err(|error| InspectError::Engine(format!("{error:#}")))?;
+
+    let of_type = component.component_type();
+    let imports: Vec<Import> = of_type
+        .imports(engine)
+        .map(|(name, _)| Import {
+            name: name.to_owned(),
+            status: status(name),
+        })
+        .collect();
+    let exports = vec![Export {
+        name: WORKFLOWS.to_owned(),
+        present: component.get_export_index(None, WORKFLOWS).is_some(),
+    }];
+    let mut inspection = Inspection {
+        plugin: identity(bytes),
+        imports,
+        exports,
+        problem: None,
+    };
+    if inspection.fits()
+        && let Err(error) = super::plugin::link(&linker, &component)
+    {
+        inspection.problem = Some(format!("{error:#}"));
+    }
+    Ok(inspection)
+}
+
+/// Every interface that the linker of this host holds.
+const PROVIDED: &[&str] = &[
+    "automate:platform/egress@0.1.0",
+    "automate:platform/scheduling@0.1.0",
+    "automate:platform/secrets@0.1.0",
+    "automate:platform/storage@0.1.0",
+    "automate:platform/transactions@0.1.0",
+    "automate:platform/types@0.1.0",
+    "wasi:cli/environment@0.2.12",
+    "wasi:cli/exit@0.2.12",
+    "wasi:cli/stderr@0.2.12",
+    "wasi:cli/stdin@0.2.12",
+    "wasi:cli/stdout@0.2.12",
+    "wasi:cli/terminal-input@0.2.12",
+    "wasi:cli/terminal-output@0.2.12",
+    "wasi:cli/terminal-stderr@0.2.12",
+    "wasi:cli/terminal-stdin@0.2.12",
+    "wasi:cli/terminal-stdout@0.2.12",
+    "wasi:clocks/monotonic-clock@0.2.12",
+    "wasi:clocks/wall-clock@0.2.12",
+    "wasi:config/store@0.2.0-rc.1",
+    "wasi:filesystem/preopens@0.2.12",
+    "wasi:filesystem/types@0.2.12",
+    "wasi:http/outgoing-handler@0.2.12",
+    "wasi:http/types@0.2.12",
+    "wasi:io/error@0.2.12",
+    "wasi:io/poll@0.2.12",
+    "wasi:io/streams@0.2.12",
+    "wasi:random/insecure-seed@0.2.12",
+    "wasi:random/insecure@0.2.12",
+    "wasi:random/random@0.2.12",
+];
+
+fn status(name: &str) -> ImportStatus {
+    let (interface, version) = split(name);
+    let mut offered = PROVIDED
+        .iter()
+        .filter(|provided| split(provided).0 == interface);
+    match offered.next() {
+        None => ImportStatus::Missing,
+        Some(provided) if compatible(version, split(provided).1) => ImportStatus::Provided,
+        Some(provided) => ImportStatus::WrongVersion {
+            offered: (*provided).to_owned(),
+        },
+    }
+}
+
+fn split(name: &str) -> (&str, &str) {
+    name.split_once('@').unwrap_or((name, ""))
+}
+
+/// How the linker matches versions: a pre-release only itself, `0.x.*` among themselves, `n.*`
+/// among themselves.
+fn compatible(wanted: &str, offered: &str) -> bool {
+    fn track(version: &str) -> Option<(&str, &str)> {
+        let mut parts = version.split('.');
+        match (parts.next()?, parts.next()?) {
+            ("0", minor) => Some(("0", minor)),
+            (major, _) => Some((major, "")),
+        }
+    }
+    let fixed = |version: &str| version.contains('-') || version.starts_with("0.0.");
+    if fixed(wanted) || fixed(offered) {
+        wanted == offered
+    } else {
+        track(wanted) == track(offered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_linker_holds_everything_that_is_called_provided() {
+        let limits = crate::limits::Limits::default();
+        let engine = super::super::engine::engine(&limits).unwrap();
+        let mut linker = super::super::plugin::linker(&engine).unwrap();
+        for name in PROVIDED {
+            // The types of the platform hold no function, so the linker does not need to know them.
+            if *name != "automate:platform/types@0.1.0" {
+                assert!(linker.instance(name).is_err(), "{name} is not in the linker");
+            }
+        }
+        assert!(linker.instance("wasi:http/incoming-handler@0.2.12").is_ok());
+    }
+
+    #[test]
+    fn versions_match_as_the_linker_matches_them() {
+        assert!(compatible("0.2.3", "0.2.12"));
+        assert!(compatible("1.4.0", "1.2.0"));
+        assert!(!compatible("0.3.0", "0.2.12"));
+        assert!(!compatible("0.2.0-rc.2", "0.2.0-rc.1"));
+        assert!(compatible("0.2.0-rc.1", "0.2.0-rc.1"));
+    }
+
+    #[test]
+    fn an_unknown_import_is_missing_and_a_newer_one_is_the_wrong_version() {
+        assert_eq!(status("automate:platform/queues@0.1.0"), ImportStatus::Missing);
+        assert_eq!(
+            status("automate:platform/storage@0.2.0"),
+            ImportStatus::WrongVersion {
+                offered: "automate:platform/storage@0.1.0".into()
+            }
+        );
+    }
+
+    #[test]
+    fn a_core_module_is_told_from_a_component() {
+        let module = b"\0asm\x01\0\0\0";
+        assert!(matches!(inspect(module), Err(InspectError::CoreModule)));
+        assert!(matches!(inspect(b"nonsense"), Err(InspectError::Invalid(_))));
+    }
+}

@@ -1,0 +1,244 @@
+//! One instance: the state that its imports work on, and what is told when it fails.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use wasmtime::component::ResourceTable;
+use wasmtime::{ResourceLimiter, Trap};
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_config::WasiConfigVariables;
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use super::error::{GuestError, GuestErrorKind, panic_message};
+use crate::egress::Client;
+use crate::imports::http::Outgoing;
+use crate::imports::{Call, LimitHit, Scrubber, Services};
+use crate::limits::Limits;
+use crate::schedule::clock::Clock;
+use crate::store::Lease;
+use crate::sync::lock;
+use crate::transactions::journal::Journal;
+
+/// The most that is kept of what an instance writes to its standard error, in bytes.
+const STDERR: usize = 16 << 10;
+
+/// The most bytes that an instance may have in tables, which hold references of a word each.
+const TABLE: usize = 100_000;
+
+/// What a call starts with.
+pub(crate) struct Opening {
+    pub services: Arc<Services>,
+    pub client: Client,
+    pub lease: Option<Lease>,
+    /// The monotonic moment until which the lease may be relied on.
+    pub lease_until: Option<Duration>,
+    pub journal: Journal,
+}
+
+/// The state of one instance.
+pub struct CallState {
+    table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outgoing: Outgoing,
+    call: Call,
+    pub(crate) settings: Arc<WasiConfigVariables>,
+    pub(crate) limiter: Limiter,
+}
+
+impl CallState {
+    pub(crate) fn new(
+        opening: Opening,
+        settings: Arc<WasiConfigVariables>,
+        capture: &Capture,
+        limits: &Limits,
+    ) -> Self {
+        let clock = Arc::clone(&opening.services.clock);
+        let wasi = WasiCtx::builder()
+            .stderr(capture.stderr.clone())
+            .wall_clock(GuestClock(Arc::clone(&clock)))
+            .monotonic_clock(GuestClock(clock))
+            .build();
+        let mut call = Call::new(
+            Arc::clone(&opening.services),
+            opening.lease,
+            opening.journal.clone(),
+        );
+        call.scrubber = capture.scrubber.clone();
+        Self {
+            table: ResourceTable::new(),
+            wasi,
+            http: WasiHttpCtx::new(),
+            outgoing: Outgoing::new(
+                opening.client,
+                opening.services,
+                opening.journal,
+                opening.lease_until,
+            ),
+            call,
+            settings,
+            limiter: Limiter {
+                memory: limits.memory,
+                hit: Arc::clone(&capture.memory),
+            },
+        }
+    }
+
+    pub(crate) fn call(&mut self) -> &mut Call {
+        &mut self.call
+    }
+
+    pub(crate) fn outgoing(&mut self) -> &mut Outgoing {
+        &mut self.outgoing
+    }
+
+    fn hit(&self) -> Option<LimitHit> {
+        self.call
+            .hit
+            .clone()
+            .or_else(|| lock(&self.outgoing.hit).clone())
+    }
+}
+
+impl WasiView for CallState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for CallState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.outgoing,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}
+
+/// The host's clock as the guest sees it.
+struct GuestClock(Arc<dyn Clock>);
+
+impl HostWallClock for GuestClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.now().0)
+    }
+}
+
+impl HostMonotonicClock for GuestClock {
+    fn resolution(&self) -> u64 {
+        1_000_000
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.0.monotonic().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Refuses memory past the bound by a trap, so that the error can name the bound.
+pub(crate) struct Limiter {
+    memory: usize,
+    hit: Arc<Mutex<bool>>,
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if desired > self.memory {
+            *lock(&self.hit) = true;
+            return Err(wasmtime::Error::new(LimitHit::Memory(self.memory)));
+        }
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE)
+    }
+}
+
+/// What outlives an instance that failed, to say why it did.
+pub(crate) struct Capture {
+    stderr: MemoryOutputPipe,
+    pub(crate) scrubber: Scrubber,
+    memory: Arc<Mutex<bool>>,
+    memory_limit: usize,
+}
+
+impl Capture {
+    pub(crate) fn new(opening: &Opening, memory_limit: usize) -> Self {
+        let scrubber = Scrubber::default();
+        for secret in opening.services.secret_settings.values() {
+            scrubber.learn(secret);
+        }
+        Self {
+            stderr: MemoryOutputPipe::new(STDERR),
+            scrubber,
+            memory: Arc::default(),
+            memory_limit,
+        }
+    }
+
+    pub(crate) fn explain(
+        &self,
+        plugin: &str,
+        state: &CallState,
+        error: &wasmtime::Error,
+    ) -> GuestError {
+        let stderr = self.stderr();
+        let panicked = panic_message(&stderr);
+        let kind = if *lock(&self.memory) {
+            GuestErrorKind::Memory {
+                limit: self.memory_limit,
+            }
+        } else if let Some(hit) = error.downcast_ref::<LimitHit>() {
+            GuestErrorKind::Limit(hit.clone())
+        } else if let Some(message) = panicked {
+            GuestErrorKind::Panic { message }
+        } else if let Some(trap) = error.downcast_ref::<Trap>() {
+            let message = match state.hit() {
+                Some(hit) => format!("{trap}, after it ran into a limit: {hit}"),
+                None => trap.to_string(),
+            };
+            GuestErrorKind::Trap { message }
+        } else {
+            GuestErrorKind::Trap {
+                message: self.scrubber.scrub(&format!("{error:#}")),
+            }
+        };
+        GuestError {
+            plugin: plugin.to_owned(),
+            kind,
+            stderr,
+        }
+    }
+
+    pub(crate) fn out_of_time(&self, plugin: &str, limit: Duration) -> GuestError {
+        GuestError {
+            plugin: plugin.to_owned(),
+            kind: GuestErrorKind::Time { limit },
+            stderr: self.stderr(),
+        }
+    }
+
+    fn stderr(&self) -> String {
+        let bytes = self.stderr.contents();
+        self.scrubber.scrub(&String::from_utf8_lossy(&bytes))
+    }
+}

@@ -1,0 +1,14 @@
+//! Components: the engine, what an instance may use, how it is called and what is said when it fails.
+
+pub mod convert;
+pub mod engine;
+pub mod error;
+pub mod identity;
+pub mod inspect;
+mod instance;
+mod plugin;
+
+pub use error::{GuestError, GuestErrorKind};
+pub use inspect::{Export, Import, ImportStatus, InspectError, Inspection, inspect};
+pub(crate) use instance::{CallState, Opening};
+pub use plugin::Plugin;

@@ -1,0 +1,154 @@
+//! A plugin: compiled and linked once, instantiated afresh for every call.
+
+use std::sync::Arc;
+
+use tracing::Instrument as _;
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
+use wasmtime_wasi_http::WasiHttpView;
+
+use super::error::{GuestError, GuestErrorKind};
+use super::identity::identity;
+use super::instance::{CallState, Capture, Opening};
+use super::{engine, inspect};
+use crate::imports::bindings::automate::platform::{
+    egress, scheduling, secrets, storage, transactions, types,
+};
+use crate::imports::bindings::{Plugin as Bindings, PluginPre};
+use crate::limits::Limits;
+
+/// A component that fits this host, ready to be called. Cheap to clone.
+#[derive(Clone)]
+pub struct Plugin {
+    engine: Engine,
+    pre: PluginPre<CallState>,
+    name: Arc<str>,
+    settings: Arc<WasiConfigVariables>,
+    limits: Limits,
+}
+
+impl Plugin {
+    /// Compiles and links a component; the error says what does not fit.
+    pub fn load(
+        bytes: &[u8],
+        settings: impl IntoIterator<Item = (String, String)>,
+        limits: Limits,
+    ) -> Result<Self, GuestError> {
+        let name = identity(bytes);
+        let refuse = |message: String| GuestError {
+            plugin: name.clone(),
+            kind: GuestErrorKind::Link { message },
+            stderr: String::new(),
+        };
+        let engine = engine::engine(&limits).map_err(|error| refuse(format!("{error:#}")))?;
+        let component = Component::new(&engine, bytes)
+            .map_err(|error| refuse(why_not(&engine, bytes, &error)))?;
+        let linker = linker(&engine).map_err(|error| refuse(format!("{error:#}")))?;
+        let pre =
+            link(&linker, &component).map_err(|error| refuse(why_not(&engine, bytes, &error)))?;
+        Ok(Self {
+            engine,
+            pre,
+            name: name.into(),
+            settings: Arc::new(settings.into_iter().collect()),
+            limits,
+        })
+    }
+
+    /// The plugin's name and version.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The bounds of its calls.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Makes a fresh instance and lets `run` call it. The instance is gone when this returns.
+    pub(crate) async fn call<T>(
+        &self,
+        opening: Opening,
+        run: impl AsyncFnOnce(&Bindings, &mut Store<CallState>) -> wasmtime::Result<T>,
+    ) -> Result<T, GuestError> {
+        let capture = Capture::new(&opening, self.limits.memory);
+        let state = CallState::new(opening, Arc::clone(&self.settings), &capture, &self.limits);
+        let mut store = Store::new(&self.engine, state);
+        store.limiter(|state| &mut state.limiter);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+
+        let answer = tokio::time::timeout(self.limits.time, async {
+            let instance = self.pre.instantiate_async(&mut store);
+            let instance = instance.instrument(tracing::debug_span!("instantiate")).await?;
+            let answer = run(&instance, &mut store);
+            answer.instrument(tracing::debug_span!("workflow")).await
+        })
+        .await;
+        match answer {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(capture.explain(&self.name, store.data(), &error)),
+            Err(_) => Err(capture.out_of_time(&self.name, self.limits.time)),
+        }
+    }
+}
+
+/// A linker that holds everything this host provides.
+pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    wasmtime_wasi_config::add_to_linker(&mut linker, |state: &mut CallState| {
+        WasiConfig::from(&*state.settings)
+    })?;
+    types::add_to_linker::<_, HasSelf<_>>(&mut linker, CallState::call)?;
+    storage::add_to_linker::<_, HasSelf<_>>(&mut linker, CallState::call)?;
+    scheduling::add_to_linker::<_, HasSelf<_>>(&mut linker, CallState::call)?;
+    secrets::add_to_linker::<_, HasSelf<_>>(&mut linker, CallState::call)?;
+    transactions::add_to_linker::<_, HasSelf<_>>(&mut linker, CallState::call)?;
+    egress::add_to_linker::<_, HasSelf<_>>(&mut linker, CallState::outgoing)?;
+    Ok(linker)
+}
+
+pub(crate) fn link(
+    linker: &Linker<CallState>,
+    component: &Component,
+) -> wasmtime::Result<PluginPre<CallState>> {
+    PluginPre::new(linker.instantiate_pre(component)?)
+}
+
+/// The reason in the words of `inspect`, which names each import, when it has any.
+fn why_not(engine: &Engine, bytes: &[u8], error: &wasmtime::Error) -> String {
+    let inspection = match inspect::inspect_with(engine, bytes) {
+        Ok(inspection) => inspection,
+        Err(error) => return error.to_string(),
+    };
+    let mut reasons: Vec<String> = inspection
+        .imports
+        .iter()
+        .filter_map(|import| match &import.status {
+            inspect::ImportStatus::Provided => None,
+            inspect::ImportStatus::Missing => {
+                Some(format!("it imports {}, which this host does not have", import.name))
+            }
+            inspect::ImportStatus::WrongVersion { offered } => Some(format!(
+                "it imports {}, of which this host has {offered}",
+                import.name
+            )),
+        })
+        .collect();
+    for export in inspection.exports.iter().filter(|export| !export.present) {
+        reasons.push(format!("it does not export {}", export.name));
+    }
+    if reasons.is_empty() {
+        reasons.push(format!("{error:#}"));
+    }
+    reasons.join("; ")
+}
+
+// The trait must be in scope for `CallState` to be a view, which the linker requires.
+const _: fn() = || {
+    fn is_view<T: WasiHttpView>() {}
+    is_view::<CallState>();
+};

@@ -1,0 +1,257 @@
+//! The configuration: a TOML file, what each of its keys means, and what holds without it.
+//!
+//! Settings that only the plugin understands are passed on when they are given and left out when
+//! they are not, so that each default has one home.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use relation_host::limits::Limits;
+
+mod reader;
+mod values;
+
+pub use self::reader::Fault;
+use self::reader::{Reader, Section};
+pub use self::values::{LogFormat, StoreUrl};
+
+/// The file that is read when none is named and it is there.
+pub const DEFAULT_FILE: &str = "relation.toml";
+
+/// Everything that an operator can configure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where everything durable lives.
+    pub store: StoreUrl,
+    /// The key that the secrets in the store are sealed with; made at the first start.
+    pub key_file: PathBuf,
+    /// Plain settings for the plugin, by the names that it knows them by.
+    pub settings: BTreeMap<String, String>,
+    /// The file that holds the client secret of the Webex integration, and nothing else.
+    pub client_secret_file: Option<PathBuf>,
+    /// Who may be reached.
+    pub egress: Egress,
+    /// What one call may use.
+    pub limits: Limits,
+    /// How due wakeups are run.
+    pub dispatch: Dispatch,
+    /// How logs are written.
+    pub log_format: LogFormat,
+}
+
+/// Who may be reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Egress {
+    /// Origins (`https://webexapis.com`); empty: nothing may be reached.
+    pub allow: Vec<String>,
+    /// Proxies (`http://proxy.example.com:3128`) that customers may name although their addresses
+    /// are private.
+    pub proxies: Vec<String>,
+    /// A PEM file of certificate authorities to trust besides those of the system.
+    pub extra_ca: Option<PathBuf>,
+}
+
+/// How due wakeups are run; what is none is left to the library.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dispatch {
+    /// Workflows at once.
+    pub concurrency: Option<usize>,
+    /// The longest wait before the store is looked at again.
+    pub poll: Option<Duration>,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file says something that cannot be.
+    #[error("the configuration {} is wrong:{}", path.display(), Listed(faults))]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// Everything that is wrong with it, in the order of its lines.
+        faults: Vec<Fault>,
+    },
+}
+
+struct Listed<'a>(&'a [Fault]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+impl Config {
+    /// The configuration of `file`; without one, of `relation.toml` here if there is one; without
+    /// that, what holds when nothing is said.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = match file {
+            Some(file) => file,
+            None if Path::new(DEFAULT_FILE).exists() => Path::new(DEFAULT_FILE),
+            None => return Ok(Self::without_file(Path::new(""))),
+        };
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let directory = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, directory).map_err(|faults| ConfigError::Wrong {
+            path: path.to_owned(),
+            faults,
+        })
+    }
+
+    /// What holds when nothing is said, with files in `directory`. Nothing may be reached.
+    pub fn without_file(directory: &Path) -> Self {
+        Self {
+            store: StoreUrl::Sqlite(directory.join("relation.db")),
+            key_file: directory.join("relation.key"),
+            settings: BTreeMap::new(),
+            client_secret_file: None,
+            egress: Egress::default(),
+            limits: Limits::default(),
+            dispatch: Dispatch::default(),
+            log_format: LogFormat::default(),
+        }
+    }
+
+    /// Understands `text`; relative paths in it are relative to `directory`.
+    fn parse(text: &str, directory: &Path) -> Result<Self, Vec<Fault>> {
+        let mut config = Self::without_file(directory);
+        let (mut top, mut reader) = Reader::open(text);
+        if let Some(store) = top.url(&mut reader, "store", directory) {
+            config.store = store;
+        }
+        if let Some(file) = top.path(&mut reader, "key-file", directory) {
+            config.key_file = file;
+        }
+        if let Some(section) = top.section(&mut reader, "webex") {
+            config.webex(section, &mut reader, directory);
+        }
+        if let Some(section) = top.section(&mut reader, "egress") {
+            config.egress(section, &mut reader, directory);
+        }
+        if let Some(section) = top.section(&mut reader, "limits") {
+            config.limits(section, &mut reader);
+        }
+        if let Some(section) = top.section(&mut reader, "expiry") {
+            config.expiry(section, &mut reader);
+        }
+        if let Some(section) = top.section(&mut reader, "refresh") {
+            config.refresh(section, &mut reader);
+        }
+        if let Some(section) = top.section(&mut reader, "tokens") {
+            config.tokens(section, &mut reader);
+        }
+        if let Some(mut section) = top.section(&mut reader, "dispatch") {
+            config.dispatch.concurrency = section.count(&mut reader, "concurrency");
+            config.dispatch.poll = section.duration(&mut reader, "poll");
+            section.close(&mut reader);
+        }
+        if let Some(mut section) = top.section(&mut reader, "log") {
+            if let Some(format) = section.log_format(&mut reader, "format") {
+                config.log_format = format;
+            }
+            section.close(&mut reader);
+        }
+        top.close(&mut reader);
+        reader.finish()?;
+        Ok(config)
+    }
+
+    fn webex(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>, directory: &Path) {
+        self.set("webex.base-url", section.base_url(reader, "base-url"));
+        self.set("webex.client-id", section.text(reader, "client-id"));
+        let scopes = section.texts(reader, "scopes");
+        self.set("webex.scopes", scopes.map(|scopes| scopes.join(" ")));
+        self.client_secret_file = section.path(reader, "client-secret-file", directory);
+        section.close(reader);
+    }
+
+    fn egress(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>, directory: &Path) {
+        self.egress = Egress {
+            allow: section.texts(reader, "allow").unwrap_or_default(),
+            proxies: section.texts(reader, "proxies").unwrap_or_default(),
+            extra_ca: section.path(reader, "extra-ca", directory),
+        };
+        section.close(reader);
+    }
+
+    fn limits(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
+        fn set<T>(limit: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *limit = value;
+            }
+        }
+        let limits = &mut self.limits;
+        set(&mut limits.memory, section.size(reader, "memory"));
+        set(&mut limits.time, section.duration(reader, "time"));
+        set(
+            &mut limits.request_time,
+            section.duration(reader, "request-time"),
+        );
+        set(&mut limits.response, section.size(reader, "response"));
+        set(&mut limits.requests, section.count(reader, "requests"));
+        set(&mut limits.commit, section.size(reader, "commit"));
+        set(&mut limits.changes, section.count(reader, "changes"));
+        set(&mut limits.host_calls, section.count(reader, "host-calls"));
+        set(&mut limits.log, section.size(reader, "log"));
+        set(&mut limits.calls, section.count(reader, "calls"));
+        section.close(reader);
+    }
+
+    fn expiry(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
+        let thresholds = section.durations(reader, "thresholds");
+        let thresholds = thresholds.map(|list| {
+            let each: Vec<String> = list.into_iter().map(values::duration_text).collect();
+            each.join(",")
+        });
+        self.set("expiry.thresholds", thresholds);
+        let notify = section.flag(reader, "notify");
+        self.set("expiry.notify", notify.map(|notify| notify.to_string()));
+        section.close(reader);
+    }
+
+    fn refresh(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
+        let period = section.duration(reader, "period");
+        self.set("refresh.period", period.map(values::duration_text));
+        for (key, setting) in [
+            ("fraction", "refresh.fraction"),
+            ("jitter", "refresh.jitter"),
+        ] {
+            let share = section.share(reader, key);
+            self.set(setting, share.map(|share| share.to_string()));
+        }
+        section.close(reader);
+    }
+
+    fn tokens(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
+        for (key, setting) in [
+            ("assumed-access-life", "tokens.assumed-access-life"),
+            ("assumed-refresh-life", "tokens.assumed-refresh-life"),
+        ] {
+            let life = section.duration(reader, key);
+            self.set(setting, life.map(values::duration_text));
+        }
+        section.close(reader);
+    }
+
+    fn set(&mut self, setting: &str, value: Option<String>) {
+        if let Some(value) = value {
+            self.settings.insert(setting.to_owned(), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

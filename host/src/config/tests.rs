@@ -1,0 +1,238 @@
+//! What a configuration file may say, and how it is told that it says something else.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+
+fn parse(text: &str) -> Config {
+    Config::parse(text, Path::new("/etc/relation")).unwrap()
+}
+
+fn faults(text: &str) -> Vec<String> {
+    let faults = Config::parse(text, Path::new("")).unwrap_err();
+    faults.iter().map(Fault::to_string).collect()
+}
+
+#[test]
+fn an_empty_file_says_what_no_file_says() {
+    assert_eq!(parse(""), Config::without_file(Path::new("/etc/relation")));
+}
+
+#[test]
+fn without_a_word_nothing_may_be_reached_and_files_are_here() {
+    let config = Config::without_file(Path::new(""));
+    assert!(config.egress.allow.is_empty());
+    assert_eq!(config.store.to_string(), "sqlite:relation.db");
+    assert_eq!(config.key_file, Path::new("relation.key"));
+    assert!(config.settings.is_empty(), "the plugin has the defaults");
+}
+
+#[test]
+fn every_key_is_understood() {
+    let config = parse(
+        r#"
+        store = "sqlite:data/relation.db"
+        key-file = "/run/keys/relation.key"
+        [webex]
+        base-url = "http://127.0.0.1:8080/v1/"
+        client-id = "C0ffee"
+        client-secret-file = "client-secret"
+        scopes = ["spark-admin:organizations_read", "identity:tokens_write"]
+        [egress]
+        allow = ["https://webexapis.com"]
+        proxies = ["http://proxy.example.com:3128"]
+        extra-ca = "ca.pem"
+        [limits]
+        memory = "32 MiB"
+        time = "30s"
+        request-time = "5s"
+        response = "512 KiB"
+        requests = 8
+        commit = "2MiB"
+        changes = 100
+        host-calls = 5_000
+        log = "16 KiB"
+        calls = 0x10
+        [expiry]
+        thresholds = ["30d", "36h", "1500ms"]
+        notify = false
+        [refresh]
+        period = "7d"
+        fraction = 0.5
+        jitter = 0
+        [tokens]
+        assumed-access-life = "12h"
+        assumed-refresh-life = "60d"
+        [dispatch]
+        concurrency = 16
+        poll = "250ms"
+        [log]
+        format = "json"
+        "#,
+    );
+    let limits = Limits {
+        memory: 32 << 20,
+        time: Duration::from_secs(30),
+        request_time: Duration::from_secs(5),
+        response: 512 << 10,
+        requests: 8,
+        commit: 2 << 20,
+        changes: 100,
+        host_calls: 5000,
+        log: 16 << 10,
+        calls: 16,
+    };
+    let settings = [
+        ("expiry.notify", "false"),
+        ("expiry.thresholds", "2592000s,129600s,1500ms"),
+        ("refresh.fraction", "0.5"),
+        ("refresh.jitter", "0"),
+        ("refresh.period", "604800s"),
+        ("tokens.assumed-access-life", "43200s"),
+        ("tokens.assumed-refresh-life", "5184000s"),
+        ("webex.base-url", "http://127.0.0.1:8080/v1"),
+        ("webex.client-id", "C0ffee"),
+        (
+            "webex.scopes",
+            "spark-admin:organizations_read identity:tokens_write",
+        ),
+    ];
+    let expected = Config {
+        store: StoreUrl::Sqlite("/etc/relation/data/relation.db".into()),
+        key_file: "/run/keys/relation.key".into(),
+        settings: settings
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
+        client_secret_file: Some("/etc/relation/client-secret".into()),
+        egress: Egress {
+            allow: vec!["https://webexapis.com".to_owned()],
+            proxies: vec!["http://proxy.example.com:3128".to_owned()],
+            extra_ca: Some("/etc/relation/ca.pem".into()),
+        },
+        limits,
+        dispatch: Dispatch {
+            concurrency: Some(16),
+            poll: Some(Duration::from_millis(250)),
+        },
+        log_format: LogFormat::Json,
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn an_unknown_key_is_answered_with_the_one_that_was_meant() {
+    assert_eq!(
+        faults("keyfile = \"x\"\n[limits]\nmemroy = \"1 MiB\"\nhost_calls = 3\n"),
+        [
+            "line 1: keyfile: unknown key; did you mean `key-file`?",
+            "line 3: limits.memroy: unknown key; did you mean `limits.memory`?",
+            "line 4: limits.host_calls: unknown key; did you mean `limits.host-calls`?",
+        ]
+    );
+}
+
+#[test]
+fn a_key_like_no_other_is_answered_with_the_known_ones() {
+    assert_eq!(
+        faults("[log]\nxyz = 1"),
+        ["line 2: log.xyz: unknown key; known are format"]
+    );
+}
+
+#[test]
+fn all_faults_are_told_at_once_and_in_the_order_of_their_lines() {
+    let told = faults(
+        "store = \"mysql:x\"\n[limits]\nmemory = 64\nresponse = \"10\"\ntime = \"soon\"\n\
+         requests = 0\n[refresh]\nfraction = 1.5\n[expiry]\nthresholds = \"2d\"\n\
+         notify = \"yes\"\n[log]\nformat = \"xml\"\n",
+    );
+    let keys: Vec<_> = told
+        .iter()
+        .map(|fault| fault.split(": ").take(2).collect::<Vec<_>>().join(": "))
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "line 1: store",
+            "line 3: limits.memory",
+            "line 4: limits.response",
+            "line 5: limits.time",
+            "line 6: limits.requests",
+            "line 8: refresh.fraction",
+            "line 10: expiry.thresholds",
+            "line 11: expiry.notify",
+            "line 13: log.format",
+        ]
+    );
+    assert!(told[1].contains("64 MiB"), "{}", told[1]);
+    assert!(told[3].contains("15s"), "{}", told[3]);
+}
+
+#[test]
+fn text_that_is_no_toml_is_told_with_its_line() {
+    let told = faults("store = \"sqlite:a.db\"\nkey-file = \n");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("line 2: "), "{told:?}");
+}
+
+#[test]
+fn a_section_that_is_no_table_is_told_how_to_write_it() {
+    let told = faults("limits = 3");
+    assert_eq!(
+        told,
+        [
+            "line 1: limits: this is a section, to be written as [limits]; found a number without quotes"
+        ]
+    );
+}
+
+#[test]
+fn a_base_address_without_credentials_is_all_that_is_taken() {
+    for wrong in [
+        "webexapis.com",
+        "ftp://webexapis.com",
+        "https://user:secret@webexapis.com",
+        "https://webexapis.com/v1?x=1",
+    ] {
+        let told = faults(&format!("[webex]\nbase-url = {wrong:?}"));
+        assert!(told[0].starts_with("line 2: webex.base-url: "), "{told:?}");
+    }
+}
+
+#[test]
+fn a_store_is_named_by_its_kind_and_path() {
+    let here = Path::new("/srv");
+    let path = |text| match StoreUrl::parse(text, here) {
+        Ok(StoreUrl::Sqlite(path)) => Some(path),
+        Err(_) => None,
+    };
+    assert_eq!(path("sqlite:a.db"), Some("/srv/a.db".into()));
+    assert_eq!(path("sqlite:/var/a.db"), Some("/var/a.db".into()));
+    assert_eq!(path("sqlite:///var/a.db"), Some("/var/a.db".into()));
+    assert_eq!(path("sqlite:"), None);
+    assert_eq!(path("sqlite::memory:"), None);
+    assert_eq!(path("a.db"), None);
+}
+
+#[test]
+fn a_file_that_is_named_must_be_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let absent = directory.path().join("absent.toml");
+    let error = Config::load(Some(&absent)).unwrap_err();
+    assert!(error.to_string().contains("absent.toml"), "{error}");
+}
+
+#[test]
+fn paths_are_relative_to_the_file_that_names_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("relation.toml");
+    std::fs::write(&file, "key-file = \"keys/a\"").unwrap();
+    let config = Config::load(Some(&file)).unwrap();
+    assert_eq!(config.key_file, directory.path().join("keys/a"));
+    assert_eq!(
+        config.store,
+        StoreUrl::Sqlite(directory.path().join("relation.db"))
+    );
+}

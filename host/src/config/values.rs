@@ -1,0 +1,234 @@
+//! The kinds of values a configuration holds, and how each is read: sizes and times have units.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use toml::de::DeValue;
+
+use super::reader::{Reader, Section, items, kind};
+
+/// Where everything durable lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// `sqlite:PATH`: a file of this machine.
+    Sqlite(PathBuf),
+}
+
+impl StoreUrl {
+    /// Reads `sqlite:PATH`; a relative path is relative to `directory`.
+    pub fn parse(text: &str, directory: &Path) -> Result<Self, String> {
+        let path = text.strip_prefix("sqlite:").ok_or_else(|| {
+            "a store is named as sqlite:PATH, such as \"sqlite:relation.db\"".to_owned()
+        })?;
+        // `sqlite:///var/lib/relation.db`, as URLs of files are often written.
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path.is_empty() {
+            return Err("sqlite: needs the path of a file behind it".to_owned());
+        }
+        if path == ":memory:" {
+            return Err("a store must outlive the process: name a file".to_owned());
+        }
+        Ok(Self::Sqlite(directory.join(path)))
+    }
+}
+
+impl std::fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+        }
+    }
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A duration as every reader of settings understands it: whole seconds, or milliseconds.
+pub fn duration_text(duration: Duration) -> String {
+    if duration.subsec_millis() == 0 {
+        format!("{}s", duration.as_secs())
+    } else {
+        format!("{}ms", duration.as_millis())
+    }
+}
+
+fn text(value: DeValue<'_>) -> Result<String, String> {
+    match value {
+        DeValue::String(text) if text.trim().is_empty() => Err("must not be empty".to_owned()),
+        DeValue::String(text) => Ok(text.into_owned()),
+        other => Err(format!("expected a text, found {}", kind(&other))),
+    }
+}
+
+fn duration(value: DeValue<'_>) -> Result<Duration, String> {
+    const EXPECTED: &str = "expected a duration with its unit, such as \"15s\" or \"7d\"";
+    let DeValue::String(text) = value else {
+        return Err(format!("{EXPECTED}, found {}", kind(&value)));
+    };
+    match humantime::parse_duration(&text) {
+        Ok(Duration::ZERO) => Err("must be longer than nothing".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{EXPECTED}: {error}")),
+    }
+}
+
+fn size<T: TryFrom<u64>>(value: DeValue<'_>) -> Result<T, String> {
+    const EXPECTED: &str = "expected a size with its unit, such as \"64 MiB\"";
+    let DeValue::String(text) = value else {
+        return Err(format!("{EXPECTED}, found {}", kind(&value)));
+    };
+    // ByteSize takes a bare number for bytes.
+    if !text.ends_with(|last: char| last.is_ascii_alphabetic()) {
+        return Err(EXPECTED.to_owned());
+    }
+    let size = ByteSize::from_str(text.trim()).map_err(|error| format!("{EXPECTED}: {error}"))?;
+    match size.as_u64() {
+        0 => Err("must be more than nothing".to_owned()),
+        bytes => T::try_from(bytes).map_err(|_| "is more than this machine can have".to_owned()),
+    }
+}
+
+fn count<T: FromStr>(value: DeValue<'_>) -> Result<T, String> {
+    const EXPECTED: &str = "expected a whole number, 1 or more";
+    let DeValue::Integer(number) = &value else {
+        return Err(format!("{EXPECTED}, found {}", kind(&value)));
+    };
+    let read = i64::from_str_radix(number.as_str(), number.radix()).ok();
+    let positive = read.filter(|number| *number >= 1);
+    let number = positive.ok_or_else(|| EXPECTED.to_owned())?;
+    number
+        .to_string()
+        .parse()
+        .map_err(|_| format!("{number} is too large"))
+}
+
+fn share(value: DeValue<'_>) -> Result<f64, String> {
+    const EXPECTED: &str = "expected a number from 0 to 1, such as 0.5";
+    let text = match &value {
+        DeValue::Float(number) => number.as_str(),
+        DeValue::Integer(number) => number.as_str(),
+        other => return Err(format!("{EXPECTED}, found {}", kind(other))),
+    };
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err(EXPECTED.to_owned()),
+    }
+}
+
+/// A base address without the slash at its end.
+fn base_url(value: DeValue<'_>) -> Result<String, String> {
+    let text = text(value)?;
+    let url = url::Url::parse(&text).map_err(|error| format!("{text:?} is no URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(format!("{text:?} is not an http or https address"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("an address must not carry a user or password".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("a base address has neither `?` nor `#`".to_owned());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+impl Section<'_> {
+    /// A text that is not empty.
+    pub fn text(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<String> {
+        self.take(reader, key, text)
+    }
+
+    /// A list of texts, none of them empty.
+    pub fn texts(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<String>> {
+        self.take(reader, key, |value| {
+            items(value)?.into_iter().map(text).collect()
+        })
+    }
+
+    /// A file; a relative path is relative to `directory`.
+    pub fn path(
+        &mut self,
+        reader: &mut Reader<'_>,
+        key: &'static str,
+        directory: &Path,
+    ) -> Option<PathBuf> {
+        self.take(reader, key, |value| Ok(directory.join(text(value)?)))
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<bool> {
+        self.take(reader, key, |value| match value {
+            DeValue::Boolean(flag) => Ok(flag),
+            other => Err(format!("expected true or false, found {}", kind(&other))),
+        })
+    }
+
+    /// A duration longer than nothing.
+    pub fn duration(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Duration> {
+        self.take(reader, key, duration)
+    }
+
+    /// A list of durations.
+    pub fn durations(
+        &mut self,
+        reader: &mut Reader<'_>,
+        key: &'static str,
+    ) -> Option<Vec<Duration>> {
+        self.take(reader, key, |value| {
+            items(value)?.into_iter().map(duration).collect()
+        })
+    }
+
+    /// A size in bytes.
+    pub fn size<T: TryFrom<u64>>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        key: &'static str,
+    ) -> Option<T> {
+        self.take(reader, key, size)
+    }
+
+    /// A number of things, 1 or more.
+    pub fn count<T: FromStr>(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<T> {
+        self.take(reader, key, count)
+    }
+
+    /// A part of a whole, 0 to 1.
+    pub fn share(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<f64> {
+        self.take(reader, key, share)
+    }
+
+    /// A base address.
+    pub fn base_url(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<String> {
+        self.take(reader, key, base_url)
+    }
+
+    /// A store.
+    pub fn url(
+        &mut self,
+        reader: &mut Reader<'_>,
+        key: &'static str,
+        directory: &Path,
+    ) -> Option<StoreUrl> {
+        self.take(reader, key, |value| {
+            StoreUrl::parse(&text(value)?, directory)
+        })
+    }
+
+    /// The form of logs.
+    pub fn log_format(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<LogFormat> {
+        self.take(reader, key, |value| match value.as_str() {
+            Some("text") => Ok(LogFormat::Text),
+            Some("json") => Ok(LogFormat::Json),
+            _ => Err("expected \"text\" or \"json\"".to_owned()),
+        })
+    }
+}

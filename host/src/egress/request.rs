@@ -1,0 +1,134 @@
+//! What of a caller's request is sent: refuses what steers the connection, writes the rest for the wire.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::uri::{PathAndQuery, Uri};
+use http::{Method, Version};
+
+use super::error::{EgressError, Limit};
+use super::origin::{Origin, Scheme};
+use super::policy::Target;
+use super::proxy::ProxyUrl;
+
+/// Header fields that belong to one connection (RFC 9110, section 7.6.1) and so to this host alone.
+const OURS: [HeaderName; 4] = [
+    header::CONNECTION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// The same, of older or newer making; `proxy-…` as a whole besides.
+const OURS_BY_NAME: [&str; 2] = ["keep-alive", "http2-settings"];
+
+/// Refuses what may not be sent, and brings the rest into the form in which it is.
+///
+/// `body_bytes` is the length of the body where it is known beforehand.
+pub(super) fn prepare(
+    parts: &mut Parts,
+    target: &Target,
+    proxy: Option<&ProxyUrl>,
+    body_bytes: Option<u64>,
+    most_header_bytes: usize,
+) -> Result<(), EgressError> {
+    let origin = target.origin();
+    // CONNECT would turn an allowed request into a tunnel to anywhere; TRACE would show what is added on
+    // the way, such as a proxy's password.
+    if parts.method == Method::CONNECT || parts.method == Method::TRACE {
+        return refused(format!("the method {} is not for components", parts.method));
+    }
+    check_fields(&parts.headers, origin, body_bytes)?;
+    let path = match parts.uri.path_and_query() {
+        Some(path) => path.clone(),
+        None => PathAndQuery::from_static("/"),
+    };
+    let bytes = path.as_str().len() + field_bytes(&parts.headers);
+    if bytes > most_header_bytes {
+        return Err(EgressError::Limit {
+            limit: Limit::RequestHead,
+            origin: origin.clone(),
+            bytes: u64::try_from(most_header_bytes).unwrap_or(u64::MAX),
+        });
+    }
+    let unusable = |_| EgressError::Refused {
+        what: "its address cannot be written as a request line".to_owned(),
+    };
+    let authority = origin.authority();
+    let host = HeaderValue::from_str(&authority).map_err(|error| unusable(error.into()))?;
+    parts.headers.insert(header::HOST, host);
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+    parts.uri = match proxy {
+        Some(proxy) if origin.scheme() == Scheme::Http => {
+            if let Some(value) = proxy.authorization() {
+                parts.headers.insert(header::PROXY_AUTHORIZATION, value);
+            }
+            let uri = Uri::builder().scheme("http").authority(authority);
+            uri.path_and_query(path).build().map_err(unusable)?
+        }
+        _ => Uri::from(path),
+    };
+    Ok(())
+}
+
+fn refused(what: String) -> Result<(), EgressError> {
+    Err(EgressError::Refused { what })
+}
+
+fn check_fields(
+    headers: &HeaderMap,
+    origin: &Origin,
+    body_bytes: Option<u64>,
+) -> Result<(), EgressError> {
+    for name in headers.keys() {
+        let ours = OURS.contains(name)
+            || OURS_BY_NAME.contains(&name.as_str())
+            || name.as_str().starts_with("proxy-");
+        if ours {
+            return refused(format!(
+                "the header field `{name}` steers the connection, which is the host's"
+            ));
+        }
+    }
+    let mut hosts = headers.get_all(header::HOST).iter();
+    if hosts.any(|value| !is_host_of(value, origin)) {
+        return refused(format!(
+            "its header field `host` differs from its address `{origin}`; leave the field out"
+        ));
+    }
+    // Two readings of where a request ends are two requests.
+    let lengths: Vec<&HeaderValue> = headers.get_all(header::CONTENT_LENGTH).iter().collect();
+    let stated = match lengths.as_slice() {
+        [] => return Ok(()),
+        [one] => one.to_str().ok().and_then(digits),
+        _ => None,
+    };
+    match (stated, body_bytes) {
+        (Some(stated), Some(actual)) if stated == actual => Ok(()),
+        (Some(_), None) => Ok(()),
+        _ => refused("its header field `content-length` is not the length of its body".to_owned()),
+    }
+}
+
+fn digits(text: &str) -> Option<u64> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { text.parse().ok() } else { None }
+}
+
+/// Whether a `Host` field says what the address says, with or without the default port.
+fn is_host_of(value: &HeaderValue, origin: &Origin) -> bool {
+    let stated = value.to_str().ok();
+    let uri = stated.and_then(|text| {
+        let uri = Uri::builder()
+            .scheme(origin.scheme().as_str())
+            .authority(text);
+        uri.path_and_query("/").build().ok()
+    });
+    uri.and_then(|uri| Origin::of(&uri).ok()).as_ref() == Some(origin)
+}
+
+/// What the fields take on the wire: name, colon, space, value, line end.
+fn field_bytes(headers: &HeaderMap) -> usize {
+    let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
+    headers.iter().map(field).sum()
+}

@@ -1,0 +1,12 @@
+//! What the egress promises, shown against real servers on this machine.
+
+mod deadlines;
+mod exchange;
+mod harness;
+mod policy;
+mod proxies;
+mod proxy_url;
+mod resolving;
+mod reuse;
+mod secrecy;
+mod tls;

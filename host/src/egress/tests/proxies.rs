@@ -1,0 +1,358 @@
+//! Proxies: absolute form, tunnels, credentials, refusals, and that no two customers share one.
+
+use std::net::SocketAddr;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
+use tokio::io::copy_bidirectional;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::harness::{
+    Names, OK, Served, Server, by, call_by, client, field, get, policy, post, proxy,
+};
+use super::tls::{Authority, https_server, secured};
+use crate::egress::{Client, ClientOptions, Denied, EgressError, Proxies, Resolve, Stage};
+
+const TARGET: &str = "http://api.example";
+
+fn client_by(proxy: &Server) -> Client {
+    let policy = policy(&[TARGET, "https://api.example"], &[&proxy.url()]);
+    // The names are empty: through a proxy nothing of the target is looked up here.
+    Client::with_resolver(
+        policy,
+        ClientOptions::default(),
+        std::sync::Arc::new(Names::default()),
+    )
+    .unwrap()
+}
+
+fn basic(pair: &str) -> String {
+    format!("Basic {}", STANDARD.encode(pair))
+}
+
+/// Opens tunnels to `to`, whatever is asked for.
+async fn tunnel(mut served: Served, to: SocketAddr) {
+    if served.request().await.is_some() {
+        let mut target = TcpStream::connect(to).await.unwrap();
+        served
+            .write("HTTP/1.0 200 Connection established\r\nproxy-agent: test\r\n\r\n")
+            .await;
+        copy_bidirectional(&mut served.stream, &mut target)
+            .await
+            .ok();
+    }
+}
+
+struct Tunnelled {
+    authority: Authority,
+    target: Server,
+    proxy: Server,
+    scheme: &'static str,
+}
+
+impl Tunnelled {
+    async fn start(proxy_tls: bool) -> Self {
+        let authority = Authority::new();
+        let target = https_server(authority.acceptor("api.example", 2999)).await;
+        let to = target.address;
+        let acceptor: Option<TlsAcceptor> =
+            proxy_tls.then(|| authority.acceptor("127.0.0.1", 2999));
+        let proxy = Server::start(move |served| {
+            let acceptor = acceptor.clone();
+            async move {
+                let served = match acceptor {
+                    Some(acceptor) => secured(served, acceptor).await,
+                    None => Some(served),
+                };
+                if let Some(served) = served {
+                    tunnel(served, to).await;
+                }
+            }
+        })
+        .await;
+        Self {
+            authority,
+            target,
+            proxy,
+            scheme: if proxy_tls { "https" } else { "http" },
+        }
+    }
+
+    fn client(&self) -> Client {
+        let listed = format!("{}://{}", self.scheme, self.proxy.address);
+        self.authority
+            .client(&["https://api.example:8443"], &[&listed], Names::default())
+    }
+
+    fn proxies(&self, credentials: &str) -> Proxies {
+        by(format!(
+            "{}://{credentials}{}/",
+            self.scheme, self.proxy.address
+        ))
+    }
+}
+
+#[tokio::test]
+async fn an_http_target_is_asked_for_in_absolute_form() {
+    let server = Server::answering(OK).await;
+    let client = client_by(&server);
+    let proxies = by(format!("http://us%40er:p%3A%2F%23@{}/", server.address));
+    for _ in 0..2 {
+        call_by(&client, post("http://api.example/v1?a=b", "x"), &proxies)
+            .await
+            .unwrap();
+    }
+    let seen = server.requests().remove(0);
+    assert!(
+        seen.starts_with("POST http://api.example/v1?a=b HTTP/1.1\r\n"),
+        "{seen}"
+    );
+    assert_eq!(field(&seen, "host"), Some("api.example"));
+    assert_eq!(
+        field(&seen, "proxy-authorization"),
+        Some(&*basic("us@er:p:/#"))
+    );
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_proxy_without_credentials_gets_none() {
+    let server = Server::answering(OK).await;
+    call_by(&client_by(&server), get(TARGET), &by(server.url()))
+        .await
+        .unwrap();
+    assert_eq!(field(&server.requests()[0], "proxy-authorization"), None);
+}
+
+#[tokio::test]
+async fn an_https_target_is_reached_through_a_tunnel() {
+    for proxy_tls in [false, true] {
+        let tunnelled = Tunnelled::start(proxy_tls).await;
+        let (client, proxies) = (tunnelled.client(), tunnelled.proxies("user:p%40ss@"));
+        for _ in 0..2 {
+            let request = post("https://api.example:8443/v1", "secret body");
+            call_by(&client, request, &proxies).await.unwrap();
+        }
+        let connect = tunnelled.proxy.requests().remove(0);
+        assert!(
+            connect.starts_with("CONNECT api.example:8443 HTTP/1.1\r\n"),
+            "{connect}"
+        );
+        assert_eq!(field(&connect, "host"), Some("api.example:8443"));
+        assert_eq!(
+            field(&connect, "proxy-authorization"),
+            Some(&*basic("user:p@ss"))
+        );
+        let inside = tunnelled.target.requests().remove(0);
+        assert!(inside.starts_with("POST /v1 HTTP/1.1\r\n"), "{inside}");
+        assert_eq!(field(&inside, "proxy-authorization"), None);
+        assert_eq!(tunnelled.proxy.connections(), 1, "the tunnel is kept");
+    }
+}
+
+#[tokio::test]
+async fn an_http_target_through_an_https_proxy_is_encrypted_up_to_the_proxy() {
+    let authority = Authority::new();
+    let server = https_server(authority.acceptor("127.0.0.1", 2999)).await;
+    let listed = format!("https://{}", server.address);
+    let client = authority.client(&[TARGET], &[&listed], Names::default());
+    call_by(&client, get(TARGET), &by(listed)).await.unwrap();
+    assert!(server.requests()[0].starts_with("GET http://api.example/ HTTP/1.1\r\n"));
+}
+
+#[tokio::test]
+async fn the_scheme_of_the_target_chooses_the_proxy() {
+    let (one, other) = (Server::answering(OK).await, Server::answering(OK).await);
+    let policy = policy(&[TARGET], &[&one.url(), &other.url()]);
+    let client = Client::new(policy, ClientOptions::default()).unwrap();
+    let proxies = Proxies {
+        http: Some(proxy(one.url())),
+        https: Some(proxy(other.url())),
+    };
+    call_by(&client, get(TARGET), &proxies).await.unwrap();
+    assert_eq!((one.connections(), other.connections()), (1, 0));
+}
+
+#[tokio::test]
+async fn customers_with_other_proxies_or_credentials_never_share_a_connection() {
+    let (one, other) = (Server::answering(OK).await, Server::answering(OK).await);
+    let policy = policy(&[TARGET], &[&one.url(), &other.url()]);
+    let client = Client::new(policy, ClientOptions::default()).unwrap();
+    let customers = [
+        by(format!("http://alice:1@{}", one.address)),
+        by(format!("http://alice:2@{}", one.address)),
+        by(format!("http://bob:1@{}", one.address)),
+        by(one.url()),
+        by(format!("http://alice:1@{}", other.address)),
+    ];
+    for _ in 0..3 {
+        for customer in &customers {
+            call_by(&client, get(TARGET), customer).await.unwrap();
+        }
+    }
+    assert_eq!((one.connections(), one.requests().len()), (4, 12));
+    assert_eq!((other.connections(), other.requests().len()), (1, 3));
+}
+
+#[tokio::test]
+async fn tunnels_are_not_shared_either_and_not_with_direct_connections() {
+    let tunnelled = Tunnelled::start(false).await;
+    let client = tunnelled.client();
+    for credentials in ["alice:1@", "alice:2@", "", "alice:1@"] {
+        let proxies = tunnelled.proxies(credentials);
+        call_by(&client, get("https://api.example:8443"), &proxies)
+            .await
+            .unwrap();
+    }
+    assert_eq!(tunnelled.proxy.connections(), 3);
+    let direct = call_by(
+        &client,
+        get("https://api.example:8443"),
+        &Proxies::default(),
+    )
+    .await;
+    assert!(
+        matches!(direct, Err(EgressError::Resolve { .. })),
+        "{direct:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_407_is_the_proxys_word_for_both_schemes() {
+    let text = "HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\n\
+                content-length: 0\r\n\r\n";
+    let server = Server::answering(text).await;
+    let client = client_by(&server);
+    for target in [TARGET, "https://api.example"] {
+        for (credentials, words) in [
+            (
+                "user:canary@",
+                "refused the user name or password (407); correct them in the proxy setting",
+            ),
+            (
+                "",
+                "wants a user name and password (407); add them to the proxy setting",
+            ),
+        ] {
+            let proxies = by(format!("http://{credentials}{}", server.address));
+            let error = call_by(&client, get(target), &proxies).await.unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("proxy `{}` {words}", server.url())
+            );
+            assert!(!error.may_have_been_sent());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_a_tunnel_is_quoted_by_status() {
+    let server = Server::answering("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await;
+    let proxies = by(server.url());
+    let error = call_by(&client_by(&server), get("https://api.example"), &proxies).await;
+    match error.unwrap_err() {
+        EgressError::Proxy { status, .. } => assert_eq!(status, StatusCode::FORBIDDEN),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_dies_is_told_with_the_stage() {
+    let half_a_head = "HTTP/1.1 200 Connec";
+    let half_a_body = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf";
+    for (target, text, stage) in [
+        ("https://api.example", "", Stage::Proxy),
+        ("https://api.example", half_a_head, Stage::Proxy),
+        (TARGET, half_a_head, Stage::Answer),
+        (TARGET, half_a_body, Stage::Body),
+    ] {
+        let server = Server::start(move |mut served| async move {
+            served.request().await;
+            served.write(text).await;
+        })
+        .await;
+        let proxies = by(server.url());
+        let error = call_by(&client_by(&server), get(target), &proxies)
+            .await
+            .unwrap_err();
+        assert_eq!(error.may_have_been_sent(), stage != Stage::Proxy);
+        match error {
+            EgressError::Closed { stage: found, .. } => assert_eq!(found, stage, "{text}"),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_down_or_not_believed_is_named_as_the_proxy() {
+    let stranger = https_server(Authority::new().acceptor("127.0.0.1", 2999)).await;
+    let stranger = format!("https://{}", stranger.address);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let closed = format!("http://{closed}");
+    let client = Authority::new().client(&[TARGET], &[&stranger, &closed], Names::default());
+    for url in [stranger, closed] {
+        let error = call_by(&client, get(TARGET), &by(&url)).await.unwrap_err();
+        assert!(!error.may_have_been_sent());
+        match error {
+            EgressError::Tls { peer, .. } | EgressError::Connect { peer, .. } => {
+                assert_eq!(peer.to_string(), format!("proxy `{url}`"));
+            }
+            other => panic!("{url}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_talks_into_the_tunnel_is_not_trusted() {
+    let server = Server::answering("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n").await;
+    let proxies = by(server.url());
+    let error = call_by(&client_by(&server), get("https://api.example"), &proxies).await;
+    assert!(
+        matches!(
+            error,
+            Err(EgressError::Protocol {
+                stage: Stage::Proxy,
+                ..
+            })
+        ),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_target_is_checked_by_name_and_the_proxy_by_address() {
+    let server = Server::answering(OK).await;
+    let proxies = by(server.url());
+    // A proxy does not open the allow-list.
+    let denied = call_by(&client_by(&server), get("http://other.example"), &proxies).await;
+    assert!(
+        matches!(denied, Err(EgressError::Denied(Denied::Origin { .. }))),
+        "{denied:?}"
+    );
+    // A proxy on this machine that the operator did not list.
+    let denied = call_by(&client(&[TARGET]), get(TARGET), &proxies).await;
+    assert!(
+        matches!(denied, Err(EgressError::Denied(Denied::Address { .. }))),
+        "{denied:?}"
+    );
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_proxys_name_does_not_tell_what_it_resolves_to() {
+    let names = Names::default().with("intranet.example", &[&["10.3.4.5"]]);
+    let names: std::sync::Arc<dyn Resolve> = std::sync::Arc::new(names);
+    let policy = policy(&[TARGET], &[]);
+    let client = Client::with_resolver(policy, ClientOptions::default(), names).unwrap();
+    let error = call_by(&client, get(TARGET), &by("http://intranet.example:3128")).await;
+    let text = error.unwrap_err().to_string();
+    assert!(
+        text.contains("(private)") && !text.contains("10.3.4.5"),
+        "{text}"
+    );
+}

@@ -1,0 +1,229 @@
+//! TLS: whose certificates are believed, and the words when one is not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
+
+use super::harness::{Names, OK, Served, Server, call, get, policy};
+use crate::egress::connect::Connector;
+use crate::egress::tls::{Tls, read_ca_file};
+use crate::egress::{Client, ClientError, ClientOptions, EgressError, Resolve, SystemResolver};
+
+/// Authorities differ in name, as they do in life.
+static NUMBER: AtomicUsize = AtomicUsize::new(1);
+
+/// A certificate authority of a test.
+pub(super) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
+    pub(super) pem: String,
+}
+
+impl Authority {
+    pub(super) fn new() -> Self {
+        let mut params = CertificateParams::default();
+        let name = format!("authority {}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self {
+            pem: certificate.pem(),
+            certificate: certificate.der().clone(),
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    /// Accepts TLS as `name`, with a certificate that is valid until the end of `year`.
+    pub(super) fn acceptor(&self, name: &str, year: i32) -> TlsAcceptor {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(year, 12, 31);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+            )
+            .unwrap();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// A client that trusts this authority and no other.
+    pub(super) fn client(
+        &self,
+        allow: &[&str],
+        proxies: &[&str],
+        resolver: impl Resolve,
+    ) -> Client {
+        let connector = Connector {
+            policy: policy(allow, proxies),
+            resolver: Arc::new(resolver),
+            tls: Tls::with_system(vec![self.certificate.clone()], nothing_found),
+        };
+        Client::of(connector, ClientOptions::default())
+    }
+}
+
+fn nothing_found() -> rustls_native_certs::CertificateResult {
+    rustls_native_certs::CertificateResult::default()
+}
+
+pub(super) fn client_trusting_a_test_authority(allow: &[&str], proxies: &[&str]) -> Client {
+    Authority::new().client(allow, proxies, SystemResolver)
+}
+
+/// The connection after a TLS handshake; none if the client did not like it.
+pub(super) async fn secured(mut served: Served, acceptor: TlsAcceptor) -> Option<Served> {
+    let stream = acceptor.accept(served.stream).await.ok()?;
+    served.stream = Box::new(stream);
+    Some(served)
+}
+
+pub(super) async fn https_server(acceptor: TlsAcceptor) -> Server {
+    Server::start(move |served| {
+        let acceptor = acceptor.clone();
+        async move {
+            if let Some(served) = secured(served, acceptor).await {
+                served.always(OK).await;
+            }
+        }
+    })
+    .await
+}
+
+/// Calls `https://api.example` at a server that has a certificate for `name` until `year`.
+async fn outcome(name: &str, year: i32, trusted: bool) -> Result<usize, EgressError> {
+    let authority = Authority::new();
+    let server = https_server(authority.acceptor(name, year)).await;
+    let port = server.address.port();
+    let url = format!("https://api.example:{port}");
+    let literal = format!("https://127.0.0.1:{port}");
+    let names = Names::default().with("api.example", &[&["127.0.0.1"]]);
+    let believed = if trusted { authority } else { Authority::new() };
+    let client = believed.client(&[&url, &literal], &[], names);
+    call(&client, get(&url)).await?;
+    call(&client, get(&url)).await?;
+    Ok(server.connections())
+}
+
+fn reason(error: EgressError) -> String {
+    assert!(!error.may_have_been_sent());
+    match error {
+        EgressError::Tls { reason, .. } => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_good_certificate_is_believed_and_the_connection_kept() {
+    assert_eq!(outcome("api.example", 2999, true).await, Ok(1));
+}
+
+#[tokio::test]
+async fn an_unknown_authority_is_not_believed() {
+    assert_eq!(
+        reason(outcome("api.example", 2999, false).await.unwrap_err()),
+        "its certificate is signed by an authority that this host does not trust; if it should, add the \
+         authority's certificate to `egress.extra-ca`"
+    );
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let reason = reason(outcome("other.example", 2999, true).await.unwrap_err());
+    assert_eq!(reason, "its certificate is for another name");
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_refused() {
+    let reason = reason(outcome("api.example", 2020, true).await.unwrap_err());
+    assert_eq!(
+        reason,
+        "its certificate has expired; check this host's clock, or have it renewed"
+    );
+}
+
+#[tokio::test]
+async fn an_address_is_proved_by_a_certificate_for_it() {
+    let authority = Authority::new();
+    let server = https_server(authority.acceptor("127.0.0.1", 2999)).await;
+    let url = format!("https://{}", server.address);
+    let client = authority.client(&[&url], &[], SystemResolver);
+    call(&client, get(&url)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_told_as_such() {
+    let server = Server::answering("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
+    let plain = Server::start(|mut served| async move {
+        served.write("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        served.silent().await;
+    })
+    .await;
+    drop(server);
+    let url = format!("https://{}", plain.address);
+    let client = client_trusting_a_test_authority(&[&url], &[]);
+    let reason = reason(call(&client, get(&url)).await.unwrap_err());
+    assert_eq!(reason, "it does not speak TLS on this port");
+}
+
+#[tokio::test]
+async fn a_host_without_authorities_misses_them_only_for_https() {
+    let server = Server::answering(OK).await;
+    let secure = format!("https://{}", server.address);
+    let connector = Connector {
+        policy: policy(&[&server.url(), &secure], &[]),
+        resolver: Arc::new(SystemResolver),
+        tls: Tls::with_system(Vec::new(), nothing_found),
+    };
+    let client = Client::of(connector, ClientOptions::default());
+    call(&client, get(server.url())).await.unwrap();
+    let reason = reason(call(&client, get(&secure)).await.unwrap_err());
+    assert_eq!(
+        reason,
+        "this host has no certificate authorities to trust; install the system's (package \
+         ca-certificates) or name a file of them in `egress.extra-ca`"
+    );
+}
+
+#[tokio::test]
+async fn a_file_of_authorities_is_trusted() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, &authority.pem).unwrap();
+    let server = https_server(authority.acceptor("127.0.0.1", 2999)).await;
+    let url = format!("https://{}", server.address);
+    let options = ClientOptions {
+        extra_ca_file: Some(file),
+        ..ClientOptions::default()
+    };
+    let client = Client::new(policy(&[&url], &[]), options).unwrap();
+    call(&client, get(&url)).await.unwrap();
+}
+
+#[test]
+fn a_file_of_authorities_that_is_none_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    let missing = ClientOptions {
+        extra_ca_file: Some(file.clone()),
+        ..ClientOptions::default()
+    };
+    let error = Client::new(policy(&[], &[]), missing).unwrap_err();
+    assert!(matches!(error, ClientError::CaFile { .. }));
+    std::fs::write(&file, "not a certificate").unwrap();
+    assert_eq!(
+        read_ca_file(&file),
+        Err("it holds no PEM certificate".to_owned())
+    );
+}

@@ -1,0 +1,163 @@
+//! TLS towards targets and proxies: whom to trust, and what a refused certificate means in plain words.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use tokio::sync::OnceCell;
+use tokio_rustls::TlsConnector;
+use url::Host;
+
+use super::error::{EgressError, Peer};
+use super::origin::Origin;
+use super::stream::Stream;
+
+/// The setting that names a file of further certificate authorities.
+const CA_FILE: &str = "egress.extra-ca";
+
+/// TLS 1.2 and 1.3 with the system's certificate authorities and, if given, further ones.
+///
+/// The system's are read once, when the first `https` connection needs them: a host that only speaks
+/// `http` needs none.
+pub(super) struct Tls {
+    further: Vec<CertificateDer<'static>>,
+    system: fn() -> rustls_native_certs::CertificateResult,
+    config: OnceCell<Arc<ClientConfig>>,
+}
+
+impl Tls {
+    pub(super) fn new(further: Vec<CertificateDer<'static>>) -> Self {
+        Self::with_system(further, rustls_native_certs::load_native_certs)
+    }
+
+    pub(super) fn with_system(
+        further: Vec<CertificateDer<'static>>,
+        system: fn() -> rustls_native_certs::CertificateResult,
+    ) -> Self {
+        Self {
+            further,
+            system,
+            config: OnceCell::new(),
+        }
+    }
+
+    /// A handshake in which the other end proves to be `origin`'s host.
+    pub(super) async fn handshake(
+        &self,
+        stream: Stream,
+        origin: &Origin,
+        peer: &(dyn Fn(Origin) -> Peer + Sync),
+    ) -> Result<Stream, EgressError> {
+        let failed = |reason| EgressError::Tls {
+            peer: peer(origin.clone()),
+            reason,
+        };
+        let config = self.config().await.map_err(failed)?;
+        let name = server_name(origin).ok_or_else(|| {
+            failed("its host name is not one that a certificate can be issued for".to_owned())
+        })?;
+        let connected = TlsConnector::from(config).connect(name, stream).await;
+        let stream = connected.map_err(|error| failed(explain(&error)))?;
+        Ok(Stream::Tls(Box::new(stream)))
+    }
+
+    async fn config(&self) -> Result<Arc<ClientConfig>, String> {
+        let made = self.config.get_or_try_init(|| async {
+            let (further, system) = (self.further.clone(), self.system);
+            // Reads some hundred files on some systems.
+            tokio::task::spawn_blocking(move || build(further, system))
+                .await
+                .map_err(|error| {
+                    format!("the certificate authorities could not be read: {error}")
+                })?
+        });
+        made.await.map(Arc::clone)
+    }
+}
+
+fn build(
+    further: Vec<CertificateDer<'static>>,
+    system: fn() -> rustls_native_certs::CertificateResult,
+) -> Result<Arc<ClientConfig>, String> {
+    let mut roots = RootCertStore::empty();
+    let found = system();
+    // A system's bundle often holds a few that are malformed or too old; the others serve all the same.
+    roots.add_parsable_certificates(found.certs);
+    for certificate in further {
+        let added = roots.add(certificate);
+        added.map_err(|error| format!("a certificate in `{CA_FILE}` is not valid: {error}"))?;
+    }
+    if roots.is_empty() {
+        let details: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+        let details = if details.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", details.join("; "))
+        };
+        return Err(format!(
+            "this host has no certificate authorities to trust{details}; install the system's \
+             (package ca-certificates) or name a file of them in `{CA_FILE}`"
+        ));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // Early data may be replayed, and so might a refresh token.
+    config.enable_early_data = false;
+    Ok(Arc::new(config))
+}
+
+fn server_name(origin: &Origin) -> Option<ServerName<'static>> {
+    match origin.host() {
+        Host::Domain(name) => ServerName::try_from(name.clone()).ok(),
+        Host::Ipv4(address) => Some(ServerName::IpAddress((*address).into())),
+        Host::Ipv6(address) => Some(ServerName::IpAddress((*address).into())),
+    }
+}
+
+/// The certificates of a PEM file.
+pub(super) fn read_ca_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| error.to_string());
+    match found {
+        Ok(certificates) if certificates.is_empty() => {
+            Err("it holds no PEM certificate".to_owned())
+        }
+        other => other,
+    }
+}
+
+fn explain(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(problem)) => match problem {
+            // A bad signature: an authority of the same name as a trusted one, but not the same.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => format!(
+                "its certificate is signed by an authority that this host does not trust; if it should, \
+                 add the authority's certificate to `{CA_FILE}`"
+            ),
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "its certificate has expired; check this host's clock, or have it renewed"
+                    .to_owned()
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "its certificate is not valid yet; check this host's clock".to_owned()
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "its certificate is for another name".to_owned()
+            }
+            other => format!("its certificate is refused: {other}"),
+        },
+        Some(rustls::Error::InvalidMessage(_)) => "it does not speak TLS on this port".to_owned(),
+        Some(other) => other.to_string(),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,164 @@
+//! Puts a host together and says what is missing or does not fit.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::turns::Turns;
+use super::{Host, Parts};
+use crate::component::{GuestError, Plugin};
+use crate::egress::Client;
+use crate::imports::Services;
+use crate::limits::Limits;
+use crate::schedule::clock::{Clock, SystemClock};
+use crate::store::seal::Sealer;
+use crate::store::{Store, StoreError};
+
+/// Where the component comes from.
+#[derive(Clone, Debug)]
+pub enum ComponentSource {
+    /// Its bytes.
+    Bytes(Vec<u8>),
+    /// A file.
+    File(PathBuf),
+}
+
+/// Why a host could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A part that it needs was not given.
+    #[error("a host needs {0}: call HostBuilder::{1}")]
+    Missing(&'static str, &'static str),
+    /// The component's file could not be read.
+    #[error("could not read the component {}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The component does not fit.
+    #[error(transparent)]
+    Plugin(#[from] GuestError),
+    /// What an earlier run left could not be cleaned up.
+    #[error("could not resolve what an earlier run left: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// Collects the parts of a [`Host`].
+#[derive(Default)]
+pub struct HostBuilder {
+    component: Option<ComponentSource>,
+    store: Option<Arc<dyn Store>>,
+    sealer: Option<Arc<Sealer>>,
+    clock: Option<Arc<dyn Clock>>,
+    settings: BTreeMap<String, String>,
+    secret_settings: BTreeMap<String, SecretString>,
+    limits: Limits,
+    egress: Option<Client>,
+}
+
+impl HostBuilder {
+    /// The plugin. Needed.
+    #[must_use]
+    pub fn component(mut self, source: ComponentSource) -> Self {
+        self.component = Some(source);
+        self
+    }
+
+    /// Where everything durable lives. Needed.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// What seals secrets for that store. Needed.
+    #[must_use]
+    pub fn sealer(mut self, sealer: Arc<Sealer>) -> Self {
+        self.sealer = Some(sealer);
+        self
+    }
+
+    /// Time; the machine's own when not given.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Plain settings, which the plugin reads through `wasi:config/store`.
+    #[must_use]
+    pub fn settings(mut self, settings: BTreeMap<String, String>) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// A secret setting, which the plugin reads through `secrets.reveal-setting`.
+    #[must_use]
+    pub fn secret_setting(mut self, name: impl Into<String>, value: SecretString) -> Self {
+        self.secret_settings.insert(name.into(), value);
+        self
+    }
+
+    /// The bounds of a call.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The way out. Needed: without it nothing could be reached, and nobody would know why.
+    #[must_use]
+    pub fn egress(mut self, client: Client) -> Self {
+        self.egress = Some(client);
+        self
+    }
+
+    /// Compiles and links the plugin, and resolves what hosts that are gone left in the store.
+    pub async fn build(self) -> Result<Host, BuildError> {
+        let component = self
+            .component
+            .ok_or(BuildError::Missing("a component", "component"))?;
+        let store = self.store.ok_or(BuildError::Missing("a store", "store"))?;
+        let sealer = self
+            .sealer
+            .ok_or(BuildError::Missing("a sealer", "sealer"))?;
+        let client = self.egress.ok_or(BuildError::Missing("a way out", "egress"))?;
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let bytes = match component {
+            ComponentSource::Bytes(bytes) => bytes,
+            ComponentSource::File(path) => {
+                std::fs::read(&path).map_err(|error| BuildError::Unreadable { path, error })?
+            }
+        };
+
+        let plugin = Plugin::load(&bytes, self.settings, self.limits.clone())?;
+        let recovered = store.recover(clock.now()).await?;
+        if recovered.transactions > 0 || recovered.leases > 0 {
+            tracing::warn!(
+                transactions = recovered.transactions,
+                leases = recovered.leases,
+                "resolved what an interrupted host left"
+            );
+        }
+        let services = Arc::new(Services {
+            store,
+            sealer,
+            clock,
+            limits: self.limits,
+            secret_settings: self.secret_settings,
+            scheduled: tokio::sync::Notify::new(),
+        });
+        Ok(Host {
+            parts: Arc::new(Parts {
+                plugin,
+                services,
+                client,
+                turns: Turns::default(),
+            }),
+        })
+    }
+}

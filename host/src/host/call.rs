@@ -1,0 +1,256 @@
+//! One call from its beginning to its end: turn, lease, transaction, instance, outcome.
+
+use std::time::Duration;
+
+use wasmtime::Store as Instance;
+
+use super::{CallError, CallErrorKind, Called, Host};
+use crate::component::{GuestError, GuestErrorKind, Opening};
+use crate::imports::bindings::automate::platform::types as platform;
+use crate::imports::bindings::exports::automate::spark_customer::workflows::Guest;
+use crate::imports::{convert as shared, lease_deadline};
+use crate::store::{Answered, Begin, Begun, DueWakeup, End, Lease, StoreError};
+use crate::transactions::journal::Journal;
+use crate::transactions::{Level, NewTransaction, Outcome, Status};
+use crate::types::{Failure, Pkid, Reference, Timestamp};
+
+/// The state that a guest's exported functions are called on.
+pub(super) type Guarded = Instance<crate::component::CallState>;
+
+/// What somebody asks the host to do.
+pub(super) struct Ask {
+    pub action: String,
+    pub subject: Reference,
+    pub name: String,
+    pub wakeup: Option<DueWakeup>,
+}
+
+impl Ask {
+    pub(super) fn of(action: &str, pkid: Pkid) -> Self {
+        Self {
+            action: action.to_owned(),
+            subject: Reference::record(pkid),
+            name: String::new(),
+            wakeup: None,
+        }
+    }
+
+    pub(super) fn named(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        self
+    }
+}
+
+/// How a transaction ends, in one sentence.
+pub(super) struct Ending {
+    status: Status,
+    message: String,
+}
+
+impl Ending {
+    pub(super) fn success(message: String) -> Self {
+        Self {
+            status: Status::Success,
+            message,
+        }
+    }
+
+    pub(super) fn fail(message: String) -> Self {
+        Self {
+            status: Status::Fail,
+            message,
+        }
+    }
+}
+
+/// A call that may run.
+pub(super) struct Started {
+    journal: Journal,
+    lease: Option<Lease>,
+    /// The monotonic moment just before the lease was claimed.
+    claimed: Duration,
+}
+
+/// Whether a call may run.
+pub(super) enum Start {
+    Started(Started),
+    Busy(Timestamp),
+    Gone,
+}
+
+/// How long to wait before asking again for a lease that another process holds.
+const ASK_AGAIN: Duration = Duration::from_millis(25);
+
+impl Host {
+    /// Waits for the record, runs the workflow, records what came of it.
+    pub(super) async fn transact<G, T>(
+        &self,
+        ask: Ask,
+        run: impl AsyncFnOnce(&Guest, &mut Guarded) -> wasmtime::Result<Result<G, platform::Failure>>,
+        convert: impl FnOnce(G) -> Result<T, Failure>,
+        ending: impl FnOnce(&T) -> Ending,
+    ) -> Result<Called<T>, CallError> {
+        let submitted = self.clock().now();
+        let turn = self.parts.turns.take(&ask.subject).await;
+        let started = self.claim(&ask, submitted).await?;
+        let transaction = started.journal.id().to_owned();
+        let result = self
+            .instance(Some(&started), run)
+            .await
+            .and_then(|answer| convert(answer).map_err(CallErrorKind::Refused));
+        self.finish(&started, &result, ending, None).await;
+        drop(turn);
+        match result {
+            Ok(value) => Ok(Called { transaction, value }),
+            Err(kind) => Err(CallError {
+                transaction: Some(transaction),
+                kind,
+            }),
+        }
+    }
+
+    /// Asks for the lease until it is granted, or as long as a call may last.
+    async fn claim(&self, ask: &Ask, submitted: Timestamp) -> Result<Started, CallError> {
+        let untold = |kind| CallError {
+            transaction: None,
+            kind,
+        };
+        let patience = self.parts.services.limits.time;
+        let asked = tokio::time::Instant::now();
+        loop {
+            match self.start(ask, submitted).await {
+                Ok(Start::Started(started)) => return Ok(started),
+                Ok(Start::Busy(until)) if asked.elapsed() >= patience => {
+                    return Err(untold(CallErrorKind::Busy {
+                        subject: ask.subject.clone(),
+                        until,
+                    }));
+                }
+                Ok(Start::Busy(_)) => tokio::time::sleep(ASK_AGAIN).await,
+                // Only a wakeup can be gone, and this is none.
+                Ok(Start::Gone) => {
+                    return Err(untold(CallErrorKind::Store(StoreError::Corrupt(
+                        "a call without a wakeup was answered as one".into(),
+                    ))));
+                }
+                Err(error) => return Err(untold(CallErrorKind::Store(error))),
+            }
+        }
+    }
+
+    pub(super) async fn start(
+        &self,
+        ask: &Ask,
+        submitted: Timestamp,
+    ) -> Result<Start, StoreError> {
+        let services = &self.parts.services;
+        let claimed = services.clock.monotonic();
+        let now = services.clock.now();
+        let id = uuid::Uuid::now_v7().to_string();
+        let begin = Begin {
+            transaction: NewTransaction {
+                id: id.clone(),
+                action: ask.action.clone(),
+                subject: Some(ask.subject.clone()),
+                subject_name: ask.name.clone(),
+                submitted,
+                started: now,
+            },
+            subject: Some(ask.subject.clone()),
+            lease: services.limits.lease(),
+            now,
+            wakeup: ask.wakeup.clone(),
+        };
+        Ok(match services.store.begin(begin).await? {
+            Begun::Started(lease) => {
+                tracing::debug!(transaction = id, action = ask.action, subject = %ask.subject, "call started");
+                Start::Started(Started {
+                    journal: Journal::new(&id, services.limits.log),
+                    lease,
+                    claimed,
+                })
+            }
+            Begun::Busy(until) => Start::Busy(until),
+            Begun::Gone => Start::Gone,
+        })
+    }
+
+    /// Runs a fresh instance and tells a refusal from a failure of the guest.
+    pub(super) async fn instance<G>(
+        &self,
+        started: Option<&Started>,
+        run: impl AsyncFnOnce(&Guest, &mut Guarded) -> wasmtime::Result<Result<G, platform::Failure>>,
+    ) -> Result<G, CallErrorKind> {
+        let services = &self.parts.services;
+        let opening = Opening {
+            services: services.clone(),
+            client: self.parts.client.clone(),
+            lease: started.and_then(|started| started.lease.clone()),
+            lease_until: started
+                .map(|started| lease_deadline(started.claimed, &services.limits)),
+            journal: started.map_or_else(
+                || Journal::new("", services.limits.log),
+                |started| started.journal.clone(),
+            ),
+        };
+        // The text of a refusal is the guest's own: it leaves without the secrets it was shown.
+        let answer = self
+            .parts
+            .plugin
+            .call(opening, async |plugin, store| {
+                let answer = run(plugin.automate_spark_customer_workflows(), store).await?;
+                let scrubber = store.data_mut().call().scrubber.clone();
+                Ok(answer.map_err(|failure| scrubber.scrub_failure(shared::failure(failure))))
+            })
+            .await;
+        match answer {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(failure)) => Err(CallErrorKind::Refused(failure)),
+            Err(error) => Err(CallErrorKind::Guest(error)),
+        }
+    }
+
+    /// Closes the transaction, releases the lease and settles the wakeup. When the store cannot do
+    /// that now, the lease expires by itself and the wakeup stays due: nothing is lost.
+    pub(super) async fn finish<T>(
+        &self,
+        started: &Started,
+        result: &Result<T, CallErrorKind>,
+        ending: impl FnOnce(&T) -> Ending,
+        wakeup: Option<Answered>,
+    ) {
+        let services = &self.parts.services;
+        let now = services.clock.now();
+        let journal = &started.journal;
+        let ending = match result {
+            Ok(value) => ending(value),
+            Err(kind) => {
+                if let CallErrorKind::Guest(error) = kind {
+                    note_stderr(journal, now, error);
+                }
+                Ending::fail(kind.to_string())
+            }
+        };
+        tracing::info!(transaction = journal.id(), status = ending.status.as_str(), "{}", ending.message);
+        let end = End {
+            transaction: journal.close(Outcome {
+                status: ending.status,
+                message: ending.message,
+                completed: now,
+            }),
+            lease: started.lease.clone(),
+            wakeup,
+        };
+        if let Err(error) = services.store.end(end).await {
+            tracing::error!(transaction = journal.id(), %error, "the end of a call could not be written");
+        }
+    }
+}
+
+/// What an instance wrote before it failed goes into the transaction's log.
+fn note_stderr(journal: &Journal, now: Timestamp, error: &GuestError) {
+    let panicked = matches!(error.kind, GuestErrorKind::Panic { .. });
+    if !error.stderr.is_empty() && !panicked {
+        journal.log(now, Level::Error, format!("stderr: {}", error.stderr));
+    }
+}

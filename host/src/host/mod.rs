@@ -1,0 +1,270 @@
+//! The host: a plugin, a store and a clock put together, and the workflows as functions to call.
+//!
+//! Every call is a transaction. It waits its turn for the record, claims the record's lease, runs a
+//! fresh instance, and ends in one write that closes the transaction and releases the lease.
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+
+use crate::component::{GuestError, Plugin, convert};
+use crate::egress::Client;
+use crate::imports::Services;
+use crate::imports::bindings::exports::automate::spark_customer::workflows as guest;
+use crate::reports::{
+    Added, Connection, Deletion, ExpiryReport, Model, RefreshOutcome, RefreshReport, WakeReport,
+};
+use crate::schedule::clock::Clock;
+use crate::store::{DueWakeup, Store, StoreError};
+use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
+
+mod builder;
+mod call;
+mod turns;
+mod wake;
+
+pub use builder::{BuildError, ComponentSource, HostBuilder};
+use call::{Ask, Ending};
+use turns::Turns;
+
+/// Runs the workflows of one plugin on one store. Cheap to clone; clones are the same host.
+#[derive(Clone)]
+pub struct Host {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    plugin: Plugin,
+    services: Arc<Services>,
+    client: Client,
+    turns: Turns,
+}
+
+/// What a workflow answered, and the transaction that recorded it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Called<T> {
+    /// The transaction's id.
+    pub transaction: String,
+    /// The answer.
+    pub value: T,
+}
+
+/// A call that did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind}")]
+pub struct CallError {
+    /// The transaction's id, when the call got as far as that.
+    pub transaction: Option<String>,
+    /// Why.
+    #[source]
+    pub kind: CallErrorKind,
+}
+
+/// Why a call did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CallErrorKind {
+    /// The workflow says no; the case says who acts next.
+    #[error(transparent)]
+    Refused(Failure),
+    /// The plugin gave no answer.
+    #[error(transparent)]
+    Guest(GuestError),
+    /// Another host runs a workflow on this record.
+    #[error("another call holds {subject} until {until} at the latest")]
+    Busy {
+        /// The record.
+        subject: Reference,
+        /// When its lease expires.
+        until: Timestamp,
+    },
+    /// The store could not begin or end the call.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+/// What a new record is made of.
+#[derive(Clone, Debug)]
+pub struct AddRequest {
+    /// The node where it belongs.
+    pub hierarchy: Hierarchy,
+    /// The model's fields by name.
+    pub fields: Map<String, Value>,
+    /// The token endpoint's JSON answer, for tokens that were fetched elsewhere.
+    pub token_answer: Option<SecretString>,
+    /// A second add with the same key at the same node makes nothing.
+    pub idempotency_key: Option<String>,
+}
+
+impl Host {
+    /// Starts putting a host together.
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.parts.services.store
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.parts.services.clock
+    }
+
+    /// The plugin.
+    pub fn plugin(&self) -> &Plugin {
+        &self.parts.plugin
+    }
+
+    /// The model, as the plugin describes it. No transaction is recorded.
+    pub async fn describe(&self) -> Result<Model, CallError> {
+        let described = self
+            .instance(None, async |workflows, store| {
+                workflows.call_describe(store).await.map(Ok)
+            })
+            .await;
+        described.map(convert::model).map_err(|kind| CallError {
+            transaction: None,
+            kind,
+        })
+    }
+
+    /// Adds a record with everything that belongs to it.
+    pub async fn add(&self, request: AddRequest) -> Result<Called<Added>, CallError> {
+        let pkid = Pkid::random();
+        let name = request.fields.get("name").and_then(Value::as_str);
+        let ask = Ask::of("add", pkid.clone()).named(name.unwrap_or_default());
+        self.transact(
+            ask,
+            async |workflows, store| {
+                let request = guest::AddRequest {
+                    pkid: pkid.to_string(),
+                    hierarchy: request.hierarchy.to_string(),
+                    fields: Value::Object(request.fields.clone()).to_string(),
+                    token_answer: clear(request.token_answer.as_ref()),
+                    idempotency_key: request.idempotency_key.clone(),
+                };
+                workflows.call_add(store, &request).await
+            },
+            convert::added,
+            |added: &Added| {
+                let name = &added.connection.name;
+                if added.replayed {
+                    Ending::success(format!("{name} was there already, from an earlier add"))
+                } else {
+                    let parts = added.created.len().saturating_sub(1);
+                    Ending::success(format!("added {name} with {parts} documents that belong to it"))
+                }
+            },
+        )
+        .await
+    }
+
+    /// Changes the fields given and leaves the others.
+    pub async fn modify(
+        &self,
+        pkid: &Pkid,
+        fields: Map<String, Value>,
+        token_answer: Option<SecretString>,
+    ) -> Result<Called<Connection>, CallError> {
+        self.transact(
+            Ask::of("modify", pkid.clone()),
+            async |workflows, store| {
+                let fields = Value::Object(fields.clone()).to_string();
+                let tokens = clear(token_answer.as_ref());
+                workflows
+                    .call_modify(store, pkid.as_str(), &fields, tokens.as_deref())
+                    .await
+            },
+            convert::connection,
+            |connection: &Connection| Ending::success(format!("modified {}", connection.name)),
+        )
+        .await
+    }
+
+    /// Deletes a record with everything that belongs to it, or says what that would be.
+    pub async fn delete(
+        &self,
+        pkid: &Pkid,
+        dry_run: bool,
+    ) -> Result<Called<Deletion>, CallError> {
+        let action = if dry_run { "delete (dry run)" } else { "delete" };
+        self.transact(
+            Ask::of(action, pkid.clone()),
+            async |workflows, store| workflows.call_delete(store, pkid.as_str(), dry_run).await,
+            convert::deletion,
+            |deletion: &Deletion| {
+                let documents = deletion.documents.len();
+                let would = if dry_run { "would delete" } else { "deleted" };
+                Ending::success(format!("{would} {documents} documents"))
+            },
+        )
+        .await
+    }
+
+    /// Refreshes the access token now. Callers at the same time share one request.
+    pub async fn refresh(&self, pkid: &Pkid) -> Result<Called<RefreshReport>, CallError> {
+        let requested = self.clock().now();
+        self.transact(
+            Ask::of("refresh", pkid.clone()),
+            async |workflows, store| {
+                workflows
+                    .call_refresh(store, pkid.as_str(), requested.0)
+                    .await
+            },
+            convert::refreshed,
+            refresh_ending,
+        )
+        .await
+    }
+
+    /// Looks at both expiries, and raises or clears alerts.
+    pub async fn check_expiry(&self, pkid: &Pkid) -> Result<Called<ExpiryReport>, CallError> {
+        self.transact(
+            Ask::of("check-expiry", pkid.clone()),
+            async |workflows, store| workflows.call_check_expiry(store, pkid.as_str()).await,
+            convert::checked,
+            expiry_ending,
+        )
+        .await
+    }
+}
+
+fn clear(secret: Option<&SecretString>) -> Option<String> {
+    secret.map(|secret| secret.expose_secret().to_owned())
+}
+
+/// A refresh that got no tokens is a transaction that failed, though the call did what it could.
+fn refresh_ending(report: &RefreshReport) -> Ending {
+    match report.outcome {
+        RefreshOutcome::Connected => Ending::success(report.message.clone()),
+        _ => Ending::fail(report.message.clone()),
+    }
+}
+
+fn expiry_ending(report: &ExpiryReport) -> Ending {
+    let name = &report.connection.name;
+    let state = report.connection.state;
+    Ending::success(match &report.alert {
+        Some(alert) if alert.count > 1 => format!("{name} is {state}: {} again", alert.code),
+        Some(alert) => format!("{name} is {state}: {}", alert.code),
+        None => format!("{name} is {state}"),
+    })
+}
+
+fn wake_ending(report: &WakeReport) -> Ending {
+    match report {
+        WakeReport::Refreshed(report) => refresh_ending(report),
+        WakeReport::Checked(report) => expiry_ending(report),
+        WakeReport::Nothing(why) => Ending::success(format!("nothing to do: {why}")),
+    }
+}
+
+/// What the transaction of a wakeup is called: the workflow that it runs.
+fn wake_action(wakeup: &DueWakeup) -> String {
+    match wakeup.wakeup.id.as_str() {
+        "expiry" => "check-expiry".to_owned(),
+        id => id.to_owned(),
+    }
+}

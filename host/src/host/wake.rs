@@ -1,0 +1,122 @@
+//! What the dispatcher runs when a wakeup is due, and when a failed one is due again.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::call::{Ask, Start};
+use super::{CallErrorKind, Host, wake_action, wake_ending};
+use crate::component::convert;
+use crate::imports::bindings::automate::platform::scheduling;
+use crate::imports::convert as shared;
+use crate::reports::WakeReport;
+use crate::schedule::dispatcher::{Dispatcher, DispatcherOptions, Ran, Runner};
+use crate::store::{Answered, DueWakeup, StoreError};
+use crate::types::{Failure, Timestamp};
+
+/// After the first failure of a call; doubled with each further one.
+const FIRST_RETRY: Duration = Duration::from_secs(60);
+/// The longest pause between two tries of the same wakeup.
+const LAST_RETRY: Duration = Duration::from_secs(3600);
+
+impl Host {
+    /// A dispatcher of this host's wakeups. One for each host is enough.
+    pub fn dispatcher(&self, options: DispatcherOptions) -> Dispatcher {
+        Dispatcher::new(
+            self.store().clone(),
+            self.clock().clone(),
+            std::sync::Arc::new(self.clone()),
+            options,
+        )
+    }
+}
+
+#[async_trait]
+impl Runner for Host {
+    async fn run(&self, due: DueWakeup) -> Result<Ran, StoreError> {
+        let subject = due.wakeup.subject.clone();
+        let ask = Ask {
+            action: wake_action(&due),
+            subject: subject.clone(),
+            name: String::new(),
+            wakeup: Some(due.clone()),
+        };
+        let turn = self.parts.turns.take(&subject).await;
+        let started = match self.start(&ask, due.wakeup.due).await? {
+            Start::Started(started) => started,
+            Start::Busy(_) => return Ok(Ran::Busy),
+            Start::Gone => return Ok(Ran::Gone),
+        };
+        let wakeup: scheduling::Wakeup = shared::wakeup_out(due.wakeup.clone());
+        let result: Result<WakeReport, CallErrorKind> = self
+            .instance(Some(&started), async |workflows, store| {
+                workflows.call_wake(store, &wakeup).await
+            })
+            .await
+            .and_then(|report| convert::woken(report).map_err(CallErrorKind::Refused));
+        let answered = match &result {
+            Ok(_) => Answered::Done(due),
+            // What is gone needs no wakeup; the delete has removed it with the record.
+            Err(CallErrorKind::Refused(Failure::NotFound(_))) => Answered::Done(due),
+            Err(kind) => {
+                let again = again(kind, due.attempts, self.clock().now());
+                Answered::Retry(due, again)
+            }
+        };
+        let ran = match &result {
+            Ok(_) => Ran::Done,
+            Err(_) => Ran::Failed,
+        };
+        self.finish(&started, &result, wake_ending, Some(answered))
+            .await;
+        drop(turn);
+        Ok(ran)
+    }
+
+    fn scheduled(&self) -> &tokio::sync::Notify {
+        &self.parts.services.scheduled
+    }
+}
+
+/// When a wakeup whose call failed is due again.
+fn again(kind: &CallErrorKind, attempts: u32, now: Timestamp) -> Timestamp {
+    match kind {
+        CallErrorKind::Refused(Failure::RateLimited(Some(at))) => (*at).max(now),
+        // Something changed while it ran: the next run sees it.
+        CallErrorKind::Refused(Failure::Conflict(_)) if attempts == 0 => now,
+        _ => now.after(
+            FIRST_RETRY
+                .saturating_mul(1 << attempts.min(16))
+                .min(LAST_RETRY),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed() -> CallErrorKind {
+        CallErrorKind::Refused(Failure::Unavailable("down".into()))
+    }
+
+    #[test]
+    fn pauses_double_up_to_an_hour() {
+        let pause = |attempts| again(&failed(), attempts, Timestamp(0)).0 / 1000;
+        assert_eq!([pause(0), pause(1), pause(5), pause(6), pause(u32::MAX)], [60, 120, 1920, 3600, 3600]);
+    }
+
+    #[test]
+    fn a_moment_that_was_asked_for_is_kept() {
+        let kind = CallErrorKind::Refused(Failure::RateLimited(Some(Timestamp(5000))));
+        assert_eq!(again(&kind, 0, Timestamp(1000)), Timestamp(5000));
+        assert_eq!(again(&kind, 0, Timestamp(9000)), Timestamp(9000));
+    }
+
+    #[test]
+    fn a_conflict_is_run_again_at_once_and_then_with_patience() {
+        let kind = CallErrorKind::Refused(Failure::Conflict("changed".into()));
+        assert_eq!(again(&kind, 0, Timestamp(1000)), Timestamp(1000));
+        assert_eq!(again(&kind, 1, Timestamp(1000)), Timestamp(121_000));
+    }
+}

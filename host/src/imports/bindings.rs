@@ -1,0 +1,24 @@
+//! What wasmtime generates from the contract. The WASI interfaces are left to wasmtime's own crates.
+
+// Generated code has no docs of its own and does not follow our lints; the contract has the words.
+#![allow(missing_docs, clippy::all, clippy::pedantic)]
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    inline: r#"
+        package automate:host;
+
+        world plugin {
+            import automate:platform/types@0.1.0;
+            import automate:platform/storage@0.1.0;
+            import automate:platform/scheduling@0.1.0;
+            import automate:platform/secrets@0.1.0;
+            import automate:platform/egress@0.1.0;
+            import automate:platform/transactions@0.1.0;
+            export automate:spark-customer/workflows@0.1.0;
+        }
+    "#,
+    world: "automate:host/plugin",
+    imports: { default: async | trappable },
+    exports: { default: async },
+});

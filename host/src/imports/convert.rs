@@ -1,0 +1,199 @@
+//! Between the contract's generated types and the host's own. What a guest sends is checked here.
+
+use super::bindings::automate::platform::{scheduling, storage, types};
+use crate::types::{
+    Document, Failure, FieldFault, Filter, Hierarchy, Key, Pkid, Reference, Scope, Timestamp, Wakeup,
+};
+
+/// The longest model name, in bytes.
+const MODEL: usize = 128;
+/// The longest name of a key, a secret or a wakeup, in bytes.
+const NAME: usize = 64;
+/// The longest value of a key and the longest payload of a wakeup, in bytes.
+const VALUE: usize = 4096;
+/// The most keys of a document.
+const KEYS: usize = 16;
+
+/// What is wrong with something that a guest sent.
+pub(crate) fn malformed(field: &str, message: impl Into<String>) -> Failure {
+    Failure::Invalid(vec![FieldFault {
+        field: field.to_owned(),
+        message: message.into(),
+    }])
+}
+
+pub(crate) fn reference(from: types::Reference) -> Result<Reference, Failure> {
+    if from.model.is_empty() || from.model.len() > MODEL {
+        return Err(malformed("model", format!("a model's name has 1 to {MODEL} bytes")));
+    }
+    let pkid = Pkid::try_from(from.pkid).map_err(|error| malformed("pkid", error.to_string()))?;
+    Ok(Reference::new(from.model, pkid))
+}
+
+pub(crate) fn reference_out(from: Reference) -> types::Reference {
+    types::Reference {
+        model: from.model,
+        pkid: from.pkid.into(),
+    }
+}
+
+pub(crate) fn hierarchy(from: String) -> Result<Hierarchy, Failure> {
+    Hierarchy::try_from(from).map_err(|error| malformed("hierarchy", error.to_string()))
+}
+
+pub(crate) fn name(field: &str, from: String) -> Result<String, Failure> {
+    if from.is_empty() || from.len() > NAME {
+        return Err(malformed(field, format!("a name has 1 to {NAME} bytes")));
+    }
+    Ok(from)
+}
+
+fn key(from: storage::Key) -> Result<Key, Failure> {
+    if from.value.len() > VALUE {
+        return Err(malformed("keys", format!("a key's value has at most {VALUE} bytes")));
+    }
+    Ok(Key {
+        name: name("keys", from.name)?,
+        value: from.value,
+    })
+}
+
+fn keys(from: Vec<storage::Key>) -> Result<Vec<Key>, Failure> {
+    if from.len() > KEYS {
+        return Err(malformed("keys", format!("a document has at most {KEYS} keys")));
+    }
+    let keys = from.into_iter().map(key).collect::<Result<Vec<_>, _>>()?;
+    let mut names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
+    names.sort_unstable();
+    if names.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+        return Err(malformed("keys", "a name may occur once"));
+    }
+    Ok(keys)
+}
+
+pub(crate) fn document(from: storage::Document) -> Result<Document, Failure> {
+    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&from.body) {
+        Ok(_) => {}
+        Err(error) => {
+            // The position is enough: the text around it may be anything.
+            let place = format!("line {} column {}", error.line(), error.column());
+            return Err(malformed("body", format!("not a JSON object ({place})")));
+        }
+    }
+    Ok(Document {
+        reference: reference(from.reference)?,
+        hierarchy: hierarchy(from.hierarchy)?,
+        version: from.version,
+        body: from.body,
+        keys: keys(from.keys)?,
+    })
+}
+
+pub(crate) fn document_out(from: Document) -> storage::Document {
+    storage::Document {
+        reference: reference_out(from.reference),
+        hierarchy: from.hierarchy.into(),
+        version: from.version,
+        body: from.body,
+        keys: from.keys.into_iter().map(key_out).collect(),
+    }
+}
+
+fn key_out(from: Key) -> storage::Key {
+    storage::Key {
+        name: from.name,
+        value: from.value,
+    }
+}
+
+pub(crate) fn filter(from: storage::Filter) -> Result<Filter, Failure> {
+    if from.model.is_empty() || from.model.len() > MODEL {
+        return Err(malformed("model", format!("a model's name has 1 to {MODEL} bytes")));
+    }
+    let scope = match from.scope {
+        storage::Scope::Node => Scope::Node,
+        storage::Scope::Subtree => Scope::Subtree,
+    };
+    Ok(Filter {
+        model: from.model,
+        hierarchy: Some((hierarchy(from.hierarchy)?, scope)),
+        equals: keys(from.equals)?,
+    })
+}
+
+pub(crate) fn wakeup(from: scheduling::Wakeup) -> Result<Wakeup, Failure> {
+    if from.payload.len() > VALUE {
+        return Err(malformed("payload", format!("a payload has at most {VALUE} bytes")));
+    }
+    Ok(Wakeup {
+        id: name("id", from.id)?,
+        subject: reference(from.subject)?,
+        due: Timestamp(from.due),
+        payload: from.payload,
+    })
+}
+
+pub(crate) fn wakeup_out(from: Wakeup) -> scheduling::Wakeup {
+    scheduling::Wakeup {
+        id: from.id,
+        subject: reference_out(from.subject),
+        due: from.due.0,
+        payload: from.payload,
+    }
+}
+
+pub(crate) fn failure(from: types::Failure) -> Failure {
+    match from {
+        types::Failure::Invalid(faults) => Failure::Invalid(
+            faults
+                .into_iter()
+                .map(|fault| FieldFault {
+                    field: fault.field,
+                    message: fault.message,
+                })
+                .collect(),
+        ),
+        types::Failure::NotFound(of) => match reference(of) {
+            Ok(of) => Failure::NotFound(of),
+            Err(_) => Failure::Internal("the plugin named something missing without a valid reference".into()),
+        },
+        types::Failure::Conflict(text) => Failure::Conflict(text),
+        types::Failure::Reauthorize(text) => Failure::Reauthorize(text),
+        types::Failure::RateLimited(at) => Failure::RateLimited(at.map(Timestamp)),
+        types::Failure::Unavailable(text) => Failure::Unavailable(text),
+        types::Failure::LimitExceeded(text) => Failure::LimitExceeded(text),
+        types::Failure::Internal(text) => Failure::Internal(text),
+    }
+}
+
+pub(crate) fn failure_out(from: Failure) -> types::Failure {
+    match from {
+        Failure::Invalid(faults) => types::Failure::Invalid(
+            faults
+                .into_iter()
+                .map(|fault| types::FieldFault {
+                    field: fault.field,
+                    message: fault.message,
+                })
+                .collect(),
+        ),
+        Failure::NotFound(of) => types::Failure::NotFound(reference_out(of)),
+        Failure::Conflict(text) => types::Failure::Conflict(text),
+        Failure::Reauthorize(text) => types::Failure::Reauthorize(text),
+        Failure::RateLimited(at) => types::Failure::RateLimited(at.map(|at| at.0)),
+        Failure::Unavailable(text) => types::Failure::Unavailable(text),
+        Failure::LimitExceeded(text) => types::Failure::LimitExceeded(text),
+        Failure::Internal(text) => types::Failure::Internal(text),
+    }
+}
+
+/// What a store's error means to the caller of the contract.
+pub(crate) fn store_failure(error: &crate::store::StoreError) -> Failure {
+    use crate::store::StoreError;
+    match error {
+        StoreError::Conflict(_) | StoreError::Fenced { .. } => Failure::Conflict(error.to_string()),
+        StoreError::Invalid(text) => malformed("commit", text),
+        StoreError::Unavailable(_) => Failure::Unavailable(error.to_string()),
+        StoreError::Corrupt(_) => Failure::Internal(error.to_string()),
+    }
+}

@@ -1,0 +1,42 @@
+//! `automate:platform/egress`: the proxies of a call.
+
+use secrecy::SecretString;
+
+use super::bindings::automate::platform::{egress, types};
+use super::convert;
+use super::http::Outgoing;
+use crate::egress::{Proxies, ProxyUrl};
+use crate::types::{Failure, FieldFault};
+
+impl egress::Host for Outgoing {
+    async fn use_proxies(
+        &mut self,
+        http: Option<String>,
+        https: Option<String>,
+    ) -> wasmtime::Result<Result<(), types::Failure>> {
+        let mut faults = Vec::new();
+        let mut parse = |field: &str, text: Option<String>| {
+            let parsed = ProxyUrl::parse(&SecretString::from(text?));
+            match parsed {
+                Ok(proxy) => Some(proxy),
+                Err(error) => {
+                    faults.push(FieldFault {
+                        field: field.to_owned(),
+                        message: error.to_string(),
+                    });
+                    None
+                }
+            }
+        };
+        let proxies = Proxies {
+            http: parse("http", http),
+            https: parse("https", https),
+        };
+        if faults.is_empty() {
+            self.proxies = proxies;
+            Ok(Ok(()))
+        } else {
+            Ok(Err(convert::failure_out(Failure::Invalid(faults))))
+        }
+    }
+}

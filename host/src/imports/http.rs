@@ -1,0 +1,190 @@
+//! `wasi:http/outgoing-handler`: wasmtime's implementation of the interface, our own sending.
+//!
+//! Before anything is sent the call's bounds are checked, and that its lease outlives the request's
+//! total deadline: a host that was stopped for a while must not use a token that is another's by now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use tracing::Instrument as _;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+use super::{LimitHit, Services};
+use crate::egress::{Client, EgressError, Limit, Proxies, Stage};
+use crate::sync::lock;
+use crate::transactions::Level;
+use crate::transactions::journal::Journal;
+
+/// What sending needs to know of its call.
+pub struct Outgoing {
+    client: Client,
+    services: Arc<Services>,
+    journal: Journal,
+    /// Set by `automate:platform/egress`.
+    pub(crate) proxies: Proxies,
+    /// The monotonic moment until which the call's lease may be relied on.
+    lease_until: Option<Duration>,
+    sent: u32,
+    /// A bound that was hit, for the error of the call.
+    pub(crate) hit: Arc<std::sync::Mutex<Option<LimitHit>>>,
+}
+
+impl Outgoing {
+    /// The way out of one call.
+    pub fn new(
+        client: Client,
+        services: Arc<Services>,
+        journal: Journal,
+        lease_until: Option<Duration>,
+    ) -> Self {
+        Self {
+            client,
+            services,
+            journal,
+            proxies: Proxies::default(),
+            lease_until,
+            sent: 0,
+            hit: Arc::default(),
+        }
+    }
+
+    fn note(&self, level: Level, message: String) {
+        self.journal.log(self.services.clock.now(), level, message);
+    }
+
+    /// Why this request may not be sent at all.
+    fn refusal(&mut self) -> Option<Error> {
+        self.sent += 1;
+        let bound = self.services.limits.requests;
+        if self.sent > bound {
+            let hit = LimitHit::Requests(bound);
+            self.note(Level::Error, hit.to_string());
+            *lock(&self.hit) = Some(hit);
+            return Some(Error::ConnectionLimitReached);
+        }
+        let needed = self.services.limits.request_time;
+        if let Some(until) = self.lease_until {
+            let left = until.saturating_sub(self.services.clock.monotonic());
+            if left < needed {
+                let text = format!(
+                    "not sent: the lease of this call ends in {} ms, before the request's deadline of {} ms",
+                    left.as_millis(),
+                    needed.as_millis()
+                );
+                self.note(Level::Error, text.clone());
+                return Some(Error::InternalError(Some(text)));
+            }
+        }
+        None
+    }
+}
+
+type Sent = Result<
+    (
+        http::Response<WasiBody>,
+        Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ),
+    Error,
+>;
+
+impl WasiHttpHooks for Outgoing {
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        if let Some(refusal) = self.refusal() {
+            return Box::new(async move { Err(refusal) });
+        }
+        let client = self.client.clone();
+        let proxies = self.proxies.clone();
+        let deadline = total_time(options, self.services.limits.request_time);
+        let (journal, services) = (self.journal.clone(), Arc::clone(&self.services));
+        Box::new(async move {
+            let answer = client
+                .send(request, &proxies, tokio::time::Instant::now() + deadline)
+                .instrument(tracing::debug_span!("http"))
+                .await;
+            match answer {
+                Ok(answer) => {
+                    let answer = answer.map(|body| body.map_err(|error| code(&error)).boxed_unsync());
+                    let done: Box<dyn Future<Output = Result<(), Error>> + Send> =
+                        Box::new(async { Ok(()) });
+                    Ok((answer, done))
+                }
+                Err(error) => {
+                    journal.log(services.clock.now(), Level::Warning, error.to_string());
+                    Err(code(&error))
+                }
+            }
+        })
+    }
+}
+
+/// The guest may ask for less time than the host allows, never for more.
+fn total_time(options: Option<RequestOptions>, allowed: Duration) -> Duration {
+    let wished = options.and_then(|options| {
+        let connect = options.connect_timeout?;
+        let first_byte = options.first_byte_timeout?;
+        let between_bytes = options.between_bytes_timeout?;
+        Some(connect.saturating_add(first_byte).saturating_add(between_bytes))
+    });
+    wished.map_or(allowed, |wished| wished.min(allowed))
+}
+
+/// The interface's code for an error. Where no code says enough for an administrator, the text goes
+/// along as an internal error; the transaction's log has it in every case.
+fn code(error: &EgressError) -> Error {
+    match error {
+        EgressError::Denied(_) => Error::HttpRequestDenied,
+        EgressError::Limit { limit, bytes, .. } => match limit {
+            Limit::RequestHead => Error::HttpRequestHeaderSectionSize(u32::try_from(*bytes).ok()),
+            Limit::AnswerHead => Error::HttpResponseHeaderSectionSize(u32::try_from(*bytes).ok()),
+            Limit::AnswerBody => Error::HttpResponseBodySize(Some(*bytes)),
+        },
+        EgressError::Resolve { reason, .. } => Error::DnsError {
+            rcode: Some(reason.clone()),
+            info_code: None,
+        },
+        EgressError::Timeout { stage, .. } => match stage {
+            Stage::Answer | Stage::Body => Error::HttpResponseTimeout,
+            Stage::Resolve | Stage::Connect | Stage::Proxy | Stage::Tls => Error::ConnectionTimeout,
+        },
+        EgressError::Closed { .. } => Error::ConnectionTerminated,
+        EgressError::Refused { .. }
+        | EgressError::Connect { .. }
+        | EgressError::Tls { .. }
+        | EgressError::Proxy { .. }
+        | EgressError::Protocol { .. }
+        | EgressError::RequestBody { .. } => Error::InternalError(Some(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_that_wishes_nothing_gets_what_is_allowed() {
+        let allowed = Duration::from_secs(15);
+        assert_eq!(total_time(None, allowed), allowed);
+        assert_eq!(total_time(Some(RequestOptions::default()), allowed), allowed);
+    }
+
+    #[test]
+    fn a_guest_may_wish_for_less_and_not_for_more() {
+        let wish = |seconds| {
+            let each = Some(Duration::from_secs(seconds));
+            Some(RequestOptions {
+                connect_timeout: each,
+                first_byte_timeout: each,
+                between_bytes_timeout: each,
+            })
+        };
+        let allowed = Duration::from_secs(15);
+        assert_eq!(total_time(wish(1), allowed), Duration::from_secs(3));
+        assert_eq!(total_time(wish(60), allowed), allowed);
+    }
+}

@@ -1,0 +1,250 @@
+//! `automate:platform/storage`: documents, and the one way to write.
+
+use secrecy::SecretString;
+
+use super::bindings::automate::platform::{storage, types};
+use super::{Call, LimitHit, convert};
+use crate::store::{Change, Check, Commit, StoreError};
+use crate::types::{Failure, RECORD_MODEL, Reference};
+
+/// The most documents of one page.
+const PAGE: u32 = 1000;
+
+type Answer<T> = wasmtime::Result<Result<T, types::Failure>>;
+
+impl storage::Host for Call {
+    async fn get(&mut self, reference: types::Reference) -> Answer<Option<storage::Document>> {
+        self.count()?;
+        Ok(self.get_one(reference).await.map_err(convert::failure_out))
+    }
+
+    async fn get_many(
+        &mut self,
+        references: Vec<types::Reference>,
+    ) -> Answer<Vec<Option<storage::Document>>> {
+        self.count()?;
+        Ok(self.get_all(references).await.map_err(convert::failure_out))
+    }
+
+    async fn find(
+        &mut self,
+        filter: storage::Filter,
+        cursor: Option<String>,
+        limit: u32,
+    ) -> Answer<storage::Page> {
+        self.count()?;
+        Ok(self
+            .find_page(filter, cursor, limit)
+            .await
+            .map_err(convert::failure_out))
+    }
+
+    async fn commit(
+        &mut self,
+        checks: Vec<storage::Check>,
+        changes: Vec<storage::Change>,
+    ) -> Answer<()> {
+        self.count()?;
+        Ok(self
+            .write(checks, changes)
+            .await
+            .map_err(convert::failure_out))
+    }
+}
+
+impl Call {
+    async fn get_one(
+        &mut self,
+        reference: types::Reference,
+    ) -> Result<Option<storage::Document>, Failure> {
+        let mut found = self.get_all(vec![reference]).await?;
+        Ok(found.pop().flatten())
+    }
+
+    async fn get_all(
+        &mut self,
+        references: Vec<types::Reference>,
+    ) -> Result<Vec<Option<storage::Document>>, Failure> {
+        if references.len() > PAGE as usize {
+            return Err(convert::malformed("references", format!("at most {PAGE} at once")));
+        }
+        let references = references
+            .into_iter()
+            .map(convert::reference)
+            .collect::<Result<Vec<_>, _>>()?;
+        let found = self.services.store.get(&references).await;
+        let found = found.map_err(|error| convert::store_failure(&error))?;
+        Ok(found
+            .into_iter()
+            .map(|document| document.map(convert::document_out))
+            .collect())
+    }
+
+    async fn find_page(
+        &mut self,
+        filter: storage::Filter,
+        cursor: Option<String>,
+        limit: u32,
+    ) -> Result<storage::Page, Failure> {
+        let filter = convert::filter(filter)?;
+        let page = self
+            .services
+            .store
+            .find(&filter, cursor.as_deref(), limit.clamp(1, PAGE))
+            .await
+            .map_err(|error| convert::store_failure(&error))?;
+        Ok(storage::Page {
+            documents: page.items.into_iter().map(convert::document_out).collect(),
+            next: page.next,
+        })
+    }
+
+    async fn write(
+        &mut self,
+        checks: Vec<storage::Check>,
+        changes: Vec<storage::Change>,
+    ) -> Result<(), Failure> {
+        let limits = &self.services.limits;
+        let (most_changes, most_bytes) = (limits.changes, limits.commit);
+        if checks.len().saturating_add(changes.len()) > most_changes {
+            return Err(self.exceeded(LimitHit::Changes(most_changes)));
+        }
+        if changes.iter().map(size).sum::<usize>() > most_bytes {
+            return Err(self.exceeded(LimitHit::Commit(most_bytes)));
+        }
+        let checks = checks
+            .into_iter()
+            .map(check)
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut steps = Vec::with_capacity(changes.len());
+        for change in changes {
+            steps.push(self.change(change)?);
+        }
+        let schedules = steps
+            .iter()
+            .any(|change| matches!(change, Change::Schedule(_)));
+        if let Some(name) = self.subject_name(&steps) {
+            self.journal.name_subject(name);
+        }
+
+        let news = self.journal.news();
+        let commit = Commit {
+            fence: self.lease.clone(),
+            checks,
+            changes: steps,
+            transaction: Some(news.clone()),
+        };
+        match self.services.store.commit(commit).await {
+            Ok(()) => {
+                if schedules {
+                    self.services.scheduled.notify_one();
+                }
+                Ok(())
+            }
+            Err(error) => {
+                if matches!(error, StoreError::Fenced { .. }) {
+                    tracing::warn!(%error, "a call lost its lease and wrote nothing");
+                }
+                self.journal.put_back(news);
+                Err(convert::store_failure(&error))
+            }
+        }
+    }
+
+    /// The name that the subject's own document carries, when it is among what is written.
+    fn subject_name(&self, changes: &[Change]) -> Option<String> {
+        let subject = &self.lease.as_ref()?.subject;
+        changes.iter().find_map(|change| match change {
+            Change::Put(document) if document.reference == *subject => document
+                .keys
+                .iter()
+                .find(|key| key.name == "name")
+                .map(|key| key.value.clone()),
+            _ => None,
+        })
+    }
+
+    fn change(&mut self, from: storage::Change) -> Result<Change, Failure> {
+        Ok(match from {
+            storage::Change::Put(document) => {
+                let document = convert::document(document)?;
+                self.only_own_record(&document.reference)?;
+                Change::Put(document)
+            }
+            storage::Change::Delete(reference) => {
+                let reference = convert::reference(reference)?;
+                self.only_own_record(&reference)?;
+                Change::Delete(reference)
+            }
+            storage::Change::Seal(secret) => {
+                let value = SecretString::from(secret.value);
+                self.scrubber.learn(&value);
+                let owner = convert::reference(secret.owner)?;
+                self.only_own_record(&owner)?;
+                let name = convert::name("name", secret.name)?;
+                let sealed = self.services.sealer.seal(&owner, &name, &value);
+                let sealed = sealed.map_err(|error| Failure::Internal(error.to_string()))?;
+                Change::Seal {
+                    owner,
+                    name,
+                    sealed,
+                }
+            }
+            storage::Change::Unseal((owner, name)) => {
+                let owner = convert::reference(owner)?;
+                self.only_own_record(&owner)?;
+                Change::Unseal(owner, convert::name("name", name)?)
+            }
+            storage::Change::Schedule(wakeup) => {
+                let wakeup = convert::wakeup(wakeup)?;
+                self.only_own_record(&wakeup.subject)?;
+                Change::Schedule(wakeup)
+            }
+            storage::Change::Cancel((subject, id)) => {
+                let subject = convert::reference(subject)?;
+                self.only_own_record(&subject)?;
+                Change::Cancel(subject, convert::name("id", id)?)
+            }
+        })
+    }
+
+    /// A call holds the lease of one record, and may write no other: nobody fences it there.
+    fn only_own_record(&self, reference: &Reference) -> Result<(), Failure> {
+        let own = self.lease.as_ref().map(|lease| &lease.subject);
+        if reference.model == RECORD_MODEL && own != Some(reference) {
+            return Err(Failure::LimitExceeded(format!(
+                "this call does not hold the lease of {reference} and may not write it"
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn check(from: storage::Check) -> Result<Check, Failure> {
+    Ok(match from {
+        storage::Check::Version((reference, version)) => {
+            Check::Version(convert::reference(reference)?, version)
+        }
+        storage::Check::Absent(reference) => Check::Absent(convert::reference(reference)?),
+        storage::Check::Unique((filter, except)) => Check::Unique(
+            convert::filter(filter)?,
+            except.map(convert::reference).transpose()?,
+        ),
+    })
+}
+
+/// Roughly the bytes that a change writes.
+fn size(change: &storage::Change) -> usize {
+    /// What a row costs besides its texts.
+    const ROW: usize = 64;
+    ROW + match change {
+        storage::Change::Put(document) => {
+            let keys = document.keys.iter();
+            let keys: usize = keys.map(|key| key.name.len() + key.value.len()).sum();
+            document.body.len() + document.hierarchy.len() + keys
+        }
+        storage::Change::Seal(secret) => secret.name.len() + secret.value.len(),
+        storage::Change::Schedule(wakeup) => wakeup.id.len() + wakeup.payload.len(),
+        storage::Change::Delete(_) | storage::Change::Unseal(_) | storage::Change::Cancel(_) => 0,
+    }
+}

@@ -1,0 +1,64 @@
+//! `automate:platform/transactions`: the log and the progress that a person follows.
+
+use std::time::Duration;
+
+use super::Call;
+use super::bindings::automate::platform::transactions;
+use crate::transactions::{Level, Progress};
+
+/// The longest line, in bytes; what is more is cut.
+const LINE: usize = 4096;
+
+/// How long news of progress may wait before it is written, so that a person can follow.
+const FOLLOW: Duration = Duration::from_millis(500);
+
+impl transactions::Host for Call {
+    async fn log(&mut self, level: transactions::Level, message: String) -> wasmtime::Result<()> {
+        self.count()?;
+        let level = match level {
+            transactions::Level::Debug => Level::Debug,
+            transactions::Level::Info => Level::Info,
+            transactions::Level::Warning => Level::Warning,
+            transactions::Level::Error => Level::Error,
+        };
+        let message = self.line(&message);
+        self.journal.log(self.services.clock.now(), level, message);
+        Ok(())
+    }
+
+    async fn progress(&mut self, done: u32, total: u32, message: String) -> wasmtime::Result<()> {
+        self.count()?;
+        let message = self.line(&message);
+        self.journal.progress(Progress {
+            done,
+            total,
+            message,
+        });
+        let now = self.services.clock.monotonic();
+        if now.saturating_sub(self.reported) >= FOLLOW {
+            self.reported = now;
+            let news = self.journal.news();
+            if let Err(error) = self.services.store.report(news.clone()).await {
+                tracing::warn!(%error, "progress could not be written; it comes with the next news");
+                self.journal.put_back(news);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Call {
+    /// A guest's text as a line: without secrets and control characters, and not endless.
+    fn line(&self, text: &str) -> String {
+        let text = self.scrubber.scrub(text);
+        let text: String = text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        let mut end = text.len().min(LINE);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.get(..end).unwrap_or_default().to_owned()
+    }
+}

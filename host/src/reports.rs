@@ -1,0 +1,258 @@
+//! What the workflows answer, in the host's own types: stable for whoever embeds the library, and
+//! ready to be written as JSON.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{Hierarchy, Pkid, Reference, Timestamp};
+
+/// What kind of value a field of the model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FieldKind {
+    /// A text.
+    Text,
+    /// A text that is an e-mail address.
+    Email,
+    /// A text that is a URL; a link when read-only.
+    Uri,
+    /// A text: RFC 3339, UTC.
+    DateTime,
+    /// `true` or `false`.
+    Boolean,
+    /// A list of objects, whose fields are listed as `name[].field`.
+    Objects,
+}
+
+/// One of the values that a field may take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// What is stored.
+    pub value: String,
+    /// What a person is shown.
+    pub title: String,
+}
+
+/// One field of the model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// The label of the form.
+    pub title: String,
+    /// What it takes.
+    pub kind: FieldKind,
+    /// Must be given at add.
+    pub required: bool,
+    /// The most characters that a text may have.
+    pub max_length: Option<u32>,
+    /// Write-only: never returned, shown or logged.
+    pub password: bool,
+    /// Set by the plugin; refused as input.
+    pub read_only: bool,
+    /// Given at add and never changed afterwards.
+    pub add_only: bool,
+    /// The values allowed; empty: any.
+    pub choices: Vec<Choice>,
+    /// One sentence for the person who fills in the form.
+    pub help: String,
+}
+
+/// Something that can be done with a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// Its name, such as `RefreshAccessToken`.
+    pub name: String,
+    /// Its title.
+    pub title: String,
+    /// One sentence about it.
+    pub help: String,
+}
+
+/// The model as the plugin describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// `relation/SparkCustomer`.
+    pub name: String,
+    /// `data/SparkCustomer`.
+    pub record_model: String,
+    /// Its title.
+    pub title: String,
+    /// Its fields, in the order of the form.
+    pub fields: Vec<Field>,
+    /// Its actions.
+    pub actions: Vec<Action>,
+}
+
+/// How a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It never had tokens.
+    NotConnected,
+    /// Tokens are there and get refreshed.
+    Connected,
+    /// The refresh token expires within the last threshold of notice.
+    Expiring,
+    /// The refresh token's time is over: a person must connect again.
+    Expired,
+    /// Webex refused the refresh token: a person must connect again.
+    Reauthorize,
+    /// A scope that this release needs was not granted.
+    MissingScope,
+    /// The last attempt failed for a passing reason; the tokens are kept.
+    Retrying,
+}
+
+impl State {
+    /// The contract's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotConnected => "not-connected",
+            Self::Connected => "connected",
+            Self::Expiring => "expiring",
+            Self::Expired => "expired",
+            Self::Reauthorize => "reauthorize",
+            Self::MissingScope => "missing-scope",
+            Self::Retrying => "retrying",
+        }
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// When a token expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiry {
+    /// The moment.
+    pub at: Timestamp,
+    /// Nobody said so: the last known value, or the configured assumption.
+    pub assumed: bool,
+}
+
+/// How one record stands after a workflow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// Its key.
+    pub pkid: Pkid,
+    /// The customer's name.
+    pub name: String,
+    /// Its node.
+    pub hierarchy: Hierarchy,
+    /// How it stands.
+    pub state: State,
+    /// When the access token expires.
+    pub access_token_expires: Option<Expiry>,
+    /// When the refresh token expires.
+    pub refresh_token_expires: Option<Expiry>,
+    /// When the next refresh is due.
+    pub next_refresh: Option<Timestamp>,
+    /// For the administrator; may be empty.
+    pub notes: String,
+}
+
+/// What `add` made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    /// The record.
+    pub connection: Connection,
+    /// Everything that was created, the record first.
+    pub created: Vec<Reference>,
+    /// Nothing was made: an earlier add with this idempotency key had made it.
+    pub replayed: bool,
+}
+
+/// How a refresh ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefreshOutcome {
+    /// Webex answered with tokens.
+    Connected,
+    /// A passing fault: a wakeup tries again.
+    Retrying,
+    /// Webex refused the refresh token.
+    Reauthorize,
+    /// The refresh token's time is over.
+    Expired,
+}
+
+/// What `refresh` did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshReport {
+    /// How it ended.
+    pub outcome: RefreshOutcome,
+    /// How the record stands now.
+    pub connection: Connection,
+    /// For the administrator.
+    pub message: String,
+    /// Webex's name for the failed request.
+    pub tracking_id: Option<String>,
+    /// No request was made: another attempt had already answered this one.
+    pub joined: bool,
+}
+
+/// A notice about a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Its document.
+    pub reference: Reference,
+    /// Such as `WEBEX_REFRESH_TOKEN_EXPIRING`.
+    pub code: String,
+    /// Milliseconds before the expiry; 0: the expiry itself.
+    pub threshold: u64,
+    /// How often it was found.
+    pub count: u32,
+}
+
+/// What `check-expiry` found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiryReport {
+    /// How the record stands.
+    pub connection: Connection,
+    /// Milliseconds left of the access token.
+    pub access_token_left: Option<u64>,
+    /// Milliseconds left of the refresh token.
+    pub refresh_token_left: Option<u64>,
+    /// The alert that stands now.
+    pub alert: Option<Alert>,
+    /// Alerts that a recovery ended.
+    pub cleared: Vec<Reference>,
+}
+
+/// What became of the tokens at Webex when the record was deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", content = "reason", rename_all = "kebab-case")]
+pub enum Revocation {
+    /// Webex confirmed it.
+    Revoked,
+    /// It was not tried, and why.
+    Skipped(String),
+    /// It was tried and failed, and why.
+    Failed(String),
+}
+
+/// What `delete` removed, or would remove.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    /// Every document with its name, in the order of removal.
+    pub documents: Vec<(Reference, String)>,
+    /// The ids of the wakeups.
+    pub wakeups: Vec<String>,
+    /// What became of the tokens.
+    pub revocation: Revocation,
+}
+
+/// What a wakeup led to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "report", rename_all = "kebab-case")]
+pub enum WakeReport {
+    /// A refresh.
+    Refreshed(RefreshReport),
+    /// An expiry check.
+    Checked(ExpiryReport),
+    /// Nothing any more, and why.
+    Nothing(String),
+}

@@ -1,0 +1,120 @@
+//! Time, injected: the machine's own clock, and one that tests and the demo move by hand.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::types::Timestamp;
+
+/// What the host knows of time. The guest's clocks are this one too.
+#[async_trait]
+pub trait Clock: Send + Sync + 'static {
+    /// The wall clock: it may jump.
+    fn now(&self) -> Timestamp;
+
+    /// Time since some fixed moment: it never goes back.
+    fn monotonic(&self) -> Duration;
+
+    /// Returns once `now()` is `at` or later.
+    async fn sleep_until(&self, at: Timestamp);
+}
+
+/// The machine's clocks.
+#[derive(Debug)]
+pub struct SystemClock {
+    origin: Instant,
+}
+
+impl SystemClock {
+    /// The machine's clocks, monotonic time counted from now.
+    pub fn new() -> Self {
+        Self {
+            origin: Instant::now(),
+        }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let elapsed = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Timestamp(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    async fn sleep_until(&self, at: Timestamp) {
+        // The wall clock may be set while this sleeps: look again at least once a minute.
+        loop {
+            let left = at.since(self.now());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.min(Duration::from_secs(60))).await;
+        }
+    }
+}
+
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+pub struct ManualClock {
+    state: Mutex<Duration>,
+    now: watch::Sender<Timestamp>,
+}
+
+impl ManualClock {
+    /// A clock that shows `now`.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            state: Mutex::new(Duration::ZERO),
+            now: watch::Sender::new(now),
+        }
+    }
+
+    /// Moves both clocks forward.
+    pub fn advance(&self, by: Duration) {
+        if let Ok(mut monotonic) = self.state.lock() {
+            *monotonic = monotonic.saturating_add(by);
+        }
+        self.now.send_modify(|now| *now = now.after(by));
+    }
+
+    /// Moves forward to `to`; does nothing when that is past.
+    pub fn advance_to(&self, to: Timestamp) {
+        self.advance(to.since(self.now()));
+    }
+
+    /// Sets the wall clock alone, back or forth, as an operator or NTP does.
+    pub fn set_wall(&self, now: Timestamp) {
+        self.now.send_replace(now);
+    }
+}
+
+#[async_trait]
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        *self.now.borrow()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.state.lock().map(|state| *state).unwrap_or_default()
+    }
+
+    async fn sleep_until(&self, at: Timestamp) {
+        let mut changes = self.now.subscribe();
+        // The sender lives as long as this clock, so waiting cannot fail.
+        let _ = changes.wait_for(|now| *now >= at).await;
+    }
+}

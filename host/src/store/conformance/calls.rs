@@ -1,0 +1,283 @@
+//! Calls: who may run, who may write, and what is left when a call ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Stores;
+use super::given::*;
+use crate::store::{
+    Answered, Begin, Begun, Change, Commit, DueWakeup, End, Lease, Recovery, Store,
+};
+use crate::transactions::Status;
+use crate::types::Reference;
+
+fn fenced(lease: &Lease, all: Vec<Change>) -> Commit {
+    Commit {
+        fence: Some(lease.clone()),
+        ..changes(all)
+    }
+}
+
+/// A store with one subject and its wakeup, due at 10.
+async fn one_due(stores: &Arc<dyn Stores>) -> (Arc<dyn Store>, Reference, DueWakeup) {
+    let store = empty(stores).await;
+    let one = record(1);
+    write(&store, vec![put(&one), schedule(&one, "refresh", at(10))]).await;
+    let found = one_wakeup(&store, &one).await;
+    (store, one, found)
+}
+
+fn answered(id: &str, lease: &Lease, answer: Answered) -> End {
+    End {
+        wakeup: Some(answer),
+        ..end(id, Some(lease), at(11))
+    }
+}
+
+pub(super) async fn one_call_at_a_time_holds_a_subject(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let (one, two) = (record(1), record(2));
+    let lease = claim(&store, begin("t1", &one, at(0))).await;
+    assert_eq!((&lease.subject, lease.expires), (&one, at(60)));
+    let second = store.begin(begin("t2", &one, at(59))).await.unwrap();
+    assert_eq!(second, Begun::Busy(at(60)));
+    assert_eq!(store.transaction("t2").await.unwrap(), None);
+    claim(&store, begin("t3", &two, at(59))).await;
+
+    store.end(end("t1", Some(&lease), at(59))).await.unwrap();
+    claim(&store, begin("t4", &one, at(59))).await;
+}
+
+pub(super) async fn of_many_claims_at_once_one_succeeds(stores: Arc<dyn Stores>) {
+    let (store, _, found) = one_due(&stores).await;
+    let claims = (0..24).map(|number| {
+        let (store, found) = (Arc::clone(&store), found.clone());
+        tokio::spawn(async move {
+            let id = format!("t{number}");
+            store.begin(answering(&id, &found, at(10))).await.unwrap()
+        })
+    });
+    let mut started = 0;
+    for claim in claims.collect::<Vec<_>>() {
+        match claim.await.unwrap() {
+            Begun::Started(_) => started += 1,
+            other => assert_eq!(other, Begun::Busy(at(70))),
+        }
+    }
+    assert_eq!(started, 1);
+}
+
+pub(super) async fn a_lease_that_expired_can_be_claimed(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let first = claim(&store, begin("t1", &record(1), at(0))).await;
+    let second = claim(&store, begin("t2", &record(1), at(60))).await;
+    assert!(second.epoch > first.epoch);
+}
+
+pub(super) async fn a_lost_lease_writes_nothing(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let one = record(1);
+    let old = claim(&store, begin("t1", &one, at(0))).await;
+    store.commit(fenced(&old, vec![put(&one)])).await.unwrap();
+    let new = claim(&store, begin("t2", &one, at(60))).await;
+    let stale = Commit {
+        transaction: Some(ended("t1", Status::Success, at(61))),
+        ..fenced(&old, vec![put(&one), put(&record(2))])
+    };
+    assert_fenced(store.commit(stale).await);
+    assert_eq!(version(&store, &one).await, Some(1));
+    assert_eq!(version(&store, &record(2)).await, None);
+    let transaction = store.transaction("t1").await.unwrap().unwrap();
+    assert_eq!(transaction.status, Status::Processing);
+    store.commit(fenced(&new, vec![put(&one)])).await.unwrap();
+
+    let other_subject = Lease {
+        subject: record(2),
+        ..new
+    };
+    assert_fenced(store.commit(fenced(&other_subject, vec![put(&one)])).await);
+}
+
+pub(super) async fn a_released_lease_writes_nothing(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let one = record(1);
+    let lease = claim(&store, begin("t1", &one, at(0))).await;
+    store.end(end("t1", Some(&lease), at(1))).await.unwrap();
+    assert_fenced(store.commit(fenced(&lease, vec![put(&one)])).await);
+    assert_eq!(version(&store, &one).await, None);
+}
+
+pub(super) async fn an_epoch_is_never_used_twice(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let mut last = 0;
+    for round in 0..6 {
+        // Released, expired, and of different subjects: all from one counter.
+        let now = at(round * 100);
+        let id = format!("t{round}");
+        let lease = claim(&store, begin(&id, &record(round % 2), now)).await;
+        assert!(lease.epoch > last);
+        last = lease.epoch;
+        if round % 3 != 0 {
+            store.end(end(&id, Some(&lease), now)).await.unwrap();
+        }
+    }
+}
+
+pub(super) async fn an_answered_moved_or_cancelled_wakeup_is_gone(stores: Arc<dyn Stores>) {
+    let (store, one, found) = one_due(&stores).await;
+    let lease = claim(&store, answering("t1", &found, at(10))).await;
+    let done = answered("t1", &lease, Answered::Done(found.clone()));
+    store.end(done).await.unwrap();
+    let late = store.begin(answering("t2", &found, at(10))).await.unwrap();
+    assert_eq!(late, Begun::Gone);
+
+    write(&store, vec![schedule(&one, "refresh", at(10))]).await;
+    let late = store.begin(answering("t3", &found, at(10))).await.unwrap();
+    assert_eq!(late, Begun::Gone);
+
+    let found = one_wakeup(&store, &one).await;
+    let cancel = Change::Cancel(one.clone(), "refresh".to_owned());
+    write(&store, vec![cancel]).await;
+    let late = store.begin(answering("t4", &found, at(10))).await.unwrap();
+    assert_eq!(late, Begun::Gone);
+    for id in ["t2", "t3", "t4"] {
+        assert_eq!(store.transaction(id).await.unwrap(), None);
+    }
+    claim(&store, begin("t5", &one, at(10))).await;
+}
+
+pub(super) async fn a_call_that_ran_removes_its_wakeup(stores: Arc<dyn Stores>) {
+    let (store, one, found) = one_due(&stores).await;
+    let lease = claim(&store, answering("t1", &found, at(10))).await;
+    let done = answered("t1", &lease, Answered::Done(found));
+    store.end(done).await.unwrap();
+    assert_eq!(store.wakeups(&one).await.unwrap(), []);
+    assert_eq!(store.due(at(1000), 10).await.unwrap(), []);
+}
+
+pub(super) async fn a_wakeup_that_its_own_call_moved_stays(stores: Arc<dyn Stores>) {
+    let (store, one, _) = one_due(&stores).await;
+    for (id, failed) in [("t1", false), ("t2", true)] {
+        let before = one_wakeup(&store, &one).await;
+        let lease = claim(&store, answering(id, &before, at(10))).await;
+        let moved = fenced(&lease, vec![schedule(&one, "refresh", at(99))]);
+        store.commit(moved).await.unwrap();
+        let answer = match failed {
+            true => Answered::Retry(before.clone(), at(500)),
+            false => Answered::Done(before.clone()),
+        };
+        store.end(answered(id, &lease, answer)).await.unwrap();
+        let after = one_wakeup(&store, &one).await;
+        assert_eq!((after.wakeup.due, after.attempts), (at(99), 0));
+        assert!(after.revision > before.revision);
+    }
+}
+
+pub(super) async fn a_call_that_failed_leaves_its_wakeup_for_later(stores: Arc<dyn Stores>) {
+    let (store, one, found) = one_due(&stores).await;
+    let lease = claim(&store, answering("t1", &found, at(10))).await;
+    let failed = answered("t1", &lease, Answered::Retry(found.clone(), at(30)));
+    store.end(failed).await.unwrap();
+    let later = one_wakeup(&store, &one).await;
+    assert_eq!(later.wakeup.due, at(30));
+    assert_eq!((later.revision, later.attempts), (found.revision, 1));
+    assert_eq!(store.due(at(29), 10).await.unwrap(), []);
+    let due = store.due(at(30), 10).await.unwrap();
+    assert_eq!(due, std::slice::from_ref(&later));
+
+    let lease = claim(&store, answering("t2", &later, at(30))).await;
+    let failed = answered("t2", &lease, Answered::Retry(later, at(60)));
+    store.end(failed).await.unwrap();
+    assert_eq!(one_wakeup(&store, &one).await.attempts, 2);
+}
+
+pub(super) async fn a_retry_makes_earlier_findings_stale(stores: Arc<dyn Stores>) {
+    let (store, _, found) = one_due(&stores).await;
+    let lease = claim(&store, answering("t1", &found, at(10))).await;
+    let failed = answered("t1", &lease, Answered::Retry(found.clone(), at(30)));
+    store.end(failed).await.unwrap();
+    // Another dispatcher found it before, and must not run it at once.
+    let stale = store.begin(answering("t2", &found, at(12))).await.unwrap();
+    assert_eq!(stale, Begun::Gone);
+}
+
+pub(super) async fn ending_twice_is_ending_once(stores: Arc<dyn Stores>) {
+    let (store, one, found) = one_due(&stores).await;
+    let lease = claim(&store, answering("t1", &found, at(10))).await;
+    let mut failed = answered("t1", &lease, Answered::Retry(found.clone(), at(30)));
+    failed.transaction.lines = vec![crate::transactions::LogLine {
+        at: at(11),
+        level: crate::transactions::Level::Info,
+        message: "said once".to_owned(),
+    }];
+    store.end(failed.clone()).await.unwrap();
+    let first = store.transaction("t1").await.unwrap().unwrap();
+    store.end(failed).await.unwrap();
+    assert_eq!(store.transaction("t1").await.unwrap(), Some(first));
+    assert_eq!(one_wakeup(&store, &one).await.attempts, 1);
+}
+
+pub(super) async fn a_call_that_lost_its_lease_settles_nothing(stores: Arc<dyn Stores>) {
+    let (store, one, found) = one_due(&stores).await;
+    let old = claim(&store, answering("t1", &found, at(10))).await;
+    let new = claim(&store, answering("t2", &found, at(70))).await;
+    let late = answered("t1", &old, Answered::Done(found.clone()));
+    store.end(late).await.unwrap();
+    // Its transaction is closed all the same; wakeup and lease are the other's.
+    let transaction = store.transaction("t1").await.unwrap().unwrap();
+    assert_eq!(transaction.status, Status::Success);
+    assert_eq!(one_wakeup(&store, &one).await, found);
+    let third = store.begin(begin("t3", &one, at(71))).await.unwrap();
+    assert_eq!(third, Begun::Busy(new.expires));
+    store.commit(fenced(&new, vec![put(&one)])).await.unwrap();
+}
+
+pub(super) async fn a_call_may_delete_its_own_subject(stores: Arc<dyn Stores>) {
+    let (store, one, found) = one_due(&stores).await;
+    let lease = claim(&store, answering("t1", &found, at(10))).await;
+    let delete = fenced(&lease, vec![Change::Delete(one.clone())]);
+    store.commit(delete).await.unwrap();
+    let more = fenced(&lease, vec![put(&record(2))]);
+    store.commit(more).await.unwrap();
+    let failed = answered("t1", &lease, Answered::Retry(found, at(30)));
+    store.end(failed).await.unwrap();
+    assert_eq!(store.wakeups(&one).await.unwrap(), []);
+    claim(&store, begin("t2", &one, at(11))).await;
+}
+
+pub(super) async fn a_call_without_a_subject_holds_nothing(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let describe = |id: &str| Begin {
+        transaction: transaction(id, at(0)),
+        subject: None,
+        lease: Duration::from_secs(60),
+        now: at(0),
+        wakeup: None,
+    };
+    for id in ["t1", "t2"] {
+        let begun = store.begin(describe(id)).await.unwrap();
+        assert_eq!(begun, Begun::Started(None));
+    }
+    store.end(end("t1", None, at(1))).await.unwrap();
+    let ended = store.transaction("t1").await.unwrap().unwrap();
+    assert_eq!((ended.status, ended.subject), (Status::Success, None));
+}
+
+pub(super) async fn recovery_releases_what_has_expired(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let old = claim(&store, begin("t1", &record(1), at(0))).await;
+    let new = claim(&store, begin("t2", &record(2), at(30))).await;
+    let recovery = store.recover(at(60)).await.unwrap();
+    let one_lease = Recovery {
+        leases: 1,
+        transactions: 0,
+    };
+    assert_eq!(recovery, one_lease);
+    assert_fenced(store.commit(fenced(&old, vec![put(&record(1))])).await);
+    let unharmed = fenced(&new, vec![put(&record(2))]);
+    store.commit(unharmed).await.unwrap();
+    // Its host lives: the call may still end by itself.
+    let transaction = store.transaction("t1").await.unwrap().unwrap();
+    assert_eq!(transaction.status, Status::Processing);
+    assert_eq!(store.recover(at(60)).await.unwrap(), Recovery::default());
+}

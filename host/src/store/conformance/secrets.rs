@@ -1,0 +1,76 @@
+//! Sealed secrets and the keys that are kept beside them.
+
+use std::sync::Arc;
+
+use super::Stores;
+use super::given::*;
+use crate::store::Change;
+use crate::store::seal::DataKey;
+
+pub(super) async fn a_sealed_value_is_kept_replaced_and_removed(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let (one, two) = (record(1), record(2));
+    write(&store, vec![put(&one), put(&two), seal(&one, "token", 1)]).await;
+    assert_eq!(store.sealed(&one, "token").await.unwrap(), Some(sealed(1)));
+    assert_eq!(store.sealed(&one, "other").await.unwrap(), None);
+    assert_eq!(store.sealed(&two, "token").await.unwrap(), None);
+
+    write(&store, vec![seal(&one, "token", 2), seal(&two, "token", 3)]).await;
+    assert_eq!(store.sealed(&one, "token").await.unwrap(), Some(sealed(2)));
+
+    write(
+        &store,
+        vec![Change::Unseal(one.clone(), "token".to_owned())],
+    )
+    .await;
+    assert_eq!(store.sealed(&one, "token").await.unwrap(), None);
+    assert_eq!(store.sealed(&two, "token").await.unwrap(), Some(sealed(3)));
+}
+
+pub(super) async fn a_secret_needs_its_owner(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let one = record(1);
+    assert_invalid(store.commit(changes(vec![seal(&one, "token", 1)])).await);
+    assert_eq!(store.sealed(&one, "token").await.unwrap(), None);
+
+    // It is the end of the commit that counts.
+    write(&store, vec![seal(&one, "token", 1), put(&one)]).await;
+    let gone_at_the_end = vec![Change::Delete(one.clone()), seal(&one, "token", 2)];
+    assert_invalid(store.commit(changes(gone_at_the_end)).await);
+    assert_eq!(store.sealed(&one, "token").await.unwrap(), Some(sealed(1)));
+}
+
+pub(super) async fn delete_takes_the_secrets_along(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let (one, two) = (record(1), record(2));
+    let both = vec![
+        put(&one),
+        put(&two),
+        seal(&one, "token", 1),
+        seal(&two, "token", 2),
+    ];
+    write(&store, both).await;
+    write(&store, vec![Change::Delete(one.clone())]).await;
+    assert_eq!(store.sealed(&one, "token").await.unwrap(), None);
+    assert_eq!(store.sealed(&two, "token").await.unwrap(), Some(sealed(2)));
+
+    // Nothing comes back with a new document of the same key.
+    write(&store, vec![put(&one)]).await;
+    assert_eq!(store.sealed(&one, "token").await.unwrap(), None);
+}
+
+pub(super) async fn a_data_key_is_added_once(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    assert_eq!(store.data_keys().await.unwrap(), []);
+    let key = |id, filling| DataKey {
+        id,
+        kek_id: format!("kek {filling}"),
+        wrapped: vec![filling; 72],
+        created: at(u64::from(filling)),
+    };
+    assert_eq!(store.add_data_key(key(1, 1)).await.unwrap(), key(1, 1));
+    assert_eq!(store.add_data_key(key(1, 2)).await.unwrap(), key(1, 1));
+    assert_eq!(store.add_data_key(key(2, 3)).await.unwrap(), key(2, 3));
+    let all = store.data_keys().await.unwrap();
+    assert_eq!(all, [key(1, 1), key(2, 3)]);
+}

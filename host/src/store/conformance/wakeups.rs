@@ -1,0 +1,230 @@
+//! Wakeups: one for each subject and id, found when they are due.
+
+use std::sync::Arc;
+
+use super::Stores;
+use super::given::*;
+use crate::store::{Answered, Change, DueWakeup, End, Store};
+use crate::types::{Hierarchy, Reference, Timestamp};
+
+fn ids(found: &[DueWakeup]) -> Vec<(Reference, &str)> {
+    let each = |found: &'_ DueWakeup| found.wakeup.subject.clone();
+    found
+        .iter()
+        .map(|found| (each(found), found.wakeup.id.as_str()))
+        .collect()
+}
+
+async fn retry(store: &Arc<dyn Store>, transaction: &str, found: &DueWakeup, at: Timestamp) {
+    let lease = claim(store, answering(transaction, found, found.wakeup.due)).await;
+    let end = End {
+        wakeup: Some(Answered::Retry(found.clone(), at)),
+        ..end(transaction, Some(&lease), found.wakeup.due)
+    };
+    store.end(end).await.unwrap();
+}
+
+pub(super) async fn scheduling_again_moves_raises_and_resets(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let one = record(1);
+    write(&store, vec![put(&one), schedule(&one, "refresh", at(10))]).await;
+    let first = one_wakeup(&store, &one).await;
+    assert_eq!(first.wakeup, wakeup(&one, "refresh", at(10)));
+    assert_eq!(first.attempts, 0);
+
+    retry(&store, "t1", &first, at(20)).await;
+    let failed = one_wakeup(&store, &one).await;
+    assert_eq!(failed.wakeup.due, at(20));
+    assert_eq!((failed.revision, failed.attempts), (first.revision, 1));
+
+    let mut moved = wakeup(&one, "refresh", at(5));
+    moved.payload = "another".to_owned();
+    write(&store, vec![Change::Schedule(moved.clone())]).await;
+    let again = one_wakeup(&store, &one).await;
+    assert_eq!((&again.wakeup, again.attempts), (&moved, 0));
+    assert!(again.revision > first.revision);
+}
+
+pub(super) async fn a_revision_is_never_used_twice(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let one = record(1);
+    let mut last = 0;
+    for _ in 0..3 {
+        let both = vec![put(&one), schedule(&one, "refresh", at(1))];
+        write(&store, both).await;
+        let revision = one_wakeup(&store, &one).await.revision;
+        assert!(revision > last);
+        last = revision;
+        let cancel = Change::Cancel(one.clone(), "refresh".to_owned());
+        write(&store, vec![cancel, schedule(&one, "refresh", at(1))]).await;
+        let revision = one_wakeup(&store, &one).await.revision;
+        assert!(revision > last);
+        last = revision;
+        write(&store, vec![Change::Delete(one.clone())]).await;
+    }
+}
+
+pub(super) async fn a_wakeup_needs_its_subject(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let orphan = changes(vec![schedule(&record(1), "refresh", at(1))]);
+    assert_invalid(store.commit(orphan).await);
+    assert_eq!(store.next_due().await.unwrap(), None);
+    let other_order = vec![schedule(&record(1), "refresh", at(1)), put(&record(1))];
+    write(&store, other_order).await;
+    assert_eq!(store.next_due().await.unwrap(), Some(at(1)));
+}
+
+pub(super) async fn delete_takes_the_wakeups_along(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let (one, two) = (record(1), record(2));
+    let both = vec![
+        put(&one),
+        put(&two),
+        schedule(&one, "a", at(1)),
+        schedule(&one, "b", at(2)),
+        schedule(&two, "a", at(3)),
+    ];
+    write(&store, both).await;
+    write(&store, vec![Change::Delete(one.clone())]).await;
+    assert_eq!(store.wakeups(&one).await.unwrap(), []);
+    let due = store.due(at(100), 10).await.unwrap();
+    assert_eq!(ids(&due), [(two, "a")]);
+}
+
+pub(super) async fn cancelling_removes_the_one_that_is_named(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let one = record(1);
+    let all = vec![
+        put(&one),
+        schedule(&one, "late", at(9)),
+        schedule(&one, "early", at(1)),
+        schedule(&one, "middle", at(5)),
+    ];
+    write(&store, all).await;
+    let cancel = Change::Cancel(one.clone(), "middle".to_owned());
+    write(&store, vec![cancel]).await;
+    let left = store.wakeups(&one).await.unwrap();
+    assert_eq!(ids(&left), [(one.clone(), "early"), (one, "late")]);
+}
+
+pub(super) async fn what_is_due_comes_earliest_first_and_once_for_each_subject(
+    stores: Arc<dyn Stores>,
+) {
+    let store = empty(&stores).await;
+    let (one, two, three) = (record(1), record(2), record(3));
+    let all = vec![
+        put(&one),
+        put(&two),
+        put(&three),
+        schedule(&one, "b", at(2)),
+        schedule(&one, "a", at(3)),
+        schedule(&two, "a", at(1)),
+        schedule(&two, "b", at(4)),
+        schedule(&three, "a", at(10)),
+    ];
+    write(&store, all).await;
+    assert_eq!(store.due(at(0), 10).await.unwrap(), []);
+    let due = store.due(at(1), 10).await.unwrap();
+    assert_eq!(ids(&due), [(two.clone(), "a")]);
+    let due = store.due(at(9), 10).await.unwrap();
+    assert_eq!(ids(&due), [(two.clone(), "a"), (one.clone(), "b")]);
+    let due = store.due(at(10), 10).await.unwrap();
+    let all = [(two.clone(), "a"), (one, "b"), (three, "a")];
+    assert_eq!(ids(&due), all);
+    let due = store.due(at(10), 1).await.unwrap();
+    assert_eq!(ids(&due), [(two, "a")]);
+}
+
+pub(super) async fn what_is_held_is_not_due_until_the_lease_expires(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let (one, two) = (record(1), record(2));
+    let all = vec![
+        put(&one),
+        put(&two),
+        schedule(&one, "a", at(1)),
+        schedule(&two, "a", at(2)),
+    ];
+    write(&store, all).await;
+    let lease = claim(&store, begin("t1", &one, at(2))).await;
+    let due = store.due(at(3), 10).await.unwrap();
+    assert_eq!(ids(&due), [(two.clone(), "a")]);
+    let both = [(one, "a"), (two, "a")];
+    let due = store.due(lease.expires, 10).await.unwrap();
+    assert_eq!(ids(&due), both);
+    store.end(end("t1", Some(&lease), at(3))).await.unwrap();
+    let due = store.due(at(3), 10).await.unwrap();
+    assert_eq!(ids(&due), both);
+}
+
+async fn list(
+    store: &Arc<dyn Store>,
+    node: Option<&Hierarchy>,
+    limit: u32,
+) -> Vec<(Reference, String)> {
+    let mut found = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let page = store.upcoming(node, cursor.as_deref(), limit).await;
+        let page = page.unwrap();
+        assert!(page.items.len() <= limit as usize);
+        let names = page.items.into_iter().map(|found| found.wakeup);
+        found.extend(names.map(|wakeup| (wakeup.subject, wakeup.id)));
+        cursor = page.next;
+        if cursor.is_none() {
+            return found;
+        }
+    }
+}
+
+pub(super) async fn all_wakeups_are_listed_by_time(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let nodes = ["sys.A", "sys.A.B", "sys.AB", "sys.C"];
+    let mut all = Vec::new();
+    let mut puts = Vec::new();
+    for number in 0..120_u64 {
+        let subject = record(number);
+        let node = if number % 30 == 0 {
+            nodes[(number / 30) as usize]
+        } else {
+            "sys.C"
+        };
+        puts.push(Change::Put(named(&subject, node, "x")));
+        // Some share a moment: pages must not lose any of them.
+        for (id, due) in [("refresh", at(number / 7)), ("expiry", at(1000 - number))] {
+            puts.push(schedule(&subject, id, due));
+            all.push((due, subject.clone(), id.to_owned(), hierarchy(node)));
+        }
+    }
+    write(&store, puts).await;
+    all.sort();
+    let nowhere = hierarchy("sys.Nowhere");
+    let places: Vec<Hierarchy> = ["sys", "sys.A", "sys.C"].map(hierarchy).into();
+    for node in places.iter().chain([&nowhere]).map(Some).chain([None]) {
+        let expected: Vec<(Reference, String)> = all
+            .iter()
+            .filter(|(_, _, _, place)| node.is_none_or(|node| node.contains(place)))
+            .map(|(_, subject, id, _)| (subject.clone(), id.clone()))
+            .collect();
+        for limit in [1, 7, 1000] {
+            let found = list(&store, node, limit).await;
+            assert_eq!(found, expected, "{node:?} in pages of {limit}");
+        }
+    }
+}
+
+pub(super) async fn the_next_moment_is_that_of_the_earliest(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    assert_eq!(store.next_due().await.unwrap(), None);
+    let (one, two) = (record(1), record(2));
+    let both = vec![
+        put(&one),
+        put(&two),
+        schedule(&one, "a", at(7)),
+        schedule(&two, "a", at(5)),
+    ];
+    write(&store, both).await;
+    assert_eq!(store.next_due().await.unwrap(), Some(at(5)));
+    let found = one_wakeup(&store, &two).await;
+    retry(&store, "t1", &found, at(9)).await;
+    assert_eq!(store.next_due().await.unwrap(), Some(at(7)));
+}

@@ -1,0 +1,261 @@
+//! Where everything durable lives: the `Store` trait, and the stores that implement it.
+//!
+//! A store keeps documents, sealed secrets, wakeups, leases and transactions. It never sees a clear
+//! secret (see [`crate::store::seal`]) and knows no wasm. Whoever embeds the host can bring a store of their
+//! own; [`conformance`] is the suite that every store passes.
+
+use async_trait::async_trait;
+
+use self::seal::{DataKey, Sealed};
+use crate::transactions::{NewTransaction, Transaction, TransactionFilter, TransactionUpdate};
+use crate::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp, Wakeup};
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod encoding;
+pub mod seal;
+pub mod sqlite;
+
+/// The right to run workflows on one subject, held by one host until it expires.
+///
+/// The epoch is drawn from one counter of the store, so no two leases ever share one; a commit that
+/// carries a lease which is no longer the subject's current one changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// What it is for.
+    pub subject: Reference,
+    /// Which claim of it this is.
+    pub epoch: u64,
+    /// When others may claim it, by the clock that was passed to [`Store::begin`].
+    pub expires: Timestamp,
+}
+
+/// A condition that holds at the moment of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// The document exists with exactly this version.
+    Version(Reference, u64),
+    /// The document does not exist.
+    Absent(Reference),
+    /// Nothing matches, other than the document excepted.
+    Unique(Filter, Option<Reference>),
+}
+
+/// One step of a commit; steps are applied in the order given.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Create or replace a document; its version becomes the old one plus one.
+    Put(Document),
+    /// Delete a document with every secret it owns and every wakeup of which it is the subject.
+    Delete(Reference),
+    /// Store a sealed secret of a document that exists after the commit.
+    Seal {
+        /// The document it belongs to.
+        owner: Reference,
+        /// Its name there.
+        name: String,
+        /// The sealed value.
+        sealed: Sealed,
+    },
+    /// Remove a secret.
+    Unseal(Reference, String),
+    /// Create a wakeup, or move the one of that subject and id. Resets its attempts. Its subject
+    /// exists after the commit.
+    Schedule(Wakeup),
+    /// Remove the wakeup of this subject and id.
+    Cancel(Reference, String),
+}
+
+/// What is written together: all of it or nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// The lease of the call that writes; checked to be the subject's current one.
+    pub fence: Option<Lease>,
+    /// What must hold.
+    pub checks: Vec<Check>,
+    /// What is done.
+    pub changes: Vec<Change>,
+    /// News of the call's transaction, made durable on the same occasion.
+    pub transaction: Option<TransactionUpdate>,
+}
+
+/// Why a store did not do what it was asked; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A check of the commit failed: the text names it.
+    #[error("{0}")]
+    Conflict(String),
+    /// The lease is no longer the subject's current one.
+    #[error("the lease of {subject} was lost: epoch {epoch} is no longer the current one")]
+    Fenced {
+        /// Whose lease.
+        subject: Reference,
+        /// The epoch that was presented.
+        epoch: u64,
+    },
+    /// The input is malformed: a body that is no JSON object, a secret or a wakeup without its
+    /// document, a cursor of another listing, news of a transaction that never began.
+    #[error("{0}")]
+    Invalid(String),
+    /// The store cannot be reached or cannot write now: try again later.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// What is stored cannot be understood; a person must look.
+    #[error("the store is damaged: {0}")]
+    Corrupt(String),
+}
+
+/// A wakeup as the dispatcher sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueWakeup {
+    /// The wakeup.
+    pub wakeup: Wakeup,
+    /// Raised whenever it is scheduled anew; tells an answered wakeup from one that was moved.
+    pub revision: u64,
+    /// How many calls for this revision have failed.
+    pub attempts: u32,
+}
+
+/// What a call needs before it may run.
+#[derive(Clone, Debug)]
+pub struct Begin {
+    /// The transaction to record, as `processing`.
+    pub transaction: NewTransaction,
+    /// The subject to lease; none for calls that touch no record.
+    pub subject: Option<Reference>,
+    /// How long the lease lasts from `now`.
+    pub lease: std::time::Duration,
+    /// The moment of the claim, by the caller's clock.
+    pub now: Timestamp,
+    /// The wakeup that this call answers: it must still be there with this revision and as many
+    /// attempts.
+    pub wakeup: Option<DueWakeup>,
+}
+
+/// Whether a call may run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// It may; the transaction is recorded.
+    Started(Option<Lease>),
+    /// Another call holds the subject until the moment given, or until it releases it.
+    Busy(Timestamp),
+    /// The wakeup was answered, moved or cancelled meanwhile: there is nothing to do.
+    Gone,
+}
+
+/// What became of the wakeup that a call answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// The workflow ran: remove the wakeup, unless it was scheduled anew meanwhile.
+    Done(DueWakeup),
+    /// The call failed: the same revision is due again at the moment given, `attempts` raised.
+    Retry(DueWakeup, Timestamp),
+}
+
+/// The end of a call: transaction closed, lease released, wakeup settled, in one write.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// The last news of the transaction, its final status among them.
+    pub transaction: TransactionUpdate,
+    /// The lease to release; one that was lost is left alone.
+    pub lease: Option<Lease>,
+    /// What became of the wakeup, when the call answered one. Ignored when the lease was lost.
+    pub wakeup: Option<Answered>,
+}
+
+/// What [`Store::recover`] found of hosts that are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Leases released.
+    pub leases: u64,
+    /// Transactions closed as interrupted.
+    pub transactions: u64,
+}
+
+/// Documents, sealed secrets, wakeups, leases and transactions, durable and atomic.
+///
+/// When a writing method returns without error, what it wrote survives a crash of the process and of
+/// the machine. Reads see every write that returned before they began.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Names this store for good; sealed values are bound to it.
+    fn id(&self) -> &str;
+
+    // Documents and secrets.
+
+    /// The documents, in the order asked for; none for each that does not exist.
+    async fn get(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, StoreError>;
+
+    /// What matches, ordered by pkid, from an index: the cost follows what is found. `limit` is at
+    /// least 1. The cursor is the `next` of an earlier page of the same filter.
+    async fn find(
+        &self,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Document>, StoreError>;
+
+    /// All of the changes if the fence and all of the checks hold, otherwise nothing.
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError>;
+
+    /// The sealed value, or none.
+    async fn sealed(&self, owner: &Reference, name: &str) -> Result<Option<Sealed>, StoreError>;
+
+    // Wakeups.
+
+    /// All wakeups of a subject, the earliest first.
+    async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError>;
+
+    /// A page of all wakeups by due time, of subjects at or below a node when one is given.
+    async fn upcoming(
+        &self,
+        hierarchy: Option<&Hierarchy>,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<DueWakeup>, StoreError>;
+
+    /// Wakeups due at `now` whose subject nobody holds a valid lease of, the earliest first; one at
+    /// most for each subject. The cost follows what is due, not what is stored.
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<DueWakeup>, StoreError>;
+
+    /// When the earliest wakeup of all is due.
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    // Calls.
+
+    /// Claims the subject and records the transaction, in one write.
+    async fn begin(&self, begin: Begin) -> Result<Begun, StoreError>;
+
+    /// Makes news of a running transaction durable between commits. News of one that has ended
+    /// come too late and are dropped.
+    async fn report(&self, update: TransactionUpdate) -> Result<(), StoreError>;
+
+    /// Ends a call. Ending it again changes nothing.
+    async fn end(&self, end: End) -> Result<(), StoreError>;
+
+    /// Releases the leases and closes the transactions of hosts that are gone: those whose process
+    /// the store knows to have ended, and leases that have expired at `now`. Called at start and
+    /// then from time to time by a running dispatcher.
+    async fn recover(&self, now: Timestamp) -> Result<Recovery, StoreError>;
+
+    // Transactions.
+
+    /// One transaction with its log.
+    async fn transaction(&self, id: &str) -> Result<Option<Transaction>, StoreError>;
+
+    /// A page of transactions without their logs, the newest first.
+    async fn transactions(
+        &self,
+        filter: &TransactionFilter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Transaction>, StoreError>;
+
+    // Keys.
+
+    /// The wrapped data keys.
+    async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError>;
+
+    /// Adds a wrapped data key, unless one with this id exists; answers with the one that is stored.
+    async fn add_data_key(&self, key: DataKey) -> Result<DataKey, StoreError>;
+}

@@ -1,0 +1,166 @@
+//! The key-encryption key in a file of its own, which its owner alone may read.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::keys::{KeyEncryptionKey, KeyError, KeyProvider};
+
+const HEADER: &str = "\
+# The key of the secrets in a relation store. Whoever has this file and the database can read every
+# token. Keep a copy of it apart from the copies of the database: without it the tokens are lost.
+";
+
+/// Precedes the 64 hexadecimal digits.
+const LABEL: &str = "relation-key-1 ";
+
+/// More than a key file ever has.
+const LONGEST: u64 = 4096;
+
+/// Keeps the key in a file: comments that begin with `#`, and one line with a label and 64 hexadecimal
+/// digits. Made with mode 0600; refused when others than its owner may read or write it.
+#[derive(Clone, Debug)]
+pub struct KeyFile {
+    path: PathBuf,
+}
+
+impl KeyFile {
+    /// The key in the file at `path`, which need not exist yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    fn failed(&self, action: &'static str) -> impl Fn(io::Error) -> KeyError {
+        let path = self.path.clone();
+        move |source| KeyError::Io {
+            action,
+            path: path.clone(),
+            source,
+        }
+    }
+
+    fn malformed(&self, reason: &'static str) -> KeyError {
+        KeyError::Malformed {
+            path: self.path.clone(),
+            reason,
+        }
+    }
+
+    fn parse(&self, text: &str) -> Result<KeyEncryptionKey, KeyError> {
+        let mut lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let digits = match (lines.next(), lines.next()) {
+            (Some(line), None) => line.strip_prefix(LABEL),
+            (None, _) => return Err(self.malformed("it holds no key")),
+            (Some(_), Some(_)) => return Err(self.malformed("it holds more than one line")),
+        };
+        let digits =
+            digits.ok_or_else(|| self.malformed("its line is not a key of this program"))?;
+        let wrong = || self.malformed("its key is not 64 hexadecimal digits");
+        let mut key = Zeroizing::new([0_u8; 32]);
+        if digits.len() != 2 * key.len() {
+            return Err(wrong());
+        }
+        for (byte, pair) in key.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+            for digit in pair {
+                let value = char::from(*digit).to_digit(16).ok_or_else(wrong)?;
+                *byte = (*byte << 4) | u8::try_from(value).map_err(|_| wrong())?;
+            }
+        }
+        Ok(KeyEncryptionKey::new(key))
+    }
+}
+
+impl KeyProvider for KeyFile {
+    fn existing(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
+        let file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.failed("open")(error)),
+        };
+        let metadata = file.metadata().map_err(self.failed("read"))?;
+        if !metadata.is_file() {
+            return Err(self.malformed("it is not a file"));
+        }
+        refuse_exposed(&self.path, &metadata)?;
+        let mut text = Zeroizing::new(String::with_capacity(1024));
+        file.take(LONGEST)
+            .read_to_string(&mut text)
+            .map_err(|error| match error.kind() {
+                ErrorKind::InvalidData => self.malformed("it is not text"),
+                _ => self.failed("read")(error),
+            })?;
+        self.parse(&text).map(Some)
+    }
+
+    fn create(&self) -> Result<KeyEncryptionKey, KeyError> {
+        let directory = match self.path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        if !directory.is_dir() {
+            return Err(KeyError::NoDirectory {
+                path: self.path.clone(),
+                directory: directory.to_owned(),
+            });
+        }
+        let key = KeyEncryptionKey::random()?;
+        let mut text = Zeroizing::new(String::with_capacity(1024));
+        text.push_str(HEADER);
+        text.push_str(LABEL);
+        for byte in key.bytes() {
+            for digit in [byte >> 4, byte & 15] {
+                text.extend(char::from_digit(u32::from(digit), 16));
+            }
+        }
+        text.push('\n');
+
+        // Written aside, with mode 0600, and then given its name unless that is taken: no crash and
+        // no second host can leave or see half a key, and none replaces a key that is in use.
+        let failed = self.failed("make");
+        let mut file = tempfile::NamedTempFile::new_in(directory).map_err(&failed)?;
+        file.write_all(text.as_bytes()).map_err(&failed)?;
+        file.as_file().sync_all().map_err(&failed)?;
+        match file.persist_noclobber(&self.path) {
+            Ok(_) => {
+                File::open(directory)
+                    .and_then(|directory| directory.sync_all())
+                    .map_err(&failed)?;
+                Ok(key)
+            }
+            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => self
+                .existing()?
+                .ok_or_else(|| failed(io::Error::from(ErrorKind::NotFound))),
+            Err(error) => Err(failed(error.error)),
+        }
+    }
+
+    fn describe(&self) -> String {
+        format!("the key file {}", self.path.display())
+    }
+}
+
+#[cfg(unix)]
+fn refuse_exposed(path: &Path, metadata: &fs::Metadata) -> Result<(), KeyError> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(KeyError::Exposed {
+            path: path.to_owned(),
+            mode,
+        })
+    }
+}
+
+/// Elsewhere the directory's own access rules have to do.
+#[cfg(not(unix))]
+fn refuse_exposed(_path: &Path, _metadata: &fs::Metadata) -> Result<(), KeyError> {
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! The sealed value: its bytes, and what they are bound to.
+//!
+//! | bytes | meaning |
+//! |---|---|
+//! | 1 | format: 1 = XChaCha20-Poly1305 |
+//! | 4 | id of the data key, big-endian |
+//! | 24 | nonce, random |
+//! | rest | ciphertext and 16 bytes of tag |
+//!
+//! Associated data: a label, the format, store, model, pkid, name and the id of the data key, each
+//! with its length.
+
+use std::fmt;
+
+use chacha20poly1305::aead::{AeadInOut, KeyInit};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use zeroize::Zeroizing;
+
+use super::SealError;
+use super::keys::ClearDataKey;
+use crate::store::encoding;
+
+/// XChaCha20-Poly1305, with the header above.
+const FORMAT: u8 = 1;
+const HEADER: usize = 1 + 4 + 24;
+const TAG: usize = 16;
+
+/// The bytes are not a sealed value that this release understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a sealed value of a known format")]
+pub struct MalformedSeal;
+
+/// A secret that only the store's own data key opens, and only in the row that it was sealed for.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed {
+    bytes: Vec<u8>,
+    key: u32,
+    nonce: [u8; 24],
+}
+
+impl Sealed {
+    /// The bytes to store.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The id of the data key that it was sealed with.
+    pub fn key(&self) -> u32 {
+        self.key
+    }
+
+    fn ciphertext(&self) -> &[u8] {
+        self.bytes.get(HEADER..).unwrap_or_default()
+    }
+}
+
+impl TryFrom<Vec<u8>> for Sealed {
+    type Error = MalformedSeal;
+
+    fn try_from(bytes: Vec<u8>) -> Result<Self, MalformedSeal> {
+        let (format, rest) = bytes.split_first().ok_or(MalformedSeal)?;
+        let (key, rest) = rest.split_first_chunk::<4>().ok_or(MalformedSeal)?;
+        let (nonce, rest) = rest.split_first_chunk::<24>().ok_or(MalformedSeal)?;
+        if *format != FORMAT || rest.len() < TAG {
+            return Err(MalformedSeal);
+        }
+        let (key, nonce) = (u32::from_be_bytes(*key), *nonce);
+        Ok(Self { bytes, key, nonce })
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Sealed(data key {}, {} bytes)",
+            self.key,
+            self.bytes.len()
+        )
+    }
+}
+
+/// Seals `clear` for `place`, which is store, model, pkid and name.
+pub(super) fn seal(
+    key: &ClearDataKey,
+    id: u32,
+    place: &[&str; 4],
+    clear: &[u8],
+) -> Result<Sealed, SealError> {
+    let mut nonce = [0; 24];
+    getrandom::fill(&mut nonce).map_err(|error| SealError::Cannot(error.to_string()))?;
+    // Room for the tag from the start: a buffer that grew would leave the clear value behind.
+    let mut buffer = Zeroizing::new(Vec::with_capacity(clear.len() + TAG));
+    buffer.extend_from_slice(clear);
+    XChaCha20Poly1305::new(key.bytes().into())
+        .encrypt_in_place(&XNonce::from(nonce), &bound_to(id, place), &mut *buffer)
+        .map_err(|_| SealError::Cannot("the value is too long".to_owned()))?;
+    let mut bytes = Vec::with_capacity(HEADER + buffer.len());
+    bytes.push(FORMAT);
+    bytes.extend_from_slice(&id.to_be_bytes());
+    bytes.extend_from_slice(&nonce);
+    bytes.extend_from_slice(&buffer);
+    Ok(Sealed {
+        bytes,
+        key: id,
+        nonce,
+    })
+}
+
+/// The clear value; none when `sealed` was not sealed with this key for this place.
+pub(super) fn open(
+    key: &ClearDataKey,
+    sealed: &Sealed,
+    place: &[&str; 4],
+) -> Option<Zeroizing<Vec<u8>>> {
+    let mut buffer = Zeroizing::new(sealed.ciphertext().to_vec());
+    XChaCha20Poly1305::new(key.bytes().into())
+        .decrypt_in_place(
+            &XNonce::from(sealed.nonce),
+            &bound_to(sealed.key, place),
+            &mut *buffer,
+        )
+        .ok()?;
+    Some(buffer)
+}
+
+fn bound_to(key: u32, [store, model, pkid, name]: &[&str; 4]) -> Vec<u8> {
+    encoding::join(&[
+        b"relation sealed secret",
+        &[FORMAT],
+        store.as_bytes(),
+        model.as_bytes(),
+        pkid.as_bytes(),
+        name.as_bytes(),
+        &key.to_be_bytes(),
+    ])
+}

@@ -1,0 +1,229 @@
+//! Documents, the keys that they are found by, and their secrets: one row at a time.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::fault::{Done, corrupt, count_out, hierarchy};
+use crate::store::seal::Sealed;
+use crate::types::{Document, Key, Reference};
+
+const GET: &str =
+    "SELECT hierarchy, version, body, keys FROM documents WHERE model = ?1 AND pkid = ?2";
+const HEAD: &str =
+    "SELECT id, hierarchy, version, keys FROM documents WHERE model = ?1 AND pkid = ?2";
+const INSERT: &str = "INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
+    VALUES (?1, ?2, ?3, 1, ?4, ?5)";
+/// Leaves the indexes alone, which SQLite would rewrite even for the same hierarchy.
+const REPLACE: &str =
+    "UPDATE documents SET version = version + 1, body = ?2, keys = ?3 WHERE id = ?1";
+const MOVE: &str = "UPDATE documents SET hierarchy = ?2 WHERE id = ?1";
+const DELETE: &str = "DELETE FROM documents WHERE id = ?1";
+const ADD_KEY: &str =
+    "INSERT INTO document_keys (model, name, value, pkid) VALUES (?1, ?2, ?3, ?4)";
+const DROP_KEY: &str =
+    "DELETE FROM document_keys WHERE model = ?1 AND name = ?2 AND value = ?3 AND pkid = ?4";
+const SEALED: &str = "SELECT sealed FROM secrets WHERE model = ?1 AND pkid = ?2 AND name = ?3";
+const SEAL: &str = "INSERT INTO secrets (model, pkid, name, sealed) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT DO UPDATE SET sealed = excluded.sealed";
+const UNSEAL: &str = "DELETE FROM secrets WHERE model = ?1 AND pkid = ?2 AND name = ?3";
+const DROP_SECRETS: &str = "DELETE FROM secrets WHERE model = ?1 AND pkid = ?2";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[
+    GET,
+    HEAD,
+    REPLACE,
+    MOVE,
+    DELETE,
+    DROP_KEY,
+    SEALED,
+    UNSEAL,
+    DROP_SECRETS,
+];
+
+/// What there is of a document besides its content.
+struct Head {
+    id: i64,
+    hierarchy: String,
+    version: i64,
+    keys: String,
+}
+
+pub(super) fn get(connection: &Connection, which: &Reference) -> Done<Option<Document>> {
+    let row = connection
+        .prepare_cached(GET)?
+        .query_row(params![which.model, which.pkid.as_str()], |row| {
+            Ok((
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get::<_, String>(3)?,
+            ))
+        })
+        .optional()?;
+    let Some((node, version, body, keys)) = row else {
+        return Ok(None);
+    };
+    Ok(Some(Document {
+        reference: which.clone(),
+        hierarchy: hierarchy(node, which)?,
+        version: count_out(version, "a version")?,
+        body,
+        keys: keys_of(&keys, which)?,
+    }))
+}
+
+/// The version of a document; none when it does not exist.
+pub(super) fn version(connection: &Connection, which: &Reference) -> Done<Option<u64>> {
+    match head(connection, which)? {
+        Some(head) => count_out(head.version, "a version").map(Some),
+        None => Ok(None),
+    }
+}
+
+pub(super) fn exists(connection: &Connection, which: &Reference) -> Done<bool> {
+    Ok(head(connection, which)?.is_some())
+}
+
+pub(super) fn put(connection: &Connection, document: &Document) -> Done<()> {
+    let which = &document.reference;
+    let (model, pkid) = (&which.model, which.pkid.as_str());
+    let node = document.hierarchy.as_str();
+    let keys = keys_as_text(&document.keys)?;
+    let old = match head(connection, which)? {
+        None => {
+            connection.prepare_cached(INSERT)?.execute(params![
+                model,
+                pkid,
+                node,
+                document.body,
+                keys
+            ])?;
+            Vec::new()
+        }
+        Some(head) => {
+            connection
+                .prepare_cached(REPLACE)?
+                .execute(params![head.id, document.body, keys])?;
+            if head.hierarchy != node {
+                connection
+                    .prepare_cached(MOVE)?
+                    .execute(params![head.id, node])?;
+            }
+            if head.keys == keys {
+                return Ok(());
+            }
+            keys_of(&head.keys, which)?
+        }
+    };
+    let old: BTreeSet<&Key> = old.iter().collect();
+    let new: BTreeSet<&Key> = document.keys.iter().collect();
+    for key in old.difference(&new) {
+        drop_key(connection, which, key)?;
+    }
+    for key in new.difference(&old) {
+        connection
+            .prepare_cached(ADD_KEY)?
+            .execute(params![model, key.name, key.value, pkid])?;
+    }
+    Ok(())
+}
+
+/// Deletes a document with its keys and secrets; its wakeups are not its business.
+pub(super) fn delete(connection: &Connection, which: &Reference) -> Done<()> {
+    if let Some(head) = head(connection, which)? {
+        connection.prepare_cached(DELETE)?.execute([head.id])?;
+        for key in keys_of(&head.keys, which)? {
+            drop_key(connection, which, &key)?;
+        }
+    }
+    connection
+        .prepare_cached(DROP_SECRETS)?
+        .execute(params![which.model, which.pkid.as_str()])?;
+    Ok(())
+}
+
+pub(super) fn sealed(
+    connection: &Connection,
+    owner: &Reference,
+    name: &str,
+) -> Done<Option<Sealed>> {
+    let bytes: Option<Vec<u8>> = connection
+        .prepare_cached(SEALED)?
+        .query_row(params![owner.model, owner.pkid.as_str(), name], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    let Some(bytes) = bytes else {
+        return Ok(None);
+    };
+    let sealed = Sealed::try_from(bytes)
+        .map_err(|error| corrupt(format!("the secret {name} of {owner} is {error}")))?;
+    Ok(Some(sealed))
+}
+
+pub(super) fn seal(
+    connection: &Connection,
+    owner: &Reference,
+    name: &str,
+    sealed: &Sealed,
+) -> Done<()> {
+    connection.prepare_cached(SEAL)?.execute(params![
+        owner.model,
+        owner.pkid.as_str(),
+        name,
+        sealed.as_bytes()
+    ])?;
+    Ok(())
+}
+
+pub(super) fn unseal(connection: &Connection, owner: &Reference, name: &str) -> Done<()> {
+    connection
+        .prepare_cached(UNSEAL)?
+        .execute(params![owner.model, owner.pkid.as_str(), name])?;
+    Ok(())
+}
+
+fn head(connection: &Connection, which: &Reference) -> Done<Option<Head>> {
+    let head = connection
+        .prepare_cached(HEAD)?
+        .query_row(params![which.model, which.pkid.as_str()], |row| {
+            Ok(Head {
+                id: row.get(0)?,
+                hierarchy: row.get(1)?,
+                version: row.get(2)?,
+                keys: row.get(3)?,
+            })
+        })
+        .optional()?;
+    Ok(head)
+}
+
+fn drop_key(connection: &Connection, which: &Reference, key: &Key) -> Done<()> {
+    connection.prepare_cached(DROP_KEY)?.execute(params![
+        which.model,
+        key.name,
+        key.value,
+        which.pkid.as_str()
+    ])?;
+    Ok(())
+}
+
+/// As JSON: `[["name","value"],…]`.
+fn keys_as_text(keys: &[Key]) -> Done<String> {
+    let pairs: Vec<(&str, &str)> = keys
+        .iter()
+        .map(|key| (key.name.as_str(), key.value.as_str()))
+        .collect();
+    serde_json::to_string(&pairs).map_err(|error| corrupt(error.to_string()))
+}
+
+fn keys_of(text: &str, which: &Reference) -> Done<Vec<Key>> {
+    let pairs: Vec<(String, String)> = serde_json::from_str(text)
+        .map_err(|error| corrupt(format!("the keys of {which}: {error}")))?;
+    Ok(pairs
+        .into_iter()
+        .map(|(name, value)| Key { name, value })
+        .collect())
+}

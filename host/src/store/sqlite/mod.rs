@@ -1,0 +1,365 @@
+//! The embedded store: one SQLite database, for the processes of one machine.
+//!
+//! The write-ahead log with `synchronous=FULL` makes every answered write durable; one writer commits
+//! in groups (see `writer`), reads go past it. Several processes may open one database: SQLite
+//! orders their writes, leases keep their calls apart, and locked files beside the database,
+//! `DATABASE-holder-ID`, tell which of them are still running (see `holder`).
+//!
+//! Costs follow what is found and not what is stored; `search` says how.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+
+use self::cursor::Listing;
+use self::fault::{Done, invalid};
+use self::holder::Holder;
+use self::readers::Readers;
+use self::search::Effort;
+use self::wakeups::Position;
+use self::writer::Writer;
+use super::seal::{DataKey, Sealed};
+use super::{Begin, Begun, Commit, DueWakeup, End, Recovery, Store, StoreError};
+use crate::transactions::{Transaction, TransactionFilter, TransactionUpdate};
+use crate::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
+
+mod calls;
+mod commit;
+mod cursor;
+mod data_keys;
+mod documents;
+mod fault;
+mod holder;
+mod open;
+mod readers;
+mod recovery;
+mod search;
+mod sequence;
+mod transactions;
+mod wakeups;
+mod writer;
+
+pub use open::OpenError;
+
+/// How a database is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// The most writes that one commit makes durable together; 1: each has a commit of its own.
+    pub group: usize,
+    /// How long to wait for another process that is writing before giving up as unavailable.
+    pub busy_timeout: Duration,
+}
+
+impl Default for SqliteOptions {
+    /// Groups of up to 256, and five seconds.
+    fn default() -> Self {
+        Self {
+            group: 256,
+            busy_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A store in one SQLite database.
+pub struct SqliteStore {
+    id: String,
+    // Dropped in this order: the writer finishes what waits before the holder is declared gone.
+    writer: Writer,
+    readers: Arc<Readers>,
+    holder: Arc<Holder>,
+}
+
+impl SqliteStore {
+    /// Opens the database at `path`; a new one is made with mode 0600 in a directory that exists.
+    ///
+    /// Blocks while it reads the file and brings its schema up to date.
+    pub fn open(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, OpenError> {
+        let busy = options.busy_timeout;
+        let path = open::prepare_file(path.as_ref())?;
+        let io = |source| OpenError::Io {
+            path: path.clone(),
+            source,
+        };
+        let connection = open::open_file(&path, busy)?;
+        let holder = Holder::beside(&path).map_err(io)?;
+        let readers = Readers::of_file(path.clone(), busy);
+        let id = open::store_id(&connection).map_err(|fault| OpenError::Store {
+            path: path.clone(),
+            source: fault.0,
+        })?;
+        // From here on the writer waits by itself, more closely than SQLite would.
+        connection
+            .busy_timeout(Duration::ZERO)
+            .map_err(|error| OpenError::Store {
+                path: path.clone(),
+                source: fault::Fault::from(error).0,
+            })?;
+        let connection = Arc::new(Mutex::new(connection));
+        let writer = Writer::start(connection, options.group, busy).map_err(io)?;
+        Ok(Self {
+            id,
+            writer,
+            readers: Arc::new(readers),
+            holder: Arc::new(holder),
+        })
+    }
+
+    /// A store in memory, which is gone when it is dropped: for tests and trials.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let connection = open::open_memory()?;
+        let id = open::store_id(&connection)?;
+        let connection = Arc::new(Mutex::new(connection));
+        let SqliteOptions {
+            group,
+            busy_timeout,
+        } = SqliteOptions::default();
+        let writer = Writer::start(Arc::clone(&connection), group, busy_timeout)
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self {
+            id,
+            writer,
+            readers: Arc::new(Readers::Memory(connection)),
+            holder: Arc::new(Holder::alone()),
+        })
+    }
+
+    /// Removes the transactions, with their logs, that ended and were made before `before`; how many
+    /// they were. At most 1000 at once, so that other writes get their turn: call it until it
+    /// answers 0.
+    pub async fn forget_transactions(&self, before: Timestamp) -> Result<u64, StoreError> {
+        self.writer
+            .write(move |connection| transactions::forget(connection, before, 1000))
+            .await
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Done<T>) -> Result<T, StoreError> {
+        self.readers.read(work)
+    }
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("id", &self.id)
+            .field("holder", &self.holder.id())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    async fn get(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, StoreError> {
+        match references {
+            [] => Ok(Vec::new()),
+            [one] => self.read(|connection| Ok(vec![documents::get(connection, one)?])),
+            several => {
+                let several = several.to_vec();
+                let each = move |connection: &Connection| {
+                    let found = several.iter().map(|one| documents::get(connection, one));
+                    found.collect()
+                };
+                self.readers.read_aside(each).await
+            }
+        }
+    }
+
+    async fn find(
+        &self,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Document>, StoreError> {
+        let limit = at_least_one(limit)?;
+        let listing = Listing::of_documents(&self.id, filter);
+        let from = match cursor {
+            Some(cursor) => {
+                let [last] = listing.position(cursor)?;
+                search::behind(&last)
+            }
+            None => String::new(),
+        };
+        let filter = filter.clone();
+        let found = self
+            .readers
+            .read_aside(move |connection| {
+                let effort = Effort::default();
+                let mut pkids = search::pkids(connection, &filter, &from, limit + 1, effort)?;
+                let more = pkids.len() > limit;
+                pkids.truncate(limit);
+                let documents = search::fetch(connection, &filter.model, pkids)?;
+                Ok((documents, more))
+            })
+            .await?;
+        Ok(page(found, |last: &Document| {
+            listing.cursor(&[last.reference.pkid.as_str()])
+        }))
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        commit::validate(&commit)?;
+        self.writer
+            .write(move |connection| commit::commit(connection, &commit))
+            .await
+    }
+
+    async fn sealed(&self, owner: &Reference, name: &str) -> Result<Option<Sealed>, StoreError> {
+        self.read(|connection| documents::sealed(connection, owner, name))
+    }
+
+    async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError> {
+        self.read(|connection| wakeups::of_subject(connection, subject))
+    }
+
+    async fn upcoming(
+        &self,
+        hierarchy: Option<&Hierarchy>,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<DueWakeup>, StoreError> {
+        let limit = at_least_one(limit)?;
+        let listing = Listing::of_wakeups(&self.id, hierarchy);
+        let after = match cursor {
+            Some(cursor) => {
+                let [due, model, pkid, id] = listing.position(cursor)?;
+                let due = due.parse().unwrap_or_default();
+                Position {
+                    due,
+                    model,
+                    pkid,
+                    id,
+                }
+            }
+            None => Position::first(),
+        };
+        let node = hierarchy.cloned();
+        let found = self
+            .readers
+            .read_aside(move |connection| {
+                let mut found = wakeups::upcoming(connection, node.as_ref(), after, limit + 1)?;
+                let more = found.len() > limit;
+                found.truncate(limit);
+                Ok((found, more))
+            })
+            .await?;
+        Ok(page(found, |last| {
+            let Position {
+                due,
+                model,
+                pkid,
+                id,
+            } = Position::of(last);
+            listing.cursor(&[&due.to_string(), &model, &pkid, &id])
+        }))
+    }
+
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<DueWakeup>, StoreError> {
+        self.readers
+            .read_aside(move |connection| wakeups::due(connection, now, limit))
+            .await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read(wakeups::next_due)
+    }
+
+    async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
+        let holder = Arc::clone(&self.holder);
+        self.writer
+            .write(move |connection| calls::begin(connection, holder.id(), &begin))
+            .await
+    }
+
+    async fn report(&self, update: TransactionUpdate) -> Result<(), StoreError> {
+        self.writer
+            .write(move |connection| transactions::report(connection, &update))
+            .await
+    }
+
+    async fn end(&self, end: End) -> Result<(), StoreError> {
+        self.writer
+            .write(move |connection| calls::end(connection, &end))
+            .await
+    }
+
+    async fn recover(&self, now: Timestamp) -> Result<Recovery, StoreError> {
+        let holder = Arc::clone(&self.holder);
+        let (recovery, gone) = self
+            .writer
+            .write(move |connection| recovery::recover(connection, &holder, now))
+            .await?;
+        for holder in gone {
+            holder.forget();
+        }
+        Ok(recovery)
+    }
+
+    async fn transaction(&self, id: &str) -> Result<Option<Transaction>, StoreError> {
+        let id = id.to_owned();
+        self.readers
+            .read_aside(move |connection| transactions::get(connection, &id))
+            .await
+    }
+
+    async fn transactions(
+        &self,
+        filter: &TransactionFilter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Transaction>, StoreError> {
+        let limit = at_least_one(limit)?;
+        let listing = Listing::of_transactions(&self.id, filter);
+        let before = match cursor {
+            Some(cursor) => {
+                let [id] = listing.position(cursor)?;
+                Some(id)
+            }
+            None => None,
+        };
+        let filter = filter.clone();
+        let found = self
+            .readers
+            .read_aside(move |connection| {
+                let before = before.as_deref();
+                let mut found = transactions::list(connection, &filter, before, limit + 1)?;
+                let more = found.len() > limit;
+                found.truncate(limit);
+                Ok((found, more))
+            })
+            .await?;
+        Ok(page(found, |last: &Transaction| {
+            listing.cursor(&[&last.id])
+        }))
+    }
+
+    async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError> {
+        self.read(data_keys::all)
+    }
+
+    async fn add_data_key(&self, key: DataKey) -> Result<DataKey, StoreError> {
+        self.writer
+            .write(move |connection| data_keys::add(connection, &key))
+            .await
+    }
+}
+
+fn at_least_one(limit: u32) -> Result<usize, StoreError> {
+    match limit {
+        0 => Err(invalid("a page of no rows was asked for").into()),
+        limit => Ok(limit as usize),
+    }
+}
+
+fn page<T>((items, more): (Vec<T>, bool), cursor: impl FnOnce(&T) -> String) -> Page<T> {
+    let next = items.last().filter(|_| more).map(cursor);
+    Page { items, next }
+}
+
+#[cfg(test)]
+mod tests;

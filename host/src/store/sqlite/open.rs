@@ -1,0 +1,267 @@
+//! Opening the database: the file, its settings, its schema.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
+use rusqlite_migration::{M, Migrations, SchemaVersion};
+
+use super::fault::{Done, Fault};
+use crate::store::StoreError;
+
+/// Stands in the database's header (see `schema.sql`), so that no other program's is taken for ours.
+const APPLICATION_ID: i32 = i32::from_be_bytes(*b"RELN");
+
+/// One step for each version of the schema; a step that was released never changes.
+const STEPS: &[M<'static>] = &[M::up(include_str!("schema.sql"))];
+const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
+
+/// How many statements a connection keeps prepared: more than there are.
+const STATEMENTS: usize = 128;
+
+/// What a connection keeps of the database in memory; negative: in KiB. The operating system keeps
+/// more of it for all of them.
+const WRITE_CACHE: i32 = -32 * 1024;
+const READ_CACHE: i32 = -8 * 1024;
+
+/// Why a database was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory that it would be in does not exist.
+    #[error("cannot open the store {}: the directory {} does not exist: create it, or name another file", path.display(), directory.display())]
+    NoDirectory {
+        /// The database.
+        path: PathBuf,
+        /// Its directory.
+        directory: PathBuf,
+    },
+    /// The file is something else.
+    #[error("cannot open the store {}: it is not an SQLite database: name another file", .0.display())]
+    NotADatabase(PathBuf),
+    /// The database belongs to another program.
+    #[error("cannot open the store {}: it is the SQLite database of another program: name another file", .0.display())]
+    Foreign(PathBuf),
+    /// A later release has changed the schema.
+    #[error("cannot open the store {}: its schema has version {found} and this release knows {known}: use the release that wrote it, or a later one", path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// The version of its schema.
+        found: usize,
+        /// The latest version that this release knows.
+        known: usize,
+    },
+    /// The operating system refused.
+    #[error("cannot open the store {}: {source}", path.display())]
+    Io {
+        /// The file in question.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// SQLite refused.
+    #[error("cannot open the store {}: {source}", path.display())]
+    Store {
+        /// The database.
+        path: PathBuf,
+        /// Why not.
+        source: StoreError,
+    },
+}
+
+/// The path of the database as all processes that open it agree on it; makes the file, readable and
+/// writable by its owner alone, when there is none.
+pub(super) fn prepare_file(path: &Path) -> Result<PathBuf, OpenError> {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    if !directory.is_dir() {
+        return Err(OpenError::NoDirectory {
+            path: path.to_owned(),
+            directory: directory.to_owned(),
+        });
+    }
+    let failed = |source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        // SQLite gives the files that it adds the mode of this one.
+        Ok(_) => File::open(directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(failed)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let path = path.canonicalize().map_err(failed)?;
+    if path.is_file() && begins_like_a_database(&path).map_err(failed)? {
+        Ok(path)
+    } else {
+        Err(OpenError::NotADatabase(path))
+    }
+}
+
+/// SQLite would take a file that is shorter than its own header for an empty one, and write over it.
+fn begins_like_a_database(path: &Path) -> io::Result<bool> {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let mut beginning = Vec::with_capacity(MAGIC.len());
+    let most = MAGIC.len() as u64;
+    File::open(path)?.take(most).read_to_end(&mut beginning)?;
+    Ok(beginning.is_empty() || beginning == MAGIC)
+}
+
+/// Opens the database for the first time in this process and brings its schema up to date.
+pub(super) fn open_file(path: &Path, busy: Duration) -> Result<Connection, OpenError> {
+    let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase(path.to_owned()),
+        _ => OpenError::Store {
+            path: path.to_owned(),
+            source: Fault::from(error).0,
+        },
+    };
+    let mut connection = connect(path, busy).map_err(failed)?;
+    check_owner(&connection, path, failed)?;
+    check_version(&connection, path, failed)?;
+    make_durable(&connection).map_err(failed)?;
+    migrate(&mut connection).map_err(|source| OpenError::Store {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(connection)
+}
+
+/// A database that lives as long as the connection.
+pub(super) fn open_memory() -> Result<Connection, StoreError> {
+    let mut connection = Connection::open_in_memory().map_err(Fault::from)?;
+    settings(&connection, Duration::ZERO).map_err(Fault::from)?;
+    migrate(&mut connection)?;
+    Ok(connection)
+}
+
+/// One more connection, for reading, to a database that [`open_file`] has opened.
+pub(super) fn open_reader(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
+    let connection = connect(path, busy)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.pragma_update(None, "cache_size", READ_CACHE)?;
+    Ok(connection)
+}
+
+/// The id of this store, made when it is first asked for.
+pub(super) fn store_id(connection: &Connection) -> Done<String> {
+    connection.execute(
+        "INSERT INTO meta (name, value) VALUES ('store-id', ?1) ON CONFLICT DO NOTHING",
+        [uuid::Uuid::new_v4().to_string()],
+    )?;
+    let id = connection.query_row(
+        "SELECT value FROM meta WHERE name = 'store-id'",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(id)
+}
+
+fn connect(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
+    // Every connection is used by one thread at a time, so SQLite need not lock it once more.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    settings(&connection, busy)?;
+    Ok(connection)
+}
+
+fn settings(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
+    connection.busy_timeout(busy)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cache_size", WRITE_CACHE)?;
+    Ok(())
+}
+
+/// The write-ahead log lets readers and the writer work side by side; with synchronous=FULL each
+/// commit is on the disk when it returns.
+fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    // A log that a burst has made long is cut back, in bytes.
+    connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))
+}
+
+fn check_owner(
+    connection: &Connection,
+    path: &Path,
+    failed: impl Fn(rusqlite::Error) -> OpenError,
+) -> Result<(), OpenError> {
+    // In this order: another process may be making the tables, and marks them in the same write.
+    let table = connection
+        .query_row("SELECT name FROM sqlite_schema LIMIT 1", [], |_| Ok(()))
+        .optional()
+        .map_err(&failed)?;
+    let owner: i32 = connection
+        .pragma_query_value(None, "application_id", |row| row.get(0))
+        .map_err(&failed)?;
+    if owner == APPLICATION_ID || (table.is_none() && owner == 0) {
+        Ok(())
+    } else {
+        Err(OpenError::Foreign(path.to_owned()))
+    }
+}
+
+fn check_version(
+    connection: &Connection,
+    path: &Path,
+    failed: impl Fn(rusqlite::Error) -> OpenError,
+) -> Result<(), OpenError> {
+    let found: i64 = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(failed)?;
+    let known = STEPS.len();
+    match usize::try_from(found) {
+        Ok(found) if found <= known => Ok(()),
+        found => Err(OpenError::Newer {
+            path: path.to_owned(),
+            found: found.unwrap_or(usize::MAX),
+            known,
+        }),
+    }
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    // Two processes that open a new database at once both try: the second waits for the first, finds
+    // the tables made, fails, and then sees that there is nothing left to do.
+    connection.set_transaction_behavior(TransactionBehavior::Immediate);
+    let mut tries = 3;
+    loop {
+        let error = match MIGRATIONS.to_latest(connection) {
+            Ok(()) => break,
+            Err(error) => error,
+        };
+        tries -= 1;
+        let raced = matches!(
+            MIGRATIONS.current_version(connection),
+            Ok(SchemaVersion::Inside(version)) if version.get() == STEPS.len()
+        );
+        if !raced && tries == 0 {
+            return Err(StoreError::Corrupt(format!(
+                "its schema cannot be brought up to date: {error}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_is_valid() {
+        MIGRATIONS.validate().unwrap();
+    }
+}

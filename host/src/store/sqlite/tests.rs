@@ -1,0 +1,60 @@
+//! The conformance suite on SQLite, and what is particular to it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::store::conformance::{self, Stores};
+
+struct InFile(tempfile::TempDir);
+
+impl InFile {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("relation.db")
+    }
+}
+
+#[async_trait]
+impl Stores for InFile {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(self.path(), &SqliteOptions::default()).unwrap())
+    }
+}
+
+struct InMemory(Mutex<Option<Arc<SqliteStore>>>);
+
+#[async_trait]
+impl Stores for InMemory {
+    async fn open(&self) -> Arc<dyn Store> {
+        let mut store = self.0.lock().unwrap();
+        let store = store.get_or_insert_with(|| Arc::new(SqliteStore::in_memory().unwrap()));
+        store.clone()
+    }
+
+    fn lasting(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_in_a_file_keeps_every_promise() {
+    conformance::run(async || Arc::new(InFile::new()) as Arc<dyn Stores>).await;
+}
+
+#[tokio::test]
+async fn a_database_in_memory_keeps_every_promise() {
+    conformance::run(async || Arc::new(InMemory(Mutex::default())) as Arc<dyn Stores>).await;
+}
+
+mod crash;
+mod files;
+mod group;
+mod plans;
+mod random;
+mod retention;

@@ -1,0 +1,220 @@
+//! Group commit: written together, answered one by one; and two processes that write at once.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::*;
+use crate::store::{Change, Check};
+use crate::types::Pkid;
+
+fn document() -> Document {
+    Document {
+        reference: Reference::record(Pkid::random()),
+        hierarchy: "sys.Provider.Customer".parse().unwrap(),
+        version: 0,
+        body: "{}".to_owned(),
+        keys: Vec::new(),
+    }
+}
+
+fn put(document: &Document) -> Commit {
+    Commit {
+        changes: vec![Change::Put(document.clone())],
+        ..Commit::default()
+    }
+}
+
+fn shared(stores: &InFile, options: &SqliteOptions) -> Arc<SqliteStore> {
+    Arc::new(SqliteStore::open(stores.path(), options).unwrap())
+}
+
+/// Keeps the writer busy until the sender is dropped, so that what follows gathers in the queue.
+async fn hold(store: &Arc<SqliteStore>) -> mpsc::Sender<()> {
+    let (release, held) = mpsc::channel::<()>();
+    let (begun, busy) = tokio::sync::oneshot::channel();
+    let store = Arc::clone(store);
+    tokio::spawn(async move {
+        let wait = move |_: &Connection| {
+            let _ = begun.send(());
+            let _ = held.recv();
+            Ok(())
+        };
+        store.writer.write(wait).await.unwrap();
+    });
+    busy.await.unwrap();
+    release
+}
+
+/// Lets all tasks run until they wait for the writer.
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Whether the last of several writes saw the first before anybody else could.
+async fn first_seen(options: &SqliteOptions) -> (bool, bool) {
+    let stores = InFile::new();
+    let store = shared(&stores, options);
+    let release = hold(&store).await;
+    let first = document();
+    let which = first.reference.clone();
+    let writing = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.commit(put(&first)).await }
+    });
+    settle().await;
+    let looking = tokio::spawn({
+        let (store, readers) = (Arc::clone(&store), Arc::clone(&store.readers));
+        async move {
+            let look = move |connection: &Connection| {
+                let inside = documents::exists(connection, &which)?;
+                let outside = readers.read(|reader| documents::exists(reader, &which))?;
+                Ok((inside, outside))
+            };
+            store.writer.write(look).await.unwrap()
+        }
+    });
+    settle().await;
+    drop(release);
+    writing.await.unwrap().unwrap();
+    looking.await.unwrap()
+}
+
+#[tokio::test]
+async fn what_waits_together_is_committed_together() {
+    assert_eq!(first_seen(&SqliteOptions::default()).await, (true, false));
+}
+
+#[tokio::test]
+async fn without_groups_each_write_has_a_commit_of_its_own() {
+    let alone = SqliteOptions {
+        group: 1,
+        ..SqliteOptions::default()
+    };
+    assert_eq!(first_seen(&alone).await, (true, true));
+}
+
+#[tokio::test]
+async fn one_that_fails_leaves_the_others_of_its_group_alone() {
+    let stores = InFile::new();
+    let store = shared(&stores, &SqliteOptions::default());
+    let release = hold(&store).await;
+    let mut writes = Vec::new();
+    for number in 0..50 {
+        let document = document();
+        let mut commit = put(&document);
+        let fails = number % 5 == 2;
+        if fails {
+            // After the put, so that there is something to undo.
+            commit
+                .changes
+                .push(Change::Cancel(document.reference.clone(), String::new()));
+            commit
+                .checks
+                .push(Check::Version(document.reference.clone(), 9));
+        }
+        let store = Arc::clone(&store);
+        let write = tokio::spawn(async move { store.commit(commit).await });
+        writes.push((document.reference, fails, write));
+    }
+    settle().await;
+    drop(release);
+    for (which, fails, write) in writes {
+        let answer = write.await.unwrap();
+        assert_eq!(answer.is_err(), fails, "{answer:?}");
+        let found = store.get(&[which]).await.unwrap();
+        assert_eq!(found[0].is_none(), fails);
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_those_it_hits_and_nothing_that_was_answered_is_lost() {
+    let stores = InFile::new();
+    let store = shared(&stores, &SqliteOptions::default());
+    let before = document();
+    store.commit(put(&before)).await.unwrap();
+    // SQLite takes a database that may not grow for a disk that is full.
+    let limit = |pages: u32| {
+        move |connection: &Connection| {
+            connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+            Ok(())
+        }
+    };
+    store.writer.write(limit(1)).await.unwrap();
+
+    let release = hold(&store).await;
+    let mut writes = Vec::new();
+    for number in 0..10 {
+        let mut document = document();
+        if number == 4 {
+            document.body = format!("{{\"filling\":\"{}\"}}", "x".repeat(1 << 20));
+        }
+        let (store, commit) = (Arc::clone(&store), put(&document));
+        let write = tokio::spawn(async move { store.commit(commit).await });
+        writes.push((document.reference, write));
+    }
+    settle().await;
+    drop(release);
+    let mut failed = 0;
+    for (which, write) in writes {
+        let answer = write.await.unwrap();
+        let found = store.get(&[which]).await.unwrap();
+        assert_eq!(found[0].is_some(), answer.is_ok(), "{answer:?}");
+        if let Err(error) = answer {
+            assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+            failed += 1;
+        }
+    }
+    assert!(failed > 0);
+    store.writer.write(limit(1 << 20)).await.unwrap();
+    store.commit(put(&before)).await.unwrap();
+    let found = store.get(&[before.reference]).await.unwrap();
+    assert_eq!(found[0].as_ref().unwrap().version, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hosts_that_write_all_the_time_both_get_their_turn() {
+    let stores = InFile::new();
+    let hosts = [(); 2].map(|()| shared(&stores, &SqliteOptions::default()));
+    let document = document();
+    let mut writers = Vec::new();
+    for host in &hosts {
+        for _ in 0..4 {
+            let (host, document) = (Arc::clone(host), document.clone());
+            writers.push(tokio::spawn(async move {
+                for _ in 0..25 {
+                    host.commit(put(&document)).await.unwrap();
+                }
+            }));
+        }
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let found = hosts[0].get(&[document.reference]).await.unwrap();
+    assert_eq!(found[0].as_ref().unwrap().version, 200);
+}
+
+#[tokio::test]
+async fn a_writer_that_another_process_locks_out_gives_up_in_time_and_recovers() {
+    let stores = InFile::new();
+    let impatient = SqliteOptions {
+        busy_timeout: Duration::from_millis(20),
+        ..SqliteOptions::default()
+    };
+    let store = shared(&stores, &impatient);
+    let other = Connection::open(stores.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let document = document();
+    let refused = store.commit(put(&document)).await;
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable(_))),
+        "{refused:?}"
+    );
+    // Reading goes on meanwhile.
+    let found = store.get(std::slice::from_ref(&document.reference)).await;
+    assert_eq!(found.unwrap(), [None]);
+    other.execute_batch("ROLLBACK").unwrap();
+    store.commit(put(&document)).await.unwrap();
+}

@@ -1,0 +1,108 @@
+//! The running transaction of one call: gathers log lines and progress until they are made durable.
+
+use std::sync::{Arc, Mutex};
+
+use crate::sync::lock;
+use crate::transactions::{Level, LogLine, Outcome, Progress, TransactionUpdate};
+use crate::types::Timestamp;
+
+/// Gathers the news of one transaction. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    id: Arc<str>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    lines: Vec<LogLine>,
+    progress: Option<Progress>,
+    subject_name: Option<String>,
+    /// Bytes of log that may still be written.
+    room: usize,
+    full: bool,
+}
+
+impl Journal {
+    /// The journal of the transaction `id`, which may write `room` bytes of log.
+    pub fn new(id: &str, room: usize) -> Self {
+        Self {
+            id: id.into(),
+            state: Arc::new(Mutex::new(State {
+                lines: Vec::new(),
+                progress: None,
+                subject_name: None,
+                room,
+                full: false,
+            })),
+        }
+    }
+
+    /// The transaction's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Adds a line. Once the room is used up one last line says so, and the rest is dropped.
+    pub fn log(&self, at: Timestamp, level: Level, message: String) {
+        tracing::debug!(transaction = &*self.id, level = ?level, "{message}");
+        let mut state = lock(&self.state);
+        if state.full {
+            return;
+        }
+        if message.len() > state.room {
+            state.full = true;
+            state.lines.push(LogLine {
+                at,
+                level: Level::Warning,
+                message: "the log of this call is full (limits.log): further lines are dropped".into(),
+            });
+            return;
+        }
+        state.room -= message.len();
+        state.lines.push(LogLine { at, level, message });
+    }
+
+    /// Says how far the call is.
+    pub fn progress(&self, progress: Progress) {
+        lock(&self.state).progress = Some(progress);
+    }
+
+    /// Says what the subject is called.
+    pub fn name_subject(&self, name: String) {
+        lock(&self.state).subject_name = Some(name);
+    }
+
+    /// The news since the last time, for the store.
+    pub fn news(&self) -> TransactionUpdate {
+        let mut state = lock(&self.state);
+        TransactionUpdate {
+            id: self.id.to_string(),
+            progress: state.progress.take(),
+            subject_name: state.subject_name.take(),
+            lines: std::mem::take(&mut state.lines),
+            outcome: None,
+        }
+    }
+
+    /// News that could not be written: they come with the next ones.
+    pub fn put_back(&self, news: TransactionUpdate) {
+        let mut state = lock(&self.state);
+        let newer = std::mem::replace(&mut state.lines, news.lines);
+        state.lines.extend(newer);
+        if state.progress.is_none() {
+            state.progress = news.progress;
+        }
+        if state.subject_name.is_none() {
+            state.subject_name = news.subject_name;
+        }
+    }
+
+    /// The last news, with how the call ended.
+    pub fn close(&self, outcome: Outcome) -> TransactionUpdate {
+        TransactionUpdate {
+            outcome: Some(outcome),
+            ..self.news()
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! `relation-benches`: what the performance figures are made with.
+//!
+//! Absolute rates drift by a factor of ten beside a busy neighbour, so every figure comes with its
+//! ratio to a baseline that was measured in the same run, in turns with it, round by round.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser;
+use serde::Serialize;
+
+mod customers;
+mod floor;
+mod measure;
+mod native;
+mod phases;
+mod report;
+mod suites;
+mod timed_store;
+mod token_server;
+mod world;
+
+use report::Report;
+use suites::{BENCHES, Plan};
+use token_server::TokenServer;
+
+/// Measures the host and the plugin; ratios first
+///
+/// Figures are the median of several rounds, with the smallest and the largest. Stores are made in
+/// a directory beside this program, on whatever disk that is, and removed afterwards.
+#[derive(Debug, Parser)]
+#[command(name = "relation-benches")]
+struct Args {
+    /// Only benchmarks with NAME in their name; may be given several times
+    #[arg(long, value_name = "NAME")]
+    filter: Vec<String>,
+    /// Name the benchmarks and what they measure
+    #[arg(long)]
+    list: bool,
+    /// One JSON object on stdout
+    #[arg(long)]
+    json: bool,
+    /// Run everything once with tiny counts: the figures mean nothing, but all of it works
+    #[arg(long)]
+    quick: bool,
+    /// Exit with 1 when the median of a ratio misses its goal
+    #[arg(long)]
+    gate: bool,
+    /// The component; default: the one that the build left beside this program
+    #[arg(long, value_name = "FILE")]
+    component: Option<PathBuf>,
+    /// Where the stores are made: choose the disk that is to be measured
+    #[arg(long, value_name = "DIRECTORY")]
+    directory: Option<PathBuf>,
+    /// Rounds of each comparison [default: 5; quick: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: Option<u16>,
+    /// Seconds that each side runs in each round [default: 1.5; quick: 0.02]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    slot: Option<Duration>,
+    /// Customers in the largest store, at least 100 [default: 1000000; quick: 400]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(100..))]
+    scale: Option<u64>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "a number of seconds such as 1.5".to_owned())
+}
+
+/// Everything that was measured, as JSON.
+#[derive(Serialize)]
+struct Everything {
+    /// Processors that this machine lets us use.
+    processors: usize,
+    /// Whether the figures mean nothing.
+    quick: bool,
+    rounds: usize,
+    slot_seconds: f64,
+    reports: Vec<Report>,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<ExitCode> {
+    if args.list {
+        for (name, title) in BENCHES {
+            println!("{name:<10} {title}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let chosen = chosen(&args.filter)?;
+    // Removed when this returns.
+    let directory = tempfile::Builder::new()
+        .prefix("relation-benches-")
+        .tempdir_in(match &args.directory {
+            Some(directory) => directory.clone(),
+            None => beside_this_program()?,
+        })
+        .context("making a directory for the stores (choose one with --directory)")?;
+    let plan = plan(args, directory.path())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+
+    let mut everything = Everything {
+        processors: std::thread::available_parallelism().map_or(1, usize::from),
+        quick: args.quick,
+        rounds: plan.rounds,
+        slot_seconds: plan.slot.as_secs_f64(),
+        reports: Vec::new(),
+    };
+    let mut missed = Vec::new();
+    for name in chosen {
+        eprintln!("==> {name}");
+        let report = runtime
+            .block_on(suites::run(name, &plan))
+            .with_context(|| format!("the benchmark {name}"))?
+            .with_context(|| format!("no benchmark is called {name}"))?;
+        if !args.json {
+            println!("{}", report.text());
+        }
+        missed.extend(report.missed().map(|(row, ratio)| {
+            format!("{name}: {} to {}: {:.2}", row.what, ratio.to, ratio.value.median)
+        }));
+        everything.reports.push(report);
+    }
+    if args.json {
+        println!("{}", serde_json::to_string(&everything)?);
+    }
+    for miss in &missed {
+        eprintln!("missed its goal: {miss}");
+    }
+    Ok(if args.gate && !missed.is_empty() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// The benchmarks that the filters name, in their order.
+fn chosen(filters: &[String]) -> Result<Vec<&'static str>> {
+    let wanted = |name: &&str| filters.is_empty() || filters.iter().any(|part| name.contains(part));
+    let chosen: Vec<&str> = BENCHES.map(|(name, _)| name).into_iter().filter(wanted).collect();
+    if chosen.is_empty() {
+        let known: Vec<&str> = BENCHES.map(|(name, _)| name).into();
+        bail!("no benchmark has that in its name; there are {}", known.join(", "));
+    }
+    Ok(chosen)
+}
+
+fn plan(args: &Args, directory: &Path) -> Result<Plan> {
+    let file = match &args.component {
+        Some(file) => file.clone(),
+        None => built_component()?,
+    };
+    let component = std::fs::read(&file).with_context(|| {
+        let file = file.display();
+        format!("reading the component {file}: build it with `cargo xtask build`, or name one with --component")
+    })?;
+    let (rounds, slot, scale) = if args.quick {
+        (1, Duration::from_millis(20), 400)
+    } else {
+        (5, Duration::from_millis(1500), 1_000_000)
+    };
+    let scale = args.scale.unwrap_or(scale);
+    let sizes = if args.quick { vec![100] } else { vec![1_000, 100_000] };
+    let mut sizes: Vec<u64> = sizes.into_iter().filter(|&size| size < scale).collect();
+    sizes.push(scale);
+    Ok(Plan {
+        component,
+        directory: directory.to_owned(),
+        server: TokenServer::start().context("starting the token endpoint")?,
+        rounds: args.rounds.map_or(rounds, usize::from),
+        slot: args.slot.unwrap_or(slot),
+        lanes: if args.quick { vec![1, 4] } else { vec![1, 8, 32, 128] },
+        sizes,
+    })
+}
+
+/// `<target>/<profile>/`, where cargo puts this program.
+fn beside_this_program() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("finding this program's own file")?;
+    let directory = program.parent().context("this program has no directory")?;
+    Ok(directory.to_owned())
+}
+
+/// `<target>/component/spark-customer.wasm`, where `cargo xtask build` leaves it.
+fn built_component() -> Result<PathBuf> {
+    let directory = beside_this_program()?;
+    let target = directory.parent().unwrap_or(&directory);
+    Ok(target.join("component").join("spark-customer.wasm"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_chooses_by_a_part_of_the_name_and_one_that_fits_nothing_is_refused() {
+        assert_eq!(chosen(&[]).unwrap().len(), BENCHES.len());
+        assert_eq!(chosen(&["commit".into()]).unwrap(), ["commits"]);
+        let error = chosen(&["nonsense".into()]).unwrap_err().to_string();
+        assert!(error.contains("refresh"), "{error}");
+    }
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+        assert!(seconds("-1").is_err());
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+    }
+}

@@ -1,0 +1,226 @@
+//! Measuring: slots of work with their wall and processor time, spreads over rounds, and ratios
+//! taken within a round, so that a machine that drifts cannot favour one side.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+/// The middle and the ends of what several rounds measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Spread {
+    /// The middle value; of an even number of rounds, between the two in the middle.
+    pub median: f64,
+    /// The smallest.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// The spread of `values`; none when there are none.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let (min, max) = (*values.first()?, *values.last()?);
+        let upper = values.get(values.len() / 2)?;
+        let lower = values.get((values.len() - 1) / 2)?;
+        Some(Self {
+            median: f64::midpoint(*lower, *upper),
+            min,
+            max,
+        })
+    }
+}
+
+/// What was done between two moments, by the whole process.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    /// Operations completed.
+    pub done: u64,
+    /// Wall-clock time.
+    pub wall: Duration,
+    /// Processor time of all threads.
+    pub cpu: Duration,
+}
+
+impl Slot {
+    /// Operations a second.
+    pub fn rate(&self) -> f64 {
+        count(self.done) / self.wall.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+
+    /// Microseconds of wall time for each operation.
+    pub fn each(&self) -> f64 {
+        micros(self.wall) / count(self.done).max(1.0)
+    }
+
+    /// Microseconds of processor time for each operation.
+    pub fn cpu_each(&self) -> f64 {
+        micros(self.cpu) / count(self.done).max(1.0)
+    }
+}
+
+/// Measures one slot.
+pub struct Meter {
+    begun: Instant,
+    cpu: Duration,
+}
+
+impl Meter {
+    /// Begins now.
+    pub fn start() -> Self {
+        Self {
+            begun: Instant::now(),
+            cpu: process_time(),
+        }
+    }
+
+    /// Ends now, with `done` operations completed.
+    pub fn stop(self, done: u64) -> Slot {
+        Slot {
+            done,
+            wall: self.begun.elapsed(),
+            cpu: process_time().saturating_sub(self.cpu),
+        }
+    }
+}
+
+/// One side of a comparison: its slots, one for each round.
+#[derive(Clone, Debug, Default)]
+pub struct Side(Vec<Slot>);
+
+impl Side {
+    /// Adds the slot of a round.
+    pub fn add(&mut self, slot: Slot) {
+        self.0.push(slot);
+    }
+
+    /// How `figure` spreads over the rounds.
+    pub fn spread(&self, figure: impl Fn(&Slot) -> f64) -> Result<Spread> {
+        Spread::of(self.0.iter().map(figure)).context("nothing was measured")
+    }
+
+    /// How `figure` compares with that of `baseline`, round by round.
+    pub fn ratio(&self, baseline: &Self, figure: impl Fn(&Slot) -> f64) -> Result<Spread> {
+        let pairs = self.0.iter().zip(&baseline.0);
+        Spread::of(pairs.map(|(own, other)| figure(own) / figure(other).max(f64::MIN_POSITIVE)))
+            .context("nothing was measured")
+    }
+}
+
+/// Keeps `lanes` operations in flight for `time`: each lane begins its next one when the last is
+/// done. What runs when the time is over is finished and counted.
+pub async fn in_flight<F, Op>(lanes: usize, time: Duration, op: Op) -> Result<Slot>
+where
+    F: Future<Output = Result<()>> + Send,
+    Op: Fn(usize) -> F + Send + Sync + 'static,
+{
+    let op = Arc::new(op);
+    let mut running = JoinSet::new();
+    let meter = Meter::start();
+    let end = Instant::now() + time;
+    for lane in 0..lanes {
+        let op = Arc::clone(&op);
+        running.spawn(async move {
+            let mut done = 0;
+            loop {
+                op(lane).await?;
+                done += 1;
+                if Instant::now() >= end {
+                    return anyhow::Ok(done);
+                }
+            }
+        });
+    }
+    let mut done = 0;
+    while let Some(lane) = running.join_next().await {
+        done += lane.context("an operation broke")??;
+    }
+    Ok(meter.stop(done))
+}
+
+/// Runs `op` again and again for `time`, one after the other.
+pub async fn serially(time: Duration, mut op: impl AsyncFnMut() -> Result<()>) -> Result<Slot> {
+    let meter = Meter::start();
+    let mut done = 0;
+    loop {
+        op().await?;
+        done += 1;
+        if meter.begun.elapsed() >= time {
+            return Ok(meter.stop(done));
+        }
+    }
+}
+
+/// A duration in microseconds.
+pub fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "counts of operations are far below 2^53"
+)]
+fn count(done: u64) -> f64 {
+    done as f64
+}
+
+/// Processor time that this process has used so far, in all of its threads.
+fn process_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
+    Duration::new(seconds, nanoseconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn side(rates: &[u64]) -> Side {
+        let slot = |&done| Slot {
+            done,
+            wall: Duration::from_secs(1),
+            cpu: Duration::from_secs(1),
+        };
+        Side(rates.iter().map(slot).collect())
+    }
+
+    #[test]
+    fn the_median_lies_in_the_middle() {
+        let spread = Spread::of([9.0, 1.0, 4.0]).unwrap();
+        assert_eq!((spread.min, spread.median, spread.max), (1.0, 4.0, 9.0));
+        assert_eq!(Spread::of([1.0, 2.0, 4.0, 9.0]).unwrap().median, 3.0);
+        assert_eq!(Spread::of([]), None);
+    }
+
+    #[test]
+    fn a_ratio_compares_within_each_round() {
+        // The machine got ten times slower after the first round; the ratio does not care.
+        let ratio = side(&[500, 50]).ratio(&side(&[1000, 100]), Slot::rate);
+        let ratio = ratio.unwrap();
+        assert_eq!((ratio.min, ratio.median, ratio.max), (0.5, 0.5, 0.5));
+    }
+
+    #[tokio::test]
+    async fn every_lane_completes_at_least_one_operation() {
+        let slot = in_flight(4, Duration::ZERO, |_| async { Ok(()) }).await;
+        assert_eq!(slot.unwrap().done, 4);
+    }
+
+    #[tokio::test]
+    async fn an_operation_that_fails_fails_the_slot() {
+        let slot = in_flight(4, Duration::from_secs(60), |lane| async move {
+            anyhow::ensure!(lane != 3, "lane 3 fails");
+            Ok(())
+        });
+        // The other lanes would run for a minute: dropping them is enough.
+        let failed = tokio::time::timeout(Duration::from_secs(30), slot).await;
+        assert!(failed.unwrap().is_err());
+    }
+}

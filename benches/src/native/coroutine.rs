@@ -1,0 +1,158 @@
+//! Lets the plugin's synchronous workflows wait without holding a thread, as the component does.
+//!
+//! A workflow that runs as a component waits on a fibre of wasmtime: its thread goes on with other
+//! calls. On threads of its own the native baseline would pay for context switches that the
+//! component does not have, and the comparison would flatter the component. So it runs on a
+//! coroutine with a stack of its own too, and stacks are used again.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult, Yielder};
+
+/// Bytes of one stack; only what is touched becomes memory.
+const STACK: usize = 1 << 20;
+
+/// Stacks that wait for their next coroutine.
+#[derive(Default)]
+pub struct Stacks(Mutex<Vec<DefaultStack>>);
+
+impl Stacks {
+    fn take(&self) -> io::Result<DefaultStack> {
+        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match free {
+            Some(stack) => Ok(stack),
+            None => DefaultStack::new(STACK),
+        }
+    }
+
+    fn put(&self, stack: DefaultStack) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(stack);
+    }
+}
+
+/// How synchronous code on a coroutine waits for a future.
+pub struct Waits<'a> {
+    yielder: &'a Yielder<Waker, ()>,
+    waker: RefCell<Waker>,
+}
+
+impl Waits<'_> {
+    /// What `work` comes to; meanwhile the thread does something else. `work` has to be `Send`,
+    /// because the coroutine may go on on another thread.
+    pub fn on<F: Future + Send>(&self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        loop {
+            let polled = poll(work.as_mut(), &self.waker.borrow());
+            match polled {
+                Poll::Ready(output) => return output,
+                Poll::Pending => {
+                    let waker = self.yielder.suspend(());
+                    self.waker.replace(waker);
+                }
+            }
+        }
+    }
+}
+
+/// Never inlined: the address of a thread-local must not be kept across a suspension, after which
+/// the coroutine may find itself on another thread.
+#[inline(never)]
+fn poll<F: Future>(work: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
+    work.poll(&mut Context::from_waker(waker))
+}
+
+/// `work` as a future.
+pub fn run<T, F>(stacks: &Arc<Stacks>, work: F) -> io::Result<Running<T>>
+where
+    T: Send + 'static,
+    F: FnOnce(&Waits<'_>) -> T + Send + 'static,
+{
+    let stack = stacks.take()?;
+    let coroutine = Coroutine::with_stack(stack, move |yielder, waker| {
+        let waits = Waits {
+            yielder,
+            waker: RefCell::new(waker),
+        };
+        work(&waits)
+    });
+    Ok(Running {
+        coroutine: Some(Moving(coroutine)),
+        stacks: Arc::clone(stacks),
+    })
+}
+
+/// A coroutine that runs whenever it is polled.
+pub struct Running<T> {
+    coroutine: Option<Moving<T>>,
+    stacks: Arc<Stacks>,
+}
+
+/// A coroutine that may move between threads while it is suspended.
+struct Moving<T>(Coroutine<Waker, (), T, DefaultStack>);
+
+// SAFETY: it is suspended only inside `Waits::on`. What lies on its stack then is that function's
+// future, which is Send; the closure given to `run`, which is Send; and the frames of a workflow
+// and of the platform under it, whose values are strings, documents, requests and cells of them,
+// owned by or borrowed from that same stack, which moves as a whole. Nothing of it belongs to a
+// thread: no lock guards, no `Rc`, and no thread-local's address (see `poll`).
+unsafe impl<T: Send> Send for Moving<T> {}
+
+impl<T> Future for Running<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Some(mut coroutine) = self.coroutine.take() else {
+            // Polled after its end, which no caller of a future does.
+            return Poll::Pending;
+        };
+        match coroutine.0.resume(cx.waker().clone()) {
+            CoroutineResult::Yield(()) => {
+                self.coroutine = Some(coroutine);
+                Poll::Pending
+            }
+            CoroutineResult::Return(output) => {
+                self.stacks.put(coroutine.0.into_stack());
+                Poll::Ready(output)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn synchronous_code_waits_while_others_run() {
+        let stacks = Arc::new(Stacks::default());
+        let barrier = Arc::new(tokio::sync::Barrier::new(64));
+        let tasks: Vec<_> = (0..64)
+            .map(|n| {
+                let barrier = Arc::clone(&barrier);
+                let work = run(&stacks, move |waits| {
+                    // Each waits for all of the others, many times: none may hold a thread.
+                    for _ in 0..20 {
+                        waits.on(barrier.wait());
+                    }
+                    n
+                });
+                tokio::spawn(work.unwrap())
+            })
+            .collect();
+        let mut sum = 0;
+        for task in tasks {
+            sum += task.await.unwrap();
+        }
+        assert_eq!(sum, 63 * 64 / 2);
+        assert_eq!(stacks.0.lock().unwrap().len(), 64, "stacks are kept");
+    }
+}

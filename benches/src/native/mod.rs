@@ -1,0 +1,112 @@
+//! The native baseline: the plugin's own workflow, linked as a library, over the host's own parts.
+//!
+//! It does the same durable work as a call through the host: a begin that claims the lease and
+//! records the transaction, the workflow's commit fenced by the lease, and an end that closes
+//! both. What it leaves out is what the component costs: a fresh instance, the crossing of its
+//! border, and the bookkeeping of a call's bounds.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use relation_host::store::{Begin, Begun, End};
+use relation_host::transactions::journal::Journal;
+use relation_host::transactions::{NewTransaction, Outcome, Status};
+use relation_host::types::{Pkid, Reference};
+use spark_customer::reports::RefreshOutcome;
+use spark_customer::workflows::refresh::refresh;
+
+use crate::phases::{Phase, Phases};
+use crate::world::Parts;
+
+pub mod convert;
+pub mod coroutine;
+mod platform;
+
+use coroutine::Stacks;
+use platform::NativePlatform;
+
+/// Runs workflows natively. Cheap to clone.
+#[derive(Clone)]
+pub struct Native {
+    parts: Arc<Parts>,
+    stacks: Arc<Stacks>,
+    phases: Phases,
+}
+
+impl Native {
+    /// A native engine on the same parts as a host.
+    pub fn new(parts: Arc<Parts>, phases: Phases) -> Self {
+        Self {
+            parts,
+            stacks: Arc::default(),
+            phases,
+        }
+    }
+
+    /// One refresh, from its begin to its end; anything but new tokens is an error.
+    pub async fn refresh(&self, pkid: &Pkid) -> Result<()> {
+        let parts = &self.parts;
+        let (claimed, now) = (parts.clock.monotonic(), parts.clock.now());
+        let subject = Reference::record(pkid.clone());
+        let id = uuid::Uuid::now_v7().to_string();
+        let begun = parts.store.begin(Begin {
+            transaction: NewTransaction {
+                id: id.clone(),
+                action: "refresh".to_owned(),
+                subject: Some(subject.clone()),
+                subject_name: String::new(),
+                submitted: now,
+                started: now,
+            },
+            subject: Some(subject),
+            lease: parts.limits.lease(),
+            now,
+            wakeup: None,
+        });
+        let lease = match begun.await? {
+            Begun::Started(lease) => lease,
+            other => bail!("{pkid} cannot be refreshed now: {other:?}"),
+        };
+        let journal = Journal::new(&id, parts.limits.log);
+
+        let work = {
+            let (parts, phases) = (Arc::clone(parts), self.phases.clone());
+            let (lease, journal, pkid) = (lease.clone(), journal.clone(), pkid.clone());
+            let lease_until = claimed.saturating_add(parts.limits.lease());
+            coroutine::run(&self.stacks, move |waits| {
+                let platform =
+                    NativePlatform::new(&parts, waits, &phases, lease, lease_until, journal);
+                refresh(&platform, pkid.as_str(), now.0)
+            })
+            .context("a stack for a workflow")?
+        };
+        let report = self.phases.time(Phase::Workflow, work).await;
+
+        let completed = parts.clock.now();
+        let outcome = match &report {
+            Ok(report) => Outcome {
+                status: Status::Success,
+                message: report.message.clone(),
+                completed,
+            },
+            Err(failure) => Outcome {
+                status: Status::Fail,
+                message: failure.to_string(),
+                completed,
+            },
+        };
+        let end = End {
+            transaction: journal.close(outcome),
+            lease,
+            wakeup: None,
+        };
+        parts.store.end(end).await?;
+        let report = report?;
+        ensure!(
+            report.outcome == RefreshOutcome::Connected && !report.joined,
+            "{pkid} got no new tokens: {}",
+            report.message
+        );
+        Ok(())
+    }
+}

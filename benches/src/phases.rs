@@ -1,0 +1,219 @@
+//! Where the time of a call goes: the phases of a refresh, timed from outside the host.
+//!
+//! The store's calls are timed by a store around the store; what happens inside the host by the
+//! spans that it opens (`instantiate`, `workflow`, `http`). "Wall" is from the beginning of a phase
+//! to its end, "busy" the part of it during which the calling thread worked on it.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tracing::span;
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::LookupSpan;
+
+/// A part of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The whole call.
+    Call,
+    /// The store's `begin`: lease and transaction, durable.
+    Begin,
+    /// A fresh instance: store, imports, memory.
+    Instantiate,
+    /// The workflow, with everything that it asks of the host.
+    Workflow,
+    /// Documents and wakeups read by the workflow.
+    Read,
+    /// Sealed values read by the workflow.
+    Sealed,
+    /// The HTTP request, to the head of its answer.
+    Http,
+    /// The workflow's commit, durable.
+    Commit,
+    /// The store's `end`, durable.
+    End,
+}
+
+/// How many phases there are.
+const PHASES: usize = 9;
+
+/// Sums for each phase. Clones share them; when it is off nothing is measured.
+#[derive(Clone, Default)]
+pub struct Phases(Option<Arc<[Sum; PHASES]>>);
+
+#[derive(Default)]
+struct Sum {
+    count: AtomicU64,
+    wall: AtomicU64,
+    busy: AtomicU64,
+}
+
+/// What a phase took in all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Took {
+    /// How often it happened.
+    pub count: u64,
+    /// From beginning to end.
+    pub wall: Duration,
+    /// While the calling thread worked.
+    pub busy: Duration,
+}
+
+impl Phases {
+    /// Sums that are kept.
+    pub fn on() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Sums that are not.
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    /// Runs `work` as `phase`.
+    pub async fn time<F: Future>(&self, phase: Phase, work: F) -> F::Output {
+        if self.0.is_none() {
+            return work.await;
+        }
+        let begun = Instant::now();
+        let mut busy = Duration::ZERO;
+        let mut work = pin!(work);
+        let output = poll_fn(|cx| {
+            let entered = Instant::now();
+            let polled = work.as_mut().poll(cx);
+            busy += entered.elapsed();
+            polled
+        })
+        .await;
+        self.add(phase, begun.elapsed(), busy);
+        output
+    }
+
+    fn add(&self, phase: Phase, wall: Duration, busy: Duration) {
+        let Some(sum) = self.0.as_ref().and_then(|sums| sums.get(phase as usize)) else {
+            return;
+        };
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        sum.count.fetch_add(1, Ordering::Relaxed);
+        sum.wall.fetch_add(nanos(wall), Ordering::Relaxed);
+        sum.busy.fetch_add(nanos(busy), Ordering::Relaxed);
+    }
+
+    /// What `phase` took so far, and forgets it.
+    pub fn take(&self, phase: Phase) -> Took {
+        let Some(sum) = self.0.as_ref().and_then(|sums| sums.get(phase as usize)) else {
+            return Took::default();
+        };
+        let take = |value: &AtomicU64| value.swap(0, Ordering::Relaxed);
+        Took {
+            count: take(&sum.count),
+            wall: Duration::from_nanos(take(&sum.wall)),
+            busy: Duration::from_nanos(take(&sum.busy)),
+        }
+    }
+
+    /// A subscriber that times the host's own spans.
+    pub fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
+        use tracing_subscriber::layer::SubscriberExt as _;
+        let spans = Spans(self.clone());
+        let only_spans = tracing_subscriber::filter::filter_fn(|metadata| {
+            metadata.is_span() && phase_of(metadata.name()).is_some()
+        });
+        tracing_subscriber::registry().with(spans.with_filter(only_spans))
+    }
+}
+
+/// The phase that a span of the host stands for.
+fn phase_of(span: &str) -> Option<Phase> {
+    match span {
+        "instantiate" => Some(Phase::Instantiate),
+        "workflow" => Some(Phase::Workflow),
+        "http" => Some(Phase::Http),
+        _ => None,
+    }
+}
+
+struct Spans(Phases);
+
+/// Kept with each open span.
+struct Open {
+    begun: Instant,
+    entered: Instant,
+    busy: Duration,
+}
+
+impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
+    fn on_new_span(&self, _: &span::Attributes<'_>, id: &span::Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            let now = Instant::now();
+            span.extensions_mut().insert(Open {
+                begun: now,
+                entered: now,
+                busy: Duration::ZERO,
+            });
+        }
+    }
+
+    fn on_enter(&self, id: &span::Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(open) = span.extensions_mut().get_mut::<Open>()
+        {
+            open.entered = Instant::now();
+        }
+    }
+
+    fn on_exit(&self, id: &span::Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(open) = span.extensions_mut().get_mut::<Open>()
+        {
+            open.busy += open.entered.elapsed();
+        }
+    }
+
+    fn on_close(&self, id: span::Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(&id)
+            && let Some(phase) = phase_of(span.name())
+            && let Some(open) = span.extensions().get::<Open>()
+        {
+            self.0.add(phase, open.begun.elapsed(), open.busy);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Instrument as _;
+    use tracing::instrument::WithSubscriber as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_phase_is_counted_once_and_never_busier_than_long() {
+        let phases = Phases::on();
+        phases.time(Phase::Begin, tokio::task::yield_now()).await;
+        let took = phases.take(Phase::Begin);
+        assert_eq!(took.count, 1);
+        assert!(took.busy <= took.wall);
+        assert_eq!(phases.take(Phase::Begin).count, 0);
+    }
+
+    #[tokio::test]
+    async fn a_span_of_the_host_is_a_phase() {
+        let phases = Phases::on();
+        async {}
+            .instrument(tracing::debug_span!("instantiate"))
+            .with_subscriber(phases.subscriber())
+            .await;
+        assert_eq!(phases.take(Phase::Instantiate).count, 1);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_measured_when_it_is_off() {
+        let phases = Phases::off();
+        phases.time(Phase::Begin, async {}).await;
+        assert_eq!(phases.take(Phase::Begin).count, 0);
+    }
+}

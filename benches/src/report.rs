@@ -1,0 +1,220 @@
+//! What is printed: tables with the ratios first, or one JSON object.
+
+use std::fmt::Write as _;
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+use crate::measure::Spread;
+
+/// One benchmark's results.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Its name, as `--filter` takes it.
+    pub bench: &'static str,
+    /// What it measures.
+    pub title: &'static str,
+    /// The measurements.
+    pub rows: Vec<Row>,
+    /// What a reader has to know to understand the rows.
+    pub notes: Vec<String>,
+}
+
+/// One measurement.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// What was measured.
+    pub what: String,
+    /// How it compares with its baselines.
+    pub ratios: Vec<Ratio>,
+    /// How fast it was.
+    pub value: Spread,
+    /// What `value` counts.
+    pub unit: Unit,
+    /// Microseconds of processor time for each operation, of the whole process.
+    pub cpu_us: Option<Spread>,
+}
+
+/// A comparison within the same run.
+#[derive(Debug, Serialize)]
+pub struct Ratio {
+    /// The baseline.
+    pub to: String,
+    /// The figure divided by the baseline's, round by round.
+    pub value: Spread,
+    /// What it should be.
+    pub goal: Option<Goal>,
+}
+
+/// What a ratio should be, by its median.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Goal {
+    /// This or more.
+    AtLeast(f64),
+    /// This or less.
+    AtMost(f64),
+}
+
+/// What a figure counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Unit {
+    /// Operations a second: more is better.
+    #[serde(rename = "1/s")]
+    PerSecond,
+    /// Microseconds for one operation: less is better.
+    #[serde(rename = "us")]
+    Micros,
+}
+
+impl Goal {
+    /// Whether `ratio` is as it should be.
+    pub fn is_met(self, ratio: Spread) -> bool {
+        match self {
+            Self::AtLeast(goal) => ratio.median >= goal,
+            Self::AtMost(goal) => ratio.median <= goal,
+        }
+    }
+}
+
+impl Row {
+    /// A row without a comparison.
+    pub fn new(what: impl Into<String>, value: Spread, unit: Unit) -> Self {
+        Self {
+            what: what.into(),
+            ratios: Vec::new(),
+            value,
+            unit,
+            cpu_us: None,
+        }
+    }
+
+    /// Adds the processor time of one operation.
+    pub fn cpu(mut self, cpu_us: Spread) -> Self {
+        self.cpu_us = Some(cpu_us);
+        self
+    }
+
+    /// Adds a comparison.
+    pub fn ratio(mut self, to: impl Into<String>, value: Spread, goal: Option<Goal>) -> Self {
+        self.ratios.push(Ratio {
+            to: to.into(),
+            value,
+            goal,
+        });
+        self
+    }
+}
+
+impl Report {
+    /// The ratios that are not as they should be.
+    pub fn missed(&self) -> impl Iterator<Item = (&Row, &Ratio)> {
+        let ratios = self
+            .rows
+            .iter()
+            .flat_map(|row| row.ratios.iter().map(move |ratio| (row, ratio)));
+        ratios.filter(|(_, ratio)| ratio.goal.is_some_and(|goal| !goal.is_met(ratio.value)))
+    }
+
+    /// A table for a person.
+    pub fn text(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.force_no_tty();
+        table.set_header(["", "RATIO", "TO", "GOAL", "FIGURE", "CPU EACH"]);
+        for column in [1, 4, 5] {
+            if let Some(column) = table.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        for row in &self.rows {
+            let mut ratios = row.ratios.iter();
+            let mut cells = ratio_cells(ratios.next()).to_vec();
+            cells.insert(0, row.what.clone());
+            cells.push(figure(row.value, row.unit));
+            cells.push(row.cpu_us.map(|cpu| figure(cpu, Unit::Micros)).unwrap_or_default());
+            table.add_row(cells);
+            for ratio in ratios {
+                let mut cells = ratio_cells(Some(ratio)).to_vec();
+                cells.insert(0, String::new());
+                table.add_row(cells);
+            }
+        }
+        let mut text = format!("{}: {}\n{table}\n", self.bench, self.title);
+        for note in &self.notes {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "  - {note}");
+        }
+        text
+    }
+}
+
+fn ratio_cells(ratio: Option<&Ratio>) -> [String; 3] {
+    let Some(ratio) = ratio else {
+        return Default::default();
+    };
+    let Spread { median, min, max } = ratio.value;
+    let goal = ratio.goal.map(|goal| {
+        let verdict = if goal.is_met(ratio.value) { "met" } else { "MISSED" };
+        match goal {
+            Goal::AtLeast(least) => format!(">= {least} {verdict}"),
+            Goal::AtMost(most) => format!("<= {most} {verdict}"),
+        }
+    });
+    [
+        format!("{median:.2} ({min:.2}-{max:.2})"),
+        ratio.to.clone(),
+        goal.unwrap_or_default(),
+    ]
+}
+
+fn figure(spread: Spread, unit: Unit) -> String {
+    let Spread { median, min, max } = spread;
+    match unit {
+        Unit::PerSecond => format!("{median:.0} ({min:.0}-{max:.0}) /s"),
+        Unit::Micros => format!("{median:.1} ({min:.1}-{max:.1}) us"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn flat(value: f64) -> Spread {
+        Spread {
+            median: value,
+            min: value,
+            max: value,
+        }
+    }
+
+    fn report(ratio: f64) -> Report {
+        let row = Row::new("component", flat(5000.0), Unit::PerSecond)
+            .cpu(flat(120.0))
+            .ratio("native", flat(ratio), Some(Goal::AtLeast(0.4)))
+            .ratio("floor", flat(0.1), None);
+        Report {
+            bench: "refresh",
+            title: "one refresh",
+            rows: vec![row],
+            notes: vec!["a note".to_owned()],
+        }
+    }
+
+    #[test]
+    fn a_ratio_that_misses_its_goal_is_named_and_one_without_a_goal_is_not() {
+        let missed = report(0.39);
+        let missed: Vec<&str> = missed.missed().map(|(_, ratio)| ratio.to.as_str()).collect();
+        assert_eq!(missed, ["native"]);
+        assert_eq!(report(0.4).missed().count(), 0);
+    }
+
+    #[test]
+    fn the_table_says_how_each_ratio_stands() {
+        let text = report(0.39).text();
+        assert!(text.contains(">= 0.4 MISSED"), "{text}");
+        assert!(text.contains("5000 (5000-5000) /s"), "{text}");
+        assert!(text.contains("floor"), "{text}");
+        assert!(text.contains("  - a note"), "{text}");
+    }
+}

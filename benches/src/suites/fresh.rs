@@ -1,0 +1,132 @@
+//! A fresh instance for each call: what the host's wrapping costs over wasmtime alone.
+
+use anyhow::{Result, anyhow, ensure};
+use relation_host::Limits;
+use relation_host::component::engine;
+use relation_host::imports::bindings::PluginPre;
+use wasmtime::Store;
+use wasmtime::component::{Component, InstancePre, Linker};
+
+use super::{Plan, note};
+use crate::measure::{Side, Slot, serially};
+use crate::phases::Phases;
+use crate::report::{Report, Row, Unit};
+
+pub const TITLE: &str = "store, instantiate, describe() and drop, one call after the other";
+
+/// Calls between two looks at the clock.
+const BURST: u64 = 50;
+
+/// wasmtime with the host's engine, every import a trap, and no state.
+struct Bare {
+    engine: wasmtime::Engine,
+    instance: InstancePre<()>,
+    plugin: PluginPre<()>,
+}
+
+impl Bare {
+    fn new(component: &[u8]) -> wasmtime::Result<Self> {
+        let engine = engine::engine(&Limits::default())?;
+        let component = Component::new(&engine, component)?;
+        let mut linker = Linker::new(&engine);
+        linker.define_unknown_imports_as_traps(&component)?;
+        let instance = linker.instantiate_pre(&component)?;
+        let plugin = PluginPre::new(instance.clone())?;
+        Ok(Self {
+            engine,
+            instance,
+            plugin,
+        })
+    }
+
+    fn store(&self) -> Store<()> {
+        let mut store = Store::new(&self.engine, ());
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        store
+    }
+
+    async fn instantiate(&self) -> wasmtime::Result<()> {
+        let mut store = self.store();
+        self.instance.instantiate_async(&mut store).await?;
+        Ok(())
+    }
+
+    async fn describe(&self) -> wasmtime::Result<usize> {
+        let mut store = self.store();
+        let plugin = self.plugin.instantiate_async(&mut store).await?;
+        let workflows = plugin.automate_spark_customer_workflows();
+        let model = workflows.call_describe(&mut store).await?;
+        Ok(model.fields.len())
+    }
+}
+
+/// Measures it.
+pub async fn run(plan: &Plan) -> Result<Report> {
+    let world = plan.world("fresh", Phases::off()).await?;
+    let wasmtime = Bare::new(&plan.component).map_err(told)?;
+    let host = async || {
+        for _ in 0..BURST {
+            world.host.describe().await?;
+        }
+        anyhow::Ok(())
+    };
+    let describe = async || {
+        for _ in 0..BURST {
+            let fields = wasmtime.describe().await.map_err(told)?;
+            ensure!(fields > 0, "the model has no fields");
+        }
+        anyhow::Ok(())
+    };
+    let instantiate = async || {
+        for _ in 0..BURST {
+            wasmtime.instantiate().await.map_err(told)?;
+        }
+        anyhow::Ok(())
+    };
+    // Everything is paged in and every cache filled before the first round.
+    host().await?;
+    describe().await?;
+    instantiate().await?;
+
+    let [mut hosted, mut described, mut instantiated] = <[Side; 3]>::default();
+    for round in 1..=plan.rounds {
+        note(&format!("fresh: round {round}/{}", plan.rounds));
+        hosted.add(each(serially(plan.slot, host).await?));
+        described.add(each(serially(plan.slot, describe).await?));
+        instantiated.add(each(serially(plan.slot, instantiate).await?));
+    }
+    let row = |what: &str, side: &Side| {
+        let row = Row::new(what, side.spread(Slot::each)?, Unit::Micros);
+        anyhow::Ok(row.cpu(side.spread(Slot::cpu_each)?))
+    };
+    Ok(Report {
+        bench: "fresh",
+        title: TITLE,
+        rows: vec![
+            row("host: describe()", &hosted)?
+                .ratio("bare wasmtime, describe()", hosted.ratio(&described, Slot::each)?, None)
+                .ratio("bare wasmtime, instantiate only", hosted.ratio(&instantiated, Slot::each)?, None),
+            row("bare wasmtime: describe()", &described)?,
+            row("bare wasmtime: instantiate only", &instantiated)?,
+        ],
+        notes: vec![
+            "ratios of times: less is better".to_owned(),
+            "bare: the same engine configuration and component, imports that trap, no state; \
+             describe() asks nothing of the host and answers the whole model, some 20 fields"
+                .to_owned(),
+        ],
+    })
+}
+
+fn told(error: wasmtime::Error) -> anyhow::Error {
+    anyhow!("the component on bare wasmtime: {error:#}")
+}
+
+/// A slot of bursts as one of calls.
+fn each(slot: Slot) -> Slot {
+    Slot {
+        done: slot.done * BURST,
+        ..slot
+    }
+}

@@ -1,0 +1,299 @@
+//! What it costs that much is stored: dispatch has to follow what is due, a page and a record what
+//! is shown.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use relation_host::schedule::dispatcher::{DispatcherOptions, Summary};
+use relation_host::store::{Answered, Begin, Begun, DueWakeup, End};
+use relation_host::transactions::{NewTransaction, Outcome, Status, TransactionUpdate};
+use relation_host::types::{Filter, Hierarchy, Key, RECORD_MODEL, Scope};
+
+use super::{Plan, note};
+use crate::customers::{self, Extent};
+use crate::measure::{Meter, Side, Slot, serially};
+use crate::phases::Phases;
+use crate::report::{Goal, Report, Row, Unit};
+use crate::world::World;
+
+pub const TITLE: &str = "the same work with more and more customers stored, few of them due";
+
+/// Customers that are due at once: as many as a dispatcher has in flight. They are stored whole.
+const DUE: u32 = 32;
+
+/// Records of a page.
+const PAGE: u32 = 50;
+
+/// By how much a cost may grow from the smallest store to the largest.
+const GOAL: Goal = Goal::AtMost(2.0);
+
+/// What is measured on each store.
+#[derive(Clone, Copy)]
+enum Work {
+    Page,
+    NodePage,
+    StatePage,
+    Show,
+    Look,
+    Dispatch,
+    Refresh,
+}
+
+const ALL: [(Work, &str); 7] = [
+    (Work::Page, "list: the first page of 50"),
+    (Work::NodePage, "list: a page of 50 at one node and below"),
+    (Work::StatePage, "list: a page of 50 in one state"),
+    (Work::Show, "show: a record by name, its alerts and wakeups"),
+    (Work::Look, "look for what is due: 32 wakeups"),
+    (Work::Dispatch, "dispatch a wakeup: its share of the look, begin, end"),
+    (Work::Refresh, "dispatch a wakeup and refresh, 32 in flight"),
+];
+
+struct Stored {
+    customers: u64,
+    world: World,
+    /// Picks records; the same ones in every run.
+    picked: u64,
+}
+
+impl Stored {
+    async fn new(plan: &Plan, customers: u64) -> Result<Self> {
+        let begun = Instant::now();
+        let name = format!("stored-{customers}");
+        let world = plan.world(&name, Phases::off()).await?;
+        let due = u64::from(DUE).min(customers);
+        customers::populate(&world.parts, 0, due, Extent::Whole).await?;
+        customers::populate(&world.parts, due, customers, Extent::Record).await?;
+        let took = begun.elapsed().as_secs_f64();
+        note(&format!("stored: {customers} customers in {took:.1} s"));
+        Ok(Self {
+            customers,
+            world,
+            picked: 0,
+        })
+    }
+
+    async fn measure(&mut self, work: Work, time: Duration) -> Result<Slot> {
+        match work {
+            Work::Page => {
+                let all = filter(None, None);
+                self.pages(&all, time).await
+            }
+            Work::NodePage => {
+                let reseller: Hierarchy = "sys.Provider.Reseller0".parse()?;
+                let below = filter(Some((reseller, Scope::Subtree)), None);
+                self.pages(&below, time).await
+            }
+            Work::StatePage => {
+                let connected = filter(None, Some(("state", "connected".to_owned())));
+                self.pages(&connected, time).await
+            }
+            Work::Show => serially(time, async || self.show().await).await,
+            Work::Look => {
+                self.make_due().await?;
+                serially(time, async || {
+                    let due = self.look().await?;
+                    ensure!(due.len() == DUE as usize, "{} are due", due.len());
+                    Ok(())
+                })
+                .await
+            }
+            Work::Dispatch => self.again_and_again(time, Self::dispatch).await,
+            Work::Refresh => self.again_and_again(time, Self::refresh).await,
+        }
+    }
+
+    async fn pages(&self, filter: &Filter, time: Duration) -> Result<Slot> {
+        let store = &self.world.parts.store;
+        serially(time, async || {
+            let page = store.find(filter, None, PAGE).await?;
+            ensure!(page.items.len() == PAGE as usize, "a page is not full");
+            Ok(())
+        })
+        .await
+    }
+
+    /// What the command `show` asks for.
+    async fn show(&mut self) -> Result<()> {
+        // Steps of a number without a common factor visit all of them in no order.
+        self.picked = (self.picked + 611_953) % self.customers;
+        let store = &self.world.parts.store;
+        let name = customers::name(self.picked);
+        let named = filter(None, Some(("name", name)));
+        let found = store.find(&named, None, 2).await?.items;
+        ensure!(found.len() == 1, "{} have this name", found.len());
+        let subject = relation_host::types::Reference::record(customers::pkid(self.picked)?);
+        let owned = Filter {
+            model: "data/Alert".to_owned(),
+            hierarchy: None,
+            equals: vec![Key {
+                name: "owner".to_owned(),
+                value: subject.pkid.to_string(),
+            }],
+        };
+        store.find(&owned, None, 100).await?;
+        store.wakeups(&subject).await?;
+        Ok(())
+    }
+
+    async fn make_due(&self) -> Result<()> {
+        // A wakeup that is due in the millisecond of an earlier attempt counts as answered by it.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        customers::make_due(&self.world.parts, 0..u64::from(DUE)).await
+    }
+
+    /// What a dispatcher asks for.
+    async fn look(&self) -> Result<Vec<DueWakeup>> {
+        let parts = &self.world.parts;
+        parts.store.next_due().await?;
+        Ok(parts.store.due(parts.clock.now(), DUE).await?)
+    }
+
+    /// Measures passes of `pass`, each of which answers all that is due, and nothing in between.
+    async fn again_and_again(
+        &mut self,
+        time: Duration,
+        pass: impl AsyncFn(&Self) -> Result<()>,
+    ) -> Result<Slot> {
+        let mut all = Slot {
+            done: 0,
+            wall: Duration::ZERO,
+            cpu: Duration::ZERO,
+        };
+        loop {
+            self.make_due().await?;
+            let meter = Meter::start();
+            pass(self).await?;
+            let slot = meter.stop(u64::from(DUE));
+            all.done += slot.done;
+            all.wall += slot.wall;
+            all.cpu += slot.cpu;
+            if all.wall >= time {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// All that a call costs the store besides its workflow.
+    async fn dispatch(&self) -> Result<()> {
+        let parts = &self.world.parts;
+        let due = self.look().await?;
+        ensure!(due.len() == DUE as usize, "{} are due", due.len());
+        for wakeup in due {
+            let now = parts.clock.now();
+            let id = uuid::Uuid::now_v7().to_string();
+            let begin = Begin {
+                transaction: NewTransaction {
+                    id: id.clone(),
+                    action: "refresh".to_owned(),
+                    subject: Some(wakeup.wakeup.subject.clone()),
+                    subject_name: String::new(),
+                    submitted: wakeup.wakeup.due,
+                    started: now,
+                },
+                subject: Some(wakeup.wakeup.subject.clone()),
+                lease: parts.limits.lease(),
+                now,
+                wakeup: Some(wakeup.clone()),
+            };
+            let Begun::Started(lease) = parts.store.begin(begin).await? else {
+                anyhow::bail!("{} could not begin", wakeup.wakeup.subject);
+            };
+            let end = End {
+                transaction: TransactionUpdate {
+                    id,
+                    outcome: Some(Outcome {
+                        status: Status::Success,
+                        message: "done".to_owned(),
+                        completed: now,
+                    }),
+                    ..TransactionUpdate::default()
+                },
+                lease,
+                wakeup: Some(Answered::Done(wakeup)),
+            };
+            parts.store.end(end).await?;
+        }
+        Ok(())
+    }
+
+    /// The real dispatcher with the real component.
+    async fn refresh(&self) -> Result<()> {
+        let dispatcher = self.world.host.dispatcher(DispatcherOptions::default());
+        let ran = dispatcher.run_until_idle().await?;
+        let expected = Summary {
+            done: u64::from(DUE),
+            failed: 0,
+        };
+        ensure!(ran == expected, "the dispatcher ran {ran:?}");
+        Ok(())
+    }
+}
+
+fn filter(place: Option<(Hierarchy, Scope)>, key: Option<(&str, String)>) -> Filter {
+    let key = key.map(|(name, value)| Key {
+        name: name.to_owned(),
+        value,
+    });
+    Filter {
+        model: RECORD_MODEL.to_owned(),
+        hierarchy: place,
+        equals: key.into_iter().collect(),
+    }
+}
+
+/// Measures it.
+pub async fn run(plan: &Plan) -> Result<Report> {
+    let mut stores = Vec::new();
+    for &customers in &plan.sizes {
+        ensure!(
+            customers >= u64::from(PAGE),
+            "{customers} customers do not fill a page of {PAGE}"
+        );
+        stores.push(Stored::new(plan, customers).await?);
+    }
+    let mut sides = vec![vec![Side::default(); stores.len()]; ALL.len()];
+    // Round 0 fills the caches and is not counted.
+    for round in 0..=plan.rounds {
+        note(&format!("stored: round {round}/{}", plan.rounds));
+        for ((work, _), sides) in ALL.iter().zip(&mut sides) {
+            for (stored, side) in stores.iter_mut().zip(sides) {
+                let time = if round == 0 { Duration::ZERO } else { plan.slot / 4 };
+                let slot = stored.measure(*work, time).await?;
+                if round > 0 {
+                    side.add(slot);
+                }
+            }
+        }
+    }
+    let mut rows = Vec::new();
+    for ((_, what), sides) in ALL.iter().zip(&sides) {
+        for (customers, side) in plan.sizes.iter().zip(sides) {
+            let what = format!("{what}; {customers} stored");
+            let row = Row::new(what, side.spread(Slot::each)?, Unit::Micros);
+            let row = row.cpu(side.spread(Slot::cpu_each)?);
+            rows.push(match (sides.first(), plan.sizes.first()) {
+                (Some(least), Some(fewest)) if fewest != customers => row.ratio(
+                    format!("{fewest} stored"),
+                    side.ratio(least, Slot::each)?,
+                    Some(GOAL),
+                ),
+                _ => row,
+            });
+        }
+    }
+    Ok(Report {
+        bench: "stored",
+        title: TITLE,
+        rows,
+        notes: vec![
+            "ratios of times: less is better".to_owned(),
+            format!(
+                "{DUE} customers are whole; the others are their records with keys, sealed tokens \
+                 and two wakeups each, without the data syncs and schedules that belong to them"
+            ),
+            "begin and end are durable, one after the other: most of their time is the disk's"
+                .to_owned(),
+        ],
+    })
+}

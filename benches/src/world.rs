@@ -1,0 +1,102 @@
+//! What the benchmarks run on: a store on a real disk, a host with the real component, and the
+//! same parts for the native baseline.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use relation_host::egress::{Client, ClientOptions, Policy};
+use relation_host::schedule::clock::{Clock, SystemClock};
+use relation_host::store::Store;
+use relation_host::store::seal::{KeyFile, Sealer};
+use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
+use relation_host::{ComponentSource, Host, Limits};
+use secrecy::SecretString;
+use spark_customer::settings;
+
+use crate::native::Native;
+use crate::phases::Phases;
+use crate::timed_store::TimedStore;
+
+/// What a host is made of, shared with the native baseline.
+pub struct Parts {
+    pub store: Arc<dyn Store>,
+    pub sealer: Arc<Sealer>,
+    pub clock: Arc<dyn Clock>,
+    pub client: Client,
+    pub settings: BTreeMap<String, String>,
+    pub client_secret: SecretString,
+    pub limits: Limits,
+}
+
+/// A host and a native baseline on one store.
+pub struct World {
+    pub parts: Arc<Parts>,
+    pub host: Host,
+    pub native: Native,
+}
+
+impl World {
+    /// Makes a store called `name` in `directory` and puts everything together on it; `webex` is
+    /// where the token endpoint listens.
+    pub async fn start(
+        directory: &Path,
+        name: &str,
+        component: &[u8],
+        webex: SocketAddr,
+        phases: Phases,
+    ) -> Result<Self> {
+        let store = open_store(directory, name, &SqliteOptions::default())?;
+        let store: Arc<dyn Store> = Arc::new(TimedStore::new(store, phases.clone()));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let keys = KeyFile::new(directory.join(format!("{name}.key")));
+        let sealer = Sealer::open(&*store, &keys, clock.now())
+            .await
+            .context("opening the sealer")?;
+        let origin = format!("http://{webex}");
+        let policy = Policy::parse(std::slice::from_ref(&origin)).context("the policy")?;
+        let parts = Arc::new(Parts {
+            store,
+            sealer: Arc::new(sealer),
+            clock,
+            client: Client::new(policy, ClientOptions::default()).context("the client")?,
+            settings: BTreeMap::from([
+                (settings::BASE_URL.to_owned(), format!("{origin}/v1")),
+                (settings::CLIENT_ID.to_owned(), "C0ffee".to_owned()),
+            ]),
+            client_secret: SecretString::from("bench-client-secret"),
+            limits: Limits::default(),
+        });
+        let host = Host::builder()
+            .component(ComponentSource::Bytes(component.to_vec()))
+            .store(Arc::clone(&parts.store))
+            .sealer(Arc::clone(&parts.sealer))
+            .clock(Arc::clone(&parts.clock))
+            .settings(parts.settings.clone())
+            .secret_setting(settings::CLIENT_SECRET, parts.client_secret.clone())
+            .limits(parts.limits.clone())
+            .egress(parts.client.clone())
+            .build()
+            .await
+            .context("putting the host together")?;
+        let native = Native::new(Arc::clone(&parts), phases);
+        Ok(Self {
+            parts,
+            host,
+            native,
+        })
+    }
+}
+
+/// A store in the file `{name}.db`.
+pub fn open_store(
+    directory: &Path,
+    name: &str,
+    options: &SqliteOptions,
+) -> Result<Arc<SqliteStore>> {
+    let path = directory.join(format!("{name}.db"));
+    let store = SqliteStore::open(&path, options)?;
+    Ok(Arc::new(store))
+}

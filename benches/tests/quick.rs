@@ -1,0 +1,52 @@
+//! Every benchmark runs to its end, with tiny counts: what is measured must not rot.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+fn benches(args: &[&str]) -> std::process::Output {
+    let program = Path::new(env!("CARGO_BIN_EXE_relation-benches"));
+    let component = program
+        .ancestors()
+        .nth(2)
+        .expect("cargo builds into a target directory")
+        .join("component/spark-customer.wasm");
+    assert!(
+        component.is_file(),
+        "the component {} is not there: run `cargo xtask build`, or the tests by `cargo xtask test`",
+        component.display()
+    );
+    Command::new(program).args(args).output().expect("the program starts")
+}
+
+#[test]
+fn every_benchmark_runs_and_says_its_ratios() {
+    let output = benches(&["--quick", "--json"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let everything: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let reports = everything["reports"].as_array().expect("reports");
+    let names: Vec<&str> = reports
+        .iter()
+        .filter_map(|report| report["bench"].as_str())
+        .collect();
+    assert_eq!(names, ["fresh", "refresh", "commits", "stored", "profile"]);
+    for report in reports {
+        let rows = report["rows"].as_array().expect("rows");
+        assert!(
+            rows.iter().all(|row| row["value"]["median"].as_f64() > Some(0.0)),
+            "a figure is missing: {report}"
+        );
+        let ratios = rows.iter().filter_map(|row| row["ratios"].as_array());
+        assert!(ratios.flatten().next().is_some(), "no ratio: {report}");
+    }
+}
+
+#[test]
+fn a_filter_that_fits_nothing_names_what_there_is() {
+    let output = benches(&["--filter", "nonsense"]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("refresh") && stderr.contains("stored"), "{stderr}");
+}

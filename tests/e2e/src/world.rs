@@ -1,0 +1,319 @@
+//! A world in one process: a host on a store, an emulated Webex, and one clock for all of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use relation_host::egress::{Client, ClientOptions, Policy};
+use relation_host::reports::Added;
+use relation_host::schedule::clock::{Clock, ManualClock};
+use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions, Summary};
+use relation_host::store::Store;
+use relation_host::store::seal::{KeyFile, Sealer};
+use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
+use relation_host::types::{Document, Filter, Pkid, Reference, Timestamp};
+use relation_host::{AddRequest, Called, ComponentSource, Host, Limits};
+use secrecy::SecretString;
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+use webex_emulator::{Emulator, Grant, Mode, Organization};
+
+/// When every world begins: 2026-01-01T00:00:00Z.
+pub const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
+
+/// One day.
+pub const DAY: Duration = Duration::from_secs(86_400);
+
+/// The scopes of an ordinary grant.
+pub const SCOPES: &[&str] = &[
+    "spark-admin:organizations_read",
+    "spark-admin:people_read",
+    "identity:tokens_read",
+    "identity:tokens_write",
+];
+
+/// The client secret of every world; tests look for it where it must not be.
+pub const CLIENT_SECRET: &str = "canary-client-secret-4f1d";
+
+/// What a world is made of.
+pub struct WorldBuilder {
+    settings: BTreeMap<String, String>,
+    limits: Limits,
+    mode: Mode,
+    access_ttl: Duration,
+    refresh_ttl: Duration,
+    component: Option<PathBuf>,
+    allow: Option<Vec<String>>,
+}
+
+impl Default for WorldBuilder {
+    fn default() -> Self {
+        Self {
+            settings: BTreeMap::new(),
+            limits: Limits::default(),
+            mode: Mode::default(),
+            access_ttl: 14 * DAY,
+            refresh_ttl: 90 * DAY,
+            component: None,
+            allow: None,
+        }
+    }
+}
+
+impl WorldBuilder {
+    /// Sets a plain setting of the plugin.
+    pub fn setting(mut self, key: &str, value: &str) -> Self {
+        self.settings.insert(key.into(), value.into());
+        self
+    }
+
+    /// Sets the bounds of a call.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets how the emulator treats a refresh.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Sets the lives of the tokens that the emulator issues.
+    pub fn lives(mut self, access: Duration, refresh: Duration) -> Self {
+        self.access_ttl = access;
+        self.refresh_ttl = refresh;
+        self
+    }
+
+    /// Replaces the list of what may be reached; the emulator by default.
+    pub fn allow(mut self, entries: &[&str]) -> Self {
+        self.allow = Some(entries.iter().map(|&entry| entry.to_owned()).collect());
+        self
+    }
+
+    /// Runs another component than ours.
+    pub fn component(mut self, file: PathBuf) -> Self {
+        self.component = Some(file);
+        self
+    }
+
+    /// Starts everything.
+    pub async fn start(self) -> World {
+        let clock = Arc::new(ManualClock::new(BEGINNING));
+        let shown = Arc::clone(&clock);
+        let emulator = Emulator::builder()
+            .clock(Arc::new(move || shown.now().0))
+            .client("C0ffee", CLIENT_SECRET)
+            .mode(self.mode)
+            .access_ttl(self.access_ttl)
+            .refresh_ttl(self.refresh_ttl)
+            .start()
+            .await
+            .expect("the emulator starts");
+        let directory = TempDir::new().expect("a temporary directory");
+        let mut settings = self.settings;
+        settings
+            .entry("webex.base-url".into())
+            .or_insert_with(|| emulator.base_url());
+        settings
+            .entry("webex.client-id".into())
+            .or_insert_with(|| "C0ffee".into());
+        let allow = self
+            .allow
+            .unwrap_or_else(|| vec![format!("http://{}", emulator.address())]);
+        let mut world = World {
+            emulator,
+            clock,
+            hosts: Vec::new(),
+            directory,
+            settings,
+            limits: self.limits,
+            component: self.component.unwrap_or_else(crate::artifacts::component),
+            allow,
+        };
+        let host = world.new_host().await;
+        world.hosts.push(host);
+        world
+    }
+}
+
+/// A world in one process.
+pub struct World {
+    /// Webex.
+    pub emulator: Emulator,
+    /// The clock of everything.
+    pub clock: Arc<ManualClock>,
+    hosts: Vec<Host>,
+    directory: TempDir,
+    settings: BTreeMap<String, String>,
+    limits: Limits,
+    component: PathBuf,
+    allow: Vec<String>,
+}
+
+/// A customer of a world: its record, and its organisation and grant at Webex.
+pub struct Customer {
+    /// The record's key.
+    pub pkid: Pkid,
+    /// The organisation.
+    pub organization: Organization,
+    /// The first grant.
+    pub grant: Grant,
+    /// What `add` answered.
+    pub added: Called<Added>,
+}
+
+impl World {
+    /// A world with the defaults.
+    pub async fn start() -> Self {
+        WorldBuilder::default().start().await
+    }
+
+    /// Starts describing a world.
+    pub fn builder() -> WorldBuilder {
+        WorldBuilder::default()
+    }
+
+    /// The host.
+    pub fn host(&self) -> &Host {
+        &self.hosts[0]
+    }
+
+    /// Another host on the same store file, as another process would be.
+    pub async fn new_host(&self) -> Host {
+        let store = SqliteStore::open(self.database(), &SqliteOptions::default())
+            .expect("the store opens");
+        let store: Arc<dyn Store> = Arc::new(store);
+        let sealer = Sealer::open(&*store, &KeyFile::new(self.key_file()), self.clock.now())
+            .await
+            .expect("the key fits");
+        let policy = Policy::parse(&self.allow).expect("the policy is valid");
+        let client = Client::new(policy, ClientOptions::default()).expect("the client starts");
+        Host::builder()
+            .component(ComponentSource::Bytes(bytes(&self.component)))
+            .store(store)
+            .sealer(Arc::new(sealer))
+            .clock(self.clock.clone())
+            .settings(self.settings.clone())
+            .secret_setting("webex.client-secret", SecretString::from(CLIENT_SECRET))
+            .limits(self.limits.clone())
+            .egress(client)
+            .build()
+            .await
+            .expect("the host starts")
+    }
+
+    /// The database file.
+    pub fn database(&self) -> PathBuf {
+        self.directory.path().join("relation.db")
+    }
+
+    /// The key file.
+    pub fn key_file(&self) -> PathBuf {
+        self.directory.path().join("relation.key")
+    }
+
+    /// The directory that holds both.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A dispatcher of the host.
+    pub fn dispatcher(&self) -> Dispatcher {
+        self.host().dispatcher(DispatcherOptions::default())
+    }
+
+    /// Lets time pass, running everything that falls due on the way.
+    pub async fn pass(&self, time: Duration) -> Summary {
+        let until = self.clock.now().after(time);
+        self.dispatcher()
+            .run_through(&self.clock, until)
+            .await
+            .expect("the store answers")
+    }
+
+    /// Adds a customer with pasted tokens.
+    pub async fn customer(&self, name: &str) -> Customer {
+        let organization = self.emulator.create_organization(name);
+        let grant = self.emulator.grant(&organization, SCOPES.iter().copied());
+        let fields = json!({ "name": name, "account_number": organization.uuid });
+        let added = self
+            .host()
+            .add(AddRequest {
+                hierarchy: "sys.Provider.Reseller.Customer".parse().expect("a hierarchy"),
+                fields: object(fields),
+                token_answer: Some(SecretString::from(grant.json().to_string())),
+                idempotency_key: None,
+            })
+            .await
+            .expect("the customer is added");
+        Customer {
+            pkid: added.value.connection.pkid.clone(),
+            organization,
+            grant,
+            added,
+        }
+    }
+
+    /// The record's body.
+    pub async fn record(&self, pkid: &Pkid) -> Value {
+        let document = self.document(&Reference::record(pkid.clone())).await;
+        serde_json::from_str(&document.expect("the record exists").body).expect("a JSON body")
+    }
+
+    /// One document.
+    pub async fn document(&self, reference: &Reference) -> Option<Document> {
+        let mut found = self
+            .host()
+            .store()
+            .get(std::slice::from_ref(reference))
+            .await
+            .expect("the store answers");
+        found.pop().flatten()
+    }
+
+    /// The bodies of all documents of a model.
+    pub async fn all(&self, model: &str) -> Vec<Value> {
+        let filter = Filter {
+            model: model.into(),
+            hierarchy: None,
+            equals: Vec::new(),
+        };
+        let page = self.host().store().find(&filter, None, 1000).await;
+        let documents = page.expect("the store answers").items;
+        let bodies = documents.iter().map(|document| &document.body);
+        bodies
+            .map(|body| serde_json::from_str(body).expect("a JSON body"))
+            .collect()
+    }
+
+    /// How many token requests Webex has seen.
+    pub fn token_requests(&self) -> usize {
+        let requests = self.emulator.requests();
+        requests
+            .iter()
+            .filter(|request| request.path == "/v1/access_token")
+            .count()
+    }
+}
+
+/// The value as an object.
+pub fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        other => panic!("{other} is no object"),
+    }
+}
+
+/// The component's bytes, read once.
+fn bytes(file: &Path) -> Vec<u8> {
+    static OURS: OnceLock<(PathBuf, Vec<u8>)> = OnceLock::new();
+    let (path, bytes) = OURS.get_or_init(|| (file.to_owned(), read(file)));
+    if path == file { bytes.clone() } else { read(file) }
+}
+
+fn read(file: &Path) -> Vec<u8> {
+    std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}

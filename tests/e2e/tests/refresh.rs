@@ -1,0 +1,155 @@
+//! Refreshes through the real component: one flight, passing faults, refusals, deletes meanwhile.
+
+use std::time::Duration;
+
+use relation_e2e::World;
+use relation_e2e::world::DAY;
+use relation_host::CallErrorKind;
+use relation_host::reports::RefreshOutcome;
+use relation_host::schedule::clock::Clock;
+use webex_emulator::{Fault, Mode};
+
+const TOKEN: &str = "/v1/access_token";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_callers_at_once_cause_one_request() {
+    let world = World::builder().mode(Mode::Rotate).start().await;
+    let customer = world.customer("Contoso").await;
+    world.clock.advance(Duration::from_secs(1));
+    let second = world.new_host().await;
+    let calls: Vec<_> = (0..64)
+        .map(|n| {
+            let host = if n % 2 == 0 { world.host().clone() } else { second.clone() };
+            let pkid = customer.pkid.clone();
+            tokio::spawn(async move { host.refresh(&pkid).await })
+        })
+        .collect();
+    let mut joined = 0;
+    for call in calls {
+        let report = call.await.unwrap().expect("every caller is answered").value;
+        assert_eq!(report.outcome, RefreshOutcome::Connected);
+        joined += usize::from(report.joined);
+    }
+    assert_eq!(joined, 63);
+    assert_eq!(world.token_requests(), 1);
+    world.emulator.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passing_fault_keeps_the_tokens_and_is_tried_again_by_itself() {
+    let faults = [
+        Fault::status(TOKEN, 503),
+        Fault::rate_limited(TOKEN, "194"),
+        Fault::rate_limited(TOKEN, "rand(30),add(30)"),
+        Fault::malformed_json(TOKEN),
+        Fault::truncated_json(TOKEN),
+        Fault::huge_body(TOKEN, 8 << 20),
+        Fault::reset_before(TOKEN),
+        Fault::reset_after(TOKEN),
+    ];
+    for fault in faults {
+        let what = format!("{fault:?}");
+        let world = World::start().await;
+        let customer = world.customer("Contoso").await;
+        let before = world.record(&customer.pkid).await;
+        world.clock.advance(DAY);
+        world.emulator.inject(fault);
+
+        let report = world.host().refresh(&customer.pkid).await.unwrap().value;
+        assert_eq!(report.outcome, RefreshOutcome::Retrying, "{what}: {}", report.message);
+        assert!(report.connection.next_refresh.unwrap() > world.clock.now(), "{what}");
+        let after = world.record(&customer.pkid).await;
+        assert_eq!(before["connection"]["access"], after["connection"]["access"], "{what}");
+        assert_eq!(before["connection"]["refresh"], after["connection"]["refresh"], "{what}");
+
+        world.pass(Duration::from_secs(600)).await;
+        let record = world.record(&customer.pkid).await;
+        assert_eq!(record["connection"]["state"], "connected", "{what}");
+        world.emulator.assert_sound();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_after_is_kept_to_the_second() {
+    let world = World::start().await;
+    let customer = world.customer("Contoso").await;
+    world.clock.advance(DAY);
+    world.emulator.inject(Fault::rate_limited(TOKEN, "194"));
+    let report = world.host().refresh(&customer.pkid).await.unwrap().value;
+    let wait = report.connection.next_refresh.unwrap().since(world.clock.now());
+    assert!(wait >= Duration::from_secs(194), "{wait:?}");
+    world.pass(Duration::from_secs(193)).await;
+    assert_eq!(world.token_requests(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_refresh_token_needs_a_person_and_is_not_asked_about_again() {
+    let world = World::start().await;
+    let customer = world.customer("Contoso").await;
+    world.emulator.revoke(&customer.grant);
+    world.clock.advance(DAY);
+    let report = world.host().refresh(&customer.pkid).await.unwrap().value;
+    assert_eq!(report.outcome, RefreshOutcome::Reauthorize);
+    assert_eq!(world.all("data/Alert").await.len(), 1);
+    let requests = world.token_requests();
+    world.pass(60 * DAY).await;
+    assert_eq!(world.token_requests(), requests);
+    assert_eq!(world.record(&customer.pkid).await["connection"]["state"], "reauthorize");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refresh_mode_of_webex_ends_connected() {
+    let modes = [Mode::ExtendSame, Mode::OmitRefreshToken, Mode::Rotate, Mode::SameAccessToken, Mode::FrozenClock];
+    for mode in modes {
+        let world = World::builder().mode(mode).start().await;
+        let customer = world.customer("Contoso").await;
+        world.pass(28 * DAY).await;
+        let record = world.record(&customer.pkid).await;
+        assert_eq!(record["connection"]["state"], "connected", "{mode:?}");
+        assert!(world.token_requests() >= 3, "{mode:?}");
+        world.emulator.assert_sound();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_waits_for_the_refresh_in_flight_and_nothing_comes_back() {
+    let world = World::builder().mode(Mode::Rotate).start().await;
+    let customer = world.customer("Contoso").await;
+    world.clock.advance(DAY);
+    let gate = world.emulator.gate_after(TOKEN);
+    let (host, pkid) = (world.host().clone(), customer.pkid.clone());
+    let refresh = tokio::spawn(async move { host.refresh(&pkid).await });
+    gate.reached().await;
+    let (host, pkid) = (world.host().clone(), customer.pkid.clone());
+    let delete = tokio::spawn(async move { host.delete(&pkid, false).await });
+    gate.release();
+    refresh.await.unwrap().expect("the refresh ends first");
+    delete.await.unwrap().expect("then the delete");
+    assert!(world.all("data/SparkCustomer").await.is_empty());
+    assert_eq!(world.host().store().next_due().await.unwrap(), None);
+    world.emulator.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_whose_lease_was_lost_writes_nothing_and_revokes_what_it_got() {
+    let world = World::start().await;
+    let customer = world.customer("Contoso").await;
+    world.clock.advance(DAY);
+    let gate = world.emulator.gate_after(TOKEN);
+    let (host, pkid) = (world.host().clone(), customer.pkid.clone());
+    let refresh = tokio::spawn(async move { host.refresh(&pkid).await });
+    gate.reached().await;
+    // The first host is stopped for so long that its lease expires, and another deletes the record.
+    world.clock.advance(world.host().plugin().limits().lease() * 2);
+    let second = world.new_host().await;
+    second.delete(&customer.pkid, false).await.expect("the second host deletes");
+    gate.release();
+    let error = refresh.await.unwrap().expect_err("the first host has lost its lease");
+    assert!(matches!(error.kind, CallErrorKind::Refused(_)), "{error}");
+    assert!(world.all("data/SparkCustomer").await.is_empty());
+    assert_eq!(world.host().store().next_due().await.unwrap(), None);
+    // One revocation by the delete, one by the refresh that came too late.
+    let requests = world.emulator.requests();
+    let revocations = requests.iter().filter(|request| request.method == "DELETE");
+    assert_eq!(revocations.count(), 2, "{requests:#?}");
+}

@@ -1,0 +1,209 @@
+//! The active compiler: its version, its folders, and whether it can build components.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::step;
+
+/// The target that components are compiled for.
+pub const TARGET: &str = "wasm32-wasip2";
+
+/// Needs the standard library, its collections (random seed) and its clock, and so a C library.
+const PROBE: &str = "\
+use std::{collections::HashMap, time::SystemTime};
+fn main() {
+    let mut seen = HashMap::new();
+    seen.insert(std::env::args().count(), SystemTime::now());
+    println!(\"{seen:?}\");
+}
+";
+
+/// The compiler that cargo uses here.
+#[derive(Debug)]
+pub struct Toolchain {
+    /// As in `rustc -vV`: `1.95.0`, or `1.97.0-nightly`.
+    pub release: String,
+    /// The folder that the compiler and all its standard libraries live under.
+    pub sysroot: PathBuf,
+    /// Where the standard library of [`TARGET`] belongs: `…/lib/rustlib/wasm32-wasip2/lib`.
+    pub target_libdir: PathBuf,
+}
+
+/// How closely to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Compile and link, in a fraction of a second: for a look before every build.
+    Quick,
+    /// Optimise at link time too, as our components are: that takes a standard library with bitcode
+    /// in it, which one that was built by plain cargo does not have.
+    AsComponent,
+}
+
+/// Whether [`TARGET`] can be compiled for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// A program for it was compiled and linked.
+    Ready,
+    /// It was not; the text says why.
+    Missing(String),
+}
+
+impl Toolchain {
+    /// Asks the compiler that cargo uses in this directory.
+    pub fn active() -> Result<Self> {
+        let version = step::output(rustc().arg("-vV"))?;
+        let release = parse_release(&version)
+            .with_context(|| format!("no release in the answer of `rustc -vV`: {version:?}"))?;
+        let sysroot = step::output(rustc().args(["--print", "sysroot"]))?;
+        let libdir = step::output(rustc().args(["--print", "target-libdir", "--target", TARGET]))
+            .with_context(|| format!("rustc {release} may be too old to know {TARGET}"))?;
+        Ok(Self {
+            release: release.to_owned(),
+            sysroot: PathBuf::from(sysroot.trim_end()),
+            target_libdir: PathBuf::from(libdir.trim_end()),
+        })
+    }
+
+    /// Compiles and links a small program, into `scratch`, which is made if need be.
+    pub fn readiness(&self, scratch: &Path, probe: Probe) -> Result<Readiness> {
+        if !has_std(&self.target_libdir) {
+            let place = self.target_libdir.display();
+            return Ok(Readiness::Missing(format!(
+                "there is no standard library in {place}"
+            )));
+        }
+        std::fs::create_dir_all(scratch)
+            .with_context(|| format!("making {}", scratch.display()))?;
+        let result = scratch.join(format!("probe-{}.wasm", std::process::id()));
+        let answer = compile(probe, &result);
+        // Best effort: a file left behind is overwritten or goes with the target directory.
+        let _ = std::fs::remove_file(&result);
+        answer
+    }
+}
+
+/// The compiler that cargo would call.
+pub fn rustc() -> Command {
+    Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+}
+
+fn compile(probe: Probe, result: &Path) -> Result<Readiness> {
+    let lto = match probe {
+        Probe::Quick => "off",
+        Probe::AsComponent => "fat",
+    };
+    let mut child = rustc()
+        .args([
+            "-",
+            "--crate-name",
+            "probe",
+            "--edition",
+            "2024",
+            "--target",
+            TARGET,
+            "-C",
+        ])
+        .arg(format!("lto={lto}"))
+        .arg("-o")
+        .arg(result)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("starting rustc")?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A compiler that ends before it has read everything says why on stderr.
+        let _ = stdin.write_all(PROBE.as_bytes());
+    }
+    let output = child.wait_with_output().context("waiting for rustc")?;
+    if output.status.success() {
+        return Ok(Readiness::Ready);
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let Some(reason) = first_error(&stderr) else {
+        bail!(
+            "rustc ended with {} and no word about a test program",
+            output.status
+        );
+    };
+    Ok(Readiness::Missing(format!(
+        "a test program does not compile: {reason}"
+    )))
+}
+
+fn parse_release(version: &str) -> Option<&str> {
+    version
+        .lines()
+        .find_map(|line| line.strip_prefix("release: "))
+        .map(str::trim)
+}
+
+fn has_std(libdir: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(libdir) else {
+        return false;
+    };
+    entries
+        .flatten()
+        .any(|entry| is_std(&entry.file_name().to_string_lossy()))
+}
+
+fn is_std(file_name: &str) -> bool {
+    file_name.starts_with("libstd-") && file_name.ends_with(".rlib")
+}
+
+fn first_error(stderr: &str) -> Option<&str> {
+    let error = stderr.lines().find(|line| line.starts_with("error"));
+    error.or_else(|| stderr.lines().find(|line| !line.trim().is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_release_is_read_from_the_verbose_version() {
+        let version = "rustc 1.95.0 (59807616e 2026-04-14)\nbinary: rustc\n\
+                       host: x86_64-unknown-linux-gnu\nrelease: 1.95.0\nLLVM version: 22.1.2\n";
+        assert_eq!(parse_release(version), Some("1.95.0"));
+        assert_eq!(parse_release("rustc 1.95.0\n"), None);
+    }
+
+    #[test]
+    fn a_standard_library_is_known_by_its_rlib() {
+        assert!(is_std("libstd-145b48c578b2b1aa.rlib"));
+        assert!(!is_std("libstd-145b48c578b2b1aa.rmeta"));
+        assert!(!is_std("libstd_detect-fa8fc216ac5538ba.rlib"));
+    }
+
+    #[test]
+    fn a_folder_without_standard_library_is_not_ready_and_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let toolchain = Toolchain {
+            release: "1.95.0".into(),
+            sysroot: folder.path().into(),
+            target_libdir: folder.path().join("lib"),
+        };
+        let answer = toolchain.readiness(folder.path(), Probe::Quick).unwrap();
+        let Readiness::Missing(reason) = answer else {
+            panic!("{answer:?}")
+        };
+        assert!(
+            reason.contains(&toolchain.target_libdir.display().to_string()),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn the_reason_is_the_compilers_first_error() {
+        let stderr = "warning: x\nerror[E0463]: can't find crate for `std`\n  |\nerror: aborting\n";
+        assert_eq!(
+            first_error(stderr),
+            Some("error[E0463]: can't find crate for `std`")
+        );
+        assert_eq!(first_error("\n\n"), None);
+        assert_eq!(first_error("\nkilled\n"), Some("killed"));
+    }
+}

@@ -1,0 +1,57 @@
+//! The command line as a person meets it.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that meets the unexpected should panic"
+)]
+
+use std::process::{Command, Output};
+
+fn xtask(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn help_goes_to_stdout_and_is_no_failure() {
+    for args in [
+        ["--help"].as_slice(),
+        &["setup", "--help"],
+        &["demo", "-h"],
+        &["help"],
+    ] {
+        let output = xtask(args);
+        assert!(output.status.success(), "{args:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains("usage: cargo xtask"), "{args:?}: {text}");
+        assert!(output.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_usage_error_is_told_on_stderr_with_the_usage_and_ends_with_2() {
+    for (args, problem) in [
+        ([].as_slice(), "no command given"),
+        (&["deploy"], "no command is called \"deploy\""),
+        (&["setup", "now"], "`setup` takes no argument \"now\""),
+        (
+            &["build", "--debug"],
+            "`build` takes no argument \"--debug\"",
+        ),
+        (
+            &["build", "--release", "x"],
+            "`build --release` takes no argument \"x\"",
+        ),
+    ] {
+        let output = xtask(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            text.starts_with(&format!("error: {problem}")),
+            "{args:?}: {text}"
+        );
+        assert!(text.contains("usage: cargo xtask"), "{args:?}: {text}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+}

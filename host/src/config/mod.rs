@@ -46,8 +46,8 @@ pub struct Config {
 pub struct Egress {
     /// Origins (`https://webexapis.com`); empty: nothing may be reached.
     pub allow: Vec<String>,
-    /// Proxies (`http://proxy.example.com:3128`) that customers may name although their addresses
-    /// are private.
+    /// The proxies that customers may name, by origin (`http://proxy.example.com:3128`); empty: any
+    /// at a public address.
     pub proxies: Vec<String>,
     /// A PEM file of certificate authorities to trust besides those of the system.
     pub extra_ca: Option<PathBuf>,
@@ -180,8 +180,8 @@ impl Config {
 
     fn egress(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>, directory: &Path) {
         self.egress = Egress {
-            allow: section.texts(reader, "allow").unwrap_or_default(),
-            proxies: section.texts(reader, "proxies").unwrap_or_default(),
+            allow: section.targets(reader, "allow").unwrap_or_default(),
+            proxies: section.proxies(reader, "proxies").unwrap_or_default(),
             extra_ca: section.path(reader, "extra-ca", directory),
         };
         section.close(reader);
@@ -201,6 +201,8 @@ impl Config {
             section.duration(reader, "request-time"),
         );
         set(&mut limits.response, section.size(reader, "response"));
+        set(&mut limits.headers, section.size(reader, "headers"));
+        set(&mut limits.headers, section.size(reader, "headers"));
         set(&mut limits.requests, section.count(reader, "requests"));
         set(&mut limits.commit, section.size(reader, "commit"));
         set(&mut limits.changes, section.count(reader, "changes"));

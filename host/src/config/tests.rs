@@ -48,6 +48,7 @@ fn every_key_is_understood() {
         time = "30s"
         request-time = "5s"
         response = "512 KiB"
+        headers = "8 KiB"
         requests = 8
         commit = "2MiB"
         changes = 100
@@ -76,6 +77,7 @@ fn every_key_is_understood() {
         time: Duration::from_secs(30),
         request_time: Duration::from_secs(5),
         response: 512 << 10,
+        headers: 8 << 10,
         requests: 8,
         commit: 2 << 20,
         changes: 100,
@@ -168,6 +170,22 @@ fn all_faults_are_told_at_once_and_in_the_order_of_their_lines() {
     );
     assert!(told[1].contains("64 MiB"), "{}", told[1]);
     assert!(told[3].contains("15s"), "{}", told[3]);
+}
+
+#[test]
+fn an_origin_that_cannot_be_allowed_is_told_with_its_place() {
+    let told = faults("[egress]\nallow = [\"https://webexapis.com\", \"webexapis.com/v1\"]");
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].starts_with("line 2: egress.allow: entry 2"),
+        "{told:?}"
+    );
+    let told = faults("[egress]\nproxies = [\"http://user:s3cret@proxy:1\"]");
+    assert!(
+        told[0].starts_with("line 2: egress.proxies: entry 1"),
+        "{told:?}"
+    );
+    assert!(!told[0].contains("s3cret"), "{told:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use relation_host::egress::{Policy, PolicyError};
 use toml::de::DeValue;
 
 use super::reader::{Reader, Section, items, kind};
@@ -67,6 +68,20 @@ fn text(value: DeValue<'_>) -> Result<String, String> {
         DeValue::String(text) => Ok(text.into_owned()),
         other => Err(format!("expected a text, found {}", kind(&other))),
     }
+}
+
+fn texts(value: DeValue<'_>) -> Result<Vec<String>, String> {
+    items(value)?.into_iter().map(text).collect()
+}
+
+fn wrong_entry(error: PolicyError) -> String {
+    let PolicyError {
+        position,
+        entry,
+        problem,
+        ..
+    } = error;
+    format!("entry {position} ({entry}): {problem}")
 }
 
 fn duration(value: DeValue<'_>) -> Result<Duration, String> {
@@ -148,8 +163,26 @@ impl Section<'_> {
 
     /// A list of texts, none of them empty.
     pub fn texts(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<String>> {
+        self.take(reader, key, texts)
+    }
+
+    /// The origins of `egress.allow`, checked here so that a fault has its line.
+    pub fn targets(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<String>> {
         self.take(reader, key, |value| {
-            items(value)?.into_iter().map(text).collect()
+            let entries = texts(value)?;
+            Policy::parse(&entries).map_err(wrong_entry)?;
+            Ok(entries)
+        })
+    }
+
+    /// The origins of `egress.proxies`.
+    pub fn proxies(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<String>> {
+        self.take(reader, key, |value| {
+            let entries = texts(value)?;
+            Policy::parse(&[])
+                .and_then(|policy| policy.with_proxies(&entries))
+                .map_err(wrong_entry)?;
+            Ok(entries)
         })
     }
 

@@ -39,3 +39,8 @@ pub fn program(name: &str) -> PathBuf {
     );
     path
 }
+
+/// The example program `name`, built with the same profile as the test.
+pub fn example(name: &str) -> PathBuf {
+    program(&format!("examples/{name}"))
+}

@@ -5,6 +5,9 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)]
 
 pub mod artifacts;
+pub mod database;
+pub mod process;
+pub mod scene;
 pub mod world;
 
 pub use world::{Customer, World, WorldBuilder};

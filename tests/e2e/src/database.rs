@@ -1,0 +1,90 @@
+//! The database file of a host, looked at from outside as anybody with SQLite could.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use serde_json::Value;
+
+/// A database file.
+pub struct Database(Connection);
+
+impl Database {
+    /// Opens a database that is there.
+    pub fn open(path: &Path) -> Self {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let connection = Connection::open_with_flags(path, flags)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        connection
+            .busy_timeout(Duration::from_secs(5))
+            .expect("a timeout can be set");
+        Self(connection)
+    }
+
+    /// How often the record was written, and its body.
+    pub fn record(&self, pkid: &str) -> Option<(u64, Value)> {
+        let found: Option<(u64, String)> = self
+            .0
+            .query_row(
+                "SELECT version, body FROM documents WHERE model = 'data/SparkCustomer' AND pkid = ?1",
+                [pkid],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .optional()
+            .expect("the database can be read");
+        found.map(|(version, body)| (version, serde_json::from_str(&body).expect("a JSON body")))
+    }
+
+    /// Keeps every other process from writing until it is unlocked or dropped.
+    pub fn lock(&self) {
+        self.0
+            .execute_batch("BEGIN IMMEDIATE")
+            .expect("the lock is free in time");
+    }
+
+    /// Lets others write again.
+    pub fn unlock(&self) {
+        self.0.execute_batch("ROLLBACK").expect("it was locked");
+    }
+
+    /// The names of all tables.
+    pub fn tables(&self) -> Vec<String> {
+        let mut statement = self
+            .0
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+            .expect("the schema can be read");
+        let names = statement.query_map([], |row| row.get(0));
+        names
+            .and_then(Iterator::collect)
+            .expect("the schema can be read")
+    }
+
+    /// The tables that have a row with this text in any column, blobs too.
+    pub fn tables_that_mention(&self, text: &str) -> Vec<String> {
+        let mut tables = self.tables();
+        tables.retain(|table| self.mentions(table, text));
+        tables
+    }
+
+    fn mentions(&self, table: &str, text: &str) -> bool {
+        let all = format!("SELECT * FROM \"{table}\"");
+        let mut statement = self.0.prepare(&all).expect("a table");
+        let columns = statement.column_count();
+        let mut rows = statement.query([]).expect("a table can be read");
+        while let Some(row) = rows.next().expect("a table can be read") {
+            for column in 0..columns {
+                let found = match row.get_ref(column).expect("a column") {
+                    ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                        String::from_utf8_lossy(bytes).contains(text)
+                    }
+                    ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Null => false,
+                };
+                if found {
+                    return true;
+                }
+            }
+        }
+        false
+    }
+}

@@ -69,7 +69,11 @@ pub async fn populate(parts: &Arc<Parts>, first: u64, end: u64, extent: Extent) 
             changes,
             ..Commit::default()
         };
-        parts.store.commit(commit).await.context("adding customers")?;
+        parts
+            .store
+            .commit(commit)
+            .await
+            .context("adding customers")?;
     }
     Ok(())
 }

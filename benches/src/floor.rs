@@ -51,7 +51,9 @@ impl Appender {
     pub async fn append(&self) -> Result<()> {
         let (reply, done) = oneshot::channel();
         let queue = self.queue.as_ref().context("the appender is closed")?;
-        queue.send(reply).map_err(|_| anyhow!("the appender ended"))?;
+        queue
+            .send(reply)
+            .map_err(|_| anyhow!("the appender ended"))?;
         done.await??;
         Ok(())
     }

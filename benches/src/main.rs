@@ -134,7 +134,10 @@ fn run(args: &Args) -> Result<ExitCode> {
             println!("{}", report.text());
         }
         missed.extend(report.missed().map(|(row, ratio)| {
-            format!("{name}: {} to {}: {:.2}", row.what, ratio.to, ratio.value.median)
+            format!(
+                "{name}: {} to {}: {:.2}",
+                row.what, ratio.to, ratio.value.median
+            )
         }));
         everything.reports.push(report);
     }
@@ -154,10 +157,17 @@ fn run(args: &Args) -> Result<ExitCode> {
 /// The benchmarks that the filters name, in their order.
 fn chosen(filters: &[String]) -> Result<Vec<&'static str>> {
     let wanted = |name: &&str| filters.is_empty() || filters.iter().any(|part| name.contains(part));
-    let chosen: Vec<&str> = BENCHES.map(|(name, _)| name).into_iter().filter(wanted).collect();
+    let chosen: Vec<&str> = BENCHES
+        .map(|(name, _)| name)
+        .into_iter()
+        .filter(wanted)
+        .collect();
     if chosen.is_empty() {
         let known: Vec<&str> = BENCHES.map(|(name, _)| name).into();
-        bail!("no benchmark has that in its name; there are {}", known.join(", "));
+        bail!(
+            "no benchmark has that in its name; there are {}",
+            known.join(", ")
+        );
     }
     Ok(chosen)
 }
@@ -177,7 +187,11 @@ fn plan(args: &Args, directory: &Path) -> Result<Plan> {
         (5, Duration::from_millis(1500), 1_000_000)
     };
     let scale = args.scale.unwrap_or(scale);
-    let sizes = if args.quick { vec![100] } else { vec![1_000, 100_000] };
+    let sizes = if args.quick {
+        vec![100]
+    } else {
+        vec![1_000, 100_000]
+    };
     let mut sizes: Vec<u64> = sizes.into_iter().filter(|&size| size < scale).collect();
     sizes.push(scale);
     Ok(Plan {
@@ -186,7 +200,11 @@ fn plan(args: &Args, directory: &Path) -> Result<Plan> {
         server: TokenServer::start().context("starting the token endpoint")?,
         rounds: args.rounds.map_or(rounds, usize::from),
         slot: args.slot.unwrap_or(slot),
-        lanes: if args.quick { vec![1, 4] } else { vec![1, 8, 32, 128] },
+        lanes: if args.quick {
+            vec![1, 4]
+        } else {
+            vec![1, 8, 32, 128]
+        },
         sizes,
     })
 }

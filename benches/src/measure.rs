@@ -123,7 +123,7 @@ where
     let op = Arc::new(op);
     let mut running = JoinSet::new();
     let meter = Meter::start();
-    let end = Instant::now() + time;
+    let begun = Instant::now();
     for lane in 0..lanes {
         let op = Arc::clone(&op);
         running.spawn(async move {
@@ -131,7 +131,7 @@ where
             loop {
                 op(lane).await?;
                 done += 1;
-                if Instant::now() >= end {
+                if begun.elapsed() >= time {
                     return anyhow::Ok(done);
                 }
             }
@@ -214,13 +214,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_operation_that_fails_fails_the_slot() {
-        let slot = in_flight(4, Duration::from_secs(60), |lane| async move {
+    async fn an_operation_that_fails_ends_the_slot_at_once() {
+        let slot = in_flight(4, Duration::MAX / 2, |lane| async move {
+            tokio::task::yield_now().await;
             anyhow::ensure!(lane != 3, "lane 3 fails");
             Ok(())
         });
-        // The other lanes would run for a minute: dropping them is enough.
-        let failed = tokio::time::timeout(Duration::from_secs(30), slot).await;
-        assert!(failed.unwrap().is_err());
+        assert!(slot.await.is_err());
     }
 }

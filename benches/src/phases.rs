@@ -203,10 +203,12 @@ mod tests {
     #[tokio::test]
     async fn a_span_of_the_host_is_a_phase() {
         let phases = Phases::on();
-        async {}
-            .instrument(tracing::debug_span!("instantiate"))
-            .with_subscriber(phases.subscriber())
-            .await;
+        let call = async {
+            async {}
+                .instrument(tracing::debug_span!("instantiate"))
+                .await
+        };
+        call.with_subscriber(phases.subscriber()).await;
         assert_eq!(phases.take(Phase::Instantiate).count, 1);
     }
 

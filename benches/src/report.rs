@@ -132,7 +132,11 @@ impl Report {
             let mut cells = ratio_cells(ratios.next()).to_vec();
             cells.insert(0, row.what.clone());
             cells.push(figure(row.value, row.unit));
-            cells.push(row.cpu_us.map(|cpu| figure(cpu, Unit::Micros)).unwrap_or_default());
+            cells.push(
+                row.cpu_us
+                    .map(|cpu| figure(cpu, Unit::Micros))
+                    .unwrap_or_default(),
+            );
             table.add_row(cells);
             for ratio in ratios {
                 let mut cells = ratio_cells(Some(ratio)).to_vec();
@@ -155,23 +159,31 @@ fn ratio_cells(ratio: Option<&Ratio>) -> [String; 3] {
     };
     let Spread { median, min, max } = ratio.value;
     let goal = ratio.goal.map(|goal| {
-        let verdict = if goal.is_met(ratio.value) { "met" } else { "MISSED" };
+        let verdict = if goal.is_met(ratio.value) {
+            "met"
+        } else {
+            "MISSED"
+        };
         match goal {
             Goal::AtLeast(least) => format!(">= {least} {verdict}"),
             Goal::AtMost(most) => format!("<= {most} {verdict}"),
         }
     });
-    [
-        format!("{median:.2} ({min:.2}-{max:.2})"),
-        ratio.to.clone(),
-        goal.unwrap_or_default(),
-    ]
+    let value = if min == max {
+        format!("{median:.2}")
+    } else {
+        format!("{median:.2} ({min:.2}-{max:.2})")
+    };
+    [value, ratio.to.clone(), goal.unwrap_or_default()]
 }
 
 fn figure(spread: Spread, unit: Unit) -> String {
     let Spread { median, min, max } = spread;
+    let one_round = min == max;
     match unit {
+        Unit::PerSecond if one_round => format!("{median:.0} /s"),
         Unit::PerSecond => format!("{median:.0} ({min:.0}-{max:.0}) /s"),
+        Unit::Micros if one_round => format!("{median:.1} us"),
         Unit::Micros => format!("{median:.1} ({min:.1}-{max:.1}) us"),
     }
 }
@@ -189,7 +201,12 @@ mod tests {
     }
 
     fn report(ratio: f64) -> Report {
-        let row = Row::new("component", flat(5000.0), Unit::PerSecond)
+        let rounds = Spread {
+            median: 5000.0,
+            min: 4000.0,
+            max: 6000.0,
+        };
+        let row = Row::new("component", rounds, Unit::PerSecond)
             .cpu(flat(120.0))
             .ratio("native", flat(ratio), Some(Goal::AtLeast(0.4)))
             .ratio("floor", flat(0.1), None);
@@ -204,7 +221,10 @@ mod tests {
     #[test]
     fn a_ratio_that_misses_its_goal_is_named_and_one_without_a_goal_is_not() {
         let missed = report(0.39);
-        let missed: Vec<&str> = missed.missed().map(|(_, ratio)| ratio.to.as_str()).collect();
+        let missed: Vec<&str> = missed
+            .missed()
+            .map(|(_, ratio)| ratio.to.as_str())
+            .collect();
         assert_eq!(missed, ["native"]);
         assert_eq!(report(0.4).missed().count(), 0);
     }
@@ -213,7 +233,8 @@ mod tests {
     fn the_table_says_how_each_ratio_stands() {
         let text = report(0.39).text();
         assert!(text.contains(">= 0.4 MISSED"), "{text}");
-        assert!(text.contains("5000 (5000-5000) /s"), "{text}");
+        assert!(text.contains("5000 (4000-6000) /s"), "{text}");
+        assert!(text.contains("120.0 us"), "{text}");
         assert!(text.contains("floor"), "{text}");
         assert!(text.contains("  - a note"), "{text}");
     }

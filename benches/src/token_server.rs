@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn a_request_ends_where_its_length_says() {
-        let request = b"POST /v1/access_token HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcPOST";
+        let request =
+            b"POST /v1/access_token HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcPOST";
         assert_eq!(request_length(request), Some(request.len() - 4));
         assert_eq!(request_length(&request[..request.len() - 5]), None);
         assert_eq!(request_length(b"GET / HTTP/1.1\r\n\r\n"), Some(18));

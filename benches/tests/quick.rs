@@ -17,7 +17,10 @@ fn benches(args: &[&str]) -> std::process::Output {
         "the component {} is not there: run `cargo xtask build`, or the tests by `cargo xtask test`",
         component.display()
     );
-    Command::new(program).args(args).output().expect("the program starts")
+    Command::new(program)
+        .args(args)
+        .output()
+        .expect("the program starts")
 }
 
 #[test]
@@ -35,7 +38,8 @@ fn every_benchmark_runs_and_says_its_ratios() {
     for report in reports {
         let rows = report["rows"].as_array().expect("rows");
         assert!(
-            rows.iter().all(|row| row["value"]["median"].as_f64() > Some(0.0)),
+            rows.iter()
+                .all(|row| row["value"]["median"].as_f64() > Some(0.0)),
             "a figure is missing: {report}"
         );
         let ratios = rows.iter().filter_map(|row| row["ratios"].as_array());
@@ -48,5 +52,8 @@ fn a_filter_that_fits_nothing_names_what_there_is() {
     let output = benches(&["--filter", "nonsense"]);
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("refresh") && stderr.contains("stored"), "{stderr}");
+    assert!(
+        stderr.contains("refresh") && stderr.contains("stored"),
+        "{stderr}"
+    );
 }

@@ -17,13 +17,17 @@ use relation_host::{AddRequest, ComponentSource, Host};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let component = std::env::args_os().nth(1).ok_or("usage: embed COMPONENT.wasm")?;
+    let component = std::env::args_os()
+        .nth(1)
+        .ok_or("usage: embed COMPONENT.wasm")?;
     let place = tempfile::tempdir()?;
 
     // An engine brings these two; anything that implements the traits will do.
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let store: Arc<dyn Store> =
-        Arc::new(SqliteStore::open(place.path().join("relation.db"), &SqliteOptions::default())?);
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(
+        place.path().join("relation.db"),
+        &SqliteOptions::default(),
+    )?);
 
     let key = KeyFile::new(place.path().join("relation.key"));
     let sealer = Arc::new(Sealer::open(&*store, &key, clock.now()).await?);
@@ -46,7 +50,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             idempotency_key: Some("order-4711".into()),
         })
         .await?;
-    println!("{} is {}", added.value.connection.name, added.value.connection.state);
+    println!(
+        "{} is {}",
+        added.value.connection.name, added.value.connection.state
+    );
     for created in &added.value.created {
         println!("created {created}");
     }

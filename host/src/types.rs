@@ -36,7 +36,9 @@ impl fmt::Display for Timestamp {
             .ok()
             .and_then(chrono::DateTime::from_timestamp_millis);
         match moment {
-            Some(moment) => f.write_str(&moment.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
+            Some(moment) => {
+                f.write_str(&moment.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+            }
             None => write!(f, "{} ms", self.0),
         }
     }
@@ -108,7 +110,9 @@ pub struct Hierarchy(String);
 
 /// The text is not a path of the hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a hierarchy is a dotted path such as sys.Provider.Customer: no empty part, no control characters, at most 1024 bytes")]
+#[error(
+    "a hierarchy is a dotted path such as sys.Provider.Customer: no empty part, no control characters, at most 1024 bytes"
+)]
 pub struct InvalidHierarchy;
 
 impl Hierarchy {

@@ -95,10 +95,9 @@ pub fn check(from: plugin::Check) -> Converted<store::Check> {
     Ok(match from {
         plugin::Check::Version(of, version) => store::Check::Version(reference(&of)?, version),
         plugin::Check::Absent(of) => store::Check::Absent(reference(&of)?),
-        plugin::Check::Unique(one, except) => store::Check::Unique(
-            filter(one)?,
-            except.as_ref().map(reference).transpose()?,
-        ),
+        plugin::Check::Unique(one, except) => {
+            store::Check::Unique(filter(one)?, except.as_ref().map(reference).transpose()?)
+        }
     })
 }
 

@@ -166,9 +166,9 @@ impl Http for NativePlatform<'_> {
     fn use_proxies(&self, http: Option<&Secret>, https: Option<&Secret>) -> Result<(), Failure> {
         let parse = |field: &str, proxy: Option<&Secret>| {
             let parsed = proxy.map(|proxy| ProxyUrl::parse(&SecretString::from(proxy.expose())));
-            parsed.transpose().map_err(|error| {
-                Failure::Invalid(vec![FieldFault::new(field, error.to_string())])
-            })
+            parsed
+                .transpose()
+                .map_err(|error| Failure::Invalid(vec![FieldFault::new(field, error.to_string())]))
         };
         self.proxies.replace(Proxies {
             http: parse("http", http)?,
@@ -179,7 +179,9 @@ impl Http for NativePlatform<'_> {
 
     fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let needed = self.parts.limits.request_time;
-        let left = self.lease_until.saturating_sub(self.parts.clock.monotonic());
+        let left = self
+            .lease_until
+            .saturating_sub(self.parts.clock.monotonic());
         if left < needed {
             return Err(HttpError::Limit("the lease ends too soon".to_owned()));
         }
@@ -204,7 +206,8 @@ impl Http for NativePlatform<'_> {
 impl plugin::Journal for NativePlatform<'_> {
     fn log(&self, level: Level, message: &str) {
         let now = self.parts.clock.now();
-        self.journal.log(now, convert::level(level), message.to_owned());
+        self.journal
+            .log(now, convert::level(level), message.to_owned());
     }
 
     fn progress(&self, done: u32, total: u32, message: &str) {
@@ -217,7 +220,11 @@ impl plugin::Journal for NativePlatform<'_> {
         if now.saturating_sub(self.reported.get()) >= FOLLOW {
             self.reported.set(now);
             let news = self.journal.news();
-            if self.waits.on(self.parts.store.report(news.clone())).is_err() {
+            if self
+                .waits
+                .on(self.parts.store.report(news.clone()))
+                .is_err()
+            {
                 self.journal.put_back(news);
             }
         }

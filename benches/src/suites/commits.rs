@@ -118,13 +118,25 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     };
     let grouped = Arc::new(Writers::new(plan, "commits-grouped", &grouping).await?);
     let single = Arc::new(Writers::new(plan, "commits-single", &not_grouping).await?);
-    let raw_grouped = Arc::new(Appender::start(&plan.directory, "commits-raw-grouped", true)?);
-    let raw_single = Arc::new(Appender::start(&plan.directory, "commits-raw-single", false)?);
+    let raw_grouped = Arc::new(Appender::start(
+        &plan.directory,
+        "commits-raw-grouped",
+        true,
+    )?);
+    let raw_single = Arc::new(Appender::start(
+        &plan.directory,
+        "commits-raw-single",
+        false,
+    )?);
 
     let mut rows = Vec::new();
     for &lanes in &plan.lanes {
-        let [mut grouped_side, mut single_side, mut raw_grouped_side, mut raw_side] =
-            <[Side; 4]>::default();
+        let [
+            mut grouped_side,
+            mut single_side,
+            mut raw_grouped_side,
+            mut raw_side,
+        ] = <[Side; 4]>::default();
         commits(&grouped, lanes, plan.slot / 8).await?;
         commits(&single, lanes, plan.slot / 8).await?;
         for round in 1..=plan.rounds {

@@ -105,8 +105,16 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         title: TITLE,
         rows: vec![
             row("host: describe()", &hosted)?
-                .ratio("bare wasmtime, describe()", hosted.ratio(&described, Slot::each)?, None)
-                .ratio("bare wasmtime, instantiate only", hosted.ratio(&instantiated, Slot::each)?, None),
+                .ratio(
+                    "bare wasmtime, describe()",
+                    hosted.ratio(&described, Slot::each)?,
+                    None,
+                )
+                .ratio(
+                    "bare wasmtime, instantiate only",
+                    hosted.ratio(&instantiated, Slot::each)?,
+                    None,
+                ),
             row("bare wasmtime: describe()", &described)?,
             row("bare wasmtime: instantiate only", &instantiated)?,
         ],

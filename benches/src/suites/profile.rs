@@ -38,7 +38,11 @@ const fn part(what: &'static str, plus: &'static [Phase], minus: &'static [Phase
 
 const PARTS: [Part; 10] = [
     part("the whole call", &[Phase::Call], &[]),
-    part("begin: lease and transaction, durable", &[Phase::Begin], &[]),
+    part(
+        "begin: lease and transaction, durable",
+        &[Phase::Begin],
+        &[],
+    ),
     part("instantiate", &[Phase::Instantiate], &[]),
     part(
         "workflow, less what it asks of the host",
@@ -53,7 +57,12 @@ const PARTS: [Part; 10] = [
     part(
         "rest: the host around it, dropping the instance",
         &[Phase::Call],
-        &[Phase::Begin, Phase::Instantiate, Phase::Workflow, Phase::End],
+        &[
+            Phase::Begin,
+            Phase::Instantiate,
+            Phase::Workflow,
+            Phase::End,
+        ],
     ),
 ];
 
@@ -77,27 +86,58 @@ struct Round {
 
 impl Round {
     /// Takes the sums of a round.
-    fn take(phases: &Phases) -> Result<Self> {
+    fn take(phases: &Phases, way: Way) -> Result<Self> {
         let took: Vec<_> = ALL.map(|phase| (phase, phases.take(phase))).into();
-        let calls = took.iter().find(|(phase, _)| *phase == Phase::Call);
-        let calls = calls.map_or(0, |(_, took)| took.count);
-        let workflows = took.iter().find(|(phase, _)| *phase == Phase::Workflow);
-        ensure!(
-            calls > 0 && workflows.is_some_and(|(_, took)| took.count == calls),
-            "not every call was seen in its phases: the host's spans have other names"
-        );
+        let count = |wanted: Phase| {
+            let found = took.iter().find(|(phase, _)| *phase == wanted);
+            found.map_or(0, |(_, took)| took.count)
+        };
+        let calls = count(Phase::Call);
+        let mut each = vec![
+            Phase::Begin,
+            Phase::Workflow,
+            Phase::Http,
+            Phase::Commit,
+            Phase::End,
+        ];
+        if way == Way::Component {
+            each.push(Phase::Instantiate);
+        }
+        for phase in each {
+            ensure!(
+                calls > 0 && count(phase) == calls,
+                "{calls} calls and {} times {phase:?}: has the host's span another name?",
+                count(phase)
+            );
+        }
         Ok(Self {
             calls: f64::from(u32::try_from(calls)?),
             took,
         })
     }
 
-    fn of(&self, part: &Part, figure: impl Fn(&Took) -> Duration) -> f64 {
-        let sum = |phases: &[Phase]| -> f64 {
-            let wanted = self.took.iter().filter(|(phase, _)| phases.contains(phase));
-            wanted.map(|(_, took)| micros(figure(took))).sum()
-        };
-        (sum(part.plus) - sum(part.minus)) / self.calls
+    /// From the beginning of a part to its end, in microseconds.
+    fn wall(&self, part: &Part) -> f64 {
+        let wall = |phases| self.sum(phases, |_, took| took.wall);
+        (wall(part.plus) - wall(part.minus)) / self.calls
+    }
+
+    /// While the call's own task worked on it, in microseconds. The component's requests are sent
+    /// by a task of their own, so they are not among what its workflow worked on.
+    fn busy(&self, part: &Part, way: Way) -> f64 {
+        let busy = |phases| self.sum(phases, |_, took| took.busy);
+        let minus = self.sum(part.minus, |phase, took| {
+            let elsewhere = way == Way::Component && phase == Phase::Http;
+            if elsewhere { Duration::ZERO } else { took.busy }
+        });
+        (busy(part.plus) - minus) / self.calls
+    }
+
+    fn sum(&self, phases: &[Phase], figure: impl Fn(Phase, &Took) -> Duration) -> f64 {
+        let wanted = self.took.iter().filter(|(phase, _)| phases.contains(phase));
+        wanted
+            .map(|(phase, took)| micros(figure(*phase, took)))
+            .sum()
     }
 }
 
@@ -125,7 +165,7 @@ async fn round(
         call.with_subscriber(dispatch.clone())
     })
     .await?;
-    Round::take(phases)
+    Round::take(phases, way)
 }
 
 /// Measures it.
@@ -137,6 +177,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     let mut rows = Vec::new();
     for lanes in LANES.into_iter().filter(|&lanes| lanes <= most) {
         let (mut component, mut native) = (Vec::new(), Vec::new());
+        // Round 0 fills the caches and is not counted.
         for number in 0..=plan.rounds {
             note(&format!(
                 "profile: {lanes} in flight, round {number}/{}",
@@ -153,8 +194,8 @@ pub async fn run(plan: &Plan) -> Result<Report> {
                 }
             }
         }
-        rows.extend(described("component", lanes, &component));
-        rows.extend(described("native", lanes, &native));
+        rows.extend(described(Way::Component, lanes, &component));
+        rows.extend(described(Way::Native, lanes, &native));
     }
     Ok(Report {
         bench: "profile",
@@ -163,30 +204,36 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         notes: vec![
             "figure: time from beginning to end, waiting included; ratio: its share of the call"
                 .to_owned(),
-            "CPU EACH is here the time that the calling thread worked on the phase; the store's \
-             writer, the connection's task and the token endpoint work on other threads"
+            "CPU EACH is here the time that the call's own task worked on the phase; the store's \
+             writer, the connection and the token endpoint work elsewhere, and so does the task \
+             that sends a component's request"
                 .to_owned(),
             "timing costs time itself: compare shares, and take rates from `refresh`".to_owned(),
         ],
     })
 }
 
-fn described(way: &str, lanes: usize, rounds: &[Round]) -> Vec<Row> {
+fn described(way: Way, lanes: usize, rounds: &[Round]) -> Vec<Row> {
     let Some(whole) = PARTS.first() else {
         return Vec::new();
     };
     let rows = PARTS.iter().filter_map(|part| {
-        let wall = Spread::of(rounds.iter().map(|round| round.of(part, |took| took.wall)))?;
-        let busy = Spread::of(rounds.iter().map(|round| round.of(part, |took| took.busy)))?;
-        let share = Spread::of(rounds.iter().map(|round| {
-            round.of(part, |took| took.wall)
-                / round.of(whole, |took| took.wall).max(f64::MIN_POSITIVE)
-        }))?;
+        let wall = Spread::of(rounds.iter().map(|round| round.wall(part)))?;
+        let busy = Spread::of(rounds.iter().map(|round| round.busy(part, way)))?;
+        let share = Spread::of(
+            rounds
+                .iter()
+                .map(|round| round.wall(part) / round.wall(whole).max(f64::MIN_POSITIVE)),
+        )?;
         // What a way does not have.
         if wall.max == 0.0 {
             return None;
         }
-        let what = format!("{way}, {lanes} in flight: {}", part.what);
+        let name = match way {
+            Way::Component => "component",
+            Way::Native => "native",
+        };
+        let what = format!("{name}, {lanes} in flight: {}", part.what);
         Some(
             Row::new(what, wall, Unit::Micros)
                 .cpu(busy)

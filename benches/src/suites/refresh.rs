@@ -146,11 +146,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
                 .ratio("native, by processor time", by_cpu, None)
                 .ratio("floor", component.ratio(&floor, Slot::rate)?, None),
         );
-        rows.push(row("native", &native)?.ratio(
-            "floor",
-            native.ratio(&floor, Slot::rate)?,
-            None,
-        ));
+        rows.push(row("native", &native)?.ratio("floor", native.ratio(&floor, Slot::rate)?, None));
         rows.push(row("floor", &floor)?);
     }
     Ok(Report {

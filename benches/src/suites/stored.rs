@@ -45,7 +45,10 @@ const ALL: [(Work, &str); 7] = [
     (Work::StatePage, "list: a page of 50 in one state"),
     (Work::Show, "show: a record by name, its alerts and wakeups"),
     (Work::Look, "look for what is due: 32 wakeups"),
-    (Work::Dispatch, "dispatch a wakeup: its share of the look, begin, end"),
+    (
+        Work::Dispatch,
+        "dispatch a wakeup: its share of the look, begin, end",
+    ),
     (Work::Refresh, "dispatch a wakeup and refresh, 32 in flight"),
 ];
 
@@ -258,7 +261,11 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         note(&format!("stored: round {round}/{}", plan.rounds));
         for ((work, _), sides) in ALL.iter().zip(&mut sides) {
             for (stored, side) in stores.iter_mut().zip(sides) {
-                let time = if round == 0 { Duration::ZERO } else { plan.slot / 4 };
+                let time = if round == 0 {
+                    Duration::ZERO
+                } else {
+                    plan.slot / 4
+                };
                 let slot = stored.measure(*work, time).await?;
                 if round > 0 {
                     side.add(slot);

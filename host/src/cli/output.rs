@@ -1,8 +1,9 @@
 //! What goes to stdout: one JSON document, or tables for people; and nothing else.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{Cell, ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::json;
 
@@ -29,13 +30,13 @@ impl Output {
         }
     }
 
-    /// Prints a page as `{"items": […], "next": …}`, or else the table that `human` makes of it,
-    /// with how to go on behind it on stderr.
+    /// Prints a page as `{"items": […], "next": …}`, or else what `human` makes of it, with
+    /// how to go on behind it on stderr.
     pub fn page<T: Serialize>(
         self,
         items: &[T],
         next: Option<&str>,
-        human: impl FnOnce(&[T]) -> Table,
+        human: impl FnOnce(&[T]) -> String,
     ) -> Result<(), Failed> {
         if self.json {
             return write(&pretty(&json!({ "items": items, "next": next }))?);
@@ -43,7 +44,7 @@ impl Output {
         if items.is_empty() {
             eprintln!("nothing found");
         } else {
-            write(&human(items).to_string())?;
+            write(&human(items))?;
         }
         if let Some(next) = next {
             eprintln!("there is more: --cursor {next}, or --all");
@@ -95,21 +96,43 @@ pub fn write(text: &str) -> Result<(), Failed> {
         })
 }
 
-/// A table with these headings. At a terminal it is as wide as the terminal at most; elsewhere
-/// each row is one line.
-pub fn table(headings: &[&str]) -> Table {
-    let mut table = bare();
-    table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
-    table
+/// Rows under headings, or pairs of names and values.
+pub struct Rows(Table);
+
+impl Rows {
+    /// No rows yet, under these headings.
+    pub fn under(headings: &[&str]) -> Self {
+        let mut table = bare();
+        table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
+        Self(table)
+    }
+
+    /// Adds a row. The texts may be somebody else's.
+    pub fn add(&mut self, row: impl IntoIterator<Item = impl AsRef<str>>) {
+        let texts = row.into_iter().map(|text| shown(text.as_ref()));
+        self.0.add_row(texts.collect::<Vec<_>>());
+    }
+}
+
+impl fmt::Display for Rows {
+    /// At a terminal as wide as that at most; elsewhere each row is one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = self.0.clone();
+        table.discover_columns();
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        f.write_str(&table.trim_fmt())
+    }
 }
 
 /// Names and their values, one pair a line.
-pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Table {
-    let mut table = bare();
+pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Rows {
+    let mut rows = Rows(bare());
     for (name, value) in pairs {
-        table.add_row([Cell::new(name), Cell::new(shown(&value))]);
+        rows.add([name, value.as_str()]);
     }
-    table
+    rows
 }
 
 fn bare() -> Table {
@@ -144,10 +167,12 @@ mod tests {
 
     #[test]
     fn a_table_off_the_terminal_has_one_line_a_row() {
-        let mut table = table(&["name", "state"]);
-        table.add_row(["Acme", &"x".repeat(500)]);
-        let text = table.to_string();
-        assert_eq!(text.lines().count(), 2, "{text}");
-        assert!(text.starts_with(" NAME"), "{text}");
+        let mut rows = Rows::under(&["name", "state"]);
+        rows.add(["Acme\n", &"x".repeat(500)]);
+        let text = rows.to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert_eq!(lines[0], "NAME   STATE");
+        assert!(lines[1].starts_with("Acme\u{fffd}  xxx"), "{text}");
     }
 }

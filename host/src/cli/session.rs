@@ -123,7 +123,6 @@ fn egress(config: &Config) -> Result<Client, Failed> {
         .map_err(|error| wrong(&error))?;
     let options = ClientOptions {
         extra_ca_file: config.egress.extra_ca.clone(),
-        max_header_bytes: config.limits.headers,
         max_response_bytes: config.limits.response as u64,
         max_header_bytes: config.limits.headers,
         ..ClientOptions::default()

@@ -10,7 +10,9 @@ use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
 
 /// A part of the answer that no plugin may give.
 fn nonsense(what: &str, error: impl std::fmt::Display) -> Failure {
-    Failure::Internal(format!("the plugin answered with an invalid {what}: {error}"))
+    Failure::Internal(format!(
+        "the plugin answered with an invalid {what}: {error}"
+    ))
 }
 
 fn reference(from: platform::Reference) -> Result<Reference, Failure> {

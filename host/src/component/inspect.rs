@@ -88,8 +88,8 @@ pub(crate) const WORKFLOWS: &str = "automate:spark-customer/workflows@0.1.0";
 /// Looks at a component.
 pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
     let limits = crate::limits::Limits::default();
-    let engine =
-        super::engine::engine(&limits).map_err(|error| InspectError::Engine(format!("{error:#}")))?;
+    let engine = super::engine::engine(&limits)
+        .map_err(|error| InspectError::Engine(format!("{error:#}")))?;
     inspect_with(&engine, bytes)
 }
 
@@ -99,8 +99,8 @@ pub(crate) fn inspect_with(engine: &Engine, bytes: &[u8]) -> Result<Inspection, 
     }
     let component = Component::new(engine, bytes)
         .map_err(|error| InspectError::Invalid(format!("{error:#}")))?;
-    let linker =
-        super::plugin::linker(engine).map_err(|error| InspectError::Engine(format!("{error:#}")))?;
+    let linker = super::plugin::linker(engine)
+        .map_err(|error| InspectError::Engine(format!("{error:#}")))?;
 
     let of_type = component.component_type();
     let imports: Vec<Import> = of_type
@@ -209,7 +209,10 @@ mod tests {
         for name in PROVIDED {
             // The types of the platform hold no function, so the linker does not need to know them.
             if *name != "automate:platform/types@0.1.0" {
-                assert!(linker.instance(name).is_err(), "{name} is not in the linker");
+                assert!(
+                    linker.instance(name).is_err(),
+                    "{name} is not in the linker"
+                );
             }
         }
         assert!(linker.instance("wasi:http/incoming-handler@0.2.12").is_ok());
@@ -226,7 +229,10 @@ mod tests {
 
     #[test]
     fn an_unknown_import_is_missing_and_a_newer_one_is_the_wrong_version() {
-        assert_eq!(status("automate:platform/queues@0.1.0"), ImportStatus::Missing);
+        assert_eq!(
+            status("automate:platform/queues@0.1.0"),
+            ImportStatus::Missing
+        );
         assert_eq!(
             status("automate:platform/storage@0.2.0"),
             ImportStatus::WrongVersion {
@@ -239,6 +245,9 @@ mod tests {
     fn a_core_module_is_told_from_a_component() {
         let module = b"\0asm\x01\0\0\0";
         assert!(matches!(inspect(module), Err(InspectError::CoreModule)));
-        assert!(matches!(inspect(b"nonsense"), Err(InspectError::Invalid(_))));
+        assert!(matches!(
+            inspect(b"nonsense"),
+            Err(InspectError::Invalid(_))
+        ));
     }
 }

@@ -81,7 +81,9 @@ impl Plugin {
 
         let answer = tokio::time::timeout(self.limits.time, async {
             let instance = self.pre.instantiate_async(&mut store);
-            let instance = instance.instrument(tracing::debug_span!("instantiate")).await?;
+            let instance = instance
+                .instrument(tracing::debug_span!("instantiate"))
+                .await?;
             let answer = run(&instance, &mut store);
             answer.instrument(tracing::debug_span!("workflow")).await
         })
@@ -129,9 +131,10 @@ fn why_not(engine: &Engine, bytes: &[u8], error: &wasmtime::Error) -> String {
         .iter()
         .filter_map(|import| match &import.status {
             inspect::ImportStatus::Provided => None,
-            inspect::ImportStatus::Missing => {
-                Some(format!("it imports {}, which this host does not have", import.name))
-            }
+            inspect::ImportStatus::Missing => Some(format!(
+                "it imports {}, which this host does not have",
+                import.name
+            )),
             inspect::ImportStatus::WrongVersion { offered } => Some(format!(
                 "it imports {}, of which this host has {offered}",
                 import.name

@@ -202,7 +202,6 @@ impl Config {
         );
         set(&mut limits.response, section.size(reader, "response"));
         set(&mut limits.headers, section.size(reader, "headers"));
-        set(&mut limits.headers, section.size(reader, "headers"));
         set(&mut limits.requests, section.count(reader, "requests"));
         set(&mut limits.commit, section.size(reader, "commit"));
         set(&mut limits.changes, section.count(reader, "changes"));

@@ -126,7 +126,9 @@ impl HostBuilder {
         let sealer = self
             .sealer
             .ok_or(BuildError::Missing("a sealer", "sealer"))?;
-        let client = self.egress.ok_or(BuildError::Missing("a way out", "egress"))?;
+        let client = self
+            .egress
+            .ok_or(BuildError::Missing("a way out", "egress"))?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let bytes = match component {
             ComponentSource::Bytes(bytes) => bytes,

@@ -138,11 +138,7 @@ impl Host {
         }
     }
 
-    pub(super) async fn start(
-        &self,
-        ask: &Ask,
-        submitted: Timestamp,
-    ) -> Result<Start, StoreError> {
+    pub(super) async fn start(&self, ask: &Ask, submitted: Timestamp) -> Result<Start, StoreError> {
         let services = &self.parts.services;
         let claimed = services.clock.monotonic();
         let now = services.clock.now();
@@ -186,8 +182,7 @@ impl Host {
             services: services.clone(),
             client: self.parts.client.clone(),
             lease: started.and_then(|started| started.lease.clone()),
-            lease_until: started
-                .map(|started| lease_deadline(started.claimed, &services.limits)),
+            lease_until: started.map(|started| lease_deadline(started.claimed, &services.limits)),
             journal: started.map_or_else(
                 || Journal::new("", services.limits.log),
                 |started| started.journal.clone(),
@@ -231,7 +226,12 @@ impl Host {
                 Ending::fail(kind.to_string())
             }
         };
-        tracing::info!(transaction = journal.id(), status = ending.status.as_str(), "{}", ending.message);
+        tracing::info!(
+            transaction = journal.id(),
+            status = ending.status.as_str(),
+            "{}",
+            ending.message
+        );
         let end = End {
             transaction: journal.close(Outcome {
                 status: ending.status,

@@ -154,7 +154,9 @@ impl Host {
                     Ending::success(format!("{name} was there already, from an earlier add"))
                 } else {
                     let parts = added.created.len().saturating_sub(1);
-                    Ending::success(format!("added {name} with {parts} documents that belong to it"))
+                    Ending::success(format!(
+                        "added {name} with {parts} documents that belong to it"
+                    ))
                 }
             },
         )
@@ -184,12 +186,12 @@ impl Host {
     }
 
     /// Deletes a record with everything that belongs to it, or says what that would be.
-    pub async fn delete(
-        &self,
-        pkid: &Pkid,
-        dry_run: bool,
-    ) -> Result<Called<Deletion>, CallError> {
-        let action = if dry_run { "delete (dry run)" } else { "delete" };
+    pub async fn delete(&self, pkid: &Pkid, dry_run: bool) -> Result<Called<Deletion>, CallError> {
+        let action = if dry_run {
+            "delete (dry run)"
+        } else {
+            "delete"
+        };
         self.transact(
             Ask::of(action, pkid.clone()),
             async |workflows, store| workflows.call_delete(store, pkid.as_str(), dry_run).await,

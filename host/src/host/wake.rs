@@ -103,7 +103,10 @@ mod tests {
     #[test]
     fn pauses_double_up_to_an_hour() {
         let pause = |attempts| again(&failed(), attempts, Timestamp(0)).0 / 1000;
-        assert_eq!([pause(0), pause(1), pause(5), pause(6), pause(u32::MAX)], [60, 120, 1920, 3600, 3600]);
+        assert_eq!(
+            [pause(0), pause(1), pause(5), pause(6), pause(u32::MAX)],
+            [60, 120, 1920, 3600, 3600]
+        );
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use super::bindings::automate::platform::{scheduling, storage, types};
 use crate::types::{
-    Document, Failure, FieldFault, Filter, Hierarchy, Key, Pkid, Reference, Scope, Timestamp, Wakeup,
+    Document, Failure, FieldFault, Filter, Hierarchy, Key, Pkid, Reference, Scope, Timestamp,
+    Wakeup,
 };
 
 /// The longest model name, in bytes.
@@ -24,7 +25,10 @@ pub(crate) fn malformed(field: &str, message: impl Into<String>) -> Failure {
 
 pub(crate) fn reference(from: types::Reference) -> Result<Reference, Failure> {
     if from.model.is_empty() || from.model.len() > MODEL {
-        return Err(malformed("model", format!("a model's name has 1 to {MODEL} bytes")));
+        return Err(malformed(
+            "model",
+            format!("a model's name has 1 to {MODEL} bytes"),
+        ));
     }
     let pkid = Pkid::try_from(from.pkid).map_err(|error| malformed("pkid", error.to_string()))?;
     Ok(Reference::new(from.model, pkid))
@@ -50,7 +54,10 @@ pub(crate) fn name(field: &str, from: String) -> Result<String, Failure> {
 
 fn key(from: storage::Key) -> Result<Key, Failure> {
     if from.value.len() > VALUE {
-        return Err(malformed("keys", format!("a key's value has at most {VALUE} bytes")));
+        return Err(malformed(
+            "keys",
+            format!("a key's value has at most {VALUE} bytes"),
+        ));
     }
     Ok(Key {
         name: name("keys", from.name)?,
@@ -60,12 +67,18 @@ fn key(from: storage::Key) -> Result<Key, Failure> {
 
 fn keys(from: Vec<storage::Key>) -> Result<Vec<Key>, Failure> {
     if from.len() > KEYS {
-        return Err(malformed("keys", format!("a document has at most {KEYS} keys")));
+        return Err(malformed(
+            "keys",
+            format!("a document has at most {KEYS} keys"),
+        ));
     }
     let keys = from.into_iter().map(key).collect::<Result<Vec<_>, _>>()?;
     let mut names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
     names.sort_unstable();
-    if names.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+    if names
+        .windows(2)
+        .any(|pair| matches!(pair, [a, b] if a == b))
+    {
         return Err(malformed("keys", "a name may occur once"));
     }
     Ok(keys)
@@ -108,7 +121,10 @@ fn key_out(from: Key) -> storage::Key {
 
 pub(crate) fn filter(from: storage::Filter) -> Result<Filter, Failure> {
     if from.model.is_empty() || from.model.len() > MODEL {
-        return Err(malformed("model", format!("a model's name has 1 to {MODEL} bytes")));
+        return Err(malformed(
+            "model",
+            format!("a model's name has 1 to {MODEL} bytes"),
+        ));
     }
     let scope = match from.scope {
         storage::Scope::Node => Scope::Node,
@@ -123,7 +139,10 @@ pub(crate) fn filter(from: storage::Filter) -> Result<Filter, Failure> {
 
 pub(crate) fn wakeup(from: scheduling::Wakeup) -> Result<Wakeup, Failure> {
     if from.payload.len() > VALUE {
-        return Err(malformed("payload", format!("a payload has at most {VALUE} bytes")));
+        return Err(malformed(
+            "payload",
+            format!("a payload has at most {VALUE} bytes"),
+        ));
     }
     Ok(Wakeup {
         id: name("id", from.id)?,
@@ -155,7 +174,9 @@ pub(crate) fn failure(from: types::Failure) -> Failure {
         ),
         types::Failure::NotFound(of) => match reference(of) {
             Ok(of) => Failure::NotFound(of),
-            Err(_) => Failure::Internal("the plugin named something missing without a valid reference".into()),
+            Err(_) => Failure::Internal(
+                "the plugin named something missing without a valid reference".into(),
+            ),
         },
         types::Failure::Conflict(text) => Failure::Conflict(text),
         types::Failure::Reauthorize(text) => Failure::Reauthorize(text),

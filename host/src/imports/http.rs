@@ -102,14 +102,17 @@ impl WasiHttpHooks for Outgoing {
         let proxies = self.proxies.clone();
         let deadline = total_time(options, self.services.limits.request_time);
         let (journal, services) = (self.journal.clone(), Arc::clone(&self.services));
+        // Opened here, within the call: what sends is a task of its own.
+        let span = tracing::debug_span!("http");
         Box::new(async move {
             let answer = client
                 .send(request, &proxies, tokio::time::Instant::now() + deadline)
-                .instrument(tracing::debug_span!("http"))
+                .instrument(span)
                 .await;
             match answer {
                 Ok(answer) => {
-                    let answer = answer.map(|body| body.map_err(|error| code(&error)).boxed_unsync());
+                    let answer =
+                        answer.map(|body| body.map_err(|error| code(&error)).boxed_unsync());
                     let done: Box<dyn Future<Output = Result<(), Error>> + Send> =
                         Box::new(async { Ok(()) });
                     Ok((answer, done))
@@ -129,7 +132,11 @@ fn total_time(options: Option<RequestOptions>, allowed: Duration) -> Duration {
         let connect = options.connect_timeout?;
         let first_byte = options.first_byte_timeout?;
         let between_bytes = options.between_bytes_timeout?;
-        Some(connect.saturating_add(first_byte).saturating_add(between_bytes))
+        Some(
+            connect
+                .saturating_add(first_byte)
+                .saturating_add(between_bytes),
+        )
     });
     wished.map_or(allowed, |wished| wished.min(allowed))
 }
@@ -170,7 +177,10 @@ mod tests {
     fn a_guest_that_wishes_nothing_gets_what_is_allowed() {
         let allowed = Duration::from_secs(15);
         assert_eq!(total_time(None, allowed), allowed);
-        assert_eq!(total_time(Some(RequestOptions::default()), allowed), allowed);
+        assert_eq!(
+            total_time(Some(RequestOptions::default()), allowed),
+            allowed
+        );
     }
 
     #[test]

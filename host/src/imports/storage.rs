@@ -66,7 +66,10 @@ impl Call {
         references: Vec<types::Reference>,
     ) -> Result<Vec<Option<storage::Document>>, Failure> {
         if references.len() > PAGE as usize {
-            return Err(convert::malformed("references", format!("at most {PAGE} at once")));
+            return Err(convert::malformed(
+                "references",
+                format!("at most {PAGE} at once"),
+            ));
         }
         let references = references
             .into_iter()

@@ -139,7 +139,11 @@ impl Dispatcher {
         let mut flight = Flight::default();
         let mut stuck = false;
         loop {
-            let launched = if stuck { 0 } else { self.launch(&mut flight).await? };
+            let launched = if stuck {
+                0
+            } else {
+                self.launch(&mut flight).await?
+            };
             if launched == 0 && flight.calls.is_empty() {
                 return Ok(flight.summary);
             }
@@ -202,7 +206,10 @@ impl Dispatcher {
                 }
             }
         }
-        tracing::info!(in_flight = flight.calls.len(), "stopping: finishing what runs");
+        tracing::info!(
+            in_flight = flight.calls.len(),
+            "stopping: finishing what runs"
+        );
         while !flight.calls.is_empty() {
             flight.land().await;
         }

@@ -55,7 +55,8 @@ impl Journal {
             state.lines.push(LogLine {
                 at,
                 level: Level::Warning,
-                message: "the log of this call is full (limits.log): further lines are dropped".into(),
+                message: "the log of this call is full (limits.log): further lines are dropped"
+                    .into(),
             });
             return;
         }

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 fn target() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own file");
     // <target>/<profile>/deps/<test>
-    let target = test.ancestors().nth(3).expect("a test lives in the target directory");
+    let target = test
+        .ancestors()
+        .nth(3)
+        .expect("a test lives in the target directory");
     target.to_owned()
 }
 
@@ -17,7 +20,6 @@ pub fn component() -> PathBuf {
 
 /// A built component of the tests, by its name.
 pub fn component_named(name: &str) -> PathBuf {
-
     let path = target().join("component").join(format!("{name}.wasm"));
     assert!(
         path.is_file(),
@@ -30,7 +32,10 @@ pub fn component_named(name: &str) -> PathBuf {
 /// The program `name`, built with the same profile as the test.
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own file");
-    let directory = test.ancestors().nth(2).expect("a test lives in the target directory");
+    let directory = test
+        .ancestors()
+        .nth(2)
+        .expect("a test lives in the target directory");
     let path = directory.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(
         path.is_file(),

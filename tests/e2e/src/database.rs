@@ -23,8 +23,8 @@ impl Database {
     }
 
     /// How often the record was written, and its body.
-    pub fn record(&self, pkid: &str) -> Option<(u64, Value)> {
-        let found: Option<(u64, String)> = self
+    pub fn record(&self, pkid: &str) -> Option<(i64, Value)> {
+        let found: Option<(i64, String)> = self
             .0
             .query_row(
                 "SELECT version, body FROM documents WHERE model = 'data/SparkCustomer' AND pkid = ?1",

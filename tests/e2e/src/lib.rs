@@ -2,11 +2,17 @@
 //! and the programs under test as processes.
 //!
 //! This crate is test code: it stops with a message where a test could not go on.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing
+)]
 
 pub mod artifacts;
 pub mod database;
 pub mod process;
+pub mod proxy;
 pub mod scene;
 pub mod world;
 

@@ -297,7 +297,12 @@ impl Ran {
     /// It ended with this code.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
-        let Self { command, stdout, stderr, .. } = &self;
+        let Self {
+            command,
+            stdout,
+            stderr,
+            ..
+        } = &self;
         assert_eq!(
             self.code,
             Some(code),
@@ -310,8 +315,13 @@ impl Ran {
     #[track_caller]
     pub fn says(self, texts: &[&str]) -> Self {
         for text in texts {
-            let Self { command, stderr, .. } = &self;
-            assert!(stderr.contains(text), "`{command}` does not say {text:?}:\n{stderr}");
+            let Self {
+                command, stderr, ..
+            } = &self;
+            assert!(
+                stderr.contains(text),
+                "`{command}` does not say {text:?}:\n{stderr}"
+            );
         }
         self
     }
@@ -319,7 +329,9 @@ impl Ran {
     /// What stdout holds, as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
-        let Self { command, stdout, .. } = self;
+        let Self {
+            command, stdout, ..
+        } = self;
         serde_json::from_str(stdout)
             .unwrap_or_else(|error| panic!("`{command}` wrote no JSON: {error}\n{stdout}"))
     }
@@ -327,7 +339,9 @@ impl Ran {
     /// The error that `--json` writes to stderr.
     #[track_caller]
     pub fn error(&self) -> Value {
-        let Self { command, stderr, .. } = self;
+        let Self {
+            command, stderr, ..
+        } = self;
         let last = stderr.lines().last().unwrap_or_default();
         let mut object: Value = serde_json::from_str(last)
             .unwrap_or_else(|error| panic!("`{command}` wrote no JSON error: {error}\n{stderr}"));

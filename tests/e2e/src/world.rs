@@ -183,8 +183,8 @@ impl World {
 
     /// Another host on the same store file, as another process would be.
     pub async fn new_host(&self) -> Host {
-        let store = SqliteStore::open(self.database(), &SqliteOptions::default())
-            .expect("the store opens");
+        let store =
+            SqliteStore::open(self.database(), &SqliteOptions::default()).expect("the store opens");
         let store: Arc<dyn Store> = Arc::new(store);
         let sealer = Sealer::open(&*store, &KeyFile::new(self.key_file()), self.clock.now())
             .await
@@ -242,7 +242,9 @@ impl World {
         let added = self
             .host()
             .add(AddRequest {
-                hierarchy: "sys.Provider.Reseller.Customer".parse().expect("a hierarchy"),
+                hierarchy: "sys.Provider.Reseller.Customer"
+                    .parse()
+                    .expect("a hierarchy"),
                 fields: object(fields),
                 token_answer: Some(SecretString::from(grant.json().to_string())),
                 idempotency_key: None,
@@ -311,7 +313,11 @@ pub fn object(value: Value) -> Map<String, Value> {
 fn bytes(file: &Path) -> Vec<u8> {
     static OURS: OnceLock<(PathBuf, Vec<u8>)> = OnceLock::new();
     let (path, bytes) = OURS.get_or_init(|| (file.to_owned(), read(file)));
-    if path == file { bytes.clone() } else { read(file) }
+    if path == file {
+        bytes.clone()
+    } else {
+        read(file)
+    }
 }
 
 fn read(file: &Path) -> Vec<u8> {

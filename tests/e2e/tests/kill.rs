@@ -22,14 +22,19 @@ fn run(scene: &Scene) -> Running {
 /// Runs what is due, if need be what is due in a moment.
 #[track_caller]
 fn recover(scene: &Scene) -> Value {
-    let ran: Ran = scene.place.relation(["run", "--until-idle", "--json"]).run();
+    let ran: Ran = scene
+        .place
+        .relation(["run", "--until-idle", "--json"])
+        .run();
     ran.done().json()
 }
 
 /// The refreshes that the store knows of, the newest first.
 #[track_caller]
 fn refreshes(scene: &Scene, customer: &Customer) -> Vec<(String, String)> {
-    let page = scene.place.json(["transactions", "--subject", &customer.pkid, "--all"]);
+    let page = scene
+        .place
+        .json(["transactions", "--subject", &customer.pkid, "--all"]);
     let all = page["items"].as_array().expect("a page has items").iter();
     let text = |transaction: &Value, name: &str| transaction[name].as_str().unwrap().to_owned();
     all.filter(|transaction| transaction["action"] == "refresh")
@@ -69,7 +74,9 @@ fn killed_before_the_request_was_carried_out_it_asks_once_more() {
     let (scene, customer) = scene();
     let gate = scene.emulator.gate(TOKEN);
     let running = run(&scene);
-    eventually("the request is held", || (gate.arrivals() == 1).then_some(()));
+    eventually("the request is held", || {
+        (gate.arrivals() == 1).then_some(())
+    });
     running.kill();
     eventually("Webex has seen the end of the connection", || {
         (scene.token_requests()[0].status == Outcome::Abandoned).then_some(())
@@ -95,7 +102,9 @@ fn killed_between_the_answer_and_the_commit_it_asks_once_more() {
     let database = scene.database();
     let gate = scene.emulator.gate_after(TOKEN);
     let running = run(&scene);
-    eventually("the answer is held", || (gate.arrivals() == 1).then_some(()));
+    eventually("the answer is held", || {
+        (gate.arrivals() == 1).then_some(())
+    });
     let before = database.record(&customer.pkid);
     database.lock();
     gate.release();
@@ -104,13 +113,20 @@ fn killed_between_the_answer_and_the_commit_it_asks_once_more() {
     });
     running.kill();
     database.unlock();
-    assert_eq!(database.record(&customer.pkid), before, "nothing was committed");
+    assert_eq!(
+        database.record(&customer.pkid),
+        before,
+        "nothing was committed"
+    );
 
     let summary = recover(&scene);
     assert_eq!(summary, json!({ "done": 1, "failed": 0 }));
     let requests = scene.token_requests();
     assert_eq!(requests.len(), 2, "{requests:#?}");
-    assert!(requests.iter().all(|request| request.processed), "{requests:#?}");
+    assert!(
+        requests.iter().all(|request| request.processed),
+        "{requests:#?}"
+    );
     let refreshes = refreshes(&scene, &customer);
     assert_eq!(refreshes.len(), 2, "{refreshes:?}");
     assert_eq!(refreshes[0].0, "Success");
@@ -122,10 +138,17 @@ fn killed_between_the_answer_and_the_commit_it_asks_once_more() {
 fn killed_after_the_commit_it_has_nothing_left_to_do() {
     let (scene, customer) = scene();
     let database = scene.database();
-    let version = || database.record(&customer.pkid).expect("the record is there").0;
+    let version = || {
+        database
+            .record(&customer.pkid)
+            .expect("the record is there")
+            .0
+    };
     let before = version();
     let running = run(&scene);
-    eventually("the answer is committed", || (version() > before).then_some(()));
+    eventually("the answer is committed", || {
+        (version() > before).then_some(())
+    });
     running.kill();
     let committed = database.record(&customer.pkid);
 
@@ -147,9 +170,16 @@ fn asked_to_stop_it_finishes_what_it_has_begun() {
     let (scene, customer) = scene();
     let gate = scene.emulator.gate(TOKEN);
     let mut running = run(&scene);
-    eventually("the request is held", || (gate.arrivals() == 1).then_some(()));
+    eventually("the request is held", || {
+        (gate.arrivals() == 1).then_some(())
+    });
     running.terminate();
-    eventually("it says so", || running.stderr().contains("finishing what runs").then_some(()));
+    eventually("it says so", || {
+        running
+            .stderr()
+            .contains("finishing what runs")
+            .then_some(())
+    });
     assert!(running.is_running(), "{}", running.stderr());
     gate.release();
 
@@ -166,7 +196,12 @@ fn asked_to_stop_it_finishes_what_it_has_begun() {
 fn asked_to_stop_when_nothing_runs_it_ends_at_once() {
     let scene = Scene::new();
     let running = run(&scene);
-    eventually("it runs", || running.stderr().contains("running due wakeups").then_some(()));
+    eventually("it runs", || {
+        running
+            .stderr()
+            .contains("running due wakeups")
+            .then_some(())
+    });
     running.terminate();
     let ran = running.end().done();
     assert!(ran.stdout.contains("0 wakeups answered"), "{}", ran.stdout);

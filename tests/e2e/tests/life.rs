@@ -24,7 +24,11 @@ async fn adding_creates_the_record_its_syncs_and_its_schedules() {
     syncs.sort();
     assert_eq!(
         syncs,
-        ["SyncSparkContoso", "SyncSparkRolesLicensesContoso", "SyncSparkUsersContoso"]
+        [
+            "SyncSparkContoso",
+            "SyncSparkRolesLicensesContoso",
+            "SyncSparkUsersContoso"
+        ]
     );
     assert_eq!(world.all("data/Schedule").await.len(), 2);
     assert_eq!(customer.added.value.created.len(), 1 + 3 + 2);
@@ -38,11 +42,17 @@ async fn ninety_days_of_refreshes_keep_it_alive() {
     assert_eq!(summary.failed, 0);
     // Every 7 days at the latest, and a little earlier by its own jitter.
     let refreshes = world.token_requests();
-    assert!((12..=15).contains(&refreshes), "{refreshes} refreshes in 90 days");
+    assert!(
+        (12..=15).contains(&refreshes),
+        "{refreshes} refreshes in 90 days"
+    );
     let record = world.record(&customer.pkid).await;
     assert_eq!(record["connection"]["state"], "connected");
     let left = record["connection"]["refresh"]["at"].as_u64().unwrap() - world.clock.now().0;
-    assert!(left > 80 * 86_400_000, "the refresh token's life is not extended: {left} ms left");
+    assert!(
+        left > 80 * 86_400_000,
+        "the refresh token's life is not extended: {left} ms left"
+    );
     assert!(world.all("data/Alert").await.is_empty());
     world.emulator.assert_sound();
 }
@@ -61,7 +71,11 @@ async fn a_refresh_token_that_runs_out_is_announced_at_each_threshold_and_then_e
         .iter()
         .map(|alert| {
             let days = alert["threshold"].as_u64().unwrap() / 86_400_000;
-            (alert["code"].as_str().unwrap().to_owned(), days, alert["count"].as_u64().unwrap())
+            (
+                alert["code"].as_str().unwrap().to_owned(),
+                days,
+                alert["count"].as_u64().unwrap(),
+            )
         })
         .collect();
     alerts.sort();
@@ -92,16 +106,36 @@ async fn deleting_leaves_nothing_but_transactions_and_revokes_the_tokens() {
     let customer = world.customer("Contoso").await;
     world.pass(20 * DAY).await;
 
-    let dry = world.host().delete(&customer.pkid, true).await.unwrap().value;
+    let dry = world
+        .host()
+        .delete(&customer.pkid, true)
+        .await
+        .unwrap()
+        .value;
     assert_eq!(world.record(&customer.pkid).await["name"], "Contoso");
-    let done = world.host().delete(&customer.pkid, false).await.unwrap().value;
+    let done = world
+        .host()
+        .delete(&customer.pkid, false)
+        .await
+        .unwrap()
+        .value;
     assert_eq!(dry.documents, done.documents);
     assert_eq!(done.revocation, Revocation::Revoked);
-    let models: Vec<&str> = done.documents.iter().map(|(of, _)| of.model.as_str()).collect();
+    let models: Vec<&str> = done
+        .documents
+        .iter()
+        .map(|(of, _)| of.model.as_str())
+        .collect();
     assert_eq!(models.first(), Some(&"data/Schedule"));
     assert_eq!(models.last(), Some(&"data/SparkCustomer"));
 
-    for model in ["data/SparkCustomer", "data/DataSync", "data/Schedule", "data/Alert", "data/SparkCustomerShadow"] {
+    for model in [
+        "data/SparkCustomer",
+        "data/DataSync",
+        "data/Schedule",
+        "data/Alert",
+        "data/SparkCustomerShadow",
+    ] {
         assert!(world.all(model).await.is_empty(), "{model} is left");
     }
     assert_eq!(world.host().store().next_due().await.unwrap(), None);
@@ -109,8 +143,15 @@ async fn deleting_leaves_nothing_but_transactions_and_revokes_the_tokens() {
     world.pass(100 * DAY).await;
     assert_eq!(world.token_requests(), requests);
 
-    let again = world.host().delete(&customer.pkid, false).await.unwrap_err();
-    assert!(matches!(again.kind, CallErrorKind::Refused(Failure::NotFound(_))), "{again}");
+    let again = world
+        .host()
+        .delete(&customer.pkid, false)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(again.kind, CallErrorKind::Refused(Failure::NotFound(_))),
+        "{again}"
+    );
 }
 
 fn names(bodies: &[Value]) -> Vec<String> {

@@ -38,16 +38,29 @@ fn request() -> AddRequest {
 
 async fn failure_of(how: &str) -> (World, CallError) {
     let world = world(how).await;
-    let error = world.host().add(request()).await.expect_err("it misbehaves");
+    let error = world
+        .host()
+        .add(request())
+        .await
+        .expect_err("it misbehaves");
     (world, error)
 }
 
 async fn guest_error(how: &str) -> GuestErrorKind {
     let (world, error) = failure_of(how).await;
     let text = error.to_string();
-    assert!(text.contains("misbehaving 0.0.1"), "the plugin is not named: {text}");
+    assert!(
+        text.contains("misbehaving 0.0.1"),
+        "the plugin is not named: {text}"
+    );
     let id = error.transaction.expect("the call was a transaction");
-    let transaction = world.host().store().transaction(&id).await.unwrap().unwrap();
+    let transaction = world
+        .host()
+        .store()
+        .transaction(&id)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(transaction.status, Status::Fail);
     assert_eq!(transaction.message, text);
     match error.kind {
@@ -85,16 +98,28 @@ async fn a_secret_in_a_log_line_or_a_failure_does_not_leave_the_host() {
     let (world, error) = failure_of("log-secret").await;
     assert_eq!(error.to_string(), "leaking [secret]");
     let id = error.transaction.unwrap();
-    let transaction = world.host().store().transaction(&id).await.unwrap().unwrap();
+    let transaction = world
+        .host()
+        .store()
+        .transaction(&id)
+        .await
+        .unwrap()
+        .unwrap();
     let everything = format!("{transaction:?}");
-    assert!(everything.matches("leaking [secret]").count() >= 3, "{everything}");
+    assert!(
+        everything.matches("leaking [secret]").count() >= 3,
+        "{everything}"
+    );
     assert!(!everything.contains(CLIENT_SECRET), "{everything}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_is_bounded() {
     let kind = guest_error("memory").await;
-    assert!(matches!(kind, GuestErrorKind::Memory { limit } if limit == 32 << 20), "{kind}");
+    assert!(
+        matches!(kind, GuestErrorKind::Memory { limit } if limit == 32 << 20),
+        "{kind}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +142,10 @@ async fn time_is_bounded_and_others_go_on_meanwhile() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_stack_is_bounded() {
     let kind = guest_error("stack").await;
-    assert!(matches!(&kind, GuestErrorKind::Trap { message } if message.contains("stack")), "{kind}");
+    assert!(
+        matches!(&kind, GuestErrorKind::Trap { message } if message.contains("stack")),
+        "{kind}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,48 +157,94 @@ async fn host_calls_are_bounded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_log_lines_is_cut_and_says_so() {
     let world = world("log-flood").await;
-    let limits = Limits { time: Duration::from_secs(20), host_calls: 20_000, ..world.host().plugin().limits().clone() };
+    let limits = Limits {
+        time: Duration::from_secs(20),
+        host_calls: 20_000,
+        ..world.host().plugin().limits().clone()
+    };
     let world = World::builder()
         .component(artifacts::component_named("misbehaving"))
         .setting("misbehave", "log-flood")
         .limits(limits)
         .start()
         .await;
-    let called = world.host().add(request()).await.expect("only the log is cut");
-    let transaction = world.host().store().transaction(&called.transaction).await.unwrap().unwrap();
-    assert!(transaction.log.len() < 100, "{} lines", transaction.log.len());
-    assert!(transaction.log.last().unwrap().message.contains("limits.log"));
+    let called = world
+        .host()
+        .add(request())
+        .await
+        .expect("only the log is cut");
+    let transaction = world
+        .host()
+        .store()
+        .transaction(&called.transaction)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        transaction.log.len() < 100,
+        "{} lines",
+        transaction.log.len()
+    );
+    assert!(
+        transaction
+            .log
+            .last()
+            .unwrap()
+            .message
+            .contains("limits.log")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_number_of_requests_is_bounded() {
-    assert!(matches!(refusal("requests").await, Failure::LimitExceeded(text) if text.contains("connection-limit")));
+    assert!(
+        matches!(refusal("requests").await, Failure::LimitExceeded(text) if text.contains("connection-limit"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_not_allowed_is_not_reached_and_the_log_says_why() {
     let (world, error) = failure_of("forbidden-host").await;
     assert_eq!(error.to_string(), "http-request-denied");
-    let transaction = world.host().store().transaction(&error.transaction.unwrap()).await.unwrap().unwrap();
+    let transaction = world
+        .host()
+        .store()
+        .transaction(&error.transaction.unwrap())
+        .await
+        .unwrap()
+        .unwrap();
     let log = format!("{:?}", transaction.log);
-    assert!(log.contains("egress.allow") && log.contains("169.254.169.254"), "{log}");
+    assert!(
+        log.contains("egress.allow") && log.contains("169.254.169.254"),
+        "{log}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_size_of_a_commit_is_bounded() {
-    assert!(matches!(refusal("huge-commit").await, Failure::LimitExceeded(text) if text.contains("limits.commit")));
-    assert!(matches!(refusal("many-changes").await, Failure::LimitExceeded(text) if text.contains("limits.changes")));
+    assert!(
+        matches!(refusal("huge-commit").await, Failure::LimitExceeded(text) if text.contains("limits.commit"))
+    );
+    assert!(
+        matches!(refusal("many-changes").await, Failure::LimitExceeded(text) if text.contains("limits.changes"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_writes_no_record_whose_lease_it_does_not_hold() {
-    assert!(matches!(refusal("foreign-record").await, Failure::LimitExceeded(text) if text.contains("lease")));
+    assert!(
+        matches!(refusal("foreign-record").await, Failure::LimitExceeded(text) if text.contains("lease"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_documents_and_keys_are_refused() {
-    assert!(matches!(refusal("bad-body").await, Failure::Invalid(faults) if faults[0].field == "body"));
-    assert!(matches!(refusal("bad-pkid").await, Failure::Invalid(faults) if faults[0].field == "pkid"));
+    assert!(
+        matches!(refusal("bad-body").await, Failure::Invalid(faults) if faults[0].field == "body")
+    );
+    assert!(
+        matches!(refusal("bad-pkid").await, Failure::Invalid(faults) if faults[0].field == "pkid")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,11 @@ async fn sixty_four_callers_at_once_cause_one_request() {
     let second = world.new_host().await;
     let calls: Vec<_> = (0..64)
         .map(|n| {
-            let host = if n % 2 == 0 { world.host().clone() } else { second.clone() };
+            let host = if n % 2 == 0 {
+                world.host().clone()
+            } else {
+                second.clone()
+            };
             let pkid = customer.pkid.clone();
             tokio::spawn(async move { host.refresh(&pkid).await })
         })
@@ -56,11 +60,25 @@ async fn a_passing_fault_keeps_the_tokens_and_is_tried_again_by_itself() {
         world.emulator.inject(fault);
 
         let report = world.host().refresh(&customer.pkid).await.unwrap().value;
-        assert_eq!(report.outcome, RefreshOutcome::Retrying, "{what}: {}", report.message);
-        assert!(report.connection.next_refresh.unwrap() > world.clock.now(), "{what}");
+        assert_eq!(
+            report.outcome,
+            RefreshOutcome::Retrying,
+            "{what}: {}",
+            report.message
+        );
+        assert!(
+            report.connection.next_refresh.unwrap() > world.clock.now(),
+            "{what}"
+        );
         let after = world.record(&customer.pkid).await;
-        assert_eq!(before["connection"]["access"], after["connection"]["access"], "{what}");
-        assert_eq!(before["connection"]["refresh"], after["connection"]["refresh"], "{what}");
+        assert_eq!(
+            before["connection"]["access"], after["connection"]["access"],
+            "{what}"
+        );
+        assert_eq!(
+            before["connection"]["refresh"], after["connection"]["refresh"],
+            "{what}"
+        );
 
         world.pass(Duration::from_secs(600)).await;
         let record = world.record(&customer.pkid).await;
@@ -76,7 +94,11 @@ async fn retry_after_is_kept_to_the_second() {
     world.clock.advance(DAY);
     world.emulator.inject(Fault::rate_limited(TOKEN, "194"));
     let report = world.host().refresh(&customer.pkid).await.unwrap().value;
-    let wait = report.connection.next_refresh.unwrap().since(world.clock.now());
+    let wait = report
+        .connection
+        .next_refresh
+        .unwrap()
+        .since(world.clock.now());
     assert!(wait >= Duration::from_secs(194), "{wait:?}");
     world.pass(Duration::from_secs(193)).await;
     assert_eq!(world.token_requests(), 1);
@@ -94,12 +116,21 @@ async fn a_refused_refresh_token_needs_a_person_and_is_not_asked_about_again() {
     let requests = world.token_requests();
     world.pass(60 * DAY).await;
     assert_eq!(world.token_requests(), requests);
-    assert_eq!(world.record(&customer.pkid).await["connection"]["state"], "reauthorize");
+    assert_eq!(
+        world.record(&customer.pkid).await["connection"]["state"],
+        "reauthorize"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refresh_mode_of_webex_ends_connected() {
-    let modes = [Mode::ExtendSame, Mode::OmitRefreshToken, Mode::Rotate, Mode::SameAccessToken, Mode::FrozenClock];
+    let modes = [
+        Mode::ExtendSame,
+        Mode::OmitRefreshToken,
+        Mode::Rotate,
+        Mode::SameAccessToken,
+        Mode::FrozenClock,
+    ];
     for mode in modes {
         let world = World::builder().mode(mode).start().await;
         let customer = world.customer("Contoso").await;
@@ -140,11 +171,19 @@ async fn a_host_whose_lease_was_lost_writes_nothing_and_revokes_what_it_got() {
     let refresh = tokio::spawn(async move { host.refresh(&pkid).await });
     gate.reached().await;
     // The first host is stopped for so long that its lease expires, and another deletes the record.
-    world.clock.advance(world.host().plugin().limits().lease() * 2);
+    world
+        .clock
+        .advance(world.host().plugin().limits().lease() * 2);
     let second = world.new_host().await;
-    second.delete(&customer.pkid, false).await.expect("the second host deletes");
+    second
+        .delete(&customer.pkid, false)
+        .await
+        .expect("the second host deletes");
     gate.release();
-    let error = refresh.await.unwrap().expect_err("the first host has lost its lease");
+    let error = refresh
+        .await
+        .unwrap()
+        .expect_err("the first host has lost its lease");
     assert!(matches!(error.kind, CallErrorKind::Refused(_)), "{error}");
     assert!(world.all("data/SparkCustomer").await.is_empty());
     assert_eq!(world.host().store().next_due().await.unwrap(), None);

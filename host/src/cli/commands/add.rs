@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::view;
 use crate::cli::failure::Failed;
 use crate::cli::fields::FieldArgs;
-use crate::cli::output::{shown, table};
+use crate::cli::output::Rows;
 use crate::cli::{Context, progress};
 
 /// Arguments of `add`.
@@ -61,9 +61,9 @@ fn human(added: &Added, now: relation_host::types::Timestamp) -> String {
             "nothing was made: an earlier add with this key had made it\n\n{connection}"
         );
     }
-    let mut created = table(&["created", "pkid"]);
+    let mut created = Rows::under(&["created", "pkid"]);
     for reference in &added.created {
-        created.add_row([shown(&reference.model), reference.pkid.to_string()]);
+        created.add([reference.model.as_str(), reference.pkid.as_str()]);
     }
     format!("{connection}\n\n{created}")
 }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use relation_host::reports::{Deletion, Revocation};
 
 use crate::cli::failure::{Failed, Kind};
-use crate::cli::output::{shown, table};
+use crate::cli::output::{Rows, shown};
 use crate::cli::records::{Named, Record};
 use crate::cli::{Context, progress};
 
@@ -61,16 +61,12 @@ fn confirmed(record: &Record) -> Result<bool, Failed> {
 
 fn human(deletion: &Deletion, dry_run: bool) -> String {
     let heading = if dry_run { "would delete" } else { "deleted" };
-    let mut rows = table(&[heading, "name", "pkid"]);
+    let mut rows = Rows::under(&[heading, "name", "pkid"]);
     for (reference, name) in &deletion.documents {
-        rows.add_row([
-            shown(&reference.model),
-            shown(name),
-            reference.pkid.to_string(),
-        ]);
+        rows.add([&reference.model, name, reference.pkid.as_str()]);
     }
     for wakeup in &deletion.wakeups {
-        rows.add_row(["wakeup".to_owned(), shown(wakeup), String::new()]);
+        rows.add(["wakeup", wakeup, ""]);
     }
     let tokens = match &deletion.revocation {
         Revocation::Revoked if dry_run => "would be revoked at Webex".to_owned(),

@@ -4,7 +4,7 @@ use relation_host::reports::{Field, Model};
 
 use crate::cli::Context;
 use crate::cli::failure::Failed;
-use crate::cli::output::{shown, table};
+use crate::cli::output::{Rows, shown};
 
 /// Prints fields and actions.
 pub async fn run(context: &Context) -> Result<(), Failed> {
@@ -14,19 +14,19 @@ pub async fn run(context: &Context) -> Result<(), Failed> {
 }
 
 fn human(model: &Model) -> String {
-    let mut fields = table(&["field", "title", "kind", "rules", "help"]);
+    let mut fields = Rows::under(&["field", "title", "kind", "rules", "help"]);
     for field in &model.fields {
-        fields.add_row([
-            shown(&field.name),
-            shown(&field.title),
-            kind(field),
-            shown(&rules(field)),
-            shown(&field.help),
+        fields.add([
+            &field.name,
+            &field.title,
+            &kind(field),
+            &rules(field),
+            &field.help,
         ]);
     }
-    let mut actions = table(&["action", "title", "help"]);
+    let mut actions = Rows::under(&["action", "title", "help"]);
     for action in &model.actions {
-        actions.add_row([&action.name, &action.title, &action.help].map(|text| shown(text)));
+        actions.add([&action.name, &action.title, &action.help]);
     }
     let name = shown(&model.name);
     let title = shown(&model.title);

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::Global;
 use crate::cli::failure::{Failed, Kind};
-use crate::cli::output::{Output, shown, table};
+use crate::cli::output::{Output, Rows, shown};
 use crate::cli::session;
 
 /// Arguments of `inspect`.
@@ -47,7 +47,7 @@ pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
 }
 
 fn human(inspection: &Inspection) -> String {
-    let mut rows = table(&["", "interface", "status"]);
+    let mut rows = Rows::under(&["", "interface", "status"]);
     for import in &inspection.imports {
         let status = match &import.status {
             ImportStatus::Provided => "provided".to_owned(),
@@ -56,7 +56,7 @@ fn human(inspection: &Inspection) -> String {
                 format!("wrong version: this host has {offered}")
             }
         };
-        rows.add_row(["import".to_owned(), shown(&import.name), status]);
+        rows.add(["import", &import.name, &status]);
     }
     for export in &inspection.exports {
         let status = if export.present {
@@ -64,7 +64,7 @@ fn human(inspection: &Inspection) -> String {
         } else {
             "missing"
         };
-        rows.add_row(["export".to_owned(), shown(&export.name), status.to_owned()]);
+        rows.add(["export", &export.name, status]);
     }
     let verdict = match (&inspection.problem, inspection.fits()) {
         (_, true) => "fits this host".to_owned(),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::view;
 use crate::cli::Context;
 use crate::cli::failure::Failed;
-use crate::cli::output::{pairs, shown, table};
+use crate::cli::output::{Rows, pairs};
 use crate::cli::records::{Named, Record};
 use crate::cli::time;
 
@@ -99,28 +99,26 @@ fn human(all: &Shown, now: Timestamp) -> String {
         blocks.push(pairs(fields).to_string());
     }
     if !record.parts.is_empty() {
-        let mut rows = table(&["belongs to it", "model", "name", "pkid"]);
+        let mut rows = Rows::under(&["belongs to it", "model", "name", "pkid"]);
         for part in &record.parts {
-            let texts = [&part.role, &part.model, &part.name].map(|text| shown(text));
-            let [role, model, name] = texts;
-            rows.add_row([role, model, name, part.pkid.to_string()]);
+            rows.add([&part.role, &part.model, &part.name, part.pkid.as_str()]);
         }
         blocks.push(rows.to_string());
     }
     if !all.alerts.is_empty() {
-        let mut rows = table(&["alert", "severity", "count", "latest", "message"]);
+        let mut rows = Rows::under(&["alert", "severity", "count", "latest", "message"]);
         for alert in &all.alerts {
             let text = |name: &str| alert.get(name).map(plain).unwrap_or_default();
             let row = ["code", "severity", "count", "latest", "message"];
-            rows.add_row(row.map(|name| shown(&text(name))));
+            rows.add(row.map(text));
         }
         blocks.push(rows.to_string());
     }
     if !all.wakeups.is_empty() {
-        let mut rows = table(&["wakeup", "due", "", "failed attempts"]);
+        let mut rows = Rows::under(&["wakeup", "due", "", "failed attempts"]);
         for wakeup in &all.wakeups {
-            rows.add_row([
-                shown(&wakeup.id),
+            rows.add([
+                wakeup.id.clone(),
                 time::moment(wakeup.due),
                 time::due(wakeup.due, now),
                 wakeup.attempts.to_string(),

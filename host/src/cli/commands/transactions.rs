@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use comfy_table::Table;
 use relation_host::store::Store;
 use relation_host::transactions::{Level, LogLine, Status, Transaction, TransactionFilter};
 use relation_host::types::{Hierarchy, Reference, Timestamp};
@@ -11,7 +10,7 @@ use serde::Serialize;
 
 use super::page::PageArgs;
 use crate::cli::failure::{Failed, Kind};
-use crate::cli::output::{Output, pairs, shown, table};
+use crate::cli::output::{Output, Rows, pairs, shown};
 use crate::cli::records::Named;
 use crate::cli::{Context, time};
 
@@ -204,21 +203,21 @@ impl Seen {
     }
 }
 
-fn rows(transactions: &[Transaction], now: Timestamp) -> Table {
+fn rows(transactions: &[Transaction], now: Timestamp) -> String {
     let headings = ["started", "action", "of", "status", "took", "message", "id"];
-    let mut rows = table(&headings);
+    let mut rows = Rows::under(&headings);
     for transaction in transactions {
-        rows.add_row([
+        rows.add([
             time::moment(transaction.started),
-            shown(&transaction.action),
-            shown(&transaction.subject_name),
+            transaction.action.clone(),
+            transaction.subject_name.clone(),
             transaction.status.as_str().to_owned(),
             took(transaction, now),
-            shown(&message(transaction)),
+            message(transaction),
             transaction.id.clone(),
         ]);
     }
-    rows
+    rows.to_string()
 }
 
 fn detail(transaction: &Transaction, now: Timestamp) -> String {

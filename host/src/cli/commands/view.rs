@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use comfy_table::Table;
 use relation_host::reports::{Connection, State};
 use relation_host::types::Timestamp;
 
 use crate::cli::failure::{CONNECT_AGAIN, Failed, Kind};
-use crate::cli::output::{pairs, shown, table};
+use crate::cli::output::{Rows, pairs};
 use crate::cli::time;
 
 /// One record, a line for each of its properties.
@@ -34,8 +33,8 @@ pub fn connection(connection: &Connection, now: Timestamp) -> String {
 }
 
 /// Records, a row each.
-pub fn connections(connections: &[Connection], now: Timestamp) -> Table {
-    let mut rows = table(&[
+pub fn connections(connections: &[Connection], now: Timestamp) -> String {
+    let mut rows = Rows::under(&[
         "name",
         "hierarchy",
         "state",
@@ -48,9 +47,9 @@ pub fn connections(connections: &[Connection], now: Timestamp) -> Table {
         let next = connection
             .next_refresh
             .map_or_else(|| "-".to_owned(), |at| time::due(at, now));
-        rows.add_row([
-            shown(&connection.name),
-            shown(connection.hierarchy.as_str()),
+        rows.add([
+            connection.name.clone(),
+            connection.hierarchy.to_string(),
             connection.state.to_string(),
             time::expiry_left(connection.access_token_expires.as_ref(), now),
             time::expiry_left(connection.refresh_token_expires.as_ref(), now),
@@ -58,7 +57,7 @@ pub fn connections(connections: &[Connection], now: Timestamp) -> Table {
             connection.pkid.to_string(),
         ]);
     }
-    rows
+    rows.to_string()
 }
 
 /// Whether some expiry of these is marked as assumed.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::Table;
 use relation_host::store::{DueWakeup, Store};
 use relation_host::types::{Document, Hierarchy, Page, Reference, Timestamp};
 use serde::Serialize;
@@ -10,7 +9,7 @@ use serde::Serialize;
 use super::page::PageArgs;
 use crate::cli::Context;
 use crate::cli::failure::Failed;
-use crate::cli::output::{shown, table};
+use crate::cli::output::Rows;
 use crate::cli::records::{Named, Record};
 use crate::cli::time;
 
@@ -88,17 +87,17 @@ fn name(document: &Document) -> String {
     Record::of(document).map_or_else(|_| String::new(), |record| record.name().to_owned())
 }
 
-fn human(rows: &[Row], now: Timestamp) -> Table {
-    let mut lines = table(&["due", "", "wakeup", "of", "failed attempts", "pkid"]);
+fn human(rows: &[Row], now: Timestamp) -> String {
+    let mut lines = Rows::under(&["due", "", "wakeup", "of", "failed attempts", "pkid"]);
     for row in rows {
-        lines.add_row([
+        lines.add([
             time::moment(row.due),
             time::due(row.due, now),
-            shown(&row.id),
-            shown(&row.subject_name),
+            row.id.clone(),
+            row.subject_name.clone(),
             row.attempts.to_string(),
             row.subject.pkid.to_string(),
         ]);
     }
-    lines
+    lines.to_string()
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use relation_host::egress::{Client, ClientOptions, Policy};
 use relation_host::schedule::clock::{Clock, ManualClock, SystemClock};
@@ -30,6 +30,8 @@ pub const fn days(count: u64) -> Duration {
 
 /// Everything that plays a part.
 pub struct Stage {
+    /// When the curtain rose, in real time.
+    pub opened: Instant,
     /// The emulated Webex.
     pub webex: Emulator,
     /// The time, for the emulator, the host and the component alike.
@@ -43,6 +45,7 @@ pub struct Stage {
 impl Stage {
     /// Sets everything up; the component is `plugin`, or else the carried one.
     pub async fn set(plugin: Option<&Path>) -> Result<Self, Failed> {
+        let opened = Instant::now();
         let (_, component) = session::component_bytes(plugin)?;
         let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
         let directory = tempfile::Builder::new()
@@ -74,6 +77,7 @@ impl Stage {
             .build()
             .await?;
         Ok(Self {
+            opened,
             dispatcher: host.dispatcher(DispatcherOptions::default()),
             webex,
             clock,

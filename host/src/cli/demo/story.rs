@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::time::Instant;
 
 use relation_host::reports::Connection;
 use relation_host::types::{Filter, Key, Pkid, Reference, Timestamp};
@@ -38,7 +37,6 @@ pub struct Story {
     output: Output,
     steps: usize,
     began: Timestamp,
-    clock: Instant,
 }
 
 /// What a step makes sure of.
@@ -109,7 +107,6 @@ impl Story {
             alerts: 0,
             output: Output { json },
             steps: 0,
-            clock: Instant::now(),
         }
     }
 
@@ -222,7 +219,7 @@ impl Story {
     /// The last words.
     pub async fn summary(&self) -> Result<(), Failed> {
         let simulated = self.stage.now().since(self.began);
-        let took = self.clock.elapsed();
+        let took = self.stage.opened.elapsed();
         let refreshes = self.stage.token_requests();
         let requests = self.stage.webex.requests().len();
         let summary = json!({ "summary": {

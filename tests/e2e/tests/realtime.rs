@@ -1,0 +1,186 @@
+//! One customer's life in real time, with everything in a process of its own: the emulated Webex,
+//! the commands of an administrator, and the service that keeps the connection alive.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use relation_e2e::database::Database;
+use relation_e2e::process::{CLIENT_ID, Place, Program, Running, eventually};
+use serde_json::{Value, json};
+
+const SECRET: &str = "client-secret-of-the-real-time-test";
+/// Short enough for a test, long enough for a machine that is busy with others.
+const LIVES: [&str; 4] = ["--access-ttl", "4s", "--refresh-ttl", "12s"];
+
+/// The emulator's program.
+struct Webex {
+    base_url: String,
+    running: Running,
+}
+
+impl Webex {
+    fn start(program: Program) -> Self {
+        let running = program.args(LIVES).start();
+        let base_url = eventually("the emulator listens", || {
+            let said = running.stdout();
+            let url = said
+                .split_whitespace()
+                .find(|word| word.starts_with("http://"))?;
+            said.ends_with('\n').then(|| url.to_owned())
+        });
+        Self { base_url, running }
+    }
+
+    /// Asks the control plane.
+    async fn control(&self, method: &str, path: &str, body: Value) -> Value {
+        let origin = self.base_url.strip_suffix("/v1").unwrap();
+        let request = http::Request::builder()
+            .method(method)
+            .uri(format!("{origin}/_emulator/{path}"))
+            .body(Full::new(Bytes::from(body.to_string())))
+            .unwrap();
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let response = client.request(request).await.expect("the emulator answers");
+        assert!(
+            response.status().is_success(),
+            "{path}: {}",
+            response.status()
+        );
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        serde_json::from_slice(&body).expect("a JSON answer")
+    }
+
+    async fn token_requests(&self) -> usize {
+        let requests = self.control("GET", "requests", Value::Null).await;
+        let all = requests.as_array().unwrap().iter();
+        all.filter(|request| request["path"] == "/v1/access_token")
+            .count()
+    }
+}
+
+fn state(place: &Place) -> String {
+    let shown = place.json(["show", "Contoso"]);
+    shown["connection"]["state"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kept_alive_then_warned_about_then_expired_then_deleted_without_a_trace() {
+    // The emulator must run before its address can be configured.
+    let beside = Place::of("http://127.0.0.1:9/v1", SECRET);
+    let webex = Webex::start(beside.program(
+        "webex-emulator",
+        [
+            "--client-id",
+            CLIENT_ID,
+            "--client-secret-file",
+            "client-secret",
+        ],
+    ));
+    let place =
+        Place::of(&webex.base_url, SECRET).configured("expiry.thresholds = [\"6s\", \"3s\"]");
+
+    let organization = webex
+        .control("POST", "organizations", json!({ "displayName": "Contoso" }))
+        .await;
+    let grant = webex
+        .control(
+            "POST",
+            "grants",
+            json!({ "organization": organization["id"] }),
+        )
+        .await;
+    let added = place
+        .relation([
+            "add",
+            "--hierarchy",
+            "sys.Provider.Reseller",
+            "--name",
+            "Contoso",
+        ])
+        .arg("--account-number")
+        .arg(organization["uuid"].as_str().unwrap())
+        .args(["--tokens", "-", "--json"])
+        .stdin(grant.to_string())
+        .run()
+        .done()
+        .json();
+    let pkid = added["connection"]["pkid"].as_str().unwrap().to_owned();
+    let service = place.relation(["run"]).start();
+
+    // Alive beyond the end of its first access token, and never near the end of the other.
+    let mut refreshes = 0;
+    while refreshes < 4 {
+        refreshes = webex.token_requests().await;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(state(&place), "connected");
+    let alerts = |place: &Place| place.json(["show", "Contoso"])["alerts"].clone();
+    assert_eq!(alerts(&place), json!([]));
+
+    // From now on nothing prolongs the refresh token.
+    webex
+        .control("POST", "mode", json!({ "mode": "frozen-clock" }))
+        .await;
+    eventually("a person is warned", || {
+        let alerts = alerts(&place);
+        let codes = alerts
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|alert| &alert["code"]);
+        let mut warnings = codes.filter(|code| *code == "WEBEX_REFRESH_TOKEN_EXPIRING");
+        warnings.next().is_some().then_some(())
+    });
+    let warned = state(&place);
+    assert!(
+        ["connected", "expiring"].contains(&warned.as_str()),
+        "{warned}"
+    );
+    eventually("the connection has expired", || {
+        (state(&place) == "expired").then_some(())
+    });
+
+    let thresholds = |alerts: &Value| -> Vec<(String, u64)> {
+        let mut all: Vec<_> = alerts
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|alert| {
+                let code = alert["code"].as_str().unwrap().to_owned();
+                (code, alert["threshold"].as_u64().unwrap())
+            })
+            .collect();
+        all.sort();
+        all
+    };
+    let expiring = |threshold| ("WEBEX_REFRESH_TOKEN_EXPIRING".to_owned(), threshold);
+    assert_eq!(
+        thresholds(&alerts(&place)),
+        [
+            ("WEBEX_REFRESH_TOKEN_EXPIRED".to_owned(), 0),
+            expiring(3000),
+            expiring(6000)
+        ]
+    );
+    let refused = place.relation(["refresh", "Contoso"]).run().exits(4);
+    assert!(refused.stderr.contains("\nhint: "), "{}", refused.stderr);
+    let violations = webex.control("GET", "violations", Value::Null).await;
+    assert_eq!(violations, json!([]));
+
+    place.relation(["delete", "Contoso", "--yes"]).run().done();
+    service.terminate();
+    service.end().done();
+    let database = Database::open(&place.path("relation.db"));
+    for text in [pkid.as_str(), "Contoso"] {
+        let mut tables = database.tables_that_mention(text);
+        assert!(
+            tables.contains(&"transactions".to_owned()),
+            "{text}: {tables:?}"
+        );
+        tables.retain(|table| !table.starts_with("transaction"));
+        assert!(tables.is_empty(), "{text} is still in {tables:?}");
+    }
+    webex.running.terminate();
+    webex.running.end().done();
+}

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use tracing::instrument::WithSubscriber as _;
+use anyhow::{Context as _, Result, ensure};
 
 use super::refresh::{Turns, natively, through_component};
 use super::{Plan, note};
@@ -149,11 +148,10 @@ async fn round(
     lanes: usize,
     time: Duration,
 ) -> Result<Round> {
-    let dispatch = tracing::Dispatch::new(phases.subscriber());
     let (world, turns, timed) = (Arc::clone(world), Arc::clone(turns), phases.clone());
     in_flight(lanes, time, move |_| {
         let (world, turns, timed) = (Arc::clone(&world), Arc::clone(&turns), timed.clone());
-        let call = async move {
+        async move {
             match way {
                 Way::Component => {
                     let call = through_component(&world, &turns);
@@ -161,8 +159,7 @@ async fn round(
                 }
                 Way::Native => timed.time(Phase::Call, natively(&world, &turns)).await,
             }
-        };
-        call.with_subscriber(dispatch.clone())
+        }
     })
     .await?;
     Round::take(phases, way)
@@ -171,6 +168,10 @@ async fn round(
 /// Measures it.
 pub async fn run(plan: &Plan) -> Result<Report> {
     let phases = Phases::on();
+    // For the whole process and for good: a span may be closed on any thread, and its parent with
+    // it. Hence this benchmark is the last.
+    tracing::subscriber::set_global_default(phases.subscriber())
+        .context("timing the host's spans")?;
     let world = Arc::new(plan.world("profile", phases.clone()).await?);
     let most = plan.most_lanes();
     let turns = Arc::new(Turns::new(&world, most).await?);

@@ -280,11 +280,12 @@ pub async fn run(plan: &Plan) -> Result<Report> {
             let row = Row::new(what, side.spread(Slot::each)?, Unit::Micros);
             let row = row.cpu(side.spread(Slot::cpu_each)?);
             rows.push(match (sides.first(), plan.sizes.first()) {
-                (Some(least), Some(fewest)) if fewest != customers => row.ratio(
-                    format!("{fewest} stored"),
-                    side.ratio(least, Slot::each)?,
-                    Some(GOAL),
-                ),
+                (Some(least), Some(fewest)) if fewest != customers => {
+                    let to = format!("{fewest} stored");
+                    let by_cpu = format!("{to}, by processor time");
+                    row.ratio(to, side.ratio(least, Slot::each)?, Some(GOAL))
+                        .ratio(by_cpu, side.ratio(least, Slot::cpu_each)?, None)
+                }
                 _ => row,
             });
         }

@@ -141,7 +141,8 @@ fn refuse(error: &clap::Error) -> ExitCode {
             .hint("`relation-host --help` lists the commands and options")
             .report(true);
     } else {
-        eprint!("{}", error.render().ansi());
+        // Coloured at a terminal only. Whoever closed stderr wants no answer.
+        let _ = error.print();
     }
     ExitCode::from(Kind::Usage.exit_code())
 }

@@ -5,7 +5,6 @@ use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
-use serde_json::json;
 
 use super::failure::{Failed, Kind};
 
@@ -39,7 +38,7 @@ impl Output {
         human: impl FnOnce(&[T]) -> String,
     ) -> Result<(), Failed> {
         if self.json {
-            return write(&pretty(&json!({ "items": items, "next": next }))?);
+            return write(&pretty(&Listing { items, next })?);
         }
         if items.is_empty() {
             eprintln!("nothing found");
@@ -65,6 +64,12 @@ impl Output {
             write(&human(value))
         }
     }
+}
+
+#[derive(Serialize)]
+struct Listing<'a, T> {
+    items: &'a [T],
+    next: Option<&'a str>,
 }
 
 fn pretty<T: Serialize>(value: &T) -> Result<String, Failed> {

@@ -128,7 +128,7 @@ impl Config {
     /// Understands `text`; relative paths in it are relative to `directory`.
     fn parse(text: &str, directory: &Path) -> Result<Self, Vec<Fault>> {
         let mut config = Self::without_file(directory);
-        let (mut top, mut reader) = Reader::open(text);
+        let (mut top, mut reader) = Reader::open(text)?;
         if let Some(store) = top.url(&mut reader, "store", directory) {
             config.store = store;
         }

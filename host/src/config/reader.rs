@@ -47,8 +47,9 @@ pub struct Section<'i> {
 }
 
 impl<'i> Reader<'i> {
-    /// The top of the document.
-    pub fn open(text: &'i str) -> (Section<'i>, Self) {
+    /// The top of the document. Where the text is no TOML, that is all that is told: what could be
+    /// made of the rest would be guesses.
+    pub fn open(text: &'i str) -> Result<(Section<'i>, Self), Vec<Fault>> {
         let (document, errors) = DeTable::parse_recoverable(text);
         let mut reader = Self {
             text,
@@ -58,19 +59,24 @@ impl<'i> Reader<'i> {
             let span = error.span().unwrap_or_default();
             reader.fault(span, String::new(), error.message().to_owned());
         }
+        let reader = reader.unless_faulty()?;
         let top = Section {
             prefix: String::new(),
             entries: document.into_inner(),
             known: Vec::new(),
         };
-        (top, reader)
+        Ok((top, reader))
     }
 
     /// All faults in the order of their lines, if there are any.
-    pub fn finish(mut self) -> Result<(), Vec<Fault>> {
+    pub fn finish(self) -> Result<(), Vec<Fault>> {
+        self.unless_faulty().map(|_| ())
+    }
+
+    fn unless_faulty(mut self) -> Result<Self, Vec<Fault>> {
         self.faults.sort_by_key(|fault| fault.line);
         if self.faults.is_empty() {
-            Ok(())
+            Ok(self)
         } else {
             Err(self.faults)
         }

@@ -136,18 +136,33 @@ impl Dispatcher {
     /// Runs what is due until nothing is and nothing is in flight. What fails is due again later,
     /// so it does not keep this going. Wakeups whose subject another process holds are left to it.
     pub async fn run_until_idle(&self) -> Result<Summary, StoreError> {
+        self.run_until_idle_or(std::future::pending()).await
+    }
+
+    /// As [`Dispatcher::run_until_idle`], but starts nothing more once `stop` resolves; the calls in
+    /// flight finish.
+    pub async fn run_until_idle_or(
+        &self,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Summary, StoreError> {
         let mut flight = Flight::default();
-        let mut stuck = false;
+        let mut starting = true;
+        let mut stopped = false;
+        tokio::pin!(stop);
         loop {
-            let launched = if stuck {
-                0
-            } else {
+            let launched = if starting && !stopped {
                 self.launch(&mut flight).await?
+            } else {
+                0
             };
             if launched == 0 && flight.calls.is_empty() {
                 return Ok(flight.summary);
             }
-            stuck = !flight.land().await && flight.calls.is_empty();
+            tokio::select! {
+                biased;
+                () = &mut stop, if !stopped => stopped = true,
+                moved = flight.land() => starting = moved || !flight.calls.is_empty(),
+            }
         }
     }
 
@@ -281,4 +296,75 @@ impl Dispatcher {
 enum Wait {
     Until(Timestamp),
     Poll,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::clock::SystemClock;
+    use crate::store::sqlite::SqliteStore;
+    use crate::store::{Change, Commit};
+    use crate::types::{Document, Pkid, Wakeup};
+
+    /// Says that it was called, and answers a moment later.
+    #[derive(Default)]
+    struct Slow {
+        called: Notify,
+        scheduled: Notify,
+    }
+
+    #[async_trait]
+    impl Runner for Slow {
+        async fn run(&self, _: DueWakeup) -> Result<Ran, StoreError> {
+            self.called.notify_one();
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            Ok(Ran::Done)
+        }
+
+        fn scheduled(&self) -> &Notify {
+            &self.scheduled
+        }
+    }
+
+    async fn store_with_due_wakeups(count: usize) -> Arc<dyn Store> {
+        let store = SqliteStore::in_memory().unwrap();
+        let mut commit = Commit::default();
+        for _ in 0..count {
+            let subject = Reference::record(Pkid::random());
+            commit.changes.push(Change::Put(Document {
+                reference: subject.clone(),
+                hierarchy: "sys".parse().unwrap(),
+                version: 0,
+                body: "{}".to_owned(),
+                keys: Vec::new(),
+            }));
+            commit.changes.push(Change::Schedule(Wakeup {
+                id: "refresh".to_owned(),
+                subject,
+                due: Timestamp(0),
+                payload: String::new(),
+            }));
+        }
+        store.commit(commit).await.unwrap();
+        Arc::new(store)
+    }
+
+    #[tokio::test]
+    async fn what_runs_when_it_is_stopped_finishes_and_nothing_more_starts() {
+        let runner = Arc::new(Slow::default());
+        let dispatcher = Dispatcher::new(
+            store_with_due_wakeups(3).await,
+            Arc::new(SystemClock::new()),
+            runner.clone(),
+            DispatcherOptions {
+                concurrency: 1,
+                ..DispatcherOptions::default()
+            },
+        );
+        let stop = runner.called.notified();
+        let summary = dispatcher.run_until_idle_or(stop).await.unwrap();
+        assert_eq!((summary.done, summary.failed), (1, 0));
+    }
 }

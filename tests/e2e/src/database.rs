@@ -19,7 +19,10 @@ impl Database {
         connection
             .busy_timeout(Duration::from_secs(5))
             .expect("a timeout can be set");
-        Self(connection)
+        let database = Self(connection);
+        // Only a connection that has read takes part: it keeps the write-ahead log in being.
+        database.tables();
+        database
     }
 
     /// How often the record was written, and its body.

@@ -1,12 +1,14 @@
 //! One customer's life in real time, with everything in a process of its own: the emulated Webex,
 //! the commands of an administrator, and the service that keeps the connection alive.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use relation_e2e::database::Database;
-use relation_e2e::process::{CLIENT_ID, Place, Program, Running, eventually};
+use relation_e2e::process::{CLIENT_ID, PATIENCE, Place, Program, Running, eventually};
 use serde_json::{Value, json};
 
 const SECRET: &str = "client-secret-of-the-real-time-test";
@@ -109,10 +111,14 @@ async fn kept_alive_then_warned_about_then_expired_then_deleted_without_a_trace(
     let service = place.relation(["run"]).start();
 
     // Alive beyond the end of its first access token, and never near the end of the other.
-    let mut refreshes = 0;
-    while refreshes < 4 {
-        refreshes = webex.token_requests().await;
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let deadline = Instant::now() + PATIENCE;
+    while webex.token_requests().await < 4 {
+        assert!(
+            Instant::now() < deadline,
+            "nothing is refreshed: {}",
+            service.stderr()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(state(&place), "connected");
     let alerts = |place: &Place| place.json(["show", "Contoso"])["alerts"].clone();

@@ -49,11 +49,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     let dispatcher = host.dispatcher(options);
     let summary = if args.until_idle {
         let spinner = progress::spinner("running what is due");
-        let ran = tokio::select! {
-            ran = dispatcher.run_until_idle() => ran.map_err(Failed::from),
-            () = stop.signalled() => Err(Failed::new(Kind::Failed, "stopped before all was run")
-                .hint("what was running is due again")),
-        };
+        let ran = dispatcher.run_until_idle_or(stop.signalled()).await;
         spinner.finish_and_clear();
         ran?
     } else {

@@ -210,7 +210,7 @@ fn rows(transactions: &[Transaction], now: Timestamp) -> String {
         rows.add([
             time::moment(transaction.started),
             transaction.action.clone(),
-            transaction.subject_name.clone(),
+            subject_name(transaction),
             transaction.status.as_str().to_owned(),
             took(transaction, now),
             message(transaction),
@@ -231,7 +231,7 @@ fn detail(transaction: &Transaction, now: Timestamp) -> String {
     let lines = pairs([
         ("id", transaction.id.clone()),
         ("action", transaction.action.clone()),
-        ("of", transaction.subject_name.clone()),
+        ("of", subject_name(transaction)),
         ("subject", subject),
         ("status", transaction.status.as_str().to_owned()),
         ("message", message(transaction)),
@@ -249,18 +249,24 @@ fn detail(transaction: &Transaction, now: Timestamp) -> String {
 
 /// One transaction on one line.
 fn ended(transaction: &Transaction) -> String {
-    let name = match transaction.subject_name.as_str() {
-        "" => String::new(),
-        name => format!(" {}", shown(name)),
-    };
+    let name = shown(&subject_name(transaction));
     let at = transaction.completed.unwrap_or(transaction.started);
     let (status, action) = (transaction.status.as_str(), shown(&transaction.action));
     let message = shown(&message(transaction));
     let id = &transaction.id;
     format!(
-        "{} {status:10} {action}{name}: {message} ({id})",
+        "{} {status:10} {action} {name}: {message} ({id})",
         time::moment(at)
     )
+}
+
+/// What a person calls it; its pkid where the call did not get as far as its name.
+fn subject_name(transaction: &Transaction) -> String {
+    match (transaction.subject_name.as_str(), &transaction.subject) {
+        ("", Some(subject)) => subject.pkid.to_string(),
+        ("", None) => "-".to_owned(),
+        (name, _) => name.to_owned(),
+    }
 }
 
 fn message(transaction: &Transaction) -> String {

@@ -29,7 +29,7 @@ pub(super) async fn a_sealed_value_is_kept_replaced_and_removed(stores: Arc<dyn 
 
 pub(super) async fn a_secret_needs_its_owner(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
-    let one = record(1);
+    let (one, two) = (record(1), record(2));
     assert_invalid(store.commit(changes(vec![seal(&one, "token", 1)])).await);
     assert_eq!(store.sealed(&one, "token").await.unwrap(), None);
 
@@ -37,6 +37,13 @@ pub(super) async fn a_secret_needs_its_owner(stores: Arc<dyn Stores>) {
     write(&store, vec![seal(&one, "token", 1), put(&one)]).await;
     let gone_at_the_end = vec![Change::Delete(one.clone()), seal(&one, "token", 2)];
     assert_invalid(store.commit(changes(gone_at_the_end)).await);
+    let gone_with_it = vec![
+        put(&two),
+        seal(&two, "token", 2),
+        Change::Delete(two.clone()),
+    ];
+    write(&store, gone_with_it).await;
+    assert_eq!(store.sealed(&two, "token").await.unwrap(), None);
     assert_eq!(store.sealed(&one, "token").await.unwrap(), Some(sealed(1)));
 }
 

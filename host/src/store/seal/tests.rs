@@ -124,6 +124,19 @@ async fn a_value_of_another_store_is_refused_even_with_the_same_key_file() {
 }
 
 #[tokio::test]
+async fn a_value_is_bound_to_its_store_even_where_the_data_key_is_the_same() {
+    let given = Given::new();
+    let sealer = given.sealer().await;
+    let owner = owner();
+    let sealed = sealer.seal(&owner, "token", &secret()).unwrap();
+    let elsewhere = Sealer {
+        store: "another".to_owned(),
+        ..sealer
+    };
+    assert!(elsewhere.unseal(&owner, "token", &sealed).is_err());
+}
+
+#[tokio::test]
 async fn a_data_key_of_another_store_is_refused_even_with_the_same_key_file() {
     let given = Given::new();
     given.sealer().await;

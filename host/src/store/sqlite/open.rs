@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 use rusqlite_migration::{M, Migrations, SchemaVersion};
@@ -129,7 +129,7 @@ pub(super) fn open_file(path: &Path, busy: Duration) -> Result<Connection, OpenE
     let mut connection = connect(path, busy).map_err(failed)?;
     check_owner(&connection, path, failed)?;
     check_version(&connection, path, failed)?;
-    make_durable(&connection).map_err(failed)?;
+    make_durable(&connection, busy).map_err(failed)?;
     migrate(&mut connection).map_err(|source| OpenError::Store {
         path: path.to_owned(),
         source,
@@ -187,8 +187,20 @@ fn settings(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
 
 /// The write-ahead log lets readers and the writer work side by side; with synchronous=FULL each
 /// commit is on the disk when it returns.
-fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+fn make_durable(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
+    // SQLite does not wait by itself for another process that makes the same change.
+    let waiting = Instant::now();
+    loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())) {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && waiting.elapsed() < busy =>
+            {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            done => break done?,
+        }
+    }
     // A log that a burst has made long is cut back, in bytes.
     connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))
 }

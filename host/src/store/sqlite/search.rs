@@ -2,11 +2,13 @@
 //!
 //! Each condition but the subtree is a range of an index that is ordered by pkid. Several of them are
 //! walked side by side: whichever is behind seeks to where the one in front is, so the cost follows
-//! the condition that the fewest documents meet. A subtree is no such range. It is first taken as a
-//! filter on the walk, which fills a page at once when much of the model lies below the node. When it
-//! does not, the documents below the node are listed and sorted, which is cheap when they are few.
-//! When they are neither, the walk goes on: by then one in so many documents is a match that it
-//! cannot be long, pkids being random.
+//! the condition that the fewest documents meet.
+//!
+//! A subtree is no such range. When it holds a handful of documents, they are listed and sorted. When
+//! not, it is taken as a filter on the walk, which fills a page at once if much of the model lies
+//! below the node. If it does not, all below the node are listed after all, up to a bound. When they
+//! are more than that, the walk goes on: by then one in so many documents is a match that it cannot
+//! be long, pkids being random.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -37,6 +39,8 @@ pub(super) const STATEMENTS: &[&str] = &[
 /// How much is done for one page of a subtree before the next way is tried.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Effort {
+    /// The documents of a subtree that are listed before anything else: the node of one customer.
+    pub(super) few: usize,
     /// The documents walked over at once, besides four for each that is wanted: enough to fill the
     /// page when a quarter of the model's documents match.
     pub(super) walked: usize,
@@ -47,6 +51,7 @@ pub(super) struct Effort {
 impl Default for Effort {
     fn default() -> Self {
         Self {
+            few: 64,
             walked: 64,
             listed: 20_000,
         }
@@ -224,15 +229,14 @@ impl<'a> Search<'a> {
             ended: false,
         };
         let mut found = Vec::new();
-        self.step(&mut walk, subtree, chunk, &mut found)?;
-        if found.len() < want && !walk.ended {
-            let (model, most) = (&self.filter.model, self.effort.listed);
-            if let Some(listed) = subtree.list(self.connection, model, most)? {
-                self.pick(listed, &walk.from, want, &mut found)?;
-                walk.ended = true;
-            }
-            while found.len() < want && !walk.ended {
-                self.step(&mut walk, subtree, chunk, &mut found)?;
+        let Effort { few, listed, .. } = self.effort;
+        walk.ended = self.list(subtree, few, &walk, want, &mut found)?;
+        let mut listing = true;
+        while found.len() < want && !walk.ended {
+            self.step(&mut walk, subtree, chunk, &mut found)?;
+            if listing && found.len() < want && !walk.ended {
+                walk.ended = self.list(subtree, listed, &walk, want, &mut found)?;
+                listing = false;
             }
         }
         found.truncate(want);
@@ -277,15 +281,20 @@ impl<'a> Search<'a> {
         Ok(places)
     }
 
-    /// Adds from `listed`, which is sorted, those not before `from` that have all the keys.
-    fn pick(
+    /// Finds the rest of the page among all documents of the subtree, unless they are more than
+    /// `most`; whether that was done.
+    fn list(
         &self,
-        listed: Vec<String>,
-        from: &str,
+        subtree: &Subtree<'_>,
+        most: usize,
+        walk: &Walk,
         want: usize,
         found: &mut Vec<String>,
-    ) -> Done<()> {
-        for pkid in listed.into_iter().filter(|pkid| pkid.as_str() >= from) {
+    ) -> Done<bool> {
+        let Some(listed) = subtree.list(self.connection, &self.filter.model, most)? else {
+            return Ok(false);
+        };
+        for pkid in listed.into_iter().filter(|pkid| *pkid >= walk.from) {
             if found.len() >= want {
                 break;
             }
@@ -293,7 +302,7 @@ impl<'a> Search<'a> {
                 found.push(pkid);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn has_keys(&self, pkid: &str) -> Done<bool> {

@@ -46,8 +46,9 @@ pub(super) const STATEMENTS: &[&str] = &[
     NEXT_DUE,
 ];
 
-/// How many documents of a subtree are looked at for one page of its wakeups, when a walk by due
-/// time finds too few.
+/// How many documents of a subtree are looked at for one page of its wakeups: at first, and when a
+/// walk by due time has found too few.
+const FEW: usize = 64;
 const LISTED: usize = 5_000;
 
 pub(super) fn schedule(connection: &Connection, wakeup: &Wakeup) -> Done<()> {
@@ -185,10 +186,11 @@ pub(super) fn upcoming(
     let chunk = want.saturating_mul(4).saturating_add(64);
     let mut found = Vec::new();
     let mut after = after;
-    let mut looked = false;
-    while found.len() < want {
+    let mut ended = list(connection, node, FEW, &after, &mut found)?;
+    let mut listing = true;
+    while found.len() < want && !ended {
         let next = walk(connection, &after, chunk)?;
-        let ended = next.len() < chunk;
+        ended = next.len() < chunk;
         if let Some(last) = next.last() {
             after = Position::of(last);
         }
@@ -199,42 +201,38 @@ pub(super) fn upcoming(
                 found.push(wakeup);
             }
         }
-        if ended {
-            break;
-        }
-        if found.len() < want && !looked {
-            looked = true;
-            if let Some(mut all) = behind(connection, node, &after)? {
-                found.append(&mut all);
-                break;
-            }
+        if listing && found.len() < want && !ended {
+            ended = list(connection, node, LISTED, &after, &mut found)?;
+            listing = false;
         }
     }
     found.truncate(want);
     Ok(found)
 }
 
-/// All wakeups at `node` and below that are behind `after`, in order; none when that is too much to
-/// look at.
-fn behind(
+/// Adds all wakeups at `node` and below that are behind `after`, in order, unless there are more than
+/// `most` documents; whether that was done.
+fn list(
     connection: &Connection,
     node: &Hierarchy,
+    most: usize,
     after: &Position,
-) -> Done<Option<Vec<DueWakeup>>> {
-    let Some(subjects) = search::everything_at(connection, node, LISTED)? else {
-        return Ok(None);
+    found: &mut Vec<DueWakeup>,
+) -> Done<bool> {
+    let Some(subjects) = search::everything_at(connection, node, most)? else {
+        return Ok(false);
     };
-    let mut found = Vec::new();
+    let mut listed = Vec::new();
     for subject in subjects {
         let wakeups = of_subject(connection, &subject)?;
-        found.extend(
-            wakeups
-                .into_iter()
-                .filter(|found| Position::of(found) > *after),
-        );
+        let behind = wakeups
+            .into_iter()
+            .filter(|found| Position::of(found) > *after);
+        listed.extend(behind);
     }
-    found.sort_by_cached_key(Position::of);
-    Ok(Some(found))
+    listed.sort_by_cached_key(Position::of);
+    found.append(&mut listed);
+    Ok(true)
 }
 
 fn walk(connection: &Connection, after: &Position, want: usize) -> Done<Vec<DueWakeup>> {

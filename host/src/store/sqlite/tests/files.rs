@@ -43,6 +43,22 @@ async fn a_store_that_is_closed_leaves_nothing_but_the_database() {
     assert_eq!(names(&directory), ["relation.db"]);
 }
 
+#[tokio::test]
+async fn a_commit_waits_for_the_disk() {
+    let stores = InFile::new();
+    let store = open(&stores.path()).unwrap();
+    let settings = |connection: &Connection| {
+        let journal: String =
+            connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        let synchronous: i64 =
+            connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+        Ok((journal, synchronous))
+    };
+    let full = 2;
+    let found = store.writer.write(settings).await.unwrap();
+    assert_eq!(found, ("wal".to_owned(), full));
+}
+
 #[test]
 fn a_missing_directory_is_named() {
     let directory = tempfile::tempdir().unwrap();

@@ -173,6 +173,49 @@ async fn a_full_disk_fails_those_it_hits_and_nothing_that_was_answered_is_lost()
     assert_eq!(found[0].as_ref().unwrap().version, 2);
 }
 
+#[tokio::test]
+async fn a_commit_that_fails_as_a_whole_is_answered_so_and_the_next_one_works() {
+    let store = SqliteStore::in_memory().unwrap();
+    let Readers::Memory(connection) = &*store.readers else {
+        panic!("a database in memory is read through its one connection");
+    };
+    // A constraint that is looked at only when the transaction is committed.
+    let setup = "PRAGMA foreign_keys = ON;
+        CREATE TABLE parents (id INTEGER PRIMARY KEY);
+        CREATE TABLE children (parent REFERENCES parents DEFERRABLE INITIALLY DEFERRED);";
+    crate::sync::lock(connection).execute_batch(setup).unwrap();
+    let orphan = |connection: &Connection| {
+        connection.execute("INSERT INTO children VALUES (1)", [])?;
+        Ok(())
+    };
+    let failed = store.writer.write(orphan).await;
+    assert!(failed.is_err());
+    let document = document();
+    store.commit(put(&document)).await.unwrap();
+    let children = |connection: &Connection| {
+        let count = "SELECT COUNT(*) FROM children";
+        Ok(connection.query_row(count, [], |row| row.get::<_, i64>(0))?)
+    };
+    assert_eq!(store.read(children).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_read_of_several_statements_sees_one_moment() {
+    let stores = InFile::new();
+    let store = shared(&stores, &SqliteOptions::default());
+    let document = document();
+    let which = document.reference.clone();
+    store.commit(put(&document)).await.unwrap();
+    let other = Connection::open(stores.path()).unwrap();
+    let look_twice = move |connection: &Connection| {
+        let before = documents::version(connection, &which)?;
+        other.execute_batch("UPDATE documents SET version = 7")?;
+        Ok((before, documents::version(connection, &which)?))
+    };
+    let seen = store.readers.read_aside(look_twice).await.unwrap();
+    assert_eq!(seen, (Some(1), Some(1)));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hosts_that_write_all_the_time_both_get_their_turn() {
     let stores = InFile::new();

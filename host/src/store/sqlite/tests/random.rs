@@ -65,6 +65,7 @@ proptest! {
         documents in prop::collection::vec(any_document(), 0..120),
         filters in prop::collection::vec(any_filter(), 1..8),
         want in 1..9_usize,
+        few in 0..6_usize,
         walked in 0..20_usize,
         listed in 0..30_usize,
     ) {
@@ -72,7 +73,7 @@ proptest! {
         let changes = documents.iter().cloned().map(Change::Put).collect();
         let commit = Commit { changes, ..Commit::default() };
         commit::commit(&connection, &commit).unwrap();
-        let effort = Effort { walked, listed };
+        let effort = Effort { few, walked, listed };
 
         for filter in filters {
             let mut expected: Vec<&str> = documents

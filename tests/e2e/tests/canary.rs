@@ -1,0 +1,250 @@
+//! No secret is ever in clear: not in the database and the files beside it, not in what commands
+//! print, not in logs at their finest.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use relation_e2e::process::{CLIENT_ID, Program, Ran};
+use relation_e2e::proxy::Proxy;
+use relation_e2e::scene::{NODE, Scene};
+use relation_e2e::world::CLIENT_SECRET;
+use serde_json::{Value, json};
+use webex_emulator::{Emulator, Fault, Grant, Mode};
+
+const TOKEN: &str = "/v1/access_token";
+const USER: &str = "proxy-user";
+const PASSWORD: &str = "pröxy:p@ss/word 5b1e";
+const REFRESHED: [&str; 2] = [
+    "canary-access-refreshed-93c1",
+    "canary-refresh-refreshed-93c1",
+];
+const MALFORMED: &str = "canary-in-malformed-input-77aa";
+
+/// What must not be found, with what it is.
+#[derive(Default)]
+struct Secrets(Vec<(String, Vec<u8>)>);
+
+impl Secrets {
+    fn add(&mut self, what: &str, secret: impl AsRef<[u8]>) {
+        let secret = secret.as_ref().to_owned();
+        assert!(secret.len() > 6, "{what} is too short to be looked for");
+        self.0.push((what.to_owned(), secret));
+    }
+
+    fn of(&mut self, what: &str, grant: &Grant) {
+        self.add(&format!("the access token {what}"), grant.access_token());
+        self.add(&format!("the refresh token {what}"), grant.refresh_token());
+    }
+
+    /// The key that everything is sealed with, as its file has it and as its bytes.
+    fn key(&mut self, file: &Path) {
+        let text = std::fs::read_to_string(file).unwrap();
+        let line = text
+            .lines()
+            .find(|line| !line.trim_start().starts_with('#'));
+        let line = line.unwrap().trim();
+        let digits = &line[line.len() - 64..];
+        let bytes: Vec<u8> = (0..32)
+            .map(|byte| u8::from_str_radix(&digits[2 * byte..2 * byte + 2], 16).unwrap())
+            .collect();
+        self.add("the key in hexadecimal", digits);
+        self.add("the key in base64", BASE64.encode(&bytes));
+        self.add("the key", bytes);
+    }
+
+    fn found_in(&self, place: &str, bytes: &[u8]) -> Vec<String> {
+        let found = self.0.iter().filter(|(_, secret)| contains(bytes, secret));
+        found
+            .map(|(what, _)| format!("{what} in {place}"))
+            .collect()
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// Takes a customer through everything that handles secrets, with these options on each command.
+fn secrets_stay_secret(options: &[&str]) {
+    let proxy = Proxy::start(&format!(
+        "Basic {}",
+        BASE64.encode(format!("{USER}:{PASSWORD}"))
+    ));
+    let scene = Scene::with(Emulator::builder().mode(Mode::Rotate)).configured(&format!(
+        "egress.proxies = [\"http://{}\"]",
+        proxy.address()
+    ));
+    let place = &scene.place;
+    let relation = |arguments: &[&str]| -> Program { place.relation(arguments).args(options) };
+    let run = |arguments: &[&str]| -> Ran { relation(arguments).run() };
+    let proxy_url = format!("http://{USER}:{}@{}/", encoded(PASSWORD), proxy.address());
+
+    let (organization, first) = scene.granted("Contoso");
+    let fields = json!({
+        "account_number": organization.id,
+        "token": first.access_token(),
+        "token_repeat": first.access_token(),
+        "refresh_token": first.refresh_token(),
+        "refresh_token_repeat": first.refresh_token(),
+        "http_proxy": proxy_url,
+    });
+    let add = [
+        "add",
+        "--hierarchy",
+        NODE,
+        "--name",
+        "Contoso",
+        "--fields",
+        "-",
+    ];
+    relation(&add).stdin(fields.to_string()).run().done();
+    assert!(proxy.passed() > 0, "Webex was not asked through the proxy");
+    // Keeps the write-ahead log from being removed with the last process that uses it.
+    let database = scene.database();
+
+    let [access, refresh] = REFRESHED;
+    let answer = json!({ "access_token": access, "refresh_token": refresh });
+    scene.emulator.inject(Fault::patch(TOKEN, answer));
+    run(&["refresh", "Contoso"]).done();
+
+    // An answer that says everything it was told, as a careless gateway's may.
+    let echo = format!(
+        "{refresh} {access} {CLIENT_SECRET} {PASSWORD} {} {}",
+        encoded(PASSWORD),
+        BASE64.encode(format!("{CLIENT_ID}:{CLIENT_SECRET}"))
+    );
+    scene.emulator.inject(Fault::status_with_body(
+        TOKEN,
+        503,
+        Value::from(echo.clone()),
+    ));
+    run(&["refresh", "Contoso"]).exits(5);
+    let body = json!({ "message": echo, "error": "server_error", "error_description": echo });
+    scene
+        .emulator
+        .inject(Fault::status_with_body(TOKEN, 500, body));
+    run(&["refresh", "Contoso"]).exits(5);
+    // Webex does not know the token that the patched answer brought.
+    run(&["refresh", "Contoso"]).exits(4);
+
+    let second = scene
+        .emulator
+        .grant(&organization, first.scopes().iter().cloned());
+    let tokens = ["modify", "Contoso", "--tokens", "-"];
+    relation(&tokens)
+        .stdin(second.json().to_string())
+        .run()
+        .done();
+    run(&["refresh", "Contoso"]).done();
+    let broken = format!("{{\"access_token\": \"{MALFORMED}\", \"refresh_token\": {MALFORMED}");
+    relation(&tokens).stdin(broken).run().exits(2);
+    let wrong = json!({ "access_token": MALFORMED, "refresh_token": MALFORMED, "expires_in": 5 });
+    relation(&tokens).stdin(wrong.to_string()).run().exits(2);
+    let unusable = json!({
+        "name": "Fabrikam",
+        "http_proxy": format!("ftp://{USER}:{}@[nowhere/", encoded(PASSWORD)),
+        "https_proxy": format!("http://{USER}:{PASSWORD}@proxy/path?query"),
+        "token": MALFORMED,
+        "token_repeat": format!("{MALFORMED}-else"),
+        "tokens": MALFORMED,
+    });
+    let add = ["add", "--hierarchy", NODE, "--fields", "-"];
+    relation(&add).stdin(unusable.to_string()).run().exits(2);
+
+    let newest = place.json(["transactions", "--subject", "Contoso", "--all"]);
+    for transaction in newest["items"].as_array().unwrap() {
+        run(&["transactions", transaction["id"].as_str().unwrap()]).done();
+    }
+    run(&["transactions"]).done();
+    run(&["transactions", "--status", "fail"]).done();
+    run(&["show", "Contoso"]).done();
+    run(&["list"]).done();
+    run(&["wakeups"]).done();
+    run(&["check-expiry", "Contoso"]).done();
+    run(&["describe"]).done();
+    run(&["run", "--until-idle"]).done();
+    run(&["delete", "Contoso", "--dry-run"]).done();
+
+    let mut secrets = Secrets::default();
+    secrets.of("that was added", &first);
+    secrets.of("that was modified", &second);
+    for token in REFRESHED {
+        secrets.add("a token of an answer", token);
+    }
+    secrets.add("the client secret", CLIENT_SECRET);
+    let basic = BASE64.encode(format!("{CLIENT_ID}:{CLIENT_SECRET}"));
+    secrets.add("the client's authorization", basic);
+    secrets.add("the proxy's password", PASSWORD);
+    secrets.add("the proxy's password, encoded", encoded(PASSWORD));
+    let basic = BASE64.encode(format!("{USER}:{PASSWORD}"));
+    secrets.add("the proxy's authorization", basic);
+    secrets.add("a token in malformed input", MALFORMED);
+    secrets.key(&place.path("relation.key"));
+
+    // Before the delete and after it: pages that are no longer used keep what they held.
+    let mut found = search(&scene, &secrets);
+    run(&["delete", "Contoso", "--yes"]).done();
+    found.extend(search(&scene, &secrets));
+    drop(database);
+    assert!(found.is_empty(), "in clear: {found:#?}");
+}
+
+/// Looks everywhere, and shows by what is no secret that looking finds things.
+fn search(scene: &Scene, secrets: &Secrets) -> Vec<String> {
+    let mut control = Secrets::default();
+    control.add("the name", "Contoso");
+    let (mut found, mut seen) = (Vec::new(), Vec::new());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(scene.place.directory()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if ["client-secret", "relation.key"].contains(&name.as_str()) {
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        found.extend(secrets.found_in(&name, &bytes));
+        seen.extend(control.found_in(&name, &bytes));
+        files.push(name);
+    }
+    for name in [
+        "relation.toml",
+        "relation.db",
+        "relation.db-wal",
+        "relation.db-shm",
+    ] {
+        assert!(
+            files.iter().any(|file| file == name),
+            "{name} was not looked into: {files:?}"
+        );
+    }
+    let said = scene.place.said();
+    assert!(said.contains("TRACE"), "nothing was logged at trace");
+    found.extend(secrets.found_in("an output or log", said.as_bytes()));
+    seen.extend(control.found_in("an output or log", said.as_bytes()));
+    assert!(seen.len() >= 2, "the search finds nothing at all: {seen:?}");
+    found
+}
+
+#[test]
+fn with_output_for_people_and_logs_of_every_library_that_carries_secrets() {
+    let carriers = [
+        "hyper",
+        "hyper_util",
+        "relation_host",
+        "rustls",
+        "wasmtime_wasi_http",
+    ];
+    let everything = carriers.map(|library| format!("{library}=trace")).join(",");
+    secrets_stay_secret(&["--log", &everything]);
+}
+
+#[test]
+fn with_output_and_logs_for_programs() {
+    secrets_stay_secret(&["--log", "trace", "--log-format", "json", "--json"]);
+}

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::failure::{Failed, Kind};
+
+/// A terminal of fewer columns wraps whole lines: cells would become a few characters wide.
+const NARROW: u16 = 60;
 
 /// Prints results, as JSON or for people.
 #[derive(Clone, Copy, Debug)]
@@ -102,30 +105,44 @@ pub fn write(text: &str) -> Result<(), Failed> {
 }
 
 /// Rows under headings, or pairs of names and values.
-pub struct Rows(Table);
+pub struct Rows {
+    table: Table,
+    /// Columns of keys, which are of no use in pieces.
+    whole: Vec<usize>,
+}
 
 impl Rows {
     /// No rows yet, under these headings.
     pub fn under(headings: &[&str]) -> Self {
         let mut table = bare();
         table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
-        Self(table)
+        let keys = headings.iter().enumerate();
+        Self {
+            table,
+            whole: keys
+                .filter(|(_, heading)| matches!(**heading, "pkid" | "id"))
+                .map(|(column, _)| column)
+                .collect(),
+        }
     }
 
     /// Adds a row. The texts may be somebody else's.
     pub fn add(&mut self, row: impl IntoIterator<Item = impl AsRef<str>>) {
         let texts = row.into_iter().map(|text| shown(text.as_ref()));
-        self.0.add_row(texts.collect::<Vec<_>>());
+        self.table.add_row(texts.collect::<Vec<_>>());
     }
 }
 
 impl fmt::Display for Rows {
-    /// At a terminal as wide as that at most; elsewhere each row is one line.
+    /// At a terminal as wide as that at most; elsewhere, and at a narrow one, each row is one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = self.0.clone();
+        let mut table = self.table.clone();
         table.discover_columns();
-        for column in table.column_iter_mut() {
+        for (index, column) in table.column_iter_mut().enumerate() {
             column.set_padding((0, 2));
+            if self.whole.contains(&index) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
         }
         f.write_str(&table.trim_fmt())
     }
@@ -133,7 +150,10 @@ impl fmt::Display for Rows {
 
 /// Names and their values, one pair a line.
 pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Rows {
-    let mut rows = Rows(bare());
+    let mut rows = Rows {
+        table: bare(),
+        whole: Vec::new(),
+    };
     for (name, value) in pairs {
         rows.add([name, value.as_str()]);
     }
@@ -143,10 +163,10 @@ pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Rows {
 fn bare() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    if io::stdout().is_terminal() {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-    } else {
+    if !io::stdout().is_terminal() {
         table.force_no_tty();
+    } else if table.width().is_some_and(|width| width >= NARROW) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
     }
     table
 }

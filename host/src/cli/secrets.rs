@@ -81,7 +81,7 @@ impl Source {
         let text = self.read(what)?;
         object(&text).map_err(|place| {
             Failed::usage(format!(
-                "{what} from {self} must be one JSON object, and is not {place}"
+                "{what} from {self} must be one JSON object, {place}"
             ))
         })
     }
@@ -93,7 +93,7 @@ impl Source {
         match object(&text) {
             Ok(_) => Ok(text),
             Err(place) => Err(Failed::usage(format!(
-                "{WHAT} from {self} must be one JSON object, and is not {place}"
+                "{WHAT} from {self} must be one JSON object, {place}"
             ))
             .hint("{\"access_token\": …, \"refresh_token\": …, \"expires_in\": …}")),
         }
@@ -116,9 +116,9 @@ fn bounded(reader: impl Read) -> io::Result<Zeroizing<String>> {
 fn object(text: &SecretString) -> Result<serde_json::Map<String, serde_json::Value>, String> {
     match serde_json::from_str(text.expose_secret()) {
         Ok(serde_json::Value::Object(object)) => Ok(object),
-        Ok(_) => Err("from its start".to_owned()),
+        Ok(_) => Err("and is something else".to_owned()),
         Err(error) => Err(format!(
-            "at line {}, column {}",
+            "and has a mistake at line {}, column {}",
             error.line(),
             error.column()
         )),

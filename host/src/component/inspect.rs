@@ -201,21 +201,62 @@ fn compatible(wanted: &str, offered: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// One function of each provided interface that has functions.
+    const FUNCTIONS: &[&str] = &[
+        "automate:platform/egress@0.1.0#use-proxies",
+        "automate:platform/scheduling@0.1.0#wakeups",
+        "automate:platform/secrets@0.1.0#reveal",
+        "automate:platform/storage@0.1.0#commit",
+        "automate:platform/transactions@0.1.0#log",
+        "wasi:cli/environment@0.2.12#get-environment",
+        "wasi:cli/exit@0.2.12#exit",
+        "wasi:cli/stderr@0.2.12#get-stderr",
+        "wasi:cli/stdin@0.2.12#get-stdin",
+        "wasi:cli/stdout@0.2.12#get-stdout",
+        "wasi:cli/terminal-stderr@0.2.12#get-terminal-stderr",
+        "wasi:cli/terminal-stdin@0.2.12#get-terminal-stdin",
+        "wasi:cli/terminal-stdout@0.2.12#get-terminal-stdout",
+        "wasi:clocks/monotonic-clock@0.2.12#now",
+        "wasi:clocks/wall-clock@0.2.12#now",
+        "wasi:config/store@0.2.0-rc.1#get",
+        "wasi:filesystem/preopens@0.2.12#get-directories",
+        "wasi:filesystem/types@0.2.12#filesystem-error-code",
+        "wasi:http/outgoing-handler@0.2.12#handle",
+        "wasi:http/types@0.2.12#http-error-code",
+        "wasi:io/error@0.2.12#[method]error.to-debug-string",
+        "wasi:io/poll@0.2.12#poll",
+        "wasi:io/streams@0.2.12#[method]input-stream.read",
+        "wasi:random/insecure-seed@0.2.12#insecure-seed",
+        "wasi:random/insecure@0.2.12#get-insecure-random-u64",
+        "wasi:random/random@0.2.12#get-random-bytes",
+    ];
+
+    /// Provided, and without functions: types and resources only.
+    const WITHOUT: &[&str] = &[
+        "automate:platform/types@0.1.0",
+        "wasi:cli/terminal-input@0.2.12",
+        "wasi:cli/terminal-output@0.2.12",
+    ];
+
     #[test]
     fn the_linker_holds_everything_that_is_called_provided() {
         let limits = crate::limits::Limits::default();
         let engine = super::super::engine::engine(&limits).unwrap();
         let mut linker = super::super::plugin::linker(&engine).unwrap();
-        for name in PROVIDED {
-            // The types of the platform hold no function, so the linker does not need to know them.
-            if *name != "automate:platform/types@0.1.0" {
-                assert!(
-                    linker.instance(name).is_err(),
-                    "{name} is not in the linker"
-                );
-            }
+        // What is defined already cannot be defined again.
+        let mut free = |interface: &str, function: &str| {
+            let mut instance = linker.instance(interface).unwrap();
+            instance.func_wrap(function, |_, (): ()| Ok(())).is_ok()
+        };
+        let mut held: Vec<&str> = WITHOUT.to_vec();
+        for function in FUNCTIONS {
+            let (interface, function) = function.split_once('#').unwrap();
+            assert!(!free(interface, function), "{interface} has no {function}");
+            held.push(interface);
         }
-        assert!(linker.instance("wasi:http/incoming-handler@0.2.12").is_ok());
+        assert!(free("wasi:http/incoming-handler@0.2.12", "handle"));
+        held.sort_unstable();
+        assert_eq!(held, PROVIDED);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Texts from the other side made fit to be stored and shown: short, one line, without secrets.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::platform::Secret;
@@ -25,7 +28,8 @@ impl Scrubber {
         self.add(encoded);
     }
 
-    /// Hides a proxy string: the whole of it, and its password, percent-encoded or not.
+    /// Hides a proxy string: the whole of it, its password, percent-encoded or not, and its
+    /// credentials as HTTP sends them (RFC 7617).
     pub fn hide_proxy(&mut self, proxy: &Secret) {
         self.hide(proxy);
         let Ok(url) = Url::parse(proxy.expose()) else {
@@ -33,11 +37,10 @@ impl Scrubber {
         };
         if let Some(password) = url.password() {
             self.add(password.to_owned());
-            // The parser decodes a form: what it would take for a space is kept apart.
-            let form = format!("password={}", password.replace('+', "%2B"));
-            for (_, decoded) in url::form_urlencoded::parse(form.as_bytes()) {
-                self.hide(&Secret::new(decoded));
-            }
+            let decoded = |part| percent_decode_str(part).decode_utf8_lossy();
+            let (user, password) = (decoded(url.username()), decoded(password));
+            self.add(STANDARD.encode(format!("{user}:{password}")));
+            self.hide(&Secret::new(password.into_owned()));
         }
     }
 
@@ -129,10 +132,11 @@ mod tests {
             "proxy http://me:p%40ss+word@proxy:3128/ failed",
             "password p@ss+word",
             "password p%40ss+word",
+            "Proxy-Authorization: Basic bWU6cEBzcyt3b3Jk",
         ] {
             let clean = scrubber.text(text).unwrap();
             assert!(clean.contains(HIDDEN), "{clean}");
-            for secret in ["to/k+en", "to%2Fk%2Ben", "p@ss", "p%40ss"] {
+            for secret in ["to/k+en", "to%2Fk%2Ben", "p@ss", "p%40ss", "bWU6"] {
                 assert!(!clean.contains(secret), "{clean}");
             }
         }

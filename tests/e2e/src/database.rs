@@ -19,10 +19,7 @@ impl Database {
         connection
             .busy_timeout(Duration::from_secs(5))
             .expect("a timeout can be set");
-        let database = Self(connection);
-        // Only a connection that has read takes part: it keeps the write-ahead log in being.
-        database.tables();
-        database
+        Self(connection)
     }
 
     /// How often the record was written, and its body.

@@ -13,7 +13,7 @@ use relation_host::store::Store;
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 use relation_host::types::{Document, Filter, Pkid, Reference, Timestamp};
-use relation_host::{AddRequest, Called, ComponentSource, Host, Limits};
+use relation_host::{AddRequest, CallError, Called, ComponentSource, Host, Limits};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -238,9 +238,25 @@ impl World {
     pub async fn customer(&self, name: &str) -> Customer {
         let organization = self.emulator.create_organization(name);
         let grant = self.emulator.grant(&organization, SCOPES.iter().copied());
+        let added = self.add(name, &organization, &grant).await;
+        let added = added.expect("the customer is added");
+        Customer {
+            pkid: added.value.connection.pkid.clone(),
+            organization,
+            grant,
+            added,
+        }
+    }
+
+    /// Tries to add a customer of an organisation with the tokens of a grant.
+    pub async fn add(
+        &self,
+        name: &str,
+        organization: &Organization,
+        grant: &Grant,
+    ) -> Result<Called<Added>, CallError> {
         let fields = json!({ "name": name, "account_number": organization.uuid });
-        let added = self
-            .host()
+        self.host()
             .add(AddRequest {
                 hierarchy: "sys.Provider.Reseller.Customer"
                     .parse()
@@ -250,13 +266,6 @@ impl World {
                 idempotency_key: None,
             })
             .await
-            .expect("the customer is added");
-        Customer {
-            pkid: added.value.connection.pkid.clone(),
-            organization,
-            grant,
-            added,
-        }
     }
 
     /// The record's body.

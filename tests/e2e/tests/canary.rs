@@ -6,7 +6,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use relation_e2e::process::{CLIENT_ID, Program, Ran};
+use relation_e2e::process::{CLIENT_ID, Program, Ran, eventually};
 use relation_e2e::proxy::Proxy;
 use relation_e2e::scene::{NODE, Scene};
 use relation_e2e::world::CLIENT_SECRET;
@@ -85,6 +85,15 @@ fn secrets_stay_secret(options: &[&str]) {
     let run = |arguments: &[&str]| -> Ran { relation(arguments).run() };
     let proxy_url = format!("http://{USER}:{}@{}/", encoded(PASSWORD), proxy.address());
 
+    // As long as it runs, the write-ahead log is there to be looked into.
+    let service = relation(&["run"]).start();
+    eventually("the service runs", || {
+        service
+            .stderr()
+            .contains("running due wakeups")
+            .then_some(())
+    });
+
     let (organization, first) = scene.granted("Contoso");
     let fields = json!({
         "account_number": organization.id,
@@ -105,19 +114,16 @@ fn secrets_stay_secret(options: &[&str]) {
     ];
     relation(&add).stdin(fields.to_string()).run().done();
     assert!(proxy.passed() > 0, "Webex was not asked through the proxy");
-    // Keeps the write-ahead log from being removed with the last process that uses it.
-    let database = scene.database();
 
     let [access, refresh] = REFRESHED;
     let answer = json!({ "access_token": access, "refresh_token": refresh });
     scene.emulator.inject(Fault::patch(TOKEN, answer));
     run(&["refresh", "Contoso"]).done();
 
-    // An answer that says everything it was told, as a careless gateway's may.
+    // An answer that repeats everything it was told, as a careless gateway's may.
     let echo = format!(
-        "{refresh} {access} {CLIENT_SECRET} {PASSWORD} {} {}",
-        encoded(PASSWORD),
-        BASE64.encode(format!("{CLIENT_ID}:{CLIENT_SECRET}"))
+        "{refresh} {CLIENT_SECRET} {PASSWORD} {} {proxy_url}",
+        encoded(PASSWORD)
     );
     scene.emulator.inject(Fault::status_with_body(
         TOKEN,
@@ -129,6 +135,12 @@ fn secrets_stay_secret(options: &[&str]) {
     scene
         .emulator
         .inject(Fault::status_with_body(TOKEN, 500, body));
+    run(&["refresh", "Contoso"]).exits(5);
+    // New tokens in an answer that cannot be understood.
+    let torn = format!("{{\"access_token\": \"{MALFORMED}\", \"refresh_token\": {MALFORMED}");
+    scene
+        .emulator
+        .inject(Fault::status_with_body(TOKEN, 200, Value::from(torn)));
     run(&["refresh", "Contoso"]).exits(5);
     // Webex does not know the token that the patched answer brought.
     run(&["refresh", "Contoso"]).exits(4);
@@ -191,7 +203,8 @@ fn secrets_stay_secret(options: &[&str]) {
     let mut found = search(&scene, &secrets);
     run(&["delete", "Contoso", "--yes"]).done();
     found.extend(search(&scene, &secrets));
-    drop(database);
+    service.terminate();
+    service.end().done();
     assert!(found.is_empty(), "in clear: {found:#?}");
 }
 
@@ -224,7 +237,7 @@ fn search(scene: &Scene, secrets: &Secrets) -> Vec<String> {
         );
     }
     let said = scene.place.said();
-    assert!(said.contains("TRACE"), "nothing was logged at trace");
+    assert!(said.contains("DEBUG"), "nothing was logged");
     found.extend(secrets.found_in("an output or log", said.as_bytes()));
     seen.extend(control.found_in("an output or log", said.as_bytes()));
     assert!(seen.len() >= 2, "the search finds nothing at all: {seen:?}");

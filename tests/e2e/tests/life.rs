@@ -1,5 +1,12 @@
 //! One customer's whole life through the real component: added, refreshed on schedule, warned,
 //! expired, deleted with everything it created.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
 
 use relation_e2e::World;
 use relation_e2e::world::{BEGINNING, DAY};

@@ -1,4 +1,11 @@
 //! A plugin that misbehaves is stopped, the error names what it was, and other calls go on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
 
 use std::time::Duration;
 

@@ -1,5 +1,12 @@
 //! No secret is ever in clear: not in the database and the files beside it, not in what commands
 //! print, not in logs at their finest.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
 
 use std::path::Path;
 

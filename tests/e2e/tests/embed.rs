@@ -1,4 +1,11 @@
 //! The example that embeds the host is a program that works.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
 
 use std::process::Command;
 

@@ -1,5 +1,12 @@
 //! `relation-host run` ends in the middle of a refresh, by force at each step of it or gracefully:
 //! nothing is lost, and nothing is asked twice of Webex that need not be.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
 
 use relation_e2e::process::{Ran, Running, eventually};
 use relation_e2e::scene::{Customer, Scene};

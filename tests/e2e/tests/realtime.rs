@@ -1,5 +1,12 @@
 //! One customer's life in real time, with everything in a process of its own: the emulated Webex,
 //! the commands of an administrator, and the service that keeps the connection alive.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
 
 use std::time::{Duration, Instant};
 

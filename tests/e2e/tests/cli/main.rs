@@ -1,4 +1,11 @@
 //! The command `relation-host` as a process: what it prints, how it ends, what it refuses.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
 
 mod components;
 mod configuration;

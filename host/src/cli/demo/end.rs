@@ -14,7 +14,7 @@ use super::story::{Checks, Story};
 use crate::cli::failure::{Failed, Kind};
 
 /// Time enough for what is due at a moment to be done.
-const MOMENT: Duration = Duration::from_secs(60);
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// Tells how it ends.
 pub async fn tell(story: &mut Story, organization: &Organization) -> Result<(), Failed> {

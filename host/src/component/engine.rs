@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::limits::Limits;
 
@@ -10,7 +10,7 @@ use crate::limits::Limits;
 pub const TICK: Duration = Duration::from_millis(10);
 
 /// Memory of a slot that stays mapped for the next call: most calls touch less than this.
-const KEEP_RESIDENT: usize = 256 << 10;
+const KEEP_RESIDENT: usize = 1 << 20;
 
 /// The configuration of every engine of this host.
 pub fn config(limits: &Limits) -> Config {
@@ -24,6 +24,9 @@ pub fn config(limits: &Limits) -> Config {
         .max_memories_per_component(1)
         .max_memory_size(limits.memory)
         .linear_memory_keep_resident(KEEP_RESIDENT)
+        // Clears the pages that a call has written and no others (Linux 6.7 and later), which
+        // halves the cost of a fresh instance; elsewhere memory is cleared from its start.
+        .pagemap_scan(Enabled::Auto)
         .table_keep_resident(16 << 10)
         .async_stack_keep_resident(64 << 10);
 

@@ -225,6 +225,7 @@ impl Inner {
                 Some(_) => EgressError::Connect {
                     peer: route.far_end(),
                     reason: "it closed the connection before a request was sent".to_owned(),
+                    refused: false,
                 },
                 None => self.failed(&failed.into_error(), route, Stage::Answer),
             }),

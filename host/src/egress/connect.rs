@@ -1,5 +1,6 @@
 //! From a route to a connection: resolve, drop what may not be reached, connect, tunnel, TLS.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -135,6 +136,7 @@ impl Connector {
         let allowed = permitted(found, check)?;
         progress.stage = Stage::Connect;
         let mut reason = String::new();
+        let mut refused = false;
         let mut left = u32::try_from(allowed.len()).unwrap_or(u32::MAX);
         for address in allowed {
             // An address that never answers must not use up the time of those after it; the last one has
@@ -151,13 +153,15 @@ impl Connector {
                 }
                 Err(why) => {
                     tracing::debug!(%origin, %address, "cannot connect: {why}");
-                    reason = why;
+                    refused = why.kind() == io::ErrorKind::ConnectionRefused;
+                    reason = why.to_string();
                 }
             }
         }
         Err(EgressError::Connect {
             peer: peer(origin.clone()),
             reason,
+            refused,
         })
     }
 
@@ -206,14 +210,11 @@ fn permitted(
     }
 }
 
-async fn tcp_connect(address: SocketAddr, time: Duration) -> Result<TcpStream, String> {
+async fn tcp_connect(address: SocketAddr, time: Duration) -> io::Result<TcpStream> {
     let connected = timeout(time, TcpStream::connect(address)).await;
-    let stream = connected
-        .map_err(|_| "no answer in time".to_owned())?
-        .map_err(|error| error.to_string())?;
+    let stream =
+        connected.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
     // Requests are small and complete: waiting for more to send with them only delays them.
-    stream
-        .set_nodelay(true)
-        .map_err(|error| error.to_string())?;
+    stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -138,6 +138,8 @@ pub enum EgressError {
         peer: Peer,
         /// The operating system's words about the last address.
         reason: String,
+        /// Whether those words are that the connection was refused.
+        refused: bool,
     },
     /// The peer's certificate was refused, or there is no common ground for TLS.
     #[error("no secure connection to {peer}: {reason}")]
@@ -146,6 +148,8 @@ pub enum EgressError {
         peer: Peer,
         /// Why.
         reason: String,
+        /// Whether it is the peer's certificate that was refused.
+        certificate: bool,
     },
     /// The proxy did not do as asked.
     #[error("proxy `{proxy}` {}", proxy_refusal(*.status, *.had_credentials))]

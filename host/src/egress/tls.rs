@@ -51,16 +51,20 @@ impl Tls {
         origin: &Origin,
         peer: &(dyn Fn(Origin) -> Peer + Sync),
     ) -> Result<Stream, EgressError> {
-        let failed = |reason| EgressError::Tls {
+        let failed = |reason, certificate| EgressError::Tls {
             peer: peer(origin.clone()),
             reason,
+            certificate,
         };
-        let config = self.config().await.map_err(failed)?;
+        let config = self.config().await;
+        let config = config.map_err(|reason| failed(reason, false))?;
         let name = server_name(origin).ok_or_else(|| {
-            failed("its host name is not one that a certificate can be issued for".to_owned())
+            let reason = "its host name is not one that a certificate can be issued for";
+            failed(reason.to_owned(), true)
         })?;
         let connected = TlsConnector::from(config).connect(name, stream).await;
-        let stream = connected.map_err(|error| failed(explain(&error)))?;
+        let stream =
+            connected.map_err(|error| failed(explain(&error), is_about_certificate(&error)))?;
         Ok(Stream::Tls(Box::new(stream)))
     }
 
@@ -135,9 +139,19 @@ pub(super) fn read_ca_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     }
 }
 
+fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+fn is_about_certificate(error: &io::Error) -> bool {
+    matches!(
+        rustls_error(error),
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+    )
+}
+
 fn explain(error: &io::Error) -> String {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    match inner {
+    match rustls_error(error) {
         Some(rustls::Error::InvalidCertificate(problem)) => match problem {
             // A bad signature: an authority of the same name as a trusted one, but not the same.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => format!(

@@ -10,8 +10,9 @@ use http_body_util::BodyExt;
 use tracing::Instrument as _;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
+use super::http_codes::code;
 use super::{LimitHit, Services};
-use crate::egress::{Client, EgressError, Limit, Proxies, Stage};
+use crate::egress::{Client, Proxies};
 use crate::sync::lock;
 use crate::transactions::Level;
 use crate::transactions::journal::Journal;
@@ -72,8 +73,9 @@ impl Outgoing {
                     left.as_millis(),
                     needed.as_millis()
                 );
-                self.note(Level::Error, text.clone());
-                return Some(Error::InternalError(Some(text)));
+                self.note(Level::Error, text);
+                // A code of the group that says "not sent": there was no time left to connect in.
+                return Some(Error::ConnectionTimeout);
             }
         }
         None
@@ -89,6 +91,11 @@ type Sent = Result<
 >;
 
 impl WasiHttpHooks for Outgoing {
+    /// The way out refuses other schemes itself, with the code for what was not sent.
+    fn is_supported_scheme(&mut self, _: &http::uri::Scheme) -> bool {
+        true
+    }
+
     fn send_request(
         &mut self,
         request: http::Request<WasiBody>,
@@ -139,34 +146,6 @@ fn total_time(options: Option<RequestOptions>, allowed: Duration) -> Duration {
         )
     });
     wished.map_or(allowed, |wished| wished.min(allowed))
-}
-
-/// The interface's code for an error. Where no code says enough for an administrator, the text goes
-/// along as an internal error; the transaction's log has it in every case.
-fn code(error: &EgressError) -> Error {
-    match error {
-        EgressError::Denied(_) => Error::HttpRequestDenied,
-        EgressError::Limit { limit, bytes, .. } => match limit {
-            Limit::RequestHead => Error::HttpRequestHeaderSectionSize(u32::try_from(*bytes).ok()),
-            Limit::AnswerHead => Error::HttpResponseHeaderSectionSize(u32::try_from(*bytes).ok()),
-            Limit::AnswerBody => Error::HttpResponseBodySize(Some(*bytes)),
-        },
-        EgressError::Resolve { reason, .. } => Error::DnsError {
-            rcode: Some(reason.clone()),
-            info_code: None,
-        },
-        EgressError::Timeout { stage, .. } => match stage {
-            Stage::Answer | Stage::Body => Error::HttpResponseTimeout,
-            Stage::Resolve | Stage::Connect | Stage::Proxy | Stage::Tls => Error::ConnectionTimeout,
-        },
-        EgressError::Closed { .. } => Error::ConnectionTerminated,
-        EgressError::Refused { .. }
-        | EgressError::Connect { .. }
-        | EgressError::Tls { .. }
-        | EgressError::Proxy { .. }
-        | EgressError::Protocol { .. }
-        | EgressError::RequestBody { .. } => Error::InternalError(Some(error.to_string())),
-    }
 }
 
 #[cfg(test)]

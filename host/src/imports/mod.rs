@@ -21,6 +21,7 @@ pub mod bindings;
 pub mod convert;
 pub mod egress;
 pub mod http;
+mod http_codes;
 pub mod scheduling;
 pub mod secrets;
 pub mod storage;

@@ -1,5 +1,6 @@
 //! A plugin: compiled and linked once, instantiated afresh for every call.
 
+use std::fmt;
 use std::sync::Arc;
 
 use tracing::Instrument as _;
@@ -56,6 +57,16 @@ impl Plugin {
         })
     }
 
+    /// The same compiled plugin with other settings, for another host in this process: what takes
+    /// time, compiling and linking, is shared.
+    #[must_use]
+    pub fn with_settings(&self, settings: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self {
+            settings: Arc::new(settings.into_iter().collect()),
+            ..self.clone()
+        }
+    }
+
     /// The plugin's name and version.
     pub fn name(&self) -> &str {
         &self.name
@@ -93,6 +104,14 @@ impl Plugin {
             Ok(Err(error)) => Err(capture.explain(&self.name, store.data(), &error)),
             Err(_) => Err(capture.out_of_time(&self.name, self.limits.time)),
         }
+    }
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugin")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

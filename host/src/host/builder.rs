@@ -23,6 +23,9 @@ pub enum ComponentSource {
     Bytes(Vec<u8>),
     /// A file.
     File(PathBuf),
+    /// One that another host in this process has loaded. Its own limits hold, not the builder's:
+    /// they shaped what was compiled.
+    Loaded(Box<Plugin>),
 }
 
 /// Why a host could not be put together.
@@ -130,14 +133,15 @@ impl HostBuilder {
             .egress
             .ok_or(BuildError::Missing("a way out", "egress"))?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
-        let bytes = match component {
-            ComponentSource::Bytes(bytes) => bytes,
+        let plugin = match component {
+            ComponentSource::Loaded(plugin) => plugin.with_settings(self.settings),
+            ComponentSource::Bytes(bytes) => Plugin::load(&bytes, self.settings, self.limits)?,
             ComponentSource::File(path) => {
-                std::fs::read(&path).map_err(|error| BuildError::Unreadable { path, error })?
+                let read = std::fs::read(&path);
+                let bytes = read.map_err(|error| BuildError::Unreadable { path, error })?;
+                Plugin::load(&bytes, self.settings, self.limits)?
             }
         };
-
-        let plugin = Plugin::load(&bytes, self.settings, self.limits.clone())?;
         let recovered = store.recover(clock.now()).await?;
         if recovered.transactions > 0 || recovered.leases > 0 {
             tracing::warn!(
@@ -150,7 +154,7 @@ impl HostBuilder {
             store,
             sealer,
             clock,
-            limits: self.limits,
+            limits: plugin.limits().clone(),
             secret_settings: self.secret_settings,
             scheduled: tokio::sync::Notify::new(),
         });

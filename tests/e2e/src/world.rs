@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use relation_host::component::Plugin;
 use relation_host::egress::{Client, ClientOptions, Policy};
 use relation_host::reports::Added;
 use relation_host::schedule::clock::{Clock, ManualClock};
@@ -192,13 +193,15 @@ impl World {
         let policy = Policy::parse(&self.allow).expect("the policy is valid");
         let client = Client::new(policy, ClientOptions::default()).expect("the client starts");
         Host::builder()
-            .component(ComponentSource::Bytes(bytes(&self.component)))
+            .component(ComponentSource::Loaded(Box::new(loaded(
+                &self.component,
+                &self.limits,
+            ))))
             .store(store)
             .sealer(Arc::new(sealer))
             .clock(self.clock.clone())
             .settings(self.settings.clone())
             .secret_setting("webex.client-secret", SecretString::from(CLIENT_SECRET))
-            .limits(self.limits.clone())
             .egress(client)
             .build()
             .await
@@ -318,17 +321,19 @@ pub fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// The component's bytes, read once.
-fn bytes(file: &Path) -> Vec<u8> {
-    static OURS: OnceLock<(PathBuf, Vec<u8>)> = OnceLock::new();
-    let (path, bytes) = OURS.get_or_init(|| (file.to_owned(), read(file)));
-    if path == file {
-        bytes.clone()
-    } else {
-        read(file)
+/// The component, compiled once for all worlds of this process that have these limits.
+fn loaded(file: &Path, limits: &Limits) -> Plugin {
+    static LOADED: Mutex<Vec<(PathBuf, Plugin)>> = Mutex::new(Vec::new());
+    // A test that fails while it holds the lock says why; the others go on.
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = loaded
+        .iter()
+        .find(|(path, plugin)| path == file && plugin.limits() == limits);
+    if let Some((_, plugin)) = known {
+        return plugin.clone();
     }
-}
-
-fn read(file: &Path) -> Vec<u8> {
-    std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    let bytes = std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let plugin = Plugin::load(&bytes, [], limits.clone()).expect("the component fits");
+    loaded.push((file.to_owned(), plugin.clone()));
+    plugin
 }

@@ -11,6 +11,7 @@
 
 pub mod artifacts;
 pub mod database;
+pub mod faulty_store;
 pub mod process;
 pub mod proxy;
 pub mod scene;

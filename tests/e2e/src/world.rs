@@ -20,6 +20,8 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use webex_emulator::{Emulator, Grant, Mode, Organization};
 
+use crate::faulty_store::{FaultyStore, StoreFaults};
+
 /// When every world begins: 2026-01-01T00:00:00Z.
 pub const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
 
@@ -126,6 +128,7 @@ impl WorldBuilder {
             .unwrap_or_else(|| vec![format!("http://{}", emulator.address())]);
         let mut world = World {
             emulator,
+            store_faults: StoreFaults::under(Arc::clone(&clock)),
             clock,
             hosts: Vec::new(),
             directory,
@@ -146,6 +149,8 @@ pub struct World {
     pub emulator: Emulator,
     /// The clock of everything.
     pub clock: Arc<ManualClock>,
+    /// What goes wrong with the store, for all hosts; nothing at first.
+    pub store_faults: StoreFaults,
     hosts: Vec<Host>,
     directory: TempDir,
     settings: BTreeMap<String, String>,
@@ -186,7 +191,10 @@ impl World {
     pub async fn new_host(&self) -> Host {
         let store =
             SqliteStore::open(self.database(), &SqliteOptions::default()).expect("the store opens");
-        let store: Arc<dyn Store> = Arc::new(store);
+        let store: Arc<dyn Store> = Arc::new(FaultyStore::around(
+            Arc::new(store),
+            self.store_faults.clone(),
+        ));
         let sealer = Sealer::open(&*store, &KeyFile::new(self.key_file()), self.clock.now())
             .await
             .expect("the key fits");

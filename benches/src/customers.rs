@@ -87,6 +87,7 @@ pub async fn make_due(parts: &Parts, customers: std::ops::Range<u64>) -> Result<
             id: spark_customer::tokens::wakeup::REFRESH.to_owned(),
             subject: Reference::record(pkid(index)?),
             due,
+            deadline: None,
             payload: String::new(),
         }));
     }
@@ -201,6 +202,10 @@ impl plugin::Journal for Desk<'_> {
     fn log(&self, _: Level, _: &str) {}
 
     fn progress(&self, _: u32, _: u32, _: &str) {}
+
+    fn interrupted(&self) -> Option<plugin::Timestamp> {
+        None
+    }
 }
 
 impl Environment for Desk<'_> {

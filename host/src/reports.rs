@@ -133,6 +133,57 @@ pub struct Expiry {
     pub assumed: bool,
 }
 
+/// One of the consents that a connection is made of.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grant {
+    /// The organisation. Every connection has it.
+    #[default]
+    Organization,
+    /// The customers of a wholesale partner.
+    WholesaleCustomers,
+    /// The users of a wholesale partner's customers.
+    WholesaleUsers,
+}
+
+impl Grant {
+    /// The contract's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Organization => "organization",
+            Self::WholesaleCustomers => "wholesale-customers",
+            Self::WholesaleUsers => "wholesale-users",
+        }
+    }
+}
+
+impl std::fmt::Display for Grant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How one grant of a record stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Granted {
+    /// Which one.
+    pub grant: Grant,
+    /// How it stands.
+    pub state: State,
+    /// When its access token expires.
+    pub access_token_expires: Option<Expiry>,
+    /// When its refresh token expires.
+    pub refresh_token_expires: Option<Expiry>,
+    /// When its next refresh is due.
+    pub next_refresh: Option<Timestamp>,
+    /// The scopes granted, when Webex named them.
+    pub scopes: Vec<String>,
+    /// Required scopes that were not granted.
+    pub missing_scopes: Vec<String>,
+}
+
 /// How one record stands after a workflow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connection {
@@ -150,6 +201,8 @@ pub struct Connection {
     pub refresh_token_expires: Option<Expiry>,
     /// When the next refresh is due.
     pub next_refresh: Option<Timestamp>,
+    /// Every grant that the connection is made of, the organisation's first.
+    pub grants: Vec<Granted>,
     /// For the administrator; may be empty.
     pub notes: String,
 }
@@ -182,6 +235,8 @@ pub enum RefreshOutcome {
 /// What `refresh` did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshReport {
+    /// Which tokens.
+    pub grant: Grant,
     /// How it ended.
     pub outcome: RefreshOutcome,
     /// How the record stands now.
@@ -199,6 +254,8 @@ pub struct RefreshReport {
 pub struct Alert {
     /// Its document.
     pub reference: Reference,
+    /// The grant that it is about.
+    pub grant: Grant,
     /// Such as `WEBEX_REFRESH_TOKEN_EXPIRING`.
     pub code: String,
     /// Milliseconds before the expiry; 0: the expiry itself.
@@ -210,6 +267,8 @@ pub struct Alert {
 /// What `check-expiry` found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpiryReport {
+    /// Which tokens.
+    pub grant: Grant,
     /// How the record stands.
     pub connection: Connection,
     /// Milliseconds left of the access token.
@@ -245,6 +304,91 @@ pub struct Deletion {
     pub revocation: Revocation,
 }
 
+/// Where a person goes to consent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorization {
+    /// What is to be consented to.
+    pub grant: Grant,
+    /// The address of Webex's consent page, for a browser.
+    pub url: String,
+    /// The `state` parameter in it, which the callback brings back.
+    pub state: String,
+    /// Where Webex sends the browser afterwards.
+    pub redirect_uri: String,
+    /// What is asked for.
+    pub scopes: Vec<String>,
+    /// The callback must have come until then.
+    pub expires: Timestamp,
+}
+
+/// What a completed consent changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectReport {
+    /// What was consented to.
+    pub grant: Grant,
+    /// How the record stands now.
+    pub connection: Connection,
+    /// The organisation that consented: its bare UUID.
+    pub organization: String,
+    /// Alerts that the consent ended.
+    pub cleared: Vec<Reference>,
+    /// When the import of roles and licences begins, if this consent starts one.
+    pub sync_due: Option<Timestamp>,
+    /// For the administrator.
+    pub message: String,
+}
+
+/// What is imported from Webex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SyncKind {
+    /// `device/spark/Role` and `device/spark/License`.
+    RolesLicenses,
+}
+
+impl SyncKind {
+    /// The contract's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RolesLicenses => "roles-licenses",
+        }
+    }
+}
+
+/// What an import has done with the documents of one model, counted from its first step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// Such as `device/spark/Role`.
+    pub model: String,
+    /// How many Webex named.
+    pub found: u32,
+    /// New ones.
+    pub added: u32,
+    /// Changed ones.
+    pub updated: u32,
+    /// Vanished ones.
+    pub removed: u32,
+}
+
+/// What one call of `sync` did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncReport {
+    /// What is imported.
+    pub kind: SyncKind,
+    /// Whose.
+    pub pkid: Pkid,
+    /// Steps done since the import began.
+    pub done: u32,
+    /// Steps that it has, as far as is known.
+    pub total: u32,
+    /// What became of the documents.
+    pub models: Vec<Imported>,
+    /// A wakeup goes on with it at this moment; none: it is at its end.
+    pub continues: Option<Timestamp>,
+    /// For the administrator.
+    pub message: String,
+}
+
 /// What a wakeup led to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "report", rename_all = "kebab-case")]
@@ -253,6 +397,8 @@ pub enum WakeReport {
     Refreshed(RefreshReport),
     /// An expiry check.
     Checked(ExpiryReport),
+    /// A step of an import.
+    Synced(SyncReport),
     /// Nothing any more, and why.
     Nothing(String),
 }

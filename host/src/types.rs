@@ -258,6 +258,8 @@ pub struct Wakeup {
     pub subject: Reference,
     /// Not before this moment.
     pub due: Timestamp,
+    /// What must not pass before it ran: of many that are due, the earliest deadline goes first.
+    pub deadline: Option<Timestamp>,
     /// The plugin's words to itself.
     pub payload: String,
 }

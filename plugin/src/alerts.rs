@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::grant::Grant;
 use crate::model::derived;
 use crate::parts;
 use crate::platform::{
@@ -223,6 +224,7 @@ pub fn recovery(
 fn report(reference: &Reference, body: &Body) -> reports::Alert {
     reports::Alert {
         reference: reference.clone(),
+        grant: Grant::Organization,
         code: body.code.clone(),
         threshold: body.threshold,
         count: body.count,

@@ -61,15 +61,38 @@ impl contract::Guest for Component {
         Ok(deletion.into())
     }
 
+    fn connect(
+        _: String,
+        _: contract::Grant,
+        _: String,
+    ) -> Result<contract::Authorization, contract::Failure> {
+        Err(contract::Failure::Internal("connect is being built".into()))
+    }
+
+    fn complete_connect(
+        _: String,
+        _: String,
+    ) -> Result<contract::ConnectReport, contract::Failure> {
+        Err(contract::Failure::Internal("connect is being built".into()))
+    }
+
     fn refresh(
         pkid: String,
+        _: contract::Grant,
         requested_at: u64,
     ) -> Result<contract::RefreshReport, contract::Failure> {
         let report = refresh::refresh(&Imports, &pkid, requested_at)?;
         Ok(report.into())
     }
 
-    fn check_expiry(pkid: String) -> Result<contract::ExpiryReport, contract::Failure> {
+    fn sync(_: String, _: contract::SyncKind) -> Result<contract::SyncReport, contract::Failure> {
+        Err(contract::Failure::Internal("sync is being built".into()))
+    }
+
+    fn check_expiry(
+        pkid: String,
+        _: contract::Grant,
+    ) -> Result<contract::ExpiryReport, contract::Failure> {
         let report = expiry::check_expiry(&Imports, &pkid)?;
         Ok(report.into())
     }

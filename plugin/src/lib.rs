@@ -7,6 +7,7 @@
 pub mod admission;
 pub mod alerts;
 pub mod ending;
+pub mod grant;
 pub mod model;
 pub mod parts;
 pub mod platform;

@@ -228,6 +228,8 @@ pub struct Wakeup {
     pub subject: Reference,
     /// Not before this moment.
     pub due: Timestamp,
+    /// What must not pass before it ran, such as the expiry that it prevents.
+    pub deadline: Option<Timestamp>,
     /// The plugin's words to itself.
     pub payload: String,
 }
@@ -300,6 +302,8 @@ pub trait Journal {
     fn log(&self, level: Level, message: &str);
     /// How far the call is: `[ done/total ] message`.
     fn progress(&self, done: u32, total: u32, message: &str);
+    /// When an earlier call on this subject began that was cut off, unless one has ended since.
+    fn interrupted(&self) -> Option<Timestamp>;
 }
 
 /// Clock, chance and plain settings: `wasi:clocks`, `wasi:random`, `wasi:config/store`.

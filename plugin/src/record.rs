@@ -3,9 +3,12 @@
 //! Secrets are not in it: tokens and proxy strings are sealed beside the document. Fields that an
 //! older or newer release wrote and this one does not know are kept as they are.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::grant::Grant;
 use crate::model::derived;
 use crate::platform::{Check, Document, Failure, Key, RECORD_MODEL, Reference, Storage, Timestamp};
 
@@ -99,6 +102,9 @@ pub struct Connection {
     /// The scopes granted, when Webex named them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
+    /// Required scopes that were not granted, when Webex named any; see [`State::MissingScope`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_scopes: Vec<String>,
 }
 
 /// The body of a record's document.
@@ -110,9 +116,12 @@ pub struct Body {
     /// The model's fields by name, `name` and `notes` among them.
     #[serde(flatten)]
     pub fields: Map<String, Value>,
-    /// How the connection stands.
+    /// How the connection stands: the organisation's grant.
     #[serde(default)]
     pub connection: Connection,
+    /// How the other grants stand that this connection is made of.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub further_grants: BTreeMap<Grant, Connection>,
     /// What `add` created besides the record and `delete` takes away: syncs, schedules, shadow.
     #[serde(default)]
     pub parts: Vec<Part>,

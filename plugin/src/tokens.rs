@@ -200,6 +200,7 @@ pub fn schedule(owner: &Reference, id: &str, due: Timestamp) -> Change {
         id: id.to_owned(),
         subject: owner.clone(),
         due,
+        deadline: None,
         payload: String::new(),
     })
 }

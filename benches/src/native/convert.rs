@@ -78,6 +78,7 @@ pub fn wakeup(from: plugin::Wakeup) -> Converted<host::Wakeup> {
         id: from.id,
         subject: reference(&from.subject)?,
         due: host::Timestamp(from.due),
+        deadline: from.deadline.map(host::Timestamp),
         payload: from.payload,
     })
 }
@@ -87,6 +88,7 @@ pub fn wakeup_out(from: host::Wakeup) -> plugin::Wakeup {
         id: from.id,
         subject: reference_out(from.subject),
         due: from.due.0,
+        deadline: from.deadline.map(|deadline| deadline.0),
         payload: from.payload,
     }
 }

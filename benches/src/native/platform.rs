@@ -210,6 +210,11 @@ impl plugin::Journal for NativePlatform<'_> {
             .log(now, convert::level(level), message.to_owned());
     }
 
+    /// Nothing is cut off in a benchmark.
+    fn interrupted(&self) -> Option<plugin::Timestamp> {
+        None
+    }
+
     fn progress(&self, done: u32, total: u32, message: &str) {
         self.journal.progress(Progress {
             done,

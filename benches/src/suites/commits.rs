@@ -65,6 +65,7 @@ impl Writers {
                     id: "refresh".to_owned(),
                     subject: owner,
                     due: self.now.after(Duration::from_secs(604_800)),
+                    deadline: None,
                     payload: String::new(),
                 }),
             ],

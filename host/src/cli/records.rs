@@ -1,6 +1,8 @@
 //! Records as the store holds them, and how a person names one: by pkid or by name.
 
-use relation_host::reports::{Connection, Expiry, State};
+use std::collections::BTreeMap;
+
+use relation_host::reports::{Connection, Expiry, Grant, Granted, State};
 use relation_host::store::Store;
 use relation_host::types::{
     Document, Filter, Hierarchy, Key, Pkid, RECORD_MODEL, Reference, Scope, Timestamp,
@@ -37,6 +39,9 @@ pub struct Record {
     pub fields: Map<String, Value>,
     /// How the connection stands.
     pub connection: Stored,
+    /// How its other grants stand.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub further_grants: BTreeMap<Grant, Stored>,
     /// What was created with it and goes with it.
     pub parts: Vec<Part>,
 }
@@ -64,6 +69,9 @@ pub struct Stored {
     /// The scopes granted, as far as Webex named them.
     #[serde(default)]
     pub scopes: Vec<String>,
+    /// Required scopes that were not granted.
+    #[serde(default)]
+    pub missing_scopes: Vec<String>,
 }
 
 /// What Webex, or the way there, said.
@@ -94,6 +102,8 @@ pub struct Part {
 struct Body {
     connection: Stored,
     #[serde(default)]
+    further_grants: BTreeMap<Grant, Stored>,
+    #[serde(default)]
     parts: Vec<Part>,
     #[serde(flatten)]
     fields: Map<String, Value>,
@@ -120,6 +130,7 @@ impl Record {
             version: document.version,
             fields: body.fields,
             connection: body.connection,
+            further_grants: body.further_grants,
             parts: body.parts,
         })
     }
@@ -144,8 +155,25 @@ impl Record {
             access_token_expires: self.connection.access,
             refresh_token_expires: self.connection.refresh,
             next_refresh: self.connection.next_refresh,
+            grants: self.grants(),
             notes: self.text("notes").to_owned(),
         }
+    }
+
+    /// Every grant that the connection is made of, the organisation's first.
+    fn grants(&self) -> Vec<Granted> {
+        std::iter::once((&Grant::Organization, &self.connection))
+            .chain(&self.further_grants)
+            .map(|(grant, stored)| Granted {
+                grant: *grant,
+                state: stored.state,
+                access_token_expires: stored.access,
+                refresh_token_expires: stored.refresh,
+                next_refresh: stored.next_refresh,
+                scopes: stored.scopes.clone(),
+                missing_scopes: stored.missing_scopes.clone(),
+            })
+            .collect()
     }
 
     fn text(&self, field: &str) -> &str {

@@ -3,8 +3,9 @@
 use crate::imports::bindings::automate::platform::types as platform;
 use crate::imports::bindings::exports::automate::spark_customer::workflows as guest;
 use crate::reports::{
-    Action, Added, Alert, Choice, Connection, Deletion, Expiry, ExpiryReport, Field, FieldKind,
-    Model, RefreshOutcome, RefreshReport, Revocation, State, WakeReport,
+    Action, Added, Alert, Authorization, Choice, ConnectReport, Connection, Deletion, Expiry,
+    ExpiryReport, Field, FieldKind, Grant, Granted, Imported, Model, RefreshOutcome, RefreshReport,
+    Revocation, State, SyncKind, SyncReport, WakeReport,
 };
 use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
 
@@ -36,6 +37,34 @@ fn state(from: guest::State) -> State {
     }
 }
 
+fn grant(from: guest::Grant) -> Grant {
+    match from {
+        guest::Grant::Organization => Grant::Organization,
+        guest::Grant::WholesaleCustomers => Grant::WholesaleCustomers,
+        guest::Grant::WholesaleUsers => Grant::WholesaleUsers,
+    }
+}
+
+pub(crate) fn grant_out(from: Grant) -> guest::Grant {
+    match from {
+        Grant::Organization => guest::Grant::Organization,
+        Grant::WholesaleCustomers => guest::Grant::WholesaleCustomers,
+        Grant::WholesaleUsers => guest::Grant::WholesaleUsers,
+    }
+}
+
+fn granted(from: guest::Granted) -> Granted {
+    Granted {
+        grant: grant(from.grant),
+        state: state(from.state),
+        access_token_expires: from.access_token_expires.map(expiry),
+        refresh_token_expires: from.refresh_token_expires.map(expiry),
+        next_refresh: from.next_refresh.map(Timestamp),
+        scopes: from.scopes,
+        missing_scopes: from.missing_scopes,
+    }
+}
+
 fn expiry(from: guest::Expiry) -> Expiry {
     Expiry {
         at: Timestamp(from.at),
@@ -54,6 +83,7 @@ pub(crate) fn connection(from: guest::Connection) -> Result<Connection, Failure>
         access_token_expires: from.access_token_expires.map(expiry),
         refresh_token_expires: from.refresh_token_expires.map(expiry),
         next_refresh: from.next_refresh.map(Timestamp),
+        grants: from.grants.into_iter().map(granted).collect(),
         notes: from.notes,
     })
 }
@@ -68,6 +98,7 @@ pub(crate) fn added(from: guest::Added) -> Result<Added, Failure> {
 
 pub(crate) fn refreshed(from: guest::RefreshReport) -> Result<RefreshReport, Failure> {
     Ok(RefreshReport {
+        grant: grant(from.grant),
         outcome: match from.outcome {
             guest::RefreshOutcome::Connected => RefreshOutcome::Connected,
             guest::RefreshOutcome::Retrying => RefreshOutcome::Retrying,
@@ -86,17 +117,71 @@ pub(crate) fn checked(from: guest::ExpiryReport) -> Result<ExpiryReport, Failure
         None => None,
         Some(alert) => Some(Alert {
             reference: reference(alert.reference)?,
+            grant: grant(alert.grant),
             code: alert.code,
             threshold: alert.threshold,
             count: alert.count,
         }),
     };
     Ok(ExpiryReport {
+        grant: grant(from.grant),
         connection: connection(from.connection)?,
         access_token_left: from.access_token_left,
         refresh_token_left: from.refresh_token_left,
         alert,
         cleared: references(from.cleared)?,
+    })
+}
+
+pub(crate) fn authorization(from: guest::Authorization) -> Authorization {
+    Authorization {
+        grant: grant(from.grant),
+        url: from.url,
+        state: from.state,
+        redirect_uri: from.redirect_uri,
+        scopes: from.scopes,
+        expires: Timestamp(from.expires),
+    }
+}
+
+pub(crate) fn connected(from: guest::ConnectReport) -> Result<ConnectReport, Failure> {
+    Ok(ConnectReport {
+        grant: grant(from.grant),
+        connection: connection(from.connection)?,
+        organization: from.organization,
+        cleared: references(from.cleared)?,
+        sync_due: from.sync_due.map(Timestamp),
+        message: from.message,
+    })
+}
+
+pub(crate) fn sync_kind_out(from: SyncKind) -> guest::SyncKind {
+    match from {
+        SyncKind::RolesLicenses => guest::SyncKind::RolesLicenses,
+    }
+}
+
+pub(crate) fn synced(from: guest::SyncReport) -> Result<SyncReport, Failure> {
+    Ok(SyncReport {
+        kind: match from.kind {
+            guest::SyncKind::RolesLicenses => SyncKind::RolesLicenses,
+        },
+        pkid: Pkid::try_from(from.pkid).map_err(|error| nonsense("pkid", error))?,
+        done: from.done,
+        total: from.total,
+        models: from
+            .models
+            .into_iter()
+            .map(|model| Imported {
+                model: model.model,
+                found: model.found,
+                added: model.added,
+                updated: model.updated,
+                removed: model.removed,
+            })
+            .collect(),
+        continues: from.continues.map(Timestamp),
+        message: from.message,
     })
 }
 
@@ -121,6 +206,7 @@ pub(crate) fn woken(from: guest::WakeReport) -> Result<WakeReport, Failure> {
     Ok(match from {
         guest::WakeReport::Refreshed(report) => WakeReport::Refreshed(refreshed(report)?),
         guest::WakeReport::Checked(report) => WakeReport::Checked(checked(report)?),
+        guest::WakeReport::Synced(report) => WakeReport::Synced(synced(report)?),
         guest::WakeReport::Nothing(why) => WakeReport::Nothing(why),
     })
 }

@@ -13,7 +13,8 @@ use crate::egress::Client;
 use crate::imports::Services;
 use crate::imports::bindings::exports::automate::spark_customer::workflows as guest;
 use crate::reports::{
-    Added, Connection, Deletion, ExpiryReport, Model, RefreshOutcome, RefreshReport, WakeReport,
+    Added, Authorization, ConnectReport, Connection, Deletion, ExpiryReport, Grant, Model,
+    RefreshOutcome, RefreshReport, SyncKind, SyncReport, WakeReport,
 };
 use crate::schedule::clock::Clock;
 use crate::store::{DueWakeup, Store, StoreError};
@@ -205,14 +206,81 @@ impl Host {
         .await
     }
 
-    /// Refreshes the access token now. Callers at the same time share one request.
+    /// Begins a consent: answers with the address to which a person goes.
+    pub async fn connect(
+        &self,
+        pkid: &Pkid,
+        grant: Grant,
+        redirect_uri: &str,
+    ) -> Result<Called<Authorization>, CallError> {
+        self.transact(
+            Ask::of("connect", pkid.clone()),
+            async |workflows, store| {
+                let grant = convert::grant_out(grant);
+                workflows
+                    .call_connect(store, pkid.as_str(), grant, redirect_uri)
+                    .await
+            },
+            |authorization| Ok(convert::authorization(authorization)),
+            |authorization: &Authorization| {
+                let until = authorization.expires;
+                Ending::success(format!("a person can consent until {until}"))
+            },
+        )
+        .await
+    }
+
+    /// Completes a consent with the address to which Webex sent the browser.
+    pub async fn complete_connect(
+        &self,
+        pkid: &Pkid,
+        callback: &SecretString,
+    ) -> Result<Called<ConnectReport>, CallError> {
+        self.transact(
+            Ask::of("complete-connect", pkid.clone()),
+            async |workflows, store| {
+                let callback = callback.expose_secret();
+                workflows
+                    .call_complete_connect(store, pkid.as_str(), callback)
+                    .await
+            },
+            convert::connected,
+            |report: &ConnectReport| Ending::success(report.message.clone()),
+        )
+        .await
+    }
+
+    /// Imports from Webex, or does the first part of an import that takes more than one call.
+    pub async fn sync(&self, pkid: &Pkid, kind: SyncKind) -> Result<Called<SyncReport>, CallError> {
+        self.transact(
+            Ask::of("sync", pkid.clone()),
+            async |workflows, store| {
+                let kind = convert::sync_kind_out(kind);
+                workflows.call_sync(store, pkid.as_str(), kind).await
+            },
+            convert::synced,
+            |report: &SyncReport| Ending::success(report.message.clone()),
+        )
+        .await
+    }
+
+    /// Refreshes the organisation's access token now. Callers at the same time share one request.
     pub async fn refresh(&self, pkid: &Pkid) -> Result<Called<RefreshReport>, CallError> {
+        self.refresh_grant(pkid, Grant::Organization).await
+    }
+
+    /// As [`Host::refresh`], of any of the record's grants.
+    pub async fn refresh_grant(
+        &self,
+        pkid: &Pkid,
+        grant: Grant,
+    ) -> Result<Called<RefreshReport>, CallError> {
         let requested = self.clock().now();
         self.transact(
             Ask::of("refresh", pkid.clone()),
             async |workflows, store| {
                 workflows
-                    .call_refresh(store, pkid.as_str(), requested.0)
+                    .call_refresh(store, pkid.as_str(), convert::grant_out(grant), requested.0)
                     .await
             },
             convert::refreshed,
@@ -221,11 +289,25 @@ impl Host {
         .await
     }
 
-    /// Looks at both expiries, and raises or clears alerts.
+    /// Looks at both expiries of the organisation's tokens, and raises or clears alerts.
     pub async fn check_expiry(&self, pkid: &Pkid) -> Result<Called<ExpiryReport>, CallError> {
+        self.check_grant(pkid, Grant::Organization).await
+    }
+
+    /// As [`Host::check_expiry`], of any of the record's grants.
+    pub async fn check_grant(
+        &self,
+        pkid: &Pkid,
+        grant: Grant,
+    ) -> Result<Called<ExpiryReport>, CallError> {
         self.transact(
             Ask::of("check-expiry", pkid.clone()),
-            async |workflows, store| workflows.call_check_expiry(store, pkid.as_str()).await,
+            async |workflows, store| {
+                let grant = convert::grant_out(grant);
+                workflows
+                    .call_check_expiry(store, pkid.as_str(), grant)
+                    .await
+            },
             convert::checked,
             expiry_ending,
         )
@@ -259,13 +341,15 @@ fn wake_ending(report: &WakeReport) -> Ending {
     match report {
         WakeReport::Refreshed(report) => refresh_ending(report),
         WakeReport::Checked(report) => expiry_ending(report),
+        WakeReport::Synced(report) => Ending::success(report.message.clone()),
         WakeReport::Nothing(why) => Ending::success(format!("nothing to do: {why}")),
     }
 }
 
 /// What the transaction of a wakeup is called: the workflow that it runs.
 fn wake_action(wakeup: &DueWakeup) -> String {
-    match wakeup.wakeup.id.as_str() {
+    let id = wakeup.wakeup.id.as_str();
+    match id.split_once('.').map_or(id, |(kind, _)| kind) {
         "expiry" => "check-expiry".to_owned(),
         id => id.to_owned(),
     }

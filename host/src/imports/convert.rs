@@ -148,6 +148,7 @@ pub(crate) fn wakeup(from: scheduling::Wakeup) -> Result<Wakeup, Failure> {
         id: name("id", from.id)?,
         subject: reference(from.subject)?,
         due: Timestamp(from.due),
+        deadline: from.deadline.map(Timestamp),
         payload: from.payload,
     })
 }
@@ -157,6 +158,7 @@ pub(crate) fn wakeup_out(from: Wakeup) -> scheduling::Wakeup {
         id: from.id,
         subject: reference_out(from.subject),
         due: from.due.0,
+        deadline: from.deadline.map(|deadline| deadline.0),
         payload: from.payload,
     }
 }

@@ -45,6 +45,12 @@ impl transactions::Host for Call {
         }
         Ok(())
     }
+
+    async fn interrupted(&mut self) -> wasmtime::Result<Option<u64>> {
+        self.count()?;
+        let interrupted = self.lease.as_ref().and_then(|lease| lease.interrupted);
+        Ok(interrupted.map(|began| began.0))
+    }
 }
 
 impl Call {

@@ -344,6 +344,7 @@ mod tests {
                 id: "refresh".to_owned(),
                 subject,
                 due: Timestamp(0),
+                deadline: None,
                 payload: String::new(),
             }));
         }

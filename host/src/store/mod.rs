@@ -28,6 +28,9 @@ pub struct Lease {
     pub epoch: u64,
     /// When others may claim it, by the clock that was passed to [`Store::begin`].
     pub expires: Timestamp,
+    /// When the latest earlier call on the subject began that was cut off (its host ended, or its
+    /// lease expired or was lost), unless a call on the subject has ended since.
+    pub interrupted: Option<Timestamp>,
 }
 
 /// A condition that holds at the moment of a commit.

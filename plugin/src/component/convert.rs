@@ -2,12 +2,13 @@
 
 use super::bindings::automate::platform::{scheduling, storage, types};
 use super::bindings::exports::automate::spark_customer::workflows as contract;
+use crate::grant::Grant;
 use crate::model::{Choice, Field, Kind};
 use crate::platform::{
     Change, Check, Document, Failure, FieldFault, Filter, Key, Reference, Scope, Secret, Wakeup,
 };
 use crate::record::State;
-use crate::reports;
+use crate::reports::{self, SyncKind};
 use crate::workflows::{add, describe};
 
 impl From<types::Reference> for Reference {
@@ -167,6 +168,7 @@ impl From<scheduling::Wakeup> for Wakeup {
             id: wakeup.id,
             subject: wakeup.subject.into(),
             due: wakeup.due,
+            deadline: wakeup.deadline,
             payload: wakeup.payload,
         }
     }
@@ -178,6 +180,7 @@ impl From<Wakeup> for scheduling::Wakeup {
             id: wakeup.id,
             subject: wakeup.subject.into(),
             due: wakeup.due,
+            deadline: wakeup.deadline,
             payload: wakeup.payload,
         }
     }
@@ -281,7 +284,108 @@ impl From<reports::Connection> for contract::Connection {
             access_token_expires: connection.access_token_expires.map(Into::into),
             refresh_token_expires: connection.refresh_token_expires.map(Into::into),
             next_refresh: connection.next_refresh,
+            grants: connection.grants.into_iter().map(Into::into).collect(),
             notes: connection.notes,
+        }
+    }
+}
+
+impl From<Grant> for contract::Grant {
+    fn from(grant: Grant) -> Self {
+        match grant {
+            Grant::Organization => Self::Organization,
+            Grant::WholesaleCustomers => Self::WholesaleCustomers,
+            Grant::WholesaleUsers => Self::WholesaleUsers,
+        }
+    }
+}
+
+impl From<contract::Grant> for Grant {
+    fn from(grant: contract::Grant) -> Self {
+        match grant {
+            contract::Grant::Organization => Self::Organization,
+            contract::Grant::WholesaleCustomers => Self::WholesaleCustomers,
+            contract::Grant::WholesaleUsers => Self::WholesaleUsers,
+        }
+    }
+}
+
+impl From<reports::Granted> for contract::Granted {
+    fn from(granted: reports::Granted) -> Self {
+        Self {
+            grant: granted.grant.into(),
+            state: granted.state.into(),
+            access_token_expires: granted.access_token_expires.map(Into::into),
+            refresh_token_expires: granted.refresh_token_expires.map(Into::into),
+            next_refresh: granted.next_refresh,
+            scopes: granted.scopes,
+            missing_scopes: granted.missing_scopes,
+        }
+    }
+}
+
+impl From<reports::Authorization> for contract::Authorization {
+    fn from(authorization: reports::Authorization) -> Self {
+        Self {
+            grant: authorization.grant.into(),
+            url: authorization.url,
+            state: authorization.state,
+            redirect_uri: authorization.redirect_uri,
+            scopes: authorization.scopes,
+            expires: authorization.expires,
+        }
+    }
+}
+
+impl From<reports::ConnectReport> for contract::ConnectReport {
+    fn from(report: reports::ConnectReport) -> Self {
+        Self {
+            grant: report.grant.into(),
+            connection: report.connection.into(),
+            organization: report.organization,
+            cleared: report.cleared.into_iter().map(Into::into).collect(),
+            sync_due: report.sync_due,
+            message: report.message,
+        }
+    }
+}
+
+impl From<SyncKind> for contract::SyncKind {
+    fn from(kind: SyncKind) -> Self {
+        match kind {
+            SyncKind::RolesLicenses => Self::RolesLicenses,
+        }
+    }
+}
+
+impl From<contract::SyncKind> for SyncKind {
+    fn from(kind: contract::SyncKind) -> Self {
+        match kind {
+            contract::SyncKind::RolesLicenses => Self::RolesLicenses,
+        }
+    }
+}
+
+impl From<reports::SyncReport> for contract::SyncReport {
+    fn from(report: reports::SyncReport) -> Self {
+        Self {
+            kind: report.kind.into(),
+            pkid: report.pkid,
+            done: report.done,
+            total: report.total,
+            models: report
+                .models
+                .into_iter()
+                .map(|model| contract::Imported {
+                    model: model.model,
+                    found: model.found,
+                    added: model.added,
+                    updated: model.updated,
+                    removed: model.removed,
+                })
+                .collect(),
+            continues: report.continues,
+            message: report.message,
         }
     }
 }
@@ -299,6 +403,7 @@ impl From<reports::Added> for contract::Added {
 impl From<reports::RefreshReport> for contract::RefreshReport {
     fn from(report: reports::RefreshReport) -> Self {
         Self {
+            grant: report.grant.into(),
             outcome: match report.outcome {
                 reports::RefreshOutcome::Connected => contract::RefreshOutcome::Connected,
                 reports::RefreshOutcome::Retrying => contract::RefreshOutcome::Retrying,
@@ -317,6 +422,7 @@ impl From<reports::Alert> for contract::Alert {
     fn from(alert: reports::Alert) -> Self {
         Self {
             reference: alert.reference.into(),
+            grant: alert.grant.into(),
             code: alert.code,
             threshold: alert.threshold,
             count: alert.count,
@@ -327,6 +433,7 @@ impl From<reports::Alert> for contract::Alert {
 impl From<reports::ExpiryReport> for contract::ExpiryReport {
     fn from(report: reports::ExpiryReport) -> Self {
         Self {
+            grant: report.grant.into(),
             connection: report.connection.into(),
             access_token_left: report.access_token_left,
             refresh_token_left: report.refresh_token_left,
@@ -359,6 +466,7 @@ impl From<reports::WakeReport> for contract::WakeReport {
         match report {
             reports::WakeReport::Refreshed(report) => Self::Refreshed(report.into()),
             reports::WakeReport::Checked(report) => Self::Checked(report.into()),
+            reports::WakeReport::Synced(report) => Self::Synced(report.into()),
             reports::WakeReport::Nothing(why) => Self::Nothing(why),
         }
     }

@@ -88,6 +88,10 @@ impl Journal for Imports {
     fn progress(&self, done: u32, total: u32, message: &str) {
         contract::transactions::progress(done, total, message);
     }
+
+    fn interrupted(&self) -> Option<Timestamp> {
+        contract::transactions::interrupted()
+    }
 }
 
 impl Environment for Imports {

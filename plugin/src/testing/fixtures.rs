@@ -72,6 +72,7 @@ impl MemoryPlatform {
                 id: "refresh".to_owned(),
                 subject: owner,
                 due,
+                deadline: None,
                 payload: String::new(),
             }));
         }

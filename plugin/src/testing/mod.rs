@@ -35,6 +35,7 @@ pub struct MemoryPlatform {
     setting_secrets: RefCell<BTreeMap<String, Secret>>,
     journal: RefCell<Vec<(Level, String)>>,
     progress: RefCell<Vec<(u32, u32, String)>>,
+    interrupted: Cell<Option<Timestamp>>,
 }
 
 impl Default for MemoryPlatform {
@@ -55,6 +56,7 @@ impl MemoryPlatform {
             setting_secrets: RefCell::default(),
             journal: RefCell::default(),
             progress: RefCell::default(),
+            interrupted: Cell::default(),
         };
         platform.set("webex.client-id", "C0ffee");
         platform.set_secret("webex.client-secret", "the-client-secret");
@@ -88,6 +90,11 @@ impl MemoryPlatform {
     /// Moves the clock to `now`.
     pub fn set_now(&self, now: Timestamp) {
         self.clock.set(now);
+    }
+
+    /// From now on, a call that began at `began` was cut off; none: no call was.
+    pub fn set_interrupted(&self, began: Option<Timestamp>) {
+        self.interrupted.set(began);
     }
 
     /// Moves the clock forward by `milliseconds`.
@@ -160,6 +167,10 @@ impl Journal for MemoryPlatform {
         self.progress
             .borrow_mut()
             .push((done, total, message.to_owned()));
+    }
+
+    fn interrupted(&self) -> Option<Timestamp> {
+        self.interrupted.get()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::alerts::{Notice, Severity, Standing, code};
 use crate::ending::{Ending, end};
+use crate::grant::Grant;
 use crate::model::derived;
 use crate::parts::{self, EXPIRY_SCHEDULE};
 use crate::platform::{Change, Failure, Level, Platform, Timestamp};
@@ -48,6 +49,7 @@ pub fn check_expiry<P: Platform + ?Sized>(
     let connection = &record.body.connection;
     let left = |expiry: Option<Expiry>| expiry.map(|expiry| timing::left(expiry.at, now));
     Ok(ExpiryReport {
+        grant: Grant::Organization,
         access_token_left: left(connection.access),
         refresh_token_left: left(connection.refresh),
         alert: found

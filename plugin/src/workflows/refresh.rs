@@ -8,6 +8,7 @@ mod keep;
 
 use crate::alerts::Standing;
 use crate::ending::{Ending, end};
+use crate::grant::Grant;
 use crate::model::derived;
 use crate::parts::{self, REFRESH_SCHEDULE};
 use crate::platform::{Change, Failure, Level, Platform, Secret, Timestamp};
@@ -104,6 +105,7 @@ fn joined(record: &Record, requested_at: Timestamp, now: Timestamp) -> Option<Re
         message.push_str(&format!(": {}", said.reason));
     }
     Some(RefreshReport {
+        grant: Grant::Organization,
         outcome,
         connection: Connection::of(record),
         message,
@@ -185,6 +187,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         });
         if record.body.connection.state == State::Expired {
             return Ok(RefreshReport {
+                grant: Grant::Organization,
                 outcome: RefreshOutcome::Expired,
                 connection: Connection::of(&record),
                 message,
@@ -224,6 +227,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         self.platform.commit(vec![check], changes)?;
         self.platform.log(Level::Warning, &message);
         Ok(RefreshReport {
+            grant: Grant::Organization,
             outcome,
             connection: Connection::of(&record),
             message,
@@ -286,6 +290,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         self.platform.commit(vec![check], changes)?;
         self.platform.log(Level::Warning, &message);
         Ok(RefreshReport {
+            grant: Grant::Organization,
             outcome: RefreshOutcome::Retrying,
             connection: Connection::of(&record),
             message,

@@ -14,6 +14,7 @@ fn wakeup(id: &str, due: u64) -> Wakeup {
         id: id.to_owned(),
         subject: Reference::record(PKID),
         due,
+        deadline: None,
         payload: String::new(),
     }
 }

@@ -60,12 +60,13 @@ fn outcome(report: &RefreshReport) -> Option<Failed> {
 
 #[cfg(test)]
 mod tests {
-    use relation_host::reports::{Connection, State};
+    use relation_host::reports::{Connection, Grant, State};
 
     use super::*;
 
     fn report(outcome: RefreshOutcome) -> RefreshReport {
         RefreshReport {
+            grant: Grant::Organization,
             outcome,
             connection: Connection {
                 pkid: "0123456789abcdef01234567".parse().unwrap(),
@@ -75,6 +76,7 @@ mod tests {
                 access_token_expires: None,
                 refresh_token_expires: None,
                 next_refresh: None,
+                grants: Vec::new(),
                 notes: String::new(),
             },
             message: "Webex said no".to_owned(),

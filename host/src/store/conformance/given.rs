@@ -85,6 +85,7 @@ pub(super) fn wakeup(subject: &Reference, id: &str, due: Timestamp) -> Wakeup {
         id: id.to_owned(),
         subject: subject.clone(),
         due,
+        deadline: None,
         payload: format!("payload of {id}"),
     }
 }

@@ -94,6 +94,7 @@ fn claim(
         subject: subject.clone(),
         epoch: count_out(epoch, "an epoch")?,
         expires,
+        interrupted: None,
     })
 }
 

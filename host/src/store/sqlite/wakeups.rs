@@ -264,6 +264,7 @@ fn read(row: &Row<'_>) -> Done<DueWakeup> {
             subject: reference(row.get(0)?, row.get(1)?)?,
             id: row.get(2)?,
             due: moment(row.get(3)?),
+            deadline: None,
             payload: row.get(4)?,
         },
         revision: count_out(row.get(5)?, "a revision")?,

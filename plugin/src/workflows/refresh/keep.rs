@@ -3,6 +3,7 @@
 
 use super::Attempt;
 use crate::alerts;
+use crate::grant::Grant;
 use crate::model::derived;
 use crate::parts::{self, EXPIRY_SCHEDULE, REFRESH_SCHEDULE};
 use crate::platform::{Change, Failure, Level, Platform};
@@ -145,6 +146,7 @@ fn connected(record: &Record) -> RefreshReport {
         message.push_str(&format!(", the next refresh is at {next}"));
     }
     RefreshReport {
+        grant: Grant::Organization,
         outcome: RefreshOutcome::Connected,
         connection,
         message,

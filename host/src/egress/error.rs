@@ -82,7 +82,8 @@ impl Limit {
     fn or_many(self) -> &'static str {
         match self {
             Self::AnswerHead => ", has more than 100 fields or announces an absurd body",
-            Self::RequestHead | Self::AnswerBody => "",
+            Self::RequestHead => " or has more than 100 fields",
+            Self::AnswerBody => "",
         }
     }
 }

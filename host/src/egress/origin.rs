@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use http::Uri;
+use http::uri::Authority;
 use url::{Host, Url};
 
 /// The two schemes that can be reached.
@@ -87,7 +88,7 @@ impl Origin {
         }
         let port = match authority.as_str().strip_prefix(authority.host()) {
             Some("") => scheme.default_port(),
-            Some(_) => authority.port_u16().ok_or(OriginProblem::Port)?,
+            Some(_) => written_port(authority).ok_or(OriginProblem::Port)?,
             None => return Err(OriginProblem::Host),
         };
         let host = Host::parse(authority.host()).map_err(|_| OriginProblem::Host)?;
@@ -166,6 +167,13 @@ impl Origin {
             port: self.port,
         }
     }
+}
+
+/// The port as RFC 3986 has it: digits and nothing else, where a parser of numbers takes a sign too.
+fn written_port(authority: &Authority) -> Option<u16> {
+    let port = authority.port()?;
+    let digits = port.as_str().bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| port.as_u16())
 }
 
 /// The name without its trailing dot, if it consists of labels that DNS and certificates know.

@@ -11,15 +11,19 @@ use super::policy::Target;
 use super::proxy::ProxyUrl;
 
 /// Header fields that belong to one connection (RFC 9110, section 7.6.1) and so to this host alone.
-const OURS: [HeaderName; 4] = [
+const OURS: [HeaderName; 5] = [
     header::CONNECTION,
     header::TE,
+    header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
 
 /// The same, of older or newer making; `proxy-…` as a whole besides.
 const OURS_BY_NAME: [&str; 2] = ["keep-alive", "http2-settings"];
+
+/// As many as hyper takes of an answer.
+const MOST_FIELDS: usize = 100;
 
 /// Refuses what may not be sent, and brings the rest into the form in which it is.
 ///
@@ -42,8 +46,12 @@ pub(super) fn prepare(
         Some(path) => path.clone(),
         None => PathAndQuery::from_static("/"),
     };
+    // Behind the authority of an absolute address it would become a part of that.
+    if !path.as_str().starts_with(['/', '?']) {
+        return refused("its path does not begin with `/`".to_owned());
+    }
     let bytes = path.as_str().len() + field_bytes(&parts.headers);
-    if bytes > most_header_bytes {
+    if bytes > most_header_bytes || parts.headers.len() > MOST_FIELDS {
         return Err(EgressError::Limit {
             limit: Limit::RequestHead,
             origin: origin.clone(),

@@ -97,7 +97,16 @@ impl Server {
         F: Fn(Served) -> S + Send + 'static,
         S: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::start_at(anywhere, serve).await
+    }
+
+    pub(super) async fn start_at<F, S>(address: SocketAddr, serve: F) -> Self
+    where
+        F: Fn(Served) -> S + Send + 'static,
+        S: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind(address).await.unwrap();
         let server = Self {
             address: listener.local_addr().unwrap(),
             connections: Arc::default(),
@@ -140,14 +149,25 @@ impl Server {
 
 /// Names with the addresses they have at the first, second, … lookup; the last one stays.
 #[derive(Default)]
-pub(super) struct Names(Mutex<HashMap<String, Vec<Vec<IpAddr>>>>);
+pub(super) struct Names {
+    lookups: Mutex<HashMap<String, Vec<Vec<IpAddr>>>>,
+    asked: Arc<AtomicUsize>,
+}
 
 impl Names {
+    /// How many lookups there were, over all names.
+    pub(super) fn asked(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.asked)
+    }
+
     pub(super) fn with(self, name: &str, lookups: &[&[&str]]) -> Self {
         let parse =
             |addresses: &&[&str]| addresses.iter().map(|one| one.parse().unwrap()).collect();
         let lookups = lookups.iter().map(parse).collect();
-        self.0.lock().unwrap().insert(name.to_owned(), lookups);
+        self.lookups
+            .lock()
+            .unwrap()
+            .insert(name.to_owned(), lookups);
         self
     }
 }
@@ -155,7 +175,8 @@ impl Names {
 #[async_trait]
 impl Resolve for Names {
     async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        let mut names = self.0.lock().unwrap();
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let mut names = self.lookups.lock().unwrap();
         let lookups = names.get_mut(name);
         let lookups = lookups.ok_or_else(|| io::Error::other("name or service not known"))?;
         Ok(if lookups.len() > 1 {

@@ -1,5 +1,6 @@
 //! What the egress promises, shown against real servers on this machine.
 
+mod attempts;
 mod deadlines;
 mod exchange;
 mod harness;

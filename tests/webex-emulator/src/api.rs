@@ -7,6 +7,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use serde_json::{Value, json};
 
+use crate::consent_page;
 use crate::errors::ApiError;
 use crate::ids::{self, Digest};
 use crate::shared::Shared;
@@ -86,7 +87,7 @@ pub(crate) async fn me(
     let created = rfc3339(organization.created);
     Ok(Json(json!({
         "id": ids::encode("PEOPLE", person),
-        "emails": [format!("admin@{}.example", organization.uuid)],
+        "emails": [consent_page::administrator(organization)],
         "displayName": "Emulated Administrator",
         "firstName": "Emulated",
         "lastName": "Administrator",

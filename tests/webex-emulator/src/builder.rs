@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use crate::directory::{License, Role};
 use crate::emulator::Emulator;
 use crate::server;
 use crate::settings::{
@@ -102,6 +103,63 @@ impl Builder {
     /// [`DEFAULT_CLIENT_ID`] with [`DEFAULT_CLIENT_SECRET`].
     pub fn client(mut self, id: &str, secret: &str) -> Self {
         self.settings.clients.push(Client::new(id, secret));
+        self
+    }
+
+    /// Registers a redirect address of the client that was registered last, of the default one if
+    /// there is none yet. Requests have to name it byte for byte.
+    pub fn redirect_uri(mut self, uri: &str) -> Self {
+        let registration = &mut self.last_client().registration;
+        registration.redirect_uris.push(uri.to_owned());
+        self
+    }
+
+    /// What the client that was registered last may ask for, the default one if there is none yet.
+    /// Default: [`DEFAULT_SCOPES`](crate::DEFAULT_SCOPES),
+    /// [`WHOLESALE_SCOPES`](crate::WHOLESALE_SCOPES) and
+    /// [`CONTACT_CENTER_SCOPES`](crate::CONTACT_CENTER_SCOPES).
+    pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        let scopes = scopes.into_iter().map(Into::into).collect();
+        self.last_client().registration.scopes = scopes;
+        self
+    }
+
+    fn last_client(&mut self) -> &mut Client {
+        let clients = &mut self.settings.clients;
+        let last = clients
+            .pop()
+            .unwrap_or_else(|| Client::new(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET));
+        clients.push_mut(last)
+    }
+
+    /// Life of an authorization code. Default: 5 minutes.
+    pub fn code_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.code_ttl = ttl;
+        self
+    }
+
+    /// Whether a request for authorisation without a PKCE challenge is refused. Default: no.
+    pub fn require_pkce(mut self, on: bool) -> Self {
+        self.settings.require_pkce = on;
+        self
+    }
+
+    /// Whether the second use of an authorization code revokes what its first use gave, as
+    /// RFC 6749 section 4.1.2 wants it. Default: no.
+    pub fn code_reuse_revokes(mut self, on: bool) -> Self {
+        self.settings.code_reuse_revokes = on;
+        self
+    }
+
+    /// The roles that every organisation starts with. Default: the usual administrators.
+    pub fn roles(mut self, roles: impl IntoIterator<Item = Role>) -> Self {
+        self.settings.directory.roles = roles.into_iter().collect();
+        self
+    }
+
+    /// The licences that every organisation starts with. Default: three of different kinds.
+    pub fn licenses(mut self, licenses: impl IntoIterator<Item = License>) -> Self {
+        self.settings.directory.licenses = licenses.into_iter().collect();
         self
     }
 

@@ -1,5 +1,8 @@
 //! The control plane: `/_emulator/…`, for tests that run the emulator as a process.
 
+mod authorization;
+mod directory;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -12,9 +15,10 @@ use serde_json::{Value, json};
 
 use crate::faults::Fault;
 use crate::record::{InFlight, RecordedRequest};
+use crate::scopes::DEFAULT_SCOPES;
 use crate::settings::Mode;
 use crate::shared::Shared;
-use crate::state::{DEFAULT_SCOPES, Organization};
+use crate::state::Organization;
 
 /// Requests to these paths are neither recorded nor met by faults.
 pub(crate) const PREFIX: &str = "/_emulator/";
@@ -23,6 +27,9 @@ pub(crate) fn routes() -> Router<Shared> {
     Router::new()
         .route("/_emulator/organizations", post(create_organization))
         .route("/_emulator/grants", post(create_grant))
+        .route("/_emulator/clients", post(authorization::register))
+        .route("/_emulator/consent", post(authorization::propose))
+        .merge(directory::routes())
         .route("/_emulator/mode", post(set_mode))
         .route("/_emulator/faults", post(inject).delete(clear))
         .route("/_emulator/revoke", post(revoke))
@@ -48,6 +55,13 @@ fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
             format!("the body is not what this path takes: {error}"),
         )
     })
+}
+
+fn no_client(id: &str) -> Refused {
+    Refused(
+        StatusCode::NOT_FOUND,
+        format!("no client has the id {id:?}; clients are registered when the emulator starts"),
+    )
 }
 
 fn no_organization(name: &str) -> Refused {
@@ -89,10 +103,7 @@ async fn create_grant(State(shared): State<Shared>, body: Bytes) -> Result<Json<
         .unwrap_or_else(|| shared.settings().default_client().to_owned());
     let mut clients = shared.settings().clients.iter();
     if !clients.any(|client| client.id == client_id) {
-        return Err(Refused(
-            StatusCode::NOT_FOUND,
-            format!("no client has the id {client_id:?}"),
-        ));
+        return Err(no_client(&client_id));
     }
     let scopes = new
         .scopes

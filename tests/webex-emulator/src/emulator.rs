@@ -1,5 +1,8 @@
 //! A running emulator, as a test sees it.
 
+mod authorization;
+mod directory;
+
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -170,10 +173,10 @@ impl Emulator {
     }
 
     /// What clients did that no client may: two requests in flight with one refresh token, or
-    /// the use of a token that its holder knew to be revoked or rotated out.
+    /// the use of a token or code that its holder knew to be revoked, rotated out or used.
     ///
-    /// A client knows what it was told: by a whole answer that rotated the token out or refused
-    /// it as revoked, or by its own successful revocation. The first use of a token that was
+    /// A client knows what it was told: by a whole answer that rotated the token out, exchanged
+    /// the code or refused either as dead, or by its own successful revocation. The first use of a token that was
     /// revoked behind its back, or whose successor was lost on the way, is no violation.
     pub fn violations(&self) -> Vec<String> {
         self.shared.recorder.violations()

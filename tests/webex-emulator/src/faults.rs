@@ -1,6 +1,7 @@
 //! Faults: what can go wrong with a request, which requests it meets, and how often.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod pending;
+
 use std::time::Duration;
 
 use http::StatusCode;
@@ -8,6 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+pub(crate) use self::pending::{Faults, Plan, path_matches};
 use crate::gate::Stage;
 
 /// Something that goes wrong with the next requests to a path.
@@ -30,6 +32,11 @@ pub struct Fault {
     path: String,
     /// How many requests it meets before it is used up; `None` (JSON `null`): until cleared.
     count: Option<u32>,
+    /// How many of the requests it matches pass it first, whatever else meets them: those before
+    /// the page of a listing that is to fail, say.
+    skip: u32,
+    /// At the token endpoint: the only `grant_type` it meets.
+    grant_type: Option<String>,
     kind: FaultKind,
 }
 
@@ -47,8 +54,22 @@ impl TryFrom<Map<String, Value>> for Fault {
             None => once(),
             Some(count) => serde_json::from_value(count)?,
         };
+        let skip = match fields.remove("skip") {
+            None => 0,
+            Some(skip) => serde_json::from_value(skip)?,
+        };
+        let grant_type = match fields.remove("grant_type") {
+            None => None,
+            Some(grant_type) => serde_json::from_value(grant_type)?,
+        };
         let kind = serde_json::from_value(Value::Object(fields))?;
-        Ok(Self { path, count, kind })
+        Ok(Self {
+            path,
+            count,
+            skip,
+            grant_type,
+            kind,
+        })
     }
 }
 
@@ -164,8 +185,22 @@ impl Fault {
         Self {
             path: path.into(),
             count: once(),
+            skip: 0,
+            grant_type: None,
             kind,
         }
+    }
+
+    /// Lets this many of the requests it matches pass first, whatever else meets them.
+    pub fn skipping(mut self, requests: u32) -> Self {
+        self.skip = requests;
+        self
+    }
+
+    /// Meets only requests to the token endpoint with this `grant_type`.
+    pub fn for_grant_type(mut self, grant_type: impl Into<String>) -> Self {
+        self.grant_type = Some(grant_type.into());
+        self
     }
 
     /// Meets this many requests instead of one.
@@ -257,8 +292,18 @@ impl Fault {
         Self::new(path, FaultKind::Patch { patch })
     }
 
-    fn meets(&self, path: &str) -> bool {
-        self.count != Some(0) && path_matches(&self.path, path)
+    fn meets(&self, path: &str, grant_type: Option<&str>) -> bool {
+        let named = self.grant_type.as_deref();
+        self.count != Some(0)
+            && path_matches(&self.path, path)
+            && named.is_none_or(|named| Some(named) == grant_type)
+    }
+
+    /// Whether the request passes unharmed after all.
+    fn lets_pass(&mut self) -> bool {
+        let passes = self.skip > 0;
+        self.skip = self.skip.saturating_sub(1);
+        passes
     }
 
     fn use_up(&mut self) -> FaultKind {
@@ -266,120 +311,5 @@ impl Fault {
             *count = count.saturating_sub(1);
         }
         self.kind.clone()
-    }
-}
-
-/// Whether a path is the prefix, or lies below it.
-pub(crate) fn path_matches(prefix: &str, path: &str) -> bool {
-    let prefix = prefix.trim_end_matches('/');
-    path.strip_prefix(prefix)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// The faults that one request meets.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Plan {
-    pub(crate) latency: Option<(Duration, Stage)>,
-    pub(crate) fault: Option<FaultKind>,
-}
-
-/// All faults that are not used up.
-#[derive(Debug, Default)]
-pub(crate) struct Faults {
-    pending: Mutex<Vec<Fault>>,
-}
-
-impl Faults {
-    fn lock(&self) -> MutexGuard<'_, Vec<Fault>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn inject(&self, fault: Fault) {
-        self.lock().push(fault);
-    }
-
-    pub(crate) fn clear(&self) {
-        self.lock().clear();
-    }
-
-    /// Takes what meets a request to this path.
-    pub(crate) fn take(&self, path: &str) -> Plan {
-        let mut plan = Plan::default();
-        let mut pending = self.lock();
-        for fault in pending.iter_mut().filter(|fault| fault.meets(path)) {
-            match fault.kind {
-                FaultKind::Latency { latency, stage } if plan.latency.is_none() => {
-                    plan.latency = Some((latency, stage));
-                    fault.use_up();
-                }
-                FaultKind::Latency { .. } => {}
-                _ if plan.fault.is_none() => plan.fault = Some(fault.use_up()),
-                _ => {}
-            }
-        }
-        pending.retain(|fault| fault.count != Some(0));
-        plan
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_prefix_ends_at_a_segment() {
-        assert!(path_matches("/v1/people", "/v1/people/me"));
-        assert!(path_matches("/v1/people/", "/v1/people"));
-        assert!(path_matches("/", "/v1/people"));
-        assert!(!path_matches("/v1/people", "/v1/peoples"));
-    }
-
-    #[test]
-    fn faults_are_met_in_their_order_and_used_up() {
-        let faults = Faults::default();
-        faults.inject(Fault::status("/v1", 503).times(2));
-        faults.inject(Fault::latency("/v1", Duration::from_secs(1)));
-        faults.inject(Fault::reset_after("/v1"));
-        let kinds: Vec<_> = (0..4)
-            .map(|_| {
-                let plan = faults.take("/v1/access_token");
-                (plan.latency.is_some(), plan.fault.map(|fault| fault.name()))
-            })
-            .collect();
-        assert_eq!(
-            kinds,
-            [
-                (true, Some("status")),
-                (false, Some("status")),
-                (false, Some("reset-after")),
-                (false, None)
-            ]
-        );
-    }
-
-    #[test]
-    fn a_null_count_lasts_until_cleared() {
-        let faults = Faults::default();
-        let fault = r#"{"path": "/v1", "count": null, "kind": "reset-before"}"#;
-        faults.inject(serde_json::from_str(fault).unwrap());
-        assert!((0..10).all(|_| faults.take("/v1").fault.is_some()));
-        faults.clear();
-        assert!(faults.take("/v1").fault.is_none());
-    }
-
-    #[test]
-    fn a_fault_that_could_not_happen_is_refused_with_the_reason() {
-        for (fault, part) in [
-            (r#"{"path": "/v1", "kind": "status", "status": 99}"#, "99"),
-            (r#"{"path": "v1", "kind": "reset-after"}"#, "`path`"),
-            (r#"{"kind": "reset-after"}"#, "`path`"),
-            (
-                r#"{"path": "/v1", "kind": "rate-limited", "retry-after": "3"}"#,
-                "unknown field `retry-after`",
-            ),
-        ] {
-            let error = serde_json::from_str::<Fault>(fault).unwrap_err();
-            assert!(error.to_string().contains(part), "{error}");
-        }
     }
 }

@@ -47,6 +47,11 @@ pub(crate) fn token(organization_uuid: &str) -> String {
     format!("{a}{b}_PF84_{organization_uuid}")
 }
 
+/// A fresh authorization code: opaque text of unreserved characters.
+pub(crate) fn code() -> String {
+    URL_SAFE_NO_PAD.encode(format!("{}{}", Uuid::new_v4(), Uuid::new_v4().simple()))
+}
+
 /// What the emulator shows in place of a secret: the first 128 bits of its SHA-256, in hex.
 ///
 /// Equal secrets have equal digests, so a test can follow a token through the record without

@@ -1,8 +1,8 @@
 //! An emulated Webex API for tests.
 //!
-//! It gives and renews OAuth tokens in each way that was reported of the real service, answers
-//! the few resources that a connection needs, fails on demand, and writes down what it was
-//! asked. An injected clock makes months pass in an instant.
+//! It lets an administrator consent, gives and renews OAuth tokens in each way that was reported
+//! of the real service, answers the few resources that a connection needs, fails on demand, and
+//! writes down what it was asked. An injected clock makes months pass in an instant.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -23,15 +23,22 @@
 mod answer;
 mod api;
 mod authorizations;
+mod authorize;
 mod builder;
+mod consent;
+mod consent_page;
 mod control;
+mod directory;
 mod emulator;
 mod errors;
 mod faults;
 mod garble;
 mod gate;
 mod ids;
+mod listings;
+mod paging;
 mod record;
+mod scopes;
 mod serve;
 mod server;
 mod settings;
@@ -41,12 +48,16 @@ mod token_endpoint;
 
 pub use answer::Grant;
 pub use builder::{Builder, StartError};
+pub use consent::{Consent, NotRedirected};
+pub use directory::{License, Role};
 pub use emulator::{Emulator, Revocation};
 pub use faults::{Fault, FaultKind};
 pub use gate::{Gate, Stage};
 pub use ids::Digest;
+pub use paging::{Listing, Paging, PagingDefect};
 pub use record::{InFlight, Outcome, RecordedRequest};
+pub use scopes::{CONTACT_CENTER_SCOPES, DEFAULT_SCOPES, WHOLESALE_SCOPES};
 pub use settings::{
     Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, system_clock,
 };
-pub use state::{DEFAULT_SCOPES, Organization};
+pub use state::Organization;

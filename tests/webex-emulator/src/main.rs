@@ -8,7 +8,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-use webex_emulator::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Emulator, ErrorStyle, Mode};
+use webex_emulator::{
+    CONTACT_CENTER_SCOPES, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator,
+    ErrorStyle, Mode, WHOLESALE_SCOPES,
+};
 
 /// Emulates the part of the Webex API that a connection needs, with a control plane at /_emulator.
 #[derive(Parser)]
@@ -42,6 +45,41 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     client_secret_file: Option<PathBuf>,
 
+    /// A redirect address of the client, as requests name it byte for byte; may be repeated
+    #[arg(long = "redirect-uri", value_name = "URI")]
+    redirect_uris: Vec<String>,
+
+    /// What the client may ask for, separated by spaces or repeated; everything known if absent
+    #[arg(
+        long = "scope",
+        value_name = "SCOPES",
+        value_delimiter = ' ',
+        long_help = scopes_help(),
+    )]
+    scopes: Vec<String>,
+
+    /// Refuse a request for authorization without a PKCE challenge (S256)
+    #[arg(long)]
+    require_pkce: bool,
+
+    /// Life of an authorization code, such as "30s"
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    code_ttl: Duration,
+
+    /// The second use of an authorization code revokes what its first use gave
+    #[arg(long)]
+    code_reuse_revokes: bool,
+
+    /// Make an organization with this name at the start; may be repeated
+    #[arg(
+        long = "organization",
+        value_name = "NAME",
+        long_help = "Make an organization with this name at the start and print its id and UUID; may be \
+                     repeated. Its administrator can consent at /v1/authorize. More can be made at \
+                     /_emulator/organizations"
+    )]
+    organizations: Vec<String>,
+
     /// The body of refusals at the token endpoint
     #[arg(long, value_enum, default_value_t)]
     error_style: ErrorStyle,
@@ -62,7 +100,7 @@ async fn main() -> anyhow::Result<()> {
         Some(file) => read_secret(file)?,
         None => DEFAULT_CLIENT_SECRET.to_owned(),
     };
-    let emulator = Emulator::builder()
+    let mut builder = Emulator::builder()
         .listen(arguments.listen)
         .access_ttl(arguments.access_ttl)
         .refresh_ttl(arguments.refresh_ttl)
@@ -71,8 +109,16 @@ async fn main() -> anyhow::Result<()> {
         .client(&arguments.client_id, &secret)
         .error_style(arguments.error_style)
         .bare_answers(arguments.bare_answers)
-        .start()
-        .await?;
+        .require_pkce(arguments.require_pkce)
+        .code_ttl(arguments.code_ttl)
+        .code_reuse_revokes(arguments.code_reuse_revokes);
+    for uri in &arguments.redirect_uris {
+        builder = builder.redirect_uri(uri);
+    }
+    if !arguments.scopes.is_empty() {
+        builder = builder.scopes(arguments.scopes);
+    }
+    let emulator = builder.start().await?;
     let mut stdout = std::io::stdout().lock();
     writeln!(
         stdout,
@@ -80,6 +126,14 @@ async fn main() -> anyhow::Result<()> {
         emulator.base_url(),
         emulator.client_id()
     )?;
+    for name in &arguments.organizations {
+        let organization = emulator.create_organization(name);
+        writeln!(
+            stdout,
+            "organization {name} has the id {} (UUID {})",
+            organization.id, organization.uuid
+        )?;
+    }
     stdout.flush()?;
     drop(stdout);
 
@@ -89,6 +143,18 @@ async fn main() -> anyhow::Result<()> {
     }
     emulator.shutdown().await;
     Ok(())
+}
+
+fn scopes_help() -> String {
+    let known = [
+        &DEFAULT_SCOPES[..],
+        &WHOLESALE_SCOPES,
+        &CONTACT_CENTER_SCOPES,
+    ];
+    format!(
+        "What the client may ask for, separated by spaces or repeated. Without it these:\n{}",
+        known.concat().join("\n")
+    )
 }
 
 fn read_secret(file: &Path) -> anyhow::Result<String> {

@@ -3,8 +3,9 @@
 //! Two rules are watched. Both are about the client's knowledge, because a client can only be
 //! blamed for what it could know:
 //! - never two requests in flight with one refresh token;
-//! - never a token that its holder knows to be dead: rotated out by an answer that was sent
-//!   whole, revoked by the holder itself, or refused before because it was revoked or rotated out.
+//! - never a token or code that its holder knows to be dead: rotated out or exchanged by an answer
+//!   that was sent whole, revoked by the holder itself, or refused before because it was revoked,
+//!   rotated out or used.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -73,6 +74,9 @@ pub struct RecordedRequest {
     /// The form's refresh token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refresh_token: Option<Digest>,
+    /// The form's authorization code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Digest>,
     /// The bearer token of the `Authorization` header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_token: Option<Digest>,
@@ -155,6 +159,7 @@ impl Recorder {
         for (kind, token) in [
             ("refresh token", &request.refresh_token),
             ("access token", &request.access_token),
+            ("authorization code", &request.code),
         ] {
             let dead = token
                 .as_ref()
@@ -294,6 +299,7 @@ mod tests {
             client_id: None,
             client_secret: None,
             refresh_token: Some(Digest::of("token")),
+            code: None,
             access_token: None,
         }
     }

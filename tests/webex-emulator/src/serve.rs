@@ -25,11 +25,13 @@ use crate::token_endpoint::{self, Form};
 const MAX_REQUEST_BODY: usize = 1024 * 1024;
 
 /// Query parameters whose values are not written down.
-const SECRET_PARAMETERS: [&str; 5] = [
+const SECRET_PARAMETERS: [&str; 7] = [
     "access_token",
     "client_secret",
     "code",
+    "code_verifier",
     "refresh_token",
+    "state",
     "token",
 ];
 
@@ -62,10 +64,9 @@ pub(crate) async fn serve(
     }
 
     let path = head.uri.path().to_owned();
-    let flight = shared
-        .recorder
-        .begin(written_down(&head, &body, shared.now()));
-    let plan = shared.faults.take(&path);
+    let request = written_down(&head, &body, shared.now());
+    let plan = shared.faults.take(&path, request.grant_type.as_deref());
+    let flight = shared.recorder.begin(request);
     for kind in plan.names() {
         flight.meets(kind);
     }
@@ -164,6 +165,7 @@ fn written_down(head: &http::request::Parts, body: &[u8], time: u64) -> Recorded
         client_id: client_id.map(str::to_owned),
         client_secret: secret.map(Digest::of),
         refresh_token: form.get("refresh_token").map(Digest::of),
+        code: form.get("code").map(Digest::of),
         access_token: api::bearer(&head.headers).map(Digest::of),
     }
 }

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use crate::errors::ApiError;
 use crate::serve::{Reset, serve};
 use crate::shared::Shared;
-use crate::{api, authorizations, control, token_endpoint};
+use crate::{api, authorizations, authorize, control, listings, token_endpoint};
 
 /// How long requests in flight may go on once the emulator is told to stop.
 const GRACE: Duration = Duration::from_secs(2);
@@ -32,6 +32,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 fn routes(shared: Shared) -> Router {
     Router::new()
         .route("/v1/access_token", post(token_endpoint::token))
+        .route("/v1/authorize", get(authorize::ask).post(authorize::take))
         .route("/v1/authorizations", delete(authorizations::revoke_client))
         .route(
             "/v1/authorizations/tokenExpiry",
@@ -43,6 +44,8 @@ fn routes(shared: Shared) -> Router {
         )
         .route("/v1/organizations", get(api::organizations))
         .route("/v1/organizations/{id}", get(api::organization))
+        .route("/v1/roles", get(listings::roles))
+        .route("/v1/licenses", get(listings::licenses))
         .route("/v1/people/me", get(api::me))
         .merge(control::routes())
         .fallback(async || ApiError::NotFound)

@@ -8,6 +8,9 @@ use clap::ValueEnum;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::directory::Directory;
+use crate::scopes::{CONTACT_CENTER_SCOPES, DEFAULT_SCOPES, WHOLESALE_SCOPES};
+
 /// The client id an emulator knows when it is told no other.
 pub const DEFAULT_CLIENT_ID: &str =
     "Cdecafbad0123456789abcdef0123456789abcdef0123456789abcdef01234567";
@@ -62,11 +65,36 @@ pub enum ErrorStyle {
     Webex,
 }
 
+/// What an integration was registered with; it can be changed while the emulator runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Registration {
+    /// Compared byte for byte with the `redirect_uri` of a request.
+    pub(crate) redirect_uris: Vec<String>,
+    /// What may be asked for.
+    pub(crate) scopes: Vec<String>,
+}
+
+impl Default for Registration {
+    fn default() -> Self {
+        let scopes = [
+            &DEFAULT_SCOPES[..],
+            &WHOLESALE_SCOPES,
+            &CONTACT_CENTER_SCOPES,
+        ];
+        Self {
+            redirect_uris: Vec::new(),
+            scopes: scopes.concat().into_iter().map(str::to_owned).collect(),
+        }
+    }
+}
+
 /// A registered integration.
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) id: String,
     secret: SecretString,
+    /// As it is when the emulator starts.
+    pub(crate) registration: Registration,
 }
 
 impl Client {
@@ -74,6 +102,7 @@ impl Client {
         Self {
             id: id.to_owned(),
             secret: SecretString::from(secret),
+            registration: Registration::default(),
         }
     }
 
@@ -95,6 +124,11 @@ pub(crate) struct Settings {
     pub(crate) error_style: ErrorStyle,
     pub(crate) bare_answers: bool,
     pub(crate) recorded_requests: usize,
+    pub(crate) code_ttl: Duration,
+    pub(crate) require_pkce: bool,
+    pub(crate) code_reuse_revokes: bool,
+    /// What every organisation starts with.
+    pub(crate) directory: Directory,
 }
 
 impl Default for Settings {
@@ -111,6 +145,11 @@ impl Default for Settings {
             error_style: ErrorStyle::default(),
             bare_answers: false,
             recorded_requests: 100_000,
+            // Not published; RFC 6749 section 4.1.2 allows ten minutes at most.
+            code_ttl: Duration::from_secs(5 * 60),
+            require_pkce: false,
+            code_reuse_revokes: false,
+            directory: Directory::default(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What the emulated service knows: organisations, who authorised what, and which tokens live.
 
+mod codes;
+mod directory;
 mod refresh;
 
 use std::collections::{HashMap, VecDeque};
@@ -8,24 +10,14 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 use crate::answer::{Grant, TokenAnswer};
+use crate::directory::Directory;
 use crate::ids::{self, Digest};
-use crate::settings::{Mode, Settings, millis};
+use crate::paging::{Listing, Paging};
+use crate::settings::{Mode, Registration, Settings, millis};
 
-/// The scopes of a grant that names none: the published table without those of Contact Center
-/// (`cjp:…`) and of wholesale.
-pub const DEFAULT_SCOPES: [&str; 11] = [
-    "spark-admin:organizations_read",
-    "spark-admin:licenses_read",
-    "spark-admin:roles_read",
-    "spark-admin:people_read",
-    "spark-admin:locations_read",
-    "spark-admin:workspaces_read",
-    "spark-admin:workspace_locations_read",
-    "spark-admin:telephony_config_read",
-    "spark-admin:telephony_config_write",
-    "identity:tokens_read",
-    "identity:tokens_write",
-];
+use codes::Code;
+pub(crate) use codes::{CodeRefusal, Exchange};
+pub(crate) use directory::Listed;
 
 /// "At most 750 active access tokens per account": the oldest goes when one more is made.
 const TOKENS_PER_ACCOUNT: usize = 750;
@@ -67,6 +59,15 @@ pub(crate) struct Principal {
     pub(crate) expires_at: u64,
 }
 
+/// What the consent page proposes to whoever looks at it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Proposal {
+    /// UUID of the organisation whose administrator consents; the first one made without it.
+    pub(crate) organization: Option<String>,
+    /// Scopes whose boxes are not ticked.
+    pub(crate) without: Vec<String>,
+}
+
 /// One act of authorisation with every token that came of it.
 struct Family {
     organization_uuid: String,
@@ -99,6 +100,17 @@ pub(crate) struct State {
     pub(crate) mode: Mode,
     pub(crate) reuse_detection: bool,
     organizations: HashMap<String, Organization>,
+    /// Their UUIDs in the order in which they were made.
+    organizations_in_order: Vec<String>,
+    /// By client id.
+    registrations: HashMap<String, Registration>,
+    /// What the consent page proposes.
+    pub(crate) proposal: Proposal,
+    /// What was changed in an organisation, by UUID; the others have what all start with.
+    directories: HashMap<String, Directory>,
+    /// Listings without an entry come in one page.
+    pub(crate) paging: HashMap<Listing, Paging>,
+    codes: HashMap<Digest, Code>,
     /// By UUID of the authorisation.
     families: HashMap<String, Family>,
     refresh_tokens: HashMap<Digest, RefreshToken>,
@@ -107,11 +119,22 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(settings: Settings, mode: Mode, reuse_detection: bool) -> Self {
+        let registrations = settings
+            .clients
+            .iter()
+            .map(|client| (client.id.clone(), client.registration.clone()))
+            .collect();
         Self {
             settings,
             mode,
             reuse_detection,
             organizations: HashMap::new(),
+            organizations_in_order: Vec::new(),
+            registrations,
+            proposal: Proposal::default(),
+            directories: HashMap::new(),
+            paging: HashMap::new(),
+            codes: HashMap::new(),
             families: HashMap::new(),
             refresh_tokens: HashMap::new(),
             access_tokens: HashMap::new(),
@@ -126,8 +149,31 @@ impl State {
             display_name: display_name.to_owned(),
             created: self.settings.now(),
         };
+        self.organizations_in_order.push(uuid.clone());
         self.organizations.insert(uuid, organization.clone());
         organization
+    }
+
+    /// Every organisation in the order of their making.
+    pub(crate) fn organizations(&self) -> impl Iterator<Item = &Organization> {
+        let uuids = self.organizations_in_order.iter();
+        uuids.filter_map(|uuid| self.organizations.get(uuid))
+    }
+
+    /// The organisation whose administrator the consent page proposes, if there is any.
+    pub(crate) fn proposed_organization(&self) -> Option<&Organization> {
+        let chosen = self.proposal.organization.as_ref();
+        chosen
+            .and_then(|uuid| self.organizations.get(uuid))
+            .or_else(|| self.organizations().next())
+    }
+
+    pub(crate) fn registration(&self, client_id: &str) -> Option<&Registration> {
+        self.registrations.get(client_id)
+    }
+
+    pub(crate) fn registration_mut(&mut self, client_id: &str) -> Option<&mut Registration> {
+        self.registrations.get_mut(client_id)
     }
 
     /// Finds an organisation by its `/v1` id or its UUID.

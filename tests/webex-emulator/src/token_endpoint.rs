@@ -18,7 +18,7 @@ use crate::ids::{self, Digest};
 use crate::record::Obituary;
 use crate::settings::ErrorStyle;
 use crate::shared::Shared;
-use crate::state::Refusal;
+use crate::state::{CodeRefusal, Exchange, Refusal};
 
 /// Who the caller says it is.
 pub(crate) struct Credentials {
@@ -94,7 +94,7 @@ struct OauthError {
     status: StatusCode,
     code: &'static str,
     description: &'static str,
-    /// The refused token, if it is dead for good.
+    /// The refused token or code, if it is dead for good.
     dead: Option<Digest>,
     basic: bool,
 }
@@ -137,7 +137,7 @@ impl OauthError {
         if let Some(token) = self.dead {
             response.extensions_mut().insert(Obituary {
                 tokens: vec![token],
-                reason: "it had been refused as revoked or rotated out",
+                reason: "it had been refused as revoked, rotated out or used",
             });
         }
         response
@@ -172,15 +172,7 @@ fn answer(shared: &Shared, headers: &HeaderMap, form: &Form) -> Result<Response,
     let client_id = authenticate(shared, headers, form)?;
     match form.get("grant_type") {
         Some("refresh_token") => refresh(shared, &client_id, form),
-        // No code was ever given out, so any code is a wrong one.
-        Some("authorization_code") if form.get("code").is_some() => Err(OauthError::new(
-            "invalid_grant",
-            "The authorization code provided is expired, revoked, or invalid.",
-        )),
-        Some("authorization_code") => Err(OauthError::new(
-            "invalid_request",
-            "code cannot be null or empty",
-        )),
+        Some("authorization_code") => exchange(shared, &client_id, form),
         Some(_) => Err(OauthError::new(
             "unsupported_grant_type",
             "The grant type is not supported.",
@@ -255,5 +247,52 @@ fn refresh(shared: &Shared, client_id: &str, form: &Form) -> Result<Response, Oa
                 "The refresh token provided is expired, revoked, malformed, or invalid.",
             )
         }),
+    }
+}
+
+fn exchange(shared: &Shared, client_id: &str, form: &Form) -> Result<Response, OauthError> {
+    let Some(code) = form.get("code") else {
+        return Err(OauthError::new(
+            "invalid_request",
+            "code cannot be null or empty",
+        ));
+    };
+    let Some(redirect_uri) = form.get("redirect_uri") else {
+        return Err(OauthError::new(
+            "invalid_request",
+            "redirect_uri cannot be null or empty",
+        ));
+    };
+    let exchange = Exchange {
+        client_id,
+        code,
+        redirect_uri,
+        verifier: form.get("code_verifier"),
+    };
+    match shared.state().exchange(&exchange) {
+        Ok(grant) => {
+            let mut response = Json(grant.json()).into_response();
+            response.extensions_mut().insert(Obituary {
+                tokens: vec![Digest::of(code)],
+                reason: "it had been exchanged",
+            });
+            Ok(response)
+        }
+        Err(refusal) => {
+            let description = match refusal {
+                CodeRefusal::Unknown | CodeRefusal::Expired | CodeRefusal::Used => {
+                    "The authorization code provided is expired, revoked, or invalid."
+                }
+                CodeRefusal::RedirectUri => {
+                    "The redirect_uri does not match the one of the authorization request."
+                }
+                CodeRefusal::Verifier => "The code_verifier does not match the code_challenge.",
+            };
+            Err(OauthError {
+                dead: matches!(refusal, CodeRefusal::Expired | CodeRefusal::Used)
+                    .then(|| Digest::of(code)),
+                ..OauthError::new("invalid_grant", description)
+            })
+        }
     }
 }

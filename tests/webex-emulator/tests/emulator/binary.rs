@@ -1,85 +1,14 @@
 //! The program with its control plane, as a process.
 
 use std::io::Write as _;
-use std::process::Stdio;
 
-use http::{Request, StatusCode};
+use http::StatusCode;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::Command;
 use webex_emulator::DEFAULT_CLIENT_ID;
 
-use crate::support::{Answer, refresh_request, send, text, token_request, url};
-
-struct Program {
-    child: Child,
-    stdout: BufReader<ChildStdout>,
-    first_line: String,
-    base_url: String,
-}
-
-impl Program {
-    async fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_webex-emulator"))
-            .args(["--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut first_line = String::new();
-        stdout.read_line(&mut first_line).await.unwrap();
-        let base_url = first_line
-            .strip_prefix("webex emulator listening on ")
-            .and_then(|rest| rest.split_once(' '))
-            .map(|(url, _)| url.to_owned())
-            .unwrap();
-        Self {
-            child,
-            stdout,
-            first_line,
-            base_url,
-        }
-    }
-
-    async fn control(&self, method: &str, path: &str, body: Value) -> Answer {
-        let request = Request::builder()
-            .method(method)
-            .uri(url(&self.base_url, &format!("/_emulator/{path}")))
-            .body(if body.is_null() {
-                String::new()
-            } else {
-                body.to_string()
-            })
-            .unwrap();
-        send(request).await.unwrap()
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Value {
-        let answer = self.control("POST", path, body).await;
-        assert!(answer.status.is_success(), "{path}: {answer:?}");
-        serde_json::from_slice(&answer.body).unwrap_or_default()
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        self.control("GET", path, Value::Null).await.json()
-    }
-
-    async fn refresh(&self, token: &str) -> Answer {
-        send(refresh_request(&self.base_url, token)).await.unwrap()
-    }
-
-    async fn stop(mut self, signal: &str) -> (i32, String) {
-        let pid = self.child.id().unwrap().to_string();
-        let kill = Command::new("kill").args([signal, &pid]).status();
-        assert!(kill.await.unwrap().success());
-        let mut rest = String::new();
-        self.stdout.read_line(&mut rest).await.unwrap();
-        let status = self.child.wait().await.unwrap();
-        (status.code().unwrap(), rest)
-    }
-}
+use crate::program::Program;
+use crate::support::{refresh_request, send, text, token_request};
 
 #[tokio::test]
 async fn it_says_in_one_line_where_it_listens_and_stops_when_told() {
@@ -250,6 +179,20 @@ async fn a_control_request_that_makes_no_sense_says_why() {
             json!({"path": "/v1", "kind": "latency", "latency": "soon"}),
             400,
             "expected number",
+        ),
+        ("clients", json!({"clientId": "Cwho"}), 404, "Cwho"),
+        ("consent", json!({"organization": "nobody"}), 404, "nobody"),
+        (
+            "organizations/nobody/roles",
+            json!({"name": "One"}),
+            404,
+            "nobody",
+        ),
+        (
+            "paging",
+            json!({"listing": "people", "paging": null}),
+            400,
+            "people",
         ),
         (
             "revoke",

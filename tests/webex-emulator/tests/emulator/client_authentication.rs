@@ -138,7 +138,11 @@ async fn other_grants_are_refused_by_the_book() {
         invalid_request
     );
     let invalid_grant = (400, "invalid_grant".to_owned());
-    let code = [("grant_type", "authorization_code"), ("code", "abc")];
+    let code = [
+        ("grant_type", "authorization_code"),
+        ("code", "abc"),
+        ("redirect_uri", "http://127.0.0.1/"),
+    ];
     assert_eq!(ask(&code).await, invalid_grant);
     let token = [("grant_type", "refresh_token"), ("refresh_token", "abc")];
     assert_eq!(ask(&token).await, invalid_grant);

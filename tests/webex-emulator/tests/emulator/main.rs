@@ -8,8 +8,13 @@
 mod api;
 mod binary;
 mod client_authentication;
+mod consent;
+mod control;
+mod directory;
+mod exchange;
 mod faults;
 mod gates;
+mod program;
 mod refresh_modes;
 mod revocation;
 mod soundness;

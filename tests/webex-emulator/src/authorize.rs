@@ -1,0 +1,352 @@
+//! `/v1/authorize`: an administrator is asked whether an integration may have access.
+//!
+//! `GET` shows the consent page; `POST` takes the answer, from the page's form or from a script
+//! that sends the same fields. Nothing is remembered in between: the form carries the request.
+
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY};
+use http::{HeaderValue, StatusCode};
+use url::form_urlencoded;
+
+use crate::consent::{Consent, Decision};
+use crate::consent_page;
+use crate::shared::{Parts, Shared};
+
+/// What the token endpoint is told later is compared with this.
+#[derive(Clone, Debug)]
+pub(crate) struct AuthorizationRequest {
+    pub(crate) client_id: String,
+    pub(crate) redirect_uri: String,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) state: Option<String>,
+    /// For `S256`.
+    pub(crate) challenge: Option<String>,
+}
+
+/// Why a request for authorisation came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Rejected {
+    /// RFC 6749 section 4.1.2.1: with client or redirect address in doubt the browser must not be
+    /// sent anywhere; the text says why to whoever looks at it.
+    Page(String),
+    /// The client learns it at its redirect address.
+    Redirect(String),
+}
+
+/// The fields of a query or a form, in their order.
+pub(crate) struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    pub(crate) fn read(encoded: &[u8]) -> Self {
+        Self(form_urlencoded::parse(encoded).into_owned().collect())
+    }
+
+    /// A parameter without a value is as good as none (RFC 6749 section 3.1).
+    fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let pairs = self.0.iter().filter(move |(found, _)| found == name);
+        pairs
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    fn is_repeated(&self, name: &str) -> bool {
+        self.0.iter().filter(|(found, _)| found == name).count() > 1
+    }
+}
+
+/// The parameters of the request itself; what the page's form adds is not among them.
+pub(crate) const REQUEST_PARAMETERS: [&str; 7] = [
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+];
+
+/// Checks the request by the book and by what the integration was registered with.
+pub(crate) fn read(
+    shared: &Parts,
+    parameters: &Parameters,
+) -> Result<AuthorizationRequest, Rejected> {
+    for name in ["client_id", "redirect_uri"] {
+        if parameters.is_repeated(name) {
+            return Err(Rejected::Page(format!("{name} is given more than once.")));
+        }
+    }
+    let client_id = parameters
+        .get("client_id")
+        .ok_or_else(|| Rejected::Page("client_id is missing.".to_owned()))?;
+    let registration = shared
+        .state()
+        .registration(client_id)
+        .cloned()
+        .ok_or_else(|| Rejected::Page(format!("No integration has the client id {client_id}.")))?;
+    let redirect_uri = parameters
+        .get("redirect_uri")
+        .ok_or_else(|| Rejected::Page("redirect_uri is missing.".to_owned()))?;
+    if !registration
+        .redirect_uris
+        .iter()
+        .any(|uri| uri == redirect_uri)
+    {
+        return Err(Rejected::Page(format!(
+            "The redirect address {redirect_uri} is not registered for this integration."
+        )));
+    }
+
+    let state = parameters.get("state").map(str::to_owned);
+    let refuse = |error: &str, description: &str| {
+        let location = refusal(redirect_uri, state.as_deref(), error, description);
+        Err(Rejected::Redirect(location))
+    };
+    if REQUEST_PARAMETERS
+        .iter()
+        .any(|name| parameters.is_repeated(name))
+    {
+        return refuse("invalid_request", "A parameter is included more than once.");
+    }
+    match parameters.get("response_type") {
+        Some("code") => {}
+        None => return refuse("invalid_request", "response_type is missing."),
+        Some(_) => {
+            return refuse(
+                "unsupported_response_type",
+                "The only response type is code.",
+            );
+        }
+    }
+    let mut scopes: Vec<String> = Vec::new();
+    for scope in parameters
+        .get("scope")
+        .unwrap_or_default()
+        .split_ascii_whitespace()
+    {
+        if !scopes.iter().any(|known| known == scope) {
+            scopes.push(scope.to_owned());
+        }
+    }
+    if scopes.is_empty()
+        || scopes
+            .iter()
+            .any(|scope| !registration.scopes.contains(scope))
+    {
+        return refuse("invalid_scope", "The requested scope is invalid");
+    }
+    let challenge = match (
+        parameters.get("code_challenge"),
+        parameters.get("code_challenge_method"),
+    ) {
+        (None, None) if shared.settings().require_pkce => {
+            return refuse("invalid_request", "code_challenge is required.");
+        }
+        (None, None) => None,
+        (None, Some(_)) => {
+            return refuse("invalid_request", "code_challenge is missing.");
+        }
+        (Some(challenge), Some("S256")) if is_sha256(challenge) => Some(challenge.to_owned()),
+        (Some(_), Some("S256")) => {
+            return refuse("invalid_request", "code_challenge is not a SHA-256 digest.");
+        }
+        (Some(_), _) => {
+            return refuse("invalid_request", "The only code_challenge_method is S256.");
+        }
+    };
+    Ok(AuthorizationRequest {
+        client_id: client_id.to_owned(),
+        redirect_uri: redirect_uri.to_owned(),
+        scopes,
+        state,
+        challenge,
+    })
+}
+
+/// Whether this is the length and alphabet of 32 bytes in unpadded base64url.
+fn is_sha256(challenge: &str) -> bool {
+    let base64url = |c: u8| c.is_ascii_alphanumeric() || b"-_".contains(&c);
+    challenge.len() == 43 && challenge.bytes().all(base64url)
+}
+
+/// What comes of the administrator's answer: where the browser goes.
+pub(crate) fn decide(
+    shared: &Parts,
+    request: &AuthorizationRequest,
+    consent: &Consent,
+) -> Result<String, Rejected> {
+    let refuse = |error: &str, description: &str| {
+        refusal(
+            &request.redirect_uri,
+            request.state.as_deref(),
+            error,
+            description,
+        )
+    };
+    let (organization, choice) = match &consent.0 {
+        Decision::Decline => {
+            return Ok(refuse(
+                "access_denied",
+                "The resource owner or authorization server denied the request.",
+            ));
+        }
+        Decision::Fail { error, description } => return Ok(refuse(error, description)),
+        Decision::Accept {
+            organization,
+            choice,
+        } => (organization, choice),
+    };
+    let mut state = shared.state();
+    let organization = state
+        .organization(organization)
+        .map(|organization| organization.uuid.clone())
+        .ok_or_else(|| {
+            Rejected::Page(format!(
+                "No organization has the id or uuid {organization}; create it at /_emulator/organizations."
+            ))
+        })?;
+    let scopes: Vec<String> = request
+        .scopes
+        .iter()
+        .filter(|scope| choice.grants(scope))
+        .cloned()
+        .collect();
+    if scopes.is_empty() {
+        return Ok(refuse("invalid_scope", "No scope was granted."));
+    }
+    let code = state.issue_code(request, &organization, scopes);
+    let mut pairs = vec![("code", code.as_str())];
+    pairs.extend(request.state.as_deref().map(|state| ("state", state)));
+    Ok(with_parameters(&request.redirect_uri, &pairs))
+}
+
+fn refusal(redirect_uri: &str, state: Option<&str>, error: &str, description: &str) -> String {
+    let mut pairs = vec![("error", error), ("error_description", description)];
+    pairs.extend(state.map(|state| ("state", state)));
+    with_parameters(redirect_uri, &pairs)
+}
+
+/// The address as it was registered, a query of its own included, and these parameters.
+fn with_parameters(address: &str, pairs: &[(&str, &str)]) -> String {
+    let separator = if address.contains('?') { '&' } else { '?' };
+    let query = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish();
+    format!("{address}{separator}{query}")
+}
+
+/// `GET /v1/authorize`: the consent page.
+pub(crate) async fn ask(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Response {
+    let parameters = Parameters::read(query.unwrap_or_default().as_bytes());
+    answer(read(&shared, &parameters).and_then(|request| {
+        let fields: Vec<(&str, &str)> = REQUEST_PARAMETERS
+            .iter()
+            .filter_map(|&name| Some((name, parameters.get(name)?)))
+            .collect();
+        consent_page::consent(&shared.state(), &request, &fields)
+            .map(Outcome::Page)
+            .ok_or_else(|| {
+                Rejected::Page(
+                    "There is no organization to give access to; create one at /_emulator/organizations."
+                        .to_owned(),
+                )
+            })
+    }))
+}
+
+/// `POST /v1/authorize`: the request again, with `decision`: `accept`, `decline` or `fail`.
+///
+/// With `choose=scopes`, as the page sends it, exactly the scopes in `grant` fields are granted;
+/// a script may leave both out and so grants what the page would have ticked. `organization` is
+/// the id or UUID of who consents, the one that the page proposes if absent.
+pub(crate) async fn take(State(shared): State<Shared>, body: Bytes) -> Response {
+    let parameters = Parameters::read(&body);
+    answer(read(&shared, &parameters).and_then(|request| {
+        let consent = consent(&shared, &parameters)?;
+        decide(&shared, &request, &consent).map(Outcome::Redirect)
+    }))
+}
+
+fn consent(shared: &Parts, parameters: &Parameters) -> Result<Consent, Rejected> {
+    match parameters.get("decision") {
+        Some("accept") => {}
+        Some("decline") => return Ok(Consent::decline()),
+        Some("fail") => {
+            return Ok(Consent::fail(
+                "server_error",
+                "The authorization server encountered an unexpected condition.",
+            ));
+        }
+        _ => {
+            return Err(Rejected::Page(
+                "decision is not one of accept, decline, fail.".to_owned(),
+            ));
+        }
+    }
+    let state = shared.state();
+    let organization = parameters
+        .get("organization")
+        .map(str::to_owned)
+        .or_else(|| state.proposed_organization().map(|o| o.uuid.clone()))
+        .unwrap_or_default();
+    let consent = Consent::accept(&organization);
+    Ok(if parameters.get("choose") == Some("scopes") {
+        consent.only(parameters.all("grant"))
+    } else {
+        consent.without(state.proposal.without.iter())
+    })
+}
+
+enum Outcome {
+    Page(String),
+    Redirect(String),
+}
+
+fn answer(result: Result<Outcome, Rejected>) -> Response {
+    let mut response = match result {
+        Ok(Outcome::Page(html)) => consent_page::response(StatusCode::OK, html),
+        Ok(Outcome::Redirect(location)) | Err(Rejected::Redirect(location)) => redirect(&location),
+        Err(Rejected::Page(reason)) => {
+            consent_page::response(StatusCode::BAD_REQUEST, consent_page::error(&reason))
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Neither `state` nor the code is anybody else's business.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// 303, so that the browser follows with `GET` after the form's `POST`.
+fn redirect(location: &str) -> Response {
+    match HeaderValue::from_str(location) {
+        Ok(location) => (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response(),
+        Err(_) => consent_page::response(
+            StatusCode::BAD_REQUEST,
+            consent_page::error("The redirect address cannot be sent in a header."),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_added_to_an_address_and_encoded() {
+        let pairs = [("code", "a&b"), ("state", "c d")];
+        assert_eq!(
+            with_parameters("http://localhost/", &pairs),
+            "http://localhost/?code=a%26b&state=c+d"
+        );
+        assert_eq!(
+            with_parameters("http://localhost/?a=b", &pairs[..1]),
+            "http://localhost/?a=b&code=a%26b"
+        );
+    }
+}

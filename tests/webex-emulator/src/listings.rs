@@ -1,0 +1,58 @@
+//! `/v1/roles` and `/v1/licenses`: what an organisation has to assign.
+
+use axum::extract::State;
+use axum::response::Response;
+use http::request::Parts;
+use serde_json::json;
+
+use crate::api::Caller;
+use crate::directory::{License, Role};
+use crate::errors::ApiError;
+use crate::ids;
+use crate::paging::{self, Listing};
+use crate::shared::Shared;
+use crate::state::Listed;
+
+const ROLES_READ: &str = "spark-admin:roles_read";
+const LICENSES_READ: &str = "spark-admin:licenses_read";
+
+/// `GET /v1/roles`.
+pub(crate) async fn roles(
+    State(shared): State<Shared>,
+    caller: Caller,
+    request: Parts,
+) -> Result<Response, ApiError> {
+    caller.need_any(&[ROLES_READ])?;
+    list::<Role>(&shared, &caller, Listing::Roles, &request)
+}
+
+/// `GET /v1/licenses?orgId=`: an ordinary administrator's token sees its own organisation.
+pub(crate) async fn licenses(
+    State(shared): State<Shared>,
+    caller: Caller,
+    request: Parts,
+) -> Result<Response, ApiError> {
+    caller.need_any(&[LICENSES_READ])?;
+    let own = &caller.0.organization.uuid;
+    if let Some(id) = paging::parameters(&request.uri).get("orgId")
+        && ids::decode("ORGANIZATION", id).as_ref() != Some(own)
+    {
+        return Err(ApiError::NotFound);
+    }
+    list::<License>(&shared, &caller, Listing::Licenses, &request)
+}
+
+fn list<T: Listed>(
+    shared: &Shared,
+    caller: &Caller,
+    listing: Listing,
+    request: &Parts,
+) -> Result<Response, ApiError> {
+    let own = &caller.0.organization.uuid;
+    let (entries, paging) = {
+        let state = shared.state();
+        (state.listed::<T>(own), state.paging.get(&listing).cloned())
+    };
+    let entries = entries.iter().map(|entry| json!(entry)).collect();
+    paging::answer(entries, paging.as_ref(), own, request)
+}

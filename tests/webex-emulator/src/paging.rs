@@ -1,0 +1,218 @@
+//! Listings in pages, with the `Link` header of RFC 5988 and the defects seen of it in the wild.
+//!
+//! A next URL is opaque: it has a cursor and neither the filters of the first request nor a `max`
+//! that means anything, but a parameter without `=`. A client follows it as it is.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{HOST, LINK};
+use http::request::Parts;
+use http::{HeaderValue, Uri};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use crate::errors::ApiError;
+use crate::ids;
+
+/// A listing of the API that can be made to come in pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Listing {
+    /// `GET /v1/roles`.
+    Roles,
+    /// `GET /v1/licenses`.
+    Licenses,
+}
+
+/// How a listing comes in pages.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Paging {
+    /// Entries of a page at most, 1 at least; a request's `max` above it is silently capped.
+    pub page_size: usize,
+    /// What is wrong with it.
+    #[serde(default)]
+    pub defect: Option<PagingDefect>,
+}
+
+impl Paging {
+    /// Pages of this size with nothing wrong.
+    pub fn by(page_size: usize) -> Self {
+        Self {
+            page_size,
+            defect: None,
+        }
+    }
+
+    /// The same with something wrong.
+    pub fn with(self, defect: PagingDefect) -> Self {
+        Self {
+            defect: Some(defect),
+            ..self
+        }
+    }
+}
+
+/// What can be wrong with pages. They are counted from 1.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum PagingDefect {
+    /// From this page on the cursor is ignored: the same page comes again and again, each time
+    /// with a next URL that was not seen before.
+    RepeatedPage {
+        /// The page that repeats.
+        page: usize,
+    },
+    /// The next URL of this page is the page's own.
+    LinkToItself {
+        /// The page that links to itself.
+        page: usize,
+    },
+    /// The last page has a next URL; behind it is a page with no entries and no next.
+    EmptyLastPage,
+    /// The next URL of this page is on another origin.
+    ForeignNext {
+        /// The page with that URL.
+        page: usize,
+        /// The other origin, such as `http://127.0.0.1:9`.
+        origin: String,
+    },
+}
+
+/// Where a page begins. It travels inside the next URL.
+#[derive(Debug, Serialize, Deserialize)]
+struct Cursor {
+    organization: String,
+    /// Number of the page, from 1.
+    page: usize,
+    offset: usize,
+    size: usize,
+    /// Makes two URLs of the same page differ.
+    salt: String,
+}
+
+impl Cursor {
+    fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(json!(self).to_string())
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+    }
+}
+
+/// The first of each query parameter.
+pub(crate) fn parameters(uri: &Uri) -> HashMap<String, String> {
+    let mut parameters = HashMap::new();
+    for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        parameters
+            .entry(name.into_owned())
+            .or_insert_with(|| value.into_owned());
+    }
+    parameters
+}
+
+/// Answers `{"items": […]}`: all of them, or the page that the request asks for.
+pub(crate) fn answer(
+    entries: Vec<Value>,
+    paging: Option<&Paging>,
+    organization: &str,
+    request: &Parts,
+) -> Result<Response, ApiError> {
+    let Some(paging) = paging else {
+        return Ok(Json(json!({"items": entries})).into_response());
+    };
+    let parameters = parameters(&request.uri);
+    let cursor = match parameters.get("cursor") {
+        Some(text) => Cursor::decode(text)
+            .filter(|cursor| cursor.organization == organization && cursor.size > 0)
+            .ok_or(ApiError::BadRequest("The cursor is not valid."))?,
+        None => Cursor {
+            organization: organization.to_owned(),
+            page: 1,
+            offset: 0,
+            size: parameters
+                .get("max")
+                .and_then(|max| max.parse().ok())
+                .map_or(paging.page_size, |max: usize| max.min(paging.page_size))
+                .max(1),
+            salt: String::new(),
+        },
+    };
+    let next = next(&cursor, entries.len(), paging.defect.as_ref());
+    let page: Vec<_> = entries
+        .into_iter()
+        .skip(cursor.offset)
+        .take(cursor.size)
+        .collect();
+    let mut response = Json(json!({"items": page})).into_response();
+    if let Some(next) = next
+        && let Ok(link) = HeaderValue::from_str(&format!("<{}>; rel=\"next\"", next.url(request)))
+    {
+        response.headers_mut().insert(LINK, link);
+    }
+    Ok(response)
+}
+
+/// Where the next URL of a page leads.
+enum Next {
+    Cursor(Cursor),
+    Foreign(Cursor, String),
+    Itself,
+}
+
+impl Next {
+    fn url(&self, request: &Parts) -> String {
+        let host = request
+            .headers
+            .get(HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or("localhost");
+        let own = format!("http://{host}");
+        let path = request.uri.path();
+        let at = |origin: &str, cursor: &Cursor| {
+            format!("{origin}{path}?max=null&cursor={}&opaque", cursor.encode())
+        };
+        match self {
+            Self::Cursor(cursor) => at(&own, cursor),
+            Self::Foreign(cursor, origin) => at(origin, cursor),
+            Self::Itself => match request.uri.query() {
+                Some(query) => format!("{own}{path}?{query}"),
+                None => format!("{own}{path}"),
+            },
+        }
+    }
+}
+
+fn next(cursor: &Cursor, total: usize, defect: Option<&PagingDefect>) -> Option<Next> {
+    let after = |offset| Cursor {
+        organization: cursor.organization.clone(),
+        page: cursor.page + 1,
+        offset,
+        size: cursor.size,
+        salt: ids::uuid(),
+    };
+    let end = cursor.offset.saturating_add(cursor.size);
+    let more = end < total;
+    match defect {
+        Some(PagingDefect::RepeatedPage { page }) if cursor.page >= *page => {
+            Some(Next::Cursor(after(cursor.offset)))
+        }
+        Some(PagingDefect::LinkToItself { page }) if cursor.page == *page => Some(Next::Itself),
+        Some(PagingDefect::ForeignNext { page, origin }) if cursor.page == *page => {
+            Some(Next::Foreign(after(end), origin.clone()))
+        }
+        // Only the last page with entries: the empty one has no next.
+        Some(PagingDefect::EmptyLastPage) if !more && cursor.offset < total => {
+            Some(Next::Cursor(after(end)))
+        }
+        _ => more.then(|| Next::Cursor(after(end))),
+    }
+}

@@ -1,0 +1,28 @@
+//! The scopes of the published table, in the groups in which a connection asks for them.
+
+/// The scopes of a grant that names none: the published table without those of Contact Center
+/// (`cjp:…`) and of wholesale.
+pub const DEFAULT_SCOPES: [&str; 11] = [
+    "spark-admin:organizations_read",
+    "spark-admin:licenses_read",
+    "spark-admin:roles_read",
+    "spark-admin:people_read",
+    "spark-admin:locations_read",
+    "spark-admin:workspaces_read",
+    "spark-admin:workspace_locations_read",
+    "spark-admin:telephony_config_read",
+    "spark-admin:telephony_config_write",
+    "identity:tokens_read",
+    "identity:tokens_write",
+];
+
+/// What the customers and subscribers of a wholesale partner need on top.
+pub const WHOLESALE_SCOPES: [&str; 4] = [
+    "spark-admin:wholesale_customers_read",
+    "spark-admin:wholesale_customers_write",
+    "spark-admin:wholesale_subscribers_read",
+    "spark-admin:wholesale_subscribers_write",
+];
+
+/// What Contact Center needs on top.
+pub const CONTACT_CENTER_SCOPES: [&str; 2] = ["cjp:config_read", "cjp:config_write"];

@@ -1,0 +1,144 @@
+//! Authorization codes: given out by consent, exchanged once.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use super::State;
+use crate::answer::Grant;
+use crate::authorize::AuthorizationRequest;
+use crate::ids::{self, Digest};
+use crate::settings::millis;
+
+/// How long a dead code is remembered, so that its reuse is told from a code never given out.
+const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A code that was given out.
+pub(super) struct Code {
+    client_id: String,
+    redirect_uri: String,
+    organization_uuid: String,
+    scopes: Vec<String>,
+    challenge: Option<String>,
+    expires_at: u64,
+    /// UUID of the authorisation that its first use made.
+    used: Option<String>,
+}
+
+/// What a client presents to have a code exchanged. Its secret was right.
+pub(crate) struct Exchange<'a> {
+    pub(crate) client_id: &'a str,
+    pub(crate) code: &'a str,
+    pub(crate) redirect_uri: &'a str,
+    pub(crate) verifier: Option<&'a str>,
+}
+
+/// Why a code was not exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CodeRefusal {
+    /// Never given out, given out to another client, or forgotten.
+    Unknown,
+    Expired,
+    Used,
+    /// Not byte for byte the redirect address of the authorisation request.
+    RedirectUri,
+    /// The PKCE verifier is missing or does not fit the challenge.
+    Verifier,
+}
+
+impl State {
+    /// Gives out a code for what an administrator of the organisation consented to.
+    pub(crate) fn issue_code(
+        &mut self,
+        request: &AuthorizationRequest,
+        organization_uuid: &str,
+        scopes: Vec<String>,
+    ) -> String {
+        let (now, remembered) = (self.settings.now(), millis(REMEMBERED));
+        self.codes
+            .retain(|_, code| now < code.expires_at.saturating_add(remembered));
+        let text = ids::code();
+        self.codes.insert(
+            Digest::of(&text),
+            Code {
+                client_id: request.client_id.clone(),
+                redirect_uri: request.redirect_uri.clone(),
+                organization_uuid: organization_uuid.to_owned(),
+                scopes,
+                challenge: request.challenge.clone(),
+                expires_at: self.after(self.settings.code_ttl),
+                used: None,
+            },
+        );
+        text
+    }
+
+    /// Carries out `grant_type=authorization_code`. A refusal leaves the code as it was.
+    pub(crate) fn exchange(&mut self, exchange: &Exchange<'_>) -> Result<Grant, CodeRefusal> {
+        let now = self.settings.now();
+        let digest = Digest::of(exchange.code);
+        let code = self
+            .codes
+            .get(&digest)
+            .filter(|code| code.client_id == exchange.client_id)
+            .ok_or(CodeRefusal::Unknown)?;
+        if let Some(family) = code.used.clone() {
+            if self.settings.code_reuse_revokes {
+                self.revoke_family(&family);
+            }
+            return Err(CodeRefusal::Used);
+        }
+        if now >= code.expires_at {
+            return Err(CodeRefusal::Expired);
+        }
+        if code.redirect_uri != exchange.redirect_uri {
+            return Err(CodeRefusal::RedirectUri);
+        }
+        if let Some(challenge) = &code.challenge
+            && !exchange
+                .verifier
+                .is_some_and(|verifier| fits(verifier, challenge))
+        {
+            return Err(CodeRefusal::Verifier);
+        }
+        let (organization, scopes) = (code.organization_uuid.clone(), code.scopes.clone());
+        let grant = self.grant(&organization, exchange.client_id, scopes);
+        if let Some(code) = self.codes.get_mut(&digest) {
+            code.used = ids::decode("AUTHORIZATION", grant.authorization_id());
+        }
+        Ok(grant)
+    }
+}
+
+/// RFC 7636 section 4.6 for `S256`; section 4.1 says what a verifier looks like.
+fn fits(verifier: &str, challenge: &str) -> bool {
+    let unreserved = |c: u8| c.is_ascii_alphanumeric() || b"-._~".contains(&c);
+    (43..=128).contains(&verifier.len())
+        && verifier.bytes().all(unreserved)
+        && URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes())) == challenge
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The example of RFC 7636, appendix B.
+    const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+    #[test]
+    fn a_verifier_fits_the_challenge_made_of_it_and_no_other() {
+        assert!(fits(VERIFIER, CHALLENGE));
+        assert!(!fits(&VERIFIER.replace('d', "e"), CHALLENGE));
+        assert!(!fits(CHALLENGE, CHALLENGE));
+    }
+
+    #[test]
+    fn a_verifier_that_is_too_short_fits_nothing() {
+        let short = "abc";
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(short.as_bytes()));
+        assert!(!fits(short, &challenge));
+    }
+}

@@ -1,0 +1,77 @@
+//! The roles and licences of each organisation, and their changes.
+
+use super::State;
+use crate::directory::{Directory, Entry, License, Role};
+
+/// The list of a directory that holds entries of one kind.
+pub(crate) trait Listed: Entry {
+    fn list(directory: &Directory) -> &Vec<Self>;
+    fn list_mut(directory: &mut Directory) -> &mut Vec<Self>;
+}
+
+impl Listed for Role {
+    fn list(directory: &Directory) -> &Vec<Self> {
+        &directory.roles
+    }
+
+    fn list_mut(directory: &mut Directory) -> &mut Vec<Self> {
+        &mut directory.roles
+    }
+}
+
+impl Listed for License {
+    fn list(directory: &Directory) -> &Vec<Self> {
+        &directory.licenses
+    }
+
+    fn list_mut(directory: &mut Directory) -> &mut Vec<Self> {
+        &mut directory.licenses
+    }
+}
+
+impl State {
+    fn directory_mut(&mut self, organization_uuid: &str) -> &mut Directory {
+        let seed = &self.settings.directory;
+        self.directories
+            .entry(organization_uuid.to_owned())
+            .or_insert_with(|| seed.clone().in_organization(organization_uuid))
+    }
+
+    /// What the organisation has of this kind.
+    pub(crate) fn listed<T: Listed>(&self, organization_uuid: &str) -> Vec<T> {
+        match self.directories.get(organization_uuid) {
+            Some(directory) => T::list(directory).clone(),
+            None => {
+                let seed = self.settings.directory.clone();
+                T::list(&seed.in_organization(organization_uuid)).clone()
+            }
+        }
+    }
+
+    /// Puts these in place of all there were.
+    pub(crate) fn set_listed<T: Listed>(&mut self, organization_uuid: &str, entries: Vec<T>) {
+        let entries = entries.into_iter();
+        *T::list_mut(self.directory_mut(organization_uuid)) = entries
+            .map(|entry| entry.in_organization(organization_uuid))
+            .collect();
+    }
+
+    /// Adds an entry, or changes the one with its id. Answers with it, id included.
+    pub(crate) fn put_listed<T: Listed>(&mut self, organization_uuid: &str, entry: T) -> T {
+        let entry = entry.in_organization(organization_uuid);
+        let list = T::list_mut(self.directory_mut(organization_uuid));
+        match list.iter_mut().find(|known| known.id() == entry.id()) {
+            Some(known) => *known = entry.clone(),
+            None => list.push(entry.clone()),
+        }
+        entry
+    }
+
+    /// Removes the entry with this id. False if there is none.
+    pub(crate) fn remove_listed<T: Listed>(&mut self, organization_uuid: &str, id: &str) -> bool {
+        let list = T::list_mut(self.directory_mut(organization_uuid));
+        let before = list.len();
+        list.retain(|entry| entry.id() != id);
+        list.len() < before
+    }
+}

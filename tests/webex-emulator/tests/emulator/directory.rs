@@ -1,0 +1,261 @@
+//! Roles and licences: who sees them, how they change, and what can be wrong with their pages.
+
+use std::collections::HashSet;
+
+use http::header::LINK;
+use http::{Request, StatusCode};
+use serde_json::Value;
+use webex_emulator::{DEFAULT_SCOPES, Fault, License, Listing, Paging, PagingDefect, Role};
+
+use crate::support::{Answer, World, send, text};
+
+const ROLES: &str = "/v1/roles";
+const LICENSES: &str = "/v1/licenses";
+
+async fn get(world: &World, path: &str) -> Answer {
+    world.get(path, world.grant.access_token()).await
+}
+
+fn items(answer: &Answer) -> Vec<Value> {
+    assert_eq!(answer.status, StatusCode::OK);
+    answer.json()["items"].as_array().unwrap().clone()
+}
+
+fn names(answer: &Answer) -> Vec<String> {
+    let items = items(answer);
+    items
+        .iter()
+        .map(|item| text(item, "name").to_owned())
+        .collect()
+}
+
+/// The URL of the next page, if the answer has one.
+fn next(answer: &Answer) -> Option<String> {
+    let link = answer.headers.get(LINK)?.to_str().unwrap();
+    let url = link.strip_prefix('<')?.strip_suffix(">; rel=\"next\"")?;
+    Some(url.to_owned())
+}
+
+async fn follow(world: &World, url: &str) -> Answer {
+    let request = Request::get(url)
+        .header(
+            "authorization",
+            format!("Bearer {}", world.grant.access_token()),
+        )
+        .body(String::new())
+        .unwrap();
+    send(request).await.unwrap()
+}
+
+async fn five_roles(defect: Option<PagingDefect>) -> World {
+    let world = World::with(|builder| builder.roles(["A", "B", "C", "D", "E"].map(Role::new)));
+    let world = world.await;
+    let paging = Paging {
+        page_size: 2,
+        defect,
+    };
+    world.webex.set_paging(Listing::Roles, paging);
+    world
+}
+
+#[tokio::test]
+async fn every_organization_starts_with_roles_and_licences_of_its_own() {
+    let world = World::new().await;
+    let roles = get(&world, ROLES).await;
+    assert!(names(&roles).contains(&"Full Administrator".to_owned()));
+    assert_eq!(items(&roles)[0].as_object().unwrap().len(), 2);
+
+    let licenses = items(&get(&world, LICENSES).await);
+    let find = |name: &str| licenses.iter().find(|l| l["name"] == name).unwrap();
+    let messaging = find("Messaging");
+    for absent in [
+        "consumedByWorkspaces",
+        "subscriptionId",
+        "siteUrl",
+        "siteType",
+    ] {
+        assert!(messaging.get(absent).is_none(), "{absent}");
+    }
+    let meetings = find("Webex Meetings Suite");
+    assert_eq!(meetings["totalUnits"], 100);
+    assert_eq!(meetings["consumedUnits"], 7);
+    assert_eq!(meetings["siteUrl"], "emulated.webex.com");
+
+    let other = world.webex.create_organization("Other");
+    let ids = |licenses: Vec<License>| -> HashSet<String> {
+        licenses.into_iter().map(|license| license.id).collect()
+    };
+    let (own, others) = (
+        world.webex.licenses(&world.organization),
+        world.webex.licenses(&other),
+    );
+    assert!(ids(own).is_disjoint(&ids(others)));
+    assert_eq!(
+        world.webex.roles(&world.organization),
+        world.webex.roles(&other)
+    );
+}
+
+#[tokio::test]
+async fn each_needs_its_scope_and_the_own_organization() {
+    let world = World::new().await;
+    for (path, needed) in [
+        (ROLES, "spark-admin:roles_read"),
+        (LICENSES, "spark-admin:licenses_read"),
+    ] {
+        let without = DEFAULT_SCOPES.into_iter().filter(|scope| *scope != needed);
+        let poor = world.webex.grant(&world.organization, without);
+        let answer = world.get(path, poor.access_token()).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+        assert!(text(&answer.json(), "message").contains("missing required scopes"));
+        assert_eq!(
+            world.get(path, "nobody").await.status,
+            StatusCode::UNAUTHORIZED
+        );
+    }
+    let own = format!("{LICENSES}?orgId={}", world.organization.id);
+    assert_eq!(get(&world, &own).await.status, StatusCode::OK);
+    let other = world.webex.create_organization("Other");
+    for id in [other.id.as_str(), "nonsense"] {
+        let answer = get(&world, &format!("{LICENSES}?orgId={id}")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
+async fn roles_and_licences_are_added_changed_and_removed_while_it_runs() {
+    let world = World::new().await;
+    let (webex, organization) = (&world.webex, &world.organization);
+    webex.set_roles(organization, [Role::new("First"), Role::new("Second")]);
+    let first = webex.roles(organization).remove(0);
+    let renamed = Role {
+        name: "Renamed".to_owned(),
+        ..first.clone()
+    };
+    assert_eq!(webex.put_role(organization, renamed).id, first.id);
+    webex.put_role(organization, Role::new("Third"));
+    assert_eq!(
+        names(&get(&world, ROLES).await),
+        ["Renamed", "Second", "Third"]
+    );
+    assert!(webex.remove_role(organization, &first.id));
+    assert!(!webex.remove_role(organization, &first.id));
+    assert_eq!(names(&get(&world, ROLES).await), ["Second", "Third"]);
+
+    webex.set_licenses(organization, [License::new("Calling", 5)]);
+    let calling = webex.licenses(organization).remove(0);
+    webex.put_license(
+        organization,
+        License {
+            consumed_units: 3,
+            ..calling.clone()
+        },
+    );
+    let listed = items(&get(&world, LICENSES).await);
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0]["consumedUnits"], 3);
+    assert!(webex.remove_license(organization, &calling.id));
+    assert!(items(&get(&world, LICENSES).await).is_empty());
+    // Nobody else has lost anything.
+    let other = webex.create_organization("Other");
+    assert!(!webex.licenses(&other).is_empty());
+}
+
+#[tokio::test]
+async fn pages_are_linked_by_opaque_urls_that_work_as_they_are() {
+    let world = five_roles(None).await;
+    let first = get(&world, ROLES).await;
+    assert_eq!(names(&first), ["A", "B"]);
+    let url = next(&first).unwrap();
+    assert!(url.starts_with(&world.url("/v1/roles?")), "{url}");
+    assert!(
+        url.contains("max=null") && url.ends_with("&opaque"),
+        "{url}"
+    );
+    let second = follow(&world, &url).await;
+    assert_eq!(names(&second), ["C", "D"]);
+    let third = follow(&world, &next(&second).unwrap()).await;
+    assert_eq!(names(&third), ["E"]);
+    assert_eq!(next(&third), None);
+    world.webex.set_paging(Listing::Roles, None);
+    assert_eq!(names(&get(&world, ROLES).await).len(), 5);
+}
+
+#[tokio::test]
+async fn max_is_honoured_up_to_the_size_of_a_page_and_silently_capped_above() {
+    let world = five_roles(None).await;
+    assert_eq!(names(&get(&world, "/v1/roles?max=1").await), ["A"]);
+    assert_eq!(names(&get(&world, "/v1/roles?max=1000").await), ["A", "B"]);
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_organization_or_of_nobody_is_refused() {
+    let world = five_roles(None).await;
+    let url = next(&get(&world, ROLES).await).unwrap();
+    let other = world.webex.create_organization("Other");
+    let stranger = world.webex.grant(&other, DEFAULT_SCOPES);
+    let path = url.strip_prefix(&world.url("")).unwrap();
+    for path in [path, "/v1/roles?cursor=nonsense"] {
+        let answer = world.get(path, stranger.access_token()).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    }
+}
+
+#[tokio::test]
+async fn a_page_may_repeat_for_ever_under_new_urls() {
+    let world = five_roles(Some(PagingDefect::RepeatedPage { page: 2 })).await;
+    let mut url = next(&get(&world, ROLES).await).unwrap();
+    let mut seen = HashSet::new();
+    for _ in 0..5 {
+        let page = follow(&world, &url).await;
+        assert_eq!(names(&page), ["C", "D"]);
+        url = next(&page).unwrap();
+        assert!(seen.insert(url.clone()));
+    }
+}
+
+#[tokio::test]
+async fn a_page_may_link_to_itself() {
+    let world = five_roles(Some(PagingDefect::LinkToItself { page: 2 })).await;
+    let url = next(&get(&world, ROLES).await).unwrap();
+    assert_eq!(next(&follow(&world, &url).await), Some(url));
+}
+
+#[tokio::test]
+async fn the_last_page_may_link_to_an_empty_one() {
+    let world = five_roles(Some(PagingDefect::EmptyLastPage)).await;
+    let mut page = get(&world, ROLES).await;
+    let mut sizes = vec![names(&page).len()];
+    while let Some(url) = next(&page) {
+        page = follow(&world, &url).await;
+        sizes.push(names(&page).len());
+    }
+    assert_eq!(sizes, [2, 2, 1, 0]);
+}
+
+#[tokio::test]
+async fn a_next_url_may_lead_elsewhere() {
+    let origin = "http://127.0.0.1:9".to_owned();
+    let world = five_roles(Some(PagingDefect::ForeignNext { page: 1, origin })).await;
+    let url = next(&get(&world, ROLES).await).unwrap();
+    assert!(url.starts_with("http://127.0.0.1:9/v1/roles?"), "{url}");
+}
+
+#[tokio::test]
+async fn any_fault_can_meet_a_page_in_the_middle() {
+    let world = five_roles(None).await;
+    for fault in [
+        Fault::rate_limited(ROLES, "7"),
+        Fault::status(ROLES, 503),
+        Fault::malformed_json(ROLES),
+    ] {
+        world.webex.inject(fault.skipping(1));
+        let first = get(&world, ROLES).await;
+        assert_eq!(names(&first), ["A", "B"]);
+        let url = next(&first).unwrap();
+        let met = follow(&world, &url).await;
+        let is_json = serde_json::from_slice::<Value>(&met.body).is_ok();
+        assert!(met.status != StatusCode::OK || !is_json);
+        assert_eq!(names(&follow(&world, &url).await), ["C", "D"]);
+    }
+}

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use relation_host::store::seal::{DataKey, Sealed};
-use relation_host::store::{Begin, Begun, Commit, DueWakeup, End, Recovery, Store, StoreError};
+use relation_host::store::{
+    Begin, Begun, Commit, DueWakeup, End, KeyUse, Recovery, Reseal, Retirement, SecretScope, Store,
+    StoreError, StoredSecret,
+};
 use relation_host::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use relation_host::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
 
@@ -113,5 +116,38 @@ impl Store for TimedStore {
 
     async fn add_data_key(&self, key: DataKey) -> Result<DataKey, StoreError> {
         self.inner.add_data_key(key).await
+    }
+
+    async fn rewrap_data_keys(
+        &self,
+        were: Vec<DataKey>,
+        wrapped_anew: Vec<DataKey>,
+    ) -> Result<(), StoreError> {
+        self.inner.rewrap_data_keys(were, wrapped_anew).await
+    }
+
+    async fn retire_data_key(
+        &self,
+        id: u32,
+        despite_quarantined: bool,
+    ) -> Result<Retirement, StoreError> {
+        self.inner.retire_data_key(id, despite_quarantined).await
+    }
+
+    async fn key_use(&self) -> Result<KeyUse, StoreError> {
+        self.inner.key_use().await
+    }
+
+    async fn secrets(
+        &self,
+        scope: SecretScope,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<StoredSecret>, StoreError> {
+        self.inner.secrets(scope, cursor, limit).await
+    }
+
+    async fn reseal(&self, steps: Vec<Reseal>) -> Result<Vec<bool>, StoreError> {
+        self.inner.reseal(steps).await
     }
 }

@@ -52,7 +52,7 @@ impl World {
         let store: Arc<dyn Store> = Arc::new(TimedStore::new(store, phases.clone()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let keys = KeyFile::new(directory.join(format!("{name}.key")));
-        let sealer = Sealer::open(&*store, &keys, clock.now())
+        let sealer = Sealer::open(&*store, keys, clock.now())
             .await
             .context("opening the sealer")?;
         let origin = format!("http://{webex}");

@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     )?);
 
     let key = KeyFile::new(place.path().join("relation.key"));
-    let sealer = Arc::new(Sealer::open(&*store, &key, clock.now()).await?);
+    let sealer = Arc::new(Sealer::open(&*store, key, clock.now()).await?);
     let webex = Policy::parse(&["https://webexapis.com".to_owned()])?;
     let host = Host::builder()
         .component(ComponentSource::File(component.into()))

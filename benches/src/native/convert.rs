@@ -139,7 +139,9 @@ pub fn failure(error: &StoreError) -> plugin::Failure {
         StoreError::Conflict(_) | StoreError::Fenced { .. } => {
             plugin::Failure::Conflict(error.to_string())
         }
-        StoreError::Unavailable(_) => plugin::Failure::Unavailable(error.to_string()),
+        StoreError::Unavailable(_) | StoreError::StaleKey(_) => {
+            plugin::Failure::Unavailable(error.to_string())
+        }
         StoreError::Invalid(_) | StoreError::Corrupt(_) => {
             plugin::Failure::Internal(error.to_string())
         }

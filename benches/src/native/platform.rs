@@ -124,6 +124,7 @@ impl Storage for NativePlatform<'_> {
             checks,
             changes,
             transaction: Some(news.clone()),
+            ..Commit::default()
         };
         self.waits
             .on(self.parts.store.commit(commit))

@@ -36,7 +36,7 @@ impl Writers {
         let store: Arc<dyn Store> = open_store(&plan.directory, name, options)?;
         let now = SystemClock::new().now();
         let keys = KeyFile::new(plan.directory.join(format!("{name}.key")));
-        let sealer = Sealer::open(&*store, &keys, now).await?;
+        let sealer = Sealer::open(&*store, keys, now).await?;
         let records = (0..u64::try_from(plan.most_lanes())?)
             .map(record)
             .collect::<Result<Vec<_>>>()?;

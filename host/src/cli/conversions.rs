@@ -32,7 +32,7 @@ impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
         let kind = match &error {
             StoreError::Conflict(_) | StoreError::Fenced { .. } => Kind::Conflict,
-            StoreError::Unavailable(_) => Kind::Unavailable,
+            StoreError::Unavailable(_) | StoreError::StaleKey(_) => Kind::Unavailable,
             StoreError::Invalid(_) => Kind::Usage,
             StoreError::Corrupt(_) => Kind::Failed,
         };
@@ -50,7 +50,7 @@ impl From<SealError> for Failed {
             },
             SealError::NoKey { .. } | SealError::WrongKey { .. } => {
                 Self::new(Kind::Failed, message)
-                    .hint("the configuration names the key as `key-file`, and the store as `store`")
+                    .hint("the configuration names the store as `store`, and the key as `key-file`, `key-env` or `key-command`")
             }
             _ => Self::new(Kind::Failed, message),
         }

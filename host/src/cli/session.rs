@@ -75,7 +75,7 @@ impl Context {
         let store = self.store()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let keys = KeyFile::new(&config.key_file);
-        let sealer = Sealer::open(store.as_ref(), &keys, clock.now()).await?;
+        let sealer = Sealer::open(store.as_ref(), keys, clock.now()).await?;
         let mut builder = Host::builder()
             .component(ComponentSource::Bytes(component.into_owned()))
             .store(store)

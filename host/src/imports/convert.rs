@@ -216,7 +216,9 @@ pub(crate) fn store_failure(error: &crate::store::StoreError) -> Failure {
     match error {
         StoreError::Conflict(_) | StoreError::Fenced { .. } => Failure::Conflict(error.to_string()),
         StoreError::Invalid(text) => malformed("commit", text),
-        StoreError::Unavailable(_) => Failure::Unavailable(error.to_string()),
+        StoreError::Unavailable(_) | StoreError::StaleKey(_) => {
+            Failure::Unavailable(error.to_string())
+        }
         StoreError::Corrupt(_) => Failure::Internal(error.to_string()),
     }
 }

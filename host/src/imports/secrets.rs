@@ -1,9 +1,10 @@
 //! `automate:platform/secrets`: opens sealed values, and counts and audits each time.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use super::bindings::automate::platform::{secrets, types};
-use super::{Call, convert};
+use super::{Call, Services, convert};
+use crate::store::seal::SealError;
 use crate::types::Failure;
 
 impl secrets::Host for Call {
@@ -41,16 +42,20 @@ impl Call {
         let owner = convert::reference(owner)?;
         self.revealed += 1;
         tracing::info!(target: "relation_host::audit", transaction = self.journal.id(), %owner, secret = name, "a secret was revealed");
-        let services = &self.services;
-        let sealed = services.store.sealed(&owner, name).await;
-        let Some(sealed) = sealed.map_err(|error| convert::store_failure(&error))? else {
+        let Services { store, sealer, .. } = self.services.as_ref();
+        let revealed = sealer.reveal(store.as_ref(), &owner, name).await;
+        let Some(value) = revealed.map_err(|error| failure(&error))? else {
             return Ok(None);
         };
-        let value: SecretString = services
-            .sealer
-            .unseal(&owner, name, &sealed)
-            .map_err(|error| Failure::Internal(error.to_string()))?;
         self.scrubber.learn(&value);
         Ok(Some(value.expose_secret().to_owned()))
+    }
+}
+
+/// A store that cannot be reached passes; a secret that does not open needs a person.
+fn failure(error: &SealError) -> Failure {
+    match error {
+        SealError::Store(error) => convert::store_failure(error),
+        error => Failure::Internal(error.to_string()),
     }
 }

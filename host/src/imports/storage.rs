@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::bindings::automate::platform::{storage, types};
-use super::{Call, LimitHit, convert};
+use super::{Call, LimitHit, Services, convert};
 use crate::store::{Change, Check, Commit, StoreError};
 use crate::types::{Failure, RECORD_MODEL, Reference};
 
@@ -136,8 +136,10 @@ impl Call {
             checks,
             changes: steps,
             transaction: Some(news.clone()),
+            ..Commit::default()
         };
-        match self.services.store.commit(commit).await {
+        let Services { store, sealer, .. } = self.services.as_ref();
+        match sealer.commit(store.as_ref(), commit).await {
             Ok(()) => {
                 if schedules {
                     self.services.scheduled.notify_one();

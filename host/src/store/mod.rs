@@ -14,7 +14,12 @@ use crate::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp, Wake
 pub mod conformance;
 mod encoding;
 pub mod seal;
+mod secrets;
 pub mod sqlite;
+
+pub use secrets::{
+    KeyUse, Quarantine, Reseal, Resealed, Retirement, SecretCount, SecretScope, StoredSecret,
+};
 
 /// The right to run workflows on one subject, held by one host until it expires.
 ///
@@ -80,6 +85,9 @@ pub struct Commit {
     pub changes: Vec<Change>,
     /// News of the call's transaction, made durable on the same occasion.
     pub transaction: Option<TransactionUpdate>,
+    /// Takes secrets that are sealed with a data key which is not the newest any more, as long as it
+    /// is there. For a host that cannot open the newest: what it has to keep would be lost.
+    pub older_keys: bool,
 }
 
 /// Why a store did not do what it was asked; nothing was changed.
@@ -96,6 +104,10 @@ pub enum StoreError {
         /// The epoch that was presented.
         epoch: u64,
     },
+    /// A secret of the commit is sealed with another data key than the newest: read the data keys,
+    /// seal it again, and commit again. [`seal::Sealer::commit`] does.
+    #[error("a secret was sealed with data key {0}, which is not the newest one")]
+    StaleKey(u32),
     /// The input is malformed: a body that is no JSON object, a secret or a wakeup without its
     /// document, a cursor of another listing, news of a transaction that never began.
     #[error("{0}")]
@@ -260,5 +272,39 @@ pub trait Store: Send + Sync + 'static {
     async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError>;
 
     /// Adds a wrapped data key, unless one with this id exists; answers with the one that is stored.
+    /// Conflict when the others are wrapped by another key-encryption key. From then on commits seal
+    /// with no other.
     async fn add_data_key(&self, key: DataKey) -> Result<DataKey, StoreError>;
+
+    /// Replaces all data keys by the same keys wrapped anew; Conflict when they are not `were` any
+    /// more.
+    async fn rewrap_data_keys(
+        &self,
+        were: Vec<DataKey>,
+        wrapped_anew: Vec<DataKey>,
+    ) -> Result<(), StoreError>;
+
+    /// Removes a data key that no secret is sealed with; in one write with the look at all secrets.
+    /// `despite_quarantined`: secrets that were found not to open do not count.
+    async fn retire_data_key(
+        &self,
+        id: u32,
+        despite_quarantined: bool,
+    ) -> Result<Retirement, StoreError>;
+
+    /// How many secrets are sealed with which data key. The cost follows what is stored.
+    async fn key_use(&self) -> Result<KeyUse, StoreError>;
+
+    /// A page of the stored secrets, ordered by model, pkid and name. The cost follows what is stored.
+    async fn secrets(
+        &self,
+        scope: SecretScope,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<StoredSecret>, StoreError>;
+
+    /// Carries out each step whose secret still has the bytes that were read, and leaves the others
+    /// alone; says of each whether it was carried out. StaleKey when one is sealed with a data key
+    /// that is not the newest: then nothing is changed.
+    async fn reseal(&self, steps: Vec<Reseal>) -> Result<Vec<bool>, StoreError>;
 }

@@ -29,7 +29,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use relation_host::schedule::clock::{Clock, ManualClock};
 use relation_host::store::seal::{DataKey, Sealed};
-use relation_host::store::{Begin, Begun, Commit, DueWakeup, End, Recovery, Store, StoreError};
+use relation_host::store::{
+    Begin, Begun, Commit, DueWakeup, End, KeyUse, Recovery, Reseal, Retirement, SecretScope, Store,
+    StoreError, StoredSecret,
+};
 use relation_host::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use relation_host::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
 
@@ -371,6 +374,44 @@ impl Store for FaultyStore {
 
     async fn add_data_key(&self, key: DataKey) -> Result<DataKey, StoreError> {
         let work = self.inner.add_data_key(key);
+        self.faults.around(Operation::Other, work).await
+    }
+
+    async fn rewrap_data_keys(
+        &self,
+        were: Vec<DataKey>,
+        wrapped_anew: Vec<DataKey>,
+    ) -> Result<(), StoreError> {
+        let work = self.inner.rewrap_data_keys(were, wrapped_anew);
+        self.faults.around(Operation::Other, work).await
+    }
+
+    async fn retire_data_key(
+        &self,
+        id: u32,
+        despite_quarantined: bool,
+    ) -> Result<Retirement, StoreError> {
+        let work = self.inner.retire_data_key(id, despite_quarantined);
+        self.faults.around(Operation::Other, work).await
+    }
+
+    async fn key_use(&self) -> Result<KeyUse, StoreError> {
+        let work = self.inner.key_use();
+        self.faults.around(Operation::Other, work).await
+    }
+
+    async fn secrets(
+        &self,
+        scope: SecretScope,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<StoredSecret>, StoreError> {
+        let work = self.inner.secrets(scope, cursor, limit);
+        self.faults.around(Operation::Other, work).await
+    }
+
+    async fn reseal(&self, steps: Vec<Reseal>) -> Result<Vec<bool>, StoreError> {
+        let work = self.inner.reseal(steps);
         self.faults.around(Operation::Other, work).await
     }
 }

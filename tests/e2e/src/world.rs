@@ -195,7 +195,7 @@ impl World {
             Arc::new(store),
             self.store_faults.clone(),
         ));
-        let sealer = Sealer::open(&*store, &KeyFile::new(self.key_file()), self.clock.now())
+        let sealer = Sealer::open(&*store, KeyFile::new(self.key_file()), self.clock.now())
             .await
             .expect("the key fits");
         let policy = Policy::parse(&self.allow).expect("the policy is valid");

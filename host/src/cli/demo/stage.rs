@@ -62,7 +62,7 @@ impl Stage {
 
         let store = session::open_store(&StoreUrl::Sqlite(database(&directory)))?;
         let keys = KeyFile::new(key_file(&directory));
-        let sealer = Sealer::open(store.as_ref(), &keys, clock.now()).await?;
+        let sealer = Sealer::open(store.as_ref(), keys, clock.now()).await?;
         let host = Host::builder()
             .component(ComponentSource::Bytes(component.into_owned()))
             .store(store)

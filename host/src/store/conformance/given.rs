@@ -4,15 +4,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Stores;
-use crate::store::seal::Sealed;
+use crate::store::seal::{DataKey, Sealed};
 use crate::store::{Begin, Begun, Change, Commit, DueWakeup, End, Lease, Store, StoreError};
 use crate::transactions::{NewTransaction, Outcome, Status, TransactionUpdate};
 use crate::types::{Document, Hierarchy, Key, Pkid, Reference, Timestamp, Wakeup};
 
 pub(super) const LEASE: Duration = Duration::from_secs(60);
 
+/// A store without documents, and with the data key that [`sealed`] values name.
 pub(super) async fn empty(stores: &Arc<dyn Stores>) -> Arc<dyn Store> {
-    stores.open().await
+    let store = stores.open().await;
+    store.add_data_key(data_key(1, "kek")).await.unwrap();
+    store
+}
+
+/// A data key that has the form of a wrapped one: nobody can open any.
+pub(super) fn data_key(id: u32, kek: &str) -> DataKey {
+    DataKey {
+        id,
+        kek_id: kek.to_owned(),
+        wrapped: vec![7; 72],
+        created: at(u64::from(id)),
+    }
 }
 
 /// A moment, in seconds of the cases' own time.
@@ -67,7 +80,12 @@ pub(super) fn put(reference: &Reference) -> Change {
 
 /// A value that has the form of a sealed one: no store can open any.
 pub(super) fn sealed(filling: u8) -> Sealed {
-    let mut bytes = vec![1, 0, 0, 0, 1];
+    sealed_under(1, filling)
+}
+
+/// The same, of another data key.
+pub(super) fn sealed_under(key: u32, filling: u8) -> Sealed {
+    let mut bytes = Sealed::beginning(key).to_vec();
     bytes.resize(5 + 24 + 40, filling);
     Sealed::try_from(bytes).unwrap()
 }

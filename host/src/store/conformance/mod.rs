@@ -21,6 +21,7 @@ mod calls;
 mod checks;
 mod documents;
 mod given;
+mod keys;
 mod restart;
 mod search;
 mod secrets;
@@ -101,7 +102,18 @@ pub const CASES: &[Case] = cases![
     secrets::a_sealed_value_is_kept_replaced_and_removed,
     secrets::a_secret_needs_its_owner,
     secrets::delete_takes_the_secrets_along,
-    secrets::a_data_key_is_added_once,
+    keys::a_data_key_is_added_once,
+    keys::all_data_keys_are_wrapped_by_one_key,
+    keys::data_keys_are_wrapped_anew_all_at_once_and_only_as_they_were_read,
+    keys::what_is_sealed_with_another_key_than_the_newest_is_refused,
+    keys::a_host_that_cannot_open_the_newest_key_may_say_so,
+    keys::a_reseal_never_overwrites_what_was_sealed_meanwhile,
+    keys::secrets_are_listed_in_pages_by_what_they_are_sealed_with,
+    keys::a_quarantine_lasts_until_the_secret_is_replaced_or_found_sound,
+    keys::the_use_of_keys_is_counted,
+    keys::a_key_is_retired_when_nothing_needs_it,
+    keys::a_key_of_secrets_that_do_not_open_is_retired_on_demand,
+    keys::a_retired_key_seals_nothing_any_more,
     checks::a_version_check_holds_or_nothing_changes,
     checks::an_absence_check_holds_or_nothing_changes,
     checks::uniqueness_counts_everybody_but_the_one_excepted,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::Stores;
 use super::given::*;
-use crate::store::seal::DataKey;
 use crate::store::{Begun, Commit, Recovery, Store};
 use crate::transactions::Status;
 
@@ -20,13 +19,6 @@ pub(super) async fn everything_is_there_after_a_restart(stores: Arc<dyn Stores>)
         schedule(&one, "refresh", at(10)),
     ];
     write(&store, all).await;
-    let key = DataKey {
-        id: 1,
-        kek_id: "kek".to_owned(),
-        wrapped: vec![1; 72],
-        created: at(0),
-    };
-    store.add_data_key(key.clone()).await.unwrap();
     let lease = claim(&store, begin("t1", &one, at(0))).await;
     let id = store.id().to_owned();
     let wakeup = one_wakeup(&store, &one).await;
@@ -37,7 +29,7 @@ pub(super) async fn everything_is_there_after_a_restart(stores: Arc<dyn Stores>)
     assert_eq!(version(&store, &one).await, Some(1));
     assert_eq!(store.sealed(&one, "token").await.unwrap(), Some(sealed(1)));
     assert_eq!(one_wakeup(&store, &one).await, wakeup);
-    assert_eq!(store.data_keys().await.unwrap(), [key]);
+    assert_eq!(store.data_keys().await.unwrap(), [data_key(1, "kek")]);
     let busy = store.begin(begin("t2", &one, at(1))).await.unwrap();
     assert_eq!(busy, Begun::Busy(lease.expires));
 

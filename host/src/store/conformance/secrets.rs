@@ -1,11 +1,10 @@
-//! Sealed secrets and the keys that are kept beside them.
+//! Sealed secrets: kept, replaced and removed with their documents.
 
 use std::sync::Arc;
 
 use super::Stores;
 use super::given::*;
 use crate::store::Change;
-use crate::store::seal::DataKey;
 
 pub(super) async fn a_sealed_value_is_kept_replaced_and_removed(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
@@ -64,20 +63,4 @@ pub(super) async fn delete_takes_the_secrets_along(stores: Arc<dyn Stores>) {
     // Nothing comes back with a new document of the same key.
     write(&store, vec![put(&one)]).await;
     assert_eq!(store.sealed(&one, "token").await.unwrap(), None);
-}
-
-pub(super) async fn a_data_key_is_added_once(stores: Arc<dyn Stores>) {
-    let store = empty(&stores).await;
-    assert_eq!(store.data_keys().await.unwrap(), []);
-    let key = |id, filling| DataKey {
-        id,
-        kek_id: format!("kek {filling}"),
-        wrapped: vec![filling; 72],
-        created: at(u64::from(filling)),
-    };
-    assert_eq!(store.add_data_key(key(1, 1)).await.unwrap(), key(1, 1));
-    assert_eq!(store.add_data_key(key(1, 2)).await.unwrap(), key(1, 1));
-    assert_eq!(store.add_data_key(key(2, 3)).await.unwrap(), key(2, 3));
-    let all = store.data_keys().await.unwrap();
-    assert_eq!(all, [key(1, 1), key(2, 3)]);
 }

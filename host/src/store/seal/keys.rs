@@ -1,9 +1,12 @@
 //! The two layers of keys: the key-encryption key and where it comes from, and the data keys that it
 //! wraps.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -12,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::SealError;
 use crate::store::encoding;
-use crate::types::Timestamp;
+use crate::types::{Reference, Timestamp};
 
 /// Where the key-encryption key comes from.
 pub trait KeyProvider: Send + Sync {
@@ -151,6 +154,91 @@ impl fmt::Debug for DataKey {
             .field("created", &self.created)
             .finish_non_exhaustive()
     }
+}
+
+/// All keys that a sealer has.
+pub(super) struct Keys {
+    pub(super) kek: Arc<KeyEncryptionKey>,
+    /// By id; those that were retired since the first look among them.
+    pub(super) data: BTreeMap<u32, Arc<ClearDataKey>>,
+    /// The id of the one to seal with.
+    pub(super) current: u32,
+}
+
+impl Keys {
+    /// Opens those of `wrapped` that are not in `data` yet.
+    pub(super) fn open(
+        kek: Arc<KeyEncryptionKey>,
+        wrapped: &[DataKey],
+        store: &str,
+        mut data: BTreeMap<u32, Arc<ClearDataKey>>,
+    ) -> Result<Self, SealError> {
+        let mut current = 0;
+        for key in wrapped {
+            if let Entry::Vacant(vacant) = data.entry(key.id) {
+                vacant.insert(Arc::new(key.unwrap(&kek, store)?));
+            }
+            current = current.max(key.id);
+        }
+        Ok(Self { kek, data, current })
+    }
+
+    /// The data key `id`, to seal or open the secret `name` of `owner` with.
+    pub(super) fn get(
+        &self,
+        id: u32,
+        owner: &Reference,
+        name: &str,
+    ) -> Result<&ClearDataKey, SealError> {
+        let found = self.data.get(&id).map(Arc::as_ref);
+        found.ok_or_else(|| SealError::UnknownDataKey {
+            owner: owner.clone(),
+            name: name.to_owned(),
+            key: id,
+        })
+    }
+}
+
+/// The key that `provider` gives. One is made only for a store that has no data key yet. A provider
+/// may run a program, so it is asked aside from the threads that the runtime needs.
+pub(super) async fn ask(
+    provider: &Arc<dyn KeyProvider>,
+    wrapped: Option<&DataKey>,
+) -> Result<Arc<KeyEncryptionKey>, SealError> {
+    let wanted = wrapped.map(|key| key.kek_id.clone());
+    let asked = Arc::clone(provider);
+    let asking = move || match (asked.existing()?, wanted) {
+        (Some(kek), _) => Ok(kek),
+        (None, None) => Ok(asked.create()?),
+        (None, Some(wanted)) => Err(SealError::NoKey {
+            wanted,
+            source_of_key: asked.describe(),
+        }),
+    };
+    let kek = match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => runtime
+            .spawn_blocking(asking)
+            .await
+            .map_err(|error| KeyError::Other(format!("asking for the key broke off: {error}")))?,
+        Err(_) => asking(),
+    };
+    kek.map(Arc::new)
+}
+
+/// Refuses `kek` unless it is the one that wraps `key`.
+pub(super) fn insist(
+    kek: &KeyEncryptionKey,
+    key: &DataKey,
+    provider: &dyn KeyProvider,
+) -> Result<(), SealError> {
+    if key.kek_id == kek.fingerprint() {
+        return Ok(());
+    }
+    Err(SealError::WrongKey {
+        wanted: key.kek_id.clone(),
+        given: kek.fingerprint(),
+        source_of_key: provider.describe(),
+    })
 }
 
 /// A data key, ready for use.

@@ -49,6 +49,23 @@ impl Sealed {
         self.key
     }
 
+    /// How every value begins that is sealed with data key `key`.
+    pub fn beginning(key: u32) -> [u8; 5] {
+        let [a, b, c, d] = key.to_be_bytes();
+        [FORMAT, a, b, c, d]
+    }
+
+    /// The data key that a value names which begins like this; none when the format is unknown.
+    pub fn key_of_beginning(bytes: &[u8]) -> Option<u32> {
+        match bytes.first_chunk::<5>()? {
+            [FORMAT, a, b, c, d] => Some(u32::from_be_bytes([*a, *b, *c, *d])),
+            _ => None,
+        }
+    }
+
+    /// Fewer bytes are no sealed value.
+    pub const SHORTEST: u32 = 1 + 4 + 24 + 16;
+
     fn ciphertext(&self) -> &[u8] {
         self.bytes.get(HEADER..).unwrap_or_default()
     }

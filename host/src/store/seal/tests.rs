@@ -9,6 +9,8 @@ use super::*;
 use crate::store::sqlite::SqliteStore;
 use crate::types::Pkid;
 
+mod rotation;
+
 const NOW: Timestamp = Timestamp(1_000_000);
 const TOKEN: &str = "a very secret token – ünïcode";
 
@@ -34,7 +36,7 @@ impl Given {
     }
 
     async fn sealer(&self) -> Sealer {
-        Sealer::open(&self.store, &self.key_file(), NOW)
+        Sealer::open(&self.store, self.key_file(), NOW)
             .await
             .unwrap()
     }
@@ -117,7 +119,7 @@ async fn a_value_of_another_store_is_refused_even_with_the_same_key_file() {
         .seal(&owner, "token", &secret())
         .unwrap();
     let other_store = SqliteStore::in_memory().unwrap();
-    let other = Sealer::open(&other_store, &given.key_file(), NOW)
+    let other = Sealer::open(&other_store, given.key_file(), NOW)
         .await
         .unwrap();
     assert!(other.unseal(&owner, "token", &sealed).is_err());
@@ -143,7 +145,7 @@ async fn a_data_key_of_another_store_is_refused_even_with_the_same_key_file() {
     let copied = given.store.data_keys().await.unwrap().remove(0);
     let other_store = SqliteStore::in_memory().unwrap();
     other_store.add_data_key(copied).await.unwrap();
-    let error = Sealer::open(&other_store, &given.key_file(), NOW)
+    let error = Sealer::open(&other_store, given.key_file(), NOW)
         .await
         .unwrap_err();
     assert!(matches!(error, SealError::DamagedDataKey(1)), "{error}");
@@ -192,7 +194,7 @@ async fn a_wrong_key_is_named_and_so_is_the_one_that_is_wanted() {
     let wanted = given.key_file().existing().unwrap().unwrap().fingerprint();
     let wrong = KeyFile::new(given.directory.path().join("wrong.key"));
     let given_key = wrong.create().unwrap().fingerprint();
-    let error = Sealer::open(&given.store, &wrong, NOW).await.unwrap_err();
+    let error = Sealer::open(&given.store, wrong, NOW).await.unwrap_err();
     let expected = format!(
         "the secrets of this store were sealed under key {wanted}, but the key file {} holds key \
          {given_key}: name the right one",
@@ -206,7 +208,7 @@ async fn a_store_with_secrets_never_gets_a_new_key() {
     let given = Given::new();
     given.sealer().await;
     fs::remove_file(given.path()).unwrap();
-    let error = Sealer::open(&given.store, &given.key_file(), NOW)
+    let error = Sealer::open(&given.store, given.key_file(), NOW)
         .await
         .unwrap_err();
     assert!(matches!(&error, SealError::NoKey { .. }), "{error}");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 
 use super::fault::{Done, Fault, conflict, invalid};
-use super::{calls, documents, search, transactions, wakeups};
+use super::{calls, data_keys, documents, search, transactions, wakeups};
 use crate::store::{Change, Check, Commit, StoreError};
 use crate::types::{Document, Key, Reference};
 
@@ -56,6 +56,7 @@ pub(super) fn commit(connection: &Connection, commit: &Commit) -> Done<()> {
     for check in &commit.checks {
         verify(connection, check)?;
     }
+    check_keys(connection, commit)?;
     let mut owners = BTreeSet::new();
     for change in &commit.changes {
         apply(connection, change, &mut owners)?;
@@ -71,6 +72,27 @@ pub(super) fn commit(connection: &Connection, commit: &Commit) -> Done<()> {
         Some(news) => transactions::report(connection, news),
         None => Ok(()),
     }
+}
+
+/// What is sealed with an older data key is refused, so that a rotation comes to an end.
+fn check_keys(connection: &Connection, commit: &Commit) -> Done<()> {
+    let mut newest = None;
+    for change in &commit.changes {
+        let Change::Seal { sealed, .. } = change else {
+            continue;
+        };
+        let newest = match newest {
+            Some(newest) => newest,
+            None => *newest.insert(data_keys::newest(connection)?),
+        };
+        let key = sealed.key();
+        let taken = newest == Some(key)
+            || (commit.older_keys && data_keys::get(connection, key)?.is_some());
+        if !taken {
+            return Err(Fault(StoreError::StaleKey(key)));
+        }
+    }
+    Ok(())
 }
 
 fn verify(connection: &Connection, check: &Check) -> Done<()> {

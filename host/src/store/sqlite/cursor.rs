@@ -9,9 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::fault::{Done, invalid};
-use crate::store::encoding;
+use crate::store::{SecretScope, StoreError, encoding};
 use crate::transactions::TransactionFilter;
-use crate::types::{Filter, Hierarchy, Scope};
+use crate::types::{Filter, Hierarchy, Page, Scope};
 
 const DIGEST: usize = 12;
 
@@ -57,6 +57,15 @@ impl Listing {
         Self::new(&parts)
     }
 
+    pub(super) fn of_secrets(store: &str, scope: SecretScope) -> Self {
+        let (scope, key) = match scope {
+            SecretScope::All => ("all", String::new()),
+            SecretScope::NotUnder(key) => ("not under", key.to_string()),
+            SecretScope::Quarantined => ("quarantined", String::new()),
+        };
+        Self::new(&[store, "secrets", scope, &key])
+    }
+
     /// The cursor that continues behind `position`.
     pub(super) fn cursor(&self, position: &[&str]) -> String {
         let parts: Vec<&[u8]> = position.iter().map(|part| part.as_bytes()).collect();
@@ -90,6 +99,20 @@ impl Listing {
         let digest = Sha256::digest(encoding::join(&[&self.0, position]));
         digest.first_chunk::<DIGEST>().copied().unwrap_or_default()
     }
+}
+
+/// The length of a page.
+pub(super) fn at_least_one(limit: u32) -> Result<usize, StoreError> {
+    match limit {
+        0 => Err(invalid("a page of no rows was asked for").into()),
+        limit => Ok(limit as usize),
+    }
+}
+
+/// The page of these rows, with the cursor behind its last when there are more.
+pub(super) fn page<T>((items, more): (Vec<T>, bool), cursor: impl FnOnce(&T) -> String) -> Page<T> {
+    let next = items.last().filter(|_| more).map(cursor);
+    Page { items, next }
 }
 
 #[cfg(test)]

@@ -1,15 +1,28 @@
 //! The wrapped data keys.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::fault::{Done, corrupt, millis, moment};
-use crate::store::seal::DataKey;
+use super::fault::{Done, conflict, corrupt, count_out, invalid, millis, moment};
+use crate::store::seal::{DataKey, Sealed};
+use crate::store::{Retirement, SecretCount};
 
 /// There are only as many as rotations.
 const ALL: &str = "SELECT id, kek_id, wrapped, created FROM data_keys ORDER BY id";
 const GET: &str = "SELECT id, kek_id, wrapped, created FROM data_keys WHERE id = ?1";
-const ADD: &str = "INSERT INTO data_keys (id, kek_id, wrapped, created) VALUES (?1, ?2, ?3, ?4)
-    ON CONFLICT DO NOTHING";
+const NEWEST: &str = "SELECT max(id) FROM data_keys";
+const ADD: &str = "INSERT INTO data_keys (id, kek_id, wrapped, created) VALUES (?1, ?2, ?3, ?4)";
+const REWRAP: &str = "UPDATE data_keys SET kek_id = ?2, wrapped = ?3 WHERE id = ?1";
+const RETIRE: &str = "DELETE FROM data_keys WHERE id = ?1";
+
+/// Looks at every secret: an index would cost each refresh something for what happens once a year.
+/// The last column counts those of which nobody can tell the key: no sealed values, or values that
+/// name a key which never was.
+const NEEDING: &str = "SELECT
+    count(*) FILTER (WHERE substr(sealed, 1, 5) = ?1 AND length(sealed) >= ?3),
+    count(quarantined) FILTER (WHERE substr(sealed, 1, 5) = ?1 AND length(sealed) >= ?3),
+    count(*) FILTER (WHERE length(sealed) < ?3 OR substr(sealed, 1, 1) <> substr(?2, 1, 1)
+        OR substr(sealed, 1, 5) > ?2)
+    FROM secrets";
 
 pub(super) fn all(connection: &Connection) -> Done<Vec<DataKey>> {
     let mut statement = connection.prepare_cached(ALL)?;
@@ -17,20 +30,89 @@ pub(super) fn all(connection: &Connection) -> Done<Vec<DataKey>> {
     Ok(keys.collect::<Result<_, _>>()?)
 }
 
+pub(super) fn get(connection: &Connection, id: u32) -> Done<Option<DataKey>> {
+    let mut statement = connection.prepare_cached(GET)?;
+    Ok(statement.query_row([id], read).optional()?)
+}
+
+/// The id of the one to seal with; none in a store that was never opened by a host.
+pub(super) fn newest(connection: &Connection) -> Done<Option<u32>> {
+    let mut statement = connection.prepare_cached(NEWEST)?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
 /// Adds `key` unless there is one with its id; the one that is stored.
 pub(super) fn add(connection: &Connection, key: &DataKey) -> Done<DataKey> {
+    if let Some(stored) = get(connection, key.id)? {
+        return Ok(stored);
+    }
+    if let Some(other) = all(connection)?
+        .iter()
+        .find(|other| other.kek_id != key.kek_id)
+    {
+        return Err(conflict(format!(
+            "data key {} is wrapped by key {}, and data key {} by key {} meanwhile",
+            key.id, key.kek_id, other.id, other.kek_id
+        )));
+    }
     connection.prepare_cached(ADD)?.execute(params![
         key.id,
         key.kek_id,
         key.wrapped,
         millis(key.created)
     ])?;
-    let mut statement = connection.prepare_cached(GET)?;
-    let mut stored = statement.query_map([key.id], read)?;
-    match stored.next() {
-        Some(key) => Ok(key?),
-        None => Err(corrupt(format!("data key {} was not stored", key.id))),
+    get(connection, key.id)?.ok_or_else(|| corrupt(format!("data key {} was not stored", key.id)))
+}
+
+pub(super) fn rewrap(connection: &Connection, were: &[DataKey], anew: &[DataKey]) -> Done<()> {
+    let same = |(was, becomes): (&DataKey, &DataKey)| was.id == becomes.id;
+    if were.len() != anew.len() || !were.iter().zip(anew).all(same) {
+        return Err(invalid(
+            "data keys were to be wrapped anew and are not the same ones",
+        ));
     }
+    if all(connection)? != were {
+        return Err(conflict("the data keys have changed meanwhile"));
+    }
+    for key in anew {
+        connection
+            .prepare_cached(REWRAP)?
+            .execute(params![key.id, key.kek_id, key.wrapped])?;
+    }
+    Ok(())
+}
+
+pub(super) fn retire(
+    connection: &Connection,
+    id: u32,
+    despite_quarantined: bool,
+) -> Done<Retirement> {
+    let newest = match newest(connection)? {
+        Some(newest) if newest == id => return Ok(Retirement::Newest),
+        Some(newest) if get(connection, id)?.is_some() => newest,
+        _ => return Ok(Retirement::Absent),
+    };
+    let beginning = Sealed::beginning(id);
+    let last = Sealed::beginning(newest);
+    let counts: (i64, i64, i64) = connection
+        .prepare_cached(NEEDING)?
+        .query_row(params![beginning, last, Sealed::SHORTEST], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+    let sealed = SecretCount {
+        all: count_out(counts.0, "a count")?,
+        quarantined: count_out(counts.1, "a count")?,
+    };
+    let unknown = count_out(counts.2, "a count")?;
+    let needed = match despite_quarantined {
+        true => sealed.all > sealed.quarantined,
+        false => sealed.all > 0 || unknown > 0,
+    };
+    if needed {
+        return Ok(Retirement::InUse { sealed, unknown });
+    }
+    connection.prepare_cached(RETIRE)?.execute([id])?;
+    Ok(Retirement::Retired)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<DataKey> {

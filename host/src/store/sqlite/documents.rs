@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::{Done, corrupt, count_out, hierarchy};
-use crate::store::seal::Sealed;
+use crate::store::seal::{HINT, Sealed};
 use crate::types::{Document, Key, Reference};
 
 const GET: &str =
@@ -25,7 +25,7 @@ const DROP_KEY: &str =
     "DELETE FROM document_keys WHERE model = ?1 AND name = ?2 AND value = ?3 AND pkid = ?4";
 const SEALED: &str = "SELECT sealed FROM secrets WHERE model = ?1 AND pkid = ?2 AND name = ?3";
 const SEAL: &str = "INSERT INTO secrets (model, pkid, name, sealed) VALUES (?1, ?2, ?3, ?4)
-    ON CONFLICT DO UPDATE SET sealed = excluded.sealed";
+    ON CONFLICT DO UPDATE SET sealed = excluded.sealed, quarantined = NULL, quarantined_at = NULL";
 const UNSEAL: &str = "DELETE FROM secrets WHERE model = ?1 AND pkid = ?2 AND name = ?3";
 const DROP_SECRETS: &str = "DELETE FROM secrets WHERE model = ?1 AND pkid = ?2";
 
@@ -159,7 +159,7 @@ pub(super) fn sealed(
         return Ok(None);
     };
     let sealed = Sealed::try_from(bytes)
-        .map_err(|error| corrupt(format!("the secret {name} of {owner} is {error}")))?;
+        .map_err(|error| corrupt(format!("the secret {name} of {owner} is {error}: {HINT}")))?;
     Ok(Some(sealed))
 }
 

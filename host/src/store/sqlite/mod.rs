@@ -14,15 +14,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use self::cursor::Listing;
-use self::fault::{Done, invalid};
+use self::cursor::{Listing, at_least_one, page};
+use self::fault::Done;
 use self::holder::Holder;
 use self::readers::Readers;
 use self::search::Effort;
 use self::wakeups::Position;
 use self::writer::Writer;
 use super::seal::{DataKey, Sealed};
-use super::{Begin, Begun, Commit, DueWakeup, End, Recovery, Store, StoreError};
+use super::{
+    Begin, Begun, Commit, DueWakeup, End, KeyUse, Recovery, Reseal, Retirement, SecretScope, Store,
+    StoreError, StoredSecret,
+};
 use crate::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use crate::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
 
@@ -37,6 +40,7 @@ mod open;
 mod readers;
 mod recovery;
 mod search;
+mod secrets;
 mod sequence;
 mod transactions;
 mod wakeups;
@@ -347,18 +351,45 @@ impl Store for SqliteStore {
             .write(move |connection| data_keys::add(connection, &key))
             .await
     }
-}
 
-fn at_least_one(limit: u32) -> Result<usize, StoreError> {
-    match limit {
-        0 => Err(invalid("a page of no rows was asked for").into()),
-        limit => Ok(limit as usize),
+    async fn rewrap_data_keys(
+        &self,
+        were: Vec<DataKey>,
+        wrapped_anew: Vec<DataKey>,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .write(move |connection| data_keys::rewrap(connection, &were, &wrapped_anew))
+            .await
     }
-}
 
-fn page<T>((items, more): (Vec<T>, bool), cursor: impl FnOnce(&T) -> String) -> Page<T> {
-    let next = items.last().filter(|_| more).map(cursor);
-    Page { items, next }
+    async fn retire_data_key(
+        &self,
+        id: u32,
+        despite_quarantined: bool,
+    ) -> Result<Retirement, StoreError> {
+        self.writer
+            .write(move |connection| data_keys::retire(connection, id, despite_quarantined))
+            .await
+    }
+
+    async fn key_use(&self) -> Result<KeyUse, StoreError> {
+        self.readers.read_aside(secrets::key_use).await
+    }
+
+    async fn secrets(
+        &self,
+        scope: SecretScope,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<StoredSecret>, StoreError> {
+        secrets::page(&self.readers, &self.id, scope, cursor, at_least_one(limit)?).await
+    }
+
+    async fn reseal(&self, steps: Vec<Reseal>) -> Result<Vec<bool>, StoreError> {
+        self.writer
+            .write(move |connection| secrets::reseal(connection, &steps))
+            .await
+    }
 }
 
 #[cfg(test)]

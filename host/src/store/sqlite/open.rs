@@ -15,7 +15,10 @@ use crate::store::StoreError;
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"RELN");
 
 /// One step for each version of the schema; a step that was released never changes.
-const STEPS: &[M<'static>] = &[M::up(include_str!("schema.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("schema.sql")),
+    M::up(include_str!("quarantine.sql")),
+];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// How many statements a connection keeps prepared: more than there are.

@@ -8,6 +8,17 @@ use async_trait::async_trait;
 use super::*;
 use crate::store::conformance::{self, Stores};
 
+impl SqliteStore {
+    /// Changes what is stored behind the back of everybody, as a fault of the disk does.
+    pub(crate) fn execute(
+        &self,
+        statement: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<usize, StoreError> {
+        self.read(|connection| Ok(connection.execute(statement, values)?))
+    }
+}
+
 struct InFile(tempfile::TempDir);
 
 impl InFile {

@@ -24,6 +24,7 @@ fn no_statement_looks_at_rows_that_it_does_not_want() {
     let statements = [
         documents::STATEMENTS,
         search::STATEMENTS,
+        secrets::STATEMENTS,
         wakeups::STATEMENTS,
         calls::STATEMENTS,
         transactions::STATEMENTS,

@@ -229,8 +229,9 @@ pub trait Store: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Page<DueWakeup>, StoreError>;
 
-    /// Wakeups due at `now` whose subject nobody holds a valid lease of, the earliest first; one at
-    /// most for each subject. The cost follows what is due, not what is stored.
+    /// Wakeups due at `now` whose subject nobody holds a valid lease of: the earliest deadline first,
+    /// those without one last, then the earliest due; one at most for each subject. The cost follows
+    /// `limit`, not how many are stored or due.
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<DueWakeup>, StoreError>;
 
     /// When the earliest wakeup of all is due.
@@ -249,8 +250,9 @@ pub trait Store: Send + Sync + 'static {
     async fn end(&self, end: End) -> Result<(), StoreError>;
 
     /// Releases the leases and closes the transactions of hosts that are gone: those whose process
-    /// the store knows to have ended, and leases that have expired at `now`. Called at start and
-    /// then from time to time by a running dispatcher.
+    /// the store knows to have ended, and leases that have expired at `now`. That a call on an
+    /// existing subject was cut off is kept, for [`Lease::interrupted`]. Called at start and then
+    /// from time to time by a running dispatcher.
     async fn recover(&self, now: Timestamp) -> Result<Recovery, StoreError>;
 
     // Transactions.

@@ -281,3 +281,68 @@ pub(super) async fn recovery_releases_what_has_expired(stores: Arc<dyn Stores>) 
     assert_eq!(transaction.status, Status::Processing);
     assert_eq!(store.recover(at(60)).await.unwrap(), Recovery::default());
 }
+
+pub(super) async fn a_call_that_was_cut_off_is_told_to_the_next(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let one = record(1);
+    write(&store, vec![put(&one)]).await;
+    let first = claim(&store, begin("t1", &one, at(0))).await;
+    assert_eq!(first.interrupted, None);
+    // It expired, and it makes no difference whether somebody has looked at that since.
+    let second = claim(&store, begin("t2", &one, at(60))).await;
+    assert_eq!(second.interrupted, Some(at(0)));
+    store.recover(at(200)).await.unwrap();
+    let third = claim(&store, begin("t3", &one, at(200))).await;
+    assert_eq!(third.interrupted, Some(at(60)));
+    // The end of one that has lost its lease says nothing about it.
+    store.end(end("t2", Some(&second), at(201))).await.unwrap();
+    store.recover(at(300)).await.unwrap();
+    store.recover(at(301)).await.unwrap();
+    let fourth = claim(&store, begin("t4", &one, at(302))).await;
+    assert_eq!(fourth.interrupted, Some(at(200)));
+    let other = claim(&store, begin("t5", &record(2), at(302))).await;
+    assert_eq!(other.interrupted, None);
+
+    store.end(end("t4", Some(&fourth), at(303))).await.unwrap();
+    let fifth = claim(&store, begin("t6", &one, at(304))).await;
+    assert_eq!(fifth.interrupted, None);
+}
+
+pub(super) async fn a_call_that_was_cut_off_cannot_go_on(stores: Arc<dyn Stores>) {
+    let (store, one, found) = one_due(&stores).await;
+    let old = claim(&store, answering("t1", &found, at(10))).await;
+    store.recover(at(70)).await.unwrap();
+    assert_fenced(store.commit(fenced(&old, vec![put(&one)])).await);
+    let late = answered("t1", &old, Answered::Done(found.clone()));
+    store.end(late).await.unwrap();
+    assert_eq!(one_wakeup(&store, &one).await, found);
+    assert_eq!(store.due(at(70), 10).await.unwrap(), [found]);
+    let next = claim(&store, begin("t2", &one, at(71))).await;
+    assert_eq!(next.interrupted, Some(at(10)));
+}
+
+pub(super) async fn nothing_is_remembered_of_what_is_deleted(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let interrupted = async |id: &str, now| {
+        let lease = claim(&store, begin(id, &record(1), now)).await;
+        store.end(end(id, Some(&lease), now)).await.unwrap();
+        lease.interrupted
+    };
+    // Deleted while it was remembered, by its own call before that was cut off, and never made.
+    write(&store, vec![put(&record(1))]).await;
+    claim(&store, begin("t1", &record(1), at(0))).await;
+    store.recover(at(60)).await.unwrap();
+    write(&store, vec![Change::Delete(record(1))]).await;
+    assert_eq!(interrupted("t2", at(61)).await, None);
+
+    write(&store, vec![put(&record(1))]).await;
+    let lease = claim(&store, begin("t3", &record(1), at(100))).await;
+    let delete = fenced(&lease, vec![Change::Delete(record(1))]);
+    store.commit(delete).await.unwrap();
+    store.recover(at(160)).await.unwrap();
+    assert_eq!(interrupted("t4", at(161)).await, None);
+
+    claim(&store, begin("t5", &record(1), at(200))).await;
+    store.recover(at(260)).await.unwrap();
+    assert_eq!(interrupted("t6", at(261)).await, None);
+}

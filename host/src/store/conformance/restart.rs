@@ -39,7 +39,8 @@ pub(super) async fn everything_is_there_after_a_restart(stores: Arc<dyn Stores>)
         transactions: 1,
     };
     assert_eq!(store.recover(at(1)).await.unwrap(), recovered);
-    claim(&store, begin("t3", &one, at(1))).await;
+    let next = claim(&store, begin("t3", &one, at(1))).await;
+    assert_eq!(next.interrupted, Some(at(0)));
     let interrupted = store.transaction("t1").await.unwrap().unwrap();
     assert_eq!(interrupted.status, Status::Fail);
     assert_eq!(interrupted.completed, Some(at(1)));

@@ -135,6 +135,117 @@ pub(super) async fn what_is_due_comes_earliest_first_and_once_for_each_subject(
     assert_eq!(ids(&due), [(two, "a")]);
 }
 
+fn with_deadline(subject: &Reference, id: &str, due: Timestamp, deadline: u64) -> Change {
+    let mut wakeup = wakeup(subject, id, due);
+    wakeup.deadline = Some(at(deadline));
+    Change::Schedule(wakeup)
+}
+
+pub(super) async fn a_deadline_is_kept_moved_and_removed(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let one = record(1);
+    let first = with_deadline(&one, "refresh", at(10), 500);
+    write(&store, vec![put(&one), first]).await;
+    let found = one_wakeup(&store, &one).await;
+    assert_eq!(found.wakeup.deadline, Some(at(500)));
+    let due = store.due(at(10), 1).await.unwrap();
+    assert_eq!(due, std::slice::from_ref(&found));
+    retry(&store, "t1", &found, at(20)).await;
+    let failed = one_wakeup(&store, &one).await;
+    assert_eq!(failed.wakeup.deadline, Some(at(500)));
+    write(&store, vec![with_deadline(&one, "refresh", at(10), 600)]).await;
+    let moved = one_wakeup(&store, &one).await;
+    assert_eq!(moved.wakeup.deadline, Some(at(600)));
+    write(&store, vec![schedule(&one, "refresh", at(10))]).await;
+    assert_eq!(one_wakeup(&store, &one).await.wakeup.deadline, None);
+    let listed = store.upcoming(None, None, 1).await.unwrap();
+    assert_eq!(listed.items, [one_wakeup(&store, &one).await]);
+}
+
+pub(super) async fn of_what_is_due_the_earliest_deadline_comes_first(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let [one, two, three, four] = [1, 2, 3, 4].map(record);
+    let mut all: Vec<Change> = [&one, &two, &three, &four].map(put).into();
+    all.extend([
+        schedule(&one, "none, but due first", at(1)),
+        with_deadline(&two, "late", at(2), 900),
+        with_deadline(&two, "early", at(4), 700),
+        with_deadline(&three, "same, due later", at(6), 700),
+        with_deadline(&four, "not due", at(10), 20),
+    ]);
+    write(&store, all).await;
+    let due = store.due(at(9), 10).await.unwrap();
+    let expected = [
+        (two.clone(), "early"),
+        (three, "same, due later"),
+        (one, "none, but due first"),
+    ];
+    assert_eq!(ids(&due), expected);
+    let due = store.due(at(9), 1).await.unwrap();
+    assert_eq!(ids(&due), [(two, "early")]);
+    let due = store.due(at(10), 1).await.unwrap();
+    assert_eq!(ids(&due), [(four, "not due")]);
+}
+
+pub(super) async fn a_backlog_is_worked_off_by_deadline(stores: Arc<dyn Stores>) {
+    const MANY: u64 = 6_000;
+    let store = empty(&stores).await;
+    // Scattered, so that the order of deadlines is not that in which they became due.
+    let deadline = |number: u64| 10_000 + number * 7_919 % MANY;
+    let mut all = Vec::new();
+    for number in 0..MANY {
+        all.push(put(&record(number)));
+        let due = at(number % 50);
+        all.push(with_deadline(
+            &record(number),
+            "refresh",
+            due,
+            deadline(number),
+        ));
+    }
+    write(&store, all).await;
+    let mut expected: Vec<u64> = (0..MANY).collect();
+    expected.sort_by_key(|number| deadline(*number));
+    let first = |count: usize| expected[..count].iter().map(|number| record(*number));
+    let subjects = |due: &[DueWakeup]| -> Vec<Reference> {
+        due.iter().map(|due| due.wakeup.subject.clone()).collect()
+    };
+
+    let due = store.due(at(100), 20).await.unwrap();
+    assert_eq!(subjects(&due), first(20).collect::<Vec<_>>());
+    // What is held, answered or put off is passed over.
+    let lease = claim(&store, answering("t1", &due[0], at(100))).await;
+    let done = End {
+        wakeup: Some(Answered::Done(due[1].clone())),
+        ..end("t2", None, at(100))
+    };
+    store.end(done).await.unwrap();
+    retry(&store, "t3", &due[2], at(5_000)).await;
+    let late = store.due(at(100), 17).await.unwrap();
+    assert_eq!(late, due[3..]);
+    store.end(end("t1", Some(&lease), at(100))).await.unwrap();
+
+    // What is scheduled meanwhile takes its place, whether it is due at once or later.
+    let urgent = [(record(MANY), at(99)), (record(MANY + 1), at(150))];
+    for (subject, due) in &urgent {
+        let changes = vec![put(subject), with_deadline(subject, "urgent", *due, 200)];
+        write(&store, changes).await;
+    }
+    let [early, later] = urgent.map(|(subject, _)| subject);
+    let due = store.due(at(100), 2).await.unwrap();
+    assert_eq!(subjects(&due), [early.clone(), record(expected[0])]);
+    let due = store.due(at(150), 2).await.unwrap();
+    assert_eq!(subjects(&due), [early, later]);
+
+    // And nothing is due before its time where the clock was set back.
+    let mut left = expected;
+    left.drain(1..3);
+    left.retain(|number| number % 50 <= 20);
+    let due = store.due(at(20), 10).await.unwrap();
+    let begun: Vec<Reference> = left[..10].iter().map(|number| record(*number)).collect();
+    assert_eq!(subjects(&due), begun);
+}
+
 pub(super) async fn what_is_held_is_not_due_until_the_lease_expires(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let (one, two) = (record(1), record(2));

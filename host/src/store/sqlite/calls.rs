@@ -7,16 +7,18 @@ use super::{sequence, transactions, wakeups};
 use crate::store::{Answered, Begin, Begun, End, Lease};
 use crate::types::{Reference, Timestamp};
 
-const EXPIRES: &str = "SELECT expires FROM leases WHERE model = ?1 AND pkid = ?2";
-const CLAIM: &str = "INSERT INTO leases (model, pkid, epoch, holder, expires)
-    VALUES (?1, ?2, ?3, ?4, ?5)
+const FOUND: &str = "SELECT expires, began FROM leases WHERE model = ?1 AND pkid = ?2";
+const CLAIM: &str = "INSERT INTO leases (model, pkid, epoch, holder, expires, began)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT DO UPDATE SET epoch = excluded.epoch, holder = excluded.holder,
-        expires = excluded.expires";
+        expires = excluded.expires, began = excluded.began";
 const CURRENT: &str = "SELECT 1 FROM leases WHERE model = ?1 AND pkid = ?2 AND epoch = ?3";
 const RELEASE: &str = "DELETE FROM leases WHERE model = ?1 AND pkid = ?2 AND epoch = ?3";
+/// The row of a call that was cut off (see `recovery`).
+const FORGET: &str = "DELETE FROM leases WHERE model = ?1 AND pkid = ?2 AND epoch = 0";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[EXPIRES, CURRENT, RELEASE];
+pub(super) const STATEMENTS: &[&str] = &[FOUND, CURRENT, RELEASE, FORGET];
 
 pub(super) fn begin(connection: &Connection, holder: &str, begin: &Begin) -> Done<Begun> {
     if let Some(wakeup) = &begin.wakeup
@@ -27,11 +29,15 @@ pub(super) fn begin(connection: &Connection, holder: &str, begin: &Begin) -> Don
     let lease = match &begin.subject {
         None => None,
         Some(subject) => {
-            if let Some(until) = held_until(connection, subject, begin.now)? {
-                return Ok(Begun::Busy(until));
+            let found = found(connection, subject)?;
+            if let Some(Found { expires, .. }) = found
+                && expires > begin.now
+            {
+                return Ok(Begun::Busy(expires));
             }
-            let expires = begin.now.after(begin.lease);
-            Some(claim(connection, holder, subject, expires)?)
+            // Whoever ended a call has released its lease, so this one was cut off.
+            let interrupted = found.map(|found| found.began);
+            Some(claim(connection, holder, subject, begin, interrupted)?)
         }
     };
     transactions::begin(connection, holder, &begin.transaction)?;
@@ -62,39 +68,54 @@ pub(super) fn is_current(connection: &Connection, lease: &Lease) -> Done<bool> {
     ])?)
 }
 
-fn held_until(
-    connection: &Connection,
-    subject: &Reference,
-    now: Timestamp,
-) -> Done<Option<Timestamp>> {
-    let expires: Option<i64> = connection
-        .prepare_cached(EXPIRES)?
-        .query_row(params![subject.model, subject.pkid.as_str()], |row| {
-            row.get(0)
+/// Forgets that a call on `subject`, which is deleted, was cut off.
+pub(super) fn forget(connection: &Connection, subject: &Reference) -> Done<()> {
+    connection
+        .prepare_cached(FORGET)?
+        .execute(params![subject.model, subject.pkid.as_str()])?;
+    Ok(())
+}
+
+/// A lease that was not released.
+#[derive(Clone, Copy)]
+struct Found {
+    expires: Timestamp,
+    began: Timestamp,
+}
+
+fn found(connection: &Connection, subject: &Reference) -> Done<Option<Found>> {
+    let mut statement = connection.prepare_cached(FOUND)?;
+    let found = statement.query_row(params![subject.model, subject.pkid.as_str()], |row| {
+        Ok(Found {
+            expires: moment(row.get(0)?),
+            began: moment(row.get(1)?),
         })
-        .optional()?;
-    Ok(expires.map(moment).filter(|expires| *expires > now))
+    });
+    Ok(found.optional()?)
 }
 
 fn claim(
     connection: &Connection,
     holder: &str,
     subject: &Reference,
-    expires: Timestamp,
+    begin: &Begin,
+    interrupted: Option<Timestamp>,
 ) -> Done<Lease> {
     let epoch = sequence::next(connection)?;
+    let expires = begin.now.after(begin.lease);
     connection.prepare_cached(CLAIM)?.execute(params![
         subject.model,
         subject.pkid.as_str(),
         epoch,
         holder,
-        millis(expires)
+        millis(expires),
+        millis(begin.now)
     ])?;
     Ok(Lease {
         subject: subject.clone(),
         epoch: count_out(epoch, "an epoch")?,
         expires,
-        interrupted: None,
+        interrupted,
     })
 }
 

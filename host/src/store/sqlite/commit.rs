@@ -141,6 +141,7 @@ fn apply<'a>(
         Change::Delete(which) => {
             owners.remove(which);
             documents::delete(connection, which)?;
+            calls::forget(connection, which)?;
             wakeups::cancel_all(connection, which)
         }
         Change::Seal {

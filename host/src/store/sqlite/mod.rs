@@ -34,6 +34,7 @@ mod commit;
 mod cursor;
 mod data_keys;
 mod documents;
+mod due;
 mod fault;
 mod holder;
 mod open;
@@ -264,9 +265,16 @@ impl Store for SqliteStore {
     }
 
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<DueWakeup>, StoreError> {
-        self.readers
-            .read_aside(move |connection| wakeups::due(connection, now, limit))
-            .await
+        loop {
+            let look = move |connection: &Connection| due::find(connection, now, limit);
+            match self.readers.read_aside(look).await? {
+                due::Found::Due(due) => return Ok(due),
+                due::Found::Unripe => {
+                    let ripen = move |connection: &Connection| due::ripen(connection, now);
+                    self.writer.write(ripen).await?;
+                }
+            }
+        }
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -18,6 +18,7 @@ const APPLICATION_ID: i32 = i32::from_be_bytes(*b"RELN");
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema.sql")),
     M::up(include_str!("quarantine.sql")),
+    M::up(include_str!("deadlines.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

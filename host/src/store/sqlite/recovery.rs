@@ -11,10 +11,19 @@ use crate::store::{Recovery, StoreError};
 use crate::transactions::{Outcome, Status};
 use crate::types::Timestamp;
 
-/// Leases are only as many as calls that run, so these look at all of them.
-const HOLDERS: &str = "SELECT DISTINCT holder FROM leases";
-const RELEASE_ALL: &str = "DELETE FROM leases WHERE holder = ?1";
-const RELEASE_EXPIRED: &str = "DELETE FROM leases WHERE expires <= ?1";
+/// Leases are only as many as calls that run or were cut off, so these look at all of them.
+const HOLDERS: &str = "SELECT DISTINCT holder FROM leases WHERE epoch > 0";
+/// Where the subject does not exist, or does not exist any more, nobody need know.
+const RELEASE_ALL: &str = "DELETE FROM leases WHERE holder = ?1 AND NOT EXISTS
+    (SELECT 1 FROM documents d WHERE d.model = leases.model AND d.pkid = leases.pkid)";
+const RELEASE_EXPIRED: &str = "DELETE FROM leases WHERE epoch > 0 AND expires <= ?1 AND NOT EXISTS
+    (SELECT 1 FROM documents d WHERE d.model = leases.model AND d.pkid = leases.pkid)";
+/// What is left of a lease whose call was cut off: no epoch of a lease is 0, so it fences everybody,
+/// and it can be claimed at once by a call that is then told when the other one began.
+const ABANDON_ALL: &str = "UPDATE leases SET epoch = 0, holder = '', expires = 0
+    WHERE holder = ?1";
+const ABANDON_EXPIRED: &str = "UPDATE leases SET epoch = 0, holder = '', expires = 0
+    WHERE epoch > 0 AND expires <= ?1";
 
 /// Releases and closes what the gone have left; they are to be forgotten once that is durable.
 pub(super) fn recover(
@@ -32,8 +41,10 @@ pub(super) fn recover(
         let Some(gone) = holder.gone(&id).map_err(unreadable)? else {
             continue;
         };
-        let released = connection.prepare_cached(RELEASE_ALL)?.execute([&id])?;
-        recovery.leases += released as u64;
+        for statement in [RELEASE_ALL, ABANDON_ALL] {
+            let released = connection.prepare_cached(statement)?.execute([&id])?;
+            recovery.leases += released as u64;
+        }
         let outcome = Outcome {
             status: Status::Fail,
             message: "interrupted: the host process that ran it has ended".to_owned(),
@@ -42,10 +53,12 @@ pub(super) fn recover(
         recovery.transactions += transactions::close_all_of(connection, &id, &outcome)?;
         forgotten.push(gone);
     }
-    let expired = connection
-        .prepare_cached(RELEASE_EXPIRED)?
-        .execute(params![millis(now)])?;
-    recovery.leases += expired as u64;
+    for statement in [RELEASE_EXPIRED, ABANDON_EXPIRED] {
+        let expired = connection
+            .prepare_cached(statement)?
+            .execute(params![millis(now)])?;
+        recovery.leases += expired as u64;
+    }
     Ok((recovery, forgotten))
 }
 

@@ -1,6 +1,4 @@
-//! Wakeups: scheduled, cancelled, listed, and found when they are due.
-
-use std::collections::HashSet;
+//! Wakeups: scheduled, cancelled, settled and listed.
 
 use rusqlite::{Connection, Row, params};
 
@@ -10,27 +8,25 @@ use super::sequence;
 use crate::store::DueWakeup;
 use crate::types::{Hierarchy, Reference, Timestamp, Wakeup};
 
-const SCHEDULE: &str = "INSERT INTO wakeups (model, pkid, id, due, payload, revision, attempts)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)
+const SCHEDULE: &str = "INSERT INTO wakeups
+    (model, pkid, id, due, payload, revision, attempts, deadline, ripe)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?4 <= (SELECT until FROM ripening WHERE id = 1))
     ON CONFLICT DO UPDATE SET due = excluded.due, payload = excluded.payload,
-        revision = excluded.revision, attempts = 0";
+        revision = excluded.revision, attempts = 0, deadline = excluded.deadline,
+        ripe = excluded.ripe";
 const CANCEL: &str = "DELETE FROM wakeups WHERE model = ?1 AND pkid = ?2 AND id = ?3";
 const CANCEL_ALL: &str = "DELETE FROM wakeups WHERE model = ?1 AND pkid = ?2";
 const DONE: &str =
     "DELETE FROM wakeups WHERE model = ?1 AND pkid = ?2 AND id = ?3 AND revision = ?4";
-const RETRY: &str = "UPDATE wakeups SET due = ?5, attempts = attempts + 1
+const RETRY: &str = "UPDATE wakeups SET due = ?5, attempts = attempts + 1,
+        ripe = ?5 <= (SELECT until FROM ripening WHERE id = 1)
     WHERE model = ?1 AND pkid = ?2 AND id = ?3 AND revision = ?4";
 const STILL_THERE: &str = "SELECT 1 FROM wakeups
     WHERE model = ?1 AND pkid = ?2 AND id = ?3 AND revision = ?4 AND attempts = ?5";
-const OF_SUBJECT: &str = "SELECT model, pkid, id, due, payload, revision, attempts FROM wakeups
-    WHERE model = ?1 AND pkid = ?2 ORDER BY due, id";
-const BY_DUE: &str = "SELECT model, pkid, id, due, payload, revision, attempts FROM wakeups
-    WHERE (due, model, pkid, id) > (?1, ?2, ?3, ?4) ORDER BY due, model, pkid, id LIMIT ?5";
-const DUE: &str = "SELECT w.model, w.pkid, w.id, w.due, w.payload, w.revision, w.attempts
-    FROM wakeups w
-    WHERE w.due <= ?1 AND NOT EXISTS (SELECT 1 FROM leases l
-        WHERE l.model = w.model AND l.pkid = w.pkid AND l.expires > ?1)
-    ORDER BY w.due, w.model, w.pkid, w.id";
+const OF_SUBJECT: &str = "SELECT model, pkid, id, due, payload, revision, attempts, deadline
+    FROM wakeups WHERE model = ?1 AND pkid = ?2 ORDER BY due, id";
+const BY_DUE: &str = "SELECT model, pkid, id, due, payload, revision, attempts, deadline
+    FROM wakeups WHERE (due, model, pkid, id) > (?1, ?2, ?3, ?4) ORDER BY due, model, pkid, id LIMIT ?5";
 const NEXT_DUE: &str = "SELECT MIN(due) FROM wakeups";
 
 #[cfg(test)]
@@ -42,7 +38,6 @@ pub(super) const STATEMENTS: &[&str] = &[
     STILL_THERE,
     OF_SUBJECT,
     BY_DUE,
-    DUE,
     NEXT_DUE,
 ];
 
@@ -59,7 +54,8 @@ pub(super) fn schedule(connection: &Connection, wakeup: &Wakeup) -> Done<()> {
         wakeup.id,
         millis(wakeup.due),
         wakeup.payload,
-        revision
+        revision,
+        deadline_in(wakeup.deadline)
     ])?;
     Ok(())
 }
@@ -112,23 +108,6 @@ pub(super) fn of_subject(connection: &Connection, subject: &Reference) -> Done<V
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(read(row)?);
-    }
-    Ok(found)
-}
-
-pub(super) fn due(connection: &Connection, now: Timestamp, limit: u32) -> Done<Vec<DueWakeup>> {
-    let mut statement = connection.prepare_cached(DUE)?;
-    let mut rows = statement.query([millis(now)])?;
-    let mut subjects = HashSet::new();
-    let mut found = Vec::new();
-    while found.len() < limit as usize {
-        let Some(row) = rows.next()? else {
-            break;
-        };
-        let due = read(row)?;
-        if subjects.insert(due.wakeup.subject.clone()) {
-            found.push(due);
-        }
     }
     Ok(found)
 }
@@ -257,14 +236,20 @@ fn names(of: &DueWakeup) -> (&str, &str, &str, i64) {
     (&subject.model, subject.pkid.as_str(), id, revision)
 }
 
-fn read(row: &Row<'_>) -> Done<DueWakeup> {
+/// A deadline as it is stored; none comes after all others.
+pub(super) fn deadline_in(deadline: Option<Timestamp>) -> i64 {
+    deadline.map_or(i64::MAX, millis)
+}
+
+pub(super) fn read(row: &Row<'_>) -> Done<DueWakeup> {
     let attempts: i64 = row.get(6)?;
+    let deadline: i64 = row.get(7)?;
     Ok(DueWakeup {
         wakeup: Wakeup {
             subject: reference(row.get(0)?, row.get(1)?)?,
             id: row.get(2)?,
             due: moment(row.get(3)?),
-            deadline: None,
+            deadline: Some(deadline).filter(|at| *at < i64::MAX).map(moment),
             payload: row.get(4)?,
         },
         revision: count_out(row.get(5)?, "a revision")?,

@@ -105,7 +105,7 @@ fn a_schema_of_a_later_release_is_refused_and_left_alone() {
     let text = error.to_string();
     assert!(matches!(error, OpenError::Newer { found: 7, .. }), "{text}");
     assert!(
-        text.contains("version 7 and this release knows 2"),
+        text.contains("version 7 and this release knows 3"),
         "{text}"
     );
     let still = Connection::open(stores.path()).unwrap();
@@ -113,6 +113,48 @@ fn a_schema_of_a_later_release_is_refused_and_left_alone() {
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
     assert_eq!(version, 7);
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_release_is_brought_up_to_date_with_what_is_in_it() {
+    let stores = InFile::new();
+    let old = Connection::open(stores.path()).unwrap();
+    let first = include_str!("../schema.sql");
+    old.execute_batch(&format!(
+        "{first}
+         PRAGMA user_version = 1;
+         INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
+         VALUES ('m', '000000000000000000000001', 'sys', 1, '{{}}', '[]');
+         INSERT INTO wakeups VALUES ('m', '000000000000000000000001', 'refresh', 70000, '', 1, 0);
+         INSERT INTO leases VALUES ('m', '000000000000000000000001', 2, 'gone', 69000);"
+    ))
+    .unwrap();
+    drop(old);
+    let store = open(&stores.path()).unwrap();
+    let now = Timestamp(70_000);
+    let due = store.due(now, 10).await.unwrap();
+    assert_eq!(due.len(), 1);
+    assert_eq!(due[0].wakeup.deadline, None);
+    store.recover(now).await.unwrap();
+    let subject = due[0].wakeup.subject.clone();
+    let begin = Begin {
+        transaction: crate::transactions::NewTransaction {
+            id: "t1".to_owned(),
+            action: "refresh".to_owned(),
+            subject: Some(subject.clone()),
+            subject_name: String::new(),
+            submitted: now,
+            started: now,
+        },
+        subject: Some(subject),
+        lease: Duration::from_secs(65),
+        now,
+        wakeup: Some(due[0].clone()),
+    };
+    let Begun::Started(Some(lease)) = store.begin(begin).await.unwrap() else {
+        panic!("no lease");
+    };
+    assert_eq!(lease.interrupted, Some(Timestamp(4_000)));
 }
 
 #[test]

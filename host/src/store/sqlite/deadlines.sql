@@ -1,0 +1,22 @@
+-- Version 3: of many wakeups that are due the earliest deadline goes first, and a call that was cut
+-- off is remembered.
+
+-- None is the largest number, so that wakeups without a deadline come last. `ripe` marks those that
+-- were found due while many were (see `due`); the index has no others, so at other times it costs
+-- nothing.
+ALTER TABLE wakeups ADD COLUMN deadline INTEGER NOT NULL DEFAULT 9223372036854775807;
+ALTER TABLE wakeups ADD COLUMN ripe INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX wakeups_ripe ON wakeups (deadline, due, model, pkid, id) WHERE ripe = 1;
+
+-- One row. Every wakeup that is due at this moment or before it is ripe, and no other.
+CREATE TABLE ripening (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    until INTEGER NOT NULL
+) STRICT;
+INSERT INTO ripening VALUES (1, -1);
+
+-- When the call began. A call that was cut off leaves its row, with the epoch 0 and no holder once
+-- that is known, until the next call on its subject has ended. Earlier versions had a lease of 65
+-- seconds unless it was configured otherwise.
+ALTER TABLE leases ADD COLUMN began INTEGER NOT NULL DEFAULT 0;
+UPDATE leases SET began = MAX(expires - 65000, 0);

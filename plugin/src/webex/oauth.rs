@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use http::Method;
+use http::header::CONTENT_TYPE;
+use http::{Method, StatusCode};
 use oauth2::basic::{
     BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType,
 };
@@ -64,6 +65,12 @@ pub fn refresh<P: Platform + ?Sized>(
         if answer.body().len() > LARGEST_TOKEN_ANSWER {
             answer.body_mut().clear();
         }
+        if answer.status().is_success() {
+            // Tokens under another type or another success, as a proxy may make of them, are
+            // tokens all the same, and may be the only ones that live.
+            *answer.status_mut() = StatusCode::OK;
+            answer.headers_mut().remove(CONTENT_TYPE);
+        }
         Ok(answer)
     };
     let held = RefreshToken::new(refresh_token.expose().to_owned());
@@ -96,9 +103,7 @@ pub fn refresh<P: Platform + ?Sized>(
         },
         // Neither text is repeated: both may show parts of the answer.
         RequestTokenError::Parse(..) => unreadable("the answer is not a token answer"),
-        RequestTokenError::Other(_) => {
-            unreadable("the answer is empty, too large, or not JSON by its type")
-        }
+        RequestTokenError::Other(_) => unreadable("the answer is empty or too large"),
     })
 }
 

@@ -138,7 +138,8 @@ fn answers_without_sense_are_passing_faults_and_are_never_repeated() {
         (200, &json, br#"{"access_token":null,"LEAK":1}"#.to_vec()),
         (200, &json, b"\xff\xfeLEAK".to_vec()),
         (200, &json, huge.clone()),
-        (200, &html, br#"{"access_token":"LEAK"}"#.to_vec()),
+        (200, &html, b"<html>LEAK</html>".to_vec()),
+        (204, &json, Vec::new()),
         (400, &html, b"<html>invalid_grant LEAK</html>".to_vec()),
         (401, &html, b"<html>LEAK</html>".to_vec()),
         (403, &html, Vec::new()),
@@ -150,6 +151,16 @@ fn answers_without_sense_are_passing_faults_and_are_never_repeated() {
         assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("LEAK"), "{shown}");
+    }
+}
+
+#[test]
+fn tokens_under_another_type_or_another_success_are_taken() {
+    for (status, content_type) in [(200, "text/html"), (203, "application/json"), (201, "")] {
+        let headers = [("content-type", content_type)];
+        let answer = answer_to(reply_with(status, &headers, r#"{"access_token":"A"}"#));
+        let answer = answer.unwrap_or_else(|error| panic!("{status} {content_type}: {error}"));
+        assert_eq!(answer.access_token, Secret::new("A"));
     }
 }
 

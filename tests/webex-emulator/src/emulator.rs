@@ -17,7 +17,7 @@ use crate::gate::{Gate, Stage};
 use crate::record::{InFlight, RecordedRequest};
 use crate::settings::Mode;
 use crate::shared::Shared;
-use crate::state::Organization;
+use crate::state::{Newest, Organization};
 
 /// A running emulator. It stops when it is dropped.
 pub struct Emulator {
@@ -149,6 +149,17 @@ impl Emulator {
                 .revoke_organization(&organization.uuid, None)
                 .is_empty(),
         }
+    }
+
+    /// Whether a request with this access or refresh token would be accepted now. Asking changes
+    /// nothing and is not recorded.
+    pub fn accepts(&self, token: &str) -> bool {
+        self.shared.state().accepts(token)
+    }
+
+    /// The tokens given out last under a grant; none if it was not made here.
+    pub fn newest(&self, grant: &Grant) -> Option<Newest> {
+        self.shared.state().newest(grant)
     }
 
     /// Holds requests to this path, and to those below it, before anything is done about them.

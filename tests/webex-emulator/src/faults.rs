@@ -132,6 +132,12 @@ pub enum FaultKind {
         /// The content type to send.
         content_type: String,
     },
+    /// The proper answer under another status, as a proxy in between may make of it.
+    Relabel {
+        /// From 200 to 599.
+        #[serde(deserialize_with = "status")]
+        status: StatusCode,
+    },
     /// The proper answer with these fields replaced or added, or left out where they are `null`
     /// (RFC 7396).
     Patch {
@@ -174,6 +180,7 @@ impl FaultKind {
             Self::ResetBefore => "reset-before",
             Self::ResetAfter => "reset-after",
             Self::ContentType { .. } => "content-type",
+            Self::Relabel { .. } => "relabel",
             Self::Patch { .. } => "patch",
         }
     }

@@ -73,6 +73,13 @@ pub(crate) async fn garble(response: Response, fault: &FaultKind) -> Garbled {
                 .insert(CONTENT_TYPE, header_value(content_type));
             not_understood(Response::from_parts(head, body.into()))
         }
+        FaultKind::Relabel { status } => {
+            head.status = *status;
+            Garbled {
+                understood: status.is_success(),
+                response: Response::from_parts(head, body.into()),
+            }
+        }
         FaultKind::Patch { patch } => Garbled {
             understood: !patch.contains_key("refresh_token"),
             response: Response::from_parts(head, patched(&body, patch)),

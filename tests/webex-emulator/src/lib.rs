@@ -60,4 +60,4 @@ pub use scopes::{CONTACT_CENTER_SCOPES, DEFAULT_SCOPES, WHOLESALE_SCOPES};
 pub use settings::{
     Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, system_clock,
 };
-pub use state::Organization;
+pub use state::{Newest, Organization};

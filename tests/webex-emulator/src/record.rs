@@ -62,6 +62,9 @@ pub struct RecordedRequest {
     /// The kind of the fault that met it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
+    /// The tracking id of its answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tracking_id: Option<String>,
     /// The form's `grant_type`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant_type: Option<String>,
@@ -232,6 +235,13 @@ impl Flight {
         }
     }
 
+    /// Notes the tracking id of the answer.
+    pub(crate) fn tracked_as(&self, tracking_id: &str) {
+        if let Some(request) = self.recorder.lock().get_mut(self.number) {
+            request.tracking_id = Some(tracking_id.to_owned());
+        }
+    }
+
     /// Notes that the request was carried out.
     pub(crate) fn processed(&self) {
         if let Some(request) = self.recorder.lock().get_mut(self.number) {
@@ -295,6 +305,7 @@ mod tests {
             status: Outcome::InFlight,
             processed: false,
             fault: None,
+            tracking_id: None,
             grant_type: None,
             client_id: None,
             client_secret: None,

@@ -142,6 +142,10 @@ async fn pause(shared: &Shared, path: &str, plan: &Plan, stage: Stage) {
 
 fn finish(flight: Flight, response: Response, learned: Option<Obituary>) -> Response {
     let response = garble::with_tracking_id(response);
+    let tracking_id = response.headers().get(errors::TRACKING_ID);
+    if let Some(Ok(tracking_id)) = tracking_id.map(http::HeaderValue::to_str) {
+        flight.tracked_as(tracking_id);
+    }
     flight.end(Outcome::Status(response.status().as_u16()), learned);
     response
 }
@@ -161,6 +165,7 @@ fn written_down(head: &http::request::Parts, body: &[u8], time: u64) -> Recorded
         status: Outcome::InFlight,
         processed: false,
         fault: None,
+        tracking_id: None,
         grant_type: form.get("grant_type").map(str::to_owned),
         client_id: client_id.map(str::to_owned),
         client_secret: secret.map(Digest::of),

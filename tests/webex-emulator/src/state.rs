@@ -2,6 +2,7 @@
 
 mod codes;
 mod directory;
+mod inspect;
 mod refresh;
 
 use std::collections::{HashMap, VecDeque};
@@ -9,6 +10,7 @@ use std::collections::{HashMap, VecDeque};
 use secrecy::SecretString;
 use serde::Serialize;
 
+pub use self::inspect::Newest;
 use crate::answer::{Grant, TokenAnswer};
 use crate::directory::Directory;
 use crate::ids::{self, Digest};

@@ -199,6 +199,22 @@ async fn the_content_type_can_be_wrong() {
 }
 
 #[tokio::test]
+async fn the_proper_answer_can_come_under_another_status() {
+    let world = World::new().await;
+    let status = StatusCode::CREATED;
+    let fault = Fault::new(TOKEN, FaultKind::Relabel { status });
+    world.webex.inject(fault);
+    let answer = world.refresh(world.grant.refresh_token()).await;
+    assert_eq!(answer.status, StatusCode::CREATED);
+    assert!(world.lives(text(&answer.json(), "access_token")).await);
+    let recorded = &world.webex.requests()[0];
+    assert_eq!(
+        recorded.tracking_id.as_deref(),
+        Some(answer.header("trackingid"))
+    );
+}
+
+#[tokio::test]
 async fn a_patch_changes_adds_and_leaves_out_fields() {
     let world = World::new().await;
     let patch = json!({"expires_in": -1, "refresh_token_expires_in": null, "surprise": [1]});

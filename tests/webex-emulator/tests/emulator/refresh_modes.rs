@@ -258,3 +258,19 @@ async fn every_request_is_recorded_and_no_secret_is() {
         assert!(!recorded.contains(secret));
     }
 }
+
+#[tokio::test]
+async fn what_was_given_out_last_is_known_and_accepted_and_what_was_rotated_out_is_not() {
+    let world = World::with(|builder| builder.mode(Mode::Rotate)).await;
+    let body = world.refresh(world.grant.refresh_token()).await.json();
+    let newest = world.webex.newest(&world.grant).unwrap();
+    assert_eq!(newest.access_token, Digest::of(text(&body, "access_token")));
+    assert_eq!(
+        newest.refresh_token,
+        Digest::of(text(&body, "refresh_token"))
+    );
+    assert!(world.webex.accepts(text(&body, "access_token")));
+    assert!(world.webex.accepts(text(&body, "refresh_token")));
+    assert!(!world.webex.accepts(world.grant.refresh_token()));
+    assert!(!world.webex.accepts("no token of anybody"));
+}

@@ -44,6 +44,7 @@ pub struct WorldBuilder {
     settings: BTreeMap<String, String>,
     limits: Limits,
     mode: Mode,
+    reuse_detection: bool,
     access_ttl: Duration,
     refresh_ttl: Duration,
     component: Option<PathBuf>,
@@ -56,6 +57,7 @@ impl Default for WorldBuilder {
             settings: BTreeMap::new(),
             limits: Limits::default(),
             mode: Mode::default(),
+            reuse_detection: false,
             access_ttl: 14 * DAY,
             refresh_ttl: 90 * DAY,
             component: None,
@@ -83,6 +85,12 @@ impl WorldBuilder {
         self
     }
 
+    /// Makes the emulator revoke everything of a grant when a rotated-out token is used.
+    pub fn reuse_detection(mut self, on: bool) -> Self {
+        self.reuse_detection = on;
+        self
+    }
+
     /// Sets the lives of the tokens that the emulator issues.
     pub fn lives(mut self, access: Duration, refresh: Duration) -> Self {
         self.access_ttl = access;
@@ -107,9 +115,11 @@ impl WorldBuilder {
         let clock = Arc::new(ManualClock::new(BEGINNING));
         let shown = Arc::clone(&clock);
         let emulator = Emulator::builder()
-            .clock(Arc::new(move || shown.now().0))
+            // Webex keeps the true time, whatever the wall clock of the hosts is set to.
+            .clock(Arc::new(move || BEGINNING.after(shown.monotonic()).0))
             .client("C0ffee", CLIENT_SECRET)
             .mode(self.mode)
+            .reuse_detection(self.reuse_detection)
             .access_ttl(self.access_ttl)
             .refresh_ttl(self.refresh_ttl)
             .start()
@@ -199,7 +209,12 @@ impl World {
             .await
             .expect("the key fits");
         let policy = Policy::parse(&self.allow).expect("the policy is valid");
-        let client = Client::new(policy, ClientOptions::default()).expect("the client starts");
+        let options = ClientOptions {
+            max_header_bytes: self.limits.headers,
+            max_response_bytes: self.limits.response as u64,
+            ..ClientOptions::default()
+        };
+        let client = Client::new(policy, options).expect("the client starts");
         Host::builder()
             .component(ComponentSource::Loaded(Box::new(loaded(
                 &self.component,
@@ -294,6 +309,16 @@ impl World {
             .await
             .expect("the store answers");
         found.pop().flatten()
+    }
+
+    /// A secret of a record, opened.
+    pub async fn secret(&self, pkid: &Pkid, name: &str) -> Option<SecretString> {
+        let store = &**self.host().store();
+        let sealer = Sealer::open(store, KeyFile::new(self.key_file()), self.clock.now());
+        let sealer = sealer.await.expect("the key fits");
+        let owner = Reference::record(pkid.clone());
+        let opened = sealer.reveal(store, &owner, name).await;
+        opened.expect("the secret opens")
     }
 
     /// The bodies of all documents of a model.

@@ -1,0 +1,413 @@
+//! Runs one row in one world: the fault, what the record says then, and what comes afterwards.
+
+use std::time::Duration;
+
+use relation_e2e::world::DAY;
+use relation_e2e::{Customer, World};
+use relation_host::reports::RefreshReport;
+use relation_host::schedule::clock::Clock;
+use relation_host::transactions::Level;
+use relation_host::types::{Reference, Timestamp};
+use relation_host::{CallError, Called};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Map, Value};
+use webex_emulator::{Digest, Grant};
+
+use crate::bodies;
+use crate::row::{Class, Disturbance, Held, Row, TOKEN, Way};
+use crate::sweep::shown;
+
+/// From a grant to the refresh that is disturbed: less than the day in which a refresh may change
+/// nothing.
+const AGE: Duration = Duration::from_secs(6 * 3600);
+
+/// What the page shows of a row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The record's state.
+    pub state: String,
+    /// What became of the tokens.
+    pub tokens: String,
+    /// How long the access token and the refresh token live by the record.
+    pub lives: String,
+    /// When the next attempt is due.
+    pub next: String,
+    /// The alerts that stand.
+    pub alert: String,
+    /// What the administrator reads.
+    pub reads: String,
+    /// What comes of it by itself, and what a person has to do.
+    pub afterwards: String,
+}
+
+/// What came of a row.
+pub struct Verdict {
+    /// For the page.
+    pub seen: Seen,
+    /// What is not as the row's class wants it.
+    pub complaints: Vec<String>,
+    /// Whether new tokens reached the host whole while the store could be reached.
+    pub answered: bool,
+    /// Whether they were not stored then.
+    pub lost: bool,
+}
+
+/// A verdict, and the secrets that must not be found in clear.
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The secrets.
+    pub secrets: Vec<Held>,
+}
+
+/// Runs the row.
+pub async fn judge(world: &World, way: Way, row: &Row) -> Judged {
+    let customer = world.customer("Contoso").await;
+    world.clock.advance(AGE);
+    let mut case = Case {
+        world,
+        way,
+        class: row.class,
+        before: held(world, &customer).await,
+        expiries: expiries(&world.record(&customer.pkid).await),
+        grant: customer.grant.clone(),
+        customer,
+        complaints: Vec::new(),
+        secrets: Vec::new(),
+    };
+    case.secrets.push(case.before.clone());
+    let earlier = world.emulator.requests().len();
+
+    let result = case.refresh(&row.disturbance).await;
+    let requests = world.emulator.requests().into_iter().skip(earlier);
+    let tracking_id = requests
+        .filter(|request| request.path == TOKEN)
+        .find_map(|request| request.tracking_id)
+        .filter(|_| row.tracked);
+    let (mut seen, lost) = case.look(&result, tracking_id.as_deref()).await;
+    seen.afterwards = case.go_on().await;
+    world
+        .host()
+        .delete(&case.customer.pkid, false)
+        .await
+        .expect("the customer can be deleted");
+
+    let name = format!("{} [{}]", row.name, way.name);
+    let complaints = case.complaints.iter();
+    Judged {
+        verdict: Verdict {
+            seen,
+            complaints: complaints.map(|text| format!("{name}: {text}")).collect(),
+            answered: row.class == Class::Answered,
+            lost,
+        },
+        secrets: case.secrets,
+    }
+}
+
+/// A row while it runs.
+struct Case<'a> {
+    world: &'a World,
+    way: Way,
+    class: Class,
+    customer: Customer,
+    /// The grant that the customer's tokens are of.
+    grant: Grant,
+    before: Held,
+    /// Both expiries as the record had them.
+    expiries: [Value; 2],
+    complaints: Vec<String>,
+    secrets: Vec<Held>,
+}
+
+impl Case<'_> {
+    fn expect(&mut self, holds: bool, wanted: impl Into<String>) {
+        if !holds {
+            self.complaints.push(wanted.into());
+        }
+    }
+
+    fn equal<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, is: T, wanted: T) {
+        if is != wanted {
+            let complaint = format!("{what} is {is:?} and should be {wanted:?}");
+            self.complaints.push(complaint);
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.world.clock.now()
+    }
+
+    async fn refresh(&self, disturbance: &Disturbance) -> Result<Called<RefreshReport>, CallError> {
+        match disturbance {
+            Disturbance::Nothing => {}
+            Disturbance::Webex(fault) => self.world.emulator.inject(fault(&self.before)),
+            Disturbance::Before(happens) => happens(self.world, &self.before),
+        }
+        self.world.host().refresh(&self.customer.pkid).await
+    }
+
+    /// Looks at the record after the attempt; true when tokens were lost that had arrived.
+    async fn look(
+        &mut self,
+        result: &Result<Called<RefreshReport>, CallError>,
+        tracking_id: Option<&str>,
+    ) -> (Seen, bool) {
+        let record = self.world.record(&self.customer.pkid).await;
+        let state = text(&record["connection"]["state"]);
+        let held = held(self.world, &self.customer).await;
+        self.secrets.push(held.clone());
+        let accepted = self.world.emulator.accepts(&held.refresh_token);
+        let next = record["connection"]["next_refresh"].as_u64().map(Timestamp);
+        let due = self.wakeup().await;
+        self.equal("the wakeup", due, next);
+        let pause = next.map(|next| next.since(self.now()));
+        let alerts = self.alerts().await;
+        let reads = self.reads(&record, result).await;
+        let after = expiries(&record);
+        let kept = held == self.before && after == self.expiries;
+        let taken = matches!(self.class, Class::Answered | Class::Unnamed);
+        if !taken && let Some(tracking_id) = tracking_id {
+            let told = alerts
+                .iter()
+                .map(|alert| text(&alert["message"]).to_owned());
+            self.expect_tracked(tracking_id, told.chain([reads.clone()]).collect());
+        }
+        let mut lost = false;
+        match self.class {
+            Class::Answered | Class::Unnamed => {
+                self.equal("the state", state, "connected");
+                let newest = self.world.emulator.newest(&self.grant);
+                let newest = newest.expect("the grant is known");
+                lost = Digest::of(&held.access_token) != newest.access_token
+                    || Digest::of(&held.refresh_token) != newest.refresh_token;
+                if self.class == Class::Answered {
+                    self.expect(!lost, "what Webex gave out last should be stored");
+                    self.expect(accepted, "Webex should accept the refresh token");
+                }
+                self.expect(alerts.is_empty(), "there should be no alert");
+            }
+            Class::NotCarriedOut { pause: wanted } => {
+                self.equal("the state", state, "retrying");
+                self.equal("the pause", pause, Some(wanted));
+                self.expect(kept, "the tokens and their expiries should be kept");
+                self.expect(accepted, "Webex should accept the refresh token");
+                self.expect(alerts.is_empty(), "there should be no alert");
+            }
+            Class::Lost => {
+                self.equal("the state", state, "retrying");
+                self.expect(kept, "the tokens and their expiries should be kept");
+                self.equal("the refresh token's life", accepted, !self.way.rotates());
+                self.expect(alerts.is_empty(), "there should be no alert");
+            }
+            Class::Refused => {
+                self.equal("the state", state, "reauthorize");
+                self.equal("the pause", pause, None);
+                self.expect(kept, "the tokens and their expiries should be kept");
+                self.expect(!alerts.is_empty(), "there should be an alert");
+            }
+        }
+        let seen = Seen {
+            state: state.to_owned(),
+            tokens: tokens(&self.before, &held, accepted),
+            lives: after.map(|expiry| self.life(&expiry)).join(" / "),
+            next: pause.map_or("none".to_owned(), |pause| format!("in {}", shown(pause))),
+            alert: names(&alerts),
+            reads: self.without_particulars(&reads, tracking_id),
+            afterwards: String::new(),
+        };
+        (seen, lost)
+    }
+
+    /// Runs on until the connection works again, by itself or by a person.
+    async fn go_on(&mut self) -> String {
+        let record = self.world.record(&self.customer.pkid).await;
+        let asked = self.world.token_requests();
+        let Some(next) = record["connection"]["next_refresh"].as_u64() else {
+            self.world.pass(30 * DAY).await;
+            let again = self.world.token_requests() - asked;
+            self.equal("the number of further requests", again, 0);
+            self.connect().await;
+            return "a person connects again".to_owned();
+        };
+        let pause = Timestamp(next).since(self.now());
+        self.world
+            .pass(pause.saturating_sub(Duration::from_secs(1)))
+            .await;
+        let early = self.world.token_requests() - asked;
+        self.equal("the number of early requests", early, 0);
+        self.world.pass(Duration::from_secs(1)).await;
+        let on_time = self.world.token_requests() - asked;
+        self.equal("the number of requests on time", on_time, 1);
+
+        let record = self.world.record(&self.customer.pkid).await;
+        let state = text(&record["connection"]["state"]).to_owned();
+        let dead = self.way.rotates() && matches!(self.class, Class::Lost | Class::Unnamed);
+        let wanted = if dead { "reauthorize" } else { "connected" };
+        self.equal("the state at the next attempt", state.as_str(), wanted);
+        let alerts = self.alerts().await;
+        if state == "connected" {
+            self.expect(alerts.is_empty(), "there should be no alert in the end");
+            let held = held(self.world, &self.customer).await;
+            for token in [&held.access_token, &held.refresh_token] {
+                let accepted = self.world.emulator.accepts(token);
+                self.expect(accepted, "Webex should accept both tokens in the end");
+            }
+            self.secrets.push(held);
+            return match self.class {
+                Class::Answered | Class::Unnamed => "stays connected".to_owned(),
+                _ => "connected at the next attempt".to_owned(),
+            };
+        }
+        self.connect().await;
+        format!(
+            "`{state}` at the next attempt ({}): a person connects again",
+            names(&alerts)
+        )
+    }
+
+    /// A person connects the customer again.
+    async fn connect(&mut self) {
+        let organization = &self.customer.organization;
+        let scopes = self.customer.grant.scopes().iter().cloned();
+        let grant = self.world.emulator.grant(organization, scopes);
+        let answer = SecretString::from(grant.json().to_string());
+        let pkid = &self.customer.pkid;
+        let modified = self.world.host().modify(pkid, Map::new(), Some(answer));
+        let connection = modified.await.expect("new tokens are taken").value;
+        self.equal(
+            "the state after a person connected",
+            connection.state.as_str(),
+            "connected",
+        );
+        let held = held(self.world, &self.customer).await;
+        self.equal(
+            "the access token after a person connected",
+            &Digest::of(&held.access_token),
+            &Digest::of(grant.access_token()),
+        );
+        let alerts = self.alerts().await;
+        self.expect(alerts.is_empty(), "connecting should end the alert");
+        self.secrets.push(held);
+        self.grant = grant;
+    }
+
+    fn life(&self, expiry: &Value) -> String {
+        let at = Timestamp(expiry["at"].as_u64().expect("an expiry"));
+        let left = shown(at.since(self.now()));
+        if expiry["assumed"] == true {
+            format!("{left} (assumed)")
+        } else {
+            left
+        }
+    }
+
+    /// When the refresh is due by the store.
+    async fn wakeup(&self) -> Option<Timestamp> {
+        let subject = Reference::record(self.customer.pkid.clone());
+        let wakeups = self.world.host().store().wakeups(&subject).await;
+        let wakeups = wakeups.expect("the store answers");
+        let refresh = wakeups.iter().find(|due| due.wakeup.id == "refresh");
+        refresh.map(|due| due.wakeup.due)
+    }
+
+    async fn alerts(&self) -> Vec<Value> {
+        let subject = Reference::record(self.customer.pkid.clone()).to_string();
+        let mut alerts = self.world.all("data/Alert").await;
+        alerts.retain(|alert| alert["subject"] == subject.as_str());
+        alerts
+    }
+
+    /// The record's notes, else the warnings of the transaction.
+    async fn reads(
+        &self,
+        record: &Value,
+        result: &Result<Called<RefreshReport>, CallError>,
+    ) -> String {
+        if let Some(notes) = record["notes"].as_str() {
+            return notes.to_owned();
+        }
+        let id = match result {
+            Ok(called) => called.transaction.clone(),
+            Err(error) => match &error.transaction {
+                Some(id) => id.clone(),
+                None => return error.to_string(),
+            },
+        };
+        let transaction = self.world.host().store().transaction(&id).await;
+        let transaction = transaction.expect("the store answers");
+        let log = transaction.expect("the call is recorded").log;
+        let warnings = log.iter().filter(|line| line.level >= Level::Warning);
+        let warnings: Vec<&str> = warnings.map(|line| line.message.as_str()).collect();
+        warnings.join("; ")
+    }
+
+    /// The tracking id of a failed request is in whatever the administrator reads.
+    fn expect_tracked(&mut self, tracking_id: &str, texts: Vec<String>) {
+        for text in texts {
+            let has_it = text.contains(tracking_id) || text.contains(bodies::TRACKING_ID);
+            self.expect(has_it, format!("the tracking id should be in: {text}"));
+        }
+    }
+
+    /// The text without what differs from run to run.
+    fn without_particulars(&self, text: &str, tracking_id: Option<&str>) -> String {
+        let origin = format!("http://{}", self.world.emulator.address());
+        let mut text = text.replace(&origin, "https://webexapis.com");
+        for id in [tracking_id, Some(bodies::TRACKING_ID)]
+            .into_iter()
+            .flatten()
+        {
+            text = text.replace(id, "ROUTER_…");
+        }
+        text
+    }
+}
+
+async fn held(world: &World, customer: &Customer) -> Held {
+    let open = async |name| {
+        let secret = world.secret(&customer.pkid, name).await;
+        let secret = secret.expect("the record holds its tokens");
+        secret.expose_secret().to_owned()
+    };
+    Held {
+        access_token: open("token").await,
+        refresh_token: open("refresh_token").await,
+    }
+}
+
+fn expiries(record: &Value) -> [Value; 2] {
+    ["access", "refresh"].map(|name| record["connection"][name].clone())
+}
+
+fn tokens(before: &Held, held: &Held, accepted: bool) -> String {
+    let access = held.access_token != before.access_token;
+    let refresh = held.refresh_token != before.refresh_token;
+    let became = match (access, refresh) {
+        (false, false) => "kept",
+        (true, false) => "access token replaced",
+        (false, true) => "refresh token replaced",
+        (true, true) => "both replaced",
+    };
+    if accepted {
+        became.to_owned()
+    } else {
+        format!("{became}; Webex accepts this refresh token no more")
+    }
+}
+
+fn names(alerts: &[Value]) -> String {
+    let names: Vec<String> = alerts
+        .iter()
+        .map(|alert| format!("`{}`, {}", text(&alert["code"]), text(&alert["severity"])))
+        .collect();
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join("; ")
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}

@@ -1,0 +1,74 @@
+//! What becomes of a refresh under each fault, in each way in which Webex refreshes: the table of
+//! `docs/faults.md`, row by row through the real component.
+//!
+//! A group of rows is one test. It runs the rows, judges each by the class of its fault, and
+//! compares what it saw with the group's section of the page.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
+
+mod bodies;
+mod judge;
+mod page;
+mod row;
+mod rows;
+mod sweep;
+
+use page::PAGE;
+use row::Group;
+
+/// Every group, in the order of the page.
+const GROUPS: &[fn() -> Group] = &[
+    rows::plain::group,
+    rows::statuses::group,
+    rows::refusals::group,
+    rows::patience::group,
+    rows::garbled::group,
+    rows::lives::group,
+    rows::echoes::group,
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_as_they_should_be() {
+    sweep::run(rows::plain::group()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn errors_by_status() {
+    sweep::run(rows::statuses::group()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals() {
+    sweep::run(rows::refusals::group()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_for_patience() {
+    sweep::run(rows::patience::group()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_lost_or_make_no_sense() {
+    sweep::run(rows::garbled::group()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lives_and_fields_that_make_no_sense() {
+    sweep::run(rows::lives::group()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_that_webex_repeats() {
+    sweep::run(rows::echoes::group()).await;
+}
+
+#[test]
+fn the_page_has_a_section_for_every_group_and_no_other() {
+    let titles: Vec<_> = GROUPS.iter().map(|group| group().title).collect();
+    PAGE.has_exactly(&titles);
+}

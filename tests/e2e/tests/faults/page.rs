@@ -1,0 +1,243 @@
+//! The page `docs/faults.md`, written from what the tests saw: a section for each group, compared
+//! like a golden copy, and written anew when `INSTA_UPDATE` is `always`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+
+use crate::GROUPS;
+use crate::judge::Seen;
+use crate::row::{Group, WAYS, Way};
+
+/// The page.
+pub const PAGE: Page = Page;
+
+/// What stands before the first section.
+const HEAD: &str = "\
+# A refresh under each fault
+
+This page is written by the tests: every row is a run of the real component against the emulated Webex, in each way in
+which Webex is known to refresh, under a clock that the test moves. Do not edit it; after a change that is meant, write
+it anew with
+
+```sh
+INSTA_UPDATE=always cargo test -p relation-e2e --test faults
+```
+
+- **refresh**: the way in which Webex refreshes, where it makes a difference. `extend-same`: the same refresh token comes
+  back and its life begins anew; `frozen-clock`: its life runs on; `omit-refresh-token`: it is not named; `rotate`: a new
+  one comes back and the old one is dead, and with *reuse detection* its use revokes the whole grant;
+  `same-access-token`: soon after the last refresh nothing changes.
+- **tokens**: what became of those stored, by comparison with what Webex gave out last.
+- **lives**: what is left of the access token's and of the refresh token's life by the record; *assumed* where Webex did
+  not say it. They were issued 6 hours before, for 14 and 90 days.
+- **next attempt**: from the failed one, without the jitter that spreads customers in operation.
+- **reads**: the record's notes, or the warnings of the transaction when there is nothing to do.
+- **afterwards**: what comes of it once the fault is over. *A person connects again* means: nothing was asked of Webex in
+  the 30 days after, and new tokens ended the alert.
+";
+
+/// `docs/faults.md`.
+pub struct Page;
+
+impl Page {
+    /// Fails unless the group's section is what was seen, or writes it anew.
+    #[track_caller]
+    pub fn compare(&self, group: &Group, rows: &[(&str, Vec<(Way, &Seen)>)], answers: usize) {
+        let section = section(group, rows, answers);
+        let mut page = Locked::open();
+        let text = page.read();
+        let place = find(&text, group.title);
+        let found = place.clone().map(|place| &text[place]);
+        if found == Some(section.as_str()) {
+            return;
+        }
+        if updating() {
+            page.write(&with_section(&text, group.title, &section));
+            return;
+        }
+        let found = found.unwrap_or("no such section\n");
+        let differing: Vec<String> = diff(found, &section);
+        panic!(
+            "docs/faults.md differs from what was seen under \"{}\":\n{}\n\
+             after a change that is meant: INSTA_UPDATE=always cargo test -p relation-e2e --test faults",
+            group.title,
+            differing.join("\n")
+        );
+    }
+
+    /// Fails unless the page has these sections and nothing else, or removes what is too much.
+    #[track_caller]
+    pub fn has_exactly(&self, titles: &[&str]) {
+        let mut page = Locked::open();
+        let text = page.read();
+        if updating() {
+            page.write(&arranged(&text));
+            return;
+        }
+        let found: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("## "))
+            .collect();
+        assert_eq!(found, titles, "the sections of docs/faults.md");
+        assert_eq!(&text[..head_end(&text)], format!("{HEAD}\n"), "its head");
+    }
+}
+
+fn updating() -> bool {
+    std::env::var("INSTA_UPDATE").is_ok_and(|how| how == "always")
+}
+
+fn section(group: &Group, rows: &[(&str, Vec<(Way, &Seen)>)], answers: usize) -> String {
+    let mut text = format!("## {}\n{}", group.title, group.about);
+    if answers > 0 {
+        text.push_str(&format!(
+            " Answers with tokens that arrived: {answers}, lost: 0."
+        ));
+    }
+    text.push_str(
+        "\n\n| fault | refresh | state | tokens | lives | next attempt | alert | reads | afterwards |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
+    );
+    for (name, seen) in rows {
+        for (ways, seen) in merged(seen) {
+            let cells = [
+                name,
+                ways.as_str(),
+                &seen.state,
+                &seen.tokens,
+                &seen.lives,
+                &seen.next,
+                &seen.alert,
+                &seen.reads,
+                &seen.afterwards,
+            ];
+            for cell in cells {
+                text.push_str("| ");
+                text.push_str(&escaped(cell));
+                text.push(' ');
+            }
+            text.push_str("|\n");
+        }
+    }
+    text
+}
+
+/// The ways of refreshing in which the same was seen, put together.
+fn merged<'a>(seen: &[(Way, &'a Seen)]) -> Vec<(String, &'a Seen)> {
+    let mut lines: Vec<(Vec<&str>, &Seen)> = Vec::new();
+    for (way, seen) in seen {
+        match lines.iter_mut().find(|(_, line)| line == seen) {
+            Some((ways, _)) => ways.push(way.name),
+            None => lines.push((vec![way.name], seen)),
+        }
+    }
+    let named = |ways: Vec<&str>| {
+        if ways.len() == WAYS.len() {
+            "any".to_owned()
+        } else {
+            ways.join(", ")
+        }
+    };
+    lines
+        .into_iter()
+        .map(|(ways, seen)| (named(ways), seen))
+        .collect()
+}
+
+fn escaped(cell: &str) -> String {
+    cell.replace('|', "\\|")
+        .replace('*', "\\*")
+        .replace('<', "&lt;")
+}
+
+/// Where the section with this title is, its newline at the end included.
+fn find(text: &str, title: &str) -> Option<std::ops::Range<usize>> {
+    let heading = format!("## {title}\n");
+    let start = text
+        .match_indices(&heading)
+        .map(|(at, _)| at)
+        .find(|at| *at == 0 || text[..*at].ends_with('\n'))?;
+    let end = text[start..]
+        .find("\n\n## ")
+        .map_or(text.len(), |end| start + end + 1);
+    Some(start..end)
+}
+
+fn head_end(text: &str) -> usize {
+    text.find("\n## ").map_or(text.len(), |end| end + 1)
+}
+
+fn with_section(text: &str, title: &str, section: &str) -> String {
+    sections(|each| {
+        if each == title {
+            Some(section.to_owned())
+        } else {
+            find(text, each).map(|place| text[place].to_owned())
+        }
+    })
+}
+
+fn arranged(text: &str) -> String {
+    sections(|each| find(text, each).map(|place| text[place].to_owned()))
+}
+
+/// The whole page, of the sections there are in the order of the groups.
+fn sections(section: impl Fn(&str) -> Option<String>) -> String {
+    let mut page = HEAD.to_owned();
+    for group in GROUPS {
+        if let Some(section) = section(group().title) {
+            page.push('\n');
+            page.push_str(&section);
+        }
+    }
+    page
+}
+
+/// The lines that only one of the two has.
+fn diff(found: &str, seen: &str) -> Vec<String> {
+    let only = |one: &str, other: &str, sign: char| -> Vec<String> {
+        let other: Vec<&str> = other.lines().collect();
+        one.lines()
+            .filter(|line| !other.contains(line))
+            .map(|line| format!("{sign} {line}"))
+            .collect()
+    };
+    let mut lines = only(found, seen, '-');
+    lines.extend(only(seen, found, '+'));
+    lines
+}
+
+/// The file, held against the other tests while it is read and written.
+struct Locked(File);
+
+impl Locked {
+    fn open() -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/faults.md");
+        let file = OpenOptions::new()
+            .read(true)
+            .write(updating())
+            .create(updating())
+            .truncate(false)
+            .open(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        file.lock().expect("the page can be locked");
+        Self(file)
+    }
+
+    fn read(&mut self) -> String {
+        let mut text = String::new();
+        self.0.read_to_string(&mut text).expect("the page is text");
+        text
+    }
+
+    fn write(&mut self, text: &str) {
+        self.0.set_len(0).expect("the page can be written");
+        self.0
+            .seek(SeekFrom::Start(0))
+            .expect("the page can be written");
+        self.0
+            .write_all(text.as_bytes())
+            .expect("the page can be written");
+    }
+}

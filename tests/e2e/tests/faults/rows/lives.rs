@@ -1,0 +1,56 @@
+//! Lives of tokens that are missing or make no sense.
+
+use relation_e2e::World;
+use serde_json::json;
+use webex_emulator::Fault;
+
+use crate::row::{Class, Group, TOKEN, webex};
+
+pub fn group() -> Group {
+    Group {
+        title: "Lives that make no sense",
+        about: "The tokens are taken. A life that is missing or impossible is taken as the one that \
+                was last known, one beyond ten years as ten years.",
+        world: World::builder,
+        rows: vec![
+            webex("no `expires_in`", Class::Answered, |_| {
+                Fault::patch(TOKEN, json!({ "expires_in": null }))
+            }),
+            webex("`expires_in` is negative", Class::Answered, |_| {
+                Fault::patch(TOKEN, json!({ "expires_in": -1_209_599 }))
+            }),
+            webex("`expires_in` is 0", Class::Answered, |_| {
+                Fault::patch(TOKEN, json!({ "expires_in": 0 }))
+            }),
+            webex("`expires_in` is absurd", Class::Answered, |_| {
+                Fault::patch(TOKEN, json!({ "expires_in": u64::MAX }))
+            }),
+            webex("`expires_in` is a text", Class::Answered, |_| {
+                Fault::patch(TOKEN, json!({ "expires_in": "1209599" }))
+            }),
+            webex("`expires_in` is no number", Class::Answered, |_| {
+                Fault::patch(TOKEN, json!({ "expires_in": "soon" }))
+            }),
+            webex("no `refresh_token_expires_in`", Class::Answered, |_| {
+                Fault::patch(TOKEN, json!({ "refresh_token_expires_in": null }))
+            }),
+            webex(
+                "`refresh_token_expires_in` is negative",
+                Class::Answered,
+                |_| Fault::patch(TOKEN, json!({ "refresh_token_expires_in": -1 })),
+            ),
+            webex("`refresh_token_expires_in` is 0", Class::Answered, |_| {
+                Fault::patch(TOKEN, json!({ "refresh_token_expires_in": 0 }))
+            }),
+            webex(
+                "`refresh_token_expires_in` is absurd",
+                Class::Answered,
+                |_| Fault::patch(TOKEN, json!({ "refresh_token_expires_in": 1e300 })),
+            ),
+            webex("neither life", Class::Answered, |_| {
+                let neither = json!({ "expires_in": null, "refresh_token_expires_in": null });
+                Fault::patch(TOKEN, neither)
+            }),
+        ],
+    }
+}

@@ -1,0 +1,53 @@
+//! 429 with every kind of `Retry-After`.
+
+use std::time::Duration;
+
+use relation_e2e::World;
+use relation_e2e::world::DAY;
+use webex_emulator::{Fault, FaultKind};
+
+use crate::row::{Class, FIRST_PAUSE, Group, TOKEN, webex};
+
+const fn after(seconds: u64) -> Class {
+    let pause = Duration::from_secs(seconds);
+    Class::NotCarriedOut { pause }
+}
+
+pub fn group() -> Group {
+    const A_DAY: Class = Class::NotCarriedOut { pause: DAY };
+    Group {
+        title: "Requests for patience",
+        about: "Status 429. A `Retry-After` is kept to the second, up to a day, and never shortens \
+                our own pause.",
+        world: World::builder,
+        rows: vec![
+            webex("no `Retry-After`", Class::FAILED, |_| {
+                Fault::new(TOKEN, FaultKind::RateLimited { retry_after: None })
+            }),
+            webex("`Retry-After: 3`", after(FIRST_PAUSE.as_secs()), |_| {
+                Fault::rate_limited(TOKEN, "3")
+            }),
+            webex("`Retry-After: 194`", after(194), |_| {
+                Fault::rate_limited(TOKEN, "194")
+            }),
+            webex("`Retry-After:` a date long ago", Class::FAILED, |_| {
+                Fault::rate_limited(TOKEN, "Tue, 14 Nov 2023 22:13:20 GMT")
+            }),
+            webex("`Retry-After:` a date in 200 years", A_DAY, |_| {
+                Fault::rate_limited(TOKEN, "Sun, 01 Jan 2226 00:00:00 GMT")
+            }),
+            webex("`Retry-After: 99999999999999999999`", A_DAY, |_| {
+                Fault::rate_limited(TOKEN, "99999999999999999999")
+            }),
+            webex("`Retry-After: -1`", Class::FAILED, |_| {
+                Fault::rate_limited(TOKEN, "-1")
+            }),
+            webex("`Retry-After: rand(30),add(30)`", Class::FAILED, |_| {
+                Fault::rate_limited(TOKEN, "rand(30),add(30)")
+            }),
+            webex("an empty `Retry-After`", Class::FAILED, |_| {
+                Fault::rate_limited(TOKEN, "")
+            }),
+        ],
+    }
+}

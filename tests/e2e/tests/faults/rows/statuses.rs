@@ -1,0 +1,64 @@
+//! Error statuses that say nothing about the grant.
+
+use http::StatusCode;
+use relation_e2e::World;
+use serde_json::json;
+use webex_emulator::{Fault, FaultKind, Stage};
+
+use crate::bodies;
+use crate::row::{Class, Group, TOKEN, webex};
+
+pub fn group() -> Group {
+    Group {
+        title: "Errors that say nothing about the grant",
+        about: "A passing fault never clears or shortens a token. What the operator has to correct \
+                is tried again too: the next attempt finds it corrected.",
+        world: World::builder,
+        rows: vec![
+            webex("400, Webex's body", Class::FAILED, |_| {
+                bodies::webex(400, "The request could not be understood.")
+            }),
+            webex("400, `invalid_request`", Class::FAILED, |_| {
+                bodies::oauth(400, "invalid_request", "A parameter is missing.")
+            }),
+            webex("400, an empty body", Class::FAILED, |_| {
+                Fault::status_with_body(TOKEN, 400, json!(""))
+            }),
+            webex("401, `invalid_client`", Class::FAILED, |_| {
+                bodies::oauth(401, "invalid_client", "Client authentication failed.")
+            }),
+            webex("401, Webex's body", Class::FAILED, |_| {
+                Fault::status(TOKEN, 401)
+            }),
+            webex("403, Webex's body", Class::FAILED, |_| {
+                Fault::status(TOKEN, 403)
+            }),
+            webex("403, a page of somebody in between", Class::FAILED, |_| {
+                Fault::status_with_body(TOKEN, 403, json!("<html>forbidden</html>"))
+            }),
+            webex("404", Class::FAILED, |_| Fault::status(TOKEN, 404)),
+            webex("500", Class::FAILED, |_| Fault::status(TOKEN, 500)),
+            webex("502", Class::FAILED, |_| Fault::status(TOKEN, 502)),
+            webex("503", Class::FAILED, |_| Fault::status(TOKEN, 503)),
+            webex("504", Class::FAILED, |_| Fault::status(TOKEN, 504)),
+            webex("503, `invalid_grant` in its body", Class::FAILED, |_| {
+                bodies::oauth(503, "invalid_grant", "Try again.")
+            }),
+            webex("302 to another place", Class::FAILED, |_| {
+                Fault::status_with_body(TOKEN, 302, json!(""))
+            }),
+            webex(
+                "502 of a gateway after Webex did its work",
+                Class::Lost,
+                |_| {
+                    let kind = FaultKind::Status {
+                        status: StatusCode::BAD_GATEWAY,
+                        body: Some(json!("<html>bad gateway</html>")),
+                        stage: Stage::After,
+                    };
+                    Fault::new(TOKEN, kind)
+                },
+            ),
+        ],
+    }
+}

@@ -1,0 +1,122 @@
+//! Runs a group's rows in every way of refreshing, one world for each way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use relation_e2e::World;
+use relation_e2e::world::CLIENT_SECRET;
+use tokio::task::JoinSet;
+
+use crate::judge::{self, Seen, Verdict};
+use crate::page::PAGE;
+use crate::row::{Group, Held, WAYS, Way};
+
+/// Runs the group and compares what it saw with its section of the page.
+pub async fn run(group: Group) {
+    let group = Arc::new(group);
+    let mut running = JoinSet::new();
+    for (number, way) in WAYS.into_iter().enumerate() {
+        let group = Arc::clone(&group);
+        running.spawn(async move { (number, run_in(&group, way).await) });
+    }
+    let mut done = running.join_all().await;
+    done.sort_by_key(|(number, _)| *number);
+    let by_way: Vec<Vec<Verdict>> = done.into_iter().map(|(_, verdicts)| verdicts).collect();
+
+    let complaints: Vec<&str> = by_way
+        .iter()
+        .flatten()
+        .flat_map(|verdict| verdict.complaints.iter().map(String::as_str))
+        .collect();
+    assert!(
+        complaints.is_empty(),
+        "{}:\n{}",
+        group.title,
+        complaints.join("\n")
+    );
+
+    let answers = by_way.iter().flatten().filter(|verdict| verdict.answered);
+    let (answers, lost) = answers.fold((0, 0), |(answers, lost), verdict| {
+        (answers + 1, lost + usize::from(verdict.lost))
+    });
+    assert_eq!(lost, 0, "of {answers} answers with tokens");
+
+    let rows: Vec<(&str, Vec<(Way, &Seen)>)> = group
+        .rows
+        .iter()
+        .enumerate()
+        .map(|(row, described)| {
+            let seen = WAYS.into_iter().zip(&by_way);
+            let seen = seen.map(|(way, verdicts)| (way, &verdicts[row].seen));
+            (described.name, seen.collect())
+        })
+        .collect();
+    PAGE.compare(&group, &rows, answers);
+}
+
+async fn run_in(group: &Group, way: Way) -> Vec<Verdict> {
+    let world = (group.world)()
+        .mode(way.mode)
+        .reuse_detection(way.reuse_detection)
+        .setting("refresh.jitter", "0")
+        .start()
+        .await;
+    let mut verdicts = Vec::new();
+    let mut secrets = vec![
+        CLIENT_SECRET.to_owned(),
+        STANDARD.encode(format!("C0ffee:{CLIENT_SECRET}")),
+    ];
+    for row in &group.rows {
+        let judged = judge::judge(&world, way, row).await;
+        for Held {
+            access_token,
+            refresh_token,
+        } in judged.secrets
+        {
+            secrets.extend([access_token, refresh_token]);
+        }
+        verdicts.push(judged.verdict);
+    }
+    let last = verdicts.last_mut().expect("a group has rows");
+    for violation in world.emulator.violations() {
+        last.complaints.push(format!("{}: {violation}", way.name));
+    }
+    if let Some(file) = file_with_one_of(&world, &secrets) {
+        let complaint = format!("{}: {file} holds a secret in clear", way.name);
+        last.complaints.push(complaint);
+    }
+    verdicts
+}
+
+/// The first file of the world that holds one of the secrets in clear.
+fn file_with_one_of(world: &World, secrets: &[String]) -> Option<String> {
+    let files = std::fs::read_dir(world.directory()).expect("the directory is there");
+    for file in files {
+        let path = file.expect("the directory can be read").path();
+        let bytes = std::fs::read(&path).expect("a file can be read");
+        let text = String::from_utf8_lossy(&bytes);
+        if secrets.iter().any(|secret| text.contains(secret.as_str())) {
+            return Some(path.display().to_string());
+        }
+    }
+    None
+}
+
+/// A duration as the page shows it, such as `6d 21h`.
+pub fn shown(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let parts = [
+        (seconds / 86_400, "d"),
+        (seconds / 3600 % 24, "h"),
+        (seconds / 60 % 60, "min"),
+        (seconds % 60, "s"),
+    ];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| format!("{count} {unit}"))
+        .collect();
+    parts.join(" ")
+}

@@ -10,6 +10,7 @@
 )]
 
 pub mod artifacts;
+pub mod browser;
 pub mod database;
 pub mod faulty_store;
 pub mod process;

@@ -1,0 +1,231 @@
+//! A real browser: headless Chromium, driven by chromedriver through the W3C's WebDriver protocol,
+//! of which tests need a handful of commands.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+#[cfg(unix)]
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::process::{PATIENCE, eventually};
+
+/// Set where a browser has to be there, so that its tests cannot be passed over.
+const REQUIRED: &str = "RELATION_REQUIRE_BROWSER";
+
+/// The key under which the protocol answers with an element (W3C WebDriver, section 12.2).
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// How long the browser may take to close.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// No sandbox, since tests run as root in containers; and no traffic of the browser's own.
+const ARGUMENTS: [&str; 10] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--no-proxy-server",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+];
+
+/// A browser with one window. It is closed when it is dropped.
+pub struct Browser {
+    runtime: Runtime,
+    client: Client<HttpConnector, Full<Bytes>>,
+    driver: Child,
+    /// `http://127.0.0.1:PORT/session/ID` once there is one.
+    session: String,
+    /// Profile and output; removed last.
+    _directory: TempDir,
+}
+
+impl Browser {
+    /// Starts a browser with a fresh profile. Where none is installed it says so and there is
+    /// none, unless `RELATION_REQUIRE_BROWSER` is set: then the test fails.
+    pub fn start() -> Option<Self> {
+        let (Some(browser), Some(driver)) = (
+            ["chromium", "chromium-browser", "google-chrome"]
+                .into_iter()
+                .find_map(installed),
+            installed("chromedriver"),
+        ) else {
+            let advice = "chromium and chromedriver are not installed \
+                          (Debian: apt-get install chromium chromium-driver)";
+            assert!(
+                std::env::var_os(REQUIRED).is_none(),
+                "{advice}, and {REQUIRED} is set"
+            );
+            let name = std::thread::current().name().unwrap_or("?").to_owned();
+            // Past the capture of the test's output: nobody should take this for a pass.
+            let _ = writeln!(std::io::stderr(), "SKIPPED: {name}: {advice}");
+            return None;
+        };
+        let directory = TempDir::new().expect("a temporary directory");
+        let output = directory.path().join("chromedriver.log");
+        let log = File::create(&output).expect("the directory can be written");
+        let mut command = Command::new(driver);
+        command.arg("--port=0").stdin(Stdio::null());
+        // Crash reports and the like go with the rest of it.
+        command.env("XDG_CONFIG_HOME", directory.path());
+        command.stdout(log).stderr(Stdio::null());
+        #[cfg(unix)]
+        {
+            use std::os::unix::process::CommandExt as _;
+            // The browser's processes are in the driver's group and end with it.
+            command.process_group(0);
+        }
+        let driver = command.spawn().expect("chromedriver starts");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let mut this = Self {
+            runtime,
+            client,
+            driver,
+            session: String::new(),
+            _directory: directory,
+        };
+        let port = eventually("chromedriver listens", || {
+            let said = std::fs::read_to_string(&output).ok()?;
+            let (_, rest) = said.split_once("started successfully on port ")?;
+            let (port, _) = rest.split_once('.')?;
+            Some(port.to_owned())
+        });
+        let root = format!("http://127.0.0.1:{port}/session");
+        let mut arguments = ARGUMENTS.map(str::to_owned).to_vec();
+        let profile = this._directory.path().join("profile");
+        arguments.push(format!("--user-data-dir={}", profile.display()));
+        let options = json!({ "binary": browser, "args": arguments });
+        let wanted = json!({ "browserName": "chrome", "goog:chromeOptions": options });
+        let capabilities = json!({ "capabilities": { "alwaysMatch": wanted } });
+        let session = this.send(Method::POST, &root, &capabilities);
+        let id = session["sessionId"].as_str().expect("a session has an id");
+        this.session = format!("{root}/{id}");
+        Some(this)
+    }
+
+    /// Opens an address and waits until its page has loaded.
+    pub fn open(&self, url: &str) {
+        self.command(Method::POST, "url", &json!({ "url": url }));
+    }
+
+    /// Clicks the first element that this CSS selector finds, and waits until the page it leads to
+    /// has loaded.
+    pub fn click(&self, selector: &str) {
+        let path = format!("element/{}/click", self.element(selector));
+        self.command(Method::POST, &path, &json!({}));
+    }
+
+    /// The text that a person sees of the first element that this CSS selector finds.
+    pub fn text(&self, selector: &str) -> String {
+        let path = format!("element/{}/text", self.element(selector));
+        self.read(&path)
+    }
+
+    /// The address of the page.
+    pub fn url(&self) -> String {
+        self.read("url")
+    }
+
+    /// The title of the page.
+    pub fn title(&self) -> String {
+        self.read("title")
+    }
+
+    /// The page as HTML.
+    pub fn source(&self) -> String {
+        self.read("source")
+    }
+
+    fn element(&self, selector: &str) -> String {
+        let wanted = json!({ "using": "css selector", "value": selector });
+        let found = self.command(Method::POST, "element", &wanted);
+        found[ELEMENT].as_str().expect("an element").to_owned()
+    }
+
+    fn read(&self, what: &str) -> String {
+        let value = self.command(Method::GET, what, &Value::Null);
+        value.as_str().expect("a text").to_owned()
+    }
+
+    fn command(&self, method: Method, path: &str, body: &Value) -> Value {
+        self.send(method, &format!("{}/{path}", self.session), body)
+    }
+
+    /// One command; its `value`, or the end of the test with what the driver said.
+    fn send(&self, method: Method, url: &str, body: &Value) -> Value {
+        let body = match body {
+            Value::Null => Bytes::new(),
+            body => body.to_string().into(),
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .expect("a request");
+        let (status, body) = self.runtime.block_on(async {
+            let exchange = async {
+                let answer = self.client.request(request).await;
+                let answer = answer.expect("chromedriver answers");
+                let status = answer.status();
+                let body = answer.into_body().collect().await;
+                (status, body.expect("chromedriver answers whole").to_bytes())
+            };
+            let answer = tokio::time::timeout(PATIENCE, exchange).await;
+            answer.unwrap_or_else(|_| panic!("chromedriver is silent about {url}"))
+        });
+        let mut answer: Value = serde_json::from_slice(&body).expect("chromedriver answers JSON");
+        assert!(
+            status.is_success(),
+            "the browser refused {url}: {}",
+            answer["value"]["message"]
+        );
+        answer["value"].take()
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if !self.session.is_empty() {
+            let end = Request::delete(&self.session).body(Full::default());
+            let end = self.client.request(end.expect("a request"));
+            // A browser that takes its leave slowly is killed below.
+            let _ = self
+                .runtime
+                .block_on(async { tokio::time::timeout(LEAVE, end).await });
+        }
+        #[cfg(unix)]
+        if let Some(group) = Pid::from_raw(self.driver.id().cast_signed()) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+/// The program of this name on the search path.
+fn installed(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|file| file.is_file())
+}

@@ -20,7 +20,7 @@ use imports::Imports;
 
 use crate::platform::Secret;
 
-use crate::workflows::{add, delete, describe, expiry, modify, refresh, wake};
+use crate::workflows::{add, delete, describe, expiry, modify, refresh, sync, wake};
 
 /// Who this plugin is: its name and version, for hosts to read before they compile it.
 const IDENTITY: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
@@ -85,8 +85,12 @@ impl contract::Guest for Component {
         Ok(report.into())
     }
 
-    fn sync(_: String, _: contract::SyncKind) -> Result<contract::SyncReport, contract::Failure> {
-        Err(contract::Failure::Internal("sync is being built".into()))
+    fn sync(
+        pkid: String,
+        kind: contract::SyncKind,
+    ) -> Result<contract::SyncReport, contract::Failure> {
+        let report = sync::sync(&Imports, &pkid, kind.into())?;
+        Ok(report.into())
     }
 
     fn check_expiry(

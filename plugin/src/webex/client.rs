@@ -74,11 +74,21 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
     /// # Errors
     /// Anything but a JSON answer of status 200.
     pub fn get_json(&self, path_and_query: &str, token: &Secret) -> Result<Value, WebexError> {
-        let (request, answer) = self.call(Method::GET, path_and_query, token)?;
-        let scrubber = self.scrubber_with(&[token]);
+        let address = self.address(path_and_query);
+        let (request, answer) = self.exchange(Method::GET, &address, token)?;
+        self.json(&request, &answer, token)
+    }
+
+    /// The content of a success in JSON.
+    pub(super) fn json(
+        &self,
+        request: &str,
+        answer: &HttpResponse,
+        token: &Secret,
+    ) -> Result<Value, WebexError> {
         let unusable = |what| {
-            let answered = Answered::of(&answer, self.now());
-            WebexError::unusable(&request, answered, what, &scrubber)
+            let answered = Answered::of(answer, self.now());
+            WebexError::unusable(request, answered, what, &self.scrubber_with(&[token]))
         };
         if answer.status() != StatusCode::OK {
             return Err(unusable("the answer is a success without content"));
@@ -94,17 +104,21 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
     /// # Errors
     /// Anything but a success.
     pub fn delete(&self, path_and_query: &str, token: &Secret) -> Result<(), WebexError> {
-        self.call(Method::DELETE, path_and_query, token).map(drop)
+        let address = self.address(path_and_query);
+        self.exchange(Method::DELETE, &address, token).map(drop)
     }
 
-    fn call(
+    /// Sends a request with `token` to a whole address of the API; its label and the answer.
+    ///
+    /// # Errors
+    /// Anything but a success.
+    pub(super) fn exchange(
         &self,
         method: Method,
-        path_and_query: &str,
+        address: &str,
         token: &Secret,
     ) -> Result<(String, HttpResponse), WebexError> {
-        let address = self.address(path_and_query);
-        let request = label(&method, &address);
+        let request = label(&method, address);
         let scrubber = self.scrubber_with(&[token]);
         let Some(authorization) = bearer(token) else {
             let what = "the access token has characters that no token can have";
@@ -116,7 +130,7 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
         };
         let built = http::Request::builder()
             .method(method)
-            .uri(&address)
+            .uri(address)
             .header(ACCEPT, "application/json")
             .header(AUTHORIZATION, authorization)
             .body(Vec::new());

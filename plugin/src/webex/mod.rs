@@ -2,8 +2,11 @@
 
 pub mod answer;
 pub mod client;
+pub mod directory;
 pub mod errors;
 pub mod ids;
+mod links;
 pub mod oauth;
 pub mod organizations;
+pub mod pages;
 pub mod scrub;

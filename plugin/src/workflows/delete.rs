@@ -12,6 +12,7 @@ use crate::reports::{Deletion, Revocation};
 use crate::revocation::revoke;
 use crate::settings::Settings;
 use crate::webex::client::Proxies;
+use crate::workflows::sync::{IMPORT, IMPORTED, SEEN};
 
 /// Models of what belongs to a record, in the order of removal: a schedule must not be able to
 /// run something that is gone. Network device lists, sites and users are not among them; other
@@ -19,6 +20,8 @@ use crate::webex::client::Proxies;
 const BELONGINGS: &[&str] = &[SCHEDULE, DATA_SYNC, SHADOW_MODEL, ALERT];
 /// How many documents are asked for at once.
 const PAGE: u32 = 100;
+/// How many documents one commit takes away at most; hosts allow more.
+const TOGETHER: usize = 500;
 
 /// What revoking needs, opened while it is still there.
 #[derive(Default)]
@@ -30,6 +33,10 @@ struct Grant {
 /// Deletes the record `pkid` with its schedules, syncs, shadow, alerts, wakeups and secrets in
 /// one commit; then revokes its tokens at Webex, best effort. `dry_run` changes and asks nothing.
 ///
+/// What was imported goes too. There may be any number of it, so all but the last of it goes in
+/// commits before that one: cut off between them, the record is whole, and a sync or another
+/// delete finds what it needs.
+///
 /// # Errors
 /// `not-found`, `conflict`, `unavailable`. What Webex says to the revocation is no error.
 pub fn delete<P: Platform + ?Sized>(
@@ -38,7 +45,9 @@ pub fn delete<P: Platform + ?Sized>(
     dry_run: bool,
 ) -> Result<Deletion, Failure> {
     let record = Record::load(platform, pkid)?;
-    let mut documents = belongings(platform, &record)?;
+    let mut documents = imported(platform, &record)?;
+    let imported = documents.len();
+    documents.extend(belongings(platform, &record)?);
     documents.push((record.reference(), record.name().to_owned()));
     let wakeups = platform.wakeups(&record.reference())?;
     let mut deletion = Deletion {
@@ -60,12 +69,22 @@ pub fn delete<P: Platform + ?Sized>(
     } else {
         open_grant(platform, &record)
     };
-    let changes = deletion
-        .documents
-        .iter()
-        .map(|(reference, _)| Change::Delete(reference.clone()))
-        .collect();
-    platform.commit(vec![record.unchanged()], changes)?;
+    let mut rest = deletion.documents.as_slice();
+    let mut imported = imported;
+    loop {
+        let size = match imported > TOGETHER {
+            true => TOGETHER,
+            false => rest.len(),
+        };
+        let (batch, behind) = rest.split_at(size);
+        let deleted = |(reference, _): &(Reference, String)| Change::Delete(reference.clone());
+        let changes = batch.iter().map(deleted).collect();
+        platform.commit(vec![record.unchanged()], changes)?;
+        if behind.is_empty() {
+            break;
+        }
+        (rest, imported) = (behind, imported.saturating_sub(size));
+    }
     platform.log(
         Level::Info,
         &format!(
@@ -103,6 +122,22 @@ fn open_grant<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<Gra
     })
 }
 
+// What imports have stored. Where the last one stood goes first: it must not go on from there once
+// any of the rest is gone.
+fn imported<P: Platform + ?Sized>(
+    platform: &P,
+    record: &Record,
+) -> Result<Vec<(Reference, String)>, Failure> {
+    let mut found = Vec::new();
+    for model in [IMPORT, SEEN].iter().chain(IMPORTED) {
+        each_owned(platform, record, model, |document| {
+            let name = name_of(&document);
+            found.push((document.reference, name));
+        })?;
+    }
+    Ok(found)
+}
+
 // What names the record as its owner, and what the record names as its part.
 fn belongings<P: Platform + ?Sized>(
     platform: &P,
@@ -116,8 +151,7 @@ fn belongings<P: Platform + ?Sized>(
         .collect();
     let mut parts: Vec<Document> = platform.get_many(&parts)?.into_iter().flatten().collect();
     for model in BELONGINGS {
-        let owned = owned_by(platform, record, model)?;
-        parts.extend(owned);
+        each_owned(platform, record, model, |document| parts.push(document))?;
     }
     let place = |document: &Document| {
         let model = document.reference.model.as_str();
@@ -134,25 +168,25 @@ fn belongings<P: Platform + ?Sized>(
         .collect())
 }
 
-fn owned_by(
+fn each_owned(
     storage: &(impl Storage + ?Sized),
     record: &Record,
     model: &str,
-) -> Result<Vec<Document>, Failure> {
+    mut take: impl FnMut(Document),
+) -> Result<(), Failure> {
     let filter = Filter {
         model: model.to_owned(),
         hierarchy: record.hierarchy.clone(),
         scope: Scope::Node,
         equals: vec![Key::new(key::OWNER, &record.pkid)],
     };
-    let mut found = Vec::new();
     let mut cursor = None;
     loop {
         let page = storage.find(&filter, cursor.as_deref(), PAGE)?;
-        found.extend(page.documents);
+        page.documents.into_iter().for_each(&mut take);
         match page.next {
             Some(next) => cursor = Some(next),
-            None => return Ok(found),
+            None => return Ok(()),
         }
     }
 }
@@ -160,7 +194,7 @@ fn owned_by(
 // An alert has a code in place of a name. A body that cannot be read must not keep it alive.
 fn name_of(document: &Document) -> String {
     let body: Value = serde_json::from_str(&document.body).unwrap_or_default();
-    ["name", "code"]
+    ["name", "displayName", "code"]
         .iter()
         .find_map(|field| body.get(*field)?.as_str())
         .unwrap_or_default()

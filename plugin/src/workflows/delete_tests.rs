@@ -1,5 +1,8 @@
 //! Deleting a record: what goes, in which order, and what Webex is told.
 
+#[path = "delete_tests/imported.rs"]
+mod imported;
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -8,7 +11,7 @@ use crate::alerts::{self, Notice, Severity, Standing};
 use crate::platform::{Environment, RECORD_MODEL};
 use crate::testing::{
     ACCESS_TOKEN, DAY, HIERARCHY, Interruption, MemoryPlatform, ORGANIZATION, PKID, REFRESH_TOKEN,
-    reply,
+    reply, reply_with,
 };
 use crate::workflows::add::{self, add};
 

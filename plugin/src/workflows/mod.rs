@@ -6,4 +6,5 @@ pub mod describe;
 pub mod expiry;
 pub mod modify;
 pub mod refresh;
+pub mod sync;
 pub mod wake;

@@ -1,10 +1,10 @@
 //! Runs what a due wakeup stands for.
 
-use super::{expiry::check_expiry, refresh::refresh};
+use super::{expiry::check_expiry, refresh::refresh, sync::sync};
 use crate::model::derived;
 use crate::platform::{Change, Failure, Platform, RECORD_MODEL, Reference, Wakeup};
 use crate::record::Record;
-use crate::reports::WakeReport;
+use crate::reports::{SyncKind, WakeReport};
 use crate::tokens::wakeup as ids;
 
 /// Runs the workflow of `wakeup`. One that nobody can serve any more is taken away: of another
@@ -14,6 +14,11 @@ use crate::tokens::wakeup as ids;
 /// Those of the workflow; the host then tries the same wakeup again later.
 pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeReport, Failure> {
     let Wakeup { id, subject, .. } = wakeup;
+    if subject.model == RECORD_MODEL
+        && let Some(kind) = SyncKind::of_wakeup(wakeup)
+    {
+        return import(platform, subject, kind);
+    }
     let known = subject.model == RECORD_MODEL && matches!(id.as_str(), ids::REFRESH | ids::EXPIRY);
     if !known {
         let why = format!("the wakeup `{id}` of {subject} is none of this plugin's");
@@ -40,6 +45,27 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
     match result {
         Err(Failure::NotFound(_)) => dismiss(platform, subject, id, gone(subject)),
         Err(Failure::Reauthorize(why)) => dismiss(platform, subject, id, why),
+        result => result,
+    }
+}
+
+/// Begins an import or goes on with it. What only a person can put right fails, and is not tried
+/// again: connecting again begins the import as well.
+fn import<P: Platform + ?Sized>(
+    platform: &P,
+    subject: &Reference,
+    kind: SyncKind,
+) -> Result<WakeReport, Failure> {
+    let result = sync(platform, &subject.pkid, kind).map(WakeReport::Synced);
+    match result {
+        Err(Failure::NotFound(_)) => {
+            let why = format!("{subject} does not exist any more");
+            dismiss(platform, subject, kind.wakeup_id(), why)
+        }
+        Err(failure @ Failure::Reauthorize(_)) => {
+            dismiss(platform, subject, kind.wakeup_id(), failure.to_string())?;
+            Err(failure)
+        }
         result => result,
     }
 }

@@ -1,0 +1,144 @@
+//! What was imported goes with the record, however much it is.
+
+use super::*;
+use crate::reports::SyncKind;
+use crate::workflows::sync::sync;
+
+/// A connected record with so many licences imported, and its import at its end or not.
+fn with_licenses(count: u32, finished: bool) -> MemoryPlatform {
+    let platform = connected();
+    let items: Vec<Value> = (0..count).map(|n| json!({"id": format!("L{n}")})).collect();
+    let page = json!({"items": items}).to_string();
+    platform.expect(
+        Method::GET,
+        "/roles",
+        reply(200, json!({"items": [{"id": "R1"}]})),
+    );
+    let next = "<https://webexapis.com/v1/licenses?cursor=2>; rel=next";
+    let link = [("Link", next)];
+    let headers: &[(&str, &str)] = match finished {
+        true => &[],
+        false => &link,
+    };
+    platform.expect(Method::GET, "/licenses", reply_with(200, headers, page));
+    if !finished {
+        platform.expect(Method::GET, "/licenses", reply(503, json!({})));
+    }
+    let imported = sync(&platform, PKID, SyncKind::RolesLicenses);
+    assert_eq!(imported.is_ok(), finished);
+    platform.assert_script_done();
+    platform
+}
+
+fn models(deletion: &Deletion) -> Vec<(&str, usize)> {
+    let mut models: Vec<(&str, usize)> = Vec::new();
+    for (reference, _) in &deletion.documents {
+        match models.last_mut() {
+            Some((model, count)) if *model == reference.model => *count += 1,
+            _ => models.push((&reference.model, 1)),
+        }
+    }
+    models
+}
+
+#[test]
+fn a_few_imported_documents_go_in_the_one_commit() {
+    let platform = with_licenses(3, true);
+    let commits = platform.commits();
+    let deletion = delete(&platform, PKID, false).unwrap();
+    assert_eq!(platform.commits() - commits, 1);
+    assert_eq!(
+        models(&deletion),
+        [
+            (IMPORT, 1),
+            ("device/spark/Role", 1),
+            ("device/spark/License", 3),
+            (SCHEDULE, 2),
+            (DATA_SYNC, 3),
+            (SHADOW_MODEL, 1),
+            (RECORD_MODEL, 1),
+        ]
+    );
+    assert!(platform.documents().is_empty());
+}
+
+#[test]
+fn a_dry_run_lists_what_was_imported_and_keeps_it() {
+    let platform = with_licenses(3, false);
+    let before = platform.documents();
+    let deletion = delete(&platform, PKID, true).unwrap();
+    let listed: Vec<&Reference> = deletion
+        .documents
+        .iter()
+        .map(|(reference, _)| reference)
+        .collect();
+    assert!(
+        before
+            .iter()
+            .all(|document| listed.contains(&&document.reference))
+    );
+    assert_eq!(listed.len(), before.len());
+    assert_eq!(platform.documents(), before);
+}
+
+#[test]
+fn many_imported_documents_go_in_several_commits_the_record_in_the_last() {
+    let platform = with_licenses(1_700, true);
+    let commits = platform.commits();
+    platform.interrupt_commit(
+        4,
+        Interruption::Meanwhile(Box::new(|platform| {
+            let record = Record::load(platform, PKID).unwrap();
+            assert_eq!(record.body.parts.len(), 6);
+            assert_eq!(platform.documents_of(SCHEDULE).len(), 2);
+        })),
+    );
+    let deletion = delete(&platform, PKID, false).unwrap();
+    assert_eq!(platform.commits() - commits, 4);
+    assert_eq!(deletion.documents.len(), 1_700 + 9);
+    assert!(platform.documents().is_empty() && platform.all_wakeups().is_empty());
+}
+
+#[test]
+fn a_delete_cut_off_at_any_commit_ends_as_one_that_was_not_when_it_is_run_again() {
+    for finished in [false, true] {
+        for nth in 1..=4 {
+            for answer_lost in [false, true] {
+                let platform = with_licenses(1_700, finished);
+                let lost = Failure::Unavailable("the store is gone".to_owned());
+                let interruption = match answer_lost {
+                    true => Interruption::LoseAnswer(lost),
+                    false => Interruption::Fail(lost),
+                };
+                platform.interrupt_commit(nth, interruption);
+                delete(&platform, PKID, false).unwrap_err();
+                match delete(&platform, PKID, false) {
+                    Ok(_) => {}
+                    Err(Failure::NotFound(_)) => assert!(answer_lost && nth == 4),
+                    Err(failure) => panic!("{failure:?}"),
+                }
+                assert!(platform.documents().is_empty(), "commit {nth}");
+                assert!(platform.secrets().is_empty() && platform.all_wakeups().is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn an_import_does_not_go_on_from_where_it_stood_before_a_delete_that_was_cut_off() {
+    let platform = with_licenses(1_700, false);
+    let lost = Failure::Unavailable("the store is gone".to_owned());
+    platform.interrupt_commit(2, Interruption::Fail(lost));
+    delete(&platform, PKID, false).unwrap_err();
+    let page = json!({"items": [{"id": "L0"}, {"id": "L1699"}]});
+    platform.expect(
+        Method::GET,
+        "/roles",
+        reply(200, json!({"items": [{"id": "R1"}]})),
+    );
+    platform.expect(Method::GET, "/licenses?orgId", reply(200, page));
+    let report = sync(&platform, PKID, SyncKind::RolesLicenses).unwrap();
+    platform.assert_script_done();
+    assert_eq!(report.models[1].found, 2);
+    assert_eq!(platform.documents_of("device/spark/License").len(), 2);
+}

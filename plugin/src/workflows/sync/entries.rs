@@ -1,0 +1,89 @@
+//! Entries of a directory as documents: how they are stored, and which of them differ.
+
+use serde_json::Value;
+
+use super::state::DocumentId;
+use crate::platform::{Document, Failure, Filter, Key, Reference, Scope, Storage};
+use crate::record::{Record, key};
+use crate::webex::directory::Entry;
+
+/// The key by which a document can be found under Webex's id.
+pub const WEBEX_ID: &str = "id";
+
+/// How many documents are looked at together.
+const TOGETHER: usize = 100;
+
+/// A document to be written, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Difference {
+    /// There is none yet.
+    New(Document),
+    /// It says something else.
+    Changed(Document),
+}
+
+/// The documents of `entries` that are not stored as they should be.
+///
+/// # Errors
+/// Those of the storage.
+pub fn differences(
+    storage: &(impl Storage + ?Sized),
+    record: &Record,
+    model: &str,
+    entries: &[(DocumentId, Entry)],
+) -> Result<Vec<Difference>, Failure> {
+    let mut found = Vec::new();
+    for entries in entries.chunks(TOGETHER) {
+        let references: Vec<Reference> = entries
+            .iter()
+            .map(|(id, _)| Reference::new(model, id.to_string()))
+            .collect();
+        let stored = storage.get_many(&references)?;
+        for ((reference, (_, entry)), stored) in references.into_iter().zip(entries).zip(stored) {
+            let wanted = document(record, reference, entry);
+            match stored {
+                None => found.push(Difference::New(wanted)),
+                Some(stored) if is_same(&stored, &wanted, entry) => {}
+                Some(_) => found.push(Difference::Changed(wanted)),
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Everything of `model` that belongs to `record`.
+pub fn owned(record: &Record, model: &str) -> Filter {
+    Filter {
+        model: model.to_owned(),
+        hierarchy: record.hierarchy.clone(),
+        scope: Scope::Node,
+        equals: vec![Key::new(key::OWNER, &record.pkid)],
+    }
+}
+
+fn document(record: &Record, reference: Reference, entry: &Entry) -> Document {
+    let mut keys = vec![
+        Key::new(key::OWNER, &record.pkid),
+        Key::new(WEBEX_ID, &entry.id),
+    ];
+    if let Some(name) = &entry.name {
+        keys.push(Key::new(key::NAME, name));
+    }
+    Document {
+        reference,
+        hierarchy: record.hierarchy.clone(),
+        version: 0,
+        body: Value::Object(entry.fields.clone()).to_string(),
+        keys,
+    }
+}
+
+// Not by their text: the order of the members says nothing.
+fn is_same(stored: &Document, wanted: &Document, entry: &Entry) -> bool {
+    let same_keys = stored.keys.len() == wanted.keys.len()
+        && wanted.keys.iter().all(|key| stored.keys.contains(key));
+    stored.hierarchy == wanted.hierarchy
+        && same_keys
+        && serde_json::from_str::<Value>(&stored.body)
+            .is_ok_and(|body| body.as_object() == Some(&entry.fields))
+}

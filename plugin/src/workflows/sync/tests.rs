@@ -1,0 +1,140 @@
+//! Imports on a platform in memory.
+
+mod changes;
+mod faults;
+mod lists;
+mod parts;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::platform::{Document, Environment, HttpError, HttpRequest, HttpResponse, Reference};
+use crate::record::{Record, key};
+use crate::testing::{MemoryPlatform, ORGANIZATION, PKID, reply, reply_with};
+use crate::webex::ids::OrgId;
+
+const ROLE: &str = "device/spark/Role";
+const LICENSE: &str = "device/spark/License";
+
+type Answer = Result<HttpResponse, HttpError>;
+
+/// What Webex has, and how many of it a page shows.
+struct Webex {
+    roles: Vec<Value>,
+    licenses: Vec<Value>,
+    page: usize,
+}
+
+/// A platform with a connected record, and the lists that Webex answers with.
+struct World {
+    platform: MemoryPlatform,
+    webex: Rc<RefCell<Webex>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let platform = MemoryPlatform::connected().unwrap();
+        let webex = Rc::new(RefCell::new(Webex {
+            roles: vec![role(1), role(2)],
+            licenses: vec![license(1, 10), license(2, 20), license(3, 30)],
+            page: 1_000,
+        }));
+        let served = webex.clone();
+        platform.serve(move |_, request| served.borrow().answer(request));
+        Self { platform, webex }
+    }
+
+    /// With so many licences, so many on a page.
+    fn with_licenses(count: u32, page: usize) -> Self {
+        let world = Self::new();
+        world.webex.borrow_mut().licenses = (1..=count).map(|n| license(n, n)).collect();
+        world.webex.borrow_mut().page = page;
+        world
+    }
+
+    fn sync(&self) -> Result<SyncReport, Failure> {
+        sync(&self.platform, PKID, SyncKind::RolesLicenses)
+    }
+
+    /// Calls of `sync` until the import is at its end; how many, and the last report.
+    fn sync_to_the_end(&self) -> (u32, SyncReport) {
+        for calls in 1..1_000 {
+            let report = self.sync().unwrap();
+            if report.continues.is_none() {
+                return (calls, report);
+            }
+        }
+        panic!("the import does not end");
+    }
+
+    /// The bodies of the documents of a model, in the order of Webex's ids.
+    fn stored(&self, model: &str) -> Vec<Value> {
+        let documents = self.platform.documents_of(model);
+        let mut bodies: Vec<Value> = documents.iter().map(body).collect();
+        bodies.sort_by_key(|body| body["totalUnits"].as_u64());
+        bodies
+    }
+
+    fn stored_ids(&self, model: &str) -> Vec<String> {
+        let id = |body: &Value| body["id"].as_str().unwrap().to_owned();
+        self.stored(model).iter().map(id).collect()
+    }
+
+    fn wakeup(&self) -> Option<crate::platform::Wakeup> {
+        self.platform.wakeup(&Reference::record(PKID), "sync")
+    }
+
+    fn requests(&self) -> Vec<String> {
+        let sent = self.platform.sent();
+        sent.iter().map(|sent| sent.uri.to_string()).collect()
+    }
+}
+
+impl Webex {
+    fn answer(&self, request: &HttpRequest) -> Answer {
+        let path = request.uri().path();
+        let list = match (request.method(), path) {
+            (&Method::GET, "/v1/roles") => &self.roles,
+            (&Method::GET, "/v1/licenses") => &self.licenses,
+            _ => return reply(404, json!({"message": "nothing here"})),
+        };
+        let query = request.uri().query().unwrap_or_default();
+        let from: usize = query
+            .split('&')
+            .find_map(|parameter| parameter.strip_prefix("cursor="))
+            .map_or(0, |cursor| cursor.parse().unwrap());
+        let to = list.len().min(from + self.page);
+        let body = json!({"items": list[from..to]}).to_string();
+        if to == list.len() {
+            return reply_with(200, &[], body);
+        }
+        let link = format!("<https://webexapis.com{path}?cursor={to}&orgId=x>; rel=\"next\"");
+        reply_with(200, &[("Link", &link)], body)
+    }
+}
+
+fn role(n: u32) -> Value {
+    json!({"id": format!("R{n}"), "name": format!("Role {n}")})
+}
+
+fn license(n: u32, total: u32) -> Value {
+    json!({"id": format!("L{n}"), "name": format!("License {n}"), "totalUnits": total})
+}
+
+fn body(document: &Document) -> Value {
+    serde_json::from_str(&document.body).unwrap()
+}
+
+fn imported(model: &str, found: u32, added: u32, updated: u32, removed: u32) -> Imported {
+    Imported {
+        model: model.to_owned(),
+        found,
+        added,
+        updated,
+        removed,
+    }
+}

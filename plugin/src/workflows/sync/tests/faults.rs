@@ -1,0 +1,212 @@
+//! Tokens that do not work, and faults of Webex: what is reported, and what stays.
+
+use super::*;
+use crate::platform::{Change, Secret, Storage};
+use crate::record::{State, secret};
+use crate::testing::{ACCESS_TOKEN, DAY, REFRESH_TOKEN, SECOND};
+
+const NEW_TOKEN: &str = "bmV3X3Rva2Vu_P0A1_8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
+
+fn expect_refresh(world: &World) {
+    let answer = json!({
+        "access_token": NEW_TOKEN, "expires_in": 1_209_600,
+        "refresh_token": REFRESH_TOKEN, "refresh_token_expires_in": 7_776_000,
+    });
+    world
+        .platform
+        .expect(Method::POST, "/access_token", reply(200, answer));
+}
+
+fn expect_error(world: &World, list: &str, status: u16, headers: &[(&str, &str)]) {
+    let body = json!({"message": "so it is", "trackingId": "ROUTER_1"}).to_string();
+    let answer = reply_with(status, headers, body);
+    world.platform.expect(Method::GET, list, answer);
+}
+
+fn tokens_used(world: &World) -> Vec<String> {
+    let sent = world.platform.sent();
+    sent.iter()
+        .filter(|sent| sent.method == Method::GET)
+        .map(|sent| sent.header("authorization").replace("Bearer ", ""))
+        .collect()
+}
+
+#[test]
+fn a_record_without_an_access_token_has_to_be_connected() {
+    let world = World::new();
+    let owner = Reference::record(PKID);
+    let unseal = Change::Unseal(owner, secret::ACCESS_TOKEN.to_owned());
+    world.platform.commit(Vec::new(), vec![unseal]).unwrap();
+    match world.sync().unwrap_err() {
+        Failure::Reauthorize(text) => assert!(text.contains("connect this customer"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(world.platform.sent().is_empty());
+}
+
+#[test]
+fn a_record_that_does_not_exist_is_not_found() {
+    let world = World::new();
+    let gone = sync(&world.platform, &"f".repeat(24), SyncKind::RolesLicenses);
+    assert!(matches!(gone, Err(Failure::NotFound(_))));
+}
+
+#[test]
+fn an_access_token_that_is_over_is_refreshed_before_anything_is_asked() {
+    let world = World::new();
+    world.platform.advance(15 * DAY);
+    expect_refresh(&world);
+    let report = world.sync().unwrap();
+    assert_eq!(report.models[0].added, 2);
+    assert_eq!(tokens_used(&world), [NEW_TOKEN, NEW_TOKEN]);
+}
+
+#[test]
+fn a_token_that_webex_does_not_accept_is_refreshed_once_and_the_import_goes_on() {
+    let world = World::new();
+    expect_error(&world, "/roles", 401, &[]);
+    expect_refresh(&world);
+    let report = world.sync().unwrap();
+    assert_eq!(report.models[1].added, 3);
+    assert_eq!(tokens_used(&world), [ACCESS_TOKEN, NEW_TOKEN, NEW_TOKEN]);
+}
+
+#[test]
+fn a_new_token_that_webex_does_not_accept_either_needs_a_person() {
+    let world = World::new();
+    expect_error(&world, "/roles", 401, &[]);
+    expect_refresh(&world);
+    expect_error(&world, "/roles", 401, &[]);
+    match world.sync().unwrap_err() {
+        Failure::Reauthorize(text) => {
+            assert!(text.contains("a refresh did not help"), "{text}");
+            assert!(text.contains("ROUTER_1"), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+    world.platform.assert_script_done();
+}
+
+#[test]
+fn a_refresh_that_is_refused_ends_the_import_and_says_so_on_the_record() {
+    let world = World::new();
+    expect_error(&world, "/roles", 401, &[]);
+    let refusal = reply(400, json!({"error": "invalid_grant"}));
+    world
+        .platform
+        .expect(Method::POST, "/access_token", refusal);
+    assert!(matches!(world.sync(), Err(Failure::Reauthorize(_))));
+    let record = Record::load(&world.platform, PKID).unwrap();
+    assert_eq!(record.body.connection.state, State::Reauthorize);
+}
+
+#[test]
+fn a_refresh_that_has_to_wait_makes_the_import_wait() {
+    let world = World::new();
+    expect_error(&world, "/roles", 401, &[]);
+    world
+        .platform
+        .expect(Method::POST, "/access_token", reply(503, json!({})));
+    assert!(matches!(world.sync(), Err(Failure::Unavailable(_))));
+}
+
+#[test]
+fn a_missing_scope_is_named_with_webexs_tracking_id() {
+    let world = World::new();
+    expect_error(&world, "/licenses", 403, &[]);
+    match world.sync().unwrap_err() {
+        Failure::Reauthorize(text) => {
+            for part in ["spark-admin:licenses_read", "ROUTER_1", "403"] {
+                assert!(text.contains(part), "{text}");
+            }
+        }
+        other => panic!("{other:?}"),
+    }
+    // The roles came before, and stay.
+    assert_eq!(world.stored(ROLE).len(), 2);
+}
+
+#[test]
+fn a_request_for_patience_is_passed_on_with_its_moment() {
+    let world = World::new();
+    expect_error(&world, "/licenses", 429, &[("Retry-After", "194")]);
+    let until = world.platform.now() + 194 * SECOND;
+    assert_eq!(world.sync().unwrap_err(), Failure::RateLimited(Some(until)));
+    assert!(
+        world
+            .platform
+            .logged(crate::platform::Level::Warning, "ROUTER_1")
+    );
+    let world = World::new();
+    expect_error(
+        &world,
+        "/roles",
+        429,
+        &[("Retry-After", "rand(30),add(30)")],
+    );
+    assert_eq!(world.sync().unwrap_err(), Failure::RateLimited(None));
+}
+
+#[test]
+fn a_fault_in_the_middle_of_a_list_keeps_what_is_stored() {
+    for status in [500, 502, 503, 504] {
+        let world = World::with_licenses(6, 2);
+        world.sync().unwrap();
+        world.webex.borrow_mut().licenses.truncate(4);
+        expect_error(&world, "cursor=2", status, &[]);
+        assert!(matches!(world.sync(), Err(Failure::Unavailable(_))));
+        assert_eq!(world.stored(LICENSE).len(), 6, "{status}");
+        // The list is gone on with, and now it is known what has vanished.
+        let report = world.sync().unwrap();
+        assert_eq!(report.models[1], imported(LICENSE, 4, 0, 0, 2));
+    }
+}
+
+#[test]
+fn a_broken_answer_and_a_dead_network_keep_what_is_stored() {
+    let network = || Err(HttpError::Network("connection refused".to_owned()));
+    let truncated = || reply_with(200, &[], r#"{"items":[{"id":"L1"},"#);
+    for answer in [network(), truncated()] {
+        let world = World::new();
+        world.sync().unwrap();
+        world.platform.expect(Method::GET, "/licenses", answer);
+        assert!(matches!(world.sync(), Err(Failure::Unavailable(_))));
+        assert_eq!(world.stored(LICENSE).len(), 3);
+    }
+}
+
+#[test]
+fn a_policy_that_forbids_webex_is_the_operators_matter() {
+    let world = World::new();
+    let denied = Err(HttpError::Denied(
+        "egress.allow has no such entry".to_owned(),
+    ));
+    world.platform.expect(Method::GET, "/roles", denied);
+    match world.sync().unwrap_err() {
+        Failure::LimitExceeded(text) => assert!(text.contains("egress.allow"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_customers_proxies_are_used() {
+    let world = World::new();
+    let mut record = Record::load(&world.platform, PKID).unwrap();
+    record
+        .body
+        .fields
+        .insert("https_proxy".to_owned(), "http://proxy.example:3128".into());
+    let proxy = "http://bob:hunter2@proxy.example:3128";
+    let seal = Change::Seal {
+        owner: record.reference(),
+        name: secret::HTTPS_PROXY.to_owned(),
+        value: Secret::new(proxy),
+    };
+    let put = Change::Put(record.to_document().unwrap());
+    world.platform.commit(Vec::new(), vec![put, seal]).unwrap();
+    world.sync().unwrap();
+    for sent in world.platform.sent() {
+        assert_eq!(sent.proxies, (None, Some(Secret::new(proxy))));
+    }
+    assert!(!world.platform.everything_visible().contains("hunter2"));
+}

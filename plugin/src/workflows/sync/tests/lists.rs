@@ -1,0 +1,204 @@
+//! Lists in pages, and the defects of their links.
+
+use super::*;
+use crate::platform::Level;
+
+/// An answer to the next request for licences with these ids and this link.
+fn lay_out(world: &World, ids: &[&str], next: Option<&str>) {
+    let items: Vec<Value> = ids.iter().map(|id| json!({"id": id})).collect();
+    let link = next.map(|next| format!("<https://webexapis.com/v1/licenses?{next}>; rel=next"));
+    let headers: Vec<(&str, &str)> = link.iter().map(|link| ("Link", link.as_str())).collect();
+    let answer = reply_with(200, &headers, json!({"items": items}).to_string());
+    world.platform.expect(Method::GET, "/licenses", answer);
+}
+
+/// A world in which the licences L1 to L3 were imported, and roles are there.
+fn imported_before() -> World {
+    let world = World::new();
+    world.sync().unwrap();
+    world
+}
+
+/// Imports what was laid out, with one request for the roles before.
+fn sync_laid_out(world: &World) -> SyncReport {
+    let script = world.platform.sent().len();
+    let report = world.sync().unwrap();
+    assert!(world.platform.sent().len() > script);
+    world.platform.assert_script_done();
+    report
+}
+
+#[test]
+fn every_page_of_a_list_is_read() {
+    let world = World::with_licenses(7, 3);
+    let report = world.sync().unwrap();
+    assert_eq!(report.models[1], imported(LICENSE, 7, 7, 0, 0));
+    assert_eq!(world.stored(LICENSE).len(), 7);
+    // Four pages and the ends of two lists.
+    assert_eq!((report.done, report.total), (6, 6));
+    let again = world.sync().unwrap();
+    assert_eq!(again.models[1], imported(LICENSE, 7, 0, 0, 0));
+}
+
+#[test]
+fn nothing_of_the_way_through_the_pages_is_left_behind() {
+    let world = World::with_licenses(7, 3);
+    world.sync().unwrap();
+    assert!(world.platform.documents_of(SEEN).is_empty());
+    let [import] = world.platform.documents_of(IMPORT).try_into().unwrap();
+    let import = body(&import);
+    assert!(import["finished"].is_u64());
+    assert!(import["lists"][1].get("next").is_none());
+}
+
+#[test]
+fn something_that_vanished_from_one_of_many_pages_is_removed() {
+    let world = World::with_licenses(7, 3);
+    world.sync().unwrap();
+    world.webex.borrow_mut().licenses.remove(1);
+    assert_eq!(
+        world.sync().unwrap().models[1],
+        imported(LICENSE, 6, 0, 0, 1)
+    );
+}
+
+#[test]
+fn an_entry_that_moved_to_a_later_page_meanwhile_counts_once() {
+    let world = World::new();
+    lay_out(&world, &["L1", "L2"], Some("cursor=2"));
+    lay_out(&world, &["L2", "L3"], None);
+    let report = sync_laid_out(&world);
+    assert_eq!(report.models[1], imported(LICENSE, 3, 3, 0, 0));
+}
+
+#[test]
+fn the_next_page_is_asked_for_without_max_null_and_with_the_organisation() {
+    let world = World::new();
+    lay_out(&world, &["L1"], Some("max=null&cursor=2"));
+    lay_out(&world, &["L2"], None);
+    sync_laid_out(&world);
+    let organization = OrgId::parse(ORGANIZATION).unwrap().internal();
+    assert_eq!(
+        world.requests()[2],
+        format!("https://webexapis.com/v1/licenses?cursor=2&orgId={organization}")
+    );
+}
+
+#[test]
+fn a_next_link_to_an_empty_page_is_the_end_of_the_list() {
+    let world = imported_before();
+    lay_out(&world, &["L1", "L2"], Some("cursor=2"));
+    lay_out(&world, &[], None);
+    let report = sync_laid_out(&world);
+    assert_eq!((report.models[1].found, report.models[1].removed), (2, 1));
+}
+
+#[test]
+fn an_empty_page_that_goes_on_ends_the_list_and_removes_nothing() {
+    let world = imported_before();
+    lay_out(&world, &[], Some("cursor=2"));
+    let report = sync_laid_out(&world);
+    assert_eq!(report.models[1].removed, 0);
+    assert!(report.message.contains("none of the licences was removed"));
+}
+
+#[test]
+fn a_repeated_page_ends_the_list_and_removes_nothing() {
+    let world = imported_before();
+    lay_out(&world, &["L1", "L9"], Some("page=2"));
+    lay_out(&world, &["L1", "L9"], Some("page=3"));
+    let report = sync_laid_out(&world);
+    let licenses = &report.models[1];
+    assert_eq!(
+        (licenses.found, licenses.added, licenses.removed),
+        (2, 1, 0)
+    );
+    assert!(report.message.contains("because Webex sent a page twice"));
+    assert!(world.platform.logged(Level::Warning, "may not be whole"));
+}
+
+#[test]
+fn a_page_that_links_to_itself_is_read_once() {
+    let world = imported_before();
+    let organization = OrgId::parse(ORGANIZATION).unwrap().internal();
+    lay_out(&world, &["L1"], Some(&format!("orgId={organization}")));
+    let report = sync_laid_out(&world);
+    assert_eq!((report.models[1].found, report.models[1].removed), (1, 0));
+}
+
+#[test]
+fn a_list_without_an_end_is_given_up_page_by_page() {
+    let world = World::new();
+    let pages = std::cell::Cell::new(0);
+    world.platform.serve(move |_, request| {
+        let path = request.uri().path();
+        if path == "/v1/roles" {
+            return reply(200, json!({"items": []}));
+        }
+        pages.set(pages.get() + 1);
+        let page = pages.get();
+        let link = format!("<https://webexapis.com{path}?page={page}>; rel=next");
+        let body = json!({"items": [{"id": page.to_string()}]}).to_string();
+        reply_with(200, &[("Link", &link)], body)
+    });
+    for _ in 0..3 {
+        assert!(world.sync().unwrap().continues.is_some());
+    }
+    // The last page that is read of any list.
+    let mut import = world.platform.documents_of(IMPORT).remove(0);
+    let mut body = body(&import);
+    body["lists"][1]["pages"] = 9_999.into();
+    import.body = body.to_string();
+    let put = vec![crate::platform::Change::Put(import)];
+    crate::platform::Storage::commit(&world.platform, Vec::new(), put).unwrap();
+    let report = world.sync().unwrap();
+    assert_eq!(report.continues, None);
+    assert!(report.message.contains("because Webex's list did not end"));
+}
+
+#[test]
+fn a_link_to_another_origin_is_refused_and_everything_stays() {
+    let world = imported_before();
+    let link = [(
+        "Link",
+        "<https://evil.example/v1/licenses?cursor=2>; rel=next",
+    )];
+    let answer = reply_with(200, &link, r#"{"items":[{"id":"L9"}]}"#);
+    world.platform.expect(Method::GET, "/licenses", answer);
+    match world.sync().unwrap_err() {
+        Failure::Unavailable(text) => assert!(text.contains("is not followed"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(world.stored_ids(LICENSE), ["L1", "L2", "L3"]);
+    assert!(world.requests().iter().all(|uri| !uri.contains("evil")));
+}
+
+#[test]
+fn an_entry_that_cannot_be_understood_is_skipped_and_nothing_is_removed() {
+    let world = imported_before();
+    let items = json!({"items": [{"name": "no id"}, 5, {"id": "L1", "name": "License 1",
+        "totalUnits": 11, "unheard-of": {"x": [1, null]}}]});
+    world
+        .platform
+        .expect(Method::GET, "/licenses", reply(200, items));
+    let report = world.sync().unwrap();
+    let licenses = &report.models[1];
+    assert_eq!(
+        (licenses.found, licenses.updated, licenses.removed),
+        (1, 1, 0)
+    );
+    assert_eq!(
+        world.stored(LICENSE)[0]["unheard-of"],
+        json!({"x": [1, null]})
+    );
+    assert!(
+        world
+            .platform
+            .logged(Level::Warning, "2 of the licences cannot be taken")
+    );
+    assert!(
+        report
+            .message
+            .contains("some of them could not be understood")
+    );
+}

@@ -24,5 +24,6 @@ pub mod types;
 
 pub use host::{
     AddRequest, BuildError, CallError, CallErrorKind, Called, ComponentSource, Host, HostBuilder,
+    StashSummary,
 };
 pub use limits::Limits;

@@ -13,7 +13,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::error::{GuestError, GuestErrorKind, panic_message};
 use crate::egress::Client;
 use crate::imports::http::Outgoing;
-use crate::imports::{Call, LimitHit, Scrubber, Services};
+use crate::imports::{Call, LimitHit, Patience, Scrubber, Services};
 use crate::limits::Limits;
 use crate::schedule::clock::Clock;
 use crate::store::Lease;
@@ -66,16 +66,19 @@ impl CallState {
             opening.journal.clone(),
         );
         call.scrubber = capture.scrubber.clone();
+        let outgoing = Outgoing::new(
+            opening.client,
+            opening.services,
+            opening.journal,
+            opening.lease_until,
+        );
+        let answered = Arc::clone(&outgoing.answered);
+        call.patience = Patience::of(answered, opening.lease_until, limits);
         Self {
             table: ResourceTable::new(),
             wasi,
             http: WasiHttpCtx::new(),
-            outgoing: Outgoing::new(
-                opening.client,
-                opening.services,
-                opening.journal,
-                opening.lease_until,
-            ),
+            outgoing,
             call,
             settings,
             limiter: Limiter {

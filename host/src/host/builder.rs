@@ -14,6 +14,7 @@ use crate::imports::Services;
 use crate::limits::Limits;
 use crate::schedule::clock::{Clock, SystemClock};
 use crate::store::seal::Sealer;
+use crate::store::stash::Stash;
 use crate::store::{Store, StoreError};
 
 /// Where the component comes from.
@@ -61,6 +62,7 @@ pub struct HostBuilder {
     secret_settings: BTreeMap<String, SecretString>,
     limits: Limits,
     egress: Option<Client>,
+    stash: Option<PathBuf>,
 }
 
 impl HostBuilder {
@@ -120,7 +122,17 @@ impl HostBuilder {
         self
     }
 
-    /// Compiles and links the plugin, and resolves what hosts that are gone left in the store.
+    /// The directory that keeps commits of answers which the store cannot take, until it can. Every
+    /// host of the same store on this machine names the same one. Without it such an answer is
+    /// lost, and the log says so.
+    #[must_use]
+    pub fn stash(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.stash = Some(directory.into());
+        self
+    }
+
+    /// Compiles and links the plugin, and resolves what hosts that are gone left in the store
+    /// and in the stash.
     pub async fn build(self) -> Result<Host, BuildError> {
         let component = self
             .component
@@ -150,21 +162,27 @@ impl HostBuilder {
                 "resolved what an interrupted host left"
             );
         }
+        let stash = self
+            .stash
+            .map(|directory| Arc::new(Stash::new(directory, store.id(), Arc::clone(&sealer))));
         let services = Arc::new(Services {
             store,
             sealer,
+            stash,
             clock,
             limits: plugin.limits().clone(),
             secret_settings: self.secret_settings,
             scheduled: tokio::sync::Notify::new(),
         });
-        Ok(Host {
+        let host = Host {
             parts: Arc::new(Parts {
                 plugin,
                 services,
                 client,
                 turns: Turns::default(),
             }),
-        })
+        };
+        host.settle_stash().await;
+        Ok(host)
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use wasmtime::Store as Instance;
 
+use super::kept::Settled;
 use super::{CallError, CallErrorKind, Called, Host};
 use crate::component::{GuestError, GuestErrorKind, Opening};
 use crate::imports::bindings::automate::platform::types as platform;
@@ -65,8 +66,8 @@ impl Ending {
 
 /// A call that may run.
 pub(super) struct Started {
-    journal: Journal,
-    lease: Option<Lease>,
+    pub(super) journal: Journal,
+    pub(super) lease: Option<Lease>,
     /// The monotonic moment just before the lease was claimed.
     claimed: Duration,
 }
@@ -138,7 +139,33 @@ impl Host {
         }
     }
 
+    /// Begins a call, once nothing is kept for its subject any more.
     pub(super) async fn start(&self, ask: &Ask, submitted: Timestamp) -> Result<Start, StoreError> {
+        // What was kept comes first: without it the call would begin with tokens that are used up.
+        if let Settled::Busy(until) = self.settle(&ask.subject).await? {
+            return Ok(Start::Busy(until));
+        }
+        let start = self.begin(ask, submitted).await?;
+        if let Start::Started(started) = &start
+            && self.is_kept(&ask.subject)?
+        {
+            // Kept just now, by a host that was stopped for longer than its lease.
+            let text = "an answer that was kept meanwhile is applied first".to_owned();
+            let gave_way = Err::<(), _>(CallErrorKind::Refused(Failure::Conflict(text)));
+            self.finish(
+                started,
+                &gave_way,
+                |()| Ending::success(String::new()),
+                None,
+            )
+            .await;
+            return Ok(Start::Busy(self.clock().now()));
+        }
+        Ok(start)
+    }
+
+    /// Claims the subject and records the transaction.
+    pub(super) async fn begin(&self, ask: &Ask, submitted: Timestamp) -> Result<Start, StoreError> {
         let services = &self.parts.services;
         let claimed = services.clock.monotonic();
         let now = services.clock.now();

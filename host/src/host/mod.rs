@@ -17,16 +17,19 @@ use crate::reports::{
     RefreshOutcome, RefreshReport, SyncKind, SyncReport, WakeReport,
 };
 use crate::schedule::clock::Clock;
+use crate::store::stash::Stash;
 use crate::store::{DueWakeup, Store, StoreError};
 use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
 
 mod builder;
 mod call;
+mod kept;
 mod turns;
 mod wake;
 
 pub use builder::{BuildError, ComponentSource, HostBuilder};
 use call::{Ask, Ending};
+pub use kept::StashSummary;
 use turns::Turns;
 
 /// Runs the workflows of one plugin on one store. Cheap to clone; clones are the same host.
@@ -116,6 +119,11 @@ impl Host {
     /// The plugin.
     pub fn plugin(&self) -> &Plugin {
         &self.parts.plugin
+    }
+
+    /// The stash, when there is one.
+    pub fn stash(&self) -> Option<&Stash> {
+        self.parts.services.stash.as_deref()
     }
 
     /// The model, as the plugin describes it. No transaction is recorded.

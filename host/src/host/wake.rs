@@ -76,6 +76,10 @@ impl Runner for Host {
     fn scheduled(&self) -> &tokio::sync::Notify {
         &self.parts.services.scheduled
     }
+
+    async fn tidy(&self) {
+        self.settle_stash().await;
+    }
 }
 
 /// When a wakeup whose call failed is due again.

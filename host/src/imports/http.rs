@@ -4,6 +4,7 @@
 //! total deadline: a host that was stopped for a while must not use a token that is another's by now.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -27,6 +28,8 @@ pub struct Outgoing {
     /// The monotonic moment until which the call's lease may be relied on.
     lease_until: Option<Duration>,
     sent: u32,
+    /// Set once a server has answered.
+    pub(crate) answered: Arc<AtomicBool>,
     /// A bound that was hit, for the error of the call.
     pub(crate) hit: Arc<std::sync::Mutex<Option<LimitHit>>>,
 }
@@ -46,6 +49,7 @@ impl Outgoing {
             proxies: Proxies::default(),
             lease_until,
             sent: 0,
+            answered: Arc::default(),
             hit: Arc::default(),
         }
     }
@@ -109,6 +113,7 @@ impl WasiHttpHooks for Outgoing {
         let proxies = self.proxies.clone();
         let deadline = total_time(options, self.services.limits.request_time);
         let (journal, services) = (self.journal.clone(), Arc::clone(&self.services));
+        let answered = Arc::clone(&self.answered);
         // Opened here, within the call: what sends is a task of its own.
         let span = tracing::debug_span!("http");
         Box::new(async move {
@@ -118,6 +123,7 @@ impl WasiHttpHooks for Outgoing {
                 .await;
             match answer {
                 Ok(answer) => {
+                    answered.store(true, Ordering::Release);
                     let answer =
                         answer.map(|body| body.map_err(|error| code(&error)).boxed_unsync());
                     let done: Box<dyn Future<Output = Result<(), Error>> + Send> =

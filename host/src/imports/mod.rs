@@ -12,11 +12,13 @@ use tokio::sync::Notify;
 use crate::limits::Limits;
 use crate::schedule::clock::Clock;
 use crate::store::seal::Sealer;
+use crate::store::stash::Stash;
 use crate::store::{Lease, Store};
 use crate::sync::lock;
 use crate::transactions::journal::Journal;
 use crate::types::Failure;
 
+mod answers;
 pub mod bindings;
 pub mod convert;
 pub mod egress;
@@ -27,12 +29,16 @@ pub mod secrets;
 pub mod storage;
 pub mod transactions;
 
+pub(crate) use answers::Patience;
+
 /// What every call of a host shares.
 pub struct Services {
     /// Where everything durable lives.
     pub store: Arc<dyn Store>,
     /// Seals and opens secrets.
     pub sealer: Arc<Sealer>,
+    /// Where commits of answers are kept that the store cannot take.
+    pub stash: Option<Arc<Stash>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// The bounds of a call.
@@ -125,6 +131,8 @@ pub struct Call {
     pub(crate) revealed: u32,
     /// The monotonic moment at which progress was last made durable.
     reported: Duration,
+    /// What is known of answers from outside, and until when the store may be waited for.
+    pub(crate) patience: Patience,
 }
 
 impl Call {
@@ -140,6 +148,7 @@ impl Call {
             hit: None,
             revealed: 0,
             reported,
+            patience: Patience::default(),
         }
     }
 

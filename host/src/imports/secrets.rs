@@ -43,19 +43,21 @@ impl Call {
         self.revealed += 1;
         tracing::info!(target: "relation_host::audit", transaction = self.journal.id(), %owner, secret = name, "a secret was revealed");
         let Services { store, sealer, .. } = self.services.as_ref();
-        let revealed = sealer.reveal(store.as_ref(), &owner, name).await;
-        let Some(value) = revealed.map_err(|error| failure(&error))? else {
+        let revealed = self.patiently(|| async {
+            match sealer.reveal(store.as_ref(), &owner, name).await {
+                Ok(value) => Ok(Ok(value)),
+                // A store that cannot be reached passes; what does not open needs a person.
+                Err(SealError::Store(error)) => Err(error),
+                Err(error) => Ok(Err(Failure::Internal(error.to_string()))),
+            }
+        });
+        let revealed = revealed
+            .await
+            .map_err(|error| convert::store_failure(&error))?;
+        let Some(value) = revealed? else {
             return Ok(None);
         };
         self.scrubber.learn(&value);
         Ok(Some(value.expose_secret().to_owned()))
-    }
-}
-
-/// A store that cannot be reached passes; a secret that does not open needs a person.
-fn failure(error: &SealError) -> Failure {
-    match error {
-        SealError::Store(error) => convert::store_failure(error),
-        error => Failure::Internal(error.to_string()),
     }
 }

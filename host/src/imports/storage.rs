@@ -2,9 +2,10 @@
 
 use secrecy::SecretString;
 
+use super::answers::NotCommitted;
 use super::bindings::automate::platform::{storage, types};
 use super::{Call, LimitHit, Services, convert};
-use crate::store::{Change, Check, Commit, StoreError};
+use crate::store::{Change, Check, Commit};
 use crate::types::{Failure, RECORD_MODEL, Reference};
 
 /// The most documents of one page.
@@ -75,7 +76,8 @@ impl Call {
             .into_iter()
             .map(convert::reference)
             .collect::<Result<Vec<_>, _>>()?;
-        let found = self.services.store.get(&references).await;
+        let store = &self.services.store;
+        let found = self.patiently(|| store.get(&references)).await;
         let found = found.map_err(|error| convert::store_failure(&error))?;
         Ok(found
             .into_iter()
@@ -90,10 +92,10 @@ impl Call {
         limit: u32,
     ) -> Result<storage::Page, Failure> {
         let filter = convert::filter(filter)?;
+        let store = &self.services.store;
+        let limit = limit.clamp(1, PAGE);
         let page = self
-            .services
-            .store
-            .find(&filter, cursor.as_deref(), limit.clamp(1, PAGE))
+            .patiently(|| store.find(&filter, cursor.as_deref(), limit))
             .await
             .map_err(|error| convert::store_failure(&error))?;
         Ok(storage::Page {
@@ -107,6 +109,7 @@ impl Call {
         checks: Vec<storage::Check>,
         changes: Vec<storage::Change>,
     ) -> Result<(), Failure> {
+        self.patience.refuse_more()?;
         let limits = &self.services.limits;
         let (most_changes, most_bytes) = (limits.changes, limits.commit);
         if checks.len().saturating_add(changes.len()) > most_changes {
@@ -138,8 +141,15 @@ impl Call {
             transaction: Some(news.clone()),
             ..Commit::default()
         };
-        let Services { store, sealer, .. } = self.services.as_ref();
-        match sealer.commit(store.as_ref(), commit).await {
+        let result = match self.answer_of(&commit) {
+            Some(subject) => self.commit_answer(commit, subject).await,
+            None => {
+                let Services { store, sealer, .. } = self.services.as_ref();
+                let done = sealer.commit(store.as_ref(), commit).await;
+                done.map_err(NotCommitted::Store)
+            }
+        };
+        match result {
             Ok(()) => {
                 if schedules {
                     self.services.scheduled.notify_one();
@@ -147,11 +157,8 @@ impl Call {
                 Ok(())
             }
             Err(error) => {
-                if matches!(error, StoreError::Fenced { .. }) {
-                    tracing::warn!(%error, "a call lost its lease and wrote nothing");
-                }
                 self.journal.put_back(news);
-                Err(convert::store_failure(&error))
+                Err(self.not_committed(error))
             }
         }
     }

@@ -22,6 +22,9 @@ pub trait Runner: Send + Sync + 'static {
 
     /// Told when a wakeup was scheduled in this process.
     fn scheduled(&self) -> &Notify;
+
+    /// What there is to do besides wakeups: at the start, and then once in a poll.
+    async fn tidy(&self) {}
 }
 
 /// What came of running a wakeup.
@@ -145,6 +148,7 @@ impl Dispatcher {
         &self,
         stop: impl Future<Output = ()>,
     ) -> Result<Summary, StoreError> {
+        self.runner.tidy().await;
         let mut flight = Flight::default();
         let mut starting = true;
         let mut stopped = false;
@@ -192,8 +196,13 @@ impl Dispatcher {
     pub async fn run(&self, stop: impl Future<Output = ()>) -> Summary {
         let mut flight = Flight::default();
         let mut idle_polls = 0;
+        let mut tidied: Option<tokio::time::Instant> = None;
         tokio::pin!(stop);
         loop {
+            if tidied.is_none_or(|at| at.elapsed() >= self.options.poll) {
+                self.runner.tidy().await;
+                tidied = Some(tokio::time::Instant::now());
+            }
             let wait = match self.launch(&mut flight).await {
                 Ok(_) => self.next_look().await,
                 Err(error) => {

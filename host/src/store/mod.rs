@@ -16,6 +16,7 @@ mod encoding;
 pub mod seal;
 mod secrets;
 pub mod sqlite;
+pub mod stash;
 
 pub use secrets::{
     KeyUse, Quarantine, Reseal, Resealed, Retirement, SecretCount, SecretScope, StoredSecret,

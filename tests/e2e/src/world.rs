@@ -226,6 +226,7 @@ impl World {
             .settings(self.settings.clone())
             .secret_setting("webex.client-secret", SecretString::from(CLIENT_SECRET))
             .egress(client)
+            .stash(self.stash())
             .build()
             .await
             .expect("the host starts")
@@ -241,7 +242,12 @@ impl World {
         self.directory.path().join("relation.key")
     }
 
-    /// The directory that holds both.
+    /// Where answers are kept that the store cannot take.
+    pub fn stash(&self) -> PathBuf {
+        self.directory.path().join("relation.db-stash")
+    }
+
+    /// The directory that holds all of them.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }

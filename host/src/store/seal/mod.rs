@@ -20,6 +20,7 @@ use crate::sync::lock;
 use crate::types::{Reference, Timestamp};
 
 mod error;
+mod kept;
 mod key_file;
 mod keys;
 mod retirement;

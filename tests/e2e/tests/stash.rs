@@ -1,0 +1,324 @@
+//! A store that is down between Webex's answer and its commit: the answer is not lost.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
+
+use std::time::Duration;
+
+use relation_e2e::faulty_store::{Operation, StoreFault};
+use relation_e2e::world::DAY;
+use relation_e2e::{Customer, World};
+use relation_host::reports::RefreshOutcome;
+use relation_host::schedule::clock::Clock;
+use relation_host::store::stash;
+use relation_host::transactions::{Status, TransactionFilter};
+use relation_host::types::{Failure, Reference};
+use relation_host::{CallError, CallErrorKind, StashSummary};
+use webex_emulator::Mode;
+
+const APPLIED: StashSummary = StashSummary {
+    applied: 1,
+    superseded: 0,
+    set_aside: 0,
+    waiting: 0,
+};
+
+/// Every refresh token works once, and its second use ends the grant: what is lost shows.
+async fn world() -> (World, Customer) {
+    let world = World::builder().mode(Mode::Rotate).start().await;
+    world.emulator.set_reuse_detection(true);
+    let customer = world.customer("Contoso").await;
+    world.clock.advance(DAY);
+    (world, customer)
+}
+
+/// The record as it is, and that its tokens are those that Webex gave last.
+async fn assert_connected_by_one_request(world: &World, customer: &Customer) {
+    let record = world.record(&customer.pkid).await;
+    assert_eq!(record["connection"]["state"], "connected");
+    assert_eq!(world.token_requests(), 1);
+    // Only the newest refresh token works, and using another one would end the grant.
+    world.clock.advance(DAY);
+    let next = world.host().refresh(&customer.pkid).await.unwrap().value;
+    assert_eq!(next.outcome, RefreshOutcome::Connected, "{}", next.message);
+    assert_eq!(world.token_requests(), 2);
+    world.emulator.assert_sound();
+}
+
+fn unavailable(error: CallError) -> String {
+    match error.kind {
+        CallErrorKind::Refused(Failure::Unavailable(text)) => text,
+        other => panic!("not unavailable: {other}"),
+    }
+}
+
+/// Keeps an answer in the stash by a store that takes no writes until its faults are cleared.
+async fn keep(world: &World, customer: &Customer) -> String {
+    world
+        .store_faults
+        .inject(StoreFault::failing(Operation::Commit).times(u32::MAX));
+    let refused = world.host().refresh(&customer.pkid).await;
+    let text = unavailable(refused.expect_err("the store takes nothing"));
+    world.store_faults.clear();
+    text
+}
+
+fn entries(world: &World) -> Vec<stash::Listed> {
+    stash::list(&world.stash()).unwrap()
+}
+
+async fn transactions(world: &World, customer: &Customer, action: &str) -> Vec<(Status, String)> {
+    let filter = TransactionFilter {
+        subject: Some(Reference::record(customer.pkid.clone())),
+        action: Some(action.to_owned()),
+        ..TransactionFilter::default()
+    };
+    let store = world.host().store();
+    let page = store.transactions(&filter, None, 100).await.unwrap();
+    page.items
+        .into_iter()
+        .map(|transaction| (transaction.status, transaction.message))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_comes_back_within_the_lease_takes_the_answer() {
+    let (world, customer) = world().await;
+    world
+        .store_faults
+        .inject(StoreFault::failing(Operation::Commit).times(5));
+    let report = world.host().refresh(&customer.pkid).await.unwrap().value;
+    assert_eq!(report.outcome, RefreshOutcome::Connected);
+    assert_eq!(world.store_faults.hits(), 5);
+    assert!(!world.stash().exists());
+    assert_connected_by_one_request(&world, &customer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_success_was_not_heard_of_is_not_made_twice() {
+    let (world, customer) = world().await;
+    let before = world
+        .document(&Reference::record(customer.pkid.clone()))
+        .await;
+    world
+        .store_faults
+        .inject(StoreFault::losing_the_answer(Operation::Commit));
+    let report = world.host().refresh(&customer.pkid).await.unwrap().value;
+    assert_eq!(report.outcome, RefreshOutcome::Connected);
+    let after = world
+        .document(&Reference::record(customer.pkid.clone()))
+        .await;
+    assert_eq!(after.unwrap().version, before.unwrap().version + 1);
+    assert!(!world.stash().exists());
+    assert_connected_by_one_request(&world, &customer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_between_the_answer_and_its_commit_are_tried_again_too() {
+    let (world, customer) = world().await;
+    let gate = world.emulator.gate_after("/v1/access_token");
+    let (host, pkid) = (world.host().clone(), customer.pkid.clone());
+    let refresh = tokio::spawn(async move { host.refresh(&pkid).await });
+    gate.reached().await;
+    world
+        .store_faults
+        .inject(StoreFault::failing(Operation::Read).times(3));
+    gate.release();
+    let report = refresh.await.unwrap().unwrap().value;
+    assert_eq!(report.outcome, RefreshOutcome::Connected);
+    world.store_faults.clear();
+    assert_connected_by_one_request(&world, &customer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_stays_down_leaves_the_answer_in_the_stash_and_takes_it_later() {
+    let (world, customer) = world().await;
+    let text = keep(&world, &customer).await;
+    assert!(text.contains("kept in the stash"), "{text}");
+    let [entry] = &entries(&world)[..] else {
+        panic!("not one entry");
+    };
+    let label = entry.label.as_ref().expect("an entry");
+    assert_eq!(label.subject, Reference::record(customer.pkid.clone()));
+    assert!(!entry.quarantined);
+
+    world.clock.advance(world.host().plugin().limits().lease());
+    assert_eq!(world.host().settle_stash().await, APPLIED);
+    assert!(entries(&world).is_empty());
+    assert_connected_by_one_request(&world, &customer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_down_as_a_whole_loses_no_answer_either() {
+    let (world, customer) = world().await;
+    let gate = world.emulator.gate_after("/v1/access_token");
+    let (host, pkid) = (world.host().clone(), customer.pkid.clone());
+    let refresh = tokio::spawn(async move { host.refresh(&pkid).await });
+    gate.reached().await;
+    world.store_faults.inject(StoreFault::down());
+    gate.release();
+    let text = unavailable(refresh.await.unwrap().expect_err("nothing works"));
+    assert!(text.contains("kept in the stash"), "{text}");
+    world.store_faults.clear();
+
+    world.clock.advance(world.host().plugin().limits().lease());
+    assert_eq!(world.host().settle_stash().await, APPLIED);
+    assert_connected_by_one_request(&world, &customer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_that_begins_applies_first_and_its_wakeup_has_nothing_left_to_do() {
+    let (world, customer) = world().await;
+    let due = world.record(&customer.pkid).await["connection"]["next_refresh"]
+        .as_u64()
+        .unwrap();
+    world.clock.advance_to(relation_host::types::Timestamp(due));
+    world
+        .store_faults
+        .inject(StoreFault::failing(Operation::Commit).times(u32::MAX));
+    let summary = world.dispatcher().run_until_idle().await.unwrap();
+    assert_eq!((summary.done, summary.failed), (0, 1));
+    assert_eq!(entries(&world).len(), 1);
+    world.store_faults.clear();
+    world.clock.advance(Duration::from_secs(120));
+
+    // The wakeup is due again; another process has it.
+    let second = world.new_host().await;
+    assert!(entries(&world).is_empty());
+    let dispatcher = second.dispatcher(Default::default());
+    let summary = dispatcher.run_until_idle().await.unwrap();
+    assert_eq!((summary.done, summary.failed), (0, 0));
+    assert_connected_by_one_request(&world, &customer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_calls_next_gets_the_new_tokens() {
+    let (world, customer) = world().await;
+    let _ = keep(&world, &customer).await;
+    world.clock.advance(world.host().plugin().limits().lease());
+    let next = world.host().refresh(&customer.pkid).await.unwrap().value;
+    assert_eq!(next.outcome, RefreshOutcome::Connected, "{}", next.message);
+    assert_eq!(world.token_requests(), 2);
+    let applied = transactions(&world, &customer, "apply-stash").await;
+    assert_eq!(applied.len(), 1, "{applied:?}");
+    assert_eq!(applied[0].0, Status::Success);
+    assert!(entries(&world).is_empty());
+    world.emulator.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_apply_an_answer_once() {
+    let (world, customer) = world().await;
+    let second = world.new_host().await;
+    let _ = keep(&world, &customer).await;
+    world.clock.advance(world.host().plugin().limits().lease());
+    let before = world
+        .document(&Reference::record(customer.pkid.clone()))
+        .await;
+    let (one, two) = tokio::join!(world.host().settle_stash(), second.settle_stash());
+    assert_eq!(one.applied + two.applied, 1, "{one:?} {two:?}");
+    assert_eq!(one.superseded + two.superseded, 0, "{one:?} {two:?}");
+    let after = world
+        .document(&Reference::record(customer.pkid.clone()))
+        .await;
+    assert_eq!(after.unwrap().version, before.unwrap().version + 1);
+    assert_connected_by_one_request(&world, &customer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_applied_before_a_crash_is_not_applied_again() {
+    let (world, customer) = world().await;
+    let _ = keep(&world, &customer).await;
+    world.clock.advance(world.host().plugin().limits().lease());
+    let path = entries(&world)[0].path.clone();
+    let copy = std::fs::read(&path).unwrap();
+    assert_eq!(world.host().settle_stash().await, APPLIED);
+    let after = world
+        .document(&Reference::record(customer.pkid.clone()))
+        .await;
+    // As if the process had ended before it removed the file.
+    std::fs::write(&path, copy).unwrap();
+    assert_eq!(world.host().settle_stash().await, APPLIED);
+    let again = world
+        .document(&Reference::record(customer.pkid.clone()))
+        .await;
+    assert_eq!(again, after);
+    assert!(entries(&world).is_empty());
+    assert_connected_by_one_request(&world, &customer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_overtaken_is_dropped_and_the_transaction_says_why() {
+    let (world, customer) = world().await;
+    let _ = keep(&world, &customer).await;
+    world.clock.advance(world.host().plugin().limits().lease());
+    // A host that does not share the directory changes the record meanwhile.
+    let aside = world.directory().join("aside");
+    std::fs::rename(world.stash(), &aside).unwrap();
+    let fields = serde_json::json!({ "account_email": "a@example.com" });
+    let fields = relation_e2e::world::object(fields);
+    let modified = world.host().modify(&customer.pkid, fields, None).await;
+    if let Err(error) = modified {
+        panic!("{error}");
+    }
+    std::fs::rename(&aside, world.stash()).unwrap();
+
+    let summary = world.host().settle_stash().await;
+    assert_eq!((summary.applied, summary.superseded), (0, 1));
+    assert!(entries(&world).is_empty());
+    let applied = transactions(&world, &customer, "apply-stash").await;
+    assert_eq!(applied.len(), 1, "{applied:?}");
+    assert!(applied[0].1.contains("1 superseded"), "{applied:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_for_a_deleted_record_brings_nothing_back() {
+    let (world, customer) = world().await;
+    let _ = keep(&world, &customer).await;
+    world.clock.advance(world.host().plugin().limits().lease());
+    let aside = world.directory().join("aside");
+    std::fs::rename(world.stash(), &aside).unwrap();
+    world.host().delete(&customer.pkid, false).await.unwrap();
+    std::fs::rename(&aside, world.stash()).unwrap();
+
+    let summary = world.host().settle_stash().await;
+    assert_eq!((summary.applied, summary.superseded), (0, 1));
+    assert!(world.all("data/SparkCustomer").await.is_empty());
+    assert_eq!(world.host().store().next_due().await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_cannot_even_be_kept_is_said_to_be_lost() {
+    let (world, customer) = world().await;
+    let gate = world.emulator.gate_after("/v1/access_token");
+    let (host, pkid) = (world.host().clone(), customer.pkid.clone());
+    let refresh = tokio::spawn(async move { host.refresh(&pkid).await });
+    gate.reached().await;
+    world
+        .store_faults
+        .inject(StoreFault::failing(Operation::Commit).times(u32::MAX));
+    // Where the directory would be there is a file.
+    std::fs::write(world.stash(), "").unwrap();
+    gate.release();
+    let refused = refresh.await.unwrap();
+    let text = unavailable(refused.expect_err("nothing can be written"));
+    assert!(text.contains("lost"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_store_that_outlasts_the_lease_takes_the_answer_when_nobody_else_came() {
+    let (world, customer) = world().await;
+    let lease = world.host().plugin().limits().lease();
+    world
+        .store_faults
+        .inject(StoreFault::slow(Operation::Commit, lease * 2));
+    let report = world.host().refresh(&customer.pkid).await.unwrap().value;
+    assert_eq!(report.outcome, RefreshOutcome::Connected);
+    assert!(!world.stash().exists());
+    assert_connected_by_one_request(&world, &customer).await;
+    assert!(world.clock.now() > relation_e2e::world::BEGINNING);
+}

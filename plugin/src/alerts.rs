@@ -191,6 +191,11 @@ impl Standing {
             .map(|(reference, body)| report(reference, body))
     }
 
+    /// The changes that end the alerts which are over, now that `record` has taken new tokens.
+    pub fn recovery(&self, record: &Record) -> Vec<Change> {
+        self.ended(record).into_iter().map(Change::Delete).collect()
+    }
+
     /// The alerts that a recovery has ended: those of earlier generations, and those that said a
     /// person is needed while the connection works.
     pub fn ended(&self, record: &Record) -> Vec<Reference> {
@@ -217,8 +222,7 @@ pub fn recovery(
     storage: &(impl Storage + ?Sized),
     record: &Record,
 ) -> Result<Vec<Change>, Failure> {
-    let ended = Standing::of(storage, record)?.ended(record);
-    Ok(ended.into_iter().map(Change::Delete).collect())
+    Ok(Standing::of(storage, record)?.recovery(record))
 }
 
 fn report(reference: &Reference, body: &Body) -> reports::Alert {

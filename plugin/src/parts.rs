@@ -132,35 +132,71 @@ pub fn creation(record: &Record, refresh: Times, expiry: Times) -> Vec<Change> {
         .collect()
 }
 
-/// The change that brings the schedule of `role` up to date; none when it is already, or the
-/// record has no such part. `executed` is the moment of a run that has just happened.
+/// A schedule of a record as it is stored, to be brought up to date without asking the store again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    role: &'static str,
+    body: Option<Map<String, Value>>,
+}
+
+impl Stored {
+    /// Reads the schedule of `role`.
+    ///
+    /// # Errors
+    /// Those of the storage; `internal` when the document cannot be read.
+    pub fn read(
+        storage: &(impl Storage + ?Sized),
+        record: &Record,
+        role: &'static str,
+    ) -> Result<Self, Failure> {
+        let body = match record.part(role) {
+            Some(part) => stored_body(storage, part)?,
+            None => None,
+        };
+        Ok(Self { role, body })
+    }
+
+    /// The change that brings it up to date; none when it is already, or the record has no such
+    /// part. `executed` is the moment of a run that has just happened.
+    pub fn reschedule(
+        &self,
+        record: &Record,
+        executed: Option<Timestamp>,
+        next: Option<Timestamp>,
+    ) -> Option<Change> {
+        let part = record.part(self.role)?;
+        let mut body = match &self.body {
+            Some(body) => body.clone(),
+            // Somebody took the document away, and the connection still needs it.
+            None => new_body(record, part, Times::default()),
+        };
+        if let Some(executed) = executed {
+            body.insert(
+                "last_executed".to_owned(),
+                derived::date_time(executed).into(),
+            );
+        }
+        // A rename in the same commit is not stored yet.
+        body.insert("name".to_owned(), part.name.as_str().into());
+        set_next(&mut body, next);
+        let changed = self.body.as_ref() != Some(&body);
+        changed.then(|| Change::Put(document(record, part, &body)))
+    }
+}
+
+/// As [`Stored::reschedule`], of what is stored now.
+///
+/// # Errors
+/// Those of [`Stored::read`].
 pub fn reschedule(
     storage: &(impl Storage + ?Sized),
     record: &Record,
-    role: &str,
+    role: &'static str,
     executed: Option<Timestamp>,
     next: Option<Timestamp>,
 ) -> Result<Option<Change>, Failure> {
-    let Some(part) = record.part(role) else {
-        return Ok(None);
-    };
-    let stored = stored_body(storage, part)?;
-    let mut body = match &stored {
-        Some(body) => body.clone(),
-        // Somebody took the document away, and the connection still needs it.
-        None => new_body(record, part, Times::default()),
-    };
-    if let Some(executed) = executed {
-        body.insert(
-            "last_executed".to_owned(),
-            derived::date_time(executed).into(),
-        );
-    }
-    // A rename in the same commit is not stored yet.
-    body.insert("name".to_owned(), part.name.as_str().into());
-    set_next(&mut body, next);
-    let changed = stored.as_ref() != Some(&body);
-    Ok(changed.then(|| Change::Put(document(record, part, &body))))
+    let stored = Stored::read(storage, record, role)?;
+    Ok(stored.reschedule(record, executed, next))
 }
 
 /// Makes the parts follow the record's name and shadow, and says what has to change besides the

@@ -10,7 +10,7 @@ use crate::alerts::Standing;
 use crate::ending::{Ending, end};
 use crate::grant::Grant;
 use crate::model::derived;
-use crate::parts::{self, REFRESH_SCHEDULE};
+use crate::parts::{self, EXPIRY_SCHEDULE, REFRESH_SCHEDULE, Stored};
 use crate::platform::{Change, Failure, Level, Platform, Secret, Timestamp};
 use crate::record::{Record, Retry, State, secret};
 use crate::reports::{Connection, RefreshOutcome, RefreshReport};
@@ -33,6 +33,25 @@ struct Attempt<'a, P: ?Sized> {
     refresh_token: Secret,
     // Just before the request: lives count from here.
     begun: Timestamp,
+}
+
+/// What is written with new tokens besides the record. Read before Webex is asked: between its
+/// answer and the commit nothing is read that could fail, so that a store which is down then costs
+/// a commit, which the host keeps, and not the answer.
+struct Surroundings {
+    alerts: Standing,
+    refresh_schedule: Stored,
+    expiry_schedule: Stored,
+}
+
+impl Surroundings {
+    fn read<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<Self, Failure> {
+        Ok(Self {
+            alerts: Standing::of(platform, record)?,
+            refresh_schedule: Stored::read(platform, record, REFRESH_SCHEDULE)?,
+            expiry_schedule: Stored::read(platform, record, EXPIRY_SCHEDULE)?,
+        })
+    }
 }
 
 /// Refreshes the access token of `pkid` now, whatever its schedule or backoff says, unless an
@@ -68,11 +87,12 @@ pub fn refresh<P: Platform + ?Sized>(
     if is_over(&record, attempt.begun) {
         return attempt.expire(record);
     }
+    let around = Surroundings::read(platform, &record)?;
     platform.progress(1, 3, "asking Webex for new tokens");
     let answer = attempt.ask()?;
     platform.progress(2, 3, "storing what Webex answered");
     let report = match answer {
-        Ok(answer) => attempt.keep(record, &answer),
+        Ok(answer) => attempt.keep(record, around, &answer),
         Err(error) if error.kind == ErrorKind::Refused => attempt.accept_refusal(record, &error),
         Err(error) => attempt.try_later(record, &error),
     }?;

@@ -20,8 +20,6 @@ use super::seal::{SealError, SealedElsewhere, Sealer};
 use crate::types::Reference;
 
 mod entry;
-#[cfg(test)]
-mod tests;
 
 pub use entry::{Kept, Label, Name};
 

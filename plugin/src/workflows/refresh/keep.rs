@@ -1,12 +1,10 @@
 //! What becomes of an answer with tokens: it is stored, whatever else happened to the record
 //! meanwhile, or given back.
 
-use super::Attempt;
-use crate::alerts;
+use super::{Attempt, Surroundings};
 use crate::grant::Grant;
 use crate::model::derived;
-use crate::parts::{self, EXPIRY_SCHEDULE, REFRESH_SCHEDULE};
-use crate::platform::{Change, Failure, Level, Platform};
+use crate::platform::{Change, Failure, Level, Platform, Secret};
 use crate::record::{Record, secret};
 use crate::reports::{Connection, RefreshOutcome, RefreshReport, Revocation};
 use crate::revocation::revoke;
@@ -21,12 +19,13 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
     pub(super) fn keep(
         &self,
         mut record: Record,
+        mut around: Surroundings,
         answer: &TokenAnswer,
     ) -> Result<RefreshReport, Failure> {
         let mut tries = 1;
         loop {
             let mut renewed = record.clone();
-            let failure = match self.store(&mut renewed, answer) {
+            let failure = match self.store(&mut renewed, &around, answer) {
                 Ok(report) => return Ok(report),
                 Err(failure @ (Failure::Conflict(_) | Failure::Unavailable(_))) => failure,
                 Err(failure) => return Err(failure),
@@ -55,18 +54,24 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
                     fresh.name()
                 )));
             }
+            if let Ok(newer) = Surroundings::read(self.platform, &fresh) {
+                around = newer;
+            }
             record = fresh;
             tries += 1;
         }
     }
 
-    fn store(&self, record: &mut Record, answer: &TokenAnswer) -> Result<RefreshReport, Failure> {
+    fn store(
+        &self,
+        record: &mut Record,
+        around: &Surroundings,
+        answer: &TokenAnswer,
+    ) -> Result<RefreshReport, Failure> {
         let access_token = match answer.expires_in.milliseconds() {
             // Only an answer that does not say the life depends on the token being the same.
             Some(_) => None,
-            None => self
-                .platform
-                .reveal(&record.reference(), secret::ACCESS_TOKEN)?,
+            None => self.access_token_of(record)?,
         };
         let held = Held {
             access_token,
@@ -86,22 +91,15 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         record.body.connection.attempted = Some(self.begun);
         let mut changes = vec![Change::Put(record.to_document()?)];
         changes.extend(taken.changes);
-        changes.extend(alerts::recovery(self.platform, record)?);
-        changes.extend(parts::reschedule(
-            self.platform,
+        changes.extend(around.alerts.recovery(record));
+        changes.extend(around.refresh_schedule.reschedule(
             record,
-            REFRESH_SCHEDULE,
             Some(self.begun),
             Some(taken.next_refresh),
-        )?);
+        ));
         if taken.next_check.is_some() {
-            changes.extend(parts::reschedule(
-                self.platform,
-                record,
-                EXPIRY_SCHEDULE,
-                None,
-                taken.next_check,
-            )?);
+            let schedule = &around.expiry_schedule;
+            changes.extend(schedule.reschedule(record, None, taken.next_check));
         }
         self.platform.commit(vec![check], changes)?;
         for warning in &taken.warnings {
@@ -110,6 +108,22 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         let report = connected(record);
         self.platform.log(Level::Info, &report.message);
         Ok(report)
+    }
+
+    /// The access token that is stored; none when the store does not answer, which is no reason to
+    /// lose an answer: its life is then the assumed one.
+    fn access_token_of(&self, record: &Record) -> Result<Option<Secret>, Failure> {
+        let revealed = self
+            .platform
+            .reveal(&record.reference(), secret::ACCESS_TOKEN);
+        match revealed {
+            Err(Failure::Unavailable(why)) => {
+                let text = format!("whether the access token is a new one is not known: {why}");
+                self.platform.log(Level::Warning, &text);
+                Ok(None)
+            }
+            revealed => revealed,
+        }
     }
 
     /// Revokes the tokens of an answer that nobody is left to own.

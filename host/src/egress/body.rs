@@ -19,6 +19,8 @@ pub(super) struct InUse {
     pub(super) pool: Arc<Pool>,
     pub(super) route: Route,
     pub(super) sender: Sender,
+    /// Whether the other end will take another request.
+    pub(super) keep: bool,
 }
 
 /// The body of an answer: at most so many bytes, until the call's deadline.
@@ -75,7 +77,9 @@ impl LimitedBody {
     fn finish(&mut self) {
         if let Some((incoming, in_use)) = self.rest.take() {
             drop(incoming);
-            in_use.pool.put(in_use.route, in_use.sender);
+            if in_use.keep {
+                in_use.pool.put(in_use.route, in_use.sender);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -290,6 +290,7 @@ impl Inner {
         }
         let (parts, incoming) = answer.into_parts();
         let in_use = InUse {
+            keep: !from_proxy || route.proxy.is_none() || says_keep_alive(&parts.headers),
             pool: Arc::clone(&self.pool),
             route,
             sender,
@@ -308,6 +309,18 @@ impl Inner {
         )?;
         Ok(Response::from_parts(parts, body))
     }
+}
+
+/// Whether an answer promises in so many words that its connection stays open.
+///
+/// HTTP/1.1 implies it, but tinyproxy closes the connection behind each answer without a word. The next
+/// request would be written into the closing connection, and nobody could tell whether it was sent on.
+fn says_keep_alive(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::CONNECTION).iter();
+    let mut tokens = values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','));
+    tokens.any(|token| token.trim().eq_ignore_ascii_case("keep-alive"))
 }
 
 impl fmt::Debug for Client {

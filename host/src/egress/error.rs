@@ -205,18 +205,25 @@ fn may_be_done(stage: Stage) -> &'static str {
 }
 
 fn proxy_refusal(status: StatusCode, had_credentials: bool) -> String {
-    match (status, had_credentials) {
-        (StatusCode::PROXY_AUTHENTICATION_REQUIRED, true) => {
-            "refused the user name or password (407); correct them in the proxy setting".to_owned()
-        }
-        (StatusCode::PROXY_AUTHENTICATION_REQUIRED, false) => {
-            "wants a user name and password (407); add them to the proxy setting".to_owned()
-        }
-        _ => format!(
-            "refused to open a tunnel to the target ({})",
-            status.as_u16()
+    let number = status.as_u16();
+    match (is_about_credentials(status), had_credentials) {
+        (true, true) => format!(
+            "refused the user name or password ({number}); correct them in the proxy setting"
         ),
+        (true, false) => {
+            format!("wants a user name and password ({number}); add them to the proxy setting")
+        }
+        (false, _) => format!("refused to open a tunnel to the target ({number})"),
     }
+}
+
+/// Whether a proxy's status is about its user name and password. tinyproxy says 401 of wrong ones and
+/// 407 only of missing ones.
+fn is_about_credentials(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED
+    )
 }
 
 impl EgressError {
@@ -252,6 +259,11 @@ impl EgressError {
         } else {
             Self::Closed { peer, stage }
         }
+    }
+
+    /// Whether a proxy refused the customer's user name and password, or misses them.
+    pub fn is_about_proxy_credentials(&self) -> bool {
+        matches!(self, Self::Proxy { status, .. } if is_about_credentials(*status))
     }
 
     /// Whether the target may have got the request, or a part of it, and may have acted on it.

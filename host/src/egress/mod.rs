@@ -30,7 +30,8 @@
 //!
 //! `http` targets are asked for in absolute form, `https` targets through a `CONNECT` tunnel with TLS to
 //! the target inside; a proxy whose own scheme is `https` is spoken to over TLS first. Connections are
-//! kept per target, proxy *and* credentials, so two customers never share one by way of a common proxy.
+//! kept per target, proxy *and* credentials, so two customers never share one by way of a common proxy;
+//! one to a proxy that is asked in absolute form only if its answer says `Connection: keep-alive`.
 //! The proxy variables of the environment are not read.
 //!
 //! # At most once

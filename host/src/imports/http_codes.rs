@@ -42,10 +42,10 @@ pub(super) fn code(error: &EgressError) -> Error {
         EgressError::Tls {
             certificate: false, ..
         } => Error::TlsProtocolError,
-        EgressError::Proxy { status, .. } => match *status {
-            http::StatusCode::PROXY_AUTHENTICATION_REQUIRED => Error::ConfigurationError,
-            _ => Error::DestinationUnavailable,
-        },
+        EgressError::Proxy { .. } if error.is_about_proxy_credentials() => {
+            Error::ConfigurationError
+        }
+        EgressError::Proxy { .. } => Error::DestinationUnavailable,
         EgressError::Timeout { stage, .. } => match stage {
             Stage::Resolve => Error::DnsTimeout,
             Stage::Connect | Stage::Proxy | Stage::Tls => Error::ConnectionTimeout,
@@ -183,6 +183,7 @@ mod tests {
             (tls(true), "TlsCertificateError"),
             (tls(false), "TlsProtocolError"),
             (proxy(407), "ConfigurationError"),
+            (proxy(401), "ConfigurationError"),
             (proxy(403), "DestinationUnavailable"),
             (proxy(502), "DestinationUnavailable"),
             (

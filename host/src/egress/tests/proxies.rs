@@ -15,6 +15,9 @@ use super::harness::{
 use super::tls::{Authority, https_server, secured};
 use crate::egress::{Client, ClientOptions, Denied, EgressError, Proxies, Resolve, Stage};
 
+/// As squid says it; a proxy that does not is not asked over the same connection again.
+const KEPT: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: keep-alive\r\n\r\nok";
+
 const TARGET: &str = "http://api.example";
 
 fn client_by(proxy: &Server) -> Client {
@@ -96,7 +99,7 @@ impl Tunnelled {
 
 #[tokio::test]
 async fn an_http_target_is_asked_for_in_absolute_form() {
-    let server = Server::answering(OK).await;
+    let server = Server::answering(KEPT).await;
     let client = client_by(&server);
     let proxies = by(format!("http://us%40er:p%3A%2F%23@{}/", server.address));
     for _ in 0..2 {
@@ -115,6 +118,19 @@ async fn an_http_target_is_asked_for_in_absolute_form() {
         Some(&*basic("us@er:p:/#"))
     );
     assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_promise_to_keep_a_connection_gets_a_new_one() {
+    let server = Server::answering(OK).await;
+    let client = client_by(&server);
+    for _ in 0..3 {
+        call_by(&client, get(TARGET), &by(server.url()))
+            .await
+            .unwrap();
+        assert_eq!(client.idle_connections(), 0);
+    }
+    assert_eq!(server.connections(), 3);
 }
 
 #[tokio::test]
@@ -177,7 +193,7 @@ async fn the_scheme_of_the_target_chooses_the_proxy() {
 
 #[tokio::test]
 async fn customers_with_other_proxies_or_credentials_never_share_a_connection() {
-    let (one, other) = (Server::answering(OK).await, Server::answering(OK).await);
+    let (one, other) = (Server::answering(KEPT).await, Server::answering(KEPT).await);
     let policy = policy(&[TARGET], &[&one.url(), &other.url()]);
     let client = Client::new(policy, ClientOptions::default()).unwrap();
     let customers = [

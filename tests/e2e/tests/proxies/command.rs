@@ -1,0 +1,96 @@
+//! Customers of the command whose way to Webex leads through a proxy.
+
+use relation_e2e::scene::{NODE, Scene};
+use serde_json::json;
+
+use crate::servers::Authority;
+use crate::squid::Squid;
+use crate::tinyproxy::{Options, Tinyproxy};
+use crate::way::with_account;
+
+const ACCOUNT: (&str, &str) = ("contoso", "canary-password");
+
+#[test]
+fn a_customer_is_added_and_refreshed_through_its_proxy() {
+    let options = Options {
+        account: Some(ACCOUNT),
+        ..Options::default()
+    };
+    let Some(tinyproxy) = Tinyproxy::start("127.0.0.1", &options) else {
+        return;
+    };
+    let proxy = format!("http://{}", tinyproxy.address);
+    let scene = Scene::new().configured(&format!("egress.proxies = [\"{proxy}\"]"));
+    let (organization, grant) = scene.granted("Contoso");
+    let written = with_account(&proxy, ACCOUNT);
+    let fields = json!({
+        "account_number": organization.id,
+        "token": grant.access_token(),
+        "token_repeat": grant.access_token(),
+        "refresh_token": grant.refresh_token(),
+        "refresh_token_repeat": grant.refresh_token(),
+        "http_proxy": written,
+        "https_proxy": written,
+    });
+    let add = [
+        "add",
+        "--hierarchy",
+        NODE,
+        "--name",
+        "Contoso",
+        "--fields",
+        "-",
+    ];
+    let place = &scene.place;
+    place.relation(add).stdin(fields.to_string()).run().done();
+    let base = format!("http://{}/v1", scene.emulator.address());
+    let organizations = format!("GET {base}/organizations");
+    let asked = tinyproxy.requests();
+    assert!(
+        asked.iter().all(|line| line.starts_with(&organizations)) && !asked.is_empty(),
+        "{asked:?}"
+    );
+
+    place.relation(["refresh", "Contoso"]).run().done();
+    let token = format!("POST {base}/access_token HTTP/1.1");
+    assert!(
+        tinyproxy.requests().contains(&token),
+        "{:?}",
+        tinyproxy.requests()
+    );
+    assert_eq!(scene.token_requests().len(), 1);
+    assert_eq!(
+        scene.emulator.requests().len(),
+        tinyproxy.requests().len(),
+        "something went past the proxy"
+    );
+    assert!(!place.said().contains("canary"), "{}", place.said());
+}
+
+#[test]
+fn a_wrong_account_is_told_and_nothing_reaches_webex() {
+    let authority = Authority::new();
+    let Some(squid) = Squid::start(&authority, &[ACCOUNT]) else {
+        return;
+    };
+    let proxy = format!("http://{}", squid.http);
+    let scene = Scene::new().configured(&format!("egress.proxies = [\"{proxy}\"]"));
+    let customer = scene.customer("Contoso");
+    let before = scene.emulator.requests().len();
+    let wrong = json!({ "http_proxy": with_account(&proxy, ("contoso", "canary-wrong")) });
+    let modify = ["modify", &customer.pkid, "--fields", "-"];
+    let place = &scene.place;
+    place.relation(modify).stdin(wrong.to_string()).run().done();
+    let refresh = place.relation(["refresh", &customer.pkid]).run().exits(5);
+    assert_eq!(scene.emulator.requests().len(), before);
+
+    let id = refresh.stderr.split("`relation-host transactions ").nth(1);
+    let id = id.and_then(|rest| rest.split('`').next()).unwrap();
+    place.relation(["transactions", id]).run().done();
+    let words = format!(
+        "proxy `{proxy}` refused the user name or password (407); correct them in the proxy setting"
+    );
+    let said = place.said();
+    assert!(said.contains(&words), "{said}");
+    assert!(!said.contains("canary"), "{said}");
+}

@@ -1,0 +1,109 @@
+//! A proxy of Debian's packages as a child process, with a folder for its configuration and logs.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use relation_e2e::process::eventually;
+use tempfile::TempDir;
+
+/// With this variable a proxy that is not installed fails the tests that need it.
+const REQUIRED: &str = "RELATION_REQUIRE_PROXIES";
+
+/// Where the program is. Without it the test says so, past the capture of its output, and has
+/// nothing to do.
+pub fn installed(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian puts squid where only root's PATH looks.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/bin".into()]);
+    let found = folders
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file());
+    if found.is_none() {
+        assert!(
+            std::env::var_os(REQUIRED).is_none(),
+            "{name} is not installed, and {REQUIRED} is set: apt-get install {name}"
+        );
+        let test = std::thread::current();
+        let test = test.name().unwrap_or_default();
+        let notice = format!("SKIPPED {test}: {name} is not installed (apt-get install {name})\n");
+        std::io::stderr().write_all(notice.as_bytes()).ok();
+    }
+    found
+}
+
+/// A folder that a daemon can use even after it has given up being root.
+pub fn folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    open_to_all(folder.path(), 0o777);
+    folder
+}
+
+/// Writes a file that the daemon can read, and run if it is a program.
+pub fn write(folder: &TempDir, name: &str, content: &str) -> PathBuf {
+    let file = folder.path().join(name);
+    std::fs::write(&file, content).unwrap();
+    open_to_all(&file, 0o755);
+    file
+}
+
+fn open_to_all(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// An address of this machine on which nothing listens.
+pub fn free_address(host: &str) -> SocketAddr {
+    TcpListener::bind((host, 0)).unwrap().local_addr().unwrap()
+}
+
+/// A process that is killed when it is dropped.
+pub struct Daemon {
+    child: Child,
+    folder: TempDir,
+}
+
+impl Daemon {
+    /// Starts it and waits until it listens everywhere.
+    pub fn start(mut command: Command, folder: TempDir, listens: &[SocketAddr]) -> Self {
+        let said = std::fs::File::create(folder.path().join("said")).unwrap();
+        let child = command
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(said.try_clone().unwrap())
+            .stderr(said)
+            .spawn()
+            .unwrap();
+        let mut daemon = Self { child, folder };
+        for address in listens {
+            eventually("the proxy listens", || {
+                if let Some(status) = daemon.child.try_wait().unwrap() {
+                    panic!("{command:?} ended with {status}:\n{}", daemon.read("said"));
+                }
+                TcpStream::connect(address).ok()
+            });
+        }
+        daemon
+    }
+
+    /// What one of its files has so far.
+    pub fn read(&self, name: &str) -> String {
+        let bytes = std::fs::read(self.folder.path().join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Already ended, perhaps.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

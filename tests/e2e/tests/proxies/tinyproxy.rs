@@ -1,0 +1,58 @@
+//! tinyproxy: one request on each connection, or one tunnel.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::process::Command;
+
+use crate::daemon::{self, Daemon};
+
+pub struct Tinyproxy {
+    pub daemon: Daemon,
+    pub address: SocketAddr,
+}
+
+/// How it is configured.
+#[derive(Default)]
+pub struct Options {
+    /// User and password, of letters, digits, dots, dashes and underscores: its configuration has
+    /// no others.
+    pub account: Option<(&'static str, &'static str)>,
+    /// The only port that tunnels may lead to; any without.
+    pub tunnels_to: Option<u16>,
+}
+
+impl Tinyproxy {
+    /// None where it is not installed.
+    pub fn start(host: &str, options: &Options) -> Option<Self> {
+        let program = daemon::installed("tinyproxy")?;
+        let address = daemon::free_address(host);
+        let mut text = format!(
+            "Port {}\nListen {host}\nTimeout 60\nMaxClients 100\nLogFile \"log\"\nLogLevel Info\n",
+            address.port()
+        );
+        if let Some((user, password)) = options.account {
+            writeln!(text, "BasicAuth {user} {password}").unwrap();
+        }
+        if let Some(port) = options.tunnels_to {
+            writeln!(text, "ConnectPort {port}").unwrap();
+        }
+        let folder = daemon::folder();
+        daemon::write(&folder, "tinyproxy.conf", &text);
+        let mut command = Command::new(program);
+        command.args(["-d", "-c", "tinyproxy.conf"]);
+        let daemon = Daemon::start(command, folder, &[address]);
+        Some(Self { daemon, address })
+    }
+
+    /// The request lines that it was sent, in their order.
+    pub fn requests(&self) -> Vec<String> {
+        let log = self.daemon.read("log");
+        let lines = log
+            .lines()
+            .filter_map(|line| line.split_once("Request (file descriptor "));
+        lines
+            .filter_map(|(_, rest)| rest.split_once("): "))
+            .map(|(_, request)| request.to_owned())
+            .collect()
+    }
+}

@@ -2,8 +2,6 @@
 //! of which tests need a handful of commands.
 
 use std::fs::File;
-use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -19,6 +17,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::installed::{installed, skipped};
 use crate::process::{PATIENCE, eventually};
 
 /// Set where a browser has to be there, so that its tests cannot be passed over.
@@ -67,13 +66,7 @@ impl Browser {
         ) else {
             let advice = "chromium and chromedriver are not installed \
                           (Debian: apt-get install chromium chromium-driver)";
-            assert!(
-                std::env::var_os(REQUIRED).is_none(),
-                "{advice}, and {REQUIRED} is set"
-            );
-            let name = std::thread::current().name().unwrap_or("?").to_owned();
-            // Past the capture of the test's output: nobody should take this for a pass.
-            let _ = writeln!(std::io::stderr(), "SKIPPED: {name}: {advice}");
+            skipped(advice, REQUIRED);
             return None;
         };
         let directory = TempDir::new().expect("a temporary directory");
@@ -220,12 +213,4 @@ impl Drop for Browser {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
-}
-
-/// The program of this name on the search path.
-fn installed(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|directory| directory.join(name))
-        .find(|file| file.is_file())
 }

@@ -13,6 +13,7 @@ pub mod artifacts;
 pub mod browser;
 pub mod database;
 pub mod faulty_store;
+pub mod installed;
 pub mod process;
 pub mod proxy;
 pub mod scene;

@@ -1,34 +1,23 @@
 //! A proxy of Debian's packages as a child process, with a folder for its configuration and logs.
 
-use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use relation_e2e::installed::skipped;
 use relation_e2e::process::eventually;
 use tempfile::TempDir;
 
 /// With this variable a proxy that is not installed fails the tests that need it.
 const REQUIRED: &str = "RELATION_REQUIRE_PROXIES";
 
-/// Where the program is. Without it the test says so, past the capture of its output, and has
-/// nothing to do.
+/// Where the program is. Without it the test says so and has nothing to do.
+#[track_caller]
 pub fn installed(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    // Debian puts squid where only root's PATH looks.
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/bin".into()]);
-    let found = folders
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file());
+    let found = relation_e2e::installed::installed(name);
     if found.is_none() {
-        assert!(
-            std::env::var_os(REQUIRED).is_none(),
-            "{name} is not installed, and {REQUIRED} is set: apt-get install {name}"
-        );
-        let test = std::thread::current();
-        let test = test.name().unwrap_or_default();
-        let notice = format!("SKIPPED {test}: {name} is not installed (apt-get install {name})\n");
-        std::io::stderr().write_all(notice.as_bytes()).ok();
+        let advice = format!("{name} is not installed (Debian: apt-get install {name})");
+        skipped(&advice, REQUIRED);
     }
     found
 }

@@ -5,10 +5,8 @@ use std::path::Path;
 
 use super::{ALLOW, Attempt, Outcome, Rule, sections};
 
-/// With this variable the file is written rather than compared.
-const UPDATE: &str = "RELATION_UPDATE_DOCS";
-
-const COMMAND: &str = "RELATION_UPDATE_DOCS=1 cargo test --package relation-host --lib attempts";
+/// Writes the file rather than comparing it, as it does the other pages and snapshots.
+const COMMAND: &str = "INSTA_UPDATE=always cargo test --package relation-host --lib attempts";
 
 fn document() -> String {
     let allowed = ALLOW.map(|entry| format!("\"{entry}\"")).join(", ");
@@ -133,7 +131,7 @@ fn outcome(outcome: &Outcome) -> String {
 fn the_documentation_has_what_the_tests_have() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/egress.md");
     let document = document();
-    if std::env::var_os(UPDATE).is_some() {
+    if std::env::var("INSTA_UPDATE").is_ok_and(|how| how == "always") {
         std::fs::write(&file, &document).unwrap();
         return;
     }

@@ -168,8 +168,7 @@ impl From<Failure> for Failed {
 }
 
 /// What a person does about tokens that no longer work.
-pub const CONNECT_AGAIN: &str =
-    "authorize the organization again at Webex, then `relation-host modify RECORD --tokens FILE`";
+pub const CONNECT_AGAIN: &str = "`relation-host connect RECORD` connects it again, or `relation-host modify RECORD --tokens FILE`";
 
 #[cfg(test)]
 mod tests {

@@ -21,8 +21,10 @@ mod logging;
 mod output;
 mod progress;
 mod records;
+mod redirect;
 mod secrets;
 mod session;
+mod stop;
 mod time;
 
 /// Keeps Cisco Webex connections of customers alive: relation/SparkCustomer as a WebAssembly plugin,
@@ -84,6 +86,9 @@ enum Command {
     Show(commands::show::Args),
     /// Change fields of a customer, or give it new tokens
     Modify(Box<commands::modify::Args>),
+    /// Connect a customer to Webex: print the link to the consent page, wait for the browser, fetch
+    /// the tokens
+    Connect(commands::connect::Args),
     /// Refresh a customer's access token now
     Refresh(commands::refresh::Args),
     /// Look at both expiries of a customer, and raise or end its alerts
@@ -185,6 +190,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failed> {
         Command::List(args) => commands::list::run(context, args).await,
         Command::Show(args) => commands::show::run(context, args).await,
         Command::Modify(args) => commands::modify::run(context, *args).await,
+        Command::Connect(args) => commands::connect::run(context, args).await,
         Command::Refresh(args) => commands::refresh::run(context, args).await,
         Command::CheckExpiry(args) => commands::check_expiry::run(context, args).await,
         Command::Delete(args) => commands::delete::run(context, args).await,

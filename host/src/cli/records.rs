@@ -160,6 +160,16 @@ impl Record {
         }
     }
 
+    /// The grants without which the connection is not whole, in the order in which people consent.
+    pub fn needed_grants(&self) -> Vec<Grant> {
+        let wholesale = self.fields.get("wholesale_status") == Some(&Value::Bool(true));
+        let further = [Grant::WholesaleCustomers, Grant::WholesaleUsers];
+        let further = further.into_iter().filter(|_| wholesale);
+        std::iter::once(Grant::Organization)
+            .chain(further)
+            .collect()
+    }
+
     /// Every grant that the connection is made of, the organisation's first.
     fn grants(&self) -> Vec<Granted> {
         std::iter::once((&Grant::Organization, &self.connection))

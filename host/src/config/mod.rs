@@ -11,10 +11,12 @@ use std::time::Duration;
 use relation_host::limits::Limits;
 
 mod reader;
+mod redirect;
 mod values;
 
 pub use self::reader::Fault;
 use self::reader::{Reader, Section};
+pub use self::redirect::RedirectAddress;
 pub use self::values::{LogFormat, StoreUrl};
 
 /// The file that is read when none is named and it is there.
@@ -31,6 +33,8 @@ pub struct Config {
     pub settings: BTreeMap<String, String>,
     /// The file that holds the client secret of the Webex integration, and nothing else.
     pub client_secret_file: Option<PathBuf>,
+    /// Where Webex sends the browser after a consent, as the integration there has it.
+    pub redirect: Option<RedirectAddress>,
     /// Who may be reached.
     pub egress: Egress,
     /// What one call may use.
@@ -118,6 +122,7 @@ impl Config {
             key_file: directory.join("relation.key"),
             settings: BTreeMap::new(),
             client_secret_file: None,
+            redirect: None,
             egress: Egress::default(),
             limits: Limits::default(),
             dispatch: Dispatch::default(),
@@ -137,6 +142,10 @@ impl Config {
         }
         if let Some(section) = top.section(&mut reader, "webex") {
             config.webex(section, &mut reader, directory);
+        }
+        if let Some(mut section) = top.section(&mut reader, "connect") {
+            config.redirect = section.redirect(&mut reader, "redirect");
+            section.close(&mut reader);
         }
         if let Some(section) = top.section(&mut reader, "egress") {
             config.egress(section, &mut reader, directory);
@@ -172,8 +181,18 @@ impl Config {
     fn webex(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>, directory: &Path) {
         self.set("webex.base-url", section.base_url(reader, "base-url"));
         self.set("webex.client-id", section.text(reader, "client-id"));
-        let scopes = section.texts(reader, "scopes");
-        self.set("webex.scopes", scopes.map(|scopes| scopes.join(" ")));
+        for (key, setting) in [
+            ("scopes", "webex.scopes"),
+            ("contact-center-scopes", "webex.scopes.contact-center"),
+            (
+                "wholesale-customers-scopes",
+                "webex.scopes.wholesale-customers",
+            ),
+            ("wholesale-users-scopes", "webex.scopes.wholesale-users"),
+        ] {
+            let scopes = section.texts(reader, key);
+            self.set(setting, scopes.map(|scopes| scopes.join(" ")));
+        }
         self.client_secret_file = section.path(reader, "client-secret-file", directory);
         section.close(reader);
     }

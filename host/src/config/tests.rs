@@ -39,6 +39,11 @@ fn every_key_is_understood() {
         client-id = "C0ffee"
         client-secret-file = "client-secret"
         scopes = ["spark-admin:organizations_read", "identity:tokens_write"]
+        contact-center-scopes = ["cjp:config"]
+        wholesale-customers-scopes = ["spark-admin:wholesale_customers_read"]
+        wholesale-users-scopes = ["spark-admin:wholesale_subscribers_read"]
+        [connect]
+        redirect = "http://LOCALHOST:8400/callback"
         [egress]
         allow = ["https://webexapis.com"]
         proxies = ["http://proxy.example.com:3128"]
@@ -99,6 +104,15 @@ fn every_key_is_understood() {
             "webex.scopes",
             "spark-admin:organizations_read identity:tokens_write",
         ),
+        ("webex.scopes.contact-center", "cjp:config"),
+        (
+            "webex.scopes.wholesale-customers",
+            "spark-admin:wholesale_customers_read",
+        ),
+        (
+            "webex.scopes.wholesale-users",
+            "spark-admin:wholesale_subscribers_read",
+        ),
     ];
     let expected = Config {
         store: StoreUrl::Sqlite("/etc/relation/data/relation.db".into()),
@@ -108,6 +122,7 @@ fn every_key_is_understood() {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect(),
         client_secret_file: Some("/etc/relation/client-secret".into()),
+        redirect: RedirectAddress::parse("http://LOCALHOST:8400/callback").ok(),
         egress: Egress {
             allow: vec!["https://webexapis.com".to_owned()],
             proxies: vec!["http://proxy.example.com:3128".to_owned()],

@@ -9,6 +9,7 @@ use relation_host::egress::{Policy, PolicyError};
 use toml::de::DeValue;
 
 use super::reader::{Reader, Section, items, kind};
+use super::redirect::RedirectAddress;
 
 /// Where everything durable lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,6 +243,18 @@ impl Section<'_> {
     /// A base address.
     pub fn base_url(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<String> {
         self.take(reader, key, base_url)
+    }
+
+    /// A redirect address.
+    pub fn redirect(
+        &mut self,
+        reader: &mut Reader<'_>,
+        key: &'static str,
+    ) -> Option<RedirectAddress> {
+        self.take(reader, key, |value| {
+            let text = text(value)?;
+            RedirectAddress::parse(&text).map_err(|fault| format!("{text:?} {fault}"))
+        })
     }
 
     /// A store.

@@ -3,6 +3,7 @@
 pub mod add;
 pub mod check_expiry;
 pub mod completions;
+pub mod connect;
 pub mod delete;
 pub mod describe;
 pub mod inspect;

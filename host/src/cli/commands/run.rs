@@ -1,11 +1,10 @@
 //! `run`: keeps connections alive, by running what is due when it is due.
 
-use std::io;
-
 use relation_host::schedule::dispatcher::{DispatcherOptions, Summary};
 use serde_json::json;
 
-use crate::cli::failure::{Failed, Kind};
+use crate::cli::failure::Failed;
+use crate::cli::stop::Stop;
 use crate::cli::{Context, progress};
 
 /// Arguments of `run`.
@@ -65,74 +64,4 @@ fn print(context: &Context, summary: Summary) -> Result<(), Failed> {
     context.output.print(&document, |_| {
         format!("{done} wakeups answered, {failed} calls failed and are due again")
     })
-}
-
-/// The signals that stop this process: the first gracefully, the second at once.
-struct Stop {
-    asked: tokio::sync::watch::Receiver<bool>,
-}
-
-impl Stop {
-    fn listen() -> Result<Self, Failed> {
-        let failed = |error: io::Error| {
-            Failed::new(Kind::Failed, format!("cannot listen for signals: {error}"))
-        };
-        let mut signals = signals().map_err(failed)?;
-        let (ask, asked) = tokio::sync::watch::channel(false);
-        tokio::spawn(async move {
-            signals.next().await;
-            tracing::info!("asked to stop; a second signal stops at once");
-            ask.send_replace(true);
-            signals.next().await;
-            tracing::warn!("stopped at once; what was running is due again");
-            std::process::exit(i32::from(Kind::Failed.exit_code()));
-        });
-        Ok(Self { asked })
-    }
-
-    async fn signalled(&self) {
-        let mut asked = self.asked.clone();
-        // The sender lives as long as the task, which ends with the process.
-        let _ = asked.wait_for(|asked| *asked).await;
-    }
-}
-
-#[cfg(unix)]
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-fn signals() -> io::Result<Signals> {
-    use tokio::signal::unix::{SignalKind, signal};
-    Ok(Signals {
-        interrupt: signal(SignalKind::interrupt())?,
-        terminate: signal(SignalKind::terminate())?,
-    })
-}
-
-#[cfg(unix)]
-impl Signals {
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-fn signals() -> io::Result<Signals> {
-    Ok(Signals)
-}
-
-#[cfg(not(unix))]
-impl Signals {
-    async fn next(&mut self) {
-        let _ = tokio::signal::ctrl_c().await;
-    }
 }

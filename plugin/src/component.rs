@@ -20,7 +20,9 @@ use imports::Imports;
 
 use crate::platform::Secret;
 
-use crate::workflows::{add, delete, describe, expiry, modify, refresh, sync, wake};
+use crate::workflows::{
+    add, complete, connect, delete, describe, expiry, modify, refresh, sync, wake,
+};
 
 /// Who this plugin is: its name and version, for hosts to read before they compile it.
 const IDENTITY: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
@@ -62,18 +64,20 @@ impl contract::Guest for Component {
     }
 
     fn connect(
-        _: String,
-        _: contract::Grant,
-        _: String,
+        pkid: String,
+        grant: contract::Grant,
+        redirect_uri: String,
     ) -> Result<contract::Authorization, contract::Failure> {
-        Err(contract::Failure::Internal("connect is being built".into()))
+        let authorization = connect::connect(&Imports, &pkid, grant.into(), &redirect_uri)?;
+        Ok(authorization.into())
     }
 
     fn complete_connect(
-        _: String,
-        _: String,
+        pkid: String,
+        callback: String,
     ) -> Result<contract::ConnectReport, contract::Failure> {
-        Err(contract::Failure::Internal("connect is being built".into()))
+        let report = complete::complete_connect(&Imports, &pkid, &callback)?;
+        Ok(report.into())
     }
 
     fn refresh(

@@ -1,13 +1,14 @@
 //! What it means for a record that its connection has ended and only a person can go on.
 
 use crate::alerts::{Notice, Severity, Standing, code};
+use crate::grant::Grant;
 use crate::model::derived;
 use crate::parts::{self, EXPIRY_SCHEDULE, REFRESH_SCHEDULE};
 use crate::platform::{Change, Failure, Platform, Timestamp};
 use crate::record::{Record, Retry, State};
 use crate::reports;
 use crate::settings::Settings;
-use crate::tokens::{schedule, wakeup};
+use crate::tokens::expiry_wakeup;
 
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,10 +67,13 @@ pub fn end<P: Platform + ?Sized>(
 
     let owner = record.reference();
     let mut changes = vec![
-        Change::Cancel(owner.clone(), wakeup::REFRESH.to_owned()),
+        Change::Cancel(
+            owner.clone(),
+            Grant::Organization.refresh_wakeup().to_owned(),
+        ),
         match next_check {
-            Some(due) => schedule(&owner, wakeup::EXPIRY, due),
-            None => Change::Cancel(owner, wakeup::EXPIRY.to_owned()),
+            Some(due) => expiry_wakeup(&owner, Grant::Organization, due),
+            None => Change::Cancel(owner, Grant::Organization.expiry_wakeup().to_owned()),
         },
     ];
     for (role, next) in [(REFRESH_SCHEDULE, None), (EXPIRY_SCHEDULE, next_check)] {

@@ -6,6 +6,8 @@
 
 pub mod admission;
 pub mod alerts;
+pub mod callback;
+pub mod consent;
 pub mod ending;
 pub mod grant;
 pub mod model;
@@ -14,6 +16,7 @@ pub mod platform;
 pub mod record;
 pub mod reports;
 pub mod revocation;
+pub mod scopes;
 pub mod settings;
 pub mod timing;
 pub mod tokens;

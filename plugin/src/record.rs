@@ -4,13 +4,17 @@
 //! older or newer release wrote and this one does not know are kept as they are.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::consent::Consents;
 use crate::grant::Grant;
 use crate::model::derived;
-use crate::platform::{Check, Document, Failure, Key, RECORD_MODEL, Reference, Storage, Timestamp};
+use crate::platform::{
+    Check, Document, Failure, FieldFault, Key, RECORD_MODEL, Reference, Storage, Timestamp,
+};
 
 /// Names of the sealed secrets of a record.
 pub mod secret {
@@ -122,6 +126,9 @@ pub struct Body {
     /// How the other grants stand that this connection is made of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub further_grants: BTreeMap<Grant, Connection>,
+    /// Consents that were begun.
+    #[serde(default, skip_serializing_if = "Consents::is_empty")]
+    pub consents: Consents,
     /// What `add` created besides the record and `delete` takes away: syncs, schedules, shadow.
     #[serde(default)]
     pub parts: Vec<Part>,
@@ -195,12 +202,66 @@ impl Record {
                 document.reference
             ))
         })?;
-        Ok(Self {
+        let mut record = Self {
             pkid: document.reference.pkid,
             hierarchy: document.hierarchy,
             version: document.version,
             body,
-        })
+        };
+        record.complete_grants();
+        Ok(record)
+    }
+
+    /// Gives the record an entry for each of its grants: one that is not connected yet counts.
+    pub fn complete_grants(&mut self) {
+        for grant in self.grants() {
+            self.connection_mut(*grant);
+        }
+    }
+
+    /// The grants that this connection is made of, the organisation's first.
+    pub fn grants(&self) -> &'static [Grant] {
+        if self.flag("wholesale_status") {
+            &Grant::ALL
+        } else {
+            &[Grant::Organization]
+        }
+    }
+
+    /// That `grant` is one of [`grants`](Self::grants).
+    ///
+    /// # Errors
+    /// `invalid`, field `grant`.
+    pub fn must_have(&self, grant: Grant) -> Result<(), Failure> {
+        if self.grants().contains(&grant) {
+            return Ok(());
+        }
+        let fault = format!(
+            "{} has no grant {grant}: only connections of wholesale customers have it",
+            self.name()
+        );
+        Err(Failure::Invalid(vec![FieldFault::new("grant", fault)]))
+    }
+
+    /// How `grant` stands.
+    pub fn connection(&self, grant: Grant) -> &Connection {
+        static NOT_CONNECTED: LazyLock<Connection> = LazyLock::new(Connection::default);
+        match grant {
+            Grant::Organization => &self.body.connection,
+            grant => self
+                .body
+                .further_grants
+                .get(&grant)
+                .unwrap_or(&NOT_CONNECTED),
+        }
+    }
+
+    /// How `grant` stands, to be changed.
+    pub fn connection_mut(&mut self, grant: Grant) -> &mut Connection {
+        match grant {
+            Grant::Organization => &mut self.body.connection,
+            grant => self.body.further_grants.entry(grant).or_default(),
+        }
     }
 
     /// The document to store, with the derived fields as they follow from the connection.

@@ -14,8 +14,14 @@ use crate::platform::{Environment, Failure, Secret, Secrets};
 pub const BASE_URL: &str = "webex.base-url";
 /// The client id of the integration at Webex; needed only when tokens are requested.
 pub const CLIENT_ID: &str = "webex.client-id";
-/// The scopes that a connection asks for, separated by spaces.
+/// The scopes that every connection asks for, separated by spaces.
 pub const SCOPES: &str = "webex.scopes";
+/// The scopes that a Contact Center customer's connection asks for besides.
+pub const CONTACT_CENTER_SCOPES: &str = "webex.scopes.contact-center";
+/// The scopes of the grant for a wholesale partner's customers.
+pub const WHOLESALE_CUSTOMERS_SCOPES: &str = "webex.scopes.wholesale-customers";
+/// The scopes of the grant for the users of a wholesale partner's customers.
+pub const WHOLESALE_USERS_SCOPES: &str = "webex.scopes.wholesale-users";
 /// The secret setting with the integration's client secret.
 pub const CLIENT_SECRET: &str = "webex.client-secret";
 /// The longest time between two refreshes, a duration such as `7d`.
@@ -98,6 +104,49 @@ pub struct RefreshPolicy {
     pub jitter: Fraction,
 }
 
+/// The names of the scopes that connections ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scopes {
+    /// [`SCOPES`].
+    pub base: Vec<String>,
+    /// [`CONTACT_CENTER_SCOPES`].
+    pub contact_center: Vec<String>,
+    /// [`WHOLESALE_CUSTOMERS_SCOPES`].
+    pub wholesale_customers: Vec<String>,
+    /// [`WHOLESALE_USERS_SCOPES`].
+    pub wholesale_users: Vec<String>,
+}
+
+impl Default for Scopes {
+    /// What the imports, the Contact Center and the wholesale interfaces need, and the two by
+    /// which tokens are looked at and revoked (developer.webex.com, "Integrations", scopes).
+    fn default() -> Self {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            base: names(&[
+                "spark-admin:organizations_read",
+                "spark-admin:licenses_read",
+                "spark-admin:roles_read",
+                "spark-admin:people_read",
+                "spark-admin:locations_read",
+                "spark-admin:workspaces_read",
+                "spark-admin:workspace_locations_read",
+                "identity:tokens_read",
+                "identity:tokens_write",
+            ]),
+            contact_center: names(&["cjp:config_read", "cjp:config_write"]),
+            wholesale_customers: names(&[
+                "spark-admin:wholesale_customers_read",
+                "spark-admin:wholesale_customers_write",
+            ]),
+            wholesale_users: names(&[
+                "spark-admin:wholesale_subscribers_read",
+                "spark-admin:wholesale_subscribers_write",
+            ]),
+        }
+    }
+}
+
 /// The installation's plain settings. Durations are milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -105,8 +154,8 @@ pub struct Settings {
     pub base_url: String,
     /// [`CLIENT_ID`].
     pub client_id: Option<String>,
-    /// [`SCOPES`].
-    pub scopes: Vec<String>,
+    /// What connections ask for.
+    pub scopes: Scopes,
     /// When access tokens are refreshed.
     pub refresh: RefreshPolicy,
     /// [`EXPIRY_NOTIFY`].
@@ -124,7 +173,7 @@ impl Default for Settings {
         Self {
             base_url: "https://webexapis.com/v1".to_owned(),
             client_id: None,
-            scopes: Vec::new(),
+            scopes: Scopes::default(),
             refresh: RefreshPolicy {
                 period: 7 * DAY,
                 fraction: Fraction::millionths(500_000),
@@ -162,10 +211,15 @@ impl Settings {
             base_url: read(&given, BASE_URL, "an http or https URL", base_url)?
                 .unwrap_or(default.base_url),
             client_id: given.get(CLIENT_ID).filter(|id| !id.is_empty()).cloned(),
-            scopes: given
-                .get(SCOPES)
-                .map(|scopes| scopes.split_whitespace().map(str::to_owned).collect())
-                .unwrap_or_default(),
+            scopes: Scopes {
+                base: scopes(&given, SCOPES)?.unwrap_or(default.scopes.base),
+                contact_center: scopes(&given, CONTACT_CENTER_SCOPES)?
+                    .unwrap_or(default.scopes.contact_center),
+                wholesale_customers: scopes(&given, WHOLESALE_CUSTOMERS_SCOPES)?
+                    .unwrap_or(default.scopes.wholesale_customers),
+                wholesale_users: scopes(&given, WHOLESALE_USERS_SCOPES)?
+                    .unwrap_or(default.scopes.wholesale_users),
+            },
             refresh: RefreshPolicy {
                 period: duration(&given, REFRESH_PERIOD)?.unwrap_or(default.refresh.period),
                 fraction: read(&given, REFRESH_FRACTION, above_zero, |text| {
@@ -241,6 +295,19 @@ fn read<T>(
     })
 }
 
+// No scope at all is possible only where they come in addition: without any, Webex refuses.
+fn scopes(given: &BTreeMap<String, String>, key: &str) -> Result<Option<Vec<String>>, Failure> {
+    let expected = "names of scopes separated by spaces, such as spark-admin:people_read";
+    read(given, key, expected, |text| {
+        let names: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        // RFC 6749, section 3.3.
+        let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+        let sound = names.iter().all(|name| name.bytes().all(allowed));
+        let enough = key == CONTACT_CENTER_SCOPES || !names.is_empty();
+        (sound && enough).then_some(names)
+    })
+}
+
 fn duration(given: &BTreeMap<String, String>, key: &str) -> Result<Option<u64>, Failure> {
     let expected = "a duration of a second or more, such as 7d or 12h";
     read(given, key, expected, |text| {
@@ -302,6 +369,9 @@ mod tests {
             (BASE_URL, "http://127.0.0.1:8080/v1/"),
             (CLIENT_ID, " C123 "),
             (SCOPES, "spark-admin:people_read  spark-admin:roles_read"),
+            (CONTACT_CENTER_SCOPES, ""),
+            (WHOLESALE_CUSTOMERS_SCOPES, "customers"),
+            (WHOLESALE_USERS_SCOPES, "users more"),
             (REFRESH_PERIOD, "12h"),
             (REFRESH_FRACTION, "0.25"),
             (REFRESH_JITTER, "0"),
@@ -317,10 +387,15 @@ mod tests {
             Settings {
                 base_url: "http://127.0.0.1:8080/v1".to_owned(),
                 client_id: Some("C123".to_owned()),
-                scopes: vec![
-                    "spark-admin:people_read".to_owned(),
-                    "spark-admin:roles_read".to_owned()
-                ],
+                scopes: Scopes {
+                    base: vec![
+                        "spark-admin:people_read".to_owned(),
+                        "spark-admin:roles_read".to_owned()
+                    ],
+                    contact_center: Vec::new(),
+                    wholesale_customers: vec!["customers".to_owned()],
+                    wholesale_users: vec!["users".to_owned(), "more".to_owned()],
+                },
                 refresh: RefreshPolicy {
                     period: DAY / 2,
                     fraction: Fraction::millionths(250_000),
@@ -341,6 +416,10 @@ mod tests {
             (BASE_URL, "ftp://webexapis.com"),
             (BASE_URL, "https://user:secret@webexapis.com/v1"),
             (BASE_URL, "https://webexapis.com/v1?x=y"),
+            (SCOPES, ""),
+            (SCOPES, "a \"b\""),
+            (WHOLESALE_USERS_SCOPES, " "),
+            (CONTACT_CENTER_SCOPES, "cjp:config\u{e4}"),
             (REFRESH_PERIOD, "soon"),
             (REFRESH_PERIOD, "0s"),
             (REFRESH_FRACTION, "0"),

@@ -5,25 +5,21 @@
 //! record's schedules (see [`crate::parts`]) up to date with [`Taken::next_refresh`] and
 //! [`Taken::next_check`].
 
+use crate::grant::Grant;
 use crate::platform::{Change, Failure, FieldFault, Reference, Secret, Secrets, Timestamp, Wakeup};
-use crate::record::{Expiry, Record, State, secret};
+use crate::record::{Expiry, Record, State};
+use crate::scopes;
 use crate::settings::Settings;
 use crate::timing::{self, SOONEST, Spread};
 use crate::webex::answer::TokenAnswer;
-
-/// Ids of a record's wakeups.
-pub mod wakeup {
-    /// The next refresh, or the next attempt after a failure.
-    pub const REFRESH: &str = "refresh";
-    /// The next crossing of a threshold of notice, or the expiry itself.
-    pub const EXPIRY: &str = "expiry";
-}
 
 /// Where tokens come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// From outside, fetched by somebody else: what is known of other tokens says nothing.
     Pasted,
+    /// From Webex, in answer to a person's consent: as little is known of them as of pasted ones.
+    Consented,
     /// From Webex, in answer to the refresh token held.
     Refreshed,
 }
@@ -39,17 +35,35 @@ pub struct Held {
 }
 
 impl Held {
-    /// Opens both tokens of a stored record.
+    /// Opens both tokens of a stored record's `grant`.
     ///
     /// # Errors
     /// Those of opening a sealed value.
-    pub fn by(record: &Record, secrets: &(impl Secrets + ?Sized)) -> Result<Self, Failure> {
+    pub fn by(
+        record: &Record,
+        grant: Grant,
+        secrets: &(impl Secrets + ?Sized),
+    ) -> Result<Self, Failure> {
         let owner = record.reference();
         Ok(Self {
-            access_token: secrets.reveal(&owner, secret::ACCESS_TOKEN)?,
-            refresh_token: secrets.reveal(&owner, secret::REFRESH_TOKEN)?,
+            access_token: secrets.reveal(&owner, grant.access_token())?,
+            refresh_token: secrets.reveal(&owner, grant.refresh_token())?,
         })
     }
+}
+
+/// An answer with tokens, and what has to be known to take it.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// The answer.
+    pub answer: &'a TokenAnswer,
+    /// What the grant holds so far; [`Held::default`] for a new record.
+    pub held: &'a Held,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The moment from which lives count: before the request was sent, or when the tokens were
+    /// pasted.
+    pub issued: Timestamp,
 }
 
 /// What a record that took an answer needs besides being stored.
@@ -67,24 +81,27 @@ pub struct Taken {
     pub warnings: Vec<String>,
 }
 
-/// Puts the tokens of `answer` into `record`: expiries, generation, state, next refresh.
+/// Puts the tokens that were `received` into `grant` of `record`: expiries, generation, scopes,
+/// state, next refresh.
 ///
-/// `held` is what the record holds so far ([`Held::default`] for a new one). `issued` is the
-/// moment from which lives count: before the request was sent, or when tokens were pasted.
-/// Fields that the answer omits keep their value. The state becomes `connected`, or `expiring`
-/// within the last threshold; a failure or refusal is forgotten.
+/// Fields that the answer omits keep their value. The state becomes the one of [`state_of`]; a
+/// failure or refusal is forgotten.
 ///
 /// # Errors
 /// `invalid` (field `refresh_token`) when there is no refresh token, neither held nor answered.
 pub fn take(
     record: &mut Record,
-    answer: &TokenAnswer,
-    held: &Held,
-    origin: Origin,
-    issued: Timestamp,
+    grant: Grant,
+    received: Received<'_>,
     now: Timestamp,
     settings: &Settings,
 ) -> Result<Taken, Failure> {
+    let Received {
+        answer,
+        held,
+        origin,
+        issued,
+    } = received;
     if answer.refresh_token.is_none() && held.refresh_token.is_none() {
         return Err(Failure::Invalid(vec![FieldFault::new(
             "refresh_token",
@@ -100,7 +117,10 @@ pub fn take(
 
     let known =
         |expiry: Option<Expiry>, same: bool| expiry.filter(|_| same || origin == Origin::Refreshed);
-    let connection = &mut record.body.connection;
+    let required = scopes::required(record, grant, settings);
+    let owner = record.reference();
+    let spread = Spread::of(&record.pkid);
+    let connection = record.connection_mut(grant);
     let access = timing::merge_access(
         answer.expires_in.milliseconds(),
         same_access,
@@ -120,9 +140,9 @@ pub fn take(
         now,
         issued,
         access,
-        origin == Origin::Pasted,
+        origin != Origin::Refreshed,
         &settings.refresh,
-        Spread::of(&record.pkid),
+        spread,
     );
     let thresholds = timing::thresholds_within(&settings.thresholds, refresh.expiry.life);
     let moved = refresh.new_generation
@@ -136,27 +156,35 @@ pub fn take(
     connection.refresh = Some(refresh.expiry);
     connection.refreshed = Some(now);
     connection.next_refresh = Some(next_refresh);
-    connection.state = state_of(refresh.expiry, &thresholds, now);
+    match &answer.scopes {
+        Some(scopes) => connection.scopes.clone_from(scopes),
+        // Those that are known are of other tokens.
+        None if origin != Origin::Refreshed && !same_access => connection.scopes.clear(),
+        None => {}
+    }
+    connection.missing_scopes = scopes::missing(&required, &connection.scopes);
+    connection.state = state_of(refresh.expiry, &thresholds, &connection.missing_scopes, now);
     connection.retry = None;
     connection.refusal = None;
     if refresh.new_generation {
         connection.generation = connection.generation.saturating_add(1);
     }
-    if let Some(scopes) = &answer.scopes {
-        connection.scopes.clone_from(scopes);
-    }
 
-    let owner = record.reference();
     let mut changes = Vec::new();
     if !same_access {
-        changes.push(seal(&owner, secret::ACCESS_TOKEN, &answer.access_token));
+        changes.push(seal(&owner, grant.access_token(), &answer.access_token));
     }
     if let Some(token) = new_refresh_token {
-        changes.push(seal(&owner, secret::REFRESH_TOKEN, token));
+        changes.push(seal(&owner, grant.refresh_token(), token));
     }
-    changes.push(schedule(&owner, wakeup::REFRESH, next_refresh));
+    changes.push(refresh_wakeup(
+        &owner,
+        grant,
+        next_refresh,
+        Some(refresh.expiry),
+    ));
     if let Some(due) = next_check {
-        changes.push(schedule(&owner, wakeup::EXPIRY, due));
+        changes.push(expiry_wakeup(&owner, grant, due));
     }
 
     let lives = [
@@ -175,11 +203,15 @@ pub fn take(
     })
 }
 
-/// `connected`, or `expiring` within the last of `thresholds`, for a refresh token that works.
-pub fn state_of(refresh: Expiry, thresholds: &[u64], now: Timestamp) -> State {
+/// How a grant stands whose refresh token works: `expiring` within the last of `thresholds`, else
+/// `missing-scope` when a scope is missing, else `connected`.
+///
+/// Both of the first need a person; the one with a date comes first.
+pub fn state_of(refresh: Expiry, thresholds: &[u64], missing: &[String], now: Timestamp) -> State {
     let left = timing::left(refresh.at, now);
     match thresholds.iter().min() {
         Some(last) if left <= *last => State::Expiring,
+        _ if !missing.is_empty() => State::MissingScope,
         _ => State::Connected,
     }
 }
@@ -194,10 +226,30 @@ fn next_check(thresholds: &[u64], refresh: Expiry, now: Timestamp) -> Timestamp 
     timing::next_crossing(thresholds, refresh.at, now).map_or(soonest, |at| at.max(soonest))
 }
 
-/// The change that creates or moves the wakeup `id` of a record.
-pub fn schedule(owner: &Reference, id: &str, due: Timestamp) -> Change {
+/// The change that makes `due` the moment of the next refresh of `grant`.
+///
+/// What must not pass before is the expiry of the refresh token: after it only a person can go
+/// on. An access token that expires first is renewed by the same refresh, late but whole.
+pub fn refresh_wakeup(
+    owner: &Reference,
+    grant: Grant,
+    due: Timestamp,
+    refresh: Option<Expiry>,
+) -> Change {
     Change::Schedule(Wakeup {
-        id: id.to_owned(),
+        id: grant.refresh_wakeup().to_owned(),
+        subject: owner.clone(),
+        due,
+        deadline: refresh.map(|expiry| expiry.at),
+        payload: String::new(),
+    })
+}
+
+/// The change that makes `due` the moment of the next look at the expiries of `grant`. Nothing is
+/// lost when it comes late.
+pub fn expiry_wakeup(owner: &Reference, grant: Grant, due: Timestamp) -> Change {
+    Change::Schedule(Wakeup {
+        id: grant.expiry_wakeup().to_owned(),
         subject: owner.clone(),
         due,
         deadline: None,

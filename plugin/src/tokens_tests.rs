@@ -1,6 +1,7 @@
 //! What a record makes of tokens, pasted or refreshed.
 
 use super::*;
+use crate::record::secret;
 use crate::testing::{
     ACCESS_TOKEN, DAY, HOUR, ORGANIZATION, PKID, REFRESH_TOKEN, SECOND, START, connected_record,
 };
@@ -20,10 +21,13 @@ fn paste(record: &mut Record, answer: &TokenAnswer, held: &Held) -> Result<Taken
     let settings = Settings::default();
     take(
         record,
-        answer,
-        held,
-        Origin::Pasted,
-        START,
+        Grant::Organization,
+        Received {
+            answer,
+            held,
+            origin: Origin::Pasted,
+            issued: START,
+        },
         START,
         &settings,
     )
@@ -72,8 +76,8 @@ fn pasted_tokens_without_lives_are_assumed_and_refreshed_within_the_hour() {
     assert_eq!(connection.generation, 1);
     assert!(taken.new_generation);
     assert!(taken.next_refresh <= START + HOUR);
-    assert_eq!(due(&taken, wakeup::REFRESH), Some(taken.next_refresh));
-    assert_eq!(due(&taken, wakeup::EXPIRY), Some(START + 60 * DAY));
+    assert_eq!(due(&taken, "refresh"), Some(taken.next_refresh));
+    assert_eq!(due(&taken, "expiry"), Some(START + 60 * DAY));
     assert_eq!(
         sealed(&taken),
         [secret::ACCESS_TOKEN, secret::REFRESH_TOKEN]
@@ -140,10 +144,13 @@ fn tokens_already_within_a_threshold_are_looked_at_at_once() {
     let rotated = answer(json);
     let taken = take(
         &mut record,
-        &rotated,
-        &held(),
-        Origin::Refreshed,
-        START,
+        Grant::Organization,
+        Received {
+            answer: &rotated,
+            held: &held(),
+            origin: Origin::Refreshed,
+            issued: START,
+        },
         START,
         &settings,
     )
@@ -160,15 +167,18 @@ fn a_look_that_is_due_is_not_skipped_by_a_refresh_that_moves_no_expiry() {
     let frozen = answer(json);
     let taken = take(
         &mut record,
-        &frozen,
-        &held(),
-        Origin::Refreshed,
-        START,
+        Grant::Organization,
+        Received {
+            answer: &frozen,
+            held: &held(),
+            origin: Origin::Refreshed,
+            issued: START,
+        },
         START,
         &settings,
     )
     .unwrap();
-    assert_eq!(due(&taken, wakeup::EXPIRY), None);
+    assert_eq!(due(&taken, "expiry"), None);
     assert_eq!(record.body.connection.refresh.unwrap().at, START + 30 * DAY);
 }
 

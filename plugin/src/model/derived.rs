@@ -50,12 +50,18 @@ pub fn date_time(at: Timestamp) -> String {
 
 /// What to tell the administrator about a connection; empty when there is nothing to do.
 pub fn notes(connection: &Connection) -> String {
+    let note = note(connection);
+    match connection.missing_scopes.join(" ") {
+        missing if missing.is_empty() => note,
+        missing if note.is_empty() => format!("missing scopes: {missing}"),
+        missing => format!("{note}; missing scopes: {missing}"),
+    }
+}
+
+fn note(connection: &Connection) -> String {
     let refusal = || said(connection.refusal.as_ref());
     match connection.state {
-        State::NotConnected => {
-            "not connected to Webex yet: give this customer an access token and a refresh token"
-                .to_owned()
-        }
+        State::NotConnected => "not connected to Webex yet: connect this customer".to_owned(),
         State::Connected => String::new(),
         State::Expiring => "the refresh token expires soon: connect this customer again".to_owned(),
         State::Expired => format!(
@@ -67,7 +73,7 @@ pub fn notes(connection: &Connection) -> String {
             refusal()
         ),
         State::MissingScope => {
-            "this connection lacks a scope that is needed: connect this customer again".to_owned()
+            "scopes that are needed were not granted: connect this customer again".to_owned()
         }
         State::Retrying => format!(
             "the last refresh failed and will be tried again{}",

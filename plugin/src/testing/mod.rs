@@ -45,7 +45,8 @@ impl Default for MemoryPlatform {
 }
 
 impl MemoryPlatform {
-    /// An empty platform whose clock stands at [`START`], with a Webex client configured.
+    /// An empty platform whose clock stands at [`START`], with a Webex client and one scope
+    /// configured.
     pub fn new() -> Self {
         let platform = Self {
             store: RefCell::default(),
@@ -59,6 +60,7 @@ impl MemoryPlatform {
             interrupted: Cell::default(),
         };
         platform.set("webex.client-id", "C0ffee");
+        platform.set("webex.scopes", "spark-admin:people_read");
         platform.set_secret("webex.client-secret", "the-client-secret");
         platform
     }

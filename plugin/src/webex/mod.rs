@@ -10,3 +10,4 @@ pub mod oauth;
 pub mod organizations;
 pub mod pages;
 pub mod scrub;
+mod token_endpoint;

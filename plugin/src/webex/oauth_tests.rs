@@ -1,14 +1,18 @@
 //! What is asked of the token endpoint, and how each of its answers is taken.
 
+use http::Method;
+use serde_json::Value;
+
 use super::*;
-use crate::platform::{Failure, HttpResponse};
+use crate::platform::{Failure, HttpError, HttpResponse};
 use crate::settings::Settings;
 use crate::testing::{MemoryPlatform, reply, reply_with};
-use crate::webex::answer::Lifetime;
+use crate::webex::answer::{LARGEST_TOKEN_ANSWER, Lifetime};
 use crate::webex::client::Proxies;
 use serde_json::json;
 
 const REFRESH_TOKEN: &str = "the-refresh-token";
+const ACCESS_TOKEN: &str = "the-access-token";
 const CLIENT_SECRET: &str = "the-client-secret";
 
 fn ask(platform: &MemoryPlatform) -> Result<TokenAnswer, WebexError> {
@@ -21,7 +25,29 @@ fn ask(platform: &MemoryPlatform) -> Result<TokenAnswer, WebexError> {
     let client = ClientCredentials::reveal(&settings, platform)
         .unwrap()
         .unwrap();
-    refresh(&webex, &client, &Secret::new(REFRESH_TOKEN))
+    refresh(&webex, &client, &Secret::new(REFRESH_TOKEN), || {
+        Some(Secret::new(ACCESS_TOKEN))
+    })
+}
+
+#[test]
+fn the_access_token_is_opened_only_for_an_error_text() {
+    for (status, opened) in [(200, 0), (400, 1)] {
+        let platform = MemoryPlatform::new();
+        let body = json!({"access_token": "A", "error": "invalid_grant"});
+        platform.expect(Method::POST, "/v1/access_token", reply(status, body));
+        let settings = Settings::load(&platform).unwrap();
+        let webex = Webex::new(&platform, &settings, &Proxies::default()).unwrap();
+        let client = ClientCredentials::reveal(&settings, &platform)
+            .unwrap()
+            .unwrap();
+        let count = std::cell::Cell::new(0);
+        let _ = refresh(&webex, &client, &Secret::new(REFRESH_TOKEN), || {
+            count.set(count.get() + 1);
+            None
+        });
+        assert_eq!(count.get(), opened, "status {status}");
+    }
 }
 
 fn answer_to(answer: Result<HttpResponse, HttpError>) -> Result<TokenAnswer, WebexError> {
@@ -231,6 +257,16 @@ fn a_secret_that_webex_repeats_is_not_shown() {
     );
     let shown = format!("{error} {error:?} {:?}", error.clone().into_failure(0));
     for secret in [REFRESH_TOKEN, CLIENT_SECRET, "proxy-password"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    // `C0ffee:the-client-secret`, as a proxy's trace would show it.
+    let basic = "QzBmZmVlOnRoZS1jbGllbnQtc2VjcmV0";
+    let error = error_for(
+        500,
+        json!({"message": format!("{ACCESS_TOKEN}, authorization: Basic {basic}")}),
+    );
+    let shown = format!("{error} {error:?}");
+    for secret in [ACCESS_TOKEN, basic] {
         assert!(!shown.contains(secret), "{shown}");
     }
     let error = answer_to(Err(HttpError::Network(format!(

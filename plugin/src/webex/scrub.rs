@@ -44,6 +44,16 @@ impl Scrubber {
         }
     }
 
+    /// Hides credentials as HTTP sends them (RFC 7617), also with both parts encoded first, as
+    /// OAuth wants it (RFC 6749, section 2.3.1).
+    pub fn hide_basic(&mut self, user: &str, password: &str) {
+        let encoded = |part: &str| -> String {
+            url::form_urlencoded::byte_serialize(part.as_bytes()).collect()
+        };
+        self.add(STANDARD.encode(format!("{user}:{password}")));
+        self.add(STANDARD.encode(format!("{}:{}", encoded(user), encoded(password))));
+    }
+
     fn add(&mut self, secret: String) {
         if !secret.is_empty() && !self.secrets.contains(&secret) {
             self.secrets.push(secret);

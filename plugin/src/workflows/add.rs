@@ -3,6 +3,7 @@
 use serde_json::Map;
 
 use crate::admission;
+use crate::grant::Grant;
 use crate::model::{Accepted, Faults, Input, accept};
 use crate::parts::{self, Times};
 use crate::platform::{Change, Check, Failure, Key, Level, Platform, Reference, Secret};
@@ -95,10 +96,13 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
         let now = platform.now();
         let taken = tokens::take(
             &mut record,
-            answer,
-            &held,
-            Origin::Pasted,
-            issued,
+            Grant::Organization,
+            tokens::Received {
+                answer,
+                held: &held,
+                origin: Origin::Pasted,
+                issued,
+            },
             now,
             &settings,
         )?;

@@ -10,7 +10,6 @@ use crate::testing::{
     ACCESS_TOKEN, DAY, HIERARCHY, HOUR, Interruption, MemoryPlatform, ORGANIZATION, PKID,
     REFRESH_TOKEN, SECOND, START, reply, reply_with,
 };
-use crate::tokens::wakeup;
 
 const OTHER_PKID: &str = "ffffffffffffffffffffffff";
 const OTHER_ORGANIZATION: &str = "00000000-0000-4000-8000-000000000000";
@@ -110,10 +109,10 @@ fn a_record_with_tokens_is_connected_and_everything_is_made_by_one_commit() {
     let sealed = |name: &str| platform.secret(&owner, name).unwrap();
     assert_eq!(sealed(secret::ACCESS_TOKEN).expose(), ACCESS_TOKEN);
     assert_eq!(sealed(secret::REFRESH_TOKEN).expose(), REFRESH_TOKEN);
-    let refresh = platform.wakeup(&owner, wakeup::REFRESH).unwrap();
+    let refresh = platform.wakeup(&owner, "refresh").unwrap();
     assert_eq!(Some(refresh.due), connection.next_refresh);
     assert!((START + 6 * DAY..=START + 7 * DAY).contains(&refresh.due));
-    let expiry = platform.wakeup(&owner, wakeup::EXPIRY).unwrap();
+    let expiry = platform.wakeup(&owner, "expiry").unwrap();
     assert_eq!(expiry.due, START + 60 * DAY);
 }
 

@@ -8,9 +8,10 @@ use crate::parts::{self, EXPIRY_SCHEDULE};
 use crate::platform::{Change, Failure, Level, Platform, Timestamp};
 use crate::record::{Expiry, Record, State};
 use crate::reports::{self, Connection, ExpiryReport};
+use crate::scopes;
 use crate::settings::Settings;
 use crate::timing::{self, SOONEST};
-use crate::tokens::{schedule, state_of, wakeup};
+use crate::tokens::{expiry_wakeup, refresh_wakeup, state_of};
 
 /// Looks at the expiries of `pkid` now. Asks nothing of Webex.
 ///
@@ -35,7 +36,7 @@ pub fn check_expiry<P: Platform + ?Sized>(
         None => Found {
             changes: vec![Change::Cancel(
                 record.reference(),
-                wakeup::EXPIRY.to_owned(),
+                Grant::Organization.expiry_wakeup().to_owned(),
             )],
             alert: None,
         },
@@ -122,8 +123,14 @@ fn approach<P: Platform + ?Sized>(
     now: Timestamp,
 ) -> Result<Found, Failure> {
     let state = record.body.connection.state;
-    if matches!(state, State::Connected | State::Expiring) {
-        record.body.connection.state = state_of(refresh, thresholds, now);
+    let required = scopes::required(record, Grant::Organization, settings);
+    let connection = &mut record.body.connection;
+    connection.missing_scopes = scopes::missing(&required, &connection.scopes);
+    if matches!(
+        state,
+        State::Connected | State::Expiring | State::MissingScope
+    ) {
+        connection.state = state_of(refresh, thresholds, &connection.missing_scopes, now);
     }
     let mut changes = Vec::new();
     let mut alert = None;
@@ -150,7 +157,12 @@ fn approach<P: Platform + ?Sized>(
     if next.is_none() && state != State::Retrying {
         let soonest = now.saturating_add(SOONEST);
         record.body.connection.next_refresh = Some(soonest);
-        changes.push(schedule(&record.reference(), wakeup::REFRESH, soonest));
+        changes.push(refresh_wakeup(
+            &record.reference(),
+            Grant::Organization,
+            soonest,
+            Some(refresh),
+        ));
     }
     changes.extend(next_look(platform, record, now, next)?);
     Ok(Found { changes, alert })
@@ -165,8 +177,8 @@ fn next_look<P: Platform + ?Sized>(
 ) -> Result<Vec<Change>, Failure> {
     let owner = record.reference();
     let mut changes = vec![match next {
-        Some(due) => schedule(&owner, wakeup::EXPIRY, due),
-        None => Change::Cancel(owner, wakeup::EXPIRY.to_owned()),
+        Some(due) => expiry_wakeup(&owner, Grant::Organization, due),
+        None => Change::Cancel(owner, Grant::Organization.expiry_wakeup().to_owned()),
     }];
     changes.extend(parts::reschedule(
         platform,

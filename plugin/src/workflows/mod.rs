@@ -1,6 +1,8 @@
 //! The workflows of the contract, one file each.
 
 pub mod add;
+pub mod complete;
+pub mod connect;
 pub mod delete;
 pub mod describe;
 pub mod expiry;

@@ -2,6 +2,7 @@
 
 use crate::admission;
 use crate::alerts;
+use crate::grant::Grant;
 use crate::model::{Accepted, Faults, Input, accept};
 use crate::parts::{self, EXPIRY_SCHEDULE, REFRESH_SCHEDULE};
 use crate::platform::{Change, Failure, Level, Platform, Reference, Secret};
@@ -55,14 +56,17 @@ pub fn modify<P: Platform + ?Sized>(
         .collect();
     changes.extend(parts::follow(&mut record, platform)?);
     if let Some(answer) = &answer {
-        let held = Held::by(&before, platform)?;
+        let held = Held::by(&before, Grant::Organization, platform)?;
         let now = platform.now();
         let taken = tokens::take(
             &mut record,
-            answer,
-            &held,
-            Origin::Pasted,
-            issued,
+            Grant::Organization,
+            tokens::Received {
+                answer,
+                held: &held,
+                origin: Origin::Pasted,
+                issued,
+            },
             now,
             &settings,
         )?;

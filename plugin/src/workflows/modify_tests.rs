@@ -10,7 +10,6 @@ use crate::testing::{
     ACCESS_TOKEN, DAY, HIERARCHY, Interruption, MemoryPlatform, ORGANIZATION, PKID, REFRESH_TOKEN,
     START, reply,
 };
-use crate::tokens::wakeup;
 use crate::workflows::add::{self, add};
 
 const OTHER_PKID: &str = "ffffffffffffffffffffffff";
@@ -165,7 +164,7 @@ fn new_tokens_replace_the_old_ones_and_restart_the_schedule() {
         tracking_id: None,
     });
     let put = Change::Put(record.to_document().unwrap());
-    let cancel = Change::Cancel(record.reference(), wakeup::REFRESH.to_owned());
+    let cancel = Change::Cancel(record.reference(), "refresh".to_owned());
     platform.commit(Vec::new(), vec![put, cancel]).unwrap();
     platform.advance(DAY);
 
@@ -181,7 +180,7 @@ fn new_tokens_replace_the_old_ones_and_restart_the_schedule() {
     let sealed = |name: &str| platform.secret(&owner, name).unwrap();
     assert_eq!(sealed(secret::ACCESS_TOKEN).expose(), "new-access");
     assert_eq!(sealed(secret::REFRESH_TOKEN).expose(), "new-refresh");
-    let due = platform.wakeup(&owner, wakeup::REFRESH).unwrap().due;
+    let due = platform.wakeup(&owner, "refresh").unwrap().due;
     assert_eq!(Some(due), connection.next_refresh);
     assert!(due > now && due <= now + 43_199_000 / 2);
     let record = Record::load(&platform, PKID).unwrap();

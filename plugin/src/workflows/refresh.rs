@@ -11,12 +11,12 @@ use crate::ending::{Ending, end};
 use crate::grant::Grant;
 use crate::model::derived;
 use crate::parts::{self, EXPIRY_SCHEDULE, REFRESH_SCHEDULE, Stored};
-use crate::platform::{Change, Failure, Level, Platform, Secret, Timestamp};
+use crate::platform::{Change, Failure, Level, Platform, Reference, Secret, Timestamp};
 use crate::record::{Record, Retry, State, secret};
 use crate::reports::{Connection, RefreshOutcome, RefreshReport};
 use crate::settings::{ClientCredentials, Settings};
 use crate::timing::{self, ROUNDING, Spread};
-use crate::tokens::{schedule, wakeup};
+use crate::tokens::refresh_wakeup;
 use crate::webex::answer::TokenAnswer;
 use crate::webex::client::{Proxies, Webex};
 use crate::webex::errors::{ErrorKind, WebexError};
@@ -30,6 +30,7 @@ struct Attempt<'a, P: ?Sized> {
     platform: &'a P,
     settings: Settings,
     proxies: Proxies,
+    owner: Reference,
     refresh_token: Secret,
     // Just before the request: lives count from here.
     begun: Timestamp,
@@ -81,6 +82,7 @@ pub fn refresh<P: Platform + ?Sized>(
         platform,
         proxies: Proxies::of(&record, platform)?,
         settings,
+        owner: record.reference(),
         refresh_token,
         begun: platform.now(),
     };
@@ -158,7 +160,19 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             }
         };
         match Webex::new(self.platform, &self.settings, &self.proxies) {
-            Ok(webex) => Ok(oauth::refresh(&webex, &client, &self.refresh_token)),
+            Ok(webex) => {
+                // An error text may repeat it; one that cannot be opened hides by itself.
+                let access_token = || {
+                    let held = self.platform.reveal(&self.owner, secret::ACCESS_TOKEN);
+                    held.ok().flatten()
+                };
+                Ok(oauth::refresh(
+                    &webex,
+                    &client,
+                    &self.refresh_token,
+                    access_token,
+                ))
+            }
             Err(failure @ (Failure::Invalid(_) | Failure::LimitExceeded(_))) => {
                 let why = format!("the proxy cannot be used: {failure}");
                 Ok(Err(not_made(ErrorKind::Denied, why)))
@@ -298,7 +312,12 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         });
         let mut changes = vec![
             Change::Put(record.to_document()?),
-            schedule(&record.reference(), wakeup::REFRESH, next),
+            refresh_wakeup(
+                &record.reference(),
+                Grant::Organization,
+                next,
+                record.body.connection.refresh,
+            ),
         ];
         changes.extend(parts::reschedule(
             self.platform,

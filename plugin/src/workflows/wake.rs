@@ -5,7 +5,6 @@ use crate::model::derived;
 use crate::platform::{Change, Failure, Platform, RECORD_MODEL, Reference, Wakeup};
 use crate::record::Record;
 use crate::reports::{SyncKind, WakeReport};
-use crate::tokens::wakeup as ids;
 
 /// Runs the workflow of `wakeup`. One that nobody can serve any more is taken away: of another
 /// model, of an unknown id, or of a record that is gone or has no tokens.
@@ -19,7 +18,7 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
     {
         return import(platform, subject, kind);
     }
-    let known = subject.model == RECORD_MODEL && matches!(id.as_str(), ids::REFRESH | ids::EXPIRY);
+    let known = subject.model == RECORD_MODEL && matches!(id.as_str(), "refresh" | "expiry");
     if !known {
         let why = format!("the wakeup `{id}` of {subject} is none of this plugin's");
         return dismiss(platform, subject, id, why);
@@ -31,7 +30,7 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
         Err(failure) => return Err(failure),
     };
     let connection = &record.body.connection;
-    let result = if id == ids::EXPIRY {
+    let result = if id == "expiry" {
         check_expiry(platform, &subject.pkid).map(WakeReport::Checked)
     } else if let Some(attempted) = connection.attempted.filter(|at| *at >= wakeup.due) {
         // Every attempt moves the wakeup in its own commit, so this one is from before it.

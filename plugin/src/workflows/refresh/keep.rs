@@ -81,10 +81,13 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         let check = record.unchanged();
         let taken = tokens::take(
             record,
-            answer,
-            &held,
-            Origin::Refreshed,
-            self.begun,
+            Grant::Organization,
+            tokens::Received {
+                answer,
+                held: &held,
+                origin: Origin::Refreshed,
+                issued: self.begun,
+            },
             now,
             &self.settings,
         )?;

@@ -1,0 +1,77 @@
+//! Scopes: what a grant asks for, and what of it was not granted.
+
+use crate::grant::Grant;
+use crate::record::Record;
+use crate::settings::{self, Settings};
+
+/// The scopes that `grant` of `record` needs, which are the ones that it asks for.
+pub fn required(record: &Record, grant: Grant, settings: &Settings) -> Vec<String> {
+    let scopes = &settings.scopes;
+    let mut names = match grant {
+        Grant::Organization => scopes.base.clone(),
+        Grant::WholesaleCustomers => scopes.wholesale_customers.clone(),
+        Grant::WholesaleUsers => scopes.wholesale_users.clone(),
+    };
+    if grant == Grant::Organization && record.flag("webex_contact_center") {
+        for name in &scopes.contact_center {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+    }
+    names
+}
+
+/// The settings that decide [`required`], for a person who has to correct one.
+pub fn settings_of(record: &Record, grant: Grant) -> &'static str {
+    match grant {
+        Grant::Organization if record.flag("webex_contact_center") => {
+            "webex.scopes and webex.scopes.contact-center"
+        }
+        Grant::Organization => settings::SCOPES,
+        Grant::WholesaleCustomers => settings::WHOLESALE_CUSTOMERS_SCOPES,
+        Grant::WholesaleUsers => settings::WHOLESALE_USERS_SCOPES,
+    }
+}
+
+/// Those of `required` that are not among `granted`. When Webex named none at all, nobody knows,
+/// and none is missing.
+pub fn missing(required: &[String], granted: &[String]) -> Vec<String> {
+    if granted.is_empty() {
+        return Vec::new();
+    }
+    let missing = required.iter().filter(|name| !granted.contains(name));
+    missing.cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{START, connected_record};
+
+    fn names(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_contact_center_customer_asks_for_more() {
+        let settings = Settings::default();
+        let mut record = connected_record(START);
+        let base = required(&record, Grant::Organization, &settings);
+        assert_eq!(base, settings.scopes.base);
+        let flag = "webex_contact_center".to_owned();
+        record.body.fields.insert(flag, true.into());
+        let more = required(&record, Grant::Organization, &settings);
+        assert_eq!(more.len(), base.len() + 2);
+        assert!(more.contains(&"cjp:config_write".to_owned()));
+        let users = required(&record, Grant::WholesaleUsers, &settings);
+        assert_eq!(users, settings.scopes.wholesale_users);
+    }
+
+    #[test]
+    fn missing_is_what_was_asked_for_and_not_named() {
+        assert_eq!(missing(&names("a b c"), &names("c x a")), names("b"));
+        assert_eq!(missing(&names("a b"), &names("b a")), names(""));
+        assert_eq!(missing(&names("a b"), &[]), names(""));
+    }
+}

@@ -1,0 +1,541 @@
+//! Every way a callback can end, and that whatever is no new connection leaves the old one.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::alerts::{Notice, Severity, code};
+use crate::parts::{SCHEDULE, Times};
+use crate::platform::{Environment, HttpError, HttpResponse, Reference, Secrets, Storage};
+use crate::record::{Expiry, Retry, State};
+use crate::reports::Authorization;
+use crate::testing::*;
+use crate::workflows::connect::connect;
+
+const TOKENS: &str = "/v1/access_token";
+const REDIRECT: &str = "http://127.0.0.1:8085/callback";
+const GRANT: Grant = Grant::Organization;
+const NEW_ACCESS: &str = "TmV3_P0A1_8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
+const OTHER: &str = "00000000-0000-4000-8000-000000000000";
+
+/// A record that never had tokens, with all its parts.
+fn fresh() -> MemoryPlatform {
+    let platform = MemoryPlatform::new();
+    let mut record = connected_record(platform.now());
+    record.body.connection = crate::record::Connection::default();
+    record.body.fields.remove("account_number_external");
+    parts::plan(&mut record, &platform);
+    let mut changes = vec![Change::Put(record.to_document().unwrap())];
+    changes.extend(parts::creation(&record, Times::default(), Times::default()));
+    platform.commit(Vec::new(), changes).unwrap();
+    platform
+}
+
+/// A connected one.
+fn connected() -> MemoryPlatform {
+    let platform = MemoryPlatform::new();
+    let mut record = connected_record(platform.now());
+    parts::plan(&mut record, &platform);
+    let record = platform.store_connected(record).unwrap();
+    let changes = parts::creation(&record, Times::default(), Times::default());
+    platform.commit(Vec::new(), changes).unwrap();
+    platform
+}
+
+fn edit(platform: &MemoryPlatform, change: impl FnOnce(&mut Record)) {
+    let mut record = Record::load(platform, PKID).unwrap();
+    change(&mut record);
+    let put = Change::Put(record.to_document().unwrap());
+    platform
+        .commit(vec![record.unchanged()], vec![put])
+        .unwrap();
+}
+
+fn begin(platform: &MemoryPlatform) -> Authorization {
+    connect(platform, PKID, GRANT, REDIRECT).unwrap()
+}
+
+fn callback(begun: &Authorization) -> String {
+    format!("{REDIRECT}?code=THECODE&state={}", begun.state)
+}
+
+fn run(platform: &MemoryPlatform, callback: &str) -> Result<ConnectReport, Failure> {
+    complete_connect(platform, PKID, callback)
+}
+
+fn record(platform: &MemoryPlatform) -> Record {
+    Record::load(platform, PKID).unwrap()
+}
+
+fn tokens(platform: &MemoryPlatform) -> [Option<String>; 2] {
+    [GRANT.access_token(), GRANT.refresh_token()].map(|name| {
+        let token = platform.reveal(&Reference::record(PKID), name).unwrap();
+        token.map(|token| token.expose().to_owned())
+    })
+}
+
+fn answer() -> Value {
+    json!({
+        "access_token": NEW_ACCESS, "expires_in": 1_209_600, "token_type": "Bearer",
+        "refresh_token": "NEWREFRESH", "refresh_token_expires_in": 7_776_000,
+        "scope": "spark-admin:people_read",
+    })
+}
+
+fn webex(platform: &MemoryPlatform, organization: &str, answer: Result<HttpResponse, HttpError>) {
+    platform.serve_organization(organization);
+    platform.expect(Method::POST, TOKENS, answer);
+}
+
+/// What must not change by a consent that comes to nothing.
+fn kept(platform: &MemoryPlatform) -> impl PartialEq + std::fmt::Debug + use<> {
+    let record = record(platform);
+    (
+        record.body.connection,
+        record.body.fields,
+        record.body.parts,
+        tokens(platform),
+        platform.all_wakeups(),
+        platform.documents_of(crate::alerts::ALERT),
+    )
+}
+
+#[test]
+fn a_new_record_is_connected_and_takes_its_organisation() {
+    let platform = fresh();
+    let begun = begin(&platform);
+    let verifier = platform
+        .secret(&Reference::record(PKID), consent::verifier(GRANT))
+        .unwrap();
+    platform.advance(5 * SECOND);
+    let now = platform.now();
+    webex(&platform, ORGANIZATION, reply(200, answer()));
+    let report = run(&platform, &callback(&begun)).unwrap();
+
+    assert_eq!(report.grant, GRANT);
+    assert_eq!(report.organization, ORGANIZATION);
+    assert_eq!(report.connection.state, State::Connected);
+    assert_eq!(report.connection.notes, "");
+    assert_eq!(report.sync_due, Some(now + SOONEST));
+    let at = |expiry: Option<crate::reports::Expiry>| expiry.map(|expiry| expiry.at);
+    assert_eq!(
+        at(report.connection.access_token_expires),
+        Some(now + 14 * DAY)
+    );
+    assert_eq!(
+        at(report.connection.refresh_token_expires),
+        Some(now + 90 * DAY)
+    );
+    assert!(report.message.contains(ORGANIZATION), "{}", report.message);
+
+    let sent = &platform.sent()[0];
+    for (field, value) in [
+        ("grant_type", "authorization_code"),
+        ("client_id", "C0ffee"),
+        ("client_secret", "the-client-secret"),
+        ("code", "THECODE"),
+        ("redirect_uri", REDIRECT),
+        ("code_verifier", verifier.expose()),
+    ] {
+        assert_eq!(sent.form(field).as_deref(), Some(value), "{field}");
+    }
+
+    let record = record(&platform);
+    assert_eq!(record.organization(), Some(ORGANIZATION));
+    assert!(record.text("account_number").is_some());
+    assert_eq!(record.body.connection.scopes, ["spark-admin:people_read"]);
+    assert_eq!(
+        tokens(&platform),
+        [NEW_ACCESS, "NEWREFRESH"].map(|each| Some(each.to_owned()))
+    );
+    let owner = Reference::record(PKID);
+    let sync = platform.wakeup(&owner, "sync").unwrap();
+    assert_eq!(
+        (sync.due, sync.payload.as_str()),
+        (now + SOONEST, "roles-licenses")
+    );
+    let refresh = platform.wakeup(&owner, "refresh").unwrap();
+    assert_eq!(refresh.deadline, Some(now + 90 * DAY));
+    assert!(platform.wakeup(&owner, "expiry").is_some());
+    let active = platform
+        .documents_of(SCHEDULE)
+        .iter()
+        .filter(|document| document.body.contains("\"active\":true"))
+        .count();
+    assert_eq!(active, 2);
+    assert_eq!(platform.secret(&owner, consent::verifier(GRANT)), None);
+    let visible = platform.everything_visible();
+    for secret in [
+        "THECODE",
+        verifier.expose(),
+        NEW_ACCESS,
+        "NEWREFRESH",
+        begun.state.as_str(),
+    ] {
+        assert!(!visible.contains(secret), "{secret} is visible");
+    }
+}
+
+#[test]
+fn a_connection_in_any_state_is_connected_again_and_keeps_its_id_and_parts() {
+    let said = Retry {
+        attempts: 1,
+        reason: "no".to_owned(),
+        tracking_id: None,
+    };
+    for state in [
+        State::Connected,
+        State::Expiring,
+        State::Expired,
+        State::Reauthorize,
+        State::MissingScope,
+        State::Retrying,
+    ] {
+        let platform = connected();
+        let before = record(&platform);
+        let alerts = Standing::default();
+        edit(&platform, |record| {
+            let connection = &mut record.body.connection;
+            connection.state = state;
+            connection.refusal = Some(said.clone());
+            connection.retry = Some(said.clone());
+            connection.next_refresh = None;
+            let notice = Notice {
+                code: code::REAUTHORIZE,
+                severity: Severity::Critical,
+                message: "connect again".to_owned(),
+                threshold: 0,
+            };
+            let (_, change) = alerts.raise(record, &notice, START, &platform).unwrap();
+            platform.commit(Vec::new(), vec![change]).unwrap();
+        });
+        platform.set_now(START + 91 * DAY);
+        let begun = begin(&platform);
+        webex(&platform, ORGANIZATION, reply(200, answer()));
+        let report = run(&platform, &callback(&begun)).unwrap();
+        assert_eq!(report.connection.state, State::Connected, "{state:?}");
+        assert_eq!(report.cleared.len(), 1, "{state:?}");
+        assert!(platform.documents_of(crate::alerts::ALERT).is_empty());
+        let record = record(&platform);
+        assert_eq!(record.body.parts, before.body.parts);
+        let connection = &record.body.connection;
+        assert_eq!((&connection.retry, &connection.refusal), (&None, &None));
+        assert_eq!(connection.generation, 2);
+        let due = connection.next_refresh.unwrap();
+        assert!(due > platform.now());
+        let owner = Reference::record(PKID);
+        assert_eq!(platform.wakeup(&owner, "refresh").unwrap().due, due);
+    }
+}
+
+#[test]
+fn each_error_of_a_callback_has_its_own_words_and_leaves_the_connection() {
+    let error = |name: &str| format!("error={name}&error_description=because+of+it.&state=");
+    for (query, case, words) in [
+        (error("access_denied"), "reauthorize", "was declined"),
+        (error("invalid_scope"), "limit", "webex.scopes"),
+        (error("server_error"), "unavailable", "Webex failed"),
+        (error("unauthorized_client"), "limit", "webex.client-id"),
+        (error("anything"), "reauthorize", "anything: because of it"),
+        ("state=".to_owned(), "callback", "has no code"),
+    ] {
+        let platform = connected();
+        let begun = begin(&platform);
+        let before = kept(&platform);
+        let failure = run(&platform, &format!("{REDIRECT}?{query}{}", begun.state)).unwrap_err();
+        let (found, text) = told(&failure);
+        assert_eq!(found, case, "{failure:?}");
+        assert!(text.contains(words), "{text}");
+        assert_eq!(kept(&platform), before, "{query}");
+        assert!(platform.sent().is_empty());
+        // What Webex has answered is over; a truncated address can be given again whole.
+        let again = run(&platform, &format!("{REDIRECT}?{query}{}", begun.state)).unwrap_err();
+        let used = told(&again).1.contains("was used already");
+        assert_eq!(used, case != "callback", "{again:?}");
+    }
+}
+
+fn told(failure: &Failure) -> (&'static str, String) {
+    let case = match failure {
+        Failure::Reauthorize(_) => "reauthorize",
+        Failure::LimitExceeded(_) => "limit",
+        Failure::Unavailable(_) => "unavailable",
+        Failure::RateLimited(_) => "patience",
+        Failure::Invalid(faults) if faults[0].field == "callback" => "callback",
+        _ => "other",
+    };
+    (case, failure.to_string())
+}
+
+#[test]
+fn a_state_that_is_not_the_pending_one_says_what_it_is() {
+    let platform = connected();
+    let superseded = begin(&platform);
+    let begun = begin(&platform);
+    let before = kept(&platform);
+    let other = format!("{}.x", "f".repeat(24));
+    for (state, words) in [
+        (superseded.state.as_str(), "was replaced"),
+        ("", "brings no state"),
+        ("nonsense", "is unknown"),
+        (other.as_str(), "another record, ffffffffffffffffffffffff"),
+    ] {
+        let failure = run(&platform, &format!("{REDIRECT}?code=X&state={state}")).unwrap_err();
+        let (case, text) = told(&failure);
+        assert_eq!(case, "reauthorize");
+        assert!(text.contains(words), "{text}");
+    }
+    let elsewhere = callback(&begun).replace("8085", "8086");
+    let (case, text) = told(&run(&platform, &elsewhere).unwrap_err());
+    assert_eq!(case, "callback");
+    assert!(
+        text.contains(REDIRECT) && !text.contains("THECODE"),
+        "{text}"
+    );
+
+    platform.advance(600_000);
+    let (case, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+    assert_eq!(case, "reauthorize");
+    assert!(text.contains("has expired"), "{text}");
+    let (_, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+    assert!(text.contains("has expired"), "{text}");
+    assert_eq!(kept(&platform), before);
+    assert!(platform.sent().is_empty());
+    let verifier = consent::verifier(GRANT);
+    assert_eq!(platform.secret(&Reference::record(PKID), verifier), None);
+}
+
+#[test]
+fn a_callback_counts_once() {
+    let platform = fresh();
+    let begun = begin(&platform);
+    webex(&platform, ORGANIZATION, reply(200, answer()));
+    run(&platform, &callback(&begun)).unwrap();
+    let before = kept(&platform);
+    let requests = platform.sent().len();
+    let (case, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+    assert_eq!(case, "reauthorize");
+    assert!(text.contains("was used already"), "{text}");
+    assert_eq!(kept(&platform), before);
+    assert_eq!(platform.sent().len(), requests);
+}
+
+#[test]
+fn what_webex_answers_to_the_code_leaves_the_connection_when_it_is_no_success() {
+    let oauth =
+        |code: &str| json!({"error": code, "error_description": "THECODE", "trackingId": "T9"});
+    let mut without = answer();
+    without.as_object_mut().unwrap().remove("refresh_token");
+    for (answer, case, words) in [
+        (
+            reply(400, oauth("invalid_grant")),
+            "reauthorize",
+            "refused the code",
+        ),
+        (
+            reply(401, oauth("invalid_client")),
+            "limit",
+            "webex.client-secret",
+        ),
+        (
+            reply(400, oauth("unauthorized_client")),
+            "limit",
+            "webex.client-id",
+        ),
+        (reply(400, oauth("invalid_scope")), "limit", "webex.scopes"),
+        (reply(503, json!({})), "unavailable", "503"),
+        (reply_with(429, &[("retry-after", "7")], ""), "patience", ""),
+        (
+            reply(200, json!({"token_type": "Bearer"})),
+            "unavailable",
+            "not a token answer",
+        ),
+        (
+            reply(200, without),
+            "unavailable",
+            "without a refresh token",
+        ),
+        (
+            Err(HttpError::Network("cut off".to_owned())),
+            "unavailable",
+            "cut off",
+        ),
+        (
+            Err(HttpError::Denied("egress".to_owned())),
+            "limit",
+            "egress",
+        ),
+    ] {
+        let platform = connected();
+        let begun = begin(&platform);
+        let before = kept(&platform);
+        webex(&platform, ORGANIZATION, answer);
+        let failure = run(&platform, &callback(&begun)).unwrap_err();
+        let (found, text) = told(&failure);
+        assert_eq!(found, case, "{failure:?}");
+        assert!(text.contains(words), "{text}");
+        assert!(!text.contains("THECODE"), "{text}");
+        assert_eq!(kept(&platform), before);
+    }
+}
+
+#[test]
+fn the_tokens_of_another_organisation_are_dropped_and_both_are_named() {
+    let platform = connected();
+    let begun = begin(&platform);
+    let before = kept(&platform);
+    webex(&platform, OTHER, reply(200, answer()));
+    let (case, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+    assert_eq!(case, "reauthorize");
+    assert!(
+        text.contains(OTHER) && text.contains(ORGANIZATION),
+        "{text}"
+    );
+    assert_eq!(kept(&platform), before);
+    let revoked = platform
+        .sent()
+        .iter()
+        .any(|sent| sent.method == Method::DELETE);
+    assert!(!revoked, "others may use what that organisation granted");
+}
+
+#[test]
+fn an_organisation_that_a_neighbour_is_connected_to_is_not_taken_twice() {
+    let platform = fresh();
+    let mut neighbour = connected_record(platform.now());
+    neighbour.pkid = "f".repeat(24);
+    neighbour
+        .body
+        .fields
+        .insert("name".to_owned(), "Neighbour".into());
+    platform.store_connected(neighbour.clone()).unwrap();
+    let begun = begin(&platform);
+    let before = kept(&platform);
+    webex(&platform, ORGANIZATION, reply(200, answer()));
+    let (case, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+    assert_eq!(case, "reauthorize");
+    assert!(
+        text.contains(&neighbour.pkid) && text.contains(ORGANIZATION),
+        "{text}"
+    );
+    assert_eq!(kept(&platform), before);
+}
+
+#[test]
+fn a_call_cut_off_anywhere_leaves_the_old_connection_or_the_new_one() {
+    let down = || Failure::Unavailable("the store is down".to_owned());
+    // Before the code is shown: the same callback serves again.
+    let platform = connected();
+    let begun = begin(&platform);
+    let before = kept(&platform);
+    platform.interrupt_commit(1, Interruption::Fail(down()));
+    assert_eq!(run(&platform, &callback(&begun)).unwrap_err(), down());
+    assert_eq!(kept(&platform), before);
+    assert!(platform.sent().is_empty());
+    webex(&platform, ORGANIZATION, reply(200, answer()));
+    run(&platform, &callback(&begun)).unwrap();
+
+    // After the answer: a store that fails once, or whose answer is lost, loses nothing.
+    for interruption in [Interruption::Fail(down()), Interruption::LoseAnswer(down())] {
+        let platform = connected();
+        let begun = begin(&platform);
+        webex(&platform, ORGANIZATION, reply(200, answer()));
+        platform.interrupt_commit(2, interruption);
+        let report = run(&platform, &callback(&begun)).unwrap();
+        assert_eq!(report.connection.state, State::Connected);
+        assert_eq!(tokens(&platform)[1].as_deref(), Some("NEWREFRESH"));
+        assert_eq!(record(&platform).body.connection.generation, 2);
+    }
+
+    // A store that stays down: the old tokens are untouched and still refresh.
+    let platform = connected();
+    let begun = begin(&platform);
+    let before = kept(&platform);
+    webex(&platform, ORGANIZATION, reply(200, answer()));
+    for nth in 2..=4 {
+        platform.interrupt_commit(nth, Interruption::Fail(down()));
+    }
+    assert_eq!(run(&platform, &callback(&begun)).unwrap_err(), down());
+    assert_eq!(kept(&platform), before);
+    assert_eq!(tokens(&platform)[1].as_deref(), Some(REFRESH_TOKEN));
+}
+
+#[test]
+fn a_change_made_meanwhile_is_kept_beside_the_new_tokens() {
+    let platform = connected();
+    let begun = begin(&platform);
+    platform.serve_organization(ORGANIZATION);
+    platform.expect_with(Method::POST, TOKENS, |platform, _| {
+        edit(platform, |record| {
+            let name = "email_domain".to_owned();
+            record.body.fields.insert(name, "acme.example".into());
+        });
+        reply(200, answer())
+    });
+    run(&platform, &callback(&begun)).unwrap();
+    assert_eq!(record(&platform).text("email_domain"), Some("acme.example"));
+    assert_eq!(tokens(&platform)[1].as_deref(), Some("NEWREFRESH"));
+}
+
+#[test]
+fn a_scope_that_was_not_granted_is_told_at_once() {
+    let platform = fresh();
+    platform.set(
+        "webex.scopes",
+        "spark-admin:people_read spark-admin:roles_read",
+    );
+    let begun = begin(&platform);
+    webex(&platform, ORGANIZATION, reply(200, answer()));
+    let report = run(&platform, &callback(&begun)).unwrap();
+    assert_eq!(report.connection.state, State::MissingScope);
+    let granted = &report.connection.grants[0];
+    assert_eq!(granted.missing_scopes, ["spark-admin:roles_read"]);
+    assert!(
+        report.message.contains("spark-admin:roles_read"),
+        "{}",
+        report.message
+    );
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_does_not_use_up_the_consent() {
+    let platform = connected();
+    edit(&platform, |record| {
+        let name = "https_proxy".to_owned();
+        record.body.fields.insert(name, "http://proxy:3128/".into());
+    });
+    let seal = Change::Seal {
+        owner: Reference::record(PKID),
+        name: "https_proxy".to_owned(),
+        value: Secret::new("http://proxy:3128/"),
+    };
+    platform.commit(Vec::new(), vec![seal]).unwrap();
+    let begun = begin(&platform);
+    platform.refuse_proxies(Failure::LimitExceeded("not allowed".to_owned()));
+    for _ in 0..2 {
+        let (case, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+        assert_eq!(case, "limit");
+        assert!(text.contains("not allowed"), "{text}");
+    }
+}
+
+#[test]
+fn an_expiry_that_nobody_told_is_assumed() {
+    let platform = fresh();
+    let begun = begin(&platform);
+    let bare = json!({"access_token": NEW_ACCESS, "refresh_token": "NEWREFRESH"});
+    webex(&platform, ORGANIZATION, reply(200, bare));
+    let report = run(&platform, &callback(&begun)).unwrap();
+    assert_eq!(report.connection.state, State::Connected);
+    let assumed = |life: u64| {
+        Some(Expiry {
+            at: START + life,
+            life,
+            assumed: true,
+        })
+    };
+    let connection = record(&platform).body.connection;
+    assert_eq!(connection.access, assumed(14 * DAY));
+    assert_eq!(connection.refresh, assumed(90 * DAY));
+    assert!(connection.scopes.is_empty() && connection.missing_scopes.is_empty());
+}

@@ -1,0 +1,91 @@
+//! Begins a consent: where a person goes, and what the callback will be checked against.
+
+use oauth2::RedirectUrl;
+
+use crate::consent::{self, Pending};
+use crate::grant::Grant;
+use crate::platform::{Change, Failure, FieldFault, Level, Platform};
+use crate::record::Record;
+use crate::reports::Authorization;
+use crate::scopes;
+use crate::settings::{ClientCredentials, Settings};
+use crate::webex::oauth;
+
+/// Begins a consent for `grant` of `pkid`: OAuth's authorization-code flow with PKCE. Asks nothing
+/// of Webex; the connection stays as it is. A second call takes the place of the first.
+///
+/// # Errors
+/// `not-found`; `invalid` (`redirect-uri`, `grant`); `limit-exceeded` when a setting is missing,
+/// so that nobody consents in vain; `conflict` and `unavailable` of the storage.
+pub fn connect<P: Platform + ?Sized>(
+    platform: &P,
+    pkid: &str,
+    grant: Grant,
+    redirect_uri: &str,
+) -> Result<Authorization, Failure> {
+    let mut record = Record::load(platform, pkid)?;
+    record.must_have(grant)?;
+    consent::check_redirect(redirect_uri)
+        .map_err(|fault| Failure::Invalid(vec![FieldFault::new("redirect-uri", fault)]))?;
+    let redirect = RedirectUrl::new(redirect_uri.to_owned()).map_err(|error| {
+        Failure::Internal(format!(
+            "the redirect address cannot be read again: {error}"
+        ))
+    })?;
+    let settings = Settings::load(platform)?;
+    let client = ClientCredentials::reveal(&settings, platform)?.map_err(missing)?;
+
+    let now = platform.now();
+    let scopes = scopes::required(&record, grant, &settings);
+    let state = consent::new_state(pkid, platform);
+    let verifier = consent::new_verifier(platform);
+    let expires = now.saturating_add(consent::LIFE);
+    let asked = oauth::Consent {
+        redirect_uri: &redirect,
+        scopes: &scopes,
+        state: &state,
+        verifier: &verifier,
+    };
+    let url = oauth::authorize_url(&settings, &client.id, &asked).ok_or_else(|| {
+        Failure::LimitExceeded("`webex.base-url` is no address of a consent page".to_owned())
+    })?;
+
+    let check = record.unchanged();
+    let pending = Pending {
+        state: consent::digest(&state),
+        redirect_uri: redirect_uri.to_owned(),
+        scopes: scopes.clone(),
+        expires,
+    };
+    record.body.consents.begin(grant, pending, now);
+    let seal = Change::Seal {
+        owner: record.reference(),
+        name: consent::verifier(grant).to_owned(),
+        value: verifier,
+    };
+    platform.commit(vec![check], vec![Change::Put(record.to_document()?), seal])?;
+    platform.log(
+        Level::Info,
+        &format!(
+            "a consent for the grant {grant} of {} was begun; it waits 10 minutes for its callback",
+            record.name()
+        ),
+    );
+    Ok(Authorization {
+        grant,
+        url,
+        state,
+        redirect_uri: redirect_uri.to_owned(),
+        scopes,
+        expires,
+    })
+}
+
+/// The failure of a call that needs a setting which is not there.
+pub(super) fn missing(key: &str) -> Failure {
+    Failure::LimitExceeded(format!("`{key}` is not configured"))
+}
+
+#[cfg(test)]
+#[path = "connect_tests.rs"]
+mod tests;

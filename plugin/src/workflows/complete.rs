@@ -350,5 +350,4 @@ impl<P: Platform + ?Sized> New<'_, P> {
 }
 
 #[cfg(test)]
-#[path = "complete_tests.rs"]
 mod tests;

@@ -29,12 +29,7 @@ pub const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
 pub const DAY: Duration = Duration::from_secs(86_400);
 
 /// The scopes of an ordinary grant.
-pub const SCOPES: &[&str] = &[
-    "spark-admin:organizations_read",
-    "spark-admin:people_read",
-    "identity:tokens_read",
-    "identity:tokens_write",
-];
+pub const SCOPES: &[&str] = &webex_emulator::DEFAULT_SCOPES;
 
 /// The client secret of every world; tests look for it where it must not be.
 pub const CLIENT_SECRET: &str = "canary-client-secret-4f1d";

@@ -1,0 +1,108 @@
+//! How settings are understood, and how they are named when they are not.
+
+use super::*;
+
+fn settings(pairs: &[(&str, &str)]) -> Result<Settings, Failure> {
+    Settings::from_pairs(
+        pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+    )
+}
+
+#[test]
+fn without_any_setting_the_defaults_hold() {
+    assert_eq!(settings(&[]).unwrap(), Settings::default());
+}
+
+#[test]
+fn every_setting_is_understood() {
+    let settings = settings(&[
+        (BASE_URL, "http://127.0.0.1:8080/v1/"),
+        (CLIENT_ID, " C123 "),
+        (SCOPES, "spark-admin:people_read  spark-admin:roles_read"),
+        (CONTACT_CENTER_SCOPES, ""),
+        (WHOLESALE_CUSTOMERS_SCOPES, "customers"),
+        (WHOLESALE_USERS_SCOPES, "users more"),
+        (REFRESH_PERIOD, "12h"),
+        (REFRESH_FRACTION, "0.25"),
+        (REFRESH_JITTER, "0"),
+        (EXPIRY_NOTIFY, "false"),
+        (EXPIRY_THRESHOLDS, "2d, 30days,2d,20s"),
+        (ASSUMED_ACCESS_LIFE, "1h"),
+        (ASSUMED_REFRESH_LIFE, "60d"),
+        ("somebody.else", "?"),
+    ])
+    .unwrap();
+    assert_eq!(
+        settings,
+        Settings {
+            base_url: "http://127.0.0.1:8080/v1".to_owned(),
+            client_id: Some("C123".to_owned()),
+            scopes: Scopes {
+                base: vec![
+                    "spark-admin:people_read".to_owned(),
+                    "spark-admin:roles_read".to_owned()
+                ],
+                contact_center: Vec::new(),
+                wholesale_customers: vec!["customers".to_owned()],
+                wholesale_users: vec!["users".to_owned(), "more".to_owned()],
+            },
+            refresh: RefreshPolicy {
+                period: DAY / 2,
+                fraction: Fraction::millionths(250_000),
+                jitter: Fraction::millionths(0),
+            },
+            notify: false,
+            thresholds: vec![30 * DAY, 2 * DAY, 20 * SECOND],
+            assumed_access_life: DAY / 24,
+            assumed_refresh_life: 60 * DAY,
+        }
+    );
+}
+
+#[test]
+fn a_value_that_cannot_be_used_is_named_by_its_key() {
+    for (key, value) in [
+        (BASE_URL, "webexapis.com"),
+        (BASE_URL, "ftp://webexapis.com"),
+        (BASE_URL, "https://user:secret@webexapis.com/v1"),
+        (BASE_URL, "https://webexapis.com/v1?x=y"),
+        (SCOPES, ""),
+        (SCOPES, "a \"b\""),
+        (WHOLESALE_USERS_SCOPES, " "),
+        (CONTACT_CENTER_SCOPES, "cjp:config\u{e4}"),
+        (REFRESH_PERIOD, "soon"),
+        (REFRESH_PERIOD, "0s"),
+        (REFRESH_FRACTION, "0"),
+        (REFRESH_FRACTION, "1.5"),
+        (REFRESH_FRACTION, "-0.5"),
+        (REFRESH_FRACTION, "NaN"),
+        (REFRESH_FRACTION, "."),
+        (REFRESH_JITTER, "0.95"),
+        (EXPIRY_NOTIFY, "perhaps"),
+        (EXPIRY_THRESHOLDS, ""),
+        (EXPIRY_THRESHOLDS, "2d,,1d"),
+        (EXPIRY_THRESHOLDS, "2d,1ms"),
+        (ASSUMED_ACCESS_LIFE, ""),
+        (ASSUMED_REFRESH_LIFE, "99999999999999999999y"),
+    ] {
+        match settings(&[(key, value)]) {
+            Err(Failure::Internal(text)) => {
+                assert!(text.contains(key), "{text:?} does not name {key}");
+                assert!(!text.contains("secret"), "{text:?} shows a password");
+            }
+            other => panic!("{key} = {value:?} led to {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_fraction_is_exact_to_the_millionth_and_never_overflows() {
+    assert_eq!(Fraction::parse("1"), Some(Fraction::ONE));
+    assert_eq!(Fraction::parse("0.1234567"), Some(Fraction(123_456)));
+    assert_eq!(Fraction::parse(".5"), Some(Fraction(500_000)));
+    assert_eq!(Fraction::parse(&"9".repeat(60)), None);
+    assert_eq!(Fraction::ONE.of(u64::MAX), u64::MAX);
+    assert_eq!(Fraction(500_000).of(14 * DAY), 7 * DAY);
+}

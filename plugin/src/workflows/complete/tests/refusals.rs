@@ -1,0 +1,206 @@
+//! Callbacks and answers of which no connection comes.
+
+use super::*;
+
+#[test]
+fn each_error_of_a_callback_has_its_own_words_and_leaves_the_connection() {
+    let error = |name: &str| format!("error={name}&error_description=because+of+it.&state=");
+    for (query, case, words) in [
+        (error("access_denied"), "reauthorize", "was declined"),
+        (error("invalid_scope"), "limit", "webex.scopes"),
+        (error("server_error"), "unavailable", "Webex failed"),
+        (error("unauthorized_client"), "limit", "webex.client-id"),
+        (error("anything"), "reauthorize", "anything: because of it"),
+        ("state=".to_owned(), "callback", "has no code"),
+    ] {
+        let platform = connected();
+        let begun = begin(&platform);
+        let before = kept(&platform);
+        let failure = run(&platform, &format!("{REDIRECT}?{query}{}", begun.state)).unwrap_err();
+        let (found, text) = told(&failure);
+        assert_eq!(found, case, "{failure:?}");
+        assert!(text.contains(words), "{text}");
+        assert_eq!(kept(&platform), before, "{query}");
+        assert!(platform.sent().is_empty());
+        // What Webex has answered is over; a truncated address can be given again whole.
+        let again = run(&platform, &format!("{REDIRECT}?{query}{}", begun.state)).unwrap_err();
+        let used = told(&again).1.contains("was used already");
+        assert_eq!(used, case != "callback", "{again:?}");
+    }
+}
+
+#[test]
+fn a_state_that_is_not_the_pending_one_says_what_it_is() {
+    let platform = connected();
+    let superseded = begin(&platform);
+    let begun = begin(&platform);
+    let before = kept(&platform);
+    let other = format!("{}.x", "f".repeat(24));
+    for (state, words) in [
+        (superseded.state.as_str(), "was replaced"),
+        ("", "brings no state"),
+        ("nonsense", "is unknown"),
+        (other.as_str(), "another record, ffffffffffffffffffffffff"),
+    ] {
+        let failure = run(&platform, &format!("{REDIRECT}?code=X&state={state}")).unwrap_err();
+        let (case, text) = told(&failure);
+        assert_eq!(case, "reauthorize");
+        assert!(text.contains(words), "{text}");
+    }
+    let elsewhere = callback(&begun).replace("8085", "8086");
+    let (case, text) = told(&run(&platform, &elsewhere).unwrap_err());
+    assert_eq!(case, "callback");
+    assert!(
+        text.contains(REDIRECT) && !text.contains("THECODE"),
+        "{text}"
+    );
+
+    platform.advance(600_000);
+    let (case, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+    assert_eq!(case, "reauthorize");
+    assert!(text.contains("has expired"), "{text}");
+    let (_, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+    assert!(text.contains("has expired"), "{text}");
+    assert_eq!(kept(&platform), before);
+    assert!(platform.sent().is_empty());
+    let verifier = consent::verifier(GRANT);
+    assert_eq!(platform.secret(&Reference::record(PKID), verifier), None);
+}
+
+#[test]
+fn a_callback_counts_once() {
+    let platform = fresh();
+    let begun = begin(&platform);
+    webex(&platform, ORGANIZATION, reply(200, answer()));
+    run(&platform, &callback(&begun)).unwrap();
+    let before = kept(&platform);
+    let requests = platform.sent().len();
+    let (case, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+    assert_eq!(case, "reauthorize");
+    assert!(text.contains("was used already"), "{text}");
+    assert_eq!(kept(&platform), before);
+    assert_eq!(platform.sent().len(), requests);
+}
+
+#[test]
+fn what_webex_answers_to_the_code_leaves_the_connection_when_it_is_no_success() {
+    let oauth =
+        |code: &str| json!({"error": code, "error_description": "THECODE", "trackingId": "T9"});
+    let mut without = answer();
+    without.as_object_mut().unwrap().remove("refresh_token");
+    for (answer, case, words) in [
+        (
+            reply(400, oauth("invalid_grant")),
+            "reauthorize",
+            "refused the code",
+        ),
+        (
+            reply(401, oauth("invalid_client")),
+            "limit",
+            "webex.client-secret",
+        ),
+        (
+            reply(400, oauth("unauthorized_client")),
+            "limit",
+            "webex.client-id",
+        ),
+        (reply(400, oauth("invalid_scope")), "limit", "webex.scopes"),
+        (reply(503, json!({})), "unavailable", "503"),
+        (reply_with(429, &[("retry-after", "7")], ""), "patience", ""),
+        (
+            reply(200, json!({"token_type": "Bearer"})),
+            "unavailable",
+            "not a token answer",
+        ),
+        (
+            reply(200, without),
+            "unavailable",
+            "without a refresh token",
+        ),
+        (
+            Err(HttpError::Network("cut off".to_owned())),
+            "unavailable",
+            "cut off",
+        ),
+        (
+            Err(HttpError::Denied("egress".to_owned())),
+            "limit",
+            "egress",
+        ),
+    ] {
+        let platform = connected();
+        let begun = begin(&platform);
+        let before = kept(&platform);
+        webex(&platform, ORGANIZATION, answer);
+        let failure = run(&platform, &callback(&begun)).unwrap_err();
+        let (found, text) = told(&failure);
+        assert_eq!(found, case, "{failure:?}");
+        assert!(text.contains(words), "{text}");
+        assert!(!text.contains("THECODE"), "{text}");
+        assert_eq!(kept(&platform), before);
+    }
+}
+
+#[test]
+fn the_tokens_of_another_organisation_are_dropped_and_both_are_named() {
+    let platform = connected();
+    let begun = begin(&platform);
+    let before = kept(&platform);
+    webex(&platform, OTHER, reply(200, answer()));
+    let (case, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+    assert_eq!(case, "reauthorize");
+    assert!(
+        text.contains(OTHER) && text.contains(ORGANIZATION),
+        "{text}"
+    );
+    assert_eq!(kept(&platform), before);
+    let revoked = platform
+        .sent()
+        .iter()
+        .any(|sent| sent.method == Method::DELETE);
+    assert!(!revoked, "others may use what that organisation granted");
+}
+
+#[test]
+fn an_organisation_that_a_neighbour_is_connected_to_is_not_taken_twice() {
+    let platform = fresh();
+    let mut neighbour = connected_record(platform.now());
+    neighbour.pkid = "f".repeat(24);
+    neighbour
+        .body
+        .fields
+        .insert("name".to_owned(), "Neighbour".into());
+    platform.store_connected(neighbour.clone()).unwrap();
+    let begun = begin(&platform);
+    let before = kept(&platform);
+    webex(&platform, ORGANIZATION, reply(200, answer()));
+    let (case, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+    assert_eq!(case, "reauthorize");
+    assert!(
+        text.contains(&neighbour.pkid) && text.contains(ORGANIZATION),
+        "{text}"
+    );
+    assert_eq!(kept(&platform), before);
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_does_not_use_up_the_consent() {
+    let platform = connected();
+    edit(&platform, |record| {
+        let name = "https_proxy".to_owned();
+        record.body.fields.insert(name, "http://proxy:3128/".into());
+    });
+    let seal = Change::Seal {
+        owner: Reference::record(PKID),
+        name: "https_proxy".to_owned(),
+        value: Secret::new("http://proxy:3128/"),
+    };
+    platform.commit(Vec::new(), vec![seal]).unwrap();
+    let begun = begin(&platform);
+    platform.refuse_proxies(Failure::LimitExceeded("not allowed".to_owned()));
+    for _ in 0..2 {
+        let (case, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+        assert_eq!(case, "limit");
+        assert!(text.contains("not allowed"), "{text}");
+    }
+}

@@ -4,9 +4,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, PeerIncompatible, RootCertStore};
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use url::Host;
@@ -126,17 +126,26 @@ fn server_name(origin: &Origin) -> Option<ServerName<'static>> {
     }
 }
 
-/// The certificates of a PEM file.
+/// The certificates of a PEM file, each fit to be trusted.
 pub(super) fn read_ca_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| error.to_string());
-    match found {
-        Ok(certificates) if certificates.is_empty() => {
-            Err("it holds no PEM certificate".to_owned())
-        }
-        other => other,
+    let text = std::fs::read(path).map_err(|error| error.to_string())?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|error| match error {
+            // Its own words are a list of bytes.
+            pem::Error::MissingSectionEnd { .. } => "it ends within a certificate".to_owned(),
+            other => format!("it is not valid PEM: {other}"),
+        })?;
+    if certificates.is_empty() {
+        return Err("it holds no PEM certificate (-----BEGIN CERTIFICATE-----)".to_owned());
     }
+    let mut roots = RootCertStore::empty();
+    for (index, certificate) in certificates.iter().enumerate() {
+        roots.add(certificate.clone()).map_err(|error| {
+            format!("its certificate number {} is not valid: {error}", index + 1)
+        })?;
+    }
+    Ok(certificates)
 }
 
 fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
@@ -170,6 +179,10 @@ fn explain(error: &io::Error) -> String {
             }
             other => format!("its certificate is refused: {other}"),
         },
+        Some(
+            rustls::Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13)
+            | rustls::Error::AlertReceived(AlertDescription::ProtocolVersion),
+        ) => "it speaks no version of TLS from 1.2 on".to_owned(),
         Some(rustls::Error::InvalidMessage(_)) => "it does not speak TLS on this port".to_owned(),
         Some(other) => other.to_string(),
         None => error.to_string(),

@@ -11,3 +11,4 @@ mod resolving;
 mod reuse;
 mod secrecy;
 mod tls;
+mod tls_versions;

@@ -1,5 +1,6 @@
 //! TLS: whose certificates are believed, and the words when one is not.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,8 +10,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::harness::{Names, OK, Served, Server, call, get, policy};
 use crate::egress::connect::Connector;
-use crate::egress::tls::{Tls, read_ca_file};
-use crate::egress::{Client, ClientError, ClientOptions, EgressError, Resolve, SystemResolver};
+use crate::egress::tls::Tls;
+use crate::egress::{Client, ClientOptions, EgressError, Resolve, SystemResolver};
 
 /// Authorities differ in name, as they do in life.
 static NUMBER: AtomicUsize = AtomicUsize::new(1);
@@ -39,14 +40,25 @@ impl Authority {
 
     /// Accepts TLS as `name`, with a certificate that is valid until the end of `year`.
     pub(super) fn acceptor(&self, name: &str, year: i32) -> TlsAcceptor {
+        self.acceptor_with(name, 2000, year, rustls::DEFAULT_VERSIONS)
+    }
+
+    /// The same with a certificate that is valid from the year `first` on, and by these versions only.
+    pub(super) fn acceptor_with(
+        &self,
+        name: &str,
+        first: i32,
+        last: i32,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> TlsAcceptor {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.not_before = date_time_ymd(2000, 1, 1);
-        params.not_after = date_time_ymd(year, 12, 31);
+        params.not_before = date_time_ymd(first, 1, 1);
+        params.not_after = date_time_ymd(last, 12, 31);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(
@@ -153,6 +165,19 @@ async fn an_expired_certificate_is_refused() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_is_not_valid_yet_is_refused() {
+    let authority = Authority::new();
+    let acceptor = authority.acceptor_with("127.0.0.1", 2998, 2999, rustls::DEFAULT_VERSIONS);
+    let server = https_server(acceptor).await;
+    let url = format!("https://{}", server.address);
+    let client = authority.client(&[&url], &[], SystemResolver);
+    assert_eq!(
+        reason(call(&client, get(&url)).await.unwrap_err()),
+        "its certificate is not valid yet; check this host's clock"
+    );
+}
+
+#[tokio::test]
 async fn an_address_is_proved_by_a_certificate_for_it() {
     let authority = Authority::new();
     let server = https_server(authority.acceptor("127.0.0.1", 2999)).await;
@@ -212,18 +237,48 @@ async fn a_file_of_authorities_is_trusted() {
 }
 
 #[test]
-fn a_file_of_authorities_that_is_none_stops_the_start() {
+fn a_file_of_authorities_that_is_of_no_use_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
-    let missing = ClientOptions {
-        extra_ca_file: Some(file.clone()),
-        ..ClientOptions::default()
+    let start = |path: &Path| {
+        let options = ClientOptions {
+            extra_ca_file: Some(path.to_owned()),
+            ..ClientOptions::default()
+        };
+        let error = Client::new(policy(&[], &[]), options).unwrap_err();
+        let head = format!("cannot use `{}` as `egress.extra-ca`: ", path.display());
+        let text = error.to_string();
+        text.strip_prefix(&head).unwrap_or(&text).to_owned()
     };
-    let error = Client::new(policy(&[], &[]), missing).unwrap_err();
-    assert!(matches!(error, ClientError::CaFile { .. }));
-    std::fs::write(&file, "not a certificate").unwrap();
-    assert_eq!(
-        read_ca_file(&file),
-        Err("it holds no PEM certificate".to_owned())
-    );
+    assert_eq!(start(&file), "No such file or directory (os error 2)");
+    assert_eq!(start(folder.path()), "Is a directory (os error 21)");
+    let good = Authority::new().pem;
+    let none = "it holds no PEM certificate (-----BEGIN CERTIFICATE-----)";
+    let key = KeyPair::generate().unwrap().serialize_pem();
+    let wrapped =
+        |body: &str| format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
+    for (content, words) in [
+        (String::new(), none),
+        ("not a certificate".to_owned(), none),
+        (key, none),
+        (
+            wrapped("n%t base64"),
+            "it is not valid PEM: base64 decode error: InvalidCharacter(37)",
+        ),
+        (
+            good.replace("-----END CERTIFICATE-----", ""),
+            "it ends within a certificate",
+        ),
+        (
+            wrapped("bm8gY2VydGlmaWNhdGU="),
+            "its certificate number 1 is not valid: invalid peer certificate: BadEncoding",
+        ),
+        (
+            format!("{good}{}", wrapped("bm8gY2VydGlmaWNhdGU=")),
+            "its certificate number 2 is not valid: invalid peer certificate: BadEncoding",
+        ),
+    ] {
+        std::fs::write(&file, &content).unwrap();
+        assert_eq!(start(&file), words, "{content}");
+    }
 }

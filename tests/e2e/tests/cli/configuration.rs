@@ -154,6 +154,25 @@ fn a_key_file_that_does_not_fit_the_store_keeps_it_shut() {
 }
 
 #[test]
+fn a_file_of_certificate_authorities_that_is_of_no_use_stops_the_start() {
+    let place =
+        Place::of("http://127.0.0.1:9/v1", "secret").configured("egress.extra-ca = \"ca.pem\"");
+    let stops = |words: &str| {
+        let text = format!("cannot use `ca.pem` as `egress.extra-ca`: {words}");
+        let run = place.relation(["run", "--until-idle"]);
+        run.run().exits(2).says(&[&text]);
+    };
+    stops("No such file or directory");
+    place.write("ca.pem", "");
+    stops("it holds no PEM certificate");
+    place.write(
+        "ca.pem",
+        "-----BEGIN CERTIFICATE-----\nZ2FyYmFnZQ==\n-----END CERTIFICATE-----\n",
+    );
+    stops("its certificate number 1 is not valid");
+}
+
+#[test]
 fn without_a_configuration_nothing_may_be_reached() {
     let scene = Scene::new();
     let place = &scene.place;

@@ -279,6 +279,19 @@ impl Policy {
         })
     }
 
+    /// Whether a proxy may be used, as far as that is known before its name is looked up: by its name
+    /// and, where that is an address, by this.
+    ///
+    /// # Errors
+    /// [`Denied::Origin`] or [`Denied::Address`].
+    pub fn check_proxy_as_written(&self, proxy: &ProxyUrl) -> Result<(), Denied> {
+        self.check_proxy(proxy)?;
+        match proxy.origin().literal() {
+            Some(address) => self.check_proxy_address(proxy, address),
+            None => Ok(()),
+        }
+    }
+
     /// Whether an address of a proxy may be connected to.
     ///
     /// # Errors

@@ -32,11 +32,19 @@ impl egress::Host for Outgoing {
             http: parse("http", http),
             https: parse("https", https),
         };
-        if faults.is_empty() {
-            self.proxies = proxies;
-            Ok(Ok(()))
+        let refused = if faults.is_empty() {
+            let mut named = [&proxies.http, &proxies.https].into_iter().flatten();
+            let denied = named.find_map(|proxy| self.policy().check_proxy_as_written(proxy).err());
+            denied.map(|denied| Failure::LimitExceeded(denied.to_string()))
         } else {
-            Ok(Err(convert::failure_out(Failure::Invalid(faults))))
-        }
+            Some(Failure::Invalid(faults))
+        };
+        Ok(match refused {
+            Some(failure) => Err(convert::failure_out(failure)),
+            None => {
+                self.proxies = proxies;
+                Ok(())
+            }
+        })
     }
 }

@@ -13,7 +13,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::http_codes::code;
 use super::{LimitHit, Services};
-use crate::egress::{Client, Proxies};
+use crate::egress::{Client, Policy, Proxies};
 use crate::sync::lock;
 use crate::transactions::Level;
 use crate::transactions::journal::Journal;
@@ -52,6 +52,10 @@ impl Outgoing {
             answered: Arc::default(),
             hit: Arc::default(),
         }
+    }
+
+    pub(crate) fn policy(&self) -> &Policy {
+        self.client.policy()
     }
 
     fn note(&self, level: Level, message: String) {

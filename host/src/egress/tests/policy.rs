@@ -284,6 +284,24 @@ fn without_a_list_of_proxies_only_public_ones_are_used() {
 }
 
 #[test]
+fn a_proxy_that_can_be_judged_as_it_is_written_is() {
+    let open = policy(&[], &[]);
+    let narrow = policy(&[], &["http://10.0.0.5:3128"]);
+    for (policy, written, fits) in [
+        (&open, "http://proxy.example:3128", true),
+        (&open, "http://1.1.1.1:3128", true),
+        (&open, "http://10.0.0.5:3128", false),
+        (&open, "http://[::ffff:10.0.0.5]:3128", false),
+        (&narrow, "http://10.0.0.5:3128", true),
+        (&narrow, "http://1.1.1.1:3128", false),
+        (&narrow, "http://proxy.example:3128", false),
+    ] {
+        let judged = policy.check_proxy_as_written(&proxy(written));
+        assert_eq!(judged.is_ok(), fits, "{written}: {judged:?}");
+    }
+}
+
+#[test]
 fn a_list_of_proxies_is_the_whole_list() {
     let policy = policy(
         &[],

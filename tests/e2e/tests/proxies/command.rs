@@ -94,3 +94,45 @@ fn a_wrong_account_is_told_and_nothing_reaches_webex() {
     assert!(said.contains(&words), "{said}");
     assert!(!said.contains("canary"), "{said}");
 }
+
+#[test]
+fn a_proxy_that_the_operator_does_not_allow_is_told_with_the_setting() {
+    for (listed, written, words) in [
+        (
+            "http://proxy.example:3128",
+            "http://user:canary-password@127.0.0.1:3128",
+            "proxy `http://127.0.0.1:3128` is not allowed: `egress.proxies` has no entry for this \
+             scheme, host and port; add \"http://127.0.0.1:3128\" to it",
+        ),
+        (
+            "",
+            "http://user:canary-password@[::ffff:10.0.0.1]:3128/",
+            "proxy `http://10.0.0.1:3128` is not at a public address (private), and such a proxy is \
+             used only where its address is listed; the operator can add it as \
+             \"http://ADDRESS:3128\" to `egress.proxies`",
+        ),
+    ] {
+        let entries: Vec<&str> = Some(listed)
+            .filter(|one| !one.is_empty())
+            .into_iter()
+            .collect();
+        let scene = Scene::new().configured(&format!("egress.proxies = {entries:?}"));
+        let customer = scene.customer("Contoso");
+        let change = json!({ "https_proxy": written });
+        let modify = ["modify", &customer.pkid, "--fields", "-"];
+        let place = &scene.place;
+        place
+            .relation(modify)
+            .stdin(change.to_string())
+            .run()
+            .done();
+        let before = scene.emulator.requests().len();
+        place
+            .relation(["refresh", &customer.pkid])
+            .run()
+            .exits(5)
+            .says(&[words]);
+        assert_eq!(scene.emulator.requests().len(), before);
+        assert!(!place.said().contains("canary"), "{}", place.said());
+    }
+}

@@ -13,7 +13,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::http_codes::code;
 use super::{LimitHit, Services};
-use crate::egress::{Client, Policy, Proxies};
+use crate::egress::{Client, EgressError, Policy, Proxies};
 use crate::sync::lock;
 use crate::transactions::Level;
 use crate::transactions::journal::Journal;
@@ -117,6 +117,10 @@ impl WasiHttpHooks for Outgoing {
         let proxies = self.proxies.clone();
         let deadline = total_time(options, self.services.limits.request_time);
         let (journal, services) = (self.journal.clone(), Arc::clone(&self.services));
+        let told = move |error: EgressError| {
+            journal.log(services.clock.now(), Level::Warning, error.to_string());
+            code(&error)
+        };
         let answered = Arc::clone(&self.answered);
         // Opened here, within the call: what sends is a task of its own.
         let span = tracing::debug_span!("http");
@@ -128,16 +132,12 @@ impl WasiHttpHooks for Outgoing {
             match answer {
                 Ok(answer) => {
                     answered.store(true, Ordering::Release);
-                    let answer =
-                        answer.map(|body| body.map_err(|error| code(&error)).boxed_unsync());
+                    let answer = answer.map(|body| body.map_err(told).boxed_unsync());
                     let done: Box<dyn Future<Output = Result<(), Error>> + Send> =
                         Box::new(async { Ok(()) });
                     Ok((answer, done))
                 }
-                Err(error) => {
-                    journal.log(services.clock.now(), Level::Warning, error.to_string());
-                    Err(code(&error))
-                }
+                Err(error) => Err(told(error)),
             }
         })
     }

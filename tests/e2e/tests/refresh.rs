@@ -207,3 +207,31 @@ async fn a_host_whose_lease_was_lost_writes_nothing_and_what_it_got_is_revoked()
     };
     assert_eq!(faults[0].field, "token", "{faults:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_within_an_answer_is_in_the_log_in_the_hosts_words() {
+    for (fault, words) in [
+        (
+            Fault::huge_body(TOKEN, 8 << 20),
+            "is larger than 1048576 bytes, the limit `limits.response`",
+        ),
+        (
+            Fault::truncated_json(TOKEN),
+            "ended while reading the body of the answer; the request may have been carried out",
+        ),
+    ] {
+        let world = World::start().await;
+        let customer = world.customer("Contoso").await;
+        world.clock.advance(DAY);
+        world.emulator.inject(fault);
+        let called = world.host().refresh(&customer.pkid).await.unwrap();
+        assert_eq!(called.value.outcome, RefreshOutcome::Retrying);
+        let store = world.host().store();
+        let transaction = store.transaction(&called.transaction).await.unwrap();
+        let log = transaction.unwrap().log;
+        assert!(
+            log.iter().any(|line| line.message.contains(words)),
+            "{log:#?}"
+        );
+    }
+}

@@ -99,6 +99,9 @@ enum Command {
     Wakeups(commands::wakeups::Args),
     /// List transactions, or show one with its log
     Transactions(commands::transactions::Args),
+    /// Show or apply answers of Webex that the store could not take
+    #[command(subcommand)]
+    Stash(commands::stash::Command),
     /// Run due wakeups until stopped (SIGINT or SIGTERM; a second one stops at once)
     Run(commands::run::Args),
     /// Print a completion script for a shell
@@ -196,6 +199,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failed> {
         Command::Delete(args) => commands::delete::run(context, args).await,
         Command::Wakeups(args) => commands::wakeups::run(context, args).await,
         Command::Transactions(args) => commands::transactions::run(context, args).await,
+        Command::Stash(command) => commands::stash::run(context, command).await,
         Command::Run(args) => commands::run::run(context, args).await,
         Command::Inspect(_) | Command::Completions(_) => Ok(()),
         #[cfg(feature = "demo")]

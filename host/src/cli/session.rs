@@ -83,7 +83,8 @@ impl Context {
             .clock(clock)
             .settings(config.settings.clone())
             .limits(config.limits.clone())
-            .egress(egress(config)?);
+            .egress(egress(config)?)
+            .stash(config.stash_directory());
         if let Some(file) = &config.client_secret_file {
             builder = builder.secret_setting(CLIENT_SECRET, client_secret(file)?);
         }

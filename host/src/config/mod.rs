@@ -29,6 +29,8 @@ pub struct Config {
     pub store: StoreUrl,
     /// The key that the secrets in the store are sealed with; made at the first start.
     pub key_file: PathBuf,
+    /// Where answers are kept that the store cannot take; none: beside the store.
+    pub stash: Option<PathBuf>,
     /// Plain settings for the plugin, by the names that it knows them by.
     pub settings: BTreeMap<String, String>,
     /// The file that holds the client secret of the Webex integration, and nothing else.
@@ -120,6 +122,7 @@ impl Config {
         Self {
             store: StoreUrl::Sqlite(directory.join("relation.db")),
             key_file: directory.join("relation.key"),
+            stash: None,
             settings: BTreeMap::new(),
             client_secret_file: None,
             redirect: None,
@@ -127,6 +130,18 @@ impl Config {
             limits: Limits::default(),
             dispatch: Dispatch::default(),
             log_format: LogFormat::default(),
+        }
+    }
+
+    /// Where answers are kept that the store cannot take.
+    pub fn stash_directory(&self) -> PathBuf {
+        match (&self.stash, &self.store) {
+            (Some(directory), _) => directory.clone(),
+            (None, StoreUrl::Sqlite(database)) => {
+                let mut directory = database.as_os_str().to_owned();
+                directory.push("-stash");
+                directory.into()
+            }
         }
     }
 
@@ -140,6 +155,7 @@ impl Config {
         if let Some(file) = top.path(&mut reader, "key-file", directory) {
             config.key_file = file;
         }
+        config.stash = top.path(&mut reader, "stash", directory);
         if let Some(section) = top.section(&mut reader, "webex") {
             config.webex(section, &mut reader, directory);
         }

@@ -34,6 +34,7 @@ fn every_key_is_understood() {
         r#"
         store = "sqlite:data/relation.db"
         key-file = "/run/keys/relation.key"
+        stash = "kept"
         [webex]
         base-url = "http://127.0.0.1:8080/v1/"
         client-id = "C0ffee"
@@ -117,6 +118,7 @@ fn every_key_is_understood() {
     let expected = Config {
         store: StoreUrl::Sqlite("/etc/relation/data/relation.db".into()),
         key_file: "/run/keys/relation.key".into(),
+        stash: Some("/etc/relation/kept".into()),
         settings: settings
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -268,4 +270,13 @@ fn paths_are_relative_to_the_file_that_names_them() {
         config.store,
         StoreUrl::Sqlite(directory.path().join("relation.db"))
     );
+}
+
+#[test]
+fn answers_are_kept_beside_the_store_unless_said_otherwise() {
+    let config = parse("store = \"sqlite:data/a.db\"");
+    let beside = Path::new("/etc/relation/data/a.db-stash");
+    assert_eq!(config.stash_directory(), beside);
+    let config = parse("stash = \"/mnt/other\"");
+    assert_eq!(config.stash_directory(), Path::new("/mnt/other"));
 }

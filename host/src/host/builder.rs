@@ -180,9 +180,11 @@ impl HostBuilder {
                 services,
                 client,
                 turns: Turns::default(),
+                stash_at_start: std::sync::OnceLock::new(),
             }),
         };
-        host.settle_stash().await;
+        let settled = host.settle_stash().await;
+        let _ = host.parts.stash_at_start.set(settled);
         Ok(host)
     }
 }

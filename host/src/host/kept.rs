@@ -12,7 +12,7 @@ use crate::types::{Failure, Reference, Timestamp};
 const ACTION: &str = "apply-stash";
 
 /// What became of the entries of a stash.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct StashSummary {
     /// Answers that are in the store now.
     pub applied: u64,
@@ -44,6 +44,11 @@ enum Became {
 }
 
 impl Host {
+    /// What became of the stash when this host was built.
+    pub fn stash_at_start(&self) -> StashSummary {
+        self.parts.stash_at_start.get().copied().unwrap_or_default()
+    }
+
     /// Applies everything that the stash keeps, as far as the store and other calls let it; what
     /// waits is logged. Called at start, and from time to time by a running dispatcher.
     pub async fn settle_stash(&self) -> StashSummary {

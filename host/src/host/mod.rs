@@ -43,6 +43,8 @@ struct Parts {
     services: Arc<Services>,
     client: Client,
     turns: Turns,
+    /// Set once, before anybody else has the host.
+    stash_at_start: std::sync::OnceLock<StashSummary>,
 }
 
 /// What a workflow answered, and the transaction that recorded it.

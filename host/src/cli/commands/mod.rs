@@ -13,6 +13,7 @@ pub mod page;
 pub mod refresh;
 pub mod run;
 pub mod show;
+pub mod stash;
 pub mod transactions;
 pub mod view;
 pub mod wakeups;

@@ -20,6 +20,8 @@ use super::seal::{SealError, SealedElsewhere, Sealer};
 use crate::types::Reference;
 
 mod entry;
+#[cfg(test)]
+mod tests;
 
 pub use entry::{Kept, Label, Name};
 

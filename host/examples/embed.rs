@@ -38,6 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .sealer(sealer)
         .clock(clock)
         .egress(Client::new(webex, ClientOptions::default())?)
+        .stash(place.path().join("relation.db-stash"))
         .build()
         .await?;
 

@@ -74,6 +74,7 @@ impl Stage {
                 SecretString::from(DEFAULT_CLIENT_SECRET),
             )
             .egress(egress(&webex)?)
+            .stash(directory.path().join("relation.db-stash"))
             .build()
             .await?;
         Ok(Self {

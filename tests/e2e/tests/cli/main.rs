@@ -12,3 +12,4 @@ mod configuration;
 mod failures;
 mod naming;
 mod records;
+mod stash;

@@ -1,0 +1,210 @@
+//! A plugin that tries to send what it must not, through the interface that it has: where each attempt
+//! ends, and what the transaction's log says of it.
+//!
+//! `docs/egress.md` has many more, made without a component.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
+
+use relation_e2e::world::object;
+use relation_e2e::{World, artifacts};
+use relation_host::AddRequest;
+use serde_json::json;
+
+/// What the plugin learns, and the log: the address of the emulated Webex is written as `WEBEX`.
+async fn made(scheme: &str, authority: &str, path: &str, field: (&str, &str)) -> (String, String) {
+    // The emulator's address is known once the world stands; a setting is needed before.
+    let emulator = World::builder().start().await;
+    let address = emulator.emulator.address().to_string();
+    let mut parts = vec![
+        scheme.to_owned(),
+        authority.replace("WEBEX", &address),
+        path.to_owned(),
+    ];
+    if !field.0.is_empty() {
+        parts.extend([field.0.to_owned(), field.1.to_owned()]);
+    }
+    let world = World::builder()
+        .component(artifacts::component_named("misbehaving"))
+        .setting("misbehave", "attempt")
+        .setting("attempt", &parts.join("\u{1f}"))
+        .allow(&[&format!("http://{address}")])
+        .start()
+        .await;
+    let request = AddRequest {
+        hierarchy: "sys.Test".parse().unwrap(),
+        fields: object(json!({ "name": "x" })),
+        token_answer: None,
+        idempotency_key: None,
+    };
+    let added = world.host().add(request).await.unwrap();
+    let store = world.host().store();
+    let transaction = store
+        .transaction(&added.transaction)
+        .await
+        .unwrap()
+        .unwrap();
+    let log: Vec<String> = transaction
+        .log
+        .into_iter()
+        .map(|line| line.message)
+        .collect();
+    let reached = emulator.emulator.requests().len();
+    let came = format!("{}, {reached} sent", added.value.connection.notes);
+    (came, log.join("\n").replace(&address, "WEBEX"))
+}
+
+const NO_FIELD: (&str, &str) = ("", "");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_ordinary_plugin_sends_arrives() {
+    let (came, log) = made("http", "WEBEX", "/v1/roles", ("accept", "*/*")).await;
+    assert_eq!(came, "status 401, 1 sent");
+    assert_eq!(log, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_written_is_refused_where_it_is_written() {
+    for (authority, path, field, came) in [
+        (
+            "WEBEX",
+            "/",
+            ("x-a", "b\r\nhost: evil.example"),
+            "field: HeaderError::InvalidSyntax",
+        ),
+        (
+            "WEBEX",
+            "/",
+            ("x-a", "b\nx-c: d"),
+            "field: HeaderError::InvalidSyntax",
+        ),
+        (
+            "WEBEX",
+            "/",
+            ("x-a", "b\0"),
+            "field: HeaderError::InvalidSyntax",
+        ),
+        (
+            "WEBEX",
+            "/",
+            ("x-a\r\nhost", "evil.example"),
+            "field: HeaderError::InvalidSyntax",
+        ),
+        (
+            "WEBEX",
+            "/",
+            ("host", "evil.example"),
+            "field: HeaderError::Forbidden",
+        ),
+        (
+            "WEBEX",
+            "/",
+            ("connection", "close"),
+            "field: HeaderError::Forbidden",
+        ),
+        (
+            "WEBEX",
+            "/",
+            ("transfer-encoding", "chunked"),
+            "field: HeaderError::Forbidden",
+        ),
+        (
+            "WEBEX",
+            "/",
+            ("upgrade", "h2c"),
+            "field: HeaderError::Forbidden",
+        ),
+        (
+            "WEBEX",
+            "/",
+            ("proxy-authorization", "Basic eDp5"),
+            "field: HeaderError::Forbidden",
+        ),
+        ("evil.example\\@WEBEX", "/", NO_FIELD, "authority"),
+        ("WEBEX\r\nhost: evil.example", "/", NO_FIELD, "authority"),
+        ("WEBEX\0", "/", NO_FIELD, "authority"),
+        ("%31%32%37.0.0.1", "/", NO_FIELD, "authority"),
+        ("w\u{435}bexapis.com", "/", NO_FIELD, "authority"),
+        (
+            "WEBEX",
+            "/ HTTP/1.1\r\nhost: evil.example\r\n\r\nGET /",
+            NO_FIELD,
+            "path",
+        ),
+        ("WEBEX", "@evil.example/", NO_FIELD, "path"),
+        ("WEBEX", "http://evil.example/", NO_FIELD, "path"),
+        ("WEBEX", "*", NO_FIELD, "path"),
+    ] {
+        let (found, _) = made("http", authority, path, field).await;
+        assert_eq!(
+            found,
+            format!("{came}, 0 sent"),
+            "{authority:?} {path:?} {field:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_be_written_is_refused_with_its_code_and_told_in_the_log() {
+    let long = "v".repeat(70_000);
+    for (scheme, authority, field, code, words) in [
+        (
+            "http",
+            "169.254.169.254",
+            NO_FIELD,
+            "HttpRequestDenied",
+            "`http://169.254.169.254` is not allowed: `egress.allow` has no entry for this scheme, \
+             host and port; add \"http://169.254.169.254\" to it",
+        ),
+        (
+            "https",
+            "WEBEX",
+            NO_FIELD,
+            "HttpRequestDenied",
+            "`https://WEBEX` is not allowed: `egress.allow` has no entry for this scheme, host and \
+             port; add \"https://WEBEX\" to it",
+        ),
+        (
+            "http",
+            "webexapis.com@WEBEX",
+            NO_FIELD,
+            "HttpRequestUriInvalid",
+            "the address of the request is refused: it carries a user name or password",
+        ),
+        (
+            "file",
+            "WEBEX",
+            NO_FIELD,
+            "HttpRequestUriInvalid",
+            "the address of the request is refused: only http and https can be reached",
+        ),
+        (
+            "http",
+            "WEBEX",
+            ("te", "trailers"),
+            "HttpRequestDenied",
+            "the request is not sent: the header field `te` steers the connection, which is the \
+             host's",
+        ),
+        (
+            "http",
+            "WEBEX",
+            ("x-long", &*long),
+            "HttpRequestHeaderSectionSize(Some(65536))",
+            "the header of the request to `http://WEBEX` is larger than 65536 bytes or has more \
+             than 100 fields, the limit `limits.headers`",
+        ),
+    ] {
+        let (came, log) = made(scheme, authority, "/", field).await;
+        assert_eq!(
+            came,
+            format!("ErrorCode::{code}, 0 sent"),
+            "{scheme} {authority}"
+        );
+        assert_eq!(log, words);
+    }
+}

@@ -20,8 +20,8 @@ pub const HIERARCHY: &str = "sys.Provider.Reseller.Acme";
 pub const NAME: &str = "Acme";
 
 /// Tells the beginning, up to a connection that has survived everything. Answers with the
-/// organisation that the customer is connected to.
-pub async fn tell(story: &mut Story) -> Result<Organization, Failed> {
+/// organisation that the customer is connected to, and the grant that it was added with.
+pub async fn tell(story: &mut Story) -> Result<(Organization, Grant), Failed> {
     set_up(story).await?;
     let organization = story.stage.webex.create_organization("Acme Ltd");
     let grant = story.stage.webex.grant(&organization, DEFAULT_SCOPES);
@@ -30,7 +30,7 @@ pub async fn tell(story: &mut Story) -> Result<Organization, Failed> {
     sealed(story, &grant).await?;
     ninety_days(story).await?;
     faults(story).await?;
-    Ok(organization)
+    Ok((organization, grant))
 }
 
 async fn set_up(story: &mut Story) -> Result<(), Failed> {

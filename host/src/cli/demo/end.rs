@@ -3,30 +3,33 @@
 use std::time::Duration;
 
 use relation_host::reports::{Expiry, Revocation, State};
-use secrecy::SecretString;
 use serde_json::{Map, Value};
-use webex_emulator::{DEFAULT_SCOPES, Grant, Mode, Organization, Outcome, RecordedRequest};
+use webex_emulator::{Grant, Mode, Organization, Outcome, RecordedRequest};
 
 use super::beginning::NAME;
-use super::database;
 use super::stage::{THRESHOLDS, days};
 use super::story::{Checks, Story};
+use super::{consent, database};
 use crate::cli::failure::{Failed, Kind};
 
 /// Time enough for what is due at a moment to be done.
 const MOMENT: Duration = Duration::from_secs(2);
 
 /// Tells how it ends.
-pub async fn tell(story: &mut Story, organization: &Organization) -> Result<(), Failed> {
+pub async fn tell(
+    story: &mut Story,
+    organization: &Organization,
+    first: &Grant,
+) -> Result<(), Failed> {
     story.stage.webex.set_mode(Mode::FrozenClock);
     for threshold in THRESHOLDS {
         warning(story, threshold).await?;
     }
     counted(story).await?;
     expired(story).await?;
-    let grant = connected_again(story, organization).await?;
+    consent::tell(story, organization).await?;
     dry_run(story).await?;
-    deleted(story, &grant).await?;
+    deleted(story, first).await?;
     silence(story).await
 }
 
@@ -79,7 +82,7 @@ async fn warning(story: &mut Story, threshold: u64) -> Result<(), Failed> {
 }
 
 async fn counted(story: &mut Story) -> Result<(), Failed> {
-    let pkid = customer(story)?;
+    let pkid = story.customer()?;
     let before = story.standing_alerts().await?.len();
     let report = story.stage.host.check_expiry(&pkid).await?.value;
     let mut checks = Checks::default();
@@ -133,47 +136,8 @@ async fn expired(story: &mut Story) -> Result<(), Failed> {
         .await
 }
 
-async fn connected_again(story: &mut Story, organization: &Organization) -> Result<Grant, Failed> {
-    let pkid = customer(story)?;
-    story.stage.webex.set_mode(Mode::ExtendSame);
-    let grant = story.stage.webex.grant(organization, DEFAULT_SCOPES);
-    let answer = SecretString::from(grant.json().to_string());
-    let before = story.holdings().await?;
-    let called = story.stage.host.modify(&pkid, Map::new(), Some(answer));
-    let connection = called.await?.value;
-
-    let mut checks = Checks::default();
-    checks.equal("it is connected", connection.state, State::Connected);
-    checks.holds("it is the same record", connection.pkid == pkid);
-    checks.equal(
-        "the alerts have ended",
-        story.standing_alerts().await?.len(),
-        0,
-    );
-    let after = story.holdings().await?;
-    let besides_alerts = |holdings: &super::story::Holdings| {
-        let mut documents = holdings.documents.clone();
-        documents.remove("data/Alert");
-        documents
-    };
-    checks.equal(
-        "everything else is as it was",
-        besides_alerts(&after),
-        besides_alerts(&before),
-    );
-    checks.equal("refresh and expiry check are due again", after.wakeups, 2);
-    story
-        .tell(
-            "A person connects the customer again",
-            "new tokens for the same record",
-            checks,
-        )
-        .await?;
-    Ok(grant)
-}
-
 async fn dry_run(story: &mut Story) -> Result<(), Failed> {
-    let pkid = customer(story)?;
+    let pkid = story.customer()?;
     let before = story.holdings().await?;
     let requests = story.stage.webex.requests().len();
     let deletion = story.stage.host.delete(&pkid, true).await?.value;
@@ -225,7 +189,7 @@ async fn dry_run(story: &mut Story) -> Result<(), Failed> {
 }
 
 async fn deleted(story: &mut Story, grant: &Grant) -> Result<(), Failed> {
-    let pkid = customer(story)?;
+    let pkid = story.customer()?;
     let deletion = story.stage.host.delete(&pkid, false).await?.value;
     let database = story.stage.database();
     let mut checks = Checks::default();
@@ -290,13 +254,6 @@ async fn silence(story: &mut Story) -> Result<(), Failed> {
             checks,
         )
         .await
-}
-
-fn customer(story: &Story) -> Result<relation_host::types::Pkid, Failed> {
-    story
-        .customer
-        .clone()
-        .ok_or_else(|| Failed::new(Kind::Failed, "the customer was not added"))
 }
 
 async fn expiry(story: &Story) -> Result<Expiry, Failed> {

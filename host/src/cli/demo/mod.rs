@@ -5,6 +5,7 @@ use super::Global;
 use super::failure::Failed;
 
 mod beginning;
+mod consent;
 mod database;
 mod end;
 mod stage;
@@ -26,7 +27,7 @@ pub struct Args {}
 pub async fn run(_args: &Args, global: &Global) -> Result<(), Failed> {
     let stage = Stage::set(global.plugin.as_deref()).await?;
     let mut story = Story::new(stage, global.json);
-    let organization = beginning::tell(&mut story).await?;
-    end::tell(&mut story, &organization).await?;
+    let (organization, grant) = beginning::tell(&mut story).await?;
+    end::tell(&mut story, &organization, &grant).await?;
     story.summary().await
 }

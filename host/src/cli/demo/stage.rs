@@ -16,6 +16,7 @@ use secrecy::SecretString;
 use tempfile::TempDir;
 use webex_emulator::{DEFAULT_CLIENT_SECRET, Emulator};
 
+use super::consent::REDIRECT;
 use crate::cli::failure::{Failed, Kind};
 use crate::cli::session;
 use crate::config::StoreUrl;
@@ -56,6 +57,7 @@ impl Stage {
         let emulated = Arc::clone(&clock);
         let webex = Emulator::builder()
             .clock(Arc::new(move || emulated.now().0))
+            .redirect_uri(REDIRECT)
             .start()
             .await
             .map_err(|error| broken("cannot start the emulated Webex", error))?;

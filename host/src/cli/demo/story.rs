@@ -16,12 +16,14 @@ use crate::cli::records::Record;
 use crate::cli::time;
 
 /// Every model of which the store may hold documents.
-const MODELS: [&str; 5] = [
+const MODELS: [&str; 7] = [
     "data/SparkCustomer",
     "data/SparkCustomerShadow",
     "data/DataSync",
     "data/Schedule",
     "data/Alert",
+    "device/spark/Role",
+    "device/spark/License",
 ];
 /// More documents of one model than the demo makes.
 const MANY: u32 = 1000;
@@ -155,6 +157,13 @@ impl Story {
             wrong.concat()
         );
         Err(Failed::new(Kind::Failed, message))
+    }
+
+    /// The customer, which must have been added.
+    pub fn customer(&self) -> Result<Pkid, Failed> {
+        self.customer
+            .clone()
+            .ok_or_else(|| Failed::new(Kind::Failed, "the customer was not added"))
     }
 
     /// The customer's record, if there is one.

@@ -154,14 +154,16 @@ async fn dry_run(story: &mut Story) -> Result<(), Failed> {
         deletion.wakeups.len(),
         before.wakeups,
     );
-    let first = deletion
-        .documents
-        .first()
-        .map(|(document, _)| &document.model);
-    checks.equal(
-        "schedules would go first",
-        first.map(String::as_str),
-        Some("data/Schedule"),
+    let place = |model: &str| {
+        let mut models = deletion
+            .documents
+            .iter()
+            .map(|(document, _)| &document.model);
+        models.position(|each| each == model)
+    };
+    checks.holds(
+        "schedules would go before what they fire at",
+        place("data/Schedule").is_some_and(|at| Some(at) < place("data/DataSync")),
     );
     let last = deletion
         .documents
@@ -228,7 +230,7 @@ async fn deleted(story: &mut Story, grant: &Grant) -> Result<(), Failed> {
         Vec::new(),
     );
     let happened = format!(
-        "{} documents and {} wakeups went in one commit, then the tokens",
+        "{} documents and {} wakeups went, the record last and with all that could fire, then the tokens",
         deletion.documents.len(),
         deletion.wakeups.len()
     );

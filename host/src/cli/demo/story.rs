@@ -16,12 +16,13 @@ use crate::cli::records::Record;
 use crate::cli::time;
 
 /// Every model of which the store may hold documents.
-const MODELS: [&str; 7] = [
+const MODELS: [&str; 8] = [
     "data/SparkCustomer",
     "data/SparkCustomerShadow",
     "data/DataSync",
     "data/Schedule",
     "data/Alert",
+    "data/SparkImport",
     "device/spark/Role",
     "device/spark/License",
 ];

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use relation_host::component::Plugin;
-use relation_host::egress::{Client, ClientOptions, Policy};
 use relation_host::reports::Added;
 use relation_host::schedule::clock::{Clock, ManualClock};
 use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions, Summary};
@@ -16,11 +15,12 @@ use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 use relation_host::types::{Document, Filter, Pkid, Reference, Timestamp};
 use relation_host::{AddRequest, CallError, Called, ComponentSource, Host, Limits};
 use secrecy::SecretString;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 use webex_emulator::{Emulator, Grant, Mode, Organization};
 
 use crate::faulty_store::{FaultyStore, StoreFaults};
+use crate::network::{Network, Route};
 
 /// When every world begins: 2026-01-01T00:00:00Z.
 pub const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
@@ -44,6 +44,7 @@ pub struct WorldBuilder {
     refresh_ttl: Duration,
     component: Option<PathBuf>,
     allow: Option<Vec<String>>,
+    route: Route,
 }
 
 impl Default for WorldBuilder {
@@ -57,6 +58,7 @@ impl Default for WorldBuilder {
             refresh_ttl: 90 * DAY,
             component: None,
             allow: None,
+            route: Route::default(),
         }
     }
 }
@@ -99,6 +101,12 @@ impl WorldBuilder {
         self
     }
 
+    /// Leads the hosts to the emulator on another way.
+    pub fn route(mut self, route: Route) -> Self {
+        self.route = route;
+        self
+    }
+
     /// Runs another component than ours.
     pub fn component(mut self, file: PathBuf) -> Self {
         self.component = Some(file);
@@ -121,18 +129,18 @@ impl WorldBuilder {
             .await
             .expect("the emulator starts");
         let directory = TempDir::new().expect("a temporary directory");
+        let network = Network::lay(self.route, emulator.address(), directory.path()).await;
         let mut settings = self.settings;
         settings
             .entry("webex.base-url".into())
-            .or_insert_with(|| emulator.base_url());
+            .or_insert_with(|| format!("{}/v1", network.origin()));
         settings
             .entry("webex.client-id".into())
             .or_insert_with(|| "C0ffee".into());
-        let allow = self
-            .allow
-            .unwrap_or_else(|| vec![format!("http://{}", emulator.address())]);
+        let allow = self.allow.unwrap_or_else(|| network.allowed());
         let mut world = World {
             emulator,
+            network,
             store_faults: StoreFaults::under(Arc::clone(&clock)),
             clock,
             hosts: Vec::new(),
@@ -152,6 +160,8 @@ impl WorldBuilder {
 pub struct World {
     /// Webex.
     pub emulator: Emulator,
+    /// The way to it.
+    pub network: Network,
     /// The clock of everything.
     pub clock: Arc<ManualClock>,
     /// What goes wrong with the store, for all hosts; nothing at first.
@@ -203,13 +213,7 @@ impl World {
         let sealer = Sealer::open(&*store, KeyFile::new(self.key_file()), self.clock.now())
             .await
             .expect("the key fits");
-        let policy = Policy::parse(&self.allow).expect("the policy is valid");
-        let options = ClientOptions {
-            max_header_bytes: self.limits.headers,
-            max_response_bytes: self.limits.response as u64,
-            ..ClientOptions::default()
-        };
-        let client = Client::new(policy, options).expect("the client starts");
+        let client = self.network.client(&self.allow, &self.limits);
         Host::builder()
             .component(ComponentSource::Loaded(Box::new(loaded(
                 &self.component,
@@ -282,13 +286,15 @@ impl World {
         organization: &Organization,
         grant: &Grant,
     ) -> Result<Called<Added>, CallError> {
-        let fields = json!({ "name": name, "account_number": organization.uuid });
+        let mut fields = self.network.fields();
+        fields.insert("name".into(), name.into());
+        fields.insert("account_number".into(), organization.uuid.as_str().into());
         self.host()
             .add(AddRequest {
                 hierarchy: "sys.Provider.Reseller.Customer"
                     .parse()
                     .expect("a hierarchy"),
-                fields: object(fields),
+                fields,
                 token_answer: Some(SecretString::from(grant.json().to_string())),
                 idempotency_key: None,
             })

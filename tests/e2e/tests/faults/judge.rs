@@ -11,10 +11,10 @@ use relation_host::types::{Reference, Timestamp};
 use relation_host::{CallError, Called};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
-use webex_emulator::{Digest, Grant};
+use webex_emulator::{Digest, Grant, Stage};
 
 use crate::bodies;
-use crate::row::{Class, Disturbance, Held, Row, TOKEN, Way};
+use crate::row::{Class, Disturbance, Happening, Held, Row, TOKEN, Way};
 use crate::sweep::shown;
 
 /// From a grant to the refresh that is disturbed: less than the day in which a refresh may change
@@ -77,6 +77,7 @@ pub async fn judge(world: &World, way: Way, row: &Row) -> Judged {
     };
     case.secrets.push(case.before.clone());
     let earlier = world.emulator.requests().len();
+    let blamed = world.emulator.violations().len();
 
     let result = case.refresh(&row.disturbance).await;
     let requests = world.emulator.requests().into_iter().skip(earlier);
@@ -85,7 +86,13 @@ pub async fn judge(world: &World, way: Way, row: &Row) -> Judged {
         .find_map(|request| request.tracking_id)
         .filter(|_| row.tracked);
     let (mut seen, lost) = case.look(&result, tracking_id.as_deref()).await;
+    world.network.mend().await;
     seen.afterwards = case.go_on().await;
+    // Webex cannot know that an answer it gave was lost behind it.
+    let unseen = row.class == Class::Lost && !matches!(row.disturbance, Disturbance::Webex(_));
+    for violation in world.emulator.violations().into_iter().skip(blamed) {
+        case.expect(unseen, violation);
+    }
     world
         .host()
         .delete(&case.customer.pkid, false)
@@ -139,12 +146,32 @@ impl Case<'_> {
     }
 
     async fn refresh(&self, disturbance: &Disturbance) -> Result<Called<RefreshReport>, CallError> {
+        let world = self.world;
+        let mut held_back = None;
         match disturbance {
             Disturbance::Nothing => {}
-            Disturbance::Webex(fault) => self.world.emulator.inject(fault(&self.before)),
-            Disturbance::Before(happens) => happens(self.world, &self.before),
+            Disturbance::Webex(fault) => world.emulator.inject(fault(&self.before)),
+            Disturbance::Before(happens) => happens(world, &self.before),
+            Disturbance::Slow(Stage::Before) => held_back = Some(world.emulator.gate(TOKEN)),
+            Disturbance::Slow(Stage::After) => held_back = Some(world.emulator.gate_after(TOKEN)),
+            Disturbance::Front(weather) => world.network.front().set(*weather),
+            Disturbance::Proxy(manner) => world.network.gateway().set(*manner).await,
+            Disturbance::Meanwhile(happens) => return self.refresh_while(*happens).await,
         }
-        self.world.host().refresh(&self.customer.pkid).await
+        let result = world.host().refresh(&self.customer.pkid).await;
+        drop(held_back);
+        result
+    }
+
+    /// Refreshes, and lets something happen between Webex's work and its answer.
+    async fn refresh_while(&self, happens: Happening) -> Result<Called<RefreshReport>, CallError> {
+        let gate = self.world.emulator.gate_after(TOKEN);
+        let (host, pkid) = (self.world.host().clone(), self.customer.pkid.clone());
+        let refreshing = tokio::spawn(async move { host.refresh(&pkid).await });
+        gate.reached().await;
+        happens(self.world, &self.customer).await;
+        gate.release();
+        refreshing.await.expect("a refresh does not panic")
     }
 
     /// Looks at the record after the attempt; true when tokens were lost that had arrived.
@@ -352,8 +379,11 @@ impl Case<'_> {
 
     /// The text without what differs from run to run.
     fn without_particulars(&self, text: &str, tracking_id: Option<&str>) -> String {
-        let origin = format!("http://{}", self.world.emulator.address());
-        let mut text = text.replace(&origin, "https://webexapis.com");
+        let network = &self.world.network;
+        let mut text = text.replace(&network.origin(), "https://webexapis.com");
+        if let Some(proxy) = network.proxy_address() {
+            text = text.replace(&proxy.to_string(), "proxy.example:3128");
+        }
         for id in [tracking_id, Some(bodies::TRACKING_ID)]
             .into_iter()
             .flatten()

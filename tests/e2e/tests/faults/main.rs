@@ -27,9 +27,13 @@ const GROUPS: &[fn() -> Group] = &[
     rows::statuses::group,
     rows::refusals::group,
     rows::patience::group,
+    rows::slow::group,
     rows::garbled::group,
     rows::lives::group,
     rows::echoes::group,
+    rows::certificates::group,
+    rows::proxies::tunnels,
+    rows::proxies::plain,
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,6 +69,26 @@ async fn lives_and_fields_that_make_no_sense() {
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_that_webex_repeats() {
     sweep::run(rows::echoes::group()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_come_too_late() {
+    sweep::run(rows::slow::group()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_and_certificates() {
+    sweep::run(rows::certificates::group()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proxies_with_tunnels() {
+    sweep::run(rows::proxies::tunnels()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proxies_of_plain_http() {
+    sweep::run(rows::proxies::plain()).await;
 }
 
 #[test]

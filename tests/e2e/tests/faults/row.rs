@@ -1,10 +1,13 @@
 //! What a row of the table is: a fault, how it comes about, and what class of faults it is of.
 
+use std::pin::Pin;
 use std::time::Duration;
 
+use relation_e2e::front::Weather;
+use relation_e2e::gateway::Manner;
 use relation_e2e::world::CLIENT_SECRET;
-use relation_e2e::{World, WorldBuilder};
-use webex_emulator::{Fault, Mode};
+use relation_e2e::{Customer, World, WorldBuilder};
+use webex_emulator::{Fault, Mode, Stage};
 
 /// The path of the token endpoint.
 pub const TOKEN: &str = "/v1/access_token";
@@ -96,9 +99,21 @@ pub enum Disturbance {
     Nothing,
     /// Webex's next answer is faulty.
     Webex(fn(&Held) -> Fault),
-    /// Something happens at Webex before it is asked.
+    /// Something happens before Webex is asked.
     Before(fn(&World, &Held)),
+    /// Webex takes longer than a request may.
+    Slow(Stage),
+    /// The TLS front is spoiled.
+    Front(Weather),
+    /// The proxy misbehaves.
+    Proxy(Manner),
+    /// Something happens while Webex's answer is on its way: it has carried the request out.
+    Meanwhile(Happening),
 }
+
+/// Something that a test does to a world.
+pub type Happening =
+    for<'a> fn(&'a World, &'a Customer) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// What must come of a fault, in every way of refreshing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

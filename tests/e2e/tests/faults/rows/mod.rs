@@ -1,9 +1,12 @@
 //! The rows of the table, a file for each group.
 
+pub mod certificates;
 pub mod echoes;
 pub mod garbled;
 pub mod lives;
 pub mod patience;
 pub mod plain;
+pub mod proxies;
 pub mod refusals;
+pub mod slow;
 pub mod statuses;

@@ -1,0 +1,37 @@
+//! Answers that take longer than a request may, in real time.
+
+use std::time::Duration;
+
+use relation_e2e::World;
+use relation_host::Limits;
+use webex_emulator::Stage;
+
+use crate::row::{Class, Disturbance, Group, Row};
+
+pub fn group() -> Group {
+    Group {
+        title: "Answers that come too late",
+        about: "The request's deadline is `limits.request-time`, from the look-up of the name to the \
+                last byte.",
+        world: || {
+            // As short as a busy machine allows for the requests that are in time.
+            let request_time = Duration::from_secs(2);
+            World::builder().limits(Limits {
+                request_time,
+                ..Limits::default()
+            })
+        },
+        rows: vec![
+            Row::new(
+                "late, and Webex did nothing",
+                Class::FAILED,
+                Disturbance::Slow(Stage::Before),
+            ),
+            Row::new(
+                "late, and Webex did its work",
+                Class::Lost,
+                Disturbance::Slow(Stage::After),
+            ),
+        ],
+    }
+}

@@ -96,6 +96,9 @@ pub struct Body {
     pub threshold: u64,
     /// The refresh-token generation that it is about.
     pub generation: u64,
+    /// The grant that it is about.
+    #[serde(default)]
+    pub grant: Grant,
 }
 
 /// The alerts that stand for a record.
@@ -131,7 +134,7 @@ impl Standing {
         }
     }
 
-    /// Tells `notice` about the record as it is now: a new alert, or the count of the one that
+    /// Tells `notice` about `grant` of the record as it is now: a new alert, or the count of the one that
     /// already tells it of this generation. The change is to be committed with the record.
     ///
     /// # Errors
@@ -139,13 +142,15 @@ impl Standing {
     pub fn raise(
         &self,
         record: &Record,
+        grant: Grant,
         notice: &Notice,
         now: Timestamp,
         environment: &(impl Environment + ?Sized),
     ) -> Result<(reports::Alert, Change), Failure> {
-        let generation = record.body.connection.generation;
+        let generation = record.connection(grant).generation;
         let earlier = self.0.iter().find(|(_, body)| {
-            body.code == notice.code
+            body.grant == grant
+                && body.code == notice.code
                 && body.threshold == notice.threshold
                 && body.generation == generation
         });
@@ -169,6 +174,7 @@ impl Standing {
             subject: record.reference().to_string(),
             threshold: notice.threshold,
             generation,
+            grant,
         };
         let document = Document {
             reference: reference.clone(),
@@ -182,11 +188,12 @@ impl Standing {
         Ok((report(&reference, &body), Change::Put(document)))
     }
 
-    /// The alert that matters most among those of the record's generation.
-    pub fn foremost(&self, record: &Record) -> Option<reports::Alert> {
+    /// The alert that matters most among those of the grant's generation.
+    pub fn foremost(&self, record: &Record, grant: Grant) -> Option<reports::Alert> {
+        let generation = record.connection(grant).generation;
         self.0
             .iter()
-            .filter(|(_, body)| body.generation == record.body.connection.generation)
+            .filter(|(_, body)| body.grant == grant && body.generation == generation)
             .min_by_key(|(_, body)| body.threshold)
             .map(|(reference, body)| report(reference, body))
     }
@@ -196,17 +203,17 @@ impl Standing {
         self.ended(record).into_iter().map(Change::Delete).collect()
     }
 
-    /// The alerts that a recovery has ended: those of earlier generations, and those that said a
-    /// person is needed while the connection works.
+    /// The alerts that a recovery has ended: those of earlier generations of their grant, and
+    /// those that said a person is needed while the grant works.
     pub fn ended(&self, record: &Record) -> Vec<Reference> {
-        let connection = &record.body.connection;
-        let works = matches!(
-            connection.state,
-            State::Connected | State::Expiring | State::MissingScope
-        );
         self.0
             .iter()
             .filter(|(_, body)| {
+                let connection = record.connection(body.grant);
+                let works = matches!(
+                    connection.state,
+                    State::Connected | State::Expiring | State::MissingScope
+                );
                 body.generation < connection.generation || (works && body.code != code::EXPIRING)
             })
             .map(|(reference, _)| reference.clone())
@@ -228,7 +235,7 @@ pub fn recovery(
 fn report(reference: &Reference, body: &Body) -> reports::Alert {
     reports::Alert {
         reference: reference.clone(),
-        grant: Grant::Organization,
+        grant: body.grant,
         code: body.code.clone(),
         threshold: body.threshold,
         count: body.count,

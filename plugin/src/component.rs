@@ -82,10 +82,10 @@ impl contract::Guest for Component {
 
     fn refresh(
         pkid: String,
-        _: contract::Grant,
+        grant: contract::Grant,
         requested_at: u64,
     ) -> Result<contract::RefreshReport, contract::Failure> {
-        let report = refresh::refresh(&Imports, &pkid, requested_at)?;
+        let report = refresh::refresh(&Imports, &pkid, grant.into(), requested_at)?;
         Ok(report.into())
     }
 
@@ -99,9 +99,9 @@ impl contract::Guest for Component {
 
     fn check_expiry(
         pkid: String,
-        _: contract::Grant,
+        grant: contract::Grant,
     ) -> Result<contract::ExpiryReport, contract::Failure> {
-        let report = expiry::check_expiry(&Imports, &pkid)?;
+        let report = expiry::check_expiry(&Imports, &pkid, grant.into())?;
         Ok(report.into())
     }
 

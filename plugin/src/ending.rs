@@ -3,7 +3,7 @@
 use crate::alerts::{Notice, Severity, Standing, code};
 use crate::grant::Grant;
 use crate::model::derived;
-use crate::parts::{self, EXPIRY_SCHEDULE, REFRESH_SCHEDULE};
+use crate::parts;
 use crate::platform::{Change, Failure, Platform, Timestamp};
 use crate::record::{Record, Retry, State};
 use crate::reports;
@@ -28,7 +28,7 @@ pub struct Ended {
     pub alert: Option<reports::Alert>,
 }
 
-/// Ends the connection of `record`: its state, no more refreshes, schedules at rest, an alert.
+/// Ends `grant` of `record`: its state, no more refreshes, schedules at rest, an alert.
 /// The tokens stay sealed: the access token works until its own expiry.
 ///
 /// A refused connection still gets its look at the refresh token's expiry, so that its state
@@ -39,13 +39,14 @@ pub struct Ended {
 pub fn end<P: Platform + ?Sized>(
     platform: &P,
     record: &mut Record,
+    grant: Grant,
     ending: Ending,
     alerts: &Standing,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<Ended, Failure> {
-    let notice = notice(record, &ending);
-    let connection = &mut record.body.connection;
+    let notice = notice(record, grant, &ending);
+    let connection = record.connection_mut(grant);
     let told = settings.notify || notice.code == code::REAUTHORIZE;
     let next_check = match ending {
         Ending::Expired(said) => {
@@ -67,30 +68,30 @@ pub fn end<P: Platform + ?Sized>(
 
     let owner = record.reference();
     let mut changes = vec![
-        Change::Cancel(
-            owner.clone(),
-            Grant::Organization.refresh_wakeup().to_owned(),
-        ),
+        Change::Cancel(owner.clone(), grant.refresh_wakeup().to_owned()),
         match next_check {
-            Some(due) => expiry_wakeup(&owner, Grant::Organization, due),
-            None => Change::Cancel(owner, Grant::Organization.expiry_wakeup().to_owned()),
+            Some(due) => expiry_wakeup(&owner, grant, due),
+            None => Change::Cancel(owner, grant.expiry_wakeup().to_owned()),
         },
     ];
-    for (role, next) in [(REFRESH_SCHEDULE, None), (EXPIRY_SCHEDULE, next_check)] {
+    for (role, next) in [
+        (grant.refresh_schedule(), None),
+        (grant.expiry_schedule(), next_check),
+    ] {
         changes.extend(parts::reschedule(platform, record, role, Some(now), next)?);
     }
     let mut alert = None;
     if told {
-        let (raised, change) = alerts.raise(record, &notice, now, platform)?;
+        let (raised, change) = alerts.raise(record, grant, &notice, now, platform)?;
         alert = Some(raised);
         changes.push(change);
     }
     Ok(Ended { changes, alert })
 }
 
-fn notice(record: &Record, ending: &Ending) -> Notice {
-    let name = record.name();
-    let connection = &record.body.connection;
+fn notice(record: &Record, grant: Grant, ending: &Ending) -> Notice {
+    let name = record.called(grant);
+    let connection = record.connection(grant);
     let (code, mut message) = match ending {
         Ending::Refused(_) => (
             code::REAUTHORIZE,

@@ -63,6 +63,36 @@ impl Grant {
         }
     }
 
+    /// The grant whose next refresh the wakeup `id` is for.
+    pub fn of_refresh_wakeup(id: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|grant| grant.refresh_wakeup() == id)
+    }
+
+    /// The grant at whose expiries the wakeup `id` looks.
+    pub fn of_expiry_wakeup(id: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|grant| grant.expiry_wakeup() == id)
+    }
+
+    /// The role of the schedule that shows its refreshes.
+    pub const fn refresh_schedule(self) -> &'static str {
+        match self {
+            Self::Organization => "refresh-schedule",
+            Self::WholesaleCustomers => "refresh-schedule.wholesale-customers",
+            Self::WholesaleUsers => "refresh-schedule.wholesale-users",
+        }
+    }
+
+    /// The role of the schedule that shows the looks at its expiries.
+    pub const fn expiry_schedule(self) -> &'static str {
+        match self {
+            Self::Organization => "expiry-schedule",
+            Self::WholesaleCustomers => "expiry-schedule.wholesale-customers",
+            Self::WholesaleUsers => "expiry-schedule.wholesale-users",
+        }
+    }
+
     /// The id of the wakeup for the next look at its expiries.
     pub fn expiry_wakeup(self) -> &'static str {
         match self {

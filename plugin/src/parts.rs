@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::grant::Grant;
 use crate::model::{RELATION, SHADOW, derived};
 use crate::platform::{Change, Document, Environment, Failure, Key, Reference, Storage, Timestamp};
 use crate::record::{Part, Record, key};
@@ -21,9 +22,9 @@ pub const SYNC_ROLES_LICENSES: &str = "sync-roles-licenses";
 /// The role of the sync of users.
 pub const SYNC_USERS: &str = "sync-users";
 /// The role of the schedule that refreshes the access token.
-pub const REFRESH_SCHEDULE: &str = "refresh-schedule";
+pub const REFRESH_SCHEDULE: &str = Grant::Organization.refresh_schedule();
 /// The role of the schedule that checks the expiries.
-pub const EXPIRY_SCHEDULE: &str = "expiry-schedule";
+pub const EXPIRY_SCHEDULE: &str = Grant::Organization.expiry_schedule();
 /// The role of the shadow.
 pub const SHADOW_ROLE: &str = "shadow";
 
@@ -41,6 +42,8 @@ struct Plan {
     prefix: &'static str,
     description: &'static str,
     purpose: Purpose,
+    // Only a record that has this grant has the part.
+    grant: Grant,
 }
 
 // Schedules first: it is also the order of removal.
@@ -50,12 +53,42 @@ const PLANS: &[Plan] = &[
         prefix: "RefreshSpark",
         description: "Refreshes the access token of the Webex organization",
         purpose: Purpose::Schedule(REFRESH_ACTION),
+        grant: Grant::Organization,
     },
     Plan {
         role: EXPIRY_SCHEDULE,
         prefix: "CheckExpirySpark",
         description: "Checks when the tokens of the Webex organization expire",
         purpose: Purpose::Schedule(EXPIRY_ACTION),
+        grant: Grant::Organization,
+    },
+    Plan {
+        role: Grant::WholesaleCustomers.refresh_schedule(),
+        prefix: "RefreshSparkWholesaleCustomers",
+        description: "Refreshes the access token for wholesale customers",
+        purpose: Purpose::Schedule(REFRESH_ACTION),
+        grant: Grant::WholesaleCustomers,
+    },
+    Plan {
+        role: Grant::WholesaleCustomers.expiry_schedule(),
+        prefix: "CheckExpirySparkWholesaleCustomers",
+        description: "Checks when the tokens for wholesale customers expire",
+        purpose: Purpose::Schedule(EXPIRY_ACTION),
+        grant: Grant::WholesaleCustomers,
+    },
+    Plan {
+        role: Grant::WholesaleUsers.refresh_schedule(),
+        prefix: "RefreshSparkWholesaleUsers",
+        description: "Refreshes the access token for wholesale users",
+        purpose: Purpose::Schedule(REFRESH_ACTION),
+        grant: Grant::WholesaleUsers,
+    },
+    Plan {
+        role: Grant::WholesaleUsers.expiry_schedule(),
+        prefix: "CheckExpirySparkWholesaleUsers",
+        description: "Checks when the tokens for wholesale users expire",
+        purpose: Purpose::Schedule(EXPIRY_ACTION),
+        grant: Grant::WholesaleUsers,
     },
     Plan {
         role: SYNC_ALL,
@@ -72,18 +105,21 @@ const PLANS: &[Plan] = &[
             "device/spark/Place",
             "device/spark/Group",
         ]),
+        grant: Grant::Organization,
     },
     Plan {
         role: SYNC_ROLES_LICENSES,
         prefix: "SyncSparkRolesLicenses",
         description: "Roles and licenses of the Webex organization",
         purpose: Purpose::Sync(&["device/spark/Role", "device/spark/License"]),
+        grant: Grant::Organization,
     },
     Plan {
         role: SYNC_USERS,
         prefix: "SyncSparkUsers",
         description: "Users of the Webex organization",
         purpose: Purpose::Sync(&["device/spark/User"]),
+        grant: Grant::Organization,
     },
 ];
 
@@ -100,6 +136,7 @@ pub struct Times {
 pub fn plan(record: &mut Record, environment: &(impl Environment + ?Sized)) {
     record.body.parts = PLANS
         .iter()
+        .filter(|plan| record.grants().contains(&plan.grant))
         .map(|plan| Part {
             model: plan.model().to_owned(),
             pkid: new_pkid(environment),
@@ -114,7 +151,7 @@ pub fn plan(record: &mut Record, environment: &(impl Environment + ?Sized)) {
 }
 
 /// The changes that create every part of a new record; `refresh` and `expiry` are the times of
-/// its two schedules.
+/// the organisation's two schedules.
 pub fn creation(record: &Record, refresh: Times, expiry: Times) -> Vec<Change> {
     record
         .body
@@ -317,6 +354,9 @@ fn new_body(record: &Record, part: &Part, times: Times) -> Map<String, Value> {
         Value::Object(body) => body,
         _ => Map::new(),
     };
+    if let Some(plan) = plan.filter(|plan| plan.grant != Grant::Organization) {
+        body.insert("grant".to_owned(), plan.grant.as_str().into());
+    }
     if part.model == SCHEDULE {
         set_next(&mut body, times.next);
     }

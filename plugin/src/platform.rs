@@ -258,12 +258,27 @@ pub enum HttpError {
     /// The host's policy forbids the target; the text names the rule and the setting.
     #[error("{0}")]
     Denied(String),
-    /// A limit of the host was hit (size, number, or a lease too short to send safely).
+    /// A limit of the host was hit before anything was sent (size, number, or a lease too short to
+    /// send safely).
     #[error("{0}")]
     Limit(String),
-    /// No connection, no name, no TLS, a time-out, a broken answer: a passing fault.
+    /// No name, no connection, no TLS: a passing fault, and the request was certainly not sent.
     #[error("{0}")]
     Network(String),
+    /// A time-out or an end in the middle: a passing fault, and the request may have been carried
+    /// out.
+    #[error("{0}")]
+    Lost(String),
+    /// The answer is beyond a limit of the host; the request was carried out.
+    #[error("{0}")]
+    TooLarge(String),
+}
+
+impl HttpError {
+    /// Whether the request may have been received although no answer came.
+    pub fn may_have_been_received(&self) -> bool {
+        matches!(self, Self::Lost(_) | Self::TooLarge(_))
+    }
 }
 
 /// Documents, secrets and wakeups: `automate:platform/storage` and `scheduling`.

@@ -13,7 +13,7 @@ use crate::consent::Consents;
 use crate::grant::Grant;
 use crate::model::derived;
 use crate::platform::{
-    Check, Document, Failure, FieldFault, Key, RECORD_MODEL, Reference, Storage, Timestamp,
+    Check, Document, Failure, FieldFault, Journal, Key, RECORD_MODEL, Reference, Storage, Timestamp,
 };
 
 /// Names of the sealed secrets of a record.
@@ -103,6 +103,11 @@ pub struct Connection {
     /// The message of the last refusal, while the state is `reauthorize` or `expired`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Retry>,
+    /// Since the tokens were received, a request with the refresh token may have been carried out
+    /// whose answer is lost: where Webex gives out a new refresh token each time, this one is then
+    /// dead. Ends with the next tokens.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncertain: bool,
     /// The scopes granted, when Webex named them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
@@ -256,6 +261,34 @@ impl Record {
         }
     }
 
+    /// The customer's name, with the grant where there can be several.
+    pub fn called(&self, grant: Grant) -> String {
+        match grant {
+            Grant::Organization => self.name().to_owned(),
+            grant => format!("{} ({grant})", self.name()),
+        }
+    }
+
+    /// Notes that an earlier call on this record was cut off: whatever it asked may have been
+    /// carried out. Whoever commits the record first after that has to remember it.
+    pub fn note_interruption(&mut self, journal: &(impl Journal + ?Sized)) {
+        if journal.interrupted().is_none() {
+            return;
+        }
+        for grant in self.grants() {
+            let connection = self.connection_mut(*grant);
+            connection.uncertain |= connection.refresh.is_some();
+        }
+    }
+
+    /// Whether any grant holds tokens.
+    pub fn has_tokens(&self) -> bool {
+        let further = self.body.further_grants.values();
+        std::iter::once(&self.body.connection)
+            .chain(further)
+            .any(|connection| connection.refresh.is_some())
+    }
+
     /// How `grant` stands, to be changed.
     pub fn connection_mut(&mut self, grant: Grant) -> &mut Connection {
         match grant {
@@ -267,7 +300,7 @@ impl Record {
     /// The document to store, with the derived fields as they follow from the connection.
     pub fn to_document(&self) -> Result<Document, Failure> {
         let mut body = self.body.clone();
-        derived::write(&mut body.fields, &body.connection);
+        derived::write(&mut body.fields, &self.body);
         let body = serde_json::to_string(&body)
             .map_err(|error| Failure::Internal(format!("the record cannot be written: {error}")))?;
         let mut keys = vec![Key::new(key::NAME, self.name())];

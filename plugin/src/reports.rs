@@ -98,7 +98,7 @@ impl Connection {
                 .chain(&record.body.further_grants)
                 .map(|(grant, connection)| Granted::of(*grant, connection))
                 .collect(),
-            notes: derived::notes(connection),
+            notes: derived::notes(&record.body),
         }
     }
 }

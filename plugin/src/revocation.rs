@@ -71,13 +71,7 @@ fn is_shared<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<bool
         let page = platform.find(&filter, cursor.as_deref(), 100)?;
         for document in page.documents {
             let other = document.reference.pkid != record.pkid;
-            if other
-                && Record::from_document(document)?
-                    .body
-                    .connection
-                    .refresh
-                    .is_some()
-            {
+            if other && Record::from_document(document)?.has_tokens() {
                 return Ok(true);
             }
         }

@@ -164,6 +164,7 @@ pub fn take(
     }
     connection.missing_scopes = scopes::missing(&required, &connection.scopes);
     connection.state = state_of(refresh.expiry, &thresholds, &connection.missing_scopes, now);
+    connection.uncertain = false;
     connection.retry = None;
     connection.refusal = None;
     if refresh.new_generation {

@@ -12,6 +12,7 @@ use relation_host::store::{Begin, Begun, End};
 use relation_host::transactions::journal::Journal;
 use relation_host::transactions::{NewTransaction, Outcome, Status};
 use relation_host::types::{Pkid, Reference};
+use spark_customer::grant::Grant;
 use spark_customer::reports::RefreshOutcome;
 use spark_customer::workflows::refresh::refresh;
 
@@ -76,7 +77,7 @@ impl Native {
             coroutine::run(&self.stacks, move |waits| {
                 let platform =
                     NativePlatform::new(&parts, waits, &phases, lease, lease_until, journal);
-                refresh(&platform, pkid.as_str(), now.0)
+                refresh(&platform, pkid.as_str(), Grant::Organization, now.0)
             })
             .context("a stack for a workflow")?
         };

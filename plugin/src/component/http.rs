@@ -120,7 +120,7 @@ fn read(answer: IncomingResponse, target: &Uri) -> Result<HttpResponse, HttpErro
             Err(error) => return Err(fault(code_of(&error))),
         }
         if bytes.len() > LARGEST {
-            return Err(HttpError::Limit(format!(
+            return Err(HttpError::TooLarge(format!(
                 "the answer of {} is larger than {LARGEST} bytes",
                 origin(target)
             )));
@@ -164,6 +164,7 @@ fn origin(target: &Uri) -> String {
 fn in_words(code: ErrorCode, target: &Uri) -> HttpError {
     let origin = origin(target);
     let limit = |what: &str| HttpError::Limit(format!("{what} is beyond the host's limits"));
+    let too_large = |what: &str| HttpError::TooLarge(format!("{what} is beyond the host's limits"));
     match code {
         ErrorCode::HttpRequestDenied => HttpError::Denied(format!(
             "the host does not allow requests to {origin}: add it to `allow` in the section \
@@ -180,12 +181,12 @@ fn in_words(code: ErrorCode, target: &Uri) -> HttpError {
         | ErrorCode::HttpRequestUriTooLong
         | ErrorCode::HttpRequestTrailerSectionSize(_)
         | ErrorCode::HttpRequestTrailerSize(_) => limit("the size of the request's head"),
-        ErrorCode::HttpResponseBodySize(_) => limit("the size of the answer"),
+        ErrorCode::HttpResponseBodySize(_) => too_large("the size of the answer"),
         ErrorCode::HttpResponseHeaderSectionSize(_)
         | ErrorCode::HttpResponseHeaderSize(_)
         | ErrorCode::HttpResponseTrailerSectionSize(_)
-        | ErrorCode::HttpResponseTrailerSize(_) => limit("the size of the answer's head"),
-        ErrorCode::InternalError(Some(text)) => HttpError::Network(text),
+        | ErrorCode::HttpResponseTrailerSize(_) => too_large("the size of the answer's head"),
+        ErrorCode::InternalError(Some(text)) => HttpError::Lost(text),
         ErrorCode::DnsError(error) => HttpError::Network(match error.rcode {
             Some(reason) => format!("cannot find the address of {origin}: {reason}"),
             None => format!("cannot find the address of {origin}"),
@@ -199,12 +200,12 @@ fn in_words(code: ErrorCode, target: &Uri) -> HttpError {
         ErrorCode::ConnectionReadTimeout
         | ErrorCode::ConnectionWriteTimeout
         | ErrorCode::HttpResponseTimeout => {
-            HttpError::Network(format!("{origin} did not answer in time"))
+            HttpError::Lost(format!("{origin} did not answer in time"))
         }
         ErrorCode::ConnectionRefused => {
             HttpError::Network(format!("{origin} refused the connection"))
         }
-        ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => HttpError::Network(
+        ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => HttpError::Lost(
             format!("the connection to {origin} ended before the whole answer was there"),
         ),
         ErrorCode::TlsCertificateError => {
@@ -213,6 +214,15 @@ fn in_words(code: ErrorCode, target: &Uri) -> HttpError {
         ErrorCode::TlsProtocolError | ErrorCode::TlsAlertReceived(_) => {
             HttpError::Network(format!("no secure connection to {origin} came about"))
         }
-        other => HttpError::Network(format!("the request to {origin} failed: {other:?}")),
+        // The contract's other codes of requests that were certainly not sent.
+        ErrorCode::DestinationUnavailable
+        | ErrorCode::DestinationIpUnroutable
+        | ErrorCode::ConfigurationError
+        | ErrorCode::HttpRequestLengthRequired
+        | ErrorCode::HttpRequestMethodInvalid
+        | ErrorCode::HttpRequestUriInvalid => {
+            HttpError::Network(format!("the request to {origin} failed: {code:?}"))
+        }
+        other => HttpError::Lost(format!("the request to {origin} failed: {other:?}")),
     }
 }

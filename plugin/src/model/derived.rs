@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value};
 
 use crate::platform::Timestamp;
-use crate::record::{Connection, Retry, State};
+use crate::record::{Body, Connection, Retry, State};
 
 /// The access token's expiry, RFC 3339 UTC.
 pub const ACCESS_TOKEN_EXPIRES: &str = "access_token_expires";
@@ -13,9 +13,10 @@ pub const REFRESH_TOKEN_EXPIRES: &str = "refresh_token_expires";
 /// What the administrator should know.
 pub const NOTES: &str = "notes";
 
-/// Writes the derived fields of `connection` into `fields`, and removes those without a value.
-pub fn write(fields: &mut Map<String, Value>, connection: &Connection) {
-    let notes = notes(connection);
+/// Writes the derived fields of `body` into `fields`, and removes those without a value.
+pub fn write(fields: &mut Map<String, Value>, body: &Body) {
+    let connection = &body.connection;
+    let notes = notes(body);
     let derived = [
         (
             ACCESS_TOKEN_EXPIRES,
@@ -48,9 +49,26 @@ pub fn date_time(at: Timestamp) -> String {
         .to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// What to tell the administrator about a connection; empty when there is nothing to do.
-pub fn notes(connection: &Connection) -> String {
-    let note = note(connection);
+/// What to tell the administrator about a record: of every grant that has something to tell, each
+/// but the organisation's by its name; empty when there is nothing to do.
+pub fn notes(body: &Body) -> String {
+    let organization = note(&body.connection);
+    let further = body
+        .further_grants
+        .iter()
+        .map(|(grant, connection)| (grant, note(connection)))
+        .filter(|(_, note)| !note.is_empty())
+        .map(|(grant, note)| format!("{grant}: {note}"));
+    let told = Some(organization).filter(|note| !note.is_empty());
+    told.into_iter()
+        .chain(further)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// What to tell the administrator about one grant; empty when there is nothing to do.
+pub fn note(connection: &Connection) -> String {
+    let note = of_state(connection);
     match connection.missing_scopes.join(" ") {
         missing if missing.is_empty() => note,
         missing if note.is_empty() => format!("missing scopes: {missing}"),
@@ -58,7 +76,7 @@ pub fn notes(connection: &Connection) -> String {
     }
 }
 
-fn note(connection: &Connection) -> String {
+fn of_state(connection: &Connection) -> String {
     let refusal = || said(connection.refusal.as_ref());
     match connection.state {
         State::NotConnected => "not connected to Webex yet: connect this customer".to_owned(),

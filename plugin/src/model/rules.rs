@@ -72,7 +72,13 @@ pub fn accept(
     proxies(&input, &mut accepted);
     let connected = current.is_some_and(|record| record.body.connection.refresh.is_some());
     let renewed = answer || accepted.tokens.is_some() || input.tokens.contains_key("token");
-    organization(&input, connected && !renewed, &mut accepted, faults);
+    // New tokens replace those of the organisation's grant only.
+    let further = current.is_some_and(|record| {
+        let mut further = record.body.further_grants.values();
+        further.any(|connection| connection.refresh.is_some())
+    });
+    let bound = (connected && !renewed) || further;
+    organization(&input, bound, &mut accepted, faults);
     for (name, value) in &input.values {
         if value.is_null() {
             accepted.fields.remove(*name);

@@ -54,6 +54,10 @@ pub struct WebexError {
     pub tracking_id: Option<String>,
     /// How long Webex asks us to wait, in milliseconds.
     pub retry_after: Option<u64>,
+    /// The request may have been carried out, and what it brought is lost: no answer came, none
+    /// that can be read, or one of a gateway that had none (502, 504) or of a server that broke
+    /// off (500).
+    pub lost: bool,
 }
 
 impl WebexError {
@@ -67,6 +71,7 @@ impl WebexError {
             description,
             tracking_id: None,
             retry_after: None,
+            lost: false,
         }
     }
 
@@ -74,10 +79,13 @@ impl WebexError {
     pub fn unanswered(request: &str, error: &HttpError, scrubber: &Scrubber) -> Self {
         let (kind, text) = match error {
             HttpError::Denied(text) => (ErrorKind::Denied, text),
-            HttpError::Limit(text) => (ErrorKind::Limit, text),
-            HttpError::Network(text) => (ErrorKind::Unavailable, text),
+            HttpError::Limit(text) | HttpError::TooLarge(text) => (ErrorKind::Limit, text),
+            HttpError::Network(text) | HttpError::Lost(text) => (ErrorKind::Unavailable, text),
         };
-        Self::new(kind, request, scrubber.text(text))
+        Self {
+            lost: error.may_have_been_received(),
+            ..Self::new(kind, request, scrubber.text(text))
+        }
     }
 
     /// What an answer other than success means at the REST API.
@@ -98,6 +106,7 @@ impl WebexError {
         let kind = ErrorKind::Unavailable;
         Self {
             description: Some(what.to_owned()),
+            lost: true,
             ..Self::with_body(kind, request, answered, &body, scrubber)
         }
     }
@@ -118,6 +127,7 @@ impl WebexError {
             description: scrubber.text(&body.words()),
             tracking_id: tracking_id.and_then(|id| scrubber.name(id)),
             retry_after: answered.retry_after,
+            lost: matches!(answered.status.as_u16(), 500 | 502 | 504),
         }
     }
 

@@ -78,6 +78,7 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
             ..Body::default()
         },
     };
+    record.complete_grants();
     parts::plan(&mut record, platform);
     let owner = record.reference();
     let mut belongings = Vec::new();

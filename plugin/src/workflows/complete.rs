@@ -12,12 +12,10 @@ use crate::callback::{Callback, Refusal};
 use crate::consent::{self, Fate, Found, Pending};
 use crate::grant::Grant;
 use crate::model::{Accepted, Faults, derived};
-use crate::parts::{self, EXPIRY_SCHEDULE, REFRESH_SCHEDULE};
-use crate::platform::{
-    Change, Check, Failure, FieldFault, Level, Platform, Secret, Timestamp, Wakeup,
-};
+use crate::parts;
+use crate::platform::{Change, Check, Failure, FieldFault, Level, Platform, Secret, Timestamp};
 use crate::record::Record;
-use crate::reports::{ConnectReport, Connection};
+use crate::reports::{ConnectReport, Connection, SyncKind};
 use crate::settings::{ClientCredentials, Settings};
 use crate::timing::SOONEST;
 use crate::tokens::{self, Held, Origin};
@@ -26,10 +24,6 @@ use crate::webex::ids::OrgId;
 use crate::{scopes, workflows::connect};
 use asking::Consent;
 
-/// The id of the wakeup that begins an import.
-const SYNC_WAKEUP: &str = "sync";
-/// Which import it begins.
-const SYNC_PAYLOAD: &str = "roles-licenses";
 /// How often new tokens are tried to be stored while the store fails or the record changes.
 const TRIES: u32 = 3;
 /// How many steps are reported.
@@ -141,6 +135,7 @@ fn use_up<P: Platform + ?Sized>(
 ) -> Result<(), Failure> {
     let check = record.unchanged();
     record.body.consents.end(grant, fate);
+    record.note_interruption(platform);
     let unseal = Change::Unseal(record.reference(), consent::verifier(grant).to_owned());
     platform.commit(
         vec![check],
@@ -262,8 +257,8 @@ impl<P: Platform + ?Sized> New<'_, P> {
         let cleared = Standing::of(self.platform, record)?.ended(record);
         changes.extend(cleared.iter().cloned().map(Change::Delete));
         let next_runs = [
-            (REFRESH_SCHEDULE, Some(taken.next_refresh)),
-            (EXPIRY_SCHEDULE, taken.next_check),
+            (self.grant.refresh_schedule(), Some(taken.next_refresh)),
+            (self.grant.expiry_schedule(), taken.next_check),
         ];
         for (role, next) in next_runs {
             // Without a next run, the one that is set stands.
@@ -273,13 +268,7 @@ impl<P: Platform + ?Sized> New<'_, P> {
             }
         }
         if let Some(due) = self.sync_due(record) {
-            changes.push(Change::Schedule(Wakeup {
-                id: SYNC_WAKEUP.to_owned(),
-                subject: record.reference(),
-                due,
-                deadline: None,
-                payload: SYNC_PAYLOAD.to_owned(),
-            }));
+            changes.push(SyncKind::RolesLicenses.schedule(&record.reference(), due));
         }
         self.platform.commit(checks, changes)?;
         for warning in &taken.warnings {

@@ -25,6 +25,7 @@ pub fn connect<P: Platform + ?Sized>(
 ) -> Result<Authorization, Failure> {
     let mut record = Record::load(platform, pkid)?;
     record.must_have(grant)?;
+    record.note_interruption(platform);
     consent::check_redirect(redirect_uri)
         .map_err(|fault| Failure::Invalid(vec![FieldFault::new("redirect-uri", fault)]))?;
     let redirect = RedirectUrl::new(redirect_uri.to_owned()).map_err(|error| {

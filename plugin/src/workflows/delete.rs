@@ -3,11 +3,12 @@
 use serde_json::Value;
 
 use crate::alerts::ALERT;
+use crate::grant::Grant;
 use crate::parts::{DATA_SYNC, SCHEDULE, SHADOW_MODEL};
 use crate::platform::{
     Change, Document, Failure, Filter, Key, Level, Platform, Reference, Scope, Secret, Storage,
 };
-use crate::record::{Record, key, secret};
+use crate::record::{Record, key};
 use crate::reports::{Deletion, Revocation};
 use crate::revocation::revoke;
 use crate::settings::Settings;
@@ -25,7 +26,7 @@ const TOGETHER: usize = 500;
 
 /// What revoking needs, opened while it is still there.
 #[derive(Default)]
-struct Grant {
+struct Opened {
     access_token: Option<Secret>,
     proxies: Proxies,
 }
@@ -59,16 +60,17 @@ pub fn delete<P: Platform + ?Sized>(
         return Ok(deletion);
     }
 
-    let access_token_over = record
-        .body
-        .connection
-        .access
-        .is_some_and(|expiry| expiry.at <= platform.now());
-    let grant = if access_token_over {
-        Ok(Grant::default())
-    } else {
-        open_grant(platform, &record)
+    // Webex withdraws all grants of an organisation at once, so any token that works will do.
+    let live = |grant: &&Grant| {
+        let access = record.connection(**grant).access;
+        access.is_some_and(|expiry| expiry.at > platform.now())
     };
+    let live = record.grants().iter().find(live).copied();
+    let access_token_over = live.is_none() && record.has_tokens();
+    let opened = live.map_or_else(
+        || Ok(Opened::default()),
+        |grant| open(platform, &record, grant),
+    );
     let mut rest = deletion.documents.as_slice();
     let mut imported = imported;
     loop {
@@ -95,16 +97,16 @@ pub fn delete<P: Platform + ?Sized>(
     );
 
     // Gone is gone: from here on, nothing can make the call fail.
-    deletion.revocation = match (grant, access_token_over) {
+    deletion.revocation = match (opened, access_token_over) {
         (_, true) => Revocation::Skipped("the access token has expired".to_owned()),
         (Err(failure), _) => Revocation::Failed(format!("the tokens cannot be opened: {failure}")),
-        (Ok(grant), _) => match Settings::load(platform) {
+        (Ok(opened), _) => match Settings::load(platform) {
             Ok(settings) => revoke(
                 platform,
                 &settings,
                 &record,
-                grant.access_token.as_ref(),
-                &grant.proxies,
+                opened.access_token.as_ref(),
+                &opened.proxies,
             ),
             Err(failure) => Revocation::Failed(failure.to_string()),
         },
@@ -112,12 +114,13 @@ pub fn delete<P: Platform + ?Sized>(
     Ok(deletion)
 }
 
-fn open_grant<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<Grant, Failure> {
-    if record.body.connection.access.is_none() {
-        return Ok(Grant::default());
-    }
-    Ok(Grant {
-        access_token: platform.reveal(&record.reference(), secret::ACCESS_TOKEN)?,
+fn open<P: Platform + ?Sized>(
+    platform: &P,
+    record: &Record,
+    grant: Grant,
+) -> Result<Opened, Failure> {
+    Ok(Opened {
+        access_token: platform.reveal(&record.reference(), grant.access_token())?,
         proxies: Proxies::of(record, platform)?,
     })
 }

@@ -54,7 +54,13 @@ fn raise_alert(platform: &MemoryPlatform) {
         message: "soon".to_owned(),
         threshold: DAY,
     };
-    let raised = Standing::default().raise(&record, &notice, platform.now(), platform);
+    let raised = Standing::default().raise(
+        &record,
+        Grant::Organization,
+        &notice,
+        platform.now(),
+        platform,
+    );
     platform
         .commit(Vec::new(), vec![raised.unwrap().1])
         .unwrap();

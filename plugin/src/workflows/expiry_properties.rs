@@ -30,7 +30,7 @@ fn connected(life: u64, thresholds: &[u64]) -> MemoryPlatform {
     connection.refresh = expiry(life);
     connection.next_refresh = Some(START + life / 8);
     platform.store_connected(record).unwrap();
-    check_expiry(&platform, PKID).unwrap();
+    check_expiry(&platform, PKID, Grant::Organization).unwrap();
     platform
 }
 
@@ -72,7 +72,7 @@ proptest! {
             if let Some(at) = by_hand.first().copied().filter(|at| *at < next.due) {
                 by_hand.remove(0);
                 platform.set_now(at.max(platform.now()));
-                refresh(&platform, PKID, platform.now()).unwrap();
+                refresh(&platform, PKID, Grant::Organization, platform.now()).unwrap();
                 continue;
             }
             platform.set_now(next.due.max(platform.now()));
@@ -103,7 +103,7 @@ proptest! {
         let mut found: BTreeMap<u64, u32> = BTreeMap::new();
         for moment in moments {
             platform.set_now(START + moment * SECOND);
-            let alert = check_expiry(&platform, PKID).unwrap().alert;
+            let alert = check_expiry(&platform, PKID, Grant::Organization).unwrap().alert;
             if let Some(alert) = alert {
                 *found.entry(alert.threshold).or_default() += 1;
             }

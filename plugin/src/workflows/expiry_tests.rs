@@ -14,12 +14,12 @@ use crate::testing::*;
 fn connected() -> MemoryPlatform {
     let platform = MemoryPlatform::connected().unwrap();
     // The first look schedules the next.
-    check_expiry(&platform, PKID).unwrap();
+    check_expiry(&platform, PKID, Grant::Organization).unwrap();
     platform
 }
 
 fn check(platform: &MemoryPlatform) -> ExpiryReport {
-    check_expiry(platform, PKID).unwrap()
+    check_expiry(platform, PKID, Grant::Organization).unwrap()
 }
 
 fn state(platform: &MemoryPlatform) -> State {
@@ -319,7 +319,7 @@ fn a_recovery_ends_the_alerts_of_earlier_generations() {
     check(&platform);
     assert_eq!(told(&platform), [(2, 1)]);
     platform.serve(|_, _| reply(200, answer(14 * DAY, Some(7_776_000))));
-    refresh(&platform, PKID, platform.now()).unwrap();
+    refresh(&platform, PKID, Grant::Organization, platform.now()).unwrap();
     assert!(alerts(&platform).is_empty());
     assert_eq!(state(&platform), State::Connected);
     platform.advance(61 * DAY);
@@ -386,7 +386,7 @@ fn a_record_without_tokens_has_nothing_to_expire() {
         (None, None)
     );
     assert_eq!(report.alert, None);
-    let missing = check_expiry(&platform, &"0".repeat(24));
+    let missing = check_expiry(&platform, &"0".repeat(24), Grant::Organization);
     assert!(matches!(missing, Err(Failure::NotFound(_))));
 }
 
@@ -399,7 +399,7 @@ fn a_look_at_a_record_that_changes_meanwhile_is_a_conflict() {
     }));
     platform.interrupt_commit(1, meanwhile);
     assert!(matches!(
-        check_expiry(&platform, PKID),
+        check_expiry(&platform, PKID, Grant::Organization),
         Err(Failure::Conflict(_))
     ));
     assert!(alerts(&platform).is_empty());

@@ -10,3 +10,6 @@ pub mod modify;
 pub mod refresh;
 pub mod sync;
 pub mod wake;
+
+#[cfg(test)]
+mod grants_tests;

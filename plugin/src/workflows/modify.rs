@@ -49,6 +49,7 @@ pub fn modify<P: Platform + ?Sized>(
 
     let mut record = before.clone();
     record.body.fields = accepted.fields.clone();
+    record.note_interruption(platform);
     let mut changes: Vec<Change> = accepted
         .sealed
         .iter()

@@ -223,7 +223,9 @@ fn new_tokens_end_the_alerts_about_the_old_ones() {
         threshold: 0,
     };
     let standing = alerts::Standing::default();
-    let (_, raise) = standing.raise(&record, &notice, START, &platform).unwrap();
+    let (_, raise) = standing
+        .raise(&record, Grant::Organization, &notice, START, &platform)
+        .unwrap();
     platform.commit(Vec::new(), vec![raise]).unwrap();
     modify(&platform, PKID, &Secret::new("{}"), Some(&new_answer())).unwrap();
     assert_eq!(platform.documents_of(alerts::ALERT), []);

@@ -10,9 +10,9 @@ use crate::alerts::Standing;
 use crate::ending::{Ending, end};
 use crate::grant::Grant;
 use crate::model::derived;
-use crate::parts::{self, EXPIRY_SCHEDULE, REFRESH_SCHEDULE, Stored};
+use crate::parts::{self, Stored};
 use crate::platform::{Change, Failure, Level, Platform, Reference, Secret, Timestamp};
-use crate::record::{Record, Retry, State, secret};
+use crate::record::{self, Record, Retry, State};
 use crate::reports::{Connection, RefreshOutcome, RefreshReport};
 use crate::settings::{ClientCredentials, Settings};
 use crate::timing::{self, ROUNDING, Spread};
@@ -28,6 +28,7 @@ const CLOCKS_APART: u64 = 60_000;
 /// One refresh while it runs.
 struct Attempt<'a, P: ?Sized> {
     platform: &'a P,
+    grant: Grant,
     settings: Settings,
     proxies: Proxies,
     owner: Reference,
@@ -46,16 +47,20 @@ struct Surroundings {
 }
 
 impl Surroundings {
-    fn read<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<Self, Failure> {
+    fn read<P: Platform + ?Sized>(
+        platform: &P,
+        record: &Record,
+        grant: Grant,
+    ) -> Result<Self, Failure> {
         Ok(Self {
             alerts: Standing::of(platform, record)?,
-            refresh_schedule: Stored::read(platform, record, REFRESH_SCHEDULE)?,
-            expiry_schedule: Stored::read(platform, record, EXPIRY_SCHEDULE)?,
+            refresh_schedule: Stored::read(platform, record, grant.refresh_schedule())?,
+            expiry_schedule: Stored::read(platform, record, grant.expiry_schedule())?,
         })
     }
 }
 
-/// Refreshes the access token of `pkid` now, whatever its schedule or backoff says, unless an
+/// Refreshes the access token of `grant` of `pkid` now, whatever its schedule or backoff says, unless an
 /// attempt that began at or after `requested_at` has answered the caller already.
 ///
 /// # Errors
@@ -65,31 +70,34 @@ impl Surroundings {
 pub fn refresh<P: Platform + ?Sized>(
     platform: &P,
     pkid: &str,
+    grant: Grant,
     requested_at: Timestamp,
 ) -> Result<RefreshReport, Failure> {
     let record = Record::load(platform, pkid)?;
-    if let Some(report) = joined(&record, requested_at, platform.now()) {
+    record.must_have(grant)?;
+    if let Some(report) = joined(&record, grant, requested_at, platform.now()) {
         return Ok(report);
     }
     let settings = Settings::load(platform)?;
-    let Some(refresh_token) = platform.reveal(&record.reference(), secret::REFRESH_TOKEN)? else {
+    let Some(refresh_token) = platform.reveal(&record.reference(), grant.refresh_token())? else {
         return Err(Failure::Reauthorize(format!(
             "{} has no refresh token: connect this customer to Webex",
-            record.name()
+            record.called(grant)
         )));
     };
     let attempt = Attempt {
         platform,
+        grant,
         proxies: Proxies::of(&record, platform)?,
         settings,
         owner: record.reference(),
         refresh_token,
         begun: platform.now(),
     };
-    if is_over(&record, attempt.begun) {
+    if is_over(record.connection(grant), attempt.begun) {
         return attempt.expire(record);
     }
-    let around = Surroundings::read(platform, &record)?;
+    let around = Surroundings::read(platform, &record, grant)?;
     platform.progress(1, 3, "asking Webex for new tokens");
     let answer = attempt.ask()?;
     platform.progress(2, 3, "storing what Webex answered");
@@ -103,8 +111,13 @@ pub fn refresh<P: Platform + ?Sized>(
 }
 
 /// The report of an attempt that began when the caller had already asked.
-fn joined(record: &Record, requested_at: Timestamp, now: Timestamp) -> Option<RefreshReport> {
-    let connection = &record.body.connection;
+fn joined(
+    record: &Record,
+    grant: Grant,
+    requested_at: Timestamp,
+    now: Timestamp,
+) -> Option<RefreshReport> {
+    let connection = record.connection(grant);
     // An attempt of the future answers nobody: the clock was set back since.
     let latest = now.saturating_add(CLOCKS_APART);
     let attempted = connection
@@ -127,7 +140,7 @@ fn joined(record: &Record, requested_at: Timestamp, now: Timestamp) -> Option<Re
         message.push_str(&format!(": {}", said.reason));
     }
     Some(RefreshReport {
-        grant: Grant::Organization,
+        grant,
         outcome,
         connection: Connection::of(record),
         message,
@@ -138,10 +151,8 @@ fn joined(record: &Record, requested_at: Timestamp, now: Timestamp) -> Option<Re
 
 /// Whether the refresh token's time is known to be over. An expiry that is only assumed is no
 /// reason not to ask.
-fn is_over(record: &Record, now: Timestamp) -> bool {
-    record
-        .body
-        .connection
+fn is_over(connection: &record::Connection, now: Timestamp) -> bool {
+    connection
         .refresh
         .is_some_and(|refresh| refresh.at <= now && !refresh.assumed)
 }
@@ -163,7 +174,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             Ok(webex) => {
                 // An error text may repeat it; one that cannot be opened hides by itself.
                 let access_token = || {
-                    let held = self.platform.reveal(&self.owner, secret::ACCESS_TOKEN);
+                    let held = self.platform.reveal(&self.owner, self.grant.access_token());
                     held.ok().flatten()
                 };
                 Ok(oauth::refresh(
@@ -189,19 +200,19 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         if fresh.version != record.version || held.as_ref() != Some(&self.refresh_token) {
             return Err(Failure::Conflict(format!(
                 "{} changed while Webex refused its earlier refresh token: run the refresh again",
-                fresh.name()
+                fresh.called(self.grant)
             )));
         }
+        let reason = self.reason_of_refusal(&fresh, error);
         let said = Retry {
             attempts: 1,
-            reason: error.reason(),
+            reason: reason.clone(),
             tracking_id: error.tracking_id.clone(),
         };
         // Webex's own clock decides, and ours may be a moment behind it.
         let moment = self.platform.now().saturating_add(ROUNDING);
         let over = fresh
-            .body
-            .connection
+            .connection(self.grant)
             .refresh
             .is_some_and(|refresh| refresh.at <= moment);
         let (outcome, ending) = if over {
@@ -209,19 +220,33 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         } else {
             (RefreshOutcome::Reauthorize, Ending::Refused(said))
         };
-        let message = format!("{}; {}", error.reason(), error.advice());
+        let message = format!("{reason}; {}", error.advice());
         self.finish(fresh, outcome, ending, message, error.tracking_id.clone())
+    }
+
+    /// Webex's words, and before them what an earlier request has to do with it: when its answer
+    /// was lost, a new refresh token may have been lost with it.
+    fn reason_of_refusal(&self, record: &Record, error: &WebexError) -> String {
+        let reason = error.reason();
+        let uncertain = record.connection(self.grant).uncertain;
+        if !uncertain && self.platform.interrupted().is_none() {
+            return reason;
+        }
+        format!(
+            "possibly lost rotation: an earlier request was cut off before its answer was stored, \
+             and Webex may have replaced the refresh token in it; {reason}"
+        )
     }
 
     /// Ends the connection because the refresh token's time is over; nothing was asked.
     fn expire(&self, record: Record) -> Result<RefreshReport, Failure> {
-        let message = derived::notes(&crate::record::Connection {
+        let message = derived::note(&record::Connection {
             state: State::Expired,
-            ..record.body.connection.clone()
+            ..record.connection(self.grant).clone()
         });
-        if record.body.connection.state == State::Expired {
+        if record.connection(self.grant).state == State::Expired {
             return Ok(RefreshReport {
-                grant: Grant::Organization,
+                grant: self.grant,
                 outcome: RefreshOutcome::Expired,
                 connection: Connection::of(&record),
                 message,
@@ -248,20 +273,21 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         let ended = end(
             self.platform,
             &mut record,
+            self.grant,
             ending,
             &alerts,
             &self.settings,
             now,
         )?;
         if asked {
-            record.body.connection.attempted = Some(self.begun);
+            record.connection_mut(self.grant).attempted = Some(self.begun);
         }
         let mut changes = vec![Change::Put(record.to_document()?)];
         changes.extend(ended.changes);
         self.platform.commit(vec![check], changes)?;
         self.platform.log(Level::Warning, &message);
         Ok(RefreshReport {
-            grant: Grant::Organization,
+            grant: self.grant,
             outcome,
             connection: Connection::of(&record),
             message,
@@ -273,8 +299,10 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
     /// Notes a passing fault and when to try again; the tokens stay as they are.
     fn try_later(&self, mut record: Record, error: &WebexError) -> Result<RefreshReport, Failure> {
         let check = record.unchanged();
+        record.note_interruption(self.platform);
         let now = self.platform.now();
-        let connection = &mut record.body.connection;
+        let spread = Spread::of(&record.pkid);
+        let connection = record.connection_mut(self.grant);
         let attempts = connection
             .retry
             .as_ref()
@@ -286,12 +314,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             .map(|refresh| (refresh.assumed, timing::left(refresh.at, now)))
             .filter(|(assumed, left)| !assumed || *left > 0)
             .map(|(_, left)| left);
-        let pause = timing::backoff(
-            attempts,
-            left,
-            self.settings.refresh.jitter,
-            Spread::of(&record.pkid),
-        );
+        let pause = timing::backoff(attempts, left, self.settings.refresh.jitter, spread);
         let next = timing::retry_at(now, pause, error.retry_after);
         let reason = match error.advice() {
             "" => error.reason(),
@@ -303,6 +326,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         );
         connection.state = State::Retrying;
         connection.attempted = Some(self.begun);
+        connection.uncertain |= error.lost;
         connection.next_refresh = Some(next);
         connection.refusal = None;
         connection.retry = Some(Retry {
@@ -314,22 +338,22 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             Change::Put(record.to_document()?),
             refresh_wakeup(
                 &record.reference(),
-                Grant::Organization,
+                self.grant,
                 next,
-                record.body.connection.refresh,
+                record.connection(self.grant).refresh,
             ),
         ];
         changes.extend(parts::reschedule(
             self.platform,
             &record,
-            REFRESH_SCHEDULE,
+            self.grant.refresh_schedule(),
             Some(self.begun),
             Some(next),
         )?);
         self.platform.commit(vec![check], changes)?;
         self.platform.log(Level::Warning, &message);
         Ok(RefreshReport {
-            grant: Grant::Organization,
+            grant: self.grant,
             outcome: RefreshOutcome::Retrying,
             connection: Connection::of(&record),
             message,
@@ -340,7 +364,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
 
     fn held_by(&self, record: &Record) -> Result<Option<Secret>, Failure> {
         self.platform
-            .reveal(&record.reference(), secret::REFRESH_TOKEN)
+            .reveal(&record.reference(), self.grant.refresh_token())
     }
 }
 

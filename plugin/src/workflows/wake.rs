@@ -1,6 +1,7 @@
 //! Runs what a due wakeup stands for.
 
 use super::{expiry::check_expiry, refresh::refresh, sync::sync};
+use crate::grant::Grant;
 use crate::model::derived;
 use crate::platform::{Change, Failure, Platform, RECORD_MODEL, Reference, Wakeup};
 use crate::record::Record;
@@ -18,20 +19,23 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
     {
         return import(platform, subject, kind);
     }
-    let known = subject.model == RECORD_MODEL && matches!(id.as_str(), "refresh" | "expiry");
-    if !known {
+    let (refreshes, looks) = (Grant::of_refresh_wakeup(id), Grant::of_expiry_wakeup(id));
+    let known = refreshes
+        .or(looks)
+        .filter(|_| subject.model == RECORD_MODEL);
+    let Some(grant) = known else {
         let why = format!("the wakeup `{id}` of {subject} is none of this plugin's");
         return dismiss(platform, subject, id, why);
-    }
+    };
     let gone = |subject: &Reference| format!("{subject} does not exist any more");
     let record = match Record::load(platform, &subject.pkid) {
         Ok(record) => record,
         Err(Failure::NotFound(_)) => return dismiss(platform, subject, id, gone(subject)),
         Err(failure) => return Err(failure),
     };
-    let connection = &record.body.connection;
-    let result = if id == "expiry" {
-        check_expiry(platform, &subject.pkid).map(WakeReport::Checked)
+    let connection = record.connection(grant);
+    let result = if looks.is_some() {
+        check_expiry(platform, &subject.pkid, grant).map(WakeReport::Checked)
     } else if let Some(attempted) = connection.attempted.filter(|at| *at >= wakeup.due) {
         // Every attempt moves the wakeup in its own commit, so this one is from before it.
         return Ok(WakeReport::Nothing(format!(
@@ -39,7 +43,7 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
             derived::date_time(attempted)
         )));
     } else {
-        refresh(platform, &subject.pkid, platform.now()).map(WakeReport::Refreshed)
+        refresh(platform, &subject.pkid, grant, platform.now()).map(WakeReport::Refreshed)
     };
     match result {
         Err(Failure::NotFound(_)) => dismiss(platform, subject, id, gone(subject)),

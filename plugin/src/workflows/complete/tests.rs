@@ -209,7 +209,9 @@ fn a_connection_in_any_state_is_connected_again_and_keeps_its_id_and_parts() {
                 message: "connect again".to_owned(),
                 threshold: 0,
             };
-            let (_, change) = alerts.raise(record, &notice, START, &platform).unwrap();
+            let (_, change) = alerts
+                .raise(record, Grant::Organization, &notice, START, &platform)
+                .unwrap();
             platform.commit(Vec::new(), vec![change]).unwrap();
         });
         platform.set_now(START + 91 * DAY);

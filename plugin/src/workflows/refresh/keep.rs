@@ -5,7 +5,7 @@ use super::{Attempt, Surroundings};
 use crate::grant::Grant;
 use crate::model::derived;
 use crate::platform::{Change, Failure, Level, Platform, Secret};
-use crate::record::{Record, secret};
+use crate::record::Record;
 use crate::reports::{Connection, RefreshOutcome, RefreshReport, Revocation};
 use crate::revocation::revoke;
 use crate::tokens::{self, Held, Origin};
@@ -38,9 +38,9 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
                 }
                 Err(_) => return Err(failure),
             };
-            if fresh.body.connection == renewed.body.connection {
+            if fresh.connection(self.grant) == renewed.connection(self.grant) {
                 // The commit was made; only word of it was lost.
-                return Ok(connected(&fresh));
+                return Ok(connected(&fresh, self.grant));
             }
             let unchanged = fresh.version == record.version;
             if tries == TRIES || (unchanged && matches!(failure, Failure::Conflict(_))) {
@@ -51,10 +51,10 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
                 return Err(Failure::Conflict(format!(
                     "the tokens of {} were replaced while Webex was asked for new ones: \
                      run the refresh again",
-                    fresh.name()
+                    fresh.called(self.grant)
                 )));
             }
-            if let Ok(newer) = Surroundings::read(self.platform, &fresh) {
+            if let Ok(newer) = Surroundings::read(self.platform, &fresh, self.grant) {
                 around = newer;
             }
             record = fresh;
@@ -81,7 +81,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         let check = record.unchanged();
         let taken = tokens::take(
             record,
-            Grant::Organization,
+            self.grant,
             tokens::Received {
                 answer,
                 held: &held,
@@ -91,7 +91,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             now,
             &self.settings,
         )?;
-        record.body.connection.attempted = Some(self.begun);
+        record.connection_mut(self.grant).attempted = Some(self.begun);
         let mut changes = vec![Change::Put(record.to_document()?)];
         changes.extend(taken.changes);
         changes.extend(around.alerts.recovery(record));
@@ -108,7 +108,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         for warning in &taken.warnings {
             self.platform.log(Level::Warning, warning);
         }
-        let report = connected(record);
+        let report = connected(record, self.grant);
         self.platform.log(Level::Info, &report.message);
         Ok(report)
     }
@@ -118,7 +118,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
     fn access_token_of(&self, record: &Record) -> Result<Option<Secret>, Failure> {
         let revealed = self
             .platform
-            .reveal(&record.reference(), secret::ACCESS_TOKEN);
+            .reveal(&record.reference(), self.grant.access_token());
         match revealed {
             Err(Failure::Unavailable(why)) => {
                 let text = format!("whether the access token is a new one is not known: {why}");
@@ -151,19 +151,20 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
     }
 }
 
-fn connected(record: &Record) -> RefreshReport {
+fn connected(record: &Record, grant: Grant) -> RefreshReport {
     let connection = Connection::of(record);
     let mut message = "Webex answered with tokens".to_owned();
-    if let Some(access) = connection.access_token_expires {
+    let granted = record.connection(grant);
+    if let Some(access) = granted.access {
         let until = derived::date_time(access.at);
         message.push_str(&format!("; the access token is valid until {until}"));
     }
-    if let Some(next) = connection.next_refresh {
+    if let Some(next) = granted.next_refresh {
         let next = derived::date_time(next);
         message.push_str(&format!(", the next refresh is at {next}"));
     }
     RefreshReport {
-        grant: Grant::Organization,
+        grant,
         outcome: RefreshOutcome::Connected,
         connection,
         message,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod faults;
+mod lost;
 mod races;
 mod refusals;
 
@@ -10,9 +11,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::alerts::code;
-use crate::parts::{EXPIRY_SCHEDULE, Times};
+use crate::parts::{EXPIRY_SCHEDULE, REFRESH_SCHEDULE, Times};
 use crate::platform::{Environment, HttpError, HttpResponse, Reference, Secrets, Storage, Wakeup};
-use crate::record::Expiry;
+use crate::record::{Expiry, secret};
 use crate::testing::*;
 
 const TOKENS: &str = "/v1/access_token";
@@ -34,7 +35,7 @@ fn platform() -> MemoryPlatform {
 }
 
 fn run(platform: &MemoryPlatform) -> Result<RefreshReport, Failure> {
-    refresh(platform, PKID, platform.now())
+    refresh(platform, PKID, Grant::Organization, platform.now())
 }
 
 fn record(platform: &MemoryPlatform) -> Record {

@@ -1,5 +1,6 @@
 //! The way to Webex during an import: the access token, refreshed at most once in a call.
 
+use crate::grant::Grant;
 use crate::platform::{Failure, Level, Platform, Secret};
 use crate::record::{Record, secret};
 use crate::reports::RefreshOutcome;
@@ -109,7 +110,7 @@ pub(super) fn failure<P: Platform + ?Sized>(
 fn renewed<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<Record, Failure> {
     // An attempt of this very moment brought the token that does not work.
     let asked = platform.now().saturating_add(1);
-    let report = refresh(platform, &record.pkid, asked)?;
+    let report = refresh(platform, &record.pkid, Grant::Organization, asked)?;
     match report.outcome {
         RefreshOutcome::Connected => Record::load(platform, &record.pkid),
         RefreshOutcome::Retrying => Err(Failure::Unavailable(report.message)),

@@ -163,7 +163,7 @@ fn a_record_without_tokens_needs_a_person() {
     let put = Change::Put(record.to_document().unwrap());
     platform.commit(Vec::new(), vec![put]).unwrap();
     assert!(matches!(run(&platform), Err(Failure::Reauthorize(_))));
-    let missing = refresh(&platform, &"0".repeat(24), 0);
+    let missing = refresh(&platform, &"0".repeat(24), Grant::Organization, 0);
     assert!(matches!(missing, Err(Failure::NotFound(_))));
 }
 

@@ -154,7 +154,7 @@ fn callers_who_asked_before_an_attempt_began_share_its_answer() {
     let asked = platform.now();
     let joined: Vec<bool> = (0..64)
         .map(|_| {
-            let report = refresh(&platform, PKID, asked).unwrap();
+            let report = refresh(&platform, PKID, Grant::Organization, asked).unwrap();
             platform.advance(1);
             assert_eq!(report.outcome, RefreshOutcome::Connected);
             report.joined
@@ -163,7 +163,7 @@ fn callers_who_asked_before_an_attempt_began_share_its_answer() {
     assert_eq!(requests.get(), 1);
     assert_eq!(joined.iter().filter(|joined| !**joined).count(), 1);
 
-    let report = refresh(&platform, PKID, platform.now()).unwrap();
+    let report = refresh(&platform, PKID, Grant::Organization, platform.now()).unwrap();
     assert!(
         !report.joined,
         "whoever asks later gets a request of its own"

@@ -43,7 +43,8 @@ pub enum State {
     Expired,
     /// Webex refused the refresh token.
     Reauthorize,
-    /// A scope that this release needs was not granted.
+    /// A scope that is needed was not granted. Gives way to `Expiring`, which has a date, and to
+    /// `Retrying`; the scopes are named beside any state.
     MissingScope,
     /// The last attempt failed for a passing reason.
     Retrying,

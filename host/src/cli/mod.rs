@@ -91,6 +91,8 @@ enum Command {
     Connect(commands::connect::Args),
     /// Refresh a customer's access token now
     Refresh(commands::refresh::Args),
+    /// Import the roles and licences of a customer's organization
+    Sync(commands::sync::Args),
     /// Look at both expiries of a customer, and raise or end its alerts
     CheckExpiry(commands::check_expiry::Args),
     /// Delete a customer with everything that was created for it
@@ -195,6 +197,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failed> {
         Command::Modify(args) => commands::modify::run(context, *args).await,
         Command::Connect(args) => commands::connect::run(context, args).await,
         Command::Refresh(args) => commands::refresh::run(context, args).await,
+        Command::Sync(args) => commands::sync::run(context, args).await,
         Command::CheckExpiry(args) => commands::check_expiry::run(context, args).await,
         Command::Delete(args) => commands::delete::run(context, args).await,
         Command::Wakeups(args) => commands::wakeups::run(context, args).await,

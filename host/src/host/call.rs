@@ -72,6 +72,13 @@ pub(super) struct Started {
     claimed: Duration,
 }
 
+impl Started {
+    /// The id of the call's transaction.
+    pub(super) fn transaction(&self) -> &str {
+        self.journal.id()
+    }
+}
+
 /// Whether a call may run.
 pub(super) enum Start {
     Started(Started),
@@ -80,7 +87,7 @@ pub(super) enum Start {
 }
 
 /// How long to wait before asking again for a lease that another process holds.
-const ASK_AGAIN: Duration = Duration::from_millis(25);
+pub(super) const ASK_AGAIN: Duration = Duration::from_millis(25);
 
 impl Host {
     /// Waits for the record, runs the workflow, records what came of it.

@@ -14,7 +14,7 @@ use crate::imports::Services;
 use crate::imports::bindings::exports::automate::spark_customer::workflows as guest;
 use crate::reports::{
     Added, Authorization, ConnectReport, Connection, Deletion, ExpiryReport, Grant, Model,
-    RefreshOutcome, RefreshReport, SyncKind, SyncReport, WakeReport,
+    RefreshOutcome, RefreshReport, WakeReport,
 };
 use crate::schedule::clock::Clock;
 use crate::store::stash::Stash;
@@ -23,6 +23,7 @@ use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
 
 mod builder;
 mod call;
+mod import;
 mod kept;
 mod turns;
 mod wake;
@@ -256,20 +257,6 @@ impl Host {
             },
             convert::connected,
             |report: &ConnectReport| Ending::success(report.message.clone()),
-        )
-        .await
-    }
-
-    /// Imports from Webex, or does the first part of an import that takes more than one call.
-    pub async fn sync(&self, pkid: &Pkid, kind: SyncKind) -> Result<Called<SyncReport>, CallError> {
-        self.transact(
-            Ask::of("sync", pkid.clone()),
-            async |workflows, store| {
-                let kind = convert::sync_kind_out(kind);
-                workflows.call_sync(store, pkid.as_str(), kind).await
-            },
-            convert::synced,
-            |report: &SyncReport| Ending::success(report.message.clone()),
         )
         .await
     }

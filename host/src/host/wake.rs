@@ -31,9 +31,19 @@ impl Host {
     }
 }
 
-#[async_trait]
-impl Runner for Host {
-    async fn run(&self, due: DueWakeup) -> Result<Ran, StoreError> {
+/// What came of answering a wakeup.
+pub(super) enum Answer {
+    /// Another host holds the record, until this moment at the latest.
+    Busy(Timestamp),
+    /// It was answered, moved or taken away meanwhile.
+    Gone,
+    /// The transaction's id, and what the call said.
+    Given(String, Box<Result<WakeReport, CallErrorKind>>),
+}
+
+impl Host {
+    /// Makes the call that a wakeup asks for, and settles the wakeup by what comes of it.
+    pub(super) async fn answer(&self, due: DueWakeup) -> Result<Answer, StoreError> {
         let subject = due.wakeup.subject.clone();
         let ask = Ask {
             action: wake_action(&due),
@@ -44,8 +54,8 @@ impl Runner for Host {
         let turn = self.parts.turns.take(&subject).await;
         let started = match self.start(&ask, due.wakeup.due).await? {
             Start::Started(started) => started,
-            Start::Busy(_) => return Ok(Ran::Busy),
-            Start::Gone => return Ok(Ran::Gone),
+            Start::Busy(until) => return Ok(Answer::Busy(until)),
+            Start::Gone => return Ok(Answer::Gone),
         };
         let wakeup: scheduling::Wakeup = shared::wakeup_out(due.wakeup.clone());
         let result: Result<WakeReport, CallErrorKind> = self
@@ -63,14 +73,23 @@ impl Runner for Host {
                 Answered::Retry(due, again)
             }
         };
-        let ran = match &result {
-            Ok(_) => Ran::Done,
-            Err(_) => Ran::Failed,
-        };
         self.finish(&started, &result, wake_ending, Some(answered))
             .await;
         drop(turn);
-        Ok(ran)
+        let transaction = started.transaction().to_owned();
+        Ok(Answer::Given(transaction, Box::new(result)))
+    }
+}
+
+#[async_trait]
+impl Runner for Host {
+    async fn run(&self, due: DueWakeup) -> Result<Ran, StoreError> {
+        Ok(match self.answer(due).await? {
+            Answer::Busy(_) => Ran::Busy,
+            Answer::Gone => Ran::Gone,
+            Answer::Given(_, result) if result.is_ok() => Ran::Done,
+            Answer::Given(..) => Ran::Failed,
+        })
     }
 
     fn scheduled(&self) -> &tokio::sync::Notify {

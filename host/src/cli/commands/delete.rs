@@ -9,6 +9,9 @@ use crate::cli::output::{Rows, shown};
 use crate::cli::records::{Named, Record};
 use crate::cli::{Context, progress};
 
+/// More documents of one model are not listed for people but counted.
+const LISTED: usize = 20;
+
 /// Arguments of `delete`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -52,7 +55,10 @@ fn confirmed(record: &Record) -> Result<bool, Failed> {
     let failed = |error: io::Error| Failed::new(Kind::Failed, format!("cannot ask: {error}"));
     let name = shown(record.name());
     let (place, parts) = (&record.hierarchy, record.parts.len());
-    eprint!("Delete {name} ({place}) and the {parts} documents that belong to it? [y/N] ");
+    eprint!(
+        "Delete {name} ({place}), the {parts} documents that belong to it and what was imported? \
+         [y/N] "
+    );
     io::stderr().flush().map_err(failed)?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(failed)?;
@@ -62,8 +68,20 @@ fn confirmed(record: &Record) -> Result<bool, Failed> {
 fn human(deletion: &Deletion, dry_run: bool) -> String {
     let heading = if dry_run { "would delete" } else { "deleted" };
     let mut rows = Rows::under(&[heading, "name", "pkid"]);
-    for (reference, name) in &deletion.documents {
-        rows.add([&reference.model, name, reference.pkid.as_str()]);
+    for documents in deletion
+        .documents
+        .chunk_by(|(one, _), (next, _)| one.model == next.model)
+    {
+        match documents {
+            [(first, _), ..] if documents.len() > LISTED => {
+                rows.add([&first.model, &format!("{} documents", documents.len()), ""]);
+            }
+            few => {
+                for (reference, name) in few {
+                    rows.add([&reference.model, name, reference.pkid.as_str()]);
+                }
+            }
+        }
     }
     for wakeup in &deletion.wakeups {
         rows.add(["wakeup", wakeup, ""]);

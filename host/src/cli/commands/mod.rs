@@ -14,6 +14,7 @@ pub mod refresh;
 pub mod run;
 pub mod show;
 pub mod stash;
+pub mod sync;
 pub mod transactions;
 pub mod view;
 pub mod wakeups;

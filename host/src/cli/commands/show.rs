@@ -15,6 +15,9 @@ use crate::cli::time;
 /// Alerts about one record that are shown at most.
 const ALERTS: u32 = 100;
 
+/// The model of the documents that say how far an import is.
+const IMPORT: &str = "data/SparkImport";
+
 /// Arguments of `show`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -28,6 +31,7 @@ pub struct Shown {
     #[serde(flatten)]
     record: Record,
     alerts: Vec<Map<String, Value>>,
+    imports: Vec<Map<String, Value>>,
     wakeups: Vec<Due>,
 }
 
@@ -49,18 +53,20 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
 }
 
 async fn gather(store: &dyn Store, record: Record) -> Result<Shown, Failed> {
-    let alerts = Filter {
-        model: "data/Alert".to_owned(),
+    let owned = |model: &str| Filter {
+        model: model.to_owned(),
         hierarchy: None,
         equals: vec![Key {
             name: "owner".to_owned(),
             value: record.pkid.to_string(),
         }],
     };
-    let alerts = store.find(&alerts, None, ALERTS).await?;
+    let alerts = store.find(&owned("data/Alert"), None, ALERTS).await?;
+    let imports = store.find(&owned(IMPORT), None, ALERTS).await?;
     let wakeups = store.wakeups(&record.reference()).await?;
     Ok(Shown {
         alerts: alerts.items.iter().filter_map(body).collect(),
+        imports: imports.items.iter().filter_map(body).collect(),
         wakeups: wakeups.into_iter().map(due).collect(),
         record,
     })
@@ -114,6 +120,9 @@ fn human(all: &Shown, now: Timestamp) -> String {
         }
         blocks.push(rows.to_string());
     }
+    if !all.imports.is_empty() {
+        blocks.push(imports(&all.imports).to_string());
+    }
     if !all.wakeups.is_empty() {
         let mut rows = Rows::under(&["wakeup", "due", "", "failed attempts"]);
         for wakeup in &all.wakeups {
@@ -127,6 +136,21 @@ fn human(all: &Shown, now: Timestamp) -> String {
         blocks.push(rows.to_string());
     }
     blocks.join("\n\n")
+}
+
+/// What was imported: a row for each model, with the end of the import if it has one.
+fn imports(imports: &[Map<String, Value>]) -> Rows {
+    let mut rows = Rows::under(&["imported", "entries", "ended"]);
+    for import in imports {
+        let ended = import.get("finished").and_then(Value::as_u64);
+        let ended = ended.map_or("not yet".to_owned(), |at| time::moment(Timestamp(at)));
+        let lists = import.get("lists").and_then(Value::as_array);
+        for list in lists.into_iter().flatten() {
+            let text = |name: &str| list.get(name).map(plain).unwrap_or_default();
+            rows.add([text("model"), text("found"), ended.clone()]);
+        }
+    }
+    rows
 }
 
 /// Texts without their quotes, all else as JSON.

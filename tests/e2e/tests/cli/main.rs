@@ -10,6 +10,7 @@
 mod components;
 mod configuration;
 mod failures;
+mod imports;
 mod naming;
 mod records;
 mod stash;

@@ -148,6 +148,20 @@ impl Browser {
         self.read("source")
     }
 
+    /// The page's content security policy, which keeps it from asking another origin for anything.
+    /// Fails the test if none does.
+    pub fn policy(&self) -> String {
+        let script = "const done = arguments[0]; \
+                      document.addEventListener('securitypolicyviolation', \
+                          event => done(event.originalPolicy)); \
+                      fetch('http://127.0.0.1:1/').then(() => done(null), \
+                          () => setTimeout(() => done(null), 1000));";
+        let body = json!({ "script": script, "args": [] });
+        let policy = self.command(Method::POST, "execute/async", &body);
+        let policy = policy.as_str().expect("a policy forbids the request");
+        policy.to_owned()
+    }
+
     fn element(&self, selector: &str) -> String {
         let wanted = json!({ "using": "css selector", "value": selector });
         let found = self.command(Method::POST, "element", &wanted);

@@ -106,6 +106,10 @@ enum Command {
     Stash(commands::stash::Command),
     /// Run due wakeups until stopped (SIGINT or SIGTERM; a second one stops at once)
     Run(commands::run::Args),
+    /// Copy the store to a file while hosts run; the key is not in the copy
+    Backup(commands::backup::Args),
+    /// Show and change what the secrets in the store are sealed with
+    Keys(commands::keys::Args),
     /// Print a completion script for a shell
     Completions(commands::completions::Args),
 }
@@ -204,6 +208,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failed> {
         Command::Transactions(args) => commands::transactions::run(context, args).await,
         Command::Stash(command) => commands::stash::run(context, command).await,
         Command::Run(args) => commands::run::run(context, args).await,
+        Command::Backup(args) => commands::backup::run(context, args).await,
+        Command::Keys(args) => commands::keys::run(context, args).await,
         Command::Inspect(_) | Command::Completions(_) => Ok(()),
         #[cfg(feature = "demo")]
         Command::Demo(_) => Ok(()),

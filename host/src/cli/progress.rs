@@ -66,7 +66,6 @@ pub fn spinner(label: &str) -> ProgressBar {
 }
 
 /// Shows how many of `total` are done; hidden when stderr is no terminal.
-#[cfg(feature = "demo")]
 pub fn counter(total: u64, label: &str) -> ProgressBar {
     let bar = bar(Some(total), "{msg} [{bar:40}] {pos}/{len}");
     bar.set_message(shown(label));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use relation_host::egress::{Client, ClientOptions, Policy};
 use relation_host::schedule::clock::{Clock, SystemClock};
 use relation_host::store::Store;
-use relation_host::store::seal::{KeyFile, Sealer};
+use relation_host::store::seal::{SealedElsewhere, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 use relation_host::types::Timestamp;
 use relation_host::{Called, ComponentSource, Host};
@@ -62,6 +62,11 @@ pub fn open_store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failed> {
     }
 }
 
+/// What keeps values outside of the store that are sealed with its data keys.
+pub fn sealed_elsewhere(_config: &Config) -> Vec<Arc<dyn SealedElsewhere>> {
+    Vec::new()
+}
+
 impl Context {
     /// The configured store. Enough for whatever only reads.
     pub fn store(&self) -> Result<Arc<dyn Store>, Failed> {
@@ -74,8 +79,7 @@ impl Context {
         let (_, component) = component_bytes(self.global.plugin.as_deref())?;
         let store = self.store()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let keys = KeyFile::new(&config.key_file);
-        let sealer = Sealer::open(store.as_ref(), keys, clock.now()).await?;
+        let sealer = Sealer::open(store.as_ref(), config.key.clone(), clock.now()).await?;
         let mut builder = Host::builder()
             .component(ComponentSource::Bytes(component.into_owned()))
             .store(store)

@@ -94,6 +94,14 @@ fn what_is_promised_on_the_command_line_is_understood() {
         "relation-host run --until-idle --concurrency 4",
         "relation-host --config c.toml --plugin p.wasm --log debug --log-format json run",
         "relation-host inspect p.wasm",
+        "relation-host backup copy.db",
+        "relation-host keys list",
+        "relation-host keys rotate --again --step 10",
+        "relation-host keys rewrap --new-key-file new.key",
+        "relation-host keys rewrap --new-key-env RELATION_KEY --json",
+        "relation-host keys rewrap --json --new-key-command vault read -field=key secret/relation",
+        "relation-host keys retire 1 --despite-unopened",
+        "relation-host keys check",
         "relation-host completions bash",
     ] {
         if let Err(error) = parse(line) {
@@ -113,6 +121,10 @@ fn what_makes_no_sense_is_refused() {
         "relation-host list --state conected",
         "relation-host delete A --yes --dry-run",
         "relation-host run --concurrency 0",
+        "relation-host keys rotate --step 0",
+        "relation-host keys rewrap",
+        "relation-host keys rewrap --new-key-file a --new-key-env B",
+        "relation-host keys retire",
         "relation-host transactions 0190 --status fail",
     ] {
         assert!(parse(line).is_err(), "{line}");

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use relation_host::limits::Limits;
 
+mod key;
 mod reader;
 mod redirect;
 mod values;
 
+pub use self::key::KeySource;
 pub use self::reader::Fault;
 use self::reader::{Reader, Section};
 pub use self::redirect::RedirectAddress;
@@ -27,8 +29,8 @@ pub const DEFAULT_FILE: &str = "relation.toml";
 pub struct Config {
     /// Where everything durable lives.
     pub store: StoreUrl,
-    /// The key that the secrets in the store are sealed with; made at the first start.
-    pub key_file: PathBuf,
+    /// Where the key is that the secrets in the store are sealed with.
+    pub key: KeySource,
     /// Where answers are kept that the store cannot take; none: beside the store.
     pub stash: Option<PathBuf>,
     /// Plain settings for the plugin, by the names that it knows them by.
@@ -121,7 +123,7 @@ impl Config {
     pub fn without_file(directory: &Path) -> Self {
         Self {
             store: StoreUrl::Sqlite(directory.join("relation.db")),
-            key_file: directory.join("relation.key"),
+            key: KeySource::File(directory.join("relation.key")),
             stash: None,
             settings: BTreeMap::new(),
             client_secret_file: None,
@@ -152,8 +154,8 @@ impl Config {
         if let Some(store) = top.url(&mut reader, "store", directory) {
             config.store = store;
         }
-        if let Some(file) = top.path(&mut reader, "key-file", directory) {
-            config.key_file = file;
+        if let Some(key) = KeySource::read(&mut top, &mut reader, directory) {
+            config.key = key;
         }
         config.stash = top.path(&mut reader, "stash", directory);
         if let Some(section) = top.section(&mut reader, "webex") {

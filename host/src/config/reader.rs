@@ -112,6 +112,28 @@ impl<'i> Section<'i> {
         }
     }
 
+    /// Refuses all but the first of `keys` that are there: they say the same thing in different ways.
+    pub fn at_most_one(&self, reader: &mut Reader<'_>, keys: &[&'static str]) {
+        let there = self.entries.iter().filter(|(name, _)| {
+            let name: &str = name.get_ref();
+            keys.contains(&name)
+        });
+        let mut there: Vec<_> = there
+            .map(|(name, _)| (name.span(), name.get_ref()))
+            .collect();
+        there.sort_by_key(|(span, _)| span.start);
+        if let Some(((_, first), others)) = there.split_first() {
+            for (span, name) in others {
+                let message = format!(
+                    "exactly one of {} can be given, and `{}{first}` is there already",
+                    keys.join(", "),
+                    self.prefix
+                );
+                reader.fault(span.clone(), format!("{}{name}", self.prefix), message);
+            }
+        }
+    }
+
     /// Takes the table `key`.
     pub fn section(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Section<'i>> {
         let prefix = format!("{}{key}.", self.prefix);

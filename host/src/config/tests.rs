@@ -24,7 +24,7 @@ fn without_a_word_nothing_may_be_reached_and_files_are_here() {
     let config = Config::without_file(Path::new(""));
     assert!(config.egress.allow.is_empty());
     assert_eq!(config.store.to_string(), "sqlite:relation.db");
-    assert_eq!(config.key_file, Path::new("relation.key"));
+    assert_eq!(config.key, KeySource::File("relation.key".into()));
     assert!(config.settings.is_empty(), "the plugin has the defaults");
 }
 
@@ -117,7 +117,7 @@ fn every_key_is_understood() {
     ];
     let expected = Config {
         store: StoreUrl::Sqlite("/etc/relation/data/relation.db".into()),
-        key_file: "/run/keys/relation.key".into(),
+        key: KeySource::File("/run/keys/relation.key".into()),
         stash: Some("/etc/relation/kept".into()),
         settings: settings
             .into_iter()
@@ -265,7 +265,7 @@ fn paths_are_relative_to_the_file_that_names_them() {
     let file = directory.path().join("relation.toml");
     std::fs::write(&file, "key-file = \"keys/a\"").unwrap();
     let config = Config::load(Some(&file)).unwrap();
-    assert_eq!(config.key_file, directory.path().join("keys/a"));
+    assert_eq!(config.key, KeySource::File(directory.path().join("keys/a")));
     assert_eq!(
         config.store,
         StoreUrl::Sqlite(directory.path().join("relation.db"))
@@ -279,4 +279,50 @@ fn answers_are_kept_beside_the_store_unless_said_otherwise() {
     assert_eq!(config.stash_directory(), beside);
     let config = parse("stash = \"/mnt/other\"");
     assert_eq!(config.stash_directory(), Path::new("/mnt/other"));
+}
+
+#[test]
+fn the_key_is_in_one_place_of_three() {
+    let env = parse("key-env = \"RELATION_KEY\"");
+    assert_eq!(env.key, KeySource::Env("RELATION_KEY".to_owned()));
+    let command = parse(r#"key-command = ["vault", "read", ""]"#);
+    let expected = KeySource::Command {
+        program: "vault".to_owned(),
+        arguments: vec!["read".to_owned(), String::new()],
+        directory: "/etc/relation".into(),
+    };
+    assert_eq!(command.key, expected);
+
+    let both =
+        faults("key-env = \"K\"\nstore = \"sqlite:a.db\"\nkey-file = \"a\"\nkey-command = [\"x\"]");
+    let one = "exactly one of key-file, key-env, key-command can be given, and `key-env` is there already";
+    assert_eq!(
+        both,
+        [
+            format!("line 3: key-file: {one}"),
+            format!("line 4: key-command: {one}")
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_place_of_a_key_is_refused_without_quoting_it() {
+    for wrong in [
+        "key-command = []",
+        "key-command = [\"\"]",
+        "key-command = \"cat s3cret\"",
+        "key-command = [\"cat\", 7]",
+        "key-env = \"s3cret=\"",
+        "key-env = \"\"",
+    ] {
+        let found = faults(wrong);
+        assert_eq!(found.len(), 1, "{wrong}: {found:?}");
+        assert!(!found[0].contains("s3cret"), "{found:?}");
+    }
+}
+
+#[test]
+fn arguments_of_a_key_command_are_not_printed() {
+    let config = parse(r#"key-command = ["vault", "s3cret"]"#);
+    assert!(!format!("{config:?} {}", config.key).contains("s3cret"));
 }

@@ -167,6 +167,39 @@ impl Section<'_> {
         self.take(reader, key, texts)
     }
 
+    /// A program and its arguments.
+    pub fn words(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<String>> {
+        const EXPECTED: &str = "expected a program and its arguments, such as [\"cat\", \"key\"]";
+        self.take(reader, key, |value| {
+            let words = items(value)
+                .map_err(|found| format!("{EXPECTED}: {found}"))?
+                .into_iter();
+            let word = |value| match value {
+                DeValue::String(word) => Ok(word.into_owned()),
+                other => Err(format!("{EXPECTED}, found {}", kind(&other))),
+            };
+            let words = words.map(word).collect::<Result<Vec<_>, _>>()?;
+            match words.first() {
+                Some(program) if !program.trim().is_empty() => Ok(words),
+                _ => Err(format!("{EXPECTED}: it names no program")),
+            }
+        })
+    }
+
+    /// The name of an environment variable.
+    pub fn variable(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<String> {
+        self.take(reader, key, |value| {
+            let name = text(value)?;
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            // As long as a key in hexadecimal: whoever wrote the key itself must not read it in a log.
+            let named = name.len() < 64 && name.chars().all(plain);
+            match named && !name.starts_with(|first: char| first.is_ascii_digit()) {
+                true => Ok(name),
+                false => Err("expected the name of an environment variable".to_owned()),
+            }
+        })
+    }
+
     /// The origins of `egress.allow`, checked here so that a fault has its line.
     pub fn targets(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<String>> {
         self.take(reader, key, |value| {

@@ -1,5 +1,6 @@
 //! The database file of a host, looked at from outside as anybody with SQLite could.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,6 +35,43 @@ impl Database {
             .optional()
             .expect("the database can be read");
         found.map(|(version, body)| (version, serde_json::from_str(&body).expect("a JSON body")))
+    }
+
+    /// How many secrets are sealed with which data key, as the sealed values themselves say.
+    pub fn secrets_by_key(&self) -> BTreeMap<u32, usize> {
+        let mut statement = self
+            .0
+            .prepare("SELECT substr(sealed, 2, 4) FROM secrets")
+            .expect("a table of secrets");
+        let keys = statement
+            .query_map([], |row| row.get::<_, [u8; 4]>(0))
+            .expect("the secrets can be read");
+        let mut counts = BTreeMap::new();
+        for key in keys {
+            let key = u32::from_be_bytes(key.expect("a sealed value names its key"));
+            *counts.entry(key).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The stored bytes of a secret of a record.
+    pub fn secret(&self, pkid: &str, name: &str) -> Vec<u8> {
+        self.0
+            .query_row(
+                "SELECT sealed FROM secrets WHERE pkid = ?1 AND name = ?2",
+                [pkid, name],
+                |row| row.get(0),
+            )
+            .expect("the secret is there")
+    }
+
+    /// Overwrites the stored bytes of a secret of a record.
+    pub fn overwrite_secret(&self, pkid: &str, name: &str, bytes: &[u8]) {
+        let changed = self.0.execute(
+            "UPDATE secrets SET sealed = ?3 WHERE pkid = ?1 AND name = ?2",
+            (pkid, name, bytes),
+        );
+        assert_eq!(changed.expect("the database can be written"), 1);
     }
 
     /// Keeps every other process from writing until it is unlocked or dropped.

@@ -1,12 +1,14 @@
 //! The commands: one file each, with its arguments and what it does.
 
 pub mod add;
+pub mod backup;
 pub mod check_expiry;
 pub mod completions;
 pub mod connect;
 pub mod delete;
 pub mod describe;
 pub mod inspect;
+pub mod keys;
 pub mod list;
 pub mod modify;
 pub mod page;

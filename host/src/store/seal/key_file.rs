@@ -6,18 +6,13 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::key_text::{LABEL, LONGEST, parse_file};
 use super::keys::{KeyEncryptionKey, KeyError, KeyProvider};
 
 const HEADER: &str = "\
 # The key of the secrets in a relation store. Whoever has this file and the database can read every
 # token. Keep a copy of it apart from the copies of the database: without it the tokens are lost.
 ";
-
-/// Precedes the 64 hexadecimal digits.
-const LABEL: &str = "relation-key-1 ";
-
-/// More than a key file ever has.
-const LONGEST: u64 = 4096;
 
 /// Keeps the key in a file: comments that begin with `#`, and one line with a label and 64 hexadecimal
 /// digits. Made with mode 0600; refused when others than its owner may read or write it.
@@ -47,32 +42,6 @@ impl KeyFile {
             reason,
         }
     }
-
-    fn parse(&self, text: &str) -> Result<KeyEncryptionKey, KeyError> {
-        let mut lines = text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let digits = match (lines.next(), lines.next()) {
-            (Some(line), None) => line.strip_prefix(LABEL),
-            (None, _) => return Err(self.malformed("it holds no key")),
-            (Some(_), Some(_)) => return Err(self.malformed("it holds more than one line")),
-        };
-        let digits =
-            digits.ok_or_else(|| self.malformed("its line is not a key of this program"))?;
-        let wrong = || self.malformed("its key is not 64 hexadecimal digits");
-        let mut key = Zeroizing::new([0_u8; 32]);
-        if digits.len() != 2 * key.len() {
-            return Err(wrong());
-        }
-        for (byte, pair) in key.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
-            for digit in pair {
-                let value = char::from(*digit).to_digit(16).ok_or_else(wrong)?;
-                *byte = (*byte << 4) | u8::try_from(value).map_err(|_| wrong())?;
-            }
-        }
-        Ok(KeyEncryptionKey::new(key))
-    }
 }
 
 impl KeyProvider for KeyFile {
@@ -94,7 +63,8 @@ impl KeyProvider for KeyFile {
                 ErrorKind::InvalidData => self.malformed("it is not text"),
                 _ => self.failed("read")(error),
             })?;
-        self.parse(&text).map(Some)
+        let key = parse_file(&text).map_err(|reason| self.malformed(reason))?;
+        Ok(Some(key))
     }
 
     fn create(&self) -> Result<KeyEncryptionKey, KeyError> {

@@ -67,6 +67,22 @@ pub enum KeyError {
         /// Why not.
         source: io::Error,
     },
+    /// An environment variable gives no key.
+    #[error("cannot take the key from the environment variable {name}: {reason}")]
+    Environment {
+        /// The variable.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A command gives no key.
+    #[error("cannot get the key from the command {}: {reason}", program.display())]
+    Command {
+        /// The program that was run.
+        program: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// A provider of another kind failed, in its own words.
     #[error("{0}")]
     Other(String),

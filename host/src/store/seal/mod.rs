@@ -21,7 +21,10 @@ use crate::types::{Reference, Timestamp};
 
 mod error;
 mod kept;
+mod key_command;
+mod key_env;
 mod key_file;
+mod key_text;
 mod keys;
 mod retirement;
 mod rotation;
@@ -29,6 +32,8 @@ mod sealed;
 
 pub(in crate::store) use error::HINT;
 pub use error::SealError;
+pub use key_command::KeyCommand;
+pub use key_env::KeyEnv;
 pub use key_file::KeyFile;
 pub use keys::{DataKey, KeyEncryptionKey, KeyError, KeyProvider};
 pub use retirement::{SealedElsewhere, retire};

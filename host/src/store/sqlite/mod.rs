@@ -29,6 +29,7 @@ use super::{
 use crate::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use crate::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
 
+mod backup;
 mod calls;
 mod commit;
 mod cursor;
@@ -47,6 +48,7 @@ mod transactions;
 mod wakeups;
 mod writer;
 
+pub use backup::{Backup, BackupError};
 pub use open::OpenError;
 
 /// How a database is used.

@@ -171,7 +171,8 @@ pub(super) fn store_id(connection: &Connection) -> Done<String> {
     Ok(id)
 }
 
-fn connect(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
+/// A connection with the settings of all.
+pub(super) fn connect(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
     // Every connection is used by one thread at a time, so SQLite need not lock it once more.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;

@@ -1,0 +1,103 @@
+//! Where the key-encryption key is: a file, an environment variable, or the output of a command.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use relation_host::store::seal::{
+    KeyCommand, KeyEncryptionKey, KeyEnv, KeyError, KeyFile, KeyProvider,
+};
+
+use super::reader::{Reader, Section};
+
+/// Where the key-encryption key is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// `key-file`: made at first use.
+    File(PathBuf),
+    /// `key-env`: the name of an environment variable.
+    Env(String),
+    /// `key-command`: a program and its arguments.
+    Command {
+        /// The program.
+        program: String,
+        /// Its arguments.
+        arguments: Vec<String>,
+        /// Where it runs.
+        directory: PathBuf,
+    },
+}
+
+impl KeySource {
+    /// The command `words`, run in `directory`; none when there are no words.
+    pub fn command(words: &[String], directory: &Path) -> Option<Self> {
+        let (program, arguments) = words.split_first()?;
+        Some(Self::Command {
+            program: program.clone(),
+            arguments: arguments.to_vec(),
+            directory: directory.to_owned(),
+        })
+    }
+
+    /// Reads whichever of `key-file`, `key-env` and `key-command` is there; more than one is a fault.
+    pub(super) fn read(
+        section: &mut Section<'_>,
+        reader: &mut Reader<'_>,
+        directory: &Path,
+    ) -> Option<Self> {
+        let keys = ["key-file", "key-env", "key-command"];
+        section.at_most_one(reader, &keys);
+        let file = section.path(reader, "key-file", directory).map(Self::File);
+        let env = section.variable(reader, "key-env").map(Self::Env);
+        let command = section.words(reader, "key-command");
+        let command = command.and_then(|words| Self::command(&words, directory));
+        file.or(env).or(command)
+    }
+
+    fn provider(&self) -> Box<dyn KeyProvider> {
+        match self {
+            Self::File(path) => Box::new(KeyFile::new(path)),
+            Self::Env(name) => Box::new(KeyEnv::new(name)),
+            Self::Command {
+                program,
+                arguments,
+                directory,
+            } => Box::new(KeyCommand::new(program, arguments.clone()).in_directory(directory)),
+        }
+    }
+}
+
+/// The line that configures it. Arguments of a command are left out: they may hold secrets.
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "key-file = {:?}", path.display().to_string()),
+            Self::Env(name) => write!(f, "key-env = {name:?}"),
+            Self::Command {
+                program, arguments, ..
+            } => match arguments.as_slice() {
+                [] => write!(f, "key-command = [{program:?}]"),
+                _ => write!(f, "key-command = [{program:?}, …]"),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl KeyProvider for KeySource {
+    fn existing(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
+        self.provider().existing()
+    }
+
+    fn create(&self) -> Result<KeyEncryptionKey, KeyError> {
+        self.provider().create()
+    }
+
+    fn describe(&self) -> String {
+        self.provider().describe()
+    }
+}

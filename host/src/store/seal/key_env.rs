@@ -1,0 +1,53 @@
+//! The key-encryption key in an environment variable.
+
+use std::env;
+
+use zeroize::Zeroizing;
+
+use super::key_text::{FORMS, parse_bare};
+use super::keys::{KeyEncryptionKey, KeyError, KeyProvider};
+
+/// Takes the key from an environment variable: 64 hexadecimal digits, 32 bytes in base64, or the content
+/// of a key file. It is never made: a variable that is not set is an error.
+#[derive(Clone, Debug)]
+pub struct KeyEnv {
+    name: String,
+}
+
+impl KeyEnv {
+    /// The key in the environment variable `name`.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into() }
+    }
+
+    fn failed(&self, reason: String) -> KeyError {
+        KeyError::Environment {
+            name: self.name.clone(),
+            reason,
+        }
+    }
+}
+
+impl KeyProvider for KeyEnv {
+    fn existing(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
+        let value = env::var_os(&self.name).ok_or_else(|| {
+            self.failed(format!(
+                "it is not set: {FORMS}, such as `openssl rand -hex 32` makes"
+            ))
+        })?;
+        let text = value.into_string().map(Zeroizing::new);
+        let text = text.map_err(|_| self.failed("it is not text".to_owned()))?;
+        match parse_bare(&text) {
+            Ok(key) => Ok(Some(key)),
+            Err(reason) => Err(self.failed(format!("{reason}: {FORMS}"))),
+        }
+    }
+
+    fn create(&self) -> Result<KeyEncryptionKey, KeyError> {
+        Err(self.failed("a key cannot be put there".to_owned()))
+    }
+
+    fn describe(&self) -> String {
+        format!("the environment variable {}", self.name)
+    }
+}

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{last, listed};
 
 const REFRESH: &str = "refresh_token";
-const ACCESS: &str = "access_token";
+const ACCESS: &str = "token";
 
 fn names(unopened: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();

@@ -6,7 +6,9 @@
 //! [`Taken::next_check`].
 
 use crate::grant::Grant;
-use crate::platform::{Change, Failure, FieldFault, Reference, Secret, Secrets, Timestamp, Wakeup};
+use crate::platform::{
+    Change, Failure, FieldFault, Journal, Level, Reference, Secret, Secrets, Timestamp, Wakeup,
+};
 use crate::record::{Expiry, Record, State};
 use crate::scopes;
 use crate::settings::Settings;
@@ -35,19 +37,27 @@ pub struct Held {
 }
 
 impl Held {
-    /// Opens both tokens of a stored record's `grant`.
+    /// Opens both tokens of a stored record's `grant`. One that does not open is none, and a line in
+    /// the log: new tokens are how a person mends it.
     ///
     /// # Errors
-    /// Those of opening a sealed value.
+    /// Those of a store that cannot be reached.
     pub fn by(
         record: &Record,
         grant: Grant,
-        secrets: &(impl Secrets + ?Sized),
+        platform: &(impl Secrets + Journal + ?Sized),
     ) -> Result<Self, Failure> {
         let owner = record.reference();
+        let open = |name: &str| match platform.reveal(&owner, name) {
+            Err(Failure::Internal(why)) => {
+                platform.log(Level::Warning, &format!("it is replaced: {why}"));
+                Ok(None)
+            }
+            opened => opened,
+        };
         Ok(Self {
-            access_token: secrets.reveal(&owner, grant.access_token())?,
-            refresh_token: secrets.reveal(&owner, grant.refresh_token())?,
+            access_token: open(grant.access_token())?,
+            refresh_token: open(grant.refresh_token())?,
         })
     }
 }

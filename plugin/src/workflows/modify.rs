@@ -57,15 +57,7 @@ pub fn modify<P: Platform + ?Sized>(
         .collect();
     changes.extend(parts::follow(&mut record, platform)?);
     if let Some(answer) = &answer {
-        let held = match Held::by(&before, Grant::Organization, platform) {
-            // New tokens are how a person mends those that were damaged.
-            Err(Failure::Internal(why)) => {
-                let text = format!("the tokens that are replaced cannot be opened: {why}");
-                platform.log(Level::Warning, &text);
-                Held::default()
-            }
-            held => held?,
-        };
+        let held = Held::by(&before, Grant::Organization, platform)?;
         let now = platform.now();
         let taken = tokens::take(
             &mut record,

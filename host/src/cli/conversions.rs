@@ -48,6 +48,9 @@ impl From<SealError> for Failed {
                 message,
                 ..Self::from(error)
             },
+            SealError::UsedElsewhere { .. } => Self::new(Kind::Failed, message).hint(
+                "`relation-host stash list` shows what is kept, `relation-host stash apply` applies it",
+            ),
             SealError::NoKey { .. } | SealError::WrongKey { .. } => {
                 Self::new(Kind::Failed, message)
                     .hint("the configuration names the store as `store`, and the key as `key-file`, `key-env` or `key-command`")

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use relation_host::egress::{Client, ClientOptions, Policy};
 use relation_host::schedule::clock::{Clock, SystemClock};
 use relation_host::store::Store;
-use relation_host::store::seal::{SealedElsewhere, Sealer};
+use relation_host::store::seal::Sealer;
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 use relation_host::types::Timestamp;
 use relation_host::{Called, ComponentSource, Host};
@@ -60,11 +60,6 @@ pub fn open_store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failed> {
             Ok(Arc::new(store))
         }
     }
-}
-
-/// What keeps values outside of the store that are sealed with its data keys.
-pub fn sealed_elsewhere(_config: &Config) -> Vec<Arc<dyn SealedElsewhere>> {
-    Vec::new()
 }
 
 impl Context {

@@ -90,7 +90,7 @@ pub enum SealError {
         name: String,
     },
     /// A data key that was to be retired is needed outside of the store.
-    #[error("data key {key} cannot be retired: {values} values of {holder} are sealed with it")]
+    #[error("data key {key} cannot be retired: {holder} holds {values} that are sealed with it")]
     UsedElsewhere {
         /// The data key.
         key: u32,

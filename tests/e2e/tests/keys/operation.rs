@@ -1,7 +1,14 @@
 //! `keys list`, `rotate` and `retire` beside a running host.
 
+use std::sync::Arc;
+
 use relation_e2e::process::eventually;
 use relation_e2e::scene::Scene;
+use relation_host::store::Store as _;
+use relation_host::store::seal::{KeyFile, Sealer};
+use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
+use relation_host::store::stash::{Kept, Stash};
+use relation_host::types::{Pkid, Reference, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{last, listed};
@@ -67,4 +74,39 @@ fn a_store_without_secrets_has_no_key_until_a_host_makes_one() {
     place.relation(["keys", "rotate"]).run().done();
     assert_eq!(listed(place), [(1, 0, 0), (2, 0, 0)]);
     place.relation(["keys", "retire", "1"]).run().done();
+}
+
+#[test]
+fn a_key_that_the_stash_needs_is_not_retired() {
+    let scene = Scene::new();
+    let place = &scene.place;
+    place.relation(["keys", "check"]).run().done();
+    let directory = place.path("relation.db-stash");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let options = SqliteOptions::default();
+        let store = SqliteStore::open(place.path("relation.db"), &options).unwrap();
+        let keys = KeyFile::new(place.path("relation.key"));
+        let sealer = Sealer::open(&store, keys, Timestamp(0)).await.unwrap();
+        let stash = Stash::new(&directory, store.id(), Arc::new(sealer));
+        let kept = Kept {
+            subject: Reference::record(Pkid::random()),
+            epoch: 1,
+            since: Timestamp(1),
+            transaction: "t1".to_owned(),
+            checks: Vec::new(),
+            changes: Vec::new(),
+        };
+        stash.keep(&kept).unwrap();
+    });
+    place.relation(["keys", "rotate"]).run().done();
+    let retire = || place.relation(["keys", "retire", "1"]).run();
+    retire().exits(1).says(&[
+        "the stash",
+        "holds 1 that are sealed with it",
+        "relation-host stash apply",
+    ]);
+    assert_eq!(listed(place), [(1, 0, 0), (2, 0, 0)]);
+    std::fs::remove_dir_all(directory).unwrap();
+    retire().done();
 }

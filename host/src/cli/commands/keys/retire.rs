@@ -1,13 +1,15 @@
 //! `keys retire`: removes a data key that nothing needs.
 
-use relation_host::store::seal::retire;
+use std::sync::Arc;
+
+use relation_host::store::seal::{SealedElsewhere, retire};
+use relation_host::store::stash::Stash;
 use relation_host::store::{Retirement, SecretCount};
 use serde_json::json;
 
-use super::counted;
+use super::{counted, opened};
 use crate::cli::Context;
 use crate::cli::failure::{Failed, Kind};
-use crate::cli::session::sealed_elsewhere;
 
 /// Arguments of `keys retire`.
 #[derive(Debug, clap::Args)]
@@ -26,8 +28,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         id,
         despite_unopened,
     } = args;
-    let store = context.store()?;
-    let elsewhere = sealed_elsewhere(&context.config);
+    let (store, sealer) = opened(context).await?;
+    let stash = context.config.stash_directory();
+    let stash: Arc<dyn SealedElsewhere> = Arc::new(Stash::new(stash, store.id(), Arc::new(sealer)));
+    let elsewhere = [stash];
     let retired = retire(store.as_ref(), &elsewhere, id, despite_unopened).await?;
     let already = match retired {
         Retirement::Retired => false,

@@ -408,7 +408,7 @@ async fn a_key_that_is_needed_outside_of_the_store_is_not_retired() {
         retired.unwrap_err().to_string()
     };
     let text = refusal(Shelf(Ok(3))).await;
-    assert!(text.contains("3 values of the shelf"), "{text}");
+    assert!(text.contains("the shelf holds 3 that"), "{text}");
     let text = refusal(Shelf(Err(io::ErrorKind::PermissionDenied.into()))).await;
     assert!(text.contains("cannot tell whether the shelf"), "{text}");
     let empty: [Arc<dyn SealedElsewhere>; 1] = [Arc::new(Shelf(Ok(0)))];

@@ -120,9 +120,6 @@ async fn serve(
     manner: Manner,
     expected: &str,
 ) -> io::Result<()> {
-    if manner == Manner::HangsUp {
-        return Ok(());
-    }
     let mut asked = Vec::new();
     let end = loop {
         if let Some(end) = asked.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -132,6 +129,10 @@ async fn serve(
             return Ok(());
         }
     };
+    // Not before it was asked: the client might or might not notice before it asks.
+    if manner == Manner::HangsUp {
+        return Ok(());
+    }
     let head = String::from_utf8_lossy(&asked[..end]).into_owned();
     let allowed = head.lines().any(|line| {
         line.split_once(": ").is_some_and(|(name, value)| {

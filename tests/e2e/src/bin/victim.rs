@@ -1,0 +1,202 @@
+//! A host that ends itself with SIGKILL at one step of one workflow, for the tests that sweep over all
+//! steps. Each step it comes to is a line on stdout.
+//!
+//! `victim COMPONENT DIRECTORY WEBEX NOW STEP due|connect|complete PKID [ADDRESS]`: the component, the directory of a
+//! world, the emulator as `HOST:PORT`, the moment in milliseconds, the step to end at (0: none), and what to do:
+//! run what is due, begin a consent that comes back to ADDRESS, or complete the one whose callback it is.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test code stops where it cannot go on"
+)]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use relation_e2e::faulty_store::{FaultyStore, Moment, Operation, StoreFaults};
+use relation_e2e::world::CLIENT_SECRET;
+use relation_host::egress::{Client, ClientOptions, Policy};
+use relation_host::reports::Grant;
+use relation_host::schedule::clock::ManualClock;
+use relation_host::schedule::dispatcher::DispatcherOptions;
+use relation_host::store::Store;
+use relation_host::store::seal::{KeyFile, Sealer};
+use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
+use relation_host::types::{Pkid, Timestamp};
+use relation_host::{ComponentSource, Host};
+use secrecy::SecretString;
+
+/// Counts steps, and ends the process at one of them.
+#[derive(Clone)]
+struct Steps {
+    passed: Arc<AtomicUsize>,
+    last: usize,
+}
+
+impl Steps {
+    fn step(&self, name: &str) {
+        let number = self.passed.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{name}").expect("the test reads it");
+        stdout.flush().expect("the test reads it");
+        if number == self.last {
+            let kill = format!("kill -9 {}", std::process::id());
+            let _ = Command::new("sh").args(["-c", &kill]).status();
+            panic!("still alive");
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [
+        component,
+        directory,
+        webex,
+        now,
+        step,
+        what,
+        pkid,
+        rest @ ..,
+    ] = &arguments[..]
+    else {
+        panic!("see the documentation of this program");
+    };
+    let steps = Steps {
+        passed: Arc::default(),
+        last: step.parse().expect("a number"),
+    };
+    let now = Timestamp(now.parse().expect("milliseconds"));
+    let host = host(component, Path::new(directory), webex, now, &steps).await;
+    let pkid: Pkid = pkid.parse().expect("a pkid");
+    match (what.as_str(), rest) {
+        ("due", []) => {
+            let dispatcher = host.dispatcher(DispatcherOptions::default());
+            dispatcher
+                .run_until_idle()
+                .await
+                .expect("the store answers");
+        }
+        ("connect", [redirect]) => {
+            let begun = host.connect(&pkid, Grant::Organization, redirect).await;
+            begun.expect("a consent can begin");
+        }
+        ("complete", [callback]) => {
+            let callback = SecretString::from(callback.as_str());
+            let completed = host.complete_connect(&pkid, &callback).await;
+            completed.expect("the consent is completed");
+        }
+        _ => panic!("see the documentation of this program"),
+    }
+}
+
+async fn host(
+    component: &str,
+    directory: &Path,
+    webex: &str,
+    now: Timestamp,
+    steps: &Steps,
+) -> Host {
+    let clock = Arc::new(ManualClock::new(now));
+    let database = directory.join("relation.db");
+    let store = SqliteStore::open(&database, &SqliteOptions::default()).expect("the store opens");
+    let faults = StoreFaults::under(Arc::clone(&clock));
+    let store: Arc<dyn Store> = Arc::new(FaultyStore::around(Arc::new(store), faults.clone()));
+    let key = KeyFile::new(directory.join("relation.key"));
+    let sealer = Sealer::open(&*store, key, now).await.expect("the key fits");
+    let relay = relay(webex.to_owned(), steps.clone());
+    let policy = Policy::parse(&[format!("http://{relay}")]).expect("an origin");
+    let client = Client::new(policy, ClientOptions::default()).expect("the client starts");
+    let settings = [
+        ("webex.base-url", format!("http://{relay}/v1")),
+        ("webex.client-id", "C0ffee".to_owned()),
+        ("refresh.jitter", "0".to_owned()),
+    ];
+    let host = Host::builder()
+        .component(ComponentSource::File(component.into()))
+        .store(store)
+        .sealer(Arc::new(sealer))
+        .clock(clock)
+        .settings(settings.map(|(key, value)| (key.to_owned(), value)).into())
+        .secret_setting("webex.client-secret", SecretString::from(CLIENT_SECRET))
+        .egress(client)
+        .stash(directory.join("relation.db-stash"))
+        .build()
+        .await
+        .expect("the host starts");
+    let steps = steps.clone();
+    faults.watch(move |operation, moment| {
+        let operation = match operation {
+            Operation::Begin => "begin",
+            Operation::Commit => "commit",
+            Operation::Report => "report",
+            Operation::End => "end",
+            Operation::Read | Operation::Other => return,
+        };
+        let moment = match moment {
+            Moment::Before => "before",
+            Moment::After => "after",
+        };
+        steps.step(&format!("{moment} {operation}"));
+    });
+    host
+}
+
+/// Passes requests on to Webex, with a step before each is sent and one after its answer has come.
+fn relay(webex: String, steps: Steps) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it listens").to_string();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (webex, steps) = (webex.clone(), steps.clone());
+            let client = client.expect("a connection");
+            std::thread::spawn(move || {
+                let mut server = TcpStream::connect(webex).expect("Webex listens");
+                let mut requests = BufReader::new(client.try_clone().expect("a connection"));
+                let mut answers = BufReader::new(server.try_clone().expect("a connection"));
+                let mut client = client;
+                while let Some(request) = message(&mut requests) {
+                    let line = String::from_utf8_lossy(&request);
+                    let target = line.split([' ', '?']).nth(1).unwrap_or_default();
+                    steps.step(&format!("before sending {target}"));
+                    server.write_all(&request).expect("Webex reads");
+                    let answer = message(&mut answers).expect("Webex answers");
+                    steps.step(&format!("after the answer of {target}"));
+                    client.write_all(&answer).expect("the host reads");
+                }
+            });
+        }
+    });
+    address
+}
+
+/// One message of HTTP/1.1 with a known length; none at the end of the connection.
+fn message(from: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut length = 0;
+    loop {
+        let begin = bytes.len();
+        if from.read_until(b'\n', &mut bytes).ok()? == 0 {
+            return None;
+        }
+        let line = String::from_utf8_lossy(&bytes[begin..]).to_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a length");
+        }
+        assert!(!line.starts_with("transfer-encoding:"), "{line}");
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let begin = bytes.len();
+    bytes.resize(begin + length, 0);
+    from.read_exact(&mut bytes[begin..]).ok()?;
+    Some(bytes)
+}

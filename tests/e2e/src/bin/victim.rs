@@ -1,9 +1,10 @@
 //! A host that ends itself with SIGKILL at one step of one workflow, for the tests that sweep over all
 //! steps. Each step it comes to is a line on stdout.
 //!
-//! `victim COMPONENT DIRECTORY WEBEX NOW STEP due|connect|complete PKID [ADDRESS]`: the component, the directory of a
-//! world, the emulator as `HOST:PORT`, the moment in milliseconds, the step to end at (0: none), and what to do:
-//! run what is due, begin a consent that comes back to ADDRESS, or complete the one whose callback it is.
+//! `victim COMPONENT DIRECTORY WEBEX NOW STEP due|connect|complete PKID [ADDRESS]`: the component, the
+//! directory of a world, the emulator as `HOST:PORT`, the moment in milliseconds, the step to end at
+//! (0: none), and what to do: run what is due, begin a consent that comes back to ADDRESS, or complete
+//! the one whose callback it is.
 #![allow(
     clippy::expect_used,
     clippy::panic,

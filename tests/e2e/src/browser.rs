@@ -112,6 +112,9 @@ impl Browser {
         let session = this.send(Method::POST, &root, &capabilities);
         let id = session["sessionId"].as_str().expect("a session has an id");
         this.session = format!("{root}/{id}");
+        // A page that is slow to come is waited for, as a person would.
+        let patience = u64::try_from(PATIENCE.as_millis()).expect("a minute or so");
+        this.command(Method::POST, "timeouts", &json!({ "implicit": patience }));
         Some(this)
     }
 
@@ -120,8 +123,8 @@ impl Browser {
         self.command(Method::POST, "url", &json!({ "url": url }));
     }
 
-    /// Clicks the first element that this CSS selector finds, and waits until the page it leads to
-    /// has loaded.
+    /// Clicks the first element that this CSS selector finds, on this page or the one that is on its
+    /// way. The page that it leads to may still be on its way afterwards: see [`Self::arrives`].
     pub fn click(&self, selector: &str) {
         let path = format!("element/{}/click", self.element(selector));
         self.command(Method::POST, &path, &json!({}));
@@ -131,6 +134,13 @@ impl Browser {
     pub fn text(&self, selector: &str) -> String {
         let path = format!("element/{}/text", self.element(selector));
         self.read(&path)
+    }
+
+    /// Waits until the page is one whose address begins like this, and answers with the whole.
+    pub fn arrives(&self, beginning: &str) -> String {
+        eventually(&format!("the browser is at {beginning}"), || {
+            Some(self.url()).filter(|url| url.starts_with(beginning))
+        })
     }
 
     /// The address of the page.

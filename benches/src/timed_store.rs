@@ -71,8 +71,13 @@ impl Store for TimedStore {
         self.inner.upcoming(hierarchy, cursor, limit).await
     }
 
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<DueWakeup>, StoreError> {
-        self.inner.due(now, limit).await
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        without: Option<&str>,
+    ) -> Result<Vec<DueWakeup>, StoreError> {
+        self.inner.due(now, limit, without).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

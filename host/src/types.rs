@@ -264,6 +264,13 @@ pub struct Wakeup {
     pub payload: String,
 }
 
+impl Wakeup {
+    /// What its id says before the first full stop: `refresh` for `refresh.wholesale-users`.
+    pub fn kind(&self) -> &str {
+        self.id.split_once('.').map_or(&self.id, |(kind, _)| kind)
+    }
+}
+
 /// One thing wrong with one field of the caller's input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldFault {

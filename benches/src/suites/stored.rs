@@ -175,7 +175,7 @@ impl Stored {
     async fn look(&self) -> Result<Vec<DueWakeup>> {
         let parts = &self.world.parts;
         parts.store.next_due().await?;
-        Ok(parts.store.due(parts.clock.now(), DUE).await?)
+        Ok(parts.store.due(parts.clock.now(), DUE, None).await?)
     }
 
     /// Measures passes of `pass`, each of which answers all that is due, and nothing in between.

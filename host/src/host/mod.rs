@@ -345,9 +345,8 @@ fn wake_ending(report: &WakeReport) -> Ending {
 
 /// What the transaction of a wakeup is called: the workflow that it runs.
 fn wake_action(wakeup: &DueWakeup) -> String {
-    let id = wakeup.wakeup.id.as_str();
-    match id.split_once('.').map_or(id, |(kind, _)| kind) {
+    match wakeup.wakeup.kind() {
         "expiry" => "check-expiry".to_owned(),
-        id => id.to_owned(),
+        kind => kind.to_owned(),
     }
 }

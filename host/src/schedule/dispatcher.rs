@@ -2,15 +2,18 @@
 //! gracefully. It knows no wasm; what a wakeup means is the [`Runner`]'s.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::budget::Budget;
 use super::clock::{Clock, ManualClock};
 use crate::store::{DueWakeup, Store, StoreError};
+use crate::sync::lock;
 use crate::types::{Reference, Timestamp};
 
 /// What a dispatcher runs.
@@ -40,6 +43,9 @@ pub enum Ran {
     Gone,
 }
 
+/// The kind of wakeup ([`crate::types::Wakeup::kind`]) that draws from the budget of refreshes.
+pub const REFRESH: &str = "refresh";
+
 /// How a dispatcher works.
 #[derive(Clone, Debug)]
 pub struct DispatcherOptions {
@@ -47,6 +53,10 @@ pub struct DispatcherOptions {
     pub concurrency: usize,
     /// How often to look for what other processes scheduled, in real time; 1 s by default.
     pub poll: Duration,
+    /// Wakeups of the kind [`REFRESH`] that are begun in any second at most, so that many which are
+    /// due at once, or tried again, leave Webex's patience to what people ask for, which never
+    /// waits here; none by default.
+    pub refresh_rate: Option<NonZeroU32>,
 }
 
 impl Default for DispatcherOptions {
@@ -54,6 +64,7 @@ impl Default for DispatcherOptions {
         Self {
             concurrency: 32,
             poll: Duration::from_secs(1),
+            refresh_rate: None,
         }
     }
 }
@@ -67,12 +78,28 @@ pub struct Summary {
     pub failed: u64,
 }
 
-/// Runs due wakeups, the earliest first, at most one for each subject at a time.
+impl Summary {
+    fn add(&mut self, more: Self) {
+        self.done += more.done;
+        self.failed += more.failed;
+    }
+}
+
+/// Runs due wakeups, the earliest deadline first, at most one for each subject at a time.
 pub struct Dispatcher {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     runner: Arc<dyn Runner>,
     options: DispatcherOptions,
+    budget: Mutex<Budget>,
+}
+
+/// What was started of what is due.
+#[derive(Default)]
+struct Launched {
+    started: usize,
+    /// How long the budget keeps the refreshes that are due; none: it keeps none.
+    held: Option<Duration>,
 }
 
 /// Calls in flight, and whose they are.
@@ -128,16 +155,19 @@ impl Dispatcher {
         runner: Arc<dyn Runner>,
         options: DispatcherOptions,
     ) -> Self {
+        let budget = Mutex::new(Budget::of(options.refresh_rate));
         Self {
             store,
             clock,
             runner,
             options,
+            budget,
         }
     }
 
     /// Runs what is due until nothing is and nothing is in flight. What fails is due again later,
     /// so it does not keep this going. Wakeups whose subject another process holds are left to it.
+    /// What the budget holds back is waited for, by the clock.
     pub async fn run_until_idle(&self) -> Result<Summary, StoreError> {
         self.run_until_idle_or(std::future::pending()).await
     }
@@ -148,30 +178,54 @@ impl Dispatcher {
         &self,
         stop: impl Future<Output = ()>,
     ) -> Result<Summary, StoreError> {
-        self.runner.tidy().await;
-        let mut flight = Flight::default();
-        let mut starting = true;
+        let mut all = Summary::default();
         let mut stopped = false;
         tokio::pin!(stop);
         loop {
-            let launched = if starting && !stopped {
-                self.launch(&mut flight).await?
-            } else {
-                0
+            let (ran, held) = self.drain(stop.as_mut(), &mut stopped).await?;
+            all.add(ran);
+            let Some(wait) = held.filter(|_| !stopped) else {
+                return Ok(all);
             };
-            if launched == 0 && flight.calls.is_empty() {
-                return Ok(flight.summary);
+            tokio::select! {
+                biased;
+                () = &mut stop => return Ok(all),
+                () = self.clock.sleep_until(self.clock.now().after(wait)) => {}
+            }
+        }
+    }
+
+    /// Runs what is due and allowed until there is nothing of it and nothing is in flight; says how
+    /// long the budget keeps what it holds back. Once `stop` resolves, nothing more starts.
+    async fn drain(
+        &self,
+        mut stop: std::pin::Pin<&mut impl Future<Output = ()>>,
+        stopped: &mut bool,
+    ) -> Result<(Summary, Option<Duration>), StoreError> {
+        self.runner.tidy().await;
+        let mut flight = Flight::default();
+        let mut starting = true;
+        let mut held = None;
+        loop {
+            let mut started = 0;
+            if starting && !*stopped {
+                let launched = self.launch(&mut flight).await?;
+                (started, held) = (launched.started, launched.held);
+            }
+            if started == 0 && flight.calls.is_empty() {
+                return Ok((flight.summary, held));
             }
             tokio::select! {
                 biased;
-                () = &mut stop, if !stopped => stopped = true,
+                () = &mut stop, if !*stopped => *stopped = true,
                 moved = flight.land() => starting = moved || !flight.calls.is_empty(),
             }
         }
     }
 
-    /// Moves `clock` to `until`, stopping at every wakeup on the way and running it then: days pass
-    /// in milliseconds. The clock must be the one this dispatcher was made with.
+    /// Moves `clock` to `until`, stopping at every wakeup on the way and running it then, or when the
+    /// budget allows it: days pass in milliseconds. The clock must be the one this dispatcher was
+    /// made with.
     pub async fn run_through(
         &self,
         clock: &ManualClock,
@@ -179,10 +233,14 @@ impl Dispatcher {
     ) -> Result<Summary, StoreError> {
         let mut all = Summary::default();
         loop {
-            let ran = self.run_until_idle().await?;
-            all.done += ran.done;
-            all.failed += ran.failed;
-            match self.store.next_due().await? {
+            let never = std::pin::pin!(std::future::pending());
+            let (ran, held) = self.drain(never, &mut false).await?;
+            all.add(ran);
+            let next = match held {
+                Some(wait) => Some(clock.now().after(wait)),
+                None => self.store.next_due().await?,
+            };
+            match next {
                 Some(next) if next <= until && next > clock.now() => clock.advance_to(next),
                 _ => {
                     clock.advance_to(until);
@@ -204,6 +262,9 @@ impl Dispatcher {
                 tidied = Some(tokio::time::Instant::now());
             }
             let wait = match self.launch(&mut flight).await {
+                Ok(Launched {
+                    held: Some(wait), ..
+                }) => Wait::Until(self.clock.now().after(wait)),
                 Ok(_) => self.next_look().await,
                 Err(error) => {
                     tracing::error!(%error, "the store does not answer; trying again");
@@ -240,31 +301,53 @@ impl Dispatcher {
         flight.summary
     }
 
-    /// Starts due wakeups while there is room; says how many.
-    async fn launch(&self, flight: &mut Flight) -> Result<usize, StoreError> {
-        let room = flight.room(self.options.concurrency);
-        if room == 0 {
-            return Ok(0);
+    /// Starts due wakeups while there is room and the budget allows it.
+    async fn launch(&self, flight: &mut Flight) -> Result<Launched, StoreError> {
+        let mut launched = Launched::default();
+        self.launch_due(flight, None, &mut launched).await?;
+        if launched.held.is_some() {
+            // Refreshes that have to wait must not hide what need not.
+            self.launch_due(flight, Some(REFRESH), &mut launched)
+                .await?;
+        }
+        Ok(launched)
+    }
+
+    async fn launch_due(
+        &self,
+        flight: &mut Flight,
+        without: Option<&str>,
+        launched: &mut Launched,
+    ) -> Result<(), StoreError> {
+        let most = self.options.concurrency;
+        if flight.room(most) == 0 {
+            return Ok(());
         }
         // Those in flight may still be listed as due: ask for enough to see past them.
-        let wanted = u32::try_from(room + flight.calls.len()).unwrap_or(u32::MAX);
-        let due = self.store.due(self.clock.now(), wanted).await?;
-        let mut launched = 0;
+        let wanted = u32::try_from(most).unwrap_or(u32::MAX);
+        let due = self.store.due(self.clock.now(), wanted, without).await?;
         for wakeup in due {
-            if launched == room {
+            let subject = wakeup.wakeup.subject.clone();
+            if flight.room(most) == 0 {
                 break;
             }
-            let subject = wakeup.wakeup.subject.clone();
-            if !flight.subjects.insert(subject.clone()) {
+            if flight.subjects.contains(&subject) {
                 continue;
             }
+            if wakeup.wakeup.kind() == REFRESH
+                && let Err(wait) = lock(&self.budget).take(self.clock.monotonic())
+            {
+                launched.held = Some(in_whole_millis(wait));
+                continue;
+            }
+            flight.subjects.insert(subject.clone());
             let runner = Arc::clone(&self.runner);
             flight
                 .calls
                 .spawn(async move { (subject, runner.run(wakeup).await) });
-            launched += 1;
+            launched.started += 1;
         }
-        Ok(launched)
+        Ok(())
     }
 
     async fn next_look(&self) -> Wait {
@@ -300,6 +383,12 @@ impl Dispatcher {
     }
 }
 
+/// Clocks count in milliseconds: rounded up, so that the time has come when it is over.
+fn in_whole_millis(wait: Duration) -> Duration {
+    let millis = wait.as_nanos().div_ceil(1_000_000);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
 /// Until when there is nothing to do.
 #[derive(Clone, Copy)]
 enum Wait {
@@ -308,73 +397,4 @@ enum Wait {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::schedule::clock::SystemClock;
-    use crate::store::sqlite::SqliteStore;
-    use crate::store::{Change, Commit};
-    use crate::types::{Document, Pkid, Wakeup};
-
-    /// Says that it was called, and answers a moment later.
-    #[derive(Default)]
-    struct Slow {
-        called: Notify,
-        scheduled: Notify,
-    }
-
-    #[async_trait]
-    impl Runner for Slow {
-        async fn run(&self, _: DueWakeup) -> Result<Ran, StoreError> {
-            self.called.notify_one();
-            for _ in 0..10 {
-                tokio::task::yield_now().await;
-            }
-            Ok(Ran::Done)
-        }
-
-        fn scheduled(&self) -> &Notify {
-            &self.scheduled
-        }
-    }
-
-    async fn store_with_due_wakeups(count: usize) -> Arc<dyn Store> {
-        let store = SqliteStore::in_memory().unwrap();
-        let mut commit = Commit::default();
-        for _ in 0..count {
-            let subject = Reference::record(Pkid::random());
-            commit.changes.push(Change::Put(Document {
-                reference: subject.clone(),
-                hierarchy: "sys".parse().unwrap(),
-                version: 0,
-                body: "{}".to_owned(),
-                keys: Vec::new(),
-            }));
-            commit.changes.push(Change::Schedule(Wakeup {
-                id: "refresh".to_owned(),
-                subject,
-                due: Timestamp(0),
-                deadline: None,
-                payload: String::new(),
-            }));
-        }
-        store.commit(commit).await.unwrap();
-        Arc::new(store)
-    }
-
-    #[tokio::test]
-    async fn what_runs_when_it_is_stopped_finishes_and_nothing_more_starts() {
-        let runner = Arc::new(Slow::default());
-        let dispatcher = Dispatcher::new(
-            store_with_due_wakeups(3).await,
-            Arc::new(SystemClock::new()),
-            runner.clone(),
-            DispatcherOptions {
-                concurrency: 1,
-                ..DispatcherOptions::default()
-            },
-        );
-        let stop = runner.called.notified();
-        let summary = dispatcher.run_until_idle_or(stop).await.unwrap();
-        assert_eq!((summary.done, summary.failed), (1, 0));
-    }
-}
+mod tests;

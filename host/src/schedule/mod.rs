@@ -1,4 +1,5 @@
 //! When things run: the clock, and the dispatcher of due wakeups.
 
+mod budget;
 pub mod clock;
 pub mod dispatcher;

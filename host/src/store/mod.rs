@@ -231,9 +231,15 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Page<DueWakeup>, StoreError>;
 
     /// Wakeups due at `now` whose subject nobody holds a valid lease of: the earliest deadline first,
-    /// those without one last, then the earliest due; one at most for each subject. The cost follows
-    /// `limit`, not how many are stored or due.
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<DueWakeup>, StoreError>;
+    /// those without one last, then the earliest due; one at most for each subject. Those of the
+    /// kind `without` ([`Wakeup::kind`]) are left out. The cost follows `limit` and how many kinds
+    /// there are, not how many wakeups are stored or due.
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        without: Option<&str>,
+    ) -> Result<Vec<DueWakeup>, StoreError>;
 
     /// When the earliest wakeup of all is due.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;

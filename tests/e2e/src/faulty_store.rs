@@ -322,8 +322,13 @@ impl Store for FaultyStore {
         self.faults.around(Operation::Other, work).await
     }
 
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<DueWakeup>, StoreError> {
-        let work = self.inner.due(now, limit);
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        without: Option<&str>,
+    ) -> Result<Vec<DueWakeup>, StoreError> {
+        let work = self.inner.due(now, limit, without);
         self.faults.around(Operation::Other, work).await
     }
 

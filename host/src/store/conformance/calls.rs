@@ -152,7 +152,7 @@ pub(super) async fn a_call_that_ran_removes_its_wakeup(stores: Arc<dyn Stores>) 
     let done = answered("t1", &lease, Answered::Done(found));
     store.end(done).await.unwrap();
     assert_eq!(store.wakeups(&one).await.unwrap(), []);
-    assert_eq!(store.due(at(1000), 10).await.unwrap(), []);
+    assert_eq!(store.due(at(1000), 10, None).await.unwrap(), []);
 }
 
 pub(super) async fn a_wakeup_that_its_own_call_moved_stays(stores: Arc<dyn Stores>) {
@@ -181,8 +181,8 @@ pub(super) async fn a_call_that_failed_leaves_its_wakeup_for_later(stores: Arc<d
     let later = one_wakeup(&store, &one).await;
     assert_eq!(later.wakeup.due, at(30));
     assert_eq!((later.revision, later.attempts), (found.revision, 1));
-    assert_eq!(store.due(at(29), 10).await.unwrap(), []);
-    let due = store.due(at(30), 10).await.unwrap();
+    assert_eq!(store.due(at(29), 10, None).await.unwrap(), []);
+    let due = store.due(at(30), 10, None).await.unwrap();
     assert_eq!(due, std::slice::from_ref(&later));
 
     let lease = claim(&store, answering("t2", &later, at(30))).await;
@@ -316,7 +316,7 @@ pub(super) async fn a_call_that_was_cut_off_cannot_go_on(stores: Arc<dyn Stores>
     let late = answered("t1", &old, Answered::Done(found.clone()));
     store.end(late).await.unwrap();
     assert_eq!(one_wakeup(&store, &one).await, found);
-    assert_eq!(store.due(at(70), 10).await.unwrap(), [found]);
+    assert_eq!(store.due(at(70), 10, None).await.unwrap(), [found]);
     let next = claim(&store, begin("t2", &one, at(71))).await;
     assert_eq!(next.interrupted, Some(at(10)));
 }

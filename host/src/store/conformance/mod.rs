@@ -132,6 +132,7 @@ pub const CASES: &[Case] = cases![
     wakeups::what_is_due_comes_earliest_first_and_once_for_each_subject,
     wakeups::a_deadline_is_kept_moved_and_removed,
     wakeups::of_what_is_due_the_earliest_deadline_comes_first,
+    wakeups::a_kind_of_wakeups_can_be_left_out,
     wakeups::a_backlog_is_worked_off_by_deadline,
     wakeups::what_is_held_is_not_due_until_the_lease_expires,
     wakeups::all_wakeups_are_listed_by_time,

@@ -87,7 +87,7 @@ pub(super) async fn delete_takes_the_wakeups_along(stores: Arc<dyn Stores>) {
     write(&store, both).await;
     write(&store, vec![Change::Delete(one.clone())]).await;
     assert_eq!(store.wakeups(&one).await.unwrap(), []);
-    let due = store.due(at(100), 10).await.unwrap();
+    let due = store.due(at(100), 10, None).await.unwrap();
     assert_eq!(ids(&due), [(two, "a")]);
 }
 
@@ -123,15 +123,15 @@ pub(super) async fn what_is_due_comes_earliest_first_and_once_for_each_subject(
         schedule(&three, "a", at(10)),
     ];
     write(&store, all).await;
-    assert_eq!(store.due(at(0), 10).await.unwrap(), []);
-    let due = store.due(at(1), 10).await.unwrap();
+    assert_eq!(store.due(at(0), 10, None).await.unwrap(), []);
+    let due = store.due(at(1), 10, None).await.unwrap();
     assert_eq!(ids(&due), [(two.clone(), "a")]);
-    let due = store.due(at(9), 10).await.unwrap();
+    let due = store.due(at(9), 10, None).await.unwrap();
     assert_eq!(ids(&due), [(two.clone(), "a"), (one.clone(), "b")]);
-    let due = store.due(at(10), 10).await.unwrap();
+    let due = store.due(at(10), 10, None).await.unwrap();
     let all = [(two.clone(), "a"), (one, "b"), (three, "a")];
     assert_eq!(ids(&due), all);
-    let due = store.due(at(10), 1).await.unwrap();
+    let due = store.due(at(10), 1, None).await.unwrap();
     assert_eq!(ids(&due), [(two, "a")]);
 }
 
@@ -148,7 +148,7 @@ pub(super) async fn a_deadline_is_kept_moved_and_removed(stores: Arc<dyn Stores>
     write(&store, vec![put(&one), first]).await;
     let found = one_wakeup(&store, &one).await;
     assert_eq!(found.wakeup.deadline, Some(at(500)));
-    let due = store.due(at(10), 1).await.unwrap();
+    let due = store.due(at(10), 1, None).await.unwrap();
     assert_eq!(due, std::slice::from_ref(&found));
     retry(&store, "t1", &found, at(20)).await;
     let failed = one_wakeup(&store, &one).await;
@@ -174,17 +174,45 @@ pub(super) async fn of_what_is_due_the_earliest_deadline_comes_first(stores: Arc
         with_deadline(&four, "not due", at(10), 20),
     ]);
     write(&store, all).await;
-    let due = store.due(at(9), 10).await.unwrap();
+    let due = store.due(at(9), 10, None).await.unwrap();
     let expected = [
         (two.clone(), "early"),
         (three, "same, due later"),
         (one, "none, but due first"),
     ];
     assert_eq!(ids(&due), expected);
-    let due = store.due(at(9), 1).await.unwrap();
+    let due = store.due(at(9), 1, None).await.unwrap();
     assert_eq!(ids(&due), [(two, "early")]);
-    let due = store.due(at(10), 1).await.unwrap();
+    let due = store.due(at(10), 1, None).await.unwrap();
     assert_eq!(ids(&due), [(four, "not due")]);
+}
+
+pub(super) async fn a_kind_of_wakeups_can_be_left_out(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    // Few, and then so many that others must not be searched for among them.
+    for many in [3, 2_000] {
+        let mut all = vec![put(&record(0))];
+        all.push(with_deadline(&record(0), "refresh", at(1), 10));
+        all.push(with_deadline(&record(0), "sync", at(1), 400));
+        for number in 1..many {
+            all.push(put(&record(number)));
+            let id = ["refresh", "refresh.users"][(number % 2) as usize];
+            all.push(with_deadline(&record(number), id, at(1), 20 + number));
+        }
+        all.push(put(&record(many)));
+        all.push(schedule(&record(many), "refreshments", at(1)));
+        write(&store, all).await;
+        let due = store.due(at(1), 10, Some("refresh")).await.unwrap();
+        let others = [(record(0), "sync"), (record(many), "refreshments")];
+        assert_eq!(ids(&due)[..1], others[..1], "among {many}");
+        assert!(ids(&due).contains(&others[1]), "among {many}");
+        assert!(due.iter().all(|due| due.wakeup.kind() != "refresh"));
+        let due = store.due(at(1), 2, None).await.unwrap();
+        assert_eq!(ids(&due)[0], (record(0), "refresh"), "among {many}");
+        assert_eq!(due[1].wakeup.subject, record(1), "among {many}");
+        let due = store.due(at(1), 10, Some("sync")).await.unwrap();
+        assert_eq!(ids(&due)[0], (record(0), "refresh"), "among {many}");
+    }
 }
 
 pub(super) async fn a_backlog_is_worked_off_by_deadline(stores: Arc<dyn Stores>) {
@@ -211,7 +239,7 @@ pub(super) async fn a_backlog_is_worked_off_by_deadline(stores: Arc<dyn Stores>)
         due.iter().map(|due| due.wakeup.subject.clone()).collect()
     };
 
-    let due = store.due(at(100), 20).await.unwrap();
+    let due = store.due(at(100), 20, None).await.unwrap();
     assert_eq!(subjects(&due), first(20).collect::<Vec<_>>());
     // What is held, answered or put off is passed over.
     let lease = claim(&store, answering("t1", &due[0], at(100))).await;
@@ -221,7 +249,7 @@ pub(super) async fn a_backlog_is_worked_off_by_deadline(stores: Arc<dyn Stores>)
     };
     store.end(done).await.unwrap();
     retry(&store, "t3", &due[2], at(5_000)).await;
-    let late = store.due(at(100), 17).await.unwrap();
+    let late = store.due(at(100), 17, None).await.unwrap();
     assert_eq!(late, due[3..]);
     store.end(end("t1", Some(&lease), at(100))).await.unwrap();
 
@@ -232,16 +260,16 @@ pub(super) async fn a_backlog_is_worked_off_by_deadline(stores: Arc<dyn Stores>)
         write(&store, changes).await;
     }
     let [early, later] = urgent.map(|(subject, _)| subject);
-    let due = store.due(at(100), 2).await.unwrap();
+    let due = store.due(at(100), 2, None).await.unwrap();
     assert_eq!(subjects(&due), [early.clone(), record(expected[0])]);
-    let due = store.due(at(150), 2).await.unwrap();
+    let due = store.due(at(150), 2, None).await.unwrap();
     assert_eq!(subjects(&due), [early, later]);
 
     // And nothing is due before its time where the clock was set back.
     let mut left = expected;
     left.drain(1..3);
     left.retain(|number| number % 50 <= 20);
-    let due = store.due(at(20), 10).await.unwrap();
+    let due = store.due(at(20), 10, None).await.unwrap();
     let begun: Vec<Reference> = left[..10].iter().map(|number| record(*number)).collect();
     assert_eq!(subjects(&due), begun);
 }
@@ -257,13 +285,13 @@ pub(super) async fn what_is_held_is_not_due_until_the_lease_expires(stores: Arc<
     ];
     write(&store, all).await;
     let lease = claim(&store, begin("t1", &one, at(2))).await;
-    let due = store.due(at(3), 10).await.unwrap();
+    let due = store.due(at(3), 10, None).await.unwrap();
     assert_eq!(ids(&due), [(two.clone(), "a")]);
     let both = [(one, "a"), (two, "a")];
-    let due = store.due(lease.expires, 10).await.unwrap();
+    let due = store.due(lease.expires, 10, None).await.unwrap();
     assert_eq!(ids(&due), both);
     store.end(end("t1", Some(&lease), at(3))).await.unwrap();
-    let due = store.due(at(3), 10).await.unwrap();
+    let due = store.due(at(3), 10, None).await.unwrap();
     assert_eq!(ids(&due), both);
 }
 

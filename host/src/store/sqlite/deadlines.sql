@@ -6,7 +6,9 @@
 -- nothing.
 ALTER TABLE wakeups ADD COLUMN deadline INTEGER NOT NULL DEFAULT 9223372036854775807;
 ALTER TABLE wakeups ADD COLUMN ripe INTEGER NOT NULL DEFAULT 0;
-CREATE INDEX wakeups_ripe ON wakeups (deadline, due, model, pkid, id) WHERE ripe = 1;
+ALTER TABLE wakeups ADD COLUMN kind TEXT NOT NULL
+    GENERATED ALWAYS AS (substr(id, 1, instr(id || '.', '.') - 1)) VIRTUAL;
+CREATE INDEX wakeups_ripe ON wakeups (kind, deadline, due, model, pkid, id) WHERE ripe = 1;
 
 -- One row. Every wakeup that is due at this moment or before it is ripe, and no other.
 CREATE TABLE ripening (

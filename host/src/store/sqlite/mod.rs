@@ -266,9 +266,17 @@ impl Store for SqliteStore {
         }))
     }
 
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<DueWakeup>, StoreError> {
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        without: Option<&str>,
+    ) -> Result<Vec<DueWakeup>, StoreError> {
         loop {
-            let look = move |connection: &Connection| due::find(connection, now, limit);
+            let without = without.map(str::to_owned);
+            let look = move |connection: &Connection| {
+                due::find(connection, now, limit as usize, without.as_deref())
+            };
             match self.readers.read_aside(look).await? {
                 due::Found::Due(due) => return Ok(due),
                 due::Found::Unripe => {

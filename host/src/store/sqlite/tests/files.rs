@@ -132,7 +132,7 @@ async fn a_database_of_the_first_release_is_brought_up_to_date_with_what_is_in_i
     drop(old);
     let store = open(&stores.path()).unwrap();
     let now = Timestamp(70_000);
-    let due = store.due(now, 10).await.unwrap();
+    let due = store.due(now, 10, None).await.unwrap();
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].wakeup.deadline, None);
     store.recover(now).await.unwrap();

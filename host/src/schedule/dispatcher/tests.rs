@@ -1,0 +1,196 @@
+//! What a dispatcher starts, in which order, and when.
+
+use super::*;
+use crate::schedule::clock::SystemClock;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Change, Commit};
+use crate::types::{Document, Pkid, Wakeup};
+
+/// Says that it was called, and answers a moment later.
+#[derive(Default)]
+struct Slow {
+    called: Notify,
+    scheduled: Notify,
+}
+
+#[async_trait]
+impl Runner for Slow {
+    async fn run(&self, _: DueWakeup) -> Result<Ran, StoreError> {
+        self.called.notify_one();
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        Ok(Ran::Done)
+    }
+
+    fn scheduled(&self) -> &Notify {
+        &self.scheduled
+    }
+}
+
+/// Answers at once, and notes whom at which moment.
+struct Noting {
+    store: Arc<dyn Store>,
+    clock: Arc<ManualClock>,
+    ran: Mutex<Vec<(Duration, DueWakeup)>>,
+    scheduled: Notify,
+}
+
+#[async_trait]
+impl Runner for Noting {
+    async fn run(&self, due: DueWakeup) -> Result<Ran, StoreError> {
+        let Wakeup { subject, id, .. } = due.wakeup.clone();
+        lock(&self.ran).push((self.clock.monotonic(), due));
+        let changes = vec![Change::Cancel(subject, id)];
+        self.store
+            .commit(Commit {
+                changes,
+                ..Commit::default()
+            })
+            .await?;
+        Ok(Ran::Done)
+    }
+
+    fn scheduled(&self) -> &Notify {
+        &self.scheduled
+    }
+}
+
+fn seconds(seconds: u64) -> Timestamp {
+    Timestamp(seconds * 1000)
+}
+
+/// A dispatcher with a budget, of wakeups that are due at once: `(id, deadline)` of each, of one
+/// subject each.
+async fn paced(
+    rate: u32,
+    wakeups: impl Iterator<Item = (&'static str, Option<Timestamp>)>,
+) -> (Dispatcher, Arc<Noting>) {
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
+    let mut commit = Commit::default();
+    for (id, deadline) in wakeups {
+        schedule(&mut commit, id, deadline);
+        if commit.changes.len() > 2000 {
+            store.commit(std::mem::take(&mut commit)).await.unwrap();
+        }
+    }
+    store.commit(commit).await.unwrap();
+    let clock = Arc::new(ManualClock::new(seconds(1)));
+    let runner = Arc::new(Noting {
+        store: store.clone(),
+        clock: clock.clone(),
+        ran: Mutex::default(),
+        scheduled: Notify::new(),
+    });
+    let options = DispatcherOptions {
+        refresh_rate: NonZeroU32::new(rate),
+        ..DispatcherOptions::default()
+    };
+    let dispatcher = Dispatcher::new(store, clock, runner.clone(), options);
+    (dispatcher, runner)
+}
+
+fn schedule(commit: &mut Commit, id: &str, deadline: Option<Timestamp>) {
+    let subject = Reference::record(Pkid::random());
+    commit.changes.push(Change::Put(Document {
+        reference: subject.clone(),
+        hierarchy: "sys".parse().unwrap(),
+        version: 0,
+        body: "{}".to_owned(),
+        keys: Vec::new(),
+    }));
+    commit.changes.push(Change::Schedule(Wakeup {
+        id: id.to_owned(),
+        subject,
+        due: Timestamp(0),
+        deadline,
+        payload: String::new(),
+    }));
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_that_are_due_at_once_go_by_deadline_and_no_faster_than_the_budget() {
+    const MANY: u64 = 100_000;
+    const RATE: u32 = 500;
+    let deadlines = (0..MANY).map(|number| Some(seconds(1_000_000 + number * 7919 % MANY)));
+    let (dispatcher, runner) = paced(RATE, deadlines.map(|at| ("refresh", at))).await;
+    let clock = runner.clock.clone();
+    let ran = dispatcher.run_through(&clock, seconds(10_000)).await;
+    assert_eq!(ran.unwrap().done, MANY);
+
+    let ran = lock(&runner.ran);
+    let began: Vec<Duration> = ran.iter().map(|(at, _)| *at).collect();
+    for pair in began.windows(RATE as usize + 1) {
+        let (first, last) = (pair[0], pair[RATE as usize]);
+        assert!(last - first >= Duration::from_secs(1), "{first:?} {last:?}");
+    }
+    let took = *began.last().unwrap() - began[0];
+    assert_eq!(took, Duration::from_secs(MANY / u64::from(RATE) - 1));
+    // Those that begin at the same moment run side by side, in any order.
+    let mut latest = Timestamp(0);
+    for together in ran.chunk_by(|(one, _), (other, _)| one == other) {
+        let deadlines = together.iter().map(|(_, due)| due.wakeup.deadline.unwrap());
+        let (first, last) = (deadlines.clone().min().unwrap(), deadlines.max().unwrap());
+        assert!(first > latest, "{first} ran behind {latest}");
+        latest = last;
+    }
+}
+
+#[tokio::test]
+async fn what_has_no_budget_runs_at_once_though_many_refreshes_wait() {
+    let refreshes = (0..500).map(|_| ("refresh.users", Some(Timestamp(5))));
+    let others = ["sync", "expiry", "refreshments"].map(|id| (id, None));
+    let (dispatcher, runner) = paced(10, refreshes.chain(others)).await;
+    let clock = runner.clock.clone();
+    let ran = dispatcher.run_through(&clock, clock.now()).await.unwrap();
+    assert_eq!(ran.done, 13);
+    let ran = lock(&runner.ran);
+    let others = ran.iter().filter(|(_, due)| due.wakeup.kind() != REFRESH);
+    assert_eq!(others.count(), 3);
+}
+
+#[tokio::test]
+async fn until_idle_waits_for_the_budget_by_the_clock_and_ends_when_stopped() {
+    let (dispatcher, runner) = paced(2, (0..5).map(|_| ("refresh", None))).await;
+    let clock = runner.clock.clone();
+    let idle = dispatcher.run_until_idle();
+    let ticking = async {
+        while lock(&runner.ran).len() < 5 {
+            clock.advance(Duration::from_millis(100));
+            tokio::task::yield_now().await;
+        }
+    };
+    let (summary, ()) = tokio::join!(idle, ticking);
+    assert_eq!(summary.unwrap().done, 5);
+
+    let (dispatcher, _) = paced(2, (0..5).map(|_| ("refresh", None))).await;
+    let stopped = dispatcher.run_until_idle_or(tokio::time::sleep(Duration::from_millis(1)));
+    assert_eq!(stopped.await.unwrap().done, 2);
+}
+
+async fn store_with_due_wakeups(count: usize) -> Arc<dyn Store> {
+    let store = SqliteStore::in_memory().unwrap();
+    let mut commit = Commit::default();
+    for _ in 0..count {
+        schedule(&mut commit, "refresh", None);
+    }
+    store.commit(commit).await.unwrap();
+    Arc::new(store)
+}
+
+#[tokio::test]
+async fn what_runs_when_it_is_stopped_finishes_and_nothing_more_starts() {
+    let runner = Arc::new(Slow::default());
+    let dispatcher = Dispatcher::new(
+        store_with_due_wakeups(3).await,
+        Arc::new(SystemClock::new()),
+        runner.clone(),
+        DispatcherOptions {
+            concurrency: 1,
+            ..DispatcherOptions::default()
+        },
+    );
+    let stop = runner.called.notified();
+    let summary = dispatcher.run_until_idle_or(stop).await.unwrap();
+    assert_eq!((summary.done, summary.failed), (1, 0));
+}

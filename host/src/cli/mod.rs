@@ -17,6 +17,7 @@ mod conversions;
 mod demo;
 mod failure;
 mod fields;
+mod grants;
 mod logging;
 mod output;
 mod progress;

@@ -96,22 +96,40 @@ impl Context {
         called: &Called<T>,
         human: impl FnOnce(&T) -> String,
     ) -> Result<(), Failed> {
-        #[derive(Serialize)]
-        struct Answer<'a, T> {
-            transaction: &'a str,
-            #[serde(flatten)]
-            value: &'a T,
-        }
-        let answer = Answer {
-            transaction: &called.transaction,
-            value: &called.value,
-        };
-        self.output.print(&answer, |answer| human(answer.value))
+        self.output
+            .print(&Answer::of(called), |answer| human(answer.value))
+    }
+
+    /// As [`Context::called`], of one call of several: in JSON on a line of its own.
+    pub fn called_line<T: Serialize>(
+        &self,
+        called: &Called<T>,
+        human: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failed> {
+        self.output
+            .line(&Answer::of(called), |answer| human(answer.value))
     }
 
     /// The time by which spans are shown.
     pub fn now(&self) -> Timestamp {
         SystemClock::new().now()
+    }
+}
+
+/// What a call answered, beside the id of its transaction.
+#[derive(Serialize)]
+struct Answer<'a, T> {
+    transaction: &'a str,
+    #[serde(flatten)]
+    value: &'a T,
+}
+
+impl<'a, T> Answer<'a, T> {
+    fn of(called: &'a Called<T>) -> Self {
+        Self {
+            transaction: &called.transaction,
+            value: &called.value,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ pub struct Dispatch {
     pub concurrency: Option<usize>,
     /// The longest wait before the store is looked at again.
     pub poll: Option<Duration>,
+    /// Scheduled refreshes that begin in a second at most.
+    pub refresh_rate: Option<NonZeroU32>,
 }
 
 /// Why there is no configuration.
@@ -183,6 +186,7 @@ impl Config {
         if let Some(mut section) = top.section(&mut reader, "dispatch") {
             config.dispatch.concurrency = section.count(&mut reader, "concurrency");
             config.dispatch.poll = section.duration(&mut reader, "poll");
+            config.dispatch.refresh_rate = section.count(&mut reader, "refresh-rate");
             section.close(&mut reader);
         }
         if let Some(mut section) = top.section(&mut reader, "log") {

@@ -74,6 +74,7 @@ fn every_key_is_understood() {
         [dispatch]
         concurrency = 16
         poll = "250ms"
+        refresh-rate = 5
         [log]
         format = "json"
         "#,
@@ -134,6 +135,7 @@ fn every_key_is_understood() {
         dispatch: Dispatch {
             concurrency: Some(16),
             poll: Some(Duration::from_millis(250)),
+            refresh_rate: std::num::NonZeroU32::new(5),
         },
         log_format: LogFormat::Json,
     };

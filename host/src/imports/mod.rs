@@ -127,8 +127,6 @@ pub struct Call {
     host_calls: u64,
     /// The last bound that was hit, for the error.
     pub(crate) hit: Option<LimitHit>,
-    /// How often a secret was opened.
-    pub(crate) revealed: u32,
     /// The monotonic moment at which progress was last made durable.
     reported: Duration,
     /// What is known of answers from outside, and until when the store may be waited for.
@@ -146,7 +144,6 @@ impl Call {
             scrubber: Scrubber::default(),
             host_calls: 0,
             hit: None,
-            revealed: 0,
             reported,
             patience: Patience::default(),
         }

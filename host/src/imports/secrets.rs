@@ -1,11 +1,15 @@
 //! `automate:platform/secrets`: opens sealed values, and counts and audits each time.
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::bindings::automate::platform::{secrets, types};
 use super::{Call, Services, convert};
 use crate::store::seal::SealError;
-use crate::types::Failure;
+use crate::transactions::{Reveal, RevealOutcome};
+use crate::types::{Failure, Reference};
+
+/// The longest name that is recorded, in characters.
+const NAME: usize = 128;
 
 impl secrets::Host for Call {
     async fn reveal(
@@ -23,9 +27,12 @@ impl secrets::Host for Call {
         name: String,
     ) -> wasmtime::Result<Result<Option<String>, types::Failure>> {
         self.count()?;
-        self.revealed += 1;
-        tracing::info!(target: "relation_host::audit", transaction = self.journal.id(), secret = name, "a secret setting was revealed");
         let value = self.services.secret_settings.get(&name);
+        let outcome = match value {
+            Some(_) => RevealOutcome::Opened,
+            None => RevealOutcome::Absent,
+        };
+        self.audit(None, &name, outcome);
         if let Some(value) = value {
             self.scrubber.learn(value);
         }
@@ -40,24 +47,57 @@ impl Call {
         name: &str,
     ) -> Result<Option<String>, Failure> {
         let owner = convert::reference(owner)?;
-        self.revealed += 1;
-        tracing::info!(target: "relation_host::audit", transaction = self.journal.id(), %owner, secret = name, "a secret was revealed");
+        let revealed = self.unseal(&owner, name).await;
+        let outcome = match &revealed {
+            Ok(Some(_)) => RevealOutcome::Opened,
+            Ok(None) => RevealOutcome::Absent,
+            Err(_) => RevealOutcome::Failed,
+        };
+        self.audit(Some(owner), name, outcome);
+        let Some(value) = revealed? else {
+            return Ok(None);
+        };
+        self.scrubber.learn(&value);
+        Ok(Some(value.expose_secret().to_owned()))
+    }
+
+    async fn unseal(
+        &mut self,
+        owner: &Reference,
+        name: &str,
+    ) -> Result<Option<SecretString>, Failure> {
         let Services { store, sealer, .. } = self.services.as_ref();
         let revealed = self.patiently(|| async {
-            match sealer.reveal(store.as_ref(), &owner, name).await {
+            match sealer.reveal(store.as_ref(), owner, name).await {
                 Ok(value) => Ok(Ok(value)),
                 // A store that cannot be reached passes; what does not open needs a person.
                 Err(SealError::Store(error)) => Err(error),
                 Err(error) => Ok(Err(Failure::Internal(error.to_string()))),
             }
         });
-        let revealed = revealed
+        revealed
             .await
-            .map_err(|error| convert::store_failure(&error))?;
-        let Some(value) = revealed? else {
-            return Ok(None);
-        };
-        self.scrubber.learn(&value);
-        Ok(Some(value.expose_secret().to_owned()))
+            .map_err(|error| convert::store_failure(&error))?
+    }
+
+    /// Records that a secret was opened, or that it was tried: in the call's transaction, which
+    /// says who, and in the log of this process. Never the value.
+    fn audit(&self, owner: Option<Reference>, name: &str, outcome: RevealOutcome) {
+        // A name is the guest's own words.
+        let name: String = self.line(name).chars().take(NAME).collect();
+        tracing::info!(
+            target: "relation_host::audit",
+            transaction = self.journal.id(),
+            owner = owner.as_ref().map(ToString::to_string),
+            secret = name,
+            outcome = outcome.as_str(),
+            "a secret was asked for"
+        );
+        self.journal.reveal(Reveal {
+            at: self.services.clock.now(),
+            owner,
+            name,
+            outcome,
+        });
     }
 }

@@ -55,7 +55,7 @@ impl transactions::Host for Call {
 
 impl Call {
     /// A guest's text as a line: without secrets and control characters, and not endless.
-    fn line(&self, text: &str) -> String {
+    pub(super) fn line(&self, text: &str) -> String {
         let text = self.scrubber.scrub(text);
         let text: String = text
             .chars()

@@ -3,8 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use crate::sync::lock;
-use crate::transactions::{Level, LogLine, Outcome, Progress, TransactionUpdate};
+use crate::transactions::{Level, LogLine, Outcome, Progress, Reveal, TransactionUpdate};
 use crate::types::Timestamp;
+
+/// How many openings of secrets a call may have named; a workflow has a dozen at most.
+const NAMED: usize = 64;
 
 /// Gathers the news of one transaction. Clones share it.
 #[derive(Clone, Debug)]
@@ -18,6 +21,10 @@ struct State {
     lines: Vec<LogLine>,
     progress: Option<Progress>,
     subject_name: Option<String>,
+    reveals: Vec<Reveal>,
+    more_reveals: u64,
+    /// How many openings may still be named.
+    named: usize,
     /// Bytes of log that may still be written.
     room: usize,
     full: bool,
@@ -32,6 +39,9 @@ impl Journal {
                 lines: Vec::new(),
                 progress: None,
                 subject_name: None,
+                reveals: Vec::new(),
+                more_reveals: 0,
+                named: NAMED,
                 room,
                 full: false,
             })),
@@ -64,6 +74,18 @@ impl Journal {
         state.lines.push(LogLine { at, level, message });
     }
 
+    /// Says that a secret was opened, or that it was tried; beyond a bound only how often.
+    pub fn reveal(&self, reveal: Reveal) {
+        let mut state = lock(&self.state);
+        match state.named.checked_sub(1) {
+            Some(left) => {
+                state.named = left;
+                state.reveals.push(reveal);
+            }
+            None => state.more_reveals += 1,
+        }
+    }
+
     /// Says how far the call is.
     pub fn progress(&self, progress: Progress) {
         lock(&self.state).progress = Some(progress);
@@ -82,6 +104,8 @@ impl Journal {
             progress: state.progress.take(),
             subject_name: state.subject_name.take(),
             lines: std::mem::take(&mut state.lines),
+            reveals: std::mem::take(&mut state.reveals),
+            more_reveals: std::mem::take(&mut state.more_reveals),
             outcome: None,
         }
     }
@@ -91,6 +115,9 @@ impl Journal {
         let mut state = lock(&self.state);
         let newer = std::mem::replace(&mut state.lines, news.lines);
         state.lines.extend(newer);
+        let newer = std::mem::replace(&mut state.reveals, news.reveals);
+        state.reveals.extend(newer);
+        state.more_reveals += news.more_reveals;
         if state.progress.is_none() {
             state.progress = news.progress;
         }
@@ -105,5 +132,35 @@ impl Journal {
             outcome: Some(outcome),
             ..self.news()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transactions::RevealOutcome;
+
+    #[test]
+    fn openings_are_named_up_to_a_bound_and_counted_beyond() {
+        let journal = Journal::new("t1", 1000);
+        let reveal = |at| Reveal {
+            at: Timestamp(at),
+            owner: None,
+            name: "webex.client-secret".to_owned(),
+            outcome: RevealOutcome::Opened,
+        };
+        for at in 0..50 {
+            journal.reveal(reveal(at));
+        }
+        let first = journal.news();
+        for at in 50..100 {
+            journal.reveal(reveal(at));
+        }
+        // The first news could not be written: nothing of them is lost or told twice.
+        journal.put_back(first);
+        let news = journal.news();
+        let expected: Vec<Reveal> = (0..64).map(reveal).collect();
+        assert_eq!((news.reveals, news.more_reveals), (expected, 36));
+        assert_eq!(journal.news().more_reveals, 0);
     }
 }

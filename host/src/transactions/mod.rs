@@ -53,6 +53,42 @@ pub struct LogLine {
     pub message: String,
 }
 
+/// That a call opened a secret, or tried to. Who did is what the transaction says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reveal {
+    /// When.
+    pub at: Timestamp,
+    /// The document that it belongs to; none: a secret of the installation.
+    pub owner: Option<Reference>,
+    /// Its name there.
+    pub name: String,
+    /// What came of it.
+    pub outcome: RevealOutcome,
+}
+
+/// What came of opening a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RevealOutcome {
+    /// The call was given it.
+    Opened,
+    /// There is none of that name.
+    Absent,
+    /// It could not be read, or does not open.
+    Failed,
+}
+
+impl RevealOutcome {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Absent => "absent",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// How far a call is, shown as `[ 3/9 ] message`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -98,6 +134,10 @@ pub struct TransactionUpdate {
     pub subject_name: Option<String>,
     /// Lines to add to the log.
     pub lines: Vec<LogLine>,
+    /// Secrets that were opened.
+    pub reveals: Vec<Reveal>,
+    /// How many more were opened than are named.
+    pub more_reveals: u64,
     /// How it ended; none: it still runs.
     pub outcome: Option<Outcome>,
 }
@@ -138,6 +178,10 @@ pub struct Transaction {
     pub completed: Option<Timestamp>,
     /// Its log; left empty in listings.
     pub log: Vec<LogLine>,
+    /// Secrets that it opened, or tried to; left empty in listings.
+    pub reveals: Vec<Reveal>,
+    /// How many more it opened than are named.
+    pub more_reveals: u64,
 }
 
 /// Which transactions a listing wants.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -177,11 +177,27 @@ impl Program {
     }
 
     /// Starts it.
-    pub fn start(mut self) -> Running {
+    pub fn start(self) -> Running {
+        let input = self.input.clone();
+        let (running, stdin) = self.spawn(input.is_some());
+        if let (Some(text), Some(mut stdin)) = (input, stdin) {
+            // A program that refuses its arguments reads nothing.
+            let _ = stdin.write_all(text.as_bytes());
+        }
+        running
+    }
+
+    /// Starts it with a stdin that the test writes to, and ends by dropping it.
+    pub fn start_with_stdin(self) -> (Running, ChildStdin) {
+        let (running, stdin) = self.spawn(true);
+        (running, stdin.expect("a pipe was asked for"))
+    }
+
+    fn spawn(mut self, reads: bool) -> (Running, Option<ChildStdin>) {
         let create = |path: &Path| File::create(path).expect("the directory can be written");
-        let input = match self.input {
-            Some(_) => Stdio::piped(),
-            None => Stdio::null(),
+        let input = match reads {
+            true => Stdio::piped(),
+            false => Stdio::null(),
         };
         let mut child = self
             .command
@@ -190,17 +206,15 @@ impl Program {
             .stderr(create(&self.stderr))
             .spawn()
             .expect("the program starts");
-        if let (Some(text), Some(mut stdin)) = (self.input, child.stdin.take()) {
-            // A program that refuses its arguments reads nothing.
-            let _ = stdin.write_all(text.as_bytes());
-        }
+        let stdin = child.stdin.take();
         let arguments = self.command.get_args().map(OsStr::to_string_lossy);
-        Running {
+        let running = Running {
             command: arguments.collect::<Vec<_>>().join(" "),
             child,
             stdout: self.stdout,
             stderr: self.stderr,
-        }
+        };
+        (running, stdin)
     }
 
     /// Runs it to its end.
@@ -244,7 +258,16 @@ impl Running {
 
     /// Asks it to stop, as a service manager does.
     pub fn terminate(&self) {
-        let signal = format!("kill -TERM {}", self.child.id());
+        self.signal("TERM");
+    }
+
+    /// Asks it to stop, as Ctrl-C at a terminal does.
+    pub fn interrupt(&self) {
+        self.signal("INT");
+    }
+
+    fn signal(&self, name: &str) {
+        let signal = format!("kill -{name} {}", self.child.id());
         let sent = Command::new("sh").args(["-c", &signal]).status();
         assert!(sent.expect("there is a shell").success(), "{signal}");
     }

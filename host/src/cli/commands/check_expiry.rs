@@ -5,6 +5,7 @@ use relation_host::types::Timestamp;
 
 use super::view;
 use crate::cli::failure::Failed;
+use crate::cli::grants::{Each, Which};
 use crate::cli::output::shown;
 use crate::cli::records::Named;
 use crate::cli::{Context, progress};
@@ -14,28 +15,33 @@ use crate::cli::{Context, progress};
 pub struct Args {
     #[command(flatten)]
     record: Named,
+    #[command(flatten)]
+    which: Which,
 }
 
 /// Checks and prints what was found; fails when a person has to act.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     let host = context.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
-    let label = format!("checking {}", record.name());
-    let watched = Some((host.store().as_ref(), record.reference()));
-    let called = progress::during(&label, watched, host.check_expiry(&record.pkid)).await?;
-    let now = host.clock().now();
-    context.called(&called, |report| human(report, now))?;
-    match view::needs_a_person(&called.value.connection) {
-        None => Ok(()),
-        Some(failed) => Err(Failed {
-            transaction: Some(called.transaction),
-            ..failed
-        }),
+    let grants = args.which.of(&record);
+    let mut each = Each::of(context, &grants);
+    for grant in grants {
+        let label = format!("checking {} ({grant})", record.name());
+        let watched = Some((host.store().as_ref(), record.reference()));
+        let call = host.check_grant(&record.pkid, grant);
+        let called = progress::during(&label, watched, call).await;
+        let now = host.clock().now();
+        each.answered(
+            called.map_err(Failed::from),
+            |report| human(report, now),
+            |report| view::needs_a_person(&report.connection, report.grant),
+        )?;
     }
+    each.end()
 }
 
 fn human(report: &ExpiryReport, now: Timestamp) -> String {
-    let mut text = view::connection(&report.connection, now);
+    let mut text = view::grant_of(&report.connection, report.grant, now);
     if let Some(alert) = &report.alert {
         let threshold = match alert.threshold {
             0 => "at the expiry".to_owned(),

@@ -2,7 +2,6 @@
 
 use std::io::{self, BufRead, IsTerminal, Read};
 
-use clap::ValueEnum;
 use http::StatusCode;
 use relation_host::reports::{Authorization, ConnectReport, Grant};
 use relation_host::types::Timestamp;
@@ -13,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::view;
 use crate::cli::failure::{Failed, Kind};
+use crate::cli::grants::GrantArg;
 use crate::cli::output::shown;
 use crate::cli::records::{Named, Record};
 use crate::cli::redirect::{Callback, ListenError, Listener, Page};
@@ -49,27 +49,6 @@ pub struct Args {
     /// consent
     #[arg(long)]
     no_listen: bool,
-}
-
-/// A grant as it is named on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum GrantArg {
-    /// The organization itself
-    Organization,
-    /// The customers of a wholesale partner
-    WholesaleCustomers,
-    /// The users of a wholesale partner's customers
-    WholesaleUsers,
-}
-
-impl From<GrantArg> for Grant {
-    fn from(grant: GrantArg) -> Self {
-        match grant {
-            GrantArg::Organization => Self::Organization,
-            GrantArg::WholesaleCustomers => Self::WholesaleCustomers,
-            GrantArg::WholesaleUsers => Self::WholesaleUsers,
-        }
-    }
 }
 
 /// What happens, as JSON.

@@ -4,6 +4,7 @@ use relation_host::reports::{RefreshOutcome, RefreshReport};
 
 use super::view;
 use crate::cli::failure::{CONNECT_AGAIN, Failed, Kind};
+use crate::cli::grants::{Each, Which};
 use crate::cli::output::shown;
 use crate::cli::records::Named;
 use crate::cli::{Context, progress};
@@ -13,28 +14,33 @@ use crate::cli::{Context, progress};
 pub struct Args {
     #[command(flatten)]
     record: Named,
+    #[command(flatten)]
+    which: Which,
 }
 
 /// Refreshes and prints what came of it; fails unless tokens came of it.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     let host = context.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
-    let label = format!("refreshing {}", record.name());
-    let watched = Some((host.store().as_ref(), record.reference()));
-    let called = progress::during(&label, watched, host.refresh(&record.pkid)).await?;
-    let now = host.clock().now();
-    context.called(&called, |report| human(report, now))?;
-    match outcome(&called.value) {
-        None => Ok(()),
-        Some(failed) => Err(Failed {
-            transaction: Some(called.transaction),
-            ..failed
-        }),
+    let grants = args.which.of(&record);
+    let mut each = Each::of(context, &grants);
+    for grant in grants {
+        let label = format!("refreshing {} ({grant})", record.name());
+        let watched = Some((host.store().as_ref(), record.reference()));
+        let call = host.refresh_grant(&record.pkid, grant);
+        let called = progress::during(&label, watched, call).await;
+        let now = host.clock().now();
+        each.answered(
+            called.map_err(Failed::from),
+            |report| human(report, now),
+            outcome,
+        )?;
     }
+    each.end()
 }
 
 fn human(report: &RefreshReport, now: relation_host::types::Timestamp) -> String {
-    let mut text = view::connection(&report.connection, now);
+    let mut text = view::grant_of(&report.connection, report.grant, now);
     if !report.message.is_empty() {
         text.push_str(&format!("\n\n{}", shown(&report.message)));
     }

@@ -240,10 +240,32 @@ fn detail(transaction: &Transaction, now: Timestamp) -> String {
         ("completed", completed),
         ("took", took(transaction, now)),
     ]);
-    let log: Vec<String> = transaction.log.iter().map(log_line).collect();
-    match log.is_empty() {
-        true => lines.to_string(),
-        false => format!("{lines}\n\n{}", log.join("\n")),
+    let mut blocks = vec![lines.to_string()];
+    if !transaction.reveals.is_empty() {
+        blocks.push(reveals(transaction));
+    }
+    if !transaction.log.is_empty() {
+        let log: Vec<String> = transaction.log.iter().map(log_line).collect();
+        blocks.push(log.join("\n"));
+    }
+    blocks.join("\n\n")
+}
+
+/// The secrets that it opened, or tried to.
+fn reveals(transaction: &Transaction) -> String {
+    let mut rows = Rows::under(&["secret", "of", "outcome", "at"]);
+    for reveal in &transaction.reveals {
+        let owner = reveal.owner.as_ref();
+        rows.add([
+            reveal.name.clone(),
+            owner.map_or_else(|| "the installation".to_owned(), Reference::to_string),
+            reveal.outcome.as_str().to_owned(),
+            reveal.at.to_string(),
+        ]);
+    }
+    match transaction.more_reveals {
+        0 => rows.to_string(),
+        more => format!("{rows}\nand {more} more"),
     }
 }
 
@@ -315,6 +337,8 @@ mod tests {
             started: Timestamp(1000),
             completed: Some(Timestamp(1250)),
             log: Vec::new(),
+            reveals: Vec::new(),
+            more_reveals: 0,
         }
     }
 

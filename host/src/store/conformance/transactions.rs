@@ -6,8 +6,8 @@ use super::Stores;
 use super::given::*;
 use crate::store::{Begin, Check, Commit, Store};
 use crate::transactions::{
-    Level, LogLine, NewTransaction, Progress, Status, Transaction, TransactionFilter,
-    TransactionUpdate,
+    Level, LogLine, NewTransaction, Progress, Reveal, RevealOutcome, Status, Transaction,
+    TransactionFilter, TransactionUpdate,
 };
 use crate::types::Reference;
 
@@ -16,6 +16,15 @@ fn line(second: u64, level: Level, message: &str) -> LogLine {
         at: at(second),
         level,
         message: message.to_owned(),
+    }
+}
+
+fn reveal(second: u64, owner: Option<Reference>, outcome: RevealOutcome) -> Reveal {
+    Reveal {
+        at: at(second),
+        owner,
+        name: "token".to_owned(),
+        outcome,
     }
 }
 
@@ -57,22 +66,33 @@ pub(super) async fn a_transaction_is_told_from_begin_to_end(stores: Arc<dyn Stor
         started: at(1),
         completed: None,
         log: Vec::new(),
+        reveals: Vec::new(),
+        more_reveals: 0,
     };
     assert_eq!(told(&store, "t1").await, expected);
 
     let first = TransactionUpdate {
         progress: Some(progress(1, "asking")),
         lines: vec![line(2, Level::Debug, "one"), line(2, Level::Warning, "two")],
+        reveals: vec![reveal(2, None, RevealOutcome::Opened)],
+        more_reveals: 2,
         ..news("t1")
     };
     store.report(first).await.unwrap();
     expected.progress = Some(progress(1, "asking"));
     expected.log = vec![line(2, Level::Debug, "one"), line(2, Level::Warning, "two")];
+    expected.reveals = vec![reveal(2, None, RevealOutcome::Opened)];
+    expected.more_reveals = 2;
     assert_eq!(told(&store, "t1").await, expected);
 
     let second = TransactionUpdate {
         subject_name: Some("Bolt".to_owned()),
         lines: vec![line(1, Level::Error, "three"), line(3, Level::Info, "ä\n")],
+        reveals: vec![
+            reveal(3, Some(record(1)), RevealOutcome::Failed),
+            reveal(3, Some(record(2)), RevealOutcome::Absent),
+        ],
+        more_reveals: 1,
         ..news("t1")
     };
     let commit = Commit {
@@ -84,6 +104,11 @@ pub(super) async fn a_transaction_is_told_from_begin_to_end(stores: Arc<dyn Stor
     expected.subject_name = "Bolt".to_owned();
     expected.log.push(line(1, Level::Error, "three"));
     expected.log.push(line(3, Level::Info, "ä\n"));
+    expected.reveals.extend([
+        reveal(3, Some(record(1)), RevealOutcome::Failed),
+        reveal(3, Some(record(2)), RevealOutcome::Absent),
+    ]);
+    expected.more_reveals = 3;
     assert_eq!(told(&store, "t1").await, expected);
 
     let mut last = end("t1", Some(&lease), at(4));

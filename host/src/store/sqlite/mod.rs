@@ -41,6 +41,7 @@ mod holder;
 mod open;
 mod readers;
 mod recovery;
+mod reveals;
 mod search;
 mod secrets;
 mod sequence;

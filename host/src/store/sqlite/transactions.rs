@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::fault::{Done, conflict, corrupt, invalid, millis, moment, reference};
+use super::fault::{
+    Done, conflict, corrupt, count_in, count_out, invalid, millis, moment, reference,
+};
+use super::reveals;
 use crate::transactions::{
     Level, LogLine, NewTransaction, Outcome, Progress, Status, Transaction, TransactionFilter,
     TransactionUpdate,
@@ -21,13 +24,14 @@ const PROGRESS: &str = "UPDATE transactions
 const RENAME: &str = "UPDATE transactions SET subject_name = ?2 WHERE id = ?1";
 const ADD_LINE: &str =
     "INSERT INTO transaction_log (transaction_id, at, level, message) VALUES (?1, ?2, ?3, ?4)";
+const MORE_REVEALS: &str = "UPDATE transactions SET more_reveals = more_reveals + ?2 WHERE id = ?1";
 const CLOSE: &str =
     "UPDATE transactions SET status = ?2, message = ?3, completed = ?4 WHERE id = ?1";
 const RUNNING: &str = "SELECT id, holder FROM transactions INDEXED BY transactions_running
     WHERE status = 'Processing'";
 const GET: &str = "SELECT id, action, subject_model, subject_pkid, subject_name, status,
-    progress_done, progress_total, progress_message, message, submitted, started, completed
-    FROM transactions WHERE id = ?1";
+    progress_done, progress_total, progress_message, message, submitted, started, completed,
+    more_reveals FROM transactions WHERE id = ?1";
 const LOG: &str =
     "SELECT at, level, message FROM transaction_log WHERE transaction_id = ?1 ORDER BY id";
 const ENDED_BEFORE: &str = "SELECT id FROM transactions
@@ -40,6 +44,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     STATUS,
     PROGRESS,
     RENAME,
+    MORE_REVEALS,
     CLOSE,
     GET,
     LOG,
@@ -118,6 +123,12 @@ fn record(connection: &Connection, news: &TransactionUpdate) -> Done<()> {
             line.message
         ])?;
     }
+    reveals::add(connection, &news.id, &news.reveals)?;
+    if news.more_reveals > 0 {
+        connection
+            .prepare_cached(MORE_REVEALS)?
+            .execute(params![news.id, count_in(news.more_reveals)])?;
+    }
     match &news.outcome {
         Some(outcome) => close(connection, &news.id, outcome),
         None => Ok(()),
@@ -168,6 +179,7 @@ pub(super) fn get(connection: &Connection, id: &str) -> Done<Option<Transaction>
     };
     let mut transaction = read(row)?;
     transaction.log = log(connection, id)?;
+    transaction.reveals = reveals::of(connection, id)?;
     Ok(Some(transaction))
 }
 
@@ -198,6 +210,7 @@ pub(super) fn forget(connection: &Connection, before: Timestamp, most: u32) -> D
     let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
     for id in &ids {
         connection.prepare_cached(FORGET_LOG)?.execute([id])?;
+        reveals::forget(connection, id)?;
         connection.prepare_cached(FORGET)?.execute([id])?;
     }
     Ok(ids.len() as u64)
@@ -254,8 +267,8 @@ pub(super) fn listing(filter: &TransactionFilter) -> String {
     };
     let mut statement = format!(
         "SELECT id, action, subject_model, subject_pkid, subject_name, status,
-        progress_done, progress_total, progress_message, message, submitted, started, completed
-        FROM transactions {index} WHERE id < :before"
+        progress_done, progress_total, progress_message, message, submitted, started, completed,
+        more_reveals FROM transactions {index} WHERE id < :before"
     );
     if filter.subject.is_some() {
         statement.push_str(" AND subject_model = :model AND subject_pkid = :pkid");
@@ -301,6 +314,8 @@ fn read(row: &Row<'_>) -> Done<Transaction> {
         started: moment(row.get(11)?),
         completed: completed.map(moment),
         log: Vec::new(),
+        reveals: Vec::new(),
+        more_reveals: count_out(row.get(13)?, "a count of openings")?,
     })
 }
 

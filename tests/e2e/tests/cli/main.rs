@@ -9,6 +9,7 @@
 
 mod components;
 mod configuration;
+mod connect;
 mod failures;
 mod imports;
 mod naming;

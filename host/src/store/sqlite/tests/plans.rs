@@ -27,6 +27,7 @@ fn no_statement_looks_at_rows_that_it_does_not_want() {
         secrets::STATEMENTS,
         wakeups::STATEMENTS,
         due::STATEMENTS,
+        reveals::STATEMENTS,
         calls::STATEMENTS,
         transactions::STATEMENTS,
     ];

@@ -84,7 +84,9 @@ pub async fn make_due(parts: &Parts, customers: std::ops::Range<u64>) -> Result<
     let mut changes = Vec::new();
     for index in customers {
         changes.push(Stored::Schedule(relation_host::types::Wakeup {
-            id: spark_customer::tokens::wakeup::REFRESH.to_owned(),
+            id: spark_customer::grant::Grant::Organization
+                .refresh_wakeup()
+                .to_owned(),
             subject: Reference::record(pkid(index)?),
             due,
             deadline: None,

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use relation_host::egress::Resolve;
 use rustls::pki_types::PrivateKeyDer;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -98,9 +98,7 @@ impl Front {
 async fn carry(client: TcpStream, target: SocketAddr, acceptor: Option<TlsAcceptor>) {
     // A connection that breaks is the client's to complain about.
     let Some(acceptor) = acceptor else {
-        let mut client = client;
-        let greeting = b"220 this is not what you are looking for\r\n";
-        let _ = tokio::io::AsyncWriteExt::write_all(&mut client, greeting).await;
+        let _ = greet(client).await;
         return;
     };
     let Ok(mut client) = acceptor.accept(client).await else {
@@ -109,6 +107,19 @@ async fn carry(client: TcpStream, target: SocketAddr, acceptor: Option<TlsAccept
     if let Ok(mut server) = TcpStream::connect(target).await {
         let _ = copy_bidirectional(&mut client, &mut server).await;
     }
+}
+
+/// What speaks first and is no TLS. It waits for the client's hello, so that the client gets to
+/// read it before the end of the connection.
+async fn greet(mut client: TcpStream) -> std::io::Result<()> {
+    let mut hello = [0; 4096];
+    let _ = client.read(&mut hello).await?;
+    client
+        .write_all(b"220 this is not what you look for\r\n")
+        .await?;
+    client.shutdown().await?;
+    while client.read(&mut hello).await? > 0 {}
+    Ok(())
 }
 
 struct Acceptors {

@@ -265,6 +265,18 @@ impl World {
             .expect("the store answers")
     }
 
+    /// Ends whatever is wrong with the store, the network and the wall clock.
+    pub async fn mend(&self) {
+        self.store_faults.clear();
+        // A file in the place of the stash's directory.
+        let _ = std::fs::remove_file(self.stash());
+        self.network.mend().await;
+        let now = BEGINNING.after(self.clock.monotonic());
+        if self.clock.now() != now {
+            self.clock.set_wall(now);
+        }
+    }
+
     /// Adds a customer with pasted tokens.
     pub async fn customer(&self, name: &str) -> Customer {
         let organization = self.emulator.create_organization(name);

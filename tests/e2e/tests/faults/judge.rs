@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use relation_e2e::world::DAY;
 use relation_e2e::{Customer, World};
 use relation_host::reports::RefreshReport;
 use relation_host::schedule::clock::Clock;
 use relation_host::transactions::Level;
 use relation_host::types::{Reference, Timestamp};
 use relation_host::{CallError, Called};
-use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::{Map, Value};
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
 use webex_emulator::{Digest, Grant, Stage};
 
 use crate::bodies;
@@ -85,11 +84,13 @@ pub async fn judge(world: &World, way: Way, row: &Row) -> Judged {
         .filter(|request| request.path == TOKEN)
         .find_map(|request| request.tracking_id)
         .filter(|_| row.tracked);
+    world.store_faults.clear();
     let (mut seen, lost) = case.look(&result, tracking_id.as_deref()).await;
-    world.network.mend().await;
+    world.mend().await;
     seen.afterwards = case.go_on().await;
     // Webex cannot know that an answer it gave was lost behind it.
-    let unseen = row.class == Class::Lost && !matches!(row.disturbance, Disturbance::Webex(_));
+    let unseen = matches!(row.class, Class::Lost | Class::Dropped)
+        && !matches!(row.disturbance, Disturbance::Webex(_));
     for violation in world.emulator.violations().into_iter().skip(blamed) {
         case.expect(unseen, violation);
     }
@@ -105,7 +106,7 @@ pub async fn judge(world: &World, way: Way, row: &Row) -> Judged {
         verdict: Verdict {
             seen,
             complaints: complaints.map(|text| format!("{name}: {text}")).collect(),
-            answered: row.class == Class::Answered,
+            answered: matches!(row.class, Class::Answered | Class::Stashed),
             lost,
         },
         secrets: case.secrets,
@@ -113,35 +114,35 @@ pub async fn judge(world: &World, way: Way, row: &Row) -> Judged {
 }
 
 /// A row while it runs.
-struct Case<'a> {
-    world: &'a World,
-    way: Way,
-    class: Class,
-    customer: Customer,
+pub struct Case<'a> {
+    pub world: &'a World,
+    pub way: Way,
+    pub class: Class,
+    pub customer: Customer,
     /// The grant that the customer's tokens are of.
-    grant: Grant,
-    before: Held,
+    pub grant: Grant,
+    pub before: Held,
     /// Both expiries as the record had them.
-    expiries: [Value; 2],
-    complaints: Vec<String>,
-    secrets: Vec<Held>,
+    pub expiries: [Value; 2],
+    pub complaints: Vec<String>,
+    pub secrets: Vec<Held>,
 }
 
 impl Case<'_> {
-    fn expect(&mut self, holds: bool, wanted: impl Into<String>) {
+    pub fn expect(&mut self, holds: bool, wanted: impl Into<String>) {
         if !holds {
             self.complaints.push(wanted.into());
         }
     }
 
-    fn equal<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, is: T, wanted: T) {
+    pub fn equal<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, is: T, wanted: T) {
         if is != wanted {
             let complaint = format!("{what} is {is:?} and should be {wanted:?}");
             self.complaints.push(complaint);
         }
     }
 
-    fn now(&self) -> Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.world.clock.now()
     }
 
@@ -227,6 +228,18 @@ impl Case<'_> {
                 self.equal("the refresh token's life", accepted, !self.way.rotates());
                 self.expect(alerts.is_empty(), "there should be no alert");
             }
+            Class::Stashed | Class::Dropped => {
+                self.equal("the state", state, "connected");
+                self.expect(held == self.before, "the tokens should be kept");
+                self.expect(result.is_err(), "the call should fail");
+                self.expect(alerts.is_empty(), "there should be no alert");
+            }
+            Class::OverByClock => {
+                self.equal("the state", state, "expired");
+                self.expect(kept, "the tokens and their expiries should be kept");
+                self.expect(accepted, "Webex should accept the refresh token");
+                self.expect(!alerts.is_empty(), "there should be an alert");
+            }
             Class::Refused => {
                 self.equal("the state", state, "reauthorize");
                 self.equal("the pause", pause, None);
@@ -244,79 +257,6 @@ impl Case<'_> {
             afterwards: String::new(),
         };
         (seen, lost)
-    }
-
-    /// Runs on until the connection works again, by itself or by a person.
-    async fn go_on(&mut self) -> String {
-        let record = self.world.record(&self.customer.pkid).await;
-        let asked = self.world.token_requests();
-        let Some(next) = record["connection"]["next_refresh"].as_u64() else {
-            self.world.pass(30 * DAY).await;
-            let again = self.world.token_requests() - asked;
-            self.equal("the number of further requests", again, 0);
-            self.connect().await;
-            return "a person connects again".to_owned();
-        };
-        let pause = Timestamp(next).since(self.now());
-        self.world
-            .pass(pause.saturating_sub(Duration::from_secs(1)))
-            .await;
-        let early = self.world.token_requests() - asked;
-        self.equal("the number of early requests", early, 0);
-        self.world.pass(Duration::from_secs(1)).await;
-        let on_time = self.world.token_requests() - asked;
-        self.equal("the number of requests on time", on_time, 1);
-
-        let record = self.world.record(&self.customer.pkid).await;
-        let state = text(&record["connection"]["state"]).to_owned();
-        let dead = self.way.rotates() && matches!(self.class, Class::Lost | Class::Unnamed);
-        let wanted = if dead { "reauthorize" } else { "connected" };
-        self.equal("the state at the next attempt", state.as_str(), wanted);
-        let alerts = self.alerts().await;
-        if state == "connected" {
-            self.expect(alerts.is_empty(), "there should be no alert in the end");
-            let held = held(self.world, &self.customer).await;
-            for token in [&held.access_token, &held.refresh_token] {
-                let accepted = self.world.emulator.accepts(token);
-                self.expect(accepted, "Webex should accept both tokens in the end");
-            }
-            self.secrets.push(held);
-            return match self.class {
-                Class::Answered | Class::Unnamed => "stays connected".to_owned(),
-                _ => "connected at the next attempt".to_owned(),
-            };
-        }
-        self.connect().await;
-        format!(
-            "`{state}` at the next attempt ({}): a person connects again",
-            names(&alerts)
-        )
-    }
-
-    /// A person connects the customer again.
-    async fn connect(&mut self) {
-        let organization = &self.customer.organization;
-        let scopes = self.customer.grant.scopes().iter().cloned();
-        let grant = self.world.emulator.grant(organization, scopes);
-        let answer = SecretString::from(grant.json().to_string());
-        let pkid = &self.customer.pkid;
-        let modified = self.world.host().modify(pkid, Map::new(), Some(answer));
-        let connection = modified.await.expect("new tokens are taken").value;
-        self.equal(
-            "the state after a person connected",
-            connection.state.as_str(),
-            "connected",
-        );
-        let held = held(self.world, &self.customer).await;
-        self.equal(
-            "the access token after a person connected",
-            &Digest::of(&held.access_token),
-            &Digest::of(grant.access_token()),
-        );
-        let alerts = self.alerts().await;
-        self.expect(alerts.is_empty(), "connecting should end the alert");
-        self.secrets.push(held);
-        self.grant = grant;
     }
 
     fn life(&self, expiry: &Value) -> String {
@@ -338,7 +278,7 @@ impl Case<'_> {
         refresh.map(|due| due.wakeup.due)
     }
 
-    async fn alerts(&self) -> Vec<Value> {
+    pub async fn alerts(&self) -> Vec<Value> {
         let subject = Reference::record(self.customer.pkid.clone()).to_string();
         let mut alerts = self.world.all("data/Alert").await;
         alerts.retain(|alert| alert["subject"] == subject.as_str());
@@ -394,7 +334,7 @@ impl Case<'_> {
     }
 }
 
-async fn held(world: &World, customer: &Customer) -> Held {
+pub async fn held(world: &World, customer: &Customer) -> Held {
     let open = async |name| {
         let secret = world.secret(&customer.pkid, name).await;
         let secret = secret.expect("the record holds its tokens");
@@ -426,7 +366,7 @@ fn tokens(before: &Held, held: &Held, accepted: bool) -> String {
     }
 }
 
-fn names(alerts: &[Value]) -> String {
+pub fn names(alerts: &[Value]) -> String {
     let names: Vec<String> = alerts
         .iter()
         .map(|alert| format!("`{}`, {}", text(&alert["code"]), text(&alert["severity"])))
@@ -438,6 +378,6 @@ fn names(alerts: &[Value]) -> String {
     }
 }
 
-fn text(value: &Value) -> &str {
+pub fn text(value: &Value) -> &str {
     value.as_str().expect("a text")
 }

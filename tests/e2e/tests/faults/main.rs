@@ -11,6 +11,7 @@
     reason = "a test stops where it cannot go on"
 )]
 
+mod afterwards;
 mod bodies;
 mod judge;
 mod page;
@@ -34,6 +35,9 @@ const GROUPS: &[fn() -> Group] = &[
     rows::certificates::group,
     rows::proxies::tunnels,
     rows::proxies::plain,
+    rows::store::stores,
+    rows::store::leases,
+    rows::clocks::group,
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,6 +93,21 @@ async fn proxies_with_tunnels() {
 #[tokio::test(flavor = "multi_thread")]
 async fn proxies_of_plain_http() {
     sweep::run(rows::proxies::plain()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_that_fail_before_the_commit() {
+    sweep::run(rows::store::stores()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leases_that_are_lost_before_the_commit() {
+    sweep::run(rows::store::leases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clocks_that_jump() {
+    sweep::run(rows::clocks::group()).await;
 }
 
 #[test]

@@ -132,6 +132,15 @@ pub enum Class {
     /// Webex has carried the request out and the answer is lost: the tokens are kept, and the
     /// next attempt recovers, unless the refresh token was rotated: then Webex refuses it.
     Lost,
+    /// The answer has arrived, the store takes nothing as long as the lease holds, and the answer
+    /// is kept in the stash: once the store is back it is applied.
+    Stashed,
+    /// The answer has arrived and cannot be stored: the host has no place for it, or not the right
+    /// to. The record is as it was, and goes on as after a lost answer.
+    Dropped,
+    /// By the host's clock the refresh token's time is over: nothing is asked of Webex, the tokens
+    /// are kept, and a refresh by hand connects again once the clock is right.
+    OverByClock,
     /// Webex refuses the refresh token: only a person can go on.
     Refused,
 }

@@ -1,11 +1,11 @@
 //! Runs a group's rows in every way of refreshing, one world for each way.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use relation_e2e::World;
 use relation_e2e::gateway::{PASSWORD, PASSWORD_ENCODED, USER};
 use relation_e2e::world::CLIENT_SECRET;
 use tokio::task::JoinSet;
@@ -84,18 +84,24 @@ async fn run_in(group: &Group, way: Way) -> Vec<Verdict> {
         verdicts.push(judged.verdict);
     }
     let last = verdicts.last_mut().expect("a group has rows");
-    if let Some(file) = file_with_one_of(&world, &secrets) {
+    if let Some(file) = file_with_one_of(world.directory(), &secrets) {
         let complaint = format!("{}: {file} holds a secret in clear", way.name);
         last.complaints.push(complaint);
     }
     verdicts
 }
 
-/// The first file of the world that holds one of the secrets in clear.
-fn file_with_one_of(world: &World, secrets: &[String]) -> Option<String> {
-    let files = std::fs::read_dir(world.directory()).expect("the directory is there");
+/// The first file of a directory that holds one of the secrets in clear.
+fn file_with_one_of(directory: &Path, secrets: &[String]) -> Option<String> {
+    let files = std::fs::read_dir(directory).expect("the directory is there");
     for file in files {
         let path = file.expect("the directory can be read").path();
+        if path.is_dir() {
+            match file_with_one_of(&path, secrets) {
+                Some(found) => return Some(found),
+                None => continue,
+            }
+        }
         let bytes = std::fs::read(&path).expect("a file can be read");
         let text = String::from_utf8_lossy(&bytes);
         if secrets.iter().any(|secret| text.contains(secret.as_str())) {

@@ -1,6 +1,7 @@
 //! The rows of the table, a file for each group.
 
 pub mod certificates;
+pub mod clocks;
 pub mod echoes;
 pub mod garbled;
 pub mod lives;
@@ -10,3 +11,4 @@ pub mod proxies;
 pub mod refusals;
 pub mod slow;
 pub mod statuses;
+pub mod store;

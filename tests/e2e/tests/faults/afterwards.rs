@@ -1,0 +1,121 @@
+//! What comes of a row once its fault is over: by itself, or by a person.
+
+use std::time::Duration;
+
+use relation_e2e::world::DAY;
+use relation_host::types::Timestamp;
+use secrecy::SecretString;
+use serde_json::Map;
+use webex_emulator::Digest;
+
+use crate::judge::{Case, held, names, text};
+use crate::row::Class;
+
+impl Case<'_> {
+    /// Runs on until the connection works again, by itself or by a person.
+    pub async fn go_on(&mut self) -> String {
+        match self.class {
+            Class::Stashed => self.settle().await,
+            Class::OverByClock => return self.refresh_by_hand().await,
+            _ => {}
+        }
+        let record = self.world.record(&self.customer.pkid).await;
+        let asked = self.world.token_requests();
+        let Some(next) = record["connection"]["next_refresh"].as_u64() else {
+            self.world.pass(30 * DAY).await;
+            let again = self.world.token_requests() - asked;
+            self.equal("the number of further requests", again, 0);
+            self.connect().await;
+            return "a person connects again".to_owned();
+        };
+        let pause = Timestamp(next).since(self.now());
+        self.world
+            .pass(pause.saturating_sub(Duration::from_secs(1)))
+            .await;
+        if !pause.is_zero() {
+            let early = self.world.token_requests() - asked;
+            self.equal("the number of early requests", early, 0);
+            self.world.pass(Duration::from_secs(1)).await;
+        }
+        let on_time = self.world.token_requests() - asked;
+        self.equal("the number of requests on time", on_time, 1);
+
+        let record = self.world.record(&self.customer.pkid).await;
+        let state = text(&record["connection"]["state"]).to_owned();
+        let dead = self.way.rotates()
+            && matches!(self.class, Class::Lost | Class::Unnamed | Class::Dropped);
+        let wanted = if dead { "reauthorize" } else { "connected" };
+        self.equal("the state at the next attempt", state.as_str(), wanted);
+        let alerts = self.alerts().await;
+        if state == "connected" {
+            self.expect(alerts.is_empty(), "there should be no alert in the end");
+            let held = held(self.world, &self.customer).await;
+            for token in [&held.access_token, &held.refresh_token] {
+                let accepted = self.world.emulator.accepts(token);
+                self.expect(accepted, "Webex should accept both tokens in the end");
+            }
+            self.secrets.push(held);
+            return match self.class {
+                Class::Answered | Class::Unnamed => "stays connected".to_owned(),
+                Class::Stashed => "the stash is applied; stays connected".to_owned(),
+                _ => "connected at the next attempt".to_owned(),
+            };
+        }
+        self.connect().await;
+        format!(
+            "`{state}` at the next attempt ({}): a person connects again",
+            names(&alerts)
+        )
+    }
+
+    /// The host applies what it kept, and nothing of it was lost.
+    async fn settle(&mut self) {
+        let host = self.world.host();
+        self.world.clock.advance(host.plugin().limits().lease());
+        let settled = host.settle_stash().await;
+        self.equal("the number of answers applied", settled.applied, 1);
+        let held = held(self.world, &self.customer).await;
+        let newest = self.world.emulator.newest(&self.grant);
+        let newest = newest.expect("the grant is known");
+        let lost = Digest::of(&held.access_token) != newest.access_token
+            || Digest::of(&held.refresh_token) != newest.refresh_token;
+        self.expect(!lost, "what was kept should be stored");
+        self.secrets.push(held);
+    }
+
+    async fn refresh_by_hand(&mut self) -> String {
+        let refreshed = self.world.host().refresh(&self.customer.pkid).await;
+        let report = refreshed.expect("a refresh by hand").value;
+        let state = report.connection.state.as_str();
+        self.equal("the state after a refresh by hand", state, "connected");
+        let alerts = self.alerts().await;
+        self.expect(alerts.is_empty(), "a refresh by hand should end the alert");
+        "a refresh by hand connects again".to_owned()
+    }
+
+    /// A person connects the customer again.
+    async fn connect(&mut self) {
+        let organization = &self.customer.organization;
+        let scopes = self.customer.grant.scopes().iter().cloned();
+        let grant = self.world.emulator.grant(organization, scopes);
+        let answer = SecretString::from(grant.json().to_string());
+        let pkid = &self.customer.pkid;
+        let modified = self.world.host().modify(pkid, Map::new(), Some(answer));
+        let connection = modified.await.expect("new tokens are taken").value;
+        self.equal(
+            "the state after a person connected",
+            connection.state.as_str(),
+            "connected",
+        );
+        let held = held(self.world, &self.customer).await;
+        self.equal(
+            "the access token after a person connected",
+            &Digest::of(&held.access_token),
+            &Digest::of(grant.access_token()),
+        );
+        let alerts = self.alerts().await;
+        self.expect(alerts.is_empty(), "connecting should end the alert");
+        self.secrets.push(held);
+        self.grant = grant;
+    }
+}

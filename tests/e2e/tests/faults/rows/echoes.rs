@@ -1,5 +1,7 @@
 //! Error texts in which Webex repeats a secret that it was sent, or that it issued.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use relation_e2e::World;
 
 use crate::bodies;
@@ -39,6 +41,17 @@ pub fn group() -> Group {
             webex("the client secret, Webex's body", Class::FAILED, |held| {
                 bodies::webex(500, &format!("client_secret={}", held.client_secret()))
             }),
+            webex("the access token", Class::FAILED, |held| {
+                bodies::webex(503, &format!("Cannot replace {}", held.access_token))
+            }),
+            webex(
+                "client id and secret as in HTTP Basic",
+                Class::FAILED,
+                |held| {
+                    let pair = format!("C0ffee:{}", held.client_secret());
+                    bodies::webex(500, &format!("Basic {} failed", STANDARD.encode(pair)))
+                },
+            ),
         ],
     }
 }

@@ -285,7 +285,7 @@ impl Case<'_> {
         alerts
     }
 
-    /// The record's notes, else the warnings of the transaction.
+    /// The record's notes, else how the call failed, else the warnings of its transaction.
     async fn reads(
         &self,
         record: &Value,
@@ -295,13 +295,10 @@ impl Case<'_> {
             return notes.to_owned();
         }
         let id = match result {
-            Ok(called) => called.transaction.clone(),
-            Err(error) => match &error.transaction {
-                Some(id) => id.clone(),
-                None => return error.to_string(),
-            },
+            Ok(called) => &called.transaction,
+            Err(error) => return error.to_string(),
         };
-        let transaction = self.world.host().store().transaction(&id).await;
+        let transaction = self.world.host().store().transaction(id).await;
         let transaction = transaction.expect("the store answers");
         let log = transaction.expect("the call is recorded").log;
         let warnings = log.iter().filter(|line| line.level >= Level::Warning);
@@ -330,7 +327,17 @@ impl Case<'_> {
         {
             text = text.replace(id, "ROUTER_…");
         }
-        text
+        text = text.replace(self.customer.pkid.as_str(), "…");
+        let directory = self.world.directory().display().to_string();
+        let mut before = "";
+        let words = text.split(' ').map(|word| {
+            let differs = word.contains(&directory)
+                || before == "epoch"
+                || (word.ends_with('Z') && word.starts_with("20"));
+            before = word;
+            if differs { "…" } else { word }
+        });
+        words.collect::<Vec<_>>().join(" ")
     }
 }
 

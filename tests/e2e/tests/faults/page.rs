@@ -32,7 +32,7 @@ INSTA_UPDATE=always cargo test -p relation-e2e --test faults
 - **lives**: what is left of the access token's and of the refresh token's life by the record; *assumed* where Webex did
   not say it. They were issued 6 hours before, for 14 and 90 days.
 - **next attempt**: from the failed one, without the jitter that spreads customers in operation.
-- **reads**: the record's notes, or the warnings of the transaction when there is nothing to do.
+- **reads**: the record's notes; without any, why the call failed, or the warnings of its transaction.
 - **afterwards**: what comes of it once the fault is over. *A person connects again* means: nothing was asked of Webex in
   the 30 days after, and new tokens ended the alert.
 ";

@@ -114,6 +114,9 @@ fn file_with_one_of(directory: &Path, secrets: &[String]) -> Option<String> {
 /// A duration as the page shows it, such as `6d 21h`.
 pub fn shown(duration: Duration) -> String {
     let seconds = duration.as_secs();
+    if seconds == 0 {
+        return "0 s".to_owned();
+    }
     let parts = [
         (seconds / 86_400, "d"),
         (seconds / 3600 % 24, "h"),

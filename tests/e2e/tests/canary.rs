@@ -8,6 +8,8 @@
     reason = "a test stops where it cannot go on"
 )]
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -18,7 +20,8 @@ use relation_e2e::proxy::Proxy;
 use relation_e2e::scene::{NODE, Scene};
 use relation_e2e::world::CLIENT_SECRET;
 use serde_json::{Value, json};
-use webex_emulator::{Emulator, Fault, Grant, Mode};
+use url::Url;
+use webex_emulator::{Consent, Emulator, Fault, Grant, Mode, Organization};
 
 const TOKEN: &str = "/v1/access_token";
 const USER: &str = "proxy-user";
@@ -83,8 +86,12 @@ fn secrets_stay_secret(options: &[&str]) {
         "Basic {}",
         BASE64.encode(format!("{USER}:{PASSWORD}"))
     ));
-    let scene = Scene::with(Emulator::builder().mode(Mode::Rotate)).configured(&format!(
-        "egress.proxies = [\"http://{}\"]",
+    let redirect = format!("http://{}/callback", free_address());
+    let webex = Emulator::builder()
+        .mode(Mode::Rotate)
+        .redirect_uri(&redirect);
+    let scene = Scene::with(webex).configured(&format!(
+        "egress.proxies = [\"http://{}\"]\nconnect.redirect = \"{redirect}\"",
         proxy.address()
     ));
     let place = &scene.place;
@@ -128,8 +135,9 @@ fn secrets_stay_secret(options: &[&str]) {
     run(&["refresh", "Contoso"]).done();
 
     // An answer that repeats everything it was told, as a careless gateway's may.
+    let client = BASE64.encode(format!("{CLIENT_ID}:{CLIENT_SECRET}"));
     let echo = format!(
-        "{refresh} {CLIENT_SECRET} {PASSWORD} {} {proxy_url}",
+        "{access} {refresh} {CLIENT_SECRET} Basic {client} {PASSWORD} {} {proxy_url}",
         encoded(PASSWORD)
     );
     scene.emulator.inject(Fault::status_with_body(
@@ -176,6 +184,33 @@ fn secrets_stay_secret(options: &[&str]) {
     let add = ["add", "--hierarchy", NODE, "--fields", "-"];
     relation(&add).stdin(unusable.to_string()).run().exits(2);
 
+    // A person connects; what Webex says to the exchange of the code repeats it.
+    let mut secrets = Secrets::default();
+    let connect = || relation(&["connect", "Contoso"]).start();
+    for (kind, error) in [
+        ("the code of a consent", None),
+        ("a refused code", Some(400)),
+    ] {
+        let command = connect();
+        let callback = consented(&scene, &organization, || command.stdout());
+        let code = query(&callback, "code");
+        secrets.add(kind, &code);
+        if let Some(status) = error {
+            let body = json!({ "error": "invalid_grant", "error_description": format!("{code} {CLIENT_SECRET}") });
+            scene
+                .emulator
+                .inject(Fault::status_with_body(TOKEN, status, body));
+        }
+        let page = visit(&callback);
+        assert!(!page.contains(&code), "the page repeats the code: {page}");
+        match error {
+            None => command.end().done(),
+            Some(_) => command.end().exits(4),
+        };
+    }
+    run(&["sync", "Contoso"]).done();
+    run(&["connect", "Contoso", "--no-listen"]).exits(2);
+
     let newest = place.json(["transactions", "--subject", "Contoso", "--all"]);
     for transaction in newest["items"].as_array().unwrap() {
         run(&["transactions", transaction["id"].as_str().unwrap()]).done();
@@ -190,7 +225,6 @@ fn secrets_stay_secret(options: &[&str]) {
     run(&["run", "--until-idle"]).done();
     run(&["delete", "Contoso", "--dry-run"]).done();
 
-    let mut secrets = Secrets::default();
     secrets.of("that was added", &first);
     secrets.of("that was modified", &second);
     for token in REFRESHED {
@@ -213,6 +247,44 @@ fn secrets_stay_secret(options: &[&str]) {
     service.terminate();
     service.end().done();
     assert!(found.is_empty(), "in clear: {found:#?}");
+}
+
+/// An address of this machine that nobody listens at.
+fn free_address() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// Waits for the link that the command prints, and consents; where the browser is sent.
+fn consented(scene: &Scene, organization: &Organization, said: impl Fn() -> String) -> Url {
+    let link = eventually("the link is printed", || {
+        let said = said();
+        let words = said.split(|c: char| c.is_whitespace() || c == '"');
+        let links = words.filter(|word| word.contains("/v1/authorize?"));
+        links.last().map(str::to_owned)
+    });
+    let consent = Consent::accept(organization);
+    let callback = scene.emulator.authorize(&link, &consent).unwrap();
+    Url::parse(&callback).unwrap()
+}
+
+fn query(address: &Url, name: &str) -> String {
+    let mut pairs = address.query_pairs();
+    let pair = pairs.find(|(each, _)| each == name);
+    pair.unwrap().1.into_owned()
+}
+
+/// What a browser gets there.
+fn visit(address: &Url) -> String {
+    let authority = address.authority();
+    let target = &address[url::Position::BeforePath..];
+    let mut stream = TcpStream::connect(authority).unwrap();
+    let request =
+        format!("GET {target} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// Looks everywhere, and shows by what is no secret that looking finds things.

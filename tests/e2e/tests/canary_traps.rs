@@ -1,0 +1,98 @@
+//! A plugin that panics or is stopped with a secret in its hands gives none away: not in the error and
+//! what is below it, not in what is stored, not in the traces of any library at their finest.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
+
+use std::error::Error;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use relation_e2e::artifacts;
+use relation_e2e::world::{CLIENT_SECRET, World, object};
+use relation_host::{AddRequest, Limits};
+use serde_json::json;
+
+/// Ways to fail after the client secret was opened, and what the error says of each.
+const WAYS: [(&str, &str); 5] = [
+    ("panic-with-secret", "leaking [secret]"),
+    ("log-secret", "leaking [secret]"),
+    ("memory-with-secret", "limits.memory"),
+    ("loop-with-secret", "limits.time"),
+    ("stack-with-secret", "stack"),
+];
+
+/// Where traces are collected.
+#[derive(Clone, Default)]
+struct Traces(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Traces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut texts = format!("{error} {error:?}");
+    let mut source = error.source();
+    while let Some(below) = source {
+        texts.push_str(&format!("\n{below} {below:?}"));
+        source = below.source();
+    }
+    texts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_stopped_with_a_secret_in_its_hands_gives_none_away() {
+    let traces = Traces::default();
+    let collect = traces.clone();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(move || collect.clone())
+        .init();
+    let mut found = String::new();
+    for (way, says) in WAYS {
+        let limits = Limits {
+            memory: 32 << 20,
+            time: Duration::from_millis(1500),
+            ..Limits::default()
+        };
+        let world = World::builder()
+            .component(artifacts::component_named("misbehaving"))
+            .setting("misbehave", way)
+            .limits(limits)
+            .start()
+            .await;
+        let request = AddRequest {
+            hierarchy: "sys.Test".parse().unwrap(),
+            fields: object(json!({ "name": "x" })),
+            token_answer: None,
+            idempotency_key: None,
+        };
+        let error = world.host().add(request).await.expect_err("it misbehaves");
+        let told = chain(&error);
+        assert!(told.contains(says), "{way} is told as {told}");
+        found.push_str(&told);
+        let transaction = error.transaction.expect("the call was a transaction");
+        let stored = world.host().store().transaction(&transaction).await;
+        found.push_str(&format!("{:?}", stored.unwrap().unwrap()));
+        for file in std::fs::read_dir(world.directory()).unwrap() {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap_or_default();
+            found.push_str(&String::from_utf8_lossy(&bytes));
+        }
+    }
+    found.push_str(&String::from_utf8_lossy(&traces.0.lock().unwrap()));
+    assert!(found.contains("TRACE"), "nothing was traced");
+    assert!(found.contains("SQLite format 3"), "no database was read");
+    assert!(!found.contains(CLIENT_SECRET), "the secret is in clear");
+}

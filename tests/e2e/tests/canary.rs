@@ -87,26 +87,15 @@ fn secrets_stay_secret(options: &[&str]) {
         BASE64.encode(format!("{USER}:{PASSWORD}"))
     ));
     let redirect = format!("http://{}/callback", free_address());
-    let webex = Emulator::builder()
-        .mode(Mode::Rotate)
-        .redirect_uri(&redirect);
-    let scene = Scene::with(webex).configured(&format!(
+    let scene = Scene::with(Emulator::builder().mode(Mode::Rotate)).configured(&format!(
         "egress.proxies = [\"http://{}\"]\nconnect.redirect = \"{redirect}\"",
         proxy.address()
     ));
+    scene.emulator.add_redirect_uri(&redirect);
     let place = &scene.place;
     let relation = |arguments: &[&str]| -> Program { place.relation(arguments).args(options) };
     let run = |arguments: &[&str]| -> Ran { relation(arguments).run() };
     let proxy_url = format!("http://{USER}:{}@{}/", encoded(PASSWORD), proxy.address());
-
-    // As long as it runs, the write-ahead log is there to be looked into.
-    let service = relation(&["run"]).start();
-    eventually("the service runs", || {
-        service
-            .stderr()
-            .contains("running due wakeups")
-            .then_some(())
-    });
 
     let (organization, first) = scene.granted("Contoso");
     let fields = json!({
@@ -128,6 +117,11 @@ fn secrets_stay_secret(options: &[&str]) {
     ];
     relation(&add).stdin(fields.to_string()).run().done();
     assert!(proxy.passed() > 0, "Webex was not asked through the proxy");
+    // As long as somebody reads, the write-ahead log is there to be looked into. A service would
+    // answer wakeups with what is meant for the commands: it comes at the end.
+    let reader = rusqlite::Connection::open(place.path("relation.db")).unwrap();
+    let version = "SELECT COUNT(*) FROM sqlite_schema";
+    let _: i64 = reader.query_row(version, [], |row| row.get(0)).unwrap();
 
     let [access, refresh] = REFRESHED;
     let answer = json!({ "access_token": access, "refresh_token": refresh });
@@ -240,6 +234,13 @@ fn secrets_stay_secret(options: &[&str]) {
     secrets.add("a token in malformed input", MALFORMED);
     secrets.key(&place.path("relation.key"));
 
+    let service = relation(&["run"]).start();
+    eventually("the service runs", || {
+        service
+            .stderr()
+            .contains("running due wakeups")
+            .then_some(())
+    });
     // Before the delete and after it: pages that are no longer used keep what they held.
     let mut found = search(&scene, &secrets);
     run(&["delete", "Contoso", "--yes"]).done();

@@ -1,4 +1,4 @@
-//! `automate:platform/egress`: the proxies of a call.
+//! `automate:platform/egress`: the proxies of a call, and the words for what went wrong.
 
 use secrecy::SecretString;
 
@@ -6,6 +6,7 @@ use super::bindings::automate::platform::{egress, types};
 use super::convert;
 use super::http::Outgoing;
 use crate::egress::{Proxies, ProxyUrl};
+use crate::sync::lock;
 use crate::types::{Failure, FieldFault};
 
 impl egress::Host for Outgoing {
@@ -46,5 +47,9 @@ impl egress::Host for Outgoing {
                 Ok(())
             }
         })
+    }
+
+    async fn last_fault(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(lock(&self.fault).clone())
     }
 }

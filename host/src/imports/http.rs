@@ -28,6 +28,8 @@ pub struct Outgoing {
     /// The monotonic moment until which the call's lease may be relied on.
     lease_until: Option<Duration>,
     sent: u32,
+    /// Why the latest request has no whole answer.
+    pub(crate) fault: Arc<std::sync::Mutex<Option<String>>>,
     /// Set once a server has answered.
     pub(crate) answered: Arc<AtomicBool>,
     /// A bound that was hit, for the error of the call.
@@ -49,6 +51,7 @@ impl Outgoing {
             proxies: Proxies::default(),
             lease_until,
             sent: 0,
+            fault: Arc::default(),
             answered: Arc::default(),
             hit: Arc::default(),
         }
@@ -58,7 +61,9 @@ impl Outgoing {
         self.client.policy()
     }
 
+    /// Remembers and logs why a request was not sent.
     fn note(&self, level: Level, message: String) {
+        *lock(&self.fault) = Some(message.clone());
         self.journal.log(self.services.clock.now(), level, message);
     }
 
@@ -110,6 +115,7 @@ impl WasiHttpHooks for Outgoing {
         options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
+        *lock(&self.fault) = None;
         if let Some(refusal) = self.refusal() {
             return Box::new(async move { Err(refusal) });
         }
@@ -117,8 +123,11 @@ impl WasiHttpHooks for Outgoing {
         let proxies = self.proxies.clone();
         let deadline = total_time(options, self.services.limits.request_time);
         let (journal, services) = (self.journal.clone(), Arc::clone(&self.services));
+        let fault = Arc::clone(&self.fault);
         let told = move |error: EgressError| {
-            journal.log(services.clock.now(), Level::Warning, error.to_string());
+            let words = error.to_string();
+            *lock(&fault) = Some(words.clone());
+            journal.log(services.clock.now(), Level::Warning, words);
             code(&error)
         };
         let answered = Arc::clone(&self.answered);

@@ -2,6 +2,7 @@
 
 use http::{HeaderName, HeaderValue, Method, Uri};
 
+use super::bindings::automate::platform::egress;
 use super::bindings::wasi::http::outgoing_handler;
 use super::bindings::wasi::http::types::{
     self as contract, ErrorCode, Fields, IncomingBody, IncomingResponse, OutgoingBody,
@@ -159,9 +160,25 @@ fn origin(target: &Uri) -> String {
     format!("{scheme}://{authority}")
 }
 
-/// What an error code means, and to whom. The target is named by its origin alone: path and query
-/// may carry ids.
+/// What an error code means, and to whom: in the host's own words, which name its settings, where it
+/// has any.
 fn in_words(code: ErrorCode, target: &Uri) -> HttpError {
+    let meant = of_code(code, target);
+    match egress::last_fault() {
+        None => meant,
+        Some(words) => match meant {
+            HttpError::Denied(_) => HttpError::Denied(words),
+            HttpError::Limit(_) => HttpError::Limit(words),
+            HttpError::Network(_) => HttpError::Network(words),
+            HttpError::Lost(_) => HttpError::Lost(words),
+            HttpError::TooLarge(_) => HttpError::TooLarge(words),
+        },
+    }
+}
+
+/// What an error code means by itself. The target is named by its origin alone: path and query may
+/// carry ids.
+fn of_code(code: ErrorCode, target: &Uri) -> HttpError {
     let origin = origin(target);
     let limit = |what: &str| HttpError::Limit(format!("{what} is beyond the host's limits"));
     let too_large = |what: &str| HttpError::TooLarge(format!("{what} is beyond the host's limits"));

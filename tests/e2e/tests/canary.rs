@@ -261,8 +261,8 @@ fn consented(scene: &Scene, organization: &Organization, said: impl Fn() -> Stri
     let link = eventually("the link is printed", || {
         let said = said();
         let words = said.split(|c: char| c.is_whitespace() || c == '"');
-        let links = words.filter(|word| word.contains("/v1/authorize?"));
-        links.last().map(str::to_owned)
+        let mut links = words.filter(|word| word.contains("/v1/authorize?"));
+        links.next_back().map(str::to_owned)
     });
     let consent = Consent::accept(organization);
     let callback = scene.emulator.authorize(&link, &consent).unwrap();

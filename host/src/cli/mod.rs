@@ -23,6 +23,7 @@ mod output;
 mod progress;
 mod records;
 mod redirect;
+mod review;
 mod secrets;
 mod session;
 mod stop;

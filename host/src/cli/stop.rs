@@ -28,6 +28,11 @@ impl Stop {
         Ok(Self { asked })
     }
 
+    /// Whether somebody has asked.
+    pub fn asked(&self) -> bool {
+        *self.asked.borrow()
+    }
+
     /// Returns once somebody has asked.
     pub async fn signalled(&self) {
         let mut asked = self.asked.clone();

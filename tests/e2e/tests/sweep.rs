@@ -183,7 +183,10 @@ async fn sweep_of_a_refresh(mode: Mode) {
         if between && mode == Mode::Rotate {
             // Webex gave new tokens and nobody has them: a person is needed, and told so.
             assert_eq!(state, "reauthorize", "{step}");
-            assert_eq!(world.all("data/Alert").await.len(), 1, "{step}");
+            let alerts = world.all("data/Alert").await;
+            assert_eq!(alerts.len(), 1, "{step}");
+            let told = text(&alerts[0]["message"]);
+            assert!(told.contains("possibly lost rotation"), "{step}: {told}");
             continue;
         }
         assert_same(&remains, &undisturbed, step);

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::cli::failure::Failed;
 use crate::cli::stop::Stop;
-use crate::cli::{Context, progress};
+use crate::cli::{Context, progress, review};
 
 /// Scheduled refreshes in a second unless configured: 100 000 customers that are due at once take 84
 /// minutes. Webex publishes no limit for its token endpoint.
@@ -59,7 +59,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         spinner.finish_and_clear();
         ran?
     } else {
-        dispatcher.run(stop.signalled()).await
+        let reviewed = review::after_upgrade(&host, &context.config, &stop);
+        let (summary, ()) = tokio::join!(dispatcher.run(stop.signalled()), reviewed);
+        summary
     };
     tracing::info!(done = summary.done, failed = summary.failed, "stopped");
     print(context, summary)

@@ -107,8 +107,8 @@ impl<'a> Rotation<'a> {
         mut progress: impl FnMut(Progress) + Send,
     ) -> Result<Rotated, SealError> {
         self.sealer.reload(self.store).await?;
-        let stored = self.store.data_keys().await?;
-        let added = again || stored.len() == 1;
+        // Judged by what was just loaded: a key that somebody adds after that is met as a stale one.
+        let added = again || self.sealer.keys().data.len() == 1;
         if added {
             self.add_key().await?;
         }

@@ -15,3 +15,4 @@ mod imports;
 mod naming;
 mod records;
 mod stash;
+mod upgrade;

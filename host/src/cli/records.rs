@@ -122,8 +122,10 @@ impl Record {
             )
             .hint("it may have been written by a newer release")
         })?;
-        // Of no use to anybody but the plugin, and no field of the model.
-        body.fields.remove("idempotency_key");
+        // Of no use to anybody but the plugin, and no fields of the model.
+        for own in ["idempotency_key", "consents"] {
+            body.fields.remove(own);
+        }
         Ok(Self {
             pkid: document.reference.pkid.clone(),
             hierarchy: document.hierarchy.clone(),

@@ -12,6 +12,7 @@ fn document(pkid: &str, hierarchy: &str, name: &str) -> Document {
         "connection": { "state": "connected", "access": { "at": 5, "life": 9, "assumed": true } },
         "parts": [],
         "idempotency_key": "k",
+        "consents": { "past": {} },
     });
     Document {
         reference: Reference::record(pkid.parse().unwrap()),

@@ -106,11 +106,14 @@ impl<'a> Rotation<'a> {
         again: bool,
         mut progress: impl FnMut(Progress) + Send,
     ) -> Result<Rotated, SealError> {
+        // Read before the keys are loaded: a key that somebody adds in between is loaded then, and one
+        // added here is the same one.
+        let stored = self.store.data_keys().await?;
         self.sealer.reload(self.store).await?;
-        // Judged by what was just loaded: a key that somebody adds after that is met as a stale one.
-        let added = again || self.sealer.keys().data.len() == 1;
+        let added = again || stored.len() == 1;
         if added {
-            self.add_key().await?;
+            let newest = stored.iter().map(|key| key.id).max().unwrap_or_default();
+            self.add_key(newest).await?;
         }
         let mut key = self.sealer.keys().current;
         let (mut resealed, mut told) = (0, Progress::default());
@@ -202,9 +205,10 @@ impl<'a> Rotation<'a> {
         Ok(Rewrapped::Done(count))
     }
 
-    pub(super) async fn add_key(&self) -> Result<(), SealError> {
+    /// Adds the key that follows `newest`.
+    pub(super) async fn add_key(&self, newest: u32) -> Result<(), SealError> {
         let known = self.sealer.keys();
-        let id = known.current.saturating_add(1);
+        let id = newest.saturating_add(1);
         let now = (self.now)();
         let key = super::ClearDataKey::random()?.wrap(&known.kek, self.store.id(), id, now)?;
         // Of two that rotate at once one adds its key and the other adopts that.

@@ -138,7 +138,7 @@ async fn an_interrupted_rotation_is_continued_and_not_begun_again() {
         record(&given, &sealer, &[("token", "t")]).await;
     }
     let rotation = Rotation::new(&given.store, &sealer, &later, 1);
-    rotation.add_key().await.unwrap();
+    rotation.add_key(1).await.unwrap();
     let first = given
         .store
         .secrets(SecretScope::All, None, 1)

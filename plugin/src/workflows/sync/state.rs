@@ -15,7 +15,7 @@ use crate::platform::{Change, Check, Document, Failure, Key, Reference, Storage,
 use crate::record::{Record, key};
 use crate::reports::{Imported, SyncKind};
 
-/// The model of [`Import`].
+/// The model of `Import`.
 pub const IMPORT: &str = "data/SparkImport";
 /// The model of what was seen on pages that were read.
 pub const SEEN: &str = "data/SparkImportPage";

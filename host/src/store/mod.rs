@@ -17,6 +17,7 @@ pub mod seal;
 mod secrets;
 pub mod sqlite;
 pub mod stash;
+pub mod watched;
 
 pub use secrets::{
     KeyUse, Quarantine, Reseal, Resealed, Retirement, SecretCount, SecretScope, StoredSecret,

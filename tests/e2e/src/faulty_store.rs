@@ -26,38 +26,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use relation_host::schedule::clock::{Clock, ManualClock};
-use relation_host::store::seal::{DataKey, Sealed};
-use relation_host::store::{
-    Begin, Begun, Commit, DueWakeup, End, KeyUse, Recovery, Reseal, Retirement, SecretScope, Store,
-    StoreError, StoredSecret,
-};
-use relation_host::transactions::{Transaction, TransactionFilter, TransactionUpdate};
-use relation_host::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
+use relation_host::store::StoreError;
+pub use relation_host::store::watched::Operation;
+use relation_host::store::watched::{Watch, Watched};
+use relation_host::types::Timestamp;
 
 /// What a fault says; tests find it in messages.
 pub const INJECTED: &str = "injected by the test";
 
 /// How long an operation that fails takes by default: as long as SQLite waits for another writer.
 const FAILING_TAKES: Duration = Duration::from_secs(5);
-
-/// What a store is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// `get`, `find`, `sealed`, `wakeups`: what a workflow reads.
-    Read,
-    /// `commit`: what a workflow writes.
-    Commit,
-    /// `begin` of a call.
-    Begin,
-    /// `report` of progress.
-    Report,
-    /// `end` of a call.
-    End,
-    /// Everything else: listings, what is due, recovery, transactions, keys.
-    Other,
-}
 
 /// Before or after an operation of the inner store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,12 +216,19 @@ impl StoreFaults {
             watcher(operation, moment);
         }
     }
+}
 
-    async fn around<T>(
+impl Watch for StoreFaults {
+    async fn around<T: Send>(
         &self,
         operation: Operation,
-        work: impl Future<Output = Result<T, StoreError>>,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
+        // A test that lets reads fail means secrets as well.
+        let operation = match operation {
+            Operation::Sealed => Operation::Read,
+            operation => operation,
+        };
         let unavailable = || Err(StoreError::Unavailable(INJECTED.to_owned()));
         let struck = self.strike(operation);
         if let Some((Effect::Fail, takes)) = struck {
@@ -264,159 +250,4 @@ impl StoreFaults {
 }
 
 /// A store with faults.
-pub struct FaultyStore {
-    inner: Arc<dyn Store>,
-    faults: StoreFaults,
-}
-
-impl FaultyStore {
-    /// `inner`, with these faults.
-    pub fn around(inner: Arc<dyn Store>, faults: StoreFaults) -> Self {
-        Self { inner, faults }
-    }
-}
-
-#[async_trait]
-impl Store for FaultyStore {
-    fn id(&self) -> &str {
-        self.inner.id()
-    }
-
-    async fn get(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, StoreError> {
-        let work = self.inner.get(references);
-        self.faults.around(Operation::Read, work).await
-    }
-
-    async fn find(
-        &self,
-        filter: &Filter,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> Result<Page<Document>, StoreError> {
-        let work = self.inner.find(filter, cursor, limit);
-        self.faults.around(Operation::Read, work).await
-    }
-
-    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        let work = self.inner.commit(commit);
-        self.faults.around(Operation::Commit, work).await
-    }
-
-    async fn sealed(&self, owner: &Reference, name: &str) -> Result<Option<Sealed>, StoreError> {
-        let work = self.inner.sealed(owner, name);
-        self.faults.around(Operation::Read, work).await
-    }
-
-    async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError> {
-        let work = self.inner.wakeups(subject);
-        self.faults.around(Operation::Read, work).await
-    }
-
-    async fn upcoming(
-        &self,
-        hierarchy: Option<&Hierarchy>,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> Result<Page<DueWakeup>, StoreError> {
-        let work = self.inner.upcoming(hierarchy, cursor, limit);
-        self.faults.around(Operation::Other, work).await
-    }
-
-    async fn due(
-        &self,
-        now: Timestamp,
-        limit: u32,
-        without: Option<&str>,
-    ) -> Result<Vec<DueWakeup>, StoreError> {
-        let work = self.inner.due(now, limit, without);
-        self.faults.around(Operation::Other, work).await
-    }
-
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let work = self.inner.next_due();
-        self.faults.around(Operation::Other, work).await
-    }
-
-    async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
-        let work = self.inner.begin(begin);
-        self.faults.around(Operation::Begin, work).await
-    }
-
-    async fn report(&self, update: TransactionUpdate) -> Result<(), StoreError> {
-        let work = self.inner.report(update);
-        self.faults.around(Operation::Report, work).await
-    }
-
-    async fn end(&self, end: End) -> Result<(), StoreError> {
-        let work = self.inner.end(end);
-        self.faults.around(Operation::End, work).await
-    }
-
-    async fn recover(&self, now: Timestamp) -> Result<Recovery, StoreError> {
-        let work = self.inner.recover(now);
-        self.faults.around(Operation::Other, work).await
-    }
-
-    async fn transaction(&self, id: &str) -> Result<Option<Transaction>, StoreError> {
-        let work = self.inner.transaction(id);
-        self.faults.around(Operation::Other, work).await
-    }
-
-    async fn transactions(
-        &self,
-        filter: &TransactionFilter,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> Result<Page<Transaction>, StoreError> {
-        let work = self.inner.transactions(filter, cursor, limit);
-        self.faults.around(Operation::Other, work).await
-    }
-
-    async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError> {
-        let work = self.inner.data_keys();
-        self.faults.around(Operation::Other, work).await
-    }
-
-    async fn add_data_key(&self, key: DataKey) -> Result<DataKey, StoreError> {
-        let work = self.inner.add_data_key(key);
-        self.faults.around(Operation::Other, work).await
-    }
-
-    async fn rewrap_data_keys(
-        &self,
-        were: Vec<DataKey>,
-        wrapped_anew: Vec<DataKey>,
-    ) -> Result<(), StoreError> {
-        let work = self.inner.rewrap_data_keys(were, wrapped_anew);
-        self.faults.around(Operation::Other, work).await
-    }
-
-    async fn retire_data_key(
-        &self,
-        id: u32,
-        despite_quarantined: bool,
-    ) -> Result<Retirement, StoreError> {
-        let work = self.inner.retire_data_key(id, despite_quarantined);
-        self.faults.around(Operation::Other, work).await
-    }
-
-    async fn key_use(&self) -> Result<KeyUse, StoreError> {
-        let work = self.inner.key_use();
-        self.faults.around(Operation::Other, work).await
-    }
-
-    async fn secrets(
-        &self,
-        scope: SecretScope,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> Result<Page<StoredSecret>, StoreError> {
-        let work = self.inner.secrets(scope, cursor, limit);
-        self.faults.around(Operation::Other, work).await
-    }
-
-    async fn reseal(&self, steps: Vec<Reseal>) -> Result<Vec<bool>, StoreError> {
-        let work = self.inner.reseal(steps);
-        self.faults.around(Operation::Other, work).await
-    }
-}
+pub type FaultyStore = Watched<StoreFaults>;

@@ -163,8 +163,17 @@ async fn until_idle_waits_for_the_budget_by_the_clock_and_ends_when_stopped() {
     let (summary, ()) = tokio::join!(idle, ticking);
     assert_eq!(summary.unwrap().done, 5);
 
-    let (dispatcher, _) = paced(2, (0..5).map(|_| ("refresh", None))).await;
-    let stopped = dispatcher.run_until_idle_or(tokio::time::sleep(Duration::from_millis(1)));
+    // The clock stands still: the budget lets no third one pass.
+    let (dispatcher, runner) = paced(2, (0..5).map(|_| ("refresh", None))).await;
+    let budget_is_used = async {
+        while lock(&runner.ran).len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let stopped = dispatcher.run_until_idle_or(budget_is_used);
     assert_eq!(stopped.await.unwrap().done, 2);
 }
 

@@ -139,7 +139,7 @@ async fn host(
             Operation::Commit => "commit",
             Operation::Report => "report",
             Operation::End => "end",
-            Operation::Read | Operation::Other => return,
+            Operation::Read | Operation::Sealed | Operation::Other => return,
         };
         let moment = match moment {
             Moment::Before => "before",

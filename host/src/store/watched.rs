@@ -1,0 +1,201 @@
+//! A store around a store: whoever brings a [`Watch`] stands before and behind each operation, to count
+//! or time it, or to let it fail in a test.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::seal::{DataKey, Sealed};
+use super::{
+    Begin, Begun, Commit, DueWakeup, End, KeyUse, Recovery, Reseal, Retirement, SecretScope, Store,
+    StoreError, StoredSecret,
+};
+use crate::transactions::{Transaction, TransactionFilter, TransactionUpdate};
+use crate::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
+
+/// What a store is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// `get`, `find` and `wakeups`: what a workflow reads.
+    Read,
+    /// `sealed`: a secret that a workflow opens.
+    Sealed,
+    /// `commit`: what a workflow writes.
+    Commit,
+    /// `begin` of a call.
+    Begin,
+    /// `report` of progress.
+    Report,
+    /// `end` of a call.
+    End,
+    /// Everything else: listings, what is due, recovery, transactions, keys.
+    Other,
+}
+
+/// Stands around the operations of a store.
+pub trait Watch: Send + Sync + 'static {
+    /// Does `work`, the operation of the inner store, or says in its place what came of it.
+    fn around<T: Send>(
+        &self,
+        operation: Operation,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send;
+}
+
+/// A store that is watched.
+pub struct Watched<W> {
+    inner: Arc<dyn Store>,
+    watch: W,
+}
+
+impl<W: Watch> Watched<W> {
+    /// `inner`, with `watch` around each of its operations.
+    pub fn around(inner: Arc<dyn Store>, watch: W) -> Self {
+        Self { inner, watch }
+    }
+}
+
+#[async_trait]
+impl<W: Watch> Store for Watched<W> {
+    fn id(&self) -> &str {
+        self.inner.id()
+    }
+
+    async fn get(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, StoreError> {
+        let work = self.inner.get(references);
+        self.watch.around(Operation::Read, work).await
+    }
+
+    async fn find(
+        &self,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Document>, StoreError> {
+        let work = self.inner.find(filter, cursor, limit);
+        self.watch.around(Operation::Read, work).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        let work = self.inner.commit(commit);
+        self.watch.around(Operation::Commit, work).await
+    }
+
+    async fn sealed(&self, owner: &Reference, name: &str) -> Result<Option<Sealed>, StoreError> {
+        let work = self.inner.sealed(owner, name);
+        self.watch.around(Operation::Sealed, work).await
+    }
+
+    async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError> {
+        let work = self.inner.wakeups(subject);
+        self.watch.around(Operation::Read, work).await
+    }
+
+    async fn upcoming(
+        &self,
+        hierarchy: Option<&Hierarchy>,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<DueWakeup>, StoreError> {
+        let work = self.inner.upcoming(hierarchy, cursor, limit);
+        self.watch.around(Operation::Other, work).await
+    }
+
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        without: Option<&str>,
+    ) -> Result<Vec<DueWakeup>, StoreError> {
+        let work = self.inner.due(now, limit, without);
+        self.watch.around(Operation::Other, work).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let work = self.inner.next_due();
+        self.watch.around(Operation::Other, work).await
+    }
+
+    async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
+        let work = self.inner.begin(begin);
+        self.watch.around(Operation::Begin, work).await
+    }
+
+    async fn report(&self, update: TransactionUpdate) -> Result<(), StoreError> {
+        let work = self.inner.report(update);
+        self.watch.around(Operation::Report, work).await
+    }
+
+    async fn end(&self, end: End) -> Result<(), StoreError> {
+        let work = self.inner.end(end);
+        self.watch.around(Operation::End, work).await
+    }
+
+    async fn recover(&self, now: Timestamp) -> Result<Recovery, StoreError> {
+        let work = self.inner.recover(now);
+        self.watch.around(Operation::Other, work).await
+    }
+
+    async fn transaction(&self, id: &str) -> Result<Option<Transaction>, StoreError> {
+        let work = self.inner.transaction(id);
+        self.watch.around(Operation::Other, work).await
+    }
+
+    async fn transactions(
+        &self,
+        filter: &TransactionFilter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Transaction>, StoreError> {
+        let work = self.inner.transactions(filter, cursor, limit);
+        self.watch.around(Operation::Other, work).await
+    }
+
+    async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError> {
+        let work = self.inner.data_keys();
+        self.watch.around(Operation::Other, work).await
+    }
+
+    async fn add_data_key(&self, key: DataKey) -> Result<DataKey, StoreError> {
+        let work = self.inner.add_data_key(key);
+        self.watch.around(Operation::Other, work).await
+    }
+
+    async fn rewrap_data_keys(
+        &self,
+        were: Vec<DataKey>,
+        wrapped_anew: Vec<DataKey>,
+    ) -> Result<(), StoreError> {
+        let work = self.inner.rewrap_data_keys(were, wrapped_anew);
+        self.watch.around(Operation::Other, work).await
+    }
+
+    async fn retire_data_key(
+        &self,
+        id: u32,
+        despite_quarantined: bool,
+    ) -> Result<Retirement, StoreError> {
+        let work = self.inner.retire_data_key(id, despite_quarantined);
+        self.watch.around(Operation::Other, work).await
+    }
+
+    async fn key_use(&self) -> Result<KeyUse, StoreError> {
+        let work = self.inner.key_use();
+        self.watch.around(Operation::Other, work).await
+    }
+
+    async fn secrets(
+        &self,
+        scope: SecretScope,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<StoredSecret>, StoreError> {
+        let work = self.inner.secrets(scope, cursor, limit);
+        self.watch.around(Operation::Other, work).await
+    }
+
+    async fn reseal(&self, steps: Vec<Reseal>) -> Result<Vec<bool>, StoreError> {
+        let work = self.inner.reseal(steps);
+        self.watch.around(Operation::Other, work).await
+    }
+}

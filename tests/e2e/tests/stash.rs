@@ -12,13 +12,16 @@ use std::time::Duration;
 use relation_e2e::faulty_store::{Operation, StoreFault};
 use relation_e2e::world::DAY;
 use relation_e2e::{Customer, World};
-use relation_host::reports::RefreshOutcome;
+use relation_host::reports::{RefreshOutcome, RefreshReport};
 use relation_host::schedule::clock::Clock;
 use relation_host::store::stash;
 use relation_host::transactions::{Status, TransactionFilter};
 use relation_host::types::{Failure, Reference};
-use relation_host::{CallError, CallErrorKind, StashSummary};
-use webex_emulator::Mode;
+use relation_host::{CallError, CallErrorKind, Called, StashSummary};
+use tokio::task::JoinHandle;
+use webex_emulator::{Gate, Mode};
+
+type Refreshed = Result<Called<RefreshReport>, CallError>;
 
 const APPLIED: StashSummary = StashSummary {
     applied: 1,
@@ -47,6 +50,15 @@ async fn assert_connected_by_one_request(world: &World, customer: &Customer) {
     assert_eq!(next.outcome, RefreshOutcome::Connected, "{}", next.message);
     assert_eq!(world.token_requests(), 2);
     world.emulator.assert_sound();
+}
+
+/// A refresh that Webex has carried out and whose answer waits at the gate.
+async fn answered(world: &World, customer: &Customer) -> (Gate, JoinHandle<Refreshed>) {
+    let gate = world.emulator.gate_after("/v1/access_token");
+    let (host, pkid) = (world.host().clone(), customer.pkid.clone());
+    let refresh = tokio::spawn(async move { host.refresh(&pkid).await });
+    gate.reached().await;
+    (gate, refresh)
 }
 
 fn unavailable(error: CallError) -> String {
@@ -120,10 +132,7 @@ async fn a_commit_whose_success_was_not_heard_of_is_not_made_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_between_the_answer_and_its_commit_are_tried_again_too() {
     let (world, customer) = world().await;
-    let gate = world.emulator.gate_after("/v1/access_token");
-    let (host, pkid) = (world.host().clone(), customer.pkid.clone());
-    let refresh = tokio::spawn(async move { host.refresh(&pkid).await });
-    gate.reached().await;
+    let (gate, refresh) = answered(&world, &customer).await;
     world
         .store_faults
         .inject(StoreFault::failing(Operation::Read).times(3));
@@ -155,10 +164,7 @@ async fn a_store_that_stays_down_leaves_the_answer_in_the_stash_and_takes_it_lat
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_down_as_a_whole_loses_no_answer_either() {
     let (world, customer) = world().await;
-    let gate = world.emulator.gate_after("/v1/access_token");
-    let (host, pkid) = (world.host().clone(), customer.pkid.clone());
-    let refresh = tokio::spawn(async move { host.refresh(&pkid).await });
-    gate.reached().await;
+    let (gate, refresh) = answered(&world, &customer).await;
     world.store_faults.inject(StoreFault::down());
     gate.release();
     let text = unavailable(refresh.await.unwrap().expect_err("nothing works"));
@@ -294,10 +300,7 @@ async fn an_answer_for_a_deleted_record_brings_nothing_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_cannot_even_be_kept_is_said_to_be_lost() {
     let (world, customer) = world().await;
-    let gate = world.emulator.gate_after("/v1/access_token");
-    let (host, pkid) = (world.host().clone(), customer.pkid.clone());
-    let refresh = tokio::spawn(async move { host.refresh(&pkid).await });
-    gate.reached().await;
+    let (gate, refresh) = answered(&world, &customer).await;
     world
         .store_faults
         .inject(StoreFault::failing(Operation::Commit).times(u32::MAX));

@@ -1,0 +1,68 @@
+//! `describe`: the model, as the plugin has it.
+
+use relation_host::reports::{Field, Model};
+
+use crate::Context;
+use crate::failure::Failed;
+use crate::output::{Rows, shown};
+
+/// Prints fields and actions.
+pub async fn run(context: &Context) -> Result<(), Failed> {
+    let host = context.host().await?;
+    let model = host.describe().await?;
+    context.output.print(&model, human)
+}
+
+fn human(model: &Model) -> String {
+    let mut fields = Rows::under(&["field", "title", "kind", "rules", "help"]);
+    for field in &model.fields {
+        fields.add([
+            &field.name,
+            &field.title,
+            &kind(field),
+            &rules(field),
+            &field.help,
+        ]);
+    }
+    let mut actions = Rows::under(&["action", "title", "help"]);
+    for action in &model.actions {
+        actions.add([&action.name, &action.title, &action.help]);
+    }
+    let name = shown(&model.name);
+    let title = shown(&model.title);
+    format!("{name}: {title}\n\n{fields}\n\n{actions}")
+}
+
+fn kind(field: &Field) -> String {
+    // The words of the contract, which JSON has too.
+    serde_json::to_value(field.kind)
+        .ok()
+        .and_then(|kind| kind.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+fn rules(field: &Field) -> String {
+    let flags = [
+        (field.required, "required"),
+        (field.password, "password"),
+        (field.read_only, "read-only"),
+        (field.add_only, "at add only"),
+    ];
+    let mut rules: Vec<String> = flags
+        .into_iter()
+        .filter(|(holds, _)| *holds)
+        .map(|(_, rule)| rule.to_owned())
+        .collect();
+    if let Some(length) = field.max_length {
+        rules.push(format!("at most {length} characters"));
+    }
+    if !field.choices.is_empty() {
+        let choices: Vec<&str> = field
+            .choices
+            .iter()
+            .map(|choice| choice.value.as_str())
+            .collect();
+        rules.push(format!("one of {}", choices.join(", ")));
+    }
+    rules.join("; ")
+}

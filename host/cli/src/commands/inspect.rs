@@ -1,0 +1,75 @@
+//! `inspect`: says of a component whether it fits this host, and what is in the way.
+
+use std::path::PathBuf;
+
+use relation_host::component::inspect::ImportStatus;
+use relation_host::component::{Inspection, inspect};
+use serde_json::json;
+
+use crate::Global;
+use crate::failure::{Failed, Kind};
+use crate::output::{Output, Rows, shown};
+use crate::session;
+
+/// Arguments of `inspect`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The component [default: the one of --plugin, else the one carried in this binary]
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// Prints every import and export; fails if the component cannot run here.
+pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
+    let file = args.file.as_deref().or(global.plugin.as_deref());
+    let (source, bytes) = session::component_bytes(file)?;
+    let inspection =
+        inspect(&bytes).map_err(|error| Failed::new(Kind::Plugin, format!("{source}: {error}")))?;
+    let fits = inspection.fits();
+    let output = Output { json: global.json };
+    let document = json!({
+        "plugin": inspection.plugin,
+        "fits": fits,
+        "imports": inspection.imports,
+        "exports": inspection.exports,
+        "problem": inspection.problem,
+    });
+    output.print(&document, |_| human(&inspection))?;
+    if fits {
+        Ok(())
+    } else {
+        Err(Failed::new(
+            Kind::Plugin,
+            format!("{source} does not fit this host"),
+        )
+        .hint("build it against the contract of this host's version, or use the host it was built for"))
+    }
+}
+
+fn human(inspection: &Inspection) -> String {
+    let mut rows = Rows::under(&["", "interface", "status"]);
+    for import in &inspection.imports {
+        let status = match &import.status {
+            ImportStatus::Provided => "provided".to_owned(),
+            ImportStatus::Missing => "missing".to_owned(),
+            ImportStatus::WrongVersion { offered } => {
+                format!("wrong version: this host has {offered}")
+            }
+        };
+        rows.add(["import", &import.name, &status]);
+    }
+    for export in &inspection.exports {
+        let status = if export.present {
+            "exported"
+        } else {
+            "missing"
+        };
+        rows.add(["export", &export.name, status]);
+    }
+    let verdict = match (&inspection.problem, inspection.fits()) {
+        (_, true) => "fits this host".to_owned(),
+        (Some(problem), false) => format!("does not fit this host: {}", shown(problem)),
+        (None, false) => "does not fit this host".to_owned(),
+    };
+    format!("{} {verdict}\n\n{rows}", shown(&inspection.plugin))
+}

@@ -1,0 +1,118 @@
+//! `keys rewrap`: another key-encryption key.
+
+use std::path::{Path, PathBuf};
+
+use relation_host::store::seal::{
+    KeyEncryptionKey, KeyProvider, Rewrapped, Rotation, SealError, Sealer,
+};
+use relation_host::types::Timestamp;
+use serde_json::json;
+
+use super::counted;
+use crate::Context;
+use crate::config::KeySource;
+use crate::failure::Failed;
+
+/// Arguments of `keys rewrap`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    new: NewKey,
+}
+
+/// Where the new key is.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct NewKey {
+    /// The new key's file; made if it is not there
+    #[arg(long, value_name = "FILE")]
+    new_key_file: Option<PathBuf>,
+    /// The environment variable with the new key
+    #[arg(long, value_name = "NAME")]
+    new_key_env: Option<String>,
+    /// The command that writes the new key: everything behind this option
+    #[arg(long, value_name = "PROGRAM ARGUMENTS", num_args = 1.., allow_hyphen_values = true)]
+    new_key_command: Option<Vec<String>>,
+}
+
+impl NewKey {
+    fn source(self) -> Result<KeySource, Failed> {
+        let Self {
+            new_key_file,
+            new_key_env,
+            new_key_command,
+        } = self;
+        let file = new_key_file.map(|file| {
+            // As the configuration would have to name it from wherever it is.
+            KeySource::File(std::path::absolute(&file).unwrap_or(file))
+        });
+        let command = || KeySource::command(&new_key_command?, Path::new(""));
+        file.or_else(|| new_key_env.map(KeySource::Env))
+            .or_else(command)
+            .ok_or_else(|| Failed::usage("no new key is named"))
+    }
+}
+
+/// Wraps the data keys anew and says what to configure.
+pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
+    let source = args.new.source()?;
+    let store = context.store()?;
+    let key = context.config.key.clone();
+    let existing = source.existing().map_err(SealError::from)?;
+    let sealer = match Sealer::open(store.as_ref(), key, context.now()).await {
+        Ok(sealer) => sealer,
+        // It was done before, and the configuration still names the old key.
+        Err(SealError::WrongKey { wanted, .. } | SealError::NoKey { wanted, .. })
+            if existing.as_ref().map(KeyEncryptionKey::fingerprint) == Some(wanted.clone()) =>
+        {
+            return print(context, &source, &wanted, Rewrapped::Already);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let kek = match existing {
+        Some(kek) => kek,
+        None => source.create().map_err(SealError::from)?,
+    };
+    let fingerprint = kek.fingerprint();
+    let now = || -> Timestamp { context.now() };
+    let rotation = Rotation::new(store.as_ref(), &sealer, &now, Rotation::STEP);
+    let rewrapped = rotation.rewrap(kek).await?;
+    print(context, &source, &fingerprint, rewrapped)
+}
+
+fn print(
+    context: &Context,
+    source: &KeySource,
+    fingerprint: &str,
+    rewrapped: Rewrapped,
+) -> Result<(), Failed> {
+    let configured = context.config.key == *source;
+    let keys = match rewrapped {
+        Rewrapped::Done(keys) => keys,
+        Rewrapped::Already => 0,
+    };
+    let result = json!({
+        "wrapped_by": fingerprint,
+        "rewrapped": keys,
+        "configure": (!configured).then(|| source.to_string()),
+    });
+    context.output.print(&result, |_| {
+        let done = match rewrapped {
+            Rewrapped::Done(keys) => {
+                let keys = counted(keys as u64, "data key is", "data keys are");
+                format!("{keys} wrapped by key {fingerprint} now")
+            }
+            Rewrapped::Already => {
+                format!("nothing to do: the data keys are wrapped by key {fingerprint} already")
+            }
+        };
+        if configured {
+            return done;
+        }
+        format!(
+            "{done}\nconfigure `{source}`, in place of what names the old key: the old one opens \
+             this store no more\nrunning hosts go on; start them again with the new key before the \
+             next `keys rotate`\nkeep the old key as long as you keep backups that were made with it"
+        )
+    })
+}

@@ -1,0 +1,103 @@
+//! `wakeups`: what is due when.
+
+use std::collections::BTreeMap;
+
+use relation_host::store::{DueWakeup, Store};
+use relation_host::types::{Document, Hierarchy, Page, Reference, Timestamp};
+use serde::Serialize;
+
+use super::page::PageArgs;
+use crate::Context;
+use crate::failure::Failed;
+use crate::output::Rows;
+use crate::records::{Named, Record};
+use crate::time;
+
+/// Arguments of `wakeups`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only those of this record, by pkid or by name
+    #[arg(value_name = "RECORD")]
+    record: Option<String>,
+    /// Only those of records at or below this node
+    #[arg(long, value_name = "PATH")]
+    hierarchy: Option<Hierarchy>,
+    #[command(flatten)]
+    page: PageArgs,
+}
+
+/// A wakeup with the name of its subject.
+#[derive(Debug, Serialize)]
+struct Row {
+    id: String,
+    subject: Reference,
+    subject_name: String,
+    due: Timestamp,
+    attempts: u32,
+}
+
+/// Prints them, the earliest first.
+pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
+    let store = context.store()?;
+    let page = match args.record {
+        Some(record) => {
+            let hierarchy = args.hierarchy;
+            let record = Named { record, hierarchy }.find(store.as_ref()).await?;
+            Page {
+                items: store.wakeups(&record.reference()).await?,
+                next: None,
+            }
+        }
+        None => {
+            let node = args.hierarchy.as_ref();
+            args.page
+                .fetch(async |cursor, limit| store.upcoming(node, cursor.as_deref(), limit).await)
+                .await?
+        }
+    };
+    let rows = named(store.as_ref(), page.items).await?;
+    let now = context.now();
+    context
+        .output
+        .page(&rows, page.next.as_deref(), |rows| human(rows, now))
+}
+
+async fn named(store: &dyn Store, due: Vec<DueWakeup>) -> Result<Vec<Row>, Failed> {
+    let mut subjects: Vec<Reference> = due.iter().map(|due| due.wakeup.subject.clone()).collect();
+    subjects.sort();
+    subjects.dedup();
+    let mut names = BTreeMap::new();
+    for chunk in subjects.chunks(1000) {
+        for document in store.get(chunk).await?.into_iter().flatten() {
+            names.insert(document.reference.clone(), name(&document));
+        }
+    }
+    let row = |due: DueWakeup| Row {
+        subject_name: names.get(&due.wakeup.subject).cloned().unwrap_or_default(),
+        id: due.wakeup.id,
+        subject: due.wakeup.subject,
+        due: due.wakeup.due,
+        attempts: due.attempts,
+    };
+    Ok(due.into_iter().map(row).collect())
+}
+
+fn name(document: &Document) -> String {
+    // A wakeup is listed whether or not its subject can be read.
+    Record::of(document).map_or_else(|_| String::new(), |record| record.name().to_owned())
+}
+
+fn human(rows: &[Row], now: Timestamp) -> String {
+    let mut lines = Rows::under(&["due", "", "wakeup", "of", "failed attempts", "pkid"]);
+    for row in rows {
+        lines.add([
+            time::moment(row.due),
+            time::due(row.due, now),
+            row.id.clone(),
+            row.subject_name.clone(),
+            row.attempts.to_string(),
+            row.subject.pkid.to_string(),
+        ]);
+    }
+    lines.to_string()
+}

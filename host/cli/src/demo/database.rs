@@ -1,0 +1,105 @@
+//! Looks into the demo's database itself, past everything that could hide something.
+
+use std::path::Path;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::failure::{Failed, Kind};
+
+/// The tables of which some row has one of `words` in some column, and how many rows have.
+pub fn rows_naming(database: &Path, words: &[&str]) -> Result<Vec<(String, usize)>, Failed> {
+    scan(database, words).map_err(|error| {
+        Failed::new(
+            Kind::Failed,
+            format!("cannot look into the demo's database: {error}"),
+        )
+    })
+}
+
+fn scan(database: &Path, words: &[&str]) -> rusqlite::Result<Vec<(String, usize)>> {
+    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let tables: Vec<String> = connection
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut found = Vec::new();
+    for table in tables {
+        let mut rows = 0;
+        let mut statement = connection.prepare(&format!("SELECT * FROM \"{table}\""))?;
+        let columns = statement.column_count();
+        let mut cursor = statement.query([])?;
+        while let Some(row) = cursor.next()? {
+            for column in 0..columns {
+                if names(row.get_ref(column)?, words) {
+                    rows += 1;
+                    break;
+                }
+            }
+        }
+        if rows > 0 {
+            found.push((table, rows));
+        }
+    }
+    Ok(found)
+}
+
+fn names(value: ValueRef<'_>, words: &[&str]) -> bool {
+    match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            words.iter().any(|word| contains(bytes, word.as_bytes()))
+        }
+        _ => false,
+    }
+}
+
+/// Which of the files beside and including `database` have one of `words` in clear, pages that are no
+/// longer in use among them.
+pub fn files_with(database: &Path, words: &[&str]) -> Result<Vec<String>, Failed> {
+    let failed = |error: std::io::Error| {
+        Failed::new(
+            Kind::Failed,
+            format!("cannot read the demo's database: {error}"),
+        )
+    };
+    let directory = database.parent().unwrap_or(Path::new("."));
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let bytes = std::fs::read(&path).map_err(failed)?;
+        if words.iter().any(|word| contains(&bytes, word.as_bytes())) {
+            found.push(path.display().to_string());
+        }
+    }
+    Ok(found)
+}
+
+fn contains(bytes: &[u8], word: &[u8]) -> bool {
+    !word.is_empty() && bytes.windows(word.len()).any(|window| window == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_found_in_any_table_and_column() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.db");
+        let connection = Connection::open(&path).unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE a (x TEXT, y BLOB); CREATE TABLE b (z TEXT);
+                 INSERT INTO a VALUES ('Acme Ltd', NULL), ('x', CAST('by Acme' AS BLOB)), ('', x'00');
+                 INSERT INTO b VALUES ('Other');",
+            )
+            .unwrap();
+        assert_eq!(
+            rows_naming(&path, &["Acme"]).unwrap(),
+            [("a".to_owned(), 2)]
+        );
+        assert!(rows_naming(&path, &["Acne"]).unwrap().is_empty());
+        assert_eq!(files_with(&path, &["Acme"]).unwrap().len(), 1);
+        assert!(files_with(&path, &["Acne"]).unwrap().is_empty());
+    }
+}

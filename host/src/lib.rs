@@ -12,6 +12,7 @@
 
 pub mod component;
 pub mod egress;
+pub mod entropy;
 pub mod host;
 pub mod imports;
 pub mod limits;

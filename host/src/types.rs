@@ -60,8 +60,16 @@ impl Pkid {
         let bytes = uuid::Uuid::new_v4().into_bytes();
         let more = uuid::Uuid::new_v4().into_bytes();
         // A v4 UUID has six fixed bits, in bytes 6 and 8: leave those bytes out.
-        let text = bytes.iter().take(6).chain(more.iter().take(6));
-        Self(text.map(|byte| format!("{byte:02x}")).collect())
+        Self::hex(bytes.iter().take(6).chain(more.iter().take(6)))
+    }
+
+    /// The one of these 96 bits.
+    pub fn of(bits: [u8; 12]) -> Self {
+        Self::hex(bits.iter())
+    }
+
+    fn hex<'a>(bytes: impl Iterator<Item = &'a u8>) -> Self {
+        Self(bytes.map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// The text itself.

@@ -12,6 +12,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::error::{GuestError, GuestErrorKind, panic_message};
 use crate::egress::Client;
+use crate::entropy::Generator;
 use crate::imports::http::Outgoing;
 use crate::imports::{Call, LimitHit, Patience, Scrubber, Services};
 use crate::limits::Limits;
@@ -55,21 +56,30 @@ impl CallState {
         limits: &Limits,
     ) -> Self {
         let clock = Arc::clone(&opening.services.clock);
-        let wasi = WasiCtx::builder()
-            .stderr(capture.stderr.clone())
+        let mut wasi = WasiCtx::builder();
+        wasi.stderr(capture.stderr.clone())
             .wall_clock(GuestClock(Arc::clone(&clock)))
-            .monotonic_clock(GuestClock(clock))
-            .build();
+            .monotonic_clock(GuestClock(clock));
+        if let Some(entropy) = &opening.services.entropy {
+            let mut seed = [0; 16];
+            entropy.fill(&mut seed);
+            wasi.secure_random(Generator(Arc::clone(entropy)))
+                .insecure_random(Generator(Arc::clone(entropy)))
+                .insecure_random_seed(u128::from_le_bytes(seed));
+        }
+        let wasi = wasi.build();
         let mut call = Call::new(
             Arc::clone(&opening.services),
-            opening.lease,
+            opening.lease.clone(),
             opening.journal.clone(),
         );
         call.scrubber = capture.scrubber.clone();
+        let subject = opening.lease.as_ref().map(|lease| &lease.subject);
         let outgoing = Outgoing::new(
             opening.client,
             opening.services,
             opening.journal,
+            subject,
             opening.lease_until,
         );
         let answered = Arc::clone(&outgoing.answered);

@@ -26,7 +26,82 @@ pub(super) struct InUse {
 /// The body of an answer: at most so many bytes, until the call's deadline.
 ///
 /// After an error it is at its end and its connection is closed; so it is when dropped half-read.
-pub struct LimitedBody {
+pub struct LimitedBody(Source);
+
+enum Source {
+    Wire(WireBody),
+    Carried(CarriedBody),
+}
+
+impl LimitedBody {
+    /// # Errors
+    /// [`EgressError::Limit`] when the answer already says that it will be too large.
+    pub(super) fn new(
+        incoming: Incoming,
+        in_use: InUse,
+        most_bytes: u64,
+        most_header_bytes: usize,
+        deadline: Instant,
+    ) -> Result<Self, EgressError> {
+        let wire = WireBody::new(incoming, in_use, most_bytes, most_header_bytes, deadline)?;
+        Ok(Self(Source::Wire(wire)))
+    }
+
+    /// One that a transport has brought, and the error that it ends with.
+    pub(super) fn carried(bytes: Bytes, ends: Option<EgressError>) -> Self {
+        Self(Source::Carried(CarriedBody { bytes, ends }))
+    }
+}
+
+impl Body for LimitedBody {
+    type Data = Bytes;
+    type Error = EgressError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
+        match &mut self.get_mut().0 {
+            Source::Wire(body) => body.poll_frame(cx),
+            Source::Carried(body) => Poll::Ready(body.next()),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Source::Wire(body) => body.rest.is_none(),
+            Source::Carried(body) => body.bytes.is_empty() && body.ends.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Source::Wire(body) => body.size_hint(),
+            Source::Carried(body) if body.ends.is_none() => {
+                SizeHint::with_exact(u64::try_from(body.bytes.len()).unwrap_or(u64::MAX))
+            }
+            Source::Carried(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// A body that is here already.
+struct CarriedBody {
+    bytes: Bytes,
+    ends: Option<EgressError>,
+}
+
+impl CarriedBody {
+    fn next(&mut self) -> Option<Result<Frame<Bytes>, EgressError>> {
+        if self.bytes.is_empty() {
+            return self.ends.take().map(Err);
+        }
+        Some(Ok(Frame::data(std::mem::take(&mut self.bytes))))
+    }
+}
+
+/// A body on its way.
+struct WireBody {
     /// None once all has been read or an error was given.
     rest: Option<(Incoming, InUse)>,
     most_bytes: u64,
@@ -38,10 +113,8 @@ pub struct LimitedBody {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl LimitedBody {
-    /// # Errors
-    /// [`EgressError::Limit`] when the answer already says that it will be too large.
-    pub(super) fn new(
+impl WireBody {
+    fn new(
         incoming: Incoming,
         in_use: InUse,
         most_bytes: u64,
@@ -111,16 +184,12 @@ impl LimitedBody {
     }
 }
 
-impl Body for LimitedBody {
-    type Data = Bytes;
-    type Error = EgressError;
-
+impl WireBody {
     fn poll_frame(
-        self: Pin<&mut Self>,
+        &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
-        let this = self.get_mut();
-        let Some((incoming, _)) = &mut this.rest else {
+        let Some((incoming, _)) = &mut self.rest else {
             return Poll::Ready(None);
         };
         let timed_out = |route: &Route| EgressError::Timeout {
@@ -128,35 +197,31 @@ impl Body for LimitedBody {
             stage: Stage::Body,
         };
         // A peer that always has one more byte ready would otherwise never meet the timer.
-        if Instant::now() >= this.deadline {
-            return this.fail(timed_out);
+        if Instant::now() >= self.deadline {
+            return self.fail(timed_out);
         }
         match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                if this.count(&frame).is_err() {
-                    let most_bytes = this.most_bytes;
-                    return this.fail(|route| too_large(route, most_bytes));
+                if self.count(&frame).is_err() {
+                    let most_bytes = self.most_bytes;
+                    return self.fail(|route| too_large(route, most_bytes));
                 }
-                this.finish_if_read();
+                self.finish_if_read();
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                let most_header_bytes = this.most_header_bytes;
-                this.fail(|route| {
+                let most_header_bytes = self.most_header_bytes;
+                self.fail(|route| {
                     EgressError::of_hyper(&error, route, Stage::Body, most_header_bytes)
                 })
             }
             Poll::Ready(None) => {
-                this.finish();
+                self.finish();
                 Poll::Ready(None)
             }
-            Poll::Pending if this.is_late(cx) => this.fail(timed_out),
+            Poll::Pending if self.is_late(cx) => self.fail(timed_out),
             Poll::Pending => Poll::Pending,
         }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -177,8 +242,6 @@ fn too_large(route: &Route, bytes: u64) -> EgressError {
 
 impl fmt::Debug for LimitedBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LimitedBody")
-            .field("bytes_left", &self.bytes_left)
-            .finish_non_exhaustive()
+        f.debug_struct("LimitedBody").finish_non_exhaustive()
     }
 }

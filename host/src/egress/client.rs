@@ -24,6 +24,7 @@ use super::proxy::Proxies;
 use super::request;
 use super::resolve::{Resolve, SystemResolver};
 use super::tls::{self, Tls};
+use super::transport::{self, Transport};
 use super::tunnel;
 
 /// How long a kept connection may take to become ready after its last answer has been read: its task has
@@ -85,6 +86,8 @@ struct Inner {
     pool: Arc<Pool>,
     http: http1::Builder,
     options: ClientOptions,
+    /// Carries everything in place of the connector's sockets.
+    transport: Option<Arc<dyn Transport>>,
 }
 
 impl Client {
@@ -120,7 +123,30 @@ impl Client {
         Ok(Self::of(connector, options))
     }
 
+    /// A client that opens no socket and looks up no name: what the policy passes by its name goes to
+    /// `transport`. What concerns connections among the options has no meaning here. For tests.
+    pub fn with_transport(
+        policy: Policy,
+        options: ClientOptions,
+        transport: Arc<dyn Transport>,
+    ) -> Self {
+        let connector = Connector {
+            policy,
+            resolver: Arc::new(SystemResolver),
+            tls: Tls::new(Vec::new()),
+        };
+        Self::made(connector, options, Some(transport))
+    }
+
     pub(super) fn of(connector: Connector, options: ClientOptions) -> Self {
+        Self::made(connector, options, None)
+    }
+
+    fn made(
+        connector: Connector,
+        options: ClientOptions,
+        transport: Option<Arc<dyn Transport>>,
+    ) -> Self {
         let mut http = http1::Builder::new();
         http.max_header_size(options.max_header_bytes);
         let pool = Pool::new(Keep {
@@ -133,6 +159,7 @@ impl Client {
             pool,
             http,
             options,
+            transport,
         }))
     }
 
@@ -178,6 +205,10 @@ impl Client {
             target,
             proxy: proxy.cloned(),
         };
+        if let Some(transport) = &inner.transport {
+            let most_bytes = inner.options.max_response_bytes;
+            return transport::exchange(&**transport, request, &route, deadline, most_bytes).await;
+        }
         let mut progress = Progress::default();
         let exchange = inner.exchange(request, &route, &mut progress, deadline);
         let (answer, sender) = match timeout_at(deadline, exchange).await {

@@ -55,6 +55,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transport;
 mod tunnel;
 
 pub use address::{AddressClass, classify};
@@ -65,3 +66,4 @@ pub use origin::{Origin, OriginProblem, Scheme};
 pub use policy::{Denied, EntryProblem, Policy, PolicyError, Setting, Target};
 pub use proxy::{Proxies, ProxyUrl, ProxyUrlError};
 pub use resolve::{Resolve, SystemResolver};
+pub use transport::{Transport, TransportFault};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use secrecy::SecretString;
 
@@ -10,7 +11,8 @@ use super::turns::Turns;
 use super::{Host, Parts};
 use crate::component::{GuestError, Plugin};
 use crate::egress::Client;
-use crate::imports::Services;
+use crate::entropy::Entropy;
+use crate::imports::{Interceptor, Services};
 use crate::limits::Limits;
 use crate::schedule::clock::{Clock, SystemClock};
 use crate::store::seal::Sealer;
@@ -63,6 +65,8 @@ pub struct HostBuilder {
     limits: Limits,
     egress: Option<Client>,
     stash: Option<PathBuf>,
+    entropy: Option<Arc<dyn Entropy>>,
+    interceptor: Option<Arc<dyn Interceptor>>,
 }
 
 impl HostBuilder {
@@ -131,6 +135,21 @@ impl HostBuilder {
         self
     }
 
+    /// Where random bytes come from that are no keys; the operating system when not given. For tests
+    /// that repeat themselves.
+    #[must_use]
+    pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
+        self.entropy = Some(entropy);
+        self
+    }
+
+    /// Lets somebody look on at the imports of every call, and step in. For tests.
+    #[must_use]
+    pub fn interceptor(mut self, interceptor: Arc<dyn Interceptor>) -> Self {
+        self.interceptor = Some(interceptor);
+        self
+    }
+
     /// Compiles and links the plugin, and resolves what hosts that are gone left in the store
     /// and in the stash.
     pub async fn build(self) -> Result<Host, BuildError> {
@@ -173,6 +192,8 @@ impl HostBuilder {
             limits: plugin.limits().clone(),
             secret_settings: self.secret_settings,
             scheduled: tokio::sync::Notify::new(),
+            entropy: self.entropy,
+            interceptor: self.interceptor,
         });
         let host = Host {
             parts: Arc::new(Parts {
@@ -180,6 +201,7 @@ impl HostBuilder {
                 services,
                 client,
                 turns: Turns::default(),
+                begun: AtomicU64::default(),
                 stash_at_start: std::sync::OnceLock::new(),
             }),
         };

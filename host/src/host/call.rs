@@ -176,7 +176,7 @@ impl Host {
         let services = &self.parts.services;
         let claimed = services.clock.monotonic();
         let now = services.clock.now();
-        let id = uuid::Uuid::now_v7().to_string();
+        let id = self.new_transaction(now);
         let begin = Begin {
             transaction: NewTransaction {
                 id: id.clone(),

@@ -4,6 +4,7 @@
 //! fresh instance, and ends in one write that closes the transaction and releases the lease.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
@@ -25,6 +26,7 @@ mod builder;
 mod call;
 mod import;
 mod kept;
+mod names;
 mod turns;
 mod wake;
 
@@ -44,6 +46,8 @@ struct Parts {
     services: Arc<Services>,
     client: Client,
     turns: Turns,
+    /// How many calls have begun, where randomness repeats itself.
+    begun: AtomicU64,
     /// Set once, before anybody else has the host.
     stash_at_start: std::sync::OnceLock<StashSummary>,
 }
@@ -144,7 +148,7 @@ impl Host {
 
     /// Adds a record with everything that belongs to it.
     pub async fn add(&self, request: AddRequest) -> Result<Called<Added>, CallError> {
-        let pkid = Pkid::random();
+        let pkid = self.new_pkid();
         let name = request.fields.get("name").and_then(Value::as_str);
         let ask = Ask::of("add", pkid.clone()).named(name.unwrap_or_default());
         self.transact(

@@ -3,8 +3,8 @@
 use secrecy::SecretString;
 
 use super::bindings::automate::platform::{egress, types};
-use super::convert;
 use super::http::Outgoing;
+use super::{Import, convert};
 use crate::egress::{Proxies, ProxyUrl};
 use crate::sync::lock;
 use crate::types::{Failure, FieldFault};
@@ -15,6 +15,9 @@ impl egress::Host for Outgoing {
         http: Option<String>,
         https: Option<String>,
     ) -> wasmtime::Result<Result<(), types::Failure>> {
+        if let Some(failure) = self.lookout.before(Import::EgressUseProxies).await? {
+            return Ok(Err(failure));
+        }
         let mut faults = Vec::new();
         let mut parse = |field: &str, text: Option<String>| {
             let parsed = ProxyUrl::parse(&SecretString::from(text?));
@@ -40,6 +43,7 @@ impl egress::Host for Outgoing {
         } else {
             Some(Failure::Invalid(faults))
         };
+        self.lookout.after(Import::EgressUseProxies).await?;
         Ok(match refused {
             Some(failure) => Err(convert::failure_out(failure)),
             None => {
@@ -50,6 +54,9 @@ impl egress::Host for Outgoing {
     }
 
     async fn last_fault(&mut self) -> wasmtime::Result<Option<String>> {
-        Ok(lock(&self.fault).clone())
+        self.lookout.before(Import::EgressLastFault).await?;
+        let fault = lock(&self.fault).clone();
+        self.lookout.after(Import::EgressLastFault).await?;
+        Ok(fault)
     }
 }

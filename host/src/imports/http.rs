@@ -12,17 +12,20 @@ use tracing::Instrument as _;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::http_codes::code;
-use super::{LimitHit, Services};
+use super::{LimitHit, Lookout, Services};
 use crate::egress::{Client, EgressError, Policy, Proxies};
 use crate::sync::lock;
 use crate::transactions::Level;
 use crate::transactions::journal::Journal;
+use crate::types::Reference;
 
 /// What sending needs to know of its call.
 pub struct Outgoing {
     client: Client,
     services: Arc<Services>,
     journal: Journal,
+    /// Who looks on.
+    pub(crate) lookout: Lookout,
     /// Set by `automate:platform/egress`.
     pub(crate) proxies: Proxies,
     /// The monotonic moment until which the call's lease may be relied on.
@@ -42,9 +45,12 @@ impl Outgoing {
         client: Client,
         services: Arc<Services>,
         journal: Journal,
+        subject: Option<&Reference>,
         lease_until: Option<Duration>,
     ) -> Self {
+        let lookout = Lookout::of(services.interceptor.clone(), journal.id(), subject);
         Self {
+            lookout,
             client,
             services,
             journal,
@@ -133,11 +139,14 @@ impl WasiHttpHooks for Outgoing {
         let answered = Arc::clone(&self.answered);
         // Opened here, within the call: what sends is a task of its own.
         let span = tracing::debug_span!("http");
+        let lookout = self.lookout.clone();
         Box::new(async move {
+            lookout.before_sending().await?;
             let answer = client
                 .send(request, &proxies, tokio::time::Instant::now() + deadline)
                 .instrument(span)
                 .await;
+            lookout.after_sending().await?;
             match answer {
                 Ok(answer) => {
                     answered.store(true, Ordering::Release);

@@ -9,6 +9,8 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Notify;
 
+use self::bindings::automate::platform::types;
+use crate::entropy::Entropy;
 use crate::limits::Limits;
 use crate::schedule::clock::Clock;
 use crate::store::seal::Sealer;
@@ -24,12 +26,15 @@ pub mod convert;
 pub mod egress;
 pub mod http;
 mod http_codes;
+mod interceptor;
 pub mod scheduling;
 pub mod secrets;
 pub mod storage;
 pub mod transactions;
 
 pub(crate) use answers::Patience;
+pub(crate) use interceptor::Lookout;
+pub use interceptor::{Import, ImportCall, Interceptor, Intervention};
 
 /// What every call of a host shares.
 pub struct Services {
@@ -47,6 +52,10 @@ pub struct Services {
     pub secret_settings: std::collections::BTreeMap<String, SecretString>,
     /// Told whenever a commit scheduled a wakeup.
     pub scheduled: Notify,
+    /// Where random bytes come from; none: from the operating system.
+    pub(crate) entropy: Option<Arc<dyn Entropy>>,
+    /// Looks on at the imports of every call; none as a rule.
+    pub(crate) interceptor: Option<Arc<dyn Interceptor>>,
 }
 
 /// A bound that a call ran into, as the error names it.
@@ -123,6 +132,8 @@ pub struct Call {
     pub(crate) journal: Journal,
     /// Secrets that must not leave.
     pub(crate) scrubber: Scrubber,
+    /// Who looks on.
+    lookout: Lookout,
     /// How many functions of the host were called.
     host_calls: u64,
     /// The last bound that was hit, for the error.
@@ -137,11 +148,14 @@ impl Call {
     /// The state of a call that begins.
     pub fn new(services: Arc<Services>, lease: Option<Lease>, journal: Journal) -> Self {
         let reported = services.clock.monotonic();
+        let subject = lease.as_ref().map(|lease| &lease.subject);
+        let lookout = Lookout::of(services.interceptor.clone(), journal.id(), subject);
         Self {
             services,
             lease,
             journal,
             scrubber: Scrubber::default(),
+            lookout,
             host_calls: 0,
             hit: None,
             reported,
@@ -150,7 +164,7 @@ impl Call {
     }
 
     /// Counts a call of a host function; past the bound the guest is stopped.
-    pub(crate) fn count(&mut self) -> wasmtime::Result<()> {
+    fn count(&mut self) -> wasmtime::Result<()> {
         self.host_calls += 1;
         let bound = self.services.limits.host_calls;
         if self.host_calls > bound {
@@ -159,6 +173,20 @@ impl Call {
             return Err(wasmtime::Error::new(hit));
         }
         Ok(())
+    }
+
+    /// Begins an import: counts it, and lets who looks on answer in its place.
+    pub(crate) async fn enter(
+        &mut self,
+        import: Import,
+    ) -> wasmtime::Result<Option<types::Failure>> {
+        self.count()?;
+        self.lookout.before(import).await
+    }
+
+    /// Ends an import that was carried out.
+    pub(crate) async fn leave(&self, import: Import) -> wasmtime::Result<()> {
+        self.lookout.after(import).await
     }
 
     /// Remembers which bound was hit and puts it into the contract's words.

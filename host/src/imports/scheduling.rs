@@ -1,25 +1,33 @@
 //! `automate:platform/scheduling`: what is going to wake a subject.
 
 use super::bindings::automate::platform::{scheduling, types};
-use super::{Call, convert};
+use super::{Call, Import, convert};
+use crate::types::Failure;
 
 impl scheduling::Host for Call {
     async fn wakeups(
         &mut self,
         subject: types::Reference,
     ) -> wasmtime::Result<Result<Vec<scheduling::Wakeup>, types::Failure>> {
-        self.count()?;
-        let subject = match convert::reference(subject) {
-            Ok(subject) => subject,
-            Err(failure) => return Ok(Err(convert::failure_out(failure))),
-        };
-        Ok(match self.services.store.wakeups(&subject).await {
-            Ok(wakeups) => Ok(wakeups
-                .into_iter()
-                .map(|due| convert::wakeup_out(due.wakeup))
-                .collect()),
-            Err(error) => Err(convert::failure_out(convert::store_failure(&error))),
-        })
+        if let Some(failure) = self.enter(Import::SchedulingWakeups).await? {
+            return Ok(Err(failure));
+        }
+        let wakeups = self.wakeups_of(subject).await;
+        self.leave(Import::SchedulingWakeups).await?;
+        Ok(wakeups.map_err(convert::failure_out))
+    }
+}
+
+impl Call {
+    async fn wakeups_of(
+        &self,
+        subject: types::Reference,
+    ) -> Result<Vec<scheduling::Wakeup>, Failure> {
+        let subject = convert::reference(subject)?;
+        let wakeups = self.services.store.wakeups(&subject).await;
+        let wakeups = wakeups.map_err(|error| convert::store_failure(&error))?;
+        let wakeups = wakeups.into_iter();
+        Ok(wakeups.map(|due| convert::wakeup_out(due.wakeup)).collect())
     }
 }
 

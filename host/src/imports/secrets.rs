@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::bindings::automate::platform::{secrets, types};
-use super::{Call, Services, convert};
+use super::{Call, Import, Services, convert};
 use crate::store::seal::SealError;
 use crate::transactions::{Reveal, RevealOutcome};
 use crate::types::{Failure, Reference};
@@ -17,8 +17,11 @@ impl secrets::Host for Call {
         owner: types::Reference,
         name: String,
     ) -> wasmtime::Result<Result<Option<String>, types::Failure>> {
-        self.count()?;
+        if let Some(failure) = self.enter(Import::SecretsReveal).await? {
+            return Ok(Err(failure));
+        }
         let value = self.open(owner, &name).await;
+        self.leave(Import::SecretsReveal).await?;
         Ok(value.map_err(convert::failure_out))
     }
 
@@ -26,7 +29,9 @@ impl secrets::Host for Call {
         &mut self,
         name: String,
     ) -> wasmtime::Result<Result<Option<String>, types::Failure>> {
-        self.count()?;
+        if let Some(failure) = self.enter(Import::SecretsRevealSetting).await? {
+            return Ok(Err(failure));
+        }
         let value = self.services.secret_settings.get(&name);
         let outcome = match value {
             Some(_) => RevealOutcome::Opened,
@@ -36,6 +41,7 @@ impl secrets::Host for Call {
         if let Some(value) = value {
             self.scrubber.learn(value);
         }
+        self.leave(Import::SecretsRevealSetting).await?;
         Ok(Ok(value.map(|value| value.expose_secret().to_owned())))
     }
 }

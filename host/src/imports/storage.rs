@@ -4,7 +4,7 @@ use secrecy::SecretString;
 
 use super::answers::NotCommitted;
 use super::bindings::automate::platform::{storage, types};
-use super::{Call, LimitHit, Services, convert};
+use super::{Call, Import, LimitHit, Services, convert};
 use crate::store::{Change, Check, Commit};
 use crate::types::{Failure, RECORD_MODEL, Reference};
 
@@ -15,16 +15,24 @@ type Answer<T> = wasmtime::Result<Result<T, types::Failure>>;
 
 impl storage::Host for Call {
     async fn get(&mut self, reference: types::Reference) -> Answer<Option<storage::Document>> {
-        self.count()?;
-        Ok(self.get_one(reference).await.map_err(convert::failure_out))
+        if let Some(failure) = self.enter(Import::StorageGet).await? {
+            return Ok(Err(failure));
+        }
+        let found = self.get_one(reference).await;
+        self.leave(Import::StorageGet).await?;
+        Ok(found.map_err(convert::failure_out))
     }
 
     async fn get_many(
         &mut self,
         references: Vec<types::Reference>,
     ) -> Answer<Vec<Option<storage::Document>>> {
-        self.count()?;
-        Ok(self.get_all(references).await.map_err(convert::failure_out))
+        if let Some(failure) = self.enter(Import::StorageGetMany).await? {
+            return Ok(Err(failure));
+        }
+        let found = self.get_all(references).await;
+        self.leave(Import::StorageGetMany).await?;
+        Ok(found.map_err(convert::failure_out))
     }
 
     async fn find(
@@ -33,11 +41,12 @@ impl storage::Host for Call {
         cursor: Option<String>,
         limit: u32,
     ) -> Answer<storage::Page> {
-        self.count()?;
-        Ok(self
-            .find_page(filter, cursor, limit)
-            .await
-            .map_err(convert::failure_out))
+        if let Some(failure) = self.enter(Import::StorageFind).await? {
+            return Ok(Err(failure));
+        }
+        let page = self.find_page(filter, cursor, limit).await;
+        self.leave(Import::StorageFind).await?;
+        Ok(page.map_err(convert::failure_out))
     }
 
     async fn commit(
@@ -45,11 +54,12 @@ impl storage::Host for Call {
         checks: Vec<storage::Check>,
         changes: Vec<storage::Change>,
     ) -> Answer<()> {
-        self.count()?;
-        Ok(self
-            .write(checks, changes)
-            .await
-            .map_err(convert::failure_out))
+        if let Some(failure) = self.enter(Import::StorageCommit).await? {
+            return Ok(Err(failure));
+        }
+        let written = self.write(checks, changes).await;
+        self.leave(Import::StorageCommit).await?;
+        Ok(written.map_err(convert::failure_out))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Call;
 use super::bindings::automate::platform::transactions;
+use super::{Call, Import};
 use crate::transactions::{Level, Progress};
 
 /// The longest line, in bytes; what is more is cut.
@@ -14,7 +14,7 @@ const FOLLOW: Duration = Duration::from_millis(500);
 
 impl transactions::Host for Call {
     async fn log(&mut self, level: transactions::Level, message: String) -> wasmtime::Result<()> {
-        self.count()?;
+        self.enter(Import::TransactionsLog).await?;
         let level = match level {
             transactions::Level::Debug => Level::Debug,
             transactions::Level::Info => Level::Info,
@@ -23,11 +23,11 @@ impl transactions::Host for Call {
         };
         let message = self.line(&message);
         self.journal.log(self.services.clock.now(), level, message);
-        Ok(())
+        self.leave(Import::TransactionsLog).await
     }
 
     async fn progress(&mut self, done: u32, total: u32, message: String) -> wasmtime::Result<()> {
-        self.count()?;
+        self.enter(Import::TransactionsProgress).await?;
         let message = self.line(&message);
         self.journal.progress(Progress {
             done,
@@ -43,12 +43,13 @@ impl transactions::Host for Call {
                 self.journal.put_back(news);
             }
         }
-        Ok(())
+        self.leave(Import::TransactionsProgress).await
     }
 
     async fn interrupted(&mut self) -> wasmtime::Result<Option<u64>> {
-        self.count()?;
+        self.enter(Import::TransactionsInterrupted).await?;
         let interrupted = self.lease.as_ref().and_then(|lease| lease.interrupted);
+        self.leave(Import::TransactionsInterrupted).await?;
         Ok(interrupted.map(|began| began.0))
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use relation_host::component::Plugin;
+use relation_host::imports::Interceptor;
 use relation_host::reports::Added;
 use relation_host::schedule::clock::{Clock, ManualClock};
 use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions, Summary};
@@ -45,6 +46,7 @@ pub struct WorldBuilder {
     component: Option<PathBuf>,
     allow: Option<Vec<String>>,
     route: Route,
+    interceptor: Option<Arc<dyn Interceptor>>,
 }
 
 impl Default for WorldBuilder {
@@ -59,6 +61,7 @@ impl Default for WorldBuilder {
             component: None,
             allow: None,
             route: Route::default(),
+            interceptor: None,
         }
     }
 }
@@ -107,6 +110,12 @@ impl WorldBuilder {
         self
     }
 
+    /// Lets somebody look on at the imports of every host.
+    pub fn interceptor(mut self, interceptor: Arc<dyn Interceptor>) -> Self {
+        self.interceptor = Some(interceptor);
+        self
+    }
+
     /// Runs another component than ours.
     pub fn component(mut self, file: PathBuf) -> Self {
         self.component = Some(file);
@@ -149,6 +158,7 @@ impl WorldBuilder {
             limits: self.limits,
             component: self.component.unwrap_or_else(crate::artifacts::component),
             allow,
+            interceptor: self.interceptor,
         };
         let host = world.new_host().await;
         world.hosts.push(host);
@@ -172,6 +182,7 @@ pub struct World {
     limits: Limits,
     component: PathBuf,
     allow: Vec<String>,
+    interceptor: Option<Arc<dyn Interceptor>>,
 }
 
 /// A customer of a world: its record, and its organisation and grant at Webex.
@@ -214,21 +225,24 @@ impl World {
             .await
             .expect("the key fits");
         let client = self.network.client(&self.allow, &self.limits);
-        Host::builder()
-            .component(ComponentSource::Loaded(Box::new(loaded(
-                &self.component,
-                &self.limits,
-            ))))
-            .store(store)
-            .sealer(Arc::new(sealer))
-            .clock(self.clock.clone())
-            .settings(self.settings.clone())
-            .secret_setting("webex.client-secret", SecretString::from(CLIENT_SECRET))
-            .egress(client)
-            .stash(self.stash())
-            .build()
-            .await
-            .expect("the host starts")
+        let host = match &self.interceptor {
+            Some(interceptor) => Host::builder().interceptor(Arc::clone(interceptor)),
+            None => Host::builder(),
+        };
+        host.component(ComponentSource::Loaded(Box::new(loaded(
+            &self.component,
+            &self.limits,
+        ))))
+        .store(store)
+        .sealer(Arc::new(sealer))
+        .clock(self.clock.clone())
+        .settings(self.settings.clone())
+        .secret_setting("webex.client-secret", SecretString::from(CLIENT_SECRET))
+        .egress(client)
+        .stash(self.stash())
+        .build()
+        .await
+        .expect("the host starts")
     }
 
     /// The database file.

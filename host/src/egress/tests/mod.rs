@@ -12,3 +12,4 @@ mod reuse;
 mod secrecy;
 mod tls;
 mod tls_versions;
+mod transport;

@@ -3,3 +3,5 @@
 //!
 //! It loads a component, not a crate: no code of any plugin is linked.
 #![deny(missing_docs)]
+
+pub mod scenario;

@@ -1,0 +1,122 @@
+//! `[[step.http]]`: what a script awaits and answers, where there is no emulator.
+
+use std::collections::BTreeMap;
+
+use toml::de::DeValue;
+
+use super::reader::{Item, Reader, Table};
+use super::source::Complaint;
+use super::{keys, values};
+use crate::scenario::model::{Answer, AnswerBody, AnswerFault, Exchange, RequestPattern};
+use crate::scenario::pattern::Pattern;
+
+const FAULTS: [(&str, AnswerFault); 4] = [
+    ("timeout", AnswerFault::Timeout),
+    ("refused", AnswerFault::Refused),
+    ("reset", AnswerFault::Reset),
+    ("cut", AnswerFault::Cut),
+];
+
+/// Reads one exchange.
+pub fn read(mut table: Table<'_, '_>) -> Option<Exchange> {
+    let reader = table.reader();
+    let place = table.place();
+    if !table.has("request") {
+        table.missing("request");
+    }
+    let request = table
+        .take("request")
+        .and_then(|item| reader.table(item, &keys::REQUEST))
+        .and_then(request);
+    if !table.has("answer") {
+        table.missing("answer");
+    }
+    let answer = table
+        .take("answer")
+        .and_then(|item| reader.table(item, &keys::ANSWER))
+        .and_then(answer);
+    table.close();
+    Some(Exchange {
+        place,
+        request: request?,
+        answer: answer?,
+    })
+}
+
+fn request(mut table: Table<'_, '_>) -> Option<RequestPattern> {
+    let reader = table.reader();
+    let method = table.need("method", method);
+    let url = table.need("url", values::template);
+    let query = table.take("query").map(|item| patterns(reader, item));
+    let headers = table.take("headers").map(|item| patterns(reader, item));
+    let mut body = |key| table.take(key).and_then(|item| Pattern::read(reader, item));
+    let (form, json, text) = (body("form"), body("json"), body("body"));
+    table.close();
+    let headers = headers.unwrap_or_default().into_iter();
+    Some(RequestPattern {
+        method: method?,
+        url: url?,
+        query: query.unwrap_or_default(),
+        headers: headers
+            .map(|(name, value)| (name.to_lowercase(), value))
+            .collect(),
+        form,
+        json,
+        body: text,
+    })
+}
+
+fn patterns(reader: &Reader<'_>, item: Item<'_>) -> BTreeMap<String, Pattern> {
+    let entries = reader.entries(item, "names and values").into_iter();
+    entries
+        .filter_map(|(name, item)| Some((name, Pattern::read(reader, item)?)))
+        .collect()
+}
+
+fn method(value: DeValue<'_>) -> Result<String, Complaint> {
+    let text = values::text(value)?;
+    let known = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+    match known.contains(&text.as_str()) {
+        true => Ok(text),
+        false => Err(Complaint::new(format!("{text:?} is no method of HTTP"))
+            .hint(format!("one of {}", known.join(", ")))),
+    }
+}
+
+fn answer(mut table: Table<'_, '_>) -> Option<Answer> {
+    let reader = table.reader();
+    let fault = table.get("fault", |value| values::word(value, "fault", &FAULTS));
+    if fault.is_some_and(|fault| fault != AnswerFault::Cut) {
+        let reason = "a request with this fault has no answer";
+        table.refuse(&["status", "headers", "json", "form", "body"], reason);
+    }
+    let bodies = ["json", "form", "body"];
+    let given = bodies.iter().filter(|key| table.has(key)).count();
+    if given > 1 {
+        table.exactly_one(&bodies);
+    }
+    let status = table.get("status", status).unwrap_or(200);
+    let headers = table.take("headers");
+    let headers = headers.map(|item| values::named_texts(reader, item));
+    let json = table.get("json", values::json).map(AnswerBody::Json);
+    let form = table.take("form");
+    let form = form.map(|item| AnswerBody::Form(values::named_texts(reader, item)));
+    let text = table.get("body", values::template).map(AnswerBody::Text);
+    table.close();
+    Some(Answer {
+        status,
+        headers: headers.unwrap_or_default(),
+        body: json.or(form).or(text).unwrap_or(AnswerBody::Empty),
+        fault,
+    })
+}
+
+fn status(value: DeValue<'_>) -> Result<u16, Complaint> {
+    match values::count::<u16>(value)? {
+        status @ 200..=599 => Ok(status),
+        other => {
+            Err(Complaint::new(format!("{other} is no status of an answer"))
+                .hint("from 200 to 599"))
+        }
+    }
+}

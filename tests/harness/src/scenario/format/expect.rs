@@ -1,0 +1,330 @@
+//! `[step.expect]`: what must come of a step.
+
+use std::collections::BTreeMap;
+
+use toml::de::DeValue;
+
+use super::keys::{self, Section};
+use super::reader::{Item, Reader, Table, kind, nearest};
+use super::source::Complaint;
+use super::values;
+use crate::scenario::model::{Amount, Expect, Happened, Storage, Wakeups};
+use crate::scenario::pattern::{Expected, Pattern, of_text};
+
+/// Reads `[step.expect]`.
+pub fn read(mut table: Table<'_, '_>) -> Expect {
+    let reader = table.reader();
+    if table.has("result") && table.has("exact-result") {
+        table.exactly_one(&["result", "exact-result"]);
+    }
+    if table.has("error") && (table.has("result") || table.has("exact-result")) {
+        table.fault(Complaint::new("a call has a result or an error, not both"));
+    }
+    let result = table.take("result");
+    let result = result.and_then(|item| Pattern::read(reader, item));
+    let exact = table.take("exact-result");
+    let exact = exact.and_then(|item| Pattern::read_closed(reader, item));
+    let expect = Expect {
+        result: result.or(exact),
+        error: table.take("error").and_then(|item| error(reader, item)),
+        fired: table.take("fired").and_then(|item| {
+            happened(reader, item, &keys::FIRED, |word| {
+                Ok(vec![("wakeup", of_text(word)?)])
+            })
+        }),
+        http: table
+            .take("http")
+            .and_then(|item| happened(reader, item, &keys::REQUESTED, request_line)),
+        storage: table.take("storage").and_then(|item| storage(reader, item)),
+        documents: table
+            .take("documents")
+            .map(|item| amounts(reader, item))
+            .unwrap_or_default(),
+        wakeups: table.take("wakeups").and_then(|item| wakeups(reader, item)),
+        alerts: table.take("alerts").and_then(|item| {
+            amount(reader, item, &|reader, item| {
+                shaped(reader, item, &keys::ALERT, &|word| {
+                    Ok(vec![("code", of_text(word)?)])
+                })
+            })
+        }),
+        log: list(reader, table.take("log")),
+        progress: list(reader, table.take("progress")),
+        transaction: table
+            .take("transaction")
+            .and_then(|item| Pattern::read(reader, item)),
+        nowhere: nowhere(reader, table.take("nowhere")),
+    };
+    table.close();
+    expect
+}
+
+fn list(reader: &Reader<'_>, item: Option<Item<'_>>) -> Vec<Pattern> {
+    let items = item.map(|item| reader.items(item, "a list of lines"));
+    let items = items.unwrap_or_default().into_iter();
+    items
+        .filter_map(|item| Pattern::read(reader, item))
+        .collect()
+}
+
+fn nowhere(
+    reader: &Reader<'_>,
+    item: Option<Item<'_>>,
+) -> Vec<(super::Place, crate::scenario::template::Template)> {
+    let items = item.map(|item| reader.items(item, "a list of texts"));
+    let items = items.unwrap_or_default().into_iter();
+    items
+        .filter_map(|item| {
+            let place = reader.place(item.span.start);
+            Some((place, reader.understand(item, values::template)?))
+        })
+        .collect()
+}
+
+/// What a line of a list says in short, as entries of the table that it stands for.
+type InShort = Vec<(&'static str, Expected)>;
+
+/// A table with only the keys of `section`; or a text that says the same in short.
+fn shaped(
+    reader: &Reader<'_>,
+    item: Item<'_>,
+    section: &'static Section,
+    in_short: &dyn Fn(&str) -> Result<InShort, Complaint>,
+) -> Option<Pattern> {
+    let place = reader.place(item.span.start);
+    if let DeValue::String(text) = &item.value {
+        return match in_short(text) {
+            Ok(entries) => Some(object(place, entries)),
+            Err(complaint) => {
+                reader.fault(&item.span, &item.key, complaint);
+                None
+            }
+        };
+    }
+    let DeValue::Table(entries) = &item.value else {
+        let message = format!("expected {}, found {}", section.name, kind(&item.value));
+        reader.fault(&item.span, &item.key, Complaint::new(message));
+        return None;
+    };
+    for name in entries.keys() {
+        if !section.knows(name.get_ref()) {
+            let known = section.known();
+            let complaint = Complaint::new("unknown key");
+            let complaint = match nearest(name.get_ref(), &known) {
+                Some(known) => complaint.hint(format!("did you mean `{known}`?")),
+                None => complaint.hint(format!("{} has {}", section.name, known.join(", "))),
+            };
+            reader.fault(
+                &name.span(),
+                &format!("{}.{}", item.key, name.get_ref()),
+                complaint,
+            );
+        }
+    }
+    Pattern::read(reader, item)
+}
+
+fn object(place: super::Place, entries: InShort) -> Pattern {
+    let entries = entries
+        .into_iter()
+        .map(|(name, expected)| (name.to_owned(), Pattern { place, expected }));
+    Pattern {
+        place,
+        expected: Expected::Object {
+            entries: entries.collect(),
+            closed: false,
+        },
+    }
+}
+
+fn error(reader: &Reader<'_>, item: Item<'_>) -> Option<Pattern> {
+    shaped(reader, item, &keys::ERROR, &|word| {
+        let cases = [
+            "invalid",
+            "not-found",
+            "conflict",
+            "reauthorize",
+            "rate-limited",
+            "unavailable",
+            "limit-exceeded",
+            "internal",
+            "trap",
+            "host",
+        ];
+        let words = cases.map(|case| (case, case));
+        let case = values::word(DeValue::String(word.into()), "case of errors", &words)?;
+        Ok(vec![("case", of_text(case)?)])
+    })
+}
+
+/// `POST /v1/access_token`, or with its end behind an arrow: `POST /v1/access_token -> 503`.
+fn request_line(line: &str) -> Result<InShort, Complaint> {
+    let (request, end) = match line.split_once("->") {
+        Some((request, end)) => (request, Some(end.trim())),
+        None => (line, None),
+    };
+    let Some((method, path)) = request.trim().split_once(' ') else {
+        return Err(Complaint::new(format!("{line:?} is no request"))
+            .hint("such as \"POST /v1/access_token\" or \"GET /v1/roles -> 503\""));
+    };
+    let mut entries = vec![
+        ("method", of_text(method)?),
+        ("path", of_text(path.trim())?),
+    ];
+    match end.map(|end| (end, end.parse::<u16>())) {
+        Some((_, Ok(status))) => entries.push(("status", Expected::Number(status.into()))),
+        Some((fault, Err(_))) => entries.push(("fault", of_text(fault)?)),
+        None => {}
+    }
+    Ok(entries)
+}
+
+fn happened(
+    reader: &Reader<'_>,
+    item: Item<'_>,
+    section: &'static Section,
+    in_short: impl Fn(&str) -> Result<InShort, Complaint>,
+) -> Option<Happened> {
+    let place = reader.place(item.span.start);
+    match &item.value {
+        DeValue::Table(_) => {
+            let counts = reader.entries_of(item).into_iter();
+            let counts = counts.filter_map(|(name, item)| Some((name, number(reader, item)?)));
+            Some(Happened::Counted(counts.collect()))
+        }
+        DeValue::Array(_) => {
+            let mut items = reader.items_of(item);
+            let open = ends_open(&mut items);
+            let items = items
+                .into_iter()
+                .filter_map(|item| shaped(reader, item, section, &in_short))
+                .collect();
+            let expected = Expected::List { items, open };
+            Some(Happened::Listed(Pattern { place, expected }))
+        }
+        other => {
+            let message = format!(
+                "expected a list of {}, or a table of how often each, found {}",
+                section.name,
+                kind(other)
+            );
+            reader.fault(&item.span, &item.key, Complaint::new(message));
+            None
+        }
+    }
+}
+
+/// Whether a list ends with `"..."`, which is taken away.
+fn ends_open(items: &mut Vec<Item<'_>>) -> bool {
+    let open = items
+        .last()
+        .is_some_and(|last| last.value.as_str() == Some("..."));
+    if open {
+        items.pop();
+    }
+    open
+}
+
+/// A number, or a placeholder for one.
+fn number(reader: &Reader<'_>, item: Item<'_>) -> Option<Pattern> {
+    let (span, key) = (item.span.clone(), item.key.clone());
+    let pattern = Pattern::read(reader, item)?;
+    if matches!(
+        pattern.expected,
+        Expected::Number(_) | Expected::Between(..)
+    ) {
+        return Some(pattern);
+    }
+    let complaint = Complaint::new("expected how often, as a number");
+    reader.fault(&span, &key, complaint.hint("such as 3 or \"<2 to 4>\""));
+    None
+}
+
+fn amount(
+    reader: &Reader<'_>,
+    item: Item<'_>,
+    understand: &dyn Fn(&Reader<'_>, Item<'_>) -> Option<Pattern>,
+) -> Option<Amount> {
+    let place = reader.place(item.span.start);
+    if !matches!(item.value, DeValue::Array(_)) {
+        return number(reader, item).map(Amount::Count);
+    }
+    let mut items = reader.items_of(item);
+    let open = ends_open(&mut items);
+    let items = items
+        .into_iter()
+        .filter_map(|item| understand(reader, item));
+    Some(Amount::Listed {
+        place,
+        items: items.collect(),
+        open,
+    })
+}
+
+fn plain(reader: &Reader<'_>, item: Item<'_>) -> Option<Pattern> {
+    Pattern::read(reader, item)
+}
+
+/// Documents by model: how many, or which.
+fn amounts(reader: &Reader<'_>, item: Item<'_>) -> BTreeMap<String, Amount> {
+    let entries = reader
+        .entries(item, "models and their documents")
+        .into_iter();
+    entries
+        .filter_map(|(model, item)| Some((model, amount(reader, item, &plain)?)))
+        .collect()
+}
+
+fn storage(reader: &Reader<'_>, item: Item<'_>) -> Option<Storage> {
+    let place = reader.place(item.span.start);
+    if let DeValue::String(word) = &item.value {
+        let word = values::word(
+            DeValue::String(word.clone()),
+            "word for the store",
+            &[("unchanged", ())],
+        );
+        return match word {
+            Ok(()) => Some(Storage::Unchanged(place)),
+            Err(complaint) => {
+                reader.fault(&item.span, &item.key, complaint);
+                None
+            }
+        };
+    }
+    let mut table = reader.table(item, &keys::STORAGE)?;
+    let mut models = |key| {
+        let item = table.take(key);
+        item.map(|item| amounts(reader, item)).unwrap_or_default()
+    };
+    let (added, changed, removed) = (models("added"), models("changed"), models("removed"));
+    let secrets = table.take("secrets");
+    table.close();
+    let mut secrets = secrets.and_then(|item| reader.table(item, &keys::STORED_SECRETS));
+    let mut names = |key| {
+        let item = secrets.as_mut().and_then(|table| table.take(key));
+        item.and_then(|item| amount(reader, item, &plain))
+    };
+    let (set, other, unset) = (names("set"), names("changed"), names("unset"));
+    if let Some(table) = secrets {
+        table.close();
+    }
+    Some(Storage::Changed {
+        added,
+        changed,
+        removed,
+        secrets_set: set,
+        secrets_changed: other,
+        secrets_unset: unset,
+    })
+}
+
+fn wakeups(reader: &Reader<'_>, item: Item<'_>) -> Option<Wakeups> {
+    let place = reader.place(item.span.start);
+    if item.value.as_str() == Some("none") {
+        return Some(Wakeups::None(place));
+    }
+    let expected = "\"none\", or ids and when they are due";
+    let entries = reader.entries(item, expected).into_iter();
+    let entries = entries.filter_map(|(id, item)| Some((id, Pattern::read(reader, item)?)));
+    Some(Wakeups::Due(entries.collect()))
+}

@@ -1,0 +1,165 @@
+//! The format of scenario files: TOML, unknown keys refused, everything wrong told at once with its
+//! place. The reference for whoever writes one is docs/scenarios.md.
+
+mod call;
+mod exchange;
+mod expect;
+mod given;
+pub mod keys;
+pub(super) mod reader;
+pub mod source;
+mod step;
+#[cfg(test)]
+mod tests;
+pub(super) mod values;
+mod webex;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use secrecy::SecretString;
+
+use self::reader::{Item, Reader, Table};
+use self::source::{Complaint, Faults, Place, Source};
+use super::model::{Given, Scenario, StoreKind};
+use relation_host::types::Timestamp;
+
+/// When a scenario begins if it does not say: 2026-01-01T00:00:00Z.
+pub const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
+
+/// Why a scenario cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {cause}")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// It is no scenario.
+    #[error(transparent)]
+    Broken(#[from] Faults),
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// If it cannot be read, or is no scenario: everything that is wrong with it.
+pub fn load(path: &Path) -> Result<Scenario, LoadError> {
+    let text = std::fs::read_to_string(path).map_err(|cause| LoadError::Unreadable {
+        path: path.display().to_string(),
+        cause,
+    })?;
+    Ok(parse(&Source::new(path, text))?)
+}
+
+/// Reads the text of a scenario.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse(source: &Source) -> Result<Scenario, Faults> {
+    let (reader, top) = Reader::open(source)?;
+    let scenario = reader
+        .table(top, &keys::SCENARIO)
+        .and_then(|table| scenario(table, source.path()));
+    match scenario {
+        Some(scenario) if !reader.is_faulty() => Ok(scenario),
+        _ => Err(reader.finish()),
+    }
+}
+
+fn scenario(mut table: Table<'_, '_>, path: &Path) -> Option<Scenario> {
+    let reader = table.reader();
+    let about = table.need("about", values::text);
+    let origin = table.get("source", values::text);
+    let given = table
+        .take("given")
+        .and_then(|item| reader.table(item, &keys::GIVEN))
+        .map_or_else(beginning, given::read);
+    let settings = table.take("settings");
+    let settings = settings.map_or_else(BTreeMap::new, |item| flat(reader, item));
+    let secrets = table.take("secrets");
+    let secrets = secrets.map_or_else(BTreeMap::new, |item| flat(reader, item));
+    let limits = table
+        .take("limits")
+        .and_then(|item| reader.table(item, &keys::LIMITS))
+        .map(given::limits)
+        .unwrap_or_default();
+    let webex = table
+        .take("webex")
+        .and_then(|item| reader.table(item, &keys::WEBEX))
+        .and_then(webex::read);
+    if !table.has("step") {
+        table.missing("step");
+    }
+    let steps = table.take("step");
+    let steps = steps.map_or_else(Vec::new, |item| reader.tables(item, &keys::STEP));
+    let emulated = webex.is_some();
+    let steps = steps
+        .into_iter()
+        .filter_map(|table| step::read(table, emulated))
+        .collect();
+    table.close();
+    Some(Scenario {
+        path: path.to_owned(),
+        about: about?,
+        source: origin,
+        given,
+        settings,
+        secrets: secrets
+            .into_iter()
+            .map(|(name, secret)| (name, secret.map(SecretString::from)))
+            .collect(),
+        limits,
+        webex,
+        steps,
+    })
+}
+
+fn beginning() -> Given {
+    Given {
+        clock: BEGINNING,
+        seed: 0,
+        store: StoreKind::Memory,
+        leases: true,
+        documents: Vec::new(),
+        secrets: Vec::new(),
+        wakeups: Vec::new(),
+    }
+}
+
+/// Settings, in sections or with dots in their names. `"<absent>"` takes a usual one away.
+fn flat(reader: &Reader<'_>, item: Item<'_>) -> BTreeMap<String, Option<String>> {
+    let mut settings = BTreeMap::new();
+    let mut open = vec![(String::new(), item)];
+    while let Some((prefix, item)) = open.pop() {
+        for (name, item) in reader.entries(item, "settings and their values") {
+            let name = format!("{prefix}{name}");
+            if matches!(item.value, toml::de::DeValue::Table(_)) {
+                open.push((format!("{name}."), item));
+            } else if let Some(value) = reader.understand(item, setting) {
+                let value = (value != "<absent>").then_some(value);
+                settings.insert(name, value);
+            }
+        }
+    }
+    settings
+}
+
+fn setting(value: toml::de::DeValue<'_>) -> Result<String, Complaint> {
+    match values::json(value)? {
+        serde_json::Value::String(text) => Ok(text),
+        serde_json::Value::Array(items) if items.iter().all(serde_json::Value::is_string) => {
+            let items: Vec<&str> = items.iter().filter_map(serde_json::Value::as_str).collect();
+            Ok(items.join(","))
+        }
+        scalar @ (serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => {
+            Ok(scalar.to_string())
+        }
+        _ => Err(Complaint::new(
+            "expected a text, a number, true or false, or a list of texts",
+        )),
+    }
+}

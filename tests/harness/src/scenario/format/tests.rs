@@ -1,0 +1,257 @@
+//! Scenario files as people write them, right and wrong.
+
+use super::*;
+use crate::scenario::model::{Action, Call, WebexAction};
+
+const WHOLE: &str = r#"
+about = "A refresh that meets a 503 keeps the tokens and tries again later"
+source = "docs/faults.md"
+
+[given]
+clock = "2026-01-05T08:00:00Z"
+seed = 7
+store = "sqlite"
+
+[settings]
+refresh.period = "7d"
+"expiry.notify" = true
+
+[secrets]
+"webex.client-secret" = "<absent>"
+
+[limits]
+requests = 8
+response = "64 KiB"
+
+[webex]
+mode = "rotate"
+access-life = "12 hours"
+
+[[webex.organization]]
+name = "contoso"
+
+[[webex.grant]]
+organization = "contoso"
+
+[[webex.fault]]
+path = "/v1/access_token"
+kind = "rate-limited"
+retry-after = "194"
+
+[[step]]
+call = "add"
+fields = { name = "Contoso", account_number = "{contoso.uuid}" }
+tokens = "{contoso.tokens}"
+
+[[step]]
+about = "Webex is down"
+webex = "fault"
+fault = { path = "/v1/access_token", kind = "status", status = 503, count = 2 }
+
+[[step]]
+call = "refresh"
+
+[step.expect]
+result = { outcome = "retrying", connection.state = "retrying" }
+http = ["POST /v1/access_token -> 503"]
+storage.changed."data/SparkCustomer" = 1
+wakeups.refresh = "<in 1 minute to 2 hours>"
+alerts = []
+
+[[step.disturb]]
+import = "storage.commit"
+nth = 2
+when = "after"
+with = "crash"
+
+[[step]]
+advance = "7 days"
+expect.fired.refresh = "<at least 1>"
+"#;
+
+fn read(text: &str) -> Result<Scenario, Faults> {
+    parse(&Source::new("a.toml", text))
+}
+
+#[test]
+fn a_scenario_is_read_whole() {
+    let scenario = read(WHOLE).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(scenario.given.seed, 7);
+    assert_eq!(scenario.settings["refresh.period"].as_deref(), Some("7d"));
+    assert_eq!(scenario.settings["expiry.notify"].as_deref(), Some("true"));
+    assert!(scenario.secrets["webex.client-secret"].is_none());
+    assert_eq!(scenario.limits.requests, 8);
+    assert_eq!(scenario.webex.as_ref().unwrap().faults.len(), 1);
+    assert_eq!(scenario.steps.len(), 4);
+    assert!(matches!(
+        scenario.steps[0].action,
+        Action::Call(Call::Add { .. })
+    ));
+    assert!(matches!(
+        scenario.steps[1].action,
+        Action::Webex(WebexAction::Fault(_))
+    ));
+    assert_eq!(scenario.steps[2].disturbances[0].nth, 2);
+    assert_eq!(scenario.steps[3].action.words(), "advance 7days");
+}
+
+/// Everything that is said of a text, without the lines that show it.
+fn said(text: &str) -> Vec<String> {
+    let faults = read(text).expect_err("something is wrong with it");
+    let said = faults.0.iter().map(|fault| {
+        let hint = fault
+            .hint
+            .as_ref()
+            .map_or(String::new(), |hint| format!(" | {hint}"));
+        format!("{}: {}: {}{hint}", fault.place, fault.key, fault.message)
+    });
+    said.collect()
+}
+
+/// Everything that is said of one step.
+fn said_of_step(step: &str) -> Vec<String> {
+    said(&format!("about = \"x\"\n[[step]]\n{step}\n"))
+}
+
+#[test]
+fn everything_wrong_with_a_file_is_told_at_once_with_its_place() {
+    let text = "abuot = \"x\"\n\n[given]\nclock = \"noon\"\nsed = 1\n\n[[step]]\ncall = \"refesh\"\n\n[[step]]\ncall = \"refresh\"\nfields = {}\n";
+    assert_eq!(
+        said(text),
+        [
+            "1:1: : `about` is missing in a scenario",
+            "1:1: abuot: unknown key | did you mean `about`?",
+            "4:9: given.clock: \"noon\" is no moment | expected a moment in UTC, such as 2026-01-05T08:00:00Z",
+            "5:1: given.sed: unknown key | did you mean `seed`?",
+            "8:8: step[1].call: there is no call \"refesh\" | did you mean \"refresh\"?",
+            "12:1: step[2].fields: unknown key | call = \"refresh\" has record, grant, requested-at, about, call, advance, at, webex, host, http, disturb, expect",
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_toml_is_told_alone() {
+    let said = said("about = \"x\nbout = 1\n[[step\n");
+    assert!(!said.is_empty());
+    assert!(said[0].starts_with("1:"), "{said:?}");
+    assert!(
+        said.iter().all(|said| !said.contains("missing")),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_step_does_exactly_one_thing() {
+    assert_eq!(
+        said_of_step("about = \"y\""),
+        [
+            "2:1: step[1]: [[step]] does nothing | give it exactly one of `call`, `advance`, `at`, `webex`, `host`"
+        ]
+    );
+    let said = said_of_step("call = \"refresh\"\nadvance = \"1d\"");
+    assert_eq!(
+        said[0],
+        "2:1: step[1]: `call`, `advance` cannot be given together | exactly one of `call`, `advance`, `at`, `webex`, `host`"
+    );
+}
+
+#[test]
+fn values_say_what_they_should_be() {
+    let cases = [
+        (
+            "advance = 7",
+            "expected a duration with its unit, such as \"7 days\" or \"90s\", found a number",
+        ),
+        ("advance = \"7 dyas\"", "is no duration"),
+        (
+            "call = \"refresh\"\ngrant = \"wholesale-user\"",
+            "did you mean \"wholesale-users\"?",
+        ),
+        ("call = \"wake\"", "`wakeup` is missing in call = \"wake\""),
+        (
+            "call = \"refresh\"\nexpect.result = \"<containing x>\"",
+            "there is no placeholder <containing x>",
+        ),
+        (
+            "call = \"refresh\"\nexpect.result = \"<matches (>\"",
+            "is no regular expression",
+        ),
+        (
+            "call = \"refresh\"\nexpect.http = \"none\"",
+            "expected a list of [[step.expect.http]], or a table of how often each, found a text",
+        ),
+        (
+            "call = \"refresh\"\nexpect.http = [\"post\"]",
+            "is no request",
+        ),
+        (
+            "call = \"refresh\"\nexpect.http = [{ verb = \"GET\" }]",
+            "unknown key",
+        ),
+        (
+            "call = \"refresh\"\nexpect.error = \"refused\"",
+            "there is no case of errors \"refused\"",
+        ),
+        (
+            "call = \"refresh\"\nexpect.error = \"invalid\"\nexpect.result = {}",
+            "a call has a result or an error, not both",
+        ),
+        (
+            "call = \"refresh\"\nexpect.storage = \"same\"",
+            "there is no word for the store \"same\"",
+        ),
+        (
+            "call = \"refresh\"\nexpect.documents.\"data/Alert\" = \"none\"",
+            "expected how often, as a number",
+        ),
+        (
+            "webex = \"consent\"\norganization = \"contoso\"",
+            "there is no emulated Webex in this scenario",
+        ),
+        ("host = \"stop\"", "there is no action of the host \"stop\""),
+        (
+            "call = \"refresh\"\n[[step.disturb]]\nimport = \"storage.comit\"\nwith = \"crash\"",
+            "did you mean \"storage.commit\"?",
+        ),
+        (
+            "call = \"refresh\"\n[[step.http]]\nrequest = { method = \"GET\", url = \"https://x/\" }\nanswer = { fault = \"timeout\", status = 200 }",
+            "a request with this fault has no answer",
+        ),
+        (
+            "call = \"refresh\"\n[[step.http]]\nrequest = { method = \"GTE\", url = \"https://x/\" }",
+            "is no method of HTTP",
+        ),
+    ];
+    for (step, words) in cases {
+        let said = said_of_step(step).join("\n");
+        assert!(said.contains(words), "{step}\nsays: {said}");
+    }
+}
+
+#[test]
+fn a_fault_of_the_emulator_is_checked_when_it_is_read() {
+    let text = |fault: &str| {
+        format!("about = \"x\"\n[webex]\n[[webex.fault]]\n{fault}\n[[step]]\ncall = \"describe\"\n")
+    };
+    let wrong = said(&text("path = \"/v1\"\nkind = \"status\"\nstatus = 700"));
+    assert!(
+        wrong[0].contains("status 700 is not within 200..=599"),
+        "{wrong:?}"
+    );
+    let slow = said(&text(
+        "path = \"/v1\"\nkind = \"latency\"\nlatency = \"1s\"",
+    ));
+    assert!(slow[0].contains("latency passes in real time"), "{slow:?}");
+}
+
+#[test]
+fn scripts_and_the_emulator_exclude_each_other() {
+    let said = said(
+        "about = \"x\"\n[webex]\n[[step]]\ncall = \"refresh\"\n[[step.http]]\nrequest = { method = \"GET\", url = \"https://x/\" }\nanswer = {}\n",
+    );
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains("the emulated Webex answers here"),
+        "{said:?}"
+    );
+}

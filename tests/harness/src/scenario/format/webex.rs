@@ -1,0 +1,288 @@
+//! `[webex]`: the emulated Webex, and what happens there in a step.
+//!
+//! Faults, roles and licences are the emulator's own words (tests/webex-emulator/README.md), with `-`
+//! where its JSON has `_`.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use toml::de::DeValue;
+use webex_emulator::{ErrorStyle, Fault, License, Listing, Mode, Paging, PagingDefect, Role};
+
+use super::reader::Table;
+use super::source::Complaint;
+use super::{keys, values};
+use crate::scenario::model::{NewGrant, Organization, Violations, Webex, WebexAction};
+use crate::scenario::template::Template;
+
+const MODES: [(&str, Mode); 5] = [
+    ("extend-same", Mode::ExtendSame),
+    ("frozen-clock", Mode::FrozenClock),
+    ("omit-refresh-token", Mode::OmitRefreshToken),
+    ("rotate", Mode::Rotate),
+    ("same-access-token", Mode::SameAccessToken),
+];
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Reads `[webex]`.
+pub fn read(mut table: Table<'_, '_>) -> Option<Webex> {
+    let reader = table.reader();
+    let organizations = table.take("organization");
+    let organizations =
+        organizations.map_or_else(Vec::new, |item| reader.tables(item, &keys::ORGANIZATION));
+    let grants = table.take("grant");
+    let grants = grants.map_or_else(Vec::new, |item| reader.tables(item, &keys::GRANT));
+    let faults = table.take("fault");
+    let faults = faults.map_or_else(Vec::new, |item| {
+        let faults = reader.items(item, "a list of [[webex.fault]]").into_iter();
+        faults
+            .filter_map(|item| reader.understand(item, fault))
+            .collect()
+    });
+    let webex = Webex {
+        mode: table.get("mode", mode).unwrap_or_default(),
+        reuse_detection: table.get("reuse-detection", values::flag).unwrap_or(false),
+        // Whole days, so that a scenario can say "in 14 days".
+        access_life: table
+            .get("access-life", values::duration)
+            .unwrap_or(14 * DAY),
+        refresh_life: table
+            .get("refresh-life", values::duration)
+            .unwrap_or(90 * DAY),
+        code_life: table.get("code-life", values::duration),
+        error_style: table.get("error-style", style).unwrap_or_default(),
+        bare_answers: table.get("bare-answers", values::flag).unwrap_or(false),
+        require_pkce: table.get("require-pkce", values::flag).unwrap_or(false),
+        code_reuse_revokes: table
+            .get("code-reuse-revokes", values::flag)
+            .unwrap_or(false),
+        revocation_lag: table.get("revocation-lag", values::duration),
+        violations: table
+            .get("violations", violations)
+            .unwrap_or(Violations::Forbidden),
+        organizations: organizations.into_iter().filter_map(organization).collect(),
+        grants: grants.into_iter().filter_map(grant).collect(),
+        faults,
+    };
+    table.close();
+    Some(webex)
+}
+
+fn organization(mut table: Table<'_, '_>) -> Option<Organization> {
+    let name = table.need("name", name);
+    let display_name = table.get("display-name", values::text);
+    let roles = table.get("roles", listed::<Role>);
+    let licenses = table.get("licenses", listed::<License>);
+    table.close();
+    let name = name?;
+    Some(Organization {
+        display_name: display_name.unwrap_or_else(|| name.clone()),
+        name,
+        roles,
+        licenses,
+    })
+}
+
+/// Reads `[[webex.grant]]`, or what a step says of a new one.
+fn grant(mut table: Table<'_, '_>) -> Option<NewGrant> {
+    let grant = new_grant(&mut table);
+    table.close();
+    grant
+}
+
+fn new_grant(table: &mut Table<'_, '_>) -> Option<NewGrant> {
+    let organization = table.need("organization", name);
+    let name = table.get("name", name);
+    let scopes = table.get("scopes", values::texts);
+    let organization = organization?;
+    Some(NewGrant {
+        place: table.place(),
+        name: name.unwrap_or_else(|| organization.clone()),
+        organization,
+        scopes,
+    })
+}
+
+/// Reads what a step with `webex = "…"` does. The keys that it may have are those of its action.
+pub fn action(table: &mut Table<'_, '_>) -> Option<WebexAction> {
+    let sections = [
+        ("consent", &keys::CONSENT),
+        ("decline", &keys::DECLINE),
+        ("fail-consent", &keys::FAIL_CONSENT),
+        ("grant", &keys::NEW_GRANT),
+        ("revoke", &keys::REVOKE),
+        ("mode", &keys::MODE),
+        ("fault", &keys::FAULT),
+        ("clear-faults", &keys::CLEAR_FAULTS),
+        ("roles", &keys::ROLES),
+        ("licenses", &keys::LICENSES),
+        ("paging", &keys::PAGING),
+    ];
+    let section = table.get("webex", |value| {
+        let names = sections.map(|(name, _)| (name, name));
+        values::word(value, "action at Webex", &names)
+    });
+    let Some(named) = section else {
+        table.pardon();
+        return None;
+    };
+    if let Some((_, section)) = sections.iter().find(|(name, _)| *name == named) {
+        table.becomes(section);
+    }
+    match named {
+        "consent" => {
+            let organization = table.need("organization", name);
+            let link = link(table);
+            let only = table.get("scopes", values::texts);
+            let without = table.get("without", values::texts).unwrap_or_default();
+            Some(WebexAction::Consent {
+                organization: organization?,
+                link,
+                only,
+                without,
+            })
+        }
+        "decline" => Some(WebexAction::Decline { link: link(table) }),
+        "fail-consent" => Some(WebexAction::FailConsent {
+            link: link(table),
+            error: table
+                .get("error", values::text)
+                .unwrap_or_else(|| "server_error".to_owned()),
+            description: table
+                .get("description", values::any_text)
+                .unwrap_or_default(),
+        }),
+        "grant" => new_grant(table).map(WebexAction::Grant),
+        "revoke" => match table.exactly_one(&["organization", "token"])? {
+            "token" => table
+                .get("token", values::template)
+                .map(WebexAction::RevokeToken),
+            _ => table
+                .get("organization", name)
+                .map(WebexAction::RevokeOrganization),
+        },
+        "mode" => Some(WebexAction::Mode {
+            mode: table.get("mode", mode),
+            reuse_detection: table.get("reuse-detection", values::flag),
+        }),
+        "fault" => table.need("fault", fault).map(WebexAction::Fault),
+        "clear-faults" => Some(WebexAction::ClearFaults),
+        "roles" => {
+            let organization = table.need("organization", name);
+            let roles = table.need("roles", listed);
+            Some(WebexAction::Roles {
+                organization: organization?,
+                roles: roles?,
+            })
+        }
+        "licenses" => {
+            let organization = table.need("organization", name);
+            let licenses = table.need("licenses", listed);
+            Some(WebexAction::Licenses {
+                organization: organization?,
+                licenses: licenses?,
+            })
+        }
+        _ => paging(table),
+    }
+}
+
+fn paging(table: &mut Table<'_, '_>) -> Option<WebexAction> {
+    let listings = [("roles", Listing::Roles), ("licenses", Listing::Licenses)];
+    let listing = table.need("listing", |value| values::word(value, "listing", &listings));
+    let page_size = table.get("page-size", values::count::<usize>);
+    let defect: Option<PagingDefect> = table.get("defect", emulators);
+    let paging = page_size.map(|size| {
+        let paging = Paging::by(size.max(1));
+        match defect {
+            Some(defect) => paging.with(defect),
+            None => paging,
+        }
+    });
+    Some(WebexAction::Paging {
+        listing: listing?,
+        paging,
+    })
+}
+
+/// The link of the latest `connect`, if the step names no other.
+fn link(table: &mut Table<'_, '_>) -> Template {
+    let link = table.get("link", values::template);
+    link.unwrap_or_else(|| Template::parse("{link}"))
+}
+
+fn mode(value: DeValue<'_>) -> Result<Mode, Complaint> {
+    values::word(value, "mode", &MODES)
+}
+
+fn style(value: DeValue<'_>) -> Result<ErrorStyle, Complaint> {
+    let styles = [("oauth", ErrorStyle::Oauth), ("webex", ErrorStyle::Webex)];
+    values::word(value, "error style", &styles)
+}
+
+fn violations(value: DeValue<'_>) -> Result<Violations, Complaint> {
+    let words = [
+        ("forbidden", Violations::Forbidden),
+        ("allowed", Violations::Allowed),
+    ];
+    values::word(value, "rule for violations", &words)
+}
+
+/// What a scenario calls something of its own; it can stand in braces.
+pub fn name(value: DeValue<'_>) -> Result<String, Complaint> {
+    let text = values::text(value)?;
+    let whole = format!("{{{text}}}");
+    let is_name = Template::parse(&whole).names().next() == Some(text.as_str());
+    if is_name && !text.contains('.') {
+        return Ok(text);
+    }
+    Err(Complaint::new(format!("{text:?} is no name")).hint(
+        "a name begins with a lower-case letter and goes on with letters, digits, - and _, so that it can stand in braces",
+    ))
+}
+
+fn fault(value: DeValue<'_>) -> Result<Fault, Complaint> {
+    let latency = value
+        .as_table()
+        .and_then(|table| table.get("kind")?.get_ref().as_str().map(str::to_owned));
+    if latency.as_deref() == Some("latency") {
+        return Err(
+            Complaint::new("latency passes in real time, and a scenario has none")
+                .hint("take kind = \"reset-after\", or script an answer with fault = \"timeout\""),
+        );
+    }
+    emulators(value)
+}
+
+fn listed<T: DeserializeOwned>(value: DeValue<'_>) -> Result<Vec<T>, Complaint> {
+    match value {
+        DeValue::Array(items) => {
+            let items = items
+                .into_iter()
+                .map(|item| of_json(values::json(item.into_inner())?));
+            items.collect()
+        }
+        other => Err(Complaint::new(format!(
+            "expected a list of tables, found {}",
+            super::reader::kind(&other)
+        ))),
+    }
+}
+
+/// What the emulator reads from JSON, with `-` where that has `_`.
+fn emulators<T: DeserializeOwned>(value: DeValue<'_>) -> Result<T, Complaint> {
+    let fields = values::object(value)?;
+    let fields = fields
+        .into_iter()
+        .map(|(name, value)| (name.replace('-', "_"), value));
+    of_json(Value::Object(fields.collect::<Map<_, _>>()))
+}
+
+fn of_json<T: DeserializeOwned>(value: Value) -> Result<T, Complaint> {
+    serde_json::from_value(value).map_err(|error| {
+        Complaint::new(error.to_string())
+            .hint("the fields are those of tests/webex-emulator/README.md")
+    })
+}

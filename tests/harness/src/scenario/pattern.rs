@@ -1,0 +1,350 @@
+//! What is expected of a value: itself, a part of it, or one of the kinds of generated values that a
+//! scenario writes as `<…>`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use regex_lite::Regex;
+use relation_host::types::Timestamp;
+use serde_json::Number;
+use toml::de::DeValue;
+
+use super::format::reader::{Item, Reader, nearest};
+use super::format::source::{Complaint, Place};
+use super::format::values;
+use super::template::{Part, Template};
+
+/// An expectation and where it is written.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub expected: Expected,
+}
+
+/// What is expected of a value.
+#[derive(Clone, Debug)]
+pub enum Expected {
+    /// Something, whatever it is.
+    Any,
+    /// Nothing: the key is not there.
+    Absent,
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Flag(bool),
+    /// Exactly this number.
+    Number(Number),
+    /// A number in this range, both ends included.
+    Between(f64, f64),
+    /// Exactly this text, with what was captured under its names; a name that is new captures.
+    Text(Template),
+    /// One of several kinds of text.
+    Kind(Kind),
+    /// A text that contains this one.
+    Contains(Template),
+    /// A text that does not contain this one.
+    Lacks(Template),
+    /// A text that begins so.
+    StartsWith(Template),
+    /// A text that ends so.
+    EndsWith(Template),
+    /// A text of which a part matches.
+    Matches(Regex),
+    /// One of these texts.
+    OneOf(Vec<String>),
+    /// The digest by which a secret is shown.
+    DigestOf(Template),
+    /// This moment.
+    At(Timestamp),
+    /// A moment in this range, counted in milliseconds from the scenario's clock.
+    Relative(Span),
+    /// A list of exactly these, in this order; `open`: and more behind them.
+    List {
+        /// Its items.
+        items: Vec<Pattern>,
+        /// Whether more may follow.
+        open: bool,
+    },
+    /// An object with at least these entries; `closed`: and no others.
+    Object {
+        /// What is expected, by key.
+        entries: BTreeMap<String, Pattern>,
+        /// Whether there must be no others.
+        closed: bool,
+    },
+}
+
+/// A kind of generated value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// Any number.
+    Number,
+    /// A UUID.
+    Uuid,
+    /// 24 lower-case hexadecimal characters.
+    Pkid,
+    /// A moment: RFC 3339, or milliseconds since 1970.
+    Timestamp,
+}
+
+/// Moments from one to another, in milliseconds from now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first one.
+    pub from: i64,
+    /// The last one.
+    pub to: i64,
+}
+
+const KINDS: [(&str, Kind); 5] = [
+    ("text", Kind::Text),
+    ("number", Kind::Number),
+    ("uuid", Kind::Uuid),
+    ("pkid", Kind::Pkid),
+    ("timestamp", Kind::Timestamp),
+];
+
+/// How each placeholder begins, as it is offered when another one was written. The reference lists
+/// the same ones.
+pub const PLACEHOLDERS: [&str; 20] = [
+    "<any>",
+    "<absent>",
+    "<null>",
+    "<text>",
+    "<number>",
+    "<uuid>",
+    "<pkid>",
+    "<timestamp>",
+    "<contains …>",
+    "<lacks …>",
+    "<starts with …>",
+    "<ends with …>",
+    "<matches …>",
+    "<one of …>",
+    "<at least …>",
+    "<at most …>",
+    "<… to …>",
+    "<now>",
+    "<in …>",
+    "<digest of …>",
+];
+
+impl Kind {
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        let found = KINDS.iter().find(|(_, kind)| *kind == self);
+        found.map_or("any", |(name, _)| name)
+    }
+}
+
+impl Pattern {
+    /// Reads an expectation; what is wrong is kept by the reader.
+    pub fn read(reader: &Reader<'_>, item: Item<'_>) -> Option<Self> {
+        let place = reader.place(item.span.start);
+        let before = reader.count();
+        let expected = read(reader, item)?;
+        (reader.count() == before).then_some(Self { place, expected })
+    }
+
+    /// As [`Pattern::read`] of an object that has no other entries than those expected.
+    pub fn read_closed(reader: &Reader<'_>, item: Item<'_>) -> Option<Self> {
+        let mut pattern = Self::read(reader, item)?;
+        pattern.close();
+        Some(pattern)
+    }
+
+    fn close(&mut self) {
+        match &mut self.expected {
+            Expected::Object { entries, closed } => {
+                *closed = true;
+                entries.values_mut().for_each(Self::close);
+            }
+            Expected::List { items, .. } => items.iter_mut().for_each(Self::close),
+            _ => {}
+        }
+    }
+
+    /// The names that occur in it.
+    pub fn names(&self) -> Vec<&str> {
+        match &self.expected {
+            Expected::Text(template)
+            | Expected::Contains(template)
+            | Expected::Lacks(template)
+            | Expected::StartsWith(template)
+            | Expected::EndsWith(template)
+            | Expected::DigestOf(template) => template.names().collect(),
+            Expected::List { items, .. } => items.iter().flat_map(Self::names).collect(),
+            Expected::Object { entries, .. } => entries.values().flat_map(Self::names).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn read(reader: &Reader<'_>, item: Item<'_>) -> Option<Expected> {
+    match item.value {
+        DeValue::Table(_) => {
+            let entries = reader.entries_of(item);
+            let entries = entries
+                .into_iter()
+                .filter_map(|(name, item)| Some((name, Pattern::read(reader, item)?)));
+            Some(Expected::Object {
+                entries: entries.collect(),
+                closed: false,
+            })
+        }
+        DeValue::Array(_) => {
+            let mut items = reader.items_of(item);
+            let open = items
+                .last()
+                .is_some_and(|last| last.value.as_str() == Some("..."));
+            if open {
+                items.pop();
+            }
+            let items = items
+                .into_iter()
+                .filter_map(|item| Pattern::read(reader, item));
+            Some(Expected::List {
+                items: items.collect(),
+                open,
+            })
+        }
+        _ => reader.understand(item, scalar),
+    }
+}
+
+fn scalar(value: DeValue<'_>) -> Result<Expected, Complaint> {
+    Ok(match &value {
+        DeValue::String(text) => return of_text(text),
+        DeValue::Boolean(flag) => Expected::Flag(*flag),
+        DeValue::Datetime(_) => Expected::At(values::moment(value)?),
+        _ => Expected::Number(values::number(&value)?),
+    })
+}
+
+/// Reads a text: as it is, or a placeholder in angle brackets. `<<` at the beginning is `<`.
+pub fn of_text(text: &str) -> Result<Expected, Complaint> {
+    if let Some(rest) = text.strip_prefix("<<") {
+        return Ok(Expected::Text(Template::parse(&format!("<{rest}"))));
+    }
+    let inner = text
+        .strip_prefix('<')
+        .and_then(|text| text.strip_suffix('>'));
+    match inner {
+        Some(inner) => placeholder(inner.trim()),
+        None => Ok(Expected::Text(Template::parse(text))),
+    }
+}
+
+fn placeholder(inner: &str) -> Result<Expected, Complaint> {
+    if let Some((_, kind)) = KINDS.iter().find(|(name, _)| *name == inner) {
+        return Ok(Expected::Kind(*kind));
+    }
+    match inner {
+        "any" => return Ok(Expected::Any),
+        "absent" => return Ok(Expected::Absent),
+        "null" => return Ok(Expected::Null),
+        "now" => return Ok(Expected::Relative(about(0, 0))),
+        _ => {}
+    }
+    let behind = |word: &str| {
+        inner
+            .strip_prefix(word)?
+            .strip_prefix(' ')
+            .map(str::trim_start)
+    };
+    if let Some(text) = behind("contains") {
+        return Ok(Expected::Contains(Template::parse(text)));
+    }
+    if let Some(text) = behind("lacks") {
+        return Ok(Expected::Lacks(Template::parse(text)));
+    }
+    if let Some(text) = behind("starts with") {
+        return Ok(Expected::StartsWith(Template::parse(text)));
+    }
+    if let Some(text) = behind("ends with") {
+        return Ok(Expected::EndsWith(Template::parse(text)));
+    }
+    if let Some(text) = behind("digest of") {
+        return Ok(Expected::DigestOf(Template::parse(text)));
+    }
+    if let Some(text) = behind("matches") {
+        let regex = Regex::new(text).map_err(|error| {
+            Complaint::new(format!("{text:?} is no regular expression: {error}"))
+        })?;
+        return Ok(Expected::Matches(regex));
+    }
+    if let Some(text) = behind("one of") {
+        let words = text.split('|').map(|word| word.trim().to_owned());
+        return Ok(Expected::OneOf(words.collect()));
+    }
+    if let Some(text) = behind("at least") {
+        return Ok(Expected::Between(limit(text)?, f64::INFINITY));
+    }
+    if let Some(text) = behind("at most") {
+        return Ok(Expected::Between(f64::NEG_INFINITY, limit(text)?));
+    }
+    if let Some(text) = behind("in") {
+        let (from, to) = spans(text)?;
+        return Ok(Expected::Relative(about(from, to)));
+    }
+    if let Some(text) = inner.strip_suffix(" ago") {
+        let (from, to) = spans(text)?;
+        return Ok(Expected::Relative(about(-to.max(from), -from.min(to))));
+    }
+    if let Some((from, to)) = inner.split_once(" to ") {
+        return Ok(Expected::Between(limit(from)?, limit(to)?));
+    }
+    let complaint = Complaint::new(format!("there is no placeholder <{inner}>"));
+    let bare = format!("<{inner}>");
+    Err(match nearest(&bare, &PLACEHOLDERS) {
+        Some(known) => complaint.hint(format!(
+            "did you mean {known}? To mean the text itself, begin it with <<"
+        )),
+        None => complaint.hint(format!(
+            "known are {}; to mean the text itself, begin it with <<",
+            PLACEHOLDERS.join(" ")
+        )),
+    })
+}
+
+/// Moments are told to the second.
+fn about(from: i64, to: i64) -> Span {
+    Span {
+        from: from.saturating_sub(999),
+        to: to.saturating_add(999),
+    }
+}
+
+fn spans(text: &str) -> Result<(i64, i64), Complaint> {
+    match text.split_once(" to ") {
+        Some((from, to)) => Ok((span(from)?, span(to)?)),
+        None => span(text).map(|span| (span, span)),
+    }
+}
+
+fn span(text: &str) -> Result<i64, Complaint> {
+    let span: Result<Duration, _> = humantime::parse_duration(text.trim());
+    let span = span.map_err(|error| {
+        Complaint::new(format!("{text:?} is no duration: {error}"))
+            .hint("such as <in 7 days>, <in 6 days to 7 days>, <90 seconds ago>")
+    })?;
+    Ok(i64::try_from(span.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn limit(text: &str) -> Result<f64, Complaint> {
+    text.trim().parse().map_err(|_| {
+        Complaint::new(format!("{text:?} is no number")).hint("such as <1 to 3> or <at least 2>")
+    })
+}
+
+/// Whether a text is nothing but one name that captures.
+pub fn sole_name(template: &Template) -> Option<&str> {
+    match template.parts() {
+        [Part::Hole(name)] => Some(name),
+        _ => None,
+    }
+}

@@ -67,7 +67,7 @@ async fn it_sees_each_import_before_and_after() {
             "{seen:?}"
         );
     }
-    let (begun, ended): (Vec<_>, Vec<_>) = seen.iter().partition(|(_, before)| *before);
+    let (begun, ended): (Vec<&_>, Vec<&_>) = seen.iter().partition(|(_, before)| *before);
     assert_eq!(begun.len(), ended.len(), "{seen:?}");
 }
 

@@ -65,6 +65,13 @@ impl Template {
         Self { parts }
     }
 
+    /// A text in which braces are braces.
+    pub fn literal(text: &str) -> Self {
+        Self {
+            parts: vec![Part::Text(text.to_owned())],
+        }
+    }
+
     /// Its pieces, no two texts side by side.
     pub fn parts(&self) -> &[Part] {
         &self.parts

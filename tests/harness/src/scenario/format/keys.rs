@@ -95,10 +95,6 @@ sections! {
     WAKE "call = \"wake\"" : STEP ["record" "wakeup" "payload" "due" "deadline"];
     /// Describes the model.
     DESCRIBE "call = \"describe\"" : STEP [];
-    /// Lets time pass.
-    ADVANCE "advance" : STEP [];
-    /// Lets time pass until a moment.
-    AT "at" : STEP [];
     /// A person consents.
     CONSENT "webex = \"consent\"" : STEP ["organization" "link" "scopes" "without"];
     /// A person declines.

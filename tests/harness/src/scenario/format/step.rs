@@ -57,14 +57,8 @@ fn action(table: &mut Table<'_, '_>, emulated: bool) -> Option<Action> {
     let which = table.exactly_one(&["call", "advance", "at", "webex", "host"]);
     match which {
         Some("call") => call::read(table).map(Action::Call),
-        Some("advance") => {
-            table.becomes(&keys::ADVANCE);
-            table.get("advance", values::duration).map(Action::Advance)
-        }
-        Some("at") => {
-            table.becomes(&keys::AT);
-            table.get("at", values::moment).map(Action::At)
-        }
+        Some("advance") => table.get("advance", values::duration).map(Action::Advance),
+        Some("at") => table.get("at", values::moment).map(Action::At),
         Some("webex") => {
             if !emulated {
                 table.fault(

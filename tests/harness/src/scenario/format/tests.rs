@@ -255,3 +255,56 @@ fn scripts_and_the_emulator_exclude_each_other() {
         "{said:?}"
     );
 }
+
+/// The part of the reference under the heading of a section.
+fn documented(section: &str) -> &'static str {
+    const REFERENCE: &str = include_str!("../../../../../docs/scenarios.md");
+    let heading = |line: &str| line.trim_start_matches('#').trim().trim_matches('`') == section;
+    let is_heading = |line: &str| line.starts_with('#');
+    let mut start = 0;
+    for line in REFERENCE.split_inclusive('\n') {
+        start += line.len();
+        if is_heading(line) && heading(line) {
+            let rest = &REFERENCE[start..];
+            let lines = rest.split_inclusive('\n');
+            let length: usize = lines
+                .take_while(|line| !is_heading(line))
+                .map(str::len)
+                .sum();
+            return &rest[..length];
+        }
+    }
+    panic!("docs/scenarios.md has no part on {section}");
+}
+
+/// Words in backticks.
+fn words(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_reference_lists_just_the_keys_that_there_are() {
+    for section in keys::ALL {
+        let part = documented(section.name);
+        let named = words(part);
+        for key in section.keys {
+            // What is written as a key is documented in its own part, if it does something by itself.
+            assert!(
+                named.contains(key),
+                "{}: `{key}` is not explained",
+                section.name
+            );
+        }
+        let rows = part.lines().filter_map(|line| line.strip_prefix("| `"));
+        for row in rows {
+            let cell = format!("`{}", row.split(" |").next().unwrap_or_default());
+            for key in words(&cell) {
+                assert!(
+                    section.knows(key),
+                    "{}: there is no key `{key}`",
+                    section.name
+                );
+            }
+        }
+    }
+}

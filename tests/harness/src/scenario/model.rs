@@ -512,20 +512,24 @@ pub enum Storage {
     /// Nothing.
     Unchanged(Place),
     /// This; what is not named does not matter.
-    Changed {
-        /// Documents that were made, by model.
-        added: BTreeMap<String, Amount>,
-        /// Documents that were changed, by model, as they are now.
-        changed: BTreeMap<String, Amount>,
-        /// Documents that were removed, by model, as they were.
-        removed: BTreeMap<String, Amount>,
-        /// Secrets that were sealed for the first time, by name.
-        secrets_set: Option<Amount>,
-        /// Secrets that have another value.
-        secrets_changed: Option<Amount>,
-        /// Secrets that are gone.
-        secrets_unset: Option<Amount>,
-    },
+    Changed(Box<Changes>),
+}
+
+/// What changed in the store, as far as it matters.
+#[derive(Clone, Debug)]
+pub struct Changes {
+    /// Documents that were made, by model.
+    pub added: BTreeMap<String, Amount>,
+    /// Documents that were changed, by model, as they are now.
+    pub changed: BTreeMap<String, Amount>,
+    /// Documents that were removed, by model, as they were.
+    pub removed: BTreeMap<String, Amount>,
+    /// Secrets that were sealed for the first time, by name.
+    pub secrets_set: Option<Amount>,
+    /// Secrets that have another value.
+    pub secrets_changed: Option<Amount>,
+    /// Secrets that are gone.
+    pub secrets_unset: Option<Amount>,
 }
 
 /// Which wakeups there are.

@@ -8,7 +8,7 @@ use super::keys::{self, Section};
 use super::reader::{Item, Reader, Table, kind, nearest};
 use super::source::Complaint;
 use super::values;
-use crate::scenario::model::{Amount, Expect, Happened, Storage, Wakeups};
+use crate::scenario::model::{Amount, Changes, Expect, Happened, Storage, Wakeups};
 use crate::scenario::pattern::{Expected, Pattern, of_text};
 
 /// Reads `[step.expect]`.
@@ -308,14 +308,14 @@ fn storage(reader: &Reader<'_>, item: Item<'_>) -> Option<Storage> {
     if let Some(table) = secrets {
         table.close();
     }
-    Some(Storage::Changed {
+    Some(Storage::Changed(Box::new(Changes {
         added,
         changed,
         removed,
         secrets_set: set,
         secrets_changed: other,
         secrets_unset: unset,
-    })
+    })))
 }
 
 fn wakeups(reader: &Reader<'_>, item: Item<'_>) -> Option<Wakeups> {

@@ -12,14 +12,18 @@ const PROFILE: &str = "component";
 /// The plugin: what the host carries.
 const PLUGIN: &str = "spark-customer";
 
-/// Builds the plugin and the tests' own guests as components.
+/// The suite that checks hosts: the host carries it too.
+const SUITE: &str = "host-conformance";
+
+/// Builds the plugin, the suite for hosts and the tests' own guests as components.
 ///
 /// The host's build watches the folder that they end up in, hence all of them at once and before
 /// it: a guest that only came with the tests would make the host compile again.
 pub fn build(folders: &Folders) -> Result<()> {
     let fixtures =
         fixtures(&folders.root.join("tests/fixtures")).context("listing tests/fixtures")?;
-    for package in std::iter::once(PLUGIN).chain(fixtures.iter().map(String::as_str)) {
+    let carried = [PLUGIN, SUITE].into_iter();
+    for package in carried.chain(fixtures.iter().map(String::as_str)) {
         build_one(package, &folders.target)?;
     }
     Ok(())

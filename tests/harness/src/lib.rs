@@ -4,4 +4,5 @@
 //! It loads a component, not a crate: no code of any plugin is linked.
 #![deny(missing_docs)]
 
+pub mod conformance;
 pub mod scenario;

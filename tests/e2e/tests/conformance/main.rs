@@ -1,0 +1,15 @@
+//! The suite for hosts: ours passes it on every store, and a host that is broken in one way fails the
+//! check that says so.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
+
+mod broken;
+mod documented;
+mod fault;
+mod passing;
+mod support;

@@ -1,0 +1,50 @@
+//! A run of the suite on a store, with a key that is gone afterwards.
+
+use std::sync::{Arc, OnceLock};
+
+use relation_e2e::artifacts;
+use relation_harness::conformance::{Conformance, Report};
+use relation_host::component::Plugin;
+use relation_host::store::Store;
+use relation_host::store::seal::{KeyFile, Sealer};
+use relation_host::types::Timestamp;
+use relation_host::{ComponentSource, Limits};
+use tempfile::TempDir;
+
+/// The suite, compiled once.
+pub fn suite() -> ComponentSource {
+    static SUITE: OnceLock<Plugin> = OnceLock::new();
+    let plugin = SUITE.get_or_init(|| {
+        let file = artifacts::component_named("host-conformance");
+        let bytes = std::fs::read(file).expect("the suite can be read");
+        Plugin::load(&bytes, [], Limits::default()).expect("the suite fits")
+    });
+    ComponentSource::Loaded(Box::new(plugin.clone()))
+}
+
+/// A run on this store.
+pub async fn on(store: Arc<dyn Store>) -> Conformance {
+    let directory = TempDir::new().expect("a temporary directory");
+    let key = KeyFile::new(directory.path().join("relation.key"));
+    let sealer = Sealer::open(store.as_ref(), key, Timestamp(0)).await;
+    Conformance::of(suite(), store, Arc::new(sealer.expect("a new key fits")))
+}
+
+/// The checks that failed, a line each.
+pub fn failures(report: &Report) -> String {
+    let lines = report.failed().map(|finding| {
+        let why = finding.why.as_deref().unwrap_or_default();
+        format!("{}: {why}\n", finding.id)
+    });
+    lines.collect()
+}
+
+/// The checks that could not be tried, a line each.
+pub fn skipped(report: &Report) -> String {
+    use relation_harness::conformance::Status;
+    let lines = report.that_are(Status::Skipped).map(|finding| {
+        let why = finding.why.as_deref().unwrap_or_default();
+        format!("{}: {why}\n", finding.id)
+    });
+    lines.collect()
+}

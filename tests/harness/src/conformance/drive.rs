@@ -1,0 +1,363 @@
+//! The calls that make up a run of the suite, in their order.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use relation_host::egress::{Client, ClientOptions, Policy};
+use relation_host::reports::Connection;
+use relation_host::schedule::clock::{Clock as _, ManualClock};
+use relation_host::schedule::dispatcher::DispatcherOptions;
+use relation_host::store::seal::Sealer;
+use relation_host::store::{Store, StoreError};
+use relation_host::types::{Failure, Hierarchy, Pkid, Timestamp};
+use relation_host::{
+    AddRequest, CallError, CallErrorKind, Called, ComponentSource, Host, HostBuilder, Limits,
+};
+use secrecy::SecretString;
+use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use super::report::{MalformedReport, Report, Status};
+use super::server::Server;
+
+/// When every run begins: 2026-01-01T00:00:00Z.
+const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
+/// How long wakeups are waited for by the clock, which is longer than any host lets a failed one wait.
+const DAY: Duration = Duration::from_secs(86_400);
+/// How long they are waited for in real time: a store that forgets nothing would go on for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// More calls than there are groups of checks.
+const CALLS: usize = 40;
+/// The settings that the suite looks for: its own words (`tests/host-conformance`).
+const SETTING: (&str, &str) = ("conformance.setting", "plain \u{1f980}");
+const SECRET: (&str, &str) = ("conformance.secret", "a-secret-of-the-installation");
+
+/// Opens the same store once more, as a restarted host would.
+pub type Reopen = Box<dyn Fn() -> Result<Arc<dyn Store>, StoreError> + Send + Sync>;
+
+/// The suite could not be run to its end, so there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRun {
+    /// A call that the suite needs failed.
+    #[error("the suite could not go on: `{call}` failed: {error}")]
+    Call {
+        /// Which, such as `add`.
+        call: &'static str,
+        /// Why.
+        error: CallError,
+    },
+    /// The checks were called again and again and did not come to an end.
+    #[error("the suite could not go on: after {CALLS} calls of `checks` it still asks for more")]
+    Endless,
+    /// The component did not answer as the suite does.
+    #[error(transparent)]
+    Report(#[from] MalformedReport),
+    /// The host could not be put together.
+    #[error("the host could not be started: {0}")]
+    Host(String),
+    /// The server for the checks of the way out could not be started.
+    #[error("the test server could not be started: {0}")]
+    Server(#[from] io::Error),
+    /// The store could not be opened again.
+    #[error("the store could not be opened again: {0}")]
+    Reopen(StoreError),
+}
+
+/// A run of the suite on hosts of this library, around one store.
+pub struct Conformance {
+    component: ComponentSource,
+    store: Arc<dyn Store>,
+    sealer: Arc<Sealer>,
+    reopen: Option<Reopen>,
+    limits: Limits,
+    /// The host allows what the suite is told that it denies.
+    open: bool,
+}
+
+/// What a run goes on with.
+struct Run {
+    component: ComponentSource,
+    sealer: Arc<Sealer>,
+    limits: Limits,
+    allow: Vec<String>,
+    clock: Arc<ManualClock>,
+    server: Server,
+    pkid: Option<Pkid>,
+}
+
+impl Conformance {
+    /// The suite's component, on hosts around `store`, which holds nothing yet that is worth anything.
+    pub fn of(component: ComponentSource, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Self {
+        Self {
+            component,
+            store,
+            sealer,
+            reopen: None,
+            limits: Limits::default(),
+            open: false,
+        }
+    }
+
+    /// How the store is opened again, for the check that what was committed survives a restart.
+    #[must_use]
+    pub fn reopening(mut self, reopen: Reopen) -> Self {
+        self.reopen = Some(reopen);
+        self
+    }
+
+    /// The bounds of a call; those of a host by default.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The host allows what the suite is told that it denies: one that does not conform, for tests of
+    /// the suite.
+    #[must_use]
+    pub fn allowing_what_is_denied(mut self) -> Self {
+        self.open = true;
+        self
+    }
+
+    /// Runs the suite from `add` to `delete`.
+    pub async fn run(self) -> Result<Report, NotRun> {
+        let denied = Server::start().await?;
+        let mut run = Run {
+            component: self.component,
+            sealer: self.sealer,
+            limits: self.limits,
+            allow: Vec::new(),
+            clock: Arc::new(ManualClock::new(BEGINNING)),
+            server: Server::start().await?,
+            pkid: None,
+        };
+        let closed = closed().await?;
+        run.allow = vec![run.server.origin(), closed.clone()];
+        if self.open {
+            run.allow.push(denied.origin());
+        }
+        let (first, second) = (run.host(&self.store).await?, run.host(&self.store).await?);
+        run.add(&first, &denied.origin(), &closed).await?;
+        run.checks(&first).await?;
+        run.refresh(&first).await?;
+        run.tell(&first).await?;
+        run.meet(&first, &second).await;
+        run.outlive(&first, &second).await?;
+        let host = match &self.reopen {
+            None => first,
+            Some(reopen) => {
+                drop((first, second, self.store));
+                let store = reopen().map_err(NotRun::Reopen)?;
+                let host = run.host(&store).await?;
+                run.modify(&host, &json!({ "do": "restarted" })).await?;
+                host
+            }
+        };
+        let mut report = run.wait(&host).await?;
+        let deleted = host.delete(run.pkid()?, false).await;
+        report.decide(
+            "delete.leaves-nothing",
+            deleted.err().map(|error| error.to_string()),
+        );
+        Ok(report)
+    }
+}
+
+/// An address at which nobody listens.
+async fn closed() -> io::Result<String> {
+    let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+    Ok(format!("http://{}", listener.local_addr()?))
+}
+
+impl Run {
+    /// A host of its own on the store, as another process would be.
+    async fn host(&self, store: &Arc<dyn Store>) -> Result<Host, NotRun> {
+        let wrong = |error: &dyn std::fmt::Display| NotRun::Host(error.to_string());
+        let proxies = [self.server.origin()];
+        let policy = Policy::parse(&self.allow)
+            .and_then(|policy| policy.with_proxies(&proxies))
+            .map_err(|error| wrong(&error))?;
+        let options = ClientOptions {
+            max_header_bytes: self.limits.headers,
+            max_response_bytes: self.limits.response as u64,
+            ..ClientOptions::default()
+        };
+        let client = Client::new(policy, options).map_err(|error| wrong(&error))?;
+        let settings = BTreeMap::from([(SETTING.0.to_owned(), SETTING.1.to_owned())]);
+        let builder: HostBuilder = Host::builder()
+            .component(self.component.clone())
+            .store(Arc::clone(store))
+            .sealer(Arc::clone(&self.sealer))
+            .clock(self.clock.clone())
+            .settings(settings)
+            .secret_setting(SECRET.0, SecretString::from(SECRET.1))
+            .limits(self.limits.clone())
+            .egress(client);
+        builder.build().await.map_err(|error| wrong(&error))
+    }
+
+    fn pkid(&self) -> Result<&Pkid, NotRun> {
+        let missing = || NotRun::Host("the suite's record was not added".to_owned());
+        self.pkid.as_ref().ok_or_else(missing)
+    }
+
+    async fn add(&mut self, host: &Host, denied: &str, closed: &str) -> Result<(), NotRun> {
+        let server = self.server.origin();
+        let fields = json!({
+            "name": "host conformance", "server": server, "denied": denied, "closed": closed,
+            "proxy": server, "moment": 60_000,
+        });
+        let hierarchy = Hierarchy::try_from("sys.Conformance".to_owned());
+        let added = host
+            .add(AddRequest {
+                hierarchy: hierarchy.map_err(|error| NotRun::Host(error.to_string()))?,
+                fields: object(fields),
+                token_answer: None,
+                idempotency_key: None,
+            })
+            .await
+            .map_err(|error| NotRun::Call { call: "add", error })?;
+        Report::read(&added.value.connection.notes)?;
+        self.pkid = Some(added.value.connection.pkid);
+        Ok(())
+    }
+
+    async fn try_modify(
+        &self,
+        host: &Host,
+        fields: &Value,
+    ) -> Result<Result<Called<Connection>, CallError>, NotRun> {
+        let pkid = self.pkid()?;
+        Ok(host.modify(pkid, object(fields.clone()), None).await)
+    }
+
+    async fn modify(&self, host: &Host, fields: &Value) -> Result<Report, NotRun> {
+        let called = self.try_modify(host, fields).await?;
+        let called = called.map_err(|error| NotRun::Call {
+            call: "modify",
+            error,
+        })?;
+        Ok(Report::read(&called.value.notes)?)
+    }
+
+    /// Group after group. A call that ends in an error is made again: the suite knows why.
+    async fn checks(&self, host: &Host) -> Result<(), NotRun> {
+        let mut last = None;
+        for _ in 0..CALLS {
+            match self.modify(host, &json!({ "do": "checks" })).await {
+                Ok(report) if report.next == "checks" => last = None,
+                Ok(_) => return Ok(()),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or(NotRun::Endless))
+    }
+
+    async fn refresh(&self, host: &Host) -> Result<(), NotRun> {
+        let called = host.refresh(self.pkid()?).await;
+        let call = "refresh";
+        called.map_err(|error| NotRun::Call { call, error })?;
+        Ok(())
+    }
+
+    /// Everything that is to be seen of a call that says a secret aloud.
+    async fn tell(&self, host: &Host) -> Result<(), NotRun> {
+        let mut text = String::new();
+        if let Err(error) = self.try_modify(host, &json!({ "do": "tell" })).await? {
+            text = format!("{error} {error:?}");
+            if let Some(id) = &error.transaction {
+                let record = host.store().transaction(id).await;
+                text.push_str(&format!("{record:?}"));
+            }
+        }
+        let told = json!({ "do": "told", "text": text });
+        self.modify(host, &told).await.map(drop)
+    }
+
+    /// Calls at the same time, of one host and of another. What they find they keep themselves.
+    async fn meet(&self, first: &Host, second: &Host) {
+        let meet = json!({ "do": "meet" });
+        let calls = [first, second, first, second].map(|host| self.try_modify(host, &meet));
+        let _ = futures_util::future::join_all(calls).await;
+    }
+
+    /// One call's lease is over while it waits for an answer, and another host takes the record over.
+    async fn outlive(&self, first: &Host, second: &Host) -> Result<(), NotRun> {
+        let ended = Notify::new();
+        let outlives = async {
+            let outlived = self.try_modify(first, &json!({ "do": "outlive" })).await;
+            ended.notify_one();
+            outlived
+        };
+        let takes_over = async {
+            tokio::select! {
+                () = self.server.holds() => {}
+                // Then it is the suite that says why.
+                () = ended.notified() => return Ok(()),
+            }
+            self.clock
+                .advance(self.limits.lease() + Duration::from_secs(1));
+            let taken = self.modify(second, &json!({ "do": "take-over" })).await;
+            self.server.let_go();
+            taken.map(drop)
+        };
+        let (outlived, taken) = tokio::join!(outlives, takes_over);
+        taken?;
+        let answered = match outlived? {
+            Ok(_) => "nothing",
+            Err(error) => case(&error),
+        };
+        let back = json!({ "do": "look-back", "answered": answered });
+        self.modify(first, &back).await.map(drop)
+    }
+
+    /// A day in which wakeups come.
+    async fn wait(&self, host: &Host) -> Result<Report, NotRun> {
+        let dispatcher = host.dispatcher(DispatcherOptions::default());
+        let until = self.clock.now().after(DAY);
+        let ran = tokio::time::timeout(PATIENCE, dispatcher.run_through(&self.clock, until)).await;
+        let why = match ran {
+            Ok(Ok(_)) => "it did not come within a day".to_owned(),
+            Ok(Err(error)) => format!("wakeups stopped: {error}"),
+            Err(_) => "wakeups that were answered kept coming".to_owned(),
+        };
+        let looked = host.check_expiry(self.pkid()?).await;
+        let call = "check-expiry";
+        let looked = looked.map_err(|error| NotRun::Call { call, error })?;
+        let mut report = Report::read(&looked.value.connection.notes)?;
+        if report.that_are(Status::Pending).count() > 0 {
+            report.close(&why);
+        }
+        Ok(report)
+    }
+}
+
+/// The case of a failure, in the words of the contract.
+fn case(error: &CallError) -> &'static str {
+    match &error.kind {
+        CallErrorKind::Refused(failure) => match failure {
+            Failure::Invalid(_) => "invalid",
+            Failure::NotFound(_) => "not-found",
+            Failure::Conflict(_) => "conflict",
+            Failure::Reauthorize(_) => "reauthorize",
+            Failure::RateLimited(_) => "rate-limited",
+            Failure::Unavailable(_) => "unavailable",
+            Failure::LimitExceeded(_) => "limit-exceeded",
+            Failure::Internal(_) => "internal",
+        },
+        CallErrorKind::Guest(_) => "a trap",
+        CallErrorKind::Busy { .. } => "busy",
+        CallErrorKind::Store(_) => "an error of the store",
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,94 @@
+//! `scheduling`: wakeups as they are written and listed. Whether they come is another file's.
+
+use crate::bindings::automate::platform::scheduling::{self, Wakeup};
+use crate::bindings::automate::platform::storage::{Change, Document};
+use crate::bindings::automate::platform::types::Failure;
+use crate::samples::{Scene, commit, wakeup};
+use crate::verdict::{Outcome, refused, same};
+
+/// A wakeup with everything that is compared.
+type Seen = (String, String, u64, Option<u64>, String);
+
+fn seen(wakeup: &Wakeup) -> Seen {
+    (
+        wakeup.id.clone(),
+        wakeup.subject.pkid.clone(),
+        wakeup.due,
+        wakeup.deadline,
+        wakeup.payload.clone(),
+    )
+}
+
+fn listed(of: &Document) -> Result<Vec<Seen>, Failure> {
+    let wakeups = scheduling::wakeups(&of.reference)?;
+    Ok(wakeups.iter().map(seen).collect())
+}
+
+pub fn list(scene: &Scene) -> Outcome {
+    let (subject, other) = (scene.written()?, scene.written()?);
+    same("of who has none", listed(&subject)?, Vec::new())?;
+    let first = wakeup(&subject, "a", "");
+    let mut wakeups: Vec<Wakeup> = ["c", "b", "z"]
+        .into_iter()
+        .zip(1..)
+        .map(|(id, n)| Wakeup {
+            due: first.due + n * 1000,
+            deadline: (n % 2 == 0).then_some(first.due + n),
+            ..wakeup(
+                &subject,
+                id,
+                &format!("{{\"n\": {n}, \"s\": \"\u{1f980}\"}}"),
+            )
+        })
+        .collect();
+    wakeups.insert(0, first);
+    let backwards = wakeups.iter().rev().cloned().map(Change::Schedule);
+    let changes = backwards.chain([Change::Schedule(wakeup(&other, "a", "other's"))]);
+    commit(changes.collect())?;
+    same(
+        "the wakeups",
+        listed(&subject)?,
+        wakeups.iter().map(seen).collect(),
+    )
+}
+
+pub fn moved(scene: &Scene) -> Outcome {
+    let subject = scene.written()?;
+    let was = wakeup(&subject, "w", "was");
+    commit(vec![Change::Schedule(was.clone())])?;
+    let is = Wakeup {
+        due: was.due - 5000,
+        deadline: Some(was.due),
+        payload: "is".into(),
+        ..was
+    };
+    commit(vec![Change::Schedule(is.clone())])?;
+    same("the wakeups", listed(&subject)?, vec![seen(&is)])
+}
+
+pub fn cancel(scene: &Scene) -> Outcome {
+    let (subject, other) = (scene.written()?, scene.written()?);
+    let kept = [wakeup(&subject, "x", ""), wakeup(&other, "w", "")];
+    let mut changes: Vec<Change> = kept.iter().cloned().map(Change::Schedule).collect();
+    changes.push(Change::Schedule(wakeup(&subject, "w", "")));
+    commit(changes)?;
+    commit(vec![Change::Cancel((
+        subject.reference.clone(),
+        "w".into(),
+    ))])?;
+    let [x, w] = kept.each_ref().map(seen);
+    same("those of the subject", listed(&subject)?, vec![x])?;
+    same("those of another", listed(&other)?, vec![w])
+}
+
+pub fn bounds(scene: &Scene) -> Outcome {
+    let subject = scene.written()?;
+    let tried =
+        |id: &str, payload: &str| commit(vec![Change::Schedule(wakeup(&subject, id, payload))]);
+    tried(&"i".repeat(64), &"p".repeat(4096))?;
+    refused("an empty id", tried("", ""), "invalid")?;
+    refused("an id of 65 bytes", tried(&"i".repeat(65), ""), "invalid")?;
+    let long = "p".repeat(4097);
+    refused("a payload of 4097 bytes", tried("i", &long), "invalid")?;
+    same("how many there are", listed(&subject)?.len(), 1)
+}

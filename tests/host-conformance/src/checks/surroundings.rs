@@ -1,0 +1,102 @@
+//! Settings, clocks, randomness and the transaction: what a call has around it.
+
+use std::time::Instant;
+
+use crate::bindings::automate::platform::transactions as journal;
+use crate::bindings::wasi::config::store as settings;
+use crate::bindings::wasi::random::random as source;
+use crate::checks::secrets;
+use crate::samples::{self, Scene};
+use crate::verdict::{Outcome, failed, holds, same, skipped};
+
+/// The plain setting by which a host is checked, and its value.
+const SETTING: (&str, &str) = ("conformance.setting", "plain \u{1f980}");
+
+fn setting(name: &str) -> Result<Option<String>, crate::verdict::Verdict> {
+    settings::get(name).or_else(|error| failed(format!("the setting {name}: {error:?}")))
+}
+
+fn all() -> Result<Vec<(String, String)>, crate::verdict::Verdict> {
+    settings::get_all().or_else(|error| failed(format!("all settings: {error:?}")))
+}
+
+pub fn config(_: &Scene) -> Outcome {
+    let absent = setting("conformance.nobody-configured-this")?;
+    same("one that is not configured", absent, None)?;
+    match setting(SETTING.0)? {
+        None => skipped(format!(
+            "the operator configured no setting {} with the value {}",
+            SETTING.0, SETTING.1
+        )),
+        Some(value) => {
+            same("the setting", value.as_str(), SETTING.1)?;
+            let listed = all()?
+                .iter()
+                .any(|(name, value)| (name.as_str(), value.as_str()) == SETTING);
+            holds("it is not among all settings", listed)
+        }
+    }
+}
+
+pub fn config_without_secrets(_: &Scene) -> Outcome {
+    let plain = setting(secrets::SETTING.0)?;
+    same("the secret setting among the plain", plain, None)?;
+    let told = all()?
+        .iter()
+        .any(|(_, value)| value.contains(secrets::SETTING.1));
+    holds("a plain setting has the secret's value", !told)
+}
+
+pub fn random(_: &Scene) -> Outcome {
+    for length in [0, 1, 32, 5000] {
+        let bytes = source::get_random_bytes(length);
+        same("how many bytes", bytes.len() as u64, length)?;
+    }
+    let mut drawn: Vec<Vec<u8>> = (0..64).map(|_| source::get_random_bytes(16)).collect();
+    drawn.extend((0..64).map(|_| {
+        let [a, b] = [source::get_random_u64(), source::get_random_u64()];
+        [a.to_le_bytes(), b.to_le_bytes()].concat()
+    }));
+    let count = drawn.len();
+    drawn.sort_unstable();
+    drawn.dedup();
+    same("different draws of 16 bytes", drawn.len(), count)
+}
+
+pub fn clock(_: &Scene) -> Outcome {
+    let (mut wall, mut steady) = (samples::now(), Instant::now());
+    for _ in 0..100 {
+        let (later, steadily) = (samples::now(), Instant::now());
+        holds("the monotonic clock went back", steadily >= steady)?;
+        if later < wall {
+            return failed(format!("the wall clock went back from {wall} to {later}"));
+        }
+        (wall, steady) = (later, steadily);
+    }
+    let nanoseconds = crate::bindings::wasi::clocks::wall_clock::now().nanoseconds;
+    holds(
+        "a second has more than 10^9 nanoseconds",
+        nanoseconds < 1_000_000_000,
+    )
+}
+
+pub fn transactions(_: &Scene) -> Outcome {
+    use journal::Level;
+    for level in [Level::Debug, Level::Info, Level::Warning, Level::Error] {
+        journal::log(level, "one line of each level");
+    }
+    journal::log(Level::Debug, "");
+    journal::log(
+        Level::Debug,
+        "two\nlines, a bell \u{7} and a crab \u{1f980}",
+    );
+    journal::log(Level::Debug, &"\u{e9}".repeat(5000));
+    journal::progress(0, 0, "");
+    journal::progress(3, 2, "further than the end");
+    journal::progress(u32::MAX, u32::MAX, "the end");
+    Ok(())
+}
+
+pub fn interrupted(_: &Scene) -> Outcome {
+    same("when a call was cut off", journal::interrupted(), None)
+}

@@ -1,0 +1,199 @@
+//! The exported workflows: what of them drives the suite, and that the others do not exist here.
+
+use crate::bindings::automate::platform::storage::{Change, Document};
+use crate::bindings::automate::platform::types::{Failure, FieldFault};
+use crate::bindings::exports::automate::spark_customer::workflows::{self as contract, Guest};
+use crate::options::Options;
+use crate::samples::{self, RECORD, SUITE, key};
+use crate::state::{Standing, State};
+use crate::{cleanup, deliveries, list, verbs};
+
+/// The component.
+pub struct Suite;
+
+const NAME: &str = "host conformance";
+
+fn name(state: &State) -> String {
+    let given = state.options.name.clone();
+    given.unwrap_or_else(|| NAME.into())
+}
+
+/// The record's own document.
+fn record(state: &State) -> Document {
+    Document {
+        reference: samples::record(&state.pkid),
+        hierarchy: state.hierarchy.clone(),
+        version: 0,
+        body: serde_json::json!({ "name": name(state), "suite": crate::IDENTITY }).to_string(),
+        keys: vec![key("name", &name(state)), key(SUITE, &state.pkid)],
+    }
+}
+
+fn connection(state: &State) -> contract::Connection {
+    let has_failed = list::CHECKS
+        .iter()
+        .any(|check| matches!(state.standing(check), Standing::Failed(_)));
+    contract::Connection {
+        pkid: state.pkid.clone(),
+        name: name(state),
+        hierarchy: state.hierarchy.clone(),
+        state: if has_failed {
+            contract::State::Reauthorize
+        } else {
+            contract::State::Connected
+        },
+        access_token_expires: None,
+        refresh_token_expires: None,
+        next_refresh: None,
+        grants: Vec::new(),
+        notes: state.report(),
+    }
+}
+
+fn none_such<T>(workflow: &str) -> Result<T, Failure> {
+    Err(Failure::Internal(format!(
+        "the suite does nothing by `{workflow}`: it is driven by add, modify, refresh, \
+         check-expiry, wakeups and delete"
+    )))
+}
+
+fn field(name: &str, help: &str) -> contract::Field {
+    contract::Field {
+        name: name.into(),
+        title: name.into(),
+        kind: contract::FieldKind::Text,
+        required: false,
+        max_length: None,
+        password: false,
+        read_only: false,
+        add_only: name != "do",
+        choices: Vec::new(),
+        help: help.into(),
+    }
+}
+
+impl Guest for Suite {
+    fn describe() -> contract::Model {
+        contract::Model {
+            name: "relation/SparkCustomer".into(),
+            record_model: RECORD.into(),
+            title: "Conformance of hosts".into(),
+            fields: vec![
+                field("name", "Names the record."),
+                field(
+                    "server",
+                    "A test server that the host allows, as http://HOST:PORT.",
+                ),
+                field("denied", "An origin that the host does not allow."),
+                field(
+                    "closed",
+                    "An origin that the host allows and where nobody listens.",
+                ),
+                field("proxy", "A proxy that the host allows."),
+                field(
+                    "moment",
+                    "Milliseconds between the wakeups that check delivery.",
+                ),
+                field(
+                    "do",
+                    "What `modify` does next: checks, meet, outlive, and so on.",
+                ),
+            ],
+            actions: Vec::new(),
+        }
+    }
+
+    fn add(request: contract::AddRequest) -> Result<contract::Added, Failure> {
+        let options = Options::read(&request.fields).map_err(|message| {
+            Failure::Invalid(vec![FieldFault {
+                field: "fields".into(),
+                message,
+            }])
+        })?;
+        let mut state = State::new(&request.pkid, &request.hierarchy, options);
+        verbs::enter(&mut state);
+        let mark = verbs::durable_mark(&mut state);
+        let made = [record(&state), state.document()];
+        let created = made.iter().map(|document| document.reference.clone());
+        let created = created.collect();
+        let changes = made.into_iter().map(Change::Put).chain(mark);
+        samples::commit(changes.collect())?;
+        Ok(contract::Added {
+            connection: connection(&state),
+            created,
+            replayed: false,
+        })
+    }
+
+    fn modify(
+        pkid: String,
+        fields: String,
+        _: Option<String>,
+    ) -> Result<contract::Connection, Failure> {
+        Ok(connection(&verbs::modify(&pkid, &fields)?))
+    }
+
+    fn delete(pkid: String, dry_run: bool) -> Result<contract::Deletion, Failure> {
+        let removed = cleanup::delete(&pkid, dry_run)?;
+        let documents = removed.documents.into_iter();
+        Ok(contract::Deletion {
+            documents: documents
+                .map(|reference| (reference, String::new()))
+                .collect(),
+            wakeups: removed.wakeups,
+            revocation: contract::Revocation::Skipped("the suite has no tokens".into()),
+        })
+    }
+
+    fn refresh(
+        pkid: String,
+        grant: contract::Grant,
+        requested_at: u64,
+    ) -> Result<contract::RefreshReport, Failure> {
+        let mut state = State::of(&pkid)?;
+        verbs::agrees(&mut state, requested_at)?;
+        Ok(contract::RefreshReport {
+            grant,
+            outcome: contract::RefreshOutcome::Connected,
+            connection: connection(&state),
+            message: "compared the clocks".into(),
+            tracking_id: None,
+            joined: false,
+        })
+    }
+
+    fn check_expiry(
+        pkid: String,
+        grant: contract::Grant,
+    ) -> Result<contract::ExpiryReport, Failure> {
+        let state = State::of(&pkid)?;
+        Ok(contract::ExpiryReport {
+            grant,
+            connection: connection(&state),
+            access_token_left: None,
+            refresh_token_left: None,
+            alert: None,
+            cleared: Vec::new(),
+        })
+    }
+
+    fn wake(wakeup: contract::Wakeup) -> Result<contract::WakeReport, Failure> {
+        deliveries::wake(&wakeup).map(contract::WakeReport::Nothing)
+    }
+
+    fn connect(
+        _: String,
+        _: contract::Grant,
+        _: String,
+    ) -> Result<contract::Authorization, Failure> {
+        none_such("connect")
+    }
+
+    fn complete_connect(_: String, _: String) -> Result<contract::ConnectReport, Failure> {
+        none_such("complete-connect")
+    }
+
+    fn sync(_: String, _: contract::SyncKind) -> Result<contract::SyncReport, Failure> {
+        none_such("sync")
+    }
+}

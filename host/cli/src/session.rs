@@ -84,6 +84,9 @@ impl Context {
             .limits(config.limits.clone())
             .egress(egress(config)?)
             .stash(config.stash_directory());
+        if let Some(cache) = config.component_cache.cache() {
+            builder = builder.component_cache(cache);
+        }
         if let Some(file) = &config.client_secret_file {
             builder = builder.secret_setting(CLIENT_SECRET, client_secret(file)?);
         }

@@ -1,5 +1,6 @@
 //! Components: the engine, what an instance may use, how it is called and what is said when it fails.
 
+mod cache;
 pub mod convert;
 pub mod engine;
 pub mod error;
@@ -8,6 +9,7 @@ pub mod inspect;
 mod instance;
 mod plugin;
 
+pub use cache::ComponentCache;
 pub use error::{GuestError, GuestErrorKind};
 pub use inspect::{Export, Import, ImportStatus, InspectError, Inspection, inspect};
 pub(crate) use instance::{CallState, Opening};

@@ -9,6 +9,7 @@ use wasmtime::{Engine, Store};
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::WasiHttpView;
 
+use super::cache::ComponentCache;
 use super::error::{GuestError, GuestErrorKind};
 use super::identity::identity;
 use super::instance::{CallState, Capture, Opening};
@@ -36,6 +37,16 @@ impl Plugin {
         settings: impl IntoIterator<Item = (String, String)>,
         limits: Limits,
     ) -> Result<Self, GuestError> {
+        Self::load_with(bytes, settings, limits, None)
+    }
+
+    /// As [`Plugin::load`], without compiling what is in the cache already.
+    pub fn load_with(
+        bytes: &[u8],
+        settings: impl IntoIterator<Item = (String, String)>,
+        limits: Limits,
+        cache: Option<&ComponentCache>,
+    ) -> Result<Self, GuestError> {
         let name = identity(bytes);
         let refuse = |message: String| GuestError {
             plugin: name.clone(),
@@ -43,8 +54,11 @@ impl Plugin {
             stderr: String::new(),
         };
         let engine = engine::engine(&limits).map_err(|error| refuse(format!("{error:#}")))?;
-        let component = Component::new(&engine, bytes)
-            .map_err(|error| refuse(why_not(&engine, bytes, &error)))?;
+        let component = match cache {
+            Some(cache) => cache.component(&engine, bytes),
+            None => Component::new(&engine, bytes),
+        };
+        let component = component.map_err(|error| refuse(why_not(&engine, bytes, &error)))?;
         let linker = linker(&engine).map_err(|error| refuse(format!("{error:#}")))?;
         let pre =
             link(&linker, &component).map_err(|error| refuse(why_not(&engine, bytes, &error)))?;

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use super::turns::Turns;
 use super::{Host, Parts};
-use crate::component::{GuestError, Plugin};
+use crate::component::{ComponentCache, GuestError, Plugin};
 use crate::egress::Client;
 use crate::entropy::Entropy;
 use crate::imports::{Interceptor, Services};
@@ -65,6 +65,7 @@ pub struct HostBuilder {
     limits: Limits,
     egress: Option<Client>,
     stash: Option<PathBuf>,
+    component_cache: Option<ComponentCache>,
     entropy: Option<Arc<dyn Entropy>>,
     interceptor: Option<Arc<dyn Interceptor>>,
 }
@@ -135,6 +136,14 @@ impl HostBuilder {
         self
     }
 
+    /// Where the compiled component is kept for the next process. Without it every process compiles
+    /// the component anew, which takes about a second.
+    #[must_use]
+    pub fn component_cache(mut self, cache: ComponentCache) -> Self {
+        self.component_cache = Some(cache);
+        self
+    }
+
     /// Where random bytes come from that are no keys; the operating system when not given. For tests
     /// that repeat themselves.
     #[must_use]
@@ -164,13 +173,16 @@ impl HostBuilder {
             .egress
             .ok_or(BuildError::Missing("a way out", "egress"))?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let cache = self.component_cache.as_ref();
         let plugin = match component {
             ComponentSource::Loaded(plugin) => plugin.with_settings(self.settings),
-            ComponentSource::Bytes(bytes) => Plugin::load(&bytes, self.settings, self.limits)?,
+            ComponentSource::Bytes(bytes) => {
+                Plugin::load_with(&bytes, self.settings, self.limits, cache)?
+            }
             ComponentSource::File(path) => {
                 let read = std::fs::read(&path);
                 let bytes = read.map_err(|error| BuildError::Unreadable { path, error })?;
-                Plugin::load(&bytes, self.settings, self.limits)?
+                Plugin::load_with(&bytes, self.settings, self.limits, cache)?
             }
         };
         let recovered = store.recover(clock.now()).await?;

@@ -1,16 +1,19 @@
 //! Where the build leaves what the tests run: the component and the two programs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// The target directory that this test was built in.
+use relation_host::component::ComponentCache;
+
+/// The target directory that this test or program was built in.
 fn target() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its own file");
-    // <target>/<profile>/deps/<test>
-    let target = test
-        .ancestors()
-        .nth(3)
-        .expect("a test lives in the target directory");
-    target.to_owned()
+    let program = std::env::current_exe().expect("a program knows its own file");
+    // <target>/<profile>/deps/<test> and <target>/<profile>/<program>
+    let mut directories = program.ancestors().skip(1);
+    let profile = directories.find(|directory| !directory.ends_with("deps"));
+    let target = profile.and_then(Path::parent);
+    target
+        .expect("what is built lives in the target directory")
+        .to_owned()
 }
 
 /// The built component.
@@ -27,6 +30,17 @@ pub fn component_named(name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// What stands for the user's folder of caches in every process of the tests, so that each component
+/// is compiled once for all of them.
+pub fn caches() -> PathBuf {
+    target().join("test-caches")
+}
+
+/// Where `relation-host` keeps compiled components when its folder of caches is [`caches`].
+pub fn component_cache() -> ComponentCache {
+    ComponentCache::at(caches().join("relation-host").join("components"))
 }
 
 /// The program `name`, built with the same profile as the test.

@@ -118,6 +118,7 @@ impl Place {
         command
             .args(arguments)
             .current_dir(self.directory())
+            .env("XDG_CACHE_HOME", artifacts::caches())
             .env_remove("RELATION_CONFIG")
             .env_remove("RELATION_LOG");
         Program {

@@ -387,7 +387,8 @@ pub fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// The component, compiled once for all worlds of this process that have these limits.
+/// The component, made ready once for all worlds of this process that have these limits, and
+/// compiled once for all processes.
 fn loaded(file: &Path, limits: &Limits) -> Plugin {
     static LOADED: Mutex<Vec<(PathBuf, Plugin)>> = Mutex::new(Vec::new());
     // A test that fails while it holds the lock says why; the others go on.
@@ -399,7 +400,9 @@ fn loaded(file: &Path, limits: &Limits) -> Plugin {
         return plugin.clone();
     }
     let bytes = std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let plugin = Plugin::load(&bytes, [], limits.clone()).expect("the component fits");
+    let cache = crate::artifacts::component_cache();
+    let plugin = Plugin::load_with(&bytes, [], limits.clone(), Some(&cache));
+    let plugin = plugin.expect("the component fits");
     loaded.push((file.to_owned(), plugin.clone()));
     plugin
 }

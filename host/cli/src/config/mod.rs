@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use relation_host::limits::Limits;
 
+mod component;
 mod key;
 mod reader;
 mod redirect;
 mod values;
 
+pub use self::component::CacheLocation;
 pub use self::key::KeySource;
 pub use self::reader::Fault;
 use self::reader::{Reader, Section};
@@ -34,6 +36,8 @@ pub struct Config {
     pub key: KeySource,
     /// Where answers are kept that the store cannot take; none: beside the store.
     pub stash: Option<PathBuf>,
+    /// Where compiled components are kept.
+    pub component_cache: CacheLocation,
     /// Plain settings for the plugin, by the names that it knows them by.
     pub settings: BTreeMap<String, String>,
     /// The file that holds the client secret of the Webex integration, and nothing else.
@@ -128,6 +132,7 @@ impl Config {
             store: StoreUrl::Sqlite(directory.join("relation.db")),
             key: KeySource::File(directory.join("relation.key")),
             stash: None,
+            component_cache: CacheLocation::default(),
             settings: BTreeMap::new(),
             client_secret_file: None,
             redirect: None,
@@ -161,6 +166,12 @@ impl Config {
             config.key = key;
         }
         config.stash = top.path(&mut reader, "stash", directory);
+        if let Some(mut section) = top.section(&mut reader, "component") {
+            if let Some(cache) = section.cache_location(&mut reader, "cache", directory) {
+                config.component_cache = cache;
+            }
+            section.close(&mut reader);
+        }
         if let Some(section) = top.section(&mut reader, "webex") {
             config.webex(section, &mut reader, directory);
         }

@@ -35,6 +35,7 @@ fn every_key_is_understood() {
         store = "sqlite:data/relation.db"
         key-file = "/run/keys/relation.key"
         stash = "kept"
+        component.cache = "compiled"
         [webex]
         base-url = "http://127.0.0.1:8080/v1/"
         client-id = "C0ffee"
@@ -120,6 +121,7 @@ fn every_key_is_understood() {
         store: StoreUrl::Sqlite("/etc/relation/data/relation.db".into()),
         key: KeySource::File("/run/keys/relation.key".into()),
         stash: Some("/etc/relation/kept".into()),
+        component_cache: CacheLocation::Directory("/etc/relation/compiled".into()),
         settings: settings
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -327,4 +329,28 @@ fn what_is_no_place_of_a_key_is_refused_without_quoting_it() {
 fn arguments_of_a_key_command_are_not_printed() {
     let config = parse(r#"key-command = ["vault", "s3cret"]"#);
     assert!(!format!("{config:?} {}", config.key).contains("s3cret"));
+}
+
+#[test]
+fn the_cache_of_components_is_a_directory_or_false() {
+    let of = |value: &str| parse(&format!("[component]\ncache = {value}")).component_cache;
+    assert_eq!(parse("").component_cache, CacheLocation::User);
+    assert_eq!(of("false"), CacheLocation::Nowhere);
+    assert_eq!(of("false").cache(), None);
+    let directory = of("\"/var/cache/relation\"").cache().unwrap();
+    assert_eq!(directory.directory(), Path::new("/var/cache/relation"));
+    assert_eq!(
+        faults("component.cache = true\n"),
+        [
+            "line 1: component.cache: expected a directory or false; without this key there is a cache in the user's own folder"
+        ]
+    );
+    assert_eq!(
+        faults("component.cache = 3\n"),
+        ["line 1: component.cache: expected a directory or false, found a number without quotes"]
+    );
+    assert_eq!(
+        faults("component.cache = \"\"\n"),
+        ["line 1: component.cache: must not be empty; false turns the cache off"]
+    );
 }

@@ -20,6 +20,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use relation_e2e::artifacts;
 use relation_e2e::faulty_store::{FaultyStore, Moment, Operation, StoreFaults};
 use relation_e2e::world::CLIENT_SECRET;
 use relation_host::egress::{Client, ClientOptions, Policy};
@@ -129,6 +130,7 @@ async fn host(
         .secret_setting("webex.client-secret", SecretString::from(CLIENT_SECRET))
         .egress(client)
         .stash(directory.join("relation.db-stash"))
+        .component_cache(artifacts::component_cache())
         .build()
         .await
         .expect("the host starts");

@@ -248,6 +248,19 @@ pub struct Filter {
     pub equals: Vec<Key>,
 }
 
+impl Filter {
+    /// Whether `document` matches.
+    pub fn matches(&self, document: &Document) -> bool {
+        let here = match &self.hierarchy {
+            None => true,
+            Some((node, Scope::Node)) => *node == document.hierarchy,
+            Some((node, Scope::Subtree)) => node.contains(&document.hierarchy),
+        };
+        let has = |key| document.keys.contains(key);
+        here && self.model == document.reference.model && self.equals.iter().all(has)
+    }
+}
+
 /// One page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {

@@ -12,16 +12,20 @@ use crate::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp, Wake
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod cursor;
 mod encoding;
+mod refusals;
 pub mod seal;
 mod secrets;
 pub mod sqlite;
 pub mod stash;
+mod validation;
 pub mod watched;
 
 pub use secrets::{
     KeyUse, Quarantine, Reseal, Resealed, Retirement, SecretCount, SecretScope, StoredSecret,
 };
+pub use validation::validate_rewrap;
 
 /// The right to run workflows on one subject, held by one host until it expires.
 ///

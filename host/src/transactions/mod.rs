@@ -153,6 +153,17 @@ pub struct Outcome {
     pub completed: Timestamp,
 }
 
+impl Outcome {
+    /// That of a call whose host has ended, as the store finds it at `found`.
+    pub fn interrupted(found: Timestamp) -> Self {
+        Self {
+            status: Status::Fail,
+            message: "interrupted: the host process that ran it has ended".to_owned(),
+            completed: found,
+        }
+    }
+}
+
 /// A transaction as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Transaction {

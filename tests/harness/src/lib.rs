@@ -5,4 +5,7 @@
 #![deny(missing_docs)]
 
 pub mod conformance;
+pub mod memory;
 pub mod scenario;
+
+pub use memory::MemoryStore;

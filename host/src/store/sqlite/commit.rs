@@ -4,54 +4,16 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
-use super::fault::{Done, Fault, conflict, invalid};
+use super::fault::{Done, Fault};
 use super::{calls, data_keys, documents, search, transactions, wakeups};
 use crate::store::{Change, Check, Commit, StoreError};
-use crate::types::{Document, Key, Reference};
-
-/// What can be told of a commit without the database, so that the writer need not look.
-pub(super) fn validate(commit: &Commit) -> Result<(), StoreError> {
-    for change in &commit.changes {
-        if let Change::Put(document) = change {
-            validate_document(document)?;
-        }
-    }
-    Ok(())
-}
-
-fn validate_document(document: &Document) -> Result<(), StoreError> {
-    let which = &document.reference;
-    let body: Result<serde_json::Map<String, serde_json::Value>, _> =
-        serde_json::from_str(&document.body);
-    if let Err(error) = body {
-        // The error names the place in the body and none of its content.
-        return Err(StoreError::Invalid(format!(
-            "the body of {which} is not one JSON object: {:?} at line {}, column {}",
-            error.classify(),
-            error.line(),
-            error.column()
-        )));
-    }
-    let mut names = BTreeSet::new();
-    for key in &document.keys {
-        if !names.insert(&key.name) {
-            return Err(StoreError::Invalid(format!(
-                "{which} has the key {} twice",
-                key.name
-            )));
-        }
-    }
-    Ok(())
-}
+use crate::types::Reference;
 
 pub(super) fn commit(connection: &Connection, commit: &Commit) -> Done<()> {
     if let Some(lease) = &commit.fence
         && !calls::is_current(connection, lease)?
     {
-        return Err(Fault(StoreError::Fenced {
-            subject: lease.subject.clone(),
-            epoch: lease.epoch,
-        }));
+        return Err(Fault(StoreError::fenced(lease)));
     }
     for check in &commit.checks {
         verify(connection, check)?;
@@ -63,9 +25,7 @@ pub(super) fn commit(connection: &Connection, commit: &Commit) -> Done<()> {
     }
     for owner in owners {
         if !documents::exists(connection, owner)? {
-            return Err(invalid(format!(
-                "a secret or a wakeup of {owner}, which does not exist after the commit"
-            )));
+            return Err(Fault(StoreError::orphan(owner)));
         }
     }
     match &commit.transaction {
@@ -96,38 +56,23 @@ fn check_keys(connection: &Connection, commit: &Commit) -> Done<()> {
 }
 
 fn verify(connection: &Connection, check: &Check) -> Done<()> {
-    match check {
+    let refused = match check {
         Check::Version(which, expected) => match documents::version(connection, which)? {
-            Some(found) if found == *expected => Ok(()),
-            Some(found) => Err(conflict(format!(
-                "{which} has changed: its version is {found}, not {expected}"
-            ))),
-            None => Err(conflict(format!("{which} does not exist any more"))),
+            found if found == Some(*expected) => return Ok(()),
+            found => StoreError::changed(which, *expected, found),
         },
         Check::Absent(which) => match documents::exists(connection, which)? {
-            true => Err(conflict(format!("{which} exists already"))),
-            false => Ok(()),
+            false => return Ok(()),
+            true => StoreError::exists(which),
         },
         Check::Unique(filter, except) => {
             match search::any_other(connection, filter, except.as_ref())? {
-                None => Ok(()),
-                Some(pkid) => Err(conflict(format!(
-                    "{}/{pkid} {}",
-                    filter.model,
-                    shared(&filter.equals)
-                ))),
+                None => return Ok(()),
+                Some(pkid) => StoreError::taken(filter, &pkid),
             }
         }
-    }
-}
-
-/// What another document that matches has in common with the one that was to be the only one.
-fn shared(keys: &[Key]) -> String {
-    let names: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
-    match names.as_slice() {
-        [] => "is there already".to_owned(),
-        names => format!("has the same {} already", names.join(" and ")),
-    }
+    };
+    Err(Fault(refused))
 }
 
 /// Applies one change; `owners` are the documents that must exist once all are applied.

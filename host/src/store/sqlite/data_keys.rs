@@ -2,9 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::fault::{Done, conflict, corrupt, count_out, invalid, millis, moment};
+use super::fault::{Done, Fault, corrupt, count_out, millis, moment};
 use crate::store::seal::{DataKey, Sealed};
-use crate::store::{Retirement, SecretCount};
+use crate::store::validation::validate_rewrap;
+use crate::store::{Retirement, SecretCount, StoreError};
 
 /// There are only as many as rotations.
 const ALL: &str = "SELECT id, kek_id, wrapped, created FROM data_keys ORDER BY id";
@@ -50,10 +51,7 @@ pub(super) fn add(connection: &Connection, key: &DataKey) -> Done<DataKey> {
         .iter()
         .find(|other| other.kek_id != key.kek_id)
     {
-        return Err(conflict(format!(
-            "data key {} is wrapped by key {}, and data key {} by key {} meanwhile",
-            key.id, key.kek_id, other.id, other.kek_id
-        )));
+        return Err(Fault(StoreError::wrapped_otherwise(key, other)));
     }
     connection.prepare_cached(ADD)?.execute(params![
         key.id,
@@ -65,14 +63,9 @@ pub(super) fn add(connection: &Connection, key: &DataKey) -> Done<DataKey> {
 }
 
 pub(super) fn rewrap(connection: &Connection, were: &[DataKey], anew: &[DataKey]) -> Done<()> {
-    let same = |(was, becomes): (&DataKey, &DataKey)| was.id == becomes.id;
-    if were.len() != anew.len() || !were.iter().zip(anew).all(same) {
-        return Err(invalid(
-            "data keys were to be wrapped anew and are not the same ones",
-        ));
-    }
+    validate_rewrap(were, anew)?;
     if all(connection)? != were {
-        return Err(conflict("the data keys have changed meanwhile"));
+        return Err(Fault(StoreError::keys_changed()));
     }
     for key in anew {
         connection

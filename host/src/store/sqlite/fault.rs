@@ -53,14 +53,6 @@ pub(super) fn corrupt(what: impl Into<String>) -> Fault {
     Fault(StoreError::Corrupt(what.into()))
 }
 
-pub(super) fn invalid(what: impl Into<String>) -> Fault {
-    Fault(StoreError::Invalid(what.into()))
-}
-
-pub(super) fn conflict(what: impl Into<String>) -> Fault {
-    Fault(StoreError::Conflict(what.into()))
-}
-
 /// The same words again, for each of those that one fault of SQLite has stopped.
 pub(super) fn repeat(error: &StoreError) -> StoreError {
     match error {

@@ -14,13 +14,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use self::cursor::{Listing, at_least_one, page};
 use self::fault::Done;
 use self::holder::Holder;
 use self::readers::Readers;
 use self::search::Effort;
 use self::wakeups::Position;
 use self::writer::Writer;
+use super::cursor::{Listing, at_least_one, page};
 use super::seal::{DataKey, Sealed};
 use super::{
     Begin, Begun, Commit, DueWakeup, End, KeyUse, Recovery, Reseal, Retirement, SecretScope, Store,
@@ -32,7 +32,6 @@ use crate::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
 mod backup;
 mod calls;
 mod commit;
-mod cursor;
 mod data_keys;
 mod documents;
 mod due;
@@ -211,7 +210,7 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        commit::validate(&commit)?;
+        commit.validate()?;
         self.writer
             .write(move |connection| commit::commit(connection, &commit))
             .await

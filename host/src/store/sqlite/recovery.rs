@@ -8,7 +8,7 @@ use super::fault::{Done, Fault, millis};
 use super::holder::{Gone, Holder};
 use super::transactions;
 use crate::store::{Recovery, StoreError};
-use crate::transactions::{Outcome, Status};
+use crate::transactions::Outcome;
 use crate::types::Timestamp;
 
 /// Leases are only as many as calls that run or were cut off, so these look at all of them.
@@ -45,11 +45,7 @@ pub(super) fn recover(
             let released = connection.prepare_cached(statement)?.execute([&id])?;
             recovery.leases += released as u64;
         }
-        let outcome = Outcome {
-            status: Status::Fail,
-            message: "interrupted: the host process that ran it has ended".to_owned(),
-            completed: now,
-        };
+        let outcome = Outcome::interrupted(now);
         recovery.transactions += transactions::close_all_of(connection, &id, &outcome)?;
         forgotten.push(gone);
     }

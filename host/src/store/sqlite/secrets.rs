@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params};
 
-use super::cursor::{self, Listing};
 use super::data_keys;
 use super::fault::{Done, Fault, count_out, millis, moment, reference};
 use super::readers::Readers;
+use crate::store::cursor::{self, Listing};
 use crate::store::seal::Sealed;
 use crate::store::{
     KeyUse, Quarantine, Reseal, Resealed, SecretCount, SecretScope, StoreError, StoredSecret,

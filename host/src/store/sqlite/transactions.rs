@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::fault::{
-    Done, conflict, corrupt, count_in, count_out, invalid, millis, moment, reference,
-};
+use super::fault::{Done, Fault, corrupt, count_in, count_out, millis, moment, reference};
 use super::reveals;
+use crate::store::StoreError;
 use crate::transactions::{
     Level, LogLine, NewTransaction, Outcome, Progress, Status, Transaction, TransactionFilter,
     TransactionUpdate,
@@ -67,17 +66,14 @@ pub(super) fn begin(connection: &Connection, holder: &str, new: &NewTransaction)
     ])?;
     match inserted {
         1 => Ok(()),
-        _ => Err(conflict(format!("transaction {} exists already", new.id))),
+        _ => Err(Fault(StoreError::begun_before(&new.id))),
     }
 }
 
 /// Records news of a transaction that runs; news of one that has ended comes too late and is dropped.
 pub(super) fn report(connection: &Connection, news: &TransactionUpdate) -> Done<()> {
     match status(connection, &news.id)? {
-        None => Err(invalid(format!(
-            "news of transaction {}, which never began",
-            news.id
-        ))),
+        None => Err(Fault(StoreError::never_began(&news.id))),
         Some(Status::Processing) => record(connection, news),
         Some(_) => Ok(()),
     }

@@ -3,28 +3,31 @@
 //! A cursor is base64url of a digest and the position. The digest covers the store and the question
 //! that was asked, so that a cursor of another listing, or one that was changed, is refused instead
 //! of skipping rows in silence. It guards against mistakes and keeps nothing secret.
+//!
+//! For whoever implements [`Store`](super::Store): stores that share this have the same cursors.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use super::fault::{Done, invalid};
-use crate::store::{SecretScope, StoreError, encoding};
+use super::{SecretScope, StoreError, encoding};
 use crate::transactions::TransactionFilter;
 use crate::types::{Filter, Hierarchy, Page, Scope};
 
 const DIGEST: usize = 12;
 
 /// The question that a listing answers: the store's id, the listing's name, what it is asked for.
-pub(super) struct Listing(Vec<u8>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing(Vec<u8>);
 
 impl Listing {
-    pub(super) fn new(parts: &[&str]) -> Self {
+    fn new(parts: &[&str]) -> Self {
         let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
         Self(encoding::join(&parts))
     }
 
-    pub(super) fn of_documents(store: &str, filter: &Filter) -> Self {
+    /// [`Store::find`](super::Store::find) with this filter.
+    pub fn of_documents(store: &str, filter: &Filter) -> Self {
         let mut parts = vec![store, "documents", &filter.model];
         match &filter.hierarchy {
             None => parts.push("anywhere"),
@@ -37,13 +40,15 @@ impl Listing {
         Self::new(&parts)
     }
 
-    pub(super) fn of_wakeups(store: &str, hierarchy: Option<&Hierarchy>) -> Self {
+    /// [`Store::upcoming`](super::Store::upcoming) at this node, or everywhere.
+    pub fn of_wakeups(store: &str, hierarchy: Option<&Hierarchy>) -> Self {
         let mut parts = vec![store, "wakeups"];
         parts.extend(hierarchy.map(Hierarchy::as_str));
         Self::new(&parts)
     }
 
-    pub(super) fn of_transactions(store: &str, filter: &TransactionFilter) -> Self {
+    /// [`Store::transactions`](super::Store::transactions) with this filter.
+    pub fn of_transactions(store: &str, filter: &TransactionFilter) -> Self {
         let mut parts = vec![store, "transactions"];
         if let Some(subject) = &filter.subject {
             parts.extend(["subject", subject.model.as_str(), subject.pkid.as_str()]);
@@ -57,7 +62,8 @@ impl Listing {
         Self::new(&parts)
     }
 
-    pub(super) fn of_secrets(store: &str, scope: SecretScope) -> Self {
+    /// [`Store::secrets`](super::Store::secrets) of this scope.
+    pub fn of_secrets(store: &str, scope: SecretScope) -> Self {
         let (scope, key) = match scope {
             SecretScope::All => ("all", String::new()),
             SecretScope::NotUnder(key) => ("not under", key.to_string()),
@@ -67,7 +73,7 @@ impl Listing {
     }
 
     /// The cursor that continues behind `position`.
-    pub(super) fn cursor(&self, position: &[&str]) -> String {
+    pub fn cursor(&self, position: &[&str]) -> String {
         let parts: Vec<&[u8]> = position.iter().map(|part| part.as_bytes()).collect();
         let position = encoding::join(&parts);
         let mut bytes = self.digest(&position).to_vec();
@@ -75,10 +81,9 @@ impl Listing {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The position that `cursor` stands for.
-    pub(super) fn position<const N: usize>(&self, cursor: &str) -> Done<[String; N]> {
-        self.read(cursor)
-            .ok_or_else(|| invalid("the cursor does not belong to this listing: begin without one"))
+    /// The position that `cursor` stands for. Invalid when it is not one of this listing.
+    pub fn position<const N: usize>(&self, cursor: &str) -> Result<[String; N], StoreError> {
+        self.read(cursor).ok_or_else(StoreError::foreign_cursor)
     }
 
     fn read<const N: usize>(&self, cursor: &str) -> Option<[String; N]> {
@@ -101,16 +106,18 @@ impl Listing {
     }
 }
 
-/// The length of a page.
-pub(super) fn at_least_one(limit: u32) -> Result<usize, StoreError> {
+/// The length of a page; Invalid when that is 0.
+pub fn at_least_one(limit: u32) -> Result<usize, StoreError> {
     match limit {
-        0 => Err(invalid("a page of no rows was asked for").into()),
+        0 => Err(StoreError::Invalid(
+            "a page of no rows was asked for".to_owned(),
+        )),
         limit => Ok(limit as usize),
     }
 }
 
 /// The page of these rows, with the cursor behind its last when there are more.
-pub(super) fn page<T>((items, more): (Vec<T>, bool), cursor: impl FnOnce(&T) -> String) -> Page<T> {
+pub fn page<T>((items, more): (Vec<T>, bool), cursor: impl FnOnce(&T) -> String) -> Page<T> {
     let next = items.last().filter(|_| more).map(cursor);
     Page { items, next }
 }

@@ -1,0 +1,108 @@
+//! Documents, and the keys that they are found by.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use relation_host::types::{Document, Filter, Key, Pkid, Reference};
+
+/// Those of every model. A copy shares what each of them holds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Documents(BTreeMap<String, Model>);
+
+#[derive(Clone, Debug, Default)]
+struct Model {
+    documents: BTreeMap<Pkid, Arc<Document>>,
+    by_key: BTreeMap<Key, BTreeSet<Pkid>>,
+}
+
+impl Documents {
+    pub(super) fn get(&self, which: &Reference) -> Option<&Document> {
+        let model = self.0.get(&which.model)?;
+        model.documents.get(&which.pkid).map(Arc::as_ref)
+    }
+
+    /// All of them, ordered by model and pkid.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Document> {
+        let all = self.0.values().flat_map(|model| model.documents.values());
+        all.map(Arc::as_ref)
+    }
+
+    /// What matches, ordered by pkid, behind the one given.
+    ///
+    /// Of several keys the rarest is walked; without keys it is the whole model.
+    pub(super) fn find<'a>(
+        &'a self,
+        filter: &'a Filter,
+        behind: Option<&Pkid>,
+    ) -> Box<dyn Iterator<Item = &'a Document> + 'a> {
+        let Some(model) = self.0.get(&filter.model) else {
+            return Box::new(std::iter::empty());
+        };
+        let range = (
+            behind.map_or(Bound::Unbounded, Bound::Excluded),
+            Bound::Unbounded,
+        );
+        let having: Option<Vec<&BTreeSet<Pkid>>> = filter
+            .equals
+            .iter()
+            .map(|key| model.by_key.get(key))
+            .collect();
+        let Some(having) = having else {
+            return Box::new(std::iter::empty());
+        };
+        let matching = |document: &&Document| filter.matches(document);
+        match having.into_iter().min_by_key(|pkids| pkids.len()) {
+            Some(rarest) => {
+                let found = rarest.range::<Pkid, _>(range);
+                let found = found.filter_map(|pkid| model.documents.get(pkid));
+                Box::new(found.map(Arc::as_ref).filter(matching))
+            }
+            None => {
+                let all = model.documents.range::<Pkid, _>(range);
+                Box::new(all.map(|(_, one)| one.as_ref()).filter(matching))
+            }
+        }
+    }
+
+    /// Creates or replaces it, and counts its version.
+    pub(super) fn put(&mut self, mut document: Document) {
+        let Reference { model, pkid } = document.reference.clone();
+        let model = self.0.entry(model).or_default();
+        let old = model.documents.get(&pkid).cloned();
+        document.version = old.as_ref().map_or(1, |old| old.version + 1);
+        if let Some(old) = &old {
+            let dropped = old.keys.iter().filter(|key| !document.keys.contains(key));
+            dropped.for_each(|key| model.drop_key(key, &pkid));
+        }
+        for key in &document.keys {
+            if !old.as_ref().is_some_and(|old| old.keys.contains(key)) {
+                let having = model.by_key.entry(key.clone()).or_default();
+                having.insert(pkid.clone());
+            }
+        }
+        model.documents.insert(pkid, Arc::new(document));
+    }
+
+    pub(super) fn delete(&mut self, which: &Reference) {
+        let Some(model) = self.0.get_mut(&which.model) else {
+            return;
+        };
+        if let Some(old) = model.documents.remove(&which.pkid) {
+            for key in &old.keys {
+                model.drop_key(key, &which.pkid);
+            }
+        }
+    }
+}
+
+impl Model {
+    fn drop_key(&mut self, key: &Key, pkid: &Pkid) {
+        if let Some(having) = self.by_key.get_mut(key) {
+            having.remove(pkid);
+            if having.is_empty() {
+                self.by_key.remove(key);
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Sealed secrets, and the quarantine of those that do not open.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use relation_host::store::seal::Sealed;
+use relation_host::store::{
+    KeyUse, Quarantine, Reseal, Resealed, SecretCount, SecretScope, StoreError, StoredSecret,
+};
+use relation_host::types::Reference;
+
+/// By owner and name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Secrets(BTreeMap<Reference, BTreeMap<String, Kept>>);
+
+#[derive(Clone, Debug)]
+struct Kept {
+    sealed: Sealed,
+    quarantined: Option<Quarantine>,
+}
+
+impl Secrets {
+    pub(super) fn get(&self, owner: &Reference, name: &str) -> Option<&Sealed> {
+        let kept = self.0.get(owner)?.get(name)?;
+        Some(&kept.sealed)
+    }
+
+    pub(super) fn seal(&mut self, owner: Reference, name: String, sealed: Sealed) {
+        let kept = Kept {
+            sealed,
+            quarantined: None,
+        };
+        self.0.entry(owner).or_default().insert(name, kept);
+    }
+
+    pub(super) fn unseal(&mut self, owner: &Reference, name: &str) {
+        if let Some(of_owner) = self.0.get_mut(owner) {
+            of_owner.remove(name);
+            if of_owner.is_empty() {
+                self.0.remove(owner);
+            }
+        }
+    }
+
+    pub(super) fn delete(&mut self, owner: &Reference) {
+        self.0.remove(owner);
+    }
+
+    /// Those of `scope`, ordered by owner and name, behind the one given.
+    pub(super) fn list(
+        &self,
+        scope: SecretScope,
+        behind: Option<&(Reference, String)>,
+    ) -> impl Iterator<Item = StoredSecret> {
+        let from = match behind {
+            Some((owner, _)) => Bound::Included(owner),
+            None => Bound::Unbounded,
+        };
+        let owners = self.0.range::<Reference, _>((from, Bound::Unbounded));
+        let all = owners.flat_map(|(owner, secrets)| {
+            let each = secrets.iter();
+            each.map(move |(name, kept)| (owner, name, kept))
+        });
+        let further = move |owner: &Reference, name: &str| match behind {
+            Some((last, last_name)) => (owner, name) > (last, last_name.as_str()),
+            None => true,
+        };
+        all.filter(move |(owner, name, kept)| {
+            let wanted = match scope {
+                SecretScope::All => true,
+                SecretScope::NotUnder(key) => kept.sealed.key() != key,
+                SecretScope::Quarantined => kept.quarantined.is_some(),
+            };
+            wanted && further(owner, name)
+        })
+        .map(|(owner, name, kept)| StoredSecret {
+            owner: owner.clone(),
+            name: name.clone(),
+            bytes: kept.sealed.as_bytes().to_vec(),
+            quarantined: kept.quarantined.clone(),
+        })
+    }
+
+    pub(super) fn key_use(&self) -> KeyUse {
+        let mut found = KeyUse::default();
+        for kept in self.0.values().flat_map(BTreeMap::values) {
+            let count = found.by_key.entry(kept.sealed.key()).or_default();
+            count.all += 1;
+            count.quarantined += u64::from(kept.quarantined.is_some());
+        }
+        found
+    }
+
+    /// Carries out the steps whose secrets have not changed; `newest` is the data key to seal with.
+    pub(super) fn reseal(
+        &mut self,
+        steps: Vec<Reseal>,
+        newest: Option<u32>,
+    ) -> Result<Vec<bool>, StoreError> {
+        for step in &steps {
+            if let Resealed::Sealed(sealed) = &step.to
+                && newest != Some(sealed.key())
+            {
+                return Err(StoreError::StaleKey(sealed.key()));
+            }
+        }
+        Ok(steps
+            .into_iter()
+            .map(|step| self.reseal_one(step))
+            .collect())
+    }
+
+    fn reseal_one(&mut self, Reseal { secret, to }: Reseal) -> bool {
+        let of_owner = self.0.get_mut(&secret.owner);
+        let Some(kept) = of_owner.and_then(|names| names.get_mut(&secret.name)) else {
+            return false;
+        };
+        if kept.sealed.as_bytes() != secret.bytes {
+            return false;
+        }
+        match to {
+            Resealed::Sealed(sealed) => {
+                *kept = Kept {
+                    sealed,
+                    quarantined: None,
+                };
+            }
+            Resealed::Quarantined(quarantine) => kept.quarantined = Some(quarantine),
+            Resealed::Sound => kept.quarantined = None,
+        }
+        true
+    }
+
+    /// How many are sealed with `key`, and how many name a key newer than `newest`, which never was.
+    pub(super) fn needing(&self, key: u32, newest: u32) -> (SecretCount, u64) {
+        let used = self.key_use();
+        let of_key = used.by_key.get(&key).copied().unwrap_or_default();
+        let beyond = used.by_key.iter().filter(|(named, _)| **named > newest);
+        (of_key, beyond.map(|(_, count)| count.all).sum())
+    }
+}

@@ -1,0 +1,213 @@
+//! All that the store holds, and what is written together: commits, the begin and the end of calls.
+//!
+//! Whatever can be refused is looked at before anything is changed, so nothing is ever taken back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use relation_host::store::{
+    Answered, Begin, Begun, Change, Check, Commit, End, Recovery, StoreError,
+};
+use relation_host::types::{Reference, Timestamp};
+
+use super::data_keys::DataKeys;
+use super::documents::Documents;
+use super::leases::{HostNumber, Leases};
+use super::secrets::Secrets;
+use super::transactions::Transactions;
+use super::wakeups::Wakeups;
+
+/// Everything. A copy of it is a store of its own.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    pub(super) documents: Documents,
+    pub(super) secrets: Secrets,
+    pub(super) wakeups: Wakeups,
+    pub(super) leases: Leases,
+    pub(super) transactions: Transactions,
+    pub(super) data_keys: DataKeys,
+    /// The last number that was given out, of which epochs and revisions are made.
+    sequence: u64,
+    /// How many hosts have opened the data, and those of them that run.
+    hosts: HostNumber,
+    pub(super) running: BTreeSet<HostNumber>,
+}
+
+impl State {
+    /// The number of a host that begins to run.
+    pub(super) fn open(&mut self) -> HostNumber {
+        self.hosts += 1;
+        self.running.insert(self.hosts);
+        self.hosts
+    }
+
+    pub(super) fn commit(&mut self, commit: Commit) -> Result<(), StoreError> {
+        commit.validate()?;
+        if let Some(lease) = &commit.fence
+            && !self.leases.is_current(lease)
+        {
+            return Err(StoreError::fenced(lease));
+        }
+        for check in &commit.checks {
+            self.verify(check)?;
+        }
+        self.check_keys(&commit)?;
+        self.check_owners(&commit.changes)?;
+        if let Some(news) = &commit.transaction {
+            self.transactions.check(news)?;
+        }
+        for change in commit.changes {
+            self.apply(change);
+        }
+        if let Some(news) = commit.transaction {
+            self.transactions.record(news);
+        }
+        Ok(())
+    }
+
+    pub(super) fn begin(&mut self, by: HostNumber, begin: Begin) -> Result<Begun, StoreError> {
+        if let Some(wakeup) = &begin.wakeup
+            && !self.wakeups.is_waiting(wakeup)
+        {
+            return Ok(Begun::Gone);
+        }
+        if let Some(subject) = &begin.subject
+            && let Some(until) = self.leases.busy(subject, begin.now)
+        {
+            return Ok(Begun::Busy(until));
+        }
+        if self.transactions.contains(&begin.transaction.id) {
+            return Err(StoreError::begun_before(&begin.transaction.id));
+        }
+        let lease = begin.subject.map(|subject| {
+            let epoch = self.next();
+            let times = (begin.now, begin.now.after(begin.lease));
+            self.leases.claim(&subject, by, epoch, times)
+        });
+        self.transactions.begin(by, begin.transaction);
+        Ok(Begun::Started(lease))
+    }
+
+    pub(super) fn end(&mut self, end: End) {
+        self.transactions.record(end.transaction);
+        let held = end.lease.is_none_or(|lease| self.leases.release(&lease));
+        match end.wakeup {
+            Some(Answered::Done(wakeup)) if held => self.wakeups.done(&wakeup),
+            Some(Answered::Retry(wakeup, at)) if held => self.wakeups.retry(&wakeup, at),
+            _ => (),
+        }
+    }
+
+    pub(super) fn recover(&mut self, now: Timestamp) -> Recovery {
+        let exists = |subject: &Reference| self.documents.get(subject).is_some();
+        Recovery {
+            leases: self.leases.recover(now, &self.running, exists),
+            transactions: self.transactions.recover(now, &self.running),
+        }
+    }
+
+    /// A number that is greater than every one before it.
+    fn next(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    fn verify(&self, check: &Check) -> Result<(), StoreError> {
+        let refused = match check {
+            Check::Version(which, expected) => {
+                let found = self.documents.get(which).map(|document| document.version);
+                if found == Some(*expected) {
+                    return Ok(());
+                }
+                StoreError::changed(which, *expected, found)
+            }
+            Check::Absent(which) => {
+                if self.documents.get(which).is_none() {
+                    return Ok(());
+                }
+                StoreError::exists(which)
+            }
+            Check::Unique(filter, except) => {
+                let mut found = self.documents.find(filter, None);
+                let Some(other) = found.find(|found| Some(&found.reference) != except.as_ref())
+                else {
+                    return Ok(());
+                };
+                StoreError::taken(filter, other.reference.pkid.as_str())
+            }
+        };
+        Err(refused)
+    }
+
+    /// What is sealed with an older data key is refused, so that a rotation comes to an end.
+    fn check_keys(&self, commit: &Commit) -> Result<(), StoreError> {
+        let newest = self.data_keys.newest();
+        for change in &commit.changes {
+            if let Change::Seal { sealed, .. } = change {
+                let key = sealed.key();
+                let older = commit.older_keys && self.data_keys.contains(key);
+                if newest != Some(key) && !older {
+                    return Err(StoreError::StaleKey(key));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses changes that leave a secret or a wakeup without its document.
+    fn check_owners(&self, changes: &[Change]) -> Result<(), StoreError> {
+        let mut owners = BTreeSet::new();
+        // Whether the changes leave a document there; as it was where they do not touch it.
+        let mut left = BTreeMap::new();
+        for change in changes {
+            match change {
+                Change::Put(document) => {
+                    left.insert(&document.reference, true);
+                }
+                Change::Delete(which) => {
+                    left.insert(which, false);
+                    owners.remove(which);
+                }
+                Change::Seal { owner, .. } => {
+                    owners.insert(owner);
+                }
+                Change::Schedule(wakeup) => {
+                    owners.insert(&wakeup.subject);
+                }
+                Change::Unseal(..) | Change::Cancel(..) => (),
+            }
+        }
+        for owner in owners {
+            let exists = match left.get(owner) {
+                Some(exists) => *exists,
+                None => self.documents.get(owner).is_some(),
+            };
+            if !exists {
+                return Err(StoreError::orphan(owner));
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, change: Change) {
+        match change {
+            Change::Put(document) => self.documents.put(document),
+            Change::Delete(which) => {
+                self.documents.delete(&which);
+                self.secrets.delete(&which);
+                self.leases.forget(&which);
+                self.wakeups.cancel_all(&which);
+            }
+            Change::Seal {
+                owner,
+                name,
+                sealed,
+            } => self.secrets.seal(owner, name, sealed),
+            Change::Unseal(owner, name) => self.secrets.unseal(&owner, &name),
+            Change::Schedule(wakeup) => {
+                let revision = self.next();
+                self.wakeups.schedule(wakeup, revision);
+            }
+            Change::Cancel(subject, id) => self.wakeups.cancel(&subject, &id),
+        }
+    }
+}

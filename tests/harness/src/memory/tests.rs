@@ -1,0 +1,176 @@
+//! The conformance suite on the store in memory, and what is particular to it.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use relation_host::store::conformance::{self, Stores};
+use relation_host::store::{Change, Check};
+use relation_host::transactions::{NewTransaction, Status};
+
+use super::*;
+
+mod against_sqlite;
+
+/// The data outlive the hosts that open them, as they do for a database in a file.
+struct Place(Mutex<MemoryStore>);
+
+impl Place {
+    fn new() -> Self {
+        let founder = MemoryStore::new("store");
+        founder.kill();
+        Self(Mutex::new(founder))
+    }
+}
+
+#[async_trait]
+impl Stores for Place {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.0.lock().unwrap().another_host())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_in_memory_keeps_every_promise() {
+    conformance::run(async || Arc::new(Place::new()) as Arc<dyn Stores>).await;
+}
+
+fn record(number: u64) -> Reference {
+    Reference::record(format!("{number:024x}").parse().unwrap())
+}
+
+fn put(which: &Reference, body: &str) -> Change {
+    Change::Put(Document {
+        reference: which.clone(),
+        hierarchy: "sys.P.C".parse().unwrap(),
+        version: 0,
+        body: body.to_owned(),
+        keys: Vec::new(),
+    })
+}
+
+async fn write(store: &MemoryStore, changes: Vec<Change>) {
+    let commit = Commit {
+        changes,
+        ..Commit::default()
+    };
+    store.commit(commit).await.unwrap();
+}
+
+fn begin(id: &str, subject: &Reference, now: u64) -> Begin {
+    let now = Timestamp(now);
+    Begin {
+        transaction: NewTransaction {
+            id: id.to_owned(),
+            action: "refresh".to_owned(),
+            subject: Some(subject.clone()),
+            subject_name: String::new(),
+            submitted: now,
+            started: now,
+        },
+        subject: Some(subject.clone()),
+        lease: Duration::from_millis(100),
+        now,
+        wakeup: None,
+    }
+}
+
+fn bodies(store: &MemoryStore) -> Vec<String> {
+    let all = store.documents().into_iter();
+    all.map(|document| document.body).collect()
+}
+
+#[tokio::test]
+async fn a_fork_and_its_origin_do_not_see_what_the_other_writes() {
+    let origin = MemoryStore::new("store");
+    let (one, two) = (record(1), record(2));
+    write(&origin, vec![put(&one, r#"{"is":"old"}"#)]).await;
+    origin.begin(begin("t1", &one, 0)).await.unwrap();
+
+    let fork = origin.fork();
+    write(&origin, vec![put(&one, r#"{"is":"new"}"#)]).await;
+    write(&fork, vec![put(&two, r#"{"is":"other"}"#)]).await;
+    let line = relation_host::transactions::LogLine {
+        at: Timestamp(1),
+        level: relation_host::transactions::Level::Info,
+        message: "said in the fork".to_owned(),
+    };
+    let news = TransactionUpdate {
+        id: "t1".to_owned(),
+        lines: vec![line],
+        ..TransactionUpdate::default()
+    };
+    fork.report(news).await.unwrap();
+
+    assert_eq!(bodies(&origin), [r#"{"is":"new"}"#]);
+    assert_eq!(bodies(&fork), [r#"{"is":"old"}"#, r#"{"is":"other"}"#]);
+    let told = async |store: &MemoryStore| store.transaction("t1").await.unwrap().unwrap().log;
+    assert_eq!(told(&origin).await, []);
+    assert_eq!(told(&fork).await.len(), 1);
+    assert_eq!(origin.id(), fork.id());
+}
+
+#[tokio::test]
+async fn the_same_operations_give_the_same_epochs_and_revisions_in_a_fork() {
+    let origin = MemoryStore::new("store");
+    let fork = origin.fork();
+    let claim = async |store: &MemoryStore| store.begin(begin("t1", &record(1), 0)).await.unwrap();
+    assert_eq!(claim(&origin).await, claim(&fork).await);
+}
+
+#[tokio::test]
+async fn in_a_fork_its_host_goes_on_and_the_others_are_gone() {
+    let first = MemoryStore::new("store");
+    let second = first.another_host();
+    first.begin(begin("t1", &record(1), 0)).await.unwrap();
+    second.begin(begin("t2", &record(2), 0)).await.unwrap();
+
+    let fork = first.fork();
+    let found = fork.recover(Timestamp(1)).await.unwrap();
+    assert_eq!((found.leases, found.transactions), (1, 1));
+    let ended = fork.transaction("t2").await.unwrap().unwrap();
+    assert_eq!(ended.status, Status::Fail);
+    let busy = fork.begin(begin("t3", &record(1), 1)).await.unwrap();
+    assert_eq!(busy, Begun::Busy(Timestamp(100)));
+
+    let after_a_crash = first.fork().another_host();
+    let found = after_a_crash.recover(Timestamp(1)).await.unwrap();
+    assert_eq!((found.leases, found.transactions), (2, 2));
+    // Where they came from both live on.
+    let found = second.recover(Timestamp(1)).await.unwrap();
+    assert_eq!(found, Recovery::default());
+}
+
+#[tokio::test]
+async fn a_host_that_is_killed_leaves_its_calls_open_and_changes_nothing_more() {
+    let store = MemoryStore::new("store");
+    let one = record(1);
+    write(&store, vec![put(&one, "{}")]).await;
+    let begun = store.begin(begin("t1", &one, 0)).await.unwrap();
+    let Begun::Started(Some(lease)) = begun else {
+        panic!("{begun:?}");
+    };
+    store.clone().kill();
+    let commit = Commit {
+        fence: Some(lease),
+        checks: vec![Check::Version(one.clone(), 1)],
+        changes: vec![put(&one, "{}")],
+        ..Commit::default()
+    };
+    let refused = store.commit(commit).await;
+    assert!(
+        matches!(refused, Err(StoreError::Unavailable(_))),
+        "{refused:?}"
+    );
+
+    let next = store.another_host();
+    assert_eq!(next.documents()[0].version, 1);
+    let busy = next.begin(begin("t2", &one, 1)).await.unwrap();
+    assert_eq!(busy, Begun::Busy(Timestamp(100)));
+    let found = next.recover(Timestamp(1)).await.unwrap();
+    assert_eq!((found.leases, found.transactions), (1, 1));
+    let begun = next.begin(begin("t2", &one, 1)).await.unwrap();
+    let Begun::Started(Some(lease)) = begun else {
+        panic!("{begun:?}");
+    };
+    assert_eq!(lease.interrupted, Some(Timestamp(0)));
+}

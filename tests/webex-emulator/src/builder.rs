@@ -10,11 +10,15 @@ use tokio::sync::watch;
 
 use crate::directory::{License, Role};
 use crate::emulator::Emulator;
+use crate::generator::Generator;
+use crate::record::{HANG_UP_NOTICE, Recorder};
 use crate::server;
 use crate::settings::{
     Client, Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, Settings,
 };
 use crate::shared::Shared;
+use crate::state::State;
+use crate::webex::Webex;
 
 /// Why an emulator did not start.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +44,7 @@ pub struct Builder {
     settings: Settings,
     mode: Mode,
     reuse_detection: bool,
+    generator: Generator,
     listen: SocketAddr,
 }
 
@@ -49,12 +54,20 @@ impl Default for Builder {
             settings: Settings::default(),
             mode: Mode::default(),
             reuse_detection: false,
+            generator: Generator::default(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         }
     }
 }
 
 impl Builder {
+    /// What every id, token, code and tracking id is made of: with one seed and the same requests
+    /// in the same order all answers are the same, byte for byte. Default: random ones.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.generator = Generator::seeded(seed);
+        self
+    }
+
     /// Where the time comes from. Default: the machine.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.settings.clock = clock;
@@ -191,18 +204,37 @@ impl Builder {
     ///
     /// # Errors
     /// If the address cannot be listened at.
-    pub async fn start(mut self) -> Result<Emulator, StartError> {
+    pub async fn start(self) -> Result<Emulator, StartError> {
         let address = self.listen;
         let listen_error = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
+        let webex = self.webex(HANG_UP_NOTICE);
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(server::run(listener, webex.clone(), stopped));
+        Ok(Emulator::new(webex, address, stop, task))
+    }
+
+    /// An emulator that does not listen and has no task of its own: it is asked by
+    /// [`Webex::answer`].
+    #[must_use]
+    pub fn in_process(self) -> Webex {
+        // A future that is dropped is seen to be dropped at once.
+        self.webex(Duration::ZERO)
+    }
+
+    fn webex(mut self, hang_up_notice: Duration) -> Webex {
         if self.settings.clients.is_empty() {
             self = self.client(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET);
         }
-        let shared = Shared::new(self.settings, self.mode, self.reuse_detection);
-        let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(server::run(listener, shared.clone(), stopped));
-        Ok(Emulator::new(shared, address, stop, task))
+        let recorder = Recorder::new(self.settings.recorded_requests, hang_up_notice);
+        let state = State::new(
+            self.settings,
+            self.mode,
+            self.reuse_detection,
+            self.generator,
+        );
+        Webex::new(Shared::new(state, recorder))
     }
 
     /// Starts the emulator on a thread of its own, for a caller that is not asynchronous.

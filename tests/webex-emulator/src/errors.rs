@@ -1,11 +1,11 @@
 //! Refusals of the API: `{message, errors: [{description}], trackingId}`.
 
-use axum::Json;
 use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use crate::ids::{self, Digest};
+use crate::ids::Digest;
 use crate::record::Obituary;
 
 /// The header that carries the tracking id; its case varies between answers of the real service.
@@ -50,28 +50,40 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// An error answer of the API with a fresh tracking id in body and header.
-pub(crate) fn response(status: StatusCode, message: &str) -> Response {
-    let tracking_id = ids::tracking_id();
-    let mut response = (status, Json(body(message, &tracking_id))).into_response();
-    set_tracking_id(&mut response, &tracking_id);
+/// An error answer of the API that lacks its tracking id, and with it its body: [`tracked`] gives
+/// it both.
+pub(crate) fn response(status: StatusCode, message: &'static str) -> Response {
+    let mut response = status.into_response();
+    response.extensions_mut().insert(Message(message));
     response
 }
 
-/// The body of an API error.
-pub(crate) fn body(message: &str, tracking_id: &str) -> Value {
+/// The text of an error answer whose body is not written yet.
+#[derive(Clone, Copy)]
+struct Message(&'static str);
+
+/// The answer with the tracking id that every one has: in the header, and in the body of an error
+/// of the API.
+pub(crate) fn tracked(mut response: Response, tracking_id: &str) -> Response {
+    if let Some(Message(message)) = response.extensions_mut().remove::<Message>() {
+        let body = error(message, tracking_id).to_string();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_LENGTH, body.len().into());
+        *response.body_mut() = body.into();
+    }
+    if let Ok(value) = HeaderValue::from_str(tracking_id) {
+        response.headers_mut().entry(TRACKING_ID).or_insert(value);
+    }
+    response
+}
+
+fn error(message: &str, tracking_id: &str) -> Value {
     json!({
         "message": message,
         "errors": [{"description": message}],
         "trackingId": tracking_id,
     })
-}
-
-/// Puts the tracking id into the header.
-pub(crate) fn set_tracking_id(response: &mut Response, tracking_id: &str) {
-    if let Ok(value) = HeaderValue::from_str(tracking_id) {
-        response.headers_mut().insert(TRACKING_ID, value);
-    }
 }
 
 /// The text that goes with a status. 401, 403 and 404 were observed of the real service.

@@ -14,7 +14,6 @@ use serde_json::{Map, Value};
 
 use crate::errors;
 use crate::faults::FaultKind;
-use crate::ids;
 
 /// Size of the pieces in which a huge body is sent.
 const CHUNK: usize = 64 * 1024;
@@ -176,14 +175,6 @@ fn merge(target: &mut Value, patch: &Value) {
             }
         }
     }
-}
-
-/// Adds the tracking id that every answer has.
-pub(crate) fn with_tracking_id(mut response: Response) -> Response {
-    if !response.headers().contains_key(errors::TRACKING_ID) {
-        errors::set_tracking_id(&mut response, &ids::tracking_id());
-    }
-    response
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The identifiers of Webex: resource ids, tracking ids, and digests that stand in for secrets.
+//! The identifiers of Webex: resource ids, and digests that stand in for secrets.
 
 use std::fmt::{self, Write as _};
 
@@ -29,27 +29,6 @@ pub(crate) fn decode(kind: &str, id: &str) -> Option<String> {
         return None;
     }
     Uuid::parse_str(uuid).ok().map(|uuid| uuid.to_string())
-}
-
-/// A fresh random UUID, hyphenated and lower case.
-pub(crate) fn uuid() -> String {
-    Uuid::new_v4().to_string()
-}
-
-/// A fresh tracking id: `ROUTER_<uuid>`.
-pub(crate) fn tracking_id() -> String {
-    format!("ROUTER_{}", Uuid::new_v4())
-}
-
-/// A fresh token in the shape Webex gives them: `<x>_<cluster>_<organisation's UUID>`.
-pub(crate) fn token(organization_uuid: &str) -> String {
-    let (a, b) = (Uuid::new_v4().simple(), Uuid::new_v4().simple());
-    format!("{a}{b}_PF84_{organization_uuid}")
-}
-
-/// A fresh authorization code: opaque text of unreserved characters.
-pub(crate) fn code() -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}{}", Uuid::new_v4(), Uuid::new_v4().simple()))
 }
 
 /// What the emulator shows in place of a secret: the first 128 bits of its SHA-256, in hex.
@@ -111,13 +90,5 @@ mod tests {
     fn a_bare_uuid_or_an_id_of_another_kind_is_not_an_organization_id() {
         assert_eq!(decode("ORGANIZATION", UUID), None);
         assert_eq!(decode("ORGANIZATION", &encode("PEOPLE", UUID)), None);
-    }
-
-    #[test]
-    fn a_token_ends_in_its_organization() {
-        let token = token(UUID);
-        let parts: Vec<_> = token.split('_').collect();
-        assert_eq!(parts.len(), 3);
-        assert_eq!(parts[2], UUID);
     }
 }

@@ -34,10 +34,13 @@ mod errors;
 mod faults;
 mod garble;
 mod gate;
+mod generator;
 mod ids;
+mod in_process;
 mod listings;
 mod paging;
 mod record;
+mod routes;
 mod scopes;
 mod serve;
 mod server;
@@ -45,15 +48,17 @@ mod settings;
 mod shared;
 mod state;
 mod token_endpoint;
+mod webex;
 
 pub use answer::Grant;
 pub use builder::{Builder, StartError};
 pub use consent::{Consent, NotRedirected};
 pub use directory::{License, Role};
-pub use emulator::{Emulator, Revocation};
+pub use emulator::Emulator;
 pub use faults::{Fault, FaultKind};
 pub use gate::{Gate, Stage};
 pub use ids::Digest;
+pub use in_process::{Answered, Arrival, Patience};
 pub use paging::{Listing, Paging, PagingDefect};
 pub use record::{InFlight, Outcome, RecordedRequest};
 pub use scopes::{CONTACT_CENTER_SCOPES, DEFAULT_SCOPES, WHOLESALE_SCOPES};
@@ -61,3 +66,4 @@ pub use settings::{
     Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, system_clock,
 };
 pub use state::{Newest, Organization};
+pub use webex::{Revocation, Webex};

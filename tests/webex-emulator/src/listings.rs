@@ -49,10 +49,11 @@ fn list<T: Listed>(
     request: &Parts,
 ) -> Result<Response, ApiError> {
     let own = &caller.0.organization.uuid;
-    let (entries, paging) = {
-        let state = shared.state();
-        (state.listed::<T>(own), state.paging.get(&listing).cloned())
+    let (entries, paging, salt) = {
+        let mut state = shared.state();
+        let paging = state.paging.get(&listing).cloned();
+        (state.listed::<T>(own), paging, state.generator.uuid())
     };
     let entries = entries.iter().map(|entry| json!(entry)).collect();
-    paging::answer(entries, paging.as_ref(), own, request)
+    paging::answer(entries, paging.as_ref(), own, request, salt)
 }

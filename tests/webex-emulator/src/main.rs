@@ -80,6 +80,10 @@ struct Arguments {
     )]
     organizations: Vec<String>,
 
+    /// Make ids, tokens and codes of this number: the same requests get the same answers again
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+
     /// The body of refusals at the token endpoint
     #[arg(long, value_enum, default_value_t)]
     error_style: ErrorStyle,
@@ -112,6 +116,9 @@ async fn main() -> anyhow::Result<()> {
         .require_pkce(arguments.require_pkce)
         .code_ttl(arguments.code_ttl)
         .code_reuse_revokes(arguments.code_reuse_revokes);
+    if let Some(seed) = arguments.seed {
+        builder = builder.seed(seed);
+    }
     for uri in &arguments.redirect_uris {
         builder = builder.redirect_uri(uri);
     }

@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::errors::ApiError;
-use crate::ids;
 
 /// A listing of the API that can be made to come in pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -119,12 +118,14 @@ pub(crate) fn parameters(uri: &Uri) -> HashMap<String, String> {
     parameters
 }
 
-/// Answers `{"items": […]}`: all of them, or the page that the request asks for.
+/// Answers `{"items": […]}`: all of them, or the page that the request asks for. `salt` makes its
+/// next URL unlike any other.
 pub(crate) fn answer(
     entries: Vec<Value>,
     paging: Option<&Paging>,
     organization: &str,
     request: &Parts,
+    salt: String,
 ) -> Result<Response, ApiError> {
     let Some(paging) = paging else {
         return Ok(Json(json!({"items": entries})).into_response());
@@ -146,7 +147,7 @@ pub(crate) fn answer(
             salt: String::new(),
         },
     };
-    let next = next(&cursor, entries.len(), paging.defect.as_ref());
+    let next = next(&cursor, entries.len(), paging.defect.as_ref(), salt);
     let page: Vec<_> = entries
         .into_iter()
         .skip(cursor.offset)
@@ -170,12 +171,7 @@ enum Next {
 
 impl Next {
     fn url(&self, request: &Parts) -> String {
-        let host = request
-            .headers
-            .get(HOST)
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or("localhost");
-        let own = format!("http://{host}");
+        let own = origin(request);
         let path = request.uri.path();
         let at = |origin: &str, cursor: &Cursor| {
             format!("{origin}{path}?max=null&cursor={}&opaque", cursor.encode())
@@ -191,13 +187,30 @@ impl Next {
     }
 }
 
-fn next(cursor: &Cursor, total: usize, defect: Option<&PagingDefect>) -> Option<Next> {
+/// The server as the client named it: in the request's own address where that is a whole one, as
+/// in process, or in its `Host`.
+fn origin(request: &Parts) -> String {
+    let scheme = request.uri.scheme_str().unwrap_or("http");
+    let host = request.headers.get(HOST);
+    let host = host
+        .and_then(|host| host.to_str().ok())
+        .or_else(|| request.uri.authority().map(|authority| authority.as_str()))
+        .unwrap_or("localhost");
+    format!("{scheme}://{host}")
+}
+
+fn next(
+    cursor: &Cursor,
+    total: usize,
+    defect: Option<&PagingDefect>,
+    salt: String,
+) -> Option<Next> {
     let after = |offset| Cursor {
         organization: cursor.organization.clone(),
         page: cursor.page + 1,
         offset,
         size: cursor.size,
-        salt: ids::uuid(),
+        salt,
     };
     let end = cursor.offset.saturating_add(cursor.size);
     let more = end < total;

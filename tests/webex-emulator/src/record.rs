@@ -15,9 +15,9 @@ use serde::{Serialize, Serializer};
 
 use crate::ids::Digest;
 
-/// A client that hangs up and at once asks again may be seen asking before it is seen hanging up.
-/// An overlap is forgiven if its first request turns out abandoned within this time.
-const HANG_UP_NOTICE: Duration = Duration::from_millis(250);
+/// Over a connection, a client that hangs up and at once asks again may be seen asking before it is
+/// seen hanging up, by this much time at most.
+pub(crate) const HANG_UP_NOTICE: Duration = Duration::from_millis(250);
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ pub(crate) struct Obituary {
     pub(crate) reason: &'static str,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Inner {
     requests: VecDeque<RecordedRequest>,
     /// The number of the oldest request still in `requests`.
@@ -116,7 +116,7 @@ struct Inner {
     violations: Vec<Violation>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Violation {
     text: String,
     /// For an overlap: its earlier request, and when the later one came.
@@ -135,13 +135,33 @@ impl Inner {
 pub(crate) struct Recorder {
     inner: Mutex<Inner>,
     capacity: usize,
+    hang_up_notice: Duration,
 }
 
 impl Recorder {
-    pub(crate) fn new(capacity: usize) -> Self {
+    /// A record of this many requests. An overlap is forgiven if its first request turns out
+    /// abandoned within `hang_up_notice`.
+    pub(crate) fn new(capacity: usize, hang_up_notice: Duration) -> Self {
         Self {
             inner: Mutex::default(),
             capacity: capacity.max(1),
+            hang_up_notice,
+        }
+    }
+
+    /// A copy in which whatever is in flight was abandoned.
+    pub(crate) fn fork(&self) -> Self {
+        let mut inner = self.lock().clone();
+        inner.in_flight.now = 0;
+        inner.by_refresh_token.clear();
+        for request in &mut inner.requests {
+            if request.status == Outcome::InFlight {
+                request.status = Outcome::Abandoned;
+            }
+        }
+        Self {
+            inner: Mutex::new(inner),
+            ..Self::new(self.capacity, self.hang_up_notice)
         }
     }
 
@@ -274,7 +294,7 @@ impl Flight {
         if outcome == Outcome::Abandoned {
             inner.violations.retain(|violation| {
                 !violation.overlap.is_some_and(|(earlier, since)| {
-                    earlier == self.number && since.elapsed() < HANG_UP_NOTICE
+                    earlier == self.number && since.elapsed() < self.recorder.hang_up_notice
                 })
             });
         }
@@ -317,7 +337,7 @@ mod tests {
 
     #[test]
     fn an_overlap_is_forgiven_if_its_first_request_had_been_abandoned() {
-        let recorder = Arc::new(Recorder::new(10));
+        let recorder = Arc::new(Recorder::new(10, HANG_UP_NOTICE));
         let first = recorder.begin(refresh());
         let second = recorder.begin(refresh());
         assert_eq!(recorder.violations().len(), 1);
@@ -329,7 +349,7 @@ mod tests {
 
     #[test]
     fn an_overlap_stands_if_its_first_request_was_answered_or_its_second_abandoned() {
-        let recorder = Arc::new(Recorder::new(10));
+        let recorder = Arc::new(Recorder::new(10, HANG_UP_NOTICE));
         let first = recorder.begin(refresh());
         let second = recorder.begin(refresh());
         drop(second);
@@ -339,7 +359,7 @@ mod tests {
 
     #[test]
     fn the_oldest_requests_are_forgotten_first() {
-        let recorder = Arc::new(Recorder::new(2));
+        let recorder = Arc::new(Recorder::new(2, HANG_UP_NOTICE));
         let flights = [(); 3].map(|()| recorder.begin(refresh()));
         for (status, flight) in (200..).zip(flights) {
             flight.end(Outcome::Status(status), None);

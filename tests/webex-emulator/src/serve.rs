@@ -1,5 +1,7 @@
 //! The life of one request: recorded, held, carried out or not, garbled or not, answered or reset.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
@@ -20,6 +22,7 @@ use crate::ids::Digest;
 use crate::record::{Flight, Obituary, Outcome, RecordedRequest};
 use crate::shared::Shared;
 use crate::token_endpoint::{self, Form};
+use crate::webex::Webex;
 
 /// No request of the emulated API comes near this many bytes.
 const MAX_REQUEST_BODY: usize = 1024 * 1024;
@@ -35,32 +38,76 @@ const SECRET_PARAMETERS: [&str; 7] = [
     "token",
 ];
 
-/// The connection is to be reset instead of an answer.
-#[derive(Debug)]
-pub(crate) struct Reset;
+/// There is no answer.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(crate) enum NoAnswer {
+    /// The connection is to be reset.
+    #[error("the connection is reset on purpose")]
+    Reset { processed: bool },
+    /// The client has hung up.
+    #[error("the client has hung up")]
+    HungUp { processed: bool },
+}
 
-impl std::fmt::Display for Reset {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the connection is reset on purpose")
+/// How a latency passes.
+#[derive(Debug)]
+pub(crate) enum Latency {
+    /// By waiting.
+    Real,
+    /// By being summed up, until it comes to the client's patience.
+    Told {
+        passed: Duration,
+        patience: Duration,
+    },
+}
+
+impl Latency {
+    /// False if the client has hung up meanwhile.
+    async fn pass(&mut self, latency: Duration) -> bool {
+        match self {
+            Self::Real => {
+                tokio::time::sleep(latency).await;
+                true
+            }
+            Self::Told { passed, patience } => {
+                *passed = passed.saturating_add(latency);
+                *passed < *patience
+            }
+        }
     }
 }
 
-impl std::error::Error for Reset {}
-
-/// Answers a request, or says that its connection is to be reset.
-pub(crate) async fn serve(
-    shared: Shared,
-    router: Router,
-    request: Request<Incoming>,
-) -> Result<Response, Reset> {
+/// Answers a request that comes over a connection, or says that the connection is to be reset.
+pub(crate) async fn serve(webex: Webex, request: Request<Incoming>) -> Result<Response, NoAnswer> {
     let (head, body) = request.into_parts();
-    let Ok(body) = Limited::new(body, MAX_REQUEST_BODY).collect().await else {
-        let status = StatusCode::PAYLOAD_TOO_LARGE;
-        return Ok(errors::response(status, errors::usual_message(status)));
+    // Of a longer one it does not matter how it goes on.
+    let body = match Limited::new(body, MAX_REQUEST_BODY + 1).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => return Ok(too_large(&webex.shared)),
     };
-    let body = body.to_bytes();
+    carry_out(&webex, Request::from_parts(head, body), &mut Latency::Real).await
+}
+
+fn too_large(shared: &Shared) -> Response {
+    let status = StatusCode::PAYLOAD_TOO_LARGE;
+    let response = errors::response(status, errors::usual_message(status));
+    errors::tracked(response, &shared.state().generator.tracking_id())
+}
+
+/// Records a request, lets faults and gates meet it, and answers it.
+pub(crate) async fn carry_out(
+    webex: &Webex,
+    request: Request<Bytes>,
+    latency: &mut Latency,
+) -> Result<Response, NoAnswer> {
+    let Webex { shared, router } = webex;
+    let (head, body) = request.into_parts();
+    if body.len() > MAX_REQUEST_BODY {
+        return Ok(too_large(shared));
+    }
+    let tracking_id = shared.state().generator.tracking_id();
     if head.uri.path().starts_with(control::PREFIX) {
-        return Ok(route(router, Request::from_parts(head, body)).await);
+        return Ok(route(router, Request::from_parts(head, body), &tracking_id).await);
     }
 
     let path = head.uri.path().to_owned();
@@ -71,38 +118,45 @@ pub(crate) async fn serve(
         flight.meets(kind);
     }
 
-    pause(&shared, &path, &plan, Stage::Before).await;
+    if !pause(shared, &path, &plan, Stage::Before, latency).await {
+        return Err(NoAnswer::HungUp { processed: false });
+    }
     if let Some(fault) = &plan.fault {
         if matches!(fault, FaultKind::ResetBefore) {
             flight.end(Outcome::Reset, None);
-            return Err(Reset);
+            return Err(NoAnswer::Reset { processed: false });
         }
         if plan.replaces_processing()
             && let Some(response) = garble::instead(fault)
         {
-            pause(&shared, &path, &plan, Stage::After).await;
-            return Ok(finish(flight, response, None));
+            if !pause(shared, &path, &plan, Stage::After, latency).await {
+                return Err(NoAnswer::HungUp { processed: false });
+            }
+            return Ok(finish(flight, response, &tracking_id, None));
         }
     }
 
-    let mut response = route(router, Request::from_parts(head, body)).await;
+    let mut response = route(router, Request::from_parts(head, body), &tracking_id).await;
     flight.processed();
     let learned = response.extensions_mut().remove::<Obituary>();
 
-    pause(&shared, &path, &plan, Stage::After).await;
+    if !pause(shared, &path, &plan, Stage::After, latency).await {
+        return Err(NoAnswer::HungUp { processed: true });
+    }
     match &plan.fault {
         Some(FaultKind::ResetAfter) => {
             flight.end(Outcome::Reset, None);
-            Err(Reset)
+            Err(NoAnswer::Reset { processed: true })
         }
         Some(fault) => {
             let Garbled {
                 response,
                 understood,
             } = garble::garble(response, fault).await;
-            Ok(finish(flight, response, learned.filter(|_| understood)))
+            let learned = learned.filter(|_| understood);
+            Ok(finish(flight, response, &tracking_id, learned))
         }
-        None => Ok(finish(flight, response, learned)),
+        None => Ok(finish(flight, response, &tracking_id, learned)),
     }
 }
 
@@ -123,31 +177,40 @@ impl Plan {
     }
 }
 
-async fn route(mut router: Router, request: Request<Bytes>) -> Response {
-    match router.call(request.map(Body::from)).await {
-        Ok(response) => response,
+async fn route(router: &Router, request: Request<Bytes>, tracking_id: &str) -> Response {
+    match router.clone().call(request.map(Body::from)).await {
+        Ok(response) => errors::tracked(response, tracking_id),
         Err(impossible) => match impossible {},
     }
 }
 
-/// Waits for the latency and the gates of this stage.
-async fn pause(shared: &Shared, path: &str, plan: &Plan, stage: Stage) {
+/// Waits for the latency and the gates of this stage. False if the client hangs up meanwhile.
+async fn pause(
+    shared: &Shared,
+    path: &str,
+    plan: &Plan,
+    stage: Stage,
+    passing: &mut Latency,
+) -> bool {
     if let Some((latency, when)) = plan.latency
         && when == stage
+        && !passing.pass(latency).await
     {
-        tokio::time::sleep(latency).await;
+        return false;
     }
     shared.gates.pass(path, stage).await;
+    true
 }
 
-fn finish(flight: Flight, response: Response, learned: Option<Obituary>) -> Response {
-    let response = garble::with_tracking_id(response);
-    let tracking_id = response.headers().get(errors::TRACKING_ID);
-    if let Some(Ok(tracking_id)) = tracking_id.map(http::HeaderValue::to_str) {
-        flight.tracked_as(tracking_id);
-    }
+fn finish(
+    flight: Flight,
+    response: Response,
+    tracking_id: &str,
+    learned: Option<Obituary>,
+) -> Response {
+    flight.tracked_as(tracking_id);
     flight.end(Outcome::Status(response.status().as_u16()), learned);
-    response
+    errors::tracked(response, tracking_id)
 }
 
 fn written_down(head: &http::request::Parts, body: &[u8], time: u64) -> RecordedRequest {

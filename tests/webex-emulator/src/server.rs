@@ -5,10 +5,8 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use axum::Router;
-use axum::response::Response;
-use axum::routing::{delete, get, post};
-use http::Request;
+use axum::body::Body;
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,10 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::errors::ApiError;
-use crate::serve::{Reset, serve};
-use crate::shared::Shared;
-use crate::{api, authorizations, authorize, control, listings, token_endpoint};
+use crate::serve::{NoAnswer, serve};
+use crate::webex::Webex;
 
 /// How long requests in flight may go on once the emulator is told to stop.
 const GRACE: Duration = Duration::from_secs(2);
@@ -28,34 +24,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// A pause before accepting again when the system has no connection to give.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// Every path that is answered.
-fn routes(shared: Shared) -> Router {
-    Router::new()
-        .route("/v1/access_token", post(token_endpoint::token))
-        .route("/v1/authorize", get(authorize::ask).post(authorize::take))
-        .route("/v1/authorizations", delete(authorizations::revoke_client))
-        .route(
-            "/v1/authorizations/tokenExpiry",
-            get(authorizations::token_expiry),
-        )
-        .route(
-            "/v1/authorizations/{id}",
-            delete(authorizations::revoke_one),
-        )
-        .route("/v1/organizations", get(api::organizations))
-        .route("/v1/organizations/{id}", get(api::organization))
-        .route("/v1/roles", get(listings::roles))
-        .route("/v1/licenses", get(listings::licenses))
-        .route("/v1/people/me", get(api::me))
-        .merge(control::routes())
-        .fallback(async || ApiError::NotFound)
-        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
-        .with_state(shared)
-}
-
 /// Serves until `stop` turns true, then lets requests in flight end.
-pub(crate) async fn run(listener: TcpListener, shared: Shared, stop: watch::Receiver<bool>) {
-    let router = routes(shared.clone());
+pub(crate) async fn run(listener: TcpListener, webex: Webex, stop: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     let mut stopping = pin!(turns_true(stop.clone()));
     loop {
@@ -63,12 +33,7 @@ pub(crate) async fn run(listener: TcpListener, shared: Shared, stop: watch::Rece
             () = &mut stopping => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(
-                        stream,
-                        shared.clone(),
-                        router.clone(),
-                        stop.clone(),
-                    ));
+                    connections.spawn(connection(stream, webex.clone(), stop.clone()));
                 }
                 Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
             },
@@ -86,18 +51,13 @@ async fn turns_true(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn connection(
-    stream: TcpStream,
-    shared: Shared,
-    router: Router,
-    stop: watch::Receiver<bool>,
-) {
+async fn connection(stream: TcpStream, webex: Webex, stop: watch::Receiver<bool>) {
     // An answer is one small write; waiting for more would only add latency.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = serve(shared.clone(), router.clone(), request);
+        let answer = serve(webex.clone(), request);
         // Boxed because polling without shutdown asks for `Unpin`.
-        Box::pin(answer) as Pin<Box<dyn Future<Output = Result<Response, Reset>> + Send>>
+        Box::pin(answer) as Pin<Box<dyn Future<Output = Result<Response<Body>, NoAnswer>> + Send>>
     });
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let mut stopping = pin!(turns_true(stop));
@@ -113,7 +73,7 @@ async fn connection(
         }
     };
     let stream = connection.into_parts().io.into_inner();
-    let reset = result.is_err_and(|error| error.source().is_some_and(|why| why.is::<Reset>()));
+    let reset = result.is_err_and(|error| error.source().is_some_and(|why| why.is::<NoAnswer>()));
     if reset {
         // With no time to linger, closing sends RST in place of FIN.
         let _ = stream.set_zero_linger();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::faults::Faults;
 use crate::gate::Gates;
 use crate::record::Recorder;
-use crate::settings::{Mode, Settings};
+use crate::settings::{Clock, Settings};
 use crate::state::State;
 
 /// A handle on all of it.
@@ -22,14 +22,24 @@ pub(crate) struct Parts {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, mode: Mode, reuse_detection: bool) -> Self {
+    pub(crate) fn new(state: State, recorder: Recorder) -> Self {
+        Self::of(state, Faults::default(), recorder)
+    }
+
+    fn of(state: State, faults: Faults, recorder: Recorder) -> Self {
         Self(Arc::new(Parts {
-            state: Mutex::new(State::new(settings.clone(), mode, reuse_detection)),
-            faults: Faults::default(),
+            settings: state.settings().clone(),
+            state: Mutex::new(state),
+            faults,
             gates: Gates::default(),
-            recorder: Arc::new(Recorder::new(settings.recorded_requests)),
-            settings,
+            recorder: Arc::new(recorder),
         }))
+    }
+
+    /// A copy that shares nothing with this one.
+    pub(crate) fn fork(&self, clock: Clock) -> Self {
+        let state = self.state().fork(clock);
+        Self::of(state, self.faults.fork(), self.recorder.fork())
     }
 }
 

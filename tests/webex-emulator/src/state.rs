@@ -13,9 +13,10 @@ use serde::Serialize;
 pub use self::inspect::Newest;
 use crate::answer::{Grant, TokenAnswer};
 use crate::directory::Directory;
+use crate::generator::Generator;
 use crate::ids::{self, Digest};
 use crate::paging::{Listing, Paging};
-use crate::settings::{Mode, Registration, Settings, millis};
+use crate::settings::{Clock, Mode, Registration, Settings, millis};
 
 use codes::Code;
 pub(crate) use codes::{CodeRefusal, Exchange};
@@ -71,6 +72,7 @@ pub(crate) struct Proposal {
 }
 
 /// One act of authorisation with every token that came of it.
+#[derive(Clone)]
 struct Family {
     organization_uuid: String,
     person_uuid: String,
@@ -82,6 +84,7 @@ struct Family {
     latest: Option<(SecretString, u64)>,
 }
 
+#[derive(Clone)]
 struct RefreshToken {
     family: String,
     expires_at: u64,
@@ -89,6 +92,7 @@ struct RefreshToken {
     rotated_out: bool,
 }
 
+#[derive(Clone)]
 struct AccessToken {
     family: String,
     scopes: Vec<String>,
@@ -97,8 +101,10 @@ struct AccessToken {
 }
 
 /// Everything that changes while the emulator runs, tokens by digest.
+#[derive(Clone)]
 pub(crate) struct State {
     settings: Settings,
+    pub(crate) generator: Generator,
     pub(crate) mode: Mode,
     pub(crate) reuse_detection: bool,
     organizations: HashMap<String, Organization>,
@@ -120,7 +126,12 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(settings: Settings, mode: Mode, reuse_detection: bool) -> Self {
+    pub(crate) fn new(
+        settings: Settings,
+        mode: Mode,
+        reuse_detection: bool,
+        generator: Generator,
+    ) -> Self {
         let registrations = settings
             .clients
             .iter()
@@ -128,6 +139,7 @@ impl State {
             .collect();
         Self {
             settings,
+            generator,
             mode,
             reuse_detection,
             organizations: HashMap::new(),
@@ -143,8 +155,19 @@ impl State {
         }
     }
 
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// A copy that lives by another clock.
+    pub(crate) fn fork(&self, clock: Clock) -> Self {
+        let mut copy = self.clone();
+        copy.settings.clock = clock;
+        copy
+    }
+
     pub(crate) fn create_organization(&mut self, display_name: &str) -> Organization {
-        let uuid = ids::uuid();
+        let uuid = self.generator.uuid();
         let organization = Organization {
             id: ids::encode("ORGANIZATION", &uuid),
             uuid: uuid.clone(),
@@ -193,12 +216,13 @@ impl State {
         client_id: &str,
         scopes: Vec<String>,
     ) -> Grant {
-        let id = ids::uuid();
+        let id = self.generator.uuid();
+        let person_uuid = self.generator.uuid();
         self.families.insert(
             id.clone(),
             Family {
                 organization_uuid: organization_uuid.to_owned(),
-                person_uuid: ids::uuid(),
+                person_uuid,
                 client_id: client_id.to_owned(),
                 scopes: scopes.clone(),
                 refresh_tokens: VecDeque::new(),
@@ -230,7 +254,7 @@ impl State {
         let Some(family) = self.families.get_mut(id) else {
             return SecretString::default();
         };
-        let token = ids::token(&family.organization_uuid);
+        let token = self.generator.token(&family.organization_uuid);
         let digest = Digest::of(&token);
         if let Some(oldest) = push_bounded(&mut family.refresh_tokens, digest.clone()) {
             self.refresh_tokens.remove(&oldest);
@@ -253,7 +277,7 @@ impl State {
         let Some(family) = self.families.get_mut(id) else {
             return SecretString::default();
         };
-        let token = ids::token(&family.organization_uuid);
+        let token = self.generator.token(&family.organization_uuid);
         let digest = Digest::of(&token);
         if let Some(oldest) = push_bounded(&mut family.access_tokens, digest.clone()) {
             self.access_tokens.remove(&oldest);

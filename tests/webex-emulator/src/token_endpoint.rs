@@ -14,7 +14,7 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use crate::errors;
-use crate::ids::{self, Digest};
+use crate::ids::Digest;
 use crate::record::Obituary;
 use crate::settings::ErrorStyle;
 use crate::shared::Shared;
@@ -119,17 +119,17 @@ impl OauthError {
     }
 
     fn into_response(self, style: ErrorStyle) -> Response {
-        let tracking_id = ids::tracking_id();
-        let body = match style {
-            ErrorStyle::Webex => errors::body(self.description, &tracking_id),
-            ErrorStyle::Oauth => json!({
-                "error": self.code,
-                "error_description": self.description,
-                "error_uri": "https://developer.webex.com/docs/integrations",
-            }),
+        let mut response = match style {
+            ErrorStyle::Webex => errors::response(self.status, self.description),
+            ErrorStyle::Oauth => {
+                let body = json!({
+                    "error": self.code,
+                    "error_description": self.description,
+                    "error_uri": "https://developer.webex.com/docs/integrations",
+                });
+                (self.status, Json(body)).into_response()
+            }
         };
-        let mut response = (self.status, Json(body)).into_response();
-        errors::set_tracking_id(&mut response, &tracking_id);
         if self.basic {
             let challenge = HeaderValue::from_static("Basic realm=\"webex\"");
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);

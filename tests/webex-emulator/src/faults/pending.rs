@@ -31,6 +31,13 @@ impl Faults {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A copy of those not used up.
+    pub(crate) fn fork(&self) -> Self {
+        Self {
+            pending: Mutex::new(self.lock().clone()),
+        }
+    }
+
     pub(crate) fn inject(&self, fault: Fault) {
         self.lock().push(fault);
     }

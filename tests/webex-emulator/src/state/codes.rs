@@ -16,6 +16,7 @@ use crate::settings::millis;
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A code that was given out.
+#[derive(Clone)]
 pub(super) struct Code {
     client_id: String,
     redirect_uri: String,
@@ -59,7 +60,7 @@ impl State {
         let (now, remembered) = (self.settings.now(), millis(REMEMBERED));
         self.codes
             .retain(|_, code| now < code.expires_at.saturating_add(remembered));
-        let text = ids::code();
+        let text = self.generator.code();
         self.codes.insert(
             Digest::of(&text),
             Code {

@@ -14,6 +14,8 @@ mod directory;
 mod exchange;
 mod faults;
 mod gates;
+mod in_process;
+mod in_process_faults;
 mod program;
 mod refresh_modes;
 mod revocation;

@@ -2,12 +2,12 @@
 
 use url::Url;
 
-use super::Emulator;
+use super::Webex;
 use crate::authorize::{self, Parameters, Rejected};
 use crate::consent::{Consent, NotRedirected};
 use crate::state::Organization;
 
-impl Emulator {
+impl Webex {
     /// Registers one more redirect address of the first client.
     pub fn add_redirect_uri(&self, uri: &str) {
         let mut state = self.shared.state();

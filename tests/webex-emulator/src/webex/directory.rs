@@ -1,11 +1,11 @@
 //! Roles and licences of an organisation, as a test changes them.
 
-use super::Emulator;
+use super::Webex;
 use crate::directory::{License, Role};
 use crate::paging::{Listing, Paging};
 use crate::state::Organization;
 
-impl Emulator {
+impl Webex {
     /// The organisation's roles, every id in its place.
     pub fn roles(&self, organization: &Organization) -> Vec<Role> {
         self.shared.state().listed(&organization.uuid)

@@ -1,6 +1,7 @@
 //! The emulator as a client meets it: over HTTP, and as a process.
 #![allow(
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a test that meets the unexpected should fail, also in its helpers"
 )]

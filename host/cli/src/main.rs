@@ -80,6 +80,9 @@ enum Command {
     Demo(demo::Args),
     /// Say of a component whether it fits this host: every import as provided, missing or wrong version
     Inspect(commands::inspect::Args),
+    /// Check this host with the suite for hosts: storage, secrets, wakeups, leases, the way out, limits
+    #[cfg(feature = "conformance")]
+    Conformance(commands::conformance::Args),
     /// Show the model: its fields with their rules, and its actions
     Describe,
     /// Add a customer, with its data syncs, schedules and wakeups
@@ -172,6 +175,11 @@ fn execute(cli: Cli) -> Result<(), Failed> {
             logging::start(&cli.global, LogFormat::default(), "warn")?;
             return commands::inspect::run(args, &cli.global);
         }
+        #[cfg(feature = "conformance")]
+        Command::Conformance(args) => {
+            logging::start(&cli.global, LogFormat::default(), "off")?;
+            return runtime()?.block_on(commands::conformance::run(args, &cli.global));
+        }
         #[cfg(feature = "demo")]
         Command::Demo(args) => {
             logging::start(&cli.global, LogFormat::default(), "warn")?;
@@ -214,6 +222,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failed> {
         Command::Backup(args) => commands::backup::run(context, args).await,
         Command::Keys(args) => commands::keys::run(context, args).await,
         Command::Inspect(_) | Command::Completions(_) => Ok(()),
+        #[cfg(feature = "conformance")]
+        Command::Conformance(_) => Ok(()),
         #[cfg(feature = "demo")]
         Command::Demo(_) => Ok(()),
     }

@@ -4,6 +4,8 @@ pub mod add;
 pub mod backup;
 pub mod check_expiry;
 pub mod completions;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod connect;
 pub mod delete;
 pub mod describe;

@@ -24,7 +24,7 @@ pub mod transactions;
 pub mod types;
 
 pub use host::{
-    AddRequest, BuildError, CallError, CallErrorKind, Called, ComponentSource, Host, HostBuilder,
-    StashSummary,
+    AddRequest, BuildError, CallError, CallErrorKind, Called, ComponentSource, Fired, Host,
+    HostBuilder, StashSummary,
 };
 pub use limits::Limits;

@@ -34,6 +34,7 @@ pub use builder::{BuildError, ComponentSource, HostBuilder};
 use call::{Ask, Ending};
 pub use kept::StashSummary;
 use turns::Turns;
+pub use wake::Fired;
 
 /// Runs the workflows of one plugin on one store. Cheap to clone; clones are the same host.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::call::{Ask, Start};
-use super::{CallErrorKind, Host, wake_action, wake_ending};
+use super::{CallError, CallErrorKind, Called, Host, wake_action, wake_ending};
 use crate::component::convert;
 use crate::imports::bindings::automate::platform::scheduling;
 use crate::imports::convert as shared;
@@ -31,6 +31,17 @@ impl Host {
     }
 }
 
+/// What came of a wakeup that was to be answered.
+#[derive(Debug)]
+pub enum Fired {
+    /// Another host holds the record, until this moment at the latest: the wakeup waits.
+    Busy(Timestamp),
+    /// Somebody else answered, moved or cancelled it meanwhile.
+    Gone,
+    /// The call was made; one that failed leaves the wakeup to be due again later.
+    Called(Result<Called<WakeReport>, CallError>),
+}
+
 /// What came of answering a wakeup.
 pub(super) enum Answer {
     /// Another host holds the record, until this moment at the latest.
@@ -42,6 +53,25 @@ pub(super) enum Answer {
 }
 
 impl Host {
+    /// Makes the call that a wakeup asks for, due or not, as the dispatcher does, and says what it
+    /// answered. For whoever dispatches by themselves.
+    ///
+    /// # Errors
+    /// The store could not be reached before the call began: the wakeup is still due.
+    pub async fn fire(&self, due: DueWakeup) -> Result<Fired, StoreError> {
+        Ok(match self.answer(due).await? {
+            Answer::Busy(until) => Fired::Busy(until),
+            Answer::Gone => Fired::Gone,
+            Answer::Given(transaction, result) => Fired::Called(match *result {
+                Ok(value) => Ok(Called { transaction, value }),
+                Err(kind) => Err(CallError {
+                    transaction: Some(transaction),
+                    kind,
+                }),
+            }),
+        })
+    }
+
     /// Makes the call that a wakeup asks for, and settles the wakeup by what comes of it.
     pub(super) async fn answer(&self, due: DueWakeup) -> Result<Answer, StoreError> {
         let subject = due.wakeup.subject.clone();

@@ -1,5 +1,5 @@
 //! A store around a store: whoever brings a [`Watch`] stands before and behind each operation, to count
-//! or time it, or to let it fail in a test.
+//! or time it, to see what is written, or to let it fail in a test.
 
 use std::sync::Arc;
 
@@ -40,6 +40,26 @@ pub trait Watch: Send + Sync + 'static {
         operation: Operation,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
+
+    /// What the inner store is asked in place of `begin`; the same, unless a test wants it otherwise.
+    fn begin(&self, begin: Begin) -> Begin {
+        begin
+    }
+
+    /// What the caller is told in place of `begun`.
+    fn begun(&self, begun: Begun) -> Begun {
+        begun
+    }
+
+    /// What the inner store is asked in place of `commit`.
+    fn commit(&self, commit: Commit) -> Commit {
+        commit
+    }
+
+    /// What the inner store is asked in place of `end`.
+    fn end(&self, end: End) -> End {
+        end
+    }
 }
 
 /// A store that is watched.
@@ -77,7 +97,7 @@ impl<W: Watch> Store for Watched<W> {
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        let work = self.inner.commit(commit);
+        let work = self.inner.commit(self.watch.commit(commit));
         self.watch.around(Operation::Commit, work).await
     }
 
@@ -117,8 +137,9 @@ impl<W: Watch> Store for Watched<W> {
     }
 
     async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
-        let work = self.inner.begin(begin);
-        self.watch.around(Operation::Begin, work).await
+        let work = self.inner.begin(self.watch.begin(begin));
+        let begun = self.watch.around(Operation::Begin, work).await?;
+        Ok(self.watch.begun(begun))
     }
 
     async fn report(&self, update: TransactionUpdate) -> Result<(), StoreError> {
@@ -127,7 +148,7 @@ impl<W: Watch> Store for Watched<W> {
     }
 
     async fn end(&self, end: End) -> Result<(), StoreError> {
-        let work = self.inner.end(end);
+        let work = self.inner.end(self.watch.end(end));
         self.watch.around(Operation::End, work).await
     }
 

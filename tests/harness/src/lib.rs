@@ -2,10 +2,18 @@
 //! component and a host keep the contract.
 //!
 //! It loads a component, not a crate: no code of any plugin is linked.
+//!
+#![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
 pub mod conformance;
+pub mod harness;
 pub mod memory;
+pub mod redaction;
 pub mod scenario;
+pub mod script;
+pub mod storage;
+pub mod transcript;
 
+pub use harness::{Call, Failed, Harness, HarnessBuilder, Http, Observed, StartError, StoreKind};
 pub use memory::MemoryStore;

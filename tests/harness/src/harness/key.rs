@@ -1,0 +1,27 @@
+//! The key of a harness's secrets: the same for every one, and known to everybody.
+
+use relation_host::store::seal::{KeyEncryptionKey, KeyError, KeyProvider};
+use zeroize::Zeroizing;
+
+/// Gives a key that protects nothing: what a harness stores is worth nothing.
+pub(super) struct TestKey;
+
+impl TestKey {
+    fn key() -> KeyEncryptionKey {
+        KeyEncryptionKey::new(Zeroizing::new([7; 32]))
+    }
+}
+
+impl KeyProvider for TestKey {
+    fn existing(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
+        Ok(Some(Self::key()))
+    }
+
+    fn create(&self) -> Result<KeyEncryptionKey, KeyError> {
+        Ok(Self::key())
+    }
+
+    fn describe(&self) -> String {
+        "the key of the test harness".to_owned()
+    }
+}

@@ -1,0 +1,223 @@
+//! Secrets in whatever the harness shows: a digest stands in their place, so that two runs compare and
+//! a test can say "the token that is sent is the one that was stored" without knowing it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+/// Fields of forms, addresses and JSON that hold secrets, in any spelling of case.
+const NAMES: &[&str] = &[
+    "assertion",
+    "client_secret",
+    "code_verifier",
+    "password",
+    "secret",
+    "token",
+];
+/// The ends of further such names.
+const ENDS: &[&str] = &["_password", "_repeat", "_secret", "_token"];
+/// Header fields that hold credentials, behind the word for their scheme if there is one.
+const HEADERS: &[&str] = &[
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "set-cookie",
+];
+/// Shorter values are only replaced where their place says that they are secret: elsewhere they would take ordinary
+/// words with them.
+const SHORTEST: usize = 8;
+
+/// The digest that stands for a secret: `sha256:` and the first 16 hexadecimal digits of its SHA-256.
+/// A text that is such a digest already stays as it is.
+pub fn digest(clear: &str) -> String {
+    if is_digest(clear) {
+        return clear.to_owned();
+    }
+    let hash = Sha256::digest(clear.as_bytes());
+    let digits = hash.iter().take(8).map(|byte| format!("{byte:02x}"));
+    format!("sha256:{}", digits.collect::<String>())
+}
+
+fn is_digest(text: &str) -> bool {
+    text.strip_prefix("sha256:").is_some_and(|digits| {
+        digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+    })
+}
+
+/// Replaces secrets by their digests: by the name of the field that holds them, and wherever a value
+/// turns up that was learned to be secret. Clones share what they learned.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    /// The longest first, so that a value which holds another one is replaced as a whole.
+    known: Arc<Mutex<Vec<String>>>,
+}
+
+impl Redactor {
+    /// Remembers that `value` is secret, wherever it turns up.
+    pub fn learn(&self, value: &str) {
+        if value.len() < SHORTEST || is_digest(value) {
+            return;
+        }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.iter().any(|one| one == value) {
+            let place = known.partition_point(|one| one.len() >= value.len());
+            known.insert(place, value.to_owned());
+        }
+    }
+
+    /// A text without the secrets that are known, and without passwords of addresses.
+    pub fn text(&self, text: &str) -> String {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = known.iter().fold(text.to_owned(), |text, secret| {
+            match text.contains(secret) {
+                true => text.replace(secret, &digest(secret)),
+                false => text,
+            }
+        });
+        drop(known);
+        match password_of(&text) {
+            Some(password) => text.replace(&password, &digest(&password)),
+            None => text,
+        }
+    }
+
+    /// The value of a field of a form or of an address's query.
+    pub fn field(&self, name: &str, value: &str) -> String {
+        // In JSON, `code` is what errors are called.
+        if names_secret(name) || name == "code" {
+            self.learn(value);
+            return digest(value);
+        }
+        self.text(value)
+    }
+
+    /// The value of a header field.
+    pub fn header(&self, name: &str, value: &str) -> String {
+        if !HEADERS.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+            return self.text(value);
+        }
+        match value.split_once(' ') {
+            Some((scheme, credentials)) => {
+                self.learn(credentials);
+                format!("{scheme} {}", digest(credentials))
+            }
+            None => digest(value),
+        }
+    }
+
+    /// An address: its password, the secrets in its query, and those that are known.
+    pub fn address(&self, address: &str) -> String {
+        let Ok(mut url) = Url::parse(address) else {
+            return self.text(address);
+        };
+        let query: Vec<(String, String)> = url
+            .query_pairs()
+            .map(|(name, value)| (name.to_string(), self.field(&name, &value)))
+            .collect();
+        if !query.is_empty() {
+            url.query_pairs_mut().clear().extend_pairs(query);
+        }
+        self.text(url.as_str())
+    }
+
+    /// JSON: the texts of fields that hold secrets, and secrets that are known in any other.
+    pub fn json(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.text(text)),
+            Value::Array(items) => items.iter().map(|item| self.json(item)).collect(),
+            Value::Object(fields) => {
+                let shown = |(name, value): (&String, &Value)| match value {
+                    Value::String(text) if names_secret(name) && !text.is_empty() => {
+                        self.learn(text);
+                        (name.clone(), Value::String(digest(text)))
+                    }
+                    other => (name.clone(), self.json(other)),
+                };
+                fields.iter().map(shown).collect()
+            }
+            other => other.clone(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redactor").finish_non_exhaustive()
+    }
+}
+
+fn names_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    NAMES.contains(&name.as_str()) || ENDS.iter().any(|end| name.ends_with(end))
+}
+
+/// The password in a text that is an address.
+fn password_of(text: &str) -> Option<String> {
+    if !text.contains("://") || !text.contains('@') {
+        return None;
+    }
+    let password = Url::parse(text).ok()?.password()?.to_owned();
+    (!is_digest(&password) && !password.is_empty()).then_some(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_replaced_by_its_place_and_then_wherever_it_turns_up() {
+        let redactor = Redactor::default();
+        let shown = redactor.json(&json!({
+            "refresh_token": "clear-refresh-token",
+            "note": "nothing of it",
+            "errors": [{ "code": "not secret" }],
+        }));
+        let stands_for = digest("clear-refresh-token");
+        assert_eq!(
+            shown,
+            json!({
+                "refresh_token": stands_for,
+                "note": "nothing of it",
+                "errors": [{ "code": "not secret" }],
+            })
+        );
+        assert_eq!(
+            redactor.text("got clear-refresh-token again"),
+            format!("got {stands_for} again")
+        );
+    }
+
+    #[test]
+    fn credentials_in_headers_keep_their_scheme() {
+        let shown = Redactor::default().header("Authorization", "Bearer abcdefgh");
+        assert_eq!(shown, format!("Bearer {}", digest("abcdefgh")));
+    }
+
+    #[test]
+    fn an_address_keeps_all_but_its_secrets() {
+        let redactor = Redactor::default();
+        assert_eq!(
+            redactor.address("https://host/callback?code=abcd&state=s1"),
+            format!(
+                "https://host/callback?code={}&state=s1",
+                digest("abcd").replace(':', "%3A")
+            )
+        );
+        let proxy = redactor.text("http://user:pa55word@proxy:3128/");
+        assert_eq!(
+            proxy,
+            format!("http://user:{}@proxy:3128/", digest("pa55word"))
+        );
+    }
+
+    #[test]
+    fn what_is_a_digest_stays_one() {
+        let once = digest("abcdefgh");
+        assert_eq!(digest(&once), once);
+        assert_eq!(once.len(), "sha256:".len() + 16);
+    }
+}

@@ -1,0 +1,134 @@
+//! What a step answers: a response, or what goes wrong with it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// An answer, or a fault in its place.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// The status; 200 when not given.
+    #[serde(default = "ok")]
+    pub status: u16,
+    /// Header fields. A JSON body brings its content type by itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// A JSON body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json: Option<Value>,
+    /// Any other body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// What goes wrong; with [`Fault::Cut`] and [`Fault::Stalled`] behind the head and half of the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+}
+
+/// What goes wrong with a request. The words are those of the host's [`relation_host::egress::TransportFault`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// The name was not found: it was certainly not sent.
+    Unresolved,
+    /// The connection was refused: it was certainly not sent.
+    Refused,
+    /// The certificate is not trusted: it was certainly not sent.
+    Untrusted,
+    /// It was sent, and no answer came in time.
+    Timeout,
+    /// The connection was cut after it was sent.
+    Reset,
+    /// What came back is no HTTP.
+    Garbled,
+    /// The answer's body ended early.
+    Cut,
+    /// The rest of the answer's body did not come in time.
+    Stalled,
+}
+
+impl Fault {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unresolved => "unresolved",
+            Self::Refused => "refused",
+            Self::Untrusted => "untrusted",
+            Self::Timeout => "timeout",
+            Self::Reset => "reset",
+            Self::Garbled => "garbled",
+            Self::Cut => "cut",
+            Self::Stalled => "stalled",
+        }
+    }
+}
+
+impl Answer {
+    /// An answer without a body.
+    pub fn status(status: u16) -> Self {
+        Self {
+            status,
+            ..Self::default()
+        }
+    }
+
+    /// A JSON answer.
+    pub fn json(status: u16, body: Value) -> Self {
+        Self {
+            json: Some(body),
+            ..Self::status(status)
+        }
+    }
+
+    /// An answer with any other body.
+    pub fn text(status: u16, body: impl Into<String>) -> Self {
+        Self {
+            text: Some(body.into()),
+            ..Self::status(status)
+        }
+    }
+
+    /// No answer, or not a whole one.
+    pub fn fault(fault: Fault) -> Self {
+        Self {
+            fault: Some(fault),
+            ..Self::status(ok())
+        }
+    }
+
+    /// Adds a header field.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.insert(name.into(), value.into());
+        self
+    }
+
+    /// The response; the error says which part cannot be sent.
+    pub(crate) fn response(&self) -> Result<http::Response<Bytes>, String> {
+        let mut response = http::Response::builder().status(self.status);
+        let given = |name: &str| {
+            self.headers
+                .keys()
+                .any(|key| key.eq_ignore_ascii_case(name))
+        };
+        if self.json.is_some() && !given("content-type") {
+            response = response.header(http::header::CONTENT_TYPE, "application/json");
+        }
+        for (name, value) in &self.headers {
+            response = response.header(name, value);
+        }
+        let body = match (&self.json, &self.text) {
+            (Some(json), _) => Bytes::from(json.to_string()),
+            (None, Some(text)) => Bytes::from(text.clone()),
+            (None, None) => Bytes::new(),
+        };
+        let response = response.body(body);
+        response.map_err(|error| format!("the script's answer cannot be sent: {error}"))
+    }
+}
+
+fn ok() -> u16 {
+    200
+}

@@ -1,0 +1,194 @@
+//! What is stored, as a test sees it: documents with their content, digests of secrets, wakeups.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use relation_host::store::seal::Sealer;
+use relation_host::store::{SecretScope, Store, StoreError};
+use relation_host::types::{Hierarchy, Reference, Timestamp};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::redaction::{Redactor, digest};
+
+mod difference;
+mod seen;
+
+pub use difference::{Change, Changes, Difference};
+pub(crate) use seen::Seen;
+
+/// The most that is asked of a store at once.
+const PAGE: u32 = 500;
+
+/// The model of alerts (see the contract).
+const ALERT: &str = "data/Alert/";
+
+/// Everything that a store holds for plugins, at one moment.
+///
+/// Documents are named `MODEL/PKID`, such as `data/SparkCustomer/0123456789abcdef01234567`; secrets and
+/// wakeups by their document, `#` and their own name, such as `data/SparkCustomer/…#refresh`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Snapshot {
+    /// The documents.
+    pub documents: BTreeMap<String, Stored>,
+    /// The secrets: digests of their values; `unreadable` for one that does not open.
+    pub secrets: BTreeMap<String, String>,
+    /// The wakeups.
+    pub wakeups: BTreeMap<String, Waiting>,
+}
+
+/// A document as it is stored.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stored {
+    /// The node it belongs to.
+    pub hierarchy: Hierarchy,
+    /// How often it was written.
+    pub version: u64,
+    /// What it can be found by.
+    pub keys: BTreeMap<String, String>,
+    /// Its content.
+    pub body: Value,
+}
+
+/// A wakeup as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Waiting {
+    /// Not before this moment.
+    pub due: Timestamp,
+    /// What must not pass before it ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// The plugin's words to itself.
+    pub payload: String,
+    /// How many calls for it have failed.
+    pub attempts: u32,
+}
+
+/// An alert that stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Alert {
+    /// Its document.
+    pub document: String,
+    /// Its content.
+    pub body: Value,
+}
+
+impl Snapshot {
+    /// Reads everything about the documents named, every secret and every wakeup.
+    pub(crate) async fn take(
+        store: &dyn Store,
+        sealer: &Sealer,
+        redactor: &Redactor,
+        known: &BTreeSet<Reference>,
+    ) -> Result<Self, StoreError> {
+        let mut snapshot = Self::default();
+        let known: Vec<Reference> = known.iter().cloned().collect();
+        for some in known.chunks(PAGE as usize) {
+            for document in store.get(some).await?.into_iter().flatten() {
+                let body = serde_json::from_str(&document.body)
+                    .unwrap_or_else(|_| Value::String(document.body.clone()));
+                let keys = document.keys.into_iter();
+                let stored = Stored {
+                    hierarchy: document.hierarchy,
+                    version: document.version,
+                    keys: keys.map(|key| (key.name, key.value)).collect(),
+                    body,
+                };
+                let name = document.reference.to_string();
+                snapshot.documents.insert(name, stored);
+            }
+        }
+        snapshot.read_secrets(store, sealer, redactor).await?;
+        snapshot.read_wakeups(store).await?;
+        // Only now is every secret known that a body could show.
+        for stored in snapshot.documents.values_mut() {
+            stored.body = redactor.json(&stored.body);
+        }
+        Ok(snapshot)
+    }
+
+    async fn read_secrets(
+        &mut self,
+        store: &dyn Store,
+        sealer: &Sealer,
+        redactor: &Redactor,
+    ) -> Result<(), StoreError> {
+        let mut cursor = None;
+        loop {
+            let page = store
+                .secrets(SecretScope::All, cursor.as_deref(), PAGE)
+                .await?;
+            for secret in page.items {
+                let opened = sealer.reveal(store, &secret.owner, &secret.name).await;
+                let shown = match opened {
+                    Ok(Some(value)) => {
+                        redactor.learn(value.expose_secret());
+                        digest(value.expose_secret())
+                    }
+                    _ => "unreadable".to_owned(),
+                };
+                let name = format!("{}#{}", secret.owner, secret.name);
+                self.secrets.insert(name, shown);
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn read_wakeups(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        let mut cursor = None;
+        loop {
+            let page = store.upcoming(None, cursor.as_deref(), PAGE).await?;
+            for found in page.items {
+                let wakeup = found.wakeup;
+                let name = format!("{}#{}", wakeup.subject, wakeup.id);
+                let waiting = Waiting {
+                    due: wakeup.due,
+                    deadline: wakeup.deadline,
+                    payload: wakeup.payload,
+                    attempts: found.attempts,
+                };
+                self.wakeups.insert(name, waiting);
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What is different in `later`.
+    pub fn difference(&self, later: &Self) -> Difference {
+        Difference {
+            documents: Changes::between(&self.documents, &later.documents),
+            secrets: Changes::between(&self.secrets, &later.secrets),
+            wakeups: Changes::between(&self.wakeups, &later.wakeups),
+        }
+    }
+
+    /// The documents of one model, such as `data/Schedule`, by their names.
+    pub fn of_model<'a>(
+        &'a self,
+        model: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a Stored)> + 'a {
+        let of_it = move |name: &str| name.rsplit_once('/').is_some_and(|(its, _)| its == model);
+        self.documents
+            .iter()
+            .filter(move |(name, _)| of_it(name))
+            .map(|(name, stored)| (name.as_str(), stored))
+    }
+
+    /// The alerts that stand.
+    pub fn alerts(&self) -> Vec<Alert> {
+        let alerts = self.documents.iter();
+        alerts
+            .filter(|(name, _)| name.starts_with(ALERT))
+            .map(|(name, stored)| Alert {
+                document: name.clone(),
+                body: stored.body.clone(),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,86 @@
+//! Stands around the store: remembers which documents were ever written, since stores list none, and takes the leases
+//! away where a test wants to see what they prevent.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use relation_host::store::watched::{Operation, Watch};
+use relation_host::store::{Begin, Begun, Change, Commit, End, StoreError};
+use relation_host::types::Reference;
+
+/// Watches a store. Clones share what they saw.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    documents: Arc<Mutex<BTreeSet<Reference>>>,
+    leases: bool,
+}
+
+impl Seen {
+    /// One that has seen `documents`. Without `leases` every claim is granted, and no commit is fenced.
+    pub(crate) fn new(documents: BTreeSet<Reference>, leases: bool) -> Self {
+        Self {
+            documents: Arc::new(Mutex::new(documents)),
+            leases,
+        }
+    }
+
+    /// Every document that a commit named; some may be gone, or never have been.
+    pub(crate) fn documents(&self) -> BTreeSet<Reference> {
+        let documents = self.documents.lock();
+        documents.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Watch for Seen {
+    async fn around<T: Send>(
+        &self,
+        _: Operation,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        work.await
+    }
+
+    fn commit(&self, mut commit: Commit) -> Commit {
+        let mut documents = self
+            .documents
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for change in &commit.changes {
+            if let Change::Put(document) = change {
+                documents.insert(document.reference.clone());
+            }
+        }
+        if !self.leases {
+            commit.fence = None;
+        }
+        commit
+    }
+
+    fn begin(&self, mut begin: Begin) -> Begin {
+        if !self.leases {
+            // It has expired as soon as it is claimed, so the next claim takes it over.
+            begin.lease = Duration::ZERO;
+        }
+        begin
+    }
+
+    fn begun(&self, begun: Begun) -> Begun {
+        match begun {
+            // Taken over from nobody: the call before it is not one that was cut off.
+            Begun::Started(Some(mut lease)) if !self.leases => {
+                lease.interrupted = None;
+                Begun::Started(Some(lease))
+            }
+            other => other,
+        }
+    }
+
+    fn end(&self, mut end: End) -> End {
+        if !self.leases {
+            // A lease that somebody took over would keep the wakeup from being settled.
+            end.lease = None;
+        }
+        end
+    }
+}

@@ -1,0 +1,222 @@
+//! What a run was, as a test sees it: every call, and what went over HTTP, with digests in place of secrets.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use relation_host::types::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::form_urlencoded;
+
+use crate::harness::Observed;
+use crate::redaction::{Redactor, digest};
+
+/// Every call of a run and what it did, in the order in which they ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Transcript {
+    /// The calls.
+    pub calls: Vec<Observed<Value>>,
+}
+
+impl fmt::Display for Transcript {
+    /// Each call as JSON on a line of its own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for call in &self.calls {
+            let line = serde_json::to_string(call).map_err(|_| fmt::Error)?;
+            writeln!(f, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// One request and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Exchange {
+    /// When it was sent.
+    pub at: Timestamp,
+    /// What was sent.
+    pub request: Request,
+    /// The proxy that it went through: scheme, host and port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// What came back.
+    pub outcome: Outcome,
+}
+
+/// What came back for a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// An answer.
+    Answer(Response),
+    /// None, or not a whole one: a word of [`crate::script::Fault`].
+    Fault(String),
+}
+
+/// A request as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Request {
+    /// Such as `POST`.
+    pub method: String,
+    /// Scheme, host, port if it is not the scheme's, and path.
+    pub url: String,
+    /// The query's parameters, decoded, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub query: Vec<(String, String)>,
+    /// The header fields by name in lower case; several of one name joined by `, `.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    #[serde(skip_serializing_if = "Body::is_empty")]
+    pub body: Body,
+}
+
+/// An answer as it came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Response {
+    /// The status, such as 200.
+    pub status: u16,
+    /// The header fields by name in lower case; several of one name joined by `, `.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    #[serde(skip_serializing_if = "Body::is_empty")]
+    pub body: Body,
+}
+
+/// A body, read by its content type.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Body {
+    /// None.
+    #[default]
+    Empty,
+    /// `application/x-www-form-urlencoded`: the fields, decoded, in their order.
+    Form(Vec<(String, String)>),
+    /// JSON.
+    Json(Value),
+    /// Any other text.
+    Text(String),
+    /// What is no text: how many bytes, and their digest.
+    Bytes(u64, String),
+}
+
+impl Body {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::Empty
+    }
+
+    /// Reads a body by the content type that its header names.
+    fn read(headers: &HeaderMap, bytes: &[u8]) -> Self {
+        let content_type = headers.get(http::header::CONTENT_TYPE);
+        let content_type = content_type
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            return Self::Bytes(length, digest(&String::from_utf8_lossy(bytes)));
+        };
+        if text.is_empty() {
+            return Self::Empty;
+        }
+        if content_type.starts_with("application/x-www-form-urlencoded") {
+            return Self::Form(pairs(bytes));
+        }
+        if content_type.contains("json")
+            && let Ok(value) = serde_json::from_str(text)
+        {
+            return Self::Json(value);
+        }
+        Self::Text(text.to_owned())
+    }
+
+    fn redacted(&self, redactor: &Redactor) -> Self {
+        match self {
+            Self::Form(fields) => Self::Form(redacted_pairs(fields, redactor)),
+            Self::Json(value) => Self::Json(redactor.json(value)),
+            Self::Text(text) => Self::Text(redactor.text(text)),
+            Self::Empty | Self::Bytes(..) => self.clone(),
+        }
+    }
+}
+
+impl Request {
+    /// A request as it is sent, with its secrets: for matching alone.
+    pub(crate) fn read(request: &http::Request<Bytes>) -> Self {
+        let uri = request.uri();
+        let scheme = uri.scheme_str().unwrap_or("https");
+        let host = request.headers().get(http::header::HOST);
+        let authority = uri.authority().map_or_else(
+            || host.and_then(|host| host.to_str().ok()).unwrap_or_default(),
+            |authority| authority.as_str(),
+        );
+        let standard = match scheme {
+            "http" => ":80",
+            _ => ":443",
+        };
+        let authority = authority.strip_suffix(standard).unwrap_or(authority);
+        Self {
+            method: request.method().to_string(),
+            url: format!("{scheme}://{authority}{}", uri.path()),
+            query: pairs(uri.query().unwrap_or_default().as_bytes()),
+            headers: fields(request.headers()),
+            body: Body::read(request.headers(), request.body()),
+        }
+    }
+
+    pub(crate) fn redacted(&self, redactor: &Redactor) -> Self {
+        Self {
+            method: self.method.clone(),
+            url: redactor.text(&self.url),
+            query: redacted_pairs(&self.query, redactor),
+            headers: redacted_fields(&self.headers, redactor),
+            body: self.body.redacted(redactor),
+        }
+    }
+}
+
+impl Response {
+    pub(crate) fn read(response: &http::Response<Bytes>, redactor: &Redactor) -> Self {
+        Self {
+            status: response.status().as_u16(),
+            headers: redacted_fields(&fields(response.headers()), redactor),
+            body: Body::read(response.headers(), response.body()).redacted(redactor),
+        }
+    }
+}
+
+fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
+    form_urlencoded::parse(encoded).into_owned().collect()
+}
+
+fn redacted_pairs(pairs: &[(String, String)], redactor: &Redactor) -> Vec<(String, String)> {
+    let shown = pairs
+        .iter()
+        .map(|(name, value)| (name.clone(), redactor.field(name, value)));
+    shown.collect()
+}
+
+fn fields(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let mut fields: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        fields
+            .entry(name.as_str().to_owned())
+            .and_modify(|all| *all = format!("{all}, {value}"))
+            .or_insert_with(|| value.to_string());
+    }
+    fields
+}
+
+fn redacted_fields(
+    fields: &BTreeMap<String, String>,
+    redactor: &Redactor,
+) -> BTreeMap<String, String> {
+    let shown = fields
+        .iter()
+        .map(|(name, value)| (name.clone(), redactor.header(name, value)));
+    shown.collect()
+}

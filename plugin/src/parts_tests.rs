@@ -203,3 +203,19 @@ fn every_part_has_a_key_of_its_own() {
     assert_eq!(pkids.len(), 6);
     assert!(pkids.iter().all(|pkid| pkid.len() == 24));
 }
+
+#[test]
+fn what_names_no_document_is_no_part() {
+    let (platform, record) = platform_with_parts(None);
+    let whole = record.body.parts.len();
+    let mut broken = record.clone();
+    for pkid in ["", "0123", &"F".repeat(24), &"é".repeat(12)] {
+        let mut part = record.body.parts[0].clone();
+        part.pkid = pkid.to_owned();
+        broken.body.parts.push(part);
+    }
+    let change = Change::Put(broken.to_document().unwrap());
+    platform.commit(Vec::new(), vec![change]).unwrap();
+    let read = Record::load(&platform, PKID).unwrap();
+    assert_eq!(read.body.parts.len(), whole);
+}

@@ -163,6 +163,12 @@ impl Part {
     }
 }
 
+/// Whether a text is a primary key: 24 lower-case hexadecimal characters.
+pub fn is_pkid(text: &str) -> bool {
+    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.len() == 24 && text.bytes().all(hexadecimal)
+}
+
 /// Names of the keys by which a record can be found.
 pub mod key {
     /// The customer's name.
@@ -202,12 +208,14 @@ impl Record {
 
     /// Understands a stored document.
     pub fn from_document(document: Document) -> Result<Self, Failure> {
-        let body = serde_json::from_str(&document.body).map_err(|error| {
+        let mut body: Body = serde_json::from_str(&document.body).map_err(|error| {
             Failure::Internal(format!(
                 "the stored record {} cannot be read: {error}",
                 document.reference
             ))
         })?;
+        // What names no document can be neither shown, moved nor deleted, and must not keep a record alive.
+        body.parts.retain(|part| is_pkid(&part.pkid));
         let mut record = Self {
             pkid: document.reference.pkid,
             hierarchy: document.hierarchy,

@@ -20,11 +20,13 @@ pub struct Scrubber {
 }
 
 impl Scrubber {
-    /// Hides `secret` too, as it is and as it is written in a form or an address.
+    /// Hides `secret` too, as it is, as a line shows it, and as it is written in a form or an address.
     pub fn hide(&mut self, secret: &Secret) {
         let clear = secret.expose();
         let encoded: String = url::form_urlencoded::byte_serialize(clear.as_bytes()).collect();
         self.add(clear.to_owned());
+        self.add(visible(clear).trim().to_owned());
+        self.add(compact(&visible(clear)));
         self.add(encoded);
     }
 
@@ -71,16 +73,11 @@ impl Scrubber {
     /// A name such as a tracking id or an error code: as [`text`](Self::text), without spaces,
     /// and shorter.
     pub fn name(&self, text: &str) -> Option<String> {
-        let compact: String = text.split_whitespace().collect();
-        self.short(&compact, LONGEST_NAME)
+        self.short(&compact(text), LONGEST_NAME)
     }
 
     fn short(&self, text: &str, longest: usize) -> Option<String> {
-        let mut line: String = text
-            .chars()
-            .map(|c| if c.is_whitespace() { ' ' } else { c })
-            .filter(|c| !c.is_control() && !is_invisible(*c))
-            .collect();
+        let mut line = visible(text);
         for secret in &self.secrets {
             if line.contains(secret.as_str()) {
                 line = line.replace(secret.as_str(), HIDDEN);
@@ -93,6 +90,18 @@ impl Scrubber {
         };
         (!cut.is_empty()).then_some(cut)
     }
+}
+
+/// `text` on one line, without control characters and what cannot be seen.
+fn visible(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|c| !c.is_control() && !is_invisible(*c))
+        .collect()
+}
+
+fn compact(text: &str) -> String {
+    text.split_whitespace().collect()
 }
 
 /// Characters that reorder or hide what follows them.
@@ -150,6 +159,16 @@ mod tests {
                 assert!(!clean.contains(secret), "{clean}");
             }
         }
+    }
+
+    #[test]
+    fn a_secret_with_spaces_or_invisible_characters_is_hidden_as_it_is_shown() {
+        let scrubber = hiding(&["se cr\u{200b}et\nly"]);
+        for text in ["se cr\u{200b}et\nly", "se cret ly"] {
+            assert_eq!(scrubber.text(text).as_deref(), Some(HIDDEN), "{text:?}");
+        }
+        let id = scrubber.name("ROUTER_se cr\u{200b}et\nly");
+        assert_eq!(id.as_deref(), Some("ROUTER_***"));
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use crate::grant::Grant;
 use crate::model::{Accepted, Faults, Input, accept};
 use crate::parts::{self, Times};
 use crate::platform::{Change, Check, Failure, Key, Level, Platform, Reference, Secret};
-use crate::record::{Body, Record, key, secret};
+use crate::record::{Body, Record, is_pkid, key, secret};
 use crate::reports::{Added, Connection};
 use crate::settings::Settings;
 use crate::tokens::{self, Held, Origin};
@@ -139,8 +139,7 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
 }
 
 fn check_request(request: &Request, faults: &mut Faults) {
-    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if request.pkid.len() != 24 || !request.pkid.bytes().all(hexadecimal) {
+    if !is_pkid(&request.pkid) {
         faults.add("pkid", "must be 24 lower-case hexadecimal characters");
     }
     if request

@@ -43,7 +43,8 @@ impl<'a, P: Platform + ?Sized> Access<'a, P> {
         let proxies = Proxies::of(&record, platform)?;
         let access = Self {
             platform,
-            webex: Webex::new(platform, &settings, &proxies)?,
+            webex: Webex::new(platform, &settings, &proxies)
+                .map_err(|failure| of_the_proxy(&record, failure))?,
             token,
             organization: record
                 .organization()
@@ -78,6 +79,17 @@ impl<'a, P: Platform + ?Sized> Access<'a, P> {
             answer = self.webex.page(&address, &filters, &self.token);
         }
         Ok(answer.map(|page| (address, page)))
+    }
+}
+
+/// What the host says of the record's proxies: a caller who only named the record has given nothing invalid.
+fn of_the_proxy(record: &Record, failure: Failure) -> Failure {
+    match failure {
+        Failure::Invalid(_) | Failure::LimitExceeded(_) => Failure::LimitExceeded(format!(
+            "the proxy of {} cannot be used: {failure}",
+            record.name()
+        )),
+        failure => failure,
     }
 }
 

@@ -210,3 +210,27 @@ fn the_customers_proxies_are_used() {
     }
     assert!(!world.platform.everything_visible().contains("hunter2"));
 }
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_the_operators_to_mend() {
+    let world = World::new();
+    let seal = Change::Seal {
+        owner: Reference::record(PKID),
+        name: secret::HTTPS_PROXY.to_owned(),
+        value: Secret::new("proxy.example"),
+    };
+    let mut record = Record::load(&world.platform, PKID).unwrap();
+    record
+        .body
+        .fields
+        .insert("https_proxy".to_owned(), "proxy.example".into());
+    let put = Change::Put(record.to_document().unwrap());
+    world.platform.commit(Vec::new(), vec![put, seal]).unwrap();
+    let fault = crate::platform::FieldFault::new("https", "a proxy must begin with http://");
+    world.platform.refuse_proxies(Failure::Invalid(vec![fault]));
+    match world.sync().unwrap_err() {
+        Failure::LimitExceeded(text) => assert!(text.contains("the proxy of Acme"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(world.platform.sent().is_empty());
+}

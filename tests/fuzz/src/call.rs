@@ -1,0 +1,176 @@
+//! A call of an exported function as data, and what could be seen of it.
+
+use relation_host::reports::{
+    Added, Authorization, ConnectReport, Connection, Deletion, ExpiryReport, Grant, RefreshReport,
+    SyncKind, SyncReport, WakeReport,
+};
+use relation_host::store::DueWakeup;
+use relation_host::types::Pkid;
+use relation_host::{AddRequest, CallError, CallErrorKind, Called, Fired, Host};
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::watch::Sight;
+
+/// A call of an exported function.
+#[derive(Clone, Debug)]
+pub enum Call {
+    /// `add`
+    Add(AddRequest),
+    /// `modify`
+    Modify(Pkid, Map<String, Value>, Option<SecretString>),
+    /// `delete`; true: a dry run.
+    Delete(Pkid, bool),
+    /// `connect`
+    Connect(Pkid, Grant, String),
+    /// `complete-connect`
+    Complete(Pkid, SecretString),
+    /// `refresh`
+    Refresh(Pkid, Grant),
+    /// `check-expiry`
+    Check(Pkid, Grant),
+    /// `sync`
+    Sync(Pkid),
+    /// `wake`, for a wakeup that is stored.
+    Wake(DueWakeup),
+}
+
+/// What could be seen of a call.
+#[derive(Debug)]
+pub struct Seen {
+    /// The function, as the contract names it.
+    pub function: &'static str,
+    /// What was answered.
+    pub answer: Result<Answer, CallErrorKind>,
+    /// The id of its transaction.
+    pub transaction: Option<String>,
+    /// What it asked of the host.
+    pub sight: Sight,
+    /// How many requests it made.
+    pub requests: u32,
+}
+
+/// An answer that is not a failure.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its kind: what of it is not the input's.
+    pub kind: String,
+    /// The whole, as JSON.
+    pub json: String,
+    /// The record that it is about, when there is one afterwards.
+    pub record: Option<Pkid>,
+}
+
+impl Call {
+    /// The function, as the contract names it.
+    pub fn function(&self) -> &'static str {
+        match self {
+            Self::Add(_) => "add",
+            Self::Modify(..) => "modify",
+            Self::Delete(..) => "delete",
+            Self::Connect(..) => "connect",
+            Self::Complete(..) => "complete-connect",
+            Self::Refresh(..) => "refresh",
+            Self::Check(..) => "check-expiry",
+            Self::Sync(_) => "sync",
+            Self::Wake(_) => "wake",
+        }
+    }
+
+    /// Makes the call. None: there was nothing to do, because the wakeup is gone.
+    pub(crate) async fn make(self, host: &Host) -> Option<Result<Called<Answer>, CallError>> {
+        Some(match self {
+            Self::Add(request) => told(host.add(request).await, |added: &Added| {
+                let kind = if added.replayed { "replayed" } else { "added" };
+                (kind.into(), Some(&added.connection.pkid))
+            }),
+            Self::Modify(pkid, fields, tokens) => told(
+                host.modify(&pkid, fields, tokens).await,
+                |connection: &Connection| (connection.state.to_string(), Some(&connection.pkid)),
+            ),
+            Self::Delete(pkid, dry_run) => {
+                told(host.delete(&pkid, dry_run).await, |deletion: &Deletion| {
+                    let revocation = serde_json::to_value(&deletion.revocation);
+                    let result = revocation.map(|value| value["result"].to_string());
+                    (format!("{} {dry_run}", result.unwrap_or_default()), None)
+                })
+            }
+            Self::Connect(pkid, grant, redirect) => told(
+                host.connect(&pkid, grant, &redirect).await,
+                |authorization: &Authorization| (format!("{:?}", authorization.grant), None),
+            ),
+            Self::Complete(pkid, callback) => told(
+                host.complete_connect(&pkid, &callback).await,
+                |report: &ConnectReport| {
+                    let state = report.connection.state;
+                    (
+                        format!("{:?} {state}", report.grant),
+                        Some(&report.connection.pkid),
+                    )
+                },
+            ),
+            Self::Refresh(pkid, grant) => told(host.refresh_grant(&pkid, grant).await, refreshed),
+            Self::Check(pkid, grant) => told(host.check_grant(&pkid, grant).await, checked),
+            Self::Sync(pkid) => told(host.sync(&pkid, SyncKind::RolesLicenses).await, synced),
+            Self::Wake(due) => match host.fire(due).await {
+                Ok(Fired::Called(result)) => told(result, |report: &WakeReport| match report {
+                    WakeReport::Refreshed(report) => refreshed(report),
+                    WakeReport::Checked(report) => checked(report),
+                    WakeReport::Synced(report) => synced(report),
+                    WakeReport::Nothing(_) => ("nothing".into(), None),
+                }),
+                Ok(_) => return None,
+                Err(error) => Err(CallError {
+                    transaction: None,
+                    kind: CallErrorKind::Store(error),
+                }),
+            },
+        })
+    }
+}
+
+fn refreshed(report: &RefreshReport) -> (String, Option<&Pkid>) {
+    let (outcome, state) = (report.outcome, report.connection.state);
+    (
+        format!("{outcome:?} {state} {}", report.joined),
+        Some(&report.connection.pkid),
+    )
+}
+
+fn checked(report: &ExpiryReport) -> (String, Option<&Pkid>) {
+    let alert = report.alert.as_ref().map(|alert| alert.code.as_str());
+    (
+        format!(
+            "{} {alert:?} {}",
+            report.connection.state,
+            report.cleared.len()
+        ),
+        Some(&report.connection.pkid),
+    )
+}
+
+fn synced(report: &SyncReport) -> (String, Option<&Pkid>) {
+    let done = |model: &relation_host::reports::Imported| {
+        [model.added, model.updated, model.removed].map(|count| u8::from(count > 0))
+    };
+    let models: Vec<_> = report.models.iter().map(done).collect();
+    (
+        format!("{models:?} {}", report.continues.is_some()),
+        Some(&report.pkid),
+    )
+}
+
+fn told<T: Serialize>(
+    result: Result<Called<T>, CallError>,
+    tell: impl FnOnce(&T) -> (String, Option<&Pkid>),
+) -> Result<Called<Answer>, CallError> {
+    let Called { transaction, value } = result?;
+    let (kind, record) = tell(&value);
+    let record = record.cloned();
+    let json = serde_json::to_string(&value).unwrap_or_else(|error| error.to_string());
+    Ok(Called {
+        transaction,
+        value: Answer { kind, json, record },
+    })
+}

@@ -1,0 +1,88 @@
+//! Inputs as files: the corpus that campaigns begin with, and what they find.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Found;
+use crate::targets::Target;
+
+/// The inputs in `directory`, ordered by name; none when it is not there.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn read(directory: &Path) -> io::Result<Vec<Vec<u8>>> {
+    let mut files = match fs::read_dir(directory) {
+        Ok(entries) => entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<io::Result<Vec<PathBuf>>>()?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    files.sort();
+    files.retain(|file| file.is_file());
+    files.iter().map(fs::read).collect()
+}
+
+/// Writes one input, named by what it is; answers with the file.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write(directory: &Path, input: &[u8]) -> io::Result<PathBuf> {
+    fs::create_dir_all(directory)?;
+    let mut name = String::new();
+    // FNV-1a, 64 bits: names have to differ, no more.
+    let hash = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    // Writing to a text cannot fail.
+    let _ = write!(name, "{hash:016x}");
+    let file = directory.join(name);
+    fs::write(&file, input)?;
+    Ok(file)
+}
+
+/// The input as it is printed: to be given to `--replay`.
+pub fn hex(input: &[u8]) -> String {
+    let mut text = String::with_capacity(input.len() * 2);
+    for byte in input {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// The bytes that `text` stands for; none when it is no such text.
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || text.len() % 2 == 1 {
+        return None;
+    }
+    let places = (0..text.len()).step_by(2);
+    let bytes = places.map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok());
+    bytes.collect()
+}
+
+/// What was found, with what repeats it.
+pub fn tell(target: Target, found: &Found) -> String {
+    let input = hex(&found.input);
+    let Found { finding, .. } = found;
+    format!("{finding}\n    again: cargo xtask fuzz --target {target} --replay {input}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_survives_being_written() {
+        let input = [0, 1, 0x7f, 0xff];
+        assert_eq!(from_hex(&hex(&input)).as_deref(), Some(&input[..]));
+        assert_eq!(from_hex("0"), None);
+        assert_eq!(from_hex("zz"), None);
+        let directory = tempfile::tempdir().unwrap();
+        let file = write(directory.path(), &input).unwrap();
+        assert_eq!(fs::read(file).unwrap(), input);
+        assert_eq!(read(directory.path()).unwrap(), [input.to_vec()]);
+        assert!(read(&directory.path().join("missing")).unwrap().is_empty());
+    }
+}

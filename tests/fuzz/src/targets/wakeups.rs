@@ -1,0 +1,102 @@
+//! Target `wakeups`: what `wake` is called for, whoever scheduled it.
+
+use std::time::Duration;
+
+use relation_host::schedule::clock::Clock as _;
+use relation_host::store::Change;
+use relation_host::types::{Reference, Timestamp, Wakeup};
+
+use super::spoiled::spoiled;
+use crate::bench::{Bench, BenchError};
+use crate::call::Call;
+use crate::input::Input;
+use crate::judge::Permits;
+use crate::scenes::Scene;
+use crate::trial::Trial;
+use crate::verdict::Verdict;
+
+/// Ids that mean something, and what is nearly one.
+const IDS: &[&str] = &[
+    "refresh",
+    "expiry",
+    "sync",
+    "refresh.wholesale-customers",
+    "refresh.wholesale-users",
+    "expiry.wholesale-customers",
+    "expiry.wholesale-users",
+    "refresh.organization",
+    "refresh.",
+    "Refresh",
+    "sync.roles-licenses",
+    "expiry.wholesale-customers.x",
+];
+
+const PAYLOADS: &[&str] = &["", "roles-licenses", "roles", "{}", "roles-licenses "];
+
+pub(super) async fn run(bench: &Bench, input: &mut Input<'_>) -> Result<Verdict, BenchError> {
+    let mut trial = bench.open(*input.pick(&Scene::FURNISHED)).await?;
+    let seconds = match input.below(4) {
+        0 => 0,
+        1 => 86_400 * input.below(200),
+        2 => input.below(1 << 20),
+        _ => 86_400 * 365 * input.below(2_000),
+    };
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    trial.clock.advance(Duration::from_secs(seconds));
+    let Some(wakeup) = wakeup(input, &trial) else {
+        return Ok(Verdict::nothing());
+    };
+    let (subject, id) = (wakeup.subject.clone(), wakeup.id.clone());
+    if trial.change(vec![Change::Schedule(wakeup)]).await.is_err() {
+        return Ok(Verdict::nothing());
+    }
+    let stored = trial.store().wakeups(&subject).await.unwrap_or_default();
+    let Some(due) = stored.into_iter().find(|due| due.wakeup.id == id) else {
+        return Ok(Verdict::nothing());
+    };
+    let count = input.below(3);
+    let answers: Vec<_> = (0..count).map(|_| spoiled(input)).collect();
+    trial.prepare(answers);
+    let permits = Permits {
+        rejected: true,
+        ..Permits::default()
+    };
+    Ok(trial.judged(Call::Wake(due), permits).await)
+}
+
+fn wakeup(input: &mut Input<'_>, trial: &Trial<'_>) -> Option<Wakeup> {
+    let record = Reference::record(trial.record()?);
+    let subject = if input.chance(48) {
+        let documents = trial.documents();
+        documents
+            .get(input.below(documents.len()))?
+            .reference
+            .clone()
+    } else {
+        record
+    };
+    // No host stores another: a name has 1 to 64 bytes.
+    let id = Some(input.name(IDS)).filter(|id| (1..=64).contains(&id.len()))?;
+    let payload = if id == "sync" && !input.chance(64) {
+        "roles-licenses".to_owned()
+    } else {
+        input.name(PAYLOADS)
+    };
+    Some(Wakeup {
+        id,
+        subject,
+        due: moment(input, trial),
+        deadline: input.chance(128).then(|| moment(input, trial)),
+        payload,
+    })
+}
+
+fn moment(input: &mut Input<'_>, trial: &Trial<'_>) -> Timestamp {
+    let now = trial.clock.now().0;
+    match input.below(4) {
+        0 => Timestamp(now),
+        1 => Timestamp(now.saturating_sub(input.bits() >> 30)),
+        2 => Timestamp(now.saturating_add(input.bits() >> 30)),
+        _ => Timestamp(input.bits()),
+    }
+}

@@ -1,0 +1,77 @@
+//! A component that misbehaves is found out, and the input that shows it is handed over small.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use relation_fuzz::campaign::{self, Found, Plan, files};
+use relation_fuzz::{Bench, FindingKind, Target};
+use support::component;
+
+/// What a campaign finds with a component that does `what` whenever it is called.
+#[track_caller]
+fn found(what: &str) -> Found {
+    let settings = BTreeMap::from([("misbehave".to_owned(), what.to_owned())]);
+    let bench = Bench::unfurnished(&component("misbehaving"), settings).unwrap();
+    let plan = Plan {
+        executions: 5,
+        until: None,
+        seed: 1,
+        jobs: 1,
+        corpus: vec![vec![0xa5; 64]],
+    };
+    let report = campaign::run(Target::Fields, &bench, &plan, |_| {}).unwrap();
+    assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
+    report.findings.into_iter().next().unwrap()
+}
+
+#[test]
+fn a_panic_is_a_finding_with_its_message_and_the_smallest_input() {
+    let found = found("panic");
+    assert_eq!(found.finding.kind, FindingKind::Trap);
+    assert!(
+        found.finding.what.contains("the plugin's own words"),
+        "{}",
+        found.finding
+    );
+    assert!(found.input.is_empty(), "{:?}", found.input);
+    let told = files::tell(Target::Fields, &found);
+    assert!(
+        told.contains("cargo xtask fuzz --target fields --replay"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_trap_is_a_finding() {
+    let found = found("stack");
+    assert_eq!(found.finding.kind, FindingKind::Trap);
+    assert!(found.finding.what.contains("stack"), "{}", found.finding);
+}
+
+#[test]
+fn a_bound_that_is_hit_is_a_finding() {
+    for what in ["memory", "host-calls"] {
+        let found = found(what);
+        assert_eq!(found.finding.kind, FindingKind::Trap, "{what}");
+        assert!(found.finding.what.contains("limits."), "{}", found.finding);
+    }
+}
+
+#[test]
+fn a_failure_that_the_contract_does_not_have_there_is_a_finding() {
+    let found = found("huge-commit");
+    assert_eq!(found.finding.kind, FindingKind::Failure);
+    assert!(
+        found.finding.what.contains("limits.commit"),
+        "{}",
+        found.finding
+    );
+}

@@ -24,6 +24,7 @@ commands, each does what it needs of those above it:
   build            build the component (the plugin) and the host that carries it
   demo [ARGS]      take one customer through its whole life, on real components
   test [ARGS]      run every test; ARGS go to `cargo test`
+  fuzz [ARGS]      fuzz the exported functions through the component; ARGS go to the fuzzer
   bench [ARGS]     measure; ARGS go to the benchmark program
 
 `cargo xtask COMMAND --help` tells more. On a fresh clone, start with `cargo xtask demo`.
@@ -87,6 +88,15 @@ usage: cargo xtask bench [ARGS]
 ARGS go to the program; `cargo xtask bench -- --help` lists what it measures. The figures mean
 something on an otherwise idle machine only; the ratios of one run are the steadier part.";
 
+const FUZZ_HELP: &str = "\
+Builds the component, then runs the fuzz targets on all cores; our own code is optimised.
+
+usage: cargo xtask fuzz [ARGS]
+
+ARGS go to the fuzzer, such as `--executions 1000000`, `--target fields`, `--minutes 10`, `--seed 7`,
+or `--target fields --replay INPUT` to run one input again; `cargo xtask fuzz -- --help` lists them.
+docs/fuzzing.md tells what the targets are. Exit code: 0 nothing found, 1 findings or a failure.";
+
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     let command = args.next();
@@ -102,6 +112,7 @@ fn main() -> ExitCode {
         Some("demo") if wants_help => return help(DEMO_HELP),
         Some("test") if wants_help => return help(TEST_HELP),
         Some("bench") if wants_help => return help(BENCH_HELP),
+        Some("fuzz") if wants_help => return help(FUZZ_HELP),
         Some("setup") => match rest.first() {
             None => tasks::setup(),
             Some(other) => return usage(&unexpected("setup", other), SETUP_HELP),
@@ -117,6 +128,7 @@ fn main() -> ExitCode {
         Some("demo") => tasks::demo(without_separator(&rest)),
         Some("test") => tasks::test(&rest),
         Some("bench") => tasks::bench(without_separator(&rest)),
+        Some("fuzz") => tasks::fuzz(without_separator(&rest)),
         Some(other) => return usage(&format!("no command is called {other:?}"), HELP),
     };
     finish(result)
@@ -175,7 +187,7 @@ mod tests {
 
     #[test]
     fn every_command_is_in_the_help() {
-        for command in ["setup", "build", "demo", "test", "bench"] {
+        for command in ["setup", "build", "demo", "test", "fuzz", "bench"] {
             assert!(HELP.contains(&format!("\n  {command} ")), "{command}");
         }
     }

@@ -90,6 +90,38 @@ pub fn bench(args: &[OsString]) -> Result<ExitCode> {
     })
 }
 
+/// Runs the fuzz targets; the fuzzer's exit code is ours.
+pub fn fuzz(args: &[OsString]) -> Result<ExitCode> {
+    let folders = workspace::folders()?;
+    wasm_setup::ensure(&folders.target)?;
+    step(
+        "components",
+        "compile the plugin and the tests' guests to WebAssembly",
+        || component::build(&folders),
+    )?;
+    // The selection is that of the tests, so that dependencies are compiled once; they are optimised in any
+    // case, and the profile is named for our own crates alone.
+    step(
+        "fuzzer",
+        "compile the fuzzer and the host, optimised",
+        || {
+            run(workspace::cargo()
+                .args([
+                    "build",
+                    "--workspace",
+                    "--bin=relation-fuzz",
+                    "--test=xtask",
+                ])
+                .env("CARGO_PROFILE_DEV_OPT_LEVEL", "3"))
+        },
+    )?;
+    step("fuzz", "run the targets", || {
+        run_for_code(
+            Command::new(program(&folders.target, Profile::Dev, "relation-fuzz")).args(args),
+        )
+    })
+}
+
 fn program(target: &Path, profile: Profile, name: &str) -> PathBuf {
     target
         .join(profile.folder())

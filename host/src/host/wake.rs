@@ -39,7 +39,7 @@ pub enum Fired {
     /// Somebody else answered, moved or cancelled it meanwhile.
     Gone,
     /// The call was made; one that failed leaves the wakeup to be due again later.
-    Called(Result<Called<WakeReport>, CallError>),
+    Called(Box<Result<Called<WakeReport>, CallError>>),
 }
 
 /// What came of answering a wakeup.
@@ -62,13 +62,13 @@ impl Host {
         Ok(match self.answer(due).await? {
             Answer::Busy(until) => Fired::Busy(until),
             Answer::Gone => Fired::Gone,
-            Answer::Given(transaction, result) => Fired::Called(match *result {
+            Answer::Given(transaction, result) => Fired::Called(Box::new(match *result {
                 Ok(value) => Ok(Called { transaction, value }),
                 Err(kind) => Err(CallError {
                     transaction: Some(transaction),
                     kind,
                 }),
-            }),
+            })),
         })
     }
 

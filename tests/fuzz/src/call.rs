@@ -2,7 +2,7 @@
 
 use relation_host::reports::{
     Added, Authorization, ConnectReport, Connection, Deletion, ExpiryReport, Grant, RefreshReport,
-    SyncKind, SyncReport, WakeReport,
+    Revocation, SyncKind, SyncReport, WakeReport,
 };
 use relation_host::store::DueWakeup;
 use relation_host::types::Pkid;
@@ -91,9 +91,12 @@ impl Call {
             ),
             Self::Delete(pkid, dry_run) => {
                 told(host.delete(&pkid, dry_run).await, |deletion: &Deletion| {
-                    let revocation = serde_json::to_value(&deletion.revocation);
-                    let result = revocation.map(|value| value["result"].to_string());
-                    (format!("{} {dry_run}", result.unwrap_or_default()), None)
+                    let revocation = match &deletion.revocation {
+                        Revocation::Revoked => "revoked",
+                        Revocation::Skipped(_) => "skipped",
+                        Revocation::Failed(_) => "failed",
+                    };
+                    (format!("{revocation} {dry_run}"), None)
                 })
             }
             Self::Connect(pkid, grant, redirect) => told(
@@ -114,7 +117,7 @@ impl Call {
             Self::Check(pkid, grant) => told(host.check_grant(&pkid, grant).await, checked),
             Self::Sync(pkid) => told(host.sync(&pkid, SyncKind::RolesLicenses).await, synced),
             Self::Wake(due) => match host.fire(due).await {
-                Ok(Fired::Called(result)) => told(result, |report: &WakeReport| match report {
+                Ok(Fired::Called(result)) => told(*result, |report: &WakeReport| match report {
                     WakeReport::Refreshed(report) => refreshed(report),
                     WakeReport::Checked(report) => checked(report),
                     WakeReport::Synced(report) => synced(report),

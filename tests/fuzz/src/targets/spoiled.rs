@@ -146,7 +146,7 @@ fn body(input: &mut Input<'_>) -> Body {
             Body::Noise((0..count).map(|_| one(input)).collect())
         }
         7 => Body::Own(own(input)),
-        8 => Body::Echo(*input.pick(ERRORS)),
+        8 => Body::Echo(input.pick::<&str>(ERRORS)),
         _ => Body::Own(input.json(NAMES).to_string().into_bytes()),
     }
 }

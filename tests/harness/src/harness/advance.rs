@@ -64,7 +64,7 @@ async fn rest(
             }
             Ok(Fired::Called(called)) => {
                 let host = harness.host();
-                let call = harness.observed(before, asked, host, told(called)).await;
+                let call = harness.observed(before, asked, host, told(*called)).await;
                 calls.push(call);
             }
             Err(error) => {

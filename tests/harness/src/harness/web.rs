@@ -126,6 +126,10 @@ impl Transport for Web {
     }
 }
 
+#[allow(
+    clippy::result_large_err,
+    reason = "the transport's own fault: it may carry the answer that came until then"
+)]
 fn scripted(
     playing: &mut Playing,
     sent: &Request,

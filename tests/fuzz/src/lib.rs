@@ -8,6 +8,7 @@
 pub mod bench;
 pub mod call;
 pub mod campaign;
+pub mod coverage;
 pub mod edits;
 pub mod input;
 pub mod judge;

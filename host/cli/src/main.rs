@@ -83,6 +83,9 @@ enum Command {
     /// Check this host with the suite for hosts: storage, secrets, wakeups, leases, the way out, limits
     #[cfg(feature = "conformance")]
     Conformance(commands::conformance::Args),
+    /// Run scenarios: files that say where a plugin begins, what happens, and what must come of it
+    #[cfg(feature = "scenarios")]
+    Test(commands::test::Args),
     /// Show the model: its fields with their rules, and its actions
     Describe,
     /// Add a customer, with its data syncs, schedules and wakeups
@@ -175,6 +178,11 @@ fn execute(cli: Cli) -> Result<(), Failed> {
             logging::start(&cli.global, LogFormat::default(), "warn")?;
             return commands::inspect::run(args, &cli.global);
         }
+        #[cfg(feature = "scenarios")]
+        Command::Test(args) => {
+            logging::start(&cli.global, LogFormat::default(), "error")?;
+            return commands::test::run(args, &cli.global);
+        }
         #[cfg(feature = "conformance")]
         Command::Conformance(args) => {
             logging::start(&cli.global, LogFormat::default(), "off")?;
@@ -224,6 +232,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failed> {
         Command::Inspect(_) | Command::Completions(_) => Ok(()),
         #[cfg(feature = "conformance")]
         Command::Conformance(_) => Ok(()),
+        #[cfg(feature = "scenarios")]
+        Command::Test(_) => Ok(()),
         #[cfg(feature = "demo")]
         Command::Demo(_) => Ok(()),
     }

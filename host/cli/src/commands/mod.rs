@@ -19,6 +19,8 @@ pub mod run;
 pub mod show;
 pub mod stash;
 pub mod sync;
+#[cfg(feature = "scenarios")]
+pub mod test;
 pub mod transactions;
 pub mod view;
 pub mod wakeups;

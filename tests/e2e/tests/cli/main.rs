@@ -15,5 +15,6 @@ mod failures;
 mod imports;
 mod naming;
 mod records;
+mod scenarios;
 mod stash;
 mod upgrade;

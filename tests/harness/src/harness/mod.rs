@@ -24,6 +24,7 @@ use crate::transcript::{Exchange, Transcript};
 mod advance;
 mod builder;
 mod call;
+mod given;
 mod key;
 mod observed;
 mod observing;
@@ -33,6 +34,7 @@ mod web;
 
 pub use builder::{BEGINNING, HarnessBuilder, Http, StartError, StoreKind};
 pub use call::Call;
+pub use given::{Given, GivenError};
 pub use observed::{Failed, Observed};
 use station::Station;
 use web::{Carrier, Web};

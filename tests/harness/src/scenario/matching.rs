@@ -55,7 +55,15 @@ impl Matcher {
             (Expected::Object { entries, closed }, Some(Value::Object(found))) => {
                 for (name, pattern) in entries {
                     path.push(Segment::Key(name.clone()));
+                    let before = mismatches.len();
                     self.hold(pattern, found.get(name), path, mismatches);
+                    if let (None, Some(missing)) = (found.get(name), mismatches.get_mut(before)) {
+                        let others: Vec<&str> = found.keys().map(String::as_str).collect();
+                        missing.note = Some(match others.is_empty() {
+                            true => "it has no members".to_owned(),
+                            false => format!("its members are {}", others.join(", ")),
+                        });
+                    }
                     path.pop();
                 }
                 if *closed {

@@ -4,9 +4,21 @@
 //! [`format`] reads a file, [`model`] is what was read, [`pattern`] and [`template`] are the small
 //! language of expectations, [`matching`] holds what was seen against them.
 
+mod check;
+mod disturbance;
+mod emulated;
 pub mod format;
 pub mod matching;
 pub mod mismatch;
 pub mod model;
+mod observation;
+pub mod outcome;
 pub mod pattern;
+pub mod report;
+mod run;
+mod stage;
+pub mod suite;
 pub mod template;
+mod world;
+
+pub use run::run;

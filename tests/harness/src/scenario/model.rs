@@ -8,7 +8,7 @@ use relation_host::Limits;
 use relation_host::reports::Grant;
 use relation_host::types::{Document, Failure, Hierarchy, Reference, Timestamp, Wakeup};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use webex_emulator::{ErrorStyle, Fault, License, Listing, Mode, Paging, Role};
 
 use super::format::source::Place;
@@ -203,13 +203,13 @@ pub enum Call {
         /// The name under which the record's pkid is known afterwards.
         name: Option<String>,
         hierarchy: Hierarchy,
-        fields: Value,
+        fields: Map<String, Value>,
         tokens: Option<Value>,
         idempotency_key: Option<Template>,
     },
     Modify {
         record: Template,
-        fields: Value,
+        fields: Map<String, Value>,
         tokens: Option<Value>,
     },
     Delete {
@@ -228,7 +228,6 @@ pub enum Call {
     Refresh {
         record: Template,
         grant: Grant,
-        requested_at: Option<Timestamp>,
     },
     CheckExpiry {
         record: Template,

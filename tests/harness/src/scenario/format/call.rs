@@ -63,7 +63,6 @@ pub fn read(table: &mut Table<'_, '_>) -> Option<Call> {
         "refresh" => Call::Refresh {
             record: record(table),
             grant: grant(table),
-            requested_at: table.get("requested-at", values::moment),
         },
         "check-expiry" => Call::CheckExpiry {
             record: record(table),
@@ -128,13 +127,8 @@ fn grant(table: &mut Table<'_, '_>) -> Grant {
     grant.unwrap_or_default()
 }
 
-/// A table, or a text that is passed on as it is, to show what becomes of one that is no JSON.
-fn fields(table: &mut Table<'_, '_>) -> Value {
-    let fields = table.get("fields", |value| match value {
-        DeValue::String(text) => Ok(Value::String(text.into_owned())),
-        other => values::object(other).map(Value::Object),
-    });
-    fields.unwrap_or_else(|| Value::Object(Map::new()))
+fn fields(table: &mut Table<'_, '_>) -> Map<String, Value> {
+    table.get("fields", values::object).unwrap_or_default()
 }
 
 /// A token answer as a table, or as a text that holds its JSON.

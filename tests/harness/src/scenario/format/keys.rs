@@ -86,7 +86,7 @@ sections! {
     /// Completes a consent.
     COMPLETE_CONNECT "call = \"complete-connect\"" : STEP ["record" "callback"];
     /// Refreshes tokens.
-    REFRESH "call = \"refresh\"" : STEP ["record" "grant" "requested-at"];
+    REFRESH "call = \"refresh\"" : STEP ["record" "grant"];
     /// Looks at expiries.
     CHECK_EXPIRY "call = \"check-expiry\"" : STEP ["record" "grant"];
     /// Imports.

@@ -124,7 +124,7 @@ fn everything_wrong_with_a_file_is_told_at_once_with_its_place() {
             "4:9: given.clock: \"noon\" is no moment | expected a moment in UTC, such as 2026-01-05T08:00:00Z",
             "5:1: given.sed: unknown key | did you mean `seed`?",
             "8:8: step[1].call: there is no call \"refesh\" | did you mean \"refresh\"?",
-            "12:1: step[2].fields: unknown key | call = \"refresh\" has record, grant, requested-at, about, call, advance, at, webex, host, http, disturb, expect",
+            "12:1: step[2].fields: unknown key | call = \"refresh\" has record, grant, about, call, advance, at, webex, host, http, disturb, expect",
         ]
     );
 }

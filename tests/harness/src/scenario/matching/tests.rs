@@ -53,7 +53,7 @@ fn an_object_needs_only_the_entries_that_are_named() {
         told("a = 1\nb.c = \"x\"", json!({"a": 2, "b": {}})),
         [
             "a: expected 1, found 2",
-            "b.c: expected \"x\", found nothing"
+            "b.c: expected \"x\", found nothing (it has no members)"
         ]
     );
 }

@@ -1,0 +1,148 @@
+//! `test`: runs scenarios on a component, and tells of each like a test runner.
+
+use std::io::Write as _;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use relation_harness::scenario::outcome::{Count, Ran};
+use relation_harness::scenario::report;
+use relation_harness::scenario::suite::{self, Loaded};
+use serde_json::json;
+
+use crate::Global;
+use crate::failure::{Failed, Kind};
+use crate::output::{Output, Rows};
+use crate::session;
+
+/// Arguments of `test`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A scenario runs the component on a host of its own, with a clock that jumps and an emulated \
+                  Webex or scripted answers; nothing leaves the process. docs/scenarios.md says how one is written. \
+                  Ends with 1 if a scenario failed, with 2 if a file is no scenario."
+)]
+pub struct Args {
+    /// Files, and directories with files that end in .toml
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+    /// Only scenarios whose path or first sentence contains this
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// How many run at once [default: one for each processor]
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// The component, as --plugin
+    #[arg(long, value_name = "FILE", conflicts_with = "plugin")]
+    component: Option<PathBuf>,
+    /// Write JUnit's XML besides
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Name the scenarios and run none
+    #[arg(long)]
+    list: bool,
+}
+
+/// Runs what is named; fails if a scenario failed or a file is broken.
+pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
+    let output = Output { json: global.json };
+    let files = suite::find(&args.paths).map_err(|error| Failed::usage(error.to_string()))?;
+    let selected = suite::select(&files, args.filter.as_deref());
+    if selected.is_empty() {
+        let filter = args.filter.as_deref().unwrap_or_default();
+        let message = format!("none of {} scenarios contains {filter:?}", files.len());
+        return Err(Failed::usage(message).hint("--list shows their paths and sentences"));
+    }
+    if args.list {
+        return list(&selected, output);
+    }
+    let file = args.component.as_deref().or(global.plugin.as_deref());
+    let (_, component) = session::component_bytes(file)?;
+    let jobs = args
+        .jobs
+        .or_else(|| std::thread::available_parallelism().ok());
+    let begun = Instant::now();
+    let mut unwritten = None;
+    let all = suite::run_all(
+        &selected,
+        &component,
+        jobs.unwrap_or(NonZeroUsize::MIN),
+        |ran| {
+            if !output.json && unwritten.is_none() {
+                unwritten = tell(&report::finished(ran)).err();
+            }
+        },
+    );
+    let took = begun.elapsed();
+    if let Some(failed) = unwritten {
+        return Err(failed);
+    }
+    let count = Count::of(&all);
+    if output.json {
+        output.print(&report::json(&all, took), |_| String::new())?;
+    } else {
+        tell(&report::summary(count, took))?;
+    }
+    if let Some(file) = &args.junit {
+        write_junit(file, &all, took)?;
+    }
+    verdict(count)
+}
+
+fn verdict(count: Count) -> Result<(), Failed> {
+    let Count { failed, broken, .. } = count;
+    let scenarios = |count: usize| match count {
+        1 => "1 scenario".to_owned(),
+        count => format!("{count} scenarios"),
+    };
+    match (failed, broken) {
+        (0, 0) => Ok(()),
+        (0, broken) => Err(
+            Failed::usage(format!("{} cannot be run", scenarios(broken)))
+                .hint("docs/scenarios.md lists the keys and their values"),
+        ),
+        (failed, _) => Err(Failed::new(
+            Kind::Failed,
+            format!("{} failed", scenarios(failed)),
+        )),
+    }
+}
+
+fn list(selected: &[Loaded], output: Output) -> Result<(), Failed> {
+    let about = |loaded: &Loaded| match &loaded.scenario {
+        Ok(scenario) => scenario.about.clone(),
+        Err(_) => "(broken)".to_owned(),
+    };
+    let items: Vec<_> = selected
+        .iter()
+        .map(|loaded| json!({ "path": loaded.path, "about": about(loaded) }))
+        .collect();
+    output.print(&items, |_| {
+        let mut rows = Rows::under(&["scenario", "about"]);
+        for loaded in selected {
+            rows.add([loaded.path.display().to_string(), about(loaded)]);
+        }
+        rows.to_string()
+    })
+}
+
+/// Prints coloured text; at anything but a terminal without its colours.
+fn tell(text: &str) -> Result<(), Failed> {
+    let mut stdout = anstream::stdout().lock();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    written.map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Failed::new(Kind::BrokenPipe, ""),
+        _ => Failed::new(Kind::Failed, format!("cannot write to stdout: {error}")),
+    })
+}
+
+fn write_junit(file: &Path, all: &[Ran], took: std::time::Duration) -> Result<(), Failed> {
+    let failed = |error: &dyn std::fmt::Display| {
+        let file = file.display();
+        Failed::new(Kind::Failed, format!("cannot write {file}: {error}"))
+    };
+    let xml = report::junit(all, took).map_err(|error| failed(&error))?;
+    std::fs::write(file, xml).map_err(|error| failed(&error))
+}

@@ -1,0 +1,365 @@
+//! Runs a scenario step by step, until one is not as expected.
+
+use std::time::Instant;
+
+use relation_host::types::{Pkid, Reference, Wakeup};
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use super::check::check;
+use super::model::{Action, Call, Disturbance, Scenario, Step, Trouble, Violations};
+use super::observation::Observation;
+use super::outcome::{Ran, StepFailure, Verdict};
+use super::template::{Bindings, Template, plain};
+use super::world::{Web, World};
+use crate::harness::{self, Given, Observed};
+
+/// Runs a scenario on a component.
+pub async fn run(scenario: &Scenario, component: Vec<u8>) -> Ran {
+    let begun = Instant::now();
+    let failures = match World::begin(scenario, component).await {
+        Ok(world) => play(scenario, world).await,
+        Err(error) => vec![StepFailure::problem(0, scenario, "begin", &error)],
+    };
+    Ran {
+        path: scenario.path.clone(),
+        about: scenario.about.clone(),
+        verdict: match failures.is_empty() {
+            true => Verdict::Passed,
+            false => Verdict::Failed { failures },
+        },
+        took: begun.elapsed(),
+    }
+}
+
+async fn play(scenario: &Scenario, mut world: World) -> Vec<StepFailure> {
+    for (index, step) in scenario.steps.iter().enumerate() {
+        let failure = world.step(step).await;
+        if let Some(failure) = failure {
+            let failure = StepFailure {
+                step: index + 1,
+                ..failure
+            };
+            return vec![failure];
+        }
+    }
+    let forbidden = scenario
+        .webex
+        .as_ref()
+        .is_some_and(|webex| webex.violations == Violations::Forbidden);
+    let violations = match &world.web {
+        Web::Emulated(emulated) if forbidden => emulated.violations(),
+        _ => Vec::new(),
+    };
+    if violations.is_empty() {
+        return Vec::new();
+    }
+    let mut failure = StepFailure::problem(
+        scenario.steps.len(),
+        scenario,
+        "at the end",
+        &"the plugin did what no client of Webex may do",
+    );
+    failure.notes = violations;
+    vec![failure]
+}
+
+/// Why a step could not be done at all.
+type Problem = String;
+
+/// What is to be done with the harness.
+enum Doing {
+    Call(harness::Call),
+    Advance(std::time::Duration),
+    Wake(Reference, String),
+}
+
+impl World {
+    async fn step(&mut self, step: &Step) -> Option<StepFailure> {
+        let mut seen = Observation::default();
+        let done = self.act(step, &mut seen).await;
+        let mut problems: Vec<String> = done.err().into_iter().collect();
+        if let Web::Script(stage) = &self.web {
+            problems.extend(stage.end(&mut self.matcher));
+        }
+        let left = self.disturber.end();
+        problems.extend(left.iter().map(not_disturbed));
+        match self.harness.snapshot().await {
+            Ok(snapshot) => seen.state(&snapshot),
+            Err(error) => problems.push(format!("the store cannot be read: {error}")),
+        }
+        seen.now = self.harness.now();
+        self.matcher.now = seen.now;
+        let mismatches = check(step, &seen, &mut self.matcher);
+        if problems.is_empty() && mismatches.is_empty() {
+            return None;
+        }
+        Some(StepFailure {
+            step: 0,
+            place: step.place,
+            action: step.action.words(),
+            about: step.about.clone(),
+            mismatches,
+            problem: (!problems.is_empty()).then(|| problems.join("\n")),
+            notes: notes(&seen),
+            bindings: self.matcher.bindings.clone(),
+            now: seen.now,
+        })
+    }
+
+    async fn act(&mut self, step: &Step, seen: &mut Observation) -> Result<(), Problem> {
+        self.disturber.begin(&step.disturbances);
+        if let Web::Script(stage) = &self.web {
+            stage.begin(&step.http, &self.matcher);
+        }
+        let doing = match &step.action {
+            Action::Webex(action) => {
+                return match &self.web {
+                    Web::Emulated(emulated) => emulated.act(action, &mut self.matcher.bindings),
+                    Web::Script(_) => Err("there is no emulated Webex".to_owned()),
+                };
+            }
+            Action::Restart => {
+                let restarted = self.harness.restart().await;
+                return restarted.map_err(|error| error.to_string());
+            }
+            Action::Advance(duration) => Doing::Advance(*duration),
+            Action::At(moment) => {
+                let now = self.harness.now();
+                if *moment < now {
+                    return Err(format!("{moment} is over: it is {now}"));
+                }
+                Doing::Advance(moment.since(now))
+            }
+            Action::Call(call) => self.doing(call).await?,
+        };
+        let before = self.harness.snapshot().await;
+        let requests = self.harness.http().len();
+        let done = tokio::select! {
+            done = self.done(doing) => Some(done?),
+            () = self.disturber.crashed() => None,
+        };
+        match done {
+            Some(calls) => {
+                for call in &calls {
+                    seen.add(call);
+                }
+                self.take(&step.action, &calls, seen);
+            }
+            None => {
+                self.harness
+                    .restart()
+                    .await
+                    .map_err(|error| error.to_string())?;
+                let after = self.harness.snapshot().await;
+                if let (Ok(before), Ok(after)) = (before, after) {
+                    seen.interrupted(&before.difference(&after));
+                }
+                let all = self.harness.http();
+                seen.requests(all.get(requests..).unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
+    async fn done(&self, doing: Doing) -> Result<Vec<Observed<Value>>, Problem> {
+        match doing {
+            Doing::Call(call) => Ok(vec![self.harness.call(call).await]),
+            Doing::Advance(duration) => Ok(self.harness.advance(duration).await),
+            Doing::Wake(subject, id) => {
+                let woken = self.harness.wake(&subject, &id).await;
+                let woken = woken.map_err(|error| error.to_string())?;
+                let woken = woken.ok_or_else(|| format!("{subject} has no wakeup {id:?}"))?;
+                Ok(vec![woken])
+            }
+        }
+    }
+
+    /// Takes what calls answered, and knows it by the usual names.
+    fn take(&mut self, action: &Action, calls: &[Observed<Value>], seen: &mut Observation) {
+        let Action::Call(call) = action else {
+            calls.iter().for_each(|call| seen.fired(call));
+            return;
+        };
+        let Some(observed) = calls.first() else {
+            return;
+        };
+        seen.outcome(observed);
+        let Ok(result) = &observed.result else {
+            return;
+        };
+        let bindings = &mut self.matcher.bindings;
+        match call {
+            Call::Add { name, .. } => {
+                let pkid = result.get("connection").and_then(|made| made.get("pkid"));
+                let name = name.as_deref().unwrap_or("pkid");
+                if let Some(pkid) = pkid
+                    && bindings.get(name).is_none()
+                {
+                    bindings.set(name, pkid.clone());
+                }
+            }
+            Call::Connect { .. } => {
+                for (name, member) in [("link", "url"), ("state", "state")] {
+                    if let Some(value) = result.get(member) {
+                        bindings.set(name, value.clone());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A call with everything put in.
+    async fn doing(&mut self, call: &Call) -> Result<Doing, Problem> {
+        let bindings = &self.matcher.bindings;
+        let call = match call {
+            Call::Describe => harness::Call::Describe {},
+            Call::Add {
+                hierarchy,
+                fields,
+                tokens,
+                idempotency_key,
+                ..
+            } => harness::Call::Add {
+                hierarchy: hierarchy.clone(),
+                fields: object(fields, bindings)?,
+                token_answer: answer(tokens.as_ref(), bindings)?,
+                idempotency_key: match idempotency_key {
+                    Some(key) => Some(filled(key, bindings)?),
+                    None => None,
+                },
+            },
+            Call::Modify {
+                record,
+                fields,
+                tokens,
+            } => harness::Call::Modify {
+                pkid: pkid(record, bindings)?,
+                fields: object(fields, bindings)?,
+                token_answer: answer(tokens.as_ref(), bindings)?,
+            },
+            Call::Delete { record, dry_run } => harness::Call::Delete {
+                pkid: pkid(record, bindings)?,
+                dry_run: *dry_run,
+            },
+            Call::Connect {
+                record,
+                grant,
+                redirect_uri,
+            } => harness::Call::Connect {
+                pkid: pkid(record, bindings)?,
+                grant: *grant,
+                redirect_uri: redirect_uri.clone(),
+            },
+            Call::CompleteConnect { record, callback } => harness::Call::CompleteConnect {
+                pkid: pkid(record, bindings)?,
+                callback: SecretString::from(filled(callback, bindings)?),
+            },
+            Call::Refresh { record, grant } => harness::Call::Refresh {
+                pkid: pkid(record, bindings)?,
+                grant: *grant,
+            },
+            Call::CheckExpiry { record, grant } => harness::Call::CheckExpiry {
+                pkid: pkid(record, bindings)?,
+                grant: *grant,
+            },
+            Call::Sync { record } => harness::Call::Sync {
+                pkid: pkid(record, bindings)?,
+                kind: relation_host::reports::SyncKind::RolesLicenses,
+            },
+            Call::Wake {
+                record,
+                wakeup,
+                payload,
+                due,
+                deadline,
+            } => {
+                let subject = Reference::record(pkid(record, bindings)?);
+                if payload.is_some() || due.is_some() || deadline.is_some() {
+                    let stored = self.harness.host().store().wakeups(&subject).await;
+                    let stored = stored.map_err(|error| error.to_string())?;
+                    let stored = stored.into_iter().find(|one| one.wakeup.id == *wakeup);
+                    let stored = stored.map(|stored| stored.wakeup);
+                    let otherwise = stored.as_ref();
+                    let written = Wakeup {
+                        id: wakeup.clone(),
+                        subject: subject.clone(),
+                        due: due
+                            .or(otherwise.map(|stored| stored.due))
+                            .unwrap_or(self.harness.now()),
+                        deadline: deadline.or(otherwise.and_then(|stored| stored.deadline)),
+                        payload: payload
+                            .clone()
+                            .or(otherwise.map(|stored| stored.payload.clone()))
+                            .unwrap_or_default(),
+                    };
+                    let given = Given {
+                        wakeups: vec![written],
+                        ..Given::default()
+                    };
+                    let put = self.harness.put(given).await;
+                    put.map_err(|error| error.to_string())?;
+                }
+                return Ok(Doing::Wake(subject, wakeup.clone()));
+            }
+        };
+        Ok(Doing::Call(call))
+    }
+}
+
+fn filled(template: &Template, bindings: &Bindings) -> Result<String, Problem> {
+    template.fill(bindings).map_err(|error| error.to_string())
+}
+
+fn pkid(record: &Template, bindings: &Bindings) -> Result<Pkid, Problem> {
+    let text = filled(record, bindings)?;
+    let pkid = text.parse();
+    pkid.map_err(|error| format!("`record` is {text:?}, but {error}"))
+}
+
+fn object(fields: &Map<String, Value>, bindings: &Bindings) -> Result<Map<String, Value>, Problem> {
+    let fields = fields.iter().map(|(name, value)| {
+        let value = bindings.fill(value).map_err(|error| error.to_string())?;
+        Ok((name.clone(), value))
+    });
+    fields.collect()
+}
+
+fn answer(tokens: Option<&Value>, bindings: &Bindings) -> Result<Option<SecretString>, Problem> {
+    let Some(tokens) = tokens else {
+        return Ok(None);
+    };
+    let filled = bindings.fill(tokens).map_err(|error| error.to_string())?;
+    Ok(Some(SecretString::from(plain(&filled))))
+}
+
+fn not_disturbed(disturbance: &Disturbance) -> String {
+    let Disturbance {
+        import, nth, with, ..
+    } = disturbance;
+    let what = match with {
+        Trouble::Crash => "the crash",
+        Trouble::Failure(_) => "the failure",
+    };
+    format!("{what} did not come to pass: {import} was not called {nth} times")
+}
+
+/// What a person wants to know of a step that is not as expected.
+fn notes(seen: &Observation) -> Vec<String> {
+    let requests = seen.http.iter().map(|request| {
+        let part = |name: &str| request.get(name).map_or(String::new(), plain);
+        format!(
+            "http  {} {} -> {}{}",
+            part("method"),
+            part("path"),
+            part("status"),
+            part("fault")
+        )
+    });
+    let lines = seen.log.iter().map(|line| {
+        let part = |name: &str| line.get(name).map_or(String::new(), plain);
+        format!("log   {} {}", part("level"), part("message"))
+    });
+    requests.chain(lines).collect()
+}

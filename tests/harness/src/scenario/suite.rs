@@ -1,0 +1,220 @@
+//! Many scenarios: which there are, which of them are run, and several at once.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use super::format::{LoadError, load};
+use super::model::Scenario;
+use super::outcome::Ran;
+use super::run::run;
+
+/// A file, read.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The file.
+    pub path: PathBuf,
+    /// What is in it.
+    pub scenario: Result<Scenario, LoadError>,
+}
+
+/// Why no scenarios are found.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// A path cannot be read.
+    #[error("cannot read {}: {cause}", path.display())]
+    Unreadable {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// There are none.
+    #[error("there are no scenarios (*.toml) in {0}")]
+    None(String),
+}
+
+/// The files that are named, and those that end in `.toml` below directories that are named, each once,
+/// in the order of their names.
+///
+/// # Errors
+/// If a path cannot be read, or there are no files.
+pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FindError> {
+    let mut found = Vec::new();
+    for path in paths {
+        let mut below = Vec::new();
+        walk(path, true, &mut below)?;
+        below.sort();
+        for file in below {
+            if !found.contains(&file) {
+                found.push(file);
+            }
+        }
+    }
+    if found.is_empty() {
+        let paths: Vec<String> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        return Err(FindError::None(paths.join(", ")));
+    }
+    Ok(found)
+}
+
+fn walk(path: &Path, named: bool, found: &mut Vec<PathBuf>) -> Result<(), FindError> {
+    let unreadable = |cause| FindError::Unreadable {
+        path: path.to_owned(),
+        cause,
+    };
+    let is_directory = std::fs::metadata(path).map_err(unreadable)?.is_dir();
+    if !is_directory {
+        let is_scenario = path
+            .extension()
+            .is_some_and(|extension| extension == "toml");
+        if named || is_scenario {
+            found.push(path.to_owned());
+        }
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        walk(&entry.map_err(unreadable)?.path(), false, found)?;
+    }
+    Ok(())
+}
+
+/// Reads files, and keeps those whose path or sentence contains `filter`. A broken file is always kept,
+/// since nobody can know what it is about.
+pub fn select(files: &[PathBuf], filter: Option<&str>) -> Vec<Loaded> {
+    let loaded = files.iter().map(|path| Loaded {
+        path: path.clone(),
+        scenario: load(path),
+    });
+    let wanted = |loaded: &Loaded| match (filter, &loaded.scenario) {
+        (Some(filter), Ok(scenario)) => {
+            scenario.about.contains(filter) || loaded.path.to_string_lossy().contains(filter)
+        }
+        (Some(filter), Err(_)) => loaded.path.to_string_lossy().contains(filter),
+        (None, _) => true,
+    };
+    loaded.filter(wanted).collect()
+}
+
+/// Runs scenarios, `jobs` at once, and tells of each when it and all before it have ended.
+pub fn run_all(
+    loaded: &[Loaded],
+    component: &[u8],
+    jobs: NonZeroUsize,
+    mut ended: impl FnMut(&Ran),
+) -> Vec<Ran> {
+    let next = AtomicUsize::new(0);
+    let (told, hear) = mpsc::channel();
+    let mut waiting = BTreeMap::new();
+    let mut all = Vec::new();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.get().min(loaded.len()) {
+            let (told, next) = (told.clone(), &next);
+            scope.spawn(move || {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(loaded) = loaded.get(index) else {
+                        return;
+                    };
+                    if told.send((index, run_one(loaded, component))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(told);
+        for (index, ran) in hear {
+            waiting.insert(index, ran);
+            while let Some(ran) = waiting.remove(&all.len()) {
+                ended(&ran);
+                all.push(ran);
+            }
+        }
+    });
+    all
+}
+
+fn run_one(loaded: &Loaded, component: &[u8]) -> Ran {
+    let scenario = match &loaded.scenario {
+        Ok(scenario) => scenario,
+        Err(error) => return Ran::broken(&loaded.path, error),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(run(scenario, component.to_vec())),
+        Err(error) => Ran::not_begun(scenario, &format!("cannot start the runtime: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenarios_are_found_below_directories_in_the_order_of_their_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = directory.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "").unwrap();
+            path
+        };
+        let (b, a) = (file("b.toml"), file("a/z.toml"));
+        file("a/readme.md");
+        let found = find(&[directory.path().to_owned(), b.clone()]).unwrap();
+        assert_eq!(found, [a, b]);
+    }
+
+    #[test]
+    fn no_scenarios_at_all_are_an_error_that_names_the_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = find(&[directory.path().to_owned()]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains(&directory.path().display().to_string())
+        );
+        let absent = find(&[directory.path().join("absent")]).unwrap_err();
+        assert!(absent.to_string().contains("absent"), "{absent}");
+    }
+
+    #[test]
+    fn a_filter_looks_at_paths_and_sentences_and_keeps_broken_files_it_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let files = [
+            file(
+                "one.toml",
+                "about = \"A refresh\"\n[[step]]\ncall = \"describe\"\n",
+            ),
+            file(
+                "two.toml",
+                "about = \"A delete\"\n[[step]]\ncall = \"describe\"\n",
+            ),
+            file("refresh.toml", "abuot = 1"),
+        ];
+        let names = |filter| -> Vec<String> {
+            let selected = select(&files, filter);
+            let names = selected
+                .iter()
+                .map(|loaded| loaded.path.file_name().unwrap());
+            names
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect()
+        };
+        assert_eq!(names(Some("refresh")), ["one.toml", "refresh.toml"]);
+        assert_eq!(names(Some("delete")), ["two.toml"]);
+        assert_eq!(names(None).len(), 3);
+    }
+}

@@ -1,0 +1,209 @@
+//! What a scenario runs in: the harness, and who answers its requests.
+
+use std::sync::{Arc, OnceLock};
+
+use relation_host::ComponentSource;
+use relation_host::schedule::clock::{Clock as _, ManualClock};
+use secrecy::SecretString;
+use url::Url;
+use webex_emulator::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator};
+
+use super::disturbance::Disturber;
+use super::emulated::Emulated;
+use super::matching::Matcher;
+use super::model::{Action, Call, NewGrant, Scenario, StoreKind, Webex};
+use super::stage::Stage;
+use super::template::Bindings;
+use crate::harness::{Given, GivenError};
+use crate::{Harness, Http, StartError};
+
+/// What may be reached where nothing else is said.
+const WEBEX: &str = "https://webexapis.com";
+
+/// What a scenario runs in.
+pub struct World {
+    /// The hosts and what they touch.
+    pub harness: Harness,
+    /// Who answers.
+    pub web: Web,
+    /// Who lets things go wrong between plugin and host.
+    pub disturber: Arc<Disturber>,
+    /// What was captured, and what time it is.
+    pub matcher: Matcher,
+}
+
+/// Who answers requests.
+pub enum Web {
+    /// The exchanges of each step.
+    Script(Arc<Stage>),
+    /// The emulator.
+    Emulated(Box<Emulated>),
+}
+
+/// Why a scenario could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum BeginError {
+    /// The component, its settings, or the store.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// What is given.
+    #[error("what is given cannot be stored: {0}")]
+    Given(#[from] GivenError),
+    /// What is given at Webex.
+    #[error("{0}")]
+    Webex(String),
+}
+
+impl World {
+    /// Lets a scenario begin.
+    ///
+    /// # Errors
+    /// If the component does not fit, or what is given cannot be so.
+    pub async fn begin(scenario: &Scenario, component: Vec<u8>) -> Result<Self, BeginError> {
+        let given = &scenario.given;
+        let mut matcher = Matcher {
+            bindings: Bindings::default(),
+            now: given.clock,
+        };
+        let disturber = Arc::new(Disturber::default());
+        let shown: Arc<OnceLock<Arc<ManualClock>>> = Arc::default();
+        let mut builder = Harness::builder(ComponentSource::Bytes(component))
+            .clock(given.clock)
+            .seed(given.seed)
+            .limits(scenario.limits.clone())
+            .leases(given.leases)
+            .interceptor(disturber.clone())
+            .allow(allowed(scenario))
+            .store(match given.store {
+                StoreKind::Memory => crate::StoreKind::Memory,
+                StoreKind::Sqlite => crate::StoreKind::Sqlite,
+            });
+        if !scenario.settings.contains_key("webex.client-id") {
+            builder = builder.setting("webex.client-id", DEFAULT_CLIENT_ID);
+        }
+        for (name, value) in &scenario.settings {
+            if let Some(value) = value {
+                builder = builder.setting(name, value);
+            }
+        }
+        if !scenario.secrets.contains_key("webex.client-secret") {
+            let secret = SecretString::from(DEFAULT_CLIENT_SECRET);
+            builder = builder.secret("webex.client-secret", secret);
+        }
+        for (name, value) in &scenario.secrets {
+            if let Some(value) = value {
+                builder = builder.secret(name, value.clone());
+            }
+        }
+        let (web, http) = match &scenario.webex {
+            None => {
+                let stage = Arc::new(Stage::new(matcher.clone()));
+                (Web::Script(stage.clone()), Http::Transport(stage))
+            }
+            Some(webex) => {
+                let emulated = emulated(webex, scenario, &shown);
+                let transport = emulated.transport();
+                (
+                    Web::Emulated(Box::new(emulated)),
+                    Http::Transport(transport),
+                )
+            }
+        };
+        let harness = builder.http(http).start().await?;
+        let _ = shown.set(harness.clock().clone());
+        let mut world = Self {
+            harness,
+            web,
+            disturber,
+            matcher: matcher.clone(),
+        };
+        let secrets = given.secrets.iter();
+        let secrets = secrets.map(|secret| {
+            (
+                secret.owner.clone(),
+                secret.name.clone(),
+                secret.value.clone(),
+            )
+        });
+        let given = Given {
+            documents: given.documents.clone(),
+            secrets: secrets.collect(),
+            wakeups: given.wakeups.clone(),
+        };
+        world.harness.put(given).await?;
+        if let (Web::Emulated(emulated), Some(webex)) = (&mut world.web, &scenario.webex) {
+            emulated
+                .people(webex, &mut matcher.bindings)
+                .map_err(BeginError::Webex)?;
+        }
+        world.matcher = matcher;
+        Ok(world)
+    }
+}
+
+/// The origins of everything that a scenario speaks of.
+fn allowed(scenario: &Scenario) -> Vec<String> {
+    let base = scenario
+        .settings
+        .get("webex.base-url")
+        .into_iter()
+        .flatten();
+    let scripted = scenario.steps.iter().flat_map(|step| &step.http);
+    let scripted = scripted.map(|exchange| exchange.request.url.to_string());
+    let urls = base.cloned().chain(scripted);
+    let origins =
+        urls.filter_map(|url| Some(Url::parse(&url).ok()?.origin().ascii_serialization()));
+    let mut allowed: Vec<String> = origins.chain([WEBEX.to_owned()]).collect();
+    allowed.sort();
+    allowed.dedup();
+    allowed
+}
+
+fn emulated(
+    webex: &Webex,
+    scenario: &Scenario,
+    shown: &Arc<OnceLock<Arc<ManualClock>>>,
+) -> Emulated {
+    let (shown, beginning) = (Arc::clone(shown), scenario.given.clock);
+    let clock = Arc::new(move || shown.get().map_or(beginning, |clock| clock.now()).0);
+    let of = |settings: Option<&Option<String>>, usual: &str| {
+        let told = settings.cloned().flatten();
+        told.unwrap_or_else(|| usual.to_owned())
+    };
+    let client_id = of(scenario.settings.get("webex.client-id"), DEFAULT_CLIENT_ID);
+    let mut builder = Emulator::builder()
+        .seed(scenario.given.seed)
+        .clock(clock)
+        .client(&client_id, DEFAULT_CLIENT_SECRET)
+        .mode(webex.mode)
+        .reuse_detection(webex.reuse_detection)
+        .access_ttl(webex.access_life)
+        .refresh_ttl(webex.refresh_life)
+        .error_style(webex.error_style)
+        .bare_answers(webex.bare_answers)
+        .require_pkce(webex.require_pkce)
+        .code_reuse_revokes(webex.code_reuse_revokes);
+    if let Some(life) = webex.code_life {
+        builder = builder.code_ttl(life);
+    }
+    if let Some(lag) = webex.revocation_lag {
+        builder = builder.revocation_lag(lag);
+    }
+    for step in &scenario.steps {
+        if let Action::Call(Call::Connect { redirect_uri, .. }) = &step.action {
+            builder = builder.redirect_uri(redirect_uri);
+        }
+    }
+    Emulated::new(builder.in_process())
+}
+
+/// The scopes of a grant.
+pub fn scopes(grant: &NewGrant) -> Vec<String> {
+    let usual = || {
+        DEFAULT_SCOPES
+            .iter()
+            .map(|&scope| scope.to_owned())
+            .collect()
+    };
+    grant.scopes.clone().unwrap_or_else(usual)
+}

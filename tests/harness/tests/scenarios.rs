@@ -1,0 +1,213 @@
+//! Scenarios through the real component: that they pass where they should, and say what differs where not.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
+
+use std::path::{Path, PathBuf};
+
+use relation_harness::scenario::format::parse;
+use relation_harness::scenario::format::source::Source;
+use relation_harness::scenario::outcome::{Ran, StepFailure, Verdict};
+use relation_harness::scenario::{report, run, suite};
+
+/// The built component, beside the test in the target directory.
+fn component() -> Vec<u8> {
+    let test = std::env::current_exe().unwrap();
+    let target = test.ancestors().nth(3).unwrap();
+    let path = target.join("component/spark-customer.wasm");
+    std::fs::read(&path).unwrap_or_else(|error| {
+        panic!("{}: {error}: run `cargo xtask build`", path.display());
+    })
+}
+
+fn ran(text: &str) -> Ran {
+    let source = Source::new("a.toml", text);
+    let scenario = parse(&source).unwrap_or_else(|faults| panic!("{faults}"));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(run(&scenario, component()))
+}
+
+#[track_caller]
+fn failure(ran: &Ran) -> &StepFailure {
+    match &ran.verdict {
+        Verdict::Failed { failures } => &failures[0],
+        other => panic!("it did not fail: {other:?}"),
+    }
+}
+
+/// A customer, and what happens next.
+fn with_customer(next: &str) -> String {
+    format!(
+        r#"about = "a test"
+[webex]
+[[webex.organization]]
+name = "contoso"
+[[webex.grant]]
+organization = "contoso"
+[[step]]
+call = "add"
+fields = {{ name = "Contoso", account_number = "{{contoso.uuid}}" }}
+tokens = "{{contoso.tokens}}"
+{next}"#
+    )
+}
+
+#[test]
+fn every_scenario_of_the_repository_passes() {
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let files = suite::find(&[all]).unwrap();
+    let loaded = suite::select(&files, None);
+    let jobs = std::num::NonZeroUsize::new(2).unwrap();
+    let ran = suite::run_all(&loaded, &component(), jobs, |_| {});
+    let failed: Vec<String> = ran
+        .iter()
+        .filter(|ran| !ran.passed())
+        .map(report::finished)
+        .collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert_eq!(ran.len(), files.len());
+}
+
+#[test]
+fn a_value_that_differs_is_told_with_its_place_and_nothing_after_it_is_run() {
+    let ran = ran(&with_customer(
+        "[[step]]\ncall = \"refresh\"\nexpect.result.outcome = \"expired\"\n[[step]]\ncall = \"describe\"\nexpect.error = \"internal\"\n",
+    ));
+    let failure = failure(&ran);
+    assert_eq!((failure.step, failure.action.as_str()), (2, "call refresh"));
+    assert_eq!(failure.mismatches.len(), 1);
+    assert_eq!(
+        failure.mismatches[0].to_string(),
+        "result.outcome: expected \"expired\", found \"connected\""
+    );
+    assert_eq!(failure.mismatches[0].place.unwrap().line, 13);
+}
+
+#[test]
+fn a_failing_call_that_is_not_expected_to_fail_fails() {
+    let ran = ran(
+        "about = \"a test\"\n[[step]]\ncall = \"refresh\"\nrecord = \"0123456789abcdef01234567\"\n",
+    );
+    assert_eq!(failure(&ran).mismatches[0].path, "error");
+}
+
+#[test]
+fn an_unknown_name_is_told() {
+    let ran = ran("about = \"a test\"\n[[step]]\ncall = \"refresh\"\n");
+    let problem = failure(&ran).problem.clone().unwrap();
+    assert!(problem.contains("nothing is known as {pkid}"), "{problem}");
+}
+
+#[test]
+fn a_request_that_no_exchange_awaits_and_an_exchange_that_nobody_asks_for_are_told() {
+    let script = |url: &str| {
+        format!(
+            "about = \"a test\"\n[[step]]\ncall = \"add\"\nfields = {{ name = \"C\", account_number = \"0f8fad5b-d9cb-469f-a165-70867728950e\" }}\ntokens = {{ access_token = \"the-access\", refresh_token = \"the-refresh\" }}\n[[step.http]]\nrequest = {{ method = \"GET\", url = \"{url}\" }}\nanswer = {{}}\n"
+        )
+    };
+    let ran = ran(&script("https://webexapis.com/v1/nothing"));
+    let problem = failure(&ran).problem.clone().unwrap();
+    assert!(problem.contains("is not what comes next"), "{problem}");
+    assert!(
+        problem.contains("url: expected \"https://webexapis.com/v1/nothing\""),
+        "{problem}"
+    );
+    assert!(
+        problem.contains("nothing asked for GET https://webexapis.com/v1/nothing"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn a_crash_after_a_commit_leaves_what_was_written_and_goes_on() {
+    let ran = ran(&with_customer(
+        r#"[[step]]
+call = "refresh"
+[[step.disturb]]
+import = "storage.commit"
+when = "before"
+with = "crash"
+[[step]]
+advance = "30 days"
+expect.fired.refresh = "<at least 1>"
+[[step]]
+call = "refresh"
+expect.result.outcome = "connected"
+"#,
+    ));
+    assert!(ran.passed(), "{}", report::finished(&ran));
+}
+
+#[test]
+fn a_disturbance_that_does_not_come_to_pass_is_told() {
+    let ran = ran(&with_customer(
+        "[[step]]\ncall = \"describe\"\n[[step.disturb]]\nimport = \"storage.commit\"\nwith = \"unavailable\"\n",
+    ));
+    let problem = failure(&ran).problem.clone().unwrap();
+    assert!(
+        problem.contains("storage.commit was not called 1 times"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn two_runs_of_a_scenario_see_the_same() {
+    let text = with_customer("[[step]]\ncall = \"refresh\"\nexpect.result = \"nothing like it\"\n");
+    let found = |ran: &Ran| failure(ran).mismatches[0].found.clone();
+    assert_eq!(found(&ran(&text)), found(&ran(&text)));
+}
+
+#[test]
+fn the_reports_tell_of_every_scenario() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| -> PathBuf {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let files = [
+        file(
+            "a.toml",
+            "about = \"It describes itself\"\n[[step]]\ncall = \"describe\"\n",
+        ),
+        file(
+            "b.toml",
+            "about = \"It does <not>\"\n[[step]]\ncall = \"describe\"\nexpect.result.name = \"x\"\n",
+        ),
+        file("c.toml", "abuot = 1\n"),
+    ];
+    let loaded = suite::select(&files, None);
+    let mut told = Vec::new();
+    let jobs = std::num::NonZeroUsize::new(3).unwrap();
+    let all = suite::run_all(&loaded, &component(), jobs, |ran| {
+        told.push(ran.path.clone())
+    });
+    assert_eq!(told, files, "in the order of the files");
+    let took = std::time::Duration::from_secs(1);
+    let json = report::json(&all, took);
+    assert_eq!(
+        (&json["passed"], &json["failed"], &json["broken"]),
+        (&1.into(), &1.into(), &1.into())
+    );
+    assert_eq!(
+        json["scenarios"][1]["failures"][0]["mismatches"][0]["path"],
+        "result.name"
+    );
+    let xml = report::junit(&all, took).unwrap();
+    assert!(
+        xml.contains("tests=\"3\" skipped=\"0\" failures=\"1\" errors=\"1\""),
+        "{xml}"
+    );
+    assert!(!xml.contains('\u{1b}'), "no colours in XML");
+    let human = report::finished(&all[1]);
+    assert!(
+        human.contains("FAIL") && human.contains("expected \"x\""),
+        "{human}"
+    );
+}

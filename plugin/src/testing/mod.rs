@@ -5,7 +5,7 @@ mod store;
 mod web;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 pub use fixtures::{ACCESS_TOKEN, HIERARCHY, ORGANIZATION, PKID, REFRESH_TOKEN, connected_record};
 pub use store::Interruption;
@@ -36,6 +36,8 @@ pub struct MemoryPlatform {
     journal: RefCell<Vec<(Level, String)>>,
     progress: RefCell<Vec<(u32, u32, String)>>,
     interrupted: Cell<Option<Timestamp>>,
+    /// The answers to coming `reveal`s that fail; `None` lets one through.
+    reveals: RefCell<VecDeque<Option<Failure>>>,
 }
 
 impl Default for MemoryPlatform {
@@ -58,6 +60,7 @@ impl MemoryPlatform {
             journal: RefCell::default(),
             progress: RefCell::default(),
             interrupted: Cell::default(),
+            reveals: RefCell::default(),
         };
         platform.set("webex.client-id", "C0ffee");
         platform.set("webex.scopes", "spark-admin:people_read");
@@ -97,6 +100,16 @@ impl MemoryPlatform {
     /// From now on, a call that began at `began` was cut off; none: no call was.
     pub fn set_interrupted(&self, began: Option<Timestamp>) {
         self.interrupted.set(began);
+    }
+
+    /// Fails the `nth` `reveal` from now, once; 1 is the next one.
+    pub fn fail_reveal(&self, nth: usize, failure: Failure) {
+        let mut reveals = self.reveals.borrow_mut();
+        let length = nth.max(reveals.len());
+        reveals.resize(length, None);
+        if let Some(place) = nth.checked_sub(1).and_then(|index| reveals.get_mut(index)) {
+            *place = Some(failure);
+        }
     }
 
     /// Moves the clock forward by `milliseconds`.
@@ -152,7 +165,10 @@ impl Secrets for MemoryPlatform {
         owner: &crate::platform::Reference,
         name: &str,
     ) -> Result<Option<Secret>, Failure> {
-        Ok(self.secret(owner, name))
+        match self.reveals.borrow_mut().pop_front().flatten() {
+            Some(failure) => Err(failure),
+            None => Ok(self.secret(owner, name)),
+        }
     }
 
     fn reveal_setting(&self, name: &str) -> Result<Option<Secret>, Failure> {

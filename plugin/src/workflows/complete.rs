@@ -222,11 +222,11 @@ impl<P: Platform + ?Sized> New<'_, P> {
                 Err(gone @ Failure::NotFound(_)) => return Err(gone),
                 Err(_) => return Err(failure),
             };
-            if fresh.connection(self.grant) == renewed.connection(self.grant) {
+            let unchanged = fresh.version == record.version;
+            if !unchanged && fresh.connection(self.grant) == renewed.connection(self.grant) {
                 // The commit was made; only word of it was lost.
                 return Ok(self.report(&fresh, Vec::new()));
             }
-            let unchanged = fresh.version == record.version;
             if tries == TRIES || (unchanged && matches!(failure, Failure::Conflict(_))) {
                 return Err(failure);
             }

@@ -38,11 +38,11 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
                 }
                 Err(_) => return Err(failure),
             };
-            if fresh.connection(self.grant) == renewed.connection(self.grant) {
+            let unchanged = fresh.version == record.version;
+            if !unchanged && fresh.connection(self.grant) == renewed.connection(self.grant) {
                 // The commit was made; only word of it was lost.
                 return Ok(connected(&fresh, self.grant));
             }
-            let unchanged = fresh.version == record.version;
             if tries == TRIES || (unchanged && matches!(failure, Failure::Conflict(_))) {
                 return Err(failure);
             }

@@ -57,3 +57,20 @@ fn a_change_made_meanwhile_is_kept_beside_the_new_tokens() {
     assert_eq!(record(&platform).text("email_domain"), Some("acme.example"));
     assert_eq!(tokens(&platform)[1].as_deref(), Some("NEWREFRESH"));
 }
+
+#[test]
+fn a_store_that_fails_at_a_read_behind_the_answer_is_asked_again_and_the_tokens_are_stored() {
+    let down = || Failure::Unavailable("the store is down".to_owned());
+    // Behind the verifier come the tokens that the answer replaces.
+    for nth in [2, 3] {
+        let platform = connected();
+        let begun = begin(&platform);
+        webex(&platform, ORGANIZATION, reply(200, answer()));
+        platform.fail_reveal(nth, down());
+        let report = run(&platform, &callback(&begun)).unwrap();
+        assert_eq!(report.connection.state, State::Connected);
+        let stored = tokens(&platform);
+        assert_eq!(stored[1].as_deref(), Some("NEWREFRESH"), "reveal {nth}");
+        assert_eq!(record(&platform).body.connection.generation, 2);
+    }
+}

@@ -35,6 +35,7 @@ pub mod transactions;
 pub(crate) use answers::Patience;
 pub(crate) use interceptor::Lookout;
 pub use interceptor::{Import, ImportCall, Interceptor, Intervention};
+pub use wasmtime_wasi_http::Error as HttpError;
 
 /// What every call of a host shares.
 pub struct Services {

@@ -7,13 +7,16 @@
 #![deny(missing_docs)]
 
 pub mod conformance;
+pub mod emulated;
 pub mod harness;
 pub mod memory;
 pub mod redaction;
 pub mod scenario;
 pub mod script;
 pub mod storage;
+pub mod sweep;
 pub mod transcript;
 
+pub use emulated::Emulated;
 pub use harness::{Call, Failed, Harness, HarnessBuilder, Http, Observed, StartError, StoreKind};
 pub use memory::MemoryStore;

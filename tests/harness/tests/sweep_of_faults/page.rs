@@ -1,0 +1,72 @@
+//! `docs/sweep.md`, written from the reports.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use relation_harness::sweep::{Blow, Report};
+use relation_host::imports::Import;
+
+const BEGINNING: &str = include_str!("page.md");
+
+/// Compares the page, or writes it when `INSTA_UPDATE` is `always`.
+#[track_caller]
+pub fn compare(reports: &[Report]) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sweep.md");
+    let page = page(reports);
+    if std::env::var_os("INSTA_UPDATE").is_some_and(|update| update == "always") {
+        std::fs::write(&file, page).unwrap();
+        return;
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        written == page,
+        "docs/sweep.md is not what was found: run again with INSTA_UPDATE=always and look at the difference"
+    );
+}
+
+fn page(reports: &[Report]) -> String {
+    let mut page = BEGINNING.to_owned();
+    page +=
+        "| workflow | imports | points | as undisturbed | in a state with a name | unexplained |\n";
+    page += "|---|---|---|---|---|---|\n";
+    for report in reports {
+        let named: Vec<String> = report
+            .degraded
+            .iter()
+            .map(|(name, count)| format!("{count} `{name}`"))
+            .collect();
+        let named = if named.is_empty() {
+            "0".to_owned()
+        } else {
+            named.join(", ")
+        };
+        let (imports, points, same) = (report.imports.len(), report.points, report.same);
+        let (story, unexplained) = (&report.story, report.unexplained.len());
+        writeln!(
+            page,
+            "| {story} | {imports} | {points} | {same} | {named} | {unexplained} |"
+        )
+        .unwrap();
+    }
+    let (points, same) = reports.iter().fold((0, 0), |(points, same), report| {
+        (points + report.points, same + report.same)
+    });
+    writeln!(
+        page,
+        "| **all** | | {points} | {same} | {} | 0 |",
+        points - same
+    )
+    .unwrap();
+
+    page += "\n## What goes wrong at each import\n\n| import | what goes wrong |\n|---|---|\n";
+    let mut blows: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for import in Import::ALL {
+        let words = Blow::on(import).iter().map(ToString::to_string).collect();
+        blows.insert(import.name(), words);
+    }
+    for (import, words) in blows {
+        writeln!(page, "| `{import}` | {} |", words.join("; ")).unwrap();
+    }
+    page
+}

@@ -35,6 +35,9 @@ pub struct Args {
     /// The component, as --plugin
     #[arg(long, value_name = "FILE", conflicts_with = "plugin")]
     component: Option<PathBuf>,
+    /// Accept what the scenarios see: rewrite the expectations that it does not meet, in the files
+    #[arg(long, conflicts_with_all = ["list", "junit"])]
+    update: bool,
     /// Write JUnit's XML besides
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -58,6 +61,9 @@ pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
     }
     let file = args.component.as_deref().or(global.plugin.as_deref());
     let (_, component) = session::component_bytes(file)?;
+    if args.update {
+        return update(&selected, &component, output);
+    }
     let jobs = args
         .jobs
         .or_else(|| std::thread::available_parallelism().ok());
@@ -85,6 +91,36 @@ pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
     }
     if let Some(file) = &args.junit {
         write_junit(file, &all, took)?;
+    }
+    verdict(count)
+}
+
+/// Runs one after the other, and rewrites the files of those that differ.
+fn update(selected: &[Loaded], component: &[u8], output: Output) -> Result<(), Failed> {
+    let begun = Instant::now();
+    let mut all = Vec::new();
+    for loaded in selected {
+        let (ran, rewritten) = suite::accept(loaded, component).map_err(|error| {
+            let file = loaded.path.display();
+            Failed::new(Kind::Failed, format!("cannot update {file}: {error}"))
+        })?;
+        if !output.json {
+            tell(&report::finished(&ran))?;
+            if rewritten > 0 {
+                let steps = if rewritten == 1 { "step" } else { "steps" };
+                let file = loaded.path.display();
+                tell(&format!(
+                    "       {rewritten} {steps} of {file} rewritten: look at the change\n"
+                ))?;
+            }
+        }
+        all.push(ran);
+    }
+    let (count, took) = (Count::of(&all), begun.elapsed());
+    if output.json {
+        output.print(&report::json(&all, took), |_| String::new())?;
+    } else {
+        tell(&report::summary(count, took))?;
     }
     verdict(count)
 }

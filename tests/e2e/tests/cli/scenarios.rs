@@ -81,6 +81,29 @@ fn a_filter_picks_and_a_list_names_without_running() {
 }
 
 #[test]
+fn an_update_accepts_what_is_seen_and_keeps_the_rest_of_the_file() {
+    let place = place();
+    let before = format!("# what it is called\n{FAILS}");
+    let file = place.write("scenarios/fails.toml", &before);
+    let ran = place
+        .relation(["test", "scenarios", "--update"])
+        .run()
+        .done();
+    assert!(
+        ran.stdout
+            .contains("1 step of scenarios/fails.toml rewritten"),
+        "{}",
+        ran.stdout
+    );
+    let after = std::fs::read_to_string(file).unwrap();
+    assert_eq!(
+        after,
+        before.replace("relation/Other", "relation/SparkCustomer")
+    );
+    place.relation(["test", "scenarios"]).run().done();
+}
+
+#[test]
 fn reports_are_for_programs_too() {
     let place = place();
     place.write("scenarios/fails.toml", FAILS);

@@ -11,7 +11,7 @@ pub mod format;
 pub mod matching;
 pub mod mismatch;
 pub mod model;
-mod observation;
+pub mod observation;
 pub mod outcome;
 pub mod pattern;
 pub mod report;
@@ -19,6 +19,7 @@ mod run;
 mod stage;
 pub mod suite;
 pub mod template;
+pub mod update;
 mod world;
 
 pub use run::run;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::format::source::{Faults, Place};
 use super::mismatch::Mismatch;
 use super::model::Scenario;
+use super::observation::Observation;
 use super::template::Bindings;
 
 /// One scenario that was run, or could not be.
@@ -69,6 +70,9 @@ pub struct StepFailure {
     /// What time it was.
     #[serde(skip)]
     pub now: Timestamp,
+    /// All that was seen.
+    #[serde(skip)]
+    pub seen: Observation,
 }
 
 impl StepFailure {
@@ -92,6 +96,7 @@ impl StepFailure {
             notes: Vec::new(),
             bindings: Bindings::default(),
             now: scenario.given.clock,
+            seen: Observation::default(),
         }
     }
 }

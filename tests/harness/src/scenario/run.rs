@@ -104,6 +104,7 @@ impl World {
             notes: notes(&seen),
             bindings: self.matcher.bindings.clone(),
             now: seen.now,
+            seen,
         })
     }
 

@@ -8,8 +8,9 @@ use std::sync::mpsc;
 
 use super::format::{LoadError, load};
 use super::model::Scenario;
-use super::outcome::Ran;
+use super::outcome::{Ran, Verdict};
 use super::run::run;
+use super::update;
 
 /// A file, read.
 #[derive(Debug)]
@@ -137,6 +138,45 @@ pub fn run_all(
         }
     });
     all
+}
+
+/// Runs a scenario and accepts what it sees, step by step, until it passes or there is nothing that can be
+/// accepted. Says how it ended, and how many steps were rewritten.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn accept(loaded: &Loaded, component: &[u8]) -> std::io::Result<(Ran, usize)> {
+    let mut ran = run_one(loaded, component);
+    let mut text = std::fs::read_to_string(&loaded.path)?;
+    let mut rewritten = 0;
+    // Each turn settles what can be settled of one step; what is told again is not settled.
+    let most = loaded
+        .scenario
+        .as_ref()
+        .map_or(0, |scenario| scenario.steps.len());
+    while rewritten < most {
+        let Verdict::Failed { failures } = &ran.verdict else {
+            break;
+        };
+        let Some(accepted) = failures
+            .first()
+            .and_then(|failure| update::accept(&text, failure))
+        else {
+            break;
+        };
+        if accepted == text {
+            break;
+        }
+        std::fs::write(&loaded.path, &accepted)?;
+        text = accepted;
+        rewritten += 1;
+        let again = Loaded {
+            path: loaded.path.clone(),
+            scenario: load(&loaded.path),
+        };
+        ran = run_one(&again, component);
+    }
+    Ok((ran, rewritten))
 }
 
 fn run_one(loaded: &Loaded, component: &[u8]) -> Ran {

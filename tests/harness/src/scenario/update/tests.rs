@@ -1,0 +1,131 @@
+//! Expectations before and after what was seen is accepted.
+
+use serde_json::json;
+
+use super::*;
+use crate::scenario::format::source::Place;
+use crate::scenario::observation::Observation;
+use crate::scenario::template::Bindings;
+
+const NOW: Timestamp = Timestamp(1_767_225_600_000);
+
+/// A failure of the first step in these mismatches: the path, whether something was expected, what was found.
+fn failure(mismatches: &[(&str, bool, Option<Json>)]) -> StepFailure {
+    let mut bindings = Bindings::default();
+    bindings.set("pkid", "0123456789abcdef01234567");
+    let mismatches = mismatches.iter().map(|(path, expected, found)| Mismatch {
+        path: (*path).to_owned(),
+        place: None,
+        expected: expected.then(|| "something".to_owned()),
+        found: found.clone(),
+        note: None,
+        segments: path
+            .split('/')
+            .map(|part| match part.parse() {
+                Ok(index) => Segment::Index(index),
+                Err(_) => Segment::Key(part.replace('|', "/")),
+            })
+            .collect(),
+    });
+    StepFailure {
+        step: 1,
+        place: Place::default(),
+        action: "call refresh".to_owned(),
+        about: None,
+        mismatches: mismatches.collect(),
+        problem: None,
+        notes: Vec::new(),
+        bindings,
+        now: NOW,
+        seen: Observation {
+            http: vec![json!({ "method": "GET", "path": "/a", "status": 503 })],
+            ..Observation::default()
+        },
+    }
+}
+
+#[track_caller]
+fn accepted(text: &str, mismatches: &[(&str, bool, Option<Json>)]) -> String {
+    accept(text, &failure(mismatches)).expect("something is accepted")
+}
+
+#[test]
+fn a_value_changes_and_its_comment_stays() {
+    let text = "[[step]]\ncall = \"refresh\" # now\n\n[step.expect]\nresult = { outcome = \"old\", n = 1 } # why\n";
+    assert_eq!(
+        accepted(text, &[("result/outcome", true, Some(json!("new")))]),
+        text.replace("\"old\"", "\"new\"")
+    );
+}
+
+#[test]
+fn what_was_generated_becomes_a_name_or_a_placeholder() {
+    let text = "[[step]]\n[step.expect.result]\na = 1\nb = 1\nc = 1\nd = 1\ne = 1\n";
+    let found = accepted(
+        text,
+        &[
+            ("result/a", true, Some(json!("0123456789abcdef01234567"))),
+            ("result/b", true, Some(json!(NOW.0 + 86_400_000))),
+            ("result/c", true, Some(json!("2025-12-31T23:00:00Z"))),
+            ("result/d", true, Some(json!("<odd> {name}"))),
+            ("result/e", true, None),
+        ],
+    );
+    assert_eq!(
+        found,
+        "[[step]]\n[step.expect.result]\na = \"{pkid}\"\nb = \"<in 1day>\"\nc = \"<1h ago>\"\nd = \"<<odd> {{name}\"\ne = \"<absent>\"\n"
+    );
+}
+
+#[test]
+fn lists_lose_and_gain_what_they_must() {
+    let text = "[[step]]\nexpect.http = [\"GET /a\", \"GET /b\"]\n";
+    assert_eq!(
+        accepted(
+            text,
+            &[
+                ("http/0/status", true, Some(json!(503))),
+                ("http/1", true, None)
+            ]
+        ),
+        "[[step]]\nexpect.http = [\"GET /a -> 503\"]\n"
+    );
+    let more = json!({ "method": "POST", "path": "/c", "fault": "reset" });
+    assert_eq!(
+        accepted(
+            "[[step]]\nexpect.http = []\n",
+            &[("http/0", false, Some(more))]
+        ),
+        "[[step]]\nexpect.http = [\"POST /c -> reset\"]\n"
+    );
+    let document = json!({ "name": "SyncSparkContoso", "@version": 1 });
+    assert_eq!(
+        accepted(
+            "[[step]]\nexpect.storage.added.\"data/DataSync\" = []\n",
+            &[("storage/added/data|DataSync", false, Some(document))]
+        ),
+        "[[step]]\nexpect.storage.added.\"data/DataSync\" = [{ name = \"SyncSparkContoso\" }]\n"
+    );
+}
+
+#[test]
+fn a_call_that_fails_now_is_expected_to_fail() {
+    let error = json!({ "case": "not-found", "text": "…" });
+    let text = "[[step]]\ncall = \"refresh\"\n[step.expect]\nresult = {}\n";
+    assert_eq!(
+        accepted(text, &[("error", false, Some(error))]),
+        "[[step]]\ncall = \"refresh\"\n[step.expect]\nerror = \"not-found\"\n"
+    );
+}
+
+#[test]
+fn what_must_occur_nowhere_and_what_could_not_be_done_is_left_to_a_person() {
+    let text = "[[step]]\n[step.expect]\nnowhere = [\"x\"]\n";
+    assert_eq!(
+        accept(text, &failure(&[("nowhere", false, Some(json!("x")))])),
+        None
+    );
+    let mut problem = failure(&[]);
+    problem.problem = Some("it could not be done".to_owned());
+    assert_eq!(accept(text, &problem), None);
+}

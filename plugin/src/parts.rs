@@ -390,10 +390,13 @@ fn document(record: &Record, part: &Part, body: &Map<String, Value>) -> Document
         hierarchy: record.hierarchy.clone(),
         version: 0,
         body: Value::Object(body.clone()).to_string(),
-        keys: vec![
+        keys: [
             Key::new(key::NAME, &part.name),
             Key::new(key::OWNER, &record.pkid),
-        ],
+        ]
+        .into_iter()
+        .filter(Key::fits)
+        .collect(),
     }
 }
 

@@ -214,8 +214,50 @@ fn what_names_no_document_is_no_part() {
         part.pkid = pkid.to_owned();
         broken.body.parts.push(part);
     }
+    for model in [String::new(), "m".repeat(129)] {
+        let mut part = record.body.parts[0].clone();
+        part.model = model;
+        broken.body.parts.push(part);
+    }
     let change = Change::Put(broken.to_document().unwrap());
     platform.commit(Vec::new(), vec![change]).unwrap();
     let read = Record::load(&platform, PKID).unwrap();
     assert_eq!(read.body.parts.len(), whole);
+}
+
+#[test]
+fn a_name_that_no_key_can_hold_is_left_out_of_the_keys() {
+    // The longest name that the form takes, in the longest characters: with a prefix it is too long for a key.
+    let mut record = connected_record(START);
+    record
+        .body
+        .fields
+        .insert("name".to_owned(), "😀".repeat(1_024).into());
+    let platform = MemoryPlatform::new();
+    plan(&mut record, &platform);
+    let mut documents: Vec<Document> = creation(&record, Times::default(), Times::default())
+        .into_iter()
+        .filter_map(|change| match change {
+            Change::Put(document) => Some(document),
+            _ => None,
+        })
+        .collect();
+    documents.push(record.to_document().unwrap());
+    record
+        .body
+        .fields
+        .insert("name".to_owned(), "x".repeat(4_097).into());
+    documents.push(record.to_document().unwrap());
+    for document in documents {
+        let keys = document.keys;
+        assert!(
+            keys.iter().all(|key| key.value.len() <= 4_096),
+            "{:?}",
+            document.reference
+        );
+        assert!(
+            keys.iter()
+                .any(|key| key.name == "owner" || key.name == "state")
+        );
+    }
 }

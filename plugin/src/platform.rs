@@ -33,6 +33,17 @@ impl Reference {
     pub fn record(pkid: impl Into<String>) -> Self {
         Self::new(RECORD_MODEL, pkid)
     }
+
+    /// Whether it can name a document at all; what is read from storage may be anything.
+    pub fn is_one(&self) -> bool {
+        (1..=LONGEST_MODEL).contains(&self.model.len()) && is_pkid(&self.pkid)
+    }
+}
+
+/// Whether a text is a primary key: 24 lower-case hexadecimal characters.
+pub fn is_pkid(text: &str) -> bool {
+    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.len() == 24 && text.bytes().all(hexadecimal)
 }
 
 impl fmt::Display for Reference {
@@ -136,7 +147,17 @@ impl Key {
             value: value.into(),
         }
     }
+
+    /// Whether a document can have it: see [`LONGEST_KEY`]. By what is longer nothing is found.
+    pub fn fits(&self) -> bool {
+        self.value.len() <= LONGEST_KEY
+    }
 }
+
+/// The longest value of a key, in bytes, as the contract has it.
+pub const LONGEST_KEY: usize = 4096;
+/// The longest name of a model, in bytes, as the contract has it.
+const LONGEST_MODEL: usize = 128;
 
 /// One instance of a model.
 #[derive(Clone, Debug, PartialEq)]

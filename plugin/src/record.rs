@@ -163,12 +163,6 @@ impl Part {
     }
 }
 
-/// Whether a text is a primary key: 24 lower-case hexadecimal characters.
-pub fn is_pkid(text: &str) -> bool {
-    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    text.len() == 24 && text.bytes().all(hexadecimal)
-}
-
 /// Names of the keys by which a record can be found.
 pub mod key {
     /// The customer's name.
@@ -215,7 +209,7 @@ impl Record {
             ))
         })?;
         // What names no document can be neither shown, moved nor deleted, and must not keep a record alive.
-        body.parts.retain(|part| is_pkid(&part.pkid));
+        body.parts.retain(|part| part.reference().is_one());
         let mut record = Self {
             pkid: document.reference.pkid,
             hierarchy: document.hierarchy,
@@ -322,6 +316,7 @@ impl Record {
         if let Some(idempotency_key) = &self.body.idempotency_key {
             keys.push(Key::new(key::IDEMPOTENCY_KEY, idempotency_key));
         }
+        keys.retain(Key::fits);
         Ok(Document {
             reference: self.reference(),
             hierarchy: self.hierarchy.clone(),

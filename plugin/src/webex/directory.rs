@@ -4,9 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::ids::OrgId;
+use crate::platform::LONGEST_KEY;
 
-/// The longest id or name by which an entry can be found, in bytes: what a key may have.
-const LONGEST_KEY: usize = 4096;
 /// The largest entry that is taken, in bytes of JSON. Real ones have less than 20 000.
 const LARGEST_ENTRY: usize = 128 * 1024;
 

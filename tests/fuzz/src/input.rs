@@ -130,7 +130,7 @@ impl<'a> Input<'a> {
             6 => {
                 let length = *self.pick(LENGTHS);
                 let unit = *self.pick(&["x", "ß", "東", "😀", "0", " "]);
-                unit.repeat(length / unit.len().min(2))
+                unit.repeat(length)
             }
             _ => format!("{}{}", self.pick(TEXTS), self.pick(TEXTS)),
         }

@@ -11,7 +11,10 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use relation_fuzz::call::Call;
 use relation_fuzz::campaign::{self, Plan, files};
+use relation_fuzz::judge::Permits;
+use relation_fuzz::scenes::{self, Scene};
 use relation_fuzz::{Bench, Target};
 use support::{bench, component, corpus, findings};
 
@@ -100,6 +103,20 @@ fn every_input_of_the_corpus_leads_to_a_call() {
             assert!(verdict.calls > 0, "{target}: {}", files::hex(&input));
         }
     }
+}
+
+#[test]
+fn the_longest_name_in_the_longest_characters_can_be_added() {
+    let bench = bench();
+    let verdict = bench.run(async {
+        let mut fields = scenes::fields();
+        fields.insert("name".into(), "😀".repeat(1_024).into());
+        let request = scenes::adding(fields, None).unwrap();
+        let trial = bench.open(Scene::Empty).await.unwrap();
+        trial.judged(Call::Add(request), Permits::default()).await
+    });
+    assert_eq!(verdict.finding, None);
+    assert_eq!(verdict.way, "add ok added");
 }
 
 #[test]

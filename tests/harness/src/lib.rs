@@ -8,6 +8,7 @@
 
 pub mod conformance;
 pub mod emulated;
+pub mod explore;
 pub mod harness;
 pub mod memory;
 pub mod redaction;

@@ -2,27 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use relation_harness::sweep::{Blow, Report};
 use relation_host::imports::Import;
 
 const BEGINNING: &str = include_str!("page.md");
 
-/// Compares the page, or writes it when `INSTA_UPDATE` is `always`.
+/// Compares the page.
 #[track_caller]
 pub fn compare(reports: &[Report]) {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sweep.md");
-    let page = page(reports);
-    if std::env::var_os("INSTA_UPDATE").is_some_and(|update| update == "always") {
-        std::fs::write(&file, page).unwrap();
-        return;
-    }
-    let written = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        written == page,
-        "docs/sweep.md is not what was found: run again with INSTA_UPDATE=always and look at the difference"
-    );
+    crate::page::compare("sweep.md", &page(reports));
 }
 
 fn page(reports: &[Report]) -> String {

@@ -21,7 +21,7 @@ use webex_emulator::{
 pub const DAY: Duration = Duration::from_secs(86_400);
 pub const HOUR: Duration = Duration::from_secs(3600);
 
-const REDIRECT: &str = "http://127.0.0.1:8484/callback";
+pub const REDIRECT: &str = "http://127.0.0.1:8484/callback";
 
 /// How often somebody asks again before giving up.
 const PATIENCE: usize = 4;
@@ -43,6 +43,10 @@ impl Scene for World {
 
 impl World {
     pub async fn start(mode: Mode, interceptor: Arc<dyn Interceptor>) -> Self {
+        Self::with_leases(true, mode, interceptor).await
+    }
+
+    pub async fn with_leases(leases: bool, mode: Mode, interceptor: Arc<dyn Interceptor>) -> Self {
         let clock: Arc<OnceLock<Arc<ManualClock>>> = Arc::default();
         let shown = Arc::clone(&clock);
         let now = move || match shown.get() {
@@ -71,6 +75,7 @@ impl World {
             )
             .http(Http::Transport(Arc::new(Emulated::new(webex.clone()))))
             .interceptor(interceptor)
+            .leases(leases)
             .start()
             .await
             .unwrap();
@@ -112,6 +117,23 @@ impl World {
 
     pub async fn customer(&self) -> Pkid {
         self.pkid().await.expect("a customer")
+    }
+
+    /// Adds a customer of another organisation, with tokens.
+    pub async fn another_customer(&self) -> Pkid {
+        let organization = self.webex.create_organization("Fabrikam");
+        let grant = self.webex.grant(&organization, DEFAULT_SCOPES);
+        let fields = json!({ "name": "Fabrikam", "account_number_external": organization.uuid });
+        let added = self
+            .done(Call::Add {
+                hierarchy: "sys.Provider.Reseller.Fabrikam".parse().unwrap(),
+                fields: fields.as_object().unwrap().clone(),
+                token_answer: Some(SecretString::from(grant.json().to_string())),
+                idempotency_key: None,
+            })
+            .await;
+        let pkid = added["connection"]["pkid"].as_str().unwrap().to_owned();
+        pkid.try_into().unwrap()
     }
 
     pub async fn snapshot(&self) -> Snapshot {

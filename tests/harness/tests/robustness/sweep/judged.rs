@@ -3,8 +3,8 @@
 use relation_harness::sweep::{Report, sweep};
 use tokio::task::JoinSet;
 
-use crate::page;
-use crate::stories::{ALL, Told, Workflow};
+use super::page;
+use super::stories::{ALL, Told, Workflow};
 use webex_emulator::Mode;
 
 async fn reports() -> Vec<Report> {

@@ -3,17 +3,21 @@
 use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use relation_harness::scenario::outcome::{Count, Ran};
 use relation_harness::scenario::report;
 use relation_harness::scenario::suite::{self, Loaded};
+use relation_harness::scenario::watch::{Changed, Watched, settled};
 use serde_json::json;
 
 use crate::Global;
 use crate::failure::{Failed, Kind};
 use crate::output::{Output, Rows};
 use crate::session;
+
+/// How often files are looked at; a change is acted on when it is that old.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Arguments of `test`.
 #[derive(Debug, clap::Args)]
@@ -38,6 +42,9 @@ pub struct Args {
     /// Accept what the scenarios see: rewrite the expectations that it does not meet, in the files
     #[arg(long, conflicts_with_all = ["list", "junit"])]
     update: bool,
+    /// Run again what a change of a scenario, or of the file of --component, may have changed, until stopped
+    #[arg(long, conflicts_with_all = ["list", "update"])]
+    watch: bool,
     /// Write JUnit's XML besides
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -49,6 +56,22 @@ pub struct Args {
 /// Runs what is named; fails if a scenario failed or a file is broken.
 pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
     let output = Output { json: global.json };
+    let file = args.component.as_deref().or(global.plugin.as_deref());
+    if args.watch {
+        return watch(args, file, output);
+    }
+    let selected = selected(args)?;
+    if args.list {
+        return list(&selected, output);
+    }
+    let (_, component) = session::component_bytes(file)?;
+    if args.update {
+        return update(&selected, &component, output);
+    }
+    play(args, &selected, &component, output)
+}
+
+fn selected(args: &Args) -> Result<Vec<Loaded>, Failed> {
     let files = suite::find(&args.paths).map_err(|error| Failed::usage(error.to_string()))?;
     let selected = suite::select(&files, args.filter.as_deref());
     if selected.is_empty() {
@@ -56,29 +79,21 @@ pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
         let message = format!("none of {} scenarios contains {filter:?}", files.len());
         return Err(Failed::usage(message).hint("--list shows their paths and sentences"));
     }
-    if args.list {
-        return list(&selected, output);
-    }
-    let file = args.component.as_deref().or(global.plugin.as_deref());
-    let (_, component) = session::component_bytes(file)?;
-    if args.update {
-        return update(&selected, &component, output);
-    }
+    Ok(selected)
+}
+
+fn play(args: &Args, selected: &[Loaded], component: &[u8], output: Output) -> Result<(), Failed> {
     let jobs = args
         .jobs
-        .or_else(|| std::thread::available_parallelism().ok());
+        .or_else(|| std::thread::available_parallelism().ok())
+        .unwrap_or(NonZeroUsize::MIN);
     let begun = Instant::now();
     let mut unwritten = None;
-    let all = suite::run_all(
-        &selected,
-        &component,
-        jobs.unwrap_or(NonZeroUsize::MIN),
-        |ran| {
-            if !output.json && unwritten.is_none() {
-                unwritten = tell(&report::finished(ran)).err();
-            }
-        },
-    );
+    let all = suite::run_all(selected, component, jobs, |ran| {
+        if !output.json && unwritten.is_none() {
+            unwritten = tell(&report::finished(ran)).err();
+        }
+    });
     let took = begun.elapsed();
     if let Some(failed) = unwritten {
         return Err(failed);
@@ -93,6 +108,41 @@ pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
         write_junit(file, &all, took)?;
     }
     verdict(count)
+}
+
+/// Runs everything, and again what a change of a scenario or of the component may have changed, until the
+/// process is stopped.
+fn watch(args: &Args, file: Option<&Path>, output: Output) -> Result<(), Failed> {
+    let watched = Watched {
+        paths: args.paths.clone(),
+        component: file.map(Path::to_owned),
+    };
+    let mut before = watched.look();
+    let mut changed = Changed::Component;
+    loop {
+        let ended = again(args, file, &changed, output);
+        match ended {
+            Err(failed) if failed.kind == Kind::BrokenPipe => return Err(failed),
+            Err(failed) => failed.report(output.json),
+            Ok(()) => {}
+        }
+        eprintln!("waiting for a change; Ctrl-C ends");
+        changed = settled(&mut before, || watched.look(), || std::thread::sleep(PAUSE));
+    }
+}
+
+fn again(
+    args: &Args,
+    file: Option<&Path>,
+    changed: &Changed,
+    output: Output,
+) -> Result<(), Failed> {
+    let selected = match changed {
+        Changed::Scenarios(files) => suite::select(files, args.filter.as_deref()),
+        Changed::Component | Changed::Nothing => selected(args)?,
+    };
+    let (_, component) = session::component_bytes(file)?;
+    play(args, &selected, &component, output)
 }
 
 /// Runs one after the other, and rewrites the files of those that differ.
@@ -174,7 +224,7 @@ fn tell(text: &str) -> Result<(), Failed> {
     })
 }
 
-fn write_junit(file: &Path, all: &[Ran], took: std::time::Duration) -> Result<(), Failed> {
+fn write_junit(file: &Path, all: &[Ran], took: Duration) -> Result<(), Failed> {
     let failed = |error: &dyn std::fmt::Display| {
         let file = file.display();
         Failed::new(Kind::Failed, format!("cannot write {file}: {error}"))

@@ -1,6 +1,6 @@
 //! `relation-host test`: what it prints, how it ends, what it writes.
 
-use relation_e2e::process::Place;
+use relation_e2e::process::{Place, eventually};
 
 const PASSES: &str = "about = \"The model is described\"\n[[step]]\ncall = \"describe\"\nexpect.result.name = \"relation/SparkCustomer\"\n";
 const FAILS: &str = "about = \"The model has another name\"\n[[step]]\ncall = \"describe\"\nexpect.result.name = \"relation/Other\"\n";
@@ -101,6 +101,27 @@ fn an_update_accepts_what_is_seen_and_keeps_the_rest_of_the_file() {
         before.replace("relation/Other", "relation/SparkCustomer")
     );
     place.relation(["test", "scenarios"]).run().done();
+}
+
+#[test]
+fn a_watch_runs_again_what_was_written() {
+    let place = place();
+    let running = place.relation(["test", "scenarios", "--watch"]).start();
+    let told = |words: &str| {
+        let stdout = running.stdout();
+        (stdout.matches(words).count() > 0).then_some(())
+    };
+    eventually("the scenario has passed", || told("1 passed"));
+    place.write("scenarios/fails.toml", FAILS);
+    eventually("the new one has failed", || told("1 failed"));
+    place.write(
+        "scenarios/fails.toml",
+        &FAILS.replace("Other", "SparkCustomer"),
+    );
+    eventually("it passes", || {
+        (running.stdout().matches("1 passed").count() == 2).then_some(())
+    });
+    running.kill();
 }
 
 #[test]

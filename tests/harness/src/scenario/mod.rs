@@ -20,6 +20,7 @@ mod stage;
 pub mod suite;
 pub mod template;
 pub mod update;
+pub mod watch;
 mod world;
 
 pub use run::run;

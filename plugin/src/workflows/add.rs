@@ -197,7 +197,9 @@ fn replayed<P: Platform + ?Sized>(
 }
 
 fn by_idempotency_key(request: &Request) -> Option<crate::platform::Filter> {
-    let idempotency_key = request.idempotency_key.as_ref()?;
+    // One that is refused was never stored, and may be longer than anything that can be looked for.
+    let idempotency_key = request.idempotency_key.as_ref();
+    let idempotency_key = idempotency_key.filter(|key| key.chars().count() <= KEY_LIMIT)?;
     let key = Key::new(key::IDEMPOTENCY_KEY, idempotency_key);
     Some(admission::at_node(&request.hierarchy, key))
 }

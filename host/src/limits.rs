@@ -26,6 +26,14 @@ pub struct Limits {
     pub changes: usize,
     /// Calls that the plugin may make of the host's functions; 100 000 by default.
     pub host_calls: u64,
+    /// Bytes that the plugin may hand over at once: as the arguments of one call of a host's function,
+    /// or as its answer; 16 MiB by default.
+    pub transfer: usize,
+    /// Resources of the host, such as requests and header fields, that the plugin may hold at once;
+    /// 1000 by default.
+    pub handles: usize,
+    /// Entries of one table of functions or references; 20 000 by default.
+    pub table: usize,
     /// Bytes of transaction log that one call may write; 64 KiB by default. What is more is cut.
     pub log: usize,
     /// Calls that may run at once; 128 by default.
@@ -44,6 +52,9 @@ impl Default for Limits {
             commit: 1 << 20,
             changes: 1000,
             host_calls: 100_000,
+            transfer: 16 << 20,
+            handles: 1000,
+            table: 20_000,
             log: 64 << 10,
             calls: 128,
         }

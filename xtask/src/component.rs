@@ -1,6 +1,6 @@
 //! Builds the components and leaves them where the host's build and the tests look for them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -15,34 +15,17 @@ const PLUGIN: &str = "spark-customer";
 /// The suite that checks hosts: the host carries it too.
 const SUITE: &str = "host-conformance";
 
+/// The workspace of the tests' own guests.
+const FIXTURES: &str = "tests/fixtures";
+
 /// Builds the plugin, the suite for hosts and the tests' own guests as components.
 ///
-/// The host's build watches the folder that they end up in, hence all of them at once and before
-/// it: a guest that only came with the tests would make the host compile again.
+/// All of them at once and before the host, so that whoever builds the tests finds what they run.
 pub fn build(folders: &Folders) -> Result<()> {
-    let fixtures =
-        fixtures(&folders.root.join("tests/fixtures")).context("listing tests/fixtures")?;
-    let carried = [PLUGIN, SUITE].into_iter();
-    for package in carried.chain(fixtures.iter().map(String::as_str)) {
+    for package in [PLUGIN, SUITE] {
         build_one(package, &folders.target)?;
     }
-    Ok(())
-}
-
-/// The guests, one per folder, the folder named as its package; in their alphabetical order.
-fn fixtures(folder: &Path) -> std::io::Result<Vec<String>> {
-    let mut packages = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.join("Cargo.toml").is_file() {
-            packages.extend(
-                path.file_name()
-                    .map(|name| name.to_string_lossy().into_owned()),
-            );
-        }
-    }
-    packages.sort();
-    Ok(packages)
+    build_fixtures(folders)
 }
 
 /// `cargo rustc --crate-type cdylib` instead of `cargo build`: the plugin is an rlib too, and cargo
@@ -60,10 +43,7 @@ fn build_one(package: &str, target_directory: &Path) -> Result<()> {
         PROFILE,
     ]))?;
     let file = format!("{}.wasm", package.replace('-', "_"));
-    let built = target_directory
-        .join(toolchain::TARGET)
-        .join(PROFILE)
-        .join(file);
+    let built = built(target_directory).join(file);
     let published = target_directory
         .join("component")
         .join(format!("{package}.wasm"));
@@ -76,6 +56,55 @@ fn build_one(package: &str, target_directory: &Path) -> Result<()> {
         size / 1024
     ));
     Ok(())
+}
+
+/// One component per example, and WebAssembly text as it is.
+fn build_fixtures(folders: &Folders) -> Result<()> {
+    let workspace = folders.root.join(FIXTURES);
+    step::run(
+        workspace::cargo()
+            .args(["build", "--locked", "--examples", "--target"])
+            .args([toolchain::TARGET, "--profile", PROFILE, "--manifest-path"])
+            .arg(workspace.join("Cargo.toml"))
+            .arg("--target-dir")
+            .arg(&folders.target),
+    )?;
+    let sources = workspace.join("examples");
+    let fixtures = fixtures(&sources).with_context(|| format!("listing {}", sources.display()))?;
+    let published = folders.target.join("component/fixtures");
+    let mut changed = 0;
+    for source in &fixtures {
+        let file = match source.extension() {
+            Some(extension) if extension == "rs" => built(&folders.target)
+                .join("examples")
+                .join(source)
+                .with_extension("wasm"),
+            _ => sources.join(source),
+        };
+        let name = file.file_name().unwrap_or_default();
+        changed += usize::from(publish(&file, &published.join(name))?);
+    }
+    step::note(&format!(
+        "{} ({} fixtures, {changed} new)",
+        published.display(),
+        fixtures.len()
+    ));
+    Ok(())
+}
+
+/// Where cargo leaves what it has built as a component.
+fn built(target_directory: &Path) -> PathBuf {
+    target_directory.join(toolchain::TARGET).join(PROFILE)
+}
+
+/// The names of the fixtures' files, in their alphabetical order.
+fn fixtures(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        names.push(PathBuf::from(entry?.file_name()));
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// Copies `built` to `published` if their bytes differ, and tells whether it did.
@@ -130,16 +159,13 @@ mod tests {
     }
 
     #[test]
-    fn every_folder_with_a_manifest_is_a_fixture() {
+    fn every_file_of_the_folder_is_a_fixture() {
         let folder = tempfile::tempdir().unwrap();
-        for package in ["zealous", "greedy", "notes"] {
-            std::fs::create_dir(folder.path().join(package)).unwrap();
+        for file in ["zealous.rs", "greedy.wat"] {
+            std::fs::write(folder.path().join(file), "").unwrap();
         }
-        for package in ["zealous", "greedy"] {
-            std::fs::write(folder.path().join(package).join("Cargo.toml"), "").unwrap();
-        }
-        std::fs::write(folder.path().join("README.md"), "").unwrap();
-        assert_eq!(fixtures(folder.path()).unwrap(), ["greedy", "zealous"]);
+        let found = fixtures(folder.path()).unwrap();
+        assert_eq!(found, [Path::new("greedy.wat"), Path::new("zealous.rs")]);
         assert!(fixtures(&folder.path().join("absent")).is_err());
     }
 

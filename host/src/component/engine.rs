@@ -23,6 +23,7 @@ pub fn config(limits: &Limits) -> Config {
         .total_stacks(limits.calls)
         .max_memories_per_component(1)
         .max_memory_size(limits.memory)
+        .table_elements(limits.table)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         // Clears the pages that a call has written and no others (Linux 6.7 and later), which
         // halves the cost of a fresh instance; elsewhere memory is cleared from its start.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{ResourceTable, ResourceTableError};
 use wasmtime::{ResourceLimiter, Trap};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
@@ -23,9 +23,6 @@ use crate::transactions::journal::Journal;
 
 /// The most that is kept of what an instance writes to its standard error, in bytes.
 const STDERR: usize = 16 << 10;
-
-/// The most bytes that an instance may have in tables, which hold references of a word each.
-const TABLE: usize = 100_000;
 
 /// What a call starts with.
 pub(crate) struct Opening {
@@ -84,8 +81,10 @@ impl CallState {
         );
         let answered = Arc::clone(&outgoing.answered);
         call.patience = Patience::of(answered, opening.lease_until, limits);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.handles);
         Self {
-            table: ResourceTable::new(),
+            table,
             wasi,
             http: WasiHttpCtx::new(),
             outgoing,
@@ -93,6 +92,7 @@ impl CallState {
             settings,
             limiter: Limiter {
                 memory: limits.memory,
+                table: limits.table,
                 hit: Arc::clone(&capture.memory),
             },
         }
@@ -156,9 +156,10 @@ impl HostMonotonicClock for GuestClock {
     }
 }
 
-/// Refuses memory past the bound by a trap, so that the error can name the bound.
+/// Refuses memory and tables past their bounds by a trap, so that the error can name the bound.
 pub(crate) struct Limiter {
     memory: usize,
+    table: usize,
     hit: Arc<Mutex<bool>>,
 }
 
@@ -182,7 +183,10 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE)
+        if desired > self.table {
+            return Err(wasmtime::Error::new(LimitHit::Table(self.table)));
+        }
+        Ok(true)
     }
 }
 
@@ -191,11 +195,11 @@ pub(crate) struct Capture {
     stderr: MemoryOutputPipe,
     pub(crate) scrubber: Scrubber,
     memory: Arc<Mutex<bool>>,
-    memory_limit: usize,
+    limits: Limits,
 }
 
 impl Capture {
-    pub(crate) fn new(opening: &Opening, memory_limit: usize) -> Self {
+    pub(crate) fn new(opening: &Opening, limits: &Limits) -> Self {
         let scrubber = Scrubber::default();
         for secret in opening.services.secret_settings.values() {
             scrubber.learn(secret);
@@ -204,7 +208,7 @@ impl Capture {
             stderr: MemoryOutputPipe::new(STDERR),
             scrubber,
             memory: Arc::default(),
-            memory_limit,
+            limits: limits.clone(),
         }
     }
 
@@ -218,10 +222,10 @@ impl Capture {
         let panicked = panic_message(&stderr);
         let kind = if *lock(&self.memory) {
             GuestErrorKind::Memory {
-                limit: self.memory_limit,
+                limit: self.limits.memory,
             }
-        } else if let Some(hit) = error.downcast_ref::<LimitHit>() {
-            GuestErrorKind::Limit(hit.clone())
+        } else if let Some(hit) = self.limit_of(error) {
+            GuestErrorKind::Limit(hit)
         } else if let Some(message) = panicked {
             GuestErrorKind::Panic { message }
         } else if let Some(trap) = error.downcast_ref::<Trap>() {
@@ -240,6 +244,23 @@ impl Capture {
             kind,
             stderr,
         }
+    }
+
+    /// The bound that made wasmtime stop the instance.
+    fn limit_of(&self, error: &wasmtime::Error) -> Option<LimitHit> {
+        if let Some(hit) = error.downcast_ref::<LimitHit>() {
+            return Some(hit.clone());
+        }
+        if let Some(ResourceTableError::Full) = error.downcast_ref() {
+            return Some(LimitHit::Handles(self.limits.handles));
+        }
+        // wasmtime has no types for these that others can name.
+        let text = error.root_cause().to_string();
+        if text.contains("store handle limit exceeded") {
+            return Some(LimitHit::Handles(self.limits.handles));
+        }
+        text.contains("fuel allocated for hostcalls has been exhausted")
+            .then_some(LimitHit::Transfer(self.limits.transfer))
     }
 
     pub(crate) fn out_of_time(&self, plugin: &str, limit: Duration) -> GuestError {

@@ -97,10 +97,12 @@ impl Plugin {
         opening: Opening,
         run: impl AsyncFnOnce(&Bindings, &mut Store<CallState>) -> wasmtime::Result<T>,
     ) -> Result<T, GuestError> {
-        let capture = Capture::new(&opening, self.limits.memory);
+        let capture = Capture::new(&opening, &self.limits);
         let state = CallState::new(opening, Arc::clone(&self.settings), &capture, &self.limits);
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(self.limits.transfer);
+        store.set_max_component_handles(self.limits.handles);
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
 

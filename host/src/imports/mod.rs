@@ -68,6 +68,15 @@ pub enum LimitHit {
     /// Calls of the host's functions.
     #[error("host calls: more than {0} (limits.host-calls)")]
     HostCalls(u64),
+    /// Bytes handed over at once.
+    #[error("transfer: more than {0} bytes in one call or answer (limits.transfer)")]
+    Transfer(usize),
+    /// Resources of the host.
+    #[error("handles: more than {0} resources at once (limits.handles)")]
+    Handles(usize),
+    /// Entries of a table.
+    #[error("table: more than {0} entries (limits.table)")]
+    Table(usize),
     /// HTTP requests.
     #[error("requests: more than {0} (limits.requests)")]
     Requests(u32),

@@ -18,12 +18,21 @@ fn target() -> PathBuf {
 
 /// The built component.
 pub fn component() -> PathBuf {
-    component_named("spark-customer")
+    built("spark-customer.wasm")
 }
 
-/// A built component of the tests, by its name.
-pub fn component_named(name: &str) -> PathBuf {
-    let path = target().join("component").join(format!("{name}.wasm"));
+/// A plugin that misbehaves, by its name in `tests/fixtures/examples/`; there are some of which the
+/// build leaves the WebAssembly text (`.wat`), and the others are components.
+pub fn fixture(name: &str) -> PathBuf {
+    let text = target().join(format!("component/fixtures/{name}.wat"));
+    if text.is_file() {
+        return text;
+    }
+    built(&format!("fixtures/{name}.wasm"))
+}
+
+fn built(file: &str) -> PathBuf {
+    let path = target().join("component").join(file);
     assert!(
         path.is_file(),
         "the component {} is not there: run `cargo xtask build`, or the tests by `cargo xtask test`",

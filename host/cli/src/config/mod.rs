@@ -258,6 +258,9 @@ impl Config {
         set(&mut limits.commit, section.size(reader, "commit"));
         set(&mut limits.changes, section.count(reader, "changes"));
         set(&mut limits.host_calls, section.count(reader, "host-calls"));
+        set(&mut limits.transfer, section.size(reader, "transfer"));
+        set(&mut limits.handles, section.count(reader, "handles"));
+        set(&mut limits.table, section.count(reader, "table"));
         set(&mut limits.log, section.size(reader, "log"));
         set(&mut limits.calls, section.count(reader, "calls"));
         section.close(reader);

@@ -60,6 +60,9 @@ fn every_key_is_understood() {
         commit = "2MiB"
         changes = 100
         host-calls = 5_000
+        transfer = "4 MiB"
+        handles = 200
+        table = 5_000
         log = "16 KiB"
         calls = 0x10
         [expiry]
@@ -90,6 +93,9 @@ fn every_key_is_understood() {
         commit: 2 << 20,
         changes: 100,
         host_calls: 5000,
+        transfer: 4 << 20,
+        handles: 200,
+        table: 5000,
         log: 16 << 10,
         calls: 16,
     };

@@ -1,30 +1,20 @@
 //! A plugin that panics or is stopped with a secret in its hands gives none away: not in the error and
 //! what is below it, not in what is stored, not in the traces of any library at their finest.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops where it cannot go on"
-)]
-
 use std::error::Error;
 use std::io;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use relation_e2e::artifacts;
-use relation_e2e::world::{CLIENT_SECRET, World, object};
-use relation_host::{AddRequest, Limits};
-use serde_json::json;
+use relation_e2e::world::CLIENT_SECRET;
 
-/// Ways to fail after the client secret was opened, and what the error says of each.
+use crate::stage::{Stage, request};
+
+/// Fixtures that fail after the client secret was opened, and what the error says of each.
 const WAYS: [(&str, &str); 5] = [
-    ("panic-with-secret", "leaking [secret]"),
-    ("log-secret", "leaking [secret]"),
-    ("memory-with-secret", "limits.memory"),
-    ("loop-with-secret", "limits.time"),
-    ("stack-with-secret", "stack"),
+    ("panic_with_secret", "leaking [secret]"),
+    ("log_secret", "leaking [secret]"),
+    ("memory_bomb", "limits.memory"),
+    ("endless_loop", "limits.time"),
+    ("deep_recursion", "stack"),
 ];
 
 /// Where traces are collected.
@@ -62,24 +52,13 @@ async fn a_plugin_stopped_with_a_secret_in_its_hands_gives_none_away() {
         .init();
     let mut found = String::new();
     for (way, says) in WAYS {
-        let limits = Limits {
-            memory: 32 << 20,
-            time: Duration::from_millis(1500),
-            ..Limits::default()
-        };
-        let world = World::builder()
-            .component(artifacts::component_named("misbehaving"))
-            .setting("misbehave", way)
-            .limits(limits)
-            .start()
-            .await;
-        let request = AddRequest {
-            hierarchy: "sys.Test".parse().unwrap(),
-            fields: object(json!({ "name": "x" })),
-            token_answer: None,
-            idempotency_key: None,
-        };
-        let error = world.host().add(request).await.expect_err("it misbehaves");
+        let stage = Stage::of(way).await;
+        let world = &stage.world;
+        let error = world
+            .host()
+            .add(request())
+            .await
+            .expect_err("it misbehaves");
         let told = chain(&error);
         assert!(told.contains(says), "{way} is told as {told}");
         found.push_str(&told);

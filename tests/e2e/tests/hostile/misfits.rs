@@ -1,0 +1,96 @@
+//! Components that do not fit this host, or fail before they are called.
+
+use relation_host::component::{GuestErrorKind, inspect};
+use relation_host::types::Failure;
+
+use crate::stage::{Stage, refused_to_load, tight};
+use relation_e2e::artifacts;
+
+/// What `load` refuses, `inspect` must have said.
+fn does_not_fit(fixture: &str) -> String {
+    let bytes = std::fs::read(artifacts::fixture(fixture)).unwrap();
+    let inspection = inspect(&bytes).expect("it is a component");
+    assert!(!inspection.fits(), "{inspection:#?}");
+    refused_to_load(fixture)
+}
+
+#[test]
+pub fn wrong_world_version() {
+    let told = does_not_fit("wrong_world_version");
+    for words in [
+        "it imports automate:platform/storage@0.2.0, of which this host has \
+         automate:platform/storage@0.1.0",
+        "it does not export automate:spark-customer/workflows@0.1.0",
+    ] {
+        assert!(told.contains(words), "{told}");
+    }
+}
+
+#[test]
+pub fn missing_import() {
+    let told = does_not_fit("missing_import");
+    assert_eq!(
+        told,
+        "plugin missing_import 0.0.1: it does not fit this host: it imports \
+         fixtures:elsewhere/queues@0.3.0, which this host does not have"
+    );
+}
+
+#[test]
+pub fn extra_import() {
+    let told = does_not_fit("extra_import");
+    assert!(
+        told.contains("wasi:sockets/tcp-create-socket@0.2.12, which this host does not have"),
+        "{told}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub async fn trap_in_start() {
+    let failed = Stage::broken("trap_in_start").await;
+    assert!(
+        matches!(&failed, GuestErrorKind::Trap { message } if message.contains("unreachable")),
+        "{failed}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub async fn endless_start() {
+    let failed = Stage::broken("endless_start").await;
+    assert!(
+        matches!(failed, GuestErrorKind::Time { limit } if limit == tight().time),
+        "{failed}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub async fn exit() {
+    let kind = Stage::of("exit").await.misbehave().await.stopped();
+    assert!(
+        matches!(&kind, GuestErrorKind::Trap { message } if message.contains("exit")),
+        "{kind}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub async fn panic() {
+    let kind = Stage::of("panic").await.misbehave().await.stopped();
+    let GuestErrorKind::Panic { message } = kind else {
+        panic!("not told as a panic: {kind}");
+    };
+    assert!(message.contains("the plugin's own words"), "{message}");
+    assert!(message.contains("panic.rs"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub async fn nonsense_answer() {
+    let failure = Stage::of("nonsense_answer")
+        .await
+        .misbehave()
+        .await
+        .refused();
+    assert!(
+        matches!(&failure, Failure::Internal(text) if text.contains("the plugin answered with an invalid pkid")),
+        "{failure}"
+    );
+}

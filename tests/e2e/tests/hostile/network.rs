@@ -1,0 +1,70 @@
+//! Servers that must not be reached, that never answer, and that never come to an end.
+
+use relation_e2e::World;
+use relation_host::types::Failure;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::stage::Stage;
+
+/// Tells a server's address to a fixture that may reach it.
+async fn stage_at(fixture: &str, server: &TcpListener) -> Stage {
+    let address = server.local_addr().unwrap().to_string();
+    let world = World::builder()
+        .setting("server", &address)
+        .allow(&[&format!("http://{address}")]);
+    Stage::with(fixture, world).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub async fn forbidden_host() {
+    let seen = Stage::of("forbidden_host").await.misbehave().await;
+    let log = seen.log();
+    assert!(
+        log.contains("egress.allow") && log.contains("169.254.169.254"),
+        "{log}"
+    );
+    let failure = seen.refused();
+    assert_eq!(
+        failure,
+        Failure::LimitExceeded("ErrorCode::HttpRequestDenied".into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub async fn silent_server() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stage = stage_at("silent_server", &server).await;
+    let held = tokio::spawn(async move {
+        let (mut connection, _) = server.accept().await.unwrap();
+        // Until the host hangs up.
+        let _ = connection.read_to_end(&mut Vec::new()).await;
+    });
+    let failure = stage.misbehave().await.refused();
+    assert!(
+        matches!(&failure, Failure::Unavailable(text) if text.contains("limits.request-time")),
+        "{failure}"
+    );
+    held.await.expect("the host has hung up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub async fn endless_body() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stage = stage_at("endless_body", &server).await;
+    let fed = tokio::spawn(async move {
+        let (mut connection, _) = server.accept().await.unwrap();
+        let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let mut written = connection.write_all(head).await;
+        // Until the host hangs up.
+        while written.is_ok() {
+            written = connection.write_all(b"4\r\nmore\r\n").await;
+        }
+    });
+    let failure = stage.misbehave().await.refused();
+    assert!(
+        matches!(&failure, Failure::LimitExceeded(text) if text.contains("limits.response")),
+        "{failure}"
+    );
+    fed.await.expect("the host has hung up");
+}

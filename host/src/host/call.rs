@@ -86,6 +86,9 @@ pub(super) enum Start {
     Gone,
 }
 
+/// The longest message of a transaction, in bytes; what is more is cut.
+const MESSAGE: usize = 4096;
+
 /// How long to wait before asking again for a lease that another process holds.
 pub(super) const ASK_AGAIN: Duration = Duration::from_millis(25);
 
@@ -260,16 +263,16 @@ impl Host {
                 Ending::fail(kind.to_string())
             }
         };
+        let message = shortened(ending.message);
         tracing::info!(
             transaction = journal.id(),
             status = ending.status.as_str(),
-            "{}",
-            ending.message
+            "{message}"
         );
         let end = End {
             transaction: journal.close(Outcome {
                 status: ending.status,
-                message: ending.message,
+                message,
                 completed: now,
             }),
             lease: started.lease.clone(),
@@ -279,6 +282,16 @@ impl Host {
             tracing::error!(transaction = journal.id(), %error, "the end of a call could not be written");
         }
     }
+}
+
+/// A message as it is kept: the words of a plugin may be endless.
+fn shortened(mut message: String) -> String {
+    let mut end = message.len().min(MESSAGE);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    message.truncate(end);
+    message
 }
 
 /// What an instance wrote before it failed goes into the transaction's log.

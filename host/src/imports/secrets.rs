@@ -53,7 +53,10 @@ impl Call {
         name: &str,
     ) -> Result<Option<String>, Failure> {
         let owner = convert::reference(owner)?;
-        let revealed = self.unseal(&owner, name).await;
+        let revealed = match self.only_own_record(&owner) {
+            Ok(()) => self.unseal(&owner, name).await,
+            Err(foreign) => Err(foreign),
+        };
         let outcome = match &revealed {
             Ok(Some(_)) => RevealOutcome::Opened,
             Ok(None) => RevealOutcome::Absent,

@@ -230,12 +230,13 @@ impl Call {
         })
     }
 
-    /// A call holds the lease of one record, and may write no other: nobody fences it there.
-    fn only_own_record(&self, reference: &Reference) -> Result<(), Failure> {
+    /// A call holds the lease of one record. It may write no other, for nobody fences it there, and
+    /// has no business with another's secrets.
+    pub(super) fn only_own_record(&self, reference: &Reference) -> Result<(), Failure> {
         let own = self.lease.as_ref().map(|lease| &lease.subject);
         if reference.model == RECORD_MODEL && own != Some(reference) {
             return Err(Failure::LimitExceeded(format!(
-                "this call does not hold the lease of {reference} and may not write it"
+                "this call does not hold the lease of {reference}: it may neither write it nor open its secrets"
             )));
         }
         Ok(())

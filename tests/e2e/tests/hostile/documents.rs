@@ -32,7 +32,7 @@ async fn stays_with_its_own(fixture: &str, attempts: usize) {
     assert_eq!(told.len(), attempts, "{notes}");
     for told in told {
         assert!(
-            told.contains("does not hold the lease of data/SparkCustomer 0123456789abcdef01234567"),
+            told.contains("does not hold the lease of data/SparkCustomer/0123456789abcdef01234567"),
             "{notes}"
         );
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use relation_e2e::world::{WorldBuilder, object};
 use relation_e2e::{World, artifacts};
 use relation_host::component::{GuestErrorKind, Plugin};
-use relation_host::reports::Added;
+use relation_host::reports::{Added, Grant};
 use relation_host::transactions::{Status, Transaction};
 use relation_host::types::{Failure, Pkid};
 use relation_host::{AddRequest, CallError, CallErrorKind, Called, Host, Limits};
@@ -131,9 +131,8 @@ pub fn request() -> AddRequest {
 
 async fn serve_neighbour(host: &Host) {
     let pkid: Pkid = NEIGHBOUR.parse().unwrap();
-    host.check_expiry(&pkid)
-        .await
-        .expect("another customer's call is answered");
+    let answer = host.connect(&pkid, Grant::Organization, "http://127.0.0.1/");
+    answer.await.expect("another customer's call is answered");
 }
 
 impl Seen {

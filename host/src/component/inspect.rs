@@ -93,6 +93,14 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
     inspect_with(&engine, bytes)
 }
 
+/// Whether everything that a component imports is part of the contract.
+pub(crate) fn provides_imports(engine: &Engine, component: &Component) -> bool {
+    let of_type = component.component_type();
+    of_type
+        .imports(engine)
+        .all(|(name, _)| status(name) == ImportStatus::Provided)
+}
+
 pub(crate) fn inspect_with(engine: &Engine, bytes: &[u8]) -> Result<Inspection, InspectError> {
     if wasmparser::Parser::is_core_wasm(bytes) {
         return Err(InspectError::CoreModule);

@@ -59,6 +59,14 @@ impl Plugin {
             None => Component::new(&engine, bytes),
         };
         let component = component.map_err(|error| refuse(why_not(&engine, bytes, &error)))?;
+        // wasmtime's linker has more than the contract, sockets for one: what `inspect` calls missing is.
+        if !inspect::provides_imports(&engine, &component) {
+            return Err(refuse(why_not(
+                &engine,
+                bytes,
+                &wasmtime::Error::msg("an import is missing"),
+            )));
+        }
         let linker = linker(&engine).map_err(|error| refuse(format!("{error:#}")))?;
         let pre =
             link(&linker, &component).map_err(|error| refuse(why_not(&engine, bytes, &error)))?;

@@ -11,7 +11,6 @@
 )]
 
 mod bounds;
-mod canary;
 mod component;
 mod documents;
 mod giants;

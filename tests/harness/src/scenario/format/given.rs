@@ -132,6 +132,11 @@ pub fn limits(mut table: Table<'_, '_>) -> Limits {
         host_calls: table
             .get("host-calls", positive)
             .unwrap_or(usual.host_calls),
+        transfer: table
+            .get("transfer", values::size)
+            .unwrap_or(usual.transfer),
+        handles: table.get("handles", positive).unwrap_or(usual.handles),
+        table: table.get("table", positive).unwrap_or(usual.table),
         log: table.get("log", values::size).unwrap_or(usual.log),
         calls: usual.calls,
     };

@@ -1,12 +1,22 @@
 //! A plugin that panics or is stopped with a secret in its hands gives none away: not in the error and
 //! what is below it, not in what is stored, not in the traces of any library at their finest.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it cannot go on"
+)]
+
 use std::error::Error;
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use relation_e2e::world::CLIENT_SECRET;
-
-use crate::stage::{Stage, request};
+use relation_e2e::artifacts;
+use relation_e2e::world::{CLIENT_SECRET, World, object};
+use relation_host::{AddRequest, Limits};
+use serde_json::json;
 
 /// Fixtures that fail after the client secret was opened, and what the error says of each.
 const WAYS: [(&str, &str); 5] = [
@@ -52,13 +62,23 @@ async fn a_plugin_stopped_with_a_secret_in_its_hands_gives_none_away() {
         .init();
     let mut found = String::new();
     for (way, says) in WAYS {
-        let stage = Stage::of(way).await;
-        let world = &stage.world;
-        let error = world
-            .host()
-            .add(request())
-            .await
-            .expect_err("it misbehaves");
+        let limits = Limits {
+            memory: 32 << 20,
+            time: Duration::from_millis(1500),
+            ..Limits::default()
+        };
+        let world = World::builder()
+            .component(artifacts::fixture(way))
+            .limits(limits)
+            .start()
+            .await;
+        let request = AddRequest {
+            hierarchy: "sys.Test".parse().unwrap(),
+            fields: object(json!({ "name": "x" })),
+            token_answer: None,
+            idempotency_key: None,
+        };
+        let error = world.host().add(request).await.expect_err("it misbehaves");
         let told = chain(&error);
         assert!(told.contains(says), "{way} is told as {told}");
         found.push_str(&told);

@@ -163,7 +163,7 @@ pub enum EgressError {
         had_credentials: bool,
     },
     /// The call's deadline, or the time for connecting, ended.
-    #[error("{peer} took too long: the time was up while {stage}")]
+    #[error("{peer} took too long: the time was up while {stage}{}", deadline(*.stage))]
     Timeout {
         /// Who kept us waiting.
         peer: Peer,
@@ -199,6 +199,15 @@ pub enum EgressError {
 fn may_be_done(stage: Stage) -> &'static str {
     if stage >= Stage::Answer {
         "; the request may have been carried out"
+    } else {
+        ""
+    }
+}
+
+/// Before that it may be the time for connecting that is over, which has no setting.
+fn deadline(stage: Stage) -> &'static str {
+    if stage >= Stage::Answer {
+        " (`limits.request-time`)"
     } else {
         ""
     }

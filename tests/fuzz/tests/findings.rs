@@ -15,11 +15,11 @@ use relation_fuzz::campaign::{self, Found, Plan, files};
 use relation_fuzz::{Bench, FindingKind, Target};
 use support::component;
 
-/// What a campaign finds with a component that does `what` whenever it is called.
+/// What a campaign finds with the fixture of this name.
 #[track_caller]
-fn found(what: &str) -> Found {
-    let settings = BTreeMap::from([("misbehave".to_owned(), what.to_owned())]);
-    let bench = Bench::unfurnished(&component("misbehaving"), settings).unwrap();
+fn found(fixture: &str) -> Found {
+    let component = component(&format!("fixtures/{fixture}"));
+    let bench = Bench::unfurnished(&component, BTreeMap::new()).unwrap();
     let plan = Plan {
         executions: 5,
         until: None,
@@ -51,14 +51,14 @@ fn a_panic_is_a_finding_with_its_message_and_the_smallest_input() {
 
 #[test]
 fn a_trap_is_a_finding() {
-    let found = found("stack");
+    let found = found("deep_recursion");
     assert_eq!(found.finding.kind, FindingKind::Trap);
     assert!(found.finding.what.contains("stack"), "{}", found.finding);
 }
 
 #[test]
 fn a_bound_that_is_hit_is_a_finding() {
-    for what in ["memory", "host-calls"] {
+    for what in ["memory_bomb", "host_call_flood"] {
         let found = found(what);
         assert_eq!(found.finding.kind, FindingKind::Trap, "{what}");
         assert!(found.finding.what.contains("limits."), "{}", found.finding);
@@ -67,10 +67,10 @@ fn a_bound_that_is_hit_is_a_finding() {
 
 #[test]
 fn a_failure_that_the_contract_does_not_have_there_is_a_finding() {
-    let found = found("huge-commit");
+    let found = found("many_changes");
     assert_eq!(found.finding.kind, FindingKind::Failure);
     assert!(
-        found.finding.what.contains("limits.commit"),
+        found.finding.what.contains("limits.changes"),
         "{}",
         found.finding
     );

@@ -54,6 +54,8 @@ pub async fn endless_body() {
     let stage = stage_at("endless_body", &server).await;
     let fed = tokio::spawn(async move {
         let (mut connection, _) = server.accept().await.unwrap();
+        // Who answers before anything was asked is no server.
+        let _ = connection.read(&mut [0; 1024]).await;
         let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let mut written = connection.write_all(head).await;
         // Until the host hangs up.

@@ -21,6 +21,16 @@ pub fn component() -> PathBuf {
     built("spark-customer.wasm")
 }
 
+/// The built suite for hosts.
+pub fn suite() -> PathBuf {
+    built("host-conformance.wasm")
+}
+
+/// A plugin with a fault that the scenarios must catch, by its name in `tests/fixtures/broken/`.
+pub fn broken(name: &str) -> PathBuf {
+    built(&format!("broken/{name}.wasm"))
+}
+
 /// A plugin that misbehaves, by its name in `tests/fixtures/examples/`; there are some of which the
 /// build leaves the WebAssembly text (`.wat`), and the others are components.
 pub fn fixture(name: &str) -> PathBuf {

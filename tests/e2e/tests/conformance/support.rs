@@ -15,7 +15,7 @@ use tempfile::TempDir;
 pub fn suite() -> ComponentSource {
     static SUITE: OnceLock<Plugin> = OnceLock::new();
     let plugin = SUITE.get_or_init(|| {
-        let file = artifacts::component_named("host-conformance");
+        let file = artifacts::suite();
         let bytes = std::fs::read(file).expect("the suite can be read");
         Plugin::load(&bytes, [], Limits::default()).expect("the suite fits")
     });

@@ -156,6 +156,13 @@ impl Observation {
             .get("data/Alert")
             .cloned()
             .unwrap_or_default();
+        for alert in &mut self.alerts {
+            let subject = alert.get("subject").and_then(Value::as_str);
+            let record = json!(pkid_of(subject.unwrap_or_default()));
+            if let Value::Object(alert) = alert {
+                alert.insert("record".to_owned(), record);
+            }
+        }
     }
 }
 

@@ -52,7 +52,12 @@ impl Stage {
     /// Ends the step: what was captured, and what was not as the step says.
     pub fn end(&self, matcher: &mut Matcher) -> Vec<String> {
         let mut playing = self.lock();
-        matcher.bindings = playing.matcher.bindings.clone();
+        // What the call answered was named meanwhile, and stands.
+        for (name, value) in playing.matcher.bindings.iter() {
+            if matcher.bindings.get(name).is_none() {
+                matcher.bindings.set(name, value.clone());
+            }
+        }
         let mut faults = std::mem::take(&mut playing.faults);
         for exchange in playing.left.drain(..) {
             faults.push(format!(

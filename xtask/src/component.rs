@@ -111,7 +111,7 @@ fn fixtures(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 ///
 /// The host's build depends on the published file, and cargo decides by modification time: an
 /// unchanged component must not make the host build again.
-fn publish(built: &Path, published: &Path) -> Result<bool> {
+pub fn publish(built: &Path, published: &Path) -> Result<bool> {
     let new = std::fs::read(built).with_context(|| format!("reading {}", built.display()))?;
     if std::fs::read(published).is_ok_and(|old| old == new) {
         return Ok(false);

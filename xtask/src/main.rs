@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+mod broken;
 mod component;
 #[cfg(unix)]
 mod debian;

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 use crate::step::{run, run_for_code, step};
-use crate::{component, setup as wasm_setup, workspace};
+use crate::{broken, component, setup as wasm_setup, workspace};
 
 /// How the host and the programs around it are compiled; the component is always optimised.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,11 @@ pub fn demo(args: &[OsString]) -> Result<ExitCode> {
 /// Runs every test; the exit code is cargo's.
 pub fn test(args: &[OsString]) -> Result<ExitCode> {
     build_all(Profile::Dev)?;
+    step(
+        "broken plugins",
+        "compile the faults that the scenarios must catch",
+        || broken::build(&workspace::folders()?),
+    )?;
     step(
         "test",
         "every test of the workspace, documentation's examples included",

@@ -7,6 +7,7 @@
     reason = "a test stops where it cannot go on"
 )]
 
+mod broken;
 mod compiled;
 mod components;
 mod configuration;

@@ -1,0 +1,66 @@
+//! The scenarios catch a plugin that has a fault, each of them by the scenario that its file names.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use relation_e2e::artifacts;
+use serde_json::Value;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The names of the scenarios that fail, and all of them, with this component or the one carried.
+fn run(component: Option<&Path>) -> (Vec<String>, usize) {
+    let mut command = Command::new(artifacts::program("relation-host"));
+    command
+        .arg("test")
+        .arg(repository().join("tests/scenarios"))
+        .arg("--json");
+    command.env("XDG_CACHE_HOME", artifacts::caches());
+    if let Some(component) = component {
+        command.arg("--component").arg(component);
+    }
+    let output = command.output().expect("the program starts");
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+    let scenarios = report["scenarios"].as_array().expect("scenarios");
+    let failed = |scenario: &&Value| scenario["verdict"] != "passed";
+    let name = |scenario: &Value| scenario["path"].as_str().expect("a path").to_owned();
+    let failed: Vec<String> = scenarios.iter().filter(failed).map(name).collect();
+    assert_eq!(output.status.code(), Some(i32::from(!failed.is_empty())));
+    (failed, scenarios.len())
+}
+
+#[test]
+fn the_plugin_passes_every_scenario() {
+    let (failed, all) = run(None);
+    assert!(failed.is_empty(), "{failed:?}");
+    assert!(all >= 100, "only {all} scenarios were found");
+}
+
+#[test]
+fn each_seeded_fault_is_caught_by_the_scenario_that_it_names() {
+    let folder = repository().join("tests/fixtures/broken");
+    let mut faults = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let caught_by = text
+            .lines()
+            .find_map(|line| line.strip_prefix("caught-by: "))
+            .unwrap();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let (failed, all) = run(Some(&artifacts::broken(name)));
+        assert!(
+            failed.iter().any(|failed| failed.ends_with(caught_by)),
+            "{name} is not caught by {caught_by}, only by {failed:?}"
+        );
+        assert!(
+            failed.len() < all,
+            "{name}: a fault in one place must not fail everything"
+        );
+        faults += 1;
+    }
+    assert!(faults >= 3);
+}

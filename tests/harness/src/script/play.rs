@@ -153,3 +153,6 @@ impl Playing {
 fn called(step: &Step, otherwise: &str) -> String {
     step.name.clone().unwrap_or_else(|| otherwise.to_owned())
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,12 @@
 //! that of the undisturbed run, or one that has a name.
 //!
 //! ```no_run
-//! # async fn example(story: impl relation_harness::sweep::Story) {
-//! let report = relation_harness::sweep::sweep(&story).await;
+//! # async fn example(
+//! #     story: impl relation_harness::sweep::Story,
+//! # ) -> Result<(), relation_harness::StartError> {
+//! let report = relation_harness::sweep::sweep(&story).await?;
 //! assert!(report.unexplained.is_empty(), "{report}");
+//! # Ok(())
 //! # }
 //! ```
 

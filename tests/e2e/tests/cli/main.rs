@@ -11,6 +11,7 @@ mod broken;
 mod compiled;
 mod components;
 mod configuration;
+mod conformance;
 mod connect;
 mod failures;
 mod imports;

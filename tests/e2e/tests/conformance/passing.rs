@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use relation_harness::MemoryStore;
 use relation_host::store::StoreError;
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 
@@ -32,5 +33,17 @@ async fn our_host_passes_every_check_on_sqlite_in_memory() {
         skipped(&report),
         "storage.commit.durable: the driver did not restart the host (`restarted`)\n"
     );
+    assert!(report.is_conformant());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_host_passes_every_check_on_the_harness_store() {
+    let store = MemoryStore::new("conformance");
+    let (first, again) = (store.clone(), store);
+    let run = on(Arc::new(first)).await;
+    let again = move || Ok(Arc::new(again.another_host()) as _);
+    let report = run.reopening(Box::new(again)).run().await.unwrap();
+    assert_eq!(failures(&report), "");
+    assert_eq!(skipped(&report), "", "the store gives the means for all");
     assert!(report.is_conformant());
 }

@@ -1,0 +1,175 @@
+//! The emulated Webex as a transport: what is answered, what each fault is, and that it is the same again.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that meets the unexpected should fail"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, LINK};
+use http::{Request, StatusCode};
+use relation_harness::Emulated;
+use relation_harness::emulated::WEBEX;
+use relation_host::egress::{Transport, TransportFault};
+use webex_emulator::{
+    DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator, Fault, FaultKind, Grant,
+    Listing, Mode, Outcome, Paging, Patience, Stage,
+};
+
+const PATIENCE: Patience = Patience {
+    time: Duration::from_secs(10),
+    body: 1000,
+};
+
+fn emulated() -> (Emulated, Grant) {
+    let webex = Emulator::builder()
+        .clock(Arc::new(|| 1_700_000_000_000))
+        .seed(7)
+        .mode(Mode::Rotate)
+        .in_process();
+    let organization = webex.create_organization("Example");
+    let grant = webex.grant(&organization, DEFAULT_SCOPES);
+    (Emulated::new(webex).patience(PATIENCE), grant)
+}
+
+fn get(address: &str, grant: &Grant) -> Request<Bytes> {
+    let bearer = format!("Bearer {}", grant.access_token());
+    let request = Request::get(address).header(AUTHORIZATION, bearer);
+    request.body(Bytes::new()).unwrap()
+}
+
+fn refresh(grant: &Grant) -> Request<Bytes> {
+    let form = format!(
+        "grant_type=refresh_token&client_id={DEFAULT_CLIENT_ID}\
+         &client_secret={DEFAULT_CLIENT_SECRET}&refresh_token={}",
+        grant.refresh_token()
+    );
+    Request::post(format!("{WEBEX}/access_token"))
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(form.into())
+        .unwrap()
+}
+
+/// An import in pages with a page that fails once, a refresh and its repetition: everything that
+/// was answered and recorded.
+async fn life() -> Vec<String> {
+    let (emulated, grant) = emulated();
+    let webex = emulated.webex();
+    webex.set_paging(Listing::Roles, Paging::by(2));
+    webex.inject(Fault::status("/v1/roles", 503).skipping(1));
+    let mut seen = Vec::new();
+    let mut next = Some(format!("{WEBEX}/roles?max=2"));
+    while let Some(address) = next {
+        let page = emulated.carry(get(&address, &grant), None).await.unwrap();
+        next = match page.headers().get(LINK) {
+            Some(link) => {
+                let link = link.to_str().unwrap();
+                Some(link.split(['<', '>']).nth(1).unwrap().to_owned())
+            }
+            None => (page.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(address),
+        };
+        seen.push(format!("{page:?}"));
+    }
+    for _ in 0..2 {
+        let answer = emulated.carry(refresh(&grant), None).await.unwrap();
+        seen.push(format!("{answer:?}"));
+    }
+    seen.push(serde_json::to_string(&emulated.webex().requests()).unwrap());
+    seen
+}
+
+#[tokio::test]
+async fn the_same_life_gives_the_same_answers_and_the_same_record() {
+    let first = life().await;
+    assert_eq!(first, life().await);
+    // Three pages and the failed one, two refreshes, the record.
+    assert_eq!(first.len(), 7);
+}
+
+#[tokio::test]
+async fn only_what_is_sent_to_its_base_address_is_answered() {
+    let (emulated, grant) = emulated();
+    for elsewhere in [
+        "https://example.com/v1/people/me",
+        "http://webexapis.com/v1/people/me",
+        "https://webexapis.com:8443/v1/people/me",
+    ] {
+        let answer = emulated.carry(get(elsewhere, &grant), None).await;
+        assert!(
+            matches!(answer, Err(TransportFault::Unresolved)),
+            "{elsewhere}: {answer:?}"
+        );
+    }
+    for (path, status) in [
+        ("/v1/people/me", StatusCode::OK),
+        ("/_emulator/requests", StatusCode::NOT_FOUND),
+        ("/v1x", StatusCode::NOT_FOUND),
+    ] {
+        let address = format!("https://WebexAPIs.com:443{path}");
+        let answer = emulated.carry(get(&address, &grant), None).await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+    }
+    assert_eq!(emulated.webex().requests().len(), 1);
+}
+
+/// What a refresh meets by this fault, and whether it was carried out.
+async fn meets(fault: FaultKind) -> (String, bool) {
+    let (emulated, grant) = emulated();
+    emulated
+        .webex()
+        .inject(Fault::new("/v1/access_token", fault));
+    let carried = emulated.carry(refresh(&grant), None).await;
+    let seen = match carried {
+        Ok(answer) => format!("{} with {} bytes", answer.status(), answer.body().len()),
+        Err(TransportFault::Cut(answer)) => {
+            let length = answer.headers()["content-length"].to_str().unwrap();
+            let arrived = answer.body().len();
+            assert!(arrived < length.parse().unwrap());
+            "cut".to_owned()
+        }
+        Err(fault) => format!("{fault:?}"),
+    };
+    let recorded = &emulated.webex().requests()[0];
+    assert_ne!(recorded.status, Outcome::InFlight);
+    (seen, recorded.processed)
+}
+
+#[tokio::test]
+async fn each_fault_of_the_connection_is_what_a_client_would_meet() {
+    let latency = |seconds, stage| FaultKind::Latency {
+        latency: Duration::from_secs(seconds),
+        stage,
+    };
+    let huge = FaultKind::HugeBody {
+        bytes: u64::MAX,
+        announced: false,
+    };
+    for (fault, seen, processed) in [
+        (FaultKind::ResetBefore, "Reset", false),
+        (FaultKind::ResetAfter, "Reset", true),
+        (FaultKind::TruncatedJson, "cut", true),
+        (latency(10, Stage::Before), "Timeout", false),
+        (latency(10, Stage::After), "Timeout", true),
+        (huge, "200 OK with 1001 bytes", true),
+    ] {
+        let name = fault.name();
+        assert_eq!(meets(fault).await, (seen.to_owned(), processed), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_latency_that_the_client_can_bear_is_not_waited_for() {
+    let started = std::time::Instant::now();
+    let (seen, processed) = meets(FaultKind::Latency {
+        latency: Duration::from_secs(9),
+        stage: Stage::After,
+    })
+    .await;
+    assert!(seen.starts_with("200 OK"), "{seen}");
+    assert!(processed);
+    assert!(started.elapsed() < Duration::from_secs(5));
+}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use relation_host::types::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -90,7 +91,10 @@ impl Mismatch {
     pub fn found_in_words(&self) -> String {
         match &self.found {
             None => "nothing".to_owned(),
-            Some(value) => shortened(&value.to_string()),
+            Some(value) => match moment(value) {
+                Some(at) => format!("{value}, which is {at}"),
+                None => shortened(&value.to_string()),
+            },
         }
     }
 
@@ -121,6 +125,13 @@ pub fn joined(path: &[Segment]) -> String {
     text
 }
 
+/// A number that is a moment of this century, in milliseconds, for whoever does not count in those.
+fn moment(value: &Value) -> Option<Timestamp> {
+    const CENTURY: std::ops::Range<u64> = 946_684_800_000..4_102_444_800_000;
+    let milliseconds = value.as_u64().filter(|number| CENTURY.contains(number));
+    milliseconds.map(Timestamp)
+}
+
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
@@ -137,5 +148,22 @@ impl fmt::Display for Mismatch {
             write!(f, " ({note})")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_moment_that_was_found_is_told_as_one() {
+        let found = |value: Value| Mismatch::unexpected(&[], None, &value).found_in_words();
+        assert_eq!(
+            found(json!(1_767_830_400_000_u64)),
+            "1767830400000, which is 2026-01-08T00:00:00.000Z"
+        );
+        assert_eq!(found(json!(7)), "7");
     }
 }

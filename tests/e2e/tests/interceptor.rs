@@ -77,11 +77,12 @@ async fn a_failure_in_place_of_a_commit_is_what_the_plugin_gets_and_nothing_is_w
     let world = World::builder().interceptor(watcher.clone()).start().await;
     let customer = world.customer("Acme").await;
     let before = world.record(&customer.pkid).await;
-    let failure = Intervention::Fail(Failure::Unavailable("said the watcher".into()));
+    // A store that is unavailable for once would be asked again.
+    let failure = Intervention::Fail(Failure::LimitExceeded("said the watcher".into()));
     watcher.answers(Import::StorageCommit, true, failure);
     let refused = world.host().refresh(&customer.pkid).await.unwrap_err();
     assert!(
-        matches!(&refused.kind, CallErrorKind::Refused(Failure::Unavailable(text)) if text.contains("said the watcher")),
+        matches!(&refused.kind, CallErrorKind::Refused(Failure::LimitExceeded(text)) if text.contains("said the watcher")),
         "{refused:?}"
     );
     assert_eq!(world.record(&customer.pkid).await, before);

@@ -14,12 +14,12 @@
 //! (`checks`), let time pass (`wait`), or nothing (`done`).
 //!
 //! # Whoever drives it
-//! 1. `add`, with the fields that [`options`] describes: addresses of a server for the checks of the
+//! 1. `add`, with the fields that `options.rs` describes: addresses of a server for the checks of the
 //!    way out, how long a moment is. It makes the record; nothing is checked yet.
 //! 2. `modify` with the fields `{"do": "checks"}`, until `next` is not `checks` any more. A call that
 //!    ends in an error is made again: the check that it was cut off in has failed.
 //! 3. `refresh` once: it compares the moment of asking with the plugin's clock.
-//! 4. With two calls at once, one that outlives its lease, a restart: the verbs of [`verbs`].
+//! 4. With two calls at once, one that outlives its lease, a restart: the verbs of `verbs.rs`.
 //! 5. Let wakeups come, and ask `check-expiry` until `next` is `done`. The last is due after ten
 //!    moments; one that failed comes again when the host likes.
 //! 6. `delete`. An error says that something was left, or what else went wrong.

@@ -1,7 +1,7 @@
 //! Scenarios: behaviours of a plugin, written in TOML by people who know no Rust, run through the
 //! component.
 //!
-//! [`format`] reads a file, [`model`] is what was read, [`pattern`] and [`template`] are the small
+//! [`mod@format`] reads a file, [`model`] is what was read, [`pattern`] and [`template`] are the small
 //! language of expectations, [`matching`] holds what was seen against them.
 
 mod check;

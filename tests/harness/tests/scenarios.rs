@@ -157,6 +157,90 @@ fn a_disturbance_that_does_not_come_to_pass_is_told() {
 }
 
 #[test]
+fn what_is_given_knows_what_webex_granted() {
+    let ran = ran(r#"about = "a test"
+[webex]
+[[webex.organization]]
+name = "contoso"
+[[webex.grant]]
+organization = "contoso"
+[[given.document]]
+pkid = "0123456789abcdef01234567"
+body = { name = "Contoso", account_number = "{contoso.id}", notes = "a {{brace}" }
+keys = { name = "Contoso", account_number = "{contoso.id}" }
+[[given.secret]]
+pkid = "0123456789abcdef01234567"
+name = "token"
+value = "{contoso.access-token}"
+[[given.secret]]
+pkid = "0123456789abcdef01234567"
+name = "refresh_token"
+value = "{contoso.refresh-token}"
+[[step]]
+call = "describe"
+expect.documents."data/SparkCustomer" = [{ account_number = "{contoso.id}", notes = "a {{brace}", "@keys".account_number = "{contoso.id}" }]
+[[step]]
+call = "refresh"
+record = "0123456789abcdef01234567"
+[step.expect]
+result.outcome = "connected"
+http = [{ path = "/v1/access_token", form.refresh_token = "<digest of {contoso.refresh-token}>", status = 200 }]
+"#);
+    assert!(ran.passed(), "{}", report::finished(&ran));
+}
+
+#[test]
+fn requests_are_counted_by_how_they_ended_too() {
+    let ran = ran(&with_customer(
+        r#"[[step]]
+webex = "fault"
+fault = { path = "/v1/access_token", kind = "status", status = 503 }
+[[step]]
+call = "refresh"
+[[step]]
+advance = "1 day"
+[step.expect]
+fired.refresh = 1
+http = { "POST /v1/access_token" = 1, "POST /v1/access_token -> 200" = 1, "POST /v1/access_token -> 503" = 0, "GET /v1/access_token" = 0 }
+[[step]]
+call = "refresh"
+expect.http = { "POST /v1/access_token -> 200" = 2 }
+"#,
+    ));
+    let failure = failure(&ran);
+    assert_eq!(failure.step, 5);
+    assert_eq!(
+        failure.mismatches[0].to_string(),
+        "http.\"POST /v1/access_token -> 200\": expected 2, found 1"
+    );
+}
+
+#[test]
+fn an_answer_that_takes_its_time_moves_the_clock_and_keeps_nobody_waiting() {
+    let slow = |latency: &str, expect: &str| {
+        with_customer(&format!(
+            "[[step]]\nwebex = \"fault\"\nfault = {{ path = \"/v1/access_token\", kind = \"latency\", latency = \"{latency}\", stage = \"after\" }}\n[[step]]\ncall = \"refresh\"\n[step.expect]\n{expect}\n[[step]]\nat = \"2026-01-01T00:00:15Z\"\n"
+        ))
+    };
+    let begun = std::time::Instant::now();
+    let late = ran(&slow("14s", "result.outcome = \"connected\""));
+    assert!(late.passed(), "{}", report::finished(&late));
+    let never = ran(&slow(
+        "1 hour",
+        "result.outcome = \"retrying\"\nhttp = [\"POST /v1/access_token -> timeout\"]",
+    ));
+    assert!(never.passed(), "{}", report::finished(&never));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10));
+    // Not even a second is left until then.
+    let over = ran(&slow("14s", "").replace("00:15Z", "00:13Z"));
+    let problem = failure(&over).problem.clone().unwrap();
+    assert!(
+        problem.contains("is over: it is 2026-01-01T00:00:14"),
+        "{problem}"
+    );
+}
+
+#[test]
 fn two_runs_of_a_scenario_see_the_same() {
     let text = with_customer("[[step]]\ncall = \"refresh\"\nexpect.result = \"nothing like it\"\n");
     let found = |ran: &Ran| failure(ran).mismatches[0].found.clone();

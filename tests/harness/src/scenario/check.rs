@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::matching::Matcher;
 use super::mismatch::{Mismatch, Segment};
-use super::model::{Action, Amount, Changes, Expect, Happened, Step, Storage, Wakeups};
+use super::model::{Action, Amount, Changes, Expect, Happened, Often, Step, Storage, Wakeups};
 use super::observation::Observation;
 use super::pattern::{Expected, Pattern};
 use super::template::Template;
@@ -64,24 +64,10 @@ impl Check<'_> {
 
     fn expectations(&mut self, expect: &Expect, seen: &Observation) {
         if let Some(fired) = &expect.fired {
-            self.happened("fired", fired, &seen.fired, |fired| {
-                fired
-                    .get("wakeup")
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned()
-            });
+            self.happened("fired", fired, &seen.fired);
         }
         if let Some(http) = &expect.http {
-            self.happened("http", http, &seen.http, |request| {
-                let word = |name| {
-                    request
-                        .get(name)
-                        .and_then(Value::as_str)
-                        .unwrap_or_default()
-                };
-                format!("{} {}", word("method"), word("path"))
-            });
+            self.happened("http", http, &seen.http);
         }
         if let Some(storage) = &expect.storage {
             self.storage(storage, seen);
@@ -108,24 +94,25 @@ impl Check<'_> {
         self.matcher.hold(pattern, found, path, &mut self.found);
     }
 
-    fn happened(
-        &mut self,
-        name: &str,
-        expected: &Happened,
-        seen: &[Value],
-        called: impl Fn(&Value) -> String,
-    ) {
+    fn happened(&mut self, name: &str, expected: &Happened, seen: &[Value]) {
         match expected {
             Happened::Listed(pattern) => {
                 self.hold(name, pattern, Some(&Value::Array(seen.to_vec())));
             }
             Happened::Counted(counts) => {
-                for (what, pattern) in counts {
-                    let count = seen.iter().filter(|value| called(value) == *what).count();
-                    let path = &mut vec![key(name), key(what)];
-                    let count = json!(count);
+                for Often {
+                    written,
+                    what,
+                    times,
+                } in counts
+                {
+                    let fitting = seen
+                        .iter()
+                        .filter(|one| self.matcher.accepts(what, Some(one)));
+                    let count = json!(fitting.count());
+                    let path = &mut vec![key(name), key(written)];
                     self.matcher
-                        .hold(pattern, Some(&count), path, &mut self.found);
+                        .hold(times, Some(&count), path, &mut self.found);
                 }
             }
         }

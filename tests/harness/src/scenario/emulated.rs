@@ -1,13 +1,15 @@
 //! The emulated Webex of a scenario: who is there, what was granted, what happens there.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use relation_host::egress::{ProxyUrl, Transport, TransportFault};
+use relation_host::schedule::clock::ManualClock;
 use serde_json::json;
-use webex_emulator::{Arrival, Consent, Organization, Patience, Revocation};
+use webex_emulator::{Answered, Arrival, Consent, Organization, Patience, Revocation};
 
 use super::model::{NewGrant, Webex, WebexAction};
 use super::template::Bindings;
@@ -28,9 +30,21 @@ impl Emulated {
         }
     }
 
-    /// Carries requests to it.
-    pub fn transport(&self) -> Arc<dyn Transport> {
-        Arc::new(Carrier(self.webex.clone()))
+    /// Carries requests to it. By what an answer takes, this clock moves on; one that takes `longest` or
+    /// more never comes.
+    pub fn transport(
+        &self,
+        clock: &Arc<OnceLock<Arc<ManualClock>>>,
+        longest: Duration,
+    ) -> Arc<dyn Transport> {
+        Arc::new(Carrier {
+            webex: self.webex.clone(),
+            clock: Arc::clone(clock),
+            patience: Patience {
+                time: longest,
+                ..Patience::default()
+            },
+        })
     }
 
     /// What was done that no client may do.
@@ -177,7 +191,11 @@ impl Emulated {
     }
 }
 
-struct Carrier(webex_emulator::Webex);
+struct Carrier {
+    webex: webex_emulator::Webex,
+    clock: Arc<OnceLock<Arc<ManualClock>>>,
+    patience: Patience,
+}
 
 #[async_trait]
 impl Transport for Carrier {
@@ -186,7 +204,13 @@ impl Transport for Carrier {
         request: http::Request<Bytes>,
         _: Option<&ProxyUrl>,
     ) -> Result<http::Response<Bytes>, TransportFault> {
-        match self.0.answer(request, Patience::default()).await.arrival {
+        let Answered { arrival, after } = self.webex.answer(request, self.patience).await;
+        if let Some(clock) = self.clock.get()
+            && !after.is_zero()
+        {
+            clock.advance(after);
+        }
+        match arrival {
             Arrival::Whole(response) => Ok(response),
             Arrival::Cut(response) => Err(TransportFault::Cut(response)),
             Arrival::HungUp { .. } => Err(TransportFault::Timeout),

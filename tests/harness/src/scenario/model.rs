@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use relation_host::Limits;
 use relation_host::reports::Grant;
-use relation_host::types::{Document, Failure, Hierarchy, Reference, Timestamp, Wakeup};
+use relation_host::types::{Failure, Hierarchy, Reference, Timestamp, Wakeup};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use webex_emulator::{ErrorStyle, Fault, License, Listing, Mode, Paging, Role};
@@ -50,11 +50,11 @@ pub struct Given {
     /// Whether a call holds a lease on its record.
     pub leases: bool,
     /// Documents that are there.
-    pub documents: Vec<Document>,
+    pub documents: Vec<GivenDocument>,
     /// Secrets that are there.
     pub secrets: Vec<GivenSecret>,
     /// Wakeups that are there.
-    pub wakeups: Vec<Wakeup>,
+    pub wakeups: Vec<GivenWakeup>,
 }
 
 /// Which store holds what a scenario stores.
@@ -66,6 +66,37 @@ pub enum StoreKind {
     Sqlite,
 }
 
+/// A document that is there when a scenario begins.
+#[derive(Clone, Debug)]
+pub struct GivenDocument {
+    /// Which one.
+    pub reference: Reference,
+    /// The node where it belongs.
+    pub hierarchy: Hierarchy,
+    /// Its content.
+    pub content: Content,
+    /// What it can be found by.
+    pub keys: Vec<(String, Template)>,
+}
+
+/// The content of a document.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// An object, in whose texts names are put in.
+    Object(Map<String, Value>),
+    /// Any text, also what is no JSON.
+    Text(Template),
+}
+
+/// A wakeup that is there when a scenario begins.
+#[derive(Clone, Debug)]
+pub struct GivenWakeup {
+    /// The wakeup, with a payload still to come.
+    pub wakeup: Wakeup,
+    /// The plugin's words to itself.
+    pub payload: Template,
+}
+
 /// A secret that is there when a scenario begins.
 #[derive(Clone, Debug)]
 pub struct GivenSecret {
@@ -73,7 +104,7 @@ pub struct GivenSecret {
     pub owner: Reference,
     /// Its name there.
     pub name: String,
-    /// The clear value.
+    /// The clear value, as it is written: names in it are still to be put in.
     pub value: SecretString,
 }
 
@@ -109,6 +140,24 @@ pub struct Webex {
     /// What will go wrong.
     pub faults: Vec<Fault>,
 }
+
+impl Webex {
+    /// The names that are known of it when a scenario begins.
+    pub fn names(&self) -> Vec<String> {
+        let organizations = self.organizations.iter();
+        let organizations = organizations
+            .flat_map(|one| ORGANIZATION_NAMES.map(|part| format!("{}.{part}", one.name)));
+        let grants = self.grants.iter();
+        let grants = grants.flat_map(|one| GRANT_NAMES.map(|part| format!("{}.{part}", one.name)));
+        organizations.chain(grants).collect()
+    }
+}
+
+/// What is known of an organisation, behind its name.
+const ORGANIZATION_NAMES: [&str; 2] = ["uuid", "id"];
+
+/// What is known of a grant, behind its name.
+const GRANT_NAMES: [&str; 3] = ["tokens", "access-token", "refresh-token"];
 
 /// What becomes of a scenario in which the plugin does what no client may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -485,8 +534,19 @@ pub struct Expect {
 pub enum Happened {
     /// Just these in this order: a list of patterns.
     Listed(Pattern),
-    /// How often, by name; others do not matter.
-    Counted(BTreeMap<String, Pattern>),
+    /// How often each; others do not matter.
+    Counted(Vec<Often>),
+}
+
+/// How often something happens.
+#[derive(Clone, Debug)]
+pub struct Often {
+    /// What, as it is written.
+    pub written: String,
+    /// What it is like.
+    pub what: Pattern,
+    /// How often.
+    pub times: Pattern,
 }
 
 /// How many things there are, or which.

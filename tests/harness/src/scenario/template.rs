@@ -131,6 +131,16 @@ fn name_in_braces(text: &str) -> Option<(&str, &str)> {
     (first.is_ascii_lowercase() && name.chars().all(more)).then_some((name, rest))
 }
 
+/// The texts in a JSON value.
+pub fn texts_in(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(text) => vec![text],
+        Value::Array(items) => items.iter().flat_map(texts_in).collect(),
+        Value::Object(entries) => entries.values().flat_map(texts_in).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// A value as a text: a text as it is, anything else as JSON.
 pub fn plain(value: &Value) -> String {
     match value {

@@ -4,16 +4,18 @@ use std::sync::{Arc, OnceLock};
 
 use relation_host::ComponentSource;
 use relation_host::schedule::clock::{Clock as _, ManualClock};
-use secrecy::SecretString;
+use relation_host::types::{Document, Key, Wakeup};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
 use url::Url;
 use webex_emulator::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator};
 
 use super::disturbance::Disturber;
 use super::emulated::Emulated;
 use super::matching::Matcher;
-use super::model::{Action, Call, NewGrant, Scenario, StoreKind, Webex};
+use super::model::{self, Action, Call, Content, NewGrant, Scenario, StoreKind, Webex};
 use super::stage::Stage;
-use super::template::Bindings;
+use super::template::{Bindings, Template, Unbound};
 use crate::harness::{Given, GivenError};
 use crate::{Harness, Http, StartError};
 
@@ -49,6 +51,9 @@ pub enum BeginError {
     /// What is given.
     #[error("what is given cannot be stored: {0}")]
     Given(#[from] GivenError),
+    /// A name in what is given.
+    #[error(transparent)]
+    Unbound(#[from] Unbound),
     /// What is given at Webex.
     #[error("{0}")]
     Webex(String),
@@ -102,7 +107,7 @@ impl World {
             }
             Some(webex) => {
                 let emulated = emulated(webex, scenario, &shown);
-                let transport = emulated.transport();
+                let transport = emulated.transport(&shown, scenario.limits.request_time);
                 (
                     Web::Emulated(Box::new(emulated)),
                     Http::Transport(transport),
@@ -117,28 +122,52 @@ impl World {
             disturber,
             matcher: matcher.clone(),
         };
-        let secrets = given.secrets.iter();
-        let secrets = secrets.map(|secret| {
-            (
-                secret.owner.clone(),
-                secret.name.clone(),
-                secret.value.clone(),
-            )
-        });
-        let given = Given {
-            documents: given.documents.clone(),
-            secrets: secrets.collect(),
-            wakeups: given.wakeups.clone(),
-        };
-        world.harness.put(given).await?;
         if let (Web::Emulated(emulated), Some(webex)) = (&mut world.web, &scenario.webex) {
             emulated
                 .people(webex, &mut matcher.bindings)
                 .map_err(BeginError::Webex)?;
         }
+        let given = stored(given, &matcher.bindings)?;
+        world.harness.put(given).await?;
         world.matcher = matcher;
         Ok(world)
     }
+}
+
+/// What is given, with every name put in.
+fn stored(given: &model::Given, bindings: &Bindings) -> Result<Given, Unbound> {
+    let documents = given.documents.iter().map(|document| {
+        let keys = document.keys.iter().map(|(name, value)| {
+            let (name, value) = (name.clone(), value.fill(bindings)?);
+            Ok(Key { name, value })
+        });
+        Ok(Document {
+            reference: document.reference.clone(),
+            hierarchy: document.hierarchy.clone(),
+            version: 0,
+            body: match &document.content {
+                Content::Object(body) => bindings.fill(&Value::Object(body.clone()))?.to_string(),
+                Content::Text(text) => text.fill(bindings)?,
+            },
+            keys: keys.collect::<Result<_, Unbound>>()?,
+        })
+    });
+    let secrets = given.secrets.iter().map(|secret| {
+        let value = Template::parse(secret.value.expose_secret()).fill(bindings)?;
+        let value = SecretString::from(value);
+        Ok((secret.owner.clone(), secret.name.clone(), value))
+    });
+    let wakeups = given.wakeups.iter().map(|given| {
+        Ok(Wakeup {
+            payload: given.payload.fill(bindings)?,
+            ..given.wakeup.clone()
+        })
+    });
+    Ok(Given {
+        documents: documents.collect::<Result<_, Unbound>>()?,
+        secrets: secrets.collect::<Result<_, Unbound>>()?,
+        wakeups: wakeups.collect::<Result<_, Unbound>>()?,
+    })
 }
 
 /// The origins of everything that a scenario speaks of.

@@ -8,7 +8,7 @@ use super::keys::{self, Section};
 use super::reader::{Item, Reader, Table, kind, nearest};
 use super::source::Complaint;
 use super::values;
-use crate::scenario::model::{Amount, Changes, Expect, Happened, Storage, Wakeups};
+use crate::scenario::model::{Amount, Changes, Expect, Happened, Often, Storage, Wakeups};
 use crate::scenario::pattern::{Expected, Pattern, of_text};
 
 /// Reads `[step.expect]`.
@@ -189,7 +189,21 @@ fn happened(
     match &item.value {
         DeValue::Table(_) => {
             let counts = reader.entries_of(item).into_iter();
-            let counts = counts.filter_map(|(name, item)| Some((name, number(reader, item)?)));
+            let counts = counts.filter_map(|(written, item)| {
+                let what = match in_short(&written) {
+                    Ok(entries) => Some(object(reader.place(item.span.start), entries)),
+                    Err(complaint) => {
+                        reader.fault(&item.span, &item.key, complaint);
+                        None
+                    }
+                };
+                let times = number(reader, item);
+                Some(Often {
+                    what: what?,
+                    times: times?,
+                    written,
+                })
+            });
             Some(Happened::Counted(counts.collect()))
         }
         DeValue::Array(_) => {

@@ -1,19 +1,60 @@
 //! `[given]` and `[limits]`: where a scenario begins, and what its calls may use.
 
 use relation_host::Limits;
-use relation_host::types::{Document, Hierarchy, Key, Pkid, RECORD_MODEL, Reference, Wakeup};
+use relation_host::types::{Hierarchy, Pkid, RECORD_MODEL, Reference, Wakeup};
 use secrecy::SecretString;
+use serde_json::{Map, Value};
+use toml::de::DeValue;
 
 use super::reader::Table;
 use super::source::Complaint;
 use super::{beginning, keys, values};
-use crate::scenario::model::{Given, GivenSecret, StoreKind};
+use crate::scenario::model::{Content, Given, GivenDocument, GivenSecret, GivenWakeup, StoreKind};
+use crate::scenario::template::{Template, plain, texts_in};
 
 /// The node of everything for which a scenario names none.
 pub const NODE: &str = "sys.Provider.Reseller";
 
-/// Reads `[given]`.
-pub fn read(mut table: Table<'_, '_>) -> Given {
+/// The names under which something is known when a scenario begins: what is said of Webex.
+#[derive(Clone, Debug, Default)]
+pub struct Known(pub Vec<String>);
+
+impl Known {
+    /// A name that is none would stay in what is stored as it is written, and nobody would see why.
+    fn check(&self, template: &Template) -> Result<(), Complaint> {
+        let known = |name: &&str| self.0.iter().any(|known| known == name);
+        let Some(unknown) = template.names().find(|name| !known(name)) else {
+            return Ok(());
+        };
+        let known: Vec<String> = self.0.iter().map(|name| format!("{{{name}}}")).collect();
+        let known = match known.is_empty() {
+            true => "no name is known then".to_owned(),
+            false => format!("known then are {}", known.join(", ")),
+        };
+        Err(Complaint::new(format!(
+            "nothing is known as {{{unknown}}} when a scenario begins"
+        ))
+        .hint(format!("{known}; a brace that is meant is written {{{{")))
+    }
+
+    /// A text in which only these names occur.
+    pub fn template(&self, value: DeValue<'_>) -> Result<Template, Complaint> {
+        let template = values::template(value)?;
+        self.check(&template)?;
+        Ok(template)
+    }
+
+    fn object(&self, value: DeValue<'_>) -> Result<Map<String, Value>, Complaint> {
+        let object = values::object(value)?;
+        for text in object.values().flat_map(texts_in) {
+            self.check(&Template::parse(text))?;
+        }
+        Ok(object)
+    }
+}
+
+/// Reads `[given]`, in which these names can be used.
+pub fn read(mut table: Table<'_, '_>, known: &Known) -> Given {
     let reader = table.reader();
     let usual = beginning();
     let store = |value| {
@@ -39,63 +80,78 @@ pub fn read(mut table: Table<'_, '_>) -> Given {
         seed,
         store,
         leases,
-        documents: documents.into_iter().filter_map(document).collect(),
-        secrets: secrets.into_iter().filter_map(secret).collect(),
-        wakeups: wakeups.into_iter().filter_map(wakeup).collect(),
+        documents: documents
+            .into_iter()
+            .filter_map(|table| document(table, known))
+            .collect(),
+        secrets: secrets
+            .into_iter()
+            .filter_map(|table| secret(table, known))
+            .collect(),
+        wakeups: wakeups
+            .into_iter()
+            .filter_map(|table| wakeup(table, known))
+            .collect(),
     }
 }
 
-fn document(mut table: Table<'_, '_>) -> Option<Document> {
+fn document(mut table: Table<'_, '_>, known: &Known) -> Option<GivenDocument> {
     let reference = reference(&mut table);
     let hierarchy = table.get("hierarchy", values::hierarchy).or_else(node);
-    let body = match table.exactly_one(&["body", "text"]) {
+    let content = match table.exactly_one(&["body", "text"]) {
         Some("body") => table
-            .get("body", values::object)
-            .map(|body| serde_json::Value::Object(body).to_string()),
+            .get("body", |value| known.object(value))
+            .map(Content::Object),
         // Also what is no JSON: a document that something else has damaged.
-        _ => table.get("text", values::any_text),
+        _ => table
+            .get("text", |value| known.template(value))
+            .map(Content::Text),
     };
-    let names = table.get("keys", values::object).unwrap_or_default();
-    let keys = names.into_iter().map(|(name, value)| Key {
-        name,
-        value: crate::scenario::template::plain(&value),
-    });
+    let keys = table.get("keys", |value| known.object(value));
+    let keys = keys.unwrap_or_default().into_iter();
+    let keys = keys.map(|(name, value)| (name, Template::parse(&plain(&value))));
     let keys = keys.collect();
     table.close();
-    Some(Document {
+    Some(GivenDocument {
         reference: reference?,
         hierarchy: hierarchy?,
-        version: 0,
-        body: body?,
+        content: content?,
         keys,
     })
 }
 
-fn secret(mut table: Table<'_, '_>) -> Option<GivenSecret> {
+fn secret(mut table: Table<'_, '_>, known: &Known) -> Option<GivenSecret> {
     let owner = reference(&mut table);
     let name = table.need("name", values::text);
-    let value = table.need("value", values::any_text);
+    let value = table.need("value", |value| {
+        let written = values::any_text(value)?;
+        known.check(&Template::parse(&written))?;
+        Ok(SecretString::from(written))
+    });
     table.close();
     Some(GivenSecret {
         owner: owner?,
         name: name?,
-        value: SecretString::from(value?),
+        value: value?,
     })
 }
 
-fn wakeup(mut table: Table<'_, '_>) -> Option<Wakeup> {
+fn wakeup(mut table: Table<'_, '_>, known: &Known) -> Option<GivenWakeup> {
     let subject = reference(&mut table);
     let id = table.need("id", values::text);
     let due = table.need("due", values::moment);
     let deadline = table.get("deadline", values::moment);
-    let payload = table.get("payload", values::any_text).unwrap_or_default();
+    let payload = table.get("payload", |value| known.template(value));
     table.close();
-    Some(Wakeup {
-        id: id?,
-        subject: subject?,
-        due: due?,
-        deadline,
-        payload,
+    Some(GivenWakeup {
+        wakeup: Wakeup {
+            id: id?,
+            subject: subject?,
+            due: due?,
+            deadline,
+            payload: String::new(),
+        },
+        payload: payload.unwrap_or_default(),
     })
 }
 

@@ -21,7 +21,8 @@ use secrecy::SecretString;
 
 use self::reader::{Item, Reader, Table};
 use self::source::{Complaint, Faults, Place, Source};
-use super::model::{Given, Scenario, StoreKind};
+use super::model::{Given, Scenario, StoreKind, Webex};
+use super::template::{Bindings, Template};
 use relation_host::types::Timestamp;
 
 /// When a scenario begins if it does not say: 2026-01-01T00:00:00Z.
@@ -74,10 +75,6 @@ fn scenario(mut table: Table<'_, '_>, path: &Path) -> Option<Scenario> {
     let reader = table.reader();
     let about = table.need("about", values::text);
     let origin = table.get("source", values::text);
-    let given = table
-        .take("given")
-        .and_then(|item| reader.table(item, &keys::GIVEN))
-        .map_or_else(beginning, given::read);
     let settings = table.take("settings");
     let settings = settings.map_or_else(BTreeMap::new, |item| flat(reader, item));
     let secrets = table.take("secrets");
@@ -91,6 +88,11 @@ fn scenario(mut table: Table<'_, '_>, path: &Path) -> Option<Scenario> {
         .take("webex")
         .and_then(|item| reader.table(item, &keys::WEBEX))
         .and_then(webex::read);
+    let known = given::Known(webex.as_ref().map(Webex::names).unwrap_or_default());
+    let given = table
+        .take("given")
+        .and_then(|item| reader.table(item, &keys::GIVEN))
+        .map_or_else(beginning, |table| given::read(table, &known));
     if !table.has("step") {
         table.missing("step");
     }
@@ -150,7 +152,16 @@ fn flat(reader: &Reader<'_>, item: Item<'_>) -> BTreeMap<String, Option<String>>
 
 fn setting(value: toml::de::DeValue<'_>) -> Result<String, Complaint> {
     match values::json(value)? {
-        serde_json::Value::String(text) => Ok(text),
+        serde_json::Value::String(text) => {
+            let text = Template::parse(&text).fill(&Bindings::default());
+            text.map_err(|unbound| {
+                let name = unbound.name;
+                Complaint::new(format!(
+                    "nothing is known as {{{name}}} where settings are read"
+                ))
+                .hint("a brace that is meant is written {{")
+            })
+        }
         serde_json::Value::Array(items) if items.iter().all(serde_json::Value::is_string) => {
             let items: Vec<&str> = items.iter().filter_map(serde_json::Value::as_str).collect();
             Ok(items.join(","))

@@ -238,10 +238,48 @@ fn a_fault_of_the_emulator_is_checked_when_it_is_read() {
         wrong[0].contains("status 700 is not within 200..=599"),
         "{wrong:?}"
     );
-    let slow = said(&text(
-        "path = \"/v1\"\nkind = \"latency\"\nlatency = \"1s\"",
-    ));
-    assert!(slow[0].contains("latency passes in real time"), "{slow:?}");
+}
+
+#[test]
+fn a_name_that_nothing_is_known_by_is_refused_in_what_is_given() {
+    let given = |given: &str| {
+        said(&format!(
+            "about = \"x\"\n[webex]\n[[webex.organization]]\nname = \"contoso\"\n{given}\n[[step]]\ncall = \"describe\"\n"
+        ))
+    };
+    let pkid = "pkid = \"0123456789abcdef01234567\"";
+    assert_eq!(
+        given(&format!(
+            "[[given.secret]]\n{pkid}\nname = \"token\"\nvalue = \"{{contoso.access-token}}\""
+        )),
+        [
+            "8:9: given.secret[1].value: nothing is known as {contoso.access-token} when a scenario begins | known then are {contoso.uuid}, {contoso.id}; a brace that is meant is written {{"
+        ]
+    );
+    let others = [
+        format!("[[given.document]]\n{pkid}\nbody = {{ a = [{{ b = \"x{{pkid}}\" }}] }}"),
+        format!("[[given.document]]\n{pkid}\ntext = \"{{pkid}}\""),
+        format!("[[given.document]]\n{pkid}\nbody = {{}}\nkeys.name = \"{{pkid}}\""),
+        format!(
+            "[[given.wakeup]]\n{pkid}\nid = \"x\"\ndue = 2026-01-05T08:00:00Z\npayload = \"{{pkid}}\""
+        ),
+    ];
+    for other in others {
+        let said = given(&other);
+        assert_eq!(said.len(), 1, "{other}: {said:?}");
+        assert!(said[0].contains("nothing is known as {pkid}"), "{said:?}");
+    }
+    let setting = given("[settings]\nwebex.client-id = \"{contoso.id}\"");
+    assert!(
+        setting[0].contains("nothing is known as {contoso.id} where settings are read"),
+        "{setting:?}"
+    );
+}
+
+#[test]
+fn what_is_counted_has_to_be_a_request() {
+    let said = said_of_step("call = \"describe\"\nexpect.http = { \"access_token\" = 1 }");
+    assert!(said[0].contains("is no request"), "{said:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use toml::de::DeValue;
-use webex_emulator::{ErrorStyle, Fault, License, Listing, Mode, Paging, PagingDefect, Role};
+use webex_emulator::{ErrorStyle, License, Listing, Mode, Paging, PagingDefect, Role};
 
 use super::reader::Table;
 use super::source::Complaint;
@@ -38,7 +38,7 @@ pub fn read(mut table: Table<'_, '_>) -> Option<Webex> {
     let faults = faults.map_or_else(Vec::new, |item| {
         let faults = reader.items(item, "a list of [[webex.fault]]").into_iter();
         faults
-            .filter_map(|item| reader.understand(item, fault))
+            .filter_map(|item| reader.understand(item, emulators))
             .collect()
     });
     let webex = Webex {
@@ -167,7 +167,7 @@ pub fn action(table: &mut Table<'_, '_>) -> Option<WebexAction> {
             mode: table.get("mode", mode),
             reuse_detection: table.get("reuse-detection", values::flag),
         }),
-        "fault" => table.need("fault", fault).map(WebexAction::Fault),
+        "fault" => table.need("fault", emulators).map(WebexAction::Fault),
         "clear-faults" => Some(WebexAction::ClearFaults),
         "roles" => {
             let organization = table.need("organization", name);
@@ -241,19 +241,6 @@ pub fn name(value: DeValue<'_>) -> Result<String, Complaint> {
     Err(Complaint::new(format!("{text:?} is no name")).hint(
         "a name begins with a lower-case letter and goes on with letters, digits, - and _, so that it can stand in braces",
     ))
-}
-
-fn fault(value: DeValue<'_>) -> Result<Fault, Complaint> {
-    let latency = value
-        .as_table()
-        .and_then(|table| table.get("kind")?.get_ref().as_str().map(str::to_owned));
-    if latency.as_deref() == Some("latency") {
-        return Err(
-            Complaint::new("latency passes in real time, and a scenario has none")
-                .hint("take kind = \"reset-after\", or script an answer with fault = \"timeout\""),
-        );
-    }
-    emulators(value)
 }
 
 fn listed<T: DeserializeOwned>(value: DeValue<'_>) -> Result<Vec<T>, Complaint> {

@@ -66,4 +66,4 @@ pub use origin::{Origin, OriginProblem, Scheme};
 pub use policy::{Denied, EntryProblem, Policy, PolicyError, Setting, Target};
 pub use proxy::{Proxies, ProxyUrl, ProxyUrlError};
 pub use resolve::{Resolve, SystemResolver};
-pub use transport::{Transport, TransportFault};
+pub use transport::{Deadline, Transport, TransportFault};

@@ -1,27 +1,39 @@
-//! A way out without sockets: whoever brings a [`Transport`] carries what the policy has passed. For tests.
+//! A way out without sockets: whoever brings a [`Transport`] carries what the policy has passed. For tests, and for whoever looks on.
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{Request, Response, Uri};
-use http_body_util::BodyExt as _;
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response, Uri, header};
+use http_body_util::{BodyExt as _, Full};
 use tokio::time::{Instant, timeout_at};
 
 use super::body::LimitedBody;
+use super::client::Client;
 use super::error::{EgressError, Limit, Stage};
 use super::pool::{RequestBody, Route};
-use super::proxy::ProxyUrl;
+use super::proxy::{Proxies, ProxyUrl};
 
 /// Carries requests in place of a network, and answers whole.
+///
+/// A [`Client`] is one too: whoever only wants to look on hands the request to it. Then everything is as
+/// without the transport, save that the head of an answer waits for its body.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// One exchange. The request's address is absolute, whatever the way is; its header fields are those
-    /// that would be written to the wire. `proxy`: through which it would go.
+    /// that would be written to the wire. `proxy`: through which it would go. A [`Deadline`] is among the
+    /// request's extensions.
     async fn carry(
         &self,
         request: Request<Bytes>,
         proxy: Option<&ProxyUrl>,
     ) -> Result<Response<Bytes>, TransportFault>;
 }
+
+/// When the whole answer to a carried request must be there; whoever asked waits no longer.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(pub Instant);
+
+/// How long a client waits as a transport where a request names no [`Deadline`]: as a call does by default.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// Why there is no whole answer. What the client of a real network would have met.
 #[derive(Clone, Debug)]
@@ -42,6 +54,47 @@ pub enum TransportFault {
     Cut(Response<Bytes>),
     /// The rest of the body did not come before the deadline.
     Stalled(Response<Bytes>),
+    /// What the client of a real network has met, told on unchanged.
+    Met(EgressError),
+    /// The same within the body, of which this much had come.
+    MetWithin(Response<Bytes>, EgressError),
+}
+
+#[async_trait]
+impl Transport for Client {
+    async fn carry(
+        &self,
+        request: Request<Bytes>,
+        proxy: Option<&ProxyUrl>,
+    ) -> Result<Response<Bytes>, TransportFault> {
+        let deadline = request.extensions().get::<Deadline>();
+        let deadline = deadline.map_or_else(|| Instant::now() + PATIENCE, |deadline| deadline.0);
+        let mut request = request.map(Full::new);
+        // Both are this client's to write.
+        request.headers_mut().remove(header::HOST);
+        request.headers_mut().remove(header::PROXY_AUTHORIZATION);
+        let proxies = Proxies {
+            http: proxy.cloned(),
+            https: proxy.cloned(),
+        };
+        let answer = self.send(request, &proxies, deadline).await;
+        let (head, mut body) = answer.map_err(TransportFault::Met)?.into_parts();
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        whole.extend_from_slice(&data);
+                    }
+                }
+                Err(error) => {
+                    let part = Response::from_parts(head, whole.freeze());
+                    return Err(TransportFault::MetWithin(part, error));
+                }
+            }
+        }
+        Ok(Response::from_parts(head, whole.freeze()))
+    }
 }
 
 /// Sends a prepared request over a transport.
@@ -53,7 +106,8 @@ pub(super) async fn exchange(
     most_bytes: u64,
 ) -> Result<Response<LimitedBody>, EgressError> {
     let carried = timeout_at(deadline, async {
-        let request = collected(request, route).await?;
+        let mut request = collected(request, route).await?;
+        request.extensions_mut().insert(Deadline(deadline));
         let carried = transport.carry(request, route.proxy.as_ref()).await;
         match carried {
             Ok(answer) => Ok((answer, None)),
@@ -140,5 +194,7 @@ fn in_our_words(
             let stage = Stage::Body;
             return Ok((answer, Some(EgressError::Timeout { peer: far, stage })));
         }
+        TransportFault::Met(error) => error,
+        TransportFault::MetWithin(answer, error) => return Ok((answer, Some(error))),
     })
 }

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Full};
 use std::sync::{Arc, Mutex};
 use tokio::time::{Duration, Instant};
 
-use super::harness::policy;
+use super::harness::{Names, OK, Server, by, policy, post, within};
 use crate::egress::{
     Client, ClientOptions, EgressError, Proxies, ProxyUrl, Transport, TransportFault,
 };
@@ -111,4 +111,142 @@ async fn a_fault_tells_as_on_a_network_whether_the_request_may_have_been_sent() 
             "{fault:?}: {error}"
         );
     }
+}
+
+/// Hands everything on.
+struct LooksOn(Client);
+
+#[async_trait]
+impl Transport for LooksOn {
+    async fn carry(
+        &self,
+        request: Request<Bytes>,
+        proxy: Option<&ProxyUrl>,
+    ) -> Result<Response<Bytes>, TransportFault> {
+        self.0.carry(request, proxy).await
+    }
+}
+
+/// Status, header fields and body, or the fault: all that a caller can see.
+async fn told(client: &Client, url: &str, proxies: &Proxies) -> String {
+    let sent = client.send(post(url, "a=b"), proxies, within(2)).await;
+    let (head, body) = match sent {
+        Ok(answer) => answer.into_parts(),
+        Err(error) => return format!("no answer: {error:?}"),
+    };
+    let body = body.collect().await;
+    let body = body.map(|body| body.to_bytes());
+    format!("{} {:?} {body:?}", head.status, head.headers)
+}
+
+/// What a client tells, and what it tells when somebody looks on; with what the server was sent.
+async fn both(server: &Server, url: &str, proxies: &Proxies) -> [(String, Vec<String>); 2] {
+    let [scheme, _, authority, ..] = url.split('/').collect::<Vec<_>>()[..] else {
+        panic!("{url} is no address");
+    };
+    let target = format!("{scheme}//{authority}");
+    let policy = policy(&[&server.url(), &target], &[&server.url()]);
+    let options = ClientOptions {
+        max_response_bytes: 40,
+        max_header_bytes: 400,
+        ..ClientOptions::default()
+    };
+    let client = Client::with_resolver(policy.clone(), options.clone(), Arc::new(Names::default()));
+    let client = client.unwrap();
+    let alone = told(&client, url, proxies).await;
+    let to_alone = server.requests();
+    let network = Arc::new(LooksOn(client));
+    let watched = Client::with_transport(policy, options, network);
+    let seen = told(&watched, url, proxies).await;
+    let to_watched = server.requests().split_off(to_alone.len());
+    [(alone, to_alone), (seen, to_watched)]
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_looks_on_changes_nothing_of_what_a_client_tells_or_sends() {
+    let server = |answer: &'static str| {
+        Server::start(move |mut served| async move {
+            if served.request().await.is_some() {
+                served.write(answer).await;
+            }
+        })
+    };
+    for (answer, says) in [
+        (OK, "200 OK"),
+        (
+            "HTTP/1.1 503 No\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n",
+            "retry-after",
+        ),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart", "Closed"),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n",
+            "AnswerBody",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n30\r\n012345678901234567890123456789012345678901234567\r\n0\r\n\r\n",
+            "AnswerBody",
+        ),
+        ("", "Closed"),
+        ("nothing of HTTP\r\n\r\n", "Protocol"),
+    ] {
+        let server = server(answer).await;
+        let [alone, seen] = both(&server, &server.url(), &Proxies::default()).await;
+        assert!(alone.0.contains(says), "{}", alone.0);
+        assert_eq!(alone, seen);
+        assert_eq!(alone.1.len(), 1, "{:?}", alone.1);
+    }
+
+    let silent = Server::start(|served| served.silent()).await;
+    let [alone, seen] = both(&silent, &silent.url(), &Proxies::default()).await;
+    assert!(
+        alone.0.contains("Timeout") && alone.0.contains("Answer"),
+        "{}",
+        alone.0
+    );
+    assert_eq!(alone, seen);
+    let halting = Server::start(|mut served| async move {
+        served.request().await;
+        served
+            .write("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart")
+            .await;
+        served.silent().await;
+    })
+    .await;
+    let [alone, seen] = both(&halting, &halting.url(), &Proxies::default()).await;
+    assert!(
+        alone.0.contains("Timeout") && alone.0.contains("Body"),
+        "{}",
+        alone.0
+    );
+    assert_eq!(alone, seen);
+    // The handshake of TLS never begins: certainly not sent, which a plugin must be told.
+    let handshake = silent.url().replace("http://", "https://");
+    let [alone, seen] = both(&silent, &handshake, &Proxies::default()).await;
+    assert!(
+        alone.0.contains("Timeout") && alone.0.contains("Tls"),
+        "{}",
+        alone.0
+    );
+    assert_eq!(alone.0, seen.0);
+
+    let [alone, seen] = both(&silent, "http://nowhere.example", &Proxies::default()).await;
+    assert!(alone.0.contains("Resolve"), "{}", alone.0);
+    assert_eq!(alone, seen);
+    let [alone, seen] = both(&silent, "http://127.0.0.1:1", &Proxies::default()).await;
+    assert!(alone.0.contains("refused: true"), "{}", alone.0);
+    assert_eq!(alone, seen);
+}
+
+#[tokio::test]
+async fn whoever_looks_on_changes_nothing_of_the_way_through_a_proxy() {
+    let proxy = Server::answering(OK).await;
+    let with_password = proxy.url().replace("http://", "http://user:password@");
+    let [alone, seen] = both(&proxy, "http://api.example/v1?a=b", &by(with_password)).await;
+    assert!(alone.0.contains("200"), "{}", alone.0);
+    assert!(alone.1[0].contains("proxy-authorization"), "{:?}", alone.1);
+    assert_eq!(alone, seen);
+    let refusing = Server::answering("HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n").await;
+    let [alone, seen] = both(&refusing, "http://api.example/", &by(refusing.url())).await;
+    assert!(alone.0.contains("Proxy"), "{}", alone.0);
+    assert_eq!(alone, seen);
 }

@@ -171,6 +171,9 @@ fn word(fault: &TransportFault) -> &'static str {
         TransportFault::Garbled => Fault::Garbled,
         TransportFault::Cut(_) => Fault::Cut,
         TransportFault::Stalled(_) => Fault::Stalled,
+        TransportFault::Met(error) | TransportFault::MetWithin(_, error) => {
+            return Fault::of(error).map_or("other", Fault::as_str);
+        }
     }
     .as_str()
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use relation_host::egress::{EgressError, Stage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -50,6 +51,31 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// What a client of a real network has met, as far as one of these is the same to a plugin; none: a limit
+    /// or a policy of the host, or what a proxy holds against the customer's password.
+    pub fn of(error: &EgressError) -> Option<Self> {
+        let at = |stage: Stage, on_the_way: Self, in_the_body: Self| match stage {
+            Stage::Resolve => Self::Unresolved,
+            Stage::Connect | Stage::Proxy | Stage::Tls => Self::Refused,
+            Stage::Answer => on_the_way,
+            Stage::Body => in_the_body,
+        };
+        Some(match error {
+            EgressError::Resolve { .. } => Self::Unresolved,
+            EgressError::Connect { .. } => Self::Refused,
+            EgressError::Proxy { .. } if !error.is_about_proxy_credentials() => Self::Refused,
+            EgressError::Tls { .. } => Self::Untrusted,
+            EgressError::Timeout { stage, .. } => at(*stage, Self::Timeout, Self::Stalled),
+            EgressError::Closed { stage, .. } => at(*stage, Self::Reset, Self::Cut),
+            EgressError::Protocol { stage, .. } => at(*stage, Self::Garbled, Self::Garbled),
+            EgressError::Denied(_)
+            | EgressError::Refused { .. }
+            | EgressError::Limit { .. }
+            | EgressError::Proxy { .. }
+            | EgressError::RequestBody { .. } => return None,
+        })
+    }
+
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,5 +1,5 @@
 //! A store around a store: whoever brings a [`Watch`] stands before and behind each operation, to count
-//! or time it, to see what is written, or to let it fail in a test.
+//! or time it, to see what is written, or, in a test, to let it fail or do something else.
 
 use std::sync::Arc;
 
@@ -32,33 +32,94 @@ pub enum Operation {
     Other,
 }
 
-/// Stands around the operations of a store.
+/// Stands around the operations of a store, and in place of those that it says otherwise about: each is
+/// given the store within, and by default asks it the same.
 pub trait Watch: Send + Sync + 'static {
-    /// Does `work`, the operation of the inner store, or says in its place what came of it.
+    /// Does `work`, which is an operation, or says in its place what came of it.
     fn around<T: Send>(
         &self,
         operation: Operation,
         work: impl Future<Output = Result<T, StoreError>> + Send,
-    ) -> impl Future<Output = Result<T, StoreError>> + Send;
-
-    /// What the inner store is asked in place of `begin`; the same, unless a test wants it otherwise.
-    fn begin(&self, begin: Begin) -> Begin {
-        begin
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        let _ = operation;
+        work
     }
 
-    /// What the caller is told in place of `begun`.
-    fn begun(&self, begun: Begun) -> Begun {
-        begun
+    /// In place of [`Store::get`].
+    fn get(
+        &self,
+        inner: &dyn Store,
+        references: &[Reference],
+    ) -> impl Future<Output = Result<Vec<Option<Document>>, StoreError>> + Send {
+        async move { inner.get(references).await }
     }
 
-    /// What the inner store is asked in place of `commit`.
-    fn commit(&self, commit: Commit) -> Commit {
-        commit
+    /// In place of [`Store::find`].
+    fn find(
+        &self,
+        inner: &dyn Store,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Page<Document>, StoreError>> + Send {
+        async move { inner.find(filter, cursor, limit).await }
     }
 
-    /// What the inner store is asked in place of `end`.
-    fn end(&self, end: End) -> End {
-        end
+    /// In place of [`Store::commit`].
+    fn commit(
+        &self,
+        inner: &dyn Store,
+        commit: Commit,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async move { inner.commit(commit).await }
+    }
+
+    /// In place of [`Store::sealed`].
+    fn sealed(
+        &self,
+        inner: &dyn Store,
+        owner: &Reference,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<Sealed>, StoreError>> + Send {
+        async move { inner.sealed(owner, name).await }
+    }
+
+    /// In place of [`Store::wakeups`].
+    fn wakeups(
+        &self,
+        inner: &dyn Store,
+        subject: &Reference,
+    ) -> impl Future<Output = Result<Vec<DueWakeup>, StoreError>> + Send {
+        async move { inner.wakeups(subject).await }
+    }
+
+    /// In place of [`Store::due`].
+    fn due(
+        &self,
+        inner: &dyn Store,
+        now: Timestamp,
+        limit: u32,
+        without: Option<&str>,
+    ) -> impl Future<Output = Result<Vec<DueWakeup>, StoreError>> + Send {
+        async move { inner.due(now, limit, without).await }
+    }
+
+    /// In place of [`Store::begin`].
+    fn begin(
+        &self,
+        inner: &dyn Store,
+        begin: Begin,
+    ) -> impl Future<Output = Result<Begun, StoreError>> + Send {
+        async move { inner.begin(begin).await }
+    }
+
+    /// In place of [`Store::end`].
+    fn end(
+        &self,
+        inner: &dyn Store,
+        end: End,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async move { inner.end(end).await }
     }
 }
 
@@ -82,7 +143,7 @@ impl<W: Watch> Store for Watched<W> {
     }
 
     async fn get(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, StoreError> {
-        let work = self.inner.get(references);
+        let work = self.watch.get(self.inner.as_ref(), references);
         self.watch.around(Operation::Read, work).await
     }
 
@@ -92,22 +153,22 @@ impl<W: Watch> Store for Watched<W> {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Document>, StoreError> {
-        let work = self.inner.find(filter, cursor, limit);
+        let work = self.watch.find(self.inner.as_ref(), filter, cursor, limit);
         self.watch.around(Operation::Read, work).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        let work = self.inner.commit(self.watch.commit(commit));
+        let work = self.watch.commit(self.inner.as_ref(), commit);
         self.watch.around(Operation::Commit, work).await
     }
 
     async fn sealed(&self, owner: &Reference, name: &str) -> Result<Option<Sealed>, StoreError> {
-        let work = self.inner.sealed(owner, name);
+        let work = self.watch.sealed(self.inner.as_ref(), owner, name);
         self.watch.around(Operation::Sealed, work).await
     }
 
     async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError> {
-        let work = self.inner.wakeups(subject);
+        let work = self.watch.wakeups(self.inner.as_ref(), subject);
         self.watch.around(Operation::Read, work).await
     }
 
@@ -127,7 +188,7 @@ impl<W: Watch> Store for Watched<W> {
         limit: u32,
         without: Option<&str>,
     ) -> Result<Vec<DueWakeup>, StoreError> {
-        let work = self.inner.due(now, limit, without);
+        let work = self.watch.due(self.inner.as_ref(), now, limit, without);
         self.watch.around(Operation::Other, work).await
     }
 
@@ -137,9 +198,8 @@ impl<W: Watch> Store for Watched<W> {
     }
 
     async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
-        let work = self.inner.begin(self.watch.begin(begin));
-        let begun = self.watch.around(Operation::Begin, work).await?;
-        Ok(self.watch.begun(begun))
+        let work = self.watch.begin(self.inner.as_ref(), begin);
+        self.watch.around(Operation::Begin, work).await
     }
 
     async fn report(&self, update: TransactionUpdate) -> Result<(), StoreError> {
@@ -148,7 +208,7 @@ impl<W: Watch> Store for Watched<W> {
     }
 
     async fn end(&self, end: End) -> Result<(), StoreError> {
-        let work = self.inner.end(self.watch.end(end));
+        let work = self.watch.end(self.inner.as_ref(), end);
         self.watch.around(Operation::End, work).await
     }
 

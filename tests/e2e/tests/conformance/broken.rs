@@ -5,17 +5,13 @@ use std::sync::Arc;
 use relation_host::store::Store;
 use relation_host::store::sqlite::SqliteStore;
 
-use crate::fault::{Broken, Defect};
+use crate::fault::Defect;
 use crate::support::on;
 
 /// The names of the checks that fail on a host whose store has this defect.
 async fn failing_with(defect: Defect) -> Vec<String> {
     let inner: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
-    let report = on(Arc::new(Broken::around(inner, defect)))
-        .await
-        .run()
-        .await;
-    let report = report.unwrap();
+    let report = on(defect.of(inner)).await.run().await.unwrap();
     assert!(!report.is_conformant(), "{defect:?} is not found");
     report.failed().map(|finding| finding.id.clone()).collect()
 }

@@ -3,14 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use relation_host::store::seal::{DataKey, Sealed};
+use relation_host::store::watched::{Watch, Watched};
 use relation_host::store::{
-    Answered, Begin, Begun, Commit, DueWakeup, End, KeyUse, Lease, Recovery, Reseal, Retirement,
-    SecretScope, Store, StoreError, StoredSecret,
+    Answered, Begin, Begun, Commit, DueWakeup, End, Lease, Store, StoreError,
 };
-use relation_host::transactions::{Transaction, TransactionFilter, TransactionUpdate};
-use relation_host::types::{Document, Filter, Hierarchy, Page, Reference, Scope, Timestamp};
+use relation_host::types::{Document, Filter, Page, Reference, Scope, Timestamp};
 
 /// The promise that is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,32 +34,21 @@ pub enum Defect {
     SaysNothingOfInterruptions,
 }
 
-/// A store with a defect.
-pub struct Broken {
-    inner: Arc<dyn Store>,
-    defect: Defect,
-}
-
-impl Broken {
-    /// `inner` with a defect.
-    pub fn around(inner: Arc<dyn Store>, defect: Defect) -> Self {
-        Self { inner, defect }
-    }
-
-    fn has(&self, defect: Defect) -> bool {
-        self.defect == defect
+impl Defect {
+    /// `inner`, with this defect.
+    pub fn of(self, inner: Arc<dyn Store>) -> Arc<dyn Store> {
+        Arc::new(Watched::around(inner, self))
     }
 }
 
-#[async_trait]
-impl Store for Broken {
-    fn id(&self) -> &str {
-        self.inner.id()
-    }
-
-    async fn get(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, StoreError> {
-        let mut found = self.inner.get(references).await?;
-        if self.has(Defect::TurnsAnswersRound) {
+impl Watch for Defect {
+    async fn get(
+        &self,
+        inner: &dyn Store,
+        references: &[Reference],
+    ) -> Result<Vec<Option<Document>>, StoreError> {
+        let mut found = inner.get(references).await?;
+        if *self == Self::TurnsAnswersRound {
             found.reverse();
         }
         Ok(found)
@@ -70,83 +56,61 @@ impl Store for Broken {
 
     async fn find(
         &self,
+        inner: &dyn Store,
         filter: &Filter,
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Document>, StoreError> {
         let mut filter = filter.clone();
-        if let (true, Some((_, scope))) = (self.has(Defect::IgnoresScope), &mut filter.hierarchy) {
+        if let (Self::IgnoresScope, Some((_, scope))) = (self, &mut filter.hierarchy) {
             *scope = Scope::Subtree;
         }
-        self.inner.find(&filter, cursor, limit).await
+        inner.find(&filter, cursor, limit).await
     }
 
-    async fn commit(&self, mut commit: Commit) -> Result<(), StoreError> {
-        if self.has(Defect::TearsCommits) && commit.changes.len() > 1 {
-            commit.changes.pop();
+    async fn commit(&self, inner: &dyn Store, mut commit: Commit) -> Result<(), StoreError> {
+        match self {
+            Self::TearsCommits if commit.changes.len() > 1 => drop(commit.changes.pop()),
+            Self::IgnoresChecks => commit.checks.clear(),
+            Self::OpensTheFence | Self::HasNoLeases => commit.fence = None,
+            _ => {}
         }
-        if self.has(Defect::IgnoresChecks) {
-            commit.checks.clear();
-        }
-        if self.has(Defect::OpensTheFence) || self.has(Defect::HasNoLeases) {
-            commit.fence = None;
-        }
-        self.inner.commit(commit).await
-    }
-
-    async fn sealed(&self, owner: &Reference, name: &str) -> Result<Option<Sealed>, StoreError> {
-        self.inner.sealed(owner, name).await
-    }
-
-    async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError> {
-        self.inner.wakeups(subject).await
-    }
-
-    async fn upcoming(
-        &self,
-        hierarchy: Option<&Hierarchy>,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> Result<Page<DueWakeup>, StoreError> {
-        self.inner.upcoming(hierarchy, cursor, limit).await
+        inner.commit(commit).await
     }
 
     async fn due(
         &self,
+        inner: &dyn Store,
         now: Timestamp,
         limit: u32,
         without: Option<&str>,
     ) -> Result<Vec<DueWakeup>, StoreError> {
-        if self.has(Defect::IgnoresDeadlines) {
-            // Of each subject the one that should come last.
-            let of_each = self.inner.due(now, limit, without).await?;
-            let mut due = Vec::new();
-            for first in of_each {
-                let all = self.inner.wakeups(&first.wakeup.subject).await?;
-                let last = all
-                    .into_iter()
-                    .filter(|other| other.wakeup.due <= now)
-                    .max_by_key(|other| other.wakeup.deadline.unwrap_or(Timestamp(u64::MAX)));
-                due.extend(last);
-            }
-            return Ok(due);
+        if *self == Self::WakesEarly {
+            let soon = now.after(Duration::from_secs(3600));
+            return inner.due(soon, limit, without).await;
         }
-        let now = match self.defect {
-            Defect::WakesEarly => now.after(Duration::from_secs(3600)),
-            _ => now,
-        };
-        self.inner.due(now, limit, without).await
+        let of_each = inner.due(now, limit, without).await?;
+        if *self != Self::IgnoresDeadlines {
+            return Ok(of_each);
+        }
+        // Of each subject the one that should come last.
+        let mut due = Vec::new();
+        for first in of_each {
+            let all = inner.wakeups(&first.wakeup.subject).await?;
+            let last = all
+                .into_iter()
+                .filter(|other| other.wakeup.due <= now)
+                .max_by_key(|other| other.wakeup.deadline.unwrap_or(Timestamp(u64::MAX)));
+            due.extend(last);
+        }
+        Ok(due)
     }
 
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.inner.next_due().await
-    }
-
-    async fn begin(&self, mut begin: Begin) -> Result<Begun, StoreError> {
-        if self.has(Defect::HasNoLeases) {
+    async fn begin(&self, inner: &dyn Store, mut begin: Begin) -> Result<Begun, StoreError> {
+        if *self == Self::HasNoLeases {
             // Nobody is asked, and nobody is kept out.
             let subject = begin.subject.take();
-            let begun = self.inner.begin(begin).await?;
+            let begun = inner.begin(begin).await?;
             let lease = subject.map(|subject| Lease {
                 subject,
                 epoch: 1,
@@ -158,86 +122,21 @@ impl Store for Broken {
                 other => other,
             });
         }
-        let mut begun = self.inner.begin(begin).await?;
-        if let (true, Begun::Started(Some(lease))) =
-            (self.has(Defect::SaysNothingOfInterruptions), &mut begun)
+        let mut begun = inner.begin(begin).await?;
+        if let (Self::SaysNothingOfInterruptions, Begun::Started(Some(lease))) = (self, &mut begun)
         {
             lease.interrupted = None;
         }
         Ok(begun)
     }
 
-    async fn report(&self, update: TransactionUpdate) -> Result<(), StoreError> {
-        self.inner.report(update).await
-    }
-
-    async fn end(&self, mut end: End) -> Result<(), StoreError> {
-        if self.has(Defect::HasNoLeases) {
+    async fn end(&self, inner: &dyn Store, mut end: End) -> Result<(), StoreError> {
+        if *self == Self::HasNoLeases {
             end.lease = None;
         }
-        if let (true, Some(Answered::Retry(wakeup, _))) =
-            (self.has(Defect::ForgetsFailures), &end.wakeup)
-        {
+        if let (Self::ForgetsFailures, Some(Answered::Retry(wakeup, _))) = (self, &end.wakeup) {
             end.wakeup = Some(Answered::Done(wakeup.clone()));
         }
-        self.inner.end(end).await
-    }
-
-    async fn recover(&self, now: Timestamp) -> Result<Recovery, StoreError> {
-        self.inner.recover(now).await
-    }
-
-    async fn transaction(&self, id: &str) -> Result<Option<Transaction>, StoreError> {
-        self.inner.transaction(id).await
-    }
-
-    async fn transactions(
-        &self,
-        filter: &TransactionFilter,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> Result<Page<Transaction>, StoreError> {
-        self.inner.transactions(filter, cursor, limit).await
-    }
-
-    async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError> {
-        self.inner.data_keys().await
-    }
-
-    async fn add_data_key(&self, key: DataKey) -> Result<DataKey, StoreError> {
-        self.inner.add_data_key(key).await
-    }
-
-    async fn rewrap_data_keys(
-        &self,
-        were: Vec<DataKey>,
-        wrapped_anew: Vec<DataKey>,
-    ) -> Result<(), StoreError> {
-        self.inner.rewrap_data_keys(were, wrapped_anew).await
-    }
-
-    async fn retire_data_key(
-        &self,
-        id: u32,
-        despite_quarantined: bool,
-    ) -> Result<Retirement, StoreError> {
-        self.inner.retire_data_key(id, despite_quarantined).await
-    }
-
-    async fn key_use(&self) -> Result<KeyUse, StoreError> {
-        self.inner.key_use().await
-    }
-
-    async fn secrets(
-        &self,
-        scope: SecretScope,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> Result<Page<StoredSecret>, StoreError> {
-        self.inner.secrets(scope, cursor, limit).await
-    }
-
-    async fn reseal(&self, steps: Vec<Reseal>) -> Result<Vec<bool>, StoreError> {
-        self.inner.reseal(steps).await
+        inner.end(end).await
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use relation_host::store::watched::{Operation, Watch};
-use relation_host::store::{Begin, Begun, Change, Commit, End, StoreError};
+use relation_host::store::watched::Watch;
+use relation_host::store::{Begin, Begun, Change, Commit, End, Store, StoreError};
 use relation_host::types::Reference;
 
 /// Watches a store. Clones share what they saw.
@@ -30,18 +30,8 @@ impl Seen {
         let documents = self.documents.lock();
         documents.unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
 
-impl Watch for Seen {
-    async fn around<T: Send>(
-        &self,
-        _: Operation,
-        work: impl Future<Output = Result<T, StoreError>> + Send,
-    ) -> Result<T, StoreError> {
-        work.await
-    }
-
-    fn commit(&self, mut commit: Commit) -> Commit {
+    fn see(&self, commit: &Commit) {
         let mut documents = self
             .documents
             .lock()
@@ -51,36 +41,39 @@ impl Watch for Seen {
                 documents.insert(document.reference.clone());
             }
         }
+    }
+}
+
+impl Watch for Seen {
+    async fn commit(&self, inner: &dyn Store, mut commit: Commit) -> Result<(), StoreError> {
+        self.see(&commit);
         if !self.leases {
             commit.fence = None;
         }
-        commit
+        inner.commit(commit).await
     }
 
-    fn begin(&self, mut begin: Begin) -> Begin {
-        if !self.leases {
-            // It has expired as soon as it is claimed, so the next claim takes it over.
-            begin.lease = Duration::ZERO;
+    async fn begin(&self, inner: &dyn Store, mut begin: Begin) -> Result<Begun, StoreError> {
+        if self.leases {
+            return inner.begin(begin).await;
         }
-        begin
-    }
-
-    fn begun(&self, begun: Begun) -> Begun {
-        match begun {
+        // It has expired as soon as it is claimed, so the next claim takes it over.
+        begin.lease = Duration::ZERO;
+        Ok(match inner.begin(begin).await? {
             // Taken over from nobody: the call before it is not one that was cut off.
-            Begun::Started(Some(mut lease)) if !self.leases => {
+            Begun::Started(Some(mut lease)) => {
                 lease.interrupted = None;
                 Begun::Started(Some(lease))
             }
             other => other,
-        }
+        })
     }
 
-    fn end(&self, mut end: End) -> End {
+    async fn end(&self, inner: &dyn Store, mut end: End) -> Result<(), StoreError> {
         if !self.leases {
             // A lease that somebody took over would keep the wakeup from being settled.
             end.lease = None;
         }
-        end
+        inner.end(end).await
     }
 }

@@ -292,6 +292,6 @@ pub fn wake(wakeup: &Wakeup) -> Result<String, Failure> {
     }
     let mut state = State::of(&wakeup.subject.pkid)?;
     verbs::enter(&mut state);
-    verbs::alone(&mut state, 5)?;
+    verbs::alone(&mut state)?;
     come(&mut state, wakeup)
 }

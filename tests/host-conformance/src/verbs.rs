@@ -3,7 +3,7 @@
 //! | verb | what the driver does | what is checked |
 //! |---|---|---|
 //! | `checks` | again, until `next` is another word | whatever one call can check, a group a call |
-//! | `meet` | calls it twice at once | one call at a time runs on a record |
+//! | `meet` | again while the first call's request `/hold` waits, then lets go | one call at a time runs on a record |
 //! | `outlive` | lets the call's lease expire, and `take-over` run, while its request `/hold` waits | |
 //! | `take-over` | from another host of the same store, when the lease is over | the call that was cut off is told |
 //! | `look-back` | when both have ended, with the case of `outlive`'s failure as `answered` | the fence |
@@ -60,7 +60,7 @@ pub fn modify(pkid: &str, fields: &str) -> Result<State, Failure> {
     match verb {
         Verb::Checks => checks(&mut state)?,
         Verb::Meet => {
-            alone(&mut state, 100)?;
+            meet(&mut state)?;
             state.inside = None;
             state.meetings += 1;
             if state.meetings > 1 {
@@ -137,24 +137,44 @@ fn proxy_of_another_call(state: &mut State) {
     state.note(CHECK, outcome);
 }
 
-/// Goes into a stretch in which no other call may be, looks for one `rounds` times, and stays inside:
-/// whoever keeps the state next leaves.
-pub fn alone(state: &mut State, rounds: u32) -> Result<(), Failure> {
+/// Goes into a stretch in which no other call may be, and stays inside: whoever keeps the state next
+/// leaves. Answers with what tells this stay from another.
+fn go_in(state: &mut State) -> Result<String, Failure> {
     if state.inside.is_some() && transactions::interrupted().is_none() {
         let why = "a call found another one at work";
         state.settle(ONE_AT_A_TIME, Verdict::Failed(why.into()));
     }
-    let token = samples::pkid();
-    state.inside = Some(token.clone());
+    let stay = samples::pkid();
+    state.inside = Some(stay.clone());
     state.keep(Vec::new())?;
+    Ok(stay)
+}
+
+/// Looks `rounds` times whether another call went in meanwhile.
+fn look(state: &mut State, stay: &str, rounds: u32) -> Result<(), Failure> {
     for _ in 0..rounds {
-        if State::of(&state.pkid)?.inside.as_ref() != Some(&token) {
+        if State::of(&state.pkid)?.inside.as_deref() != Some(stay) {
             let why = "another call went to work while one was";
             state.settle(ONE_AT_A_TIME, Verdict::Failed(why.into()));
             break;
         }
     }
     Ok(())
+}
+
+/// Goes into the stretch and looks around for a moment.
+pub fn alone(state: &mut State) -> Result<(), Failure> {
+    let stay = go_in(state)?;
+    look(state, &stay, 5)
+}
+
+/// Goes into the stretch and stays until the driver has seen what becomes of another call: only it knows.
+/// Without a server the call stays as long as it takes to look often.
+fn meet(state: &mut State) -> Result<(), Failure> {
+    let stay = go_in(state)?;
+    let server = state.options.server.clone();
+    let held = server.is_some_and(|server| exchange(&Request::get(&server, "/hold")).is_ok());
+    look(state, &stay, if held { 1 } else { 100 })
 }
 
 /// Runs the next group.

@@ -10,16 +10,17 @@ use relation_host::reports::Connection;
 use relation_host::schedule::clock::{Clock as _, ManualClock};
 use relation_host::schedule::dispatcher::DispatcherOptions;
 use relation_host::store::seal::Sealer;
+use relation_host::store::watched::Watched;
 use relation_host::store::{Store, StoreError};
-use relation_host::types::{Failure, Hierarchy, Pkid, Timestamp};
+use relation_host::types::{Hierarchy, Pkid, Timestamp};
 use relation_host::{
     AddRequest, CallError, CallErrorKind, Called, ComponentSource, Host, HostBuilder, Limits,
 };
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 
+use super::overlap::TurnedAway;
 use super::report::{MalformedReport, Report, Status};
 use super::server::Server;
 
@@ -29,6 +30,8 @@ const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
 const DAY: Duration = Duration::from_secs(86_400);
 /// How long they are waited for in real time: a store that forgets nothing would go on for ever.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a call is waited for in real time beyond what the host's own bounds let it take.
+const GRACE: Duration = Duration::from_secs(30);
 /// More calls than there are groups of checks.
 const CALLS: usize = 40;
 /// The settings that the suite looks for: its own words (`tests/host-conformance`).
@@ -49,6 +52,14 @@ pub enum NotRun {
         /// Why.
         error: CallError,
     },
+    /// A call had no end: the host neither answered nor cut it off.
+    #[error("the suite could not go on: `{call}` was not answered within {seconds} s")]
+    Silent {
+        /// Which, such as `modify`.
+        call: &'static str,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// The checks were called again and again and did not come to an end.
     #[error("the suite could not go on: after {CALLS} calls of `checks` it still asks for more")]
     Endless,
@@ -66,6 +77,16 @@ pub enum NotRun {
     Reopen(StoreError),
 }
 
+impl NotRun {
+    fn never_began(&self) -> bool {
+        match self {
+            Self::Silent { .. } => true,
+            Self::Call { error, .. } => matches!(error.kind, CallErrorKind::Busy { .. }),
+            _ => false,
+        }
+    }
+}
+
 /// A run of the suite on hosts of this library, around one store.
 pub struct Conformance {
     component: ComponentSource,
@@ -78,13 +99,13 @@ pub struct Conformance {
 }
 
 /// What a run goes on with.
-struct Run {
+pub(super) struct Run {
     component: ComponentSource,
     sealer: Arc<Sealer>,
-    limits: Limits,
+    pub(super) limits: Limits,
     allow: Vec<String>,
-    clock: Arc<ManualClock>,
-    server: Server,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) server: Server,
     pkid: Option<Pkid>,
 }
 
@@ -140,12 +161,15 @@ impl Conformance {
         if self.open {
             run.allow.push(denied.origin());
         }
-        let (first, second) = (run.host(&self.store).await?, run.host(&self.store).await?);
+        let first = run.host(&self.store).await?;
+        let turned_away = TurnedAway::default();
+        let seen = Watched::around(Arc::clone(&self.store), turned_away.clone());
+        let second = run.host(&(Arc::new(seen) as Arc<dyn Store>)).await?;
         run.add(&first, &denied.origin(), &closed).await?;
         run.checks(&first).await?;
         run.refresh(&first).await?;
         run.tell(&first).await?;
-        run.meet(&first, &second).await;
+        run.meet(&first, &second, &turned_away).await?;
         run.outlive(&first, &second).await?;
         let host = match &self.reopen {
             None => first,
@@ -226,16 +250,23 @@ impl Run {
         Ok(())
     }
 
-    async fn try_modify(
+    /// What the host answers, if it does so at all.
+    pub(super) async fn try_modify(
         &self,
         host: &Host,
         fields: &Value,
     ) -> Result<Result<Called<Connection>, CallError>, NotRun> {
-        let pkid = self.pkid()?;
-        Ok(host.modify(pkid, object(fields.clone()), None).await)
+        // A call may wait as long as one may last, and then last as long.
+        let patience = self.limits.time.saturating_mul(2).saturating_add(GRACE);
+        let call = host.modify(self.pkid()?, object(fields.clone()), None);
+        let answered = tokio::time::timeout(patience, call).await;
+        answered.map_err(|_| NotRun::Silent {
+            call: "modify",
+            seconds: patience.as_secs(),
+        })
     }
 
-    async fn modify(&self, host: &Host, fields: &Value) -> Result<Report, NotRun> {
+    pub(super) async fn modify(&self, host: &Host, fields: &Value) -> Result<Report, NotRun> {
         let called = self.try_modify(host, fields).await?;
         let called = called.map_err(|error| NotRun::Call {
             call: "modify",
@@ -244,13 +275,15 @@ impl Run {
         Ok(Report::read(&called.value.notes)?)
     }
 
-    /// Group after group. A call that ends in an error is made again: the suite knows why.
+    /// Group after group. A call that ends in an error is made again: the suite knows why. One that never
+    /// began would have it wait for ever.
     async fn checks(&self, host: &Host) -> Result<(), NotRun> {
         let mut last = None;
         for _ in 0..CALLS {
             match self.modify(host, &json!({ "do": "checks" })).await {
                 Ok(report) if report.next == "checks" => last = None,
                 Ok(_) => return Ok(()),
+                Err(error) if error.never_began() => return Err(error),
                 Err(error) => last = Some(error),
             }
         }
@@ -278,43 +311,6 @@ impl Run {
         self.modify(host, &told).await.map(drop)
     }
 
-    /// Calls at the same time, of one host and of another. What they find they keep themselves.
-    async fn meet(&self, first: &Host, second: &Host) {
-        let meet = json!({ "do": "meet" });
-        let calls = [first, second, first, second].map(|host| self.try_modify(host, &meet));
-        let _ = futures_util::future::join_all(calls).await;
-    }
-
-    /// One call's lease is over while it waits for an answer, and another host takes the record over.
-    async fn outlive(&self, first: &Host, second: &Host) -> Result<(), NotRun> {
-        let ended = Notify::new();
-        let outlives = async {
-            let outlived = self.try_modify(first, &json!({ "do": "outlive" })).await;
-            ended.notify_one();
-            outlived
-        };
-        let takes_over = async {
-            tokio::select! {
-                () = self.server.holds() => {}
-                // Then it is the suite that says why.
-                () = ended.notified() => return Ok(()),
-            }
-            self.clock
-                .advance(self.limits.lease() + Duration::from_secs(1));
-            let taken = self.modify(second, &json!({ "do": "take-over" })).await;
-            self.server.let_go();
-            taken.map(drop)
-        };
-        let (outlived, taken) = tokio::join!(outlives, takes_over);
-        taken?;
-        let answered = match outlived? {
-            Ok(_) => "nothing",
-            Err(error) => case(&error),
-        };
-        let back = json!({ "do": "look-back", "answered": answered });
-        self.modify(first, &back).await.map(drop)
-    }
-
     /// A day in which wakeups come.
     async fn wait(&self, host: &Host) -> Result<Report, NotRun> {
         let dispatcher = host.dispatcher(DispatcherOptions::default());
@@ -333,25 +329,6 @@ impl Run {
             report.close(&why);
         }
         Ok(report)
-    }
-}
-
-/// The case of a failure, in the words of the contract.
-fn case(error: &CallError) -> &'static str {
-    match &error.kind {
-        CallErrorKind::Refused(failure) => match failure {
-            Failure::Invalid(_) => "invalid",
-            Failure::NotFound(_) => "not-found",
-            Failure::Conflict(_) => "conflict",
-            Failure::Reauthorize(_) => "reauthorize",
-            Failure::RateLimited(_) => "rate-limited",
-            Failure::Unavailable(_) => "unavailable",
-            Failure::LimitExceeded(_) => "limit-exceeded",
-            Failure::Internal(_) => "internal",
-        },
-        CallErrorKind::Guest(_) => "a trap",
-        CallErrorKind::Busy { .. } => "busy",
-        CallErrorKind::Store(_) => "an error of the store",
     }
 }
 

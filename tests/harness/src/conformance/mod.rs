@@ -23,6 +23,7 @@
 //! ```
 
 mod drive;
+mod overlap;
 mod report;
 mod server;
 

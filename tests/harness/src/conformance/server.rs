@@ -27,7 +27,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 type Body = BoxBody<Bytes, io::Error>;
@@ -44,10 +44,12 @@ pub struct Server {
 }
 
 /// Requests for `/hold`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Held {
-    arrived: Notify,
-    let_go: Notify,
+    /// A permit for each that has arrived and that nobody was told of.
+    arrived: Semaphore,
+    /// Whether they are answered.
+    open: watch::Sender<bool>,
 }
 
 impl Server {
@@ -55,7 +57,10 @@ impl Server {
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let held = Arc::new(Held::default());
+        let held = Arc::new(Held {
+            arrived: Semaphore::new(0),
+            open: watch::Sender::new(false),
+        });
         let task = tokio::spawn(run(listener, Arc::clone(&held)));
         Ok(Self {
             address,
@@ -69,14 +74,23 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Returns once a request for `/hold` has arrived.
-    pub async fn holds(&self) {
-        self.held.arrived.notified().await;
+    /// From now on requests for `/hold` wait. Those that came before are forgotten.
+    pub fn hold(&self) {
+        self.held.open.send_replace(false);
+        self.held.arrived.forget_permits(Semaphore::MAX_PERMITS);
     }
 
-    /// Answers it.
+    /// Returns once a request for `/hold` has arrived that this was not said of before.
+    pub async fn holds(&self) {
+        // It is never closed, so waiting cannot fail.
+        if let Ok(arrived) = self.held.arrived.acquire().await {
+            arrived.forget();
+        }
+    }
+
+    /// Answers those that wait, and until [`Server::hold`] every one that comes.
     pub fn let_go(&self) {
-        self.held.let_go.notify_one();
+        self.held.open.send_replace(true);
     }
 }
 
@@ -122,8 +136,9 @@ async fn answer(request: Request<Incoming>, held: Arc<Held>) -> Result<Response<
         "/cut" => cut(),
         "/large" => large(query.as_deref()),
         "/hold" => {
-            held.arrived.notify_one();
-            held.let_go.notified().await;
+            held.arrived.add_permits(1);
+            // The sender lives as long as this request, so waiting cannot fail.
+            let _ = held.open.subscribe().wait_for(|open| *open).await;
             whole(StatusCode::OK, &[], "")
         }
         _ => whole(StatusCode::NOT_FOUND, &[], "no such thing"),

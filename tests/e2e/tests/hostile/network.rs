@@ -58,9 +58,11 @@ pub async fn endless_body() {
         let _ = connection.read(&mut [0; 1024]).await;
         let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let mut written = connection.write_all(head).await;
+        // As much at a time that the bound is met long before the time is up.
+        let more = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
         // Until the host hangs up.
         while written.is_ok() {
-            written = connection.write_all(b"4\r\nmore\r\n").await;
+            written = connection.write_all(more.as_bytes()).await;
         }
     });
     let failure = stage.misbehave().await.refused();

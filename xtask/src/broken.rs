@@ -133,7 +133,21 @@ fn of_the_plugin_alone(manifest: &str) -> String {
     manifest.lines().map(line).collect()
 }
 
+/// Makes `to` like `from`, and takes away what has gone: cargo would compile it all the same.
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    if to.exists() {
+        for entry in fs::read_dir(to)? {
+            let entry = entry?;
+            if from.join(entry.file_name()).exists() {
+                continue;
+            }
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
+        }
+    }
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (path, copy) = (entry.path(), to.join(entry.file_name()));
@@ -195,6 +209,28 @@ mod tests {
             let error = Fault::parse(text).unwrap_err().to_string();
             assert!(error.contains(lacks), "{error}");
         }
+    }
+
+    #[test]
+    fn a_copy_follows_what_is_added_changed_and_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        let put = |file: &str, text: &str| write(&from.join(file), text.as_bytes()).unwrap();
+        put("src/lib.rs", "one");
+        put("src/gone.rs", "gone");
+        put("bin/gone.rs", "gone");
+        copy_folder(&from, &to).unwrap();
+        put("src/lib.rs", "two");
+        put("src/new.rs", "new");
+        fs::remove_file(from.join("src/gone.rs")).unwrap();
+        fs::remove_dir_all(from.join("bin")).unwrap();
+        copy_folder(&from, &to).unwrap();
+
+        let text = |file: &str| fs::read_to_string(to.join(file)).ok();
+        assert_eq!(text("src/lib.rs").as_deref(), Some("two"));
+        assert_eq!(text("src/new.rs").as_deref(), Some("new"));
+        assert_eq!(text("src/gone.rs"), None);
+        assert!(!to.join("bin").exists());
     }
 
     #[test]

@@ -52,16 +52,18 @@ environment:
                                 sources";
 
 const BUILD_HELP: &str = "\
-Builds the component and the host.
+Builds the components and the host.
 
 usage: cargo xtask build [--release]
 
-  --release    optimise the host and the emulator too (the component always is)
+  --release    optimise the host and the emulator too (the components always are)
 
 Leaves, under the target directory:
-  component/spark-customer.wasm    the plugin, as a component
-  debug/relation-host              the host's command line, the component inside (or release/)
-  debug/webex-emulator             the emulated Webex that tests and demo talk to";
+  component/spark-customer.wasm      the plugin, as a component
+  component/host-conformance.wasm    the suite that checks hosts
+  component/fixtures/                the tests' own guests
+  debug/relation-host                the host's command line, plugin and suite inside (or release/)
+  debug/webex-emulator               the emulated Webex that tests and demo talk to";
 
 const DEMO_HELP: &str = "\
 Builds, then runs `relation-host demo`: a customer is added, kept connected over simulated

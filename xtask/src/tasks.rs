@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 use crate::step::{run, run_for_code, step};
+use crate::workspace::Folders;
 use crate::{broken, component, setup as wasm_setup, workspace};
 
 /// How the host and the programs around it are compiled; the component is always optimised.
@@ -63,20 +64,20 @@ pub fn build(profile: Profile) -> Result<ExitCode> {
 
 /// Runs the demo; its exit code is ours.
 pub fn demo(args: &[OsString]) -> Result<ExitCode> {
-    let target = build_all(Profile::Dev)?;
+    let folders = build_all(Profile::Dev)?;
     step("demo", "one customer's whole life", || {
-        let mut host = Command::new(program(&target, Profile::Dev, "relation-host"));
+        let mut host = Command::new(program(&folders.target, Profile::Dev, "relation-host"));
         run_for_code(host.arg("demo").args(args))
     })
 }
 
 /// Runs every test; the exit code is cargo's.
 pub fn test(args: &[OsString]) -> Result<ExitCode> {
-    build_all(Profile::Dev)?;
+    let folders = build_all(Profile::Dev)?;
     step(
         "broken plugins",
         "compile the faults that the scenarios must catch",
-        || broken::build(&workspace::folders()?),
+        || broken::build(&folders),
     )?;
     step(
         "test",
@@ -87,23 +88,16 @@ pub fn test(args: &[OsString]) -> Result<ExitCode> {
 
 /// Runs the benchmark program; its exit code is ours.
 pub fn bench(args: &[OsString]) -> Result<ExitCode> {
-    let target = build_all(Profile::Release)?;
+    let folders = build_all(Profile::Release)?;
+    let benches = program(&folders.target, Profile::Release, "relation-benches");
     step("bench", "measure; keep the machine idle", || {
-        run_for_code(
-            Command::new(program(&target, Profile::Release, "relation-benches")).args(args),
-        )
+        run_for_code(Command::new(benches).args(args))
     })
 }
 
 /// Runs the fuzz targets; the fuzzer's exit code is ours.
 pub fn fuzz(args: &[OsString]) -> Result<ExitCode> {
-    let folders = workspace::folders()?;
-    wasm_setup::ensure(&folders.target)?;
-    step(
-        "components",
-        "compile the plugin and the tests' guests to WebAssembly",
-        || component::build(&folders),
-    )?;
+    let folders = build_components()?;
     // The selection is that of the tests, so that dependencies are compiled once; they are optimised in any
     // case, and the profile is named for our own crates alone.
     step(
@@ -133,8 +127,8 @@ fn program(target: &Path, profile: Profile, name: &str) -> PathBuf {
         .join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// Tests, demo and benchmarks run the programs as processes, so these are built each time.
-fn build_all(profile: Profile) -> Result<PathBuf> {
+/// Builds every component, where the host's build and the tests look for them.
+fn build_components() -> Result<Folders> {
     let folders = workspace::folders()?;
     wasm_setup::ensure(&folders.target)?;
     step(
@@ -142,6 +136,12 @@ fn build_all(profile: Profile) -> Result<PathBuf> {
         "compile the plugin and the tests' guests to WebAssembly",
         || component::build(&folders),
     )?;
+    Ok(folders)
+}
+
+/// Tests, demo and benchmarks run the programs as processes, so these are built each time.
+fn build_all(profile: Profile) -> Result<Folders> {
+    let folders = build_components()?;
     step(
         "host",
         "compile the host around it, and the emulated Webex",
@@ -151,5 +151,5 @@ fn build_all(profile: Profile) -> Result<PathBuf> {
                 .args(profile.selection()))
         },
     )?;
-    Ok(folders.target)
+    Ok(folders)
 }

@@ -9,6 +9,9 @@ use crate::types::Timestamp;
 /// How many openings of secrets a call may have named; a workflow has a dozen at most.
 const NAMED: usize = 64;
 
+/// What a line costs besides its text, in bytes: a row.
+const LINE: usize = 16;
+
 /// Gathers the news of one transaction. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Journal {
@@ -60,7 +63,8 @@ impl Journal {
         if state.full {
             return;
         }
-        if message.len() > state.room {
+        let size = message.len().saturating_add(LINE);
+        let Some(room) = state.room.checked_sub(size) else {
             state.full = true;
             state.lines.push(LogLine {
                 at,
@@ -69,8 +73,8 @@ impl Journal {
                     .into(),
             });
             return;
-        }
-        state.room -= message.len();
+        };
+        state.room = room;
         state.lines.push(LogLine { at, level, message });
     }
 
@@ -139,6 +143,17 @@ impl Journal {
 mod tests {
     use super::*;
     use crate::transactions::RevealOutcome;
+
+    #[test]
+    fn lines_without_a_text_use_up_the_room_as_well() {
+        let journal = Journal::new("t1", 160);
+        for _ in 0..1000 {
+            journal.log(Timestamp(0), Level::Info, String::new());
+        }
+        let lines = journal.news().lines;
+        assert_eq!(lines.len(), 11);
+        assert!(lines.last().unwrap().message.contains("limits.log"));
+    }
 
     #[test]
     fn openings_are_named_up_to_a_bound_and_counted_beyond() {

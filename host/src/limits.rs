@@ -24,7 +24,8 @@ pub struct Limits {
     pub commit: usize,
     /// Changes and checks of one commit; 1000 by default.
     pub changes: usize,
-    /// Calls that the plugin may make of the host's functions; 100 000 by default.
+    /// Calls that the plugin may make of the contract's own functions, those of `automate:platform`;
+    /// 100 000 by default.
     pub host_calls: u64,
     /// Bytes that the plugin may hand over at once: as the arguments of one call of a host's function,
     /// or as its answer; 16 MiB by default.
@@ -34,7 +35,11 @@ pub struct Limits {
     pub handles: usize,
     /// Entries of one table of functions or references; 20 000 by default.
     pub table: usize,
-    /// Bytes of transaction log that one call may write; 64 KiB by default. What is more is cut.
+    /// Different secrets that one call may know: those of the installation, and what it opens or seals;
+    /// 100 by default.
+    pub secrets: usize,
+    /// Bytes of transaction log that one call may write, 16 for each line besides its text; 64 KiB by
+    /// default. What is more is cut.
     pub log: usize,
     /// Calls that may run at once; 128 by default.
     pub calls: u32,
@@ -55,6 +60,7 @@ impl Default for Limits {
             transfer: 16 << 20,
             handles: 1000,
             table: 20_000,
+            secrets: 100,
             log: 64 << 10,
             calls: 128,
         }

@@ -71,12 +71,11 @@ impl CallState {
             opening.journal.clone(),
         );
         call.scrubber = capture.scrubber.clone();
-        let subject = opening.lease.as_ref().map(|lease| &lease.subject);
         let outgoing = Outgoing::new(
             opening.client,
             opening.services,
             opening.journal,
-            subject,
+            call.gate.clone(),
             opening.lease_until,
         );
         let answered = Arc::clone(&outgoing.answered);
@@ -202,7 +201,8 @@ impl Capture {
     pub(crate) fn new(opening: &Opening, limits: &Limits) -> Self {
         let scrubber = Scrubber::default();
         for secret in opening.services.secret_settings.values() {
-            scrubber.learn(secret);
+            // However many the operator has set.
+            scrubber.learn(secret, usize::MAX);
         }
         Self {
             stderr: MemoryOutputPipe::new(STDERR),

@@ -286,11 +286,7 @@ impl Host {
 
 /// A message as it is kept: the words of a plugin may be endless.
 fn shortened(mut message: String) -> String {
-    let mut end = message.len().min(MESSAGE);
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    message.truncate(end);
+    message.truncate(message.floor_char_boundary(MESSAGE));
     message
 }
 

@@ -15,7 +15,7 @@ impl egress::Host for Outgoing {
         http: Option<String>,
         https: Option<String>,
     ) -> wasmtime::Result<Result<(), types::Failure>> {
-        if let Some(failure) = self.lookout.before(Import::EgressUseProxies).await? {
+        if let Some(failure) = self.gate.enter(Import::EgressUseProxies).await? {
             return Ok(Err(failure));
         }
         let mut faults = Vec::new();
@@ -43,7 +43,7 @@ impl egress::Host for Outgoing {
         } else {
             Some(Failure::Invalid(faults))
         };
-        self.lookout.after(Import::EgressUseProxies).await?;
+        self.gate.leave(Import::EgressUseProxies).await?;
         Ok(match refused {
             Some(failure) => Err(convert::failure_out(failure)),
             None => {
@@ -54,9 +54,9 @@ impl egress::Host for Outgoing {
     }
 
     async fn last_fault(&mut self) -> wasmtime::Result<Option<String>> {
-        self.lookout.before(Import::EgressLastFault).await?;
+        self.gate.enter(Import::EgressLastFault).await?;
         let fault = lock(&self.fault).clone();
-        self.lookout.after(Import::EgressLastFault).await?;
+        self.gate.leave(Import::EgressLastFault).await?;
         Ok(fault)
     }
 }

@@ -12,20 +12,19 @@ use tracing::Instrument as _;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::http_codes::code;
-use super::{LimitHit, Lookout, Services};
+use super::{Gate, LimitHit, Services};
 use crate::egress::{Client, EgressError, Policy, Proxies};
 use crate::sync::lock;
 use crate::transactions::Level;
 use crate::transactions::journal::Journal;
-use crate::types::Reference;
 
 /// What sending needs to know of its call.
 pub struct Outgoing {
     client: Client,
     services: Arc<Services>,
     journal: Journal,
-    /// Who looks on.
-    pub(crate) lookout: Lookout,
+    /// Stands before every import of the call.
+    pub(super) gate: Gate,
     /// Set by `automate:platform/egress`.
     pub(crate) proxies: Proxies,
     /// The monotonic moment until which the call's lease may be relied on.
@@ -41,16 +40,15 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// The way out of one call.
-    pub fn new(
+    pub(crate) fn new(
         client: Client,
         services: Arc<Services>,
         journal: Journal,
-        subject: Option<&Reference>,
+        gate: Gate,
         lease_until: Option<Duration>,
     ) -> Self {
-        let lookout = Lookout::of(services.interceptor.clone(), journal.id(), subject);
         Self {
-            lookout,
+            gate,
             client,
             services,
             journal,
@@ -139,7 +137,7 @@ impl WasiHttpHooks for Outgoing {
         let answered = Arc::clone(&self.answered);
         // Opened here, within the call: what sends is a task of its own.
         let span = tracing::debug_span!("http");
-        let lookout = self.lookout.clone();
+        let lookout = self.gate.lookout.clone();
         Box::new(async move {
             lookout.before_sending().await?;
             let answer = client

@@ -3,20 +3,18 @@
 //! [`Call`] is what the interfaces share: the services of the host, and the state of one call, which
 //! is one instance.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::sync::Notify;
 
-use self::bindings::automate::platform::types;
 use crate::entropy::Entropy;
 use crate::limits::Limits;
 use crate::schedule::clock::Clock;
 use crate::store::seal::Sealer;
 use crate::store::stash::Stash;
 use crate::store::{Lease, Store};
-use crate::sync::lock;
 use crate::transactions::journal::Journal;
 use crate::types::Failure;
 
@@ -24,17 +22,21 @@ mod answers;
 pub mod bindings;
 pub mod convert;
 pub mod egress;
+mod gate;
 pub mod http;
 mod http_codes;
 mod interceptor;
 pub mod scheduling;
+mod scrubber;
 pub mod secrets;
 pub mod storage;
 pub mod transactions;
 
 pub(crate) use answers::Patience;
-pub(crate) use interceptor::Lookout;
+pub(crate) use gate::Gate;
+use interceptor::Lookout;
 pub use interceptor::{Import, ImportCall, Interceptor, Intervention};
+pub(crate) use scrubber::Scrubber;
 pub use wasmtime_wasi_http::Error as HttpError;
 
 /// What every call of a host shares.
@@ -77,6 +79,9 @@ pub enum LimitHit {
     /// Entries of a table.
     #[error("table: more than {0} entries (limits.table)")]
     Table(usize),
+    /// Secrets that the call knows.
+    #[error("secrets: more than {0} different ones (limits.secrets)")]
+    Secrets(usize),
     /// HTTP requests.
     #[error("requests: more than {0} (limits.requests)")]
     Requests(u32),
@@ -86,50 +91,6 @@ pub enum LimitHit {
     /// Changes and checks of one commit.
     #[error("changes: more than {0} in one commit (limits.changes)")]
     Changes(usize),
-}
-
-/// Replaces the secrets that a call has seen wherever a text is about to leave it.
-#[derive(Clone, Default)]
-pub struct Scrubber(Arc<Mutex<Vec<SecretString>>>);
-
-impl Scrubber {
-    /// Shorter values are not replaced: they would take ordinary words with them.
-    const SHORTEST: usize = 4;
-
-    /// Remembers a secret.
-    pub fn learn(&self, secret: &SecretString) {
-        if secret.expose_secret().len() >= Self::SHORTEST {
-            lock(&self.0).push(secret.clone());
-        }
-    }
-
-    /// The text without any secret.
-    pub fn scrub(&self, text: &str) -> String {
-        let secrets = lock(&self.0);
-        secrets.iter().fold(text.to_owned(), |text, secret| {
-            text.replace(secret.expose_secret(), "[secret]")
-        })
-    }
-
-    /// The failure without any secret in its texts.
-    pub fn scrub_failure(&self, failure: Failure) -> Failure {
-        match failure {
-            Failure::Invalid(mut faults) => {
-                for fault in &mut faults {
-                    fault.field = self.scrub(&fault.field);
-                    fault.message = self.scrub(&fault.message);
-                }
-                Failure::Invalid(faults)
-            }
-            Failure::NotFound(reference) => Failure::NotFound(reference),
-            Failure::Conflict(text) => Failure::Conflict(self.scrub(&text)),
-            Failure::Reauthorize(text) => Failure::Reauthorize(self.scrub(&text)),
-            Failure::RateLimited(at) => Failure::RateLimited(at),
-            Failure::Unavailable(text) => Failure::Unavailable(self.scrub(&text)),
-            Failure::LimitExceeded(text) => Failure::LimitExceeded(self.scrub(&text)),
-            Failure::Internal(text) => Failure::Internal(self.scrub(&text)),
-        }
-    }
 }
 
 /// The state of one call of a plugin, as the imports see it.
@@ -142,10 +103,8 @@ pub struct Call {
     pub(crate) journal: Journal,
     /// Secrets that must not leave.
     pub(crate) scrubber: Scrubber,
-    /// Who looks on.
-    lookout: Lookout,
-    /// How many functions of the host were called.
-    host_calls: u64,
+    /// Stands before every import.
+    pub(crate) gate: Gate,
     /// The last bound that was hit, for the error.
     pub(crate) hit: Option<LimitHit>,
     /// The monotonic moment at which progress was last made durable.
@@ -159,44 +118,26 @@ impl Call {
     pub fn new(services: Arc<Services>, lease: Option<Lease>, journal: Journal) -> Self {
         let reported = services.clock.monotonic();
         let subject = lease.as_ref().map(|lease| &lease.subject);
-        let lookout = Lookout::of(services.interceptor.clone(), journal.id(), subject);
+        let gate = Gate::of(&services, journal.id(), subject);
         Self {
             services,
             lease,
             journal,
             scrubber: Scrubber::default(),
-            lookout,
-            host_calls: 0,
+            gate,
             hit: None,
             reported,
             patience: Patience::default(),
         }
     }
 
-    /// Counts a call of a host function; past the bound the guest is stopped.
-    fn count(&mut self) -> wasmtime::Result<()> {
-        self.host_calls += 1;
-        let bound = self.services.limits.host_calls;
-        if self.host_calls > bound {
-            let hit = LimitHit::HostCalls(bound);
-            self.hit = Some(hit.clone());
-            return Err(wasmtime::Error::new(hit));
+    /// Remembers a secret that the call knows, so that no text carries it out.
+    fn learn(&mut self, secret: &SecretString) -> Result<(), Failure> {
+        let most = self.services.limits.secrets;
+        if self.scrubber.learn(secret, most) {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// Begins an import: counts it, and lets who looks on answer in its place.
-    pub(crate) async fn enter(
-        &mut self,
-        import: Import,
-    ) -> wasmtime::Result<Option<types::Failure>> {
-        self.count()?;
-        self.lookout.before(import).await
-    }
-
-    /// Ends an import that was carried out.
-    pub(crate) async fn leave(&self, import: Import) -> wasmtime::Result<()> {
-        self.lookout.after(import).await
+        Err(self.exceeded(LimitHit::Secrets(most)))
     }
 
     /// Remembers which bound was hit and puts it into the contract's words.

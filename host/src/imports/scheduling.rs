@@ -9,11 +9,11 @@ impl scheduling::Host for Call {
         &mut self,
         subject: types::Reference,
     ) -> wasmtime::Result<Result<Vec<scheduling::Wakeup>, types::Failure>> {
-        if let Some(failure) = self.enter(Import::SchedulingWakeups).await? {
+        if let Some(failure) = self.gate.enter(Import::SchedulingWakeups).await? {
             return Ok(Err(failure));
         }
         let wakeups = self.wakeups_of(subject).await;
-        self.leave(Import::SchedulingWakeups).await?;
+        self.gate.leave(Import::SchedulingWakeups).await?;
         Ok(wakeups.map_err(convert::failure_out))
     }
 }

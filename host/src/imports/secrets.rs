@@ -17,11 +17,11 @@ impl secrets::Host for Call {
         owner: types::Reference,
         name: String,
     ) -> wasmtime::Result<Result<Option<String>, types::Failure>> {
-        if let Some(failure) = self.enter(Import::SecretsReveal).await? {
+        if let Some(failure) = self.gate.enter(Import::SecretsReveal).await? {
             return Ok(Err(failure));
         }
         let value = self.open(owner, &name).await;
-        self.leave(Import::SecretsReveal).await?;
+        self.gate.leave(Import::SecretsReveal).await?;
         Ok(value.map_err(convert::failure_out))
     }
 
@@ -29,7 +29,7 @@ impl secrets::Host for Call {
         &mut self,
         name: String,
     ) -> wasmtime::Result<Result<Option<String>, types::Failure>> {
-        if let Some(failure) = self.enter(Import::SecretsRevealSetting).await? {
+        if let Some(failure) = self.gate.enter(Import::SecretsRevealSetting).await? {
             return Ok(Err(failure));
         }
         let value = self.services.secret_settings.get(&name);
@@ -38,10 +38,7 @@ impl secrets::Host for Call {
             None => RevealOutcome::Absent,
         };
         self.audit(None, &name, outcome);
-        if let Some(value) = value {
-            self.scrubber.learn(value);
-        }
-        self.leave(Import::SecretsRevealSetting).await?;
+        self.gate.leave(Import::SecretsRevealSetting).await?;
         Ok(Ok(value.map(|value| value.expose_secret().to_owned())))
     }
 }
@@ -57,17 +54,19 @@ impl Call {
             Ok(()) => self.unseal(&owner, name).await,
             Err(foreign) => Err(foreign),
         };
+        let revealed = revealed.and_then(|value| {
+            if let Some(value) = &value {
+                self.learn(value)?;
+            }
+            Ok(value)
+        });
         let outcome = match &revealed {
             Ok(Some(_)) => RevealOutcome::Opened,
             Ok(None) => RevealOutcome::Absent,
             Err(_) => RevealOutcome::Failed,
         };
         self.audit(Some(owner), name, outcome);
-        let Some(value) = revealed? else {
-            return Ok(None);
-        };
-        self.scrubber.learn(&value);
-        Ok(Some(value.expose_secret().to_owned()))
+        Ok(revealed?.map(|value| value.expose_secret().to_owned()))
     }
 
     async fn unseal(

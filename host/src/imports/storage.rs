@@ -15,11 +15,11 @@ type Answer<T> = wasmtime::Result<Result<T, types::Failure>>;
 
 impl storage::Host for Call {
     async fn get(&mut self, reference: types::Reference) -> Answer<Option<storage::Document>> {
-        if let Some(failure) = self.enter(Import::StorageGet).await? {
+        if let Some(failure) = self.gate.enter(Import::StorageGet).await? {
             return Ok(Err(failure));
         }
         let found = self.get_one(reference).await;
-        self.leave(Import::StorageGet).await?;
+        self.gate.leave(Import::StorageGet).await?;
         Ok(found.map_err(convert::failure_out))
     }
 
@@ -27,11 +27,11 @@ impl storage::Host for Call {
         &mut self,
         references: Vec<types::Reference>,
     ) -> Answer<Vec<Option<storage::Document>>> {
-        if let Some(failure) = self.enter(Import::StorageGetMany).await? {
+        if let Some(failure) = self.gate.enter(Import::StorageGetMany).await? {
             return Ok(Err(failure));
         }
         let found = self.get_all(references).await;
-        self.leave(Import::StorageGetMany).await?;
+        self.gate.leave(Import::StorageGetMany).await?;
         Ok(found.map_err(convert::failure_out))
     }
 
@@ -41,11 +41,11 @@ impl storage::Host for Call {
         cursor: Option<String>,
         limit: u32,
     ) -> Answer<storage::Page> {
-        if let Some(failure) = self.enter(Import::StorageFind).await? {
+        if let Some(failure) = self.gate.enter(Import::StorageFind).await? {
             return Ok(Err(failure));
         }
         let page = self.find_page(filter, cursor, limit).await;
-        self.leave(Import::StorageFind).await?;
+        self.gate.leave(Import::StorageFind).await?;
         Ok(page.map_err(convert::failure_out))
     }
 
@@ -54,11 +54,11 @@ impl storage::Host for Call {
         checks: Vec<storage::Check>,
         changes: Vec<storage::Change>,
     ) -> Answer<()> {
-        if let Some(failure) = self.enter(Import::StorageCommit).await? {
+        if let Some(failure) = self.gate.enter(Import::StorageCommit).await? {
             return Ok(Err(failure));
         }
         let written = self.write(checks, changes).await;
-        self.leave(Import::StorageCommit).await?;
+        self.gate.leave(Import::StorageCommit).await?;
         Ok(written.map_err(convert::failure_out))
     }
 }
@@ -200,7 +200,7 @@ impl Call {
             }
             storage::Change::Seal(secret) => {
                 let value = SecretString::from(secret.value);
-                self.scrubber.learn(&value);
+                self.learn(&value)?;
                 let owner = convert::reference(secret.owner)?;
                 self.only_own_record(&owner)?;
                 let name = convert::name("name", secret.name)?;

@@ -9,12 +9,15 @@ use crate::transactions::{Level, Progress};
 /// The longest line, in bytes; what is more is cut.
 const LINE: usize = 4096;
 
+/// How much of a text is looked at for a line: secrets in it may be longer than what stands for them.
+const LOOKED_AT: usize = 4 * LINE;
+
 /// How long news of progress may wait before it is written, so that a person can follow.
 const FOLLOW: Duration = Duration::from_millis(500);
 
 impl transactions::Host for Call {
     async fn log(&mut self, level: transactions::Level, message: String) -> wasmtime::Result<()> {
-        self.enter(Import::TransactionsLog).await?;
+        self.gate.enter(Import::TransactionsLog).await?;
         let level = match level {
             transactions::Level::Debug => Level::Debug,
             transactions::Level::Info => Level::Info,
@@ -23,11 +26,11 @@ impl transactions::Host for Call {
         };
         let message = self.line(&message);
         self.journal.log(self.services.clock.now(), level, message);
-        self.leave(Import::TransactionsLog).await
+        self.gate.leave(Import::TransactionsLog).await
     }
 
     async fn progress(&mut self, done: u32, total: u32, message: String) -> wasmtime::Result<()> {
-        self.enter(Import::TransactionsProgress).await?;
+        self.gate.enter(Import::TransactionsProgress).await?;
         let message = self.line(&message);
         self.journal.progress(Progress {
             done,
@@ -43,13 +46,13 @@ impl transactions::Host for Call {
                 self.journal.put_back(news);
             }
         }
-        self.leave(Import::TransactionsProgress).await
+        self.gate.leave(Import::TransactionsProgress).await
     }
 
     async fn interrupted(&mut self) -> wasmtime::Result<Option<u64>> {
-        self.enter(Import::TransactionsInterrupted).await?;
+        self.gate.enter(Import::TransactionsInterrupted).await?;
         let interrupted = self.lease.as_ref().and_then(|lease| lease.interrupted);
-        self.leave(Import::TransactionsInterrupted).await?;
+        self.gate.leave(Import::TransactionsInterrupted).await?;
         Ok(interrupted.map(|began| began.0))
     }
 }
@@ -57,15 +60,14 @@ impl transactions::Host for Call {
 impl Call {
     /// A guest's text as a line: without secrets and control characters, and not endless.
     pub(super) fn line(&self, text: &str) -> String {
-        let text = self.scrubber.scrub(text);
-        let text: String = text
+        let text = self
+            .scrubber
+            .scrub(self.scrubber.beginning(text, LOOKED_AT));
+        let mut line: String = text
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
-        let mut end = text.len().min(LINE);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.get(..end).unwrap_or_default().to_owned()
+        line.truncate(line.floor_char_boundary(LINE));
+        line
     }
 }

@@ -261,6 +261,7 @@ impl Config {
         set(&mut limits.transfer, section.size(reader, "transfer"));
         set(&mut limits.handles, section.count(reader, "handles"));
         set(&mut limits.table, section.count(reader, "table"));
+        set(&mut limits.secrets, section.count(reader, "secrets"));
         set(&mut limits.log, section.size(reader, "log"));
         set(&mut limits.calls, section.count(reader, "calls"));
         section.close(reader);

@@ -63,6 +63,7 @@ fn every_key_is_understood() {
         transfer = "4 MiB"
         handles = 200
         table = 5_000
+        secrets = 50
         log = "16 KiB"
         calls = 0x10
         [expiry]
@@ -96,6 +97,7 @@ fn every_key_is_understood() {
         transfer: 4 << 20,
         handles: 200,
         table: 5000,
+        secrets: 50,
         log: 16 << 10,
         calls: 16,
     };

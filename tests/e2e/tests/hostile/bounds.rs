@@ -68,6 +68,20 @@ pub async fn host_call_flood() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+pub async fn egress_flood() {
+    is_stopped_by("egress_flood", "limits.host-calls").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub async fn secret_flood() {
+    let failure = Stage::of("secret_flood").await.misbehave().await.refused();
+    assert!(
+        matches!(&failure, Failure::LimitExceeded(text) if text.contains("limits.secrets")),
+        "{failure}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 pub async fn handle_leak() {
     is_stopped_by("handle_leak", "limits.handles").await;
 }

@@ -29,6 +29,7 @@ pub fn tight() -> Limits {
         transfer: 4 << 20,
         handles: 100,
         table: 5000,
+        secrets: 10,
         log: 4 << 10,
         ..Limits::default()
     }

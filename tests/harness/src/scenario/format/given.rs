@@ -193,6 +193,7 @@ pub fn limits(mut table: Table<'_, '_>) -> Limits {
             .unwrap_or(usual.transfer),
         handles: table.get("handles", positive).unwrap_or(usual.handles),
         table: table.get("table", positive).unwrap_or(usual.table),
+        secrets: table.get("secrets", positive).unwrap_or(usual.secrets),
         log: table.get("log", values::size).unwrap_or(usual.log),
         calls: usual.calls,
     };

@@ -61,7 +61,7 @@ sections! {
     /// What a call may use.
     LIMITS "[limits]" [
         "memory" "time" "request-time" "response" "headers" "requests" "commit" "changes"
-        "host-calls" "transfer" "handles" "table" "log"
+        "host-calls" "transfer" "handles" "table" "secrets" "log"
     ];
     /// The emulated Webex.
     WEBEX "[webex]" [

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http_body_util::BodyExt;
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
 use tracing::Instrument as _;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
@@ -144,11 +145,14 @@ impl WasiHttpHooks for Outgoing {
                 .send(request, &proxies, tokio::time::Instant::now() + deadline)
                 .instrument(span)
                 .await;
-            lookout.after_sending().await?;
+            let cut = lookout.after_sending().await?;
             match answer {
                 Ok(answer) => {
                     answered.store(true, Ordering::Release);
-                    let answer = answer.map(|body| body.map_err(told).boxed_unsync());
+                    let answer = answer.map(|body| match cut {
+                        None => body.map_err(told).boxed_unsync(),
+                        Some(code) => StreamBody::new(stream::iter([Err(code)])).boxed_unsync(),
+                    });
                     let done: Box<dyn Future<Output = Result<(), Error>> + Send> =
                         Box::new(async { Ok(()) });
                     Ok((answer, done))

@@ -111,8 +111,8 @@ pub enum Intervention {
     /// It is not carried out, and this is its answer. Taken for [`Intervention::Proceed`] where the
     /// contract has no failure (see [`Import::can_fail`]).
     Fail(Failure),
-    /// The request is not sent, and this is the answer of [`Import::HttpHandle`]; elsewhere as
-    /// [`Intervention::Proceed`].
+    /// Before [`Import::HttpHandle`]: the request is not sent, and this is its answer. After it: the head
+    /// of the answer has come, and its body ends with this. Elsewhere as [`Intervention::Proceed`].
     FailHttp(HttpError),
     /// The guest stops here, with this text. A request of [`Import::HttpHandle`] ends as
     /// `connection-terminated` instead: its answer is waited for outside of the guest.
@@ -129,7 +129,8 @@ pub trait Interceptor: Send + Sync + 'static {
     async fn before(&self, call: &ImportCall) -> Intervention;
 
     /// After it was carried out, before the guest has the answer, which is kept whatever is said here
-    /// except [`Intervention::Trap`]. Not called for an import that [`Interceptor::before`] answered.
+    /// except [`Intervention::Trap`] and, of a request, [`Intervention::FailHttp`]. Not called for an import
+    /// that [`Interceptor::before`] answered.
     async fn after(&self, call: &ImportCall) -> Intervention {
         let _ = call;
         Intervention::Proceed
@@ -188,10 +189,13 @@ impl Lookout {
         }
     }
 
-    pub(crate) async fn after_sending(&self) -> Result<(), HttpError> {
-        match self.after(Import::HttpHandle).await {
-            Ok(()) => Ok(()),
-            Err(_) => Err(HttpError::ConnectionTerminated),
+    /// A code is what the body of the answer ends with, in place of its content.
+    pub(crate) async fn after_sending(&self) -> Result<Option<HttpError>, HttpError> {
+        let Some(seen) = &self.0 else { return Ok(None) };
+        match seen.interceptor.after(&seen.call(Import::HttpHandle)).await {
+            Intervention::Trap(_) => Err(HttpError::ConnectionTerminated),
+            Intervention::FailHttp(code) => Ok(Some(code)),
+            _ => Ok(None),
         }
     }
 

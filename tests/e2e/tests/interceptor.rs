@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use relation_e2e::World;
 use relation_host::CallErrorKind;
-use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
+use relation_host::imports::{HttpError, Import, ImportCall, Interceptor, Intervention};
+use relation_host::reports::RefreshOutcome;
 use relation_host::types::Failure;
 
 /// Sees every import; answers the one it is told to.
@@ -102,4 +103,23 @@ async fn a_trap_after_a_commit_stops_the_guest_and_leaves_what_was_written() {
         "{stopped:?}"
     );
     assert_ne!(world.record(&customer.pkid).await, before);
+}
+
+#[tokio::test]
+async fn a_code_after_a_request_is_what_the_body_of_its_answer_ends_with() {
+    let watcher = Arc::new(Watcher::default());
+    let world = World::builder().interceptor(watcher.clone()).start().await;
+    let customer = world.customer("Acme").await;
+    let sent = world.emulator.requests().len();
+    let cut = Intervention::FailHttp(HttpError::HttpResponseIncomplete);
+    watcher.answers(Import::HttpHandle, false, cut);
+    let tried = world.host().refresh(&customer.pkid).await.unwrap().value;
+    assert_eq!(tried.outcome, RefreshOutcome::Retrying);
+    assert!(
+        tried.message.contains("incomplete HTTP response"),
+        "{}",
+        tried.message
+    );
+    let now_sent = world.emulator.requests().len();
+    assert_eq!(now_sent, sent + 1, "it was carried out");
 }

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use relation_host::imports::{HttpError, Import, Intervention};
+use relation_host::imports::{Import, Intervention};
 use relation_host::types::Failure;
+
+use super::Code;
 
 /// One thing that goes wrong, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,10 +20,12 @@ pub enum Blow {
     Invalid,
     /// The import is not carried out and says `internal`.
     Internal,
-    /// The request is not sent and ends with this code.
+    /// The request is not sent and ends with this code, whatever the code says of that.
     NotSent(Code),
     /// The request is carried out, and its answer lost.
     AnswerLost,
+    /// The request is carried out, the head of its answer comes, and the body ends with this code.
+    AnswerCut(Code),
     /// The guest traps once the import was carried out.
     Trap,
     /// The process is lost before the import is carried out.
@@ -30,52 +34,21 @@ pub enum Blow {
     KilledAfter,
 }
 
-/// Codes of `wasi:http`, one or two of each group that a plugin tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    /// `connection-refused`: certainly not sent.
-    ConnectionRefused,
-    /// `DNS-timeout`: certainly not sent.
-    DnsTimeout,
-    /// `HTTP-request-denied`: the operator's policy.
-    Denied,
-    /// `TLS-certificate-error`: certainly not sent.
-    Certificate,
-    /// `connection-terminated`: for all that anybody knows it was sent.
-    Terminated,
-    /// `HTTP-response-timeout`: for all that anybody knows it was sent.
-    Timeout,
-}
-
-impl Code {
-    const ALL: [Self; 6] = [
-        Self::ConnectionRefused,
-        Self::DnsTimeout,
-        Self::Denied,
-        Self::Certificate,
-        Self::Terminated,
-        Self::Timeout,
-    ];
-
-    fn code(self) -> HttpError {
-        match self {
-            Self::ConnectionRefused => HttpError::ConnectionRefused,
-            Self::DnsTimeout => HttpError::DnsTimeout,
-            Self::Denied => HttpError::HttpRequestDenied,
-            Self::Certificate => HttpError::TlsCertificateError,
-            Self::Terminated => HttpError::ConnectionTerminated,
-            Self::Timeout => HttpError::HttpResponseTimeout,
-        }
-    }
-}
-
 impl Blow {
     /// Everything that can go wrong with an import.
     pub fn on(import: Import) -> Vec<Self> {
         let mut blows = match import {
-            Import::StorageGet | Import::StorageGetMany | Import::StorageFind => {
-                vec![Self::Unavailable, Self::LimitExceeded, Self::Internal]
-            }
+            Import::StorageGet
+            | Import::StorageGetMany
+            | Import::StorageFind
+            | Import::SchedulingWakeups
+            | Import::SecretsReveal
+            | Import::SecretsRevealSetting => vec![
+                Self::Unavailable,
+                Self::LimitExceeded,
+                Self::Invalid,
+                Self::Internal,
+            ],
             Import::StorageCommit => vec![
                 Self::Unavailable,
                 Self::Conflict,
@@ -83,14 +56,11 @@ impl Blow {
                 Self::Invalid,
                 Self::Internal,
             ],
-            Import::SchedulingWakeups => vec![Self::Unavailable, Self::Internal],
-            Import::SecretsReveal | Import::SecretsRevealSetting => {
-                vec![Self::Unavailable, Self::Internal]
-            }
             Import::EgressUseProxies => vec![Self::Invalid, Self::LimitExceeded],
             Import::HttpHandle => {
                 let mut blows: Vec<Self> = Code::ALL.map(Self::NotSent).to_vec();
                 blows.push(Self::AnswerLost);
+                blows.extend(Code::OF_BODIES.map(Self::AnswerCut));
                 blows
             }
             Import::EgressLastFault
@@ -108,7 +78,10 @@ impl Blow {
 
     /// Whether the import was carried out all the same.
     pub fn is_carried_out(self) -> bool {
-        matches!(self, Self::AnswerLost | Self::Trap | Self::KilledAfter)
+        matches!(
+            self,
+            Self::AnswerLost | Self::AnswerCut(_) | Self::Trap | Self::KilledAfter
+        )
     }
 
     /// Whether the process is lost.
@@ -126,7 +99,7 @@ impl Blow {
             Self::LimitExceeded => Intervention::Fail(Failure::LimitExceeded(said)),
             Self::Invalid => Intervention::Fail(Failure::Invalid(Vec::new())),
             Self::Internal => Intervention::Fail(Failure::Internal(said)),
-            Self::NotSent(code) => Intervention::FailHttp(code.code()),
+            Self::NotSent(code) | Self::AnswerCut(code) => Intervention::FailHttp(code.code()),
             Self::AnswerLost | Self::Trap => Intervention::Trap(said),
             Self::KilledBefore | Self::KilledAfter => Intervention::Proceed,
         }
@@ -135,22 +108,19 @@ impl Blow {
 
 impl fmt::Display for Blow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let word = match self {
+            Self::NotSent(code) => return write!(f, "{code} before it was sent"),
+            Self::AnswerCut(code) => return write!(f, "the answer's body ends with {code}"),
             Self::Unavailable => "unavailable",
             Self::Conflict => "conflict",
             Self::LimitExceeded => "limit-exceeded",
             Self::Invalid => "invalid",
             Self::Internal => "internal",
-            Self::NotSent(Code::ConnectionRefused) => "connection-refused",
-            Self::NotSent(Code::DnsTimeout) => "DNS-timeout",
-            Self::NotSent(Code::Denied) => "HTTP-request-denied",
-            Self::NotSent(Code::Certificate) => "TLS-certificate-error",
-            Self::NotSent(Code::Terminated) => "connection-terminated before it was sent",
-            Self::NotSent(Code::Timeout) => "HTTP-response-timeout before it was sent",
             Self::AnswerLost => "carried out, and the answer lost",
             Self::Trap => "trap behind it",
             Self::KilledBefore => "killed before it",
             Self::KilledAfter => "killed behind it",
-        })
+        };
+        f.write_str(word)
     }
 }

@@ -5,7 +5,7 @@
 //! ```no_run
 //! # async fn example(
 //! #     story: impl relation_harness::sweep::Story,
-//! # ) -> Result<(), relation_harness::StartError> {
+//! # ) -> Result<(), relation_harness::sweep::SweepError> {
 //! let report = relation_harness::sweep::sweep(&story).await?;
 //! assert!(report.unexplained.is_empty(), "{report}");
 //! # Ok(())
@@ -23,9 +23,11 @@ use serde_json::Value;
 use crate::{Failed, Harness, StartError};
 
 mod blow;
+mod code;
 mod saboteur;
 
-pub use blow::{Blow, Code};
+pub use blow::Blow;
+pub use code::Code;
 pub use saboteur::Saboteur;
 
 /// What is swept: a call in a world of its own, which can be made as often as there are points.
@@ -53,7 +55,12 @@ pub trait Story: Send + Sync {
 
     /// The name of an end that is not that of the undisturbed run, when it is a known one after this
     /// point. The documentation of the story's author says what each name means.
-    fn degraded(&self, point: &Point, remains: &Value) -> Option<&'static str>;
+    fn degraded(
+        &self,
+        point: &Point,
+        remains: &Value,
+        undisturbed: &Undisturbed,
+    ) -> Option<&'static str>;
 }
 
 /// What a story takes place in.
@@ -71,6 +78,24 @@ pub enum Lost {
     Process,
 }
 
+/// The run in which nothing goes wrong.
+#[derive(Clone, Debug)]
+pub struct Undisturbed {
+    /// The imports of its call, in their order.
+    pub imports: Vec<Import>,
+    /// What there is in the end.
+    pub remains: Value,
+}
+
+impl Undisturbed {
+    /// Where `import` is called first, counted from 1, behind the `nth`; 0 for the beginning.
+    pub fn first_behind(&self, nth: usize, import: Import) -> Option<usize> {
+        let mut imports = self.imports.iter().skip(nth);
+        let place = imports.position(|called| *called == import)?;
+        Some(nth + place + 1)
+    }
+}
+
 /// One place at which one thing goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
@@ -80,6 +105,13 @@ pub struct Point {
     pub import: Import,
     /// What goes wrong.
     pub blow: Blow,
+}
+
+impl Point {
+    /// Whether what goes wrong lies behind the carrying out of the `nth` import.
+    pub fn is_behind(&self, nth: usize) -> bool {
+        self.nth > nth || (self.nth == nth && self.blow.is_carried_out())
+    }
 }
 
 impl fmt::Display for Point {
@@ -103,8 +135,8 @@ pub struct Unexplained {
 pub struct Report {
     /// The story's name.
     pub story: String,
-    /// The imports of the undisturbed run, in their order.
-    pub imports: Vec<Import>,
+    /// The run with which each of them is compared.
+    pub undisturbed: Undisturbed,
     /// How many points were tried.
     pub points: usize,
     /// How many ended as the undisturbed run.
@@ -135,29 +167,44 @@ impl fmt::Display for Report {
     }
 }
 
+/// Why a story could not be swept.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// Its call fails although nothing goes wrong: what it ends in is nothing to compare with.
+    #[error("the call fails undisturbed: {0}")]
+    Undisturbed(#[source] Failed),
+    /// A harness could not be started again where its process was lost.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
 /// Tries every point of a story: each import of its call with each way in which it can go wrong.
 ///
 /// # Errors
-/// A harness could not be started again where its process was lost.
-pub async fn sweep<S: Story>(story: &S) -> Result<Report, StartError> {
+/// [`SweepError`].
+pub async fn sweep<S: Story>(story: &S) -> Result<Report, SweepError> {
     let saboteur = Arc::new(Saboteur::default());
     let mut scene = story.begin(saboteur.clone()).await;
     saboteur.watch(None);
     let acted = story.act(&scene).await;
     let imports = saboteur.stop();
-    story.go_on(&mut scene, acted.map_err(Lost::Failed)).await;
-    let undisturbed = story.remains(&scene).await;
+    acted.map_err(SweepError::Undisturbed)?;
+    story.go_on(&mut scene, Ok(())).await;
+    let undisturbed = Undisturbed {
+        imports,
+        remains: story.remains(&scene).await,
+    };
     drop(scene);
 
     let mut report = Report {
         story: story.name().to_owned(),
-        imports: imports.clone(),
+        undisturbed: undisturbed.clone(),
         points: 0,
         same: 0,
         degraded: BTreeMap::new(),
         unexplained: Vec::new(),
     };
-    for (index, import) in imports.into_iter().enumerate() {
+    for (index, &import) in undisturbed.imports.iter().enumerate() {
         for blow in Blow::on(import) {
             let point = Point {
                 nth: index + 1,
@@ -166,12 +213,12 @@ pub async fn sweep<S: Story>(story: &S) -> Result<Report, StartError> {
             };
             let remains = struck(story, point).await?;
             report.points += 1;
-            if remains == undisturbed {
+            if remains == undisturbed.remains {
                 report.same += 1;
-            } else if let Some(name) = story.degraded(&point, &remains) {
+            } else if let Some(name) = story.degraded(&point, &remains, &undisturbed) {
                 *report.degraded.entry(name).or_default() += 1;
             } else {
-                let difference = difference(&remains, &undisturbed);
+                let difference = difference(&remains, &undisturbed.remains);
                 report.unexplained.push(Unexplained { point, difference });
             }
         }

@@ -10,7 +10,7 @@ use relation_host::ComponentSource;
 use relation_host::imports::Interceptor;
 use relation_host::reports::Grant;
 use relation_host::schedule::clock::{Clock, ManualClock};
-use relation_host::types::{Failure, Pkid};
+use relation_host::types::{Failure, Pkid, Reference, Timestamp};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use webex_emulator::{
@@ -23,6 +23,11 @@ pub const HOUR: Duration = Duration::from_secs(3600);
 
 pub const REDIRECT: &str = "http://127.0.0.1:8484/callback";
 
+/// In what remains: what no careful client does.
+pub const VIOLATIONS: &str = "violations at Webex";
+/// In what remains: [`World::before_connecting_again`].
+pub const BEFORE: &str = "before connecting again";
+
 /// How often somebody asks again before giving up.
 const PATIENCE: usize = 4;
 
@@ -32,6 +37,8 @@ pub struct World {
     pub organization: Organization,
     /// Where Webex sent the browser, once somebody has consented.
     pub callback: Option<SecretString>,
+    /// What there was before somebody connected again, because only that helped.
+    pub before_connecting_again: Option<Value>,
     grant: webex_emulator::Grant,
 }
 
@@ -85,6 +92,7 @@ impl World {
             webex,
             organization,
             callback: None,
+            before_connecting_again: None,
             grant,
         }
     }
@@ -134,6 +142,20 @@ impl World {
             .await;
         let pkid = added["connection"]["pkid"].as_str().unwrap().to_owned();
         pkid.try_into().unwrap()
+    }
+
+    /// Lets time pass until a wakeup of the customer is due, and not run.
+    pub async fn until_due(&self, id: &str) {
+        let due = self.due(id).await;
+        let left = due.0 - self.harness.now().0;
+        self.pass(Duration::from_millis(left - 1)).await;
+        assert_eq!(self.due(id).await, due, "{id} was moved meanwhile");
+        self.harness.clock().advance_to(due);
+    }
+
+    async fn due(&self, id: &str) -> Timestamp {
+        let record = Reference::record(self.customer().await);
+        self.snapshot().await.wakeups[&format!("{record}#{id}")].due
     }
 
     pub async fn snapshot(&self) -> Snapshot {
@@ -238,7 +260,10 @@ impl World {
         let wakeups: Vec<Value> = snapshot
             .wakeups
             .iter()
-            .map(|(name, waiting)| json!([short(name), waiting.attempts]))
+            .map(|(name, waiting)| {
+                let soon = waiting.due <= self.harness.now().after(7 * DAY);
+                json!([short(name), waiting.attempts, soon])
+            })
             .collect();
         let mut secrets: Vec<String> = snapshot.secrets.keys().map(|name| short(name)).collect();
         secrets.sort();
@@ -246,7 +271,8 @@ impl World {
             "documents": documents,
             "wakeups": wakeups,
             "secrets": secrets,
-            "violations at Webex": self.webex.violations(),
+            VIOLATIONS: self.webex.violations(),
+            BEFORE: self.before_connecting_again,
         })
     }
 }

@@ -1,10 +1,12 @@
 //! Every story's points, and the proof that a sweep can fail.
 
 use relation_harness::sweep::{Report, sweep};
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::page;
 use super::stories::{ALL, Told, Workflow};
+use crate::world::VIOLATIONS;
 use webex_emulator::Mode;
 
 async fn reports() -> Vec<Report> {
@@ -22,6 +24,8 @@ async fn every_workflow_ends_as_undisturbed_or_in_a_state_that_has_a_name() {
     let reports = reports().await;
     for report in &reports {
         println!("{report}");
+        let end = &report.undisturbed.remains;
+        assert_eq!(end[VIOLATIONS], json!([]), "{}", report.story);
     }
     let unexplained: usize = reports.iter().map(|report| report.unexplained.len()).sum();
     assert_eq!(unexplained, 0, "see the output above");

@@ -30,7 +30,8 @@ fn page(reports: &[Report]) -> String {
         } else {
             named.join(", ")
         };
-        let (imports, points, same) = (report.imports.len(), report.points, report.same);
+        let (imports, points, same) =
+            (report.undisturbed.imports.len(), report.points, report.same);
         let (story, unexplained) = (&report.story, report.unexplained.len());
         writeln!(
             page,
@@ -38,13 +39,13 @@ fn page(reports: &[Report]) -> String {
         )
         .unwrap();
     }
-    let (points, same) = reports.iter().fold((0, 0), |(points, same), report| {
-        (points + report.points, same + report.same)
-    });
+    let sum = |of: fn(&Report) -> usize| reports.iter().map(of).sum::<usize>();
+    let (points, same) = (sum(|report| report.points), sum(|report| report.same));
+    let unexplained = sum(|report| report.unexplained.len());
     writeln!(
         page,
-        "| **all** | | {points} | {same} | {} | 0 |",
-        points - same
+        "| **all** | | {points} | {same} | {} | {unexplained} |",
+        points - same - unexplained
     )
     .unwrap();
 

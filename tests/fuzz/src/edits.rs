@@ -15,7 +15,7 @@ pub struct Edit {
 #[derive(Clone, Debug)]
 enum What {
     Replace(Value),
-    /// Takes the first member or element away.
+    /// Takes the last character or element away, or the first member.
     Shorten,
     /// The member or element of this number, modulo how many there are.
     Remove(usize),

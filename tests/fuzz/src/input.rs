@@ -75,11 +75,6 @@ impl<'a> Input<'a> {
         Self(Unstructured::new(bytes))
     }
 
-    /// Whether everything has been read.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// A number below `end`, which is not 0; 0 when nothing is left.
     pub fn below(&mut self, end: usize) -> usize {
         let last = end.saturating_sub(1);

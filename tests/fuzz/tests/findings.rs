@@ -10,9 +10,10 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use relation_fuzz::campaign::{self, Found, Plan, files};
-use relation_fuzz::{Bench, FindingKind, Target};
+use relation_fuzz::{Bench, FindingKind, Target, coverage};
 use support::component;
 
 /// What a campaign finds with the fixture of this name.
@@ -44,9 +45,20 @@ fn a_panic_is_a_finding_with_its_message_and_the_smallest_input() {
     assert!(found.input.is_empty(), "{:?}", found.input);
     let told = files::tell(Target::Fields, &found);
     assert!(
-        told.contains("cargo xtask fuzz --target fields --replay"),
+        told.ends_with("cargo xtask fuzz --target fields --replay ''"),
         "{told}"
     );
+}
+
+#[test]
+fn under_cargo_fuzz_a_finding_is_a_panic_with_its_words() {
+    let component = component("fixtures/panic");
+    let bench = Bench::unfurnished(&component, BTreeMap::new()).unwrap();
+    let run = AssertUnwindSafe(|| coverage::run_on(&bench, Target::Fields, &[0xa5; 64]));
+    let panic = catch_unwind(run).unwrap_err();
+    let words = panic.downcast_ref::<String>().unwrap();
+    assert!(words.starts_with("no answer in add: "), "{words}");
+    assert!(words.contains("the plugin's own words"), "{words}");
 }
 
 #[test]

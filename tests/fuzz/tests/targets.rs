@@ -9,6 +9,8 @@
 
 mod support;
 
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use relation_fuzz::call::Call;
@@ -102,6 +104,19 @@ fn every_input_of_the_corpus_leads_to_a_call() {
             let verdict = campaign::judged(target, bench(), &input);
             assert!(verdict.calls > 0, "{target}: {}", files::hex(&input));
         }
+    }
+}
+
+#[test]
+fn cargo_fuzz_has_a_program_for_every_target() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cargo-fuzz");
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    for target in Target::ALL {
+        let file = format!("fuzz_targets/{target}.rs");
+        assert!(manifest.contains(&format!("path = \"{file}\"")), "{file}");
+        let program = fs::read_to_string(folder.join(&file)).unwrap();
+        let runs = format!("coverage::run(Target::{target:?}, bytes)");
+        assert!(program.contains(&runs), "{file}: {program}");
     }
 }
 

@@ -1,6 +1,8 @@
 //! Target `answers` under libFuzzer.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    relation_fuzz::coverage::run(relation_fuzz::Target::Answers, bytes);
+use relation_fuzz::{Target, coverage};
+
+libfuzzer_sys::fuzz_target!(init: coverage::ready(), |bytes: &[u8]| {
+    coverage::run(Target::Answers, bytes);
 });

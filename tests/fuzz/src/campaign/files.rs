@@ -64,8 +64,12 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
 
 /// What was found, with what repeats it.
 pub fn tell(target: Target, found: &Found) -> String {
-    let input = hex(&found.input);
-    let Found { finding, .. } = found;
+    let Found { finding, input } = found;
+    let input = match input.as_slice() {
+        // A shell has to be told that there is an argument.
+        [] => "''".to_owned(),
+        bytes => hex(bytes),
+    };
     format!("{finding}\n    again: cargo xtask fuzz --target {target} --replay {input}")
 }
 

@@ -206,8 +206,8 @@ impl Client {
             proxy: proxy.cloned(),
         };
         if let Some(transport) = &inner.transport {
-            let most_bytes = inner.options.max_response_bytes;
-            return transport::exchange(&**transport, request, &route, deadline, most_bytes).await;
+            let options = &inner.options;
+            return transport::exchange(&**transport, request, &route, deadline, options).await;
         }
         let mut progress = Progress::default();
         let exchange = inner.exchange(request, &route, &mut progress, deadline);
@@ -304,21 +304,10 @@ impl Inner {
         route: Route,
         deadline: Instant,
     ) -> Result<Response<LimitedBody>, EgressError> {
-        let from_proxy = route.target.origin().scheme() == Scheme::Http;
-        match (answer.status(), &route.proxy) {
-            (status @ StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(proxy)) if from_proxy => {
-                return Err(tunnel::refusal(status, proxy));
-            }
-            // Nothing ever asks for an upgrade.
-            (StatusCode::SWITCHING_PROTOCOLS, _) => {
-                return Err(EgressError::Protocol {
-                    peer: route.far_end(),
-                    reason: "it switched to another protocol unasked".to_owned(),
-                    stage: Stage::Answer,
-                });
-            }
-            _ => {}
+        if let Some(error) = not_the_targets(answer.status(), &route) {
+            return Err(error);
         }
+        let from_proxy = route.target.origin().scheme() == Scheme::Http;
         let (parts, incoming) = answer.into_parts();
         let in_use = InUse {
             keep: !from_proxy || route.proxy.is_none() || says_keep_alive(&parts.headers),
@@ -339,6 +328,23 @@ impl Inner {
             deadline,
         )?;
         Ok(Response::from_parts(parts, body))
+    }
+}
+
+/// Why an answer with this status is not one of the target's, if it is not.
+pub(super) fn not_the_targets(status: StatusCode, route: &Route) -> Option<EgressError> {
+    let from_proxy = route.target.origin().scheme() == Scheme::Http;
+    match (status, &route.proxy) {
+        (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(proxy)) if from_proxy => {
+            Some(tunnel::refusal(status, proxy))
+        }
+        // Nothing ever asks for an upgrade.
+        (StatusCode::SWITCHING_PROTOCOLS, _) => Some(EgressError::Protocol {
+            peer: route.far_end(),
+            reason: "it switched to another protocol unasked".to_owned(),
+            stage: Stage::Answer,
+        }),
+        _ => None,
     }
 }
 

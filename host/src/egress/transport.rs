@@ -2,12 +2,12 @@
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use tokio::time::{Instant, timeout_at};
 
 use super::body::LimitedBody;
-use super::client::Client;
+use super::client::{Client, ClientOptions, not_the_targets};
 use super::error::{EgressError, Limit, Stage};
 use super::pool::{RequestBody, Route};
 use super::proxy::{Proxies, ProxyUrl};
@@ -34,6 +34,9 @@ pub struct Deadline(pub Instant);
 
 /// How long a client waits as a transport where a request names no [`Deadline`]: as a call does by default.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// The most header fields that a client reads from a network (hyper's own bound).
+const MOST_FIELDS: usize = 100;
 
 /// Why there is no whole answer. What the client of a real network would have met.
 #[derive(Clone, Debug)]
@@ -103,7 +106,7 @@ pub(super) async fn exchange(
     request: Request<RequestBody>,
     route: &Route,
     deadline: Instant,
-    most_bytes: u64,
+    options: &ClientOptions,
 ) -> Result<Response<LimitedBody>, EgressError> {
     let carried = timeout_at(deadline, async {
         let mut request = collected(request, route).await?;
@@ -118,16 +121,32 @@ pub(super) async fn exchange(
         Ok(carried) => carried?,
         Err(_) => in_our_words(TransportFault::Timeout, route)?,
     };
+    if let Some(error) = not_the_targets(answer.status(), route) {
+        return Err(error);
+    }
     let (head, body) = answer.into_parts();
+    let too_large = |limit, bytes| EgressError::Limit {
+        limit,
+        origin: route.target.origin().clone(),
+        bytes,
+    };
+    if written(&head.headers) > options.max_header_bytes || head.headers.len() > MOST_FIELDS {
+        let bytes = u64::try_from(options.max_header_bytes).unwrap_or(u64::MAX);
+        return Err(too_large(Limit::AnswerHead, bytes));
+    }
     let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
-    if length > most_bytes {
-        return Err(EgressError::Limit {
-            limit: Limit::AnswerBody,
-            origin: route.target.origin().clone(),
-            bytes: most_bytes,
-        });
+    if length > options.max_response_bytes {
+        return Err(too_large(Limit::AnswerBody, options.max_response_bytes));
     }
     Ok(Response::from_parts(head, LimitedBody::carried(body, ends)))
+}
+
+/// The bytes of header fields as they would be written.
+fn written(fields: &HeaderMap) -> usize {
+    let field = |(name, value): (&HeaderName, &HeaderValue)| {
+        name.as_str().len() + ": ".len() + value.len() + "\r\n".len()
+    };
+    fields.iter().map(field).sum()
 }
 
 /// The request with its whole body and its absolute address.

@@ -7,9 +7,9 @@ use http_body_util::{BodyExt, Full};
 use std::sync::{Arc, Mutex};
 use tokio::time::{Duration, Instant};
 
-use super::harness::{Names, OK, Server, by, policy, post, within};
+use super::harness::{Names, OK, Server, by, policy, post, proxy, within};
 use crate::egress::{
-    Client, ClientOptions, EgressError, Proxies, ProxyUrl, Transport, TransportFault,
+    Client, ClientOptions, EgressError, Limit, Proxies, ProxyUrl, Transport, TransportFault,
 };
 
 #[derive(Default)]
@@ -82,6 +82,68 @@ async fn an_answer_may_be_no_larger_than_one_from_a_network() {
     assert!(
         matches!(answer, Err(EgressError::Limit { .. })),
         "{answer:?}"
+    );
+}
+
+/// Answers everything with this status and a header field of so many bytes.
+struct Answering(u16, usize);
+
+#[async_trait]
+impl Transport for Answering {
+    async fn carry(
+        &self,
+        _: Request<Bytes>,
+        _: Option<&ProxyUrl>,
+    ) -> Result<Response<Bytes>, TransportFault> {
+        let answer = Response::builder().status(self.0);
+        let answer = answer.header("x-long", "x".repeat(self.1));
+        Ok(answer.body(Bytes::new()).unwrap())
+    }
+}
+
+async fn answered(transport: Answering, target: &str) -> Result<u16, EgressError> {
+    let policy = policy(&["http://api.example", "https://api.example"], &[]);
+    let client = Client::with_transport(policy, ClientOptions::default(), Arc::new(transport));
+    let proxies = Proxies {
+        http: Some(proxy("http://proxy.example:3128")),
+        https: None,
+    };
+    let answer = client.send(post(target, ""), &proxies, within(5)).await?;
+    Ok(answer.status().as_u16())
+}
+
+#[tokio::test]
+async fn a_status_that_is_not_the_targets_is_no_answer_of_it() {
+    let refused = answered(Answering(407, 1), "http://api.example/").await;
+    assert!(
+        matches!(refused, Err(EgressError::Proxy { .. })),
+        "{refused:?}"
+    );
+    // Within the tunnel the proxy has no say.
+    let direct = answered(Answering(407, 1), "https://api.example/").await;
+    assert_eq!(direct.unwrap(), 407);
+    let switched = answered(Answering(101, 1), "https://api.example/").await;
+    assert!(
+        matches!(switched, Err(EgressError::Protocol { .. })),
+        "{switched:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_header_may_be_no_larger_than_one_from_a_network() {
+    let largest = ClientOptions::default().max_header_bytes;
+    let fits = answered(Answering(200, largest - 10), "https://api.example/").await;
+    assert_eq!(fits.unwrap(), 200);
+    let larger = answered(Answering(200, largest), "https://api.example/").await;
+    assert!(
+        matches!(
+            larger,
+            Err(EgressError::Limit {
+                limit: Limit::AnswerHead,
+                ..
+            })
+        ),
+        "{larger:?}"
     );
 }
 

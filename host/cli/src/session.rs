@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
+use relation_host::component::ComponentCache;
 use relation_host::egress::{Client, ClientOptions, Policy};
 use relation_host::schedule::clock::{Clock, SystemClock};
 use relation_host::store::Store;
@@ -50,6 +51,13 @@ pub fn component_bytes(file: Option<&Path>) -> Result<(String, Cow<'static, [u8]
             ),
         },
     }
+}
+
+/// Where compiled components are kept, for a command that works beside a broken configuration as well:
+/// then nowhere, for it may say so.
+pub fn component_cache(global: &Global) -> Option<ComponentCache> {
+    let config = Config::load(global.config.as_deref()).ok()?;
+    config.component_cache.cache()
 }
 
 /// Opens a store, and makes it if it is not there.

@@ -105,7 +105,7 @@ impl ComponentCache {
     }
 
     /// The component, compiled by this process or an earlier one. Blocks.
-    pub(super) fn component(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
+    fn component(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
         let (component, origin) = self.find(engine, bytes)?;
         tracing::debug!(?origin, directory = %self.directory.display(), "component ready");
         Ok(component)
@@ -225,6 +225,18 @@ impl ComponentCache {
             }
         }
         Ok(())
+    }
+}
+
+/// The component of these bytes: from the cache, if there is one and has it. Blocks.
+pub(super) fn compiled(
+    engine: &Engine,
+    bytes: &[u8],
+    cache: Option<&ComponentCache>,
+) -> wasmtime::Result<Component> {
+    match cache {
+        Some(cache) => cache.component(engine, bytes),
+        None => Component::new(engine, bytes),
     }
 }
 

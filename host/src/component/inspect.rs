@@ -3,8 +3,10 @@
 
 use serde::Serialize;
 use wasmtime::Engine;
-use wasmtime::component::Component;
+use wasmtime::component::{Component, Linker};
 
+use super::CallState;
+use super::cache::{ComponentCache, compiled};
 use super::identity::identity;
 
 /// What this host thinks of one import.
@@ -85,12 +87,39 @@ pub enum InspectError {
 /// The interface that the host calls.
 pub(crate) const WORKFLOWS: &str = "automate:spark-customer/workflows@0.1.0";
 
-/// Looks at a component.
+impl InspectError {
+    /// Why these bytes, which do not compile, do not.
+    pub(super) fn of(bytes: &[u8], error: &wasmtime::Error) -> Self {
+        if wasmparser::Parser::is_core_wasm(bytes) {
+            return Self::CoreModule;
+        }
+        Self::Invalid(format!("{error:#}"))
+    }
+}
+
+/// Looks at a component. Compiles it, which blocks for about a second.
+///
+/// # Errors
+/// It is no component at all; what does not fit is no error, but in the [`Inspection`].
 pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
+    inspect_with(bytes, None)
+}
+
+/// As [`inspect`], without compiling what is in the cache already.
+///
+/// # Errors
+/// As those of [`inspect`].
+pub fn inspect_with(
+    bytes: &[u8],
+    cache: Option<&ComponentCache>,
+) -> Result<Inspection, InspectError> {
     let limits = crate::limits::Limits::default();
-    let engine = super::engine::engine(&limits)
-        .map_err(|error| InspectError::Engine(format!("{error:#}")))?;
-    inspect_with(&engine, bytes)
+    let no_engine = |error: wasmtime::Error| InspectError::Engine(format!("{error:#}"));
+    let engine = super::engine::engine(&limits).map_err(no_engine)?;
+    let linker = super::plugin::linker(&engine).map_err(no_engine)?;
+    let component =
+        compiled(&engine, bytes, cache).map_err(|error| InspectError::of(bytes, &error))?;
+    Ok(inspection(&engine, &linker, &component, identity(bytes)))
 }
 
 /// Whether everything that a component imports is part of the contract.
@@ -101,15 +130,13 @@ pub(crate) fn provides_imports(engine: &Engine, component: &Component) -> bool {
         .all(|(name, _)| status(name) == ImportStatus::Provided)
 }
 
-pub(crate) fn inspect_with(engine: &Engine, bytes: &[u8]) -> Result<Inspection, InspectError> {
-    if wasmparser::Parser::is_core_wasm(bytes) {
-        return Err(InspectError::CoreModule);
-    }
-    let component = Component::new(engine, bytes)
-        .map_err(|error| InspectError::Invalid(format!("{error:#}")))?;
-    let linker = super::plugin::linker(engine)
-        .map_err(|error| InspectError::Engine(format!("{error:#}")))?;
-
+/// What there is to say of a component that was compiled, and calls itself `plugin`.
+pub(super) fn inspection(
+    engine: &Engine,
+    linker: &Linker<CallState>,
+    component: &Component,
+    plugin: String,
+) -> Inspection {
     let of_type = component.component_type();
     let imports: Vec<Import> = of_type
         .imports(engine)
@@ -123,17 +150,17 @@ pub(crate) fn inspect_with(engine: &Engine, bytes: &[u8]) -> Result<Inspection, 
         present: component.get_export_index(None, WORKFLOWS).is_some(),
     }];
     let mut inspection = Inspection {
-        plugin: identity(bytes),
+        plugin,
         imports,
         exports,
         problem: None,
     };
     if inspection.fits()
-        && let Err(error) = super::plugin::link(&linker, &component)
+        && let Err(error) = super::plugin::link(linker, component)
     {
         inspection.problem = Some(format!("{error:#}"));
     }
-    Ok(inspection)
+    inspection
 }
 
 /// Every interface that the linker of this host holds.

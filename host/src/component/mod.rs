@@ -11,6 +11,6 @@ mod plugin;
 
 pub use cache::ComponentCache;
 pub use error::{GuestError, GuestErrorKind};
-pub use inspect::{Export, Import, ImportStatus, InspectError, Inspection, inspect};
+pub use inspect::{Export, Import, ImportStatus, InspectError, Inspection, inspect, inspect_with};
 pub(crate) use instance::{CallState, Opening};
 pub use plugin::Plugin;

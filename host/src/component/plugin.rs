@@ -9,9 +9,10 @@ use wasmtime::{Engine, Store};
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::WasiHttpView;
 
-use super::cache::ComponentCache;
+use super::cache::{ComponentCache, compiled};
 use super::error::{GuestError, GuestErrorKind};
 use super::identity::identity;
+use super::inspect::{InspectError, Inspection};
 use super::instance::{CallState, Capture, Opening};
 use super::{engine, inspect};
 use crate::imports::bindings::automate::platform::{
@@ -54,22 +55,19 @@ impl Plugin {
             stderr: String::new(),
         };
         let engine = engine::engine(&limits).map_err(|error| refuse(format!("{error:#}")))?;
-        let component = match cache {
-            Some(cache) => cache.component(&engine, bytes),
-            None => Component::new(&engine, bytes),
-        };
-        let component = component.map_err(|error| refuse(why_not(&engine, bytes, &error)))?;
-        // wasmtime's linker has more than the contract, sockets for one: what `inspect` calls missing is.
-        if !inspect::provides_imports(&engine, &component) {
-            return Err(refuse(why_not(
-                &engine,
-                bytes,
-                &wasmtime::Error::msg("an import is missing"),
-            )));
-        }
+        let component = compiled(&engine, bytes, cache)
+            .map_err(|error| refuse(InspectError::of(bytes, &error).to_string()))?;
         let linker = linker(&engine).map_err(|error| refuse(format!("{error:#}")))?;
-        let pre =
-            link(&linker, &component).map_err(|error| refuse(why_not(&engine, bytes, &error)))?;
+        // wasmtime's linker has more than the contract, sockets for one: what `inspect` calls missing is.
+        let pre = if inspect::provides_imports(&engine, &component) {
+            link(&linker, &component)
+        } else {
+            Err(wasmtime::Error::msg("an import is missing"))
+        };
+        let pre = pre.map_err(|error| {
+            let inspection = inspect::inspection(&engine, &linker, &component, name.clone());
+            refuse(why_not(&inspection, &error))
+        })?;
         Ok(Self {
             engine,
             pre,
@@ -164,11 +162,7 @@ pub(crate) fn link(
 }
 
 /// The reason in the words of `inspect`, which names each import, when it has any.
-fn why_not(engine: &Engine, bytes: &[u8], error: &wasmtime::Error) -> String {
-    let inspection = match inspect::inspect_with(engine, bytes) {
-        Ok(inspection) => inspection,
-        Err(error) => return error.to_string(),
-    };
+fn why_not(inspection: &Inspection, error: &wasmtime::Error) -> String {
     let mut reasons: Vec<String> = inspection
         .imports
         .iter()

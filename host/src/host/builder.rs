@@ -161,6 +161,11 @@ impl HostBuilder {
 
     /// Compiles and links the plugin, and resolves what hosts that are gone left in the store
     /// and in the stash.
+    ///
+    /// Compiling blocks the thread, for about a second unless the cache has the component.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
     pub async fn build(self) -> Result<Host, BuildError> {
         let component = self
             .component

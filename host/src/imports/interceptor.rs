@@ -13,7 +13,7 @@ use crate::types::{Failure, Reference};
 /// Which import a plugin calls, and in which call of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ImportCall {
-    /// The id of the transaction.
+    /// The id of the transaction; empty for a call that has none, which `describe` is.
     pub transaction: String,
     /// The record whose lease the call holds.
     pub subject: Option<Reference>,

@@ -9,19 +9,21 @@
 
 use std::path::{Path, PathBuf};
 
+use relation_harness::scenario::component::Component;
 use relation_harness::scenario::format::parse;
 use relation_harness::scenario::format::source::Source;
 use relation_harness::scenario::outcome::{Ran, StepFailure, Verdict};
 use relation_harness::scenario::{report, run, suite};
 
 /// The built component, beside the test in the target directory.
-fn component() -> Vec<u8> {
+fn component() -> Component {
     let test = std::env::current_exe().unwrap();
     let target = test.ancestors().nth(3).unwrap();
     let path = target.join("component/spark-customer.wasm");
-    std::fs::read(&path).unwrap_or_else(|error| {
+    let bytes = std::fs::read(&path).unwrap_or_else(|error| {
         panic!("{}: {error}: run `cargo xtask build`", path.display());
-    })
+    });
+    Component::from(bytes)
 }
 
 fn ran(text: &str) -> Ran {
@@ -30,7 +32,7 @@ fn ran(text: &str) -> Ran {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    runtime.unwrap().block_on(run(&scenario, component()))
+    runtime.unwrap().block_on(run(&scenario, &component()))
 }
 
 #[track_caller]

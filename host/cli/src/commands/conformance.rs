@@ -1,6 +1,5 @@
 //! `conformance`: checks this host with the suite for hosts, on a store that holds no customer.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -56,11 +55,12 @@ pub async fn run(args: &Args, global: &Global) -> Result<(), Failed> {
     };
     let again =
         move || session::open_store(&url).map_err(|failed| StoreError::Unavailable(failed.message));
-    let report = Conformance::of(suite, store, Arc::new(sealer))
-        .reopening(Box::new(again))
-        .run()
-        .await
-        .map_err(|error| not_run(&error))?;
+    let mut conformance =
+        Conformance::of(suite, store, Arc::new(sealer)).reopening(Box::new(again));
+    if let Some(cache) = session::component_cache(global) {
+        conformance = conformance.component_cache(cache);
+    }
+    let report = conformance.run().await.map_err(|error| not_run(&error))?;
     let output = Output { json: global.json };
     output.print(&report, human)?;
     verdict(&report)
@@ -68,11 +68,8 @@ pub async fn run(args: &Args, global: &Global) -> Result<(), Failed> {
 
 fn suite(args: &Args) -> Result<ComponentSource, Failed> {
     match (&args.component, carried::CONFORMANCE) {
-        (Some(file), _) => {
-            let (_, bytes) = session::component_bytes(Some(file))?;
-            Ok(ComponentSource::Bytes(bytes.into_owned()))
-        }
-        (None, Some(bytes)) => Ok(ComponentSource::Bytes(Cow::Borrowed(bytes).into_owned())),
+        (Some(file), _) => Ok(ComponentSource::File(file.clone())),
+        (None, Some(bytes)) => Ok(ComponentSource::Bytes(bytes.to_vec())),
         (None, None) => Err(
             Failed::new(Kind::Failed, "the suite is not carried in this binary")
                 .hint("build with `cargo xtask build`, or name it with --component FILE"),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use relation_host::component::inspect::ImportStatus;
-use relation_host::component::{Inspection, inspect};
+use relation_host::component::{Inspection, inspect_with};
 use serde_json::json;
 
 use crate::Global;
@@ -23,8 +23,9 @@ pub struct Args {
 pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
     let file = args.file.as_deref().or(global.plugin.as_deref());
     let (source, bytes) = session::component_bytes(file)?;
-    let inspection =
-        inspect(&bytes).map_err(|error| Failed::new(Kind::Plugin, format!("{source}: {error}")))?;
+    let cache = session::component_cache(global);
+    let inspection = inspect_with(&bytes, cache.as_ref())
+        .map_err(|error| Failed::new(Kind::Plugin, format!("{source}: {error}")))?;
     let fits = inspection.fits();
     let output = Output { json: global.json };
     let document = json!({

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use relation_harness::scenario::component::Component;
 use relation_harness::scenario::outcome::{Count, Ran};
 use relation_harness::scenario::report;
 use relation_harness::scenario::suite::{self, Loaded};
@@ -58,13 +59,13 @@ pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
     let output = Output { json: global.json };
     let file = args.component.as_deref().or(global.plugin.as_deref());
     if args.watch {
-        return watch(args, file, output);
+        return watch(args, file, global, output);
     }
     let selected = selected(args)?;
     if args.list {
         return list(&selected, output);
     }
-    let (_, component) = session::component_bytes(file)?;
+    let component = component(file, global)?;
     if args.update {
         return update(&selected, &component, output);
     }
@@ -82,7 +83,22 @@ fn selected(args: &Args) -> Result<Vec<Loaded>, Failed> {
     Ok(selected)
 }
 
-fn play(args: &Args, selected: &[Loaded], component: &[u8], output: Output) -> Result<(), Failed> {
+/// The component in `file`, or else the one carried in this binary.
+fn component(file: Option<&Path>, global: &Global) -> Result<Component, Failed> {
+    let (_, bytes) = session::component_bytes(file)?;
+    let component = Component::from(bytes.into_owned());
+    Ok(match session::component_cache(global) {
+        Some(cache) => component.cached(cache),
+        None => component,
+    })
+}
+
+fn play(
+    args: &Args,
+    selected: &[Loaded],
+    component: &Component,
+    output: Output,
+) -> Result<(), Failed> {
     let jobs = args
         .jobs
         .or_else(|| std::thread::available_parallelism().ok())
@@ -112,7 +128,7 @@ fn play(args: &Args, selected: &[Loaded], component: &[u8], output: Output) -> R
 
 /// Runs everything, and again what a change of a scenario or of the component may have changed, until the
 /// process is stopped.
-fn watch(args: &Args, file: Option<&Path>, output: Output) -> Result<(), Failed> {
+fn watch(args: &Args, file: Option<&Path>, global: &Global, output: Output) -> Result<(), Failed> {
     let watched = Watched {
         paths: args.paths.clone(),
         component: file.map(Path::to_owned),
@@ -120,13 +136,14 @@ fn watch(args: &Args, file: Option<&Path>, output: Output) -> Result<(), Failed>
     let mut before = watched.look();
     let mut changed = Changed::Component;
     loop {
-        let ended = again(args, file, &changed, output);
+        let ended = again(args, file, &changed, global);
         match ended {
             Err(failed) if failed.kind == Kind::BrokenPipe => return Err(failed),
             Err(failed) => failed.report(output.json),
             Ok(()) => {}
         }
-        eprintln!("waiting for a change; Ctrl-C ends");
+        // Whoever closed stderr wants to hear nothing of it.
+        let _ = writeln!(std::io::stderr(), "waiting for a change; Ctrl-C ends");
         changed = settled(&mut before, || watched.look(), || std::thread::sleep(PAUSE));
     }
 }
@@ -135,18 +152,18 @@ fn again(
     args: &Args,
     file: Option<&Path>,
     changed: &Changed,
-    output: Output,
+    global: &Global,
 ) -> Result<(), Failed> {
     let selected = match changed {
         Changed::Scenarios(files) => suite::select(files, args.filter.as_deref()),
         Changed::Component | Changed::Nothing => selected(args)?,
     };
-    let (_, component) = session::component_bytes(file)?;
-    play(args, &selected, &component, output)
+    let output = Output { json: global.json };
+    play(args, &selected, &component(file, global)?, output)
 }
 
 /// Runs one after the other, and rewrites the files of those that differ.
-fn update(selected: &[Loaded], component: &[u8], output: Output) -> Result<(), Failed> {
+fn update(selected: &[Loaded], component: &Component, output: Output) -> Result<(), Failed> {
     let begun = Instant::now();
     let mut all = Vec::new();
     for loaded in selected {

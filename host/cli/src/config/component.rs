@@ -26,6 +26,10 @@ impl CacheLocation {
         let directory = match self {
             Self::User => {
                 let caches = etcetera::choose_base_strategy().ok()?.cache_dir();
+                // With an empty HOME it would be one more folder wherever a command is run.
+                if !caches.is_absolute() {
+                    return None;
+                }
                 caches.join("relation-host").join("components")
             }
             Self::Directory(directory) => directory.clone(),

@@ -25,7 +25,7 @@ pub struct Args {}
 
 /// Tells the story, and fails where it goes wrong.
 pub async fn run(_args: &Args, global: &Global) -> Result<(), Failed> {
-    let stage = Stage::set(global.plugin.as_deref()).await?;
+    let stage = Stage::set(global).await?;
     let mut story = Story::new(stage, global.json);
     let (organization, grant) = beginning::tell(&mut story).await?;
     end::tell(&mut story, &organization, &grant).await?;

@@ -2,7 +2,7 @@
 //! host on top, and the clock.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use webex_emulator::{DEFAULT_CLIENT_SECRET, Emulator};
 
 use super::consent::REDIRECT;
+use crate::Global;
 use crate::config::StoreUrl;
 use crate::failure::{Failed, Kind};
 use crate::session;
@@ -44,10 +45,10 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Sets everything up; the component is `plugin`, or else the carried one.
-    pub async fn set(plugin: Option<&Path>) -> Result<Self, Failed> {
+    /// Sets everything up; the component is that of `--plugin`, or else the carried one.
+    pub async fn set(global: &Global) -> Result<Self, Failed> {
         let opened = Instant::now();
-        let (_, component) = session::component_bytes(plugin)?;
+        let (_, component) = session::component_bytes(global.plugin.as_deref())?;
         let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
         let directory = tempfile::Builder::new()
             .prefix("relation-demo-")
@@ -65,7 +66,7 @@ impl Stage {
         let store = session::open_store(&StoreUrl::Sqlite(database(&directory)))?;
         let keys = KeyFile::new(key_file(&directory));
         let sealer = Sealer::open(store.as_ref(), keys, clock.now()).await?;
-        let host = Host::builder()
+        let mut host = Host::builder()
             .component(ComponentSource::Bytes(component.into_owned()))
             .store(store)
             .sealer(Arc::new(sealer))
@@ -76,9 +77,11 @@ impl Stage {
                 SecretString::from(DEFAULT_CLIENT_SECRET),
             )
             .egress(egress(&webex)?)
-            .stash(directory.path().join("relation.db-stash"))
-            .build()
-            .await?;
+            .stash(directory.path().join("relation.db-stash"));
+        if let Some(cache) = session::component_cache(global) {
+            host = host.component_cache(cache);
+        }
+        let host = host.build().await?;
         Ok(Self {
             opened,
             dispatcher: host.dispatcher(DispatcherOptions::default()),

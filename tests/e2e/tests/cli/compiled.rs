@@ -60,6 +60,29 @@ fn without_a_word_it_is_in_the_users_folder_of_caches_and_false_turns_it_off() {
 }
 
 #[test]
+fn commands_that_need_no_configuration_share_it_too() {
+    let place = place();
+    let scenario = "about = \"It describes itself\"\n[[step]]\ncall = \"describe\"\n";
+    place.write("scenario.toml", scenario);
+    let log = ["--log", "relation_host::component=debug"];
+    let run = |arguments: &[&str]| place.relation(arguments).args(log).run().done();
+    run(&["inspect"]).says(&[COMPILED]);
+    run(&["inspect"]).says(&[LOADED]);
+    run(&["test", "scenario.toml"]).says(&[LOADED]);
+    run(&["describe"]).says(&[LOADED]);
+    file(&place);
+}
+
+#[test]
+fn beside_a_broken_configuration_nothing_is_kept() {
+    let place = Place::of("http://127.0.0.1:9/v1", "secret").configured("component.cache = 7");
+    let own = place.path("caches").display().to_string();
+    let inspect = place.relation(["inspect"]).env("XDG_CACHE_HOME", &own);
+    inspect.run().done();
+    assert!(!place.path("caches").exists());
+}
+
+#[test]
 fn a_damaged_file_is_told_and_made_anew() {
     let place = place();
     let first = describe(&place).run().done();

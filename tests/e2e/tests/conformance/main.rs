@@ -10,5 +10,6 @@
 
 mod broken;
 mod documented;
+mod fault;
 mod passing;
 mod support;

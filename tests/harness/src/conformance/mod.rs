@@ -23,12 +23,10 @@
 //! ```
 
 mod drive;
-mod not_run;
 mod overlap;
 mod report;
 mod server;
 
-pub use drive::{Conformance, Reopen};
-pub use not_run::NotRun;
+pub use drive::{Conformance, NotRun, Reopen};
 pub use report::{Finding, MalformedReport, Report, Status};
 pub use server::Server;

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{Method, Request, Response, StatusCode, Uri, header};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -34,9 +34,6 @@ type Body = BoxBody<Bytes, io::Error>;
 
 /// How much of a large answer is made at once, in bytes.
 const PIECE: usize = 64 * 1024;
-
-/// What is answered to a request of this method and address in place of the table's answer.
-pub(super) type Instead = Arc<dyn Fn(&Method, &Uri) -> Option<Response<Bytes>> + Send + Sync>;
 
 /// A server on this machine, until it is dropped.
 #[derive(Debug)]
@@ -58,18 +55,13 @@ struct Held {
 impl Server {
     /// Starts it on a free port of the loopback interface.
     pub async fn start() -> io::Result<Self> {
-        Self::start_with(None).await
-    }
-
-    /// As [`Server::start`], but answers some requests otherwise.
-    pub(super) async fn start_with(instead: Option<Instead>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let held = Arc::new(Held {
             arrived: Semaphore::new(0),
             open: watch::Sender::new(false),
         });
-        let task = tokio::spawn(run(listener, Arc::clone(&held), instead));
+        let task = tokio::spawn(run(listener, Arc::clone(&held)));
         Ok(Self {
             address,
             held,
@@ -108,26 +100,16 @@ impl Drop for Server {
     }
 }
 
-async fn run(listener: TcpListener, held: Arc<Held>, instead: Option<Instead>) {
+async fn run(listener: TcpListener, held: Arc<Held>) {
     // With the server its connections end.
     let mut connections = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { return };
-                let (held, instead) = (Arc::clone(&held), instead.clone());
+                let held = Arc::clone(&held);
                 connections.spawn(async move {
-                    let service = service_fn(move |request: Request<Incoming>| {
-                        let instead = instead.as_ref();
-                        let instead = instead.and_then(|of| of(request.method(), request.uri()));
-                        let held = Arc::clone(&held);
-                        async move {
-                            match instead {
-                                Some(answer) => Ok(answer.map(boxed)),
-                                None => answer(request, held).await,
-                            }
-                        }
-                    });
+                    let service = service_fn(move |request| answer(request, Arc::clone(&held)));
                     // What breaks is the client's to complain about.
                     let _ = http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
@@ -163,16 +145,13 @@ async fn answer(request: Request<Incoming>, held: Arc<Held>) -> Result<Response<
     })
 }
 
-fn boxed(body: Bytes) -> Body {
-    Full::new(body).map_err(|never| match never {}).boxed()
-}
-
 fn whole(
     status: StatusCode,
     headers: &[(&'static str, &'static str)],
     body: impl Into<Bytes>,
 ) -> Response<Body> {
-    let mut response = Response::new(boxed(body.into()));
+    let body = Full::new(body.into()).map_err(|never| match never {});
+    let mut response = Response::new(body.boxed());
     *response.status_mut() = status;
     for (name, value) in headers {
         let value = header::HeaderValue::from_static(value);

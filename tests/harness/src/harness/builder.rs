@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use relation_host::component::Plugin;
+use relation_host::component::{ComponentCache, Plugin};
 use relation_host::egress::{PolicyError, Transport};
 use relation_host::imports::Interceptor;
 use relation_host::store::StoreError;
@@ -81,6 +81,7 @@ pub struct HarnessBuilder {
     allow: Option<Vec<String>>,
     interceptor: Option<Arc<dyn Interceptor>>,
     leases: bool,
+    component_cache: Option<ComponentCache>,
 }
 
 impl HarnessBuilder {
@@ -97,6 +98,7 @@ impl HarnessBuilder {
             allow: None,
             interceptor: None,
             leases: true,
+            component_cache: None,
         }
     }
 
@@ -174,9 +176,17 @@ impl HarnessBuilder {
         self
     }
 
+    /// Where the compiled component is kept for the next process; nowhere when not given, for a test writes
+    /// nothing that it was not told to. Harnesses of one process share what was compiled in any case.
+    #[must_use]
+    pub fn component_cache(mut self, cache: ComponentCache) -> Self {
+        self.component_cache = Some(cache);
+        self
+    }
+
     /// Compiles the component, unless a harness of this process has, and starts a host.
     pub async fn start(self) -> Result<Harness, StartError> {
-        let plugin = loaded(self.component, &self.limits)?;
+        let plugin = loaded(self.component, &self.limits, self.component_cache.as_ref())?;
         let redactor = Redactor::default();
         for secret in self.secrets.values() {
             redactor.learn(secret.expose_secret());
@@ -211,7 +221,11 @@ impl HarnessBuilder {
 const KEPT: usize = 8;
 
 /// The plugin, compiled once for all harnesses of this process that have these limits.
-fn loaded(source: ComponentSource, limits: &Limits) -> Result<Plugin, BuildError> {
+pub(crate) fn loaded(
+    source: ComponentSource,
+    limits: &Limits,
+    cache: Option<&ComponentCache>,
+) -> Result<Plugin, BuildError> {
     static LOADED: Mutex<Vec<(Vec<u8>, Plugin)>> = Mutex::new(Vec::new());
     let bytes = match source {
         ComponentSource::Loaded(plugin) => return Ok(*plugin),
@@ -227,7 +241,7 @@ fn loaded(source: ComponentSource, limits: &Limits) -> Result<Plugin, BuildError
     if let Some((_, plugin)) = known {
         return Ok(plugin.clone());
     }
-    let plugin = Plugin::load(&bytes, [], limits.clone())?;
+    let plugin = Plugin::load_with(&bytes, [], limits.clone(), cache)?;
     if loaded.len() >= KEPT {
         loaded.remove(0);
     }

@@ -32,6 +32,7 @@ mod station;
 mod typed;
 mod web;
 
+pub(crate) use builder::loaded;
 pub use builder::{BEGINNING, HarnessBuilder, Http, StartError, StoreKind};
 pub use call::Call;
 pub use given::{Given, GivenError};

@@ -5,6 +5,7 @@
 //! language of expectations, [`matching`] holds what was seen against them.
 
 mod check;
+pub mod component;
 mod disturbance;
 mod emulated;
 pub mod format;

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::check::check;
+use super::component::Component;
 use super::model::{Action, Call, Disturbance, Scenario, Step, Trouble, Violations};
 use super::observation::Observation;
 use super::outcome::{Ran, StepFailure, Verdict};
@@ -15,7 +16,7 @@ use super::world::{Web, World};
 use crate::harness::{self, Given, Observed};
 
 /// Runs a scenario on a component.
-pub async fn run(scenario: &Scenario, component: Vec<u8>) -> Ran {
+pub async fn run(scenario: &Scenario, component: &Component) -> Ran {
     let begun = Instant::now();
     let failures = match World::begin(scenario, component).await {
         Ok(world) => play(scenario, world).await,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
+use super::component::Component;
 use super::format::{LoadError, load};
 use super::model::Scenario;
 use super::outcome::{Ran, Verdict};
@@ -105,7 +106,7 @@ pub fn select(files: &[PathBuf], filter: Option<&str>) -> Vec<Loaded> {
 /// Runs scenarios, `jobs` at once, and tells of each when it and all before it have ended.
 pub fn run_all(
     loaded: &[Loaded],
-    component: &[u8],
+    component: &Component,
     jobs: NonZeroUsize,
     mut ended: impl FnMut(&Ran),
 ) -> Vec<Ran> {
@@ -145,7 +146,7 @@ pub fn run_all(
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn accept(loaded: &Loaded, component: &[u8]) -> std::io::Result<(Ran, usize)> {
+pub fn accept(loaded: &Loaded, component: &Component) -> std::io::Result<(Ran, usize)> {
     let mut ran = run_one(loaded, component);
     let mut text = std::fs::read_to_string(&loaded.path)?;
     let mut rewritten = 0;
@@ -179,7 +180,7 @@ pub fn accept(loaded: &Loaded, component: &[u8]) -> std::io::Result<(Ran, usize)
     Ok((ran, rewritten))
 }
 
-fn run_one(loaded: &Loaded, component: &[u8]) -> Ran {
+fn run_one(loaded: &Loaded, component: &Component) -> Ran {
     let scenario = match &loaded.scenario {
         Ok(scenario) => scenario,
         Err(error) => return Ran::broken(&loaded.path, error),
@@ -188,7 +189,7 @@ fn run_one(loaded: &Loaded, component: &[u8]) -> Ran {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(run(scenario, component.to_vec())),
+        Ok(runtime) => runtime.block_on(run(scenario, component)),
         Err(error) => Ran::not_begun(scenario, &format!("cannot start the runtime: {error}")),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use relation_host::ComponentSource;
 use relation_host::schedule::clock::{Clock as _, ManualClock};
 use relation_host::types::{Document, Key, Wakeup};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -10,6 +9,7 @@ use serde_json::Value;
 use url::Url;
 use webex_emulator::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator};
 
+use super::component::Component;
 use super::disturbance::Disturber;
 use super::emulated::Emulated;
 use super::matching::Matcher;
@@ -64,7 +64,7 @@ impl World {
     ///
     /// # Errors
     /// If the component does not fit, or what is given cannot be so.
-    pub async fn begin(scenario: &Scenario, component: Vec<u8>) -> Result<Self, BeginError> {
+    pub async fn begin(scenario: &Scenario, component: &Component) -> Result<Self, BeginError> {
         let given = &scenario.given;
         let mut matcher = Matcher {
             bindings: Bindings::default(),
@@ -72,7 +72,8 @@ impl World {
         };
         let disturber = Arc::new(Disturber::default());
         let shown: Arc<OnceLock<Arc<ManualClock>>> = Arc::default();
-        let mut builder = Harness::builder(ComponentSource::Bytes(component))
+        let mut builder = component
+            .harness()
             .clock(given.clock)
             .seed(given.seed)
             .limits(scenario.limits.clone())

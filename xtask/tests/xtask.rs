@@ -55,3 +55,29 @@ fn a_usage_error_is_told_on_stderr_with_the_usage_and_ends_with_2() {
         assert!(output.stdout.is_empty(), "{args:?}");
     }
 }
+
+/// Whoever tests a plugin of their own has the harness from a registry, and with it what it stands on.
+#[test]
+fn the_harness_and_what_it_stands_on_can_be_packaged() {
+    let target = tempfile::tempdir().unwrap();
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let output = Command::new(env!("CARGO"))
+        .args(["package", "--no-verify", "--allow-dirty", "--offline"])
+        .args(["-p", "relation-harness", "-p", "relation-host"])
+        .args(["-p", "webex-emulator", "--target-dir"])
+        .arg(target.path())
+        .current_dir(root)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    // Nothing in it may lie outside of it: the contract is compiled into the host.
+    let listed = Command::new(env!("CARGO"))
+        .args(["package", "--list", "--allow-dirty", "--offline"])
+        .args(["-p", "relation-host"])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("wit/workflows.wit"), "{listed}");
+}

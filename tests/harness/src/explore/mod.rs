@@ -36,6 +36,10 @@ const ROUNDS: usize = 32;
 /// How long a host waits before it asks for a lease again, and more.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
+/// How often that passes before the calls that are left are taken never to end: ten minutes, more than a
+/// host gives any call.
+const IN_VAIN: usize = 12_000;
+
 /// One step of an order: which call, counted from 0, went on with which import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Turn {
@@ -52,7 +56,8 @@ pub struct Interleaved<T> {
     pub seed: u64,
     /// The order.
     pub order: Vec<Turn>,
-    /// What came of each call, in the order in which they were given. None: it was lost in a panic.
+    /// What came of each call, in the order in which they were given. None: it was lost in a panic, or came
+    /// to no end and was dropped where it was.
     pub calls: Vec<Option<T>>,
 }
 
@@ -74,7 +79,7 @@ impl<T: fmt::Debug> fmt::Display for Interleaved<T> {
         }
         for (number, call) in self.calls.iter().enumerate() {
             match call {
-                None => writeln!(f, "call {number} panicked")?,
+                None => writeln!(f, "call {number} panicked or came to no end")?,
                 Some(call) => writeln!(f, "call {number}: {call:?}")?,
             }
         }
@@ -103,17 +108,26 @@ where
         .collect();
     let entropy = SeededEntropy::new(seed);
     let mut order = Vec::new();
-    while running.iter().any(|call| !call.is_finished()) {
+    let mut in_vain = 0;
+    while running.iter().any(|call| !call.is_finished()) && in_vain < IN_VAIN {
         settle(turnstile, &running).await;
         let waiting = turnstile.waiting();
         match pick(&entropy, waiting.len()).and_then(|place| waiting.get(place)) {
             Some(turn) => {
                 order.push(*turn);
                 turnstile.pass(turn.call);
+                in_vain = 0;
             }
             // Whoever is left waits for a lease: time may pass, which it does when nobody can go on.
-            None => tokio::time::sleep(ASK_AGAIN).await,
+            None => {
+                tokio::time::sleep(ASK_AGAIN).await;
+                in_vain += 1;
+            }
         }
+    }
+    for call in &running {
+        // Without effect on those that have ended.
+        call.abort();
     }
     turnstile.open();
     let mut calls = Vec::with_capacity(running.len());
@@ -144,4 +158,28 @@ fn pick(entropy: &SeededEntropy, among: usize) -> Option<usize> {
     entropy.fill(&mut bytes);
     let drawn = usize::try_from(u64::from_le_bytes(bytes) >> 1).unwrap_or_default();
     drawn.checked_rem(among)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_comes_to_no_end_is_told_and_the_others_are_not_lost() {
+        let turnstile = Arc::new(Turnstile::default());
+        let calls = [false, true].map(|ends| async move {
+            if !ends {
+                pending::<()>().await;
+            }
+            "an end"
+        });
+        let run = interleave(&turnstile, calls, 1).await;
+        assert_eq!(run.calls, [None, Some("an end")]);
+        assert!(
+            run.to_string()
+                .contains("call 0 panicked or came to no end")
+        );
+    }
 }

@@ -128,7 +128,7 @@ impl World {
     }
 
     /// Adds a customer of another organisation, with tokens.
-    pub async fn another_customer(&self) -> Pkid {
+    pub async fn another_customer(&self) -> (Pkid, Organization) {
         let organization = self.webex.create_organization("Fabrikam");
         let grant = self.webex.grant(&organization, DEFAULT_SCOPES);
         let fields = json!({ "name": "Fabrikam", "account_number_external": organization.uuid });
@@ -141,7 +141,7 @@ impl World {
             })
             .await;
         let pkid = added["connection"]["pkid"].as_str().unwrap().to_owned();
-        pkid.try_into().unwrap()
+        (pkid.try_into().unwrap(), organization)
     }
 
     /// Lets time pass until a wakeup of the customer is due, and not run.
@@ -195,7 +195,12 @@ impl World {
 
     /// A person goes to the link and accepts; the address to which Webex sends the browser.
     pub fn consent(&self, begun: &Value) -> SecretString {
-        let consent = Consent::accept(&self.organization.uuid);
+        self.consent_of(&self.organization, begun)
+    }
+
+    /// The same for any organisation.
+    pub fn consent_of(&self, organization: &Organization, begun: &Value) -> SecretString {
+        let consent = Consent::accept(&organization.uuid);
         let callback = self
             .webex
             .authorize(begun["url"].as_str().unwrap(), &consent);

@@ -331,6 +331,29 @@ pub enum Failure {
     Internal(String),
 }
 
+impl Failure {
+    /// The same failure with what `change` makes of each of its texts.
+    #[must_use]
+    pub fn map_texts(self, change: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::Invalid(mut faults) => {
+                for fault in &mut faults {
+                    fault.field = change(&fault.field);
+                    fault.message = change(&fault.message);
+                }
+                Self::Invalid(faults)
+            }
+            Self::NotFound(reference) => Self::NotFound(reference),
+            Self::Conflict(text) => Self::Conflict(change(&text)),
+            Self::Reauthorize(text) => Self::Reauthorize(change(&text)),
+            Self::RateLimited(at) => Self::RateLimited(at),
+            Self::Unavailable(text) => Self::Unavailable(change(&text)),
+            Self::LimitExceeded(text) => Self::LimitExceeded(change(&text)),
+            Self::Internal(text) => Self::Internal(change(&text)),
+        }
+    }
+}
+
 fn faults_in_words(faults: &[FieldFault]) -> String {
     let each: Vec<String> = faults
         .iter()

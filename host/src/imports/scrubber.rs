@@ -61,22 +61,7 @@ impl Scrubber {
 
     /// The failure without any secret in its texts.
     pub(crate) fn scrub_failure(&self, failure: Failure) -> Failure {
-        match failure {
-            Failure::Invalid(mut faults) => {
-                for fault in &mut faults {
-                    fault.field = self.scrub(&fault.field);
-                    fault.message = self.scrub(&fault.message);
-                }
-                Failure::Invalid(faults)
-            }
-            Failure::NotFound(reference) => Failure::NotFound(reference),
-            Failure::Conflict(text) => Failure::Conflict(self.scrub(&text)),
-            Failure::Reauthorize(text) => Failure::Reauthorize(self.scrub(&text)),
-            Failure::RateLimited(at) => Failure::RateLimited(at),
-            Failure::Unavailable(text) => Failure::Unavailable(self.scrub(&text)),
-            Failure::LimitExceeded(text) => Failure::LimitExceeded(self.scrub(&text)),
-            Failure::Internal(text) => Failure::Internal(self.scrub(&text)),
-        }
+        failure.map_texts(|text| self.scrub(text))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use relation_host::transactions::Transaction;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use url::Url;
@@ -122,6 +123,18 @@ impl Redactor {
         self.text(url.as_str())
     }
 
+    /// A call's record: the plugin's own words in it.
+    pub fn transaction(&self, mut transaction: Transaction) -> Transaction {
+        transaction.message = self.text(&transaction.message);
+        if let Some(progress) = &mut transaction.progress {
+            progress.message = self.text(&progress.message);
+        }
+        for line in &mut transaction.log {
+            line.message = self.text(&line.message);
+        }
+        transaction
+    }
+
     /// JSON: the texts of fields that hold secrets, and secrets that are known in any other.
     pub fn json(&self, value: &Value) -> Value {
         match value {
@@ -164,9 +177,13 @@ fn password_of(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use relation_host::CallErrorKind;
+    use relation_host::transactions::{Level, LogLine, Progress, Status};
+    use relation_host::types::{Failure, Timestamp};
     use serde_json::json;
 
     use super::*;
+    use crate::Failed;
 
     #[test]
     fn a_secret_is_replaced_by_its_place_and_then_wherever_it_turns_up() {
@@ -212,6 +229,44 @@ mod tests {
             proxy,
             format!("http://user:{}@proxy:3128/", digest("pa55word"))
         );
+    }
+
+    #[test]
+    fn a_record_of_a_call_shows_none_of_what_its_plugin_says() {
+        let redactor = Redactor::default();
+        redactor.learn("clear-token");
+        let says = "leaking clear-token".to_owned();
+        let record = Transaction {
+            id: "1".to_owned(),
+            action: "refresh".to_owned(),
+            subject: None,
+            subject_name: String::new(),
+            status: Status::Fail,
+            progress: Some(Progress {
+                done: 1,
+                total: 2,
+                message: says.clone(),
+            }),
+            message: says.clone(),
+            submitted: Timestamp(0),
+            started: Timestamp(0),
+            completed: None,
+            log: vec![LogLine {
+                at: Timestamp(0),
+                level: Level::Info,
+                message: says.clone(),
+            }],
+            reveals: Vec::new(),
+            more_reveals: 0,
+        };
+        let refusal = CallErrorKind::Refused(Failure::Internal(says));
+        let shown = format!(
+            "{:?} {:?}",
+            redactor.transaction(record),
+            Failed::of(&refusal, &redactor)
+        );
+        assert!(!shown.contains("clear-token"), "{shown}");
+        assert_eq!(shown.matches(&digest("clear-token")).count(), 4, "{shown}");
     }
 
     #[test]

@@ -5,10 +5,10 @@ use relation_host::store::{Change, Commit, StoreError};
 use relation_host::types::{Document, Reference, Wakeup};
 use relation_host::{CallError, CallErrorKind, Fired};
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::call::told;
-use super::{Harness, Observed};
+use super::{Harness, Observed, advance};
 
 /// What is to be in the store.
 #[derive(Clone, Debug, Default)]
@@ -70,12 +70,7 @@ impl Harness {
             return Ok(None);
         };
         let before = self.before().await;
-        let asked = json!({ "wakeup": {
-            "id": id,
-            "subject": subject.to_string(),
-            "due": wakeup.wakeup.due,
-            "payload": wakeup.wakeup.payload,
-        } });
+        let asked = advance::asked(&wakeup, &self.redactor);
         let result = match self.host().fire(wakeup).await {
             Ok(Fired::Gone | Fired::Busy(_)) => return Ok(None),
             Ok(Fired::Called(called)) => told(*called),

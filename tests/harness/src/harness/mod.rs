@@ -134,9 +134,9 @@ impl Harness {
         &self.first().host
     }
 
-    /// One of the hosts, counted from 0; the first one when there are not as many.
-    pub fn host_at(&self, number: usize) -> &Host {
-        &self.stations.get(number).unwrap_or(self.first()).host
+    /// One of the hosts, counted from 0; none: there are not as many.
+    pub fn host_at(&self, number: usize) -> Option<&Host> {
+        self.stations.get(number).map(|station| &station.host)
     }
 
     #[expect(
@@ -181,12 +181,10 @@ impl Harness {
             station.kill();
         }
         let memory = self.first().memory.as_ref().map(MemoryStore::another_host);
-        if self.parts.store == StoreKind::Sqlite {
-            // A database knows by its open files which processes are gone.
-            self.stations.truncate(1);
-        }
         let station = self.station(memory).await?;
         self.stations = vec![station];
+        // A database knows by its open files which processes are gone: until here they were open.
+        self.host().store().recover(self.now()).await?;
         Ok(())
     }
 

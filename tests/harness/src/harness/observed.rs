@@ -85,7 +85,7 @@ impl Failed {
     pub(crate) fn of(error: &CallErrorKind, redactor: &Redactor) -> Self {
         match error {
             CallErrorKind::Refused(failure) => Self::Refused {
-                failure: failure.clone(),
+                failure: failure.clone().map_texts(|text| redactor.text(text)),
             },
             CallErrorKind::Guest(error) => Self::Guest {
                 what: error.kind.word().to_owned(),

@@ -23,11 +23,19 @@ impl Harness {
         self.call_on(0, call).await
     }
 
-    /// Makes a call on one of the hosts, counted from 0; see [`Harness::another_host`].
-    pub async fn call_on(&self, host: usize, call: Call) -> Observed<Value> {
+    /// Makes a call on one of the hosts, counted from 0; see [`Harness::another_host`]. On one that is not
+    /// there it fails as [`Failed::Harness`].
+    pub async fn call_on(&self, number: usize, call: Call) -> Observed<Value> {
         let before = self.before().await;
         let asked = call.shown(&self.redactor);
-        let host = self.host_at(host);
+        let Some(host) = self.host_at(number) else {
+            let failed = Failed::Harness {
+                message: format!("there is no host {number}: start it with `another_host`"),
+            };
+            return self
+                .seen(before, asked, self.host(), None, Err(failed))
+                .await;
+        };
         let told = call.make(host).await;
         self.observed(before, asked, host, told).await
     }
@@ -48,13 +56,27 @@ impl Harness {
         host: &Host,
         told: Result<Told<Value>, CallError>,
     ) -> Observed<Value> {
-        let (id, mut result) = match told {
-            Ok(Told { transaction, value }) => (transaction, Ok(value)),
+        match told {
+            Ok(Told { transaction, value }) => {
+                self.seen(before, asked, host, transaction, Ok(value)).await
+            }
             Err(error) => {
                 let failed = Failed::of(&error.kind, &self.redactor);
-                (error.transaction, Err(failed))
+                self.seen(before, asked, host, error.transaction, Err(failed))
+                    .await
             }
-        };
+        }
+    }
+
+    /// What there is to see of a call that came to `result`.
+    async fn seen(
+        &self,
+        before: Before,
+        asked: Value,
+        host: &Host,
+        id: Option<String>,
+        mut result: Result<Value, Failed>,
+    ) -> Observed<Value> {
         if let Some(failed) = Failed::unexpected(&self.web.unexpected_since(before.mark)) {
             result = Err(failed);
         }
@@ -75,7 +97,7 @@ impl Harness {
             at: before.at,
             // Only now is every secret known that the answer could show.
             result: result.map(|value| self.redactor.json(&value)),
-            transaction,
+            transaction: transaction.map(|record| self.redactor.transaction(record)),
             http: self.web.since(before.mark),
             storage,
             alerts,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use relation_host::store::seal::Sealer;
+use relation_host::store::seal::{SealError, Sealer};
 use relation_host::store::{SecretScope, Store, StoreError};
 use relation_host::types::{Hierarchy, Reference, Timestamp};
 use secrecy::ExposeSecret;
@@ -100,9 +100,15 @@ impl Snapshot {
         }
         snapshot.read_secrets(store, sealer, redactor).await?;
         snapshot.read_wakeups(store).await?;
-        // Only now is every secret known that a body could show.
+        // Only now is every secret known that these could show.
         for stored in snapshot.documents.values_mut() {
             stored.body = redactor.json(&stored.body);
+            for value in stored.keys.values_mut() {
+                *value = redactor.text(value);
+            }
+        }
+        for waiting in snapshot.wakeups.values_mut() {
+            waiting.payload = redactor.text(&waiting.payload);
         }
         Ok(snapshot)
     }
@@ -125,7 +131,9 @@ impl Snapshot {
                         redactor.learn(value.expose_secret());
                         digest(value.expose_secret())
                     }
-                    _ => "unreadable".to_owned(),
+                    Err(SealError::Store(error)) => return Err(error),
+                    // Gone since it was listed, or does not open.
+                    Ok(None) | Err(_) => "unreadable".to_owned(),
                 };
                 let name = format!("{}#{}", secret.owner, secret.name);
                 self.secrets.insert(name, shown);

@@ -7,18 +7,17 @@
     reason = "tests"
 )]
 
+mod always;
+mod hosts;
+mod options;
+
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-
 use relation_harness::redaction::digest;
-use relation_harness::script::{Answer, Fault, RequestPattern, Script, Step};
+use relation_harness::script::{Answer, RequestPattern, Script, Step};
 use relation_harness::transcript::Body;
-use relation_harness::{Call, Failed, Harness, HarnessBuilder, Http, StoreKind};
-use relation_host::egress::{ProxyUrl, Transport, TransportFault};
+use relation_harness::{Call, Failed, Harness, HarnessBuilder, Http};
 use relation_host::reports::{Grant, RefreshOutcome, State};
 use relation_host::types::{Failure, Pkid};
 use relation_host::{AddRequest, ComponentSource};
@@ -142,39 +141,6 @@ async fn an_add_shows_all_that_it_did() {
     }
 }
 
-/// Adds a customer, lets 90 days pass with a refresh that fails once, and takes it away.
-async fn life(seed: u64, store: StoreKind) -> String {
-    let lost = Step::new(refresh(), Answer::fault(Fault::Timeout)).named("lost");
-    let revocation = RequestPattern::new("DELETE", "https://webexapis.com/v1/authorizations");
-    let script = script()
-        .then(lost)
-        .always(refresh(), Answer::json(200, tokens(2)))
-        .always(revocation, Answer::status(204));
-    let harness = harness().seed(seed).store(store).http(Http::Script(script));
-    let harness = harness.start().await.unwrap();
-    let pkid = add(&harness).await;
-    let calls = harness.advance(90 * DAY).await;
-    assert!(calls.len() > 12, "{}", calls.len());
-    let gone = harness.delete(&pkid, false).await;
-    assert!(gone.result.is_ok(), "{:?}", gone.result);
-    let left = harness.snapshot().await.unwrap();
-    assert_eq!((left.secrets.len(), left.wakeups.len()), (0, 0));
-    harness.finish().unwrap().to_string()
-}
-
-#[tokio::test]
-async fn the_same_seed_gives_the_same_life_byte_for_byte() {
-    let once = life(7, StoreKind::Memory).await;
-    assert_eq!(life(7, StoreKind::Memory).await, once);
-    assert_ne!(life(8, StoreKind::Memory).await, once);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_on_many_threads_gives_the_same_life_as_memory_on_one() {
-    let once = life(7, StoreKind::Memory).await;
-    assert_eq!(life(7, StoreKind::Sqlite).await, once);
-}
-
 #[tokio::test]
 async fn time_runs_what_is_due_at_its_moment_and_in_order() {
     let script = script().always(refresh(), Answer::json(200, tokens(2)));
@@ -267,24 +233,6 @@ async fn a_call_is_data_and_its_refusal_too() {
 }
 
 #[tokio::test]
-async fn a_restart_and_a_second_host_find_what_was_stored() {
-    for store in [StoreKind::Memory, StoreKind::Sqlite] {
-        let script = script().always(refresh(), Answer::json(200, tokens(2)));
-        let harness = harness().store(store).http(Http::Script(script));
-        let mut harness = harness.start().await.unwrap();
-        let pkid = add(&harness).await;
-        let before = harness.snapshot().await.unwrap();
-        harness.restart().await.unwrap();
-        assert_eq!(harness.snapshot().await.unwrap(), before, "{store:?}");
-        let other = harness.another_host().await.unwrap();
-        let grant = Grant::Organization;
-        let seen = harness.call_on(other, Call::Refresh { pkid, grant }).await;
-        assert_eq!(seen.result.unwrap()["outcome"], "connected");
-        assert!(!seen.storage.secrets.changed.is_empty());
-    }
-}
-
-#[tokio::test]
 async fn a_fork_goes_its_own_way() {
     let script = script().then(Step::new(refresh(), Answer::json(200, tokens(2))));
     let harness = harness().http(Http::Script(script)).start().await.unwrap();
@@ -345,47 +293,4 @@ async fn forms_are_shown_field_by_field() {
             .is_ok()
     );
     harness.finish().unwrap();
-}
-
-/// Answers like Webex, but lets everybody else go first.
-struct Slow;
-
-#[async_trait]
-impl Transport for Slow {
-    async fn carry(
-        &self,
-        request: http::Request<Bytes>,
-        _: Option<&ProxyUrl>,
-    ) -> Result<http::Response<Bytes>, TransportFault> {
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-        let body = match request.uri().path() {
-            "/v1/access_token" => tokens(2),
-            _ => json!({ "id": ORGANIZATION_ID, "displayName": "Acme" }),
-        };
-        let answer = http::Response::builder().header("content-type", "application/json");
-        Ok(answer.body(Bytes::from(body.to_string())).unwrap())
-    }
-}
-
-/// How many requests two refreshes of one customer send that are asked for at once on two hosts.
-async fn requests_of_two_refreshes(leases: bool) -> usize {
-    let http = Http::Transport(Arc::new(Slow));
-    let mut harness = harness().http(http).leases(leases).start().await.unwrap();
-    let pkid = add(&harness).await;
-    let other = harness.another_host().await.unwrap();
-    let before = harness.http().len();
-    let refresh = || Call::Refresh {
-        pkid: pkid.clone(),
-        grant: Grant::Organization,
-    };
-    tokio::join!(harness.call(refresh()), harness.call_on(other, refresh()));
-    harness.http().len() - before
-}
-
-#[tokio::test]
-async fn without_leases_two_hosts_show_the_same_refresh_token() {
-    assert_eq!(requests_of_two_refreshes(true).await, 1);
-    assert_eq!(requests_of_two_refreshes(false).await, 2);
 }

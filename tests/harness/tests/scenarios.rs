@@ -147,6 +147,43 @@ expect.result.outcome = "connected"
 }
 
 #[test]
+fn a_second_record_under_the_name_of_another_is_told() {
+    let add = |name: &str| format!("[[step]]\ncall = \"add\"\nfields.name = \"{name}\"\n");
+    let ran = ran(&format!("about = \"a test\"\n{}{}", add("A"), add("B")));
+    let problem = failure(&ran).problem.clone().unwrap();
+    assert!(
+        problem.contains("{pkid} is another record already; give this one a name of its own"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn the_list_of_behaviours_names_every_scenario_and_no_other() {
+    let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let files = suite::find(std::slice::from_ref(&all)).unwrap();
+    let there: std::collections::BTreeSet<String> = files
+        .iter()
+        .map(|file| file.strip_prefix(&all).unwrap().display().to_string())
+        .collect();
+    let list = std::fs::read_to_string(all.join("README.md")).unwrap();
+    let named = list
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next());
+    let named: std::collections::BTreeSet<String> = named
+        .filter(|link| link.ends_with(".toml"))
+        .map(str::to_owned)
+        .collect();
+    let unnamed: Vec<_> = there.difference(&named).collect();
+    let gone: Vec<_> = named.difference(&there).collect();
+    assert!(
+        unnamed.is_empty(),
+        "tests/scenarios/README.md does not name {unnamed:?}"
+    );
+    assert!(gone.is_empty(), "tests/scenarios/README.md names {gone:?}");
+}
+
+#[test]
 fn a_disturbance_that_does_not_come_to_pass_is_told() {
     let ran = ran(&with_customer(
         "[[step]]\ncall = \"describe\"\n[[step.disturb]]\nimport = \"storage.commit\"\nwith = \"unavailable\"\n",
@@ -240,6 +277,56 @@ fn an_answer_that_takes_its_time_moves_the_clock_and_keeps_nobody_waiting() {
         problem.contains("is over: it is 2026-01-01T00:00:14"),
         "{problem}"
     );
+}
+
+#[test]
+fn of_calls_at_once_each_is_told_and_the_order_is_always_the_same() {
+    let text = with_customer(
+        r#"[[step]]
+[[step.at-once]]
+call = "refresh"
+times = 3
+[[step.at-once]]
+call = "delete"
+host = 2
+expect.result.revocation.result = "nothing like it"
+[[step.at-once]]
+call = "refresh"
+host = 3
+"#,
+    );
+    let first = ran(&text);
+    let failed = failure(&first);
+    let told: Vec<String> = failed.mismatches.iter().map(ToString::to_string).collect();
+    assert_eq!(failed.action, "at once 3 times refresh, delete, refresh");
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told[0].starts_with("at-once[2].result.revocation.result: expected"),
+        "{told:?}"
+    );
+    assert!(told[1].starts_with("at-once[3].error"), "{told:?}");
+    let again = ran(&text);
+    assert_eq!(
+        serde_json::to_string(&failed.seen).unwrap(),
+        serde_json::to_string(&failure(&again).seen).unwrap()
+    );
+}
+
+#[test]
+fn calls_at_once_overlap_where_no_lease_keeps_them_apart() {
+    // Rotated out by one, used by the other: just what a lease is for.
+    let text = |leases: bool| {
+        with_customer(
+            "[[step]]\n[[step.at-once]]\ncall = \"refresh\"\n[[step.at-once]]\ncall = \"refresh\"\nhost = 2\n",
+        )
+        .replace(
+            "[webex]\n",
+            &format!("[given]\nleases = {leases}\n[webex]\nmode = \"rotate\"\n"),
+        )
+    };
+    let kept_apart = ran(&text(true));
+    assert!(kept_apart.passed(), "{}", report::finished(&kept_apart));
+    assert!(!ran(&text(false)).passed(), "both used one refresh token");
 }
 
 #[test]

@@ -167,6 +167,11 @@ impl Harness {
         self.directory.path()
     }
 
+    /// How many hosts there are.
+    pub fn hosts(&self) -> usize {
+        self.stations.len()
+    }
+
     /// Starts another host on the same store, as another process; its number for [`Harness::call_on`].
     pub async fn another_host(&mut self) -> Result<usize, StartError> {
         let memory = self.first().memory.as_ref().map(MemoryStore::another_host);

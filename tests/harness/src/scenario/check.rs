@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::format::source::Place;
 use super::matching::Matcher;
 use super::mismatch::{Mismatch, Segment};
 use super::model::{Action, Amount, Changes, Expect, Happened, Often, Step, Storage, Wakeups};
@@ -16,15 +17,20 @@ pub fn check(step: &Step, seen: &Observation, matcher: &mut Matcher) -> Vec<Mism
     let mut check = Check {
         matcher,
         found: Vec::new(),
+        at: Vec::new(),
     };
-    check.outcome(step, seen);
-    check.expectations(&step.expect, seen);
+    check.outcome(&step.expect, step.place, seen);
+    check.of_call(&step.expect, seen);
+    check.at_once(step, seen);
+    check.expectations(step, seen);
     check.found
 }
 
 struct Check<'m> {
     matcher: &'m mut Matcher,
     found: Vec<Mismatch>,
+    /// Where the expectations stand that are looked at; empty: in `[step.expect]`.
+    at: Vec<Segment>,
 }
 
 fn key(name: &str) -> Segment {
@@ -33,13 +39,12 @@ fn key(name: &str) -> Segment {
 
 impl Check<'_> {
     /// A call fails where that is expected, and nowhere else.
-    fn outcome(&mut self, step: &Step, seen: &Observation) {
-        let expect = &step.expect;
+    fn outcome(&mut self, expect: &Expect, place: Place, seen: &Observation) {
         match (&expect.error, &seen.error) {
             (Some(pattern), error) => self.hold("error", pattern, error.as_ref()),
             (None, Some(error)) => {
                 let note = "a step that does not expect an error must not have one";
-                let mismatch = Mismatch::unexpected(&[key("error")], step.place, error);
+                let mismatch = Mismatch::unexpected(&self.path("error"), place, error);
                 self.found.push(mismatch.noting(note));
             }
             (None, None) => {}
@@ -49,6 +54,43 @@ impl Check<'_> {
         {
             self.hold("result", pattern, seen.result.as_ref());
         }
+    }
+
+    /// What each of several calls at once has for itself.
+    fn at_once(&mut self, step: &Step, seen: &Observation) {
+        let Action::AtOnce(callers) = &step.action else {
+            return;
+        };
+        let mut calls = seen.calls.iter();
+        for (index, caller) in callers.iter().enumerate() {
+            self.at = vec![key("at-once"), Segment::Index(index)];
+            for _ in 0..caller.times {
+                // Where there are fewer, the step could not be done.
+                if let Some(seen) = calls.next() {
+                    self.outcome(&caller.expect, caller.place, seen);
+                    self.of_call(&caller.expect, seen);
+                }
+            }
+        }
+        self.at.clear();
+    }
+
+    fn path(&self, name: &str) -> Vec<Segment> {
+        let mut path = self.at.clone();
+        path.push(key(name));
+        path
+    }
+
+    fn of_call(&mut self, expect: &Expect, seen: &Observation) {
+        self.lines("log", &expect.log, &seen.log);
+        self.lines("progress", &expect.progress, &seen.progress);
+        if let Some(pattern) = &expect.transaction {
+            self.hold("transaction", pattern, seen.transaction.as_ref());
+        }
+    }
+
+    fn expectations(&mut self, step: &Step, seen: &Observation) {
+        let expect = &step.expect;
         let time_passes = matches!(step.action, Action::Advance(_) | Action::At(_));
         if expect.fired.is_none() && time_passes {
             for (index, fired) in seen.fired.iter().enumerate() {
@@ -60,9 +102,6 @@ impl Check<'_> {
                 }
             }
         }
-    }
-
-    fn expectations(&mut self, expect: &Expect, seen: &Observation) {
         if let Some(fired) = &expect.fired {
             self.happened("fired", fired, &seen.fired);
         }
@@ -79,18 +118,13 @@ impl Check<'_> {
         if let Some(alerts) = &expect.alerts {
             self.amount(&[key("alerts")], alerts, &seen.alerts);
         }
-        self.lines("log", &expect.log, &seen.log);
-        self.lines("progress", &expect.progress, &seen.progress);
-        if let Some(pattern) = &expect.transaction {
-            self.hold("transaction", pattern, seen.transaction.as_ref());
-        }
         for (place, template) in &expect.nowhere {
             self.nowhere(*place, template, seen);
         }
     }
 
     fn hold(&mut self, name: &str, pattern: &Pattern, found: Option<&Value>) {
-        let path = &mut vec![key(name)];
+        let path = &mut self.path(name);
         self.matcher.hold(pattern, found, path, &mut self.found);
     }
 
@@ -239,10 +273,10 @@ impl Check<'_> {
                 self.matcher.accepts(pattern, Some(held))
             });
             if !met {
-                let path = [key(name), Segment::Index(index)];
+                let mut path = self.path(name);
+                path.push(Segment::Index(index));
                 let mut mismatch = Vec::new();
-                self.matcher
-                    .hold(pattern, None, &mut path.to_vec(), &mut mismatch);
+                self.matcher.hold(pattern, None, &mut path, &mut mismatch);
                 let messages = seen.iter().map(|line| line.get("message").unwrap_or(line));
                 let note = match seen.is_empty() {
                     true => "there are no lines at all".to_owned(),
@@ -255,12 +289,7 @@ impl Check<'_> {
         }
     }
 
-    fn nowhere(
-        &mut self,
-        place: super::format::source::Place,
-        template: &Template,
-        seen: &Observation,
-    ) {
+    fn nowhere(&mut self, place: Place, template: &Template, seen: &Observation) {
         let path = [key("nowhere")];
         let Ok(text) = template.fill(&self.matcher.bindings) else {
             let unknown = Mismatch::missing(&path, place, format!("a value for {template}"));

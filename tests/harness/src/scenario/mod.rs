@@ -4,6 +4,7 @@
 //! [`mod@format`] reads a file, [`model`] is what was read, [`pattern`] and [`template`] are the small
 //! language of expectations, [`matching`] holds what was seen against them.
 
+mod at_once;
 mod check;
 pub mod component;
 mod disturbance;

@@ -24,6 +24,9 @@ pub struct Observation {
     /// The wakeups that were answered: `wakeup`, `record`, `at`, and `result` or `error`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fired: Vec<Value>,
+    /// What each of several calls at once did alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<Observation>,
     /// The requests that were made.
     pub http: Vec<Value>,
     /// What changed.
@@ -77,6 +80,18 @@ impl Observation {
     pub fn add(&mut self, seen: &Observed<Value>) {
         self.http.extend(seen.http.iter().map(request));
         self.changes.add(&seen.storage);
+        self.transaction(seen);
+    }
+
+    /// What a call alone did: not what changed meanwhile, for that is also of others.
+    pub fn of_call(seen: &Observed<Value>) -> Self {
+        let mut alone = Self::default();
+        alone.transaction(seen);
+        alone.outcome(seen);
+        alone
+    }
+
+    fn transaction(&mut self, seen: &Observed<Value>) {
         if let Some(transaction) = &seen.transaction {
             self.transaction = Some(json!(transaction.status.as_str()));
             let lines = transaction.log.iter();
@@ -91,13 +106,13 @@ impl Observation {
         }
     }
 
-    /// Adds requests of a call that was cut off.
+    /// Adds requests of a call that was cut off, or of several.
     pub fn requests(&mut self, exchanges: &[Exchange]) {
         self.http.extend(exchanges.iter().map(request));
     }
 
-    /// Adds what a call changed that was cut off.
-    pub fn interrupted(&mut self, difference: &Difference) {
+    /// Adds what a call changed that was cut off, or what several did.
+    pub fn changed(&mut self, difference: &Difference) {
         self.changes.add(difference);
     }
 

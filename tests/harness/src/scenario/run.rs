@@ -3,19 +3,18 @@
 use std::time::Instant;
 
 use relation_host::types::{Pkid, Reference, Wakeup};
-use secrecy::SecretString;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::check::check;
 use super::component::Component;
 use super::model::{Action, Call, Disturbance, Scenario, Step, Trouble, Violations};
 use super::observation::Observation;
 use super::outcome::{Ran, StepFailure, Verdict};
-use super::template::{Bindings, Template, plain};
+use super::template::plain;
 use super::world::{Web, World};
 use crate::harness::{self, Given, Observed};
 
-/// Runs a scenario on a component.
+/// Runs a scenario on a component; calls at once need a runtime with one thread.
 pub async fn run(scenario: &Scenario, component: &Component) -> Ran {
     let begun = Instant::now();
     let failures = match World::begin(scenario, component).await {
@@ -66,10 +65,10 @@ async fn play(scenario: &Scenario, mut world: World) -> Vec<StepFailure> {
 }
 
 /// Why a step could not be done at all.
-type Problem = String;
+pub(super) type Problem = String;
 
 /// What is to be done with the harness.
-enum Doing {
+pub(super) enum Doing {
     Call(harness::Call),
     Advance(std::time::Duration),
     Wake(Reference, String),
@@ -133,6 +132,7 @@ impl World {
                 }
                 Doing::Advance(moment.since(now))
             }
+            Action::AtOnce(callers) => return self.at_once(callers, seen).await,
             Action::Call(call) => self.doing(call).await?,
         };
         let before = self.harness.snapshot().await;
@@ -146,7 +146,13 @@ impl World {
                 for call in &calls {
                     seen.add(call);
                 }
-                self.take(&step.action, &calls, seen);
+                match (&step.action, calls.first()) {
+                    (Action::Call(call), Some(observed)) => {
+                        seen.outcome(observed);
+                        self.know(call, observed)?;
+                    }
+                    _ => calls.iter().for_each(|call| seen.fired(call)),
+                }
             }
             None => {
                 self.harness
@@ -155,7 +161,7 @@ impl World {
                     .map_err(|error| error.to_string())?;
                 let after = self.harness.snapshot().await;
                 if let (Ok(before), Ok(after)) = (before, after) {
-                    seen.interrupted(&before.difference(&after));
+                    seen.changed(&before.difference(&after));
                 }
                 let all = self.harness.http();
                 seen.requests(all.get(requests..).unwrap_or_default());
@@ -177,31 +183,30 @@ impl World {
         }
     }
 
-    /// Takes what calls answered, and knows it by the usual names.
-    fn take(&mut self, action: &Action, calls: &[Observed<Value>], seen: &mut Observation) {
-        let Action::Call(call) = action else {
-            calls.iter().for_each(|call| seen.fired(call));
-            return;
-        };
-        let Some(observed) = calls.first() else {
-            return;
-        };
-        seen.outcome(observed);
-        let Ok(result) = &observed.result else {
-            return;
+    /// Knows what a call answered by the usual names.
+    ///
+    /// # Errors
+    /// If another record is known by the name of one that was added.
+    pub(super) fn know(&mut self, call: &Call, observed: &Observed<Value>) -> Result<(), Problem> {
+        let (Call::Workflow { name, .. }, Ok(result)) = (call, &observed.result) else {
+            return Ok(());
         };
         let bindings = &mut self.matcher.bindings;
-        match call {
-            Call::Add { name, .. } => {
+        match call.name() {
+            "add" => {
                 let pkid = result.get("connection").and_then(|made| made.get("pkid"));
                 let name = name.as_deref().unwrap_or("pkid");
-                if let Some(pkid) = pkid
-                    && bindings.get(name).is_none()
-                {
-                    bindings.set(name, pkid.clone());
+                match (pkid, bindings.get(name)) {
+                    (Some(pkid), None) => bindings.set(name, pkid.clone()),
+                    (Some(pkid), Some(known)) if pkid != known => {
+                        return Err(format!(
+                            "{{{name}}} is another record already; give this one a name of its own with `as`"
+                        ));
+                    }
+                    _ => {}
                 }
             }
-            Call::Connect { .. } => {
+            "connect" => {
                 for (name, member) in [("link", "url"), ("state", "state")] {
                     if let Some(value) = result.get(member) {
                         bindings.set(name, value.clone());
@@ -210,66 +215,23 @@ impl World {
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// A call with everything put in.
-    async fn doing(&mut self, call: &Call) -> Result<Doing, Problem> {
+    pub(super) async fn doing(&mut self, call: &Call) -> Result<Doing, Problem> {
         let bindings = &self.matcher.bindings;
-        let call = match call {
-            Call::Describe => harness::Call::Describe {},
-            Call::Add {
-                hierarchy,
-                fields,
-                tokens,
-                idempotency_key,
-                ..
-            } => harness::Call::Add {
-                hierarchy: hierarchy.clone(),
-                fields: object(fields, bindings)?,
-                token_answer: answer(tokens.as_ref(), bindings)?,
-                idempotency_key: match idempotency_key {
-                    Some(key) => Some(filled(key, bindings)?),
-                    None => None,
-                },
-            },
-            Call::Modify {
-                record,
-                fields,
-                tokens,
-            } => harness::Call::Modify {
-                pkid: pkid(record, bindings)?,
-                fields: object(fields, bindings)?,
-                token_answer: answer(tokens.as_ref(), bindings)?,
-            },
-            Call::Delete { record, dry_run } => harness::Call::Delete {
-                pkid: pkid(record, bindings)?,
-                dry_run: *dry_run,
-            },
-            Call::Connect {
-                record,
-                grant,
-                redirect_uri,
-            } => harness::Call::Connect {
-                pkid: pkid(record, bindings)?,
-                grant: *grant,
-                redirect_uri: redirect_uri.clone(),
-            },
-            Call::CompleteConnect { record, callback } => harness::Call::CompleteConnect {
-                pkid: pkid(record, bindings)?,
-                callback: SecretString::from(filled(callback, bindings)?),
-            },
-            Call::Refresh { record, grant } => harness::Call::Refresh {
-                pkid: pkid(record, bindings)?,
-                grant: *grant,
-            },
-            Call::CheckExpiry { record, grant } => harness::Call::CheckExpiry {
-                pkid: pkid(record, bindings)?,
-                grant: *grant,
-            },
-            Call::Sync { record } => harness::Call::Sync {
-                pkid: pkid(record, bindings)?,
-                kind: relation_host::reports::SyncKind::RolesLicenses,
-            },
+        match call {
+            Call::Workflow { inputs, .. } => {
+                let filled = bindings.fill(&Value::Object(inputs.clone()));
+                let filled = filled.map_err(|error| error.to_string())?;
+                if let Some(record) = filled.get("pkid") {
+                    pkid(&plain(record))?;
+                }
+                serde_json::from_value(filled)
+                    .map(Doing::Call)
+                    .map_err(|error| format!("cannot call {}: {error}", call.name()))
+            }
             Call::Wake {
                 record,
                 wakeup,
@@ -277,7 +239,8 @@ impl World {
                 due,
                 deadline,
             } => {
-                let subject = Reference::record(pkid(record, bindings)?);
+                let record = record.fill(bindings).map_err(|error| error.to_string())?;
+                let subject = Reference::record(pkid(&record)?);
                 if payload.is_some() || due.is_some() || deadline.is_some() {
                     let stored = self.harness.host().store().wakeups(&subject).await;
                     let stored = stored.map_err(|error| error.to_string())?;
@@ -303,37 +266,15 @@ impl World {
                     let put = self.harness.put(given).await;
                     put.map_err(|error| error.to_string())?;
                 }
-                return Ok(Doing::Wake(subject, wakeup.clone()));
+                Ok(Doing::Wake(subject, wakeup.clone()))
             }
-        };
-        Ok(Doing::Call(call))
+        }
     }
 }
 
-fn filled(template: &Template, bindings: &Bindings) -> Result<String, Problem> {
-    template.fill(bindings).map_err(|error| error.to_string())
-}
-
-fn pkid(record: &Template, bindings: &Bindings) -> Result<Pkid, Problem> {
-    let text = filled(record, bindings)?;
+fn pkid(text: &str) -> Result<Pkid, Problem> {
     let pkid = text.parse();
     pkid.map_err(|error| format!("`record` is {text:?}, but {error}"))
-}
-
-fn object(fields: &Map<String, Value>, bindings: &Bindings) -> Result<Map<String, Value>, Problem> {
-    let fields = fields.iter().map(|(name, value)| {
-        let value = bindings.fill(value).map_err(|error| error.to_string())?;
-        Ok((name.clone(), value))
-    });
-    fields.collect()
-}
-
-fn answer(tokens: Option<&Value>, bindings: &Bindings) -> Result<Option<SecretString>, Problem> {
-    let Some(tokens) = tokens else {
-        return Ok(None);
-    };
-    let filled = bindings.fill(tokens).map_err(|error| error.to_string())?;
-    Ok(Some(SecretString::from(plain(&filled))))
 }
 
 fn not_disturbed(disturbance: &Disturbance) -> String {
@@ -359,7 +300,8 @@ fn notes(seen: &Observation) -> Vec<String> {
             part("fault")
         )
     });
-    let lines = seen.log.iter().map(|line| {
+    let logs = seen.calls.iter().map(|call| &call.log).chain([&seen.log]);
+    let lines = logs.flatten().map(|line| {
         let part = |name: &str| line.get(name).map_or(String::new(), plain);
         format!("log   {} {}", part("level"), part("message"))
     });

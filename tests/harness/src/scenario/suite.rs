@@ -86,19 +86,22 @@ fn walk(path: &Path, named: bool, found: &mut Vec<PathBuf>) -> Result<(), FindEr
     Ok(())
 }
 
-/// Reads files, and keeps those whose path or sentence contains `filter`. A broken file is always kept,
-/// since nobody can know what it is about.
+/// Reads files, and keeps those whose path or sentence contains `filter`, whichever letters are capital. Of
+/// a broken file only the path counts, since nobody can know what it is about.
 pub fn select(files: &[PathBuf], filter: Option<&str>) -> Vec<Loaded> {
     let loaded = files.iter().map(|path| Loaded {
         path: path.clone(),
         scenario: load(path),
     });
-    let wanted = |loaded: &Loaded| match (filter, &loaded.scenario) {
-        (Some(filter), Ok(scenario)) => {
-            scenario.about.contains(filter) || loaded.path.to_string_lossy().contains(filter)
-        }
-        (Some(filter), Err(_)) => loaded.path.to_string_lossy().contains(filter),
-        (None, _) => true,
+    let filter = filter.map(str::to_lowercase);
+    let wanted = |loaded: &Loaded| {
+        let about = loaded.scenario.as_ref().map(|scenario| &*scenario.about);
+        let texts = [&*loaded.path.to_string_lossy(), about.unwrap_or_default()];
+        filter.as_ref().is_none_or(|filter| {
+            texts
+                .iter()
+                .any(|text| text.to_lowercase().contains(filter))
+        })
     };
     loaded.filter(wanted).collect()
 }
@@ -255,7 +258,7 @@ mod tests {
                 .collect()
         };
         assert_eq!(names(Some("refresh")), ["one.toml", "refresh.toml"]);
-        assert_eq!(names(Some("delete")), ["two.toml"]);
+        assert_eq!(names(Some("a DELETE")), ["two.toml"]);
         assert_eq!(names(None).len(), 3);
     }
 }

@@ -29,12 +29,6 @@ pub fn accept(text: &str, failure: &StepFailure) -> Option<String> {
         Item::Value(Value::Array(steps)) => steps.get_mut(index)?.as_inline_table_mut()?,
         _ => return None,
     };
-    if !step.contains_key("expect") {
-        let mut expect = toml_edit::Table::new();
-        expect.set_implicit(true);
-        step.insert("expect", Item::Table(expect));
-    }
-    let expect = step.get_mut("expect")?;
     let accepting = Accepting { failure };
     let mut changed = false;
     // Values first, then what is to be added; what is to be taken away from behind, so that places hold.
@@ -43,12 +37,41 @@ pub fn accept(text: &str, failure: &StepFailure) -> Option<String> {
         .iter()
         .partition(|mismatch| mismatch.found.is_none());
     for mismatch in there {
-        changed |= accepting.take(expect, mismatch).is_some();
+        changed |= expectations(step, &mismatch.segments)
+            .and_then(|(expect, path)| accepting.take(expect, path, mismatch))
+            .is_some();
     }
     for mismatch in gone.iter().rev() {
-        changed |= drop_at(expect, &mismatch.segments).is_some();
+        changed |= expectations(step, &mismatch.segments)
+            .and_then(|(expect, path)| drop_at(expect, path))
+            .is_some();
     }
     changed.then(|| document.to_string())
+}
+
+/// The expectations to which a way leads, made if they are not there, and the rest of the way: those of the
+/// step, or of one of its calls at once.
+fn expectations<'d, 'p>(
+    step: &'d mut dyn TableLike,
+    path: &'p [Segment],
+) -> Option<(&'d mut Item, &'p [Segment])> {
+    let (owner, path): (&mut dyn TableLike, _) = match path {
+        [Segment::Key(key), Segment::Index(index), path @ ..] if key == "at-once" => {
+            let call: &mut dyn TableLike = match step.get_mut(key)? {
+                Item::ArrayOfTables(calls) => calls.get_mut(*index)?,
+                Item::Value(Value::Array(calls)) => calls.get_mut(*index)?.as_inline_table_mut()?,
+                _ => return None,
+            };
+            (call, path)
+        }
+        path => (step, path),
+    };
+    if !owner.contains_key("expect") {
+        let mut expect = toml_edit::Table::new();
+        expect.set_implicit(true);
+        owner.insert("expect", Item::Table(expect));
+    }
+    Some((owner.get_mut("expect")?, path))
 }
 
 struct Accepting<'f> {
@@ -57,9 +80,9 @@ struct Accepting<'f> {
 
 impl Accepting<'_> {
     /// Writes what was found where something else, or nothing, is expected.
-    fn take(&self, expect: &mut Item, mismatch: &Mismatch) -> Option<()> {
+    fn take(&self, expect: &mut Item, path: &[Segment], mismatch: &Mismatch) -> Option<()> {
         let found = mismatch.found.as_ref()?;
-        let (root, rest) = mismatch.segments.split_first()?;
+        let (root, rest) = path.split_first()?;
         let Segment::Key(root) = root else {
             return None;
         };

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use relation_host::egress::Transport;
 use relation_host::schedule::clock::{Clock as _, ManualClock};
 use relation_host::types::{Document, Key, Wakeup};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -9,11 +10,12 @@ use serde_json::Value;
 use url::Url;
 use webex_emulator::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator};
 
+use super::at_once::Crossing;
 use super::component::Component;
 use super::disturbance::Disturber;
 use super::emulated::Emulated;
 use super::matching::Matcher;
-use super::model::{self, Action, Call, Content, NewGrant, Scenario, StoreKind, Webex};
+use super::model::{self, Action, Content, NewGrant, Scenario, StoreKind, Webex};
 use super::stage::Stage;
 use super::template::{Bindings, Template, Unbound};
 use crate::harness::{Given, GivenError};
@@ -28,6 +30,8 @@ pub struct World {
     pub harness: Harness,
     /// Who answers.
     pub web: Web,
+    /// The way to them.
+    pub crossing: Arc<Crossing>,
     /// Who lets things go wrong between plugin and host.
     pub disturber: Arc<Disturber>,
     /// What was captured, and what time it is.
@@ -101,25 +105,25 @@ impl World {
                 builder = builder.secret(name, value.clone());
             }
         }
-        let (web, http) = match &scenario.webex {
+        let (web, carrier): (Web, Arc<dyn Transport>) = match &scenario.webex {
             None => {
                 let stage = Arc::new(Stage::new(matcher.clone()));
-                (Web::Script(stage.clone()), Http::Transport(stage))
+                (Web::Script(stage.clone()), stage)
             }
             Some(webex) => {
                 let emulated = emulated(webex, scenario, &shown);
                 let transport = emulated.transport(&shown, scenario.limits.request_time);
-                (
-                    Web::Emulated(Box::new(emulated)),
-                    Http::Transport(transport),
-                )
+                (Web::Emulated(Box::new(emulated)), transport)
             }
         };
+        let crossing = Arc::new(Crossing::new(carrier));
+        let http = Http::Transport(crossing.clone());
         let harness = builder.http(http).start().await?;
         let _ = shown.set(harness.clock().clone());
         let mut world = Self {
             harness,
             web,
+            crossing,
             disturber,
             matcher: matcher.clone(),
         };
@@ -219,10 +223,13 @@ fn emulated(
     if let Some(lag) = webex.revocation_lag {
         builder = builder.revocation_lag(lag);
     }
-    for step in &scenario.steps {
-        if let Action::Call(Call::Connect { redirect_uri, .. }) = &step.action {
-            builder = builder.redirect_uri(redirect_uri);
-        }
+    let calls = scenario.steps.iter().flat_map(|step| match &step.action {
+        Action::Call(call) => vec![call],
+        Action::AtOnce(callers) => callers.iter().map(|caller| &caller.call).collect(),
+        _ => Vec::new(),
+    });
+    for redirect_uri in calls.filter_map(|call| call.text("redirect_uri")) {
+        builder = builder.redirect_uri(redirect_uri);
     }
     Emulated::new(builder.in_process())
 }

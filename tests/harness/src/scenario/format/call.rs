@@ -1,7 +1,7 @@
 //! `call = "…"`: a workflow and its inputs.
 
-use relation_host::reports::Grant;
-use serde_json::{Map, Value};
+use relation_host::reports::{Grant, SyncKind};
+use serde_json::{Map, Value, json};
 use toml::de::DeValue;
 
 use super::given::node;
@@ -36,63 +36,55 @@ pub fn read(table: &mut Table<'_, '_>) -> Option<Call> {
     if let Some((_, section)) = sections.iter().find(|(name, _)| *name == named) {
         table.becomes(section);
     }
-    let call = match named {
+    let inputs = match named {
         "add" => return add(table),
-        "modify" => Call::Modify {
-            record: record(table),
-            fields: fields(table),
-            tokens: table.get("tokens", tokens),
-        },
-        "delete" => Call::Delete {
-            record: record(table),
-            dry_run: table.get("dry-run", values::flag).unwrap_or(false),
-        },
-        "connect" => Call::Connect {
-            record: record(table),
-            grant: grant(table),
-            redirect_uri: table
-                .get("redirect-uri", values::any_text)
-                .unwrap_or_else(|| REDIRECT.to_owned()),
-        },
-        "complete-connect" => Call::CompleteConnect {
-            record: record(table),
-            callback: table
-                .get("callback", values::template)
-                .unwrap_or_else(|| Template::parse("{callback}")),
-        },
-        "refresh" => Call::Refresh {
-            record: record(table),
-            grant: grant(table),
-        },
-        "check-expiry" => Call::CheckExpiry {
-            record: record(table),
-            grant: grant(table),
-        },
+        "wake" => return wake(table),
+        "modify" => json!({
+            "pkid": record(table),
+            "fields": fields(table),
+            "token_answer": table.get("tokens", tokens),
+        }),
+        "delete" => json!({
+            "pkid": record(table),
+            "dry_run": table.get("dry-run", values::flag).unwrap_or(false),
+        }),
+        "connect" => {
+            let redirect_uri = table.get("redirect-uri", values::any_text);
+            json!({
+                "pkid": record(table),
+                "grant": grant(table),
+                "redirect_uri": redirect_uri.as_deref().unwrap_or(REDIRECT),
+            })
+        }
+        "complete-connect" => {
+            let callback = table.get("callback", values::any_text);
+            json!({
+                "pkid": record(table),
+                "callback": callback.as_deref().unwrap_or("{callback}"),
+            })
+        }
+        "refresh" | "check-expiry" => json!({ "pkid": record(table), "grant": grant(table) }),
         "sync" => {
-            let kinds = [("roles-licenses", ())];
-            table.get("kind", |value| {
+            let kinds = [(SyncKind::RolesLicenses.as_str(), SyncKind::RolesLicenses)];
+            let kind = table.get("kind", |value| {
                 values::word(value, "kind of import", &kinds)
             });
-            Call::Sync {
-                record: record(table),
-            }
+            json!({ "pkid": record(table), "kind": kind.unwrap_or(SyncKind::RolesLicenses) })
         }
-        "wake" => {
-            let record = record(table);
-            let payload = table.get("payload", values::any_text);
-            let due = table.get("due", values::moment);
-            let deadline = table.get("deadline", values::moment);
-            Call::Wake {
-                record,
-                wakeup: table.need("wakeup", values::text)?,
-                payload,
-                due,
-                deadline,
-            }
-        }
-        _ => Call::Describe,
+        _ => json!({}),
     };
-    Some(call)
+    Some(workflow(named, inputs, None))
+}
+
+/// The data of a call, whose texts may have names in them.
+fn workflow(named: &str, inputs: Value, name: Option<String>) -> Call {
+    let mut inputs = match inputs {
+        Value::Object(inputs) => inputs,
+        _ => Map::new(),
+    };
+    inputs.retain(|_, value| !value.is_null());
+    inputs.insert("workflow".to_owned(), named.into());
+    Call::Workflow { inputs, name }
 }
 
 fn add(table: &mut Table<'_, '_>) -> Option<Call> {
@@ -100,20 +92,34 @@ fn add(table: &mut Table<'_, '_>) -> Option<Call> {
     let hierarchy = table.get("hierarchy", values::hierarchy).or_else(node);
     let fields = fields(table);
     let tokens = table.get("tokens", tokens);
-    let idempotency_key = table.get("idempotency-key", values::template);
-    Some(Call::Add {
-        name,
-        hierarchy: hierarchy?,
-        fields,
-        tokens,
-        idempotency_key,
+    let idempotency_key = table.get("idempotency-key", values::any_text);
+    let inputs = json!({
+        "hierarchy": hierarchy?,
+        "fields": fields,
+        "token_answer": tokens,
+        "idempotency_key": idempotency_key,
+    });
+    Some(workflow("add", inputs, name))
+}
+
+fn wake(table: &mut Table<'_, '_>) -> Option<Call> {
+    let record = Template::parse(&record(table));
+    let payload = table.get("payload", values::any_text);
+    let due = table.get("due", values::moment);
+    let deadline = table.get("deadline", values::moment);
+    Some(Call::Wake {
+        record,
+        wakeup: table.need("wakeup", values::text)?,
+        payload,
+        due,
+        deadline,
     })
 }
 
 /// The record that was added without a name of its own, if the step names no other.
-fn record(table: &mut Table<'_, '_>) -> Template {
-    let record = table.get("record", values::template);
-    record.unwrap_or_else(|| Template::parse("{pkid}"))
+fn record(table: &mut Table<'_, '_>) -> String {
+    let record = table.get("record", values::any_text);
+    record.unwrap_or_else(|| "{pkid}".to_owned())
 }
 
 fn grant(table: &mut Table<'_, '_>) -> Grant {

@@ -14,19 +14,7 @@ use crate::scenario::pattern::{Expected, Pattern, of_text};
 /// Reads `[step.expect]`.
 pub fn read(mut table: Table<'_, '_>) -> Expect {
     let reader = table.reader();
-    if table.has("result") && table.has("exact-result") {
-        table.exactly_one(&["result", "exact-result"]);
-    }
-    if table.has("error") && (table.has("result") || table.has("exact-result")) {
-        table.fault(Complaint::new("a call has a result or an error, not both"));
-    }
-    let result = table.take("result");
-    let result = result.and_then(|item| Pattern::read(reader, item));
-    let exact = table.take("exact-result");
-    let exact = exact.and_then(|item| Pattern::read_closed(reader, item));
     let expect = Expect {
-        result: result.or(exact),
-        error: table.take("error").and_then(|item| error(reader, item)),
         fired: table.take("fired").and_then(|item| {
             happened(reader, item, &keys::FIRED, |word| {
                 Ok(vec![("wakeup", of_text(word)?)])
@@ -48,15 +36,43 @@ pub fn read(mut table: Table<'_, '_>) -> Expect {
                 })
             })
         }),
+        nowhere: nowhere(reader, table.take("nowhere")),
+        ..of_call(&mut table)
+    };
+    table.close();
+    expect
+}
+
+/// Reads `[step.at-once.expect]`.
+pub fn read_of_call(mut table: Table<'_, '_>) -> Expect {
+    let expect = of_call(&mut table);
+    table.close();
+    expect
+}
+
+/// What a call has for itself, whatever else happens at that moment.
+fn of_call(table: &mut Table<'_, '_>) -> Expect {
+    let reader = table.reader();
+    if table.has("result") && table.has("exact-result") {
+        table.exactly_one(&["result", "exact-result"]);
+    }
+    if table.has("error") && (table.has("result") || table.has("exact-result")) {
+        table.fault(Complaint::new("a call has a result or an error, not both"));
+    }
+    let result = table.take("result");
+    let result = result.and_then(|item| Pattern::read(reader, item));
+    let exact = table.take("exact-result");
+    let exact = exact.and_then(|item| Pattern::read_closed(reader, item));
+    Expect {
+        result: result.or(exact),
+        error: table.take("error").and_then(|item| error(reader, item)),
         log: list(reader, table.take("log")),
         progress: list(reader, table.take("progress")),
         transaction: table
             .take("transaction")
             .and_then(|item| Pattern::read(reader, item)),
-        nowhere: nowhere(reader, table.take("nowhere")),
-    };
-    table.close();
-    expect
+        ..Expect::default()
+    }
 }
 
 fn list(reader: &Reader<'_>, item: Option<Item<'_>>) -> Vec<Pattern> {
@@ -108,11 +124,10 @@ fn shaped(
     };
     for name in entries.keys() {
         if !section.knows(name.get_ref()) {
-            let known = section.known();
             let complaint = Complaint::new("unknown key");
-            let complaint = match nearest(name.get_ref(), &known) {
+            let complaint = match nearest(name.get_ref(), section.keys) {
                 Some(known) => complaint.hint(format!("did you mean `{known}`?")),
-                None => complaint.hint(format!("{} has {}", section.name, known.join(", "))),
+                None => complaint.hint(format!("{} has {}", section.name, section.keys.join(", "))),
             };
             reader.fault(
                 &name.span(),

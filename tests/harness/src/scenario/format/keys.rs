@@ -6,43 +6,29 @@
 pub struct Section {
     /// How it is written, such as `[given]`; for a step what it does, such as `call = "add"`.
     pub name: &'static str,
-    /// The keys of its own.
+    /// The keys that it may have.
     pub keys: &'static [&'static str],
-    /// A section whose keys it may have besides.
-    pub base: Option<&'static Section>,
 }
 
 impl Section {
-    /// All keys that it may have.
-    pub fn known(&self) -> Vec<&'static str> {
-        let mut known = self.keys.to_vec();
-        if let Some(base) = self.base {
-            known.extend(base.known());
-        }
-        known
-    }
-
     /// Whether it may have this key.
     pub fn knows(&self, key: &str) -> bool {
-        self.keys.contains(&key) || self.base.is_some_and(|base| base.knows(key))
+        self.keys.contains(&key)
     }
 }
 
 macro_rules! sections {
-    ($($(#[$doc:meta])* $constant:ident $name:literal $(: $base:ident)? [$($key:literal)*];)*) => {
+    ($($(#[$doc:meta])* $constant:ident $name:literal [$($key:literal)*];)*) => {
         $(
             $(#[$doc])*
             pub static $constant: Section = Section {
                 name: $name,
                 keys: &[$($key),*],
-                base: sections!(@base $($base)?),
             };
         )*
         /// All sections, in the order of the reference.
         pub static ALL: &[&Section] = &[$(&$constant),*];
     };
-    (@base) => { None };
-    (@base $base:ident) => { Some(&$base) };
 }
 
 sections! {
@@ -74,51 +60,59 @@ sections! {
     /// Tokens that an organisation granted.
     GRANT "[[webex.grant]]" ["name" "organization" "scopes"];
     /// What every step may have.
-    STEP "[[step]]" ["about" "call" "advance" "at" "webex" "host" "http" "disturb" "expect"];
+    STEP "[[step]]" [
+        "about" "call" "at-once" "advance" "at" "webex" "host" "http" "disturb" "expect"
+    ];
+    /// One of the calls of a step that are made at once.
+    AT_ONCE "[[step.at-once]]" ["call" "times" "host" "expect"];
+    /// What must come of it.
+    AT_ONCE_EXPECT "[step.at-once.expect]" [
+        "result" "exact-result" "error" "log" "progress" "transaction"
+    ];
     /// Adds a record.
-    ADD "call = \"add\"" : STEP ["as" "hierarchy" "fields" "tokens" "idempotency-key"];
+    ADD "call = \"add\"" ["as" "hierarchy" "fields" "tokens" "idempotency-key"];
     /// Changes a record.
-    MODIFY "call = \"modify\"" : STEP ["record" "fields" "tokens"];
+    MODIFY "call = \"modify\"" ["record" "fields" "tokens"];
     /// Deletes a record.
-    DELETE "call = \"delete\"" : STEP ["record" "dry-run"];
+    DELETE "call = \"delete\"" ["record" "dry-run"];
     /// Begins a consent.
-    CONNECT "call = \"connect\"" : STEP ["record" "grant" "redirect-uri"];
+    CONNECT "call = \"connect\"" ["record" "grant" "redirect-uri"];
     /// Completes a consent.
-    COMPLETE_CONNECT "call = \"complete-connect\"" : STEP ["record" "callback"];
+    COMPLETE_CONNECT "call = \"complete-connect\"" ["record" "callback"];
     /// Refreshes tokens.
-    REFRESH "call = \"refresh\"" : STEP ["record" "grant"];
+    REFRESH "call = \"refresh\"" ["record" "grant"];
     /// Looks at expiries.
-    CHECK_EXPIRY "call = \"check-expiry\"" : STEP ["record" "grant"];
+    CHECK_EXPIRY "call = \"check-expiry\"" ["record" "grant"];
     /// Imports.
-    SYNC "call = \"sync\"" : STEP ["record" "kind"];
+    SYNC "call = \"sync\"" ["record" "kind"];
     /// Answers a wakeup.
-    WAKE "call = \"wake\"" : STEP ["record" "wakeup" "payload" "due" "deadline"];
+    WAKE "call = \"wake\"" ["record" "wakeup" "payload" "due" "deadline"];
     /// Describes the model.
-    DESCRIBE "call = \"describe\"" : STEP [];
+    DESCRIBE "call = \"describe\"" [];
     /// A person consents.
-    CONSENT "webex = \"consent\"" : STEP ["organization" "link" "scopes" "without"];
+    CONSENT "webex = \"consent\"" ["organization" "link" "scopes" "without"];
     /// A person declines.
-    DECLINE "webex = \"decline\"" : STEP ["link"];
+    DECLINE "webex = \"decline\"" ["link"];
     /// Webex fails at the consent.
-    FAIL_CONSENT "webex = \"fail-consent\"" : STEP ["link" "error" "description"];
+    FAIL_CONSENT "webex = \"fail-consent\"" ["link" "error" "description"];
     /// An organisation grants tokens.
-    NEW_GRANT "webex = \"grant\"" : STEP ["name" "organization" "scopes"];
+    NEW_GRANT "webex = \"grant\"" ["name" "organization" "scopes"];
     /// What was granted ends.
-    REVOKE "webex = \"revoke\"" : STEP ["organization" "token"];
+    REVOKE "webex = \"revoke\"" ["organization" "token"];
     /// Refreshes answer otherwise.
-    MODE "webex = \"mode\"" : STEP ["mode" "reuse-detection"];
+    MODE "webex = \"mode\"" ["mode" "reuse-detection"];
     /// Something will go wrong.
-    FAULT "webex = \"fault\"" : STEP ["fault"];
+    FAULT "webex = \"fault\"" ["fault"];
     /// Nothing goes wrong any more.
-    CLEAR_FAULTS "webex = \"clear-faults\"" : STEP [];
+    CLEAR_FAULTS "webex = \"clear-faults\"" [];
     /// The roles of an organisation.
-    ROLES "webex = \"roles\"" : STEP ["organization" "roles"];
+    ROLES "webex = \"roles\"" ["organization" "roles"];
     /// The licences of an organisation.
-    LICENSES "webex = \"licenses\"" : STEP ["organization" "licenses"];
+    LICENSES "webex = \"licenses\"" ["organization" "licenses"];
     /// How listings come in pages.
-    PAGING "webex = \"paging\"" : STEP ["listing" "page-size" "defect"];
+    PAGING "webex = \"paging\"" ["listing" "page-size" "defect"];
     /// The host stops in order and starts again.
-    RESTART "host = \"restart\"" : STEP [];
+    RESTART "host = \"restart\"" [];
     /// An exchange of a script.
     EXCHANGE "[[step.http]]" ["request" "answer"];
     /// What is asked.

@@ -98,10 +98,13 @@ fn scenario(mut table: Table<'_, '_>, path: &Path) -> Option<Scenario> {
     }
     let steps = table.take("step");
     let steps = steps.map_or_else(Vec::new, |item| reader.tables(item, &keys::STEP));
-    let emulated = webex.is_some();
+    let setting = step::Setting {
+        emulated: webex.is_some(),
+        store: given.store,
+    };
     let steps = steps
         .into_iter()
-        .filter_map(|table| step::read(table, emulated))
+        .filter_map(|table| step::read(table, setting))
         .collect();
     table.close();
     Some(Scenario {

@@ -31,10 +31,26 @@ pub struct Item<'s> {
     pub value: DeValue<'s>,
 }
 
+/// Where something stands, to be complained about when it has been read.
+pub struct Spot<'s, 'r> {
+    reader: &'r Reader<'s>,
+    key: String,
+    span: Range<usize>,
+}
+
+impl Spot<'_, '_> {
+    /// What is wrong there.
+    pub fn fault(&self, complaint: Complaint) {
+        self.reader.fault(&self.span, &self.key, complaint);
+    }
+}
+
 /// A table of the document, of which keys are taken until none is left.
 pub struct Table<'s, 'r> {
     reader: &'r Reader<'s>,
     section: &'static Section,
+    /// What it was before it was known which section it is: those keys it may have as well.
+    base: Option<&'static Section>,
     key: String,
     span: Range<usize>,
     entries: DeTable<'s>,
@@ -100,6 +116,7 @@ impl<'s> Reader<'s> {
             DeValue::Table(entries) => Some(Table {
                 reader: self,
                 section,
+                base: None,
                 key: item.key,
                 span: item.span,
                 entries,
@@ -216,9 +233,14 @@ impl<'s, 'r> Table<'s, 'r> {
         self.pardoned = true;
     }
 
-    /// Goes on as another section: which one is known by now.
+    /// Goes on as another section, which is known by now, with the keys of both.
     pub fn becomes(&mut self, section: &'static Section) {
-        self.section = section;
+        self.base = Some(std::mem::replace(&mut self.section, section));
+    }
+
+    fn known(&self) -> Vec<&'static str> {
+        let base = self.base.map_or(&[][..], |base| base.keys);
+        [self.section.keys, base].concat()
     }
 
     /// Who keeps the faults.
@@ -229,6 +251,15 @@ impl<'s, 'r> Table<'s, 'r> {
     /// Where the table stands.
     pub fn place(&self) -> Place {
         self.reader.place(self.span.start)
+    }
+
+    /// Where the table stands, to be complained about when it has been read.
+    pub fn spot(&self) -> Spot<'s, 'r> {
+        Spot {
+            reader: self.reader,
+            key: self.key.clone(),
+            span: self.span.clone(),
+        }
     }
 
     /// What is wrong with the table as a whole.
@@ -244,7 +275,7 @@ impl<'s, 'r> Table<'s, 'r> {
     /// Takes `key`, if it is there.
     pub fn take(&mut self, key: &'static str) -> Option<Item<'s>> {
         debug_assert!(
-            self.section.knows(key),
+            self.known().contains(&key),
             "{key} is not listed in {}",
             self.section.name
         );
@@ -318,11 +349,11 @@ impl<'s, 'r> Table<'s, 'r> {
         if self.pardoned {
             return;
         }
+        let known = self.known();
         for (name, _) in self.entries {
             let span = name.span();
             let name = name.into_inner();
             let complaint = Complaint::new("unknown key");
-            let known = self.section.known();
             let complaint = match nearest(&name, &known) {
                 Some(known) => complaint.hint(format!("did you mean `{known}`?")),
                 None => complaint.hint(format!("{} has {}", self.section.name, known.join(", "))),

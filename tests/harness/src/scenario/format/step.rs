@@ -6,7 +6,7 @@ use toml::de::DeValue;
 use super::reader::Table;
 use super::source::Complaint;
 use super::{call, exchange, expect, keys, values, webex};
-use crate::scenario::model::{Action, Disturbance, Step, Trouble, When};
+use crate::scenario::model::{Action, Call, Caller, Disturbance, Step, StoreKind, Trouble, When};
 
 /// The imports that can be disturbed.
 const IMPORTS: [&str; 10] = [
@@ -22,13 +22,27 @@ const IMPORTS: [&str; 10] = [
     "transactions.progress",
 ];
 
+/// What the scenario is that a step belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Whether there is an emulated Webex.
+    pub emulated: bool,
+    /// Where documents are kept.
+    pub store: StoreKind,
+}
+
 /// Reads one step.
-pub fn read(mut table: Table<'_, '_>, emulated: bool) -> Option<Step> {
+pub fn read(mut table: Table<'_, '_>, setting: Setting) -> Option<Step> {
     let reader = table.reader();
     let place = table.place();
     let about = table.get("about", values::text);
-    let action = action(&mut table, emulated);
-    if emulated {
+    let action = action(&mut table, setting);
+    let at_once = matches!(action, Some(Action::AtOnce(_)));
+    if at_once {
+        let reason = "calls at once are not disturbed: it could not be said which of them is";
+        table.refuse(&["disturb"], reason);
+    }
+    if setting.emulated {
         let reason = "the emulated Webex answers here: take [webex] away, or inject a fault";
         table.refuse(&["http"], reason);
     }
@@ -40,7 +54,14 @@ pub fn read(mut table: Table<'_, '_>, emulated: bool) -> Option<Step> {
     let expect = table
         .take("expect")
         .and_then(|item| reader.table(item, &keys::EXPECT))
-        .map(expect::read)
+        .map(|mut table| {
+            if at_once {
+                let reason =
+                    "of calls at once each has its own: write it into its [[step.at-once]]";
+                table.refuse(keys::AT_ONCE_EXPECT.keys, reason);
+            }
+            expect::read(table)
+        })
         .unwrap_or_default();
     table.close();
     Some(Step {
@@ -53,14 +74,15 @@ pub fn read(mut table: Table<'_, '_>, emulated: bool) -> Option<Step> {
     })
 }
 
-fn action(table: &mut Table<'_, '_>, emulated: bool) -> Option<Action> {
-    let which = table.exactly_one(&["call", "advance", "at", "webex", "host"]);
+fn action(table: &mut Table<'_, '_>, setting: Setting) -> Option<Action> {
+    let which = table.exactly_one(&["call", "at-once", "advance", "at", "webex", "host"]);
     match which {
         Some("call") => call::read(table).map(Action::Call),
+        Some("at-once") => at_once(table, setting.store).map(Action::AtOnce),
         Some("advance") => table.get("advance", values::duration).map(Action::Advance),
         Some("at") => table.get("at", values::moment).map(Action::At),
         Some("webex") => {
-            if !emulated {
+            if !setting.emulated {
                 table.fault(
                     Complaint::new("there is no emulated Webex in this scenario")
                         .hint("begin it with a section [webex]"),
@@ -81,6 +103,61 @@ fn action(table: &mut Table<'_, '_>, emulated: bool) -> Option<Action> {
             None
         }
     }
+}
+
+fn at_once(table: &mut Table<'_, '_>, store: StoreKind) -> Option<Vec<Caller>> {
+    if store == StoreKind::Sqlite {
+        let complaint =
+            Complaint::new("with a database the machine decides the order of calls at once");
+        table.fault(complaint.hint("take store = \"memory\""));
+    }
+    let reader = table.reader();
+    let callers = reader.tables(table.take("at-once")?, &keys::AT_ONCE);
+    let read = callers.into_iter().filter_map(caller).collect::<Vec<_>>();
+    if read.iter().map(|caller| caller.times).sum::<u32>() < 2 && !reader.is_faulty() {
+        let complaint = Complaint::new("one call alone is not at once with anything");
+        table.fault(complaint.hint("write it as call = \"…\", or give it `times`"));
+    }
+    Some(read)
+}
+
+fn caller(mut table: Table<'_, '_>) -> Option<Caller> {
+    /// More would show nothing more, and take long.
+    const MOST: u32 = 100;
+    let reader = table.reader();
+    let place = table.place();
+    let between = |most: u32| {
+        move |value| match values::count::<u32>(value)? {
+            number if (1..=most).contains(&number) => Ok(number),
+            _ => Err(Complaint::new(format!("must be from 1 to {most}"))),
+        }
+    };
+    let times = table.get("times", between(MOST)).unwrap_or(1);
+    let host = table.get("host", between(8)).unwrap_or(1);
+    let expect = table
+        .take("expect")
+        .and_then(|item| reader.table(item, &keys::AT_ONCE_EXPECT))
+        .map(expect::read_of_call)
+        .unwrap_or_default();
+    if !table.has("call") {
+        table.missing("call");
+        table.pardon();
+    }
+    let call = match table.has("call") {
+        true => call::read(&mut table),
+        false => None,
+    };
+    if host > 1 && matches!(call, Some(Call::Wake { .. })) {
+        table.fault(Complaint::new("what is due is answered by the first host"));
+    }
+    table.close();
+    Some(Caller {
+        place,
+        call: call?,
+        times,
+        host: usize::try_from(host).unwrap_or(1),
+        expect,
+    })
 }
 
 fn disturbance(mut table: Table<'_, '_>) -> Option<Disturbance> {

@@ -85,7 +85,7 @@ fn a_scenario_is_read_whole() {
     assert_eq!(scenario.steps.len(), 4);
     assert!(matches!(
         scenario.steps[0].action,
-        Action::Call(Call::Add { .. })
+        Action::Call(ref call @ Call::Workflow { .. }) if call.name() == "add"
     ));
     assert!(matches!(
         scenario.steps[1].action,
@@ -124,7 +124,7 @@ fn everything_wrong_with_a_file_is_told_at_once_with_its_place() {
             "4:9: given.clock: \"noon\" is no moment | expected a moment in UTC, such as 2026-01-05T08:00:00Z",
             "5:1: given.sed: unknown key | did you mean `seed`?",
             "8:8: step[1].call: there is no call \"refesh\" | did you mean \"refresh\"?",
-            "12:1: step[2].fields: unknown key | call = \"refresh\" has record, grant, about, call, advance, at, webex, host, http, disturb, expect",
+            "12:1: step[2].fields: unknown key | call = \"refresh\" has record, grant, about, call, at-once, advance, at, webex, host, http, disturb, expect",
         ]
     );
 }
@@ -145,13 +145,13 @@ fn a_step_does_exactly_one_thing() {
     assert_eq!(
         said_of_step("about = \"y\""),
         [
-            "2:1: step[1]: [[step]] does nothing | give it exactly one of `call`, `advance`, `at`, `webex`, `host`"
+            "2:1: step[1]: [[step]] does nothing | give it exactly one of `call`, `at-once`, `advance`, `at`, `webex`, `host`"
         ]
     );
     let said = said_of_step("call = \"refresh\"\nadvance = \"1d\"");
     assert_eq!(
         said[0],
-        "2:1: step[1]: `call`, `advance` cannot be given together | exactly one of `call`, `advance`, `at`, `webex`, `host`"
+        "2:1: step[1]: `call`, `advance` cannot be given together | exactly one of `call`, `at-once`, `advance`, `at`, `webex`, `host`"
     );
 }
 
@@ -273,6 +273,106 @@ fn a_name_that_nothing_is_known_by_is_refused_in_what_is_given() {
     assert!(
         setting[0].contains("nothing is known as {contoso.id} where settings are read"),
         "{setting:?}"
+    );
+}
+
+#[test]
+fn every_call_is_one_of_the_harness_with_its_inputs() {
+    let calls = [
+        (
+            "add",
+            "fields = {}\ntokens = { access_token = \"x\" }\nidempotency-key = \"k\"",
+        ),
+        ("modify", "tokens = \"{}\""),
+        ("delete", "dry-run = true"),
+        ("connect", "grant = \"wholesale-users\""),
+        ("complete-connect", "callback = \"http://127.0.0.1/\""),
+        ("refresh", ""),
+        ("check-expiry", ""),
+        ("sync", "kind = \"roles-licenses\""),
+        ("describe", ""),
+    ];
+    for (name, inputs) in calls {
+        let record = match name {
+            "add" | "describe" => "",
+            _ => "record = \"0123456789abcdef01234567\"",
+        };
+        let scenario = read(&format!(
+            "about = \"x\"\n[[step]]\ncall = \"{name}\"\n{record}\n{inputs}\n"
+        ));
+        let scenario = scenario.unwrap_or_else(|faults| panic!("{faults}"));
+        let Action::Call(Call::Workflow { inputs, .. }) = &scenario.steps[0].action else {
+            panic!("{name} calls no workflow");
+        };
+        let call: crate::Call = serde_json::from_value(inputs.clone().into())
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(call.workflow(), name);
+    }
+}
+
+#[test]
+fn two_of_one_name_are_told_apart_or_refused() {
+    let organization = "[[webex.organization]]\nname = \"contoso\"\n";
+    let grant = "[[webex.grant]]\norganization = \"contoso\"\n";
+    let said = said(&format!(
+        "about = \"x\"\n[webex]\n{organization}{organization}{grant}{grant}[[step]]\ncall = \"describe\"\n"
+    ));
+    assert_eq!(
+        said,
+        [
+            "5:1: webex.organization[2]: there is another one called \"contoso\" | give it a `name` of its own",
+            "9:1: webex.grant[2]: there is another one called \"contoso\" | give it a `name` of its own",
+        ]
+    );
+}
+
+#[test]
+fn calls_at_once_have_expectations_of_their_own_and_are_at_least_two() {
+    let cases = [
+        (
+            "[[step.at-once]]\ncall = \"describe\"",
+            "one call alone is not at once with anything",
+        ),
+        (
+            "expect.result = {}\n[[step.at-once]]\ncall = \"describe\"\ntimes = 2",
+            "of calls at once each has its own",
+        ),
+        (
+            "[[step.at-once]]\ncall = \"describe\"\ntimes = 2\nexpect.http = []",
+            "unknown key | [step.at-once.expect] has result, exact-result, error, log, progress, transaction",
+        ),
+        (
+            "[[step.at-once]]\ncall = \"refresh\"\ntimes = 2\nadvance = \"1 day\"",
+            "unknown key | call = \"refresh\" has record, grant, call, times, host, expect",
+        ),
+        (
+            "[[step.at-once]]\ntimes = 2",
+            "`call` is missing in [[step.at-once]]",
+        ),
+        (
+            "[[step.at-once]]\ncall = \"describe\"\ntimes = 0",
+            "must be from 1 to 100",
+        ),
+        (
+            "[[step.at-once]]\ncall = \"describe\"\ntimes = 2\n[[step.disturb]]\nimport = \"storage.get\"\nwith = \"crash\"",
+            "calls at once are not disturbed",
+        ),
+        (
+            "[[step.at-once]]\ncall = \"describe\"\n[[step.at-once]]\ncall = \"wake\"\nwakeup = \"refresh\"\nhost = 2",
+            "what is due is answered by the first host",
+        ),
+    ];
+    for (step, words) in cases {
+        let said = said_of_step(step);
+        assert_eq!(said.len(), 1, "{step}\nsays: {said:?}");
+        assert!(said[0].contains(words), "{step}\nsays: {said:?}");
+    }
+    let durable = said(
+        "about = \"x\"\n[given]\nstore = \"sqlite\"\n[[step]]\n[[step.at-once]]\ncall = \"describe\"\ntimes = 2\n",
+    );
+    assert!(
+        durable[0].contains("the machine decides the order"),
+        "{durable:?}"
     );
 }
 

@@ -62,12 +62,31 @@ pub fn read(mut table: Table<'_, '_>) -> Option<Webex> {
         violations: table
             .get("violations", violations)
             .unwrap_or(Violations::Forbidden),
-        organizations: organizations.into_iter().filter_map(organization).collect(),
-        grants: grants.into_iter().filter_map(grant).collect(),
+        organizations: named(organizations, organization, |one| &one.name),
+        grants: named(grants, grant, |one| &one.name),
         faults,
     };
     table.close();
     Some(webex)
+}
+
+/// Reads things that a scenario calls by names: each has one of its own, or one would hide the other.
+fn named<'s, 'r, T>(
+    tables: Vec<Table<'s, 'r>>,
+    read: impl Fn(Table<'s, 'r>) -> Option<T>,
+    name: impl Fn(&T) -> &String,
+) -> Vec<T> {
+    let mut all: Vec<T> = Vec::new();
+    for table in tables {
+        let place = table.spot();
+        let Some(one) = read(table) else { continue };
+        if all.iter().any(|other| name(other) == name(&one)) {
+            let complaint = Complaint::new(format!("there is another one called {:?}", name(&one)));
+            place.fault(complaint.hint("give it a `name` of its own"));
+        }
+        all.push(one);
+    }
+    all
 }
 
 fn organization(mut table: Table<'_, '_>) -> Option<Organization> {

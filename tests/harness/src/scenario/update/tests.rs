@@ -59,6 +59,31 @@ fn a_value_changes_and_its_comment_stays() {
 }
 
 #[test]
+fn of_calls_at_once_each_accepts_its_own() {
+    let text = "[[step]]\n[[step.at-once]]\ncall = \"refresh\"\n[[step.at-once]]\ncall = \"delete\"\nexpect.result.a = 1\n";
+    assert_eq!(
+        accepted(
+            text,
+            &[
+                (
+                    "at-once/0/error",
+                    false,
+                    Some(json!({ "case": "not-found" }))
+                ),
+                ("at-once/1/result/a", true, Some(json!(2))),
+                ("http", true, Some(json!([]))),
+            ]
+        ),
+        "[[step]]\n[[step.at-once]]\ncall = \"refresh\"\n\n[step.at-once.expect]\nerror = \"not-found\"\n[[step.at-once]]\ncall = \"delete\"\nexpect.result.a = 2\n"
+    );
+    let inline = "[[step]]\nat-once = [{ call = \"refresh\" }, { call = \"delete\", expect = { result.a = 1 } }]\n";
+    assert_eq!(
+        accepted(inline, &[("at-once/1/result/a", true, Some(json!(2)))]),
+        inline.replace("a = 1", "a = 2")
+    );
+}
+
+#[test]
 fn what_was_generated_becomes_a_name_or_a_placeholder() {
     let text = "[[step]]\n[step.expect.result]\na = 1\nb = 1\nc = 1\nd = 1\ne = 1\n";
     let found = accepted(

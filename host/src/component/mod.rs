@@ -1,7 +1,7 @@
 //! Components: the engine, what an instance may use, how it is called and what is said when it fails.
 
 mod cache;
-pub mod convert;
+pub(crate) mod convert;
 pub mod engine;
 pub mod error;
 pub mod identity;

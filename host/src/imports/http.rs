@@ -20,7 +20,7 @@ use crate::transactions::Level;
 use crate::transactions::journal::Journal;
 
 /// What sending needs to know of its call.
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     client: Client,
     services: Arc<Services>,
     journal: Journal,

@@ -1,7 +1,8 @@
 //! The imports of the contract: one thin file per interface, which converts and calls the part below.
 //!
-//! [`Call`] is what the interfaces share: the services of the host, and the state of one call, which
-//! is one instance.
+//! `Call` is what the interfaces share: the services of the host, and the state of one call, which
+//! is one instance. Others see of it the [`Interceptor`], with which tests stand between a plugin and
+//! its imports.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,17 +21,17 @@ use crate::types::Failure;
 
 mod answers;
 pub mod bindings;
-pub mod convert;
-pub mod egress;
+pub(crate) mod convert;
+mod egress;
 mod gate;
-pub mod http;
+pub(crate) mod http;
 mod http_codes;
 mod interceptor;
-pub mod scheduling;
+mod scheduling;
 mod scrubber;
-pub mod secrets;
-pub mod storage;
-pub mod transactions;
+mod secrets;
+mod storage;
+mod transactions;
 
 pub(crate) use answers::Patience;
 pub(crate) use gate::Gate;
@@ -40,7 +41,7 @@ pub(crate) use scrubber::Scrubber;
 pub use wasmtime_wasi_http::Error as HttpError;
 
 /// What every call of a host shares.
-pub struct Services {
+pub(crate) struct Services {
     /// Where everything durable lives.
     pub store: Arc<dyn Store>,
     /// Seals and opens secrets.
@@ -94,7 +95,7 @@ pub enum LimitHit {
 }
 
 /// The state of one call of a plugin, as the imports see it.
-pub struct Call {
+pub(crate) struct Call {
     /// The host's parts.
     pub(crate) services: Arc<Services>,
     /// The right to write, for calls that have a subject.
@@ -115,7 +116,7 @@ pub struct Call {
 
 impl Call {
     /// The state of a call that begins.
-    pub fn new(services: Arc<Services>, lease: Option<Lease>, journal: Journal) -> Self {
+    pub(crate) fn new(services: Arc<Services>, lease: Option<Lease>, journal: Journal) -> Self {
         let reported = services.clock.monotonic();
         let subject = lease.as_ref().map(|lease| &lease.subject);
         let gate = Gate::of(&services, journal.id(), subject);

@@ -35,7 +35,7 @@ pub struct Limits {
     pub handles: usize,
     /// Entries of one table of functions or references; 20 000 by default.
     pub table: usize,
-    /// Different secrets that one call may know: those of the installation, and what it opens or seals;
+    /// Different secrets that one call may know: those of the installation, what it is handed, opens or seals;
     /// 100 by default.
     pub secrets: usize,
     /// Bytes of transaction log that one call may write, 16 for each line besides its text; 64 KiB by

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use secrecy::SecretString;
 use wasmtime::component::{ResourceTable, ResourceTableError};
 use wasmtime::{ResourceLimiter, Trap};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
@@ -29,6 +30,8 @@ pub(crate) struct Opening {
     pub services: Arc<Services>,
     pub client: Client,
     pub lease: Option<Lease>,
+    /// The secrets in what the plugin is handed.
+    pub given: Vec<SecretString>,
     /// The monotonic moment until which the lease may be relied on.
     pub lease_until: Option<Duration>,
     pub journal: Journal,
@@ -200,8 +203,9 @@ pub(crate) struct Capture {
 impl Capture {
     pub(crate) fn new(opening: &Opening, limits: &Limits) -> Self {
         let scrubber = Scrubber::default();
-        for secret in opening.services.secret_settings.values() {
-            // However many the operator has set.
+        let settings = opening.services.secret_settings.values();
+        for secret in settings.chain(&opening.given) {
+            // However many there are: the plugin has no say in it.
             scrubber.learn(secret, usize::MAX);
         }
         Self {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
 use wasmtime::Store as Instance;
 
 use super::kept::Settled;
@@ -24,6 +25,8 @@ pub(super) struct Ask {
     pub subject: Reference,
     pub name: String,
     pub wakeup: Option<DueWakeup>,
+    /// The secrets in what the plugin is handed.
+    pub given: Vec<SecretString>,
 }
 
 impl Ask {
@@ -33,7 +36,13 @@ impl Ask {
             subject: Reference::record(pkid),
             name: String::new(),
             wakeup: None,
+            given: Vec::new(),
         }
+    }
+
+    pub(super) fn given(mut self, secrets: Vec<SecretString>) -> Self {
+        self.given = secrets;
+        self
     }
 
     pub(super) fn named(mut self, name: &str) -> Self {
@@ -68,6 +77,7 @@ impl Ending {
 pub(super) struct Started {
     pub(super) journal: Journal,
     pub(super) lease: Option<Lease>,
+    given: Vec<SecretString>,
     /// The monotonic moment just before the lease was claimed.
     claimed: Duration,
 }
@@ -200,6 +210,7 @@ impl Host {
                 Start::Started(Started {
                     journal: Journal::new(&id, services.limits.log),
                     lease,
+                    given: ask.given.clone(),
                     claimed,
                 })
             }
@@ -219,6 +230,7 @@ impl Host {
             services: services.clone(),
             client: self.parts.client.clone(),
             lease: started.and_then(|started| started.lease.clone()),
+            given: started.map_or_else(Vec::new, |started| started.given.clone()),
             lease_until: started.map(|started| lease_deadline(started.claimed, &services.limits)),
             journal: started.map_or_else(
                 || Journal::new("", services.limits.log),

@@ -106,6 +106,7 @@ impl Host {
             subject: subject.clone(),
             name: String::new(),
             wakeup: None,
+            given: Vec::new(),
         };
         let started = match self.begin(&ask, self.clock().now()).await? {
             Start::Started(started) => started,

@@ -24,6 +24,7 @@ use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
 
 mod builder;
 mod call;
+mod given;
 mod import;
 mod kept;
 mod names;
@@ -151,7 +152,9 @@ impl Host {
     pub async fn add(&self, request: AddRequest) -> Result<Called<Added>, CallError> {
         let pkid = self.new_pkid();
         let name = request.fields.get("name").and_then(Value::as_str);
-        let ask = Ask::of("add", pkid.clone()).named(name.unwrap_or_default());
+        let ask = Ask::of("add", pkid.clone())
+            .named(name.unwrap_or_default())
+            .given(given::tokens_in(request.token_answer.as_ref()));
         self.transact(
             ask,
             async |workflows, store| {
@@ -188,7 +191,7 @@ impl Host {
         token_answer: Option<SecretString>,
     ) -> Result<Called<Connection>, CallError> {
         self.transact(
-            Ask::of("modify", pkid.clone()),
+            Ask::of("modify", pkid.clone()).given(given::tokens_in(token_answer.as_ref())),
             async |workflows, store| {
                 let fields = Value::Object(fields.clone()).to_string();
                 let tokens = clear(token_answer.as_ref());
@@ -253,7 +256,7 @@ impl Host {
         callback: &SecretString,
     ) -> Result<Called<ConnectReport>, CallError> {
         self.transact(
-            Ask::of("complete-connect", pkid.clone()),
+            Ask::of("complete-connect", pkid.clone()).given(given::code_in(callback)),
             async |workflows, store| {
                 let callback = callback.expose_secret();
                 workflows

@@ -80,6 +80,7 @@ impl Host {
             subject: subject.clone(),
             name: String::new(),
             wakeup: Some(due.clone()),
+            given: Vec::new(),
         };
         let turn = self.parts.turns.take(&subject).await;
         let started = match self.start(&ask, due.wakeup.due).await? {

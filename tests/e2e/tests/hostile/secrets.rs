@@ -2,7 +2,7 @@
 
 use relation_e2e::world::CLIENT_SECRET;
 
-use crate::stage::Stage;
+use crate::stage::{Stage, TOKEN};
 
 #[tokio::test(flavor = "multi_thread")]
 pub async fn panic_with_secret() {
@@ -10,6 +10,14 @@ pub async fn panic_with_secret() {
     let everything = format!("{:?} {:?}", seen.result, seen.transaction);
     assert!(everything.contains("leaking [secret]"), "{everything}");
     assert!(!everything.contains(CLIENT_SECRET), "{everything}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub async fn panic_with_token() {
+    let seen = Stage::of("panic_with_token").await.misbehave().await;
+    let everything = format!("{:?} {:?}", seen.result, seen.transaction);
+    assert!(everything.contains("[secret]"), "{everything}");
+    assert!(!everything.contains(TOKEN), "{everything}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

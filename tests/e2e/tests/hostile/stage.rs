@@ -16,6 +16,9 @@ use crate::component::component;
 /// The customer whom every fixture serves well.
 const NEIGHBOUR: &str = "ffffffffffffffffffffffff";
 
+/// What every fixture is given as an access token.
+pub const TOKEN: &str = "a-token-that-is-given";
+
 /// Bounds that are soon hit.
 pub fn tight() -> Limits {
     Limits {
@@ -125,7 +128,7 @@ pub fn request() -> AddRequest {
     AddRequest {
         hierarchy: "sys.Test".parse().unwrap(),
         fields: object(json!({ "name": "x" })),
-        token_answer: None,
+        token_answer: Some(format!(r#"{{"access_token":"{TOKEN}"}}"#).into()),
         idempotency_key: None,
     }
 }

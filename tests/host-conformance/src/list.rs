@@ -92,6 +92,7 @@ pub const CHECKS: &[Entry] = &[
     now("secrets.unseal", "a secret that was removed is none", secrets::unseal),
     now("secrets.own", "a secret belongs to its owner and its name", secrets::own),
     now("secrets.owner", "a secret's owner exists after the commit, or the commit fails", secrets::owner),
+    now("secrets.own-record", "a call opens no secret of another record than its own", secrets::own_record),
     now("secrets.setting", "a secret setting is revealed, one that is not configured is none", secrets::setting),
     now("scheduling.list", "the wakeups of a subject are listed as they were scheduled, the earliest first", scheduling::list),
     now("scheduling.move", "a wakeup that is scheduled again is moved", scheduling::moved),

@@ -53,6 +53,14 @@ pub fn record(pkid: &str) -> Reference {
     }
 }
 
+/// A record that a call on the record of this pkid has nothing to do with, whether it exists or not:
+/// its pkid has another first digit.
+pub fn another_record(pkid: &str) -> Reference {
+    let digit = if pkid.starts_with('0') { '1' } else { '0' };
+    let rest = pkid.get(1..).unwrap_or_default();
+    record(&format!("{digit}{rest}"))
+}
+
 /// One key.
 pub fn key(name: &str, value: &str) -> Key {
     Key {

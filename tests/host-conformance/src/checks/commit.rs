@@ -4,7 +4,7 @@ use crate::bindings::automate::platform::storage::{self, Change, Check, Document
 use crate::bindings::automate::platform::types::Failure;
 use crate::bindings::automate::platform::{scheduling, secrets};
 use crate::samples::{self, Scene, commit, commit_if, is_there, key, read, secret, wakeup};
-use crate::verdict::{Outcome, failed, holds, refused, same};
+use crate::verdict::{Outcome, holds, refused, same};
 
 /// What a document has besides itself.
 fn belongings(of: &Document) -> Result<(Option<String>, Vec<String>), Failure> {
@@ -204,11 +204,10 @@ pub fn idle_removal(scene: &Scene) -> Outcome {
 
 pub fn own_record(scene: &Scene) -> Outcome {
     let mut foreign = scene.document();
-    foreign.reference.model = samples::RECORD.into();
-    match commit(rewrite(&foreign)) {
-        Err(_) => holds("it was refused and done", !is_there(&foreign)?),
-        Ok(()) => failed("a record that this call has no lease of was written"),
-    }
+    foreign.reference = samples::another_record(&scene.pkid);
+    let written = commit(rewrite(&foreign));
+    refused("of another record", written, "limit-exceeded")?;
+    holds("it was refused and done", !is_there(&foreign)?)
 }
 
 pub fn cascade(scene: &Scene) -> Outcome {

@@ -2,8 +2,8 @@
 
 use crate::bindings::automate::platform::secrets;
 use crate::bindings::automate::platform::storage::Change;
-use crate::samples::{Scene, commit, secret};
-use crate::verdict::{Outcome, failed, holds, same, skipped};
+use crate::samples::{self, Scene, commit, secret};
+use crate::verdict::{Outcome, failed, holds, refused, same, skipped};
 
 /// The secret setting by which a host is checked, and its value.
 pub const SETTING: (&str, &str) = ("conformance.secret", "a-secret-of-the-installation");
@@ -78,6 +78,14 @@ pub fn owner(scene: &Scene) -> Outcome {
     ])?;
     let found = secrets::reveal(&nobody.reference, "s")?;
     same("somebody's", found.as_deref(), Some("somebody's"))
+}
+
+pub fn own_record(scene: &Scene) -> Outcome {
+    let foreign = samples::another_record(&scene.pkid);
+    let revealed = secrets::reveal(&foreign, "s");
+    refused("of another record", revealed, "limit-exceeded")?;
+    let own = secrets::reveal(&samples::record(&scene.pkid), "s")?;
+    same("of the call's own record", own, None)
 }
 
 pub fn setting(_: &Scene) -> Outcome {

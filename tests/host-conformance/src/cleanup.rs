@@ -15,6 +15,14 @@ pub struct Removed {
     pub wakeups: Vec<String>,
 }
 
+impl Removed {
+    fn has(&self, wanted: &Reference) -> bool {
+        let of =
+            |found: &Reference| (&*found.model, &*found.pkid) == (&*wanted.model, &*wanted.pkid);
+        self.documents.iter().any(of)
+    }
+}
+
 fn filter(model: &str, state: &State) -> Filter {
     Filter {
         model: model.into(),
@@ -43,8 +51,13 @@ pub fn delete(pkid: &str, dry_run: bool) -> Result<Removed, Failure> {
     for model in [WOKEN, OTHER, SAMPLE] {
         loop {
             let some = left(model, &state, if dry_run { 1000 } else { AT_ONCE })?;
+            // What is found again was not deleted: the look for remains says so.
+            let again = some.first().is_some_and(|first| removed.has(first));
+            if some.is_empty() || again {
+                break;
+            }
             removed.documents.extend(some.iter().cloned());
-            if some.is_empty() || dry_run {
+            if dry_run {
                 break;
             }
             samples::commit(some.into_iter().map(Change::Delete).collect())?;

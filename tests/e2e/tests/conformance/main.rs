@@ -10,6 +10,5 @@
 
 mod broken;
 mod documented;
-mod fault;
 mod passing;
 mod support;

@@ -14,20 +14,32 @@ use tempfile::TempDir;
 /// The suite, compiled once.
 pub fn suite() -> ComponentSource {
     static SUITE: OnceLock<Plugin> = OnceLock::new();
-    let plugin = SUITE.get_or_init(|| {
-        let file = artifacts::suite();
-        let bytes = std::fs::read(file).expect("the suite can be read");
-        Plugin::load(&bytes, [], Limits::default()).expect("the suite fits")
-    });
+    let plugin = SUITE.get_or_init(|| compiled(Limits::default()));
     ComponentSource::Loaded(Box::new(plugin.clone()))
+}
+
+/// The suite within other bounds, which it is compiled for.
+pub fn suite_within(limits: Limits) -> ComponentSource {
+    ComponentSource::Loaded(Box::new(compiled(limits)))
+}
+
+fn compiled(limits: Limits) -> Plugin {
+    let file = artifacts::suite();
+    let bytes = std::fs::read(file).expect("the suite can be read");
+    Plugin::load(&bytes, [], limits).expect("the suite fits")
 }
 
 /// A run on this store.
 pub async fn on(store: Arc<dyn Store>) -> Conformance {
+    with(suite(), store).await
+}
+
+/// A run of this component on this store.
+pub async fn with(component: ComponentSource, store: Arc<dyn Store>) -> Conformance {
     let directory = TempDir::new().expect("a temporary directory");
     let key = KeyFile::new(directory.path().join("relation.key"));
     let sealer = Sealer::open(store.as_ref(), key, Timestamp(0)).await;
-    Conformance::of(suite(), store, Arc::new(sealer.expect("a new key fits")))
+    Conformance::of(component, store, Arc::new(sealer.expect("a new key fits")))
 }
 
 /// The checks that failed, a line each.

@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Method, Response, Uri};
 use relation_host::component::{ComponentCache, Plugin};
 use relation_host::egress::{Client, ClientOptions, Policy};
 use relation_host::reports::Connection;
@@ -14,16 +16,15 @@ use relation_host::store::seal::Sealer;
 use relation_host::store::watched::Watched;
 use relation_host::store::{Store, StoreError};
 use relation_host::types::{Hierarchy, Pkid, Timestamp};
-use relation_host::{
-    AddRequest, CallError, CallErrorKind, Called, ComponentSource, Host, HostBuilder, Limits,
-};
+use relation_host::{AddRequest, CallError, Called, ComponentSource, Host, HostBuilder, Limits};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
+use super::not_run::NotRun;
 use super::overlap::TurnedAway;
-use super::report::{MalformedReport, Report, Status};
-use super::server::Server;
+use super::report::{Report, Status};
+use super::server::{Instead, Server};
 use crate::harness::loaded;
 
 /// When every run begins: 2026-01-01T00:00:00Z.
@@ -43,51 +44,8 @@ const SECRET: (&str, &str) = ("conformance.secret", "a-secret-of-the-installatio
 /// Opens the same store once more, as a restarted host would.
 pub type Reopen = Box<dyn Fn() -> Result<Arc<dyn Store>, StoreError> + Send + Sync>;
 
-/// The suite could not be run to its end, so there is no report.
-#[derive(Debug, thiserror::Error)]
-pub enum NotRun {
-    /// A call that the suite needs failed.
-    #[error("the suite could not go on: `{call}` failed: {error}")]
-    Call {
-        /// Which, such as `add`.
-        call: &'static str,
-        /// Why.
-        error: CallError,
-    },
-    /// A call had no end: the host neither answered nor cut it off.
-    #[error("the suite could not go on: `{call}` was not answered within {seconds} s")]
-    Silent {
-        /// Which, such as `modify`.
-        call: &'static str,
-        /// How long it was waited for.
-        seconds: u64,
-    },
-    /// The checks were called again and again and did not come to an end.
-    #[error("the suite could not go on: after {CALLS} calls of `checks` it still asks for more")]
-    Endless,
-    /// The component did not answer as the suite does.
-    #[error(transparent)]
-    Report(#[from] MalformedReport),
-    /// The host could not be put together.
-    #[error("the host could not be started: {0}")]
-    Host(String),
-    /// The server for the checks of the way out could not be started.
-    #[error("the test server could not be started: {0}")]
-    Server(#[from] io::Error),
-    /// The store could not be opened again.
-    #[error("the store could not be opened again: {0}")]
-    Reopen(StoreError),
-}
-
-impl NotRun {
-    fn never_began(&self) -> bool {
-        match self {
-            Self::Silent { .. } => true,
-            Self::Call { error, .. } => matches!(error.kind, CallErrorKind::Busy { .. }),
-            _ => false,
-        }
-    }
-}
+/// What a test makes of a host that is about to be put together, given the clock that the run moves.
+type Alter = Box<dyn Fn(HostBuilder, &Arc<ManualClock>) -> HostBuilder + Send + Sync>;
 
 /// A run of the suite on hosts of this library, around one store.
 pub struct Conformance {
@@ -99,6 +57,8 @@ pub struct Conformance {
     limits: Limits,
     /// The host allows what the suite is told that it denies.
     open: bool,
+    alter: Option<Alter>,
+    instead: Option<Instead>,
 }
 
 /// What a run goes on with.
@@ -107,6 +67,7 @@ pub(super) struct Run {
     sealer: Arc<Sealer>,
     pub(super) limits: Limits,
     allow: Vec<String>,
+    alter: Option<Alter>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) server: Server,
     pkid: Option<Pkid>,
@@ -123,6 +84,8 @@ impl Conformance {
             cache: None,
             limits: Limits::default(),
             open: false,
+            alter: None,
+            instead: None,
         }
     }
 
@@ -155,6 +118,28 @@ impl Conformance {
         self
     }
 
+    /// Hosts are put together otherwise, as they should not be: for tests of the suite. What is altered is
+    /// given the clock that the run moves.
+    #[must_use]
+    pub fn altering_hosts(
+        mut self,
+        alter: impl Fn(HostBuilder, &Arc<ManualClock>) -> HostBuilder + Send + Sync + 'static,
+    ) -> Self {
+        self.alter = Some(Box::new(alter));
+        self
+    }
+
+    /// The server answers requests of this method and address otherwise, as if the host had changed
+    /// what goes through: for tests of the suite. The address is absolute when it is asked as a proxy.
+    #[must_use]
+    pub fn answering(
+        mut self,
+        instead: impl Fn(&Method, &Uri) -> Option<Response<Bytes>> + Send + Sync + 'static,
+    ) -> Self {
+        self.instead = Some(Arc::new(instead));
+        self
+    }
+
     /// Runs the suite from `add` to `delete`.
     pub async fn run(self) -> Result<Report, NotRun> {
         // Once for all hosts of the run.
@@ -166,8 +151,9 @@ impl Conformance {
             sealer: self.sealer,
             limits: self.limits,
             allow: Vec::new(),
+            alter: self.alter,
             clock: Arc::new(ManualClock::new(BEGINNING)),
-            server: Server::start().await?,
+            server: Server::start_with(self.instead).await?,
             pkid: None,
         };
         let closed = closed().await?;
@@ -235,6 +221,10 @@ impl Run {
             .secret_setting(SECRET.0, SecretString::from(SECRET.1))
             .limits(self.limits.clone())
             .egress(client);
+        let builder = match &self.alter {
+            Some(alter) => alter(builder, &self.clock),
+            None => builder,
+        };
         builder.build().await.map_err(|error| wrong(&error))
     }
 
@@ -301,7 +291,7 @@ impl Run {
                 Err(error) => last = Some(error),
             }
         }
-        Err(last.unwrap_or(NotRun::Endless))
+        Err(last.unwrap_or(NotRun::Endless(CALLS)))
     }
 
     async fn refresh(&self, host: &Host) -> Result<(), NotRun> {

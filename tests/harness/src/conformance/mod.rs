@@ -23,10 +23,12 @@
 //! ```
 
 mod drive;
+mod not_run;
 mod overlap;
 mod report;
 mod server;
 
-pub use drive::{Conformance, NotRun, Reopen};
+pub use drive::{Conformance, Reopen};
+pub use not_run::NotRun;
 pub use report::{Finding, MalformedReport, Report, Status};
 pub use server::Server;

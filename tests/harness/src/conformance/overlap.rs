@@ -11,7 +11,8 @@ use relation_host::{CallError, CallErrorKind, Host};
 use serde_json::json;
 use tokio::sync::Notify;
 
-use super::drive::{NotRun, Run};
+use super::drive::Run;
+use super::not_run::NotRun;
 
 /// Tells when a store sends a call away because another one holds the record.
 #[derive(Clone, Default)]

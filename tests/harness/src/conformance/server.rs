@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -34,6 +34,9 @@ type Body = BoxBody<Bytes, io::Error>;
 
 /// How much of a large answer is made at once, in bytes.
 const PIECE: usize = 64 * 1024;
+
+/// What is answered to a request of this method and address in place of the table's answer.
+pub(super) type Instead = Arc<dyn Fn(&Method, &Uri) -> Option<Response<Bytes>> + Send + Sync>;
 
 /// A server on this machine, until it is dropped.
 #[derive(Debug)]
@@ -55,13 +58,18 @@ struct Held {
 impl Server {
     /// Starts it on a free port of the loopback interface.
     pub async fn start() -> io::Result<Self> {
+        Self::start_with(None).await
+    }
+
+    /// As [`Server::start`], but answers some requests otherwise.
+    pub(super) async fn start_with(instead: Option<Instead>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let held = Arc::new(Held {
             arrived: Semaphore::new(0),
             open: watch::Sender::new(false),
         });
-        let task = tokio::spawn(run(listener, Arc::clone(&held)));
+        let task = tokio::spawn(run(listener, Arc::clone(&held), instead));
         Ok(Self {
             address,
             held,
@@ -100,16 +108,26 @@ impl Drop for Server {
     }
 }
 
-async fn run(listener: TcpListener, held: Arc<Held>) {
+async fn run(listener: TcpListener, held: Arc<Held>, instead: Option<Instead>) {
     // With the server its connections end.
     let mut connections = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { return };
-                let held = Arc::clone(&held);
+                let (held, instead) = (Arc::clone(&held), instead.clone());
                 connections.spawn(async move {
-                    let service = service_fn(move |request| answer(request, Arc::clone(&held)));
+                    let service = service_fn(move |request: Request<Incoming>| {
+                        let instead = instead.as_ref();
+                        let instead = instead.and_then(|of| of(request.method(), request.uri()));
+                        let held = Arc::clone(&held);
+                        async move {
+                            match instead {
+                                Some(answer) => Ok(answer.map(boxed)),
+                                None => answer(request, held).await,
+                            }
+                        }
+                    });
                     // What breaks is the client's to complain about.
                     let _ = http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
@@ -145,13 +163,16 @@ async fn answer(request: Request<Incoming>, held: Arc<Held>) -> Result<Response<
     })
 }
 
+fn boxed(body: Bytes) -> Body {
+    Full::new(body).map_err(|never| match never {}).boxed()
+}
+
 fn whole(
     status: StatusCode,
     headers: &[(&'static str, &'static str)],
     body: impl Into<Bytes>,
 ) -> Response<Body> {
-    let body = Full::new(body.into()).map_err(|never| match never {});
-    let mut response = Response::new(body.boxed());
+    let mut response = Response::new(boxed(body.into()));
     *response.status_mut() = status;
     for (name, value) in headers {
         let value = header::HeaderValue::from_static(value);

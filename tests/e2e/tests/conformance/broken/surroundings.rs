@@ -1,0 +1,196 @@
+//! Hosts with other settings, clocks, randomness, bounds and words than they should have.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use relation_harness::conformance::Conformance;
+use relation_host::Limits;
+use relation_host::entropy::{Entropy, SeededEntropy};
+use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
+use relation_host::schedule::clock::{Clock, ManualClock};
+use relation_host::store::sqlite::SqliteStore;
+use relation_host::store::watched::Watch;
+use relation_host::store::{Change, Commit, Store, StoreError};
+use relation_host::types::{Failure, Timestamp};
+use secrecy::SecretString;
+
+use super::store;
+use crate::support::{on, suite_within, with};
+
+/// Plain settings of which one is another and one is a secret, and a secret setting that is another.
+async fn other_settings() -> Conformance {
+    const SECRET: &str = "conformance.secret";
+    let plain = [
+        ("conformance.setting", "another"),
+        (SECRET, "a-secret-of-the-installation"),
+    ];
+    let plain: BTreeMap<String, String> = plain
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    let run = on(Arc::new(SqliteStore::in_memory().unwrap())).await;
+    run.altering_hosts(move |host, _| {
+        host.settings(plain.clone())
+            .secret_setting(SECRET, SecretString::from("another"))
+    })
+}
+
+/// Numbers are always the same, and so are the first bytes that an instance draws.
+struct LoadedDice {
+    others: SeededEntropy,
+    drawn: AtomicU64,
+}
+
+impl Entropy for LoadedDice {
+    fn fill(&self, bytes: &mut [u8]) {
+        // An instance is made with a seed of 16 bytes, then draws bytes by four at a time and numbers
+        // by eight.
+        let is_fixed = match bytes.len() {
+            16 => {
+                self.drawn.store(0, Ordering::Relaxed);
+                false
+            }
+            4 => self.drawn.fetch_add(1, Ordering::Relaxed) < 16,
+            length => length == 8,
+        };
+        if is_fixed {
+            bytes.fill(7);
+        } else {
+            self.others.fill(bytes);
+        }
+    }
+}
+
+async fn loaded_dice() -> Conformance {
+    let dice = Arc::new(LoadedDice {
+        others: SeededEntropy::new(1),
+        drawn: AtomicU64::new(u64::from(u32::MAX)),
+    });
+    let run = on(Arc::new(SqliteStore::in_memory().unwrap())).await;
+    run.altering_hosts(move |host, _| host.entropy(dice.clone()))
+}
+
+/// Whoever looks finds it a millisecond earlier.
+struct BackwardClock {
+    steady: Arc<ManualClock>,
+    looks: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl Clock for BackwardClock {
+    fn now(&self) -> Timestamp {
+        // Never behind the clock that the driver moves: wakeups would not come.
+        let ahead = (1_u64 << 20).saturating_sub(self.looks.fetch_add(1, Ordering::Relaxed));
+        self.steady.now().after(Duration::from_millis(ahead))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.steady.monotonic()
+    }
+
+    async fn sleep_until(&self, at: Timestamp) {
+        self.steady.sleep_until(at).await;
+    }
+}
+
+async fn backward_clock() -> Conformance {
+    let looks = Arc::default();
+    let run = on(Arc::new(SqliteStore::in_memory().unwrap())).await;
+    run.altering_hosts(move |host, clock| {
+        host.clock(Arc::new(BackwardClock {
+            steady: Arc::clone(clock),
+            looks: Arc::clone(&looks),
+        }))
+    })
+}
+
+async fn hardly_any_bounds() -> Conformance {
+    let limits = Limits {
+        commit: 64 << 20,
+        changes: 1_000_000,
+        requests: 1_000_000,
+        host_calls: 10_000_000,
+        ..Limits::default()
+    };
+    let store = Arc::new(SqliteStore::in_memory().unwrap());
+    with(suite_within(limits.clone()), store)
+        .await
+        .limits(limits)
+}
+
+/// Steps in once within a check: at the call of an import that comes behind so many others of it.
+type Step = (&'static str, Import, u32, fn() -> Intervention);
+
+const STEPS: [Step; 3] = [
+    ("storage.commit.malformed", Import::StorageCommit, 2, || {
+        Intervention::Fail(Failure::Conflict("it is malformed".into()))
+    }),
+    ("storage.bounds.body", Import::StorageCommit, 0, || {
+        Intervention::Fail(Failure::Conflict("it is malformed".into()))
+    }),
+    ("transactions.accepts", Import::TransactionsLog, 0, || {
+        Intervention::Trap("no such line is taken".into())
+    }),
+];
+
+/// Sees in what the suite writes which check runs, and steps in.
+#[derive(Clone, Default)]
+struct SteppingIn(Arc<Mutex<(String, u32)>>);
+
+impl Watch for SteppingIn {
+    async fn commit(&self, inner: &dyn Store, commit: Commit) -> Result<(), StoreError> {
+        for change in &commit.changes {
+            if let Change::Put(document) = change
+                && document.reference.model == "conformance/State"
+            {
+                let state: serde_json::Value = serde_json::from_str(&document.body).unwrap();
+                let running = state["running"].as_str().unwrap_or_default();
+                *self.0.lock().unwrap() = (running.to_owned(), 0);
+            }
+        }
+        inner.commit(commit).await
+    }
+}
+
+#[async_trait]
+impl Interceptor for SteppingIn {
+    async fn before(&self, call: &ImportCall) -> Intervention {
+        let (running, calls) = &mut *self.0.lock().unwrap();
+        let step = STEPS
+            .iter()
+            .find(|(check, import, ..)| check == running && *import == call.import);
+        let Some((_, _, behind, intervention)) = step else {
+            return Intervention::Proceed;
+        };
+        *calls += 1;
+        if *calls == behind + 1 {
+            intervention()
+        } else {
+            Intervention::Proceed
+        }
+    }
+}
+
+async fn other_words() -> Conformance {
+    let steps = SteppingIn::default();
+    let run = store(steps.clone()).await;
+    run.altering_hosts(move |host, _| host.interceptor(Arc::new(steps.clone())))
+}
+
+broken_hosts! {
+    settings_that_are_others: other_settings() => ["config.get", "config.secrets", "secrets.setting"];
+    randomness_that_repeats_itself: loaded_dice() => ["random.fresh", "random.fresh-per-call"];
+    a_clock_that_goes_back: backward_clock() => ["clock.steady", "clock.agrees"];
+    bounds_that_are_too_wide: hardly_any_bounds() => [
+        "limits.changes",
+        "limits.commit",
+        "limits.requests",
+    ];
+    refusals_by_other_words: other_words() => [
+        "storage.commit.malformed",
+        "storage.bounds.body",
+        "transactions.accepts",
+    ];
+}

@@ -1,0 +1,54 @@
+//! Why there is no report.
+
+use std::io;
+
+use relation_host::store::StoreError;
+use relation_host::{CallError, CallErrorKind};
+
+use super::report::MalformedReport;
+
+/// The suite could not be run to its end, so there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRun {
+    /// A call that the suite needs failed.
+    #[error("the suite could not go on: `{call}` failed: {error}")]
+    Call {
+        /// Which, such as `add`.
+        call: &'static str,
+        /// Why.
+        error: CallError,
+    },
+    /// A call had no end: the host neither answered nor cut it off.
+    #[error("the suite could not go on: `{call}` was not answered within {seconds} s")]
+    Silent {
+        /// Which, such as `modify`.
+        call: &'static str,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The checks were called again and again and did not come to an end.
+    #[error("the suite could not go on: after {0} calls of `checks` it still asks for more")]
+    Endless(usize),
+    /// The component did not answer as the suite does.
+    #[error(transparent)]
+    Report(#[from] MalformedReport),
+    /// The host could not be put together.
+    #[error("the host could not be started: {0}")]
+    Host(String),
+    /// The server for the checks of the way out could not be started.
+    #[error("the test server could not be started: {0}")]
+    Server(#[from] io::Error),
+    /// The store could not be opened again.
+    #[error("the store could not be opened again: {0}")]
+    Reopen(StoreError),
+}
+
+impl NotRun {
+    pub(super) fn never_began(&self) -> bool {
+        match self {
+            Self::Silent { .. } => true,
+            Self::Call { error, .. } => matches!(error.kind, CallErrorKind::Busy { .. }),
+            _ => false,
+        }
+    }
+}

@@ -182,7 +182,8 @@ impl Conformance {
             }
         };
         let mut report = run.wait(&host).await?;
-        let deleted = host.delete(run.pkid()?, false).await;
+        let deleted = host.delete(run.pkid()?, false);
+        let deleted = run.answer("delete", deleted).await?;
         report.decide(
             "delete.leaves-nothing",
             deleted.err().map(|error| error.to_string()),
@@ -240,34 +241,40 @@ impl Run {
             "proxy": server, "moment": 60_000,
         });
         let hierarchy = Hierarchy::try_from("sys.Conformance".to_owned());
-        let added = host
-            .add(AddRequest {
-                hierarchy: hierarchy.map_err(|error| NotRun::Host(error.to_string()))?,
-                fields: object(fields),
-                token_answer: None,
-                idempotency_key: None,
-            })
-            .await
-            .map_err(|error| NotRun::Call { call: "add", error })?;
+        let request = AddRequest {
+            hierarchy: hierarchy.map_err(|error| NotRun::Host(error.to_string()))?,
+            fields: object(fields),
+            token_answer: None,
+            idempotency_key: None,
+        };
+        let call = "add";
+        let added = self.answer(call, host.add(request)).await?;
+        let added = added.map_err(|error| NotRun::Call { call, error })?;
         Report::read(&added.value.connection.notes)?;
         self.pkid = Some(added.value.connection.pkid);
         Ok(())
     }
 
-    /// What the host answers, if it does so at all.
+    /// What the host answers to a call, if it does so at all.
+    async fn answer<T>(
+        &self,
+        call: &'static str,
+        work: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<Result<T, CallError>, NotRun> {
+        // It may wait as long as one may last, and then last as long.
+        let patience = self.limits.time.saturating_mul(2).saturating_add(GRACE);
+        let answered = tokio::time::timeout(patience, work).await;
+        let seconds = patience.as_secs();
+        answered.map_err(|_| NotRun::Silent { call, seconds })
+    }
+
     pub(super) async fn try_modify(
         &self,
         host: &Host,
         fields: &Value,
     ) -> Result<Result<Called<Connection>, CallError>, NotRun> {
-        // A call may wait as long as one may last, and then last as long.
-        let patience = self.limits.time.saturating_mul(2).saturating_add(GRACE);
         let call = host.modify(self.pkid()?, object(fields.clone()), None);
-        let answered = tokio::time::timeout(patience, call).await;
-        answered.map_err(|_| NotRun::Silent {
-            call: "modify",
-            seconds: patience.as_secs(),
-        })
+        self.answer("modify", call).await
     }
 
     pub(super) async fn modify(&self, host: &Host, fields: &Value) -> Result<Report, NotRun> {
@@ -295,8 +302,8 @@ impl Run {
     }
 
     async fn refresh(&self, host: &Host) -> Result<(), NotRun> {
-        let called = host.refresh(self.pkid()?).await;
         let call = "refresh";
+        let called = self.answer(call, host.refresh(self.pkid()?)).await?;
         called.map_err(|error| NotRun::Call { call, error })?;
         Ok(())
     }
@@ -325,8 +332,8 @@ impl Run {
             Ok(Err(error)) => format!("wakeups stopped: {error}"),
             Err(_) => "wakeups that were answered kept coming".to_owned(),
         };
-        let looked = host.check_expiry(self.pkid()?).await;
         let call = "check-expiry";
+        let looked = self.answer(call, host.check_expiry(self.pkid()?)).await?;
         let looked = looked.map_err(|error| NotRun::Call { call, error })?;
         let mut report = Report::read(&looked.value.connection.notes)?;
         if report.that_are(Status::Pending).count() > 0 {

@@ -52,3 +52,33 @@ impl NotRun {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use relation_host::types::{Failure, Pkid, Reference, Timestamp};
+
+    use super::*;
+
+    fn call(kind: CallErrorKind) -> NotRun {
+        let transaction = None;
+        let error = CallError { transaction, kind };
+        let call = "modify";
+        NotRun::Call { call, error }
+    }
+
+    #[test]
+    fn a_call_that_was_turned_away_or_not_answered_never_began() {
+        let silent = NotRun::Silent {
+            call: "modify",
+            seconds: 150,
+        };
+        assert!(silent.never_began());
+        let busy = call(CallErrorKind::Busy {
+            subject: Reference::record(Pkid::of([0; 12])),
+            until: Timestamp(0),
+        });
+        assert!(busy.never_began());
+        let refused = Failure::Internal("on purpose".into());
+        assert!(!call(CallErrorKind::Refused(refused)).never_began());
+    }
+}

@@ -2,8 +2,10 @@
 //!
 //! Each `tests/fixtures/broken/NAME.fault` names a file of the plugin, a text that occurs there exactly
 //! once, and what stands in its place. The plugin is copied below the target directory, changed there
-//! and compiled to `component/broken/NAME.wasm`.
+//! and compiled to `component/broken/NAME.wasm`. It is compiled beside the plugin and as the plugin is, so that
+//! both share what they depend on; hence the copy has a name of its own.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -81,10 +83,20 @@ fn faults(folder: &Path) -> Result<Vec<PathBuf>> {
 fn build_one(folders: &Folders, file: &Path) -> Result<()> {
     let fault = Fault::parse(&fs::read_to_string(file)?)?;
     let name = file.file_stem().unwrap_or_default();
-    let broken = folders.target.join("broken");
-    let copy = broken.join(name);
+    let package = format!("broken_{}", name.display());
+    let copy = folders.target.join("broken").join(name);
+    let original = fs::read_to_string(folders.root.join("plugin").join(&fault.file))?;
+    let manifest = fs::read_to_string(folders.root.join("plugin/Cargo.toml"))?;
+    // Both are never written as they were, not for a moment: cargo would compile them again each time.
+    let changed = BTreeMap::from([
+        (
+            copy.join("plugin").join(&fault.file),
+            fault.put_into(&original)?,
+        ),
+        (copy.join("plugin/Cargo.toml"), called(&package, &manifest)),
+    ]);
     for folder in ["plugin", "wit"] {
-        copy_folder(&folders.root.join(folder), &copy.join(folder))?;
+        copy_folder(&folders.root.join(folder), &copy.join(folder), &changed)?;
     }
     for file in ["Cargo.lock", "clippy.toml"] {
         write(&copy.join(file), &fs::read(folders.root.join(file))?)?;
@@ -94,27 +106,27 @@ fn build_one(folders: &Folders, file: &Path) -> Result<()> {
         &copy.join("Cargo.toml"),
         of_the_plugin_alone(&manifest).as_bytes(),
     )?;
-    let faulty = copy.join("plugin").join(&fault.file);
-    let original = fs::read_to_string(folders.root.join("plugin").join(&fault.file))?;
-    write(&faulty, fault.put_into(&original)?.as_bytes())?;
 
-    let target = broken.join("target");
+    // It runs a few scenarios once: what counts is that it is compiled soon.
+    let hastily = format!("profile.component.package.{package}.opt-level=1");
     step::run(
         workspace::cargo()
-            .args(["rustc", "--package", "spark-customer", "--lib"])
+            .args([
+                "rustc",
+                "--package",
+                &package,
+                "--lib",
+                "--config",
+                &hastily,
+            ])
             .args(["--crate-type=cdylib", "--profile=component", "--target"])
             .args([toolchain::TARGET, "--manifest-path"])
             .arg(copy.join("Cargo.toml"))
             .arg("--target-dir")
-            .arg(&target)
-            // It runs a few scenarios once: what counts is that it is compiled soon.
-            .env("CARGO_PROFILE_COMPONENT_LTO", "off")
-            .env("CARGO_PROFILE_COMPONENT_OPT_LEVEL", "1")
-            .env("CARGO_PROFILE_COMPONENT_CODEGEN_UNITS", "16"),
+            .arg(&folders.target),
     )?;
-    let built = target
-        .join(toolchain::TARGET)
-        .join("component/spark_customer.wasm");
+    let built = folders.target.join(toolchain::TARGET);
+    let built = built.join(format!("component/{package}.wasm"));
     let published = folders.target.join("component/broken").join(name);
     publish(&built, &published.with_extension("wasm"))?;
     Ok(())
@@ -133,8 +145,18 @@ fn of_the_plugin_alone(manifest: &str) -> String {
     manifest.lines().map(line).collect()
 }
 
-/// Makes `to` like `from`, and takes away what has gone: cargo would compile it all the same.
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+/// The plugin's manifest with another name of the package.
+fn called(package: &str, manifest: &str) -> String {
+    manifest.replacen(
+        "name = \"spark-customer\"",
+        &format!("name = \"{package}\""),
+        1,
+    )
+}
+
+/// Makes `to` like `from` but for files that are `changed`, and takes away what has gone: cargo would
+/// compile it all the same.
+fn copy_folder(from: &Path, to: &Path, changed: &BTreeMap<PathBuf, String>) -> Result<()> {
     if to.exists() {
         for entry in fs::read_dir(to)? {
             let entry = entry?;
@@ -152,7 +174,9 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
         let entry = entry?;
         let (path, copy) = (entry.path(), to.join(entry.file_name()));
         if entry.file_type()?.is_dir() {
-            copy_folder(&path, &copy)?;
+            copy_folder(&path, &copy, changed)?;
+        } else if let Some(text) = changed.get(&copy) {
+            write(&copy, text.as_bytes())?;
         } else {
             write(&copy, &fs::read(&path)?)?;
         }
@@ -219,12 +243,12 @@ mod tests {
         put("src/lib.rs", "one");
         put("src/gone.rs", "gone");
         put("bin/gone.rs", "gone");
-        copy_folder(&from, &to).unwrap();
+        copy_folder(&from, &to, &BTreeMap::new()).unwrap();
         put("src/lib.rs", "two");
         put("src/new.rs", "new");
         fs::remove_file(from.join("src/gone.rs")).unwrap();
         fs::remove_dir_all(from.join("bin")).unwrap();
-        copy_folder(&from, &to).unwrap();
+        copy_folder(&from, &to, &BTreeMap::new()).unwrap();
 
         let text = |file: &str| fs::read_to_string(to.join(file)).ok();
         assert_eq!(text("src/lib.rs").as_deref(), Some("two"));

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::consent::Consents;
 use crate::grant::Grant;
-use crate::model::derived;
+use crate::model::{complete_organization, derived};
 use crate::platform::{
     Check, Document, Failure, FieldFault, Journal, Key, RECORD_MODEL, Reference, Storage, Timestamp,
 };
@@ -210,6 +210,7 @@ impl Record {
         })?;
         // What names no document can be neither shown, moved nor deleted, and must not keep a record alive.
         body.parts.retain(|part| part.reference().is_one());
+        complete_organization(&mut body.fields);
         let mut record = Self {
             pkid: document.reference.pkid,
             hierarchy: document.hierarchy,

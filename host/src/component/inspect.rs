@@ -76,6 +76,9 @@ pub enum InspectError {
         "this is a core WebAssembly module, not a component: build it for wasm32-wasip2, or wrap it with `wasm-tools component new`"
     )]
     CoreModule,
+    /// It is something else altogether.
+    #[error("this is no WebAssembly at all: it does not begin with \"\\0asm\"")]
+    NoWasm,
     /// It is no valid component.
     #[error("this is not a valid WebAssembly component: {0}")]
     Invalid(String),
@@ -90,6 +93,9 @@ pub(crate) const WORKFLOWS: &str = "automate:spark-customer/workflows@0.1.0";
 impl InspectError {
     /// Why these bytes, which do not compile, do not.
     pub(super) fn of(bytes: &[u8], error: &wasmtime::Error) -> Self {
+        if !bytes.starts_with(b"\0asm") {
+            return Self::NoWasm;
+        }
         if wasmparser::Parser::is_core_wasm(bytes) {
             return Self::CoreModule;
         }

@@ -8,7 +8,7 @@ mod rules;
 
 pub use fields::{Choice, FIELDS, Field, Kind, SHADOW, field};
 pub use input::Input;
-pub use rules::{Accepted, PastedTokens, accept};
+pub use rules::{Accepted, PastedTokens, accept, complete_organization};
 
 use crate::platform::{Failure, FieldFault};
 

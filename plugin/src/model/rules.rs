@@ -230,6 +230,20 @@ fn organization(input: &Input, bound: bool, accepted: &mut Accepted, faults: &mu
     }
 }
 
+/// Gives a record that was added before 21.4-PB3, and holds the API's id alone, the organisation's external
+/// id too: what is asked of the organisation is asked of that one.
+pub fn complete_organization(fields: &mut Map<String, Value>) {
+    let text = |field: &str| {
+        let text = fields.get(field).and_then(Value::as_str);
+        text.filter(|text| !text.is_empty())
+    };
+    if text(EXTERNAL).is_none()
+        && let Some(organization) = text(INTERNAL).and_then(|id| OrgId::parse(id).ok())
+    {
+        fields.insert(EXTERNAL.to_owned(), organization.external().into());
+    }
+}
+
 fn put_organization(fields: &mut Map<String, Value>, organization: OrgId) {
     fields.insert(EXTERNAL.to_owned(), organization.external().into());
     fields.insert(INTERNAL.to_owned(), organization.internal().into());

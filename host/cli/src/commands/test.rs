@@ -10,6 +10,7 @@ use relation_harness::scenario::outcome::{Count, Ran};
 use relation_harness::scenario::report;
 use relation_harness::scenario::suite::{self, Loaded};
 use relation_harness::scenario::watch::{Changed, Watched, settled};
+use relation_host::component::inspect_with;
 use serde_json::json;
 
 use crate::Global;
@@ -31,7 +32,7 @@ pub struct Args {
     /// Files, and directories with files that end in .toml
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
-    /// Only scenarios whose path or first sentence contains this
+    /// Only scenarios whose path or first sentence contains this, whichever letters are capital
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
     /// How many run at once [default: one for each processor]
@@ -58,6 +59,17 @@ pub struct Args {
 pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
     let output = Output { json: global.json };
     let file = args.component.as_deref().or(global.plugin.as_deref());
+    if let Some(file) = &args.junit {
+        // Before anything runs: what is told for nothing would be lost.
+        let directory = file.parent().filter(|path| !path.as_os_str().is_empty());
+        if directory.is_some_and(|directory| !directory.is_dir()) {
+            let message = format!(
+                "cannot write {}: there is no such directory",
+                file.display()
+            );
+            return Err(Failed::usage(message));
+        }
+    }
     if args.watch {
         return watch(args, file, global, output);
     }
@@ -77,7 +89,10 @@ fn selected(args: &Args) -> Result<Vec<Loaded>, Failed> {
     let selected = suite::select(&files, args.filter.as_deref());
     if selected.is_empty() {
         let filter = args.filter.as_deref().unwrap_or_default();
-        let message = format!("none of {} scenarios contains {filter:?}", files.len());
+        let message = match files.len() {
+            1 => format!("the only scenario does not contain {filter:?}"),
+            all => format!("none of {all} scenarios contains {filter:?}"),
+        };
         return Err(Failed::usage(message).hint("--list shows their paths and sentences"));
     }
     Ok(selected)
@@ -85,9 +100,20 @@ fn selected(args: &Args) -> Result<Vec<Loaded>, Failed> {
 
 /// The component in `file`, or else the one carried in this binary.
 fn component(file: Option<&Path>, global: &Global) -> Result<Component, Failed> {
-    let (_, bytes) = session::component_bytes(file)?;
+    let (name, bytes) = session::component_bytes(file)?;
+    let cache = session::component_cache(global);
+    // Told once, and not as the failure of every scenario.
+    let problem = match inspect_with(&bytes, cache.as_ref()) {
+        Ok(inspection) if inspection.fits() => None,
+        Ok(_) => Some(format!("{name} does not fit this host")),
+        Err(error) => Some(format!("{name}: {error}")),
+    };
+    if let Some(problem) = problem {
+        let hint = "`relation-host inspect` says of every import whether this host has it";
+        return Err(Failed::new(Kind::Plugin, problem).hint(hint));
+    }
     let component = Component::from(bytes.into_owned());
-    Ok(match session::component_cache(global) {
+    Ok(match cache {
         Some(cache) => component.cached(cache),
         None => component,
     })

@@ -104,6 +104,29 @@ fn an_update_accepts_what_is_seen_and_keeps_the_rest_of_the_file() {
 }
 
 #[test]
+fn what_keeps_everything_from_running_is_told_once_and_first() {
+    let place = place();
+    place.write("scenarios/more.toml", PASSES);
+    place.write("text.wasm", "hello");
+    let ran = place.relation(["test", "scenarios", "--component", "text.wasm"]);
+    let ran = ran.run().exits(1);
+    assert_eq!(ran.stdout, "");
+    ran.says(&[
+        "text.wasm",
+        "no WebAssembly at all",
+        "relation-host inspect",
+    ]);
+    let ran = place.relation(["test", "scenarios", "--junit", "nowhere/junit.xml"]);
+    let ran = ran.run().exits(2);
+    assert_eq!(ran.stdout, "");
+    ran.says(&["nowhere/junit.xml", "there is no such directory"]);
+    let ran = place.relation(["test", "scenarios/more.toml", "--filter", "zzz"]);
+    ran.run()
+        .exits(2)
+        .says(&["the only scenario does not contain"]);
+}
+
+#[test]
 fn a_watch_runs_again_what_was_written() {
     let place = place();
     let running = place.relation(["test", "scenarios", "--watch"]).start();

@@ -30,7 +30,12 @@ pub fn finished(ran: &Ran) -> String {
     let about = shown(&ran.about);
     let took = ran.took.as_secs_f64();
     let _ = write!(text, "{style}{word:>6}{style:#} [{took:>7.3}s] {path}");
-    let _ = writeln!(text, "{DIM}  {about}{DIM:#}");
+    match about.is_empty() {
+        true => text.push('\n'),
+        false => {
+            let _ = writeln!(text, "{DIM}  {about}{DIM:#}");
+        }
+    }
     match &ran.verdict {
         Verdict::Passed => {}
         Verdict::Failed { failures } => {
@@ -60,7 +65,10 @@ fn step(text: &mut String, ran: &Ran, failure: &StepFailure) {
     let about = about
         .as_ref()
         .map_or(String::new(), |about| format!(" ({})", shown(about)));
-    let _ = writeln!(text, "    step {step}, {}{about}", shown(action));
+    let _ = match step {
+        0 => writeln!(text, "    before the first step"),
+        step => writeln!(text, "    step {step}, {}{about}", shown(action)),
+    };
     let _ = writeln!(text, "    {DIM}at {path}:{place}{DIM:#}");
     if let Some(problem) = &failure.problem {
         for line in problem.lines() {

@@ -384,3 +384,51 @@ fn the_reports_tell_of_every_scenario() {
         "{human}"
     );
 }
+
+#[test]
+fn a_wakeup_is_answered_at_its_moment_and_nothing_else_that_is_due_until_then() {
+    let passed = ran(&with_customer(
+        "[[step]]\ncall = \"wake\"\nwakeup = \"refresh\"\nmoment = \"2026-01-20T00:00:00Z\"\nexpect.http = [\"POST /v1/access_token -> 200\"]\nexpect.wakeups.refresh = \"<in 1 hour to 7 days>\"\n[[step]]\ncall = \"wake\"\nwakeup = \"expiry\"\nmoment = \"2026-01-20T00:00:00Z\"\n",
+    ));
+    assert!(passed.passed(), "{}", report::finished(&passed));
+    let over = ran(&with_customer(
+        "[[step]]\ncall = \"wake\"\nwakeup = \"refresh\"\nmoment = \"2025-01-20T00:00:00Z\"\n",
+    ));
+    let problem = failure(&over).problem.clone().unwrap();
+    assert!(problem.contains("is over: it is 2026-01-01"), "{problem}");
+}
+
+#[test]
+fn every_fault_of_a_network_can_be_scripted() {
+    let faults = [
+        "timeout",
+        "unresolved",
+        "refused",
+        "untrusted",
+        "reset",
+        "garbled",
+        "cut",
+        "stalled",
+    ];
+    for fault in faults {
+        let ran = ran(&format!(
+            r#"
+about = "a test"
+[[given.document]]
+pkid = "0123456789abcdef01234567"
+body = {{}}
+[[step]]
+call = "add"
+fields = {{ name = "C", account_number = "0f8fad5b-d9cb-469f-a165-70867728950e" }}
+tokens = {{ access_token = "the-access", refresh_token = "the-refresh" }}
+[[step.http]]
+request = {{ method = "GET", url = "https://webexapis.com/v1/organizations/Y2lzY29zcGFyazovL3VzL09SR0FOSVpBVElPTi8wZjhmYWQ1Yi1kOWNiLTQ2OWYtYTE2NS03MDg2NzcyODk1MGU" }}
+answer = {{ fault = "{fault}" }}
+[step.expect]
+http = [{{ fault = "{fault}" }}]
+error = {{ case = "<any>" }}
+"#
+        ));
+        assert!(ran.passed(), "{fault}: {}", report::finished(&ran));
+    }
+}

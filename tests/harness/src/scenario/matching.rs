@@ -195,6 +195,9 @@ impl Matcher {
                 self.compare(secret, found, |text, secret| text == digest(secret))
             }
             Expected::At(moment) => moment_of(found) == Some(*moment),
+            Expected::During(from, to) => {
+                moment_of(found).is_some_and(|moment| (*from..=*to).contains(&moment))
+            }
             Expected::Relative(span) => moment_of(found).is_some_and(|moment| {
                 let away = i128::from(moment.0) - i128::from(self.now.0);
                 (i128::from(span.from)..=i128::from(span.to)).contains(&away)
@@ -262,6 +265,7 @@ impl Matcher {
             Expected::OneOf(words) => format!("one of {}", words.join(", ")),
             Expected::DigestOf(secret) => format!("the digest of {secret}"),
             Expected::At(moment) => moment.to_string(),
+            Expected::During(from, to) => format!("from {from} to {to}"),
             Expected::Relative(span) => {
                 let moment = |away: i64| {
                     let at = i128::from(self.now.0) + i128::from(away);

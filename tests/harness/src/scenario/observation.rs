@@ -244,7 +244,7 @@ fn document(name: &str, stored: &Stored) -> Value {
 }
 
 /// How a call failed, in a scenario's words.
-fn error(failed: &Failed) -> Value {
+pub(crate) fn error(failed: &Failed) -> Value {
     match failed {
         Failed::Refused { failure } => {
             let told = json!(failure);

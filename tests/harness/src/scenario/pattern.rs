@@ -58,6 +58,8 @@ pub enum Expected {
     DigestOf(Template),
     /// This moment.
     At(Timestamp),
+    /// A moment from this one to that one.
+    During(Timestamp, Timestamp),
     /// A moment in this range, counted in milliseconds from the scenario's clock.
     Relative(Span),
     /// A list of exactly these, in this order; `open`: and more behind them.
@@ -296,6 +298,13 @@ fn placeholder(inner: &str) -> Result<Expected, Complaint> {
         return Ok(Expected::Relative(about(-to.max(from), -from.min(to))));
     }
     if let Some((from, to)) = inner.split_once(" to ") {
+        let moments = (
+            values::parse_moment(from.trim()),
+            values::parse_moment(to.trim()),
+        );
+        if let (Some(from), Some(to)) = moments {
+            return Ok(Expected::During(from, to));
+        }
         return Ok(Expected::Between(limit(from)?, limit(to)?));
     }
     let complaint = Complaint::new(format!("there is no placeholder <{inner}>"));

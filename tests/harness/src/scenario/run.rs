@@ -235,10 +235,18 @@ impl World {
             Call::Wake {
                 record,
                 wakeup,
+                moment,
                 payload,
                 due,
                 deadline,
             } => {
+                if let Some(moment) = *moment {
+                    let now = self.harness.now();
+                    if moment < now {
+                        return Err(format!("{moment} is over: it is {now}"));
+                    }
+                    self.harness.clock().advance_to(moment);
+                }
                 let record = record.fill(bindings).map_err(|error| error.to_string())?;
                 let subject = Reference::record(pkid(&record)?);
                 if payload.is_some() || due.is_some() || deadline.is_some() {

@@ -134,20 +134,25 @@ impl Playing {
         &self,
         answer: &Answer,
     ) -> Result<Result<http::Response<Bytes>, TransportFault>, String> {
-        match answer.fault {
-            Some(AnswerFault::Timeout) => return Ok(Err(TransportFault::Timeout)),
-            Some(AnswerFault::Refused) => return Ok(Err(TransportFault::Refused)),
-            Some(AnswerFault::Reset) => return Ok(Err(TransportFault::Reset)),
-            Some(AnswerFault::Cut) | None => {}
-        }
-        let filled = self.filled(answer).map_err(|unbound| unbound.to_string())?;
-        let response = filled.response()?;
-        Ok(match answer.fault {
-            Some(_) => Err(TransportFault::Cut(
-                response.map(|body| body.slice(..body.len() / 2)),
-            )),
-            None => Ok(response),
-        })
+        let filled = || {
+            let filled = self.filled(answer).map_err(|unbound| unbound.to_string())?;
+            filled.response()
+        };
+        let half = || {
+            let half = |body: Bytes| body.slice(..body.len() / 2);
+            filled().map(|response| response.map(half))
+        };
+        Ok(Err(match answer.fault {
+            None => return Ok(Ok(filled()?)),
+            Some(AnswerFault::Timeout) => TransportFault::Timeout,
+            Some(AnswerFault::Unresolved) => TransportFault::Unresolved,
+            Some(AnswerFault::Refused) => TransportFault::Refused,
+            Some(AnswerFault::Untrusted) => TransportFault::Untrusted,
+            Some(AnswerFault::Reset) => TransportFault::Reset,
+            Some(AnswerFault::Garbled) => TransportFault::Garbled,
+            Some(AnswerFault::Cut) => TransportFault::Cut(half()?),
+            Some(AnswerFault::Stalled) => TransportFault::Stalled(half()?),
+        }))
     }
 
     fn filled(&self, answer: &Answer) -> Result<Script, Unbound> {

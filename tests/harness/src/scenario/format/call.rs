@@ -104,12 +104,14 @@ fn add(table: &mut Table<'_, '_>) -> Option<Call> {
 
 fn wake(table: &mut Table<'_, '_>) -> Option<Call> {
     let record = Template::parse(&record(table));
+    let moment = table.get("moment", values::moment);
     let payload = table.get("payload", values::any_text);
     let due = table.get("due", values::moment);
     let deadline = table.get("deadline", values::moment);
     Some(Call::Wake {
         record,
         wakeup: table.need("wakeup", values::text)?,
+        moment,
         payload,
         due,
         deadline,

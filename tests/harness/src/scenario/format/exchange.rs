@@ -10,11 +10,15 @@ use super::{keys, values};
 use crate::scenario::model::{Answer, AnswerBody, AnswerFault, Exchange, RequestPattern};
 use crate::scenario::pattern::Pattern;
 
-const FAULTS: [(&str, AnswerFault); 4] = [
+const FAULTS: [(&str, AnswerFault); 8] = [
     ("timeout", AnswerFault::Timeout),
+    ("unresolved", AnswerFault::Unresolved),
     ("refused", AnswerFault::Refused),
+    ("untrusted", AnswerFault::Untrusted),
     ("reset", AnswerFault::Reset),
+    ("garbled", AnswerFault::Garbled),
     ("cut", AnswerFault::Cut),
+    ("stalled", AnswerFault::Stalled),
 ];
 
 /// Reads one exchange.
@@ -86,7 +90,8 @@ fn method(value: DeValue<'_>) -> Result<String, Complaint> {
 fn answer(mut table: Table<'_, '_>) -> Option<Answer> {
     let reader = table.reader();
     let fault = table.get("fault", |value| values::word(value, "fault", &FAULTS));
-    if fault.is_some_and(|fault| fault != AnswerFault::Cut) {
+    let within = [AnswerFault::Cut, AnswerFault::Stalled];
+    if fault.is_some_and(|fault| !within.contains(&fault)) {
         let reason = "a request with this fault has no answer";
         table.refuse(&["status", "headers", "json", "form", "body"], reason);
     }

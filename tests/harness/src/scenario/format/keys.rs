@@ -86,7 +86,7 @@ sections! {
     /// Imports.
     SYNC "call = \"sync\"" ["record" "kind"];
     /// Answers a wakeup.
-    WAKE "call = \"wake\"" ["record" "wakeup" "payload" "due" "deadline"];
+    WAKE "call = \"wake\"" ["record" "wakeup" "moment" "payload" "due" "deadline"];
     /// Describes the model.
     DESCRIBE "call = \"describe\"" [];
     /// A person consents.

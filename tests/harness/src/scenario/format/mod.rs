@@ -11,7 +11,7 @@ pub mod source;
 mod step;
 #[cfg(test)]
 mod tests;
-pub(super) mod values;
+pub(crate) mod values;
 mod webex;
 
 use std::collections::BTreeMap;

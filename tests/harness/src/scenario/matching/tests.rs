@@ -213,3 +213,23 @@ fn of_many_in_any_order_what_is_left_over_is_unexpected() {
     );
     assert!(mismatches.is_empty());
 }
+
+#[test]
+fn a_moment_may_be_within_a_range_in_either_form() {
+    let range = "a = \"<2026-01-05T08:00:00Z to 2026-01-05T08:00:02Z>\"";
+    let begins = 1_767_600_000_000_u64;
+    for within in [
+        json!(begins),
+        json!(begins + 2000),
+        json!("2026-01-05T08:00:01.5Z"),
+    ] {
+        assert!(told(range, json!({ "a": within })).is_empty(), "{within}");
+    }
+    for outside in [json!(begins - 1), json!(begins + 2001), json!("soon")] {
+        let told = told(range, json!({ "a": outside }));
+        assert!(
+            told[0].contains("from 2026-01-05T08:00:00.000Z to 2026-01-05T08:00:02.000Z"),
+            "{told:?}"
+        );
+    }
+}

@@ -71,8 +71,16 @@ pub enum AnswerFault {
     Timeout,
     /// The connection was refused: the request was not sent.
     Refused,
+    /// The name was not found: the request was not sent.
+    Unresolved,
+    /// The certificate is not trusted: the request was not sent.
+    Untrusted,
     /// The connection was cut when the request was sent.
     Reset,
+    /// What came back is no HTTP.
+    Garbled,
     /// The connection was cut in the middle of the body.
     Cut,
+    /// The rest of the body never came.
+    Stalled,
 }

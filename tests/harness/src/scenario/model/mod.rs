@@ -132,6 +132,8 @@ pub enum Call {
         record: Template,
         /// Its id.
         wakeup: String,
+        /// When; none: now. What else is due until then is not done.
+        moment: Option<Timestamp>,
         /// What it says in place of what is stored.
         payload: Option<String>,
         /// When it is due in place of what is stored.

@@ -23,6 +23,8 @@ mod grants;
 mod logging;
 mod output;
 mod progress;
+#[cfg(feature = "scenarios")]
+mod recording;
 mod records;
 mod redirect;
 mod review;

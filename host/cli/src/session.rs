@@ -19,6 +19,8 @@ use super::failure::{Failed, Kind};
 use super::secrets::Source;
 use super::{Context, Global, carried};
 use crate::config::{Config, StoreUrl};
+#[cfg(feature = "scenarios")]
+use crate::recording::Recording;
 
 /// The setting under which the plugin asks for the client secret.
 pub const CLIENT_SECRET: &str = "webex.client-secret";
@@ -78,25 +80,50 @@ impl Context {
 
     /// The configured host: store, keys, way out, and the plugin compiled.
     pub async fn host(&self) -> Result<Host, Failed> {
+        self.built(self.parts().await?).await
+    }
+
+    /// As [`Context::host`], with a recorder on its store and its way out.
+    #[cfg(feature = "scenarios")]
+    pub async fn recorded_host(&self, file: &Path) -> Result<(Host, Recording), Failed> {
+        let mut parts = self.parts().await?;
+        let recording = Recording::begin(file, &self.config, &mut parts)?;
+        let host = self.built(parts).await?;
+        Ok((host, recording))
+    }
+
+    async fn parts(&self) -> Result<Parts, Failed> {
         let config = &self.config;
-        let (_, component) = component_bytes(self.global.plugin.as_deref())?;
         let store = self.store()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let sealer = Sealer::open(store.as_ref(), config.key.clone(), clock.now()).await?;
+        let client_secret = config.client_secret_file.as_deref();
+        Ok(Parts {
+            store,
+            clock,
+            sealer: Arc::new(sealer),
+            way_out: egress(config)?,
+            client_secret: client_secret.map(self::client_secret).transpose()?,
+        })
+    }
+
+    async fn built(&self, parts: Parts) -> Result<Host, Failed> {
+        let config = &self.config;
+        let (_, component) = component_bytes(self.global.plugin.as_deref())?;
         let mut builder = Host::builder()
             .component(ComponentSource::Bytes(component.into_owned()))
-            .store(store)
-            .sealer(Arc::new(sealer))
-            .clock(clock)
+            .store(parts.store)
+            .sealer(parts.sealer)
+            .clock(parts.clock)
             .settings(config.settings.clone())
             .limits(config.limits.clone())
-            .egress(egress(config)?)
+            .egress(parts.way_out)
             .stash(config.stash_directory());
         if let Some(cache) = config.component_cache.cache() {
             builder = builder.component_cache(cache);
         }
-        if let Some(file) = &config.client_secret_file {
-            builder = builder.secret_setting(CLIENT_SECRET, client_secret(file)?);
+        if let Some(secret) = parts.client_secret {
+            builder = builder.secret_setting(CLIENT_SECRET, secret);
         }
         Ok(builder.build().await?)
     }
@@ -127,6 +154,20 @@ impl Context {
     }
 }
 
+/// What a host is made of, before it is one.
+pub struct Parts {
+    /// Where everything durable lives.
+    pub store: Arc<dyn Store>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// What opens the secrets in the store.
+    pub sealer: Arc<Sealer>,
+    /// Who carries requests.
+    pub way_out: Client,
+    /// The client secret of the Webex integration.
+    pub client_secret: Option<SecretString>,
+}
+
 /// What a call answered, beside the id of its transaction.
 #[derive(Serialize)]
 struct Answer<'a, T> {
@@ -150,13 +191,17 @@ fn egress(config: &Config) -> Result<Client, Failed> {
     let policy = Policy::parse(&config.egress.allow)
         .and_then(|policy| policy.with_proxies(&config.egress.proxies))
         .map_err(|error| wrong(&error))?;
-    let options = ClientOptions {
+    Client::new(policy, client_options(config)).map_err(|error| wrong(&error))
+}
+
+/// What the way out may use.
+pub fn client_options(config: &Config) -> ClientOptions {
+    ClientOptions {
         extra_ca_file: config.egress.extra_ca.clone(),
         max_response_bytes: config.limits.response as u64,
         max_header_bytes: config.limits.headers,
         ..ClientOptions::default()
-    };
-    Client::new(policy, options).map_err(|error| wrong(&error))
+    }
 }
 
 fn client_secret(file: &Path) -> Result<SecretString, Failed> {

@@ -11,6 +11,7 @@ pub mod emulated;
 pub mod explore;
 pub mod harness;
 pub mod memory;
+pub mod recording;
 pub mod redaction;
 pub mod scenario;
 pub mod script;

@@ -1,11 +1,16 @@
 //! `run`: keeps connections alive, by running what is due when it is due.
 
 use std::num::NonZeroU32;
+#[cfg(feature = "scenarios")]
+use std::path::PathBuf;
 
-use relation_host::schedule::dispatcher::{DispatcherOptions, Summary};
-use serde_json::json;
+use relation_host::Host;
+use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions, Summary};
+use serde_json::{Value, json};
 
 use crate::failure::Failed;
+#[cfg(feature = "scenarios")]
+use crate::recording::Recording;
 use crate::stop::Stop;
 use crate::{Context, progress, review};
 
@@ -22,6 +27,81 @@ pub struct Args {
     /// Workflows at once, in place of the configured number
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     concurrency: Option<usize>,
+    /// Write what is done to a new file, as a scenario that `relation-host test FILE` replays
+    ///
+    /// One workflow runs at a time then, and the file is written when the run ends, also by SIGINT or
+    /// SIGTERM; it has 1000 calls at most. Tokens, passwords and other secrets are replaced, the data of
+    /// customers is not: the file is for its owner alone to read. docs/scenarios.md says more.
+    #[cfg(feature = "scenarios")]
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+}
+
+/// What `run` runs: the host, and who notes what it does.
+struct Running {
+    host: Host,
+    #[cfg(feature = "scenarios")]
+    recording: Option<Recording>,
+}
+
+impl Running {
+    #[cfg(feature = "scenarios")]
+    async fn begin(context: &Context, args: &Args) -> Result<Self, Failed> {
+        let Some(file) = &args.record else {
+            let host = context.host().await?;
+            let recording = None;
+            return Ok(Self { host, recording });
+        };
+        if args.concurrency.is_some_and(|number| number != 1) {
+            let text = "--record writes one workflow after the other, so --concurrency cannot be more than 1";
+            return Err(Failed::usage(text).hint("leave --concurrency out"));
+        }
+        let (host, recording) = context.recorded_host(file).await?;
+        Ok(Self {
+            host,
+            recording: Some(recording),
+        })
+    }
+
+    #[cfg(not(feature = "scenarios"))]
+    async fn begin(context: &Context, _: &Args) -> Result<Self, Failed> {
+        let host = context.host().await?;
+        Ok(Self { host })
+    }
+
+    #[cfg(feature = "scenarios")]
+    fn dispatcher(&self, mut options: DispatcherOptions) -> Dispatcher {
+        match &self.recording {
+            None => self.host.dispatcher(options),
+            Some(recording) => {
+                options.concurrency = 1;
+                recording.dispatcher(&self.host, options)
+            }
+        }
+    }
+
+    #[cfg(not(feature = "scenarios"))]
+    fn dispatcher(&self, options: DispatcherOptions) -> Dispatcher {
+        self.host.dispatcher(options)
+    }
+
+    /// Whether something else must not run beside the dispatcher.
+    fn is_recorded(&self) -> bool {
+        #[cfg(feature = "scenarios")]
+        return self.recording.is_some();
+        #[cfg(not(feature = "scenarios"))]
+        return false;
+    }
+
+    /// What became of the recording; none: there was none.
+    fn finish(self) -> Result<Option<Value>, Failed> {
+        #[cfg(feature = "scenarios")]
+        if let Some(recording) = self.recording {
+            let recorded = recording.finish()?;
+            return Ok(Some(json!(recorded)));
+        }
+        Ok(None)
+    }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -35,7 +115,8 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     // Before anything else, so that a signal during the start is not lost.
     let stop = Stop::listen()?;
-    let host = context.host().await?;
+    let running = Running::begin(context, &args).await?;
+    let host = &running.host;
     let defaults = DispatcherOptions::default();
     let configured = &context.config.dispatch;
     let options = DispatcherOptions {
@@ -49,28 +130,51 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     tracing::info!(
         store = %context.config.store,
         plugin = host.plugin().name(),
-        concurrency = options.concurrency,
+        concurrency = if running.is_recorded() { 1 } else { options.concurrency },
         "running due wakeups"
     );
-    let dispatcher = host.dispatcher(options);
-    let summary = if args.until_idle {
+    let dispatcher = running.dispatcher(options);
+    let ran = if args.until_idle {
         let spinner = progress::spinner("running what is due");
         let ran = dispatcher.run_until_idle_or(stop.signalled()).await;
         spinner.finish_and_clear();
-        ran?
+        ran
     } else {
-        let reviewed = review::after_upgrade(&host, &context.config, &stop);
-        let (summary, ()) = tokio::join!(dispatcher.run(stop.signalled()), reviewed);
-        summary
+        let reviewed = review::after_upgrade(host, &context.config, &stop);
+        if running.is_recorded() {
+            // What it does is no wakeup's: it comes before, so that what is recorded finds what it left.
+            reviewed.await;
+            Ok(dispatcher.run(stop.signalled()).await)
+        } else {
+            let (summary, ()) = tokio::join!(dispatcher.run(stop.signalled()), reviewed);
+            Ok(summary)
+        }
     };
+    // Also of a run that failed: what it did until then may be why.
+    let recorded = running.finish()?;
+    let summary = ran?;
     tracing::info!(done = summary.done, failed = summary.failed, "stopped");
-    print(context, summary)
+    print(context, summary, recorded)
 }
 
-fn print(context: &Context, summary: Summary) -> Result<(), Failed> {
+fn print(context: &Context, summary: Summary, recorded: Option<Value>) -> Result<(), Failed> {
     let Summary { done, failed } = summary;
-    let document = json!({ "done": done, "failed": failed });
-    context.output.print(&document, |_| {
-        format!("{done} wakeups answered, {failed} calls failed and are due again")
+    let mut document = json!({ "done": done, "failed": failed });
+    if let (Some(recorded), Some(members)) = (recorded, document.as_object_mut()) {
+        members.insert("recorded".to_owned(), recorded);
+    }
+    context.output.print(&document, |document| {
+        let done = format!("{done} wakeups answered, {failed} calls failed and are due again");
+        let recorded = document.get("recorded");
+        let calls = recorded.and_then(|recorded| recorded.get("calls"));
+        match (
+            calls,
+            recorded.and_then(|recorded| recorded.get("left_out")),
+        ) {
+            (Some(calls), Some(left_out)) => {
+                format!("{done}; {calls} calls recorded, {left_out} left out")
+            }
+            _ => done,
+        }
     })
 }

@@ -16,6 +16,7 @@ mod connect;
 mod failures;
 mod imports;
 mod naming;
+mod recording;
 mod records;
 mod scenarios;
 mod stash;

@@ -1,0 +1,55 @@
+//! Runs due wakeups as the host does, and notes what each call answered.
+
+use async_trait::async_trait;
+use relation_host::schedule::dispatcher::{Ran, Runner};
+use relation_host::store::{DueWakeup, StoreError};
+use relation_host::{Fired, Host};
+use tokio::sync::{Mutex, Notify};
+
+use super::Recorder;
+
+/// A host whose calls are noted, one at a time.
+pub(super) struct Noted {
+    host: Host,
+    recorder: Recorder,
+    turn: Mutex<()>,
+}
+
+impl Noted {
+    pub(super) fn new(host: Host, recorder: Recorder) -> Self {
+        Self {
+            host,
+            recorder,
+            turn: Mutex::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl Runner for Noted {
+    async fn run(&self, due: DueWakeup) -> Result<Ran, StoreError> {
+        // A scenario says one thing after the other.
+        let _turn = self.turn.lock().await;
+        let fired = self.host.fire(due).await;
+        match fired {
+            Ok(Fired::Called(called)) => {
+                self.recorder.ended(&called).await;
+                Ok(match *called {
+                    Ok(_) => Ran::Done,
+                    Err(_) => Ran::Failed,
+                })
+            }
+            Ok(Fired::Busy(_)) => Ok(Ran::Busy),
+            Ok(Fired::Gone) => Ok(Ran::Gone),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn scheduled(&self) -> &Notify {
+        self.host.scheduled()
+    }
+
+    async fn tidy(&self) {
+        self.host.tidy().await;
+    }
+}

@@ -1,0 +1,272 @@
+//! Secrets in what is written: none, in no spelling, and the same placeholder for the same one.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{Request, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use proptest::prelude::*;
+use relation_host::transactions::{Status, Transaction};
+use relation_host::types::{Document, Key, Reference, Timestamp, Wakeup};
+use serde_json::json;
+
+use super::exchange::{Answered, Exchange};
+use super::notes::Notes;
+use super::placeholders::{Learning, Placeholders};
+use super::step::{Became, Names, Step};
+use super::written::text;
+use super::*;
+use crate::scenario::format::{parse, source::Source};
+
+const NOW: Timestamp = Timestamp(1_767_225_600_000);
+
+fn percent(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+fn learned(secrets: &[(&str, &str)]) -> Placeholders {
+    let mut learning = Learning::default();
+    for (name, secret) in secrets {
+        learning.learn(name, secret);
+    }
+    learning.learned().unwrap()
+}
+
+/// A refresh whose answer repeats what it was told, in every way there is.
+fn refresh(token: &str, client_secret: &str, new: &str) -> Exchange {
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("refresh_token", token)
+        .append_pair("client_secret", client_secret)
+        .finish();
+    let basic = STANDARD.encode(format!("client:{client_secret}"));
+    let address = format!("https://webexapis.com/v1/x?code={}", percent(new));
+    let request = Request::post(address)
+        .header("authorization", format!("Basic {basic}"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Bytes::from(form))
+        .unwrap();
+    let mut exchange = Exchange::of(request);
+    let body = json!({
+        "access_token": new,
+        "error_description": format!("{token} {} {basic}", percent(client_secret)),
+        "nested": [{ "echo": STANDARD.encode(token), "password": client_secret }],
+        "more": null,
+    });
+    let response = Response::builder()
+        .status(400)
+        .header(
+            "www-authenticate",
+            format!("Bearer error=\"{}\"", percent(new)),
+        )
+        .body(Bytes::from(body.to_string()))
+        .unwrap();
+    exchange.answered(Answered::of(&Ok(response)).unwrap());
+    exchange
+}
+
+fn recorded(token: &str, client_secret: &str, new: &str) -> String {
+    let record = Reference::record("0123456789abcdef01234567".parse().unwrap());
+    let wakeup = Wakeup {
+        id: "refresh".to_owned(),
+        subject: record.clone(),
+        due: NOW,
+        deadline: None,
+        payload: format!("after {token}"),
+    };
+    let document = Document {
+        reference: record.clone(),
+        hierarchy: "sys.Provider".parse().unwrap(),
+        version: 1,
+        body: json!({ "name": "{Contoso}", "noted": new, "at": NOW.0, "none": null }).to_string(),
+        keys: vec![Key {
+            name: "name".to_owned(),
+            value: format!("<{token}>"),
+        }],
+    };
+    let mut notes = Notes::default();
+    notes.documents.insert(record.clone(), document.clone());
+    notes
+        .secrets
+        .insert((record.clone(), "refresh_token".to_owned()), token.into());
+    notes.wakeups.insert(record.clone(), vec![wakeup.clone()]);
+    notes.steps.push(Step {
+        moment: NOW,
+        drift: std::time::Duration::from_millis(20),
+        wakeup,
+        http: vec![refresh(token, client_secret, new)],
+        answered: Err(json!({ "case": "unavailable", "text": format!("failed with {new}") })),
+        transaction: Some(Transaction {
+            id: String::new(),
+            action: "refresh".to_owned(),
+            subject: Some(record),
+            subject_name: "{Contoso}".to_owned(),
+            status: Status::Fail,
+            progress: None,
+            message: format!("failed with {new} and {}", percent(token)),
+            submitted: NOW,
+            started: NOW,
+            completed: None,
+            log: Vec::new(),
+            reveals: Vec::new(),
+            more_reveals: 0,
+        }),
+        documents: vec![Became::Changed(document)],
+        secrets: Names {
+            changed: ["refresh_token".to_owned()].into(),
+            values: vec![new.into()],
+            ..Names::default()
+        },
+        wakeups: Vec::new(),
+        gone: vec!["refresh".to_owned()],
+    });
+    let setup = Setup {
+        secrets: [("webex.client-secret".to_owned(), client_secret.into())].into(),
+        ..Setup::default()
+    };
+    match text(&notes, &setup) {
+        Ok(text) => text,
+        Err(_) => panic!("it is not written"),
+    }
+}
+
+/// Every text of a file, as its reader has it.
+fn texts(value: &toml::Value) -> Vec<String> {
+    match value {
+        toml::Value::String(text) => vec![text.clone()],
+        toml::Value::Array(items) => items.iter().flat_map(texts).collect(),
+        toml::Value::Table(members) => members.values().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_secret_is_in_a_file_in_any_spelling_and_the_file_is_a_scenario(
+        token in "[!-~é]{12,40}", client_secret in "[!-~ ]{11,39}[!-~]", new in "[A-Za-z0-9_.~+/=-]{12,90}",
+    ) {
+        prop_assume!(token != client_secret && token != new && client_secret != new);
+        let file = recorded(&token, &client_secret, &new);
+        let read = parse(&Source::new("a.toml", file.clone()));
+        prop_assert!(read.is_ok(), "{}\n{file}", read.unwrap_err());
+        let mut all = texts(&file.parse::<toml::Table>().unwrap().into());
+        all.push(file.clone());
+        for secret in [&token, &client_secret, &new] {
+            for spelling in [secret.clone(), percent(secret), STANDARD.encode(secret)] {
+                // Braces are doubled for the reader.
+                for spelling in [spelling.replace('{', "{{"), spelling] {
+                    let found = all.iter().find(|text| text.contains(&spelling));
+                    prop_assert!(found.is_none(), "{spelling} is in {found:?}");
+                }
+            }
+        }
+        let basic = STANDARD.encode(format!("client:{client_secret}"));
+        prop_assert!(!file.contains(&basic), "{file}");
+    }
+}
+
+#[test]
+fn the_same_secret_is_the_same_placeholder_in_every_spelling() {
+    let secret = "a token/of 7";
+    let placeholders = learned(&[("refresh_token", secret)]);
+    let told = "recordedRefreshToken1";
+    let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let text = format!(
+        "{secret} {form} {} {}",
+        percent(secret),
+        STANDARD.encode(secret)
+    );
+    let of_told = STANDARD.encode(told);
+    assert_eq!(
+        placeholders.text(&text),
+        format!("{told} {told} {told} {of_told}")
+    );
+    assert_eq!(placeholders.field("token", secret), told);
+    // Once more changes nothing.
+    assert_eq!(placeholders.text(told), told);
+}
+
+#[test]
+fn a_short_secret_is_replaced_where_its_place_says_so_and_spares_other_words() {
+    let placeholders = learned(&[("password", "on")]);
+    assert_eq!(placeholders.field("password", "on"), "recordedPassword1");
+    assert_eq!(placeholders.text("one connection"), "one connection");
+}
+
+#[test]
+fn a_secret_that_is_an_ordinary_word_leaves_what_stands_for_others_whole() {
+    let placeholders = learned(&[("password", "recorded"), ("refresh_token", "RefreshToken")]);
+    let told = placeholders.text("recorded RefreshToken");
+    assert_eq!(told, "recordedPassword1 recordedRefreshToken2");
+    assert!(!placeholders.shows(&told));
+    assert!(placeholders.shows("the RefreshToken"));
+}
+
+#[test]
+fn a_proxy_stays_one_and_has_another_password() {
+    let placeholders = learned(&[("http_proxy", "http://us%40er:p%3Ass-word@10.0.0.1:3128/")]);
+    assert_eq!(
+        placeholders.whole("http://us%40er:p%3Ass-word@10.0.0.1:3128/"),
+        "http://recorded:recordedProxyPassword1@recorded-proxy.example:3128/"
+    );
+    assert_eq!(placeholders.text("p:ss-word"), "recordedProxyPassword1");
+    let basic = STANDARD.encode("us@er:p:ss-word");
+    assert!(
+        !placeholders
+            .text(&format!("Basic {basic}"))
+            .contains(&basic)
+    );
+}
+
+#[test]
+fn what_looks_like_a_token_in_the_words_of_an_error_is_replaced_unless_a_document_has_it() {
+    let mut learning = Learning::default();
+    let (unknown, id) = ("unknown0123456789abcdef", "Y2lzY29zcGFyazovL3VzL09SRw");
+    learning.words(&format!("{unknown} of {id}"), |run| run == id);
+    let placeholders = learning.learned().unwrap();
+    let told = placeholders.text(&format!("{unknown} of {id}"));
+    assert_eq!(told, format!("recordedText1 of {id}"));
+}
+
+#[test]
+fn the_name_code_is_an_error_in_json_and_a_secret_in_a_form() {
+    let mut learning = Learning::default();
+    learning.json(&json!({ "code": "invalid_request", "access_token": "clear-token" }));
+    learning.field("code", "abc-123");
+    let placeholders = learning.learned().unwrap();
+    let told = placeholders.json(&json!({ "code": "invalid_request", "x": "clear-token" }));
+    assert_eq!(told["code"], "invalid_request");
+    assert_eq!(told["x"], "recordedAccessToken1");
+    assert_eq!(placeholders.field("code", "abc-123"), "recordedCode2");
+}
+
+#[test]
+fn a_file_that_came_to_be_meanwhile_stays_and_the_recording_is_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.toml");
+    file::try_out(&path).unwrap();
+    std::fs::write(&path, "another").unwrap();
+    assert!(matches!(
+        file::try_out(&path),
+        Err(RecordError::Exists { .. })
+    ));
+    let kept = match file::write(&path, "recorded") {
+        Err(RecordError::Overtaken { kept, .. }) => kept,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "another");
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), "recorded");
+}
+
+#[test]
+fn a_file_is_not_begun_where_none_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = folder.path().join("no-such/a.toml");
+    let refused = file::try_out(&nowhere);
+    assert!(
+        matches!(refused, Err(RecordError::Unwritable { .. })),
+        "{refused:?}"
+    );
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none());
+}

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use relation_fuzz::campaign::{self, Found, Plan, files};
+use relation_fuzz::web::CANARY;
 use relation_fuzz::{Bench, FindingKind, Target, coverage};
 use support::component;
 
@@ -50,15 +51,26 @@ fn a_panic_is_a_finding_with_its_message_and_the_smallest_input() {
     );
 }
 
-#[test]
-fn under_cargo_fuzz_a_finding_is_a_panic_with_its_words() {
+/// The words with which cargo-fuzz's targets end on `input` when the plugin panics in any case.
+fn under_cargo_fuzz(input: &[u8]) -> Option<String> {
     let component = component("fixtures/panic");
     let bench = Bench::unfurnished(&component, BTreeMap::new()).unwrap();
-    let run = AssertUnwindSafe(|| coverage::run_on(&bench, Target::Fields, &[0xa5; 64]));
-    let panic = catch_unwind(run).unwrap_err();
-    let words = panic.downcast_ref::<String>().unwrap();
+    let run = AssertUnwindSafe(|| coverage::run_on(&bench, Target::Fields, input));
+    let panic = catch_unwind(run).err()?;
+    Some(panic.downcast_ref::<String>().unwrap().clone())
+}
+
+#[test]
+fn under_cargo_fuzz_a_finding_is_a_panic_with_its_words() {
+    let words = under_cargo_fuzz(&[0xa5; 64]).unwrap();
     assert!(words.starts_with("no answer in add: "), "{words}");
     assert!(words.contains("the plugin's own words"), "{words}");
+}
+
+#[test]
+fn under_cargo_fuzz_an_input_that_has_the_mark_of_secrets_is_passed_over() {
+    let input = [&[0xa5; 32], CANARY.as_bytes()].concat();
+    assert_eq!(under_cargo_fuzz(&input), None);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use relation_fuzz::campaign::{self, Plan, Report, files};
+use relation_fuzz::campaign::{self, Found, Plan, Report, files};
 use relation_fuzz::{Bench, Target};
 
 /// Fuzzes the plugin's exported functions through its component.
@@ -95,7 +95,15 @@ fn run(options: &Options) -> Result<ExitCode> {
                 .with_context(|| format!("reading the corpus {}", options.corpus.display()))?,
         };
         let mut told = Instant::now();
+        let mut kept = 0;
+        let mut unwritten = Ok(());
         let report = campaign::run(*target, &bench, &plan, |progress| {
+            // At once: a campaign that is stopped keeps what it has found.
+            for found in progress.findings_after(kept) {
+                kept += 1;
+                let written = keep_finding(*target, &found, options, &component);
+                unwritten = std::mem::replace(&mut unwritten, Ok(())).and(written);
+            }
             if told.elapsed() >= Duration::from_secs(5) {
                 told = Instant::now();
                 let (ways, findings) = progress.seen();
@@ -105,6 +113,7 @@ fn run(options: &Options) -> Result<ExitCode> {
                 );
             }
         })?;
+        unwritten?;
         keep(&report, options, &component)?;
         reports.push(report);
     }
@@ -155,19 +164,25 @@ fn replay(target: Target, bench: &Bench, input: &str) -> Result<ExitCode> {
     }
 }
 
-/// Leaves findings, and what the corpus is to grow by, as files.
-fn keep(report: &Report, options: &Options, component: &Path) -> Result<()> {
+/// Tells of a finding, and leaves its input as a file.
+fn keep_finding(target: Target, found: &Found, options: &Options, component: &Path) -> Result<()> {
     let beside = component.with_file_name("fuzz-findings");
     let directory = options.findings.as_deref().unwrap_or(&beside);
-    let directory = directory.join(report.target.name());
+    let directory = directory.join(target.name());
+    let file = files::write(&directory, &found.input)
+        .with_context(|| format!("writing to {}", directory.display()))?;
+    eprintln!(
+        "{}\n    file: {}",
+        files::tell(target, found),
+        file.display()
+    );
+    Ok(())
+}
+
+/// Leaves findings that were made small, and what the corpus is to grow by, as files.
+fn keep(report: &Report, options: &Options, component: &Path) -> Result<()> {
     for found in &report.findings {
-        let file = files::write(&directory, &found.input)
-            .with_context(|| format!("writing to {}", directory.display()))?;
-        eprintln!(
-            "{}\n    file: {}",
-            files::tell(report.target, found),
-            file.display()
-        );
+        keep_finding(report.target, found, options, component)?;
     }
     let corpus = options.corpus.join(report.target.name());
     let mut ways = std::collections::BTreeSet::new();

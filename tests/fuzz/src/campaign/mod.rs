@@ -100,6 +100,11 @@ impl Progress {
         (known.ways.len(), known.findings.len())
     }
 
+    /// The findings so far but the first `told`, as they were found: not made small yet.
+    pub fn findings_after(&self, told: usize) -> Vec<Found> {
+        self.known().findings.iter().skip(told).cloned().collect()
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

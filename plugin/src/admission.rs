@@ -99,7 +99,9 @@ pub fn find_doubles(
             "this organisation",
         ),
     ] {
-        let Some(filter) = filter else { continue };
+        let Some(filter) = filter.filter(Filter::can_match) else {
+            continue;
+        };
         // Two, because one of them may be the record itself.
         let page = storage.find(&filter, None, 2)?;
         let double = page
@@ -129,6 +131,7 @@ pub fn no_doubles(
     [name, organization]
         .into_iter()
         .flatten()
+        .filter(Filter::can_match)
         .map(move |filter| Check::Unique(filter, except.cloned()))
 }
 

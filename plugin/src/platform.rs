@@ -196,6 +196,14 @@ pub struct Filter {
     pub equals: Vec<Key>,
 }
 
+impl Filter {
+    /// Whether it can be asked at all: no document has a key as long as one of these may be, if what they
+    /// were made of was read from storage.
+    pub fn can_match(&self) -> bool {
+        self.equals.iter().all(Key::fits)
+    }
+}
+
 /// One page of what was found, ordered by pkid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {

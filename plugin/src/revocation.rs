@@ -66,6 +66,9 @@ fn is_shared<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<bool
         scope: Scope::Subtree,
         equals: vec![Key::new(key::ORGANIZATION, organization)],
     };
+    if !filter.can_match() {
+        return Ok(false);
+    }
     let mut cursor = None;
     loop {
         let page = platform.find(&filter, cursor.as_deref(), 100)?;

@@ -123,6 +123,7 @@ impl Storage for MemoryPlatform {
     }
 
     fn find(&self, filter: &Filter, cursor: Option<&str>, limit: u32) -> Result<Page, Failure> {
+        well_formed_filter(filter)?;
         let limit = usize::try_from(limit.clamp(1, 1000)).unwrap_or(1);
         let store = self.store.borrow();
         let mut found = store
@@ -178,6 +179,9 @@ impl Store {
     }
 
     fn check(&self, check: &Check) -> Result<(), Failure> {
+        if let Check::Unique(filter, _) = check {
+            well_formed_filter(filter)?;
+        }
         let holds = match check {
             Check::Version(reference, version) => self
                 .documents
@@ -283,6 +287,13 @@ fn well_formed(document: &Document) -> Result<(), Failure> {
         .all(|key| (1..=64).contains(&key.name.len()) && key.value.len() <= 4096);
     if names.len() != document.keys.len() || names.len() > 16 || !lengths {
         return Err(malformed("keys", "too many, too long, or a name twice"));
+    }
+    Ok(())
+}
+
+fn well_formed_filter(filter: &Filter) -> Result<(), Failure> {
+    if filter.equals.iter().any(|key| key.value.len() > 4096) {
+        return Err(malformed("keys", "a key's value is too long"));
     }
     Ok(())
 }

@@ -267,3 +267,17 @@ fn a_record_deleted_twice_is_not_found_the_second_time() {
     let again = delete(&platform, PKID, false);
     assert_eq!(again, Err(Failure::NotFound(Reference::record(PKID))));
 }
+
+#[test]
+fn a_record_whose_stored_organisation_is_none_can_be_deleted() {
+    let platform = connected();
+    let mut record = Record::load(&platform, PKID).unwrap();
+    let organization = "x".repeat(4_097).into();
+    let field = "account_number_external".to_owned();
+    record.body.fields.insert(field, organization);
+    let broken = Change::Put(record.to_document().unwrap());
+    platform.commit(Vec::new(), vec![broken]).unwrap();
+    delete(&platform, PKID, false).unwrap();
+    let gone = Record::load(&platform, PKID);
+    assert!(matches!(gone, Err(Failure::NotFound(_))));
+}

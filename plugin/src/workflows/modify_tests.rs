@@ -325,3 +325,29 @@ fn a_record_that_is_not_there_is_not_found() {
     let result = change(&platform, json!({}));
     assert_eq!(result, Err(Failure::NotFound(Reference::record(PKID))));
 }
+
+#[test]
+fn a_stored_name_that_no_key_can_hold_stands_in_no_ones_way() {
+    let platform = connected(json!({"name": "Acme", "account_number": ORGANIZATION}));
+    let mut record = Record::load(&platform, PKID).unwrap();
+    for field in ["name", "account_number_external"] {
+        let text = "x".repeat(4_097).into();
+        record.body.fields.insert(field.to_owned(), text);
+    }
+    let broken = Change::Put(record.to_document().unwrap());
+    platform.commit(Vec::new(), vec![broken]).unwrap();
+    for fields in [
+        json!({"email_domain": "acme.example"}),
+        json!({"name": "Acme"}),
+    ] {
+        if let Err(failure) = change(&platform, fields) {
+            let Failure::Invalid(faults) = failure else {
+                panic!("{failure:?}");
+            };
+            assert!(
+                faults.iter().all(|fault| fault.field != "keys"),
+                "{faults:?}"
+            );
+        }
+    }
+}

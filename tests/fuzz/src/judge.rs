@@ -1,10 +1,11 @@
 //! What the contract says of any call, whatever it was given.
 
+use relation_harness::memory::MemoryStore;
 use relation_host::CallErrorKind;
 use relation_host::reports::Grant;
-use relation_host::store::Store as _;
+use relation_host::store::{SecretScope, Store as _, StoreError};
 use relation_host::transactions::Transaction;
-use relation_host::types::{Document, Failure, FieldFault, Pkid, Reference};
+use relation_host::types::{Document, Failure, FieldFault, Pkid, Reference, Wakeup};
 use serde_json::Value;
 
 use crate::call::{Call, Seen};
@@ -20,6 +21,9 @@ pub struct Permits {
     /// Webex answered that it does not understand, or does not know: `internal` may say so.
     pub rejected: bool,
 }
+
+/// More wakeups, and more secrets, than any trial has.
+const MOST: u32 = 1000;
 
 /// What one look says: nothing, or what is wrong.
 type Look = Result<(), Wrong>;
@@ -58,11 +62,37 @@ async fn look(
 ) -> Look {
     answer(seen, permits)?;
     let documents = trial.store.documents();
-    no_secret_shows(seen, told, &documents)?;
-    nothing_changed(trial, seen, &documents)?;
+    let beside = Beside::of(&trial.store).await?;
+    no_secret_shows(seen, told, &documents, &beside)?;
+    nothing_changed(trial, seen, &documents, &beside).await?;
     tokens_are_kept(trial, seen, &documents).await?;
     nothing_is_left(trial, seen, &documents, permits).await?;
     can_be_read(trial, seen, permits).await
+}
+
+/// What is stored beside the documents.
+#[derive(PartialEq)]
+struct Beside {
+    wakeups: Vec<Wakeup>,
+    /// Owner, name, and what is stored.
+    secrets: Vec<(Reference, String, Vec<u8>)>,
+}
+
+impl Beside {
+    async fn of(store: &MemoryStore) -> Result<Self, Wrong> {
+        let failed = |error: StoreError| Wrong(FindingKind::Host, error.to_string());
+        let wakeups = store.upcoming(None, None, MOST).await.map_err(failed)?;
+        let secrets = store.secrets(SecretScope::All, None, MOST).await;
+        let secrets = secrets.map_err(failed)?;
+        Ok(Self {
+            wakeups: wakeups.items.into_iter().map(|due| due.wakeup).collect(),
+            secrets: secrets
+                .items
+                .into_iter()
+                .map(|secret| (secret.owner, secret.name, secret.bytes))
+                .collect(),
+        })
+    }
 }
 
 async fn transaction(trial: &Trial<'_>, seen: &Seen) -> Option<Transaction> {
@@ -126,8 +156,13 @@ fn answer(seen: &Seen, permits: Permits) -> Look {
             let rejected = permits.rejected && text.contains(" failed with status 4");
             !unreadable && !rejected
         }
-        // Every input here is far smaller than any limit.
-        Failure::LimitExceeded(_) => text.contains("limits."),
+        // Every input here is far smaller than any limit. What Webex answers may be larger.
+        Failure::LimitExceeded(_) => {
+            let answers = ["limits.headers", "limits.response"];
+            let of_an_answer =
+                seen.requests > 0 && answers.iter().any(|limit| text.contains(limit));
+            text.contains("limits.") && !of_an_answer
+        }
         Failure::Invalid(faults) => faults.iter().any(|fault| fault.message.is_empty()),
         _ => false,
     };
@@ -176,7 +211,12 @@ fn in_contract(function: &str, failure: &Failure) -> bool {
 }
 
 /// No secret is in anything that leaves the call, or in clear in what is stored.
-fn no_secret_shows(seen: &Seen, told: Option<&Transaction>, documents: &[Document]) -> Look {
+fn no_secret_shows(
+    seen: &Seen,
+    told: Option<&Transaction>,
+    documents: &[Document],
+    beside: &Beside,
+) -> Look {
     let leak = |place: &str, text: &str| {
         if text.contains(CANARY) {
             return Err(Wrong(FindingKind::Leak, format!("in {place}: {text}")));
@@ -202,11 +242,19 @@ fn no_secret_shows(seen: &Seen, told: Option<&Transaction>, documents: &[Documen
             leak("a key", &key.value)?;
         }
     }
+    for wakeup in &beside.wakeups {
+        leak("a wakeup's payload", &wakeup.payload)?;
+    }
     Ok(())
 }
 
 /// A call that says no has done nothing, where the contract says so.
-fn nothing_changed(trial: &Trial<'_>, seen: &Seen, documents: &[Document]) -> Look {
+async fn nothing_changed(
+    trial: &Trial<'_>,
+    seen: &Seen,
+    documents: &[Document],
+    beside: &Beside,
+) -> Look {
     let Err(CallErrorKind::Refused(failure)) = &seen.answer else {
         return Ok(());
     };
@@ -215,7 +263,12 @@ fn nothing_changed(trial: &Trial<'_>, seen: &Seen, documents: &[Document]) -> Lo
         "add" | "modify" | "connect" | "refresh" | "check-expiry"
     );
     let refused = matches!(failure, Failure::Invalid(_) | Failure::NotFound(_));
-    if (whole || refused) && *documents != *trial.before {
+    if !whole && !refused {
+        return Ok(());
+    }
+    // A wakeup that is answered is gone, or due again, whatever its call has said.
+    let kept = seen.function == "wake" || *beside == Beside::of(&trial.untouched).await?;
+    if *documents != *trial.before || !kept {
         let what = format!("it changed what is stored, and said no: {failure}");
         return Err(Wrong(FindingKind::State, what));
     }
@@ -235,6 +288,11 @@ async fn tokens_are_kept(trial: &Trial<'_>, seen: &Seen, documents: &[Document])
         return Err(Wrong(FindingKind::State, what));
     }
     Ok(())
+}
+
+fn stored(documents: &[Document], record: &Pkid) -> bool {
+    let reference = Reference::record(record.clone());
+    documents.iter().any(|each| each.reference == reference)
 }
 
 fn expiry(documents: &[Document], record: &Pkid) -> Option<(Value, Value)> {
@@ -285,6 +343,7 @@ async fn can_be_read(trial: &mut Trial<'_>, seen: &Seen, permits: Permits) -> Lo
     let Some(record) = known.or(trial.record()).filter(|_| seen.sight.commits > 0) else {
         return Ok(());
     };
+    let was_there = stored(&trial.before, &record);
     trial.prepare([]);
     let Some(checked) = trial.call(Call::Check(record, Grant::Organization)).await else {
         return Ok(());
@@ -293,7 +352,9 @@ async fn can_be_read(trial: &mut Trial<'_>, seen: &Seen, permits: Permits) -> Lo
         checked.answer,
         Err(CallErrorKind::Refused(Failure::NotFound(_)))
     );
-    if gone {
+    // Nothing but a deletion takes a record, and only one that never was there is missed without one.
+    let never_was = seen.answer.is_err() && !was_there;
+    if gone && (seen.function == "delete" || never_was) {
         return Ok(());
     }
     answer(&checked, permits).map_err(|Wrong(kind, what)| {

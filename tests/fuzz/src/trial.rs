@@ -34,6 +34,8 @@ pub struct Trial<'b> {
     consents: Arc<[Authorization]>,
     /// What is stored, as far as no call has changed it.
     pub(crate) before: Arc<[Document]>,
+    /// The store that [`before`](Self::before) is from: no call reaches it.
+    pub(crate) untouched: MemoryStore,
     pub(crate) calls: u32,
     /// Whether both tokens were there before the call that is judged.
     pub(crate) held: bool,
@@ -66,6 +68,7 @@ impl<'b> Trial<'b> {
             record: set.record.clone(),
             consents: Arc::clone(&set.consents),
             before: Arc::clone(&set.documents),
+            untouched: set.store.clone(),
             calls: 0,
             held: false,
         })
@@ -112,6 +115,7 @@ impl<'b> Trial<'b> {
         };
         self.store.commit(commit).await?;
         self.before = self.store.documents().into();
+        self.untouched = self.store.fork();
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use relation_e2e::artifacts;
 use relation_e2e::process::{CLIENT_ID, Ran, eventually};
 use relation_e2e::scene::{NODE, Scene};
 use relation_e2e::world::CLIENT_SECRET;
@@ -174,6 +175,20 @@ fn a_replay_fails_where_webex_answers_otherwise() {
     let altered = recorded.replace("status = 503", "status = 400");
     scene.place.write("altered.toml", &altered);
     replay(&scene, "altered.toml").exits(1);
+}
+
+#[test]
+fn a_replay_fails_where_a_plugin_does_otherwise() {
+    let scene = scene();
+    scene.customer("Contoso");
+    scene.emulator.inject(Fault::status(TOKEN, 503));
+    record(&scene, "recorded.toml");
+    let component = artifacts::broken("server_error_is_a_refusal");
+    let broken = scene
+        .place
+        .relation(["test", "recorded.toml", "--component"]);
+    let ran = broken.arg(component).run().exits(1);
+    assert!(ran.stdout.contains("connection.state"), "{}", ran.stdout);
 }
 
 #[test]

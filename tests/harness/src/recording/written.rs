@@ -15,6 +15,7 @@ use super::expectation::{Words, braces};
 use super::notes::Notes;
 use super::placeholders::{Learning, Placeholders};
 use super::step::{Became, Names, Step};
+use crate::scenario::spans::span;
 
 /// What is always there in a scenario unless it is taken away.
 const USUAL: &str = "webex.client-id";
@@ -413,7 +414,7 @@ fn usual(settings: impl Iterator<Item = (String, String)>, usual: &str) -> Table
 fn limits(limits: &Limits) -> Table {
     let usual = Limits::default();
     let size = |bytes: usize| Value::from(format!("{bytes} B"));
-    let time = |time| Value::from(humantime::format_duration(time).to_string());
+    let time = |time| Value::from(span(time));
     let count = |count: u64| Value::from(i64::try_from(count).unwrap_or(i64::MAX));
     let many = |count: usize| Value::from(i64::try_from(count).unwrap_or(i64::MAX));
     let both = |limits: &Limits| {

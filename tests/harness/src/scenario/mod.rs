@@ -18,6 +18,7 @@ pub mod outcome;
 pub mod pattern;
 pub mod report;
 mod run;
+pub(crate) mod spans;
 mod stage;
 pub mod suite;
 pub mod template;

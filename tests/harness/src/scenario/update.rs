@@ -11,6 +11,7 @@ use toml_edit::{Array, DocumentMut, InlineTable, Item, TableLike, Value};
 use super::format::values::parse_moment;
 use super::mismatch::{Mismatch, Segment};
 use super::outcome::StepFailure;
+use super::spans::span;
 use super::template::plain;
 
 /// A moment farther from the clock than this is more likely a number that is none.
@@ -293,7 +294,7 @@ impl Accepting<'_> {
             return None;
         }
         let seconds = u64::try_from(away.unsigned_abs() / 1000).ok()?;
-        let span = humantime::format_duration(std::time::Duration::from_secs(seconds));
+        let span = span(std::time::Duration::from_secs(seconds));
         Some(match (seconds, away > 0) {
             (0, _) => "<now>".to_owned(),
             (_, true) => format!("<in {span}>"),

@@ -92,7 +92,7 @@ fn a_scenario_is_read_whole() {
         Action::Webex(WebexAction::Fault(_))
     ));
     assert_eq!(scenario.steps[2].disturbances[0].nth, 2);
-    assert_eq!(scenario.steps[3].action.words(), "advance 7days");
+    assert_eq!(scenario.steps[3].action.words(), "advance 7 days");
 }
 
 /// Everything that is said of a text, without the lines that show it.

@@ -92,7 +92,7 @@ impl Action {
                 format!("at once {}", words.collect::<Vec<_>>().join(", "))
             }
             Self::Advance(duration) => {
-                format!("advance {}", humantime::format_duration(*duration))
+                format!("advance {}", crate::scenario::spans::span(*duration))
             }
             Self::At(moment) => format!("at {moment}"),
             Self::Webex(action) => format!("webex {}", action.name()),

@@ -98,7 +98,7 @@ fn what_was_generated_becomes_a_name_or_a_placeholder() {
     );
     assert_eq!(
         found,
-        "[[step]]\n[step.expect.result]\na = \"{pkid}\"\nb = \"<in 1day>\"\nc = \"<1h ago>\"\nd = \"<<odd> {{name}\"\ne = \"<absent>\"\n"
+        "[[step]]\n[step.expect.result]\na = \"{pkid}\"\nb = \"<in 1 day>\"\nc = \"<1 hour ago>\"\nd = \"<<odd> {{name}\"\ne = \"<absent>\"\n"
     );
 }
 

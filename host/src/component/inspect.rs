@@ -324,12 +324,11 @@ mod tests {
     }
 
     #[test]
-    fn a_core_module_is_told_from_a_component() {
+    fn a_core_module_and_what_is_no_webassembly_are_told_from_a_component() {
         let module = b"\0asm\x01\0\0\0";
         assert!(matches!(inspect(module), Err(InspectError::CoreModule)));
-        assert!(matches!(
-            inspect(b"nonsense"),
-            Err(InspectError::Invalid(_))
-        ));
+        assert!(matches!(inspect(b"nonsense"), Err(InspectError::NoWasm)));
+        let broken = b"\0asm\x0d\0\x01\0nonsense";
+        assert!(matches!(inspect(broken), Err(InspectError::Invalid(_))));
     }
 }

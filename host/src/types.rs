@@ -332,6 +332,20 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Its case, as the contract spells it: `not-found`.
+    pub fn case(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid",
+            Self::NotFound(_) => "not-found",
+            Self::Conflict(_) => "conflict",
+            Self::Reauthorize(_) => "reauthorize",
+            Self::RateLimited(_) => "rate-limited",
+            Self::Unavailable(_) => "unavailable",
+            Self::LimitExceeded(_) => "limit-exceeded",
+            Self::Internal(_) => "internal",
+        }
+    }
+
     /// The same failure with what `change` makes of each of its texts.
     #[must_use]
     pub fn map_texts(self, change: impl Fn(&str) -> String) -> Self {

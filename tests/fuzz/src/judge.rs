@@ -114,26 +114,13 @@ fn way(seen: &Seen) -> String {
             format!("invalid {}", each.join(", "))
         }
         Err(CallErrorKind::Refused(failure)) => {
-            format!("{} {}", case(failure), gist(&failure.to_string(), 8))
+            format!("{} {}", failure.case(), gist(&failure.to_string(), 8))
         }
         Err(CallErrorKind::Guest(error)) => format!("guest {}", error.kind.word()),
         Err(CallErrorKind::Busy { .. }) => "busy".to_owned(),
         Err(CallErrorKind::Store(_)) => "store".to_owned(),
     };
     format!("{} {outcome}", seen.function)
-}
-
-fn case(failure: &Failure) -> &'static str {
-    match failure {
-        Failure::Invalid(_) => "invalid",
-        Failure::NotFound(_) => "not-found",
-        Failure::Conflict(_) => "conflict",
-        Failure::Reauthorize(_) => "reauthorize",
-        Failure::RateLimited(_) => "rate-limited",
-        Failure::Unavailable(_) => "unavailable",
-        Failure::LimitExceeded(_) => "limit-exceeded",
-        Failure::Internal(_) => "internal",
-    }
 }
 
 /// The answer is one that the contract has for what can happen here.

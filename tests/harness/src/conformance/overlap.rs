@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::future;
 use relation_host::store::watched::Watch;
 use relation_host::store::{Begin, Begun, Store, StoreError};
-use relation_host::types::Failure;
 use relation_host::{CallError, CallErrorKind, Host};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -101,16 +100,7 @@ impl Run {
 /// The case of a failure, in the words of the contract.
 fn case(error: &CallError) -> &'static str {
     match &error.kind {
-        CallErrorKind::Refused(failure) => match failure {
-            Failure::Invalid(_) => "invalid",
-            Failure::NotFound(_) => "not-found",
-            Failure::Conflict(_) => "conflict",
-            Failure::Reauthorize(_) => "reauthorize",
-            Failure::RateLimited(_) => "rate-limited",
-            Failure::Unavailable(_) => "unavailable",
-            Failure::LimitExceeded(_) => "limit-exceeded",
-            Failure::Internal(_) => "internal",
-        },
+        CallErrorKind::Refused(failure) => failure.case(),
         CallErrorKind::Guest(_) => "a trap",
         CallErrorKind::Busy { .. } => "busy",
         CallErrorKind::Store(_) => "an error of the store",

@@ -39,7 +39,8 @@ mod watch;
 mod way_out;
 mod written;
 
-/// How many calls a recording has at most: what a person can still read, and a bound of the memory.
+/// How many calls are noted at most, those that are left out among them: what a person can still read,
+/// and a bound of the memory.
 pub const MOST_CALLS: usize = 1000;
 /// How many bytes of documents and exchanges a recording keeps in memory at most.
 pub const MOST_BYTES: usize = 32 << 20;

@@ -1,6 +1,6 @@
 //! What is known of a run: what was there before it, and its calls so far.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,9 +12,14 @@ use relation_host::types::{Document, Pkid, RECORD_MODEL, Reference, Timestamp, W
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
+use self::running::Running;
 use super::exchange::{Answered, Exchange};
 use super::step::{Became, Names, Step};
 use super::{MOST_BYTES, MOST_CALLS};
+
+mod running;
+#[cfg(test)]
+mod tests;
 
 /// A secret: its owner, and its name there.
 pub(super) type SecretName = (Reference, String);
@@ -58,32 +63,15 @@ pub(super) struct Notes {
     running: Option<Running>,
     /// The longest call so far.
     longest: Duration,
+    /// How much is kept, about.
     bytes: usize,
-}
-
-/// The call that runs.
-struct Running {
-    wakeup: Wakeup,
-    moment: Timestamp,
-    /// Whether the store has let it begin.
-    begun: bool,
-    http: Vec<Exchange>,
-    documents: BTreeSet<Reference>,
-    secrets: BTreeSet<SecretName>,
-    /// What was seen for the first time in this call.
-    new_documents: Vec<Reference>,
-    new_secrets: Vec<SecretName>,
-    new_record: bool,
-    /// What a commit names and nobody has seen.
-    unknown: (Vec<Reference>, Vec<SecretName>),
-    /// Why a scenario cannot say it.
-    unsayable: Option<String>,
 }
 
 impl Notes {
     /// A claim is about to be made; only one that answers a wakeup is a call to be noted.
     pub(super) fn begins(&mut self, begin: &Begin) {
-        self.running = None;
+        // An earlier claim met a store that failed: what was looked at for it may change.
+        self.forget();
         let Some(due) = &begin.wakeup else {
             return;
         };
@@ -94,19 +82,8 @@ impl Notes {
         let latest = self.steps.last().map(|step| step.moment);
         let foreign = due.wakeup.subject.model != RECORD_MODEL;
         let unsayable = foreign.then(|| "its wakeup belongs to no record".to_owned());
-        self.running = Some(Running {
-            wakeup: due.wakeup.clone(),
-            moment: latest.map_or(begin.now, |latest| latest.max(begin.now)),
-            begun: false,
-            http: Vec::new(),
-            documents: BTreeSet::new(),
-            secrets: BTreeSet::new(),
-            new_documents: Vec::new(),
-            new_secrets: Vec::new(),
-            new_record: false,
-            unknown: Default::default(),
-            unsayable,
-        });
+        let moment = latest.map_or(begin.now, |latest| latest.max(begin.now));
+        self.running = Some(Running::of(due.wakeup.clone(), moment, unsayable));
     }
 
     /// Whose call is about to begin.
@@ -181,7 +158,7 @@ impl Notes {
                 running.new_documents.push(reference.clone());
                 self.versions.insert(reference.clone(), version);
                 if let Some(document) = document {
-                    self.bytes += document.body.len();
+                    running.bytes += document.body.len();
                     self.documents.insert(reference.clone(), document.clone());
                 }
             }
@@ -247,7 +224,7 @@ impl Notes {
         let Some(running) = &mut self.running else {
             return;
         };
-        self.bytes += request.body().len();
+        running.bytes += request.body().len();
         running.http.push(Exchange::of(request));
     }
 
@@ -261,7 +238,7 @@ impl Notes {
             Ok(answered) => {
                 let mut latest_first = running.http.iter_mut().rev();
                 if let Some(exchange) = latest_first.find(|exchange| exchange.waits()) {
-                    self.bytes += answered.bytes();
+                    running.bytes += answered.bytes();
                     exchange.answered(answered);
                 }
             }
@@ -312,14 +289,19 @@ impl Notes {
         let Some(running) = self.running.take() else {
             return;
         };
+        self.bytes += running.bytes;
         let step = self.step(running, answered, transaction, left);
         self.steps.push(step);
-        let bytes = self.bytes;
-        if self.steps.len() >= MOST_CALLS {
-            self.full = Some(format!("after {MOST_CALLS} calls, the most that one holds"));
-        } else if bytes >= MOST_BYTES {
+        self.bound();
+    }
+
+    /// Ends the recording where one more call would make it too much.
+    fn bound(&mut self) {
+        if self.steps.len() + self.left_out.len() >= MOST_CALLS {
+            self.full = Some(format!("after {MOST_CALLS} calls, the most that are noted"));
+        } else if self.bytes >= MOST_BYTES {
             let most = MOST_BYTES >> 20;
-            self.full = Some(format!("with {most} MiB, the most that one holds"));
+            self.full = Some(format!("with {most} MiB, the most that are kept"));
         }
     }
 
@@ -398,6 +380,7 @@ impl Notes {
             self.lost.insert(subject);
         }
         self.forget();
+        self.bound();
     }
 
     fn forget(&mut self) {
@@ -406,9 +389,7 @@ impl Notes {
         };
         for reference in running.new_documents {
             self.versions.remove(&reference);
-            if let Some(document) = self.documents.remove(&reference) {
-                self.bytes -= document.body.len();
-            }
+            self.documents.remove(&reference);
         }
         for secret in running.new_secrets {
             self.clear.remove(&secret);

@@ -1,0 +1,168 @@
+//! Where notes end, and what becomes of a call that is not noted to its end.
+
+use relation_host::store::{DueWakeup, Lease};
+use relation_host::transactions::NewTransaction;
+use serde_json::json;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp(1_767_225_600_000);
+
+fn record(number: u32) -> Reference {
+    Reference::record(format!("{number:024x}").parse().unwrap())
+}
+
+fn wakeup(subject: &Reference) -> Wakeup {
+    Wakeup {
+        id: "refresh".to_owned(),
+        subject: subject.clone(),
+        due: NOW,
+        deadline: None,
+        payload: String::new(),
+    }
+}
+
+fn document(reference: &Reference, version: u64, length: usize) -> Document {
+    Document {
+        reference: reference.clone(),
+        hierarchy: "sys.Provider".parse().unwrap(),
+        version,
+        body: json!("x".repeat(length)).to_string(),
+        keys: Vec::new(),
+    }
+}
+
+/// A call of `subject` is claimed, whose record is `document`.
+fn claim(notes: &mut Notes, document: &Document) {
+    let subject = &document.reference;
+    let due = DueWakeup {
+        wakeup: wakeup(subject),
+        revision: 1,
+        attempts: 0,
+    };
+    notes.begins(&Begin {
+        transaction: NewTransaction {
+            id: String::new(),
+            action: "refresh".to_owned(),
+            subject: Some(subject.clone()),
+            subject_name: String::new(),
+            submitted: NOW,
+            started: NOW,
+        },
+        subject: Some(subject.clone()),
+        lease: Duration::from_secs(60),
+        now: NOW,
+        wakeup: Some(due),
+    });
+    notes.stands(subject, Some(document.clone()), vec![wakeup(subject)]);
+}
+
+fn started(notes: &mut Notes, subject: &Reference, interrupted: Option<Timestamp>) {
+    notes.begun(&Begun::Started(Some(Lease {
+        subject: subject.clone(),
+        epoch: 1,
+        expires: Timestamp(NOW.0 + 60_000),
+        interrupted,
+    })));
+}
+
+/// It leaves everything as it was.
+fn end(notes: &mut Notes, document: &Document) {
+    let subject = &document.reference;
+    let left = Left {
+        documents: vec![(subject.clone(), Some(document.clone()))],
+        secrets: Vec::new(),
+        wakeups: vec![wakeup(subject)],
+    };
+    notes.ended(NOW, Ok(json!({})), None, left);
+}
+
+fn call(notes: &mut Notes, document: &Document) {
+    claim(notes, document);
+    started(notes, &document.reference, None);
+    end(notes, document);
+}
+
+#[test]
+fn it_ends_after_as_many_calls_as_it_holds_those_left_out_among_them() {
+    let mut notes = Notes::default();
+    let cut_off = document(&record(0), 1, 10);
+    claim(&mut notes, &cut_off);
+    started(&mut notes, &cut_off.reference, Some(NOW));
+    end(&mut notes, &cut_off);
+    assert_eq!(notes.left_out.len(), 1);
+    assert_eq!(notes.left_out[0].why, "the call before it was cut off");
+    let document = document(&record(1), 1, 10);
+    for _ in 2..MOST_CALLS {
+        call(&mut notes, &document);
+    }
+    assert_eq!(notes.full, None);
+    call(&mut notes, &document);
+    let full = notes.full.clone().unwrap();
+    assert!(full.contains("1000 calls"), "{full}");
+    call(&mut notes, &document);
+    assert_eq!(
+        (notes.steps.len(), notes.left_out.len()),
+        (MOST_CALLS - 1, 1)
+    );
+}
+
+#[test]
+fn calls_that_are_all_left_out_end_it_too() {
+    let mut notes = Notes::default();
+    let mut document = document(&record(0), 1, 10);
+    call(&mut notes, &document);
+    for version in 2..=2 * MOST_CALLS as u64 {
+        document.version = version;
+        call(&mut notes, &document);
+    }
+    assert!(notes.full.is_some());
+    assert_eq!(
+        (notes.steps.len(), notes.left_out.len()),
+        (1, MOST_CALLS - 1)
+    );
+    assert_eq!(notes.left_out[0].why, CHANGED);
+}
+
+#[test]
+fn it_ends_with_as_much_as_it_keeps_in_memory() {
+    let mut notes = Notes::default();
+    call(&mut notes, &document(&record(0), 1, MOST_BYTES / 2));
+    assert_eq!(notes.full, None);
+    call(&mut notes, &document(&record(1), 1, MOST_BYTES / 2));
+    let full = notes.full.clone().unwrap();
+    assert!(full.contains("32 MiB"), "{full}");
+}
+
+#[test]
+fn what_a_call_that_is_left_out_was_told_is_not_kept() {
+    let mut notes = Notes::default();
+    for number in 0..3 {
+        let document = document(&record(number), 1, 10);
+        claim(&mut notes, &document);
+        started(&mut notes, &document.reference, Some(NOW));
+        let asked = Bytes::from(vec![0; MOST_BYTES / 2]);
+        notes.asked(Request::post("https://webexapis.com/").body(asked).unwrap());
+        end(&mut notes, &document);
+    }
+    assert_eq!(notes.left_out.len(), 3);
+    assert_eq!(notes.full, None);
+    assert!(notes.documents.is_empty() && notes.wakeups.is_empty());
+}
+
+#[test]
+fn a_claim_that_the_store_failed_or_refused_leaves_nothing_to_compare_with() {
+    type Said = fn(&mut Notes);
+    let failed: Said = |_| ();
+    let refused: Said = |notes| notes.begun(&Begun::Busy(NOW));
+    for said in [failed, refused] {
+        let mut notes = Notes::default();
+        claim(&mut notes, &document(&record(0), 1, 10));
+        said(&mut notes);
+        // Somebody else changes it before it is tried again.
+        call(&mut notes, &document(&record(0), 2, 10));
+        let why = notes.left_out.first().map(|left_out| &left_out.why);
+        assert_eq!((notes.steps.len(), why), (1, None));
+        assert_eq!(notes.documents[&record(0)].version, 2);
+    }
+}

@@ -12,6 +12,7 @@ use self::output::Output;
 use crate::config::LogFormat;
 
 mod carried;
+mod clock;
 mod commands;
 mod config;
 mod conversions;

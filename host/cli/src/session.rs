@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use relation_host::component::ComponentCache;
 use relation_host::egress::{Client, ClientOptions, Policy};
-use relation_host::schedule::clock::{Clock, SystemClock};
+use relation_host::schedule::clock::Clock;
 use relation_host::store::Store;
 use relation_host::store::seal::Sealer;
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::failure::{Failed, Kind};
 use super::secrets::Source;
 use super::{Context, Global, carried};
+use crate::clock::clock;
 use crate::config::{Config, StoreUrl};
 #[cfg(feature = "scenarios")]
 use crate::recording::Recording;
@@ -95,7 +96,7 @@ impl Context {
     async fn parts(&self) -> Result<Parts, Failed> {
         let config = &self.config;
         let store = self.store()?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let clock = clock();
         let sealer = Sealer::open(store.as_ref(), config.key.clone(), clock.now()).await?;
         let client_secret = config.client_secret_file.as_deref();
         Ok(Parts {
@@ -150,7 +151,7 @@ impl Context {
 
     /// The time by which spans are shown.
     pub fn now(&self) -> Timestamp {
-        SystemClock::new().now()
+        clock().now()
     }
 }
 

@@ -20,6 +20,7 @@ pub mod network;
 pub mod process;
 pub mod proxy;
 pub mod scene;
+pub mod time;
 pub mod world;
 
 pub use world::{Customer, World, WorldBuilder};

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::artifacts;
+use crate::time::Time;
 
 /// The client id of every place.
 pub const CLIENT_ID: &str = "C0ffee";
@@ -43,6 +44,7 @@ pub struct Place {
     /// Apart from the directory, which tests search for what must not be in it.
     outputs: TempDir,
     started: AtomicUsize,
+    time: Time,
 }
 
 impl Place {
@@ -53,6 +55,7 @@ impl Place {
             directory: TempDir::new().expect("a temporary directory"),
             outputs: TempDir::new().expect("a temporary directory"),
             started: AtomicUsize::new(0),
+            time: Time::default(),
         };
         let origin = base_url.strip_suffix("/v1").unwrap_or(base_url);
         // Dotted keys, so that tests can add others to the same section.
@@ -76,6 +79,12 @@ impl Place {
     pub fn configured(self, line: &str) -> Self {
         let text = std::fs::read_to_string(self.path("relation.toml")).expect("it was written");
         self.write("relation.toml", &format!("{text}{line}\n"));
+        self
+    }
+
+    /// Its programs go by this time.
+    pub fn at(mut self, time: Time) -> Self {
+        self.time = time;
         self
     }
 
@@ -120,7 +129,8 @@ impl Place {
             .current_dir(self.directory())
             .env("XDG_CACHE_HOME", artifacts::caches())
             .env_remove("RELATION_CONFIG")
-            .env_remove("RELATION_LOG");
+            .env_remove("RELATION_LOG")
+            .env("RELATION_TEST_CLOCK_AHEAD", self.time.ahead());
         Program {
             command,
             input: None,

@@ -1,10 +1,10 @@
 //! A directory for `relation-host` beside an emulated Webex, in real time.
 
-use serde_json::Value;
 use webex_emulator::{Builder, Emulator, Grant, Organization, RecordedRequest};
 
 use crate::database::Database;
-use crate::process::{CLIENT_ID, Place};
+use crate::process::{CLIENT_ID, Place, Program};
+use crate::time::Time;
 use crate::world::{CLIENT_SECRET, SCOPES};
 
 /// The node of every customer.
@@ -16,6 +16,8 @@ pub struct Scene {
     pub emulator: Emulator,
     /// The directory.
     pub place: Place,
+    /// The time there and at Webex.
+    pub time: Time,
 }
 
 /// A customer that was added by the command.
@@ -36,12 +38,18 @@ impl Scene {
 
     /// A Webex of this kind.
     pub fn with(webex: Builder) -> Self {
+        let time = Time::default();
         let emulator = webex
+            .clock(time.clock())
             .client(CLIENT_ID, CLIENT_SECRET)
             .start_blocking()
             .expect("the emulator starts");
-        let place = Place::of(&emulator.base_url(), CLIENT_SECRET);
-        Self { emulator, place }
+        let place = Place::of(&emulator.base_url(), CLIENT_SECRET).at(time.clone());
+        Self {
+            emulator,
+            place,
+            time,
+        }
     }
 
     /// The same with one more line of configuration.
@@ -57,25 +65,22 @@ impl Scene {
         (organization, grant)
     }
 
+    /// What adds a customer of this name, to be told more.
+    pub fn add(&self, name: &str) -> Program {
+        let add = ["add", "--hierarchy", NODE, "--name", name];
+        self.place.relation(add)
+    }
+
     /// Adds a customer with pasted tokens.
     #[track_caller]
     pub fn customer(&self, name: &str) -> Customer {
-        self.customer_with(name, |_| {})
-    }
-
-    /// Adds a customer whose token answer was changed before it was pasted.
-    #[track_caller]
-    pub fn customer_with(&self, name: &str, change: impl FnOnce(&mut Value)) -> Customer {
         let (organization, grant) = self.granted(name);
-        let mut answer = grant.json();
-        change(&mut answer);
         let added = self
-            .place
-            .relation(["add", "--hierarchy", NODE, "--name", name])
+            .add(name)
             .arg("--account-number")
             .arg(&organization.uuid)
             .args(["--tokens", "-", "--json"])
-            .stdin(answer.to_string())
+            .stdin(grant.json().to_string())
             .run()
             .done()
             .json();

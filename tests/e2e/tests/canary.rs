@@ -106,16 +106,8 @@ fn secrets_stay_secret(options: &[&str]) {
         "refresh_token_repeat": first.refresh_token(),
         "http_proxy": proxy_url,
     });
-    let add = [
-        "add",
-        "--hierarchy",
-        NODE,
-        "--name",
-        "Contoso",
-        "--fields",
-        "-",
-    ];
-    relation(&add).stdin(fields.to_string()).run().done();
+    let add = scene.add("Contoso").args(options).args(["--fields", "-"]);
+    add.stdin(fields.to_string()).run().done();
     assert!(proxy.passed() > 0, "Webex was not asked through the proxy");
     // As long as somebody reads, the write-ahead log is there to be looked into. A service would
     // answer wakeups with what is meant for the commands: it comes at the end.

@@ -10,15 +10,17 @@
 
 use relation_e2e::process::{Ran, Running, eventually};
 use relation_e2e::scene::{Customer, Scene};
+use relation_e2e::world::DAY;
 use serde_json::{Value, json};
 use webex_emulator::Outcome;
 
 const TOKEN: &str = "/v1/access_token";
 
-/// A customer whose first refresh is due within a second or two, and the second one not for days.
+/// A customer whose first refresh is due, and the second one not for days.
 fn scene() -> (Scene, Customer) {
     let scene = Scene::new();
-    let customer = scene.customer_with("Contoso", |answer| answer["expires_in"] = json!(2));
+    let customer = scene.customer("Contoso");
+    scene.time.pass(8 * DAY);
     (scene, customer)
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use relation_harness::conformance::{Conformance, Finding, NotRun, Report, Status};
 use relation_host::ComponentSource;
-use relation_host::schedule::clock::{Clock as _, SystemClock};
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::{Store, StoreError};
 use relation_host::types::{Filter, RECORD_MODEL};
 
+use crate::clock::clock;
 use crate::config::StoreUrl;
 use crate::failure::{Failed, Kind};
 use crate::output::{Output, shown};
@@ -36,7 +36,7 @@ pub async fn run(args: &Args, global: &Global) -> Result<(), Failed> {
             format!("cannot make a temporary directory: {error}"),
         )
     })?;
-    let now = SystemClock::new().now();
+    let now = clock().now();
     let (url, store, sealer) = match &global.store {
         None => {
             let url = StoreUrl::Sqlite(scratch.path().join("conformance.db"));

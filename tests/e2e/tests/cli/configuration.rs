@@ -1,7 +1,7 @@
 //! The configuration file, and the options and variables that stand in for it.
 
 use relation_e2e::process::Place;
-use relation_e2e::scene::{NODE, Scene};
+use relation_e2e::scene::Scene;
 
 const REFERENCE: &str = r#"
 store = "sqlite:relation.db"
@@ -178,16 +178,9 @@ fn without_a_configuration_nothing_may_be_reached() {
     let place = &scene.place;
     std::fs::remove_file(place.path("relation.toml")).unwrap();
     let (_, grant) = scene.granted("Contoso");
-    place
-        .relation([
-            "add",
-            "--hierarchy",
-            NODE,
-            "--name",
-            "Contoso",
-            "--tokens",
-            "-",
-        ])
+    scene
+        .add("Contoso")
+        .args(["--tokens", "-"])
         .stdin(grant.json().to_string())
         .run()
         .exits(1)

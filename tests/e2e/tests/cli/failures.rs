@@ -262,16 +262,8 @@ fn tokens_that_cannot_be_used_are_told_without_quoting_them() {
         "{\"access_token\": \"s3cret\"}",
         "{\"s3cret\"",
     ] {
-        let add = [
-            "add",
-            "--hierarchy",
-            NODE,
-            "--name",
-            "Contoso",
-            "--tokens",
-            "-",
-        ];
-        let ran = scene.place.relation(add).stdin(input).run().exits(2);
+        let add = scene.add("Contoso").args(["--tokens", "-"]);
+        let ran = add.stdin(input).run().exits(2);
         assert!(!ran.stderr.contains("s3cret"), "{}", ran.stderr);
     }
     let twice = ["add", "--hierarchy", NODE, "--tokens", "-", "--fields", "-"];

@@ -7,11 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use relation_e2e::artifacts;
-use relation_e2e::process::{CLIENT_ID, Ran, eventually};
-use relation_e2e::scene::{NODE, Scene};
+use relation_e2e::process::{CLIENT_ID, Ran, Running, eventually};
+use relation_e2e::scene::Scene;
 use relation_e2e::world::CLIENT_SECRET;
 use serde_json::{Value, json};
-use webex_emulator::{DEFAULT_SCOPES, Emulator, Fault, License, Listing, Mode, Paging};
+use webex_emulator::{Emulator, Fault, License, Listing, Mode, Paging};
 
 const TOKEN: &str = "/v1/access_token";
 const PASSWORD: &str = "canary: of a pröxy/81";
@@ -30,9 +30,9 @@ fn read(scene: &Scene, name: &str) -> String {
     std::fs::read_to_string(scene.place.path(name)).unwrap()
 }
 
-/// Runs what is due, two seconds later than now, and records it.
+/// Lets two seconds and a half pass, runs what is due then, and records it.
 fn record(scene: &Scene, name: &str) -> (Value, String) {
-    std::thread::sleep(Duration::from_millis(2500));
+    scene.time.pass(Duration::from_millis(2500));
     let run = scene.place.json(["run", "--until-idle", "--record", name]);
     assert_eq!(run["recorded"]["file"], name, "{run}");
     assert_eq!(
@@ -46,6 +46,21 @@ fn record(scene: &Scene, name: &str) -> (Value, String) {
 
 fn replay(scene: &Scene, name: &str) -> Ran {
     scene.place.relation(["test", name]).run()
+}
+
+/// Records to `service.toml` until it is stopped.
+fn recorded_service(scene: &Scene) -> Running {
+    let run = ["run", "--record", "service.toml"];
+    scene.place.relation(run).start()
+}
+
+/// Waits until Webex was asked for new tokens `more` times.
+#[track_caller]
+fn refreshed(scene: &Scene, more: usize) {
+    let before = scene.token_requests().len();
+    eventually("it was refreshed", || {
+        (scene.token_requests().len() >= before + more).then_some(())
+    });
 }
 
 fn owner_alone_can_read(path: &Path) {
@@ -64,25 +79,13 @@ fn a_recording_replays_and_holds_no_secret_in_any_spelling() {
     let webex = Emulator::builder().mode(Mode::Rotate).refresh_ttl(life);
     let scene = Scene::with(webex)
         .configured("egress.proxies = [\"http://127.0.0.1:9\"]\nexpiry.thresholds = [\"598s\"]");
-    let organization = scene.emulator.create_organization("Contoso");
-    let contoso = scene
-        .emulator
-        .grant(&organization, DEFAULT_SCOPES.iter().copied());
+    let (organization, contoso) = scene.granted("Contoso");
     let proxy = format!("http://someone:{}@127.0.0.1:9/", percent_encoded(PASSWORD));
     let fields = json!({ "account_number": organization.uuid, "https_proxy": proxy });
-    let add = [
-        "add",
-        "--hierarchy",
-        NODE,
-        "--name",
-        "Contoso",
-        "--tokens",
-        "-",
-        "--fields",
-    ];
     let file = scene.place.write("fields.json", &fields.to_string());
-    let added = scene.place.relation(add).arg(file);
-    added.stdin(contoso.json().to_string()).run().done();
+    let add = scene.add("Contoso").args(["--tokens", "-", "--fields"]);
+    let add = add.arg(file).stdin(contoso.json().to_string());
+    add.run().done();
     let fabrikam = scene.customer("Fabrikam");
 
     // An import that goes on by itself.
@@ -205,13 +208,8 @@ fn what_the_network_did_is_done_again_in_a_replay() {
 fn a_service_that_is_stopped_writes_what_it_did_until_then() {
     let scene = scene();
     scene.customer("Contoso");
-    let service = scene
-        .place
-        .relation(["run", "--record", "service.toml"])
-        .start();
-    eventually("two refreshes were made", || {
-        (scene.token_requests().len() >= 2).then_some(())
-    });
+    let service = recorded_service(&scene);
+    refreshed(&scene, 2);
     assert!(!scene.place.path("service.toml").exists());
     service.terminate();
     let ran = service.end().done();
@@ -229,20 +227,11 @@ fn a_service_that_is_stopped_writes_what_it_did_until_then() {
 fn a_record_that_somebody_else_changes_meanwhile_is_left_out_and_named() {
     let scene = scene();
     scene.customer("Contoso");
-    let service = scene
-        .place
-        .relation(["run", "--record", "service.toml"])
-        .start();
-    let refreshed = |more: usize| {
-        let before = scene.token_requests().len();
-        eventually("it was refreshed", || {
-            (scene.token_requests().len() >= before + more).then_some(())
-        });
-    };
-    refreshed(1);
+    let service = recorded_service(&scene);
+    refreshed(&scene, 1);
     let modify = ["modify", "Contoso", "--name", "Fabrikam"];
     scene.place.relation(modify).run().done();
-    refreshed(2);
+    refreshed(&scene, 2);
     service.interrupt();
     service.end().done();
     let recorded = read(&scene, "service.toml");

@@ -22,16 +22,9 @@ fn a_person_follows_it_in_tables() {
     );
 
     place.write("tokens.json", &grant.json().to_string());
-    let added = place
-        .relation([
-            "add",
-            "--hierarchy",
-            NODE,
-            "--name",
-            "Contoso",
-            "--account-number",
-        ])
-        .arg(&organization.uuid)
+    let added = scene
+        .add("Contoso")
+        .args(["--account-number", &organization.uuid])
         .args(["--tokens", "tokens.json"])
         .run()
         .done()
@@ -168,24 +161,19 @@ fn a_program_reads_it_as_json() {
 #[test]
 fn the_same_add_twice_makes_one_customer() {
     let scene = Scene::new();
-    let add = [
-        "add",
-        "--hierarchy",
-        NODE,
-        "--name",
-        "Contoso",
-        "--idempotency-key",
-        "order-1",
-    ];
-    let first = scene.place.json(add);
-    let second = scene.place.json(add);
+    let add = || {
+        let add = scene.add("Contoso");
+        add.args(["--idempotency-key", "order-1"])
+    };
+    let first = add().arg("--json").run().done().json();
+    let second = add().arg("--json").run().done().json();
     assert_eq!(
         (&first["replayed"], &second["replayed"]),
         (&json!(false), &json!(true))
     );
     assert_eq!(first["connection"]["pkid"], second["connection"]["pkid"]);
     assert_eq!(first["created"], second["created"]);
-    let told = scene.place.relation(add).run().done().stdout;
+    let told = add().run().done().stdout;
     assert!(told.contains("nothing was made"), "{told}");
     assert_eq!(
         scene.place.json(["list"])["items"]

@@ -1,6 +1,6 @@
 //! Customers of the command whose way to Webex leads through a proxy.
 
-use relation_e2e::scene::{NODE, Scene};
+use relation_e2e::scene::Scene;
 use serde_json::json;
 
 use crate::servers::Authority;
@@ -32,17 +32,9 @@ fn a_customer_is_added_and_refreshed_through_its_proxy() {
         "http_proxy": written,
         "https_proxy": written,
     });
-    let add = [
-        "add",
-        "--hierarchy",
-        NODE,
-        "--name",
-        "Contoso",
-        "--fields",
-        "-",
-    ];
     let place = &scene.place;
-    place.relation(add).stdin(fields.to_string()).run().done();
+    let add = scene.add("Contoso").args(["--fields", "-"]);
+    add.stdin(fields.to_string()).run().done();
     let base = format!("http://{}/v1", scene.emulator.address());
     let organizations = format!("GET {base}/organizations");
     let asked = tinyproxy.requests();

@@ -136,8 +136,9 @@ async fn while_the_body_drips() {
         served
             .write("HTTP/1.1 200 OK\r\ncontent-length: 10000\r\n\r\n")
             .await;
+        let mut drops = tokio::time::interval(Duration::from_millis(700));
         for _ in 0..10_000 {
-            tokio::time::sleep(Duration::from_millis(700)).await;
+            drops.tick().await;
             served.write("x").await;
         }
     })

@@ -159,7 +159,10 @@ async fn idle_connections_are_closed_in_time_even_if_nothing_is_sent() {
     let client = client(&[&server.url()]);
     call(&client, get(server.url())).await.unwrap();
     assert_eq!(client.idle_connections(), 1);
-    tokio::time::sleep(Duration::from_secs(61)).await;
+    // The task that will close it is there, and then has its turn.
+    tokio::task::yield_now().await;
+    tokio::time::advance(Duration::from_secs(61)).await;
+    tokio::task::yield_now().await;
     assert_eq!(client.idle_connections(), 0);
     call(&client, get(server.url())).await.unwrap();
     assert_eq!(server.connections(), 2);

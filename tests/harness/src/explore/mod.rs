@@ -92,6 +92,9 @@ impl<T: fmt::Debug> fmt::Display for Interleaved<T> {
 ///
 /// Must run on a current-thread runtime whose time is paused (`tokio::time::pause`), else the order
 /// depends on the machine. The harness must have been built with this turnstile as its interceptor.
+///
+/// # Panics
+/// Where time is not paused and a call has to wait for another.
 pub async fn interleave<T, F>(
     turnstile: &Arc<Turnstile>,
     calls: impl IntoIterator<Item = F>,
@@ -118,9 +121,9 @@ where
                 turnstile.pass(turn.call);
                 in_vain = 0;
             }
-            // Whoever is left waits for a lease: time may pass, which it does when nobody can go on.
+            // Whoever is left waits for a lease: time passes.
             None => {
-                tokio::time::sleep(ASK_AGAIN).await;
+                tokio::time::advance(ASK_AGAIN).await;
                 in_vain += 1;
             }
         }

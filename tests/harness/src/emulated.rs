@@ -1,13 +1,22 @@
 //! The emulated Webex as what carries requests: in process, with no port and no waiting.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri};
 use relation_host::egress::{ProxyUrl, Transport, TransportFault};
-use webex_emulator::{Arrival, Patience, Webex};
+use relation_host::schedule::clock::{Clock as _, ManualClock};
+use webex_emulator::{Arrival, Clock, Patience, Webex};
 
 /// Where the real service is.
 pub const WEBEX: &str = "https://webexapis.com/v1";
+
+/// The time of a [`Webex`] that goes by a harness's clock.
+pub fn time_of(clock: &Arc<ManualClock>) -> Clock {
+    let clock = Arc::clone(clock);
+    Arc::new(move || clock.now().0)
+}
 
 /// A [`Webex`] that answers what is sent to one base address.
 ///

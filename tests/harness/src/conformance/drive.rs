@@ -15,7 +15,7 @@ use relation_host::schedule::dispatcher::DispatcherOptions;
 use relation_host::store::seal::Sealer;
 use relation_host::store::watched::Watched;
 use relation_host::store::{Store, StoreError};
-use relation_host::types::{Hierarchy, Pkid, Timestamp};
+use relation_host::types::{Hierarchy, Pkid};
 use relation_host::{AddRequest, CallError, Called, ComponentSource, Host, HostBuilder, Limits};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
@@ -25,10 +25,8 @@ use super::not_run::NotRun;
 use super::overlap::TurnedAway;
 use super::report::{Report, Status};
 use super::server::{Instead, Server};
-use crate::harness::loaded;
+use crate::harness::{BEGINNING, loaded};
 
-/// When every run begins: 2026-01-01T00:00:00Z.
-const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
 /// How long wakeups are waited for by the clock, which is longer than any host lets a failed one wait.
 const DAY: Duration = Duration::from_secs(86_400);
 /// How long they are waited for in real time: a store that forgets nothing would go on for ever.

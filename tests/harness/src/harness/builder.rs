@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use relation_host::component::{ComponentCache, Plugin};
 use relation_host::egress::{PolicyError, Transport};
 use relation_host::imports::Interceptor;
+use relation_host::schedule::clock::ManualClock;
 use relation_host::store::StoreError;
 use relation_host::store::seal::SealError;
 use relation_host::store::sqlite::OpenError;
@@ -22,7 +23,7 @@ use crate::script::{Playing, Script};
 pub const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
 
 /// What may be reached besides the addresses of a script, when nothing else is said.
-const WEBEX: &str = "https://webexapis.com";
+pub(crate) const WEBEX: &str = "https://webexapis.com";
 
 /// Where a harness keeps what is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,7 +72,7 @@ pub enum StartError {
 /// Collects the parts of a [`Harness`].
 pub struct HarnessBuilder {
     component: ComponentSource,
-    clock: Timestamp,
+    clock: Arc<ManualClock>,
     seed: u64,
     store: StoreKind,
     settings: BTreeMap<String, String>,
@@ -88,7 +89,7 @@ impl HarnessBuilder {
     pub(super) fn new(component: ComponentSource) -> Self {
         Self {
             component,
-            clock: BEGINNING,
+            clock: Arc::new(ManualClock::new(BEGINNING)),
             seed: 0,
             store: StoreKind::default(),
             settings: BTreeMap::new(),
@@ -102,11 +103,11 @@ impl HarnessBuilder {
         }
     }
 
-    /// What the clock shows at the beginning; [`BEGINNING`] when not given. It stands still until
-    /// [`Harness::advance`] moves it.
+    /// The clock, which an emulator may go by as well ([`crate::emulated::time_of`]); one that shows
+    /// [`BEGINNING`] when not given. It stands still until [`Harness::advance`] moves it.
     #[must_use]
-    pub fn clock(mut self, now: Timestamp) -> Self {
-        self.clock = now;
+    pub fn clock(mut self, clock: Arc<ManualClock>) -> Self {
+        self.clock = clock;
         self
     }
 

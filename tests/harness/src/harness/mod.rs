@@ -32,8 +32,8 @@ mod station;
 mod typed;
 mod web;
 
-pub(crate) use builder::loaded;
 pub use builder::{BEGINNING, HarnessBuilder, Http, StartError, StoreKind};
+pub(crate) use builder::{WEBEX, loaded};
 pub use call::Call;
 pub use given::{Given, GivenError};
 pub use observed::{Failed, Observed};
@@ -84,7 +84,7 @@ impl Harness {
 
     async fn begin(
         parts: Parts,
-        now: Timestamp,
+        clock: Arc<ManualClock>,
         redactor: Redactor,
         carrier: Carrier,
     ) -> Result<Self, StartError> {
@@ -95,19 +95,18 @@ impl Harness {
             StoreKind::Sqlite => None,
         };
         let directory = TempDir::new()?;
-        Self::on(parts, now, redactor, carrier, seen, memory, directory).await
+        Self::on(parts, clock, redactor, carrier, seen, memory, directory).await
     }
 
     async fn on(
         parts: Parts,
-        now: Timestamp,
+        clock: Arc<ManualClock>,
         redactor: Redactor,
         carrier: Carrier,
         seen: Seen,
         memory: Option<MemoryStore>,
         directory: TempDir,
     ) -> Result<Self, StartError> {
-        let clock = Arc::new(ManualClock::new(now));
         let web = Web::new(Arc::clone(&clock), redactor.clone(), carrier);
         let mut harness = Self {
             entropy: Arc::new(SeededEntropy::new(parts.seed)),
@@ -220,7 +219,7 @@ impl Harness {
         station::copy_stash(self.directory.path(), directory.path())?;
         Self::on(
             parts,
-            self.now(),
+            Arc::new(ManualClock::new(self.now())),
             self.redactor.clone(),
             Carrier::Script(Mutex::new(playing)),
             Seen::new(self.seen.documents(), self.parts.leases),

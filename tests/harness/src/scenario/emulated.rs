@@ -1,7 +1,7 @@
 //! The emulated Webex of a scenario: who is there, what was granted, what happens there.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,11 +32,7 @@ impl Emulated {
 
     /// Carries requests to it. By what an answer takes, this clock moves on; one that takes `longest` or
     /// more never comes.
-    pub fn transport(
-        &self,
-        clock: &Arc<OnceLock<Arc<ManualClock>>>,
-        longest: Duration,
-    ) -> Arc<dyn Transport> {
+    pub fn transport(&self, clock: &Arc<ManualClock>, longest: Duration) -> Arc<dyn Transport> {
         Arc::new(Carrier {
             webex: self.webex.clone(),
             clock: Arc::clone(clock),
@@ -193,7 +189,7 @@ impl Emulated {
 
 struct Carrier {
     webex: webex_emulator::Webex,
-    clock: Arc<OnceLock<Arc<ManualClock>>>,
+    clock: Arc<ManualClock>,
     patience: Patience,
 }
 
@@ -205,10 +201,8 @@ impl Transport for Carrier {
         _: Option<&ProxyUrl>,
     ) -> Result<http::Response<Bytes>, TransportFault> {
         let Answered { arrival, after } = self.webex.answer(request, self.patience).await;
-        if let Some(clock) = self.clock.get()
-            && !after.is_zero()
-        {
-            clock.advance(after);
+        if !after.is_zero() {
+            self.clock.advance(after);
         }
         match arrival {
             Arrival::Whole(response) => Ok(response),

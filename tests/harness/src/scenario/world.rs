@@ -1,9 +1,9 @@
 //! What a scenario runs in: the harness, and who answers its requests.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use relation_host::egress::Transport;
-use relation_host::schedule::clock::{Clock as _, ManualClock};
+use relation_host::schedule::clock::ManualClock;
 use relation_host::types::{Document, Key, Wakeup};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
@@ -18,11 +18,9 @@ use super::matching::Matcher;
 use super::model::{self, Action, Content, NewGrant, Scenario, StoreKind, Webex};
 use super::stage::Stage;
 use super::template::{Bindings, Template, Unbound};
-use crate::harness::{Given, GivenError};
+use crate::emulated::time_of;
+use crate::harness::{Given, GivenError, WEBEX};
 use crate::{Harness, Http, StartError};
-
-/// What may be reached where nothing else is said.
-const WEBEX: &str = "https://webexapis.com";
 
 /// What a scenario runs in.
 pub struct World {
@@ -75,10 +73,10 @@ impl World {
             now: given.clock,
         };
         let disturber = Arc::new(Disturber::default());
-        let shown: Arc<OnceLock<Arc<ManualClock>>> = Arc::default();
+        let clock = Arc::new(ManualClock::new(given.clock));
         let mut builder = component
             .harness()
-            .clock(given.clock)
+            .clock(Arc::clone(&clock))
             .seed(given.seed)
             .limits(scenario.limits.clone())
             .leases(given.leases)
@@ -111,15 +109,14 @@ impl World {
                 (Web::Script(stage.clone()), stage)
             }
             Some(webex) => {
-                let emulated = emulated(webex, scenario, &shown);
-                let transport = emulated.transport(&shown, scenario.limits.request_time);
+                let emulated = emulated(webex, scenario, &clock);
+                let transport = emulated.transport(&clock, scenario.limits.request_time);
                 (Web::Emulated(Box::new(emulated)), transport)
             }
         };
         let crossing = Arc::new(Crossing::new(carrier));
         let http = Http::Transport(crossing.clone());
         let harness = builder.http(http).start().await?;
-        let _ = shown.set(harness.clock().clone());
         let mut world = Self {
             harness,
             web,
@@ -193,13 +190,7 @@ fn allowed(scenario: &Scenario) -> Vec<String> {
     allowed
 }
 
-fn emulated(
-    webex: &Webex,
-    scenario: &Scenario,
-    shown: &Arc<OnceLock<Arc<ManualClock>>>,
-) -> Emulated {
-    let (shown, beginning) = (Arc::clone(shown), scenario.given.clock);
-    let clock = Arc::new(move || shown.get().map_or(beginning, |clock| clock.now()).0);
+fn emulated(webex: &Webex, scenario: &Scenario, clock: &Arc<ManualClock>) -> Emulated {
     let of = |settings: Option<&Option<String>>, usual: &str| {
         let told = settings.cloned().flatten();
         told.unwrap_or_else(|| usual.to_owned())
@@ -207,7 +198,7 @@ fn emulated(
     let client_id = of(scenario.settings.get("webex.client-id"), DEFAULT_CLIENT_ID);
     let mut builder = Emulator::builder()
         .seed(scenario.given.seed)
-        .clock(clock)
+        .clock(time_of(clock))
         .client(&client_id, DEFAULT_CLIENT_SECRET)
         .mode(webex.mode)
         .reuse_detection(webex.reuse_detection)

@@ -2,11 +2,13 @@
 //! both stores, with HTTP from a script and from the emulator.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use relation_harness::emulated::time_of;
+use relation_harness::harness::BEGINNING;
 use relation_harness::script::{Answer, Fault, RequestPattern, Step};
 use relation_harness::{Call, Emulated, Harness, Http, StoreKind};
-use relation_host::schedule::clock::{Clock, ManualClock};
+use relation_host::schedule::clock::ManualClock;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use webex_emulator::{
@@ -51,22 +53,16 @@ async fn a_database_on_many_threads_gives_the_same_life_as_memory_on_one() {
 
 const REDIRECT: &str = "http://127.0.0.1:8484/callback";
 
-/// An emulated Webex on the clock of a harness that starts later.
-fn webex() -> (Webex, Organization, Arc<OnceLock<Arc<ManualClock>>>) {
-    let clock: Arc<OnceLock<Arc<ManualClock>>> = Arc::default();
-    let shown = Arc::clone(&clock);
-    let now = move || match shown.get() {
-        Some(clock) => clock.now().0,
-        None => relation_harness::harness::BEGINNING.0,
-    };
+/// An emulated Webex that goes by `clock`.
+fn webex(clock: &Arc<ManualClock>) -> (Webex, Organization) {
     let webex = Emulator::builder()
-        .clock(Arc::new(now))
+        .clock(time_of(clock))
         .seed(1)
         .mode(Mode::Rotate)
         .in_process();
     webex.add_redirect_uri(REDIRECT);
     let organization = webex.create_organization("Acme");
-    (webex, organization, clock)
+    (webex, organization)
 }
 
 async fn does(harness: &Harness, call: Value) -> Value {
@@ -77,8 +73,10 @@ async fn does(harness: &Harness, call: Value) -> Value {
 
 /// Every call that there is, two hosts, a crash, and time between them.
 async fn everything(seed: u64, store: StoreKind) -> String {
-    let (webex, organization, clock) = webex();
+    let clock = Arc::new(ManualClock::new(BEGINNING));
+    let (webex, organization) = webex(&clock);
     let mut harness = harness()
+        .clock(clock)
         .setting("webex.client-id", DEFAULT_CLIENT_ID)
         .setting("webex.scopes", DEFAULT_SCOPES.join(" "))
         .secret(
@@ -91,7 +89,6 @@ async fn everything(seed: u64, store: StoreKind) -> String {
         .start()
         .await
         .unwrap();
-    assert!(clock.set(Arc::clone(harness.clock())).is_ok());
 
     does(&harness, json!({ "workflow": "describe" })).await;
     let added = does(

@@ -1,10 +1,12 @@
 //! What a harness is told when it is put together, what it finds in its store, and how much it lets run.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use relation_harness::harness::Given;
 use relation_harness::{Failed, Http};
 use relation_host::Limits;
+use relation_host::schedule::clock::ManualClock;
 use relation_host::types::{Document, Reference, Timestamp, Wakeup};
 use serde_json::Value;
 
@@ -13,7 +15,11 @@ use crate::{acme, harness, script};
 #[tokio::test]
 async fn the_clock_shows_what_it_was_told_until_it_is_moved() {
     let now = Timestamp(1_900_000_000_000);
-    let harness = harness().clock(now).start().await.unwrap();
+    let harness = harness()
+        .clock(Arc::new(ManualClock::new(now)))
+        .start()
+        .await
+        .unwrap();
     let seen = harness.describe().await;
     assert_eq!((seen.at, harness.now()), (now, now));
     harness.advance(Duration::from_millis(5)).await;

@@ -1,15 +1,17 @@
 //! A customer of an emulated Webex in a harness, and everything that is left of it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use relation_harness::emulated::time_of;
+use relation_harness::harness::BEGINNING;
 use relation_harness::storage::Snapshot;
 use relation_harness::sweep::Scene;
 use relation_harness::{Call, Emulated, Failed, Harness, Http, Observed};
 use relation_host::ComponentSource;
 use relation_host::imports::Interceptor;
 use relation_host::reports::Grant;
-use relation_host::schedule::clock::{Clock, ManualClock};
+use relation_host::schedule::clock::ManualClock;
 use relation_host::types::{Failure, Pkid, Reference, Timestamp};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -54,14 +56,9 @@ impl World {
     }
 
     pub async fn with_leases(leases: bool, mode: Mode, interceptor: Arc<dyn Interceptor>) -> Self {
-        let clock: Arc<OnceLock<Arc<ManualClock>>> = Arc::default();
-        let shown = Arc::clone(&clock);
-        let now = move || match shown.get() {
-            Some(clock) => clock.now().0,
-            None => relation_harness::harness::BEGINNING.0,
-        };
+        let clock = Arc::new(ManualClock::new(BEGINNING));
         let webex = Emulator::builder()
-            .clock(Arc::new(now))
+            .clock(time_of(&clock))
             .seed(1)
             .mode(mode)
             .reuse_detection(true)
@@ -74,6 +71,7 @@ impl World {
         let component = component.join("component/spark-customer.wasm");
         assert!(component.is_file(), "run `cargo xtask build`");
         let harness = Harness::builder(ComponentSource::File(component))
+            .clock(clock)
             .setting("webex.client-id", DEFAULT_CLIENT_ID)
             .setting("refresh.jitter", "0")
             .secret(
@@ -86,7 +84,6 @@ impl World {
             .start()
             .await
             .unwrap();
-        assert!(clock.set(Arc::clone(harness.clock())).is_ok());
         Self {
             harness,
             webex,

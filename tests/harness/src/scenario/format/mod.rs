@@ -23,10 +23,7 @@ use self::reader::{Item, Reader, Table};
 use self::source::{Complaint, Faults, Place, Source};
 use super::model::{Given, Scenario, StoreKind, Webex};
 use super::template::{Bindings, Template};
-use relation_host::types::Timestamp;
-
-/// When a scenario begins if it does not say: 2026-01-01T00:00:00Z.
-pub const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
+use crate::harness::BEGINNING;
 
 /// Why a scenario cannot be run.
 #[derive(Debug, thiserror::Error)]

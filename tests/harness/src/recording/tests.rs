@@ -1,5 +1,7 @@
 //! Secrets in what is written: none, in no spelling, and the same placeholder for the same one.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -164,6 +166,39 @@ proptest! {
         let basic = STANDARD.encode(format!("client:{client_secret}"));
         prop_assert!(!file.contains(&basic), "{file}");
     }
+}
+
+#[test]
+fn every_bound_of_a_call_is_that_of_the_replay_too() {
+    let limits = Limits {
+        memory: 48 << 20,
+        time: Duration::from_millis(61_500),
+        request_time: Duration::from_secs(7),
+        response: 3 << 20,
+        headers: 4 << 10,
+        requests: 55,
+        commit: 2 << 20,
+        changes: 77,
+        host_calls: 1234,
+        transfer: 5 << 20,
+        handles: 99,
+        table: 5000,
+        secrets: 12,
+        log: 9 << 10,
+        // How many run at once is no bound of one.
+        calls: Limits::default().calls,
+    };
+    let setup = Setup {
+        limits: limits.clone(),
+        ..Setup::default()
+    };
+    let Ok(file) = text(&Notes::default(), &setup) else {
+        panic!("it is not written");
+    };
+    let file = format!("{file}\n[[step]]\ncall = \"describe\"\n");
+    let read = parse(&Source::new("a.toml", file.clone()));
+    let read = read.unwrap_or_else(|error| panic!("{error}\n{file}"));
+    assert_eq!(read.limits, limits);
 }
 
 #[test]

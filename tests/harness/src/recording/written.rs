@@ -1,10 +1,9 @@
 //! What was noted, in the format of scenarios.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use relation_host::Limits;
 use relation_host::types::{Document, Reference, Timestamp, Wakeup};
 use secrecy::ExposeSecret as _;
 use serde_json::Value as Json;
@@ -14,15 +13,13 @@ use super::Setup;
 use super::expectation::{Words, braces};
 use super::notes::Notes;
 use super::placeholders::{Learning, Placeholders};
-use super::step::{Became, Names, Step};
-use crate::scenario::spans::span;
+use super::step::Step;
+use super::{limits, outcome};
 
 /// What is always there in a scenario unless it is taken away.
 const USUAL: &str = "webex.client-id";
 /// The same among the secrets.
 const USUAL_SECRET: &str = "webex.client-secret";
-/// Of more documents than these that a call makes of one model, only the number is expected.
-const MOST_DOCUMENTS: usize = 50;
 /// Of calls that are left out, so many are named.
 const MOST_NAMED: usize = 50;
 
@@ -216,7 +213,7 @@ impl Writer<'_> {
             (name.clone(), braces(&value))
         });
         told.insert("secrets".to_owned(), usual(secrets, USUAL_SECRET).into());
-        let limits = limits(&setup.limits);
+        let limits = limits::limits(&setup.limits);
         if !limits.is_empty() {
             told.insert("limits".to_owned(), limits.into());
         }
@@ -290,113 +287,21 @@ impl Writer<'_> {
                 expect.insert("result".to_owned(), words.json(result));
             }
             Err(error) => {
-                expect.insert("error".to_owned(), failed(error, &words));
+                expect.insert("error".to_owned(), outcome::failed(error, &words));
             }
         }
         if let Some(transaction) = &step.transaction {
             let status = transaction.status.as_str();
             expect.insert("transaction".to_owned(), status.into());
         }
-        expect.insert("storage".to_owned(), stored(step, &words).into());
-        let wakeups = waiting(step, &words);
+        expect.insert("storage".to_owned(), outcome::stored(step, &words).into());
+        let wakeups = outcome::waiting(step, &words);
         if !wakeups.is_empty() {
             expect.insert("wakeups".to_owned(), wakeups.into());
         }
         told.insert("expect".to_owned(), expect.into());
         Ok(told)
     }
-}
-
-fn failed(error: &Json, words: &Words<'_>) -> Value {
-    let part = |name: &str| error.get(name).and_then(Json::as_str).unwrap_or_default();
-    let mut told = Table::new();
-    told.insert("case".to_owned(), part("case").into());
-    // A trap's words hold addresses of the code.
-    if part("case") != "trap" {
-        told.insert("text".to_owned(), words.text(part("text")).into());
-    }
-    told.into()
-}
-
-fn stored(step: &Step, words: &Words<'_>) -> Table {
-    let mut added: BTreeMap<&str, Vec<&Document>> = BTreeMap::new();
-    let mut changed: BTreeMap<&str, Vec<&Document>> = BTreeMap::new();
-    let mut removed: BTreeMap<&str, i64> = BTreeMap::new();
-    for document in &step.documents {
-        match document {
-            Became::Added(document) => {
-                let of_model = added.entry(&document.reference.model);
-                of_model.or_default().push(document);
-            }
-            Became::Changed(document) => {
-                let of_model = changed.entry(&document.reference.model);
-                of_model.or_default().push(document);
-            }
-            Became::Removed(reference) => *removed.entry(&reference.model).or_default() += 1,
-        }
-    }
-    let listed = |of_models: BTreeMap<&str, Vec<&Document>>| -> Table {
-        let listed = of_models.into_iter().map(|(model, documents)| {
-            let count = documents.len();
-            let value = match count > MOST_DOCUMENTS {
-                true => i64::try_from(count).unwrap_or(i64::MAX).into(),
-                false => {
-                    let contents = documents.into_iter().map(|one| content(one, words));
-                    Value::Array(contents.collect())
-                }
-            };
-            (model.to_owned(), value)
-        });
-        listed.collect()
-    };
-    let Names {
-        set,
-        changed: new,
-        unset,
-        ..
-    } = &step.secrets;
-    let names = |names: &std::collections::BTreeSet<String>| {
-        let names = names.iter().map(|name| words.plain(name).into());
-        Value::Array(names.collect())
-    };
-    let secrets = Table::from_iter([
-        ("set".to_owned(), names(set)),
-        ("changed".to_owned(), names(new)),
-        ("unset".to_owned(), names(unset)),
-    ]);
-    let removed = removed
-        .into_iter()
-        .map(|(model, count)| (model.to_owned(), count.into()));
-    let mut told = Table::from_iter([("secrets".to_owned(), secrets.into())]);
-    for (name, part) in [
-        ("added", listed(added)),
-        ("changed", listed(changed)),
-        ("removed", removed.collect()),
-    ] {
-        if !part.is_empty() {
-            told.insert(name.to_owned(), part.into());
-        }
-    }
-    told
-}
-
-/// The members of a document's body; any document where it is no object.
-fn content(document: &Document, words: &Words<'_>) -> Value {
-    let body = serde_json::from_str::<Json>(&document.body).ok();
-    let body = body.filter(Json::is_object);
-    let body = body.map(|body| words.json(&words.placeholders().json(&body)));
-    body.unwrap_or_else(|| Value::Table(Table::new()))
-}
-
-fn waiting(step: &Step, words: &Words<'_>) -> Table {
-    let name = |id: &str| braces(&format!("{} {id}", step.wakeup.subject.pkid));
-    // When a failed one is tried again follows from how often it has failed before, which a replay does
-    // not know.
-    let again = |id: &str| step.answered.is_err() && id == step.wakeup.id;
-    let due = step.wakeups.iter().filter(|wakeup| !again(&wakeup.id));
-    let due = due.map(|wakeup| (name(&wakeup.id), words.moment(wakeup.due)));
-    let gone = step.gone.iter().map(|id| (name(id), "<absent>".into()));
-    due.chain(gone).collect()
 }
 
 /// Settings by name; a usual one that the host has not is taken away.
@@ -408,37 +313,6 @@ fn usual(settings: impl Iterator<Item = (String, String)>, usual: &str) -> Table
         .entry(usual)
         .or_insert_with(|| Value::from("<absent>"));
     table
-}
-
-/// What is not as usual.
-fn limits(limits: &Limits) -> Table {
-    let usual = Limits::default();
-    let size = |bytes: usize| Value::from(format!("{bytes} B"));
-    let time = |time| Value::from(span(time));
-    let count = |count: u64| Value::from(i64::try_from(count).unwrap_or(i64::MAX));
-    let many = |count: usize| Value::from(i64::try_from(count).unwrap_or(i64::MAX));
-    let both = |limits: &Limits| {
-        [
-            ("memory", size(limits.memory)),
-            ("time", time(limits.time)),
-            ("request-time", time(limits.request_time)),
-            ("response", size(limits.response)),
-            ("headers", size(limits.headers)),
-            ("requests", count(limits.requests.into())),
-            ("commit", size(limits.commit)),
-            ("changes", many(limits.changes)),
-            ("host-calls", count(limits.host_calls)),
-            ("transfer", size(limits.transfer)),
-            ("handles", many(limits.handles)),
-            ("table", many(limits.table)),
-            ("log", size(limits.log)),
-        ]
-    };
-    let differing = both(limits).into_iter().zip(both(&usual));
-    let differing = differing.filter(|(here, usual)| here != usual);
-    differing
-        .map(|((name, value), _)| (name.to_owned(), value))
-        .collect()
 }
 
 fn of(reference: &Reference) -> Table {

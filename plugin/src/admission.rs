@@ -86,22 +86,16 @@ pub fn find_doubles(
     except: Option<&Reference>,
     faults: &mut Faults,
 ) -> Result<(), Failure> {
-    let organization = accepted.organization;
+    let [name, organization] = doubles(hierarchy, accepted);
     for (filter, field, what) in [
+        (name, "name", "this name"),
         (
-            name_of(&accepted.fields).map(|name| named(hierarchy, name)),
-            "name",
-            "this name",
-        ),
-        (
-            organization.map(|organization| connected_to(hierarchy, organization)),
+            organization,
             accepted.organization_field,
             "this organisation",
         ),
     ] {
-        let Some(filter) = filter.filter(Filter::can_match) else {
-            continue;
-        };
+        let Some(filter) = filter else { continue };
         // Two, because one of them may be the record itself.
         let page = storage.find(&filter, None, 2)?;
         let double = page
@@ -125,14 +119,20 @@ pub fn no_doubles(
     accepted: &Accepted,
     except: Option<&Reference>,
 ) -> impl Iterator<Item = Check> {
-    let name = name_of(&accepted.fields).map(|name| named(hierarchy, name));
-    let organization = accepted.organization;
-    let organization = organization.map(|organization| connected_to(hierarchy, organization));
-    [name, organization]
+    doubles(hierarchy, accepted)
         .into_iter()
         .flatten()
-        .filter(Filter::can_match)
         .map(move |filter| Check::Unique(filter, except.cloned()))
+}
+
+/// By what records at `hierarchy` are found that have the same name, and the same organisation.
+fn doubles(hierarchy: &str, accepted: &Accepted) -> [Option<Filter>; 2] {
+    let name = name_of(&accepted.fields).map(|name| named(hierarchy, name));
+    let organization = accepted
+        .organization
+        .map(|organization| connected_to(hierarchy, organization));
+    // A stored name may be longer than any key.
+    [name.filter(Filter::can_match), organization]
 }
 
 /// Records at `hierarchy` that have this key.

@@ -1,4 +1,5 @@
-//! A way out without sockets: whoever brings a [`Transport`] carries what the policy has passed. For tests, and for whoever looks on.
+//! A way out without sockets: whoever brings a [`Transport`] carries what the policy has passed. For tests,
+//! and for whoever looks on.
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};

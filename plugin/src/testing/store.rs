@@ -284,7 +284,7 @@ fn well_formed(document: &Document) -> Result<(), Failure> {
     let lengths = document
         .keys
         .iter()
-        .all(|key| (1..=64).contains(&key.name.len()) && key.value.len() <= 4096);
+        .all(|key| (1..=64).contains(&key.name.len()) && key.fits());
     if names.len() != document.keys.len() || names.len() > 16 || !lengths {
         return Err(malformed("keys", "too many, too long, or a name twice"));
     }
@@ -292,7 +292,7 @@ fn well_formed(document: &Document) -> Result<(), Failure> {
 }
 
 fn well_formed_filter(filter: &Filter) -> Result<(), Failure> {
-    if filter.equals.iter().any(|key| key.value.len() > 4096) {
+    if !filter.can_match() {
         return Err(malformed("keys", "a key's value is too long"));
     }
     Ok(())

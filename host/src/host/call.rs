@@ -31,9 +31,13 @@ pub(super) struct Ask {
 
 impl Ask {
     pub(super) fn of(action: &str, pkid: Pkid) -> Self {
+        Self::on(action, Reference::record(pkid))
+    }
+
+    pub(super) fn on(action: &str, subject: Reference) -> Self {
         Self {
             action: action.to_owned(),
-            subject: Reference::record(pkid),
+            subject,
             name: String::new(),
             wakeup: None,
             given: Vec::new(),

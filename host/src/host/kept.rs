@@ -101,13 +101,7 @@ impl Host {
         if !self.is_kept(subject)? {
             return Ok(Settled::Nothing);
         }
-        let ask = Ask {
-            action: ACTION.to_owned(),
-            subject: subject.clone(),
-            name: String::new(),
-            wakeup: None,
-            given: Vec::new(),
-        };
+        let ask = Ask::on(ACTION, subject.clone());
         let started = match self.begin(&ask, self.clock().now()).await? {
             Start::Started(started) => started,
             Start::Busy(until) => return Ok(Settled::Busy(until)),

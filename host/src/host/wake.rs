@@ -75,13 +75,8 @@ impl Host {
     /// Makes the call that a wakeup asks for, and settles the wakeup by what comes of it.
     pub(super) async fn answer(&self, due: DueWakeup) -> Result<Answer, StoreError> {
         let subject = due.wakeup.subject.clone();
-        let ask = Ask {
-            action: wake_action(&due),
-            subject: subject.clone(),
-            name: String::new(),
-            wakeup: Some(due.clone()),
-            given: Vec::new(),
-        };
+        let mut ask = Ask::on(&wake_action(&due), subject.clone());
+        ask.wakeup = Some(due.clone());
         let turn = self.parts.turns.take(&subject).await;
         let started = match self.start(&ask, due.wakeup.due).await? {
             Start::Started(started) => started,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri};
 use relation_host::egress::{ProxyUrl, Transport, TransportFault};
 use relation_host::schedule::clock::{Clock as _, ManualClock};
-use webex_emulator::{Arrival, Clock, Patience, Webex};
+use webex_emulator::{Answered, Arrival, Clock, Patience, Webex};
 
 /// Where the real service is.
 pub const WEBEX: &str = "https://webexapis.com/v1";
@@ -28,6 +28,7 @@ pub struct Emulated {
     webex: Webex,
     base: Uri,
     patience: Patience,
+    clock: Option<Arc<ManualClock>>,
 }
 
 impl Emulated {
@@ -42,14 +43,22 @@ impl Emulated {
             webex,
             base,
             patience: Patience::default(),
+            clock: None,
         }
     }
 
-    /// With what latency a request is given up, and how much of a body is read. A shorter latency
-    /// changes nothing: no time passes by it. The defaults are those of [`Patience`].
+    /// With what latency a request is given up, and how much of a body is read. By a shorter latency time
+    /// passes on the clock, if there is [one](Self::clock). The defaults are those of [`Patience`].
     #[must_use]
     pub fn patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// What an answer takes passes on this clock. Without it no time passes.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<ManualClock>) -> Self {
+        self.clock = Some(clock);
         self
     }
 
@@ -100,7 +109,11 @@ impl Transport for Emulated {
             *response.status_mut() = StatusCode::NOT_FOUND;
             return Ok(response);
         }
-        match self.webex.answer(request, self.patience).await.arrival {
+        let Answered { arrival, after } = self.webex.answer(request, self.patience).await;
+        if let Some(clock) = self.clock.as_ref().filter(|_| !after.is_zero()) {
+            clock.advance(after);
+        }
+        match arrival {
             Arrival::Whole(response) => Ok(response),
             Arrival::Cut(response) => Err(TransportFault::Cut(response)),
             Arrival::HungUp { .. } => Err(TransportFault::Timeout),

@@ -14,7 +14,9 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, LINK};
 use http::{Request, StatusCode};
 use relation_harness::Emulated;
 use relation_harness::emulated::WEBEX;
+use relation_harness::harness::BEGINNING;
 use relation_host::egress::{Transport, TransportFault};
+use relation_host::schedule::clock::{Clock as _, ManualClock};
 use webex_emulator::{
     DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator, Fault, FaultKind, Grant,
     Listing, Mode, Outcome, Paging, Patience, Stage,
@@ -172,4 +174,21 @@ async fn a_latency_that_the_client_can_bear_is_not_waited_for() {
     assert!(seen.starts_with("200 OK"), "{seen}");
     assert!(processed);
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn what_an_answer_takes_passes_on_a_clock_that_was_given() {
+    let clock = Arc::new(ManualClock::new(BEGINNING));
+    let (emulated, grant) = emulated();
+    let emulated = emulated.clock(Arc::clone(&clock));
+    emulated.carry(refresh(&grant), None).await.unwrap();
+    assert_eq!(clock.now(), BEGINNING);
+    let latency = Duration::from_secs(9);
+    let stage = Stage::Before;
+    let slow = FaultKind::Latency { latency, stage };
+    emulated
+        .webex()
+        .inject(Fault::new("/v1/access_token", slow));
+    emulated.carry(refresh(&grant), None).await.unwrap();
+    assert_eq!(clock.now(), BEGINNING.after(latency));
 }

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use relation_host::egress::{ProxyUrl, Transport, TransportFault};
+use http::Uri;
+use relation_host::egress::Transport;
 use relation_host::schedule::clock::ManualClock;
 use serde_json::json;
-use webex_emulator::{Answered, Arrival, Consent, Organization, Patience, Revocation};
+use webex_emulator::{Consent, Organization, Patience, Revocation};
 
 use super::model::{NewGrant, Webex, WebexAction};
 use super::template::Bindings;
@@ -30,17 +29,20 @@ impl Emulated {
         }
     }
 
-    /// Carries requests to it. By what an answer takes, this clock moves on; one that takes `longest` or
-    /// more never comes.
-    pub fn transport(&self, clock: &Arc<ManualClock>, longest: Duration) -> Arc<dyn Transport> {
-        Arc::new(Carrier {
-            webex: self.webex.clone(),
-            clock: Arc::clone(clock),
-            patience: Patience {
-                time: longest,
-                ..Patience::default()
-            },
-        })
+    /// Carries what is sent to `base` to it. What an answer takes passes on this clock; one that takes
+    /// `longest` or more never comes.
+    pub fn transport(
+        &self,
+        base: Uri,
+        clock: &Arc<ManualClock>,
+        longest: Duration,
+    ) -> Arc<dyn Transport> {
+        let patience = Patience {
+            time: longest,
+            ..Patience::default()
+        };
+        let emulated = crate::Emulated::at(self.webex.clone(), base);
+        Arc::new(emulated.patience(patience).clock(Arc::clone(clock)))
     }
 
     /// What was done that no client may do.
@@ -184,31 +186,5 @@ impl Emulated {
             .map_err(|error| format!("Webex sends the browser nowhere: {error}"))?;
         bindings.set("callback", json!(callback));
         Ok(())
-    }
-}
-
-struct Carrier {
-    webex: webex_emulator::Webex,
-    clock: Arc<ManualClock>,
-    patience: Patience,
-}
-
-#[async_trait]
-impl Transport for Carrier {
-    async fn carry(
-        &self,
-        request: http::Request<Bytes>,
-        _: Option<&ProxyUrl>,
-    ) -> Result<http::Response<Bytes>, TransportFault> {
-        let Answered { arrival, after } = self.webex.answer(request, self.patience).await;
-        if !after.is_zero() {
-            self.clock.advance(after);
-        }
-        match arrival {
-            Arrival::Whole(response) => Ok(response),
-            Arrival::Cut(response) => Err(TransportFault::Cut(response)),
-            Arrival::HungUp { .. } => Err(TransportFault::Timeout),
-            _ => Err(TransportFault::Reset),
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::Uri;
 use relation_host::egress::Transport;
 use relation_host::schedule::clock::ManualClock;
 use relation_host::types::{Document, Key, Wakeup};
@@ -18,7 +19,7 @@ use super::matching::Matcher;
 use super::model::{self, Action, Content, NewGrant, Scenario, StoreKind, Webex};
 use super::stage::Stage;
 use super::template::{Bindings, Template, Unbound};
-use crate::emulated::time_of;
+use crate::emulated::{self, time_of};
 use crate::harness::{Given, GivenError, WEBEX};
 use crate::{Harness, Http, StartError};
 
@@ -110,7 +111,9 @@ impl World {
             }
             Some(webex) => {
                 let emulated = emulated(webex, scenario, &clock);
-                let transport = emulated.transport(&clock, scenario.limits.request_time);
+                let base = base(scenario).and_then(|base| base.parse().ok());
+                let base = base.unwrap_or(Uri::from_static(emulated::WEBEX));
+                let transport = emulated.transport(base, &clock, scenario.limits.request_time);
                 (Web::Emulated(Box::new(emulated)), transport)
             }
         };
@@ -172,16 +175,16 @@ fn stored(given: &model::Given, bindings: &Bindings) -> Result<Given, Unbound> {
     })
 }
 
+/// Where Webex is said to be, if it is said.
+fn base(scenario: &Scenario) -> Option<&String> {
+    scenario.settings.get("webex.base-url")?.as_ref()
+}
+
 /// The origins of everything that a scenario speaks of.
 fn allowed(scenario: &Scenario) -> Vec<String> {
-    let base = scenario
-        .settings
-        .get("webex.base-url")
-        .into_iter()
-        .flatten();
     let scripted = scenario.steps.iter().flat_map(|step| &step.http);
     let scripted = scripted.map(|exchange| exchange.request.url.to_string());
-    let urls = base.cloned().chain(scripted);
+    let urls = base(scenario).cloned().into_iter().chain(scripted);
     let origins =
         urls.filter_map(|url| Some(Url::parse(&url).ok()?.origin().ascii_serialization()));
     let mut allowed: Vec<String> = origins.chain([WEBEX.to_owned()]).collect();

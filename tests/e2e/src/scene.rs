@@ -1,4 +1,4 @@
-//! A directory for `relation-host` beside an emulated Webex, in real time.
+//! A directory for `relation-host` beside an emulated Webex. Both go by a time that tests let pass.
 
 use webex_emulator::{Builder, Emulator, Grant, Organization, RecordedRequest};
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
+use tokio::sync::Notify;
 
 use crate::ids::Digest;
 
@@ -134,6 +135,8 @@ impl Inner {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     inner: Mutex<Inner>,
+    /// Told whenever a flight has ended.
+    landed: Notify,
     capacity: usize,
     hang_up_notice: Duration,
 }
@@ -144,6 +147,7 @@ impl Recorder {
     pub(crate) fn new(capacity: usize, hang_up_notice: Duration) -> Self {
         Self {
             inner: Mutex::default(),
+            landed: Notify::new(),
             capacity: capacity.max(1),
             hang_up_notice,
         }
@@ -236,6 +240,18 @@ impl Recorder {
     pub(crate) fn in_flight(&self) -> InFlight {
         self.lock().in_flight
     }
+
+    /// Resolves once no request is in flight.
+    pub(crate) async fn idle(&self) {
+        loop {
+            // Before the look, so that no end is missed between them.
+            let ended = self.landed.notified();
+            if self.in_flight().now == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
 }
 
 /// A request in flight. Dropped without an end, it was abandoned by its client.
@@ -303,6 +319,8 @@ impl Flight {
                 inner.known_dead.entry(token).or_insert(obituary.reason);
             }
         }
+        drop(inner);
+        self.recorder.landed.notify_waiters();
     }
 }
 

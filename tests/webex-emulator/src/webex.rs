@@ -167,6 +167,12 @@ impl Webex {
         self.shared.recorder.in_flight()
     }
 
+    /// Resolves once no request is in flight: also the end of a connection that a client has given up is
+    /// seen then.
+    pub async fn idle(&self) {
+        self.shared.recorder.idle().await;
+    }
+
     /// What clients did that no client may: two requests in flight with one refresh token, or
     /// the use of a token or code that its holder knew to be revoked, rotated out or used.
     ///

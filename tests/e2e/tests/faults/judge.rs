@@ -20,6 +20,9 @@ use crate::sweep::shown;
 /// nothing.
 const AGE: Duration = Duration::from_secs(6 * 3600);
 
+/// How long a request may take to Webex on a busy machine.
+const ARRIVAL: Duration = Duration::from_secs(10);
+
 /// What the page shows of a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
@@ -160,6 +163,12 @@ impl Case<'_> {
             Disturbance::Meanwhile(happens) => return self.refresh_while(*happens).await,
         }
         let result = world.host().refresh(&self.customer.pkid).await;
+        if let Some(gate) = &held_back {
+            // What is let go before Webex has seen that nobody waits any more, it carries out. It may see
+            // the request late as well, or never, if it was not sent in time.
+            let _ = tokio::time::timeout(ARRIVAL, gate.reached()).await;
+            world.emulator.idle().await;
+        }
         drop(held_back);
         result
     }

@@ -59,9 +59,7 @@ async fn a_client_that_hangs_up_at_a_gate_has_abandoned_its_request() {
     let client = refresh(&world);
     gate.reached().await;
     client.abort();
-    while world.webex.in_flight().now > 0 {
-        tokio::task::yield_now().await;
-    }
+    world.webex.idle().await;
     let request = &world.webex.requests()[0];
     assert_eq!(
         (request.status, request.processed),
@@ -100,4 +98,19 @@ async fn a_dropped_gate_holds_nothing() {
     let world = rotating().await;
     drop(world.webex.gate(TOKEN));
     assert_eq!(refresh(&world).await.unwrap(), Ok(StatusCode::OK));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_let_go_after_its_client_was_seen_to_hang_up_is_not_carried_out() {
+    for _ in 0..20 {
+        let world = rotating().await;
+        let gate = world.webex.gate(TOKEN);
+        let client = refresh(&world);
+        gate.reached().await;
+        client.abort();
+        world.webex.idle().await;
+        gate.release();
+        world.webex.idle().await;
+        assert!(!world.webex.requests()[0].processed);
+    }
 }

@@ -76,9 +76,7 @@ async fn a_client_may_hang_up_and_ask_again() {
     gate.reached_by(2).await;
     gate.release();
     assert_eq!(second.await.unwrap(), StatusCode::OK);
-    while world.webex.in_flight().now > 0 {
-        tokio::task::yield_now().await;
-    }
+    world.webex.idle().await;
     world.webex.assert_sound();
 }
 

@@ -13,6 +13,7 @@ use crate::platform::{
 };
 use crate::record::{Record, State, key};
 use crate::reports;
+use crate::timing;
 
 /// The model of alerts.
 pub const ALERT: &str = "data/Alert";
@@ -25,9 +26,11 @@ pub mod code {
     pub const EXPIRED: &str = "WEBEX_REFRESH_TOKEN_EXPIRED";
     /// Webex refused the refresh token.
     pub const REAUTHORIZE: &str = "WEBEX_REAUTHORIZE";
+    /// Webex does not accept the integration: of the installation, not of a record.
+    pub const CLIENT: &str = "WEBEX_INTEGRATION_REFUSED";
 }
 
-const CATEGORY: &str = "webex";
+pub(crate) const CATEGORY: &str = "webex";
 
 /// How much an alert matters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,6 +191,17 @@ impl Standing {
         Ok((report(&reference, &body), Change::Put(document)))
     }
 
+    /// Whether one tells already that this `threshold` of the grant's generation was crossed.
+    pub fn tell(&self, record: &Record, grant: Grant, threshold: u64) -> bool {
+        let generation = record.connection(grant).generation;
+        self.0.iter().any(|(_, body)| {
+            body.grant == grant
+                && body.code == code::EXPIRING
+                && body.threshold == threshold
+                && body.generation == generation
+        })
+    }
+
     /// The alert that matters most among those of the grant's generation.
     pub fn foremost(&self, record: &Record, grant: Grant) -> Option<reports::Alert> {
         let generation = record.connection(grant).generation;
@@ -199,13 +213,17 @@ impl Standing {
     }
 
     /// The changes that end the alerts which are over, now that `record` has taken new tokens.
-    pub fn recovery(&self, record: &Record) -> Vec<Change> {
-        self.ended(record).into_iter().map(Change::Delete).collect()
+    pub fn recovery(&self, record: &Record, now: Timestamp) -> Vec<Change> {
+        self.ended(record, now)
+            .into_iter()
+            .map(Change::Delete)
+            .collect()
     }
 
-    /// The alerts that a recovery has ended: those of earlier generations of their grant, and
-    /// those that said a person is needed while the grant works.
-    pub fn ended(&self, record: &Record) -> Vec<Reference> {
+    /// The alerts that a recovery has ended: those of earlier generations of their grant, those
+    /// that said a person is needed while the grant works, and those of a threshold that is not
+    /// crossed at `now`, which a wrong clock raised.
+    pub fn ended(&self, record: &Record, now: Timestamp) -> Vec<Reference> {
         self.0
             .iter()
             .filter(|(_, body)| {
@@ -214,7 +232,15 @@ impl Standing {
                     connection.state,
                     State::Connected | State::Expiring | State::MissingScope
                 );
-                body.generation < connection.generation || (works && body.code != code::EXPIRING)
+                let ahead = connection
+                    .refresh
+                    .is_some_and(|refresh| timing::left(refresh.at, now) > body.threshold);
+                let over = if body.code == code::EXPIRING {
+                    ahead
+                } else {
+                    works
+                };
+                body.generation < connection.generation || over
             })
             .map(|(reference, _)| reference.clone())
             .collect()
@@ -228,8 +254,9 @@ impl Standing {
 pub fn recovery(
     storage: &(impl Storage + ?Sized),
     record: &Record,
+    now: Timestamp,
 ) -> Result<Vec<Change>, Failure> {
-    Ok(Standing::of(storage, record)?.recovery(record))
+    Ok(Standing::of(storage, record)?.recovery(record, now))
 }
 
 fn report(reference: &Reference, body: &Body) -> reports::Alert {

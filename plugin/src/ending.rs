@@ -2,6 +2,7 @@
 
 use crate::alerts::{Notice, Severity, Standing, code};
 use crate::grant::Grant;
+use crate::installation;
 use crate::model::derived;
 use crate::parts;
 use crate::platform::{Change, Failure, Platform, Timestamp};
@@ -63,7 +64,7 @@ pub fn end<P: Platform + ?Sized>(
                 .filter(|at| *at > now)
         }
     };
-    connection.retry = None;
+    let client_failed = connection.retry.take().is_some_and(|retry| retry.client);
     connection.next_refresh = None;
 
     let owner = record.reference();
@@ -79,6 +80,10 @@ pub fn end<P: Platform + ?Sized>(
         (grant.expiry_schedule(), next_check),
     ] {
         changes.extend(parts::reschedule(platform, record, role, Some(now), next)?);
+    }
+    if client_failed {
+        // Webex has judged the token, so it accepts the integration.
+        changes.push(installation::recover());
     }
     let mut alert = None;
     if told {

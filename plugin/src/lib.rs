@@ -10,6 +10,7 @@ pub mod callback;
 pub mod consent;
 pub mod ending;
 pub mod grant;
+pub mod installation;
 pub mod model;
 pub mod parts;
 pub mod platform;

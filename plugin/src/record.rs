@@ -15,6 +15,7 @@ use crate::model::{complete_organization, derived};
 use crate::platform::{
     Check, Document, Failure, FieldFault, Journal, Key, RECORD_MODEL, Reference, Storage, Timestamp,
 };
+use crate::timing::CLOCKS_APART;
 
 /// Names of the sealed secrets of a record.
 pub mod secret {
@@ -72,6 +73,10 @@ pub struct Retry {
     /// Webex's name for the failed request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking_id: Option<String>,
+    /// Whether, since the last success, Webex did not accept the integration itself: the operator's
+    /// matter, told by one alert of the installation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub client: bool,
 }
 
 /// The connection's own part of the record: kept by the workflows, read-only to everybody else.
@@ -115,6 +120,26 @@ pub struct Connection {
     /// Required scopes that were not granted, when Webex named any; see [`State::MissingScope`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_scopes: Vec<String>,
+}
+
+impl Connection {
+    /// Whether Webex itself refused the refresh token that is stored.
+    pub fn is_refused(&self) -> bool {
+        match self.state {
+            State::Reauthorize => true,
+            State::Expired => self.refusal.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether it was written while the clock was ahead of `now`.
+    pub fn is_of_the_future(&self, now: Timestamp) -> bool {
+        let latest = now.saturating_add(CLOCKS_APART);
+        [self.refreshed, self.attempted]
+            .into_iter()
+            .flatten()
+            .any(|at| at > latest)
+    }
 }
 
 /// The body of a record's document.

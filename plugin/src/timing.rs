@@ -13,17 +13,23 @@ const HOUR: u64 = 3_600 * SECOND;
 
 /// No wakeup is due sooner than this from now, so that a fault can never become a busy loop.
 pub const SOONEST: u64 = SECOND;
-/// The first refresh of tokens whose access life nobody told comes within this time, and with it
-/// the true figures.
+/// The first refresh of tokens of a consent whose access lifetime is assumed comes within this
+/// time, and with it the true lifetimes.
 pub const FIRST_REFRESH_OF_ASSUMED: u64 = HOUR;
 /// The first pause after a failure; it doubles with each further one.
 pub const BACKOFF_BASE: u64 = 60 * SECOND;
+/// The first pause after Webex did not accept the integration itself.
+pub const CLIENT_BACKOFF_BASE: u64 = HOUR;
 /// The longest pause between two attempts that we choose ourselves.
 pub const BACKOFF_CAP: u64 = 6 * HOUR;
 /// The longest pause that a `Retry-After` can ask of us.
 pub const RETRY_AFTER_CAP: u64 = 24 * HOUR;
+/// The time before an end that is kept for the last planned attempt and those after it.
+const ROOM: u64 = 600 * SECOND;
 /// By how much a told expiry may be off: Webex tells whole seconds, and a request takes time.
 pub const ROUNDING: u64 = 2 * SECOND;
+/// How far the clocks of two hosts may be apart.
+pub const CLOCKS_APART: u64 = 60 * SECOND;
 /// The longest life of a token that is believed: ten years.
 pub const LONGEST_LIFE: u64 = 3_653 * 24 * HOUR;
 
@@ -45,52 +51,103 @@ impl Spread {
     }
 }
 
-/// When an access token that was issued at `issued` and expires at `expiry` is to be refreshed:
-/// after the policy's period or fraction of its life, less the record's part of the jitter; in
-/// the future of `now`, and not after the token's expiry unless that has passed.
+/// The expiries of both tokens, by which the next attempt is planned. One that is unknown is left
+/// out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// The access token's expiry.
+    pub access: Option<Expiry>,
+    /// The refresh token's expiry.
+    pub refresh: Option<Expiry>,
+}
+
+impl Ends {
+    /// What is left at `now` until the earlier end; one that has passed does not count. None when
+    /// no end is in the future.
+    fn left(self, now: Timestamp) -> Option<u64> {
+        [self.access, self.refresh]
+            .into_iter()
+            .flatten()
+            .map(|expiry| left(expiry.at, now))
+            .filter(|left| *left > 0)
+            .min()
+    }
+}
+
+/// The longest pause that still ends before an end which is `left` away, with room for the request
+/// and for further attempts: [`ROOM`], or an eighth of what is left. In the last two seconds the
+/// only attempt is at the last moment.
+fn longest_pause(left: u64) -> u64 {
+    if left < 2 * SOONEST {
+        return last_moment(left);
+    }
+    left - ROOM.min(left / 8)
+}
+
+/// The longest pause between two attempts while an end is `left` away: half of what is left.
+fn longest_retry(left: u64) -> u64 {
+    if left < 2 * SOONEST {
+        return last_moment(left);
+    }
+    left / 2
+}
+
+fn last_moment(left: u64) -> u64 {
+    left.saturating_sub(1).max(1)
+}
+
+/// When tokens with these `ends` that were issued at `issued` are to be refreshed: after the
+/// policy's period, or its fraction of the shorter lifetime, less the record's part of the jitter.
 ///
-/// `first` says that these tokens came from outside: when nobody told their life, the refresh
-/// that brings the true figures does not wait for the period.
+/// The result lies in the future of `now` and before the earlier end that is in the future, as long
+/// as that end is two milliseconds away.
+///
+/// `longest` is the longest pause that the origin of the tokens allows; none: the policy decides.
 pub fn refresh_due(
     now: Timestamp,
     issued: Timestamp,
-    expiry: Expiry,
-    first: bool,
+    ends: Ends,
+    longest: Option<u64>,
     policy: &RefreshPolicy,
     spread: Spread,
 ) -> Timestamp {
-    let mut span = policy.period.min(policy.fraction.of(expiry.life));
-    if first && expiry.assumed {
-        span = span.min(FIRST_REFRESH_OF_ASSUMED);
-    }
+    let span = [ends.access, ends.refresh]
+        .into_iter()
+        .flatten()
+        .map(|expiry| policy.fraction.of(expiry.life))
+        .chain(longest)
+        .fold(policy.period, u64::min);
     let span = span - spread.part(span, policy.jitter);
-    let soonest = now.saturating_add(SOONEST);
-    if expiry.at <= now {
-        return soonest;
-    }
-    issued
-        .saturating_add(span)
-        .clamp(soonest.min(expiry.at), expiry.at)
+    let pause = left(issued.saturating_add(span), now);
+    let pause = match ends.left(now) {
+        Some(left) => {
+            let latest = longest_pause(left);
+            pause.clamp(SOONEST.min(latest), latest)
+        }
+        None => SOONEST,
+    };
+    now.saturating_add(pause)
 }
 
-/// How long to wait after the `attempts`-th failure in a row: it doubles up to a cap of six hours
-/// or half of `left`, what remains of the refresh token's life when that is known, whichever is
-/// shorter; less the record's part of the jitter, and at least a second.
-pub fn backoff(attempts: u32, left: Option<u64>, jitter: Fraction, spread: Spread) -> u64 {
-    let doubled = BACKOFF_BASE.saturating_mul(
+/// How long to wait after the `attempts`-th failure in a row: the pause doubles from `base` up to
+/// [`BACKOFF_CAP`], less the record's part of the jitter.
+pub fn backoff(base: u64, attempts: u32, jitter: Fraction, spread: Spread) -> u64 {
+    let doubled = base.saturating_mul(
         1_u64
             .checked_shl(attempts.saturating_sub(1))
             .unwrap_or(u64::MAX),
     );
-    let cap = left.map_or(BACKOFF_CAP, |left| BACKOFF_CAP.min(left / 2));
-    let pause = doubled.min(cap);
+    let pause = doubled.min(BACKOFF_CAP);
     (pause - spread.part(pause, jitter)).max(SOONEST)
 }
 
-/// When to try again: after the backoff, and not before the other side's `retry_after`
-/// (milliseconds) is over.
-pub fn retry_at(now: Timestamp, backoff: u64, retry_after: Option<u64>) -> Timestamp {
-    now.saturating_add(backoff.max(retry_after.unwrap_or(0)))
+/// When to try again: after the `backoff`, and not before the other side's `retry_after`
+/// (milliseconds) is over. Neither pause is longer than half of what is left until the earlier end
+/// that is in the future, so that a token does not end while nobody tries.
+pub fn retry_at(now: Timestamp, ends: Ends, backoff: u64, retry_after: Option<u64>) -> Timestamp {
+    let pause = backoff.max(retry_after.unwrap_or(0));
+    let longest = ends.left(now).map_or(u64::MAX, longest_retry);
+    now.saturating_add(pause.min(longest))
 }
 
 /// The pause that a `Retry-After` header asks for, in milliseconds, at most
@@ -133,7 +190,7 @@ pub fn merge_access(
 ) -> Expiry {
     match (life, known) {
         (Some(life), _) => told(issued, life),
-        (None, Some(known)) if same_token && known.at > issued => known,
+        (None, Some(known)) if same_token && lasts(known, issued) => known,
         (None, known) => assumed(issued, known.map_or(assumed_life, |known| known.life)),
     }
 }
@@ -167,11 +224,11 @@ pub fn merge_refresh(
     let tolerance = (known.life / 100).max(ROUNDING);
     let mut expiry = match life {
         Some(life) => told(issued, life),
-        None if known.at > issued => Expiry {
+        None if lasts(known, issued) => Expiry {
             assumed: true,
             ..known
         },
-        // It has just worked, so what was known of its end was wrong.
+        // The token has just worked, so what was known of its end was wrong.
         None => assumed(issued, known.life),
     };
     if same_token && expiry.at.abs_diff(known.at) <= tolerance {
@@ -184,6 +241,12 @@ pub fn merge_refresh(
         expiry,
         new_generation: !same_token || expiry.at > known.at.saturating_add(tolerance),
     }
+}
+
+/// Whether an expiry is still ahead at `now`, and no further ahead than its life: otherwise a clock
+/// was wrong when it was written.
+fn lasts(known: Expiry, now: Timestamp) -> bool {
+    (1..=known.life.saturating_add(CLOCKS_APART)).contains(&left(known.at, now))
 }
 
 fn told(issued: Timestamp, life: u64) -> Expiry {

@@ -19,6 +19,38 @@ fn any_expiry() -> impl Strategy<Value = Expiry> {
         .prop_map(|(at, life, assumed)| expiry(at, life, assumed))
 }
 
+fn ends(access_at: u64, access: u64, refresh_at: u64, refresh: u64) -> Ends {
+    Ends {
+        access: Some(expiry(access_at, access, false)),
+        refresh: Some(expiry(refresh_at, refresh, false)),
+    }
+}
+
+/// Both tokens with the same lifetime, issued at 0.
+fn both(life: u64) -> Ends {
+    ends(life, life, life, life)
+}
+
+fn any_ends() -> impl Strategy<Value = Ends> {
+    let one = || proptest::option::of(any_expiry());
+    (one(), one()).prop_map(|(access, refresh)| Ends { access, refresh })
+}
+
+/// That `at` lies in the future, and before each end that does; at an end only where the end is
+/// the very next millisecond.
+fn assert_before_the_earlier_end(now: u64, ends: Ends, at: u64) -> Result<(), TestCaseError> {
+    prop_assert!(at > now);
+    for end in [ends.access, ends.refresh].into_iter().flatten() {
+        if end.at > now {
+            prop_assert!(
+                at < end.at || end.at == now + 1,
+                "{at} is not before {end:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
 fn any_policy() -> impl Strategy<Value = RefreshPolicy> {
     (any::<u64>(), 0..=1_000_000_u32, 0..=1_000_000_u32).prop_map(|(period, fraction, jitter)| {
         RefreshPolicy {
@@ -31,49 +63,106 @@ fn any_policy() -> impl Strategy<Value = RefreshPolicy> {
 
 proptest! {
     #[test]
-    fn a_refresh_is_due_in_the_future_and_before_the_access_token_ends(
-        now in 0..u64::MAX, issued: u64, expiry in any_expiry(), first: bool,
+    fn refresh_is_due_before_the_earlier_end(
+        now in 0..1_u64 << 62, issued in 0..1_u64 << 62, ends in any_ends(),
+        longest in proptest::option::of(any::<u64>()), policy in any_policy(), spread: u32,
+    ) {
+        let due = refresh_due(now, issued, ends, longest, &policy, Spread(spread));
+        assert_before_the_earlier_end(now, ends, due)?;
+    }
+
+    #[test]
+    fn refresh_of_any_lifetimes_is_due_before_the_earlier_end(
+        issued in 0..1_u64 << 45, access in 1..LONGEST_LIFE, refresh in 1..LONGEST_LIFE,
+        moment in 0..1_000_u64, longest in proptest::option::of(1..LONGEST_LIFE),
+        jitter in 0..=900_000_u32, fraction in 1..=1_000_000_u32, spread: u32,
+    ) {
+        let policy = RefreshPolicy {
+            period: 7 * DAY,
+            fraction: Fraction::millionths(fraction),
+            jitter: Fraction::millionths(jitter),
+        };
+        let ends = ends(issued + access, access, issued + refresh, refresh);
+        let now = issued + access.max(refresh) * moment / 1_000;
+        let due = refresh_due(now, issued, ends, longest, &policy, Spread(spread));
+        assert_before_the_earlier_end(now, ends, due)?;
+    }
+
+    #[test]
+    fn refresh_near_an_end_is_due_before_it(
+        access in 0..5_000_u64, refresh in 0..5_000_u64, issued in 0..5_000_u64,
         policy in any_policy(), spread: u32,
     ) {
-        let due = refresh_due(now, issued, expiry, first, &policy, Spread(spread));
-        prop_assert!(due > now);
-        if expiry.at > now {
-            prop_assert!(due <= expiry.at);
+        let now = 5_000;
+        let ends = ends(now + access, access, now + refresh, refresh);
+        let due = refresh_due(now, issued, ends, None, &policy, Spread(spread));
+        assert_before_the_earlier_end(now, ends, due)?;
+    }
+
+    #[test]
+    fn retry_is_made_before_the_earlier_end(
+        now in 0..1_u64 << 62, ends in any_ends(), attempts: u32,
+        after in proptest::option::of(0..RETRY_AFTER_CAP), jitter in 0..=900_000_u32, spread: u32,
+    ) {
+        let pause = backoff(BACKOFF_BASE, attempts, Fraction::millionths(jitter), Spread(spread));
+        let at = retry_at(now, ends, pause, after);
+        assert_before_the_earlier_end(now, ends, at)?;
+    }
+
+    #[test]
+    fn retry_near_an_end_is_made_before_it(
+        access in 0..5_000_u64, refresh in 0..5_000_u64, attempts: u32,
+        after in proptest::option::of(0..RETRY_AFTER_CAP), spread: u32,
+    ) {
+        let ends = ends(1 + access, access, 1 + refresh, refresh);
+        let pause = backoff(BACKOFF_BASE, attempts, policy().jitter, Spread(spread));
+        assert_before_the_earlier_end(1, ends, retry_at(1, ends, pause, after))?;
+    }
+
+    #[test]
+    fn attempts_before_an_end_that_stays_are_few(end in 1..LONGEST_LIFE, spread: u32) {
+        let policy = RefreshPolicy { period: u64::MAX, fraction: Fraction::ONE, ..policy() };
+        let tokens = ends(2 * end, 2 * end, end, end);
+        let (mut now, mut attempts) = (0, 0);
+        while now < end {
+            now = refresh_due(now, now, tokens, None, &policy, Spread(spread));
+            attempts += 1;
         }
+        prop_assert!(attempts <= 10, "{attempts}");
     }
 
     #[test]
     fn jitter_takes_off_less_than_its_share(span in 0..1_u64 << 50, spread: u32) {
         let policy = RefreshPolicy { period: span, ..policy() };
-        let long = expiry(u64::MAX, u64::MAX, false);
-        let due = refresh_due(0, 0, long, false, &policy, Spread(spread));
+        let long = ends(u64::MAX, u64::MAX, u64::MAX, u64::MAX);
+        let due = refresh_due(0, 0, long, None, &policy, Spread(spread));
         prop_assert!(due >= span - span / 10);
         prop_assert!(due <= span.max(SOONEST));
     }
 
     #[test]
     fn backoff_grows_up_to_its_cap_and_never_vanishes(
-        attempts: u32, left in proptest::option::of(any::<u64>()), jitter in 0..=900_000_u32,
-        spread: u32,
+        attempts: u32, jitter in 0..=900_000_u32, spread: u32,
     ) {
         let jitter = Fraction::millionths(jitter);
-        let pause = backoff(attempts, left, jitter, Spread(spread));
-        let next = backoff(attempts.saturating_add(1), left, jitter, Spread(spread));
+        let pause = backoff(BACKOFF_BASE, attempts, jitter, Spread(spread));
+        let next = backoff(BACKOFF_BASE, attempts.saturating_add(1), jitter, Spread(spread));
         prop_assert!(pause >= SOONEST);
         prop_assert!(next >= pause);
         prop_assert!(next <= BACKOFF_CAP);
-        if let Some(left) = left {
-            prop_assert!(next <= SOONEST.max(left / 2));
-        }
     }
 
     #[test]
     fn a_retry_honours_both_the_backoff_and_the_other_side(
-        now in 0..u64::MAX / 2, pause in 0..BACKOFF_CAP, after in proptest::option::of(0..RETRY_AFTER_CAP),
+        now in 0..u64::MAX / 2, pause in SOONEST..BACKOFF_CAP,
+        after in proptest::option::of(0..RETRY_AFTER_CAP), ends in any_ends(),
     ) {
-        let at = retry_at(now, pause, after);
-        prop_assert!(at >= now + pause);
-        prop_assert!(at >= now + after.unwrap_or(0));
+        let at = retry_at(now, ends, pause, after);
+        let asked = pause.max(after.unwrap_or(0));
+        // Half of what is left is the only thing that is shorter.
+        let half = ends.left(now).map_or(u64::MAX, |left| left / 2);
+        prop_assert!(at >= now + asked.min(half));
+        prop_assert!(at <= now + asked);
     }
 
     #[test]
@@ -148,52 +237,70 @@ proptest! {
 
 #[test]
 fn fourteen_days_of_access_are_refreshed_after_seven_less_the_jitter() {
-    let token = expiry(14 * DAY, 14 * DAY, false);
-    assert_eq!(
-        refresh_due(0, 0, token, false, &policy(), Spread(0)),
-        7 * DAY
-    );
-    let late = refresh_due(0, 0, token, false, &policy(), Spread(u32::MAX));
-    assert_eq!(late, 7 * DAY - 7 * DAY / 10 + 1);
+    let tokens = ends(14 * DAY, 14 * DAY, 90 * DAY, 90 * DAY);
+    let due = |spread| refresh_due(0, 0, tokens, None, &policy(), Spread(spread));
+    assert_eq!(due(0), 7 * DAY);
+    assert_eq!(due(u32::MAX), 7 * DAY - 7 * DAY / 10 + 1);
 }
 
 #[test]
-fn a_token_of_twelve_hours_is_refreshed_after_six() {
-    let token = expiry(12 * HOUR, 12 * HOUR, false);
-    assert_eq!(
-        refresh_due(0, 0, token, false, &policy(), Spread(0)),
-        6 * HOUR
-    );
+fn tokens_are_refreshed_after_half_of_the_shorter_lifetime() {
+    let due = |ends| refresh_due(0, 0, ends, None, &policy(), Spread(0));
+    let short = 12 * HOUR;
+    assert_eq!(due(ends(short, short, 90 * DAY, 90 * DAY)), 6 * HOUR);
+    assert_eq!(due(ends(14 * DAY, 14 * DAY, short, short)), 6 * HOUR);
+    assert_eq!(due(ends(14 * DAY, 14 * DAY, 5 * DAY, 5 * DAY)), 60 * HOUR);
 }
 
 #[test]
 fn a_token_of_a_year_is_refreshed_after_the_ceiling_of_seven_days() {
-    let token = expiry(365 * DAY, 365 * DAY, false);
-    assert_eq!(
-        refresh_due(0, 0, token, false, &policy(), Spread(0)),
-        7 * DAY
-    );
+    let due = refresh_due(0, 0, both(365 * DAY), None, &policy(), Spread(0));
+    assert_eq!(due, 7 * DAY);
 }
 
 #[test]
-fn pasted_tokens_of_an_assumed_life_are_refreshed_within_the_hour_and_others_are_not() {
-    let token = expiry(14 * DAY, 14 * DAY, true);
-    assert_eq!(refresh_due(0, 0, token, true, &policy(), Spread(0)), HOUR);
-    assert_eq!(
-        refresh_due(0, 0, token, false, &policy(), Spread(0)),
-        7 * DAY
-    );
+fn refresh_token_that_is_not_extended_is_tried_once_more() {
+    let tokens = ends(98 * DAY, 14 * DAY, 90 * DAY, 90 * DAY);
+    let due = refresh_due(84 * DAY, 84 * DAY, tokens, None, &policy(), Spread(0));
+    assert_eq!(due, 90 * DAY - ROOM);
+}
+
+#[test]
+fn refresh_is_due_within_the_longest_pause() {
+    let due = |longest| refresh_due(0, 0, both(14 * DAY), Some(longest), &policy(), Spread(0));
+    assert_eq!(due(HOUR), HOUR);
+    assert_eq!(due(SOONEST), SOONEST);
+    assert_eq!(due(30 * DAY), 7 * DAY);
 }
 
 #[test]
 fn backoff_doubles_from_a_minute() {
     let none = Fraction::millionths(0);
     let pauses: Vec<u64> = (1..=4)
-        .map(|attempts| backoff(attempts, None, none, Spread(0)) / SECOND)
+        .map(|attempts| backoff(BACKOFF_BASE, attempts, none, Spread(0)) / SECOND)
         .collect();
     assert_eq!(pauses, [60, 120, 240, 480]);
-    assert_eq!(backoff(u32::MAX, None, none, Spread(0)), BACKOFF_CAP);
-    assert_eq!(backoff(9, Some(40 * SECOND), none, Spread(0)), 20 * SECOND);
+    assert_eq!(
+        backoff(BACKOFF_BASE, u32::MAX, none, Spread(0)),
+        BACKOFF_CAP
+    );
+    let client = |attempts| backoff(CLIENT_BACKOFF_BASE, attempts, none, Spread(0));
+    assert_eq!(
+        [client(1), client(2), client(9)],
+        [HOUR, 2 * HOUR, BACKOFF_CAP]
+    );
+}
+
+#[test]
+fn retry_waits_for_half_of_what_is_left_at_most() {
+    let at = |left, after| retry_at(0, both(left), BACKOFF_CAP, after);
+    assert_eq!(at(40 * SECOND, None), 20 * SECOND);
+    assert_eq!(at(10 * HOUR, Some(14 * HOUR)), 5 * HOUR);
+    assert_eq!(at(90 * DAY, Some(14 * HOUR)), 14 * HOUR);
+    // Once an end has passed, the other one counts; without any, the pause is as it is.
+    let over = ends(HOUR, HOUR, 12 * HOUR, 12 * HOUR);
+    assert_eq!(retry_at(2 * HOUR, over, BACKOFF_CAP, None), 7 * HOUR);
+    assert_eq!(retry_at(DAY, over, BACKOFF_CAP, None), DAY + BACKOFF_CAP);
 }
 
 #[test]
@@ -268,4 +375,14 @@ fn thresholds_as_long_as_the_life_are_dropped_for_a_quarter_of_it() {
     let configured = [30 * DAY, 14 * DAY, 7 * DAY, 2 * DAY];
     assert_eq!(thresholds_within(&configured, 14 * DAY), [7 * DAY, 2 * DAY]);
     assert_eq!(thresholds_within(&configured, 60 * SECOND), [15 * SECOND]);
+}
+
+#[test]
+fn expiry_beyond_its_life_was_written_by_a_wrong_clock() {
+    let ahead = expiry(400 * DAY, 90 * DAY, false);
+    let merged = merge_refresh(None, true, Some(ahead), DAY, 0);
+    assert_eq!(merged.expiry, expiry(91 * DAY, 90 * DAY, true));
+    assert!(!merged.new_generation);
+    let access = merge_access(None, true, Some(ahead), DAY, 0);
+    assert_eq!(access, expiry(91 * DAY, 90 * DAY, true));
 }

@@ -6,13 +6,14 @@
 //! [`Taken::next_check`].
 
 use crate::grant::Grant;
+use crate::installation;
 use crate::platform::{
     Change, Failure, FieldFault, Journal, Level, Reference, Secret, Secrets, Timestamp, Wakeup,
 };
 use crate::record::{Expiry, Record, State};
 use crate::scopes;
 use crate::settings::Settings;
-use crate::timing::{self, SOONEST, Spread};
+use crate::timing::{self, Ends, FIRST_REFRESH_OF_ASSUMED, SOONEST, Spread};
 use crate::webex::answer::TokenAnswer;
 
 /// Where tokens come from.
@@ -24,6 +25,19 @@ pub enum Origin {
     Consented,
     /// From Webex, in answer to the refresh token held.
     Refreshed,
+}
+
+impl Origin {
+    /// The longest time until the first refresh of tokens with this `access` expiry; none: the
+    /// policy decides. Pasted tokens are refreshed without delay, so that a wrong refresh token
+    /// shows at once and not after a week.
+    fn longest_pause(self, access: Expiry) -> Option<u64> {
+        match self {
+            Self::Pasted => Some(SOONEST),
+            Self::Consented if access.assumed => Some(FIRST_REFRESH_OF_ASSUMED),
+            Self::Consented | Self::Refreshed => None,
+        }
+    }
 }
 
 /// The tokens that a record holds, opened to be compared with an answer.
@@ -149,8 +163,11 @@ pub fn take(
     let next_refresh = timing::refresh_due(
         now,
         issued,
-        access,
-        origin != Origin::Refreshed,
+        Ends {
+            access: Some(access),
+            refresh: Some(refresh.expiry),
+        },
+        origin.longest_pause(access),
         &settings.refresh,
         spread,
     );
@@ -175,7 +192,7 @@ pub fn take(
     connection.missing_scopes = scopes::missing(&required, &connection.scopes);
     connection.state = state_of(refresh.expiry, &thresholds, &connection.missing_scopes, now);
     connection.uncertain = false;
-    connection.retry = None;
+    let client_failed = connection.retry.take().is_some_and(|retry| retry.client);
     connection.refusal = None;
     if refresh.new_generation {
         connection.generation = connection.generation.saturating_add(1);
@@ -196,6 +213,10 @@ pub fn take(
     ));
     if let Some(due) = next_check {
         changes.push(expiry_wakeup(&owner, grant, due));
+    }
+
+    if client_failed {
+        changes.push(installation::recover());
     }
 
     let lives = [
@@ -239,8 +260,9 @@ fn next_check(thresholds: &[u64], refresh: Expiry, now: Timestamp) -> Timestamp 
 
 /// The change that makes `due` the moment of the next refresh of `grant`.
 ///
-/// What must not pass before is the expiry of the refresh token: after it only a person can go
-/// on. An access token that expires first is renewed by the same refresh, late but whole.
+/// The deadline is the expiry of the refresh token: after it only a person can go on. An access
+/// token that expires first is renewed by the same refresh, late but whole. An expiry that lies
+/// before `due` was wrong, or has passed: it is no deadline.
 pub fn refresh_wakeup(
     owner: &Reference,
     grant: Grant,
@@ -251,7 +273,7 @@ pub fn refresh_wakeup(
         id: grant.refresh_wakeup().to_owned(),
         subject: owner.clone(),
         due,
-        deadline: refresh.map(|expiry| expiry.at),
+        deadline: refresh.map(|expiry| expiry.at).filter(|at| *at >= due),
         payload: String::new(),
     })
 }

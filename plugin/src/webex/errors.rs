@@ -17,7 +17,8 @@ const LARGEST_ERROR_BODY: usize = 64 * 1024;
 pub enum ErrorKind {
     /// A person, at Webex: the grant is dead, only a new consent helps.
     Refused,
-    /// The operator: Webex does not accept the client id or the client secret.
+    /// The operator: Webex does not accept the client id or the client secret, or has disabled the
+    /// integration.
     Client,
     /// Whoever gave it: the access token is not valid.
     Unauthorized,
@@ -131,6 +132,16 @@ impl WebexError {
         }
     }
 
+    /// Whether it is about the integration that all customers share: Webex says by OAuth's code that
+    /// it does not accept the integration.
+    pub fn is_about_client(&self) -> bool {
+        let coded = matches!(
+            self.error.as_deref(),
+            Some("invalid_client" | "unauthorized_client")
+        );
+        self.kind == ErrorKind::Client && coded
+    }
+
     /// What happened and why, without what to do about it and without the tracking id.
     pub fn reason(&self) -> String {
         let mut text = format!("{} failed", self.request);
@@ -156,7 +167,7 @@ impl WebexError {
             ErrorKind::Refused => "connect this customer to Webex again",
             ErrorKind::Client => {
                 "check the client id and the client secret in the host's configuration \
-                 (webex.client-id, webex.client-secret)"
+                 (webex.client-id, webex.client-secret), and that the integration is enabled at Webex"
             }
             ErrorKind::Unauthorized => "use an access token that is valid",
             ErrorKind::Forbidden => {

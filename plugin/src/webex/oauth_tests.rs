@@ -106,7 +106,7 @@ fn each_error_answer_is_sorted_by_who_acts_next() {
         (400, oauth("invalid_grant"), ErrorKind::Refused),
         (401, oauth("invalid_grant"), ErrorKind::Refused),
         (403, oauth("invalid_grant"), ErrorKind::Refused),
-        (400, oauth("unauthorized_client"), ErrorKind::Refused),
+        (400, oauth("unauthorized_client"), ErrorKind::Client),
         (400, webex(expired), ErrorKind::Refused),
         (401, webex("refresh_token is not valid"), ErrorKind::Refused),
         (

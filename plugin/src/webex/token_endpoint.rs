@@ -168,8 +168,7 @@ fn refusal_or_fault(answered: &Answered, body: &ErrorBody, shown: Shown) -> Erro
     }
     match body.error.as_deref().map(str::trim) {
         Some("invalid_grant") => ErrorKind::Refused,
-        // For a refresh, the grant is no longer this client's; for a code there is none yet.
-        Some("unauthorized_client") if shown == Shown::RefreshToken => ErrorKind::Refused,
+        // Neither says anything about what was shown (RFC 6749, section 5.2).
         Some("invalid_client" | "unauthorized_client") => ErrorKind::Client,
         _ if status != 403 && says_it_is_dead(&body.words(), shown) => ErrorKind::Refused,
         Some(_) => ErrorKind::Rejected,

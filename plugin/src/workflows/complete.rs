@@ -254,7 +254,7 @@ impl<P: Platform + ?Sized> New<'_, P> {
         )?;
         let mut changes = vec![Change::Put(record.to_document()?)];
         changes.extend(taken.changes);
-        let cleared = Standing::of(self.platform, record)?.ended(record);
+        let cleared = Standing::of(self.platform, record)?.ended(record, now);
         changes.extend(cleared.iter().cloned().map(Change::Delete));
         let next_runs = [
             (self.grant.refresh_schedule(), Some(taken.next_refresh)),

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::alerts::ALERT;
 use crate::grant::Grant;
+use crate::installation;
 use crate::parts::{DATA_SYNC, SCHEDULE, SHADOW_MODEL};
 use crate::platform::{
     Change, Document, Failure, Filter, Key, Level, Platform, Reference, Scope, Secret, Storage,
@@ -80,7 +81,11 @@ pub fn delete<P: Platform + ?Sized>(
         };
         let (batch, behind) = rest.split_at(size);
         let deleted = |(reference, _): &(Reference, String)| Change::Delete(reference.clone());
-        let changes = batch.iter().map(deleted).collect();
+        let mut changes: Vec<Change> = batch.iter().map(deleted).collect();
+        if behind.is_empty() && told_of_client(&record) {
+            // Nobody else may be left to end it; a customer that is will raise it again.
+            changes.push(installation::recover());
+        }
         platform.commit(vec![record.unchanged()], changes)?;
         if behind.is_empty() {
             break;
@@ -112,6 +117,15 @@ pub fn delete<P: Platform + ?Sized>(
         },
     };
     Ok(deletion)
+}
+
+/// Whether the record's own last failures were told by the alert of the installation.
+fn told_of_client(record: &Record) -> bool {
+    let mut grants = record.grants().iter();
+    grants.any(|grant| {
+        let retry = record.connection(*grant).retry.as_ref();
+        retry.is_some_and(|retry| retry.client)
+    })
 }
 
 fn open<P: Platform + ?Sized>(

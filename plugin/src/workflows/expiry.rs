@@ -16,8 +16,8 @@ use crate::tokens::{expiry_wakeup, refresh_wakeup, state_of};
 /// Looks at the expiries of `grant` of `pkid`, and at its scopes, now. Asks nothing of Webex.
 ///
 /// The smallest threshold crossed is the one that is told; found again, its alert's count rises.
-/// At the expiry itself the connection ends, unless nobody ever said when that is: then Webex is
-/// asked, by a refresh that is due at once.
+/// At the expiry itself a connection ends whose refresh token Webex has refused. Of any other Webex
+/// is asked, by a refresh that is due at once: a clock alone ends no connection.
 ///
 /// # Errors
 /// `not-found`; `invalid` (field `grant`); `conflict` and `unavailable` of the storage.
@@ -54,7 +54,7 @@ pub fn check_expiry<P: Platform + ?Sized>(
             alert: None,
         },
     };
-    let cleared = alerts.ended(&record);
+    let cleared = alerts.ended(&record, now);
     let mut changes = vec![Change::Put(record.to_document()?)];
     changes.extend(found.changes);
     changes.extend(cleared.iter().cloned().map(Change::Delete));
@@ -93,7 +93,8 @@ struct Look<'a, P: ?Sized> {
 impl<P: Platform + ?Sized> Look<'_, P> {
     fn at(&self, record: &mut Record) -> Result<Found, Failure> {
         let (refresh, now) = (self.refresh, self.now);
-        if refresh.at <= now && !refresh.assumed {
+        let connection = record.connection(self.grant);
+        if refresh.at <= now && !refresh.assumed && connection.is_refused() {
             let ended = end(
                 self.platform,
                 record,
@@ -109,11 +110,16 @@ impl<P: Platform + ?Sized> Look<'_, P> {
             });
         }
         let thresholds = timing::thresholds_within(&self.settings.thresholds, refresh.life);
-        let next = match record.connection(self.grant).state {
+        let next = match connection.state {
             // A person is needed already; the only thing still to come is the expiry.
             State::Reauthorize => Some(refresh.at).filter(|at| *at > now),
-            State::NotConnected | State::Expired => None,
-            State::Connected | State::Expiring | State::MissingScope | State::Retrying => {
+            State::Expired if connection.is_refused() => None,
+            State::NotConnected => None,
+            State::Connected
+            | State::Expiring
+            | State::Expired
+            | State::MissingScope
+            | State::Retrying => {
                 return self.approach(record, &thresholds);
             }
         };
@@ -123,7 +129,7 @@ impl<P: Platform + ?Sized> Look<'_, P> {
         })
     }
 
-    /// The expiry is ahead, or only assumed to have passed.
+    /// The expiry is ahead, or only the clock says that it has passed.
     fn approach(&self, record: &mut Record, thresholds: &[u64]) -> Result<Found, Failure> {
         let (refresh, now) = (self.refresh, self.now);
         let state = record.connection(self.grant).state;
@@ -140,14 +146,15 @@ impl<P: Platform + ?Sized> Look<'_, P> {
         let mut alert = None;
         let last = thresholds.iter().copied().min();
         let crossed = match timing::crossed(thresholds, refresh.at, now) {
-            Some(0) => last,
+            // Told once: what comes next is Webex's answer.
+            Some(0) => last.filter(|last| !self.alerts.tell(record, self.grant, *last)),
             crossed => crossed,
         };
         if let Some(threshold) = crossed.filter(|_| self.settings.notify) {
             let notice = Notice {
                 code: code::EXPIRING,
                 severity: Severity::of(threshold, thresholds),
-                message: expiring(record, self.grant, refresh),
+                message: expiring(record, self.grant, refresh, now),
                 threshold,
             };
             let (raised, change) =
@@ -160,7 +167,10 @@ impl<P: Platform + ?Sized> Look<'_, P> {
             changes.push(change);
         }
         let next = timing::next_crossing(thresholds, refresh.at, now);
-        if next.is_none() && state != State::Retrying {
+        let ask = next.is_none()
+            || state == State::Expired
+            || record.connection(self.grant).is_of_the_future(now);
+        if ask && state != State::Retrying {
             let soonest = now.saturating_add(SOONEST);
             record.connection_mut(self.grant).next_refresh = Some(soonest);
             changes.push(refresh_wakeup(
@@ -193,8 +203,13 @@ impl<P: Platform + ?Sized> Look<'_, P> {
     }
 }
 
-fn expiring(record: &Record, grant: Grant, refresh: Expiry) -> String {
+fn expiring(record: &Record, grant: Grant, refresh: Expiry, now: Timestamp) -> String {
     let (name, at) = (record.called(grant), derived::date_time(refresh.at));
+    if refresh.at <= now {
+        return format!(
+            "the refresh token of {name} should have expired on {at}: Webex is asked whether it has"
+        );
+    }
     let verb = if refresh.assumed {
         "is assumed to expire"
     } else {

@@ -113,6 +113,7 @@ fn ninety_days_on_a_clock_that_is_not_restarted_tell_each_threshold_once_and_the
     frozen_clock(&platform, 14 * DAY, 90 * DAY);
     let reports = live(&platform, START + 200 * DAY);
 
+    // The end itself is told by the refresh that Webex refuses.
     assert_eq!(told(&platform), [(30, 1), (14, 1), (7, 1), (2, 1), (0, 1)]);
     let moments: Vec<u64> = reports
         .iter()
@@ -121,20 +122,29 @@ fn ninety_days_on_a_clock_that_is_not_restarted_tell_each_threshold_once_and_the
             _ => None,
         })
         .collect();
-    assert_eq!(moments, [60, 76, 83, 88, 90]);
+    assert_eq!(moments, [60, 76, 83, 88]);
     assert_eq!(state(&platform), State::Expired);
     assert!(platform.all_wakeups().is_empty());
-    // Every 6.3 to 7 days, and none in vain.
+    // Every 6.3 to 7 days, then a few just before the end, and the one that Webex refuses.
     assert!(
-        (12..=14).contains(&refreshes(&reports)),
+        (13..=24).contains(&refreshes(&reports)),
         "{}",
         refreshes(&reports)
     );
-    for (_, report) in &reports {
-        if let WakeReport::Refreshed(report) = report {
-            assert_eq!(report.outcome, RefreshOutcome::Connected);
-        }
-    }
+    let outcomes: Vec<RefreshOutcome> = reports
+        .iter()
+        .filter_map(|(_, report)| match report {
+            WakeReport::Refreshed(report) => Some(report.outcome),
+            _ => None,
+        })
+        .collect();
+    let (last, before) = outcomes.split_last().unwrap();
+    assert_eq!(*last, RefreshOutcome::Expired);
+    assert!(
+        before
+            .iter()
+            .all(|outcome| *outcome == RefreshOutcome::Connected)
+    );
     let generations: Vec<u64> = alerts(&platform)
         .iter()
         .map(|each| each.generation)
@@ -251,9 +261,13 @@ fn within_the_last_threshold_the_connection_is_expiring() {
 fn severity_rises_with_each_threshold() {
     let platform = connected();
     let mut severities = Vec::new();
+    platform.serve(|_, _| reply(400, json!({"error": "invalid_grant"})));
     for day in [60, 76, 83, 88, 90] {
         platform.set_now(START + day * DAY);
         check(&platform);
+        if day == 90 {
+            refresh(&platform, PKID, Grant::Organization, platform.now()).unwrap();
+        }
         severities.push(alerts(&platform).last().unwrap().severity);
     }
     use Severity::{Critical, Info, Major, Minor};
@@ -269,34 +283,97 @@ fn switched_off_notices_still_change_states() {
     assert_eq!(state(&platform), State::Expiring);
     platform.set_now(START + 90 * DAY);
     assert_eq!(check(&platform).alert, None);
+    assert_eq!(state(&platform), State::Expiring);
+    platform.serve(|_, _| reply(400, json!({"error": "invalid_grant"})));
+    refresh(&platform, PKID, Grant::Organization, platform.now()).unwrap();
     assert_eq!(state(&platform), State::Expired);
     assert!(alerts(&platform).is_empty());
 }
 
 #[test]
-fn at_the_expiry_the_connection_ends_and_nothing_is_scheduled_any_more() {
+fn expiry_by_the_clock_asks_webex_and_ends_with_its_refusal() {
     let platform = connected();
     platform.set_now(START + 90 * DAY);
     let report = check(&platform);
-    assert_eq!(report.connection.state, State::Expired);
-    assert_eq!(report.connection.next_refresh, None);
+    assert_eq!(report.connection.state, State::Expiring);
+    assert_eq!(
+        report.connection.next_refresh,
+        Some(platform.now() + SECOND)
+    );
     assert_eq!(report.refresh_token_left, Some(0));
     assert_eq!(report.access_token_left, Some(0));
     let alert = report.alert.unwrap();
-    assert_eq!((alert.code.as_str(), alert.threshold), (code::EXPIRED, 0));
+    assert_eq!(
+        (alert.code.as_str(), alert.threshold),
+        (code::EXPIRING, 2 * DAY)
+    );
+    let message = alerts(&platform).pop().unwrap().message;
+    assert!(message.contains("should have expired"), "{message}");
+    // Looking again changes neither the alert nor when Webex is asked.
+    assert_eq!(check(&platform).alert.unwrap().count, 1);
+
+    platform.serve(|_, _| reply(400, json!({"error": "invalid_grant"})));
+    let reports = live(&platform, START + 91 * DAY);
+    assert_eq!(refreshes(&reports), 1);
+    assert_eq!(state(&platform), State::Expired);
     assert!(platform.all_wakeups().is_empty());
-    assert_eq!(check(&platform).alert.unwrap().count, 2);
+    let alert = check(&platform).alert.unwrap();
+    assert_eq!((alert.code.as_str(), alert.threshold), (code::EXPIRED, 0));
+    assert_eq!(alert.count, 2);
 }
 
 #[test]
-fn what_kept_the_last_refreshes_from_working_is_told_at_the_end() {
+fn clock_that_jumped_ahead_leaves_no_alert_behind() {
+    let platform = connected();
+    platform.serve(|_, _| reply(503, json!({})));
+    platform.set_now(START + 365 * DAY);
+    check(&platform);
+    assert_eq!(told(&platform), [(2, 1)]);
+    live(&platform, START + 365 * DAY + HOUR);
+    assert_eq!(state(&platform), State::Retrying);
+
+    // The clock is right again, the tokens were never touched, and Webex extends nothing.
+    platform.set_now(START + HOUR);
+    frozen_clock(&platform, 14 * DAY, 90 * DAY);
+    let report = check(&platform);
+    assert_eq!(report.alert, None);
+    assert!(alerts(&platform).is_empty());
+    refresh(&platform, PKID, Grant::Organization, platform.now()).unwrap();
+    assert_eq!(state(&platform), State::Connected);
+    assert!(alerts(&platform).is_empty());
+}
+
+#[test]
+fn record_of_the_future_is_refreshed_at_once() {
+    let platform = connected();
+    edit(&platform, |record| {
+        let connection = &mut record.body.connection;
+        connection.refreshed = Some(START + 365 * DAY);
+        connection.attempted = Some(START + 365 * DAY);
+        connection.next_refresh = Some(START + 372 * DAY);
+    });
+    let report = check(&platform);
+    assert_eq!(report.connection.next_refresh, Some(START + SECOND));
+    platform.serve(|_, _| reply(200, answer(14 * DAY, Some(7_776_000))));
+    let reports = live(&platform, START + HOUR);
+    assert_eq!(refreshes(&reports), 1);
+    let connection = Record::load(&platform, PKID).unwrap().body.connection;
+    assert_eq!(connection.refreshed, Some(START + SECOND));
+}
+
+#[test]
+fn outage_beyond_the_end_keeps_trying_and_tells_why() {
     let platform = connected();
     platform.serve(|_, _| reply(503, json!({"message": "maintenance", "trackingId": "T9"})));
-    live(&platform, START + 90 * DAY);
-    assert_eq!(state(&platform), State::Expired);
-    let last = alerts(&platform).pop().unwrap();
-    assert!(last.message.contains("maintenance"), "{}", last.message);
-    assert!(last.message.contains("T9"), "{}", last.message);
+    live(&platform, START + 95 * DAY);
+    assert_eq!(state(&platform), State::Retrying);
+    let report = check(&platform);
+    assert!(report.connection.notes.contains("maintenance"));
+    assert!(report.connection.notes.contains("T9"));
+    platform.serve(|_, _| reply(200, answer(14 * DAY, Some(7_776_000))));
+    live(&platform, START + 96 * DAY);
+    assert_eq!(state(&platform), State::Connected);
+    assert!(alerts(&platform).is_empty());
 }
 
 #[test]

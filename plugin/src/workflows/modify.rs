@@ -75,7 +75,7 @@ pub fn modify<P: Platform + ?Sized>(
             platform.log(Level::Warning, warning);
         }
         changes.extend(taken.changes);
-        changes.extend(alerts::recovery(platform, &record)?);
+        changes.extend(alerts::recovery(platform, &record, now)?);
         let next_runs = [
             (REFRESH_SCHEDULE, Some(taken.next_refresh)),
             (EXPIRY_SCHEDULE, taken.next_check),

@@ -159,6 +159,7 @@ fn new_tokens_replace_the_old_ones_and_restart_the_schedule() {
     record.body.connection.state = State::Reauthorize;
     record.body.connection.next_refresh = None;
     record.body.connection.refusal = Some(Retry {
+        client: false,
         attempts: 1,
         reason: "invalid_grant".to_owned(),
         tracking_id: None,

@@ -9,21 +9,19 @@ mod keep;
 use crate::alerts::Standing;
 use crate::ending::{Ending, end};
 use crate::grant::Grant;
+use crate::installation;
 use crate::model::derived;
 use crate::parts::{self, Stored};
 use crate::platform::{Change, Failure, Level, Platform, Reference, Secret, Timestamp};
-use crate::record::{self, Record, Retry, State};
+use crate::record::{Record, Retry, State};
 use crate::reports::{Connection, RefreshOutcome, RefreshReport};
 use crate::settings::{ClientCredentials, Settings};
-use crate::timing::{self, ROUNDING, Spread};
+use crate::timing::{self, CLOCKS_APART, Ends, ROUNDING, Spread};
 use crate::tokens::refresh_wakeup;
 use crate::webex::answer::TokenAnswer;
 use crate::webex::client::{Proxies, Webex};
 use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::oauth;
-
-/// How far the clocks of two hosts may be apart, in milliseconds.
-const CLOCKS_APART: u64 = 60_000;
 
 /// One refresh while it runs.
 struct Attempt<'a, P: ?Sized> {
@@ -78,6 +76,9 @@ pub fn refresh<P: Platform + ?Sized>(
     if let Some(report) = joined(&record, grant, requested_at, platform.now()) {
         return Ok(report);
     }
+    if let Some(report) = expired(&record, grant) {
+        return Ok(report);
+    }
     let settings = Settings::load(platform)?;
     let Some(refresh_token) = platform.reveal(&record.reference(), grant.refresh_token())? else {
         return Err(Failure::Reauthorize(format!(
@@ -94,9 +95,6 @@ pub fn refresh<P: Platform + ?Sized>(
         refresh_token,
         begun: platform.now(),
     };
-    if is_over(record.connection(grant), attempt.begun) {
-        return attempt.expire(record);
-    }
     let around = Surroundings::read(platform, &record, grant)?;
     platform.progress(1, 3, "asking Webex for new tokens");
     let answer = attempt.ask()?;
@@ -149,12 +147,18 @@ fn joined(
     })
 }
 
-/// Whether the refresh token's time is known to be over. An expiry that is only assumed is no
-/// reason not to ask.
-fn is_over(connection: &record::Connection, now: Timestamp) -> bool {
-    connection
-        .refresh
-        .is_some_and(|refresh| refresh.at <= now && !refresh.assumed)
+/// The report of a refresh token that Webex has refused and whose time is over: Webex is not asked
+/// again. An expiry that the clock alone says is over is no reason not to ask: the clock may be wrong.
+fn expired(record: &Record, grant: Grant) -> Option<RefreshReport> {
+    let connection = record.connection(grant);
+    (connection.state == State::Expired && connection.is_refused()).then(|| RefreshReport {
+        grant,
+        outcome: RefreshOutcome::Expired,
+        connection: Connection::of(record),
+        message: derived::note(connection),
+        tracking_id: None,
+        joined: false,
+    })
 }
 
 impl<P: Platform + ?Sized> Attempt<'_, P> {
@@ -208,6 +212,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             attempts: 1,
             reason: reason.clone(),
             tracking_id: error.tracking_id.clone(),
+            client: false,
         };
         // Webex's own clock decides, and ours may be a moment behind it.
         let moment = self.platform.now().saturating_add(ROUNDING);
@@ -238,26 +243,6 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         )
     }
 
-    /// Ends the connection because the refresh token's time is over; nothing was asked.
-    fn expire(&self, record: Record) -> Result<RefreshReport, Failure> {
-        let message = derived::note(&record::Connection {
-            state: State::Expired,
-            ..record.connection(self.grant).clone()
-        });
-        if record.connection(self.grant).state == State::Expired {
-            return Ok(RefreshReport {
-                grant: self.grant,
-                outcome: RefreshOutcome::Expired,
-                connection: Connection::of(&record),
-                message,
-                tracking_id: None,
-                joined: false,
-            });
-        }
-        let ending = Ending::Expired(None);
-        self.finish(record, RefreshOutcome::Expired, ending, message, None)
-    }
-
     fn finish(
         &self,
         mut record: Record,
@@ -267,7 +252,6 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         tracking_id: Option<String>,
     ) -> Result<RefreshReport, Failure> {
         let check = record.unchanged();
-        let asked = !matches!(ending, Ending::Expired(None));
         let alerts = Standing::of(self.platform, &record)?;
         let now = self.platform.now();
         let ended = end(
@@ -279,9 +263,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             &self.settings,
             now,
         )?;
-        if asked {
-            record.connection_mut(self.grant).attempted = Some(self.begun);
-        }
+        record.connection_mut(self.grant).attempted = Some(self.begun);
         let mut changes = vec![Change::Put(record.to_document()?)];
         changes.extend(ended.changes);
         self.platform.commit(vec![check], changes)?;
@@ -308,14 +290,20 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             .as_ref()
             .map_or(0, |retry| retry.attempts)
             .saturating_add(1);
-        // An assumed end that has passed was wrong, or Webex will say so.
-        let left = connection
-            .refresh
-            .map(|refresh| (refresh.assumed, timing::left(refresh.at, now)))
-            .filter(|(assumed, left)| !assumed || *left > 0)
-            .map(|(_, left)| left);
-        let pause = timing::backoff(attempts, left, self.settings.refresh.jitter, spread);
-        let next = timing::retry_at(now, pause, error.retry_after);
+        let ends = Ends {
+            access: connection.access,
+            refresh: connection.refresh,
+        };
+        // Webex does not accept the integration: many customers need not ask many times.
+        let base = if error.is_about_client() {
+            timing::CLIENT_BACKOFF_BASE
+        } else {
+            timing::BACKOFF_BASE
+        };
+        let pause = timing::backoff(base, attempts, self.settings.refresh.jitter, spread);
+        let client =
+            error.is_about_client() || connection.retry.as_ref().is_some_and(|retry| retry.client);
+        let next = timing::retry_at(now, ends, pause, error.retry_after);
         let reason = match error.advice() {
             "" => error.reason(),
             advice => format!("{}; {advice}", error.reason()),
@@ -333,6 +321,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             attempts,
             reason,
             tracking_id: error.tracking_id.clone(),
+            client,
         });
         let mut changes = vec![
             Change::Put(record.to_document()?),
@@ -350,6 +339,9 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             Some(self.begun),
             Some(next),
         )?);
+        if error.is_about_client() {
+            changes.extend(installation::raise(self.platform, &record, error, now)?);
+        }
         self.platform.commit(vec![check], changes)?;
         self.platform.log(Level::Warning, &message);
         Ok(RefreshReport {

@@ -36,7 +36,10 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
     let connection = record.connection(grant);
     let result = if looks.is_some() {
         check_expiry(platform, &subject.pkid, grant).map(WakeReport::Checked)
-    } else if let Some(attempted) = connection.attempted.filter(|at| *at >= wakeup.due) {
+    } else if let Some(attempted) = connection
+        .attempted
+        .filter(|at| *at >= wakeup.due && !connection.is_of_the_future(platform.now()))
+    {
         // Every attempt moves the wakeup in its own commit, so this one is from before it.
         return Ok(WakeReport::Nothing(format!(
             "the attempt of {} came first",

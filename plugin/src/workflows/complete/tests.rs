@@ -182,6 +182,7 @@ fn a_new_record_is_connected_and_takes_its_organisation() {
 #[test]
 fn a_connection_in_any_state_is_connected_again_and_keeps_its_id_and_parts() {
     let said = Retry {
+        client: false,
         attempts: 1,
         reason: "no".to_owned(),
         tracking_id: None,

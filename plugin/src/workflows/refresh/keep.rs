@@ -94,7 +94,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         record.connection_mut(self.grant).attempted = Some(self.begun);
         let mut changes = vec![Change::Put(record.to_document()?)];
         changes.extend(taken.changes);
-        changes.extend(around.alerts.recovery(record));
+        changes.extend(around.alerts.recovery(record, now));
         changes.extend(around.refresh_schedule.reschedule(
             record,
             Some(self.begun),

@@ -17,10 +17,6 @@ fn a_passing_fault_never_touches_the_tokens() {
         ("not found", reply(404, json!({"message": "gone"}))),
         ("forbidden", reply(403, json!({"message": "no"}))),
         (
-            "wrong client",
-            reply(401, json!({"error": "invalid_client"})),
-        ),
-        (
             "no client secret",
             reply(400, json!({"message": "client_secret cannot be null"})),
         ),
@@ -131,6 +127,53 @@ fn a_client_that_webex_does_not_know_is_the_operators_matter() {
         "{}",
         report.connection.notes
     );
+}
+
+#[test]
+fn disabled_integration_is_told_by_one_alert() {
+    let platform = platform();
+    let disabled = || reply(400, json!({"error": "unauthorized_client"}));
+    let mut pauses = Vec::new();
+    for _ in 0..4 {
+        platform.expect(Method::POST, TOKENS, disabled());
+        let report = run(&platform).unwrap();
+        assert_eq!(report.outcome, RefreshOutcome::Retrying);
+        let next = report.connection.next_refresh.unwrap();
+        pauses.push((next - platform.now()) / (60 * SECOND));
+        platform.set_now(next);
+    }
+    assert!((54..=60).contains(&pauses[0]), "{pauses:?}");
+    assert!(pauses.is_sorted() && pauses[3] > 300, "{pauses:?}");
+    assert_nothing_lost(&platform);
+    let alerts = platform.documents_of("data/Alert");
+    assert_eq!(alerts.len(), 1);
+    assert_eq!(alerts[0].hierarchy, HIERARCHY.split('.').next().unwrap());
+    let body: Value = serde_json::from_str(&alerts[0].body).unwrap();
+    assert_eq!(body["code"], code::CLIENT);
+    assert_eq!(body["count"], 4);
+    assert_eq!(body["subject"], "installation");
+
+    // Another error in between does not end the alert; a success does.
+    platform.expect(Method::POST, TOKENS, reply(503, json!({})));
+    run(&platform).unwrap();
+    assert_eq!(platform.documents_of("data/Alert").len(), 1);
+    platform.advance(SECOND);
+    platform.expect(Method::POST, TOKENS, reply(200, answer()));
+    run(&platform).unwrap();
+    assert!(platform.documents_of("data/Alert").is_empty());
+}
+
+#[test]
+fn refusal_of_the_token_ends_the_alert_of_the_integration() {
+    let platform = answering(401, json!({"error": "invalid_client"}));
+    run(&platform).unwrap();
+    assert_eq!(platform.documents_of("data/Alert").len(), 1);
+    platform.advance(SECOND);
+    platform.expect(Method::POST, TOKENS, refused());
+    run(&platform).unwrap();
+    let alerts = platform.documents_of("data/Alert");
+    assert_eq!(alerts.len(), 1);
+    assert!(alerts[0].body.contains(code::REAUTHORIZE));
 }
 
 #[test]

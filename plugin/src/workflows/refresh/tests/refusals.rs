@@ -86,23 +86,65 @@ fn a_refusal_counts_only_for_the_record_as_it_was_read() {
 }
 
 #[test]
-fn after_the_known_expiry_nothing_is_asked() {
+fn expiry_by_the_clock_alone_ends_only_with_a_refusal() {
     let platform = platform();
     platform.set_now(START + 90 * DAY);
+    platform.expect(Method::POST, TOKENS, refused());
     let report = run(&platform).unwrap();
     assert_eq!(report.outcome, RefreshOutcome::Expired);
     assert_eq!(report.connection.state, State::Expired);
-    assert!(platform.sent().is_empty());
+    assert_eq!(platform.sent().len(), 1);
     assert!(platform.all_wakeups().is_empty());
     let alerts = platform.documents_of("data/Alert");
     assert_eq!(alerts.len(), 1);
     assert!(alerts[0].body.contains(code::EXPIRED));
 
+    // Webex has spoken: it is not asked again.
     let commits = platform.commits();
     platform.advance(SECOND);
     let again = run(&platform).unwrap();
     assert_eq!(again.outcome, RefreshOutcome::Expired);
     assert_eq!(platform.commits(), commits, "nothing new happened");
+    assert_eq!(platform.sent().len(), 1);
+}
+
+#[test]
+fn expiry_by_the_clock_alone_is_revived_by_tokens() {
+    for state in [
+        State::Connected,
+        State::Expiring,
+        State::Retrying,
+        State::Expired,
+    ] {
+        let platform = platform();
+        edit(&platform, |record| record.body.connection.state = state);
+        platform.set_now(START + 400 * DAY);
+        platform.expect(Method::POST, TOKENS, reply(200, answer()));
+        let report = run(&platform).unwrap();
+        assert_eq!(report.outcome, RefreshOutcome::Connected, "{state:?}");
+        assert!(platform.documents_of("data/Alert").is_empty());
+
+        // The clock is right again: what it said is corrected by the next answer.
+        platform.set_now(START + 8 * DAY);
+        platform.expect(Method::POST, TOKENS, reply(200, answer()));
+        run(&platform).unwrap();
+        let connection = record(&platform).body.connection;
+        assert_eq!(connection.refresh.unwrap().at, START + 98 * DAY);
+        assert!(connection.next_refresh.unwrap() <= START + 15 * DAY);
+    }
+}
+
+#[test]
+fn expiry_by_the_clock_alone_survives_a_passing_fault() {
+    let platform = platform();
+    platform.set_now(START + 400 * DAY);
+    platform.expect(Method::POST, TOKENS, reply(503, json!({})));
+    let report = run(&platform).unwrap();
+    assert_eq!(report.outcome, RefreshOutcome::Retrying);
+    let refresh = wakeup(&platform, "refresh").unwrap();
+    // The end that has passed is no deadline.
+    assert_eq!(refresh.deadline, None);
+    assert!(refresh.due > platform.now() + 50 * SECOND);
 }
 
 #[test]

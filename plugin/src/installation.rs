@@ -1,0 +1,74 @@
+//! The alert of the installation: Webex does not accept the integration that all customers share.
+//!
+//! One document, whoever meets the error first; its count rises. No check guards it, so that
+//! customers which meet the error concurrently do not fail because of it: a count may be lost, a
+//! record is not.
+
+use crate::alerts::{ALERT, Body, CATEGORY, Severity, code};
+use crate::model::derived;
+use crate::platform::{Change, Document, Failure, Reference, Storage, Timestamp};
+use crate::record::Record;
+use crate::webex::errors::WebexError;
+
+/// The alert's primary key, the same for every customer: "webex client" in hexadecimal.
+const PKID: &str = "776562657820636c69656e74";
+/// The subject of the alert, which is about no record.
+const SUBJECT: &str = "installation";
+
+fn reference() -> Reference {
+    Reference::new(ALERT, PKID)
+}
+
+/// The change that tells the `error` which `record` met, at the root of the hierarchy. None when
+/// the alert cannot be read now: the record's own failure is stored all the same.
+///
+/// # Errors
+/// `internal` when the alert cannot be written as JSON.
+pub fn raise(
+    storage: &(impl Storage + ?Sized),
+    record: &Record,
+    error: &WebexError,
+    now: Timestamp,
+) -> Result<Option<Change>, Failure> {
+    let Ok(stored) = storage.get(&reference()) else {
+        return Ok(None);
+    };
+    let earlier: Body = stored
+        .and_then(|document| serde_json::from_str(&document.body).ok())
+        .unwrap_or_default();
+    let latest = derived::date_time(now);
+    let body = Body {
+        id: PKID.to_owned(),
+        code: code::CLIENT.to_owned(),
+        category: CATEGORY.to_owned(),
+        severity: Severity::Critical,
+        message: format!(
+            "Webex does not accept the integration, so no customer is refreshed: {error}"
+        ),
+        count: earlier.count.saturating_add(1),
+        first: if earlier.first.is_empty() {
+            latest.clone()
+        } else {
+            earlier.first
+        },
+        latest,
+        subject: SUBJECT.to_owned(),
+        ..Body::default()
+    };
+    let root = record.hierarchy.split('.').next().unwrap_or_default();
+    let body = serde_json::to_string(&body)
+        .map_err(|error| Failure::Internal(format!("the alert cannot be written: {error}")))?;
+    Ok(Some(Change::Put(Document {
+        reference: reference(),
+        hierarchy: root.to_owned(),
+        version: 0,
+        body,
+        keys: Vec::new(),
+    })))
+}
+
+/// The change that ends the alert, to be committed with the first success of a record that met
+/// the error. A customer which still meets the error raises the alert again.
+pub fn recover() -> Change {
+    Change::Delete(reference())
+}

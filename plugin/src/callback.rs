@@ -3,6 +3,7 @@
 use url::Url;
 
 use crate::platform::Secret;
+use crate::text::trim_text;
 use crate::webex::scrub::Scrubber;
 
 /// More than this no callback has, in bytes.
@@ -45,7 +46,7 @@ impl Callback {
         if text.len() > LONGEST {
             return Err("is longer than any callback");
         }
-        let address = Url::parse(text.trim())
+        let address = Url::parse(trim_text(text))
             .map_err(|_| "is no absolute address: give the whole of what the browser shows")?;
         let one = |name: &str| {
             let mut values = address.query_pairs().filter(|(each, _)| each == name);

@@ -19,6 +19,7 @@ pub mod reports;
 pub mod revocation;
 pub mod scopes;
 pub mod settings;
+pub mod text;
 pub mod timing;
 pub mod tokens;
 pub mod webex;

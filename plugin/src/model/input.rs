@@ -9,6 +9,8 @@ use super::fields::{self, Field, Kind, SHADOW, Syntax};
 use super::proxy::Proxy;
 use super::{Faults, RELATION};
 use crate::platform::Secret;
+use crate::text::trim_text;
+use crate::webex::answer::find_token_fault;
 use crate::webex::ids::OrgId;
 
 /// An address alone, at a domain of the public DNS.
@@ -20,7 +22,7 @@ const PLAIN_EMAIL: Options = Options {
 
 /// Fields as they were given, each checked by itself.
 ///
-/// Text is without surrounding space. A JSON `null` and an empty text both clear a field: here
+/// Text is without surrounding space and byte order marks. A JSON `null` and an empty text both clear a field: here
 /// they are `null`, and a secret that is cleared is absent, because nobody clears a token.
 #[derive(Debug, Default)]
 pub struct Input {
@@ -51,7 +53,7 @@ impl Input {
     /// proxy string without its password is accepted where it is what the record shows.
     pub fn read(text: &str, shown: &Map<String, Value>, faults: &mut Faults) -> Self {
         let mut input = Self::default();
-        match serde_json::from_str(text) {
+        match serde_json::from_str(trim_text(text)) {
             Ok(Value::Object(given)) => {
                 for (name, value) in given {
                     input.take(&name, value, shown, faults);
@@ -122,7 +124,7 @@ impl Input {
         shown: &Map<String, Value>,
         faults: &mut Faults,
     ) -> Option<Value> {
-        let text = text.trim();
+        let text = trim_text(text);
         if text.is_empty() {
             return Some(Value::Null);
         }
@@ -154,13 +156,12 @@ impl Input {
                 }
                 Err(error) => faults.add(field.name, error.to_string()),
             },
-            Syntax::Token if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                self.tokens.insert(field.name, Secret::new(text));
-            }
-            Syntax::Token => faults.add(
-                field.name,
-                "holds characters that no token has: paste it once more, in one line",
-            ),
+            Syntax::Token => match find_token_fault(text) {
+                None => {
+                    self.tokens.insert(field.name, Secret::new(text));
+                }
+                Some(fault) => faults.add(field.name, fault),
+            },
         }
         None
     }
@@ -204,7 +205,7 @@ fn shadows(value: Value, faults: &mut Faults) -> Option<Value> {
             }
             (Some(_), Value::Null) => {}
             (Some(field), Value::String(text)) => {
-                let text = text.trim();
+                let text = trim_text(&text);
                 if !fits(field, &path, text, faults) {
                     sound = false;
                 } else if !text.is_empty() {

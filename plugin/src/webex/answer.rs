@@ -4,12 +4,15 @@
 //! required: older answers of Webex lack `scope` and `token_type`, and a refresh may come back
 //! without `refresh_token` or lifetimes.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::platform::Secret;
+use crate::text::trim_text;
 use crate::timing::LONGEST_LIFE;
 
 /// The largest token answer that is read, in bytes. Real ones have less than 2000.
@@ -26,6 +29,8 @@ pub enum Lifetime {
     Told(u64),
     /// More than ten years, which is taken as ten years: this many milliseconds.
     Clamped(u64),
+    /// So many milliseconds, told for an earlier moment that is not known, or for an earlier token.
+    Assumed(u64),
     /// Something that is no life: negative, zero, or no number.
     Nonsense,
 }
@@ -34,15 +39,25 @@ impl Lifetime {
     /// The life to work with, in milliseconds.
     pub fn milliseconds(self) -> Option<u64> {
         match self {
-            Self::Told(life) | Self::Clamped(life) => Some(life),
+            Self::Told(life) | Self::Clamped(life) | Self::Assumed(life) => Some(life),
             Self::Absent | Self::Nonsense => None,
         }
+    }
+
+    /// The same life, as one that is only assumed.
+    pub fn to_assumed(self) -> Self {
+        self.milliseconds().map_or(self, Self::Assumed)
+    }
+
+    /// Whether the life is only assumed.
+    pub fn is_assumed(self) -> bool {
+        matches!(self, Self::Assumed(_))
     }
 
     /// A warning for the log, when the answer's `field` cannot be taken as it is.
     pub fn warning(self, field: &str) -> Option<String> {
         match self {
-            Self::Absent | Self::Told(_) => None,
+            Self::Absent | Self::Told(_) | Self::Assumed(_) => None,
             Self::Clamped(_) => Some(format!(
                 "the answer's {field} is more than ten years; it is taken as ten years"
             )),
@@ -93,24 +108,34 @@ pub struct TokenAnswer {
 /// Why a text is no token answer. The text itself is never repeated: it holds tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenAnswerError {
+    /// Nothing at all.
+    #[error("is empty: expected the token endpoint's JSON answer")]
+    Empty,
     /// Too long.
     #[error("is longer than any token answer: expected the token endpoint's JSON answer")]
     Size,
     /// No JSON object.
     #[error("is not the token endpoint's JSON answer, an object with `access_token`")]
     Json,
+    /// A member that is there more than once, with different values.
+    #[error("has `{0}` twice, with different values: give the answer as Webex sent it")]
+    Twice(&'static str),
     /// No access token.
     #[error("has no `access_token`")]
     NoAccessToken,
     /// A token that cannot be one.
-    #[error("has a token that is too long or has characters that no token can have")]
+    #[error(
+        "has a token that is too long, is in quotes of its own, or has characters that no token \
+         can have"
+    )]
     Token,
     /// Another type of token than a bearer token (RFC 6749, section 7.1).
     #[error("has a `token_type` other than Bearer")]
     TokenType,
 }
 
-#[derive(Deserialize)]
+/// The members that are looked at. One that is there twice with the same value counts once.
+#[derive(Default)]
 struct Fields {
     access_token: Option<Value>,
     refresh_token: Option<Value>,
@@ -118,6 +143,58 @@ struct Fields {
     expires_in: Option<Value>,
     refresh_token_expires_in: Option<Value>,
     scope: Option<Value>,
+    // A member whose values differ.
+    twice: Option<&'static str>,
+}
+
+impl Fields {
+    fn member(&mut self, name: &str) -> Option<(&'static str, &mut Option<Value>)> {
+        Some(match name {
+            "access_token" => ("access_token", &mut self.access_token),
+            "refresh_token" => ("refresh_token", &mut self.refresh_token),
+            "token_type" => ("token_type", &mut self.token_type),
+            "expires_in" => ("expires_in", &mut self.expires_in),
+            "refresh_token_expires_in" => (
+                "refresh_token_expires_in",
+                &mut self.refresh_token_expires_in,
+            ),
+            "scope" => ("scope", &mut self.scope),
+            _ => return None,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Fields, A::Error> {
+                let mut fields = Fields::default();
+                while let Some(name) = members.next_key::<String>()? {
+                    let Some((member, slot)) = fields.member(&name) else {
+                        members.next_value::<IgnoredAny>()?;
+                        continue;
+                    };
+                    let value = members.next_value::<Value>()?;
+                    if slot.as_ref().is_some_and(|before| *before != value) {
+                        fields.twice = Some(member);
+                    } else {
+                        *slot = Some(value);
+                    }
+                }
+                Ok(fields)
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
 }
 
 impl TokenAnswer {
@@ -133,6 +210,50 @@ impl TokenAnswer {
         }
     }
 
+    /// Completes an answer that refreshed `earlier`: what it does not name is as it was there.
+    pub fn complete_from(self, earlier: &Self) -> Self {
+        let same = self.refresh_token.is_none() || self.refresh_token == earlier.refresh_token;
+        let or_earlier = |lifetime: Lifetime, earlier: Lifetime| match lifetime.milliseconds() {
+            Some(_) => lifetime,
+            None => earlier.to_assumed(),
+        };
+        let refresh_token_expires_in = match same {
+            true => or_earlier(
+                self.refresh_token_expires_in,
+                earlier.refresh_token_expires_in,
+            ),
+            false => self.refresh_token_expires_in,
+        };
+        Self {
+            expires_in: or_earlier(self.expires_in, earlier.expires_in),
+            refresh_token_expires_in,
+            refresh_token: self.refresh_token.or_else(|| earlier.refresh_token.clone()),
+            scopes: self.scopes.or_else(|| earlier.scopes.clone()),
+            access_token: self.access_token,
+        }
+    }
+
+    /// Marks the lives as assumed: the moment at which the answer came is not known.
+    pub fn into_undated(self) -> Self {
+        Self {
+            expires_in: self.expires_in.to_assumed(),
+            refresh_token_expires_in: self.refresh_token_expires_in.to_assumed(),
+            ..self
+        }
+    }
+
+    /// Warnings for the log, when lives cannot be taken as they are.
+    pub fn warnings(&self) -> Vec<String> {
+        let lives = [
+            ("expires_in", self.expires_in),
+            ("refresh_token_expires_in", self.refresh_token_expires_in),
+        ];
+        lives
+            .iter()
+            .filter_map(|(field, life)| life.warning(field))
+            .collect()
+    }
+
     /// Understands the token endpoint's JSON answer.
     ///
     /// # Errors
@@ -140,6 +261,10 @@ impl TokenAnswer {
     pub fn parse(json: &str) -> Result<Self, TokenAnswerError> {
         if json.len() > LARGEST_TOKEN_ANSWER {
             return Err(TokenAnswerError::Size);
+        }
+        let json = trim_text(json);
+        if json.is_empty() {
+            return Err(TokenAnswerError::Empty);
         }
         serde_json::from_str::<Fields>(json)
             .map_err(|_| TokenAnswerError::Json)?
@@ -160,6 +285,9 @@ impl TryFrom<Fields> for TokenAnswer {
     type Error = TokenAnswerError;
 
     fn try_from(fields: Fields) -> Result<Self, TokenAnswerError> {
+        if let Some(member) = fields.twice {
+            return Err(TokenAnswerError::Twice(member));
+        }
         let bearer = match &fields.token_type {
             None | Some(Value::Null) => true,
             Some(Value::String(text)) => text.is_empty() || text.eq_ignore_ascii_case("bearer"),
@@ -180,9 +308,34 @@ impl TryFrom<Fields> for TokenAnswer {
 }
 
 /// Whether a text can be a token: visible ASCII (RFC 6749, appendix A.12, without the space), of
-/// a length that fits into a header.
+/// a length that fits into a header, and not in quotes.
 pub fn is_token(text: &str) -> bool {
-    (1..=LONGEST_TOKEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    find_token_fault(text).is_none()
+}
+
+/// Says why a text cannot be a token, in words that follow its name; none when it can.
+pub fn find_token_fault(text: &str) -> Option<&'static str> {
+    let quoted = |open: char, close: char| text.starts_with(open) && text.ends_with(close);
+    if text.is_empty() {
+        Some("is empty")
+    } else if text.starts_with('{') {
+        Some("is a JSON object: give the token endpoint's answer as such, or the token alone")
+    } else if text.contains(['\n', '\r', '\u{2028}', '\u{2029}']) {
+        Some("has several lines: a token has one, paste it once more without line breaks")
+    } else if quoted('"', '"') || quoted('\'', '\'') || quoted('`', '`') || quoted('“', '”') {
+        Some("is in quotes: paste it without them")
+    } else if text
+        .get(..7)
+        .is_some_and(|word| word.eq_ignore_ascii_case("bearer "))
+    {
+        Some("begins with Bearer: paste the token alone")
+    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Some("holds characters that no token has: paste it once more, in one line")
+    } else if text.len() > LONGEST_TOKEN {
+        Some("is longer than any token")
+    } else {
+        None
+    }
 }
 
 fn token(value: Option<Value>) -> Result<Option<Secret>, TokenAnswerError> {
@@ -211,121 +364,5 @@ fn scopes(value: Option<Value>) -> Option<Vec<String>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn a_whole_answer_is_understood() {
-        let answer = TokenAnswer::parse(
-            r#"{"scope":"spark:kms spark-admin:people_read spark:kms","expires_in":1209599,
-                "token_type":"Bearer","refresh_token":"R","refresh_token_expires_in":7775999,
-                "access_token":"A"}"#,
-        )
-        .unwrap();
-        assert_eq!(
-            answer,
-            TokenAnswer {
-                access_token: Secret::new("A"),
-                refresh_token: Some(Secret::new("R")),
-                expires_in: Lifetime::Told(1_209_599_000),
-                refresh_token_expires_in: Lifetime::Told(7_775_999_000),
-                scopes: Some(vec![
-                    "spark-admin:people_read".to_owned(),
-                    "spark:kms".to_owned()
-                ]),
-            }
-        );
-    }
-
-    #[test]
-    fn only_the_access_token_is_required() {
-        let answer = TokenAnswer::parse(r#"{"access_token":"A","refresh_token":""}"#).unwrap();
-        assert_eq!(answer, TokenAnswer::pasted(Secret::new("A"), None));
-    }
-
-    #[test]
-    fn lifetimes_are_read_from_any_kind_of_number_and_nonsense_is_told() {
-        for (json, expected) in [
-            ("1209599", Lifetime::Told(1_209_599_000)),
-            ("1209599.9", Lifetime::Told(1_209_599_000)),
-            ("\" 3600 \"", Lifetime::Told(3_600_000)),
-            ("\"3600.0\"", Lifetime::Told(3_600_000)),
-            ("null", Lifetime::Absent),
-            ("0", Lifetime::Nonsense),
-            ("-1", Lifetime::Nonsense),
-            ("-1e300", Lifetime::Nonsense),
-            ("\"soon\"", Lifetime::Nonsense),
-            ("\"NaN\"", Lifetime::Nonsense),
-            ("true", Lifetime::Nonsense),
-            ("[]", Lifetime::Nonsense),
-            ("9223372036854775807", Lifetime::Clamped(LONGEST_LIFE)),
-            ("18446744073709551615", Lifetime::Clamped(LONGEST_LIFE)),
-            ("1e300", Lifetime::Clamped(LONGEST_LIFE)),
-            ("\"inf\"", Lifetime::Clamped(LONGEST_LIFE)),
-        ] {
-            let text = format!(r#"{{"access_token":"A","expires_in":{json}}}"#);
-            let answer = TokenAnswer::parse(&text).unwrap();
-            assert_eq!(answer.expires_in, expected, "{json}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_used_is_refused_without_repeating_it() {
-        for (json, expected) in [
-            ("", TokenAnswerError::Json),
-            ("[]", TokenAnswerError::Json),
-            ("\"SECRET\"", TokenAnswerError::Json),
-            (r#"{"access_token":"SECRET""#, TokenAnswerError::Json),
-            (
-                r#"{"refresh_token":"SECRET"}"#,
-                TokenAnswerError::NoAccessToken,
-            ),
-            (r#"{"access_token":""}"#, TokenAnswerError::NoAccessToken),
-            (r#"{"access_token":["SECRET"]}"#, TokenAnswerError::Token),
-            (
-                r#"{"access_token":"SECRET\r\nx: y"}"#,
-                TokenAnswerError::Token,
-            ),
-            (
-                r#"{"access_token":"S","refresh_token":5}"#,
-                TokenAnswerError::Token,
-            ),
-            (
-                r#"{"access_token":"S","token_type":"mac"}"#,
-                TokenAnswerError::TokenType,
-            ),
-        ] {
-            let error = TokenAnswer::parse(json).unwrap_err();
-            assert_eq!(error, expected, "{json}");
-            assert!(!error.to_string().contains("SECRET"));
-        }
-        let large = format!(
-            r#"{{"access_token":"{}"}}"#,
-            "A".repeat(LARGEST_TOKEN_ANSWER)
-        );
-        assert_eq!(TokenAnswer::parse(&large), Err(TokenAnswerError::Size));
-    }
-
-    #[test]
-    fn the_token_type_may_have_any_case() {
-        for name in ["Bearer", "bearer", "BEARER", ""] {
-            let json = format!(r#"{{"access_token":"A","token_type":"{name}"}}"#);
-            assert!(TokenAnswer::parse(&json).is_ok(), "{name}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_is_a_panic(text in ".{0,200}") {
-            let _ = TokenAnswer::parse(&text);
-        }
-
-        #[test]
-        fn no_number_is_a_panic_or_a_life_beyond_ten_years(seconds: f64) {
-            let life = Lifetime::of(Some(&Value::from(seconds))).milliseconds();
-            prop_assert!(life.is_none_or(|life| (1_000..=LONGEST_LIFE).contains(&life)));
-        }
-    }
-}
+#[path = "answer_tests.rs"]
+mod tests;

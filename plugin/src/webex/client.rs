@@ -4,13 +4,14 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderValue, USER_AGEN
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use super::errors::{Answered, ErrorKind, WebexError};
+use super::errors::{Answered, ErrorBody, ErrorKind, WebexError};
 use super::scrub::Scrubber;
 use crate::platform::{
     Failure, HttpError, HttpRequest, HttpResponse, Platform, Secret, Secrets, Timestamp,
 };
 use crate::record::{Record, secret};
 use crate::settings::Settings;
+use crate::text::strip_mark;
 
 /// What every request calls itself.
 pub const AGENT: &str = concat!("spark-customer/", env!("CARGO_PKG_VERSION"));
@@ -72,7 +73,7 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
     /// The JSON that Webex answers to `GET {base}{path_and_query}`; the path starts with a slash.
     ///
     /// # Errors
-    /// Anything but a JSON answer of status 200.
+    /// Anything but a JSON answer of status 200 without an `error` in it.
     pub fn get_json(&self, path_and_query: &str, token: &Secret) -> Result<Value, WebexError> {
         let address = self.address(path_and_query);
         let (request, answer) = self.exchange(Method::GET, &address, token)?;
@@ -96,7 +97,18 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
         if answer.body().len() > LARGEST_ANSWER {
             return Err(unusable("the answer is larger than any that is expected"));
         }
-        serde_json::from_slice(answer.body()).map_err(|_| unusable("the answer is not JSON"))
+        let content: Value = serde_json::from_slice(strip_mark(answer.body()))
+            .map_err(|_| unusable("the answer is not JSON"))?;
+        match content.as_object().and_then(ErrorBody::from_success) {
+            None => Ok(content),
+            Some(body) => {
+                let answered = Answered::of(answer, self.now());
+                let scrubber = self.scrubber_with(&[token]);
+                Err(WebexError::from_success(
+                    request, answered, &body, &scrubber,
+                ))
+            }
+        }
     }
 
     /// Asks for `DELETE {base}{path_and_query}`.

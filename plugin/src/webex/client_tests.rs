@@ -133,6 +133,35 @@ fn an_answer_that_makes_no_sense_is_a_passing_fault_told_without_its_content() {
 }
 
 #[test]
+fn a_byte_order_mark_before_an_answer_is_dropped() {
+    let answer = answer_to(reply_with(200, &[], "\u{feff}{\"items\": []}"));
+    assert_eq!(answer, Ok(json!({"items": []})));
+    let body = "\u{feff}{\"message\": \"down\", \"trackingId\": \"T1\"}";
+    let error = answer_to(reply_with(503, &[], body)).unwrap_err();
+    assert_eq!(error.description.as_deref(), Some("down"));
+}
+
+#[test]
+fn an_error_with_the_status_of_a_success_is_an_error_in_its_words() {
+    for (code, kind) in [
+        ("temporarily_unavailable", ErrorKind::Unavailable),
+        ("slow_down", ErrorKind::RateLimited),
+        ("invalid_token", ErrorKind::Unauthorized),
+        ("insufficient_scope", ErrorKind::Forbidden),
+        ("surprise", ErrorKind::Unavailable),
+    ] {
+        let body = json!({"error": code, "error_description": "because", "trackingId": "T1"});
+        let error = answer_to(reply(200, body)).unwrap_err();
+        assert_eq!(error.kind, kind, "{code}");
+        assert_eq!(error.error.as_deref(), Some(code));
+        assert_eq!(error.description.as_deref(), Some("because"));
+        assert_eq!(error.tracking_id.as_deref(), Some("T1"));
+    }
+    let content = json!({"items": [], "error": "none"});
+    assert_eq!(answer_to(reply(200, content.clone())), Ok(content));
+}
+
+#[test]
 fn a_token_that_webex_repeats_is_not_shown() {
     let body = json!({"message": format!("bad token {TOKEN}"), "trackingId": TOKEN});
     let error = answer_to(reply(401, body)).unwrap_err();

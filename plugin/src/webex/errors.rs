@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::scrub::Scrubber;
 use crate::platform::{Failure, HttpError, HttpResponse, Timestamp};
+use crate::text::strip_mark;
 use crate::timing;
 
 /// The largest error body that is looked into.
@@ -55,6 +56,10 @@ pub struct WebexError {
     pub tracking_id: Option<String>,
     /// How long Webex asks us to wait, in milliseconds.
     pub retry_after: Option<u64>,
+    /// The content type of the answer, when it names one.
+    pub content_type: Option<String>,
+    /// The body of the answer is an error of Webex's API, and not of somebody in between.
+    pub is_webex: bool,
     /// The request may have been carried out, and what it brought is lost: no answer came, none
     /// that can be read, or one of a gateway that had none (502, 504) or of a server that broke
     /// off (500).
@@ -72,6 +77,8 @@ impl WebexError {
             description,
             tracking_id: None,
             retry_after: None,
+            content_type: None,
+            is_webex: false,
             lost: false,
         }
     }
@@ -97,7 +104,10 @@ impl WebexError {
         scrubber: &Scrubber,
     ) -> Self {
         let body = ErrorBody::read(answer.body());
-        let kind = kind_of(answer.status());
+        let kind = match (answer.status().as_u16(), body.passing_kind()) {
+            (400 | 401 | 403, Some(kind)) => kind,
+            _ => kind_of(answer.status()),
+        };
         Self::with_body(kind, request, Answered::of(answer, now), &body, scrubber)
     }
 
@@ -110,6 +120,24 @@ impl WebexError {
             lost: true,
             ..Self::with_body(kind, request, answered, &body, scrubber)
         }
+    }
+
+    /// An error that came with the status of a success: OAuth's code says what it is. Without a
+    /// code that is known it is a passing fault, told in Webex's words.
+    pub(super) fn from_success(
+        request: &str,
+        answered: Answered,
+        body: &ErrorBody,
+        scrubber: &Scrubber,
+    ) -> Self {
+        let kind = match (body.passing_kind(), body.code()) {
+            (Some(kind), _) => kind,
+            // RFC 6750, section 3.1.
+            (None, Some("invalid_token")) => ErrorKind::Unauthorized,
+            (None, Some("insufficient_scope")) => ErrorKind::Forbidden,
+            _ => ErrorKind::Unavailable,
+        };
+        Self::with_body(kind, request, answered, body, scrubber)
     }
 
     pub(super) fn with_body(
@@ -128,6 +156,11 @@ impl WebexError {
             description: scrubber.text(&body.words()),
             tracking_id: tracking_id.and_then(|id| scrubber.name(id)),
             retry_after: answered.retry_after,
+            content_type: answered
+                .content_type
+                .as_deref()
+                .and_then(|name| scrubber.name(name)),
+            is_webex: body.is_webex(&answered),
             lost: matches!(answered.status.as_u16(), 500 | 502 | 504),
         }
     }
@@ -146,19 +179,27 @@ impl WebexError {
     pub fn reason(&self) -> String {
         let mut text = format!("{} failed", self.request);
         if let Some(status) = self.status {
-            text.push_str(&format!(" with status {status}"));
-            if let Some(words) = StatusCode::from_u16(status)
-                .ok()
-                .and_then(|status| status.canonical_reason())
-            {
-                text.push_str(&format!(" {words}"));
-            }
+            text.push_str(&format!(" with status {}", describe_status(status)));
         }
         for said in [&self.error, &self.description].into_iter().flatten() {
             text.push_str(": ");
             text.push_str(said.trim_end_matches('.'));
         }
         text
+    }
+
+    /// Describes what came in place of an answer of Webex: the request, the status and the content type.
+    pub fn describe_response(&self) -> String {
+        let status = self.status.map_or_else(
+            || "no status".to_owned(),
+            |status| format!("status {}", describe_status(status)),
+        );
+        let content_type = self.content_type.as_deref();
+        let content_type = content_type.unwrap_or("no content type");
+        format!(
+            "{} was answered with {status} and {content_type}",
+            self.request
+        )
     }
 
     /// What a person can do about it; empty when the host's own words say so.
@@ -180,6 +221,8 @@ impl WebexError {
             ErrorKind::Unavailable if self.status == Some(407) => {
                 "check user and password of the proxy"
             }
+            // In Webex's own words: the way there works.
+            ErrorKind::Unavailable if self.error.is_some() => "try again later",
             ErrorKind::Unavailable => {
                 "try again later; if it stays so, check the network and the proxies"
             }
@@ -223,6 +266,16 @@ impl fmt::Display for WebexError {
 
 impl std::error::Error for WebexError {}
 
+fn describe_status(status: u16) -> String {
+    let words = StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason());
+    match words {
+        Some(words) => format!("{status} {words}"),
+        None => status.to_string(),
+    }
+}
+
 /// What an answer says besides its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
@@ -232,6 +285,8 @@ pub struct Answered {
     pub tracking_id: Option<String>,
     /// Its `Retry-After` in milliseconds, capped; none when absent or malformed.
     pub retry_after: Option<u64>,
+    /// The media type in its `Content-Type`, without parameters.
+    pub content_type: Option<String>,
 }
 
 impl Answered {
@@ -242,6 +297,9 @@ impl Answered {
             tracking_id: header(answer.headers(), "trackingid").map(str::to_owned),
             retry_after: header(answer.headers(), "retry-after")
                 .and_then(|value| timing::parse_retry_after(value, now)),
+            content_type: header(answer.headers(), "content-type")
+                .and_then(|value| value.split(';').next())
+                .map(|name| name.trim().to_owned()),
         }
     }
 }
@@ -270,6 +328,8 @@ pub(super) struct ErrorBody {
     pub(super) error: Option<String>,
     pub(super) messages: Vec<String>,
     pub(super) tracking_id: Option<String>,
+    // It has Webex's list of errors.
+    described: bool,
 }
 
 impl ErrorBody {
@@ -278,7 +338,7 @@ impl ErrorBody {
         if body.len() > LARGEST_ERROR_BODY {
             return Self::default();
         }
-        match serde_json::from_slice(body) {
+        match serde_json::from_slice(strip_mark(body)) {
             Ok(Value::Object(fields)) => Self::from_fields(&fields),
             _ => Self::default(),
         }
@@ -292,14 +352,16 @@ impl ErrorBody {
                 .map(str::to_owned)
                 .filter(|text| !text.trim().is_empty())
         };
-        let described = fields
+        let described: Vec<String> = fields
             .get("errors")
             .and_then(Value::as_array)
             .into_iter()
             .flatten()
             .filter_map(|error| error.get("description").and_then(Value::as_str))
             .map(str::to_owned)
-            .take(3);
+            .take(3)
+            .collect();
+        let is_described = !described.is_empty();
         let mut messages: Vec<String> = Vec::new();
         for message in [text("error_description"), text("message")]
             .into_iter()
@@ -314,6 +376,41 @@ impl ErrorBody {
             error: text("error"),
             messages,
             tracking_id: text("trackingId"),
+            described: is_described,
+        }
+    }
+
+    /// Whether Webex's API wrote it: it names the request, or lists its errors. A sentence alone may be
+    /// that of a gateway in between.
+    fn is_webex(&self, answered: &Answered) -> bool {
+        let named = self.tracking_id.is_some();
+        let told = !self.messages.is_empty();
+        named || self.described || (told && answered.tracking_id.is_some())
+    }
+
+    /// The error of a body that came with the status of a success; none when it is content.
+    pub(super) fn from_success(fields: &Map<String, Value>) -> Option<Self> {
+        let content = ["access_token", "items", "id"];
+        if content.iter().any(|member| fields.contains_key(*member)) {
+            return None;
+        }
+        Some(Self::from_fields(fields)).filter(|body| body.error.is_some())
+    }
+
+    /// OAuth's code, as it is compared.
+    pub(super) fn code(&self) -> Option<&str> {
+        self.error.as_deref().map(str::trim)
+    }
+
+    /// What kind of passing fault OAuth's code names, if it names one (RFC 6749, section 4.1.2.1;
+    /// RFC 8628, section 3.5).
+    pub(super) fn passing_kind(&self) -> Option<ErrorKind> {
+        match self.code()? {
+            "temporarily_unavailable" | "server_error" | "authorization_pending" => {
+                Some(ErrorKind::Unavailable)
+            }
+            "slow_down" => Some(ErrorKind::RateLimited),
+            _ => None,
         }
     }
 

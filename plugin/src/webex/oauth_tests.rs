@@ -143,7 +143,31 @@ fn each_error_answer_is_sorted_by_who_acts_next() {
         (302, json!({}), ErrorKind::Unavailable),
         (204, json!({}), ErrorKind::Unavailable),
         (400, json!({}), ErrorKind::Client),
-        (200, oauth("invalid_grant"), ErrorKind::Unavailable),
+        (200, oauth("invalid_grant"), ErrorKind::Refused),
+        (203, oauth("invalid_client"), ErrorKind::Client),
+        (200, oauth("invalid_request"), ErrorKind::Rejected),
+        (
+            200,
+            oauth("temporarily_unavailable"),
+            ErrorKind::Unavailable,
+        ),
+        (
+            200,
+            json!({"error": {"key": "401"}}),
+            ErrorKind::Unavailable,
+        ),
+        (
+            400,
+            oauth("temporarily_unavailable"),
+            ErrorKind::Unavailable,
+        ),
+        (400, oauth("server_error"), ErrorKind::Unavailable),
+        (
+            403,
+            oauth("temporarily_unavailable"),
+            ErrorKind::Unavailable,
+        ),
+        (400, oauth("slow_down"), ErrorKind::RateLimited),
     ] {
         let error = error_for(status, body.clone());
         assert_eq!(error.kind, kind, "{status} {body}");
@@ -177,6 +201,27 @@ fn answers_without_sense_are_passing_faults_and_are_never_repeated() {
         assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("LEAK"), "{shown}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_before_an_answer_is_dropped() {
+    let answer = answer_to(reply_with(200, &[], "\u{feff}{\"access_token\":\"A\"}"));
+    assert_eq!(answer.unwrap().access_token, Secret::new("A"));
+    let body = "\u{feff}{\"error\":\"invalid_grant\"}";
+    for status in [200, 400] {
+        let error = answer_to(reply_with(status, &[], body)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Refused, "{status}");
+    }
+}
+
+#[test]
+fn a_passing_error_code_advises_to_wait() {
+    for code in ["temporarily_unavailable", "slow_down", "server_error"] {
+        let error = error_for(400, json!({ "error": code }));
+        assert!(error.to_string().contains(code), "{error}");
+        assert!(error.to_string().contains("try again"), "{error}");
+        assert!(!error.to_string().contains("authors"), "{error}");
     }
 }
 

@@ -23,6 +23,7 @@ use super::errors::{Answered, ErrorBody, ErrorKind, WebexError, kind_of};
 use super::scrub::Scrubber;
 use crate::platform::{HttpError, Platform, Secret};
 use crate::settings::ClientCredentials;
+use crate::text::strip_mark;
 
 const TOKEN_PATH: &str = "/access_token";
 
@@ -68,14 +69,31 @@ impl<P: Platform + ?Sized> SyncHttpClient for Courier<'_, P> {
         if answer.body().len() > LARGEST_TOKEN_ANSWER {
             answer.body_mut().clear();
         }
+        let content = strip_mark(answer.body());
+        if content.len() < answer.body().len() {
+            *answer.body_mut() = content.to_vec();
+        }
         if answer.status().is_success() {
             // Tokens under another type or another success, as a proxy may make of them, are
-            // tokens all the same, and may be the only ones that live.
-            *answer.status_mut() = StatusCode::OK;
+            // tokens all the same, and may be the only ones that live. An error under a success is
+            // an error all the same.
+            *answer.status_mut() = match is_error(answer.body()) {
+                true => StatusCode::BAD_REQUEST,
+                false => StatusCode::OK,
+            };
             answer.headers_mut().remove(CONTENT_TYPE);
         }
         Ok(answer)
     }
+}
+
+/// Whether the body of a success is OAuth's error.
+fn is_error(body: &[u8]) -> bool {
+    // Nearly every answer has tokens: those are not read twice.
+    let named = String::from_utf8_lossy(body).contains("\"error\"");
+    named
+        && serde_json::from_slice::<Map<String, Value>>(body)
+            .is_ok_and(|fields| ErrorBody::from_success(&fields).is_some())
 }
 
 /// Asks the token endpoint by `ask`. `secrets` names what an error text must not repeat, besides
@@ -160,13 +178,16 @@ fn in_words(
 
 /// Whether an error answer of the token endpoint refuses what was shown, or is a fault that says
 /// nothing about it. Decided by status and codes, and by the sentences that Webex is known to use
-/// in a body without a code.
+/// in a body without a code. An error with the status of a success counts as a 400.
 fn refusal_or_fault(answered: &Answered, body: &ErrorBody, shown: Shown) -> ErrorKind {
     let status = answered.status.as_u16();
-    if !matches!(status, 400 | 401 | 403) {
+    if !answered.status.is_success() && !matches!(status, 400 | 401 | 403) {
         return kind_of(answered.status);
     }
-    match body.error.as_deref().map(str::trim) {
+    if let Some(kind) = body.passing_kind() {
+        return kind;
+    }
+    match body.code() {
         Some("invalid_grant") => ErrorKind::Refused,
         // Neither says anything about what was shown (RFC 6749, section 5.2).
         Some("invalid_client" | "unauthorized_client") => ErrorKind::Client,

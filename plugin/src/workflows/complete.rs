@@ -185,7 +185,7 @@ fn refused(record: &Record, grant: Grant, pending: &Pending, refusal: &Refusal) 
              integration at Webex has the redirect address {}; the connection is as it was",
             pending.redirect_uri,
         )),
-        "server_error" | "temporarily_unavailable" => Failure::Unavailable(format!(
+        "server_error" | "temporarily_unavailable" | "slow_down" => Failure::Unavailable(format!(
             "Webex failed in the middle of the consent ({words}): try again later, beginning with \
              connect; the connection is as it was"
         )),

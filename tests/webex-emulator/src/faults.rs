@@ -138,6 +138,11 @@ pub enum FaultKind {
         #[serde(deserialize_with = "status")]
         status: StatusCode,
     },
+    /// The proper answer with a text before it, such as a byte order mark.
+    Prefix {
+        /// What comes before the answer.
+        text: String,
+    },
     /// The proper answer with these fields replaced or added, or left out where they are `null`
     /// (RFC 7396).
     Patch {
@@ -181,6 +186,7 @@ impl FaultKind {
             Self::ResetAfter => "reset-after",
             Self::ContentType { .. } => "content-type",
             Self::Relabel { .. } => "relabel",
+            Self::Prefix { .. } => "prefix",
             Self::Patch { .. } => "patch",
         }
     }

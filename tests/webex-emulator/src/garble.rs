@@ -79,6 +79,10 @@ pub(crate) async fn garble(response: Response, fault: &FaultKind) -> Garbled {
                 response: Response::from_parts(head, body.into()),
             }
         }
+        FaultKind::Prefix { text } => {
+            let whole = [text.as_bytes(), &body].concat();
+            not_understood(Response::from_parts(head, whole.into()))
+        }
         FaultKind::Patch { patch } => Garbled {
             understood: !patch.contains_key("refresh_token"),
             response: Response::from_parts(head, patched(&body, patch)),

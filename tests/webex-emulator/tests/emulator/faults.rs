@@ -215,6 +215,17 @@ async fn the_proper_answer_can_come_under_another_status() {
 }
 
 #[tokio::test]
+async fn the_proper_answer_can_come_behind_a_text() {
+    let world = World::new().await;
+    let text = "\u{feff}".to_owned();
+    world
+        .webex
+        .inject(Fault::new(TOKEN, FaultKind::Prefix { text }));
+    let answer = world.refresh(world.grant.refresh_token()).await;
+    assert!(answer.body.starts_with(b"\xef\xbb\xbf{"));
+}
+
+#[tokio::test]
 async fn a_patch_changes_adds_and_leaves_out_fields() {
     let world = World::new().await;
     let patch = json!({"expires_in": -1, "refresh_token_expires_in": null, "surprise": [1]});

@@ -34,6 +34,10 @@ pub fn group() -> Group {
             webex("another content type", Class::Answered, |_| {
                 Fault::content_type(TOKEN, "text/html; charset=utf-8")
             }),
+            webex("a byte order mark before it", Class::Answered, |_| {
+                let text = "\u{feff}".to_owned();
+                Fault::new(TOKEN, FaultKind::Prefix { text })
+            }),
             webex("another success, 203", Class::Answered, |_| {
                 let status = StatusCode::NON_AUTHORITATIVE_INFORMATION;
                 Fault::new(TOKEN, FaultKind::Relabel { status })

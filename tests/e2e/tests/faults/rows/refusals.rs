@@ -30,6 +30,9 @@ pub fn group() -> Group {
                     "The refresh token provided is expired, revoked, malformed, or invalid.",
                 )
             }),
+            webex("200, `invalid_grant` in its body", Class::Refused, |_| {
+                bodies::oauth(200, "invalid_grant", "The refresh token is not valid.")
+            }),
             webex("400, `unauthorized_client`", Class::Refused, |_| {
                 bodies::oauth(400, "unauthorized_client", "The integration was disabled.")
             }),

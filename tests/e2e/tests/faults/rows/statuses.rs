@@ -21,6 +21,17 @@ pub fn group() -> Group {
             webex("400, `invalid_request`", Class::FAILED, |_| {
                 bodies::oauth(400, "invalid_request", "A parameter is missing.")
             }),
+            webex("400, `temporarily_unavailable`", Class::FAILED, |_| {
+                bodies::oauth(400, "temporarily_unavailable", "Maintenance.")
+            }),
+            webex("400, `slow_down`", Class::FAILED, |_| {
+                bodies::oauth(400, "slow_down", "Too many requests.")
+            }),
+            webex(
+                "200, `temporarily_unavailable` in its body",
+                Class::FAILED,
+                |_| bodies::oauth(200, "temporarily_unavailable", "Maintenance."),
+            ),
             webex("400, an empty body", Class::FAILED, |_| {
                 Fault::status_with_body(TOKEN, 400, json!(""))
             }),

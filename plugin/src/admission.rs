@@ -1,82 +1,11 @@
-//! What a record must pass besides its fields' rules: tokens that work, and a place of its own.
+//! What a record must pass besides its fields' rules: a place of its own.
 
 use serde_json::{Map, Value};
 
 use crate::model::{Accepted, Faults};
-use crate::platform::{
-    Check, Failure, FieldFault, Filter, Key, Platform, RECORD_MODEL, Reference, Scope, Secret,
-    Storage,
-};
+use crate::platform::{Check, Failure, Filter, Key, RECORD_MODEL, Reference, Scope, Storage};
 use crate::record::key;
-use crate::settings::Settings;
-use crate::webex::answer::TokenAnswer;
-use crate::webex::client::{Proxies, Webex};
 use crate::webex::ids::OrgId;
-use crate::webex::organizations::{Unresolved, organization_of};
-
-/// What the caller knows the token endpoint's answer as.
-const TOKEN_ANSWER: &str = "token_answer";
-const TOKEN: &str = "token";
-
-/// The tokens that came with the input, by either way; faults when they cannot be used.
-pub fn tokens(
-    accepted: &Accepted,
-    answer: Option<&Secret>,
-    faults: &mut Faults,
-) -> Option<TokenAnswer> {
-    let Some(answer) = answer else {
-        return accepted.tokens.as_ref().map(|pasted| {
-            TokenAnswer::pasted(pasted.access.clone(), Some(pasted.refresh.clone()))
-        });
-    };
-    match TokenAnswer::parse(answer.expose()) {
-        Ok(answer) if answer.refresh_token.is_none() => {
-            faults.add(
-                TOKEN_ANSWER,
-                "has no `refresh_token`: without it the connection cannot be kept alive",
-            );
-            None
-        }
-        Ok(answer) => Some(answer),
-        Err(error) => {
-            faults.add(TOKEN_ANSWER, error.to_string());
-            None
-        }
-    }
-}
-
-/// Asks Webex whether `tokens` work and whose they are; they must belong to the organisation of
-/// the account number, which is filled in when there is none.
-///
-/// # Errors
-/// `invalid` when the tokens are the wrong ones, `unavailable`, `rate-limited` or
-/// `limit-exceeded` when Webex could not be asked.
-pub fn verify<P: Platform + ?Sized>(
-    platform: &P,
-    settings: &Settings,
-    proxies: &Proxies,
-    tokens: &TokenAnswer,
-    accepted: &mut Accepted,
-) -> Result<(), Failure> {
-    let webex = Webex::new(platform, settings, proxies).map_err(by_our_names)?;
-    let expected = accepted.organization;
-    let asked = organization_of(&webex, platform, &tokens.access_token, expected);
-    let actual = asked.map_err(|unresolved| match unresolved {
-        Unresolved::Refused(_) | Unresolved::Silent => invalid(TOKEN, unresolved.to_string()),
-        Unresolved::Unasked(error) => error.into_failure(platform.now()),
-    })?;
-    match expected {
-        None => {
-            accepted.set_organization(actual);
-            Ok(())
-        }
-        Some(expected) if expected == actual => Ok(()),
-        Some(expected) => Err(invalid(
-            accepted.organization_field,
-            format!("names the organisation {expected}, but the tokens belong to {actual}"),
-        )),
-    }
-}
 
 /// Looks whether name and organisation are free at `hierarchy`; `except` is the record itself.
 pub fn find_doubles(
@@ -158,21 +87,4 @@ fn connected_to(hierarchy: &str, organization: OrgId) -> Filter {
 
 fn name_of(fields: &Map<String, Value>) -> Option<&str> {
     fields.get("name").and_then(Value::as_str)
-}
-
-fn invalid(field: &str, message: impl Into<String>) -> Failure {
-    Failure::Invalid(vec![FieldFault::new(field, message)])
-}
-
-// The host calls the proxies by the schemes they are for.
-fn by_our_names(failure: Failure) -> Failure {
-    let Failure::Invalid(mut faults) = failure else {
-        return failure;
-    };
-    for fault in &mut faults {
-        if fault.field == "http" || fault.field == "https" {
-            fault.field.push_str("_proxy");
-        }
-    }
-    Failure::Invalid(faults)
 }

@@ -13,6 +13,7 @@ pub mod grant;
 pub mod installation;
 pub mod model;
 pub mod parts;
+pub mod pasted;
 pub mod platform;
 pub mod record;
 pub mod reports;

@@ -14,7 +14,7 @@ use crate::record::{Expiry, Record, State};
 use crate::scopes;
 use crate::settings::Settings;
 use crate::timing::{self, Ends, FIRST_REFRESH_OF_ASSUMED, SOONEST, Spread};
-use crate::webex::answer::TokenAnswer;
+use crate::webex::answer::{Lifetime, TokenAnswer};
 
 /// Where tokens come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,25 +141,36 @@ pub fn take(
 
     let known =
         |expiry: Option<Expiry>, same: bool| expiry.filter(|_| same || origin == Origin::Refreshed);
+    // An assumed life says less than what is known of the same token.
+    let told = |life: Lifetime, known: Option<Expiry>| {
+        let less = life.is_assumed() && known.is_some();
+        life.milliseconds().filter(|_| !less)
+    };
     let required = scopes::required(record, grant, settings);
     let owner = record.reference();
     let spread = Spread::of(&record.pkid);
     let connection = record.connection_mut(grant);
-    let access = timing::merge_access(
-        answer.expires_in.milliseconds(),
+    let before = known(connection.access, same_access);
+    let access_life = told(answer.expires_in, before);
+    let mut access = timing::merge_access(
+        access_life,
         same_access,
-        known(connection.access, same_access),
+        before,
         issued,
         settings.assumed_access_life,
     );
+    access.assumed |= access_life.is_some() && answer.expires_in.is_assumed();
     let before = known(connection.refresh, same_refresh);
-    let refresh = timing::merge_refresh(
-        answer.refresh_token_expires_in.milliseconds(),
+    let refresh_life = told(answer.refresh_token_expires_in, before);
+    let mut refresh = timing::merge_refresh(
+        refresh_life,
         same_refresh,
         before,
         issued,
         settings.assumed_refresh_life,
     );
+    refresh.expiry.assumed |=
+        refresh_life.is_some() && answer.refresh_token_expires_in.is_assumed();
     let next_refresh = timing::refresh_due(
         now,
         issued,
@@ -219,19 +230,12 @@ pub fn take(
         changes.push(installation::recover());
     }
 
-    let lives = [
-        ("expires_in", answer.expires_in),
-        ("refresh_token_expires_in", answer.refresh_token_expires_in),
-    ];
     Ok(Taken {
         changes,
         new_generation: refresh.new_generation,
         next_refresh,
         next_check,
-        warnings: lives
-            .iter()
-            .filter_map(|(field, life)| life.warning(field))
-            .collect(),
+        warnings: answer.warnings(),
     })
 }
 

@@ -125,7 +125,8 @@ impl Call {
     pub(super) fn answer_of(&self, commit: &Commit) -> Option<Reference> {
         let subject = &self.lease.as_ref()?.subject;
         let seals = |change: &Change| matches!(change, Change::Seal { .. });
-        let depends = |check: &Check| matches!(check, Check::Version(of, _) if of == subject);
+        // A record that the call makes has no version yet.
+        let depends = |check: &Check| matches!(check, Check::Version(of, _) | Check::Absent(of) if of == subject);
         let is_answer = self.patience.was_answered()
             && commit.changes.iter().any(seals)
             && commit.checks.iter().any(depends);

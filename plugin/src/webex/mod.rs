@@ -1,6 +1,7 @@
 //! What is known of Webex: its token endpoint, its errors, its ids. Nothing here stores anything.
 
 pub mod answer;
+pub mod authorizations;
 pub mod client;
 pub mod directory;
 pub mod errors;

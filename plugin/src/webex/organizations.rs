@@ -1,11 +1,21 @@
 //! Which organisation an access token belongs to, by Webex's own word.
 
+use http::Method;
 use serde_json::Value;
 
-use super::client::Webex;
+use super::client::{Webex, label};
 use super::errors::{ErrorKind, WebexError};
 use super::ids::OrgId;
 use crate::platform::{Level, Platform, Secret};
+
+/// Where a token comes from, which decides how much must be seen before it is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// From outside: only an answer of Webex itself shows that it works.
+    Pasted,
+    /// From Webex's token endpoint, just now: that it works is known.
+    Issued,
+}
 
 /// Why nobody can say which organisation a token belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +29,9 @@ pub enum Unresolved {
          spark-admin:organizations_read"
     )]
     Silent,
+    /// No answer was Webex's own, or none said anything about the token.
+    #[error("the tokens cannot be checked: {0}")]
+    Unproven(String),
     /// Webex could not be asked.
     #[error("{0}")]
     Unasked(WebexError),
@@ -31,6 +44,9 @@ pub enum Unresolved {
 /// meant. A token without the scope for either is asked who it is; what the token says of itself
 /// counts only when Webex accepts it and says nothing.
 ///
+/// A pasted token is accepted by an answer of Webex's own: what was asked for, or its word that the
+/// token may not see it. A 404, whoever sent it, says nothing about the token.
+///
 /// # Errors
 /// See [`Unresolved`].
 pub fn organization_of<P: Platform + ?Sized>(
@@ -38,22 +54,32 @@ pub fn organization_of<P: Platform + ?Sized>(
     platform: &P,
     token: &Secret,
     expected: Option<OrgId>,
+    source: Source,
 ) -> Result<OrgId, Unresolved> {
-    let seen = match expected {
-        Some(organization) => answered(webex.get_json(
-            &format!("/organizations/{}", organization.internal()),
-            token,
-        ))?
-        .and_then(|found| organization_in(&found, "id")),
-        None => {
-            answered(webex.get_json("/organizations", token))?.and_then(|found| only_one(&found))
-        }
+    let mut inquiry = Inquiry {
+        source,
+        proven: source == Source::Issued,
+        seen: String::new(),
     };
-    let organization = match seen {
-        Some(organization) => Some(organization),
-        None => answered(webex.get_json("/people/me", token))?
-            .and_then(|person| organization_in(&person, "orgId")),
+    let (path, read): (_, Reader) = match expected {
+        Some(organization) => (
+            format!("/organizations/{}", organization.internal()),
+            |found| organization_in(found, "id").map(Some),
+        ),
+        None => ("/organizations".to_owned(), only_one),
     };
+    let request = |path: &str| label(&Method::GET, &webex.address(path));
+    let found = webex.get_json(&path, token);
+    let mut organization = inquiry.take(found, &request(&path), read)?;
+    if organization.is_none() {
+        let path = "/people/me";
+        let person = webex.get_json(path, token);
+        let read = |found: &Value| organization_in(found, "orgId").map(Some);
+        organization = inquiry.take(person, &request(path), read)?;
+    }
+    if !inquiry.proven {
+        return Err(inquiry.describe_unproven());
+    }
     let claimed = OrgId::claimed_by(token);
     match (organization, claimed) {
         (Some(organization), claimed) => {
@@ -83,15 +109,81 @@ pub fn organization_of<P: Platform + ?Sized>(
     }
 }
 
-// What a token may not see is no answer, and no error either.
-fn answered(answer: Result<Value, WebexError>) -> Result<Option<Value>, Unresolved> {
-    match answer {
-        Ok(value) => Ok(Some(value)),
-        Err(error) => match error.kind {
-            ErrorKind::Unauthorized | ErrorKind::Refused => Err(Unresolved::Refused(error)),
-            ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Rejected => Ok(None),
+/// Reads what was asked for: none when it is something else, `Some(None)` when it names no single
+/// organisation.
+type Reader = fn(&Value) -> Option<Option<OrgId>>;
+
+/// What the answers so far say about a token.
+struct Inquiry {
+    source: Source,
+    // Whether one of them shows that the token works.
+    proven: bool,
+    // What was seen first in place of an answer that does.
+    seen: String,
+}
+
+impl Inquiry {
+    /// The organisation that an answer names. What a token may not see is no answer, and no error
+    /// either.
+    fn take(
+        &mut self,
+        answer: Result<Value, WebexError>,
+        request: &str,
+        read: Reader,
+    ) -> Result<Option<OrgId>, Unresolved> {
+        let error = match answer {
+            Ok(found) => {
+                let organization = read(&found);
+                self.proven |= organization.is_some();
+                if organization.is_none() {
+                    self.note(format!(
+                        "{request} was answered with JSON of something else"
+                    ));
+                }
+                return Ok(organization.flatten());
+            }
+            Err(error) => error,
+        };
+        let pasted = self.source == Source::Pasted;
+        match error.kind {
+            // What is refused without a status was not sent: it can be no token.
+            ErrorKind::Unauthorized | ErrorKind::Refused
+                if !pasted || error.is_webex || error.status.is_none() =>
+            {
+                Err(Unresolved::Refused(error))
+            }
+            ErrorKind::Unauthorized | ErrorKind::Refused => {
+                self.note(error.describe_response());
+                Err(self.describe_unproven())
+            }
+            ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Rejected => {
+                self.proven |= error.kind == ErrorKind::Forbidden && error.is_webex;
+                self.note(error.describe_response());
+                Ok(None)
+            }
+            // A page in place of JSON, or a redirect to one.
+            ErrorKind::Unavailable
+                if pasted && error.error.is_none() && matches!(error.status, Some(200..=399)) =>
+            {
+                self.note(error.describe_response());
+                Err(self.describe_unproven())
+            }
             _ => Err(Unresolved::Unasked(error)),
-        },
+        }
+    }
+
+    fn note(&mut self, seen: String) {
+        if self.seen.is_empty() {
+            self.seen = seen;
+        }
+    }
+
+    fn describe_unproven(&self) -> Unresolved {
+        Unresolved::Unproven(format!(
+            "{}, which does not show that Webex accepts them; check webex.base-url in the host's \
+             configuration, and whether a proxy or a filter answers in place of Webex",
+            self.seen
+        ))
     }
 }
 
@@ -100,11 +192,11 @@ fn organization_in(value: &Value, field: &str) -> Option<OrgId> {
 }
 
 // Several are a partner's view: which of them is meant, the list does not say.
-fn only_one(list: &Value) -> Option<OrgId> {
-    match list.get("items")?.as_array()?.as_slice() {
-        [one] => organization_in(one, "id"),
-        _ => None,
-    }
+fn only_one(list: &Value) -> Option<Option<OrgId>> {
+    let items = list.get("items")?.as_array()?;
+    let mut named = items.iter().filter_map(|item| organization_in(item, "id"));
+    let first = named.next()?;
+    Some((items.len() == 1).then_some(first))
 }
 
 #[cfg(test)]
@@ -129,13 +221,18 @@ mod tests {
         expected: Option<OrgId>,
     ) -> Result<OrgId, Unresolved> {
         let webex = Webex::new(platform, &Settings::default(), &Proxies::default()).unwrap();
-        let answer = organization_of(&webex, platform, &Secret::new(token), expected);
+        let token = Secret::new(token);
+        let answer = organization_of(&webex, platform, &token, expected, Source::Pasted);
         platform.assert_script_done();
         answer
     }
 
     fn get(platform: &MemoryPlatform, url: &str, status: u16, body: Value) {
         platform.expect(Method::GET, url, reply(status, body));
+    }
+
+    fn forbidden() -> Value {
+        json!({"message": "missing required scopes", "trackingId": "ROUTER_1"})
     }
 
     #[test]
@@ -196,8 +293,8 @@ mod tests {
     #[test]
     fn a_token_that_may_read_nothing_is_believed_with_a_warning() {
         let platform = MemoryPlatform::new();
-        get(&platform, "/organizations", 403, json!({}));
-        get(&platform, "/people/me", 403, json!({}));
+        get(&platform, "/organizations", 403, forbidden());
+        get(&platform, "/people/me", 403, forbidden());
         assert_eq!(ask(&platform, ACCESS_TOKEN, None), Ok(org(ORGANIZATION)));
         assert!(platform.logged(Level::Warning, "spark-admin:organizations_read"));
     }
@@ -205,7 +302,7 @@ mod tests {
     #[test]
     fn a_token_of_which_nobody_says_anything_is_not_taken() {
         let platform = MemoryPlatform::new();
-        get(&platform, "/organizations", 403, json!({}));
+        get(&platform, "/organizations", 403, forbidden());
         get(&platform, "/people/me", 200, json!({"orgId": 7}));
         assert_eq!(ask(&platform, "opaque", None), Err(Unresolved::Silent));
     }
@@ -229,5 +326,79 @@ mod tests {
             Unresolved::Unasked(error) => assert_eq!(error.retry_after, Some(7 * SECOND)),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_pasted_token_is_proven_by_webex_alone() {
+        let page = |status| reply_with(status, &[("content-type", "text/html; charset=x")], "<p>");
+        let own = |status| {
+            let body = json!({"message": "no", "errors": [{"description": "no"}]});
+            reply(status, body)
+        };
+        for (answer, seen) in [
+            (page(200), "200 OK and text/html"),
+            (page(302), "302 Found and text/html"),
+            (page(401), "401 Unauthorized and text/html"),
+            (page(403), "403 Forbidden and text/html"),
+            (page(404), "404 Not Found and text/html"),
+            (reply_with(200, &[], ""), "200 OK and no content type"),
+            (reply_with(401, &[], ""), "401 Unauthorized and no"),
+            (reply_with(404, &[], ""), "404 Not Found and no"),
+            (own(404), "404 Not Found and application/json"),
+            (reply(200, json!({})), "JSON of something else"),
+            (
+                reply(200, json!({"items": [], "id": "x", "orgId": "x"})),
+                "JSON of something else",
+            ),
+            (reply(200, json!([1])), "JSON of something else"),
+            (
+                reply(403, json!({"message": "Forbidden"})),
+                "403 Forbidden and application/json",
+            ),
+            (
+                reply(401, json!({"error": "login"})),
+                "401 Unauthorized and application/json",
+            ),
+        ] {
+            for expected in [None, Some(org(ORGANIZATION))] {
+                let platform = MemoryPlatform::new();
+                let answer = answer.clone();
+                platform.serve(move |_, _| answer.clone());
+                let error = ask(&platform, ACCESS_TOKEN, expected).unwrap_err();
+                assert!(
+                    matches!(&error, Unresolved::Unproven(_)),
+                    "{seen}: {error:?}"
+                );
+                let words = error.to_string();
+                for part in [
+                    seen,
+                    "webex.base-url",
+                    "proxy",
+                    "https://webexapis.com/v1/org",
+                ] {
+                    assert!(words.contains(part), "{words}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_404_is_made_up_for_by_who_the_token_is() {
+        let platform = MemoryPlatform::new();
+        let page = reply_with(404, &[], "<html>");
+        platform.expect(Method::GET, "/organizations", page);
+        let me = json!({"orgId": org(ORGANIZATION).internal()});
+        get(&platform, "/people/me", 200, me);
+        assert_eq!(ask(&platform, "opaque", None), Ok(org(ORGANIZATION)));
+    }
+
+    #[test]
+    fn an_issued_token_needs_no_proof() {
+        let platform = MemoryPlatform::new();
+        platform.serve(|_, _| reply_with(404, &[], "<html>"));
+        let webex = Webex::new(&platform, &Settings::default(), &Proxies::default()).unwrap();
+        let token = Secret::new(ACCESS_TOKEN);
+        let answer = organization_of(&webex, &platform, &token, None, Source::Issued);
+        assert_eq!(answer, Ok(org(ORGANIZATION)));
     }
 }

@@ -6,11 +6,12 @@ use crate::admission;
 use crate::grant::Grant;
 use crate::model::{Accepted, Faults, Input, accept};
 use crate::parts::{self, Times};
+use crate::pasted;
 use crate::platform::{Change, Check, Failure, Key, Level, Platform, Reference, Secret, is_pkid};
 use crate::record::{Body, Record, key, secret};
 use crate::reports::{Added, Connection};
 use crate::settings::Settings;
-use crate::tokens::{self, Held, Origin};
+use crate::tokens::{self, Held};
 use crate::webex::client::Proxies;
 
 /// The most characters that an idempotency key may have.
@@ -38,7 +39,8 @@ pub struct Request {
 ///
 /// # Errors
 /// `invalid` with all faults by field; `conflict`; `unavailable` and `rate-limited` when storage
-/// or Webex could not be asked. Nothing was made then.
+/// or Webex could not be asked, or something else answered. Nothing was made then, unless the host
+/// says that it keeps the commit.
 pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added, Failure> {
     if let Some(added) = replayed(platform, &request)? {
         return Ok(added);
@@ -50,21 +52,27 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
     let input = Input::read(request.fields.expose(), &Map::new(), &mut faults);
     let answered = request.token_answer.is_some();
     let mut accepted = accept(input, None, &request.hierarchy, answered, &mut faults);
-    let answer = admission::tokens(&accepted, request.token_answer.as_ref(), &mut faults);
+    let answer = pasted::read_tokens(&accepted, request.token_answer.as_ref(), &mut faults);
     admission::find_doubles(platform, &request.hierarchy, &accepted, None, &mut faults)?;
     faults.check()?;
 
-    let issued = platform.now();
-    if let Some(answer) = &answer {
+    let mut confirmed = None;
+    if let Some(answer) = answer {
         platform.progress(2, STEPS, "checking the tokens at Webex");
         let named = accepted.organization.is_some();
-        let proxies = proxies(&accepted);
-        admission::verify(platform, &settings, &proxies, answer, &mut accepted)?;
+        let inquiry = pasted::Inquiry {
+            platform,
+            settings: &settings,
+            proxies: &proxies(&accepted),
+            before: None,
+        };
+        let tokens = inquiry.confirm(answer, &mut accepted)?;
         if !named {
             let mut faults = Faults::default();
             admission::find_doubles(platform, &request.hierarchy, &accepted, None, &mut faults)?;
-            faults.check()?;
+            faults.check().map_err(|failure| tokens.explain(failure))?;
         }
+        confirmed = Some(tokens);
     }
 
     platform.progress(3, STEPS, "creating the record, its syncs and schedules");
@@ -92,17 +100,17 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
         }
     }
     let (mut refresh, mut check) = (Times::default(), Times::default());
-    if let Some(answer) = &answer {
+    if let Some(confirmed) = &confirmed {
         let held = Held::default();
         let now = platform.now();
         let taken = tokens::take(
             &mut record,
             Grant::Organization,
             tokens::Received {
-                answer,
+                answer: &confirmed.answer,
                 held: &held,
-                origin: Origin::Pasted,
-                issued,
+                origin: confirmed.origin,
+                issued: confirmed.issued,
             },
             now,
             &settings,
@@ -123,7 +131,13 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
     checks.extend(by_idempotency_key(&request).map(|filter| Check::Unique(filter, None)));
     match platform.commit(checks, changes) {
         Ok(()) => {}
-        Err(Failure::Conflict(text)) => return lost_race(platform, &request, &accepted, text),
+        Err(Failure::Conflict(text)) => {
+            let lost = lost_race(platform, &request, &accepted, text);
+            return lost.map_err(|failure| match &confirmed {
+                Some(confirmed) => confirmed.explain(failure),
+                None => failure,
+            });
+        }
         Err(failure) => return Err(failure),
     }
     platform.log(

@@ -92,7 +92,8 @@ fn a_record_with_tokens_is_connected_and_everything_is_made_by_one_commit() {
         connection.refresh_token_expires.unwrap().at,
         START + 90 * DAY
     );
-    assert!(!connection.refresh_token_expires.unwrap().assumed);
+    // Nobody said when the answer came.
+    assert!(connection.refresh_token_expires.unwrap().assumed);
     assert_eq!(platform.commits(), 1);
 
     let references: Vec<Reference> = platform
@@ -179,12 +180,17 @@ fn tokens_of_another_organisation_are_refused_naming_both() {
 }
 
 #[test]
-fn tokens_that_webex_refuses_are_a_fault_of_the_token() {
+fn tokens_that_webex_refuses_are_faults_of_the_tokens() {
     let platform = MemoryPlatform::new();
-    platform.serve(|_, _| reply(401, json!({"message": "invalid", "trackingId": "ROUTER_1"})));
+    platform.serve(|_, request| match *request.method() {
+        http::Method::POST => reply(400, json!({"error": "invalid_grant", "trackingId": "T2"})),
+        _ => reply(401, json!({"message": "invalid", "trackingId": "ROUTER_1"})),
+    });
     let faults = faults(add(&platform, with_answer(json!({}))));
     assert_eq!(faults[0].field, "token");
     assert!(faults[0].message.contains("ROUTER_1"));
+    assert_eq!(faults[1].field, "refresh_token");
+    assert!(faults[1].message.contains("T2"));
     assert_eq!(platform.documents(), []);
 }
 
@@ -367,7 +373,7 @@ fn the_token_and_proxy_fields_are_never_stored_in_the_open() {
 }
 
 #[test]
-fn a_proxy_that_is_forbidden_is_the_operators_matter() {
+fn a_target_that_is_forbidden_is_the_operators_matter() {
     let platform = MemoryPlatform::new();
     platform.serve(|_, _| Err(crate::platform::HttpError::Denied("not allowed".to_owned())));
     let result = add(&platform, with_answer(json!({})));
@@ -375,4 +381,42 @@ fn a_proxy_that_is_forbidden_is_the_operators_matter() {
         matches!(result, Err(Failure::LimitExceeded(_))),
         "{result:?}"
     );
+}
+
+#[test]
+fn secrets_in_quotes_or_of_several_lines_are_refused_in_words() {
+    let platform = MemoryPlatform::new();
+    for (token, words) in [
+        (format!("\"{ACCESS_TOKEN}\""), "quotes"),
+        (format!("{ACCESS_TOKEN}\n{REFRESH_TOKEN}"), "several lines"),
+        (format!("Bearer {ACCESS_TOKEN}"), "Bearer"),
+    ] {
+        let fields = json!({
+            "token": token, "token_repeat": token,
+            "refresh_token": REFRESH_TOKEN, "refresh_token_repeat": REFRESH_TOKEN,
+        });
+        let faults = faults(add(&platform, request(fields)));
+        assert_eq!(faults[0].field, "token");
+        assert!(faults[0].message.contains(words), "{faults:?}");
+        assert!(!format!("{faults:?}").contains(ACCESS_TOKEN));
+    }
+}
+
+#[test]
+fn a_byte_order_mark_before_any_field_is_dropped() {
+    let platform = webex();
+    let mark = |text: &str| format!("\u{feff}{text}\r\n");
+    let fields = json!({
+        "name": mark("Acme"), "account_number": mark(ORGANIZATION),
+        "token": mark(ACCESS_TOKEN), "token_repeat": mark(ACCESS_TOKEN),
+        "refresh_token": mark(REFRESH_TOKEN), "refresh_token_repeat": REFRESH_TOKEN,
+        "https_proxy": mark("http://bob:hunter2@proxy.example:3128"),
+    });
+    let request = Request {
+        fields: Secret::new(mark(&fields.to_string())),
+        ..request(json!({}))
+    };
+    assert_eq!(add(&platform, request).unwrap().connection.name, "Acme");
+    let token = platform.secret(&Reference::record(PKID), secret::ACCESS_TOKEN);
+    assert_eq!(token.unwrap().expose(), ACCESS_TOKEN);
 }

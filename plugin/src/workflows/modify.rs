@@ -5,11 +5,12 @@ use crate::alerts;
 use crate::grant::Grant;
 use crate::model::{Accepted, Faults, Input, accept};
 use crate::parts::{self, EXPIRY_SCHEDULE, REFRESH_SCHEDULE};
+use crate::pasted;
 use crate::platform::{Change, Failure, Level, Platform, Reference, Secret};
 use crate::record::{Record, secret};
 use crate::reports::Connection;
 use crate::settings::Settings;
-use crate::tokens::{self, Held, Origin};
+use crate::tokens::{self, Held};
 use crate::webex::client::Proxies;
 
 /// Changes the fields given and leaves the others; `null` or empty text clears one.
@@ -35,16 +36,24 @@ pub fn modify<P: Platform + ?Sized>(
     let input = Input::read(fields.expose(), &before.body.fields, &mut faults);
     let answered = token_answer.is_some();
     let mut accepted = accept(input, Some(&before), hierarchy, answered, &mut faults);
-    let answer = admission::tokens(&accepted, token_answer, &mut faults);
+    let answer = pasted::read_tokens(&accepted, token_answer, &mut faults);
     admission::find_doubles(platform, hierarchy, &accepted, Some(&owner), &mut faults)?;
     faults.check()?;
 
-    let issued = platform.now();
-    if let Some(answer) = &answer {
-        let proxies = proxies(platform, &before, &accepted)?;
-        admission::verify(platform, &settings, &proxies, answer, &mut accepted)?;
+    let mut confirmed = None;
+    if let Some(answer) = answer {
+        let held = Held::by(&before, Grant::Organization, platform)?;
+        let inquiry = pasted::Inquiry {
+            platform,
+            settings: &settings,
+            proxies: &proxies(platform, &before, &accepted)?,
+            before: Some((&before, &held)),
+        };
+        let tokens = inquiry.confirm(answer, &mut accepted)?;
         // The organisation may have been filled in just now.
-        check_doubles(platform, hierarchy, &accepted, &owner)?;
+        check_doubles(platform, hierarchy, &accepted, &owner)
+            .map_err(|failure| tokens.explain(failure))?;
+        confirmed = Some((tokens, held));
     }
 
     let mut record = before.clone();
@@ -56,17 +65,16 @@ pub fn modify<P: Platform + ?Sized>(
         .map(|(name, value)| sealing(&owner, name, value.as_ref()))
         .collect();
     changes.extend(parts::follow(&mut record, platform)?);
-    if let Some(answer) = &answer {
-        let held = Held::by(&before, Grant::Organization, platform)?;
+    if let Some((confirmed, held)) = &confirmed {
         let now = platform.now();
         let taken = tokens::take(
             &mut record,
             Grant::Organization,
             tokens::Received {
-                answer,
-                held: &held,
-                origin: Origin::Pasted,
-                issued,
+                answer: &confirmed.answer,
+                held,
+                origin: confirmed.origin,
+                issued: confirmed.issued,
             },
             now,
             &settings,
@@ -98,8 +106,13 @@ pub fn modify<P: Platform + ?Sized>(
     match platform.commit(checks, changes) {
         Ok(()) => Ok(Connection::of(&record)),
         Err(Failure::Conflict(text)) => {
-            check_doubles(platform, hierarchy, &accepted, &owner)?;
-            Err(Failure::Conflict(text))
+            let failure = check_doubles(platform, hierarchy, &accepted, &owner)
+                .err()
+                .unwrap_or(Failure::Conflict(text));
+            Err(match &confirmed {
+                Some((confirmed, _)) => confirmed.explain(failure),
+                None => failure,
+            })
         }
         Err(failure) => Err(failure),
     }

@@ -13,7 +13,7 @@ use crate::webex::client::{Proxies, Webex};
 use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::ids::OrgId;
 use crate::webex::oauth;
-use crate::webex::organizations::{Unresolved, organization_of};
+use crate::webex::organizations::{Source, Unresolved, organization_of};
 
 /// A consent whose callback came, with everything that is needed to ask for its tokens.
 pub(super) struct Consent<'a, P: ?Sized> {
@@ -79,7 +79,8 @@ impl<P: Platform + ?Sized> Consent<'_, P> {
         let expected = record
             .organization()
             .and_then(|organization| OrgId::parse(organization).ok());
-        let asked = organization_of(&webex, self.platform, &answer.access_token, expected);
+        let token = &answer.access_token;
+        let asked = organization_of(&webex, self.platform, token, expected, Source::Issued);
         let actual = asked.map_err(|unresolved| {
             self.told(&match unresolved {
                 Unresolved::Refused(error) => begin_again(&format!(
@@ -91,6 +92,7 @@ impl<P: Platform + ?Sized> Consent<'_, P> {
                      it was, begin again with connect"
                         .to_owned(),
                 ),
+                Unresolved::Unproven(why) => begin_again(&why),
                 Unresolved::Unasked(error) => self.passing(error),
             })
         })?;

@@ -157,9 +157,16 @@ impl TryFrom<String> for Hierarchy {
 impl std::str::FromStr for Hierarchy {
     type Err = InvalidHierarchy;
 
+    /// Reads a path as a person writes it: space around it and around its nodes is no part of it.
     fn from_str(text: &str) -> Result<Self, InvalidHierarchy> {
-        Self::try_from(text.to_owned())
+        let nodes: Vec<&str> = text.split('.').map(trimmed).collect();
+        Self::try_from(nodes.join("."))
     }
+}
+
+/// A text without white space and byte order marks around it.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
 }
 
 impl From<Hierarchy> for String {

@@ -1,11 +1,46 @@
-//! What a record must pass besides its fields' rules: a place of its own.
+//! What a record must pass besides its fields' rules: proxies that are allowed, and a place of its own.
+
+use std::fmt;
 
 use serde_json::{Map, Value};
 
 use crate::model::{Accepted, Faults};
-use crate::platform::{Check, Failure, Filter, Key, RECORD_MODEL, Reference, Scope, Storage};
-use crate::record::key;
+use crate::names;
+use crate::platform::{
+    Check, Failure, Filter, Key, Platform, RECORD_MODEL, Reference, Scope, Storage,
+};
+use crate::record::{key, secret};
 use crate::webex::ids::OrgId;
+
+/// Asks the host whether the proxies that were given may be used, each by itself, so that one which
+/// is forbidden is told where it was entered.
+///
+/// # Errors
+/// Those of the platform, other than that a proxy cannot be used.
+pub fn check_proxies<P: Platform + ?Sized>(
+    platform: &P,
+    accepted: &Accepted,
+    faults: &mut Faults,
+) -> Result<(), Failure> {
+    for (field, proxy) in &accepted.sealed {
+        let Some(proxy) = proxy else { continue };
+        let asked = match *field {
+            secret::HTTP_PROXY => platform.use_proxies(Some(proxy), None),
+            _ => platform.use_proxies(None, Some(proxy)),
+        };
+        match asked {
+            Ok(()) => {}
+            Err(Failure::LimitExceeded(why)) => faults.add(*field, why),
+            Err(Failure::Invalid(refused)) => {
+                for fault in refused {
+                    faults.add(*field, fault.message);
+                }
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
+}
 
 /// Looks whether name and organisation are free at `hierarchy`; `except` is the record itself.
 pub fn find_doubles(
@@ -15,16 +50,14 @@ pub fn find_doubles(
     except: Option<&Reference>,
     faults: &mut Faults,
 ) -> Result<(), Failure> {
-    let [name, organization] = doubles(hierarchy, accepted);
-    for (filter, field, what) in [
-        (name, "name", "this name"),
-        (
-            organization,
-            accepted.organization_field,
-            "this organisation",
-        ),
-    ] {
-        let Some(filter) = filter else { continue };
+    for (filter, what) in doubles(hierarchy, accepted) {
+        let field = match what {
+            Double::Name => "name",
+            Double::Organization => accepted.organization_field,
+        };
+        if faults.blames(field) {
+            continue;
+        }
         // Two, because one of them may be the record itself.
         let page = storage.find(&filter, None, 2)?;
         let double = page
@@ -35,7 +68,7 @@ pub fn find_doubles(
             let other = double.reference.pkid;
             faults.add(
                 field,
-                format!("is taken: the record {other} at {hierarchy} has {what} already"),
+                format!("is taken: the record {other} at {hierarchy} has this {what} already"),
             );
         }
     }
@@ -50,18 +83,39 @@ pub fn no_doubles(
 ) -> impl Iterator<Item = Check> {
     doubles(hierarchy, accepted)
         .into_iter()
-        .flatten()
-        .map(move |filter| Check::Unique(filter, except.cloned()))
+        .map(move |(filter, _)| Check::Unique(filter, except.cloned()))
 }
 
-/// By what records at `hierarchy` are found that have the same name, and the same organisation.
-fn doubles(hierarchy: &str, accepted: &Accepted) -> [Option<Filter>; 2] {
-    let name = name_of(&accepted.fields).map(|name| named(hierarchy, name));
+/// What two records at one node must not share.
+#[derive(Clone, Copy, Debug)]
+enum Double {
+    Name,
+    Organization,
+}
+
+impl fmt::Display for Double {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "name",
+            Self::Organization => "organisation",
+        })
+    }
+}
+
+/// By what records at `hierarchy` are found that have the same name, in any spelling, and the same
+/// organisation.
+fn doubles(hierarchy: &str, accepted: &Accepted) -> Vec<(Filter, Double)> {
+    let names = name_of(&accepted.fields).map(names::list_spellings);
+    let names = names.unwrap_or_default().into_iter();
     let organization = accepted
         .organization
         .map(|organization| connected_to(hierarchy, organization));
-    // A stored name may be longer than any key.
-    [name.filter(Filter::can_match), organization]
+    names
+        .map(|name| (named(hierarchy, &name), Double::Name))
+        // A stored name may be longer than any key.
+        .filter(|(filter, _)| filter.can_match())
+        .chain(organization.map(|filter| (filter, Double::Organization)))
+        .collect()
 }
 
 /// Records at `hierarchy` that have this key.

@@ -12,6 +12,7 @@ pub mod ending;
 pub mod grant;
 pub mod installation;
 pub mod model;
+pub mod names;
 pub mod parts;
 pub mod pasted;
 pub mod platform;

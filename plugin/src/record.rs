@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::consent::Consents;
 use crate::grant::Grant;
 use crate::model::{complete_organization, derived};
+use crate::names::normalize_name;
 use crate::platform::{
     Check, Document, Failure, FieldFault, Journal, Key, RECORD_MODEL, Reference, Storage, Timestamp,
 };
@@ -190,7 +191,7 @@ impl Part {
 
 /// Names of the keys by which a record can be found.
 pub mod key {
-    /// The customer's name.
+    /// The customer's name, in the form in which names are compared.
     pub const NAME: &str = "name";
     /// The organisation's bare UUID, lower case.
     pub const ORGANIZATION: &str = "organization";
@@ -332,7 +333,7 @@ impl Record {
         derived::write(&mut body.fields, &self.body);
         let body = serde_json::to_string(&body)
             .map_err(|error| Failure::Internal(format!("the record cannot be written: {error}")))?;
-        let mut keys = vec![Key::new(key::NAME, self.name())];
+        let mut keys = vec![Key::new(key::NAME, normalize_name(self.name()))];
         if let Some(organization) = self.organization() {
             keys.push(Key::new(key::ORGANIZATION, organization));
         }

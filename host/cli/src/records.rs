@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use relation_host::reports::{Connection, Expiry, Grant, Granted, State};
 use relation_host::store::Store;
 use relation_host::types::{
@@ -196,7 +197,23 @@ impl Record {
     }
 }
 
-/// All records, or those with this name or state, at or below a node.
+/// The spellings under which a record of this name may be found. Names are compared in Unicode's
+/// normalization form C; records of older releases have their name decomposed, or as it was typed.
+pub fn spellings(name: &str) -> Vec<String> {
+    let name = name.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    let composed = ComposingNormalizerBorrowed::new_nfc().normalize(name);
+    let decomposed = DecomposingNormalizerBorrowed::new_nfd().normalize(name);
+    let mut spellings = Vec::with_capacity(1);
+    for spelling in [composed, decomposed, name.into()] {
+        if !spellings.iter().any(|each| *each == spelling) {
+            spellings.push(spelling.into_owned());
+        }
+    }
+    spellings
+}
+
+/// All records, or those with this name or state, at or below a node. `name` is one of the
+/// [`spellings`] of a name.
 pub fn filter(
     hierarchy: Option<(Hierarchy, Scope)>,
     name: Option<&str>,
@@ -218,7 +235,7 @@ pub fn filter(
 impl Named {
     /// The one record that is meant.
     pub async fn find(&self, store: &dyn Store) -> Result<Record, Failed> {
-        if let Ok(pkid) = self.record.parse::<Pkid>()
+        if let Ok(pkid) = self.record.trim().parse::<Pkid>()
             && let Some(record) = self.with_pkid(store, pkid).await?
         {
             return Ok(record);
@@ -257,9 +274,13 @@ impl Named {
         place: Option<(&Hierarchy, Scope)>,
     ) -> Result<Vec<Record>, Failed> {
         let place = place.map(|(node, scope)| (node.clone(), scope));
-        let filter = filter(place, Some(&self.record), None);
-        let page = store.find(&filter, None, CANDIDATES + 1).await?;
-        page.items.iter().map(Record::of).collect()
+        let mut found = Vec::new();
+        for spelling in spellings(&self.record) {
+            let filter = filter(place.clone(), Some(&spelling), None);
+            let page = store.find(&filter, None, CANDIDATES + 1).await?;
+            found.extend(page.items);
+        }
+        found.iter().map(Record::of).collect()
     }
 
     fn absent(&self) -> Failed {

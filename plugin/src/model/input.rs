@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::fields::{self, Field, Kind, SHADOW, Syntax};
 use super::proxy::Proxy;
 use super::{Faults, RELATION};
+use crate::names::find_hidden_character;
 use crate::platform::Secret;
 use crate::text::trim_text;
 use crate::webex::answer::find_token_fault;
@@ -88,7 +89,7 @@ impl Input {
                 );
                 return;
             }
-            (Kind::Objects, value) => match shadows(value, faults) {
+            (Kind::Objects, value) => match shadows(value, shown.get(SHADOW), faults) {
                 Some(value) => value,
                 None => return,
             },
@@ -128,7 +129,8 @@ impl Input {
         if text.is_empty() {
             return Some(Value::Null);
         }
-        if !fits(field, field.name, text, faults) {
+        let stored = shown.get(field.name).and_then(Value::as_str);
+        if !fits(field, field.name, text, stored, faults) {
             return None;
         }
         match field.syntax {
@@ -167,7 +169,7 @@ impl Input {
     }
 }
 
-fn shadows(value: Value, faults: &mut Faults) -> Option<Value> {
+fn shadows(value: Value, stored: Option<&Value>, faults: &mut Faults) -> Option<Value> {
     let Value::Array(items) = value else {
         let found = kind_of(&value);
         faults.add(
@@ -206,7 +208,8 @@ fn shadows(value: Value, faults: &mut Faults) -> Option<Value> {
             (Some(_), Value::Null) => {}
             (Some(field), Value::String(text)) => {
                 let text = trim_text(&text);
-                if !fits(field, &path, text, faults) {
+                let stored = stored.and_then(|shadows| shadows.get(0)?.get(&name)?.as_str());
+                if !fits(field, &path, text, stored, faults) {
                     sound = false;
                 } else if !text.is_empty() {
                     shadow.insert(name, text.into());
@@ -225,8 +228,8 @@ fn shadows(value: Value, faults: &mut Faults) -> Option<Value> {
     sound.then(|| Value::Array(vec![Value::Object(shadow)]))
 }
 
-// The rules that every text has; `path` is where the caller wrote it.
-fn fits(field: &Field, path: &str, text: &str, faults: &mut Faults) -> bool {
+// The rules that every text has; `path` is where the caller wrote it, `stored` what the record has there.
+fn fits(field: &Field, path: &str, text: &str, stored: Option<&str>, faults: &mut Faults) -> bool {
     let length = text.chars().count();
     if let Some(limit) = field.max_length
         && !u32::try_from(length).is_ok_and(|length| length <= limit)
@@ -248,6 +251,14 @@ fn fits(field: &Field, path: &str, text: &str, faults: &mut Faults) -> bool {
             path,
             "must not contain line breaks or other control characters",
         );
+        return false;
+    }
+    // What an older release let in comes back with the form that shows it, and is no news.
+    if field.syntax == Syntax::Free
+        && stored != Some(text)
+        && let Some(fault) = find_hidden_character(text)
+    {
+        faults.add(path, fault);
         return false;
     }
     true

@@ -5,12 +5,14 @@ use serde_json::Map;
 use crate::admission;
 use crate::grant::Grant;
 use crate::model::{Accepted, Faults, Input, accept};
+use crate::names;
 use crate::parts::{self, Times};
 use crate::pasted;
 use crate::platform::{Change, Check, Failure, Key, Level, Platform, Reference, Secret, is_pkid};
 use crate::record::{Body, Record, key, secret};
 use crate::reports::{Added, Connection};
 use crate::settings::Settings;
+use crate::text::trim_text;
 use crate::tokens::{self, Held};
 use crate::webex::client::Proxies;
 
@@ -42,6 +44,10 @@ pub struct Request {
 /// or Webex could not be asked, or something else answered. Nothing was made then, unless the host
 /// says that it keeps the commit.
 pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added, Failure> {
+    let request = Request {
+        hierarchy: trimmed_path(&request.hierarchy),
+        ..request
+    };
     if let Some(added) = replayed(platform, &request)? {
         return Ok(added);
     }
@@ -53,6 +59,7 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
     let answered = request.token_answer.is_some();
     let mut accepted = accept(input, None, &request.hierarchy, answered, &mut faults);
     let answer = pasted::read_tokens(&accepted, request.token_answer.as_ref(), &mut faults);
+    admission::check_proxies(platform, &accepted, &mut faults)?;
     admission::find_doubles(platform, &request.hierarchy, &accepted, None, &mut faults)?;
     faults.check()?;
 
@@ -152,19 +159,23 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
     Ok(added(&record, false))
 }
 
+/// A path without space around it and around its nodes.
+fn trimmed_path(path: &str) -> String {
+    let nodes: Vec<&str> = trim_text(path).split('.').map(trim_text).collect();
+    nodes.join(".")
+}
+
 fn check_request(request: &Request, faults: &mut Faults) {
     if !is_pkid(&request.pkid) {
         faults.add("pkid", "must be 24 lower-case hexadecimal characters");
     }
-    if request
-        .hierarchy
-        .split('.')
-        .any(|node| node.trim().is_empty())
-    {
+    if request.hierarchy.split('.').any(str::is_empty) {
         faults.add(
             "hierarchy",
             "must be the path of a node, such as sys.Provider.Reseller.Customer",
         );
+    } else if let Some(fault) = names::find_hidden_character(&request.hierarchy) {
+        faults.add("hierarchy", fault);
     }
     if let Some(idempotency_key) = &request.idempotency_key {
         let length = idempotency_key.chars().count();

@@ -384,6 +384,99 @@ fn a_target_that_is_forbidden_is_the_operators_matter() {
 }
 
 #[test]
+fn a_proxy_that_is_forbidden_is_told_at_its_field() {
+    for tokens in [false, true] {
+        for field in ["http_proxy", "https_proxy"] {
+            let platform = webex();
+            let why = "egress.proxies does not list http://proxy.example:3128";
+            platform.refuse_proxies(Failure::LimitExceeded(why.to_owned()));
+            let fields =
+                json!({ field: "http://bob:hunter2@proxy.example:3128", "account_email": "x" });
+            let request = match tokens {
+                true => with_answer(fields),
+                false => request(fields),
+            };
+            let faults = faults(add(&platform, request));
+            let [email, proxy] = faults.as_slice() else {
+                panic!("{faults:?}");
+            };
+            assert_eq!(email.field, "account_email");
+            assert_eq!((proxy.field.as_str(), proxy.message.as_str()), (field, why));
+            assert!(platform.sent().is_empty());
+            assert_eq!(platform.documents(), []);
+        }
+    }
+}
+
+#[test]
+fn a_name_that_hides_characters_is_refused() {
+    let platform = MemoryPlatform::new();
+    for (fields, field) in [
+        (json!({"name": "Con\u{202e}toso"}), "name"),
+        (json!({"name": "Con\u{200b}toso"}), "name"),
+        (
+            json!({"shadow": [{"name": "Con\u{2066}toso"}]}),
+            "shadow[0].name",
+        ),
+        (
+            json!({"email_domain": "con\u{ad}toso.example"}),
+            "email_domain",
+        ),
+    ] {
+        assert_eq!(faults(add(&platform, request(fields)))[0].field, field);
+    }
+    let hidden = Request {
+        hierarchy: "sys.Pro\u{200b}vider".to_owned(),
+        ..request(json!({}))
+    };
+    assert_eq!(faults(add(&platform, hidden))[0].field, "hierarchy");
+    assert_eq!(platform.documents(), []);
+}
+
+#[test]
+fn spellings_of_one_name_are_one_name() {
+    for (first, second) in [("Caf\u{e9}", "Cafe\u{301}"), ("Cafe\u{301}", "Caf\u{e9}")] {
+        let platform = MemoryPlatform::new();
+        add(&platform, request(json!({ "name": first }))).unwrap();
+        assert_eq!(Record::load(&platform, PKID).unwrap().name(), first);
+        let fault = &faults(add(&platform, other(request(json!({ "name": second })))))[0];
+        assert_eq!(fault.field, "name");
+        assert!(fault.message.contains(PKID), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_record_of_an_older_release_has_its_name_in_any_spelling() {
+    for stored in ["Caf\u{e9}", "Cafe\u{301}"] {
+        let platform = MemoryPlatform::new();
+        add(&platform, request(json!({ "name": stored }))).unwrap();
+        let mut document = platform.get(&Reference::record(PKID)).unwrap().unwrap();
+        for key in document.keys.iter_mut().filter(|key| key.name == key::NAME) {
+            stored.clone_into(&mut key.value);
+        }
+        platform
+            .commit(Vec::new(), vec![Change::Put(document)])
+            .unwrap();
+        for name in ["Caf\u{e9}", "Cafe\u{301}"] {
+            let again = other(request(json!({ "name": name })));
+            assert_eq!(faults(add(&platform, again))[0].field, "name");
+        }
+    }
+}
+
+#[test]
+fn a_hierarchy_is_trimmed() {
+    let platform = MemoryPlatform::new();
+    let spaced = Request {
+        hierarchy: format!(" \u{feff}{}\n", HIERARCHY.replace('.', " . ")),
+        ..request(json!({}))
+    };
+    let added = add(&platform, spaced).unwrap();
+    assert_eq!(added.connection.hierarchy, HIERARCHY);
+    assert_eq!(added.connection.name, "Acme");
+}
+
+#[test]
 fn secrets_in_quotes_or_of_several_lines_are_refused_in_words() {
     let platform = MemoryPlatform::new();
     for (token, words) in [

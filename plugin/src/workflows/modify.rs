@@ -37,6 +37,7 @@ pub fn modify<P: Platform + ?Sized>(
     let answered = token_answer.is_some();
     let mut accepted = accept(input, Some(&before), hierarchy, answered, &mut faults);
     let answer = pasted::read_tokens(&accepted, token_answer, &mut faults);
+    admission::check_proxies(platform, &accepted, &mut faults)?;
     admission::find_doubles(platform, hierarchy, &accepted, Some(&owner), &mut faults)?;
     faults.check()?;
 

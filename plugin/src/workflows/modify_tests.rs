@@ -352,3 +352,32 @@ fn a_stored_name_that_no_key_can_hold_stands_in_no_ones_way() {
         }
     }
 }
+
+#[test]
+fn a_proxy_that_is_forbidden_is_told_at_its_field() {
+    let platform = connected(json!({}));
+    platform.refuse_proxies(Failure::LimitExceeded("not in egress.proxies".to_owned()));
+    let fields = json!({"http_proxy": "http://bob:hunter2@proxy.example:3128"});
+    let fault = &faults(change(&platform, fields))[0];
+    assert_eq!(fault.field, "http_proxy");
+    assert_eq!(fault.message, "not in egress.proxies");
+    // What has nothing to do with it goes on.
+    change(&platform, json!({"email_domain": "acme.example"})).unwrap();
+}
+
+#[test]
+fn a_hidden_character_that_was_stored_stays_until_the_field_changes() {
+    let platform = connected(json!({"name": "Acme"}));
+    let mut record = Record::load(&platform, PKID).unwrap();
+    let old: Value = "Ac\u{200b}me".into();
+    record.body.fields.insert("name".to_owned(), old.clone());
+    let put = Change::Put(record.to_document().unwrap());
+    platform.commit(Vec::new(), vec![put]).unwrap();
+    change(
+        &platform,
+        json!({"name": old, "email_domain": "acme.example"}),
+    )
+    .unwrap();
+    let fault = &faults(change(&platform, json!({"name": "Ap\u{200b}ex"})))[0];
+    assert_eq!(fault.field, "name");
+}

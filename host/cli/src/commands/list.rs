@@ -1,6 +1,7 @@
 //! `list`: customers, with their state and the time their tokens have left.
 
 use relation_host::reports::State;
+use relation_host::store::Store;
 use relation_host::types::{Hierarchy, Scope};
 
 use super::page::PageArgs;
@@ -45,11 +46,27 @@ fn state(text: &str) -> Result<State, String> {
         })
 }
 
+/// The spelling of a name that is stored; the one in which names are compared when none is.
+async fn stored_name(store: &dyn Store, name: &str) -> Result<String, Failed> {
+    let spellings = records::spellings(name);
+    for spelling in &spellings {
+        let filter = records::filter(None, Some(spelling), None);
+        if !store.find(&filter, None, 1).await?.items.is_empty() {
+            return Ok(spelling.clone());
+        }
+    }
+    Ok(spellings.into_iter().next().unwrap_or_default())
+}
+
 /// Prints a page of them.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     let store = context.store()?;
     let place = args.hierarchy.map(|node| (node, Scope::Subtree));
-    let filter = records::filter(place, args.name.as_deref(), args.state);
+    let name = match args.name {
+        Some(name) => Some(stored_name(store.as_ref(), &name).await?),
+        None => None,
+    };
+    let filter = records::filter(place, name.as_deref(), args.state);
     let page = args
         .page
         .fetch(async |cursor, limit| store.find(&filter, cursor.as_deref(), limit).await)

@@ -29,6 +29,8 @@ fn document(pkid: &str, hierarchy: &str, name: &str) -> Document {
 const ACME: &str = "00000000000000000000000a";
 const ACME_BELOW: &str = "00000000000000000000000b";
 const ACME_ELSEWHERE: &str = "00000000000000000000000c";
+const COMPOSED: &str = "00000000000000000000000e";
+const DECOMPOSED: &str = "00000000000000000000000f";
 const LIKE_A_PKID: &str = "00000000000000000000000d";
 
 async fn store() -> SqliteStore {
@@ -37,6 +39,9 @@ async fn store() -> SqliteStore {
         document(ACME, "sys.One", "Acme"),
         document(ACME_BELOW, "sys.One.Site", "Acme"),
         document(ACME_ELSEWHERE, "sys.Two", "Acme"),
+        document(COMPOSED, "sys.One", "Caf\u{e9}"),
+        // As an older release stored it.
+        document(DECOMPOSED, "sys.Two", "Cafe\u{301}"),
         // Called like the pkid of a record that does not exist.
         document(LIKE_A_PKID, "sys.Two", "ffffffffffffffffffffffff"),
     ];
@@ -82,6 +87,25 @@ async fn the_record_at_the_node_itself_is_meant_before_those_below() {
         find("Acme", Some("sys.One.Site")).await.unwrap(),
         ACME_BELOW
     );
+}
+
+#[tokio::test]
+async fn space_around_a_name_is_no_part_of_it() {
+    for name in [" Acme ", "\u{feff}Acme\n", "\tAcme"] {
+        assert_eq!(find(name, Some(" sys . One ")).await.unwrap(), ACME);
+    }
+    assert_eq!(find(&format!(" {ACME}\n"), None).await.unwrap(), ACME);
+}
+
+#[tokio::test]
+async fn a_name_is_found_in_any_spelling() {
+    for name in ["Caf\u{e9}", "Cafe\u{301}"] {
+        assert_eq!(find(name, Some("sys.One")).await.unwrap(), COMPOSED);
+        assert_eq!(find(name, Some("sys.Two")).await.unwrap(), DECOMPOSED);
+        let failed = find(name, None).await.unwrap_err();
+        assert!(failed.message.contains(COMPOSED), "{failed}");
+        assert!(failed.message.contains(DECOMPOSED), "{failed}");
+    }
 }
 
 #[tokio::test]

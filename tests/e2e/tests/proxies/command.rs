@@ -89,14 +89,16 @@ fn a_wrong_account_is_told_and_nothing_reaches_webex() {
 
 #[test]
 fn a_proxy_that_the_operator_does_not_allow_is_told_with_the_setting() {
-    for (listed, written, words) in [
+    for (origin, listed, written, words) in [
         (
+            "http://127.0.0.1:3128",
             "http://proxy.example:3128",
             "http://user:canary-password@127.0.0.1:3128",
             "proxy `http://127.0.0.1:3128` is not allowed: `egress.proxies` has no entry for this \
              scheme, host and port; add \"http://127.0.0.1:3128\" to it",
         ),
         (
+            "http://10.0.0.1:3128",
             "",
             "http://user:canary-password@[::ffff:10.0.0.1]:3128/",
             "proxy `http://10.0.0.1:3128` is not at a public address (private), and such a proxy is \
@@ -108,22 +110,28 @@ fn a_proxy_that_the_operator_does_not_allow_is_told_with_the_setting() {
             .filter(|one| !one.is_empty())
             .into_iter()
             .collect();
-        let scene = Scene::new().configured(&format!("egress.proxies = {entries:?}"));
+        let allowing = format!("egress.proxies = [{origin:?}]");
+        let forbidding = format!("egress.proxies = {entries:?}");
+        let scene = Scene::new().configured(&allowing);
         let customer = scene.customer("Contoso");
-        let change = json!({ "https_proxy": written });
+        let change = json!({ "https_proxy": written }).to_string();
         let modify = ["modify", &customer.pkid, "--fields", "-"];
         let place = &scene.place;
-        place
-            .relation(modify)
-            .stdin(change.to_string())
-            .run()
-            .done();
+        let configuration = std::fs::read_to_string(place.path("relation.toml")).unwrap();
+        let forbidden = configuration.replace(&allowing, &forbidding);
         let before = scene.emulator.requests().len();
-        place
-            .relation(["refresh", &customer.pkid])
-            .run()
-            .exits(5)
-            .says(&[words]);
+
+        // Where it is entered.
+        place.write("relation.toml", &forbidden);
+        let entered = place.relation(modify).stdin(change.clone()).run();
+        entered.exits(2).says(&["https_proxy", words]);
+
+        // When it was entered before it was forbidden.
+        place.write("relation.toml", &configuration);
+        place.relation(modify).stdin(change).run().done();
+        place.write("relation.toml", &forbidden);
+        let refresh = place.relation(["refresh", &customer.pkid]).run();
+        refresh.exits(5).says(&[words]);
         assert_eq!(scene.emulator.requests().len(), before);
         assert!(!place.said().contains("canary"), "{}", place.said());
     }

@@ -1,0 +1,224 @@
+//! Names of customers: the characters that they may have, and how two of them are compared.
+//!
+//! Two names that look the same must not be two names. So a name is compared in Unicode's
+//! normalization form C, and characters that cannot be seen, or that change the order of the others,
+//! are refused. Those that a script needs are taken where it needs them:
+//!
+//! - U+200C and U+200D, the joiners, after a virama and between two letters that join, as in Persian
+//!   and in the scripts of India (after RFC 5892, appendix A.1 and A.2);
+//! - variation selectors after an ideograph, a symbol, or a letter that joins;
+//! - signs that enclose the digits after them, such as U+0600, because they are visible.
+
+use std::borrow::Cow;
+
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
+use icu_properties::props::{
+    CanonicalCombiningClass, DefaultIgnorableCodePoint, GeneralCategory, JoiningType,
+    NoncharacterCodePoint, PrependedConcatenationMark, UnifiedIdeograph, VariationSelector,
+};
+use icu_properties::{CodePointMapData, CodePointSetData};
+
+/// Zero width non-joiner and zero width joiner.
+const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
+/// A braille cell without dots: a letter that cannot be told from a space.
+const BLANK: char = '\u{2800}';
+
+/// Returns the form in which names are compared: Unicode's normalization form C.
+pub fn normalize_name(name: &str) -> Cow<'_, str> {
+    ComposingNormalizerBorrowed::new_nfc().normalize(name)
+}
+
+/// Lists every form in which a name may be stored: as it is compared, and, for records of releases that
+/// stored what was typed, decomposed and as it was typed. None is there twice.
+pub fn list_spellings(name: &str) -> Vec<String> {
+    let decomposed = DecomposingNormalizerBorrowed::new_nfd().normalize(name);
+    let mut spellings: Vec<String> = Vec::with_capacity(1);
+    for spelling in [normalize_name(name), decomposed, Cow::Borrowed(name)] {
+        if !spellings.iter().any(|each| *each == spelling) {
+            spellings.push(spelling.into_owned());
+        }
+    }
+    spellings
+}
+
+/// Says which character of a text a person cannot see as it is, in words that follow its name; none when it can.
+pub fn find_hidden_character(text: &str) -> Option<String> {
+    let characters: Vec<char> = text.chars().collect();
+    let (place, hidden) = characters
+        .iter()
+        .enumerate()
+        .find(|(place, _)| is_hidden(&characters, *place))?;
+    let what = if is_bidirectional(*hidden) {
+        "changes the order in which the others are shown"
+    } else {
+        "cannot be seen"
+    };
+    Some(format!(
+        "has the character U+{:04X}, which {what}, in place {}: type it again without",
+        u32::from(*hidden),
+        place + 1
+    ))
+}
+
+fn is_hidden(characters: &[char], place: usize) -> bool {
+    let Some(&c) = characters.get(place) else {
+        return false;
+    };
+    let (before, after) = characters.split_at(place);
+    let after = after.get(1..).unwrap_or_default();
+    if JOINERS.contains(&c) {
+        return !joins(before, after);
+    }
+    if CodePointSetData::new::<VariationSelector>().contains(c) {
+        return !before.last().is_some_and(|base| has_variants(*base));
+    }
+    let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+        || CodePointSetData::new::<NoncharacterCodePoint>().contains(c)
+        || c == BLANK;
+    ignorable
+        || match category(c) {
+            GeneralCategory::Control
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator => true,
+            GeneralCategory::Format => {
+                !CodePointSetData::new::<PrependedConcatenationMark>().contains(c)
+            }
+            _ => false,
+        }
+}
+
+// A joiner counts after a virama, or between two letters of a script whose letters join.
+fn joins(before: &[char], after: &[char]) -> bool {
+    let virama = before.last().is_some_and(|c| {
+        CodePointMapData::<CanonicalCombiningClass>::new().get(*c)
+            == CanonicalCombiningClass::Virama
+    });
+    let letter = |mut characters: Box<dyn Iterator<Item = &char> + '_>| {
+        characters
+            .find(|c| joining(**c) != JoiningType::Transparent)
+            .is_some_and(|c| is_joining(*c))
+    };
+    virama || (letter(Box::new(before.iter().rev())) && letter(Box::new(after.iter())))
+}
+
+fn has_variants(base: char) -> bool {
+    CodePointSetData::new::<UnifiedIdeograph>().contains(base)
+        || is_joining(base)
+        || (!base.is_ascii()
+            && matches!(
+                category(base),
+                GeneralCategory::OtherSymbol | GeneralCategory::MathSymbol
+            ))
+}
+
+fn is_joining(c: char) -> bool {
+    !matches!(
+        joining(c),
+        JoiningType::NonJoining | JoiningType::Transparent | JoiningType::JoinCausing
+    )
+}
+
+fn joining(c: char) -> JoiningType {
+    CodePointMapData::<JoiningType>::new().get(c)
+}
+
+fn category(c: char) -> GeneralCategory {
+    CodePointMapData::<GeneralCategory>::new().get(c)
+}
+
+fn is_bidirectional(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_characters_are_refused_by_code_and_place() {
+        for hidden in [
+            '\u{200b}',
+            '\u{200c}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{200f}',
+            '\u{202a}',
+            '\u{202e}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{61c}',
+            '\u{ad}',
+            '\u{34f}',
+            '\u{115f}',
+            '\u{3164}',
+            '\u{ffa0}',
+            '\u{feff}',
+            '\u{fe0f}',
+            '\u{180e}',
+            '\u{e0041}',
+            '\u{e0100}',
+            '\u{fffe}',
+            '\u{2800}',
+            '\u{7}',
+            '\u{85}',
+            '\u{fff9}',
+        ] {
+            let fault = find_hidden_character(&format!("Con{hidden}toso")).unwrap_or_default();
+            let code = format!("U+{:04X}", u32::from(hidden));
+            assert!(fault.contains(&code), "{code}: {fault}");
+            assert!(fault.contains("place 4"), "{fault}");
+        }
+        let reversed = find_hidden_character("Contoso\u{202e}gro").unwrap_or_default();
+        assert!(reversed.contains("order"), "{reversed}");
+    }
+
+    #[test]
+    fn names_of_every_script_are_taken() {
+        for name in [
+            "Contoso, Ltd. & Söhne (Zürich) – №1",
+            "می\u{200c}خواهم",
+            "ساختار\u{200c}ها",
+            "ක්\u{200d}රීඩා",
+            "क्\u{200d}ष",
+            "അവന്\u{200d}",
+            "葛\u{e0100}城市",
+            "❤\u{fe0f} Café",
+            "ᠮᠣᠩᠭᠣᠯ",
+            "東京 株式会社",
+            "한국",
+            "ไทย",
+            "עברית",
+            "\u{600}١٢٣",
+            "Cafe\u{301}",
+        ] {
+            assert_eq!(find_hidden_character(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_joiner_where_nothing_joins_is_refused() {
+        for name in [
+            "علی\u{200c}",
+            "\u{200c}علی",
+            "علی\u{200c} ",
+            "a\u{200d}b",
+            "👨\u{200d}👩",
+        ] {
+            assert!(find_hidden_character(name).is_some(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_one_name_are_compared_as_one() {
+        assert_eq!(normalize_name("Cafe\u{301}"), "Café");
+        assert_eq!(normalize_name("Café"), "Café");
+        assert_eq!(normalize_name("\u{212b}"), "Å");
+        assert_eq!(list_spellings("Acme"), ["Acme"]);
+        assert_eq!(list_spellings("Café"), ["Café", "Cafe\u{301}"]);
+        assert_eq!(list_spellings("Cafe\u{301}"), ["Café", "Cafe\u{301}"]);
+        assert_eq!(list_spellings("\u{212b}").len(), 3);
+    }
+}

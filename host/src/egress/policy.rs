@@ -195,6 +195,16 @@ enum Rule {
 }
 
 impl Rule {
+    /// Whether what it names may be at a public address: it is no literal of another one.
+    fn may_be_public(&self) -> bool {
+        match self {
+            Self::Exactly(listed) => listed
+                .literal()
+                .is_none_or(|address| classify(address.to_canonical()) == AddressClass::Global),
+            Self::Below { .. } => true,
+        }
+    }
+
     fn names(&self, origin: &Origin) -> bool {
         match self {
             Self::Exactly(listed) => **listed == *origin,
@@ -263,13 +273,16 @@ impl Policy {
         check_address(Setting::Allow, &self.allow, target.origin(), address)
     }
 
-    /// Whether a proxy may be used, as far as its name tells.
+    /// Whether a proxy may be used, as far as its name tells. Entries that name an address which is not
+    /// public only permit that address: they do not restrict the proxies at public addresses.
     ///
     /// # Errors
-    /// [`Denied::Origin`] when `egress.proxies` has entries and none names it.
+    /// [`Denied::Origin`] when another entry of `egress.proxies` is there and none names the proxy.
     pub fn check_proxy(&self, proxy: &ProxyUrl) -> Result<(), Denied> {
         let origin = proxy.origin();
-        if self.proxies.is_empty() || self.proxies.iter().any(|rule| rule.names(origin)) {
+        let mut rules = self.proxies.iter();
+        let is_restricted = rules.clone().any(Rule::may_be_public);
+        if !is_restricted || rules.any(|rule| rule.names(origin)) {
             return Ok(());
         }
         Err(Denied::Origin {

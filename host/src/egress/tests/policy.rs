@@ -293,8 +293,10 @@ fn a_proxy_that_can_be_judged_as_it_is_written_is() {
         (&open, "http://10.0.0.5:3128", false),
         (&open, "http://[::ffff:10.0.0.5]:3128", false),
         (&narrow, "http://10.0.0.5:3128", true),
-        (&narrow, "http://1.1.1.1:3128", false),
-        (&narrow, "http://proxy.example:3128", false),
+        (&narrow, "http://10.0.0.5:3129", false),
+        (&narrow, "http://10.0.0.6:3128", false),
+        (&narrow, "http://1.1.1.1:3128", true),
+        (&narrow, "http://proxy.example:3128", true),
     ] {
         let judged = policy.check_proxy_as_written(&proxy(written));
         assert_eq!(judged.is_ok(), fits, "{written}: {judged:?}");
@@ -302,7 +304,27 @@ fn a_proxy_that_can_be_judged_as_it_is_written_is() {
 }
 
 #[test]
-fn a_list_of_proxies_is_the_whole_list() {
+fn a_private_proxy_that_is_listed_forbids_no_public_one() {
+    let private = policy(&[], &["http://10.0.0.5:3128", "http://[fd00::5]:3128"]);
+    let public = proxy("http://proxy.example:3128");
+    assert_eq!(private.check_proxy(&public), Ok(()));
+    let check = |address: [u8; 4]| private.check_proxy_address(&public, IpAddr::from(address));
+    assert_eq!(check([1, 1, 1, 1]), Ok(()));
+    assert_eq!(check([10, 0, 0, 5]), Ok(()), "whatever name it is given");
+    assert!(check([10, 0, 0, 6]).is_err());
+    for entry in [
+        "http://proxy.corp.example:3128",
+        "http://*.corp.example:3128",
+        "http://1.1.1.1:3128",
+    ] {
+        let narrow = policy(&[], &["http://10.0.0.5:3128", entry]);
+        let denied = narrow.check_proxy(&public).unwrap_err();
+        assert!(matches!(denied, Denied::Origin { .. }), "{entry}");
+    }
+}
+
+#[test]
+fn a_list_that_names_proxies_is_the_whole_list() {
     let policy = policy(
         &[],
         &["http://proxy.corp.example:3128", "http://10.0.0.5:3128"],

@@ -167,7 +167,8 @@ impl Rule {
                  said without quoting it."
             }
             Self::ProxyListed => {
-                "If there are entries, one names the proxy; the target has to be listed all the same."
+                "If an entry names a proxy that may be public, one names the proxy; an entry that is a \
+                 private address only adds that address. The target has to be listed all the same."
             }
             Self::ProxyAddress => {
                 "A proxy is at a public address, or an entry names its very address. The words do not \

@@ -20,6 +20,7 @@ pub mod reports;
 pub mod schedule;
 pub mod store;
 mod sync;
+pub mod text;
 pub mod transactions;
 pub mod types;
 

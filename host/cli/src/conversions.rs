@@ -2,7 +2,7 @@
 
 use relation_host::component::GuestError;
 use relation_host::store::StoreError;
-use relation_host::store::seal::SealError;
+use relation_host::store::seal::{KeyError, SealError};
 use relation_host::store::sqlite::OpenError;
 use relation_host::{BuildError, CallError, CallErrorKind};
 
@@ -51,6 +51,9 @@ impl From<SealError> for Failed {
             SealError::UsedElsewhere { .. } => Self::new(Kind::Failed, message).hint(
                 "`relation-host stash list` shows what is kept, `relation-host stash apply` applies it",
             ),
+            SealError::Key(KeyError::Malformed { .. }) => {
+                Self::usage(message)
+            }
             SealError::NoKey { .. } | SealError::WrongKey { .. } => {
                 Self::new(Kind::Failed, message)
                     .hint("the configuration names the store as `store`, and the key as `key-file`, `key-env` or `key-command`")

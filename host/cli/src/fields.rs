@@ -118,7 +118,7 @@ impl FieldArgs {
             ("https_proxy", self.https_proxy_file),
         ] {
             let proxy = match source {
-                Some(source) => Some(source.read(&format!("the field {field}"))?),
+                Some(source) => Some(source.read_line(&format!("the field {field}"))?),
                 None => None,
             };
             given.put(field, proxy.map(|proxy| Value::from(proxy.expose_secret())))?;

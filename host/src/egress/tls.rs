@@ -14,6 +14,7 @@ use url::Host;
 use super::error::{EgressError, Peer};
 use super::origin::Origin;
 use super::stream::Stream;
+use crate::text::{self, NotUtf8};
 
 /// The setting that names a file of further certificate authorities.
 const CA_FILE: &str = "egress.extra-ca";
@@ -128,8 +129,15 @@ fn server_name(origin: &Origin) -> Option<ServerName<'static>> {
 
 /// The certificates of a PEM file, each fit to be trusted.
 pub(super) fn read_ca_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let text = std::fs::read(path).map_err(|error| error.to_string())?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    // Certificates in the binary form (DER) hold no PEM, and are told so below.
+    let text = match text::decode(&bytes) {
+        Ok(text) => text.as_bytes(),
+        Err(found @ (NotUtf8::Utf16 | NotUtf8::Utf32)) => return Err(format!("it {found}")),
+        // Comments between certificates may be in any encoding.
+        Err(NotUtf8::OneByte { .. } | NotUtf8::Binary) => bytes.as_slice(),
+    };
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(text)
         .collect::<Result<_, _>>()
         .map_err(|error| match error {
             // Its own words are a list of bytes.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::key_text::{FORMS, LONGEST, parse_bare};
+use super::key_text::{FORMS, LONGEST, decode, parse_bare};
 use super::keys::{KeyEncryptionKey, KeyError, KeyProvider};
 
 /// How long a command may take when nothing else is said.
@@ -138,8 +138,8 @@ impl KeyCommand {
                 None => self.failed(format!("it was ended by a signal: {BY_HAND}")),
             });
         }
-        let text = std::str::from_utf8(output).map_err(|_| "it is not text");
-        text.and_then(parse_bare)
+        decode(output)
+            .and_then(parse_bare)
             .map_err(|reason| self.failed(format!("what it wrote is no key, {reason}: {FORMS}")))
     }
 }

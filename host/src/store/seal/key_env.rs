@@ -4,7 +4,7 @@ use std::env;
 
 use zeroize::Zeroizing;
 
-use super::key_text::{FORMS, parse_bare};
+use super::key_text::{FORMS, decode, parse_bare};
 use super::keys::{KeyEncryptionKey, KeyError, KeyProvider};
 
 /// Takes the key from an environment variable: 64 hexadecimal digits, 32 bytes in base64, or the content
@@ -35,9 +35,8 @@ impl KeyProvider for KeyEnv {
                 "it is not set: {FORMS}, such as `openssl rand -hex 32` makes"
             ))
         })?;
-        let text = value.into_string().map(Zeroizing::new);
-        let text = text.map_err(|_| self.failed("it is not text".to_owned()))?;
-        match parse_bare(&text) {
+        let bytes = Zeroizing::new(value.into_encoded_bytes());
+        match decode(&bytes).and_then(parse_bare) {
             Ok(key) => Ok(Some(key)),
             Err(reason) => Err(self.failed(format!("{reason}: {FORMS}"))),
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::key_text::{LABEL, LONGEST, parse_file};
+use super::key_text::{LABEL, LONGEST, decode, parse_file};
 use super::keys::{KeyEncryptionKey, KeyError, KeyProvider};
 
 const HEADER: &str = "\
@@ -56,14 +56,12 @@ impl KeyProvider for KeyFile {
             return Err(self.malformed("it is not a file"));
         }
         refuse_exposed(&self.path, &metadata)?;
-        let mut text = Zeroizing::new(String::with_capacity(1024));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(8192));
         file.take(LONGEST)
-            .read_to_string(&mut text)
-            .map_err(|error| match error.kind() {
-                ErrorKind::InvalidData => self.malformed("it is not text"),
-                _ => self.failed("read")(error),
-            })?;
-        let key = parse_file(&text).map_err(|reason| self.malformed(reason))?;
+            .read_to_end(&mut bytes)
+            .map_err(self.failed("read"))?;
+        let key = decode(&bytes).and_then(parse_file);
+        let key = key.map_err(|reason| self.malformed(reason))?;
         Ok(Some(key))
     }
 

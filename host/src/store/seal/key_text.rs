@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::keys::KeyEncryptionKey;
+use crate::text::{self, NotUtf8};
 
 /// Precedes the 64 hexadecimal digits in a key file.
 pub(super) const LABEL: &str = "relation-key-1 ";
@@ -34,12 +35,27 @@ pub(super) fn parse_bare(text: &str) -> Result<KeyEncryptionKey, &'static str> {
         .ok_or("it is neither 64 hexadecimal digits nor 32 bytes in base64")
 }
 
+/// The text of what holds a key, wherever that comes from.
+pub(super) fn decode(bytes: &[u8]) -> Result<&str, &'static str> {
+    text::decode(bytes).map_err(|found| match found {
+        NotUtf8::Utf16 => "it is UTF-16: save it as UTF-8",
+        NotUtf8::Utf32 => "it is UTF-32: save it as UTF-8",
+        NotUtf8::OneByte { .. } => {
+            "it is not UTF-8, but probably Latin-1 (ISO 8859-1 or Windows-1252): save it as UTF-8"
+        }
+        NotUtf8::Binary => "it is not text",
+    })
+}
+
 fn only_line(text: &str) -> Result<&str, &'static str> {
-    let mut lines = text
+    let mut lines = text::without_mark(text)
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'));
     match (lines.next(), lines.next()) {
+        (Some(line), None) if line.starts_with(['"', '\'']) => {
+            Err("it is in quotes: leave them out")
+        }
         (Some(line), None) => Ok(line),
         (None, _) => Err("it holds no key"),
         (Some(_), Some(_)) => Err("it holds more than one line"),
@@ -90,6 +106,8 @@ mod tests {
         for text in [
             DIGITS.to_owned(),
             format!("  {DIGITS}\r\n"),
+            format!("\u{feff}{DIGITS}\r\n"),
+            format!("\u{feff}# a comment\r\n{DIGITS}\r\n"),
             format!("{base64}\n"),
             format!("# a comment\n{LABEL}{DIGITS}\n"),
         ] {
@@ -115,6 +133,11 @@ mod tests {
             assert!(parse_bare(text).is_err(), "{text}");
         }
         assert!(parse_bare(&format!("{DIGITS}\n{DIGITS}")).is_err());
+        let quoted = parse_bare(&format!("\"{DIGITS}\"")).unwrap_err();
+        assert!(quoted.contains("quotes"), "{quoted}");
+        let utf16: Vec<u8> = DIGITS.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let named = decode(&utf16).unwrap_err();
+        assert!(named.contains("UTF-16"), "{named}");
         assert!(parse_file(DIGITS).is_err(), "a file says what it is");
     }
 }

@@ -294,9 +294,19 @@ fn a_malformed_key_file_is_refused_without_showing_what_it_holds() {
         );
         assert!(!format!("{error} {error:?}").contains(&digits[1..40]));
     }
-    fs::write(given.path(), [0xff, 0xfe, 0x00]).unwrap();
-    let error = given.key_file().existing().unwrap_err();
-    assert!(error.to_string().contains("it is not text"), "{error}");
+    let text = format!("relation-key-1 {digits}\n");
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, found) in [
+        (b"relation-key-1 \x00\xff".as_slice(), "it is not text"),
+        (&utf16, "it is UTF-16: save it as UTF-8"),
+        (b"# M\xfcller\n", "Latin-1"),
+    ] {
+        fs::write(given.path(), bytes).unwrap();
+        let error = given.key_file().existing().unwrap_err();
+        assert!(error.to_string().contains(found), "{error}");
+    }
+    fs::write(given.path(), format!("\u{feff}{text}")).unwrap();
+    assert!(given.key_file().existing().unwrap().is_some());
 }
 
 #[test]

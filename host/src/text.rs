@@ -1,0 +1,136 @@
+//! Text that people and other programs wrote: UTF-8, with or without a byte order mark.
+
+use std::fmt;
+
+/// Why bytes are not text that can be used. Its words follow the name of what was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotUtf8 {
+    /// UTF-16, as some editors and shells of Windows write it.
+    Utf16,
+    /// UTF-32.
+    Utf32,
+    /// An encoding of one byte for each character, such as ISO 8859-1 or Windows-1252.
+    OneByte {
+        /// The line of the first byte that is not UTF-8, counted from 1.
+        line: usize,
+    },
+    /// No text at all.
+    Binary,
+}
+
+impl fmt::Display for NotUtf8 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Utf16 => f.write_str("is UTF-16; save it as UTF-8"),
+            Self::Utf32 => f.write_str("is UTF-32; save it as UTF-8"),
+            Self::OneByte { line } => write!(
+                f,
+                "is not UTF-8 in line {line}, but probably Latin-1 (ISO 8859-1 or Windows-1252); save \
+                 it as UTF-8"
+            ),
+            Self::Binary => f.write_str("is not text"),
+        }
+    }
+}
+
+impl std::error::Error for NotUtf8 {}
+
+/// Reads `bytes` as UTF-8, without the byte order mark that it may begin with.
+///
+/// # Errors
+/// What the bytes are instead.
+pub fn decode(bytes: &[u8]) -> Result<&str, NotUtf8> {
+    // The mark of UTF-32 in little-endian order begins with that of UTF-16.
+    match bytes {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => return Err(NotUtf8::Utf32),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Err(NotUtf8::Utf16),
+        // Without a mark: the first character of what is read here is ASCII.
+        [0, first, ..] | [first, 0, ..] if *first != 0 => return Err(NotUtf8::Utf16),
+        _ => {}
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(without_mark(text)),
+        Err(error) => {
+            let (valid, rest) = bytes.split_at(error.valid_up_to());
+            // Windows-1252 has letters in the range that ISO 8859-1 leaves to control characters.
+            let is_text = |byte: &u8| *byte >= b' ' || byte.is_ascii_whitespace();
+            if rest.iter().all(is_text) && valid.iter().all(is_text) {
+                let breaks = valid.iter().filter(|byte| **byte == b'\n').count();
+                Err(NotUtf8::OneByte { line: 1 + breaks })
+            } else {
+                Err(NotUtf8::Binary)
+            }
+        }
+    }
+}
+
+/// The text after the byte order mark that it may begin with. Files that were joined begin with more
+/// than one.
+pub fn without_mark(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}')
+}
+
+/// Whether a terminal may obey `character` or show nothing for it: a control character, one that
+/// changes the direction of the text, or one without width.
+pub fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn utf16(text: &str, order: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(order).collect()
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_dropped() {
+        assert_eq!(decode(b"\xef\xbb\xbf{}\r\n"), Ok("{}\r\n"));
+        assert_eq!(decode(b"\xef\xbb\xbf\xef\xbb\xbfa"), Ok("a"));
+        assert_eq!(decode(b"\xef\xbb\xbf"), Ok(""));
+        assert_eq!(decode("a\u{feff}".as_bytes()), Ok("a\u{feff}"));
+        assert_eq!(decode(b""), Ok(""));
+    }
+
+    #[test]
+    fn another_encoding_is_named() {
+        let marked = "\u{feff}{\"a\": 1}";
+        for text in [marked, "{\"a\": \"\u{e4}\"}", "a"] {
+            for order in [u16::to_le_bytes, u16::to_be_bytes] {
+                assert_eq!(decode(&utf16(text, order)), Err(NotUtf8::Utf16), "{text}");
+            }
+        }
+        let utf32: Vec<u8> = marked
+            .chars()
+            .flat_map(|c| u32::from(c).to_le_bytes())
+            .collect();
+        assert_eq!(decode(&utf32), Err(NotUtf8::Utf32));
+        assert_eq!(
+            decode(b"a = 1\nb = \"M\xfcller\"\n"),
+            Err(NotUtf8::OneByte { line: 2 })
+        );
+        assert_eq!(decode(b"\x80 5"), Err(NotUtf8::OneByte { line: 1 }));
+        assert_eq!(decode(b"\x7fELF\x02\x01\x01\x00\xff"), Err(NotUtf8::Binary));
+    }
+}

@@ -19,7 +19,7 @@ use bindings::exports::automate::spark_customer::workflows as contract;
 use imports::Imports;
 
 use crate::platform::Secret;
-
+use crate::settings::Settings;
 use crate::workflows::{
     add, complete, connect, delete, describe, expiry, modify, refresh, sync, wake,
 };
@@ -41,6 +41,10 @@ bindings::export!(Component with_types_in bindings);
 impl contract::Guest for Component {
     fn describe() -> contract::Model {
         describe::describe().into()
+    }
+
+    fn check_settings() -> Result<(), contract::Failure> {
+        Ok(Settings::check(&Imports)?)
     }
 
     fn add(request: contract::AddRequest) -> Result<contract::Added, contract::Failure> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::platform::{Environment, Failure, Secret, Secrets};
+use crate::platform::{Environment, Failure, FieldFault, Secret, Secrets};
 
 /// The root of Webex's REST API; the token endpoint is below it.
 pub const BASE_URL: &str = "webex.base-url";
@@ -32,7 +32,8 @@ pub const REFRESH_FRACTION: &str = "refresh.fraction";
 pub const REFRESH_JITTER: &str = "refresh.jitter";
 /// Whether alerts tell of an expiry that comes near.
 pub const EXPIRY_NOTIFY: &str = "expiry.notify";
-/// How long before the refresh token's expiry to tell, durations separated by commas.
+/// How long before the refresh token's expiry to tell, durations separated by commas; empty: only
+/// the expiry itself is told.
 pub const EXPIRY_THRESHOLDS: &str = "expiry.thresholds";
 /// The life of an access token of which nobody said it, a duration.
 pub const ASSUMED_ACCESS_LIFE: &str = "tokens.assumed-access-life";
@@ -160,7 +161,7 @@ pub struct Settings {
     pub refresh: RefreshPolicy,
     /// [`EXPIRY_NOTIFY`].
     pub notify: bool,
-    /// [`EXPIRY_THRESHOLDS`], the longest first, none twice, never empty.
+    /// [`EXPIRY_THRESHOLDS`], the longest first, none twice; empty: none are wanted.
     pub thresholds: Vec<u64>,
     /// [`ASSUMED_ACCESS_LIFE`].
     pub assumed_access_life: u64,
@@ -191,61 +192,151 @@ impl Settings {
     /// Reads the settings of the call.
     ///
     /// # Errors
-    /// `internal`, naming the key and what it may hold, when a value cannot be understood.
+    /// `internal`, naming each key and what it may hold, when values cannot be understood.
     pub fn load(environment: &(impl Environment + ?Sized)) -> Result<Self, Failure> {
-        Self::from_pairs(environment.settings()?)
+        Self::from_pairs(environment.settings()?).map_err(|faults| {
+            let told = faults.into_iter().map(|FieldFault { field, message }| {
+                format!("the setting `{field}` cannot be used: {message}")
+            });
+            let told: Vec<String> = told.collect();
+            Failure::Internal(format!("{}; correct the configuration", told.join("; ")))
+        })
+    }
+
+    /// Checks the settings of the call as [`Settings::load`] does.
+    ///
+    /// # Errors
+    /// `invalid` with every value that cannot be understood, by its key.
+    pub fn check(environment: &(impl Environment + ?Sized)) -> Result<(), Failure> {
+        match Self::from_pairs(environment.settings()?) {
+            Ok(_) => Ok(()),
+            Err(faults) => Err(Failure::Invalid(faults)),
+        }
     }
 
     /// Understands settings given as keys and values; unknown keys are somebody else's.
     ///
     /// # Errors
-    /// As [`Settings::load`].
-    pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, Failure> {
-        let given: BTreeMap<String, String> = pairs
-            .into_iter()
-            .map(|(key, value)| (key, value.trim().to_owned()))
-            .collect();
+    /// Every value that cannot be understood, by its key, with what the setting may hold.
+    pub fn from_pairs(
+        pairs: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<FieldFault>> {
+        let mut given = Given::new(pairs);
         let default = Self::default();
         let above_zero = "a number above 0 and at most 1, such as 0.5";
-        Ok(Self {
-            base_url: read(&given, BASE_URL, "an http or https URL", base_url)?
+        let settings = Self {
+            base_url: given
+                .read(BASE_URL, "an http or https URL", base_url)
                 .unwrap_or(default.base_url),
-            client_id: given.get(CLIENT_ID).filter(|id| !id.is_empty()).cloned(),
+            client_id: given
+                .read(CLIENT_ID, "a text", |id| Some(id.to_owned()))
+                .filter(|id| !id.is_empty()),
             scopes: Scopes {
-                base: scopes(&given, SCOPES)?.unwrap_or(default.scopes.base),
-                contact_center: scopes(&given, CONTACT_CENTER_SCOPES)?
+                base: given.scopes(SCOPES).unwrap_or(default.scopes.base),
+                contact_center: given
+                    .scopes(CONTACT_CENTER_SCOPES)
                     .unwrap_or(default.scopes.contact_center),
-                wholesale_customers: scopes(&given, WHOLESALE_CUSTOMERS_SCOPES)?
+                wholesale_customers: given
+                    .scopes(WHOLESALE_CUSTOMERS_SCOPES)
                     .unwrap_or(default.scopes.wholesale_customers),
-                wholesale_users: scopes(&given, WHOLESALE_USERS_SCOPES)?
+                wholesale_users: given
+                    .scopes(WHOLESALE_USERS_SCOPES)
                     .unwrap_or(default.scopes.wholesale_users),
             },
             refresh: RefreshPolicy {
-                period: duration(&given, REFRESH_PERIOD)?.unwrap_or(default.refresh.period),
-                fraction: read(&given, REFRESH_FRACTION, above_zero, |text| {
-                    Fraction::parse(text).filter(|fraction| !fraction.is_zero())
-                })?
-                .unwrap_or(default.refresh.fraction),
-                jitter: read(&given, REFRESH_JITTER, "a number from 0 to 0.9", |text| {
-                    Fraction::parse(text).filter(|fraction| fraction.0 <= 900_000)
-                })?
-                .unwrap_or(default.refresh.jitter),
+                period: given
+                    .duration(REFRESH_PERIOD)
+                    .unwrap_or(default.refresh.period),
+                fraction: given
+                    .read(REFRESH_FRACTION, above_zero, |text| {
+                        Fraction::parse(text).filter(|fraction| !fraction.is_zero())
+                    })
+                    .unwrap_or(default.refresh.fraction),
+                jitter: given
+                    .read(REFRESH_JITTER, "a number from 0 to 0.9", |text| {
+                        Fraction::parse(text).filter(|fraction| fraction.0 <= 900_000)
+                    })
+                    .unwrap_or(default.refresh.jitter),
             },
-            notify: read(&given, EXPIRY_NOTIFY, "true or false", |text| {
-                text.parse().ok()
-            })?
-            .unwrap_or(default.notify),
-            thresholds: read(
-                &given,
-                EXPIRY_THRESHOLDS,
-                "durations of a second or more separated by commas, such as 30d,14d,7d,2d",
-                thresholds,
-            )?
-            .unwrap_or(default.thresholds),
-            assumed_access_life: duration(&given, ASSUMED_ACCESS_LIFE)?
+            notify: given
+                .read(EXPIRY_NOTIFY, "true or false", |text| text.parse().ok())
+                .unwrap_or(default.notify),
+            thresholds: given
+                .read(
+                    EXPIRY_THRESHOLDS,
+                    "durations of a second or more separated by commas, such as 30d,14d,7d,2d, \
+                     or empty",
+                    thresholds,
+                )
+                .unwrap_or(default.thresholds),
+            assumed_access_life: given
+                .duration(ASSUMED_ACCESS_LIFE)
                 .unwrap_or(default.assumed_access_life),
-            assumed_refresh_life: duration(&given, ASSUMED_REFRESH_LIFE)?
+            assumed_refresh_life: given
+                .duration(ASSUMED_REFRESH_LIFE)
                 .unwrap_or(default.assumed_refresh_life),
+        };
+        if given.faults.is_empty() {
+            Ok(settings)
+        } else {
+            Err(given.faults)
+        }
+    }
+}
+
+/// The values given for settings, and the faults found in them so far.
+struct Given {
+    values: BTreeMap<String, String>,
+    faults: Vec<FieldFault>,
+}
+
+impl Given {
+    fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        let trimmed = pairs
+            .into_iter()
+            .map(|(key, value)| (key, value.trim().to_owned()));
+        Self {
+            values: trimmed.collect(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// Reads the value of `key`, if there is one; one that cannot be understood is a fault.
+    fn read<T>(
+        &mut self,
+        key: &str,
+        expected: &str,
+        understand: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let understood = understand(self.values.get(key)?);
+        if understood.is_none() {
+            let fault = FieldFault::new(key, format!("must be {expected}"));
+            self.faults.push(fault);
+        }
+        understood
+    }
+
+    // No scope at all is possible only where they come in addition: without any, Webex refuses.
+    fn scopes(&mut self, key: &str) -> Option<Vec<String>> {
+        let expected = if key == CONTACT_CENTER_SCOPES {
+            "names of scopes separated by spaces, such as cjp:config_read, or empty"
+        } else {
+            "one or more names of scopes separated by spaces, such as spark-admin:people_read"
+        };
+        self.read(key, expected, |text| {
+            let names: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+            // RFC 6749, section 3.3.
+            let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+            let sound = names.iter().all(|name| name.bytes().all(allowed));
+            let enough = key == CONTACT_CENTER_SCOPES || !names.is_empty();
+            (sound && enough).then_some(names)
+        })
+    }
+
+    fn duration(&mut self, key: &str) -> Option<u64> {
+        let expected = "a duration of a second or more, such as 7d or 12h";
+        self.read(key, expected, |text| {
+            humantime::parse_duration(text).ok().and_then(milliseconds)
         })
     }
 }
@@ -279,42 +370,6 @@ impl ClientCredentials {
     }
 }
 
-fn read<T>(
-    given: &BTreeMap<String, String>,
-    key: &str,
-    expected: &str,
-    understand: impl Fn(&str) -> Option<T>,
-) -> Result<Option<T>, Failure> {
-    let Some(text) = given.get(key) else {
-        return Ok(None);
-    };
-    understand(text).map(Some).ok_or_else(|| {
-        Failure::Internal(format!(
-            "the setting `{key}` cannot be used: it must be {expected}; correct the configuration"
-        ))
-    })
-}
-
-// No scope at all is possible only where they come in addition: without any, Webex refuses.
-fn scopes(given: &BTreeMap<String, String>, key: &str) -> Result<Option<Vec<String>>, Failure> {
-    let expected = "names of scopes separated by spaces, such as spark-admin:people_read";
-    read(given, key, expected, |text| {
-        let names: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        // RFC 6749, section 3.3.
-        let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-        let sound = names.iter().all(|name| name.bytes().all(allowed));
-        let enough = key == CONTACT_CENTER_SCOPES || !names.is_empty();
-        (sound && enough).then_some(names)
-    })
-}
-
-fn duration(given: &BTreeMap<String, String>, key: &str) -> Result<Option<u64>, Failure> {
-    let expected = "a duration of a second or more, such as 7d or 12h";
-    read(given, key, expected, |text| {
-        humantime::parse_duration(text).ok().and_then(milliseconds)
-    })
-}
-
 fn milliseconds(duration: Duration) -> Option<u64> {
     u64::try_from(duration.as_millis())
         .ok()
@@ -322,6 +377,9 @@ fn milliseconds(duration: Duration) -> Option<u64> {
 }
 
 fn thresholds(text: &str) -> Option<Vec<u64>> {
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
     let mut thresholds = text
         .split(',')
         .map(|each| {

@@ -1,8 +1,9 @@
 //! How settings are understood, and how they are named when they are not.
 
 use super::*;
+use crate::testing::MemoryPlatform;
 
-fn settings(pairs: &[(&str, &str)]) -> Result<Settings, Failure> {
+fn settings(pairs: &[(&str, &str)]) -> Result<Settings, Vec<FieldFault>> {
     Settings::from_pairs(
         pairs
             .iter()
@@ -81,19 +82,53 @@ fn a_value_that_cannot_be_used_is_named_by_its_key() {
         (REFRESH_FRACTION, "."),
         (REFRESH_JITTER, "0.95"),
         (EXPIRY_NOTIFY, "perhaps"),
-        (EXPIRY_THRESHOLDS, ""),
+        (EXPIRY_THRESHOLDS, ","),
+        (EXPIRY_THRESHOLDS, "0s"),
         (EXPIRY_THRESHOLDS, "2d,,1d"),
         (EXPIRY_THRESHOLDS, "2d,1ms"),
         (ASSUMED_ACCESS_LIFE, ""),
         (ASSUMED_REFRESH_LIFE, "99999999999999999999y"),
     ] {
         match settings(&[(key, value)]) {
-            Err(Failure::Internal(text)) => {
-                assert!(text.contains(key), "{text:?} does not name {key}");
+            Err(faults) => {
+                let [fault] = faults.as_slice() else {
+                    panic!("{key} = {value:?} has the faults {faults:?}");
+                };
+                assert_eq!(fault.field, key);
+                let text = &fault.message;
+                assert!(text.starts_with("must be "), "{text:?}");
                 assert!(!text.contains("secret"), "{text:?} shows a password");
             }
-            other => panic!("{key} = {value:?} led to {other:?}"),
+            Ok(taken) => panic!("{key} = {value:?} led to {taken:?}"),
         }
+    }
+}
+
+#[test]
+fn no_thresholds_are_none_and_not_the_default() {
+    let empty = settings(&[(EXPIRY_THRESHOLDS, " ")]).unwrap();
+    assert_eq!(empty.thresholds, Vec::<u64>::new());
+}
+
+#[test]
+fn check_and_load_refuse_the_same_values_all_at_once() {
+    let platform = MemoryPlatform::new();
+    assert_eq!(Settings::check(&platform), Ok(()));
+    platform.set(REFRESH_FRACTION, "0");
+    platform.set(REFRESH_PERIOD, "500ms");
+    let checked = Settings::check(&platform).unwrap_err();
+    let Failure::Invalid(faults) = checked else {
+        panic!("{checked:?}");
+    };
+    let fields: Vec<&str> = faults.iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, [REFRESH_PERIOD, REFRESH_FRACTION]);
+    let loaded = Settings::load(&platform).unwrap_err();
+    let Failure::Internal(text) = loaded else {
+        panic!("{loaded:?}");
+    };
+    for fault in faults {
+        assert!(text.contains(&fault.field), "{text}");
+        assert!(text.contains(&fault.message), "{text}");
     }
 }
 

@@ -266,7 +266,8 @@ fn assumed(issued: Timestamp, life: u64) -> Expiry {
 }
 
 /// The thresholds that can mean anything for a token of this life, the longest first: one as long
-/// as the life would be crossed at every issue. When none is left, a quarter of the life.
+/// as the life would be crossed at every issue. When none of `thresholds` fits, a quarter of the
+/// life; when there are none, the operator wants none.
 pub fn thresholds_within(thresholds: &[u64], life: u64) -> Vec<u64> {
     let mut within: Vec<u64> = thresholds
         .iter()
@@ -275,7 +276,7 @@ pub fn thresholds_within(thresholds: &[u64], life: u64) -> Vec<u64> {
         .collect();
     within.sort_unstable_by(|a, b| b.cmp(a));
     within.dedup();
-    if within.is_empty() {
+    if within.is_empty() && !thresholds.is_empty() {
         within.push((life / 4).max(1));
     }
     within

@@ -375,6 +375,8 @@ fn thresholds_as_long_as_the_life_are_dropped_for_a_quarter_of_it() {
     let configured = [30 * DAY, 14 * DAY, 7 * DAY, 2 * DAY];
     assert_eq!(thresholds_within(&configured, 14 * DAY), [7 * DAY, 2 * DAY]);
     assert_eq!(thresholds_within(&configured, 60 * SECOND), [15 * SECOND]);
+    let none: [u64; 0] = [];
+    assert_eq!(thresholds_within(&none, 90 * DAY), none);
 }
 
 #[test]

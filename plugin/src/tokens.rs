@@ -239,8 +239,8 @@ pub fn take(
     })
 }
 
-/// How a grant stands whose refresh token works: `expiring` within the last of `thresholds`, else
-/// `missing-scope` when a scope is missing, else `connected`.
+/// How a grant stands whose refresh token works: `expiring` within the last of `thresholds`, never
+/// without any; else `missing-scope` when a scope is missing, else `connected`.
 ///
 /// Both of the first need a person; the one with a date comes first.
 pub fn state_of(refresh: Expiry, thresholds: &[u64], missing: &[String], now: Timestamp) -> State {

@@ -10,9 +10,9 @@ use relation_host::schedule::clock::Clock;
 use relation_host::store::Store;
 use relation_host::store::seal::Sealer;
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
-use relation_host::types::Timestamp;
-use relation_host::{Called, ComponentSource, Host};
-use secrecy::SecretString;
+use relation_host::types::{Failure, Timestamp};
+use relation_host::{CallError, CallErrorKind, Called, ComponentSource, Host};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::failure::{Failed, Kind};
@@ -79,9 +79,27 @@ impl Context {
         open_store(&self.config.store)
     }
 
-    /// The configured host: store, keys, way out, and the plugin compiled.
+    /// The configured host: store, keys, way out, and the plugin compiled, which takes its settings.
     pub async fn host(&self) -> Result<Host, Failed> {
+        self.check_settings(self.unchecked_host().await?).await
+    }
+
+    /// As [`Context::host`], for a command that runs no workflow: whether the plugin takes its settings
+    /// does not matter.
+    pub async fn unchecked_host(&self) -> Result<Host, Failed> {
         self.built(self.parts().await?).await
+    }
+
+    /// Refuses a configuration that the plugin would refuse in every call.
+    async fn check_settings(&self, host: Host) -> Result<Host, Failed> {
+        match host.check_settings().await {
+            Ok(()) => Ok(host),
+            Err(CallError {
+                kind: CallErrorKind::Refused(Failure::Invalid(faults)),
+                ..
+            }) => Err(self.config.origins.refused(faults).into()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// As [`Context::host`], with a recorder on its store and its way out.
@@ -89,7 +107,7 @@ impl Context {
     pub async fn recorded_host(&self, file: &Path) -> Result<(Host, Recording), Failed> {
         let mut parts = self.parts().await?;
         let recording = Recording::begin(file, &self.config, &mut parts)?;
-        let host = self.built(parts).await?;
+        let host = self.check_settings(self.built(parts).await?).await?;
         Ok((host, recording))
     }
 
@@ -207,7 +225,21 @@ pub fn client_options(config: &Config) -> ClientOptions {
 
 fn client_secret(file: &Path) -> Result<SecretString, Failed> {
     warn_if_open_to_others(file);
-    Source::File(file.to_owned()).read("the client secret (webex.client-secret-file)")
+    const WHAT: &str = "the client secret (webex.client-secret-file)";
+    let secret = Source::File(file.to_owned()).read_line(WHAT)?;
+    // RFC 6749, appendix A.2; and Webex's have no space.
+    if secret
+        .expose_secret()
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic())
+    {
+        return Ok(secret);
+    }
+    Err(Failed::usage(format!(
+        "cannot use {WHAT}: {} holds white space or a character that is not ASCII; write the secret \
+         there and nothing else",
+        file.display()
+    )))
 }
 
 #[cfg(unix)]

@@ -148,6 +148,24 @@ impl Host {
         })
     }
 
+    /// Asks the plugin whether it takes the settings that this host gives it. A host that starts with
+    /// settings which the plugin refuses fails in every call, so ask before the first. No transaction
+    /// is recorded.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`] names every setting that the plugin refuses, with what it may hold.
+    pub async fn check_settings(&self) -> Result<(), CallError> {
+        let checked = self
+            .instance(None, async |workflows, store| {
+                workflows.call_check_settings(store).await
+            })
+            .await;
+        checked.map_err(|kind| CallError {
+            transaction: None,
+            kind,
+        })
+    }
+
     /// Adds a record with everything that belongs to it.
     pub async fn add(&self, request: AddRequest) -> Result<Called<Added>, CallError> {
         let pkid = self.new_pkid();

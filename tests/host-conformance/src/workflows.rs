@@ -103,6 +103,10 @@ impl Guest for Suite {
         }
     }
 
+    fn check_settings() -> Result<(), Failure> {
+        Ok(())
+    }
+
     fn add(request: contract::AddRequest) -> Result<contract::Added, Failure> {
         let options = Options::read(&request.fields).map_err(|message| {
             Failure::Invalid(vec![FieldFault {

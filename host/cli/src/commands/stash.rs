@@ -108,7 +108,7 @@ fn human(rows: &[Row], now: Timestamp) -> String {
 
 async fn apply(context: &Context) -> Result<(), Failed> {
     // Every host does so when it starts.
-    let summary = context.host().await?.stash_at_start();
+    let summary = context.unchecked_host().await?.stash_at_start();
     let StashSummary {
         applied,
         superseded,

@@ -10,15 +10,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use relation_host::limits::Limits;
+use relation_host::text::{self, NotUtf8};
 
 mod component;
 mod key;
+mod origin;
 mod reader;
 mod redirect;
 mod values;
 
 pub use self::component::CacheLocation;
 pub use self::key::KeySource;
+pub use self::origin::Origins;
 pub use self::reader::Fault;
 use self::reader::{Reader, Section};
 pub use self::redirect::RedirectAddress;
@@ -40,6 +43,8 @@ pub struct Config {
     pub component_cache: CacheLocation,
     /// Plain settings for the plugin, by the names that it knows them by.
     pub settings: BTreeMap<String, String>,
+    /// Where those settings were given.
+    pub origins: Origins,
     /// The file that holds the client secret of the Webex integration, and nothing else.
     pub client_secret_file: Option<PathBuf>,
     /// Where Webex sends the browser after a consent, as the integration there has it.
@@ -59,8 +64,8 @@ pub struct Config {
 pub struct Egress {
     /// Origins (`https://webexapis.com`); empty: nothing may be reached.
     pub allow: Vec<String>,
-    /// The proxies that customers may name, by origin (`http://proxy.example.com:3128`); empty: any
-    /// at a public address.
+    /// The proxies that customers may name, by origin (`http://proxy.example.com:3128`); without an
+    /// entry that may be public: any at a public address.
     pub proxies: Vec<String>,
     /// A PEM file of certificate authorities to trust besides those of the system.
     pub extra_ca: Option<PathBuf>,
@@ -87,6 +92,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// The file is in another encoding.
+    #[error("cannot read the configuration: the file {} {found}", path.display())]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: NotUtf8,
     },
     /// The file says something that cannot be.
     #[error("the configuration {} is wrong:{}", path.display(), Listed(faults))]
@@ -115,15 +128,22 @@ impl Config {
             None if Path::new(DEFAULT_FILE).exists() => Path::new(DEFAULT_FILE),
             None => return Ok(Self::without_file(Path::new(""))),
         };
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        let bytes = std::fs::read(path).map_err(|source| ConfigError::Read {
             path: path.to_owned(),
             source,
         })?;
+        let text = text::decode(&bytes).map_err(|found| ConfigError::Encoding {
+            path: path.to_owned(),
+            found,
+        })?;
         let directory = path.parent().unwrap_or(Path::new(""));
-        Self::parse(&text, directory).map_err(|faults| ConfigError::Wrong {
+        let parsed = Self::parse(text, directory);
+        let mut config = parsed.map_err(|faults| ConfigError::Wrong {
             path: path.to_owned(),
             faults,
-        })
+        })?;
+        config.origins.set_file(path);
+        Ok(config)
     }
 
     /// What holds when nothing is said, with files in `directory`. Nothing may be reached.
@@ -134,6 +154,7 @@ impl Config {
             stash: None,
             component_cache: CacheLocation::default(),
             settings: BTreeMap::new(),
+            origins: Origins::default(),
             client_secret_file: None,
             redirect: None,
             egress: Egress::default(),
@@ -212,8 +233,10 @@ impl Config {
     }
 
     fn webex(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>, directory: &Path) {
-        self.set("webex.base-url", section.base_url(reader, "base-url"));
-        self.set("webex.client-id", section.text(reader, "client-id"));
+        let base_url = section.base_url(reader, "base-url");
+        self.set(reader, "webex.base-url", "webex.base-url", base_url);
+        let client_id = section.text(reader, "client-id");
+        self.set(reader, "webex.client-id", "webex.client-id", client_id);
         for (key, setting) in [
             ("scopes", "webex.scopes"),
             ("contact-center-scopes", "webex.scopes.contact-center"),
@@ -224,7 +247,8 @@ impl Config {
             ("wholesale-users-scopes", "webex.scopes.wholesale-users"),
         ] {
             let scopes = section.texts(reader, key);
-            self.set(setting, scopes.map(|scopes| scopes.join(" ")));
+            let scopes = scopes.map(|scopes| scopes.join(" "));
+            self.set(reader, &format!("webex.{key}"), setting, scopes);
         }
         self.client_secret_file = section.path(reader, "client-secret-file", directory);
         section.close(reader);
@@ -273,21 +297,24 @@ impl Config {
             let each: Vec<String> = list.into_iter().map(values::duration_text).collect();
             each.join(",")
         });
-        self.set("expiry.thresholds", thresholds);
+        self.set(reader, "expiry.thresholds", "expiry.thresholds", thresholds);
         let notify = section.flag(reader, "notify");
-        self.set("expiry.notify", notify.map(|notify| notify.to_string()));
+        let notify = notify.map(|notify| notify.to_string());
+        self.set(reader, "expiry.notify", "expiry.notify", notify);
         section.close(reader);
     }
 
     fn refresh(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
         let period = section.duration(reader, "period");
-        self.set("refresh.period", period.map(values::duration_text));
+        let period = period.map(values::duration_text);
+        self.set(reader, "refresh.period", "refresh.period", period);
         for (key, setting) in [
             ("fraction", "refresh.fraction"),
             ("jitter", "refresh.jitter"),
         ] {
             let share = section.share(reader, key);
-            self.set(setting, share.map(|share| share.to_string()));
+            let share = share.map(|share| share.to_string());
+            self.set(reader, setting, setting, share);
         }
         section.close(reader);
     }
@@ -298,14 +325,19 @@ impl Config {
             ("assumed-refresh-life", "tokens.assumed-refresh-life"),
         ] {
             let life = section.duration(reader, key);
-            self.set(setting, life.map(values::duration_text));
+            self.set(reader, setting, setting, life.map(values::duration_text));
         }
         section.close(reader);
     }
 
-    fn set(&mut self, setting: &str, value: Option<String>) {
-        if let Some(value) = value {
-            self.settings.insert(setting.to_owned(), value);
+    /// Passes on to the plugin, as `setting`, what the file says by `key`.
+    fn set(&mut self, reader: &Reader<'_>, key: &str, setting: &str, value: Option<String>) {
+        let Some(value) = value else {
+            return;
+        };
+        self.settings.insert(setting.to_owned(), value);
+        if let Some(line) = reader.line_of(key) {
+            self.origins.note(setting, key.to_owned(), line);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A derived deserializer stops at the first fault; an operator wants them all, each with its line
 //! and with the key that was probably meant.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -15,8 +16,8 @@ const LIKENESS: f64 = 0.75;
 /// One thing wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Its line, counted from 1.
-    pub line: usize,
+    /// Its line, counted from 1; none where the file does not give the key.
+    pub line: Option<usize>,
     /// The key with its section, such as `limits.memory`; empty where the text is no TOML.
     pub key: String,
     /// What is wrong and what would be right.
@@ -25,9 +26,12 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
         match self.key.as_str() {
-            "" => write!(f, "line {}: {}", self.line, self.message),
-            key => write!(f, "line {}: {key}: {}", self.line, self.message),
+            "" => f.write_str(&self.message),
+            key => write!(f, "{key}: {}", self.message),
         }
     }
 }
@@ -36,6 +40,8 @@ impl fmt::Display for Fault {
 pub struct Reader<'i> {
     text: &'i str,
     faults: Vec<Fault>,
+    /// The line of every key that was taken, by the key with its section.
+    lines: BTreeMap<String, usize>,
 }
 
 /// A table of the document, of which keys are taken until none is left.
@@ -54,6 +60,7 @@ impl<'i> Reader<'i> {
         let mut reader = Self {
             text,
             faults: Vec::new(),
+            lines: BTreeMap::new(),
         };
         for error in errors {
             let span = error.span().unwrap_or_default();
@@ -82,13 +89,19 @@ impl<'i> Reader<'i> {
         }
     }
 
+    /// The line of a key that was taken, such as `refresh.period`.
+    pub fn line_of(&self, key: &str) -> Option<usize> {
+        self.lines.get(key).copied()
+    }
+
     fn fault(&mut self, span: Range<usize>, key: String, message: String) {
+        let line = Some(self.line_at(&span));
+        self.faults.push(Fault { line, key, message });
+    }
+
+    fn line_at(&self, span: &Range<usize>) -> usize {
         let before = self.text.bytes().take(span.start);
-        self.faults.push(Fault {
-            line: 1 + before.filter(|byte| *byte == b'\n').count(),
-            key,
-            message,
-        });
+        1 + before.filter(|byte| *byte == b'\n').count()
     }
 }
 
@@ -103,6 +116,8 @@ impl<'i> Section<'i> {
         self.known.push(key);
         let value = self.entries.remove(key)?;
         let span = value.span();
+        let line = reader.line_at(&span);
+        reader.lines.insert(format!("{}{key}", self.prefix), line);
         match understand(value.into_inner()) {
             Ok(value) => Some(value),
             Err(message) => {

@@ -5,6 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::{Host, Url};
 
+/// The most bytes that the plugin takes.
+const LONGEST: usize = 2048;
+
 /// Where Webex sends the browser after a consent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedirectAddress {
@@ -13,8 +16,9 @@ pub struct RedirectAddress {
 }
 
 impl RedirectAddress {
-    /// Reads an absolute `http` or `https` address without user, password and fragment (RFC 6749,
-    /// section 3.1.2), and without a query, which Webex adds.
+    /// Reads an absolute `https` address, or an `http` one of this machine alone (RFC 8252, section
+    /// 7.3), without user, password and fragment (RFC 6749, section 3.1.2), and without a query, which
+    /// Webex adds. What is taken here the plugin takes too.
     pub fn parse(text: &str) -> Result<Self, String> {
         const EXAMPLE: &str = "such as \"http://127.0.0.1:8400/callback\"";
         let url =
@@ -31,10 +35,21 @@ impl RedirectAddress {
         if url.port() == Some(0) {
             return Err("must name a port: Webex compares the address exactly".to_owned());
         }
-        Ok(Self {
+        if text.len() > LONGEST {
+            return Err(format!("has more than {LONGEST} bytes"));
+        }
+        let redirect = Self {
             text: text.to_owned(),
             url,
-        })
+        };
+        if redirect.url.scheme() == "http" && redirect.loopback().is_none() {
+            return Err(
+                "is http: to another machine, where the code could be read: use https:, or http: to \
+                 127.0.0.1, [::1] or localhost"
+                    .to_owned(),
+            );
+        }
+        Ok(redirect)
     }
 
     /// As it was written.
@@ -103,6 +118,9 @@ mod tests {
             "http://127.0.0.1/?",
             "http://127.0.0.1/?a=b",
             "http://127.0.0.1/#a",
+            "http://relation.example.com/callback",
+            "http://192.168.1.7:8400/callback",
+            "http://localhost.example.com/",
         ] {
             assert!(RedirectAddress::parse(text).is_err(), "{text}");
         }
@@ -127,10 +145,8 @@ mod tests {
         );
         for text in [
             "https://127.0.0.1:8400/",
-            "http://0.0.0.0:8400/",
-            "http://10.0.0.1:8400/",
-            "http://relation.example.com/",
-            "http://localhost.example.com/",
+            "https://10.0.0.1:8400/",
+            "https://relation.example.com/",
         ] {
             assert!(sockets(text).is_empty(), "{text}");
         }

@@ -134,6 +134,7 @@ fn every_key_is_understood() {
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect(),
+        origins: config.origins.clone(),
         client_secret_file: Some("/etc/relation/client-secret".into()),
         redirect: RedirectAddress::parse("http://LOCALHOST:8400/callback").ok(),
         egress: Egress {
@@ -199,6 +200,32 @@ fn all_faults_are_told_at_once_and_in_the_order_of_their_lines() {
     );
     assert!(told[1].contains("64 MiB"), "{}", told[1]);
     assert!(told[3].contains("15s"), "{}", told[3]);
+}
+
+#[test]
+fn what_the_plugin_refuses_is_told_with_its_key_and_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("relation.toml");
+    let text =
+        "[refresh]\nperiod = \"500ms\"\nfraction = 0\n[webex]\nwholesale-users-scopes = []\n";
+    std::fs::write(&file, text).unwrap();
+    let config = Config::load(Some(&file)).unwrap();
+    let fault = |field: &str| relation_host::types::FieldFault {
+        field: field.to_owned(),
+        message: "must be another".to_owned(),
+    };
+    let refused = config.origins.refused(vec![
+        fault("webex.scopes.wholesale-users"),
+        fault("webex.client-id"),
+        fault("refresh.fraction"),
+    ]);
+    let expected = format!(
+        "the configuration {} is wrong:\n  webex.client-id: must be another\n  \
+         line 3: refresh.fraction: must be another\n  \
+         line 5: webex.wholesale-users-scopes: must be another",
+        file.display()
+    );
+    assert_eq!(refused.to_string(), expected);
 }
 
 #[test]
@@ -269,6 +296,32 @@ fn a_file_that_is_named_must_be_there() {
     let absent = directory.path().join("absent.toml");
     let error = Config::load(Some(&absent)).unwrap_err();
     assert!(error.to_string().contains("absent.toml"), "{error}");
+}
+
+#[test]
+fn a_file_is_utf_8_with_or_without_a_byte_order_mark() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("relation.toml");
+    std::fs::write(&file, "\u{feff}[limits]\r\ncalls = 3\r\n").unwrap();
+    assert_eq!(Config::load(Some(&file)).unwrap().limits.calls, 3);
+    let utf16: Vec<u8> = "\u{feff}[limits]"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    for (content, found) in [
+        (
+            utf16.as_slice(),
+            "relation.toml is UTF-16; save it as UTF-8",
+        ),
+        (
+            b"[limits]\n# f\xfcr alle\n",
+            "is not UTF-8 in line 2, but probably Latin-1",
+        ),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let error = Config::load(Some(&file)).unwrap_err().to_string();
+        assert!(error.contains(found), "{error}");
+    }
 }
 
 #[test]

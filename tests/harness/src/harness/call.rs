@@ -22,8 +22,10 @@ use crate::redaction::Redactor;
     deny_unknown_fields
 )]
 pub enum Call {
-    /// Describes the model. The one call that is no transaction.
+    /// Describes the model. No transaction.
     Describe {},
+    /// Asks the plugin whether it takes its settings. No transaction.
+    CheckSettings {},
     /// Adds a record; the host gives it its key.
     Add {
         /// The node where it belongs.
@@ -116,6 +118,7 @@ impl Call {
     pub fn workflow(&self) -> &'static str {
         match self {
             Self::Describe {} => "describe",
+            Self::CheckSettings {} => "check-settings",
             Self::Add { .. } => "add",
             Self::Modify { .. } => "modify",
             Self::Delete { .. } => "delete",
@@ -141,7 +144,7 @@ impl Call {
             })
         };
         let mut shown = match self {
-            Self::Describe {} => json!({}),
+            Self::Describe {} | Self::CheckSettings {} => json!({}),
             Self::Add {
                 hierarchy,
                 fields: given,
@@ -188,6 +191,7 @@ impl Call {
     pub(crate) async fn make(self, host: &Host) -> Result<Told<Value>, CallError> {
         match self {
             Self::Describe {} => told_untold(host.describe().await),
+            Self::CheckSettings {} => told_untold(host.check_settings().await),
             Self::Add {
                 hierarchy,
                 fields,

@@ -18,6 +18,11 @@ impl Harness {
         self.typed(Call::Describe {}).await
     }
 
+    /// Asks the plugin whether it takes its settings.
+    pub async fn check_settings(&self) -> Observed<()> {
+        self.typed(Call::CheckSettings {}).await
+    }
+
     /// Adds a record.
     pub async fn add(&self, request: AddRequest) -> Observed<Added> {
         let AddRequest {

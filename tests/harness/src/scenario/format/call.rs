@@ -27,6 +27,7 @@ pub fn read(table: &mut Table<'_, '_>) -> Option<Call> {
         ("sync", &keys::SYNC),
         ("wake", &keys::WAKE),
         ("describe", &keys::DESCRIBE),
+        ("check-settings", &keys::CHECK_SETTINGS),
     ];
     let names = sections.map(|(name, _)| (name, name));
     let Some(named) = table.get("call", |value| values::word(value, "call", &names)) else {

@@ -89,6 +89,8 @@ sections! {
     WAKE "call = \"wake\"" ["record" "wakeup" "moment" "payload" "due" "deadline"];
     /// Describes the model.
     DESCRIBE "call = \"describe\"" [];
+    /// Checks the settings.
+    CHECK_SETTINGS "call = \"check-settings\"" [];
     /// A person consents.
     CONSENT "webex = \"consent\"" ["organization" "link" "scopes" "without"];
     /// A person declines.

@@ -291,10 +291,11 @@ fn every_call_is_one_of_the_harness_with_its_inputs() {
         ("check-expiry", ""),
         ("sync", "kind = \"roles-licenses\""),
         ("describe", ""),
+        ("check-settings", ""),
     ];
     for (name, inputs) in calls {
         let record = match name {
-            "add" | "describe" => "",
+            "add" | "describe" | "check-settings" => "",
             _ => "record = \"0123456789abcdef01234567\"",
         };
         let scenario = read(&format!(

@@ -6,6 +6,8 @@ use relation_host::types::{Failure, FieldFault};
 use serde::Serialize;
 use serde_json::json;
 
+use super::output::{shown, shown_lines};
+
 /// What went wrong, by who acts next. Its name is `kind` in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -118,9 +120,10 @@ impl Failed {
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.message)?;
+        write!(f, "error: {}", shown_lines(&self.message))?;
         for fault in &self.faults {
-            write!(f, "\n  {}: {}", fault.field, fault.message)?;
+            let (field, message) = (shown(&fault.field), shown(&fault.message));
+            write!(f, "\n  {field}: {message}")?;
         }
         if let Some(transaction) = &self.transaction {
             write!(
@@ -129,7 +132,7 @@ impl fmt::Display for Failed {
             )?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\nhint: {hint}")?;
+            write!(f, "\nhint: {}", shown_lines(hint))?;
         }
         Ok(())
     }

@@ -32,6 +32,7 @@ mod review;
 mod secrets;
 mod session;
 mod stop;
+mod table;
 mod time;
 
 /// Keeps Cisco Webex connections of customers alive: relation/SparkCustomer as a WebAssembly plugin,

@@ -1,15 +1,11 @@
 //! What goes to stdout: one JSON document, or tables for people; and nothing else.
 
-use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use relation_host::text::is_invisible;
 use serde::Serialize;
 
 use super::failure::{Failed, Kind};
-
-/// A terminal of fewer columns wraps whole lines: cells would become a few characters wide.
-const NARROW: u16 = 60;
 
 /// Prints results, as JSON or for people.
 #[derive(Clone, Copy, Debug)]
@@ -104,78 +100,26 @@ pub fn write(text: &str) -> Result<(), Failed> {
         })
 }
 
-/// Rows under headings, or pairs of names and values.
-pub struct Rows {
-    table: Table,
-    /// Columns of keys, which are of no use in pieces.
-    whole: Vec<usize>,
-}
-
-impl Rows {
-    /// No rows yet, under these headings.
-    pub fn under(headings: &[&str]) -> Self {
-        let mut table = bare();
-        table.set_header(headings.iter().map(|heading| heading.to_uppercase()));
-        let keys = headings.iter().enumerate();
-        Self {
-            table,
-            whole: keys
-                .filter(|(_, heading)| matches!(**heading, "pkid" | "id"))
-                .map(|(column, _)| column)
-                .collect(),
-        }
-    }
-
-    /// Adds a row. The texts may be somebody else's.
-    pub fn add(&mut self, row: impl IntoIterator<Item = impl AsRef<str>>) {
-        let texts = row.into_iter().map(|text| shown(text.as_ref()));
-        self.table.add_row(texts.collect::<Vec<_>>());
-    }
-}
-
-impl fmt::Display for Rows {
-    /// At a terminal as wide as that at most; elsewhere, and at a narrow one, each row is one line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = self.table.clone();
-        table.discover_columns();
-        for (index, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((0, 2));
-            if self.whole.contains(&index) {
-                column.set_constraint(ColumnConstraint::ContentWidth);
-            }
-        }
-        f.write_str(&table.trim_fmt())
-    }
-}
-
-/// Names and their values, one pair a line.
-pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Rows {
-    let mut rows = Rows {
-        table: bare(),
-        whole: Vec::new(),
-    };
-    for (name, value) in pairs {
-        rows.add([name, value.as_str()]);
-    }
-    rows
-}
-
-fn bare() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    if !io::stdout().is_terminal() {
-        table.force_no_tty();
-    } else if table.width().is_some_and(|width| width >= NARROW) {
-        table.set_content_arrangement(ContentArrangement::Dynamic);
-    }
-    table
-}
-
-/// Text that somebody else wrote, without what a terminal would obey.
+/// Text that somebody else wrote, without what a terminal would obey. What changes the direction of the
+/// text, or cannot be seen, is escaped: `\u{202e}`.
 pub fn shown(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            shown.push('\u{fffd}');
+        } else if is_invisible(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// As [`shown`], of a text of several lines.
+pub fn shown_lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(shown).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -191,13 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn a_table_off_the_terminal_has_one_line_a_row() {
-        let mut rows = Rows::under(&["name", "state"]);
-        rows.add(["Acme\n", &"x".repeat(500)]);
-        let text = rows.to_string();
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 2, "{text}");
-        assert_eq!(lines[0], "NAME   STATE");
-        assert!(lines[1].starts_with("Acme\u{fffd}  xxx"), "{text}");
+    fn what_cannot_be_seen_is_escaped() {
+        assert_eq!(
+            shown("Con\u{202e}osot\u{200b}\u{feff}\u{2066}株式会社 é"),
+            "Con\\u{202e}osot\\u{200b}\\u{feff}\\u{2066}株式会社 é"
+        );
+        assert_eq!(
+            shown_lines("a\nb\u{1b}\n\u{200f}"),
+            "a\nb\u{fffd}\n\\u{200f}"
+        );
     }
 }

@@ -76,11 +76,16 @@ pub fn due(at: Timestamp, now: Timestamp) -> String {
 
 /// A moment to the second, in UTC.
 pub fn moment(at: Timestamp) -> String {
+    format!("{} UTC", stamp(at))
+}
+
+/// As [`moment`], for a column whose heading says that it is in UTC.
+pub fn stamp(at: Timestamp) -> String {
     let text = at.to_string();
     match text.split_once('T') {
         Some((date, time)) => {
-            let time = time.split('.').next().unwrap_or(time);
-            format!("{date} {time} UTC")
+            let time = time.split(['.', 'Z']).next().unwrap_or(time);
+            format!("{date} {time}")
         }
         None => text,
     }

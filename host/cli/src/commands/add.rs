@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::view;
 use crate::failure::Failed;
 use crate::fields::FieldArgs;
-use crate::output::Rows;
+use crate::table::{Column, Rows};
 use crate::{Context, progress};
 
 /// Arguments of `add`.
@@ -61,7 +61,7 @@ fn human(added: &Added, now: relation_host::types::Timestamp) -> String {
             "nothing was made: an earlier add with this key had made it\n\n{connection}"
         );
     }
-    let mut created = Rows::under(&["created", "pkid"]);
+    let mut created = Rows::under(&[Column::new("created").tail(12), Column::new("pkid")]);
     for reference in &added.created {
         created.add([reference.model.as_str(), reference.pkid.as_str()]);
     }

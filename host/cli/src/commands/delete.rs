@@ -5,8 +5,9 @@ use std::io::{self, IsTerminal, Write};
 use relation_host::reports::{Deletion, Revocation};
 
 use crate::failure::{Failed, Kind};
-use crate::output::{Rows, shown};
+use crate::output::shown;
 use crate::records::{Named, Record};
+use crate::table::{Column, Rows};
 use crate::{Context, progress};
 
 /// More documents of one model are not listed for people but counted.
@@ -67,7 +68,11 @@ fn confirmed(record: &Record) -> Result<bool, Failed> {
 
 fn human(deletion: &Deletion, dry_run: bool) -> String {
     let heading = if dry_run { "would delete" } else { "deleted" };
-    let mut rows = Rows::under(&[heading, "name", "pkid"]);
+    let mut rows = Rows::under(&[
+        Column::new(heading),
+        Column::new("name").shortened(24),
+        Column::new("pkid").dropped(1),
+    ]);
     for documents in deletion
         .documents
         .chunk_by(|(one, _), (next, _)| one.model == next.model)

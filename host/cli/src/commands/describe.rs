@@ -4,7 +4,8 @@ use relation_host::reports::{Field, Model};
 
 use crate::Context;
 use crate::failure::Failed;
-use crate::output::{Rows, shown};
+use crate::output::shown;
+use crate::table::{Column, Rows};
 
 /// Prints fields and actions.
 pub async fn run(context: &Context) -> Result<(), Failed> {
@@ -14,7 +15,13 @@ pub async fn run(context: &Context) -> Result<(), Failed> {
 }
 
 fn human(model: &Model) -> String {
-    let mut fields = Rows::under(&["field", "title", "kind", "rules", "help"]);
+    let mut fields = Rows::under(&[
+        Column::new("field"),
+        Column::new("title").wrapped(16).dropped(1),
+        Column::new("kind").dropped(2),
+        Column::new("rules").wrapped(16),
+        Column::new("help").wrapped(24),
+    ]);
     for field in &model.fields {
         fields.add([
             &field.name,
@@ -24,7 +31,11 @@ fn human(model: &Model) -> String {
             &field.help,
         ]);
     }
-    let mut actions = Rows::under(&["action", "title", "help"]);
+    let mut actions = Rows::under(&[
+        Column::new("action"),
+        Column::new("title").wrapped(16).dropped(1),
+        Column::new("help").wrapped(24),
+    ]);
     for action in &model.actions {
         actions.add([&action.name, &action.title, &action.help]);
     }

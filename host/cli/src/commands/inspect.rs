@@ -8,8 +8,9 @@ use serde_json::json;
 
 use crate::Global;
 use crate::failure::{Failed, Kind};
-use crate::output::{Output, Rows, shown};
+use crate::output::{Output, shown};
 use crate::session;
+use crate::table::{Column, Rows};
 
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
@@ -48,7 +49,11 @@ pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
 }
 
 fn human(inspection: &Inspection) -> String {
-    let mut rows = Rows::under(&["", "interface", "status"]);
+    let mut rows = Rows::under(&[
+        Column::new(""),
+        Column::new("interface"),
+        Column::new("status").wrapped(16),
+    ]);
     for import in &inspection.imports {
         let status = match &import.status {
             ImportStatus::Provided => "provided".to_owned(),

@@ -9,8 +9,9 @@ use relation_host::types::{Reference, Timestamp};
 use serde::Serialize;
 
 use crate::failure::{Failed, Kind};
-use crate::output::{Output, Rows};
+use crate::output::Output;
 use crate::progress;
+use crate::table::{Column, Rows};
 use crate::{Context, time};
 
 mod check;
@@ -137,7 +138,14 @@ async fn named(store: &dyn Store, found: Vec<Unopened>) -> Result<Vec<UnopenedRo
 }
 
 fn unopened_table(rows: &[UnopenedRow]) -> String {
-    let mut table = Rows::under(&["secret", "of", "owner", "data key", "found", "reason"]);
+    let mut table = Rows::under(&[
+        Column::new("secret").shortened(13),
+        Column::new("of").shortened(12),
+        Column::new("owner").dropped(1),
+        Column::new("data key").dropped(3),
+        Column::new("found (UTC)").dropped(2),
+        Column::new("reason").wrapped(24),
+    ]);
     for row in rows {
         table.add([
             row.name.clone(),
@@ -145,7 +153,7 @@ fn unopened_table(rows: &[UnopenedRow]) -> String {
             row.owner.to_string(),
             row.data_key
                 .map_or_else(|| "-".to_owned(), |key| key.to_string()),
-            time::moment(row.since),
+            time::stamp(row.since),
             row.reason.clone(),
         ]);
     }

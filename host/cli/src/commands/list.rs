@@ -2,13 +2,17 @@
 
 use relation_host::reports::State;
 use relation_host::store::Store;
-use relation_host::types::{Hierarchy, Scope};
+use relation_host::types::{Filter, Hierarchy, Page, Scope};
 
+use super::order::{Order, Place};
 use super::page::PageArgs;
 use super::view;
 use crate::Context;
 use crate::failure::Failed;
 use crate::records::{self, Record};
+
+/// Records that are read at once.
+const CHUNK: u32 = 1000;
 
 /// Arguments of `list`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +26,9 @@ pub struct Args {
     /// Only customers of exactly this name
     #[arg(long)]
     name: Option<String>,
+    /// What comes first
+    #[arg(long, value_enum, value_name = "ORDER", default_value_t)]
+    sort: Order,
     #[command(flatten)]
     page: PageArgs,
 }
@@ -67,15 +74,23 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         None => None,
     };
     let filter = records::filter(place, name.as_deref(), args.state);
-    let page = args
-        .page
-        .fetch(async |cursor, limit| store.find(&filter, cursor.as_deref(), limit).await)
-        .await?;
-    let connections = page
-        .items
-        .iter()
-        .map(|document| Record::of(document).map(|record| record.summary()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let after = args.page.cursor().map(|cursor| {
+        args.sort.place_of(cursor).ok_or_else(|| {
+            Failed::usage("--cursor names no place in this list").hint(
+                "a cursor is what an earlier page of the same list gave; the same --sort goes with it",
+            )
+        })
+    });
+    let after = after.transpose()?;
+    let page = sorted(
+        store.as_ref(),
+        &filter,
+        args.sort,
+        after.as_ref(),
+        args.page.most(),
+    )
+    .await?;
+    let connections: Vec<_> = page.items.iter().map(Record::summary).collect();
     let now = context.now();
     context
         .output
@@ -86,6 +101,44 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         eprintln!("~ assumed: nobody said when this token expires");
     }
     Ok(())
+}
+
+/// The records of a page in `order`: those after a place, `most` of them. The store has them in the
+/// order of their pkids, so all are read; no more are held than the page has.
+async fn sorted(
+    store: &dyn Store,
+    filter: &Filter,
+    order: Order,
+    after: Option<&Place>,
+    most: Option<u32>,
+) -> Result<Page<Record>, Failed> {
+    let most = most.map_or(usize::MAX, |most| most as usize);
+    let mut found: Vec<(Place, Record)> = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = store.find(filter, cursor.as_deref(), CHUNK).await?;
+        for document in &page.items {
+            let record = Record::of(document)?;
+            let place = order.place(&record);
+            if after.is_none_or(|after| place > *after) {
+                found.push((place, record));
+            }
+        }
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
+        // One more tells that there is a further page.
+        found.truncate(most.saturating_add(1));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let more = found.len() > most;
+    found.truncate(most);
+    let last = found.last().filter(|_| more);
+    Ok(Page {
+        next: last.map(|(place, _)| order.cursor(place)),
+        items: found.into_iter().map(|(_, record)| record).collect(),
+    })
 }
 
 #[cfg(test)]

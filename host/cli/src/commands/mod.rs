@@ -13,6 +13,7 @@ pub mod inspect;
 pub mod keys;
 pub mod list;
 pub mod modify;
+pub mod order;
 pub mod page;
 pub mod refresh;
 pub mod run;

@@ -23,6 +23,16 @@ pub struct PageArgs {
 }
 
 impl PageArgs {
+    /// Where to go on.
+    pub fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+
+    /// The most items that are wanted; none: all of them.
+    pub fn most(&self) -> Option<u32> {
+        (!self.all).then_some(self.limit)
+    }
+
     /// The page that is wanted, or all of them as one, from what `fetch` gives for a cursor and a
     /// limit.
     pub async fn fetch<T>(

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::view;
 use crate::Context;
 use crate::failure::Failed;
-use crate::output::{Rows, pairs};
 use crate::records::{Named, Record};
+use crate::table::{Column, Rows, pairs};
 use crate::time;
 
 /// Alerts about one record that are shown at most.
@@ -105,14 +105,25 @@ fn human(all: &Shown, now: Timestamp) -> String {
         blocks.push(pairs(fields).to_string());
     }
     if !record.parts.is_empty() {
-        let mut rows = Rows::under(&["belongs to it", "model", "name", "pkid"]);
+        let mut rows = Rows::under(&[
+            Column::new("belongs to it"),
+            Column::new("model").dropped(2),
+            Column::new("name").shortened(24),
+            Column::new("pkid").dropped(1),
+        ]);
         for part in &record.parts {
             rows.add([&part.role, &part.model, &part.name, part.pkid.as_str()]);
         }
         blocks.push(rows.to_string());
     }
     if !all.alerts.is_empty() {
-        let mut rows = Rows::under(&["alert", "severity", "count", "latest", "message"]);
+        let mut rows = Rows::under(&[
+            Column::new("alert"),
+            Column::new("severity").dropped(3),
+            Column::new("count").dropped(2),
+            Column::new("latest").dropped(1),
+            Column::new("message").wrapped(24),
+        ]);
         for alert in &all.alerts {
             let text = |name: &str| alert.get(name).map(plain).unwrap_or_default();
             let row = ["code", "severity", "count", "latest", "message"];
@@ -124,11 +135,16 @@ fn human(all: &Shown, now: Timestamp) -> String {
         blocks.push(imports(&all.imports).to_string());
     }
     if !all.wakeups.is_empty() {
-        let mut rows = Rows::under(&["wakeup", "due", "", "failed attempts"]);
+        let mut rows = Rows::under(&[
+            Column::new("wakeup"),
+            Column::new("due (UTC)").dropped(1),
+            Column::new(""),
+            Column::new("failures"),
+        ]);
         for wakeup in &all.wakeups {
             rows.add([
                 wakeup.id.clone(),
-                time::moment(wakeup.due),
+                time::stamp(wakeup.due),
                 time::due(wakeup.due, now),
                 wakeup.attempts.to_string(),
             ]);
@@ -140,7 +156,11 @@ fn human(all: &Shown, now: Timestamp) -> String {
 
 /// What was imported: a row for each model, with the end of the import if it has one.
 fn imports(imports: &[Map<String, Value>]) -> Rows {
-    let mut rows = Rows::under(&["imported", "entries", "ended"]);
+    let mut rows = Rows::under(&[
+        Column::new("imported").tail(12),
+        Column::new("entries"),
+        Column::new("ended"),
+    ]);
     for import in imports {
         let ended = import.get("finished").and_then(Value::as_u64);
         let ended = ended.map_or("not yet".to_owned(), |at| time::moment(Timestamp(at)));

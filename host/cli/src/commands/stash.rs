@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::Context;
 use crate::failure::{Failed, Kind};
-use crate::output::Rows;
+use crate::table::{Column, Rows};
 use crate::time;
 
 /// What to do about the stash.
@@ -88,12 +88,19 @@ fn row(listed: Listed) -> Row {
 }
 
 fn human(rows: &[Row], now: Timestamp) -> String {
-    let mut lines = Rows::under(&["state", "since", "", "epoch", "file", "pkid"]);
+    let mut lines = Rows::under(&[
+        Column::new("state"),
+        Column::new("since (UTC)").dropped(2),
+        Column::new(""),
+        Column::new("epoch").dropped(1),
+        Column::new("file").tail(16),
+        Column::new("pkid").dropped(3),
+    ]);
     for row in rows {
         let text = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         lines.add([
             row.state.as_str().to_owned(),
-            text(row.since.map(time::moment)),
+            text(row.since.map(time::stamp)),
             text(
                 row.since
                     .map(|since| format!("{} ago", time::span(now.since(since)))),

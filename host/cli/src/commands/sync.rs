@@ -5,8 +5,9 @@ use std::fmt;
 use relation_host::reports::{SyncKind, SyncReport};
 
 use crate::failure::{Failed, Kind};
-use crate::output::{Rows, shown};
+use crate::output::shown;
 use crate::records::Named;
+use crate::table::{Column, Rows};
 use crate::{Context, progress};
 
 /// Arguments of `sync`.
@@ -82,7 +83,13 @@ fn hinted(failed: Failed, hint: &str) -> Failed {
 }
 
 fn human(report: &SyncReport) -> String {
-    let mut rows = Rows::under(&["model", "found", "added", "updated", "removed"]);
+    let mut rows = Rows::under(&[
+        Column::new("model").tail(12),
+        Column::new("found"),
+        Column::new("added"),
+        Column::new("updated"),
+        Column::new("removed"),
+    ]);
     for model in &report.models {
         let counts = [model.found, model.added, model.updated, model.removed];
         let counts = counts.iter().map(u32::to_string);

@@ -15,8 +15,9 @@ use serde_json::json;
 
 use crate::Global;
 use crate::failure::{Failed, Kind};
-use crate::output::{Output, Rows};
+use crate::output::Output;
 use crate::session;
+use crate::table::{Column, Rows};
 
 /// How often files are looked at; a change is acted on when it is that old.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -247,7 +248,10 @@ fn list(selected: &[Loaded], output: Output) -> Result<(), Failed> {
         .map(|loaded| json!({ "path": loaded.path, "about": about(loaded) }))
         .collect();
     output.print(&items, |_| {
-        let mut rows = Rows::under(&["scenario", "about"]);
+        let mut rows = Rows::under(&[
+            Column::new("scenario").tail(24),
+            Column::new("about").wrapped(24),
+        ]);
         for loaded in selected {
             rows.add([loaded.path.display().to_string(), about(loaded)]);
         }

@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use super::page::PageArgs;
 use crate::failure::{Failed, Kind};
-use crate::output::{Output, Rows, pairs, shown};
+use crate::output::{Output, shown};
 use crate::records::Named;
+use crate::table::{Column, Rows, pairs};
 use crate::{Context, time};
 
 /// How often a followed transaction is looked at.
@@ -204,11 +205,18 @@ impl Seen {
 }
 
 fn rows(transactions: &[Transaction], now: Timestamp) -> String {
-    let headings = ["started", "action", "of", "status", "took", "message", "id"];
-    let mut rows = Rows::under(&headings);
+    let mut rows = Rows::under(&[
+        Column::new("started (UTC)").dropped(3),
+        Column::new("action"),
+        Column::new("of").shortened(12),
+        Column::new("status"),
+        Column::new("took").dropped(1),
+        Column::new("message").shortened(12),
+        Column::new("id").dropped(2),
+    ]);
     for transaction in transactions {
         rows.add([
-            time::moment(transaction.started),
+            time::stamp(transaction.started),
             transaction.action.clone(),
             subject_name(transaction),
             transaction.status.as_str().to_owned(),
@@ -253,7 +261,12 @@ fn detail(transaction: &Transaction, now: Timestamp) -> String {
 
 /// The secrets that it opened, or tried to.
 fn reveals(transaction: &Transaction) -> String {
-    let mut rows = Rows::under(&["secret", "of", "outcome", "at"]);
+    let mut rows = Rows::under(&[
+        Column::new("secret").shortened(12),
+        Column::new("of").tail(12),
+        Column::new("outcome"),
+        Column::new("at").dropped(1),
+    ]);
     for reveal in &transaction.reveals {
         let owner = reveal.owner.as_ref();
         rows.add([

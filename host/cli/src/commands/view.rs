@@ -6,7 +6,7 @@ use relation_host::reports::{Connection, Grant, Granted, State};
 use relation_host::types::Timestamp;
 
 use crate::failure::{CONNECT_AGAIN, Failed, Kind};
-use crate::output::{Rows, pairs};
+use crate::table::{Column, Rows, pairs};
 use crate::time;
 
 /// One record, a line for each of its properties, with those of its further grants below.
@@ -20,12 +20,12 @@ pub fn connection(connection: &Connection, now: Timestamp) -> String {
         return own;
     }
     let mut rows = Rows::under(&[
-        "grant",
-        "state",
-        "access token",
-        "refresh token",
-        "next refresh",
-        "missing scopes",
+        Column::new("grant"),
+        Column::new("state"),
+        Column::new("access token").dropped(1),
+        Column::new("refresh token"),
+        Column::new("next refresh").dropped(2),
+        Column::new("missing scopes").wrapped(16).dropped(3),
     ]);
     for granted in further {
         rows.add([
@@ -111,13 +111,13 @@ fn states(connection: &Connection) -> String {
 /// Records, a row each.
 pub fn connections(connections: &[Connection], now: Timestamp) -> String {
     let mut rows = Rows::under(&[
-        "name",
-        "hierarchy",
-        "state",
-        "access token",
-        "refresh token",
-        "next refresh",
-        "pkid",
+        Column::new("name").shortened(16),
+        Column::new("hierarchy").tail(12).dropped(4),
+        Column::new("state").shortened(13),
+        Column::new("access token").dropped(2),
+        Column::new("refresh token"),
+        Column::new("next refresh").dropped(3),
+        Column::new("pkid").dropped(1),
     ]);
     for connection in connections {
         let next = connection

@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::page::PageArgs;
 use crate::Context;
 use crate::failure::Failed;
-use crate::output::Rows;
 use crate::records::{Named, Record};
+use crate::table::{Column, Rows};
 use crate::time;
 
 /// Arguments of `wakeups`.
@@ -88,10 +88,17 @@ fn name(document: &Document) -> String {
 }
 
 fn human(rows: &[Row], now: Timestamp) -> String {
-    let mut lines = Rows::under(&["due", "", "wakeup", "of", "failed attempts", "pkid"]);
+    let mut lines = Rows::under(&[
+        Column::new("due (UTC)").dropped(2),
+        Column::new(""),
+        Column::new("wakeup").shortened(16),
+        Column::new("of").shortened(12),
+        Column::new("failures").dropped(3),
+        Column::new("pkid").dropped(1),
+    ]);
     for row in rows {
         lines.add([
-            time::moment(row.due),
+            time::stamp(row.due),
             time::due(row.due, now),
             row.id.clone(),
             row.subject_name.clone(),

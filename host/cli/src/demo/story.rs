@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::stage::Stage;
 use crate::failure::{Failed, Kind};
-use crate::output::{Output, pairs, shown};
+use crate::output::{Output, shown};
 use crate::records::Record;
+use crate::table::pairs;
 use crate::time;
 
 /// Every model of which the store may hold documents.

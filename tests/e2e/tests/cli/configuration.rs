@@ -187,3 +187,66 @@ fn without_a_configuration_nothing_may_be_reached() {
         .says(&["egress.allow"]);
     assert!(place.json(["list"])["items"].as_array().unwrap().is_empty());
 }
+
+#[test]
+fn settings_that_the_plugin_refuses_stop_every_workflow_with_their_lines() {
+    let scene = Scene::new();
+    let customer = scene.customer("Contoso");
+    let place = &scene.place;
+    let text = std::fs::read_to_string(place.path("relation.toml")).unwrap();
+    let text = text.trim_end();
+    let lines = text.lines().count();
+    let bad = "[refresh]\nperiod = \"500ms\"\nfraction = 0\njitter = 1\n[expiry]\n\
+               thresholds = [\"2d\", \"1ms\"]\n[tokens]\nassumed-access-life = \"1ms\"\n\
+               assumed-refresh-life = \"400000000y\"\n";
+    place.write("relation.toml", &format!("{text}\n{bad}"));
+    let told = [
+        (2, "refresh.period: must be a duration of a second or more"),
+        (
+            3,
+            "refresh.fraction: must be a number above 0 and at most 1",
+        ),
+        (4, "refresh.jitter: must be a number from 0 to 0.9"),
+        (
+            6,
+            "expiry.thresholds: must be durations of a second or more",
+        ),
+        (8, "tokens.assumed-access-life: must be"),
+        (9, "tokens.assumed-refresh-life: must be"),
+    ];
+    let told = told.map(|(line, words)| format!("line {}: {words}", lines + line));
+    let told: Vec<&str> = told.iter().map(String::as_str).collect();
+    let pkid = customer.pkid.as_str();
+    for command in [
+        vec!["run", "--until-idle"],
+        vec!["run"],
+        vec!["refresh", pkid],
+        vec!["sync", pkid],
+        vec!["check-expiry", pkid],
+        vec!["connect", pkid],
+        vec!["modify", pkid, "--email-domain", "contoso.example"],
+        vec!["delete", pkid, "--dry-run"],
+        vec!["add", "--hierarchy", "sys.Provider.Fabrikam"],
+    ] {
+        let refused = place.relation(&command).run().exits(2).says(&told);
+        assert!(refused.stderr.contains("relation.toml"), "{refused:?}");
+    }
+    for command in [
+        vec!["list"],
+        vec!["show", pkid],
+        vec!["wakeups"],
+        vec!["transactions"],
+        vec!["keys", "check"],
+        vec!["stash", "list"],
+        vec!["stash", "apply"],
+    ] {
+        place.relation(&command).run().done();
+    }
+    assert!(scene.token_requests().is_empty());
+
+    place.write(
+        "relation.toml",
+        &format!("{text}\n[expiry]\nthresholds = []\n"),
+    );
+    place.relation(["refresh", pkid]).run().done();
+}

@@ -13,6 +13,7 @@ mod components;
 mod configuration;
 mod conformance;
 mod connect;
+mod encodings;
 mod failures;
 mod imports;
 mod naming;

@@ -296,3 +296,71 @@ fn run_until_idle_does_what_is_due_and_nothing_else() {
     assert!(scene.token_requests().is_empty());
     assert_eq!(scene.state(&customer), "connected");
 }
+
+#[test]
+fn lists_are_in_the_order_that_is_asked_for() {
+    let scene = Scene::new();
+    let place = &scene.place;
+    for name in ["delta", "Bravo", "charlie"] {
+        place.json(["add", "--hierarchy", NODE, "--name", name]);
+    }
+    scene.customer("alpha");
+    let below = format!("{NODE}.Below");
+    place.json(["add", "--hierarchy", &below, "--name", "A"]);
+    let listed = |arguments: &[&str]| {
+        let page = place.json(["list"].iter().chain(arguments));
+        let items = names(&page["items"], "name").into_iter();
+        let items: Vec<String> = items.map(str::to_owned).collect();
+        (items, page["next"].as_str().map(str::to_owned))
+    };
+    let by_name = ["alpha", "Bravo", "charlie", "delta", "A"];
+    assert_eq!(listed(&[]).0, by_name);
+    assert_eq!(listed(&["--sort", "expiry"]).0[0], "alpha");
+    assert_eq!(listed(&["--sort", "state"]).0[4], "alpha");
+    let mut paged = Vec::new();
+    let mut next: Option<String> = None;
+    loop {
+        let cursor = next.iter().flat_map(|cursor| ["--cursor", cursor.as_str()]);
+        let arguments: Vec<&str> = ["--limit", "2"].into_iter().chain(cursor).collect();
+        let (items, more) = listed(&arguments);
+        paged.extend(items);
+        let Some(more) = more else { break };
+        let other = ["list", "--sort", "state", "--cursor", &more];
+        place.relation(other).run().exits(2);
+        next = Some(more);
+    }
+    assert_eq!(paged, by_name);
+}
+
+#[test]
+fn a_table_fits_the_terminal_and_shows_what_cannot_be_seen() {
+    let scene = Scene::new();
+    let place = &scene.place;
+    let long = "Gesellschaft für Öffentlichkeitsarbeit und Verwaltung mbH & Co. KG";
+    let node = "sys.Provider.Reseller.Sub-Reseller.Gesellschaft.Standort";
+    place.json(["add", "--hierarchy", node, "--name", long]);
+    let customer = scene.customer("Contoso");
+    for (width, most) in [("80", 80), ("60", 60)] {
+        for command in [
+            vec!["list"],
+            vec!["wakeups"],
+            vec!["transactions"],
+            vec!["keys", "list"],
+            vec!["stash", "list"],
+            vec!["delete", &customer.pkid, "--dry-run"],
+        ] {
+            let ran = place.relation(&command).env("COLUMNS", width).run().done();
+            let table = ran
+                .stdout
+                .lines()
+                .filter(|line| !line.starts_with("tokens:"));
+            for line in table {
+                assert!(line.chars().count() <= most, "{command:?}: {line}");
+            }
+        }
+    }
+    let listed = place.relation(["list"]).run().done().stdout;
+    assert!(listed.contains(long) && listed.contains(node), "{listed}");
+    let refused = place.relation(["show", "Con\u{202e}toso"]).run().exits(3);
+    assert!(!refused.stderr.contains('\u{202e}'), "{refused:?}");
+}

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{UnopenedRow, counted, named, unopened_table};
 use crate::failure::Failed;
-use crate::output::Rows;
+use crate::table::{Column, Rows};
 use crate::{Context, time};
 
 #[derive(Serialize)]
@@ -63,11 +63,18 @@ fn human(listed: &Listed) -> String {
     if listed.data_keys.is_empty() {
         return "no data key yet: the first host makes one".to_owned();
     }
-    let mut rows = Rows::under(&["id", "created", "wrapped by", "secrets", "do not open", ""]);
+    let mut rows = Rows::under(&[
+        Column::new("id"),
+        Column::new("created (UTC)").dropped(1),
+        Column::new("wrapped by").dropped(2),
+        Column::new("secrets"),
+        Column::new("do not open"),
+        Column::new(""),
+    ]);
     for key in &listed.data_keys {
         rows.add([
             key.id.to_string(),
-            time::moment(key.created),
+            time::stamp(key.created),
             key.wrapped_by.clone(),
             key.secrets.to_string(),
             key.unopened.to_string(),

@@ -1,0 +1,136 @@
+//! The order in which customers are listed, and places in it where a page goes on.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use relation_host::reports::State;
+use serde::{Deserialize, Serialize};
+
+use crate::records::Record;
+
+/// What comes first in a list of customers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+pub enum Order {
+    /// By hierarchy, and by name within it
+    #[default]
+    Name,
+    /// The refresh token that expires first
+    Expiry,
+    /// What needs a person
+    State,
+}
+
+/// The place of a record in an order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    urgency: u8,
+    expires: u64,
+    hierarchy: Vec<String>,
+    name: String,
+    pkid: String,
+}
+
+impl Order {
+    /// Where `record` stands.
+    pub fn place(self, record: &Record) -> Place {
+        let stored = &record.connection;
+        let further = record.further_grants.values();
+        let all = std::iter::once(stored).chain(further);
+        let urgency = all.map(|stored| urgency(stored.state)).min();
+        let expires = stored.refresh.map_or(u64::MAX, |expiry| expiry.at.0);
+        let hierarchy = record.hierarchy.as_str().to_lowercase();
+        Place {
+            urgency: match self {
+                Self::State => urgency.unwrap_or_default(),
+                Self::Name | Self::Expiry => 0,
+            },
+            expires: match self {
+                Self::Name => 0,
+                Self::Expiry | Self::State => expires,
+            },
+            hierarchy: hierarchy.split('.').map(str::to_owned).collect(),
+            name: record.name().to_lowercase(),
+            pkid: record.pkid.to_string(),
+        }
+    }
+
+    /// Reads a cursor of a list in this order; none where it is none.
+    pub fn place_of(self, cursor: &str) -> Option<Place> {
+        let json = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (order, place): (Self, Place) = serde_json::from_slice(&json).ok()?;
+        (order == self).then_some(place)
+    }
+
+    /// The cursor of a page that goes on after `place`.
+    pub fn cursor(self, place: &Place) -> String {
+        let json = serde_json::to_vec(&(self, place)).unwrap_or_default();
+        URL_SAFE_NO_PAD.encode(json)
+    }
+}
+
+/// How soon a person has to act; 0 is now.
+fn urgency(state: State) -> u8 {
+    match state {
+        State::Expired => 0,
+        State::Reauthorize => 1,
+        State::Expiring => 2,
+        State::MissingScope => 3,
+        State::NotConnected => 4,
+        State::Retrying => 5,
+        State::Connected => 6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn record(name: &str, hierarchy: &str, state: &str, expires: Option<u64>) -> Record {
+        let refresh = expires.map(|at| json!({ "at": at, "assumed": false }));
+        let record = json!({
+            "name": name,
+            "connection": { "state": state, "refresh": refresh },
+        });
+        let document = relation_host::types::Document {
+            reference: relation_host::types::Reference::record(
+                "0123456789abcdef01234567".parse().unwrap(),
+            ),
+            hierarchy: hierarchy.parse().unwrap(),
+            body: record.to_string(),
+            version: 1,
+            keys: Vec::new(),
+        };
+        Record::of(&document).unwrap()
+    }
+
+    fn names(order: Order) -> Vec<String> {
+        let mut records = [
+            record("b", "sys.P.R", "connected", Some(5)),
+            record("C", "sys.P.R", "expired", Some(1)),
+            record("a", "sys.P.R.Sub", "connected", Some(3)),
+            record("d", "sys.P", "not-connected", None),
+            record("e", "sys.P-Q", "expiring", Some(4)),
+            record("f", "sys.P.R", "reauthorize", Some(9)),
+        ];
+        records.sort_by_key(|record| order.place(record));
+        let names = records.iter().map(|record| record.name().to_owned());
+        names.collect()
+    }
+
+    #[test]
+    fn records_are_ordered_by_name_by_expiry_or_by_need() {
+        assert_eq!(names(Order::Name), ["d", "b", "C", "f", "a", "e"]);
+        assert_eq!(names(Order::Expiry), ["C", "a", "e", "b", "f", "d"]);
+        assert_eq!(names(Order::State), ["C", "f", "e", "d", "a", "b"]);
+    }
+
+    #[test]
+    fn a_cursor_is_a_place_in_its_own_order() {
+        let place = Order::State.place(&record("ü", "sys.P", "expired", Some(7)));
+        let cursor = Order::State.cursor(&place);
+        assert_eq!(Order::State.place_of(&cursor), Some(place));
+        assert_eq!(Order::Name.place_of(&cursor), None);
+        assert_eq!(Order::State.place_of("nonsense"), None);
+    }
+}

@@ -221,6 +221,7 @@ impl Host {
             checks: kept.checks.clone(),
             changes: kept.changes.clone(),
             transaction: Some(news.clone()),
+            now: kept.since,
             ..Commit::default()
         };
         let services = &self.parts.services;

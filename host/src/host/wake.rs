@@ -95,7 +95,7 @@ impl Host {
             // What is gone needs no wakeup; the delete has removed it with the record.
             Err(CallErrorKind::Refused(Failure::NotFound(_))) => Answered::Done(due),
             Err(kind) => {
-                let again = again(kind, due.attempts, self.clock().now());
+                let again = again(kind, &due, self.clock().now());
                 Answered::Retry(due, again)
             }
         };
@@ -127,9 +127,11 @@ impl Runner for Host {
     }
 }
 
-/// When a wakeup whose call failed is due again.
-fn again(kind: &CallErrorKind, attempts: u32, now: Timestamp) -> Timestamp {
-    match kind {
+/// When a wakeup whose call failed is due again: while its deadline is in the future, after half of
+/// what is left until then at most.
+fn again(kind: &CallErrorKind, due: &DueWakeup, now: Timestamp) -> Timestamp {
+    let attempts = due.attempts;
+    let at = match kind {
         CallErrorKind::Refused(Failure::RateLimited(Some(at))) => (*at).max(now),
         // Something changed while it ran: the next run sees it.
         CallErrorKind::Refused(Failure::Conflict(_)) if attempts == 0 => now,
@@ -138,6 +140,10 @@ fn again(kind: &CallErrorKind, attempts: u32, now: Timestamp) -> Timestamp {
                 .saturating_mul(1 << attempts.min(16))
                 .min(LAST_RETRY),
         ),
+    };
+    match due.wakeup.deadline {
+        Some(deadline) if deadline > now => at.min(now.after(deadline.since(now) / 2)),
+        _ => at,
     }
 }
 
@@ -145,13 +151,40 @@ fn again(kind: &CallErrorKind, attempts: u32, now: Timestamp) -> Timestamp {
 mod tests {
     use super::*;
 
+    fn due(attempts: u32, deadline: Option<Timestamp>) -> DueWakeup {
+        DueWakeup {
+            wakeup: crate::types::Wakeup {
+                id: "refresh".into(),
+                subject: crate::types::Reference::record(crate::types::Pkid::random()),
+                due: Timestamp(0),
+                deadline,
+                payload: String::new(),
+            },
+            revision: 1,
+            attempts,
+        }
+    }
+
+    #[test]
+    fn retry_comes_before_the_deadline() {
+        let at = |deadline, now| again(&failed(), &due(9, Some(Timestamp(deadline))), now).0;
+        assert_eq!(at(60_000, Timestamp(0)), 30_000);
+        assert_eq!(at(1, Timestamp(0)), 0);
+        assert_eq!(at(100_000_000, Timestamp(0)), 3_600_000);
+        // One that has passed does not count.
+        assert_eq!(at(60_000, Timestamp(60_000)), 3_660_000);
+        let limited = CallErrorKind::Refused(Failure::RateLimited(Some(Timestamp(86_400_000))));
+        let limited = again(&limited, &due(0, Some(Timestamp(80_000))), Timestamp(0));
+        assert_eq!(limited, Timestamp(40_000));
+    }
+
     fn failed() -> CallErrorKind {
         CallErrorKind::Refused(Failure::Unavailable("down".into()))
     }
 
     #[test]
     fn pauses_double_up_to_an_hour() {
-        let pause = |attempts| again(&failed(), attempts, Timestamp(0)).0 / 1000;
+        let pause = |attempts| again(&failed(), &due(attempts, None), Timestamp(0)).0 / 1000;
         assert_eq!(
             [pause(0), pause(1), pause(5), pause(6), pause(u32::MAX)],
             [60, 120, 1920, 3600, 3600]
@@ -161,14 +194,26 @@ mod tests {
     #[test]
     fn a_moment_that_was_asked_for_is_kept() {
         let kind = CallErrorKind::Refused(Failure::RateLimited(Some(Timestamp(5000))));
-        assert_eq!(again(&kind, 0, Timestamp(1000)), Timestamp(5000));
-        assert_eq!(again(&kind, 0, Timestamp(9000)), Timestamp(9000));
+        assert_eq!(
+            again(&kind, &due(0, None), Timestamp(1000)),
+            Timestamp(5000)
+        );
+        assert_eq!(
+            again(&kind, &due(0, None), Timestamp(9000)),
+            Timestamp(9000)
+        );
     }
 
     #[test]
     fn a_conflict_is_run_again_at_once_and_then_with_patience() {
         let kind = CallErrorKind::Refused(Failure::Conflict("changed".into()));
-        assert_eq!(again(&kind, 0, Timestamp(1000)), Timestamp(1000));
-        assert_eq!(again(&kind, 1, Timestamp(1000)), Timestamp(121_000));
+        assert_eq!(
+            again(&kind, &due(0, None), Timestamp(1000)),
+            Timestamp(1000)
+        );
+        assert_eq!(
+            again(&kind, &due(1, None), Timestamp(1000)),
+            Timestamp(121_000)
+        );
     }
 }

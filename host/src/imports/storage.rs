@@ -149,6 +149,7 @@ impl Call {
             checks,
             changes: steps,
             transaction: Some(news.clone()),
+            now: self.services.clock.now(),
             ..Commit::default()
         };
         let result = match self.answer_of(&commit) {

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::budget::Budget;
 use super::clock::{Clock, ManualClock};
+use super::jump::{ClockReading, Jump};
 use crate::store::{DueWakeup, Store, StoreError};
 use crate::sync::lock;
 use crate::types::{Reference, Timestamp};
@@ -92,6 +93,8 @@ pub struct Dispatcher {
     runner: Arc<dyn Runner>,
     options: DispatcherOptions,
     budget: Mutex<Budget>,
+    /// The last reading of the clocks; none: what the store holds is still to be held against them.
+    reading: Mutex<Option<ClockReading>>,
 }
 
 /// What was started of what is due.
@@ -162,6 +165,7 @@ impl Dispatcher {
             runner,
             options,
             budget,
+            reading: Mutex::new(None),
         }
     }
 
@@ -207,6 +211,7 @@ impl Dispatcher {
         let mut starting = true;
         let mut held = None;
         loop {
+            self.follow_clock().await;
             let mut started = 0;
             if starting && !*stopped {
                 let launched = self.launch(&mut flight).await?;
@@ -261,6 +266,7 @@ impl Dispatcher {
                 self.runner.tidy().await;
                 tidied = Some(tokio::time::Instant::now());
             }
+            self.follow_clock().await;
             let wait = match self.launch(&mut flight).await {
                 Ok(Launched {
                     held: Some(wait), ..
@@ -368,6 +374,51 @@ impl Dispatcher {
         }
     }
 
+    /// Says how the wall clock has jumped since the last look. At the first look, and when the clock
+    /// went back, corrects what was written while it was ahead.
+    async fn follow_clock(&self) {
+        let reading = ClockReading::new(self.clock.as_ref());
+        let before = lock(&self.reading).replace(reading);
+        let jump = before.and_then(|before| before.jump(reading));
+        match jump {
+            Some(Jump::Ahead(by)) => tracing::warn!(
+                "the wall clock went ahead by {}: it was set, or the machine was suspended; \
+                 wakeups that came due with it run now",
+                told(by)
+            ),
+            Some(Jump::Back(by)) => tracing::warn!(
+                "the wall clock was set back by {}: wakeups that were scheduled before run now",
+                told(by)
+            ),
+            None => {}
+        }
+        if before.is_none() || matches!(jump, Some(Jump::Back(_))) {
+            self.redate().await;
+        }
+    }
+
+    async fn redate(&self) {
+        let now = self.clock.now();
+        match self.store.redate(now).await {
+            Ok(redating) => {
+                if let Some(latest) = redating.latest {
+                    tracing::warn!(
+                        wakeups = redating.wakeups,
+                        leases = redating.leases,
+                        "the wall clock was ahead by up to {} when wakeups were scheduled: \
+                         they run now",
+                        told(latest.since(now))
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "could not look for wakeups that were scheduled while the clock was ahead; trying again");
+                // The next look is the first one again.
+                *lock(&self.reading) = None;
+            }
+        }
+    }
+
     async fn recover(&self) {
         match self.store.recover(self.clock.now()).await {
             Ok(found) if found.leases > 0 || found.transactions > 0 => {
@@ -387,6 +438,17 @@ impl Dispatcher {
 fn in_whole_millis(wait: Duration) -> Duration {
     let millis = wait.as_nanos().div_ceil(1_000_000);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
+/// A duration for the log: whole days, and what is left in hours, minutes and seconds.
+fn told(duration: Duration) -> String {
+    const DAY: u64 = 86_400;
+    let (days, rest) = (duration.as_secs() / DAY, duration.as_secs() % DAY);
+    let rest = humantime::format_duration(Duration::from_secs(rest));
+    match days {
+        0 => rest.to_string(),
+        days => format!("{days}days {rest}"),
+    }
 }
 
 /// Until when there is nothing to do.

@@ -3,3 +3,4 @@
 mod budget;
 pub mod clock;
 pub mod dispatcher;
+mod jump;

@@ -27,6 +27,9 @@ pub use secrets::{
 };
 pub use validation::validate_rewrap;
 
+/// How far the clocks of hosts on one store may be apart.
+pub const CLOCK_TOLERANCE: std::time::Duration = std::time::Duration::from_secs(300);
+
 /// The right to run workflows on one subject, held by one host until it expires.
 ///
 /// The epoch is drawn from one counter of the store, so no two leases ever share one; a commit that
@@ -94,6 +97,9 @@ pub struct Commit {
     /// Takes secrets that are sealed with a data key which is not the newest any more, as long as it
     /// is there. For a host that cannot open the newest: what it has to keep would be lost.
     pub older_keys: bool,
+    /// The moment of the commit, by the caller's clock: kept with each wakeup as the time at which it
+    /// was scheduled, for [`Store::redate`]. 0: unknown.
+    pub now: Timestamp,
 }
 
 /// Why a store did not do what it was asked; nothing was changed.
@@ -180,7 +186,8 @@ pub struct End {
     pub transaction: TransactionUpdate,
     /// The lease to release; one that was lost is left alone.
     pub lease: Option<Lease>,
-    /// What became of the wakeup, when the call answered one. Ignored when the lease was lost.
+    /// What became of the wakeup, when the call answered one. Ignored when the lease was lost. One
+    /// that is due again counts as scheduled when the transaction ended.
     pub wakeup: Option<Answered>,
 }
 
@@ -191,6 +198,17 @@ pub struct Recovery {
     pub leases: u64,
     /// Transactions closed as interrupted.
     pub transactions: u64,
+}
+
+/// What [`Store::redate`] found of a clock that was ahead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Redating {
+    /// Wakeups that were made due.
+    pub wakeups: u64,
+    /// Leases whose end was corrected.
+    pub leases: u64,
+    /// The latest moment that the clock showed when one of them was written.
+    pub latest: Option<Timestamp>,
 }
 
 /// Documents, sealed secrets, wakeups, leases and transactions, durable and atomic.
@@ -266,6 +284,13 @@ pub trait Store: Send + Sync + 'static {
     /// existing subject was cut off is kept, for [`Lease::interrupted`]. Called at start and then
     /// from time to time by a running dispatcher.
     async fn recover(&self, now: Timestamp) -> Result<Recovery, StoreError>;
+
+    /// Corrects what was written while the clock showed a moment more than [`CLOCK_TOLERANCE`] after
+    /// `now`. Each wakeup that was scheduled then is due at `now`, if not earlier. Each lease that was
+    /// claimed then lasts from `now`, as long as it was to last when it was claimed.
+    ///
+    /// Looks at all wakeups. Called when a dispatcher starts, and when its clock went back.
+    async fn redate(&self, now: Timestamp) -> Result<Redating, StoreError>;
 
     // Transactions.
 

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::seal::{DataKey, Sealed};
 use super::{
-    Begin, Begun, Commit, DueWakeup, End, KeyUse, Recovery, Reseal, Retirement, SecretScope, Store,
-    StoreError, StoredSecret,
+    Begin, Begun, Commit, DueWakeup, End, KeyUse, Recovery, Redating, Reseal, Retirement,
+    SecretScope, Store, StoreError, StoredSecret,
 };
 use crate::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use crate::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
@@ -214,6 +214,11 @@ impl<W: Watch> Store for Watched<W> {
 
     async fn recover(&self, now: Timestamp) -> Result<Recovery, StoreError> {
         let work = self.inner.recover(now);
+        self.watch.around(Operation::Other, work).await
+    }
+
+    async fn redate(&self, now: Timestamp) -> Result<Redating, StoreError> {
+        let work = self.inner.redate(now);
         self.watch.around(Operation::Other, work).await
     }
 

@@ -12,7 +12,7 @@ use crate::records::{Named, Record};
 use crate::table::{Column, Rows, pairs};
 use crate::time;
 
-/// Alerts about one record that are shown at most.
+/// Alerts about one record, and about the installation, that are shown at most.
 const ALERTS: u32 = 100;
 
 /// The model of the documents that say how far an import is.
@@ -53,19 +53,25 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
 }
 
 async fn gather(store: &dyn Store, record: Record) -> Result<Shown, Failed> {
-    let owned = |model: &str| Filter {
+    let owned = |model: &str, owner: &str| Filter {
         model: model.to_owned(),
         hierarchy: None,
         equals: vec![Key {
             name: "owner".to_owned(),
-            value: record.pkid.to_string(),
+            value: owner.to_owned(),
         }],
     };
-    let alerts = store.find(&owned("data/Alert"), None, ALERTS).await?;
-    let imports = store.find(&owned(IMPORT), None, ALERTS).await?;
+    let pkid = record.pkid.to_string();
+    let mut alerts = Vec::new();
+    // Those of the installation are about every customer.
+    for owner in [pkid.as_str(), "installation"] {
+        let filter = owned("data/Alert", owner);
+        alerts.extend(store.find(&filter, None, ALERTS).await?.items);
+    }
+    let imports = store.find(&owned(IMPORT, &pkid), None, ALERTS).await?;
     let wakeups = store.wakeups(&record.reference()).await?;
     Ok(Shown {
-        alerts: alerts.items.iter().filter_map(body).collect(),
+        alerts: alerts.iter().filter_map(body).collect(),
         imports: imports.items.iter().filter_map(body).collect(),
         wakeups: wakeups.into_iter().map(due).collect(),
         record,

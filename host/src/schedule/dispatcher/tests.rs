@@ -203,3 +203,67 @@ async fn what_runs_when_it_is_stopped_finishes_and_nothing_more_starts() {
     let summary = dispatcher.run_until_idle_or(stop).await.unwrap();
     assert_eq!((summary.done, summary.failed), (1, 0));
 }
+
+/// A wakeup that was scheduled at `now`, due a week later.
+async fn scheduled_at(store: &Arc<dyn Store>, now: Timestamp) {
+    let mut commit = Commit {
+        now,
+        ..Commit::default()
+    };
+    schedule(&mut commit, "refresh", None);
+    for change in &mut commit.changes {
+        if let Change::Schedule(wakeup) = change {
+            wakeup.due = now.after(Duration::from_secs(7 * 86_400));
+        }
+    }
+    store.commit(commit).await.unwrap();
+}
+
+#[tokio::test]
+async fn wakeups_of_a_clock_ahead_run_when_a_dispatcher_starts() {
+    let (dispatcher, runner) = paced(1_000, std::iter::empty()).await;
+    scheduled_at(&runner.store, seconds(365 * 86_400)).await;
+    scheduled_at(&runner.store, seconds(1)).await;
+    let summary = dispatcher.run_until_idle().await.unwrap();
+    assert_eq!(summary.done, 1);
+}
+
+#[tokio::test]
+async fn wakeups_of_a_clock_ahead_run_when_it_is_set_back() {
+    let (dispatcher, runner) = paced(1_000, std::iter::empty()).await;
+    let clock = runner.clock.clone();
+    assert_eq!(dispatcher.run_until_idle().await.unwrap().done, 0);
+    clock.set_wall(seconds(60 * 86_400));
+    scheduled_at(&runner.store, clock.now()).await;
+    assert_eq!(dispatcher.run_until_idle().await.unwrap().done, 0);
+    clock.set_wall(seconds(10));
+    assert_eq!(dispatcher.run_until_idle().await.unwrap().done, 1);
+}
+
+#[tokio::test]
+async fn running_dispatcher_notices_that_the_clock_was_set_back() {
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
+    let clock = Arc::new(ManualClock::new(seconds(60 * 86_400)));
+    let runner = Arc::new(Noting {
+        store: store.clone(),
+        clock: clock.clone(),
+        ran: Mutex::default(),
+        scheduled: Notify::new(),
+    });
+    let options = DispatcherOptions {
+        poll: Duration::from_millis(1),
+        ..DispatcherOptions::default()
+    };
+    let dispatcher = Dispatcher::new(store.clone(), clock.clone(), runner.clone(), options);
+    scheduled_at(&store, clock.now()).await;
+    let seen = async {
+        while lock(&dispatcher.reading).is_none() {
+            tokio::task::yield_now().await;
+        }
+        clock.set_wall(seconds(10));
+        while lock(&runner.ran).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_eq!(dispatcher.run(seen).await.done, 1);
+}

@@ -346,3 +346,26 @@ pub(super) async fn nothing_is_remembered_of_what_is_deleted(stores: Arc<dyn Sto
     store.recover(at(260)).await.unwrap();
     assert_eq!(interrupted("t6", at(261)).await, None);
 }
+
+pub(super) async fn redating_lets_a_lease_of_a_clock_ahead_expire(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let [ahead, right] = [1, 2].map(record);
+    let year = 365 * 86_400;
+    write(&store, vec![put(&ahead), put(&right)]).await;
+    let old = claim(&store, begin("t1", &ahead, at(year))).await;
+    let held = claim(&store, begin("t2", &right, at(90))).await;
+    let busy = store.begin(begin("t3", &ahead, at(100))).await.unwrap();
+    assert_eq!(busy, Begun::Busy(at(year + 60)));
+
+    let redating = store.redate(at(100)).await.unwrap();
+    assert_eq!((redating.leases, redating.latest), (1, Some(at(year))));
+    // Its call may still run: the lease lasts as long as it was to last.
+    let unharmed = fenced(&old, vec![put(&ahead)]);
+    store.commit(unharmed).await.unwrap();
+    let busy = store.begin(begin("t3", &ahead, at(159))).await.unwrap();
+    assert_eq!(busy, Begun::Busy(at(160)));
+    let next = claim(&store, begin("t4", &ahead, at(160))).await;
+    assert_eq!(next.interrupted, Some(at(100)));
+    let busy = store.begin(begin("t5", &right, at(149))).await.unwrap();
+    assert_eq!(busy, Begun::Busy(held.expires));
+}

@@ -137,6 +137,8 @@ pub const CASES: &[Case] = cases![
     wakeups::what_is_held_is_not_due_until_the_lease_expires,
     wakeups::all_wakeups_are_listed_by_time,
     wakeups::the_next_moment_is_that_of_the_earliest,
+    wakeups::redating_makes_due_what_a_clock_ahead_scheduled,
+    calls::redating_lets_a_lease_of_a_clock_ahead_expire,
     calls::one_call_at_a_time_holds_a_subject,
     calls::of_many_claims_at_once_one_succeeds,
     calls::a_lease_that_expired_can_be_claimed,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Stores;
 use super::given::*;
-use crate::store::{Answered, Change, DueWakeup, End, Store};
+use crate::store::{Answered, CLOCK_TOLERANCE, Change, Commit, DueWakeup, End, Redating, Store};
 use crate::types::{Hierarchy, Reference, Timestamp};
 
 fn ids(found: &[DueWakeup]) -> Vec<(Reference, &str)> {
@@ -366,4 +366,60 @@ pub(super) async fn the_next_moment_is_that_of_the_earliest(stores: Arc<dyn Stor
     let found = one_wakeup(&store, &two).await;
     retry(&store, "t1", &found, at(9)).await;
     assert_eq!(store.next_due().await.unwrap(), Some(at(7)));
+}
+
+/// As [`write`], by a clock that shows `now`.
+async fn write_at(store: &Arc<dyn Store>, now: Timestamp, all: Vec<Change>) {
+    let commit = Commit {
+        now,
+        ..changes(all)
+    };
+    store.commit(commit).await.unwrap();
+}
+
+pub(super) async fn redating_makes_due_what_a_clock_ahead_scheduled(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let [unknown, right, near, ahead, moved, early] = [1, 2, 3, 4, 5, 6].map(record);
+    let now = at(10_000);
+    let tolerance = CLOCK_TOLERANCE.as_secs();
+    let puts = [&unknown, &right, &near, &ahead, &moved, &early].map(put);
+    write(&store, puts.into()).await;
+    let later = |subject: &Reference| vec![schedule(subject, "refresh", at(90_000))];
+    write(&store, later(&unknown)).await;
+    write_at(&store, now, later(&right)).await;
+    write_at(&store, at(10_000 + tolerance), later(&near)).await;
+    write_at(&store, at(10_001 + tolerance), later(&ahead)).await;
+    // Scheduled again since, by a clock that is right.
+    write_at(&store, at(80_000), later(&moved)).await;
+    write_at(&store, now, later(&moved)).await;
+    let due_before = vec![schedule(&early, "refresh", at(5_000))];
+    write_at(&store, at(70_000), due_before).await;
+
+    let redating = store.redate(now).await.unwrap();
+    let found = Redating {
+        wakeups: 2,
+        leases: 0,
+        latest: Some(at(70_000)),
+    };
+    assert_eq!(redating, found);
+    let due = store.due(now, 10, None).await.unwrap();
+    let subjects: Vec<_> = due.iter().map(|due| &due.wakeup.subject).collect();
+    assert_eq!(subjects, [&early, &ahead]);
+    assert_eq!(due[0].wakeup.due, at(5_000));
+    assert_eq!(due[1].wakeup.due, now);
+    assert_eq!(store.redate(now).await.unwrap(), Redating::default());
+
+    // A failed call schedules by the clock of its end.
+    let lease = claim(&store, answering("t1", &due[1], now)).await;
+    let failed = End {
+        wakeup: Some(Answered::Retry(due[1].clone(), at(60_000))),
+        ..end("t1", Some(&lease), at(50_000))
+    };
+    store.end(failed).await.unwrap();
+    assert_eq!(one_wakeup(&store, &ahead).await.wakeup.due, at(60_000));
+    assert_eq!(store.redate(now).await.unwrap().wakeups, 1);
+    let again = one_wakeup(&store, &ahead).await;
+    assert_eq!((again.wakeup.due, again.attempts), (now, 1));
+    retry(&store, "t2", &again, at(10_060)).await;
+    assert_eq!(store.redate(now).await.unwrap(), Redating::default());
 }

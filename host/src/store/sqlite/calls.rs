@@ -52,7 +52,11 @@ pub(super) fn end(connection: &Connection, end: &End) -> Done<()> {
     };
     match &end.wakeup {
         Some(Answered::Done(wakeup)) if held => wakeups::done(connection, wakeup),
-        Some(Answered::Retry(wakeup, at)) if held => wakeups::retry(connection, wakeup, *at),
+        Some(Answered::Retry(wakeup, at)) if held => {
+            let ended = end.transaction.outcome.as_ref();
+            let now = ended.map(|outcome| outcome.completed).unwrap_or_default();
+            wakeups::retry(connection, wakeup, *at, now)
+        }
         _ => Ok(()),
     }
 }

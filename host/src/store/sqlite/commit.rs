@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::fault::{Done, Fault};
 use super::{calls, data_keys, documents, search, transactions, wakeups};
 use crate::store::{Change, Check, Commit, StoreError};
-use crate::types::Reference;
+use crate::types::{Reference, Timestamp};
 
 pub(super) fn commit(connection: &Connection, commit: &Commit) -> Done<()> {
     if let Some(lease) = &commit.fence
@@ -21,7 +21,7 @@ pub(super) fn commit(connection: &Connection, commit: &Commit) -> Done<()> {
     check_keys(connection, commit)?;
     let mut owners = BTreeSet::new();
     for change in &commit.changes {
-        apply(connection, change, &mut owners)?;
+        apply(connection, change, commit.now, &mut owners)?;
     }
     for owner in owners {
         if !documents::exists(connection, owner)? {
@@ -79,6 +79,7 @@ fn verify(connection: &Connection, check: &Check) -> Done<()> {
 fn apply<'a>(
     connection: &Connection,
     change: &'a Change,
+    now: Timestamp,
     owners: &mut BTreeSet<&'a Reference>,
 ) -> Done<()> {
     match change {
@@ -100,7 +101,7 @@ fn apply<'a>(
         Change::Unseal(owner, name) => documents::unseal(connection, owner, name),
         Change::Schedule(wakeup) => {
             owners.insert(&wakeup.subject);
-            wakeups::schedule(connection, wakeup)
+            wakeups::schedule(connection, wakeup, now)
         }
         Change::Cancel(subject, id) => wakeups::cancel(connection, subject, id),
     }

@@ -23,8 +23,8 @@ use self::writer::Writer;
 use super::cursor::{Listing, at_least_one, page};
 use super::seal::{DataKey, Sealed};
 use super::{
-    Begin, Begun, Commit, DueWakeup, End, KeyUse, Recovery, Reseal, Retirement, SecretScope, Store,
-    StoreError, StoredSecret,
+    Begin, Begun, Commit, DueWakeup, End, KeyUse, Recovery, Redating, Reseal, Retirement,
+    SecretScope, Store, StoreError, StoredSecret,
 };
 use crate::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use crate::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
@@ -320,6 +320,12 @@ impl Store for SqliteStore {
             holder.forget();
         }
         Ok(recovery)
+    }
+
+    async fn redate(&self, now: Timestamp) -> Result<Redating, StoreError> {
+        self.writer
+            .write(move |connection| recovery::redate(connection, now))
+            .await
     }
 
     async fn transaction(&self, id: &str) -> Result<Option<Transaction>, StoreError> {

@@ -20,6 +20,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("quarantine.sql")),
     M::up(include_str!("deadlines.sql")),
     M::up(include_str!("reveals.sql")),
+    M::up(include_str!("scheduled.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, params};
 
-use super::fault::{Done, Fault, millis};
+use super::fault::{Done, Fault, millis, moment};
 use super::holder::{Gone, Holder};
 use super::transactions;
-use crate::store::{Recovery, StoreError};
+use crate::store::{CLOCK_TOLERANCE, Recovery, Redating, StoreError};
 use crate::transactions::Outcome;
 use crate::types::Timestamp;
 
@@ -24,6 +24,15 @@ const ABANDON_ALL: &str = "UPDATE leases SET epoch = 0, holder = '', expires = 0
     WHERE holder = ?1";
 const ABANDON_EXPIRED: &str = "UPDATE leases SET epoch = 0, holder = '', expires = 0
     WHERE epoch > 0 AND expires <= ?1";
+const SCHEDULED_AFTER: &str = "SELECT COUNT(*), MAX(scheduled) FROM wakeups WHERE scheduled > ?1";
+const REDATE_WAKEUPS: &str = "UPDATE wakeups SET due = MIN(due, ?1), scheduled = ?1,
+        ripe = MIN(due, ?1) <= (SELECT until FROM ripening WHERE id = 1)
+    WHERE scheduled > ?2";
+const BEGAN_AFTER: &str = "SELECT MAX(began) FROM leases WHERE began > ?1";
+/// The row of a call that was cut off has no end to correct.
+const REDATE_LEASES: &str = "UPDATE leases SET began = ?1,
+        expires = CASE WHEN epoch > 0 THEN ?1 + expires - began ELSE expires END
+    WHERE began > ?2";
 
 /// Releases and closes what the gone have left; they are to be forgotten once that is durable.
 pub(super) fn recover(
@@ -56,6 +65,35 @@ pub(super) fn recover(
         recovery.leases += expired as u64;
     }
     Ok((recovery, forgotten))
+}
+
+/// Corrects what was written while the clock showed a moment after `now` and the tolerance.
+pub(super) fn redate(connection: &Connection, now: Timestamp) -> Done<Redating> {
+    let latest = millis(now.after(CLOCK_TOLERANCE));
+    let (wakeups, scheduled): (i64, Option<i64>) = connection
+        .prepare_cached(SCHEDULED_AFTER)?
+        .query_row([latest], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let began: Option<i64> = connection
+        .prepare_cached(BEGAN_AFTER)?
+        .query_row([latest], |row| row.get(0))?;
+    let mut redating = Redating {
+        wakeups: u64::try_from(wakeups).unwrap_or_default(),
+        leases: 0,
+        latest: scheduled.max(began).map(moment),
+    };
+    // Mostly there is nothing to write.
+    if scheduled.is_some() {
+        connection
+            .prepare_cached(REDATE_WAKEUPS)?
+            .execute(params![millis(now), latest])?;
+    }
+    if began.is_some() {
+        let leases = connection
+            .prepare_cached(REDATE_LEASES)?
+            .execute(params![millis(now), latest])?;
+        redating.leases = leases as u64;
+    }
+    Ok(redating)
 }
 
 fn lease_holders(connection: &Connection) -> Done<Vec<String>> {

@@ -9,16 +9,16 @@ use crate::store::DueWakeup;
 use crate::types::{Hierarchy, Reference, Timestamp, Wakeup};
 
 const SCHEDULE: &str = "INSERT INTO wakeups
-    (model, pkid, id, due, payload, revision, attempts, deadline, ripe)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?4 <= (SELECT until FROM ripening WHERE id = 1))
+    (model, pkid, id, due, payload, revision, attempts, deadline, ripe, scheduled)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?4 <= (SELECT until FROM ripening WHERE id = 1), ?8)
     ON CONFLICT DO UPDATE SET due = excluded.due, payload = excluded.payload,
         revision = excluded.revision, attempts = 0, deadline = excluded.deadline,
-        ripe = excluded.ripe";
+        ripe = excluded.ripe, scheduled = excluded.scheduled";
 const CANCEL: &str = "DELETE FROM wakeups WHERE model = ?1 AND pkid = ?2 AND id = ?3";
 const CANCEL_ALL: &str = "DELETE FROM wakeups WHERE model = ?1 AND pkid = ?2";
 const DONE: &str =
     "DELETE FROM wakeups WHERE model = ?1 AND pkid = ?2 AND id = ?3 AND revision = ?4";
-const RETRY: &str = "UPDATE wakeups SET due = ?5, attempts = attempts + 1,
+const RETRY: &str = "UPDATE wakeups SET due = ?5, attempts = attempts + 1, scheduled = ?6,
         ripe = ?5 <= (SELECT until FROM ripening WHERE id = 1)
     WHERE model = ?1 AND pkid = ?2 AND id = ?3 AND revision = ?4";
 const STILL_THERE: &str = "SELECT 1 FROM wakeups
@@ -46,7 +46,7 @@ pub(super) const STATEMENTS: &[&str] = &[
 const FEW: usize = 64;
 const LISTED: usize = 5_000;
 
-pub(super) fn schedule(connection: &Connection, wakeup: &Wakeup) -> Done<()> {
+pub(super) fn schedule(connection: &Connection, wakeup: &Wakeup, now: Timestamp) -> Done<()> {
     let revision = sequence::next(connection)?;
     connection.prepare_cached(SCHEDULE)?.execute(params![
         wakeup.subject.model,
@@ -55,7 +55,8 @@ pub(super) fn schedule(connection: &Connection, wakeup: &Wakeup) -> Done<()> {
         millis(wakeup.due),
         wakeup.payload,
         revision,
-        deadline_in(wakeup.deadline)
+        deadline_in(wakeup.deadline),
+        millis(now)
     ])?;
     Ok(())
 }
@@ -85,12 +86,22 @@ pub(super) fn done(connection: &Connection, answered: &DueWakeup) -> Done<()> {
     Ok(())
 }
 
-/// Makes a wakeup due again at `at`, unless it was scheduled anew.
-pub(super) fn retry(connection: &Connection, failed: &DueWakeup, at: Timestamp) -> Done<()> {
+/// Makes a wakeup due again at `at`, as of `now`, unless it was scheduled anew.
+pub(super) fn retry(
+    connection: &Connection,
+    failed: &DueWakeup,
+    at: Timestamp,
+    now: Timestamp,
+) -> Done<()> {
     let (model, pkid, id, revision) = names(failed);
-    connection
-        .prepare_cached(RETRY)?
-        .execute(params![model, pkid, id, revision, millis(at)])?;
+    connection.prepare_cached(RETRY)?.execute(params![
+        model,
+        pkid,
+        id,
+        revision,
+        millis(at),
+        millis(now)
+    ])?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 )]
 
 mod broken;
+mod clock;
 mod compiled;
 mod components;
 mod configuration;

@@ -82,6 +82,21 @@ impl Leases {
         }
     }
 
+    /// Lets those that were claimed after `latest` last from `now`; how many they were, and what the
+    /// clock showed at most.
+    pub(super) fn redate(&mut self, now: Timestamp, latest: Timestamp) -> (u64, Option<Timestamp>) {
+        let (mut redated, mut shown) = (0, None);
+        for claim in self.0.values_mut().filter(|claim| claim.began > latest) {
+            if let Some(held) = &mut claim.held {
+                held.expires = now.after(held.expires.since(claim.began));
+            }
+            shown = shown.max(Some(claim.began));
+            claim.began = now;
+            redated += 1;
+        }
+        (redated, shown)
+    }
+
     /// Releases what has expired and what is held by hosts that do not run; how many leases that were.
     /// Of subjects that do not `exist` nothing stays.
     pub(super) fn recover(

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use relation_host::store::cursor::{Listing, at_least_one, page};
 use relation_host::store::seal::{DataKey, Sealed};
 use relation_host::store::{
-    Begin, Begun, Commit, DueWakeup, End, KeyUse, Recovery, Reseal, Retirement, SecretScope, Store,
-    StoreError, StoredSecret,
+    Begin, Begun, Commit, DueWakeup, End, KeyUse, Recovery, Redating, Reseal, Retirement,
+    SecretScope, Store, StoreError, StoredSecret,
 };
 use relation_host::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use relation_host::types::{Document, Filter, Hierarchy, Page, Pkid, Reference, Timestamp};
@@ -274,6 +274,10 @@ impl Store for MemoryStore {
 
     async fn recover(&self, now: Timestamp) -> Result<Recovery, StoreError> {
         self.with(|state| Ok(state.recover(now)))
+    }
+
+    async fn redate(&self, now: Timestamp) -> Result<Redating, StoreError> {
+        self.with(|state| Ok(state.redate(now)))
     }
 
     async fn transaction(&self, id: &str) -> Result<Option<Transaction>, StoreError> {

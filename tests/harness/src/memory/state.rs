@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use relation_host::store::{
-    Answered, Begin, Begun, Change, Check, Commit, End, Recovery, StoreError,
+    Answered, Begin, Begun, CLOCK_TOLERANCE, Change, Check, Commit, End, Recovery, Redating,
+    StoreError,
 };
 use relation_host::types::{Reference, Timestamp};
 
@@ -56,7 +57,7 @@ impl State {
             self.transactions.check(news)?;
         }
         for change in commit.changes {
-            self.apply(change);
+            self.apply(change, commit.now);
         }
         if let Some(news) = commit.transaction {
             self.transactions.record(news);
@@ -88,11 +89,13 @@ impl State {
     }
 
     pub(super) fn end(&mut self, end: End) {
+        let ended = end.transaction.outcome.as_ref();
+        let now = ended.map(|outcome| outcome.completed).unwrap_or_default();
         self.transactions.record(end.transaction);
         let held = end.lease.is_none_or(|lease| self.leases.release(&lease));
         match end.wakeup {
             Some(Answered::Done(wakeup)) if held => self.wakeups.done(&wakeup),
-            Some(Answered::Retry(wakeup, at)) if held => self.wakeups.retry(&wakeup, at),
+            Some(Answered::Retry(wakeup, at)) if held => self.wakeups.retry(&wakeup, at, now),
             _ => (),
         }
     }
@@ -102,6 +105,17 @@ impl State {
         Recovery {
             leases: self.leases.recover(now, &self.running, exists),
             transactions: self.transactions.recover(now, &self.running),
+        }
+    }
+
+    pub(super) fn redate(&mut self, now: Timestamp) -> Redating {
+        let latest = now.after(CLOCK_TOLERANCE);
+        let (wakeups, scheduled) = self.wakeups.redate(now, latest);
+        let (leases, claimed) = self.leases.redate(now, latest);
+        Redating {
+            wakeups,
+            leases,
+            latest: scheduled.max(claimed),
         }
     }
 
@@ -188,7 +202,7 @@ impl State {
         Ok(())
     }
 
-    fn apply(&mut self, change: Change) {
+    fn apply(&mut self, change: Change, now: Timestamp) {
         match change {
             Change::Put(document) => self.documents.put(document),
             Change::Delete(which) => {
@@ -205,7 +219,7 @@ impl State {
             Change::Unseal(owner, name) => self.secrets.unseal(&owner, &name),
             Change::Schedule(wakeup) => {
                 let revision = self.next();
-                self.wakeups.schedule(wakeup, revision);
+                self.wakeups.schedule(wakeup, revision, now);
             }
             Change::Cancel(subject, id) => self.wakeups.cancel(&subject, &id),
         }

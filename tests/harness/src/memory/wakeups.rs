@@ -14,6 +14,8 @@ pub(super) type Position = (Timestamp, Reference, String);
 pub(super) struct Wakeups {
     of: BTreeMap<Reference, BTreeMap<String, DueWakeup>>,
     by_due: BTreeSet<Position>,
+    // By subject and id: what the clock showed when it was scheduled.
+    scheduled: BTreeMap<(Reference, String), Timestamp>,
 }
 
 pub(super) fn position(found: &DueWakeup) -> Position {
@@ -25,13 +27,14 @@ pub(super) fn position(found: &DueWakeup) -> Position {
 
 impl Wakeups {
     /// Creates it, or moves the one of that subject and id.
-    pub(super) fn schedule(&mut self, wakeup: Wakeup, revision: u64) {
+    pub(super) fn schedule(&mut self, wakeup: Wakeup, revision: u64, now: Timestamp) {
         self.cancel(&wakeup.subject, &wakeup.id);
-        self.insert(DueWakeup {
+        let due = DueWakeup {
             wakeup,
             revision,
             attempts: 0,
-        });
+        };
+        self.insert(due, now);
     }
 
     pub(super) fn cancel(&mut self, subject: &Reference, id: &str) {
@@ -40,6 +43,7 @@ impl Wakeups {
         };
         if let Some(old) = ids.remove(id) {
             self.by_due.remove(&position(&old));
+            self.scheduled.remove(&(subject.clone(), id.to_owned()));
         }
         if ids.is_empty() {
             self.of.remove(subject);
@@ -49,6 +53,8 @@ impl Wakeups {
     pub(super) fn cancel_all(&mut self, subject: &Reference) {
         for old in self.of.remove(subject).iter().flat_map(BTreeMap::values) {
             self.by_due.remove(&position(old));
+            let key = (subject.clone(), old.wakeup.id.clone());
+            self.scheduled.remove(&key);
         }
     }
 
@@ -59,15 +65,36 @@ impl Wakeups {
         }
     }
 
-    /// Makes a wakeup due again at `at`, unless it was scheduled anew.
-    pub(super) fn retry(&mut self, failed: &DueWakeup, at: Timestamp) {
+    /// Makes a wakeup due again at `at`, as of `now`, unless it was scheduled anew.
+    pub(super) fn retry(&mut self, failed: &DueWakeup, at: Timestamp, now: Timestamp) {
         if let Some(current) = self.current(failed) {
             let mut later = current.clone();
             later.wakeup.due = at;
             later.attempts += 1;
             self.cancel(&later.wakeup.subject, &later.wakeup.id);
-            self.insert(later);
+            self.insert(later, now);
         }
+    }
+
+    /// Makes those due that were scheduled after `latest`, and says how many they were and what the
+    /// clock showed at most.
+    pub(super) fn redate(&mut self, now: Timestamp, latest: Timestamp) -> (u64, Option<Timestamp>) {
+        let ahead: Vec<_> = self
+            .scheduled
+            .iter()
+            .filter(|(_, scheduled)| **scheduled > latest)
+            .map(|(key, scheduled)| (key.clone(), *scheduled))
+            .collect();
+        for ((subject, id), _) in &ahead {
+            let found = self.of.get(subject).and_then(|ids| ids.get(id)).cloned();
+            if let Some(mut found) = found {
+                self.cancel(subject, id);
+                found.wakeup.due = found.wakeup.due.min(now);
+                self.insert(found, now);
+            }
+        }
+        let latest = ahead.iter().map(|(_, scheduled)| *scheduled).max();
+        (ahead.len() as u64, latest)
     }
 
     /// Whether it waits to be answered, just as it was found: a failed answer that was recorded
@@ -128,10 +155,11 @@ impl Wakeups {
         (current.revision == found.revision).then_some(current)
     }
 
-    fn insert(&mut self, wakeup: DueWakeup) {
+    fn insert(&mut self, wakeup: DueWakeup, now: Timestamp) {
         self.by_due.insert(position(&wakeup));
         let Wakeup { subject, id, .. } = &wakeup.wakeup;
         let (subject, id) = (subject.clone(), id.clone());
+        self.scheduled.insert((subject.clone(), id.clone()), now);
         self.of.entry(subject).or_default().insert(id, wakeup);
     }
 }

@@ -6,13 +6,13 @@
 
 use crate::alerts::{ALERT, Body, CATEGORY, Severity, code};
 use crate::model::derived;
-use crate::platform::{Change, Document, Failure, Reference, Storage, Timestamp};
-use crate::record::Record;
+use crate::platform::{Change, Document, Failure, Key, Reference, Storage, Timestamp};
+use crate::record::{Record, key};
 use crate::webex::errors::WebexError;
 
 /// The alert's primary key, the same for every customer: "webex client" in hexadecimal.
 const PKID: &str = "776562657820636c69656e74";
-/// The subject of the alert, which is about no record.
+/// The subject and owner of the alert, which is about no record.
 const SUBJECT: &str = "installation";
 
 fn reference() -> Reference {
@@ -63,7 +63,7 @@ pub fn raise(
         hierarchy: root.to_owned(),
         version: 0,
         body,
-        keys: Vec::new(),
+        keys: vec![Key::new(key::OWNER, SUBJECT)],
     })))
 }
 

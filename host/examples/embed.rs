@@ -41,6 +41,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .stash(place.path().join("relation.db-stash"))
         .build()
         .await?;
+    // A setting that the plugin refuses fails every call: it is told before the first.
+    host.check_settings().await?;
 
     let fields = serde_json::json!({ "name": "Contoso" });
     let added = host

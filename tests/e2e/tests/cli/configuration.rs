@@ -198,7 +198,7 @@ fn settings_that_the_plugin_refuses_stop_every_workflow_with_their_lines() {
     let lines = text.lines().count();
     let bad = "[refresh]\nperiod = \"500ms\"\nfraction = 0\njitter = 1\n[expiry]\n\
                thresholds = [\"2d\", \"1ms\"]\n[tokens]\nassumed-access-life = \"1ms\"\n\
-               assumed-refresh-life = \"400000000y\"\n";
+               assumed-refresh-life = \"900000000y\"\n";
     place.write("relation.toml", &format!("{text}\n{bad}"));
     let told = [
         (2, "refresh.period: must be a duration of a second or more"),

@@ -28,6 +28,8 @@ pub mod code {
     pub const REAUTHORIZE: &str = "WEBEX_REAUTHORIZE";
     /// Webex does not accept the integration: of the installation, not of a record.
     pub const CLIENT: &str = "WEBEX_INTEGRATION_REFUSED";
+    /// An import found so little that it removed nothing. It is no matter of the connection.
+    pub const REMOVALS_HELD: &str = "WEBEX_IMPORT_REMOVALS_HELD";
 }
 
 pub(crate) const CATEGORY: &str = "webex";
@@ -179,16 +181,7 @@ impl Standing {
             generation,
             grant,
         };
-        let document = Document {
-            reference: reference.clone(),
-            hierarchy: record.hierarchy.clone(),
-            version: 0,
-            body: serde_json::to_string(&body).map_err(|error| {
-                Failure::Internal(format!("the alert cannot be written: {error}"))
-            })?,
-            keys: vec![Key::new(key::OWNER, &record.pkid)],
-        };
-        Ok((report(&reference, &body), Change::Put(document)))
+        Ok((report(&reference, &body), put(record, &reference, &body)?))
     }
 
     /// Whether one tells already that this `threshold` of the grant's generation was crossed.
@@ -207,6 +200,7 @@ impl Standing {
         let generation = record.connection(grant).generation;
         self.0
             .iter()
+            .filter(|(_, body)| body.code != code::REMOVALS_HELD)
             .filter(|(_, body)| body.grant == grant && body.generation == generation)
             .min_by_key(|(_, body)| body.threshold)
             .map(|(reference, body)| report(reference, body))
@@ -226,6 +220,7 @@ impl Standing {
     pub fn ended(&self, record: &Record, now: Timestamp) -> Vec<Reference> {
         self.0
             .iter()
+            .filter(|(_, body)| body.code != code::REMOVALS_HELD)
             .filter(|(_, body)| {
                 let connection = record.connection(body.grant);
                 let works = matches!(
@@ -245,6 +240,50 @@ impl Standing {
             .map(|(reference, _)| reference.clone())
             .collect()
     }
+}
+
+/// Tells `notice` of an import of the record in the alert `reference`, in place of `earlier`.
+///
+/// # Errors
+/// `internal` when the alert cannot be written as JSON.
+pub fn raise_import(
+    record: &Record,
+    reference: Reference,
+    earlier: Option<Document>,
+    notice: &Notice,
+    now: Timestamp,
+) -> Result<Change, Failure> {
+    let earlier: Option<Body> =
+        earlier.and_then(|earlier| serde_json::from_str(&earlier.body).ok());
+    let latest = derived::date_time(now);
+    let body = Body {
+        id: reference.pkid.clone(),
+        code: notice.code.to_owned(),
+        category: CATEGORY.to_owned(),
+        severity: notice.severity,
+        message: notice.message.clone(),
+        count: earlier
+            .as_ref()
+            .map_or(1, |body| body.count.saturating_add(1)),
+        first: earlier.map_or_else(|| latest.clone(), |body| body.first),
+        latest,
+        subject: record.reference().to_string(),
+        threshold: notice.threshold,
+        generation: 0,
+        grant: Grant::Organization,
+    };
+    put(record, &reference, &body)
+}
+
+fn put(record: &Record, reference: &Reference, body: &Body) -> Result<Change, Failure> {
+    Ok(Change::Put(Document {
+        reference: reference.clone(),
+        hierarchy: record.hierarchy.clone(),
+        version: 0,
+        body: serde_json::to_string(body)
+            .map_err(|error| Failure::Internal(format!("the alert cannot be written: {error}")))?,
+        keys: vec![Key::new(key::OWNER, &record.pkid)],
+    }))
 }
 
 /// The changes that end the alerts which are over, now that `record` has taken new tokens.

@@ -96,8 +96,9 @@ impl contract::Guest for Component {
     fn sync(
         pkid: String,
         kind: contract::SyncKind,
+        accept_removals: bool,
     ) -> Result<contract::SyncReport, contract::Failure> {
-        let report = sync::sync(&Imports, &pkid, kind.into())?;
+        let report = sync::sync(&Imports, &pkid, kind.into(), accept_removals)?;
         Ok(report.into())
     }
 

@@ -13,12 +13,21 @@ const WAKEUP: &str = "sync";
 
 impl Host {
     /// Imports from Webex, or does the first part of an import that takes more than one call.
-    pub async fn sync(&self, pkid: &Pkid, kind: SyncKind) -> Result<Called<SyncReport>, CallError> {
+    /// With `accept_removals` it removes what has vanished at Webex even where that is most of
+    /// what is stored.
+    pub async fn sync(
+        &self,
+        pkid: &Pkid,
+        kind: SyncKind,
+        accept_removals: bool,
+    ) -> Result<Called<SyncReport>, CallError> {
         self.transact(
             Ask::of("sync", pkid.clone()),
             async |workflows, store| {
                 let kind = convert::sync_kind_out(kind);
-                workflows.call_sync(store, pkid.as_str(), kind).await
+                workflows
+                    .call_sync(store, pkid.as_str(), kind, accept_removals)
+                    .await
             },
             convert::synced,
             |report: &SyncReport| Ending::success(report.message.clone()),

@@ -91,12 +91,7 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
             let answered = Answered::of(answer, self.now());
             WebexError::unusable(request, answered, what, &self.scrubber_with(&[token]))
         };
-        if answer.status() != StatusCode::OK {
-            return Err(unusable("the answer is a success without content"));
-        }
-        if answer.body().len() > LARGEST_ANSWER {
-            return Err(unusable("the answer is larger than any that is expected"));
-        }
+        expect_content(answer).map_err(unusable)?;
         let content: Value = serde_json::from_slice(strip_mark(answer.body()))
             .map_err(|_| unusable("the answer is not JSON"))?;
         match content.as_object().and_then(ErrorBody::from_success) {
@@ -192,6 +187,20 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
     pub(super) fn now(&self) -> Timestamp {
         self.platform.now()
     }
+}
+
+/// Makes sure that a success has a content that can be read.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub(super) fn expect_content(answer: &HttpResponse) -> Result<(), &'static str> {
+    if answer.status() != StatusCode::OK {
+        return Err("the answer is a success without content");
+    }
+    if answer.body().len() > LARGEST_ANSWER {
+        return Err("the answer is larger than any that is expected");
+    }
+    Ok(())
 }
 
 /// What a request is called in messages: its method and its address without the query.

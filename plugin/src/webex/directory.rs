@@ -4,6 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::ids::OrgId;
+use super::list_body::read_text_member;
+use super::scrub::Scrubber;
 use crate::platform::LONGEST_KEY;
 
 /// The largest entry that is taken, in bytes of JSON. Real ones have less than 20 000.
@@ -66,8 +68,11 @@ pub struct Entry {
 }
 
 /// Why an entry cannot be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
+    /// It is no JSON that can be read, and why.
+    #[error("cannot be read: {0}")]
+    Json(String),
     /// It is no JSON object.
     #[error("is not an object")]
     NoObject,
@@ -80,11 +85,17 @@ pub enum Unreadable {
 }
 
 impl Entry {
-    /// Understands an item of a page.
+    /// Understands an item of a page, in JSON.
     ///
     /// # Errors
     /// See [`Unreadable`].
-    pub fn read(item: Value) -> Result<Self, Unreadable> {
+    pub fn read(item: &[u8]) -> Result<Self, Unreadable> {
+        let item = serde_json::from_slice(item).map_err(|error| {
+            // Its line and column are those of the entry, which tells a person nothing.
+            let why = error.to_string();
+            let why = why.split(" at line ").next().unwrap_or_default();
+            Unreadable::Json(why.to_owned())
+        })?;
         let Value::Object(fields) = item else {
             return Err(Unreadable::NoObject);
         };
@@ -105,6 +116,13 @@ impl Entry {
         }
         Ok(Self { id, name, fields })
     }
+
+    /// The id of an item that cannot be taken, or else its name, fit for a message.
+    pub fn name_unreadable(item: &[u8]) -> Option<String> {
+        let named = |name| read_text_member(item, name).filter(|text| !text.is_empty());
+        let text = named("id").or_else(|| named("name"))?;
+        Scrubber::default().text(&text)
+    }
 }
 
 #[cfg(test)]
@@ -113,10 +131,14 @@ mod tests {
 
     use super::*;
 
+    fn read(item: &Value) -> Result<Entry, Unreadable> {
+        Entry::read(item.to_string().as_bytes())
+    }
+
     #[test]
     fn an_entry_is_kept_as_webex_sent_it_known_fields_or_not() {
         let item = json!({"id": "L1", "name": "Calling", "totalUnits": 5, "new": [{"x": null}]});
-        let entry = Entry::read(item.clone()).unwrap();
+        let entry = read(&item).unwrap();
         assert_eq!(entry.id, "L1");
         assert_eq!(entry.name.as_deref(), Some("Calling"));
         assert_eq!(Value::Object(entry.fields), item);
@@ -124,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_name_is_optional_and_may_be_called_otherwise() {
-        let name = |item| Entry::read(item).unwrap().name;
+        let name = |item| read(&item).unwrap().name;
         assert_eq!(name(json!({"id": "1"})), None);
         assert_eq!(name(json!({"id": "1", "name": 5})), None);
         assert_eq!(
@@ -136,7 +158,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_told_from_others_or_is_absurd_is_not_taken() {
-        let read = |item| Entry::read(item).unwrap_err();
+        let read = |item| read(&item).unwrap_err();
         assert_eq!(read(json!("L1")), Unreadable::NoObject);
         for id in [json!(null), json!(""), json!(7), json!("x".repeat(5_000))] {
             assert_eq!(read(json!({"id": id})), Unreadable::NoId);
@@ -146,6 +168,40 @@ mod tests {
             read(json!({"id": "1", "notes": "x".repeat(200_000)})),
             Unreadable::TooLarge
         );
+    }
+
+    #[test]
+    fn unreadable_entry_says_why_and_is_named_where_it_can_be() {
+        let deep = format!(
+            "{{\"id\":\"R1\",\"x\":{}{}}}",
+            "[".repeat(200),
+            "]".repeat(200)
+        );
+        for (item, why, name) in [
+            (r#"{"id":"R1","name":"\ud83d"}"#, "hex escape", Some("R1")),
+            (
+                r#"{"id":"R1","n":1e400}"#,
+                "number out of range",
+                Some("R1"),
+            ),
+            (
+                r#"{"name":"Cut","n":1e400}"#,
+                "number out of range",
+                Some("Cut"),
+            ),
+            (r#"{"id":"\ud83d"}"#, "hex escape", None),
+            (deep.as_str(), "recursion limit", Some("R1")),
+            (r#"{"id":"R1",}"#, "trailing comma", Some("R1")),
+        ] {
+            match Entry::read(item.as_bytes()).unwrap_err() {
+                Unreadable::Json(text) => {
+                    assert!(text.contains(why), "{text}");
+                    assert!(!text.contains("line"), "{text}");
+                }
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(Entry::name_unreadable(item.as_bytes()).as_deref(), name);
+        }
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub enum ErrorKind {
     RateLimited,
     /// Nobody: a passing fault of Webex, a proxy or the network, or an answer that makes no sense.
     Unavailable,
+    /// Webex's support: the response came, and is not what was announced.
+    Malformed,
     /// The operator: the host's policy forbids the request.
     Denied,
     /// The operator: a limit of the host was hit.
@@ -140,6 +142,19 @@ impl WebexError {
         Self::with_body(kind, request, answered, body, scrubber)
     }
 
+    /// A response that came whole and is not valid: neither the network nor a proxy is the cause.
+    pub(super) fn malformed(
+        request: &str,
+        answered: Answered,
+        what: &str,
+        scrubber: &Scrubber,
+    ) -> Self {
+        Self {
+            kind: ErrorKind::Malformed,
+            ..Self::unusable(request, answered, what, scrubber)
+        }
+    }
+
     pub(super) fn with_body(
         kind: ErrorKind,
         request: &str,
@@ -226,6 +241,10 @@ impl WebexError {
             ErrorKind::Unavailable => {
                 "try again later; if it stays so, check the network and the proxies"
             }
+            ErrorKind::Malformed => {
+                "try again later; if it stays so, report this, with the tracking id, to Webex's \
+                 support"
+            }
             ErrorKind::Denied | ErrorKind::Limit => "",
             ErrorKind::Rejected => "report this, with the tracking id, to the plugin's authors",
         }
@@ -242,7 +261,7 @@ impl WebexError {
                 let until = self.retry_after.map(|pause| now.saturating_add(pause));
                 Failure::RateLimited(until)
             }
-            ErrorKind::Unavailable => Failure::Unavailable(text),
+            ErrorKind::Unavailable | ErrorKind::Malformed => Failure::Unavailable(text),
             ErrorKind::Client | ErrorKind::Denied | ErrorKind::Limit => {
                 Failure::LimitExceeded(text)
             }

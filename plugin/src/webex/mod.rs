@@ -7,6 +7,7 @@ pub mod directory;
 pub mod errors;
 pub mod ids;
 mod links;
+mod list_body;
 pub mod oauth;
 pub mod organizations;
 pub mod pages;

@@ -3,16 +3,18 @@
 //! Only the link to the next page is guaranteed. Its address is opaque, with the defects that were
 //! seen in the wild mended: `max=null`, which Webex then refuses itself, and a filter that got
 //! lost, without which the list would go on as another one. It is followed only at the origin of
-//! the API, because the access token goes with it.
+//! the API, because the access token goes with it. Where it cannot be followed, or is not known for
+//! certain, the page says so: the list is not known to be whole then.
 
-use http::Method;
-use serde_json::Value;
+use http::{HeaderMap, Method};
 use url::Url;
 
-use super::client::Webex;
+use super::client::{Webex, expect_content};
 use super::errors::{Answered, WebexError};
-use super::links;
+use super::links::NextLink;
+use super::list_body::{ListFault, split_entries};
 use crate::platform::{Platform, Secret};
+use crate::text::strip_mark;
 
 /// The longest address of a next page that is followed, in bytes.
 pub const LONGEST_ADDRESS: usize = 8 * 1024;
@@ -20,13 +22,19 @@ pub const LONGEST_ADDRESS: usize = 8 * 1024;
 /// Query parameters that narrow a list, by name and value.
 pub type Filters = [(&'static str, String)];
 
+/// The longest part of a `Link` header that a message repeats, in bytes.
+const SHOWN_HEADER: usize = 120;
+
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
-    /// What is on it, as Webex sent it.
-    pub items: Vec<Value>,
-    /// The address of the page behind it; none: it is the last.
+    /// The entries on it, each in JSON as Webex sent it: some may be unreadable.
+    pub items: Vec<Vec<u8>>,
+    /// The address of the page behind it; none: none is known.
     pub next: Option<String>,
+    /// Why more of the list may come after this page and [`next`](Self::next), in words; none: it
+    /// is known where the list goes on, or that it ends.
+    pub link_fault: Option<String>,
 }
 
 /// Why a link to the next page is not followed.
@@ -57,8 +65,7 @@ impl<P: Platform + ?Sized> Webex<'_, P> {
     /// `filters` are those of the list.
     ///
     /// # Errors
-    /// Anything but a page in JSON whose link to the next one, if it has any, can be followed:
-    /// without it, the list could not be known to be whole.
+    /// Anything but a page in JSON.
     pub fn page(
         &self,
         address: &str,
@@ -70,29 +77,70 @@ impl<P: Platform + ?Sized> Webex<'_, P> {
             let answered = Answered::of(&answer, self.now());
             WebexError::unusable(&request, answered, what, &self.scrubber_with(&[token]))
         };
-        let next = match links::next(answer.headers()) {
-            None => None,
-            Some(target) => {
-                let next = follow(&self.address("/"), address, target, filters)
-                    .and_then(|next| match next.contains(token.expose()) {
-                        true => Err(BadLink::Secret),
-                        false => Ok(next),
-                    })
-                    .map_err(|bad| unusable(&bad.to_string()))?;
-                Some(next)
-            }
-        };
-        let text = String::from_utf8_lossy(answer.body());
+        expect_content(&answer).map_err(unusable)?;
+        let text = String::from_utf8_lossy(strip_mark(answer.body()));
         if text.contains(token.expose()) {
             // What is on a page gets stored, and a token must not.
             return Err(unusable("the answer repeats the access token"));
         }
-        match self.json(&request, &answer, token)? {
-            Value::Object(mut fields) => match fields.remove("items") {
-                Some(Value::Array(items)) => Ok(Page { items, next }),
-                _ => Err(unusable("the answer has no list of items")),
-            },
-            _ => Err(unusable("the answer is not a JSON object")),
+        let items = split_entries(answer.body()).map_err(|fault| {
+            let what = fault.to_string();
+            let is_json = text.trim_start().starts_with('{');
+            match fault {
+                ListFault::Syntax(_) | ListFault::Cut(_) if is_json => {
+                    let answered = Answered::of(&answer, self.now());
+                    let scrubber = self.scrubber_with(&[token]);
+                    WebexError::malformed(&request, answered, &what, &scrubber)
+                }
+                // An error may come with the status of a success.
+                ListFault::NoItems => match self.json(&request, &answer, token) {
+                    Ok(_) => unusable(&what),
+                    Err(error) => error,
+                },
+                _ => unusable(&what),
+            }
+        })?;
+        let (next, link_fault) = self.next(answer.headers(), address, filters, token);
+        Ok(Page {
+            items: items.into_iter().map(<[u8]>::to_vec).collect(),
+            next,
+            link_fault,
+        })
+    }
+
+    /// The address of the page after the one at `address`, and what is wrong with the link to it.
+    fn next(
+        &self,
+        headers: &HeaderMap,
+        address: &str,
+        filters: &Filters,
+        token: &Secret,
+    ) -> (Option<String>, Option<String>) {
+        let link = NextLink::read(headers);
+        let fault = link.fault.map(|fault| {
+            let header = headers.get_all(http::header::LINK).iter();
+            let header: Vec<u8> = header
+                .flat_map(|value| value.as_bytes().iter().copied().chain([b' ']))
+                .collect();
+            // Cut only when the token is hidden.
+            let header = String::from_utf8_lossy(&header);
+            let scrubber = self.scrubber_with(&[token]);
+            let shown = scrubber.text(&header).unwrap_or_default();
+            let shown: String = shown.chars().take(SHOWN_HEADER).collect();
+            format!("{fault}: `{shown}`")
+        });
+        let Some(target) = link.target else {
+            return (None, fault);
+        };
+        let next = follow(&self.address("/"), address, target, filters).and_then(|next| match next
+            .contains(token.expose())
+        {
+            true => Err(BadLink::Secret),
+            false => Ok(next),
+        });
+        match next {
+            Ok(next) => (Some(next), fault),
+            Err(bad) => (None, Some(bad.to_string())),
         }
     }
 }

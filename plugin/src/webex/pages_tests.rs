@@ -92,27 +92,47 @@ fn only_the_origin_of_the_api_is_followed() {
     ] {
         assert_eq!(followed(target), Err(BadLink::Foreign), "{target}");
     }
-    let error = with_link("<https://evil.example/x>; rel=next").unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Unavailable);
-    assert!(error.to_string().contains("is not followed"), "{error}");
+    let page = with_link("<https://evil.example/x>; rel=next").unwrap();
+    assert_eq!((page.items.len(), page.next), (1, None));
+    assert!(page.link_fault.unwrap().contains("is not followed"));
 }
 
 #[test]
-fn a_link_that_cannot_be_followed_makes_the_page_unusable() {
+fn link_that_cannot_be_followed_leaves_the_list_open() {
     let long = format!(
         "<https://webexapis.com/v1/people?c={}>; rel=next",
         "x".repeat(9_000)
     );
     let secret = format!("<https://webexapis.com/v1/people?token={TOKEN}>; rel=next");
+    let broken_secret = format!("<https://webexapis.com/v1/people?token={TOKEN}; rel=next");
     for (link, what) in [
         (long.as_str(), "longer than any"),
         (secret.as_str(), "repeats the access token"),
         ("<https://[>; rel=next", "is no address"),
+        (
+            "<https://webexapis.com/v1/people; rel=next",
+            "`<https://webexapis.com/v1/people;",
+        ),
+        (
+            broken_secret.as_str(),
+            "cannot be read: `<https://webexapis.com/v1/people?token=***",
+        ),
+        ("<?cursor=2>; rel=next-page", "in another form"),
     ] {
-        let error = with_link(link).unwrap_err();
-        assert!(error.to_string().contains(what), "{error}");
-        assert!(!format!("{error:?}").contains(TOKEN));
+        let page = with_link(link).unwrap();
+        assert_eq!((page.items.len(), page.next.as_deref()), (1, None));
+        let fault = page.link_fault.unwrap();
+        assert!(fault.contains(what), "{fault}");
+        assert!(!fault.contains(TOKEN) && fault.len() < 250, "{fault}");
     }
+}
+
+#[test]
+fn link_that_was_read_beside_an_unreadable_one_is_followed() {
+    let page = with_link("<?orgId=O1&c=2>; rel=next, nonsense").unwrap();
+    let next = "https://webexapis.com/v1/people?orgId=O1&c=2";
+    assert_eq!(page.next.as_deref(), Some(next));
+    assert!(page.link_fault.unwrap().contains("cannot be read"));
 }
 
 #[test]
@@ -128,9 +148,15 @@ fn a_page_that_repeats_the_access_token_is_not_taken() {
 #[test]
 fn the_last_page_has_no_next() {
     let page = page_of(reply(200, json!({"items": [], "notFoundIds": null}))).unwrap();
-    assert_eq!((page.items.len(), page.next), (0, None));
+    assert_eq!(
+        (page.items.len(), page.next, page.link_fault),
+        (0, None, None)
+    );
     let page = with_link("<https://webexapis.com/v1/people>; rel=prev").unwrap();
-    assert_eq!((page.items.len(), page.next), (1, None));
+    assert_eq!(
+        (page.items.len(), page.next, page.link_fault),
+        (1, None, None)
+    );
 }
 
 #[test]
@@ -138,6 +164,19 @@ fn what_is_no_page_is_a_passing_fault_and_an_error_is_told_with_its_tracking_id(
     for body in ["[]", "{}", r#"{"items":{}}"#, "<html>", ""] {
         let error = page_of(reply_with(200, &[], body)).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unavailable, "{body}");
+    }
+    for body in [r#"{"items":[{"id":"1"},"#, r#"{"items":[1 2]}"#] {
+        let error = page_of(reply_with(200, &[("trackingid", "T2")], body)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Malformed, "{body}");
+        let text = error.to_string();
+        assert!(
+            text.contains("is not valid JSON") && text.contains("T2"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("network") && !text.contains("prox"),
+            "{text}"
+        );
     }
     let error = page_of(reply(403, json!({"message": "no", "trackingId": "T1"}))).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Forbidden);

@@ -2,12 +2,13 @@
 //!
 //! A list is read page by page. Each page is a step: what is new or has changed on it is stored
 //! with the position behind it, in one commit or, of a large page, in several that can be done
-//! again. What has vanished is removed once the whole list was read without an error. A call does
-//! as many steps as it safely can; a wakeup goes on with the rest.
+//! again. What has vanished is removed once the whole list was read without an error and is
+//! plausible. A call does as many steps as it safely can; a wakeup goes on with the rest.
 
 mod access;
 mod entries;
 mod plan;
+mod removal;
 mod state;
 mod steps;
 
@@ -30,7 +31,8 @@ const CALL: u64 = 20_000;
 const PAGES_OF_A_CALL: u32 = 24;
 
 /// Imports what `kind` says for the record `pkid`, or as much of it as fits into a call; then a
-/// wakeup goes on. An unfinished import is gone on with, a finished one is begun anew.
+/// wakeup goes on. An unfinished import is gone on with, a finished one is begun anew. With
+/// `accepts_removals` this import, in all its calls, removes what has vanished, however much.
 ///
 /// # Errors
 /// `not-found`; `reauthorize` when there is no access token, Webex refuses it and a refresh does
@@ -40,11 +42,12 @@ pub fn sync<P: Platform + ?Sized>(
     platform: &P,
     pkid: &str,
     kind: SyncKind,
+    accepts_removals: bool,
 ) -> Result<SyncReport, Failure> {
     let record = Record::load(platform, pkid)?;
     let settings = Settings::load(platform)?;
     let now = platform.now();
-    let (import, version) = Import::open(platform, &record, kind, now)?;
+    let (import, version) = Import::open(platform, &record, kind, accepts_removals, now)?;
     let (record, access) = Access::open(platform, settings, record)?;
     let mut run = Run {
         platform,
@@ -109,11 +112,17 @@ impl<P: Platform + ?Sized> Run<'_, P> {
     fn finish(mut self) -> Result<SyncReport, Failure> {
         self.import.finished = Some(self.platform.now());
         let id = self.import.kind.wakeup_id().to_owned();
-        self.commit(vec![Change::Cancel(self.record.reference(), id)])?;
+        let mut changes = vec![Change::Cancel(self.record.reference(), id)];
+        changes.extend(self.alert_changes()?);
+        self.commit(changes)?;
         let mut message = format!("imported {}", self.counted());
         for (list, directory) in self.import.lists.iter().zip(self.import.kind.directories()) {
+            let what = directory.what;
+            if let Some(removal) = list.held {
+                let why = removal.explain(what);
+                message.push_str(&format!("; none of the {what} was removed: {why}"));
+            }
             if let Some(why) = &list.partial {
-                let what = directory.what;
                 message.push_str(&format!("; none of the {what} was removed, because {why}"));
             }
         }

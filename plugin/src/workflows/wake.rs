@@ -62,7 +62,7 @@ fn import<P: Platform + ?Sized>(
     subject: &Reference,
     kind: SyncKind,
 ) -> Result<WakeReport, Failure> {
-    let result = sync(platform, &subject.pkid, kind).map(WakeReport::Synced);
+    let result = sync(platform, &subject.pkid, kind, false).map(WakeReport::Synced);
     match result {
         Err(Failure::NotFound(_)) => {
             let why = format!("{subject} does not exist any more");

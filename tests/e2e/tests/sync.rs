@@ -63,14 +63,14 @@ fn list_licenses(world: &World, customer: &Customer, count: u64, page: usize) {
 }
 
 async fn sync(world: &World, customer: &Customer) -> SyncReport {
-    let called = world.host().sync(&customer.pkid, KIND).await;
+    let called = world.host().sync(&customer.pkid, KIND, false).await;
     called.expect("the import begins").value
 }
 
 async fn refused(world: &World, customer: &Customer) -> Failure {
     match world
         .host()
-        .sync(&customer.pkid, KIND)
+        .sync(&customer.pkid, KIND, false)
         .await
         .unwrap_err()
         .kind
@@ -192,7 +192,11 @@ async fn what_is_new_changed_and_gone_at_webex_is_so_here_afterwards() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_is_a_transaction_of_its_own_with_progress() {
     let (world, customer) = connected().await;
-    let called = world.host().sync(&customer.pkid, KIND).await.unwrap();
+    let called = world
+        .host()
+        .sync(&customer.pkid, KIND, false)
+        .await
+        .unwrap();
     let store = world.host().store();
     let transaction = store
         .transaction(&called.transaction)
@@ -287,7 +291,7 @@ async fn a_host_that_dies_between_steps_loses_none_of_them() {
     let mut gate = world.emulator.gate(LICENSES);
     let host = world.host().clone();
     let pkid = customer.pkid.clone();
-    let call = tokio::spawn(async move { host.sync(&pkid, KIND).await });
+    let call = tokio::spawn(async move { host.sync(&pkid, KIND, false).await });
     for _ in 0..5 {
         gate.reached().await;
         // The next page waits at the new gate, this one goes on.
@@ -303,7 +307,11 @@ async fn a_host_that_dies_between_steps_loses_none_of_them() {
     world.clock.advance(Duration::from_secs(120));
     let asked = requests(&world, LICENSES);
     let second = world.new_host().await;
-    let report = second.sync(&customer.pkid, KIND).await.unwrap().value;
+    let report = second
+        .sync(&customer.pkid, KIND, false)
+        .await
+        .unwrap()
+        .value;
     assert_eq!(report.models[1], imported(LICENSE, [1_000, 1_000, 0, 0]));
     assert_eq!(requests(&world, LICENSES) - asked, 5);
 }
@@ -374,7 +382,7 @@ async fn a_fault_in_the_middle_keeps_the_old_documents_until_the_list_is_whole()
             .emulator
             .set_licenses(&customer.organization, licenses(7));
         world.emulator.inject(fault.skipping(1));
-        let failed = world.host().sync(&customer.pkid, KIND).await;
+        let failed = world.host().sync(&customer.pkid, KIND, false).await;
         // An answer that is too large ends the call, and the next one says so.
         let failed = match failed {
             Ok(called) => called.value.continues.is_some(),
@@ -483,8 +491,8 @@ async fn two_hosts_that_import_at_once_do_not_get_in_each_others_way() {
     let second = world.new_host().await;
     sync(&world, &customer).await;
     let (one, other) = tokio::join!(
-        world.host().continue_sync(&customer.pkid, KIND),
-        second.continue_sync(&customer.pkid, KIND)
+        world.host().continue_sync(&customer.pkid, KIND, false),
+        second.continue_sync(&customer.pkid, KIND, false)
     );
     let (one, other) = (one.unwrap(), other.unwrap());
     assert!(one.is_some() || other.is_some());
@@ -493,7 +501,7 @@ async fn two_hosts_that_import_at_once_do_not_get_in_each_others_way() {
     assert_eq!(requests(&world, LICENSES), 40);
     let nothing = world
         .host()
-        .continue_sync(&customer.pkid, KIND)
+        .continue_sync(&customer.pkid, KIND, false)
         .await
         .unwrap();
     assert_eq!(nothing, None);

@@ -115,7 +115,10 @@ impl Call {
             ),
             Self::Refresh(pkid, grant) => told(host.refresh_grant(&pkid, grant).await, refreshed),
             Self::Check(pkid, grant) => told(host.check_grant(&pkid, grant).await, checked),
-            Self::Sync(pkid) => told(host.sync(&pkid, SyncKind::RolesLicenses).await, synced),
+            Self::Sync(pkid) => {
+                let kind = SyncKind::RolesLicenses;
+                told(host.sync(&pkid, kind, false).await, synced)
+            }
             Self::Wake(due) => match host.fire(due).await {
                 Ok(Fired::Called(result)) => told(*result, |report: &WakeReport| match report {
                     WakeReport::Refreshed(report) => refreshed(report),

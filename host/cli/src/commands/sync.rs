@@ -18,6 +18,10 @@ pub struct Args {
     /// What to import
     #[arg(value_name = "WHAT", default_value_t = What::RolesLicenses)]
     what: What,
+    /// Remove what is no longer at Webex even if the list is empty or lacks more than half of
+    /// what is stored: look at Webex first
+    #[arg(long)]
+    accept_removals: bool,
 }
 
 /// What can be imported.
@@ -49,7 +53,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     let name = record.name();
     let watched = || Some((host.store().as_ref(), record.reference()));
     let label = format!("importing {} of {name}", args.what);
-    let first = progress::during(&label, watched(), host.sync(&record.pkid, kind)).await;
+    let first = host.sync(&record.pkid, kind, args.accept_removals);
+    let first = progress::during(&label, watched(), first).await;
     let mut called = first.map_err(|error| {
         let again = "what was imported stays; run this again, and it goes on from there";
         hinted(Failed::from(error), again)

@@ -24,7 +24,7 @@ fn with_licenses(count: u32, finished: bool) -> MemoryPlatform {
     if !finished {
         platform.expect(Method::GET, "/licenses", reply(503, json!({})));
     }
-    let imported = sync(&platform, PKID, SyncKind::RolesLicenses);
+    let imported = sync(&platform, PKID, SyncKind::RolesLicenses, false);
     assert_eq!(imported.is_ok(), finished);
     platform.assert_script_done();
     platform
@@ -137,7 +137,7 @@ fn an_import_does_not_go_on_from_where_it_stood_before_a_delete_that_was_cut_off
         reply(200, json!({"items": [{"id": "R1"}]})),
     );
     platform.expect(Method::GET, "/licenses?orgId", reply(200, page));
-    let report = sync(&platform, PKID, SyncKind::RolesLicenses).unwrap();
+    let report = sync(&platform, PKID, SyncKind::RolesLicenses, true).unwrap();
     platform.assert_script_done();
     assert_eq!(report.models[1].found, 2);
     assert_eq!(platform.documents_of("device/spark/License").len(), 2);

@@ -11,6 +11,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::removal::Removal;
 use crate::platform::{Change, Check, Document, Failure, Key, Reference, Storage, Timestamp};
 use crate::record::{Record, key};
 use crate::reports::{Imported, SyncKind};
@@ -93,6 +94,21 @@ pub struct List {
     /// Why the list cannot be known to be whole, so that nothing of it is removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<String>,
+    /// The removal that was not plausible and not accepted: nothing was removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Removal>,
+}
+
+impl List {
+    /// Goes back to the first page; what was counted as changed stays counted.
+    pub fn restart(&mut self) {
+        self.next = None;
+        self.pages = 0;
+        self.found = 0;
+        self.ended = false;
+        self.partial = None;
+        self.held = None;
+    }
 }
 
 /// An import: the one that runs, or the last one.
@@ -105,6 +121,9 @@ pub struct Import {
     /// The organisation that is read: its bare UUID.
     #[serde(default)]
     pub organization: Option<String>,
+    /// A person accepts whatever it removes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accepts_removals: bool,
     /// When its first step began.
     pub begun: Timestamp,
     /// When its last step was done.
@@ -124,7 +143,8 @@ impl Import {
     }
 
     /// The unfinished import of `record` to go on with, or a new one; and the version of the
-    /// document it is stored as, 0 when there is none.
+    /// document it is stored as, 0 when there is none. With `accepts_removals`, lists of which
+    /// nothing was removed are read again.
     ///
     /// # Errors
     /// Those of the storage.
@@ -132,6 +152,7 @@ impl Import {
         storage: &(impl Storage + ?Sized),
         record: &Record,
         kind: SyncKind,
+        accepts_removals: bool,
         now: Timestamp,
     ) -> Result<(Self, u64), Failure> {
         let stored = storage.get(&Self::reference(&record.pkid, kind))?;
@@ -140,10 +161,18 @@ impl Import {
         let earlier: Option<Self> =
             stored.and_then(|document| serde_json::from_str(&document.body).ok());
         let new = Self::new(record, kind, now);
-        let Some(earlier) = earlier else {
-            return Ok((new, version));
+        let mut import = match earlier {
+            Some(earlier) => new.or_rest_of(earlier, now),
+            None => new,
         };
-        Ok((new.or_rest_of(earlier, now), version))
+        if accepts_removals {
+            import.accepts_removals = true;
+            let lists = import.lists.iter_mut();
+            lists
+                .filter(|list| list.held.is_some())
+                .for_each(List::restart);
+        }
+        Ok((import, version))
     }
 
     fn new(record: &Record, kind: SyncKind, now: Timestamp) -> Self {
@@ -155,6 +184,7 @@ impl Import {
             owner: record.pkid.clone(),
             kind,
             organization: record.organization().map(str::to_owned),
+            accepts_removals: false,
             begun: now,
             progressed: now,
             finished: None,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::Run;
 use super::access::failure;
-use super::entries::{Difference, differences, owned};
+use super::entries::{Difference, differences};
 use super::state::{DocumentId, List, seen_documents, seen_in, seen_reference};
 use crate::platform::{Change, Failure, Level, Platform, Reference};
 use crate::webex::directory::{Directory, Entry};
@@ -17,8 +17,8 @@ const LONGEST_LIST: u32 = 10_000;
 /// hosts allow. Less when a host allows less.
 const CHANGES: usize = 250;
 const BYTES: usize = 256 * 1024;
-/// How many stored documents are looked at together when some have vanished.
-const TOGETHER: u32 = 200;
+/// How many unreadable entries of a page a warning names.
+const NAMED: usize = 3;
 
 /// What was seen of a list.
 pub(super) type Seen = HashSet<DocumentId>;
@@ -36,14 +36,14 @@ pub(super) enum Step {
 
 /// What a change is counted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counted {
+pub(super) enum Counted {
     Added,
     Updated,
     Removed,
     Not,
 }
 
-type CountedChange = (Counted, Change);
+pub(super) type CountedChange = (Counted, Change);
 
 impl<P: Platform + ?Sized> Run<'_, P> {
     /// Does the next step.
@@ -106,9 +106,9 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         page: Page,
     ) -> Result<Step, Failure> {
         let items = page.items.len();
-        let entries = self.unseen(index, directory, page.items);
         let pages = self.list(index).pages.saturating_add(1);
-        let partial = match &page.next {
+        let entries = self.unseen(index, directory, pages, page.items);
+        let given_up = match &page.next {
             None => None,
             Some(_) if items == 0 => Some("Webex sent an empty page with another one behind it"),
             Some(next) if next == address || (entries.is_empty() && pages > 1) => {
@@ -117,12 +117,16 @@ impl<P: Platform + ?Sized> Run<'_, P> {
             Some(_) if pages >= LONGEST_LIST => Some("Webex's list did not end"),
             Some(_) => None,
         };
-        let next = page.next.filter(|_| partial.is_none());
-        if let Some(why) = partial {
+        let next = page.next.filter(|_| given_up.is_none());
+        for why in given_up
+            .map(str::to_owned)
+            .into_iter()
+            .chain(page.link_fault)
+        {
             let what = directory.what;
             let warning = format!("{why}: the list of {what} may not be whole");
             self.platform.log(Level::Warning, &warning);
-            self.list(index).partial.get_or_insert(why.to_owned());
+            self.list(index).partial.get_or_insert(why);
         }
 
         let differing = differences(self.platform, &self.record, directory.model, &entries)?;
@@ -160,18 +164,19 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         Ok(Step::Done)
     }
 
-    /// The entries of a page that were on no page before.
+    /// The entries of the `number`-th page that were on no page before.
     fn unseen(
         &mut self,
         index: usize,
         directory: &Directory,
-        items: Vec<serde_json::Value>,
+        number: u32,
+        items: Vec<Vec<u8>>,
     ) -> Vec<(DocumentId, Entry)> {
         let mut here = HashSet::new();
         let mut entries = Vec::new();
         let mut unreadable = Vec::new();
-        for item in items {
-            match Entry::read(item) {
+        for (item, place) in items.into_iter().zip(1_u32..) {
+            match Entry::read(&item) {
                 Ok(entry) => {
                     let id = DocumentId::of(&self.record.pkid, directory.model, &entry.id);
                     let seen = self.seen.as_ref().is_some_and(|seen| seen.contains(&id));
@@ -179,20 +184,32 @@ impl<P: Platform + ?Sized> Run<'_, P> {
                         entries.push((id, entry));
                     }
                 }
-                Err(why) => unreadable.push(why),
+                Err(why) => {
+                    let name = match Entry::name_unreadable(&item) {
+                        Some(name) => format!(" (`{name}`)"),
+                        None => String::new(),
+                    };
+                    unreadable.push(format!("entry {place} of page {number}{name} {why}"));
+                }
             }
         }
-        if let Some(why) = unreadable.first() {
+        if let Some(first) = unreadable.first() {
             let (count, what) = (unreadable.len(), directory.what);
-            let warning = format!("{count} of the {what} cannot be taken; the first {why}");
-            self.platform.log(Level::Warning, &warning);
-            let partial = "some of them could not be understood".to_owned();
+            let partial = format!("some of them could not be understood: {first}");
             self.list(index).partial.get_or_insert(partial);
+            let more = match count.saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
+            unreadable.truncate(NAMED);
+            let named = unreadable.join(", ");
+            let warning = format!("{count} of the {what} cannot be taken: {named}{more}");
+            self.platform.log(Level::Warning, &warning);
         }
         entries
     }
 
-    /// Ends a list that was read to its last page: removes what has vanished.
+    /// Ends a list that was read as far as it can be: removes what has vanished.
     fn end(&mut self, index: usize, directory: &Directory, pages: u32) -> Result<Step, Failure> {
         if self.list(index).partial.is_none() && !self.remove_vanished(index, directory)? {
             return Ok(Step::Spent);
@@ -204,34 +221,6 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         list.next = None;
         list.ended = true;
         Ok(Step::Done)
-    }
-
-    /// Removes the documents that were not seen; whether that was done before the call had to end.
-    fn remove_vanished(&mut self, index: usize, directory: &Directory) -> Result<bool, Failure> {
-        let filter = owned(&self.record, directory.model);
-        let mut cursor = None;
-        loop {
-            let page = self.platform.find(&filter, cursor.as_deref(), TOGETHER)?;
-            let seen = self.seen.get_or_insert_default();
-            let vanished: Vec<CountedChange> = page
-                .documents
-                .into_iter()
-                .map(|document| document.reference)
-                .filter(|reference| {
-                    DocumentId::parse(&reference.pkid).is_none_or(|id| !seen.contains(&id))
-                })
-                .map(|reference| (Counted::Removed, Change::Delete(reference)))
-                .collect();
-            if !vanished.is_empty() {
-                self.write(index, vanished, |_| ())?;
-            }
-            match page.next {
-                None => return Ok(true),
-                // The last page is read again then, and the removal goes on.
-                Some(_) if self.platform.now() >= self.until => return Ok(false),
-                Some(next) => cursor = Some(next),
-            }
-        }
     }
 
     /// Learns what was seen on the pages before the position; whether all of it is still there.
@@ -256,11 +245,7 @@ impl<P: Platform + ?Sized> Run<'_, P> {
 
     /// Goes back to the first page of a list; what was counted as changed stays counted.
     fn begin_anew(&mut self, index: usize) -> Result<Step, Failure> {
-        let list = self.list(index);
-        list.next = None;
-        list.pages = 0;
-        list.found = 0;
-        list.partial = None;
+        self.list(index).restart();
         self.seen = None;
         if self.list(index).seen == 0 {
             self.commit(Vec::new())?;
@@ -284,7 +269,7 @@ impl<P: Platform + ?Sized> Run<'_, P> {
 
     /// Commits `changes`, in as many commits as it takes; the last one also with what `advance`
     /// does to the list.
-    fn write(
+    pub(super) fn write(
         &mut self,
         index: usize,
         changes: Vec<CountedChange>,
@@ -321,7 +306,7 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         clippy::indexing_slicing,
         reason = "indexes come from the lists themselves"
     )]
-    fn list(&mut self, index: usize) -> &mut List {
+    pub(super) fn list(&mut self, index: usize) -> &mut List {
         &mut self.import.lists[index]
     }
 }

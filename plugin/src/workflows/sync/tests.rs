@@ -4,6 +4,7 @@ mod changes;
 mod faults;
 mod lists;
 mod parts;
+mod removals;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -57,7 +58,11 @@ impl World {
     }
 
     fn sync(&self) -> Result<SyncReport, Failure> {
-        sync(&self.platform, PKID, SyncKind::RolesLicenses)
+        sync(&self.platform, PKID, SyncKind::RolesLicenses, false)
+    }
+
+    fn sync_accepting_removals(&self) -> Result<SyncReport, Failure> {
+        sync(&self.platform, PKID, SyncKind::RolesLicenses, true)
     }
 
     /// Calls of `sync` until the import is at its end; how many, and the last report.
@@ -77,11 +82,6 @@ impl World {
         let mut bodies: Vec<Value> = documents.iter().map(body).collect();
         bodies.sort_by_key(|body| body["totalUnits"].as_u64());
         bodies
-    }
-
-    fn stored_ids(&self, model: &str) -> Vec<String> {
-        let id = |body: &Value| body["id"].as_str().unwrap().to_owned();
-        self.stored(model).iter().map(id).collect()
     }
 
     fn wakeup(&self) -> Option<crate::platform::Wakeup> {

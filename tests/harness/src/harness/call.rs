@@ -97,6 +97,9 @@ pub enum Call {
         pkid: Pkid,
         /// What is imported.
         kind: SyncKind,
+        /// Removes what has vanished even where that is not plausible.
+        #[serde(default)]
+        accept_removals: bool,
     },
 }
 
@@ -178,7 +181,15 @@ impl Call {
             Self::Refresh { pkid, grant } | Self::CheckExpiry { pkid, grant } => {
                 json!({ "pkid": pkid, "grant": grant })
             }
-            Self::Sync { pkid, kind } => json!({ "pkid": pkid, "kind": kind }),
+            Self::Sync {
+                pkid,
+                kind,
+                accept_removals,
+            } => json!({
+                "pkid": pkid,
+                "kind": kind,
+                "accept_removals": accept_removals.then_some(true),
+            }),
         };
         if let Value::Object(members) = &mut shown {
             members.retain(|_, value| !value.is_null());
@@ -222,7 +233,11 @@ impl Call {
             }
             Self::Refresh { pkid, grant } => told(host.refresh_grant(&pkid, grant).await),
             Self::CheckExpiry { pkid, grant } => told(host.check_grant(&pkid, grant).await),
-            Self::Sync { pkid, kind } => told(host.sync(&pkid, kind).await),
+            Self::Sync {
+                pkid,
+                kind,
+                accept_removals,
+            } => told(host.sync(&pkid, kind, accept_removals).await),
         }
     }
 }

@@ -98,10 +98,19 @@ impl Harness {
         self.typed(Call::CheckExpiry { pkid, grant }).await
     }
 
-    /// Imports from Webex.
-    pub async fn sync(&self, pkid: &Pkid, kind: SyncKind) -> Observed<SyncReport> {
-        let pkid = pkid.clone();
-        self.typed(Call::Sync { pkid, kind }).await
+    /// Imports from Webex. With `accept_removals` also what is not plausible is removed.
+    pub async fn sync(
+        &self,
+        pkid: &Pkid,
+        kind: SyncKind,
+        accept_removals: bool,
+    ) -> Observed<SyncReport> {
+        let call = Call::Sync {
+            pkid: pkid.clone(),
+            kind,
+            accept_removals,
+        };
+        self.typed(call).await
     }
 
     async fn typed<T: DeserializeOwned>(&self, call: Call) -> Observed<T> {

@@ -79,16 +79,6 @@ fn changed_ones_are_updated_new_ones_added_and_vanished_ones_removed() {
 }
 
 #[test]
-fn an_empty_list_is_the_truth_too() {
-    let world = World::new();
-    world.sync().unwrap();
-    world.webex.borrow_mut().licenses.clear();
-    let report = world.sync().unwrap();
-    assert_eq!(report.models[1], imported(LICENSE, 0, 0, 0, 3));
-    assert_eq!(world.stored(ROLE).len(), 2);
-}
-
-#[test]
 fn documents_of_other_records_and_of_nobody_stay() {
     let world = World::new();
     let foreign = |pkid: &str, owner: Option<&str>| {
@@ -123,7 +113,7 @@ fn two_records_at_one_node_do_not_share_documents() {
     let mut record = crate::testing::connected_record(world.platform.now());
     record.pkid = other.to_owned();
     world.platform.store_connected(record).unwrap();
-    let report = sync(&world.platform, other, SyncKind::RolesLicenses).unwrap();
+    let report = sync(&world.platform, other, SyncKind::RolesLicenses, false).unwrap();
     assert_eq!(report.models[1], imported(LICENSE, 3, 3, 0, 0));
     assert_eq!(world.platform.documents_of(LICENSE).len(), 6);
 }

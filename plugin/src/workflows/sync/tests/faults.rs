@@ -47,7 +47,12 @@ fn a_record_without_an_access_token_has_to_be_connected() {
 #[test]
 fn a_record_that_does_not_exist_is_not_found() {
     let world = World::new();
-    let gone = sync(&world.platform, &"f".repeat(24), SyncKind::RolesLicenses);
+    let gone = sync(
+        &world.platform,
+        &"f".repeat(24),
+        SyncKind::RolesLicenses,
+        false,
+    );
     assert!(matches!(gone, Err(Failure::NotFound(_))));
 }
 

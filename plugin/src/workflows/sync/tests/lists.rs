@@ -157,20 +157,67 @@ fn a_list_without_an_end_is_given_up_page_by_page() {
 }
 
 #[test]
-fn a_link_to_another_origin_is_refused_and_everything_stays() {
+fn next_link_that_cannot_be_used_removes_nothing() {
+    for link in [
+        "<https://evil.example/v1/licenses?cursor=2>; rel=next",
+        "<https://[>; rel=next",
+        "<https://webexapis.com/v1/licenses?name=\u{e9}&cursor=2>; rel=\"next\"",
+        "<https://webexapis.com/v1/licenses?cursor=2; rel=\"next\"",
+        "rel=\"next\"; <https://webexapis.com/v1/licenses?cursor=2>",
+        "<https://webexapis.com/v1/licenses?cursor=2>; rel=\"next",
+        "<https://webexapis.com/v1/licenses?cursor=2>",
+        "<https://webexapis.com/v1/licenses>; rel=prev, <?cursor=2> rel=next",
+    ] {
+        let world = imported_before();
+        let items = r#"{"items":[{"id":"L1"},{"id":"L9"}]}"#;
+        let answer = reply_with(200, &[("Link", link)], items);
+        world.platform.expect(Method::GET, "/licenses", answer);
+        let report = sync_laid_out(&world);
+        assert_eq!(report.models[1], imported(LICENSE, 2, 1, 1, 0), "{link}");
+        assert!(report.message.contains("none of the licences was removed"));
+        assert_eq!(world.stored(LICENSE).len(), 4);
+        assert!(world.platform.logged(Level::Warning, "may not be whole"));
+        assert!(world.requests().iter().all(|uri| !uri.contains("evil")));
+    }
+}
+
+#[test]
+fn single_quoted_next_link_is_followed() {
     let world = imported_before();
     let link = [(
         "Link",
-        "<https://evil.example/v1/licenses?cursor=2>; rel=next",
+        "<https://webexapis.com/v1/licenses?cursor=2>; rel='next'",
     )];
-    let answer = reply_with(200, &link, r#"{"items":[{"id":"L9"}]}"#);
+    let answer = reply_with(200, &link, r#"{"items":[{"id":"L1"}]}"#);
     world.platform.expect(Method::GET, "/licenses", answer);
-    match world.sync().unwrap_err() {
-        Failure::Unavailable(text) => assert!(text.contains("is not followed"), "{text}"),
-        other => panic!("{other:?}"),
+    lay_out(&world, &["L2"], None);
+    let report = sync_laid_out(&world);
+    assert_eq!(report.models[1], imported(LICENSE, 2, 0, 2, 1));
+}
+
+#[test]
+fn unreadable_entry_is_left_out_and_named() {
+    let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+    for (field, why) in [
+        (r#""name":"cut \ud83d""#, "hex escape"),
+        (r#""totalUnits":1e400"#, "number out of range"),
+        (r#""name":"tab\u0009	here""#, "control character"),
+        (r#""totalUnits":NaN"#, "expected"),
+        (&format!(r#""x":{deep}"#), "recursion limit"),
+    ] {
+        let world = imported_before();
+        let body = format!(r#"{{"items":[{{"id":"L1",{field}}},{{"id":"L2","totalUnits":21}}]}}"#);
+        let answer = reply_with(200, &[], body);
+        world.platform.expect(Method::GET, "/licenses", answer);
+        let report = sync_laid_out(&world);
+        assert_eq!(report.models[1], imported(LICENSE, 1, 0, 1, 0), "{field}");
+        assert_eq!(world.stored(LICENSE).len(), 3);
+        let named = "1 of the licences cannot be taken: entry 1 of page 1 (`L1`) cannot be read";
+        assert!(world.platform.logged(Level::Warning, named), "{field}");
+        assert!(report.message.contains("none of the licences was removed"));
+        assert!(report.message.contains(why), "{}", report.message);
+        assert!(!report.message.contains("network"));
     }
-    assert_eq!(world.stored_ids(LICENSE), ["L1", "L2", "L3"]);
-    assert!(world.requests().iter().all(|uri| !uri.contains("evil")));
 }
 
 #[test]
@@ -191,11 +238,11 @@ fn an_entry_that_cannot_be_understood_is_skipped_and_nothing_is_removed() {
         world.stored(LICENSE)[0]["unheard-of"],
         json!({"x": [1, null]})
     );
-    assert!(
-        world
-            .platform
-            .logged(Level::Warning, "2 of the licences cannot be taken")
-    );
+    assert!(world.platform.logged(
+        Level::Warning,
+        "2 of the licences cannot be taken: entry 1 of page 1 (`no id`) has no usable id, \
+                 entry 2 of page 1 is not an object"
+    ));
     assert!(
         report
             .message

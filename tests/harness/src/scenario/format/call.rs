@@ -70,7 +70,11 @@ pub fn read(table: &mut Table<'_, '_>) -> Option<Call> {
             let kind = table.get("kind", |value| {
                 values::word(value, "kind of import", &kinds)
             });
-            json!({ "pkid": record(table), "kind": kind.unwrap_or(SyncKind::RolesLicenses) })
+            json!({
+                "pkid": record(table),
+                "kind": kind.unwrap_or(SyncKind::RolesLicenses),
+                "accept_removals": table.get("accept-removals", values::flag),
+            })
         }
         _ => json!({}),
     };

@@ -84,7 +84,7 @@ sections! {
     /// Looks at expiries.
     CHECK_EXPIRY "call = \"check-expiry\"" ["record" "grant"];
     /// Imports.
-    SYNC "call = \"sync\"" ["record" "kind"];
+    SYNC "call = \"sync\"" ["record" "kind" "accept-removals"];
     /// Answers a wakeup.
     WAKE "call = \"wake\"" ["record" "wakeup" "moment" "payload" "due" "deadline"];
     /// Describes the model.

@@ -145,7 +145,12 @@ impl Story for Told {
                 world.pass(HOUR).await;
                 let pkid = world.customer().await;
                 let kind = SyncKind::RolesLicenses;
-                world.done(Call::Sync { pkid, kind }).await;
+                let call = Call::Sync {
+                    pkid,
+                    kind,
+                    accept_removals: false,
+                };
+                world.done(call).await;
             }
             // What a consent leaves to be done.
             Workflow::Wake("sync") => {
@@ -254,6 +259,7 @@ impl Told {
             Workflow::Sync => Call::Sync {
                 pkid: world.customer().await,
                 kind: SyncKind::RolesLicenses,
+                accept_removals: false,
             },
             Workflow::Delete => Call::Delete {
                 pkid: world.customer().await,

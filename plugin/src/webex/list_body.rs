@@ -1,0 +1,391 @@
+//! The JSON of a list, divided into its entries, each of which is then read on its own.
+//!
+//! An entry that cannot be read must not keep the others from being imported. So only brackets
+//! and quotes are looked at here: a lone surrogate, a number without an end, a control character,
+//! bytes that are not UTF-8 or any depth of nesting are no reason to refuse a list.
+//! `serde_json`'s `RawValue` refuses the whole list for several of these.
+
+use std::fmt;
+
+use serde::de::IgnoredAny;
+
+use crate::text::strip_mark;
+
+/// Why a body is no list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ListFault {
+    /// It is not JSON from this byte on.
+    Syntax(Position),
+    /// It ends before it is complete.
+    Cut(usize),
+    /// It is JSON, and not an object.
+    NotAnObject,
+    /// The object has no array `items`.
+    NoItems,
+    /// The object has several members `items`.
+    SeveralItems,
+}
+
+/// A place in a text, both counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    line: usize,
+    // In bytes.
+    column: usize,
+}
+
+impl fmt::Display for ListFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(Position { line, column }) => write!(
+                f,
+                "the response is not valid JSON at line {line}, column {column}"
+            ),
+            Self::Cut(bytes) => write!(
+                f,
+                "the response is not valid JSON: it ends after {bytes} bytes, before it is \
+                 complete"
+            ),
+            Self::NotAnObject => f.write_str("the answer is not a JSON object"),
+            Self::NoItems => f.write_str("the answer has no list of items"),
+            Self::SeveralItems => f.write_str("the answer has several lists of items"),
+        }
+    }
+}
+
+impl std::error::Error for ListFault {}
+
+/// Divides `{"items": […]}` into the texts of its entries.
+///
+/// # Errors
+/// The body cannot be divided, or has no list.
+pub(super) fn split_entries(body: &[u8]) -> Result<Vec<&[u8]>, ListFault> {
+    let body = strip_mark(body);
+    let mut scanner = Scanner { text: body, at: 0 };
+    scanner.skip_blanks();
+    if scanner.peek() != Some(b'{') {
+        return Err(match serde_json::from_slice::<IgnoredAny>(body) {
+            Ok(_) => ListFault::NotAnObject,
+            Err(_) => scanner.fault(),
+        });
+    }
+    let (mut items, mut count) = (None, 0_u32);
+    scanner.visit_members(|name, start, _| {
+        if is_named(name, "items") {
+            items = Some(start);
+            count = count.saturating_add(1);
+        }
+    })?;
+    scanner.expect_end()?;
+    if count > 1 {
+        return Err(ListFault::SeveralItems);
+    }
+    scanner.at = items.ok_or(ListFault::NoItems)?;
+    match scanner.peek() {
+        Some(b'[') => scanner.read_elements(),
+        _ => Err(ListFault::NoItems),
+    }
+}
+
+/// The first text member `name` of an entry that may be unreadable elsewhere.
+pub(super) fn read_text_member(entry: &[u8], name: &str) -> Option<String> {
+    let mut found = None;
+    // What follows a member does not matter.
+    let _ = Scanner { text: entry, at: 0 }.visit_members(|member, _, value| {
+        if found.is_none() && is_named(member, name) {
+            found = serde_json::from_slice(value).ok();
+        }
+    });
+    found
+}
+
+fn is_named(member: &[u8], name: &str) -> bool {
+    serde_json::from_slice::<String>(member).is_ok_and(|member| member == name)
+}
+
+struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn skip_blanks(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn fault(&self) -> ListFault {
+        let before = self.text.get(..self.at).unwrap_or(self.text);
+        if before.len() == self.text.len() {
+            return ListFault::Cut(self.text.len());
+        }
+        let lines = before.split(|byte| *byte == b'\n');
+        let column = lines.clone().next_back().map_or(0, <[u8]>::len);
+        ListFault::Syntax(Position {
+            line: lines.count(),
+            column: column + 1,
+        })
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), ListFault> {
+        self.skip_blanks();
+        if self.peek() != Some(byte) {
+            return Err(self.fault());
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Whether `byte` comes next; then it is passed.
+    fn accept(&mut self, byte: u8) -> bool {
+        self.expect(byte).is_ok()
+    }
+
+    /// Nothing but blanks is left.
+    fn expect_end(&mut self) -> Result<(), ListFault> {
+        self.skip_blanks();
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.fault()),
+        }
+    }
+
+    fn since(&self, start: usize) -> &'a [u8] {
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Passes an object; `visit` is given each member: its name with quotes, where its value
+    /// starts, and its value, as they are written.
+    fn visit_members(
+        &mut self,
+        mut visit: impl FnMut(&'a [u8], usize, &'a [u8]),
+    ) -> Result<(), ListFault> {
+        self.expect(b'{')?;
+        if self.accept(b'}') {
+            return Ok(());
+        }
+        loop {
+            self.skip_blanks();
+            let name = self.read_string()?;
+            self.expect(b':')?;
+            self.skip_blanks();
+            let start = self.at;
+            visit(name, start, self.read_value()?);
+            if !self.accept(b',') {
+                return self.expect(b'}');
+            }
+        }
+    }
+
+    fn read_elements(&mut self) -> Result<Vec<&'a [u8]>, ListFault> {
+        let mut elements = Vec::new();
+        self.expect(b'[')?;
+        if self.accept(b']') {
+            return Ok(elements);
+        }
+        loop {
+            elements.push(self.read_value()?);
+            if !self.accept(b',') {
+                return self.expect(b']').map(|()| elements);
+            }
+        }
+    }
+
+    fn read_string(&mut self) -> Result<&'a [u8], ListFault> {
+        let start = self.at;
+        self.expect(b'"')?;
+        loop {
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => self.at += 2,
+                Some(_) => self.at += 1,
+                None => return Err(self.fault()),
+            }
+        }
+        self.at += 1;
+        Ok(self.since(start))
+    }
+
+    /// A value of any kind, however deep: brackets must be closed as they were opened.
+    fn read_value(&mut self) -> Result<&'a [u8], ListFault> {
+        self.skip_blanks();
+        let start = self.at;
+        let mut open = Vec::new();
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.read_string()?;
+                }
+                Some(bracket @ (b'{' | b'[')) => {
+                    open.push(bracket);
+                    self.at += 1;
+                }
+                Some(bracket @ (b'}' | b']')) => {
+                    let opening = if bracket == b'}' { b'{' } else { b'[' };
+                    if open.pop() != Some(opening) {
+                        return Err(self.fault());
+                    }
+                    self.at += 1;
+                }
+                Some(b',' | b':') if !open.is_empty() => self.at += 1,
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
+                Some(b',' | b':') | None => return Err(self.fault()),
+                Some(_) => self.skip_scalar(),
+            }
+            if open.is_empty() {
+                return Ok(self.since(start));
+            }
+        }
+    }
+
+    /// A number or a word: whatever comes until something else begins.
+    fn skip_scalar(&mut self) {
+        while let Some(byte) = self.peek() {
+            if matches!(
+                byte,
+                b'"' | b'{' | b'[' | b'}' | b']' | b',' | b':' | b' ' | b'\t' | b'\n' | b'\r'
+            ) {
+                return;
+            }
+            self.at += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn texts(body: &[u8]) -> Result<Vec<String>, ListFault> {
+        let entries = split_entries(body)?;
+        let text = |entry: &&[u8]| String::from_utf8_lossy(entry).into_owned();
+        Ok(entries.iter().map(text).collect())
+    }
+
+    #[test]
+    fn list_is_divided_into_its_entries() {
+        let body =
+            b"\xef\xbb\xbf { \"x\": {\"items\": [1]}, \"items\" : [ {\"a\":\"],{\\\"\"} ,\n2, \
+            [ 3 , [4]],\"}\" , null ] , \"n\":-1e5}\r\n";
+        assert_eq!(
+            texts(body).unwrap(),
+            ["{\"a\":\"],{\\\"\"}", "2", "[ 3 , [4]]", "\"}\"", "null"]
+        );
+        assert_eq!(texts(b"{\"items\":[ ]}").unwrap(), [""; 0]);
+        assert_eq!(texts(b"{\"\\u0069tems\":[7]}").unwrap(), ["7"]);
+    }
+
+    #[test]
+    fn unreadable_entries_do_not_hide_the_others() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        for bad in [
+            b"{\"id\":\"R1\",\"name\":\"cut \\ud83d\"}".as_slice(),
+            b"{\"id\":\"R1\",\"n\":1e400}",
+            b"{\"id\":\"R1\",\"name\":\"a\tb\x00\"}",
+            b"{\"id\":\"R1\",\"name\":\"\xff\xc3\"}",
+            b"{\"id\":\"R1\",\"name\":\"\\x41\"}",
+            b"{\"id\":\"R1\",\"n\":NaN}",
+            b"{\"id\":\"R1\",}",
+            deep.as_bytes(),
+        ] {
+            let body = [b"{\"items\":[", bad, b",{\"id\":\"R2\"}]}"].concat();
+            let found = split_entries(&body).unwrap();
+            assert_eq!(found, [bad, b"{\"id\":\"R2\"}"]);
+            assert!(serde_json::from_slice::<Value>(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_divided_is_told_with_its_place() {
+        let at = |line, column| ListFault::Syntax(Position { line, column });
+        for (body, expected) in [
+            ("", ListFault::Cut(0)),
+            ("{\"items\":[{\"id\":\"R1\"},", ListFault::Cut(22)),
+            ("{\"items\":[{\"id\":\"R1", ListFault::Cut(19)),
+            ("{\"items\":[{\"id\":\"R1\\", ListFault::Cut(20)),
+            ("{\"items\":[{\"id\":1]}", at(1, 18)),
+            ("{\"items\":[1 2]}", at(1, 13)),
+            ("{\"items\":\n[1,,2]}", at(2, 4)),
+            ("{\"items\":[]} x", at(1, 14)),
+            ("{items:[]}", at(1, 2)),
+            ("<html></html>", at(1, 1)),
+            ("5", ListFault::NotAnObject),
+            ("[]", ListFault::NotAnObject),
+            ("{}", ListFault::NoItems),
+            ("{\"items\":{}}", ListFault::NoItems),
+            ("{\"items\":[],\"items\":[]}", ListFault::SeveralItems),
+        ] {
+            assert_eq!(split_entries(body.as_bytes()), Err(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn id_of_an_unreadable_entry_is_found_where_it_can_be_read() {
+        let id = |entry: &[u8]| read_text_member(entry, "id");
+        assert_eq!(id(b"{\"n\":1e400, \"id\" : \"R1\"}").as_deref(), Some("R1"));
+        assert_eq!(id(b"{\"x\":{\"id\":\"inner\"}}"), None);
+        for entry in [b"{\"id\":\"\\ud83d\"}".as_slice(), b"{\"id\":5}", b"7", b""] {
+            assert_eq!(id(entry), None);
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(".{0,4}", inner, 0..4)
+                    .prop_map(|members| Value::from_iter(members)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn entries_are_those_that_serde_json_finds(
+            items in prop::collection::vec(any_json(), 0..5),
+            other in any_json(),
+            pretty: bool,
+        ) {
+            let body = json!({"a": other.clone(), "items": items.clone(), "z": other});
+            let text = match pretty {
+                true => serde_json::to_string_pretty(&body),
+                false => serde_json::to_string(&body),
+            };
+            let text = text.unwrap();
+            let parse = |entry: &[u8]| serde_json::from_slice::<Value>(entry).unwrap();
+            let expected = serde_json::from_str::<Value>(&text).unwrap();
+            let found: Vec<Value> = split_entries(text.as_bytes()).unwrap().into_iter().map(parse).collect();
+            prop_assert_eq!(&Value::from(found), &expected["items"]);
+            let cut = &text.as_bytes()[..text.len() - 1];
+            prop_assert_eq!(split_entries(cut), Err(ListFault::Cut(cut.len())));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(body in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = split_entries(&body);
+            let _ = read_text_member(&body, "id");
+        }
+
+        #[test]
+        fn any_brackets_are_survived(body in "[{}\\[\\]\",:\\\\ a]{0,40}") {
+            let _ = split_entries(body.as_bytes());
+            let whole = format!("{{\"items\":{body}}}");
+            let _ = split_entries(whole.as_bytes());
+        }
+    }
+}

@@ -24,7 +24,8 @@ impl Call {
         subject: types::Reference,
     ) -> Result<Vec<scheduling::Wakeup>, Failure> {
         let subject = convert::reference(subject)?;
-        let wakeups = self.services.store.wakeups(&subject).await;
+        let store = &self.services.store;
+        let wakeups = self.patiently(|| store.wakeups(&subject)).await;
         let wakeups = wakeups.map_err(|error| convert::store_failure(&error))?;
         let wakeups = wakeups.into_iter();
         Ok(wakeups.map(|due| convert::wakeup_out(due.wakeup)).collect())

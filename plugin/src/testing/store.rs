@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::MemoryPlatform;
 use crate::platform::{
     Change, Check, Document, Failure, FieldFault, Filter, Page, Reference, Scope, Secret, Storage,
-    Wakeup,
+    Wakeup, is_pkid,
 };
 
 #[derive(Clone, Default)]
@@ -267,8 +267,7 @@ fn matches(document: &Document, filter: &Filter) -> bool {
 
 fn well_formed(document: &Document) -> Result<(), Failure> {
     let Reference { model, pkid } = &document.reference;
-    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if pkid.len() != 24 || !pkid.bytes().all(hexadecimal) {
+    if !is_pkid(pkid) {
         return Err(malformed("pkid", &format!("{pkid:?} is not 24 hex digits")));
     }
     if model.is_empty() || model.len() > 128 {

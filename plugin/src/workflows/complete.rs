@@ -13,7 +13,9 @@ use crate::consent::{self, Fate, Found, Pending};
 use crate::grant::Grant;
 use crate::model::{Accepted, Faults, derived};
 use crate::parts;
-use crate::platform::{Change, Check, Failure, FieldFault, Level, Platform, Secret, Timestamp};
+use crate::platform::{
+    Change, Check, Failure, FieldFault, Level, Platform, Secret, Timestamp, is_pkid,
+};
 use crate::record::Record;
 use crate::reports::{ConnectReport, Connection, SyncKind};
 use crate::settings::{ClientCredentials, Settings};
@@ -120,10 +122,6 @@ fn pending(record: &Record, callback: &Callback) -> Result<(Grant, Pending), Fai
             ),
         })),
     }
-}
-
-fn is_pkid(text: &str) -> bool {
-    text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Makes the state of the pending consent useless, and its verifier with it.

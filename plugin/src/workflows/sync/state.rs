@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::removal::Removal;
-use crate::platform::{Change, Check, Document, Failure, Key, Reference, Storage, Timestamp};
+use crate::platform::{
+    Change, Check, Document, Failure, Key, Reference, Storage, Timestamp, is_pkid,
+};
 use crate::record::{Record, key};
 use crate::reports::{Imported, SyncKind};
 
@@ -48,9 +50,9 @@ impl DocumentId {
         Self(key)
     }
 
-    /// Understands 24 hexadecimal characters.
+    /// Understands 24 lower-case hexadecimal characters.
     pub fn parse(pkid: &str) -> Option<Self> {
-        if pkid.len() != 24 || !pkid.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !is_pkid(pkid) {
             return None;
         }
         let [0, 0, 0, 0, key @ ..] = u128::from_str_radix(pkid, 16).ok()?.to_be_bytes() else {
@@ -342,6 +344,7 @@ mod tests {
             "",
             "0123",
             "+123456789abcdef01234567",
+            "0123456789ABCDEF01234567",
             "0123456789abcdef0123456789",
         ] {
             assert_eq!(DocumentId::parse(pkid), None, "{pkid}");

@@ -26,6 +26,6 @@ pub mod types;
 
 pub use host::{
     AddRequest, BuildError, CallError, CallErrorKind, Called, ComponentSource, Fired, Host,
-    HostBuilder, StashSummary,
+    HostBuilder, Retention, StashSummary,
 };
 pub use limits::Limits;

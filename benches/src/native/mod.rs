@@ -100,6 +100,7 @@ impl Native {
             transaction: journal.close(outcome),
             lease,
             wakeup: None,
+            interrupted: false,
         };
         parts.store.end(end).await?;
         let report = report?;

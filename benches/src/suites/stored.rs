@@ -240,6 +240,7 @@ impl Stored {
                 },
                 lease,
                 wakeup: Some(Answered::Done(wakeup)),
+                interrupted: false,
             };
             parts.store.end(end).await?;
         }

@@ -19,6 +19,21 @@ impl From<OpenError> for Failed {
     fn from(error: OpenError) -> Self {
         let failed = Self::new(Kind::Failed, error.to_string());
         match error {
+            OpenError::Missing(_) => Self {
+                kind: Kind::NotFound,
+                ..failed
+            }
+            .hint(
+                "`store` in the configuration or --store names the store; \
+                 `relation-host add` makes a new one with its first customer",
+            ),
+            OpenError::NoDirectory { .. } => Self {
+                kind: Kind::Usage,
+                ..failed
+            },
+            OpenError::ReadOnly { .. } => failed.hint(
+                "make it writable; what only reads, such as `list` and `show`, works on it as it is",
+            ),
             OpenError::Store { source, .. } => Self {
                 message: failed.message,
                 ..Self::from(source)

@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::Resettable;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::failure::{EXIT_CODES, Failed, Kind};
 use self::output::Output;
@@ -136,7 +137,7 @@ struct Context {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
@@ -148,6 +149,17 @@ fn main() -> ExitCode {
             ExitCode::from(failed.kind.exit_code())
         }
     }
+}
+
+/// Understands the command line. A variable of the environment that is empty counts as not set.
+fn parse() -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    for (argument, variable) in [("config", "RELATION_CONFIG"), ("log", "RELATION_LOG")] {
+        if std::env::var_os(variable).is_some_and(|value| value.is_empty()) {
+            command = command.mut_arg(argument, |argument| argument.env(Resettable::Reset));
+        }
+    }
+    Cli::from_arg_matches(&command.try_get_matches()?)
 }
 
 /// Help and version are answers, not errors; a wrong command line is told as JSON if it asked for it.

@@ -8,7 +8,7 @@ use relation_host::component::ComponentCache;
 use relation_host::egress::{Client, ClientOptions, Policy};
 use relation_host::schedule::clock::Clock;
 use relation_host::store::Store;
-use relation_host::store::seal::Sealer;
+use relation_host::store::seal::{KeyEncryptionKey, KeyError, KeyProvider, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 use relation_host::types::{Failure, Timestamp};
 use relation_host::{CallError, CallErrorKind, Called, ComponentSource, Host};
@@ -63,6 +63,15 @@ pub fn component_cache(global: &Global) -> Option<ComponentCache> {
     config.component_cache.cache()
 }
 
+/// What to do about a store that does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoStore {
+    /// Make it.
+    Make,
+    /// Fail: a name was mistyped, or no customer was added yet.
+    Fail,
+}
+
 /// Opens a store, and makes it if it is not there.
 pub fn open_store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failed> {
     match url {
@@ -74,12 +83,22 @@ pub fn open_store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failed> {
 }
 
 impl Context {
-    /// The configured store. Enough for whatever only reads.
+    /// The configured store, which exists, for reading: also where nothing can be written.
     pub fn store(&self) -> Result<Arc<dyn Store>, Failed> {
-        open_store(&self.config.store)
+        let StoreUrl::Sqlite(path) = &self.config.store;
+        let store = SqliteStore::open_to_read(path, &SqliteOptions::default())?;
+        Ok(Arc::new(store))
     }
 
-    /// The configured host: store, keys, way out, and the plugin compiled, which takes its settings.
+    /// The configured store, which exists.
+    pub fn store_to_write(&self) -> Result<Arc<dyn Store>, Failed> {
+        let StoreUrl::Sqlite(path) = &self.config.store;
+        let store = SqliteStore::open_existing(path, &SqliteOptions::default())?;
+        Ok(Arc::new(store))
+    }
+
+    /// The configured host: a store that exists, keys, way out, and the plugin compiled, which takes
+    /// its settings.
     pub async fn host(&self) -> Result<Host, Failed> {
         self.check_settings(self.unchecked_host().await?).await
     }
@@ -87,7 +106,33 @@ impl Context {
     /// As [`Context::host`], for a command that runs no workflow: whether the plugin takes its settings
     /// does not matter.
     pub async fn unchecked_host(&self) -> Result<Host, Failed> {
-        self.built(self.parts().await?).await
+        self.built(self.parts(NoStore::Fail).await?).await
+    }
+
+    /// As [`Context::host`], and a store is made if there is none.
+    pub async fn host_with_store(&self) -> Result<Host, Failed> {
+        let host = self.built(self.parts(NoStore::Make).await?).await?;
+        self.check_settings(host).await
+    }
+
+    /// The plugin on a store of its own that holds nothing, for what asks the plugin alone.
+    pub async fn plugin_alone(&self) -> Result<Host, Failed> {
+        let store = SqliteStore::in_memory()?;
+        let clock = clock();
+        let sealer = Sealer::open(&store, OneTimeKey, clock.now()).await?;
+        let (_, component) = component_bytes(self.global.plugin.as_deref())?;
+        let mut builder = Host::builder()
+            .component(ComponentSource::Bytes(component.into_owned()))
+            .store(Arc::new(store))
+            .sealer(Arc::new(sealer))
+            .clock(clock)
+            .settings(self.config.settings.clone())
+            .limits(self.config.limits.clone())
+            .egress(egress(&self.config)?);
+        if let Some(cache) = self.config.component_cache.cache() {
+            builder = builder.component_cache(cache);
+        }
+        Ok(builder.build().await?)
     }
 
     /// Refuses a configuration that the plugin would refuse in every call.
@@ -105,15 +150,18 @@ impl Context {
     /// As [`Context::host`], with a recorder on its store and its way out.
     #[cfg(feature = "scenarios")]
     pub async fn recorded_host(&self, file: &Path) -> Result<(Host, Recording), Failed> {
-        let mut parts = self.parts().await?;
+        let mut parts = self.parts(NoStore::Make).await?;
         let recording = Recording::begin(file, &self.config, &mut parts)?;
         let host = self.check_settings(self.built(parts).await?).await?;
         Ok((host, recording))
     }
 
-    async fn parts(&self) -> Result<Parts, Failed> {
+    async fn parts(&self, no_store: NoStore) -> Result<Parts, Failed> {
         let config = &self.config;
-        let store = self.store()?;
+        let store = match no_store {
+            NoStore::Make => open_store(&config.store)?,
+            NoStore::Fail => self.store_to_write()?,
+        };
         let clock = clock();
         let sealer = Sealer::open(store.as_ref(), config.key.clone(), clock.now()).await?;
         let client_secret = config.client_secret_file.as_deref();
@@ -137,7 +185,11 @@ impl Context {
             .settings(config.settings.clone())
             .limits(config.limits.clone())
             .egress(parts.way_out)
-            .stash(config.stash_directory());
+            .stash(config.stash_directory())
+            .stash_reserve(config.stash_reserve)
+            .retention(config.retention);
+        let StoreUrl::Sqlite(database) = &config.store;
+        builder = builder.stash_like(database);
         if let Some(cache) = config.component_cache.cache() {
             builder = builder.component_cache(cache);
         }
@@ -170,6 +222,23 @@ impl Context {
     /// The time by which spans are shown.
     pub fn now(&self) -> Timestamp {
         clock().now()
+    }
+}
+
+/// A key that nobody keeps, for a store that nobody keeps.
+struct OneTimeKey;
+
+impl KeyProvider for OneTimeKey {
+    fn existing(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
+        KeyEncryptionKey::random().map(Some)
+    }
+
+    fn create(&self) -> Result<KeyEncryptionKey, KeyError> {
+        KeyEncryptionKey::random()
+    }
+
+    fn describe(&self) -> String {
+        "a key for this command alone".to_owned()
     }
 }
 

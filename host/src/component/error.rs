@@ -52,6 +52,16 @@ pub enum GuestErrorKind {
         /// What is wrong.
         message: String,
     },
+    /// There is no address space for its instances.
+    #[error(
+        "there is no address space for {calls} calls at once (limits.calls): {message}: raise the limit of this process (`ulimit -v`, LimitAS of systemd), or lower limits.calls or limits.memory"
+    )]
+    Room {
+        /// How many instances there may be at once.
+        calls: u32,
+        /// What is wrong.
+        message: String,
+    },
     /// The host itself failed while it ran.
     #[error("the host failed: {message}")]
     Host {
@@ -70,6 +80,7 @@ impl GuestErrorKind {
             Self::Limit(_) => "limit",
             Self::Trap { .. } => "trap",
             Self::Link { .. } => "link",
+            Self::Room { .. } => "room",
             Self::Host { .. } => "host",
         }
     }

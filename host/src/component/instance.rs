@@ -15,7 +15,7 @@ use super::error::{GuestError, GuestErrorKind, panic_message};
 use crate::egress::Client;
 use crate::entropy::Generator;
 use crate::imports::http::Outgoing;
-use crate::imports::{Call, LimitHit, Patience, Scrubber, Services};
+use crate::imports::{Call, LimitHit, Patience, Scrubber, Services, Traces};
 use crate::limits::Limits;
 use crate::schedule::clock::Clock;
 use crate::store::Lease;
@@ -35,6 +35,8 @@ pub(crate) struct Opening {
     /// The monotonic moment until which the lease may be relied on.
     pub lease_until: Option<Duration>,
     pub journal: Journal,
+    /// Where the call leaves what its result may not tell.
+    pub traces: Arc<Traces>,
 }
 
 /// The state of one instance.
@@ -80,9 +82,11 @@ impl CallState {
             opening.journal,
             call.gate.clone(),
             opening.lease_until,
+            Arc::clone(&opening.traces),
         );
         let answered = Arc::clone(&outgoing.answered);
         call.patience = Patience::of(answered, opening.lease_until, limits);
+        call.traces = opening.traces;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
         Self {

@@ -54,7 +54,14 @@ impl Plugin {
             kind: GuestErrorKind::Link { message },
             stderr: String::new(),
         };
-        let engine = engine::engine(&limits).map_err(|error| refuse(format!("{error:#}")))?;
+        let engine = engine::engine(&limits).map_err(|error| GuestError {
+            plugin: name.clone(),
+            kind: GuestErrorKind::Room {
+                calls: limits.calls,
+                message: format!("{error:#}"),
+            },
+            stderr: String::new(),
+        })?;
         let component = compiled(&engine, bytes, cache)
             .map_err(|error| refuse(InspectError::of(bytes, &error).to_string()))?;
         let linker = linker(&engine).map_err(|error| refuse(format!("{error:#}")))?;

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use secrecy::SecretString;
 
+use super::housekeeping::{Housekeeping, Retention};
 use super::turns::Turns;
 use super::{Host, Parts};
 use crate::component::{ComponentCache, GuestError, Plugin};
@@ -65,6 +66,9 @@ pub struct HostBuilder {
     limits: Limits,
     egress: Option<Client>,
     stash: Option<PathBuf>,
+    stash_reserve: u64,
+    stash_like: Option<PathBuf>,
+    retention: Retention,
     component_cache: Option<ComponentCache>,
     entropy: Option<Arc<dyn Entropy>>,
     interceptor: Option<Arc<dyn Interceptor>>,
@@ -136,6 +140,29 @@ impl HostBuilder {
         self
     }
 
+    /// Room in bytes that the stash keeps in reserve, so that a full disk alone loses no response; none
+    /// when not given. The host says so when it cannot be had.
+    #[must_use]
+    pub fn stash_reserve(mut self, bytes: u64) -> Self {
+        self.stash_reserve = bytes;
+        self
+    }
+
+    /// A file, such as the database, whose owner and mode the stash gets when it is made, so that all
+    /// who may use the one can use the other.
+    #[must_use]
+    pub fn stash_like(mut self, file: impl Into<PathBuf>) -> Self {
+        self.stash_like = Some(file.into());
+        self
+    }
+
+    /// How long transactions are kept. A running dispatcher removes older ones.
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
     /// Where the compiled component is kept for the next process. Without it every process compiles
     /// the component anew, which takes about a second.
     #[must_use]
@@ -198,9 +225,12 @@ impl HostBuilder {
                 "resolved what an interrupted host left"
             );
         }
-        let stash = self
-            .stash
-            .map(|directory| Arc::new(Stash::new(directory, store.id(), Arc::clone(&sealer))));
+        let stash = self.stash.map(|directory| {
+            let stash = Stash::new(directory, store.id(), Arc::clone(&sealer))
+                .with_reserve(self.stash_reserve)
+                .like(self.stash_like);
+            Arc::new(stash)
+        });
         let services = Arc::new(Services {
             store,
             sealer,
@@ -219,6 +249,7 @@ impl HostBuilder {
                 client,
                 turns: Turns::default(),
                 begun: AtomicU64::default(),
+                housekeeping: Housekeeping::new(self.retention),
                 stash_at_start: std::sync::OnceLock::new(),
             }),
         };

@@ -1,5 +1,6 @@
 //! One call from its beginning to its end: turn, lease, transaction, instance, outcome.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -10,7 +11,7 @@ use super::{CallError, CallErrorKind, Called, Host};
 use crate::component::{GuestError, GuestErrorKind, Opening};
 use crate::imports::bindings::automate::platform::types as platform;
 use crate::imports::bindings::exports::automate::spark_customer::workflows::Guest;
-use crate::imports::{convert as shared, lease_deadline};
+use crate::imports::{Traces, convert as shared, lease_deadline};
 use crate::store::{Answered, Begin, Begun, DueWakeup, End, Lease, StoreError};
 use crate::transactions::journal::Journal;
 use crate::transactions::{Level, NewTransaction, Outcome, Status};
@@ -82,6 +83,8 @@ pub(super) struct Started {
     pub(super) journal: Journal,
     pub(super) lease: Option<Lease>,
     given: Vec<SecretString>,
+    /// What the call has done that its result does not tell.
+    traces: Arc<Traces>,
     /// The monotonic moment just before the lease was claimed.
     claimed: Duration,
 }
@@ -215,6 +218,7 @@ impl Host {
                     journal: Journal::new(&id, services.limits.log),
                     lease,
                     given: ask.given.clone(),
+                    traces: Arc::default(),
                     claimed,
                 })
             }
@@ -235,6 +239,7 @@ impl Host {
             client: self.parts.client.clone(),
             lease: started.and_then(|started| started.lease.clone()),
             given: started.map_or_else(Vec::new, |started| started.given.clone()),
+            traces: started.map_or_else(Arc::default, |started| Arc::clone(&started.traces)),
             lease_until: started.map(|started| lease_deadline(started.claimed, &services.limits)),
             journal: started.map_or_else(
                 || Journal::new("", services.limits.log),
@@ -293,10 +298,24 @@ impl Host {
             }),
             lease: started.lease.clone(),
             wakeup,
+            interrupted: was_interrupted(started, result),
         };
         if let Err(error) = services.store.end(end).await {
             tracing::error!(transaction = journal.id(), %error, "the end of a call could not be written");
         }
+    }
+}
+
+/// Whether the next call is to know that this one may have used a token without storing the response:
+/// an instance that was stopped cannot say so itself.
+fn was_interrupted<T>(started: &Started, result: &Result<T, CallErrorKind>) -> bool {
+    let told = || {
+        let lease = started.lease.as_ref();
+        lease.is_some_and(|lease| lease.interrupted.is_some())
+    };
+    match result {
+        Err(CallErrorKind::Guest(_)) => started.traces.sent() || told(),
+        _ => started.traces.lost(),
     }
 }
 

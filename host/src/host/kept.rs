@@ -85,6 +85,8 @@ impl Host {
             }
             drop(turn);
         }
+        // While entries wait, free space is the store's, which needs it to take them.
+        self.keep_reserve(all.waiting == 0).await;
         all
     }
 

@@ -25,6 +25,7 @@ use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
 mod builder;
 mod call;
 mod given;
+mod housekeeping;
 mod import;
 mod kept;
 mod names;
@@ -33,6 +34,8 @@ mod wake;
 
 pub use builder::{BuildError, ComponentSource, HostBuilder};
 use call::{Ask, Ending};
+use housekeeping::Housekeeping;
+pub use housekeeping::Retention;
 pub use kept::StashSummary;
 use turns::Turns;
 pub use wake::Fired;
@@ -50,6 +53,7 @@ struct Parts {
     turns: Turns,
     /// How many calls have begun, where randomness repeats itself.
     begun: AtomicU64,
+    housekeeping: Housekeeping,
     /// Set once, before anybody else has the host.
     stash_at_start: std::sync::OnceLock<StashSummary>,
 }

@@ -122,8 +122,9 @@ impl Runner for Host {
         &self.parts.services.scheduled
     }
 
-    async fn tidy(&self) {
+    async fn tidy(&self) -> bool {
         self.settle_stash().await;
+        self.prune_transactions().await
     }
 }
 

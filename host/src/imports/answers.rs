@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Call, convert};
+use super::{Call, Traces, convert};
 use crate::limits::Limits;
 use crate::store::stash::{Kept, Stash, StashError};
 use crate::store::{Change, Check, Commit, StoreError};
@@ -260,6 +260,7 @@ struct Keeper {
     commit: Option<Kept>,
     stash: Option<Arc<Stash>>,
     journal: Journal,
+    traces: Arc<Traces>,
 }
 
 impl Keeper {
@@ -276,6 +277,7 @@ impl Keeper {
             commit: Some(kept),
             stash: call.services.stash.clone(),
             journal: call.journal.clone(),
+            traces: Arc::clone(&call.traces),
         }
     }
 
@@ -293,6 +295,9 @@ impl Keeper {
         // It goes on when nobody waits for it any more.
         let done =
             tokio::task::spawn_blocking(move || keep(stash.as_deref(), &journal, &kept)).await;
+        if !matches!(done, Ok(Ok(()))) {
+            self.traces.note_lost();
+        }
         match done {
             Ok(Ok(())) => format!(
                 "{why}; the answer is kept in the stash since {since} and is applied as soon as the store can be written"
@@ -307,7 +312,9 @@ impl Drop for Keeper {
     fn drop(&mut self) {
         if let Some(kept) = self.commit.take() {
             // What came of it is logged; nobody is left to be told.
-            let _ = keep(self.stash.as_deref(), &self.journal, &kept);
+            if keep(self.stash.as_deref(), &self.journal, &kept).is_err() {
+                self.traces.note_lost();
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::http_codes::code;
-use super::{Gate, LimitHit, Services};
+use super::{Gate, LimitHit, Services, Traces};
 use crate::egress::{Client, EgressError, Policy, Proxies};
 use crate::sync::lock;
 use crate::transactions::Level;
@@ -30,6 +30,7 @@ pub(crate) struct Outgoing {
     pub(crate) proxies: Proxies,
     /// The monotonic moment until which the call's lease may be relied on.
     lease_until: Option<Duration>,
+    traces: Arc<Traces>,
     sent: u32,
     /// Why the latest request has no whole answer.
     pub(crate) fault: Arc<std::sync::Mutex<Option<String>>>,
@@ -47,6 +48,7 @@ impl Outgoing {
         journal: Journal,
         gate: Gate,
         lease_until: Option<Duration>,
+        traces: Arc<Traces>,
     ) -> Self {
         Self {
             gate,
@@ -55,6 +57,7 @@ impl Outgoing {
             journal,
             proxies: Proxies::default(),
             lease_until,
+            traces,
             sent: 0,
             fault: Arc::default(),
             answered: Arc::default(),
@@ -136,6 +139,7 @@ impl WasiHttpHooks for Outgoing {
             code(&error)
         };
         let answered = Arc::clone(&self.answered);
+        self.traces.note_sent();
         // Opened here, within the call: what sends is a task of its own.
         let span = tracing::debug_span!("http");
         let lookout = self.gate.lookout.clone();

@@ -5,6 +5,7 @@
 //! its imports.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -112,6 +113,37 @@ pub(crate) struct Call {
     reported: Duration,
     /// What is known of answers from outside, and until when the store may be waited for.
     pub(crate) patience: Patience,
+    /// What the call has done that its result may not tell.
+    pub(crate) traces: Arc<Traces>,
+}
+
+/// What a call has done that its result may not tell, because the instance was stopped.
+#[derive(Debug, Default)]
+pub(crate) struct Traces {
+    sent: AtomicBool,
+    lost: AtomicBool,
+}
+
+impl Traces {
+    /// Notes that a request begins to be sent.
+    pub(crate) fn note_sent(&self) {
+        self.sent.store(true, Ordering::Release);
+    }
+
+    /// Notes that a response could be stored nowhere.
+    pub(crate) fn note_lost(&self) {
+        self.lost.store(true, Ordering::Release);
+    }
+
+    /// Whether a request may have reached a server.
+    pub(crate) fn sent(&self) -> bool {
+        self.sent.load(Ordering::Acquire)
+    }
+
+    /// Whether a response was lost.
+    pub(crate) fn lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
 }
 
 impl Call {
@@ -129,6 +161,7 @@ impl Call {
             hit: None,
             reported,
             patience: Patience::default(),
+            traces: Arc::default(),
         }
     }
 

@@ -27,8 +27,11 @@ pub trait Runner: Send + Sync + 'static {
     /// Told when a wakeup was scheduled in this process.
     fn scheduled(&self) -> &Notify;
 
-    /// What there is to do besides wakeups: at the start, and then once in a poll.
-    async fn tidy(&self) {}
+    /// Does a part of what there is to do besides wakeups: at the start, and then once in a poll.
+    /// Whether there is more to do at once, for a dispatcher that ends when it is idle.
+    async fn tidy(&self) -> bool {
+        false
+    }
 }
 
 /// What came of running a wakeup.
@@ -189,7 +192,7 @@ impl Dispatcher {
             let (ran, held) = self.drain(stop.as_mut(), &mut stopped).await?;
             all.add(ran);
             let Some(wait) = held.filter(|_| !stopped) else {
-                return Ok(all);
+                break;
             };
             tokio::select! {
                 biased;
@@ -197,6 +200,14 @@ impl Dispatcher {
                 () = self.clock.sleep_until(self.clock.now().after(wait)) => {}
             }
         }
+        while !stopped && self.runner.tidy().await {
+            tokio::select! {
+                biased;
+                () = &mut stop => stopped = true,
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        Ok(all)
     }
 
     /// Runs what is due and allowed until there is nothing of it and nothing is in flight; says how

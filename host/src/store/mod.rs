@@ -7,13 +7,16 @@
 use async_trait::async_trait;
 
 use self::seal::{DataKey, Sealed};
-use crate::transactions::{NewTransaction, Transaction, TransactionFilter, TransactionUpdate};
+use crate::transactions::{
+    NewTransaction, Status, Transaction, TransactionFilter, TransactionUpdate,
+};
 use crate::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp, Wakeup};
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod cursor;
 mod encoding;
+pub(crate) mod ownership;
 mod refusals;
 pub mod seal;
 mod secrets;
@@ -42,8 +45,9 @@ pub struct Lease {
     pub epoch: u64,
     /// When others may claim it, by the clock that was passed to [`Store::begin`].
     pub expires: Timestamp,
-    /// When the latest earlier call on the subject began that was cut off (its host ended, or its
-    /// lease expired or was lost), unless a call on the subject has ended since.
+    /// When the latest earlier call on the subject began that was cut off (its host ended, its lease
+    /// expired or was lost, or [`End::interrupted`] said so), unless a call on the subject has ended
+    /// since.
     pub interrupted: Option<Timestamp>,
 }
 
@@ -189,6 +193,51 @@ pub struct End {
     /// What became of the wakeup, when the call answered one. Ignored when the lease was lost. One
     /// that is due again counts as scheduled when the transaction ended.
     pub wakeup: Option<Answered>,
+    /// The call was cut off after it may have sent something, or lost what came of it: the next call
+    /// on the subject is told, as after the end of a process ([`Lease::interrupted`]). Ignored when
+    /// the lease was lost or the subject does not exist.
+    pub interrupted: bool,
+}
+
+/// A step of a walk over all transactions, which removes those that ended long enough ago.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prune {
+    /// Transactions that succeeded and ended before this moment are removed.
+    pub succeeded_before: Timestamp,
+    /// Transactions that failed and ended before this moment are removed.
+    pub failed_before: Timestamp,
+    /// The id behind which this step begins: [`Pruned::next`] of the step before.
+    pub after: Option<String>,
+    /// How many transactions the step looks at, at most; 0 counts as 1.
+    pub limit: u32,
+}
+
+/// What a step of a walk over the transactions has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Transactions removed, with their logs.
+    pub removed: u64,
+    /// Where the next step begins; none when the walk has ended.
+    pub next: Option<String>,
+}
+
+impl Prune {
+    /// Whether a transaction of this status that ended at `completed` is to be removed. One that
+    /// runs never is.
+    pub fn covers(&self, status: Status, completed: Option<Timestamp>) -> bool {
+        let before = match status {
+            Status::Processing => return false,
+            Status::Success => self.succeeded_before,
+            Status::Fail => self.failed_before,
+        };
+        completed.is_some_and(|completed| completed < before)
+    }
+
+    /// Whether a walk in the order of ids ends at a step in which every transaction began at or after
+    /// this moment: the later ones began later.
+    pub fn ends_at(&self, started: Timestamp) -> bool {
+        started >= self.succeeded_before.max(self.failed_before)
+    }
 }
 
 /// What [`Store::recover`] found of hosts that are gone.
@@ -304,6 +353,10 @@ pub trait Store: Send + Sync + 'static {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Transaction>, StoreError>;
+
+    /// Looks at the next transactions in the order of ids and removes those, with their logs, that
+    /// `prune` covers. Never one that runs. The cost follows `limit`, not what is stored.
+    async fn prune_transactions(&self, prune: Prune) -> Result<Pruned, StoreError>;
 
     // Keys.
 

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::seal::{DataKey, Sealed};
 use super::{
-    Begin, Begun, Commit, DueWakeup, End, KeyUse, Recovery, Redating, Reseal, Retirement,
-    SecretScope, Store, StoreError, StoredSecret,
+    Begin, Begun, Commit, DueWakeup, End, KeyUse, Prune, Pruned, Recovery, Redating, Reseal,
+    Retirement, SecretScope, Store, StoreError, StoredSecret,
 };
 use crate::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use crate::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
@@ -234,6 +234,11 @@ impl<W: Watch> Store for Watched<W> {
         limit: u32,
     ) -> Result<Page<Transaction>, StoreError> {
         let work = self.inner.transactions(filter, cursor, limit);
+        self.watch.around(Operation::Other, work).await
+    }
+
+    async fn prune_transactions(&self, prune: Prune) -> Result<Pruned, StoreError> {
+        let work = self.inner.prune_transactions(prune);
         self.watch.around(Operation::Other, work).await
     }
 

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use relation_e2e::World;
 use relation_e2e::world::DAY;
-use relation_host::CallErrorKind;
 use relation_host::reports::RefreshOutcome;
 use relation_host::schedule::clock::Clock;
 use relation_host::types::Failure;
+use relation_host::{CallErrorKind, Limits};
 use webex_emulator::{Fault, Mode};
 
 const TOKEN: &str = "/v1/access_token";
@@ -234,4 +234,32 @@ async fn a_fault_within_an_answer_is_in_the_log_in_the_hosts_words() {
             "{log:#?}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_its_time_ends_counts_as_interrupted() {
+    let world = World::builder()
+        .mode(Mode::Rotate)
+        .reuse_detection(true)
+        .limits(Limits {
+            time: Duration::from_millis(700),
+            ..Limits::default()
+        });
+    let world = world.start().await;
+    let customer = world.customer("Contoso").await;
+    world.clock.advance(DAY);
+    let gate = world.emulator.gate_after(TOKEN);
+    let stopped = world.host().refresh(&customer.pkid).await;
+    gate.release();
+    let stopped = stopped.expect_err("its time is over").to_string();
+    assert!(stopped.contains("limits.time"), "{stopped}");
+
+    // It may have sent something. A call that sends nothing leaves that as it is.
+    let next = world.host().refresh(&customer.pkid).await.unwrap().value;
+    assert_eq!(next.outcome, RefreshOutcome::Reauthorize);
+    assert!(
+        next.message.contains("possibly lost rotation"),
+        "{}",
+        next.message
+    );
 }

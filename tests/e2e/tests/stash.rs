@@ -310,6 +310,18 @@ async fn an_answer_that_cannot_even_be_kept_is_said_to_be_lost() {
     let refused = refresh.await.unwrap();
     let text = unavailable(refused.expect_err("nothing can be written"));
     assert!(text.contains("lost"), "{text}");
+
+    // The next refusal is told with its likely cause.
+    world.store_faults.clear();
+    std::fs::remove_file(world.stash()).unwrap();
+    world.clock.advance(DAY);
+    let next = world.host().refresh(&customer.pkid).await.unwrap().value;
+    assert_eq!(next.outcome, RefreshOutcome::Reauthorize);
+    assert!(
+        next.message.contains("possibly lost rotation"),
+        "{}",
+        next.message
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,7 +40,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         ("name", args.name.map(Value::from)),
         ("wholesale_status", args.wholesale.map(Value::from)),
     ])?;
-    let host = context.host().await?;
+    let host = context.host_with_store().await?;
     let token_answer = given.token_answer.clone();
     let fields = given.into_fields(&host.describe().await?)?;
     let request = AddRequest {

@@ -24,7 +24,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         let message = format!("there is no store {} to back up", path.display());
         return Err(Failed::new(Kind::NotFound, message));
     }
-    let store = SqliteStore::open(path, &SqliteOptions::default())?;
+    let store = SqliteStore::open_to_read(path, &SqliteOptions::default())?;
     let copying = store.backup(&args.file);
     let backup = progress::during("copying the store", None, copying).await;
     let backup = backup.map_err(|error| Failed::new(Kind::Failed, error.to_string()))?;

@@ -9,7 +9,7 @@ use crate::table::{Column, Rows};
 
 /// Prints fields and actions.
 pub async fn run(context: &Context) -> Result<(), Failed> {
-    let host = context.host().await?;
+    let host = context.plugin_alone().await?;
     let model = host.describe().await?;
     context.output.print(&model, human)
 }

@@ -54,7 +54,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
 
 /// The store and what opens its secrets.
 async fn opened(context: &Context) -> Result<(Arc<dyn Store>, Sealer), Failed> {
-    let store = context.store()?;
+    let store = context.store_to_write()?;
     let key = context.config.key.clone();
     let sealer = Sealer::open(store.as_ref(), key, context.now()).await?;
     Ok((store, sealer))

@@ -8,6 +8,7 @@ use relation_host::Host;
 use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions, Summary};
 use serde_json::{Value, json};
 
+use crate::config::StoreUrl;
 use crate::failure::Failed;
 #[cfg(feature = "scenarios")]
 use crate::recording::Recording;
@@ -48,7 +49,7 @@ impl Running {
     #[cfg(feature = "scenarios")]
     async fn begin(context: &Context, args: &Args) -> Result<Self, Failed> {
         let Some(file) = &args.record else {
-            let host = context.host().await?;
+            let host = context.host_with_store().await?;
             let recording = None;
             return Ok(Self { host, recording });
         };
@@ -65,7 +66,7 @@ impl Running {
 
     #[cfg(not(feature = "scenarios"))]
     async fn begin(context: &Context, _: &Args) -> Result<Self, Failed> {
-        let host = context.host().await?;
+        let host = context.host_with_store().await?;
         Ok(Self { host })
     }
 
@@ -115,7 +116,16 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     // Before anything else, so that a signal during the start is not lost.
     let stop = Stop::listen()?;
+    let StoreUrl::Sqlite(store) = &context.config.store;
+    let is_new = !store.exists();
     let running = Running::begin(context, &args).await?;
+    if is_new {
+        tracing::warn!(
+            "there was no store {}: an empty one was made; if it should hold customers, `store` in the \
+             configuration or --store names another one",
+            store.display()
+        );
+    }
     let host = &running.host;
     let defaults = DispatcherOptions::default();
     let configured = &context.config.dispatch;

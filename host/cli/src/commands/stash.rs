@@ -1,5 +1,8 @@
 //! `stash`: answers that the store could not take, and their way into it.
 
+use std::fmt;
+
+use bytesize::ByteSize;
 use relation_host::StashSummary;
 use relation_host::store::stash::{self, Label, Listed};
 use relation_host::types::{Reference, Timestamp};
@@ -52,6 +55,38 @@ struct Row {
     file: String,
 }
 
+#[derive(Debug, Serialize)]
+struct Stored {
+    items: Vec<Row>,
+    reserve: Reserve,
+}
+
+/// The room for responses that the store cannot take while the disk is full, in bytes.
+#[derive(Debug, Serialize)]
+struct Reserve {
+    bytes: u64,
+    wanted: u64,
+}
+
+impl fmt::Display for Reserve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = |bytes| ByteSize(bytes).display().iec();
+        match *self {
+            Self { wanted: 0, .. } => f.write_str(
+                "no room is in reserve (stash-reserve = false): while the disk is full, a response may be lost",
+            ),
+            Self { bytes, wanted } if bytes < wanted => write!(
+                f,
+                "in reserve: {} of {}: while the disk is full, a response may be lost; `run` and every \
+                 command that works on a customer reserve what is missing when there is room",
+                size(bytes),
+                size(wanted)
+            ),
+            Self { bytes, .. } => write!(f, "in reserve: {}", size(bytes)),
+        }
+    }
+}
+
 /// Lists or applies.
 pub async fn run(context: &Context, command: Command) -> Result<(), Failed> {
     match command {
@@ -64,9 +99,21 @@ fn list(context: &Context) -> Result<(), Failed> {
     let directory = context.config.stash_directory();
     let listed =
         stash::list(&directory).map_err(|error| Failed::new(Kind::Failed, error.to_string()))?;
-    let rows: Vec<Row> = listed.into_iter().map(row).collect();
+    let kept = Stored {
+        items: listed.into_iter().map(row).collect(),
+        reserve: Reserve {
+            bytes: stash::reserved(&directory),
+            wanted: context.config.stash_reserve,
+        },
+    };
     let now = context.now();
-    context.output.page(&rows, None, |rows| human(rows, now))
+    context.output.print(&kept, |kept| {
+        let rows = match kept.items.as_slice() {
+            [] => "nothing is kept".to_owned(),
+            rows => human(rows, now),
+        };
+        format!("{rows}\n{}", kept.reserve)
+    })
 }
 
 fn row(listed: Listed) -> Row {

@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use relation_host::Retention;
 use relation_host::limits::Limits;
 use relation_host::text::{self, NotUtf8};
 
@@ -17,6 +18,7 @@ mod key;
 mod origin;
 mod reader;
 mod redirect;
+mod stash;
 mod values;
 
 pub use self::component::CacheLocation;
@@ -39,6 +41,10 @@ pub struct Config {
     pub key: KeySource,
     /// Where answers are kept that the store cannot take; none: beside the store.
     pub stash: Option<PathBuf>,
+    /// The room that the stash keeps in reserve, in bytes.
+    pub stash_reserve: u64,
+    /// How long transactions are kept.
+    pub retention: Retention,
     /// Where compiled components are kept.
     pub component_cache: CacheLocation,
     /// Plain settings for the plugin, by the names that it knows them by.
@@ -152,6 +158,8 @@ impl Config {
             store: StoreUrl::Sqlite(directory.join("relation.db")),
             key: KeySource::File(directory.join("relation.key")),
             stash: None,
+            stash_reserve: stash::DEFAULT_RESERVE,
+            retention: Retention::default(),
             component_cache: CacheLocation::default(),
             settings: BTreeMap::new(),
             origins: Origins::default(),
@@ -187,6 +195,9 @@ impl Config {
             config.key = key;
         }
         config.stash = top.path(&mut reader, "stash", directory);
+        if let Some(reserve) = top.reserve(&mut reader, "stash-reserve") {
+            config.stash_reserve = reserve;
+        }
         if let Some(mut section) = top.section(&mut reader, "component") {
             if let Some(cache) = section.cache_location(&mut reader, "cache", directory) {
                 config.component_cache = cache;
@@ -205,6 +216,15 @@ impl Config {
         }
         if let Some(section) = top.section(&mut reader, "limits") {
             config.limits(section, &mut reader);
+        }
+        if let Some(mut section) = top.section(&mut reader, "transactions") {
+            if let Some(keep) = section.duration(&mut reader, "keep") {
+                config.retention.succeeded = keep;
+            }
+            if let Some(keep) = section.duration(&mut reader, "keep-failures") {
+                config.retention.failed = keep;
+            }
+            section.close(&mut reader);
         }
         if let Some(section) = top.section(&mut reader, "expiry") {
             config.expiry(section, &mut reader);
@@ -270,12 +290,24 @@ impl Config {
             }
         }
         let limits = &mut self.limits;
+        let times = section.place("time").or(section.place("request-time"));
         set(&mut limits.memory, section.size(reader, "memory"));
         set(&mut limits.time, section.duration(reader, "time"));
         set(
             &mut limits.request_time,
             section.duration(reader, "request-time"),
         );
+        if let Some(place) = times
+            && limits.time < limits.request_time
+        {
+            let message = format!(
+                "a call of {} cannot wait for a request of {} (limits.request-time): a response that \
+                 comes later would be lost; make it as long, or the request shorter",
+                humantime::format_duration(limits.time),
+                humantime::format_duration(limits.request_time)
+            );
+            reader.fault(place, "limits.time".to_owned(), message);
+        }
         set(&mut limits.response, section.size(reader, "response"));
         set(&mut limits.headers, section.size(reader, "headers"));
         set(&mut limits.requests, section.count(reader, "requests"));

@@ -94,7 +94,7 @@ impl<'i> Reader<'i> {
         self.lines.get(key).copied()
     }
 
-    fn fault(&mut self, span: Range<usize>, key: String, message: String) {
+    pub(super) fn fault(&mut self, span: Range<usize>, key: String, message: String) {
         let line = Some(self.line_at(&span));
         self.faults.push(Fault { line, key, message });
     }
@@ -125,6 +125,11 @@ impl<'i> Section<'i> {
                 None
             }
         }
+    }
+
+    /// Where the value of `key` is, before the key is taken.
+    pub(super) fn place(&self, key: &str) -> Option<Range<usize>> {
+        self.entries.get(key).map(Spanned::span)
     }
 
     /// Refuses all but the first of `keys` that are there: they say the same thing in different ways.

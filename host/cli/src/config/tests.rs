@@ -35,6 +35,7 @@ fn every_key_is_understood() {
         store = "sqlite:data/relation.db"
         key-file = "/run/keys/relation.key"
         stash = "kept"
+        stash-reserve = "2 MiB"
         component.cache = "compiled"
         [webex]
         base-url = "http://127.0.0.1:8080/v1/"
@@ -80,6 +81,9 @@ fn every_key_is_understood() {
         concurrency = 16
         poll = "250ms"
         refresh-rate = 5
+        [transactions]
+        keep = "30d"
+        keep-failures = "180d"
         [log]
         format = "json"
         "#,
@@ -126,6 +130,11 @@ fn every_key_is_understood() {
         ),
     ];
     let expected = Config {
+        stash_reserve: 2 << 20,
+        retention: Retention {
+            succeeded: Duration::from_secs(30 * 24 * 3600),
+            failed: Duration::from_secs(180 * 24 * 3600),
+        },
         store: StoreUrl::Sqlite("/etc/relation/data/relation.db".into()),
         key: KeySource::File("/run/keys/relation.key".into()),
         stash: Some("/etc/relation/kept".into()),
@@ -414,4 +423,37 @@ fn the_cache_of_components_is_a_directory_or_false() {
         faults("component.cache = \"\"\n"),
         ["line 1: component.cache: must not be empty; false turns the cache off"]
     );
+}
+
+#[test]
+fn a_call_must_outlast_a_request() {
+    for text in [
+        "[limits]\ntime = \"10s\"",
+        "[limits]\nrequest-time = \"61s\"",
+        "[limits]\nrequest-time = \"30s\"\ntime = \"29999ms\"",
+    ] {
+        let faults = Config::parse(text, Path::new("")).unwrap_err();
+        let line = 1 + text
+            .lines()
+            .position(|line| line.starts_with("time"))
+            .unwrap_or(1);
+        assert_eq!((faults.len(), faults[0].line), (1, line), "{text}");
+        assert!(faults[0].message.contains("limits.request-time"), "{text}");
+    }
+    let equal = "[limits]\nrequest-time = \"30s\"\ntime = \"30s\"";
+    assert!(Config::parse(equal, Path::new("")).is_ok());
+}
+
+#[test]
+fn the_reserve_is_a_size_or_off() {
+    let reserve = |value: &str| {
+        let text = format!("stash-reserve = {value}");
+        Config::parse(&text, Path::new("")).map(|config| config.stash_reserve)
+    };
+    assert_eq!(Config::without_file(Path::new("")).stash_reserve, 1 << 20);
+    assert_eq!(reserve("\"4 MiB\"").unwrap(), 4 << 20);
+    assert_eq!(reserve("false").unwrap(), 0);
+    for wrong in ["true", "0", "\"0 B\"", "\"much\""] {
+        assert!(reserve(wrong).is_err(), "{wrong}");
+    }
 }

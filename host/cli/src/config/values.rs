@@ -97,7 +97,7 @@ fn duration(value: DeValue<'_>) -> Result<Duration, String> {
     }
 }
 
-fn size<T: TryFrom<u64>>(value: DeValue<'_>) -> Result<T, String> {
+pub(super) fn size<T: TryFrom<u64>>(value: DeValue<'_>) -> Result<T, String> {
     const EXPECTED: &str = "expected a size with its unit, such as \"64 MiB\"";
     let DeValue::String(text) = value else {
         return Err(format!("{EXPECTED}, found {}", kind(&value)));

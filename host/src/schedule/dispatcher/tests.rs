@@ -267,3 +267,46 @@ async fn running_dispatcher_notices_that_the_clock_was_set_back() {
     };
     assert_eq!(dispatcher.run(seen).await.done, 1);
 }
+
+/// Has something else to do, in parts.
+#[derive(Default)]
+struct Tidying {
+    parts: std::sync::atomic::AtomicU32,
+    scheduled: Notify,
+}
+
+#[async_trait]
+impl Runner for Tidying {
+    async fn run(&self, _: DueWakeup) -> Result<Ran, StoreError> {
+        Ok(Ran::Gone)
+    }
+
+    fn scheduled(&self) -> &Notify {
+        &self.scheduled
+    }
+
+    async fn tidy(&self) -> bool {
+        self.parts.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 9
+    }
+}
+
+#[tokio::test]
+async fn a_run_until_idle_does_the_rest_unless_it_is_stopped() {
+    for (stops, parts) in [(false, 10), (true, 1)] {
+        let runner = Arc::new(Tidying::default());
+        let dispatcher = Dispatcher::new(
+            store_with_due_wakeups(0).await,
+            Arc::new(SystemClock::new()),
+            runner.clone(),
+            DispatcherOptions::default(),
+        );
+        let stop = async {
+            if !stops {
+                std::future::pending::<()>().await;
+            }
+        };
+        dispatcher.run_until_idle_or(stop).await.unwrap();
+        let done = runner.parts.load(std::sync::atomic::Ordering::SeqCst);
+        assert!(if stops { done <= 2 } else { done == parts }, "{done}");
+    }
+}

@@ -369,3 +369,45 @@ pub(super) async fn redating_lets_a_lease_of_a_clock_ahead_expire(stores: Arc<dy
     let busy = store.begin(begin("t5", &right, at(149))).await.unwrap();
     assert_eq!(busy, Begun::Busy(held.expires));
 }
+
+pub(super) async fn a_call_that_says_so_was_cut_off(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let one = record(1);
+    write(&store, vec![put(&one)]).await;
+    let cut_off = |id: &str, lease: &Lease| End {
+        interrupted: true,
+        ..end(id, Some(lease), at(2))
+    };
+    let first = claim(&store, begin("t1", &one, at(1))).await;
+    store.end(cut_off("t1", &first)).await.unwrap();
+    // Said again, and by one that holds nothing, it changes nothing.
+    store.end(cut_off("t1", &first)).await.unwrap();
+    assert_fenced(store.commit(fenced(&first, vec![put(&one)])).await);
+
+    let second = claim(&store, begin("t2", &one, at(3))).await;
+    assert_eq!(second.interrupted, Some(at(1)));
+    store.end(cut_off("t1", &first)).await.unwrap();
+    store.end(end("t2", Some(&second), at(4))).await.unwrap();
+    let third = claim(&store, begin("t3", &one, at(5))).await;
+    assert_eq!(third.interrupted, None);
+
+    // Of a subject that is deleted meanwhile nothing stays.
+    let gone = fenced(&third, vec![Change::Delete(one.clone())]);
+    store.commit(gone).await.unwrap();
+    store.end(cut_off("t3", &third)).await.unwrap();
+    write(&store, vec![put(&one)]).await;
+    let fourth = claim(&store, begin("t4", &one, at(6))).await;
+    assert_eq!(fourth.interrupted, None);
+    // Its wakeup is settled all the same.
+    write(&store, vec![schedule(&one, "refresh", at(10))]).await;
+    store.end(end("t4", Some(&fourth), at(7))).await.unwrap();
+    let found = one_wakeup(&store, &one).await;
+    let lease = claim(&store, answering("t5", &found, at(10))).await;
+    let failed = End {
+        wakeup: Some(Answered::Retry(found, at(20))),
+        ..cut_off("t5", &lease)
+    };
+    store.end(failed).await.unwrap();
+    let found = one_wakeup(&store, &one).await;
+    assert_eq!((found.wakeup.due, found.attempts), (at(20), 1));
+}

@@ -190,6 +190,7 @@ pub(super) fn end(id: &str, lease: Option<&Lease>, now: Timestamp) -> End {
         transaction: ended(id, Status::Success, now),
         lease: lease.cloned(),
         wakeup: None,
+        interrupted: false,
     }
 }
 

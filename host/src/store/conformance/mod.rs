@@ -23,6 +23,7 @@ mod documents;
 mod given;
 mod keys;
 mod restart;
+mod retention;
 mod search;
 mod secrets;
 mod transactions;
@@ -158,12 +159,16 @@ pub const CASES: &[Case] = cases![
     calls::a_call_that_was_cut_off_is_told_to_the_next,
     calls::a_call_that_was_cut_off_cannot_go_on,
     calls::nothing_is_remembered_of_what_is_deleted,
+    calls::a_call_that_says_so_was_cut_off,
     transactions::a_transaction_is_told_from_begin_to_end,
     transactions::news_belong_to_their_commit,
     transactions::news_that_come_too_late_are_dropped,
     transactions::news_of_nothing_are_refused,
     transactions::an_id_is_used_once,
     transactions::listings_are_newest_first_filtered_and_complete,
+    retention::old_transactions_are_removed_in_steps,
+    retention::a_running_transaction_is_never_removed,
+    retention::whatever_is_stored_nothing_younger_goes_and_nothing_older_stays,
     restart::everything_is_there_after_a_restart,
     restart::epochs_and_revisions_go_on_after_a_restart,
     restart::a_second_host_sees_and_respects_the_first,

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::key_text::{LABEL, LONGEST, decode, parse_file};
 use super::keys::{KeyEncryptionKey, KeyError, KeyProvider};
+use crate::store::ownership::{Ownership, explain};
 
 const HEADER: &str = "\
 # The key of the secrets in a relation store. Whoever has this file and the database can read every
@@ -15,7 +16,8 @@ const HEADER: &str = "\
 ";
 
 /// Keeps the key in a file: comments that begin with `#`, and one line with a label and 64 hexadecimal
-/// digits. Made with mode 0600; refused when others than its owner may read or write it.
+/// digits. Made with mode 0600, and by root for the owner of its directory; refused when others than its
+/// owner may read or write it.
 #[derive(Clone, Debug)]
 pub struct KeyFile {
     path: PathBuf,
@@ -29,10 +31,13 @@ impl KeyFile {
 
     fn failed(&self, action: &'static str) -> impl Fn(io::Error) -> KeyError {
         let path = self.path.clone();
-        move |source| KeyError::Io {
-            action,
-            path: path.clone(),
-            source,
+        move |source: io::Error| {
+            let why = explain(&path, &source);
+            KeyError::Io {
+                action,
+                path: path.clone(),
+                source: io::Error::new(source.kind(), format!("{source}{why}")),
+            }
         }
     }
 
@@ -91,6 +96,9 @@ impl KeyProvider for KeyFile {
         // no second host can leave or see half a key, and none replaces a key that is in use.
         let failed = self.failed("make");
         let mut file = tempfile::NamedTempFile::new_in(directory).map_err(&failed)?;
+        Ownership::read(directory)
+            .and_then(|ownership| ownership.give(file.as_file()))
+            .map_err(&failed)?;
         file.write_all(text.as_bytes()).map_err(&failed)?;
         file.as_file().sync_all().map_err(&failed)?;
         match file.persist_noclobber(&self.path) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault::{Done, Fault, corrupt, count_out};
-use super::open;
+use super::open::{self, Reading};
 use super::readers::Readers;
 use super::{SqliteStore, data_keys};
 use crate::store::StoreError;
@@ -65,7 +65,7 @@ impl SqliteStore {
         let readers = Arc::clone(&self.readers);
         let target = to.to_owned();
         let copying = move || match readers.as_ref() {
-            Readers::File { path, .. } => copy(path, &target),
+            Readers::File { path, reading, .. } => copy(path, *reading, &target),
             Readers::Memory(_) => Err(BackupError::Io {
                 path: target,
                 source: io::ErrorKind::Unsupported.into(),
@@ -86,7 +86,7 @@ impl SqliteStore {
     }
 }
 
-fn copy(database: &Path, to: &Path) -> Result<Backup, BackupError> {
+fn copy(database: &Path, reading: Reading, to: &Path) -> Result<Backup, BackupError> {
     let io = |source| BackupError::Io {
         path: to.to_owned(),
         source,
@@ -100,7 +100,7 @@ fn copy(database: &Path, to: &Path) -> Result<Backup, BackupError> {
     };
     // Written aside and then given its name: whatever has that name is a whole backup.
     let aside = tempfile::NamedTempFile::new_in(directory).map_err(io)?;
-    let done = vacuum(database, aside.path()).and_then(|()| contents(aside.path()));
+    let done = vacuum(database, reading, aside.path()).and_then(|()| contents(aside.path()));
     let counted = done.map_err(|fault| BackupError::Store {
         path: to.to_owned(),
         source: fault.0,
@@ -120,13 +120,15 @@ fn copy(database: &Path, to: &Path) -> Result<Backup, BackupError> {
 }
 
 /// One read transaction of the database; pages that were freed are left out.
-fn vacuum(database: &Path, to: &Path) -> Done<()> {
+fn vacuum(database: &Path, reading: Reading, to: &Path) -> Done<()> {
     let to = to.to_str().ok_or_else(|| {
         Fault(StoreError::Invalid(
             "its path is not text in UTF-8".to_owned(),
         ))
     })?;
-    let connection = open::connect(database, BUSY)?;
+    let connection = open::open_reader(database, BUSY, reading)?;
+    // The copy is written, the database is not.
+    connection.pragma_update(None, "query_only", false)?;
     connection.execute("VACUUM INTO ?1", [to])?;
     Ok(())
 }

@@ -14,11 +14,15 @@ const CLAIM: &str = "INSERT INTO leases (model, pkid, epoch, holder, expires, be
         expires = excluded.expires, began = excluded.began";
 const CURRENT: &str = "SELECT 1 FROM leases WHERE model = ?1 AND pkid = ?2 AND epoch = ?3";
 const RELEASE: &str = "DELETE FROM leases WHERE model = ?1 AND pkid = ?2 AND epoch = ?3";
+/// As `recovery` does of the leases of processes that are gone.
+const ABANDON: &str = "UPDATE leases SET epoch = 0, holder = '', expires = 0
+    WHERE model = ?1 AND pkid = ?2 AND epoch = ?3 AND EXISTS
+    (SELECT 1 FROM documents d WHERE d.model = leases.model AND d.pkid = leases.pkid)";
 /// The row of a call that was cut off (see `recovery`).
 const FORGET: &str = "DELETE FROM leases WHERE model = ?1 AND pkid = ?2 AND epoch = 0";
 
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[FOUND, CURRENT, RELEASE, FORGET];
+pub(super) const STATEMENTS: &[&str] = &[FOUND, CURRENT, RELEASE, ABANDON, FORGET];
 
 pub(super) fn begin(connection: &Connection, holder: &str, begin: &Begin) -> Done<Begun> {
     if let Some(wakeup) = &begin.wakeup
@@ -47,6 +51,7 @@ pub(super) fn begin(connection: &Connection, holder: &str, begin: &Begin) -> Don
 pub(super) fn end(connection: &Connection, end: &End) -> Done<()> {
     transactions::finish(connection, &end.transaction)?;
     let held = match &end.lease {
+        Some(lease) if end.interrupted && abandon(connection, lease)? => true,
         Some(lease) => release(connection, lease)?,
         None => true,
     };
@@ -125,8 +130,17 @@ fn claim(
 
 /// Whether the lease was still held.
 fn release(connection: &Connection, lease: &Lease) -> Done<bool> {
+    give_up(connection, RELEASE, lease)
+}
+
+/// Whether the lease was still held, and its subject exists.
+fn abandon(connection: &Connection, lease: &Lease) -> Done<bool> {
+    give_up(connection, ABANDON, lease)
+}
+
+fn give_up(connection: &Connection, statement: &str, lease: &Lease) -> Done<bool> {
     let subject = &lease.subject;
-    let released = connection.prepare_cached(RELEASE)?.execute(params![
+    let released = connection.prepare_cached(statement)?.execute(params![
         subject.model,
         subject.pkid.as_str(),
         count_in(lease.epoch)

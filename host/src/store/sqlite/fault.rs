@@ -33,11 +33,15 @@ impl From<rusqlite::Error> for Fault {
                 "the database is locked by another process: is a long write or a backup running?"
                     .to_owned(),
             ),
+            Some(Code::DiskFull) => StoreError::Unavailable(
+                "the disk of the database is full: free space on it".to_owned(),
+            ),
+            Some(Code::ReadOnly) => StoreError::Unavailable(format!(
+                "the database cannot be written: is its disk mounted read-only, or the file write-protected? ({error})"
+            )),
             Some(
-                Code::DiskFull
-                | Code::SystemIoFailure
+                Code::SystemIoFailure
                 | Code::CannotOpen
-                | Code::ReadOnly
                 | Code::OutOfMemory
                 | Code::PermissionDenied
                 | Code::FileLockingProtocolFailed

@@ -7,7 +7,7 @@
 //!
 //! Costs follow what is found and not what is stored; `search` says how.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ use self::writer::Writer;
 use super::cursor::{Listing, at_least_one, page};
 use super::seal::{DataKey, Sealed};
 use super::{
-    Begin, Begun, Commit, DueWakeup, End, KeyUse, Recovery, Redating, Reseal, Retirement,
-    SecretScope, Store, StoreError, StoredSecret,
+    Begin, Begun, Commit, DueWakeup, End, KeyUse, Prune, Pruned, Recovery, Redating, Reseal,
+    Retirement, SecretScope, Store, StoreError, StoredSecret,
 };
 use crate::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use crate::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
@@ -50,6 +50,7 @@ mod writer;
 
 pub use backup::{Backup, BackupError};
 pub use open::OpenError;
+use open::Reading;
 
 /// How a database is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,15 +85,52 @@ impl SqliteStore {
     ///
     /// Blocks while it reads the file and brings its schema up to date.
     pub fn open(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, OpenError> {
+        Self::open_file(open::prepare_file(path.as_ref())?, options)
+    }
+
+    /// As [`SqliteStore::open`], of a database that exists.
+    ///
+    /// # Errors
+    /// [`OpenError::Missing`] when there is none: then nothing is made.
+    pub fn open_existing(
+        path: impl AsRef<Path>,
+        options: &SqliteOptions,
+    ) -> Result<Self, OpenError> {
+        Self::open_file(open::find_file(path.as_ref())?, options)
+    }
+
+    /// Opens a database that exists for reading, also where nothing can be written. Needs no write
+    /// lock; what would write fails as unavailable. A database of an earlier release is brought up to
+    /// date if it can be written.
+    ///
+    /// # Errors
+    /// [`OpenError::Missing`] when there is none: then nothing is made.
+    pub fn open_to_read(
+        path: impl AsRef<Path>,
+        options: &SqliteOptions,
+    ) -> Result<Self, OpenError> {
+        let path = open::find_file(path.as_ref())?;
         let busy = options.busy_timeout;
-        let path = open::prepare_file(path.as_ref())?;
-        let io = |source| OpenError::Io {
-            path: path.clone(),
-            source,
+        let found = open::look_at(&path, busy)?;
+        let Some(id) = found.id else {
+            return Self::open_file(path, options);
         };
+        Ok(Self {
+            id,
+            writer: Writer::refusing(),
+            readers: Arc::new(Readers::of_file(path, busy, found.reading)),
+            holder: Arc::new(Holder::alone()),
+        })
+    }
+
+    fn open_file(path: PathBuf, options: &SqliteOptions) -> Result<Self, OpenError> {
+        let busy = options.busy_timeout;
+        let io = |source| open::refused(&path, source);
+        open::require_writable(&path)?;
+        // First, since SQLite does not say what it could not make beside the database.
+        let holder = Holder::beside(&path).map_err(|source| open::not_beside(&path, source))?;
         let connection = open::open_file(&path, busy)?;
-        let holder = Holder::beside(&path).map_err(io)?;
-        let readers = Readers::of_file(path.clone(), busy);
+        let readers = Readers::of_file(path.clone(), busy, Reading::Shared);
         let id = open::store_id(&connection).map_err(|fault| OpenError::Store {
             path: path.clone(),
             source: fault.0,
@@ -131,15 +169,6 @@ impl SqliteStore {
             readers: Arc::new(Readers::Memory(connection)),
             holder: Arc::new(Holder::alone()),
         })
-    }
-
-    /// Removes the transactions, with their logs, that ended and were made before `before`; how many
-    /// they were. At most 1000 at once, so that other writes get their turn: call it until it
-    /// answers 0.
-    pub async fn forget_transactions(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.writer
-            .write(move |connection| transactions::forget(connection, before, 1000))
-            .await
     }
 
     fn read<T>(&self, work: impl FnOnce(&Connection) -> Done<T>) -> Result<T, StoreError> {
@@ -316,8 +345,8 @@ impl Store for SqliteStore {
             .writer
             .write(move |connection| recovery::recover(connection, &holder, now))
             .await?;
-        for holder in gone {
-            holder.forget();
+        for gone in gone {
+            self.holder.forget(gone);
         }
         Ok(recovery)
     }
@@ -364,6 +393,18 @@ impl Store for SqliteStore {
         Ok(page(found, |last: &Transaction| {
             listing.cursor(&[&last.id])
         }))
+    }
+
+    async fn prune_transactions(&self, prune: Prune) -> Result<Pruned, StoreError> {
+        // Most steps find nothing to remove, and then nothing waits for the writer.
+        let look = move |connection: &Connection| transactions::prunable(connection, &prune);
+        let (ids, next) = self.readers.read_aside(look).await?;
+        let removed = ids.len() as u64;
+        if !ids.is_empty() {
+            let forget = move |connection: &Connection| transactions::forget(connection, &ids);
+            self.writer.write(forget).await?;
+        }
+        Ok(Pruned { removed, next })
     }
 
     async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError> {

@@ -10,6 +10,7 @@ use rusqlite_migration::{M, Migrations, SchemaVersion};
 
 use super::fault::{Done, Fault};
 use crate::store::StoreError;
+use crate::store::ownership::{Ownership, directory_of, explain};
 
 /// Stands in the database's header (see `schema.sql`), so that no other program's is taken for ours.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"RELN");
@@ -32,6 +33,11 @@ const STATEMENTS: usize = 128;
 const WRITE_CACHE: i32 = -32 * 1024;
 const READ_CACHE: i32 = -8 * 1024;
 
+const STORE_ID: &str = "SELECT value FROM meta WHERE name = 'store-id'";
+
+/// What has a meaning in a URI of SQLite.
+const NOT_IN_A_PATH: percent_encoding::AsciiSet = percent_encoding::NON_ALPHANUMERIC.remove(b'/');
+
 /// Why a database was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -42,6 +48,35 @@ pub enum OpenError {
         path: PathBuf,
         /// Its directory.
         directory: PathBuf,
+    },
+    /// There is no database.
+    #[error("there is no store {}", .0.display())]
+    Missing(PathBuf),
+    /// The database exists and this process may not write it.
+    #[error("cannot write the store {}: {source}", path.display())]
+    ReadOnly {
+        /// The database.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// An earlier release wrote the schema, and the database cannot be written.
+    #[error("cannot read the store {}: its schema has version {found} and this release needs {known}, and the store cannot be written to bring it up to date: run a command of this release once where it can be written", path.display())]
+    Outdated {
+        /// The database.
+        path: PathBuf,
+        /// The version of its schema.
+        found: usize,
+        /// The version that this release needs.
+        known: usize,
+    },
+    /// The database cannot be written, and what is in its log can therefore not be read.
+    #[error("cannot read the store {}: it has a log beside it, {}, that has to be written into it first, and nothing can be written there: copy both files to where they can be written, and name the copy", path.display(), log.display())]
+    Unmerged {
+        /// The database.
+        path: PathBuf,
+        /// Its write-ahead log.
+        log: PathBuf,
     },
     /// The file is something else.
     #[error("cannot open the store {}: it is not an SQLite database: name another file", .0.display())]
@@ -78,39 +113,85 @@ pub enum OpenError {
 }
 
 /// The path of the database as all processes that open it agree on it; makes the file, readable and
-/// writable by its owner alone, when there is none.
+/// writable by its owner alone, when there is none. Root makes it for the owner of the directory.
 pub(super) fn prepare_file(path: &Path) -> Result<PathBuf, OpenError> {
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let directory = directory_of(path);
     if !directory.is_dir() {
         return Err(OpenError::NoDirectory {
             path: path.to_owned(),
             directory: directory.to_owned(),
         });
     }
-    let failed = |source| OpenError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| refused(path, source);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        // SQLite gives the files that it adds the mode of this one.
-        Ok(_) => File::open(directory)
-            .and_then(|directory| directory.sync_all())
+        // SQLite gives the files that it adds the owner and the mode of this one.
+        Ok(file) => Ownership::read(directory)
+            .and_then(|ownership| ownership.give(&file))
+            .and_then(|()| File::open(directory)?.sync_all())
             .map_err(failed)?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(failed(error)),
     }
-    let path = path.canonicalize().map_err(failed)?;
-    if path.is_file() && begins_like_a_database(&path).map_err(failed)? {
-        Ok(path)
+    find_file(path)
+}
+
+/// The path of a database that exists, as all processes that open it agree on it.
+pub(super) fn find_file(path: &Path) -> Result<PathBuf, OpenError> {
+    let found = match path.canonicalize() {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(OpenError::Missing(path.to_owned()));
+        }
+        Err(error) => return Err(refused(path, error)),
+    };
+    let is_database = || begins_like_a_database(&found).map_err(|error| refused(&found, error));
+    if found.is_file() && is_database()? {
+        Ok(found)
     } else {
-        Err(OpenError::NotADatabase(path))
+        Err(OpenError::NotADatabase(found))
+    }
+}
+
+/// Refuses a database that this process may not write, before anything else is tried on it.
+pub(super) fn require_writable(path: &Path) -> Result<(), OpenError> {
+    match OpenOptions::new().write(true).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(OpenError::ReadOnly {
+            path: path.to_owned(),
+            source: explained(path, error),
+        }),
+    }
+}
+
+/// The operating system refused an access to the database.
+pub(super) fn refused(path: &Path, source: io::Error) -> OpenError {
+    let source = explained(path, source);
+    let path = path.to_owned();
+    match source.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly { path, source },
+        _ => OpenError::Io { path, source },
+    }
+}
+
+/// No file can be made beside the database; `source` names it.
+pub(super) fn not_beside(path: &Path, source: io::Error) -> OpenError {
+    let path = path.to_owned();
+    match source.kind() {
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            OpenError::ReadOnly { path, source }
+        }
+        _ => OpenError::Io { path, source },
+    }
+}
+
+fn explained(path: &Path, error: io::Error) -> io::Error {
+    match explain(path, &error) {
+        why if why.is_empty() => error,
+        why => io::Error::new(error.kind(), format!("{error}{why}")),
     }
 }
 
@@ -134,7 +215,7 @@ pub(super) fn open_file(path: &Path, busy: Duration) -> Result<Connection, OpenE
     };
     let mut connection = connect(path, busy).map_err(failed)?;
     check_owner(&connection, path, failed)?;
-    check_version(&connection, path, failed)?;
+    found_version(&connection, path, failed)?;
     make_durable(&connection, busy).map_err(failed)?;
     migrate(&mut connection).map_err(|source| OpenError::Store {
         path: path.to_owned(),
@@ -151,12 +232,110 @@ pub(super) fn open_memory() -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// One more connection, for reading, to a database that [`open_file`] has opened.
-pub(super) fn open_reader(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
-    let connection = connect(path, busy)?;
+/// How a database is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Beside others who write it.
+    Shared,
+    /// As a file that nobody can change: nothing can be written where it is, and it has no log.
+    Immutable,
+}
+
+/// What a look at a database that is only to be read has found.
+pub(super) struct Found {
+    pub(super) reading: Reading,
+    /// None: the database is not one of this release yet.
+    pub(super) id: Option<String>,
+}
+
+/// Finds out how the database at `path` can be read, without writing to it.
+pub(super) fn look_at(path: &Path, busy: Duration) -> Result<Found, OpenError> {
+    let shared = look_by(path, busy, Reading::Shared);
+    let Err(OpenError::Store {
+        source: StoreError::Unavailable(_),
+        ..
+    }) = shared
+    else {
+        return shared;
+    };
+    // SQLite needs files beside a database with a write-ahead log, and could not make them.
+    if !nothing_can_be_made_beside(path) {
+        return shared;
+    }
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let log = PathBuf::from(log);
+    if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        return Err(OpenError::Unmerged {
+            path: path.to_owned(),
+            log,
+        });
+    }
+    look_by(path, busy, Reading::Immutable)
+}
+
+fn look_by(path: &Path, busy: Duration, reading: Reading) -> Result<Found, OpenError> {
+    let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::NotADatabase(path.to_owned()),
+        _ => OpenError::Store {
+            path: path.to_owned(),
+            source: Fault::from(error).0,
+        },
+    };
+    let connection = open_reader(path, busy, reading).map_err(failed)?;
+    check_owner(&connection, path, failed)?;
+    let found = found_version(&connection, path, failed)?;
+    if found == 0 {
+        return Err(OpenError::Missing(path.to_owned()));
+    }
+    if found < STEPS.len() {
+        return match require_writable(path) {
+            Ok(()) if reading == Reading::Shared => Ok(Found { reading, id: None }),
+            _ => Err(OpenError::Outdated {
+                path: path.to_owned(),
+                found,
+                known: STEPS.len(),
+            }),
+        };
+    }
+    let id = connection
+        .query_row(STORE_ID, [], |row| row.get(0))
+        .optional()
+        .map_err(failed)?;
+    Ok(Found { reading, id })
+}
+
+fn nothing_can_be_made_beside(path: &Path) -> bool {
+    tempfile::tempfile_in(directory_of(path)).is_err()
+}
+
+/// One more connection, for reading, to a database that exists.
+pub(super) fn open_reader(
+    path: &Path,
+    busy: Duration,
+    reading: Reading,
+) -> rusqlite::Result<Connection> {
+    let connection = match reading {
+        Reading::Shared => connect(path, busy)?,
+        Reading::Immutable => {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX
+                | OpenFlags::SQLITE_OPEN_URI;
+            let connection = Connection::open_with_flags(immutable_uri(path), flags)?;
+            settings(&connection, busy)?;
+            connection
+        }
+    };
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "cache_size", READ_CACHE)?;
     Ok(connection)
+}
+
+/// The URI of a file that SQLite takes for one that does not change.
+fn immutable_uri(path: &Path) -> String {
+    let path =
+        percent_encoding::percent_encode(path.as_os_str().as_encoded_bytes(), &NOT_IN_A_PATH);
+    format!("file:{path}?immutable=1")
 }
 
 /// The id of this store, made when it is first asked for.
@@ -165,11 +344,7 @@ pub(super) fn store_id(connection: &Connection) -> Done<String> {
         "INSERT INTO meta (name, value) VALUES ('store-id', ?1) ON CONFLICT DO NOTHING",
         [uuid::Uuid::new_v4().to_string()],
     )?;
-    let id = connection.query_row(
-        "SELECT value FROM meta WHERE name = 'store-id'",
-        [],
-        |row| row.get(0),
-    )?;
+    let id = connection.query_row(STORE_ID, [], |row| row.get(0))?;
     Ok(id)
 }
 
@@ -232,17 +407,18 @@ fn check_owner(
     }
 }
 
-fn check_version(
+/// The version of the schema, which is none that this release does not know.
+fn found_version(
     connection: &Connection,
     path: &Path,
     failed: impl Fn(rusqlite::Error) -> OpenError,
-) -> Result<(), OpenError> {
+) -> Result<usize, OpenError> {
     let found: i64 = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(failed)?;
     let known = STEPS.len();
     match usize::try_from(found) {
-        Ok(found) if found <= known => Ok(()),
+        Ok(found) if found <= known => Ok(found),
         found => Err(OpenError::Newer {
             path: path.to_owned(),
             found: found.unwrap_or(usize::MAX),

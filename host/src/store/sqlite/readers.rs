@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::fault::Done;
-use super::open::open_reader;
+use super::open::{Reading, open_reader};
 use crate::store::StoreError;
 use crate::sync::lock;
 
@@ -19,6 +19,7 @@ pub(super) enum Readers {
     File {
         path: PathBuf,
         busy: Duration,
+        reading: Reading,
         idle: Mutex<Vec<Connection>>,
     },
     /// A database in memory has one connection for all.
@@ -26,10 +27,11 @@ pub(super) enum Readers {
 }
 
 impl Readers {
-    pub(super) fn of_file(path: PathBuf, busy: Duration) -> Self {
+    pub(super) fn of_file(path: PathBuf, busy: Duration, reading: Reading) -> Self {
         Self::File {
             path,
             busy,
+            reading,
             idle: Mutex::default(),
         }
     }
@@ -64,11 +66,16 @@ impl Readers {
     fn run<T>(&self, work: impl FnOnce(&Connection) -> Done<T>) -> Done<T> {
         match self {
             Self::Memory(connection) => work(&lock(connection)),
-            Self::File { path, busy, idle } => {
+            Self::File {
+                path,
+                busy,
+                reading,
+                idle,
+            } => {
                 let found = lock(idle).pop();
                 let connection = match found {
                     Some(connection) => connection,
-                    None => open_reader(path, *busy)?,
+                    None => open_reader(path, *busy, *reading)?,
                 };
                 let done = work(&connection);
                 // A read that broke off in the middle of a snapshot would keep it for the next.

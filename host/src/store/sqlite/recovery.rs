@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::{Connection, params};
 
 use super::fault::{Done, Fault, millis, moment};
-use super::holder::{Gone, Holder};
+use super::holder::{Gone, Holder, State};
 use super::transactions;
 use crate::store::{CLOCK_TOLERANCE, Recovery, Redating, StoreError};
 use crate::transactions::Outcome;
@@ -42,19 +42,25 @@ pub(super) fn recover(
 ) -> Done<(Recovery, Vec<Gone>)> {
     let mut ids: BTreeSet<String> = transactions::running_holders(connection)?;
     ids.extend(lease_holders(connection)?);
-    ids.extend(holder.known().map_err(unreadable)?);
+    ids.extend(holder.known());
 
     let mut recovery = Recovery::default();
     let mut forgotten = Vec::new();
+    let mut unknown = Vec::new();
+    let outcome = Outcome::interrupted(now);
     for id in ids {
-        let Some(gone) = holder.gone(&id).map_err(unreadable)? else {
-            continue;
+        let gone = match holder.look_at(&id) {
+            State::Alive => continue,
+            State::Gone(gone) => gone,
+            State::Unknown => {
+                unknown.push(id);
+                continue;
+            }
         };
         for statement in [RELEASE_ALL, ABANDON_ALL] {
             let released = connection.prepare_cached(statement)?.execute([&id])?;
             recovery.leases += released as u64;
         }
-        let outcome = Outcome::interrupted(now);
         recovery.transactions += transactions::close_all_of(connection, &id, &outcome)?;
         forgotten.push(gone);
     }
@@ -63,6 +69,10 @@ pub(super) fn recover(
             .prepare_cached(statement)?
             .execute(params![millis(now)])?;
         recovery.leases += expired as u64;
+    }
+    for id in unknown {
+        recovery.transactions +=
+            transactions::close_those_without_lease(connection, &id, &outcome)?;
     }
     Ok((recovery, forgotten))
 }
@@ -100,10 +110,4 @@ fn lease_holders(connection: &Connection) -> Done<Vec<String>> {
     let mut statement = connection.prepare_cached(HOLDERS)?;
     let holders = statement.query_map([], |row| row.get(0))?;
     Ok(holders.collect::<Result<_, _>>()?)
-}
-
-fn unreadable(error: std::io::Error) -> Fault {
-    Fault(StoreError::Unavailable(format!(
-        "cannot tell which hosts are running from the files beside the database: {error}"
-    )))
 }

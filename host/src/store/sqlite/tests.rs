@@ -66,6 +66,9 @@ async fn a_database_in_memory_keeps_every_promise() {
 mod crash;
 mod files;
 mod group;
+#[cfg(unix)]
+mod holders;
 mod plans;
 mod random;
+mod reading;
 mod retention;

@@ -6,12 +6,11 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::fault::{Done, Fault, corrupt, count_in, count_out, millis, moment, reference};
 use super::reveals;
-use crate::store::StoreError;
+use crate::store::{Prune, StoreError};
 use crate::transactions::{
     Level, LogLine, NewTransaction, Outcome, Progress, Status, Transaction, TransactionFilter,
     TransactionUpdate,
 };
-use crate::types::Timestamp;
 
 const BEGIN: &str = "INSERT INTO transactions
     (id, action, subject_model, subject_pkid, subject_name, status, message, submitted, started,
@@ -28,13 +27,18 @@ const CLOSE: &str =
     "UPDATE transactions SET status = ?2, message = ?3, completed = ?4 WHERE id = ?1";
 const RUNNING: &str = "SELECT id, holder FROM transactions INDEXED BY transactions_running
     WHERE status = 'Processing'";
+const RUNNING_WITHOUT_LEASE: &str = "SELECT id FROM transactions t
+    INDEXED BY transactions_running
+    WHERE status = 'Processing' AND holder = ?1 AND subject_pkid IS NOT NULL AND NOT EXISTS
+    (SELECT 1 FROM leases l WHERE l.model = t.subject_model AND l.pkid = t.subject_pkid
+        AND l.holder = ?1)";
 const GET: &str = "SELECT id, action, subject_model, subject_pkid, subject_name, status,
     progress_done, progress_total, progress_message, message, submitted, started, completed,
     more_reveals FROM transactions WHERE id = ?1";
 const LOG: &str =
     "SELECT at, level, message FROM transaction_log WHERE transaction_id = ?1 ORDER BY id";
-const ENDED_BEFORE: &str = "SELECT id FROM transactions
-    WHERE id < ?1 AND status <> 'Processing' ORDER BY id LIMIT ?2";
+const NEXT: &str = "SELECT id, status, started, completed FROM transactions
+    WHERE id > ?1 ORDER BY id LIMIT ?2";
 const FORGET_LOG: &str = "DELETE FROM transaction_log WHERE transaction_id = ?1";
 const FORGET: &str = "DELETE FROM transactions WHERE id = ?1";
 
@@ -47,7 +51,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     CLOSE,
     GET,
     LOG,
-    ENDED_BEFORE,
+    NEXT,
     FORGET_LOG,
     FORGET,
 ];
@@ -161,6 +165,22 @@ pub(super) fn close_all_of(connection: &Connection, holder: &str, outcome: &Outc
     Ok(closed)
 }
 
+/// Ends the transactions on a subject that `holder` runs without a lease of that subject: their time
+/// is over. How many they were.
+pub(super) fn close_those_without_lease(
+    connection: &Connection,
+    holder: &str,
+    outcome: &Outcome,
+) -> Done<u64> {
+    let mut statement = connection.prepare_cached(RUNNING_WITHOUT_LEASE)?;
+    let ids = statement.query_map([holder], |row| row.get(0))?;
+    let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
+    for id in &ids {
+        close(connection, id, outcome)?;
+    }
+    Ok(ids.len() as u64)
+}
+
 fn running(connection: &Connection) -> Done<Vec<(String, String)>> {
     let mut statement = connection.prepare_cached(RUNNING)?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -194,22 +214,40 @@ fn log(connection: &Connection, id: &str) -> Done<Vec<LogLine>> {
     Ok(lines)
 }
 
-/// Removes transactions that have ended and were made before `before`, with their logs, at most
-/// `most`; how many they were.
-pub(super) fn forget(connection: &Connection, before: Timestamp, most: u32) -> Done<u64> {
-    // An id is a UUID v7: it begins with 48 bits of milliseconds.
-    let digits = format!("{:012x}", before.0.min(0xffff_ffff_ffff));
-    let (high, low) = digits.split_at(8);
-    let first_kept = format!("{high}-{low}");
-    let mut statement = connection.prepare_cached(ENDED_BEFORE)?;
-    let ids = statement.query_map(params![first_kept, most], |row| row.get(0))?;
-    let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
-    for id in &ids {
+/// The transactions of one step that are to be removed, and where the next step begins.
+pub(super) fn prunable(
+    connection: &Connection,
+    prune: &Prune,
+) -> Done<(Vec<String>, Option<String>)> {
+    let after = prune.after.as_deref().unwrap_or_default();
+    let limit = prune.limit.max(1);
+    let mut statement = connection.prepare_cached(NEXT)?;
+    let mut rows = statement.query(params![after, limit])?;
+    let mut removable = Vec::new();
+    let (mut seen, mut last, mut is_over) = (0, None, true);
+    while let Some(row) = rows.next()? {
+        let id: String = row.get(0)?;
+        let status: String = row.get(1)?;
+        let completed: Option<i64> = row.get(3)?;
+        if prune.covers(status_of(&status)?, completed.map(moment)) {
+            removable.push(id.clone());
+        }
+        is_over &= prune.ends_at(moment(row.get(2)?));
+        last = Some(id);
+        seen += 1;
+    }
+    let next = last.filter(|_| seen == limit && !is_over);
+    Ok((removable, next))
+}
+
+/// Removes transactions that have ended, with their logs.
+pub(super) fn forget(connection: &Connection, ids: &[String]) -> Done<()> {
+    for id in ids {
         connection.prepare_cached(FORGET_LOG)?.execute([id])?;
         reveals::forget(connection, id)?;
         connection.prepare_cached(FORGET)?.execute([id])?;
     }
-    Ok(ids.len() as u64)
+    Ok(())
 }
 
 /// The newest `want` transactions that match, behind `before` when that is given.

@@ -50,6 +50,14 @@ impl Writer {
         })
     }
 
+    /// A writer that refuses everything, for a database that is only read.
+    pub(super) fn refusing() -> Self {
+        Self {
+            queue: None,
+            thread: None,
+        }
+    }
+
     /// What `work` returns, once it is durable. An error of `work` undoes what it wrote.
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
@@ -63,7 +71,10 @@ impl Writer {
             done: None,
             reply,
         };
-        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        let queue = self
+            .queue
+            .as_ref()
+            .ok_or_else(|| StoreError::Unavailable("it was opened for reading only".to_owned()))?;
         queue.send(Box::new(job)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }

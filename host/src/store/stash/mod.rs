@@ -6,33 +6,34 @@
 //! leaves a whole entry or none. Every process that shares the store shares the directory.
 //!
 //! What is not an entry of this store, or does not open, is moved to the folder `quarantine` in it.
+//! The folder `reserve` has room for entries that are kept while the disk is full.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::ownership::Ownership;
 use super::seal::{SealError, SealedElsewhere, Sealer};
 use crate::types::Reference;
 
 mod entry;
+mod files;
+mod reserve;
 #[cfg(test)]
 mod tests;
 
 pub use entry::{Kept, Label, Name};
+use files::{files, io_error, is_abandoned, make_directory, make_folder, read, synchronise};
+use reserve::{Reserve, is_full};
 
 /// Where files are moved that nobody can apply.
 const QUARANTINE: &str = "quarantine";
 /// Precedes the names of files that are being written.
 const UNFINISHED: &str = ".unfinished-";
-/// After this long a file that is being written is taken for one whose writer has ended.
-const ABANDONED: Duration = Duration::from_secs(3600);
-/// More than an entry ever has: a commit is bounded, and its text grows by less than this.
-const LONGEST: u64 = 64 << 20;
 
 /// Why something could not be kept or read.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,9 @@ pub struct Stash {
     directory: PathBuf,
     store: String,
     sealer: Arc<Sealer>,
+    reserve: Reserve,
+    /// A file whose owner and mode the directory gets when it is made.
+    like: Option<PathBuf>,
 }
 
 /// One file of a stash, as far as it can be read without a key.
@@ -92,11 +96,52 @@ pub struct Listed {
 impl Stash {
     /// The stash of the store `store`, in a directory that is made when it is first needed.
     pub fn new(directory: impl Into<PathBuf>, store: &str, sealer: Arc<Sealer>) -> Self {
+        let directory = directory.into();
         Self {
-            directory: directory.into(),
             store: store.to_owned(),
             sealer,
+            reserve: Reserve::new(&directory, 0),
+            like: None,
+            directory,
         }
+    }
+
+    /// Keeps `bytes` of room in reserve, in whole files, for entries that find the disk full. Nothing
+    /// is reserved before [`Stash::fill_reserve`].
+    #[must_use]
+    pub fn with_reserve(mut self, bytes: u64) -> Self {
+        self.reserve = Reserve::new(&self.directory, bytes);
+        self
+    }
+
+    /// Makes the directory with the owner and the mode of `file`, such as the database, for those who
+    /// share it. Without that it is its parent's owner's.
+    #[must_use]
+    pub fn like(mut self, file: Option<PathBuf>) -> Self {
+        self.like = file;
+        self
+    }
+
+    /// Reserves what is missing of the room that was asked for. Blocks.
+    ///
+    /// # Errors
+    /// The disk is full, or the directory cannot be made or written: a full disk alone may then lose
+    /// a response.
+    pub fn fill_reserve(&self) -> Result<(), StashError> {
+        if self.wants_reserve() {
+            self.make()?;
+        }
+        self.reserve.fill()
+    }
+
+    /// Whether room is to be kept in reserve.
+    pub fn wants_reserve(&self) -> bool {
+        self.reserve.wanted() > 0
+    }
+
+    /// Whether room is missing in the reserve.
+    pub fn lacks_reserve(&self) -> bool {
+        reserve::size(&self.directory) < self.reserve.wanted()
     }
 
     /// Where it is.
@@ -117,16 +162,50 @@ impl Stash {
             .map_err(StashError::Seal)?;
         let bytes = entry::join(&label, &sealed).map_err(unwritable)?;
 
-        make_directory(&self.directory)?;
+        match self.write(&bytes, &path) {
+            Err(StashError::Io { source, .. }) if is_full(&source) => {
+                let Some(written) = self.reserve.write(&bytes, &path) else {
+                    return Err(failed("write")(source));
+                };
+                written?;
+                tracing::warn!(
+                    left = reserve::size(&self.directory),
+                    "the disk is full: a response was kept in room that was in reserve"
+                );
+            }
+            written => written?,
+        }
+        synchronise(&self.directory)
+    }
+
+    fn write(&self, bytes: &[u8], path: &Path) -> Result<(), StashError> {
+        let failed = |action| io_error(action, path);
+        self.make()?;
         let mut file = tempfile::Builder::new()
             .prefix(UNFINISHED)
             .tempfile_in(&self.directory)
             .map_err(failed("write"))?;
-        file.write_all(&bytes).map_err(failed("write"))?;
+        Ownership::read(&self.directory)
+            .and_then(|ownership| ownership.pass_to_file(file.as_file()))
+            .map_err(failed("pass on"))?;
+        file.write_all(bytes).map_err(failed("write"))?;
         file.as_file().sync_all().map_err(failed("synchronise"))?;
-        file.persist(&path)
+        file.persist(path)
             .map_err(|error| failed("name")(error.error))?;
-        synchronise(&self.directory)
+        Ok(())
+    }
+
+    fn make(&self) -> Result<(), StashError> {
+        if self.directory.is_dir() {
+            return Ok(());
+        }
+        make_directory(&self.directory)?;
+        let Some(like) = &self.like else {
+            return Ok(());
+        };
+        Ownership::read(like)
+            .and_then(|ownership| ownership.pass_to_directory(&File::open(&self.directory)?))
+            .map_err(io_error("pass on", &self.directory))
     }
 
     /// The entries of a subject, by epoch; those among them that cannot be read.
@@ -267,7 +346,7 @@ impl Stash {
 
     fn set_aside(&self, path: &Path, why: &str) -> Result<(), StashError> {
         let quarantine = self.directory.join(QUARANTINE);
-        make_directory(&quarantine)?;
+        make_folder(&quarantine)?;
         let name = path.file_name().unwrap_or_default();
         let mut to = quarantine.join(name);
         let mut others = 0_u32;
@@ -300,6 +379,11 @@ impl SealedElsewhere for Stash {
     }
 }
 
+/// The bytes that the stash at `directory` has in reserve.
+pub fn reserved(directory: &Path) -> u64 {
+    reserve::size(directory)
+}
+
 /// Everything in the stash at `directory`, in the order of names, those set aside last.
 pub fn list(directory: &Path) -> Result<Vec<Listed>, StashError> {
     let mut all = Vec::new();
@@ -324,71 +408,4 @@ pub fn list(directory: &Path) -> Result<Vec<Listed>, StashError> {
         }
     }
     Ok(all)
-}
-
-fn io_error<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> StashError + 'a {
-    move |source| StashError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
-}
-
-/// What is in a directory; nothing when it is not there. Costs one failing system call then, which
-/// is what every call of a host pays whose store was never down.
-fn files(directory: &Path) -> Result<impl Iterator<Item = fs::DirEntry> + use<>, StashError> {
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => Some(entries),
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(io_error("read", directory)(error)),
-    };
-    let mut files = Vec::new();
-    for entry in entries.into_iter().flatten() {
-        files.push(entry.map_err(io_error("read", directory))?);
-    }
-    Ok(files.into_iter())
-}
-
-fn read(path: &Path) -> Result<Option<Vec<u8>>, StashError> {
-    let failed = io_error("read", path);
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut bytes = Vec::new();
-    file.take(LONGEST).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(Some(bytes))
-}
-
-/// Whether a file that was being written is so old that nobody writes it any more.
-fn is_abandoned(file: &fs::DirEntry) -> bool {
-    let modified = file.metadata().and_then(|metadata| metadata.modified());
-    modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED))
-}
-
-/// Makes a directory for its owner alone, unless it is there.
-fn make_directory(directory: &Path) -> Result<(), StashError> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(directory) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(io_error("make", directory)(error)),
-    }
-    match directory.parent() {
-        Some(parent) if parent != Path::new("") => synchronise(parent),
-        _ => synchronise(Path::new(".")),
-    }
-}
-
-/// Makes what was named, renamed or removed in a directory durable.
-fn synchronise(directory: &Path) -> Result<(), StashError> {
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(io_error("synchronise", directory))
 }

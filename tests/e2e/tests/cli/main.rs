@@ -20,6 +20,9 @@ mod imports;
 mod naming;
 mod recording;
 mod records;
+mod retention;
 mod scenarios;
 mod stash;
+#[cfg(unix)]
+mod stores;
 mod upgrade;

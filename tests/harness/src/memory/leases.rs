@@ -71,6 +71,15 @@ impl Leases {
         current
     }
 
+    /// Whether the lease was still held. The next claim is told that its call was cut off.
+    pub(super) fn abandon(&mut self, lease: &Lease) -> bool {
+        let current = self.is_current(lease);
+        if current && let Some(claim) = self.0.get_mut(&lease.subject) {
+            claim.held = None;
+        }
+        current
+    }
+
     /// Forgets that a call on `subject`, which is deleted, was cut off.
     pub(super) fn forget(&mut self, subject: &Reference) {
         if self

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use relation_host::store::cursor::{Listing, at_least_one, page};
 use relation_host::store::seal::{DataKey, Sealed};
 use relation_host::store::{
-    Begin, Begun, Commit, DueWakeup, End, KeyUse, Recovery, Redating, Reseal, Retirement,
-    SecretScope, Store, StoreError, StoredSecret,
+    Begin, Begun, Commit, DueWakeup, End, KeyUse, Prune, Pruned, Recovery, Redating, Reseal,
+    Retirement, SecretScope, Store, StoreError, StoredSecret,
 };
 use relation_host::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use relation_host::types::{Document, Filter, Hierarchy, Page, Pkid, Reference, Timestamp};
@@ -306,6 +306,10 @@ impl Store for MemoryStore {
         Ok(page(found, |last: &Transaction| {
             listing.cursor(&[&last.id])
         }))
+    }
+
+    async fn prune_transactions(&self, prune: Prune) -> Result<Pruned, StoreError> {
+        self.with(|state| Ok(state.transactions.prune(&prune)))
     }
 
     async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError> {

@@ -92,7 +92,13 @@ impl State {
         let ended = end.transaction.outcome.as_ref();
         let now = ended.map(|outcome| outcome.completed).unwrap_or_default();
         self.transactions.record(end.transaction);
-        let held = end.lease.is_none_or(|lease| self.leases.release(&lease));
+        let held = end.lease.is_none_or(|lease| {
+            if end.interrupted && self.documents.get(&lease.subject).is_some() {
+                self.leases.abandon(&lease)
+            } else {
+                self.leases.release(&lease)
+            }
+        });
         match end.wakeup {
             Some(Answered::Done(wakeup)) if held => self.wakeups.done(&wakeup),
             Some(Answered::Retry(wakeup, at)) if held => self.wakeups.retry(&wakeup, at, now),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use relation_host::store::StoreError;
+use relation_host::store::{Prune, Pruned, StoreError};
 use relation_host::transactions::{
     NewTransaction, Outcome, Status, Transaction, TransactionFilter, TransactionUpdate,
 };
@@ -96,6 +96,35 @@ impl Transactions {
             lives
         });
         closed
+    }
+
+    /// Removes those of one step of a walk that are covered.
+    pub(super) fn prune(&mut self, prune: &Prune) -> Pruned {
+        let after = prune
+            .after
+            .as_deref()
+            .map_or(Bound::Unbounded, Bound::Excluded);
+        let limit = prune.limit.max(1) as usize;
+        let walked = self.all.range::<str, _>((after, Bound::Unbounded));
+        let step: Vec<Arc<Transaction>> = walked
+            .take(limit)
+            .map(|(_, transaction)| Arc::clone(transaction))
+            .collect();
+        let is_over = step
+            .iter()
+            .all(|transaction| prune.ends_at(transaction.started));
+        let last = step.last().map(|transaction| transaction.id.clone());
+        let mut removed = 0;
+        for transaction in &step {
+            if prune.covers(transaction.status, transaction.completed) {
+                self.all.remove(&transaction.id);
+                removed += 1;
+            }
+        }
+        Pruned {
+            removed,
+            next: last.filter(|_| step.len() == limit && !is_over),
+        }
     }
 
     /// Those that match, without their logs, the newest first, behind the id given.

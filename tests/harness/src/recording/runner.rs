@@ -49,7 +49,7 @@ impl Runner for Noted {
         self.host.scheduled()
     }
 
-    async fn tidy(&self) {
-        self.host.tidy().await;
+    async fn tidy(&self) -> bool {
+        self.host.tidy().await
     }
 }

@@ -56,7 +56,7 @@ impl NewKey {
 /// Wraps the data keys anew and says what to configure.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     let source = args.new.source()?;
-    let store = context.store()?;
+    let store = context.store_to_write()?;
     let key = context.config.key.clone();
     let existing = source.existing().map_err(SealError::from)?;
     let sealer = match Sealer::open(store.as_ref(), key, context.now()).await {

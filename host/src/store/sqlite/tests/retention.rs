@@ -1,19 +1,17 @@
-//! Old transactions are forgotten, running ones never.
+//! What is removed with a transaction, and how long others wait for it.
 
 use super::*;
-use crate::transactions::{Level, LogLine, NewTransaction, Outcome, Status};
+use crate::store::Prune;
+use crate::transactions::{
+    Level, LogLine, NewTransaction, Outcome, Reveal, RevealOutcome, Status, TransactionUpdate,
+};
 
-/// The id of a transaction that was made at this moment: a UUID v7.
-fn made_at(millis: u64) -> String {
-    let digits = format!("{millis:012x}");
-    format!("{}-{}-7000-8000-00000000000f", &digits[..8], &digits[8..])
-}
-
-async fn record(store: &SqliteStore, millis: u64, ends: bool) {
-    let at = Timestamp(millis);
+async fn record(store: &SqliteStore, number: u64) {
+    let id = format!("{number:08x}");
+    let at = Timestamp(number);
     let begin = Begin {
         transaction: NewTransaction {
-            id: made_at(millis),
+            id: id.clone(),
             action: "refresh".to_owned(),
             subject: None,
             subject_name: String::new(),
@@ -27,13 +25,19 @@ async fn record(store: &SqliteStore, millis: u64, ends: bool) {
     };
     store.begin(begin).await.unwrap();
     let news = TransactionUpdate {
-        id: made_at(millis),
+        id,
         lines: vec![LogLine {
             at,
             level: Level::Info,
             message: "a line".to_owned(),
         }],
-        outcome: ends.then(|| Outcome {
+        reveals: vec![Reveal {
+            at,
+            owner: None,
+            name: "token".to_owned(),
+            outcome: RevealOutcome::Opened,
+        }],
+        outcome: Some(Outcome {
             status: Status::Success,
             message: String::new(),
             completed: at,
@@ -44,22 +48,24 @@ async fn record(store: &SqliteStore, millis: u64, ends: bool) {
 }
 
 #[tokio::test]
-async fn what_ended_before_a_moment_is_forgotten_with_its_log() {
+async fn a_removed_transaction_leaves_no_row() {
     let store = SqliteStore::in_memory().unwrap();
-    let start = 1_795_000_000_000;
-    for (offset, ends) in [(0, true), (1, false), (2, true), (3, true)] {
-        record(&store, start + offset, ends).await;
+    for number in 0..5 {
+        record(&store, number).await;
     }
-    let until = Timestamp(start + 3);
-    assert_eq!(store.forget_transactions(until).await.unwrap(), 2);
-    assert_eq!(store.forget_transactions(until).await.unwrap(), 0);
-    let all = TransactionFilter::default();
-    let left = store.transactions(&all, None, 10).await.unwrap().items;
-    let left: Vec<String> = left.into_iter().map(|found| found.id).collect();
-    assert_eq!(left, [made_at(start + 3), made_at(start + 1)]);
-    let lines = |connection: &Connection| {
-        let count = "SELECT COUNT(*) FROM transaction_log";
-        Ok(connection.query_row(count, [], |row| row.get::<_, i64>(0))?)
+    let prune = Prune {
+        succeeded_before: Timestamp(3),
+        failed_before: Timestamp(0),
+        after: None,
+        limit: 100,
     };
-    assert_eq!(store.read(lines).unwrap(), 2);
+    let done = store.prune_transactions(prune).await.unwrap();
+    assert_eq!((done.removed, done.next), (3, None));
+    for table in ["transactions", "transaction_log", "transaction_reveals"] {
+        let rows = |connection: &Connection| {
+            let count = format!("SELECT COUNT(*) FROM {table}");
+            Ok(connection.query_row(&count, [], |row| row.get::<_, i64>(0))?)
+        };
+        assert_eq!(store.read(rows).unwrap(), 2, "{table}");
+    }
 }

@@ -32,8 +32,14 @@ enum Step {
         transaction: u8,
         lease: Option<usize>,
         retry: bool,
+        interrupted: bool,
     },
     Report(u8, bool),
+    Prune {
+        success: u64,
+        failure: u64,
+        limit: u32,
+    },
     Pass(u64),
     Recover,
     AddKey(u32, bool),
@@ -146,7 +152,12 @@ prop_compose! {
 
 fn any_step() -> impl Strategy<Value = Step> {
     let begin = (0..6_u8, prop::option::of(any_reference()), any::<bool>());
-    let end = (0..6_u8, prop::option::of(0..4_usize), any::<bool>());
+    let end = (
+        0..6_u8,
+        prop::option::of(0..4_usize),
+        any::<bool>(),
+        any::<bool>(),
+    );
     let look = (
         prop::option::of(any_node()),
         1..5_u32,
@@ -159,7 +170,15 @@ fn any_step() -> impl Strategy<Value = Step> {
             subject,
             answering,
         }),
-        2 => end.prop_map(|(transaction, lease, retry)| Step::End { transaction, lease, retry }),
+        2 => end.prop_map(|(transaction, lease, retry, interrupted)| Step::End {
+            transaction,
+            lease,
+            retry,
+            interrupted,
+        }),
+        1 => (0..30_u64, 0..30_u64, 1..4_u32).prop_map(|(success, failure, limit)| {
+            Step::Prune { success, failure, limit }
+        }),
         1 => (0..6_u8, any::<bool>()).prop_map(|(id, last)| Step::Report(id, last)),
         1 => (1..40_u64).prop_map(Step::Pass),
         1 => Just(Step::Recover),
@@ -233,6 +252,7 @@ impl Asked<'_> {
                 transaction,
                 lease,
                 retry,
+                interrupted,
             } => {
                 let wakeup = self.answering.clone().map(|found| match retry {
                     true => Answered::Retry(found, now.after(Duration::from_millis(5))),
@@ -242,8 +262,22 @@ impl Asked<'_> {
                     transaction: update(transaction, true, now),
                     lease: lease.and_then(|lease| self.leases.get(lease).cloned()),
                     wakeup,
+                    interrupted,
                 };
                 format!("{:?}", store.end(end).await)
+            }
+            Step::Prune {
+                success,
+                failure,
+                limit,
+            } => {
+                let prune = Prune {
+                    succeeded_before: Timestamp(now.0.saturating_sub(success)),
+                    failed_before: Timestamp(now.0.saturating_sub(failure)),
+                    after: None,
+                    limit,
+                };
+                format!("{:?}", store.prune_transactions(prune).await)
             }
             Step::Report(id, last) => format!("{:?}", store.report(update(id, last, now)).await),
             Step::Pass(time) => {

@@ -223,11 +223,7 @@ impl Story for Told {
         let told = remains[BEFORE]
             .to_string()
             .contains("possibly lost rotation");
-        match (lost, point.blow) {
-            (true, Blow::Trap) => Some("lost-by-a-trap"),
-            (true, _) if told => Some("possibly-lost-rotation"),
-            _ => None,
-        }
+        (lost && told).then_some("possibly-lost-rotation")
     }
 }
 

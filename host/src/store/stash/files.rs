@@ -1,0 +1,101 @@
+//! The files of a stash: reading, listing, and making what is written durable.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use super::StashError;
+use crate::store::ownership::{Ownership, directory_of, explain};
+
+/// After this long a file that is being written is taken for one whose writer has ended.
+const ABANDONED: Duration = Duration::from_secs(3600);
+/// More than an entry ever has: a commit is bounded, and its text grows by less than this.
+const LONGEST: u64 = 64 << 20;
+
+pub(super) fn io_error<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl Fn(io::Error) -> StashError + 'a {
+    move |source| StashError::Io {
+        action,
+        path: path.to_owned(),
+        source: match explain(path, &source) {
+            why if why.is_empty() => source,
+            why => io::Error::new(source.kind(), format!("{source}{why}")),
+        },
+    }
+}
+
+/// What is in a directory; nothing when it is not there. Costs one failing system call then, which
+/// is what every call of a host pays whose store was never down.
+pub(super) fn files(
+    directory: &Path,
+) -> Result<impl Iterator<Item = fs::DirEntry> + use<>, StashError> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => Some(entries),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(io_error("read", directory)(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries.into_iter().flatten() {
+        files.push(entry.map_err(io_error("read", directory))?);
+    }
+    Ok(files.into_iter())
+}
+
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StashError> {
+    let failed = io_error("read", path);
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(LONGEST).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(Some(bytes))
+}
+
+/// Whether a file that was being written is so old that nobody writes it any more.
+pub(super) fn is_abandoned(file: &fs::DirEntry) -> bool {
+    let modified = file.metadata().and_then(|metadata| metadata.modified());
+    modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED))
+}
+
+/// Makes a directory for its owner alone, unless it is there: by root for the owner of its parent.
+pub(super) fn make_directory(directory: &Path) -> Result<(), StashError> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(directory) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(io_error("make", directory)(error)),
+    }
+    let parent = directory_of(directory);
+    Ownership::read(parent)
+        .and_then(|ownership| ownership.give(&File::open(directory)?))
+        .map_err(io_error("pass on", directory))?;
+    synchronise(parent)
+}
+
+/// Makes a folder of a stash, for those who may use the stash, unless it is there.
+pub(super) fn make_folder(folder: &Path) -> Result<(), StashError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    make_directory(folder)?;
+    Ownership::read(directory_of(folder))
+        .and_then(|ownership| ownership.pass_to_directory(&File::open(folder)?))
+        .map_err(io_error("pass on", folder))
+}
+
+/// Makes what was named, renamed or removed in a directory durable.
+pub(super) fn synchronise(directory: &Path) -> Result<(), StashError> {
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(io_error("synchronise", directory))
+}

@@ -7,7 +7,7 @@ use crate::model::{Accepted, Faults};
 use crate::platform::{Failure, FieldFault, Level, Platform, Secret, Timestamp};
 use crate::record::Record;
 use crate::settings::{ClientCredentials, Settings};
-use crate::timing::LONGEST_LIFE;
+use crate::timing::{CLOCKS_APART, LONGEST_LIFE};
 use crate::tokens::{Held, Origin};
 use crate::webex::answer::{Lifetime, TokenAnswer};
 use crate::webex::authorizations::{TOKENS_READ, token_expiry};
@@ -21,8 +21,6 @@ use crate::webex::organizations::{Source, Unresolved, organization_of};
 const TOKEN_ANSWER: &str = "token_answer";
 const TOKEN: &str = "token";
 const REFRESH_TOKEN: &str = "refresh_token";
-/// How far the clocks of Webex and of the host may be apart, in milliseconds.
-const CLOCKS_APART: u64 = 60_000;
 /// What an error says once the pasted refresh token was shown to Webex with success.
 const USED: &str = "the access token was refused, so the pasted refresh token was used to get new \
                     tokens, and Webex may not accept it again: fetch new tokens";

@@ -157,6 +157,10 @@ fn an_error_with_the_status_of_a_success_is_an_error_in_its_words() {
         assert_eq!(error.description.as_deref(), Some("because"));
         assert_eq!(error.tracking_id.as_deref(), Some("T1"));
     }
+    let body = json!({"message": "Maintenance", "trackingId": "T1"});
+    let error = answer_to(reply(200, body)).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+    assert_eq!(error.description.as_deref(), Some("Maintenance"));
     let content = json!({"items": [], "error": "none"});
     assert_eq!(answer_to(reply(200, content.clone())), Ok(content));
 }

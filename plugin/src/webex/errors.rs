@@ -413,7 +413,9 @@ impl ErrorBody {
         if content.iter().any(|member| fields.contains_key(*member)) {
             return None;
         }
-        Some(Self::from_fields(fields)).filter(|body| body.error.is_some())
+        Some(Self::from_fields(fields)).filter(|body| {
+            body.error.is_some() || (body.tracking_id.is_some() && !body.messages.is_empty())
+        })
     }
 
     /// OAuth's code, as it is compared.

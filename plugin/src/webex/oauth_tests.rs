@@ -168,6 +168,8 @@ fn each_error_answer_is_sorted_by_who_acts_next() {
             ErrorKind::Unavailable,
         ),
         (400, oauth("slow_down"), ErrorKind::RateLimited),
+        (200, webex(expired), ErrorKind::Refused),
+        (200, webex("Maintenance"), ErrorKind::Unavailable),
     ] {
         let error = error_for(status, body.clone());
         assert_eq!(error.kind, kind, "{status} {body}");

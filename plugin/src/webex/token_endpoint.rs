@@ -87,11 +87,12 @@ impl<P: Platform + ?Sized> SyncHttpClient for Courier<'_, P> {
     }
 }
 
-/// Whether the body of a success is OAuth's error.
+/// Whether the body of a success is an error of Webex.
 fn is_error(body: &[u8]) -> bool {
     // Nearly every answer has tokens: those are not read twice.
-    let named = String::from_utf8_lossy(body).contains("\"error\"");
-    named
+    let text = String::from_utf8_lossy(body);
+    let named = ["\"error\"", "\"trackingId\""];
+    named.iter().any(|name| text.contains(name))
         && serde_json::from_slice::<Map<String, Value>>(body)
             .is_ok_and(|fields| ErrorBody::from_success(&fields).is_some())
 }
@@ -193,7 +194,7 @@ fn refusal_or_fault(answered: &Answered, body: &ErrorBody, shown: Shown) -> Erro
         Some("invalid_client" | "unauthorized_client") => ErrorKind::Client,
         _ if status != 403 && says_it_is_dead(&body.words(), shown) => ErrorKind::Refused,
         Some(_) => ErrorKind::Rejected,
-        None if status == 403 => ErrorKind::Unavailable,
+        None if status == 403 || answered.status.is_success() => ErrorKind::Unavailable,
         None => ErrorKind::Client,
     }
 }

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use relation_e2e::faulty_store::{Operation, StoreFault};
-use relation_e2e::world::DAY;
+use relation_e2e::world::{DAY, SCOPES};
 use relation_e2e::{Customer, World};
 use relation_host::reports::{RefreshOutcome, RefreshReport};
 use relation_host::schedule::clock::Clock;
@@ -159,6 +159,38 @@ async fn a_store_that_stays_down_leaves_the_answer_in_the_stash_and_takes_it_lat
     assert_eq!(world.host().settle_stash().await, APPLIED);
     assert!(entries(&world).is_empty());
     assert_connected_by_one_request(&world, &customer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_add_that_used_up_the_pasted_refresh_token_loses_no_answer() {
+    let world = World::builder().mode(Mode::Rotate).start().await;
+    world.emulator.set_reuse_detection(true);
+    let organization = world.emulator.create_organization("Contoso");
+    let grant = world.emulator.grant(&organization, SCOPES.iter().copied());
+    // The access token expires, the refresh token does not.
+    world.clock.advance(20 * DAY);
+    world
+        .store_faults
+        .inject(StoreFault::failing(Operation::Commit).times(u32::MAX));
+    let refused = world.add("Contoso", &organization, &grant).await;
+    let text = unavailable(refused.expect_err("the store takes nothing"));
+    assert!(text.contains("kept in the stash"), "{text}");
+    world.store_faults.clear();
+    let [entry] = &entries(&world)[..] else {
+        panic!("not one entry");
+    };
+    let pkid = entry.label.as_ref().expect("an entry").subject.pkid.clone();
+
+    world.clock.advance(world.host().plugin().limits().lease());
+    assert_eq!(world.host().settle_stash().await, APPLIED);
+    assert_eq!(
+        world.record(&pkid).await["connection"]["state"],
+        "connected"
+    );
+    assert_eq!(world.token_requests(), 1);
+    let next = world.host().refresh(&pkid).await.unwrap().value;
+    assert_eq!(next.outcome, RefreshOutcome::Connected, "{}", next.message);
+    world.emulator.assert_sound();
 }
 
 #[tokio::test(flavor = "multi_thread")]

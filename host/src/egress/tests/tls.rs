@@ -225,7 +225,8 @@ async fn a_file_of_authorities_is_trusted() {
     let authority = Authority::new();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
-    std::fs::write(&file, &authority.pem).unwrap();
+    let marked = format!("\u{feff}{}", authority.pem.replace('\n', "\r\n"));
+    std::fs::write(&file, marked).unwrap();
     let server = https_server(authority.acceptor("127.0.0.1", 2999)).await;
     let url = format!("https://{}", server.address);
     let options = ClientOptions {
@@ -281,4 +282,7 @@ fn a_file_of_authorities_that_is_of_no_use_stops_the_start() {
         std::fs::write(&file, &content).unwrap();
         assert_eq!(start(&file), words, "{content}");
     }
+    let utf16: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(&file, utf16).unwrap();
+    assert_eq!(start(&file), "it is UTF-16; save it as UTF-8");
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use relation_host::store::sqlite::SqliteStore;
-use relation_host::store::{Answered, Check, Lease, Quarantine, Resealed};
+use relation_host::store::{Answered, CLOCK_TOLERANCE, Check, Lease, Quarantine, Resealed};
 use relation_host::transactions::{Level, LogLine, Outcome};
 use relation_host::types::{Key, Scope, Wakeup};
 
@@ -42,6 +42,7 @@ enum Step {
     },
     Pass(u64),
     Recover,
+    Redate,
     AddKey(u32, bool),
     RetireKey(u32, bool),
     Reseal(usize, u8),
@@ -182,6 +183,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (0..6_u8, any::<bool>()).prop_map(|(id, last)| Step::Report(id, last)),
         1 => (1..40_u64).prop_map(Step::Pass),
         1 => Just(Step::Recover),
+        1 => Just(Step::Redate),
         1 => (1..3_u32, any::<bool>()).prop_map(|(id, same)| Step::AddKey(id, same)),
         1 => (1..3_u32, any::<bool>()).prop_map(|(id, despite)| Step::RetireKey(id, despite)),
         1 => (0..3_usize, any::<u8>()).prop_map(|(which, how)| Step::Reseal(which, how)),
@@ -223,6 +225,12 @@ impl Asked<'_> {
                     changes,
                     transaction: news.map(|id| update(id, false, now)),
                     older_keys,
+                    // By a clock that is ahead now and then.
+                    now: if older_keys {
+                        now.after(CLOCK_TOLERANCE * 2)
+                    } else {
+                        now
+                    },
                 };
                 format!("{:?}", store.commit(commit).await)
             }
@@ -285,6 +293,7 @@ impl Asked<'_> {
                 String::new()
             }
             Step::Recover => format!("{:?}", store.recover(now).await),
+            Step::Redate => format!("{:?}", store.redate(now).await),
             Step::AddKey(id, same) => {
                 let key = DataKey {
                     id,

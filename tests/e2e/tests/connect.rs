@@ -139,7 +139,7 @@ async fn a_connection_in_any_state_is_connected_again_under_its_id() {
             }
             "expired" => {
                 world.clock.advance(91 * DAY);
-                world.host().check_expiry(&pkid).await.unwrap();
+                world.host().refresh(&pkid).await.unwrap();
             }
             _ => {}
         }

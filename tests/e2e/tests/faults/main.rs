@@ -28,6 +28,7 @@ const GROUPS: &[fn() -> Group] = &[
     rows::statuses::group,
     rows::refusals::group,
     rows::patience::group,
+    rows::patience::near_the_end,
     rows::slow::group,
     rows::garbled::group,
     rows::lives::group,
@@ -58,6 +59,7 @@ async fn refusals() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_for_patience() {
     sweep::run(rows::patience::group()).await;
+    sweep::run(rows::patience::near_the_end()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -120,6 +120,9 @@ pub type Happening =
 pub enum Class {
     /// Webex's answer with tokens reaches the host whole: connected, holding what was issued last.
     Answered,
+    /// As `Answered`, by a clock that is ahead: once it is right again, the tokens are refreshed
+    /// without delay, and the record tells the true time.
+    Ahead,
     /// The answer has new tokens but does not name the refresh token: connected. A refresh token
     /// that was rotated is lost at Webex's end, and the next refresh is refused.
     Unnamed,
@@ -138,9 +141,9 @@ pub enum Class {
     /// The answer has arrived and cannot be stored: the host has no place for it, or not the right
     /// to. The record is as it was, and goes on as after a lost answer.
     Dropped,
-    /// By the host's clock the refresh token's time is over: nothing is asked of Webex, the tokens
-    /// are kept, and a refresh by hand connects again once the clock is right.
-    OverByClock,
+    /// Webex does not accept the integration: the tokens are kept and work, one alert of the
+    /// installation tells it, and after an hour the connection recovers by itself.
+    Operator,
     /// Webex refuses the refresh token: only a person can go on.
     Refused,
 }

@@ -32,7 +32,7 @@ pub fn group() -> Group {
             ),
             webex(
                 "the client secret, RFC 6749's body",
-                Class::FAILED,
+                Class::Operator,
                 |held| {
                     let text = format!("{} is not the secret", held.client_secret());
                     bodies::oauth(401, "invalid_client", &text)

@@ -51,3 +51,27 @@ pub fn group() -> Group {
         ],
     }
 }
+
+/// The refresh tokens of this group live for 40 hours, of which 34 are left at the request.
+pub fn near_the_end() -> Group {
+    const HALF: Class = after(17 * 3600);
+    Group {
+        title: "Requests for patience beyond the end",
+        about: "Status 429, where the refresh token lives for 40 hours. A `Retry-After` that ends \
+                later is cut to half of what is left of the token.",
+        world: || World::builder().lives(14 * DAY, 40 * DAY / 24),
+        rows: vec![
+            webex("`Retry-After: 86400`, with 34 hours left", HALF, |_| {
+                Fault::rate_limited(TOKEN, "86400")
+            }),
+            webex("`Retry-After: 999999999`, with 34 hours left", HALF, |_| {
+                Fault::rate_limited(TOKEN, "999999999")
+            }),
+            webex(
+                "`Retry-After: 50000`, with 34 hours left",
+                after(50_000),
+                |_| Fault::rate_limited(TOKEN, "50000"),
+            ),
+        ],
+    }
+}

@@ -33,9 +33,6 @@ pub fn group() -> Group {
             webex("200, `invalid_grant` in its body", Class::Refused, |_| {
                 bodies::oauth(200, "invalid_grant", "The refresh token is not valid.")
             }),
-            webex("400, `unauthorized_client`", Class::Refused, |_| {
-                bodies::oauth(400, "unauthorized_client", "The integration was disabled.")
-            }),
             Row::new(
                 "the grant was revoked at Webex",
                 Class::Refused,

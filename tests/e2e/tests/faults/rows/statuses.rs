@@ -35,8 +35,11 @@ pub fn group() -> Group {
             webex("400, an empty body", Class::FAILED, |_| {
                 Fault::status_with_body(TOKEN, 400, json!(""))
             }),
-            webex("401, `invalid_client`", Class::FAILED, |_| {
+            webex("401, `invalid_client`", Class::Operator, |_| {
                 bodies::oauth(401, "invalid_client", "Client authentication failed.")
+            }),
+            webex("400, `unauthorized_client`", Class::Operator, |_| {
+                bodies::oauth(400, "unauthorized_client", "The integration was disabled.")
             }),
             webex("401, Webex's body", Class::FAILED, |_| {
                 Fault::status(TOKEN, 401)

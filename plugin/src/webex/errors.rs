@@ -5,6 +5,7 @@ use std::fmt;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 
+use super::media::MediaType;
 use super::scrub::Scrubber;
 use crate::platform::{Failure, HttpError, HttpResponse, Timestamp};
 use crate::text::strip_mark;
@@ -58,8 +59,8 @@ pub struct WebexError {
     pub tracking_id: Option<String>,
     /// How long Webex asks us to wait, in milliseconds.
     pub retry_after: Option<u64>,
-    /// The content type of the answer, when it names one.
-    pub content_type: Option<String>,
+    /// What the answer says that its content is.
+    pub content_type: MediaType,
     /// The body of the answer is an error of Webex's API, and not of somebody in between.
     pub is_webex: bool,
     /// The request may have been carried out, and what it brought is lost: no answer came, none
@@ -79,7 +80,7 @@ impl WebexError {
             description,
             tracking_id: None,
             retry_after: None,
-            content_type: None,
+            content_type: MediaType::Absent,
             is_webex: false,
             lost: false,
         }
@@ -171,10 +172,7 @@ impl WebexError {
             description: scrubber.text(&body.words()),
             tracking_id: tracking_id.and_then(|id| scrubber.name(id)),
             retry_after: answered.retry_after,
-            content_type: answered
-                .content_type
-                .as_deref()
-                .and_then(|name| scrubber.name(name)),
+            content_type: answered.content_type,
             is_webex: body.is_webex(&answered),
             lost: matches!(answered.status.as_u16(), 500 | 502 | 504),
         }
@@ -209,8 +207,7 @@ impl WebexError {
             || "no status".to_owned(),
             |status| format!("status {}", describe_status(status)),
         );
-        let content_type = self.content_type.as_deref();
-        let content_type = content_type.unwrap_or("no content type");
+        let content_type = self.content_type;
         format!(
             "{} was answered with {status} and {content_type}",
             self.request
@@ -304,8 +301,8 @@ pub struct Answered {
     pub tracking_id: Option<String>,
     /// Its `Retry-After` in milliseconds, capped; none when absent or malformed.
     pub retry_after: Option<u64>,
-    /// The media type in its `Content-Type`, without parameters.
-    pub content_type: Option<String>,
+    /// What it says that its content is.
+    pub content_type: MediaType,
 }
 
 impl Answered {
@@ -316,9 +313,7 @@ impl Answered {
             tracking_id: header(answer.headers(), "trackingid").map(str::to_owned),
             retry_after: header(answer.headers(), "retry-after")
                 .and_then(|value| timing::parse_retry_after(value, now)),
-            content_type: header(answer.headers(), "content-type")
-                .and_then(|value| value.split(';').next())
-                .map(|name| name.trim().to_owned()),
+            content_type: MediaType::parse(header(answer.headers(), "content-type")),
         }
     }
 }

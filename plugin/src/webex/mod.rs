@@ -8,6 +8,7 @@ pub mod errors;
 pub mod ids;
 mod links;
 mod list_body;
+pub mod media;
 pub mod oauth;
 pub mod organizations;
 pub mod pages;

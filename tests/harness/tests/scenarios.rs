@@ -255,6 +255,41 @@ expect.http = { "POST /v1/access_token -> 200" = 2 }
 }
 
 #[test]
+fn empty_expectation_means_nothing_of_it() {
+    // The refresh puts documents and secrets, asks Webex and logs.
+    for (expectation, told) in [
+        (
+            "storage.changed = {}",
+            "storage.changed: expected no documents",
+        ),
+        ("storage = {}", "storage: expected unchanged"),
+        ("storage.secrets = {}", "storage.secrets.changed"),
+        ("documents = {}", "documents: expected no documents"),
+        ("wakeups = {}", "wakeups: expected none"),
+        ("http = {}", "http[1]: expected nothing"),
+        ("log = []", "log: expected no lines"),
+    ] {
+        let ran = ran(&with_customer(&format!(
+            "[[step]]\ncall = \"refresh\"\nexpect.{expectation}\n"
+        )));
+        let mismatch = failure(&ran).mismatches[0].to_string();
+        assert!(mismatch.starts_with(told), "{expectation}: {mismatch}");
+    }
+    let advanced = ran(&with_customer(
+        "[[step]]\nadvance = \"8 days\"\nexpect.fired = {}\n",
+    ));
+    let mismatch = failure(&advanced).mismatches[0].to_string();
+    assert!(
+        mismatch.starts_with("fired[1]: expected nothing"),
+        "{mismatch}"
+    );
+    let held = ran(&with_customer(
+        "[[step]]\ncall = \"refresh\"\nexpect.storage.added = {}\nexpect.storage.removed = {}\nexpect.fired = {}\n",
+    ));
+    assert!(held.passed(), "{}", report::finished(&held));
+}
+
+#[test]
 fn an_answer_that_takes_its_time_moves_the_clock_and_keeps_nobody_waiting() {
     let slow = |latency: &str, expect: &str| {
         with_customer(&format!(

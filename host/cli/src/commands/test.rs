@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::Global;
 use crate::failure::{Failed, Kind};
-use crate::output::Output;
+use crate::output::{Output, shown};
 use crate::session;
 use crate::table::{Column, Rows};
 
@@ -74,7 +74,7 @@ pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
     if args.watch {
         return watch(args, file, global, output);
     }
-    let selected = selected(args)?;
+    let selected = selected(args, output)?;
     if args.list {
         return list(&selected, output);
     }
@@ -85,8 +85,21 @@ pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
     play(args, &selected, &component, output)
 }
 
-fn selected(args: &Args) -> Result<Vec<Loaded>, Failed> {
-    let files = suite::find(&args.paths).map_err(|error| Failed::usage(error.to_string()))?;
+fn selected(args: &Args, output: Output) -> Result<Vec<Loaded>, Failed> {
+    let found = suite::survey(&args.paths).map_err(|error| Failed::usage(error.to_string()))?;
+    // For a program, stderr has nothing but an error.
+    if !output.json {
+        for entry in &found.passed_over {
+            let path = shown(&entry.path.display().to_string());
+            // Whoever closed stderr wants to hear nothing of it.
+            let _ = writeln!(
+                std::io::stderr(),
+                "note: {path} is passed over: it is {}",
+                entry.why
+            );
+        }
+    }
+    let files = found.files;
     let selected = suite::select(&files, args.filter.as_deref());
     if selected.is_empty() {
         let filter = args.filter.as_deref().unwrap_or_default();
@@ -181,11 +194,11 @@ fn again(
     changed: &Changed,
     global: &Global,
 ) -> Result<(), Failed> {
+    let output = Output { json: global.json };
     let selected = match changed {
         Changed::Scenarios(files) => suite::select(files, args.filter.as_deref()),
-        Changed::Component | Changed::Nothing => selected(args)?,
+        Changed::Component | Changed::Nothing => selected(args, output)?,
     };
-    let output = Output { json: global.json };
     play(args, &selected, &component(file, global)?, output)
 }
 

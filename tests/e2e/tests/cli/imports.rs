@@ -124,3 +124,23 @@ fn what_cannot_be_imported_is_a_usage_error_and_nobody_to_import_for_is_not_foun
     let refused = place.relation(["sync", "Nobody", "everything"]).run();
     refused.exits(2).says(&["roles-licenses"]);
 }
+
+#[test]
+fn suddenly_short_list_waits_for_a_person_who_accepts_it() {
+    let scene = Scene::new();
+    let organization = customer(&scene, &DEFAULT_SCOPES);
+    list_licenses(&scene, &organization, 300, 100);
+    scene.place.relation(["sync", "Contoso"]).run().done();
+    list_licenses(&scene, &organization, 20, 2);
+    let held = scene.place.relation(["sync", "Contoso"]).run().done();
+    let said = "lacks 280 of the 300 that are stored";
+    assert!(held.stdout.contains(said), "{}", held.stdout);
+    assert!(held.stdout.contains("--accept-removals"), "{}", held.stdout);
+    let shown = scene.place.relation(["show", "Contoso"]).run().done();
+    let code = "WEBEX_IMPORT_REMOVALS_HELD";
+    assert!(shown.stdout.contains(code), "{}", shown.stdout);
+    let report = scene.place.json(["sync", "Contoso", "--accept-removals"]);
+    assert_eq!(report["models"][1]["removed"], 280);
+    let shown = scene.place.relation(["show", "Contoso"]).run().done();
+    assert!(!shown.stdout.contains(code), "{}", shown.stdout);
+}

@@ -103,6 +103,21 @@ fn an_update_accepts_what_is_seen_and_keeps_the_rest_of_the_file() {
     place.relation(["test", "scenarios"]).run().done();
 }
 
+#[cfg(unix)]
+#[test]
+fn hidden_files_and_dangling_links_are_passed_over_with_a_note() {
+    let place = place();
+    let lock = place.path("scenarios/.#passes.toml");
+    std::os::unix::fs::symlink("me@host.1:2", lock).unwrap();
+    std::os::unix::fs::symlink("nowhere", place.path("scenarios/gone.toml")).unwrap();
+    let ran = place.relation(["test", "scenarios"]).run().done();
+    assert!(ran.stdout.contains("1 passed"), "{}", ran.stdout);
+    ran.says(&[
+        "note: scenarios/.#passes.toml is passed over: it is a hidden file",
+        "scenarios/gone.toml is passed over: it is a link that leads nowhere",
+    ]);
+}
+
 #[test]
 fn what_keeps_everything_from_running_is_told_once_and_first() {
     let place = place();

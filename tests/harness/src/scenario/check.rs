@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::format::source::Place;
 use super::matching::Matcher;
 use super::mismatch::{Mismatch, Segment};
-use super::model::{Action, Amount, Changes, Expect, Happened, Often, Step, Storage, Wakeups};
+use super::model::{
+    Action, Amount, Changes, Documents, Expect, Happened, Lines, Often, Step, Storage, Wakeups,
+};
 use super::observation::Observation;
 use super::pattern::{Expected, Pattern};
 use super::template::Template;
@@ -82,8 +84,12 @@ impl Check<'_> {
     }
 
     fn of_call(&mut self, expect: &Expect, seen: &Observation) {
-        self.lines("log", &expect.log, &seen.log);
-        self.lines("progress", &expect.progress, &seen.progress);
+        if let Some(log) = &expect.log {
+            self.lines("log", log, &seen.log);
+        }
+        if let Some(progress) = &expect.progress {
+            self.lines("progress", progress, &seen.progress);
+        }
         if let Some(pattern) = &expect.transaction {
             self.hold("transaction", pattern, seen.transaction.as_ref());
         }
@@ -111,7 +117,9 @@ impl Check<'_> {
         if let Some(storage) = &expect.storage {
             self.storage(storage, seen);
         }
-        self.amounts(&[key("documents")], &expect.documents, &seen.documents);
+        if let Some(documents) = &expect.documents {
+            self.documents(&[key("documents")], documents, &seen.documents);
+        }
         if let Some(wakeups) = &expect.wakeups {
             self.wakeups(wakeups, seen);
         }
@@ -167,13 +175,24 @@ impl Check<'_> {
         }
     }
 
-    fn amounts(
+    fn documents(
         &mut self,
         path: &[Segment],
-        amounts: &BTreeMap<String, Amount>,
+        expected: &Documents,
         found: &BTreeMap<String, Vec<Value>>,
     ) {
-        for (model, amount) in amounts {
+        if expected.by_model.is_empty() {
+            let counts = found.iter().filter(|(_, documents)| !documents.is_empty());
+            let counts: BTreeMap<_, _> = counts
+                .map(|(model, documents)| (model, documents.len()))
+                .collect();
+            if !counts.is_empty() {
+                let mismatch =
+                    Mismatch::differs(path, expected.place, "no documents", &json!(counts));
+                self.found.push(mismatch);
+            }
+        }
+        for (model, amount) in &expected.by_model {
             let mut path = path.to_vec();
             path.push(key(model));
             let found = found.get(model).map(Vec::as_slice).unwrap_or_default();
@@ -200,10 +219,16 @@ impl Check<'_> {
                     secrets_changed,
                     secrets_unset,
                 } = expected.as_ref();
-                let storage = |name| [key("storage"), key(name)];
-                self.amounts(&storage("added"), added, &changes.added);
-                self.amounts(&storage("changed"), changed, &changes.changed);
-                self.amounts(&storage("removed"), removed, &changes.removed);
+                let documents = [
+                    ("added", added, &changes.added),
+                    ("changed", changed, &changes.changed),
+                    ("removed", removed, &changes.removed),
+                ];
+                for (name, expected, found) in documents {
+                    if let Some(expected) = expected {
+                        self.documents(&[key("storage"), key(name)], expected, found);
+                    }
+                }
                 let secrets = [
                     ("set", secrets_set, &changes.secrets_set),
                     ("changed", secrets_changed, &changes.secrets_changed),
@@ -262,9 +287,14 @@ impl Check<'_> {
     }
 
     /// Lines that occur in this order, others between them. A text is held against the message.
-    fn lines(&mut self, name: &str, expected: &[Pattern], seen: &[Value]) {
+    fn lines(&mut self, name: &str, expected: &Lines, seen: &[Value]) {
+        if expected.lines.is_empty() && !seen.is_empty() {
+            let path = self.path(name);
+            let mismatch = Mismatch::differs(&path, expected.place, "no lines", &json!(seen));
+            self.found.push(mismatch);
+        }
         let mut rest = seen.iter();
-        for (index, pattern) in expected.iter().enumerate() {
+        for (index, pattern) in expected.lines.iter().enumerate() {
             let met = rest.any(|line| {
                 let held = match pattern.expected {
                     Expected::Object { .. } => line,

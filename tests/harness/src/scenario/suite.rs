@@ -38,24 +38,64 @@ pub enum FindError {
     None(String),
 }
 
-/// The files that are named, and those that end in `.toml` below directories that are named, each once,
-/// in the order of their names.
+/// The scenarios at and below some paths.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The files that are named, and those that end in `.toml` below directories that are named, each once,
+    /// in the order of their names.
+    pub files: Vec<PathBuf>,
+    /// What looks like a scenario below a directory, and is not taken for one.
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// An entry of a directory that is not taken for a scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The entry.
+    pub path: PathBuf,
+    /// What it is, such as `a hidden file`.
+    pub why: &'static str,
+}
+
+/// The files of [`survey`].
 ///
 /// # Errors
 /// If a path cannot be read, or there are no files.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FindError> {
-    let mut found = Vec::new();
+    survey(paths).map(|found| found.files)
+}
+
+/// Looks for scenarios at and below `paths`. Hidden files, such as an editor's lock, links that lead nowhere,
+/// pipes, sockets and devices are passed over below a directory; a path that is named is taken as it is.
+///
+/// # Errors
+/// If a path cannot be read, or there are no files.
+pub fn survey(paths: &[PathBuf]) -> Result<Found, FindError> {
+    let mut found = Found::default();
     for path in paths {
-        let mut below = Vec::new();
-        walk(path, true, &mut below)?;
-        below.sort();
-        for file in below {
-            if !found.contains(&file) {
-                found.push(file);
+        let mut below = Found::default();
+        match std::fs::metadata(path) {
+            Err(cause) => {
+                let path = path.clone();
+                return Err(FindError::Unreadable { path, cause });
+            }
+            Ok(there) if there.is_dir() => walk(path, &mut Vec::new(), &mut below)?,
+            Ok(_) => below.files.push(path.clone()),
+        }
+        below.files.sort();
+        below.passed_over.sort_by(|a, b| a.path.cmp(&b.path));
+        for file in below.files {
+            if !found.files.contains(&file) {
+                found.files.push(file);
+            }
+        }
+        for entry in below.passed_over {
+            if !found.passed_over.contains(&entry) {
+                found.passed_over.push(entry);
             }
         }
     }
-    if found.is_empty() {
+    if found.files.is_empty() {
         let paths: Vec<String> = paths
             .iter()
             .map(|path| path.display().to_string())
@@ -65,24 +105,54 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FindError> {
     Ok(found)
 }
 
-fn walk(path: &Path, named: bool, found: &mut Vec<PathBuf>) -> Result<(), FindError> {
+/// Walks a directory; `above` are those that lead to it, by their real paths.
+fn walk(directory: &Path, above: &mut Vec<PathBuf>, found: &mut Found) -> Result<(), FindError> {
     let unreadable = |cause| FindError::Unreadable {
-        path: path.to_owned(),
+        path: directory.to_owned(),
         cause,
     };
-    let is_directory = std::fs::metadata(path).map_err(unreadable)?.is_dir();
-    if !is_directory {
+    let real = std::fs::canonicalize(directory).map_err(unreadable)?;
+    if above.contains(&real) {
+        found.passed_over.push(PassedOver {
+            path: directory.to_owned(),
+            why: "a link to a directory that it is in",
+        });
+        return Ok(());
+    }
+    above.push(real);
+    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let name = path.file_name().unwrap_or_default();
+        let is_hidden = name.to_string_lossy().starts_with('.');
         let is_scenario = path
             .extension()
             .is_some_and(|extension| extension == "toml");
-        if named || is_scenario {
-            found.push(path.to_owned());
-        }
-        return Ok(());
+        let why = match std::fs::metadata(&path) {
+            Ok(there) if there.is_dir() && is_hidden => {
+                found.passed_over.push(PassedOver {
+                    path,
+                    why: "a hidden directory",
+                });
+                continue;
+            }
+            Ok(there) if there.is_dir() => {
+                walk(&path, above, found)?;
+                continue;
+            }
+            _ if !is_scenario => continue,
+            _ if is_hidden => "a hidden file",
+            Ok(there) if there.is_file() => {
+                found.files.push(path);
+                continue;
+            }
+            Ok(_) => "a pipe, a socket or a device",
+            Err(_) if path.is_symlink() => "a link that leads nowhere",
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => "gone",
+            Err(cause) => return Err(FindError::Unreadable { path, cause }),
+        };
+        found.passed_over.push(PassedOver { path, why });
     }
-    for entry in std::fs::read_dir(path).map_err(unreadable)? {
-        walk(&entry.map_err(unreadable)?.path(), false, found)?;
-    }
+    above.pop();
     Ok(())
 }
 
@@ -214,6 +284,50 @@ mod tests {
         file("a/readme.md");
         let found = find(&[directory.path().to_owned(), b.clone()]).unwrap();
         assert_eq!(found, [a, b]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_scenario_below_a_directory_is_passed_over() {
+        use std::os::unix::fs::symlink;
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("a.toml"), "").unwrap();
+        std::fs::write(path(".b.toml"), "").unwrap();
+        std::fs::write(path(".gitignore"), "").unwrap();
+        std::fs::create_dir(path(".hidden")).unwrap();
+        std::fs::write(path(".hidden/c.toml"), "").unwrap();
+        std::fs::create_dir(path("sub")).unwrap();
+        symlink("me@host.1:2", path(".#a.toml")).unwrap();
+        symlink("nowhere", path("gone.toml")).unwrap();
+        symlink("nowhere", path("gone.md")).unwrap();
+        symlink("self.toml", path("self.toml")).unwrap();
+        symlink("..", path("sub/again")).unwrap();
+        symlink("a.toml", path("linked.toml")).unwrap();
+        let socket = std::os::unix::net::UnixListener::bind(path("s.toml")).unwrap();
+        let found = survey(&[directory.path().to_owned()]).unwrap();
+        assert_eq!(found.files, [path("a.toml"), path("linked.toml")]);
+        let passed_over: Vec<(PathBuf, &str)> = found
+            .passed_over
+            .into_iter()
+            .map(|entry| (entry.path, entry.why))
+            .collect();
+        assert_eq!(
+            passed_over,
+            [
+                (path(".#a.toml"), "a hidden file"),
+                (path(".b.toml"), "a hidden file"),
+                (path(".hidden"), "a hidden directory"),
+                (path("gone.toml"), "a link that leads nowhere"),
+                (path("s.toml"), "a pipe, a socket or a device"),
+                (path("self.toml"), "a link that leads nowhere"),
+                (path("sub/again"), "a link to a directory that it is in"),
+            ]
+        );
+        drop(socket);
+        // A path that is named is meant.
+        let named = find(&[path(".b.toml")]).unwrap();
+        assert_eq!(named, [path(".b.toml")]);
     }
 
     #[test]

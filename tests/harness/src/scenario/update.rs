@@ -17,8 +17,54 @@ use super::template::plain;
 /// A moment farther from the clock than this is more likely a number that is none.
 const FAR: i128 = 20 * 366 * 86_400_000;
 
-/// The text with everything accepted in which `failure` differs. None: there is nothing to accept.
+/// What marks UTF-8 at the beginning of a text, and means nothing.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// The text with everything accepted in which `failure` differs: with its byte order mark and its line ends.
+/// None: there is nothing to accept.
 pub fn accept(text: &str, failure: &StepFailure) -> Option<String> {
+    let unmarked = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    let mark = text.strip_suffix(unmarked).unwrap_or_default();
+    let accepted = accept_lines(&unmarked.replace("\r\n", "\n"), failure)?;
+    Some(format!("{mark}{}", with_line_ends_of(unmarked, &accepted)))
+}
+
+/// `text`, whose lines end with `\n`, with the line ends of `original`: those of the lines that it begins and
+/// ends with like `original`, and else those that most lines have.
+fn with_line_ends_of(original: &str, text: &str) -> String {
+    let ends_with_cr = |line: &&str| line.ends_with("\r\n");
+    let before: Vec<&str> = original.split_inclusive('\n').collect();
+    let with_cr = before.iter().filter(|line| ends_with_cr(line)).count();
+    let mostly_cr = with_cr * 2 > before.len();
+    let now: Vec<&str> = text.split_inclusive('\n').collect();
+    let is_same = |(before, now): &(&&str, &&str)| {
+        before.trim_end_matches(['\r', '\n']) == now.trim_end_matches('\n')
+    };
+    let first = before.iter().zip(&now).take_while(is_same).count();
+    let rest = before.len().min(now.len()) - first;
+    let ends = before.iter().rev().zip(now.iter().rev());
+    let last = ends.take(rest).take_while(is_same).count();
+    let mut written = String::with_capacity(original.len().max(text.len()));
+    for (index, line) in now.iter().enumerate() {
+        let same = match index {
+            index if index < first => before.get(index),
+            index if index >= now.len() - last => before.get(index + before.len() - now.len()),
+            _ => None,
+        };
+        let Some(content) = line.strip_suffix('\n') else {
+            written.push_str(line);
+            continue;
+        };
+        written.push_str(content);
+        written.push_str(match same.map_or(mostly_cr, ends_with_cr) {
+            true => "\r\n",
+            false => "\n",
+        });
+    }
+    written
+}
+
+fn accept_lines(text: &str, failure: &StepFailure) -> Option<String> {
     if failure.problem.is_some() {
         return None;
     }

@@ -1,14 +1,14 @@
 //! `[step.expect]`: what must come of a step.
 
-use std::collections::BTreeMap;
-
 use toml::de::DeValue;
 
 use super::keys::{self, Section};
 use super::reader::{Item, Reader, Table, kind, nearest};
 use super::source::Complaint;
 use super::values;
-use crate::scenario::model::{Amount, Changes, Expect, Happened, Often, Storage, Wakeups};
+use crate::scenario::model::{
+    Amount, Changes, Documents, Expect, Happened, Lines, Often, Storage, Wakeups,
+};
 use crate::scenario::pattern::{Expected, Pattern, of_text};
 
 /// Reads `[step.expect]`.
@@ -24,10 +24,7 @@ pub fn read(mut table: Table<'_, '_>) -> Expect {
             .take("http")
             .and_then(|item| happened(reader, item, &keys::REQUESTED, request_line)),
         storage: table.take("storage").and_then(|item| storage(reader, item)),
-        documents: table
-            .take("documents")
-            .map(|item| amounts(reader, item))
-            .unwrap_or_default(),
+        documents: table.take("documents").map(|item| documents(reader, item)),
         wakeups: table.take("wakeups").and_then(|item| wakeups(reader, item)),
         alerts: table.take("alerts").and_then(|item| {
             amount(reader, item, &|reader, item| {
@@ -66,8 +63,8 @@ fn of_call(table: &mut Table<'_, '_>) -> Expect {
     Expect {
         result: result.or(exact),
         error: table.take("error").and_then(|item| error(reader, item)),
-        log: list(reader, table.take("log")),
-        progress: list(reader, table.take("progress")),
+        log: table.take("log").map(|item| lines(reader, item)),
+        progress: table.take("progress").map(|item| lines(reader, item)),
         transaction: table
             .take("transaction")
             .and_then(|item| Pattern::read(reader, item)),
@@ -75,12 +72,13 @@ fn of_call(table: &mut Table<'_, '_>) -> Expect {
     }
 }
 
-fn list(reader: &Reader<'_>, item: Option<Item<'_>>) -> Vec<Pattern> {
-    let items = item.map(|item| reader.items(item, "a list of lines"));
-    let items = items.unwrap_or_default().into_iter();
-    items
+fn lines(reader: &Reader<'_>, item: Item<'_>) -> Lines {
+    let place = reader.place(item.span.start);
+    let items = reader.items(item, "a list of lines").into_iter();
+    let lines = items
         .filter_map(|item| Pattern::read(reader, item))
-        .collect()
+        .collect();
+    Lines { place, lines }
 }
 
 fn nowhere(
@@ -202,6 +200,12 @@ fn happened(
 ) -> Option<Happened> {
     let place = reader.place(item.span.start);
     match &item.value {
+        // How often each, and none is named: nothing at all.
+        DeValue::Table(entries) if entries.is_empty() => {
+            let (items, open) = (Vec::new(), false);
+            let expected = Expected::List { items, open };
+            Some(Happened::Listed(Pattern { place, expected }))
+        }
         DeValue::Table(_) => {
             let counts = reader.entries_of(item).into_iter();
             let counts = counts.filter_map(|(written, item)| {
@@ -295,13 +299,19 @@ fn plain(reader: &Reader<'_>, item: Item<'_>) -> Option<Pattern> {
 }
 
 /// Documents by model: how many, or which.
-fn amounts(reader: &Reader<'_>, item: Item<'_>) -> BTreeMap<String, Amount> {
+fn documents(reader: &Reader<'_>, item: Item<'_>) -> Documents {
+    let place = reader.place(item.span.start);
     let entries = reader
         .entries(item, "models and their documents")
         .into_iter();
-    entries
+    let by_model = entries
         .filter_map(|(model, item)| Some((model, amount(reader, item, &plain)?)))
-        .collect()
+        .collect();
+    Documents { place, by_model }
+}
+
+fn is_empty(item: &Item<'_>) -> bool {
+    matches!(&item.value, DeValue::Table(entries) if entries.is_empty())
 }
 
 fn storage(reader: &Reader<'_>, item: Item<'_>) -> Option<Storage> {
@@ -320,18 +330,28 @@ fn storage(reader: &Reader<'_>, item: Item<'_>) -> Option<Storage> {
             }
         };
     }
+    if is_empty(&item) {
+        return Some(Storage::Unchanged(place));
+    }
     let mut table = reader.table(item, &keys::STORAGE)?;
-    let mut models = |key| {
-        let item = table.take(key);
-        item.map(|item| amounts(reader, item)).unwrap_or_default()
-    };
+    let mut models = |key| table.take(key).map(|item| documents(reader, item));
     let (added, changed, removed) = (models("added"), models("changed"), models("removed"));
     let secrets = table.take("secrets");
     table.close();
+    // No secret at all, of any kind.
+    let none = secrets
+        .as_ref()
+        .filter(|item| is_empty(item))
+        .map(|item| Amount::Listed {
+            place: reader.place(item.span.start),
+            items: Vec::new(),
+            open: false,
+        });
     let mut secrets = secrets.and_then(|item| reader.table(item, &keys::STORED_SECRETS));
     let mut names = |key| {
         let item = secrets.as_mut().and_then(|table| table.take(key));
         item.and_then(|item| amount(reader, item, &plain))
+            .or_else(|| none.clone())
     };
     let (set, other, unset) = (names("set"), names("changed"), names("unset"));
     if let Some(table) = secrets {
@@ -349,7 +369,7 @@ fn storage(reader: &Reader<'_>, item: Item<'_>) -> Option<Storage> {
 
 fn wakeups(reader: &Reader<'_>, item: Item<'_>) -> Option<Wakeups> {
     let place = reader.place(item.span.start);
-    if item.value.as_str() == Some("none") {
+    if item.value.as_str() == Some("none") || is_empty(&item) {
         return Some(Wakeups::None(place));
     }
     let expected = "\"none\", or ids and when they are due";

@@ -19,16 +19,16 @@ pub struct Expect {
     pub http: Option<Happened>,
     /// What changed in the store.
     pub storage: Option<Storage>,
-    /// Documents that are there afterwards, by model.
-    pub documents: BTreeMap<String, Amount>,
+    /// Documents that are there afterwards.
+    pub documents: Option<Documents>,
     /// Wakeups that are there afterwards, by id.
     pub wakeups: Option<Wakeups>,
     /// Alerts that stand afterwards, in any order.
     pub alerts: Option<Amount>,
-    /// Lines that were logged, in this order, others between them.
-    pub log: Vec<Pattern>,
-    /// Progress that was told, in this order, other words between them.
-    pub progress: Vec<Pattern>,
+    /// Lines that were logged, in this order, others between them; empty: none at all.
+    pub log: Option<Lines>,
+    /// Progress that was told, in this order, other words between them; empty: none at all.
+    pub progress: Option<Lines>,
     /// The status of the transaction.
     pub transaction: Option<Pattern>,
     /// What must not occur in anything that can be seen.
@@ -71,6 +71,24 @@ pub enum Amount {
     },
 }
 
+/// Lines, in order.
+#[derive(Clone, Debug)]
+pub struct Lines {
+    /// Where.
+    pub place: Place,
+    /// Which.
+    pub lines: Vec<Pattern>,
+}
+
+/// Documents, as far as they matter.
+#[derive(Clone, Debug)]
+pub struct Documents {
+    /// Where.
+    pub place: Place,
+    /// How many or which, by model; none: there are none at all.
+    pub by_model: BTreeMap<String, Amount>,
+}
+
 /// What changed in the store.
 #[derive(Clone, Debug)]
 pub enum Storage {
@@ -83,12 +101,12 @@ pub enum Storage {
 /// What changed in the store, as far as it matters.
 #[derive(Clone, Debug)]
 pub struct Changes {
-    /// Documents that were made, by model.
-    pub added: BTreeMap<String, Amount>,
-    /// Documents that were changed, by model, as they are now.
-    pub changed: BTreeMap<String, Amount>,
-    /// Documents that were removed, by model, as they were.
-    pub removed: BTreeMap<String, Amount>,
+    /// Documents that were made.
+    pub added: Option<Documents>,
+    /// Documents that were changed, as they are now.
+    pub changed: Option<Documents>,
+    /// Documents that were removed, as they were.
+    pub removed: Option<Documents>,
     /// Secrets that were sealed for the first time, by name.
     pub secrets_set: Option<Amount>,
     /// Secrets that have another value.

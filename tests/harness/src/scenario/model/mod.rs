@@ -18,7 +18,7 @@ mod given;
 mod webex;
 
 pub use exchange::{Answer, AnswerBody, AnswerFault, Exchange, RequestPattern};
-pub use expect::{Amount, Changes, Expect, Happened, Often, Storage, Wakeups};
+pub use expect::{Amount, Changes, Documents, Expect, Happened, Lines, Often, Storage, Wakeups};
 pub use given::{Content, Given, GivenDocument, GivenSecret, GivenWakeup, StoreKind};
 pub use webex::{NewGrant, Organization, Violations, Webex, WebexAction};
 

@@ -21,10 +21,11 @@ pub fn junit(all: &[Ran], took: Duration) -> Result<String, SerializeError> {
         };
         if !ran.passed() {
             let text = anstream::adapter::strip_str(&super::finished(ran)).to_string();
-            status.set_message(ran.about.clone());
-            status.set_description(text);
+            status.set_message(escape_forbidden(&ran.about));
+            status.set_description(escape_forbidden(&text));
         }
-        let mut case = TestCase::new(ran.path.display().to_string(), status);
+        let name = escape_forbidden(&ran.path.display().to_string());
+        let mut case = TestCase::new(name, status);
         case.set_classname("scenarios");
         case.set_time(ran.took);
         suite.add_test_case(case);
@@ -33,4 +34,54 @@ pub fn junit(all: &[Ran], took: Duration) -> Result<String, SerializeError> {
     report.set_time(took);
     report.add_test_suite(suite);
     report.to_string()
+}
+
+/// The text with characters that XML 1.0 forbids (section 2.2) written as `\u{fffe}`.
+fn escape_forbidden(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\t' | '\n' | '\r' | '\u{20}'..='\u{fffd}' | '\u{10000}'.. => escaped.push(letter),
+            forbidden => escaped.extend(forbidden.escape_unicode()),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::scenario::format::LoadError;
+
+    #[test]
+    fn every_character_leads_to_valid_xml() {
+        let all: String = ('\0'..=char::MAX).collect();
+        let escaped = escape_forbidden(&all);
+        let is_valid = |letter| {
+            matches!(letter, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}')
+                || letter >= '\u{10000}'
+        };
+        assert!(escaped.chars().all(is_valid));
+        assert!(escaped.contains("\\u{0}\\u{1}") && escaped.contains("\\u{fffe}\\u{ffff}"));
+    }
+
+    #[test]
+    fn forbidden_characters_are_escaped_in_names_and_texts() {
+        let path = Path::new("a\u{fffe}<\u{1}>\"&.toml");
+        let error = std::io::Error::other("no\u{ffff}\u{0}\u{b}]]>");
+        let error = LoadError::Unreadable {
+            path: path.display().to_string(),
+            cause: error,
+        };
+        let xml = junit(&[Ran::broken(path, &error)], Duration::ZERO).unwrap();
+        let is_forbidden = |letter: char| {
+            matches!(letter, '\u{fffe}' | '\u{ffff}') || (letter.is_control() && letter != '\n')
+        };
+        assert!(!xml.contains(is_forbidden), "{xml}");
+        for text in ["a\\u{fffe}&lt;\\u{1}&gt;", "no\\u{ffff}\\u{0}\\u{b}"] {
+            assert!(xml.contains(text), "{text}: {xml}");
+        }
+    }
 }

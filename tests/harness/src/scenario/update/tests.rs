@@ -154,3 +154,22 @@ fn what_must_occur_nowhere_and_what_could_not_be_done_is_left_to_a_person() {
     problem.problem = Some("it could not be done".to_owned());
     assert_eq!(accept(text, &problem), None);
 }
+
+#[test]
+fn line_ends_and_a_byte_order_mark_stay() {
+    let text = "\u{feff}# one\r\n[[step]]\r\ncall = \"refresh\"\r\n\r\n[step.expect]\r\nresult = { n = 1 }\r\n";
+    let mismatches = [("result/n", true, Some(json!(2)))];
+    let expected = text.replace("n = 1", "n = 2");
+    assert_eq!(accepted(text, &mismatches), expected);
+    // What is added has the line ends of the others.
+    let error = json!({ "case": "unavailable" });
+    let added = accepted(text, &[("error", false, Some(error))]);
+    assert!(added.contains("error = \"unavailable\"\r\n"), "{added:?}");
+    assert_eq!(added.matches('\n').count(), added.matches("\r\n").count());
+    // Lines that stay keep theirs.
+    let mixed = "# one\n[[step]]\r\ncall = \"refresh\"\n[step.expect]\nresult = { n = 1 }\n# end\r\n# without";
+    assert_eq!(
+        accepted(mixed, &mismatches),
+        mixed.replace("n = 1", "n = 2")
+    );
+}

@@ -1,6 +1,6 @@
 //! The library's errors as failures of a command.
 
-use relation_host::component::GuestError;
+use relation_host::component::{GuestError, GuestErrorKind};
 use relation_host::store::StoreError;
 use relation_host::store::seal::{KeyError, SealError};
 use relation_host::store::sqlite::OpenError;
@@ -80,6 +80,9 @@ impl From<SealError> for Failed {
 
 impl From<GuestError> for Failed {
     fn from(error: GuestError) -> Self {
+        if let GuestErrorKind::Room { .. } = &error.kind {
+            return Self::new(Kind::LimitExceeded, error.kind.to_string());
+        }
         let mut failed = Self::new(Kind::Plugin, error.to_string());
         if !error.stderr.trim().is_empty() {
             failed.hint = Some(format!("the plugin wrote: {}", error.stderr.trim()));
@@ -91,6 +94,9 @@ impl From<GuestError> for Failed {
 impl From<BuildError> for Failed {
     fn from(error: BuildError) -> Self {
         match error {
+            BuildError::Plugin(error) if matches!(error.kind, GuestErrorKind::Room { .. }) => {
+                Self::from(error)
+            }
             BuildError::Plugin(error) => Self::from(error)
                 .hint("`relation-host inspect` says of every import whether this host has it"),
             BuildError::Store(error) => Self::from(error),

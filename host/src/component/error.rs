@@ -54,7 +54,7 @@ pub enum GuestErrorKind {
     },
     /// There is no address space for its instances.
     #[error(
-        "there is no address space for {calls} calls at once (limits.calls): {message}: raise the limit of this process (`ulimit -v`, LimitAS of systemd), or lower limits.calls or limits.memory"
+        "there is no address space for {calls} calls at once (limits.calls): {message}: raise the limit of this process (`ulimit -v`, LimitAS of systemd), or lower limits.calls, of which each takes 4 GiB"
     )]
     Room {
         /// How many instances there may be at once.

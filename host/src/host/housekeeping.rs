@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::Host;
-use crate::store::{Prune, StoreError};
+use crate::store::stash::reserved;
+use crate::store::{Prune, Pruned, StoreError};
 use crate::sync::lock;
 use crate::types::Timestamp;
 
@@ -135,10 +136,16 @@ impl Host {
             if !stash.lacks_reserve() {
                 return Ok(true);
             }
-            if may_fill {
-                stash.fill_reserve().map_err(|error| error.to_string())?;
+            let filled = match may_fill {
+                true => stash.fill_reserve(),
+                false => Ok(()),
+            };
+            // A part of it is enough for the first responses.
+            match (reserved(stash.directory()) > 0, filled) {
+                (true, _) => Ok(true),
+                (false, Ok(())) => Ok(false),
+                (false, Err(error)) => Err(error.to_string()),
             }
-            Ok::<bool, String>(!stash.lacks_reserve())
         });
         let found = match filled.await {
             Ok(found) => found,
@@ -153,7 +160,7 @@ impl Host {
             Ok(true) => {}
             _ if lacked => {}
             Ok(false) => tracing::warn!(
-                "room in reserve is missing in the stash {directory}: while the disk is full, a response \
+                "no room is in reserve in the stash {directory}: while the disk is full, a response \
                  of Webex may be lost; free space on that disk, and the room is reserved again"
             ),
             Err(why) => tracing::warn!(
@@ -166,7 +173,7 @@ impl Host {
 
 impl Walk {
     /// Notes what a step has done; whether another one is due at once.
-    fn go_on(&mut self, done: Result<crate::store::Pruned, StoreError>, now: Timestamp) -> bool {
+    fn go_on(&mut self, done: Result<Pruned, StoreError>, now: Timestamp) -> bool {
         match done {
             Ok(done) => {
                 self.removed += done.removed;

@@ -126,9 +126,14 @@ fn denied_by(path: &Path) -> Option<String> {
             } else {
                 "file"
             };
+            let todo = if owner == us {
+                format!("give its owner access to the {what} with chmod")
+            } else {
+                format!("run it as user {owner}, or give the {what} to user {us} with chown")
+            };
             return Some(format!(
                 "the {what} {} belongs to user {owner}, group {}, and has mode {mode:04o}; this process \
-                 runs as user {us}: run it as user {owner}, or give the {what} to user {us} with chown",
+                 runs as user {us}: {todo}",
                 at.display(),
                 metadata.gid()
             ));
@@ -190,11 +195,11 @@ mod tests {
             path.to_str().unwrap(),
             "belongs to user",
             "mode 0000",
-            "chown",
+            "chmod",
         ] {
             assert!(told.contains(part), "{told}");
         }
         let missing = io::Error::from(io::ErrorKind::NotFound);
-        assert!(!name_file(&path, &missing).to_string().contains("chown"));
+        assert!(!name_file(&path, &missing).to_string().contains("chmod"));
     }
 }

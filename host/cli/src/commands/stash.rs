@@ -75,10 +75,15 @@ impl fmt::Display for Reserve {
             Self { wanted: 0, .. } => f.write_str(
                 "no room is in reserve (stash-reserve = false): while the disk is full, a response may be lost",
             ),
+            Self { bytes: 0, wanted } => write!(
+                f,
+                "no room is in reserve: while the disk is full, a response may be lost; `run` and every \
+                 command that calls Webex reserve {} when the disk has room",
+                size(wanted)
+            ),
             Self { bytes, wanted } if bytes < wanted => write!(
                 f,
-                "in reserve: {} of {}: while the disk is full, a response may be lost; `run` and every \
-                 command that works on a customer reserve what is missing when there is room",
+                "in reserve: {} of {}; the rest is reserved again when the disk has room",
                 size(bytes),
                 size(wanted)
             ),

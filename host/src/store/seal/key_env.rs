@@ -36,6 +36,9 @@ impl KeyProvider for KeyEnv {
             ))
         })?;
         let bytes = Zeroizing::new(value.into_encoded_bytes());
+        if bytes.trim_ascii().is_empty() {
+            return Err(self.failed(format!("it is empty: {FORMS}")));
+        }
         match decode(&bytes).and_then(parse_bare) {
             Ok(key) => Ok(Some(key)),
             Err(reason) => Err(self.failed(format!("{reason}: {FORMS}"))),

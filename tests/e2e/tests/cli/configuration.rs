@@ -35,7 +35,7 @@ period = "7d"
 fn every_section_is_understood_and_the_first_command_makes_store_and_key() {
     let place = Place::of("http://127.0.0.1:9/v1", "secret");
     place.write("relation.toml", REFERENCE);
-    place.relation(["describe"]).run().done();
+    place.relation(["run", "--until-idle"]).run().done();
     assert!(place.path("relation.db").is_file());
     #[cfg(unix)]
     for file in ["relation.db", "relation.key"] {
@@ -55,7 +55,7 @@ fn files_are_relative_to_the_configuration_wherever_the_command_runs() {
     place.write("etc/other.toml", REFERENCE);
     place.write("etc/client-secret", "secret");
     place
-        .relation(["describe", "--config", "etc/other.toml"])
+        .relation(["run", "--until-idle", "--config", "etc/other.toml"])
         .run()
         .done();
     assert!(place.path("etc/relation.key").is_file());

@@ -105,6 +105,7 @@ fn two_is_fields_at_fault_and_all_of_them_are_told_at_once() {
 #[test]
 fn three_is_not_found() {
     let scene = Scene::new();
+    scene.customer("Contoso");
     let error = scene
         .place
         .relation(["show", "Nobody", "--json"])

@@ -68,6 +68,8 @@ fn a_key_is_rotated_and_retired_while_a_host_runs() {
 fn a_store_without_secrets_has_no_key_until_a_host_makes_one() {
     let scene = Scene::new();
     let place = &scene.place;
+    let made = SqliteStore::open(place.path("relation.db"), &SqliteOptions::default());
+    drop(made.unwrap());
     let none = place.relation(["keys", "list"]).run().done();
     assert!(none.stdout.contains("no data key yet"), "{}", none.stdout);
     assert!(!place.path("relation.key").exists());

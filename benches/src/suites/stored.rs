@@ -253,7 +253,8 @@ impl Stored {
         let ran = dispatcher.run_until_idle().await?;
         let expected = Summary {
             done: u64::from(DUE),
-            failed: 0,
+            refreshed: u64::from(DUE),
+            ..Summary::default()
         };
         ensure!(ran == expected, "the dispatcher ran {ran:?}");
         Ok(())

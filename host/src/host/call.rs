@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use wasmtime::Store as Instance;
 
 use super::kept::Settled;
+use super::outcome::Ending;
 use super::{CallError, CallErrorKind, Called, Host};
 use crate::component::{GuestError, GuestErrorKind, Opening};
 use crate::imports::bindings::automate::platform::types as platform;
@@ -14,7 +15,7 @@ use crate::imports::bindings::exports::automate::spark_customer::workflows::Gues
 use crate::imports::{Traces, convert as shared, lease_deadline};
 use crate::store::{Answered, Begin, Begun, DueWakeup, End, Lease, StoreError};
 use crate::transactions::journal::Journal;
-use crate::transactions::{Level, NewTransaction, Outcome, Status};
+use crate::transactions::{Level, NewTransaction, Outcome};
 use crate::types::{Failure, Pkid, Reference, Timestamp};
 
 /// The state that a guest's exported functions are called on.
@@ -56,28 +57,6 @@ impl Ask {
     }
 }
 
-/// How a transaction ends, in one sentence.
-pub(super) struct Ending {
-    status: Status,
-    message: String,
-}
-
-impl Ending {
-    pub(super) fn success(message: String) -> Self {
-        Self {
-            status: Status::Success,
-            message,
-        }
-    }
-
-    pub(super) fn fail(message: String) -> Self {
-        Self {
-            status: Status::Fail,
-            message,
-        }
-    }
-}
-
 /// A call that may run.
 pub(super) struct Started {
     pub(super) journal: Journal,
@@ -85,6 +64,8 @@ pub(super) struct Started {
     given: Vec<SecretString>,
     /// What the call has done that its result does not tell.
     traces: Arc<Traces>,
+    /// What the log calls it: action, subject, and the subject's name where it is known.
+    called: (String, Reference, String),
     /// The monotonic moment just before the lease was claimed.
     claimed: Duration,
 }
@@ -219,6 +200,7 @@ impl Host {
                     lease,
                     given: ask.given.clone(),
                     traces: Arc::default(),
+                    called: (ask.action.clone(), ask.subject.clone(), ask.name.clone()),
                     claimed,
                 })
             }
@@ -275,24 +257,23 @@ impl Host {
         let services = &self.parts.services;
         let now = services.clock.now();
         let journal = &started.journal;
-        let ending = match result {
+        let mut ending = match result {
             Ok(value) => ending(value),
             Err(kind) => {
                 if let CallErrorKind::Guest(error) = kind {
                     note_stderr(journal, now, error);
                 }
-                Ending::fail(kind.to_string())
+                Ending::error(kind)
             }
         };
-        let message = shortened(ending.message);
-        tracing::info!(
-            transaction = journal.id(),
-            status = ending.status.as_str(),
-            "{message}"
-        );
+        ending.message = shortened(ending.message);
+        self.log_ending(started, &ending).await;
+        let Ending {
+            status, message, ..
+        } = ending;
         let end = End {
             transaction: journal.close(Outcome {
-                status: ending.status,
+                status,
                 message,
                 completed: now,
             }),
@@ -316,6 +297,34 @@ fn was_interrupted<T>(started: &Started, result: &Result<T, CallErrorKind>) -> b
     match result {
         Err(CallErrorKind::Guest(_)) => started.traces.sent() || told(),
         _ => started.traces.lost(),
+    }
+}
+
+impl Host {
+    /// Logs how a call has ended, and whose it was.
+    async fn log_ending(&self, started: &Started, ending: &Ending) {
+        if !ending.is_logged() {
+            return;
+        }
+        let (action, subject, asked) = &started.called;
+        let name = match &ending.name {
+            Some(name) => name.clone(),
+            None if !asked.is_empty() => asked.clone(),
+            None => self.name_of(subject).await,
+        };
+        ending.log(&name, subject.pkid.as_str(), action, started.transaction());
+    }
+
+    /// What a record is called; empty where nobody knows.
+    async fn name_of(&self, subject: &Reference) -> String {
+        let found = self.store().get(std::slice::from_ref(subject)).await;
+        let document = found
+            .ok()
+            .and_then(|found| found.into_iter().flatten().next());
+        let mut keys = document.into_iter().flat_map(|document| document.keys);
+        keys.find(|key| key.name == "name")
+            .map(|key| key.value)
+            .unwrap_or_default()
     }
 }
 

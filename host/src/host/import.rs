@@ -1,6 +1,7 @@
 //! Imports: the first call of one, and the calls that go on with it.
 
-use super::call::{ASK_AGAIN, Ask, Ending};
+use super::call::{ASK_AGAIN, Ask};
+use super::outcome::Ending;
 use super::wake::Answer;
 use super::{CallError, CallErrorKind, Called, Host};
 use crate::component::convert;

@@ -1,7 +1,8 @@
 //! Applies what the stash keeps: as a call of its own, in one commit, before anything else happens to
 //! the record.
 
-use super::call::{Ask, Ending, Start, Started};
+use super::call::{Ask, Start, Started};
+use super::outcome::Ending;
 use super::{CallErrorKind, Host};
 use crate::store::stash::{Kept, Name, StashError};
 use crate::store::{Commit, StoreError};

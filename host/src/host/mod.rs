@@ -15,7 +15,7 @@ use crate::imports::Services;
 use crate::imports::bindings::exports::automate::spark_customer::workflows as guest;
 use crate::reports::{
     Added, Authorization, ConnectReport, Connection, Deletion, ExpiryReport, Grant, Model,
-    RefreshOutcome, RefreshReport, WakeReport,
+    RefreshReport,
 };
 use crate::schedule::clock::Clock;
 use crate::store::stash::Stash;
@@ -29,14 +29,16 @@ mod housekeeping;
 mod import;
 mod kept;
 mod names;
+mod outcome;
 mod turns;
 mod wake;
 
 pub use builder::{BuildError, ComponentSource, HostBuilder};
-use call::{Ask, Ending};
+use call::Ask;
 use housekeeping::Housekeeping;
 pub use housekeeping::Retention;
 pub use kept::StashSummary;
+use outcome::{Ending, expiry_ending, refresh_ending};
 use turns::Turns;
 pub use wake::Fired;
 
@@ -192,14 +194,15 @@ impl Host {
             convert::added,
             |added: &Added| {
                 let name = &added.connection.name;
-                if added.replayed {
+                let ending = if added.replayed {
                     Ending::success(format!("{name} was there already, from an earlier add"))
                 } else {
                     let parts = added.created.len().saturating_sub(1);
                     Ending::success(format!(
                         "added {name} with {parts} documents that belong to it"
                     ))
-                }
+                };
+                ending.named(name)
             },
         )
         .await
@@ -222,7 +225,10 @@ impl Host {
                     .await
             },
             convert::connection,
-            |connection: &Connection| Ending::success(format!("modified {}", connection.name)),
+            |connection: &Connection| {
+                let name = &connection.name;
+                Ending::success(format!("modified {name}")).named(name)
+            },
         )
         .await
     }
@@ -241,7 +247,13 @@ impl Host {
             |deletion: &Deletion| {
                 let documents = deletion.documents.len();
                 let would = if dry_run { "would delete" } else { "deleted" };
-                Ending::success(format!("{would} {documents} documents"))
+                let ending = Ending::success(format!("{would} {documents} documents"));
+                // It cannot be looked up any more.
+                let mut deleted = deletion.documents.iter();
+                match deleted.find(|(document, _)| document.pkid == *pkid) {
+                    Some((_, name)) => ending.named(name),
+                    None => ending,
+                }
             },
         )
         .await
@@ -286,7 +298,9 @@ impl Host {
                     .await
             },
             convert::connected,
-            |report: &ConnectReport| Ending::success(report.message.clone()),
+            |report: &ConnectReport| {
+                Ending::success(report.message.clone()).named(&report.connection.name)
+            },
         )
         .await
     }
@@ -344,33 +358,6 @@ impl Host {
 
 fn clear(secret: Option<&SecretString>) -> Option<String> {
     secret.map(|secret| secret.expose_secret().to_owned())
-}
-
-/// A refresh that got no tokens is a transaction that failed, though the call did what it could.
-fn refresh_ending(report: &RefreshReport) -> Ending {
-    match report.outcome {
-        RefreshOutcome::Connected => Ending::success(report.message.clone()),
-        _ => Ending::fail(report.message.clone()),
-    }
-}
-
-fn expiry_ending(report: &ExpiryReport) -> Ending {
-    let name = &report.connection.name;
-    let state = report.connection.state;
-    Ending::success(match &report.alert {
-        Some(alert) if alert.count > 1 => format!("{name} is {state}: {} again", alert.code),
-        Some(alert) => format!("{name} is {state}: {}", alert.code),
-        None => format!("{name} is {state}"),
-    })
-}
-
-fn wake_ending(report: &WakeReport) -> Ending {
-    match report {
-        WakeReport::Refreshed(report) => refresh_ending(report),
-        WakeReport::Checked(report) => expiry_ending(report),
-        WakeReport::Synced(report) => Ending::success(report.message.clone()),
-        WakeReport::Nothing(why) => Ending::success(format!("nothing to do: {why}")),
-    }
 }
 
 /// What the transaction of a wakeup is called: the workflow that it runs.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::call::{Ask, Start};
-use super::{CallError, CallErrorKind, Called, Host, wake_action, wake_ending};
+use super::outcome::wake_ending;
+use super::{CallError, CallErrorKind, Called, Host, wake_action};
 use crate::component::convert;
 use crate::imports::bindings::automate::platform::scheduling;
 use crate::imports::convert as shared;
@@ -110,12 +111,8 @@ impl Host {
 #[async_trait]
 impl Runner for Host {
     async fn run(&self, due: DueWakeup) -> Result<Ran, StoreError> {
-        Ok(match self.answer(due).await? {
-            Answer::Busy(_) => Ran::Busy,
-            Answer::Gone => Ran::Gone,
-            Answer::Given(_, result) if result.is_ok() => Ran::Done,
-            Answer::Given(..) => Ran::Failed,
-        })
+        let kind = due.wakeup.kind().to_owned();
+        Ok(self.fire(due).await?.ran(&kind))
     }
 
     fn scheduled(&self) -> &tokio::sync::Notify {

@@ -13,6 +13,8 @@ use tokio::task::JoinSet;
 use super::budget::Budget;
 use super::clock::{Clock, ManualClock};
 use super::jump::{ClockReading, Jump};
+use super::tally::Tally;
+pub use super::tally::{Condition, Effect, Summary};
 use crate::store::{DueWakeup, Store, StoreError};
 use crate::sync::lock;
 use crate::types::{Reference, Timestamp};
@@ -37,10 +39,10 @@ pub trait Runner: Send + Sync + 'static {
 /// What came of running a wakeup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ran {
-    /// It was answered.
-    Done,
+    /// It was answered, and this came of it.
+    Done(Effect),
     /// Its call failed; it is due again later.
-    Failed,
+    Failed(Effect),
     /// Another call holds its subject.
     Busy,
     /// Somebody else answered, moved or cancelled it.
@@ -73,22 +75,6 @@ impl Default for DispatcherOptions {
     }
 }
 
-/// What a dispatcher has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Wakeups answered.
-    pub done: u64,
-    /// Calls that failed, and whose wakeup is due again later.
-    pub failed: u64,
-}
-
-impl Summary {
-    fn add(&mut self, more: Self) {
-        self.done += more.done;
-        self.failed += more.failed;
-    }
-}
-
 /// Runs due wakeups, the earliest deadline first, at most one for each subject at a time.
 pub struct Dispatcher {
     store: Arc<dyn Store>,
@@ -113,7 +99,6 @@ struct Launched {
 struct Flight {
     calls: JoinSet<(Reference, Result<Ran, StoreError>)>,
     subjects: HashSet<Reference>,
-    summary: Summary,
 }
 
 impl Flight {
@@ -121,14 +106,14 @@ impl Flight {
         most.saturating_sub(self.calls.len())
     }
 
-    /// Waits for one call to end; true when it moved something forward.
-    async fn land(&mut self) -> bool {
+    /// Waits for one call to end, and counts it; true when it moved something forward.
+    async fn land(&mut self, tally: &mut Tally) -> bool {
         match self.calls.join_next().await {
             Some(Ok((subject, ran))) => {
                 self.subjects.remove(&subject);
                 match ran {
-                    Ok(Ran::Done) => self.summary.done += 1,
-                    Ok(Ran::Failed) => self.summary.failed += 1,
+                    Ok(Ran::Done(effect)) => tally.done(&subject, effect),
+                    Ok(Ran::Failed(effect)) => tally.failed(&subject, effect),
                     Ok(Ran::Busy) => return false,
                     Ok(Ran::Gone) => {}
                     Err(error) => {
@@ -185,18 +170,17 @@ impl Dispatcher {
         &self,
         stop: impl Future<Output = ()>,
     ) -> Result<Summary, StoreError> {
-        let mut all = Summary::default();
+        let mut tally = Tally::default();
         let mut stopped = false;
         tokio::pin!(stop);
         loop {
-            let (ran, held) = self.drain(stop.as_mut(), &mut stopped).await?;
-            all.add(ran);
+            let held = self.drain(stop.as_mut(), &mut stopped, &mut tally).await?;
             let Some(wait) = held.filter(|_| !stopped) else {
                 break;
             };
             tokio::select! {
                 biased;
-                () = &mut stop => return Ok(all),
+                () = &mut stop => return Ok(tally.summary()),
                 () = self.clock.sleep_until(self.clock.now().after(wait)) => {}
             }
         }
@@ -207,7 +191,7 @@ impl Dispatcher {
                 () = tokio::task::yield_now() => {}
             }
         }
-        Ok(all)
+        Ok(tally.summary())
     }
 
     /// Runs what is due and allowed until there is nothing of it and nothing is in flight; says how
@@ -216,7 +200,8 @@ impl Dispatcher {
         &self,
         mut stop: std::pin::Pin<&mut impl Future<Output = ()>>,
         stopped: &mut bool,
-    ) -> Result<(Summary, Option<Duration>), StoreError> {
+        tally: &mut Tally,
+    ) -> Result<Option<Duration>, StoreError> {
         self.runner.tidy().await;
         let mut flight = Flight::default();
         let mut starting = true;
@@ -229,12 +214,12 @@ impl Dispatcher {
                 (started, held) = (launched.started, launched.held);
             }
             if started == 0 && flight.calls.is_empty() {
-                return Ok((flight.summary, held));
+                return Ok(held);
             }
             tokio::select! {
                 biased;
                 () = &mut stop, if !*stopped => *stopped = true,
-                moved = flight.land() => starting = moved || !flight.calls.is_empty(),
+                moved = flight.land(tally) => starting = moved || !flight.calls.is_empty(),
             }
         }
     }
@@ -247,11 +232,10 @@ impl Dispatcher {
         clock: &ManualClock,
         until: Timestamp,
     ) -> Result<Summary, StoreError> {
-        let mut all = Summary::default();
+        let mut tally = Tally::default();
         loop {
             let never = std::pin::pin!(std::future::pending());
-            let (ran, held) = self.drain(never, &mut false).await?;
-            all.add(ran);
+            let held = self.drain(never, &mut false, &mut tally).await?;
             let next = match held {
                 Some(wait) => Some(clock.now().after(wait)),
                 None => self.store.next_due().await?,
@@ -260,7 +244,7 @@ impl Dispatcher {
                 Some(next) if next <= until && next > clock.now() => clock.advance_to(next),
                 _ => {
                     clock.advance_to(until);
-                    return Ok(all);
+                    return Ok(tally.summary());
                 }
             }
         }
@@ -269,6 +253,7 @@ impl Dispatcher {
     /// Runs what is due until `stop` resolves, then lets the calls in flight finish.
     pub async fn run(&self, stop: impl Future<Output = ()>) -> Summary {
         let mut flight = Flight::default();
+        let mut tally = Tally::default();
         let mut idle_polls = 0;
         let mut tidied: Option<tokio::time::Instant> = None;
         tokio::pin!(stop);
@@ -292,7 +277,7 @@ impl Dispatcher {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                moved = flight.land(), if !flight.calls.is_empty() => {
+                moved = flight.land(&mut tally), if !flight.calls.is_empty() => {
                     if !moved {
                         // Busy or out of reach: asking again at once would only spin.
                         tokio::time::sleep(self.options.poll.min(Duration::from_millis(50))).await;
@@ -313,9 +298,9 @@ impl Dispatcher {
             "stopping: finishing what runs"
         );
         while !flight.calls.is_empty() {
-            flight.land().await;
+            flight.land(&mut tally).await;
         }
-        flight.summary
+        tally.summary()
     }
 
     /// Starts due wakeups while there is room and the budget allows it.

@@ -4,3 +4,4 @@ mod budget;
 pub mod clock;
 pub mod dispatcher;
 mod jump;
+mod tally;

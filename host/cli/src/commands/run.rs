@@ -9,7 +9,7 @@ use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions, Summary
 use serde_json::{Value, json};
 
 use crate::config::StoreUrl;
-use crate::failure::Failed;
+use crate::failure::{Failed, Kind};
 #[cfg(feature = "scenarios")]
 use crate::recording::Recording;
 use crate::stop::Stop;
@@ -22,7 +22,8 @@ const REFRESH_RATE: u32 = 20;
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run what is due now, and end when nothing is
+    /// Run what is due now, and end when nothing is: with 4 if a customer needs a person, else with 5 if
+    /// one is tried again later or an import failed
     #[arg(long)]
     until_idle: bool,
     /// Workflows at once, in place of the configured number
@@ -99,7 +100,13 @@ impl Running {
         #[cfg(feature = "scenarios")]
         if let Some(recording) = self.recording {
             let recorded = recording.finish()?;
-            return Ok(Some(json!(recorded)));
+            let file = recorded.file.as_deref();
+            return Ok(Some(json!({
+                "file": file.map(|file| file.to_string_lossy()),
+                "calls": recorded.calls,
+                "left_out": recorded.left_out,
+                "full": recorded.full,
+            })));
         }
         Ok(None)
     }
@@ -163,18 +170,84 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     // Also of a run that failed: what it did until then may be why.
     let recorded = running.finish()?;
     let summary = ran?;
-    tracing::info!(done = summary.done, failed = summary.failed, "stopped");
-    print(context, summary, recorded)
+    tracing::info!(
+        done = summary.done,
+        failed = summary.failed,
+        refreshed = summary.refreshed,
+        retrying = summary.retrying,
+        need_person = summary.need_person,
+        failed_imports = summary.failed_imports,
+        "stopped"
+    );
+    let written = print(context, summary, recorded);
+    match args.until_idle {
+        true => verdict(summary).and(written),
+        // It was told to stop, and did.
+        false => written,
+    }
+}
+
+/// How `--until-idle` ends: by who acts next.
+fn verdict(summary: Summary) -> Result<(), Failed> {
+    let counts = counts(summary);
+    let Summary {
+        failed,
+        retrying,
+        need_person,
+        failed_imports,
+        ..
+    } = summary;
+    if need_person > 0 {
+        let hint = "`relation-host list` shows them as reauthorize, expired or missing-scope; \
+                    `relation-host connect RECORD` connects one again";
+        return Err(Failed::new(Kind::Reauthorize, counts).hint(hint));
+    }
+    if failed > 0 || retrying > 0 || failed_imports > 0 {
+        let hint = "what failed is due again by itself; `relation-host transactions --status fail` says why";
+        return Err(Failed::new(Kind::Unavailable, counts).hint(hint));
+    }
+    Ok(())
+}
+
+/// What became of customers, in words.
+fn counts(summary: Summary) -> String {
+    let customers = |count: u64, one: &str, many: &str| match count {
+        1 => format!("1 customer {one}"),
+        count => format!("{count} customers {many}"),
+    };
+    let Summary {
+        failed,
+        refreshed,
+        retrying,
+        need_person,
+        failed_imports,
+        ..
+    } = summary;
+    format!(
+        "{refreshed} refreshed, {}, {}, {failed_imports} failed imports, {failed} failed calls",
+        customers(retrying, "is tried again later", "are tried again later"),
+        customers(need_person, "needs a person", "need a person"),
+    )
 }
 
 fn print(context: &Context, summary: Summary, recorded: Option<Value>) -> Result<(), Failed> {
-    let Summary { done, failed } = summary;
-    let mut document = json!({ "done": done, "failed": failed });
+    let Summary {
+        done,
+        failed,
+        refreshed,
+        retrying,
+        need_person,
+        failed_imports,
+    } = summary;
+    let mut document = json!({
+        "done": done, "failed": failed, "refreshed": refreshed, "retrying": retrying,
+        "need_person": need_person, "failed_imports": failed_imports,
+    });
     if let (Some(recorded), Some(members)) = (recorded, document.as_object_mut()) {
         members.insert("recorded".to_owned(), recorded);
     }
     context.output.print(&document, |document| {
-        let done = format!("{done} wakeups answered, {failed} calls failed and are due again");
+        let done = format!("{done} wakeups answered: {}", counts(summary));
         let recorded = document.get("recorded");
         let calls = recorded.and_then(|recorded| recorded.get("calls"));
         match (

@@ -20,7 +20,7 @@ impl Runner for Slow {
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
-        Ok(Ran::Done)
+        Ok(Ran::Done(Effect::default()))
     }
 
     fn scheduled(&self) -> &Notify {
@@ -48,7 +48,7 @@ impl Runner for Noting {
                 ..Commit::default()
             })
             .await?;
-        Ok(Ran::Done)
+        Ok(Ran::Done(Effect::default()))
     }
 
     fn scheduled(&self) -> &Notify {

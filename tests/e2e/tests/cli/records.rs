@@ -293,7 +293,7 @@ fn run_until_idle_does_what_is_due_and_nothing_else() {
     let scene = Scene::new();
     let customer = scene.customer("Contoso");
     let idle = scene.place.json(["run", "--until-idle"]);
-    assert_eq!(idle, json!({ "done": 0, "failed": 0 }));
+    assert_eq!((&idle["done"], &idle["failed"]), (&json!(0), &json!(0)));
     assert!(scene.token_requests().is_empty());
     assert_eq!(scene.state(&customer), "connected");
 }

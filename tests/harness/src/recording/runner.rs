@@ -30,19 +30,12 @@ impl Runner for Noted {
     async fn run(&self, due: DueWakeup) -> Result<Ran, StoreError> {
         // A scenario says one thing after the other.
         let _turn = self.turn.lock().await;
-        let fired = self.host.fire(due).await;
-        match fired {
-            Ok(Fired::Called(called)) => {
-                self.recorder.ended(&called).await;
-                Ok(match *called {
-                    Ok(_) => Ran::Done,
-                    Err(_) => Ran::Failed,
-                })
-            }
-            Ok(Fired::Busy(_)) => Ok(Ran::Busy),
-            Ok(Fired::Gone) => Ok(Ran::Gone),
-            Err(error) => Err(error),
+        let kind = due.wakeup.kind().to_owned();
+        let fired = self.host.fire(due).await?;
+        if let Fired::Called(called) = &fired {
+            self.recorder.ended(called).await;
         }
+        Ok(fired.ran(&kind))
     }
 
     fn scheduled(&self) -> &Notify {

@@ -4,7 +4,9 @@ use std::fmt;
 
 use relation_host::types::{Failure, FieldFault};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
+
+use super::streams::stderr;
 
 use super::output::{shown, shown_lines};
 
@@ -36,22 +38,23 @@ pub enum Kind {
     Internal,
     /// Somebody has to look.
     Failed,
-    /// Nobody: whoever read the output has gone.
+    /// Nobody: whoever read the output has gone, and had enough of it.
     BrokenPipe,
 }
 
 /// What the exit codes mean; part of every help.
 pub const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
-  1  failed
+  0  done, also when a reader of stdout has gone that had enough of it (`| head`)
+  1  failed, also when the result could not be written to stdout
   2  usage: the command line, the configuration or a field is wrong
   3  not found
   4  a person must reauthorize at Webex
   5  try again later
 
-Everything but 0 comes with an error on stderr: `error:` and often `hint:` lines, or with --json
-one object {\"error\": {kind, message, hint, transaction, faults}}.";
+Everything but 0 comes with an error on stderr: `error:` and often `hint:` lines. With --json stderr
+holds nothing but one object {\"error\": {kind, message, hint, transaction, faults, warnings}};
+logs then go to --log-file, or as far as they warn into `warnings`.";
 
 impl Kind {
     /// The exit code of the process.
@@ -107,14 +110,24 @@ impl Failed {
 
     /// Says so on stderr.
     pub fn report(&self, as_json: bool) {
-        if self.kind == Kind::BrokenPipe {
-            return;
+        if self.kind != Kind::BrokenPipe {
+            stderr::report(self, as_json);
         }
-        if as_json {
-            eprintln!("{}", json!({ "error": self }));
-        } else {
-            eprintln!("{self}");
-        }
+    }
+
+    /// The error as one object, with what was warned of before.
+    pub fn to_json(&self, warnings: Vec<String>) -> Value {
+        let Self {
+            kind,
+            message,
+            hint,
+            transaction,
+            faults,
+        } = self;
+        json!({ "error": {
+            "kind": kind, "message": message, "hint": hint, "transaction": transaction,
+            "faults": faults, "warnings": warnings,
+        }})
     }
 }
 
@@ -218,10 +231,10 @@ mod tests {
         let mut failed = Failed::new(Kind::NotFound, "no record").hint("look");
         failed.transaction = Some("t1".to_owned());
         assert_eq!(
-            json!({ "error": failed }),
+            failed.to_json(vec!["a warning".to_owned()]),
             json!({"error": {
                 "kind": "not-found", "message": "no record", "hint": "look", "transaction": "t1",
-                "faults": []
+                "faults": [], "warnings": ["a warning"]
             }})
         );
     }

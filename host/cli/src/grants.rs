@@ -61,6 +61,7 @@ pub struct Each<'a> {
     context: &'a Context,
     lines: bool,
     failed: Option<Failed>,
+    unwritten: Option<Failed>,
 }
 
 impl<'a> Each<'a> {
@@ -70,6 +71,7 @@ impl<'a> Each<'a> {
             context,
             lines: grants.len() > 1,
             failed: None,
+            unwritten: None,
         }
     }
 
@@ -79,14 +81,14 @@ impl<'a> Each<'a> {
         called: Result<Called<T>, Failed>,
         human: impl FnOnce(&T) -> String,
         failure: impl FnOnce(&T) -> Option<Failed>,
-    ) -> Result<(), Failed> {
+    ) {
         let failed = match called {
             Ok(called) => {
-                if self.lines {
-                    self.context.called_line(&called, human)?;
-                } else {
-                    self.context.called(&called, human)?;
-                }
+                let written = match self.lines {
+                    true => self.context.called_line(&called, human),
+                    false => self.context.called(&called, human),
+                };
+                self.unwritten = self.unwritten.take().or(written.err());
                 failure(&called.value).map(|failed| Failed {
                     transaction: Some(called.transaction),
                     ..failed
@@ -96,11 +98,10 @@ impl<'a> Each<'a> {
         };
         // The first is what somebody looks at first.
         self.failed = self.failed.take().or(failed);
-        Ok(())
     }
 
-    /// As the first that failed, if one did.
+    /// As the first that failed, if one did; else as the first that could not be printed.
     pub fn end(self) -> Result<(), Failed> {
-        self.failed.map_or(Ok(()), Err)
+        self.failed.or(self.unwritten).map_or(Ok(()), Err)
     }
 }

@@ -1,15 +1,22 @@
 //! The command `relation-host`: reads the command line, runs one command of the library, and turns its
 //! end into output and an exit code.
+// All output goes through `streams`: what these macros write panics where it cannot be written.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
+use std::io::IsTerminal as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use tracing_subscriber::filter::LevelFilter;
 
 use self::failure::{EXIT_CODES, Failed, Kind};
+use self::logging::{Defaults, LogFilter};
 use self::output::Output;
+use self::streams::stderr;
 use crate::config::LogFormat;
 
 mod carried;
@@ -33,6 +40,7 @@ mod review;
 mod secrets;
 mod session;
 mod stop;
+mod streams;
 mod table;
 mod time;
 
@@ -69,10 +77,13 @@ struct Global {
     /// Print JSON: one document on stdout, errors as one object on stderr
     #[arg(long, global = true)]
     json: bool,
-    /// What to log to stderr: error, warn, info, debug, trace, or a filter such as
+    /// What to log: off, error, warn, info, debug or trace; or more of some targets, such as
     /// relation_host=debug,hyper=info [default: warn; info for run]
     #[arg(long, global = true, value_name = "LEVEL", env = "RELATION_LOG")]
-    log: Option<String>,
+    log: Option<LogFilter>,
+    /// Where to log, in place of stderr: a file that is appended to
+    #[arg(long, global = true, value_name = "FILE", env = "RELATION_LOG_FILE")]
+    log_file: Option<PathBuf>,
     /// How to log [default: as configured, else text]
     #[arg(long, global = true, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
@@ -119,7 +130,7 @@ enum Command {
     /// Show or apply answers of Webex that the store could not take
     #[command(subcommand)]
     Stash(commands::stash::Command),
-    /// Run due wakeups until stopped (SIGINT or SIGTERM; a second one stops at once)
+    /// Run due wakeups until stopped (SIGINT, SIGTERM or SIGHUP; a second one, a second later, stops at once)
     Run(commands::run::Args),
     /// Copy the store to a file while hosts run; the key is not in the copy
     Backup(commands::backup::Args),
@@ -142,13 +153,31 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     let json = cli.global.json;
-    match execute(cli) {
+    stderr::set_for_programs(json);
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    let ended = catch_unwind(AssertUnwindSafe(|| execute(cli)));
+    let ended = ended.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
+    let code = match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
             failed.report(json);
             ExitCode::from(failed.kind.exit_code())
         }
-    }
+    };
+    stderr::flush();
+    code
+}
+
+/// A mistake in this program, told as every other failure is.
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Failed {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    let text = text.unwrap_or_else(|| "it says no more".to_owned());
+    Failed::new(
+        Kind::Internal,
+        format!("relation-host itself is at fault: {text}"),
+    )
+    .hint("please report it, with the command; `relation-host transactions` shows what was done")
 }
 
 /// Understands the command line. A variable of the environment that is empty counts as not set.
@@ -164,26 +193,48 @@ fn parse() -> Result<Cli, clap::Error> {
 
 /// Help and version are answers, not errors; a wrong command line is told as JSON if it asked for it.
 fn refuse(error: &clap::Error) -> ExitCode {
+    let code = refusal(error);
+    stderr::flush();
+    ExitCode::from(code)
+}
+
+fn refusal(error: &clap::Error) -> u8 {
     let is_answer = matches!(
         error.kind(),
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
     );
     if is_answer {
-        let failed = output::write(&error.to_string()).err();
-        return ExitCode::from(failed.map_or(0, |failed| failed.kind.exit_code()));
+        let Err(failed) = output::write(&error.to_string()) else {
+            return 0;
+        };
+        failed.report(asks_for_json());
+        return failed.kind.exit_code();
     }
-    if std::env::args_os().any(|arg| arg == "--json") {
-        let text = error.to_string();
+    if asks_for_json() {
+        let text = match error.kind() {
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no command is named".to_owned(),
+            _ => error.to_string(),
+        };
         let message = text.strip_prefix("error: ").unwrap_or(&text);
         let message = message.split("\n\n").next().unwrap_or(message);
         Failed::usage(message)
             .hint("`relation-host --help` lists the commands and options")
             .report(true);
     } else {
-        // Coloured at a terminal only. Whoever closed stderr wants no answer.
-        let _ = error.print();
+        let text = error.render();
+        let text = match std::io::stderr().is_terminal() {
+            true => text.ansi().to_string(),
+            false => text.to_string(),
+        };
+        stderr::note(text.trim_end());
     }
-    ExitCode::from(Kind::Usage.exit_code())
+    Kind::Usage.exit_code()
+}
+
+/// Whether a command line that could not be read asks for JSON.
+fn asks_for_json() -> bool {
+    let mut options = std::env::args_os().take_while(|arg| arg != "--");
+    options.any(|arg| arg == "--json")
 }
 
 fn execute(cli: Cli) -> Result<(), Failed> {
@@ -191,33 +242,52 @@ fn execute(cli: Cli) -> Result<(), Failed> {
     match &cli.command {
         Command::Completions(args) => return commands::completions::run(args, &mut Cli::command()),
         Command::Inspect(args) => {
-            logging::start(&cli.global, LogFormat::default(), "warn")?;
+            logging::start(
+                &cli.global,
+                LogFormat::default(),
+                Defaults::at(LevelFilter::WARN),
+            )?;
             return commands::inspect::run(args, &cli.global);
         }
         #[cfg(feature = "scenarios")]
         Command::Test(args) => {
-            logging::start(&cli.global, LogFormat::default(), "error")?;
+            logging::start(
+                &cli.global,
+                LogFormat::default(),
+                Defaults::at(LevelFilter::ERROR),
+            )?;
             return commands::test::run(args, &cli.global);
         }
         #[cfg(feature = "conformance")]
         Command::Conformance(args) => {
-            logging::start(&cli.global, LogFormat::default(), "off")?;
+            logging::start(
+                &cli.global,
+                LogFormat::default(),
+                Defaults::at(LevelFilter::OFF),
+            )?;
             return runtime()?.block_on(commands::conformance::run(args, &cli.global));
         }
         #[cfg(feature = "demo")]
         Command::Demo(args) => {
-            logging::start(&cli.global, LogFormat::default(), "warn")?;
+            logging::start(
+                &cli.global,
+                LogFormat::default(),
+                Defaults::at(LevelFilter::WARN),
+            )?;
             return runtime()?.block_on(demo::run(args, &cli.global));
         }
         _ => {}
     }
     let Cli { global, command } = cli;
     let config = session::configuration(&global)?;
-    let level = match command {
-        Command::Run(_) => "info",
-        _ => "warn",
+    let defaults = match command {
+        Command::Run(_) => Defaults {
+            level: LevelFilter::INFO,
+            outcomes: true,
+        },
+        _ => Defaults::at(LevelFilter::WARN),
     };
-    logging::start(&global, config.log_format, level)?;
+    logging::start(&global, config.log_format, defaults)?;
     let output = Output { json: global.json };
     let context = Context {
         global,

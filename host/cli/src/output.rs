@@ -1,11 +1,11 @@
 //! What goes to stdout: one JSON document, or tables for people; and nothing else.
 
-use std::io::{self, Write};
-
 use relation_host::text::is_invisible;
 use serde::Serialize;
 
 use super::failure::{Failed, Kind};
+use super::streams::stderr;
+pub use super::streams::stdout::write;
 
 /// Prints results, as JSON or for people.
 #[derive(Clone, Copy, Debug)]
@@ -40,12 +40,12 @@ impl Output {
             return write(&pretty(&Listing { items, next })?);
         }
         if items.is_empty() {
-            eprintln!("nothing found");
+            stderr::note("nothing found");
         } else {
             write(&human(items))?;
         }
         if let Some(next) = next {
-            eprintln!("there is more: --cursor {next}, or --all");
+            stderr::note(&format!("there is more: --cursor {next}, or --all"));
         }
         Ok(())
     }
@@ -80,24 +80,6 @@ fn unprintable(error: &serde_json::Error) -> Failed {
         Kind::Internal,
         format!("the result cannot be written as JSON: {error}"),
     )
-}
-
-/// Writes `text` and the end of its line, if it has none, to stdout.
-pub fn write(text: &str) -> Result<(), Failed> {
-    let mut stdout = io::stdout().lock();
-    let end = if text.is_empty() || text.ends_with('\n') {
-        ""
-    } else {
-        "\n"
-    };
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.write_all(end.as_bytes()))
-        .and_then(|()| stdout.flush())
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Failed::new(Kind::BrokenPipe, ""),
-            _ => Failed::new(Kind::Failed, format!("cannot write to stdout: {error}")),
-        })
 }
 
 /// Text that somebody else wrote, without what a terminal would obey. What changes the direction of the

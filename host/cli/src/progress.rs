@@ -1,6 +1,5 @@
 //! A progress bar on stderr, at a terminal and for work that takes its time.
 
-use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -9,6 +8,7 @@ use relation_host::transactions::{Progress, Status, TransactionFilter};
 use relation_host::types::Reference;
 
 use super::output::shown;
+use super::streams::stderr;
 
 /// Work shorter than this shows nothing.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -23,7 +23,7 @@ pub async fn during<T>(
     work: impl Future<Output = T>,
 ) -> T {
     tokio::pin!(work);
-    if !io::stderr().is_terminal() {
+    if !stderr::has_a_person() {
         return work.await;
     }
     if let Ok(result) = tokio::time::timeout(PATIENCE, &mut work).await {
@@ -73,7 +73,7 @@ pub fn counter(total: u64, label: &str) -> ProgressBar {
 }
 
 fn bar(total: Option<u64>, template: &str) -> ProgressBar {
-    let target = match io::stderr().is_terminal() {
+    let target = match stderr::has_a_person() {
         true => ProgressDrawTarget::stderr(),
         false => ProgressDrawTarget::hidden(),
     };

@@ -136,6 +136,8 @@ impl Place {
             input: None,
             stdout: self.outputs.path().join(format!("{number}.stdout")),
             stderr: self.outputs.path().join(format!("{number}.stderr")),
+            other_stdout: None,
+            other_stderr: None,
         }
     }
 
@@ -160,6 +162,8 @@ pub struct Program {
     input: Option<String>,
     stdout: PathBuf,
     stderr: PathBuf,
+    other_stdout: Option<Stdio>,
+    other_stderr: Option<Stdio>,
 }
 
 impl Program {
@@ -187,6 +191,27 @@ impl Program {
         self
     }
 
+    /// Runs it to its end by a shell that redirects its outputs, such as `2>/dev/full`. What it writes
+    /// elsewhere is kept as ever.
+    #[track_caller]
+    pub fn redirected(mut self, redirection: &str) -> Ran {
+        let mut shell = Command::new("bash");
+        let script = format!("\"$0\" \"$@\" {redirection}");
+        shell.arg("-c").arg(script).arg(self.command.get_program());
+        shell.args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        if let Some(directory) = self.command.get_current_dir() {
+            shell.current_dir(directory);
+        }
+        self.command = shell;
+        self.run()
+    }
+
     /// Starts it.
     pub fn start(self) -> Running {
         let input = self.input.clone();
@@ -196,6 +221,18 @@ impl Program {
             let _ = stdin.write_all(text.as_bytes());
         }
         running
+    }
+
+    /// Writes its stderr there; the test's own record of it stays empty.
+    pub fn stderr(mut self, to: impl Into<Stdio>) -> Self {
+        self.other_stderr = Some(to.into());
+        self
+    }
+
+    /// As [`Program::stderr`], of stdout.
+    pub fn stdout(mut self, to: impl Into<Stdio>) -> Self {
+        self.other_stdout = Some(to.into());
+        self
     }
 
     /// Starts it with a stdin that the test writes to, and ends by dropping it.
@@ -210,11 +247,13 @@ impl Program {
             true => Stdio::piped(),
             false => Stdio::null(),
         };
+        let stdout = Stdio::from(create(&self.stdout));
+        let stderr = Stdio::from(create(&self.stderr));
         let mut child = self
             .command
             .stdin(input)
-            .stdout(create(&self.stdout))
-            .stderr(create(&self.stderr))
+            .stdout(self.other_stdout.take().unwrap_or(stdout))
+            .stderr(self.other_stderr.take().unwrap_or(stderr))
             .spawn()
             .expect("the program starts");
         let stdin = child.stdin.take();
@@ -270,6 +309,11 @@ impl Running {
     /// Asks it to stop, as a service manager does.
     pub fn terminate(&self) {
         self.signal("TERM");
+    }
+
+    /// Asks it to stop, as a terminal does that is closed.
+    pub fn hang_up(&self) {
+        self.signal("HUP");
     }
 
     /// Asks it to stop, as Ctrl-C at a terminal does.

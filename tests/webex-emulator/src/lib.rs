@@ -19,6 +19,8 @@
 //! # }
 //! ```
 #![deny(missing_docs)]
+// What these macros write panics where it cannot be written.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 mod answer;
 mod api;

@@ -1,19 +1,25 @@
 //! The emulator as a program, for tests and people that want it as a separate process.
+// What these macros write panics where it cannot be written.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
-use std::io::Write as _;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
+use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 use webex_emulator::{
     CONTACT_CENTER_SCOPES, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator,
     ErrorStyle, Mode, WHOLESALE_SCOPES,
 };
 
-/// Emulates the part of the Webex API that a connection needs, with a control plane at /_emulator.
+/// Emulates the part of the Webex API that a connection needs, with a control plane at /_emulator, until
+/// SIGINT, SIGTERM or SIGHUP.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -93,13 +99,48 @@ struct Arguments {
     bare_answers: bool,
 }
 
+/// Ends with 0 when it is stopped, with 2 for a wrong command line, else with 1.
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    // Before the first line of output: who reads it may signal at once.
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+async fn main() -> ExitCode {
+    let ended = match Arguments::try_parse() {
+        Ok(arguments) => run(arguments).await,
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => show(&error.to_string()),
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => show(&error.to_string()),
+        Err(error) => {
+            // Where it cannot be written, the exit code still tells it.
+            let _ = error.print();
+            return ExitCode::from(2);
+        }
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
+/// Writes to stdout; a reader that has gone had enough.
+fn show(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes());
+    match written.and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to stdout")
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    // Before the first line of output: who reads it may signal at once.
+    let mut stop = [
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::hangup())?,
+    ];
+    let is_anywhere = arguments.listen.port() == 0;
     let secret = match &arguments.client_secret_file {
         Some(file) => read_secret(file)?,
         None => DEFAULT_CLIENT_SECRET.to_owned(),
@@ -126,9 +167,9 @@ async fn main() -> anyhow::Result<()> {
         builder = builder.scopes(arguments.scopes);
     }
     let emulator = builder.start().await?;
-    let mut stdout = std::io::stdout().lock();
+    let mut text = String::new();
     writeln!(
-        stdout,
+        text,
         "webex emulator listening on {} (client id {})",
         emulator.base_url(),
         emulator.client_id()
@@ -136,17 +177,22 @@ async fn main() -> anyhow::Result<()> {
     for name in &arguments.organizations {
         let organization = emulator.create_organization(name);
         writeln!(
-            stdout,
+            text,
             "organization {name} has the id {} (UUID {})",
             organization.id, organization.uuid
         )?;
     }
-    stdout.flush()?;
-    drop(stdout);
-
+    // In one write, so that a reader of the first line alone does not end it.
+    match show(&text) {
+        // Nobody could find it.
+        Err(error) if is_anywhere => return Err(error),
+        _ => {}
+    }
+    let [interrupt, terminate, hangup] = &mut stop;
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
     }
     emulator.shutdown().await;
     Ok(())

@@ -35,7 +35,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
             called.map_err(Failed::from),
             |report| human(report, now),
             |report| view::needs_a_person(&report.connection, report.grant),
-        )?;
+        );
     }
     each.end()
 }

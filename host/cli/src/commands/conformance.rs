@@ -62,8 +62,8 @@ pub async fn run(args: &Args, global: &Global) -> Result<(), Failed> {
     }
     let report = conformance.run().await.map_err(|error| not_run(&error))?;
     let output = Output { json: global.json };
-    output.print(&report, human)?;
-    verdict(&report)
+    let written = output.print(&report, human);
+    verdict(&report).and(written)
 }
 
 fn suite(args: &Args) -> Result<ComponentSource, Failed> {

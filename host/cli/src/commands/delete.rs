@@ -1,12 +1,13 @@
 //! `delete`: takes a customer away with everything that was created for it.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use relation_host::reports::{Deletion, Revocation};
 
 use crate::failure::{Failed, Kind};
 use crate::output::shown;
 use crate::records::{Named, Record};
+use crate::streams::stderr;
 use crate::table::{Column, Rows};
 use crate::{Context, progress};
 
@@ -28,7 +29,7 @@ pub struct Args {
 
 /// Deletes it, or says what that would take away.
 pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
-    let may_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+    let may_ask = io::stdin().is_terminal() && stderr::has_a_person();
     if !args.dry_run && !args.yes && !may_ask {
         return Err(Failed::usage("this would delete without asking")
             .hint("--yes deletes; --dry-run prints what would be deleted"));
@@ -45,22 +46,21 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     let call = host.delete(&record.pkid, dry_run);
     let watched = Some((host.store().as_ref(), record.reference()));
     let called = progress::during(&label, watched, call).await?;
-    context.called(&called, |deletion| human(deletion, dry_run))?;
+    let written = context.called(&called, |deletion| human(deletion, dry_run));
     if let (false, Revocation::Failed(why)) = (dry_run, &called.value.revocation) {
         tracing::warn!("the tokens were not revoked at Webex and live until their expiry: {why}");
     }
-    Ok(())
+    written
 }
 
 fn confirmed(record: &Record) -> Result<bool, Failed> {
     let failed = |error: io::Error| Failed::new(Kind::Failed, format!("cannot ask: {error}"));
     let name = shown(record.name());
     let (place, parts) = (&record.hierarchy, record.parts.len());
-    eprint!(
+    stderr::ask(&format!(
         "Delete {name} ({place}), the {parts} documents that belong to it and what was imported? \
          [y/N] "
-    );
-    io::stderr().flush().map_err(failed)?;
+    ));
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(failed)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -36,8 +36,8 @@ pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
         "exports": inspection.exports,
         "problem": inspection.problem,
     });
-    output.print(&document, |_| human(&inspection))?;
-    if fits {
+    let written = output.print(&document, |_| human(&inspection));
+    let verdict = if fits {
         Ok(())
     } else {
         Err(Failed::new(
@@ -45,7 +45,8 @@ pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
             format!("{source} does not fit this host"),
         )
         .hint("build it against the contract of this host's version, or use the host it was built for"))
-    }
+    };
+    verdict.and(written)
 }
 
 fn human(inspection: &Inspection) -> String {

@@ -10,6 +10,7 @@ use super::view;
 use crate::Context;
 use crate::failure::Failed;
 use crate::records::{self, Record};
+use crate::streams::stderr;
 
 /// Records that are read at once.
 const CHUNK: u32 = 1000;
@@ -98,7 +99,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
             view::connections(connections, now)
         })?;
     if !context.output.json && view::any_assumed(&connections) {
-        eprintln!("~ assumed: nobody said when this token expires");
+        stderr::note("~ assumed: nobody said when this token expires");
     }
     Ok(())
 }

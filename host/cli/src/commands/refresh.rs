@@ -34,7 +34,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
             called.map_err(Failed::from),
             |report| human(report, now),
             outcome,
-        )?;
+        );
     }
     each.end()
 }

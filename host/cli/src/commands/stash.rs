@@ -174,17 +174,18 @@ async fn apply(context: &Context) -> Result<(), Failed> {
         set_aside,
         waiting,
     } = summary;
-    context.output.print(&summary, |_| {
+    let written = context.output.print(&summary, |_| {
         format!(
             "{applied} applied, {superseded} superseded, {set_aside} set aside, {waiting} waiting"
         )
-    })?;
-    match waiting {
+    });
+    let applied = match waiting {
         0 => Ok(()),
         _ => Err(Failed::new(
             Kind::Unavailable,
             format!("the answers of {waiting} records cannot be applied yet"),
         )
         .hint("another call holds the record, or the store cannot be written: the log says which")),
-    }
+    };
+    applied.and(written)
 }

@@ -1,6 +1,5 @@
 //! `test`: runs scenarios on a component, and tells of each like a test runner.
 
-use std::io::Write as _;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,6 +16,8 @@ use crate::Global;
 use crate::failure::{Failed, Kind};
 use crate::output::{Output, shown};
 use crate::session;
+use crate::streams::stderr;
+use crate::streams::stdout::write_coloured as tell;
 use crate::table::{Column, Rows};
 
 /// How often files are looked at; a change is acted on when it is that old.
@@ -151,19 +152,22 @@ fn play(
         }
     });
     let took = begun.elapsed();
-    if let Some(failed) = unwritten {
-        return Err(failed);
-    }
     let count = Count::of(&all);
-    if output.json {
-        output.print(&report::json(&all, took), |_| String::new())?;
-    } else {
-        tell(&report::summary(count, took))?;
+    let written = match unwritten {
+        Some(failed) => Err(failed),
+        None => summarize(&all, took, output),
+    };
+    let junit = args.junit.as_deref();
+    let noted = junit.map_or(Ok(()), |file| write_junit(file, &all, took));
+    // How the scenarios ended weighs more than whether somebody reads it.
+    verdict(count).and(noted).and(written)
+}
+
+fn summarize(all: &[Ran], took: Duration, output: Output) -> Result<(), Failed> {
+    match output.json {
+        true => output.print(&report::json(all, took), |_| String::new()),
+        false => tell(&report::summary(Count::of(all), took)),
     }
-    if let Some(file) = &args.junit {
-        write_junit(file, &all, took)?;
-    }
-    verdict(count)
 }
 
 /// Runs everything, and again what a change of a scenario or of the component may have changed, until the
@@ -182,8 +186,7 @@ fn watch(args: &Args, file: Option<&Path>, global: &Global, output: Output) -> R
             Err(failed) => failed.report(output.json),
             Ok(()) => {}
         }
-        // Whoever closed stderr wants to hear nothing of it.
-        let _ = writeln!(std::io::stderr(), "waiting for a change; Ctrl-C ends");
+        stderr::note("waiting for a change; Ctrl-C ends");
         changed = settled(&mut before, || watched.look(), || std::thread::sleep(PAUSE));
     }
 }
@@ -206,30 +209,27 @@ fn again(
 fn update(selected: &[Loaded], component: &Component, output: Output) -> Result<(), Failed> {
     let begun = Instant::now();
     let mut all = Vec::new();
+    let mut written = Ok(());
     for loaded in selected {
         let (ran, rewritten) = suite::accept(loaded, component).map_err(|error| {
             let file = loaded.path.display();
             Failed::new(Kind::Failed, format!("cannot update {file}: {error}"))
         })?;
-        if !output.json {
-            tell(&report::finished(&ran))?;
+        if !output.json && written.is_ok() {
+            let mut text = report::finished(&ran);
             if rewritten > 0 {
                 let steps = if rewritten == 1 { "step" } else { "steps" };
                 let file = loaded.path.display();
-                tell(&format!(
+                text.push_str(&format!(
                     "       {rewritten} {steps} of {file} rewritten: look at the change\n"
-                ))?;
+                ));
             }
+            written = tell(&text);
         }
         all.push(ran);
     }
-    let (count, took) = (Count::of(&all), begun.elapsed());
-    if output.json {
-        output.print(&report::json(&all, took), |_| String::new())?;
-    } else {
-        tell(&report::summary(count, took))?;
-    }
-    verdict(count)
+    let written = written.and_then(|()| summarize(&all, begun.elapsed(), output));
+    verdict(Count::of(&all)).and(written)
 }
 
 fn verdict(count: Count) -> Result<(), Failed> {
@@ -258,7 +258,7 @@ fn list(selected: &[Loaded], output: Output) -> Result<(), Failed> {
     };
     let items: Vec<_> = selected
         .iter()
-        .map(|loaded| json!({ "path": loaded.path, "about": about(loaded) }))
+        .map(|loaded| json!({ "path": loaded.path.to_string_lossy(), "about": about(loaded) }))
         .collect();
     output.print(&items, |_| {
         let mut rows = Rows::under(&[
@@ -269,18 +269,6 @@ fn list(selected: &[Loaded], output: Output) -> Result<(), Failed> {
             rows.add([loaded.path.display().to_string(), about(loaded)]);
         }
         rows.to_string()
-    })
-}
-
-/// Prints coloured text; at anything but a terminal without its colours.
-fn tell(text: &str) -> Result<(), Failed> {
-    let mut stdout = anstream::stdout().lock();
-    let written = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
-    written.map_err(|error| match error.kind() {
-        std::io::ErrorKind::BrokenPipe => Failed::new(Kind::BrokenPipe, ""),
-        _ => Failed::new(Kind::Failed, format!("cannot write to stdout: {error}")),
     })
 }
 

@@ -12,6 +12,7 @@ use super::page::PageArgs;
 use crate::failure::{Failed, Kind};
 use crate::output::{Output, shown};
 use crate::records::Named;
+use crate::stop::Stop;
 use crate::table::{Column, Rows, pairs};
 use crate::{Context, time};
 
@@ -163,6 +164,7 @@ async fn follow_all(
     output: Output,
     filter: &TransactionFilter,
 ) -> Result<(), Failed> {
+    let stop = Stop::listen()?;
     let mut seen = Seen::default();
     loop {
         let page = store.transactions(filter, None, WATCHED).await?;
@@ -174,7 +176,7 @@ async fn follow_all(
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(()),
+            () = stop.signalled() => return Ok(()),
         }
     }
 }

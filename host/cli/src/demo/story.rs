@@ -39,6 +39,7 @@ pub struct Story {
     /// Alerts that were raised so far.
     pub alerts: usize,
     output: Output,
+    unwritten: Option<Failed>,
     steps: usize,
     began: Timestamp,
 }
@@ -110,6 +111,7 @@ impl Story {
             customer: None,
             alerts: 0,
             output: Output { json },
+            unwritten: None,
             steps: 0,
         }
     }
@@ -140,7 +142,9 @@ impl Story {
             ok: checks.0.iter().all(|check| check.holds),
             checks: &checks.0,
         };
-        self.output.line(&step, human)?;
+        if self.unwritten.is_none() {
+            self.unwritten = self.output.line(&step, human).err();
+        }
         if step.ok {
             return Ok(());
         }
@@ -228,7 +232,10 @@ impl Story {
     }
 
     /// The last words.
-    pub async fn summary(&self) -> Result<(), Failed> {
+    pub async fn summary(self) -> Result<(), Failed> {
+        if let Some(failed) = self.unwritten {
+            return Err(failed);
+        }
         let simulated = self.stage.now().since(self.began);
         let took = self.stage.opened.elapsed();
         let refreshes = self.stage.token_requests();

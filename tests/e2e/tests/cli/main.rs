@@ -17,11 +17,15 @@ mod connect;
 mod encodings;
 mod failures;
 mod imports;
+mod logs;
 mod naming;
+mod outputs;
+mod pastes;
 mod recording;
 mod records;
 mod retention;
 mod scenarios;
+mod signals;
 mod stash;
 #[cfg(unix)]
 mod stores;

@@ -62,6 +62,7 @@ pub struct Setup {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Recorded {
     /// The file; none: nothing was recorded, and none was written.
+    #[serde(serialize_with = "lossy")]
     pub file: Option<PathBuf>,
     /// Calls that are in it.
     pub calls: usize,
@@ -69,6 +70,12 @@ pub struct Recorded {
     pub left_out: usize,
     /// Whether it ended before the run did, at [`MOST_CALLS`] or [`MOST_BYTES`].
     pub full: bool,
+}
+
+/// A name that is not UTF-8 is shown as well as it can be.
+fn lossy<S: serde::Serializer>(file: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    let shown = file.as_deref().map(std::path::Path::to_string_lossy);
+    serde::Serialize::serialize(&shown, serializer)
 }
 
 /// Why there is no recording.

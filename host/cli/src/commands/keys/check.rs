@@ -30,12 +30,12 @@ pub async fn run(context: &Context, _args: Args) -> Result<(), Failed> {
         sound,
         unopened: named(store.as_ref(), unopened).await?,
     };
-    steps.end(&report, |report| {
+    let written = steps.end(&report, |report| {
         let sound = counted(report.sound, "secret opens", "secrets open");
         match report.unopened.is_empty() {
             true => sound,
             false => format!("{sound}\n\n{}", unopened_table(&report.unopened)),
         }
-    })?;
-    all_open(&report.unopened)
+    });
+    all_open(&report.unopened).and(written)
 }

@@ -51,8 +51,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         older,
         unopened: named(store.as_ref(), unopened).await?,
     };
-    steps.end(&report, human)?;
-    all_open(&report.unopened)
+    let written = steps.end(&report, human);
+    all_open(&report.unopened).and(written)
 }
 
 fn human(report: &Report) -> String {

@@ -1,29 +1,33 @@
 //! `connect`: a person consents at Webex, and the customer has tokens.
 
-use std::io::{self, BufRead, IsTerminal, Read};
+mod callback_text;
+mod lines;
+mod page;
 
-use http::StatusCode;
+use std::io::{self, IsTerminal};
+
 use relation_host::reports::{Authorization, ConnectReport, Grant};
 use relation_host::types::Timestamp;
 use relation_host::{Called, Host};
 use secrecy::SecretString;
 use serde::Serialize;
-use tokio::sync::oneshot;
 
+use self::callback_text::Awaited;
+use self::lines::Lines;
+use self::page::page;
 use super::view;
 use crate::config::RedirectAddress;
 use crate::failure::{Failed, Kind};
 use crate::grants::GrantArg;
 use crate::output::shown;
 use crate::records::{Named, Record};
-use crate::redirect::{Callback, ListenError, Listener, Page};
+use crate::redirect::{Callback, ListenError, Listener};
 use crate::stop::Stop;
+use crate::streams::stderr;
 use crate::{Context, progress, time};
 
 /// Where the browser comes back to when nothing else is configured.
 pub const DEFAULT_REDIRECT: &str = "http://127.0.0.1:8400/callback";
-/// The longest line that is read from stdin, in bytes. A callback has about 1 KiB.
-const LINE: u64 = 16 * 1024;
 
 /// Arguments of `connect`.
 #[derive(Debug, clap::Args)]
@@ -33,9 +37,12 @@ sends the browser to the redirect address, where this command waits for it, at m
 must be registered for the integration at Webex, exactly as it is configured (connect.redirect).
 
 If the browser runs on another machine, use --no-listen: it ends on a page that cannot be opened. Copy that
-page's whole address and give it to this command on stdin.
+page's whole address and give it to this command on stdin. An address that a mail program has wrapped or
+rewritten is put right where that is certain. Another paste that is wrong is told, and you can paste again,
+5 times in all; the consent stays open.
 
-With --json each event is a line of its own: `authorization` with the link, then `connected`, for each grant.")]
+With --json each event is a line of its own: `authorization` with the link, then `connected`, for each grant; and
+`refused` with a `message` for a paste that was wrong.")]
 pub struct Args {
     #[command(flatten)]
     record: Named,
@@ -65,12 +72,14 @@ enum Event<'a> {
         #[serde(flatten)]
         report: &'a ConnectReport,
     },
+    /// What was pasted is not the callback; another paste may follow.
+    Refused { message: &'a str },
 }
 
 /// How the callback comes.
 enum Way {
     Browser(Listener),
-    Stdin,
+    Stdin(Lines),
 }
 
 /// A callback, and where its answer goes.
@@ -85,7 +94,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     let redirect = redirect(context, args.redirect)?;
     // Before anything else, so that nobody consents in vain.
     let mut way = match args.no_listen {
-        true => Way::Stdin,
+        true => Way::Stdin(Lines::read(
+            io::stdin().is_terminal() && !context.output.json,
+        )?),
         false => Way::Browser(Listener::bind(&redirect).await?),
     };
     let host = context.host().await?;
@@ -131,10 +142,16 @@ impl Connecting<'_> {
             Some(grant) => Some(self.begin(grant).await?),
             None => None,
         };
+        let mut unwritten = Ok(());
+        let mut is_linked = false;
         while let Some(begun) = next {
-            self.announce(&begun, way)?;
-            let came = self.wait(way, &begun.value).await?;
-            let completed = self.complete(&came).await;
+            let announced = self.announce(&begun, way).map_err(unseen);
+            match is_linked {
+                // The page that the browser shows has this link as well.
+                true => unwritten = unwritten.and(announced),
+                false => announced?,
+            }
+            let (came, completed) = self.completed(way, &begun.value).await?;
             // The page of one consent leads to the next.
             let following = match (&completed, grants.next()) {
                 (Ok(_), Some(grant)) => Some(self.begin(grant).await),
@@ -150,10 +167,48 @@ impl Connecting<'_> {
             };
             let now = self.host.clock().now();
             let output = self.context.output;
-            output.line(&event, |_| human(&connected.value, now))?;
+            let written = output.line(&event, |_| human(&connected.value, now));
+            unwritten = unwritten.and(written);
+            is_linked = matches!(way, Way::Browser(_));
             next = following.transpose()?;
         }
-        Ok(())
+        unwritten
+    }
+
+    /// Waits for the callback and completes the consent with it. A pasted one that turns out not to be
+    /// it leaves the consent open, and may be followed by another.
+    async fn completed(
+        &self,
+        way: &mut Way,
+        authorization: &Authorization,
+    ) -> Result<(Came, Result<Called<ConnectReport>, Failed>), Failed> {
+        for left in (0..CALLBACKS).rev() {
+            let came = self.wait(way, authorization).await?;
+            let completed = self.complete(&came).await;
+            match (&completed, &*way) {
+                (Err(failed), Way::Stdin(_)) if left > 0 && is_about_the_callback(failed) => {
+                    let faults = failed.faults.iter().map(|fault| fault.message.as_str());
+                    self.refuse(&faults.collect::<Vec<_>>().join("; "))?;
+                }
+                _ => return Ok((came, completed)),
+            }
+        }
+        Err(Failed::usage("no callback of this consent was given").hint(AGAIN))
+    }
+
+    /// Tells why a paste is not the callback.
+    fn refuse(&self, why: &str) -> Result<(), Failed> {
+        let message = format!("this is not the address after the consent: {why}");
+        let output = self.context.output;
+        match output.json {
+            true => output.line(&Event::Refused { message: &message }, |_| String::new()),
+            false => {
+                stderr::note(&format!(
+                    "{message}\nPaste the right one; the link above stays valid."
+                ));
+                Ok(())
+            }
+        }
     }
 
     async fn begin(&self, grant: Grant) -> Result<Called<Authorization>, Failed> {
@@ -176,17 +231,17 @@ impl Connecting<'_> {
         if !output.json {
             let then = match way {
                 Way::Browser(_) => "This command waits for the browser to come back",
-                Way::Stdin => {
+                Way::Stdin(_) => {
                     "The browser then ends on a page that may not open: \
                      paste that page's whole address here"
                 }
             };
-            eprintln!(
+            stderr::note(&format!(
                 "Open this link in a browser as an administrator of {}, and accept ({}).\n{then}, until {}.",
                 shown(self.record.name()),
                 authorization.grant,
                 time::moment(authorization.expires),
-            );
+            ));
         }
         output.line(&event, |_| shown(&authorization.url))
     }
@@ -201,7 +256,14 @@ impl Connecting<'_> {
                 Way::Browser(listener) => {
                     Ok(Came::Browser(listener.callback(&authorization.state).await))
                 }
-                Way::Stdin => line().await.map(Came::Line),
+                Way::Stdin(lines) => {
+                    let awaited = Awaited {
+                        redirect: &self.redirect,
+                        state: &authorization.state,
+                    };
+                    let address = lines.callback(awaited, |why| self.refuse(why)).await;
+                    address.map(Came::Line)
+                }
             }
         };
         let clock = self.host.clock();
@@ -238,6 +300,25 @@ impl Connecting<'_> {
 }
 
 const AGAIN: &str = "`relation-host connect RECORD` begins again";
+/// How many pasted callbacks of a consent are shown to the plugin.
+const CALLBACKS: u32 = 5;
+
+/// A link that nobody sees is of no use, however far away its reader is.
+fn unseen(failed: Failed) -> Failed {
+    let hint = "let stdout be read: it takes the link; the connection is as it was";
+    Failed::new(
+        Kind::Failed,
+        format!(
+            "the link to the consent could not be shown: {}",
+            failed.message
+        ),
+    )
+    .hint(hint)
+}
+
+fn is_about_the_callback(failed: &Failed) -> bool {
+    failed.kind == Kind::Invalid && failed.faults.iter().any(|fault| fault.field == "callback")
+}
 
 /// What to do about a consent that came to nothing.
 fn explained(failed: Failed) -> Failed {
@@ -276,101 +357,12 @@ fn explained(failed: Failed) -> Failed {
     }
 }
 
-/// What the browser shows.
-fn page(
-    name: &str,
-    completed: &Result<Called<ConnectReport>, Failed>,
-    following: Option<&Result<Called<Authorization>, Failed>>,
-) -> Page {
-    const CLOSE: &str = "You can close this window.";
-    match completed {
-        Ok(connected) => {
-            let message = connected.value.message.as_str();
-            let title = format!("{name} is connected");
-            match following {
-                None => Page::new(StatusCode::OK, title, &[message, CLOSE]),
-                Some(Ok(next)) => {
-                    let link = format!("Go on with the consent for {}", next.value.grant);
-                    Page {
-                        link: Some((link, next.value.url.clone())),
-                        ..Page::new(
-                            StatusCode::OK,
-                            title,
-                            &[message, "One more consent is needed."],
-                        )
-                    }
-                }
-                Some(Err(failed)) => Page::new(
-                    StatusCode::OK,
-                    title,
-                    &[
-                        message,
-                        "One more consent is needed, which could not be begun:",
-                        &failed.message,
-                    ],
-                ),
-            }
-        }
-        Err(failed) => {
-            let title = format!("{name} was not connected");
-            let faults = failed.faults.iter();
-            let faults = faults.map(|fault| format!("{}: {}", fault.field, fault.message));
-            let faults: Vec<String> = faults.collect();
-            let mut texts = vec![failed.message.as_str()];
-            texts.extend(faults.iter().map(String::as_str));
-            let next = match failed.kind {
-                Kind::Reauthorize => "Run the command again for a new link.",
-                Kind::Unavailable | Kind::RateLimited | Kind::Busy | Kind::Conflict => {
-                    "Run the command again in a while for a new link."
-                }
-                _ => "The command says what to do about it.",
-            };
-            texts.extend([next, CLOSE]);
-            Page::new(StatusCode::BAD_REQUEST, title, &texts)
-        }
-    }
-}
-
 fn human(report: &ConnectReport, now: Timestamp) -> String {
     let mut text = view::connection(&report.connection, now);
     if !report.message.is_empty() {
         text.push_str(&format!("\n\n{}", shown(&report.message)));
     }
     text
-}
-
-/// The next line of stdin. Read by a thread of its own, which nobody has to wait for.
-async fn line() -> Result<SecretString, Failed> {
-    if io::stdin().is_terminal() {
-        eprint!("address: ");
-    }
-    let (sender, receiver) = oneshot::channel();
-    let reader = std::thread::Builder::new().name("stdin".to_owned());
-    let failed = |error: &io::Error| {
-        let what = format!("cannot read the address of the callback from stdin: {error}");
-        Failed::new(Kind::Failed, what)
-    };
-    reader
-        .spawn(move || {
-            let mut line = zeroize::Zeroizing::new(String::new());
-            let read = io::stdin().lock().take(LINE).read_line(&mut line);
-            let _ = sender.send(read.map(|_| SecretString::from(line.trim())));
-        })
-        .map_err(|error| failed(&error))?;
-    let read = receiver.await.map_err(|_| {
-        Failed::new(
-            Kind::Internal,
-            "the thread that reads stdin has ended early",
-        )
-    })?;
-    let address = read.map_err(|error| failed(&error))?;
-    match secrecy::ExposeSecret::expose_secret(&address) {
-        "" => Err(Failed::usage(
-            "stdin held no address: give the one to which Webex sent the browser",
-        )
-        .hint(AGAIN)),
-        _ => Ok(address),
-    }
 }
 
 impl From<ListenError> for Failed {

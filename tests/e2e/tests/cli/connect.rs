@@ -240,8 +240,10 @@ fn without_a_listener_the_address_comes_from_stdin() {
         .relation(connect)
         .stdin(format!("{redirect}?code=c\n"))
         .run()
-        .exits(4);
-    wrong.says(&["state"]);
+        .exits(2);
+    let error = wrong.error();
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("it has no state"), "{error}");
     let refused = scene
         .place
         .relation(["connect", &pkid, "--redirect", elsewhere])

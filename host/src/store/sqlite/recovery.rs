@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, params};
 
-use super::fault::{Done, Fault, millis, moment};
+use super::fault::{Done, millis, moment};
 use super::holder::{Gone, Holder, State};
 use super::transactions;
-use crate::store::{CLOCK_TOLERANCE, Recovery, Redating, StoreError};
+use crate::store::{CLOCK_TOLERANCE, Recovery, Redating};
 use crate::transactions::Outcome;
 use crate::types::Timestamp;
 

@@ -105,7 +105,7 @@ fn a_schema_of_a_later_release_is_refused_and_left_alone() {
     let text = error.to_string();
     assert!(matches!(error, OpenError::Newer { found: 7, .. }), "{text}");
     assert!(
-        text.contains("version 7 and this release knows 4"),
+        text.contains("version 7 and this release knows 5"),
         "{text}"
     );
     let still = Connection::open(stores.path()).unwrap();

@@ -86,6 +86,8 @@ impl Case<'_> {
     /// What was written by a clock ahead is due at once, and put right.
     async fn refresh_without_delay(&mut self) -> String {
         let asked = self.world.token_requests();
+        // An attempt of the same millisecond would answer this one too.
+        self.world.clock.advance(Duration::from_secs(1));
         self.world.pass(Duration::ZERO).await;
         let requests = self.world.token_requests() - asked;
         self.equal("the number of requests by the right clock", requests, 1);

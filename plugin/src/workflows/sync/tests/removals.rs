@@ -185,7 +185,8 @@ fn alert_of_an_import_is_no_matter_of_the_connection() {
     let mut record = Record::load(&world.platform, PKID).unwrap();
     record.body.connection.generation += 1;
     let standing = Standing::of(&world.platform, &record).unwrap();
-    assert!(standing.ended(&record).is_empty());
+    let now = crate::platform::Environment::now(&world.platform);
+    assert!(standing.ended(&record, now).is_empty());
     assert_eq!(standing.foremost(&record, Grant::Organization), None);
 }
 

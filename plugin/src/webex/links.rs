@@ -158,14 +158,10 @@ fn parameter(text: &[u8]) -> Option<(String, Option<String>, &[u8])> {
     let (value, rest) = token(rest, |byte| {
         byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'<' | b'>' | b'\\')
     })?;
-    // Single quotes are no quotes, but it is clear what is meant.
-    let meant = value
-        .strip_prefix('\'')
-        .and_then(|value| value.strip_suffix('\''))
-        .unwrap_or(value);
-    match meant.contains('\'') {
+    // Single quotes quote nothing: a relation with one is not known.
+    match value.contains('\'') {
         true if name == "rel" => None,
-        _ => Some((name, Some(meant.to_owned()), rest)),
+        _ => Some((name, Some(value.to_owned()), rest)),
     }
 }
 

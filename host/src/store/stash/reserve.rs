@@ -18,7 +18,8 @@ const DIRECTORY: &str = "reserve";
 /// Precedes the names of the files.
 const PREFIX: &str = "room-";
 /// The size of one file, in bytes: more than a usual entry has.
-pub(super) const SLOT: u64 = 32 << 10;
+pub(super) const SLOT: u64 = SLOT_BYTES as u64;
+const SLOT_BYTES: usize = 32 << 10;
 
 /// The room in reserve of one stash.
 #[derive(Debug)]
@@ -143,7 +144,7 @@ fn is_whole(path: &Path) -> bool {
 
 /// Random bytes, of which no file system saves any: neither as a hole, nor by compression.
 fn make(directory: &Path, path: &Path) -> io::Result<()> {
-    let mut bytes = vec![0; SLOT as usize];
+    let mut bytes = vec![0; SLOT_BYTES];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     let mut file = tempfile::Builder::new()
         .prefix(UNFINISHED)
@@ -193,7 +194,7 @@ mod tests {
         reserve.write(b"short", &to).unwrap().unwrap();
         assert_eq!(fs::read(&to).unwrap(), b"short");
         assert_eq!(size(&reserve.stash), 3 * SLOT);
-        let long = vec![7; 2 * SLOT as usize];
+        let long = vec![7; 2 * SLOT_BYTES];
         reserve.write(&long, &to).unwrap().unwrap();
         assert_eq!(fs::read(&to).unwrap(), long);
         assert_eq!(size(&reserve.stash), SLOT);

@@ -99,6 +99,8 @@ fn everything_wrong_is_told_at_once_with_lines_and_the_keys_that_were_meant() {
 #[test]
 fn another_store_can_be_named_and_only_by_a_scheme_that_is_known() {
     let place = Place::of("http://127.0.0.1:9/v1", "secret");
+    let other = ["run", "--until-idle", "--store", "sqlite:other.db"];
+    place.relation(other).run().done();
     place.json(["list", "--store", "sqlite:other.db"]);
     assert!(place.path("other.db").is_file());
     assert!(!place.path("relation.db").exists());
@@ -112,9 +114,14 @@ fn another_store_can_be_named_and_only_by_a_scheme_that_is_known() {
         assert!(ran.stderr.contains(url), "{}", ran.stderr);
     }
     place
-        .relation(["list", "--store", "sqlite:absent/relation.db"])
+        .relation([
+            "run",
+            "--until-idle",
+            "--store",
+            "sqlite:absent/relation.db",
+        ])
         .run()
-        .exits(1)
+        .exits(2)
         .says(&["the directory absent does not exist"]);
 }
 

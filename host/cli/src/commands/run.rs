@@ -189,45 +189,41 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
 
 /// How `--until-idle` ends: by who acts next.
 fn verdict(summary: Summary) -> Result<(), Failed> {
-    let counts = counts(summary);
-    let Summary {
-        failed,
-        retrying,
-        need_person,
-        failed_imports,
-        ..
-    } = summary;
-    if need_person > 0 {
+    let faults = [
+        (summary.need_person, "needs a person", "need a person"),
+        (
+            summary.retrying,
+            "is tried again later",
+            "are tried again later",
+        ),
+        (
+            summary.failed_imports,
+            "has a failed import",
+            "have a failed import",
+        ),
+    ];
+    let of_customers = faults.iter().filter_map(|(count, one, many)| match count {
+        0 => None,
+        1 => Some(format!("1 customer {one}")),
+        count => Some(format!("{count} customers {many}")),
+    });
+    let of_calls = match summary.failed {
+        0 => None,
+        1 => Some("1 call failed and is due again".to_owned()),
+        count => Some(format!("{count} calls failed and are due again")),
+    };
+    let told: Vec<String> = of_customers.chain(of_calls).collect();
+    let told = told.join(", ");
+    if summary.need_person > 0 {
         let hint = "`relation-host list` shows them as reauthorize, expired or missing-scope; \
                     `relation-host connect RECORD` connects one again";
-        return Err(Failed::new(Kind::Reauthorize, counts).hint(hint));
+        return Err(Failed::new(Kind::Reauthorize, told).hint(hint));
     }
-    if failed > 0 || retrying > 0 || failed_imports > 0 {
-        let hint = "what failed is due again by itself; `relation-host transactions --status fail` says why";
-        return Err(Failed::new(Kind::Unavailable, counts).hint(hint));
+    if !told.is_empty() {
+        let hint = "it is repeated by itself; `relation-host transactions --status fail` says why";
+        return Err(Failed::new(Kind::Unavailable, told).hint(hint));
     }
     Ok(())
-}
-
-/// What became of customers, in words.
-fn counts(summary: Summary) -> String {
-    let customers = |count: u64, one: &str, many: &str| match count {
-        1 => format!("1 customer {one}"),
-        count => format!("{count} customers {many}"),
-    };
-    let Summary {
-        failed,
-        refreshed,
-        retrying,
-        need_person,
-        failed_imports,
-        ..
-    } = summary;
-    format!(
-        "{refreshed} refreshed, {}, {}, {failed_imports} failed imports, {failed} failed calls",
-        customers(retrying, "is tried again later", "are tried again later"),
-        customers(need_person, "needs a person", "need a person"),
-    )
 }
 
 fn print(context: &Context, summary: Summary, recorded: Option<Value>) -> Result<(), Failed> {
@@ -247,7 +243,10 @@ fn print(context: &Context, summary: Summary, recorded: Option<Value>) -> Result
         members.insert("recorded".to_owned(), recorded);
     }
     context.output.print(&document, |document| {
-        let done = format!("{done} wakeups answered: {}", counts(summary));
+        let done = format!(
+            "{done} wakeups answered: {refreshed} refreshed, {retrying} retrying, {need_person} need a person, \
+             {failed_imports} failed imports, {failed} failed calls"
+        );
         let recorded = document.get("recorded");
         let calls = recorded.and_then(|recorded| recorded.get("calls"));
         match (

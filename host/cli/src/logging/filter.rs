@@ -138,10 +138,9 @@ mod tests {
                 "warn,relation_host=info,hyper=warn",
             ),
             (
-                "relation_host[call{a=1,b=2}]=debug",
-                "warn,relation_host[call{a=1,b=2}]=debug",
+                "relation_host[call{a=1}]=debug",
+                "warn,relation_host[call{a=1}]=debug",
             ),
-            ("[call{a=1,b=2}]", "warn,[call{a=1,b=2}]"),
         ] {
             assert_eq!(directives_of(text), directives, "{text:?}");
         }

@@ -39,11 +39,7 @@ fn a_customer_that_needs_a_person_is_an_error_with_its_name() {
         );
     }
     assert!(ran.stdout.contains("0 refreshed"), "{}", ran.stdout);
-    assert!(
-        ran.stdout.contains("3 customers need a person"),
-        "{}",
-        ran.stdout
-    );
+    assert!(ran.stdout.contains("3 need a person"), "{}", ran.stdout);
     ran.says(&["error: ", "3 customers need a person", "\nhint: "]);
 }
 
@@ -83,11 +79,7 @@ fn a_passing_fault_is_a_warning_and_ends_with_five() {
         line.contains(&customer.pkid) && line.contains("\"Contoso\""),
         "{line}"
     );
-    assert!(
-        ran.stdout.contains("1 customer is tried again later"),
-        "{}",
-        ran.stdout
-    );
+    assert!(ran.stdout.contains("1 retrying"), "{}", ran.stdout);
     // What a command tells itself is not logged besides.
     scene
         .emulator

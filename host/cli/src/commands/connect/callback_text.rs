@@ -50,7 +50,9 @@ impl Awaited<'_> {
 
     /// Whether it brings this consent's state once, and a code or an error once.
     fn is_answered_by(self, address: &str) -> bool {
-        let Ok(url) = Url::parse(address) else {
+        // White space would be dropped in silence.
+        let url = Url::parse(address);
+        let (Ok(url), false) = (url, address.contains(char::is_whitespace)) else {
             return false;
         };
         let values = |name: &str| -> Vec<String> {

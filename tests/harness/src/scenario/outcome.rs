@@ -16,7 +16,7 @@ use super::template::Bindings;
 #[derive(Clone, Debug, Serialize)]
 pub struct Ran {
     /// The file.
-    #[serde(serialize_with = "lossy")]
+    #[serde(serialize_with = "super::format::source::serialize_path")]
     pub path: PathBuf,
     /// The behaviour; empty for a file that could not be read.
     pub about: String,
@@ -163,11 +163,6 @@ impl Count {
         }
         count
     }
-}
-
-/// A name that is not UTF-8 is shown as well as it can be.
-fn lossy<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
 }
 
 fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -104,10 +104,19 @@ impl Complaint {
     }
 }
 
+/// Writes a path as a text. A name that is not UTF-8 is shown as well as it can be.
+pub(crate) fn serialize_path<S: serde::Serializer>(
+    path: &Path,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}
+
 /// One thing wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Fault {
     /// The file.
+    #[serde(serialize_with = "serialize_path")]
     pub path: PathBuf,
     /// Where in it.
     pub place: Place,

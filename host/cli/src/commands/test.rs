@@ -75,7 +75,7 @@ pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
     if args.watch {
         return watch(args, file, global, output);
     }
-    let selected = selected(args, output)?;
+    let selected = selected(args)?;
     if args.list {
         return list(&selected, output);
     }
@@ -86,19 +86,11 @@ pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
     play(args, &selected, &component, output)
 }
 
-fn selected(args: &Args, output: Output) -> Result<Vec<Loaded>, Failed> {
+fn selected(args: &Args) -> Result<Vec<Loaded>, Failed> {
     let found = suite::survey(&args.paths).map_err(|error| Failed::usage(error.to_string()))?;
-    // For a program, stderr has nothing but an error.
-    if !output.json {
-        for entry in &found.passed_over {
-            let path = shown(&entry.path.display().to_string());
-            // Whoever closed stderr wants to hear nothing of it.
-            let _ = writeln!(
-                std::io::stderr(),
-                "note: {path} is passed over: it is {}",
-                entry.why
-            );
-        }
+    for entry in &found.passed_over {
+        let path = shown(&entry.path.display().to_string());
+        stderr::note(&format!("note: {path} is passed over: it is {}", entry.why));
     }
     let files = found.files;
     let selected = suite::select(&files, args.filter.as_deref());
@@ -200,7 +192,7 @@ fn again(
     let output = Output { json: global.json };
     let selected = match changed {
         Changed::Scenarios(files) => suite::select(files, args.filter.as_deref()),
-        Changed::Component | Changed::Nothing => selected(args, output)?,
+        Changed::Component | Changed::Nothing => selected(args)?,
     };
     play(args, &selected, &component(file, global)?, output)
 }

@@ -437,7 +437,7 @@ fn a_call_must_outlast_a_request() {
             .lines()
             .position(|line| line.starts_with("time"))
             .unwrap_or(1);
-        assert_eq!((faults.len(), faults[0].line), (1, line), "{text}");
+        assert_eq!((faults.len(), faults[0].line), (1, Some(line)), "{text}");
         assert!(faults[0].message.contains("limits.request-time"), "{text}");
     }
     let equal = "[limits]\nrequest-time = \"30s\"\ntime = \"30s\"";

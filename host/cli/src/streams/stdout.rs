@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 
-use super::closed::stdout_was_closed;
 use crate::failure::{Failed, Kind};
 
 /// Writes `text` and the end of its line, if it has none.
@@ -27,19 +26,12 @@ pub fn write_coloured(text: &str) -> Result<(), Failed> {
 }
 
 fn write_to(mut stdout: impl Write, texts: &[&str]) -> Result<(), Failed> {
-    if stdout_was_closed() {
-        return Err(unwritten("it is closed"));
-    }
     let mut each = texts.iter();
     each.try_for_each(|text| stdout.write_all(text.as_bytes()))
         .and_then(|()| stdout.flush())
         .map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => Failed::new(Kind::BrokenPipe, "nobody reads stdout"),
-            _ => unwritten(&error.to_string()),
+            _ => Failed::new(Kind::Failed, format!("cannot write to stdout: {error}"))
+                .hint("what the command did stays done; only its result was not shown"),
         })
-}
-
-fn unwritten(why: &str) -> Failed {
-    Failed::new(Kind::Failed, format!("cannot write to stdout: {why}"))
-        .hint("what the command did stays done; only its result was not shown")
 }

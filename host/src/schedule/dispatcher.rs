@@ -99,6 +99,19 @@ struct Launched {
 struct Flight {
     calls: JoinSet<(Reference, Result<Ran, StoreError>)>,
     subjects: HashSet<Reference>,
+    /// Held by another process: left to it, where nobody waits for it.
+    passed_over: HashSet<Reference>,
+}
+
+/// The end of one call.
+#[derive(Debug, PartialEq, Eq)]
+enum Landed {
+    /// It moved something forward.
+    Moved,
+    /// Another process holds the subject.
+    Busy(Reference),
+    /// The store did not take it, or the host is at fault.
+    Failed,
 }
 
 impl Flight {
@@ -106,31 +119,31 @@ impl Flight {
         most.saturating_sub(self.calls.len())
     }
 
-    /// Waits for one call to end, and counts it; true when it moved something forward.
-    async fn land(&mut self, tally: &mut Tally) -> bool {
+    /// Waits for one call to end, and counts it.
+    async fn land(&mut self, tally: &mut Tally) -> Landed {
         match self.calls.join_next().await {
             Some(Ok((subject, ran))) => {
                 self.subjects.remove(&subject);
                 match ran {
                     Ok(Ran::Done(effect)) => tally.done(&subject, effect),
                     Ok(Ran::Failed(effect)) => tally.failed(&subject, effect),
-                    Ok(Ran::Busy) => return false,
+                    Ok(Ran::Busy) => return Landed::Busy(subject),
                     Ok(Ran::Gone) => {}
                     Err(error) => {
                         tracing::error!(%subject, %error, "a wakeup could not be run");
-                        return false;
+                        return Landed::Failed;
                     }
                 }
-                true
+                Landed::Moved
             }
             Some(Err(error)) => {
                 // Only a bug in the host ends up here. Forget whose call it was: the store's lease
                 // still keeps others out.
                 tracing::error!(%error, "a call of the dispatcher broke");
                 self.subjects.clear();
-                false
+                Landed::Failed
             }
-            None => false,
+            None => Landed::Failed,
         }
     }
 }
@@ -195,7 +208,8 @@ impl Dispatcher {
     }
 
     /// Runs what is due and allowed until there is nothing of it and nothing is in flight; says how
-    /// long the budget keeps what it holds back. Once `stop` resolves, nothing more starts.
+    /// long the budget keeps what it holds back. Once `stop` resolves, or the store has not taken a
+    /// call, nothing more starts: a store that is full would be asked for ever.
     async fn drain(
         &self,
         mut stop: std::pin::Pin<&mut impl Future<Output = ()>>,
@@ -219,7 +233,13 @@ impl Dispatcher {
             tokio::select! {
                 biased;
                 () = &mut stop, if !*stopped => *stopped = true,
-                moved = flight.land(tally) => starting = moved || !flight.calls.is_empty(),
+                landed = flight.land(tally) => match landed {
+                    Landed::Moved => {}
+                    Landed::Busy(subject) => {
+                        flight.passed_over.insert(subject);
+                    }
+                    Landed::Failed => starting = false,
+                },
             }
         }
     }
@@ -277,8 +297,8 @@ impl Dispatcher {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                moved = flight.land(&mut tally), if !flight.calls.is_empty() => {
-                    if !moved {
+                landed = flight.land(&mut tally), if !flight.calls.is_empty() => {
+                    if landed != Landed::Moved {
                         // Busy or out of reach: asking again at once would only spin.
                         tokio::time::sleep(self.options.poll.min(Duration::from_millis(50))).await;
                     }
@@ -326,14 +346,14 @@ impl Dispatcher {
             return Ok(());
         }
         // Those in flight may still be listed as due: ask for enough to see past them.
-        let wanted = u32::try_from(most).unwrap_or(u32::MAX);
+        let wanted = u32::try_from(most + flight.passed_over.len()).unwrap_or(u32::MAX);
         let due = self.store.due(self.clock.now(), wanted, without).await?;
         for wakeup in due {
             let subject = wakeup.wakeup.subject.clone();
             if flight.room(most) == 0 {
                 break;
             }
-            if flight.subjects.contains(&subject) {
+            if flight.subjects.contains(&subject) || flight.passed_over.contains(&subject) {
                 continue;
             }
             if wakeup.wakeup.kind() == REFRESH

@@ -310,3 +310,68 @@ async fn a_run_until_idle_does_the_rest_unless_it_is_stopped() {
         assert!(if stops { done <= 2 } else { done == parts }, "{done}");
     }
 }
+
+/// Ends calls one after the other as it is told, and counts them by subject.
+struct Scripted {
+    ends: fn(nth: usize) -> Result<Ran, StoreError>,
+    ran: Mutex<Vec<Reference>>,
+    scheduled: Notify,
+}
+
+#[async_trait]
+impl Runner for Scripted {
+    async fn run(&self, due: DueWakeup) -> Result<Ran, StoreError> {
+        let nth = {
+            let mut ran = lock(&self.ran);
+            ran.push(due.wakeup.subject);
+            ran.len()
+        };
+        // The later a call begins, the longer it takes: others are in flight when one ends.
+        for _ in 0..nth * 10 {
+            tokio::task::yield_now().await;
+        }
+        (self.ends)(nth)
+    }
+
+    fn scheduled(&self) -> &Notify {
+        &self.scheduled
+    }
+}
+
+async fn calls_until_idle(
+    due: usize,
+    ends: fn(usize) -> Result<Ran, StoreError>,
+) -> Vec<Reference> {
+    let runner = Arc::new(Scripted {
+        ends,
+        ran: Mutex::default(),
+        scheduled: Notify::new(),
+    });
+    let dispatcher = Dispatcher::new(
+        store_with_due_wakeups(due).await,
+        Arc::new(SystemClock::new()),
+        runner.clone(),
+        DispatcherOptions {
+            concurrency: 3,
+            ..DispatcherOptions::default()
+        },
+    );
+    dispatcher.run_until_idle().await.unwrap();
+    std::mem::take(&mut *lock(&runner.ran))
+}
+
+#[tokio::test]
+async fn store_that_takes_no_calls_ends_a_run_until_idle() {
+    let ran = calls_until_idle(20, |_| {
+        Err(StoreError::Unavailable("the disk is full".to_owned()))
+    })
+    .await;
+    assert_eq!(ran.len(), 3);
+}
+
+#[tokio::test]
+async fn subject_of_another_process_is_asked_for_once_until_idle() {
+    let ran = calls_until_idle(20, |_| Ok(Ran::Busy)).await;
+    let subjects: HashSet<Reference> = ran.iter().cloned().collect();
+    assert_eq!((ran.len(), subjects.len()), (20, 20));
+}

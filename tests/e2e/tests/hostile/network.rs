@@ -1,11 +1,15 @@
 //! Servers that must not be reached, that never answer, and that never come to an end.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use relation_e2e::World;
+use relation_e2e::faulty_store::{Operation, StoreFault};
 use relation_host::types::Failure;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::stage::Stage;
+use crate::stage::{Stage, request};
 
 /// Tells a server's address to a fixture that may reach it.
 async fn stage_at(fixture: &str, server: &TcpListener) -> Stage {
@@ -71,4 +75,26 @@ pub async fn endless_body() {
         "{failure}"
     );
     fed.await.expect("the host has hung up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub async fn wakeups_after_response() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stage = stage_at("wakeups_after_response", &server).await;
+    let responded = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&responded);
+    let fault = StoreFault::failing(Operation::Read).times(3);
+    let fault = fault.when(move || seen.load(Ordering::SeqCst));
+    stage.world.store_faults.inject(fault);
+    let served = tokio::spawn(async move {
+        let (mut connection, _) = server.accept().await.unwrap();
+        let _ = connection.read(&mut [0; 1024]).await;
+        responded.store(true, Ordering::SeqCst);
+        let response = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        connection.write_all(response).await.unwrap();
+    });
+    let added = stage.world.host().add(request()).await.unwrap().value;
+    assert_eq!(added.connection.notes, "0 wakeups");
+    assert_eq!(stage.world.store_faults.hits(), 3);
+    served.await.unwrap();
 }

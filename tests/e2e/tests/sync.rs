@@ -491,8 +491,8 @@ async fn two_hosts_that_import_at_once_do_not_get_in_each_others_way() {
     let second = world.new_host().await;
     sync(&world, &customer).await;
     let (one, other) = tokio::join!(
-        world.host().continue_sync(&customer.pkid, KIND, false),
-        second.continue_sync(&customer.pkid, KIND, false)
+        world.host().continue_sync(&customer.pkid, KIND),
+        second.continue_sync(&customer.pkid, KIND)
     );
     let (one, other) = (one.unwrap(), other.unwrap());
     assert!(one.is_some() || other.is_some());
@@ -501,7 +501,7 @@ async fn two_hosts_that_import_at_once_do_not_get_in_each_others_way() {
     assert_eq!(requests(&world, LICENSES), 40);
     let nothing = world
         .host()
-        .continue_sync(&customer.pkid, KIND, false)
+        .continue_sync(&customer.pkid, KIND)
         .await
         .unwrap();
     assert_eq!(nothing, None);

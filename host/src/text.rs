@@ -38,7 +38,7 @@ impl std::error::Error for NotUtf8 {}
 /// Reads `bytes` as UTF-8, without the byte order mark that it may begin with.
 ///
 /// # Errors
-/// What the bytes are instead.
+/// The bytes are empty or in another encoding, which the error names.
 pub fn decode(bytes: &[u8]) -> Result<&str, NotUtf8> {
     // The mark of UTF-32 in little-endian order begins with that of UTF-16.
     match bytes {

@@ -1,4 +1,4 @@
-//! What a record must pass besides its fields' rules: proxies that are allowed, and a place of its own.
+//! The checks of a record besides its fields' rules: allowed proxies, and uniqueness at its node.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use crate::platform::{
 use crate::record::{key, secret};
 use crate::webex::ids::OrgId;
 
-/// Asks the host whether the proxies that were given may be used, each by itself, so that one which
-/// is forbidden is told where it was entered.
+/// Asks the host about each given proxy separately, so that a forbidden proxy is reported at its
+/// field.
 ///
 /// # Errors
-/// Those of the platform, other than that a proxy cannot be used.
+/// The errors of the platform, except that a proxy cannot be used.
 pub fn check_proxies<P: Platform + ?Sized>(
     platform: &P,
     accepted: &Accepted,
@@ -86,7 +86,7 @@ pub fn no_doubles(
         .map(move |(filter, _)| Check::Unique(filter, except.cloned()))
 }
 
-/// What two records at one node must not share.
+/// A property that two records at one node must not share.
 #[derive(Clone, Copy, Debug)]
 enum Double {
     Name,

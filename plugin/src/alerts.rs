@@ -28,7 +28,7 @@ pub mod code {
     pub const REAUTHORIZE: &str = "WEBEX_REAUTHORIZE";
     /// Webex does not accept the integration: of the installation, not of a record.
     pub const CLIENT: &str = "WEBEX_INTEGRATION_REFUSED";
-    /// An import found so little that it removed nothing. It is no matter of the connection.
+    /// An import found so little that it removed nothing. The connection itself works.
     pub const REMOVALS_HELD: &str = "WEBEX_IMPORT_REMOVALS_HELD";
 }
 
@@ -214,9 +214,11 @@ impl Standing {
             .collect()
     }
 
-    /// The alerts that a recovery has ended: those of earlier generations of their grant, those
-    /// that said a person is needed while the grant works, and those of a threshold that is not
-    /// crossed at `now`, which a wrong clock raised.
+    /// Lists the alerts that a recovery has ended:
+    ///
+    /// - alerts of earlier generations of their grant,
+    /// - alerts that a person is needed, while the grant works,
+    /// - alerts of a threshold that is not crossed at `now`, which a wrong clock raised.
     pub fn ended(&self, record: &Record, now: Timestamp) -> Vec<Reference> {
         self.0
             .iter()

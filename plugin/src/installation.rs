@@ -1,8 +1,8 @@
 //! The alert of the installation: Webex does not accept the integration that all customers share.
 //!
-//! One document, whoever meets the error first; its count rises. No check guards it, so that
-//! customers which meet the error concurrently do not fail because of it: a count may be lost, a
-//! record is not.
+//! All customers share one document, whose count rises with each error. The document is written
+//! without checks, so that customers which meet the error concurrently do not fail by a conflict: a
+//! count may be lost, a record is not.
 
 use crate::alerts::{ALERT, Body, CATEGORY, Severity, code};
 use crate::model::derived;

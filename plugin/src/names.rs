@@ -1,8 +1,8 @@
 //! Names of customers: the characters that they may have, and how two of them are compared.
 //!
-//! Two names that look the same must not be two names. So a name is compared in Unicode's
-//! normalization form C, and characters that cannot be seen, or that change the order of the others,
-//! are refused. Those that a script needs are taken where it needs them:
+//! Two names that look the same must not be two names. So names are compared in Unicode's
+//! normalization form C. Characters that cannot be seen, or that reorder other characters, are
+//! refused, except where a script needs them:
 //!
 //! - U+200C and U+200D, the joiners, after a virama and between two letters that join, as in Persian
 //!   and in the scripts of India (after RFC 5892, appendix A.1 and A.2);

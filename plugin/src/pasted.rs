@@ -21,7 +21,7 @@ use crate::webex::organizations::{Source, Unresolved, organization_of};
 const TOKEN_ANSWER: &str = "token_answer";
 const TOKEN: &str = "token";
 const REFRESH_TOKEN: &str = "refresh_token";
-/// What an error says once the pasted refresh token was shown to Webex with success.
+/// The error text after Webex accepted the pasted refresh token.
 const USED: &str = "the access token was refused, so the pasted refresh token was used to get new \
                     tokens, and Webex may not accept it again: fetch new tokens";
 
@@ -66,16 +66,17 @@ pub fn read_tokens(
 /// Tokens that Webex confirmed.
 #[derive(Clone, Debug)]
 pub struct Confirmed {
-    /// The tokens with what is known of their lives.
+    /// The tokens with their lifetimes, as far as these are known.
     pub answer: TokenAnswer,
-    /// Where they come from.
+    /// The source of the tokens.
     pub origin: Origin,
     /// The moment from which lives count.
     pub issued: Timestamp,
 }
 
 impl Confirmed {
-    /// What to tell when these tokens could not be stored: that the pasted refresh token was used.
+    /// Adds to `failure`, by which the tokens were not stored, that the pasted refresh token was
+    /// used.
     pub fn explain(&self, failure: Failure) -> Failure {
         match self.origin {
             Origin::Pasted => failure,
@@ -84,7 +85,7 @@ impl Confirmed {
     }
 }
 
-/// What it takes to ask Webex about pasted tokens.
+/// The context for asking Webex about pasted tokens.
 pub struct Inquiry<'a, P: ?Sized> {
     /// The platform.
     pub platform: &'a P,
@@ -155,8 +156,9 @@ impl<P: Platform + ?Sized> Inquiry<'_, P> {
         }
     }
 
-    /// When the access token ends by Webex's word; none when Webex cannot be asked, or names a moment
-    /// that cannot be: one that is over although the token works, or one beyond the told life.
+    /// Asks Webex when the access token expires. None when Webex cannot be asked, or names an
+    /// impossible moment: in the past although the token works, or after the lifetime that the
+    /// response names.
     fn ask_expiry(
         &self,
         webex: &Webex<'_, P>,
@@ -219,8 +221,8 @@ impl<P: Platform + ?Sized> Inquiry<'_, P> {
         })
     }
 
-    /// Whose new tokens are. They are not lost because Webex cannot be asked: then the token itself
-    /// counts, or the record whose refresh token it was.
+    /// Determines the organisation of new tokens. If Webex cannot be asked, the organisation is that
+    /// of the token itself, or of the record that held the refresh token, so that no tokens are lost.
     fn find_organization(
         &self,
         webex: &Webex<'_, P>,
@@ -285,7 +287,7 @@ impl<P: Platform + ?Sized> Inquiry<'_, P> {
     }
 }
 
-/// That `actual` is the organisation of the account number, which it becomes when there is none.
+/// Checks that `actual` is the organisation of the account number; fills in a missing account number.
 fn match_organization(actual: OrgId, accepted: &mut Accepted) -> Result<(), Failure> {
     match accepted.organization {
         None => {

@@ -249,7 +249,7 @@ fn a_page_in_place_of_webex_takes_no_token_for_good() {
     }
 }
 
-/// What is believed of both tokens when Webex answers `expiry` for the access token.
+/// Returns the expiries taken for both tokens when Webex answers `expiry` for the access token.
 fn dated(expiry: Answer, pasted: &Value) -> [(u64, bool); 2] {
     let platform = MemoryPlatform::new();
     platform.expect(

@@ -133,7 +133,7 @@ impl Connection {
         }
     }
 
-    /// Whether it was written while the clock was ahead of `now`.
+    /// Whether the record was written while the clock was ahead of `now`.
     pub fn is_of_the_future(&self, now: Timestamp) -> bool {
         let latest = now.saturating_add(CLOCKS_APART);
         [self.refreshed, self.attempted]

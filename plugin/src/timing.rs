@@ -62,8 +62,8 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// What is left at `now` until the earlier end; one that has passed does not count. None when
-    /// no end is in the future.
+    /// Returns the time from `now` to the earlier end in the future. None when both ends have
+    /// passed.
     fn left(self, now: Timestamp) -> Option<u64> {
         [self.access, self.refresh]
             .into_iter()
@@ -99,8 +99,8 @@ fn last_moment(left: u64) -> u64 {
 /// When tokens with these `ends` that were issued at `issued` are to be refreshed: after the
 /// policy's period, or its fraction of the shorter lifetime, less the record's part of the jitter.
 ///
-/// The result lies in the future of `now` and before the earlier end that is in the future, as long
-/// as that end is two milliseconds away.
+/// The result lies after `now` and before the earlier end in the future, provided that this end is
+/// at least two milliseconds away.
 ///
 /// `longest` is the longest pause that the origin of the tokens allows; none: the policy decides.
 pub fn refresh_due(
@@ -142,8 +142,8 @@ pub fn backoff(base: u64, attempts: u32, jitter: Fraction, spread: Spread) -> u6
 }
 
 /// When to try again: after the `backoff`, and not before the other side's `retry_after`
-/// (milliseconds) is over. Neither pause is longer than half of what is left until the earlier end
-/// that is in the future, so that a token does not end while nobody tries.
+/// (milliseconds) is over. Neither pause is longer than half of the time to the earlier end in the
+/// future, so that a token does not expire without another attempt.
 pub fn retry_at(now: Timestamp, ends: Ends, backoff: u64, retry_after: Option<u64>) -> Timestamp {
     let pause = backoff.max(retry_after.unwrap_or(0));
     let longest = ends.left(now).map_or(u64::MAX, longest_retry);

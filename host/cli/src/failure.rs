@@ -38,7 +38,7 @@ pub enum Kind {
     Internal,
     /// Somebody has to look.
     Failed,
-    /// Nobody: whoever read the output has gone, and had enough of it.
+    /// The reader of the output has gone, so no message is needed.
     BrokenPipe,
 }
 

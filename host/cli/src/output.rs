@@ -82,8 +82,8 @@ fn unprintable(error: &serde_json::Error) -> Failed {
     )
 }
 
-/// Text that somebody else wrote, without what a terminal would obey. What changes the direction of the
-/// text, or cannot be seen, is escaped: `\u{202e}`.
+/// Removes the characters that a terminal would obey from foreign text. Escapes characters that change the
+/// direction of the text or cannot be seen: `\u{202e}`.
 pub fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {

@@ -81,8 +81,8 @@ impl Source {
         Ok(SecretString::from(text))
     }
 
-    /// Reads a secret of one line, as [`Source::read`] does. Refuses what somebody meant otherwise:
-    /// several lines, a secret in quotes, characters that cannot be seen.
+    /// Reads a secret of one line, as [`Source::read`] does. Refuses likely mistakes: several lines, a
+    /// secret in quotes, characters that cannot be seen.
     pub fn read_line(&self, what: &str) -> Result<SecretString, Failed> {
         const QUOTES: [char; 9] = [
             '"', '\'', '`', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}', '\u{ab}', '\u{bb}',

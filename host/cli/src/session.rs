@@ -63,7 +63,7 @@ pub fn component_cache(global: &Global) -> Option<ComponentCache> {
     config.component_cache.cache()
 }
 
-/// What to do about a store that does not exist.
+/// The handling of a store that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoStore {
     /// Make it.
@@ -97,8 +97,8 @@ impl Context {
         Ok(Arc::new(store))
     }
 
-    /// The configured host: a store that exists, keys, way out, and the plugin compiled, which takes
-    /// its settings.
+    /// Opens the configured host: an existing store, keys, egress, and the compiled plugin, which has
+    /// accepted its settings.
     pub async fn host(&self) -> Result<Host, Failed> {
         self.check_settings(self.unchecked_host().await?).await
     }
@@ -115,7 +115,7 @@ impl Context {
         self.check_settings(host).await
     }
 
-    /// The plugin on a store of its own that holds nothing, for what asks the plugin alone.
+    /// Loads the plugin on an empty store of its own, for commands that only ask the plugin.
     pub async fn plugin_alone(&self) -> Result<Host, Failed> {
         let store = SqliteStore::in_memory()?;
         let clock = clock();
@@ -225,7 +225,7 @@ impl Context {
     }
 }
 
-/// A key that nobody keeps, for a store that nobody keeps.
+/// A key for a temporary store; neither is persisted.
 struct OneTimeKey;
 
 impl KeyProvider for OneTimeKey {

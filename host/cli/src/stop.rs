@@ -72,7 +72,7 @@ async fn later(signals: &mut impl Source) {
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    /// None where whoever started the process wants it to outlive the terminal (`nohup`).
+    /// None if the process is to outlive its terminal (`nohup`).
     hangup: Option<tokio::signal::unix::Signal>,
 }
 

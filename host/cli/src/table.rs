@@ -1,7 +1,7 @@
 //! Tables for people: a line for each row, no wider than the terminal.
 //!
-//! Where a table is wider, columns that matter least are left out, and texts are shortened. Whatever is
-//! not a terminal gets every column in full, unless `COLUMNS` says how wide it is.
+//! Where a table is wider, the least important columns are left out, and texts are shortened. An output
+//! that is not a terminal gets every column in full, unless `COLUMNS` sets a width.
 
 use std::fmt;
 use std::io::{self, IsTerminal};

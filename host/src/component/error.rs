@@ -52,14 +52,14 @@ pub enum GuestErrorKind {
         /// What is wrong.
         message: String,
     },
-    /// There is no address space for its instances.
+    /// The process has no address space for the instances of the component.
     #[error(
         "there is no address space for {calls} calls at once (limits.calls): {message}: raise the limit of this process (`ulimit -v`, LimitAS of systemd), or lower limits.calls, of which each takes 4 GiB"
     )]
     Room {
-        /// How many instances there may be at once.
+        /// The configured number of concurrent instances.
         calls: u32,
-        /// What is wrong.
+        /// The error text of the engine.
         message: String,
     },
     /// The host itself failed while it ran.

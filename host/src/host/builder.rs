@@ -148,8 +148,8 @@ impl HostBuilder {
         self
     }
 
-    /// A file, such as the database, whose owner and mode the stash gets when it is made, so that all
-    /// who may use the one can use the other.
+    /// A file, such as the database, whose owner and mode a new stash gets. Every user of the file can
+    /// then use the stash.
     #[must_use]
     pub fn stash_like(mut self, file: impl Into<PathBuf>) -> Self {
         self.stash_like = Some(file.into());

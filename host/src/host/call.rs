@@ -62,9 +62,9 @@ pub(super) struct Started {
     pub(super) journal: Journal,
     pub(super) lease: Option<Lease>,
     given: Vec<SecretString>,
-    /// What the call has done that its result does not tell.
+    /// The effects of the call that its result does not report.
     traces: Arc<Traces>,
-    /// What the log calls it: action, subject, and the subject's name where it is known.
+    /// The call in log lines: action, subject, and the subject's name where the name is known.
     called: (String, Reference, String),
     /// The monotonic moment just before the lease was claimed.
     claimed: Duration,
@@ -315,7 +315,7 @@ impl Host {
         ending.log(&name, subject.pkid.as_str(), action, started.transaction());
     }
 
-    /// What a record is called; empty where nobody knows.
+    /// Returns the name of a record; empty if the name is unknown.
     async fn name_of(&self, subject: &Reference) -> String {
         let found = self.store().get(std::slice::from_ref(subject)).await;
         let document = found

@@ -40,7 +40,7 @@ impl Default for Retention {
 }
 
 impl Retention {
-    /// The step of a walk at `now` that begins behind `after`.
+    /// Returns the step of a walk at `now` that begins after the id `after`.
     fn step(&self, now: Timestamp, after: Option<String>) -> Prune {
         let before = |keep: Duration| {
             let keep = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
@@ -84,7 +84,7 @@ struct Walk {
     removed: u64,
 }
 
-/// What is known of the reserve.
+/// The result of the last look at the reserve.
 #[derive(Debug, Default)]
 struct Look {
     last: Option<Instant>,

@@ -15,7 +15,7 @@ const TARGET: &str = "relation_host::outcome";
 pub(super) struct Ending {
     pub(super) status: Status,
     pub(super) message: String,
-    /// What the customer is called, where the call says so.
+    /// The name of the customer, if the call reports the name.
     pub(super) name: Option<String>,
     level: Level,
 }
@@ -88,7 +88,7 @@ impl Ending {
             ($level:expr) => {
                 tracing::event!(
                     target: TARGET, $level,
-                    // In quotes: it is somebody else's text.
+                    // In quotes, because the name is foreign text.
                     customer = ?name, pkid, action, transaction, status, "{message}"
                 )
             };
@@ -137,7 +137,7 @@ pub(super) fn wake_ending(report: &WakeReport) -> Ending {
 }
 
 impl Fired {
-    /// What came of a wakeup of this kind ([`crate::types::Wakeup::kind`]), for a dispatcher.
+    /// Returns the outcome of a wakeup of this kind ([`crate::types::Wakeup::kind`]) for a dispatcher.
     pub fn ran(&self, wakeup: &str) -> Ran {
         match self {
             Self::Busy(_) => Ran::Busy,

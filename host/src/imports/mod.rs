@@ -113,11 +113,11 @@ pub(crate) struct Call {
     reported: Duration,
     /// What is known of answers from outside, and until when the store may be waited for.
     pub(crate) patience: Patience,
-    /// What the call has done that its result may not tell.
+    /// The effects of the call that its result may not report.
     pub(crate) traces: Arc<Traces>,
 }
 
-/// What a call has done that its result may not tell, because the instance was stopped.
+/// The effects of a call that its result does not report if the instance was stopped.
 #[derive(Debug, Default)]
 pub(crate) struct Traces {
     sent: AtomicBool,

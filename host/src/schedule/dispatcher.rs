@@ -39,7 +39,7 @@ pub trait Runner: Send + Sync + 'static {
 /// What came of running a wakeup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ran {
-    /// It was answered, and this came of it.
+    /// The wakeup was answered, with this effect.
     Done(Effect),
     /// Its call failed; it is due again later.
     Failed(Effect),

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::types::Reference;
 
-/// What a call did, as far as it is counted.
+/// The counted effects of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Effect {
     /// Webex gave new tokens.
@@ -43,7 +43,7 @@ pub struct Summary {
     pub failed_imports: u64,
 }
 
-/// The counts so far. Of the customers it remembers those alone that are not well.
+/// The counts so far, with only those customers whose connection or import has a problem.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     counts: Summary,

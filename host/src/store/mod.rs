@@ -45,9 +45,9 @@ pub struct Lease {
     pub epoch: u64,
     /// When others may claim it, by the clock that was passed to [`Store::begin`].
     pub expires: Timestamp,
-    /// When the latest earlier call on the subject began that was cut off (its host ended, its lease
-    /// expired or was lost, or [`End::interrupted`] said so), unless a call on the subject has ended
-    /// since.
+    /// The beginning of the latest earlier call on the subject that was cut off; none if a call on the
+    /// subject has ended since. A call is cut off when its host ended, when its lease expired or was
+    /// lost, or by [`End::interrupted`].
     pub interrupted: Option<Timestamp>,
 }
 
@@ -190,7 +190,7 @@ pub struct End {
     pub transaction: TransactionUpdate,
     /// The lease to release; one that was lost is left alone.
     pub lease: Option<Lease>,
-    /// What became of the wakeup, when the call answered one. Ignored when the lease was lost. One
+    /// The outcome of the wakeup that the call answered. Ignored when the lease was lost. A wakeup
     /// that is due again counts as scheduled when the transaction ended.
     pub wakeup: Option<Answered>,
     /// The call was cut off after it may have sent something, or lost what came of it: the next call
@@ -206,13 +206,13 @@ pub struct Prune {
     pub succeeded_before: Timestamp,
     /// Transactions that failed and ended before this moment are removed.
     pub failed_before: Timestamp,
-    /// The id behind which this step begins: [`Pruned::next`] of the step before.
+    /// The id after which this step begins: [`Pruned::next`] of the step before.
     pub after: Option<String>,
     /// How many transactions the step looks at, at most; 0 counts as 1.
     pub limit: u32,
 }
 
-/// What a step of a walk over the transactions has done.
+/// The result of one step of a walk over the transactions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// Transactions removed, with their logs.
@@ -249,7 +249,7 @@ pub struct Recovery {
     pub transactions: u64,
 }
 
-/// What [`Store::redate`] found of a clock that was ahead.
+/// The corrections that [`Store::redate`] made after a clock that was ahead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Redating {
     /// Wakeups that were made due.

@@ -102,7 +102,7 @@ pub(crate) fn name_file(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), told)
 }
 
-/// Says whose the file at `path` is and what to do, when an access was denied; else nothing.
+/// Names the owner of the file at `path` and what to do, if an access was denied.
 pub(crate) fn explain(path: &Path, error: &io::Error) -> String {
     if error.kind() != io::ErrorKind::PermissionDenied {
         return String::new();

@@ -108,7 +108,7 @@ pub struct TokenAnswer {
 /// Why a text is no token answer. The text itself is never repeated: it holds tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenAnswerError {
-    /// Nothing at all.
+    /// An empty text.
     #[error("is empty: expected the token endpoint's JSON answer")]
     Empty,
     /// Too long.

@@ -1,4 +1,4 @@
-//! What Webex says about a token by itself.
+//! Requests to Webex about the access token itself.
 
 use serde_json::Value;
 

@@ -192,7 +192,7 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
 /// Makes sure that a success has a content that can be read.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// A text that says why the content cannot be read.
 pub(super) fn expect_content(answer: &HttpResponse) -> Result<(), &'static str> {
     if answer.status() != StatusCode::OK {
         return Err("the answer is a success without content");

@@ -59,9 +59,9 @@ pub struct WebexError {
     pub tracking_id: Option<String>,
     /// How long Webex asks us to wait, in milliseconds.
     pub retry_after: Option<u64>,
-    /// What the answer says that its content is.
+    /// The media type of the response's `Content-Type`.
     pub content_type: MediaType,
-    /// The body of the answer is an error of Webex's API, and not of somebody in between.
+    /// Whether the body is an error of Webex's API, and not of a proxy in between.
     pub is_webex: bool,
     /// The request may have been carried out, and what it brought is lost: no answer came, none
     /// that can be read, or one of a gateway that had none (502, 504) or of a server that broke
@@ -301,7 +301,7 @@ pub struct Answered {
     pub tracking_id: Option<String>,
     /// Its `Retry-After` in milliseconds, capped; none when absent or malformed.
     pub retry_after: Option<u64>,
-    /// What it says that its content is.
+    /// The media type of the response's `Content-Type`.
     pub content_type: MediaType,
 }
 
@@ -418,7 +418,7 @@ impl ErrorBody {
         self.error.as_deref().map(str::trim)
     }
 
-    /// What kind of passing fault OAuth's code names, if it names one (RFC 6749, section 4.1.2.1;
+    /// Returns the kind of passing fault that OAuth's code names, if any (RFC 6749, section 4.1.2.1;
     /// RFC 8628, section 3.5).
     pub(super) fn passing_kind(&self) -> Option<ErrorKind> {
         match self.code()? {

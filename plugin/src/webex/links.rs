@@ -27,10 +27,10 @@ pub(super) enum LinkFault {
     Ambiguous,
 }
 
-/// What the `Link` headers of a response say about the next page.
+/// The next page according to the `Link` headers of a response.
 ///
 /// Without a target and without a fault the list ends. With both, the target was read, and
-/// something else was not.
+/// another part of the headers was not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct NextLink<'a> {
     /// The target of the first link with the relation `next`: it may be a relative reference.
@@ -165,7 +165,7 @@ fn parameter(text: &[u8]) -> Option<(String, Option<String>, &[u8])> {
     }
 }
 
-/// What a quoted string says whose first quote was read, and what follows the last one.
+/// Reads a quoted string after its first quote; returns its text and the bytes after its last quote.
 fn quoted_string(text: &[u8]) -> Option<(String, &[u8])> {
     let mut value = Vec::new();
     let mut rest = text;

@@ -1,9 +1,9 @@
 //! The JSON of a list, divided into its entries, each of which is then read on its own.
 //!
-//! An entry that cannot be read must not keep the others from being imported. So only brackets
-//! and quotes are looked at here: a lone surrogate, a number without an end, a control character,
-//! bytes that are not UTF-8 or any depth of nesting are no reason to refuse a list.
-//! `serde_json`'s `RawValue` refuses the whole list for several of these.
+//! An entry that cannot be read must not keep the others from being imported. So this parser looks
+//! only at brackets and quotes. It accepts lone surrogates, numbers without an end, control
+//! characters, bytes that are not UTF-8, and any depth of nesting. `serde_json`'s `RawValue`
+//! refuses the whole list for several of these.
 
 use std::fmt;
 
@@ -146,7 +146,7 @@ impl<'a> Scanner<'a> {
         self.expect(byte).is_ok()
     }
 
-    /// Nothing but blanks is left.
+    /// Checks that only blanks are left.
     fn expect_end(&mut self) -> Result<(), ListFault> {
         self.skip_blanks();
         match self.peek() {

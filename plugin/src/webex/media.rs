@@ -1,15 +1,15 @@
-//! What an answer says that its content is.
+//! The media type of a response.
 
 use std::fmt;
 
-/// The content of an answer by its `Content-Type` (RFC 9110, section 8.3), as far as it matters to
-/// tell Webex from somebody else.
+/// The media type of a response by its `Content-Type` (RFC 9110, section 8.3), as precise as it
+/// takes to distinguish Webex from a proxy or another server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MediaType {
-    /// The answer does not say.
+    /// The response has no `Content-Type`.
     #[default]
     Absent,
-    /// What Webex sends.
+    /// JSON, as Webex sends.
     Json,
     /// A page.
     Html,

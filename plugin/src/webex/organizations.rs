@@ -113,7 +113,7 @@ pub fn organization_of<P: Platform + ?Sized>(
 /// organisation.
 type Reader = fn(&Value) -> Option<Option<OrgId>>;
 
-/// What the answers so far say about a token.
+/// The evidence of the responses so far about a token.
 struct Inquiry {
     source: Source,
     // Whether one of them shows that the token works.
@@ -123,8 +123,8 @@ struct Inquiry {
 }
 
 impl Inquiry {
-    /// The organisation that an answer names. What a token may not see is no answer, and no error
-    /// either.
+    /// Returns the organisation that a response names. A response that the token may not see what was
+    /// asked for counts neither as an organisation nor as an error.
     fn take(
         &mut self,
         answer: Result<Value, WebexError>,

@@ -30,7 +30,7 @@ const SHOWN_HEADER: usize = 120;
 pub struct Page {
     /// The entries on it, each in JSON as Webex sent it: some may be unreadable.
     pub items: Vec<Vec<u8>>,
-    /// The address of the page behind it; none: none is known.
+    /// The address of the next page; none if no address is known.
     pub next: Option<String>,
     /// Why more of the list may come after this page and [`next`](Self::next), in words; none: it
     /// is known where the list goes on, or that it ends.

@@ -190,7 +190,7 @@ fn refusal_or_fault(answered: &Answered, body: &ErrorBody, shown: Shown) -> Erro
     }
     match body.code() {
         Some("invalid_grant") => ErrorKind::Refused,
-        // Neither says anything about what was shown (RFC 6749, section 5.2).
+        // Neither code judges the token in the request (RFC 6749, section 5.2).
         Some("invalid_client" | "unauthorized_client") => ErrorKind::Client,
         _ if status != 403 && says_it_is_dead(&body.words(), shown) => ErrorKind::Refused,
         Some(_) => ErrorKind::Rejected,

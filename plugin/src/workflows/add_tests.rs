@@ -92,7 +92,7 @@ fn a_record_with_tokens_is_connected_and_everything_is_made_by_one_commit() {
         connection.refresh_token_expires.unwrap().at,
         START + 90 * DAY
     );
-    // Nobody said when the answer came.
+    // The time of the response is unknown.
     assert!(connection.refresh_token_expires.unwrap().assumed);
     assert_eq!(platform.commits(), 1);
 

@@ -83,7 +83,8 @@ pub fn delete<P: Platform + ?Sized>(
         let deleted = |(reference, _): &(Reference, String)| Change::Delete(reference.clone());
         let mut changes: Vec<Change> = batch.iter().map(deleted).collect();
         if behind.is_empty() && told_of_client(&record) {
-            // Nobody else may be left to end it; a customer that is will raise it again.
+            // This customer may be the last one. A remaining customer that meets the error raises the alert
+            // again.
             changes.push(installation::recover());
         }
         platform.commit(vec![record.unchanged()], changes)?;

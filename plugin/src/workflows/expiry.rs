@@ -16,8 +16,8 @@ use crate::tokens::{expiry_wakeup, refresh_wakeup, state_of};
 /// Looks at the expiries of `grant` of `pkid`, and at its scopes, now. Asks nothing of Webex.
 ///
 /// The smallest threshold crossed is the one that is told; found again, its alert's count rises.
-/// At the expiry itself a connection ends whose refresh token Webex has refused. Of any other Webex
-/// is asked, by a refresh that is due at once: a clock alone ends no connection.
+/// At the expiry itself, a connection ends only if Webex has refused its refresh token. Otherwise a
+/// refresh is due without delay, which asks Webex: a clock alone ends no connection.
 ///
 /// # Errors
 /// `not-found`; `invalid` (field `grant`); `conflict` and `unavailable` of the storage.

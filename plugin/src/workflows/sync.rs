@@ -31,8 +31,8 @@ const CALL: u64 = 20_000;
 const PAGES_OF_A_CALL: u32 = 24;
 
 /// Imports what `kind` says for the record `pkid`, or as much of it as fits into a call; then a
-/// wakeup goes on. An unfinished import is gone on with, a finished one is begun anew. With
-/// `accepts_removals` this import, in all its calls, removes what has vanished, however much.
+/// wakeup goes on. Continues an unfinished import, or begins a new one. With `accepts_removals`
+/// this import, in all its calls, removes what has vanished, however much.
 ///
 /// # Errors
 /// `not-found`; `reauthorize` when there is no access token, Webex refuses it and a refresh does

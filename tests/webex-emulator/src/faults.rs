@@ -140,7 +140,7 @@ pub enum FaultKind {
     },
     /// The proper answer with a text before it, such as a byte order mark.
     Prefix {
-        /// What comes before the answer.
+        /// The text before the response.
         text: String,
     },
     /// The proper answer with these fields replaced or added, or left out where they are `null`

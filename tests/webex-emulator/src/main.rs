@@ -184,7 +184,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     // In one write, so that a reader of the first line alone does not end it.
     match show(&text) {
-        // Nobody could find it.
+        // Without its address, no client could find the emulator.
         Err(error) if is_anywhere => return Err(error),
         _ => {}
     }

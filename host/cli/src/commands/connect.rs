@@ -72,7 +72,7 @@ enum Event<'a> {
         #[serde(flatten)]
         report: &'a ConnectReport,
     },
-    /// What was pasted is not the callback; another paste may follow.
+    /// The paste is not the callback; another paste may follow.
     Refused { message: &'a str },
 }
 
@@ -175,8 +175,8 @@ impl Connecting<'_> {
         unwritten
     }
 
-    /// Waits for the callback and completes the consent with it. A pasted one that turns out not to be
-    /// it leaves the consent open, and may be followed by another.
+    /// Waits for the callback and completes the consent with it. A pasted text that is not the callback
+    /// leaves the consent open, and another paste may follow.
     async fn completed(
         &self,
         way: &mut Way,

@@ -104,8 +104,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The records of a page in `order`: those after a place, `most` of them. The store has them in the
-/// order of their pkids, so all are read; no more are held than the page has.
+/// Reads the records of a page in `order`: at most `most` records after a place. The store sorts records
+/// by pkid, so all records are read; only those of the page are held in memory.
 async fn sorted(
     store: &dyn Store,
     filter: &Filter,

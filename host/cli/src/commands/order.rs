@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::records::Record;
 
-/// What comes first in a list of customers.
+/// The sort order of a list of customers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 pub enum Order {
     /// By hierarchy, and by name within it
@@ -30,7 +30,7 @@ pub struct Place {
 }
 
 impl Order {
-    /// Where `record` stands.
+    /// Returns the place of `record`.
     pub fn place(self, record: &Record) -> Place {
         let stored = &record.connection;
         let further = record.further_grants.values();

@@ -151,7 +151,7 @@ fn play(
     };
     let junit = args.junit.as_deref();
     let noted = junit.map_or(Ok(()), |file| write_junit(file, &all, took));
-    // How the scenarios ended weighs more than whether somebody reads it.
+    // The result of the scenarios decides the exit code, even if the output has no reader.
     verdict(count).and(noted).and(written)
 }
 

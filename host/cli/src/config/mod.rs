@@ -104,7 +104,7 @@ pub enum ConfigError {
     Encoding {
         /// The file.
         path: PathBuf,
-        /// What it is.
+        /// The encoding that was found.
         found: NotUtf8,
     },
     /// The file says something that cannot be.

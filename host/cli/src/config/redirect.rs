@@ -16,9 +16,9 @@ pub struct RedirectAddress {
 }
 
 impl RedirectAddress {
-    /// Reads an absolute `https` address, or an `http` one of this machine alone (RFC 8252, section
-    /// 7.3), without user, password and fragment (RFC 6749, section 3.1.2), and without a query, which
-    /// Webex adds. What is taken here the plugin takes too.
+    /// Reads an absolute `https` address, or an `http` address of this machine alone (RFC 8252, section
+    /// 7.3). User, password and fragment (RFC 6749, section 3.1.2) are refused, and so is a query, which
+    /// Webex adds. The plugin accepts every address that is accepted here.
     pub fn parse(text: &str) -> Result<Self, String> {
         const EXAMPLE: &str = "such as \"http://127.0.0.1:8400/callback\"";
         let url =

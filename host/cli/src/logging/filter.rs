@@ -1,4 +1,4 @@
-//! What `--log` and `RELATION_LOG` mean: a level, or a filter of targets with levels.
+//! Parses `--log` and `RELATION_LOG`: a level, or a filter of targets with levels.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use tracing_subscriber::filter::LevelFilter;
 /// The target of the lines that tell how a call has ended.
 pub const OUTCOME: &str = "relation_host::outcome";
 
-/// What is to be logged. It was checked, so that a word that means nothing does not silence the log.
+/// A validated log filter: an unknown word is refused when parsed, so that it cannot silence the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogFilter {
     /// The level of this program.
@@ -38,7 +38,7 @@ impl FromStr for LogFilter {
                 _ => filter.level = Some(level_of(directive)?),
             }
         }
-        // Whatever else `tracing` would not understand.
+        // Any other text that `tracing` would not understand.
         EnvFilter::try_new(filter.targets.join(",")).map_err(|error| error.to_string())?;
         Ok(filter)
     }
@@ -47,8 +47,8 @@ impl FromStr for LogFilter {
 impl LogFilter {
     /// The filter for `tracing`, of a command that logs at `level` when nothing else is asked for.
     ///
-    /// A level is for this program. Its libraries say little that helps an operator, and at the finest
-    /// levels may print what they carry; they must be named to be heard below warnings.
+    /// A level applies to this program. Its libraries log little that helps an operator, and may print the
+    /// data they process at the finest levels. Only a library that the filter names logs below warnings.
     pub fn directives(&self, level: LevelFilter) -> String {
         let level = self.level.unwrap_or(level);
         let mut directives = match level {

@@ -18,12 +18,12 @@ use super::streams::{Outlet, stderr};
 use crate::config::LogFormat;
 pub use filter::LogFilter;
 
-/// What a command logs where nothing else is asked for.
+/// The default logging of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Defaults {
     /// The level.
     pub level: LevelFilter,
-    /// Whether the end of each call is logged: not where the command itself tells it.
+    /// Whether the end of each call is logged; false where the command itself reports it.
     pub outcomes: bool,
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How many bytes wait at most. What comes when there are more is dropped, and counted.
+/// The most bytes that may wait. Further texts are dropped and counted.
 const ROOM: usize = 1 << 20;
 /// The end of the program waits for a reader as long as it reads something in this time.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -31,7 +31,7 @@ struct Queue {
     /// Counts texts that were written or given up, so that progress is seen.
     done: u64,
     dropped: u64,
-    /// No thread could be started: texts are written by whoever brings them.
+    /// No thread could be started: each caller writes its own texts.
     direct: bool,
 }
 
@@ -82,7 +82,7 @@ impl Outlet {
         self.0.changed.notify_all();
     }
 
-    /// Returns once everything is written, or nobody has read anything for a while.
+    /// Returns when everything is written, or when the reader has read nothing for a while.
     pub fn flush(&self) {
         let mut queue = self.0.lock();
         while queue.writing || !queue.waiting.is_empty() {
@@ -196,7 +196,7 @@ mod tests {
     fn push_drops_and_counts_what_has_no_room() {
         let (outlet, permit, written) = pipe();
         let line = vec![b'x'; ROOM / 2];
-        // Nobody reads: one is with the thread, two wait, the others have no room.
+        // Without a reader, one text is with the thread, two wait, and the others have no room.
         for _ in 0..10 {
             outlet.push(&line);
         }

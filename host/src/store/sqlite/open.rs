@@ -35,7 +35,7 @@ const READ_CACHE: i32 = -8 * 1024;
 
 const STORE_ID: &str = "SELECT value FROM meta WHERE name = 'store-id'";
 
-/// What has a meaning in a URI of SQLite.
+/// The characters that have a meaning in a URI of SQLite.
 const NOT_IN_A_PATH: percent_encoding::AsciiSet = percent_encoding::NON_ALPHANUMERIC.remove(b'/');
 
 /// Why a database was not opened.
@@ -237,11 +237,11 @@ pub(super) fn open_memory() -> Result<Connection, StoreError> {
 pub(super) enum Reading {
     /// Beside others who write it.
     Shared,
-    /// As a file that nobody can change: nothing can be written where it is, and it has no log.
+    /// As an immutable file: its directory cannot be written, and the database has no log.
     Immutable,
 }
 
-/// What a look at a database that is only to be read has found.
+/// The findings about a database that is to be opened for reading only.
 pub(super) struct Found {
     pub(super) reading: Reading,
     /// None: the database is not one of this release yet.
@@ -407,7 +407,7 @@ fn check_owner(
     }
 }
 
-/// The version of the schema, which is none that this release does not know.
+/// Reads the version of the schema, and refuses a version that this release does not know.
 fn found_version(
     connection: &Connection,
     path: &Path,

@@ -86,7 +86,7 @@ pub(super) fn done(connection: &Connection, answered: &DueWakeup) -> Done<()> {
     Ok(())
 }
 
-/// Makes a wakeup due again at `at`, as of `now`, unless it was scheduled anew.
+/// Makes a wakeup due again at `at`, as of `now`, unless the wakeup was scheduled again.
 pub(super) fn retry(
     connection: &Connection,
     failed: &DueWakeup,

@@ -1,8 +1,8 @@
 //! Room in reserve: files in the stash that become entries when the disk is full.
 //!
-//! Each of them has the size of a usual entry. An entry that finds no space overwrites one in place
-//! and takes its name along, so that the room goes to the entry and not to whoever else writes to the
-//! same disk.
+//! Each file has the size of a usual entry. An entry that finds no space overwrites a file in place,
+//! and the file gets the entry's name. The room thus goes to the entry, not to other processes that
+//! write to the same disk.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -58,8 +58,8 @@ impl Reserve {
         Ok(())
     }
 
-    /// Writes `bytes` over a file of the reserve, which gets the name `to`. None: nothing is left of
-    /// the reserve.
+    /// Writes `bytes` over a file of the reserve, which gets the name `to`. None: the reserve is used
+    /// up.
     pub(super) fn write(&self, bytes: &[u8], to: &Path) -> Option<Result<(), StashError>> {
         let (mut file, path) = self.claim()?;
         let mut room = SLOT;

@@ -1,7 +1,7 @@
 //! The end of a list: what has vanished at Webex is removed, if that is plausible.
 //!
-//! An empty list, or one that is suddenly short, is more often a fault at Webex than the truth.
-//! Nothing of it is removed then, until a person accepts it; an alert says so.
+//! An empty list, or a list that is suddenly short, is more often a fault at Webex than the truth.
+//! Such a list removes no documents until a person accepts the list; an alert says so.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ const FEW: u32 = 10;
 /// How many stored documents are looked at together.
 const TOGETHER: u32 = 200;
 
-/// What the removal of vanished documents would do to a model.
+/// The size of a removal of vanished documents from a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removal {
     /// How many entries the list has.
@@ -55,8 +55,8 @@ impl Removal {
 }
 
 impl<P: Platform + ?Sized> Run<'_, P> {
-    /// Removes the documents that were not seen, unless so many are not plausible; whether that
-    /// was done before the call had to end.
+    /// Removes the documents that were not seen, unless so many are not plausible. Returns whether
+    /// the removal was complete before the call had to end.
     pub(super) fn remove_vanished(
         &mut self,
         index: usize,
@@ -118,12 +118,12 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         }
     }
 
-    /// The changes that tell of the lists of which nothing was removed, and end the alerts of
-    /// those that were read whole and are plausible or accepted.
+    /// Returns the changes to the alerts: raises one for each list whose removals were held, and ends
+    /// one for each list that was read whole and is plausible or accepted.
     pub(super) fn alert_changes(&self) -> Result<Vec<Change>, Failure> {
         let directories = self.import.kind.directories();
         let lists = self.import.lists.iter().zip(directories);
-        // Of a list that was not read whole nothing new is known.
+        // A list that was not read whole changes no alert.
         let known: Vec<(&List, &Directory)> =
             lists.filter(|(list, _)| list.partial.is_none()).collect();
         let references: Vec<Reference> = known

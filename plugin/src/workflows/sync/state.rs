@@ -123,7 +123,7 @@ pub struct Import {
     /// The organisation that is read: its bare UUID.
     #[serde(default)]
     pub organization: Option<String>,
-    /// A person accepts whatever it removes.
+    /// Notes that a person accepts all removals of this import.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub accepts_removals: bool,
     /// When its first step began.

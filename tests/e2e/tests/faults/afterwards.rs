@@ -83,7 +83,7 @@ impl Case<'_> {
         self.secrets.push(held);
     }
 
-    /// What was written by a clock ahead is due at once, and put right.
+    /// Checks that a record written by a clock ahead is refreshed without delay, and corrected.
     async fn refresh_without_delay(&mut self) -> String {
         let asked = self.world.token_requests();
         // An attempt of the same millisecond would answer this one too.

@@ -65,7 +65,7 @@ impl Wakeups {
         }
     }
 
-    /// Makes a wakeup due again at `at`, as of `now`, unless it was scheduled anew.
+    /// Makes a wakeup due again at `at`, as of `now`, unless the wakeup was scheduled again.
     pub(super) fn retry(&mut self, failed: &DueWakeup, at: Timestamp, now: Timestamp) {
         if let Some(current) = self.current(failed) {
             let mut later = current.clone();

@@ -44,7 +44,7 @@ pub struct Found {
     /// The files that are named, and those that end in `.toml` below directories that are named, each once,
     /// in the order of their names.
     pub files: Vec<PathBuf>,
-    /// What looks like a scenario below a directory, and is not taken for one.
+    /// The entries of directories that were passed over.
     pub passed_over: Vec<PassedOver>,
 }
 
@@ -53,7 +53,7 @@ pub struct Found {
 pub struct PassedOver {
     /// The entry.
     pub path: PathBuf,
-    /// What it is, such as `a hidden file`.
+    /// The kind of the entry, such as `a hidden file`.
     pub why: &'static str,
 }
 

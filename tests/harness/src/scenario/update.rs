@@ -17,7 +17,7 @@ use super::template::plain;
 /// A moment farther from the clock than this is more likely a number that is none.
 const FAR: i128 = 20 * 366 * 86_400_000;
 
-/// What marks UTF-8 at the beginning of a text, and means nothing.
+/// The mark of UTF-8 at the beginning of a text, which is not part of the text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The text with everything accepted in which `failure` differs: with its byte order mark and its line ends.

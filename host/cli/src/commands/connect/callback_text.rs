@@ -1,8 +1,8 @@
 //! Finds the callback in what a person pasted: an address as a browser, a mail or a chat has it.
 //!
-//! A mail program may have rewritten `&`, wrapped the line, or put the address into a link of its own. That
-//! is undone where it is certain: the reading brings the very state of this consent to the very redirect
-//! address, and a code or an error with it.
+//! A mail program may have rewritten `&`, wrapped the line, or put the address into a link of its own. Such
+//! a change is undone only if the result is certain: the redirect address with the state of this consent,
+//! and with a code or an error.
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -19,15 +19,15 @@ const READINGS: usize = 64;
 pub struct Awaited<'a> {
     /// Where Webex sends the browser.
     pub redirect: &'a RedirectAddress,
-    /// What it brings back.
+    /// The `state` parameter that the callback repeats.
     pub state: &'a str,
 }
 
 impl Awaited<'_> {
-    /// The callback in `text`, if there is one.
+    /// Finds the callback in `text`, if `text` contains one.
     pub fn find(self, text: &str) -> Option<SecretString> {
         let text = text.trim();
-        // As it is, it is left to the plugin to judge, which says best what is wrong with it.
+        // The plugin judges an unchanged paste: its error texts are the most precise.
         if self.is_answered_by(text) {
             return Some(text.into());
         }
@@ -48,7 +48,7 @@ impl Awaited<'_> {
         None
     }
 
-    /// Whether it brings this consent's state once, and a code or an error once.
+    /// Whether the callback has this consent's state once, and a code or an error once.
     fn is_answered_by(self, address: &str) -> bool {
         // White space would be dropped in silence.
         let url = Url::parse(address);
@@ -89,7 +89,7 @@ impl Awaited<'_> {
     }
 }
 
-/// What `text` may be when one layer around it is taken away.
+/// Lists the readings of `text` with one layer around it removed.
 fn unwrapped(text: &str) -> Vec<String> {
     let mut readings = Vec::new();
     let mut add = |reading: String| {
@@ -223,7 +223,7 @@ mod tests {
             CALLBACK.replace("S-t_4te", "S-t_4t"),
             format!("{CALLBACK}&state=another"),
             format!("{CALLBACK}&error=access_denied"),
-            // Of another place, in a link: it is not what Webex sent the browser to.
+            // A link to another address, which is not the redirect address of the consent.
             format!(
                 "https://mail.example/?url={}",
                 inner.replace("8400", "8401")

@@ -1,4 +1,4 @@
-//! The lines of stdin, read by a thread of its own that nobody has to wait for.
+//! Reads the lines of stdin on a separate thread, which the end of the program does not wait for.
 
 use std::io::{self, BufRead, Read};
 use std::time::Duration;
@@ -22,7 +22,7 @@ const LINES: usize = 32;
 /// The lines that are still to come.
 pub struct Lines {
     lines: mpsc::Receiver<io::Result<SecretString>>,
-    /// One that was looked at too early.
+    /// A line that was read and belongs to the next paste.
     back: Option<SecretString>,
     asks: bool,
 }
@@ -56,8 +56,8 @@ impl Lines {
         })
     }
 
-    /// The callback of this consent. A paste that is another thing is told, and may be followed by
-    /// the right one; `refused` is called with the reason.
+    /// Waits for the callback of this consent. Calls `refused` with the reason for each paste that is
+    /// not the callback; another paste may follow.
     pub async fn callback(
         &mut self,
         awaited: Awaited<'_>,
@@ -131,12 +131,12 @@ impl Lines {
     }
 }
 
-/// What was pasted.
+/// A paste, by its content.
 enum Paste {
     Callback(SecretString),
-    /// Something else.
+    /// Another text.
     Other(SecretString),
-    /// Nothing any more.
+    /// The end of stdin.
     End,
 }
 

@@ -40,8 +40,8 @@ fn begin(id: &str, now: Timestamp) -> Begin {
     }
 }
 
-/// Leaves a file that no user can open, root included, in place of that of a process which has ended
-/// in the middle of a call.
+/// Replaces the file of a process that ended in the middle of a call by one that no user can open,
+/// not even root.
 async fn leave_unreadable(stores: &InFile) -> PathBuf {
     let mut gone = open(&stores.path());
     gone.begin(begin("t1", NOW)).await.unwrap();
@@ -95,7 +95,7 @@ async fn files_beside_a_shared_database_are_shared() {
     }
 }
 
-/// Needs root; anybody else cannot make files for others.
+/// Needs root: other users cannot make files for someone else.
 #[tokio::test]
 async fn files_that_root_makes_belong_to_the_owner() {
     if !rustix::process::geteuid().is_root() {

@@ -1,4 +1,4 @@
-//! What is removed with a transaction, and how long others wait for it.
+//! The removal of transactions with all that belongs to them, and the time that other writes wait.
 
 use super::*;
 use crate::store::Prune;

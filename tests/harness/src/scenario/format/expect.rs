@@ -200,7 +200,7 @@ fn happened(
 ) -> Option<Happened> {
     let place = reader.place(item.span.start);
     match &item.value {
-        // How often each, and none is named: nothing at all.
+        // An empty table of counts expects no entry at all.
         DeValue::Table(entries) if entries.is_empty() => {
             let (items, open) = (Vec::new(), false);
             let expected = Expected::List { items, open };

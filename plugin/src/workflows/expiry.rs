@@ -179,6 +179,13 @@ impl<P: Platform + ?Sized> Look<'_, P> {
                 soonest,
                 Some(refresh),
             ));
+            changes.extend(parts::reschedule(
+                self.platform,
+                record,
+                self.grant.refresh_schedule(),
+                None,
+                Some(soonest),
+            )?);
         }
         changes.extend(self.next_look(record, next)?);
         Ok(Found { changes, alert })

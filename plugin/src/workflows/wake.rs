@@ -36,9 +36,8 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
     let connection = record.connection(grant);
     let result = if looks.is_some() {
         check_expiry(platform, &subject.pkid, grant).map(WakeReport::Checked)
-    } else if let Some(attempted) = connection
-        .attempted
-        .filter(|at| *at >= wakeup.due && !connection.is_of_the_future(platform.now()))
+    } else if let Some(attempted) = connection.attempted.filter(|at| *at >= wakeup.due)
+        && !is_scheduled(platform, wakeup)?
     {
         // Every attempt moves the wakeup in its own commit, so this one is from before it.
         return Ok(WakeReport::Nothing(format!(
@@ -46,13 +45,24 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
             derived::date_time(attempted)
         )));
     } else {
-        refresh(platform, &subject.pkid, grant, platform.now()).map(WakeReport::Refreshed)
+        // An attempt of the future, which a wrong clock has left, answers no wakeup.
+        let after_attempts = connection.attempted.map_or(0, |at| at.saturating_add(1));
+        let requested_at = platform.now().max(after_attempts);
+        refresh(platform, &subject.pkid, grant, requested_at).map(WakeReport::Refreshed)
     };
     match result {
         Err(Failure::NotFound(_)) => dismiss(platform, subject, id, gone(subject)),
         Err(Failure::Reauthorize(why)) => dismiss(platform, subject, id, why),
         result => result,
     }
+}
+
+/// Whether `wakeup` is still scheduled as it was delivered: an attempt that seems to be later was then
+/// made while the clock was ahead.
+fn is_scheduled<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<bool, Failure> {
+    let scheduled = platform.wakeups(&wakeup.subject)?;
+    let same = |each: &Wakeup| each.id == wakeup.id && each.due == wakeup.due;
+    Ok(scheduled.iter().any(same))
 }
 
 /// Begins an import or goes on with it. What only a person can put right fails, and is not tried

@@ -71,6 +71,34 @@ fn a_wakeup_from_before_the_last_attempt_asks_nothing() {
 }
 
 #[test]
+fn attempt_of_a_clock_ahead_keeps_no_wakeup_from_its_refresh() {
+    const MINUTE: u64 = 60 * SECOND;
+    for after in [
+        0,
+        MINUTE,
+        9 * MINUTE + 30 * SECOND,
+        10 * MINUTE,
+        11 * MINUTE,
+    ] {
+        let due = wakeup("refresh", START);
+        let platform = with(&due);
+        let mut record = Record::load(&platform, PKID).unwrap();
+        record.body.connection.attempted = Some(START + 10 * MINUTE);
+        let put = Change::Put(record.to_document().unwrap());
+        platform
+            .commit(vec![record.unchanged()], vec![put])
+            .unwrap();
+        platform.set_now(START + after);
+        platform.expect(Method::POST, "/access_token", reply(200, answer()));
+        match wake(&platform, &due) {
+            Ok(WakeReport::Refreshed(report)) => assert!(!report.joined, "{after}"),
+            other => panic!("{after}: {other:?}"),
+        }
+        assert!(platform.all_wakeups()[0].due > platform.now(), "{after}");
+    }
+}
+
+#[test]
 fn a_wakeup_that_nobody_can_serve_goes_away() {
     let mut other_model = wakeup("refresh", START);
     other_model.subject.model = "data/Other".to_owned();

@@ -104,14 +104,14 @@ struct Flight {
 }
 
 /// The end of one call.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Landed {
     /// It moved something forward.
     Moved,
     /// Another process holds the subject.
     Busy(Reference),
-    /// The store did not take it, or the host is at fault.
-    Failed,
+    /// The store did not take it; without an error, the host itself is at fault.
+    Failed(Option<StoreError>),
 }
 
 impl Flight {
@@ -131,7 +131,7 @@ impl Flight {
                     Ok(Ran::Gone) => {}
                     Err(error) => {
                         tracing::error!(%subject, %error, "a wakeup could not be run");
-                        return Landed::Failed;
+                        return Landed::Failed(Some(error));
                     }
                 }
                 Landed::Moved
@@ -141,9 +141,9 @@ impl Flight {
                 // still keeps others out.
                 tracing::error!(%error, "a call of the dispatcher broke");
                 self.subjects.clear();
-                Landed::Failed
+                Landed::Failed(None)
             }
-            None => Landed::Failed,
+            None => Landed::Failed(None),
         }
     }
 }
@@ -220,6 +220,7 @@ impl Dispatcher {
         let mut flight = Flight::default();
         let mut starting = true;
         let mut held = None;
+        let mut refused = None;
         loop {
             self.follow_clock().await;
             let mut started = 0;
@@ -228,7 +229,7 @@ impl Dispatcher {
                 (started, held) = (launched.started, launched.held);
             }
             if started == 0 && flight.calls.is_empty() {
-                return Ok(held);
+                return refused.map_or(Ok(held), Err);
             }
             tokio::select! {
                 biased;
@@ -238,7 +239,10 @@ impl Dispatcher {
                     Landed::Busy(subject) => {
                         flight.passed_over.insert(subject);
                     }
-                    Landed::Failed => starting = false,
+                    Landed::Failed(error) => {
+                        starting = false;
+                        refused = refused.or(error);
+                    }
                 },
             }
         }
@@ -298,7 +302,7 @@ impl Dispatcher {
                 biased;
                 () = &mut stop => break,
                 landed = flight.land(&mut tally), if !flight.calls.is_empty() => {
-                    if landed != Landed::Moved {
+                    if !matches!(landed, Landed::Moved) {
                         // Busy or out of reach: asking again at once would only spin.
                         tokio::time::sleep(self.options.poll.min(Duration::from_millis(50))).await;
                     }
@@ -345,10 +349,7 @@ impl Dispatcher {
         if flight.room(most) == 0 {
             return Ok(());
         }
-        // Those in flight may still be listed as due: ask for enough to see past them.
-        let wanted = u32::try_from(most + flight.passed_over.len()).unwrap_or(u32::MAX);
-        let due = self.store.due(self.clock.now(), wanted, without).await?;
-        for wakeup in due {
+        for wakeup in self.due_besides(&flight.passed_over, without).await? {
             let subject = wakeup.wakeup.subject.clone();
             if flight.room(most) == 0 {
                 break;
@@ -370,6 +371,24 @@ impl Dispatcher {
             launched.started += 1;
         }
         Ok(())
+    }
+
+    /// Due wakeups, among them others than those of subjects that were `passed_over`, if there are any.
+    /// Those in flight may still be listed as due: as many are asked for as can be in flight.
+    async fn due_besides(
+        &self,
+        passed_over: &HashSet<Reference>,
+        without: Option<&str>,
+    ) -> Result<Vec<DueWakeup>, StoreError> {
+        let mut wanted = u32::try_from(self.options.concurrency).unwrap_or(u32::MAX);
+        loop {
+            let due = self.store.due(self.clock.now(), wanted, without).await?;
+            let others = |due: &DueWakeup| !passed_over.contains(&due.wakeup.subject);
+            if due.len() < wanted as usize || due.iter().any(others) {
+                return Ok(due);
+            }
+            wanted = wanted.saturating_mul(2);
+        }
     }
 
     async fn next_look(&self) -> Wait {

@@ -339,39 +339,66 @@ impl Runner for Scripted {
 }
 
 async fn calls_until_idle(
-    due: usize,
+    store: Arc<dyn Store>,
+    concurrency: usize,
     ends: fn(usize) -> Result<Ran, StoreError>,
-) -> Vec<Reference> {
+) -> (Result<Summary, StoreError>, Vec<Reference>) {
     let runner = Arc::new(Scripted {
         ends,
         ran: Mutex::default(),
         scheduled: Notify::new(),
     });
-    let dispatcher = Dispatcher::new(
-        store_with_due_wakeups(due).await,
-        Arc::new(SystemClock::new()),
-        runner.clone(),
-        DispatcherOptions {
-            concurrency: 3,
-            ..DispatcherOptions::default()
-        },
-    );
-    dispatcher.run_until_idle().await.unwrap();
-    std::mem::take(&mut *lock(&runner.ran))
+    let options = DispatcherOptions {
+        concurrency,
+        refresh_rate: NonZeroU32::new(20),
+        ..DispatcherOptions::default()
+    };
+    let clock = Arc::new(SystemClock::new());
+    let dispatcher = Dispatcher::new(store, clock, runner.clone(), options);
+    let ended = dispatcher.run_until_idle().await;
+    (ended, std::mem::take(&mut *lock(&runner.ran)))
 }
 
 #[tokio::test]
 async fn store_that_takes_no_calls_ends_a_run_until_idle() {
-    let ran = calls_until_idle(20, |_| {
-        Err(StoreError::Unavailable("the disk is full".to_owned()))
-    })
-    .await;
+    let store = store_with_due_wakeups(100).await;
+    let full = |_| Err(StoreError::Unavailable("the disk is full".to_owned()));
+    let (ended, ran) = calls_until_idle(store, 3, full).await;
+    assert!(
+        matches!(ended, Err(StoreError::Unavailable(_))),
+        "{ended:?}"
+    );
     assert_eq!(ran.len(), 3);
 }
 
 #[tokio::test]
 async fn subject_of_another_process_is_asked_for_once_until_idle() {
-    let ran = calls_until_idle(20, |_| Ok(Ran::Busy)).await;
+    let store = store_with_due_wakeups(10).await;
+    let (ended, ran) = calls_until_idle(store, 3, |_| Ok(Ran::Busy)).await;
+    ended.unwrap();
     let subjects: HashSet<Reference> = ran.iter().cloned().collect();
-    assert_eq!((ran.len(), subjects.len()), (20, 20));
+    assert_eq!((ran.len(), subjects.len()), (10, 10));
+}
+
+#[tokio::test]
+async fn wakeups_of_a_busy_subject_hide_none_behind_them() {
+    let store = SqliteStore::in_memory().unwrap();
+    let mut commit = Commit::default();
+    schedule(&mut commit, "first", Some(seconds(1)));
+    let Some(Change::Schedule(first)) = commit.changes.last().cloned() else {
+        panic!("no wakeup was scheduled");
+    };
+    for id in ["second", "third"] {
+        let id = id.to_owned();
+        commit.changes.push(Change::Schedule(Wakeup {
+            id,
+            ..first.clone()
+        }));
+    }
+    schedule(&mut commit, "last", None);
+    store.commit(commit).await.unwrap();
+    let (ended, ran) = calls_until_idle(Arc::new(store), 1, |_| Ok(Ran::Busy)).await;
+    ended.unwrap();
+    assert_eq!(ran.len(), 2);
+    assert_ne!(ran[0], ran[1]);
 }

@@ -37,7 +37,8 @@ impl Ownership {
     /// reads and writes.
     pub(crate) fn pass_to_file(self, file: &File) -> io::Result<()> {
         self.give(file)?;
-        file.set_permissions(PermissionsExt::from_mode(self.mode & 0o666))
+        tolerate(file.set_permissions(PermissionsExt::from_mode(self.mode & 0o666)));
+        Ok(())
     }
 
     /// As [`Ownership::pass_to_file`], for a directory: who reads files in it may also search it.
@@ -45,7 +46,8 @@ impl Ownership {
         self.give(directory)?;
         let read = self.mode & 0o666;
         let search = (read & 0o444) >> 2;
-        directory.set_permissions(PermissionsExt::from_mode(read | search))
+        tolerate(directory.set_permissions(PermissionsExt::from_mode(read | search)));
+        Ok(())
     }
 
     /// Gives `file` the owner alone.
@@ -58,7 +60,8 @@ impl Ownership {
             return Ok(());
         }
         if rustix::process::geteuid().is_root() {
-            return std::os::unix::fs::fchown(file, user, group);
+            tolerate(std::os::unix::fs::fchown(file, user, group));
+            return Ok(());
         }
         // A user may pass a file on to one of their groups only. The file works for this process in
         // any case, and a host that cannot read it says so.
@@ -66,6 +69,14 @@ impl Ownership {
             tracing::debug!(%error, "a new file keeps the group of this process");
         }
         Ok(())
+    }
+}
+
+/// Logs what a file system does not do: what is written must not be lost because of an owner or a mode.
+#[cfg(unix)]
+fn tolerate(passed_on: io::Result<()>) {
+    if let Err(error) = passed_on {
+        tracing::warn!(%error, "a new file beside the database keeps the owner or the mode of this process");
     }
 }
 

@@ -62,34 +62,51 @@ pub(super) fn is_abandoned(file: &fs::DirEntry) -> bool {
     modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED))
 }
 
-/// Makes a directory for its owner alone, unless it is there: by root for the owner of its parent.
-pub(super) fn make_directory(directory: &Path) -> Result<(), StashError> {
+/// Makes a directory for its owner alone, unless it is there: by root for the owner of its parent. Returns
+/// the directory when this call has made it.
+pub(super) fn make_directory(directory: &Path) -> Result<Option<File>, StashError> {
     if directory.is_dir() {
-        return Ok(());
+        return Ok(None);
     }
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(directory) {
         Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
         Err(error) => return Err(io_error("make", directory)(error)),
     }
     let parent = directory_of(directory);
-    Ownership::read(parent)
-        .and_then(|ownership| ownership.give(&File::open(directory)?))
-        .map_err(io_error("pass on", directory))?;
-    synchronise(parent)
+    let passed_on = open_made(directory).and_then(|made| {
+        Ownership::read(parent)?.give(&made)?;
+        Ok(made)
+    });
+    let made = passed_on.map_err(io_error("pass on", directory))?;
+    synchronise(parent)?;
+    Ok(Some(made))
+}
+
+/// Opens a directory that was just made. Whoever owns its parent may have put a link in its place, and
+/// root must not give away what that points to.
+fn open_made(directory: &Path) -> io::Result<File> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        let flags = (OFlags::NOFOLLOW | OFlags::DIRECTORY).bits();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.cast_signed());
+    }
+    options.open(directory)
 }
 
 /// Makes a folder of a stash, for those who may use the stash, unless it is there.
 pub(super) fn make_folder(folder: &Path) -> Result<(), StashError> {
-    if folder.is_dir() {
+    let Some(made) = make_directory(folder)? else {
         return Ok(());
-    }
-    make_directory(folder)?;
+    };
     Ownership::read(directory_of(folder))
-        .and_then(|ownership| ownership.pass_to_directory(&File::open(folder)?))
+        .and_then(|ownership| ownership.pass_to_directory(&made))
         .map_err(io_error("pass on", folder))
 }
 

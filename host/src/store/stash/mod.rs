@@ -196,15 +196,12 @@ impl Stash {
     }
 
     fn make(&self) -> Result<(), StashError> {
-        if self.directory.is_dir() {
-            return Ok(());
-        }
-        make_directory(&self.directory)?;
-        let Some(like) = &self.like else {
+        let made = make_directory(&self.directory)?;
+        let (Some(made), Some(like)) = (made, &self.like) else {
             return Ok(());
         };
         Ownership::read(like)
-            .and_then(|ownership| ownership.pass_to_directory(&File::open(&self.directory)?))
+            .and_then(|ownership| ownership.pass_to_directory(&made))
             .map_err(io_error("pass on", &self.directory))
     }
 

@@ -5,8 +5,9 @@
 //! write to the same disk.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::UNFINISHED;
 use super::files::{io_error, make_folder};
@@ -67,11 +68,15 @@ impl Reserve {
             room += SLOT;
         }
         let failed = |action| io_error(action, to);
-        let written = file
-            .write_all(bytes)
-            .and_then(|()| file.set_len(bytes.len() as u64))
+        let written = loop {
+            match write_over(&mut file, bytes) {
+                // A file system that copies on write needs room of its own for it.
+                Err(error) if is_full(&error) && self.give_up_one() => {}
+                done => break done,
+            }
+        };
+        let written = written
             .map_err(failed("write"))
-            .and_then(|()| file.sync_all().map_err(failed("synchronise")))
             .and_then(|()| self.name(&path, to).map_err(failed("name")));
         if written.is_err() {
             // It would not be found again, and its room may serve another.
@@ -95,10 +100,19 @@ impl Reserve {
         for from in whole_files(&self.stash) {
             let name = format!("{UNFINISHED}{}", uuid::Uuid::new_v4());
             let to = self.stash.join(name);
+            let Ok(file) = OpenOptions::new().write(true).open(&from) else {
+                continue;
+            };
+            // Until it is written, one as old as the reserve would be taken for abandoned.
+            let _ = file.set_modified(SystemTime::now());
             // One that is not there any more was taken by another process.
-            if fs::rename(&from, &to).is_ok()
-                && let Ok(file) = OpenOptions::new().write(true).open(&to)
-            {
+            let claimed = loop {
+                match fs::rename(&from, &to) {
+                    Err(error) if is_full(&error) && self.give_up_one_besides(Some(&from)) => {}
+                    done => break done.is_ok(),
+                }
+            };
+            if claimed {
                 return Some((file, to));
             }
         }
@@ -107,9 +121,20 @@ impl Reserve {
 
     /// Gives the room of one file back to the disk; whether there was one.
     fn give_up_one(&self) -> bool {
-        let mut files = whole_files(&self.stash);
-        files.any(|file| fs::remove_file(file).is_ok())
+        self.give_up_one_besides(None)
     }
+
+    fn give_up_one_besides(&self, kept: Option<&Path>) -> bool {
+        let mut files = whole_files(&self.stash);
+        files.any(|file| kept != Some(file.as_path()) && fs::remove_file(file).is_ok())
+    }
+}
+
+fn write_over(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    file.rewind()?;
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)?;
+    file.sync_all()
 }
 
 /// The bytes in reserve of the stash at `stash`.

@@ -267,14 +267,10 @@ impl Host {
             }
         };
         ending.message = shortened(ending.message);
-        self.log_ending(started, &ending).await;
-        let Ending {
-            status, message, ..
-        } = ending;
         let end = End {
             transaction: journal.close(Outcome {
-                status,
-                message,
+                status: ending.status,
+                message: ending.message.clone(),
                 completed: now,
             }),
             lease: started.lease.clone(),
@@ -284,6 +280,8 @@ impl Host {
         if let Err(error) = services.store.end(end).await {
             tracing::error!(transaction = journal.id(), %error, "the end of a call could not be written");
         }
+        // Afterwards: the name may have to be read, and nobody is to wait for that.
+        self.log_ending(started, &ending).await;
     }
 }
 

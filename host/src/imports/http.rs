@@ -139,7 +139,10 @@ impl WasiHttpHooks for Outgoing {
             code(&error)
         };
         let answered = Arc::clone(&self.answered);
-        self.traces.note_sent();
+        // A request that only reads uses up no token.
+        if !request.method().is_safe() {
+            self.traces.note_sent();
+        }
         // Opened here, within the call: what sends is a task of its own.
         let span = tracing::debug_span!("http");
         let lookout = self.gate.lookout.clone();

@@ -125,7 +125,7 @@ pub(crate) struct Traces {
 }
 
 impl Traces {
-    /// Notes that a request begins to be sent.
+    /// Notes that a request that may change something begins to be sent.
     pub(crate) fn note_sent(&self) {
         self.sent.store(true, Ordering::Release);
     }
@@ -135,7 +135,7 @@ impl Traces {
         self.lost.store(true, Ordering::Release);
     }
 
-    /// Whether a request may have reached a server.
+    /// Whether a request that may change something may have reached a server.
     pub(crate) fn sent(&self) -> bool {
         self.sent.load(Ordering::Acquire)
     }

@@ -30,6 +30,7 @@ const REFRESHED: [&str; 2] = [
     "canary-access-refreshed-93c1",
     "canary-refresh-refreshed-93c1",
 ];
+const LOG_FILE: &str = "run.log";
 const MALFORMED: &str = "canary-in-malformed-input-77aa";
 
 /// What must not be found, with what it is.
@@ -228,10 +229,8 @@ fn secrets_stay_secret(options: &[&str]) {
 
     let service = relation(&["run"]).start();
     eventually("the service runs", || {
-        service
-            .stderr()
-            .contains("running due wakeups")
-            .then_some(())
+        let logged = service.stderr() + &logged(&scene);
+        logged.contains("running due wakeups").then_some(())
     });
     // Before the delete and after it: pages that are no longer used keep what they held.
     let mut found = search(&scene, &secrets);
@@ -280,22 +279,34 @@ fn visit(address: &Url) -> String {
     answer
 }
 
+/// The log file, where there is one.
+fn logged(scene: &Scene) -> String {
+    std::fs::read_to_string(scene.place.path(LOG_FILE)).unwrap_or_default()
+}
+
 /// Looks everywhere, and shows by what is no secret that looking finds things.
 fn search(scene: &Scene, secrets: &Secrets) -> Vec<String> {
     let mut control = Secrets::default();
     control.add("the name", "Contoso");
     let (mut found, mut seen) = (Vec::new(), Vec::new());
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(scene.place.directory()).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if ["client-secret", "relation.key"].contains(&name.as_str()) {
-            continue;
+    let mut folders = vec![scene.place.directory().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if ["client-secret", "relation.key"].contains(&name.as_str()) {
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap();
+            found.extend(secrets.found_in(&name, &bytes));
+            seen.extend(control.found_in(&name, &bytes));
+            files.push(name);
         }
-        let bytes = std::fs::read(&path).unwrap();
-        found.extend(secrets.found_in(&name, &bytes));
-        seen.extend(control.found_in(&name, &bytes));
-        files.push(name);
     }
     for name in [
         "relation.toml",
@@ -309,7 +320,8 @@ fn search(scene: &Scene, secrets: &Secrets) -> Vec<String> {
         );
     }
     let said = scene.place.said();
-    assert!(said.contains("DEBUG"), "nothing was logged");
+    let logs = said.clone() + &logged(scene);
+    assert!(logs.contains("DEBUG"), "nothing was logged");
     found.extend(secrets.found_in("an output or log", said.as_bytes()));
     seen.extend(control.found_in("an output or log", said.as_bytes()));
     assert!(seen.len() >= 2, "the search finds nothing at all: {seen:?}");
@@ -331,5 +343,13 @@ fn with_output_for_people_and_logs_of_every_library_that_carries_secrets() {
 
 #[test]
 fn with_output_and_logs_for_programs() {
-    secrets_stay_secret(&["--log", "trace", "--log-format", "json", "--json"]);
+    secrets_stay_secret(&[
+        "--log",
+        "trace",
+        "--log-format",
+        "json",
+        "--log-file",
+        LOG_FILE,
+        "--json",
+    ]);
 }

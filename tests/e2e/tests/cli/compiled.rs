@@ -18,7 +18,7 @@ fn place() -> Place {
 /// The shortest command that calls the plugin; it tells where it has the component from.
 fn describe(place: &Place) -> Program {
     let log = "relation_host::component=debug";
-    place.relation(["describe", "--json", "--log", log])
+    place.relation(["describe", "--log", log])
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -38,7 +38,7 @@ fn the_second_command_loads_what_the_first_has_compiled() {
     let place = place();
     let first = describe(&place).run().done().says(&[COMPILED]);
     let second = describe(&place).run().done().says(&[LOADED]);
-    assert_eq!(first.json(), second.json());
+    assert_eq!(first.stdout, second.stdout);
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&place.path("compiled")), 0o700);
     assert_eq!(mode(&file(&place)), 0o600);
@@ -95,7 +95,7 @@ fn a_damaged_file_is_told_and_made_anew() {
         fs::write(&file, damaged).unwrap();
         let ran = describe(&place).run().done();
         let ran = ran.says(&["WARN", "is damaged, and is made anew", COMPILED]);
-        assert_eq!(ran.json(), first.json());
+        assert_eq!(ran.stdout, first.stdout);
         describe(&place).run().done().says(&[LOADED]);
     }
 }
@@ -124,7 +124,7 @@ fn without_a_place_to_write_commands_work_and_say_nothing_of_it() {
 fn several_commands_at_once_on_an_empty_cache_leave_one_file() {
     let place = place();
     let running: Vec<_> = (0..4).map(|_| describe(&place).start()).collect();
-    let mut answers = running.into_iter().map(|one| one.end().done().json());
+    let mut answers = running.into_iter().map(|one| one.end().done().stdout);
     let first = answers.next().unwrap();
     assert!(answers.all(|answer| answer == first));
     file(&place);

@@ -33,7 +33,15 @@ fn read(scene: &Scene, name: &str) -> String {
 /// Lets two seconds and a half pass, runs what is due then, and records it.
 fn record(scene: &Scene, name: &str) -> (Value, String) {
     scene.time.pass(Duration::from_millis(2500));
-    let run = scene.place.json(["run", "--until-idle", "--record", name]);
+    let words = ["run", "--until-idle", "--record", name, "--json"];
+    let ran = scene.place.relation(words).run();
+    let run = ran.json();
+    let code = match (&run["need_person"], &run["retrying"]) {
+        (person, _) if *person != 0 => 4,
+        (_, later) if *later != 0 => 5,
+        _ => 0,
+    };
+    ran.exits(code);
     assert_eq!(run["recorded"]["file"], name, "{run}");
     assert_eq!(
         run["recorded"]["left_out"],

@@ -82,7 +82,7 @@ fn a_store_without_secrets_has_no_key_until_a_host_makes_one() {
 fn a_key_that_the_stash_needs_is_not_retired() {
     let scene = Scene::new();
     let place = &scene.place;
-    place.relation(["keys", "check"]).run().done();
+    place.relation(["run", "--until-idle"]).run().done();
     let directory = place.path("relation.db-stash");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {

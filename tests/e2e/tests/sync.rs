@@ -431,10 +431,8 @@ async fn a_page_elsewhere_is_never_asked_for() {
     };
     let paging = Paging::by(3).with(elsewhere);
     world.emulator.set_paging(Listing::Licenses, paging);
-    match refused(&world, &customer).await {
-        Failure::Unavailable(text) => assert!(text.contains("is not followed"), "{text}"),
-        other => panic!("{other:?}"),
-    }
+    let told = sync(&world, &customer).await.message;
+    assert!(told.contains("is not followed"), "{told}");
     assert_eq!(stored(&world, &customer, LICENSE).await.len(), 10);
 }
 

@@ -229,7 +229,15 @@ impl Settings {
                 .read(BASE_URL, "an http or https URL", base_url)
                 .unwrap_or(default.base_url),
             client_id: given
-                .read(CLIENT_ID, "a text", |id| Some(id.to_owned()))
+                .read(
+                    CLIENT_ID,
+                    "visible ASCII characters without a space, as the integration's page at Webex \
+                     shows it",
+                    |id| {
+                        let is_sound = id.bytes().all(|byte| byte.is_ascii_graphic());
+                        is_sound.then(|| id.to_owned())
+                    },
+                )
                 .filter(|id| !id.is_empty()),
             scopes: Scopes {
                 base: given.scopes(SCOPES).unwrap_or(default.scopes.base),

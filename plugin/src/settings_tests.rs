@@ -75,6 +75,8 @@ fn a_value_that_cannot_be_used_is_named_by_its_key() {
         (CONTACT_CENTER_SCOPES, "cjp:config\u{e4}"),
         (REFRESH_PERIOD, "soon"),
         (REFRESH_PERIOD, "0s"),
+        (CLIENT_ID, "C1 23"),
+        (CLIENT_ID, "C\u{200b}123"),
         (REFRESH_FRACTION, "0"),
         (REFRESH_FRACTION, "1.5"),
         (REFRESH_FRACTION, "-0.5"),

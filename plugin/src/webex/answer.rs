@@ -145,6 +145,9 @@ struct Fields {
     scope: Option<Value>,
     // A member whose values differ.
     twice: Option<&'static str>,
+    // It comes from Webex, not from a person who could correct it: what can be done without counts as
+    // absent where it is unusable, so that tokens are not lost for it.
+    is_response: bool,
 }
 
 impl Fields {
@@ -162,6 +165,23 @@ impl Fields {
             _ => return None,
         })
     }
+}
+
+impl Fields {
+    fn note_twice(&mut self, member: &'static str) {
+        if self.twice.is_none_or(|before| !is_needed(before)) {
+            self.twice = Some(member);
+        }
+        if let Some((_, slot)) = self.member(member).filter(|_| !is_needed(member)) {
+            // Neither value: an empty object is none that any member can have.
+            *slot = Some(Value::Object(serde_json::Map::new()));
+        }
+    }
+}
+
+/// Whether a member with two values makes a response useless.
+fn is_needed(member: &str) -> bool {
+    matches!(member, "access_token" | "refresh_token")
 }
 
 impl<'de> Deserialize<'de> for Fields {
@@ -184,7 +204,7 @@ impl<'de> Deserialize<'de> for Fields {
                     };
                     let value = members.next_value::<Value>()?;
                     if slot.as_ref().is_some_and(|before| *before != value) {
-                        fields.twice = Some(member);
+                        fields.note_twice(member);
                     } else {
                         *slot = Some(value);
                     }
@@ -275,9 +295,24 @@ impl TokenAnswer {
     pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Self, D::Error> {
-        Fields::deserialize(deserializer)?
-            .try_into()
-            .map_err(serde::de::Error::custom)
+        let fields = Fields::deserialize(deserializer)?;
+        Self::from_response(fields).map_err(serde::de::Error::custom)
+    }
+
+    fn from_response(fields: Fields) -> Result<Self, TokenAnswerError> {
+        let is_response = true;
+        Fields {
+            is_response,
+            ..fields
+        }
+        .try_into()
+    }
+
+    /// Says why a response that is a JSON object has no usable tokens; none when it is no object, or
+    /// has them.
+    pub(super) fn find_fault(body: &[u8]) -> Option<TokenAnswerError> {
+        let fields = serde_json::from_slice(body).ok()?;
+        Self::from_response(fields).err()
     }
 }
 
@@ -285,13 +320,17 @@ impl TryFrom<Fields> for TokenAnswer {
     type Error = TokenAnswerError;
 
     fn try_from(fields: Fields) -> Result<Self, TokenAnswerError> {
-        if let Some(member) = fields.twice {
+        let tolerated = |member| fields.is_response && !is_needed(member);
+        if let Some(member) = fields.twice.filter(|member| !tolerated(member)) {
             return Err(TokenAnswerError::Twice(member));
         }
         let bearer = match &fields.token_type {
             None | Some(Value::Null) => true,
-            Some(Value::String(text)) => text.is_empty() || text.eq_ignore_ascii_case("bearer"),
-            Some(_) => false,
+            Some(Value::String(text)) => {
+                let text = text.trim();
+                text.is_empty() || text.eq_ignore_ascii_case("bearer")
+            }
+            Some(_) => fields.is_response,
         };
         let access_token = token(fields.access_token)?.ok_or(TokenAnswerError::NoAccessToken)?;
         if !bearer {
@@ -341,8 +380,11 @@ pub fn find_token_fault(text: &str) -> Option<&'static str> {
 fn token(value: Option<Value>) -> Result<Option<Secret>, TokenAnswerError> {
     match value {
         None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.is_empty() => Ok(None),
-        Some(Value::String(text)) if is_token(&text) => Ok(Some(Secret::new(text))),
+        Some(Value::String(text)) => match trim_text(&text) {
+            "" => Ok(None),
+            token if is_token(token) => Ok(Some(Secret::new(token.to_owned()))),
+            _ => Err(TokenAnswerError::Token),
+        },
         Some(_) => Err(TokenAnswerError::Token),
     }
 }

@@ -99,6 +99,22 @@ pub(super) fn read_text_member(entry: &[u8], name: &str) -> Option<String> {
     found
 }
 
+/// The JSON object in `body` without the members whose values cannot be read. None when the body cannot
+/// be divided into members.
+pub(super) fn keep_readable_members(body: &[u8]) -> Option<Vec<u8>> {
+    let body = strip_mark(body);
+    let mut scanner = Scanner { text: body, at: 0 };
+    scanner.skip_blanks();
+    let mut kept = Vec::new();
+    let divided = scanner.visit_members(|name, _, value| {
+        if serde_json::from_slice::<serde_json::Value>(value).is_ok() {
+            kept.push([name, b":", value].concat());
+        }
+    });
+    divided.and_then(|()| scanner.expect_end()).ok()?;
+    Some([b"{".as_slice(), &kept.join(b",".as_slice()), b"}"].concat())
+}
+
 fn is_named(member: &[u8], name: &str) -> bool {
     serde_json::from_slice::<String>(member).is_ok_and(|member| member == name)
 }
@@ -324,6 +340,17 @@ mod tests {
             ("{\"items\":[],\"items\":[]}", ListFault::SeveralItems),
         ] {
             assert_eq!(split_entries(body.as_bytes()), Err(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn unreadable_members_are_left_out() {
+        let keep = |body: &[u8]| keep_readable_members(body);
+        let body = b" {\"a\":1e400, \"b\" : \"x\", \"c\":\"\\ud83d\",\"d\":[1,{}]} ";
+        assert_eq!(keep(body).unwrap(), b"{\"b\":\"x\",\"d\":[1,{}]}");
+        assert_eq!(keep(b"{}").unwrap(), b"{}");
+        for whole in [b"[1]".as_slice(), b"{\"a\":1", b"{\"a\":1} x", b""] {
+            assert_eq!(keep(whole), None);
         }
     }
 

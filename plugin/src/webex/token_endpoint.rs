@@ -17,9 +17,10 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::answer::{LARGEST_TOKEN_ANSWER, TokenAnswer};
+use super::answer::{LARGEST_TOKEN_ANSWER, TokenAnswer, TokenAnswerError};
 use super::client::{Webex, label};
 use super::errors::{Answered, ErrorBody, ErrorKind, WebexError, kind_of};
+use super::list_body::keep_readable_members;
 use super::scrub::Scrubber;
 use crate::platform::{HttpError, Platform, Secret};
 use crate::settings::ClientCredentials;
@@ -74,6 +75,9 @@ impl<P: Platform + ?Sized> SyncHttpClient for Courier<'_, P> {
             *answer.body_mut() = content.to_vec();
         }
         if answer.status().is_success() {
+            if let Some(readable) = without_unreadable_members(answer.body()) {
+                *answer.body_mut() = readable;
+            }
             // Tokens under another type or another success, as a proxy may make of them, are
             // tokens all the same, and may be the only ones that live. An error under a success is
             // an error all the same.
@@ -84,6 +88,15 @@ impl<P: Platform + ?Sized> SyncHttpClient for Courier<'_, P> {
             answer.headers_mut().remove(CONTENT_TYPE);
         }
         Ok(answer)
+    }
+}
+
+/// The body of a success without members that cannot be read, such as a number that is too large; none
+/// when all can be, or nothing can.
+fn without_unreadable_members(body: &[u8]) -> Option<Vec<u8>> {
+    match serde_json::from_slice::<Map<String, Value>>(body) {
+        Ok(_) => None,
+        Err(_) => keep_readable_members(body),
     }
 }
 
@@ -172,7 +185,14 @@ fn in_words(
             None => unreadable("nothing was answered"),
         },
         // Neither text is repeated: both may show parts of the answer.
-        RequestTokenError::Parse(..) => unreadable("the answer is not a token answer"),
+        RequestTokenError::Parse(_, body) => match (TokenAnswer::find_fault(&body), &answered) {
+            // Without tokens it may be somebody else's.
+            (Some(fault), Some(answered)) if fault != TokenAnswerError::NoAccessToken => {
+                let what = format!("the response {fault}");
+                WebexError::malformed(request, answered.clone(), &what, scrubber)
+            }
+            _ => unreadable("the answer is not a token answer"),
+        },
         RequestTokenError::Other(_) => unreadable("the answer is empty or too large"),
     }
 }

@@ -114,7 +114,24 @@ impl Call {
         })
     }
 
+    /// Commits. Tokens of a response that a limit keeps from being stored are lost, and the next call
+    /// on the record is to know it.
     async fn write(
+        &mut self,
+        checks: Vec<storage::Check>,
+        changes: Vec<storage::Change>,
+    ) -> Result<(), Failure> {
+        let seals = changes
+            .iter()
+            .any(|change| matches!(change, storage::Change::Seal(_)));
+        let written = self.write_within_limits(checks, changes).await;
+        if seals && self.traces.sent() && matches!(written, Err(Failure::LimitExceeded(_))) {
+            self.traces.note_lost();
+        }
+        written
+    }
+
+    async fn write_within_limits(
         &mut self,
         checks: Vec<storage::Check>,
         changes: Vec<storage::Change>,

@@ -2,7 +2,7 @@
 
 use relation_e2e::scene::{NODE, Scene};
 use serde_json::{Value, json};
-use webex_emulator::Fault;
+use webex_emulator::{Emulator, Fault, Mode};
 
 const TOKEN: &str = "/v1/access_token";
 
@@ -290,4 +290,25 @@ fn nothing_is_deleted_unasked() {
     assert_eq!(scene.state(&customer), "connected");
     let both = ["delete", &customer.pkid, "--yes", "--dry-run"];
     scene.place.relation(both).run().exits(2);
+}
+
+#[test]
+fn tokens_that_a_limit_keeps_from_being_stored_are_told_as_lost() {
+    let scene = Scene::with(Emulator::builder().mode(Mode::Rotate));
+    let customer = scene.customer("Contoso");
+    let place = &scene.place;
+    let configuration = std::fs::read_to_string(place.path("relation.toml")).unwrap();
+    let tight = format!("{configuration}\n[limits]\ncommit = \"100 B\"\n");
+    place.write("tight.toml", &tight);
+    let refresh = ["refresh", &customer.pkid];
+    let stopped = place
+        .relation(refresh)
+        .args(["--config", "tight.toml"])
+        .run();
+    stopped.says(&["limits.commit"]);
+    let next = place.relation(refresh).run().exits(4);
+    assert!(
+        format!("{}{}", next.stdout, next.stderr).contains("possibly lost rotation"),
+        "{next:?}"
+    );
 }

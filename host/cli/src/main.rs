@@ -183,7 +183,11 @@ fn panicked(panic: &(dyn std::any::Any + Send)) -> Failed {
 /// Understands the command line. A variable of the environment that is empty counts as not set.
 fn parse() -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
-    for (argument, variable) in [("config", "RELATION_CONFIG"), ("log", "RELATION_LOG")] {
+    for (argument, variable) in [
+        ("config", "RELATION_CONFIG"),
+        ("log", "RELATION_LOG"),
+        ("log_file", "RELATION_LOG_FILE"),
+    ] {
         if std::env::var_os(variable).is_some_and(|value| value.is_empty()) {
             command = command.mut_arg(argument, |argument| argument.env(Resettable::Reset));
         }

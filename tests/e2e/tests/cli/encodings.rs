@@ -70,6 +70,19 @@ fn another_encoding_is_named() {
 }
 
 #[test]
+fn scenario_in_another_encoding_is_named() {
+    let scene = Scene::new();
+    let place = &scene.place;
+    std::fs::write(place.path("wide.toml"), utf16("about = \"x\"\n")).unwrap();
+    std::fs::write(place.path("latin.toml"), b"about = \"caf\xe9\"\n").unwrap();
+    for (file, found) in [("wide.toml", "it is UTF-16"), ("latin.toml", "Latin-1")] {
+        let ran = place.relation(["test", file]).run().exits(2);
+        let told = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(told.contains(found), "{ran:?}");
+    }
+}
+
+#[test]
 fn a_client_secret_is_one_line_without_quotes() {
     let scene = Scene::new();
     let customer = scene.customer("Contoso");

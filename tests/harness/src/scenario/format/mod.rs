@@ -46,10 +46,15 @@ pub enum LoadError {
 /// # Errors
 /// If it cannot be read, or is no scenario: everything that is wrong with it.
 pub fn load(path: &Path) -> Result<Scenario, LoadError> {
-    let text = std::fs::read_to_string(path).map_err(|cause| LoadError::Unreadable {
+    let unreadable = |cause| LoadError::Unreadable {
         path: path.display().to_string(),
         cause,
-    })?;
+    };
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let text = match relation_host::text::decode(&bytes) {
+        Ok(text) => text.to_owned(),
+        Err(other) => return Err(unreadable(std::io::Error::other(format!("it {other}")))),
+    };
     Ok(parse(&Source::new(path, text))?)
 }
 

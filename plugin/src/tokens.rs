@@ -13,7 +13,7 @@ use crate::platform::{
 use crate::record::{Expiry, Record, State};
 use crate::scopes;
 use crate::settings::Settings;
-use crate::timing::{self, Ends, FIRST_REFRESH_OF_ASSUMED, SOONEST, Spread};
+use crate::timing::{self, Ends, FIRST_REFRESH_OF_ASSUMED, ROUNDING, SOONEST, Spread};
 use crate::webex::answer::{Lifetime, TokenAnswer};
 
 /// Where tokens come from.
@@ -161,7 +161,16 @@ pub fn take(
     );
     access.assumed |= access_life.is_some() && answer.expires_in.is_assumed();
     let before = known(connection.refresh, same_refresh);
-    let refresh_life = told(answer.refresh_token_expires_in, before);
+    let refresh_life = match (answer.refresh_token_expires_in, before) {
+        // The last second of a token that is not extended: its end is not a lifetime away. Where the
+        // end that is known is not near, the figure is as absurd as a negative one.
+        (Lifetime::Over, Some(known))
+            if same_refresh && known.at <= issued.saturating_add(ROUNDING) =>
+        {
+            Some(timing::left(known.at, issued))
+        }
+        (life, before) => told(life, before),
+    };
     let mut refresh = timing::merge_refresh(
         refresh_life,
         same_refresh,

@@ -187,3 +187,28 @@ fn the_fixtures_are_of_one_organisation() {
     assert!(ACCESS_TOKEN.ends_with(ORGANIZATION));
     assert_eq!(connected_record(START).pkid, PKID);
 }
+
+#[test]
+fn nothing_left_of_the_same_refresh_token_is_no_new_lifetime() {
+    let over = answer(r#"{"access_token":"A","expires_in":60,"refresh_token_expires_in":0}"#);
+    let end = START + 90 * DAY;
+    for now in [end - 500, end, end + 500] {
+        let mut record = connected_record(START);
+        let received = Received {
+            answer: &over,
+            held: &held(),
+            origin: Origin::Refreshed,
+            issued: now,
+        };
+        let settings = Settings::default();
+        take(&mut record, Grant::Organization, received, now, &settings).unwrap();
+        let connection = &record.body.connection;
+        let refresh = connection.refresh.unwrap();
+        assert_eq!((refresh.at, refresh.assumed), (end, false), "{now}");
+        assert_eq!(connection.state, State::Expiring, "{now}");
+        assert!(
+            connection.next_refresh.unwrap() <= now + 60 * SECOND,
+            "{now}"
+        );
+    }
+}

@@ -31,7 +31,9 @@ pub enum Lifetime {
     Clamped(u64),
     /// So many milliseconds, told for an earlier moment that is not known, or for an earlier token.
     Assumed(u64),
-    /// Something that is no life: negative, zero, or no number.
+    /// Less than a second: of a token whose end is known, nothing is left.
+    Over,
+    /// Something that is no life: negative, or no number.
     Nonsense,
 }
 
@@ -40,7 +42,7 @@ impl Lifetime {
     pub fn milliseconds(self) -> Option<u64> {
         match self {
             Self::Told(life) | Self::Clamped(life) | Self::Assumed(life) => Some(life),
-            Self::Absent | Self::Nonsense => None,
+            Self::Absent | Self::Over | Self::Nonsense => None,
         }
     }
 
@@ -61,7 +63,7 @@ impl Lifetime {
             Self::Clamped(_) => Some(format!(
                 "the answer's {field} is more than ten years; it is taken as ten years"
             )),
-            Self::Nonsense => Some(format!(
+            Self::Over | Self::Nonsense => Some(format!(
                 "the answer's {field} is not a positive number of seconds; it is taken as absent"
             )),
         }
@@ -74,8 +76,10 @@ impl Lifetime {
             Some(Value::String(text)) => text.trim().parse().ok(),
             Some(_) => None,
         };
-        let Some(seconds) = seconds.filter(|seconds| *seconds >= 1.0) else {
-            return Self::Nonsense;
+        let seconds = match seconds {
+            Some(seconds) if seconds >= 1.0 => seconds,
+            Some(seconds) if seconds >= 0.0 => return Self::Over,
+            _ => return Self::Nonsense,
         };
         // What does not even fit a Duration is longer than the longest life too.
         let life = Duration::try_from_secs_f64(seconds.trunc())

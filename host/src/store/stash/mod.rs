@@ -9,7 +9,7 @@
 //! The folder `reserve` has room for entries that are kept while the disk is full.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

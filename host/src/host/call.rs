@@ -79,7 +79,7 @@ impl Started {
 
 /// Whether a call may run.
 pub(super) enum Start {
-    Started(Started),
+    Started(Box<Started>),
     Busy(Timestamp),
     Gone,
 }
@@ -128,7 +128,7 @@ impl Host {
         let asked = tokio::time::Instant::now();
         loop {
             match self.start(ask, submitted).await {
-                Ok(Start::Started(started)) => return Ok(started),
+                Ok(Start::Started(started)) => return Ok(*started),
                 Ok(Start::Busy(until)) if asked.elapsed() >= patience => {
                     return Err(untold(CallErrorKind::Busy {
                         subject: ask.subject.clone(),
@@ -195,14 +195,14 @@ impl Host {
         Ok(match services.store.begin(begin).await? {
             Begun::Started(lease) => {
                 tracing::debug!(transaction = id, action = ask.action, subject = %ask.subject, "call started");
-                Start::Started(Started {
+                Start::Started(Box::new(Started {
                     journal: Journal::new(&id, services.limits.log),
                     lease,
                     given: ask.given.clone(),
                     traces: Arc::default(),
                     called: (ask.action.clone(), ask.subject.clone(), ask.name.clone()),
                     claimed,
-                })
+                }))
             }
             Begun::Busy(until) => Start::Busy(until),
             Begun::Gone => Start::Gone,

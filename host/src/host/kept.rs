@@ -106,7 +106,7 @@ impl Host {
         }
         let ask = Ask::on(ACTION, subject.clone());
         let started = match self.begin(&ask, self.clock().now()).await? {
-            Start::Started(started) => started,
+            Start::Started(started) => *started,
             Start::Busy(until) => return Ok(Settled::Busy(until)),
             Start::Gone => return Ok(Settled::Nothing),
         };

@@ -80,7 +80,7 @@ impl Host {
         ask.wakeup = Some(due.clone());
         let turn = self.parts.turns.take(&subject).await;
         let started = match self.start(&ask, due.wakeup.due).await? {
-            Start::Started(started) => started,
+            Start::Started(started) => *started,
             Start::Busy(until) => return Ok(Answer::Busy(until)),
             Start::Gone => return Ok(Answer::Gone),
         };

@@ -126,13 +126,18 @@ pub(super) async fn whatever_is_stored_nothing_younger_goes_and_nothing_older_st
     let mut all = Vec::new();
     for round in 0..12_u64 {
         for second in 0..10 {
-            let status = [Status::Success, Status::Fail, Status::Processing][next(3) as usize];
+            let status = match next(3) {
+                0 => Status::Success,
+                1 => Status::Fail,
+                _ => Status::Processing,
+            };
             let (begins, lasts) = (round * 10 + second, next(40));
             let id = record_one(&store, begins, status, lasts).await;
             all.push((id, status, begins + lasts));
         }
         let (succeeded, failed) = (next(130), next(130));
-        walk(&store, (succeeded, failed), 1 + next(7) as u32).await;
+        let step = u32::try_from(1 + next(7)).unwrap_or(1);
+        walk(&store, (succeeded, failed), step).await;
         all.retain(|(_, status, completed)| match status {
             Status::Processing => true,
             Status::Success => *completed >= succeeded,

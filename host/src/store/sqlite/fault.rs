@@ -39,6 +39,13 @@ impl From<rusqlite::Error> for Fault {
             Some(Code::ReadOnly) => StoreError::Unavailable(format!(
                 "the database cannot be written: is its disk mounted read-only, or the file write-protected? ({error})"
             )),
+            Some(Code::SystemIoFailure) if is_about_shared_memory(&error) => {
+                StoreError::Unavailable(
+                    "the index of the database's log (-shm) cannot be made beside it: its disk is \
+                     probably full, free space on it"
+                        .to_owned(),
+                )
+            }
             Some(
                 Code::SystemIoFailure
                 | Code::CannotOpen
@@ -51,6 +58,21 @@ impl From<rusqlite::Error> for Fault {
             _ => StoreError::Corrupt(error.to_string()),
         })
     }
+}
+
+/// Whether SQLite could not make or enlarge the file that processes share.
+fn is_about_shared_memory(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_SHMMAP, SQLITE_IOERR_SHMOPEN, SQLITE_IOERR_SHMSIZE};
+
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code.is_some_and(|code| {
+        [
+            SQLITE_IOERR_SHMMAP,
+            SQLITE_IOERR_SHMOPEN,
+            SQLITE_IOERR_SHMSIZE,
+        ]
+        .contains(&code)
+    })
 }
 
 pub(super) fn corrupt(what: impl Into<String>) -> Fault {

@@ -1,7 +1,7 @@
 //! Opening the database: the file, its settings, its schema.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -305,8 +305,14 @@ fn look_by(path: &Path, busy: Duration, reading: Reading) -> Result<Found, OpenE
     Ok(Found { reading, id })
 }
 
+/// Whether a file as large as SQLite's smallest index of a log cannot be made: the directory is
+/// write-protected, or its disk is full.
 fn nothing_can_be_made_beside(path: &Path) -> bool {
-    tempfile::tempfile_in(directory_of(path)).is_err()
+    let made = tempfile::tempfile_in(directory_of(path)).and_then(|mut file| {
+        file.write_all(&[1; 32 << 10])?;
+        file.sync_all()
+    });
+    made.is_err()
 }
 
 /// One more connection, for reading, to a database that exists.

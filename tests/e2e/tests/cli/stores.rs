@@ -245,7 +245,9 @@ fn a_full_disk_alone_loses_no_response() {
          wait $refresh; $host stash list --json >../kept
          $host list --json >../listed || exit 3
          rm filling; $host run --until-idle >/dev/null 2>../ran || exit 4
-         $host stash list --json >../left; $host refresh Contoso >../again 2>&1",
+         $host stash list --json >../left; $host refresh Contoso >../again 2>&1 || exit 5
+         dd if=/dev/zero of=filling bs=1k >/dev/null 2>&1; $host list --json >../read || exit 6
+         $host refresh Contoso 2>../told; [ $? = 5 ] || exit 7; grep -q 'full' ../told",
         program.display()
     );
     let started = Command::new("unshare")

@@ -26,7 +26,7 @@ pub enum Condition {
     NeedsPerson,
 }
 
-/// What a dispatcher has done.
+/// The counts of a dispatcher's run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Wakeups answered.

@@ -27,7 +27,7 @@ pub(super) fn io_error<'a>(
     }
 }
 
-/// What is in a directory; nothing when it is not there. Costs one failing system call then, which
+/// Lists a directory; nothing when it is not there. That costs one failing system call, which
 /// is what every call of a host pays whose store was never down.
 pub(super) fn files(
     directory: &Path,

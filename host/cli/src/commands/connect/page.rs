@@ -7,7 +7,7 @@ use relation_host::reports::{Authorization, ConnectReport};
 use crate::failure::{Failed, Kind};
 use crate::redirect::Page;
 
-/// What the browser shows.
+/// The page that the browser shows.
 pub fn page(
     name: &str,
     completed: &Result<Called<ConnectReport>, Failed>,

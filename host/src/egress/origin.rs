@@ -127,6 +127,15 @@ impl Origin {
         &self.host
     }
 
+    /// Whether the host is `localhost` or a name below it, which always means the machine itself
+    /// (RFC 6761, section 6.3).
+    pub(super) fn is_localhost(&self) -> bool {
+        match &self.host {
+            Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+            Host::Ipv4(_) | Host::Ipv6(_) => false,
+        }
+    }
+
     /// The port, given or implied.
     pub fn port(&self) -> u16 {
         self.port

@@ -1,7 +1,7 @@
 //! Who may be reached: the allow-list, and the check of every address that a name resolves to.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use http::Uri;
@@ -293,13 +293,23 @@ impl Policy {
     }
 
     /// Whether a proxy may be used, as far as that is known before its name is looked up: by its name
-    /// and, where that is an address, by this.
+    /// and, where that is an address or a name of this very machine, by the address.
     ///
     /// # Errors
     /// [`Denied::Origin`] or [`Denied::Address`].
     pub fn check_proxy_as_written(&self, proxy: &ProxyUrl) -> Result<(), Denied> {
         self.check_proxy(proxy)?;
-        match proxy.origin().literal() {
+        let origin = proxy.origin();
+        if origin.is_localhost() {
+            // It may resolve to either, and is used if one of them is listed.
+            return self
+                .check_proxy_address(proxy, Ipv4Addr::LOCALHOST.into())
+                .or_else(|v4| {
+                    self.check_proxy_address(proxy, Ipv6Addr::LOCALHOST.into())
+                        .map_err(|v6| v4.and(v6))
+                });
+        }
+        match origin.literal() {
             Some(address) => self.check_proxy_address(proxy, address),
             None => Ok(()),
         }

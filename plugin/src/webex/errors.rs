@@ -336,7 +336,7 @@ pub(super) fn kind_of(status: StatusCode) -> ErrorKind {
 }
 
 /// An error body of either shape: RFC 6749's `{error, error_description}` or Webex's
-/// `{message, errors: [{description}], trackingId}`. Raw: it may repeat a secret.
+/// `{message, errors: [{description}], trackingId}`; of `{error: {message}}` the words only. Raw: it may repeat a secret.
 #[derive(Clone, Default)]
 pub(super) struct ErrorBody {
     pub(super) error: Option<String>,
@@ -344,6 +344,9 @@ pub(super) struct ErrorBody {
     pub(super) tracking_id: Option<String>,
     // It has Webex's list of errors.
     described: bool,
+    // Its `error` is an object, as gateways and other APIs of the vendor write it. Its words are shown; it
+    // judges no token.
+    nested: bool,
 }
 
 impl ErrorBody {
@@ -359,13 +362,16 @@ impl ErrorBody {
     }
 
     pub(super) fn from_fields(fields: &Map<String, Value>) -> Self {
-        let text = |name: &str| {
+        let text_in = |fields: &Map<String, Value>, name: &str| {
             fields
                 .get(name)
                 .and_then(Value::as_str)
                 .map(str::to_owned)
                 .filter(|text| !text.trim().is_empty())
         };
+        let text = |name: &str| text_in(fields, name);
+        let nested = fields.get("error").and_then(Value::as_object);
+        let nested_text = |name: &str| nested.and_then(|fields| text_in(fields, name));
         let described: Vec<String> = fields
             .get("errors")
             .and_then(Value::as_array)
@@ -377,10 +383,16 @@ impl ErrorBody {
             .collect();
         let is_described = !described.is_empty();
         let mut messages: Vec<String> = Vec::new();
-        for message in [text("error_description"), text("message")]
-            .into_iter()
-            .flatten()
-            .chain(described)
+        for message in [
+            text("error_description"),
+            text("message"),
+            nested_text("error_description"),
+            nested_text("message"),
+            nested_text("description"),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(described)
         {
             if !message.is_empty() && !messages.contains(&message) {
                 messages.push(message);
@@ -389,8 +401,9 @@ impl ErrorBody {
         Self {
             error: text("error"),
             messages,
-            tracking_id: text("trackingId"),
+            tracking_id: text("trackingId").or_else(|| nested_text("trackingId")),
             described: is_described,
+            nested: nested.is_some(),
         }
     }
 
@@ -409,7 +422,8 @@ impl ErrorBody {
             return None;
         }
         Some(Self::from_fields(fields)).filter(|body| {
-            body.error.is_some() || (body.tracking_id.is_some() && !body.messages.is_empty())
+            let explained = body.nested || body.tracking_id.is_some();
+            body.error.is_some() || (explained && !body.messages.is_empty())
         })
     }
 
@@ -428,6 +442,12 @@ impl ErrorBody {
             "slow_down" => Some(ErrorKind::RateLimited),
             _ => None,
         }
+    }
+
+    /// Whether its words may judge what was shown: not those of an `error` that is an object, which is
+    /// neither OAuth's shape nor the one that Webex's token endpoint writes.
+    pub(super) fn can_refuse(&self) -> bool {
+        !self.nested
     }
 
     /// All that it says, as one text.

@@ -212,6 +212,7 @@ fn refusal_or_fault(answered: &Answered, body: &ErrorBody, shown: Shown) -> Erro
         Some("invalid_grant") => ErrorKind::Refused,
         // Neither code judges the token in the request (RFC 6749, section 5.2).
         Some("invalid_client" | "unauthorized_client") => ErrorKind::Client,
+        _ if !body.can_refuse() => ErrorKind::Unavailable,
         _ if status != 403 && says_it_is_dead(&body.words(), shown) => ErrorKind::Refused,
         Some(_) => ErrorKind::Rejected,
         None if status == 403 || answered.status.is_success() => ErrorKind::Unavailable,

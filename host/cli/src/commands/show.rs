@@ -144,7 +144,7 @@ fn human(all: &Shown, now: Timestamp) -> String {
         let mut rows = Rows::under(&[
             Column::new("wakeup"),
             Column::new("due (UTC)").dropped(1),
-            Column::new(""),
+            Column::new("when"),
             Column::new("failures"),
         ]);
         for wakeup in &all.wakeups {

@@ -90,7 +90,7 @@ fn name(document: &Document) -> String {
 fn human(rows: &[Row], now: Timestamp) -> String {
     let mut lines = Rows::under(&[
         Column::new("due (UTC)").dropped(2),
-        Column::new(""),
+        Column::new("when"),
         Column::new("wakeup").shortened(16),
         Column::new("of").shortened(12),
         Column::new("failures").dropped(3),

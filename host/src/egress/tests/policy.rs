@@ -287,6 +287,10 @@ fn without_a_list_of_proxies_only_public_ones_are_used() {
 fn a_proxy_that_can_be_judged_as_it_is_written_is() {
     let open = policy(&[], &[]);
     let narrow = policy(&[], &["http://10.0.0.5:3128"]);
+    let near = policy(&[], &["http://127.0.0.1:3128"]);
+    let near_v6 = policy(&[], &["http://[::1]:3128"]);
+    // The name alone permits no address.
+    let by_name = policy(&[], &["http://localhost:3128"]);
     for (policy, written, fits) in [
         (&open, "http://proxy.example:3128", true),
         (&open, "http://1.1.1.1:3128", true),
@@ -297,6 +301,17 @@ fn a_proxy_that_can_be_judged_as_it_is_written_is() {
         (&narrow, "http://10.0.0.6:3128", false),
         (&narrow, "http://1.1.1.1:3128", true),
         (&narrow, "http://proxy.example:3128", true),
+        (&open, "http://localhost:3128", false),
+        (&open, "http://LOCALHOST.:3128", false),
+        (&open, "http://proxy.localhost:3128", false),
+        (&open, "http://localhost.example:3128", true),
+        (&open, "http://mylocalhost:3128", true),
+        (&narrow, "http://localhost:3128", false),
+        (&near, "http://localhost:3128", true),
+        (&near, "http://localhost:3129", false),
+        (&near, "https://localhost:3128", false),
+        (&near_v6, "http://proxy.localhost:3128", true),
+        (&by_name, "http://localhost:3128", false),
     ] {
         let judged = policy.check_proxy_as_written(&proxy(written));
         assert_eq!(judged.is_ok(), fits, "{written}: {judged:?}");

@@ -17,7 +17,7 @@ use spark_customer::platform::{
 use spark_customer::workflows::add;
 
 use crate::native::convert;
-use crate::token_server::token_answer;
+use crate::token_server::token_response;
 use crate::world::Parts;
 
 /// Customers of one commit.
@@ -136,7 +136,7 @@ fn draft(parts: &Parts, index: u64) -> Result<Vec<Change>> {
         pkid: pkid(index)?.to_string(),
         hierarchy: node(index),
         fields: Secret::new(fields.to_string()),
-        token_answer: Some(Secret::new(token_answer())),
+        token_response: Some(Secret::new(token_response())),
         idempotency_key: None,
     };
     add::add(&desk, request).map_err(|failure| anyhow!("adding customer {index}: {failure}"))?;

@@ -20,7 +20,7 @@ pub const ACCESS_TOKEN: &str = "QWNjZXNz_P0A1_00000000-0000-4000-8000-0000000000
 const LONGEST: usize = 16 * 1024;
 
 /// The token endpoint's JSON answer: lives of 14 and 90 days, as Webex gives them.
-pub fn token_answer() -> String {
+pub fn token_response() -> String {
     format!(
         r#"{{"scope":"spark-admin:organizations_read spark-admin:licenses_read spark-admin:roles_read spark-admin:people_read spark-admin:locations_read spark-admin:workspaces_read spark-admin:workspace_locations_read identity:tokens_read identity:tokens_write","expires_in":1209599,"token_type":"Bearer","refresh_token":"{REFRESH_TOKEN}","refresh_token_expires_in":7775999,"access_token":"{ACCESS_TOKEN}"}}"#
     )
@@ -28,7 +28,7 @@ pub fn token_answer() -> String {
 
 /// The whole answer as it goes over the wire.
 fn wire_answer() -> Vec<u8> {
-    let body = token_answer();
+    let body = token_response();
     let head = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncache-control: no-store\r\n\
          trackingid: BENCH_00000000-0000-4000-8000-000000000002\r\ncontent-length: {}\r\n\r\n",

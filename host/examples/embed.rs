@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .add(AddRequest {
             hierarchy: "sys.Provider.Reseller.Contoso".parse()?,
             fields: fields.as_object().cloned().unwrap_or_default(),
-            token_answer: None,
+            token_response: None,
             idempotency_key: Some("order-4711".into()),
         })
         .await?;

@@ -167,7 +167,7 @@ impl std::fmt::Display for Grant {
 
 /// How one grant of a record stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Granted {
+pub struct GrantStatus {
     /// Which one.
     pub grant: Grant,
     /// How it stands.
@@ -202,7 +202,7 @@ pub struct Connection {
     /// When the next refresh is due.
     pub next_refresh: Option<Timestamp>,
     /// Every grant that the connection is made of, the organisation's first.
-    pub grants: Vec<Granted>,
+    pub grants: Vec<GrantStatus>,
     /// For the administrator; may be empty.
     pub notes: String,
 }
@@ -259,7 +259,8 @@ pub struct Alert {
     /// Such as `WEBEX_REFRESH_TOKEN_EXPIRING`.
     pub code: String,
     /// Milliseconds before the expiry; 0: the expiry itself.
-    pub threshold: u64,
+    #[serde(rename = "threshold")]
+    pub threshold_ms: u64,
     /// How often it was found.
     pub count: u32,
 }
@@ -272,9 +273,11 @@ pub struct ExpiryReport {
     /// How the record stands.
     pub connection: Connection,
     /// Milliseconds left of the access token.
-    pub access_token_left: Option<u64>,
+    #[serde(rename = "access_token_left")]
+    pub access_token_remaining_ms: Option<u64>,
     /// Milliseconds left of the refresh token.
-    pub refresh_token_left: Option<u64>,
+    #[serde(rename = "refresh_token_left")]
+    pub refresh_token_remaining_ms: Option<u64>,
     /// The alert that stands now.
     pub alert: Option<Alert>,
     /// Alerts that a recovery ended.
@@ -357,7 +360,7 @@ impl SyncKind {
 
 /// What an import has done with the documents of one model, counted from its first step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Imported {
+pub struct ImportCount {
     /// Such as `device/spark/Role`.
     pub model: String,
     /// How many Webex named.
@@ -382,7 +385,7 @@ pub struct SyncReport {
     /// Steps that it has, as far as is known.
     pub total: u32,
     /// What became of the documents.
-    pub models: Vec<Imported>,
+    pub models: Vec<ImportCount>,
     /// A wakeup goes on with it at this moment; none: it is at its end.
     pub continues: Option<Timestamp>,
     /// For the administrator.

@@ -301,7 +301,7 @@ impl Wakeup {
 
 /// One thing wrong with one field of the caller's input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FieldFault {
+pub struct FieldError {
     /// The field as the caller wrote it.
     pub field: String,
     /// What is wrong and what would be right.
@@ -314,7 +314,7 @@ pub struct FieldFault {
 pub enum Failure {
     /// The caller: the input is wrong, all faults at once.
     #[error("{}", faults_in_words(.0))]
-    Invalid(Vec<FieldFault>),
+    Invalid(Vec<FieldError>),
     /// The caller: no such document.
     #[error("{0} does not exist")]
     NotFound(Reference),
@@ -375,7 +375,7 @@ impl Failure {
     }
 }
 
-fn faults_in_words(faults: &[FieldFault]) -> String {
+fn faults_in_words(faults: &[FieldError]) -> String {
     let each: Vec<String> = faults
         .iter()
         .map(|fault| format!("{}: {}", fault.field, fault.message))

@@ -305,7 +305,7 @@ fn report(reference: &Reference, body: &Body) -> reports::Alert {
         reference: reference.clone(),
         grant: body.grant,
         code: body.code.clone(),
-        threshold: body.threshold,
+        threshold_ms: body.threshold,
         count: body.count,
     }
 }

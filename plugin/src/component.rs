@@ -9,7 +9,7 @@ mod imports;
 #[allow(missing_docs, clippy::missing_safety_doc)]
 mod bindings {
     wit_bindgen::generate!({
-        path: "../wit",
+        path: "../wit/spark-customer",
         world: "automate:spark-customer/spark-customer",
         generate_all,
     });
@@ -55,10 +55,10 @@ impl contract::Guest for Component {
     fn modify(
         pkid: String,
         fields: String,
-        token_answer: Option<String>,
+        token_response: Option<String>,
     ) -> Result<contract::Connection, contract::Failure> {
-        let (fields, token_answer) = (Secret::new(fields), token_answer.map(Secret::new));
-        let connection = modify::modify(&Imports, &pkid, &fields, token_answer.as_ref())?;
+        let (fields, token_response) = (Secret::new(fields), token_response.map(Secret::new));
+        let connection = modify::modify(&Imports, &pkid, &fields, token_response.as_ref())?;
         Ok(connection.into())
     }
 

@@ -4,12 +4,12 @@
 //! lives: new tokens are asked for first, and those are stored.
 
 use crate::model::{Accepted, Faults};
-use crate::platform::{Failure, FieldFault, Level, Platform, Secret, Timestamp};
+use crate::platform::{Failure, FieldError, Level, Platform, Secret, Timestamp};
 use crate::record::Record;
 use crate::settings::{ClientCredentials, Settings};
 use crate::timing::{CLOCKS_APART, LONGEST_LIFE};
 use crate::tokens::{Held, Origin};
-use crate::webex::answer::{Lifetime, TokenAnswer};
+use crate::webex::answer::{Lifetime, TokenResponse};
 use crate::webex::authorizations::{TOKENS_READ, token_expiry};
 use crate::webex::client::{Proxies, Webex};
 use crate::webex::errors::{ErrorKind, WebexError};
@@ -18,7 +18,7 @@ use crate::webex::oauth;
 use crate::webex::organizations::{Source, Unresolved, organization_of};
 
 /// What the caller knows the token endpoint's answer as.
-const TOKEN_ANSWER: &str = "token_answer";
+const TOKEN_ANSWER: &str = "token_response";
 const TOKEN: &str = "token";
 const REFRESH_TOKEN: &str = "refresh_token";
 /// The error text after Webex accepted the pasted refresh token.
@@ -30,13 +30,12 @@ pub fn read_tokens(
     accepted: &Accepted,
     answer: Option<&Secret>,
     faults: &mut Faults,
-) -> Option<TokenAnswer> {
+) -> Option<TokenResponse> {
     let tokens = match answer {
-        None => accepted
-            .tokens
-            .as_ref()
-            .map(|pasted| TokenAnswer::pasted(pasted.access.clone(), Some(pasted.refresh.clone()))),
-        Some(answer) => match TokenAnswer::parse(answer.expose()) {
+        None => accepted.tokens.as_ref().map(|pasted| {
+            TokenResponse::pasted(pasted.access.clone(), Some(pasted.refresh.clone()))
+        }),
+        Some(answer) => match TokenResponse::parse(answer.expose()) {
             Ok(answer) if answer.refresh_token.is_none() => {
                 faults.add(
                     TOKEN_ANSWER,
@@ -67,7 +66,7 @@ pub fn read_tokens(
 #[derive(Clone, Debug)]
 pub struct Confirmed {
     /// The tokens with their lifetimes, as far as these are known.
-    pub answer: TokenAnswer,
+    pub answer: TokenResponse,
     /// The source of the tokens.
     pub origin: Origin,
     /// The moment from which lives count.
@@ -106,7 +105,7 @@ impl<P: Platform + ?Sized> Inquiry<'_, P> {
     /// `limit-exceeded` when Webex could not be asked, or something else answered.
     pub fn confirm(
         &self,
-        tokens: TokenAnswer,
+        tokens: TokenResponse,
         accepted: &mut Accepted,
     ) -> Result<Confirmed, Failure> {
         let webex =
@@ -129,7 +128,7 @@ impl<P: Platform + ?Sized> Inquiry<'_, P> {
 
     /// Finds out how old pasted tokens are. By Webex's word on the end of the access token the lives
     /// that the answer names count from their beginning; without it they are assumed.
-    fn date(&self, webex: &Webex<'_, P>, tokens: TokenAnswer, now: Timestamp) -> Confirmed {
+    fn date(&self, webex: &Webex<'_, P>, tokens: TokenResponse, now: Timestamp) -> Confirmed {
         for warning in tokens.warnings() {
             self.platform.log(Level::Warning, &warning);
         }
@@ -140,7 +139,7 @@ impl<P: Platform + ?Sized> Inquiry<'_, P> {
                 let expires_in = Lifetime::Told(end.saturating_sub(now));
                 let answer = tokens.into_undated();
                 (
-                    TokenAnswer {
+                    TokenResponse {
                         expires_in,
                         ..answer
                     },
@@ -162,7 +161,7 @@ impl<P: Platform + ?Sized> Inquiry<'_, P> {
     fn ask_expiry(
         &self,
         webex: &Webex<'_, P>,
-        tokens: &TokenAnswer,
+        tokens: &TokenResponse,
         now: Timestamp,
     ) -> Option<Timestamp> {
         let scopes = tokens.scopes.as_deref().unwrap_or_default();
@@ -185,7 +184,7 @@ impl<P: Platform + ?Sized> Inquiry<'_, P> {
     fn renew(
         &self,
         webex: &Webex<'_, P>,
-        pasted: &TokenAnswer,
+        pasted: &TokenResponse,
         refusal: WebexError,
         accepted: &mut Accepted,
     ) -> Result<Confirmed, Failure> {
@@ -226,7 +225,7 @@ impl<P: Platform + ?Sized> Inquiry<'_, P> {
     fn find_organization(
         &self,
         webex: &Webex<'_, P>,
-        answer: &TokenAnswer,
+        answer: &TokenResponse,
         own: Option<OrgId>,
         accepted: &Accepted,
     ) -> Result<OrgId, Failure> {
@@ -263,8 +262,8 @@ impl<P: Platform + ?Sized> Inquiry<'_, P> {
         if error.kind == ErrorKind::Refused {
             let too = format!("is refused by Webex too: {error}");
             return Failure::Invalid(vec![
-                FieldFault::new(TOKEN, refused),
-                FieldFault::new(REFRESH_TOKEN, too),
+                FieldError::new(TOKEN, refused),
+                FieldError::new(REFRESH_TOKEN, too),
             ]);
         }
         let lost = match error.lost {
@@ -331,7 +330,7 @@ fn rename_proxy_fields(failure: Failure) -> Failure {
 }
 
 fn invalid(field: &str, message: impl Into<String>) -> Failure {
-    Failure::Invalid(vec![FieldFault::new(field, message)])
+    Failure::Invalid(vec![FieldError::new(field, message)])
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::platform::{Failure, FieldFault, HttpError, HttpResponse, Level, Reference, Secret};
+use crate::platform::{Failure, FieldError, HttpError, HttpResponse, Level, Reference, Secret};
 use crate::record::{Record, State, secret};
 use crate::reports::Added;
 use crate::testing::{
@@ -32,7 +32,7 @@ fn paste_with(platform: &MemoryPlatform, fields: Value, answer: &Value) -> Resul
         pkid: PKID.to_owned(),
         hierarchy: HIERARCHY.to_owned(),
         fields: Secret::new(fields.to_string()),
-        token_answer: Some(Secret::new(answer.to_string())),
+        token_response: Some(Secret::new(answer.to_string())),
         idempotency_key: None,
     };
     add(platform, request)
@@ -42,7 +42,7 @@ fn paste(platform: &MemoryPlatform, answer: &Value) -> Result<Added, Failure> {
     paste_with(platform, json!({}), answer)
 }
 
-fn faults<T: std::fmt::Debug>(result: Result<T, Failure>) -> Vec<FieldFault> {
+fn faults<T: std::fmt::Debug>(result: Result<T, Failure>) -> Vec<FieldError> {
     match result {
         Err(Failure::Invalid(faults)) => faults,
         other => panic!("not refused as invalid: {other:?}"),
@@ -227,7 +227,7 @@ fn one_token_pasted_as_both_is_refused_outright() {
         pkid: PKID.to_owned(),
         hierarchy: HIERARCHY.to_owned(),
         fields: Secret::new(fields.to_string()),
-        token_answer: None,
+        token_response: None,
         idempotency_key: None,
     };
     let faults = faults(add(&platform, request));

@@ -76,14 +76,14 @@ impl fmt::Debug for Secret {
 
 /// One thing wrong with one field of the caller's input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldFault {
+pub struct FieldError {
     /// The field as the caller wrote it.
     pub field: String,
     /// What is wrong and what would be right.
     pub message: String,
 }
 
-impl FieldFault {
+impl FieldError {
     /// A fault of `field`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
@@ -98,7 +98,7 @@ impl FieldFault {
 pub enum Failure {
     /// The caller: the input is wrong, all faults at once.
     #[error("{}", faults_in_words(.0))]
-    Invalid(Vec<FieldFault>),
+    Invalid(Vec<FieldError>),
     /// The caller: no such document.
     #[error("{0} does not exist")]
     NotFound(Reference),
@@ -122,7 +122,7 @@ pub enum Failure {
     Internal(String),
 }
 
-fn faults_in_words(faults: &[FieldFault]) -> String {
+fn faults_in_words(faults: &[FieldError]) -> String {
     let each: Vec<String> = faults
         .iter()
         .map(|fault| format!("{}: {}", fault.field, fault.message))
@@ -232,7 +232,7 @@ pub enum Change {
     /// Delete a document with its secrets and wakeups.
     Delete(Reference),
     /// Seal a secret of a document.
-    Seal {
+    PutSecret {
         /// The document it belongs to.
         owner: Reference,
         /// Its name there.
@@ -241,7 +241,7 @@ pub enum Change {
         value: Secret,
     },
     /// Remove a secret.
-    Unseal(Reference, String),
+    RemoveSecret(Reference, String),
     /// Create or move a wakeup.
     Schedule(Wakeup),
     /// Remove the wakeup of this subject and id.

@@ -14,7 +14,7 @@ use crate::grant::Grant;
 use crate::model::{complete_organization, derived};
 use crate::names::normalize_name;
 use crate::platform::{
-    Check, Document, Failure, FieldFault, Journal, Key, RECORD_MODEL, Reference, Storage, Timestamp,
+    Check, Document, Failure, FieldError, Journal, Key, RECORD_MODEL, Reference, Storage, Timestamp,
 };
 use crate::timing::CLOCKS_APART;
 
@@ -275,7 +275,7 @@ impl Record {
             "{} has no grant {grant}: only connections of wholesale customers have it",
             self.name()
         );
-        Err(Failure::Invalid(vec![FieldFault::new("grant", fault)]))
+        Err(Failure::Invalid(vec![FieldError::new("grant", fault)]))
     }
 
     /// How `grant` stands.

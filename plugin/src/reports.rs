@@ -27,7 +27,7 @@ impl From<record::Expiry> for Expiry {
 
 /// How one grant of a record stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Granted {
+pub struct GrantStatus {
     /// Which one.
     pub grant: Grant,
     /// How it stands.
@@ -44,7 +44,7 @@ pub struct Granted {
     pub missing_scopes: Vec<String>,
 }
 
-impl Granted {
+impl GrantStatus {
     /// The view of one of a record's grants.
     pub fn of(grant: Grant, connection: &record::Connection) -> Self {
         Self {
@@ -77,7 +77,7 @@ pub struct Connection {
     /// When the next refresh is due.
     pub next_refresh: Option<Timestamp>,
     /// Every grant that the connection is made of, the organisation's first.
-    pub grants: Vec<Granted>,
+    pub grants: Vec<GrantStatus>,
     /// For the administrator, such as what to do next; may be empty.
     pub notes: String,
 }
@@ -96,7 +96,7 @@ impl Connection {
             next_refresh: connection.next_refresh,
             grants: std::iter::once((&Grant::Organization, connection))
                 .chain(&record.body.further_grants)
-                .map(|(grant, connection)| Granted::of(*grant, connection))
+                .map(|(grant, connection)| GrantStatus::of(*grant, connection))
                 .collect(),
             notes: derived::notes(&record.body),
         }
@@ -154,7 +154,7 @@ pub struct Alert {
     /// Such as `WEBEX_REFRESH_TOKEN_EXPIRING`.
     pub code: String,
     /// The threshold crossed, in milliseconds before the expiry; 0: the expiry itself.
-    pub threshold: u64,
+    pub threshold_ms: u64,
     /// How often it was found; 1 for a new alert.
     pub count: u32,
 }
@@ -167,9 +167,9 @@ pub struct ExpiryReport {
     /// The record afterwards.
     pub connection: Connection,
     /// Milliseconds left of the access token, 0 when over; none when there is no token.
-    pub access_token_left: Option<u64>,
+    pub access_token_remaining_ms: Option<u64>,
     /// Milliseconds left of the refresh token, 0 when over; none when there is no token.
-    pub refresh_token_left: Option<u64>,
+    pub refresh_token_remaining_ms: Option<u64>,
     /// The alert that stands now.
     pub alert: Option<Alert>,
     /// Alerts that a recovery ended with this check.
@@ -242,7 +242,7 @@ pub enum SyncKind {
 
 /// What an import has done with the documents of one model, counted from its first step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
+pub struct ImportCount {
     /// Such as `device/spark/Role`.
     pub model: String,
     /// How many Webex named.
@@ -267,7 +267,7 @@ pub struct SyncReport {
     /// Steps that it has, as far as is known.
     pub total: u32,
     /// What became of the documents.
-    pub models: Vec<Imported>,
+    pub models: Vec<ImportCount>,
     /// A wakeup goes on with it at this moment; none: it is at its end.
     pub continues: Option<Timestamp>,
     /// For the administrator.

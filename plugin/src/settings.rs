@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::platform::{Environment, Failure, FieldFault, Secret, Secrets};
+use crate::platform::{Environment, Failure, FieldError, Secret, Secrets};
 
 /// The root of Webex's REST API; the token endpoint is below it.
 pub const BASE_URL: &str = "webex.base-url";
@@ -195,7 +195,7 @@ impl Settings {
     /// `internal`, naming each key and what it may hold, when values cannot be understood.
     pub fn load(environment: &(impl Environment + ?Sized)) -> Result<Self, Failure> {
         Self::from_pairs(environment.settings()?).map_err(|faults| {
-            let told = faults.into_iter().map(|FieldFault { field, message }| {
+            let told = faults.into_iter().map(|FieldError { field, message }| {
                 format!("the setting `{field}` cannot be used: {message}")
             });
             let told: Vec<String> = told.collect();
@@ -220,7 +220,7 @@ impl Settings {
     /// Every value that cannot be understood, by its key, with what the setting may hold.
     pub fn from_pairs(
         pairs: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, Vec<FieldFault>> {
+    ) -> Result<Self, Vec<FieldError>> {
         let mut given = Given::new(pairs);
         let default = Self::default();
         let above_zero = "a number above 0 and at most 1, such as 0.5";
@@ -295,7 +295,7 @@ impl Settings {
 /// The values given for settings, and the faults found in them so far.
 struct Given {
     values: BTreeMap<String, String>,
-    faults: Vec<FieldFault>,
+    faults: Vec<FieldError>,
 }
 
 impl Given {
@@ -318,7 +318,7 @@ impl Given {
     ) -> Option<T> {
         let understood = understand(self.values.get(key)?);
         if understood.is_none() {
-            let fault = FieldFault::new(key, format!("must be {expected}"));
+            let fault = FieldError::new(key, format!("must be {expected}"));
             self.faults.push(fault);
         }
         understood

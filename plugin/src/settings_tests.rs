@@ -3,7 +3,7 @@
 use super::*;
 use crate::testing::MemoryPlatform;
 
-fn settings(pairs: &[(&str, &str)]) -> Result<Settings, Vec<FieldFault>> {
+fn settings(pairs: &[(&str, &str)]) -> Result<Settings, Vec<FieldError>> {
     Settings::from_pairs(
         pairs
             .iter()

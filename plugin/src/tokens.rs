@@ -8,13 +8,13 @@
 use crate::grant::Grant;
 use crate::installation;
 use crate::platform::{
-    Change, Failure, FieldFault, Journal, Level, Reference, Secret, Secrets, Timestamp, Wakeup,
+    Change, Failure, FieldError, Journal, Level, Reference, Secret, Secrets, Timestamp, Wakeup,
 };
 use crate::record::{Expiry, Record, State};
 use crate::scopes;
 use crate::settings::Settings;
 use crate::timing::{self, Ends, FIRST_REFRESH_OF_ASSUMED, ROUNDING, SOONEST, Spread};
-use crate::webex::answer::{Lifetime, TokenAnswer};
+use crate::webex::answer::{Lifetime, TokenResponse};
 
 /// Where tokens come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Held {
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
     /// The answer.
-    pub answer: &'a TokenAnswer,
+    pub answer: &'a TokenResponse,
     /// What the grant holds so far; [`Held::default`] for a new record.
     pub held: &'a Held,
     /// Where it comes from.
@@ -127,7 +127,7 @@ pub fn take(
         issued,
     } = received;
     if answer.refresh_token.is_none() && held.refresh_token.is_none() {
-        return Err(Failure::Invalid(vec![FieldFault::new(
+        return Err(Failure::Invalid(vec![FieldError::new(
             "refresh_token",
             "is missing: without it the connection cannot be kept alive",
         )]));
@@ -304,7 +304,7 @@ pub fn expiry_wakeup(owner: &Reference, grant: Grant, due: Timestamp) -> Change 
 }
 
 fn seal(owner: &Reference, name: &str, value: &Secret) -> Change {
-    Change::Seal {
+    Change::PutSecret {
         owner: owner.clone(),
         name: name.to_owned(),
         value: value.clone(),

@@ -6,8 +6,8 @@ use crate::testing::{
     ACCESS_TOKEN, DAY, ORGANIZATION, PKID, REFRESH_TOKEN, SECOND, START, connected_record,
 };
 
-fn answer(json: &str) -> TokenAnswer {
-    TokenAnswer::parse(json).unwrap()
+fn answer(json: &str) -> TokenResponse {
+    TokenResponse::parse(json).unwrap()
 }
 
 fn held() -> Held {
@@ -17,7 +17,7 @@ fn held() -> Held {
     }
 }
 
-fn paste(record: &mut Record, answer: &TokenAnswer, held: &Held) -> Result<Taken, Failure> {
+fn paste(record: &mut Record, answer: &TokenResponse, held: &Held) -> Result<Taken, Failure> {
     let settings = Settings::default();
     take(
         record,
@@ -51,7 +51,7 @@ fn sealed(taken: &Taken) -> Vec<&str> {
         .changes
         .iter()
         .filter_map(|change| match change {
-            Change::Seal { name, .. } => Some(name.as_str()),
+            Change::PutSecret { name, .. } => Some(name.as_str()),
             _ => None,
         })
         .collect()
@@ -60,7 +60,7 @@ fn sealed(taken: &Taken) -> Vec<&str> {
 #[test]
 fn pasted_tokens_without_lives_are_assumed_and_refreshed_within_the_hour() {
     let mut record = new_record();
-    let pasted = TokenAnswer::pasted(Secret::new("A"), Some(Secret::new("R")));
+    let pasted = TokenResponse::pasted(Secret::new("A"), Some(Secret::new("R")));
     let taken = paste(&mut record, &pasted, &Held::default()).unwrap();
     let connection = &record.body.connection;
     let assumed = |life: u64| {
@@ -98,7 +98,7 @@ fn pasted_tokens_are_refreshed_without_delay() {
 fn what_was_known_of_other_tokens_says_nothing_about_pasted_ones() {
     let mut record = connected_record(START - 80 * DAY);
     record.body.connection.state = State::Reauthorize;
-    let pasted = TokenAnswer::pasted(Secret::new("A"), Some(Secret::new("R")));
+    let pasted = TokenResponse::pasted(Secret::new("A"), Some(Secret::new("R")));
     let taken = paste(&mut record, &pasted, &held()).unwrap();
     let connection = &record.body.connection;
     assert_eq!(connection.refresh.unwrap().at, START + 90 * DAY);
@@ -110,7 +110,7 @@ fn what_was_known_of_other_tokens_says_nothing_about_pasted_ones() {
 #[test]
 fn the_same_tokens_pasted_again_change_nothing_that_is_known() {
     let mut record = connected_record(START - DAY);
-    let pasted = TokenAnswer::pasted(Secret::new(ACCESS_TOKEN), Some(Secret::new(REFRESH_TOKEN)));
+    let pasted = TokenResponse::pasted(Secret::new(ACCESS_TOKEN), Some(Secret::new(REFRESH_TOKEN)));
     let taken = paste(&mut record, &pasted, &held()).unwrap();
     let connection = &record.body.connection;
     assert_eq!(connection.access.unwrap().at, START + 13 * DAY);
@@ -123,7 +123,7 @@ fn the_same_tokens_pasted_again_change_nothing_that_is_known() {
 #[test]
 fn without_any_refresh_token_there_is_no_connection() {
     let mut record = new_record();
-    let pasted = TokenAnswer::pasted(Secret::new("A"), None);
+    let pasted = TokenResponse::pasted(Secret::new("A"), None);
     match paste(&mut record, &pasted, &Held::default()) {
         Err(Failure::Invalid(faults)) => assert_eq!(faults[0].field, "refresh_token"),
         other => panic!("{other:?}"),

@@ -79,5 +79,10 @@ fn the_harness_and_what_it_stands_on_can_be_packaged() {
         .output()
         .unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
-    assert!(listed.contains("wit/workflows.wit"), "{listed}");
+    for file in [
+        "wit/spark-customer/workflows.wit",
+        "wit/spark-customer/deps/automate-platform/types.wit",
+    ] {
+        assert!(listed.contains(file), "{file}: {listed}");
+    }
 }

@@ -108,17 +108,19 @@ pub fn change(sealer: &Sealer, from: plugin::Change) -> Converted<store::Change>
     Ok(match from {
         plugin::Change::Put(one) => store::Change::Put(document(one)?),
         plugin::Change::Delete(of) => store::Change::Delete(reference(&of)?),
-        plugin::Change::Seal { owner, name, value } => {
+        plugin::Change::PutSecret { owner, name, value } => {
             let owner = reference(&owner)?;
             let value = SecretString::from(value.expose());
             let sealed = sealer.seal(&owner, &name, &value).map_err(malformed)?;
-            store::Change::Seal {
+            store::Change::PutSecret {
                 owner,
                 name,
                 sealed,
             }
         }
-        plugin::Change::Unseal(owner, name) => store::Change::Unseal(reference(&owner)?, name),
+        plugin::Change::RemoveSecret(owner, name) => {
+            store::Change::RemoveSecret(reference(&owner)?, name)
+        }
         plugin::Change::Schedule(one) => store::Change::Schedule(wakeup(one)?),
         plugin::Change::Cancel(subject, id) => store::Change::Cancel(reference(&subject)?, id),
     })

@@ -13,7 +13,7 @@ use relation_host::transactions::Progress;
 use relation_host::transactions::journal::Journal;
 use secrecy::{ExposeSecret as _, SecretString};
 use spark_customer::platform::{
-    self as plugin, Change, Check, Document, Environment, Failure, FieldFault, Filter, Http,
+    self as plugin, Change, Check, Document, Environment, Failure, FieldError, Filter, Http,
     HttpError, HttpRequest, HttpResponse, Level, Page, Reference, Secret, Secrets, Storage,
     Timestamp, Wakeup,
 };
@@ -169,7 +169,7 @@ impl Http for NativePlatform<'_> {
             let parsed = proxy.map(|proxy| ProxyUrl::parse(&SecretString::from(proxy.expose())));
             parsed
                 .transpose()
-                .map_err(|error| Failure::Invalid(vec![FieldFault::new(field, error.to_string())]))
+                .map_err(|error| Failure::Invalid(vec![FieldError::new(field, error.to_string())]))
         };
         self.proxies.replace(Proxies {
             http: parse("http", http)?,

@@ -56,7 +56,7 @@ impl Writers {
         let commit = Commit {
             changes: vec![
                 Change::Put(document.clone()),
-                Change::Seal {
+                Change::PutSecret {
                     owner: owner.clone(),
                     name: "token".to_owned(),
                     sealed,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use relation_host::types::{Failure, FieldFault};
+use relation_host::types::{Failure, FieldError};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -82,7 +82,7 @@ pub struct Failed {
     /// The transaction that has the details.
     pub transaction: Option<String>,
     /// What is wrong with which field.
-    pub faults: Vec<FieldFault>,
+    pub faults: Vec<FieldError>,
 }
 
 impl Failed {
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn every_fault_has_its_line() {
-        let fault = |field: &str| FieldFault {
+        let fault = |field: &str| FieldError {
             field: field.to_owned(),
             message: "is required".to_owned(),
         };

@@ -70,7 +70,7 @@ pub struct Given {
     /// The fields by name.
     pub fields: Map<String, Value>,
     /// The token endpoint's answer.
-    pub token_answer: Option<SecretString>,
+    pub token_response: Option<SecretString>,
     /// `--set`, still to be read by the kinds of the model's fields.
     settings: Vec<(String, String)>,
 }
@@ -123,8 +123,8 @@ impl FieldArgs {
             };
             given.put(field, proxy.map(|proxy| Value::from(proxy.expose_secret())))?;
         }
-        let token_answer = match &self.tokens {
-            Some(source) => Some(source.read_token_answer()?),
+        let token_response = match &self.tokens {
+            Some(source) => Some(source.read_token_response()?),
             None => None,
         };
         for (field, _) in &settings {
@@ -132,7 +132,7 @@ impl FieldArgs {
         }
         Ok(Given {
             fields: given.fields,
-            token_answer,
+            token_response,
             settings,
         })
     }
@@ -186,7 +186,7 @@ impl Given {
 
     /// Whether nothing was given at all.
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty() && self.settings.is_empty() && self.token_answer.is_none()
+        self.fields.is_empty() && self.settings.is_empty() && self.token_response.is_none()
     }
 
     /// Clears these fields, which must not be given a value besides.

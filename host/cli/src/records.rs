@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
-use relation_host::reports::{Connection, Expiry, Grant, Granted, State};
+use relation_host::reports::{Connection, Expiry, Grant, GrantStatus, State};
 use relation_host::store::Store;
 use relation_host::types::{
     Document, Filter, Hierarchy, Key, Pkid, RECORD_MODEL, Reference, Scope, Timestamp,
@@ -174,10 +174,10 @@ impl Record {
     }
 
     /// Every grant that the connection is made of, the organisation's first.
-    fn grants(&self) -> Vec<Granted> {
+    fn grants(&self) -> Vec<GrantStatus> {
         std::iter::once((&Grant::Organization, &self.connection))
             .chain(&self.further_grants)
-            .map(|(grant, stored)| Granted {
+            .map(|(grant, stored)| GrantStatus {
                 grant: *grant,
                 state: stored.state,
                 access_token_expires: stored.access,

@@ -119,7 +119,7 @@ impl Source {
     }
 
     /// Reads the token endpoint's JSON answer. Only its form is looked at here.
-    pub fn read_token_answer(&self) -> Result<SecretString, Failed> {
+    pub fn read_token_response(&self) -> Result<SecretString, Failed> {
         const WHAT: &str = "the token endpoint's JSON answer";
         let text = self.read(WHAT)?;
         match object(&text) {
@@ -200,7 +200,7 @@ mod tests {
             (b"{\"name\": \"M\xfcller\"}", "Latin-1"),
         ] {
             let (_directory, source) = source(content);
-            let failed = source.read_token_answer().unwrap_err();
+            let failed = source.read_token_response().unwrap_err();
             assert_eq!(failed.kind, Kind::Usage);
             assert!(failed.message.contains(found), "{failed}");
             assert!(!format!("{failed:?}").contains("s3cret"), "{failed}");
@@ -231,7 +231,7 @@ mod tests {
     fn a_token_answer_is_kept_as_it_was_written() {
         let text = r#"{"access_token": "a",  "expires_in": 10}"#;
         let (_directory, source) = source(text);
-        let answer = source.read_token_answer().unwrap();
+        let answer = source.read_token_response().unwrap();
         assert_eq!(answer.expose_secret(), text);
     }
 
@@ -244,7 +244,7 @@ mod tests {
             "[\"s3cret\"]",
         ] {
             let (_directory, source) = source(content);
-            let failed = source.read_token_answer().unwrap_err();
+            let failed = source.read_token_response().unwrap_err();
             assert_eq!(failed.kind, Kind::Usage);
             assert!(!format!("{failed:?}").contains("s3cret"), "{failed}");
         }

@@ -4,8 +4,8 @@ use crate::imports::bindings::automate::platform::types as platform;
 use crate::imports::bindings::exports::automate::spark_customer::workflows as guest;
 use crate::reports::{
     Action, Added, Alert, Authorization, Choice, ConnectReport, Connection, Deletion, Expiry,
-    ExpiryReport, Field, FieldKind, Grant, Granted, Imported, Model, RefreshOutcome, RefreshReport,
-    Revocation, State, SyncKind, SyncReport, WakeReport,
+    ExpiryReport, Field, FieldKind, Grant, GrantStatus, ImportCount, Model, RefreshOutcome,
+    RefreshReport, Revocation, State, SyncKind, SyncReport, WakeReport,
 };
 use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
 
@@ -53,8 +53,8 @@ pub(crate) fn grant_out(from: Grant) -> guest::Grant {
     }
 }
 
-fn granted(from: guest::Granted) -> Granted {
-    Granted {
+fn granted(from: guest::GrantStatus) -> GrantStatus {
+    GrantStatus {
         grant: grant(from.grant),
         state: state(from.state),
         access_token_expires: from.access_token_expires.map(expiry),
@@ -119,15 +119,15 @@ pub(crate) fn checked(from: guest::ExpiryReport) -> Result<ExpiryReport, Failure
             reference: reference(alert.reference)?,
             grant: grant(alert.grant),
             code: alert.code,
-            threshold: alert.threshold,
+            threshold_ms: alert.threshold_ms,
             count: alert.count,
         }),
     };
     Ok(ExpiryReport {
         grant: grant(from.grant),
         connection: connection(from.connection)?,
-        access_token_left: from.access_token_left,
-        refresh_token_left: from.refresh_token_left,
+        access_token_remaining_ms: from.access_token_remaining_ms,
+        refresh_token_remaining_ms: from.refresh_token_remaining_ms,
         alert,
         cleared: references(from.cleared)?,
     })
@@ -172,7 +172,7 @@ pub(crate) fn synced(from: guest::SyncReport) -> Result<SyncReport, Failure> {
         models: from
             .models
             .into_iter()
-            .map(|model| Imported {
+            .map(|model| ImportCount {
                 model: model.model,
                 found: model.found,
                 added: model.added,

@@ -110,7 +110,7 @@ pub struct AddRequest {
     /// The model's fields by name.
     pub fields: Map<String, Value>,
     /// The token endpoint's JSON answer, for tokens that were fetched elsewhere.
-    pub token_answer: Option<SecretString>,
+    pub token_response: Option<SecretString>,
     /// A second add with the same key at the same node makes nothing.
     pub idempotency_key: Option<String>,
 }
@@ -178,7 +178,7 @@ impl Host {
         let name = request.fields.get("name").and_then(Value::as_str);
         let ask = Ask::of("add", pkid.clone())
             .named(name.unwrap_or_default())
-            .given(given::tokens_in(request.token_answer.as_ref()));
+            .given(given::tokens_in(request.token_response.as_ref()));
         self.transact(
             ask,
             async |workflows, store| {
@@ -186,7 +186,7 @@ impl Host {
                     pkid: pkid.to_string(),
                     hierarchy: request.hierarchy.to_string(),
                     fields: Value::Object(request.fields.clone()).to_string(),
-                    token_answer: clear(request.token_answer.as_ref()),
+                    token_response: clear(request.token_response.as_ref()),
                     idempotency_key: request.idempotency_key.clone(),
                 };
                 workflows.call_add(store, &request).await
@@ -213,13 +213,13 @@ impl Host {
         &self,
         pkid: &Pkid,
         fields: Map<String, Value>,
-        token_answer: Option<SecretString>,
+        token_response: Option<SecretString>,
     ) -> Result<Called<Connection>, CallError> {
         self.transact(
-            Ask::of("modify", pkid.clone()).given(given::tokens_in(token_answer.as_ref())),
+            Ask::of("modify", pkid.clone()).given(given::tokens_in(token_response.as_ref())),
             async |workflows, store| {
                 let fields = Value::Object(fields.clone()).to_string();
-                let tokens = clear(token_answer.as_ref());
+                let tokens = clear(token_response.as_ref());
                 workflows
                     .call_modify(store, pkid.as_str(), &fields, tokens.as_deref())
                     .await

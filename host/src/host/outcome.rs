@@ -196,7 +196,7 @@ fn refresh_condition(report: &RefreshReport) -> Condition {
 fn expiry_condition(report: &ExpiryReport) -> Condition {
     // The alert of no threshold is the critical one: the connection does not work any more.
     let alert = match &report.alert {
-        Some(alert) if alert.threshold == 0 => Condition::NeedsPerson,
+        Some(alert) if alert.threshold_ms == 0 => Condition::NeedsPerson,
         _ => Condition::Working,
     };
     alert.max(condition(&report.connection))
@@ -286,13 +286,13 @@ mod tests {
         let report = |state, threshold| ExpiryReport {
             grant: Grant::Organization,
             connection: connection(state),
-            access_token_left: None,
-            refresh_token_left: None,
+            access_token_remaining_ms: None,
+            refresh_token_remaining_ms: None,
             alert: Option::map(threshold, |threshold| Alert {
                 reference: Reference::record(Pkid::random()),
                 grant: Grant::Organization,
                 code: "WEBEX_REFRESH_TOKEN_EXPIRING".to_owned(),
-                threshold,
+                threshold_ms: threshold,
                 count: 1,
             }),
             cleared: Vec::new(),
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn a_grant_that_needs_a_person_counts_though_the_organization_works() {
         let mut report = refreshed(RefreshOutcome::Connected, State::Connected);
-        report.connection.grants.push(crate::reports::Granted {
+        report.connection.grants.push(crate::reports::GrantStatus {
             grant: Grant::WholesaleUsers,
             state: State::Reauthorize,
             access_token_expires: None,

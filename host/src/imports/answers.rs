@@ -124,7 +124,7 @@ impl Call {
     /// The record whose answer this commit is, if it is one.
     pub(super) fn answer_of(&self, commit: &Commit) -> Option<Reference> {
         let subject = &self.lease.as_ref()?.subject;
-        let seals = |change: &Change| matches!(change, Change::Seal { .. });
+        let seals = |change: &Change| matches!(change, Change::PutSecret { .. });
         // A record that the call makes has no version yet.
         let depends = |check: &Check| matches!(check, Check::Version(of, _) | Check::Absent(of) if of == subject);
         let is_answer = self.patience.was_answered()

@@ -4,7 +4,7 @@
 #![allow(missing_docs, clippy::all, clippy::pedantic)]
 
 wasmtime::component::bindgen!({
-    path: "wit",
+    path: "wit/spark-customer",
     inline: r#"
         package automate:host;
 

@@ -2,7 +2,7 @@
 
 use super::bindings::automate::platform::{scheduling, storage, types};
 use crate::types::{
-    Document, Failure, FieldFault, Filter, Hierarchy, Key, Pkid, Reference, Scope, Timestamp,
+    Document, Failure, FieldError, Filter, Hierarchy, Key, Pkid, Reference, Scope, Timestamp,
     Wakeup,
 };
 
@@ -17,7 +17,7 @@ const KEYS: usize = 16;
 
 /// What is wrong with something that a guest sent.
 pub(crate) fn malformed(field: &str, message: impl Into<String>) -> Failure {
-    Failure::Invalid(vec![FieldFault {
+    Failure::Invalid(vec![FieldError {
         field: field.to_owned(),
         message: message.into(),
     }])
@@ -168,7 +168,7 @@ pub(crate) fn failure(from: types::Failure) -> Failure {
         types::Failure::Invalid(faults) => Failure::Invalid(
             faults
                 .into_iter()
-                .map(|fault| FieldFault {
+                .map(|fault| FieldError {
                     field: fault.field,
                     message: fault.message,
                 })
@@ -194,7 +194,7 @@ pub(crate) fn failure_out(from: Failure) -> types::Failure {
         Failure::Invalid(faults) => types::Failure::Invalid(
             faults
                 .into_iter()
-                .map(|fault| types::FieldFault {
+                .map(|fault| types::FieldError {
                     field: fault.field,
                     message: fault.message,
                 })

@@ -7,7 +7,7 @@ use super::http::Outgoing;
 use super::{Import, convert};
 use crate::egress::{Proxies, ProxyUrl};
 use crate::sync::lock;
-use crate::types::{Failure, FieldFault};
+use crate::types::{Failure, FieldError};
 
 impl egress::Host for Outgoing {
     async fn use_proxies(
@@ -24,7 +24,7 @@ impl egress::Host for Outgoing {
             match parsed {
                 Ok(proxy) => Some(proxy),
                 Err(error) => {
-                    faults.push(FieldFault {
+                    faults.push(FieldError {
                         field: field.to_owned(),
                         message: error.to_string(),
                     });
@@ -53,10 +53,10 @@ impl egress::Host for Outgoing {
         })
     }
 
-    async fn last_fault(&mut self) -> wasmtime::Result<Option<String>> {
-        self.gate.enter(Import::EgressLastFault).await?;
+    async fn last_error(&mut self) -> wasmtime::Result<Option<String>> {
+        self.gate.enter(Import::EgressLastError).await?;
         let fault = lock(&self.fault).clone();
-        self.gate.leave(Import::EgressLastFault).await?;
+        self.gate.leave(Import::EgressLastError).await?;
         Ok(fault)
     }
 }

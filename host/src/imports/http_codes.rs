@@ -11,7 +11,7 @@
 //! | may have been sent | every other code: `connection-terminated`, `HTTP-response-*`, `HTTP-protocol-error`, … |
 //!
 //! `internal-error` is not used: other hosts use it for both. The words of a fault do not fit into a
-//! code; the transaction's log and `egress.last-fault` have them.
+//! code; the transaction's log and `egress.last-error` have them.
 
 use wasmtime_wasi_http::Error;
 

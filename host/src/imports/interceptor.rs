@@ -41,8 +41,8 @@ pub enum Import {
     SecretsRevealSetting,
     /// `egress.use-proxies`
     EgressUseProxies,
-    /// `egress.last-fault`
-    EgressLastFault,
+    /// `egress.last-error`
+    EgressLastError,
     /// `transactions.log`
     TransactionsLog,
     /// `transactions.progress`
@@ -64,7 +64,7 @@ impl Import {
         Self::SecretsReveal,
         Self::SecretsRevealSetting,
         Self::EgressUseProxies,
-        Self::EgressLastFault,
+        Self::EgressLastError,
         Self::TransactionsLog,
         Self::TransactionsProgress,
         Self::TransactionsInterrupted,
@@ -82,7 +82,7 @@ impl Import {
             Self::SecretsReveal => "secrets.reveal",
             Self::SecretsRevealSetting => "secrets.reveal-setting",
             Self::EgressUseProxies => "egress.use-proxies",
-            Self::EgressLastFault => "egress.last-fault",
+            Self::EgressLastError => "egress.last-error",
             Self::TransactionsLog => "transactions.log",
             Self::TransactionsProgress => "transactions.progress",
             Self::TransactionsInterrupted => "transactions.interrupted",
@@ -94,7 +94,7 @@ impl Import {
     pub fn can_fail(self) -> bool {
         !matches!(
             self,
-            Self::EgressLastFault
+            Self::EgressLastError
                 | Self::TransactionsLog
                 | Self::TransactionsProgress
                 | Self::TransactionsInterrupted

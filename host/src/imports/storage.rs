@@ -123,7 +123,7 @@ impl Call {
     ) -> Result<(), Failure> {
         let seals = changes
             .iter()
-            .any(|change| matches!(change, storage::Change::Seal(_)));
+            .any(|change| matches!(change, storage::Change::PutSecret(_)));
         let written = self.write_within_limits(checks, changes).await;
         if seals && self.traces.sent() && matches!(written, Err(Failure::LimitExceeded(_))) {
             self.traces.note_lost();
@@ -216,7 +216,7 @@ impl Call {
                 self.only_own_record(&reference)?;
                 Change::Delete(reference)
             }
-            storage::Change::Seal(secret) => {
+            storage::Change::PutSecret(secret) => {
                 let value = SecretString::from(secret.value);
                 self.learn(&value)?;
                 let owner = convert::reference(secret.owner)?;
@@ -224,16 +224,16 @@ impl Call {
                 let name = convert::name("name", secret.name)?;
                 let sealed = self.services.sealer.seal(&owner, &name, &value);
                 let sealed = sealed.map_err(|error| Failure::Internal(error.to_string()))?;
-                Change::Seal {
+                Change::PutSecret {
                     owner,
                     name,
                     sealed,
                 }
             }
-            storage::Change::Unseal((owner, name)) => {
+            storage::Change::RemoveSecret((owner, name)) => {
                 let owner = convert::reference(owner)?;
                 self.only_own_record(&owner)?;
-                Change::Unseal(owner, convert::name("name", name)?)
+                Change::RemoveSecret(owner, convert::name("name", name)?)
             }
             storage::Change::Schedule(wakeup) => {
                 let wakeup = convert::wakeup(wakeup)?;
@@ -284,8 +284,10 @@ fn size(change: &storage::Change) -> usize {
             let keys: usize = keys.map(|key| key.name.len() + key.value.len()).sum();
             document.body.len() + document.hierarchy.len() + keys
         }
-        storage::Change::Seal(secret) => secret.name.len() + secret.value.len(),
+        storage::Change::PutSecret(secret) => secret.name.len() + secret.value.len(),
         storage::Change::Schedule(wakeup) => wakeup.id.len() + wakeup.payload.len(),
-        storage::Change::Delete(_) | storage::Change::Unseal(_) | storage::Change::Cancel(_) => 0,
+        storage::Change::Delete(_)
+        | storage::Change::RemoveSecret(_)
+        | storage::Change::Cancel(_) => 0,
     }
 }

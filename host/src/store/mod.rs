@@ -70,7 +70,7 @@ pub enum Change {
     /// Delete a document with every secret it owns and every wakeup of which it is the subject.
     Delete(Reference),
     /// Store a sealed secret of a document that exists after the commit.
-    Seal {
+    PutSecret {
         /// The document it belongs to.
         owner: Reference,
         /// Its name there.
@@ -79,7 +79,7 @@ pub enum Change {
         sealed: Sealed,
     },
     /// Remove a secret.
-    Unseal(Reference, String),
+    RemoveSecret(Reference, String),
     /// Create a wakeup, or move the one of that subject and id. Resets its attempts. Its subject
     /// exists after the commit.
     Schedule(Wakeup),

@@ -5,7 +5,7 @@ use super::bindings::exports::automate::spark_customer::workflows as contract;
 use crate::grant::Grant;
 use crate::model::{Choice, Field, Kind};
 use crate::platform::{
-    Change, Check, Document, Failure, FieldFault, Filter, Key, Reference, Scope, Secret, Wakeup,
+    Change, Check, Document, Failure, FieldError, Filter, Key, Reference, Scope, Secret, Wakeup,
 };
 use crate::record::State;
 use crate::reports::{self, SyncKind};
@@ -45,7 +45,7 @@ impl From<types::Failure> for Failure {
             From::Invalid(faults) => Self::Invalid(
                 faults
                     .into_iter()
-                    .map(|fault| FieldFault::new(fault.field, fault.message))
+                    .map(|fault| FieldError::new(fault.field, fault.message))
                     .collect(),
             ),
             From::NotFound(reference) => Self::NotFound(reference.into()),
@@ -65,7 +65,7 @@ impl From<Failure> for types::Failure {
             Failure::Invalid(faults) => Self::Invalid(
                 faults
                     .into_iter()
-                    .map(|fault| types::FieldFault {
+                    .map(|fault| types::FieldError {
                         field: fault.field,
                         message: fault.message,
                     })
@@ -150,12 +150,12 @@ impl From<Change> for storage::Change {
         match change {
             Change::Put(document) => Self::Put(document.into()),
             Change::Delete(reference) => Self::Delete(reference.into()),
-            Change::Seal { owner, name, value } => Self::Seal(storage::Secret {
+            Change::PutSecret { owner, name, value } => Self::PutSecret(storage::Secret {
                 owner: owner.into(),
                 name,
                 value: value.expose().to_owned(),
             }),
-            Change::Unseal(owner, name) => Self::Unseal((owner.into(), name)),
+            Change::RemoveSecret(owner, name) => Self::RemoveSecret((owner.into(), name)),
             Change::Schedule(wakeup) => Self::Schedule(wakeup.into()),
             Change::Cancel(subject, id) => Self::Cancel((subject.into(), id)),
         }
@@ -192,7 +192,7 @@ impl From<contract::AddRequest> for add::Request {
             pkid: request.pkid,
             hierarchy: request.hierarchy,
             fields: Secret::new(request.fields),
-            token_answer: request.token_answer.map(Secret::new),
+            token_response: request.token_response.map(Secret::new),
             idempotency_key: request.idempotency_key,
         }
     }
@@ -310,8 +310,8 @@ impl From<contract::Grant> for Grant {
     }
 }
 
-impl From<reports::Granted> for contract::Granted {
-    fn from(granted: reports::Granted) -> Self {
+impl From<reports::GrantStatus> for contract::GrantStatus {
+    fn from(granted: reports::GrantStatus) -> Self {
         Self {
             grant: granted.grant.into(),
             state: granted.state.into(),
@@ -376,7 +376,7 @@ impl From<reports::SyncReport> for contract::SyncReport {
             models: report
                 .models
                 .into_iter()
-                .map(|model| contract::Imported {
+                .map(|model| contract::ImportCount {
                     model: model.model,
                     found: model.found,
                     added: model.added,
@@ -424,7 +424,7 @@ impl From<reports::Alert> for contract::Alert {
             reference: alert.reference.into(),
             grant: alert.grant.into(),
             code: alert.code,
-            threshold: alert.threshold,
+            threshold_ms: alert.threshold_ms,
             count: alert.count,
         }
     }
@@ -435,8 +435,8 @@ impl From<reports::ExpiryReport> for contract::ExpiryReport {
         Self {
             grant: report.grant.into(),
             connection: report.connection.into(),
-            access_token_left: report.access_token_left,
-            refresh_token_left: report.refresh_token_left,
+            access_token_remaining_ms: report.access_token_remaining_ms,
+            refresh_token_remaining_ms: report.refresh_token_remaining_ms,
             alert: report.alert.map(Into::into),
             cleared: report.cleared.into_iter().map(Into::into).collect(),
         }

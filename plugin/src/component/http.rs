@@ -164,7 +164,7 @@ fn origin(target: &Uri) -> String {
 /// has any.
 fn in_words(code: ErrorCode, target: &Uri) -> HttpError {
     let meant = of_code(code, target);
-    match egress::last_fault() {
+    match egress::last_error() {
         None => meant,
         Some(words) => match meant {
             HttpError::Denied(_) => HttpError::Denied(words),

@@ -10,7 +10,7 @@ pub use fields::{Choice, FIELDS, Field, Kind, SHADOW, field};
 pub use input::Input;
 pub use rules::{Accepted, PastedTokens, accept, complete_organization};
 
-use crate::platform::{Failure, FieldFault};
+use crate::platform::{Failure, FieldError};
 
 /// The relation that callers see.
 pub const RELATION: &str = "relation/SparkCustomer";
@@ -19,12 +19,12 @@ pub const TITLE: &str = "Webex Organization";
 
 /// Everything found wrong so far, so that a caller learns all of it at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults(Vec<FieldFault>);
+pub struct Faults(Vec<FieldError>);
 
 impl Faults {
     /// Notes that `field` is wrong; `message` must hold no secret.
     pub fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.0.push(FieldFault::new(field, message));
+        self.0.push(FieldError::new(field, message));
     }
 
     /// Whether something is wrong with `field` already: what follows from that is no news.

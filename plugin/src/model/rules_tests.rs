@@ -5,10 +5,10 @@ use serde_json::json;
 
 use super::*;
 use crate::model::field;
-use crate::platform::FieldFault;
+use crate::platform::FieldError;
 use crate::testing::{HIERARCHY, ORGANIZATION, START, connected_record};
 
-fn accept_new(fields: Value) -> Result<Accepted, Vec<FieldFault>> {
+fn accept_new(fields: Value) -> Result<Accepted, Vec<FieldError>> {
     accept_with(fields, None, false)
 }
 
@@ -16,7 +16,7 @@ fn accept_with(
     fields: Value,
     current: Option<&Record>,
     answer: bool,
-) -> Result<Accepted, Vec<FieldFault>> {
+) -> Result<Accepted, Vec<FieldError>> {
     let mut faults = Faults::default();
     let none = Map::new();
     let shown = current.map_or(&none, |record| &record.body.fields);
@@ -29,7 +29,7 @@ fn accept_with(
     }
 }
 
-fn blamed(result: Result<Accepted, Vec<FieldFault>>) -> Vec<String> {
+fn blamed(result: Result<Accepted, Vec<FieldError>>) -> Vec<String> {
     let mut fields: Vec<String> = result
         .unwrap_err()
         .into_iter()

@@ -61,7 +61,7 @@ impl MemoryPlatform {
             (secret::ACCESS_TOKEN, ACCESS_TOKEN),
             (secret::REFRESH_TOKEN, REFRESH_TOKEN),
         ] {
-            changes.push(Change::Seal {
+            changes.push(Change::PutSecret {
                 owner: owner.clone(),
                 name: name.to_owned(),
                 value: Secret::new(value),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::MemoryPlatform;
 use crate::platform::{
-    Change, Check, Document, Failure, FieldFault, Filter, Page, Reference, Scope, Secret, Storage,
+    Change, Check, Document, Failure, FieldError, Filter, Page, Reference, Scope, Secret, Storage,
     Wakeup, is_pkid,
 };
 
@@ -220,10 +220,10 @@ impl Store {
                     self.secrets.retain(|(owner, _), _| *owner != reference);
                     self.wakeups.retain(|(subject, _), _| *subject != reference);
                 }
-                Change::Seal { owner, name, value } => {
+                Change::PutSecret { owner, name, value } => {
                     self.secrets.insert((owner, name), value);
                 }
-                Change::Unseal(owner, name) => {
+                Change::RemoveSecret(owner, name) => {
                     self.secrets.remove(&(owner, name));
                 }
                 Change::Schedule(wakeup) => {
@@ -298,5 +298,5 @@ fn well_formed_filter(filter: &Filter) -> Result<(), Failure> {
 }
 
 fn malformed(field: &str, message: &str) -> Failure {
-    Failure::Invalid(vec![FieldFault::new(field, message)])
+    Failure::Invalid(vec![FieldError::new(field, message)])
 }

@@ -96,7 +96,7 @@ impl Lifetime {
 
 /// Tokens as they were answered or pasted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenAnswer {
+pub struct TokenResponse {
     /// The access token.
     pub access_token: Secret,
     /// The refresh token, when the answer has one; otherwise the one already held stays.
@@ -111,7 +111,7 @@ pub struct TokenAnswer {
 
 /// Why a text is no token answer. The text itself is never repeated: it holds tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenAnswerError {
+pub enum TokenResponseError {
     /// An empty text.
     #[error("is empty: expected the token endpoint's JSON answer")]
     Empty,
@@ -221,7 +221,7 @@ impl<'de> Deserialize<'de> for Fields {
     }
 }
 
-impl TokenAnswer {
+impl TokenResponse {
     /// Tokens that were given without the answer that brought them: nothing is known of their
     /// lives.
     pub fn pasted(access_token: Secret, refresh_token: Option<Secret>) -> Self {
@@ -282,16 +282,16 @@ impl TokenAnswer {
     ///
     /// # Errors
     /// Whatever makes it useless, in words that follow the name of what was read.
-    pub fn parse(json: &str) -> Result<Self, TokenAnswerError> {
+    pub fn parse(json: &str) -> Result<Self, TokenResponseError> {
         if json.len() > LARGEST_TOKEN_ANSWER {
-            return Err(TokenAnswerError::Size);
+            return Err(TokenResponseError::Size);
         }
         let json = trim_text(json);
         if json.is_empty() {
-            return Err(TokenAnswerError::Empty);
+            return Err(TokenResponseError::Empty);
         }
         serde_json::from_str::<Fields>(json)
-            .map_err(|_| TokenAnswerError::Json)?
+            .map_err(|_| TokenResponseError::Json)?
             .try_into()
     }
 
@@ -303,7 +303,7 @@ impl TokenAnswer {
         Self::from_response(fields).map_err(serde::de::Error::custom)
     }
 
-    fn from_response(fields: Fields) -> Result<Self, TokenAnswerError> {
+    fn from_response(fields: Fields) -> Result<Self, TokenResponseError> {
         let is_response = true;
         Fields {
             is_response,
@@ -314,19 +314,19 @@ impl TokenAnswer {
 
     /// Says why a response that is a JSON object has no usable tokens; none when it is no object, or
     /// has them.
-    pub(super) fn find_fault(body: &[u8]) -> Option<TokenAnswerError> {
+    pub(super) fn find_fault(body: &[u8]) -> Option<TokenResponseError> {
         let fields = serde_json::from_slice(body).ok()?;
         Self::from_response(fields).err()
     }
 }
 
-impl TryFrom<Fields> for TokenAnswer {
-    type Error = TokenAnswerError;
+impl TryFrom<Fields> for TokenResponse {
+    type Error = TokenResponseError;
 
-    fn try_from(fields: Fields) -> Result<Self, TokenAnswerError> {
+    fn try_from(fields: Fields) -> Result<Self, TokenResponseError> {
         let tolerated = |member| fields.is_response && !is_needed(member);
         if let Some(member) = fields.twice.filter(|member| !tolerated(member)) {
-            return Err(TokenAnswerError::Twice(member));
+            return Err(TokenResponseError::Twice(member));
         }
         let bearer = match &fields.token_type {
             None | Some(Value::Null) => true,
@@ -336,9 +336,9 @@ impl TryFrom<Fields> for TokenAnswer {
             }
             Some(_) => fields.is_response,
         };
-        let access_token = token(fields.access_token)?.ok_or(TokenAnswerError::NoAccessToken)?;
+        let access_token = token(fields.access_token)?.ok_or(TokenResponseError::NoAccessToken)?;
         if !bearer {
-            return Err(TokenAnswerError::TokenType);
+            return Err(TokenResponseError::TokenType);
         }
         Ok(Self {
             access_token,
@@ -381,15 +381,15 @@ pub fn find_token_fault(text: &str) -> Option<&'static str> {
     }
 }
 
-fn token(value: Option<Value>) -> Result<Option<Secret>, TokenAnswerError> {
+fn token(value: Option<Value>) -> Result<Option<Secret>, TokenResponseError> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => match trim_text(&text) {
             "" => Ok(None),
             token if is_token(token) => Ok(Some(Secret::new(token.to_owned()))),
-            _ => Err(TokenAnswerError::Token),
+            _ => Err(TokenResponseError::Token),
         },
-        Some(_) => Err(TokenAnswerError::Token),
+        Some(_) => Err(TokenResponseError::Token),
     }
 }
 

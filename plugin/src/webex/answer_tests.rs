@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn a_whole_answer_is_understood() {
-    let answer = TokenAnswer::parse(
+    let answer = TokenResponse::parse(
         r#"{"scope":"spark:kms spark-admin:people_read spark:kms","expires_in":1209599,
             "token_type":"Bearer","refresh_token":"R","refresh_token_expires_in":7775999,
             "access_token":"A"}"#,
@@ -14,7 +14,7 @@ fn a_whole_answer_is_understood() {
     .unwrap();
     assert_eq!(
         answer,
-        TokenAnswer {
+        TokenResponse {
             access_token: Secret::new("A"),
             refresh_token: Some(Secret::new("R")),
             expires_in: Lifetime::Told(1_209_599_000),
@@ -29,8 +29,8 @@ fn a_whole_answer_is_understood() {
 
 #[test]
 fn only_the_access_token_is_required() {
-    let answer = TokenAnswer::parse(r#"{"access_token":"A","refresh_token":""}"#).unwrap();
-    assert_eq!(answer, TokenAnswer::pasted(Secret::new("A"), None));
+    let answer = TokenResponse::parse(r#"{"access_token":"A","refresh_token":""}"#).unwrap();
+    assert_eq!(answer, TokenResponse::pasted(Secret::new("A"), None));
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn lifetimes_are_read_from_any_kind_of_number_and_nonsense_is_told() {
         ("\"inf\"", Lifetime::Clamped(LONGEST_LIFE)),
     ] {
         let text = format!(r#"{{"access_token":"A","expires_in":{json}}}"#);
-        let answer = TokenAnswer::parse(&text).unwrap();
+        let answer = TokenResponse::parse(&text).unwrap();
         assert_eq!(answer.expires_in, expected, "{json}");
     }
 }
@@ -64,31 +64,31 @@ fn lifetimes_are_read_from_any_kind_of_number_and_nonsense_is_told() {
 #[test]
 fn what_cannot_be_used_is_refused_without_repeating_it() {
     for (json, expected) in [
-        ("", TokenAnswerError::Empty),
-        (" \u{feff}\n", TokenAnswerError::Empty),
-        ("[]", TokenAnswerError::Json),
-        ("\"SECRET\"", TokenAnswerError::Json),
-        (r#"{"access_token":"SECRET""#, TokenAnswerError::Json),
+        ("", TokenResponseError::Empty),
+        (" \u{feff}\n", TokenResponseError::Empty),
+        ("[]", TokenResponseError::Json),
+        ("\"SECRET\"", TokenResponseError::Json),
+        (r#"{"access_token":"SECRET""#, TokenResponseError::Json),
         (
             r#"{"refresh_token":"SECRET"}"#,
-            TokenAnswerError::NoAccessToken,
+            TokenResponseError::NoAccessToken,
         ),
-        (r#"{"access_token":""}"#, TokenAnswerError::NoAccessToken),
-        (r#"{"access_token":["SECRET"]}"#, TokenAnswerError::Token),
+        (r#"{"access_token":""}"#, TokenResponseError::NoAccessToken),
+        (r#"{"access_token":["SECRET"]}"#, TokenResponseError::Token),
         (
             r#"{"access_token":"SECRET\r\nx: y"}"#,
-            TokenAnswerError::Token,
+            TokenResponseError::Token,
         ),
         (
             r#"{"access_token":"S","refresh_token":5}"#,
-            TokenAnswerError::Token,
+            TokenResponseError::Token,
         ),
         (
             r#"{"access_token":"S","token_type":"mac"}"#,
-            TokenAnswerError::TokenType,
+            TokenResponseError::TokenType,
         ),
     ] {
-        let error = TokenAnswer::parse(json).unwrap_err();
+        let error = TokenResponse::parse(json).unwrap_err();
         assert_eq!(error, expected, "{json}");
         assert!(!error.to_string().contains("SECRET"));
     }
@@ -96,20 +96,20 @@ fn what_cannot_be_used_is_refused_without_repeating_it() {
         r#"{{"access_token":"{}"}}"#,
         "A".repeat(LARGEST_TOKEN_ANSWER)
     );
-    assert_eq!(TokenAnswer::parse(&large), Err(TokenAnswerError::Size));
+    assert_eq!(TokenResponse::parse(&large), Err(TokenResponseError::Size));
 }
 
 #[test]
 fn a_byte_order_mark_before_an_answer_is_dropped() {
-    let answer = TokenAnswer::parse("\u{feff}{\"access_token\":\"A\"}\r\n").unwrap();
-    assert_eq!(answer, TokenAnswer::pasted(Secret::new("A"), None));
+    let answer = TokenResponse::parse("\u{feff}{\"access_token\":\"A\"}\r\n").unwrap();
+    assert_eq!(answer, TokenResponse::pasted(Secret::new("A"), None));
 }
 
 #[test]
 fn a_member_twice_is_taken_when_both_are_equal() {
     let twice =
         r#"{"access_token":"A","expires_in":5,"access_token":"A","expires_in":5,"x":1,"x":2}"#;
-    let answer = TokenAnswer::parse(twice).unwrap();
+    let answer = TokenResponse::parse(twice).unwrap();
     assert_eq!(answer.access_token, Secret::new("A"));
     for (json, member) in [
         (
@@ -125,8 +125,8 @@ fn a_member_twice_is_taken_when_both_are_equal() {
             "expires_in",
         ),
     ] {
-        let error = TokenAnswer::parse(json).unwrap_err();
-        assert_eq!(error, TokenAnswerError::Twice(member));
+        let error = TokenResponse::parse(json).unwrap_err();
+        assert_eq!(error, TokenResponseError::Twice(member));
         assert!(error.to_string().contains(member) && !error.to_string().contains("SECRET"));
     }
 }
@@ -155,14 +155,14 @@ fn a_text_that_is_no_token_is_told_by_its_fault() {
 fn the_token_type_may_have_any_case() {
     for name in ["Bearer", "bearer", "BEARER", ""] {
         let json = format!(r#"{{"access_token":"A","token_type":"{name}"}}"#);
-        assert!(TokenAnswer::parse(&json).is_ok(), "{name}");
+        assert!(TokenResponse::parse(&json).is_ok(), "{name}");
     }
 }
 
 proptest! {
     #[test]
     fn no_text_is_a_panic(text in ".{0,200}") {
-        let _ = TokenAnswer::parse(&text);
+        let _ = TokenResponse::parse(&text);
     }
 
     #[test]

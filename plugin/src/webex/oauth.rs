@@ -8,7 +8,7 @@ use oauth2::{
     RedirectUrl, RefreshToken, Scope,
 };
 
-use super::answer::TokenAnswer;
+use super::answer::TokenResponse;
 use super::client::Webex;
 use super::errors::{ErrorKind, WebexError};
 use super::token_endpoint::{Shown, WebexClient, tokens};
@@ -62,7 +62,7 @@ pub fn exchange<P: Platform + ?Sized>(
     code: &Secret,
     redirect_uri: &RedirectUrl,
     verifier: &Secret,
-) -> Result<TokenAnswer, WebexError> {
+) -> Result<TokenResponse, WebexError> {
     let secrets = || vec![code.clone(), verifier.clone()];
     tokens(webex, client, Shown::Code, secrets, |client, courier| {
         client
@@ -85,7 +85,7 @@ pub fn refresh<P: Platform + ?Sized>(
     client: &ClientCredentials,
     refresh_token: &Secret,
     access_token: impl FnOnce() -> Option<Secret>,
-) -> Result<TokenAnswer, WebexError> {
+) -> Result<TokenResponse, WebexError> {
     let secrets = || {
         let held = access_token();
         held.into_iter().chain([refresh_token.clone()]).collect()

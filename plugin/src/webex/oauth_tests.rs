@@ -15,7 +15,7 @@ const REFRESH_TOKEN: &str = "the-refresh-token";
 const ACCESS_TOKEN: &str = "the-access-token";
 const CLIENT_SECRET: &str = "the-client-secret";
 
-fn ask(platform: &MemoryPlatform) -> Result<TokenAnswer, WebexError> {
+fn ask(platform: &MemoryPlatform) -> Result<TokenResponse, WebexError> {
     let settings = Settings::load(platform).unwrap();
     let proxies = Proxies {
         http: None,
@@ -50,7 +50,7 @@ fn the_access_token_is_opened_only_for_an_error_text() {
     }
 }
 
-fn answer_to(answer: Result<HttpResponse, HttpError>) -> Result<TokenAnswer, WebexError> {
+fn answer_to(answer: Result<HttpResponse, HttpError>) -> Result<TokenResponse, WebexError> {
     let platform = MemoryPlatform::new();
     platform.expect(Method::POST, "/v1/access_token", answer);
     let result = ask(&platform);

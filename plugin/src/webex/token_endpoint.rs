@@ -11,13 +11,13 @@ use oauth2::basic::{
 use oauth2::{
     AccessToken, AuthType, Client, ClientId, ClientSecret, EndpointNotSet, EndpointSet,
     ErrorResponse, HttpRequest, HttpResponse, RefreshToken, RequestTokenError, Scope,
-    StandardRevocableToken, SyncHttpClient, TokenResponse, TokenUrl,
+    StandardRevocableToken, SyncHttpClient, TokenUrl,
 };
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::answer::{LARGEST_TOKEN_ANSWER, TokenAnswer, TokenAnswerError};
+use super::answer::{LARGEST_TOKEN_ANSWER, TokenResponse, TokenResponseError};
 use super::client::{Webex, label};
 use super::errors::{Answered, ErrorBody, ErrorKind, WebexError, kind_of};
 use super::list_body::keep_readable_members;
@@ -126,7 +126,7 @@ pub(super) fn tokens<P: Platform + ?Sized>(
         &TokenClient,
         &Courier<'_, P>,
     ) -> Result<WireAnswer, RequestTokenError<HttpError, ErrorAnswer>>,
-) -> Result<TokenAnswer, WebexError> {
+) -> Result<TokenResponse, WebexError> {
     let address = webex.address(TOKEN_PATH);
     let request = label(&Method::POST, &address);
     let Ok(token_url) = TokenUrl::new(address) else {
@@ -185,9 +185,9 @@ fn in_words(
             None => unreadable("nothing was answered"),
         },
         // Neither text is repeated: both may show parts of the answer.
-        RequestTokenError::Parse(_, body) => match (TokenAnswer::find_fault(&body), &answered) {
+        RequestTokenError::Parse(_, body) => match (TokenResponse::find_fault(&body), &answered) {
             // Without tokens it may be somebody else's.
-            (Some(fault), Some(answered)) if fault != TokenAnswerError::NoAccessToken => {
+            (Some(fault), Some(answered)) if fault != TokenResponseError::NoAccessToken => {
                 let what = format!("the response {fault}");
                 WebexError::malformed(request, answered.clone(), &what, scrubber)
             }
@@ -234,14 +234,14 @@ fn says_it_is_dead(words: &str, shown: Shown) -> bool {
 
 /// A token answer in the shape that the OAuth library wants.
 pub(super) struct WireAnswer {
-    answer: TokenAnswer,
+    answer: TokenResponse,
     access_token: AccessToken,
     refresh_token: Option<RefreshToken>,
 }
 
 impl<'de> Deserialize<'de> for WireAnswer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let answer = TokenAnswer::deserialize(deserializer)?;
+        let answer = TokenResponse::deserialize(deserializer)?;
         Ok(Self {
             access_token: AccessToken::new(answer.access_token.expose().to_owned()),
             refresh_token: answer
@@ -266,7 +266,7 @@ impl fmt::Debug for WireAnswer {
     }
 }
 
-impl TokenResponse for WireAnswer {
+impl oauth2::TokenResponse for WireAnswer {
     type TokenType = BasicTokenType;
 
     fn access_token(&self) -> &AccessToken {

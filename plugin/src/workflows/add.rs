@@ -31,7 +31,7 @@ pub struct Request {
     /// One JSON object: the fields by name, tokens and proxy passwords among them.
     pub fields: Secret,
     /// The token endpoint's JSON answer, in place of the token fields.
-    pub token_answer: Option<Secret>,
+    pub token_response: Option<Secret>,
     /// The caller's name for this add; the second one with it makes nothing.
     pub idempotency_key: Option<String>,
 }
@@ -56,9 +56,9 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
     let mut faults = Faults::default();
     check_request(&request, &mut faults);
     let input = Input::read(request.fields.expose(), &Map::new(), &mut faults);
-    let answered = request.token_answer.is_some();
+    let answered = request.token_response.is_some();
     let mut accepted = accept(input, None, &request.hierarchy, answered, &mut faults);
-    let answer = pasted::read_tokens(&accepted, request.token_answer.as_ref(), &mut faults);
+    let answer = pasted::read_tokens(&accepted, request.token_response.as_ref(), &mut faults);
     admission::check_proxies(platform, &accepted, &mut faults)?;
     admission::find_doubles(platform, &request.hierarchy, &accepted, None, &mut faults)?;
     faults.check()?;
@@ -99,7 +99,7 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
     let mut belongings = Vec::new();
     for (name, value) in &accepted.sealed {
         if let Some(value) = value {
-            belongings.push(Change::Seal {
+            belongings.push(Change::PutSecret {
                 owner: owner.clone(),
                 name: (*name).to_owned(),
                 value: value.clone(),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::parts::{DATA_SYNC, SCHEDULE, SHADOW_MODEL};
-use crate::platform::{FieldFault, RECORD_MODEL, Storage};
+use crate::platform::{FieldError, RECORD_MODEL, Storage};
 use crate::record::State;
 use crate::testing::{
     ACCESS_TOKEN, DAY, HIERARCHY, HOUR, Interruption, MemoryPlatform, ORGANIZATION, PKID,
@@ -19,7 +19,7 @@ fn request(fields: Value) -> Request {
         pkid: PKID.to_owned(),
         hierarchy: HIERARCHY.to_owned(),
         fields: Secret::new(fields.to_string()),
-        token_answer: None,
+        token_response: None,
         idempotency_key: None,
     }
 }
@@ -31,7 +31,7 @@ fn with_answer(fields: Value) -> Request {
         "scope": "spark-admin:organizations_read spark-admin:people_read",
     });
     Request {
-        token_answer: Some(Secret::new(answer.to_string())),
+        token_response: Some(Secret::new(answer.to_string())),
         ..request(fields)
     }
 }
@@ -43,7 +43,7 @@ fn other(request: Request) -> Request {
     }
 }
 
-fn faults(result: Result<Added, Failure>) -> Vec<FieldFault> {
+fn faults(result: Result<Added, Failure>) -> Vec<FieldError> {
     match result {
         Err(Failure::Invalid(faults)) => faults,
         other => panic!("not refused as invalid: {other:?}"),
@@ -211,13 +211,13 @@ fn a_passing_fault_of_webex_makes_nothing_and_says_so() {
 fn an_answer_without_a_refresh_token_is_refused() {
     let platform = webex();
     let mut request = request(json!({}));
-    request.token_answer = Some(Secret::new(json!({"access_token": "a"}).to_string()));
+    request.token_response = Some(Secret::new(json!({"access_token": "a"}).to_string()));
     assert_eq!(
         faults(add(&platform, request.clone()))[0].field,
-        "token_answer"
+        "token_response"
     );
-    request.token_answer = Some(Secret::new("nonsense"));
-    assert_eq!(faults(add(&platform, request))[0].field, "token_answer");
+    request.token_response = Some(Secret::new("nonsense"));
+    assert_eq!(faults(add(&platform, request))[0].field, "token_response");
     assert!(platform.sent().is_empty());
 }
 

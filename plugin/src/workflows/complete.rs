@@ -14,14 +14,14 @@ use crate::grant::Grant;
 use crate::model::{Accepted, Faults, derived};
 use crate::parts;
 use crate::platform::{
-    Change, Check, Failure, FieldFault, Level, Platform, Secret, Timestamp, is_pkid,
+    Change, Check, Failure, FieldError, Level, Platform, Secret, Timestamp, is_pkid,
 };
 use crate::record::Record;
 use crate::reports::{ConnectReport, Connection, SyncKind};
 use crate::settings::{ClientCredentials, Settings};
 use crate::timing::SOONEST;
 use crate::tokens::{self, Held, Origin};
-use crate::webex::answer::TokenAnswer;
+use crate::webex::answer::TokenResponse;
 use crate::webex::ids::OrgId;
 use crate::{scopes, workflows::connect};
 use asking::Consent;
@@ -134,10 +134,10 @@ fn use_up<P: Platform + ?Sized>(
     let check = record.unchanged();
     record.body.consents.end(grant, fate);
     record.note_interruption(platform);
-    let unseal = Change::Unseal(record.reference(), consent::verifier(grant).to_owned());
+    let removal = Change::RemoveSecret(record.reference(), consent::verifier(grant).to_owned());
     platform.commit(
         vec![check],
-        vec![Change::Put(record.to_document()?), unseal],
+        vec![Change::Put(record.to_document()?), removal],
     )?;
     *record = Record::load(platform, &record.pkid)?;
     Ok(())
@@ -159,7 +159,7 @@ fn begin_again(what: &str) -> Failure {
 }
 
 fn wrong_callback(what: &str) -> Failure {
-    Failure::Invalid(vec![FieldFault::new("callback", what)])
+    Failure::Invalid(vec![FieldError::new("callback", what)])
 }
 
 /// What an error that came in place of a code means.
@@ -198,7 +198,7 @@ struct New<'a, P: ?Sized> {
     platform: &'a P,
     settings: &'a Settings,
     grant: Grant,
-    answer: TokenAnswer,
+    answer: TokenResponse,
     organization: OrgId,
     // Just before the code was shown: lives count from here.
     issued: Timestamp,

@@ -4,7 +4,7 @@ use oauth2::RedirectUrl;
 
 use crate::consent::{self, Pending};
 use crate::grant::Grant;
-use crate::platform::{Change, Failure, FieldFault, Level, Platform};
+use crate::platform::{Change, Failure, FieldError, Level, Platform};
 use crate::record::Record;
 use crate::reports::Authorization;
 use crate::scopes;
@@ -27,7 +27,7 @@ pub fn connect<P: Platform + ?Sized>(
     record.must_have(grant)?;
     record.note_interruption(platform);
     consent::check_redirect(redirect_uri)
-        .map_err(|fault| Failure::Invalid(vec![FieldFault::new("redirect-uri", fault)]))?;
+        .map_err(|fault| Failure::Invalid(vec![FieldError::new("redirect-uri", fault)]))?;
     let redirect = RedirectUrl::new(redirect_uri.to_owned()).map_err(|error| {
         Failure::Internal(format!(
             "the redirect address cannot be read again: {error}"
@@ -59,7 +59,7 @@ pub fn connect<P: Platform + ?Sized>(
         expires,
     };
     record.body.consents.begin(grant, pending, now);
-    let seal = Change::Seal {
+    let seal = Change::PutSecret {
         owner: record.reference(),
         name: consent::verifier(grant).to_owned(),
         value: verifier,

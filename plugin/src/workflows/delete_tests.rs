@@ -33,7 +33,7 @@ fn add_customer(platform: &MemoryPlatform, pkid: &str, hierarchy: &str, tokens: 
             })
             .to_string(),
         ),
-        token_answer: tokens.then(|| Secret::new(answer.to_string())),
+        token_response: tokens.then(|| Secret::new(answer.to_string())),
         idempotency_key: None,
     };
     add(platform, request).unwrap();

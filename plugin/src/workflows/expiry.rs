@@ -64,8 +64,8 @@ pub fn check_expiry<P: Platform + ?Sized>(
     let left = |expiry: Option<Expiry>| expiry.map(|expiry| timing::left(expiry.at, now));
     Ok(ExpiryReport {
         grant,
-        access_token_left: left(connection.access),
-        refresh_token_left: left(connection.refresh),
+        access_token_remaining_ms: left(connection.access),
+        refresh_token_remaining_ms: left(connection.refresh),
         alert: found
             .alert
             .or_else(|| alerts.foremost(&record, grant))

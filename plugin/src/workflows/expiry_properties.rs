@@ -106,7 +106,7 @@ proptest! {
             let alert = check_expiry(&platform, PKID, Grant::Organization).unwrap().alert;
             if let Some(alert) = alert {
                 // Once the time is over, what was told before is only shown.
-                let count = found.entry(alert.threshold).or_default();
+                let count = found.entry(alert.threshold_ms).or_default();
                 if moment * SECOND < life || *count == 0 {
                     *count += 1;
                 }

@@ -96,8 +96,8 @@ fn answer(access: u64, refresh_seconds: Option<u64>) -> Value {
 fn before_the_first_threshold_there_is_nothing_to_tell() {
     let platform = connected();
     let report = check(&platform);
-    assert_eq!(report.access_token_left, Some(14 * DAY));
-    assert_eq!(report.refresh_token_left, Some(90 * DAY));
+    assert_eq!(report.access_token_remaining_ms, Some(14 * DAY));
+    assert_eq!(report.refresh_token_remaining_ms, Some(90 * DAY));
     assert_eq!((report.alert, report.cleared), (None, vec![]));
     assert_eq!(state(&platform), State::Connected);
     let due = platform
@@ -242,7 +242,7 @@ fn after_a_standstill_only_the_smallest_threshold_crossed_is_told() {
     let platform = connected();
     platform.set_now(START + 84 * DAY);
     let alert = check(&platform).alert.unwrap();
-    assert_eq!(alert.threshold, 7 * DAY);
+    assert_eq!(alert.threshold_ms, 7 * DAY);
     assert_eq!(told(&platform), [(7, 1)]);
 }
 
@@ -300,11 +300,11 @@ fn expiry_by_the_clock_asks_webex_and_ends_with_its_refusal() {
         report.connection.next_refresh,
         Some(platform.now() + SECOND)
     );
-    assert_eq!(report.refresh_token_left, Some(0));
-    assert_eq!(report.access_token_left, Some(0));
+    assert_eq!(report.refresh_token_remaining_ms, Some(0));
+    assert_eq!(report.access_token_remaining_ms, Some(0));
     let alert = report.alert.unwrap();
     assert_eq!(
-        (alert.code.as_str(), alert.threshold),
+        (alert.code.as_str(), alert.threshold_ms),
         (code::EXPIRING, 2 * DAY)
     );
     let message = alerts(&platform).pop().unwrap().message;
@@ -318,7 +318,10 @@ fn expiry_by_the_clock_asks_webex_and_ends_with_its_refusal() {
     assert_eq!(state(&platform), State::Expired);
     assert!(platform.all_wakeups().is_empty());
     let alert = check(&platform).alert.unwrap();
-    assert_eq!((alert.code.as_str(), alert.threshold), (code::EXPIRED, 0));
+    assert_eq!(
+        (alert.code.as_str(), alert.threshold_ms),
+        (code::EXPIRED, 0)
+    );
     assert_eq!(alert.count, 2);
 }
 
@@ -428,7 +431,7 @@ fn an_expiry_that_is_only_assumed_makes_webex_say() {
     platform.set_now(START + 90 * DAY);
     let report = check(&platform);
     assert_eq!(report.connection.state, State::Expiring);
-    assert_eq!(report.alert.unwrap().threshold, 2 * DAY);
+    assert_eq!(report.alert.unwrap().threshold_ms, 2 * DAY);
     let wakeups = platform.all_wakeups();
     assert_eq!(wakeups.len(), 1);
     assert_eq!(wakeups[0].id, "refresh");
@@ -459,7 +462,10 @@ fn a_record_without_tokens_has_nothing_to_expire() {
     let report = check(&platform);
     assert_eq!(report.connection.state, State::NotConnected);
     assert_eq!(
-        (report.access_token_left, report.refresh_token_left),
+        (
+            report.access_token_remaining_ms,
+            report.refresh_token_remaining_ms
+        ),
         (None, None)
     );
     assert_eq!(report.alert, None);

@@ -30,7 +30,7 @@ fn request(wholesale: bool) -> add::Request {
         pkid: PKID.to_owned(),
         hierarchy: HIERARCHY.to_owned(),
         fields: Secret::new(fields.to_string()),
-        token_answer: None,
+        token_response: None,
         idempotency_key: None,
     }
 }

@@ -26,7 +26,7 @@ pub fn modify<P: Platform + ?Sized>(
     platform: &P,
     pkid: &str,
     fields: &Secret,
-    token_answer: Option<&Secret>,
+    token_response: Option<&Secret>,
 ) -> Result<Connection, Failure> {
     let settings = Settings::load(platform)?;
     let before = Record::load(platform, pkid)?;
@@ -34,9 +34,9 @@ pub fn modify<P: Platform + ?Sized>(
     let hierarchy = before.hierarchy.as_str();
     let mut faults = Faults::default();
     let input = Input::read(fields.expose(), &before.body.fields, &mut faults);
-    let answered = token_answer.is_some();
+    let answered = token_response.is_some();
     let mut accepted = accept(input, Some(&before), hierarchy, answered, &mut faults);
-    let answer = pasted::read_tokens(&accepted, token_answer, &mut faults);
+    let answer = pasted::read_tokens(&accepted, token_response, &mut faults);
     admission::check_proxies(platform, &accepted, &mut faults)?;
     admission::find_doubles(platform, hierarchy, &accepted, Some(&owner), &mut faults)?;
     faults.check()?;
@@ -132,12 +132,12 @@ fn check_doubles<P: Platform + ?Sized>(
 
 fn sealing(owner: &Reference, name: &str, value: Option<&Secret>) -> Change {
     match value {
-        Some(value) => Change::Seal {
+        Some(value) => Change::PutSecret {
             owner: owner.clone(),
             name: name.to_owned(),
             value: value.clone(),
         },
-        None => Change::Unseal(owner.clone(), name.to_owned()),
+        None => Change::RemoveSecret(owner.clone(), name.to_owned()),
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::parts::{DATA_SYNC, SCHEDULE, SHADOW_MODEL};
-use crate::platform::{Document, FieldFault, Storage};
+use crate::platform::{Document, FieldError, Storage};
 use crate::record::{Retry, State};
 use crate::testing::{
     ACCESS_TOKEN, DAY, HIERARCHY, Interruption, MemoryPlatform, ORGANIZATION, PKID, REFRESH_TOKEN,
@@ -23,7 +23,7 @@ fn added(pkid: &str, fields: Value, tokens: bool) -> add::Request {
         pkid: pkid.to_owned(),
         hierarchy: HIERARCHY.to_owned(),
         fields: Secret::new(fields.to_string()),
-        token_answer: tokens.then(|| Secret::new(answer.to_string())),
+        token_response: tokens.then(|| Secret::new(answer.to_string())),
         idempotency_key: None,
     }
 }
@@ -39,7 +39,7 @@ fn change(platform: &MemoryPlatform, fields: Value) -> Result<Connection, Failur
     modify(platform, PKID, &Secret::new(fields.to_string()), None)
 }
 
-fn faults(result: Result<Connection, Failure>) -> Vec<FieldFault> {
+fn faults(result: Result<Connection, Failure>) -> Vec<FieldError> {
     match result {
         Err(Failure::Invalid(faults)) => faults,
         other => panic!("not refused as invalid: {other:?}"),

@@ -18,7 +18,7 @@ use crate::reports::{Connection, RefreshOutcome, RefreshReport};
 use crate::settings::{ClientCredentials, Settings};
 use crate::timing::{self, CLOCKS_APART, Ends, ROUNDING, Spread};
 use crate::tokens::refresh_wakeup;
-use crate::webex::answer::TokenAnswer;
+use crate::webex::answer::TokenResponse;
 use crate::webex::client::{Proxies, Webex};
 use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::oauth;
@@ -164,7 +164,7 @@ fn expired(record: &Record, grant: Grant) -> Option<RefreshReport> {
 impl<P: Platform + ?Sized> Attempt<'_, P> {
     /// Asks Webex. What keeps the request from being made is the operator's matter and, like an
     /// answer, recorded: the outer result fails only when the platform does.
-    fn ask(&self) -> Result<Result<TokenAnswer, WebexError>, Failure> {
+    fn ask(&self) -> Result<Result<TokenResponse, WebexError>, Failure> {
         let not_made =
             |kind, why: String| WebexError::new(kind, "asking Webex for new tokens", Some(why));
         let client = match ClientCredentials::reveal(&self.settings, self.platform)? {

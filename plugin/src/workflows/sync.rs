@@ -20,7 +20,7 @@ use state::Import;
 
 use crate::platform::{Change, Failure, Level, Platform, Timestamp};
 use crate::record::Record;
-use crate::reports::{Imported, SyncKind, SyncReport};
+use crate::reports::{ImportCount, SyncKind, SyncReport};
 use crate::settings::Settings;
 use steps::Step;
 
@@ -157,7 +157,7 @@ impl<P: Platform + ?Sized> Run<'_, P> {
     }
 }
 
-fn in_words(imported: &Imported, what: &str) -> String {
+fn in_words(imported: &ImportCount, what: &str) -> String {
     let changes: Vec<String> = [
         (imported.added, "added"),
         (imported.updated, "updated"),

@@ -321,7 +321,7 @@ impl World {
                     .parse()
                     .expect("a hierarchy"),
                 fields,
-                token_answer: Some(SecretString::from(grant.json().to_string())),
+                token_response: Some(SecretString::from(grant.json().to_string())),
                 idempotency_key: None,
             })
             .await

@@ -82,7 +82,7 @@ async fn a_plugin_stopped_with_a_secret_in_its_hands_gives_none_away() {
         let request = AddRequest {
             hierarchy: "sys.Test".parse().unwrap(),
             fields: object(json!({ "name": "x" })),
-            token_answer: None,
+            token_response: None,
             idempotency_key: None,
         };
         let error = world.host().add(request).await.expect_err("it misbehaves");

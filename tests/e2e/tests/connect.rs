@@ -30,7 +30,7 @@ async fn add(world: &World, name: &str, more: Value) -> Pkid {
     let request = AddRequest {
         hierarchy: format!("sys.Provider.Reseller.{name}").parse().unwrap(),
         fields,
-        token_answer: None,
+        token_response: None,
         idempotency_key: None,
     };
     let added = world.host().add(request).await.expect("it is added");

@@ -244,7 +244,7 @@ async fn unconnected() -> Unconnected {
         .add(AddRequest {
             hierarchy: "sys.Provider.Reseller.Customer".parse().unwrap(),
             fields: relation_e2e::world::object(fields),
-            token_answer: None,
+            token_response: None,
             idempotency_key: None,
         })
         .await

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use relation_e2e::World;
 use relation_e2e::world::{Customer, DAY, WorldBuilder};
-use relation_host::reports::{Imported, SyncKind, SyncReport};
+use relation_host::reports::{ImportCount, SyncKind, SyncReport};
 use relation_host::schedule::clock::Clock;
 use relation_host::transactions::{Status, TransactionFilter};
 use relation_host::types::Failure;
@@ -107,8 +107,8 @@ async fn stored(world: &World, customer: &Customer, model: &str) -> Vec<Document
     }
 }
 
-fn imported(model: &str, [found, added, updated, removed]: [u32; 4]) -> Imported {
-    Imported {
+fn imported(model: &str, [found, added, updated, removed]: [u32; 4]) -> ImportCount {
+    ImportCount {
         model: model.into(),
         found,
         added,

@@ -157,7 +157,7 @@ fn checked(report: &ExpiryReport) -> (String, Option<&Pkid>) {
 }
 
 fn synced(report: &SyncReport) -> (String, Option<&Pkid>) {
-    let done = |model: &relation_host::reports::Imported| {
+    let done = |model: &relation_host::reports::ImportCount| {
         [model.added, model.updated, model.removed].map(|count| u8::from(count > 0))
     };
     let models: Vec<_> = report.models.iter().map(done).collect();

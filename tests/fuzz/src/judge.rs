@@ -5,7 +5,7 @@ use relation_host::CallErrorKind;
 use relation_host::reports::Grant;
 use relation_host::store::{SecretScope, Store as _, StoreError};
 use relation_host::transactions::Transaction;
-use relation_host::types::{Document, Failure, FieldFault, Pkid, Reference, Wakeup};
+use relation_host::types::{Document, Failure, FieldError, Pkid, Reference, Wakeup};
 use serde_json::Value;
 
 use crate::call::{Call, Seen};
@@ -164,7 +164,7 @@ fn answer(seen: &Seen, permits: Permits) -> Look {
 fn in_contract(function: &str, failure: &Failure) -> bool {
     let gives = |fields: &[&str]| match failure {
         Failure::Invalid(faults) => {
-            let known = |fault: &FieldFault| fields.contains(&fault.field.as_str());
+            let known = |fault: &FieldError| fields.contains(&fault.field.as_str());
             !faults.is_empty() && faults.iter().all(known)
         }
         _ => false,
@@ -179,7 +179,7 @@ fn in_contract(function: &str, failure: &Failure) -> bool {
     let later = matches!(failure, Failure::RateLimited(_));
     // What the host calls the parts of a commit or a request; no caller has given them.
     let hosts_own = ["keys", "model", "references", "changes", "http", "https"];
-    let callers = |fault: &FieldFault| !hosts_own.contains(&fault.field.as_str());
+    let callers = |fault: &FieldError| !hosts_own.contains(&fault.field.as_str());
     let faults = matches!(failure, Failure::Invalid(faults)
         if !faults.is_empty() && faults.iter().all(callers));
     passing

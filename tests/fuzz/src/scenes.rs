@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::bench::{BEGINNING, Bench, BenchError};
 use crate::call::{Call, Seen};
 use crate::trial::Trial;
-use crate::web::{CANARY, Fault, ORGANIZATION, Spoiled, token_answer};
+use crate::web::{CANARY, Fault, ORGANIZATION, Spoiled, token_response};
 
 /// The node of every scene's customer.
 pub const NODE: &str = "sys.Provider.Reseller.Acme";
@@ -131,13 +131,13 @@ pub fn adding(fields: Map<String, Value>, tokens: Option<String>) -> Option<AddR
     Some(AddRequest {
         hierarchy: NODE.parse().ok()?,
         fields,
-        token_answer: tokens.map(SecretString::from),
+        token_response: tokens.map(SecretString::from),
         idempotency_key: Some("order 66".into()),
     })
 }
 
 async fn connected(mut trial: Trial<'_>) -> Result<Set, BenchError> {
-    let request = adding(fields(), Some(token_answer("0").to_string()));
+    let request = adding(fields(), Some(token_response("0").to_string()));
     let request = request.ok_or_else(|| scene("the node is none"))?;
     let record = done(trial.call(Call::Add(request)).await)?;
     Ok(trial.into_set(record, Vec::new()))

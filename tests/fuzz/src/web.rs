@@ -30,7 +30,7 @@ pub fn internal_id(uuid: &str) -> String {
 }
 
 /// A whole token answer; `which` tells it from others.
-pub fn token_answer(which: &str) -> Value {
+pub fn token_response(which: &str) -> Value {
     json!({
         "access_token": format!("{CANARY}a{which}_P0A1_{ORGANIZATION}"),
         "refresh_token": format!("{CANARY}r{which}_P0A1_{ORGANIZATION}"),
@@ -216,7 +216,7 @@ fn good(request: &Request<Bytes>, number: u32) -> (StatusCode, Value) {
         json!({"items": [entry(1), entry(2), entry(3)]})
     };
     let body = match (request.method(), path) {
-        (&Method::POST, "/access_token") => token_answer(&number.to_string()),
+        (&Method::POST, "/access_token") => token_response(&number.to_string()),
         (&Method::GET, "/organizations") => {
             json!({"items": [{"id": id, "displayName": "Acme"}]})
         }

@@ -35,7 +35,7 @@
 
 mod bindings {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "../../wit/spark-customer",
         world: "automate:spark-customer/spark-customer",
         generate_all,
     });

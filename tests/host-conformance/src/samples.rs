@@ -143,7 +143,7 @@ pub fn commit_if(check: Check, changes: Vec<Change>) -> Result<(), Failure> {
 
 /// A secret of a document.
 pub fn secret(owner: &Document, name: &str, value: &str) -> Change {
-    Change::Seal(Secret {
+    Change::PutSecret(Secret {
         owner: owner.reference.clone(),
         name: name.into(),
         value: value.into(),

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::bindings::automate::platform::storage::{self, Change, Document};
-use crate::bindings::automate::platform::types::{Failure, FieldFault, Reference};
+use crate::bindings::automate::platform::types::{Failure, FieldError, Reference};
 use crate::bindings::automate::platform::{scheduling, secrets, transactions};
 use crate::bindings::wasi::random::random;
 use crate::checks::{egress, proxies};
@@ -50,7 +50,7 @@ const APART: u64 = 600_000;
 /// Does what the fields ask for.
 pub fn modify(pkid: &str, fields: &str) -> Result<State, Failure> {
     let verb: Verb = serde_json::from_str(fields).map_err(|error| {
-        Failure::Invalid(vec![FieldFault {
+        Failure::Invalid(vec![FieldError {
             field: "do".into(),
             message: format!("no such verb: {error}"),
         }])

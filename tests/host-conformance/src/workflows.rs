@@ -1,7 +1,7 @@
 //! The exported workflows: what of them drives the suite, and that the others do not exist here.
 
 use crate::bindings::automate::platform::storage::{Change, Document};
-use crate::bindings::automate::platform::types::{Failure, FieldFault};
+use crate::bindings::automate::platform::types::{Failure, FieldError};
 use crate::bindings::exports::automate::spark_customer::workflows::{self as contract, Guest};
 use crate::options::Options;
 use crate::samples::{self, RECORD, SUITE, key};
@@ -109,7 +109,7 @@ impl Guest for Suite {
 
     fn add(request: contract::AddRequest) -> Result<contract::Added, Failure> {
         let options = Options::read(&request.fields).map_err(|message| {
-            Failure::Invalid(vec![FieldFault {
+            Failure::Invalid(vec![FieldError {
                 field: "fields".into(),
                 message,
             }])
@@ -174,8 +174,8 @@ impl Guest for Suite {
         Ok(contract::ExpiryReport {
             grant,
             connection: connection(&state),
-            access_token_left: None,
-            refresh_token_left: None,
+            access_token_remaining_ms: None,
+            refresh_token_remaining_ms: None,
             alert: None,
             cleared: Vec::new(),
         })

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 /// A token pair, or after some refreshes a lone access token, with its lifetimes in whole seconds.
 #[derive(Clone)]
-pub(crate) struct TokenAnswer {
+pub(crate) struct TokenResponse {
     pub(crate) access_token: SecretString,
     pub(crate) expires_in: u64,
     /// The refresh token and its lifetime, where the answer names one.
@@ -17,7 +17,7 @@ pub(crate) struct TokenAnswer {
     pub(crate) bare: bool,
 }
 
-impl TokenAnswer {
+impl TokenResponse {
     /// The JSON body, secrets in clear.
     pub(crate) fn to_json(&self) -> Value {
         let mut body = Map::new();
@@ -43,7 +43,7 @@ impl TokenAnswer {
 /// `Debug` shows no token.
 #[derive(Clone)]
 pub struct Grant {
-    pub(crate) answer: TokenAnswer,
+    pub(crate) answer: TokenResponse,
     pub(crate) authorization_id: String,
     pub(crate) client_id: String,
 }

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 
 pub use self::inspect::Newest;
-use crate::answer::{Grant, TokenAnswer};
+use crate::answer::{Grant, TokenResponse};
 use crate::directory::Directory;
 use crate::generator::Generator;
 use crate::ids::{self, Digest};
@@ -233,7 +233,7 @@ impl State {
         let refresh_token = self.issue_refresh_token(&id);
         let access_token = self.issue_access_token(&id, scopes.clone());
         Grant {
-            answer: TokenAnswer {
+            answer: TokenResponse {
                 access_token,
                 expires_in: self.settings.access_ttl.as_secs(),
                 refresh: Some((refresh_token, self.settings.refresh_ttl.as_secs())),

@@ -41,12 +41,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         ("wholesale_status", args.wholesale.map(Value::from)),
     ])?;
     let host = context.host_with_store().await?;
-    let token_answer = given.token_answer.clone();
+    let token_response = given.token_response.clone();
     let fields = given.into_fields(&host.describe().await?)?;
     let request = AddRequest {
         hierarchy: args.hierarchy,
         fields,
-        token_answer,
+        token_response,
         idempotency_key: args.idempotency_key,
     };
     let called = progress::during(&label, None, host.add(request)).await?;

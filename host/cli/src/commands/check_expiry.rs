@@ -43,7 +43,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
 fn human(report: &ExpiryReport, now: Timestamp) -> String {
     let mut text = view::grant_of(&report.connection, report.grant, now);
     if let Some(alert) = &report.alert {
-        let threshold = match alert.threshold {
+        let threshold = match alert.threshold_ms {
             0 => "at the expiry".to_owned(),
             before => format!("{} before the expiry", view::millis(before)),
         };

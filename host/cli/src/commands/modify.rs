@@ -35,10 +35,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     }
     let host = context.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
-    let token_answer = given.token_answer.clone();
+    let token_response = given.token_response.clone();
     let fields = given.into_fields(&host.describe().await?)?;
     let label = format!("modifying {}", record.name());
-    let call = host.modify(&record.pkid, fields, token_answer);
+    let call = host.modify(&record.pkid, fields, token_response);
     let watched = Some((host.store().as_ref(), record.reference()));
     let called = progress::during(&label, watched, call).await?;
     let now = host.clock().now();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relation_host::reports::{Connection, Grant, Granted, State};
+use relation_host::reports::{Connection, Grant, GrantStatus, State};
 use relation_host::types::Timestamp;
 
 use crate::failure::{CONNECT_AGAIN, Failed, Kind};
@@ -85,7 +85,7 @@ fn lines(connection: &Connection, grant: Grant, now: Timestamp) -> String {
     pairs(lines).to_string()
 }
 
-fn granted(connection: &Connection, grant: Grant) -> Option<&Granted> {
+fn granted(connection: &Connection, grant: Grant) -> Option<&GrantStatus> {
     let mut grants = connection.grants.iter();
     grants.find(|granted| granted.grant == grant)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use relation_host::types::FieldFault;
+use relation_host::types::FieldError;
 
 use super::{ConfigError, Fault};
 
@@ -27,11 +27,11 @@ impl Origins {
 
     /// The error of a configuration whose settings the plugin refuses: each fault with the key and the
     /// line that gave the setting.
-    pub fn refused(&self, faults: Vec<FieldFault>) -> ConfigError {
+    pub fn refused(&self, faults: Vec<FieldError>) -> ConfigError {
         let mut faults: Vec<Fault> = faults
             .into_iter()
             .map(
-                |FieldFault { field, message }| match self.settings.get(&field) {
+                |FieldError { field, message }| match self.settings.get(&field) {
                     Some((key, line)) => Fault {
                         line: Some(*line),
                         key: key.clone(),

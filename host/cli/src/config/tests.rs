@@ -219,7 +219,7 @@ fn what_the_plugin_refuses_is_told_with_its_key_and_line() {
         "[refresh]\nperiod = \"500ms\"\nfraction = 0\n[webex]\nwholesale-users-scopes = []\n";
     std::fs::write(&file, text).unwrap();
     let config = Config::load(Some(&file)).unwrap();
-    let fault = |field: &str| relation_host::types::FieldFault {
+    let fault = |field: &str| relation_host::types::FieldError {
         field: field.to_owned(),
         message: "must be another".to_owned(),
     };

@@ -285,7 +285,7 @@ fn request(organization: &Organization, grant: &Grant) -> Result<AddRequest, Fai
                 Failed::usage(error.to_string())
             })?,
         fields,
-        token_answer: Some(SecretString::from(grant.json().to_string())),
+        token_response: Some(SecretString::from(grant.json().to_string())),
         idempotency_key: Some("demo-1".to_owned()),
     })
 }

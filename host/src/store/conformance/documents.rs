@@ -117,7 +117,7 @@ pub(super) async fn deleting_what_does_not_exist_is_no_error(stores: Arc<dyn Sto
     let store = empty(&stores).await;
     let nothing = vec![
         Change::Delete(record(1)),
-        Change::Unseal(record(1), "token".to_owned()),
+        Change::RemoveSecret(record(1), "token".to_owned()),
         Change::Cancel(record(1), "refresh".to_owned()),
     ];
     write(&store, nothing).await;

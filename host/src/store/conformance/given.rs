@@ -91,7 +91,7 @@ pub(super) fn sealed_under(key: u32, filling: u8) -> Sealed {
 }
 
 pub(super) fn seal(owner: &Reference, name: &str, filling: u8) -> Change {
-    Change::Seal {
+    Change::PutSecret {
         owner: owner.clone(),
         name: name.to_owned(),
         sealed: sealed(filling),

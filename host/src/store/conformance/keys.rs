@@ -12,7 +12,7 @@ use crate::store::{
 use crate::types::Reference;
 
 fn seal_under(key: u32, owner: &Reference, name: &str, filling: u8) -> Change {
-    Change::Seal {
+    Change::PutSecret {
         owner: owner.clone(),
         name: name.to_owned(),
         sealed: sealed_under(key, filling),

@@ -19,7 +19,7 @@ pub(super) async fn a_sealed_value_is_kept_replaced_and_removed(stores: Arc<dyn 
 
     write(
         &store,
-        vec![Change::Unseal(one.clone(), "token".to_owned())],
+        vec![Change::RemoveSecret(one.clone(), "token".to_owned())],
     )
     .await;
     assert_eq!(store.sealed(&one, "token").await.unwrap(), None);

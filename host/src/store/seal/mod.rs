@@ -200,7 +200,7 @@ impl Sealer {
     /// Commits. What was sealed with a data key that is not the newest any more is sealed anew; when
     /// this sealer cannot open the newest, the secrets are kept under the one that it has.
     pub async fn commit(&self, store: &dyn Store, mut commit: Commit) -> Result<(), StoreError> {
-        let is_seal = |change: &Change| matches!(change, Change::Seal { .. });
+        let is_seal = |change: &Change| matches!(change, Change::PutSecret { .. });
         if !commit.changes.iter().any(is_seal) {
             return store.commit(commit).await;
         }
@@ -223,7 +223,7 @@ impl Sealer {
 
     fn seal_all_again(&self, commit: &mut Commit) -> Result<(), StoreError> {
         for change in &mut commit.changes {
-            if let Change::Seal {
+            if let Change::PutSecret {
                 owner,
                 name,
                 sealed,

@@ -38,7 +38,7 @@ pub(super) fn commit(connection: &Connection, commit: &Commit) -> Done<()> {
 fn check_keys(connection: &Connection, commit: &Commit) -> Done<()> {
     let mut newest = None;
     for change in &commit.changes {
-        let Change::Seal { sealed, .. } = change else {
+        let Change::PutSecret { sealed, .. } = change else {
             continue;
         };
         let newest = match newest {
@@ -90,15 +90,15 @@ fn apply<'a>(
             calls::forget(connection, which)?;
             wakeups::cancel_all(connection, which)
         }
-        Change::Seal {
+        Change::PutSecret {
             owner,
             name,
             sealed,
         } => {
             owners.insert(owner);
-            documents::seal(connection, owner, name, sealed)
+            documents::put_secret(connection, owner, name, sealed)
         }
-        Change::Unseal(owner, name) => documents::unseal(connection, owner, name),
+        Change::RemoveSecret(owner, name) => documents::remove_secret(connection, owner, name),
         Change::Schedule(wakeup) => {
             owners.insert(&wakeup.subject);
             wakeups::schedule(connection, wakeup, now)

@@ -163,7 +163,7 @@ pub(super) fn sealed(
     Ok(Some(sealed))
 }
 
-pub(super) fn seal(
+pub(super) fn put_secret(
     connection: &Connection,
     owner: &Reference,
     name: &str,
@@ -178,7 +178,7 @@ pub(super) fn seal(
     Ok(())
 }
 
-pub(super) fn unseal(connection: &Connection, owner: &Reference, name: &str) -> Done<()> {
+pub(super) fn remove_secret(connection: &Connection, owner: &Reference, name: &str) -> Done<()> {
     connection
         .prepare_cached(UNSEAL)?
         .execute(params![owner.model, owner.pkid.as_str(), name])?;

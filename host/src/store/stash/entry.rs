@@ -44,7 +44,7 @@ impl Kept {
     /// The data keys under which the secrets in it are sealed.
     pub fn data_keys(&self) -> impl Iterator<Item = u32> + '_ {
         self.changes.iter().filter_map(|change| match change {
-            Change::Seal { sealed, .. } => Some(sealed.key()),
+            Change::PutSecret { sealed, .. } => Some(sealed.key()),
             _ => None,
         })
     }
@@ -124,12 +124,14 @@ struct FilterText {
 enum ChangeText {
     Put(Document),
     Delete(Reference),
-    Seal {
+    #[serde(rename = "seal")]
+    PutSecret {
         owner: Reference,
         name: String,
         sealed: String,
     },
-    Unseal(Reference, String),
+    #[serde(rename = "unseal")]
+    RemoveSecret(Reference, String),
     Schedule(Wakeup),
     Cancel(Reference, String),
 }
@@ -218,16 +220,16 @@ impl ChangeText {
         match change {
             Change::Put(document) => Self::Put(document.clone()),
             Change::Delete(which) => Self::Delete(which.clone()),
-            Change::Seal {
+            Change::PutSecret {
                 owner,
                 name,
                 sealed,
-            } => Self::Seal {
+            } => Self::PutSecret {
                 owner: owner.clone(),
                 name: name.clone(),
                 sealed: BASE64.encode(sealed.as_bytes()),
             },
-            Change::Unseal(owner, name) => Self::Unseal(owner.clone(), name.clone()),
+            Change::RemoveSecret(owner, name) => Self::RemoveSecret(owner.clone(), name.clone()),
             Change::Schedule(wakeup) => Self::Schedule(wakeup.clone()),
             Change::Cancel(subject, id) => Self::Cancel(subject.clone(), id.clone()),
         }
@@ -237,7 +239,7 @@ impl ChangeText {
         Ok(match self {
             Self::Put(document) => Change::Put(document),
             Self::Delete(which) => Change::Delete(which),
-            Self::Seal {
+            Self::PutSecret {
                 owner,
                 name,
                 sealed,
@@ -246,13 +248,13 @@ impl ChangeText {
                 let sealed = bytes.and_then(|bytes| Sealed::try_from(bytes).ok());
                 let sealed = sealed
                     .ok_or_else(|| format!("the secret {name} in it is not a sealed value"))?;
-                Change::Seal {
+                Change::PutSecret {
                     owner,
                     name,
                     sealed,
                 }
             }
-            Self::Unseal(owner, name) => Change::Unseal(owner, name),
+            Self::RemoveSecret(owner, name) => Change::RemoveSecret(owner, name),
             Self::Schedule(wakeup) => Change::Schedule(wakeup),
             Self::Cancel(subject, id) => Change::Cancel(subject, id),
         })

@@ -67,12 +67,12 @@ fn kept(stash: &Stash, pkid: &str, epoch: u64) -> Kept {
                 body: "{\"note\":\"canary-body\"}".to_owned(),
                 keys: Vec::new(),
             }),
-            Change::Seal {
+            Change::PutSecret {
                 owner: subject.clone(),
                 name: "token".to_owned(),
                 sealed: stash.sealer.seal(&subject, "token", &token).unwrap(),
             },
-            Change::Unseal(subject.clone(), "old".to_owned()),
+            Change::RemoveSecret(subject.clone(), "old".to_owned()),
             Change::Schedule(Wakeup {
                 id: "refresh".to_owned(),
                 subject: subject.clone(),

@@ -8,7 +8,7 @@ use crate::platform::{Failure, Level, Platform, Secret};
 use crate::record::Record;
 use crate::scopes;
 use crate::settings::{ClientCredentials, Settings};
-use crate::webex::answer::TokenAnswer;
+use crate::webex::answer::TokenResponse;
 use crate::webex::client::{Proxies, Webex};
 use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::ids::OrgId;
@@ -47,7 +47,7 @@ pub(super) fn proxies<P: Platform + ?Sized>(
 
 impl<P: Platform + ?Sized> Consent<'_, P> {
     /// Exchanges the code for tokens.
-    pub(super) fn exchange(&self, record: &Record, grant: Grant) -> Result<TokenAnswer, Failure> {
+    pub(super) fn exchange(&self, record: &Record, grant: Grant) -> Result<TokenResponse, Failure> {
         let webex = Webex::new(self.platform, self.settings, &self.proxies)?;
         let redirect = RedirectUrl::new(self.redirect_uri.clone()).map_err(|error| {
             Failure::Internal(format!(
@@ -73,7 +73,7 @@ impl<P: Platform + ?Sized> Consent<'_, P> {
     pub(super) fn organization(
         &self,
         record: &Record,
-        answer: &TokenAnswer,
+        answer: &TokenResponse,
     ) -> Result<OrgId, Failure> {
         let webex = Webex::new(self.platform, self.settings, &self.proxies)?;
         let expected = record

@@ -9,7 +9,7 @@ use crate::record::Record;
 use crate::reports::{Connection, RefreshOutcome, RefreshReport, Revocation};
 use crate::revocation::revoke;
 use crate::tokens::{self, Held, Origin};
-use crate::webex::answer::TokenAnswer;
+use crate::webex::answer::TokenResponse;
 
 /// How often an answer is tried to be stored while the record keeps changing.
 const TRIES: u32 = 3;
@@ -20,7 +20,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         &self,
         mut record: Record,
         mut around: Surroundings,
-        answer: &TokenAnswer,
+        answer: &TokenResponse,
     ) -> Result<RefreshReport, Failure> {
         let mut tries = 1;
         loop {
@@ -66,7 +66,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         &self,
         record: &mut Record,
         around: &Surroundings,
-        answer: &TokenAnswer,
+        answer: &TokenResponse,
     ) -> Result<RefreshReport, Failure> {
         let access_token = match answer.expires_in.milliseconds() {
             // Only an answer that does not say the life depends on the token being the same.
@@ -130,7 +130,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
     }
 
     /// Revokes the tokens of an answer that nobody is left to own.
-    fn give_back(&self, record: &Record, answer: &TokenAnswer) {
+    fn give_back(&self, record: &Record, answer: &TokenResponse) {
         let access_token = Some(&answer.access_token);
         let became = match revoke(
             self.platform,

@@ -16,7 +16,7 @@ use crate::platform::{
     Change, Check, Document, Failure, Key, Reference, Storage, Timestamp, is_pkid,
 };
 use crate::record::{Record, key};
-use crate::reports::{Imported, SyncKind};
+use crate::reports::{ImportCount, SyncKind};
 
 /// The model of `Import`.
 pub const IMPORT: &str = "data/SparkImport";
@@ -256,10 +256,10 @@ impl Import {
     }
 
     /// What became of the documents of each model.
-    pub fn models(&self) -> Vec<Imported> {
+    pub fn models(&self) -> Vec<ImportCount> {
         self.lists
             .iter()
-            .map(|list| Imported {
+            .map(|list| ImportCount {
                 model: list.model.clone(),
                 found: list.found,
                 added: list.added,

@@ -129,8 +129,8 @@ fn body(document: &Document) -> Value {
     serde_json::from_str(&document.body).unwrap()
 }
 
-fn imported(model: &str, found: u32, added: u32, updated: u32, removed: u32) -> Imported {
-    Imported {
+fn imported(model: &str, found: u32, added: u32, updated: u32, removed: u32) -> ImportCount {
+    ImportCount {
         model: model.to_owned(),
         found,
         added,

@@ -145,7 +145,7 @@ fn a_program_reads_it_as_json() {
 
     let checked = place.json(["check-expiry", pkid]);
     assert_eq!(checked["alert"], Value::Null);
-    assert!(checked["refresh_token_left"].as_u64().unwrap() > 89 * 86_400_000);
+    assert!(checked["refresh_token_remaining_ms"].as_u64().unwrap() > 89 * 86_400_000);
 
     let dry = place.json(["delete", pkid, "--dry-run"]);
     let done = place.json(["delete", pkid, "--yes"]);

@@ -128,7 +128,7 @@ pub fn request() -> AddRequest {
     AddRequest {
         hierarchy: "sys.Test".parse().unwrap(),
         fields: object(json!({ "name": "x" })),
-        token_answer: Some(format!(r#"{{"access_token":"{TOKEN}"}}"#).into()),
+        token_response: Some(format!(r#"{{"access_token":"{TOKEN}"}}"#).into()),
         idempotency_key: None,
     }
 }

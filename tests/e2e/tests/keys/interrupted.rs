@@ -32,7 +32,7 @@ fn add_others(place: &Place) {
                 body: "{}".to_owned(),
                 keys: Vec::new(),
             }));
-            changes.push(Change::Seal {
+            changes.push(Change::PutSecret {
                 owner,
                 name: "password".to_owned(),
                 sealed,

@@ -9,7 +9,7 @@ use crate::input::Input;
 use crate::judge::Permits;
 use crate::scenes::{self, Scene};
 use crate::verdict::Verdict;
-use crate::web::token_answer;
+use crate::web::token_response;
 use secrecy::SecretString;
 use serde_json::Map;
 
@@ -29,7 +29,7 @@ pub(super) async fn run(bench: &Bench, input: &mut Input<'_>) -> Result<Verdict,
         let days = u64::try_from(input.below(100)).unwrap_or(0);
         trial.clock.advance(Duration::from_secs(days * 86_400));
     }
-    let tokens = token_answer("pasted").to_string();
+    let tokens = token_response("pasted").to_string();
     let call = match (what, trial.record()) {
         (1, Some(record)) => {
             let consents = trial.consents();

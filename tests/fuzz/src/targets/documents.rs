@@ -16,7 +16,7 @@ use crate::judge::Permits;
 use crate::scenes::{NODE, REDIRECT, Scene};
 use crate::trial::Trial;
 use crate::verdict::Verdict;
-use crate::web::{CANARY, token_answer};
+use crate::web::{CANARY, token_response};
 
 /// Members of what the plugin stores.
 const NAMES: &[&str] = &[
@@ -135,7 +135,7 @@ async fn call(input: &mut Input<'_>, trial: &Trial<'_>, record: Pkid) -> Option<
         2 | 3 => Call::Refresh(record, grant),
         4 => Call::Modify(record, given::fields(input), None),
         5 => {
-            let answer = token_answer("pasted").to_string();
+            let answer = token_response("pasted").to_string();
             Call::Modify(record, Map::new(), Some(SecretString::from(answer)))
         }
         6 => Call::Delete(record, input.chance(128)),
@@ -174,11 +174,11 @@ fn change(input: &mut Input<'_>, trial: &Trial<'_>, record: &Pkid) -> Option<Cha
             }
             Change::Delete(gone)
         }
-        9 => Change::Unseal(owner, (*input.pick(SECRETS)).to_owned()),
+        9 => Change::RemoveSecret(owner, (*input.pick(SECRETS)).to_owned()),
         10 => {
             let name = *input.pick(SECRETS);
             let value = SecretString::from(format!("{CANARY}{}", input.text()));
-            Change::Seal {
+            Change::PutSecret {
                 sealed: trial.sealer().seal(&owner, name, &value).ok()?,
                 name: name.to_owned(),
                 owner,

@@ -53,7 +53,7 @@ pub(super) async fn run(bench: &Bench, input: &mut Input<'_>) -> Result<Verdict,
             Call::Add(AddRequest {
                 hierarchy,
                 fields,
-                token_answer: tokens,
+                token_response: tokens,
                 idempotency_key: key,
             })
         }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::input::Input;
 use crate::scenes;
-use crate::web::{CANARY, ORGANIZATION, internal_id, token_answer};
+use crate::web::{CANARY, ORGANIZATION, internal_id, token_response};
 
 /// The model's fields, what is nearly one, and members of the record that are none.
 const NAMES: &[&str] = &[
@@ -185,7 +185,7 @@ fn proxy(input: &mut Input<'_>) -> Value {
 
 /// A pasted token answer: none, whole, changed, or no JSON.
 pub(super) fn pasted(input: &mut Input<'_>) -> Option<String> {
-    let mut answer = token_answer("pasted");
+    let mut answer = token_response("pasted");
     match input.below(6) {
         0 | 1 => None,
         2 => Some(answer.to_string()),

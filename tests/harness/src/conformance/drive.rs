@@ -242,7 +242,7 @@ impl Run {
         let request = AddRequest {
             hierarchy: hierarchy.map_err(|error| NotRun::Host(error.to_string()))?,
             fields: object(fields),
-            token_answer: None,
+            token_response: None,
             idempotency_key: None,
         };
         let call = "add";

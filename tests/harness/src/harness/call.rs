@@ -34,7 +34,7 @@ pub enum Call {
         fields: Map<String, Value>,
         /// The token endpoint's answer, for tokens that were fetched elsewhere: JSON, or any text.
         #[serde(default, deserialize_with = "answer")]
-        token_answer: Option<SecretString>,
+        token_response: Option<SecretString>,
         /// A second add with the same key at the same node makes nothing.
         #[serde(default)]
         idempotency_key: Option<String>,
@@ -47,7 +47,7 @@ pub enum Call {
         fields: Map<String, Value>,
         /// As in `add`.
         #[serde(default, deserialize_with = "answer")]
-        token_answer: Option<SecretString>,
+        token_response: Option<SecretString>,
     },
     /// Deletes a record with all that belongs to it.
     Delete {
@@ -151,22 +151,22 @@ impl Call {
             Self::Add {
                 hierarchy,
                 fields: given,
-                token_answer,
+                token_response,
                 idempotency_key,
             } => json!({
                 "hierarchy": hierarchy,
                 "fields": fields(given),
-                "token_answer": answer(token_answer),
+                "token_response": answer(token_response),
                 "idempotency_key": idempotency_key,
             }),
             Self::Modify {
                 pkid,
                 fields: given,
-                token_answer,
+                token_response,
             } => json!({
                 "pkid": pkid,
                 "fields": fields(given),
-                "token_answer": answer(token_answer),
+                "token_response": answer(token_response),
             }),
             Self::Delete { pkid, dry_run } => json!({ "pkid": pkid, "dry_run": dry_run }),
             Self::Connect {
@@ -206,13 +206,13 @@ impl Call {
             Self::Add {
                 hierarchy,
                 fields,
-                token_answer,
+                token_response,
                 idempotency_key,
             } => told(
                 host.add(AddRequest {
                     hierarchy,
                     fields,
-                    token_answer,
+                    token_response,
                     idempotency_key,
                 })
                 .await,
@@ -220,8 +220,8 @@ impl Call {
             Self::Modify {
                 pkid,
                 fields,
-                token_answer,
-            } => told(host.modify(&pkid, fields, token_answer).await),
+                token_response,
+            } => told(host.modify(&pkid, fields, token_response).await),
             Self::Delete { pkid, dry_run } => told(host.delete(&pkid, dry_run).await),
             Self::Connect {
                 pkid,

@@ -41,7 +41,7 @@ impl Harness {
         let mut changes: Vec<Change> = given.documents.into_iter().map(Change::Put).collect();
         for (owner, name, value) in given.secrets {
             let sealed = self.first().sealer.seal(&owner, &name, &value)?;
-            changes.push(Change::Seal {
+            changes.push(Change::PutSecret {
                 owner,
                 name,
                 sealed,

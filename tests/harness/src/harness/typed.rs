@@ -28,13 +28,13 @@ impl Harness {
         let AddRequest {
             hierarchy,
             fields,
-            token_answer,
+            token_response,
             idempotency_key,
         } = request;
         let call = Call::Add {
             hierarchy,
             fields,
-            token_answer,
+            token_response,
             idempotency_key,
         };
         self.typed(call).await
@@ -45,12 +45,12 @@ impl Harness {
         &self,
         pkid: &Pkid,
         fields: Map<String, Value>,
-        token_answer: Option<SecretString>,
+        token_response: Option<SecretString>,
     ) -> Observed<Connection> {
         let call = Call::Modify {
             pkid: pkid.clone(),
             fields,
-            token_answer,
+            token_response,
         };
         self.typed(call).await
     }

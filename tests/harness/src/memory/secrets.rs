@@ -33,7 +33,7 @@ impl Secrets {
         self.0.entry(owner).or_default().insert(name, kept);
     }
 
-    pub(super) fn unseal(&mut self, owner: &Reference, name: &str) {
+    pub(super) fn remove(&mut self, owner: &Reference, name: &str) {
         if let Some(of_owner) = self.0.get_mut(owner) {
             of_owner.remove(name);
             if of_owner.is_empty() {

@@ -162,7 +162,7 @@ impl State {
     fn check_keys(&self, commit: &Commit) -> Result<(), StoreError> {
         let newest = self.data_keys.newest();
         for change in &commit.changes {
-            if let Change::Seal { sealed, .. } = change {
+            if let Change::PutSecret { sealed, .. } = change {
                 let key = sealed.key();
                 let older = commit.older_keys && self.data_keys.contains(key);
                 if newest != Some(key) && !older {
@@ -187,13 +187,13 @@ impl State {
                     left.insert(which, false);
                     owners.remove(which);
                 }
-                Change::Seal { owner, .. } => {
+                Change::PutSecret { owner, .. } => {
                     owners.insert(owner);
                 }
                 Change::Schedule(wakeup) => {
                     owners.insert(&wakeup.subject);
                 }
-                Change::Unseal(..) | Change::Cancel(..) => (),
+                Change::RemoveSecret(..) | Change::Cancel(..) => (),
             }
         }
         for owner in owners {
@@ -217,12 +217,12 @@ impl State {
                 self.leases.forget(&which);
                 self.wakeups.cancel_all(&which);
             }
-            Change::Seal {
+            Change::PutSecret {
                 owner,
                 name,
                 sealed,
             } => self.secrets.seal(owner, name, sealed),
-            Change::Unseal(owner, name) => self.secrets.unseal(&owner, &name),
+            Change::RemoveSecret(owner, name) => self.secrets.remove(&owner, &name),
             Change::Schedule(wakeup) => {
                 let revision = self.next();
                 self.wakeups.schedule(wakeup, revision, now);

@@ -63,7 +63,7 @@ impl Blow {
                 blows.extend(Code::OF_BODIES.map(Self::AnswerCut));
                 blows
             }
-            Import::EgressLastFault
+            Import::EgressLastError
             | Import::TransactionsLog
             | Import::TransactionsProgress
             | Import::TransactionsInterrupted => Vec::new(),

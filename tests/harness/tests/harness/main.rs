@@ -82,7 +82,7 @@ fn acme() -> AddRequest {
     AddRequest {
         hierarchy: "sys.Provider.Reseller.Acme".parse().unwrap(),
         fields: fields.as_object().unwrap().clone(),
-        token_answer: Some(SecretString::from(tokens(1).to_string())),
+        token_response: Some(SecretString::from(tokens(1).to_string())),
         idempotency_key: None,
     }
 }

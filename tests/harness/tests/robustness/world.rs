@@ -101,7 +101,7 @@ impl World {
         Call::Add {
             hierarchy: "sys.Provider.Reseller.Contoso".parse().unwrap(),
             fields: fields.as_object().unwrap().clone(),
-            token_answer: with_tokens.then(|| SecretString::from(self.grant.json().to_string())),
+            token_response: with_tokens.then(|| SecretString::from(self.grant.json().to_string())),
             idempotency_key: Some("the first".to_owned()),
         }
     }
@@ -133,7 +133,7 @@ impl World {
             .done(Call::Add {
                 hierarchy: "sys.Provider.Reseller.Fabrikam".parse().unwrap(),
                 fields: fields.as_object().unwrap().clone(),
-                token_answer: Some(SecretString::from(grant.json().to_string())),
+                token_response: Some(SecretString::from(grant.json().to_string())),
                 idempotency_key: None,
             })
             .await;

@@ -108,7 +108,7 @@ pub fn order(scene: &Scene) -> Outcome {
         Change::Schedule(wakeup(&kept, "w", "")),
         Change::Schedule(wakeup(&kept, "x", "")),
         Change::Cancel((kept.reference.clone(), "x".into())),
-        Change::Unseal((kept.reference.clone(), "s".into())),
+        Change::RemoveSecret((kept.reference.clone(), "s".into())),
         secret(&kept, "s", "kept"),
     ])?;
     holds("a put before a delete was kept", !is_there(&gone)?)?;
@@ -196,7 +196,7 @@ pub fn idle_removal(scene: &Scene) -> Outcome {
     let nobody = scene.document();
     commit(vec![
         Change::Delete(nobody.reference.clone()),
-        Change::Unseal((nobody.reference.clone(), "s".into())),
+        Change::RemoveSecret((nobody.reference.clone(), "s".into())),
         Change::Cancel((nobody.reference.clone(), "w".into())),
     ])?;
     Ok(())

@@ -101,9 +101,9 @@ pub fn denied(scene: &Scene) -> Outcome {
             "expected HTTP-request-denied or destination-IP-prohibited, found {code:?}"
         ));
     }
-    match out::last_fault() {
+    match out::last_error() {
         Some(words) => holds("the fault has no words", !words.trim().is_empty()),
-        None => failed("`last-fault` knows nothing of it"),
+        None => failed("`last-error` knows nothing of it"),
     }
 }
 
@@ -155,16 +155,16 @@ fn in_doubt_of_size(answer: Result<usize, ErrorCode>) -> Outcome {
     }
 }
 
-pub fn last_fault(scene: &Scene) -> Outcome {
+pub fn last_error(scene: &Scene) -> Outcome {
     let server = server(scene)?;
     answered(&Request::get(server, "/answer"))?;
-    same("after a whole answer", out::last_fault(), None)?;
+    same("after a whole answer", out::last_error(), None)?;
     // That it failed is another check's.
     let _ = exchange(&Request::get(server, "/cut"));
-    match out::last_fault() {
+    match out::last_error() {
         None => return failed("nothing is said about an answer that ended early"),
         Some(words) => holds("the fault has no words", !words.trim().is_empty())?,
     }
     answered(&Request::get(server, "/answer"))?;
-    same("after the next whole answer", out::last_fault(), None)
+    same("after the next whole answer", out::last_error(), None)
 }

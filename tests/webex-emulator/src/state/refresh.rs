@@ -3,13 +3,13 @@
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Refusal, State};
-use crate::answer::TokenAnswer;
+use crate::answer::TokenResponse;
 use crate::ids::Digest;
 use crate::settings::{Mode, millis};
 
 /// Tokens, and the refresh token that this answer puts out of use.
 pub(crate) struct Refreshed {
-    pub(crate) answer: TokenAnswer,
+    pub(crate) answer: TokenResponse,
     pub(crate) rotated_out: Option<Digest>,
 }
 
@@ -87,7 +87,7 @@ impl State {
                 self.settings.access_ttl.as_secs(),
             ),
         };
-        let answer = TokenAnswer {
+        let answer = TokenResponse {
             access_token,
             expires_in,
             refresh,

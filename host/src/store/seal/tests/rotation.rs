@@ -38,7 +38,7 @@ async fn record(given: &Given, sealer: &Sealer, secrets: &[(&str, &str)]) -> Ref
 fn seal(sealer: &Sealer, owner: &Reference, name: &str, value: &str) -> Commit {
     let sealed = sealer.seal(owner, name, &value.to_owned().into()).unwrap();
     Commit {
-        changes: vec![Change::Seal {
+        changes: vec![Change::PutSecret {
             owner: owner.clone(),
             name: name.to_owned(),
             sealed,

@@ -190,7 +190,7 @@ fn a_proxy_that_cannot_be_used_does_not_use_up_the_consent() {
         let name = "https_proxy".to_owned();
         record.body.fields.insert(name, "http://proxy:3128/".into());
     });
-    let seal = Change::Seal {
+    let seal = Change::PutSecret {
         owner: Reference::record(PKID),
         name: "https_proxy".to_owned(),
         value: Secret::new("http://proxy:3128/"),

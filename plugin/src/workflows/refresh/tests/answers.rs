@@ -177,7 +177,7 @@ fn behind_a_proxy() -> MemoryPlatform {
         .body
         .fields
         .insert("https_proxy".to_owned(), shown.into());
-    let seal = Change::Seal {
+    let seal = Change::PutSecret {
         owner: changed.reference(),
         name: secret::HTTPS_PROXY.to_owned(),
         value: Secret::new(PROXY),

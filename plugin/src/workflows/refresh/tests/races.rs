@@ -80,7 +80,7 @@ fn tokens_that_somebody_else_stored_meanwhile_are_not_overwritten() {
     platform.expect_with(Method::POST, TOKENS, |platform, _| {
         let mut fresh = record(platform);
         fresh.body.connection.generation = 7;
-        let seal = Change::Seal {
+        let seal = Change::PutSecret {
             owner: fresh.reference(),
             name: secret::REFRESH_TOKEN.to_owned(),
             value: Secret::new("the-winners"),

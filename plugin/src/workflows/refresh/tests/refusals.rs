@@ -57,7 +57,7 @@ fn a_connection_that_works_again_has_no_alert_left() {
 fn a_refusal_of_a_token_that_was_replaced_meanwhile_is_not_believed() {
     let platform = platform();
     platform.expect_with(Method::POST, TOKENS, |platform, _| {
-        let seal = Change::Seal {
+        let seal = Change::PutSecret {
             owner: Reference::record(PKID),
             name: secret::REFRESH_TOKEN.to_owned(),
             value: Secret::new("the-winners"),

@@ -35,8 +35,8 @@ fn tokens_used(world: &World) -> Vec<String> {
 fn a_record_without_an_access_token_has_to_be_connected() {
     let world = World::new();
     let owner = Reference::record(PKID);
-    let unseal = Change::Unseal(owner, secret::ACCESS_TOKEN.to_owned());
-    world.platform.commit(Vec::new(), vec![unseal]).unwrap();
+    let removal = Change::RemoveSecret(owner, secret::ACCESS_TOKEN.to_owned());
+    world.platform.commit(Vec::new(), vec![removal]).unwrap();
     match world.sync().unwrap_err() {
         Failure::Reauthorize(text) => assert!(text.contains("connect this customer"), "{text}"),
         other => panic!("{other:?}"),
@@ -202,7 +202,7 @@ fn the_customers_proxies_are_used() {
         .fields
         .insert("https_proxy".to_owned(), "http://proxy.example:3128".into());
     let proxy = "http://bob:hunter2@proxy.example:3128";
-    let seal = Change::Seal {
+    let seal = Change::PutSecret {
         owner: record.reference(),
         name: secret::HTTPS_PROXY.to_owned(),
         value: Secret::new(proxy),
@@ -219,7 +219,7 @@ fn the_customers_proxies_are_used() {
 #[test]
 fn a_proxy_that_cannot_be_used_is_the_operators_to_mend() {
     let world = World::new();
-    let seal = Change::Seal {
+    let seal = Change::PutSecret {
         owner: Reference::record(PKID),
         name: secret::HTTPS_PROXY.to_owned(),
         value: Secret::new("proxy.example"),
@@ -231,7 +231,7 @@ fn a_proxy_that_cannot_be_used_is_the_operators_to_mend() {
         .insert("https_proxy".to_owned(), "proxy.example".into());
     let put = Change::Put(record.to_document().unwrap());
     world.platform.commit(Vec::new(), vec![put, seal]).unwrap();
-    let fault = crate::platform::FieldFault::new("https", "a proxy must begin with http://");
+    let fault = crate::platform::FieldError::new("https", "a proxy must begin with http://");
     world.platform.refuse_proxies(Failure::Invalid(vec![fault]));
     match world.sync().unwrap_err() {
         Failure::LimitExceeded(text) => assert!(text.contains("the proxy of Acme"), "{text}"),

@@ -51,7 +51,7 @@ impl Watch for Secrets {
             Self::NotReplaced => {
                 let mut changes = Vec::new();
                 for change in commit.changes {
-                    if let Change::Seal { owner, name, .. } = &change
+                    if let Change::PutSecret { owner, name, .. } = &change
                         && inner.sealed(owner, name).await?.is_some()
                     {
                         continue;
@@ -62,12 +62,12 @@ impl Watch for Secrets {
             }
             Self::NotRemoved => commit
                 .changes
-                .retain(|change| !matches!(change, Change::Unseal(..))),
+                .retain(|change| !matches!(change, Change::RemoveSecret(..))),
             Self::OfNobody => {
                 let mut without = commit.clone();
                 without
                     .changes
-                    .retain(|change| !matches!(change, Change::Seal { .. }));
+                    .retain(|change| !matches!(change, Change::PutSecret { .. }));
                 return match inner.commit(commit).await {
                     Err(StoreError::Invalid(_)) => inner.commit(without).await,
                     other => other,
@@ -75,7 +75,7 @@ impl Watch for Secrets {
             }
             Self::OfEverybody(latest) => {
                 for change in &commit.changes {
-                    if let Change::Seal { name, sealed, .. } = change {
+                    if let Change::PutSecret { name, sealed, .. } = change {
                         latest.lock().unwrap().insert(name.clone(), sealed.clone());
                     }
                 }
@@ -110,7 +110,7 @@ async fn lost_by_a_restart() -> Conformance {
 broken_hosts! {
     secrets_that_are_lost: store(Secrets::Lost) => ["secrets.reveal"];
     secrets_that_are_not_replaced: store(Secrets::NotReplaced) => ["secrets.replace"];
-    secrets_that_are_not_removed: store(Secrets::NotRemoved) => ["secrets.unseal"];
+    secrets_that_are_not_removed: store(Secrets::NotRemoved) => ["secrets.remove"];
     secrets_of_nobody: store(Secrets::OfNobody) => ["secrets.owner"];
     secrets_of_everybody: store(of_everybody()) => ["secrets.absent", "secrets.own"];
     secrets_that_are_told: store(Secrets::Told) => ["secrets.scrubbed"];

@@ -100,7 +100,7 @@ broken_hosts! {
         "egress.deadline",
         "egress.cut",
         "egress.size",
-        "egress.last-fault",
+        "egress.last-error",
         "egress.proxy.used",
     ];
     a_way_out_that_leaves_all_in_doubt: always_in_doubt() => ["egress.refused"];

@@ -116,14 +116,14 @@ fn any_change() -> impl Strategy<Value = Change> {
         })),
         2 => any_reference().prop_map(Change::Delete),
         2 => (any_reference(), name.clone(), 1..3_u32, any::<u8>()).prop_map(
-            |(owner, name, key, filling)| Change::Seal {
+            |(owner, name, key, filling)| Change::PutSecret {
                 owner,
                 name: name.to_owned(),
                 sealed: sealed(key, filling),
             }
         ),
         1 => (any_reference(), name).prop_map(|(owner, name)| {
-            Change::Unseal(owner, name.to_owned())
+            Change::RemoveSecret(owner, name.to_owned())
         }),
         3 => any_wakeup().prop_map(Change::Schedule),
         1 => any_wakeup().prop_map(|wakeup| Change::Cancel(wakeup.subject, wakeup.id)),

@@ -200,7 +200,7 @@ impl Notes {
                 Change::Put(Document { reference, .. }) | Change::Delete(reference) => {
                     documents.push(reference.clone());
                 }
-                Change::Seal { owner, name, .. } | Change::Unseal(owner, name) => {
+                Change::PutSecret { owner, name, .. } | Change::RemoveSecret(owner, name) => {
                     secrets.push((owner.clone(), name.clone()));
                 }
                 Change::Schedule(_) | Change::Cancel(..) => {}

@@ -43,7 +43,7 @@ pub fn read(table: &mut Table<'_, '_>) -> Option<Call> {
         "modify" => json!({
             "pkid": record(table),
             "fields": fields(table),
-            "token_answer": table.get("tokens", tokens),
+            "token_response": table.get("tokens", tokens),
         }),
         "delete" => json!({
             "pkid": record(table),
@@ -101,7 +101,7 @@ fn add(table: &mut Table<'_, '_>) -> Option<Call> {
     let inputs = json!({
         "hierarchy": hierarchy?,
         "fields": fields,
-        "token_answer": tokens,
+        "token_response": tokens,
         "idempotency_key": idempotency_key,
     });
     Some(workflow("add", inputs, name))

@@ -82,7 +82,7 @@ pub async fn doing(
                 .as_object()
                 .unwrap()
                 .clone(),
-            token_answer: None,
+            token_response: None,
         },
         Deed::Delete => Call::Delete {
             pkid,

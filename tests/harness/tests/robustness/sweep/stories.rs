@@ -237,7 +237,7 @@ impl Told {
                 fields: [("name".to_owned(), "Fabrikam".into())]
                     .into_iter()
                     .collect(),
-                token_answer: None,
+                token_response: None,
             },
             Workflow::Connect => world.connect().await,
             Workflow::CompleteConnect => {

@@ -1,4 +1,4 @@
-//! Builds the components and leaves them where the host's build and the tests look for them.
+//! Builds the components and publishes them where the host's build and the tests look for them.
 
 use std::path::{Path, PathBuf};
 
@@ -9,27 +9,38 @@ use crate::{step, toolchain};
 
 const PROFILE: &str = "component";
 
-/// The plugin: what the host carries.
+/// The plugin, which the host embeds.
 const PLUGIN: &str = "spark-customer";
 
-/// The suite that checks hosts: the host carries it too.
+/// The suite that checks hosts. The host embeds it too.
 const SUITE: &str = "host-conformance";
 
-/// The workspace of the tests' own guests.
+/// The workspace of the test plugins.
 const FIXTURES: &str = "tests/fixtures";
 
-/// Builds the plugin, the suite for hosts and the tests' own guests as components.
-///
-/// All of them at once and before the host, so that whoever builds the tests finds what they run.
-pub fn build(folders: &Folders) -> Result<()> {
-    for package in [PLUGIN, SUITE] {
-        build_one(package, &folders.target)?;
-    }
-    build_fixtures(folders)
+/// The components that a command needs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// The plugin alone, for the demo and the benchmarks.
+    Plugin,
+    /// The plugin, the suite for hosts and the test plugins.
+    All,
 }
 
-/// `cargo rustc --crate-type cdylib` instead of `cargo build`: the plugin is an rlib too, and cargo
-/// leaves out link-time optimisation for a build that makes both.
+/// Builds components. The host embeds them, so they are built before the host.
+pub fn build(folders: &Folders, selection: Selection) -> Result<()> {
+    build_one(PLUGIN, &folders.target)?;
+    if selection == Selection::All {
+        build_one(SUITE, &folders.target)?;
+        build_fixtures(folders)?;
+    }
+    Ok(())
+}
+
+/// Builds one package as a component.
+///
+/// Uses `cargo rustc --crate-type cdylib`: `cargo build` would also build the plugin's rlib, and cargo
+/// skips link-time optimisation when a build makes both.
 fn build_one(package: &str, target_directory: &Path) -> Result<()> {
     step::run(workspace::cargo().args([
         "rustc",
@@ -58,7 +69,7 @@ fn build_one(package: &str, target_directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// One component per example, and WebAssembly text as it is.
+/// Publishes one component for each example, and WebAssembly text unchanged.
 fn build_fixtures(folders: &Folders) -> Result<()> {
     let workspace = folders.root.join(FIXTURES);
     step::run(
@@ -92,12 +103,12 @@ fn build_fixtures(folders: &Folders) -> Result<()> {
     Ok(())
 }
 
-/// Where cargo leaves what it has built as a component.
+/// Returns the folder of components that cargo has built.
 fn built(target_directory: &Path) -> PathBuf {
     target_directory.join(toolchain::TARGET).join(PROFILE)
 }
 
-/// The names of the fixtures' files, in their alphabetical order.
+/// Returns the file names of the fixtures in alphabetical order.
 fn fixtures(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder)? {
@@ -107,10 +118,10 @@ fn fixtures(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(names)
 }
 
-/// Copies `built` to `published` if their bytes differ, and tells whether it did.
+/// Copies `built` to `published` if their bytes differ, and returns whether it did.
 ///
-/// The host's build depends on the published file, and cargo decides by modification time: an
-/// unchanged component must not make the host build again.
+/// The host's build depends on the published file, and cargo compares modification times: an
+/// unchanged component must not cause a rebuild of the host.
 pub fn publish(built: &Path, published: &Path) -> Result<bool> {
     let new = std::fs::read(built).with_context(|| format!("reading {}", built.display()))?;
     if std::fs::read(published).is_ok_and(|old| old == new) {
@@ -119,7 +130,7 @@ pub fn publish(built: &Path, published: &Path) -> Result<bool> {
     let saved = || -> std::io::Result<()> {
         let folder = published.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
-        // Under another name first: whoever reads the published file sees an old or a new one, whole.
+        // A rename replaces the file atomically for concurrent readers.
         let partial = published.with_extension(format!("{}.partial", std::process::id()));
         std::fs::write(&partial, &new)?;
         std::fs::rename(&partial, published)
@@ -133,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_component_is_copied_once_and_again_only_when_its_bytes_change() {
+    fn component_is_copied_only_when_bytes_change() {
         let folder = tempfile::tempdir().unwrap();
         let built = folder.path().join("built.wasm");
         let published = folder.path().join("component/published.wasm");
@@ -170,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_component_that_was_not_built_is_named_in_the_error() {
+    fn error_names_a_component_that_was_not_built() {
         let folder = tempfile::tempdir().unwrap();
         let error = publish(
             &folder.path().join("absent.wasm"),

@@ -1,14 +1,12 @@
-//! `cargo xtask`: what one does with this repository, from a fresh clone on.
+//! `cargo xtask`: builds, tests, demonstrates and measures the project, starting from a fresh clone.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-mod broken;
 mod component;
-#[cfg(unix)]
-mod debian;
+mod mutants;
 mod setup;
 mod step;
 mod tasks;
@@ -16,58 +14,48 @@ mod toolchain;
 mod workspace;
 
 const HELP: &str = "\
-Builds, shows, tests and measures the project.
+Builds, demonstrates, tests and measures the project.
 
 usage: cargo xtask COMMAND [ARGS]
 
-commands, each does what it needs of those above it:
-  setup            make sure this machine's Rust can build WebAssembly components
-  build            build the component (the plugin) and the host that carries it
-  demo [ARGS]      take one customer through its whole life, on real components
+commands; each one runs the ones above that it needs:
+  setup            install the WebAssembly target if it is missing
+  build            build the plugin, the host that embeds it, and the test components
+  demo [ARGS]      take one customer from its first tokens to its deletion
   test [ARGS]      run every test; ARGS go to `cargo test`
   fuzz [ARGS]      fuzz the exported functions through the component; ARGS go to the fuzzer
-  bench [ARGS]     measure; ARGS go to the benchmark program
+  bench [ARGS]     run the benchmarks; ARGS go to the benchmark program
 
-`cargo xtask COMMAND --help` tells more. On a fresh clone, start with `cargo xtask demo`.
-Every step is announced on stderr with what it does and how long it took; stdout carries only
-the output of the demo, the tests or the benchmarks. Exit code: 0 done, 1 failed, 2 usage, else
-that of the program that was run.";
+`cargo xtask COMMAND --help` explains each. On a fresh clone, start with `cargo xtask demo`.
+Each step prints its purpose and its duration to stderr; stdout has only the output of the demo,
+the tests or the benchmarks. Exit code: 0 success, 1 failure, 2 usage error, or the exit code of
+the program that was run.";
 
 const SETUP_HELP: &str = "\
 Makes sure that the active rustc has the standard library of wasm32-wasip2.
 
 usage: cargo xtask setup
 
-Looks whether a small component can be compiled; if so, that is all. Else, in this order:
-  1. `rustup target add wasm32-wasip2`
-  2. where rustup is missing or fails, from Debian's packages, downloaded and verified by a private
-     apt configuration and unpacked beside the build, never installed: the compiler's own sources
-     (rust-src, of exactly rustc's version) and a C library (wasi-libc). The standard library is
-     built once, in about a minute, and put into the toolchain's own folder, which must be writable.
-     rust-src and wasi-libc that are installed already are used as they are.
-
-environment:
-  RELATION_SETUP_NO_RUSTUP=1    go straight to 2
-  RELATION_DEBIAN_MIRROR=URI    the mirror to use for 2; default: the one in this machine's apt
-                                sources";
+Checks whether a small program can be compiled for the target; if it can, nothing is installed.
+Otherwise runs `rustup target add wasm32-wasip2`.";
 
 const BUILD_HELP: &str = "\
 Builds the components and the host.
 
 usage: cargo xtask build [--release]
 
-  --release    optimise the host and the emulator too (the components always are)
+  --release    optimise the host and the emulator too; components are always optimised
 
-Leaves, under the target directory:
+Results, under the target directory:
   component/spark-customer.wasm      the plugin, as a component
   component/host-conformance.wasm    the suite that checks hosts
-  component/fixtures/                the tests' own guests
-  debug/relation-host                the host's command line, plugin and suite inside (or release/)
-  debug/webex-emulator               the emulated Webex that tests and demo talk to";
+  component/fixtures/                the test plugins
+  debug/relation-host                the command, with plugin and suite embedded (or release/)
+  debug/webex-emulator               the Webex emulator of tests and demo";
 
 const DEMO_HELP: &str = "\
-Builds, then runs `relation-host demo`: a customer is added, kept connected over simulated
-months, warned, expired and deleted, on the real component and an emulated Webex.
+Builds the plugin and the host, then runs `relation-host demo`: adds a customer, keeps it connected
+over simulated months, warns, lets it expire and deletes it, with the real component and the Webex emulator.
 
 usage: cargo xtask demo [ARGS]
 
@@ -75,12 +63,12 @@ ARGS go to `relation-host demo`; `--json` prints one object per step and nothing
 The exit code is the demo's.";
 
 const TEST_HELP: &str = "\
-Builds, then runs every test of the workspace: `cargo test --workspace`. Needs no network once the
-dependencies are there.
+Builds everything, then runs `cargo test --workspace`. Needs no network after the dependencies were
+downloaded.
 
 usage: cargo xtask test [ARGS]
 
-ARGS go to `cargo test`: `cargo xtask test refresh` runs the tests with that in their name,
+ARGS go to `cargo test`: `cargo xtask test refresh` runs the tests with `refresh` in their names,
 `cargo xtask test -- --nocapture` shows their output.";
 
 const BENCH_HELP: &str = "\
@@ -88,17 +76,17 @@ Builds everything optimised, then runs the benchmark program.
 
 usage: cargo xtask bench [ARGS]
 
-ARGS go to the program; `cargo xtask bench -- --help` lists what it measures. The figures mean
-something on an otherwise idle machine only; the ratios of one run are the steadier part.";
+ARGS go to the program; `cargo xtask bench -- --help` lists the benchmarks. Measure on an idle
+machine, and compare figures of the same run only.";
 
 const FUZZ_HELP: &str = "\
-Builds the component, then runs the fuzz targets on all cores; our own code is optimised.
+Builds the components and an optimised fuzzer, then runs the fuzz targets on all cores.
 
 usage: cargo xtask fuzz [ARGS]
 
 ARGS go to the fuzzer, such as `--executions 1000000`, `--target fields`, `--minutes 10`, `--seed 7`,
 or `--target fields --replay INPUT` to run one input again; `cargo xtask fuzz -- --help` lists them.
-docs/fuzzing.md tells what the targets are. Exit code: 0 nothing found, 1 findings or a failure.";
+docs/fuzzing.md describes the targets. Exit code: 0 no findings, 1 findings or a failure.";
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
@@ -137,7 +125,7 @@ fn main() -> ExitCode {
     finish(result)
 }
 
-/// `cargo xtask demo -- --json` and `cargo xtask demo --json` mean the same.
+/// Drops a leading `--`, so that `cargo xtask demo -- --json` equals `cargo xtask demo --json`.
 fn without_separator(args: &[OsString]) -> &[OsString] {
     match args {
         [first, rest @ ..] if first == "--" => rest,
@@ -175,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_separator_in_front_is_dropped_and_later_ones_are_kept() {
+    fn only_a_leading_separator_is_dropped() {
         assert_eq!(
             without_separator(&args(&["--", "--json"])),
             args(&["--json"])

@@ -1,4 +1,4 @@
-//! Gets the standard library of the component target for the active compiler, by one of two routes.
+//! Makes sure that the active toolchain can compile components.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,11 +6,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::step::{note, run, step};
-use crate::toolchain::{Probe, Readiness, TARGET, Toolchain};
+use crate::toolchain::{Readiness, TARGET, Toolchain};
 
-const NO_RUSTUP: &str = "RELATION_SETUP_NO_RUSTUP";
-
-/// Returns once components can be compiled; else the error says what was tried and what to do.
+/// Returns once components can be compiled. The error says what was tried and what to do.
 pub fn ensure(target_directory: &Path) -> Result<()> {
     let scratch = target_directory.join("xtask");
     step(
@@ -18,7 +16,7 @@ pub fn ensure(target_directory: &Path) -> Result<()> {
         "can this machine's Rust compile components?",
         || {
             let toolchain = Toolchain::active()?;
-            match toolchain.readiness(&scratch, Probe::Quick)? {
+            match toolchain.readiness(&scratch)? {
                 Readiness::Ready => {
                     note(&format!(
                         "rustc {} compiles for {TARGET}",
@@ -37,27 +35,15 @@ pub fn ensure(target_directory: &Path) -> Result<()> {
 }
 
 fn install(toolchain: &Toolchain, scratch: &Path) -> Result<()> {
-    let by_rustup = step("rustup", "add the target to the toolchain", rustup)
-        .and_then(|()| confirm(toolchain, scratch));
-    let Err(rustup_failure) = by_rustup else {
-        return Ok(());
-    };
-    note(&format!("not by rustup: {rustup_failure:#}"));
-
-    let by_debian = step(
-        "debian",
-        "build the target from Debian's packages, once",
-        || debian(toolchain, scratch),
-    )
-    .and_then(|()| confirm(toolchain, scratch));
-    let Err(debian_failure) = by_debian else {
-        return Ok(());
-    };
-    bail!("{}", advice(toolchain, &rustup_failure, &debian_failure));
+    step("rustup", "add the target to the toolchain", || {
+        run(Command::new("rustup").args(["target", "add", TARGET]))
+    })
+    .and_then(|()| confirm(toolchain, scratch))
+    .map_err(|error| anyhow::anyhow!("{}", advice(toolchain, &error)))
 }
 
-/// Drops what was compiled against a standard library that has been replaced: cargo does not see
-/// the difference, and the compiler would not find the crates in it.
+/// Removes results that were compiled against a replaced standard library. Cargo does not notice the
+/// replacement, and the compiler would not find the crates.
 fn forget_builds(target_directory: &Path) -> Result<()> {
     let builds = target_directory.join(TARGET);
     match std::fs::remove_dir_all(&builds) {
@@ -68,51 +54,30 @@ fn forget_builds(target_directory: &Path) -> Result<()> {
     }
 }
 
-fn rustup() -> Result<()> {
-    if std::env::var_os(NO_RUSTUP).is_some_and(|value| !value.is_empty() && value != "0") {
-        bail!("{NO_RUSTUP} is set");
-    }
-    run(Command::new("rustup").args(["target", "add", TARGET]))
-}
-
-#[cfg(unix)]
-fn debian(toolchain: &Toolchain, scratch: &Path) -> Result<()> {
-    crate::debian::install(toolchain, scratch)
-}
-
-#[cfg(not(unix))]
-fn debian(_: &Toolchain, _: &Path) -> Result<()> {
-    bail!("this machine is not a Debian")
-}
-
 fn confirm(toolchain: &Toolchain, scratch: &Path) -> Result<()> {
     match toolchain
-        .readiness(scratch, Probe::AsComponent)
-        .context("looking whether it helped")?
+        .readiness(scratch)
+        .context("checking the target after its installation")?
     {
         Readiness::Ready => Ok(()),
         Readiness::Missing(reason) => bail!(
-            "it ended well, but rustc {} in {} still cannot use it: {reason}",
+            "rustup succeeded, but rustc {} in {} still cannot use the target: {reason}",
             toolchain.release,
             toolchain.sysroot.display()
         ),
     }
 }
 
-fn advice(toolchain: &Toolchain, rustup: &anyhow::Error, debian: &anyhow::Error) -> String {
+fn advice(toolchain: &Toolchain, rustup: &anyhow::Error) -> String {
     let release = &toolchain.release;
-    let sysroot = toolchain.sysroot.display();
+    let folder = toolchain.target_libdir.display();
     format!(
-        "rustc {release} cannot compile for {TARGET}, and neither route could change that
-  by rustup: {rustup:#}
-  by Debian's packages: {debian:#}
+        "rustc {release} cannot compile for {TARGET}, and rustup could not add the target: {rustup:#}
 hint: do one of these, then run this command again
   - where rustup and its servers can be reached:
       rustup target add {TARGET}
-  - on a Debian, from a suite that has rust-src of version {release} (such as stable's backports;
-    `apt-cache madison rust-src` lists them), as a user who may write to {sysroot}:
-      apt-get install rust-src={release}* wasi-libc
-      {NO_RUSTUP}=1 cargo xtask setup"
+  - with a Rust that does not come from rustup: install the standard library of {TARGET} for rustc
+    {release} into {folder}"
     )
 }
 
@@ -121,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_compiled_for_the_target_before_is_dropped_and_nothing_else() {
+    fn only_builds_of_the_target_are_removed() {
         let target = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(target.path().join(TARGET).join("component/deps")).unwrap();
         std::fs::create_dir_all(target.path().join("debug")).unwrap();
@@ -131,23 +96,17 @@ mod tests {
     }
 
     #[test]
-    fn where_both_routes_fail_the_error_has_both_reasons_and_both_commands() {
+    fn failed_installation_names_reason_and_commands() {
         let toolchain = Toolchain {
             release: "1.95.0".into(),
-            sysroot: "/opt/rust".into(),
             target_libdir: "/opt/rust/lib/rustlib/wasm32-wasip2/lib".into(),
+            sysroot: "/opt/rust".into(),
         };
-        let text = advice(
-            &toolchain,
-            &anyhow::anyhow!("there is no rustup"),
-            &anyhow::anyhow!("there is no apt"),
-        );
+        let text = advice(&toolchain, &anyhow::anyhow!("there is no rustup"));
         for part in [
             "there is no rustup",
-            "there is no apt",
             "rustup target add wasm32-wasip2",
-            "apt-get install rust-src=1.95.0* wasi-libc",
-            "/opt/rust",
+            "rustc\n    1.95.0 into /opt/rust/lib/rustlib/wasm32-wasip2/lib",
         ] {
             assert!(text.contains(part), "{part:?} is missing in {text}");
         }

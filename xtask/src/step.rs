@@ -5,77 +5,83 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-/// Runs `work`, telling before what it is for and after how long it took.
+/// Runs `work`; prints its purpose before and its duration after it.
 pub fn step<T>(name: &str, purpose: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     eprintln!("==> {name}: {purpose}");
     let started = Instant::now();
     let result = work();
-    let verdict = if result.is_ok() {
+    let verb = if result.is_ok() {
         "took"
     } else {
         "failed after"
     };
-    eprintln!("    {name}: {verdict} {}", seconds(started.elapsed()));
+    eprintln!("    {name}: {verb} {}", format_seconds(started.elapsed()));
     result
 }
 
-/// Tells something about the step that runs.
+/// Prints a remark about the running step.
 pub fn note(text: &str) {
     eprintln!("    {text}");
 }
 
-/// Runs a program that talks to the person itself; anything but success is an error.
+/// Runs a program with inherited output. A status other than success is an error.
 pub fn run(command: &mut Command) -> Result<()> {
     let status = status(command)?;
     if !status.success() {
-        bail!("`{}` ended with {status}", shown(command));
+        bail!("`{}` ended with {status}", format_command(command));
     }
     Ok(())
 }
 
-/// Runs a program that talks to the person itself and whose exit code is ours.
+/// Runs a program with inherited output and returns its exit code.
 pub fn run_for_code(command: &mut Command) -> Result<ExitCode> {
     let status = status(command)?;
-    // No code: ended by a signal. Codes above 255 exist on no platform that we build on.
+    // A program that a signal ended has no code. Supported platforms have no codes above 255.
     let code = status
         .code()
         .and_then(|code| u8::try_from(code).ok())
         .unwrap_or(1);
     if !status.success() {
-        note(&format!("`{}` ended with {status}", shown(command)));
+        note(&format!(
+            "`{}` ended with {status}",
+            format_command(command)
+        ));
     }
     Ok(ExitCode::from(code))
 }
 
-/// Runs a program in silence and returns what it wrote to stdout; where it fails, the end of what it
-/// wrote to stderr is in the error.
+/// Runs a program and returns its stdout. The error of a failed program has the end of its stderr.
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
         .output()
-        .with_context(|| format!("starting `{}`", shown(command)))?;
+        .with_context(|| format!("starting `{}`", format_command(command)))?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         bail!(
             "`{}` ended with {}: {}",
-            shown(command),
+            format_command(command),
             output.status,
             last_lines(&stderr)
         );
     }
-    String::from_utf8(output.stdout)
-        .with_context(|| format!("`{}` wrote something other than UTF-8", shown(command)))
+    String::from_utf8(output.stdout).with_context(|| {
+        format!(
+            "`{}` wrote something other than UTF-8",
+            format_command(command)
+        )
+    })
 }
 
 fn status(command: &mut Command) -> Result<ExitStatus> {
-    note(&format!("$ {}", shown(command)));
+    note(&format!("$ {}", format_command(command)));
     command
         .status()
-        .with_context(|| format!("starting `{}`", shown(command)))
+        .with_context(|| format!("starting `{}`", format_command(command)))
 }
 
-/// The command as a person would type it, without folders in front of the program.
-pub fn shown(command: &Command) -> String {
+/// Formats the command as a person would type it, without the program's folder.
+pub fn format_command(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str());
     let mut text = name.to_string_lossy().into_owned();
@@ -86,7 +92,7 @@ pub fn shown(command: &Command) -> String {
     text
 }
 
-/// The lines of a program's stderr that usually say why it failed.
+/// Returns the last lines of stderr, which usually have the reason of a failure.
 fn last_lines(text: &str) -> String {
     const KEPT: usize = 6;
     let lines: Vec<&str> = text
@@ -102,7 +108,7 @@ fn last_lines(text: &str) -> String {
         .join("; ")
 }
 
-fn seconds(duration: Duration) -> String {
+fn format_seconds(duration: Duration) -> String {
     let seconds = duration.as_secs();
     if seconds >= 60 {
         format!("{} min {} s", seconds / 60, seconds % 60)
@@ -116,21 +122,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_told_as_a_person_says_them() {
-        assert_eq!(seconds(Duration::from_millis(1240)), "1.2 s");
-        assert_eq!(seconds(Duration::from_secs(59)), "59.0 s");
-        assert_eq!(seconds(Duration::from_secs(125)), "2 min 5 s");
+    fn durations_are_formatted_for_people() {
+        assert_eq!(format_seconds(Duration::from_millis(1240)), "1.2 s");
+        assert_eq!(format_seconds(Duration::from_secs(59)), "59.0 s");
+        assert_eq!(format_seconds(Duration::from_secs(125)), "2 min 5 s");
     }
 
     #[test]
-    fn a_command_is_shown_without_the_folder_of_its_program() {
+    fn command_is_shown_without_its_programs_folder() {
         let mut command = Command::new("/somewhere/bin/cargo");
         command.args(["build", "--release"]);
-        assert_eq!(shown(&command), "cargo build --release");
+        assert_eq!(format_command(&command), "cargo build --release");
     }
 
     #[test]
-    fn the_error_of_a_failed_program_keeps_the_end_of_its_stderr() {
+    fn error_of_a_program_has_the_end_of_stderr() {
         let text = "one\ntwo\n\nthree\nfour\nfive\nsix\n  seven\n";
         assert_eq!(last_lines(text), "two; three; four; five; six; seven");
         assert_eq!(last_lines(""), "");

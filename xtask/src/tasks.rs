@@ -1,4 +1,4 @@
-//! The commands, each a few steps on top of the one before it.
+//! The commands of xtask.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,26 +6,26 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
+use crate::component::{self, Selection};
 use crate::step::{run, run_for_code, step};
 use crate::workspace::Folders;
-use crate::{broken, component, setup as wasm_setup, workspace};
+use crate::{mutants, setup as wasm_setup, workspace};
 
-/// How the host and the programs around it are compiled; the component is always optimised.
+/// How the host and its programs are compiled. The component is always optimised.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// Our own code compiles fast, dependencies are optimised.
+    /// Compiles quickly; selected dependencies are optimised.
     Dev,
-    /// Everything optimised.
+    /// Optimises everything.
     Release,
 }
 
 impl Profile {
-    /// What to build, as arguments of `cargo build --workspace`.
+    /// Returns the targets to build, as arguments of `cargo build --workspace`.
     ///
-    /// Cargo chooses the features of a dependency by what is selected: were it less than the whole
-    /// workspace, wasmtime and tokio would be compiled once for the demo and once more, with a
-    /// feature on top, for the tests. Features that only tests ask for count as soon as one test is
-    /// selected, hence this package's own. The benchmarks are a build of their own either way.
+    /// Cargo unifies the features of a dependency over the selected packages. With less than the whole
+    /// workspace, wasmtime and tokio would be compiled once for the demo and again for the tests.
+    /// Features of dev-dependencies count once a test is selected, hence `--test=xtask`.
     fn selection(self) -> &'static [&'static str] {
         match self {
             Self::Dev => &[
@@ -58,48 +58,47 @@ pub fn setup() -> Result<ExitCode> {
 
 /// Builds the component and the programs.
 pub fn build(profile: Profile) -> Result<ExitCode> {
-    build_all(profile)?;
+    build_programs(profile, Selection::All)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the demo; its exit code is ours.
+/// Runs the demo and returns its exit code.
 pub fn demo(args: &[OsString]) -> Result<ExitCode> {
-    let folders = build_all(Profile::Dev)?;
-    step("demo", "one customer's whole life", || {
+    let folders = build_programs(Profile::Dev, Selection::Plugin)?;
+    step("demo", "take one customer through its whole life", || {
         let mut host = Command::new(program(&folders.target, Profile::Dev, "relation-host"));
         run_for_code(host.arg("demo").args(args))
     })
 }
 
-/// Runs every test; the exit code is cargo's.
+/// Runs every test and returns cargo's exit code.
 pub fn test(args: &[OsString]) -> Result<ExitCode> {
-    let folders = build_all(Profile::Dev)?;
+    let folders = build_programs(Profile::Dev, Selection::All)?;
     step(
-        "broken plugins",
-        "compile the faults that the scenarios must catch",
-        || broken::build(&folders),
+        "mutants",
+        "compile plugins with seeded faults, which the scenarios must catch",
+        || mutants::build(&folders),
     )?;
     step(
         "test",
-        "every test of the workspace, documentation's examples included",
+        "run every test of the workspace and the examples in its documentation",
         || run_for_code(workspace::cargo().args(["test", "--workspace"]).args(args)),
     )
 }
 
-/// Runs the benchmark program; its exit code is ours.
+/// Runs the benchmark program and returns its exit code.
 pub fn bench(args: &[OsString]) -> Result<ExitCode> {
-    let folders = build_all(Profile::Release)?;
+    let folders = build_programs(Profile::Release, Selection::Plugin)?;
     let benches = program(&folders.target, Profile::Release, "relation-benches");
-    step("bench", "measure; keep the machine idle", || {
+    step("bench", "run the benchmarks; keep the machine idle", || {
         run_for_code(Command::new(benches).args(args))
     })
 }
 
-/// Runs the fuzz targets; the fuzzer's exit code is ours.
+/// Runs the fuzz targets and returns the fuzzer's exit code.
 pub fn fuzz(args: &[OsString]) -> Result<ExitCode> {
-    let folders = build_components()?;
-    // The selection is that of the tests, so that dependencies are compiled once; they are optimised in any
-    // case, and the profile is named for our own crates alone.
+    let folders = build_components(Selection::All)?;
+    // The same selection as for the tests, so that dependencies are compiled once.
     step(
         "fuzzer",
         "compile the fuzzer and the host, optimised",
@@ -127,24 +126,27 @@ fn program(target: &Path, profile: Profile, name: &str) -> PathBuf {
         .join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// Builds every component, where the host's build and the tests look for them.
-fn build_components() -> Result<Folders> {
+/// Builds the selected components, after the setup of the toolchain.
+fn build_components(selection: Selection) -> Result<Folders> {
     let folders = workspace::folders()?;
     wasm_setup::ensure(&folders.target)?;
     step(
         "components",
-        "compile the plugin and the tests' guests to WebAssembly",
-        || component::build(&folders),
+        match selection {
+            Selection::Plugin => "compile the plugin to WebAssembly",
+            Selection::All => "compile the plugin and the test plugins to WebAssembly",
+        },
+        || component::build(&folders, selection),
     )?;
     Ok(folders)
 }
 
-/// Tests, demo and benchmarks run the programs as processes, so these are built each time.
-fn build_all(profile: Profile) -> Result<Folders> {
-    let folders = build_components()?;
+/// Builds the selected components, then the programs, which tests, demo and benchmarks run as processes.
+fn build_programs(profile: Profile, selection: Selection) -> Result<Folders> {
+    let folders = build_components(selection)?;
     step(
         "host",
-        "compile the host around it, and the emulated Webex",
+        "compile the host, which embeds the plugin, and the Webex emulator",
         || {
             run(workspace::cargo()
                 .args(["build", "--workspace"])

@@ -1,4 +1,4 @@
-//! The active compiler: its version, its folders, and whether it can build components.
+//! The active compiler: its version, its folders, and a check whether it can build components.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::step;
 /// The target that components are compiled for.
 pub const TARGET: &str = "wasm32-wasip2";
 
-/// Needs the standard library, its collections (random seed) and its clock, and so a C library.
+/// A program that needs the standard library, its random seed, its clock, and so a C library.
 const PROBE: &str = "\
 use std::{collections::HashMap, time::SystemTime};
 fn main() {
@@ -21,42 +21,32 @@ fn main() {
 }
 ";
 
-/// The compiler that cargo uses here.
+/// The compiler that cargo uses in this directory.
 #[derive(Debug)]
 pub struct Toolchain {
     /// As in `rustc -vV`: `1.95.0`, or `1.97.0-nightly`.
     pub release: String,
-    /// The folder that the compiler and all its standard libraries live under.
+    /// The folder of the compiler and its standard libraries.
     pub sysroot: PathBuf,
-    /// Where the standard library of [`TARGET`] belongs: `…/lib/rustlib/wasm32-wasip2/lib`.
+    /// The folder for the standard library of [`TARGET`]: `…/lib/rustlib/wasm32-wasip2/lib`.
     pub target_libdir: PathBuf,
-}
-
-/// How closely to look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Probe {
-    /// Compile and link, in a fraction of a second: for a look before every build.
-    Quick,
-    /// Optimise at link time too, as our components are: that takes a standard library with bitcode
-    /// in it, which one that was built by plain cargo does not have.
-    AsComponent,
 }
 
 /// Whether [`TARGET`] can be compiled for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// A program for it was compiled and linked.
+    /// A program was compiled and linked.
     Ready,
-    /// It was not; the text says why.
+    /// No program could be compiled, with the reason.
     Missing(String),
 }
 
 impl Toolchain {
-    /// Asks the compiler that cargo uses in this directory.
+    /// Asks the compiler for its version and folders.
     pub fn active() -> Result<Self> {
         let version = step::output(rustc().arg("-vV"))?;
         let release = parse_release(&version)
-            .with_context(|| format!("no release in the answer of `rustc -vV`: {version:?}"))?;
+            .with_context(|| format!("no release in the output of `rustc -vV`: {version:?}"))?;
         let sysroot = step::output(rustc().args(["--print", "sysroot"]))?;
         let libdir = step::output(rustc().args(["--print", "target-libdir", "--target", TARGET]))
             .with_context(|| format!("rustc {release} may be too old to know {TARGET}"))?;
@@ -67,8 +57,8 @@ impl Toolchain {
         })
     }
 
-    /// Compiles and links a small program, into `scratch`, which is made if need be.
-    pub fn readiness(&self, scratch: &Path, probe: Probe) -> Result<Readiness> {
+    /// Compiles and links a small program, into `scratch`, which is created if it is missing.
+    pub fn readiness(&self, scratch: &Path) -> Result<Readiness> {
         if !has_std(&self.target_libdir) {
             let place = self.target_libdir.display();
             return Ok(Readiness::Missing(format!(
@@ -78,23 +68,19 @@ impl Toolchain {
         std::fs::create_dir_all(scratch)
             .with_context(|| format!("making {}", scratch.display()))?;
         let result = scratch.join(format!("probe-{}.wasm", std::process::id()));
-        let answer = compile(probe, &result);
-        // Best effort: a file left behind is overwritten or goes with the target directory.
+        let readiness = compile(&result);
+        // Best effort: the next check overwrites the file.
         let _ = std::fs::remove_file(&result);
-        answer
+        readiness
     }
 }
 
-/// The compiler that cargo would call.
+/// Returns a command for the compiler that cargo calls.
 pub fn rustc() -> Command {
     Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
 }
 
-fn compile(probe: Probe, result: &Path) -> Result<Readiness> {
-    let lto = match probe {
-        Probe::Quick => "off",
-        Probe::AsComponent => "fat",
-    };
+fn compile(result: &Path) -> Result<Readiness> {
     let mut child = rustc()
         .args([
             "-",
@@ -104,10 +90,8 @@ fn compile(probe: Probe, result: &Path) -> Result<Readiness> {
             "2024",
             "--target",
             TARGET,
-            "-C",
+            "-o",
         ])
-        .arg(format!("lto={lto}"))
-        .arg("-o")
         .arg(result)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -115,7 +99,7 @@ fn compile(probe: Probe, result: &Path) -> Result<Readiness> {
         .spawn()
         .context("starting rustc")?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A compiler that ends before it has read everything says why on stderr.
+        // A compiler that exits before it has read everything explains itself on stderr.
         let _ = stdin.write_all(PROBE.as_bytes());
     }
     let output = child.wait_with_output().context("waiting for rustc")?;
@@ -125,7 +109,7 @@ fn compile(probe: Probe, result: &Path) -> Result<Readiness> {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let Some(reason) = first_error(&stderr) else {
         bail!(
-            "rustc ended with {} and no word about a test program",
+            "rustc ended with {} and printed no error about a test program",
             output.status
         );
     };
@@ -164,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_release_is_read_from_the_verbose_version() {
+    fn release_is_read_from_verbose_version() {
         let version = "rustc 1.95.0 (59807616e 2026-04-14)\nbinary: rustc\n\
                        host: x86_64-unknown-linux-gnu\nrelease: 1.95.0\nLLVM version: 22.1.2\n";
         assert_eq!(parse_release(version), Some("1.95.0"));
@@ -172,21 +156,21 @@ mod tests {
     }
 
     #[test]
-    fn a_standard_library_is_known_by_its_rlib() {
+    fn standard_library_is_detected_by_its_rlib() {
         assert!(is_std("libstd-145b48c578b2b1aa.rlib"));
         assert!(!is_std("libstd-145b48c578b2b1aa.rmeta"));
         assert!(!is_std("libstd_detect-fa8fc216ac5538ba.rlib"));
     }
 
     #[test]
-    fn a_folder_without_standard_library_is_not_ready_and_is_named() {
+    fn missing_standard_library_names_its_folder() {
         let folder = tempfile::tempdir().unwrap();
         let toolchain = Toolchain {
             release: "1.95.0".into(),
             sysroot: folder.path().into(),
             target_libdir: folder.path().join("lib"),
         };
-        let answer = toolchain.readiness(folder.path(), Probe::Quick).unwrap();
+        let answer = toolchain.readiness(folder.path()).unwrap();
         let Readiness::Missing(reason) = answer else {
             panic!("{answer:?}")
         };
@@ -197,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_is_the_compilers_first_error() {
+    fn reason_is_the_compilers_first_error() {
         let stderr = "warning: x\nerror[E0463]: can't find crate for `std`\n  |\nerror: aborting\n";
         assert_eq!(
             first_error(stderr),

@@ -1,4 +1,4 @@
-//! The workspace as cargo sees it: how to call cargo on it, and where its results go.
+//! Calls cargo on the workspace and finds its directories.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -10,11 +10,10 @@ use tinyjson::JsonValue;
 
 use crate::step;
 
-/// The cargo that runs this program, ready for a sub-command.
+/// Returns a command for the cargo that runs this program.
 ///
-/// What `cargo run` tells this program about its own package is taken out of the environment again:
-/// build scripts (ring's is one) watch those variables, and would run again, with everything that
-/// depends on them, whenever `cargo xtask test` follows a plain `cargo test` or the other way round.
+/// Removes the variables by which `cargo run` describes this package. Build scripts such as ring's
+/// watch these variables, and would run again whenever `cargo xtask test` follows a plain `cargo test`.
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {
@@ -39,16 +38,16 @@ fn describes_own_package(variable: &OsStr) -> bool {
     })
 }
 
-/// Where the workspace is, and what cargo makes of it.
+/// The directories of the workspace.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Folders {
-    /// Has the workspace's `Cargo.toml`; a person may work in any folder below it.
+    /// The directory of the workspace's `Cargo.toml`.
     pub root: PathBuf,
-    /// What cargo builds into, whatever set it.
+    /// The target directory, from whichever setting it comes.
     pub target: PathBuf,
 }
 
-/// Both folders, absolute, as cargo knows them.
+/// Asks cargo for both directories, as absolute paths.
 pub fn folders() -> Result<Folders> {
     let metadata =
         step::output(cargo().args(["metadata", "--format-version", "1", "--no-deps", "--quiet"]))?;
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_folders_are_read_with_their_escapes() {
+    fn folders_are_read_with_escapes() {
         let metadata = r#"{"packages":[],"target_directory":"C:\\a \"b\"\\target",
                            "version":1,"workspace_root":"/w"}"#;
         let expected = Folders {
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_the_folders_is_refused() {
+    fn metadata_without_folders_is_refused() {
         let error = parse_folders(r#"{"workspace_root":"/w","target_directory":7}"#).unwrap_err();
         assert!(
             format!("{error:#}").contains("target_directory"),
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn cargo_is_called_without_what_cargo_run_told_us_about_this_package() {
+    fn cargo_is_called_without_own_package_variables() {
         assert!(describes_own_package(OsStr::new("CARGO_PKG_VERSION_MAJOR")));
         assert!(describes_own_package(OsStr::new("CARGO_MANIFEST_DIR")));
         assert!(!describes_own_package(OsStr::new("CARGO_TARGET_DIR")));

@@ -1,4 +1,4 @@
-//! The command line as a person meets it.
+//! Tests of the command line.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that meets the unexpected should panic"
@@ -14,7 +14,7 @@ fn xtask(args: &[&str]) -> Output {
 }
 
 #[test]
-fn help_goes_to_stdout_and_is_no_failure() {
+fn help_is_printed_to_stdout() {
     for args in [
         ["--help"].as_slice(),
         &["setup", "--help"],
@@ -30,7 +30,7 @@ fn help_goes_to_stdout_and_is_no_failure() {
 }
 
 #[test]
-fn a_usage_error_is_told_on_stderr_with_the_usage_and_ends_with_2() {
+fn usage_errors_go_to_stderr_with_exit_code_2() {
     for (args, problem) in [
         ([].as_slice(), "no command given"),
         (&["deploy"], "no command is called \"deploy\""),
@@ -56,9 +56,9 @@ fn a_usage_error_is_told_on_stderr_with_the_usage_and_ends_with_2() {
     }
 }
 
-/// Whoever tests a plugin of their own has the harness from a registry, and with it what it stands on.
+/// Plugin authors get the harness and its dependencies from a registry.
 #[test]
-fn the_harness_and_what_it_stands_on_can_be_packaged() {
+fn harness_and_its_dependencies_can_be_packaged() {
     let target = tempfile::tempdir().unwrap();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let output = Command::new(env!("CARGO"))
@@ -69,9 +69,9 @@ fn the_harness_and_what_it_stands_on_can_be_packaged() {
         .current_dir(root)
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    // Nothing in it may lie outside of it: the contract is compiled into the host.
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    // The host compiles the contract in, so its package must contain the contract.
     let listed = Command::new(env!("CARGO"))
         .args(["package", "--list", "--allow-dirty", "--offline"])
         .args(["-p", "relation-host"])

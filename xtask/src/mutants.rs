@@ -1,9 +1,12 @@
-//! Plugins with a fault in them, on purpose: what the scenarios must catch.
+//! Builds mutants: copies of the plugin with one seeded fault each, which the scenarios must catch.
 //!
 //! Each `tests/fixtures/broken/NAME.fault` names a file of the plugin, a text that occurs there exactly
-//! once, and what stands in its place. The plugin is copied below the target directory, changed there
-//! and compiled to `component/broken/NAME.wasm`. It is compiled beside the plugin and as the plugin is, so that
-//! both share what they depend on; hence the copy has a name of its own.
+//! once, and its replacement. The plugin is copied below the target directory, changed there and
+//! compiled to `component/broken/NAME.wasm`. A copy has a package name of its own and the plugin's
+//! profile, so that both share their compiled dependencies.
+//!
+//! `cargo mutants` is no substitute: it changes operators and return values, and runs unit tests. These
+//! faults are mistakes that a person would make in a rule, and must be caught through the component.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,10 +20,10 @@ use crate::{step, toolchain};
 
 const FAULTS: &str = "tests/fixtures/broken";
 
-/// A fault as its file tells it.
+/// A parsed `.fault` file.
 #[derive(Debug, PartialEq, Eq)]
 struct Fault {
-    /// Below `plugin/`.
+    /// Path below `plugin/`.
     file: String,
     find: String,
     replace: String,
@@ -45,19 +48,19 @@ impl Fault {
         })
     }
 
-    /// The text with the fault in it.
-    fn put_into(&self, text: &str) -> Result<String> {
+    /// Returns `text` with the fault seeded.
+    fn seed(&self, text: &str) -> Result<String> {
         match text.matches(&self.find).count() {
             1 => Ok(text.replacen(&self.find, &self.replace, 1)),
             times => bail!(
-                "what it looks for occurs {times} times in plugin/{}, not once: follow the change of the plugin",
+                "its text to find occurs {times} times in plugin/{}, not once: adapt the fault to the changed plugin",
                 self.file
             ),
         }
     }
 }
 
-/// Builds every broken plugin.
+/// Builds every mutant.
 pub fn build(folders: &Folders) -> Result<()> {
     for file in faults(&folders.root.join(FAULTS))? {
         build_one(folders, &file).with_context(|| format!("building {}", file.display()))?;
@@ -87,13 +90,16 @@ fn build_one(folders: &Folders, file: &Path) -> Result<()> {
     let copy = folders.target.join("broken").join(name);
     let original = fs::read_to_string(folders.root.join("plugin").join(&fault.file))?;
     let manifest = fs::read_to_string(folders.root.join("plugin/Cargo.toml"))?;
-    // Both are never written as they were, not for a moment: cargo would compile them again each time.
+    // The originals of these two are never written to the copy: cargo would rebuild it each time.
     let changed = BTreeMap::from([
         (
             copy.join("plugin").join(&fault.file),
-            fault.put_into(&original)?,
+            fault.seed(&original)?,
         ),
-        (copy.join("plugin/Cargo.toml"), called(&package, &manifest)),
+        (
+            copy.join("plugin/Cargo.toml"),
+            rename_package(&package, &manifest),
+        ),
     ]);
     for folder in ["plugin", "wit"] {
         copy_folder(&folders.root.join(folder), &copy.join(folder), &changed)?;
@@ -104,11 +110,11 @@ fn build_one(folders: &Folders, file: &Path) -> Result<()> {
     let manifest = fs::read_to_string(folders.root.join("Cargo.toml"))?;
     write(
         &copy.join("Cargo.toml"),
-        of_the_plugin_alone(&manifest).as_bytes(),
+        keep_only_plugin(&manifest).as_bytes(),
     )?;
 
-    // It runs a few scenarios once: what counts is that it is compiled soon.
-    let hastily = format!("profile.component.package.{package}.opt-level=1");
+    // A mutant runs a few scenarios once, so its compile time counts, not its speed.
+    let quick_profile = format!("profile.component.package.{package}.opt-level=1");
     step::run(
         workspace::cargo()
             .args([
@@ -117,7 +123,7 @@ fn build_one(folders: &Folders, file: &Path) -> Result<()> {
                 &package,
                 "--lib",
                 "--config",
-                &hastily,
+                &quick_profile,
             ])
             .args(["--crate-type=cdylib", "--profile=component", "--target"])
             .args([toolchain::TARGET, "--manifest-path"])
@@ -132,8 +138,8 @@ fn build_one(folders: &Folders, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The workspace's manifest with no other member than the plugin.
-fn of_the_plugin_alone(manifest: &str) -> String {
+/// Returns the workspace's manifest with the plugin as its only member.
+fn keep_only_plugin(manifest: &str) -> String {
     let line = |line: &str| {
         let key = line.split('=').next().unwrap_or_default().trim();
         match key {
@@ -145,8 +151,8 @@ fn of_the_plugin_alone(manifest: &str) -> String {
     manifest.lines().map(line).collect()
 }
 
-/// The plugin's manifest with another name of the package.
-fn called(package: &str, manifest: &str) -> String {
+/// Returns the plugin's manifest with another package name.
+fn rename_package(package: &str, manifest: &str) -> String {
     manifest.replacen(
         "name = \"spark-customer\"",
         &format!("name = \"{package}\""),
@@ -154,8 +160,8 @@ fn called(package: &str, manifest: &str) -> String {
     )
 }
 
-/// Makes `to` like `from` but for files that are `changed`, and takes away what has gone: cargo would
-/// compile it all the same.
+/// Makes `to` equal to `from`, except for files in `changed`. Removes files that `from` does not have,
+/// since cargo would compile them.
 fn copy_folder(from: &Path, to: &Path, changed: &BTreeMap<PathBuf, String>) -> Result<()> {
     if to.exists() {
         for entry in fs::read_dir(to)? {
@@ -184,7 +190,7 @@ fn copy_folder(from: &Path, to: &Path, changed: &BTreeMap<PathBuf, String>) -> R
     Ok(())
 }
 
-/// Writes what is not there already: cargo goes by the time of the last change.
+/// Writes a file unless it has these bytes already, since cargo compares modification times.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());
@@ -202,20 +208,17 @@ mod tests {
     const TEXT: &str = "about: It is wrong\nfile: src/a.rs\ncaught-by: a.toml\n--- find\nfour\n--- replace\nfive\n";
 
     #[test]
-    fn a_fault_stands_in_the_place_of_a_text_that_occurs_once() {
+    fn fault_replaces_a_text_that_occurs_once() {
         let fault = Fault::parse(TEXT).unwrap();
         assert_eq!(fault.file, "src/a.rs");
-        assert_eq!(
-            fault.put_into("two\nfour\nsix\n").unwrap(),
-            "two\nfive\nsix\n"
-        );
+        assert_eq!(fault.seed("two\nfour\nsix\n").unwrap(), "two\nfive\nsix\n");
     }
 
     #[test]
-    fn a_text_that_is_gone_or_occurs_twice_is_an_error_that_says_so() {
+    fn text_that_occurs_not_once_is_an_error() {
         let fault = Fault::parse(TEXT).unwrap();
         for (text, times) in [("two\n", "0 times"), ("four\nfour\n", "2 times")] {
-            let error = fault.put_into(text).unwrap_err().to_string();
+            let error = fault.seed(text).unwrap_err().to_string();
             assert!(
                 error.contains(times) && error.contains("plugin/src/a.rs"),
                 "{error}"
@@ -224,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_fault_says_what_it_lacks() {
+    fn incomplete_file_names_its_missing_part() {
         for (text, lacks) in [
             ("file: a\n", "find"),
             ("--- find\n", "replace"),
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_follows_what_is_added_changed_and_taken_away() {
+    fn copy_follows_additions_changes_and_removals() {
         let folder = tempfile::tempdir().unwrap();
         let (from, to) = (folder.path().join("from"), folder.path().join("to"));
         let put = |file: &str, text: &str| write(&from.join(file), text.as_bytes()).unwrap();
@@ -258,10 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn the_copy_of_the_manifest_has_one_member() {
+    fn copied_manifest_has_one_member() {
         let manifest =
             "[workspace]\nmembers = [\"a\", \"b\"]\nexclude = [\"c\"]\n[workspace.dependencies]\n";
-        let alone = of_the_plugin_alone(manifest);
+        let alone = keep_only_plugin(manifest);
         assert_eq!(
             alone,
             "[workspace]\nmembers = [\"plugin\"]\n[workspace.dependencies]\n"

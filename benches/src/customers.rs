@@ -12,7 +12,8 @@ use relation_host::types::{Pkid, Reference, Timestamp};
 use serde_json::json;
 use spark_customer::platform::{
     self as plugin, Change, Check, Document, Environment, Failure, Filter, Http, HttpError,
-    HttpRequest, HttpResponse, Level, Page, RECORD_MODEL, Secret, Secrets, Storage, Wakeup,
+    HttpRequest, HttpResponse, Level, OnUnavailable, Page, RECORD_MODEL, Secret, Secrets, Storage,
+    Wakeup,
 };
 use spark_customer::workflows::add;
 
@@ -167,7 +168,12 @@ impl Storage for Desk<'_> {
         })
     }
 
-    fn commit(&self, _: Vec<Check>, changes: Vec<Change>) -> Result<(), Failure> {
+    fn commit_with(
+        &self,
+        _: Vec<Check>,
+        changes: Vec<Change>,
+        _: OnUnavailable,
+    ) -> Result<(), Failure> {
         self.changes.borrow_mut().extend(changes);
         Ok(())
     }

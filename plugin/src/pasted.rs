@@ -4,7 +4,7 @@
 //! lives: new tokens are asked for first, and those are stored.
 
 use crate::model::{Accepted, Faults};
-use crate::platform::{Failure, FieldError, Level, Platform, Secret, Timestamp};
+use crate::platform::{Failure, FieldError, Level, OnUnavailable, Platform, Secret, Timestamp};
 use crate::record::Record;
 use crate::settings::{ClientCredentials, Settings};
 use crate::timing::{CLOCKS_APART, LONGEST_LIFE};
@@ -74,6 +74,15 @@ pub struct Confirmed {
 }
 
 impl Confirmed {
+    /// The fate of the tokens' commit while the store is unavailable. The caller still holds pasted
+    /// tokens; the tokens of a response exist nowhere else.
+    pub fn on_unavailable(&self) -> OnUnavailable {
+        match self.origin {
+            Origin::Pasted => OnUnavailable::Fail,
+            Origin::Consented | Origin::Refreshed => OnUnavailable::Keep,
+        }
+    }
+
     /// Adds to `failure`, by which the tokens were not stored, that the pasted refresh token was
     /// used.
     pub fn explain(&self, failure: Failure) -> Failure {

@@ -3,7 +3,9 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::platform::{Failure, FieldError, HttpError, HttpResponse, Level, Reference, Secret};
+use crate::platform::{
+    Failure, FieldError, HttpError, HttpResponse, Level, OnUnavailable, Reference, Secret,
+};
 use crate::record::{Record, State, secret};
 use crate::reports::Added;
 use crate::testing::{
@@ -99,6 +101,8 @@ fn a_dead_access_token_is_refreshed_first() {
         let platform = with_dead_access_token(new_tokens(given), asked);
         let added = paste(&platform, &answer(ALL_SCOPES)).unwrap();
         platform.assert_script_done();
+        let kept = Some(OnUnavailable::Keep);
+        assert_eq!(platform.latest_on_unavailable(), kept);
         let connection = &added.connection;
         assert_eq!(connection.state, State::MissingScope);
         let access = connection.access_token_expires.unwrap();
@@ -201,6 +205,7 @@ fn the_records_own_tokens_pasted_again_are_refreshed_and_kept() {
     modify(&platform, PKID, &Secret::new("{}"), Some(&pasted)).unwrap();
     platform.assert_script_done();
     assert_eq!(sealed(&platform, secret::REFRESH_TOKEN), "rotated");
+    assert_eq!(platform.latest_on_unavailable(), Some(OnUnavailable::Keep));
 }
 
 #[test]

@@ -224,6 +224,15 @@ pub enum Check {
     Unique(Filter, Option<Reference>),
 }
 
+/// What the host does with a commit while the store is unavailable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUnavailable {
+    /// Fails the commit.
+    Fail,
+    /// Retries the commit, then keeps it and applies it later. Needs a check of the record.
+    Keep,
+}
+
 /// One step of a commit.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
@@ -318,8 +327,17 @@ pub trait Storage {
     fn get_many(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, Failure>;
     /// One page of what matches.
     fn find(&self, filter: &Filter, cursor: Option<&str>, limit: u32) -> Result<Page, Failure>;
-    /// All of the changes if all of the checks hold, otherwise nothing.
-    fn commit(&self, checks: Vec<Check>, changes: Vec<Change>) -> Result<(), Failure>;
+    /// Makes all of the changes if all of the checks hold, otherwise none.
+    fn commit_with(
+        &self,
+        checks: Vec<Check>,
+        changes: Vec<Change>,
+        on_unavailable: OnUnavailable,
+    ) -> Result<(), Failure>;
+    /// Makes a commit that fails while the store is unavailable.
+    fn commit(&self, checks: Vec<Check>, changes: Vec<Change>) -> Result<(), Failure> {
+        self.commit_with(checks, changes, OnUnavailable::Fail)
+    }
     /// All wakeups of a subject, the earliest first.
     fn wakeups(&self, subject: &Reference) -> Result<Vec<Wakeup>, Failure>;
 }

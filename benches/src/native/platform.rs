@@ -14,8 +14,8 @@ use relation_host::transactions::journal::Journal;
 use secrecy::{ExposeSecret as _, SecretString};
 use spark_customer::platform::{
     self as plugin, Change, Check, Document, Environment, Failure, FieldError, Filter, Http,
-    HttpError, HttpRequest, HttpResponse, Level, Page, Reference, Secret, Secrets, Storage,
-    Timestamp, Wakeup,
+    HttpError, HttpRequest, HttpResponse, Level, OnUnavailable, Page, Reference, Secret, Secrets,
+    Storage, Timestamp, Wakeup,
 };
 
 use super::convert;
@@ -106,7 +106,13 @@ impl Storage for NativePlatform<'_> {
         Ok(convert::page_out(page))
     }
 
-    fn commit(&self, checks: Vec<Check>, changes: Vec<Change>) -> Result<(), Failure> {
+    /// The store of a benchmark is always available.
+    fn commit_with(
+        &self,
+        checks: Vec<Check>,
+        changes: Vec<Change>,
+        _: OnUnavailable,
+    ) -> Result<(), Failure> {
         if let Some(name) = self.subject_name(&changes) {
             self.journal.name_subject(name);
         }

@@ -1,9 +1,8 @@
-//! The commit of what a server has answered: tried again while the lease holds, and kept in the
-//! stash when the store does not come back in time.
+//! The commit with `keep`, of what a server has answered: tried again while the lease holds, and kept
+//! in the stash when the store does not come back in time.
 //!
 //! A token that was used cannot be used again for the same answer, so such a commit is worth more
-//! than others. It is one that seals a secret, that depends on the version of the call's own record,
-//! and that comes after an answer in the same call. Reads after an answer are tried again as well:
+//! than others. The plugin says which commit it is. Reads after an answer are tried again as well:
 //! without them there might be no such commit.
 
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use tokio::time::Instant;
 use super::{Call, Traces, convert};
 use crate::limits::Limits;
 use crate::store::stash::{Kept, Stash, StashError};
-use crate::store::{Change, Check, Commit, StoreError};
+use crate::store::{Check, Commit, StoreError};
 use crate::transactions::Level;
 use crate::transactions::journal::Journal;
 use crate::types::{Failure, Reference, Timestamp};
@@ -121,16 +120,22 @@ impl Call {
         }
     }
 
-    /// The record whose answer this commit is, if it is one.
-    pub(super) fn answer_of(&self, commit: &Commit) -> Option<Reference> {
-        let subject = &self.lease.as_ref()?.subject;
-        let seals = |change: &Change| matches!(change, Change::PutSecret { .. });
+    /// Finds the record that a commit with these checks can be kept for.
+    ///
+    /// # Errors
+    /// `invalid` without a lease, or without a check of the record: only such a check tells later
+    /// whether the commit is still due.
+    pub(super) fn record_to_keep_for(&self, checks: &[Check]) -> Result<Reference, Failure> {
+        let subject = self.lease.as_ref().map(|lease| &lease.subject);
         // A record that the call makes has no version yet.
-        let depends = |check: &Check| matches!(check, Check::Version(of, _) | Check::Absent(of) if of == subject);
-        let is_answer = self.patience.was_answered()
-            && commit.changes.iter().any(seals)
-            && commit.checks.iter().any(depends);
-        is_answer.then(|| subject.clone())
+        let depends = |check: &Check| matches!(check, Check::Version(of, _) | Check::Absent(of) if Some(of) == subject);
+        match subject {
+            Some(subject) if checks.iter().any(depends) => Ok(subject.clone()),
+            _ => Err(convert::malformed(
+                "on-unavailable",
+                "`keep` needs a check of the version or the absence of the record whose lease the call holds",
+            )),
+        }
     }
 
     /// Commits an answer, or keeps it.

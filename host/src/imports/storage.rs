@@ -53,11 +53,12 @@ impl storage::Host for Call {
         &mut self,
         checks: Vec<storage::Check>,
         changes: Vec<storage::Change>,
+        on_unavailable: storage::OnUnavailable,
     ) -> Answer<()> {
         if let Some(failure) = self.gate.enter(Import::StorageCommit).await? {
             return Ok(Err(failure));
         }
-        let written = self.write(checks, changes).await;
+        let written = self.write(checks, changes, on_unavailable).await;
         self.gate.leave(Import::StorageCommit).await?;
         Ok(written.map_err(convert::failure_out))
     }
@@ -114,18 +115,23 @@ impl Call {
         })
     }
 
-    /// Commits. Tokens of a response that a limit keeps from being stored are lost, and the next call
-    /// on the record is to know it.
+    /// Commits. A commit with `keep` that is refused loses a response, and the next call on the record
+    /// is to know it.
     async fn write(
         &mut self,
         checks: Vec<storage::Check>,
         changes: Vec<storage::Change>,
+        on_unavailable: storage::OnUnavailable,
     ) -> Result<(), Failure> {
-        let seals = changes
-            .iter()
-            .any(|change| matches!(change, storage::Change::PutSecret(_)));
-        let written = self.write_within_limits(checks, changes).await;
-        if seals && self.traces.sent() && matches!(written, Err(Failure::LimitExceeded(_))) {
+        let keeps = on_unavailable == storage::OnUnavailable::Keep;
+        let written = self
+            .write_within_limits(checks, changes, on_unavailable)
+            .await;
+        let refused = matches!(
+            written,
+            Err(Failure::LimitExceeded(_) | Failure::Invalid(_))
+        );
+        if keeps && refused && self.traces.sent() {
             self.traces.note_lost();
         }
         written
@@ -135,6 +141,7 @@ impl Call {
         &mut self,
         checks: Vec<storage::Check>,
         changes: Vec<storage::Change>,
+        on_unavailable: storage::OnUnavailable,
     ) -> Result<(), Failure> {
         self.patience.refuse_more()?;
         let limits = &self.services.limits;
@@ -149,6 +156,10 @@ impl Call {
             .into_iter()
             .map(check)
             .collect::<Result<Vec<_>, _>>()?;
+        let keep_for = match on_unavailable {
+            storage::OnUnavailable::Fail => None,
+            storage::OnUnavailable::Keep => Some(self.record_to_keep_for(&checks)?),
+        };
         let mut steps = Vec::with_capacity(changes.len());
         for change in changes {
             steps.push(self.change(change)?);
@@ -169,7 +180,7 @@ impl Call {
             now: self.services.clock.now(),
             ..Commit::default()
         };
-        let result = match self.answer_of(&commit) {
+        let result = match keep_for {
             Some(subject) => self.commit_answer(commit, subject).await,
             None => {
                 let Services { store, sealer, .. } = self.services.as_ref();

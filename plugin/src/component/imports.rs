@@ -5,7 +5,8 @@ use super::bindings::wasi;
 use super::http;
 use crate::platform::{
     Change, Check, Document, Environment, Failure, Filter, Http, HttpError, HttpRequest,
-    HttpResponse, Journal, Level, Page, Reference, Secret, Secrets, Storage, Timestamp, Wakeup,
+    HttpResponse, Journal, Level, OnUnavailable, Page, Reference, Secret, Secrets, Storage,
+    Timestamp, Wakeup,
 };
 
 /// The imports of this instance, which lives for one call.
@@ -34,10 +35,23 @@ impl Storage for Imports {
         })
     }
 
-    fn commit(&self, checks: Vec<Check>, changes: Vec<Change>) -> Result<(), Failure> {
+    fn commit_with(
+        &self,
+        checks: Vec<Check>,
+        changes: Vec<Change>,
+        on_unavailable: OnUnavailable,
+    ) -> Result<(), Failure> {
+        let on_unavailable = match on_unavailable {
+            OnUnavailable::Fail => contract::storage::OnUnavailable::Fail,
+            OnUnavailable::Keep => contract::storage::OnUnavailable::Keep,
+        };
         let checks: Vec<_> = checks.iter().map(Into::into).collect();
         let changes: Vec<_> = changes.into_iter().map(Into::into).collect();
-        Ok(contract::storage::commit(&checks, &changes)?)
+        Ok(contract::storage::commit(
+            &checks,
+            &changes,
+            on_unavailable,
+        )?)
     }
 
     fn wakeups(&self, subject: &Reference) -> Result<Vec<Wakeup>, Failure> {

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::MemoryPlatform;
 use crate::platform::{
-    Change, Check, Document, Failure, FieldError, Filter, Page, Reference, Scope, Secret, Storage,
-    Wakeup, is_pkid,
+    Change, Check, Document, Failure, FieldError, Filter, OnUnavailable, Page, RECORD_MODEL,
+    Reference, Scope, Secret, Storage, Wakeup, is_pkid,
 };
 
 #[derive(Clone, Default)]
@@ -16,6 +16,8 @@ pub(super) struct Store {
     pub(super) secrets: BTreeMap<(Reference, String), Secret>,
     pub(super) wakeups: BTreeMap<(Reference, String), Wakeup>,
     interruptions: Interruptions,
+    // Of each commit that was tried.
+    pub(super) kept: Vec<OnUnavailable>,
 }
 
 /// What happens instead of, or around, a commit.
@@ -58,6 +60,11 @@ impl MemoryPlatform {
     /// How many commits were tried, failed ones included.
     pub fn commits(&self) -> u32 {
         self.store.borrow().interruptions.commits
+    }
+
+    /// What the latest commit asked for while the store is unavailable.
+    pub fn latest_on_unavailable(&self) -> Option<OnUnavailable> {
+        self.store.borrow().kept.last().copied()
     }
 
     /// Every document stored.
@@ -137,7 +144,16 @@ impl Storage for MemoryPlatform {
         Ok(Page { documents, next })
     }
 
-    fn commit(&self, checks: Vec<Check>, changes: Vec<Change>) -> Result<(), Failure> {
+    fn commit_with(
+        &self,
+        checks: Vec<Check>,
+        changes: Vec<Change>,
+        on_unavailable: OnUnavailable,
+    ) -> Result<(), Failure> {
+        self.store.borrow_mut().kept.push(on_unavailable);
+        if on_unavailable == OnUnavailable::Keep && !checks.iter().any(is_of_record) {
+            return Err(malformed("on-unavailable", "no check of the record"));
+        }
         let mut lost = None;
         match self.interruption() {
             None => {}
@@ -250,6 +266,10 @@ impl Store {
             None => Ok(()),
         }
     }
+}
+
+fn is_of_record(check: &Check) -> bool {
+    matches!(check, Check::Version(of, _) | Check::Absent(of) if of.model == RECORD_MODEL)
 }
 
 fn matches(document: &Document, filter: &Filter) -> bool {

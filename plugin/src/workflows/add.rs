@@ -8,7 +8,9 @@ use crate::model::{Accepted, Faults, Input, accept};
 use crate::names;
 use crate::parts::{self, Times};
 use crate::pasted;
-use crate::platform::{Change, Check, Failure, Key, Level, Platform, Reference, Secret, is_pkid};
+use crate::platform::{
+    Change, Check, Failure, Key, Level, OnUnavailable, Platform, Reference, Secret, is_pkid,
+};
 use crate::record::{Body, Record, key, secret};
 use crate::reports::{Added, Connection};
 use crate::settings::Settings;
@@ -136,7 +138,10 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
     let mut checks = vec![Check::Absent(owner)];
     checks.extend(admission::no_doubles(&request.hierarchy, &accepted, None));
     checks.extend(by_idempotency_key(&request).map(|filter| Check::Unique(filter, None)));
-    match platform.commit(checks, changes) {
+    let on_unavailable = confirmed
+        .as_ref()
+        .map_or(OnUnavailable::Fail, pasted::Confirmed::on_unavailable);
+    match platform.commit_with(checks, changes, on_unavailable) {
         Ok(()) => {}
         Err(Failure::Conflict(text)) => {
             let lost = lost_race(platform, &request, &accepted, text);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::parts::{DATA_SYNC, SCHEDULE, SHADOW_MODEL};
-use crate::platform::{FieldError, RECORD_MODEL, Storage};
+use crate::platform::{FieldError, OnUnavailable, RECORD_MODEL, Storage};
 use crate::record::State;
 use crate::testing::{
     ACCESS_TOKEN, DAY, HIERARCHY, HOUR, Interruption, MemoryPlatform, ORGANIZATION, PKID,
@@ -95,6 +95,8 @@ fn a_record_with_tokens_is_connected_and_everything_is_made_by_one_commit() {
     // The time of the response is unknown.
     assert!(connection.refresh_token_expires.unwrap().assumed);
     assert_eq!(platform.commits(), 1);
+    // The caller still has the tokens.
+    assert_eq!(platform.latest_on_unavailable(), Some(OnUnavailable::Fail));
 
     let references: Vec<Reference> = platform
         .documents()

@@ -14,7 +14,7 @@ use crate::grant::Grant;
 use crate::model::{Accepted, Faults, derived};
 use crate::parts;
 use crate::platform::{
-    Change, Check, Failure, FieldError, Level, Platform, Secret, Timestamp, is_pkid,
+    Change, Check, Failure, FieldError, Level, OnUnavailable, Platform, Secret, Timestamp, is_pkid,
 };
 use crate::record::Record;
 use crate::reports::{ConnectReport, Connection, SyncKind};
@@ -268,7 +268,8 @@ impl<P: Platform + ?Sized> New<'_, P> {
         if let Some(due) = self.sync_due(record) {
             changes.push(SyncKind::RolesLicenses.schedule(&record.reference(), due));
         }
-        self.platform.commit(checks, changes)?;
+        self.platform
+            .commit_with(checks, changes, OnUnavailable::Keep)?;
         for warning in &taken.warnings {
             self.platform.log(Level::Warning, warning);
         }

@@ -6,7 +6,7 @@ use crate::grant::Grant;
 use crate::model::{Accepted, Faults, Input, accept};
 use crate::parts::{self, EXPIRY_SCHEDULE, REFRESH_SCHEDULE};
 use crate::pasted;
-use crate::platform::{Change, Failure, Level, Platform, Reference, Secret};
+use crate::platform::{Change, Failure, Level, OnUnavailable, Platform, Reference, Secret};
 use crate::record::{Record, secret};
 use crate::reports::Connection;
 use crate::settings::Settings;
@@ -104,7 +104,12 @@ pub fn modify<P: Platform + ?Sized>(
     changes.insert(0, Change::Put(record.to_document()?));
     let mut checks = vec![before.unchanged()];
     checks.extend(admission::no_doubles(hierarchy, &accepted, Some(&owner)));
-    match platform.commit(checks, changes) {
+    let on_unavailable = confirmed
+        .as_ref()
+        .map_or(OnUnavailable::Fail, |(confirmed, _)| {
+            confirmed.on_unavailable()
+        });
+    match platform.commit_with(checks, changes, on_unavailable) {
         Ok(()) => Ok(Connection::of(&record)),
         Err(Failure::Conflict(text)) => {
             let failure = check_doubles(platform, hierarchy, &accepted, &owner)

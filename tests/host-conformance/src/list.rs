@@ -80,6 +80,7 @@ pub const CHECKS: &[Entry] = &[
     now("storage.commit.absent-check", "a commit that depends on the absence of what exists is a conflict", commit::absent_check),
     now("storage.commit.unique-check", "a commit that depends on uniqueness is a conflict with any other match than the one excepted", commit::unique_check),
     now("storage.commit.every-check", "every check has to hold", commit::every_check),
+    now("storage.commit.keep", "a commit with `keep` needs a check of the call's record, and is done with one", commit::keep),
     now("storage.commit.idle-removal", "to remove what does not exist is no error", commit::idle_removal),
     now("storage.commit.own-record", "a call writes no other record than its own", commit::own_record),
     now("storage.delete.cascade", "a delete takes the document's secrets and wakeups with it, and no others", commit::cascade),

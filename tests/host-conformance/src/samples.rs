@@ -2,7 +2,7 @@
 
 use crate::bindings::automate::platform::scheduling::Wakeup;
 use crate::bindings::automate::platform::storage::{
-    self, Change, Check, Document, Filter, Key, Scope, Secret,
+    self, Change, Check, Document, Filter, Key, OnUnavailable, Scope, Secret,
 };
 use crate::bindings::automate::platform::types::{Failure, Reference};
 use crate::bindings::wasi::clocks::wall_clock;
@@ -133,12 +133,12 @@ pub fn found(filter: &Filter) -> Result<Vec<String>, Failure> {
 
 /// Changes without a condition.
 pub fn commit(changes: Vec<Change>) -> Result<(), Failure> {
-    storage::commit(&[], &changes)
+    storage::commit(&[], &changes, OnUnavailable::Fail)
 }
 
 /// Changes on a condition.
 pub fn commit_if(check: Check, changes: Vec<Change>) -> Result<(), Failure> {
-    storage::commit(&[check], &changes)
+    storage::commit(&[check], &changes, OnUnavailable::Fail)
 }
 
 /// A secret of a document.

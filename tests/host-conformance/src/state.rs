@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::bindings::automate::platform::storage::{self, Change, Check, Document};
+use crate::bindings::automate::platform::storage::{
+    self, Change, Check, Document, OnUnavailable,
+};
 use crate::bindings::automate::platform::transactions::{self, Level};
 use crate::bindings::automate::platform::types::{Failure, Reference};
 use crate::list::{self, Since};
@@ -97,7 +99,7 @@ impl State {
     pub fn keep(&mut self, mut changes: Vec<Change>) -> Result<(), Failure> {
         let unchanged = Check::Version((reference(&self.pkid), self.version));
         changes.insert(0, Change::Put(self.document()));
-        match storage::commit(&[unchanged], &changes) {
+        match storage::commit(&[unchanged], &changes, OnUnavailable::Fail) {
             Ok(()) => {
                 self.version += 1;
                 Ok(())
@@ -106,11 +108,11 @@ impl State {
                 let mut theirs = Self::of(&self.pkid)?;
                 if theirs.version == self.version {
                     // Nobody wrote: the lease is gone, or the host's word is not to be trusted.
-                    return storage::commit(&[], &changes);
+                    return storage::commit(&[], &changes, OnUnavailable::Fail);
                 }
                 let why = "another call wrote the record's documents while this one ran";
                 theirs.settle(list::ONE_AT_A_TIME, Verdict::Failed(why.into()));
-                storage::commit(&[], &[Change::Put(theirs.document())])?;
+                storage::commit(&[], &[Change::Put(theirs.document())], OnUnavailable::Fail)?;
                 Err(Failure::Conflict(why.into()))
             }
             Err(failure) => Err(failure),

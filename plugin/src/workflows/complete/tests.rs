@@ -115,6 +115,7 @@ fn a_new_record_is_connected_and_takes_its_organisation() {
     webex(&platform, ORGANIZATION, reply(200, answer()));
     let report = run(&platform, &callback(&begun)).unwrap();
 
+    assert_eq!(platform.latest_on_unavailable(), Some(OnUnavailable::Keep));
     assert_eq!(report.grant, GRANT);
     assert_eq!(report.organization, ORGANIZATION);
     assert_eq!(report.connection.state, State::Connected);

@@ -4,7 +4,7 @@
 use super::{Attempt, Surroundings};
 use crate::grant::Grant;
 use crate::model::derived;
-use crate::platform::{Change, Failure, Level, Platform, Secret};
+use crate::platform::{Change, Failure, Level, OnUnavailable, Platform, Secret};
 use crate::record::Record;
 use crate::reports::{Connection, RefreshOutcome, RefreshReport, Revocation};
 use crate::revocation::revoke;
@@ -104,7 +104,8 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             let schedule = &around.expiry_schedule;
             changes.extend(schedule.reschedule(record, None, taken.next_check));
         }
-        self.platform.commit(vec![check], changes)?;
+        self.platform
+            .commit_with(vec![check], changes, OnUnavailable::Keep)?;
         for warning in &taken.warnings {
             self.platform.log(Level::Warning, warning);
         }

@@ -1,6 +1,6 @@
 //! `storage.commit`: all or nothing, on conditions, in order.
 
-use crate::bindings::automate::platform::storage::{self, Change, Check, Document};
+use crate::bindings::automate::platform::storage::{self, Change, Check, Document, OnUnavailable};
 use crate::bindings::automate::platform::types::Failure;
 use crate::bindings::automate::platform::{scheduling, secrets};
 use crate::samples::{self, Scene, commit, commit_if, is_there, key, read, secret, wakeup};
@@ -181,15 +181,34 @@ pub fn every_check(scene: &Scene) -> Outcome {
     let good = Check::Version((document.reference.clone(), 1));
     let bad = Check::Absent(document.reference.clone());
     for checks in [[good.clone(), bad.clone()], [bad, good.clone()]] {
-        let tried = storage::commit(&checks, &rewrite(&nobody));
+        let tried = storage::commit(&checks, &rewrite(&nobody), OnUnavailable::Fail);
         refused("with a check that fails", tried, "conflict")?;
     }
     let both = [good, Check::Absent(nobody.reference.clone())];
-    storage::commit(&both, &rewrite(&nobody))?;
+    storage::commit(&both, &rewrite(&nobody), OnUnavailable::Fail)?;
     holds(
         "a commit whose checks hold was not done",
         is_there(&nobody)?,
     )
+}
+
+pub fn keep(scene: &Scene) -> Outcome {
+    let (document, other) = (scene.document(), scene.written()?);
+    let keep = |checks: &[Check]| storage::commit(checks, &rewrite(&document), OnUnavailable::Keep);
+    refused("without a check", keep(&[]), "invalid")?;
+    let others = Check::Version((other.reference.clone(), 1));
+    refused(
+        "with a check of another document",
+        keep(&[others]),
+        "invalid",
+    )?;
+    holds("it was refused and done", !is_there(&document)?)?;
+    let record = read(&samples::record(&scene.pkid))?;
+    let of = |version| Check::Version((record.reference.clone(), version));
+    let wrong = keep(&[of(record.version + 1)]);
+    refused("with a wrong version of the record", wrong, "conflict")?;
+    keep(&[of(record.version)])?;
+    holds("it was not done", is_there(&document)?)
 }
 
 pub fn idle_removal(scene: &Scene) -> Outcome {

@@ -1,6 +1,7 @@
 //! What becomes of an answer with tokens.
 
 use super::*;
+use crate::platform::OnUnavailable;
 
 #[test]
 fn new_tokens_their_expiries_and_the_next_refresh_are_stored_in_one_commit() {
@@ -10,6 +11,7 @@ fn new_tokens_their_expiries_and_the_next_refresh_are_stored_in_one_commit() {
     let report = run(&platform).unwrap();
 
     assert_eq!(platform.commits(), commits + 1);
+    assert_eq!(platform.latest_on_unavailable(), Some(OnUnavailable::Keep));
     assert_eq!(report.outcome, RefreshOutcome::Connected);
     assert!(!report.joined);
     let connection = record(&platform).body.connection;

@@ -1,6 +1,7 @@
 //! Passing faults: nothing is lost, and the next attempt comes in its time.
 
 use super::*;
+use crate::platform::OnUnavailable;
 
 #[test]
 fn a_passing_fault_never_touches_the_tokens() {
@@ -38,6 +39,7 @@ fn a_passing_fault_never_touches_the_tokens() {
         assert_eq!(report.outcome, RefreshOutcome::Retrying, "{name}");
         assert_eq!(report.connection.state, State::Retrying, "{name}");
         assert_nothing_lost(&platform);
+        assert_eq!(platform.latest_on_unavailable(), Some(OnUnavailable::Fail));
         let connection = record(&platform).body.connection;
         let next = connection.next_refresh.unwrap();
         assert!(

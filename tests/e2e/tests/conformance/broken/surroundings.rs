@@ -123,9 +123,12 @@ async fn hardly_any_bounds() -> Conformance {
 /// Steps in once within a check: at the call of an import that comes behind so many others of it.
 type Step = (&'static str, Import, u32, fn() -> Intervention);
 
-const STEPS: [Step; 3] = [
+const STEPS: [Step; 4] = [
     ("storage.commit.malformed", Import::StorageCommit, 2, || {
         Intervention::Fail(Failure::Conflict("it is malformed".into()))
+    }),
+    ("storage.commit.keep", Import::StorageCommit, 1, || {
+        Intervention::Fail(Failure::Conflict("it cannot be kept".into()))
     }),
     ("storage.bounds.body", Import::StorageCommit, 0, || {
         Intervention::Fail(Failure::Conflict("it is malformed".into()))
@@ -190,6 +193,7 @@ broken_hosts! {
     ];
     refusals_by_other_words: other_words() => [
         "storage.commit.malformed",
+        "storage.commit.keep",
         "storage.bounds.body",
         "transactions.accepts",
     ];

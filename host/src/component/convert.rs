@@ -189,7 +189,7 @@ pub(crate) fn deletion(from: guest::Deletion) -> Result<Deletion, Failure> {
     let documents = from
         .documents
         .into_iter()
-        .map(|(of, name)| Ok((reference(of)?, name)))
+        .map(|removed| Ok((reference(removed.reference)?, removed.name)))
         .collect::<Result<_, Failure>>()?;
     Ok(Deletion {
         documents,

@@ -241,7 +241,7 @@ impl Call {
                     sealed,
                 }
             }
-            storage::Change::RemoveSecret((owner, name)) => {
+            storage::Change::RemoveSecret(storage::SecretName { owner, name }) => {
                 let owner = convert::reference(owner)?;
                 self.only_own_record(&owner)?;
                 Change::RemoveSecret(owner, convert::name("name", name)?)
@@ -251,7 +251,7 @@ impl Call {
                 self.only_own_record(&wakeup.subject)?;
                 Change::Schedule(wakeup)
             }
-            storage::Change::Cancel((subject, id)) => {
+            storage::Change::Cancel(storage::WakeupName { subject, id }) => {
                 let subject = convert::reference(subject)?;
                 self.only_own_record(&subject)?;
                 Change::Cancel(subject, convert::name("id", id)?)
@@ -274,13 +274,13 @@ impl Call {
 
 fn check(from: storage::Check) -> Result<Check, Failure> {
     Ok(match from {
-        storage::Check::Version((reference, version)) => {
-            Check::Version(convert::reference(reference)?, version)
+        storage::Check::Version(of) => {
+            Check::Version(convert::reference(of.reference)?, of.version)
         }
         storage::Check::Absent(reference) => Check::Absent(convert::reference(reference)?),
-        storage::Check::Unique((filter, except)) => Check::Unique(
-            convert::filter(filter)?,
-            except.map(convert::reference).transpose()?,
+        storage::Check::Unique(of) => Check::Unique(
+            convert::filter(of.filter)?,
+            of.except.map(convert::reference).transpose()?,
         ),
     })
 }

@@ -136,11 +136,15 @@ impl From<&Filter> for storage::Filter {
 impl From<&Check> for storage::Check {
     fn from(check: &Check) -> Self {
         match check {
-            Check::Version(reference, version) => Self::Version((reference.into(), *version)),
+            Check::Version(reference, version) => Self::Version(storage::VersionCheck {
+                reference: reference.into(),
+                version: *version,
+            }),
             Check::Absent(reference) => Self::Absent(reference.into()),
-            Check::Unique(filter, except) => {
-                Self::Unique((filter.into(), except.as_ref().map(Into::into)))
-            }
+            Check::Unique(filter, except) => Self::Unique(storage::UniqueCheck {
+                filter: filter.into(),
+                except: except.as_ref().map(Into::into),
+            }),
         }
     }
 }
@@ -155,9 +159,15 @@ impl From<Change> for storage::Change {
                 name,
                 value: value.expose().to_owned(),
             }),
-            Change::RemoveSecret(owner, name) => Self::RemoveSecret((owner.into(), name)),
+            Change::RemoveSecret(owner, name) => Self::RemoveSecret(storage::SecretName {
+                owner: owner.into(),
+                name,
+            }),
             Change::Schedule(wakeup) => Self::Schedule(wakeup.into()),
-            Change::Cancel(subject, id) => Self::Cancel((subject.into(), id)),
+            Change::Cancel(subject, id) => Self::Cancel(storage::WakeupName {
+                subject: subject.into(),
+                id,
+            }),
         }
     }
 }
@@ -449,7 +459,10 @@ impl From<reports::Deletion> for contract::Deletion {
             documents: deletion
                 .documents
                 .into_iter()
-                .map(|(reference, name)| (reference.into(), name))
+                .map(|(reference, name)| contract::RemovedDocument {
+                    reference: reference.into(),
+                    name,
+                })
                 .collect(),
             wakeups: deletion.wakeups,
             revocation: match deletion.revocation {

@@ -174,7 +174,7 @@ fn disturb(state: &mut State, now: u64) -> Vec<Change> {
     let moved = of_record(state, ("moved", MOVED_TO, None));
     let mut changes = vec![
         Change::Schedule(moved),
-        Change::Cancel((samples::record(&state.pkid), "cancelled".into())),
+        samples::cancel(samples::record(&state.pkid), "cancelled".into()),
     ];
     changes.extend(mark(state, "deleted").map(Change::Delete));
     changes

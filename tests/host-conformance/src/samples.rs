@@ -2,7 +2,8 @@
 
 use crate::bindings::automate::platform::scheduling::Wakeup;
 use crate::bindings::automate::platform::storage::{
-    self, Change, Check, Document, Filter, Key, OnUnavailable, Scope, Secret,
+    self, Change, Check, Document, Filter, Key, OnUnavailable, Scope, Secret, SecretName,
+    UniqueCheck, VersionCheck, WakeupName,
 };
 use crate::bindings::automate::platform::types::{Failure, Reference};
 use crate::bindings::wasi::clocks::wall_clock;
@@ -148,6 +149,26 @@ pub fn secret(owner: &Document, name: &str, value: &str) -> Change {
         name: name.into(),
         value: value.into(),
     })
+}
+
+/// The check that a document has this version.
+pub fn version_check(reference: Reference, version: u64) -> Check {
+    Check::Version(VersionCheck { reference, version })
+}
+
+/// The check that nothing else matches.
+pub fn unique_check(filter: Filter, except: Option<Reference>) -> Check {
+    Check::Unique(UniqueCheck { filter, except })
+}
+
+/// The removal of a secret.
+pub fn removal(owner: Reference, name: String) -> Change {
+    Change::RemoveSecret(SecretName { owner, name })
+}
+
+/// The removal of a wakeup.
+pub fn cancel(subject: Reference, id: String) -> Change {
+    Change::Cancel(WakeupName { subject, id })
 }
 
 /// A wakeup that is due far in the future.

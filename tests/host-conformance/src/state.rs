@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::bindings::automate::platform::storage::{
-    self, Change, Check, Document, OnUnavailable,
-};
+use crate::bindings::automate::platform::storage::{self, Change, Document, OnUnavailable};
 use crate::bindings::automate::platform::transactions::{self, Level};
 use crate::bindings::automate::platform::types::{Failure, Reference};
 use crate::list::{self, Since};
@@ -97,7 +95,7 @@ impl State {
     /// Keeps what was found, and makes further changes. A conflict means that another call worked on the
     /// record at the same time, which is a finding: then this is kept all the same.
     pub fn keep(&mut self, mut changes: Vec<Change>) -> Result<(), Failure> {
-        let unchanged = Check::Version((reference(&self.pkid), self.version));
+        let unchanged = samples::version_check(reference(&self.pkid), self.version);
         changes.insert(0, Change::Put(self.document()));
         match storage::commit(&[unchanged], &changes, OnUnavailable::Fail) {
             Ok(()) => {

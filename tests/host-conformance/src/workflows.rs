@@ -142,7 +142,10 @@ impl Guest for Suite {
         let documents = removed.documents.into_iter();
         Ok(contract::Deletion {
             documents: documents
-                .map(|reference| (reference, String::new()))
+                .map(|reference| contract::RemovedDocument {
+                    reference,
+                    name: String::new(),
+                })
                 .collect(),
             wakeups: removed.wakeups,
             revocation: contract::Revocation::Skipped("the suite has no tokens".into()),

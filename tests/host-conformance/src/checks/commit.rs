@@ -56,7 +56,7 @@ fn upheaval(scene: &Scene) -> Result<(Document, Document, Document, Vec<Change>)
         Change::Put(changed),
         secret(&old, "s", "new"),
         secret(&new, "s", "new"),
-        Change::Cancel((old.reference.clone(), "w".into())),
+        samples::cancel(old.reference.clone(), "w".into()),
         Change::Schedule(wakeup(&old, "x", "")),
         Change::Delete(other.reference.clone()),
     ];
@@ -79,7 +79,7 @@ fn untouched(old: &Document, other: &Document, new: &Document) -> Outcome {
 
 pub fn nothing(scene: &Scene) -> Outcome {
     let (old, other, new, changes) = upheaval(scene)?;
-    let wrong = Check::Version((other.reference.clone(), 9));
+    let wrong = samples::version_check(other.reference.clone(), 9);
     refused("on a wrong version", commit_if(wrong, changes), "conflict")?;
     untouched(&old, &other, &new)
 }
@@ -104,11 +104,11 @@ pub fn order(scene: &Scene) -> Outcome {
         Change::Put(kept.clone()),
         Change::Delete(kept.reference.clone()),
         Change::Put(last.clone()),
-        Change::Cancel((kept.reference.clone(), "w".into())),
+        samples::cancel(kept.reference.clone(), "w".into()),
         Change::Schedule(wakeup(&kept, "w", "")),
         Change::Schedule(wakeup(&kept, "x", "")),
-        Change::Cancel((kept.reference.clone(), "x".into())),
-        Change::RemoveSecret((kept.reference.clone(), "s".into())),
+        samples::cancel(kept.reference.clone(), "x".into()),
+        samples::removal(kept.reference.clone(), "s".into()),
         secret(&kept, "s", "kept"),
     ])?;
     holds("a put before a delete was kept", !is_there(&gone)?)?;
@@ -126,7 +126,7 @@ fn rewrite(document: &Document) -> Vec<Change> {
 
 pub fn version_check(scene: &Scene) -> Outcome {
     let document = scene.written()?;
-    let of = |version| Check::Version((document.reference.clone(), version));
+    let of = |version| samples::version_check(document.reference.clone(), version);
     commit_if(of(1), rewrite(&document))?;
     for wrong in [0, 1, 3] {
         refused(
@@ -140,7 +140,7 @@ pub fn version_check(scene: &Scene) -> Outcome {
         refused(
             &format!("version {version} of what does not exist"),
             commit_if(
-                Check::Version((nobody.reference.clone(), version)),
+                samples::version_check(nobody.reference.clone(), version),
                 rewrite(&document),
             ),
             "conflict",
@@ -163,22 +163,25 @@ pub fn absent_check(scene: &Scene) -> Outcome {
 pub fn unique_check(scene: &Scene) -> Outcome {
     let name = || scene.filter(vec![key("name", "only")]);
     let (first, second) = (scene.keyed("name", "only"), scene.keyed("name", "only"));
-    commit_if(Check::Unique((name(), None)), rewrite(&first))?;
-    let double = commit_if(Check::Unique((name(), None)), rewrite(&second));
+    commit_if(samples::unique_check(name(), None), rewrite(&first))?;
+    let double = commit_if(samples::unique_check(name(), None), rewrite(&second));
     refused("with another of that name", double, "conflict")?;
     let itself = Some(first.reference.clone());
-    commit_if(Check::Unique((name(), itself.clone())), rewrite(&first))?;
+    commit_if(
+        samples::unique_check(name(), itself.clone()),
+        rewrite(&first),
+    )?;
     let other = Some(second.reference.clone());
-    let double = commit_if(Check::Unique((name(), other)), rewrite(&second));
+    let double = commit_if(samples::unique_check(name(), other), rewrite(&second));
     refused("with another than the one excepted", double, "conflict")?;
     commit(rewrite(&second))?;
-    let two = commit_if(Check::Unique((name(), itself)), rewrite(&first));
+    let two = commit_if(samples::unique_check(name(), itself), rewrite(&first));
     refused("with one besides the one excepted", two, "conflict")
 }
 
 pub fn every_check(scene: &Scene) -> Outcome {
     let (document, nobody) = (scene.written()?, scene.document());
-    let good = Check::Version((document.reference.clone(), 1));
+    let good = samples::version_check(document.reference.clone(), 1);
     let bad = Check::Absent(document.reference.clone());
     for checks in [[good.clone(), bad.clone()], [bad, good.clone()]] {
         let tried = storage::commit(&checks, &rewrite(&nobody), OnUnavailable::Fail);
@@ -196,7 +199,7 @@ pub fn keep(scene: &Scene) -> Outcome {
     let (document, other) = (scene.document(), scene.written()?);
     let keep = |checks: &[Check]| storage::commit(checks, &rewrite(&document), OnUnavailable::Keep);
     refused("without a check", keep(&[]), "invalid")?;
-    let others = Check::Version((other.reference.clone(), 1));
+    let others = samples::version_check(other.reference.clone(), 1);
     refused(
         "with a check of another document",
         keep(&[others]),
@@ -204,7 +207,7 @@ pub fn keep(scene: &Scene) -> Outcome {
     )?;
     holds("it was refused and done", !is_there(&document)?)?;
     let record = read(&samples::record(&scene.pkid))?;
-    let of = |version| Check::Version((record.reference.clone(), version));
+    let of = |version| samples::version_check(record.reference.clone(), version);
     let wrong = keep(&[of(record.version + 1)]);
     refused("with a wrong version of the record", wrong, "conflict")?;
     keep(&[of(record.version)])?;
@@ -215,8 +218,8 @@ pub fn idle_removal(scene: &Scene) -> Outcome {
     let nobody = scene.document();
     commit(vec![
         Change::Delete(nobody.reference.clone()),
-        Change::RemoveSecret((nobody.reference.clone(), "s".into())),
-        Change::Cancel((nobody.reference.clone(), "w".into())),
+        samples::removal(nobody.reference.clone(), "s".into()),
+        samples::cancel(nobody.reference.clone(), "w".into()),
     ])?;
     Ok(())
 }

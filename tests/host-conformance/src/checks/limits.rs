@@ -5,7 +5,7 @@ use crate::bindings::automate::platform::types::Failure;
 use crate::bindings::wasi::http::types::ErrorCode;
 use crate::checks::egress::server;
 use crate::exchange::{Request, exchange};
-use crate::samples::{Scene, commit, is_there};
+use crate::samples::{self, Scene, commit, is_there};
 use crate::verdict::{Outcome, failed, holds};
 
 fn exceeded(what: &str, answer: Result<(), Failure>) -> Outcome {
@@ -22,8 +22,7 @@ fn exceeded(what: &str, answer: Result<(), Failure>) -> Outcome {
 pub fn changes(scene: &Scene) -> Outcome {
     let document = scene.document();
     let mut changes = vec![Change::Put(document.clone())];
-    changes
-        .extend((0..50_000).map(|n| Change::Cancel((document.reference.clone(), n.to_string()))));
+    changes.extend((0..50_000).map(|n| samples::cancel(document.reference.clone(), n.to_string())));
     exceeded("50 000 changes", commit(changes))?;
     holds("it was refused and done", !is_there(&document)?)
 }

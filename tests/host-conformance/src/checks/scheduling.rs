@@ -3,7 +3,7 @@
 use crate::bindings::automate::platform::scheduling::{self, Wakeup};
 use crate::bindings::automate::platform::storage::{Change, Document};
 use crate::bindings::automate::platform::types::Failure;
-use crate::samples::{Scene, commit, wakeup};
+use crate::samples::{self, Scene, commit, wakeup};
 use crate::verdict::{Outcome, refused, same};
 
 /// A wakeup with everything that is compared.
@@ -72,10 +72,7 @@ pub fn cancel(scene: &Scene) -> Outcome {
     let mut changes: Vec<Change> = kept.iter().cloned().map(Change::Schedule).collect();
     changes.push(Change::Schedule(wakeup(&subject, "w", "")));
     commit(changes)?;
-    commit(vec![Change::Cancel((
-        subject.reference.clone(),
-        "w".into(),
-    ))])?;
+    commit(vec![samples::cancel(subject.reference.clone(), "w".into())])?;
     let [x, w] = kept.each_ref().map(seen);
     same("those of the subject", listed(&subject)?, vec![x])?;
     same("those of another", listed(&other)?, vec![w])

@@ -41,10 +41,7 @@ pub fn replace(scene: &Scene) -> Outcome {
 pub fn remove(scene: &Scene) -> Outcome {
     let owner = scene.written()?;
     commit(vec![secret(&owner, "s", "one"), secret(&owner, "t", "two")])?;
-    commit(vec![Change::RemoveSecret((
-        owner.reference.clone(),
-        "s".into(),
-    ))])?;
+    commit(vec![samples::removal(owner.reference.clone(), "s".into())])?;
     let value = |name| secrets::reveal(&owner.reference, name);
     same("the removed one", value("s")?, None)?;
     same("the other one", value("t")?.as_deref(), Some("two"))

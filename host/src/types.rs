@@ -7,6 +7,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The model of the documents that hold the records of relation/SparkCustomer.
+///
+/// The contract lets the plugin name this model. This host is built for one; `Host::check_settings`
+/// compares it with the plugin's description.
 pub const RECORD_MODEL: &str = "data/SparkCustomer";
 
 /// A moment: milliseconds since the Unix epoch, UTC.

@@ -20,7 +20,7 @@ use crate::reports::{
 use crate::schedule::clock::Clock;
 use crate::store::stash::Stash;
 use crate::store::{DueWakeup, Store, StoreError};
-use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
+use crate::types::{Failure, Hierarchy, Pkid, RECORD_MODEL, Reference, Timestamp};
 
 mod builder;
 mod call;
@@ -154,13 +154,26 @@ impl Host {
         })
     }
 
-    /// Asks the plugin whether it takes the settings that this host gives it. A host that starts with
-    /// settings which the plugin refuses fails in every call, so ask before the first. No transaction
-    /// is recorded.
+    /// Checks that the plugin stores its records in this host's [`RECORD_MODEL`], and asks the plugin
+    /// whether it takes the settings that this host gives it. A host that starts with settings which the
+    /// plugin refuses fails in every call, so ask before the first. No transaction is recorded.
     ///
     /// # Errors
     /// [`Failure::Invalid`] names every setting that the plugin refuses, with what it may hold.
+    /// [`Failure::Internal`] names the record model of a plugin that has another one.
     pub async fn check_settings(&self) -> Result<(), CallError> {
+        let model = self.describe().await?.record_model;
+        if model != RECORD_MODEL {
+            let text = format!(
+                "the plugin {} stores its records in {model:?}, this host runs plugins that store them in \
+                 {RECORD_MODEL:?}: use a plugin with this record model",
+                self.plugin().name()
+            );
+            return Err(CallError {
+                transaction: None,
+                kind: CallErrorKind::Refused(Failure::Internal(text)),
+            });
+        }
         let checked = self
             .instance(None, async |workflows, store| {
                 workflows.call_check_settings(store).await

@@ -1,5 +1,6 @@
 //! Components that do not fit this host, or fail before they are called.
 
+use relation_host::CallErrorKind;
 use relation_host::component::{GuestErrorKind, inspect};
 use relation_host::types::Failure;
 
@@ -43,6 +44,23 @@ pub fn extra_import() {
         told.contains("wasi:sockets/tcp-create-socket@0.2.12, which this host does not have"),
         "{told}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+pub async fn wrong_record_model() {
+    let stage = Stage::of("wrong_record_model").await;
+    let refused = stage.world.host().check_settings().await;
+    let CallErrorKind::Refused(Failure::Internal(text)) = refused.expect_err("it differs").kind
+    else {
+        panic!("not told as another record model");
+    };
+    for words in [
+        "wrong_record_model 0.0.1",
+        "data/Other",
+        "data/SparkCustomer",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -368,7 +368,7 @@ pub trait Journal {
     fn interrupted(&self) -> Option<Timestamp>;
 }
 
-/// Clock, chance and plain settings: `wasi:clocks`, `wasi:random`, `wasi:config/store`.
+/// Clock, chance and plain settings: `wasi:clocks`, `wasi:random`, `automate:platform/settings`.
 pub trait Environment {
     /// Now.
     fn now(&self) -> Timestamp;

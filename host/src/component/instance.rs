@@ -1,5 +1,6 @@
 //! One instance: the state that its imports work on, and what is told when it fails.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,7 +9,6 @@ use wasmtime::component::{ResourceTable, ResourceTableError};
 use wasmtime::{ResourceLimiter, Trap};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_config::WasiConfigVariables;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::error::{GuestError, GuestErrorKind, panic_message};
@@ -46,14 +46,13 @@ pub struct CallState {
     http: WasiHttpCtx,
     outgoing: Outgoing,
     call: Call,
-    pub(crate) settings: Arc<WasiConfigVariables>,
     pub(crate) limiter: Limiter,
 }
 
 impl CallState {
     pub(crate) fn new(
         opening: Opening,
-        settings: Arc<WasiConfigVariables>,
+        settings: Arc<BTreeMap<String, String>>,
         capture: &Capture,
         limits: &Limits,
     ) -> Self {
@@ -76,6 +75,7 @@ impl CallState {
             opening.journal.clone(),
         );
         call.scrubber = capture.scrubber.clone();
+        call.settings = settings;
         let outgoing = Outgoing::new(
             opening.client,
             opening.services,
@@ -95,7 +95,6 @@ impl CallState {
             http: WasiHttpCtx::new(),
             outgoing,
             call,
-            settings,
             limiter: Limiter {
                 memory: limits.memory,
                 table: limits.table,

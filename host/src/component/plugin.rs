@@ -1,12 +1,12 @@
 //! A plugin: compiled and linked once, instantiated afresh for every call.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use tracing::Instrument as _;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
-use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::WasiHttpView;
 
 use super::cache::{ComponentCache, compiled};
@@ -16,7 +16,7 @@ use super::inspect::{InspectError, Inspection};
 use super::instance::{CallState, Capture, Opening};
 use super::{engine, inspect};
 use crate::imports::bindings::automate::platform::{
-    egress, scheduling, secrets, storage, transactions, types,
+    egress, scheduling, secrets, settings, storage, transactions, types,
 };
 use crate::imports::bindings::{Plugin as Bindings, PluginPre};
 use crate::limits::Limits;
@@ -27,7 +27,7 @@ pub struct Plugin {
     engine: Engine,
     pre: PluginPre<CallState>,
     name: Arc<str>,
-    settings: Arc<WasiConfigVariables>,
+    settings: Arc<BTreeMap<String, String>>,
     limits: Limits,
 }
 
@@ -149,12 +149,10 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    wasmtime_wasi_config::add_to_linker(&mut linker, |state: &mut CallState| {
-        WasiConfig::from(&*state.settings)
-    })?;
     types::add_to_linker::<_, HasSelf<_>>(&mut linker, CallState::call)?;
     storage::add_to_linker::<_, HasSelf<_>>(&mut linker, CallState::call)?;
     scheduling::add_to_linker::<_, HasSelf<_>>(&mut linker, CallState::call)?;
+    settings::add_to_linker::<_, HasSelf<_>>(&mut linker, CallState::call)?;
     secrets::add_to_linker::<_, HasSelf<_>>(&mut linker, CallState::call)?;
     transactions::add_to_linker::<_, HasSelf<_>>(&mut linker, CallState::call)?;
     egress::add_to_linker::<_, HasSelf<_>>(&mut linker, CallState::outgoing)?;

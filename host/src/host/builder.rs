@@ -103,7 +103,7 @@ impl HostBuilder {
         self
     }
 
-    /// Plain settings, which the plugin reads through `wasi:config/store`.
+    /// Plain settings, which the plugin reads through `automate:platform/settings`.
     #[must_use]
     pub fn settings(mut self, settings: BTreeMap<String, String>) -> Self {
         self.settings = settings;

@@ -12,6 +12,7 @@ wasmtime::component::bindgen!({
             import automate:platform/types@0.1.0;
             import automate:platform/storage@0.1.0;
             import automate:platform/scheduling@0.1.0;
+            import automate:platform/settings@0.1.0;
             import automate:platform/secrets@0.1.0;
             import automate:platform/egress@0.1.0;
             import automate:platform/transactions@0.1.0;

@@ -27,10 +27,16 @@ impl Gate {
 
     /// Begins an import: past the bound the guest is stopped; a failure is the import's answer.
     pub(super) async fn enter(&self, import: Import) -> wasmtime::Result<Option<types::Failure>> {
+        self.count()?;
+        self.lookout.before(import).await
+    }
+
+    /// Counts an import that nobody looks on at: past the bound the guest is stopped.
+    pub(super) fn count(&self) -> wasmtime::Result<()> {
         if self.entered.fetch_add(1, Ordering::Relaxed) >= self.most {
             return Err(wasmtime::Error::new(LimitHit::HostCalls(self.most)));
         }
-        self.lookout.before(import).await
+        Ok(())
     }
 
     /// Ends an import that was carried out.

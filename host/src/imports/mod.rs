@@ -4,6 +4,7 @@
 //! is one instance. Others see of it the [`Interceptor`], with which tests stand between a plugin and
 //! its imports.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -31,6 +32,7 @@ mod interceptor;
 mod scheduling;
 mod scrubber;
 mod secrets;
+mod settings;
 mod storage;
 mod transactions;
 
@@ -54,7 +56,7 @@ pub(crate) struct Services {
     /// The bounds of a call.
     pub limits: Limits,
     /// Secrets of the installation, by name.
-    pub secret_settings: std::collections::BTreeMap<String, SecretString>,
+    pub secret_settings: BTreeMap<String, SecretString>,
     /// Told whenever a commit scheduled a wakeup.
     pub scheduled: Notify,
     /// Where random bytes come from; none: from the operating system.
@@ -107,6 +109,8 @@ pub(crate) struct Call {
     pub(crate) scrubber: Scrubber,
     /// Stands before every import.
     pub(crate) gate: Gate,
+    /// The plain settings.
+    pub(crate) settings: Arc<BTreeMap<String, String>>,
     /// The last bound that was hit, for the error.
     pub(crate) hit: Option<LimitHit>,
     /// The monotonic moment at which progress was last made durable.
@@ -158,6 +162,7 @@ impl Call {
             journal,
             scrubber: Scrubber::default(),
             gate,
+            settings: Arc::default(),
             hit: None,
             reported,
             patience: Patience::default(),

@@ -121,10 +121,7 @@ impl Environment for Imports {
     }
 
     fn settings(&self) -> Result<Vec<(String, String)>, Failure> {
-        use wasi::config::store::Error;
-        wasi::config::store::get_all().map_err(|error| {
-            let (Error::Upstream(text) | Error::Io(text)) = error;
-            Failure::Unavailable(format!("the settings cannot be read: {text}"))
-        })
+        let all = contract::settings::all().into_iter();
+        Ok(all.map(|setting| (setting.key, setting.value)).collect())
     }
 }

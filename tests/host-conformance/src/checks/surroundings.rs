@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use crate::bindings::automate::platform::settings;
 use crate::bindings::automate::platform::transactions as journal;
-use crate::bindings::wasi::config::store as settings;
 use crate::bindings::wasi::random::random as source;
 use crate::checks::secrets;
 use crate::samples::{self, Scene};
@@ -12,38 +12,30 @@ use crate::verdict::{Outcome, failed, holds, same, skipped};
 /// The plain setting by which a host is checked, and its value.
 const SETTING: (&str, &str) = ("conformance.setting", "plain \u{1f980}");
 
-fn setting(name: &str) -> Result<Option<String>, crate::verdict::Verdict> {
-    settings::get(name).or_else(|error| failed(format!("the setting {name}: {error:?}")))
-}
-
-fn all() -> Result<Vec<(String, String)>, crate::verdict::Verdict> {
-    settings::get_all().or_else(|error| failed(format!("all settings: {error:?}")))
-}
-
 pub fn config(_: &Scene) -> Outcome {
-    let absent = setting("conformance.nobody-configured-this")?;
+    let absent = settings::get("conformance.nobody-configured-this");
     same("one that is not configured", absent, None)?;
-    match setting(SETTING.0)? {
+    match settings::get(SETTING.0) {
         None => skipped(format!(
             "the operator configured no setting {} with the value {}",
             SETTING.0, SETTING.1
         )),
         Some(value) => {
             same("the setting", value.as_str(), SETTING.1)?;
-            let listed = all()?
+            let listed = settings::all()
                 .iter()
-                .any(|(name, value)| (name.as_str(), value.as_str()) == SETTING);
+                .any(|setting| (setting.key.as_str(), setting.value.as_str()) == SETTING);
             holds("it is not among all settings", listed)
         }
     }
 }
 
 pub fn config_without_secrets(_: &Scene) -> Outcome {
-    let plain = setting(secrets::SETTING.0)?;
+    let plain = settings::get(secrets::SETTING.0);
     same("the secret setting among the plain", plain, None)?;
-    let told = all()?
+    let told = settings::all()
         .iter()
-        .any(|(_, value)| value.contains(secrets::SETTING.1));
+        .any(|setting| setting.value.contains(secrets::SETTING.1));
     holds("a plain setting has the secret's value", !told)
 }
 

@@ -1,6 +1,8 @@
 //! What the workflows answer, in the host's own types: stable for whoever embeds the library, and
 //! ready to be written as JSON.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::types::{Hierarchy, Pkid, Reference, Timestamp};
@@ -341,20 +343,24 @@ pub struct ConnectReport {
     pub message: String,
 }
 
-/// What is imported from Webex.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SyncKind {
-    /// `device/spark/Role` and `device/spark/License`.
-    RolesLicenses,
-}
+/// What is imported from Webex, by the contract's word for it. The set is open: the plugin says which
+/// kinds it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SyncKind(Cow<'static, str>);
 
 impl SyncKind {
+    /// `device/spark/Role` and `device/spark/License`.
+    pub const ROLES_LICENSES: Self = Self(Cow::Borrowed("roles-licenses"));
+
+    /// The kind that this word stands for.
+    pub fn new(word: impl Into<String>) -> Self {
+        Self(Cow::Owned(word.into()))
+    }
+
     /// The contract's word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::RolesLicenses => "roles-licenses",
-        }
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

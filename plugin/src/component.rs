@@ -19,6 +19,7 @@ use bindings::exports::automate::spark_customer::workflows as contract;
 use imports::Imports;
 
 use crate::platform::Secret;
+use crate::reports::SyncKind;
 use crate::settings::Settings;
 use crate::workflows::{
     add, complete, connect, delete, describe, expiry, modify, refresh, sync, wake,
@@ -95,10 +96,10 @@ impl contract::Guest for Component {
 
     fn sync(
         pkid: String,
-        kind: contract::SyncKind,
+        kind: String,
         accept_removals: bool,
     ) -> Result<contract::SyncReport, contract::Failure> {
-        let report = sync::sync(&Imports, &pkid, kind.into(), accept_removals)?;
+        let report = sync::sync(&Imports, &pkid, SyncKind::parse(&kind)?, accept_removals)?;
         Ok(report.into())
     }
 

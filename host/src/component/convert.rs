@@ -155,17 +155,9 @@ pub(crate) fn connected(from: guest::ConnectReport) -> Result<ConnectReport, Fai
     })
 }
 
-pub(crate) fn sync_kind_out(from: SyncKind) -> guest::SyncKind {
-    match from {
-        SyncKind::RolesLicenses => guest::SyncKind::RolesLicenses,
-    }
-}
-
 pub(crate) fn synced(from: guest::SyncReport) -> Result<SyncReport, Failure> {
     Ok(SyncReport {
-        kind: match from.kind {
-            guest::SyncKind::RolesLicenses => SyncKind::RolesLicenses,
-        },
+        kind: SyncKind::new(from.kind),
         pkid: Pkid::try_from(from.pkid).map_err(|error| nonsense("pkid", error))?,
         done: from.done,
         total: from.total,

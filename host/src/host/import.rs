@@ -25,9 +25,8 @@ impl Host {
         self.transact(
             Ask::of("sync", pkid.clone()),
             async |workflows, store| {
-                let kind = convert::sync_kind_out(kind);
                 workflows
-                    .call_sync(store, pkid.as_str(), kind, accept_removals)
+                    .call_sync(store, pkid.as_str(), kind.as_str(), accept_removals)
                     .await
             },
             convert::synced,
@@ -52,7 +51,7 @@ impl Host {
         };
         let failed = |error| untold(CallErrorKind::Store(error));
         loop {
-            let Some(wakeup) = self.waiting(&subject, kind).await? else {
+            let Some(wakeup) = self.waiting(&subject, &kind).await? else {
                 return Ok(None);
             };
             match self.answer(wakeup).await.map_err(failed)? {
@@ -81,7 +80,7 @@ impl Host {
     async fn waiting(
         &self,
         subject: &Reference,
-        kind: SyncKind,
+        kind: &SyncKind,
     ) -> Result<Option<DueWakeup>, CallError> {
         let wakeups = self.store().wakeups(subject).await;
         let wakeups = wakeups.map_err(|error| CallError {

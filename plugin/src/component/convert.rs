@@ -8,7 +8,7 @@ use crate::platform::{
     Change, Check, Document, Failure, FieldError, Filter, Key, Reference, Scope, Secret, Wakeup,
 };
 use crate::record::State;
-use crate::reports::{self, SyncKind};
+use crate::reports;
 use crate::workflows::{add, describe};
 
 impl From<types::Reference> for Reference {
@@ -360,26 +360,10 @@ impl From<reports::ConnectReport> for contract::ConnectReport {
     }
 }
 
-impl From<SyncKind> for contract::SyncKind {
-    fn from(kind: SyncKind) -> Self {
-        match kind {
-            SyncKind::RolesLicenses => Self::RolesLicenses,
-        }
-    }
-}
-
-impl From<contract::SyncKind> for SyncKind {
-    fn from(kind: contract::SyncKind) -> Self {
-        match kind {
-            contract::SyncKind::RolesLicenses => Self::RolesLicenses,
-        }
-    }
-}
-
 impl From<reports::SyncReport> for contract::SyncReport {
     fn from(report: reports::SyncReport) -> Self {
         Self {
-            kind: report.kind.into(),
+            kind: report.kind.as_str().to_owned(),
             pkid: report.pkid,
             done: report.done,
             total: report.total,

@@ -8,6 +8,7 @@
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use relation_e2e::artifacts;
 use relation_host::component::{ImportStatus, inspect};
@@ -86,6 +87,78 @@ fn sorted(body: &[&str]) -> String {
         format!("  use {from}.{{{}}};\n", names.join(", "))
     });
     uses.chain(items).collect()
+}
+
+/// The items of a WIT file: its lines without comments and blank lines.
+fn items(file: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let lines = text.lines().map(str::trim);
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with("//"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The items of each WIT file in a folder.
+fn package(folder: &Path) -> BTreeMap<String, Vec<String>> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let files = entries.map(|entry| entry.unwrap().path());
+    files
+        .filter(|file| file.extension().is_some_and(|extension| extension == "wit"))
+        .map(|file| {
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            (name, items(&file))
+        })
+        .collect()
+}
+
+/// The released packages whose version `wit` still has, with other items.
+fn changed_releases(wit: &Path) -> Vec<String> {
+    let Ok(releases) = std::fs::read_dir(wit.join("released")) else {
+        return Vec::new();
+    };
+    let mut changed = Vec::new();
+    for release in releases {
+        let folder = release.unwrap().path();
+        let label = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let (name, _) = label.split_once('@').expect("a folder NAME@VERSION");
+        let (now, then) = (package(&wit.join(name)), package(&folder));
+        let header = format!("package automate:{label};");
+        if now.values().flatten().any(|line| *line == header) && now != then {
+            changed.push(label);
+        }
+    }
+    changed
+}
+
+#[test]
+fn released_worlds_are_unchanged() {
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+    assert_eq!(changed_releases(&wit), Vec::<String>::new());
+}
+
+#[test]
+fn changed_release_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let put = |folder: &str, text: &str| {
+        let folder = directory.path().join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("types.wit"), text).unwrap();
+    };
+    let with = |version: &str, case: &str| {
+        format!("package automate:platform@{version};\n/// Words.\nenum e {{\n  {case},\n}}\n")
+    };
+    put(
+        "platform",
+        &with("0.1.0", "a").replace("Words", "Other words"),
+    );
+    assert_eq!(changed_releases(directory.path()), Vec::<String>::new());
+    put("released/platform@0.1.0", &with("0.1.0", "a"));
+    assert_eq!(changed_releases(directory.path()), Vec::<String>::new());
+    put("platform", &with("0.1.0", "b"));
+    assert_eq!(changed_releases(directory.path()), ["platform@0.1.0"]);
+    put("platform", &with("0.2.0", "b"));
+    assert_eq!(changed_releases(directory.path()), Vec::<String>::new());
 }
 
 #[test]

@@ -24,7 +24,7 @@ const LICENSE: &str = "device/spark/License";
 const ROLES: &str = "/v1/roles";
 const LICENSES: &str = "/v1/licenses";
 const TOKEN: &str = "/v1/access_token";
-const KIND: SyncKind = SyncKind::RolesLicenses;
+const KIND: SyncKind = SyncKind::ROLES_LICENSES;
 
 /// A world with a customer whose tokens may read everything.
 async fn connected() -> (World, Customer) {

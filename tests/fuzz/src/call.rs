@@ -116,7 +116,7 @@ impl Call {
             Self::Refresh(pkid, grant) => told(host.refresh_grant(&pkid, grant).await, refreshed),
             Self::Check(pkid, grant) => told(host.check_grant(&pkid, grant).await, checked),
             Self::Sync(pkid) => {
-                let kind = SyncKind::RolesLicenses;
+                let kind = SyncKind::ROLES_LICENSES;
                 told(host.sync(&pkid, kind, false).await, synced)
             }
             Self::Wake(due) => match host.fire(due).await {

@@ -200,7 +200,7 @@ impl Guest for Suite {
         none_such("complete-connect")
     }
 
-    fn sync(_: String, _: contract::SyncKind, _: bool) -> Result<contract::SyncReport, Failure> {
+    fn sync(_: String, _: String, _: bool) -> Result<contract::SyncReport, Failure> {
         none_such("sync")
     }
 }

@@ -34,7 +34,7 @@ enum What {
 impl What {
     fn kind(self) -> SyncKind {
         match self {
-            Self::RolesLicenses => SyncKind::RolesLicenses,
+            Self::RolesLicenses => SyncKind::ROLES_LICENSES,
         }
     }
 }
@@ -53,7 +53,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     let name = record.name();
     let watched = || Some((host.store().as_ref(), record.reference()));
     let label = format!("importing {} of {name}", args.what);
-    let first = host.sync(&record.pkid, kind, args.accept_removals);
+    let first = host.sync(&record.pkid, kind.clone(), args.accept_removals);
     let first = progress::during(&label, watched(), first).await;
     let mut called = first.map_err(|error| {
         let again = "what was imported stays; run this again, and it goes on from there";
@@ -62,7 +62,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     while called.value.continues.is_some() {
         let (done, total) = (called.value.done, called.value.total);
         let label = format!("{label}, {done} of at least {total} steps done");
-        let next = host.continue_sync(&record.pkid, kind);
+        let next = host.continue_sync(&record.pkid, kind.clone());
         match progress::during(&label, watched(), next).await {
             Ok(Some(next)) => called = next,
             Ok(None) => {

@@ -66,13 +66,10 @@ pub fn read(table: &mut Table<'_, '_>) -> Option<Call> {
         }
         "refresh" | "check-expiry" => json!({ "pkid": record(table), "grant": grant(table) }),
         "sync" => {
-            let kinds = [(SyncKind::RolesLicenses.as_str(), SyncKind::RolesLicenses)];
-            let kind = table.get("kind", |value| {
-                values::word(value, "kind of import", &kinds)
-            });
+            let kind = table.get("kind", values::text).map(SyncKind::new);
             json!({
                 "pkid": record(table),
-                "kind": kind.unwrap_or(SyncKind::RolesLicenses),
+                "kind": kind.unwrap_or(SyncKind::ROLES_LICENSES),
                 "accept_removals": table.get("accept-removals", values::flag),
             })
         }

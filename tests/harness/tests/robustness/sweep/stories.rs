@@ -144,7 +144,7 @@ impl Story for Told {
                 world.done(world.add(true)).await;
                 world.pass(HOUR).await;
                 let pkid = world.customer().await;
-                let kind = SyncKind::RolesLicenses;
+                let kind = SyncKind::ROLES_LICENSES;
                 let call = Call::Sync {
                     pkid,
                     kind,
@@ -254,7 +254,7 @@ impl Told {
             },
             Workflow::Sync => Call::Sync {
                 pkid: world.customer().await,
-                kind: SyncKind::RolesLicenses,
+                kind: SyncKind::ROLES_LICENSES,
                 accept_removals: false,
             },
             Workflow::Delete => Call::Delete {

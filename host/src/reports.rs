@@ -70,6 +70,21 @@ pub struct Action {
     pub help: String,
 }
 
+/// A setting that the plugin reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingDescription {
+    /// The key under which the plugin reads it.
+    pub key: String,
+    /// Whether its value is a secret.
+    pub secret: bool,
+    /// The form of its value, as words that follow "must be".
+    pub format: String,
+    /// The value in effect without one.
+    pub default: Option<String>,
+    /// One sentence for an operator.
+    pub help: String,
+}
+
 /// The model as the plugin describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {
@@ -83,6 +98,8 @@ pub struct Model {
     pub fields: Vec<Field>,
     /// Its actions.
     pub actions: Vec<Action>,
+    /// The settings that the plugin reads.
+    pub settings: Vec<SettingDescription>,
 }
 
 /// How a connection stands.

@@ -1,7 +1,8 @@
 //! The plain settings of the installation, parsed once per call.
 //!
 //! A setting that is absent takes its default; one that cannot be understood is the operator's to
-//! correct, and the failure names its key. Secrets are not settings: see [`CLIENT_SECRET`].
+//! correct, and the failure names its key. [`SETTINGS`] lists every setting with its format and default:
+//! parsing reads both from this table, and `describe` exports it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,11 +41,145 @@ pub const ASSUMED_ACCESS_LIFE: &str = "tokens.assumed-access-life";
 /// The life of a refresh token of which nobody said it, a duration.
 pub const ASSUMED_REFRESH_LIFE: &str = "tokens.assumed-refresh-life";
 
+/// One setting, as parsing and `describe` have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its key.
+    pub key: &'static str,
+    /// Whether the host keeps its value as a secret.
+    pub secret: bool,
+    /// The form of its value, as words that follow "must be".
+    pub format: &'static str,
+    /// The value in effect without one, in the same form; none: there is no value then.
+    pub default: Option<&'static str>,
+    /// Its purpose, as one sentence for an operator.
+    pub help: &'static str,
+}
+
+const DURATION: &str = "a duration of a second or more, such as 7d or 12h";
+const SOME_SCOPES: &str =
+    "one or more names of scopes separated by spaces, such as spark-admin:people_read";
+
+/// Every setting of the plugin, in the order of `docs/contract.md`.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: BASE_URL,
+        secret: false,
+        format: "an http or https URL",
+        default: Some("https://webexapis.com/v1"),
+        help: "The root of Webex's REST API; the token endpoint is below it.",
+    },
+    Setting {
+        key: CLIENT_ID,
+        secret: false,
+        format: "visible ASCII characters without a space, as the integration's page at Webex \
+                 shows it",
+        default: None,
+        help: "The client id of the integration at Webex; needed to request tokens.",
+    },
+    Setting {
+        key: CLIENT_SECRET,
+        secret: true,
+        format: "one line, as the integration's page at Webex shows it",
+        default: None,
+        help: "The client secret of the integration at Webex; needed to request tokens.",
+    },
+    Setting {
+        key: SCOPES,
+        secret: false,
+        format: SOME_SCOPES,
+        // What the imports need, and the two by which tokens are looked at and revoked
+        // (developer.webex.com, "Integrations", scopes).
+        default: Some(
+            "spark-admin:organizations_read spark-admin:licenses_read spark-admin:roles_read \
+             spark-admin:people_read spark-admin:locations_read spark-admin:workspaces_read \
+             spark-admin:workspace_locations_read identity:tokens_read identity:tokens_write",
+        ),
+        help: "The scopes that every connection asks for.",
+    },
+    Setting {
+        key: CONTACT_CENTER_SCOPES,
+        secret: false,
+        format: "names of scopes separated by spaces, such as cjp:config_read, or empty",
+        default: Some("cjp:config_read cjp:config_write"),
+        help: "The further scopes that a Contact Center customer's connection asks for.",
+    },
+    Setting {
+        key: WHOLESALE_CUSTOMERS_SCOPES,
+        secret: false,
+        format: SOME_SCOPES,
+        default: Some("spark-admin:wholesale_customers_read spark-admin:wholesale_customers_write"),
+        help: "The scopes of the grant `wholesale-customers`.",
+    },
+    Setting {
+        key: WHOLESALE_USERS_SCOPES,
+        secret: false,
+        format: SOME_SCOPES,
+        default: Some(
+            "spark-admin:wholesale_subscribers_read spark-admin:wholesale_subscribers_write",
+        ),
+        help: "The scopes of the grant `wholesale-users`.",
+    },
+    Setting {
+        key: REFRESH_PERIOD,
+        secret: false,
+        format: DURATION,
+        default: Some("7d"),
+        help: "The longest time between two refreshes.",
+    },
+    Setting {
+        key: REFRESH_FRACTION,
+        secret: false,
+        format: "a number above 0 and at most 1, such as 0.5",
+        default: Some("0.5"),
+        help: "The part of the shorter token lifetime after which a refresh is due, if that is \
+               earlier than the period.",
+    },
+    Setting {
+        key: REFRESH_JITTER,
+        secret: false,
+        format: "a number from 0 to 0.9",
+        default: Some("0.1"),
+        help: "The part of that time by which customers differ, so that they do not refresh \
+               together.",
+    },
+    Setting {
+        key: EXPIRY_NOTIFY,
+        secret: false,
+        format: "true or false",
+        default: Some("true"),
+        help: "Whether alerts are raised before and at the expiry of refresh tokens.",
+    },
+    Setting {
+        key: EXPIRY_THRESHOLDS,
+        secret: false,
+        format: "durations of a second or more separated by commas, such as 30d,14d,7d,2d, or \
+                 empty",
+        default: Some("30d,14d,7d,2d"),
+        help: "The times before the refresh token's expiry at which an alert is raised; empty: \
+               only at the expiry.",
+    },
+    Setting {
+        key: ASSUMED_ACCESS_LIFE,
+        secret: false,
+        format: DURATION,
+        default: Some("14d"),
+        help: "The lifetime of an access token whose lifetime is unknown.",
+    },
+    Setting {
+        key: ASSUMED_REFRESH_LIFE,
+        secret: false,
+        format: DURATION,
+        default: Some("90d"),
+        help: "The lifetime of a refresh token whose lifetime is unknown.",
+    },
+];
+
 const SECOND: u64 = 1_000;
 const DAY: u64 = 86_400 * SECOND;
 
 /// A part of a whole, in millionths; never more than the whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fraction(u32);
 
 impl Fraction {
@@ -118,36 +253,6 @@ pub struct Scopes {
     pub wholesale_users: Vec<String>,
 }
 
-impl Default for Scopes {
-    /// What the imports, the Contact Center and the wholesale interfaces need, and the two by
-    /// which tokens are looked at and revoked (developer.webex.com, "Integrations", scopes).
-    fn default() -> Self {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Self {
-            base: names(&[
-                "spark-admin:organizations_read",
-                "spark-admin:licenses_read",
-                "spark-admin:roles_read",
-                "spark-admin:people_read",
-                "spark-admin:locations_read",
-                "spark-admin:workspaces_read",
-                "spark-admin:workspace_locations_read",
-                "identity:tokens_read",
-                "identity:tokens_write",
-            ]),
-            contact_center: names(&["cjp:config_read", "cjp:config_write"]),
-            wholesale_customers: names(&[
-                "spark-admin:wholesale_customers_read",
-                "spark-admin:wholesale_customers_write",
-            ]),
-            wholesale_users: names(&[
-                "spark-admin:wholesale_subscribers_read",
-                "spark-admin:wholesale_subscribers_write",
-            ]),
-        }
-    }
-}
-
 /// The installation's plain settings. Durations are milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -170,21 +275,9 @@ pub struct Settings {
 }
 
 impl Default for Settings {
+    /// What holds without any setting.
     fn default() -> Self {
-        Self {
-            base_url: "https://webexapis.com/v1".to_owned(),
-            client_id: None,
-            scopes: Scopes::default(),
-            refresh: RefreshPolicy {
-                period: 7 * DAY,
-                fraction: Fraction::millionths(500_000),
-                jitter: Fraction::millionths(100_000),
-            },
-            notify: true,
-            thresholds: vec![30 * DAY, 14 * DAY, 7 * DAY, 2 * DAY],
-            assumed_access_life: 14 * DAY,
-            assumed_refresh_life: 90 * DAY,
-        }
+        Self::parse([]).0
     }
 }
 
@@ -221,74 +314,42 @@ impl Settings {
     pub fn from_pairs(
         pairs: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Vec<FieldError>> {
-        let mut given = Given::new(pairs);
-        let default = Self::default();
-        let above_zero = "a number above 0 and at most 1, such as 0.5";
-        let settings = Self {
-            base_url: given
-                .read(BASE_URL, "an http or https URL", base_url)
-                .unwrap_or(default.base_url),
-            client_id: given
-                .read(
-                    CLIENT_ID,
-                    "visible ASCII characters without a space, as the integration's page at Webex \
-                     shows it",
-                    |id| {
-                        let is_sound = id.bytes().all(|byte| byte.is_ascii_graphic());
-                        is_sound.then(|| id.to_owned())
-                    },
-                )
-                .filter(|id| !id.is_empty()),
-            scopes: Scopes {
-                base: given.scopes(SCOPES).unwrap_or(default.scopes.base),
-                contact_center: given
-                    .scopes(CONTACT_CENTER_SCOPES)
-                    .unwrap_or(default.scopes.contact_center),
-                wholesale_customers: given
-                    .scopes(WHOLESALE_CUSTOMERS_SCOPES)
-                    .unwrap_or(default.scopes.wholesale_customers),
-                wholesale_users: given
-                    .scopes(WHOLESALE_USERS_SCOPES)
-                    .unwrap_or(default.scopes.wholesale_users),
-            },
-            refresh: RefreshPolicy {
-                period: given
-                    .duration(REFRESH_PERIOD)
-                    .unwrap_or(default.refresh.period),
-                fraction: given
-                    .read(REFRESH_FRACTION, above_zero, |text| {
-                        Fraction::parse(text).filter(|fraction| !fraction.is_zero())
-                    })
-                    .unwrap_or(default.refresh.fraction),
-                jitter: given
-                    .read(REFRESH_JITTER, "a number from 0 to 0.9", |text| {
-                        Fraction::parse(text).filter(|fraction| fraction.0 <= 900_000)
-                    })
-                    .unwrap_or(default.refresh.jitter),
-            },
-            notify: given
-                .read(EXPIRY_NOTIFY, "true or false", |text| text.parse().ok())
-                .unwrap_or(default.notify),
-            thresholds: given
-                .read(
-                    EXPIRY_THRESHOLDS,
-                    "durations of a second or more separated by commas, such as 30d,14d,7d,2d, \
-                     or empty",
-                    thresholds,
-                )
-                .unwrap_or(default.thresholds),
-            assumed_access_life: given
-                .duration(ASSUMED_ACCESS_LIFE)
-                .unwrap_or(default.assumed_access_life),
-            assumed_refresh_life: given
-                .duration(ASSUMED_REFRESH_LIFE)
-                .unwrap_or(default.assumed_refresh_life),
-        };
-        if given.faults.is_empty() {
+        let (settings, faults) = Self::parse(pairs);
+        if faults.is_empty() {
             Ok(settings)
         } else {
-            Err(given.faults)
+            Err(faults)
         }
+    }
+
+    /// Parses the settings, and finds the values that cannot be used. Their place is taken by the
+    /// defaults.
+    fn parse(pairs: impl IntoIterator<Item = (String, String)>) -> (Self, Vec<FieldError>) {
+        let mut given = Given::new(pairs);
+        let settings = Self {
+            base_url: given.read(BASE_URL, base_url),
+            client_id: given.read(CLIENT_ID, client_id),
+            scopes: Scopes {
+                base: given.read(SCOPES, some_scopes),
+                contact_center: given.read(CONTACT_CENTER_SCOPES, scopes),
+                wholesale_customers: given.read(WHOLESALE_CUSTOMERS_SCOPES, some_scopes),
+                wholesale_users: given.read(WHOLESALE_USERS_SCOPES, some_scopes),
+            },
+            refresh: RefreshPolicy {
+                period: given.read(REFRESH_PERIOD, duration),
+                fraction: given.read(REFRESH_FRACTION, |text| {
+                    Fraction::parse(text).filter(|fraction| !fraction.is_zero())
+                }),
+                jitter: given.read(REFRESH_JITTER, |text| {
+                    Fraction::parse(text).filter(|fraction| fraction.0 <= 900_000)
+                }),
+            },
+            notify: given.read(EXPIRY_NOTIFY, |text| text.parse().ok()),
+            thresholds: given.read(EXPIRY_THRESHOLDS, thresholds),
+            assumed_access_life: given.read(ASSUMED_ACCESS_LIFE, duration),
+            assumed_refresh_life: given.read(ASSUMED_REFRESH_LIFE, duration),
+        };
+        (settings, given.faults)
     }
 }
 
@@ -309,43 +370,21 @@ impl Given {
         }
     }
 
-    /// Reads the value of `key`, if there is one; one that cannot be understood is a fault.
-    fn read<T>(
-        &mut self,
-        key: &str,
-        expected: &str,
-        understand: impl FnOnce(&str) -> Option<T>,
-    ) -> Option<T> {
-        let understood = understand(self.values.get(key)?);
-        if understood.is_none() {
-            let fault = FieldError::new(key, format!("must be {expected}"));
+    /// Reads the value of `key`, else its default in the table. A value that cannot be understood is
+    /// a fault.
+    fn read<T: Default>(&mut self, key: &str, understand: impl Fn(&str) -> Option<T>) -> T {
+        let setting = SETTINGS.iter().find(|setting| setting.key == key);
+        if let Some(value) = self.values.get(key) {
+            if let Some(understood) = understand(value) {
+                return understood;
+            }
+            let format = setting.map_or("another value", |setting| setting.format);
+            let fault = FieldError::new(key, format!("must be {format}"));
             self.faults.push(fault);
         }
-        understood
-    }
-
-    // No scope at all is possible only where they come in addition: without any, Webex refuses.
-    fn scopes(&mut self, key: &str) -> Option<Vec<String>> {
-        let expected = if key == CONTACT_CENTER_SCOPES {
-            "names of scopes separated by spaces, such as cjp:config_read, or empty"
-        } else {
-            "one or more names of scopes separated by spaces, such as spark-admin:people_read"
-        };
-        self.read(key, expected, |text| {
-            let names: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-            // RFC 6749, section 3.3.
-            let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-            let sound = names.iter().all(|name| name.bytes().all(allowed));
-            let enough = key == CONTACT_CENTER_SCOPES || !names.is_empty();
-            (sound && enough).then_some(names)
-        })
-    }
-
-    fn duration(&mut self, key: &str) -> Option<u64> {
-        let expected = "a duration of a second or more, such as 7d or 12h";
-        self.read(key, expected, |text| {
-            humantime::parse_duration(text).ok().and_then(milliseconds)
-        })
+        setting
+            .and_then(|setting| understand(setting.default?))
+            .unwrap_or_default()
     }
 }
 
@@ -384,17 +423,36 @@ fn milliseconds(duration: Duration) -> Option<u64> {
         .filter(|milliseconds| *milliseconds >= SECOND)
 }
 
+fn duration(text: &str) -> Option<u64> {
+    humantime::parse_duration(text).ok().and_then(milliseconds)
+}
+
+/// An empty id is none.
+fn client_id(text: &str) -> Option<Option<String>> {
+    let sound = text.bytes().all(|byte| byte.is_ascii_graphic());
+    sound.then(|| Some(text.to_owned()).filter(|id| !id.is_empty()))
+}
+
+fn scopes(text: &str) -> Option<Vec<String>> {
+    let names: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    // RFC 6749, section 3.3.
+    let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    let sound = names.iter().all(|name| name.bytes().all(allowed));
+    sound.then_some(names)
+}
+
+/// Without any scope Webex refuses, except where scopes come in addition.
+fn some_scopes(text: &str) -> Option<Vec<String>> {
+    scopes(text).filter(|names| !names.is_empty())
+}
+
 fn thresholds(text: &str) -> Option<Vec<u64>> {
     if text.is_empty() {
         return Some(Vec::new());
     }
     let mut thresholds = text
         .split(',')
-        .map(|each| {
-            humantime::parse_duration(each.trim())
-                .ok()
-                .and_then(milliseconds)
-        })
+        .map(|each| duration(each.trim()))
         .collect::<Option<Vec<u64>>>()?;
     thresholds.sort_unstable_by(|a, b| b.cmp(a));
     thresholds.dedup();

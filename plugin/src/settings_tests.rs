@@ -13,7 +13,70 @@ fn settings(pairs: &[(&str, &str)]) -> Result<Settings, Vec<FieldError>> {
 
 #[test]
 fn without_any_setting_the_defaults_hold() {
-    assert_eq!(settings(&[]).unwrap(), Settings::default());
+    let defaults = settings(&[]).unwrap();
+    assert_eq!(defaults, Settings::default());
+    assert_eq!(defaults.base_url, "https://webexapis.com/v1");
+    assert_eq!(defaults.client_id, None);
+    assert_eq!(defaults.scopes.base.len(), 9);
+    assert_eq!(defaults.scopes.contact_center.len(), 2);
+    assert_eq!(defaults.scopes.wholesale_customers.len(), 2);
+    assert_eq!(defaults.scopes.wholesale_users.len(), 2);
+    assert_eq!(
+        defaults.refresh,
+        RefreshPolicy {
+            period: 7 * DAY,
+            fraction: Fraction::millionths(500_000),
+            jitter: Fraction::millionths(100_000),
+        }
+    );
+    assert!(defaults.notify);
+    assert_eq!(defaults.thresholds, [30 * DAY, 14 * DAY, 7 * DAY, 2 * DAY]);
+    assert_eq!(defaults.assumed_access_life, 14 * DAY);
+    assert_eq!(defaults.assumed_refresh_life, 90 * DAY);
+}
+
+#[test]
+fn every_default_is_a_value_that_can_be_given() {
+    let pairs: Vec<(&str, &str)> = SETTINGS
+        .iter()
+        .filter_map(|setting| Some((setting.key, setting.default?)))
+        .collect();
+    assert_eq!(settings(&pairs).unwrap(), Settings::default());
+}
+
+#[test]
+fn every_plain_setting_of_the_table_is_parsed() {
+    for setting in SETTINGS.iter().filter(|setting| !setting.secret) {
+        // No form allows a control character inside a value.
+        let faults = settings(&[(setting.key, "a\u{1}b")]).unwrap_err();
+        let [fault] = faults.as_slice() else {
+            panic!("{} has the faults {faults:?}", setting.key);
+        };
+        assert_eq!(fault.field, setting.key);
+        assert_eq!(fault.message, format!("must be {}", setting.format));
+    }
+}
+
+#[test]
+fn table_of_settings_is_the_one_of_the_page() {
+    let mut table =
+        String::from("| key | secret | format | default | meaning |\n|---|---|---|---|---|\n");
+    for setting in SETTINGS {
+        let secret = if setting.secret { "yes" } else { "no" };
+        let default = setting
+            .default
+            .map_or_else(|| "none".to_owned(), |default| format!("`{default}`"));
+        table.push_str(&format!(
+            "| `{}` | {secret} | {} | {default} | {} |\n",
+            setting.key, setting.format, setting.help
+        ));
+    }
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/contract.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(
+        page.contains(&table),
+        "put this into docs/contract.md:\n{table}"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::imports::bindings::exports::automate::spark_customer::workflows as gu
 use crate::reports::{
     Action, Added, Alert, Authorization, Choice, ConnectReport, Connection, Deletion, Expiry,
     ExpiryReport, Field, FieldKind, Grant, GrantStatus, ImportCount, Model, RefreshOutcome,
-    RefreshReport, Revocation, State, SyncKind, SyncReport, WakeReport,
+    RefreshReport, Revocation, SettingDescription, State, SyncKind, SyncReport, WakeReport,
 };
 use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
 
@@ -216,6 +216,17 @@ pub(crate) fn model(from: guest::Model) -> Model {
                 name: action.name,
                 title: action.title,
                 help: action.help,
+            })
+            .collect(),
+        settings: from
+            .settings
+            .into_iter()
+            .map(|setting| SettingDescription {
+                key: setting.key,
+                secret: setting.secret,
+                format: setting.format,
+                default: setting.default,
+                help: setting.help,
             })
             .collect(),
     }

@@ -9,6 +9,7 @@ use crate::platform::{
 };
 use crate::record::State;
 use crate::reports;
+use crate::settings::Setting;
 use crate::workflows::{add, describe};
 
 impl From<types::Reference> for Reference {
@@ -224,6 +225,19 @@ impl From<describe::Model> for contract::Model {
                     help: action.help.to_owned(),
                 })
                 .collect(),
+            settings: model.settings.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&Setting> for contract::SettingDescription {
+    fn from(setting: &Setting) -> Self {
+        Self {
+            key: setting.key.to_owned(),
+            secret: setting.secret,
+            format: setting.format.to_owned(),
+            default: setting.default.map(str::to_owned),
+            help: setting.help.to_owned(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::model::{FIELDS, Field, RELATION, TITLE};
 use crate::platform::RECORD_MODEL;
+use crate::settings::{SETTINGS, Setting};
 
 /// Something that can be done with a record besides add, modify, delete, get and list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Model {
     pub fields: &'static [Field],
     /// Every action.
     pub actions: &'static [Action],
+    /// Every setting.
+    pub settings: &'static [Setting],
 }
 
 /// The action of the `refresh` workflow.
@@ -41,6 +44,7 @@ pub const fn describe() -> Model {
         record_model: RECORD_MODEL,
         title: TITLE,
         fields: FIELDS,
+        settings: SETTINGS,
         actions: &[
             Action {
                 name: REFRESH_ACTION,

@@ -3,6 +3,7 @@
 use crate::bindings::automate::platform::storage::{Change, Document};
 use crate::bindings::automate::platform::types::{Failure, FieldError};
 use crate::bindings::exports::automate::spark_customer::workflows::{self as contract, Guest};
+use crate::checks::{secrets, surroundings};
 use crate::options::Options;
 use crate::samples::{self, RECORD, SUITE, key};
 use crate::state::{Standing, State};
@@ -72,6 +73,16 @@ fn field(name: &str, help: &str) -> contract::Field {
     }
 }
 
+fn setting((key, value): (&str, &str), secret: bool) -> contract::SettingDescription {
+    contract::SettingDescription {
+        key: key.into(),
+        secret,
+        format: format!("{value:?}"),
+        default: None,
+        help: "By its value a host is checked.".into(),
+    }
+}
+
 impl Guest for Suite {
     fn describe() -> contract::Model {
         contract::Model {
@@ -100,6 +111,10 @@ impl Guest for Suite {
                 ),
             ],
             actions: Vec::new(),
+            settings: vec![
+                setting(surroundings::SETTING, false),
+                setting(secrets::SETTING, true),
+            ],
         }
     }
 

@@ -1,4 +1,4 @@
-//! `describe`: the model, as the plugin has it.
+//! `describe`: the model and the settings, as the plugin has them.
 
 use relation_host::reports::{Field, Model};
 
@@ -7,7 +7,7 @@ use crate::failure::Failed;
 use crate::output::shown;
 use crate::table::{Column, Rows};
 
-/// Prints fields and actions.
+/// Prints fields, actions and settings.
 pub async fn run(context: &Context) -> Result<(), Failed> {
     let host = context.plugin_alone().await?;
     let model = host.describe().await?;
@@ -39,9 +39,23 @@ fn human(model: &Model) -> String {
     for action in &model.actions {
         actions.add([&action.name, &action.title, &action.help]);
     }
+    let mut settings = Rows::under(&[
+        Column::new("setting"),
+        Column::new("default").wrapped(16).dropped(2),
+        Column::new("format").wrapped(16).dropped(1),
+        Column::new("help").wrapped(24),
+    ]);
+    for setting in &model.settings {
+        let default = match (&setting.default, setting.secret) {
+            (_, true) => "secret",
+            (Some(default), false) => default,
+            (None, false) => "none",
+        };
+        settings.add([&setting.key, default, &setting.format, &setting.help]);
+    }
     let name = shown(&model.name);
     let title = shown(&model.title);
-    format!("{name}: {title}\n\n{fields}\n\n{actions}")
+    format!("{name}: {title}\n\n{fields}\n\n{actions}\n\n{settings}")
 }
 
 fn kind(field: &Field) -> String {

@@ -10,7 +10,7 @@ use crate::samples::{self, Scene};
 use crate::verdict::{Outcome, failed, holds, same, skipped};
 
 /// The plain setting by which a host is checked, and its value.
-const SETTING: (&str, &str) = ("conformance.setting", "plain \u{1f980}");
+pub const SETTING: (&str, &str) = ("conformance.setting", "plain \u{1f980}");
 
 pub fn config(_: &Scene) -> Outcome {
     let absent = settings::get("conformance.nobody-configured-this");

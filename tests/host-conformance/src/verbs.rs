@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `checks` | again, until `next` is another word | whatever one call can check, a group a call |
 //! | `meet` | again while the first call's request `/hold` waits, then lets go | one call at a time runs on a record |
+//! | `turned-away` | after one `meet`, when the host refused the second call | one call at a time runs on a record |
 //! | `outlive` | lets the call's lease expire, and `take-over` run, while its request `/hold` waits | |
 //! | `take-over` | from another host of the same store, when the lease is over | the call that was cut off is told |
 //! | `look-back` | when both have ended, with the case of `outlive`'s failure as `answered` | the fence |
@@ -34,6 +35,7 @@ use crate::verdict::{Outcome, Verdict, failed, holds, same};
 pub enum Verb {
     Checks,
     Meet,
+    TurnedAway,
     Outlive,
     TakeOver,
     LookBack { answered: String },
@@ -64,6 +66,12 @@ pub fn modify(pkid: &str, fields: &str) -> Result<State, Failure> {
             state.inside = None;
             state.meetings += 1;
             if state.meetings > 1 {
+                state.pass(ONE_AT_A_TIME);
+            }
+            state.keep(Vec::new())?;
+        }
+        Verb::TurnedAway => {
+            if state.meetings > 0 {
                 state.pass(ONE_AT_A_TIME);
             }
             state.keep(Vec::new())?;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use relation_e2e::artifacts;
-use relation_harness::conformance::{Conformance, Report};
+use relation_harness::conformance::{Conformance, Report, run_limits};
 use relation_host::component::Plugin;
 use relation_host::store::Store;
 use relation_host::store::seal::{KeyFile, Sealer};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// The suite, compiled once.
 pub fn suite() -> ComponentSource {
     static SUITE: OnceLock<Plugin> = OnceLock::new();
-    let plugin = SUITE.get_or_init(|| compiled(Limits::default()));
+    let plugin = SUITE.get_or_init(|| compiled(run_limits()));
     ComponentSource::Loaded(Box::new(plugin.clone()))
 }
 

@@ -45,6 +45,15 @@ pub type Reopen = Box<dyn Fn() -> Result<Arc<dyn Store>, StoreError> + Send + Sy
 /// What a test makes of a host that is about to be put together, given the clock that the run moves.
 type Alter = Box<dyn Fn(HostBuilder, &Arc<ManualClock>) -> HostBuilder + Send + Sync>;
 
+/// The bounds of a call in a run of the suite: those of a host, with less time for a request, which the
+/// suite waits for.
+pub fn run_limits() -> Limits {
+    Limits {
+        request_time: Duration::from_secs(3),
+        ..Limits::default()
+    }
+}
+
 /// A run of the suite on hosts of this library, around one store.
 pub struct Conformance {
     component: ComponentSource,
@@ -80,7 +89,7 @@ impl Conformance {
             sealer,
             reopen: None,
             cache: None,
-            limits: Limits::default(),
+            limits: run_limits(),
             open: false,
             alter: None,
             instead: None,
@@ -101,7 +110,7 @@ impl Conformance {
         self
     }
 
-    /// The bounds of a call; those of a host by default.
+    /// The bounds of a call; [`run_limits`] by default.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;

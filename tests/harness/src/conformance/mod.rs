@@ -28,7 +28,7 @@ mod overlap;
 mod report;
 mod server;
 
-pub use drive::{Conformance, Reopen};
+pub use drive::{Conformance, Reopen, run_limits};
 pub use not_run::NotRun;
 pub use report::{Finding, MalformedReport, Report, Status};
 pub use server::Server;

@@ -48,7 +48,12 @@ pub fn version(scene: &Scene) -> Outcome {
         commit(vec![Change::Put(document.clone())])?;
         same("the version", read(&document.reference)?.version, expected)?;
     }
-    Ok(())
+    let version = || read(&document.reference).map(|found| found.version);
+    let put = || Change::Put(document.clone());
+    commit(vec![put(), put()])?;
+    same("after two puts in one commit", version()?, 5)?;
+    commit(vec![Change::Delete(document.reference.clone()), put()])?;
+    same("after a delete and a put", version()?, 1)
 }
 
 pub fn keys(scene: &Scene) -> Outcome {

@@ -136,6 +136,11 @@ pub fn deadline(scene: &Scene) -> Outcome {
     in_doubt("an answer that never comes", exchange(&request))
 }
 
+pub fn deadline_unset(scene: &Scene) -> Outcome {
+    let request = Request::get(server(scene)?, "/never");
+    in_doubt("an answer that never comes", exchange(&request))
+}
+
 pub fn cut(scene: &Scene) -> Outcome {
     let request = Request::get(server(scene)?, "/cut");
     in_doubt("an answer that ends early", exchange(&request))

@@ -1,8 +1,10 @@
 //! `storage.commit`: what is malformed is refused as `invalid`; what is just within the bounds is taken.
 
-use crate::bindings::automate::platform::storage::{Change, Document, Key};
-use crate::samples::{Scene, commit, is_there, key};
-use crate::verdict::{Outcome, holds, refused};
+use crate::bindings::automate::platform::storage::{self, Change, Document, Filter, Key};
+use crate::bindings::automate::platform::types::Reference;
+use crate::bindings::automate::platform::{scheduling, secrets};
+use crate::samples::{SAMPLE, SUITE, Scene, commit, is_there, key};
+use crate::verdict::{Outcome, holds, refused, same};
 
 fn put(document: &Document) -> Result<(), crate::bindings::automate::platform::types::Failure> {
     commit(vec![Change::Put(document.clone())])
@@ -40,14 +42,62 @@ pub fn reference(scene: &Scene) -> Outcome {
         let what = format!("a model of {length} bytes");
         refused(&what, put(&document), "invalid")?;
     }
-    let mut nowhere = scene.document();
-    nowhere.hierarchy = String::new();
-    refused("no node", put(&nowhere), "invalid")?;
+    let at = |hierarchy: &str| {
+        let mut document = scene.document();
+        document.hierarchy = hierarchy.into();
+        document
+    };
+    let long = |bytes: usize| {
+        let below = bytes.saturating_sub(scene.node.len() + 1);
+        format!("{}.{}", scene.node, "n".repeat(below))
+    };
+    for hierarchy in ["", ".", "a..b", "a.", ".a", "a\nb", &long(1025)] {
+        let what = format!("the node {hierarchy:?}");
+        refused(&what, put(&at(hierarchy)), "invalid")?;
+    }
+    put(&at(&long(1024)))?;
     let mut longest = scene.document();
     longest.reference.model = "m".repeat(128);
     put(&longest)?;
     // Of a model that the cleaning does not know.
     commit(vec![Change::Delete(longest.reference)])?;
+    Ok(())
+}
+
+pub fn reads(scene: &Scene) -> Outcome {
+    let bad = Reference {
+        model: SAMPLE.into(),
+        pkid: "0123".into(),
+    };
+    refused("get", storage::get(&bad), "invalid")?;
+    let several = [scene.document().reference, bad.clone()];
+    refused("get-many", storage::get_many(&several), "invalid")?;
+    refused("wakeups", scheduling::wakeups(&bad), "invalid")?;
+    refused("reveal", secrets::reveal(&bad, "s"), "invalid")?;
+
+    let mut many = vec![scene.document().reference; 1001];
+    let all = storage::get_many(&many);
+    refused("get-many of 1001", all, "invalid")?;
+    many.pop();
+    same("how many of 1000", storage::get_many(&many)?.len(), 1000)?;
+
+    commit((0..2).map(|_| Change::Put(scene.document())).collect())?;
+    let all = scene.filter(Vec::new());
+    for node in ["", "a..b"] {
+        let nowhere = Filter {
+            hierarchy: node.into(),
+            ..all.clone()
+        };
+        let found = storage::find(&nowhere, None, 1);
+        refused(&format!("find at {node:?}"), found, "invalid")?;
+    }
+    let page = storage::find(&all, None, 0)?;
+    same("how many by a limit of 0", page.documents.len(), 1)?;
+    let foreign = scene.filter(vec![key(SUITE, &scene.pkid)]);
+    for cursor in [page.next.as_deref().unwrap_or("none"), "no cursor"] {
+        let found = storage::find(&foreign, Some(cursor), 1);
+        refused("find from a cursor of another filter", found, "invalid")?;
+    }
     Ok(())
 }
 

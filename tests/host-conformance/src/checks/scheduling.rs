@@ -78,6 +78,23 @@ pub fn cancel(scene: &Scene) -> Outcome {
     same("those of another", listed(&other)?, vec![w])
 }
 
+pub fn subject(scene: &Scene) -> Outcome {
+    let nobody = scene.document();
+    let alone = commit(vec![Change::Schedule(wakeup(&nobody, "w", ""))]);
+    refused("of a document that does not exist", alone, "invalid")?;
+    same("its wakeups", listed(&nobody)?.len(), 0)?;
+    let changes = vec![
+        Change::Schedule(wakeup(&nobody, "w", "")),
+        Change::Put(nobody.clone()),
+    ];
+    commit(changes)?;
+    same(
+        "those of a document made with it",
+        listed(&nobody)?.len(),
+        1,
+    )
+}
+
 pub fn bounds(scene: &Scene) -> Outcome {
     let subject = scene.written()?;
     let tried =

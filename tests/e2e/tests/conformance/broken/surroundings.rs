@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use relation_harness::conformance::Conformance;
+use relation_harness::conformance::{Conformance, run_limits};
 use relation_host::Limits;
 use relation_host::entropy::{Entropy, SeededEntropy};
 use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
@@ -112,7 +112,7 @@ async fn hardly_any_bounds() -> Conformance {
         changes: 1_000_000,
         requests: 1_000_000,
         host_calls: 10_000_000,
-        ..Limits::default()
+        ..run_limits()
     };
     let store = Arc::new(SqliteStore::in_memory().unwrap());
     with(suite_within(limits.clone()), store)
@@ -123,12 +123,18 @@ async fn hardly_any_bounds() -> Conformance {
 /// Steps in once within a check: at the call of an import that comes behind so many others of it.
 type Step = (&'static str, Import, u32, fn() -> Intervention);
 
-const STEPS: [Step; 4] = [
+const STEPS: [Step; 6] = [
     ("storage.commit.malformed", Import::StorageCommit, 2, || {
         Intervention::Fail(Failure::Conflict("it is malformed".into()))
     }),
     ("storage.commit.keep", Import::StorageCommit, 1, || {
         Intervention::Fail(Failure::Conflict("it cannot be kept".into()))
+    }),
+    ("storage.bounds.reads", Import::StorageGet, 0, || {
+        Intervention::Fail(Failure::Conflict("it is malformed".into()))
+    }),
+    ("scheduling.subject", Import::StorageCommit, 0, || {
+        Intervention::Fail(Failure::Conflict("it has no subject".into()))
     }),
     ("storage.bounds.body", Import::StorageCommit, 0, || {
         Intervention::Fail(Failure::Conflict("it is malformed".into()))
@@ -195,6 +201,8 @@ broken_hosts! {
         "storage.commit.malformed",
         "storage.commit.keep",
         "storage.bounds.body",
+        "storage.bounds.reads",
+        "scheduling.subject",
         "transactions.accepts",
     ];
 }

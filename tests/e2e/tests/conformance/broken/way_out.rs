@@ -98,6 +98,7 @@ broken_hosts! {
         "egress.status",
         "egress.redirect",
         "egress.deadline",
+        "egress.deadline.unset",
         "egress.cut",
         "egress.size",
         "egress.last-error",

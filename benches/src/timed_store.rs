@@ -1,15 +1,15 @@
 //! A store around a store that times what a call asks of it.
 
 use relation_host::store::StoreError;
-use relation_host::store::watched::{Operation, Watch, Watched};
+use relation_host::store::layer::{Layered, Operation, StoreLayer};
 
 use crate::phases::{Phase, Phases};
 
 /// Times the inner store's calls.
-pub type TimedStore = Watched<Phases>;
+pub type TimedStore = Layered<Phases>;
 
-impl Watch for Phases {
-    async fn around<T: Send>(
+impl StoreLayer for Phases {
+    async fn wrap<T: Send>(
         &self,
         operation: Operation,
         work: impl Future<Output = Result<T, StoreError>> + Send,

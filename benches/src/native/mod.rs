@@ -8,9 +8,9 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use relation_host::store::{Begin, Begun, End};
+use relation_host::store::{Begin, BeginOutcome, End};
 use relation_host::transactions::journal::Journal;
-use relation_host::transactions::{NewTransaction, Outcome, Status};
+use relation_host::transactions::{NewTransaction, Status, TransactionOutcome};
 use relation_host::types::{Pkid, Reference};
 use spark_customer::grant::Grant;
 use spark_customer::reports::RefreshOutcome;
@@ -65,7 +65,7 @@ impl Native {
             wakeup: None,
         });
         let lease = match begun.await? {
-            Begun::Started(lease) => lease,
+            BeginOutcome::Started(lease) => lease,
             other => bail!("{pkid} cannot be refreshed now: {other:?}"),
         };
         let journal = Journal::new(&id, parts.limits.log);
@@ -85,12 +85,12 @@ impl Native {
 
         let completed = parts.clock.now();
         let outcome = match &report {
-            Ok(report) => Outcome {
+            Ok(report) => TransactionOutcome {
                 status: Status::Success,
                 message: report.message.clone(),
                 completed,
             },
-            Err(failure) => Outcome {
+            Err(failure) => TransactionOutcome {
                 status: Status::Fail,
                 message: failure.to_string(),
                 completed,

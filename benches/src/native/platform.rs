@@ -114,7 +114,7 @@ impl Storage for NativePlatform<'_> {
         _: OnUnavailable,
     ) -> Result<(), Failure> {
         if let Some(name) = self.subject_name(&changes) {
-            self.journal.name_subject(name);
+            self.journal.set_subject_name(name);
         }
         let checks = checks
             .into_iter()
@@ -124,7 +124,7 @@ impl Storage for NativePlatform<'_> {
             .into_iter()
             .map(|change| convert::change(&self.parts.sealer, change))
             .collect::<Result<_, _>>()?;
-        let news = self.journal.news();
+        let news = self.journal.take_update();
         let commit = Commit {
             fence: self.lease.clone(),
             checks,
@@ -135,7 +135,7 @@ impl Storage for NativePlatform<'_> {
         self.waits
             .on(self.parts.store.commit(commit))
             .map_err(|error| {
-                self.journal.put_back(news);
+                self.journal.restore(news);
                 convert::failure(&error)
             })
     }
@@ -223,7 +223,7 @@ impl plugin::Journal for NativePlatform<'_> {
     }
 
     fn progress(&self, done: u32, total: u32, message: &str) {
-        self.journal.progress(Progress {
+        self.journal.set_progress(Progress {
             done,
             total,
             message: message.to_owned(),
@@ -231,13 +231,13 @@ impl plugin::Journal for NativePlatform<'_> {
         let now = self.parts.clock.monotonic();
         if now.saturating_sub(self.reported.get()) >= FOLLOW {
             self.reported.set(now);
-            let news = self.journal.news();
+            let news = self.journal.take_update();
             if self
                 .waits
                 .on(self.parts.store.report(news.clone()))
                 .is_err()
             {
-                self.journal.put_back(news);
+                self.journal.restore(news);
             }
         }
     }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use relation_host::schedule::dispatcher::{DispatcherOptions, Summary};
-use relation_host::store::{Answered, Begin, Begun, DueWakeup, End};
-use relation_host::transactions::{NewTransaction, Outcome, Status, TransactionUpdate};
+use relation_host::store::{Begin, BeginOutcome, DueWakeup, End, WakeupSettlement};
+use relation_host::transactions::{NewTransaction, Status, TransactionOutcome, TransactionUpdate};
 use relation_host::types::{Filter, Hierarchy, Key, RECORD_MODEL, Reference, Scope};
 
 use super::{Plan, note};
@@ -225,13 +225,13 @@ impl Stored {
                 now,
                 wakeup: Some(wakeup.clone()),
             };
-            let Begun::Started(lease) = parts.store.begin(begin).await? else {
+            let BeginOutcome::Started(lease) = parts.store.begin(begin).await? else {
                 anyhow::bail!("{} could not begin", wakeup.wakeup.subject);
             };
             let end = End {
                 transaction: TransactionUpdate {
                     id,
-                    outcome: Some(Outcome {
+                    outcome: Some(TransactionOutcome {
                         status: Status::Success,
                         message: "done".to_owned(),
                         completed: now,
@@ -239,7 +239,7 @@ impl Stored {
                     ..TransactionUpdate::default()
                 },
                 lease,
-                wakeup: Some(Answered::Done(wakeup)),
+                wakeup: Some(WakeupSettlement::Done(wakeup)),
                 interrupted: false,
             };
             parts.store.end(end).await?;

@@ -229,7 +229,7 @@ impl Context {
 struct OneTimeKey;
 
 impl KeyProvider for OneTimeKey {
-    fn existing(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
+    fn load(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
         KeyEncryptionKey::random().map(Some)
     }
 

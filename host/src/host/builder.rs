@@ -228,7 +228,7 @@ impl HostBuilder {
         let stash = self.stash.map(|directory| {
             let stash = Stash::new(directory, store.id(), Arc::clone(&sealer))
                 .with_reserve(self.stash_reserve)
-                .like(self.stash_like);
+                .with_ownership_of(self.stash_like);
             Arc::new(stash)
         });
         let services = Arc::new(Services {

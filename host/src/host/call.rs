@@ -13,9 +13,9 @@ use crate::component::{GuestError, GuestErrorKind, Opening};
 use crate::imports::bindings::automate::platform::types as platform;
 use crate::imports::bindings::exports::automate::spark_customer::workflows::Guest;
 use crate::imports::{Traces, convert as shared, lease_deadline};
-use crate::store::{Answered, Begin, Begun, DueWakeup, End, Lease, StoreError};
+use crate::store::{Begin, BeginOutcome, DueWakeup, End, Lease, StoreError, WakeupSettlement};
 use crate::transactions::journal::Journal;
-use crate::transactions::{Level, NewTransaction, Outcome};
+use crate::transactions::{Level, NewTransaction, TransactionOutcome};
 use crate::types::{Failure, Pkid, Reference, Timestamp};
 
 /// The state that a guest's exported functions are called on.
@@ -193,7 +193,7 @@ impl Host {
             wakeup: ask.wakeup.clone(),
         };
         Ok(match services.store.begin(begin).await? {
-            Begun::Started(lease) => {
+            BeginOutcome::Started(lease) => {
                 tracing::debug!(transaction = id, action = ask.action, subject = %ask.subject, "call started");
                 Start::Started(Box::new(Started {
                     journal: Journal::new(&id, services.limits.log),
@@ -204,8 +204,8 @@ impl Host {
                     claimed,
                 }))
             }
-            Begun::Busy(until) => Start::Busy(until),
-            Begun::Gone => Start::Gone,
+            BeginOutcome::Busy(until) => Start::Busy(until),
+            BeginOutcome::Gone => Start::Gone,
         })
     }
 
@@ -252,7 +252,7 @@ impl Host {
         started: &Started,
         result: &Result<T, CallErrorKind>,
         ending: impl FnOnce(&T) -> Ending,
-        wakeup: Option<Answered>,
+        wakeup: Option<WakeupSettlement>,
     ) {
         let services = &self.parts.services;
         let now = services.clock.now();
@@ -268,7 +268,7 @@ impl Host {
         };
         ending.message = shortened(ending.message);
         let end = End {
-            transaction: journal.close(Outcome {
+            transaction: journal.close(TransactionOutcome {
                 status: ending.status,
                 message: ending.message.clone(),
                 completed: now,

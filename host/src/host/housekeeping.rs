@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::Host;
-use crate::store::stash::reserved;
-use crate::store::{Prune, Pruned, StoreError};
+use crate::store::stash::reserve_bytes;
+use crate::store::{PruneReport, PruneRequest, StoreError};
 use crate::sync::lock;
 use crate::types::Timestamp;
 
@@ -41,12 +41,12 @@ impl Default for Retention {
 
 impl Retention {
     /// Returns the step of a walk at `now` that begins after the id `after`.
-    fn step(&self, now: Timestamp, after: Option<String>) -> Prune {
+    fn step(&self, now: Timestamp, after: Option<String>) -> PruneRequest {
         let before = |keep: Duration| {
             let keep = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
             Timestamp(now.0.saturating_sub(keep))
         };
-        Prune {
+        PruneRequest {
             succeeded_before: before(self.succeeded),
             failed_before: before(self.failed),
             after,
@@ -141,7 +141,7 @@ impl Host {
                 false => Ok(()),
             };
             // A part of it is enough for the first responses.
-            match (reserved(stash.directory()) > 0, filled) {
+            match (reserve_bytes(stash.directory()) > 0, filled) {
                 (true, _) => Ok(true),
                 (false, Ok(())) => Ok(false),
                 (false, Err(error)) => Err(error.to_string()),
@@ -173,7 +173,7 @@ impl Host {
 
 impl Walk {
     /// Notes what a step has done; whether another one is due at once.
-    fn go_on(&mut self, done: Result<Pruned, StoreError>, now: Timestamp) -> bool {
+    fn go_on(&mut self, done: Result<PruneReport, StoreError>, now: Timestamp) -> bool {
         match done {
             Ok(done) => {
                 self.removed += done.removed;

@@ -4,7 +4,7 @@
 use super::call::{Ask, Start, Started};
 use super::outcome::Ending;
 use super::{CallErrorKind, Host};
-use crate::store::stash::{Kept, Name, StashError};
+use crate::store::stash::{EntryName, StashError, StashedCommit};
 use crate::store::{Commit, StoreError};
 use crate::transactions::Level;
 use crate::types::{Failure, Reference, Timestamp};
@@ -94,7 +94,7 @@ impl Host {
     /// Whether the stash has an entry of this record.
     pub(super) fn is_kept(&self, subject: &Reference) -> Result<bool, StoreError> {
         match self.stash() {
-            Some(stash) => Ok(!stash.of(subject).map_err(unreadable)?.is_empty()),
+            Some(stash) => Ok(!stash.entries_for(subject).map_err(unreadable)?.is_empty()),
             None => Ok(false),
         }
     }
@@ -132,7 +132,7 @@ impl Host {
             return Ok(());
         };
         // Looked at again under the lease: who held it before may have applied them.
-        for name in stash.of(subject).map_err(unreadable)? {
+        for name in stash.entries_for(subject).map_err(unreadable)? {
             match self.apply(started, subject, &name).await? {
                 Became::Applied => summary.applied += 1,
                 Became::Superseded => summary.superseded += 1,
@@ -152,7 +152,7 @@ impl Host {
         &self,
         started: &Started,
         subject: &Reference,
-        name: &Name,
+        name: &EntryName,
     ) -> Result<Became, StoreError> {
         let Some(stash) = self.stash() else {
             return Ok(Became::Gone);
@@ -212,13 +212,13 @@ impl Host {
     }
 
     /// One commit, fenced by the lease of this call: nobody else works on the record meanwhile.
-    async fn write(&self, started: &Started, kept: &Kept) -> Result<(), StoreError> {
+    async fn write(&self, started: &Started, kept: &StashedCommit) -> Result<(), StoreError> {
         let record = kept.record();
         let name = record.and_then(|record| record.keys.iter().find(|key| key.name == "name"));
         if let Some(name) = name {
-            started.journal.name_subject(name.value.clone());
+            started.journal.set_subject_name(name.value.clone());
         }
-        let news = started.journal.news();
+        let news = started.journal.take_update();
         let commit = Commit {
             fence: started.lease.clone(),
             checks: kept.checks.clone(),
@@ -230,14 +230,14 @@ impl Host {
         let services = &self.parts.services;
         let done = services.sealer.commit(self.store().as_ref(), commit).await;
         if done.is_err() {
-            started.journal.put_back(news);
+            started.journal.restore(news);
         }
         done
     }
 
     /// Whether the record is as the commit would leave it: then it was made, and a crash or a lost
     /// word came between it and the removal of its entry.
-    async fn is_applied(&self, kept: &Kept) -> Result<bool, StoreError> {
+    async fn is_applied(&self, kept: &StashedCommit) -> Result<bool, StoreError> {
         let Some(wanted) = kept.record() else {
             return Ok(false);
         };

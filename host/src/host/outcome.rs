@@ -4,7 +4,7 @@ use tracing::Level;
 
 use super::{CallErrorKind, Fired};
 use crate::reports::{Connection, ExpiryReport, RefreshOutcome, RefreshReport, State, WakeReport};
-use crate::schedule::dispatcher::{Condition, Effect, Ran};
+use crate::schedule::dispatcher::{ConnectionHealth, Effect, RunOutcome};
 use crate::transactions::Status;
 use crate::types::Failure;
 
@@ -64,11 +64,11 @@ impl Ending {
         self
     }
 
-    fn of_condition(self, condition: Condition) -> Self {
+    fn of_condition(self, condition: ConnectionHealth) -> Self {
         match condition {
-            Condition::Working => self,
-            Condition::Retrying => self.at_least(Level::WARN),
-            Condition::NeedsPerson => self.at_least(Level::ERROR),
+            ConnectionHealth::Working => self,
+            ConnectionHealth::Retrying => self.at_least(Level::WARN),
+            ConnectionHealth::NeedsPerson => self.at_least(Level::ERROR),
         }
     }
 
@@ -138,13 +138,13 @@ pub(super) fn wake_ending(report: &WakeReport) -> Ending {
 
 impl Fired {
     /// Returns the outcome of a wakeup of this kind ([`crate::types::Wakeup::kind`]) for a dispatcher.
-    pub fn ran(&self, wakeup: &str) -> Ran {
+    pub fn ran(&self, wakeup: &str) -> RunOutcome {
         match self {
-            Self::Busy(_) => Ran::Busy,
-            Self::Gone => Ran::Gone,
+            Self::Busy(_) => RunOutcome::Busy,
+            Self::Gone => RunOutcome::Gone,
             Self::Called(called) => match called.as_ref() {
-                Ok(called) => Ran::Done(effect(&called.value)),
-                Err(error) => Ran::Failed(failed_effect(wakeup, &error.kind)),
+                Ok(called) => RunOutcome::Done(effect(&called.value)),
+                Err(error) => RunOutcome::Failed(failed_effect(wakeup, &error.kind)),
             },
         }
     }
@@ -172,10 +172,10 @@ fn effect(report: &WakeReport) -> Effect {
 fn failed_effect(wakeup: &str, kind: &CallErrorKind) -> Effect {
     let is_import = wakeup == "sync";
     let condition = match kind {
-        CallErrorKind::Refused(Failure::Reauthorize(_)) => Some(Condition::NeedsPerson),
+        CallErrorKind::Refused(Failure::Reauthorize(_)) => Some(ConnectionHealth::NeedsPerson),
         CallErrorKind::Refused(Failure::NotFound(_)) => None,
         _ if is_import => None,
-        _ => Some(Condition::Retrying),
+        _ => Some(ConnectionHealth::Retrying),
     };
     Effect {
         refreshed: false,
@@ -184,34 +184,34 @@ fn failed_effect(wakeup: &str, kind: &CallErrorKind) -> Effect {
     }
 }
 
-fn refresh_condition(report: &RefreshReport) -> Condition {
+fn refresh_condition(report: &RefreshReport) -> ConnectionHealth {
     let outcome = match report.outcome {
-        RefreshOutcome::Connected => Condition::Working,
-        RefreshOutcome::Retrying => Condition::Retrying,
-        RefreshOutcome::Reauthorize | RefreshOutcome::Expired => Condition::NeedsPerson,
+        RefreshOutcome::Connected => ConnectionHealth::Working,
+        RefreshOutcome::Retrying => ConnectionHealth::Retrying,
+        RefreshOutcome::Reauthorize | RefreshOutcome::Expired => ConnectionHealth::NeedsPerson,
     };
     outcome.max(condition(&report.connection))
 }
 
-fn expiry_condition(report: &ExpiryReport) -> Condition {
+fn expiry_condition(report: &ExpiryReport) -> ConnectionHealth {
     // The alert of no threshold is the critical one: the connection does not work any more.
     let alert = match &report.alert {
-        Some(alert) if alert.threshold_ms == 0 => Condition::NeedsPerson,
-        _ => Condition::Working,
+        Some(alert) if alert.threshold_ms == 0 => ConnectionHealth::NeedsPerson,
+        _ => ConnectionHealth::Working,
     };
     alert.max(condition(&report.connection))
 }
 
 /// How a connection stands by the worst of its grants.
-fn condition(connection: &Connection) -> Condition {
+fn condition(connection: &Connection) -> ConnectionHealth {
     let grants = connection.grants.iter().map(|granted| granted.state);
     let states = std::iter::once(connection.state).chain(grants);
     let conditions = states.map(|state| match state {
-        State::NotConnected | State::Connected | State::Expiring => Condition::Working,
-        State::Retrying => Condition::Retrying,
-        State::Expired | State::Reauthorize | State::MissingScope => Condition::NeedsPerson,
+        State::NotConnected | State::Connected | State::Expiring => ConnectionHealth::Working,
+        State::Retrying => ConnectionHealth::Retrying,
+        State::Expired | State::Reauthorize | State::MissingScope => ConnectionHealth::NeedsPerson,
     });
-    conditions.max().unwrap_or(Condition::Working)
+    conditions.max().unwrap_or(ConnectionHealth::Working)
 }
 
 #[cfg(test)]
@@ -249,26 +249,41 @@ mod tests {
     fn a_failure_warns_and_a_customer_that_needs_a_person_is_an_error() {
         use RefreshOutcome::{Connected, Expired, Reauthorize, Retrying};
         for (outcome, state, level, condition) in [
-            (Connected, State::Connected, Level::INFO, Condition::Working),
-            (Connected, State::Expiring, Level::INFO, Condition::Working),
+            (
+                Connected,
+                State::Connected,
+                Level::INFO,
+                ConnectionHealth::Working,
+            ),
+            (
+                Connected,
+                State::Expiring,
+                Level::INFO,
+                ConnectionHealth::Working,
+            ),
             (
                 Connected,
                 State::MissingScope,
                 Level::ERROR,
-                Condition::NeedsPerson,
+                ConnectionHealth::NeedsPerson,
             ),
-            (Retrying, State::Retrying, Level::WARN, Condition::Retrying),
+            (
+                Retrying,
+                State::Retrying,
+                Level::WARN,
+                ConnectionHealth::Retrying,
+            ),
             (
                 Reauthorize,
                 State::Reauthorize,
                 Level::ERROR,
-                Condition::NeedsPerson,
+                ConnectionHealth::NeedsPerson,
             ),
             (
                 Expired,
                 State::Expired,
                 Level::ERROR,
-                Condition::NeedsPerson,
+                ConnectionHealth::NeedsPerson,
             ),
         ] {
             let report = refreshed(outcome, state);
@@ -322,7 +337,7 @@ mod tests {
             scopes: Vec::new(),
             missing_scopes: Vec::new(),
         });
-        assert_eq!(refresh_condition(&report), Condition::NeedsPerson);
+        assert_eq!(refresh_condition(&report), ConnectionHealth::NeedsPerson);
     }
 
     #[test]
@@ -330,12 +345,12 @@ mod tests {
         let unavailable = CallErrorKind::Refused(Failure::Unavailable("down".to_owned()));
         let refused = CallErrorKind::Refused(Failure::Reauthorize("no scope".to_owned()));
         let failed = failed_effect("refresh", &unavailable);
-        assert_eq!(failed.condition, Some(Condition::Retrying));
+        assert_eq!(failed.condition, Some(ConnectionHealth::Retrying));
         assert_eq!(failed.imported, None);
         let failed = failed_effect("sync", &unavailable);
         assert_eq!((failed.condition, failed.imported), (None, Some(false)));
         let failed = failed_effect("sync", &refused);
-        assert_eq!(failed.condition, Some(Condition::NeedsPerson));
+        assert_eq!(failed.condition, Some(ConnectionHealth::NeedsPerson));
         assert_eq!(Ending::error(&unavailable).level, Level::WARN);
         assert_eq!(Ending::error(&refused).level, Level::ERROR);
     }

@@ -11,8 +11,8 @@ use crate::component::convert;
 use crate::imports::bindings::automate::platform::scheduling;
 use crate::imports::convert as shared;
 use crate::reports::WakeReport;
-use crate::schedule::dispatcher::{Dispatcher, DispatcherOptions, Ran, Runner};
-use crate::store::{Answered, DueWakeup, StoreError};
+use crate::schedule::dispatcher::{Dispatcher, DispatcherOptions, RunOutcome, Runner};
+use crate::store::{DueWakeup, StoreError, WakeupSettlement};
 use crate::types::{Failure, Timestamp};
 
 /// After the first failure of a call; doubled with each further one.
@@ -92,12 +92,12 @@ impl Host {
             .await
             .and_then(|report| convert::woken(report).map_err(CallErrorKind::Refused));
         let answered = match &result {
-            Ok(_) => Answered::Done(due),
+            Ok(_) => WakeupSettlement::Done(due),
             // What is gone needs no wakeup; the delete has removed it with the record.
-            Err(CallErrorKind::Refused(Failure::NotFound(_))) => Answered::Done(due),
+            Err(CallErrorKind::Refused(Failure::NotFound(_))) => WakeupSettlement::Done(due),
             Err(kind) => {
                 let again = again(kind, &due, self.clock().now());
-                Answered::Retry(due, again)
+                WakeupSettlement::Retry(due, again)
             }
         };
         self.finish(&started, &result, wake_ending, Some(answered))
@@ -110,7 +110,7 @@ impl Host {
 
 #[async_trait]
 impl Runner for Host {
-    async fn run(&self, due: DueWakeup) -> Result<Ran, StoreError> {
+    async fn run(&self, due: DueWakeup) -> Result<RunOutcome, StoreError> {
         let kind = due.wakeup.kind().to_owned();
         Ok(self.fire(due).await?.ran(&kind))
     }
@@ -119,7 +119,7 @@ impl Runner for Host {
         &self.parts.services.scheduled
     }
 
-    async fn tidy(&self) -> bool {
+    async fn run_housekeeping(&self) -> bool {
         self.settle_stash().await;
         self.prune_transactions().await
     }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{Call, Traces, convert};
 use crate::limits::Limits;
-use crate::store::stash::{Kept, Stash, StashError};
+use crate::store::stash::{Stash, StashError, StashedCommit};
 use crate::store::{Check, Commit, StoreError};
 use crate::transactions::Level;
 use crate::transactions::journal::Journal;
@@ -229,7 +229,7 @@ impl Call {
 
     /// Whether the record is as the commit leaves it.
     async fn is_stored(&self, keeper: &Keeper) -> bool {
-        let Some(wanted) = keeper.commit.as_ref().and_then(Kept::record) else {
+        let Some(wanted) = keeper.commit.as_ref().and_then(StashedCommit::record) else {
             return false;
         };
         let found = self
@@ -262,7 +262,7 @@ async fn within(
 /// Keeps a commit in the stash unless it is let go of before: also when the call ends in the middle,
 /// because its time is over or because whoever made it has gone.
 struct Keeper {
-    commit: Option<Kept>,
+    commit: Option<StashedCommit>,
     stash: Option<Arc<Stash>>,
     journal: Journal,
     traces: Arc<Traces>,
@@ -270,7 +270,7 @@ struct Keeper {
 
 impl Keeper {
     fn of(call: &Call, commit: &Commit, subject: &Reference) -> Self {
-        let kept = Kept {
+        let kept = StashedCommit {
             subject: subject.clone(),
             epoch: commit.fence.as_ref().map_or(0, |lease| lease.epoch),
             since: call.services.clock.now(),
@@ -333,7 +333,7 @@ enum NotKept {
 }
 
 /// Keeps a commit and says so. Blocks.
-fn keep(stash: Option<&Stash>, journal: &Journal, kept: &Kept) -> Result<(), NotKept> {
+fn keep(stash: Option<&Stash>, journal: &Journal, kept: &StashedCommit) -> Result<(), NotKept> {
     let done = match stash {
         Some(stash) => stash.keep(kept).map_err(NotKept::from),
         None => Err(NotKept::NoStash),

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::bindings::automate::platform::{secrets, types};
 use super::{Call, Import, Services, convert};
 use crate::store::seal::SealError;
-use crate::transactions::{Reveal, RevealOutcome};
+use crate::transactions::{SecretAccess, SecretAccessOutcome};
 use crate::types::{Failure, Reference};
 
 /// The longest name that is recorded, in characters.
@@ -34,8 +34,8 @@ impl secrets::Host for Call {
         }
         let value = self.services.secret_settings.get(&name);
         let outcome = match value {
-            Some(_) => RevealOutcome::Opened,
-            None => RevealOutcome::Absent,
+            Some(_) => SecretAccessOutcome::Opened,
+            None => SecretAccessOutcome::Absent,
         };
         self.audit(None, &name, outcome);
         self.gate.leave(Import::SecretsRevealSetting).await?;
@@ -61,9 +61,9 @@ impl Call {
             Ok(value)
         });
         let outcome = match &revealed {
-            Ok(Some(_)) => RevealOutcome::Opened,
-            Ok(None) => RevealOutcome::Absent,
-            Err(_) => RevealOutcome::Failed,
+            Ok(Some(_)) => SecretAccessOutcome::Opened,
+            Ok(None) => SecretAccessOutcome::Absent,
+            Err(_) => SecretAccessOutcome::Failed,
         };
         self.audit(Some(owner), name, outcome);
         Ok(revealed?.map(|value| value.expose_secret().to_owned()))
@@ -90,7 +90,7 @@ impl Call {
 
     /// Records that a secret was opened, or that it was tried: in the call's transaction, which
     /// says who, and in the log of this process. Never the value.
-    fn audit(&self, owner: Option<Reference>, name: &str, outcome: RevealOutcome) {
+    fn audit(&self, owner: Option<Reference>, name: &str, outcome: SecretAccessOutcome) {
         // A name is the guest's own words.
         let name: String = self.line(name).chars().take(NAME).collect();
         tracing::info!(
@@ -101,7 +101,7 @@ impl Call {
             outcome = outcome.as_str(),
             "a secret was asked for"
         );
-        self.journal.reveal(Reveal {
+        self.journal.record_secret_access(SecretAccess {
             at: self.services.clock.now(),
             owner,
             name,

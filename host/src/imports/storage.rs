@@ -168,10 +168,10 @@ impl Call {
             .iter()
             .any(|change| matches!(change, Change::Schedule(_)));
         if let Some(name) = self.subject_name(&steps) {
-            self.journal.name_subject(name);
+            self.journal.set_subject_name(name);
         }
 
-        let news = self.journal.news();
+        let news = self.journal.take_update();
         let commit = Commit {
             fence: self.lease.clone(),
             checks,
@@ -196,7 +196,7 @@ impl Call {
                 Ok(())
             }
             Err(error) => {
-                self.journal.put_back(news);
+                self.journal.restore(news);
                 Err(self.not_committed(error))
             }
         }

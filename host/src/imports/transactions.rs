@@ -32,7 +32,7 @@ impl transactions::Host for Call {
     async fn progress(&mut self, done: u32, total: u32, message: String) -> wasmtime::Result<()> {
         self.gate.enter(Import::TransactionsProgress).await?;
         let message = self.line(&message);
-        self.journal.progress(Progress {
+        self.journal.set_progress(Progress {
             done,
             total,
             message,
@@ -40,10 +40,10 @@ impl transactions::Host for Call {
         let now = self.services.clock.monotonic();
         if now.saturating_sub(self.reported) >= FOLLOW {
             self.reported = now;
-            let news = self.journal.news();
+            let news = self.journal.take_update();
             if let Err(error) = self.services.store.report(news.clone()).await {
                 tracing::warn!(%error, "progress could not be written; it comes with the next news");
-                self.journal.put_back(news);
+                self.journal.restore(news);
             }
         }
         self.gate.leave(Import::TransactionsProgress).await

@@ -1,31 +1,33 @@
-//! How many calls of one kind may begin in a second, by the injected clock.
+//! A rate limit for calls of one kind, by the injected clock.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// The time over which calls are counted.
+/// The window in which calls are counted.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A budget of so many beginnings in any second, whenever that second starts.
+/// A limit on the number of calls that begin in any period of one second.
 #[derive(Debug)]
 pub(super) struct Budget {
     rate: Option<NonZeroU32>,
-    /// The monotonic moments of the latest beginnings, at most `rate` of them.
+    /// The monotonic times of the latest begun calls, at most `rate` of them.
     spent: VecDeque<Duration>,
 }
 
 impl Budget {
-    /// So many in a second; none: as many as there are.
-    pub(super) fn of(rate: Option<NonZeroU32>) -> Self {
+    /// Allows `rate` calls per second; `None`: no limit.
+    pub(super) fn new(rate: Option<NonZeroU32>) -> Self {
         Self {
             rate,
             spent: VecDeque::new(),
         }
     }
 
-    /// Takes one for a call that begins at the monotonic moment `now`. An error says how long there
-    /// is none; it is never zero.
+    /// Counts a call that begins at the monotonic time `now`.
+    ///
+    /// # Errors
+    /// The limit is reached; the error is the time to wait and never zero.
     pub(super) fn take(&mut self, now: Duration) -> Result<(), Duration> {
         let wait = self.wait(now);
         if !wait.is_zero() {
@@ -40,7 +42,7 @@ impl Budget {
         Ok(())
     }
 
-    /// How long there is none, from the monotonic moment `now`.
+    /// Returns the time to wait at the monotonic time `now`; zero if a call may begin.
     pub(super) fn wait(&self, now: Duration) -> Duration {
         match (self.rate, self.spent.front()) {
             (Some(rate), Some(oldest)) if self.spent.len() >= rate.get() as usize => {
@@ -60,8 +62,8 @@ mod tests {
     }
 
     #[test]
-    fn no_second_has_more_than_the_rate_wherever_it_starts() {
-        let mut budget = Budget::of(NonZeroU32::new(3));
+    fn any_second_has_at_most_the_rate() {
+        let mut budget = Budget::new(NonZeroU32::new(3));
         let mut begun = Vec::new();
         for now in (0..10_000).step_by(70).map(millis) {
             while budget.take(now).is_ok() {
@@ -75,8 +77,8 @@ mod tests {
     }
 
     #[test]
-    fn who_has_to_wait_is_told_how_long() {
-        let mut budget = Budget::of(NonZeroU32::new(2));
+    fn exhausted_budget_reports_the_wait() {
+        let mut budget = Budget::new(NonZeroU32::new(2));
         assert_eq!(budget.take(millis(100)), Ok(()));
         assert_eq!(budget.take(millis(300)), Ok(()));
         assert_eq!(budget.take(millis(400)), Err(millis(700)));
@@ -85,8 +87,8 @@ mod tests {
     }
 
     #[test]
-    fn without_a_rate_nobody_waits() {
-        let mut budget = Budget::of(None);
+    fn no_rate_means_no_wait() {
+        let mut budget = Budget::new(None);
         assert!((0..1000).all(|_| budget.take(Duration::ZERO).is_ok()));
     }
 }

@@ -1,4 +1,4 @@
-//! Time, injected: the machine's own clock, and one that tests and the demo move by hand.
+//! Injected time: the machine's clock, and a clock that tests and the demo advance.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -8,13 +8,13 @@ use tokio::sync::watch;
 
 use crate::types::Timestamp;
 
-/// What the host knows of time. The guest's clocks are this one too.
+/// The clock of the host and of its guests.
 #[async_trait]
 pub trait Clock: Send + Sync + 'static {
-    /// The wall clock: it may jump.
+    /// Returns the wall-clock time, which may jump.
     fn now(&self) -> Timestamp;
 
-    /// Time since some fixed moment: it never goes back.
+    /// Returns the time since some fixed moment, which never goes back.
     fn monotonic(&self) -> Duration;
 
     /// Returns once `now()` is `at` or later.
@@ -28,7 +28,7 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// The machine's clocks, monotonic time counted from now.
+    /// Uses the machine's clocks, with monotonic time counted from now.
     pub fn new() -> Self {
         Self {
             origin: Instant::now(),
@@ -56,7 +56,7 @@ impl Clock for SystemClock {
     }
 
     async fn sleep_until(&self, at: Timestamp) {
-        // The wall clock may be set while this sleeps: look again at least once a minute.
+        // The wall clock may be set during the sleep, so it is read again at least once a minute.
         loop {
             let left = at.since(self.now());
             if left.is_zero() {
@@ -67,7 +67,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved.
+/// A clock that only advances when it is told to.
 #[derive(Debug)]
 pub struct ManualClock {
     state: Mutex<Duration>,
@@ -75,7 +75,7 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Creates a clock that shows `now`.
     pub fn new(now: Timestamp) -> Self {
         Self {
             state: Mutex::new(Duration::ZERO),
@@ -83,7 +83,7 @@ impl ManualClock {
         }
     }
 
-    /// Moves both clocks forward.
+    /// Advances the wall clock and the monotonic clock.
     pub fn advance(&self, by: Duration) {
         if let Ok(mut monotonic) = self.state.lock() {
             *monotonic = monotonic.saturating_add(by);
@@ -91,12 +91,12 @@ impl ManualClock {
         self.now.send_modify(|now| *now = now.after(by));
     }
 
-    /// Moves forward to `to`; does nothing when that is past.
+    /// Advances the clocks to `to`, unless that is in the past.
     pub fn advance_to(&self, to: Timestamp) {
         self.advance(to.since(self.now()));
     }
 
-    /// Sets the wall clock alone, back or forth, as an operator or NTP does.
+    /// Sets only the wall clock, back or ahead, as an operator or NTP does.
     pub fn set_wall(&self, now: Timestamp) {
         self.now.send_replace(now);
     }
@@ -114,7 +114,7 @@ impl Clock for ManualClock {
 
     async fn sleep_until(&self, at: Timestamp) {
         let mut changes = self.now.subscribe();
-        // The sender lives as long as this clock, so waiting cannot fail.
+        // The sender exists as long as this clock, so waiting cannot fail.
         let _ = changes.wait_for(|now| *now >= at).await;
     }
 }

@@ -1,5 +1,5 @@
-//! Runs due wakeups: asks the store's index for them, keeps a bounded number in flight, stops
-//! gracefully. It knows no wasm; what a wakeup means is the [`Runner`]'s.
+//! Runs due wakeups: queries the store for them, limits the calls in flight and stops gracefully. The
+//! dispatcher is independent of WebAssembly; a [`Runner`] executes the wakeups.
 
 use std::collections::HashSet;
 use std::num::NonZeroU32;
@@ -14,54 +14,54 @@ use super::budget::Budget;
 use super::clock::{Clock, ManualClock};
 use super::jump::{ClockReading, Jump};
 use super::tally::Tally;
-pub use super::tally::{Condition, Effect, Summary};
+pub use super::tally::{ConnectionHealth, Effect, Summary};
 use crate::store::{DueWakeup, Store, StoreError};
 use crate::sync::lock;
 use crate::types::{Reference, Timestamp};
 
-/// What a dispatcher runs.
+/// The executor of a dispatcher's wakeups.
 #[async_trait]
 pub trait Runner: Send + Sync + 'static {
-    /// Answers one wakeup, and settles it in the store. An error means that the store could not be
-    /// reached before the call began: the wakeup is still due.
-    async fn run(&self, due: DueWakeup) -> Result<Ran, StoreError>;
+    /// Runs the call for one wakeup, and settles the wakeup in the store. An error means that the store
+    /// could not be reached before the call began: the wakeup is still due.
+    async fn run(&self, due: DueWakeup) -> Result<RunOutcome, StoreError>;
 
-    /// Told when a wakeup was scheduled in this process.
+    /// Returns the notification of wakeups that were scheduled in this process.
     fn scheduled(&self) -> &Notify;
 
-    /// Does a part of what there is to do besides wakeups: at the start, and then once in a poll.
-    /// Whether there is more to do at once, for a dispatcher that ends when it is idle.
-    async fn tidy(&self) -> bool {
+    /// Does one part of the work besides wakeups. Called at the start and then once per poll. Returns
+    /// whether more work is ready, for a dispatcher that ends when it is idle.
+    async fn run_housekeeping(&self) -> bool {
         false
     }
 }
 
-/// What came of running a wakeup.
+/// The outcome of running a wakeup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ran {
-    /// The wakeup was answered, with this effect.
+pub enum RunOutcome {
+    /// The call succeeded, with this effect.
     Done(Effect),
-    /// Its call failed; it is due again later.
+    /// The call failed; the wakeup is due again later.
     Failed(Effect),
-    /// Another call holds its subject.
+    /// Another call holds the subject.
     Busy,
-    /// Somebody else answered, moved or cancelled it.
+    /// The wakeup was settled, rescheduled or cancelled elsewhere.
     Gone,
 }
 
-/// The kind of wakeup ([`crate::types::Wakeup::kind`]) that draws from the budget of refreshes.
+/// The kind of wakeup ([`crate::types::Wakeup::kind`]) that the refresh budget limits.
 pub const REFRESH: &str = "refresh";
 
-/// How a dispatcher works.
+/// The options of a dispatcher.
 #[derive(Clone, Debug)]
 pub struct DispatcherOptions {
-    /// Calls in flight at most; 32 by default.
+    /// The largest number of calls in flight; 32 by default.
     pub concurrency: usize,
-    /// How often to look for what other processes scheduled, in real time; 1 s by default.
+    /// How often to look for wakeups of other processes, in real time; 1 s by default.
     pub poll: Duration,
-    /// Wakeups of the kind [`REFRESH`] that are begun in any second at most, so that many which are
-    /// due at once, or tried again, leave Webex's patience to what people ask for, which never
-    /// waits here; none by default.
+    /// The largest number of wakeups of the kind [`REFRESH`] that begin in any second; no limit by
+    /// default. The limit leaves a part of Webex's rate limit to interactive calls when many refreshes
+    /// are due or retried. Interactive calls do not wait for it.
     pub refresh_rate: Option<NonZeroU32>,
 }
 
@@ -75,91 +75,92 @@ impl Default for DispatcherOptions {
     }
 }
 
-/// Runs due wakeups, the earliest deadline first, at most one for each subject at a time.
+/// Runs due wakeups, the earliest deadline first, at most one per subject at a time.
 pub struct Dispatcher {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     runner: Arc<dyn Runner>,
     options: DispatcherOptions,
     budget: Mutex<Budget>,
-    /// The last reading of the clocks; none: what the store holds is still to be held against them.
+    /// The last reading of the clocks; `None`: the stored times are still to be compared with the
+    /// clocks.
     reading: Mutex<Option<ClockReading>>,
 }
 
-/// What was started of what is due.
+/// The result of starting due wakeups.
 #[derive(Default)]
-struct Launched {
+struct LaunchReport {
     started: usize,
-    /// How long the budget keeps the refreshes that are due; none: it keeps none.
+    /// How long the budget delays due refreshes; `None`: no delay.
     held: Option<Duration>,
 }
 
-/// Calls in flight, and whose they are.
+/// Calls in flight and their subjects.
 #[derive(Default)]
-struct Flight {
-    calls: JoinSet<(Reference, Result<Ran, StoreError>)>,
+struct InFlight {
+    calls: JoinSet<(Reference, Result<RunOutcome, StoreError>)>,
     subjects: HashSet<Reference>,
-    /// Held by another process: left to it, where nobody waits for it.
-    passed_over: HashSet<Reference>,
+    /// Subjects that another process holds, and that this run leaves to it.
+    skipped: HashSet<Reference>,
 }
 
 /// The end of one call.
 #[derive(Debug)]
-enum Landed {
-    /// It moved something forward.
-    Moved,
+enum JoinOutcome {
+    /// The call made progress.
+    Progressed,
     /// Another process holds the subject.
     Busy(Reference),
-    /// The store did not take it; without an error, the host itself is at fault.
+    /// The store did not accept the call; without an error, the host has a bug.
     Failed(Option<StoreError>),
 }
 
-impl Flight {
+impl InFlight {
     fn room(&self, most: usize) -> usize {
         most.saturating_sub(self.calls.len())
     }
 
-    /// Waits for one call to end, and counts it.
-    async fn land(&mut self, tally: &mut Tally) -> Landed {
+    /// Waits for one call to end, and counts the call.
+    async fn join_next(&mut self, tally: &mut Tally) -> JoinOutcome {
         match self.calls.join_next().await {
             Some(Ok((subject, ran))) => {
                 self.subjects.remove(&subject);
                 match ran {
-                    Ok(Ran::Done(effect)) => tally.done(&subject, effect),
-                    Ok(Ran::Failed(effect)) => tally.failed(&subject, effect),
-                    Ok(Ran::Busy) => return Landed::Busy(subject),
-                    Ok(Ran::Gone) => {}
+                    Ok(RunOutcome::Done(effect)) => tally.done(&subject, effect),
+                    Ok(RunOutcome::Failed(effect)) => tally.failed(&subject, effect),
+                    Ok(RunOutcome::Busy) => return JoinOutcome::Busy(subject),
+                    Ok(RunOutcome::Gone) => {}
                     Err(error) => {
                         tracing::error!(%subject, %error, "a wakeup could not be run");
-                        return Landed::Failed(Some(error));
+                        return JoinOutcome::Failed(Some(error));
                     }
                 }
-                Landed::Moved
+                JoinOutcome::Progressed
             }
             Some(Err(error)) => {
-                // Only a bug in the host ends up here. Forget whose call it was: the store's lease
-                // still keeps others out.
-                tracing::error!(%error, "a call of the dispatcher broke");
+                // Only a bug in the host leads here. The subject of the call is unknown, so all subjects
+                // are released; the store's lease still excludes other calls.
+                tracing::error!(%error, "a call of the dispatcher panicked");
                 self.subjects.clear();
-                Landed::Failed(None)
+                JoinOutcome::Failed(None)
             }
-            None => Landed::Failed(None),
+            None => JoinOutcome::Failed(None),
         }
     }
 }
 
 impl Dispatcher {
-    /// How often hosts that are gone are looked for, counted in idle polls.
+    /// How often ended hosts are looked for, in idle polls.
     const RECOVER_EVERY: u32 = 30;
 
-    /// A dispatcher of the wakeups of `store`.
+    /// Creates a dispatcher of the wakeups of `store`.
     pub fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         runner: Arc<dyn Runner>,
         options: DispatcherOptions,
     ) -> Self {
-        let budget = Mutex::new(Budget::of(options.refresh_rate));
+        let budget = Mutex::new(Budget::new(options.refresh_rate));
         Self {
             store,
             clock,
@@ -170,15 +171,17 @@ impl Dispatcher {
         }
     }
 
-    /// Runs what is due until nothing is and nothing is in flight. What fails is due again later,
-    /// so it does not keep this going. Wakeups whose subject another process holds are left to it.
-    /// What the budget holds back is waited for, by the clock.
+    /// Runs due wakeups until none is due and no call is in flight.
+    ///
+    /// Failed wakeups are due again later, so they do not keep this running. Wakeups whose subject
+    /// another process holds are left to it. Wakeups that the budget delays are waited for, by the
+    /// clock.
     pub async fn run_until_idle(&self) -> Result<Summary, StoreError> {
         self.run_until_idle_or(std::future::pending()).await
     }
 
-    /// As [`Dispatcher::run_until_idle`], but starts nothing more once `stop` resolves; the calls in
-    /// flight finish.
+    /// Works like [`Dispatcher::run_until_idle`], but starts no more calls once `stop` resolves; the
+    /// calls in flight finish.
     pub async fn run_until_idle_or(
         &self,
         stop: impl Future<Output = ()>,
@@ -197,7 +200,7 @@ impl Dispatcher {
                 () = self.clock.sleep_until(self.clock.now().after(wait)) => {}
             }
         }
-        while !stopped && self.runner.tidy().await {
+        while !stopped && self.runner.run_housekeeping().await {
             tokio::select! {
                 biased;
                 () = &mut stop => stopped = true,
@@ -207,22 +210,24 @@ impl Dispatcher {
         Ok(tally.summary())
     }
 
-    /// Runs what is due and allowed until there is nothing of it and nothing is in flight; says how
-    /// long the budget keeps what it holds back. Once `stop` resolves, or the store has not taken a
-    /// call, nothing more starts: a store that is full would be asked for ever.
+    /// Runs due wakeups within the budget until none is left and no call is in flight; returns how long
+    /// the budget delays the rest.
+    ///
+    /// Starts no more calls once `stop` resolves or the store has refused a call: a full store would be
+    /// asked forever.
     async fn drain(
         &self,
         mut stop: std::pin::Pin<&mut impl Future<Output = ()>>,
         stopped: &mut bool,
         tally: &mut Tally,
     ) -> Result<Option<Duration>, StoreError> {
-        self.runner.tidy().await;
-        let mut flight = Flight::default();
+        self.runner.run_housekeeping().await;
+        let mut flight = InFlight::default();
         let mut starting = true;
         let mut held = None;
         let mut refused = None;
         loop {
-            self.follow_clock().await;
+            self.check_clock().await;
             let mut started = 0;
             if starting && !*stopped {
                 let launched = self.launch(&mut flight).await?;
@@ -234,12 +239,12 @@ impl Dispatcher {
             tokio::select! {
                 biased;
                 () = &mut stop, if !*stopped => *stopped = true,
-                landed = flight.land(tally) => match landed {
-                    Landed::Moved => {}
-                    Landed::Busy(subject) => {
-                        flight.passed_over.insert(subject);
+                ended = flight.join_next(tally) => match ended {
+                    JoinOutcome::Progressed => {}
+                    JoinOutcome::Busy(subject) => {
+                        flight.skipped.insert(subject);
                     }
-                    Landed::Failed(error) => {
+                    JoinOutcome::Failed(error) => {
                         starting = false;
                         refused = refused.or(error);
                     }
@@ -248,9 +253,8 @@ impl Dispatcher {
         }
     }
 
-    /// Moves `clock` to `until`, stopping at every wakeup on the way and running it then, or when the
-    /// budget allows it: days pass in milliseconds. The clock must be the one this dispatcher was
-    /// made with.
+    /// Advances `clock` to `until` and runs each wakeup on the way at its time, or when the budget
+    /// allows it: days pass in milliseconds. The clock must be this dispatcher's clock.
     pub async fn run_through(
         &self,
         clock: &ManualClock,
@@ -274,26 +278,26 @@ impl Dispatcher {
         }
     }
 
-    /// Runs what is due until `stop` resolves, then lets the calls in flight finish.
+    /// Runs due wakeups until `stop` resolves, then waits for the calls in flight.
     pub async fn run(&self, stop: impl Future<Output = ()>) -> Summary {
-        let mut flight = Flight::default();
+        let mut flight = InFlight::default();
         let mut tally = Tally::default();
         let mut idle_polls = 0;
-        let mut tidied: Option<tokio::time::Instant> = None;
+        let mut last_housekeeping: Option<tokio::time::Instant> = None;
         tokio::pin!(stop);
         loop {
-            if tidied.is_none_or(|at| at.elapsed() >= self.options.poll) {
-                self.runner.tidy().await;
-                tidied = Some(tokio::time::Instant::now());
+            if last_housekeeping.is_none_or(|at| at.elapsed() >= self.options.poll) {
+                self.runner.run_housekeeping().await;
+                last_housekeeping = Some(tokio::time::Instant::now());
             }
-            self.follow_clock().await;
+            self.check_clock().await;
             let wait = match self.launch(&mut flight).await {
-                Ok(Launched {
+                Ok(LaunchReport {
                     held: Some(wait), ..
                 }) => Wait::Until(self.clock.now().after(wait)),
-                Ok(_) => self.next_look().await,
+                Ok(_) => self.next_wait().await,
                 Err(error) => {
-                    tracing::error!(%error, "the store does not answer; trying again");
+                    tracing::error!(%error, "the store cannot be reached; trying again");
                     Wait::Poll
                 }
             };
@@ -301,14 +305,15 @@ impl Dispatcher {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                landed = flight.land(&mut tally), if !flight.calls.is_empty() => {
-                    if !matches!(landed, Landed::Moved) {
-                        // Busy or out of reach: asking again at once would only spin.
+                ended = flight.join_next(&mut tally), if !flight.calls.is_empty() => {
+                    if !matches!(ended, JoinOutcome::Progressed) {
+                        // The subject is busy or the store is out of reach: an immediate retry would
+                        // only spin.
                         tokio::time::sleep(self.options.poll.min(Duration::from_millis(50))).await;
                     }
                 }
                 () = self.runner.scheduled().notified(), if !full => {}
-                () = self.due(wait), if !full => {}
+                () = self.wait_until_due(wait), if !full => {}
                 () = tokio::time::sleep(self.options.poll) => {
                     idle_polls += 1;
                     if idle_polls % Self::RECOVER_EVERY == 0 {
@@ -322,17 +327,17 @@ impl Dispatcher {
             "stopping: finishing what runs"
         );
         while !flight.calls.is_empty() {
-            flight.land(&mut tally).await;
+            flight.join_next(&mut tally).await;
         }
         tally.summary()
     }
 
-    /// Starts due wakeups while there is room and the budget allows it.
-    async fn launch(&self, flight: &mut Flight) -> Result<Launched, StoreError> {
-        let mut launched = Launched::default();
+    /// Starts due wakeups while the concurrency limit and the budget allow it.
+    async fn launch(&self, flight: &mut InFlight) -> Result<LaunchReport, StoreError> {
+        let mut launched = LaunchReport::default();
         self.launch_due(flight, None, &mut launched).await?;
         if launched.held.is_some() {
-            // Refreshes that have to wait must not hide what need not.
+            // Delayed refreshes must not hide other wakeups.
             self.launch_due(flight, Some(REFRESH), &mut launched)
                 .await?;
         }
@@ -341,26 +346,26 @@ impl Dispatcher {
 
     async fn launch_due(
         &self,
-        flight: &mut Flight,
-        without: Option<&str>,
-        launched: &mut Launched,
+        flight: &mut InFlight,
+        excluded_kind: Option<&str>,
+        launched: &mut LaunchReport,
     ) -> Result<(), StoreError> {
         let most = self.options.concurrency;
         if flight.room(most) == 0 {
             return Ok(());
         }
-        for wakeup in self.due_besides(&flight.passed_over, without).await? {
+        for wakeup in self.find_due(&flight.skipped, excluded_kind).await? {
             let subject = wakeup.wakeup.subject.clone();
             if flight.room(most) == 0 {
                 break;
             }
-            if flight.subjects.contains(&subject) || flight.passed_over.contains(&subject) {
+            if flight.subjects.contains(&subject) || flight.skipped.contains(&subject) {
                 continue;
             }
             if wakeup.wakeup.kind() == REFRESH
                 && let Err(wait) = lock(&self.budget).take(self.clock.monotonic())
             {
-                launched.held = Some(in_whole_millis(wait));
+                launched.held = Some(round_up_to_millis(wait));
                 continue;
             }
             flight.subjects.insert(subject.clone());
@@ -373,17 +378,20 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Due wakeups, among them others than those of subjects that were `passed_over`, if there are any.
-    /// Those in flight may still be listed as due: as many are asked for as can be in flight.
-    async fn due_besides(
+    /// Finds due wakeups, including some of subjects that are not in `skipped` if there are any. Wakeups
+    /// in flight may still be listed as due, so as many are requested as can be in flight.
+    async fn find_due(
         &self,
-        passed_over: &HashSet<Reference>,
-        without: Option<&str>,
+        skipped: &HashSet<Reference>,
+        excluded_kind: Option<&str>,
     ) -> Result<Vec<DueWakeup>, StoreError> {
         let mut wanted = u32::try_from(self.options.concurrency).unwrap_or(u32::MAX);
         loop {
-            let due = self.store.due(self.clock.now(), wanted, without).await?;
-            let others = |due: &DueWakeup| !passed_over.contains(&due.wakeup.subject);
+            let due = self
+                .store
+                .due(self.clock.now(), wanted, excluded_kind)
+                .await?;
+            let others = |due: &DueWakeup| !skipped.contains(&due.wakeup.subject);
             if due.len() < wanted as usize || due.iter().any(others) {
                 return Ok(due);
             }
@@ -391,27 +399,27 @@ impl Dispatcher {
         }
     }
 
-    async fn next_look(&self) -> Wait {
+    async fn next_wait(&self) -> Wait {
         match self.store.next_due().await {
             Ok(Some(at)) if at > self.clock.now() => Wait::Until(at),
             Ok(_) => Wait::Poll,
             Err(error) => {
-                tracing::error!(%error, "the store does not answer; trying again");
+                tracing::error!(%error, "the store cannot be reached; trying again");
                 Wait::Poll
             }
         }
     }
 
-    async fn due(&self, wait: Wait) {
+    async fn wait_until_due(&self, wait: Wait) {
         match wait {
             Wait::Until(at) => self.clock.sleep_until(at).await,
             Wait::Poll => std::future::pending().await,
         }
     }
 
-    /// Says how the wall clock has jumped since the last look. At the first look, and when the clock
-    /// went back, corrects what was written while it was ahead.
-    async fn follow_clock(&self) {
+    /// Logs a jump of the wall clock since the last reading. At the first reading, and when the clock
+    /// was set back, corrects times that were written while the clock was ahead.
+    async fn check_clock(&self) {
         let reading = ClockReading::new(self.clock.as_ref());
         let before = lock(&self.reading).replace(reading);
         let jump = before.and_then(|before| before.jump(reading));
@@ -419,11 +427,11 @@ impl Dispatcher {
             Some(Jump::Ahead(by)) => tracing::warn!(
                 "the wall clock went ahead by {}: it was set, or the machine was suspended; \
                  wakeups that came due with it run now",
-                told(by)
+                format_days(by)
             ),
             Some(Jump::Back(by)) => tracing::warn!(
                 "the wall clock was set back by {}: wakeups that were scheduled before run now",
-                told(by)
+                format_days(by)
             ),
             None => {}
         }
@@ -442,13 +450,13 @@ impl Dispatcher {
                         leases = redating.leases,
                         "the wall clock was ahead by up to {} when wakeups were scheduled: \
                          they run now",
-                        told(latest.since(now))
+                        format_days(latest.since(now))
                     );
                 }
             }
             Err(error) => {
                 tracing::error!(%error, "could not look for wakeups that were scheduled while the clock was ahead; trying again");
-                // The next look is the first one again.
+                // The next reading counts as the first one again.
                 *lock(&self.reading) = None;
             }
         }
@@ -464,19 +472,19 @@ impl Dispatcher {
                 );
             }
             Ok(_) => {}
-            Err(error) => tracing::error!(%error, "could not look for hosts that are gone"),
+            Err(error) => tracing::error!(%error, "could not look for ended hosts"),
         }
     }
 }
 
-/// Clocks count in milliseconds: rounded up, so that the time has come when it is over.
-fn in_whole_millis(wait: Duration) -> Duration {
+/// Rounds up to milliseconds, the resolution of clocks, so that the wait is over afterwards.
+fn round_up_to_millis(wait: Duration) -> Duration {
     let millis = wait.as_nanos().div_ceil(1_000_000);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
-/// A duration for the log: whole days, and what is left in hours, minutes and seconds.
-fn told(duration: Duration) -> String {
+/// Formats a duration for the log: whole days, and the rest in hours, minutes and seconds.
+fn format_days(duration: Duration) -> String {
     const DAY: u64 = 86_400;
     let (days, rest) = (duration.as_secs() / DAY, duration.as_secs() % DAY);
     let rest = humantime::format_duration(Duration::from_secs(rest));
@@ -486,7 +494,7 @@ fn told(duration: Duration) -> String {
     }
 }
 
-/// Until when there is nothing to do.
+/// How long the dispatcher may wait.
 #[derive(Clone, Copy)]
 enum Wait {
     Until(Timestamp),

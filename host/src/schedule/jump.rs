@@ -1,15 +1,15 @@
-//! Jumps of the wall clock, told by the monotonic clock beside it.
+//! Detection of jumps of the wall clock by comparison with the monotonic clock.
 
 use std::time::Duration;
 
 use super::clock::Clock;
 use crate::types::Timestamp;
 
-/// The largest difference between both clocks, since the last look, that is no jump: clocks are
-/// slewed, and two readings take time.
+/// The largest difference between both clocks since the last reading that is not a jump: clocks are
+/// slewed, and reading both takes time.
 const TOLERANCE: Duration = Duration::from_secs(30);
 
-/// A jump of the wall clock, and how far.
+/// A jump of the wall clock and its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Jump {
     /// The clock was set ahead, or the machine was suspended.
@@ -18,7 +18,7 @@ pub(super) enum Jump {
     Back(Duration),
 }
 
-/// Both clocks as they were read last.
+/// A reading of both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ClockReading {
     wall: Timestamp,
@@ -33,7 +33,7 @@ impl ClockReading {
         }
     }
 
-    /// How the wall clock has jumped between this reading and a `later` one.
+    /// Returns the jump of the wall clock between this reading and a `later` one.
     pub(super) fn jump(self, later: Self) -> Option<Jump> {
         let expected = self
             .wall
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn jump_is_told_in_both_directions() {
+    fn jump_is_detected_in_both_directions() {
         let before = reading(1_000_000, 50);
         let seconds = Duration::from_secs;
         for (wall, jump) in [

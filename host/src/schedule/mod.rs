@@ -1,4 +1,4 @@
-//! When things run: the clock, and the dispatcher of due wakeups.
+//! Scheduling: the clock, and the dispatcher of due wakeups.
 
 mod budget;
 pub mod clock;

@@ -1,4 +1,4 @@
-//! Counts what came of wakeups: how many calls were made, and how the customers stand after them.
+//! Counts of calls for wakeups, and of the health of connections after them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,35 +7,35 @@ use crate::types::Reference;
 /// The counted effects of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Effect {
-    /// Webex gave new tokens.
+    /// Whether Webex issued new tokens.
     pub refreshed: bool,
-    /// How the connection stands; none: the call says nothing of it.
-    pub condition: Option<Condition>,
-    /// Whether an import succeeded; none: it was no import.
+    /// The health of the connection; `None`: not reported by the call.
+    pub condition: Option<ConnectionHealth>,
+    /// Whether an import succeeded; `None`: the call was not an import.
     pub imported: Option<bool>,
 }
 
-/// How a connection stands, by who acts next.
+/// The health of a connection, by who acts next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Condition {
-    /// It works.
+pub enum ConnectionHealth {
+    /// The connection works.
     Working,
-    /// The last attempt failed for a passing reason, and is repeated.
+    /// The last attempt failed temporarily and will be repeated.
     Retrying,
-    /// It does not work, or not as it should, until a person connects it again.
+    /// The connection does not work properly until a person connects it again.
     NeedsPerson,
 }
 
 /// The counts of a dispatcher's run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Wakeups answered.
+    /// Wakeups whose call succeeded.
     pub done: u64,
-    /// Calls that failed, and whose wakeup is due again later.
+    /// Failed calls, whose wakeup is due again later.
     pub failed: u64,
-    /// Refreshes for which Webex gave new tokens.
+    /// Refreshes for which Webex issued new tokens.
     pub refreshed: u64,
-    /// Customers whose last attempt failed for a passing reason, and is repeated.
+    /// Customers whose last attempt failed temporarily and will be repeated.
     pub retrying: u64,
     /// Customers that a person has to connect again.
     pub need_person: u64,
@@ -43,16 +43,16 @@ pub struct Summary {
     pub failed_imports: u64,
 }
 
-/// The counts so far, with only those customers whose connection or import has a problem.
+/// The counts so far, and the customers whose connection or import has a problem.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     counts: Summary,
-    unwell: HashMap<Reference, Condition>,
-    not_imported: HashSet<Reference>,
+    unhealthy: HashMap<Reference, ConnectionHealth>,
+    failed_imports: HashSet<Reference>,
 }
 
 impl Tally {
-    /// Counts a wakeup that was answered.
+    /// Counts a wakeup whose call succeeded.
     pub fn done(&mut self, subject: &Reference, effect: Effect) {
         self.counts.done += 1;
         self.add(subject, effect);
@@ -64,16 +64,16 @@ impl Tally {
         self.add(subject, effect);
     }
 
-    /// The counts as they are.
+    /// Returns the current counts.
     pub fn summary(&self) -> Summary {
         let standing = |wanted| {
-            let all = self.unwell.values();
+            let all = self.unhealthy.values();
             all.filter(|condition| **condition == wanted).count() as u64
         };
         Summary {
-            retrying: standing(Condition::Retrying),
-            need_person: standing(Condition::NeedsPerson),
-            failed_imports: self.not_imported.len() as u64,
+            retrying: standing(ConnectionHealth::Retrying),
+            need_person: standing(ConnectionHealth::NeedsPerson),
+            failed_imports: self.failed_imports.len() as u64,
             ..self.counts
         }
     }
@@ -86,20 +86,20 @@ impl Tally {
         } = effect;
         self.counts.refreshed += u64::from(refreshed);
         match condition {
-            Some(Condition::Working) => {
-                self.unwell.remove(subject);
+            Some(ConnectionHealth::Working) => {
+                self.unhealthy.remove(subject);
             }
-            Some(unwell) => {
-                self.unwell.insert(subject.clone(), unwell);
+            Some(unhealthy) => {
+                self.unhealthy.insert(subject.clone(), unhealthy);
             }
             None => {}
         }
         match imported {
             Some(true) => {
-                self.not_imported.remove(subject);
+                self.failed_imports.remove(subject);
             }
             Some(false) => {
-                self.not_imported.insert(subject.clone());
+                self.failed_imports.insert(subject.clone());
             }
             None => {}
         }
@@ -112,16 +112,16 @@ mod tests {
     use crate::types::Pkid;
 
     #[test]
-    fn a_customer_counts_once_and_as_it_stands_last() {
+    fn customer_counts_once_with_its_last_health() {
         let [one, other] = [0; 2].map(|_| Reference::record(Pkid::random()));
         let stands = |condition| Effect {
             condition: Some(condition),
             ..Effect::default()
         };
         let mut tally = Tally::default();
-        tally.done(&one, stands(Condition::NeedsPerson));
-        tally.done(&one, stands(Condition::NeedsPerson));
-        tally.failed(&other, stands(Condition::Retrying));
+        tally.done(&one, stands(ConnectionHealth::NeedsPerson));
+        tally.done(&one, stands(ConnectionHealth::NeedsPerson));
+        tally.failed(&other, stands(ConnectionHealth::Retrying));
         let import = |imported| Effect {
             imported: Some(imported),
             ..Effect::default()
@@ -134,7 +134,7 @@ mod tests {
 
         let refreshed = Effect {
             refreshed: true,
-            ..stands(Condition::Working)
+            ..stands(ConnectionHealth::Working)
         };
         tally.done(&other, refreshed);
         tally.done(&other, import(true));

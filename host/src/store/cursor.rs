@@ -1,10 +1,10 @@
-//! Cursors of listings: where a page ended, bound to the listing that it belongs to.
+//! Cursors of listings: the position where a page ended, bound to its listing.
 //!
-//! A cursor is base64url of a digest and the position. The digest covers the store and the question
-//! that was asked, so that a cursor of another listing, or one that was changed, is refused instead
-//! of skipping rows in silence. It guards against mistakes and keeps nothing secret.
+//! A cursor is the base64url of a digest and the position. The digest covers the store and the query. A
+//! changed cursor, or a cursor of another listing, is therefore refused instead of silently skipping
+//! rows. The digest prevents mistakes; it does not hide anything.
 //!
-//! For whoever implements [`Store`](super::Store): stores that share this have the same cursors.
+//! Implementations of [`Store`](super::Store) can share this module to get the same cursors.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,9 +14,9 @@ use super::{SecretScope, StoreError, encoding};
 use crate::transactions::TransactionFilter;
 use crate::types::{Filter, Hierarchy, Page, Scope};
 
-const DIGEST: usize = 12;
+const DIGEST_BYTES: usize = 12;
 
-/// The question that a listing answers: the store's id, the listing's name, what it is asked for.
+/// The identity of a listing: the store's id, the listing's name and the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing(Vec<u8>);
 
@@ -26,8 +26,8 @@ impl Listing {
         Self(encoding::join(&parts))
     }
 
-    /// [`Store::find`](super::Store::find) with this filter.
-    pub fn of_documents(store: &str, filter: &Filter) -> Self {
+    /// Identifies [`Store::find`](super::Store::find) with this filter.
+    pub fn for_documents(store: &str, filter: &Filter) -> Self {
         let mut parts = vec![store, "documents", &filter.model];
         match &filter.hierarchy {
             None => parts.push("anywhere"),
@@ -40,15 +40,15 @@ impl Listing {
         Self::new(&parts)
     }
 
-    /// [`Store::upcoming`](super::Store::upcoming) at this node, or everywhere.
-    pub fn of_wakeups(store: &str, hierarchy: Option<&Hierarchy>) -> Self {
+    /// Identifies [`Store::upcoming`](super::Store::upcoming) at this node, or everywhere.
+    pub fn for_wakeups(store: &str, hierarchy: Option<&Hierarchy>) -> Self {
         let mut parts = vec![store, "wakeups"];
         parts.extend(hierarchy.map(Hierarchy::as_str));
         Self::new(&parts)
     }
 
-    /// [`Store::transactions`](super::Store::transactions) with this filter.
-    pub fn of_transactions(store: &str, filter: &TransactionFilter) -> Self {
+    /// Identifies [`Store::transactions`](super::Store::transactions) with this filter.
+    pub fn for_transactions(store: &str, filter: &TransactionFilter) -> Self {
         let mut parts = vec![store, "transactions"];
         if let Some(subject) = &filter.subject {
             parts.extend(["subject", subject.model.as_str(), subject.pkid.as_str()]);
@@ -62,17 +62,17 @@ impl Listing {
         Self::new(&parts)
     }
 
-    /// [`Store::secrets`](super::Store::secrets) of this scope.
-    pub fn of_secrets(store: &str, scope: SecretScope) -> Self {
+    /// Identifies [`Store::secrets`](super::Store::secrets) of this scope.
+    pub fn for_secrets(store: &str, scope: SecretScope) -> Self {
         let (scope, key) = match scope {
             SecretScope::All => ("all", String::new()),
-            SecretScope::NotUnder(key) => ("not under", key.to_string()),
+            SecretScope::NotSealedWith(key) => ("not under", key.to_string()),
             SecretScope::Quarantined => ("quarantined", String::new()),
         };
         Self::new(&[store, "secrets", scope, &key])
     }
 
-    /// The cursor that continues behind `position`.
+    /// Returns the cursor that continues after `position`.
     pub fn cursor(&self, position: &[&str]) -> String {
         let parts: Vec<&[u8]> = position.iter().map(|part| part.as_bytes()).collect();
         let position = encoding::join(&parts);
@@ -81,14 +81,15 @@ impl Listing {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The position that `cursor` stands for. Invalid when it is not one of this listing.
+    /// Returns the position of `cursor`. Fails with [`StoreError::Invalid`] when the cursor belongs to
+    /// another listing.
     pub fn position<const N: usize>(&self, cursor: &str) -> Result<[String; N], StoreError> {
         self.read(cursor).ok_or_else(StoreError::foreign_cursor)
     }
 
     fn read<const N: usize>(&self, cursor: &str) -> Option<[String; N]> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        let (digest, position) = bytes.split_first_chunk::<DIGEST>()?;
+        let (digest, position) = bytes.split_first_chunk::<DIGEST_BYTES>()?;
         if *digest != self.digest(position) {
             return None;
         }
@@ -100,24 +101,27 @@ impl Listing {
         parts?.try_into().ok()
     }
 
-    fn digest(&self, position: &[u8]) -> [u8; DIGEST] {
+    fn digest(&self, position: &[u8]) -> [u8; DIGEST_BYTES] {
         let digest = Sha256::digest(encoding::join(&[&self.0, position]));
-        digest.first_chunk::<DIGEST>().copied().unwrap_or_default()
+        digest
+            .first_chunk::<DIGEST_BYTES>()
+            .copied()
+            .unwrap_or_default()
     }
 }
 
-/// The length of a page; Invalid when that is 0.
-pub fn at_least_one(limit: u32) -> Result<usize, StoreError> {
+/// Checks the length of a page. Fails with [`StoreError::Invalid`] when it is 0.
+pub fn validate_limit(limit: u32) -> Result<usize, StoreError> {
     match limit {
         0 => Err(StoreError::Invalid(
-            "a page of no rows was asked for".to_owned(),
+            "a page must have at least one row".to_owned(),
         )),
         limit => Ok(limit as usize),
     }
 }
 
-/// The page of these rows, with the cursor behind its last when there are more.
-pub fn page<T>((items, more): (Vec<T>, bool), cursor: impl FnOnce(&T) -> String) -> Page<T> {
+/// Builds a page of these rows. If there are more rows, the page gets a cursor after its last row.
+pub fn build_page<T>((items, more): (Vec<T>, bool), cursor: impl FnOnce(&T) -> String) -> Page<T> {
     let next = items.last().filter(|_| more).map(cursor);
     Page { items, next }
 }
@@ -129,7 +133,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_gives_its_position_back_and_any_other_text_is_refused(
+        fn cursor_roundtrips_and_changed_text_is_refused(
             position in "[ -~]{0,40}",
             at in any::<prop::sample::Index>(),
             with in "[A-Za-z0-9_-]",

@@ -1,6 +1,6 @@
-//! Lists of byte strings as one byte string, in such a way that no two lists look the same.
+//! Injective encoding of lists of byte strings: different lists have different encodings.
 
-/// Joins `parts`: each is preceded by its length in bytes, as eight bytes, big-endian.
+/// Joins `parts`. Each part is preceded by its length in bytes, as eight big-endian bytes.
 pub(crate) fn join(parts: &[&[u8]]) -> Vec<u8> {
     let size = parts.iter().map(|part| part.len() + 8).sum();
     let mut joined = Vec::with_capacity(size);
@@ -11,7 +11,7 @@ pub(crate) fn join(parts: &[&[u8]]) -> Vec<u8> {
     joined
 }
 
-/// The parts that [`join`] joined; none when `joined` is not of its making.
+/// Splits the result of [`join`]; `None` for any other input.
 pub(crate) fn split(mut joined: &[u8]) -> Option<Vec<&[u8]>> {
     let mut parts = Vec::new();
     while !joined.is_empty() {
@@ -24,7 +24,7 @@ pub(crate) fn split(mut joined: &[u8]) -> Option<Vec<&[u8]>> {
     Some(parts)
 }
 
-/// Lower-case hexadecimal digits.
+/// Returns lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -36,7 +36,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_joined_splits_into_the_same_parts(
+        fn joined_parts_split_into_the_same_parts(
             parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..12), 0..6),
         ) {
             let slices: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
@@ -45,7 +45,7 @@ mod tests {
         }
 
         #[test]
-        fn anything_else_is_refused_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn arbitrary_bytes_are_split_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             if let Some(parts) = split(&bytes) {
                 prop_assert_eq!(join(&parts), bytes);
             }

@@ -1,7 +1,7 @@
-//! The owner and the mode of files that a host adds to a directory which another user may own.
+//! Owner and mode of files that a host creates in a directory of another user.
 //!
-//! An administrator runs a command as root on the store of a service. The files that the command
-//! leaves must be the service's own, or the service cannot read them.
+//! An administrator may run a command as root on the store of a service. Files that the command creates
+//! must belong to the service, or the service cannot read them.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-/// The owner, the group and the mode of a file or a directory, to be passed on to new files.
+/// The owner, group and mode of a file or directory, to be applied to new files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ownership {
     #[cfg(unix)]
@@ -23,7 +23,7 @@ pub(crate) struct Ownership {
 
 #[cfg(unix)]
 impl Ownership {
-    /// Reads the ownership of what is at `path`.
+    /// Reads the ownership of the file or directory at `path`.
     pub(crate) fn read(path: &Path) -> io::Result<Self> {
         let metadata = std::fs::metadata(path)?;
         Ok(Self {
@@ -33,25 +33,25 @@ impl Ownership {
         })
     }
 
-    /// Gives `file` the owner, if this process may, and for a file the bits of the mode that say who
-    /// reads and writes.
-    pub(crate) fn pass_to_file(self, file: &File) -> io::Result<()> {
-        self.give(file)?;
-        tolerate(file.set_permissions(PermissionsExt::from_mode(self.mode & 0o666)));
+    /// Sets the owner of `file`, if this process may, and the read and write bits of its mode.
+    pub(crate) fn apply_to_file(self, file: &File) -> io::Result<()> {
+        self.apply_owner(file)?;
+        log_failure(file.set_permissions(PermissionsExt::from_mode(self.mode & 0o666)));
         Ok(())
     }
 
-    /// As [`Ownership::pass_to_file`], for a directory: who reads files in it may also search it.
-    pub(crate) fn pass_to_directory(self, directory: &File) -> io::Result<()> {
-        self.give(directory)?;
+    /// Works like [`Ownership::apply_to_file`], for a directory: users who may read its files may also
+    /// search it.
+    pub(crate) fn apply_to_directory(self, directory: &File) -> io::Result<()> {
+        self.apply_owner(directory)?;
         let read = self.mode & 0o666;
         let search = (read & 0o444) >> 2;
-        tolerate(directory.set_permissions(PermissionsExt::from_mode(read | search)));
+        log_failure(directory.set_permissions(PermissionsExt::from_mode(read | search)));
         Ok(())
     }
 
-    /// Gives `file` the owner alone.
-    pub(crate) fn give(self, file: &File) -> io::Result<()> {
+    /// Sets the owner of `file`, but not the mode.
+    pub(crate) fn apply_owner(self, file: &File) -> io::Result<()> {
         let metadata = file.metadata()?;
         let changes = |wanted: u32, found: u32| (wanted != found).then_some(wanted);
         let user = changes(self.user, metadata.uid());
@@ -60,11 +60,11 @@ impl Ownership {
             return Ok(());
         }
         if rustix::process::geteuid().is_root() {
-            tolerate(std::os::unix::fs::fchown(file, user, group));
+            log_failure(std::os::unix::fs::fchown(file, user, group));
             return Ok(());
         }
-        // A user may pass a file on to one of their groups only. The file works for this process in
-        // any case, and a host that cannot read it says so.
+        // A user may change a file's group only to one of their own groups. The file works for this
+        // process in any case, and a host that cannot read it reports that.
         if let Err(error) = std::os::unix::fs::fchown(file, None, group) {
             tracing::debug!(%error, "a new file keeps the group of this process");
         }
@@ -72,9 +72,9 @@ impl Ownership {
     }
 }
 
-/// Logs what a file system does not do: what is written must not be lost because of an owner or a mode.
+/// Logs a refused change of owner or mode: the write itself must not fail because of it.
 #[cfg(unix)]
-fn tolerate(passed_on: io::Result<()>) {
+fn log_failure(passed_on: io::Result<()>) {
     if let Err(error) = passed_on {
         tracing::warn!(%error, "a new file beside the database keeps the owner or the mode of this process");
     }
@@ -86,47 +86,47 @@ impl Ownership {
         std::fs::metadata(path).map(|_| Self {})
     }
 
-    pub(crate) fn pass_to_file(self, _file: &File) -> io::Result<()> {
+    pub(crate) fn apply_to_file(self, _file: &File) -> io::Result<()> {
         Ok(())
     }
 
-    pub(crate) fn pass_to_directory(self, _directory: &File) -> io::Result<()> {
+    pub(crate) fn apply_to_directory(self, _directory: &File) -> io::Result<()> {
         Ok(())
     }
 
-    pub(crate) fn give(self, _file: &File) -> io::Result<()> {
+    pub(crate) fn apply_owner(self, _file: &File) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// The directory in which the file at `path` is.
-pub(crate) fn directory_of(path: &Path) -> &Path {
+/// Returns the directory that contains the file at `path`.
+pub(crate) fn parent_directory(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     }
 }
 
-/// Adds to `error`, which came of an access to `path`, the path, its owner and what to do.
-pub(crate) fn name_file(path: &Path, error: &io::Error) -> io::Error {
-    let told = format!("{}: {error}{}", path.display(), explain(path, error));
-    io::Error::new(error.kind(), told)
+/// Adds the path, its owner and a remedy to `error`, which an access to `path` caused.
+pub(crate) fn with_path(path: &Path, error: &io::Error) -> io::Error {
+    let text = format!("{}: {error}{}", path.display(), explain_denied(path, error));
+    io::Error::new(error.kind(), text)
 }
 
-/// Names the owner of the file at `path` and what to do, if an access was denied.
-pub(crate) fn explain(path: &Path, error: &io::Error) -> String {
+/// Explains a denied access: the owner of the file at `path` and a remedy.
+pub(crate) fn explain_denied(path: &Path, error: &io::Error) -> String {
     if error.kind() != io::ErrorKind::PermissionDenied {
         return String::new();
     }
-    match denied_by(path) {
+    match describe_denied(path) {
         Some(found) => format!(" ({found})"),
         None => String::new(),
     }
 }
 
-/// The file or the directory above it that can be looked at, and how it can be opened up.
+/// Describes the file, or its nearest accessible parent directory, and how to grant access.
 #[cfg(unix)]
-fn denied_by(path: &Path) -> Option<String> {
+fn describe_denied(path: &Path) -> Option<String> {
     let mut at: PathBuf = path.to_owned();
     loop {
         if let Ok(metadata) = std::fs::metadata(&at) {
@@ -154,7 +154,7 @@ fn denied_by(path: &Path) -> Option<String> {
 }
 
 #[cfg(not(unix))]
-fn denied_by(_path: &Path) -> Option<String> {
+fn describe_denied(_path: &Path) -> Option<String> {
     None
 }
 
@@ -172,46 +172,52 @@ mod tests {
     }
 
     #[test]
-    fn a_mode_is_passed_on_without_its_special_bits() {
+    fn mode_is_applied_without_its_special_bits() {
         let directory = tempfile::tempdir().unwrap();
         let from = directory.path().join("from");
         let to = directory.path().join("to");
         let folder = directory.path().join("folder");
         File::create(&from).unwrap();
         std::fs::create_dir(&folder).unwrap();
-        for (given, file, search) in [
+        for (mode_of_source, file, search) in [
             (0o600, 0o600, 0o700),
             (0o660, 0o660, 0o770),
             (0o640, 0o640, 0o750),
             (0o2775, 0o664, 0o775),
         ] {
-            set_mode(&from, given);
+            set_mode(&from, mode_of_source);
             let ownership = Ownership::read(&from).unwrap();
-            ownership.pass_to_file(&File::create(&to).unwrap()).unwrap();
             ownership
-                .pass_to_directory(&File::open(&folder).unwrap())
+                .apply_to_file(&File::create(&to).unwrap())
                 .unwrap();
-            assert_eq!((mode(&to), mode(&folder)), (file, search), "{given:o}");
+            ownership
+                .apply_to_directory(&File::open(&folder).unwrap())
+                .unwrap();
+            assert_eq!(
+                (mode(&to), mode(&folder)),
+                (file, search),
+                "{mode_of_source:o}"
+            );
         }
     }
 
     #[test]
-    fn a_denied_file_is_named_with_its_owner() {
+    fn access_denied_error_names_the_owner() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");
         File::create(&path).unwrap();
         set_mode(&path, 0);
         let denied = io::Error::from(io::ErrorKind::PermissionDenied);
-        let told = name_file(&path, &denied).to_string();
+        let text = with_path(&path, &denied).to_string();
         for part in [
             path.to_str().unwrap(),
             "belongs to user",
             "mode 0000",
             "chmod",
         ] {
-            assert!(told.contains(part), "{told}");
+            assert!(text.contains(part), "{text}");
         }
         let missing = io::Error::from(io::ErrorKind::NotFound);
-        assert!(!name_file(&path, &missing).to_string().contains("chmod"));
+        assert!(!with_path(&path, &missing).to_string().contains("chmod"));
     }
 }

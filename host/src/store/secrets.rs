@@ -1,4 +1,4 @@
-//! The stored secrets as a whole: what a rotation of the data keys sees and does.
+//! Types for working on all stored secrets, as a rotation of the data keys does.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,27 +6,27 @@ use std::fmt;
 use super::seal::Sealed;
 use crate::types::{Reference, Timestamp};
 
-/// Which of the stored secrets are listed.
+/// A selection of stored secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretScope {
-    /// Every one.
+    /// All secrets.
     All,
-    /// Those that are sealed with another data key than this one, or are not sealed values at all.
-    NotUnder(u32),
-    /// Those that were found not to open.
+    /// Secrets that are not sealed with this data key, or are not sealed values at all.
+    NotSealedWith(u32),
+    /// Secrets that are known not to open.
     Quarantined,
 }
 
-/// A secret as it is stored, whether or not it can be opened.
+/// A secret as it is stored, whether or not it opens.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoredSecret {
-    /// The document it belongs to.
+    /// The document that owns the secret.
     pub owner: Reference,
-    /// Its name there.
+    /// The secret's name in its owner.
     pub name: String,
-    /// What is stored; a [`Sealed`] unless it is damaged.
+    /// The stored bytes: a [`Sealed`] value unless they are damaged.
     pub bytes: Vec<u8>,
-    /// Set when it was found not to open. Replacing the value ends it.
+    /// Set when the secret was found not to open. Replacing the value clears the mark.
     pub quarantined: Option<Quarantine>,
 }
 
@@ -41,67 +41,67 @@ impl fmt::Debug for StoredSecret {
     }
 }
 
-/// Why and since when a secret is known not to open.
+/// The reason why a secret does not open, and since when that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantine {
-    /// What was found.
+    /// The finding, as text.
     pub reason: String,
-    /// When it was found.
+    /// When the secret was first found not to open.
     pub since: Timestamp,
 }
 
-/// What becomes of a stored secret, if its bytes are still those that were read.
+/// A change of one stored secret, applied only if its bytes are still those that were read.
 #[derive(Clone, Debug)]
-pub struct Reseal {
-    /// As it was read.
+pub struct ResealStep {
+    /// The secret as it was read.
     pub secret: StoredSecret,
-    /// What is written.
-    pub to: Resealed,
+    /// The change.
+    pub to: ResealAction,
 }
 
-/// What a rotation makes of a secret.
+/// A change that a rotation makes to a secret.
 #[derive(Clone, Debug)]
-pub enum Resealed {
-    /// The same value under the newest data key. Ends a quarantine.
+pub enum ResealAction {
+    /// Store the same value, sealed with the newest data key. Ends a quarantine.
     Sealed(Sealed),
-    /// The bytes stay, with a note that they do not open.
+    /// Keep the bytes and mark them as not opening.
     Quarantined(Quarantine),
-    /// The bytes stay; they open. Ends a quarantine.
+    /// Keep the bytes, which open. Ends a quarantine.
     Sound,
 }
 
-/// How many secrets are sealed with which data key.
+/// The number of secrets by data key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyUse {
-    /// By the id that the sealed values name, whether or not the store has that key.
+    /// By the data key id in the sealed values, whether or not the store has that key.
     pub by_key: BTreeMap<u32, SecretCount>,
-    /// Those that are not sealed values of a known format.
+    /// Values that are not in a known format.
     pub malformed: SecretCount,
 }
 
 /// A number of secrets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SecretCount {
-    /// All of them.
+    /// All secrets, including quarantined ones.
     pub all: u64,
-    /// Those that were found not to open.
+    /// Secrets that are known not to open.
     pub quarantined: u64,
 }
 
-/// What became of a data key that was to be removed.
+/// The result of retiring a data key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retirement {
-    /// It is gone.
+    /// The key was removed.
     Retired,
-    /// It is the newest one, which new secrets are sealed with.
+    /// The key is the newest one, which seals new secrets.
     Newest,
-    /// There is no such key: it was retired before, or never was.
+    /// There is no such key: it was retired before or never existed.
     Absent,
-    /// Secrets need it, or may need it.
+    /// Secrets need the key, or may need it.
     InUse {
-        /// Secrets sealed with it.
+        /// Secrets sealed with the key.
         sealed: SecretCount,
-        /// Secrets so damaged that nobody can tell the key that they were sealed with.
+        /// Secrets so damaged that their data key is unknown.
         unknown: u64,
     },
 }

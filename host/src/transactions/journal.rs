@@ -1,18 +1,20 @@
-//! The running transaction of one call: gathers log lines and progress until they are made durable.
+//! The journal of a running call: collects log lines and progress until they are stored.
 
 use std::sync::{Arc, Mutex};
 
 use crate::sync::lock;
-use crate::transactions::{Level, LogLine, Outcome, Progress, Reveal, TransactionUpdate};
+use crate::transactions::{
+    Level, LogLine, Progress, SecretAccess, TransactionOutcome, TransactionUpdate,
+};
 use crate::types::Timestamp;
 
-/// How many openings of secrets a call may have named; a workflow has a dozen at most.
-const NAMED: usize = 64;
+/// The number of secret accesses that are listed per call; a workflow has a dozen at most.
+const MAX_SECRET_ACCESSES: usize = 64;
 
-/// What a line costs besides its text, in bytes: a row.
-const LINE: usize = 16;
+/// The overhead of a log line, in bytes: a row.
+const LINE_OVERHEAD: usize = 16;
 
-/// Gathers the news of one transaction. Clones share it.
+/// Collects the updates of one transaction. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct Journal {
     id: Arc<str>,
@@ -24,47 +26,47 @@ struct State {
     lines: Vec<LogLine>,
     progress: Option<Progress>,
     subject_name: Option<String>,
-    reveals: Vec<Reveal>,
-    more_reveals: u64,
-    /// How many openings may still be named.
-    named: usize,
-    /// Bytes of log that may still be written.
-    room: usize,
+    secret_accesses: Vec<SecretAccess>,
+    omitted_accesses: u64,
+    /// The number of secret accesses that may still be listed.
+    accesses_left: usize,
+    /// The number of bytes of log that may still be written.
+    log_bytes_left: usize,
     full: bool,
 }
 
 impl Journal {
-    /// The journal of the transaction `id`, which may write `room` bytes of log.
-    pub fn new(id: &str, room: usize) -> Self {
+    /// Creates the journal of the transaction `id`, which may write this many bytes of log.
+    pub fn new(id: &str, log_bytes_left: usize) -> Self {
         Self {
             id: id.into(),
             state: Arc::new(Mutex::new(State {
                 lines: Vec::new(),
                 progress: None,
                 subject_name: None,
-                reveals: Vec::new(),
-                more_reveals: 0,
-                named: NAMED,
-                room,
+                secret_accesses: Vec::new(),
+                omitted_accesses: 0,
+                accesses_left: MAX_SECRET_ACCESSES,
+                log_bytes_left,
                 full: false,
             })),
         }
     }
 
-    /// The transaction's id.
+    /// Returns the transaction's id.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Adds a line. Once the room is used up one last line says so, and the rest is dropped.
+    /// Adds a log line. When the log is full, one last line reports that, and later lines are dropped.
     pub fn log(&self, at: Timestamp, level: Level, message: String) {
         tracing::debug!(transaction = &*self.id, level = ?level, "{message}");
         let mut state = lock(&self.state);
         if state.full {
             return;
         }
-        let size = message.len().saturating_add(LINE);
-        let Some(room) = state.room.checked_sub(size) else {
+        let size = message.len().saturating_add(LINE_OVERHEAD);
+        let Some(log_bytes_left) = state.log_bytes_left.checked_sub(size) else {
             state.full = true;
             state.lines.push(LogLine {
                 at,
@@ -74,67 +76,68 @@ impl Journal {
             });
             return;
         };
-        state.room = room;
+        state.log_bytes_left = log_bytes_left;
         state.lines.push(LogLine { at, level, message });
     }
 
-    /// Says that a secret was opened, or that it was tried; beyond a bound only how often.
-    pub fn reveal(&self, reveal: Reveal) {
+    /// Records that a secret was opened, or that opening it was tried. Beyond a limit, accesses are only
+    /// counted.
+    pub fn record_secret_access(&self, access: SecretAccess) {
         let mut state = lock(&self.state);
-        match state.named.checked_sub(1) {
+        match state.accesses_left.checked_sub(1) {
             Some(left) => {
-                state.named = left;
-                state.reveals.push(reveal);
+                state.accesses_left = left;
+                state.secret_accesses.push(access);
             }
-            None => state.more_reveals += 1,
+            None => state.omitted_accesses += 1,
         }
     }
 
-    /// Says how far the call is.
-    pub fn progress(&self, progress: Progress) {
+    /// Sets the progress of the call.
+    pub fn set_progress(&self, progress: Progress) {
         lock(&self.state).progress = Some(progress);
     }
 
-    /// Says what the subject is called.
-    pub fn name_subject(&self, name: String) {
+    /// Sets the subject's display name.
+    pub fn set_subject_name(&self, name: String) {
         lock(&self.state).subject_name = Some(name);
     }
 
-    /// The news since the last time, for the store.
-    pub fn news(&self) -> TransactionUpdate {
+    /// Takes the updates since the last call, to be stored.
+    pub fn take_update(&self) -> TransactionUpdate {
         let mut state = lock(&self.state);
         TransactionUpdate {
             id: self.id.to_string(),
             progress: state.progress.take(),
             subject_name: state.subject_name.take(),
             lines: std::mem::take(&mut state.lines),
-            reveals: std::mem::take(&mut state.reveals),
-            more_reveals: std::mem::take(&mut state.more_reveals),
+            secret_accesses: std::mem::take(&mut state.secret_accesses),
+            omitted_accesses: std::mem::take(&mut state.omitted_accesses),
             outcome: None,
         }
     }
 
-    /// News that could not be written: they come with the next ones.
-    pub fn put_back(&self, news: TransactionUpdate) {
+    /// Restores an update that could not be written, to be part of the next one.
+    pub fn restore(&self, update: TransactionUpdate) {
         let mut state = lock(&self.state);
-        let newer = std::mem::replace(&mut state.lines, news.lines);
+        let newer = std::mem::replace(&mut state.lines, update.lines);
         state.lines.extend(newer);
-        let newer = std::mem::replace(&mut state.reveals, news.reveals);
-        state.reveals.extend(newer);
-        state.more_reveals += news.more_reveals;
+        let newer = std::mem::replace(&mut state.secret_accesses, update.secret_accesses);
+        state.secret_accesses.extend(newer);
+        state.omitted_accesses += update.omitted_accesses;
         if state.progress.is_none() {
-            state.progress = news.progress;
+            state.progress = update.progress;
         }
         if state.subject_name.is_none() {
-            state.subject_name = news.subject_name;
+            state.subject_name = update.subject_name;
         }
     }
 
-    /// The last news, with how the call ended.
-    pub fn close(&self, outcome: Outcome) -> TransactionUpdate {
+    /// Takes the last update and adds the outcome.
+    pub fn close(&self, outcome: TransactionOutcome) -> TransactionUpdate {
         TransactionUpdate {
             outcome: Some(outcome),
-            ..self.news()
+            ..self.take_update()
         }
     }
 }
@@ -142,40 +145,43 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transactions::RevealOutcome;
+    use crate::transactions::SecretAccessOutcome;
 
     #[test]
-    fn lines_without_a_text_use_up_the_room_as_well() {
+    fn empty_log_lines_count_against_the_limit() {
         let journal = Journal::new("t1", 160);
         for _ in 0..1000 {
             journal.log(Timestamp(0), Level::Info, String::new());
         }
-        let lines = journal.news().lines;
+        let lines = journal.take_update().lines;
         assert_eq!(lines.len(), 11);
         assert!(lines.last().unwrap().message.contains("limits.log"));
     }
 
     #[test]
-    fn openings_are_named_up_to_a_bound_and_counted_beyond() {
+    fn secret_accesses_over_the_limit_are_only_counted() {
         let journal = Journal::new("t1", 1000);
-        let reveal = |at| Reveal {
+        let access = |at| SecretAccess {
             at: Timestamp(at),
             owner: None,
             name: "webex.client-secret".to_owned(),
-            outcome: RevealOutcome::Opened,
+            outcome: SecretAccessOutcome::Opened,
         };
         for at in 0..50 {
-            journal.reveal(reveal(at));
+            journal.record_secret_access(access(at));
         }
-        let first = journal.news();
+        let first = journal.take_update();
         for at in 50..100 {
-            journal.reveal(reveal(at));
+            journal.record_secret_access(access(at));
         }
-        // The first news could not be written: nothing of them is lost or told twice.
-        journal.put_back(first);
-        let news = journal.news();
-        let expected: Vec<Reveal> = (0..64).map(reveal).collect();
-        assert_eq!((news.reveals, news.more_reveals), (expected, 36));
-        assert_eq!(journal.news().more_reveals, 0);
+        // The first update could not be written: none of it is lost or reported twice.
+        journal.restore(first);
+        let update = journal.take_update();
+        let expected: Vec<SecretAccess> = (0..64).map(access).collect();
+        assert_eq!(
+            (update.secret_accesses, update.omitted_accesses),
+            (expected, 36)
+        );
+        assert_eq!(journal.take_update().omitted_accesses, 0);
     }
 }

@@ -1,4 +1,4 @@
-//! Transactions: the durable record of every call, as a person sees it while it runs and afterwards.
+//! Transactions: the durable record of every call, visible while the call runs and afterwards.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,19 +6,19 @@ use crate::types::{Reference, Timestamp};
 
 pub mod journal;
 
-/// Where a transaction stands; the platform's words.
+/// The status of a transaction, in the platform's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Status {
     /// The call runs.
     Processing,
-    /// It did what it was asked.
+    /// The call succeeded.
     Success,
-    /// It did not; the message says why.
+    /// The call failed; the message gives the reason.
     Fail,
 }
 
 impl Status {
-    /// The platform's word for it.
+    /// Returns the platform's term.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Processing => "Processing",
@@ -28,17 +28,17 @@ impl Status {
     }
 }
 
-/// How much a line of the log matters.
+/// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// For the plugin's author.
+    /// For the plugin's developers.
     Debug,
-    /// For whoever follows the call.
+    /// For users who follow the call.
     Info,
-    /// Something that a person may want to look at.
+    /// A problem that may need attention.
     Warning,
-    /// Something that a person must look at.
+    /// A problem that needs attention.
     Error,
 }
 
@@ -47,39 +47,39 @@ pub enum Level {
 pub struct LogLine {
     /// When it was written.
     pub at: Timestamp,
-    /// How much it matters.
+    /// The level.
     pub level: Level,
-    /// What it says.
+    /// The text.
     pub message: String,
 }
 
-/// That a call opened a secret, or tried to. Who did is what the transaction says.
+/// A record that a call opened a secret, or tried to. The transaction names the call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reveal {
-    /// When.
+pub struct SecretAccess {
+    /// The time of the access.
     pub at: Timestamp,
-    /// The document that it belongs to; none: a secret of the installation.
+    /// The document that owns the secret; `None`: a secret of the installation.
     pub owner: Option<Reference>,
-    /// Its name there.
+    /// The secret's name in its owner.
     pub name: String,
-    /// What came of it.
-    pub outcome: RevealOutcome,
+    /// The result.
+    pub outcome: SecretAccessOutcome,
 }
 
-/// What came of opening a secret.
+/// The result of opening a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum RevealOutcome {
-    /// The call was given it.
+pub enum SecretAccessOutcome {
+    /// The call received the secret.
     Opened,
-    /// There is none of that name.
+    /// The secret does not exist.
     Absent,
-    /// It could not be read, or does not open.
+    /// The secret could not be read, or does not open.
     Failed,
 }
 
-impl RevealOutcome {
-    /// The word for it.
+impl SecretAccessOutcome {
+    /// Returns the stored name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Opened => "opened",
@@ -89,14 +89,14 @@ impl RevealOutcome {
     }
 }
 
-/// How far a call is, shown as `[ 3/9 ] message`.
+/// The progress of a call, displayed as `[ 3/9 ] message`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Steps done.
+    /// The number of finished steps.
     pub done: u32,
-    /// Steps in all.
+    /// The total number of steps.
     pub total: u32,
-    /// What is being done.
+    /// The current step.
     pub message: String,
 }
 
@@ -106,55 +106,55 @@ impl std::fmt::Display for Progress {
     }
 }
 
-/// A transaction that begins.
+/// The data of a transaction at its beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTransaction {
-    /// Sorts by the time of its making (a UUID v7, as text).
+    /// The id: a UUID v7 as text, which sorts by creation time.
     pub id: String,
-    /// What is done, such as `refresh`.
+    /// The action, such as `refresh`.
     pub action: String,
-    /// The document it is done to.
+    /// The document that the action works on.
     pub subject: Option<Reference>,
-    /// What a person calls the subject, such as the customer's name; may be empty.
+    /// The subject's display name, such as the customer's name; may be empty.
     pub subject_name: String,
-    /// When the caller asked.
+    /// When the caller submitted the call.
     pub submitted: Timestamp,
     /// When the call started.
     pub started: Timestamp,
 }
 
-/// News of a transaction.
+/// An update of a transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TransactionUpdate {
-    /// Which one.
+    /// The id of the transaction.
     pub id: String,
-    /// How far it is; none: as it was.
+    /// The progress; `None`: unchanged.
     pub progress: Option<Progress>,
-    /// What the subject is called, once that is known; none: as it was.
+    /// The subject's display name, once it is known; `None`: unchanged.
     pub subject_name: Option<String>,
     /// Lines to add to the log.
     pub lines: Vec<LogLine>,
-    /// Secrets that were opened.
-    pub reveals: Vec<Reveal>,
-    /// How many more were opened than are named.
-    pub more_reveals: u64,
-    /// How it ended; none: it still runs.
-    pub outcome: Option<Outcome>,
+    /// The secrets that were opened, to be added.
+    pub secret_accesses: Vec<SecretAccess>,
+    /// The number of further accesses that are not listed.
+    pub omitted_accesses: u64,
+    /// The outcome; `None`: the call still runs.
+    pub outcome: Option<TransactionOutcome>,
 }
 
-/// How a transaction ended.
+/// The outcome of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub struct TransactionOutcome {
     /// `Success` or `Fail`.
     pub status: Status,
-    /// In one sentence.
+    /// The outcome in one sentence.
     pub message: String,
-    /// When.
+    /// When the call ended.
     pub completed: Timestamp,
 }
 
-impl Outcome {
-    /// That of a call whose host has ended, as the store finds it at `found`.
+impl TransactionOutcome {
+    /// Returns the outcome of a call whose host has ended, detected at `found`.
     pub fn interrupted(found: Timestamp) -> Self {
         Self {
             status: Status::Fail,
@@ -167,35 +167,37 @@ impl Outcome {
 /// A transaction as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Transaction {
-    /// Its id.
+    /// The id of the transaction.
     pub id: String,
-    /// What was done.
+    /// The action, such as `refresh`.
     pub action: String,
-    /// The document it was done to.
+    /// The document that the action works on.
     pub subject: Option<Reference>,
-    /// What a person calls the subject.
+    /// The subject's display name.
     pub subject_name: String,
-    /// Where it stands.
+    /// The status.
     pub status: Status,
-    /// How far it is or was.
+    /// The last reported progress.
     pub progress: Option<Progress>,
-    /// How it ended, in one sentence; empty while it runs.
+    /// The outcome in one sentence; empty while the call runs.
     pub message: String,
-    /// When the caller asked.
+    /// When the caller submitted the call.
     pub submitted: Timestamp,
     /// When the call started.
     pub started: Timestamp,
-    /// When it ended.
+    /// When the call ended.
     pub completed: Option<Timestamp>,
-    /// Its log; left empty in listings.
+    /// The log; empty in listings.
     pub log: Vec<LogLine>,
-    /// Secrets that it opened, or tried to; left empty in listings.
-    pub reveals: Vec<Reveal>,
-    /// How many more it opened than are named.
-    pub more_reveals: u64,
+    /// The secrets that the call opened, or tried to; empty in listings.
+    #[serde(rename = "reveals")]
+    pub secret_accesses: Vec<SecretAccess>,
+    /// The number of further accesses that are not listed.
+    #[serde(rename = "more_reveals")]
+    pub omitted_accesses: u64,
 }
 
-/// Which transactions a listing wants.
+/// The conditions of a listing of transactions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TransactionFilter {
     /// Only those of this subject.

@@ -28,8 +28,8 @@ use std::time::Duration;
 
 use relation_host::schedule::clock::{Clock, ManualClock};
 use relation_host::store::StoreError;
-pub use relation_host::store::watched::Operation;
-use relation_host::store::watched::{Watch, Watched};
+pub use relation_host::store::layer::Operation;
+use relation_host::store::layer::{Layered, StoreLayer};
 use relation_host::types::Timestamp;
 
 /// What a fault says; tests find it in messages.
@@ -218,8 +218,8 @@ impl StoreFaults {
     }
 }
 
-impl Watch for StoreFaults {
-    async fn around<T: Send>(
+impl StoreLayer for StoreFaults {
+    async fn wrap<T: Send>(
         &self,
         operation: Operation,
         work: impl Future<Output = Result<T, StoreError>> + Send,
@@ -250,4 +250,4 @@ impl Watch for StoreFaults {
 }
 
 /// A store with faults.
-pub type FaultyStore = Watched<StoreFaults>;
+pub type FaultyStore = Layered<StoreFaults>;

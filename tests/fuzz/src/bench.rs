@@ -171,7 +171,7 @@ pub(crate) fn client_secret() -> String {
 struct KnownKey;
 
 impl KeyProvider for KnownKey {
-    fn existing(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
+    fn load(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
         Ok(Some(KeyEncryptionKey::new(Zeroizing::new([7; 32]))))
     }
 

@@ -256,8 +256,8 @@ mod tests {
                 level: Level::Info,
                 message: says.clone(),
             }],
-            reveals: Vec::new(),
-            more_reveals: 0,
+            secret_accesses: Vec::new(),
+            omitted_accesses: 0,
         };
         let refusal = CallErrorKind::Refused(Failure::Internal(says));
         let shown = format!(

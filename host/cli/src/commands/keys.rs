@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use relation_host::store::Store;
-use relation_host::store::seal::{Progress, Sealer, Unopened};
+use relation_host::store::seal::{RotationProgress, Sealer, UnopenedSecret};
 use relation_host::types::{Reference, Timestamp};
 use serde::Serialize;
 
@@ -64,7 +64,7 @@ async fn opened(context: &Context) -> Result<(Arc<dyn Store>, Sealer), Failed> {
 struct Steps {
     output: Output,
     bar: indicatif::ProgressBar,
-    told: Option<Progress>,
+    told: Option<RotationProgress>,
     failed: Option<Failed>,
 }
 
@@ -85,8 +85,8 @@ impl Steps {
         }
     }
 
-    fn tell(&mut self, progress: Progress) {
-        let Progress { done, total } = progress;
+    fn tell(&mut self, progress: RotationProgress) {
+        let RotationProgress { done, total } = progress;
         self.bar.set_length(total);
         self.bar.set_position(done);
         if self.output.json && self.told != Some(progress) && self.failed.is_none() {
@@ -117,7 +117,7 @@ struct UnopenedRow {
     since: Timestamp,
 }
 
-async fn named(store: &dyn Store, found: Vec<Unopened>) -> Result<Vec<UnopenedRow>, Failed> {
+async fn named(store: &dyn Store, found: Vec<UnopenedSecret>) -> Result<Vec<UnopenedRow>, Failed> {
     let owners: Vec<Reference> = found.iter().map(|one| one.owner.clone()).collect();
     let mut names = BTreeMap::new();
     for chunk in owners.chunks(1000) {
@@ -126,7 +126,7 @@ async fn named(store: &dyn Store, found: Vec<Unopened>) -> Result<Vec<UnopenedRo
             names.insert(document.reference, name.map(|key| key.value));
         }
     }
-    let row = |one: Unopened| UnopenedRow {
+    let row = |one: UnopenedSecret| UnopenedRow {
         owner_name: names.get(&one.owner).cloned().flatten().unwrap_or_default(),
         owner: one.owner,
         name: one.name,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytesize::ByteSize;
 use relation_host::StashSummary;
-use relation_host::store::stash::{self, Label, Listed};
+use relation_host::store::stash::{self, Label, StashFile};
 use relation_host::types::{Reference, Timestamp};
 use serde::Serialize;
 
@@ -107,7 +107,7 @@ fn list(context: &Context) -> Result<(), Failed> {
     let kept = Stored {
         items: listed.into_iter().map(row).collect(),
         reserve: Reserve {
-            bytes: stash::reserved(&directory),
+            bytes: stash::reserve_bytes(&directory),
             wanted: context.config.stash_reserve,
         },
     };
@@ -121,7 +121,7 @@ fn list(context: &Context) -> Result<(), Failed> {
     })
 }
 
-fn row(listed: Listed) -> Row {
+fn row(listed: StashFile) -> Row {
     let state = match (&listed.label, listed.quarantined) {
         (_, true) => State::SetAside,
         (Some(_), false) => State::Waiting,

@@ -251,7 +251,7 @@ fn detail(transaction: &Transaction, now: Timestamp) -> String {
         ("took", took(transaction, now)),
     ]);
     let mut blocks = vec![lines.to_string()];
-    if !transaction.reveals.is_empty() {
+    if !transaction.secret_accesses.is_empty() {
         blocks.push(reveals(transaction));
     }
     if !transaction.log.is_empty() {
@@ -269,7 +269,7 @@ fn reveals(transaction: &Transaction) -> String {
         Column::new("outcome"),
         Column::new("at").dropped(1),
     ]);
-    for reveal in &transaction.reveals {
+    for reveal in &transaction.secret_accesses {
         let owner = reveal.owner.as_ref();
         rows.add([
             reveal.name.clone(),
@@ -278,7 +278,7 @@ fn reveals(transaction: &Transaction) -> String {
             reveal.at.to_string(),
         ]);
     }
-    match transaction.more_reveals {
+    match transaction.omitted_accesses {
         0 => rows.to_string(),
         more => format!("{rows}\nand {more} more"),
     }
@@ -352,8 +352,8 @@ mod tests {
             started: Timestamp(1000),
             completed: Some(Timestamp(1250)),
             log: Vec::new(),
-            reveals: Vec::new(),
-            more_reveals: 0,
+            secret_accesses: Vec::new(),
+            omitted_accesses: 0,
         }
     }
 

@@ -89,8 +89,8 @@ impl fmt::Debug for KeySource {
 }
 
 impl KeyProvider for KeySource {
-    fn existing(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
-        self.provider().existing()
+    fn load(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
+        self.provider().load()
     }
 
     fn create(&self) -> Result<KeyEncryptionKey, KeyError> {

@@ -1,4 +1,4 @@
-//! What a dispatcher starts, in which order, and when.
+//! Tests of which wakeups a dispatcher starts, in which order, and when.
 
 use super::*;
 use crate::schedule::clock::SystemClock;
@@ -6,21 +6,21 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Change, Commit};
 use crate::types::{Document, Pkid, Wakeup};
 
-/// Says that it was called, and answers a moment later.
+/// Notifies that it was called, and finishes a moment later.
 #[derive(Default)]
-struct Slow {
+struct SlowRunner {
     called: Notify,
     scheduled: Notify,
 }
 
 #[async_trait]
-impl Runner for Slow {
-    async fn run(&self, _: DueWakeup) -> Result<Ran, StoreError> {
+impl Runner for SlowRunner {
+    async fn run(&self, _: DueWakeup) -> Result<RunOutcome, StoreError> {
         self.called.notify_one();
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
-        Ok(Ran::Done(Effect::default()))
+        Ok(RunOutcome::Done(Effect::default()))
     }
 
     fn scheduled(&self) -> &Notify {
@@ -28,8 +28,8 @@ impl Runner for Slow {
     }
 }
 
-/// Answers at once, and notes whom at which moment.
-struct Noting {
+/// Finishes immediately, and records the wakeup and the time.
+struct RecordingRunner {
     store: Arc<dyn Store>,
     clock: Arc<ManualClock>,
     ran: Mutex<Vec<(Duration, DueWakeup)>>,
@@ -37,8 +37,8 @@ struct Noting {
 }
 
 #[async_trait]
-impl Runner for Noting {
-    async fn run(&self, due: DueWakeup) -> Result<Ran, StoreError> {
+impl Runner for RecordingRunner {
+    async fn run(&self, due: DueWakeup) -> Result<RunOutcome, StoreError> {
         let Wakeup { subject, id, .. } = due.wakeup.clone();
         lock(&self.ran).push((self.clock.monotonic(), due));
         let changes = vec![Change::Cancel(subject, id)];
@@ -48,7 +48,7 @@ impl Runner for Noting {
                 ..Commit::default()
             })
             .await?;
-        Ok(Ran::Done(Effect::default()))
+        Ok(RunOutcome::Done(Effect::default()))
     }
 
     fn scheduled(&self) -> &Notify {
@@ -60,12 +60,11 @@ fn seconds(seconds: u64) -> Timestamp {
     Timestamp(seconds * 1000)
 }
 
-/// A dispatcher with a budget, of wakeups that are due at once: `(id, deadline)` of each, of one
-/// subject each.
-async fn paced(
+/// Creates a dispatcher with a budget and due wakeups: `(id, deadline)` of each, one per subject.
+async fn rate_limited(
     rate: u32,
     wakeups: impl Iterator<Item = (&'static str, Option<Timestamp>)>,
-) -> (Dispatcher, Arc<Noting>) {
+) -> (Dispatcher, Arc<RecordingRunner>) {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
     let mut commit = Commit::default();
     for (id, deadline) in wakeups {
@@ -76,7 +75,7 @@ async fn paced(
     }
     store.commit(commit).await.unwrap();
     let clock = Arc::new(ManualClock::new(seconds(1)));
-    let runner = Arc::new(Noting {
+    let runner = Arc::new(RecordingRunner {
         store: store.clone(),
         clock: clock.clone(),
         ran: Mutex::default(),
@@ -109,11 +108,11 @@ fn schedule(commit: &mut Commit, id: &str, deadline: Option<Timestamp>) {
 }
 
 #[tokio::test]
-async fn ten_thousand_that_are_due_at_once_go_by_deadline_and_no_faster_than_the_budget() {
+async fn backlog_runs_by_deadline_within_the_budget() {
     const MANY: u64 = 10_000;
     const RATE: u32 = 50;
     let deadlines = (0..MANY).map(|number| Some(seconds(1_000_000 + number * 7919 % MANY)));
-    let (dispatcher, runner) = paced(RATE, deadlines.map(|at| ("refresh", at))).await;
+    let (dispatcher, runner) = rate_limited(RATE, deadlines.map(|at| ("refresh", at))).await;
     let clock = runner.clock.clone();
     let ran = dispatcher.run_through(&clock, seconds(10_000)).await;
     assert_eq!(ran.unwrap().done, MANY);
@@ -126,7 +125,7 @@ async fn ten_thousand_that_are_due_at_once_go_by_deadline_and_no_faster_than_the
     }
     let took = *began.last().unwrap() - began[0];
     assert_eq!(took, Duration::from_secs(MANY / u64::from(RATE) - 1));
-    // Those that begin at the same moment run side by side, in any order.
+    // Wakeups that begin at the same time run concurrently, in any order.
     let mut latest = Timestamp(0);
     for together in ran.chunk_by(|(one, _), (other, _)| one == other) {
         let deadlines = together.iter().map(|(_, due)| due.wakeup.deadline.unwrap());
@@ -137,10 +136,10 @@ async fn ten_thousand_that_are_due_at_once_go_by_deadline_and_no_faster_than_the
 }
 
 #[tokio::test]
-async fn what_has_no_budget_runs_at_once_though_many_refreshes_wait() {
+async fn other_wakeups_do_not_wait_for_the_refresh_budget() {
     let refreshes = (0..500).map(|_| ("refresh.users", Some(Timestamp(5))));
     let others = ["sync", "expiry", "refreshments"].map(|id| (id, None));
-    let (dispatcher, runner) = paced(10, refreshes.chain(others)).await;
+    let (dispatcher, runner) = rate_limited(10, refreshes.chain(others)).await;
     let clock = runner.clock.clone();
     let ran = dispatcher.run_through(&clock, clock.now()).await.unwrap();
     assert_eq!(ran.done, 13);
@@ -150,8 +149,8 @@ async fn what_has_no_budget_runs_at_once_though_many_refreshes_wait() {
 }
 
 #[tokio::test]
-async fn until_idle_waits_for_the_budget_by_the_clock_and_ends_when_stopped() {
-    let (dispatcher, runner) = paced(2, (0..5).map(|_| ("refresh", None))).await;
+async fn run_until_idle_waits_for_the_budget_until_stopped() {
+    let (dispatcher, runner) = rate_limited(2, (0..5).map(|_| ("refresh", None))).await;
     let clock = runner.clock.clone();
     let idle = dispatcher.run_until_idle();
     let ticking = async {
@@ -163,8 +162,8 @@ async fn until_idle_waits_for_the_budget_by_the_clock_and_ends_when_stopped() {
     let (summary, ()) = tokio::join!(idle, ticking);
     assert_eq!(summary.unwrap().done, 5);
 
-    // The clock stands still: the budget lets no third one pass.
-    let (dispatcher, runner) = paced(2, (0..5).map(|_| ("refresh", None))).await;
+    // The clock does not advance: the budget does not allow a third call.
+    let (dispatcher, runner) = rate_limited(2, (0..5).map(|_| ("refresh", None))).await;
     let budget_is_used = async {
         while lock(&runner.ran).len() < 2 {
             tokio::task::yield_now().await;
@@ -188,8 +187,8 @@ async fn store_with_due_wakeups(count: usize) -> Arc<dyn Store> {
 }
 
 #[tokio::test]
-async fn what_runs_when_it_is_stopped_finishes_and_nothing_more_starts() {
-    let runner = Arc::new(Slow::default());
+async fn stop_lets_running_calls_finish() {
+    let runner = Arc::new(SlowRunner::default());
     let dispatcher = Dispatcher::new(
         store_with_due_wakeups(3).await,
         Arc::new(SystemClock::new()),
@@ -204,7 +203,7 @@ async fn what_runs_when_it_is_stopped_finishes_and_nothing_more_starts() {
     assert_eq!((summary.done, summary.failed), (1, 0));
 }
 
-/// A wakeup that was scheduled at `now`, due a week later.
+/// Schedules a wakeup at `now`, due a week later.
 async fn scheduled_at(store: &Arc<dyn Store>, now: Timestamp) {
     let mut commit = Commit {
         now,
@@ -220,8 +219,8 @@ async fn scheduled_at(store: &Arc<dyn Store>, now: Timestamp) {
 }
 
 #[tokio::test]
-async fn wakeups_of_a_clock_ahead_run_when_a_dispatcher_starts() {
-    let (dispatcher, runner) = paced(1_000, std::iter::empty()).await;
+async fn start_runs_wakeups_of_a_fast_clock() {
+    let (dispatcher, runner) = rate_limited(1_000, std::iter::empty()).await;
     scheduled_at(&runner.store, seconds(365 * 86_400)).await;
     scheduled_at(&runner.store, seconds(1)).await;
     let summary = dispatcher.run_until_idle().await.unwrap();
@@ -229,8 +228,8 @@ async fn wakeups_of_a_clock_ahead_run_when_a_dispatcher_starts() {
 }
 
 #[tokio::test]
-async fn wakeups_of_a_clock_ahead_run_when_it_is_set_back() {
-    let (dispatcher, runner) = paced(1_000, std::iter::empty()).await;
+async fn setting_back_runs_wakeups_of_a_fast_clock() {
+    let (dispatcher, runner) = rate_limited(1_000, std::iter::empty()).await;
     let clock = runner.clock.clone();
     assert_eq!(dispatcher.run_until_idle().await.unwrap().done, 0);
     clock.set_wall(seconds(60 * 86_400));
@@ -241,10 +240,10 @@ async fn wakeups_of_a_clock_ahead_run_when_it_is_set_back() {
 }
 
 #[tokio::test]
-async fn running_dispatcher_notices_that_the_clock_was_set_back() {
+async fn running_dispatcher_notices_a_clock_set_back() {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::in_memory().unwrap());
     let clock = Arc::new(ManualClock::new(seconds(60 * 86_400)));
-    let runner = Arc::new(Noting {
+    let runner = Arc::new(RecordingRunner {
         store: store.clone(),
         clock: clock.clone(),
         ran: Mutex::default(),
@@ -268,32 +267,32 @@ async fn running_dispatcher_notices_that_the_clock_was_set_back() {
     assert_eq!(dispatcher.run(seen).await.done, 1);
 }
 
-/// Has something else to do, in parts.
+/// Has ten parts of housekeeping to do.
 #[derive(Default)]
-struct Tidying {
+struct HousekeepingRunner {
     parts: std::sync::atomic::AtomicU32,
     scheduled: Notify,
 }
 
 #[async_trait]
-impl Runner for Tidying {
-    async fn run(&self, _: DueWakeup) -> Result<Ran, StoreError> {
-        Ok(Ran::Gone)
+impl Runner for HousekeepingRunner {
+    async fn run(&self, _: DueWakeup) -> Result<RunOutcome, StoreError> {
+        Ok(RunOutcome::Gone)
     }
 
     fn scheduled(&self) -> &Notify {
         &self.scheduled
     }
 
-    async fn tidy(&self) -> bool {
+    async fn run_housekeeping(&self) -> bool {
         self.parts.fetch_add(1, std::sync::atomic::Ordering::SeqCst) < 9
     }
 }
 
 #[tokio::test]
-async fn a_run_until_idle_does_the_rest_unless_it_is_stopped() {
+async fn run_until_idle_does_housekeeping_unless_stopped() {
     for (stops, parts) in [(false, 10), (true, 1)] {
-        let runner = Arc::new(Tidying::default());
+        let runner = Arc::new(HousekeepingRunner::default());
         let dispatcher = Dispatcher::new(
             store_with_due_wakeups(0).await,
             Arc::new(SystemClock::new()),
@@ -311,16 +310,16 @@ async fn a_run_until_idle_does_the_rest_unless_it_is_stopped() {
     }
 }
 
-/// Ends calls one after the other as it is told, and counts them by subject.
-struct Scripted {
-    ends: fn(nth: usize) -> Result<Ran, StoreError>,
+/// Ends calls one after the other as scripted, and records their subjects.
+struct ScriptedRunner {
+    ends: fn(nth: usize) -> Result<RunOutcome, StoreError>,
     ran: Mutex<Vec<Reference>>,
     scheduled: Notify,
 }
 
 #[async_trait]
-impl Runner for Scripted {
-    async fn run(&self, due: DueWakeup) -> Result<Ran, StoreError> {
+impl Runner for ScriptedRunner {
+    async fn run(&self, due: DueWakeup) -> Result<RunOutcome, StoreError> {
         let nth = {
             let mut ran = lock(&self.ran);
             ran.push(due.wakeup.subject);
@@ -341,9 +340,9 @@ impl Runner for Scripted {
 async fn calls_until_idle(
     store: Arc<dyn Store>,
     concurrency: usize,
-    ends: fn(usize) -> Result<Ran, StoreError>,
+    ends: fn(usize) -> Result<RunOutcome, StoreError>,
 ) -> (Result<Summary, StoreError>, Vec<Reference>) {
-    let runner = Arc::new(Scripted {
+    let runner = Arc::new(ScriptedRunner {
         ends,
         ran: Mutex::default(),
         scheduled: Notify::new(),
@@ -372,16 +371,16 @@ async fn store_that_takes_no_calls_ends_a_run_until_idle() {
 }
 
 #[tokio::test]
-async fn subject_of_another_process_is_asked_for_once_until_idle() {
+async fn busy_subject_is_tried_once_until_idle() {
     let store = store_with_due_wakeups(10).await;
-    let (ended, ran) = calls_until_idle(store, 3, |_| Ok(Ran::Busy)).await;
+    let (ended, ran) = calls_until_idle(store, 3, |_| Ok(RunOutcome::Busy)).await;
     ended.unwrap();
     let subjects: HashSet<Reference> = ran.iter().cloned().collect();
     assert_eq!((ran.len(), subjects.len()), (10, 10));
 }
 
 #[tokio::test]
-async fn wakeups_of_a_busy_subject_hide_none_behind_them() {
+async fn wakeups_of_a_busy_subject_hide_no_others() {
     let store = SqliteStore::in_memory().unwrap();
     let mut commit = Commit::default();
     schedule(&mut commit, "first", Some(seconds(1)));
@@ -397,7 +396,7 @@ async fn wakeups_of_a_busy_subject_hide_none_behind_them() {
     }
     schedule(&mut commit, "last", None);
     store.commit(commit).await.unwrap();
-    let (ended, ran) = calls_until_idle(Arc::new(store), 1, |_| Ok(Ran::Busy)).await;
+    let (ended, ran) = calls_until_idle(Arc::new(store), 1, |_| Ok(RunOutcome::Busy)).await;
     ended.unwrap();
     assert_eq!(ran.len(), 2);
     assert_ne!(ran[0], ran[1]);

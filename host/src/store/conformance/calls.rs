@@ -1,12 +1,12 @@
-//! Calls: who may run, who may write, and what is left when a call ends.
+//! Calls: leases, fencing, and the effects of a call's end.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Stores;
-use super::given::*;
+use super::builders::*;
 use crate::store::{
-    Answered, Begin, Begun, Change, Commit, DueWakeup, End, Lease, Recovery, Store,
+    Begin, BeginOutcome, Change, Commit, DueWakeup, End, Lease, Recovery, Store, WakeupSettlement,
 };
 use crate::transactions::Status;
 use crate::types::Reference;
@@ -18,7 +18,7 @@ fn fenced(lease: &Lease, all: Vec<Change>) -> Commit {
     }
 }
 
-/// A store with one subject and its wakeup, due at 10.
+/// Returns a store with one subject and its wakeup, which is due at 10.
 async fn one_due(stores: &Arc<dyn Stores>) -> (Arc<dyn Store>, Reference, DueWakeup) {
     let store = empty(stores).await;
     let one = record(1);
@@ -27,9 +27,9 @@ async fn one_due(stores: &Arc<dyn Stores>) -> (Arc<dyn Store>, Reference, DueWak
     (store, one, found)
 }
 
-fn answered(id: &str, lease: &Lease, answer: Answered) -> End {
+fn settling(id: &str, lease: &Lease, settlement: WakeupSettlement) -> End {
     End {
-        wakeup: Some(answer),
+        wakeup: Some(settlement),
         ..end(id, Some(lease), at(11))
     }
 }
@@ -40,7 +40,7 @@ pub(super) async fn one_call_at_a_time_holds_a_subject(stores: Arc<dyn Stores>) 
     let lease = claim(&store, begin("t1", &one, at(0))).await;
     assert_eq!((&lease.subject, lease.expires), (&one, at(60)));
     let second = store.begin(begin("t2", &one, at(59))).await.unwrap();
-    assert_eq!(second, Begun::Busy(at(60)));
+    assert_eq!(second, BeginOutcome::Busy(at(60)));
     assert_eq!(store.transaction("t2").await.unwrap(), None);
     claim(&store, begin("t3", &two, at(59))).await;
 
@@ -48,20 +48,20 @@ pub(super) async fn one_call_at_a_time_holds_a_subject(stores: Arc<dyn Stores>) 
     claim(&store, begin("t4", &one, at(59))).await;
 }
 
-pub(super) async fn of_many_claims_at_once_one_succeeds(stores: Arc<dyn Stores>) {
+pub(super) async fn concurrent_claims_succeed_once(stores: Arc<dyn Stores>) {
     let (store, _, found) = one_due(&stores).await;
     let claims = (0..24).map(|number| {
         let (store, found) = (Arc::clone(&store), found.clone());
         tokio::spawn(async move {
             let id = format!("t{number}");
-            store.begin(answering(&id, &found, at(10))).await.unwrap()
+            store.begin(begin_for(&id, &found, at(10))).await.unwrap()
         })
     });
     let mut started = 0;
     for claim in claims.collect::<Vec<_>>() {
         match claim.await.unwrap() {
-            Begun::Started(_) => started += 1,
-            other => assert_eq!(other, Begun::Busy(at(70))),
+            BeginOutcome::Started(_) => started += 1,
+            other => assert_eq!(other, BeginOutcome::Busy(at(70))),
         }
     }
     assert_eq!(started, 1);
@@ -111,7 +111,7 @@ pub(super) async fn an_epoch_is_never_used_twice(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let mut last = 0;
     for round in 0..6 {
-        // Released, expired, and of different subjects: all from one counter.
+        // Released and expired leases, of different subjects: all epochs come from one counter.
         let now = at(round * 100);
         let id = format!("t{round}");
         let lease = claim(&store, begin(&id, &record(round % 2), now)).await;
@@ -123,23 +123,23 @@ pub(super) async fn an_epoch_is_never_used_twice(stores: Arc<dyn Stores>) {
     }
 }
 
-pub(super) async fn an_answered_moved_or_cancelled_wakeup_is_gone(stores: Arc<dyn Stores>) {
+pub(super) async fn settled_moved_or_cancelled_wakeup_is_gone(stores: Arc<dyn Stores>) {
     let (store, one, found) = one_due(&stores).await;
-    let lease = claim(&store, answering("t1", &found, at(10))).await;
-    let done = answered("t1", &lease, Answered::Done(found.clone()));
+    let lease = claim(&store, begin_for("t1", &found, at(10))).await;
+    let done = settling("t1", &lease, WakeupSettlement::Done(found.clone()));
     store.end(done).await.unwrap();
-    let late = store.begin(answering("t2", &found, at(10))).await.unwrap();
-    assert_eq!(late, Begun::Gone);
+    let late = store.begin(begin_for("t2", &found, at(10))).await.unwrap();
+    assert_eq!(late, BeginOutcome::Gone);
 
     write(&store, vec![schedule(&one, "refresh", at(10))]).await;
-    let late = store.begin(answering("t3", &found, at(10))).await.unwrap();
-    assert_eq!(late, Begun::Gone);
+    let late = store.begin(begin_for("t3", &found, at(10))).await.unwrap();
+    assert_eq!(late, BeginOutcome::Gone);
 
     let found = one_wakeup(&store, &one).await;
     let cancel = Change::Cancel(one.clone(), "refresh".to_owned());
     write(&store, vec![cancel]).await;
-    let late = store.begin(answering("t4", &found, at(10))).await.unwrap();
-    assert_eq!(late, Begun::Gone);
+    let late = store.begin(begin_for("t4", &found, at(10))).await.unwrap();
+    assert_eq!(late, BeginOutcome::Gone);
     for id in ["t2", "t3", "t4"] {
         assert_eq!(store.transaction(id).await.unwrap(), None);
     }
@@ -148,8 +148,8 @@ pub(super) async fn an_answered_moved_or_cancelled_wakeup_is_gone(stores: Arc<dy
 
 pub(super) async fn a_call_that_ran_removes_its_wakeup(stores: Arc<dyn Stores>) {
     let (store, one, found) = one_due(&stores).await;
-    let lease = claim(&store, answering("t1", &found, at(10))).await;
-    let done = answered("t1", &lease, Answered::Done(found));
+    let lease = claim(&store, begin_for("t1", &found, at(10))).await;
+    let done = settling("t1", &lease, WakeupSettlement::Done(found));
     store.end(done).await.unwrap();
     assert_eq!(store.wakeups(&one).await.unwrap(), []);
     assert_eq!(store.due(at(1000), 10, None).await.unwrap(), []);
@@ -159,14 +159,14 @@ pub(super) async fn a_wakeup_that_its_own_call_moved_stays(stores: Arc<dyn Store
     let (store, one, _) = one_due(&stores).await;
     for (id, failed) in [("t1", false), ("t2", true)] {
         let before = one_wakeup(&store, &one).await;
-        let lease = claim(&store, answering(id, &before, at(10))).await;
+        let lease = claim(&store, begin_for(id, &before, at(10))).await;
         let moved = fenced(&lease, vec![schedule(&one, "refresh", at(99))]);
         store.commit(moved).await.unwrap();
-        let answer = match failed {
-            true => Answered::Retry(before.clone(), at(500)),
-            false => Answered::Done(before.clone()),
+        let settlement = match failed {
+            true => WakeupSettlement::Retry(before.clone(), at(500)),
+            false => WakeupSettlement::Done(before.clone()),
         };
-        store.end(answered(id, &lease, answer)).await.unwrap();
+        store.end(settling(id, &lease, settlement)).await.unwrap();
         let after = one_wakeup(&store, &one).await;
         assert_eq!((after.wakeup.due, after.attempts), (at(99), 0));
         assert!(after.revision > before.revision);
@@ -175,8 +175,8 @@ pub(super) async fn a_wakeup_that_its_own_call_moved_stays(stores: Arc<dyn Store
 
 pub(super) async fn a_call_that_failed_leaves_its_wakeup_for_later(stores: Arc<dyn Stores>) {
     let (store, one, found) = one_due(&stores).await;
-    let lease = claim(&store, answering("t1", &found, at(10))).await;
-    let failed = answered("t1", &lease, Answered::Retry(found.clone(), at(30)));
+    let lease = claim(&store, begin_for("t1", &found, at(10))).await;
+    let failed = settling("t1", &lease, WakeupSettlement::Retry(found.clone(), at(30)));
     store.end(failed).await.unwrap();
     let later = one_wakeup(&store, &one).await;
     assert_eq!(later.wakeup.due, at(30));
@@ -185,26 +185,26 @@ pub(super) async fn a_call_that_failed_leaves_its_wakeup_for_later(stores: Arc<d
     let due = store.due(at(30), 10, None).await.unwrap();
     assert_eq!(due, std::slice::from_ref(&later));
 
-    let lease = claim(&store, answering("t2", &later, at(30))).await;
-    let failed = answered("t2", &lease, Answered::Retry(later, at(60)));
+    let lease = claim(&store, begin_for("t2", &later, at(30))).await;
+    let failed = settling("t2", &lease, WakeupSettlement::Retry(later, at(60)));
     store.end(failed).await.unwrap();
     assert_eq!(one_wakeup(&store, &one).await.attempts, 2);
 }
 
-pub(super) async fn a_retry_makes_earlier_findings_stale(stores: Arc<dyn Stores>) {
+pub(super) async fn retry_invalidates_wakeups_read_before(stores: Arc<dyn Stores>) {
     let (store, _, found) = one_due(&stores).await;
-    let lease = claim(&store, answering("t1", &found, at(10))).await;
-    let failed = answered("t1", &lease, Answered::Retry(found.clone(), at(30)));
+    let lease = claim(&store, begin_for("t1", &found, at(10))).await;
+    let failed = settling("t1", &lease, WakeupSettlement::Retry(found.clone(), at(30)));
     store.end(failed).await.unwrap();
-    // Another dispatcher found it before, and must not run it at once.
-    let stale = store.begin(answering("t2", &found, at(12))).await.unwrap();
-    assert_eq!(stale, Begun::Gone);
+    // Another dispatcher found the wakeup before, and must not run it immediately.
+    let stale = store.begin(begin_for("t2", &found, at(12))).await.unwrap();
+    assert_eq!(stale, BeginOutcome::Gone);
 }
 
 pub(super) async fn ending_twice_is_ending_once(stores: Arc<dyn Stores>) {
     let (store, one, found) = one_due(&stores).await;
-    let lease = claim(&store, answering("t1", &found, at(10))).await;
-    let mut failed = answered("t1", &lease, Answered::Retry(found.clone(), at(30)));
+    let lease = claim(&store, begin_for("t1", &found, at(10))).await;
+    let mut failed = settling("t1", &lease, WakeupSettlement::Retry(found.clone(), at(30)));
     failed.transaction.lines = vec![crate::transactions::LogLine {
         at: at(11),
         level: crate::transactions::Level::Info,
@@ -219,27 +219,27 @@ pub(super) async fn ending_twice_is_ending_once(stores: Arc<dyn Stores>) {
 
 pub(super) async fn a_call_that_lost_its_lease_settles_nothing(stores: Arc<dyn Stores>) {
     let (store, one, found) = one_due(&stores).await;
-    let old = claim(&store, answering("t1", &found, at(10))).await;
-    let new = claim(&store, answering("t2", &found, at(70))).await;
-    let late = answered("t1", &old, Answered::Done(found.clone()));
+    let old = claim(&store, begin_for("t1", &found, at(10))).await;
+    let new = claim(&store, begin_for("t2", &found, at(70))).await;
+    let late = settling("t1", &old, WakeupSettlement::Done(found.clone()));
     store.end(late).await.unwrap();
-    // Its transaction is closed all the same; wakeup and lease are the other's.
+    // Its transaction is closed nevertheless; wakeup and lease belong to the other call.
     let transaction = store.transaction("t1").await.unwrap().unwrap();
     assert_eq!(transaction.status, Status::Success);
     assert_eq!(one_wakeup(&store, &one).await, found);
     let third = store.begin(begin("t3", &one, at(71))).await.unwrap();
-    assert_eq!(third, Begun::Busy(new.expires));
+    assert_eq!(third, BeginOutcome::Busy(new.expires));
     store.commit(fenced(&new, vec![put(&one)])).await.unwrap();
 }
 
 pub(super) async fn a_call_may_delete_its_own_subject(stores: Arc<dyn Stores>) {
     let (store, one, found) = one_due(&stores).await;
-    let lease = claim(&store, answering("t1", &found, at(10))).await;
+    let lease = claim(&store, begin_for("t1", &found, at(10))).await;
     let delete = fenced(&lease, vec![Change::Delete(one.clone())]);
     store.commit(delete).await.unwrap();
     let more = fenced(&lease, vec![put(&record(2))]);
     store.commit(more).await.unwrap();
-    let failed = answered("t1", &lease, Answered::Retry(found, at(30)));
+    let failed = settling("t1", &lease, WakeupSettlement::Retry(found, at(30)));
     store.end(failed).await.unwrap();
     assert_eq!(store.wakeups(&one).await.unwrap(), []);
     claim(&store, begin("t2", &one, at(11))).await;
@@ -256,7 +256,7 @@ pub(super) async fn a_call_without_a_subject_holds_nothing(stores: Arc<dyn Store
     };
     for id in ["t1", "t2"] {
         let begun = store.begin(describe(id)).await.unwrap();
-        assert_eq!(begun, Begun::Started(None));
+        assert_eq!(begun, BeginOutcome::Started(None));
     }
     store.end(end("t1", None, at(1))).await.unwrap();
     let ended = store.transaction("t1").await.unwrap().unwrap();
@@ -276,25 +276,25 @@ pub(super) async fn recovery_releases_what_has_expired(stores: Arc<dyn Stores>) 
     assert_fenced(store.commit(fenced(&old, vec![put(&record(1))])).await);
     let unharmed = fenced(&new, vec![put(&record(2))]);
     store.commit(unharmed).await.unwrap();
-    // Its host lives: the call may still end by itself.
+    // Its host runs: the call may still end by itself.
     let transaction = store.transaction("t1").await.unwrap().unwrap();
     assert_eq!(transaction.status, Status::Processing);
     assert_eq!(store.recover(at(60)).await.unwrap(), Recovery::default());
 }
 
-pub(super) async fn a_call_that_was_cut_off_is_told_to_the_next(stores: Arc<dyn Stores>) {
+pub(super) async fn interrupted_call_is_reported_to_the_next(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let one = record(1);
     write(&store, vec![put(&one)]).await;
     let first = claim(&store, begin("t1", &one, at(0))).await;
     assert_eq!(first.interrupted, None);
-    // It expired, and it makes no difference whether somebody has looked at that since.
+    // The lease expired; it makes no difference whether `recover` was called since.
     let second = claim(&store, begin("t2", &one, at(60))).await;
     assert_eq!(second.interrupted, Some(at(0)));
     store.recover(at(200)).await.unwrap();
     let third = claim(&store, begin("t3", &one, at(200))).await;
     assert_eq!(third.interrupted, Some(at(60)));
-    // The end of one that has lost its lease says nothing about it.
+    // The end of a call that has lost its lease does not change this.
     store.end(end("t2", Some(&second), at(201))).await.unwrap();
     store.recover(at(300)).await.unwrap();
     store.recover(at(301)).await.unwrap();
@@ -308,12 +308,12 @@ pub(super) async fn a_call_that_was_cut_off_is_told_to_the_next(stores: Arc<dyn 
     assert_eq!(fifth.interrupted, None);
 }
 
-pub(super) async fn a_call_that_was_cut_off_cannot_go_on(stores: Arc<dyn Stores>) {
+pub(super) async fn interrupted_call_cannot_continue(stores: Arc<dyn Stores>) {
     let (store, one, found) = one_due(&stores).await;
-    let old = claim(&store, answering("t1", &found, at(10))).await;
+    let old = claim(&store, begin_for("t1", &found, at(10))).await;
     store.recover(at(70)).await.unwrap();
     assert_fenced(store.commit(fenced(&old, vec![put(&one)])).await);
-    let late = answered("t1", &old, Answered::Done(found.clone()));
+    let late = settling("t1", &old, WakeupSettlement::Done(found.clone()));
     store.end(late).await.unwrap();
     assert_eq!(one_wakeup(&store, &one).await, found);
     assert_eq!(store.due(at(70), 10, None).await.unwrap(), [found]);
@@ -321,14 +321,15 @@ pub(super) async fn a_call_that_was_cut_off_cannot_go_on(stores: Arc<dyn Stores>
     assert_eq!(next.interrupted, Some(at(10)));
 }
 
-pub(super) async fn nothing_is_remembered_of_what_is_deleted(stores: Arc<dyn Stores>) {
+pub(super) async fn deleted_subject_forgets_its_interruption(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let interrupted = async |id: &str, now| {
         let lease = claim(&store, begin(id, &record(1), now)).await;
         store.end(end(id, Some(&lease), now)).await.unwrap();
         lease.interrupted
     };
-    // Deleted while it was remembered, by its own call before that was cut off, and never made.
+    // Three cases: deleted after the interruption, deleted by the interrupted call itself, and never
+    // created.
     write(&store, vec![put(&record(1))]).await;
     claim(&store, begin("t1", &record(1), at(0))).await;
     store.recover(at(60)).await.unwrap();
@@ -347,7 +348,7 @@ pub(super) async fn nothing_is_remembered_of_what_is_deleted(stores: Arc<dyn Sto
     assert_eq!(interrupted("t6", at(261)).await, None);
 }
 
-pub(super) async fn redating_lets_a_lease_of_a_clock_ahead_expire(stores: Arc<dyn Stores>) {
+pub(super) async fn redate_shortens_leases_of_a_fast_clock(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let [ahead, right] = [1, 2].map(record);
     let year = 365 * 86_400;
@@ -355,22 +356,22 @@ pub(super) async fn redating_lets_a_lease_of_a_clock_ahead_expire(stores: Arc<dy
     let old = claim(&store, begin("t1", &ahead, at(year))).await;
     let held = claim(&store, begin("t2", &right, at(90))).await;
     let busy = store.begin(begin("t3", &ahead, at(100))).await.unwrap();
-    assert_eq!(busy, Begun::Busy(at(year + 60)));
+    assert_eq!(busy, BeginOutcome::Busy(at(year + 60)));
 
     let redating = store.redate(at(100)).await.unwrap();
     assert_eq!((redating.leases, redating.latest), (1, Some(at(year))));
-    // Its call may still run: the lease lasts as long as it was to last.
+    // Its call may still run: the lease keeps its duration.
     let unharmed = fenced(&old, vec![put(&ahead)]);
     store.commit(unharmed).await.unwrap();
     let busy = store.begin(begin("t3", &ahead, at(159))).await.unwrap();
-    assert_eq!(busy, Begun::Busy(at(160)));
+    assert_eq!(busy, BeginOutcome::Busy(at(160)));
     let next = claim(&store, begin("t4", &ahead, at(160))).await;
     assert_eq!(next.interrupted, Some(at(100)));
     let busy = store.begin(begin("t5", &right, at(149))).await.unwrap();
-    assert_eq!(busy, Begun::Busy(held.expires));
+    assert_eq!(busy, BeginOutcome::Busy(held.expires));
 }
 
-pub(super) async fn a_call_that_says_so_was_cut_off(stores: Arc<dyn Stores>) {
+pub(super) async fn call_can_end_as_interrupted(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let one = record(1);
     write(&store, vec![put(&one)]).await;
@@ -380,7 +381,7 @@ pub(super) async fn a_call_that_says_so_was_cut_off(stores: Arc<dyn Stores>) {
     };
     let first = claim(&store, begin("t1", &one, at(1))).await;
     store.end(cut_off("t1", &first)).await.unwrap();
-    // Said again, and by one that holds nothing, it changes nothing.
+    // A repeated end, by a call without the lease, changes nothing.
     store.end(cut_off("t1", &first)).await.unwrap();
     assert_fenced(store.commit(fenced(&first, vec![put(&one)])).await);
 
@@ -391,20 +392,20 @@ pub(super) async fn a_call_that_says_so_was_cut_off(stores: Arc<dyn Stores>) {
     let third = claim(&store, begin("t3", &one, at(5))).await;
     assert_eq!(third.interrupted, None);
 
-    // Of a subject that is deleted meanwhile nothing stays.
+    // Deleting the subject also deletes the record of its interrupted call.
     let gone = fenced(&third, vec![Change::Delete(one.clone())]);
     store.commit(gone).await.unwrap();
     store.end(cut_off("t3", &third)).await.unwrap();
     write(&store, vec![put(&one)]).await;
     let fourth = claim(&store, begin("t4", &one, at(6))).await;
     assert_eq!(fourth.interrupted, None);
-    // Its wakeup is settled all the same.
+    // Its wakeup is settled nevertheless.
     write(&store, vec![schedule(&one, "refresh", at(10))]).await;
     store.end(end("t4", Some(&fourth), at(7))).await.unwrap();
     let found = one_wakeup(&store, &one).await;
-    let lease = claim(&store, answering("t5", &found, at(10))).await;
+    let lease = claim(&store, begin_for("t5", &found, at(10))).await;
     let failed = End {
-        wakeup: Some(Answered::Retry(found, at(20))),
+        wakeup: Some(WakeupSettlement::Retry(found, at(20))),
         ..cut_off("t5", &lease)
     };
     store.end(failed).await.unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Stores;
-use super::given::*;
+use super::builders::*;
 use crate::store::{Change, Check, Commit, Store, StoreError};
 use crate::types::{Filter, RECORD_MODEL, Reference, Scope};
 
@@ -44,7 +44,7 @@ pub(super) async fn an_absence_check_holds_or_nothing_changes(stores: Arc<dyn St
     assert_eq!(version(&store, &record(2)).await, None);
 }
 
-pub(super) async fn uniqueness_counts_everybody_but_the_one_excepted(stores: Arc<dyn Stores>) {
+pub(super) async fn uniqueness_ignores_only_the_excepted_document(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let one = record(1);
     let there = Change::Put(named(&one, "sys.P.C", "Acme"));
@@ -75,7 +75,7 @@ pub(super) async fn uniqueness_counts_everybody_but_the_one_excepted(stores: Arc
     }
 }
 
-pub(super) async fn a_name_is_taken_once_however_many_ask_at_once(stores: Arc<dyn Stores>) {
+pub(super) async fn concurrent_adds_of_one_name_succeed_once(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let adds = (0..24).map(|number| {
         let store = Arc::clone(&store);

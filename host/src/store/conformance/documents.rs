@@ -1,13 +1,13 @@
-//! Documents: what is put is what is got, all of a commit or nothing.
+//! Documents: reading back what was written, and atomic commits.
 
 use std::sync::Arc;
 
 use super::Stores;
-use super::given::*;
+use super::builders::*;
 use crate::store::{Change, Check, Commit};
 use crate::types::{Document, Reference};
 
-pub(super) async fn a_document_comes_back_as_it_was_put(stores: Arc<dyn Stores>) {
+pub(super) async fn document_is_read_back_unchanged(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let original = Document {
         version: 77,
@@ -25,7 +25,7 @@ pub(super) async fn a_document_comes_back_as_it_was_put(stores: Arc<dyn Stores>)
     assert_eq!(found, [Some(expected)]);
 }
 
-pub(super) async fn several_come_in_the_order_asked_for(stores: Arc<dyn Stores>) {
+pub(super) async fn several_documents_come_in_the_requested_order(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     write(&store, vec![put(&record(1)), put(&record(2))]).await;
     let other_model = Reference::new("data/Other", pkid(1));
@@ -59,7 +59,7 @@ pub(super) async fn changes_apply_in_the_order_given(stores: Arc<dyn Stores>) {
     assert_eq!(version(&store, &record(1)).await, None);
 }
 
-pub(super) async fn a_commit_that_fails_late_changes_nothing(stores: Arc<dyn Stores>) {
+pub(super) async fn commit_that_fails_late_changes_nothing(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     write(&store, vec![put(&record(1)), seal(&record(1), "token", 1)]).await;
     let all_and_an_orphan = changes(vec![

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::Stores;
-use super::given::*;
+use super::builders::*;
 use crate::store::seal::Sealed;
 use crate::store::{
-    Change, Commit, Quarantine, Reseal, Resealed, Retirement, SecretCount, SecretScope, Store,
-    StoreError, StoredSecret,
+    Change, Commit, Quarantine, ResealAction, ResealStep, Retirement, SecretCount, SecretScope,
+    Store, StoreError, StoredSecret,
 };
 use crate::types::Reference;
 
@@ -27,15 +27,15 @@ async fn all(store: &Arc<dyn Store>, scope: SecretScope) -> Vec<StoredSecret> {
     store.secrets(scope, None, 1000).await.unwrap().items
 }
 
-async fn one_step(store: &Arc<dyn Store>, secret: &StoredSecret, to: Resealed) -> bool {
+async fn one_step(store: &Arc<dyn Store>, secret: &StoredSecret, to: ResealAction) -> bool {
     let secret = secret.clone();
-    let done = store.reseal(vec![Reseal { secret, to }]).await.unwrap();
+    let done = store.reseal(vec![ResealStep { secret, to }]).await.unwrap();
     assert_eq!(done.len(), 1);
     done[0]
 }
 
-fn quarantined(reason: &str) -> Resealed {
-    Resealed::Quarantined(Quarantine {
+fn quarantined(reason: &str) -> ResealAction {
+    ResealAction::Quarantined(Quarantine {
         reason: reason.to_owned(),
         since: at(5),
     })
@@ -71,34 +71,34 @@ pub(super) async fn all_data_keys_are_wrapped_by_one_key(stores: Arc<dyn Stores>
     assert_eq!(store.data_keys().await.unwrap().len(), 1);
 }
 
-pub(super) async fn data_keys_are_wrapped_anew_all_at_once_and_only_as_they_were_read(
-    stores: Arc<dyn Stores>,
-) {
+pub(super) async fn rewrap_is_atomic_and_needs_the_current_keys(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let one = vec![data_key(1, "kek")];
-    let one_anew = vec![data_key(1, "new kek")];
+    let one_rewrapped = vec![data_key(1, "new kek")];
     second_key(&store).await;
-    // A key was added after they were read.
-    assert_conflict(store.rewrap_data_keys(one.clone(), one_anew.clone()).await);
+    // A key was added after the keys were read.
+    assert_conflict(
+        store
+            .rewrap_data_keys(one.clone(), one_rewrapped.clone())
+            .await,
+    );
 
     let both = store.data_keys().await.unwrap();
-    let both_anew = vec![data_key(1, "new kek"), data_key(2, "new kek")];
-    assert_invalid(store.rewrap_data_keys(both.clone(), one_anew).await);
+    let both_rewrapped = vec![data_key(1, "new kek"), data_key(2, "new kek")];
+    assert_invalid(store.rewrap_data_keys(both.clone(), one_rewrapped).await);
     let renamed = vec![data_key(1, "new kek"), data_key(3, "new kek")];
     assert_invalid(store.rewrap_data_keys(both.clone(), renamed).await);
     assert_eq!(store.data_keys().await.unwrap(), both);
 
-    let done = store.rewrap_data_keys(both.clone(), both_anew.clone());
+    let done = store.rewrap_data_keys(both.clone(), both_rewrapped.clone());
     done.await.unwrap();
-    assert_eq!(store.data_keys().await.unwrap(), both_anew);
-    assert_conflict(store.rewrap_data_keys(both, both_anew).await);
-    // Whoever still has the old key-encryption key adds no data key that others cannot open.
+    assert_eq!(store.data_keys().await.unwrap(), both_rewrapped);
+    assert_conflict(store.rewrap_data_keys(both, both_rewrapped).await);
+    // A host with the old key-encryption key cannot add a data key that other hosts cannot open.
     assert_conflict(store.add_data_key(data_key(3, "kek")).await);
 }
 
-pub(super) async fn what_is_sealed_with_another_key_than_the_newest_is_refused(
-    stores: Arc<dyn Stores>,
-) {
+pub(super) async fn commit_with_an_older_data_key_is_refused(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let one = record(1);
     write(&store, vec![put(&one), seal(&one, "token", 1)]).await;
@@ -114,7 +114,7 @@ pub(super) async fn what_is_sealed_with_another_key_than_the_newest_is_refused(
     assert_eq!(kept, Some(sealed_under(2, 4)));
 }
 
-pub(super) async fn a_host_that_cannot_open_the_newest_key_may_say_so(stores: Arc<dyn Stores>) {
+pub(super) async fn older_keys_option_allows_an_older_data_key(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     second_key(&store).await;
     let one = record(1);
@@ -127,7 +127,7 @@ pub(super) async fn a_host_that_cannot_open_the_newest_key_may_say_so(stores: Ar
     assert_stale(store.commit(saying_so(3)).await, 3);
 }
 
-pub(super) async fn a_reseal_never_overwrites_what_was_sealed_meanwhile(stores: Arc<dyn Stores>) {
+pub(super) async fn reseal_never_overwrites_a_newer_value(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let (one, two) = (record(1), record(2));
     let both = vec![
@@ -139,8 +139,8 @@ pub(super) async fn a_reseal_never_overwrites_what_was_sealed_meanwhile(stores: 
     write(&store, both).await;
     let read = all(&store, SecretScope::All).await;
     let of = |owner: &Reference| read.iter().find(|secret| secret.owner == *owner).unwrap();
-    let resealed = |filling| Resealed::Sealed(sealed_under(2, filling));
-    let too_early = vec![Reseal {
+    let resealed = |filling| ResealAction::Sealed(sealed_under(2, filling));
+    let too_early = vec![ResealStep {
         secret: of(&one).clone(),
         to: resealed(3),
     }];
@@ -148,7 +148,7 @@ pub(super) async fn a_reseal_never_overwrites_what_was_sealed_meanwhile(stores: 
 
     second_key(&store).await;
     write(&store, vec![seal_under(2, &one, "token", 4)]).await;
-    let steps = [&one, &two].map(|owner| Reseal {
+    let steps = [&one, &two].map(|owner| ResealStep {
         secret: of(owner).clone(),
         to: resealed(5),
     });
@@ -159,7 +159,7 @@ pub(super) async fn a_reseal_never_overwrites_what_was_sealed_meanwhile(stores: 
     let kept = store.sealed(&two, "token").await.unwrap();
     assert_eq!(kept, Some(sealed_under(2, 5)));
 
-    // One that was deleted meanwhile does not come back.
+    // A secret that was deleted meanwhile is not restored.
     let read = all(&store, SecretScope::All).await;
     write(&store, vec![Change::Delete(two.clone())]).await;
     let gone = read.iter().find(|secret| secret.owner == two).unwrap();
@@ -168,9 +168,7 @@ pub(super) async fn a_reseal_never_overwrites_what_was_sealed_meanwhile(stores: 
     assert_eq!(version(&store, &one).await, Some(1));
 }
 
-pub(super) async fn secrets_are_listed_in_pages_by_what_they_are_sealed_with(
-    stores: Arc<dyn Stores>,
-) {
+pub(super) async fn secrets_are_listed_in_pages_by_data_key(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let mut places = Vec::new();
     for number in 0..10 {
@@ -189,12 +187,15 @@ pub(super) async fn secrets_are_listed_in_pages_by_what_they_are_sealed_with(
 
     for (scope, expected) in [
         (SecretScope::All, places.clone()),
-        (SecretScope::NotUnder(2), {
+        (SecretScope::NotSealedWith(2), {
             let mut old = places.clone();
             old.retain(|place| *place != (record(3), "a".to_owned()));
             old
         }),
-        (SecretScope::NotUnder(1), vec![(record(3), "a".to_owned())]),
+        (
+            SecretScope::NotSealedWith(1),
+            vec![(record(3), "a".to_owned())],
+        ),
         (SecretScope::Quarantined, Vec::new()),
     ] {
         let (mut found, mut cursor) = (Vec::new(), None);
@@ -215,13 +216,15 @@ pub(super) async fn secrets_are_listed_in_pages_by_what_they_are_sealed_with(
     }
     let page = store.secrets(SecretScope::All, None, 3).await.unwrap();
     let cursor = page.next.as_deref();
-    assert_invalid(store.secrets(SecretScope::NotUnder(1), cursor, 3).await);
+    assert_invalid(
+        store
+            .secrets(SecretScope::NotSealedWith(1), cursor, 3)
+            .await,
+    );
     assert_invalid(store.secrets(SecretScope::All, None, 0).await);
 }
 
-pub(super) async fn a_quarantine_lasts_until_the_secret_is_replaced_or_found_sound(
-    stores: Arc<dyn Stores>,
-) {
+pub(super) async fn quarantine_ends_when_replaced_or_found_sound(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let one = record(1);
     write(&store, vec![put(&one), seal(&one, "token", 1)]).await;
@@ -238,16 +241,16 @@ pub(super) async fn a_quarantine_lasts_until_the_secret_is_replaced_or_found_sou
     );
     assert_eq!(store.sealed(&one, "token").await.unwrap(), Some(sealed(1)));
 
-    assert!(one_step(&store, &found[0], Resealed::Sound).await);
+    assert!(one_step(&store, &found[0], ResealAction::Sound).await);
     assert_eq!(listed().await, []);
     assert!(one_step(&store, &read().await, quarantined("again")).await);
     write(&store, vec![seal(&one, "token", 2)]).await;
     assert_eq!(listed().await, []);
     assert!(one_step(&store, &read().await, quarantined("again")).await);
-    let resealed = Resealed::Sealed(sealed(3));
+    let resealed = ResealAction::Sealed(sealed(3));
     assert!(one_step(&store, &read().await, resealed).await);
     assert_eq!(listed().await, []);
-    // What was replaced meanwhile is not under suspicion.
+    // A secret that was replaced meanwhile is not quarantined.
     let before = read().await;
     write(&store, vec![seal(&one, "token", 4)]).await;
     assert!(!one_step(&store, &before, quarantined("too late")).await);
@@ -263,7 +266,7 @@ pub(super) async fn the_use_of_keys_is_counted(stores: Arc<dyn Stores>) {
     write(&store, three.to_vec()).await;
     second_key(&store).await;
     write(&store, vec![seal_under(2, &one, "a", 2)]).await;
-    let old = all(&store, SecretScope::NotUnder(2)).await;
+    let old = all(&store, SecretScope::NotSealedWith(2)).await;
     assert!(one_step(&store, &old[0], quarantined("why")).await);
     let found = store.key_use().await.unwrap();
     assert_eq!(found.by_key, [(1, count(2, 1)), (2, count(1, 0))].into());
@@ -292,9 +295,7 @@ pub(super) async fn a_key_is_retired_when_nothing_needs_it(stores: Arc<dyn Store
     assert_eq!(retire(2).await, Retirement::Newest);
 }
 
-pub(super) async fn a_key_of_secrets_that_do_not_open_is_retired_on_demand(
-    stores: Arc<dyn Stores>,
-) {
+pub(super) async fn key_of_quarantined_secrets_is_retired_on_demand(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let one = record(1);
     write(&store, vec![put(&one), seal(&one, "token", 1)]).await;
@@ -326,5 +327,5 @@ pub(super) async fn a_retired_key_seals_nothing_any_more(stores: Arc<dyn Stores>
         assert_stale(store.commit(late).await, 1);
     }
     assert_eq!(version(&store, &one).await, None);
-    assert_eq!(Sealed::key_of_beginning(sealed(1).as_bytes()), Some(1));
+    assert_eq!(Sealed::key_from_prefix(sealed(1).as_bytes()), Some(1));
 }

@@ -1,13 +1,13 @@
-//! What outlives the process, and what two hosts see of each other.
+//! Persistence across restarts, and two hosts on the same data.
 
 use std::sync::Arc;
 
 use super::Stores;
-use super::given::*;
-use crate::store::{Begun, Commit, Recovery, Store};
+use super::builders::*;
+use crate::store::{BeginOutcome, Commit, Recovery, Store};
 use crate::transactions::Status;
 
-pub(super) async fn everything_is_there_after_a_restart(stores: Arc<dyn Stores>) {
+pub(super) async fn data_survives_a_restart(stores: Arc<dyn Stores>) {
     if !stores.lasting() {
         return;
     }
@@ -31,9 +31,9 @@ pub(super) async fn everything_is_there_after_a_restart(stores: Arc<dyn Stores>)
     assert_eq!(one_wakeup(&store, &one).await, wakeup);
     assert_eq!(store.data_keys().await.unwrap(), [data_key(1, "kek")]);
     let busy = store.begin(begin("t2", &one, at(1))).await.unwrap();
-    assert_eq!(busy, Begun::Busy(lease.expires));
+    assert_eq!(busy, BeginOutcome::Busy(lease.expires));
 
-    // The host that held the lease has gone: nobody need wait for it.
+    // The host that held the lease has ended, so the lease need not expire first.
     let recovered = Recovery {
         leases: 1,
         transactions: 1,
@@ -47,7 +47,7 @@ pub(super) async fn everything_is_there_after_a_restart(stores: Arc<dyn Stores>)
     assert!(interrupted.message.starts_with("interrupted"));
 }
 
-pub(super) async fn epochs_and_revisions_go_on_after_a_restart(stores: Arc<dyn Stores>) {
+pub(super) async fn epochs_and_revisions_continue_after_a_restart(stores: Arc<dyn Stores>) {
     if !stores.lasting() {
         return;
     }
@@ -79,9 +79,9 @@ pub(super) async fn a_second_host_sees_and_respects_the_first(stores: Arc<dyn St
 
     let old = claim(&first, begin("t1", &one, at(0))).await;
     let busy = second.begin(begin("t2", &one, at(1))).await.unwrap();
-    assert_eq!(busy, Begun::Busy(at(60)));
+    assert_eq!(busy, BeginOutcome::Busy(at(60)));
     assert_eq!(second.due(at(1), 10, None).await.unwrap(), []);
-    // Both live: there is nothing to recover before the lease expires.
+    // Both hosts run: there is nothing to recover before the lease expires.
     assert_eq!(second.recover(at(1)).await.unwrap(), Recovery::default());
 
     claim(&second, begin("t3", &one, at(60))).await;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::Stores;
-use super::given::*;
-use crate::store::{Begin, Prune, Store};
+use super::builders::*;
+use crate::store::{Begin, PruneRequest, Store};
 use crate::transactions::{Level, LogLine, Status, TransactionFilter, TransactionUpdate};
 
-/// A transaction that begins at `second`; its id sorts by that, as those of a host do.
+/// Records a transaction that begins at `second`; its id sorts by that time, as a host's ids do.
 async fn record_one(store: &Arc<dyn Store>, second: u64, status: Status, lasts: u64) -> String {
     let id = format!("{second:08x}-0000-7000-8000-000000000000");
     let begun = Begin {
@@ -23,18 +23,18 @@ async fn record_one(store: &Arc<dyn Store>, second: u64, status: Status, lasts: 
         level: Level::Info,
         message: "a line".to_owned(),
     };
-    let news = match status {
+    let update = match status {
         Status::Processing => TransactionUpdate {
             id: id.clone(),
             ..TransactionUpdate::default()
         },
         ended_as => ended(&id, ended_as, at(second + lasts)),
     };
-    let news = TransactionUpdate {
+    let update = TransactionUpdate {
         lines: vec![line],
-        ..news
+        ..update
     };
-    store.report(news).await.unwrap();
+    store.report(update).await.unwrap();
     id
 }
 
@@ -46,11 +46,11 @@ async fn left(store: &Arc<dyn Store>) -> Vec<String> {
     ids
 }
 
-/// A whole walk; how many were removed, and in how many steps.
+/// Runs a whole walk; returns the number of removed transactions and of steps.
 async fn walk(store: &Arc<dyn Store>, (succeeded, failed): (u64, u64), limit: u32) -> (u64, u32) {
     let (mut removed, mut steps, mut after) = (0, 0, None);
     loop {
-        let prune = Prune {
+        let prune = PruneRequest {
             succeeded_before: at(succeeded),
             failed_before: at(failed),
             after,
@@ -78,7 +78,8 @@ pub(super) async fn old_transactions_are_removed_in_steps(stores: Arc<dyn Stores
         };
         ids.push(record_one(&store, second, status, 1).await);
     }
-    // What ended at the moment itself is not older. Of the failures, every fourth, more are kept.
+    // A transaction that ended exactly at the limit is not older. Every fourth one failed, and failures
+    // are kept longer.
     let (removed, steps) = walk(&store, (12, 5), 3).await;
     assert_eq!(removed, 9);
     assert!(steps > 3, "{steps}");
@@ -92,7 +93,7 @@ pub(super) async fn old_transactions_are_removed_in_steps(stores: Arc<dyn Stores
     let kept = store.transaction(&ids[19]).await.unwrap().unwrap();
     assert_eq!(kept.log.len(), 1);
     assert_eq!(walk(&store, (12, 5), 3).await.0, 0);
-    // A walk ends where the young ones begin.
+    // A walk ends where the recent transactions begin.
     assert_eq!(walk(&store, (0, 0), 5).await, (0, 1));
 }
 
@@ -111,11 +112,9 @@ pub(super) async fn a_running_transaction_is_never_removed(stores: Arc<dyn Store
     assert_eq!(walk(&store, (1000, 201), 1).await.0, 2);
 }
 
-pub(super) async fn whatever_is_stored_nothing_younger_goes_and_nothing_older_stays(
-    stores: Arc<dyn Stores>,
-) {
+pub(super) async fn pruning_removes_exactly_the_old_transactions(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
-    // A generator of numbers that repeats itself: the suite has no other randomness either.
+    // A deterministic random number generator: the suite has no other randomness either.
     let mut number = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = |below: u64| {
         number ^= number << 13;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Stores;
-use super::given::*;
+use super::builders::*;
 use crate::store::{Change, Store};
 use crate::types::{Document, Filter, Key, RECORD_MODEL, Reference, Scope};
 
@@ -54,7 +54,7 @@ fn matches(filter: &Filter, document: &Document) -> bool {
     place && keys && filter.model == document.reference.model
 }
 
-pub(super) async fn every_listing_is_complete_ordered_and_without_repeats(stores: Arc<dyn Stores>) {
+pub(super) async fn listings_are_complete_ordered_without_repeats(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let nodes = [
         "sys",
@@ -66,7 +66,7 @@ pub(super) async fn every_listing_is_complete_ordered_and_without_repeats(stores
     ];
     let mut all = Vec::new();
     for number in 0..240_u64 {
-        // Most lie in one place, so that subtrees are found that are rare and that are common.
+        // Most documents are at one node, so that there are common and rare subtrees.
         let node = if number % 12 == 0 {
             nodes[(number / 12) as usize % nodes.len()]
         } else {
@@ -192,7 +192,7 @@ pub(super) async fn a_document_is_found_where_and_as_it_is_now(stores: Arc<dyn S
     assert_eq!(list(&store, &having(vec![key("kept", "1")]), 10).await, []);
 }
 
-pub(super) async fn a_listing_goes_on_behind_a_document_that_is_gone(stores: Arc<dyn Stores>) {
+pub(super) async fn listing_continues_after_a_deleted_document(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     write(&store, (0..10).map(|number| put(&record(number))).collect()).await;
     let all = list(&store, &everything(), 100).await;
@@ -236,7 +236,7 @@ pub(super) async fn a_cursor_of_another_listing_is_refused(stores: Arc<dyn Store
     assert_invalid(store.find(&everything(), None, 0).await);
 }
 
-/// The same text with its first letter in the other case.
+/// Returns the text with its first letter in the other case.
 fn swap_case(text: &str) -> String {
     let at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap();
     let mut bytes = text.as_bytes().to_vec();

@@ -1,12 +1,12 @@
-//! Sealed secrets: kept, replaced and removed with their documents.
+//! Sealed secrets: storing, replacing and removing them with their documents.
 
 use std::sync::Arc;
 
 use super::Stores;
-use super::given::*;
+use super::builders::*;
 use crate::store::Change;
 
-pub(super) async fn a_sealed_value_is_kept_replaced_and_removed(stores: Arc<dyn Stores>) {
+pub(super) async fn sealed_value_is_stored_replaced_and_removed(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let (one, two) = (record(1), record(2));
     write(&store, vec![put(&one), put(&two), seal(&one, "token", 1)]).await;
@@ -32,7 +32,7 @@ pub(super) async fn a_secret_needs_its_owner(stores: Arc<dyn Stores>) {
     assert_invalid(store.commit(changes(vec![seal(&one, "token", 1)])).await);
     assert_eq!(store.sealed(&one, "token").await.unwrap(), None);
 
-    // It is the end of the commit that counts.
+    // The state after the commit counts.
     write(&store, vec![seal(&one, "token", 1), put(&one)]).await;
     let gone_at_the_end = vec![Change::Delete(one.clone()), seal(&one, "token", 2)];
     assert_invalid(store.commit(changes(gone_at_the_end)).await);
@@ -46,7 +46,7 @@ pub(super) async fn a_secret_needs_its_owner(stores: Arc<dyn Stores>) {
     assert_eq!(store.sealed(&one, "token").await.unwrap(), Some(sealed(1)));
 }
 
-pub(super) async fn delete_takes_the_secrets_along(stores: Arc<dyn Stores>) {
+pub(super) async fn delete_removes_the_secrets(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let (one, two) = (record(1), record(2));
     let both = vec![
@@ -60,7 +60,7 @@ pub(super) async fn delete_takes_the_secrets_along(stores: Arc<dyn Stores>) {
     assert_eq!(store.sealed(&one, "token").await.unwrap(), None);
     assert_eq!(store.sealed(&two, "token").await.unwrap(), Some(sealed(2)));
 
-    // Nothing comes back with a new document of the same key.
+    // A new document with the same pkid does not restore the secrets.
     write(&store, vec![put(&one)]).await;
     assert_eq!(store.sealed(&one, "token").await.unwrap(), None);
 }

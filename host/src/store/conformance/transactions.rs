@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::Stores;
-use super::given::*;
+use super::builders::*;
 use crate::store::{Begin, Check, Commit, Store};
 use crate::transactions::{
-    Level, LogLine, NewTransaction, Progress, Reveal, RevealOutcome, Status, Transaction,
-    TransactionFilter, TransactionUpdate,
+    Level, LogLine, NewTransaction, Progress, SecretAccess, SecretAccessOutcome, Status,
+    Transaction, TransactionFilter, TransactionUpdate,
 };
 use crate::types::Reference;
 
@@ -19,8 +19,8 @@ fn line(second: u64, level: Level, message: &str) -> LogLine {
     }
 }
 
-fn reveal(second: u64, owner: Option<Reference>, outcome: RevealOutcome) -> Reveal {
-    Reveal {
+fn access(second: u64, owner: Option<Reference>, outcome: SecretAccessOutcome) -> SecretAccess {
+    SecretAccess {
         at: at(second),
         owner,
         name: "token".to_owned(),
@@ -36,18 +36,18 @@ fn progress(done: u32, message: &str) -> Progress {
     }
 }
 
-fn news(id: &str) -> TransactionUpdate {
+fn update_of(id: &str) -> TransactionUpdate {
     TransactionUpdate {
         id: id.to_owned(),
         ..TransactionUpdate::default()
     }
 }
 
-async fn told(store: &Arc<dyn Store>, id: &str) -> Transaction {
+async fn read(store: &Arc<dyn Store>, id: &str) -> Transaction {
     store.transaction(id).await.unwrap().expect("a transaction")
 }
 
-pub(super) async fn a_transaction_is_told_from_begin_to_end(stores: Arc<dyn Stores>) {
+pub(super) async fn transaction_is_recorded_from_begin_to_end(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     assert_eq!(store.transaction("t1").await.unwrap(), None);
     let mut beginning = begin("t1", &record(1), at(1));
@@ -66,34 +66,34 @@ pub(super) async fn a_transaction_is_told_from_begin_to_end(stores: Arc<dyn Stor
         started: at(1),
         completed: None,
         log: Vec::new(),
-        reveals: Vec::new(),
-        more_reveals: 0,
+        secret_accesses: Vec::new(),
+        omitted_accesses: 0,
     };
-    assert_eq!(told(&store, "t1").await, expected);
+    assert_eq!(read(&store, "t1").await, expected);
 
     let first = TransactionUpdate {
         progress: Some(progress(1, "asking")),
         lines: vec![line(2, Level::Debug, "one"), line(2, Level::Warning, "two")],
-        reveals: vec![reveal(2, None, RevealOutcome::Opened)],
-        more_reveals: 2,
-        ..news("t1")
+        secret_accesses: vec![access(2, None, SecretAccessOutcome::Opened)],
+        omitted_accesses: 2,
+        ..update_of("t1")
     };
     store.report(first).await.unwrap();
     expected.progress = Some(progress(1, "asking"));
     expected.log = vec![line(2, Level::Debug, "one"), line(2, Level::Warning, "two")];
-    expected.reveals = vec![reveal(2, None, RevealOutcome::Opened)];
-    expected.more_reveals = 2;
-    assert_eq!(told(&store, "t1").await, expected);
+    expected.secret_accesses = vec![access(2, None, SecretAccessOutcome::Opened)];
+    expected.omitted_accesses = 2;
+    assert_eq!(read(&store, "t1").await, expected);
 
     let second = TransactionUpdate {
         subject_name: Some("Bolt".to_owned()),
         lines: vec![line(1, Level::Error, "three"), line(3, Level::Info, "ä\n")],
-        reveals: vec![
-            reveal(3, Some(record(1)), RevealOutcome::Failed),
-            reveal(3, Some(record(2)), RevealOutcome::Absent),
+        secret_accesses: vec![
+            access(3, Some(record(1)), SecretAccessOutcome::Failed),
+            access(3, Some(record(2)), SecretAccessOutcome::Absent),
         ],
-        more_reveals: 1,
-        ..news("t1")
+        omitted_accesses: 1,
+        ..update_of("t1")
     };
     let commit = Commit {
         transaction: Some(second),
@@ -104,12 +104,12 @@ pub(super) async fn a_transaction_is_told_from_begin_to_end(stores: Arc<dyn Stor
     expected.subject_name = "Bolt".to_owned();
     expected.log.push(line(1, Level::Error, "three"));
     expected.log.push(line(3, Level::Info, "ä\n"));
-    expected.reveals.extend([
-        reveal(3, Some(record(1)), RevealOutcome::Failed),
-        reveal(3, Some(record(2)), RevealOutcome::Absent),
+    expected.secret_accesses.extend([
+        access(3, Some(record(1)), SecretAccessOutcome::Failed),
+        access(3, Some(record(2)), SecretAccessOutcome::Absent),
     ]);
-    expected.more_reveals = 3;
-    assert_eq!(told(&store, "t1").await, expected);
+    expected.omitted_accesses = 3;
+    assert_eq!(read(&store, "t1").await, expected);
 
     let mut last = end("t1", Some(&lease), at(4));
     last.transaction = TransactionUpdate {
@@ -121,51 +121,51 @@ pub(super) async fn a_transaction_is_told_from_begin_to_end(stores: Arc<dyn Stor
     expected.status = Status::Fail;
     expected.message = "so it ended".to_owned();
     expected.completed = Some(at(4));
-    assert_eq!(told(&store, "t1").await, expected);
+    assert_eq!(read(&store, "t1").await, expected);
 }
 
-pub(super) async fn news_belong_to_their_commit(stores: Arc<dyn Stores>) {
+pub(super) async fn update_is_written_with_its_commit(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     claim(&store, begin("t1", &record(1), at(0))).await;
     let commit = Commit {
         checks: vec![Check::Version(record(1), 1)],
         transaction: Some(TransactionUpdate {
             lines: vec![line(1, Level::Info, "written")],
-            ..news("t1")
+            ..update_of("t1")
         }),
         ..Commit::default()
     };
     assert_conflict(store.commit(commit.clone()).await);
-    assert_eq!(told(&store, "t1").await.log, []);
+    assert_eq!(read(&store, "t1").await.log, []);
     write(&store, vec![put(&record(1))]).await;
     store.commit(commit).await.unwrap();
-    assert_eq!(told(&store, "t1").await.log.len(), 1);
+    assert_eq!(read(&store, "t1").await.log.len(), 1);
 }
 
-pub(super) async fn news_that_come_too_late_are_dropped(stores: Arc<dyn Stores>) {
+pub(super) async fn update_after_the_end_is_dropped(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let lease = claim(&store, begin("t1", &record(1), at(0))).await;
     store.end(end("t1", Some(&lease), at(1))).await.unwrap();
-    let before = told(&store, "t1").await;
+    let before = read(&store, "t1").await;
     let late = TransactionUpdate {
         progress: Some(progress(2, "late")),
         lines: vec![line(2, Level::Info, "late")],
         ..ended("t1", Status::Fail, at(2))
     };
     store.report(late).await.unwrap();
-    assert_eq!(told(&store, "t1").await, before);
+    assert_eq!(read(&store, "t1").await, before);
 }
 
-pub(super) async fn news_of_nothing_are_refused(stores: Arc<dyn Stores>) {
+pub(super) async fn update_of_an_unknown_transaction_is_refused(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
-    assert_invalid(store.report(news("t1")).await);
+    assert_invalid(store.report(update_of("t1")).await);
     let commit = Commit {
-        transaction: Some(news("t1")),
+        transaction: Some(update_of("t1")),
         ..changes(vec![put(&record(1))])
     };
     assert_invalid(store.commit(commit).await);
     assert_eq!(version(&store, &record(1)).await, None);
-    // The end of a call is not held up by it.
+    // An unknown transaction does not prevent the end of a call.
     store.end(end("t1", None, at(0))).await.unwrap();
 }
 
@@ -173,7 +173,7 @@ pub(super) async fn an_id_is_used_once(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     claim(&store, begin("t1", &record(1), at(0))).await;
     assert_conflict(store.begin(begin("t1", &record(2), at(0))).await);
-    // The lease that it would have had is free.
+    // The second call did not get a lease.
     claim(&store, begin("t2", &record(2), at(0))).await;
 }
 

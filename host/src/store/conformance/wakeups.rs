@@ -1,10 +1,12 @@
-//! Wakeups: one for each subject and id, found when they are due.
+//! Wakeups: one per subject and id, found when they are due.
 
 use std::sync::Arc;
 
 use super::Stores;
-use super::given::*;
-use crate::store::{Answered, CLOCK_TOLERANCE, Change, Commit, DueWakeup, End, Redating, Store};
+use super::builders::*;
+use crate::store::{
+    CLOCK_TOLERANCE, Change, Commit, DueWakeup, End, RedateReport, Store, WakeupSettlement,
+};
 use crate::types::{Hierarchy, Reference, Timestamp};
 
 fn ids(found: &[DueWakeup]) -> Vec<(Reference, &str)> {
@@ -16,15 +18,15 @@ fn ids(found: &[DueWakeup]) -> Vec<(Reference, &str)> {
 }
 
 async fn retry(store: &Arc<dyn Store>, transaction: &str, found: &DueWakeup, at: Timestamp) {
-    let lease = claim(store, answering(transaction, found, found.wakeup.due)).await;
+    let lease = claim(store, begin_for(transaction, found, found.wakeup.due)).await;
     let end = End {
-        wakeup: Some(Answered::Retry(found.clone(), at)),
+        wakeup: Some(WakeupSettlement::Retry(found.clone(), at)),
         ..end(transaction, Some(&lease), found.wakeup.due)
     };
     store.end(end).await.unwrap();
 }
 
-pub(super) async fn scheduling_again_moves_raises_and_resets(stores: Arc<dyn Stores>) {
+pub(super) async fn scheduling_again_replaces_and_resets_the_wakeup(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let one = record(1);
     write(&store, vec![put(&one), schedule(&one, "refresh", at(10))]).await;
@@ -74,7 +76,7 @@ pub(super) async fn a_wakeup_needs_its_subject(stores: Arc<dyn Stores>) {
     assert_eq!(store.next_due().await.unwrap(), Some(at(1)));
 }
 
-pub(super) async fn delete_takes_the_wakeups_along(stores: Arc<dyn Stores>) {
+pub(super) async fn delete_removes_the_wakeups(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let (one, two) = (record(1), record(2));
     let both = vec![
@@ -91,7 +93,7 @@ pub(super) async fn delete_takes_the_wakeups_along(stores: Arc<dyn Stores>) {
     assert_eq!(ids(&due), [(two, "a")]);
 }
 
-pub(super) async fn cancelling_removes_the_one_that_is_named(stores: Arc<dyn Stores>) {
+pub(super) async fn cancel_removes_only_the_named_wakeup(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let one = record(1);
     let all = vec![
@@ -107,9 +109,7 @@ pub(super) async fn cancelling_removes_the_one_that_is_named(stores: Arc<dyn Sto
     assert_eq!(ids(&left), [(one.clone(), "early"), (one, "late")]);
 }
 
-pub(super) async fn what_is_due_comes_earliest_first_and_once_for_each_subject(
-    stores: Arc<dyn Stores>,
-) {
+pub(super) async fn due_wakeups_are_ordered_and_unique_by_subject(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let (one, two, three) = (record(1), record(2), record(3));
     let all = vec![
@@ -162,7 +162,7 @@ pub(super) async fn a_deadline_is_kept_moved_and_removed(stores: Arc<dyn Stores>
     assert_eq!(listed.items, [one_wakeup(&store, &one).await]);
 }
 
-pub(super) async fn of_what_is_due_the_earliest_deadline_comes_first(stores: Arc<dyn Stores>) {
+pub(super) async fn due_wakeups_are_ordered_by_deadline(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let [one, two, three, four] = [1, 2, 3, 4].map(record);
     let mut all: Vec<Change> = [&one, &two, &three, &four].map(put).into();
@@ -187,9 +187,9 @@ pub(super) async fn of_what_is_due_the_earliest_deadline_comes_first(stores: Arc
     assert_eq!(ids(&due), [(four, "not due")]);
 }
 
-pub(super) async fn a_kind_of_wakeups_can_be_left_out(stores: Arc<dyn Stores>) {
+pub(super) async fn due_wakeups_can_exclude_a_kind(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
-    // Few, and then so many that others must not be searched for among them.
+    // Few refreshes, and then so many that the others must be found without scanning them.
     for many in [3, 2_000] {
         let mut all = vec![put(&record(0))];
         all.push(with_deadline(&record(0), "refresh", at(1), 10));
@@ -215,10 +215,10 @@ pub(super) async fn a_kind_of_wakeups_can_be_left_out(stores: Arc<dyn Stores>) {
     }
 }
 
-pub(super) async fn a_backlog_is_worked_off_by_deadline(stores: Arc<dyn Stores>) {
+pub(super) async fn backlog_is_ordered_by_deadline(stores: Arc<dyn Stores>) {
     const MANY: u64 = 6_000;
     let store = empty(&stores).await;
-    // Scattered, so that the order of deadlines is not that in which they became due.
+    // Scattered, so that the order of deadlines differs from the order of due times.
     let deadline = |number: u64| 10_000 + number * 7_919 % MANY;
     let mut all = Vec::new();
     for number in 0..MANY {
@@ -241,10 +241,10 @@ pub(super) async fn a_backlog_is_worked_off_by_deadline(stores: Arc<dyn Stores>)
 
     let due = store.due(at(100), 20, None).await.unwrap();
     assert_eq!(subjects(&due), first(20).collect::<Vec<_>>());
-    // What is held, answered or put off is passed over.
-    let lease = claim(&store, answering("t1", &due[0], at(100))).await;
+    // Leased, settled and postponed wakeups are skipped.
+    let lease = claim(&store, begin_for("t1", &due[0], at(100))).await;
     let done = End {
-        wakeup: Some(Answered::Done(due[1].clone())),
+        wakeup: Some(WakeupSettlement::Done(due[1].clone())),
         ..end("t2", None, at(100))
     };
     store.end(done).await.unwrap();
@@ -253,7 +253,7 @@ pub(super) async fn a_backlog_is_worked_off_by_deadline(stores: Arc<dyn Stores>)
     assert_eq!(late, due[3..]);
     store.end(end("t1", Some(&lease), at(100))).await.unwrap();
 
-    // What is scheduled meanwhile takes its place, whether it is due at once or later.
+    // Wakeups that are scheduled meanwhile are ordered too, whether they are due now or later.
     let urgent = [(record(MANY), at(99)), (record(MANY + 1), at(150))];
     for (subject, due) in &urgent {
         let changes = vec![put(subject), with_deadline(subject, "urgent", *due, 200)];
@@ -265,7 +265,7 @@ pub(super) async fn a_backlog_is_worked_off_by_deadline(stores: Arc<dyn Stores>)
     let due = store.due(at(150), 2, None).await.unwrap();
     assert_eq!(subjects(&due), [early, later]);
 
-    // And nothing is due before its time where the clock was set back.
+    // After the clock was set back, no wakeup is due before its time.
     let mut left = expected;
     left.drain(1..3);
     left.retain(|number| number % 50 <= 20);
@@ -274,7 +274,7 @@ pub(super) async fn a_backlog_is_worked_off_by_deadline(stores: Arc<dyn Stores>)
     assert_eq!(subjects(&due), begun);
 }
 
-pub(super) async fn what_is_held_is_not_due_until_the_lease_expires(stores: Arc<dyn Stores>) {
+pub(super) async fn leased_subject_is_not_due_until_the_lease_expires(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let (one, two) = (record(1), record(2));
     let all = vec![
@@ -328,7 +328,7 @@ pub(super) async fn all_wakeups_are_listed_by_time(stores: Arc<dyn Stores>) {
             "sys.C"
         };
         puts.push(Change::Put(named(&subject, node, "x")));
-        // Some share a moment: pages must not lose any of them.
+        // Some wakeups share a due time: pages must not lose any of them.
         for (id, due) in [("refresh", at(number / 7)), ("expiry", at(1000 - number))] {
             puts.push(schedule(&subject, id, due));
             all.push((due, subject.clone(), id.to_owned(), hierarchy(node)));
@@ -351,7 +351,7 @@ pub(super) async fn all_wakeups_are_listed_by_time(stores: Arc<dyn Stores>) {
     }
 }
 
-pub(super) async fn the_next_moment_is_that_of_the_earliest(stores: Arc<dyn Stores>) {
+pub(super) async fn next_due_is_the_earliest_due_time(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     assert_eq!(store.next_due().await.unwrap(), None);
     let (one, two) = (record(1), record(2));
@@ -368,7 +368,7 @@ pub(super) async fn the_next_moment_is_that_of_the_earliest(stores: Arc<dyn Stor
     assert_eq!(store.next_due().await.unwrap(), Some(at(7)));
 }
 
-/// As [`write`], by a clock that shows `now`.
+/// Writes like [`write`], at the time `now`.
 async fn write_at(store: &Arc<dyn Store>, now: Timestamp, all: Vec<Change>) {
     let commit = Commit {
         now,
@@ -377,7 +377,7 @@ async fn write_at(store: &Arc<dyn Store>, now: Timestamp, all: Vec<Change>) {
     store.commit(commit).await.unwrap();
 }
 
-pub(super) async fn redating_makes_due_what_a_clock_ahead_scheduled(stores: Arc<dyn Stores>) {
+pub(super) async fn redate_makes_wakeups_of_a_fast_clock_due(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     let [unknown, right, near, ahead, moved, early] = [1, 2, 3, 4, 5, 6].map(record);
     let now = at(10_000);
@@ -389,14 +389,14 @@ pub(super) async fn redating_makes_due_what_a_clock_ahead_scheduled(stores: Arc<
     write_at(&store, now, later(&right)).await;
     write_at(&store, at(10_000 + tolerance), later(&near)).await;
     write_at(&store, at(10_001 + tolerance), later(&ahead)).await;
-    // Scheduled again since, by a clock that is right.
+    // Scheduled again since then, by a correct clock.
     write_at(&store, at(80_000), later(&moved)).await;
     write_at(&store, now, later(&moved)).await;
     let due_before = vec![schedule(&early, "refresh", at(5_000))];
     write_at(&store, at(70_000), due_before).await;
 
     let redating = store.redate(now).await.unwrap();
-    let found = Redating {
+    let found = RedateReport {
         wakeups: 2,
         leases: 0,
         latest: Some(at(70_000)),
@@ -407,12 +407,12 @@ pub(super) async fn redating_makes_due_what_a_clock_ahead_scheduled(stores: Arc<
     assert_eq!(subjects, [&early, &ahead]);
     assert_eq!(due[0].wakeup.due, at(5_000));
     assert_eq!(due[1].wakeup.due, now);
-    assert_eq!(store.redate(now).await.unwrap(), Redating::default());
+    assert_eq!(store.redate(now).await.unwrap(), RedateReport::default());
 
-    // A failed call schedules by the clock of its end.
-    let lease = claim(&store, answering("t1", &due[1], now)).await;
+    // A failed call schedules its retry at the time of its end.
+    let lease = claim(&store, begin_for("t1", &due[1], now)).await;
     let failed = End {
-        wakeup: Some(Answered::Retry(due[1].clone(), at(60_000))),
+        wakeup: Some(WakeupSettlement::Retry(due[1].clone(), at(60_000))),
         ..end("t1", Some(&lease), at(50_000))
     };
     store.end(failed).await.unwrap();
@@ -421,5 +421,5 @@ pub(super) async fn redating_makes_due_what_a_clock_ahead_scheduled(stores: Arc<
     let again = one_wakeup(&store, &ahead).await;
     assert_eq!((again.wakeup.due, again.attempts), (now, 1));
     retry(&store, "t2", &again, at(10_060)).await;
-    assert_eq!(store.redate(now).await.unwrap(), Redating::default());
+    assert_eq!(store.redate(now).await.unwrap(), RedateReport::default());
 }

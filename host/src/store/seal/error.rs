@@ -1,120 +1,120 @@
-//! Why secrets cannot be sealed or opened, and what to do about it.
+//! Errors of sealing and opening secrets, with remedies.
 
 use super::keys::KeyError;
 use crate::store::StoreError;
 use crate::types::Reference;
 
-/// What to do about a secret that does not open.
+/// The remedy for a secret that does not open.
 pub(in crate::store) const HINT: &str = "`relation-host keys check` lists all such secrets; put it \
-    back from a backup, or set it anew";
+    back from a backup, or set it again";
 
-/// Why secrets cannot be sealed or opened.
+/// The error of sealing or opening secrets.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// The key-encryption key cannot be read or made.
+    /// The key-encryption key cannot be read or created.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The store did not answer, or not as it should.
+    /// An operation of the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The store holds secrets, and the key for them is not where it should be.
+    /// The store holds secrets, but their key-encryption key is missing.
     #[error(
-        "the secrets of this store were sealed under key {wanted}, but {source_of_key} does not exist: restore that file or name the right one"
+        "the secrets of this store were sealed under key {wanted}, but {key_source} does not exist: restore that file or name the right one"
     )]
     NoKey {
-        /// The fingerprint of the key that the store wants.
+        /// The fingerprint of the key that the store needs.
         wanted: String,
-        /// Where a key was looked for.
-        source_of_key: String,
+        /// The source that was asked for the key.
+        key_source: String,
     },
-    /// The key is not the one under which the secrets of the store were sealed.
+    /// The key is not the one that the store's data keys are wrapped with.
     #[error(
-        "the secrets of this store were sealed under key {wanted}, but {source_of_key} holds key {given}: name the right one"
+        "the secrets of this store were sealed under key {wanted}, but {key_source} holds key {found}: name the right one"
     )]
     WrongKey {
-        /// The fingerprint of the key that the store wants.
+        /// The fingerprint of the key that the store needs.
         wanted: String,
-        /// The fingerprint of the key that was given.
-        given: String,
-        /// Where it came from.
-        source_of_key: String,
+        /// The fingerprint of the key that was found.
+        found: String,
+        /// The source of the key.
+        key_source: String,
     },
-    /// The key-encryption key was changed while this process runs.
+    /// The key-encryption key was replaced while this process runs.
     #[error(
-        "the data keys of this store are wrapped by key {wanted} meanwhile, and {source_of_key} does not give it: configure that key and start this process again"
+        "the data keys of this store are now wrapped by key {wanted}, which {key_source} does not provide: configure that key and start this process again"
     )]
-    Rewrapped {
-        /// The fingerprint of the key that the store wants.
+    KeyReplaced {
+        /// The fingerprint of the key that the store needs.
         wanted: String,
-        /// Where a key was looked for.
-        source_of_key: String,
+        /// The source that was asked for the key.
+        key_source: String,
     },
-    /// The key is the right one, and yet a data key does not open.
+    /// The key-encryption key is correct, but a data key does not open.
     #[error(
         "data key {0} does not open with the key that wrapped it: it is damaged, or was copied from another store"
     )]
     DamagedDataKey(u32),
-    /// The value names a data key that is not in the store.
+    /// The value is sealed with a data key that is not in the store.
     #[error(
         "the secret {name} of {owner} was sealed with data key {key}, which this store does not have: {hint}",
         hint = HINT
     )]
     UnknownDataKey {
-        /// Whose secret.
+        /// The owner of the secret.
         owner: Reference,
-        /// Its name.
+        /// The name of the secret.
         name: String,
-        /// The data key that it names.
+        /// The data key that the value names.
         key: u32,
     },
-    /// The value does not open: it is not the one that was sealed for this row.
+    /// The value does not open: it was not sealed for this row.
     #[error(
         "the secret {name} of {owner} does not open: it is damaged, or was sealed for another row or another store: {hint}",
         hint = HINT
     )]
-    Refused {
-        /// Whose secret.
+    DecryptionFailed {
+        /// The owner of the secret.
         owner: Reference,
-        /// Its name.
+        /// The name of the secret.
         name: String,
     },
-    /// The stored bytes are no sealed value.
+    /// The stored bytes are not a sealed value.
     #[error(
         "the secret {name} of {owner} is damaged: it is not a sealed value of a known format: {hint}",
         hint = HINT
     )]
     Malformed {
-        /// Whose secret.
+        /// The owner of the secret.
         owner: Reference,
-        /// Its name.
+        /// The name of the secret.
         name: String,
     },
-    /// A data key that was to be retired is needed outside of the store.
+    /// A data key cannot be retired because it is needed outside of the store.
     #[error("data key {key} cannot be retired: {holder} holds {values} that are sealed with it")]
     UsedElsewhere {
         /// The data key.
         key: u32,
-        /// What holds values that are sealed with it.
+        /// The holder of values that are sealed with the data key.
         holder: String,
-        /// How many.
+        /// The number of such values.
         values: u64,
     },
-    /// It cannot be told whether a data key is needed outside of the store.
+    /// Whether a data key is needed outside of the store cannot be determined.
     #[error("cannot tell whether {holder} needs data key {key}: {source}")]
-    Elsewhere {
+    UsageUnknown {
         /// The data key.
         key: u32,
-        /// What may hold values that are sealed with it.
+        /// The possible holder of values that are sealed with the data key.
         holder: String,
-        /// Why it cannot be told.
+        /// The underlying error.
         source: std::io::Error,
     },
-    /// A rotation did not come to its end.
+    /// A rotation did not finish because other hosts use older data keys.
     #[error(
-        "other hosts go on sealing secrets with older data keys than {0}: they do not have its key; start them again with the configured one, and rotate again"
+        "other hosts still seal secrets with older data keys than {0}: they do not have its key; start them again with the configured one, and rotate again"
     )]
-    Unending(u32),
-    /// The operating system gives no random numbers, or the value is too long.
+    RotationUnfinished(u32),
+    /// The operating system provides no random numbers, or the value is too long.
     #[error("cannot seal: {0}")]
-    Cannot(String),
+    Failed(String),
 }

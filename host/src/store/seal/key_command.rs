@@ -1,4 +1,4 @@
-//! The key-encryption key from a command's output, so that the client of any vault serves.
+//! The key-encryption key from a command's output, so that any vault with a client program can be used.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
-use super::key_text::{FORMS, LONGEST, decode, parse_bare};
+use super::key_text::{KEY_FORMATS, MAX_KEY_TEXT_BYTES, decode, parse_bare};
 use super::keys::{KeyEncryptionKey, KeyError, KeyProvider};
 
-/// How long a command may take when nothing else is said.
+/// The default time limit of a command.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
-/// How often a command that has closed its output is asked whether it has ended.
-const LOOK: Duration = Duration::from_millis(5);
+/// How often a command that has closed its output is checked for its end.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Runs a command, without a shell, that writes the key to stdout: 64 hexadecimal digits, 32 bytes in
 /// base64, or the content of a key file.
 ///
-/// It reads nothing on stdin. What it writes to stderr is dropped, since it may hold secrets; a
-/// command that fails is told by its exit code.
+/// The command gets an empty stdin. Its stderr is discarded, since that may contain secrets; a failure
+/// is reported by exit code.
 #[derive(Clone)]
 pub struct KeyCommand {
     program: PathBuf,
@@ -31,7 +31,7 @@ pub struct KeyCommand {
     time_limit: Duration,
 }
 
-/// Without the arguments, which may hold secrets.
+/// Omits the arguments, which may contain secrets.
 impl std::fmt::Debug for KeyCommand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KeyCommand")
@@ -41,8 +41,8 @@ impl std::fmt::Debug for KeyCommand {
 }
 
 impl KeyCommand {
-    /// The output of `program` with `arguments`. A name without a directory is looked for as a shell
-    /// would.
+    /// Takes the key from the output of `program` with `arguments`. A name without a directory is
+    /// searched for in `PATH`.
     pub fn new(program: impl Into<PathBuf>, arguments: Vec<String>) -> Self {
         Self {
             program: program.into(),
@@ -52,7 +52,7 @@ impl KeyCommand {
         }
     }
 
-    /// Runs it in `directory`, to which a program that is named by a relative path is relative too.
+    /// Runs the command in `directory`. A relative path of the program is relative to `directory` too.
     #[must_use]
     pub fn in_directory(mut self, directory: &Path) -> Self {
         if directory != Path::new("") {
@@ -64,7 +64,7 @@ impl KeyCommand {
         self
     }
 
-    /// Stops it after this time; 30 seconds when nothing is said.
+    /// Stops the command after this time; 30 seconds by default.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
@@ -91,18 +91,18 @@ impl KeyCommand {
         command.spawn()
     }
 
-    /// What the command wrote, and how it ended.
+    /// Reads the output of the command and its exit status.
     fn output(&self, child: &mut Child) -> Result<(Zeroizing<Vec<u8>>, ExitStatus), KeyError> {
         let deadline = Instant::now() + self.time_limit;
         let broken = |error: io::Error| self.failed(format!("its output cannot be read: {error}"));
         let stdout = child.stdout.take();
         let stdout = stdout.ok_or_else(|| broken(io::ErrorKind::BrokenPipe.into()))?;
         let (sender, output) = mpsc::channel();
-        // Not awaited after the time is over: what the command has started may keep the pipe open.
+        // The thread is not joined after the time limit: a child of the command may keep the pipe open.
         thread::Builder::new()
             .name("key-command".to_owned())
             .spawn(move || {
-                let most = LONGEST + 1;
+                let most = MAX_KEY_TEXT_BYTES + 1;
                 let mut bytes = Zeroizing::new(Vec::with_capacity(8192));
                 let read = stdout.take(most).read_to_end(&mut bytes);
                 let _ = sender.send(read.map(|_| bytes));
@@ -116,8 +116,8 @@ impl KeyCommand {
             .recv_timeout(self.time_limit)
             .map_err(|_| late())?
             .map_err(broken)?;
-        if bytes.len() as u64 > LONGEST {
-            return Err(self.failed(format!("it wrote more than {LONGEST} bytes")));
+        if bytes.len() as u64 > MAX_KEY_TEXT_BYTES {
+            return Err(self.failed(format!("it wrote more than {MAX_KEY_TEXT_BYTES} bytes")));
         }
         loop {
             if let Some(status) = child.try_wait().map_err(broken)? {
@@ -126,7 +126,7 @@ impl KeyCommand {
             if Instant::now() >= deadline {
                 return Err(late());
             }
-            thread::sleep(LOOK);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -138,20 +138,20 @@ impl KeyCommand {
                 None => self.failed(format!("it was ended by a signal: {BY_HAND}")),
             });
         }
-        decode(output)
-            .and_then(parse_bare)
-            .map_err(|reason| self.failed(format!("what it wrote is no key, {reason}: {FORMS}")))
+        decode(output).and_then(parse_bare).map_err(|reason| {
+            self.failed(format!("its output is not a key, {reason}: {KEY_FORMATS}"))
+        })
     }
 }
 
 impl KeyProvider for KeyCommand {
-    fn existing(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
+    fn load(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
         let child = self.start();
         let mut child =
             child.map_err(|error| self.failed(format!("it cannot be started: {error}")))?;
         let output = self.output(&mut child);
         if output.is_err() {
-            // It has ended already, or is not wanted any more.
+            // The command has ended already, or its output is no longer needed.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -160,7 +160,7 @@ impl KeyProvider for KeyCommand {
     }
 
     fn create(&self) -> Result<KeyEncryptionKey, KeyError> {
-        Err(self.failed("a key cannot be put there"))
+        Err(self.failed("a key cannot be stored there"))
     }
 
     fn describe(&self) -> String {
@@ -180,25 +180,25 @@ mod tests {
     }
 
     fn refusal(command: &KeyCommand) -> String {
-        let error = command.existing().unwrap_err();
+        let error = command.load().unwrap_err();
         let text = format!("{error} {error:?}");
         assert!(!text.contains(&DIGITS[..8]), "{text}");
         text
     }
 
     #[test]
-    fn the_key_is_what_the_command_writes() {
+    fn key_is_read_from_the_command_output() {
         let command = shell(&format!("echo noise >&2; echo {DIGITS}"));
-        let key = command.existing().unwrap().unwrap();
+        let key = command.load().unwrap().unwrap();
         assert_eq!(crate::store::encoding::hex(key.bytes()), DIGITS);
     }
 
     #[test]
     fn arguments_reach_the_command_as_they_are() {
         let command = KeyCommand::new("printf", vec!["%s".to_owned(), DIGITS.to_owned()]);
-        assert!(command.existing().is_ok());
+        assert!(command.load().is_ok());
         let unexpanded = KeyCommand::new("echo", vec!["$(echo hi); *".to_owned()]);
-        assert!(refusal(&unexpanded).contains("no key"));
+        assert!(refusal(&unexpanded).contains("not a key"));
     }
 
     #[test]
@@ -211,11 +211,11 @@ mod tests {
         std::fs::write(&script, "#!/bin/sh\ncat key\n").unwrap();
         std::fs::set_permissions(&script, PermissionsExt::from_mode(0o700)).unwrap();
         let command = KeyCommand::new("./key.sh", Vec::new()).in_directory(directory.path());
-        assert!(command.existing().is_ok(), "{:?}", command.existing());
+        assert!(command.load().is_ok(), "{:?}", command.load());
     }
 
     #[test]
-    fn a_failure_is_told_by_its_exit_code_and_nothing_that_was_written() {
+    fn failure_reports_the_exit_code_and_no_output() {
         let command = shell(&format!("echo {DIGITS}; echo {DIGITS} >&2; exit 3"));
         let text = refusal(&command);
         assert!(
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_not_shown() {
+    fn output_that_is_not_a_key_is_not_shown() {
         for output in [
             format!("echo {}", &DIGITS[1..]),
             format!("echo {DIGITS}; echo {DIGITS}"),
@@ -234,7 +234,7 @@ mod tests {
             "printf '\\377\\376'".to_owned(),
         ] {
             let text = refusal(&shell(&output));
-            assert!(text.contains("what it wrote is no key"), "{text}");
+            assert!(text.contains("its output is not a key"), "{text}");
         }
         let endless = shell(&format!("while :; do echo {DIGITS}; done"));
         assert!(refusal(&endless).contains("more than 4096 bytes"));
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_is_not_there_is_named() {
+    fn missing_command_is_named() {
         let text = refusal(&KeyCommand::new("/absent/vault", Vec::new()));
         assert!(
             text.contains("/absent/vault: it cannot be started"),

@@ -1,4 +1,4 @@
-//! The key-encryption key in a file of its own, which its owner alone may read.
+//! The key-encryption key in a file that only its owner may read.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -6,25 +6,27 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::key_text::{LABEL, LONGEST, decode, parse_file};
+use super::key_text::{LABEL, MAX_KEY_TEXT_BYTES, decode, parse_file};
 use super::keys::{KeyEncryptionKey, KeyError, KeyProvider};
-use crate::store::ownership::{Ownership, explain};
+use crate::store::ownership::{Ownership, explain_denied};
 
 const HEADER: &str = "\
 # The key of the secrets in a relation store. Whoever has this file and the database can read every
 # token. Keep a copy of it apart from the copies of the database: without it the tokens are lost.
 ";
 
-/// Keeps the key in a file: comments that begin with `#`, and one line with a label and 64 hexadecimal
-/// digits. Made with mode 0600, and by root for the owner of its directory; refused when others than its
-/// owner may read or write it.
+/// Stores the key in a file: comments that begin with `#`, and one line with a label and 64 hexadecimal
+/// digits.
+///
+/// The file is created with mode 0600; root creates it for the owner of its directory. A file that
+/// others than its owner may read or write is refused.
 #[derive(Clone, Debug)]
 pub struct KeyFile {
     path: PathBuf,
 }
 
 impl KeyFile {
-    /// The key in the file at `path`, which need not exist yet.
+    /// Uses the file at `path`, which need not exist yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -32,7 +34,7 @@ impl KeyFile {
     fn failed(&self, action: &'static str) -> impl Fn(io::Error) -> KeyError {
         let path = self.path.clone();
         move |source: io::Error| {
-            let why = explain(&path, &source);
+            let why = explain_denied(&path, &source);
             KeyError::Io {
                 action,
                 path: path.clone(),
@@ -50,7 +52,7 @@ impl KeyFile {
 }
 
 impl KeyProvider for KeyFile {
-    fn existing(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
+    fn load(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
         let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -62,7 +64,7 @@ impl KeyProvider for KeyFile {
         }
         refuse_exposed(&self.path, &metadata)?;
         let mut bytes = Zeroizing::new(Vec::with_capacity(8192));
-        file.take(LONGEST)
+        file.take(MAX_KEY_TEXT_BYTES)
             .read_to_end(&mut bytes)
             .map_err(self.failed("read"))?;
         let key = decode(&bytes).and_then(parse_file);
@@ -92,12 +94,12 @@ impl KeyProvider for KeyFile {
         }
         text.push('\n');
 
-        // Written aside, with mode 0600, and then given its name unless that is taken: no crash and
-        // no second host can leave or see half a key, and none replaces a key that is in use.
+        // Written to a temporary file with mode 0600 and then renamed, unless the name exists: neither a
+        // crash nor a second host can leave or read half a key, or replace a key in use.
         let failed = self.failed("make");
         let mut file = tempfile::NamedTempFile::new_in(directory).map_err(&failed)?;
         Ownership::read(directory)
-            .and_then(|ownership| ownership.give(file.as_file()))
+            .and_then(|ownership| ownership.apply_owner(file.as_file()))
             .map_err(&failed)?;
         file.write_all(text.as_bytes()).map_err(&failed)?;
         file.as_file().sync_all().map_err(&failed)?;
@@ -109,7 +111,7 @@ impl KeyProvider for KeyFile {
                 Ok(key)
             }
             Err(error) if error.error.kind() == ErrorKind::AlreadyExists => self
-                .existing()?
+                .load()?
                 .ok_or_else(|| failed(io::Error::from(ErrorKind::NotFound))),
             Err(error) => Err(failed(error.error)),
         }
@@ -135,7 +137,7 @@ fn refuse_exposed(path: &Path, metadata: &fs::Metadata) -> Result<(), KeyError> 
     }
 }
 
-/// Elsewhere the directory's own access rules have to do.
+/// On other systems the access rules of the directory must suffice.
 #[cfg(not(unix))]
 fn refuse_exposed(_path: &Path, _metadata: &fs::Metadata) -> Result<(), KeyError> {
     Ok(())

@@ -1,4 +1,4 @@
-//! The key-encryption key as text: in the form of the key file, and as other programs write 32 bytes.
+//! The key-encryption key as text: in the format of the key file, and as other programs write 32 bytes.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,15 +10,15 @@ use crate::text::{self, NotUtf8};
 /// Precedes the 64 hexadecimal digits in a key file.
 pub(super) const LABEL: &str = "relation-key-1 ";
 
-/// More than a key has in any of its forms, with its comments; in bytes.
-pub(super) const LONGEST: u64 = 4096;
+/// An upper bound for a key in any format, with its comments, in bytes.
+pub(super) const MAX_KEY_TEXT_BYTES: u64 = 4096;
 
-/// What [`parse_bare`] understands, for messages.
-pub(super) const FORMS: &str =
+/// The formats that [`parse_bare`] accepts, for messages.
+pub(super) const KEY_FORMATS: &str =
     "a key is 64 hexadecimal digits, or 32 bytes in base64, or the content of a key file";
 
-/// The key of a key file: comments that begin with `#`, and one line with the label and 64 hexadecimal
-/// digits. The error says what is wrong without quoting anything.
+/// Parses the content of a key file: comments that begin with `#`, and one line with the label and 64
+/// hexadecimal digits. The error quotes none of the content.
 pub(super) fn parse_file(text: &str) -> Result<KeyEncryptionKey, &'static str> {
     let line = only_line(text)?;
     let digits = line
@@ -27,7 +27,7 @@ pub(super) fn parse_file(text: &str) -> Result<KeyEncryptionKey, &'static str> {
     hexadecimal(digits).ok_or("its key is not 64 hexadecimal digits")
 }
 
-/// The key as [`FORMS`] says, on one line.
+/// Parses a key on one line, in one of the [`KEY_FORMATS`].
 pub(super) fn parse_bare(text: &str) -> Result<KeyEncryptionKey, &'static str> {
     let line = only_line(text)?;
     hexadecimal(line.strip_prefix(LABEL).unwrap_or(line))
@@ -35,7 +35,7 @@ pub(super) fn parse_bare(text: &str) -> Result<KeyEncryptionKey, &'static str> {
         .ok_or("it is neither 64 hexadecimal digits nor 32 bytes in base64")
 }
 
-/// The text of what holds a key, wherever that comes from.
+/// Decodes the text that contains a key.
 pub(super) fn decode(bytes: &[u8]) -> Result<&str, &'static str> {
     text::decode(bytes).map_err(|found| match found {
         NotUtf8::Utf16 => "it is UTF-16: save it as UTF-8",
@@ -77,7 +77,7 @@ fn hexadecimal(digits: &str) -> Option<KeyEncryptionKey> {
 }
 
 fn base64(text: &str) -> Option<KeyEncryptionKey> {
-    // The decoder asks for more room than 32 bytes take.
+    // The decoder needs a larger buffer than 32 bytes.
     let mut bytes = Zeroizing::new([0_u8; 35]);
     let length = STANDARD.decode_slice(text, bytes.as_mut_slice()).ok()?;
     if length != 32 {

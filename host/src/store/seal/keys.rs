@@ -1,5 +1,4 @@
-//! The two layers of keys: the key-encryption key and where it comes from, and the data keys that it
-//! wraps.
+//! The two layers of keys: the key-encryption key with its source, and the data keys that it wraps.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -17,36 +16,36 @@ use super::SealError;
 use crate::store::encoding;
 use crate::types::{Reference, Timestamp};
 
-/// Where the key-encryption key comes from.
+/// A source of the key-encryption key.
 pub trait KeyProvider: Send + Sync {
-    /// The key; none when there is none yet.
-    fn existing(&self) -> Result<Option<KeyEncryptionKey>, KeyError>;
+    /// Loads the key; `None` when there is none yet.
+    fn load(&self) -> Result<Option<KeyEncryptionKey>, KeyError>;
 
-    /// Makes a key and keeps it durably; answers with the existing one when somebody else was
-    /// faster. Asked only by a store that holds no secrets yet.
+    /// Creates and durably stores a key; returns the existing key when another process was faster.
+    /// Called only for a store that does not have secrets yet.
     fn create(&self) -> Result<KeyEncryptionKey, KeyError>;
 
-    /// Names the place in messages, such as `the key file /etc/relation.key`.
+    /// Describes the source in messages, such as `the key file /etc/relation.key`.
     fn describe(&self) -> String;
 }
 
-/// Why a key-encryption key cannot be had.
+/// The error of loading or creating a key-encryption key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The directory for it does not exist.
+    /// The directory of the key file does not exist.
     #[error("cannot make the key file {}: the directory {} does not exist: create it, or name another file", path.display(), directory.display())]
     NoDirectory {
         /// The file.
         path: PathBuf,
-        /// The directory it would be in.
+        /// Its directory.
         directory: PathBuf,
     },
-    /// Others than its owner may read or write the file.
-    #[error("refusing the key file {}: its mode {mode:04o} lets others than its owner at it: run `chmod 600 {}`", path.display(), path.display())]
+    /// Users other than its owner may read or write the file.
+    #[error("refusing the key file {}: its mode {mode:04o} lets users other than its owner access it: run `chmod 600 {}`", path.display(), path.display())]
     Exposed {
         /// The file.
         path: PathBuf,
-        /// Its permissions.
+        /// The permission bits.
         mode: u32,
     },
     /// The file does not hold a key.
@@ -54,60 +53,60 @@ pub enum KeyError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         reason: &'static str,
     },
-    /// The operating system refused.
+    /// An operation of the file system failed.
     #[error("cannot {action} the key file {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The attempted operation.
         action: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// An environment variable gives no key.
+    /// An environment variable does not contain a key.
     #[error("cannot take the key from the environment variable {name}: {reason}")]
     Environment {
         /// The variable.
         name: String,
-        /// Why not.
+        /// The cause.
         reason: String,
     },
-    /// A command gives no key.
+    /// A command does not provide a key.
     #[error("cannot get the key from the command {}: {reason}", program.display())]
     Command {
         /// The program that was run.
         program: PathBuf,
-        /// Why not.
+        /// The cause.
         reason: String,
     },
-    /// A provider of another kind failed, in its own words.
+    /// Another kind of provider failed, with its own message.
     #[error("{0}")]
     Other(String),
 }
 
-/// The key that wraps the data keys: 256 bits. Its Debug shows its fingerprint alone.
+/// The key that wraps the data keys: 256 bits. Its `Debug` output shows only its fingerprint.
 pub struct KeyEncryptionKey(Zeroizing<[u8; 32]>);
 
 impl KeyEncryptionKey {
-    /// The key with these bytes.
+    /// Creates a key from these bytes.
     pub fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
         Self(bytes)
     }
 
-    /// A new one.
+    /// Creates a random key.
     pub fn random() -> Result<Self, KeyError> {
         random().map(Self).map_err(KeyError::Other)
     }
 
-    /// The bytes, for a provider that has to keep them.
+    /// Returns the bytes, for a provider that has to store them.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Names the key without telling it: 16 hexadecimal digits of a labelled SHA-256.
+    /// Identifies the key without disclosing it: 16 hexadecimal digits of a labelled SHA-256.
     pub fn fingerprint(&self) -> String {
         let digest = Sha256::new()
             .chain_update(b"relation key-encryption key\0")
@@ -123,17 +122,17 @@ impl fmt::Debug for KeyEncryptionKey {
     }
 }
 
-/// A data key as the store keeps it: wrapped.
+/// A wrapped data key, as it is stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DataKey {
-    /// Names it in the store; the highest is the one to seal with.
+    /// The id in the store. The highest one is the key to seal with.
     pub id: u32,
-    /// The fingerprint of the key-encryption key that wraps it.
+    /// The fingerprint of the key-encryption key that wraps this key.
     pub kek_id: String,
     /// Nonce (24 bytes), ciphertext (32) and tag (16) of XChaCha20-Poly1305; bound to the store, the
     /// id and the fingerprint.
     pub wrapped: Vec<u8>,
-    /// When it was made.
+    /// When the key was created.
     pub created: Timestamp,
 }
 
@@ -149,7 +148,7 @@ impl DataKey {
         XChaCha20Poly1305::new((&*kek.0).into())
             .decrypt_in_place(
                 &XNonce::from(*nonce),
-                &bound_to(store, self.id, &self.kek_id),
+                &associated_data(store, self.id, &self.kek_id),
                 &mut *buffer,
             )
             .map_err(|_| damaged())?;
@@ -172,17 +171,17 @@ impl fmt::Debug for DataKey {
     }
 }
 
-/// All keys that a sealer has.
+/// The keys that a sealer has loaded.
 pub(super) struct Keys {
     pub(super) kek: Arc<KeyEncryptionKey>,
-    /// By id; those that were retired since the first look among them.
+    /// The data keys by id, including those retired since the first load.
     pub(super) data: BTreeMap<u32, Arc<ClearDataKey>>,
-    /// The id of the one to seal with.
+    /// The id of the key to seal with.
     pub(super) current: u32,
 }
 
 impl Keys {
-    /// Opens those of `wrapped` that are not in `data` yet.
+    /// Unwraps those of `wrapped` that are not in `data` yet.
     pub(super) fn open(
         kek: Arc<KeyEncryptionKey>,
         wrapped: &[DataKey],
@@ -199,7 +198,7 @@ impl Keys {
         Ok(Self { kek, data, current })
     }
 
-    /// The data key `id`, to seal or open the secret `name` of `owner` with.
+    /// Returns the data key `id`, to seal or open the secret `name` of `owner` with.
     pub(super) fn get(
         &self,
         id: u32,
@@ -215,34 +214,33 @@ impl Keys {
     }
 }
 
-/// The key that `provider` gives. One is made only for a store that has no data key yet. A provider
-/// may run a program, so it is asked aside from the threads that the runtime needs.
-pub(super) async fn ask(
+/// Loads the key from `provider`. A key is created only for a store without data keys. A provider may
+/// run a program, so the call is moved to a blocking thread.
+pub(super) async fn load_key(
     provider: &Arc<dyn KeyProvider>,
     wrapped: Option<&DataKey>,
 ) -> Result<Arc<KeyEncryptionKey>, SealError> {
     let wanted = wrapped.map(|key| key.kek_id.clone());
     let asked = Arc::clone(provider);
-    let asking = move || match (asked.existing()?, wanted) {
+    let asking = move || match (asked.load()?, wanted) {
         (Some(kek), _) => Ok(kek),
         (None, None) => Ok(asked.create()?),
         (None, Some(wanted)) => Err(SealError::NoKey {
             wanted,
-            source_of_key: asked.describe(),
+            key_source: asked.describe(),
         }),
     };
     let kek = match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => runtime
-            .spawn_blocking(asking)
-            .await
-            .map_err(|error| KeyError::Other(format!("asking for the key broke off: {error}")))?,
+        Ok(runtime) => runtime.spawn_blocking(asking).await.map_err(|error| {
+            KeyError::Other(format!("loading the key was interrupted: {error}"))
+        })?,
         Err(_) => asking(),
     };
     kek.map(Arc::new)
 }
 
-/// Refuses `kek` unless it is the one that wraps `key`.
-pub(super) fn insist(
+/// Refuses `kek` unless it wraps `key`.
+pub(super) fn require_key(
     kek: &KeyEncryptionKey,
     key: &DataKey,
     provider: &dyn KeyProvider,
@@ -252,17 +250,17 @@ pub(super) fn insist(
     }
     Err(SealError::WrongKey {
         wanted: key.kek_id.clone(),
-        given: kek.fingerprint(),
-        source_of_key: provider.describe(),
+        found: kek.fingerprint(),
+        key_source: provider.describe(),
     })
 }
 
-/// A data key, ready for use.
+/// An unwrapped data key.
 pub(super) struct ClearDataKey(Zeroizing<[u8; 32]>);
 
 impl ClearDataKey {
     pub(super) fn random() -> Result<Self, SealError> {
-        random().map(Self).map_err(SealError::Cannot)
+        random().map(Self).map_err(SealError::Failed)
     }
 
     pub(super) fn bytes(&self) -> &[u8; 32] {
@@ -277,17 +275,17 @@ impl ClearDataKey {
         created: Timestamp,
     ) -> Result<DataKey, SealError> {
         let mut nonce = [0; 24];
-        getrandom::fill(&mut nonce).map_err(|error| SealError::Cannot(error.to_string()))?;
+        getrandom::fill(&mut nonce).map_err(|error| SealError::Failed(error.to_string()))?;
         let kek_id = kek.fingerprint();
         let mut buffer = Zeroizing::new(Vec::with_capacity(self.0.len() + 16));
         buffer.extend_from_slice(self.0.as_slice());
         XChaCha20Poly1305::new((&*kek.0).into())
             .encrypt_in_place(
                 &XNonce::from(nonce),
-                &bound_to(store, id, &kek_id),
+                &associated_data(store, id, &kek_id),
                 &mut *buffer,
             )
-            .map_err(|_| SealError::Cannot("the data key is too long".to_owned()))?;
+            .map_err(|_| SealError::Failed("the data key is too long".to_owned()))?;
         let mut wrapped = nonce.to_vec();
         wrapped.extend_from_slice(&buffer);
         Ok(DataKey {
@@ -299,7 +297,7 @@ impl ClearDataKey {
     }
 }
 
-fn bound_to(store: &str, id: u32, kek_id: &str) -> Vec<u8> {
+fn associated_data(store: &str, id: u32, kek_id: &str) -> Vec<u8> {
     encoding::join(&[
         b"relation data key",
         store.as_bytes(),

@@ -1,11 +1,11 @@
 //! Secrets at rest: envelope encryption with XChaCha20-Poly1305.
 //!
-//! A key-encryption key, which never enters the store, wraps data keys, which live in the store; the
-//! data keys seal the secrets. A sealed value is bound to its store and its row: it opens nowhere
-//! else. The keys and clear values that this module holds are wiped from memory when it lets them go.
+//! A key-encryption key, which is never stored, wraps data keys, which are stored; the data keys seal
+//! the secrets. A sealed value is bound to its store and row and cannot be opened elsewhere. The keys
+//! and clear values in this module are wiped from memory when they are dropped.
 //!
-//! Data keys are rotated while hosts run (see `rotation`). The newest is the one to seal with, and
-//! stores refuse others: [`Sealer::commit`] then reads the data keys again and seals anew.
+//! Data keys are rotated while hosts run (see `rotation`). Stores accept only values that are sealed
+//! with the newest data key: on a refusal, [`Sealer::commit`] reads the data keys again and seals again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +20,6 @@ use crate::sync::lock;
 use crate::types::{Reference, Timestamp};
 
 mod error;
-mod kept;
 mod key_command;
 mod key_env;
 mod key_file;
@@ -29,6 +28,7 @@ mod keys;
 mod retirement;
 mod rotation;
 mod sealed;
+mod stash_sealing;
 
 pub(in crate::store) use error::HINT;
 pub use error::SealError;
@@ -36,39 +36,46 @@ pub use key_command::KeyCommand;
 pub use key_env::KeyEnv;
 pub use key_file::KeyFile;
 pub use keys::{DataKey, KeyEncryptionKey, KeyError, KeyProvider};
-pub use retirement::{SealedElsewhere, retire};
-pub use rotation::{Checked, Progress, Rewrapped, Rotated, Rotation, Unopened, unopened};
+pub use retirement::{DataKeyUser, retire};
+pub use rotation::{
+    RewrapOutcome, Rotation, RotationProgress, RotationReport, SecretCheckReport, UnopenedSecret,
+    list_unopened,
+};
 pub use sealed::{MalformedSeal, Sealed};
 
 use keys::{ClearDataKey, Keys};
 
-/// The id of the data key that an empty store begins with. It is the same for every host, so that
-/// of two that start at once on an empty store one adds its key and the other adopts that.
+/// The id of the first data key of a store. It is the same for every host: when two hosts start
+/// concurrently on an empty store, one adds its key and the other adopts that key.
 const FIRST_DATA_KEY: u32 = 1;
 
-/// How often a call that meets unknown or stale keys reads them again before it gives up. Each time
-/// needs another rotation in between.
-const TRIES: u32 = 3;
+/// How often a call that finds unknown or stale keys reads the keys again before it gives up. Each retry
+/// would need another rotation in between.
+const MAX_RELOADS: u32 = 3;
 
-/// How long a key that the provider did not give is not asked for again; asking may run a program.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait before a missing key is requested from the provider again; the provider may run a
+/// program.
+const PROVIDER_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Seals and opens the secrets of one store.
 pub struct Sealer {
     store: String,
     provider: Arc<dyn KeyProvider>,
     keys: Mutex<Arc<Keys>>,
-    /// The key that the provider did not give, and when it was asked last.
-    refused: Mutex<Option<(String, Instant)>>,
+    /// The fingerprint that the provider did not have, and when it was last asked.
+    last_refusal: Mutex<Option<(String, Instant)>>,
 }
 
 impl Sealer {
-    /// Opens the data keys of `store` with the key that `provider` gives, which is asked again when
-    /// the data keys are found to be wrapped by another one later.
+    /// Opens the data keys of `store` with the key from `provider`. The provider is asked again when the
+    /// data keys are later found to be wrapped by another key.
     ///
-    /// A store without data keys gets its first one, made at `now`; only then is `provider` asked to
-    /// make a key when it has none. Any other store insists on the key that its secrets were sealed
-    /// under: with another one, or none, this fails and says which one it wants.
+    /// A store without data keys gets its first one, created at `now`; only then may `provider` create a
+    /// key.
+    ///
+    /// # Errors
+    /// The store has data keys, and the key is missing or not the one that wraps them; the error names
+    /// the needed key.
     pub async fn open(
         store: &dyn Store,
         provider: impl KeyProvider + 'static,
@@ -76,26 +83,28 @@ impl Sealer {
     ) -> Result<Self, SealError> {
         let provider: Arc<dyn KeyProvider> = Arc::new(provider);
         let mut wrapped = store.data_keys().await?;
-        let kek = keys::ask(&provider, wrapped.first()).await?;
+        let kek = keys::load_key(&provider, wrapped.first()).await?;
         if wrapped.is_empty() {
             let first = ClearDataKey::random()?.wrap(&kek, store.id(), FIRST_DATA_KEY, now)?;
             wrapped.push(store.add_data_key(first).await?);
         }
         for key in &wrapped {
-            keys::insist(&kek, key, provider.as_ref())?;
+            keys::require_key(&kek, key, provider.as_ref())?;
         }
         let keys = Keys::open(kek, &wrapped, store.id(), BTreeMap::new())?;
         Ok(Self {
             store: store.id().to_owned(),
             provider,
             keys: Mutex::new(Arc::new(keys)),
-            refused: Mutex::default(),
+            last_refusal: Mutex::default(),
         })
     }
 
-    /// Reads the data keys of the store again. Those that were retired can still be opened by this
-    /// sealer. Fails, and keeps what it has, when they are wrapped by another key by now, and the
-    /// provider does not give that one.
+    /// Reads the data keys of the store again. This sealer can still open values of retired data keys.
+    ///
+    /// # Errors
+    /// The data keys are now wrapped by another key that the provider does not have. The loaded keys
+    /// stay.
     pub async fn reload(&self, store: &dyn Store) -> Result<(), SealError> {
         let wrapped = store.data_keys().await?;
         let known = self.keys();
@@ -105,35 +114,42 @@ impl Sealer {
         let kek = if newest.kek_id == known.kek.fingerprint() {
             Arc::clone(&known.kek)
         } else {
-            self.ask_again(newest).await?
+            self.load_replaced_key(newest).await?
         };
         let keys = Keys::open(kek, &wrapped, &self.store, known.data.clone())?;
         *lock(&self.keys) = Arc::new(keys);
         Ok(())
     }
 
-    /// The key that `wrapped` is wrapped by meanwhile, if the provider gives it by now.
-    async fn ask_again(&self, wrapped: &DataKey) -> Result<Arc<KeyEncryptionKey>, SealError> {
+    /// Loads the key that `wrapped` is now wrapped by, if the provider has it.
+    async fn load_replaced_key(
+        &self,
+        wrapped: &DataKey,
+    ) -> Result<Arc<KeyEncryptionKey>, SealError> {
         let wanted = &wrapped.kek_id;
-        let asked_lately = match lock(&self.refused).as_ref() {
-            Some((refused, asked)) => refused == wanted && asked.elapsed() < PATIENCE,
+        let asked_recently = match lock(&self.last_refusal).as_ref() {
+            Some((refused, asked)) => {
+                refused == wanted && asked.elapsed() < PROVIDER_RETRY_INTERVAL
+            }
             None => false,
         };
-        if !asked_lately {
-            match keys::ask(&self.provider, Some(wrapped)).await {
+        if !asked_recently {
+            match keys::load_key(&self.provider, Some(wrapped)).await {
                 Ok(kek) if kek.fingerprint() == *wanted => return Ok(kek),
                 Ok(_) => {}
-                Err(error) => tracing::warn!(%error, "the key was asked for again in vain"),
+                Err(error) => {
+                    tracing::warn!(%error, "the replaced key-encryption key could not be loaded")
+                }
             }
-            *lock(&self.refused) = Some((wanted.clone(), Instant::now()));
+            *lock(&self.last_refusal) = Some((wanted.clone(), Instant::now()));
         }
-        Err(SealError::Rewrapped {
+        Err(SealError::KeyReplaced {
             wanted: wanted.clone(),
-            source_of_key: self.provider.describe(),
+            key_source: self.provider.describe(),
         })
     }
 
-    /// Seals `value` as the secret `name` of `owner`, under the newest data key that was read.
+    /// Seals `value` as the secret `name` of `owner`, with the newest loaded data key.
     pub fn seal(
         &self,
         owner: &Reference,
@@ -143,10 +159,10 @@ impl Sealer {
         let keys = self.keys();
         let key = keys.get(keys.current, owner, name)?;
         let clear = value.expose_secret().as_bytes();
-        sealed::seal(key, keys.current, &self.place(owner, name), clear)
+        sealed::seal(key, keys.current, &self.binding(owner, name), clear)
     }
 
-    /// The value that was sealed as the secret `name` of `owner`.
+    /// Decrypts the value that was sealed as the secret `name` of `owner`.
     pub fn unseal(
         &self,
         owner: &Reference,
@@ -155,18 +171,18 @@ impl Sealer {
     ) -> Result<SecretString, SealError> {
         let keys = self.keys();
         let key = keys.get(sealed.key(), owner, name)?;
-        let refused = || SealError::Refused {
+        let refused = || SealError::DecryptionFailed {
             owner: owner.clone(),
             name: name.to_owned(),
         };
         let clear: Zeroizing<Vec<u8>> =
-            sealed::open(key, sealed, &self.place(owner, name)).ok_or_else(refused)?;
+            sealed::open(key, sealed, &self.binding(owner, name)).ok_or_else(refused)?;
         let clear = std::str::from_utf8(&clear).map_err(|_| refused())?;
         Ok(SecretString::from(clear))
     }
 
-    /// The same value under the newest data key that was read.
-    pub fn seal_again(
+    /// Seals the same value with the newest loaded data key.
+    pub fn reseal_value(
         &self,
         owner: &Reference,
         name: &str,
@@ -175,7 +191,8 @@ impl Sealer {
         self.seal(owner, name, &self.unseal(owner, name, sealed)?)
     }
 
-    /// The secret `name` of `owner`, or none, also while data keys are rotated by another process.
+    /// Returns the secret `name` of `owner`, if there is one, also while another process rotates data
+    /// keys.
     pub async fn reveal(
         &self,
         store: &dyn Store,
@@ -188,7 +205,7 @@ impl Sealer {
                 return Ok(None);
             };
             match self.unseal(owner, name, &sealed) {
-                Err(SealError::UnknownDataKey { .. }) if tries < TRIES => {
+                Err(SealError::UnknownDataKey { .. }) if tries < MAX_RELOADS => {
                     self.reload(store).await?;
                     tries += 1;
                 }
@@ -197,20 +214,20 @@ impl Sealer {
         }
     }
 
-    /// Commits. What was sealed with a data key that is not the newest any more is sealed anew; when
-    /// this sealer cannot open the newest, the secrets are kept under the one that it has.
+    /// Commits, and seals values again that are sealed with an older data key. If this sealer cannot
+    /// open the newest data key, the secrets are stored under the key that it has.
     pub async fn commit(&self, store: &dyn Store, mut commit: Commit) -> Result<(), StoreError> {
-        let is_seal = |change: &Change| matches!(change, Change::PutSecret { .. });
-        if !commit.changes.iter().any(is_seal) {
+        let puts_secret = |change: &Change| matches!(change, Change::PutSecret { .. });
+        if !commit.changes.iter().any(puts_secret) {
             return store.commit(commit).await;
         }
-        for _ in 0..TRIES {
+        for _ in 0..MAX_RELOADS {
             match store.commit(commit.clone()).await {
                 Err(StoreError::StaleKey(_)) => {}
                 done => return done,
             }
             match self.reload(store).await {
-                Ok(()) => self.seal_all_again(&mut commit)?,
+                Ok(()) => self.reseal_all(&mut commit)?,
                 Err(SealError::Store(error)) => return Err(error),
                 Err(error) => {
                     tracing::error!(%error, "secrets are sealed with an older data key");
@@ -221,7 +238,7 @@ impl Sealer {
         store.commit(commit).await
     }
 
-    fn seal_all_again(&self, commit: &mut Commit) -> Result<(), StoreError> {
+    fn reseal_all(&self, commit: &mut Commit) -> Result<(), StoreError> {
         for change in &mut commit.changes {
             if let Change::PutSecret {
                 owner,
@@ -230,19 +247,19 @@ impl Sealer {
             } = change
             {
                 *sealed = self
-                    .seal_again(owner, name, sealed)
+                    .reseal_value(owner, name, sealed)
                     .map_err(|error| StoreError::Corrupt(error.to_string()))?;
             }
         }
         Ok(())
     }
 
-    /// The fingerprint of the key that wraps the data keys.
+    /// Returns the fingerprint of the key that wraps the data keys.
     pub fn fingerprint(&self) -> String {
         self.keys().kek.fingerprint()
     }
 
-    /// Goes on with another key-encryption key, which the data keys are wrapped by now.
+    /// Continues with another key-encryption key, which now wraps the data keys.
     fn adopt(&self, kek: KeyEncryptionKey) {
         let known = self.keys();
         *lock(&self.keys) = Arc::new(Keys {
@@ -256,8 +273,8 @@ impl Sealer {
         Arc::clone(&lock(&self.keys))
     }
 
-    /// What a sealed value is bound to, besides its header.
-    fn place<'a>(&'a self, owner: &'a Reference, name: &'a str) -> [&'a str; 4] {
+    /// Returns the row that a sealed value is bound to.
+    fn binding<'a>(&'a self, owner: &'a Reference, name: &'a str) -> [&'a str; 4] {
         [&self.store, &owner.model, owner.pkid.as_str(), name]
     }
 }

@@ -1,4 +1,4 @@
-//! The end of a data key that nothing needs any more, in the store or elsewhere.
+//! Retirement of data keys that are not needed any more, in the store or elsewhere.
 
 use std::sync::Arc;
 
@@ -7,21 +7,21 @@ use async_trait::async_trait;
 use super::SealError;
 use crate::store::{Retirement, Store};
 
-/// Whatever keeps values outside of the store that are sealed with its data keys.
+/// A place outside of the store that holds values sealed with its data keys.
 #[async_trait]
-pub trait SealedElsewhere: Send + Sync {
-    /// Names it in messages, such as `the stash /var/lib/relation/relation.db-stash`.
+pub trait DataKeyUser: Send + Sync {
+    /// Describes the place in messages, such as `the stash /var/lib/relation/relation.db-stash`.
     fn describe(&self) -> String;
 
-    /// How many of its values are sealed with data key `key`.
+    /// Returns how many of its values are sealed with data key `key`.
     async fn sealed_with(&self, key: u32) -> std::io::Result<u64>;
 }
 
-/// Removes a data key that nothing is sealed with, in the store or `elsewhere`; see
+/// Removes a data key that does not seal any value in the store or in `elsewhere`; see
 /// [`Store::retire_data_key`].
 pub async fn retire(
     store: &dyn Store,
-    elsewhere: &[Arc<dyn SealedElsewhere>],
+    elsewhere: &[Arc<dyn DataKeyUser>],
     key: u32,
     despite_quarantined: bool,
 ) -> Result<Retirement, SealError> {
@@ -36,7 +36,7 @@ pub async fn retire(
                 });
             }
             Err(source) => {
-                return Err(SealError::Elsewhere {
+                return Err(SealError::UsageUnknown {
                     key,
                     holder: holder.describe(),
                     source,

@@ -1,75 +1,79 @@
-//! The rotation of keys while hosts run: new data keys, a new key-encryption key, and the end of old
-//! ones.
+//! Rotation of keys while hosts run: adding data keys, replacing the key-encryption key, checking
+//! secrets.
 //!
-//! A rotation adds a data key, from when on stores take nothing that is sealed with another, and
-//! seals every secret anew in small steps, each a write of its own that leaves alone what somebody
-//! else replaced meanwhile. Whatever interrupts it, running it again continues: it is over when
-//! nothing is sealed with an older key. A secret that does not open stays as it is and is marked.
+//! A rotation adds a data key; from then on stores refuse values that are sealed with another one. It
+//! then seals every secret again in small steps. Each step is one write, and leaves values alone that
+//! another process replaced meanwhile. An interrupted rotation continues when it is run again; it is
+//! finished when no secret is sealed with an older key. A secret that does not open stays unchanged and
+//! is marked.
 
 use super::{KeyEncryptionKey, SealError, Sealed, Sealer};
-use crate::store::{Quarantine, Reseal, Resealed, SecretScope, Store, StoreError, StoredSecret};
+use crate::store::{
+    Quarantine, ResealAction, ResealStep, SecretScope, Store, StoreError, StoredSecret,
+};
 use crate::types::{Reference, Timestamp};
 
-/// The most passes over all secrets. A second finds what was skipped because it was replaced just
-/// then; more are needed only while some host cannot open the newest data key.
-const PASSES: u32 = 16;
+/// The largest number of passes over all secrets. The second pass handles secrets that were skipped
+/// because they were just being replaced. More passes are needed only while some host cannot open the
+/// newest data key.
+const MAX_PASSES: u32 = 16;
 
-/// How far a rotation or a check is.
+/// The progress of a rotation or a check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Secrets done.
+pub struct RotationProgress {
+    /// The number of processed secrets.
     pub done: u64,
-    /// Secrets to do, as counted at the beginning.
+    /// The number of secrets to process, counted at the beginning.
     pub total: u64,
 }
 
 /// A secret that does not open.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unopened {
-    /// Whose secret.
+pub struct UnopenedSecret {
+    /// The owner of the secret.
     pub owner: Reference,
-    /// Its name.
+    /// The name of the secret.
     pub name: String,
-    /// The data key that it names; none when it is no sealed value at all.
+    /// The data key that the value names; `None` if it is not a sealed value.
     pub key: Option<u32>,
-    /// What was found, and when.
+    /// The finding and its time.
     pub quarantine: Quarantine,
 }
 
-/// What a rotation did.
+/// The result of a rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rotated {
-    /// The data key that all secrets are sealed with now, but those that do not open.
+pub struct RotationReport {
+    /// The data key that now seals all secrets, except those that do not open.
     pub key: u32,
-    /// Whether this rotation added it; else it continued one that was begun before.
+    /// Whether this rotation added the key; otherwise it continued an earlier rotation.
     pub added: bool,
-    /// Secrets sealed anew.
+    /// The number of secrets that were sealed again.
     pub resealed: u64,
-    /// Every secret that is known not to open, in order.
-    pub unopened: Vec<Unopened>,
-    /// Older data keys, which can be retired unless a secret that does not open names them.
+    /// All secrets that are known not to open, in order.
+    pub unopened: Vec<UnopenedSecret>,
+    /// The older data keys. A key can be retired unless a secret that does not open names it.
     pub older: Vec<u32>,
 }
 
-/// What a check of all secrets found.
+/// The result of a check of all secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checked {
-    /// Secrets that open.
+pub struct SecretCheckReport {
+    /// The number of secrets that open.
     pub sound: u64,
-    /// Those that do not.
-    pub unopened: Vec<Unopened>,
+    /// The secrets that do not open.
+    pub unopened: Vec<UnopenedSecret>,
 }
 
-/// What wrapping the data keys with another key-encryption key came to.
+/// The result of wrapping the data keys with another key-encryption key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rewrapped {
-    /// So many data keys are wrapped by the new key now.
+pub enum RewrapOutcome {
+    /// This number of data keys was wrapped with the new key.
     Done(usize),
-    /// They were already.
+    /// The data keys were already wrapped with that key.
     Already,
 }
 
-/// Works on the keys of one store.
+/// Operations on the keys of one store.
 pub struct Rotation<'a> {
     store: &'a dyn Store,
     sealer: &'a Sealer,
@@ -78,11 +82,11 @@ pub struct Rotation<'a> {
 }
 
 impl<'a> Rotation<'a> {
-    /// Secrets of one step when nothing else is said: a write of about a millisecond.
+    /// The default number of secrets in one step: a write of about a millisecond.
     pub const STEP: u32 = 100;
 
-    /// Works on `store`, which `sealer` was opened for; `now` is the time by which findings are
-    /// marked; each write is about `step` secrets, at least 1.
+    /// Works on `store`, which `sealer` was opened for. `now` supplies the time of findings. Each write
+    /// has about `step` secrets, at least 1.
     pub fn new(
         store: &'a dyn Store,
         sealer: &'a Sealer,
@@ -99,15 +103,15 @@ impl<'a> Rotation<'a> {
 
     /// Seals every secret with the newest data key.
     ///
-    /// That is a new one when all older ones are retired, or when `again` says so; otherwise an
+    /// A new data key is added when all older ones are retired, or when `again` is set; otherwise an
     /// earlier rotation is continued.
     pub async fn rotate(
         &self,
         again: bool,
-        mut progress: impl FnMut(Progress) + Send,
-    ) -> Result<Rotated, SealError> {
-        // Read before the keys are loaded: a key that somebody adds in between is loaded then, and one
-        // added here is the same one.
+        mut progress: impl FnMut(RotationProgress) + Send,
+    ) -> Result<RotationReport, SealError> {
+        // Read before the keys are loaded: a key that another process adds in between is then loaded
+        // too, and a key added here has the same id.
         let stored = self.store.data_keys().await?;
         self.sealer.reload(self.store).await?;
         let added = again || stored.len() == 1;
@@ -116,14 +120,16 @@ impl<'a> Rotation<'a> {
             self.add_key(newest).await?;
         }
         let mut key = self.sealer.keys().current;
-        let (mut resealed, mut told) = (0, Progress::default());
+        let (mut resealed, mut reported) = (0, RotationProgress::default());
         let mut passes = 0;
         loop {
-            told.total = told.total.max(told.done + self.waiting(key).await?);
-            progress(told);
-            let pass = self.pass(SecretScope::NotUnder(key), |found| {
-                told.done = (told.done + found).min(told.total);
-                progress(told);
+            reported.total = reported
+                .total
+                .max(reported.done + self.count_remaining(key).await?);
+            progress(reported);
+            let pass = self.run_pass(SecretScope::NotSealedWith(key), |found| {
+                reported.done = (reported.done + found).min(reported.total);
+                progress(reported);
             });
             match pass.await {
                 Ok(pass) => {
@@ -132,7 +138,7 @@ impl<'a> Rotation<'a> {
                         break;
                     }
                 }
-                // Somebody else began another rotation: this one goes on with its key.
+                // Another process began another rotation: continue with its key.
                 Err(SealError::Store(StoreError::StaleKey(_))) => {
                     self.sealer.reload(self.store).await?;
                     key = self.sealer.keys().current;
@@ -140,16 +146,16 @@ impl<'a> Rotation<'a> {
                 Err(error) => return Err(error),
             }
             passes += 1;
-            if passes == PASSES {
-                return Err(SealError::Unending(key));
+            if passes == MAX_PASSES {
+                return Err(SealError::RotationUnfinished(key));
             }
         }
         let stored = self.store.data_keys().await?;
-        Ok(Rotated {
+        Ok(RotationReport {
             key,
             added,
             resealed,
-            unopened: unopened(self.store).await?,
+            unopened: list_unopened(self.store).await?,
             older: stored
                 .iter()
                 .map(|stored| stored.id)
@@ -161,71 +167,71 @@ impl<'a> Rotation<'a> {
     /// Opens every secret, marks those that do not open and unmarks those that do.
     pub async fn check(
         &self,
-        mut progress: impl FnMut(Progress) + Send,
-    ) -> Result<Checked, SealError> {
+        mut progress: impl FnMut(RotationProgress) + Send,
+    ) -> Result<SecretCheckReport, SealError> {
         self.sealer.reload(self.store).await?;
         let counted = self.store.key_use().await?;
         let counts = counted.by_key.values().chain([&counted.malformed]);
-        let mut told = Progress {
+        let mut reported = RotationProgress {
             done: 0,
             total: counts.map(|count| count.all).sum(),
         };
-        progress(told);
-        let pass = self.pass(SecretScope::All, |found| {
-            told.done = (told.done + found).min(told.total);
-            progress(told);
+        progress(reported);
+        let pass = self.run_pass(SecretScope::All, |found| {
+            reported.done = (reported.done + found).min(reported.total);
+            progress(reported);
         });
         let pass = pass.await?;
-        Ok(Checked {
+        Ok(SecretCheckReport {
             sound: pass.sound,
-            unopened: unopened(self.store).await?,
+            unopened: list_unopened(self.store).await?,
         })
     }
 
     /// Wraps the data keys with `kek` in one write.
-    pub async fn rewrap(&self, kek: KeyEncryptionKey) -> Result<Rewrapped, SealError> {
-        let were = self.store.data_keys().await?;
-        if were.iter().all(|key| key.kek_id == kek.fingerprint()) {
-            return Ok(Rewrapped::Already);
+    pub async fn rewrap(&self, kek: KeyEncryptionKey) -> Result<RewrapOutcome, SealError> {
+        let current = self.store.data_keys().await?;
+        if current.iter().all(|key| key.kek_id == kek.fingerprint()) {
+            return Ok(RewrapOutcome::Already);
         }
         self.sealer.reload(self.store).await?;
         let known = self.sealer.keys();
-        let mut anew = Vec::with_capacity(were.len());
-        for key in &were {
+        let mut rewrapped = Vec::with_capacity(current.len());
+        for key in &current {
             let clear = known.data.get(&key.id);
             let clear = clear.ok_or(SealError::DamagedDataKey(key.id))?;
             let wrapped = clear.wrap(&kek, self.store.id(), key.id, key.created)?;
-            // Nothing is thrown away before its replacement was seen to open.
+            // A key is only replaced after its replacement was opened successfully.
             wrapped.unwrap(&kek, self.store.id())?;
-            anew.push(wrapped);
+            rewrapped.push(wrapped);
         }
-        let count = anew.len();
-        self.store.rewrap_data_keys(were, anew).await?;
+        let count = rewrapped.len();
+        self.store.rewrap_data_keys(current, rewrapped).await?;
         self.sealer.adopt(kek);
-        Ok(Rewrapped::Done(count))
+        Ok(RewrapOutcome::Done(count))
     }
 
-    /// Adds the key that follows `newest`.
+    /// Adds the data key with the id after `newest`.
     pub(super) async fn add_key(&self, newest: u32) -> Result<(), SealError> {
         let known = self.sealer.keys();
         let id = newest.saturating_add(1);
         let now = (self.now)();
         let key = super::ClearDataKey::random()?.wrap(&known.kek, self.store.id(), id, now)?;
-        // Of two that rotate at once one adds its key and the other adopts that.
+        // Of two concurrent rotations, one adds its key and the other adopts that key.
         self.store.add_data_key(key).await?;
         self.sealer.reload(self.store).await
     }
 
-    /// How many secrets are not sealed with `key`, and not known to be damaged.
-    async fn waiting(&self, key: u32) -> Result<u64, SealError> {
+    /// Counts the secrets that are not sealed with `key` and not known to be damaged.
+    async fn count_remaining(&self, key: u32) -> Result<u64, SealError> {
         let counted = self.store.key_use().await?;
         let others = counted.by_key.iter().filter(|(id, _)| **id != key);
         let counts = others.map(|(_, count)| count).chain([&counted.malformed]);
         Ok(counts.map(|count| count.all - count.quarantined).sum())
     }
 
-    /// Goes through the secrets of `scope` once; tells of each step how many it settled.
-    async fn pass(
+    /// Processes the secrets of `scope` once, and reports after each step how many it settled.
+    async fn run_pass(
         &self,
         scope: SecretScope,
         mut settled: impl FnMut(u64) + Send,
@@ -238,14 +244,14 @@ impl<'a> Rotation<'a> {
             let mut steps = Vec::new();
             let mut found = 0;
             for secret in page.items {
-                let to = self.verdict(&secret, scope).await?;
+                let to = self.decide(&secret, scope).await?;
                 found += 1;
-                pass.sound += u64::from(!matches!(to, Some(Resealed::Quarantined(_))));
+                pass.sound += u64::from(!matches!(to, Some(ResealAction::Quarantined(_))));
                 if let Some(to) = to {
-                    steps.push(Reseal { secret, to });
+                    steps.push(ResealStep { secret, to });
                 }
             }
-            pass.take(steps, self.store).await?;
+            pass.apply(steps, self.store).await?;
             settled(found);
             cursor = page.next;
             if cursor.is_none() {
@@ -254,25 +260,25 @@ impl<'a> Rotation<'a> {
         }
     }
 
-    /// What is to become of a secret; none when it is to be left as it is.
-    async fn verdict(
+    /// Decides what to do with a secret; `None` leaves it as it is.
+    async fn decide(
         &self,
         secret: &StoredSecret,
         scope: SecretScope,
-    ) -> Result<Option<Resealed>, SealError> {
-        let renew = matches!(scope, SecretScope::NotUnder(_));
+    ) -> Result<Option<ResealAction>, SealError> {
+        let renew = matches!(scope, SecretScope::NotSealedWith(_));
         let mut opened = self.reseal(secret, renew);
         if let Err(SealError::UnknownDataKey { .. }) = opened {
             self.sealer.reload(self.store).await?;
             opened = self.reseal(secret, renew);
         }
         Ok(match opened {
-            Ok(Some(sealed)) => Some(Resealed::Sealed(sealed)),
-            Ok(None) => secret.quarantined.as_ref().map(|_| Resealed::Sound),
-            Err(error @ SealError::Cannot(_)) => return Err(error),
+            Ok(Some(sealed)) => Some(ResealAction::Sealed(sealed)),
+            Ok(None) => secret.quarantined.as_ref().map(|_| ResealAction::Sound),
+            Err(error @ SealError::Failed(_)) => return Err(error),
             Err(error) => {
                 let since = secret.quarantined.as_ref().map(|known| known.since);
-                Some(Resealed::Quarantined(Quarantine {
+                Some(ResealAction::Quarantined(Quarantine {
                     reason: reason(&error),
                     since: since.unwrap_or_else(|| (self.now)()),
                 }))
@@ -280,7 +286,8 @@ impl<'a> Rotation<'a> {
         })
     }
 
-    /// The same value under the newest data key, if that is asked for; an error when it does not open.
+    /// Opens a secret and, if `renew` is set, seals it with the newest data key. An error means that the
+    /// secret does not open.
     fn reseal(&self, secret: &StoredSecret, renew: bool) -> Result<Option<Sealed>, SealError> {
         let (owner, name) = (&secret.owner, &secret.name);
         let sealed = Sealed::try_from(secret.bytes.clone()).map_err(|_| SealError::Malformed {
@@ -294,36 +301,36 @@ impl<'a> Rotation<'a> {
     }
 }
 
-/// What one pass came to.
+/// The result of one pass.
 #[derive(Default)]
 struct Pass {
     resealed: u64,
     sound: u64,
-    /// Secrets that were replaced by somebody else in between.
+    /// Secrets that another process replaced in the meantime.
     missed: u64,
 }
 
 impl Pass {
-    /// Whether another pass would find nothing to do.
+    /// Returns whether another pass would have no work.
     fn is_final(&self) -> bool {
         self.resealed == 0 && self.missed == 0
     }
 
-    async fn take(&mut self, steps: Vec<Reseal>, store: &dyn Store) -> Result<(), SealError> {
-        // What is marked already, in the same words, need not be written again.
-        let news: Vec<Reseal> = steps
+    async fn apply(&mut self, steps: Vec<ResealStep>, store: &dyn Store) -> Result<(), SealError> {
+        // A secret that is already marked with the same finding need not be written again.
+        let pending: Vec<ResealStep> = steps
             .into_iter()
             .filter(|step| match (&step.to, &step.secret.quarantined) {
-                (Resealed::Quarantined(found), Some(known)) => found != known,
+                (ResealAction::Quarantined(found), Some(known)) => found != known,
                 _ => true,
             })
             .collect();
-        if news.is_empty() {
+        if pending.is_empty() {
             return Ok(());
         }
-        let sealed = |step: &Reseal| matches!(step.to, Resealed::Sealed(_));
-        let sealed: Vec<bool> = news.iter().map(sealed).collect();
-        let done = store.reseal(news).await?;
+        let sealed = |step: &ResealStep| matches!(step.to, ResealAction::Sealed(_));
+        let sealed: Vec<bool> = pending.iter().map(sealed).collect();
+        let done = store.reseal(pending).await?;
         for (sealed, done) in sealed.into_iter().zip(done) {
             self.resealed += u64::from(sealed && done);
             self.missed += u64::from(!done);
@@ -332,14 +339,14 @@ impl Pass {
     }
 }
 
-/// What was found, without the secret's name, which stands beside it.
+/// Returns the finding without the secret's name, which is stored in the same row.
 fn reason(error: &SealError) -> String {
     match error {
         SealError::Malformed { .. } => "it is not a sealed value of a known format".to_owned(),
         SealError::UnknownDataKey { key, .. } => {
             format!("it was sealed with data key {key}, which this store does not have")
         }
-        SealError::Refused { .. } => {
+        SealError::DecryptionFailed { .. } => {
             "it does not open: it is damaged, or was sealed for another row or another store"
                 .to_owned()
         }
@@ -347,14 +354,14 @@ fn reason(error: &SealError) -> String {
     }
 }
 
-/// Every secret that is known not to open.
-pub async fn unopened(store: &dyn Store) -> Result<Vec<Unopened>, SealError> {
+/// Lists all secrets that are known not to open.
+pub async fn list_unopened(store: &dyn Store) -> Result<Vec<UnopenedSecret>, SealError> {
     let (mut found, mut cursor) = (Vec::new(), None);
     loop {
         let page = store.secrets(SecretScope::Quarantined, cursor.as_deref(), 1000);
         let page = page.await?;
         found.extend(page.items.into_iter().filter_map(|secret| {
-            Some(Unopened {
+            Some(UnopenedSecret {
                 key: Sealed::try_from(secret.bytes)
                     .ok()
                     .map(|sealed| sealed.key()),

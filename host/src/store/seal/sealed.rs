@@ -1,4 +1,4 @@
-//! The sealed value: its bytes, and what they are bound to.
+//! The sealed value: its bytes and its associated data.
 //!
 //! | bytes | meaning |
 //! |---|---|
@@ -7,8 +7,8 @@
 //! | 24 | nonce, random |
 //! | rest | ciphertext and 16 bytes of tag |
 //!
-//! Associated data: a label, the format, store, model, pkid, name and the id of the data key, each
-//! with its length.
+//! Associated data: a label, the format, store, model, pkid, name and the id of the data key, each with
+//! its length.
 
 use std::fmt;
 
@@ -25,12 +25,12 @@ const FORMAT: u8 = 1;
 const HEADER: usize = 1 + 4 + 24;
 const TAG: usize = 16;
 
-/// The bytes are not a sealed value that this release understands.
+/// The error for bytes that are not a sealed value of a known format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a sealed value of a known format")]
 pub struct MalformedSeal;
 
-/// A secret that only the store's own data key opens, and only in the row that it was sealed for.
+/// An encrypted secret, which only the store's data key opens, and only in its own row.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed {
     bytes: Vec<u8>,
@@ -39,32 +39,32 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// The bytes to store.
+    /// Returns the bytes to store.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The id of the data key that it was sealed with.
+    /// Returns the id of the data key that sealed the value.
     pub fn key(&self) -> u32 {
         self.key
     }
 
-    /// How every value begins that is sealed with data key `key`.
-    pub fn beginning(key: u32) -> [u8; 5] {
+    /// Returns the prefix of every value that is sealed with data key `key`.
+    pub fn key_prefix(key: u32) -> [u8; 5] {
         let [a, b, c, d] = key.to_be_bytes();
         [FORMAT, a, b, c, d]
     }
 
-    /// The data key that a value names which begins like this; none when the format is unknown.
-    pub fn key_of_beginning(bytes: &[u8]) -> Option<u32> {
+    /// Returns the data key of a value with this prefix; `None` when the format is unknown.
+    pub fn key_from_prefix(bytes: &[u8]) -> Option<u32> {
         match bytes.first_chunk::<5>()? {
             [FORMAT, a, b, c, d] => Some(u32::from_be_bytes([*a, *b, *c, *d])),
             _ => None,
         }
     }
 
-    /// Fewer bytes are no sealed value.
-    pub const SHORTEST: u32 = 1 + 4 + 24 + 16;
+    /// The smallest size of a sealed value, in bytes.
+    pub const MIN_BYTES: u32 = 1 + 4 + 24 + 16;
 
     fn ciphertext(&self) -> &[u8] {
         self.bytes.get(HEADER..).unwrap_or_default()
@@ -97,21 +97,26 @@ impl fmt::Debug for Sealed {
     }
 }
 
-/// Seals `clear` for `place`, which is store, model, pkid and name.
+/// Encrypts `clear` for the row `binding`: store, model, pkid and name.
 pub(super) fn seal(
     key: &ClearDataKey,
     id: u32,
-    place: &[&str; 4],
+    binding: &[&str; 4],
     clear: &[u8],
 ) -> Result<Sealed, SealError> {
     let mut nonce = [0; 24];
-    getrandom::fill(&mut nonce).map_err(|error| SealError::Cannot(error.to_string()))?;
-    // Room for the tag from the start: a buffer that grew would leave the clear value behind.
+    getrandom::fill(&mut nonce).map_err(|error| SealError::Failed(error.to_string()))?;
+    // The buffer has room for the tag from the start: growing it would leave a copy of the clear value
+    // in memory.
     let mut buffer = Zeroizing::new(Vec::with_capacity(clear.len() + TAG));
     buffer.extend_from_slice(clear);
     XChaCha20Poly1305::new(key.bytes().into())
-        .encrypt_in_place(&XNonce::from(nonce), &bound_to(id, place), &mut *buffer)
-        .map_err(|_| SealError::Cannot("the value is too long".to_owned()))?;
+        .encrypt_in_place(
+            &XNonce::from(nonce),
+            &associated_data(id, binding),
+            &mut *buffer,
+        )
+        .map_err(|_| SealError::Failed("the value is too long".to_owned()))?;
     let mut bytes = Vec::with_capacity(HEADER + buffer.len());
     bytes.push(FORMAT);
     bytes.extend_from_slice(&id.to_be_bytes());
@@ -124,24 +129,24 @@ pub(super) fn seal(
     })
 }
 
-/// The clear value; none when `sealed` was not sealed with this key for this place.
+/// Decrypts `sealed`; `None` when it was not sealed with this key for this row.
 pub(super) fn open(
     key: &ClearDataKey,
     sealed: &Sealed,
-    place: &[&str; 4],
+    binding: &[&str; 4],
 ) -> Option<Zeroizing<Vec<u8>>> {
     let mut buffer = Zeroizing::new(sealed.ciphertext().to_vec());
     XChaCha20Poly1305::new(key.bytes().into())
         .decrypt_in_place(
             &XNonce::from(sealed.nonce),
-            &bound_to(sealed.key, place),
+            &associated_data(sealed.key, binding),
             &mut *buffer,
         )
         .ok()?;
     Some(buffer)
 }
 
-fn bound_to(key: u32, [store, model, pkid, name]: &[&str; 4]) -> Vec<u8> {
+fn associated_data(key: u32, [store, model, pkid, name]: &[&str; 4]) -> Vec<u8> {
     encoding::join(&[
         b"relation sealed secret",
         &[FORMAT],

@@ -1,4 +1,4 @@
-//! What is sealed opens in its own row, with its own key, and nowhere else.
+//! Tests that a sealed value opens only in its own row and with its own key.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ mod rotation;
 const NOW: Timestamp = Timestamp(1_000_000);
 const TOKEN: &str = "a very secret token – ünïcode";
 
-struct Given {
+struct World {
     directory: tempfile::TempDir,
     store: SqliteStore,
 }
 
-impl Given {
+impl World {
     fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
@@ -51,16 +51,16 @@ fn secret() -> SecretString {
 }
 
 #[tokio::test]
-async fn what_was_sealed_opens_again_also_after_a_restart() {
-    let given = Given::new();
+async fn sealed_value_opens_after_a_restart() {
+    let world = World::new();
     let owner = owner();
-    let sealed = given
+    let sealed = world
         .sealer()
         .await
         .seal(&owner, "token", &secret())
         .unwrap();
     let stored = Sealed::try_from(sealed.as_bytes().to_vec()).unwrap();
-    let opened = given
+    let opened = world
         .sealer()
         .await
         .unseal(&owner, "token", &stored)
@@ -70,7 +70,7 @@ async fn what_was_sealed_opens_again_also_after_a_restart() {
 
 #[tokio::test]
 async fn an_empty_secret_and_a_long_one_are_secrets_too() {
-    let sealer = Given::new().sealer().await;
+    let sealer = World::new().sealer().await;
     for value in [String::new(), "x".repeat(1 << 20)] {
         let owner = owner();
         let sealed = sealer.seal(&owner, "token", &value.clone().into()).unwrap();
@@ -81,7 +81,7 @@ async fn an_empty_secret_and_a_long_one_are_secrets_too() {
 
 #[tokio::test]
 async fn the_same_secret_never_looks_the_same_twice() {
-    let sealer = Given::new().sealer().await;
+    let sealer = World::new().sealer().await;
     let owner = owner();
     let seal = || sealer.seal(&owner, "token", &secret()).unwrap();
     let (one, two) = (seal(), seal());
@@ -92,8 +92,8 @@ async fn the_same_secret_never_looks_the_same_twice() {
 
 #[tokio::test]
 async fn a_value_that_was_moved_to_another_row_is_refused() {
-    let given = Given::new();
-    let sealer = given.sealer().await;
+    let world = World::new();
+    let sealer = world.sealer().await;
     let owner = owner();
     let sealed = sealer.seal(&owner, "token", &secret()).unwrap();
     let other_record = Reference::record(Pkid::random());
@@ -104,31 +104,34 @@ async fn a_value_that_was_moved_to_another_row_is_refused() {
         (&owner, "refresh_token"),
     ] {
         let error = sealer.unseal(who, name, &sealed).unwrap_err();
-        assert!(matches!(&error, SealError::Refused { .. }), "{error}");
+        assert!(
+            matches!(&error, SealError::DecryptionFailed { .. }),
+            "{error}"
+        );
         assert!(error.to_string().contains(name) && error.to_string().contains(&who.to_string()));
     }
 }
 
 #[tokio::test]
-async fn a_value_of_another_store_is_refused_even_with_the_same_key_file() {
-    let given = Given::new();
+async fn value_of_another_store_does_not_open() {
+    let world = World::new();
     let owner = owner();
-    let sealed = given
+    let sealed = world
         .sealer()
         .await
         .seal(&owner, "token", &secret())
         .unwrap();
     let other_store = SqliteStore::in_memory().unwrap();
-    let other = Sealer::open(&other_store, given.key_file(), NOW)
+    let other = Sealer::open(&other_store, world.key_file(), NOW)
         .await
         .unwrap();
     assert!(other.unseal(&owner, "token", &sealed).is_err());
 }
 
 #[tokio::test]
-async fn a_value_is_bound_to_its_store_even_where_the_data_key_is_the_same() {
-    let given = Given::new();
-    let sealer = given.sealer().await;
+async fn value_is_bound_to_its_store_with_the_same_data_key() {
+    let world = World::new();
+    let sealer = world.sealer().await;
     let owner = owner();
     let sealed = sealer.seal(&owner, "token", &secret()).unwrap();
     let elsewhere = Sealer {
@@ -139,21 +142,21 @@ async fn a_value_is_bound_to_its_store_even_where_the_data_key_is_the_same() {
 }
 
 #[tokio::test]
-async fn a_data_key_of_another_store_is_refused_even_with_the_same_key_file() {
-    let given = Given::new();
-    given.sealer().await;
-    let copied = given.store.data_keys().await.unwrap().remove(0);
+async fn data_key_of_another_store_does_not_open() {
+    let world = World::new();
+    world.sealer().await;
+    let copied = world.store.data_keys().await.unwrap().remove(0);
     let other_store = SqliteStore::in_memory().unwrap();
     other_store.add_data_key(copied).await.unwrap();
-    let error = Sealer::open(&other_store, given.key_file(), NOW)
+    let error = Sealer::open(&other_store, world.key_file(), NOW)
         .await
         .unwrap_err();
     assert!(matches!(error, SealError::DamagedDataKey(1)), "{error}");
 }
 
 #[tokio::test]
-async fn a_value_of_which_any_bit_was_changed_is_refused() {
-    let sealer = Given::new().sealer().await;
+async fn value_with_a_changed_bit_does_not_open() {
+    let sealer = World::new().sealer().await;
     let owner = owner();
     let sealed = sealer.seal(&owner, "token", &secret()).unwrap();
     for at in 0..sealed.as_bytes().len() {
@@ -169,7 +172,7 @@ async fn a_value_of_which_any_bit_was_changed_is_refused() {
 }
 
 #[test]
-fn what_has_not_the_form_of_a_sealed_value_is_refused() {
+fn malformed_sealed_value_is_refused() {
     for bytes in [vec![], vec![1; 44], vec![2; 100], vec![0; 100]] {
         assert_eq!(Sealed::try_from(bytes), Err(MalformedSeal));
     }
@@ -177,7 +180,7 @@ fn what_has_not_the_form_of_a_sealed_value_is_refused() {
 
 #[tokio::test]
 async fn a_value_that_names_an_unknown_data_key_says_so() {
-    let sealer = Given::new().sealer().await;
+    let sealer = World::new().sealer().await;
     let owner = owner();
     let sealed = sealer.seal(&owner, "token", &secret()).unwrap();
     let mut bytes = sealed.as_bytes().to_vec();
@@ -188,56 +191,56 @@ async fn a_value_that_names_an_unknown_data_key_says_so() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_named_and_so_is_the_one_that_is_wanted() {
-    let given = Given::new();
-    given.sealer().await;
-    let wanted = given.key_file().existing().unwrap().unwrap().fingerprint();
-    let wrong = KeyFile::new(given.directory.path().join("wrong.key"));
+async fn wrong_key_error_names_both_keys() {
+    let world = World::new();
+    world.sealer().await;
+    let wanted = world.key_file().load().unwrap().unwrap().fingerprint();
+    let wrong = KeyFile::new(world.directory.path().join("wrong.key"));
     let given_key = wrong.create().unwrap().fingerprint();
-    let error = Sealer::open(&given.store, wrong, NOW).await.unwrap_err();
+    let error = Sealer::open(&world.store, wrong, NOW).await.unwrap_err();
     let expected = format!(
         "the secrets of this store were sealed under key {wanted}, but the key file {} holds key \
          {given_key}: name the right one",
-        given.directory.path().join("wrong.key").display()
+        world.directory.path().join("wrong.key").display()
     );
     assert_eq!(error.to_string(), expected);
 }
 
 #[tokio::test]
 async fn a_store_with_secrets_never_gets_a_new_key() {
-    let given = Given::new();
-    given.sealer().await;
-    fs::remove_file(given.path()).unwrap();
-    let error = Sealer::open(&given.store, given.key_file(), NOW)
+    let world = World::new();
+    world.sealer().await;
+    fs::remove_file(world.path()).unwrap();
+    let error = Sealer::open(&world.store, world.key_file(), NOW)
         .await
         .unwrap_err();
     assert!(matches!(&error, SealError::NoKey { .. }), "{error}");
     assert!(error.to_string().contains("does not exist"), "{error}");
-    assert!(!given.path().exists());
+    assert!(!world.path().exists());
 }
 
 #[tokio::test]
-async fn two_hosts_that_start_at_once_share_one_key() {
-    let given = Given::new();
-    let (one, two) = tokio::join!(given.sealer(), given.sealer());
+async fn two_hosts_starting_concurrently_share_one_key() {
+    let world = World::new();
+    let (one, two) = tokio::join!(world.sealer(), world.sealer());
     let owner = owner();
     let sealed = one.seal(&owner, "token", &secret()).unwrap();
     let opened = two.unseal(&owner, "token", &sealed).unwrap();
     assert_eq!(opened.expose_secret(), TOKEN);
-    assert_eq!(given.store.data_keys().await.unwrap().len(), 1);
+    assert_eq!(world.store.data_keys().await.unwrap().len(), 1);
 }
 
 #[test]
-fn many_that_make_a_key_file_at_once_get_the_same_key() {
-    let given = Given::new();
-    let file = given.key_file();
+fn concurrent_key_file_creations_get_one_key() {
+    let world = World::new();
+    let file = world.key_file();
     let prints: Vec<String> = std::thread::scope(|scope| {
         let makers = [(); 8].map(|()| scope.spawn(|| file.create().unwrap()));
         let keys = makers.map(|maker| maker.join().unwrap());
         keys.iter().map(KeyEncryptionKey::fingerprint).collect()
     });
     assert!(prints.iter().all(|print| *print == prints[0]), "{prints:?}");
-    let files = fs::read_dir(given.directory.path()).unwrap();
+    let files = fs::read_dir(world.directory.path()).unwrap();
     assert_eq!(files.count(), 1, "nothing is left of the others");
 }
 
@@ -246,35 +249,35 @@ fn many_that_make_a_key_file_at_once_get_the_same_key() {
 async fn the_key_file_is_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
 
-    let given = Given::new();
-    given.sealer().await;
+    let world = World::new();
+    world.sealer().await;
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(&given.path()), 0o600);
+    assert_eq!(mode(&world.path()), 0o600);
     for exposed in [0o640, 0o604, 0o620, 0o660] {
-        fs::set_permissions(given.path(), PermissionsExt::from_mode(exposed)).unwrap();
-        let error = given.key_file().existing().unwrap_err();
+        fs::set_permissions(world.path(), PermissionsExt::from_mode(exposed)).unwrap();
+        let error = world.key_file().load().unwrap_err();
         assert!(matches!(&error, KeyError::Exposed { .. }), "{error}");
         assert!(error.to_string().contains("chmod 600"), "{error}");
     }
-    fs::set_permissions(given.path(), PermissionsExt::from_mode(0o400)).unwrap();
-    assert!(given.key_file().existing().unwrap().is_some());
+    fs::set_permissions(world.path(), PermissionsExt::from_mode(0o400)).unwrap();
+    assert!(world.key_file().load().unwrap().is_some());
 }
 
 #[test]
 fn a_key_file_says_what_it_is_and_is_read_back() {
-    let given = Given::new();
-    assert!(given.key_file().existing().unwrap().is_none());
-    let made = given.key_file().create().unwrap();
-    let read = given.key_file().existing().unwrap().unwrap();
+    let world = World::new();
+    assert!(world.key_file().load().unwrap().is_none());
+    let made = world.key_file().create().unwrap();
+    let read = world.key_file().load().unwrap().unwrap();
     assert_eq!(made.bytes(), read.bytes());
-    let text = fs::read_to_string(given.path()).unwrap();
+    let text = fs::read_to_string(world.path()).unwrap();
     assert!(text.starts_with("# The key of the secrets"), "{text}");
 }
 
 #[test]
-fn a_malformed_key_file_is_refused_without_showing_what_it_holds() {
-    let given = Given::new();
-    given.key_file().create().unwrap();
+fn malformed_key_file_error_shows_no_content() {
+    let world = World::new();
+    world.key_file().create().unwrap();
     let digits = "0123456789abcdef".repeat(4);
     for content in [
         String::new(),
@@ -286,8 +289,8 @@ fn a_malformed_key_file_is_refused_without_showing_what_it_holds() {
         format!("relation-key-2 {digits}\n"),
         format!("relation-key-1 {digits}\nrelation-key-1 {digits}\n"),
     ] {
-        fs::write(given.path(), &content).unwrap();
-        let error = given.key_file().existing().unwrap_err();
+        fs::write(world.path(), &content).unwrap();
+        let error = world.key_file().load().unwrap_err();
         assert!(
             matches!(&error, KeyError::Malformed { .. }),
             "{content}: {error}"
@@ -301,18 +304,18 @@ fn a_malformed_key_file_is_refused_without_showing_what_it_holds() {
         (&utf16, "it is UTF-16: save it as UTF-8"),
         (b"# M\xfcller\n", "Latin-1"),
     ] {
-        fs::write(given.path(), bytes).unwrap();
-        let error = given.key_file().existing().unwrap_err();
+        fs::write(world.path(), bytes).unwrap();
+        let error = world.key_file().load().unwrap_err();
         assert!(error.to_string().contains(found), "{error}");
     }
-    fs::write(given.path(), format!("\u{feff}{text}")).unwrap();
-    assert!(given.key_file().existing().unwrap().is_some());
+    fs::write(world.path(), format!("\u{feff}{text}")).unwrap();
+    assert!(world.key_file().load().unwrap().is_some());
 }
 
 #[test]
-fn a_key_file_in_a_directory_that_is_missing_is_not_made() {
-    let given = Given::new();
-    let file = KeyFile::new(given.directory.path().join("missing/relation.key"));
+fn key_file_in_a_missing_directory_is_not_created() {
+    let world = World::new();
+    let file = KeyFile::new(world.directory.path().join("missing/relation.key"));
     let error = file.create().unwrap_err();
     assert!(matches!(&error, KeyError::NoDirectory { .. }), "{error}");
     assert!(
@@ -322,11 +325,11 @@ fn a_key_file_in_a_directory_that_is_missing_is_not_made() {
 }
 
 #[tokio::test]
-async fn nothing_that_can_be_printed_shows_a_key_or_a_secret() {
-    let given = Given::new();
-    let sealer = given.sealer().await;
-    let kek = given.key_file().existing().unwrap().unwrap();
-    let data_key = given.store.data_keys().await.unwrap().remove(0);
+async fn debug_output_shows_no_key_or_secret() {
+    let world = World::new();
+    let sealer = world.sealer().await;
+    let kek = world.key_file().load().unwrap().unwrap();
+    let data_key = world.store.data_keys().await.unwrap().remove(0);
     let sealed = sealer.seal(&owner(), "token", &secret()).unwrap();
     let clear: Vec<String> = kek.bytes().iter().map(u8::to_string).collect();
     let printed = format!("{sealer:?} {kek:?} {data_key:?} {sealed:?}");

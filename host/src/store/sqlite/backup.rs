@@ -1,4 +1,4 @@
-//! A copy of the database at one moment, while others read and write it.
+//! Consistent copies of the database while other processes use it.
 
 use std::fs::File;
 use std::io;
@@ -8,59 +8,59 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::fault::{Done, Fault, corrupt, count_out};
-use super::open::{self, Reading};
+use super::error::{Result, SqlError, corrupt, from_sql_count};
+use super::open::{self, ReadMode};
 use super::readers::Readers;
 use super::{SqliteStore, data_keys};
 use crate::store::StoreError;
 
-/// How long the copy waits for others that lock the database.
-const BUSY: Duration = Duration::from_secs(30);
+/// How long the copy waits while another process locks the database.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a backup holds.
+/// The contents of a backup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backup {
-    /// Its size.
+    /// The size in bytes.
     pub bytes: u64,
-    /// Documents in it.
+    /// The number of documents.
     pub documents: u64,
-    /// Sealed secrets in it.
+    /// The number of sealed secrets.
     pub secrets: u64,
-    /// The fingerprint of the key-encryption key that its secrets need; none when no host ever made
-    /// one.
+    /// The fingerprint of the key-encryption key that its secrets need; `None` when no host ever created
+    /// a key.
     pub wrapped_by: Option<String>,
 }
 
-/// Why there is no backup.
+/// The error of making a backup.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The file is there already.
+    /// The file exists already.
     #[error("cannot make the backup {}: it is there already: name another file", .0.display())]
     Exists(PathBuf),
-    /// The operating system refused.
+    /// An operation of the file system failed.
     #[error("cannot make the backup {}: {source}", path.display())]
     Io {
-        /// The backup.
+        /// The file of the backup.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The database cannot be copied.
     #[error("cannot make the backup {}: {source}", path.display())]
     Store {
-        /// The backup.
+        /// The file of the backup.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: StoreError,
     },
 }
 
 impl SqliteStore {
-    /// Copies the database to the new file `to`, readable and writable by its owner alone.
+    /// Copies the database to the new file `to`, which only its owner may read and write.
     ///
-    /// The copy is the database at one moment and complete when this returns; readers and writers go
-    /// on meanwhile. It is a database as [`SqliteStore::open`] opens them, without a log beside it.
-    /// The key-encryption key is not in it.
+    /// The copy is a consistent snapshot and complete when this returns; readers and writers continue
+    /// meanwhile. It can be opened with [`SqliteStore::open`] and has no log file. It does not contain
+    /// the key-encryption key.
     pub async fn backup(&self, to: &Path) -> Result<Backup, BackupError> {
         let readers = Arc::clone(&self.readers);
         let target = to.to_owned();
@@ -86,7 +86,7 @@ impl SqliteStore {
     }
 }
 
-fn copy(database: &Path, reading: Reading, to: &Path) -> Result<Backup, BackupError> {
+fn copy(database: &Path, reading: ReadMode, to: &Path) -> Result<Backup, BackupError> {
     let io = |source| BackupError::Io {
         path: to.to_owned(),
         source,
@@ -98,9 +98,9 @@ fn copy(database: &Path, reading: Reading, to: &Path) -> Result<Backup, BackupEr
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    // Written aside and then given its name: whatever has that name is a whole backup.
+    // Written to a temporary file and then renamed: a file with the final name is a complete backup.
     let aside = tempfile::NamedTempFile::new_in(directory).map_err(io)?;
-    let done = vacuum(database, reading, aside.path()).and_then(|()| contents(aside.path()));
+    let done = vacuum(database, reading, aside.path()).and_then(|()| verify_copy(aside.path()));
     let counted = done.map_err(|fault| BackupError::Store {
         path: to.to_owned(),
         source: fault.0,
@@ -119,22 +119,22 @@ fn copy(database: &Path, reading: Reading, to: &Path) -> Result<Backup, BackupEr
     Ok(Backup { bytes, ..counted })
 }
 
-/// One read transaction of the database; pages that were freed are left out.
-fn vacuum(database: &Path, reading: Reading, to: &Path) -> Done<()> {
+/// Copies the database in one read transaction; free pages are left out.
+fn vacuum(database: &Path, reading: ReadMode, to: &Path) -> Result<()> {
     let to = to.to_str().ok_or_else(|| {
-        Fault(StoreError::Invalid(
+        SqlError(StoreError::Invalid(
             "its path is not text in UTF-8".to_owned(),
         ))
     })?;
-    let connection = open::open_reader(database, BUSY, reading)?;
-    // The copy is written, the database is not.
+    let connection = open::open_reader(database, BUSY_TIMEOUT, reading)?;
+    // The copy is written; the database is not.
     connection.pragma_update(None, "query_only", false)?;
     connection.execute("VACUUM INTO ?1", [to])?;
     Ok(())
 }
 
-/// What is in the copy, after a look at whether it is whole.
-fn contents(copy: &Path) -> Done<Backup> {
+/// Checks the copy and counts its contents.
+fn verify_copy(copy: &Path) -> Result<Backup> {
     let connection = Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let verdict: String = connection.pragma_query_value(None, "quick_check", |row| row.get(0))?;
     if verdict != "ok" {
@@ -142,7 +142,7 @@ fn contents(copy: &Path) -> Done<Backup> {
     }
     let count = |table: &str| {
         let count = format!("SELECT count(*) FROM {table}");
-        count_out(
+        from_sql_count(
             connection.query_row(&count, [], |row| row.get(0))?,
             "a count",
         )

@@ -1,19 +1,19 @@
-//! A commit: the fence, the checks, the changes, the news of its transaction.
+//! Commits: the fence, the checks, the changes, and the update of the transaction.
 
 use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
-use super::fault::{Done, Fault};
+use super::error::{Result, SqlError};
 use super::{calls, data_keys, documents, search, transactions, wakeups};
 use crate::store::{Change, Check, Commit, StoreError};
 use crate::types::{Reference, Timestamp};
 
-pub(super) fn commit(connection: &Connection, commit: &Commit) -> Done<()> {
+pub(super) fn commit(connection: &Connection, commit: &Commit) -> Result<()> {
     if let Some(lease) = &commit.fence
         && !calls::is_current(connection, lease)?
     {
-        return Err(Fault(StoreError::fenced(lease)));
+        return Err(SqlError(StoreError::fenced(lease)));
     }
     for check in &commit.checks {
         verify(connection, check)?;
@@ -25,17 +25,17 @@ pub(super) fn commit(connection: &Connection, commit: &Commit) -> Done<()> {
     }
     for owner in owners {
         if !documents::exists(connection, owner)? {
-            return Err(Fault(StoreError::orphan(owner)));
+            return Err(SqlError(StoreError::missing_owner(owner)));
         }
     }
     match &commit.transaction {
-        Some(news) => transactions::report(connection, news),
+        Some(update) => transactions::report(connection, update),
         None => Ok(()),
     }
 }
 
-/// What is sealed with an older data key is refused, so that a rotation comes to an end.
-fn check_keys(connection: &Connection, commit: &Commit) -> Done<()> {
+/// Refuses values that are sealed with an older data key, so that a rotation can finish.
+fn check_keys(connection: &Connection, commit: &Commit) -> Result<()> {
     let mut newest = None;
     for change in &commit.changes {
         let Change::PutSecret { sealed, .. } = change else {
@@ -49,30 +49,30 @@ fn check_keys(connection: &Connection, commit: &Commit) -> Done<()> {
         let taken = newest == Some(key)
             || (commit.older_keys && data_keys::get(connection, key)?.is_some());
         if !taken {
-            return Err(Fault(StoreError::StaleKey(key)));
+            return Err(SqlError(StoreError::StaleKey(key)));
         }
     }
     Ok(())
 }
 
-fn verify(connection: &Connection, check: &Check) -> Done<()> {
+fn verify(connection: &Connection, check: &Check) -> Result<()> {
     let refused = match check {
-        Check::Version(which, expected) => match documents::version(connection, which)? {
+        Check::Version(reference, expected) => match documents::version(connection, reference)? {
             found if found == Some(*expected) => return Ok(()),
-            found => StoreError::changed(which, *expected, found),
+            found => StoreError::version_conflict(reference, *expected, found),
         },
-        Check::Absent(which) => match documents::exists(connection, which)? {
+        Check::Absent(reference) => match documents::exists(connection, reference)? {
             false => return Ok(()),
-            true => StoreError::exists(which),
+            true => StoreError::already_exists(reference),
         },
         Check::Unique(filter, except) => {
-            match search::any_other(connection, filter, except.as_ref())? {
+            match search::find_other(connection, filter, except.as_ref())? {
                 None => return Ok(()),
-                Some(pkid) => StoreError::taken(filter, &pkid),
+                Some(pkid) => StoreError::not_unique(filter, &pkid),
             }
         }
     };
-    Err(Fault(refused))
+    Err(SqlError(refused))
 }
 
 /// Applies one change; `owners` are the documents that must exist once all are applied.
@@ -81,14 +81,14 @@ fn apply<'a>(
     change: &'a Change,
     now: Timestamp,
     owners: &mut BTreeSet<&'a Reference>,
-) -> Done<()> {
+) -> Result<()> {
     match change {
         Change::Put(document) => documents::put(connection, document),
-        Change::Delete(which) => {
-            owners.remove(which);
-            documents::delete(connection, which)?;
-            calls::forget(connection, which)?;
-            wakeups::cancel_all(connection, which)
+        Change::Delete(reference) => {
+            owners.remove(reference);
+            documents::delete(connection, reference)?;
+            calls::forget(connection, reference)?;
+            wakeups::cancel_all(connection, reference)
         }
         Change::PutSecret {
             owner,

@@ -2,12 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::fault::{Done, Fault, corrupt, count_out, millis, moment};
+use super::error::{Result, SqlError, corrupt, from_millis, from_sql_count, to_millis};
 use crate::store::seal::{DataKey, Sealed};
 use crate::store::validation::validate_rewrap;
 use crate::store::{Retirement, SecretCount, StoreError};
 
-/// There are only as many as rotations.
+/// There are only as many data keys as rotations.
 const ALL: &str = "SELECT id, kek_id, wrapped, created FROM data_keys ORDER BY id";
 const GET: &str = "SELECT id, kek_id, wrapped, created FROM data_keys WHERE id = ?1";
 const NEWEST: &str = "SELECT max(id) FROM data_keys";
@@ -15,9 +15,9 @@ const ADD: &str = "INSERT INTO data_keys (id, kek_id, wrapped, created) VALUES (
 const REWRAP: &str = "UPDATE data_keys SET kek_id = ?2, wrapped = ?3 WHERE id = ?1";
 const RETIRE: &str = "DELETE FROM data_keys WHERE id = ?1";
 
-/// Looks at every secret: an index would cost each refresh something for what happens once a year.
-/// The last column counts those of which nobody can tell the key: no sealed values, or values that
-/// name a key which never was.
+/// Reads every secret: an index would add a cost to each refresh, for an operation that runs about once
+/// a year. The last column counts values with an unknown key: damaged ones, or values that name a key
+/// that never existed.
 const NEEDING: &str = "SELECT
     count(*) FILTER (WHERE substr(sealed, 1, 5) = ?1 AND length(sealed) >= ?3),
     count(quarantined) FILTER (WHERE substr(sealed, 1, 5) = ?1 AND length(sealed) >= ?3),
@@ -25,25 +25,25 @@ const NEEDING: &str = "SELECT
         OR substr(sealed, 1, 5) > ?2)
     FROM secrets";
 
-pub(super) fn all(connection: &Connection) -> Done<Vec<DataKey>> {
+pub(super) fn all(connection: &Connection) -> Result<Vec<DataKey>> {
     let mut statement = connection.prepare_cached(ALL)?;
     let keys = statement.query_map([], read)?;
     Ok(keys.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn get(connection: &Connection, id: u32) -> Done<Option<DataKey>> {
+pub(super) fn get(connection: &Connection, id: u32) -> Result<Option<DataKey>> {
     let mut statement = connection.prepare_cached(GET)?;
     Ok(statement.query_row([id], read).optional()?)
 }
 
-/// The id of the one to seal with; none in a store that was never opened by a host.
-pub(super) fn newest(connection: &Connection) -> Done<Option<u32>> {
+/// Returns the id of the key to seal with; `None` in a store that no host has opened yet.
+pub(super) fn newest(connection: &Connection) -> Result<Option<u32>> {
     let mut statement = connection.prepare_cached(NEWEST)?;
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
-/// Adds `key` unless there is one with its id; the one that is stored.
-pub(super) fn add(connection: &Connection, key: &DataKey) -> Done<DataKey> {
+/// Adds `key` unless its id exists; returns the stored key.
+pub(super) fn add(connection: &Connection, key: &DataKey) -> Result<DataKey> {
     if let Some(stored) = get(connection, key.id)? {
         return Ok(stored);
     }
@@ -51,23 +51,27 @@ pub(super) fn add(connection: &Connection, key: &DataKey) -> Done<DataKey> {
         .iter()
         .find(|other| other.kek_id != key.kek_id)
     {
-        return Err(Fault(StoreError::wrapped_otherwise(key, other)));
+        return Err(SqlError(StoreError::other_key_encryption_key(key, other)));
     }
     connection.prepare_cached(ADD)?.execute(params![
         key.id,
         key.kek_id,
         key.wrapped,
-        millis(key.created)
+        to_millis(key.created)
     ])?;
     get(connection, key.id)?.ok_or_else(|| corrupt(format!("data key {} was not stored", key.id)))
 }
 
-pub(super) fn rewrap(connection: &Connection, were: &[DataKey], anew: &[DataKey]) -> Done<()> {
-    validate_rewrap(were, anew)?;
-    if all(connection)? != were {
-        return Err(Fault(StoreError::keys_changed()));
+pub(super) fn rewrap(
+    connection: &Connection,
+    current: &[DataKey],
+    rewrapped: &[DataKey],
+) -> Result<()> {
+    validate_rewrap(current, rewrapped)?;
+    if all(connection)? != current {
+        return Err(SqlError(StoreError::data_keys_changed()));
     }
-    for key in anew {
+    for key in rewrapped {
         connection
             .prepare_cached(REWRAP)?
             .execute(params![key.id, key.kek_id, key.wrapped])?;
@@ -79,24 +83,24 @@ pub(super) fn retire(
     connection: &Connection,
     id: u32,
     despite_quarantined: bool,
-) -> Done<Retirement> {
+) -> Result<Retirement> {
     let newest = match newest(connection)? {
         Some(newest) if newest == id => return Ok(Retirement::Newest),
         Some(newest) if get(connection, id)?.is_some() => newest,
         _ => return Ok(Retirement::Absent),
     };
-    let beginning = Sealed::beginning(id);
-    let last = Sealed::beginning(newest);
+    let beginning = Sealed::key_prefix(id);
+    let last = Sealed::key_prefix(newest);
     let counts: (i64, i64, i64) = connection
         .prepare_cached(NEEDING)?
-        .query_row(params![beginning, last, Sealed::SHORTEST], |row| {
+        .query_row(params![beginning, last, Sealed::MIN_BYTES], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?;
     let sealed = SecretCount {
-        all: count_out(counts.0, "a count")?,
-        quarantined: count_out(counts.1, "a count")?,
+        all: from_sql_count(counts.0, "a count")?,
+        quarantined: from_sql_count(counts.1, "a count")?,
     };
-    let unknown = count_out(counts.2, "a count")?;
+    let unknown = from_sql_count(counts.2, "a count")?;
     let needed = match despite_quarantined {
         true => sealed.all > sealed.quarantined,
         false => sealed.all > 0 || unknown > 0,
@@ -113,6 +117,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<DataKey> {
         id: row.get(0)?,
         kek_id: row.get(1)?,
         wrapped: row.get(2)?,
-        created: moment(row.get(3)?),
+        created: from_millis(row.get(3)?),
     })
 }

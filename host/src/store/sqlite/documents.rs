@@ -1,10 +1,10 @@
-//! Documents, the keys that they are found by, and their secrets: one row at a time.
+//! Documents, their search keys and their secrets: one row at a time.
 
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::fault::{Done, corrupt, count_out, hierarchy};
+use super::error::{Result, corrupt, from_sql_count, parse_hierarchy};
 use crate::store::seal::{HINT, Sealed};
 use crate::types::{Document, Key, Reference};
 
@@ -14,7 +14,7 @@ const HEAD: &str =
     "SELECT id, hierarchy, version, keys FROM documents WHERE model = ?1 AND pkid = ?2";
 const INSERT: &str = "INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
     VALUES (?1, ?2, ?3, 1, ?4, ?5)";
-/// Leaves the indexes alone, which SQLite would rewrite even for the same hierarchy.
+/// Does not set indexed columns: SQLite would rewrite the indexes even for an unchanged hierarchy.
 const REPLACE: &str =
     "UPDATE documents SET version = version + 1, body = ?2, keys = ?3 WHERE id = ?1";
 const MOVE: &str = "UPDATE documents SET hierarchy = ?2 WHERE id = ?1";
@@ -24,9 +24,9 @@ const ADD_KEY: &str =
 const DROP_KEY: &str =
     "DELETE FROM document_keys WHERE model = ?1 AND name = ?2 AND value = ?3 AND pkid = ?4";
 const SEALED: &str = "SELECT sealed FROM secrets WHERE model = ?1 AND pkid = ?2 AND name = ?3";
-const SEAL: &str = "INSERT INTO secrets (model, pkid, name, sealed) VALUES (?1, ?2, ?3, ?4)
+const PUT_SECRET: &str = "INSERT INTO secrets (model, pkid, name, sealed) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT DO UPDATE SET sealed = excluded.sealed, quarantined = NULL, quarantined_at = NULL";
-const UNSEAL: &str = "DELETE FROM secrets WHERE model = ?1 AND pkid = ?2 AND name = ?3";
+const REMOVE_SECRET: &str = "DELETE FROM secrets WHERE model = ?1 AND pkid = ?2 AND name = ?3";
 const DROP_SECRETS: &str = "DELETE FROM secrets WHERE model = ?1 AND pkid = ?2";
 
 #[cfg(test)]
@@ -38,11 +38,11 @@ pub(super) const STATEMENTS: &[&str] = &[
     DELETE,
     DROP_KEY,
     SEALED,
-    UNSEAL,
+    REMOVE_SECRET,
     DROP_SECRETS,
 ];
 
-/// What there is of a document besides its content.
+/// A document without its body.
 struct Head {
     id: i64,
     hierarchy: String,
@@ -50,10 +50,10 @@ struct Head {
     keys: String,
 }
 
-pub(super) fn get(connection: &Connection, which: &Reference) -> Done<Option<Document>> {
+pub(super) fn get(connection: &Connection, reference: &Reference) -> Result<Option<Document>> {
     let row = connection
         .prepare_cached(GET)?
-        .query_row(params![which.model, which.pkid.as_str()], |row| {
+        .query_row(params![reference.model, reference.pkid.as_str()], |row| {
             Ok((
                 row.get(0)?,
                 row.get(1)?,
@@ -66,32 +66,32 @@ pub(super) fn get(connection: &Connection, which: &Reference) -> Done<Option<Doc
         return Ok(None);
     };
     Ok(Some(Document {
-        reference: which.clone(),
-        hierarchy: hierarchy(node, which)?,
-        version: count_out(version, "a version")?,
+        reference: reference.clone(),
+        hierarchy: parse_hierarchy(node, reference)?,
+        version: from_sql_count(version, "a version")?,
         body,
-        keys: keys_of(&keys, which)?,
+        keys: decode_keys(&keys, reference)?,
     }))
 }
 
-/// The version of a document; none when it does not exist.
-pub(super) fn version(connection: &Connection, which: &Reference) -> Done<Option<u64>> {
-    match head(connection, which)? {
-        Some(head) => count_out(head.version, "a version").map(Some),
+/// Returns the version of a document; `None` when it does not exist.
+pub(super) fn version(connection: &Connection, reference: &Reference) -> Result<Option<u64>> {
+    match head(connection, reference)? {
+        Some(head) => from_sql_count(head.version, "a version").map(Some),
         None => Ok(None),
     }
 }
 
-pub(super) fn exists(connection: &Connection, which: &Reference) -> Done<bool> {
-    Ok(head(connection, which)?.is_some())
+pub(super) fn exists(connection: &Connection, reference: &Reference) -> Result<bool> {
+    Ok(head(connection, reference)?.is_some())
 }
 
-pub(super) fn put(connection: &Connection, document: &Document) -> Done<()> {
-    let which = &document.reference;
-    let (model, pkid) = (&which.model, which.pkid.as_str());
+pub(super) fn put(connection: &Connection, document: &Document) -> Result<()> {
+    let reference = &document.reference;
+    let (model, pkid) = (&reference.model, reference.pkid.as_str());
     let node = document.hierarchy.as_str();
-    let keys = keys_as_text(&document.keys)?;
-    let old = match head(connection, which)? {
+    let keys = encode_keys(&document.keys)?;
+    let old = match head(connection, reference)? {
         None => {
             connection.prepare_cached(INSERT)?.execute(params![
                 model,
@@ -114,13 +114,13 @@ pub(super) fn put(connection: &Connection, document: &Document) -> Done<()> {
             if head.keys == keys {
                 return Ok(());
             }
-            keys_of(&head.keys, which)?
+            decode_keys(&head.keys, reference)?
         }
     };
     let old: BTreeSet<&Key> = old.iter().collect();
     let new: BTreeSet<&Key> = document.keys.iter().collect();
     for key in old.difference(&new) {
-        drop_key(connection, which, key)?;
+        drop_key(connection, reference, key)?;
     }
     for key in new.difference(&old) {
         connection
@@ -130,17 +130,17 @@ pub(super) fn put(connection: &Connection, document: &Document) -> Done<()> {
     Ok(())
 }
 
-/// Deletes a document with its keys and secrets; its wakeups are not its business.
-pub(super) fn delete(connection: &Connection, which: &Reference) -> Done<()> {
-    if let Some(head) = head(connection, which)? {
+/// Deletes a document with its keys and secrets, but not its wakeups.
+pub(super) fn delete(connection: &Connection, reference: &Reference) -> Result<()> {
+    if let Some(head) = head(connection, reference)? {
         connection.prepare_cached(DELETE)?.execute([head.id])?;
-        for key in keys_of(&head.keys, which)? {
-            drop_key(connection, which, &key)?;
+        for key in decode_keys(&head.keys, reference)? {
+            drop_key(connection, reference, &key)?;
         }
     }
     connection
         .prepare_cached(DROP_SECRETS)?
-        .execute(params![which.model, which.pkid.as_str()])?;
+        .execute(params![reference.model, reference.pkid.as_str()])?;
     Ok(())
 }
 
@@ -148,7 +148,7 @@ pub(super) fn sealed(
     connection: &Connection,
     owner: &Reference,
     name: &str,
-) -> Done<Option<Sealed>> {
+) -> Result<Option<Sealed>> {
     let bytes: Option<Vec<u8>> = connection
         .prepare_cached(SEALED)?
         .query_row(params![owner.model, owner.pkid.as_str(), name], |row| {
@@ -168,8 +168,8 @@ pub(super) fn put_secret(
     owner: &Reference,
     name: &str,
     sealed: &Sealed,
-) -> Done<()> {
-    connection.prepare_cached(SEAL)?.execute(params![
+) -> Result<()> {
+    connection.prepare_cached(PUT_SECRET)?.execute(params![
         owner.model,
         owner.pkid.as_str(),
         name,
@@ -178,17 +178,19 @@ pub(super) fn put_secret(
     Ok(())
 }
 
-pub(super) fn remove_secret(connection: &Connection, owner: &Reference, name: &str) -> Done<()> {
-    connection
-        .prepare_cached(UNSEAL)?
-        .execute(params![owner.model, owner.pkid.as_str(), name])?;
+pub(super) fn remove_secret(connection: &Connection, owner: &Reference, name: &str) -> Result<()> {
+    connection.prepare_cached(REMOVE_SECRET)?.execute(params![
+        owner.model,
+        owner.pkid.as_str(),
+        name
+    ])?;
     Ok(())
 }
 
-fn head(connection: &Connection, which: &Reference) -> Done<Option<Head>> {
+fn head(connection: &Connection, reference: &Reference) -> Result<Option<Head>> {
     let head = connection
         .prepare_cached(HEAD)?
-        .query_row(params![which.model, which.pkid.as_str()], |row| {
+        .query_row(params![reference.model, reference.pkid.as_str()], |row| {
             Ok(Head {
                 id: row.get(0)?,
                 hierarchy: row.get(1)?,
@@ -200,18 +202,18 @@ fn head(connection: &Connection, which: &Reference) -> Done<Option<Head>> {
     Ok(head)
 }
 
-fn drop_key(connection: &Connection, which: &Reference, key: &Key) -> Done<()> {
+fn drop_key(connection: &Connection, reference: &Reference, key: &Key) -> Result<()> {
     connection.prepare_cached(DROP_KEY)?.execute(params![
-        which.model,
+        reference.model,
         key.name,
         key.value,
-        which.pkid.as_str()
+        reference.pkid.as_str()
     ])?;
     Ok(())
 }
 
-/// As JSON: `[["name","value"],…]`.
-fn keys_as_text(keys: &[Key]) -> Done<String> {
+/// Encodes keys as JSON: `[["name","value"],…]`.
+fn encode_keys(keys: &[Key]) -> Result<String> {
     let pairs: Vec<(&str, &str)> = keys
         .iter()
         .map(|key| (key.name.as_str(), key.value.as_str()))
@@ -219,9 +221,9 @@ fn keys_as_text(keys: &[Key]) -> Done<String> {
     serde_json::to_string(&pairs).map_err(|error| corrupt(error.to_string()))
 }
 
-fn keys_of(text: &str, which: &Reference) -> Done<Vec<Key>> {
+fn decode_keys(text: &str, reference: &Reference) -> Result<Vec<Key>> {
     let pairs: Vec<(String, String)> = serde_json::from_str(text)
-        .map_err(|error| corrupt(format!("the keys of {which}: {error}")))?;
+        .map_err(|error| corrupt(format!("the keys of {reference}: {error}")))?;
     Ok(pairs
         .into_iter()
         .map(|(name, value)| Key { name, value })

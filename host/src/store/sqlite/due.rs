@@ -1,15 +1,15 @@
-//! What is due, the earliest deadline first, at a cost that follows what is asked for.
+//! Due wakeups by deadline, at a cost that follows the number requested.
 //!
-//! A wakeup is found by two orders at once: due until now, and of those the earliest deadline. No
-//! index has both. While few are due they are simply sorted. When many are, those that have come due
-//! since the last time are marked as ripe, each once, and the ripe are in an index by kind and
-//! deadline; so a backlog costs one more write for each of its wakeups, and no look at it sorts it.
+//! The query has two orders: due at or before now, and among these the earliest deadline first. No
+//! single index serves both. Small numbers of due wakeups are sorted. When there are many, newly due
+//! ones are marked as ready (the column `ripe`), each once; an index orders the ready ones by kind and
+//! deadline. A backlog thus costs one more write per wakeup, and no query sorts all of it.
 
 use std::collections::HashSet;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::fault::{Done, millis};
+use super::error::{Result, to_millis};
 use super::wakeups::{self, Position};
 use crate::store::DueWakeup;
 use crate::types::Timestamp;
@@ -20,8 +20,8 @@ const DUE: &str =
     FROM wakeups w
     WHERE w.due <= ?1 AND NOT EXISTS (SELECT 1 FROM leases l
         WHERE l.model = w.model AND l.pkid = w.pkid AND l.expires > ?1)";
-/// A wakeup can be ripe before it is due where the clock was set back.
-const RIPE: &str =
+/// A wakeup can be marked as ready before it is due if the clock was set back.
+const READY: &str =
     "SELECT w.model, w.pkid, w.id, w.due, w.payload, w.revision, w.attempts, w.deadline
     FROM wakeups w INDEXED BY wakeups_ripe
     WHERE w.ripe = 1 AND w.kind = ?2 AND w.due <= ?1 AND NOT EXISTS (SELECT 1 FROM leases l
@@ -29,47 +29,47 @@ const RIPE: &str =
     ORDER BY w.deadline, w.due, w.model, w.pkid, w.id";
 const NEXT_KIND: &str = "SELECT kind FROM wakeups INDEXED BY wakeups_ripe
     WHERE ripe = 1 AND kind >= ?1 ORDER BY kind LIMIT 1";
-const UNTIL: &str = "SELECT until FROM ripening WHERE id = 1";
+const WATERMARK: &str = "SELECT until FROM ripening WHERE id = 1";
 const ANY_BETWEEN: &str = "SELECT 1 FROM wakeups WHERE due > ?1 AND due <= ?2 LIMIT 1";
 const NTH_BETWEEN: &str =
     "SELECT due FROM wakeups WHERE due > ?1 AND due <= ?2 ORDER BY due LIMIT 1 OFFSET ?3";
-const RIPEN: &str = "UPDATE wakeups SET ripe = 1 WHERE due > ?1 AND due <= ?2";
-const RIPE_UNTIL: &str = "UPDATE ripening SET until = ?1 WHERE id = 1";
+const MARK_READY: &str = "UPDATE wakeups SET ripe = 1 WHERE due > ?1 AND due <= ?2";
+const SET_WATERMARK: &str = "UPDATE ripening SET until = ?1 WHERE id = 1";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
     MORE_THAN,
     DUE,
-    RIPE,
+    READY,
     NEXT_KIND,
-    UNTIL,
+    WATERMARK,
     ANY_BETWEEN,
     NTH_BETWEEN,
-    RIPEN,
-    RIPE_UNTIL,
+    MARK_READY,
+    SET_WATERMARK,
 ];
 
-/// How many wakeups one write marks as ripe, so that other writes get their turn; those that are due
-/// at the same millisecond are marked together.
-const TOGETHER: i64 = 5_000;
+/// The number of wakeups that one write marks as ready, so that other writes are not delayed. Wakeups
+/// due in the same millisecond are marked together.
+const MARK_BATCH: i64 = 5_000;
 
-/// What a look for due wakeups found.
-pub(super) enum Found {
-    /// The first of them.
+/// The result of a search for due wakeups.
+pub(super) enum DueLookup {
+    /// The earliest due wakeups.
     Due(Vec<DueWakeup>),
-    /// Many are due, and not all of them are marked as ripe: [`ripen`], and look again.
-    Unripe,
+    /// Many are due, and not all of them are marked as ready: call [`mark_ready`] and search again.
+    Unmarked,
 }
 
-/// The wakeups that are due at `now` and whose subject nobody holds, by deadline, at most `limit` and
-/// one for each subject; those of the kind `without` are left out.
+/// Finds wakeups that are due at `now` and whose subject is not leased, by deadline, at most `limit` and
+/// one per subject. Those of the kind `excluded_kind` are left out.
 pub(super) fn find(
     connection: &Connection,
     now: Timestamp,
     limit: usize,
-    without: Option<&str>,
-) -> Done<Found> {
-    let now = millis(now);
+    excluded_kind: Option<&str>,
+) -> Result<DueLookup> {
+    let now = to_millis(now);
     let few = i64::try_from(limit).map_or(i64::MAX, |limit| limit.saturating_mul(4).max(64));
     let many = connection
         .prepare_cached(MORE_THAN)?
@@ -81,47 +81,57 @@ pub(super) fn find(
         while let Some(row) = rows.next()? {
             due.push(wakeups::read(row)?);
         }
-        due.retain(|due| Some(due.wakeup.kind()) != without);
-        return Ok(Found::Due(first(due, limit)));
+        due.retain(|due| Some(due.wakeup.kind()) != excluded_kind);
+        return Ok(DueLookup::Due(earliest(due, limit)));
     }
     if connection
         .prepare_cached(ANY_BETWEEN)?
-        .exists(params![ripe_until(connection)?, now])?
+        .exists(params![ready_watermark(connection)?, now])?
     {
-        return Ok(Found::Unripe);
+        return Ok(DueLookup::Unmarked);
     }
     let mut due = Vec::new();
-    let mut kind = kind_from(connection, "")?;
+    let mut kind = next_kind(connection, "")?;
     while let Some(this) = kind {
-        if Some(this.as_str()) != without {
-            due.append(&mut ripe(connection, now, &this, limit)?);
+        if Some(this.as_str()) != excluded_kind {
+            due.append(&mut find_ready(connection, now, &this, limit)?);
         }
-        // The least text that is greater.
-        kind = kind_from(connection, &format!("{this}\0"))?;
+        // The smallest greater text.
+        kind = next_kind(connection, &format!("{this}\0"))?;
     }
-    Ok(Found::Due(first(due, limit)))
+    Ok(DueLookup::Due(earliest(due, limit)))
 }
 
-/// The first `limit` by deadline, one for each subject.
-fn first(mut due: Vec<DueWakeup>, limit: usize) -> Vec<DueWakeup> {
-    due.sort_by_cached_key(|due| (wakeups::deadline_in(due.wakeup.deadline), Position::of(due)));
+/// Returns the first `limit` by deadline, one per subject.
+fn earliest(mut due: Vec<DueWakeup>, limit: usize) -> Vec<DueWakeup> {
+    due.sort_by_cached_key(|due| {
+        (
+            wakeups::to_sql_deadline(due.wakeup.deadline),
+            Position::from_wakeup(due),
+        )
+    });
     let mut subjects = HashSet::new();
     due.retain(|due| subjects.insert(due.wakeup.subject.clone()));
     due.truncate(limit);
     due
 }
 
-/// The first kind, from this one on, of which there are ripe wakeups.
-fn kind_from(connection: &Connection, from: &str) -> Done<Option<String>> {
+/// Returns the first kind at or after `from` that has ready wakeups.
+fn next_kind(connection: &Connection, from: &str) -> Result<Option<String>> {
     Ok(connection
         .prepare_cached(NEXT_KIND)?
         .query_row([from], |row| row.get(0))
         .optional()?)
 }
 
-/// The first ripe wakeups of one kind, one for each subject.
-fn ripe(connection: &Connection, now: i64, kind: &str, most: usize) -> Done<Vec<DueWakeup>> {
-    let mut statement = connection.prepare_cached(RIPE)?;
+/// Returns the first ready wakeups of one kind, one per subject.
+fn find_ready(
+    connection: &Connection,
+    now: i64,
+    kind: &str,
+    most: usize,
+) -> Result<Vec<DueWakeup>> {
+    let mut statement = connection.prepare_cached(READY)?;
     let mut rows = statement.query(params![now, kind])?;
     let mut subjects = HashSet::new();
     let mut found = Vec::new();
@@ -137,27 +147,27 @@ fn ripe(connection: &Connection, now: i64, kind: &str, most: usize) -> Done<Vec<
     Ok(found)
 }
 
-/// Marks wakeups that are due at `now` as ripe, the earliest of them; moves on with each call.
-pub(super) fn ripen(connection: &Connection, now: Timestamp) -> Done<()> {
-    let from = ripe_until(connection)?;
-    let now = millis(now);
+/// Marks the next batch of wakeups that are due at `now` as ready, the earliest first.
+pub(super) fn mark_ready(connection: &Connection, now: Timestamp) -> Result<()> {
+    let from = ready_watermark(connection)?;
+    let now = to_millis(now);
     if now <= from {
         return Ok(());
     }
     let last: Option<i64> = connection
         .prepare_cached(NTH_BETWEEN)?
-        .query_row(params![from, now, TOGETHER - 1], |row| row.get(0))
+        .query_row(params![from, now, MARK_BATCH - 1], |row| row.get(0))
         .optional()?;
     let until = last.unwrap_or(now);
     connection
-        .prepare_cached(RIPEN)?
+        .prepare_cached(MARK_READY)?
         .execute(params![from, until])?;
-    connection.prepare_cached(RIPE_UNTIL)?.execute([until])?;
+    connection.prepare_cached(SET_WATERMARK)?.execute([until])?;
     Ok(())
 }
 
-fn ripe_until(connection: &Connection) -> Done<i64> {
+fn ready_watermark(connection: &Connection) -> Result<i64> {
     Ok(connection
-        .prepare_cached(UNTIL)?
+        .prepare_cached(WATERMARK)?
         .query_row([], |row| row.get(0))?)
 }

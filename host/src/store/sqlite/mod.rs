@@ -1,11 +1,11 @@
 //! The embedded store: one SQLite database, for the processes of one machine.
 //!
-//! The write-ahead log with `synchronous=FULL` makes every answered write durable; one writer commits
-//! in groups (see `writer`), reads go past it. Several processes may open one database: SQLite
-//! orders their writes, leases keep their calls apart, and locked files beside the database,
-//! `DATABASE-holder-ID`, tell which of them are still running (see `holder`).
+//! The write-ahead log with `synchronous=FULL` makes every acknowledged write durable. One writer
+//! commits in groups (see `writer`); reads do not wait for it. Several processes may open one database:
+//! SQLite orders their writes, leases keep their calls apart, and locked files beside the database,
+//! `DATABASE-holder-ID`, show which processes run (see `process_lock`).
 //!
-//! Costs follow what is found and not what is stored; `search` says how.
+//! The cost of a query follows its results and not the number of stored rows; see `search`.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -14,17 +14,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::Connection;
 
-use self::fault::Done;
-use self::holder::Holder;
+use self::error::Result;
+use self::process_lock::ProcessLock;
 use self::readers::Readers;
-use self::search::Effort;
+use self::search::SearchLimits;
 use self::wakeups::Position;
 use self::writer::Writer;
-use super::cursor::{Listing, at_least_one, page};
+use super::cursor::{Listing, build_page, validate_limit};
 use super::seal::{DataKey, Sealed};
 use super::{
-    Begin, Begun, Commit, DueWakeup, End, KeyUse, Prune, Pruned, Recovery, Redating, Reseal,
-    Retirement, SecretScope, Store, StoreError, StoredSecret,
+    Begin, BeginOutcome, Commit, DueWakeup, End, KeyUse, PruneReport, PruneRequest, Recovery,
+    RedateReport, ResealStep, Retirement, SecretScope, Store, StoreError, StoredSecret,
 };
 use crate::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use crate::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
@@ -35,13 +35,13 @@ mod commit;
 mod data_keys;
 mod documents;
 mod due;
-mod fault;
-mod holder;
+mod error;
 mod open;
+mod process_lock;
 mod readers;
 mod recovery;
-mod reveals;
 mod search;
+mod secret_accesses;
 mod secrets;
 mod sequence;
 mod transactions;
@@ -50,19 +50,19 @@ mod writer;
 
 pub use backup::{Backup, BackupError};
 pub use open::OpenError;
-use open::Reading;
+use open::ReadMode;
 
-/// How a database is used.
+/// Options of a SQLite store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqliteOptions {
-    /// The most writes that one commit makes durable together; 1: each has a commit of its own.
+    /// The largest number of writes in one commit; 1: each write has its own commit.
     pub group: usize,
-    /// How long to wait for another process that is writing before giving up as unavailable.
+    /// How long to wait for another writing process before the store counts as unavailable.
     pub busy_timeout: Duration,
 }
 
 impl Default for SqliteOptions {
-    /// Groups of up to 256, and five seconds.
+    /// Groups of up to 256 writes, and five seconds.
     fn default() -> Self {
         Self {
             group: 256,
@@ -74,24 +74,24 @@ impl Default for SqliteOptions {
 /// A store in one SQLite database.
 pub struct SqliteStore {
     id: String,
-    // Dropped in this order: the writer finishes what waits before the holder is declared gone.
+    // Dropped in this order: the writer finishes queued writes before the process lock is released.
     writer: Writer,
     readers: Arc<Readers>,
-    holder: Arc<Holder>,
+    process_lock: Arc<ProcessLock>,
 }
 
 impl SqliteStore {
-    /// Opens the database at `path`; a new one is made with mode 0600 in a directory that exists.
+    /// Opens the database at `path`. A new one is created with mode 0600; its directory must exist.
     ///
-    /// Blocks while it reads the file and brings its schema up to date.
+    /// Blocks while it reads the file and migrates its schema.
     pub fn open(path: impl AsRef<Path>, options: &SqliteOptions) -> Result<Self, OpenError> {
         Self::open_file(open::prepare_file(path.as_ref())?, options)
     }
 
-    /// As [`SqliteStore::open`], of a database that exists.
+    /// Opens an existing database like [`SqliteStore::open`].
     ///
     /// # Errors
-    /// [`OpenError::Missing`] when there is none: then nothing is made.
+    /// [`OpenError::Missing`] when the database does not exist; it is not created.
     pub fn open_existing(
         path: impl AsRef<Path>,
         options: &SqliteOptions,
@@ -99,48 +99,48 @@ impl SqliteStore {
         Self::open_file(open::find_file(path.as_ref())?, options)
     }
 
-    /// Opens a database that exists for reading, also where nothing can be written. Needs no write
-    /// lock; what would write fails as unavailable. A database of an earlier release is brought up to
-    /// date if it can be written.
+    /// Opens an existing database for reading, also on read-only media. Needs no write lock; writes fail
+    /// as unavailable. A database of an earlier release is migrated if it can be written.
     ///
     /// # Errors
-    /// [`OpenError::Missing`] when there is none: then nothing is made.
+    /// [`OpenError::Missing`] when the database does not exist; it is not created.
     pub fn open_to_read(
         path: impl AsRef<Path>,
         options: &SqliteOptions,
     ) -> Result<Self, OpenError> {
         let path = open::find_file(path.as_ref())?;
         let busy = options.busy_timeout;
-        let found = open::look_at(&path, busy)?;
+        let found = open::inspect(&path, busy)?;
         let Some(id) = found.id else {
             return Self::open_file(path, options);
         };
         Ok(Self {
             id,
-            writer: Writer::refusing(),
-            readers: Arc::new(Readers::of_file(path, busy, found.reading)),
-            holder: Arc::new(Holder::alone()),
+            writer: Writer::read_only(),
+            readers: Arc::new(Readers::new(path, busy, found.reading)),
+            process_lock: Arc::new(ProcessLock::in_memory()),
         })
     }
 
     fn open_file(path: PathBuf, options: &SqliteOptions) -> Result<Self, OpenError> {
         let busy = options.busy_timeout;
-        let io = |source| open::refused(&path, source);
+        let io = |source| open::io_error(&path, source);
         open::require_writable(&path)?;
-        // First, since SQLite does not say what it could not make beside the database.
-        let holder = Holder::beside(&path).map_err(|source| open::not_beside(&path, source))?;
+        // First, since SQLite does not report which file it could not create beside the database.
+        let holder = ProcessLock::acquire(&path)
+            .map_err(|source| open::adjacent_file_error(&path, source))?;
         let connection = open::open_file(&path, busy)?;
-        let readers = Readers::of_file(path.clone(), busy, Reading::Shared);
+        let readers = Readers::new(path.clone(), busy, ReadMode::Shared);
         let id = open::store_id(&connection).map_err(|fault| OpenError::Store {
             path: path.clone(),
             source: fault.0,
         })?;
-        // From here on the writer waits by itself, more closely than SQLite would.
+        // From here on the writer retries by itself, at shorter intervals than SQLite would.
         connection
             .busy_timeout(Duration::ZERO)
             .map_err(|error| OpenError::Store {
                 path: path.clone(),
-                source: fault::Fault::from(error).0,
+                source: error::SqlError::from(error).0,
             })?;
         let connection = Arc::new(Mutex::new(connection));
         let writer = Writer::start(connection, options.group, busy).map_err(io)?;
@@ -148,11 +148,11 @@ impl SqliteStore {
             id,
             writer,
             readers: Arc::new(readers),
-            holder: Arc::new(holder),
+            process_lock: Arc::new(holder),
         })
     }
 
-    /// A store in memory, which is gone when it is dropped: for tests and trials.
+    /// Opens a store in memory, which is lost when it is dropped: for tests and trials.
     pub fn in_memory() -> Result<Self, StoreError> {
         let connection = open::open_memory()?;
         let id = open::store_id(&connection)?;
@@ -167,11 +167,11 @@ impl SqliteStore {
             id,
             writer,
             readers: Arc::new(Readers::Memory(connection)),
-            holder: Arc::new(Holder::alone()),
+            process_lock: Arc::new(ProcessLock::in_memory()),
         })
     }
 
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> Done<T>) -> Result<T, StoreError> {
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T, StoreError> {
         self.readers.read(work)
     }
 }
@@ -180,7 +180,7 @@ impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SqliteStore")
             .field("id", &self.id)
-            .field("holder", &self.holder.id())
+            .field("holder", &self.process_lock.id())
             .finish_non_exhaustive()
     }
 }
@@ -201,7 +201,7 @@ impl Store for SqliteStore {
                     let found = several.iter().map(|one| documents::get(connection, one));
                     found.collect()
                 };
-                self.readers.read_aside(each).await
+                self.readers.read_blocking(each).await
             }
         }
     }
@@ -212,28 +212,28 @@ impl Store for SqliteStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Document>, StoreError> {
-        let limit = at_least_one(limit)?;
-        let listing = Listing::of_documents(&self.id, filter);
+        let limit = validate_limit(limit)?;
+        let listing = Listing::for_documents(&self.id, filter);
         let from = match cursor {
             Some(cursor) => {
                 let [last] = listing.position(cursor)?;
-                search::behind(&last)
+                search::successor(&last)
             }
             None => String::new(),
         };
         let filter = filter.clone();
         let found = self
             .readers
-            .read_aside(move |connection| {
-                let effort = Effort::default();
-                let mut pkids = search::pkids(connection, &filter, &from, limit + 1, effort)?;
+            .read_blocking(move |connection| {
+                let effort = SearchLimits::default();
+                let mut pkids = search::find_pkids(connection, &filter, &from, limit + 1, effort)?;
                 let more = pkids.len() > limit;
                 pkids.truncate(limit);
                 let documents = search::fetch(connection, &filter.model, pkids)?;
                 Ok((documents, more))
             })
             .await?;
-        Ok(page(found, |last: &Document| {
+        Ok(build_page(found, |last: &Document| {
             listing.cursor(&[last.reference.pkid.as_str()])
         }))
     }
@@ -250,7 +250,7 @@ impl Store for SqliteStore {
     }
 
     async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError> {
-        self.read(|connection| wakeups::of_subject(connection, subject))
+        self.read(|connection| wakeups::list_for_subject(connection, subject))
     }
 
     async fn upcoming(
@@ -259,8 +259,8 @@ impl Store for SqliteStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<DueWakeup>, StoreError> {
-        let limit = at_least_one(limit)?;
-        let listing = Listing::of_wakeups(&self.id, hierarchy);
+        let limit = validate_limit(limit)?;
+        let listing = Listing::for_wakeups(&self.id, hierarchy);
         let after = match cursor {
             Some(cursor) => {
                 let [due, model, pkid, id] = listing.position(cursor)?;
@@ -277,20 +277,20 @@ impl Store for SqliteStore {
         let node = hierarchy.cloned();
         let found = self
             .readers
-            .read_aside(move |connection| {
+            .read_blocking(move |connection| {
                 let mut found = wakeups::upcoming(connection, node.as_ref(), after, limit + 1)?;
                 let more = found.len() > limit;
                 found.truncate(limit);
                 Ok((found, more))
             })
             .await?;
-        Ok(page(found, |last| {
+        Ok(build_page(found, |last| {
             let Position {
                 due,
                 model,
                 pkid,
                 id,
-            } = Position::of(last);
+            } = Position::from_wakeup(last);
             listing.cursor(&[&due.to_string(), &model, &pkid, &id])
         }))
     }
@@ -299,18 +299,18 @@ impl Store for SqliteStore {
         &self,
         now: Timestamp,
         limit: u32,
-        without: Option<&str>,
+        excluded_kind: Option<&str>,
     ) -> Result<Vec<DueWakeup>, StoreError> {
         loop {
-            let without = without.map(str::to_owned);
+            let excluded_kind = excluded_kind.map(str::to_owned);
             let look = move |connection: &Connection| {
-                due::find(connection, now, limit as usize, without.as_deref())
+                due::find(connection, now, limit as usize, excluded_kind.as_deref())
             };
-            match self.readers.read_aside(look).await? {
-                due::Found::Due(due) => return Ok(due),
-                due::Found::Unripe => {
-                    let ripen = move |connection: &Connection| due::ripen(connection, now);
-                    self.writer.write(ripen).await?;
+            match self.readers.read_blocking(look).await? {
+                due::DueLookup::Due(due) => return Ok(due),
+                due::DueLookup::Unmarked => {
+                    let mark = move |connection: &Connection| due::mark_ready(connection, now);
+                    self.writer.write(mark).await?;
                 }
             }
         }
@@ -320,8 +320,8 @@ impl Store for SqliteStore {
         self.read(wakeups::next_due)
     }
 
-    async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
-        let holder = Arc::clone(&self.holder);
+    async fn begin(&self, begin: Begin) -> Result<BeginOutcome, StoreError> {
+        let holder = Arc::clone(&self.process_lock);
         self.writer
             .write(move |connection| calls::begin(connection, holder.id(), &begin))
             .await
@@ -340,18 +340,18 @@ impl Store for SqliteStore {
     }
 
     async fn recover(&self, now: Timestamp) -> Result<Recovery, StoreError> {
-        let holder = Arc::clone(&self.holder);
+        let holder = Arc::clone(&self.process_lock);
         let (recovery, gone) = self
             .writer
             .write(move |connection| recovery::recover(connection, &holder, now))
             .await?;
         for gone in gone {
-            self.holder.forget(gone);
+            self.process_lock.remove_file(gone);
         }
         Ok(recovery)
     }
 
-    async fn redate(&self, now: Timestamp) -> Result<Redating, StoreError> {
+    async fn redate(&self, now: Timestamp) -> Result<RedateReport, StoreError> {
         self.writer
             .write(move |connection| recovery::redate(connection, now))
             .await
@@ -360,7 +360,7 @@ impl Store for SqliteStore {
     async fn transaction(&self, id: &str) -> Result<Option<Transaction>, StoreError> {
         let id = id.to_owned();
         self.readers
-            .read_aside(move |connection| transactions::get(connection, &id))
+            .read_blocking(move |connection| transactions::get(connection, &id))
             .await
     }
 
@@ -370,8 +370,8 @@ impl Store for SqliteStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Transaction>, StoreError> {
-        let limit = at_least_one(limit)?;
-        let listing = Listing::of_transactions(&self.id, filter);
+        let limit = validate_limit(limit)?;
+        let listing = Listing::for_transactions(&self.id, filter);
         let before = match cursor {
             Some(cursor) => {
                 let [id] = listing.position(cursor)?;
@@ -382,7 +382,7 @@ impl Store for SqliteStore {
         let filter = filter.clone();
         let found = self
             .readers
-            .read_aside(move |connection| {
+            .read_blocking(move |connection| {
                 let before = before.as_deref();
                 let mut found = transactions::list(connection, &filter, before, limit + 1)?;
                 let more = found.len() > limit;
@@ -390,21 +390,21 @@ impl Store for SqliteStore {
                 Ok((found, more))
             })
             .await?;
-        Ok(page(found, |last: &Transaction| {
+        Ok(build_page(found, |last: &Transaction| {
             listing.cursor(&[&last.id])
         }))
     }
 
-    async fn prune_transactions(&self, prune: Prune) -> Result<Pruned, StoreError> {
-        // Most steps find nothing to remove, and then nothing waits for the writer.
-        let look = move |connection: &Connection| transactions::prunable(connection, &prune);
-        let (ids, next) = self.readers.read_aside(look).await?;
+    async fn prune_transactions(&self, prune: PruneRequest) -> Result<PruneReport, StoreError> {
+        // Most steps find nothing to remove; then the writer is not needed.
+        let look = move |connection: &Connection| transactions::find_prunable(connection, &prune);
+        let (ids, next) = self.readers.read_blocking(look).await?;
         let removed = ids.len() as u64;
         if !ids.is_empty() {
-            let forget = move |connection: &Connection| transactions::forget(connection, &ids);
+            let forget = move |connection: &Connection| transactions::delete(connection, &ids);
             self.writer.write(forget).await?;
         }
-        Ok(Pruned { removed, next })
+        Ok(PruneReport { removed, next })
     }
 
     async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError> {
@@ -419,11 +419,11 @@ impl Store for SqliteStore {
 
     async fn rewrap_data_keys(
         &self,
-        were: Vec<DataKey>,
-        wrapped_anew: Vec<DataKey>,
+        current: Vec<DataKey>,
+        rewrapped: Vec<DataKey>,
     ) -> Result<(), StoreError> {
         self.writer
-            .write(move |connection| data_keys::rewrap(connection, &were, &wrapped_anew))
+            .write(move |connection| data_keys::rewrap(connection, &current, &rewrapped))
             .await
     }
 
@@ -438,7 +438,7 @@ impl Store for SqliteStore {
     }
 
     async fn key_use(&self) -> Result<KeyUse, StoreError> {
-        self.readers.read_aside(secrets::key_use).await
+        self.readers.read_blocking(secrets::key_use).await
     }
 
     async fn secrets(
@@ -447,10 +447,17 @@ impl Store for SqliteStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<StoredSecret>, StoreError> {
-        secrets::page(&self.readers, &self.id, scope, cursor, at_least_one(limit)?).await
+        secrets::page(
+            &self.readers,
+            &self.id,
+            scope,
+            cursor,
+            validate_limit(limit)?,
+        )
+        .await
     }
 
-    async fn reseal(&self, steps: Vec<Reseal>) -> Result<Vec<bool>, StoreError> {
+    async fn reseal(&self, steps: Vec<ResealStep>) -> Result<Vec<bool>, StoreError> {
         self.writer
             .write(move |connection| secrets::reseal(connection, &steps))
             .await

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 use rusqlite_migration::{M, Migrations, SchemaVersion};
 
-use super::fault::{Done, Fault};
+use super::error::{Result, SqlError};
 use crate::store::StoreError;
-use crate::store::ownership::{Ownership, directory_of, explain};
+use crate::store::ownership::{Ownership, explain_denied, parent_directory};
 
-/// Stands in the database's header (see `schema.sql`), so that no other program's is taken for ours.
+/// Marks the database's header (see `schema.sql`), so that a database of another program is recognised.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"RELN");
 
-/// One step for each version of the schema; a step that was released never changes.
+/// One migration for each version of the schema. A released migration never changes.
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema.sql")),
     M::up(include_str!("quarantine.sql")),
@@ -25,112 +25,112 @@ const STEPS: &[M<'static>] = &[
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
-/// How many statements a connection keeps prepared: more than there are.
-const STATEMENTS: usize = 128;
+/// The number of prepared statements that a connection caches: more than exist.
+const STATEMENT_CACHE: usize = 128;
 
-/// What a connection keeps of the database in memory; negative: in KiB. The operating system keeps
-/// more of it for all of them.
+/// The page cache of a connection; negative values are in KiB. The operating system caches more for all
+/// connections.
 const WRITE_CACHE: i32 = -32 * 1024;
 const READ_CACHE: i32 = -8 * 1024;
 
 const STORE_ID: &str = "SELECT value FROM meta WHERE name = 'store-id'";
 
-/// The characters that have a meaning in a URI of SQLite.
-const NOT_IN_A_PATH: percent_encoding::AsciiSet = percent_encoding::NON_ALPHANUMERIC.remove(b'/');
+/// The characters that are escaped in a SQLite URI.
+const URI_ESCAPES: percent_encoding::AsciiSet = percent_encoding::NON_ALPHANUMERIC.remove(b'/');
 
-/// Why a database was not opened.
+/// The error of opening a database.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The directory that it would be in does not exist.
+    /// The directory of the database does not exist.
     #[error("cannot open the store {}: the directory {} does not exist: create it, or name another file", path.display(), directory.display())]
     NoDirectory {
-        /// The database.
+        /// The database file.
         path: PathBuf,
-        /// Its directory.
+        /// The missing directory.
         directory: PathBuf,
     },
-    /// There is no database.
+    /// The database does not exist.
     #[error("there is no store {}", .0.display())]
     Missing(PathBuf),
     /// The database exists and this process may not write it.
     #[error("cannot write the store {}: {source}", path.display())]
     ReadOnly {
-        /// The database.
+        /// The database file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// An earlier release wrote the schema, and the database cannot be written.
+    /// The schema is of an earlier release, and the database cannot be written.
     #[error("cannot read the store {}: its schema has version {found} and this release needs {known}, and the store cannot be written to bring it up to date: run a command of this release once where it can be written", path.display())]
     Outdated {
-        /// The database.
+        /// The database file.
         path: PathBuf,
         /// The version of its schema.
         found: usize,
         /// The version that this release needs.
         known: usize,
     },
-    /// The database cannot be written, and what is in its log can therefore not be read.
+    /// The database cannot be written, so the contents of its log cannot be read.
     #[error("cannot read the store {}: it has a log beside it, {}, that has to be written into it first, and nothing can be written there: copy both files to where they can be written, and name the copy", path.display(), log.display())]
     Unmerged {
-        /// The database.
+        /// The database file.
         path: PathBuf,
         /// Its write-ahead log.
         log: PathBuf,
     },
-    /// The file is something else.
+    /// The file is not a SQLite database.
     #[error("cannot open the store {}: it is not an SQLite database: name another file", .0.display())]
     NotADatabase(PathBuf),
     /// The database belongs to another program.
     #[error("cannot open the store {}: it is the SQLite database of another program: name another file", .0.display())]
     Foreign(PathBuf),
-    /// A later release has changed the schema.
+    /// The schema is of a later release.
     #[error("cannot open the store {}: its schema has version {found} and this release knows {known}: use the release that wrote it, or a later one", path.display())]
     Newer {
-        /// The database.
+        /// The database file.
         path: PathBuf,
         /// The version of its schema.
         found: usize,
         /// The latest version that this release knows.
         known: usize,
     },
-    /// The operating system refused.
+    /// An operation of the file system failed.
     #[error("cannot open the store {}: {source}", path.display())]
     Io {
         /// The file in question.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// SQLite refused.
+    /// An operation of SQLite failed.
     #[error("cannot open the store {}: {source}", path.display())]
     Store {
-        /// The database.
+        /// The database file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: StoreError,
     },
 }
 
-/// The path of the database as all processes that open it agree on it; makes the file, readable and
-/// writable by its owner alone, when there is none. Root makes it for the owner of the directory.
+/// Returns the canonical path of the database, and creates the file if it is missing. Only its owner may
+/// read and write the file; root creates it for the owner of the directory.
 pub(super) fn prepare_file(path: &Path) -> Result<PathBuf, OpenError> {
-    let directory = directory_of(path);
+    let directory = parent_directory(path);
     if !directory.is_dir() {
         return Err(OpenError::NoDirectory {
             path: path.to_owned(),
             directory: directory.to_owned(),
         });
     }
-    let failed = |source| refused(path, source);
+    let failed = |source| io_error(path, source);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        // SQLite gives the files that it adds the owner and the mode of this one.
+        // SQLite creates further files with the owner and mode of this one.
         Ok(file) => Ownership::read(directory)
-            .and_then(|ownership| ownership.give(&file))
+            .and_then(|ownership| ownership.apply_owner(&file))
             .and_then(|()| File::open(directory)?.sync_all())
             .map_err(failed)?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -139,16 +139,16 @@ pub(super) fn prepare_file(path: &Path) -> Result<PathBuf, OpenError> {
     find_file(path)
 }
 
-/// The path of a database that exists, as all processes that open it agree on it.
+/// Returns the canonical path of an existing database.
 pub(super) fn find_file(path: &Path) -> Result<PathBuf, OpenError> {
     let found = match path.canonicalize() {
         Ok(found) => found,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(OpenError::Missing(path.to_owned()));
         }
-        Err(error) => return Err(refused(path, error)),
+        Err(error) => return Err(io_error(path, error)),
     };
-    let is_database = || begins_like_a_database(&found).map_err(|error| refused(&found, error));
+    let is_database = || has_sqlite_header(&found).map_err(|error| io_error(&found, error));
     if found.is_file() && is_database()? {
         Ok(found)
     } else {
@@ -156,20 +156,20 @@ pub(super) fn find_file(path: &Path) -> Result<PathBuf, OpenError> {
     }
 }
 
-/// Refuses a database that this process may not write, before anything else is tried on it.
+/// Refuses a database that this process may not write, before any other operation on it.
 pub(super) fn require_writable(path: &Path) -> Result<(), OpenError> {
     match OpenOptions::new().write(true).open(path) {
         Ok(_) => Ok(()),
         Err(error) => Err(OpenError::ReadOnly {
             path: path.to_owned(),
-            source: explained(path, error),
+            source: with_explanation(path, error),
         }),
     }
 }
 
-/// The operating system refused an access to the database.
-pub(super) fn refused(path: &Path, source: io::Error) -> OpenError {
-    let source = explained(path, source);
+/// Converts an error of accessing the database.
+pub(super) fn io_error(path: &Path, source: io::Error) -> OpenError {
+    let source = with_explanation(path, source);
     let path = path.to_owned();
     match source.kind() {
         io::ErrorKind::ReadOnlyFilesystem => OpenError::ReadOnly { path, source },
@@ -177,8 +177,8 @@ pub(super) fn refused(path: &Path, source: io::Error) -> OpenError {
     }
 }
 
-/// No file can be made beside the database; `source` names it.
-pub(super) fn not_beside(path: &Path, source: io::Error) -> OpenError {
+/// Converts an error of creating a file beside the database; `source` names the file.
+pub(super) fn adjacent_file_error(path: &Path, source: io::Error) -> OpenError {
     let path = path.to_owned();
     match source.kind() {
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
@@ -188,15 +188,16 @@ pub(super) fn not_beside(path: &Path, source: io::Error) -> OpenError {
     }
 }
 
-fn explained(path: &Path, error: io::Error) -> io::Error {
-    match explain(path, &error) {
+fn with_explanation(path: &Path, error: io::Error) -> io::Error {
+    match explain_denied(path, &error) {
         why if why.is_empty() => error,
         why => io::Error::new(error.kind(), format!("{error}{why}")),
     }
 }
 
-/// SQLite would take a file that is shorter than its own header for an empty one, and write over it.
-fn begins_like_a_database(path: &Path) -> io::Result<bool> {
+/// Checks the file's header: SQLite would treat a file shorter than its header as empty, and overwrite
+/// it.
+fn has_sqlite_header(path: &Path) -> io::Result<bool> {
     const MAGIC: &[u8] = b"SQLite format 3\0";
     let mut beginning = Vec::with_capacity(MAGIC.len());
     let most = MAGIC.len() as u64;
@@ -204,19 +205,19 @@ fn begins_like_a_database(path: &Path) -> io::Result<bool> {
     Ok(beginning.is_empty() || beginning == MAGIC)
 }
 
-/// Opens the database for the first time in this process and brings its schema up to date.
+/// Opens the database for the first time in this process and migrates its schema.
 pub(super) fn open_file(path: &Path, busy: Duration) -> Result<Connection, OpenError> {
     let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::NotADatabase(path.to_owned()),
         _ => OpenError::Store {
             path: path.to_owned(),
-            source: Fault::from(error).0,
+            source: SqlError::from(error).0,
         },
     };
     let mut connection = connect(path, busy).map_err(failed)?;
-    check_owner(&connection, path, failed)?;
-    found_version(&connection, path, failed)?;
-    make_durable(&connection, busy).map_err(failed)?;
+    check_application_id(&connection, path, failed)?;
+    read_schema_version(&connection, path, failed)?;
+    enable_wal(&connection, busy).map_err(failed)?;
     migrate(&mut connection).map_err(|source| OpenError::Store {
         path: path.to_owned(),
         source,
@@ -224,33 +225,33 @@ pub(super) fn open_file(path: &Path, busy: Duration) -> Result<Connection, OpenE
     Ok(connection)
 }
 
-/// A database that lives as long as the connection.
+/// Opens a database in memory, which exists as long as the connection.
 pub(super) fn open_memory() -> Result<Connection, StoreError> {
-    let mut connection = Connection::open_in_memory().map_err(Fault::from)?;
-    settings(&connection, Duration::ZERO).map_err(Fault::from)?;
+    let mut connection = Connection::open_in_memory().map_err(SqlError::from)?;
+    apply_settings(&connection, Duration::ZERO).map_err(SqlError::from)?;
     migrate(&mut connection)?;
     Ok(connection)
 }
 
-/// How a database is read.
+/// The way a database is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
-    /// Beside others who write it.
+pub(super) enum ReadMode {
+    /// Concurrently with writing processes.
     Shared,
     /// As an immutable file: its directory cannot be written, and the database has no log.
     Immutable,
 }
 
-/// The findings about a database that is to be opened for reading only.
-pub(super) struct Found {
-    pub(super) reading: Reading,
-    /// None: the database is not one of this release yet.
+/// The state of a database that is to be opened for reading only.
+pub(super) struct Inspection {
+    pub(super) reading: ReadMode,
+    /// `None`: the database must be migrated first.
     pub(super) id: Option<String>,
 }
 
-/// Finds out how the database at `path` can be read, without writing to it.
-pub(super) fn look_at(path: &Path, busy: Duration) -> Result<Found, OpenError> {
-    let shared = look_by(path, busy, Reading::Shared);
+/// Determines how the database at `path` can be read, without writing to it.
+pub(super) fn inspect(path: &Path, busy: Duration) -> Result<Inspection, OpenError> {
+    let shared = inspect_as(path, busy, ReadMode::Shared);
     let Err(OpenError::Store {
         source: StoreError::Unavailable(_),
         ..
@@ -258,8 +259,8 @@ pub(super) fn look_at(path: &Path, busy: Duration) -> Result<Found, OpenError> {
     else {
         return shared;
     };
-    // SQLite needs files beside a database with a write-ahead log, and could not make them.
-    if !nothing_can_be_made_beside(path) {
+    // SQLite needs files beside a database with a write-ahead log, and could not create them.
+    if !cannot_create_beside(path) {
         return shared;
     }
     let mut log = path.as_os_str().to_owned();
@@ -271,26 +272,26 @@ pub(super) fn look_at(path: &Path, busy: Duration) -> Result<Found, OpenError> {
             log,
         });
     }
-    look_by(path, busy, Reading::Immutable)
+    inspect_as(path, busy, ReadMode::Immutable)
 }
 
-fn look_by(path: &Path, busy: Duration, reading: Reading) -> Result<Found, OpenError> {
+fn inspect_as(path: &Path, busy: Duration, reading: ReadMode) -> Result<Inspection, OpenError> {
     let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::NotADatabase(path.to_owned()),
         _ => OpenError::Store {
             path: path.to_owned(),
-            source: Fault::from(error).0,
+            source: SqlError::from(error).0,
         },
     };
     let connection = open_reader(path, busy, reading).map_err(failed)?;
-    check_owner(&connection, path, failed)?;
-    let found = found_version(&connection, path, failed)?;
+    check_application_id(&connection, path, failed)?;
+    let found = read_schema_version(&connection, path, failed)?;
     if found == 0 {
         return Err(OpenError::Missing(path.to_owned()));
     }
     if found < STEPS.len() {
         return match require_writable(path) {
-            Ok(()) if reading == Reading::Shared => Ok(Found { reading, id: None }),
+            Ok(()) if reading == ReadMode::Shared => Ok(Inspection { reading, id: None }),
             _ => Err(OpenError::Outdated {
                 path: path.to_owned(),
                 found,
@@ -302,33 +303,33 @@ fn look_by(path: &Path, busy: Duration, reading: Reading) -> Result<Found, OpenE
         .query_row(STORE_ID, [], |row| row.get(0))
         .optional()
         .map_err(failed)?;
-    Ok(Found { reading, id })
+    Ok(Inspection { reading, id })
 }
 
-/// Whether a file as large as SQLite's smallest index of a log cannot be made: the directory is
+/// Returns whether a file of the size of SQLite's smallest log index cannot be created: the directory is
 /// write-protected, or its disk is full.
-fn nothing_can_be_made_beside(path: &Path) -> bool {
-    let made = tempfile::tempfile_in(directory_of(path)).and_then(|mut file| {
+fn cannot_create_beside(path: &Path) -> bool {
+    let made = tempfile::tempfile_in(parent_directory(path)).and_then(|mut file| {
         file.write_all(&[1; 32 << 10])?;
         file.sync_all()
     });
     made.is_err()
 }
 
-/// One more connection, for reading, to a database that exists.
+/// Opens another connection, for reading, to an existing database.
 pub(super) fn open_reader(
     path: &Path,
     busy: Duration,
-    reading: Reading,
+    reading: ReadMode,
 ) -> rusqlite::Result<Connection> {
     let connection = match reading {
-        Reading::Shared => connect(path, busy)?,
-        Reading::Immutable => {
+        ReadMode::Shared => connect(path, busy)?,
+        ReadMode::Immutable => {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
                 | OpenFlags::SQLITE_OPEN_NO_MUTEX
                 | OpenFlags::SQLITE_OPEN_URI;
             let connection = Connection::open_with_flags(immutable_uri(path), flags)?;
-            settings(&connection, busy)?;
+            apply_settings(&connection, busy)?;
             connection
         }
     };
@@ -337,15 +338,14 @@ pub(super) fn open_reader(
     Ok(connection)
 }
 
-/// The URI of a file that SQLite takes for one that does not change.
+/// Returns the URI that makes SQLite treat the file as immutable.
 fn immutable_uri(path: &Path) -> String {
-    let path =
-        percent_encoding::percent_encode(path.as_os_str().as_encoded_bytes(), &NOT_IN_A_PATH);
+    let path = percent_encoding::percent_encode(path.as_os_str().as_encoded_bytes(), &URI_ESCAPES);
     format!("file:{path}?immutable=1")
 }
 
-/// The id of this store, made when it is first asked for.
-pub(super) fn store_id(connection: &Connection) -> Done<String> {
+/// Returns the id of this store, and creates it on the first call.
+pub(super) fn store_id(connection: &Connection) -> Result<String> {
     connection.execute(
         "INSERT INTO meta (name, value) VALUES ('store-id', ?1) ON CONFLICT DO NOTHING",
         [uuid::Uuid::new_v4().to_string()],
@@ -354,18 +354,18 @@ pub(super) fn store_id(connection: &Connection) -> Done<String> {
     Ok(id)
 }
 
-/// A connection with the settings of all.
+/// Opens a connection with the common settings.
 pub(super) fn connect(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
-    // Every connection is used by one thread at a time, so SQLite need not lock it once more.
+    // Only one thread uses a connection at a time, so SQLite need not lock it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    settings(&connection, busy)?;
+    apply_settings(&connection, busy)?;
     Ok(connection)
 }
 
-fn settings(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
+fn apply_settings(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
     connection.busy_timeout(busy)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "trusted_schema", false)?;
@@ -373,10 +373,10 @@ fn settings(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The write-ahead log lets readers and the writer work side by side; with synchronous=FULL each
-/// commit is on the disk when it returns.
-fn make_durable(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
-    // SQLite does not wait by itself for another process that makes the same change.
+/// Enables the write-ahead log, with which readers and the writer work concurrently; with
+/// `synchronous=FULL`, each commit is on disk when it returns.
+fn enable_wal(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
+    // SQLite does not wait for another process that makes the same change.
     let waiting = Instant::now();
     loop {
         match connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())) {
@@ -389,16 +389,16 @@ fn make_durable(connection: &Connection, busy: Duration) -> rusqlite::Result<()>
             done => break done?,
         }
     }
-    // A log that a burst has made long is cut back, in bytes.
+    // A log that a burst of writes has enlarged is truncated to this size, in bytes.
     connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))
 }
 
-fn check_owner(
+fn check_application_id(
     connection: &Connection,
     path: &Path,
     failed: impl Fn(rusqlite::Error) -> OpenError,
 ) -> Result<(), OpenError> {
-    // In this order: another process may be making the tables, and marks them in the same write.
+    // In this order: another process may be creating the tables, and sets the mark in the same write.
     let table = connection
         .query_row("SELECT name FROM sqlite_schema LIMIT 1", [], |_| Ok(()))
         .optional()
@@ -413,8 +413,8 @@ fn check_owner(
     }
 }
 
-/// Reads the version of the schema, and refuses a version that this release does not know.
-fn found_version(
+/// Reads the version of the schema, and refuses an unknown one.
+fn read_schema_version(
     connection: &Connection,
     path: &Path,
     failed: impl Fn(rusqlite::Error) -> OpenError,
@@ -434,8 +434,8 @@ fn found_version(
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    // Two processes that open a new database at once both try: the second waits for the first, finds
-    // the tables made, fails, and then sees that there is nothing left to do.
+    // If two processes open a new database concurrently, the second waits for the first, finds the
+    // tables created, fails, and then sees that its migration is done.
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
     let mut tries = 3;
     loop {

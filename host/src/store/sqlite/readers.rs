@@ -1,4 +1,4 @@
-//! Connections for reading: as many as read at once, kept for the next.
+//! A pool of connections for reading, one for each concurrent read.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -6,28 +6,28 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::fault::Done;
-use super::open::{Reading, open_reader};
+use super::error::Result;
+use super::open::{ReadMode, open_reader};
 use crate::store::StoreError;
 use crate::sync::lock;
 
-/// More idle connections than this are closed; each holds some memory and three file handles.
-const IDLE: usize = 8;
+/// The largest number of idle connections; each needs some memory and three file handles.
+const MAX_IDLE: usize = 8;
 
 pub(super) enum Readers {
-    /// Each read has a connection of its own and is not held up by the writer.
+    /// Each read has its own connection and does not wait for the writer.
     File {
         path: PathBuf,
         busy: Duration,
-        reading: Reading,
+        reading: ReadMode,
         idle: Mutex<Vec<Connection>>,
     },
-    /// A database in memory has one connection for all.
+    /// A database in memory has one shared connection.
     Memory(Arc<Mutex<Connection>>),
 }
 
 impl Readers {
-    pub(super) fn of_file(path: PathBuf, busy: Duration, reading: Reading) -> Self {
+    pub(super) fn new(path: PathBuf, busy: Duration, reading: ReadMode) -> Self {
         Self::File {
             path,
             busy,
@@ -36,34 +36,33 @@ impl Readers {
         }
     }
 
-    /// A short read, done at once on the thread that asks: it touches a handful of pages and waits
-    /// for nobody, so handing it to another thread would cost more than the read itself.
+    /// Runs a short read directly on the calling thread. It touches a handful of pages and does not
+    /// wait, so moving it to another thread would cost more than the read itself.
     pub(super) fn read<T>(
         &self,
-        work: impl FnOnce(&Connection) -> Done<T>,
+        work: impl FnOnce(&Connection) -> Result<T>,
     ) -> Result<T, StoreError> {
         Ok(self.run(work)?)
     }
 
-    /// A read of a page or more, on one snapshot, away from the threads that the runtime needs.
-    pub(super) async fn read_aside<T, F>(self: &Arc<Self>, work: F) -> Result<T, StoreError>
+    /// Runs a longer read on one snapshot, on a blocking thread of the runtime.
+    pub(super) async fn read_blocking<T, F>(self: &Arc<Self>, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Done<T> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let readers = Arc::clone(self);
         let read = move || readers.run(|connection| snapshot(connection, work));
         let done = match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => runtime
-                .spawn_blocking(read)
-                .await
-                .map_err(|error| StoreError::Unavailable(format!("a read broke off: {error}")))?,
+            Ok(runtime) => runtime.spawn_blocking(read).await.map_err(|error| {
+                StoreError::Unavailable(format!("a read was interrupted: {error}"))
+            })?,
             Err(_) => read(),
         };
         Ok(done?)
     }
 
-    fn run<T>(&self, work: impl FnOnce(&Connection) -> Done<T>) -> Done<T> {
+    fn run<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         match self {
             Self::Memory(connection) => work(&lock(connection)),
             Self::File {
@@ -78,10 +77,10 @@ impl Readers {
                     None => open_reader(path, *busy, *reading)?,
                 };
                 let done = work(&connection);
-                // A read that broke off in the middle of a snapshot would keep it for the next.
+                // A read that failed inside a snapshot would pass the snapshot on to the next read.
                 if connection.is_autocommit() {
                     let mut free = lock(idle);
-                    if free.len() < IDLE {
+                    if free.len() < MAX_IDLE {
                         free.push(connection);
                     }
                 }
@@ -92,7 +91,7 @@ impl Readers {
 }
 
 /// Runs `work` on one snapshot of the database, however many statements it has.
-fn snapshot<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Done<T>) -> Done<T> {
+fn snapshot<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     let transaction = connection.unchecked_transaction()?;
     let done = work(connection)?;
     transaction.commit()?;

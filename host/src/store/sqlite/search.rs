@@ -1,19 +1,19 @@
-//! Finding documents by model, place and keys, in the order of their pkids.
+//! Searches for documents by model, node and keys, in the order of their pkids.
 //!
-//! Each condition but the subtree is a range of an index that is ordered by pkid. Several of them are
-//! walked side by side: whichever is behind seeks to where the one in front is, so the cost follows
-//! the condition that the fewest documents meet.
+//! Each condition except a subtree is a range of an index that is ordered by pkid. Several ranges are
+//! merged: the one that is behind seeks to the position of the one that is ahead, so the cost follows
+//! the most selective condition.
 //!
-//! A subtree is no such range. When it holds a handful of documents, they are listed and sorted. When
-//! not, it is taken as a filter on the walk, which fills a page at once if much of the model lies
-//! below the node. If it does not, all below the node are listed after all, up to a bound. When they
-//! are more than that, the walk goes on: by then one in so many documents is a match that it cannot
-//! be long, pkids being random.
+//! A subtree is not such a range. A subtree with a handful of documents is listed and sorted. Otherwise
+//! the subtree is a filter on the walk, which fills a page quickly if much of the model is below the
+//! node. If it does not, all documents below the node are listed after all, up to a bound. Above that
+//! bound the walk continues: pkids are random, so enough of the documents match for the walk to be
+//! short.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::documents;
-use super::fault::{Done, corrupt};
+use super::error::{Result, corrupt};
 use crate::types::{Document, Filter, Hierarchy, Key, Pkid, Reference, Scope};
 
 const BY_MODEL: &str =
@@ -22,9 +22,9 @@ const BY_NODE: &str = "SELECT pkid FROM documents
     WHERE model = ?1 AND hierarchy = ?3 AND pkid >= ?2 ORDER BY pkid LIMIT ?4";
 const BY_KEY: &str = "SELECT pkid FROM document_keys
     WHERE model = ?1 AND name = ?3 AND value = ?4 AND pkid >= ?2 ORDER BY pkid LIMIT ?5";
-const PLACES: &str =
+const NODES: &str =
     "SELECT pkid, hierarchy FROM documents WHERE model = ?1 AND pkid >= ?2 ORDER BY pkid LIMIT ?3";
-const PLACE: &str = "SELECT hierarchy FROM documents WHERE model = ?1 AND pkid = ?2";
+const NODE: &str = "SELECT hierarchy FROM documents WHERE model = ?1 AND pkid = ?2";
 const BELOW: &str = "SELECT pkid FROM documents
     WHERE model = ?1 AND hierarchy >= ?2 AND hierarchy < ?3 LIMIT ?4";
 const HAS_KEY: &str = "SELECT 1 FROM document_keys
@@ -33,22 +33,22 @@ const NEXT_MODEL: &str = "SELECT MIN(model) FROM documents WHERE model > ?1";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
-    BY_MODEL, BY_NODE, BY_KEY, PLACES, PLACE, BELOW, HAS_KEY, NEXT_MODEL,
+    BY_MODEL, BY_NODE, BY_KEY, NODES, NODE, BELOW, HAS_KEY, NEXT_MODEL,
 ];
 
-/// How much is done for one page of a subtree before the next way is tried.
+/// Limits of the search in a subtree, after which the next strategy is tried.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Effort {
-    /// The documents of a subtree that are listed before anything else: the node of one customer.
+pub(super) struct SearchLimits {
+    /// The number of documents of a subtree that are listed first: the node of one customer.
     pub(super) few: usize,
-    /// The documents walked over at once, besides four for each that is wanted: enough to fill the
-    /// page when a quarter of the model's documents match.
+    /// The number of documents in one step of the walk, in addition to four for each wanted one: enough
+    /// to fill the page when a quarter of the model's documents match.
     pub(super) walked: usize,
-    /// The documents of a subtree that are listed and sorted at most: a few milliseconds.
+    /// The largest number of documents of a subtree that are listed and sorted: a few milliseconds.
     pub(super) listed: usize,
 }
 
-impl Default for Effort {
+impl Default for SearchLimits {
     fn default() -> Self {
         Self {
             few: 64,
@@ -58,32 +58,32 @@ impl Default for Effort {
     }
 }
 
-/// The pkids of the first `want` documents that match, in ascending order, none before `from`.
-pub(super) fn pkids(
+/// Finds the pkids of the first `want` matching documents, in ascending order, none before `from`.
+pub(super) fn find_pkids(
     connection: &Connection,
     filter: &Filter,
     from: &str,
     want: usize,
-    effort: Effort,
-) -> Done<Vec<String>> {
+    effort: SearchLimits,
+) -> Result<Vec<String>> {
     let search = Search {
         connection,
         filter,
         effort,
     };
     match &filter.hierarchy {
-        Some((node, Scope::Subtree)) => search.subtree(&Subtree::of(node), from, want),
+        Some((node, Scope::Subtree)) => search.subtree(&Subtree::new(node), from, want),
         _ => search.ordered(from, want),
     }
 }
 
-/// All documents at `node` and below it, of every model; none when they are more than `most`.
-pub(super) fn everything_at(
+/// Lists all documents at and below `node`, of every model; `None` when there are more than `most`.
+pub(super) fn list_subtree(
     connection: &Connection,
     node: &Hierarchy,
     most: usize,
-) -> Done<Option<Vec<Reference>>> {
-    let subtree = Subtree::of(node);
+) -> Result<Option<Vec<Reference>>> {
+    let subtree = Subtree::new(node);
     let mut found = Vec::new();
     let mut model = String::new();
     while let Some(next) = next_model(connection, &model)? {
@@ -100,24 +100,28 @@ pub(super) fn everything_at(
     Ok(Some(found))
 }
 
-/// The node that a document belongs to.
-pub(super) fn place(connection: &Connection, model: &str, pkid: &str) -> Done<Option<String>> {
+/// Finds the node of a document.
+pub(super) fn find_node(
+    connection: &Connection,
+    model: &str,
+    pkid: &str,
+) -> Result<Option<String>> {
     let place = connection
-        .prepare_cached(PLACE)?
+        .prepare_cached(NODE)?
         .query_row([model, pkid], |row| row.get(0))
         .optional()?;
     Ok(place)
 }
 
-/// A node and everything below it, as a range of paths.
+/// A node and all nodes below it, as a range of paths.
 pub(super) struct Subtree<'a> {
     node: &'a str,
-    /// The first path below the node, and the first behind them: `.` is followed by `/`.
+    /// The first path below the node, and the first path after all of them: `/` follows `.`.
     below: (String, String),
 }
 
 impl<'a> Subtree<'a> {
-    pub(super) fn of(node: &'a Hierarchy) -> Self {
+    pub(super) fn new(node: &'a Hierarchy) -> Self {
         let node = node.as_str();
         Self {
             node,
@@ -129,13 +133,22 @@ impl<'a> Subtree<'a> {
         path == self.node || path.starts_with(&self.below.0)
     }
 
-    /// The pkids of the model's documents here, in ascending order; none when they are more than
-    /// `most`.
-    fn list(&self, connection: &Connection, model: &str, most: usize) -> Done<Option<Vec<String>>> {
-        let rows = limit(most.saturating_add(1));
-        let mut pkids = texts(connection, BY_NODE, params![model, "", self.node, rows])?;
+    /// Lists the pkids of the model's documents in the subtree, in ascending order; `None` when there
+    /// are more than `most`.
+    fn list(
+        &self,
+        connection: &Connection,
+        model: &str,
+        most: usize,
+    ) -> Result<Option<Vec<String>>> {
+        let rows = to_sql_limit(most.saturating_add(1));
+        let mut pkids = query_texts(connection, BY_NODE, params![model, "", self.node, rows])?;
         let (from, to) = &self.below;
-        pkids.extend(texts(connection, BELOW, params![model, from, to, rows])?);
+        pkids.extend(query_texts(
+            connection,
+            BELOW,
+            params![model, from, to, rows],
+        )?);
         if pkids.len() > most {
             return Ok(None);
         }
@@ -155,12 +168,12 @@ enum Source<'a> {
 struct Search<'a> {
     connection: &'a Connection,
     filter: &'a Filter,
-    effort: Effort,
+    effort: SearchLimits,
 }
 
 impl<'a> Search<'a> {
-    /// The ranges that a match must lie in, the subtree left aside.
-    fn sources(&self) -> Vec<Source<'a>> {
+    /// Returns the ranges that contain all matches, except for the subtree.
+    fn list_sources(&self) -> Vec<Source<'a>> {
         let mut sources: Vec<Source<'a>> = self.filter.equals.iter().map(Source::Key).collect();
         if let Some((node, Scope::Node)) = &self.filter.hierarchy {
             sources.push(Source::Node(node.as_str()));
@@ -171,25 +184,25 @@ impl<'a> Search<'a> {
         sources
     }
 
-    fn ordered(&self, from: &str, want: usize) -> Done<Vec<String>> {
-        let sources = self.sources();
+    fn ordered(&self, from: &str, want: usize) -> Result<Vec<String>> {
+        let sources = self.list_sources();
         if let [source] = sources.as_slice() {
-            return self.range(*source, from, want);
+            return self.scan(*source, from, want);
         }
         let mut found = Vec::new();
         let mut from = from.to_owned();
         while found.len() < want {
-            let Some(next) = self.meet(&sources, &from)? else {
+            let Some(next) = self.next_common(&sources, &from)? else {
                 break;
             };
-            from = behind(&next);
+            from = successor(&next);
             found.push(next);
         }
         Ok(found)
     }
 
-    /// The first pkid that all sources have, none before `from`.
-    fn meet(&self, sources: &[Source<'_>], from: &str) -> Done<Option<String>> {
+    /// Finds the first pkid at or after `from` that all sources contain.
+    fn next_common(&self, sources: &[Source<'_>], from: &str) -> Result<Option<String>> {
         let mut from = from.to_owned();
         let mut candidate: Option<String> = None;
         let mut agreed = 0;
@@ -197,7 +210,7 @@ impl<'a> Search<'a> {
             if agreed == sources.len() {
                 break;
             }
-            let Some(next) = self.range(*source, &from, 1)?.pop() else {
+            let Some(next) = self.scan(*source, &from, 1)?.pop() else {
                 return Ok(None);
             };
             if candidate.as_ref() == Some(&next) {
@@ -211,29 +224,31 @@ impl<'a> Search<'a> {
         Ok(candidate)
     }
 
-    fn range(&self, source: Source<'_>, from: &str, want: usize) -> Done<Vec<String>> {
-        let (connection, model, rows) = (self.connection, &self.filter.model, limit(want));
+    fn scan(&self, source: Source<'_>, from: &str, want: usize) -> Result<Vec<String>> {
+        let (connection, model, rows) = (self.connection, &self.filter.model, to_sql_limit(want));
         match source {
-            Source::Model => texts(connection, BY_MODEL, params![model, from, rows]),
-            Source::Node(node) => texts(connection, BY_NODE, params![model, from, node, rows]),
+            Source::Model => query_texts(connection, BY_MODEL, params![model, from, rows]),
+            Source::Node(node) => {
+                query_texts(connection, BY_NODE, params![model, from, node, rows])
+            }
             Source::Key(Key { name, value }) => {
-                texts(connection, BY_KEY, params![model, from, name, value, rows])
+                query_texts(connection, BY_KEY, params![model, from, name, value, rows])
             }
         }
     }
 
-    fn subtree(&self, subtree: &Subtree<'_>, from: &str, want: usize) -> Done<Vec<String>> {
+    fn subtree(&self, subtree: &Subtree<'_>, from: &str, want: usize) -> Result<Vec<String>> {
         let chunk = want.saturating_mul(4).saturating_add(self.effort.walked);
         let mut walk = Walk {
             from: from.to_owned(),
             ended: false,
         };
         let mut found = Vec::new();
-        let Effort { few, listed, .. } = self.effort;
+        let SearchLimits { few, listed, .. } = self.effort;
         walk.ended = self.list(subtree, few, &walk, want, &mut found)?;
         let mut listing = true;
         while found.len() < want && !walk.ended {
-            self.step(&mut walk, subtree, chunk, &mut found)?;
+            self.walk_chunk(&mut walk, subtree, chunk, &mut found)?;
             if listing && found.len() < want && !walk.ended {
                 walk.ended = self.list(subtree, listed, &walk, want, &mut found)?;
                 listing = false;
@@ -243,18 +258,18 @@ impl<'a> Search<'a> {
         Ok(found)
     }
 
-    /// Walks over the next `chunk` documents and keeps those of the subtree.
-    fn step(
+    /// Walks over the next `chunk` documents and collects those in the subtree.
+    fn walk_chunk(
         &self,
         walk: &mut Walk,
         subtree: &Subtree<'_>,
         chunk: usize,
         found: &mut Vec<String>,
-    ) -> Done<()> {
-        let places = self.places(&walk.from, chunk)?;
+    ) -> Result<()> {
+        let places = self.scan_nodes(&walk.from, chunk)?;
         walk.ended = places.len() < chunk;
         if let Some((last, _)) = places.last() {
-            walk.from = behind(last);
+            walk.from = successor(last);
         }
         let here = places
             .into_iter()
@@ -263,26 +278,26 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    fn places(&self, from: &str, chunk: usize) -> Done<Vec<(String, String)>> {
+    fn scan_nodes(&self, from: &str, chunk: usize) -> Result<Vec<(String, String)>> {
         let (connection, model) = (self.connection, &self.filter.model);
         if self.filter.equals.is_empty() {
-            let mut statement = connection.prepare_cached(PLACES)?;
-            let rows = statement.query_map(params![model, from, limit(chunk)], |row| {
+            let mut statement = connection.prepare_cached(NODES)?;
+            let rows = statement.query_map(params![model, from, to_sql_limit(chunk)], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
             return Ok(rows.collect::<Result<_, _>>()?);
         }
         let mut places = Vec::new();
         for pkid in self.ordered(from, chunk)? {
-            let path = place(connection, model, &pkid)?
+            let path = find_node(connection, model, &pkid)?
                 .ok_or_else(|| corrupt(format!("a key of {model}/{pkid} has no document")))?;
             places.push((pkid, path));
         }
         Ok(places)
     }
 
-    /// Finds the rest of the page among all documents of the subtree, unless they are more than
-    /// `most`; whether that was done.
+    /// Completes the page from a list of all documents of the subtree, unless there are more than
+    /// `most`; returns whether it did.
     fn list(
         &self,
         subtree: &Subtree<'_>,
@@ -290,7 +305,7 @@ impl<'a> Search<'a> {
         walk: &Walk,
         want: usize,
         found: &mut Vec<String>,
-    ) -> Done<bool> {
+    ) -> Result<bool> {
         let Some(listed) = subtree.list(self.connection, &self.filter.model, most)? else {
             return Ok(false);
         };
@@ -305,7 +320,7 @@ impl<'a> Search<'a> {
         Ok(true)
     }
 
-    fn has_keys(&self, pkid: &str) -> Done<bool> {
+    fn has_keys(&self, pkid: &str) -> Result<bool> {
         for Key { name, value } in &self.filter.equals {
             let mut statement = self.connection.prepare_cached(HAS_KEY)?;
             if !statement.exists(params![self.filter.model, name, value, pkid])? {
@@ -316,31 +331,31 @@ impl<'a> Search<'a> {
     }
 }
 
-/// How far a walk over the documents of a model has come.
+/// The position of a walk over the documents of a model.
 struct Walk {
     from: String,
     ended: bool,
 }
 
-/// Whether a document other than `except` matches.
-pub(super) fn any_other(
+/// Finds a matching document other than `except`.
+pub(super) fn find_other(
     connection: &Connection,
     filter: &Filter,
     except: Option<&Reference>,
-) -> Done<Option<String>> {
+) -> Result<Option<String>> {
     let except = except.filter(|except| except.model == filter.model);
-    let found = pkids(connection, filter, "", 2, Effort::default())?;
+    let found = find_pkids(connection, filter, "", 2, SearchLimits::default())?;
     Ok(found
         .into_iter()
         .find(|pkid| except.is_none_or(|except| except.pkid.as_str() != pkid)))
 }
 
-/// The documents with these pkids.
+/// Reads the documents with these pkids.
 pub(super) fn fetch(
     connection: &Connection,
     model: &str,
     pkids: Vec<String>,
-) -> Done<Vec<Document>> {
+) -> Result<Vec<Document>> {
     let mut found = Vec::with_capacity(pkids.len());
     for pkid in pkids {
         let pkid = Pkid::try_from(pkid).map_err(|error| corrupt(error.to_string()))?;
@@ -349,28 +364,28 @@ pub(super) fn fetch(
     Ok(found)
 }
 
-fn next_model(connection: &Connection, after: &str) -> Done<Option<String>> {
+fn next_model(connection: &Connection, after: &str) -> Result<Option<String>> {
     let next = connection
         .prepare_cached(NEXT_MODEL)?
         .query_row([after], |row| row.get(0))?;
     Ok(next)
 }
 
-/// Behind `pkid` and before the next one: pkids are all of the same length.
-pub(super) fn behind(pkid: &str) -> String {
+/// Returns a text after `pkid` and before the next one: all pkids have the same length.
+pub(super) fn successor(pkid: &str) -> String {
     format!("{pkid}!")
 }
 
-fn texts(
+fn query_texts(
     connection: &Connection,
     statement: &str,
     values: impl rusqlite::Params,
-) -> Done<Vec<String>> {
+) -> Result<Vec<String>> {
     let mut statement = connection.prepare_cached(statement)?;
     let rows = statement.query_map(values, |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn limit(rows: usize) -> i64 {
+fn to_sql_limit(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }

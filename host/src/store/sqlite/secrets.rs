@@ -1,16 +1,17 @@
-//! All stored secrets, page by page, and their replacement where nobody else was faster.
+//! Listing of all stored secrets in pages, and their replacement unless another process was faster.
 
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row, params};
 
 use super::data_keys;
-use super::fault::{Done, Fault, count_out, millis, moment, reference};
+use super::error::{Result, SqlError, from_millis, from_sql_count, parse_reference, to_millis};
 use super::readers::Readers;
 use crate::store::cursor::{self, Listing};
 use crate::store::seal::Sealed;
 use crate::store::{
-    KeyUse, Quarantine, Reseal, Resealed, SecretCount, SecretScope, StoreError, StoredSecret,
+    KeyUse, Quarantine, ResealAction, ResealStep, SecretCount, SecretScope, StoreError,
+    StoredSecret,
 };
 use crate::types::Page;
 
@@ -22,15 +23,15 @@ const QUARANTINED: &str = "AND quarantined IS NOT NULL";
 const USE: &str = "SELECT CASE WHEN length(sealed) < ?1 THEN x'' ELSE substr(sealed, 1, 5) END,
     count(*), count(quarantined) FROM secrets GROUP BY 1";
 
-/// Nothing is overwritten that was sealed by somebody else after it was read: sealed values never
-/// repeat, since each has a random nonce.
+/// Does not overwrite a value that was sealed after it was read: sealed values never repeat, since each
+/// has a random nonce.
 const RESEAL: &str = "UPDATE secrets SET sealed = ?5, quarantined = ?6, quarantined_at = ?7
     WHERE model = ?1 AND pkid = ?2 AND name = ?3 AND sealed = ?4";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[RESEAL];
 
-/// A page of at most `limit`.
+/// Returns a page of at most `limit` secrets.
 pub(super) async fn page(
     readers: &Arc<Readers>,
     store: &str,
@@ -38,40 +39,40 @@ pub(super) async fn page(
     from: Option<&str>,
     limit: usize,
 ) -> Result<Page<StoredSecret>, StoreError> {
-    let listing = Listing::of_secrets(store, scope);
+    let listing = Listing::for_secrets(store, scope);
     let behind = match from {
         Some(cursor) => listing.position(cursor)?,
         None => Default::default(),
     };
     let mut found = readers
-        .read_aside(move |connection| list(connection, scope, &behind, limit + 1))
+        .read_blocking(move |connection| list(connection, scope, &behind, limit + 1))
         .await?;
     let more = found.len() > limit;
     found.truncate(limit);
-    Ok(cursor::page((found, more), |last: &StoredSecret| {
+    Ok(cursor::build_page((found, more), |last: &StoredSecret| {
         let StoredSecret { owner, name, .. } = last;
         listing.cursor(&[&owner.model, owner.pkid.as_str(), name])
     }))
 }
 
-/// Those behind this model, pkid and name.
+/// Lists the secrets after this model, pkid and name.
 fn list(
     connection: &Connection,
     scope: SecretScope,
     [model, pkid, name]: &[String; 3],
     limit: usize,
-) -> Done<Vec<StoredSecret>> {
+) -> Result<Vec<StoredSecret>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let condition = match scope {
         SecretScope::All => "",
-        SecretScope::NotUnder(_) => NOT_UNDER,
+        SecretScope::NotSealedWith(_) => NOT_UNDER,
         SecretScope::Quarantined => QUARANTINED,
     };
     let mut statement = connection.prepare_cached(&format!("{COLUMNS} {condition} {ORDER}"))?;
     let mut rows = match scope {
-        SecretScope::NotUnder(key) => {
-            let beginning = Sealed::beginning(key);
-            let shortest = Sealed::SHORTEST;
+        SecretScope::NotSealedWith(key) => {
+            let beginning = Sealed::key_prefix(key);
+            let shortest = Sealed::MIN_BYTES;
             statement.query(params![model, pkid, name, limit, beginning, shortest])?
         }
         SecretScope::All | SecretScope::Quarantined => {
@@ -85,39 +86,39 @@ fn list(
     Ok(found)
 }
 
-fn read(row: &Row<'_>) -> Done<StoredSecret> {
+fn read(row: &Row<'_>) -> Result<StoredSecret> {
     let reason: Option<String> = row.get(4)?;
     let since: Option<i64> = row.get(5)?;
     Ok(StoredSecret {
-        owner: reference(row.get(0)?, row.get(1)?)?,
+        owner: parse_reference(row.get(0)?, row.get(1)?)?,
         name: row.get(2)?,
         bytes: row.get(3)?,
         quarantined: reason.map(|reason| Quarantine {
             reason,
-            since: moment(since.unwrap_or_default()),
+            since: from_millis(since.unwrap_or_default()),
         }),
     })
 }
 
-pub(super) fn key_use(connection: &Connection) -> Done<KeyUse> {
+pub(super) fn key_use(connection: &Connection) -> Result<KeyUse> {
     let mut statement = connection.prepare_cached(USE)?;
-    let mut rows = statement.query([Sealed::SHORTEST])?;
+    let mut rows = statement.query([Sealed::MIN_BYTES])?;
     let mut found = KeyUse::default();
     while let Some(row) = rows.next()? {
         let beginning: Vec<u8> = row.get(0)?;
-        let count = match Sealed::key_of_beginning(&beginning) {
+        let count = match Sealed::key_from_prefix(&beginning) {
             Some(key) => found.by_key.entry(key).or_default(),
             None => &mut found.malformed,
         };
         *count = SecretCount {
-            all: count.all + count_out(row.get(1)?, "a count")?,
-            quarantined: count.quarantined + count_out(row.get(2)?, "a count")?,
+            all: count.all + from_sql_count(row.get(1)?, "a count")?,
+            quarantined: count.quarantined + from_sql_count(row.get(2)?, "a count")?,
         };
     }
     Ok(found)
 }
 
-pub(super) fn reseal(connection: &Connection, steps: &[Reseal]) -> Done<Vec<bool>> {
+pub(super) fn reseal(connection: &Connection, steps: &[ResealStep]) -> Result<Vec<bool>> {
     let newest = data_keys::newest(connection)?;
     steps
         .iter()
@@ -125,15 +126,15 @@ pub(super) fn reseal(connection: &Connection, steps: &[Reseal]) -> Done<Vec<bool
         .collect()
 }
 
-fn reseal_one(connection: &Connection, newest: Option<u32>, step: &Reseal) -> Done<bool> {
+fn reseal_one(connection: &Connection, newest: Option<u32>, step: &ResealStep) -> Result<bool> {
     let secret = &step.secret;
     let (bytes, quarantine) = match &step.to {
-        Resealed::Sealed(sealed) if newest != Some(sealed.key()) => {
-            return Err(Fault(StoreError::StaleKey(sealed.key())));
+        ResealAction::Sealed(sealed) if newest != Some(sealed.key()) => {
+            return Err(SqlError(StoreError::StaleKey(sealed.key())));
         }
-        Resealed::Sealed(sealed) => (sealed.as_bytes(), None),
-        Resealed::Quarantined(quarantine) => (secret.bytes.as_slice(), Some(quarantine)),
-        Resealed::Sound => (secret.bytes.as_slice(), None),
+        ResealAction::Sealed(sealed) => (sealed.as_bytes(), None),
+        ResealAction::Quarantined(quarantine) => (secret.bytes.as_slice(), Some(quarantine)),
+        ResealAction::Sound => (secret.bytes.as_slice(), None),
     };
     let changed = connection.prepare_cached(RESEAL)?.execute(params![
         secret.owner.model,
@@ -142,7 +143,7 @@ fn reseal_one(connection: &Connection, newest: Option<u32>, step: &Reseal) -> Do
         secret.bytes,
         bytes,
         quarantine.map(|quarantine| &quarantine.reason),
-        quarantine.map(|quarantine| millis(quarantine.since)),
+        quarantine.map(|quarantine| to_millis(quarantine.since)),
     ])?;
     Ok(changed > 0)
 }

@@ -1,13 +1,14 @@
-//! The one counter of the store, of which no number is given out twice.
+//! The counter of the store, which never repeats a number.
 
 use rusqlite::Connection;
 
-use super::fault::Done;
+use super::error::Result;
 
 const NEXT: &str = "UPDATE sequence SET value = value + 1 RETURNING value";
 
-/// A number that is greater than every one before it; it is used up with the transaction.
-pub(super) fn next(connection: &Connection) -> Done<i64> {
+/// Returns the next number, which is greater than all earlier ones. It is consumed when the transaction
+/// commits.
+pub(super) fn next(connection: &Connection) -> Result<i64> {
     let value = connection
         .prepare_cached(NEXT)?
         .query_row([], |row| row.get(0))?;

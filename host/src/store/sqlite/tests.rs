@@ -1,4 +1,4 @@
-//! The conformance suite on SQLite, and what is particular to it.
+//! The conformance suite on SQLite, and SQLite's own tests.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use super::*;
 use crate::store::conformance::{self, Stores};
 
 impl SqliteStore {
-    /// Changes what is stored behind the back of everybody, as a fault of the disk does.
+    /// Changes the database directly, as a disk error would.
     pub(crate) fn execute(
         &self,
         statement: &str,
@@ -54,21 +54,21 @@ impl Stores for InMemory {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_in_a_file_keeps_every_promise() {
+async fn file_database_passes_the_suite() {
     conformance::run(async || Arc::new(InFile::new()) as Arc<dyn Stores>).await;
 }
 
 #[tokio::test]
-async fn a_database_in_memory_keeps_every_promise() {
+async fn memory_database_passes_the_suite() {
     conformance::run(async || Arc::new(InMemory(Mutex::default())) as Arc<dyn Stores>).await;
 }
 
 mod crash;
 mod files;
 mod group;
-#[cfg(unix)]
-mod holders;
 mod plans;
+#[cfg(unix)]
+mod process_locks;
 mod random;
 mod reading;
 mod retention;

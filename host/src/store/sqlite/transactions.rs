@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
-use super::fault::{Done, Fault, corrupt, count_in, count_out, millis, moment, reference};
-use super::reveals;
-use crate::store::{Prune, StoreError};
+use super::error::{
+    Result, SqlError, corrupt, from_millis, from_sql_count, parse_reference, to_millis,
+    to_sql_count,
+};
+use super::secret_accesses;
+use crate::store::{PruneRequest, StoreError};
 use crate::transactions::{
-    Level, LogLine, NewTransaction, Outcome, Progress, Status, Transaction, TransactionFilter,
-    TransactionUpdate,
+    Level, LogLine, NewTransaction, Progress, Status, Transaction, TransactionFilter,
+    TransactionOutcome, TransactionUpdate,
 };
 
 const BEGIN: &str = "INSERT INTO transactions
@@ -22,7 +25,8 @@ const PROGRESS: &str = "UPDATE transactions
 const RENAME: &str = "UPDATE transactions SET subject_name = ?2 WHERE id = ?1";
 const ADD_LINE: &str =
     "INSERT INTO transaction_log (transaction_id, at, level, message) VALUES (?1, ?2, ?3, ?4)";
-const MORE_REVEALS: &str = "UPDATE transactions SET more_reveals = more_reveals + ?2 WHERE id = ?1";
+const ADD_OMITTED_ACCESSES: &str =
+    "UPDATE transactions SET more_reveals = more_reveals + ?2 WHERE id = ?1";
 const CLOSE: &str =
     "UPDATE transactions SET status = ?2, message = ?3, completed = ?4 WHERE id = ?1";
 const RUNNING: &str = "SELECT id, holder FROM transactions INDEXED BY transactions_running
@@ -39,24 +43,24 @@ const LOG: &str =
     "SELECT at, level, message FROM transaction_log WHERE transaction_id = ?1 ORDER BY id";
 const NEXT: &str = "SELECT id, status, started, completed FROM transactions
     WHERE id > ?1 ORDER BY id LIMIT ?2";
-const FORGET_LOG: &str = "DELETE FROM transaction_log WHERE transaction_id = ?1";
-const FORGET: &str = "DELETE FROM transactions WHERE id = ?1";
+const DELETE_LOG: &str = "DELETE FROM transaction_log WHERE transaction_id = ?1";
+const DELETE: &str = "DELETE FROM transactions WHERE id = ?1";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
     STATUS,
     PROGRESS,
     RENAME,
-    MORE_REVEALS,
+    ADD_OMITTED_ACCESSES,
     CLOSE,
     GET,
     LOG,
     NEXT,
-    FORGET_LOG,
-    FORGET,
+    DELETE_LOG,
+    DELETE,
 ];
 
-pub(super) fn begin(connection: &Connection, holder: &str, new: &NewTransaction) -> Done<()> {
+pub(super) fn begin(connection: &Connection, holder: &str, new: &NewTransaction) -> Result<()> {
     let subject = new.subject.as_ref();
     let inserted = connection.prepare_cached(BEGIN)?.execute(params![
         new.id,
@@ -64,97 +68,101 @@ pub(super) fn begin(connection: &Connection, holder: &str, new: &NewTransaction)
         subject.map(|subject| &subject.model),
         subject.map(|subject| subject.pkid.as_str()),
         new.subject_name,
-        millis(new.submitted),
-        millis(new.started),
+        to_millis(new.submitted),
+        to_millis(new.started),
         holder
     ])?;
     match inserted {
         1 => Ok(()),
-        _ => Err(Fault(StoreError::begun_before(&new.id))),
+        _ => Err(SqlError(StoreError::duplicate_transaction(&new.id))),
     }
 }
 
-/// Records news of a transaction that runs; news of one that has ended comes too late and is dropped.
-pub(super) fn report(connection: &Connection, news: &TransactionUpdate) -> Done<()> {
-    match status(connection, &news.id)? {
-        None => Err(Fault(StoreError::never_began(&news.id))),
-        Some(Status::Processing) => record(connection, news),
+/// Records an update of a running transaction. An update of an ended one is dropped.
+pub(super) fn report(connection: &Connection, update: &TransactionUpdate) -> Result<()> {
+    match status(connection, &update.id)? {
+        None => Err(SqlError(StoreError::unknown_transaction(&update.id))),
+        Some(Status::Processing) => record(connection, update),
         Some(_) => Ok(()),
     }
 }
 
-/// Like [`report`], but nothing stands in the way of the end of a call.
-pub(super) fn finish(connection: &Connection, news: &TransactionUpdate) -> Done<()> {
-    match status(connection, &news.id)? {
-        Some(Status::Processing) => record(connection, news),
+/// Works like [`report`], but an unknown transaction does not prevent the end of a call.
+pub(super) fn finish(connection: &Connection, update: &TransactionUpdate) -> Result<()> {
+    match status(connection, &update.id)? {
+        Some(Status::Processing) => record(connection, update),
         _ => Ok(()),
     }
 }
 
-fn status(connection: &Connection, id: &str) -> Done<Option<Status>> {
+fn status(connection: &Connection, id: &str) -> Result<Option<Status>> {
     let status: Option<String> = connection
         .prepare_cached(STATUS)?
         .query_row([id], |row| row.get(0))
         .optional()?;
-    status.as_deref().map(status_of).transpose()
+    status.as_deref().map(parse_status).transpose()
 }
 
-fn record(connection: &Connection, news: &TransactionUpdate) -> Done<()> {
+fn record(connection: &Connection, update: &TransactionUpdate) -> Result<()> {
     if let Some(Progress {
         done,
         total,
         message,
-    }) = &news.progress
+    }) = &update.progress
     {
         connection
             .prepare_cached(PROGRESS)?
-            .execute(params![news.id, done, total, message])?;
+            .execute(params![update.id, done, total, message])?;
     }
-    if let Some(name) = &news.subject_name {
+    if let Some(name) = &update.subject_name {
         connection
             .prepare_cached(RENAME)?
-            .execute([&news.id, name])?;
+            .execute([&update.id, name])?;
     }
-    for line in &news.lines {
+    for line in &update.lines {
         connection.prepare_cached(ADD_LINE)?.execute(params![
-            news.id,
-            millis(line.at),
+            update.id,
+            to_millis(line.at),
             level_name(line.level),
             line.message
         ])?;
     }
-    reveals::add(connection, &news.id, &news.reveals)?;
-    if news.more_reveals > 0 {
+    secret_accesses::add(connection, &update.id, &update.secret_accesses)?;
+    if update.omitted_accesses > 0 {
         connection
-            .prepare_cached(MORE_REVEALS)?
-            .execute(params![news.id, count_in(news.more_reveals)])?;
+            .prepare_cached(ADD_OMITTED_ACCESSES)?
+            .execute(params![update.id, to_sql_count(update.omitted_accesses)])?;
     }
-    match &news.outcome {
-        Some(outcome) => close(connection, &news.id, outcome),
+    match &update.outcome {
+        Some(outcome) => close(connection, &update.id, outcome),
         None => Ok(()),
     }
 }
 
-fn close(connection: &Connection, id: &str, outcome: &Outcome) -> Done<()> {
+fn close(connection: &Connection, id: &str, outcome: &TransactionOutcome) -> Result<()> {
     connection.prepare_cached(CLOSE)?.execute(params![
         id,
         outcome.status.as_str(),
         outcome.message,
-        millis(outcome.completed)
+        to_millis(outcome.completed)
     ])?;
     Ok(())
 }
 
-/// Who runs the transactions that run.
-pub(super) fn running_holders(connection: &Connection) -> Done<BTreeSet<String>> {
+/// Returns the holders of the running transactions.
+pub(super) fn running_holders(connection: &Connection) -> Result<BTreeSet<String>> {
     Ok(running(connection)?
         .into_iter()
         .map(|(_, holder)| holder)
         .collect())
 }
 
-/// Ends every transaction that `holder` runs; how many they were.
-pub(super) fn close_all_of(connection: &Connection, holder: &str, outcome: &Outcome) -> Done<u64> {
+/// Ends every running transaction of `holder`; returns their number.
+pub(super) fn close_all_by(
+    connection: &Connection,
+    holder: &str,
+    outcome: &TransactionOutcome,
+) -> Result<u64> {
     let mut closed = 0;
     for (id, by) in running(connection)? {
         if by == holder {
@@ -165,13 +173,13 @@ pub(super) fn close_all_of(connection: &Connection, holder: &str, outcome: &Outc
     Ok(closed)
 }
 
-/// Ends the transactions on a subject that `holder` runs without a lease of that subject: their time
-/// is over. How many they were.
-pub(super) fn close_those_without_lease(
+/// Ends the running transactions of `holder` whose subject it does not lease any more; returns their
+/// number.
+pub(super) fn close_without_lease(
     connection: &Connection,
     holder: &str,
-    outcome: &Outcome,
-) -> Done<u64> {
+    outcome: &TransactionOutcome,
+) -> Result<u64> {
     let mut statement = connection.prepare_cached(RUNNING_WITHOUT_LEASE)?;
     let ids = statement.query_map([holder], |row| row.get(0))?;
     let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
@@ -181,13 +189,13 @@ pub(super) fn close_those_without_lease(
     Ok(ids.len() as u64)
 }
 
-fn running(connection: &Connection) -> Done<Vec<(String, String)>> {
+fn running(connection: &Connection) -> Result<Vec<(String, String)>> {
     let mut statement = connection.prepare_cached(RUNNING)?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn get(connection: &Connection, id: &str) -> Done<Option<Transaction>> {
+pub(super) fn get(connection: &Connection, id: &str) -> Result<Option<Transaction>> {
     let mut statement = connection.prepare_cached(GET)?;
     let mut rows = statement.query([id])?;
     let Some(row) = rows.next()? else {
@@ -195,30 +203,30 @@ pub(super) fn get(connection: &Connection, id: &str) -> Done<Option<Transaction>
     };
     let mut transaction = read(row)?;
     transaction.log = log(connection, id)?;
-    transaction.reveals = reveals::of(connection, id)?;
+    transaction.secret_accesses = secret_accesses::list(connection, id)?;
     Ok(Some(transaction))
 }
 
-fn log(connection: &Connection, id: &str) -> Done<Vec<LogLine>> {
+fn log(connection: &Connection, id: &str) -> Result<Vec<LogLine>> {
     let mut statement = connection.prepare_cached(LOG)?;
     let mut rows = statement.query([id])?;
     let mut lines = Vec::new();
     while let Some(row) = rows.next()? {
         let level: String = row.get(1)?;
         lines.push(LogLine {
-            at: moment(row.get(0)?),
-            level: level_of(&level)?,
+            at: from_millis(row.get(0)?),
+            level: parse_level(&level)?,
             message: row.get(2)?,
         });
     }
     Ok(lines)
 }
 
-/// The transactions of one step that are to be removed, and where the next step begins.
-pub(super) fn prunable(
+/// Returns the transactions of one step to remove, and where the next step begins.
+pub(super) fn find_prunable(
     connection: &Connection,
-    prune: &Prune,
-) -> Done<(Vec<String>, Option<String>)> {
+    prune: &PruneRequest,
+) -> Result<(Vec<String>, Option<String>)> {
     let after = prune.after.as_deref().unwrap_or_default();
     let limit = prune.limit.max(1);
     let mut statement = connection.prepare_cached(NEXT)?;
@@ -229,10 +237,10 @@ pub(super) fn prunable(
         let id: String = row.get(0)?;
         let status: String = row.get(1)?;
         let completed: Option<i64> = row.get(3)?;
-        if prune.covers(status_of(&status)?, completed.map(moment)) {
+        if prune.covers(parse_status(&status)?, completed.map(from_millis)) {
             removable.push(id.clone());
         }
-        is_over &= prune.ends_at(moment(row.get(2)?));
+        is_over &= prune.ends_at(from_millis(row.get(2)?));
         last = Some(id);
         seen += 1;
     }
@@ -240,25 +248,25 @@ pub(super) fn prunable(
     Ok((removable, next))
 }
 
-/// Removes transactions that have ended, with their logs.
-pub(super) fn forget(connection: &Connection, ids: &[String]) -> Done<()> {
+/// Removes ended transactions with their logs.
+pub(super) fn delete(connection: &Connection, ids: &[String]) -> Result<()> {
     for id in ids {
-        connection.prepare_cached(FORGET_LOG)?.execute([id])?;
-        reveals::forget(connection, id)?;
-        connection.prepare_cached(FORGET)?.execute([id])?;
+        connection.prepare_cached(DELETE_LOG)?.execute([id])?;
+        secret_accesses::delete(connection, id)?;
+        connection.prepare_cached(DELETE)?.execute([id])?;
     }
     Ok(())
 }
 
-/// The newest `want` transactions that match, behind `before` when that is given.
+/// Returns the newest `want` matching transactions, after `before` when that is given.
 pub(super) fn list(
     connection: &Connection,
     filter: &TransactionFilter,
     before: Option<&str>,
     want: usize,
-) -> Done<Vec<Transaction>> {
+) -> Result<Vec<Transaction>> {
     let want = i64::try_from(want).unwrap_or(i64::MAX);
-    // Without a position: behind every id, which is before the last character there is.
+    // Without a position, start at the last possible character, which is after every id.
     let before = before.unwrap_or("\u{10ffff}");
     let subject = filter.subject.as_ref();
     let subject = subject.map(|subject| (subject.model.as_str(), subject.pkid.as_str()));
@@ -270,7 +278,7 @@ pub(super) fn list(
     if let Some(action) = &filter.action {
         values.push((":action", action));
     }
-    let mut statement = connection.prepare_cached(&listing(filter))?;
+    let mut statement = connection.prepare_cached(&listing_statement(filter))?;
     let mut rows = statement.query(values.as_slice())?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -279,9 +287,9 @@ pub(super) fn list(
     Ok(found)
 }
 
-/// The statement of a listing: walks one index from the newest, the one of which the fewest rows are
-/// expected to match, and looks at the rest of the filter on the way.
-pub(super) fn listing(filter: &TransactionFilter) -> String {
+/// Builds the statement of a listing. It walks the index that is expected to be the most selective from
+/// the newest entry, and filters the rows by the other conditions.
+pub(super) fn listing_statement(filter: &TransactionFilter) -> String {
     let index = match filter {
         TransactionFilter {
             subject: Some(_), ..
@@ -307,7 +315,7 @@ pub(super) fn listing(filter: &TransactionFilter) -> String {
     if filter.subject.is_some() {
         statement.push_str(" AND subject_model = :model AND subject_pkid = :pkid");
     }
-    // Spelled out, because only so does SQLite see that a partial index will do.
+    // Written as a literal, since only then can SQLite use a partial index.
     statement.push_str(match filter.status {
         None => "",
         Some(Status::Processing) => " AND status = 'Processing'",
@@ -321,9 +329,9 @@ pub(super) fn listing(filter: &TransactionFilter) -> String {
     statement
 }
 
-fn read(row: &Row<'_>) -> Done<Transaction> {
+fn read(row: &Row<'_>) -> Result<Transaction> {
     let subject = match (row.get(2)?, row.get(3)?) {
-        (Some(model), Some(pkid)) => Some(reference(model, pkid)?),
+        (Some(model), Some(pkid)) => Some(parse_reference(model, pkid)?),
         _ => None,
     };
     let progress = match (row.get(6)?, row.get(7)?, row.get(8)?) {
@@ -341,19 +349,19 @@ fn read(row: &Row<'_>) -> Done<Transaction> {
         action: row.get(1)?,
         subject,
         subject_name: row.get(4)?,
-        status: status_of(&status)?,
+        status: parse_status(&status)?,
         progress,
         message: row.get(9)?,
-        submitted: moment(row.get(10)?),
-        started: moment(row.get(11)?),
-        completed: completed.map(moment),
+        submitted: from_millis(row.get(10)?),
+        started: from_millis(row.get(11)?),
+        completed: completed.map(from_millis),
         log: Vec::new(),
-        reveals: Vec::new(),
-        more_reveals: count_out(row.get(13)?, "a count of openings")?,
+        secret_accesses: Vec::new(),
+        omitted_accesses: from_sql_count(row.get(13)?, "a count of openings")?,
     })
 }
 
-fn status_of(text: &str) -> Done<Status> {
+fn parse_status(text: &str) -> Result<Status> {
     [Status::Processing, Status::Success, Status::Fail]
         .into_iter()
         .find(|status| status.as_str() == text)
@@ -369,7 +377,7 @@ fn level_name(level: Level) -> &'static str {
     }
 }
 
-fn level_of(text: &str) -> Done<Level> {
+fn parse_level(text: &str) -> Result<Level> {
     [Level::Debug, Level::Info, Level::Warning, Level::Error]
         .into_iter()
         .find(|level| level_name(*level) == text)

@@ -1,8 +1,10 @@
-//! Wakeups: scheduled, cancelled, settled and listed.
+//! Wakeups: scheduling, cancelling, settling and listing.
 
 use rusqlite::{Connection, Row, params};
 
-use super::fault::{Done, corrupt, count_in, count_out, millis, moment, reference};
+use super::error::{
+    Result, corrupt, from_millis, from_sql_count, parse_reference, to_millis, to_sql_count,
+};
 use super::search::{self, Subtree};
 use super::sequence;
 use crate::store::DueWakeup;
@@ -16,7 +18,7 @@ const SCHEDULE: &str = "INSERT INTO wakeups
         ripe = excluded.ripe, scheduled = excluded.scheduled";
 const CANCEL: &str = "DELETE FROM wakeups WHERE model = ?1 AND pkid = ?2 AND id = ?3";
 const CANCEL_ALL: &str = "DELETE FROM wakeups WHERE model = ?1 AND pkid = ?2";
-const DONE: &str =
+const COMPLETE: &str =
     "DELETE FROM wakeups WHERE model = ?1 AND pkid = ?2 AND id = ?3 AND revision = ?4";
 const RETRY: &str = "UPDATE wakeups SET due = ?5, attempts = attempts + 1, scheduled = ?6,
         ripe = ?5 <= (SELECT until FROM ripening WHERE id = 1)
@@ -33,7 +35,7 @@ const NEXT_DUE: &str = "SELECT MIN(due) FROM wakeups";
 pub(super) const STATEMENTS: &[&str] = &[
     CANCEL,
     CANCEL_ALL,
-    DONE,
+    COMPLETE,
     RETRY,
     STILL_THERE,
     OF_SUBJECT,
@@ -41,27 +43,27 @@ pub(super) const STATEMENTS: &[&str] = &[
     NEXT_DUE,
 ];
 
-/// How many documents of a subtree are looked at for one page of its wakeups: at first, and when a
+/// The number of documents of a subtree that are read for one page of wakeups: at first, and after a
 /// walk by due time has found too few.
 const FEW: usize = 64;
 const LISTED: usize = 5_000;
 
-pub(super) fn schedule(connection: &Connection, wakeup: &Wakeup, now: Timestamp) -> Done<()> {
+pub(super) fn schedule(connection: &Connection, wakeup: &Wakeup, now: Timestamp) -> Result<()> {
     let revision = sequence::next(connection)?;
     connection.prepare_cached(SCHEDULE)?.execute(params![
         wakeup.subject.model,
         wakeup.subject.pkid.as_str(),
         wakeup.id,
-        millis(wakeup.due),
+        to_millis(wakeup.due),
         wakeup.payload,
         revision,
-        deadline_in(wakeup.deadline),
-        millis(now)
+        to_sql_deadline(wakeup.deadline),
+        to_millis(now)
     ])?;
     Ok(())
 }
 
-pub(super) fn cancel(connection: &Connection, subject: &Reference, id: &str) -> Done<()> {
+pub(super) fn cancel(connection: &Connection, subject: &Reference, id: &str) -> Result<()> {
     connection.prepare_cached(CANCEL)?.execute(params![
         subject.model,
         subject.pkid.as_str(),
@@ -70,18 +72,18 @@ pub(super) fn cancel(connection: &Connection, subject: &Reference, id: &str) -> 
     Ok(())
 }
 
-pub(super) fn cancel_all(connection: &Connection, subject: &Reference) -> Done<()> {
+pub(super) fn cancel_all(connection: &Connection, subject: &Reference) -> Result<()> {
     connection
         .prepare_cached(CANCEL_ALL)?
         .execute(params![subject.model, subject.pkid.as_str()])?;
     Ok(())
 }
 
-/// Removes an answered wakeup, unless it was scheduled anew.
-pub(super) fn done(connection: &Connection, answered: &DueWakeup) -> Done<()> {
-    let (model, pkid, id, revision) = names(answered);
+/// Removes a settled wakeup, unless it was scheduled again.
+pub(super) fn complete(connection: &Connection, settled: &DueWakeup) -> Result<()> {
+    let (model, pkid, id, revision) = key_columns(settled);
     connection
-        .prepare_cached(DONE)?
+        .prepare_cached(COMPLETE)?
         .execute(params![model, pkid, id, revision])?;
     Ok(())
 }
@@ -92,28 +94,31 @@ pub(super) fn retry(
     failed: &DueWakeup,
     at: Timestamp,
     now: Timestamp,
-) -> Done<()> {
-    let (model, pkid, id, revision) = names(failed);
+) -> Result<()> {
+    let (model, pkid, id, revision) = key_columns(failed);
     connection.prepare_cached(RETRY)?.execute(params![
         model,
         pkid,
         id,
         revision,
-        millis(at),
-        millis(now)
+        to_millis(at),
+        to_millis(now)
     ])?;
     Ok(())
 }
 
-/// Whether the wakeup waits to be answered, just as it was found: a failed answer that was recorded
-/// meanwhile counts as well.
-pub(super) fn is_waiting(connection: &Connection, found: &DueWakeup) -> Done<bool> {
-    let (model, pkid, id, revision) = names(found);
+/// Returns whether the wakeup is unchanged since it was read. A failed call that was recorded meanwhile
+/// also counts as a change.
+pub(super) fn is_waiting(connection: &Connection, found: &DueWakeup) -> Result<bool> {
+    let (model, pkid, id, revision) = key_columns(found);
     let mut statement = connection.prepare_cached(STILL_THERE)?;
     Ok(statement.exists(params![model, pkid, id, revision, found.attempts])?)
 }
 
-pub(super) fn of_subject(connection: &Connection, subject: &Reference) -> Done<Vec<DueWakeup>> {
+pub(super) fn list_for_subject(
+    connection: &Connection,
+    subject: &Reference,
+) -> Result<Vec<DueWakeup>> {
     let mut statement = connection.prepare_cached(OF_SUBJECT)?;
     let mut rows = statement.query(params![subject.model, subject.pkid.as_str()])?;
     let mut found = Vec::new();
@@ -123,14 +128,14 @@ pub(super) fn of_subject(connection: &Connection, subject: &Reference) -> Done<V
     Ok(found)
 }
 
-pub(super) fn next_due(connection: &Connection) -> Done<Option<Timestamp>> {
+pub(super) fn next_due(connection: &Connection) -> Result<Option<Timestamp>> {
     let due: Option<i64> = connection
         .prepare_cached(NEXT_DUE)?
         .query_row([], |row| row.get(0))?;
-    Ok(due.map(moment))
+    Ok(due.map(from_millis))
 }
 
-/// Where a wakeup stands among all, by due time.
+/// The position of a wakeup in the order of due times.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {
     pub(super) due: i64,
@@ -140,7 +145,7 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// Before every wakeup there can be.
+    /// Returns a position before all wakeups.
     pub(super) fn first() -> Self {
         Self {
             due: -1,
@@ -150,9 +155,9 @@ impl Position {
         }
     }
 
-    pub(super) fn of(found: &DueWakeup) -> Self {
+    pub(super) fn from_wakeup(found: &DueWakeup) -> Self {
         Self {
-            due: millis(found.wakeup.due),
+            due: to_millis(found.wakeup.due),
             model: found.wakeup.subject.model.clone(),
             pkid: found.wakeup.subject.pkid.as_str().to_owned(),
             id: found.wakeup.id.clone(),
@@ -160,19 +165,19 @@ impl Position {
     }
 }
 
-/// The first `want` wakeups behind `after`, of subjects at or below `node` when one is given.
+/// Returns the first `want` wakeups after `after`, optionally only of subjects at or below `node`.
 ///
-/// The search for a node goes like that of documents: see [`search`].
+/// A node is searched with the same strategy as for documents: see [`search`].
 pub(super) fn upcoming(
     connection: &Connection,
     node: Option<&Hierarchy>,
     after: Position,
     want: usize,
-) -> Done<Vec<DueWakeup>> {
+) -> Result<Vec<DueWakeup>> {
     let Some(node) = node else {
         return walk(connection, &after, want);
     };
-    let subtree = Subtree::of(node);
+    let subtree = Subtree::new(node);
     let chunk = want.saturating_mul(4).saturating_add(64);
     let mut found = Vec::new();
     let mut after = after;
@@ -182,11 +187,11 @@ pub(super) fn upcoming(
         let next = walk(connection, &after, chunk)?;
         ended = next.len() < chunk;
         if let Some(last) = next.last() {
-            after = Position::of(last);
+            after = Position::from_wakeup(last);
         }
         for wakeup in next {
             let subject = &wakeup.wakeup.subject;
-            let place = search::place(connection, &subject.model, subject.pkid.as_str())?;
+            let place = search::find_node(connection, &subject.model, subject.pkid.as_str())?;
             if place.is_some_and(|path| subtree.contains(&path)) {
                 found.push(wakeup);
             }
@@ -200,32 +205,32 @@ pub(super) fn upcoming(
     Ok(found)
 }
 
-/// Adds all wakeups at `node` and below that are behind `after`, in order, unless there are more than
-/// `most` documents; whether that was done.
+/// Adds all wakeups at and below `node` that are after `after`, in order, unless there are more than
+/// `most` documents; returns whether it did.
 fn list(
     connection: &Connection,
     node: &Hierarchy,
     most: usize,
     after: &Position,
     found: &mut Vec<DueWakeup>,
-) -> Done<bool> {
-    let Some(subjects) = search::everything_at(connection, node, most)? else {
+) -> Result<bool> {
+    let Some(subjects) = search::list_subtree(connection, node, most)? else {
         return Ok(false);
     };
     let mut listed = Vec::new();
     for subject in subjects {
-        let wakeups = of_subject(connection, &subject)?;
+        let wakeups = list_for_subject(connection, &subject)?;
         let behind = wakeups
             .into_iter()
-            .filter(|found| Position::of(found) > *after);
+            .filter(|found| Position::from_wakeup(found) > *after);
         listed.extend(behind);
     }
-    listed.sort_by_cached_key(Position::of);
+    listed.sort_by_cached_key(Position::from_wakeup);
     found.append(&mut listed);
     Ok(true)
 }
 
-fn walk(connection: &Connection, after: &Position, want: usize) -> Done<Vec<DueWakeup>> {
+fn walk(connection: &Connection, after: &Position, want: usize) -> Result<Vec<DueWakeup>> {
     let mut statement = connection.prepare_cached(BY_DUE)?;
     let mut rows = statement.query(params![
         after.due,
@@ -241,29 +246,29 @@ fn walk(connection: &Connection, after: &Position, want: usize) -> Done<Vec<DueW
     Ok(found)
 }
 
-fn names(of: &DueWakeup) -> (&str, &str, &str, i64) {
-    let Wakeup { id, subject, .. } = &of.wakeup;
-    let revision = count_in(of.revision);
+fn key_columns(found: &DueWakeup) -> (&str, &str, &str, i64) {
+    let Wakeup { id, subject, .. } = &found.wakeup;
+    let revision = to_sql_count(found.revision);
     (&subject.model, subject.pkid.as_str(), id, revision)
 }
 
-/// A deadline as it is stored; none comes after all others.
-pub(super) fn deadline_in(deadline: Option<Timestamp>) -> i64 {
-    deadline.map_or(i64::MAX, millis)
+/// Converts a deadline for SQLite; no deadline sorts last.
+pub(super) fn to_sql_deadline(deadline: Option<Timestamp>) -> i64 {
+    deadline.map_or(i64::MAX, to_millis)
 }
 
-pub(super) fn read(row: &Row<'_>) -> Done<DueWakeup> {
+pub(super) fn read(row: &Row<'_>) -> Result<DueWakeup> {
     let attempts: i64 = row.get(6)?;
     let deadline: i64 = row.get(7)?;
     Ok(DueWakeup {
         wakeup: Wakeup {
-            subject: reference(row.get(0)?, row.get(1)?)?,
+            subject: parse_reference(row.get(0)?, row.get(1)?)?,
             id: row.get(2)?,
-            due: moment(row.get(3)?),
-            deadline: Some(deadline).filter(|at| *at < i64::MAX).map(moment),
+            due: from_millis(row.get(3)?),
+            deadline: Some(deadline).filter(|at| *at < i64::MAX).map(from_millis),
             payload: row.get(4)?,
         },
-        revision: count_out(row.get(5)?, "a revision")?,
+        revision: from_sql_count(row.get(5)?, "a revision")?,
         attempts: u32::try_from(attempts)
             .map_err(|_| corrupt(format!("the attempts of a wakeup are {attempts}")))?,
     })

@@ -1,9 +1,8 @@
-//! The one writer of a process: a thread that commits what is waiting in groups.
+//! The single writer of a process: a thread that commits queued writes in groups.
 //!
-//! Making a commit durable costs far more than what it writes. While one group is on its way to the
-//! disk the next gathers in the queue; it is then written in one transaction, each request in a
-//! savepoint of its own, so that one that fails leaves the others alone. Nobody is answered before
-//! the transaction is durable.
+//! Making a commit durable costs far more than its writes. While one group is written to disk, the next
+//! one queues. It is then written in one transaction, each request in its own savepoint, so a failed
+//! request does not affect the others. Requests get their results only after the transaction is durable.
 
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -12,13 +11,13 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
-use super::fault::{Done, Fault, repeat};
+use super::error::{Result, SqlError, copy_error};
 use crate::store::StoreError;
 use crate::sync::lock;
 
-/// How often a writer that finds the database locked by another process looks again. Short, because
-/// the gaps between the commits of a busy process are.
-const RETRY: Duration = Duration::from_millis(1);
+/// How often a writer retries when another process locks the database. Short, because the gaps between
+/// the commits of a busy process are short.
+const RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
 pub(super) struct Writer {
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
@@ -26,8 +25,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Writes to `connection`, at most `most` requests in one commit (1: no grouping), waiting up to
-    /// `busy` for other processes.
+    /// Starts a writer on `connection`, with at most `most` requests in one commit (1: no grouping),
+    /// that waits up to `busy` for other processes.
     pub(super) fn start(
         connection: Arc<Mutex<Connection>>,
         most: usize,
@@ -50,22 +49,22 @@ impl Writer {
         })
     }
 
-    /// A writer that refuses everything, for a database that is only read.
-    pub(super) fn refusing() -> Self {
+    /// Creates a writer that refuses all writes, for a database that is only read.
+    pub(super) fn read_only() -> Self {
         Self {
             queue: None,
             thread: None,
         }
     }
 
-    /// What `work` returns, once it is durable. An error of `work` undoes what it wrote.
+    /// Runs `work` and returns its result once it is durable. If `work` fails, its writes are undone.
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Done<T> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let stopped = || StoreError::Unavailable("it is being closed".to_owned());
-        let (reply, answer) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         let job = Request {
             work: Some(work),
             done: None,
@@ -76,27 +75,27 @@ impl Writer {
             .as_ref()
             .ok_or_else(|| StoreError::Unavailable("it was opened for reading only".to_owned()))?;
         queue.send(Box::new(job)).await.map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
+        result.await.map_err(|_| stopped())?
     }
 }
 
 impl Drop for Writer {
-    /// Writes what is still waiting, then ends the thread.
+    /// Writes queued requests, then ends the thread.
     fn drop(&mut self) {
         self.queue.take();
         if let Some(thread) = self.thread.take() {
-            // It can have panicked only by a fault of ours, which its own message has told.
+            // A panic can only come from a bug, which its own message has reported.
             let _ = thread.join();
         }
     }
 }
 
 trait Job: Send {
-    /// Does the work; false when what it wrote is to be undone.
+    /// Runs the work; returns false when its writes are to be undone.
     fn run(&mut self, connection: &Connection) -> bool;
 
-    /// Tells who asked: what the work returned, or that the transaction failed.
-    fn answer(self: Box<Self>, failed: Option<&StoreError>);
+    /// Sends the caller the result of the work, or that the transaction failed.
+    fn reply(self: Box<Self>, failed: Option<&StoreError>);
 }
 
 struct Request<T, F> {
@@ -108,7 +107,7 @@ struct Request<T, F> {
 impl<T, F> Job for Request<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection) -> Done<T> + Send,
+    F: FnOnce(&Connection) -> Result<T> + Send,
 {
     fn run(&mut self, connection: &Connection) -> bool {
         self.done = self
@@ -118,15 +117,15 @@ where
         matches!(self.done, Some(Ok(_)))
     }
 
-    fn answer(self: Box<Self>, failed: Option<&StoreError>) {
-        let answer = match (self.done, failed) {
+    fn reply(self: Box<Self>, failed: Option<&StoreError>) {
+        let result = match (self.done, failed) {
             (Some(Err(error)), _) => Err(error),
-            (_, Some(error)) => Err(repeat(error)),
+            (_, Some(error)) => Err(copy_error(error)),
             (Some(done), None) => done,
             (None, None) => Err(StoreError::Unavailable("it was not written".to_owned())),
         };
-        // Whoever has stopped waiting does not want to know.
-        let _ = self.reply.send(answer);
+        // A caller that has stopped waiting does not need the result.
+        let _ = self.reply.send(result);
     }
 }
 
@@ -136,28 +135,28 @@ fn write(connection: &Connection, group: &mut Vec<Box<dyn Job>>, busy: Duration)
         tracing::warn!(%error, requests = group.len(), "a transaction of the store failed");
     }
     for job in group.drain(..) {
-        job.answer(failed.as_ref());
+        job.reply(failed.as_ref());
     }
 }
 
-fn transact(connection: &Connection, group: &mut [Box<dyn Job>], busy: Duration) -> Done<()> {
+fn transact(connection: &Connection, group: &mut [Box<dyn Job>], busy: Duration) -> Result<()> {
     begin(connection, busy)?;
     let done = run_all(connection, group).and_then(|()| execute(connection, "COMMIT"));
     if done.is_err() && !connection.is_autocommit() {
-        // Nothing more can be done when this fails too: the next BEGIN will say so.
+        // If the rollback fails too, the next BEGIN reports the error.
         let _ = execute(connection, "ROLLBACK");
     }
     done
 }
 
-fn run_all(connection: &Connection, group: &mut [Box<dyn Job>]) -> Done<()> {
+fn run_all(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<()> {
     for job in group {
         execute(connection, "SAVEPOINT request")?;
         let keep = job.run(connection);
         if connection.is_autocommit() {
-            // SQLite gives up the whole transaction when the disk is full or does not answer.
-            return Err(Fault(StoreError::Unavailable(
-                "the transaction was given up: is the disk full?".to_owned(),
+            // SQLite rolls back the whole transaction when the disk is full or fails.
+            return Err(SqlError(StoreError::Unavailable(
+                "the transaction was rolled back: is the disk full?".to_owned(),
             )));
         }
         if !keep {
@@ -168,7 +167,7 @@ fn run_all(connection: &Connection, group: &mut [Box<dyn Job>]) -> Done<()> {
     Ok(())
 }
 
-fn begin(connection: &Connection, busy: Duration) -> Done<()> {
+fn begin(connection: &Connection, busy: Duration) -> Result<()> {
     let waiting = Instant::now();
     loop {
         match connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]) {
@@ -177,14 +176,14 @@ fn begin(connection: &Connection, busy: Duration) -> Done<()> {
                 if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
                     && waiting.elapsed() < busy =>
             {
-                std::thread::sleep(RETRY);
+                std::thread::sleep(RETRY_INTERVAL);
             }
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-fn execute(connection: &Connection, statement: &str) -> Done<()> {
+fn execute(connection: &Connection, statement: &str) -> Result<()> {
     connection.prepare_cached(statement)?.execute([])?;
     Ok(())
 }

@@ -1,8 +1,9 @@
-//! What a stash keeps of one commit, and how it is written.
+//! The entries of a stash and their file format.
 //!
-//! A file is three parts: the line [`MAGIC`]; a line of JSON that names store, subject, epoch, time
-//! and transaction, for whoever lists a stash without its key; and the commit itself as JSON, sealed
-//! under a data key of the store and bound to store, subject and epoch.
+//! A file has three parts:
+//! - the line [`MAGIC`];
+//! - a line of JSON with store, subject, epoch, time and transaction, which can be listed without a key;
+//! - the commit as JSON, sealed with a data key of the store and bound to store, subject and epoch.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -12,28 +13,28 @@ use crate::store::seal::Sealed;
 use crate::store::{Change, Check};
 use crate::types::{Document, Filter, Hierarchy, Key, Pkid, Reference, Scope, Timestamp, Wakeup};
 
-/// The first line: what the file is, and its format.
+/// The first line, which identifies the format.
 pub(super) const MAGIC: &str = "relation-stash-1";
 
-/// A commit that a store could not take when it was made.
+/// A commit that the store could not take when it was made.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct StashedCommit {
     /// The record that the call held the lease of.
     pub subject: Reference,
-    /// Which claim of it that was.
+    /// The epoch of that lease.
     pub epoch: u64,
-    /// When it was kept.
+    /// When the commit was stashed.
     pub since: Timestamp,
-    /// The transaction of the call.
+    /// The id of the call's transaction.
     pub transaction: String,
-    /// What must hold when it is applied.
+    /// The conditions that must hold when the commit is applied.
     pub checks: Vec<Check>,
-    /// What is done then. Secrets in it are sealed already.
+    /// The changes of the commit. Secrets in them are sealed.
     pub changes: Vec<Change>,
 }
 
-impl Kept {
-    /// The subject's document as this commit would leave it.
+impl StashedCommit {
+    /// Returns the subject's document as this commit leaves it.
     pub fn record(&self) -> Option<&Document> {
         self.changes.iter().rev().find_map(|change| match change {
             Change::Put(document) if document.reference == self.subject => Some(document),
@@ -41,7 +42,7 @@ impl Kept {
         })
     }
 
-    /// The data keys under which the secrets in it are sealed.
+    /// Returns the data keys that seal the secrets in the commit.
     pub fn data_keys(&self) -> impl Iterator<Item = u32> + '_ {
         self.changes.iter().filter_map(|change| match change {
             Change::PutSecret { sealed, .. } => Some(sealed.key()),
@@ -50,22 +51,22 @@ impl Kept {
     }
 }
 
-/// What can be read of an entry without a key.
+/// The part of an entry that is readable without a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
-    /// The store it is for.
+    /// The id of the store that the entry is for.
     pub store: String,
-    /// The record.
+    /// The record that the commit is for.
     pub subject: Reference,
-    /// The claim of the call that made it.
+    /// The epoch of the call's lease.
     pub epoch: u64,
-    /// When it was kept.
+    /// When the commit was stashed.
     pub since: Timestamp,
-    /// The transaction of that call.
+    /// The id of the call's transaction.
     pub transaction: String,
 }
 
-/// A file in its parts.
+/// A parsed file.
 pub(super) struct Parts {
     pub label: Label,
     pub sealed: Sealed,
@@ -77,12 +78,12 @@ pub(super) fn join(label: &Label, sealed: &Sealed) -> Result<Vec<u8>, serde_json
     Ok(bytes)
 }
 
-/// The parts of a file; otherwise what is wrong with it.
+/// Parses a file; the error describes the defect.
 pub(super) fn split(bytes: &[u8]) -> Result<Parts, String> {
     let rest = bytes
         .strip_prefix(MAGIC.as_bytes())
         .and_then(|rest| rest.strip_prefix(b"\n"))
-        .ok_or("it is no entry of a stash")?;
+        .ok_or("it is not a stash entry")?;
     let end = rest.iter().position(|byte| *byte == b'\n');
     let (label, sealed) = end
         .and_then(|end| rest.split_at_checked(end))
@@ -97,7 +98,7 @@ pub(super) fn split(bytes: &[u8]) -> Result<Parts, String> {
 /// The content of an entry.
 #[derive(Serialize, Deserialize)]
 struct Content {
-    /// Again, so that what the label says is held against something that is sealed.
+    /// Repeated inside the sealed part, so that a changed label is detected.
     label: Label,
     checks: Vec<CheckText>,
     changes: Vec<ChangeText>,
@@ -136,33 +137,36 @@ enum ChangeText {
     Cancel(Reference, String),
 }
 
-pub(super) fn label(kept: &Kept, store: &str) -> Label {
+pub(super) fn make_label(commit: &StashedCommit, store: &str) -> Label {
     Label {
         store: store.to_owned(),
-        subject: kept.subject.clone(),
-        epoch: kept.epoch,
-        since: kept.since,
-        transaction: kept.transaction.clone(),
+        subject: commit.subject.clone(),
+        epoch: commit.epoch,
+        since: commit.since,
+        transaction: commit.transaction.clone(),
     }
 }
 
-pub(super) fn content(kept: &Kept, label: &Label) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn encode_content(
+    commit: &StashedCommit,
+    label: &Label,
+) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&Content {
         label: label.clone(),
-        checks: kept.checks.iter().map(CheckText::of).collect(),
-        changes: kept.changes.iter().map(ChangeText::of).collect(),
+        checks: commit.checks.iter().map(CheckText::from_check).collect(),
+        changes: commit.changes.iter().map(ChangeText::from_change).collect(),
     })
 }
 
-/// What was kept under `label`; otherwise what is wrong with the content.
-pub(super) fn kept(content: &[u8], label: Label) -> Result<Kept, String> {
+/// Decodes the commit under `label`; the error describes the defect.
+pub(super) fn decode_content(content: &[u8], label: Label) -> Result<StashedCommit, String> {
     let content: Content = serde_json::from_slice(content)
         .map_err(|error| format!("its content cannot be read at column {}", error.column()))?;
     if content.label != label {
         return Err("its label was changed".to_owned());
     }
     let changes = content.changes.into_iter().map(ChangeText::into_change);
-    Ok(Kept {
+    Ok(StashedCommit {
         subject: label.subject,
         epoch: label.epoch,
         since: label.since,
@@ -177,10 +181,10 @@ pub(super) fn kept(content: &[u8], label: Label) -> Result<Kept, String> {
 }
 
 impl CheckText {
-    fn of(check: &Check) -> Self {
+    fn from_check(check: &Check) -> Self {
         match check {
-            Check::Version(of, version) => Self::Version(of.clone(), *version),
-            Check::Absent(of) => Self::Absent(of.clone()),
+            Check::Version(reference, version) => Self::Version(reference.clone(), *version),
+            Check::Absent(reference) => Self::Absent(reference.clone()),
             Check::Unique(filter, except) => {
                 let place = filter.hierarchy.as_ref();
                 let filter = FilterText {
@@ -196,8 +200,8 @@ impl CheckText {
 
     fn into_check(self) -> Check {
         match self {
-            Self::Version(of, version) => Check::Version(of, version),
-            Self::Absent(of) => Check::Absent(of),
+            Self::Version(reference, version) => Check::Version(reference, version),
+            Self::Absent(reference) => Check::Absent(reference),
             Self::Unique(filter, except) => {
                 let scope = if filter.subtree {
                     Scope::Subtree
@@ -216,10 +220,10 @@ impl CheckText {
 }
 
 impl ChangeText {
-    fn of(change: &Change) -> Self {
+    fn from_change(change: &Change) -> Self {
         match change {
             Change::Put(document) => Self::Put(document.clone()),
-            Change::Delete(which) => Self::Delete(which.clone()),
+            Change::Delete(reference) => Self::Delete(reference.clone()),
             Change::PutSecret {
                 owner,
                 name,
@@ -238,7 +242,7 @@ impl ChangeText {
     fn into_change(self) -> Result<Change, String> {
         Ok(match self {
             Self::Put(document) => Change::Put(document),
-            Self::Delete(which) => Change::Delete(which),
+            Self::Delete(reference) => Change::Delete(reference),
             Self::PutSecret {
                 owner,
                 name,
@@ -261,23 +265,23 @@ impl ChangeText {
     }
 }
 
-/// The file of an entry.
+/// The file name of an entry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name {
-    // First, so that the entries of a subject are in the order of their epochs.
+pub struct EntryName {
+    // The first field, so that the entries of a subject are ordered by epoch.
     pkid: Pkid,
     epoch: u64,
 }
 
-impl Name {
-    pub(super) fn of(subject: &Reference, epoch: u64) -> Self {
+impl EntryName {
+    pub(super) fn new(subject: &Reference, epoch: u64) -> Self {
         Self {
             pkid: subject.pkid.clone(),
             epoch,
         }
     }
 
-    /// `PKID.EPOCH.answer`; none for any other text.
+    /// Parses `PKID.EPOCH.answer`; `None` for any other text.
     pub(super) fn parse(file: &str) -> Option<Self> {
         let (pkid, epoch) = file.strip_suffix(".answer")?.split_once('.')?;
         let name = Self {
@@ -285,18 +289,18 @@ impl Name {
             epoch: epoch.parse().ok()?,
         };
         // `+1` and `01` parse too, and would name another file.
-        (name.file() == file).then_some(name)
+        (name.file_name() == file).then_some(name)
     }
 
-    pub(super) fn file(&self) -> String {
+    pub(super) fn file_name(&self) -> String {
         format!("{}.{}.answer", self.pkid, self.epoch)
     }
 
-    pub(super) fn is_of(&self, subject: &Reference) -> bool {
+    pub(super) fn belongs_to(&self, subject: &Reference) -> bool {
         self.pkid == subject.pkid
     }
 
-    pub(super) fn fits(&self, label: &Label) -> bool {
-        self.is_of(&label.subject) && self.epoch == label.epoch
+    pub(super) fn matches(&self, label: &Label) -> bool {
+        self.belongs_to(&label.subject) && self.epoch == label.epoch
     }
 }

@@ -1,4 +1,4 @@
-//! The files of a stash: reading, listing, and making what is written durable.
+//! The files of a stash: reading, listing, and making changes durable.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
@@ -6,12 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::StashError;
-use crate::store::ownership::{Ownership, directory_of, explain};
+use crate::store::ownership::{Ownership, explain_denied, parent_directory};
 
-/// After this long a file that is being written is taken for one whose writer has ended.
-const ABANDONED: Duration = Duration::from_secs(3600);
-/// More than an entry ever has: a commit is bounded, and its text grows by less than this.
-const LONGEST: u64 = 64 << 20;
+/// The age at which an unfinished file counts as abandoned by its writer.
+const ABANDONED_AFTER: Duration = Duration::from_secs(3600);
+/// An upper bound for the size of an entry, in bytes. The size of a commit is limited, and its text is
+/// less than this much longer.
+const MAX_ENTRY_BYTES: u64 = 64 << 20;
 
 pub(super) fn io_error<'a>(
     action: &'static str,
@@ -20,16 +21,16 @@ pub(super) fn io_error<'a>(
     move |source| StashError::Io {
         action,
         path: path.to_owned(),
-        source: match explain(path, &source) {
+        source: match explain_denied(path, &source) {
             why if why.is_empty() => source,
             why => io::Error::new(source.kind(), format!("{source}{why}")),
         },
     }
 }
 
-/// Lists a directory; nothing when it is not there. That costs one failing system call, which
-/// is what every call of a host pays whose store was never down.
-pub(super) fn files(
+/// Lists a directory; a missing directory is empty. When the store was never down, this costs a call one
+/// failing system call.
+pub(super) fn list_files(
     directory: &Path,
 ) -> Result<impl Iterator<Item = fs::DirEntry> + use<>, StashError> {
     let entries = match fs::read_dir(directory) {
@@ -52,19 +53,21 @@ pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, StashError> {
         Err(error) => return Err(failed(error)),
     };
     let mut bytes = Vec::new();
-    file.take(LONGEST).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(MAX_ENTRY_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
     Ok(Some(bytes))
 }
 
-/// Whether a file that was being written is so old that nobody writes it any more.
+/// Returns whether an unfinished file is so old that its writer must have ended.
 pub(super) fn is_abandoned(file: &fs::DirEntry) -> bool {
     let modified = file.metadata().and_then(|metadata| metadata.modified());
-    modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED))
+    modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > ABANDONED_AFTER))
 }
 
-/// Makes a directory for its owner alone, unless it is there: by root for the owner of its parent. Returns
-/// the directory when this call has made it.
-pub(super) fn make_directory(directory: &Path) -> Result<Option<File>, StashError> {
+/// Creates a directory that only its owner may use, unless it exists. Root creates it for the owner of
+/// its parent. Returns the directory if this call has created it.
+pub(super) fn create_directory(directory: &Path) -> Result<Option<File>, StashError> {
     if directory.is_dir() {
         return Ok(None);
     }
@@ -76,19 +79,19 @@ pub(super) fn make_directory(directory: &Path) -> Result<Option<File>, StashErro
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(None),
         Err(error) => return Err(io_error("make", directory)(error)),
     }
-    let parent = directory_of(directory);
-    let passed_on = open_made(directory).and_then(|made| {
-        Ownership::read(parent)?.give(&made)?;
+    let parent = parent_directory(directory);
+    let passed_on = open_created(directory).and_then(|made| {
+        Ownership::read(parent)?.apply_owner(&made)?;
         Ok(made)
     });
     let made = passed_on.map_err(io_error("pass on", directory))?;
-    synchronise(parent)?;
+    sync_directory(parent)?;
     Ok(Some(made))
 }
 
-/// Opens a directory that was just made. Whoever owns its parent may have put a link in its place, and
-/// root must not give away what that points to.
-fn open_made(directory: &Path) -> io::Result<File> {
+/// Opens a directory that was just created. The owner of its parent may have replaced it by a link, and
+/// root must not give away the link's target.
+fn open_created(directory: &Path) -> io::Result<File> {
     let mut options = fs::OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
@@ -100,18 +103,18 @@ fn open_made(directory: &Path) -> io::Result<File> {
     options.open(directory)
 }
 
-/// Makes a folder of a stash, for those who may use the stash, unless it is there.
-pub(super) fn make_folder(folder: &Path) -> Result<(), StashError> {
-    let Some(made) = make_directory(folder)? else {
+/// Creates a folder in a stash, for all users of the stash, unless it exists.
+pub(super) fn create_folder(folder: &Path) -> Result<(), StashError> {
+    let Some(made) = create_directory(folder)? else {
         return Ok(());
     };
-    Ownership::read(directory_of(folder))
-        .and_then(|ownership| ownership.pass_to_directory(&made))
+    Ownership::read(parent_directory(folder))
+        .and_then(|ownership| ownership.apply_to_directory(&made))
         .map_err(io_error("pass on", folder))
 }
 
-/// Makes what was named, renamed or removed in a directory durable.
-pub(super) fn synchronise(directory: &Path) -> Result<(), StashError> {
+/// Makes created, renamed and removed names in a directory durable.
+pub(super) fn sync_directory(directory: &Path) -> Result<(), StashError> {
     File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(io_error("synchronise", directory))

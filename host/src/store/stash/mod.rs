@@ -1,12 +1,12 @@
-//! The stash: a directory that keeps commits of answers which a store could not take.
+//! The stash: a directory for commits of responses that a store could not take.
 //!
-//! What a server has answered to the use of a token cannot be asked for again. When the store does
-//! not take it, it is kept here, one file for each subject and epoch, and applied before anything
-//! else happens to that subject. Files are written aside, synchronised and renamed, so that a crash
-//! leaves a whole entry or none. Every process that shares the store shares the directory.
+//! A response to the use of a token cannot be requested again. When the store cannot take the commit, it
+//! is stored here, one file per subject and epoch, and applied before any other call on that subject.
+//! Files are written under a temporary name, synchronised and renamed, so a crash leaves a whole entry
+//! or none. All processes that share the store share the directory.
 //!
-//! What is not an entry of this store, or does not open, is moved to the folder `quarantine` in it.
-//! The folder `reserve` has room for entries that are kept while the disk is full.
+//! Files that are not entries of this store, or do not open, are moved to the folder `quarantine`. The
+//! folder `reserve` holds disk space for entries while the disk is full.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::ownership::Ownership;
-use super::seal::{SealError, SealedElsewhere, Sealer};
+use super::seal::{DataKeyUser, SealError, Sealer};
 use crate::types::Reference;
 
 mod entry;
@@ -26,45 +26,47 @@ mod reserve;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Kept, Label, Name};
-use files::{files, io_error, is_abandoned, make_directory, make_folder, read, synchronise};
+pub use entry::{EntryName, Label, StashedCommit};
+use files::{
+    create_directory, create_folder, io_error, is_abandoned, list_files, read, sync_directory,
+};
 use reserve::{Reserve, is_full};
 
-/// Where files are moved that nobody can apply.
+/// The folder for files that cannot be applied.
 const QUARANTINE: &str = "quarantine";
-/// Precedes the names of files that are being written.
-const UNFINISHED: &str = ".unfinished-";
+/// The prefix of files that are being written.
+const UNFINISHED_PREFIX: &str = ".unfinished-";
 
-/// Why something could not be kept or read.
+/// The error of an operation on the stash.
 #[derive(Debug, thiserror::Error)]
 pub enum StashError {
-    /// The operating system refused.
+    /// An operation of the file system failed.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The attempted operation.
         action: &'static str,
-        /// On what.
+        /// The file or directory.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// It cannot be sealed, or opened yet: this process does not know the data key.
+    /// The entry cannot be sealed, or not be opened yet: this process does not know the data key.
     #[error("{0}")]
     Seal(SealError),
-    /// It is for another store, which may still want it.
+    /// The entry is for another store, which may still need it.
     #[error("{} is for another store, {store}: each store needs a stash of its own", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
-        /// The store it is for.
+        /// The id of that store.
         store: String,
     },
-    /// It will never be readable.
+    /// The entry is permanently unreadable.
     #[error("{} cannot be applied: {why}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         why: String,
     },
 }
@@ -76,25 +78,25 @@ pub struct Stash {
     store: String,
     sealer: Arc<Sealer>,
     reserve: Reserve,
-    /// A file whose owner and mode the directory gets when it is made.
+    /// The file whose owner and mode the directory gets when it is created.
     like: Option<PathBuf>,
 }
 
-/// One file of a stash, as far as it can be read without a key.
+/// One file of a stash, as far as it is readable without a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
+pub struct StashFile {
     /// The file.
     pub path: PathBuf,
-    /// What it says of itself; none when it is no entry.
+    /// The label of the entry; `None` if the file is not an entry.
     pub label: Option<Label>,
-    /// The data key that it is sealed with.
+    /// The data key that seals the entry.
     pub data_key: Option<u32>,
-    /// It was moved aside: nobody will apply it.
+    /// Whether the file is in quarantine and will not be applied.
     pub quarantined: bool,
 }
 
 impl Stash {
-    /// The stash of the store `store`, in a directory that is made when it is first needed.
+    /// Creates the stash of the store `store`. The directory is created when it is first needed.
     pub fn new(directory: impl Into<PathBuf>, store: &str, sealer: Arc<Sealer>) -> Self {
         let directory = directory.into();
         Self {
@@ -106,59 +108,59 @@ impl Stash {
         }
     }
 
-    /// Keeps `bytes` of room in reserve, in whole files, for entries that find the disk full. Nothing
-    /// is reserved before [`Stash::fill_reserve`].
+    /// Reserves `bytes` of disk space, rounded up to whole files, for entries that find the disk full.
+    /// The space is allocated by [`Stash::fill_reserve`].
     #[must_use]
     pub fn with_reserve(mut self, bytes: u64) -> Self {
         self.reserve = Reserve::new(&self.directory, bytes);
         self
     }
 
-    /// Makes the directory with the owner and the mode of `file`, such as the database, for those who
-    /// share it. Without that it is its parent's owner's.
+    /// Creates the directory with the owner and the mode of `file`, such as the database, so that its
+    /// users can share the stash. By default it belongs to the owner of its parent.
     #[must_use]
-    pub fn like(mut self, file: Option<PathBuf>) -> Self {
+    pub fn with_ownership_of(mut self, file: Option<PathBuf>) -> Self {
         self.like = file;
         self
     }
 
-    /// Reserves what is missing of the room that was asked for. Blocks.
+    /// Allocates the missing part of the reserve. Blocks.
     ///
     /// # Errors
-    /// The disk is full, or the directory cannot be made or written: a full disk alone may then lose
+    /// The disk is full, or the directory cannot be created or written: a full disk alone may then lose
     /// a response.
     pub fn fill_reserve(&self) -> Result<(), StashError> {
         if self.wants_reserve() {
-            self.make()?;
+            self.create()?;
         }
         self.reserve.fill()
     }
 
-    /// Whether room is to be kept in reserve.
+    /// Returns whether a reserve is configured.
     pub fn wants_reserve(&self) -> bool {
-        self.reserve.wanted() > 0
+        self.reserve.target_bytes() > 0
     }
 
-    /// Whether room is missing in the reserve.
+    /// Returns whether the reserve is incomplete.
     pub fn lacks_reserve(&self) -> bool {
-        reserve::size(&self.directory) < self.reserve.wanted()
+        reserve::bytes_reserved(&self.directory) < self.reserve.target_bytes()
     }
 
-    /// Where it is.
+    /// Returns the directory of the stash.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Keeps a commit, durably; in place of an earlier one of the same subject and epoch. Blocks.
-    pub fn keep(&self, kept: &Kept) -> Result<(), StashError> {
-        let path = self.path(&Name::of(&kept.subject, kept.epoch));
+    /// Stores a commit durably, replacing an earlier one of the same subject and epoch. Blocks.
+    pub fn keep(&self, commit: &StashedCommit) -> Result<(), StashError> {
+        let path = self.path(&EntryName::new(&commit.subject, commit.epoch));
         let failed = |action| io_error(action, &path);
         let unwritable = |error: serde_json::Error| failed("write")(error.into());
-        let label = entry::label(kept, &self.store);
-        let content = entry::content(kept, &label).map_err(unwritable)?;
+        let label = entry::make_label(commit, &self.store);
+        let content = entry::encode_content(commit, &label).map_err(unwritable)?;
         let sealed = self
             .sealer
-            .seal_kept(&kept.subject, kept.epoch, &content)
+            .seal_stash_entry(&commit.subject, commit.epoch, &content)
             .map_err(StashError::Seal)?;
         let bytes = entry::join(&label, &sealed).map_err(unwritable)?;
 
@@ -169,24 +171,24 @@ impl Stash {
                 };
                 written?;
                 tracing::warn!(
-                    left = reserve::size(&self.directory),
-                    "the disk is full: a response was kept in room that was in reserve"
+                    left = reserve::bytes_reserved(&self.directory),
+                    "the disk is full: a response was stored in reserved space"
                 );
             }
             written => written?,
         }
-        synchronise(&self.directory)
+        sync_directory(&self.directory)
     }
 
     fn write(&self, bytes: &[u8], path: &Path) -> Result<(), StashError> {
         let failed = |action| io_error(action, path);
-        self.make()?;
+        self.create()?;
         let mut file = tempfile::Builder::new()
-            .prefix(UNFINISHED)
+            .prefix(UNFINISHED_PREFIX)
             .tempfile_in(&self.directory)
             .map_err(failed("write"))?;
         Ownership::read(&self.directory)
-            .and_then(|ownership| ownership.pass_to_file(file.as_file()))
+            .and_then(|ownership| ownership.apply_to_file(file.as_file()))
             .map_err(failed("pass on"))?;
         file.write_all(bytes).map_err(failed("write"))?;
         file.as_file().sync_all().map_err(failed("synchronise"))?;
@@ -195,23 +197,23 @@ impl Stash {
         Ok(())
     }
 
-    fn make(&self) -> Result<(), StashError> {
-        let made = make_directory(&self.directory)?;
+    fn create(&self) -> Result<(), StashError> {
+        let made = create_directory(&self.directory)?;
         let (Some(made), Some(like)) = (made, &self.like) else {
             return Ok(());
         };
         Ownership::read(like)
-            .and_then(|ownership| ownership.pass_to_directory(&made))
+            .and_then(|ownership| ownership.apply_to_directory(&made))
             .map_err(io_error("pass on", &self.directory))
     }
 
-    /// The entries of a subject, by epoch; those among them that cannot be read.
-    pub fn of(&self, subject: &Reference) -> Result<Vec<Name>, StashError> {
+    /// Lists the entries of a subject by epoch, including unreadable ones.
+    pub fn entries_for(&self, subject: &Reference) -> Result<Vec<EntryName>, StashError> {
         let mut names = Vec::new();
-        for file in files(&self.directory)? {
+        for file in list_files(&self.directory)? {
             let name = file.file_name();
-            let name = name.to_str().and_then(Name::parse);
-            let Some(name) = name.filter(|name| name.is_of(subject)) else {
+            let name = name.to_str().and_then(EntryName::parse);
+            let Some(name) = name.filter(|name| name.belongs_to(subject)) else {
                 continue;
             };
             match self.parts(&name) {
@@ -228,41 +230,46 @@ impl Stash {
         Ok(names)
     }
 
-    /// The subjects of all entries. What is no entry is moved aside; entries of another store stay
-    /// where they are, and a log line says so.
+    /// Lists the subjects of all entries. Files that are not entries are moved to quarantine. Entries of
+    /// another store stay, and a log line reports them.
     pub fn subjects(&self) -> Result<Vec<Reference>, StashError> {
         let mut subjects = BTreeSet::new();
-        for file in files(&self.directory)? {
+        for file in list_files(&self.directory)? {
             let name = file.file_name();
             let path = file.path();
             if file.file_type().is_ok_and(|kind| kind.is_dir()) {
                 continue;
             }
-            if name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+            if name
+                .as_encoded_bytes()
+                .starts_with(UNFINISHED_PREFIX.as_bytes())
+            {
                 if is_abandoned(&file) {
-                    self.set_aside(&path, "its writer was interrupted")?;
+                    self.move_to_quarantine(&path, "its writer was interrupted")?;
                 }
                 continue;
             }
-            match name.to_str().and_then(Name::parse) {
+            match name.to_str().and_then(EntryName::parse) {
                 Some(name) => match self.parts(&name) {
                     Ok(Some(parts)) => {
                         subjects.insert(parts.label.subject);
                     }
                     Ok(None) => {}
-                    Err(StashError::Unreadable { why, .. }) => self.set_aside(&path, &why)?,
+                    Err(StashError::Unreadable { why, .. }) => {
+                        self.move_to_quarantine(&path, &why)?
+                    }
                     Err(error) => {
                         tracing::error!(%error, "an entry of the stash cannot be applied")
                     }
                 },
-                None => self.set_aside(&path, "its name is not that of an entry")?,
+                None => self.move_to_quarantine(&path, "its name is not that of an entry")?,
             }
         }
         Ok(subjects.into_iter().collect())
     }
 
-    /// What was kept; none when it is not there any more.
-    pub fn read(&self, name: &Name) -> Result<Option<Kept>, StashError> {
+    /// Reads an entry; `None` if it does not exist any more.
+    pub fn read(&self, name: &EntryName) -> Result<Option<StashedCommit>, StashError> {
         let Some(parts) = self.parts(name)? else {
             return Ok(None);
         };
@@ -273,53 +280,55 @@ impl Stash {
         let label = parts.label;
         let content = match self
             .sealer
-            .open_kept(&label.subject, label.epoch, &parts.sealed)
+            .open_stash_entry(&label.subject, label.epoch, &parts.sealed)
         {
             Ok(content) => content,
-            // Another process may have made the key; it is there at the next start.
+            // Another process may have created the key; the next start will load it.
             Err(error @ SealError::UnknownDataKey { .. }) => return Err(StashError::Seal(error)),
             Err(error) => return Err(unreadable(error.to_string())),
         };
-        entry::kept(&content, label).map(Some).map_err(unreadable)
+        entry::decode_content(&content, label)
+            .map(Some)
+            .map_err(unreadable)
     }
 
-    /// Removes an entry, durably; one that is not there any more is none.
-    pub fn remove(&self, name: &Name) -> Result<(), StashError> {
+    /// Removes an entry durably. A missing entry is not an error.
+    pub fn remove(&self, name: &EntryName) -> Result<(), StashError> {
         let path = self.path(name);
         match fs::remove_file(&path) {
-            Ok(()) => synchronise(&self.directory),
+            Ok(()) => sync_directory(&self.directory),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(io_error("remove", &path)(error)),
         }
     }
 
-    /// Moves an entry aside that nobody can apply.
-    pub fn quarantine(&self, name: &Name, why: &str) -> Result<(), StashError> {
-        self.set_aside(&self.path(name), why)
+    /// Moves an entry that cannot be applied to quarantine.
+    pub fn quarantine(&self, name: &EntryName, why: &str) -> Result<(), StashError> {
+        self.move_to_quarantine(&self.path(name), why)
     }
 
-    /// How many entries need the data key `key`, those set aside included.
+    /// Counts the entries that need the data key `key`, including those in quarantine.
     ///
-    /// What cannot be opened counts with the key that it names.
+    /// An entry that cannot be opened counts for the key that it names.
     pub fn sealed_with(&self, key: u32) -> Result<u64, StashError> {
         let mut entries = 0;
         for listed in list(&self.directory)? {
             let name = listed.path.file_name().and_then(|name| name.to_str());
-            let kept = match name.and_then(Name::parse) {
+            let commit = match name.and_then(EntryName::parse) {
                 Some(name) if !listed.quarantined => self.read(&name).ok().flatten(),
                 _ => None,
             };
-            let within = kept.is_some_and(|kept| kept.data_keys().any(|other| other == key));
+            let within = commit.is_some_and(|commit| commit.data_keys().any(|other| other == key));
             entries += u64::from(within || listed.data_key == Some(key));
         }
         Ok(entries)
     }
 
-    fn path(&self, name: &Name) -> PathBuf {
-        self.directory.join(name.file())
+    fn path(&self, name: &EntryName) -> PathBuf {
+        self.directory.join(name.file_name())
     }
 
-    fn parts(&self, name: &Name) -> Result<Option<entry::Parts>, StashError> {
+    fn parts(&self, name: &EntryName) -> Result<Option<entry::Parts>, StashError> {
         let path = self.path(name);
         let Some(bytes) = read(&path)? else {
             return Ok(None);
@@ -334,16 +343,16 @@ impl Stash {
                 store: parts.label.store,
             });
         }
-        if !name.fits(&parts.label) {
+        if !name.matches(&parts.label) {
             let why = "its name is not that of its subject and epoch".to_owned();
             return Err(StashError::Unreadable { path, why });
         }
         Ok(Some(parts))
     }
 
-    fn set_aside(&self, path: &Path, why: &str) -> Result<(), StashError> {
+    fn move_to_quarantine(&self, path: &Path, why: &str) -> Result<(), StashError> {
         let quarantine = self.directory.join(QUARANTINE);
-        make_folder(&quarantine)?;
+        create_folder(&quarantine)?;
         let name = path.file_name().unwrap_or_default();
         let mut to = quarantine.join(name);
         let mut others = 0_u32;
@@ -356,9 +365,9 @@ impl Stash {
         match fs::rename(path, &to) {
             Ok(()) => {
                 tracing::error!(file = %path.display(), moved_to = %to.display(), why, "a file in the stash cannot be applied and was moved aside");
-                synchronise(&self.directory)
+                sync_directory(&self.directory)
             }
-            // Somebody else was faster.
+            // Another process was faster.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(io_error("move aside", path)(error)),
         }
@@ -366,7 +375,7 @@ impl Stash {
 }
 
 #[async_trait]
-impl SealedElsewhere for Stash {
+impl DataKeyUser for Stash {
     fn describe(&self) -> String {
         format!("the stash {}", self.directory.display())
     }
@@ -376,19 +385,19 @@ impl SealedElsewhere for Stash {
     }
 }
 
-/// The bytes that the stash at `directory` has in reserve.
-pub fn reserved(directory: &Path) -> u64 {
-    reserve::size(directory)
+/// Returns the size of the reserve of the stash at `directory`, in bytes.
+pub fn reserve_bytes(directory: &Path) -> u64 {
+    reserve::bytes_reserved(directory)
 }
 
-/// Everything in the stash at `directory`, in the order of names, those set aside last.
-pub fn list(directory: &Path) -> Result<Vec<Listed>, StashError> {
+/// Lists all files of the stash at `directory` by name, quarantined ones last.
+pub fn list(directory: &Path) -> Result<Vec<StashFile>, StashError> {
     let mut all = Vec::new();
     for (directory, quarantined) in [
         (directory.to_owned(), false),
         (directory.join(QUARANTINE), true),
     ] {
-        let mut paths: Vec<PathBuf> = files(&directory)?
+        let mut paths: Vec<PathBuf> = list_files(&directory)?
             .filter(|file| file.file_type().is_ok_and(|kind| !kind.is_dir()))
             .map(|file| file.path())
             .collect();
@@ -396,7 +405,7 @@ pub fn list(directory: &Path) -> Result<Vec<Listed>, StashError> {
         for path in paths {
             let Some(bytes) = read(&path)? else { continue };
             let parts = entry::split(&bytes).ok();
-            all.push(Listed {
+            all.push(StashFile {
                 data_key: parts.as_ref().map(|parts| parts.sealed.key()),
                 label: parts.map(|parts| parts.label),
                 path,

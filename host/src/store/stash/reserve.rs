@@ -1,28 +1,28 @@
-//! Room in reserve: files in the stash that become entries when the disk is full.
+//! The reserve: preallocated files in the stash that become entries when the disk is full.
 //!
-//! Each file has the size of a usual entry. An entry that finds no space overwrites a file in place,
-//! and the file gets the entry's name. The room thus goes to the entry, not to other processes that
-//! write to the same disk.
+//! Each file has the size of a usual entry. An entry that finds the disk full overwrites a file in place
+//! and then renames it. The space thus goes to the entry and not to other processes that write to the
+//! same disk.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::UNFINISHED;
-use super::files::{io_error, make_folder};
+use super::UNFINISHED_PREFIX;
+use super::files::{create_folder, io_error};
 use crate::store::ownership::Ownership;
 use crate::store::stash::StashError;
 
-/// The folder of the stash that has the files.
+/// The folder of the reserve in the stash.
 const DIRECTORY: &str = "reserve";
-/// Precedes the names of the files.
+/// The prefix of the file names.
 const PREFIX: &str = "room-";
-/// The size of one file, in bytes: more than a usual entry has.
+/// The size of one file, in bytes: larger than a usual entry.
 pub(super) const SLOT: u64 = SLOT_BYTES as u64;
 const SLOT_BYTES: usize = 32 << 10;
 
-/// The room in reserve of one stash.
+/// The reserve of one stash.
 #[derive(Debug)]
 pub(super) struct Reserve {
     stash: PathBuf,
@@ -30,7 +30,7 @@ pub(super) struct Reserve {
 }
 
 impl Reserve {
-    /// Room for `bytes`, in whole files.
+    /// Creates a reserve for `bytes`, rounded up to whole files.
     pub(super) fn new(stash: &Path, bytes: u64) -> Self {
         Self {
             stash: stash.to_owned(),
@@ -38,40 +38,40 @@ impl Reserve {
         }
     }
 
-    /// The bytes that there are to be.
-    pub(super) fn wanted(&self) -> u64 {
+    /// Returns the intended size, in bytes.
+    pub(super) fn target_bytes(&self) -> u64 {
         self.slots.saturating_mul(SLOT)
     }
 
-    /// Makes the files that are missing, as far as the disk has room.
+    /// Creates the missing files, as far as the disk has room.
     pub(super) fn fill(&self) -> Result<(), StashError> {
         if self.slots == 0 {
             return Ok(());
         }
         let directory = self.stash.join(DIRECTORY);
-        make_folder(&directory)?;
+        create_folder(&directory)?;
         for number in 0..self.slots {
             let path = directory.join(format!("{PREFIX}{number}"));
             if !is_whole(&path) {
-                make(&directory, &path).map_err(io_error("reserve room in", &path))?;
+                create_slot(&directory, &path).map_err(io_error("reserve room in", &path))?;
             }
         }
         Ok(())
     }
 
-    /// Writes `bytes` over a file of the reserve, which gets the name `to`. None: the reserve is used
-    /// up.
+    /// Writes `bytes` over a file of the reserve and renames it to `to`. Returns `None` when the reserve
+    /// is used up.
     pub(super) fn write(&self, bytes: &[u8], to: &Path) -> Option<Result<(), StashError>> {
         let (mut file, path) = self.claim()?;
         let mut room = SLOT;
-        while room < bytes.len() as u64 && self.give_up_one() {
+        while room < bytes.len() as u64 && self.release_one() {
             room += SLOT;
         }
         let failed = |action| io_error(action, to);
         let written = loop {
-            match write_over(&mut file, bytes) {
-                // A file system that copies on write needs room of its own for it.
-                Err(error) if is_full(&error) && self.give_up_one() => {}
+            match overwrite(&mut file, bytes) {
+                // A copy-on-write file system needs additional space for the overwrite.
+                Err(error) if is_full(&error) && self.release_one() => {}
                 done => break done,
             }
         };
@@ -79,36 +79,36 @@ impl Reserve {
             .map_err(failed("write"))
             .and_then(|()| self.name(&path, to).map_err(failed("name")));
         if written.is_err() {
-            // It would not be found again, and its room may serve another.
+            // The file would not be found again, and its space may serve another entry.
             let _ = fs::remove_file(&path);
         }
         Some(written)
     }
 
-    /// A directory may need room for another name.
+    /// Renames a file; the directory may need space for the new name.
     fn name(&self, from: &Path, to: &Path) -> io::Result<()> {
         loop {
             match fs::rename(from, to) {
-                Err(error) if is_full(&error) && self.give_up_one() => {}
+                Err(error) if is_full(&error) && self.release_one() => {}
                 done => return done,
             }
         }
     }
 
-    /// Takes a file out of the reserve, under a name that no other process takes.
+    /// Takes a file out of the reserve, under a name that other processes ignore.
     fn claim(&self) -> Option<(File, PathBuf)> {
         for from in whole_files(&self.stash) {
-            let name = format!("{UNFINISHED}{}", uuid::Uuid::new_v4());
+            let name = format!("{UNFINISHED_PREFIX}{}", uuid::Uuid::new_v4());
             let to = self.stash.join(name);
             let Ok(file) = OpenOptions::new().write(true).open(&from) else {
                 continue;
             };
-            // Until it is written, one as old as the reserve would be taken for abandoned.
+            // Until it is written, a file as old as the reserve would count as abandoned.
             let _ = file.set_modified(SystemTime::now());
-            // One that is not there any more was taken by another process.
+            // A missing file was taken by another process.
             let claimed = loop {
                 match fs::rename(&from, &to) {
-                    Err(error) if is_full(&error) && self.give_up_one_besides(Some(&from)) => {}
+                    Err(error) if is_full(&error) && self.release_one_except(Some(&from)) => {}
                     done => break done.is_ok(),
                 }
             };
@@ -119,30 +119,30 @@ impl Reserve {
         None
     }
 
-    /// Gives the room of one file back to the disk; whether there was one.
-    fn give_up_one(&self) -> bool {
-        self.give_up_one_besides(None)
+    /// Deletes one file to free its space; returns whether there was one.
+    fn release_one(&self) -> bool {
+        self.release_one_except(None)
     }
 
-    fn give_up_one_besides(&self, kept: Option<&Path>) -> bool {
+    fn release_one_except(&self, except: Option<&Path>) -> bool {
         let mut files = whole_files(&self.stash);
-        files.any(|file| kept != Some(file.as_path()) && fs::remove_file(file).is_ok())
+        files.any(|file| except != Some(file.as_path()) && fs::remove_file(file).is_ok())
     }
 }
 
-fn write_over(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+fn overwrite(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     file.rewind()?;
     file.write_all(bytes)?;
     file.set_len(bytes.len() as u64)?;
     file.sync_all()
 }
 
-/// The bytes in reserve of the stash at `stash`.
-pub(super) fn size(stash: &Path) -> u64 {
+/// Returns the size of the reserve of the stash at `stash`, in bytes.
+pub(super) fn bytes_reserved(stash: &Path) -> u64 {
     (whole_files(stash).count() as u64).saturating_mul(SLOT)
 }
 
-/// Whether the disk, or what a user may have of it, is full.
+/// Returns whether the disk or the user's quota is full.
 pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -167,14 +167,14 @@ fn is_whole(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == SLOT)
 }
 
-/// Random bytes, of which no file system saves any: neither as a hole, nor by compression.
-fn make(directory: &Path, path: &Path) -> io::Result<()> {
+/// Creates a file of random bytes, which no file system can store as a hole or compress.
+fn create_slot(directory: &Path, path: &Path) -> io::Result<()> {
     let mut bytes = vec![0; SLOT_BYTES];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     let mut file = tempfile::Builder::new()
-        .prefix(UNFINISHED)
+        .prefix(UNFINISHED_PREFIX)
         .tempfile_in(directory)?;
-    Ownership::read(directory)?.pass_to_file(file.as_file())?;
+    Ownership::read(directory)?.apply_to_file(file.as_file())?;
     file.write_all(&bytes)?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
@@ -192,23 +192,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reserved_takes_room_on_the_disk() {
+    fn reserve_occupies_disk_space() {
         let (_place, reserve) = reserve(100_000);
-        assert_eq!(reserve.wanted(), 4 * SLOT);
+        assert_eq!(reserve.target_bytes(), 4 * SLOT);
         reserve.fill().unwrap();
-        assert_eq!(size(&reserve.stash), reserve.wanted());
+        assert_eq!(bytes_reserved(&reserve.stash), reserve.target_bytes());
         #[cfg(unix)]
         for file in whole_files(&reserve.stash) {
             use std::os::unix::fs::MetadataExt;
             assert!(fs::metadata(file).unwrap().blocks() * 512 >= SLOT);
         }
-        // Again, nothing is added; one that is missing or short is made again.
-        reserve.give_up_one();
+        // Filling again adds nothing; a missing or short file is created again.
+        reserve.release_one();
         let short = whole_files(&reserve.stash).next().unwrap();
         fs::write(&short, "short").unwrap();
-        assert_eq!(size(&reserve.stash), 2 * SLOT);
+        assert_eq!(bytes_reserved(&reserve.stash), 2 * SLOT);
         reserve.fill().unwrap();
-        assert_eq!(size(&reserve.stash), reserve.wanted());
+        assert_eq!(bytes_reserved(&reserve.stash), reserve.target_bytes());
     }
 
     #[test]
@@ -218,11 +218,11 @@ mod tests {
         let to = reserve.stash.join("entry");
         reserve.write(b"short", &to).unwrap().unwrap();
         assert_eq!(fs::read(&to).unwrap(), b"short");
-        assert_eq!(size(&reserve.stash), 3 * SLOT);
+        assert_eq!(bytes_reserved(&reserve.stash), 3 * SLOT);
         let long = vec![7; 2 * SLOT_BYTES];
         reserve.write(&long, &to).unwrap().unwrap();
         assert_eq!(fs::read(&to).unwrap(), long);
-        assert_eq!(size(&reserve.stash), SLOT);
+        assert_eq!(bytes_reserved(&reserve.stash), SLOT);
         reserve.write(b"last", &to).unwrap().unwrap();
         assert!(reserve.write(b"none", &to).is_none());
         let left = fs::read_dir(&reserve.stash).unwrap();
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn no_reserve_makes_nothing() {
+    fn empty_reserve_creates_no_files() {
         let (_place, reserve) = reserve(0);
         reserve.fill().unwrap();
         assert_eq!(fs::read_dir(&reserve.stash).unwrap().count(), 0);

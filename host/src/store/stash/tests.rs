@@ -1,4 +1,4 @@
-//! What a stash keeps, what it refuses, and what it moves aside.
+//! Tests of storing, refusing and quarantining entries.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -14,19 +14,19 @@ use crate::types::{Document, Filter, Key, Pkid, Scope, Timestamp, Wakeup};
 const PKID: &str = "0123456789abcdef01234567";
 const OTHER: &str = "76543210fedcba9876543210";
 
-struct Given {
+struct World {
     directory: TempDir,
     store: SqliteStore,
     stash: Stash,
 }
 
-async fn given() -> Given {
+async fn world() -> World {
     let directory = TempDir::new().unwrap();
     let store = SqliteStore::in_memory().unwrap();
     let key = KeyFile::new(directory.path().join("key"));
     let sealer = Sealer::open(&store, key, Timestamp(0)).await.unwrap();
     let path = directory.path().join("stash");
-    Given {
+    World {
         stash: Stash::new(path, store.id(), Arc::new(sealer)),
         store,
         directory,
@@ -37,8 +37,8 @@ fn subject(pkid: &str) -> Reference {
     Reference::record(pkid.parse().unwrap())
 }
 
-/// A commit with one of each.
-fn kept(stash: &Stash, pkid: &str, epoch: u64) -> Kept {
+/// Creates a commit with one check and one change of each kind.
+fn stashed_commit(stash: &Stash, pkid: &str, epoch: u64) -> StashedCommit {
     let subject = subject(pkid);
     let token = SecretString::from("canary-token");
     let filter = Filter {
@@ -49,7 +49,7 @@ fn kept(stash: &Stash, pkid: &str, epoch: u64) -> Kept {
             value: "x".to_owned(),
         }],
     };
-    Kept {
+    StashedCommit {
         subject: subject.clone(),
         epoch,
         since: Timestamp(5),
@@ -87,7 +87,7 @@ fn kept(stash: &Stash, pkid: &str, epoch: u64) -> Kept {
 }
 
 fn files_in(directory: &Path) -> Vec<String> {
-    let mut names: Vec<String> = files(directory)
+    let mut names: Vec<String> = list_files(directory)
         .unwrap()
         .map(|file| file.file_name().into_string().unwrap())
         .collect();
@@ -96,33 +96,35 @@ fn files_in(directory: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_kept_comes_back_as_it_was() {
-    let Given {
+async fn stashed_commit_is_read_back_unchanged() {
+    let World {
         directory: _here,
         stash,
         ..
-    } = given().await;
-    let kept = kept(&stash, PKID, 3);
-    stash.keep(&kept).unwrap();
-    let names = stash.of(&kept.subject).unwrap();
-    assert_eq!(names, [Name::of(&kept.subject, 3)]);
+    } = world().await;
+    let commit = stashed_commit(&stash, PKID, 3);
+    stash.keep(&commit).unwrap();
+    let names = stash.entries_for(&commit.subject).unwrap();
+    assert_eq!(names, [EntryName::new(&commit.subject, 3)]);
     let read = stash.read(&names[0]).unwrap().unwrap();
-    assert_eq!(format!("{read:?}"), format!("{kept:?}"));
+    assert_eq!(format!("{read:?}"), format!("{commit:?}"));
 
     stash.remove(&names[0]).unwrap();
-    stash.remove(&names[0]).expect("it is gone, as it should");
+    stash
+        .remove(&names[0])
+        .expect("a missing entry is removed without error");
     assert!(stash.read(&names[0]).unwrap().is_none());
-    assert!(stash.of(&kept.subject).unwrap().is_empty());
+    assert!(stash.entries_for(&commit.subject).unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn only_its_owner_can_look_and_there_is_nothing_to_see() {
-    let Given {
+async fn entries_are_private_and_encrypted() {
+    let World {
         directory: _here,
         stash,
         ..
-    } = given().await;
-    stash.keep(&kept(&stash, PKID, 3)).unwrap();
+    } = world().await;
+    stash.keep(&stashed_commit(&stash, PKID, 3)).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(stash.directory()), 0o700);
     let file = stash.directory().join(format!("{PKID}.3.answer"));
@@ -137,17 +139,17 @@ async fn only_its_owner_can_look_and_there_is_nothing_to_see() {
 }
 
 #[tokio::test]
-async fn the_entries_of_a_subject_are_in_the_order_of_their_epochs() {
-    let Given {
+async fn entries_of_a_subject_are_ordered_by_epoch() {
+    let World {
         directory: _here,
         stash,
         ..
-    } = given().await;
+    } = world().await;
     for (pkid, epoch) in [(PKID, 10), (OTHER, 1), (PKID, 9)] {
-        stash.keep(&kept(&stash, pkid, epoch)).unwrap();
+        stash.keep(&stashed_commit(&stash, pkid, epoch)).unwrap();
     }
-    let epochs = [9, 10].map(|epoch| Name::of(&subject(PKID), epoch));
-    assert_eq!(stash.of(&subject(PKID)).unwrap(), epochs);
+    let epochs = [9, 10].map(|epoch| EntryName::new(&subject(PKID), epoch));
+    assert_eq!(stash.entries_for(&subject(PKID)).unwrap(), epochs);
     assert_eq!(
         stash.subjects().unwrap(),
         [subject(PKID), subject(OTHER)],
@@ -156,14 +158,14 @@ async fn the_entries_of_a_subject_are_in_the_order_of_their_epochs() {
 }
 
 #[tokio::test]
-async fn a_byte_that_changed_is_found_wherever_it_is() {
-    let Given {
+async fn changed_or_cut_entry_is_unreadable() {
+    let World {
         directory: _here,
         stash,
         ..
-    } = given().await;
-    stash.keep(&kept(&stash, PKID, 3)).unwrap();
-    let name = Name::of(&subject(PKID), 3);
+    } = world().await;
+    stash.keep(&stashed_commit(&stash, PKID, 3)).unwrap();
+    let name = EntryName::new(&subject(PKID), 3);
     let path = stash.path(&name);
     let whole = fs::read(&path).unwrap();
     for at in 0..whole.len() {
@@ -182,27 +184,34 @@ async fn a_byte_that_changed_is_found_wherever_it_is() {
 
 #[tokio::test]
 async fn an_entry_opens_only_for_its_own_subject_and_epoch() {
-    let Given {
+    let World {
         directory: _here,
         stash,
         ..
-    } = given().await;
-    stash.keep(&kept(&stash, PKID, 3)).unwrap();
-    let path = stash.path(&Name::of(&subject(PKID), 3));
-    for name in [Name::of(&subject(PKID), 4), Name::of(&subject(OTHER), 3)] {
-        // Under another name, and with a label that says so too.
+    } = world().await;
+    stash.keep(&stashed_commit(&stash, PKID, 3)).unwrap();
+    let path = stash.path(&EntryName::new(&subject(PKID), 3));
+    for name in [
+        EntryName::new(&subject(PKID), 4),
+        EntryName::new(&subject(OTHER), 3),
+    ] {
+        // First under another name, then with a matching label too.
         fs::copy(&path, stash.path(&name)).unwrap();
         let moved = stash.read(&name);
         assert!(matches!(moved, Err(StashError::Unreadable { .. })));
         let text = fs::read(&path).unwrap();
         let parts = entry::split(&text).unwrap();
         let label = Label {
-            subject: if name.is_of(&subject(PKID)) {
+            subject: if name.belongs_to(&subject(PKID)) {
                 subject(PKID)
             } else {
                 subject(OTHER)
             },
-            epoch: if name.is_of(&subject(PKID)) { 4 } else { 3 },
+            epoch: if name.belongs_to(&subject(PKID)) {
+                4
+            } else {
+                3
+            },
             ..parts.label
         };
         fs::write(
@@ -216,13 +225,13 @@ async fn an_entry_opens_only_for_its_own_subject_and_epoch() {
 }
 
 #[tokio::test]
-async fn what_is_no_entry_is_moved_aside_and_never_dropped() {
-    let Given {
+async fn foreign_files_are_moved_to_quarantine() {
+    let World {
         directory: _here,
         stash,
         ..
-    } = given().await;
-    stash.keep(&kept(&stash, PKID, 3)).unwrap();
+    } = world().await;
+    stash.keep(&stashed_commit(&stash, PKID, 3)).unwrap();
     let garbage = format!("{OTHER}.1.answer");
     for name in ["README", garbage.as_str(), ".unfinished-abc"] {
         fs::write(stash.directory().join(name), "hello").unwrap();
@@ -230,10 +239,10 @@ async fn what_is_no_entry_is_moved_aside_and_never_dropped() {
     assert_eq!(stash.subjects().unwrap(), [subject(PKID)]);
     let quarantine = stash.directory().join(QUARANTINE);
     assert_eq!(files_in(&quarantine), [&garbage, "README"]);
-    // Somebody may still be writing it.
+    // Another process may still be writing the file.
     assert!(stash.directory().join(".unfinished-abc").exists());
 
-    // A second one of the same name does not replace the first.
+    // A second file of the same name does not replace the first.
     fs::write(stash.directory().join("README"), "again").unwrap();
     stash.subjects().unwrap();
     assert_eq!(files_in(&quarantine), [&garbage, "README", "README.1"]);
@@ -243,49 +252,49 @@ async fn what_is_no_entry_is_moved_aside_and_never_dropped() {
 }
 
 #[tokio::test]
-async fn the_entry_of_another_store_is_left_to_it() {
-    let Given {
+async fn entry_of_another_store_is_left_alone() {
+    let World {
         directory, stash, ..
-    } = given().await;
+    } = world().await;
     let other = SqliteStore::in_memory().unwrap();
     let key = KeyFile::new(directory.path().join("other-key"));
     let sealer = Sealer::open(&other, key, Timestamp(0)).await.unwrap();
     let others = Stash::new(stash.directory(), other.id(), Arc::new(sealer));
-    others.keep(&kept(&others, PKID, 3)).unwrap();
+    others.keep(&stashed_commit(&others, PKID, 3)).unwrap();
 
     assert!(stash.subjects().unwrap().is_empty());
-    assert!(stash.of(&subject(PKID)).unwrap().is_empty());
-    assert_eq!(others.of(&subject(PKID)).unwrap().len(), 1);
+    assert!(stash.entries_for(&subject(PKID)).unwrap().is_empty());
+    assert_eq!(others.entries_for(&subject(PKID)).unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn an_entry_keeps_its_data_key_in_use() {
-    let Given {
+    let World {
         directory: _here,
         stash,
         store,
-    } = given().await;
+    } = world().await;
     assert_eq!(stash.sealed_with(1).unwrap(), 0);
-    stash.keep(&kept(&stash, PKID, 3)).unwrap();
+    stash.keep(&stashed_commit(&stash, PKID, 3)).unwrap();
     assert_eq!(stash.sealed_with(1).unwrap(), 1);
     assert_eq!(stash.sealed_with(2).unwrap(), 0);
-    let elsewhere: Arc<dyn SealedElsewhere> = Arc::new(stash);
+    let elsewhere: Arc<dyn DataKeyUser> = Arc::new(stash);
     let refused = crate::store::seal::retire(&store, &[elsewhere], 1, false).await;
     let refused = refused.expect_err("it is in use").to_string();
     assert!(refused.contains("stash"), "{refused}");
 }
 
 #[tokio::test]
-async fn a_stash_that_cannot_be_made_says_which_directory() {
-    let Given {
+async fn uncreatable_stash_names_its_directory() {
+    let World {
         directory,
         store,
         stash,
-    } = given().await;
+    } = world().await;
     let path = directory.path().join("missing").join("stash");
     let nowhere = Stash::new(&path, store.id(), Arc::clone(&stash.sealer));
     let error = nowhere
-        .keep(&kept(&stash, PKID, 3))
+        .keep(&stashed_commit(&stash, PKID, 3))
         .unwrap_err()
         .to_string();
     assert!(error.contains(&path.display().to_string()), "{error}");

@@ -7,7 +7,7 @@ use relation_e2e::scene::Scene;
 use relation_host::store::Store as _;
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
-use relation_host::store::stash::{Kept, Stash};
+use relation_host::store::stash::{Stash, StashedCommit};
 use relation_host::types::{Pkid, Reference, Timestamp};
 use serde_json::{Value, json};
 
@@ -91,7 +91,7 @@ fn a_key_that_the_stash_needs_is_not_retired() {
         let keys = KeyFile::new(place.path("relation.key"));
         let sealer = Sealer::open(&store, keys, Timestamp(0)).await.unwrap();
         let stash = Stash::new(&directory, store.id(), Arc::new(sealer));
-        let kept = Kept {
+        let kept = StashedCommit {
             subject: Reference::record(Pkid::random()),
             epoch: 1,
             since: Timestamp(1),

@@ -12,8 +12,8 @@ use relation_host::egress::{Client, ClientOptions, Policy};
 use relation_host::reports::Connection;
 use relation_host::schedule::clock::{Clock as _, ManualClock};
 use relation_host::schedule::dispatcher::DispatcherOptions;
+use relation_host::store::layer::Layered;
 use relation_host::store::seal::Sealer;
-use relation_host::store::watched::Watched;
 use relation_host::store::{Store, StoreError};
 use relation_host::types::{Hierarchy, Pkid};
 use relation_host::{AddRequest, CallError, Called, ComponentSource, Host, HostBuilder, Limits};
@@ -170,7 +170,7 @@ impl Conformance {
         }
         let first = run.host(&self.store).await?;
         let turned_away = TurnedAway::default();
-        let seen = Watched::around(Arc::clone(&self.store), turned_away.clone());
+        let seen = Layered::new(Arc::clone(&self.store), turned_away.clone());
         let second = run.host(&(Arc::new(seen) as Arc<dyn Store>)).await?;
         run.add(&first, &denied.origin(), &closed).await?;
         run.checks(&first).await?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future;
-use relation_host::store::watched::Watch;
-use relation_host::store::{Begin, Begun, Store, StoreError};
+use relation_host::store::layer::StoreLayer;
+use relation_host::store::{Begin, BeginOutcome, Store, StoreError};
 use relation_host::{CallError, CallErrorKind, Host};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -17,10 +17,10 @@ use super::not_run::NotRun;
 #[derive(Clone, Default)]
 pub(super) struct TurnedAway(Arc<Notify>);
 
-impl Watch for TurnedAway {
-    async fn begin(&self, inner: &dyn Store, begin: Begin) -> Result<Begun, StoreError> {
+impl StoreLayer for TurnedAway {
+    async fn begin(&self, inner: &dyn Store, begin: Begin) -> Result<BeginOutcome, StoreError> {
         let begun = inner.begin(begin).await?;
-        if matches!(begun, Begun::Busy(_)) {
+        if matches!(begun, BeginOutcome::Busy(_)) {
             self.0.notify_one();
         }
         Ok(begun)

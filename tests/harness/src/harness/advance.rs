@@ -47,7 +47,7 @@ async fn rest(
     harness: &Harness,
     calls: &mut Vec<Observed<Value>>,
 ) -> Result<Option<Timestamp>, StoreError> {
-    harness.host().tidy().await;
+    harness.host().run_housekeeping().await;
     let mut held = BTreeSet::new();
     let mut released: Option<Timestamp> = None;
     let mut ran: BTreeMap<Reference, usize> = BTreeMap::new();

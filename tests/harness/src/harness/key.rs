@@ -13,7 +13,7 @@ impl TestKey {
 }
 
 impl KeyProvider for TestKey {
-    fn existing(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
+    fn load(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
         Ok(Some(Self::key()))
     }
 

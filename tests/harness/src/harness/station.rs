@@ -6,9 +6,9 @@ use std::sync::Arc;
 use relation_host::egress::{Client, ClientOptions, Policy};
 use relation_host::schedule::clock::Clock as _;
 use relation_host::store::Store;
+use relation_host::store::layer::Layered;
 use relation_host::store::seal::Sealer;
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
-use relation_host::store::watched::Watched;
 use relation_host::{ComponentSource, Host};
 
 use super::key::TestKey;
@@ -45,7 +45,7 @@ impl Harness {
                 &SqliteOptions::default(),
             )?),
         };
-        let store: Arc<dyn Store> = Arc::new(Watched::around(store, self.seen.clone()));
+        let store: Arc<dyn Store> = Arc::new(Layered::new(store, self.seen.clone()));
         let sealer = Arc::new(Sealer::open(&*store, TestKey, self.clock.now()).await?);
         let limits = self.parts.plugin.limits();
         let options = ClientOptions {

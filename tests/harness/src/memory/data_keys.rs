@@ -31,7 +31,7 @@ impl DataKeys {
             return Ok(stored.clone());
         }
         if let Some(other) = self.0.values().find(|other| other.kek_id != key.kek_id) {
-            return Err(StoreError::wrapped_otherwise(&key, other));
+            return Err(StoreError::other_key_encryption_key(&key, other));
         }
         self.0.insert(key.id, key.clone());
         Ok(key)
@@ -44,7 +44,7 @@ impl DataKeys {
     ) -> Result<(), StoreError> {
         validate_rewrap(were, &anew)?;
         if !self.0.values().eq(were) {
-            return Err(StoreError::keys_changed());
+            return Err(StoreError::data_keys_changed());
         }
         for key in anew {
             if let Some(stored) = self.0.get_mut(&key.id) {

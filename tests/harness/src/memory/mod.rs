@@ -9,11 +9,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use relation_host::store::cursor::{Listing, at_least_one, page};
+use relation_host::store::cursor::{Listing, build_page, validate_limit};
 use relation_host::store::seal::{DataKey, Sealed};
 use relation_host::store::{
-    Begin, Begun, Commit, DueWakeup, End, KeyUse, Prune, Pruned, Recovery, Redating, Reseal,
-    Retirement, SecretScope, Store, StoreError, StoredSecret,
+    Begin, BeginOutcome, Commit, DueWakeup, End, KeyUse, PruneReport, PruneRequest, Recovery,
+    RedateReport, ResealStep, Retirement, SecretScope, Store, StoreError, StoredSecret,
 };
 use relation_host::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use relation_host::types::{Document, Filter, Hierarchy, Page, Pkid, Reference, Timestamp};
@@ -173,8 +173,8 @@ impl Store for MemoryStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Document>, StoreError> {
-        let limit = at_least_one(limit)?;
-        let listing = Listing::of_documents(&self.id, filter);
+        let limit = validate_limit(limit)?;
+        let listing = Listing::for_documents(&self.id, filter);
         let behind: Option<Pkid> = match cursor {
             Some(cursor) => {
                 let [last] = listing.position(cursor)?;
@@ -186,7 +186,7 @@ impl Store for MemoryStore {
             let found = state.documents.find(filter, behind.as_ref());
             Ok(first(limit, found.cloned()))
         })?;
-        Ok(page(found, |last: &Document| {
+        Ok(build_page(found, |last: &Document| {
             listing.cursor(&[last.reference.pkid.as_str()])
         }))
     }
@@ -209,8 +209,8 @@ impl Store for MemoryStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<DueWakeup>, StoreError> {
-        let limit = at_least_one(limit)?;
-        let listing = Listing::of_wakeups(&self.id, hierarchy);
+        let limit = validate_limit(limit)?;
+        let listing = Listing::for_wakeups(&self.id, hierarchy);
         let after = match cursor {
             Some(cursor) => {
                 let [due, model, pkid, id] = listing.position(cursor)?;
@@ -231,7 +231,7 @@ impl Store for MemoryStore {
             };
             Ok(first(limit, wakeups.upcoming(after).filter(here).cloned()))
         })?;
-        Ok(page(found, |last| {
+        Ok(build_page(found, |last| {
             let (due, Reference { model, pkid }, id) = wakeups::position(last);
             listing.cursor(&[&due.0.to_string(), &model, pkid.as_str(), &id])
         }))
@@ -253,7 +253,7 @@ impl Store for MemoryStore {
         self.with(|state| Ok(state.wakeups.next_due()))
     }
 
-    async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
+    async fn begin(&self, begin: Begin) -> Result<BeginOutcome, StoreError> {
         self.with(|state| state.begin(self.host.number, begin))
     }
 
@@ -276,7 +276,7 @@ impl Store for MemoryStore {
         self.with(|state| Ok(state.recover(now)))
     }
 
-    async fn redate(&self, now: Timestamp) -> Result<Redating, StoreError> {
+    async fn redate(&self, now: Timestamp) -> Result<RedateReport, StoreError> {
         self.with(|state| Ok(state.redate(now)))
     }
 
@@ -290,8 +290,8 @@ impl Store for MemoryStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Transaction>, StoreError> {
-        let limit = at_least_one(limit)?;
-        let listing = Listing::of_transactions(&self.id, filter);
+        let limit = validate_limit(limit)?;
+        let listing = Listing::for_transactions(&self.id, filter);
         let behind = match cursor {
             Some(cursor) => {
                 let [id] = listing.position(cursor)?;
@@ -303,12 +303,12 @@ impl Store for MemoryStore {
             let found = state.transactions.list(filter, behind.as_deref());
             Ok(first(limit, found))
         })?;
-        Ok(page(found, |last: &Transaction| {
+        Ok(build_page(found, |last: &Transaction| {
             listing.cursor(&[&last.id])
         }))
     }
 
-    async fn prune_transactions(&self, prune: Prune) -> Result<Pruned, StoreError> {
+    async fn prune_transactions(&self, prune: PruneRequest) -> Result<PruneReport, StoreError> {
         self.with(|state| Ok(state.transactions.prune(&prune)))
     }
 
@@ -351,8 +351,8 @@ impl Store for MemoryStore {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<StoredSecret>, StoreError> {
-        let limit = at_least_one(limit)?;
-        let listing = Listing::of_secrets(&self.id, scope);
+        let limit = validate_limit(limit)?;
+        let listing = Listing::for_secrets(&self.id, scope);
         let behind = match cursor {
             Some(cursor) => {
                 let [model, pkid, name] = listing.position(cursor)?;
@@ -364,13 +364,13 @@ impl Store for MemoryStore {
             let found = state.secrets.list(scope, behind.as_ref());
             Ok(first(limit, found))
         })?;
-        Ok(page(found, |last: &StoredSecret| {
+        Ok(build_page(found, |last: &StoredSecret| {
             let StoredSecret { owner, name, .. } = last;
             listing.cursor(&[&owner.model, owner.pkid.as_str(), name])
         }))
     }
 
-    async fn reseal(&self, steps: Vec<Reseal>) -> Result<Vec<bool>, StoreError> {
+    async fn reseal(&self, steps: Vec<ResealStep>) -> Result<Vec<bool>, StoreError> {
         self.with(|state| {
             let newest = state.data_keys.newest();
             state.secrets.reseal(steps, newest)

@@ -5,7 +5,8 @@ use std::ops::Bound;
 
 use relation_host::store::seal::Sealed;
 use relation_host::store::{
-    KeyUse, Quarantine, Reseal, Resealed, SecretCount, SecretScope, StoreError, StoredSecret,
+    KeyUse, Quarantine, ResealAction, ResealStep, SecretCount, SecretScope, StoreError,
+    StoredSecret,
 };
 use relation_host::types::Reference;
 
@@ -68,7 +69,7 @@ impl Secrets {
         all.filter(move |(owner, name, kept)| {
             let wanted = match scope {
                 SecretScope::All => true,
-                SecretScope::NotUnder(key) => kept.sealed.key() != key,
+                SecretScope::NotSealedWith(key) => kept.sealed.key() != key,
                 SecretScope::Quarantined => kept.quarantined.is_some(),
             };
             wanted && further(owner, name)
@@ -94,11 +95,11 @@ impl Secrets {
     /// Carries out the steps whose secrets have not changed; `newest` is the data key to seal with.
     pub(super) fn reseal(
         &mut self,
-        steps: Vec<Reseal>,
+        steps: Vec<ResealStep>,
         newest: Option<u32>,
     ) -> Result<Vec<bool>, StoreError> {
         for step in &steps {
-            if let Resealed::Sealed(sealed) = &step.to
+            if let ResealAction::Sealed(sealed) = &step.to
                 && newest != Some(sealed.key())
             {
                 return Err(StoreError::StaleKey(sealed.key()));
@@ -110,7 +111,7 @@ impl Secrets {
             .collect())
     }
 
-    fn reseal_one(&mut self, Reseal { secret, to }: Reseal) -> bool {
+    fn reseal_one(&mut self, ResealStep { secret, to }: ResealStep) -> bool {
         let of_owner = self.0.get_mut(&secret.owner);
         let Some(kept) = of_owner.and_then(|names| names.get_mut(&secret.name)) else {
             return false;
@@ -119,14 +120,14 @@ impl Secrets {
             return false;
         }
         match to {
-            Resealed::Sealed(sealed) => {
+            ResealAction::Sealed(sealed) => {
                 *kept = Kept {
                     sealed,
                     quarantined: None,
                 };
             }
-            Resealed::Quarantined(quarantine) => kept.quarantined = Some(quarantine),
-            Resealed::Sound => kept.quarantined = None,
+            ResealAction::Quarantined(quarantine) => kept.quarantined = Some(quarantine),
+            ResealAction::Sound => kept.quarantined = None,
         }
         true
     }

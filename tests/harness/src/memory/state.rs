@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use relation_host::store::{
-    Answered, Begin, Begun, CLOCK_TOLERANCE, Change, Check, Commit, End, Recovery, Redating,
-    StoreError,
+    Begin, BeginOutcome, CLOCK_TOLERANCE, Change, Check, Commit, End, Recovery, RedateReport,
+    StoreError, WakeupSettlement,
 };
 use relation_host::types::{Reference, Timestamp};
 
@@ -65,19 +65,23 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn begin(&mut self, by: HostNumber, begin: Begin) -> Result<Begun, StoreError> {
+    pub(super) fn begin(
+        &mut self,
+        by: HostNumber,
+        begin: Begin,
+    ) -> Result<BeginOutcome, StoreError> {
         if let Some(wakeup) = &begin.wakeup
             && !self.wakeups.is_waiting(wakeup)
         {
-            return Ok(Begun::Gone);
+            return Ok(BeginOutcome::Gone);
         }
         if let Some(subject) = &begin.subject
             && let Some(until) = self.leases.busy(subject, begin.now)
         {
-            return Ok(Begun::Busy(until));
+            return Ok(BeginOutcome::Busy(until));
         }
         if self.transactions.contains(&begin.transaction.id) {
-            return Err(StoreError::begun_before(&begin.transaction.id));
+            return Err(StoreError::duplicate_transaction(&begin.transaction.id));
         }
         let lease = begin.subject.map(|subject| {
             let epoch = self.next();
@@ -85,7 +89,7 @@ impl State {
             self.leases.claim(&subject, by, epoch, times)
         });
         self.transactions.begin(by, begin.transaction);
-        Ok(Begun::Started(lease))
+        Ok(BeginOutcome::Started(lease))
     }
 
     pub(super) fn end(&mut self, end: End) {
@@ -100,8 +104,10 @@ impl State {
             }
         });
         match end.wakeup {
-            Some(Answered::Done(wakeup)) if held => self.wakeups.done(&wakeup),
-            Some(Answered::Retry(wakeup, at)) if held => self.wakeups.retry(&wakeup, at, now),
+            Some(WakeupSettlement::Done(wakeup)) if held => self.wakeups.done(&wakeup),
+            Some(WakeupSettlement::Retry(wakeup, at)) if held => {
+                self.wakeups.retry(&wakeup, at, now)
+            }
             _ => (),
         }
     }
@@ -114,11 +120,11 @@ impl State {
         }
     }
 
-    pub(super) fn redate(&mut self, now: Timestamp) -> Redating {
+    pub(super) fn redate(&mut self, now: Timestamp) -> RedateReport {
         let latest = now.after(CLOCK_TOLERANCE);
         let (wakeups, scheduled) = self.wakeups.redate(now, latest);
         let (leases, claimed) = self.leases.redate(now, latest);
-        Redating {
+        RedateReport {
             wakeups,
             leases,
             latest: scheduled.max(claimed),
@@ -138,13 +144,13 @@ impl State {
                 if found == Some(*expected) {
                     return Ok(());
                 }
-                StoreError::changed(which, *expected, found)
+                StoreError::version_conflict(which, *expected, found)
             }
             Check::Absent(which) => {
                 if self.documents.get(which).is_none() {
                     return Ok(());
                 }
-                StoreError::exists(which)
+                StoreError::already_exists(which)
             }
             Check::Unique(filter, except) => {
                 let mut found = self.documents.find(filter, None);
@@ -152,7 +158,7 @@ impl State {
                 else {
                     return Ok(());
                 };
-                StoreError::taken(filter, other.reference.pkid.as_str())
+                StoreError::not_unique(filter, other.reference.pkid.as_str())
             }
         };
         Err(refused)
@@ -202,7 +208,7 @@ impl State {
                 None => self.documents.get(owner).is_some(),
             };
             if !exists {
-                return Err(StoreError::orphan(owner));
+                return Err(StoreError::missing_owner(owner));
             }
         }
         Ok(())

@@ -130,7 +130,7 @@ async fn in_a_fork_its_host_goes_on_and_the_others_are_gone() {
     let ended = fork.transaction("t2").await.unwrap().unwrap();
     assert_eq!(ended.status, Status::Fail);
     let busy = fork.begin(begin("t3", &record(1), 1)).await.unwrap();
-    assert_eq!(busy, Begun::Busy(Timestamp(100)));
+    assert_eq!(busy, BeginOutcome::Busy(Timestamp(100)));
 
     let after_a_crash = first.fork().another_host();
     let found = after_a_crash.recover(Timestamp(1)).await.unwrap();
@@ -146,7 +146,7 @@ async fn a_host_that_is_killed_leaves_its_calls_open_and_changes_nothing_more() 
     let one = record(1);
     write(&store, vec![put(&one, "{}")]).await;
     let begun = store.begin(begin("t1", &one, 0)).await.unwrap();
-    let Begun::Started(Some(lease)) = begun else {
+    let BeginOutcome::Started(Some(lease)) = begun else {
         panic!("{begun:?}");
     };
     store.clone().kill();
@@ -165,11 +165,11 @@ async fn a_host_that_is_killed_leaves_its_calls_open_and_changes_nothing_more() 
     let next = store.another_host();
     assert_eq!(next.documents()[0].version, 1);
     let busy = next.begin(begin("t2", &one, 1)).await.unwrap();
-    assert_eq!(busy, Begun::Busy(Timestamp(100)));
+    assert_eq!(busy, BeginOutcome::Busy(Timestamp(100)));
     let found = next.recover(Timestamp(1)).await.unwrap();
     assert_eq!((found.leases, found.transactions), (1, 1));
     let begun = next.begin(begin("t2", &one, 1)).await.unwrap();
-    let Begun::Started(Some(lease)) = begun else {
+    let BeginOutcome::Started(Some(lease)) = begun else {
         panic!("{begun:?}");
     };
     assert_eq!(lease.interrupted, Some(Timestamp(0)));

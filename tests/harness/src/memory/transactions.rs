@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use relation_host::store::{Prune, Pruned, StoreError};
+use relation_host::store::{PruneReport, PruneRequest, StoreError};
 use relation_host::transactions::{
-    NewTransaction, Outcome, Status, Transaction, TransactionFilter, TransactionUpdate,
+    NewTransaction, Status, Transaction, TransactionFilter, TransactionOutcome, TransactionUpdate,
 };
 use relation_host::types::Timestamp;
 
@@ -44,8 +44,8 @@ impl Transactions {
             started: new.started,
             completed: None,
             log: Vec::new(),
-            reveals: Vec::new(),
-            more_reveals: 0,
+            secret_accesses: Vec::new(),
+            omitted_accesses: 0,
         };
         self.all.insert(new.id, Arc::new(begun));
     }
@@ -54,7 +54,7 @@ impl Transactions {
     pub(super) fn check(&self, news: &TransactionUpdate) -> Result<(), StoreError> {
         match self.contains(&news.id) {
             true => Ok(()),
-            false => Err(StoreError::never_began(&news.id)),
+            false => Err(StoreError::unknown_transaction(&news.id)),
         }
     }
 
@@ -74,8 +74,8 @@ impl Transactions {
             transaction.subject_name = name;
         }
         transaction.log.extend(news.lines);
-        transaction.reveals.extend(news.reveals);
-        transaction.more_reveals += news.more_reveals;
+        transaction.secret_accesses.extend(news.secret_accesses);
+        transaction.omitted_accesses += news.omitted_accesses;
         if let Some(outcome) = news.outcome {
             close(transaction, outcome);
         }
@@ -90,7 +90,10 @@ impl Transactions {
         self.running.retain(|id, by| {
             let lives = hosts.contains(by);
             if !lives && let Some(transaction) = self.all.get_mut(id) {
-                close(Arc::make_mut(transaction), Outcome::interrupted(now));
+                close(
+                    Arc::make_mut(transaction),
+                    TransactionOutcome::interrupted(now),
+                );
                 closed += 1;
             }
             lives
@@ -99,7 +102,7 @@ impl Transactions {
     }
 
     /// Removes those of one step of a walk that are covered.
-    pub(super) fn prune(&mut self, prune: &Prune) -> Pruned {
+    pub(super) fn prune(&mut self, prune: &PruneRequest) -> PruneReport {
         let after = prune
             .after
             .as_deref()
@@ -121,7 +124,7 @@ impl Transactions {
                 removed += 1;
             }
         }
-        Pruned {
+        PruneReport {
             removed,
             next: last.filter(|_| step.len() == limit && !is_over),
         }
@@ -142,7 +145,7 @@ impl Transactions {
     }
 }
 
-fn close(transaction: &mut Transaction, outcome: Outcome) {
+fn close(transaction: &mut Transaction, outcome: TransactionOutcome) {
     transaction.status = outcome.status;
     transaction.message = outcome.message;
     transaction.completed = Some(outcome.completed);
@@ -170,7 +173,7 @@ fn without_log(transaction: &Transaction) -> Transaction {
         progress: transaction.progress.clone(),
         message: transaction.message.clone(),
         log: Vec::new(),
-        reveals: Vec::new(),
+        secret_accesses: Vec::new(),
         ..*transaction
     }
 }

@@ -19,8 +19,8 @@ use relation_host::egress::Transport;
 use relation_host::schedule::clock::Clock;
 use relation_host::schedule::dispatcher::Runner;
 use relation_host::store::Store;
+use relation_host::store::layer::Layered;
 use relation_host::store::seal::Sealer;
-use relation_host::store::watched::Watched;
 use relation_host::{Host, Limits};
 use secrecy::SecretString;
 
@@ -161,7 +161,7 @@ impl Recorder {
     /// The store that the host is to have: the one that was given, watched.
     pub fn store(&self) -> Arc<dyn Store> {
         let inner = Arc::clone(&self.0.store);
-        Arc::new(Watched::around(inner, self.clone()))
+        Arc::new(Layered::new(inner, self.clone()))
     }
 
     /// What is to carry the host's requests: hands them to `network`, such as a

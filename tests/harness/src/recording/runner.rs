@@ -1,7 +1,7 @@
 //! Runs due wakeups as the host does, and notes what each call answered.
 
 use async_trait::async_trait;
-use relation_host::schedule::dispatcher::{Ran, Runner};
+use relation_host::schedule::dispatcher::{RunOutcome, Runner};
 use relation_host::store::{DueWakeup, StoreError};
 use relation_host::{Fired, Host};
 use tokio::sync::{Mutex, Notify};
@@ -27,7 +27,7 @@ impl Noted {
 
 #[async_trait]
 impl Runner for Noted {
-    async fn run(&self, due: DueWakeup) -> Result<Ran, StoreError> {
+    async fn run(&self, due: DueWakeup) -> Result<RunOutcome, StoreError> {
         // A scenario says one thing after the other.
         let _turn = self.turn.lock().await;
         let kind = due.wakeup.kind().to_owned();
@@ -42,7 +42,7 @@ impl Runner for Noted {
         self.host.scheduled()
     }
 
-    async fn tidy(&self) -> bool {
-        self.host.tidy().await
+    async fn run_housekeeping(&self) -> bool {
+        self.host.run_housekeeping().await
     }
 }

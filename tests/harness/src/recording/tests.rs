@@ -109,8 +109,8 @@ fn recorded(token: &str, client_secret: &str, new: &str) -> String {
             started: NOW,
             completed: None,
             log: Vec::new(),
-            reveals: Vec::new(),
-            more_reveals: 0,
+            secret_accesses: Vec::new(),
+            omitted_accesses: 0,
         }),
         documents: vec![Became::Changed(document)],
         secrets: Names {

@@ -2,9 +2,9 @@
 //! ended.
 
 use relation_host::reports::WakeReport;
+use relation_host::store::layer::StoreLayer;
 use relation_host::store::seal::Sealed;
-use relation_host::store::watched::Watch;
-use relation_host::store::{Begin, Begun, Commit, DueWakeup, Store, StoreError};
+use relation_host::store::{Begin, BeginOutcome, Commit, DueWakeup, Store, StoreError};
 use relation_host::types::{Document, Filter, Page, Reference};
 use relation_host::{CallError, Called};
 use serde_json::json;
@@ -15,7 +15,7 @@ use crate::harness::Failed;
 use crate::redaction::Redactor;
 use crate::scenario::observation;
 
-impl Watch for Recorder {
+impl StoreLayer for Recorder {
     async fn get(
         &self,
         inner: &dyn Store,
@@ -66,7 +66,7 @@ impl Watch for Recorder {
         self.told(inner.commit(commit).await)
     }
 
-    async fn begin(&self, inner: &dyn Store, begin: Begin) -> Result<Begun, StoreError> {
+    async fn begin(&self, inner: &dyn Store, begin: Begin) -> Result<BeginOutcome, StoreError> {
         self.notes().begins(&begin);
         self.before_begin().await;
         let begun = inner.begin(begin).await?;

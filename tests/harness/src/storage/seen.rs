@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use relation_host::store::watched::Watch;
-use relation_host::store::{Begin, Begun, Change, Commit, End, Store, StoreError};
+use relation_host::store::layer::StoreLayer;
+use relation_host::store::{Begin, BeginOutcome, Change, Commit, End, Store, StoreError};
 use relation_host::types::Reference;
 
 /// Watches a store. Clones share what they saw.
@@ -44,7 +44,7 @@ impl Seen {
     }
 }
 
-impl Watch for Seen {
+impl StoreLayer for Seen {
     async fn commit(&self, inner: &dyn Store, mut commit: Commit) -> Result<(), StoreError> {
         self.see(&commit);
         if !self.leases {
@@ -53,7 +53,7 @@ impl Watch for Seen {
         inner.commit(commit).await
     }
 
-    async fn begin(&self, inner: &dyn Store, mut begin: Begin) -> Result<Begun, StoreError> {
+    async fn begin(&self, inner: &dyn Store, mut begin: Begin) -> Result<BeginOutcome, StoreError> {
         if self.leases {
             return inner.begin(begin).await;
         }
@@ -61,9 +61,9 @@ impl Watch for Seen {
         begin.lease = Duration::ZERO;
         Ok(match inner.begin(begin).await? {
             // Taken over from nobody: the call before it is not one that was cut off.
-            Begun::Started(Some(mut lease)) => {
+            BeginOutcome::Started(Some(mut lease)) => {
                 lease.interrupted = None;
-                Begun::Started(Some(lease))
+                BeginOutcome::Started(Some(lease))
             }
             other => other,
         })

@@ -1,6 +1,6 @@
 //! `keys check`: opens every secret.
 
-use relation_host::store::seal::{Checked, Rotation};
+use relation_host::store::seal::{Rotation, SecretCheckReport};
 use relation_host::types::Timestamp;
 use serde::Serialize;
 
@@ -25,7 +25,7 @@ pub async fn run(context: &Context, _args: Args) -> Result<(), Failed> {
     let rotation = Rotation::new(store.as_ref(), &sealer, &now, Rotation::STEP);
     let mut steps = Steps::new(context.output, "opening");
     let checked = rotation.check(|progress| steps.tell(progress)).await?;
-    let Checked { sound, unopened } = checked;
+    let SecretCheckReport { sound, unopened } = checked;
     let report = Report {
         sound,
         unopened: named(store.as_ref(), unopened).await?,

@@ -1,7 +1,7 @@
 //! `keys list`: needs the store alone, no key.
 
 use relation_host::store::SecretCount;
-use relation_host::store::seal::unopened;
+use relation_host::store::seal::list_unopened;
 use relation_host::types::Timestamp;
 use serde::Serialize;
 
@@ -54,7 +54,7 @@ pub async fn run(context: &Context) -> Result<(), Failed> {
     let listed = Listed {
         data_keys,
         without_key: others.map(|count| count.all).sum(),
-        unopened: named(store.as_ref(), unopened(store.as_ref()).await?).await?,
+        unopened: named(store.as_ref(), list_unopened(store.as_ref()).await?).await?,
     };
     context.output.print(&listed, human)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use relation_host::store::seal::{SealedElsewhere, retire};
+use relation_host::store::seal::{DataKeyUser, retire};
 use relation_host::store::stash::Stash;
 use relation_host::store::{Retirement, SecretCount};
 use serde_json::json;
@@ -30,7 +30,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     } = args;
     let (store, sealer) = opened(context).await?;
     let stash = context.config.stash_directory();
-    let stash: Arc<dyn SealedElsewhere> = Arc::new(Stash::new(stash, store.id(), Arc::new(sealer)));
+    let stash: Arc<dyn DataKeyUser> = Arc::new(Stash::new(stash, store.id(), Arc::new(sealer)));
     let elsewhere = [stash];
     let retired = retire(store.as_ref(), &elsewhere, id, despite_unopened).await?;
     let already = match retired {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use relation_host::store::seal::{
-    KeyEncryptionKey, KeyProvider, Rewrapped, Rotation, SealError, Sealer,
+    KeyEncryptionKey, KeyProvider, RewrapOutcome, Rotation, SealError, Sealer,
 };
 use relation_host::types::Timestamp;
 use serde_json::json;
@@ -58,14 +58,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     let source = args.new.source()?;
     let store = context.store_to_write()?;
     let key = context.config.key.clone();
-    let existing = source.existing().map_err(SealError::from)?;
+    let existing = source.load().map_err(SealError::from)?;
     let sealer = match Sealer::open(store.as_ref(), key, context.now()).await {
         Ok(sealer) => sealer,
         // It was done before, and the configuration still names the old key.
         Err(SealError::WrongKey { wanted, .. } | SealError::NoKey { wanted, .. })
             if existing.as_ref().map(KeyEncryptionKey::fingerprint) == Some(wanted.clone()) =>
         {
-            return print(context, &source, &wanted, Rewrapped::Already);
+            return print(context, &source, &wanted, RewrapOutcome::Already);
         }
         Err(error) => return Err(error.into()),
     };
@@ -84,12 +84,12 @@ fn print(
     context: &Context,
     source: &KeySource,
     fingerprint: &str,
-    rewrapped: Rewrapped,
+    rewrapped: RewrapOutcome,
 ) -> Result<(), Failed> {
     let configured = context.config.key == *source;
     let keys = match rewrapped {
-        Rewrapped::Done(keys) => keys,
-        Rewrapped::Already => 0,
+        RewrapOutcome::Done(keys) => keys,
+        RewrapOutcome::Already => 0,
     };
     let result = json!({
         "wrapped_by": fingerprint,
@@ -98,11 +98,11 @@ fn print(
     });
     context.output.print(&result, |_| {
         let done = match rewrapped {
-            Rewrapped::Done(keys) => {
+            RewrapOutcome::Done(keys) => {
                 let keys = counted(keys as u64, "data key is", "data keys are");
                 format!("{keys} wrapped by key {fingerprint} now")
             }
-            Rewrapped::Already => {
+            RewrapOutcome::Already => {
                 format!("nothing to do: the data keys are wrapped by key {fingerprint} already")
             }
         };

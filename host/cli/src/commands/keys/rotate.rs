@@ -1,6 +1,6 @@
 //! `keys rotate`: a new data key, and every secret sealed with it.
 
-use relation_host::store::seal::{Rotated, Rotation};
+use relation_host::store::seal::{Rotation, RotationReport};
 use relation_host::types::Timestamp;
 use serde::Serialize;
 
@@ -37,7 +37,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     let rotated = rotation
         .rotate(args.again, |progress| steps.tell(progress))
         .await?;
-    let Rotated {
+    let RotationReport {
         key,
         added,
         resealed,

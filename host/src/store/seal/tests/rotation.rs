@@ -1,4 +1,4 @@
-//! Keys are rotated while other sealers of the same store go on, and nothing is lost on the way.
+//! Tests of key rotation while other sealers of the same store continue.
 
 use std::io;
 
@@ -12,10 +12,10 @@ fn later() -> Timestamp {
     LATER
 }
 
-fn silent(_: Progress) {}
+fn silent(_: RotationProgress) {}
 
-/// A record that exists, with these secrets sealed by `sealer`.
-async fn record(given: &Given, sealer: &Sealer, secrets: &[(&str, &str)]) -> Reference {
+/// Creates a record with these secrets, sealed by `sealer`.
+async fn record(world: &World, sealer: &Sealer, secrets: &[(&str, &str)]) -> Reference {
     let owner = owner();
     let document = Document {
         reference: owner.clone(),
@@ -28,9 +28,9 @@ async fn record(given: &Given, sealer: &Sealer, secrets: &[(&str, &str)]) -> Ref
         changes: vec![Change::Put(document)],
         ..Commit::default()
     };
-    given.store.commit(commit).await.unwrap();
+    world.store.commit(commit).await.unwrap();
     for (name, value) in secrets {
-        write(given, sealer, &owner, name, value).await.unwrap();
+        write(world, sealer, &owner, name, value).await.unwrap();
     }
     owner
 }
@@ -48,43 +48,43 @@ fn seal(sealer: &Sealer, owner: &Reference, name: &str, value: &str) -> Commit {
 }
 
 async fn write(
-    given: &Given,
+    world: &World,
     sealer: &Sealer,
     owner: &Reference,
     name: &str,
     value: &str,
 ) -> Result<(), StoreError> {
     let commit = seal(sealer, owner, name, value);
-    sealer.commit(&given.store, commit).await
+    sealer.commit(&world.store, commit).await
 }
 
 async fn reveal(
-    given: &Given,
+    world: &World,
     sealer: &Sealer,
     owner: &Reference,
     name: &str,
 ) -> Result<String, SealError> {
-    let value = sealer.reveal(&given.store, owner, name).await?;
+    let value = sealer.reveal(&world.store, owner, name).await?;
     Ok(value.expect("it is there").expose_secret().to_owned())
 }
 
-async fn rotate(given: &Given, sealer: &Sealer) -> Rotated {
-    let rotation = Rotation::new(&given.store, sealer, &later, 2);
+async fn rotate(world: &World, sealer: &Sealer) -> RotationReport {
+    let rotation = Rotation::new(&world.store, sealer, &later, 2);
     rotation.rotate(false, silent).await.unwrap()
 }
 
-async fn count(given: &Given, key: u32) -> u64 {
-    let counted = given.store.key_use().await.unwrap();
+async fn count(world: &World, key: u32) -> u64 {
+    let counted = world.store.key_use().await.unwrap();
     counted.by_key.get(&key).map_or(0, |count| count.all)
 }
 
-/// Overwrites what is stored, as a fault of the disk does.
-async fn damage(given: &Given, owner: &Reference, name: &str, change: fn(&mut Vec<u8>)) {
-    let stored = given.store.sealed(owner, name).await.unwrap().unwrap();
+/// Overwrites a stored value, as a disk error would.
+async fn damage(world: &World, owner: &Reference, name: &str, change: fn(&mut Vec<u8>)) {
+    let stored = world.store.sealed(owner, name).await.unwrap().unwrap();
     let mut bytes = stored.as_bytes().to_vec();
     change(&mut bytes);
     let damaged = rusqlite::params![bytes, owner.pkid.as_str(), name];
-    given
+    world
         .store
         .execute(
             "UPDATE secrets SET sealed = ?1 WHERE pkid = ?2 AND name = ?3",
@@ -94,18 +94,18 @@ async fn damage(given: &Given, owner: &Reference, name: &str, change: fn(&mut Ve
 }
 
 #[tokio::test]
-async fn a_rotation_seals_everything_anew_and_the_old_key_can_go() {
-    let given = Given::new();
-    let sealer = given.sealer().await;
+async fn rotation_reseals_all_and_frees_the_old_key() {
+    let world = World::new();
+    let sealer = world.sealer().await;
     let mut owners = Vec::new();
     for number in 0..7 {
         let value = format!("secret {number}");
-        owners.push(record(&given, &sealer, &[("access", &value), ("refresh", "r")]).await);
+        owners.push(record(&world, &sealer, &[("access", &value), ("refresh", "r")]).await);
     }
     let mut told = Vec::new();
-    let rotation = Rotation::new(&given.store, &sealer, &later, 3);
+    let rotation = Rotation::new(&world.store, &sealer, &later, 3);
     let rotated = rotation.rotate(false, |progress| told.push(progress)).await;
-    let expected = Rotated {
+    let expected = RotationReport {
         key: 2,
         added: true,
         resealed: 14,
@@ -114,90 +114,90 @@ async fn a_rotation_seals_everything_anew_and_the_old_key_can_go() {
     };
     assert_eq!(rotated.unwrap(), expected);
     let total = 14;
-    assert_eq!(told.first(), Some(&Progress { done: 0, total }));
-    assert_eq!(told.last(), Some(&Progress { done: 14, total }));
-    assert_eq!((count(&given, 1).await, count(&given, 2).await), (0, 14));
+    assert_eq!(told.first(), Some(&RotationProgress { done: 0, total }));
+    assert_eq!(told.last(), Some(&RotationProgress { done: 14, total }));
+    assert_eq!((count(&world, 1).await, count(&world, 2).await), (0, 14));
 
-    let again = rotate(&given, &sealer).await;
+    let again = rotate(&world, &sealer).await;
     assert_eq!((again.key, again.added, again.resealed), (2, false, 0));
-    let retired = retire(&given.store, &[], 1, false).await.unwrap();
+    let retired = retire(&world.store, &[], 1, false).await.unwrap();
     assert_eq!(retired, Retirement::Retired);
-    let fresh = given.sealer().await;
+    let fresh = world.sealer().await;
     for (number, owner) in owners.iter().enumerate() {
-        let value = reveal(&given, &fresh, owner, "access").await.unwrap();
+        let value = reveal(&world, &fresh, owner, "access").await.unwrap();
         assert_eq!(value, format!("secret {number}"));
     }
-    assert!(rotate(&given, &fresh).await.added, "a new one begins");
+    assert!(rotate(&world, &fresh).await.added, "a new one begins");
 }
 
 #[tokio::test]
-async fn an_interrupted_rotation_is_continued_and_not_begun_again() {
-    let given = Given::new();
-    let sealer = given.sealer().await;
+async fn interrupted_rotation_is_continued() {
+    let world = World::new();
+    let sealer = world.sealer().await;
     for _ in 0..3 {
-        record(&given, &sealer, &[("token", "t")]).await;
+        record(&world, &sealer, &[("token", "t")]).await;
     }
-    let rotation = Rotation::new(&given.store, &sealer, &later, 1);
+    let rotation = Rotation::new(&world.store, &sealer, &later, 1);
     rotation.add_key(1).await.unwrap();
-    let first = given
+    let first = world
         .store
         .secrets(SecretScope::All, None, 1)
         .await
         .unwrap();
     let first = &first.items[0];
-    write(&given, &sealer, &first.owner, "token", "t")
+    write(&world, &sealer, &first.owner, "token", "t")
         .await
         .unwrap();
-    assert_eq!(count(&given, 1).await, 2);
+    assert_eq!(count(&world, 1).await, 2);
 
-    let continued = rotate(&given, &given.sealer().await).await;
+    let continued = rotate(&world, &world.sealer().await).await;
     assert_eq!((continued.key, continued.added), (2, false));
     assert_eq!(continued.resealed, 2);
-    assert_eq!(count(&given, 1).await, 0);
+    assert_eq!(count(&world, 1).await, 0);
 }
 
 #[tokio::test]
-async fn a_running_sealer_goes_on_through_rotation_and_retirement() {
-    let given = Given::new();
-    let (running, rotating) = (given.sealer().await, given.sealer().await);
-    let owner = record(&given, &running, &[("token", "one"), ("other", "o")]).await;
-    rotate(&given, &rotating).await;
-    // It meets a value under a key that it does not know.
-    let value = reveal(&given, &running, &owner, "token").await.unwrap();
+async fn running_sealer_survives_rotation_and_retirement() {
+    let world = World::new();
+    let (running, rotating) = (world.sealer().await, world.sealer().await);
+    let owner = record(&world, &running, &[("token", "one"), ("other", "o")]).await;
+    rotate(&world, &rotating).await;
+    // It reads a value that is sealed with an unknown key.
+    let value = reveal(&world, &running, &owner, "token").await.unwrap();
     assert_eq!(value, "one");
 
-    rotate(&given, &rotating).await;
-    let stale = given.sealer().await;
+    rotate(&world, &rotating).await;
+    let stale = world.sealer().await;
     let begun = seal(&stale, &owner, "token", "two");
-    retire(&given.store, &[], 1, false).await.unwrap();
-    rotate(&given, &rotating).await;
-    retire(&given.store, &[], 2, false).await.unwrap();
-    // What it sealed before is not committed under a key that is gone, and not lost.
-    stale.commit(&given.store, begun).await.unwrap();
-    assert_eq!(count(&given, 3).await, 2);
-    for sealer in [&running, &rotating, &stale, &given.sealer().await] {
-        let value = reveal(&given, sealer, &owner, "token").await.unwrap();
+    retire(&world.store, &[], 1, false).await.unwrap();
+    rotate(&world, &rotating).await;
+    retire(&world.store, &[], 2, false).await.unwrap();
+    // The value it sealed before is not committed under the retired key, and not lost.
+    stale.commit(&world.store, begun).await.unwrap();
+    assert_eq!(count(&world, 3).await, 2);
+    for sealer in [&running, &rotating, &stale, &world.sealer().await] {
+        let value = reveal(&world, sealer, &owner, "token").await.unwrap();
         assert_eq!(value, "two");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_hosts_write_during_a_rotation_is_never_overwritten() {
-    let given = Arc::new(Given::new());
-    let sealer = given.sealer().await;
+async fn rotation_never_overwrites_concurrent_writes() {
+    let world = Arc::new(World::new());
+    let sealer = world.sealer().await;
     let mut owners = Vec::new();
     for _ in 0..20 {
-        owners.push(record(&given, &sealer, &[("token", "0"), ("never", "n")]).await);
+        owners.push(record(&world, &sealer, &[("token", "0"), ("never", "n")]).await);
     }
     let hosts = owners.iter().cloned().map(|owner| {
-        let given = Arc::clone(&given);
+        let world = Arc::clone(&world);
         tokio::spawn(async move {
-            let sealer = given.sealer().await;
+            let sealer = world.sealer().await;
             for number in 1..=20 {
-                let before = reveal(&given, &sealer, &owner, "token").await.unwrap();
+                let before = reveal(&world, &sealer, &owner, "token").await.unwrap();
                 assert_eq!(before, (number - 1).to_string());
                 let value = number.to_string();
-                write(&given, &sealer, &owner, "token", &value)
+                write(&world, &sealer, &owner, "token", &value)
                     .await
                     .unwrap();
             }
@@ -205,11 +205,11 @@ async fn what_hosts_write_during_a_rotation_is_never_overwritten() {
     });
     let hosts: Vec<_> = hosts.collect();
     for _ in 0..3 {
-        let rotation = Rotation::new(&given.store, &sealer, &later, 3);
+        let rotation = Rotation::new(&world.store, &sealer, &later, 3);
         let rotated = rotation.rotate(true, silent).await.unwrap();
-        assert_eq!(count(&given, rotated.key).await, 40);
+        assert_eq!(count(&world, rotated.key).await, 40);
         for old in rotated.older {
-            let retired = retire(&given.store, &[], old, false).await.unwrap();
+            let retired = retire(&world.store, &[], old, false).await.unwrap();
             assert_eq!(retired, Retirement::Retired);
         }
     }
@@ -217,36 +217,36 @@ async fn what_hosts_write_during_a_rotation_is_never_overwritten() {
         host.await.unwrap();
     }
     for owner in &owners {
-        assert_eq!(reveal(&given, &sealer, owner, "token").await.unwrap(), "20");
+        assert_eq!(reveal(&world, &sealer, owner, "token").await.unwrap(), "20");
     }
 }
 
 #[tokio::test]
-async fn of_two_rotations_at_once_both_end_with_one_new_key() {
-    let given = Given::new();
-    let (one, two) = (given.sealer().await, given.sealer().await);
+async fn concurrent_rotations_end_with_one_new_key() {
+    let world = World::new();
+    let (one, two) = (world.sealer().await, world.sealer().await);
     for _ in 0..10 {
-        record(&given, &one, &[("token", "t")]).await;
+        record(&world, &one, &[("token", "t")]).await;
     }
-    let (left, right) = tokio::join!(rotate(&given, &one), rotate(&given, &two));
+    let (left, right) = tokio::join!(rotate(&world, &one), rotate(&world, &two));
     assert_eq!((left.key, right.key), (2, 2));
     assert_eq!(left.resealed + right.resealed, 10);
-    assert_eq!(count(&given, 2).await, 10);
+    assert_eq!(count(&world, 2).await, 10);
 }
 
 #[tokio::test]
-async fn a_value_that_does_not_open_stays_and_is_told_and_the_others_are_rotated() {
-    let given = Given::new();
-    let sealer = given.sealer().await;
-    let whole = record(&given, &sealer, &[("token", "t"), ("other", "o")]).await;
-    let torn = record(&given, &sealer, &[("token", "t")]).await;
-    let mangled = record(&given, &sealer, &[("token", "t")]).await;
-    damage(&given, &torn, "token", |bytes| bytes[40] ^= 1).await;
-    damage(&given, &mangled, "token", |bytes| bytes.truncate(9)).await;
-    let bytes = given.store.sealed(&torn, "token").await.unwrap();
+async fn rotation_keeps_and_reports_values_that_do_not_open() {
+    let world = World::new();
+    let sealer = world.sealer().await;
+    let whole = record(&world, &sealer, &[("token", "t"), ("other", "o")]).await;
+    let torn = record(&world, &sealer, &[("token", "t")]).await;
+    let mangled = record(&world, &sealer, &[("token", "t")]).await;
+    damage(&world, &torn, "token", |bytes| bytes[40] ^= 1).await;
+    damage(&world, &mangled, "token", |bytes| bytes.truncate(9)).await;
+    let bytes = world.store.sealed(&torn, "token").await.unwrap();
 
     for _ in 0..2 {
-        let rotated = rotate(&given, &sealer).await;
+        let rotated = rotate(&world, &sealer).await;
         let mut found = rotated.unopened;
         found.sort_by_key(|unopened| unopened.key);
         let what: Vec<_> = found.iter().map(|one| (&one.owner, one.key)).collect();
@@ -261,10 +261,10 @@ async fn a_value_that_does_not_open_stays_and_is_told_and_the_others_are_rotated
         );
         assert_eq!(found[0].quarantine.since, LATER);
     }
-    assert_eq!(given.store.sealed(&torn, "token").await.unwrap(), bytes);
-    assert_eq!(reveal(&given, &sealer, &whole, "token").await.unwrap(), "t");
+    assert_eq!(world.store.sealed(&torn, "token").await.unwrap(), bytes);
+    assert_eq!(reveal(&world, &sealer, &whole, "token").await.unwrap(), "t");
     for owner in [&torn, &mangled] {
-        let error = reveal(&given, &sealer, owner, "token").await.unwrap_err();
+        let error = reveal(&world, &sealer, owner, "token").await.unwrap_err();
         let text = error.to_string();
         assert!(text.contains(&owner.to_string()), "{text}");
         assert!(text.contains("relation-host keys check"), "{text}");
@@ -277,27 +277,27 @@ async fn a_value_that_does_not_open_stays_and_is_told_and_the_others_are_rotated
         },
         unknown: 1,
     };
-    let retired = retire(&given.store, &[], 1, false).await.unwrap();
+    let retired = retire(&world.store, &[], 1, false).await.unwrap();
     assert_eq!(retired, in_use);
-    // New values end it.
+    // New values end the quarantine.
     for owner in [&torn, &mangled] {
-        write(&given, &sealer, owner, "token", "new").await.unwrap();
+        write(&world, &sealer, owner, "token", "new").await.unwrap();
     }
-    assert_eq!(rotate(&given, &sealer).await.unopened, []);
-    let retired = retire(&given.store, &[], 1, false).await.unwrap();
+    assert_eq!(rotate(&world, &sealer).await.unopened, []);
+    let retired = retire(&world.store, &[], 1, false).await.unwrap();
     assert_eq!(retired, Retirement::Retired);
 }
 
 #[tokio::test]
-async fn a_check_finds_what_does_not_open_and_what_opens_again() {
-    let given = Given::new();
-    let sealer = given.sealer().await;
-    let owner = record(&given, &sealer, &[("token", "t"), ("other", "o")]).await;
+async fn check_finds_damaged_and_repaired_secrets() {
+    let world = World::new();
+    let sealer = world.sealer().await;
+    let owner = record(&world, &sealer, &[("token", "t"), ("other", "o")]).await;
     let check = async || {
-        let rotation = Rotation::new(&given.store, &sealer, &later, 1);
+        let rotation = Rotation::new(&world.store, &sealer, &later, 1);
         rotation.check(silent).await.unwrap()
     };
-    damage(&given, &owner, "token", |bytes| bytes[40] ^= 1).await;
+    damage(&world, &owner, "token", |bytes| bytes[40] ^= 1).await;
     let found = check().await;
     assert_eq!(found.sound, 1);
     let quarantine = Quarantine {
@@ -305,86 +305,92 @@ async fn a_check_finds_what_does_not_open_and_what_opens_again() {
             .to_owned(),
         since: LATER,
     };
-    let expected = Unopened {
+    let expected = UnopenedSecret {
         owner: owner.clone(),
         name: "token".to_owned(),
         key: Some(1),
         quarantine,
     };
     assert_eq!(found.unopened, [expected]);
-    // The same bit again, as a backup of the row would.
-    damage(&given, &owner, "token", |bytes| bytes[40] ^= 1).await;
+    // The same bit is flipped back, as restoring the row from a backup would.
+    damage(&world, &owner, "token", |bytes| bytes[40] ^= 1).await;
     let found = check().await;
     assert_eq!((found.sound, found.unopened.len()), (2, 0));
 }
 
 #[tokio::test]
-async fn data_keys_are_wrapped_by_a_new_key_and_a_running_sealer_goes_on() {
-    let given = Given::new();
-    let (running, rotating) = (given.sealer().await, given.sealer().await);
-    let owner = record(&given, &running, &[("token", "t")]).await;
-    let path = given.directory.path().join("new.key");
+async fn running_sealer_survives_a_rewrap() {
+    let world = World::new();
+    let (running, rotating) = (world.sealer().await, world.sealer().await);
+    let owner = record(&world, &running, &[("token", "t")]).await;
+    let path = world.directory.path().join("new.key");
     let new = || KeyFile::new(&path);
     let kek = || new().create().unwrap();
-    let rotation = Rotation::new(&given.store, &rotating, &later, 1);
-    assert_eq!(rotation.rewrap(kek()).await.unwrap(), Rewrapped::Done(1));
-    assert_eq!(rotation.rewrap(kek()).await.unwrap(), Rewrapped::Already);
-    let stored = given.store.data_keys().await.unwrap();
+    let rotation = Rotation::new(&world.store, &rotating, &later, 1);
+    assert_eq!(
+        rotation.rewrap(kek()).await.unwrap(),
+        RewrapOutcome::Done(1)
+    );
+    assert_eq!(
+        rotation.rewrap(kek()).await.unwrap(),
+        RewrapOutcome::Already
+    );
+    let stored = world.store.data_keys().await.unwrap();
     assert_eq!(stored[0].kek_id, kek().fingerprint());
     assert_eq!(stored[0].created, NOW);
 
-    let refused = Sealer::open(&given.store, given.key_file(), NOW).await;
+    let refused = Sealer::open(&world.store, world.key_file(), NOW).await;
     assert!(matches!(refused, Err(SealError::WrongKey { .. })));
-    let restarted = Sealer::open(&given.store, new(), NOW).await.unwrap();
+    let restarted = Sealer::open(&world.store, new(), NOW).await.unwrap();
     assert_eq!(
-        reveal(&given, &restarted, &owner, "token").await.unwrap(),
+        reveal(&world, &restarted, &owner, "token").await.unwrap(),
         "t"
     );
-    write(&given, &running, &owner, "token", "u").await.unwrap();
+    write(&world, &running, &owner, "token", "u").await.unwrap();
     assert_eq!(
-        reveal(&given, &restarted, &owner, "token").await.unwrap(),
+        reveal(&world, &restarted, &owner, "token").await.unwrap(),
         "u"
     );
 }
 
 #[tokio::test]
-async fn a_sealer_that_lacks_the_new_key_loses_nothing_and_says_what_it_wants() {
-    let given = Given::new();
-    let (running, rotating) = (given.sealer().await, given.sealer().await);
-    let owner = record(&given, &running, &[("token", "t"), ("other", "o")]).await;
-    let path = given.directory.path().join("new.key");
+async fn sealer_without_the_new_key_loses_nothing() {
+    let world = World::new();
+    let (running, rotating) = (world.sealer().await, world.sealer().await);
+    let owner = record(&world, &running, &[("token", "t"), ("other", "o")]).await;
+    let path = world.directory.path().join("new.key");
     let kek = KeyFile::new(&path).create().unwrap();
     let wanted = kek.fingerprint();
-    let rotation = Rotation::new(&given.store, &rotating, &later, 1);
+    let rotation = Rotation::new(&world.store, &rotating, &later, 1);
     rotation.rewrap(kek).await.unwrap();
-    rotate(&given, &rotating).await;
+    rotate(&world, &rotating).await;
 
-    let error = reveal(&given, &running, &owner, "token").await.unwrap_err();
-    assert!(matches!(error, SealError::Rewrapped { .. }), "{error}");
+    let error = reveal(&world, &running, &owner, "token").await.unwrap_err();
+    assert!(matches!(error, SealError::KeyReplaced { .. }), "{error}");
     assert!(error.to_string().contains(&wanted), "{error}");
-    // What it has to keep is kept, under the key that it has, for the next rotation.
-    write(&given, &running, &owner, "token", "new")
+    // Its value is stored under the key that it has, until the next rotation.
+    write(&world, &running, &owner, "token", "new")
         .await
         .unwrap();
     assert_eq!(
-        reveal(&given, &rotating, &owner, "token").await.unwrap(),
+        reveal(&world, &rotating, &owner, "token").await.unwrap(),
         "new"
     );
-    assert_eq!(rotate(&given, &rotating).await.resealed, 1);
+    assert_eq!(rotate(&world, &rotating).await.resealed, 1);
 
-    // The new key takes the place of the old one: it is found without a restart, after a while.
-    fs::rename(&path, given.path()).unwrap();
-    *lock(&running.refused) = None;
+    // The new key replaces the old one: after a while, the sealer loads it without a restart.
+    fs::rename(&path, world.path()).unwrap();
+    *lock(&running.last_refusal) = None;
     assert_eq!(
-        reveal(&given, &running, &owner, "token").await.unwrap(),
+        reveal(&world, &running, &owner, "token").await.unwrap(),
         "new"
     );
 }
 
-struct Shelf(io::Result<u64>);
+struct FixedCount(io::Result<u64>);
 
 #[async_trait::async_trait]
-impl SealedElsewhere for Shelf {
+impl DataKeyUser for FixedCount {
     fn describe(&self) -> String {
         "the shelf".to_owned()
     }
@@ -399,19 +405,19 @@ impl SealedElsewhere for Shelf {
 }
 
 #[tokio::test]
-async fn a_key_that_is_needed_outside_of_the_store_is_not_retired() {
-    let given = Given::new();
-    rotate(&given, &given.sealer().await).await;
-    let refusal = async |shelf: Shelf| {
-        let elsewhere: [Arc<dyn SealedElsewhere>; 1] = [Arc::new(shelf)];
-        let retired = retire(&given.store, &elsewhere, 1, true).await;
+async fn key_needed_outside_the_store_is_not_retired() {
+    let world = World::new();
+    rotate(&world, &world.sealer().await).await;
+    let refusal = async |shelf: FixedCount| {
+        let elsewhere: [Arc<dyn DataKeyUser>; 1] = [Arc::new(shelf)];
+        let retired = retire(&world.store, &elsewhere, 1, true).await;
         retired.unwrap_err().to_string()
     };
-    let text = refusal(Shelf(Ok(3))).await;
+    let text = refusal(FixedCount(Ok(3))).await;
     assert!(text.contains("the shelf holds 3 that"), "{text}");
-    let text = refusal(Shelf(Err(io::ErrorKind::PermissionDenied.into()))).await;
+    let text = refusal(FixedCount(Err(io::ErrorKind::PermissionDenied.into()))).await;
     assert!(text.contains("cannot tell whether the shelf"), "{text}");
-    let empty: [Arc<dyn SealedElsewhere>; 1] = [Arc::new(Shelf(Ok(0)))];
-    let retired = retire(&given.store, &empty, 1, false).await.unwrap();
+    let empty: [Arc<dyn DataKeyUser>; 1] = [Arc::new(FixedCount(Ok(0)))];
+    let retired = retire(&world.store, &empty, 1, false).await.unwrap();
     assert_eq!(retired, Retirement::Retired);
 }

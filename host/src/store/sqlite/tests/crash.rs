@@ -1,4 +1,4 @@
-//! Hosts that end without closing their store.
+//! Tests of hosts that end without closing their store.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::store::Change;
 use crate::transactions::{NewTransaction, Status};
 use crate::types::Pkid;
 
-/// Tells the test below, when it runs in a process of its own, which database is its victim.
+/// Names the database for the test below when it runs as the process to kill.
 const DATABASE: &str = "RELATION_TEST_CRASH_DATABASE";
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -56,8 +56,8 @@ fn pair(number: u64) -> Commit {
     }
 }
 
-/// Not a test of its own: the process that is killed. It takes a lease and then writes for ever,
-/// saying each number once its commit was answered.
+/// Not a test: the process that is killed. It takes a lease and then writes forever, and prints each
+/// number after its commit was acknowledged.
 #[tokio::test]
 async fn victim() {
     let Ok(path) = std::env::var(DATABASE) else {
@@ -71,8 +71,8 @@ async fn victim() {
     }
 }
 
-/// Starts the victim and waits until it has written `pairs`; the last number that it said. It writes
-/// on for as long as its output is kept open.
+/// Starts the victim and waits until it has written `pairs`; returns its last printed number. The victim
+/// keeps writing while its output is open.
 fn start_victim(path: &Path, pairs: u64) -> (Child, BufReader<ChildStdout>, u64) {
     let name = module_path!().split_once("::").unwrap().1;
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -96,14 +96,14 @@ fn start_victim(path: &Path, pairs: u64) -> (Child, BufReader<ChildStdout>, u64)
 }
 
 #[tokio::test]
-async fn after_a_kill_everything_answered_is_there_and_what_was_held_is_free() {
+async fn kill_keeps_acknowledged_writes_and_frees_leases() {
     let stores = InFile::new();
     let (mut victim, _output, said) = start_victim(&stores.path(), 20);
 
     let store = open(&stores.path());
     assert_eq!(store.recover(NOW).await.unwrap(), Recovery::default());
     let busy = store.begin(begin("t2")).await.unwrap();
-    assert!(matches!(busy, Begun::Busy(_)), "{busy:?}");
+    assert!(matches!(busy, BeginOutcome::Busy(_)), "{busy:?}");
 
     victim.kill().unwrap();
     victim.wait().unwrap();
@@ -125,15 +125,17 @@ async fn after_a_kill_everything_answered_is_there_and_what_was_held_is_free() {
     assert_eq!(interrupted.status, Status::Fail);
     assert!(interrupted.message.starts_with("interrupted"));
     let begun = store.begin(begin("t3")).await.unwrap();
-    assert!(matches!(begun, Begun::Started(Some(_))), "{begun:?}");
+    assert!(matches!(begun, BeginOutcome::Started(Some(_))), "{begun:?}");
 }
 
 #[tokio::test]
-async fn many_that_recover_at_once_close_everything_once() {
+async fn concurrent_recoveries_close_each_call_once() {
     let stores = InFile::new();
     let mut dying = open(&stores.path());
     dying.begin(begin("t1")).await.unwrap();
-    Arc::get_mut(&mut dying.holder).unwrap().die();
+    Arc::get_mut(&mut dying.process_lock)
+        .unwrap()
+        .simulate_kill();
     drop(dying);
 
     let hosts: Vec<_> = (0..4).map(|_| Arc::new(open(&stores.path()))).collect();

@@ -1,4 +1,4 @@
-//! The files of a database: who may read them, and which are refused.
+//! Tests of the files of a database: access rights, and files that are refused.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn names(directory: &Path) -> Vec<String> {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn nobody_but_the_owner_may_read_any_of_the_files() {
+async fn files_are_readable_by_the_owner_only() {
     use std::os::unix::fs::PermissionsExt;
 
     let stores = InFile::new();
@@ -36,7 +36,7 @@ async fn nobody_but_the_owner_may_read_any_of_the_files() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_closed_leaves_nothing_but_the_database() {
+async fn closed_store_leaves_only_the_database() {
     let stores = InFile::new();
     drop(open(&stores.path()).unwrap());
     let directory = stores.path().parent().unwrap().to_owned();
@@ -68,7 +68,7 @@ fn a_missing_directory_is_named() {
 }
 
 #[test]
-fn what_is_no_database_is_refused_and_left_alone() {
+fn file_that_is_not_a_database_is_left_alone() {
     let stores = InFile::new();
     for content in ["x", "not a database\n", &"words ".repeat(10_000)] {
         fs::write(stores.path(), content).unwrap();
@@ -83,7 +83,7 @@ fn what_is_no_database_is_refused_and_left_alone() {
 }
 
 #[test]
-fn the_database_of_another_program_is_refused_and_left_alone() {
+fn database_of_another_program_is_left_alone() {
     let stores = InFile::new();
     let other = Connection::open(stores.path()).unwrap();
     other.execute_batch("CREATE TABLE theirs (x)").unwrap();
@@ -95,7 +95,7 @@ fn the_database_of_another_program_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_schema_of_a_later_release_is_refused_and_left_alone() {
+fn schema_of_a_later_release_is_left_alone() {
     let stores = InFile::new();
     drop(open(&stores.path()).unwrap());
     let later = Connection::open(stores.path()).unwrap();
@@ -116,7 +116,7 @@ fn a_schema_of_a_later_release_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_database_of_the_first_release_is_brought_up_to_date_with_what_is_in_it() {
+async fn first_release_database_is_migrated_with_its_data() {
     let stores = InFile::new();
     let old = Connection::open(stores.path()).unwrap();
     let first = include_str!("../schema.sql");
@@ -151,14 +151,14 @@ async fn a_database_of_the_first_release_is_brought_up_to_date_with_what_is_in_i
         now,
         wakeup: Some(due[0].clone()),
     };
-    let Begun::Started(Some(lease)) = store.begin(begin).await.unwrap() else {
+    let BeginOutcome::Started(Some(lease)) = store.begin(begin).await.unwrap() else {
         panic!("no lease");
     };
     assert_eq!(lease.interrupted, Some(Timestamp(4_000)));
 }
 
 #[test]
-fn many_that_open_a_new_database_at_once_agree_on_it() {
+fn concurrent_first_opens_agree_on_the_store_id() {
     let stores = InFile::new();
     let path = stores.path();
     let ids: Vec<String> = std::thread::scope(|scope| {
@@ -180,8 +180,8 @@ async fn a_damaged_row_is_reported_and_not_hidden() {
              VALUES ('m', '000000000000000000000001', 'sys', 1, '{}', 'no json')",
         )
         .unwrap();
-    let which = Reference::new("m", "000000000000000000000001".parse().unwrap());
-    let error = store.get(&[which]).await.unwrap_err();
+    let reference = Reference::new("m", "000000000000000000000001".parse().unwrap());
+    let error = store.get(&[reference]).await.unwrap_err();
     assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
 }
 

@@ -1,4 +1,4 @@
-//! Group commit: written together, answered one by one; and two processes that write at once.
+//! Tests of group commit, and of two processes that write concurrently.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn shared(stores: &InFile, options: &SqliteOptions) -> Arc<SqliteStore> {
     Arc::new(SqliteStore::open(stores.path(), options).unwrap())
 }
 
-/// Keeps the writer busy until the sender is dropped, so that what follows gathers in the queue.
+/// Blocks the writer until the sender is dropped, so that later writes queue.
 async fn hold(store: &Arc<SqliteStore>) -> mpsc::Sender<()> {
     let (release, held) = mpsc::channel::<()>();
     let (begun, busy) = tokio::sync::oneshot::channel();
@@ -45,20 +45,20 @@ async fn hold(store: &Arc<SqliteStore>) -> mpsc::Sender<()> {
     release
 }
 
-/// Lets all tasks run until they wait for the writer.
+/// Runs all tasks until they wait for the writer.
 async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Whether the last of several writes saw the first before anybody else could.
+/// Returns whether a later write of the queue saw the first one, and whether a reader saw it then.
 async fn first_seen(options: &SqliteOptions) -> (bool, bool) {
     let stores = InFile::new();
     let store = shared(&stores, options);
     let release = hold(&store).await;
     let first = document();
-    let which = first.reference.clone();
+    let reference = first.reference.clone();
     let writing = tokio::spawn({
         let store = Arc::clone(&store);
         async move { store.commit(put(&first)).await }
@@ -68,8 +68,8 @@ async fn first_seen(options: &SqliteOptions) -> (bool, bool) {
         let (store, readers) = (Arc::clone(&store), Arc::clone(&store.readers));
         async move {
             let look = move |connection: &Connection| {
-                let inside = documents::exists(connection, &which)?;
-                let outside = readers.read(|reader| documents::exists(reader, &which))?;
+                let inside = documents::exists(connection, &reference)?;
+                let outside = readers.read(|reader| documents::exists(reader, &reference))?;
                 Ok((inside, outside))
             };
             store.writer.write(look).await.unwrap()
@@ -82,7 +82,7 @@ async fn first_seen(options: &SqliteOptions) -> (bool, bool) {
 }
 
 #[tokio::test]
-async fn what_waits_together_is_committed_together() {
+async fn queued_writes_share_one_transaction() {
     assert_eq!(first_seen(&SqliteOptions::default()).await, (true, false));
 }
 
@@ -96,7 +96,7 @@ async fn without_groups_each_write_has_a_commit_of_its_own() {
 }
 
 #[tokio::test]
-async fn one_that_fails_leaves_the_others_of_its_group_alone() {
+async fn failed_write_leaves_its_group_alone() {
     let stores = InFile::new();
     let store = shared(&stores, &SqliteOptions::default());
     let release = hold(&store).await;
@@ -120,21 +120,21 @@ async fn one_that_fails_leaves_the_others_of_its_group_alone() {
     }
     settle().await;
     drop(release);
-    for (which, fails, write) in writes {
-        let answer = write.await.unwrap();
-        assert_eq!(answer.is_err(), fails, "{answer:?}");
-        let found = store.get(&[which]).await.unwrap();
+    for (reference, fails, write) in writes {
+        let result = write.await.unwrap();
+        assert_eq!(result.is_err(), fails, "{result:?}");
+        let found = store.get(&[reference]).await.unwrap();
         assert_eq!(found[0].is_none(), fails);
     }
 }
 
 #[tokio::test]
-async fn a_full_disk_fails_those_it_hits_and_nothing_that_was_answered_is_lost() {
+async fn full_disk_loses_no_acknowledged_write() {
     let stores = InFile::new();
     let store = shared(&stores, &SqliteOptions::default());
     let before = document();
     store.commit(put(&before)).await.unwrap();
-    // SQLite takes a database that may not grow for a disk that is full.
+    // SQLite reports a database that may not grow as a full disk.
     let limit = |pages: u32| {
         move |connection: &Connection| {
             connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
@@ -157,11 +157,11 @@ async fn a_full_disk_fails_those_it_hits_and_nothing_that_was_answered_is_lost()
     settle().await;
     drop(release);
     let mut failed = 0;
-    for (which, write) in writes {
-        let answer = write.await.unwrap();
-        let found = store.get(&[which]).await.unwrap();
-        assert_eq!(found[0].is_some(), answer.is_ok(), "{answer:?}");
-        if let Err(error) = answer {
+    for (reference, write) in writes {
+        let result = write.await.unwrap();
+        let found = store.get(&[reference]).await.unwrap();
+        assert_eq!(found[0].is_some(), result.is_ok(), "{result:?}");
+        if let Err(error) = result {
             assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
             failed += 1;
         }
@@ -174,12 +174,12 @@ async fn a_full_disk_fails_those_it_hits_and_nothing_that_was_answered_is_lost()
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_as_a_whole_is_answered_so_and_the_next_one_works() {
+async fn writer_recovers_after_a_failed_transaction() {
     let store = SqliteStore::in_memory().unwrap();
     let Readers::Memory(connection) = &*store.readers else {
         panic!("a database in memory is read through its one connection");
     };
-    // A constraint that is looked at only when the transaction is committed.
+    // A constraint that is checked only when the transaction is committed.
     let setup = "PRAGMA foreign_keys = ON;
         CREATE TABLE parents (id INTEGER PRIMARY KEY);
         CREATE TABLE children (parent REFERENCES parents DEFERRABLE INITIALLY DEFERRED);";
@@ -200,24 +200,24 @@ async fn a_commit_that_fails_as_a_whole_is_answered_so_and_the_next_one_works() 
 }
 
 #[tokio::test]
-async fn a_read_of_several_statements_sees_one_moment() {
+async fn read_of_several_statements_sees_one_snapshot() {
     let stores = InFile::new();
     let store = shared(&stores, &SqliteOptions::default());
     let document = document();
-    let which = document.reference.clone();
+    let reference = document.reference.clone();
     store.commit(put(&document)).await.unwrap();
     let other = Connection::open(stores.path()).unwrap();
     let look_twice = move |connection: &Connection| {
-        let before = documents::version(connection, &which)?;
+        let before = documents::version(connection, &reference)?;
         other.execute_batch("UPDATE documents SET version = 7")?;
-        Ok((before, documents::version(connection, &which)?))
+        Ok((before, documents::version(connection, &reference)?))
     };
-    let seen = store.readers.read_aside(look_twice).await.unwrap();
+    let seen = store.readers.read_blocking(look_twice).await.unwrap();
     assert_eq!(seen, (Some(1), Some(1)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hosts_that_write_all_the_time_both_get_their_turn() {
+async fn two_busy_hosts_both_get_to_write() {
     let stores = InFile::new();
     let hosts = [(); 2].map(|()| shared(&stores, &SqliteOptions::default()));
     let document = document();
@@ -240,7 +240,7 @@ async fn two_hosts_that_write_all_the_time_both_get_their_turn() {
 }
 
 #[tokio::test]
-async fn a_writer_that_another_process_locks_out_gives_up_in_time_and_recovers() {
+async fn locked_out_writer_times_out_and_recovers() {
     let stores = InFile::new();
     let impatient = SqliteOptions {
         busy_timeout: Duration::from_millis(20),
@@ -255,7 +255,7 @@ async fn a_writer_that_another_process_locks_out_gives_up_in_time_and_recovers()
         matches!(refused, Err(StoreError::Unavailable(_))),
         "{refused:?}"
     );
-    // Reading goes on meanwhile.
+    // Reading continues meanwhile.
     let found = store.get(std::slice::from_ref(&document.reference)).await;
     assert_eq!(found.unwrap(), [None]);
     other.execute_batch("ROLLBACK").unwrap();

@@ -1,4 +1,4 @@
-//! Every statement finds its rows by an index, so that its cost follows what it finds.
+//! Tests that every statement uses an index, so that its cost follows its results.
 
 use rusqlite::Connection;
 
@@ -19,7 +19,7 @@ fn plan(connection: &Connection, statement: &str) -> Vec<String> {
 }
 
 #[test]
-fn no_statement_looks_at_rows_that_it_does_not_want() {
+fn statements_use_an_index_without_sorting() {
     let connection = open::open_memory().unwrap();
     let statements = [
         documents::STATEMENTS,
@@ -27,7 +27,7 @@ fn no_statement_looks_at_rows_that_it_does_not_want() {
         secrets::STATEMENTS,
         wakeups::STATEMENTS,
         due::STATEMENTS,
-        reveals::STATEMENTS,
+        secret_accesses::STATEMENTS,
         calls::STATEMENTS,
         transactions::STATEMENTS,
     ];
@@ -36,7 +36,7 @@ fn no_statement_looks_at_rows_that_it_does_not_want() {
         assert!(!steps.is_empty(), "{statement}");
         for step in steps {
             assert!(!step.contains("SCAN"), "{statement}: {step}");
-            // The wakeups of one subject are sorted: they are two or three.
+            // The two or three wakeups of one subject may be sorted.
             let sorts = step.contains("TEMP B-TREE") && !statement.contains("ORDER BY due, id");
             assert!(!sorts, "{statement}: {step}");
         }
@@ -44,7 +44,7 @@ fn no_statement_looks_at_rows_that_it_does_not_want() {
 }
 
 #[test]
-fn every_listing_of_transactions_walks_an_index_in_its_order() {
+fn transaction_listings_walk_one_index() {
     let connection = open::open_memory().unwrap();
     let subject = Reference::record(Pkid::random());
     let statuses = [Status::Processing, Status::Success, Status::Fail];
@@ -56,7 +56,7 @@ fn every_listing_of_transactions_walks_an_index_in_its_order() {
                     status,
                     action,
                 };
-                let statement = transactions::listing(&filter);
+                let statement = transactions::listing_statement(&filter);
                 let steps = plan(&connection, &statement);
                 assert_eq!(steps.len(), 1, "{statement}: {steps:?}");
                 assert!(steps[0].starts_with("SEARCH"), "{statement}: {steps:?}");
@@ -66,7 +66,7 @@ fn every_listing_of_transactions_walks_an_index_in_its_order() {
 }
 
 #[test]
-fn the_due_index_alone_tells_what_is_next() {
+fn next_due_uses_the_due_index_alone() {
     let connection = open::open_memory().unwrap();
     let steps = plan(&connection, "SELECT MIN(due) FROM wakeups");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Searches in random databases find what looking at every document finds.
+//! Compares searches in random databases with a scan of all documents.
 
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ fn key(name: &str, value: u8) -> Key {
 prop_compose! {
     fn any_document()(
         pkid in 0..u64::MAX,
-        // Most documents lie at the first nodes: some subtrees are common, others rare.
+        // Most documents are at the first nodes: some subtrees are common, others rare.
         node in prop_oneof![6 => 0..2_usize, 1 => 2..6_usize],
         (a, b) in (0..3_u8, 0..8_u8),
     ) -> Document {
@@ -61,7 +61,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn a_search_finds_all_that_matches_in_order_whichever_way_it_takes(
+    fn search_matches_a_full_scan_with_any_limits(
         documents in prop::collection::vec(any_document(), 0..120),
         filters in prop::collection::vec(any_filter(), 1..8),
         want in 1..9_usize,
@@ -73,7 +73,7 @@ proptest! {
         let changes = documents.iter().cloned().map(Change::Put).collect();
         let commit = Commit { changes, ..Commit::default() };
         commit::commit(&connection, &commit).unwrap();
-        let effort = Effort { few, walked, listed };
+        let effort = SearchLimits { few, walked, listed };
 
         for filter in filters {
             let mut expected: Vec<&str> = documents
@@ -84,8 +84,8 @@ proptest! {
             expected.sort_unstable();
             let mut found: Vec<String> = Vec::new();
             loop {
-                let from = found.last().map(|last| search::behind(last)).unwrap_or_default();
-                let page = search::pkids(&connection, &filter, &from, want, effort).unwrap();
+                let from = found.last().map(|last| search::successor(last)).unwrap_or_default();
+                let page = search::find_pkids(&connection, &filter, &from, want, effort).unwrap();
                 prop_assert!(page.len() <= want);
                 let ended = page.len() < want;
                 found.extend(page);

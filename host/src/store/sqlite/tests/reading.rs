@@ -1,4 +1,4 @@
-//! Databases that exist, are missing, or are only read.
+//! Tests of opening existing and missing databases, and of reading without writing.
 
 use std::fs;
 
@@ -41,7 +41,7 @@ fn a_missing_database_is_not_made() {
         assert!(matches!(refused, OpenError::Missing(_)), "{refused}");
     }
     assert_eq!(fs::read_dir(stores.0.path()).unwrap().count(), 0);
-    // An empty file, as `touch` leaves it, is no store to read either.
+    // An empty file, as `touch` creates it, cannot be read as a store either.
     fs::write(stores.path(), "").unwrap();
     let refused = to_read(&stores).unwrap_err();
     assert!(matches!(refused, OpenError::Missing(_)), "{refused}");
@@ -49,7 +49,7 @@ fn a_missing_database_is_not_made() {
 }
 
 #[tokio::test]
-async fn reading_needs_no_write_lock_and_sees_what_was_written() {
+async fn reading_needs_no_write_lock_and_sees_writes() {
     let stores = InFile::new();
     let writing = SqliteStore::open(stores.path(), &SqliteOptions::default()).unwrap();
     writing.commit(put(1)).await.unwrap();
@@ -63,7 +63,7 @@ async fn reading_needs_no_write_lock_and_sees_what_was_written() {
     assert_eq!(count(&reading).await, 2);
     let refused = reading.commit(put(3)).await.unwrap_err();
     assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
-    // It is no process that holds anything: it has no file.
+    // A reading store holds nothing, so it has no lock file.
     let names = fs::read_dir(stores.0.path()).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let holders = names.filter(|name| name.contains("-holder-")).count();
@@ -71,13 +71,13 @@ async fn reading_needs_no_write_lock_and_sees_what_was_written() {
 }
 
 #[tokio::test]
-async fn a_file_that_does_not_change_is_read_whatever_its_name() {
+async fn immutable_file_is_read_whatever_its_name() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a b?c#d%41é.db");
     let store = SqliteStore::open(&path, &SqliteOptions::default()).unwrap();
     store.commit(put(1)).await.unwrap();
     drop(store);
-    let connection = open::open_reader(&path, Duration::ZERO, Reading::Immutable).unwrap();
+    let connection = open::open_reader(&path, Duration::ZERO, ReadMode::Immutable).unwrap();
     let found: i64 = connection
         .query_row("SELECT COUNT(*) FROM documents", [], |row| row.get(0))
         .unwrap();
@@ -87,7 +87,7 @@ async fn a_file_that_does_not_change_is_read_whatever_its_name() {
 }
 
 #[tokio::test]
-async fn an_older_schema_is_brought_up_to_date_before_it_is_read() {
+async fn older_schema_is_migrated_before_reading() {
     let stores = InFile::new();
     let old = Connection::open(stores.path()).unwrap();
     old.execute_batch(&format!(

@@ -1,9 +1,10 @@
-//! The removal of transactions with all that belongs to them, and the time that other writes wait.
+//! Tests that removing a transaction removes all of its rows.
 
 use super::*;
-use crate::store::Prune;
+use crate::store::PruneRequest;
 use crate::transactions::{
-    Level, LogLine, NewTransaction, Outcome, Reveal, RevealOutcome, Status, TransactionUpdate,
+    Level, LogLine, NewTransaction, SecretAccess, SecretAccessOutcome, Status, TransactionOutcome,
+    TransactionUpdate,
 };
 
 async fn record(store: &SqliteStore, number: u64) {
@@ -24,27 +25,27 @@ async fn record(store: &SqliteStore, number: u64) {
         wakeup: None,
     };
     store.begin(begin).await.unwrap();
-    let news = TransactionUpdate {
+    let update = TransactionUpdate {
         id,
         lines: vec![LogLine {
             at,
             level: Level::Info,
             message: "a line".to_owned(),
         }],
-        reveals: vec![Reveal {
+        secret_accesses: vec![SecretAccess {
             at,
             owner: None,
             name: "token".to_owned(),
-            outcome: RevealOutcome::Opened,
+            outcome: SecretAccessOutcome::Opened,
         }],
-        outcome: Some(Outcome {
+        outcome: Some(TransactionOutcome {
             status: Status::Success,
             message: String::new(),
             completed: at,
         }),
         ..TransactionUpdate::default()
     };
-    store.report(news).await.unwrap();
+    store.report(update).await.unwrap();
 }
 
 #[tokio::test]
@@ -53,7 +54,7 @@ async fn a_removed_transaction_leaves_no_row() {
     for number in 0..5 {
         record(&store, number).await;
     }
-    let prune = Prune {
+    let prune = PruneRequest {
         succeeded_before: Timestamp(3),
         failed_before: Timestamp(0),
         after: None,

@@ -1,6 +1,6 @@
 //! Stores whose documents are not what was written.
 
-use relation_host::store::watched::Watch;
+use relation_host::store::layer::StoreLayer;
 use relation_host::store::{Change, Check, Commit, Store, StoreError};
 use relation_host::types::{Document, Hierarchy, Reference};
 
@@ -21,7 +21,7 @@ enum Answers {
     TurnsRound,
 }
 
-impl Watch for Answers {
+impl StoreLayer for Answers {
     async fn get(
         &self,
         inner: &dyn Store,

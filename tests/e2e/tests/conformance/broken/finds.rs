@@ -1,6 +1,6 @@
 //! Stores that find what does not match, or not all that does.
 
-use relation_host::store::watched::Watch;
+use relation_host::store::layer::StoreLayer;
 use relation_host::store::{Change, Commit, Store, StoreError};
 use relation_host::types::{Document, Filter, Key, Page, Scope};
 
@@ -30,7 +30,7 @@ enum Finds {
     HalfAPage,
 }
 
-impl Watch for Finds {
+impl StoreLayer for Finds {
     async fn find(
         &self,
         inner: &dyn Store,

@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 
-use relation_host::store::watched::Watch;
-use relation_host::store::{Begin, Begun, Commit, End, Lease, Store, StoreError};
+use relation_host::store::layer::StoreLayer;
+use relation_host::store::{Begin, BeginOutcome, Commit, End, Lease, Store, StoreError};
 use relation_host::types::{Pkid, Reference, Timestamp};
 
 use super::store;
@@ -45,8 +45,8 @@ impl Leases {
     }
 }
 
-impl Watch for Leases {
-    async fn begin(&self, inner: &dyn Store, mut begin: Begin) -> Result<Begun, StoreError> {
+impl StoreLayer for Leases {
+    async fn begin(&self, inner: &dyn Store, mut begin: Begin) -> Result<BeginOutcome, StoreError> {
         let (now, action) = (begin.now, begin.transaction.action.clone());
         let subject = match self {
             // Nobody is asked, and nobody is kept out.
@@ -54,7 +54,7 @@ impl Watch for Leases {
             _ => None,
         };
         let mut begun = inner.begin(begin).await?;
-        let Begun::Started(lease) = &mut begun else {
+        let BeginOutcome::Started(lease) = &mut begun else {
             return Ok(begun);
         };
         if let Some(subject) = subject {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use relation_harness::conformance::Conformance;
 use relation_host::store::Store;
+use relation_host::store::layer::{Layered, StoreLayer};
 use relation_host::store::sqlite::SqliteStore;
-use relation_host::store::watched::{Watch, Watched};
 
 use crate::support::{failures, on};
 
@@ -38,12 +38,12 @@ mod way_out;
 mod writes;
 
 /// A run on a store that has this defect.
-async fn store(defect: impl Watch) -> Conformance {
+async fn store(defect: impl StoreLayer) -> Conformance {
     on(around(SqliteStore::in_memory().unwrap(), defect)).await
 }
 
-fn around(inner: impl Store, defect: impl Watch) -> Arc<dyn Store> {
-    Arc::new(Watched::around(Arc::new(inner), defect))
+fn around(inner: impl Store, defect: impl StoreLayer) -> Arc<dyn Store> {
+    Arc::new(Layered::new(Arc::new(inner), defect))
 }
 
 async fn finds(run: Conformance, checks: &[&str]) {

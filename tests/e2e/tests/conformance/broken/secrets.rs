@@ -5,8 +5,8 @@ use std::sync::Mutex;
 
 use relation_harness::MemoryStore;
 use relation_harness::conformance::Conformance;
+use relation_host::store::layer::StoreLayer;
 use relation_host::store::seal::Sealed;
-use relation_host::store::watched::Watch;
 use relation_host::store::{Change, Commit, End, Store, StoreError};
 use relation_host::types::Reference;
 
@@ -32,7 +32,7 @@ enum Secrets {
     Told,
 }
 
-impl Watch for Secrets {
+impl StoreLayer for Secrets {
     async fn sealed(
         &self,
         inner: &dyn Store,

@@ -11,8 +11,8 @@ use relation_host::Limits;
 use relation_host::entropy::{Entropy, SeededEntropy};
 use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
 use relation_host::schedule::clock::{Clock, ManualClock};
+use relation_host::store::layer::StoreLayer;
 use relation_host::store::sqlite::SqliteStore;
-use relation_host::store::watched::Watch;
 use relation_host::store::{Change, Commit, Store, StoreError};
 use relation_host::types::{Failure, Timestamp};
 use secrecy::SecretString;
@@ -148,7 +148,7 @@ const STEPS: [Step; 6] = [
 #[derive(Clone, Default)]
 struct SteppingIn(Arc<Mutex<(String, u32)>>);
 
-impl Watch for SteppingIn {
+impl StoreLayer for SteppingIn {
     async fn commit(&self, inner: &dyn Store, commit: Commit) -> Result<(), StoreError> {
         for change in &commit.changes {
             if let Change::Put(document) = change

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use relation_host::store::watched::Watch;
+use relation_host::store::layer::StoreLayer;
 use relation_host::store::{
-    Answered, Begin, Begun, Change, Commit, DueWakeup, End, Store, StoreError,
+    Begin, BeginOutcome, Change, Commit, DueWakeup, End, Store, StoreError, WakeupSettlement,
 };
 use relation_host::types::{RECORD_MODEL, Reference, Timestamp};
 
@@ -63,7 +63,7 @@ async fn largest<K: Ord>(
     Ok(due)
 }
 
-impl Watch for Wakeups {
+impl StoreLayer for Wakeups {
     async fn wakeups(
         &self,
         inner: &dyn Store,
@@ -146,7 +146,7 @@ impl Watch for Wakeups {
         }
     }
 
-    async fn begin(&self, inner: &dyn Store, mut begin: Begin) -> Result<Begun, StoreError> {
+    async fn begin(&self, inner: &dyn Store, mut begin: Begin) -> Result<BeginOutcome, StoreError> {
         if let (Self::NotDeleted(_), Some(due)) = (self, &begin.wakeup) {
             let known = inner.wakeups(&due.wakeup.subject).await?;
             if !known.contains(due) {
@@ -163,13 +163,13 @@ impl Watch for Wakeups {
             .as_ref()
             .map(|outcome| outcome.completed);
         match (self, &end.wakeup, ended) {
-            (Self::Forgotten, Some(Answered::Retry(due, _)), _) => {
-                end.wakeup = Some(Answered::Done(due.clone()));
+            (Self::Forgotten, Some(WakeupSettlement::Retry(due, _)), _) => {
+                end.wakeup = Some(WakeupSettlement::Done(due.clone()));
             }
-            (Self::Twice(once), Some(Answered::Done(due)), Some(ended))
+            (Self::Twice(once), Some(WakeupSettlement::Done(due)), Some(ended))
                 if once.lock().unwrap().insert(reference_of(due)) =>
             {
-                end.wakeup = Some(Answered::Retry(due.clone(), ended.after(MINUTE)));
+                end.wakeup = Some(WakeupSettlement::Retry(due.clone(), ended.after(MINUTE)));
             }
             _ => {}
         }

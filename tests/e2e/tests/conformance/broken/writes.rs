@@ -1,6 +1,6 @@
 //! Stores that do not do what a commit says, all of it or nothing.
 
-use relation_host::store::watched::Watch;
+use relation_host::store::layer::StoreLayer;
 use relation_host::store::{Change, Commit, Store, StoreError};
 
 use super::store;
@@ -24,7 +24,7 @@ enum Writes {
     WithinTighterBounds,
 }
 
-impl Watch for Writes {
+impl StoreLayer for Writes {
     async fn commit(&self, inner: &dyn Store, mut commit: Commit) -> Result<(), StoreError> {
         match self {
             Self::AllButTheLast if commit.changes.len() > 1 => drop(commit.changes.pop()),

@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 use relation_host::store::sqlite::SqliteStore;
-use relation_host::store::{Answered, CLOCK_TOLERANCE, Check, Lease, Quarantine, Resealed};
-use relation_host::transactions::{Level, LogLine, Outcome};
+use relation_host::store::{
+    CLOCK_TOLERANCE, Check, Lease, Quarantine, ResealAction, WakeupSettlement,
+};
+use relation_host::transactions::{Level, LogLine, TransactionOutcome};
 use relation_host::types::{Key, Scope, Wakeup};
 
 use super::*;
@@ -193,7 +195,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 fn sealed(key: u32, filling: u8) -> Sealed {
-    let mut bytes = Sealed::beginning(key).to_vec();
+    let mut bytes = Sealed::key_prefix(key).to_vec();
     bytes.resize(64, filling);
     Sealed::try_from(bytes).unwrap()
 }
@@ -250,7 +252,7 @@ impl Asked<'_> {
                     ..begin(&format!("t{transaction}"), &about, self.now)
                 };
                 let begun = store.begin(begin).await;
-                if let Ok(Begun::Started(lease)) = &begun {
+                if let Ok(BeginOutcome::Started(lease)) = &begun {
                     self.leases.extend(lease.clone());
                     self.answering = wakeup.or(self.answering.take());
                 }
@@ -263,8 +265,8 @@ impl Asked<'_> {
                 interrupted,
             } => {
                 let wakeup = self.answering.clone().map(|found| match retry {
-                    true => Answered::Retry(found, now.after(Duration::from_millis(5))),
-                    false => Answered::Done(found),
+                    true => WakeupSettlement::Retry(found, now.after(Duration::from_millis(5))),
+                    false => WakeupSettlement::Done(found),
                 });
                 let end = End {
                     transaction: update(transaction, true, now),
@@ -279,7 +281,7 @@ impl Asked<'_> {
                 failure,
                 limit,
             } => {
-                let prune = Prune {
+                let prune = PruneRequest {
                     succeeded_before: Timestamp(now.0.saturating_sub(success)),
                     failed_before: Timestamp(now.0.saturating_sub(failure)),
                     after: None,
@@ -312,14 +314,14 @@ impl Asked<'_> {
                     return String::new();
                 };
                 let to = match how % 3 {
-                    0 => Resealed::Sound,
-                    1 => Resealed::Sealed(sealed(1 + u32::from(how) % 2, how)),
-                    _ => Resealed::Quarantined(Quarantine {
+                    0 => ResealAction::Sound,
+                    1 => ResealAction::Sealed(sealed(1 + u32::from(how) % 2, how)),
+                    _ => ResealAction::Quarantined(Quarantine {
                         reason: "why".to_owned(),
                         since: now,
                     }),
                 };
-                format!("{:?}", store.reseal(vec![Reseal { secret, to }]).await)
+                format!("{:?}", store.reseal(vec![ResealStep { secret, to }]).await)
             }
             Step::Find(filter, limit) => {
                 let first = store.find(&filter, None, limit).await.unwrap();
@@ -365,7 +367,7 @@ impl Asked<'_> {
         }
         for scope in [
             SecretScope::All,
-            SecretScope::NotUnder(2),
+            SecretScope::NotSealedWith(2),
             SecretScope::Quarantined,
         ] {
             let secrets = store.secrets(scope, None, 100).await.unwrap();
@@ -384,7 +386,7 @@ fn update(id: u8, last: bool, now: Timestamp) -> TransactionUpdate {
         level: Level::Info,
         message: "a line".to_owned(),
     };
-    let outcome = Outcome {
+    let outcome = TransactionOutcome {
         status: Status::Success,
         message: "done".to_owned(),
         completed: now,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use relation_host::egress::TransportFault;
-use relation_host::store::{Begin, Begun, Change, Commit};
+use relation_host::store::{Begin, BeginOutcome, Change, Commit};
 use relation_host::transactions::Transaction;
 use relation_host::types::{Document, Pkid, RECORD_MODEL, Reference, Timestamp, Wakeup};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -124,8 +124,8 @@ impl Notes {
     }
 
     /// What the store said to the claim.
-    pub(super) fn begun(&mut self, begun: &Begun) {
-        let Begun::Started(lease) = begun else {
+    pub(super) fn begun(&mut self, begun: &BeginOutcome) {
+        let BeginOutcome::Started(lease) = begun else {
             // What was looked at may change until it is tried again.
             self.forget();
             return;

@@ -58,7 +58,7 @@ fn claim(notes: &mut Notes, document: &Document) {
 }
 
 fn started(notes: &mut Notes, subject: &Reference, interrupted: Option<Timestamp>) {
-    notes.begun(&Begun::Started(Some(Lease {
+    notes.begun(&BeginOutcome::Started(Some(Lease {
         subject: subject.clone(),
         epoch: 1,
         expires: Timestamp(NOW.0 + 60_000),
@@ -154,7 +154,7 @@ fn what_a_call_that_is_left_out_was_told_is_not_kept() {
 fn a_claim_that_the_store_failed_or_refused_leaves_nothing_to_compare_with() {
     type Said = fn(&mut Notes);
     let failed: Said = |_| ();
-    let refused: Said = |notes| notes.begun(&Begun::Busy(NOW));
+    let refused: Said = |notes| notes.begun(&BeginOutcome::Busy(NOW));
     for said in [failed, refused] {
         let mut notes = Notes::default();
         claim(&mut notes, &document(&record(0), 1, 10));

@@ -1,13 +1,13 @@
-//! Whether the process that opened a store still lives, told by locks on files beside the database.
+//! Detection of ended processes by locks on files beside the database.
 //!
-//! Each opened database has a holder id and a file `DATABASE-holder-ID` that it keeps locked. The
-//! operating system lets go of the lock when the process ends, however it ends: a file that can be
-//! locked, or is not there, means that its holder is gone. The file gets its name only after it is
-//! locked, so nobody ever finds a living holder's file unlocked.
+//! Each process that opens the database has a holder id and a file `DATABASE-holder-ID`, which it keeps
+//! locked. The operating system releases the lock when the process ends in any way. A file that is
+//! missing, or that can be locked, means that its process has ended. The file gets its name only after
+//! it is locked, so the file of a running process is never found unlocked.
 //!
-//! The file gets the owner and the mode of the database, so that every process that may use the
-//! database can tell. A file that cannot be opened all the same says nothing about its holder, whose
-//! leases then end by their time.
+//! The file has the owner and mode of the database, so every process that may use the database can check
+//! it. If a file cannot be opened nevertheless, the state of its process is unknown, and its leases end
+//! by expiry.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -16,72 +16,73 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use crate::store::ownership::{Ownership, directory_of, explain, name_file};
+use crate::store::ownership::{Ownership, explain_denied, parent_directory, with_path};
 use crate::sync::lock;
 
-/// This process as the holder of leases and of running transactions.
+/// The identity of this process as holder of leases and running transactions.
 #[derive(Debug)]
-pub(super) struct Holder {
+pub(super) struct ProcessLock {
     id: String,
-    /// None for a database in memory, which nobody shares.
-    lock: Option<Lock>,
-    /// The files of which a warning has told.
-    told: Mutex<BTreeSet<PathBuf>>,
+    /// `None` for a database in memory, which is not shared.
+    lock: Option<LockedFile>,
+    /// The files that were already warned about.
+    warned: Mutex<BTreeSet<PathBuf>>,
 }
 
 /// The state of the process that opened a store.
 #[derive(Debug)]
-pub(super) enum State {
-    /// It runs.
+pub(super) enum HolderState {
+    /// The process runs.
     Alive,
-    /// It has ended.
-    Gone(Gone),
-    /// Its file cannot be read.
+    /// The process has ended.
+    Ended(EndedHolder),
+    /// The state is unknown because the file cannot be read.
     Unknown,
 }
 
 #[derive(Debug)]
-struct Lock {
+struct LockedFile {
     database: PathBuf,
     path: PathBuf,
-    /// Locked for as long as it is open.
+    /// Locked while it is open.
     _file: File,
 }
 
-impl Holder {
-    /// The holder of a database that no other process can open.
-    pub(super) fn alone() -> Self {
+impl ProcessLock {
+    /// Creates the holder of a database that no other process can open.
+    pub(super) fn in_memory() -> Self {
         Self {
             id: new_id(),
             lock: None,
-            told: Mutex::default(),
+            warned: Mutex::default(),
         }
     }
 
-    /// A new holder of the database at `path`, with its locked file beside it.
-    pub(super) fn beside(database: &Path) -> io::Result<Self> {
+    /// Creates a holder of the database at `path`, with its locked file beside the database.
+    pub(super) fn acquire(database: &Path) -> io::Result<Self> {
         let id = new_id();
         let path = holder_file(database, &id);
-        let failed = |error: io::Error| name_file(&path, &error);
-        let unnamed = tempfile::NamedTempFile::new_in(directory_of(database)).map_err(failed)?;
+        let failed = |error: io::Error| with_path(&path, &error);
+        let unnamed =
+            tempfile::NamedTempFile::new_in(parent_directory(database)).map_err(failed)?;
         unnamed
             .as_file()
             .try_lock()
             .map_err(|error| failed(error.into()))?;
         Ownership::read(database)
-            .and_then(|ownership| ownership.pass_to_file(unnamed.as_file()))
+            .and_then(|ownership| ownership.apply_to_file(unnamed.as_file()))
             .map_err(failed)?;
         let file = unnamed
             .persist_noclobber(&path)
             .map_err(|error| failed(error.error))?;
         Ok(Self {
             id,
-            lock: Some(Lock {
+            lock: Some(LockedFile {
                 database: database.to_owned(),
                 path,
                 _file: file,
             }),
-            told: Mutex::default(),
+            warned: Mutex::default(),
         })
     }
 
@@ -89,49 +90,50 @@ impl Holder {
         &self.id
     }
 
-    /// Finds out whether the holder `id` is gone; the answer stays true while it is kept.
-    pub(super) fn look_at(&self, id: &str) -> State {
+    /// Determines the state of the holder `id`. An ended state stays true while the returned value
+    /// exists.
+    pub(super) fn state_of(&self, id: &str) -> HolderState {
         let Some(lock) = &self.lock else {
-            // Nobody else can hold anything in a database in memory.
+            // A database in memory has no other holder.
             return match id == self.id {
-                true => State::Alive,
-                false => State::Gone(Gone::default()),
+                true => HolderState::Alive,
+                false => HolderState::Ended(EndedHolder::default()),
             };
         };
         if id == self.id {
-            return State::Alive;
+            return HolderState::Alive;
         }
         let path = holder_file(&lock.database, id);
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return State::Gone(Gone::default());
+                return HolderState::Ended(EndedHolder::default());
             }
             Err(error) => {
                 self.warn(&path, &error);
-                return State::Unknown;
+                return HolderState::Unknown;
             }
         };
         match file.try_lock() {
-            Ok(()) => State::Gone(Gone {
+            Ok(()) => HolderState::Ended(EndedHolder {
                 found: Some((path, file)),
             }),
-            Err(TryLockError::WouldBlock) => State::Alive,
+            Err(TryLockError::WouldBlock) => HolderState::Alive,
             Err(TryLockError::Error(error)) => {
                 self.warn(&path, &error);
-                State::Unknown
+                HolderState::Unknown
             }
         }
     }
 
-    /// Removes the file of a holder that is gone, once the database does not name it any more.
-    pub(super) fn forget(&self, gone: Gone) {
+    /// Removes the file of an ended holder, once the database does not name that holder any more.
+    pub(super) fn remove_file(&self, gone: EndedHolder) {
         if let Some((path, _locked)) = gone.found
             && let Err(error) = fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
-            && lock(&self.told).insert(path.clone())
+            && lock(&self.warned).insert(path.clone())
         {
-            let why = explain(directory_of(&path), &error);
+            let why = explain_denied(parent_directory(&path), &error);
             tracing::warn!(
                 "cannot remove the file {} of a process that has ended: {error}{why}; remove it by hand",
                 path.display()
@@ -139,10 +141,10 @@ impl Holder {
         }
     }
 
-    /// Tells once of a file that does not say whether its process runs.
+    /// Warns once about a file whose process state is unknown.
     fn warn(&self, path: &Path, error: &io::Error) {
-        if lock(&self.told).insert(path.to_owned()) {
-            let why = explain(path, error);
+        if lock(&self.warned).insert(path.to_owned()) {
+            let why = explain_denied(path, error);
             tracing::warn!(
                 "cannot tell from the file {} whether its process runs: {error}{why}; leases of that \
                  process end by their time. Remove the file when the process has ended",
@@ -151,9 +153,9 @@ impl Holder {
         }
     }
 
-    /// The ids of all holders, this one and gone ones among them, that have a file. A directory that
-    /// cannot be listed hides only those that hold nothing any more.
-    pub(super) fn known(&self) -> Vec<String> {
+    /// Lists the ids of all holders with a file, including this one and ended ones. A directory that
+    /// cannot be listed hides only holders without leases or running transactions.
+    pub(super) fn list_ids(&self) -> Vec<String> {
         let Some(lock) = &self.lock else {
             return Vec::new();
         };
@@ -163,7 +165,7 @@ impl Holder {
         else {
             return Vec::new();
         };
-        let directory = directory_of(&lock.path);
+        let directory = parent_directory(&lock.path);
         let prefix = prefix.to_string_lossy().into_owned();
         let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
@@ -187,8 +189,8 @@ impl Holder {
     }
 
     fn warn_of_directory(&self, directory: &Path, error: &io::Error) {
-        if lock(&self.told).insert(directory.to_owned()) {
-            let why = explain(directory, error);
+        if lock(&self.warned).insert(directory.to_owned()) {
+            let why = explain_denied(directory, error);
             tracing::warn!(
                 "cannot list the directory {}: {error}{why}; files of processes that have ended stay in it",
                 directory.display()
@@ -196,9 +198,9 @@ impl Holder {
         }
     }
 
-    /// Lets go of the lock and leaves the file behind, as a process does that is killed.
+    /// Releases the lock and leaves the file, as a killed process does.
     #[cfg(test)]
-    pub(super) fn die(&mut self) {
+    pub(super) fn simulate_kill(&mut self) {
         if let Some(lock) = self.lock.take() {
             lock._file.unlock().unwrap();
             std::mem::forget(lock);
@@ -206,7 +208,7 @@ impl Holder {
     }
 }
 
-impl Drop for Lock {
+impl Drop for LockedFile {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_file(&self.path) {
             tracing::debug!(file = %self.path.display(), %error, "a holder's file could not be removed");
@@ -214,9 +216,10 @@ impl Drop for Lock {
     }
 }
 
-/// A holder whose process has ended; nobody else can come to the same conclusion meanwhile.
+/// A holder whose process has ended. The locked file keeps other processes from the same conclusion
+/// meanwhile.
 #[derive(Debug, Default)]
-pub(super) struct Gone {
+pub(super) struct EndedHolder {
     found: Option<(PathBuf, File)>,
 }
 

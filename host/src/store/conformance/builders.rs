@@ -1,24 +1,24 @@
-//! What the cases are made of.
+//! Builders and assertions for the cases.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Stores;
 use crate::store::seal::{DataKey, Sealed};
-use crate::store::{Begin, Begun, Change, Commit, DueWakeup, End, Lease, Store, StoreError};
-use crate::transactions::{NewTransaction, Outcome, Status, TransactionUpdate};
+use crate::store::{Begin, BeginOutcome, Change, Commit, DueWakeup, End, Lease, Store, StoreError};
+use crate::transactions::{NewTransaction, Status, TransactionOutcome, TransactionUpdate};
 use crate::types::{Document, Hierarchy, Key, Pkid, Reference, Timestamp, Wakeup};
 
 pub(super) const LEASE: Duration = Duration::from_secs(60);
 
-/// A store without documents, and with the data key that [`sealed`] values name.
+/// Opens a store without documents, with the data key of the [`sealed`] values.
 pub(super) async fn empty(stores: &Arc<dyn Stores>) -> Arc<dyn Store> {
     let store = stores.open().await;
     store.add_data_key(data_key(1, "kek")).await.unwrap();
     store
 }
 
-/// A data key that has the form of a wrapped one: nobody can open any.
+/// Returns a data key in the format of a wrapped one, which cannot be opened.
 pub(super) fn data_key(id: u32, kek: &str) -> DataKey {
     DataKey {
         id,
@@ -28,12 +28,12 @@ pub(super) fn data_key(id: u32, kek: &str) -> DataKey {
     }
 }
 
-/// A moment, in seconds of the cases' own time.
+/// Returns a moment in the cases' own time, in seconds.
 pub(super) fn at(seconds: u64) -> Timestamp {
     Timestamp(1_000_000_000_000 + seconds * 1000)
 }
 
-/// Pkids that do not come in the order of their numbers.
+/// Returns a pkid; pkids do not sort in the order of their numbers.
 pub(super) fn pkid(number: u64) -> Pkid {
     let scattered = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     format!("{scattered:016x}{:08x}", number & 0xffff_ffff)
@@ -78,14 +78,14 @@ pub(super) fn put(reference: &Reference) -> Change {
     Change::Put(document(reference))
 }
 
-/// A value that has the form of a sealed one: no store can open any.
+/// Returns a value in the sealed format, which cannot be opened.
 pub(super) fn sealed(filling: u8) -> Sealed {
     sealed_under(1, filling)
 }
 
-/// The same, of another data key.
+/// Returns the same for another data key.
 pub(super) fn sealed_under(key: u32, filling: u8) -> Sealed {
-    let mut bytes = Sealed::beginning(key).to_vec();
+    let mut bytes = Sealed::key_prefix(key).to_vec();
     bytes.resize(5 + 24 + 40, filling);
     Sealed::try_from(bytes).unwrap()
 }
@@ -123,8 +123,8 @@ pub(super) async fn write(store: &Arc<dyn Store>, all: Vec<Change>) {
     store.commit(changes(all)).await.expect("a plain commit");
 }
 
-pub(super) async fn version(store: &Arc<dyn Store>, which: &Reference) -> Option<u64> {
-    let found = store.get(std::slice::from_ref(which)).await.unwrap();
+pub(super) async fn version(store: &Arc<dyn Store>, reference: &Reference) -> Option<u64> {
+    let found = store.get(std::slice::from_ref(reference)).await.unwrap();
     found[0].as_ref().map(|document| document.version)
 }
 
@@ -158,17 +158,17 @@ pub(super) fn begin(id: &str, subject: &Reference, now: Timestamp) -> Begin {
     }
 }
 
-pub(super) fn answering(id: &str, found: &DueWakeup, now: Timestamp) -> Begin {
+pub(super) fn begin_for(id: &str, found: &DueWakeup, now: Timestamp) -> Begin {
     Begin {
         wakeup: Some(found.clone()),
         ..begin(id, &found.wakeup.subject, now)
     }
 }
 
-/// The lease of a call that may run.
+/// Starts a call and returns its lease.
 pub(super) async fn claim(store: &Arc<dyn Store>, begin: Begin) -> Lease {
     match store.begin(begin).await.expect("a begin") {
-        Begun::Started(Some(lease)) => lease,
+        BeginOutcome::Started(Some(lease)) => lease,
         other => panic!("no lease: {other:?}"),
     }
 }
@@ -176,7 +176,7 @@ pub(super) async fn claim(store: &Arc<dyn Store>, begin: Begin) -> Lease {
 pub(super) fn ended(id: &str, status: Status, now: Timestamp) -> TransactionUpdate {
     TransactionUpdate {
         id: id.to_owned(),
-        outcome: Some(Outcome {
+        outcome: Some(TransactionOutcome {
             status,
             message: "so it ended".to_owned(),
             completed: now,

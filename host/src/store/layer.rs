@@ -1,5 +1,5 @@
-//! A store around a store: whoever brings a [`Watch`] stands before and behind each operation, to count
-//! or time it, to see what is written, or, in a test, to let it fail or do something else.
+//! A decorator for stores. A [`StoreLayer`] can count or time operations, observe writes, or, in a test,
+//! make an operation fail or do something else.
 
 use std::sync::Arc;
 
@@ -7,20 +7,20 @@ use async_trait::async_trait;
 
 use super::seal::{DataKey, Sealed};
 use super::{
-    Begin, Begun, Commit, DueWakeup, End, KeyUse, Prune, Pruned, Recovery, Redating, Reseal,
-    Retirement, SecretScope, Store, StoreError, StoredSecret,
+    Begin, BeginOutcome, Commit, DueWakeup, End, KeyUse, PruneReport, PruneRequest, Recovery,
+    RedateReport, ResealStep, Retirement, SecretScope, Store, StoreError, StoredSecret,
 };
 use crate::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use crate::types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
 
-/// What a store is asked to do.
+/// A kind of store operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// `get`, `find` and `wakeups`: what a workflow reads.
+    /// `get`, `find` and `wakeups`: the reads of a workflow.
     Read,
-    /// `sealed`: a secret that a workflow opens.
+    /// `sealed`: a workflow reads a secret.
     Sealed,
-    /// `commit`: what a workflow writes.
+    /// `commit`: a workflow writes.
     Commit,
     /// `begin` of a call.
     Begin,
@@ -28,15 +28,14 @@ pub enum Operation {
     Report,
     /// `end` of a call.
     End,
-    /// Everything else: listings, what is due, recovery, transactions, keys.
+    /// All other operations: listings, due wakeups, recovery, transactions, keys.
     Other,
 }
 
-/// Stands around the operations of a store, and in place of those that it says otherwise about: each is
-/// given the store within, and by default asks it the same.
-pub trait Watch: Send + Sync + 'static {
-    /// Does `work`, which is an operation, or says in its place what came of it.
-    fn around<T: Send>(
+/// A layer over a store. Each method receives the inner store and delegates to it by default.
+pub trait StoreLayer: Send + Sync + 'static {
+    /// Runs `work`, which is one operation, or returns another result in its place.
+    fn wrap<T: Send>(
         &self,
         operation: Operation,
         work: impl Future<Output = Result<T, StoreError>> + Send,
@@ -45,7 +44,7 @@ pub trait Watch: Send + Sync + 'static {
         work
     }
 
-    /// In place of [`Store::get`].
+    /// Replaces [`Store::get`].
     fn get(
         &self,
         inner: &dyn Store,
@@ -54,7 +53,7 @@ pub trait Watch: Send + Sync + 'static {
         async move { inner.get(references).await }
     }
 
-    /// In place of [`Store::find`].
+    /// Replaces [`Store::find`].
     fn find(
         &self,
         inner: &dyn Store,
@@ -65,7 +64,7 @@ pub trait Watch: Send + Sync + 'static {
         async move { inner.find(filter, cursor, limit).await }
     }
 
-    /// In place of [`Store::commit`].
+    /// Replaces [`Store::commit`].
     fn commit(
         &self,
         inner: &dyn Store,
@@ -74,7 +73,7 @@ pub trait Watch: Send + Sync + 'static {
         async move { inner.commit(commit).await }
     }
 
-    /// In place of [`Store::sealed`].
+    /// Replaces [`Store::sealed`].
     fn sealed(
         &self,
         inner: &dyn Store,
@@ -84,7 +83,7 @@ pub trait Watch: Send + Sync + 'static {
         async move { inner.sealed(owner, name).await }
     }
 
-    /// In place of [`Store::wakeups`].
+    /// Replaces [`Store::wakeups`].
     fn wakeups(
         &self,
         inner: &dyn Store,
@@ -93,27 +92,27 @@ pub trait Watch: Send + Sync + 'static {
         async move { inner.wakeups(subject).await }
     }
 
-    /// In place of [`Store::due`].
+    /// Replaces [`Store::due`].
     fn due(
         &self,
         inner: &dyn Store,
         now: Timestamp,
         limit: u32,
-        without: Option<&str>,
+        excluded_kind: Option<&str>,
     ) -> impl Future<Output = Result<Vec<DueWakeup>, StoreError>> + Send {
-        async move { inner.due(now, limit, without).await }
+        async move { inner.due(now, limit, excluded_kind).await }
     }
 
-    /// In place of [`Store::begin`].
+    /// Replaces [`Store::begin`].
     fn begin(
         &self,
         inner: &dyn Store,
         begin: Begin,
-    ) -> impl Future<Output = Result<Begun, StoreError>> + Send {
+    ) -> impl Future<Output = Result<BeginOutcome, StoreError>> + Send {
         async move { inner.begin(begin).await }
     }
 
-    /// In place of [`Store::end`].
+    /// Replaces [`Store::end`].
     fn end(
         &self,
         inner: &dyn Store,
@@ -123,28 +122,28 @@ pub trait Watch: Send + Sync + 'static {
     }
 }
 
-/// A store that is watched.
-pub struct Watched<W> {
+/// A store with a layer around each operation.
+pub struct Layered<L> {
     inner: Arc<dyn Store>,
-    watch: W,
+    layer: L,
 }
 
-impl<W: Watch> Watched<W> {
-    /// `inner`, with `watch` around each of its operations.
-    pub fn around(inner: Arc<dyn Store>, watch: W) -> Self {
-        Self { inner, watch }
+impl<L: StoreLayer> Layered<L> {
+    /// Puts `layer` around each operation of `inner`.
+    pub fn new(inner: Arc<dyn Store>, layer: L) -> Self {
+        Self { inner, layer }
     }
 }
 
 #[async_trait]
-impl<W: Watch> Store for Watched<W> {
+impl<L: StoreLayer> Store for Layered<L> {
     fn id(&self) -> &str {
         self.inner.id()
     }
 
     async fn get(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, StoreError> {
-        let work = self.watch.get(self.inner.as_ref(), references);
-        self.watch.around(Operation::Read, work).await
+        let work = self.layer.get(self.inner.as_ref(), references);
+        self.layer.wrap(Operation::Read, work).await
     }
 
     async fn find(
@@ -153,23 +152,23 @@ impl<W: Watch> Store for Watched<W> {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Document>, StoreError> {
-        let work = self.watch.find(self.inner.as_ref(), filter, cursor, limit);
-        self.watch.around(Operation::Read, work).await
+        let work = self.layer.find(self.inner.as_ref(), filter, cursor, limit);
+        self.layer.wrap(Operation::Read, work).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        let work = self.watch.commit(self.inner.as_ref(), commit);
-        self.watch.around(Operation::Commit, work).await
+        let work = self.layer.commit(self.inner.as_ref(), commit);
+        self.layer.wrap(Operation::Commit, work).await
     }
 
     async fn sealed(&self, owner: &Reference, name: &str) -> Result<Option<Sealed>, StoreError> {
-        let work = self.watch.sealed(self.inner.as_ref(), owner, name);
-        self.watch.around(Operation::Sealed, work).await
+        let work = self.layer.sealed(self.inner.as_ref(), owner, name);
+        self.layer.wrap(Operation::Sealed, work).await
     }
 
     async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError> {
-        let work = self.watch.wakeups(self.inner.as_ref(), subject);
-        self.watch.around(Operation::Read, work).await
+        let work = self.layer.wakeups(self.inner.as_ref(), subject);
+        self.layer.wrap(Operation::Read, work).await
     }
 
     async fn upcoming(
@@ -179,52 +178,54 @@ impl<W: Watch> Store for Watched<W> {
         limit: u32,
     ) -> Result<Page<DueWakeup>, StoreError> {
         let work = self.inner.upcoming(hierarchy, cursor, limit);
-        self.watch.around(Operation::Other, work).await
+        self.layer.wrap(Operation::Other, work).await
     }
 
     async fn due(
         &self,
         now: Timestamp,
         limit: u32,
-        without: Option<&str>,
+        excluded_kind: Option<&str>,
     ) -> Result<Vec<DueWakeup>, StoreError> {
-        let work = self.watch.due(self.inner.as_ref(), now, limit, without);
-        self.watch.around(Operation::Other, work).await
+        let work = self
+            .layer
+            .due(self.inner.as_ref(), now, limit, excluded_kind);
+        self.layer.wrap(Operation::Other, work).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         let work = self.inner.next_due();
-        self.watch.around(Operation::Other, work).await
+        self.layer.wrap(Operation::Other, work).await
     }
 
-    async fn begin(&self, begin: Begin) -> Result<Begun, StoreError> {
-        let work = self.watch.begin(self.inner.as_ref(), begin);
-        self.watch.around(Operation::Begin, work).await
+    async fn begin(&self, begin: Begin) -> Result<BeginOutcome, StoreError> {
+        let work = self.layer.begin(self.inner.as_ref(), begin);
+        self.layer.wrap(Operation::Begin, work).await
     }
 
     async fn report(&self, update: TransactionUpdate) -> Result<(), StoreError> {
         let work = self.inner.report(update);
-        self.watch.around(Operation::Report, work).await
+        self.layer.wrap(Operation::Report, work).await
     }
 
     async fn end(&self, end: End) -> Result<(), StoreError> {
-        let work = self.watch.end(self.inner.as_ref(), end);
-        self.watch.around(Operation::End, work).await
+        let work = self.layer.end(self.inner.as_ref(), end);
+        self.layer.wrap(Operation::End, work).await
     }
 
     async fn recover(&self, now: Timestamp) -> Result<Recovery, StoreError> {
         let work = self.inner.recover(now);
-        self.watch.around(Operation::Other, work).await
+        self.layer.wrap(Operation::Other, work).await
     }
 
-    async fn redate(&self, now: Timestamp) -> Result<Redating, StoreError> {
+    async fn redate(&self, now: Timestamp) -> Result<RedateReport, StoreError> {
         let work = self.inner.redate(now);
-        self.watch.around(Operation::Other, work).await
+        self.layer.wrap(Operation::Other, work).await
     }
 
     async fn transaction(&self, id: &str) -> Result<Option<Transaction>, StoreError> {
         let work = self.inner.transaction(id);
-        self.watch.around(Operation::Other, work).await
+        self.layer.wrap(Operation::Other, work).await
     }
 
     async fn transactions(
@@ -234,31 +235,31 @@ impl<W: Watch> Store for Watched<W> {
         limit: u32,
     ) -> Result<Page<Transaction>, StoreError> {
         let work = self.inner.transactions(filter, cursor, limit);
-        self.watch.around(Operation::Other, work).await
+        self.layer.wrap(Operation::Other, work).await
     }
 
-    async fn prune_transactions(&self, prune: Prune) -> Result<Pruned, StoreError> {
+    async fn prune_transactions(&self, prune: PruneRequest) -> Result<PruneReport, StoreError> {
         let work = self.inner.prune_transactions(prune);
-        self.watch.around(Operation::Other, work).await
+        self.layer.wrap(Operation::Other, work).await
     }
 
     async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError> {
         let work = self.inner.data_keys();
-        self.watch.around(Operation::Other, work).await
+        self.layer.wrap(Operation::Other, work).await
     }
 
     async fn add_data_key(&self, key: DataKey) -> Result<DataKey, StoreError> {
         let work = self.inner.add_data_key(key);
-        self.watch.around(Operation::Other, work).await
+        self.layer.wrap(Operation::Other, work).await
     }
 
     async fn rewrap_data_keys(
         &self,
-        were: Vec<DataKey>,
-        wrapped_anew: Vec<DataKey>,
+        current: Vec<DataKey>,
+        rewrapped: Vec<DataKey>,
     ) -> Result<(), StoreError> {
-        let work = self.inner.rewrap_data_keys(were, wrapped_anew);
-        self.watch.around(Operation::Other, work).await
+        let work = self.inner.rewrap_data_keys(current, rewrapped);
+        self.layer.wrap(Operation::Other, work).await
     }
 
     async fn retire_data_key(
@@ -267,12 +268,12 @@ impl<W: Watch> Store for Watched<W> {
         despite_quarantined: bool,
     ) -> Result<Retirement, StoreError> {
         let work = self.inner.retire_data_key(id, despite_quarantined);
-        self.watch.around(Operation::Other, work).await
+        self.layer.wrap(Operation::Other, work).await
     }
 
     async fn key_use(&self) -> Result<KeyUse, StoreError> {
         let work = self.inner.key_use();
-        self.watch.around(Operation::Other, work).await
+        self.layer.wrap(Operation::Other, work).await
     }
 
     async fn secrets(
@@ -282,11 +283,11 @@ impl<W: Watch> Store for Watched<W> {
         limit: u32,
     ) -> Result<Page<StoredSecret>, StoreError> {
         let work = self.inner.secrets(scope, cursor, limit);
-        self.watch.around(Operation::Other, work).await
+        self.layer.wrap(Operation::Other, work).await
     }
 
-    async fn reseal(&self, steps: Vec<Reseal>) -> Result<Vec<bool>, StoreError> {
+    async fn reseal(&self, steps: Vec<ResealStep>) -> Result<Vec<bool>, StoreError> {
         let work = self.inner.reseal(steps);
-        self.watch.around(Operation::Other, work).await
+        self.layer.wrap(Operation::Other, work).await
     }
 }

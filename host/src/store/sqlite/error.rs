@@ -1,30 +1,30 @@
-//! What goes wrong inside SQLite, in the words of the store; and numbers on their way in and out.
+//! Conversions between SQLite and the store: errors, and numbers in both directions.
 
 use rusqlite::ErrorCode;
 
 use crate::store::StoreError;
 use crate::types::{Hierarchy, Pkid, Reference, Timestamp};
 
-/// A [`StoreError`] that SQLite's own errors become by `?`, without showing SQLite to users of the
-/// store.
+/// A [`StoreError`] that SQLite's errors convert to with `?`, so that SQLite is not visible to users of
+/// the store.
 #[derive(Debug)]
-pub(super) struct Fault(pub(super) StoreError);
+pub(super) struct SqlError(pub(super) StoreError);
 
-pub(super) type Done<T> = Result<T, Fault>;
+pub(super) type Result<T, E = SqlError> = std::result::Result<T, E>;
 
-impl From<StoreError> for Fault {
+impl From<StoreError> for SqlError {
     fn from(error: StoreError) -> Self {
         Self(error)
     }
 }
 
-impl From<Fault> for StoreError {
-    fn from(fault: Fault) -> Self {
+impl From<SqlError> for StoreError {
+    fn from(fault: SqlError) -> Self {
         fault.0
     }
 }
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for SqlError {
     fn from(error: rusqlite::Error) -> Self {
         use ErrorCode as Code;
 
@@ -60,7 +60,7 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
-/// Whether SQLite could not make or enlarge the file that processes share.
+/// Returns whether SQLite could not create or enlarge the file that processes share.
 fn is_about_shared_memory(error: &rusqlite::Error) -> bool {
     use rusqlite::ffi::{SQLITE_IOERR_SHMMAP, SQLITE_IOERR_SHMOPEN, SQLITE_IOERR_SHMSIZE};
 
@@ -75,12 +75,12 @@ fn is_about_shared_memory(error: &rusqlite::Error) -> bool {
     })
 }
 
-pub(super) fn corrupt(what: impl Into<String>) -> Fault {
-    Fault(StoreError::Corrupt(what.into()))
+pub(super) fn corrupt(what: impl Into<String>) -> SqlError {
+    SqlError(StoreError::Corrupt(what.into()))
 }
 
-/// The same words again, for each of those that one fault of SQLite has stopped.
-pub(super) fn repeat(error: &StoreError) -> StoreError {
+/// Copies the error for each write that one SQLite error has stopped.
+pub(super) fn copy_error(error: &StoreError) -> StoreError {
     match error {
         StoreError::Corrupt(text) => StoreError::Corrupt(text.clone()),
         StoreError::Unavailable(text) => StoreError::Unavailable(text.clone()),
@@ -88,32 +88,32 @@ pub(super) fn repeat(error: &StoreError) -> StoreError {
     }
 }
 
-/// SQLite's integers are signed: a moment beyond its largest, some 292 million years from now, is
-/// stored as that one.
-pub(super) fn millis(at: Timestamp) -> i64 {
+/// Converts a time for SQLite, whose integers are signed. A later time than the largest integer, some
+/// 292 million years from now, is stored as that integer.
+pub(super) fn to_millis(at: Timestamp) -> i64 {
     i64::try_from(at.0).unwrap_or(i64::MAX)
 }
 
-pub(super) fn moment(millis: i64) -> Timestamp {
+pub(super) fn from_millis(millis: i64) -> Timestamp {
     Timestamp(u64::try_from(millis).unwrap_or_default())
 }
 
-/// A count on its way in; one that SQLite cannot hold matches nothing.
-pub(super) fn count_in(count: u64) -> i64 {
+/// Converts a count for SQLite. A count that SQLite cannot represent matches no row.
+pub(super) fn to_sql_count(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(-1)
 }
 
-pub(super) fn count_out(stored: i64, what: &str) -> Done<u64> {
+pub(super) fn from_sql_count(stored: i64, what: &str) -> Result<u64> {
     u64::try_from(stored).map_err(|_| corrupt(format!("{what} is {stored}")))
 }
 
-pub(super) fn reference(model: String, pkid: String) -> Done<Reference> {
+pub(super) fn parse_reference(model: String, pkid: String) -> Result<Reference> {
     match Pkid::try_from(pkid) {
         Ok(pkid) => Ok(Reference { model, pkid }),
         Err(error) => Err(corrupt(format!("a row of {model} has a bad key: {error}"))),
     }
 }
 
-pub(super) fn hierarchy(text: String, of: &Reference) -> Done<Hierarchy> {
-    Hierarchy::try_from(text).map_err(|error| corrupt(format!("{of}: {error}")))
+pub(super) fn parse_hierarchy(text: String, owner: &Reference) -> Result<Hierarchy> {
+    Hierarchy::try_from(text).map_err(|error| corrupt(format!("{owner}: {error}")))
 }

@@ -1,4 +1,4 @@
-//! Files of processes: whose they are, and those that cannot be read.
+//! Tests of the files of processes: ownership, and files that cannot be read.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -40,13 +40,15 @@ fn begin(id: &str, now: Timestamp) -> Begin {
     }
 }
 
-/// Replaces the file of a process that ended in the middle of a call by one that no user can open,
-/// not even root.
+/// Replaces the file of a process that ended during a call by a file that no user can open, not even
+/// root.
 async fn leave_unreadable(stores: &InFile) -> PathBuf {
     let mut gone = open(&stores.path());
     gone.begin(begin("t1", NOW)).await.unwrap();
     let [file] = holder_files(stores).try_into().unwrap();
-    Arc::get_mut(&mut gone.holder).unwrap().die();
+    Arc::get_mut(&mut gone.process_lock)
+        .unwrap()
+        .simulate_kill();
     drop(gone);
     fs::remove_file(&file).unwrap();
     std::os::unix::fs::symlink(&file, &file).unwrap();
@@ -54,20 +56,23 @@ async fn leave_unreadable(stores: &InFile) -> PathBuf {
 }
 
 #[tokio::test]
-async fn an_unreadable_file_stops_nothing_but_what_its_process_holds() {
+async fn unreadable_lock_file_blocks_only_its_own_leases() {
     let stores = InFile::new();
     let file = leave_unreadable(&stores).await;
     let store = open(&stores.path());
     assert_eq!(store.recover(NOW).await.unwrap(), Default::default());
     let during = store.begin(begin("t2", NOW)).await.unwrap();
-    assert_eq!(during, Begun::Busy(NOW.after(LEASE)));
+    assert_eq!(during, BeginOutcome::Busy(NOW.after(LEASE)));
     let other = Begin {
         subject: None,
         ..begin("t3", NOW)
     };
-    assert!(matches!(store.begin(other).await, Ok(Begun::Started(_))));
+    assert!(matches!(
+        store.begin(other).await,
+        Ok(BeginOutcome::Started(_))
+    ));
 
-    // Its lease ends by its time, and its call with it.
+    // Its lease ends by expiry, and its call with it.
     let later = NOW.after(LEASE);
     let found = store.recover(later).await.unwrap();
     assert_eq!((found.leases, found.transactions), (1, 1));
@@ -75,7 +80,7 @@ async fn an_unreadable_file_stops_nothing_but_what_its_process_holds() {
     assert_eq!(closed.status, Status::Fail);
     assert!(matches!(
         store.begin(begin("t4", later)).await,
-        Ok(Begun::Started(_))
+        Ok(BeginOutcome::Started(_))
     ));
     assert!(file.symlink_metadata().is_ok());
 }
@@ -95,9 +100,9 @@ async fn files_beside_a_shared_database_are_shared() {
     }
 }
 
-/// Needs root: other users cannot make files for someone else.
+/// Needs root: other users cannot create files for someone else.
 #[tokio::test]
-async fn files_that_root_makes_belong_to_the_owner() {
+async fn files_created_by_root_belong_to_the_owner() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("SKIPPED: it takes root to make files for another user");
         return;

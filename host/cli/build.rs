@@ -1,25 +1,25 @@
-//! Finds the components that the binary is to carry; without one the binary is built all the same.
+//! Finds the components to embed in the binary. A component that does not exist is not embedded.
 //!
-//! Each is the file that its environment variable names, otherwise the one of its name in `component/`
-//! of cargo's target directory, where `cargo xtask build` leaves it.
+//! Each component is the file that its environment variable names. Without the variable, it is the file of
+//! its name in `component/` of cargo's target directory, where `cargo xtask build` writes it.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-/// Name, environment variable and `cfg` of each.
-const CARRIED: [(&str, &str, &str); 2] = [
-    ("spark-customer", "RELATION_COMPONENT", "carries_component"),
+/// Name, environment variable and `cfg` flag of each component.
+const EMBEDDED: [(&str, &str, &str); 2] = [
+    ("spark-customer", "RELATION_COMPONENT", "embedded_component"),
     (
         "host-conformance",
         "RELATION_CONFORMANCE",
-        "carries_conformance",
+        "embedded_conformance",
     ),
 ];
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    for (name, variable, cfg) in CARRIED {
+    for (name, variable, cfg) in EMBEDDED {
         println!("cargo::rerun-if-env-changed={variable}");
         println!("cargo::rustc-check-cfg=cfg({cfg})");
         let file = format!("{name}.wasm");
@@ -28,7 +28,7 @@ fn main() -> io::Result<()> {
                 println!("cargo::rerun-if-changed={}", Path::new(&path).display());
                 Some(PathBuf::from(path))
             }
-            None => built(&out, &file)?,
+            None => find_built(&out, &file)?,
         };
         if let Some(component) = component {
             let bytes = fs::read(&component).map_err(|error| {
@@ -45,8 +45,8 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// The component that was built into the target directory of this build, if one was.
-fn built(out: &Path, file: &str) -> io::Result<Option<PathBuf>> {
+/// Returns the component in the target directory of this build, if it exists.
+fn find_built(out: &Path, file: &str) -> io::Result<Option<PathBuf>> {
     let Some(target) = target_directory(out) else {
         return Ok(None);
     };
@@ -56,14 +56,15 @@ fn built(out: &Path, file: &str) -> io::Result<Option<PathBuf>> {
         println!("cargo::rerun-if-changed={}", component.display());
         return Ok(Some(component));
     }
-    // Cargo takes a watched file that is not there for one that has changed, and would compile this
-    // package anew each time: as long as it is not there, its folder is watched.
+    // Cargo treats a watched file that does not exist as changed, and would compile this package again each
+    // time. Until the file exists, its directory is watched.
     fs::create_dir_all(&folder)?;
     println!("cargo::rerun-if-changed={}", folder.display());
     Ok(None)
 }
 
-/// `OUT_DIR` is `<target directory>/[triple/]profile/build/package-hash/out`.
+/// Returns the target directory of `OUT_DIR`, which is `<target
+/// directory>/[triple/]profile/build/package-hash/out`.
 fn target_directory(out: &Path) -> Option<&Path> {
     let directory = out.ancestors().nth(4)?;
     let triple = env::var_os("TARGET")?;

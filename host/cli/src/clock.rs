@@ -1,51 +1,51 @@
-//! The time that commands go by.
+//! The clock of the commands.
 
 use std::sync::Arc;
 
 use relation_host::schedule::clock::{Clock, SystemClock};
 
-/// The machine's clock. In a build with debug assertions, as tests run it, one that is as far ahead of it
-/// as `RELATION_TEST_CLOCK_AHEAD` says: a test of processes lets days pass between two of them.
+/// Returns the system clock. In builds with debug assertions, `RELATION_TEST_CLOCK_AHEAD` moves the clock
+/// forward, so that end-to-end tests can let days pass between two processes.
 pub fn clock() -> Arc<dyn Clock> {
     #[cfg(debug_assertions)]
-    if let Some(by) = ahead::told() {
-        return Arc::new(ahead::Ahead::new(by));
+    if let Some(offset) = offset::read_env() {
+        return Arc::new(offset::OffsetClock::new(offset));
     }
     Arc::new(SystemClock::new())
 }
 
 #[cfg(debug_assertions)]
-mod ahead {
+mod offset {
     use std::time::Duration;
 
     use relation_host::schedule::clock::{Clock, SystemClock};
     use relation_host::types::Timestamp;
 
-    /// How far ahead the environment wants it.
-    pub fn told() -> Option<Duration> {
-        let told = std::env::var("RELATION_TEST_CLOCK_AHEAD").ok()?;
-        humantime::parse_duration(&told).ok()
+    /// Reads `RELATION_TEST_CLOCK_AHEAD`.
+    pub fn read_env() -> Option<Duration> {
+        let text = std::env::var("RELATION_TEST_CLOCK_AHEAD").ok()?;
+        humantime::parse_duration(&text).ok()
     }
 
-    /// The machine's clock, some time later.
-    pub struct Ahead {
+    /// The system clock, moved forward by a fixed offset.
+    pub struct OffsetClock {
         machine: SystemClock,
-        by: Duration,
+        offset: Duration,
     }
 
-    impl Ahead {
-        pub fn new(by: Duration) -> Self {
+    impl OffsetClock {
+        pub fn new(offset: Duration) -> Self {
             Self {
                 machine: SystemClock::new(),
-                by,
+                offset,
             }
         }
     }
 
     #[async_trait::async_trait]
-    impl Clock for Ahead {
+    impl Clock for OffsetClock {
         fn now(&self) -> Timestamp {
-            self.machine.now().after(self.by)
+            self.machine.now().after(self.offset)
         }
 
         fn monotonic(&self) -> Duration {
@@ -53,7 +53,7 @@ mod ahead {
         }
 
         async fn sleep_until(&self, at: Timestamp) {
-            let then = at.since(Timestamp(0)).saturating_sub(self.by);
+            let then = at.since(Timestamp(0)).saturating_sub(self.offset);
             self.machine.sleep_until(Timestamp(0).after(then)).await;
         }
     }

@@ -1,4 +1,4 @@
-//! Fields on the command line: what the options, `--set` and a file say together.
+//! Field values from the command line: options, `--set` and a file.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,11 @@ use relation_host::reports::{FieldKind, Model};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use super::failure::Failed;
-use super::secrets::Source;
+use super::error::CliError;
+use super::secrets::SecretSource;
 
-/// Fields that hold secrets or may: proxy strings carry passwords. They are refused as arguments
-/// whatever the plugin says of them.
-const SECRET: [&str; 6] = [
+/// Fields that may contain secrets; proxy URLs may contain passwords. They are always refused as arguments.
+const SECRET_FIELDS: [&str; 6] = [
     "token",
     "token_repeat",
     "refresh_token",
@@ -20,7 +19,7 @@ const SECRET: [&str; 6] = [
     "https_proxy",
 ];
 
-/// The options that give fields, for `add` and `modify`.
+/// The options for fields of `add` and `modify`.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Fields")]
 pub struct FieldArgs {
@@ -39,7 +38,7 @@ pub struct FieldArgs {
     /// The name of the customer's shadow
     #[arg(long, value_name = "NAME")]
     shadow: Option<String>,
-    /// Users come from a directory: their identity fields are read-only
+    /// Users are synchronised from a directory, so their identity fields are read-only
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     dirsync: Option<bool>,
     /// The organisation's e-mail domain
@@ -48,71 +47,71 @@ pub struct FieldArgs {
     /// The organisation's default calling behaviour
     #[arg(long, value_name = "BEHAVIOUR")]
     calling_behaviour: Option<String>,
-    /// The token endpoint's JSON answer, from a file or, as -, from stdin or a prompt
+    /// The token endpoint's JSON response, from a file or, as -, from stdin or a prompt
     #[arg(long, value_name = "FILE|-")]
-    tokens: Option<Source>,
+    tokens: Option<SecretSource>,
     /// The proxy for http, http(s)://[user:password]@host:port/, from a file, stdin or a prompt
     #[arg(long, value_name = "FILE|-")]
-    http_proxy_file: Option<Source>,
-    /// The proxy for https, in the same way
+    http_proxy_file: Option<SecretSource>,
+    /// The proxy for https, in the same form
     #[arg(long, value_name = "FILE|-")]
-    https_proxy_file: Option<Source>,
-    /// Any field of `describe` that holds no secret; can be repeated
+    https_proxy_file: Option<SecretSource>,
+    /// Any field of `describe` that is not a secret; can be repeated
     #[arg(long, value_name = "FIELD=VALUE")]
     set: Vec<String>,
-    /// One JSON object of fields, secrets among them, from a file or stdin
+    /// A JSON object of fields, which may include secrets, from a file or stdin
     #[arg(long, value_name = "FILE|-")]
-    fields: Option<Source>,
+    fields: Option<SecretSource>,
 }
 
-/// What the options say.
-pub struct Given {
+/// The field values of the command line.
+pub struct FieldInput {
     /// The fields by name.
     pub fields: Map<String, Value>,
-    /// The token endpoint's answer.
+    /// The token endpoint's response.
     pub token_response: Option<SecretString>,
-    /// `--set`, still to be read by the kinds of the model's fields.
+    /// The arguments of `--set`, to be parsed by the kinds of the model's fields.
     settings: Vec<(String, String)>,
 }
 
 impl FieldArgs {
-    /// Reads the files, stdin and prompts that the options name. `own` are fields that the command
-    /// has options of its own for.
-    pub fn read(self, own: Vec<(&'static str, Option<Value>)>) -> Result<Given, Failed> {
+    /// Reads the files, stdin and prompts that the options name. `own` are the fields of the command's own
+    /// options.
+    pub fn read(self, own: Vec<(&'static str, Option<Value>)>) -> Result<FieldInput, CliError> {
         let settings: Vec<(String, String)> = self
             .set
             .iter()
-            .map(|set| setting(set))
+            .map(|set| parse_setting(set))
             .collect::<Result<_, _>>()?;
         self.check_stdin()?;
 
-        let mut given = Collected::default();
+        let mut input = FieldCollector::default();
         if let Some(source) = &self.fields {
-            given.fields = source.read_object("a JSON object of fields")?;
-            given.named = given.fields.keys().cloned().collect();
+            input.fields = source.read_object("a JSON object of fields")?;
+            input.named = input.fields.keys().cloned().collect();
         }
         for (field, value) in own {
-            given.put(field, value)?;
+            input.put(field, value)?;
         }
         if let Some(number) = self.account_number {
-            // A bare UUID is what administrators see; everything else is left to the plugin.
+            // Administrators see a bare UUID. The plugin interprets every other value.
             let field = match uuid::Uuid::try_parse(&number) {
                 Ok(_) => "account_number_external",
                 Err(_) => "account_number",
             };
-            given.put(field, Some(number.into()))?;
+            input.put(field, Some(number.into()))?;
         }
-        given.put("account_email", self.account_email.map(Value::from))?;
-        given.put("webex_contact_center", self.contact_center.map(Value::from))?;
-        given.put("base_url_setting", self.region.map(Value::from))?;
+        input.put("account_email", self.account_email.map(Value::from))?;
+        input.put("webex_contact_center", self.contact_center.map(Value::from))?;
+        input.put("base_url_setting", self.region.map(Value::from))?;
         let shadow = self
             .shadow
             .map(|name| serde_json::json!([{ "name": name }]));
-        given.put("shadow", shadow)?;
-        given.put("dirsync_enabled", self.dirsync.map(Value::from))?;
-        given.put("email_domain", self.email_domain.map(Value::from))?;
+        input.put("shadow", shadow)?;
+        input.put("dirsync_enabled", self.dirsync.map(Value::from))?;
+        input.put("email_domain", self.email_domain.map(Value::from))?;
         let behaviour = self.calling_behaviour.map(Value::from);
-        given.put("default_calling_behaviour", behaviour)?;
+        input.put("default_calling_behaviour", behaviour)?;
         for (field, source) in [
             ("http_proxy", self.http_proxy_file),
             ("https_proxy", self.https_proxy_file),
@@ -121,23 +120,23 @@ impl FieldArgs {
                 Some(source) => Some(source.read_line(&format!("the field {field}"))?),
                 None => None,
             };
-            given.put(field, proxy.map(|proxy| Value::from(proxy.expose_secret())))?;
+            input.put(field, proxy.map(|proxy| Value::from(proxy.expose_secret())))?;
         }
         let token_response = match &self.tokens {
             Some(source) => Some(source.read_token_response()?),
             None => None,
         };
         for (field, _) in &settings {
-            given.name(field)?;
+            input.claim(field)?;
         }
-        Ok(Given {
-            fields: given.fields,
+        Ok(FieldInput {
+            fields: input.fields,
             token_response,
             settings,
         })
     }
 
-    fn check_stdin(&self) -> Result<(), Failed> {
+    fn check_stdin(&self) -> Result<(), CliError> {
         let sources = [
             &self.tokens,
             &self.http_proxy_file,
@@ -146,35 +145,38 @@ impl FieldArgs {
         ];
         let from_stdin = sources
             .into_iter()
-            .filter(|source| **source == Some(Source::Stdin));
+            .filter(|source| **source == Some(SecretSource::Stdin));
         if from_stdin.count() > 1 {
-            return Err(Failed::usage("`-` is given twice, and there is one stdin")
-                .hint("`--fields -` takes everything in one JSON object, tokens and proxies too"));
+            return Err(
+                CliError::usage("`-` is given twice, and there is one stdin").hint(
+                    "`--fields -` takes everything in one JSON object, tokens and proxies too",
+                ),
+            );
         }
         Ok(())
     }
 }
 
-impl Given {
-    /// All fields; the values of `--set` become what `model` says their fields take.
-    pub fn into_fields(mut self, model: &Model) -> Result<Map<String, Value>, Failed> {
+impl FieldInput {
+    /// Returns all fields. Values of `--set` are parsed by the field kinds of `model`.
+    pub fn into_fields(mut self, model: &Model) -> Result<Map<String, Value>, CliError> {
         for (name, text) in self.settings {
             let field = model.fields.iter().find(|field| field.name == name);
             if field.is_some_and(|field| field.password) {
-                return Err(secret(&name));
+                return Err(secret_argument_error(&name));
             }
             let value = match field.map(|field| field.kind) {
                 Some(FieldKind::Boolean) => match text.as_str() {
                     "true" => Value::Bool(true),
                     "false" => Value::Bool(false),
                     _ => {
-                        return Err(Failed::usage(format!(
+                        return Err(CliError::usage(format!(
                             "--set {name}: expected true or false, found {text:?}"
                         )));
                     }
                 },
                 Some(FieldKind::Objects) => serde_json::from_str(&text).map_err(|error| {
-                    Failed::usage(format!("--set {name}: expected a JSON list: {error}"))
+                    CliError::usage(format!("--set {name}: expected a JSON list: {error}"))
                         .hint(format!("--set '{name}=[{{\"name\": \"…\"}}]'"))
                 })?,
                 _ => Value::String(text),
@@ -184,17 +186,17 @@ impl Given {
         Ok(self.fields)
     }
 
-    /// Whether nothing was given at all.
+    /// Returns whether no option gave a value.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty() && self.settings.is_empty() && self.token_response.is_none()
     }
 
-    /// Clears these fields, which must not be given a value besides.
-    pub fn clear(&mut self, fields: Vec<String>) -> Result<(), Failed> {
+    /// Clears the named fields. A field that also has a value is an error.
+    pub fn clear(&mut self, fields: Vec<String>) -> Result<(), CliError> {
         for field in fields {
             let set = self.settings.iter().any(|(name, _)| *name == field);
             if set || self.fields.contains_key(&field) {
-                return Err(Failed::usage(format!(
+                return Err(CliError::usage(format!(
                     "the field {field} is both given and cleared"
                 )));
             }
@@ -205,47 +207,47 @@ impl Given {
 }
 
 #[derive(Default)]
-struct Collected {
+struct FieldCollector {
     fields: Map<String, Value>,
     named: BTreeSet<String>,
 }
 
-impl Collected {
-    fn put(&mut self, field: &str, value: Option<Value>) -> Result<(), Failed> {
+impl FieldCollector {
+    fn put(&mut self, field: &str, value: Option<Value>) -> Result<(), CliError> {
         if let Some(value) = value {
-            self.name(field)?;
+            self.claim(field)?;
             self.fields.insert(field.to_owned(), value);
         }
         Ok(())
     }
 
-    fn name(&mut self, field: &str) -> Result<(), Failed> {
+    fn claim(&mut self, field: &str) -> Result<(), CliError> {
         if self.named.insert(field.to_owned()) {
             Ok(())
         } else {
-            Err(Failed::usage(format!("the field {field} is given twice")))
+            Err(CliError::usage(format!("the field {field} is given twice")))
         }
     }
 }
 
-fn setting(argument: &str) -> Result<(String, String), Failed> {
-    // The text is not quoted in the error: it may be a secret in the wrong place.
+fn parse_setting(argument: &str) -> Result<(String, String), CliError> {
+    // Do not quote the text in the error: it may be a misplaced secret.
     let (name, value) = argument
         .split_once('=')
-        .ok_or_else(|| Failed::usage("--set takes FIELD=VALUE, and one has no `=`"))?;
-    if SECRET.contains(&name) {
-        return Err(secret(name));
+        .ok_or_else(|| CliError::usage("--set takes FIELD=VALUE, and one has no `=`"))?;
+    if SECRET_FIELDS.contains(&name) {
+        return Err(secret_argument_error(name));
     }
     Ok((name.to_owned(), value.to_owned()))
 }
 
-fn secret(field: &str) -> Failed {
+fn secret_argument_error(field: &str) -> CliError {
     let hint = match field {
         "http_proxy" => "give it by --http-proxy-file FILE, or - for stdin or a prompt",
         "https_proxy" => "give it by --https-proxy-file FILE, or - for stdin or a prompt",
         _ => "give it by --tokens FILE, or in a JSON object by --fields FILE; - is stdin",
     };
-    Failed::usage(format!(
+    CliError::usage(format!(
         "--set {field}: a secret must not be an argument, which others on this machine can see"
     ))
     .hint(hint)

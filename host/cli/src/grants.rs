@@ -1,5 +1,4 @@
-//! The grants of a record: how they are named, which of them a command is about, and what came of
-//! each.
+//! The grants of a record: their names on the command line, their selection, and the report of each.
 
 use clap::ValueEnum;
 use relation_host::Called;
@@ -7,10 +6,10 @@ use relation_host::reports::{Grant, State};
 use serde::Serialize;
 
 use super::Context;
-use super::failure::Failed;
+use super::error::CliError;
 use super::records::Record;
 
-/// A grant as it is named on the command line.
+/// A grant on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GrantArg {
     /// The organization itself
@@ -31,24 +30,24 @@ impl From<GrantArg> for Grant {
     }
 }
 
-/// Which grant of a record a command is about.
+/// Selects the grants of a record.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub struct Which {
-    /// The grant [default: every grant of the record that has tokens; with --json each is then a
-    /// line of its own]
+pub struct GrantSelector {
+    /// The grant [default: every grant of the record that has tokens; with --json, each on a line of its own]
     #[arg(long, value_name = "GRANT")]
     grant: Option<GrantArg>,
 }
 
-impl Which {
-    /// The grants that are meant, the organisation's first; it is meant where none has tokens.
-    pub fn of(self, record: &Record) -> Vec<Grant> {
+impl GrantSelector {
+    /// Returns the selected grants, the organisation's first. Returns only the organisation's if no grant has
+    /// tokens.
+    pub fn select(self, record: &Record) -> Vec<Grant> {
         if let Some(grant) = self.grant {
             return vec![grant.into()];
         }
         let grants = record.summary().grants.into_iter();
-        let connected = grants.filter(|granted| granted.state != State::NotConnected);
-        let connected: Vec<Grant> = connected.map(|granted| granted.grant).collect();
+        let connected = grants.filter(|status| status.state != State::NotConnected);
+        let connected: Vec<Grant> = connected.map(|status| status.grant).collect();
         match connected.is_empty() {
             true => vec![Grant::Organization],
             false => connected,
@@ -56,52 +55,52 @@ impl Which {
     }
 }
 
-/// What came of the calls for several grants, printed one by one; ends as the first that failed.
-pub struct Each<'a> {
+/// Prints the results of calls for several grants one by one, and ends with the first error.
+pub struct GrantReporter<'a> {
     context: &'a Context,
     lines: bool,
-    failed: Option<Failed>,
-    unwritten: Option<Failed>,
+    error: Option<CliError>,
+    write_error: Option<CliError>,
 }
 
-impl<'a> Each<'a> {
-    /// Of so many grants; one alone is printed as a document.
-    pub fn of(context: &'a Context, grants: &[Grant]) -> Self {
+impl<'a> GrantReporter<'a> {
+    /// Creates the reporter. The result of a single grant is printed as a document, not as a line.
+    pub fn new(context: &'a Context, grants: &[Grant]) -> Self {
         Self {
             context,
             lines: grants.len() > 1,
-            failed: None,
-            unwritten: None,
+            error: None,
+            write_error: None,
         }
     }
 
-    /// Prints what a call answered, and remembers the failure that it means, if any.
-    pub fn answered<T: Serialize>(
+    /// Prints the result of a call, and keeps the error that it implies, if any.
+    pub fn report<T: Serialize>(
         &mut self,
-        called: Result<Called<T>, Failed>,
-        human: impl FnOnce(&T) -> String,
-        failure: impl FnOnce(&T) -> Option<Failed>,
+        call_output: Result<Called<T>, CliError>,
+        render_text: impl FnOnce(&T) -> String,
+        failure: impl FnOnce(&T) -> Option<CliError>,
     ) {
-        let failed = match called {
-            Ok(called) => {
+        let error = match call_output {
+            Ok(call_output) => {
                 let written = match self.lines {
-                    true => self.context.called_line(&called, human),
-                    false => self.context.called(&called, human),
+                    true => self.context.print_call_line(&call_output, render_text),
+                    false => self.context.print_call(&call_output, render_text),
                 };
-                self.unwritten = self.unwritten.take().or(written.err());
-                failure(&called.value).map(|failed| Failed {
-                    transaction: Some(called.transaction),
-                    ..failed
+                self.write_error = self.write_error.take().or(written.err());
+                failure(&call_output.value).map(|error| CliError {
+                    transaction: Some(call_output.transaction),
+                    ..error
                 })
             }
-            Err(failed) => Some(failed),
+            Err(error) => Some(error),
         };
-        // The first is what somebody looks at first.
-        self.failed = self.failed.take().or(failed);
+        // The first error is reported.
+        self.error = self.error.take().or(error);
     }
 
-    /// As the first that failed, if one did; else as the first that could not be printed.
-    pub fn end(self) -> Result<(), Failed> {
-        self.failed.or(self.unwritten).map_or(Ok(()), Err)
+    /// Returns the first error of a call, or else the first error of printing.
+    pub fn finish(self) -> Result<(), CliError> {
+        self.error.or(self.write_error).map_or(Ok(()), Err)
     }
 }

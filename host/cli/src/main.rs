@@ -1,6 +1,6 @@
-//! The command `relation-host`: reads the command line, runs one command of the library, and turns its
-//! end into output and an exit code.
-// All output goes through `streams`: what these macros write panics where it cannot be written.
+//! The command `relation-host`: parses the command line, runs one command, and turns its result into output
+//! and an exit code.
+// All output goes through `streams`: these macros panic if the output cannot be written.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 use std::io::IsTerminal as _;
@@ -9,24 +9,24 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::Resettable;
-use clap::error::ErrorKind;
+use clap::error::ErrorKind as ClapErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 
-use self::failure::{EXIT_CODES, Failed, Kind};
-use self::logging::{Defaults, LogFilter};
+use self::error::{CliError, EXIT_CODES, ErrorKind};
+use self::logging::{LogDefaults, LogFilter};
 use self::output::Output;
 use self::streams::stderr;
 use crate::config::LogFormat;
 
-mod carried;
 mod clock;
 mod commands;
 mod config;
-mod conversions;
+mod context;
 #[cfg(feature = "demo")]
 mod demo;
-mod failure;
+mod embedded;
+mod error;
 mod fields;
 mod grants;
 mod logging;
@@ -36,16 +36,15 @@ mod progress;
 mod recording;
 mod records;
 mod redirect;
-mod review;
 mod secrets;
-mod session;
-mod stop;
+mod shutdown;
 mod streams;
 mod table;
 mod time;
+mod upgrade_check;
 
-/// Keeps Cisco Webex connections of customers alive: relation/SparkCustomer as a WebAssembly plugin,
-/// run by this host.
+/// Keep customers' Cisco Webex connections alive: runs the plugin relation/SparkCustomer, a WebAssembly
+/// component
 #[derive(Debug, Parser)]
 #[command(
     name = "relation-host",
@@ -56,93 +55,95 @@ mod time;
 )]
 struct Cli {
     #[command(flatten)]
-    global: Global,
+    global: GlobalArgs,
     #[command(subcommand)]
     command: Command,
 }
 
-/// What every command understands.
+/// The options of every command.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Options of every command")]
-struct Global {
-    /// The configuration [default: relation.toml, if it is there]
+struct GlobalArgs {
+    /// The configuration file [default: relation.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE", env = "RELATION_CONFIG")]
     config: Option<PathBuf>,
     /// The store, as sqlite:PATH, in place of the configured one
     #[arg(long, global = true, value_name = "URL")]
     store: Option<String>,
-    /// The component to run, in place of the one carried in this binary
+    /// The component to run, in place of the one embedded in this binary
     #[arg(long, global = true, value_name = "FILE")]
     plugin: Option<PathBuf>,
     /// Print JSON: one document on stdout, errors as one object on stderr
     #[arg(long, global = true)]
     json: bool,
-    /// What to log: off, error, warn, info, debug or trace; or more of some targets, such as
+    /// What to log: off, error, warn, info, debug or trace; or levels of targets, such as
     /// relation_host=debug,hyper=info [default: warn; info for run]
     #[arg(long, global = true, value_name = "LEVEL", env = "RELATION_LOG")]
     log: Option<LogFilter>,
-    /// Where to log, in place of stderr: a file that is appended to
+    /// The file to append logs to, in place of stderr
     #[arg(long, global = true, value_name = "FILE", env = "RELATION_LOG_FILE")]
     log_file: Option<PathBuf>,
-    /// How to log [default: as configured, else text]
+    /// The log format [default: as configured, else text]
     #[arg(long, global = true, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Take one customer through its whole life, on real components and an emulated Webex
+    /// Run the whole lifetime of one customer, with real components and an emulated Webex
     #[cfg(feature = "demo")]
     Demo(demo::Args),
-    /// Say of a component whether it fits this host: every import as provided, missing or wrong version
+    /// Check whether a component is compatible with this host: every import as provided, missing or wrong
+    /// version
     Inspect(commands::inspect::Args),
-    /// Check this host with the suite for hosts: storage, secrets, wakeups, leases, the way out, limits
+    /// Run the conformance suite against this host: storage, secrets, wakeups, leases, egress, limits
     #[cfg(feature = "conformance")]
     Conformance(commands::conformance::Args),
-    /// Run scenarios: files that say where a plugin begins, what happens, and what must come of it
+    /// Run scenarios: files with a state, the calls of a plugin, and the expected results
     #[cfg(feature = "scenarios")]
     Test(commands::test::Args),
     /// Show the model: its fields with their rules, and its actions
     Describe,
     /// Add a customer, with its data syncs, schedules and wakeups
     Add(Box<commands::add::Args>),
-    /// List customers with their state and the time their tokens have left
+    /// List customers with their state and the remaining lifetime of their tokens
     List(commands::list::Args),
-    /// Show one customer, and everything the store holds of it
+    /// Show one customer and everything that belongs to it
     Show(commands::show::Args),
-    /// Change fields of a customer, or give it new tokens
+    /// Change fields of a customer, or store new tokens
     Modify(Box<commands::modify::Args>),
-    /// Connect a customer to Webex: print the link to the consent page, wait for the browser, fetch
-    /// the tokens
+    /// Connect a customer to Webex: print the link to the consent page, wait for the browser, fetch the
+    /// tokens
     Connect(commands::connect::Args),
     /// Refresh a customer's access token now
     Refresh(commands::refresh::Args),
     /// Import the roles and licences of a customer's organization
     Sync(commands::sync::Args),
-    /// Look at both expiries of a customer, and raise or end its alerts
+    /// Check both expiries of a customer, and raise or clear its alerts
     CheckExpiry(commands::check_expiry::Args),
-    /// Delete a customer with everything that was created for it
+    /// Delete a customer and everything that belongs to it
     Delete(commands::delete::Args),
-    /// List what is due when
+    /// List scheduled wakeups
     Wakeups(commands::wakeups::Args),
     /// List transactions, or show one with its log
     Transactions(commands::transactions::Args),
-    /// Show or apply answers of Webex that the store could not take
+    /// List or apply stashed commits, which hold responses of Webex that the store could not take
     #[command(subcommand)]
     Stash(commands::stash::Command),
-    /// Run due wakeups until stopped (SIGINT, SIGTERM or SIGHUP; a second one, a second later, stops at once)
+    /// Run due wakeups until stopped (SIGINT, SIGTERM or SIGHUP; a second signal, a second later, stops
+    /// immediately)
     Run(commands::run::Args),
     /// Copy the store to a file while hosts run; the key is not in the copy
     Backup(commands::backup::Args),
-    /// Show and change what the secrets in the store are sealed with
+    /// Show and change the keys that seal the secrets in the store
     Keys(commands::keys::Args),
     /// Print a completion script for a shell
     Completions(commands::completions::Args),
 }
 
-/// Everything a command needs to know besides its own arguments.
+/// The options, configuration and output of a command.
 struct Context {
-    global: Global,
+    global: GlobalArgs,
     config: crate::config::Config,
     output: Output,
 }
@@ -150,37 +151,37 @@ struct Context {
 fn main() -> ExitCode {
     let cli = match parse() {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return exit_after_parse_error(&error),
     };
     let json = cli.global.json;
-    stderr::set_for_programs(json);
+    stderr::set_json_mode(json);
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
-    let ended = catch_unwind(AssertUnwindSafe(|| execute(cli)));
-    let ended = ended.unwrap_or_else(|panic| Err(panicked(panic.as_ref())));
-    let code = match ended {
+    let result = catch_unwind(AssertUnwindSafe(|| execute(cli)));
+    let result = result.unwrap_or_else(|panic| Err(panic_error(panic.as_ref())));
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failed) => {
-            failed.report(json);
-            ExitCode::from(failed.kind.exit_code())
+        Err(error) => {
+            error.report(json);
+            ExitCode::from(error.kind.exit_code())
         }
     };
     stderr::flush();
     code
 }
 
-/// A mistake in this program, told as every other failure is.
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Failed {
+/// Turns a panic into an error like any other.
+fn panic_error(panic: &(dyn std::any::Any + Send)) -> CliError {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    let text = text.unwrap_or_else(|| "it says no more".to_owned());
-    Failed::new(
-        Kind::Internal,
-        format!("relation-host itself is at fault: {text}"),
+    let text = text.unwrap_or_else(|| "the panic has no message".to_owned());
+    CliError::new(
+        ErrorKind::Internal,
+        format!("internal error of relation-host: {text}"),
     )
     .hint("please report it, with the command; `relation-host transactions` shows what was done")
 }
 
-/// Understands the command line. A variable of the environment that is empty counts as not set.
+/// Parses the command line. An empty environment variable counts as unset.
 fn parse() -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
     for (argument, variable) in [
@@ -195,33 +196,35 @@ fn parse() -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&command.try_get_matches()?)
 }
 
-/// Help and version are answers, not errors; a wrong command line is told as JSON if it asked for it.
-fn refuse(error: &clap::Error) -> ExitCode {
-    let code = refusal(error);
+/// Reports an error of the command line, as JSON if requested. Help and version are results, not errors.
+fn exit_after_parse_error(error: &clap::Error) -> ExitCode {
+    let code = report_parse_error(error);
     stderr::flush();
     ExitCode::from(code)
 }
 
-fn refusal(error: &clap::Error) -> u8 {
-    let is_answer = matches!(
+fn report_parse_error(error: &clap::Error) -> u8 {
+    let is_help = matches!(
         error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+        ClapErrorKind::DisplayHelp | ClapErrorKind::DisplayVersion
     );
-    if is_answer {
-        let Err(failed) = output::write(&error.to_string()) else {
+    if is_help {
+        let Err(error) = output::write(&error.to_string()) else {
             return 0;
         };
-        failed.report(asks_for_json());
-        return failed.kind.exit_code();
+        error.report(asks_for_json());
+        return error.kind.exit_code();
     }
     if asks_for_json() {
         let text = match error.kind() {
-            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no command is named".to_owned(),
+            ClapErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                "no command is named".to_owned()
+            }
             _ => error.to_string(),
         };
         let message = text.strip_prefix("error: ").unwrap_or(&text);
         let message = message.split("\n\n").next().unwrap_or(message);
-        Failed::usage(message)
+        CliError::usage(message)
             .hint("`relation-host --help` lists the commands and options")
             .report(true);
     } else {
@@ -232,24 +235,24 @@ fn refusal(error: &clap::Error) -> u8 {
         };
         stderr::note(text.trim_end());
     }
-    Kind::Usage.exit_code()
+    ErrorKind::Usage.exit_code()
 }
 
-/// Whether a command line that could not be read asks for JSON.
+/// Returns whether a command line that could not be parsed requests JSON.
 fn asks_for_json() -> bool {
     let mut options = std::env::args_os().take_while(|arg| arg != "--");
     options.any(|arg| arg == "--json")
 }
 
-fn execute(cli: Cli) -> Result<(), Failed> {
-    // These need no configuration, and must work beside a broken one.
+fn execute(cli: Cli) -> Result<(), CliError> {
+    // These commands need no configuration, and must work with an invalid one.
     match &cli.command {
         Command::Completions(args) => return commands::completions::run(args, &mut Cli::command()),
         Command::Inspect(args) => {
             logging::start(
                 &cli.global,
                 LogFormat::default(),
-                Defaults::at(LevelFilter::WARN),
+                LogDefaults::at_level(LevelFilter::WARN),
             )?;
             return commands::inspect::run(args, &cli.global);
         }
@@ -258,7 +261,7 @@ fn execute(cli: Cli) -> Result<(), Failed> {
             logging::start(
                 &cli.global,
                 LogFormat::default(),
-                Defaults::at(LevelFilter::ERROR),
+                LogDefaults::at_level(LevelFilter::ERROR),
             )?;
             return commands::test::run(args, &cli.global);
         }
@@ -267,29 +270,29 @@ fn execute(cli: Cli) -> Result<(), Failed> {
             logging::start(
                 &cli.global,
                 LogFormat::default(),
-                Defaults::at(LevelFilter::OFF),
+                LogDefaults::at_level(LevelFilter::OFF),
             )?;
-            return runtime()?.block_on(commands::conformance::run(args, &cli.global));
+            return build_runtime()?.block_on(commands::conformance::run(args, &cli.global));
         }
         #[cfg(feature = "demo")]
         Command::Demo(args) => {
             logging::start(
                 &cli.global,
                 LogFormat::default(),
-                Defaults::at(LevelFilter::WARN),
+                LogDefaults::at_level(LevelFilter::WARN),
             )?;
-            return runtime()?.block_on(demo::run(args, &cli.global));
+            return build_runtime()?.block_on(demo::run(args, &cli.global));
         }
         _ => {}
     }
     let Cli { global, command } = cli;
-    let config = session::configuration(&global)?;
+    let config = context::load_config(&global)?;
     let defaults = match command {
-        Command::Run(_) => Defaults {
+        Command::Run(_) => LogDefaults {
             level: LevelFilter::INFO,
             outcomes: true,
         },
-        _ => Defaults::at(LevelFilter::WARN),
+        _ => LogDefaults::at_level(LevelFilter::WARN),
     };
     logging::start(&global, config.log_format, defaults)?;
     let output = Output { json: global.json };
@@ -298,10 +301,10 @@ fn execute(cli: Cli) -> Result<(), Failed> {
         config,
         output,
     };
-    runtime()?.block_on(dispatch(&context, command))
+    build_runtime()?.block_on(dispatch(&context, command))
 }
 
-async fn dispatch(context: &Context, command: Command) -> Result<(), Failed> {
+async fn dispatch(context: &Context, command: Command) -> Result<(), CliError> {
     match command {
         Command::Describe => commands::describe::run(context).await,
         Command::Add(args) => commands::add::run(context, *args).await,
@@ -329,11 +332,16 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failed> {
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failed> {
+fn build_runtime() -> Result<tokio::runtime::Runtime, CliError> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failed::new(Kind::Failed, format!("cannot start the runtime: {error}")))
+        .map_err(|error| {
+            CliError::new(
+                ErrorKind::Failed,
+                format!("cannot start the runtime: {error}"),
+            )
+        })
 }
 
 #[cfg(test)]

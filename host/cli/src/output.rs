@@ -1,48 +1,48 @@
-//! What goes to stdout: one JSON document, or tables for people; and nothing else.
+//! Writes results to stdout: one JSON document, or text for people.
 
 use relation_host::text::is_invisible;
 use serde::Serialize;
 
-use super::failure::{Failed, Kind};
+use super::error::{CliError, ErrorKind};
 use super::streams::stderr;
 pub use super::streams::stdout::write;
 
-/// Prints results, as JSON or for people.
+/// Prints results, as JSON or as text.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
-    /// JSON instead of tables.
+    /// JSON instead of text.
     pub json: bool,
 }
 
 impl Output {
-    /// Prints `value` as JSON, or else what `human` makes of it.
+    /// Prints `value` as JSON, or as `render_text` renders it.
     pub fn print<T: Serialize>(
         self,
         value: &T,
-        human: impl FnOnce(&T) -> String,
-    ) -> Result<(), Failed> {
+        render_text: impl FnOnce(&T) -> String,
+    ) -> Result<(), CliError> {
         if self.json {
-            write(&pretty(value)?)
+            write(&to_pretty_json(value)?)
         } else {
-            write(&human(value))
+            write(&render_text(value))
         }
     }
 
-    /// Prints a page as `{"items": […], "next": …}`, or else what `human` makes of it, with
-    /// how to go on behind it on stderr.
+    /// Prints a page as `{"items": […], "next": …}`, or as `render_text` renders it, with the cursor of the
+    /// next page on stderr.
     pub fn page<T: Serialize>(
         self,
         items: &[T],
         next: Option<&str>,
-        human: impl FnOnce(&[T]) -> String,
-    ) -> Result<(), Failed> {
+        render_text: impl FnOnce(&[T]) -> String,
+    ) -> Result<(), CliError> {
         if self.json {
-            return write(&pretty(&Listing { items, next })?);
+            return write(&to_pretty_json(&Listing { items, next })?);
         }
         if items.is_empty() {
             stderr::note("nothing found");
         } else {
-            write(&human(items))?;
+            write(&render_text(items))?;
         }
         if let Some(next) = next {
             stderr::note(&format!("there is more: --cursor {next}, or --all"));
@@ -50,17 +50,17 @@ impl Output {
         Ok(())
     }
 
-    /// Prints one of many values on a line of its own.
+    /// Prints one of several values on a line of its own.
     pub fn line<T: Serialize>(
         self,
         value: &T,
-        human: impl FnOnce(&T) -> String,
-    ) -> Result<(), Failed> {
+        render_text: impl FnOnce(&T) -> String,
+    ) -> Result<(), CliError> {
         if self.json {
-            let line = serde_json::to_string(value).map_err(|error| unprintable(&error))?;
+            let line = serde_json::to_string(value).map_err(|error| serialize_error(&error))?;
             write(&line)
         } else {
-            write(&human(value))
+            write(&render_text(value))
         }
     }
 }
@@ -71,36 +71,36 @@ struct Listing<'a, T> {
     next: Option<&'a str>,
 }
 
-fn pretty<T: Serialize>(value: &T) -> Result<String, Failed> {
-    serde_json::to_string_pretty(value).map_err(|error| unprintable(&error))
+fn to_pretty_json<T: Serialize>(value: &T) -> Result<String, CliError> {
+    serde_json::to_string_pretty(value).map_err(|error| serialize_error(&error))
 }
 
-fn unprintable(error: &serde_json::Error) -> Failed {
-    Failed::new(
-        Kind::Internal,
+fn serialize_error(error: &serde_json::Error) -> CliError {
+    CliError::new(
+        ErrorKind::Internal,
         format!("the result cannot be written as JSON: {error}"),
     )
 }
 
-/// Removes the characters that a terminal would obey from foreign text. Escapes characters that change the
-/// direction of the text or cannot be seen: `\u{202e}`.
-pub fn shown(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
+/// Replaces control characters in untrusted text, which a terminal would interpret. Escapes characters that
+/// are invisible or change the direction of the text: `\u{202e}`.
+pub fn escape_control_chars(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() {
-            shown.push('\u{fffd}');
+            escaped.push('\u{fffd}');
         } else if is_invisible(c) {
-            shown.extend(c.escape_unicode());
+            escaped.extend(c.escape_unicode());
         } else {
-            shown.push(c);
+            escaped.push(c);
         }
     }
-    shown
+    escaped
 }
 
-/// As [`shown`], of a text of several lines.
-pub fn shown_lines(text: &str) -> String {
-    let lines: Vec<String> = text.split('\n').map(shown).collect();
+/// Escapes like [`escape_control_chars`], but keeps line breaks.
+pub fn escape_control_chars_in_lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(escape_control_chars).collect();
     lines.join("\n")
 }
 
@@ -109,21 +109,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_of_others_cannot_steer_the_terminal() {
+    fn control_characters_are_replaced() {
         assert_eq!(
-            shown("Äcme\u{1b}[2J\r\n"),
+            escape_control_chars("Äcme\u{1b}[2J\r\n"),
             "Äcme\u{fffd}[2J\u{fffd}\u{fffd}"
         );
     }
 
     #[test]
-    fn what_cannot_be_seen_is_escaped() {
+    fn invisible_characters_are_escaped() {
         assert_eq!(
-            shown("Con\u{202e}osot\u{200b}\u{feff}\u{2066}株式会社 é"),
+            escape_control_chars("Con\u{202e}osot\u{200b}\u{feff}\u{2066}株式会社 é"),
             "Con\\u{202e}osot\\u{200b}\\u{feff}\\u{2066}株式会社 é"
         );
         assert_eq!(
-            shown_lines("a\nb\u{1b}\n\u{200f}"),
+            escape_control_chars_in_lines("a\nb\u{1b}\n\u{200f}"),
             "a\nb\u{fffd}\n\\u{200f}"
         );
     }

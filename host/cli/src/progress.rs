@@ -1,4 +1,4 @@
-//! A progress bar on stderr, at a terminal and for work that takes its time.
+//! Progress on stderr, at a terminal only.
 
 use std::time::Duration;
 
@@ -7,37 +7,37 @@ use relation_host::store::Store;
 use relation_host::transactions::{Progress, Status, TransactionFilter};
 use relation_host::types::Reference;
 
-use super::output::shown;
+use super::output::escape_control_chars;
 use super::streams::stderr;
 
-/// Work shorter than this shows nothing.
-const PATIENCE: Duration = Duration::from_millis(400);
-/// How often a running transaction is asked how far it is.
-const LOOK: Duration = Duration::from_millis(100);
+/// The time before progress is shown.
+const SHOW_DELAY: Duration = Duration::from_millis(400);
+/// How often the progress of a running transaction is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Awaits `work`. Meanwhile a terminal shows what is being done and, when the call of `watched` is
-/// what runs, how far it is.
-pub async fn during<T>(
+/// Awaits `work`. Meanwhile, a terminal shows `label`, and the progress of the call that runs for `watched`.
+pub async fn show_while<T>(
     label: &str,
     watched: Option<(&dyn Store, Reference)>,
     work: impl Future<Output = T>,
 ) -> T {
     tokio::pin!(work);
-    if !stderr::has_a_person() {
+    if !stderr::is_interactive() {
         return work.await;
     }
-    if let Ok(result) = tokio::time::timeout(PATIENCE, &mut work).await {
+    if let Ok(result) = tokio::time::timeout(SHOW_DELAY, &mut work).await {
         return result;
     }
     let bar = spinner(label);
     let result = loop {
         tokio::select! {
             result = &mut work => break result,
-            () = tokio::time::sleep(LOOK) => {
+            () = tokio::time::sleep(POLL_INTERVAL) => {
                 if let Some((store, subject)) = &watched
-                    && let Some(progress) = running(*store, subject).await
+                    && let Some(progress) = read_progress(*store, subject).await
                 {
-                    bar.set_message(format!("{}: {}", shown(label), shown(&progress.to_string())));
+                    let progress = escape_control_chars(&progress.to_string());
+                    bar.set_message(format!("{}: {progress}", escape_control_chars(label)));
                 }
             }
         }
@@ -46,8 +46,8 @@ pub async fn during<T>(
     result
 }
 
-/// How far the running call of a record is.
-async fn running(store: &dyn Store, subject: &Reference) -> Option<Progress> {
+/// Returns the progress of the running call for a record.
+async fn read_progress(store: &dyn Store, subject: &Reference) -> Option<Progress> {
     let filter = TransactionFilter {
         subject: Some(subject.clone()),
         status: Some(Status::Processing),
@@ -57,23 +57,23 @@ async fn running(store: &dyn Store, subject: &Reference) -> Option<Progress> {
     page.items.into_iter().next()?.progress
 }
 
-/// Shows that something runs and for how long; hidden when stderr is no terminal.
+/// Shows a spinner with the elapsed time. Hidden if stderr is not a terminal.
 pub fn spinner(label: &str) -> ProgressBar {
-    let bar = bar(None, "{spinner} {msg} {elapsed}");
-    bar.set_message(shown(label));
-    bar.enable_steady_tick(LOOK);
+    let bar = new_bar(None, "{spinner} {msg} {elapsed}");
+    bar.set_message(escape_control_chars(label));
+    bar.enable_steady_tick(POLL_INTERVAL);
     bar
 }
 
-/// Shows how many of `total` are done; hidden when stderr is no terminal.
+/// Shows a progress bar of `total` items. Hidden if stderr is not a terminal.
 pub fn counter(total: u64, label: &str) -> ProgressBar {
-    let bar = bar(Some(total), "{msg} [{bar:40}] {pos}/{len}");
-    bar.set_message(shown(label));
+    let bar = new_bar(Some(total), "{msg} [{bar:40}] {pos}/{len}");
+    bar.set_message(escape_control_chars(label));
     bar
 }
 
-fn bar(total: Option<u64>, template: &str) -> ProgressBar {
-    let target = match stderr::has_a_person() {
+fn new_bar(total: Option<u64>, template: &str) -> ProgressBar {
+    let target = match stderr::is_interactive() {
         true => ProgressDrawTarget::stderr(),
         false => ProgressDrawTarget::hidden(),
     };

@@ -1,4 +1,4 @@
-//! `run --record`: puts a recorder into the host, and tells what became of the recording.
+//! `run --record`: adds a recorder to the host.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use relation_host::egress::Client;
 use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions};
 
 use crate::config::Config;
-use crate::failure::{Failed, Kind};
-use crate::session::{self, CLIENT_SECRET, Parts};
+use crate::context::{self, CLIENT_SECRET, HostParts};
+use crate::error::{CliError, ErrorKind};
 
-/// A recording that goes on.
+/// A running recording.
 pub struct Recording(Recorder);
 
 impl Recording {
-    /// Puts a recorder between the parts of a host and the host.
-    pub fn begin(file: &Path, config: &Config, parts: &mut Parts) -> Result<Self, Failed> {
+    /// Starts a recorder, and puts it in front of the host's store and egress.
+    pub fn begin(file: &Path, config: &Config, parts: &mut HostParts) -> Result<Self, CliError> {
         let secret = parts.client_secret.clone();
         let setup = Setup {
             settings: config.settings.clone(),
@@ -30,21 +30,21 @@ impl Recording {
         let (clock, sealer) = (Arc::clone(&parts.clock), Arc::clone(&parts.sealer));
         let recorder = Recorder::begin(file, setup, clock, Arc::clone(&parts.store), sealer)?;
         parts.store = recorder.store();
-        let network = parts.way_out.clone();
-        let policy = network.policy().clone();
-        let seen = recorder.way_out(Arc::new(network));
-        parts.way_out = Client::with_transport(policy, session::client_options(config), seen);
+        let client = parts.egress.clone();
+        let policy = client.policy().clone();
+        let transport = recorder.way_out(Arc::new(client));
+        parts.egress = Client::with_transport(policy, context::client_options(config), transport);
         Ok(Self(recorder))
     }
 
-    /// A dispatcher whose calls are recorded.
+    /// Returns a dispatcher whose calls are recorded.
     pub fn dispatcher(&self, host: &Host, options: DispatcherOptions) -> Dispatcher {
         let runner = self.0.runner(host.clone());
         Dispatcher::new(host.store().clone(), host.clock().clone(), runner, options)
     }
 
-    /// Writes the file, and says what became of it.
-    pub fn finish(self) -> Result<Recorded, Failed> {
+    /// Writes the file, and logs a summary.
+    pub fn finish(self) -> Result<Recorded, CliError> {
         let recorded = self.0.finish()?;
         match &recorded.file {
             Some(file) => tracing::info!(
@@ -59,17 +59,17 @@ impl Recording {
     }
 }
 
-impl From<RecordError> for Failed {
+impl From<RecordError> for CliError {
     fn from(error: RecordError) -> Self {
-        let told = error.to_string();
+        let message = error.to_string();
         match error {
             RecordError::Exists { .. } => {
-                Self::usage(told).hint("name another file, or remove this one")
+                Self::usage(message).hint("name another file, or remove this one")
             }
             RecordError::Unwritable { .. } => {
-                Self::usage(told).hint("name a file in a folder that can be written")
+                Self::usage(message).hint("name a file in a folder that can be written")
             }
-            _ => Self::new(Kind::Failed, told),
+            _ => Self::new(ErrorKind::Failed, message),
         }
     }
 }

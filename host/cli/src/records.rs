@@ -1,4 +1,4 @@
-//! Records as the store holds them, and how a person names one: by pkid or by name.
+//! Stored records, and how a command selects one: by pkid or by name.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,18 @@ use relation_host::types::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::failure::{Failed, Kind};
+use super::error::{CliError, ErrorKind};
 
-/// The most candidates that are listed for an ambiguous name.
+/// The maximum number of candidates that the error of an ambiguous name lists.
 const CANDIDATES: u32 = 10;
 
-/// Which record a command is about.
+/// Selects the record of a command.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Named {
+pub struct RecordSelector {
     /// The record, by pkid or by name
     #[arg(value_name = "RECORD")]
     pub record: String,
-    /// Where to look for the name: at this node, else below it
+    /// The node at or below which the name is looked up
     #[arg(long, value_name = "PATH")]
     pub hierarchy: Option<Hierarchy>,
 }
@@ -30,44 +30,45 @@ pub struct Named {
 /// A record as it is stored.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Record {
-    /// Its key.
+    /// The primary key.
     pub pkid: Pkid,
-    /// Its node.
+    /// The node.
     pub hierarchy: Hierarchy,
-    /// How often it was written.
+    /// The number of times the record was written.
     pub version: u64,
-    /// The model's fields; none of them holds a secret.
+    /// The model's fields. None of them is a secret.
     pub fields: Map<String, Value>,
-    /// How the connection stands.
-    pub connection: Stored,
-    /// How its other grants stand.
+    /// The organisation's grant.
+    pub connection: StoredGrant,
+    /// The other grants.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub further_grants: BTreeMap<Grant, Stored>,
-    /// What was created with it and goes with it.
-    pub parts: Vec<Part>,
+    pub further_grants: BTreeMap<Grant, StoredGrant>,
+    /// The documents that belong to the record.
+    #[serde(rename = "parts")]
+    pub owned_documents: Vec<OwnedDocument>,
 }
 
-/// The connection as the plugin keeps it. What this command does not show is left out.
+/// The state of a grant, as stored by the plugin. Parts that no command shows are left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stored {
-    /// How it stands.
+pub struct StoredGrant {
+    /// The state.
     pub state: State,
     /// The access token's expiry.
     pub access: Option<Expiry>,
     /// The refresh token's expiry.
     pub refresh: Option<Expiry>,
-    /// Raised whenever the refresh token is a new one or its expiry moves.
+    /// A counter that rises when a token with another value or a later expiry is stored.
     #[serde(default)]
     pub generation: u64,
-    /// When the tokens were last received.
+    /// The time when tokens were last received.
     pub refreshed: Option<Timestamp>,
-    /// When the next refresh is due.
+    /// The time of the next refresh.
     pub next_refresh: Option<Timestamp>,
-    /// The failure that is being retried.
-    pub retry: Option<Refusal>,
-    /// Why a person has to reauthorize.
-    pub refusal: Option<Refusal>,
-    /// The scopes granted, as far as Webex named them.
+    /// The error that is being retried.
+    pub retry: Option<RequestFailure>,
+    /// The reason why a person has to reauthorize.
+    pub refusal: Option<RequestFailure>,
+    /// The granted scopes, as far as Webex named them.
     #[serde(default)]
     pub scopes: Vec<String>,
     /// Required scopes that were not granted.
@@ -75,47 +76,47 @@ pub struct Stored {
     pub missing_scopes: Vec<String>,
 }
 
-/// What Webex, or the way there, said.
+/// A failed request to Webex.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// How many attempts in a row.
+pub struct RequestFailure {
+    /// The number of attempts in a row.
     pub attempts: u32,
-    /// For the administrator.
+    /// The reason, for the administrator.
     pub reason: String,
-    /// Webex's name for the failed request.
+    /// Webex's tracking id of the request.
     pub tracking_id: Option<String>,
 }
 
 /// A document that belongs to a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
-    /// Its model.
+pub struct OwnedDocument {
+    /// The model.
     pub model: String,
-    /// Its key.
+    /// The primary key.
     pub pkid: Pkid,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// What it is to the record.
+    /// The document's role for the record.
     pub role: String,
 }
 
 #[derive(Deserialize)]
-struct Body {
-    connection: Stored,
+struct RecordBody {
+    connection: StoredGrant,
     #[serde(default)]
-    further_grants: BTreeMap<Grant, Stored>,
-    #[serde(default)]
-    parts: Vec<Part>,
+    further_grants: BTreeMap<Grant, StoredGrant>,
+    #[serde(default, rename = "parts")]
+    owned_documents: Vec<OwnedDocument>,
     #[serde(flatten)]
     fields: Map<String, Value>,
 }
 
 impl Record {
-    /// Understands a stored document.
-    pub fn of(document: &Document) -> Result<Self, Failed> {
-        let mut body: Body = serde_json::from_str(&document.body).map_err(|error| {
-            Failed::new(
-                Kind::Failed,
+    /// Parses a stored document.
+    pub fn from_document(document: &Document) -> Result<Self, CliError> {
+        let mut body: RecordBody = serde_json::from_str(&document.body).map_err(|error| {
+            CliError::new(
+                ErrorKind::Failed,
                 format!(
                     "the stored record {} cannot be read: {error}",
                     document.reference
@@ -123,7 +124,7 @@ impl Record {
             )
             .hint("it may have been written by a newer release")
         })?;
-        // Of no use to anybody but the plugin, and no fields of the model.
+        // These are internal to the plugin, and not fields of the model.
         for own in ["idempotency_key", "consents"] {
             body.fields.remove(own);
         }
@@ -134,11 +135,11 @@ impl Record {
             fields: body.fields,
             connection: body.connection,
             further_grants: body.further_grants,
-            parts: body.parts,
+            owned_documents: body.owned_documents,
         })
     }
 
-    /// The document it is.
+    /// Returns the record's reference.
     pub fn reference(&self) -> Reference {
         Reference::record(self.pkid.clone())
     }
@@ -148,7 +149,7 @@ impl Record {
         self.text("name")
     }
 
-    /// How it stands, in the form in which workflows answer.
+    /// Returns the connection in the form of workflow reports.
     pub fn summary(&self) -> Connection {
         Connection {
             pkid: self.pkid.clone(),
@@ -163,7 +164,7 @@ impl Record {
         }
     }
 
-    /// The grants without which the connection is not whole, in the order in which people consent.
+    /// Returns the grants that a complete connection needs, in the order of their consents.
     pub fn needed_grants(&self) -> Vec<Grant> {
         let wholesale = self.fields.get("wholesale_status") == Some(&Value::Bool(true));
         let further = [Grant::WholesaleCustomers, Grant::WholesaleUsers];
@@ -173,7 +174,7 @@ impl Record {
             .collect()
     }
 
-    /// Every grant that the connection is made of, the organisation's first.
+    /// Returns every grant of the connection, the organisation's first.
     fn grants(&self) -> Vec<GrantStatus> {
         std::iter::once((&Grant::Organization, &self.connection))
             .chain(&self.further_grants)
@@ -197,8 +198,8 @@ impl Record {
     }
 }
 
-/// The spellings under which a record of this name may be found. Names are compared in Unicode's
-/// normalization form C; records of older releases have their name decomposed, or as it was typed.
+/// Returns the spellings under which a record of this name may be stored. Names are compared in Unicode's
+/// normalization form C. Older releases stored names decomposed, or as typed.
 pub fn spellings(name: &str) -> Vec<String> {
     let name = name.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     let composed = ComposingNormalizerBorrowed::new_nfc().normalize(name);
@@ -212,7 +213,7 @@ pub fn spellings(name: &str) -> Vec<String> {
     spellings
 }
 
-/// All records, or those with this name or state, at or below a node. `name` is one of the
+/// Builds a filter for records, optionally with this name or state, at or below a node. `name` is one of the
 /// [`spellings`] of a name.
 pub fn filter(
     hierarchy: Option<(Hierarchy, Scope)>,
@@ -232,35 +233,39 @@ pub fn filter(
     }
 }
 
-impl Named {
-    /// The one record that is meant.
-    pub async fn find(&self, store: &dyn Store) -> Result<Record, Failed> {
+impl RecordSelector {
+    /// Finds the selected record.
+    pub async fn find(&self, store: &dyn Store) -> Result<Record, CliError> {
         if let Ok(pkid) = self.record.trim().parse::<Pkid>()
-            && let Some(record) = self.with_pkid(store, pkid).await?
+            && let Some(record) = self.find_by_pkid(store, pkid).await?
         {
             return Ok(record);
         }
         if let Some(hierarchy) = &self.hierarchy {
-            let at_node = self.with_name(store, Some((hierarchy, Scope::Node)));
+            let at_node = self.find_by_name(store, Some((hierarchy, Scope::Node)));
             if let [record] = at_node.await?.as_slice() {
                 return Ok(record.clone());
             }
         }
-        let place = self.hierarchy.as_ref().map(|node| (node, Scope::Subtree));
-        let found = self.with_name(store, place).await?;
+        let location = self.hierarchy.as_ref().map(|node| (node, Scope::Subtree));
+        let found = self.find_by_name(store, location).await?;
         match found.as_slice() {
             [record] => Ok(record.clone()),
-            [] => Err(self.absent()),
-            candidates => Err(self.ambiguous(candidates)),
+            [] => Err(self.not_found_error()),
+            candidates => Err(self.ambiguous_error(candidates)),
         }
     }
 
-    async fn with_pkid(&self, store: &dyn Store, pkid: Pkid) -> Result<Option<Record>, Failed> {
+    async fn find_by_pkid(
+        &self,
+        store: &dyn Store,
+        pkid: Pkid,
+    ) -> Result<Option<Record>, CliError> {
         let found = store.get(&[Reference::record(pkid)]).await?;
         let Some(document) = found.into_iter().flatten().next() else {
             return Ok(None);
         };
-        let record = Record::of(&document)?;
+        let record = Record::from_document(&document)?;
         let elsewhere = self
             .hierarchy
             .as_ref()
@@ -268,34 +273,34 @@ impl Named {
         Ok((!elsewhere).then_some(record))
     }
 
-    async fn with_name(
+    async fn find_by_name(
         &self,
         store: &dyn Store,
-        place: Option<(&Hierarchy, Scope)>,
-    ) -> Result<Vec<Record>, Failed> {
-        let place = place.map(|(node, scope)| (node.clone(), scope));
+        location: Option<(&Hierarchy, Scope)>,
+    ) -> Result<Vec<Record>, CliError> {
+        let location = location.map(|(node, scope)| (node.clone(), scope));
         let mut found = Vec::new();
         for spelling in spellings(&self.record) {
-            let filter = filter(place.clone(), Some(&spelling), None);
+            let filter = filter(location.clone(), Some(&spelling), None);
             let page = store.find(&filter, None, CANDIDATES + 1).await?;
             found.extend(page.items);
         }
-        found.iter().map(Record::of).collect()
+        found.iter().map(Record::from_document).collect()
     }
 
-    fn absent(&self) -> Failed {
-        let place = match &self.hierarchy {
+    fn not_found_error(&self) -> CliError {
+        let location = match &self.hierarchy {
             Some(node) => format!(" at or below {node}"),
             None => String::new(),
         };
-        Failed::new(
-            Kind::NotFound,
-            format!("no record{place} has the pkid or name {:?}", self.record),
+        CliError::new(
+            ErrorKind::NotFound,
+            format!("no record{location} has the pkid or name {:?}", self.record),
         )
         .hint("`relation-host list` shows what is there")
     }
 
-    fn ambiguous(&self, candidates: &[Record]) -> Failed {
+    fn ambiguous_error(&self, candidates: &[Record]) -> CliError {
         let more = match candidates.len() > CANDIDATES as usize {
             true => "\n  and more",
             false => "",
@@ -305,7 +310,7 @@ impl Named {
             .take(CANDIDATES as usize)
             .map(|record| format!("\n  {}  {}", record.pkid, record.hierarchy))
             .collect();
-        Failed::usage(format!(
+        CliError::usage(format!(
             "more than one record is called {:?}:{lines}{more}",
             self.record
         ))

@@ -1,5 +1,5 @@
-//! Where secrets come from: a file, stdin, or a prompt at a terminal; never an argument, which other
-//! users of the machine can see.
+//! Reads secrets from a file, from stdin, or from a prompt at a terminal. Arguments are not used, because
+//! other users of the machine can see them.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -10,21 +10,21 @@ use relation_host::text;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::failure::{Failed, Kind};
+use super::error::{CliError, ErrorKind};
 
-/// The most that is read of a file or of stdin, in bytes; a token answer has about 1 KiB.
-const MOST: u64 = 1 << 20;
+/// The maximum size of a file or of stdin, in bytes. A token response has about 1 KiB.
+const MAX_BYTES: u64 = 1 << 20;
 
-/// Where to read from: a file, or stdin as `-`.
+/// The source of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// `-`
+pub enum SecretSource {
+    /// `-`: stdin, or a prompt at a terminal.
     Stdin,
     /// A path.
     File(PathBuf),
 }
 
-impl From<OsString> for Source {
+impl From<OsString> for SecretSource {
     fn from(argument: OsString) -> Self {
         if argument == "-" {
             Self::Stdin
@@ -34,7 +34,7 @@ impl From<OsString> for Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stdin => f.write_str("stdin"),
@@ -43,47 +43,47 @@ impl fmt::Display for Source {
     }
 }
 
-impl Source {
-    /// Reads everything, as UTF-8. When stdin is a terminal, asks there for `what` on one line that is
-    /// not shown. A byte order mark and white space around it are dropped.
-    pub fn read(&self, what: &str) -> Result<SecretString, Failed> {
-        let failed = |error: io::Error| {
+impl SecretSource {
+    /// Reads everything, as UTF-8. If stdin is a terminal, prompts for `what` on one line without echo.
+    /// Removes a byte order mark and surrounding white space.
+    pub fn read(&self, what: &str) -> Result<SecretString, CliError> {
+        let read_error = |error: io::Error| {
             let kind = match error.kind() {
-                io::ErrorKind::NotFound => Kind::Usage,
-                _ => Kind::Failed,
+                io::ErrorKind::NotFound => ErrorKind::Usage,
+                _ => ErrorKind::Failed,
             };
-            Failed::new(kind, format!("cannot read {what} from {self}: {error}"))
+            CliError::new(kind, format!("cannot read {what} from {self}: {error}"))
         };
         let bytes = match self {
             Self::Stdin if io::stdin().is_terminal() => {
                 rpassword::prompt_password(format!("{what} (not shown): "))
                     .map(|line| Zeroizing::new(line.into_bytes()))
-                    .map_err(failed)?
+                    .map_err(read_error)?
             }
-            Self::Stdin => bounded(io::stdin().lock()).map_err(failed)?,
+            Self::Stdin => read_bounded(io::stdin().lock()).map_err(read_error)?,
             Self::File(path) => std::fs::File::open(path)
-                .and_then(bounded)
-                .map_err(failed)?,
+                .and_then(read_bounded)
+                .map_err(read_error)?,
         };
         let text = text::decode(&bytes).map_err(|found| {
             let place = match self {
                 Self::Stdin => "stdin".to_owned(),
                 Self::File(path) => format!("the file {}", path.display()),
             };
-            Failed::usage(format!("cannot read {what}: {place} {found}"))
+            CliError::usage(format!("cannot read {what}: {place} {found}"))
         })?;
         let text = text.trim();
         if text.is_empty() {
-            return Err(Failed::usage(format!(
+            return Err(CliError::usage(format!(
                 "cannot read {what}: {self} is empty"
             )));
         }
         Ok(SecretString::from(text))
     }
 
-    /// Reads a secret of one line, as [`Source::read`] does. Refuses likely mistakes: several lines, a
-    /// secret in quotes, characters that cannot be seen.
-    pub fn read_line(&self, what: &str) -> Result<SecretString, Failed> {
+    /// Reads a secret of one line, like [`SecretSource::read`]. Refuses likely mistakes: several lines, a
+    /// quoted secret, invisible characters.
+    pub fn read_line(&self, what: &str) -> Result<SecretString, CliError> {
         const QUOTES: [char; 9] = [
             '"', '\'', '`', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}', '\u{ab}', '\u{bb}',
         ];
@@ -100,7 +100,9 @@ impl Source {
             }),
         };
         match wrong {
-            Some(wrong) => Err(Failed::usage(format!("cannot use {what}: {self} {wrong}"))),
+            Some(wrong) => Err(CliError::usage(format!(
+                "cannot use {what}: {self} {wrong}"
+            ))),
             None => Ok(secret),
         }
     }
@@ -109,22 +111,22 @@ impl Source {
     pub fn read_object(
         &self,
         what: &str,
-    ) -> Result<serde_json::Map<String, serde_json::Value>, Failed> {
+    ) -> Result<serde_json::Map<String, serde_json::Value>, CliError> {
         let text = self.read(what)?;
-        object(&text).map_err(|place| {
-            Failed::usage(format!(
+        parse_object(&text).map_err(|place| {
+            CliError::usage(format!(
                 "{what} from {self} must be one JSON object, {place}"
             ))
         })
     }
 
-    /// Reads the token endpoint's JSON answer. Only its form is looked at here.
-    pub fn read_token_response(&self) -> Result<SecretString, Failed> {
-        const WHAT: &str = "the token endpoint's JSON answer";
+    /// Reads the token endpoint's JSON response. Only its syntax is checked.
+    pub fn read_token_response(&self) -> Result<SecretString, CliError> {
+        const WHAT: &str = "the token endpoint's JSON response";
         let text = self.read(WHAT)?;
-        match object(&text) {
+        match parse_object(&text) {
             Ok(_) => Ok(text),
-            Err(place) => Err(Failed::usage(format!(
+            Err(place) => Err(CliError::usage(format!(
                 "{WHAT} from {self} must be one JSON object, {place}"
             ))
             .hint("{\"access_token\": …, \"refresh_token\": …, \"expires_in\": …}")),
@@ -132,10 +134,10 @@ impl Source {
     }
 }
 
-fn bounded(reader: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+fn read_bounded(reader: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::new());
-    let read = reader.take(MOST + 1).read_to_end(&mut bytes)?;
-    if read as u64 > MOST {
+    let read = reader.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if read as u64 > MAX_BYTES {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
             "more than 1 MiB",
@@ -144,8 +146,8 @@ fn bounded(reader: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-/// The object, or the place of what is wrong: what serde says of a value could quote a secret.
-fn object(text: &SecretString) -> Result<serde_json::Map<String, serde_json::Value>, String> {
+/// Parses a JSON object. Errors give only the position, because serde's message could quote a secret.
+fn parse_object(text: &SecretString) -> Result<serde_json::Map<String, serde_json::Value>, String> {
     match serde_json::from_str(text.expose_secret()) {
         Ok(serde_json::Value::Object(object)) => Ok(object),
         Ok(_) => Err("and is something else".to_owned()),
@@ -161,30 +163,30 @@ fn object(text: &SecretString) -> Result<serde_json::Map<String, serde_json::Val
 mod tests {
     use super::*;
 
-    fn source(content: impl AsRef<[u8]>) -> (tempfile::TempDir, Source) {
+    fn source(content: impl AsRef<[u8]>) -> (tempfile::TempDir, SecretSource) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tokens.json");
         std::fs::write(&path, content).unwrap();
-        (directory, Source::File(path))
+        (directory, SecretSource::File(path))
     }
 
     #[test]
     fn a_dash_is_stdin_and_all_else_a_file() {
-        assert_eq!(Source::from(OsString::from("-")), Source::Stdin);
+        assert_eq!(SecretSource::from(OsString::from("-")), SecretSource::Stdin);
         assert_eq!(
-            Source::from(OsString::from("./-")),
-            Source::File("./-".into())
+            SecretSource::from(OsString::from("./-")),
+            SecretSource::File("./-".into())
         );
     }
 
     #[test]
-    fn white_space_around_a_secret_is_no_part_of_it() {
+    fn secret_is_trimmed() {
         let (_directory, source) = source("\n s3cret \r\n");
         assert_eq!(source.read("it").unwrap().expose_secret(), "s3cret");
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_a_secret() {
+    fn byte_order_mark_is_removed_from_secret() {
         let (_directory, source) = source("\u{feff}s3cret\r\n");
         assert_eq!(source.read_line("it").unwrap().expose_secret(), "s3cret");
     }
@@ -200,10 +202,10 @@ mod tests {
             (b"{\"name\": \"M\xfcller\"}", "Latin-1"),
         ] {
             let (_directory, source) = source(content);
-            let failed = source.read_token_response().unwrap_err();
-            assert_eq!(failed.kind, Kind::Usage);
-            assert!(failed.message.contains(found), "{failed}");
-            assert!(!format!("{failed:?}").contains("s3cret"), "{failed}");
+            let error = source.read_token_response().unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Usage);
+            assert!(error.message.contains(found), "{error}");
+            assert!(!format!("{error:?}").contains("s3cret"), "{error}");
         }
     }
 
@@ -220,23 +222,23 @@ mod tests {
             ("s3c\0ret", "U+0000"),
         ] {
             let (_directory, source) = source(content);
-            let failed = source.read_line("it").unwrap_err();
-            assert_eq!(failed.kind, Kind::Usage);
-            assert!(failed.message.contains(found), "{content:?}: {failed}");
-            assert!(!format!("{failed:?}").contains("s3c"), "{failed}");
+            let error = source.read_line("it").unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Usage);
+            assert!(error.message.contains(found), "{content:?}: {error}");
+            assert!(!format!("{error:?}").contains("s3c"), "{error}");
         }
     }
 
     #[test]
-    fn a_token_answer_is_kept_as_it_was_written() {
+    fn token_response_is_kept_verbatim() {
         let text = r#"{"access_token": "a",  "expires_in": 10}"#;
         let (_directory, source) = source(text);
-        let answer = source.read_token_response().unwrap();
-        assert_eq!(answer.expose_secret(), text);
+        let response = source.read_token_response().unwrap();
+        assert_eq!(response.expose_secret(), text);
     }
 
     #[test]
-    fn what_is_wrong_is_told_without_quoting_it() {
+    fn malformed_token_response_is_not_quoted() {
         for content in [
             "\"s3cret\"",
             "s3cret",
@@ -244,19 +246,19 @@ mod tests {
             "[\"s3cret\"]",
         ] {
             let (_directory, source) = source(content);
-            let failed = source.read_token_response().unwrap_err();
-            assert_eq!(failed.kind, Kind::Usage);
-            assert!(!format!("{failed:?}").contains("s3cret"), "{failed}");
+            let error = source.read_token_response().unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Usage);
+            assert!(!format!("{error:?}").contains("s3cret"), "{error}");
         }
     }
 
     #[test]
-    fn an_empty_file_and_an_absent_one_are_told_apart() {
+    fn empty_and_absent_files_have_different_errors() {
         let (directory, empty) = source(" \n");
         assert!(empty.read("it").unwrap_err().message.contains("empty"));
-        let absent = Source::File(directory.path().join("absent"));
-        let failed = absent.read("it").unwrap_err();
-        assert!(failed.message.contains("absent"), "{failed}");
-        assert_eq!(failed.kind, Kind::Usage);
+        let absent = SecretSource::File(directory.path().join("absent"));
+        let error = absent.read("it").unwrap_err();
+        assert!(error.message.contains("absent"), "{error}");
+        assert_eq!(error.kind, ErrorKind::Usage);
     }
 }

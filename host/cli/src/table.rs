@@ -1,45 +1,45 @@
-//! Tables for people: a line for each row, no wider than the terminal.
+//! Tables for people: one line per row, no wider than the terminal.
 //!
-//! Where a table is wider, the least important columns are left out, and texts are shortened. An output
-//! that is not a terminal gets every column in full, unless `COLUMNS` sets a width.
+//! If a table is too wide, the least important columns are dropped, and texts are shortened. An output that
+//! is not a terminal gets every column in full, unless `COLUMNS` sets a width.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::output::shown;
+use crate::output::escape_control_chars;
 
-/// Between two columns.
+/// The space between two columns.
 const GAP: usize = 2;
-/// The least that a column is shortened to, whatever it asks for.
-const LEAST: usize = 4;
+/// The minimum width of a shortened column, as a last resort.
+const MIN_WIDTH: usize = 4;
 const ELLIPSIS: char = '…';
 
-/// A column: its heading, and what becomes of it where there is little room.
+/// A column: its heading, and how it adapts to a narrow terminal.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
     heading: &'static str,
     fit: Fit,
-    /// Columns with a rank are left out, the lowest first.
+    /// Columns with a rank may be dropped, the lowest rank first.
     rank: Option<u8>,
 }
 
-/// How a column's texts are made to fit. The number is the width down to which that is done.
+/// How a column's texts are made to fit. The number is the minimum width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fit {
-    /// Not at all: times, states, and keys, which are of no use in pieces.
+    /// Never changed: times, states and keys are of no use if cut.
     Whole,
     /// Shortened at the end.
     Shortened(usize),
-    /// Shortened at the beginning, as a path whose end says most.
+    /// Shortened at the start, for a path whose end is most significant.
     Tail(usize),
-    /// Broken between words.
+    /// Wrapped between words.
     Wrapped(usize),
 }
 
 impl Column {
-    /// A column that is always there and always whole.
+    /// Creates a column that is always shown in full.
     pub const fn new(heading: &'static str) -> Self {
         Self {
             heading,
@@ -48,7 +48,7 @@ impl Column {
         }
     }
 
-    /// Shortens its texts at their end, to `width` at least.
+    /// Shortens texts at their end, to `width` at least.
     pub const fn shortened(self, width: usize) -> Self {
         Self {
             fit: Fit::Shortened(width),
@@ -56,7 +56,7 @@ impl Column {
         }
     }
 
-    /// Shortens its texts at their beginning, to `width` at least.
+    /// Shortens texts at their start, to `width` at least.
     pub const fn tail(self, width: usize) -> Self {
         Self {
             fit: Fit::Tail(width),
@@ -64,7 +64,7 @@ impl Column {
         }
     }
 
-    /// Breaks its texts between words, into lines of `width` at least.
+    /// Wraps texts between words, into lines of `width` at least.
     pub const fn wrapped(self, width: usize) -> Self {
         Self {
             fit: Fit::Wrapped(width),
@@ -72,8 +72,8 @@ impl Column {
         }
     }
 
-    /// Lets the column be left out; of several, the one with the lowest rank goes first.
-    pub const fn dropped(self, rank: u8) -> Self {
+    /// Lets the column be dropped. The column with the lowest rank is dropped first.
+    pub const fn droppable(self, rank: u8) -> Self {
         Self {
             rank: Some(rank),
             ..self
@@ -81,33 +81,35 @@ impl Column {
     }
 }
 
-/// Rows under headings, or pairs of names and values.
-pub struct Rows {
+/// A table of rows under headings, or of name and value pairs.
+pub struct Table {
     columns: Vec<Column>,
-    headed: bool,
+    has_headings: bool,
     rows: Vec<Vec<String>>,
 }
 
-impl Rows {
-    /// No rows yet, under these headings.
-    pub fn under(columns: &[Column]) -> Self {
+impl Table {
+    /// Creates an empty table with headings.
+    pub fn with_columns(columns: &[Column]) -> Self {
         Self {
             columns: columns.to_vec(),
-            headed: true,
+            has_headings: true,
             rows: Vec::new(),
         }
     }
 
-    /// Adds a row. The texts may be somebody else's.
+    /// Adds a row. Its texts are escaped, because they may be untrusted.
     pub fn add(&mut self, row: impl IntoIterator<Item = impl AsRef<str>>) {
-        let texts = row.into_iter().map(|text| shown(text.as_ref()));
+        let texts = row
+            .into_iter()
+            .map(|text| escape_control_chars(text.as_ref()));
         self.rows.push(texts.collect());
     }
 
-    /// The table in `width` columns of a terminal; in full without a width.
+    /// Renders the table in `width` terminal columns, or in full without a width.
     pub fn render(&self, width: Option<usize>) -> String {
-        let headings: Vec<String> = self.columns.iter().map(heading).collect();
-        let headings = self.headed.then_some(headings);
+        let headings: Vec<String> = self.columns.iter().map(heading_text).collect();
+        let headings = self.has_headings.then_some(headings);
         let lines: Vec<&Vec<String>> = headings.iter().chain(&self.rows).collect();
         let natural: Vec<usize> = (0..self.columns.len())
             .map(|index| {
@@ -118,7 +120,7 @@ impl Rows {
         let layout = layout(&self.columns, &natural, width);
         let mut text = String::new();
         for line in lines {
-            for cells in in_lines(line, &layout) {
+            for cells in layout_row(line, &layout) {
                 let end = text.len();
                 for (cell, (_, _, width)) in cells.iter().zip(&layout) {
                     text.push_str(cell);
@@ -135,17 +137,17 @@ impl Rows {
     }
 }
 
-impl fmt::Display for Rows {
+impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.render(width()))
+        f.write_str(&self.render(output_width()))
     }
 }
 
-/// Names and their values, one pair a line.
-pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Rows {
-    let mut rows = Rows {
+/// Builds a table of names and values, one pair per line.
+pub fn pair_table<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Table {
+    let mut rows = Table {
         columns: vec![Column::new(""), Column::new("").wrapped(24)],
-        headed: false,
+        has_headings: false,
         rows: Vec::new(),
     };
     for (name, value) in pairs {
@@ -154,11 +156,11 @@ pub fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, String)>) -> Rows {
     rows
 }
 
-/// How many columns there are to print to; none where that does not matter.
-fn width() -> Option<usize> {
-    let told = std::env::var("COLUMNS").ok();
-    let told = told.and_then(|columns| columns.trim().parse().ok());
-    if let Some(columns @ 1..) = told {
+/// Returns the width of the output in terminal columns, or `None` if it is not limited.
+fn output_width() -> Option<usize> {
+    let configured = std::env::var("COLUMNS").ok();
+    let configured = configured.and_then(|columns| columns.trim().parse().ok());
+    if let Some(columns @ 1..) = configured {
         return Some(columns);
     }
     if !io::stdout().is_terminal() {
@@ -169,11 +171,11 @@ fn width() -> Option<usize> {
         .filter(|columns| *columns > 0)
 }
 
-fn heading(column: &Column) -> String {
+fn heading_text(column: &Column) -> String {
     column.heading.to_uppercase()
 }
 
-/// The columns that are shown, by index, how they are made to fit, and the width of each.
+/// Returns the columns to show: index, fit and width of each.
 fn layout(columns: &[Column], natural: &[usize], width: Option<usize>) -> Vec<(usize, Fit, usize)> {
     let mut shown: Vec<(usize, Column, usize)> = columns
         .iter()
@@ -182,7 +184,7 @@ fn layout(columns: &[Column], natural: &[usize], width: Option<usize>) -> Vec<(u
         .map(|(index, (column, natural))| (index, *column, *natural))
         .collect();
     if let Some(width) = width {
-        while taken(shown.iter().map(least)) > width {
+        while total_width(shown.iter().map(min_width)) > width {
             let ranks = shown.iter().filter_map(|(_, column, _)| column.rank);
             let Some(lowest) = ranks.min() else {
                 break;
@@ -192,11 +194,11 @@ fn layout(columns: &[Column], natural: &[usize], width: Option<usize>) -> Vec<(u
         for last_resort in [false, true] {
             let floor = |column: &(usize, Column, usize)| match (column.1.fit, last_resort) {
                 (Fit::Whole, _) => column.2,
-                (_, true) => column.2.min(LEAST),
-                (_, false) => least(column),
+                (_, true) => column.2.min(MIN_WIDTH),
+                (_, false) => min_width(column),
             };
             let mut excess =
-                taken(shown.iter().map(|(.., natural)| *natural)).saturating_sub(width);
+                total_width(shown.iter().map(|(.., natural)| *natural)).saturating_sub(width);
             while excess > 0 {
                 let wide = shown.iter_mut().filter(|column| column.2 > floor(column));
                 let Some(widest) = wide.max_by_key(|(.., natural)| *natural) else {
@@ -213,23 +215,23 @@ fn layout(columns: &[Column], natural: &[usize], width: Option<usize>) -> Vec<(u
         .collect()
 }
 
-/// The width down to which a column may be shortened.
-fn least((_, column, natural): &(usize, Column, usize)) -> usize {
+/// Returns the minimum width of a column.
+fn min_width((_, column, natural): &(usize, Column, usize)) -> usize {
     match column.fit {
         Fit::Whole => *natural,
         Fit::Shortened(width) | Fit::Tail(width) | Fit::Wrapped(width) => {
-            width.max(measure(&heading(column))).min(*natural)
+            width.max(measure(&heading_text(column))).min(*natural)
         }
     }
 }
 
-fn taken(widths: impl Iterator<Item = usize>) -> usize {
+fn total_width(widths: impl Iterator<Item = usize>) -> usize {
     let (count, sum) = widths.fold((0, 0), |(count, sum), width| (count + 1, sum + width));
     sum + GAP * usize::saturating_sub(count, 1)
 }
 
-/// The cells of a row that are shown, made to fit; more than one line where some are wrapped.
-fn in_lines(row: &[String], layout: &[(usize, Fit, usize)]) -> Vec<Vec<String>> {
+/// Renders a row, in several lines if cells are wrapped.
+fn layout_row(row: &[String], layout: &[(usize, Fit, usize)]) -> Vec<Vec<String>> {
     let cells: Vec<Vec<String>> = layout
         .iter()
         .map(|(index, fit, width)| {
@@ -251,13 +253,13 @@ fn in_lines(row: &[String], layout: &[(usize, Fit, usize)]) -> Vec<Vec<String>> 
         .collect()
 }
 
-/// How many columns of a terminal a text takes.
+/// Returns the number of terminal columns that a text takes.
 fn measure(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or_default()).sum()
 }
 
-/// As many of `characters` as take `width` columns.
-fn fitting(characters: impl Iterator<Item = char>, width: usize) -> Vec<char> {
+/// Takes characters while they fit into `width` terminal columns.
+fn take_fitting(characters: impl Iterator<Item = char>, width: usize) -> Vec<char> {
     let mut taken = 0;
     characters
         .take_while(|c| {
@@ -271,7 +273,7 @@ fn shortened(text: &str, width: usize) -> String {
     if measure(text) <= width {
         return text.to_owned();
     }
-    let head: String = fitting(text.chars(), width.saturating_sub(1))
+    let head: String = take_fitting(text.chars(), width.saturating_sub(1))
         .into_iter()
         .collect();
     format!("{}{ELLIPSIS}", head.trim_end())
@@ -281,13 +283,13 @@ fn tail(text: &str, width: usize) -> String {
     if measure(text) <= width {
         return text.to_owned();
     }
-    let end = fitting(text.chars().rev(), width.saturating_sub(1));
+    let end = take_fitting(text.chars().rev(), width.saturating_sub(1));
     std::iter::once(ELLIPSIS)
         .chain(end.into_iter().rev())
         .collect()
 }
 
-/// Lines of at most `width` columns, broken at spaces only; a longer word is whole on a line of its own.
+/// Wraps a text at spaces into lines of at most `width` columns. A longer word gets a line of its own.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
@@ -310,12 +312,12 @@ mod tests {
 
     const PKID: &str = "0123456789abcdef01234567";
 
-    fn customers() -> Rows {
-        let mut rows = Rows::under(&[
+    fn customers() -> Table {
+        let mut rows = Table::with_columns(&[
             Column::new("name").shortened(12),
-            Column::new("hierarchy").tail(12).dropped(2),
+            Column::new("hierarchy").tail(12).droppable(2),
             Column::new("state"),
-            Column::new("pkid").dropped(1),
+            Column::new("pkid").droppable(1),
         ]);
         rows.add([
             "Contoso",
@@ -330,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_fits_the_terminal_and_no_key_is_in_pieces() {
+    fn lines_fit_the_terminal_and_keys_stay_whole() {
         for width in 32..200 {
             let text = customers().render(Some(width));
             for line in text.lines() {
@@ -347,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_matters_least_is_left_out_first() {
+    fn lowest_rank_is_dropped_first() {
         let headings = |width| {
             let text = customers().render(Some(width));
             let line = text.lines().next().unwrap_or_default();
@@ -359,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_shortened_at_its_end_and_a_path_at_its_beginning() {
+    fn text_is_cut_at_its_end_and_path_at_its_start() {
         assert_eq!(
             customers().render(Some(43)).lines().nth(1),
             Some("Contoso        …ller.Contoso  connected")
@@ -371,10 +373,10 @@ mod tests {
     }
 
     #[test]
-    fn off_the_terminal_a_row_is_a_line_in_full() {
-        let mut rows = Rows::under(&[
+    fn rows_are_not_cut_without_a_terminal() {
+        let mut rows = Table::with_columns(&[
             Column::new("name"),
-            Column::new("state").shortened(3).dropped(1),
+            Column::new("state").shortened(3).droppable(1),
         ]);
         rows.add(["Acme\n", &"x".repeat(500)]);
         let text = rows.render(None);
@@ -385,10 +387,10 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_broken_between_words_alone() {
+    fn value_wraps_between_words_only() {
         let scopes = "spark-admin:people_read spark-admin:roles_read";
         let long = "Y2lzY29zcGFyazovL3VzL09SR0FOSVpBVElPTi8wMTIzNDU2Nzg5";
-        let shown = pairs([("scopes", scopes.to_owned()), ("account", long.to_owned())]);
+        let shown = pair_table([("scopes", scopes.to_owned()), ("account", long.to_owned())]);
         assert_eq!(
             shown.render(Some(40)),
             format!(

@@ -1,4 +1,4 @@
-//! The command line itself: that it is well-formed, and what its help promises.
+//! Tests of the command line and its help.
 
 use clap::{CommandFactory, Parser};
 
@@ -14,7 +14,7 @@ fn the_command_line_is_well_formed() {
 }
 
 #[test]
-fn every_command_that_is_promised_exists() {
+fn documented_commands_exist() {
     let command = Cli::command();
     let known: Vec<&str> = command.get_subcommands().map(|c| c.get_name()).collect();
     for promised in [
@@ -43,7 +43,7 @@ fn the_exit_codes_are_part_of_the_help() {
 }
 
 #[test]
-fn no_option_takes_a_token_or_a_proxy_as_its_value() {
+fn secrets_are_not_taken_as_option_values() {
     for command in Cli::command().get_subcommands() {
         for argument in command.get_arguments() {
             let name = argument.get_long().unwrap_or_default();
@@ -64,7 +64,7 @@ fn no_option_takes_a_token_or_a_proxy_as_its_value() {
 }
 
 #[test]
-fn options_of_every_command_stand_before_or_behind_it() {
+fn global_options_work_before_and_after_the_command() {
     let before = parse("relation-host --json --store sqlite:a.db list").unwrap();
     let behind = parse("relation-host list --json --store sqlite:a.db").unwrap();
     assert!(before.global.json && behind.global.json);
@@ -72,7 +72,7 @@ fn options_of_every_command_stand_before_or_behind_it() {
 }
 
 #[test]
-fn what_is_promised_on_the_command_line_is_understood() {
+fn documented_command_lines_parse() {
     for line in [
         "relation-host add --hierarchy sys.A --name A --account-number 1 --tokens -",
         "relation-host add --hierarchy sys.A --name A --set email_domain=a --idempotency-key k",
@@ -111,7 +111,7 @@ fn what_is_promised_on_the_command_line_is_understood() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_command_lines_are_refused() {
     for line in [
         "relation-host",
         "relation-host add --name A",

@@ -1,18 +1,18 @@
-//! Moments and spans as a person reads them: `12 d 4 h`.
+//! Formats times and durations for people: `12 d 4 h`.
 
 use std::time::Duration;
 
 use relation_host::reports::Expiry;
 use relation_host::types::Timestamp;
 
-/// Marks an expiry that nobody told us.
-pub const ASSUMED: &str = "~";
+/// Marks an assumed expiry.
+pub const ASSUMED_MARK: &str = "~";
 
 const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
 
-/// The two largest units of a span that are next to each other, rounded down: `12 d 4 h`, `7 d`,
-/// `3 min 20 s`, `0 s`.
-pub fn span(span: Duration) -> String {
+/// Formats a duration in its two largest adjacent units, rounded down: `12 d 4 h`, `7 d`, `3 min 20 s`, `0
+/// s`.
+pub fn format_span(span: Duration) -> String {
     let seconds = span.as_secs();
     let mut rest = seconds;
     let mut parts = Vec::new();
@@ -35,52 +35,56 @@ pub fn span(span: Duration) -> String {
     }
 }
 
-/// What is left until `at`, or `over`.
-pub fn left(at: Timestamp, now: Timestamp) -> String {
+/// Formats the time until `at`, or `over`.
+pub fn format_remaining(at: Timestamp, now: Timestamp) -> String {
     if at > now {
-        span(at.since(now))
+        format_span(at.since(now))
     } else {
         "over".to_owned()
     }
 }
 
-/// What is left of a token, with a mark when its expiry is assumed; `-` without a token.
-pub fn expiry_left(expiry: Option<&Expiry>, now: Timestamp) -> String {
+/// Formats the remaining lifetime of a token, with a mark if its expiry is assumed; `-` without a token.
+pub fn format_token_remaining(expiry: Option<&Expiry>, now: Timestamp) -> String {
     match expiry {
-        Some(expiry) => format!("{}{}", mark(expiry), left(expiry.at, now)),
+        Some(expiry) => format!(
+            "{}{}",
+            assumed_mark(expiry),
+            format_remaining(expiry.at, now)
+        ),
         None => "-".to_owned(),
     }
 }
 
-/// A token's expiry in full: `2026-11-21 20:35:00 UTC (12 d 4 h left)`.
-pub fn expiry(expiry: Option<&Expiry>, now: Timestamp) -> String {
+/// Formats a token's expiry in full: `2026-11-21 20:35:00 UTC (12 d 4 h left)`.
+pub fn format_expiry(expiry: Option<&Expiry>, now: Timestamp) -> String {
     let Some(expiry) = expiry else {
         return "-".to_owned();
     };
     let assumed = if expiry.assumed { ", assumed" } else { "" };
     let left = match expiry.at > now {
-        true => format!("{} left", span(expiry.at.since(now))),
-        false => format!("over for {}", span(now.since(expiry.at))),
+        true => format!("{} left", format_span(expiry.at.since(now))),
+        false => format!("over for {}", format_span(now.since(expiry.at))),
     };
-    format!("{} ({left}{assumed})", moment(expiry.at))
+    format!("{} ({left}{assumed})", format_utc(expiry.at))
 }
 
-/// When something is due: `in 6 d 2 h`, or `5 min overdue`.
-pub fn due(at: Timestamp, now: Timestamp) -> String {
+/// Formats when something is due: `in 6 d 2 h`, or `5 min overdue`.
+pub fn format_due(at: Timestamp, now: Timestamp) -> String {
     if at > now {
-        format!("in {}", span(at.since(now)))
+        format!("in {}", format_span(at.since(now)))
     } else {
-        format!("{} overdue", span(now.since(at)))
+        format!("{} overdue", format_span(now.since(at)))
     }
 }
 
-/// A moment to the second, in UTC.
-pub fn moment(at: Timestamp) -> String {
-    format!("{} UTC", stamp(at))
+/// Formats a time in UTC, to the second.
+pub fn format_utc(at: Timestamp) -> String {
+    format!("{} UTC", format_timestamp(at))
 }
 
-/// As [`moment`], for a column whose heading says that it is in UTC.
-pub fn stamp(at: Timestamp) -> String {
+/// Formats like [`format_utc`], for a column whose heading names the time zone.
+pub fn format_timestamp(at: Timestamp) -> String {
     let text = at.to_string();
     match text.split_once('T') {
         Some((date, time)) => {
@@ -91,8 +95,8 @@ pub fn stamp(at: Timestamp) -> String {
     }
 }
 
-fn mark(expiry: &Expiry) -> &'static str {
-    if expiry.assumed { ASSUMED } else { "" }
+fn assumed_mark(expiry: &Expiry) -> &'static str {
+    if expiry.assumed { ASSUMED_MARK } else { "" }
 }
 
 #[cfg(test)]
@@ -103,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_span_is_its_two_largest_neighbouring_units() {
-        let text = |seconds| span(Duration::from_secs(seconds));
+        let text = |seconds| format_span(Duration::from_secs(seconds));
         assert_eq!(text(12 * DAY + 4 * 3600 + 59 * 60), "12 d 4 h");
         assert_eq!(text(7 * DAY), "7 d");
         assert_eq!(
@@ -115,15 +119,15 @@ mod tests {
         assert_eq!(text(200), "3 min 20 s");
         assert_eq!(text(59), "59 s");
         assert_eq!(text(0), "0 s");
-        assert_eq!(span(Duration::from_millis(999)), "0 s");
+        assert_eq!(format_span(Duration::from_millis(999)), "0 s");
     }
 
     #[test]
-    fn what_is_left_is_over_at_the_moment_itself() {
+    fn remaining_time_is_over_at_expiry() {
         let at = Timestamp(1_000_000);
-        assert_eq!(left(at, Timestamp(999_000)), "1 s");
-        assert_eq!(left(at, at), "over");
-        assert_eq!(left(at, Timestamp(u64::MAX)), "over");
+        assert_eq!(format_remaining(at, Timestamp(999_000)), "1 s");
+        assert_eq!(format_remaining(at, at), "over");
+        assert_eq!(format_remaining(at, Timestamp(u64::MAX)), "over");
     }
 
     #[test]
@@ -132,22 +136,31 @@ mod tests {
             at: Timestamp(2 * DAY * 1000),
             assumed,
         };
-        assert_eq!(expiry_left(Some(&at(false)), Timestamp(0)), "2 d");
-        assert_eq!(expiry_left(Some(&at(true)), Timestamp(0)), "~2 d");
-        assert_eq!(expiry_left(None, Timestamp(0)), "-");
         assert_eq!(
-            expiry(Some(&at(true)), Timestamp(0)),
+            format_token_remaining(Some(&at(false)), Timestamp(0)),
+            "2 d"
+        );
+        assert_eq!(
+            format_token_remaining(Some(&at(true)), Timestamp(0)),
+            "~2 d"
+        );
+        assert_eq!(format_token_remaining(None, Timestamp(0)), "-");
+        assert_eq!(
+            format_expiry(Some(&at(true)), Timestamp(0)),
             "1970-01-03 00:00:00 UTC (2 d left, assumed)"
         );
         assert_eq!(
-            expiry(Some(&at(false)), Timestamp(3 * DAY * 1000)),
+            format_expiry(Some(&at(false)), Timestamp(3 * DAY * 1000)),
             "1970-01-03 00:00:00 UTC (over for 1 d)"
         );
     }
 
     #[test]
-    fn what_should_have_run_is_overdue() {
-        assert_eq!(due(Timestamp(90_000), Timestamp(0)), "in 1 min 30 s");
-        assert_eq!(due(Timestamp(0), Timestamp(90_000)), "1 min 30 s overdue");
+    fn past_due_time_is_overdue() {
+        assert_eq!(format_due(Timestamp(90_000), Timestamp(0)), "in 1 min 30 s");
+        assert_eq!(
+            format_due(Timestamp(0), Timestamp(90_000)),
+            "1 min 30 s overdue"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! `backup`: a copy of the store while hosts run.
+//! `backup`: copies the store while hosts run.
 
 use std::path::PathBuf;
 
@@ -6,28 +6,28 @@ use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 use serde_json::json;
 
 use crate::config::StoreUrl;
-use crate::failure::{Failed, Kind};
+use crate::error::{CliError, ErrorKind};
 use crate::{Context, progress};
 
 /// Arguments of `backup`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The copy, which must not be there yet
+    /// The file to write; must not exist
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
 
-/// Copies the store as it is at one moment, and says which key the copy needs.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
+/// Copies a consistent snapshot of the store, and prints which key the copy needs.
+pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let StoreUrl::Sqlite(path) = &context.config.store;
     if !path.exists() {
         let message = format!("there is no store {} to back up", path.display());
-        return Err(Failed::new(Kind::NotFound, message));
+        return Err(CliError::new(ErrorKind::NotFound, message));
     }
     let store = SqliteStore::open_to_read(path, &SqliteOptions::default())?;
     let copying = store.backup(&args.file);
-    let backup = progress::during("copying the store", None, copying).await;
-    let backup = backup.map_err(|error| Failed::new(Kind::Failed, error.to_string()))?;
+    let backup = progress::show_while("copying the store", None, copying).await;
+    let backup = backup.map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
     let result = json!({
         "file": args.file.display().to_string(),
         "bytes": backup.bytes,

@@ -1,53 +1,53 @@
-//! `check-expiry`: how long both tokens last, and what alerts come of it.
+//! `check-expiry`: checks when a customer's tokens expire, and raises or clears alerts.
 
 use relation_host::reports::ExpiryReport;
 use relation_host::types::Timestamp;
 
 use super::view;
-use crate::failure::Failed;
-use crate::grants::{Each, Which};
-use crate::output::shown;
-use crate::records::Named;
+use crate::error::CliError;
+use crate::grants::{GrantReporter, GrantSelector};
+use crate::output::escape_control_chars;
+use crate::records::RecordSelector;
 use crate::{Context, progress};
 
 /// Arguments of `check-expiry`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    record: Named,
+    record: RecordSelector,
     #[command(flatten)]
-    which: Which,
+    selector: GrantSelector,
 }
 
-/// Checks and prints what was found; fails when a person has to act.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
+/// Checks the expiries and prints the report. Fails if a person has to act.
+pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let host = context.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
-    let grants = args.which.of(&record);
-    let mut each = Each::of(context, &grants);
+    let grants = args.selector.select(&record);
+    let mut reporter = GrantReporter::new(context, &grants);
     for grant in grants {
         let label = format!("checking {} ({grant})", record.name());
         let watched = Some((host.store().as_ref(), record.reference()));
         let call = host.check_grant(&record.pkid, grant);
-        let called = progress::during(&label, watched, call).await;
+        let call_output = progress::show_while(&label, watched, call).await;
         let now = host.clock().now();
-        each.answered(
-            called.map_err(Failed::from),
-            |report| human(report, now),
-            |report| view::needs_a_person(&report.connection, report.grant),
+        reporter.report(
+            call_output.map_err(CliError::from),
+            |report| render_text(report, now),
+            |report| view::reauthorize_error(&report.connection, report.grant),
         );
     }
-    each.end()
+    reporter.finish()
 }
 
-fn human(report: &ExpiryReport, now: Timestamp) -> String {
-    let mut text = view::grant_of(&report.connection, report.grant, now);
+fn render_text(report: &ExpiryReport, now: Timestamp) -> String {
+    let mut text = view::render_grant(&report.connection, report.grant, now);
     if let Some(alert) = &report.alert {
         let threshold = match alert.threshold_ms {
             0 => "at the expiry".to_owned(),
-            before => format!("{} before the expiry", view::millis(before)),
+            before => format!("{} before the expiry", view::format_millis(before)),
         };
-        let code = shown(&alert.code);
+        let code = escape_control_chars(&alert.code);
         text.push_str(&format!(
             "\n\nalert: {code}, {threshold}, count {}",
             alert.count

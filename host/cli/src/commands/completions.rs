@@ -1,19 +1,19 @@
-//! `completions`: a script that completes commands and options in a shell.
+//! `completions`: prints a shell completion script.
 
 use clap_complete::Shell;
 
-use crate::failure::Failed;
+use crate::error::CliError;
 use crate::output;
 
 /// Arguments of `completions`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The shell that the script is for
+    /// The shell to complete commands in
     shell: Shell,
 }
 
 /// Prints the script.
-pub fn run(args: &Args, command: &mut clap::Command) -> Result<(), Failed> {
+pub fn run(args: &Args, command: &mut clap::Command) -> Result<(), CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, command, "relation-host", &mut script);
     output::write(&String::from_utf8_lossy(&script))

@@ -1,4 +1,4 @@
-//! `conformance`: checks this host with the suite for hosts, on a store that holds no customer.
+//! `conformance`: runs the conformance suite against this host, on a store without customers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,28 +11,28 @@ use relation_host::types::{Filter, RECORD_MODEL};
 
 use crate::clock::clock;
 use crate::config::StoreUrl;
-use crate::failure::{Failed, Kind};
-use crate::output::{Output, shown};
-use crate::{Global, carried, session};
+use crate::error::{CliError, ErrorKind};
+use crate::output::{Output, escape_control_chars};
+use crate::{GlobalArgs, context, embedded};
 
 /// Arguments of `conformance`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Runs on a temporary store, or on the one of --store, which must hold no customer; its \
-                  key is the configured one. Time is the suite's own: a day passes in a moment."
+    after_help = "Runs on a temporary store, or on the one of --store, which must hold no customers and \
+                  uses the configured key. The clock is simulated, so the suite does not wait."
 )]
 pub struct Args {
-    /// The suite [default: the one carried in this binary]
+    /// The suite [default: the one embedded in this binary]
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
 }
 
-/// Prints a line for each check; fails if one of them failed.
-pub async fn run(args: &Args, global: &Global) -> Result<(), Failed> {
+/// Prints one line per check. Fails if a check failed.
+pub async fn run(args: &Args, global: &GlobalArgs) -> Result<(), CliError> {
     let suite = suite(args)?;
     let scratch = tempfile::tempdir().map_err(|error| {
-        Failed::new(
-            Kind::Failed,
+        CliError::new(
+            ErrorKind::Failed,
             format!("cannot make a temporary directory: {error}"),
         )
     })?;
@@ -40,45 +40,46 @@ pub async fn run(args: &Args, global: &Global) -> Result<(), Failed> {
     let (url, store, sealer) = match &global.store {
         None => {
             let url = StoreUrl::Sqlite(scratch.path().join("conformance.db"));
-            let store = session::open_store(&url)?;
+            let store = context::open_store(&url)?;
             let key = KeyFile::new(scratch.path().join("conformance.key"));
             let sealer = Sealer::open(store.as_ref(), key, now).await?;
             (url, store, sealer)
         }
         Some(name) => {
-            let config = session::configuration(global)?;
-            let store = session::open_store(&config.store)?;
+            let config = context::load_config(global)?;
+            let store = context::open_store(&config.store)?;
             refuse_customers(store.as_ref(), name).await?;
             let sealer = Sealer::open(store.as_ref(), config.key.clone(), now).await?;
             (config.store, store, sealer)
         }
     };
     let again =
-        move || session::open_store(&url).map_err(|failed| StoreError::Unavailable(failed.message));
+        move || context::open_store(&url).map_err(|error| StoreError::Unavailable(error.message));
     let mut conformance =
         Conformance::of(suite, store, Arc::new(sealer)).reopening(Box::new(again));
-    if let Some(cache) = session::component_cache(global) {
+    if let Some(cache) = context::open_component_cache(global) {
         conformance = conformance.component_cache(cache);
     }
     let report = conformance.run().await.map_err(|error| not_run(&error))?;
     let output = Output { json: global.json };
-    let written = output.print(&report, human);
+    let written = output.print(&report, render_text);
     verdict(&report).and(written)
 }
 
-fn suite(args: &Args) -> Result<ComponentSource, Failed> {
-    match (&args.component, carried::CONFORMANCE) {
+fn suite(args: &Args) -> Result<ComponentSource, CliError> {
+    match (&args.component, embedded::CONFORMANCE) {
         (Some(file), _) => Ok(ComponentSource::File(file.clone())),
         (None, Some(bytes)) => Ok(ComponentSource::Bytes(bytes.to_vec())),
-        (None, None) => Err(
-            Failed::new(Kind::Failed, "the suite is not carried in this binary")
-                .hint("build with `cargo xtask build`, or name it with --component FILE"),
-        ),
+        (None, None) => Err(CliError::new(
+            ErrorKind::Failed,
+            "the suite is not embedded in this binary",
+        )
+        .hint("build with `cargo xtask build`, or name it with --component FILE")),
     }
 }
 
-/// The suite moves the clock, loses leases and deletes: that is not for a store in use.
-async fn refuse_customers(store: &dyn Store, name: &str) -> Result<(), Failed> {
+/// Refuses a store that holds customers: the suite moves the clock, loses leases and deletes documents.
+async fn refuse_customers(store: &dyn Store, name: &str) -> Result<(), CliError> {
     let customers = Filter {
         model: RECORD_MODEL.to_owned(),
         hierarchy: None,
@@ -88,23 +89,23 @@ async fn refuse_customers(store: &dyn Store, name: &str) -> Result<(), Failed> {
     if found.items.is_empty() {
         return Ok(());
     }
-    Err(Failed::usage(format!(
+    Err(CliError::usage(format!(
         "the store {name} holds customers; the suite does not run on it"
     ))
-    .hint("leave --store out for a temporary store, or name one that is not there yet"))
+    .hint("leave --store out for a temporary store, or name one that does not exist yet"))
 }
 
-fn not_run(error: &NotRun) -> Failed {
-    Failed::new(Kind::Failed, error.to_string())
-        .hint("is it the suite? `relation-host inspect FILE` says what a component is")
+fn not_run(error: &NotRun) -> CliError {
+    CliError::new(ErrorKind::Failed, error.to_string())
+        .hint("`relation-host inspect FILE` shows whether the file is the suite")
 }
 
-fn human(report: &Report) -> String {
+fn render_text(report: &Report) -> String {
     let mut lines: Vec<String> = report.checks.iter().map(line).collect();
     let count = |status| report.that_are(status).count();
     lines.push(format!(
         "\n{}: {} passed, {} failed, {} skipped",
-        shown(&report.suite),
+        escape_control_chars(&report.suite),
         count(Status::Passed),
         count(Status::Failed),
         count(Status::Skipped)
@@ -119,11 +120,15 @@ fn line(finding: &Finding) -> String {
         Status::Skipped => "skipped",
         Status::Pending => "pending",
     };
-    let told = finding.why.as_ref().unwrap_or(&finding.says);
-    format!("{status:<7}  {}: {}", finding.id, shown(told))
+    let text = finding.why.as_ref().unwrap_or(&finding.says);
+    format!(
+        "{status:<7}  {}: {}",
+        finding.id,
+        escape_control_chars(text)
+    )
 }
 
-fn verdict(report: &Report) -> Result<(), Failed> {
+fn verdict(report: &Report) -> Result<(), CliError> {
     if report.is_conformant() {
         return Ok(());
     }
@@ -133,6 +138,5 @@ fn verdict(report: &Report) -> Result<(), Failed> {
         1 => "a check failed".to_owned(),
         several => format!("{several} checks failed"),
     };
-    Err(Failed::new(Kind::Failed, message)
-        .hint("docs/conformance.md says what each of them is about"))
+    Err(CliError::new(ErrorKind::Failed, message).hint("docs/conformance.md describes the checks"))
 }

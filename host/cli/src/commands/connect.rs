@@ -1,8 +1,8 @@
-//! `connect`: a person consents at Webex, and the customer has tokens.
+//! `connect`: connects a customer by OAuth consent in a browser.
 
 mod callback_text;
-mod lines;
 mod page;
+mod stdin_lines;
 
 use std::io::{self, IsTerminal};
 
@@ -12,21 +12,21 @@ use relation_host::{Called, Host};
 use secrecy::SecretString;
 use serde::Serialize;
 
-use self::callback_text::Awaited;
-use self::lines::Lines;
-use self::page::page;
+use self::callback_text::ExpectedCallback;
+use self::page::result_page;
+use self::stdin_lines::StdinLines;
 use super::view;
 use crate::config::RedirectAddress;
-use crate::failure::{Failed, Kind};
+use crate::error::{CliError, ErrorKind};
 use crate::grants::GrantArg;
-use crate::output::shown;
-use crate::records::{Named, Record};
+use crate::output::escape_control_chars;
+use crate::records::{Record, RecordSelector};
 use crate::redirect::{Callback, ListenError, Listener};
-use crate::stop::Stop;
+use crate::shutdown::Shutdown;
 use crate::streams::stderr;
 use crate::{Context, progress, time};
 
-/// Where the browser comes back to when nothing else is configured.
+/// The redirect address if none is configured.
 pub const DEFAULT_REDIRECT: &str = "http://127.0.0.1:8400/callback";
 
 /// Arguments of `connect`.
@@ -36,29 +36,28 @@ Open the printed link in a browser, as an administrator of the customer's organi
 sends the browser to the redirect address, where this command waits for it, at most 10 minutes. The address
 must be registered for the integration at Webex, exactly as it is configured (connect.redirect).
 
-If the browser runs on another machine, use --no-listen: it ends on a page that cannot be opened. Copy that
-page's whole address and give it to this command on stdin. An address that a mail program has wrapped or
-rewritten is put right where that is certain. Another paste that is wrong is told, and you can paste again,
-5 times in all; the consent stays open.
+If the browser runs on another machine, use --no-listen: the browser ends on a page that cannot be opened. Copy
+that page's whole address and paste it to this command's stdin. An address that a mail program has wrapped or
+rewritten is restored if the result is certain. A wrong paste is reported, and you can paste again, up to
+5 times; the consent stays open.
 
-With --json each event is a line of its own: `authorization` with the link, then `connected`, for each grant; and
-`refused` with a `message` for a paste that was wrong.")]
+With --json each event is a line of its own: `authorization` with the link, then `connected`, for each grant;
+`refused` with a `message` reports a wrong paste.")]
 pub struct Args {
     #[command(flatten)]
-    record: Named,
-    /// The consent to ask for [default: all that the customer needs, one after the other]
+    record: RecordSelector,
+    /// The grant to connect [default: all that the customer needs, one after the other]
     #[arg(long, value_name = "GRANT")]
     grant: Option<GrantArg>,
-    /// Where Webex sends the browser, in place of the configured address
+    /// The redirect address, in place of the configured one
     #[arg(long, value_name = "URL", value_parser = RedirectAddress::parse)]
     redirect: Option<RedirectAddress>,
-    /// Wait for nobody: read the address to which the browser was sent from stdin, one line for each
-    /// consent
+    /// Do not wait for a browser; read the redirect URL from stdin, one line for each consent
     #[arg(long)]
     no_listen: bool,
 }
 
-/// What happens, as JSON.
+/// One line of JSON output.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Event<'a> {
@@ -72,93 +71,103 @@ enum Event<'a> {
         #[serde(flatten)]
         report: &'a ConnectReport,
     },
-    /// The paste is not the callback; another paste may follow.
+    /// The pasted text is not the callback. Another paste may follow.
     Refused { message: &'a str },
 }
 
-/// How the callback comes.
-enum Way {
+/// Where callbacks come from.
+enum CallbackSource {
     Browser(Listener),
-    Stdin(Lines),
+    Stdin(StdinLines),
 }
 
-/// A callback, and where its answer goes.
-enum Came {
+/// A callback, with its source.
+enum ReceivedCallback {
     Browser(Callback),
     Line(SecretString),
 }
 
-/// Connects it, one grant after the other; ends with both expiries.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
-    let stop = Stop::listen()?;
+/// Connects the grants one after the other, and prints the expiries.
+pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+    let shutdown = Shutdown::listen()?;
     let redirect = redirect(context, args.redirect)?;
-    // Before anything else, so that nobody consents in vain.
-    let mut way = match args.no_listen {
-        true => Way::Stdin(Lines::read(
+    // Before anything else, so that no consent is given in vain.
+    let mut source = match args.no_listen {
+        true => CallbackSource::Stdin(StdinLines::start(
             io::stdin().is_terminal() && !context.output.json,
         )?),
-        false => Way::Browser(Listener::bind(&redirect).await?),
+        false => CallbackSource::Browser(Listener::bind(&redirect).await?),
     };
     let host = context.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
-    let connecting = Connecting {
+    let flow = ConnectFlow {
         context,
         host,
         record,
         redirect,
-        stop,
+        shutdown,
     };
     let grants = match args.grant {
         Some(grant) => vec![grant.into()],
-        None => connecting.record.needed_grants(),
+        None => flow.record.needed_grants(),
     };
-    let ended = connecting.all(&mut way, &grants).await;
-    if let Way::Browser(listener) = way {
+    let result = flow.run(&mut source, &grants).await;
+    if let CallbackSource::Browser(listener) = source {
         listener.close().await;
     }
-    ended
+    result
 }
 
-fn redirect(context: &Context, given: Option<RedirectAddress>) -> Result<RedirectAddress, Failed> {
-    match given.or_else(|| context.config.redirect.clone()) {
+fn redirect(
+    context: &Context,
+    option: Option<RedirectAddress>,
+) -> Result<RedirectAddress, CliError> {
+    match option.or_else(|| context.config.redirect.clone()) {
         Some(redirect) => Ok(redirect),
-        None => RedirectAddress::parse(DEFAULT_REDIRECT)
-            .map_err(|fault| Failed::new(Kind::Internal, format!("{DEFAULT_REDIRECT} {fault}"))),
+        None => RedirectAddress::parse(DEFAULT_REDIRECT).map_err(|error| {
+            CliError::new(ErrorKind::Internal, format!("{DEFAULT_REDIRECT} {error}"))
+        }),
     }
 }
 
-struct Connecting<'a> {
+struct ConnectFlow<'a> {
     context: &'a Context,
     host: Host,
     record: Record,
     redirect: RedirectAddress,
-    stop: Stop,
+    shutdown: Shutdown,
 }
 
-impl Connecting<'_> {
-    async fn all(&self, way: &mut Way, grants: &[Grant]) -> Result<(), Failed> {
+impl ConnectFlow<'_> {
+    async fn run(&self, source: &mut CallbackSource, grants: &[Grant]) -> Result<(), CliError> {
         let mut grants = grants.iter().copied();
         let mut next = match grants.next() {
             Some(grant) => Some(self.begin(grant).await?),
             None => None,
         };
-        let mut unwritten = Ok(());
+        let mut write_error = Ok(());
         let mut is_linked = false;
-        while let Some(begun) = next {
-            let announced = self.announce(&begun, way).map_err(unseen);
+        while let Some(call_output) = next {
+            let announced = self.announce(&call_output, source).map_err(link_not_shown);
             match is_linked {
-                // The page that the browser shows has this link as well.
-                true => unwritten = unwritten.and(announced),
+                // The browser's page has this link as well.
+                true => write_error = write_error.and(announced),
                 false => announced?,
             }
-            let (came, completed) = self.completed(way, &begun.value).await?;
-            // The page of one consent leads to the next.
+            let (received, completed) = self
+                .receive_and_complete(source, &call_output.value)
+                .await?;
+            // The result page of one consent links to the next.
             let following = match (&completed, grants.next()) {
                 (Ok(_), Some(grant)) => Some(self.begin(grant).await),
                 _ => None,
             };
-            if let Came::Browser(callback) = came {
-                callback.answer(page(self.record.name(), &completed, following.as_ref()));
+            if let ReceivedCallback::Browser(callback) = received {
+                callback.respond(result_page(
+                    self.record.name(),
+                    &completed,
+                    following.as_ref(),
+                ));
             }
             let connected = completed?;
             let event = Event::Connected {
@@ -167,37 +176,40 @@ impl Connecting<'_> {
             };
             let now = self.host.clock().now();
             let output = self.context.output;
-            let written = output.line(&event, |_| human(&connected.value, now));
-            unwritten = unwritten.and(written);
-            is_linked = matches!(way, Way::Browser(_));
+            let written = output.line(&event, |_| render_text(&connected.value, now));
+            write_error = write_error.and(written);
+            is_linked = matches!(source, CallbackSource::Browser(_));
             next = following.transpose()?;
         }
-        unwritten
+        write_error
     }
 
     /// Waits for the callback and completes the consent with it. A pasted text that is not the callback
     /// leaves the consent open, and another paste may follow.
-    async fn completed(
+    async fn receive_and_complete(
         &self,
-        way: &mut Way,
+        source: &mut CallbackSource,
         authorization: &Authorization,
-    ) -> Result<(Came, Result<Called<ConnectReport>, Failed>), Failed> {
-        for left in (0..CALLBACKS).rev() {
-            let came = self.wait(way, authorization).await?;
-            let completed = self.complete(&came).await;
-            match (&completed, &*way) {
-                (Err(failed), Way::Stdin(_)) if left > 0 && is_about_the_callback(failed) => {
-                    let faults = failed.faults.iter().map(|fault| fault.message.as_str());
-                    self.refuse(&faults.collect::<Vec<_>>().join("; "))?;
+    ) -> Result<(ReceivedCallback, Result<Called<ConnectReport>, CliError>), CliError> {
+        for left in (0..MAX_CALLBACKS).rev() {
+            let received = self.wait(source, authorization).await?;
+            let completed = self.complete(&received).await;
+            match (&completed, &*source) {
+                (Err(error), CallbackSource::Stdin(_)) if left > 0 && is_callback_error(error) => {
+                    let field_errors = error
+                        .field_errors
+                        .iter()
+                        .map(|field_error| field_error.message.as_str());
+                    self.reject_paste(&field_errors.collect::<Vec<_>>().join("; "))?;
                 }
-                _ => return Ok((came, completed)),
+                _ => return Ok((received, completed)),
             }
         }
-        Err(Failed::usage("no callback of this consent was given").hint(AGAIN))
+        Err(CliError::usage("no callback of this consent was given").hint(RESTART_HINT))
     }
 
-    /// Tells why a paste is not the callback.
-    fn refuse(&self, why: &str) -> Result<(), Failed> {
+    /// Reports why a paste is not the callback.
+    fn reject_paste(&self, why: &str) -> Result<(), CliError> {
         let message = format!("this is not the address after the consent: {why}");
         let output = self.context.output;
         match output.json {
@@ -211,161 +223,183 @@ impl Connecting<'_> {
         }
     }
 
-    async fn begin(&self, grant: Grant) -> Result<Called<Authorization>, Failed> {
+    async fn begin(&self, grant: Grant) -> Result<Called<Authorization>, CliError> {
         let label = format!("beginning to connect {}", self.record.name());
         let call = self
             .host
             .connect(&self.record.pkid, grant, self.redirect.as_str());
-        let called = progress::during(&label, None, call).await;
-        called.map_err(|error| explained(error.into()))
+        let call_output = progress::show_while(&label, None, call).await;
+        call_output.map_err(|error| explain(error.into()))
     }
 
-    /// The link goes to stdout on a line of its own, and what to do with it to stderr.
-    fn announce(&self, begun: &Called<Authorization>, way: &Way) -> Result<(), Failed> {
-        let authorization = &begun.value;
+    /// Prints the link on a line of its own to stdout, and the instructions to stderr.
+    fn announce(
+        &self,
+        call_output: &Called<Authorization>,
+        source: &CallbackSource,
+    ) -> Result<(), CliError> {
+        let authorization = &call_output.value;
         let event = Event::Authorization {
-            transaction: &begun.transaction,
+            transaction: &call_output.transaction,
             authorization,
         };
         let output = self.context.output;
         if !output.json {
-            let then = match way {
-                Way::Browser(_) => "This command waits for the browser to come back",
-                Way::Stdin(_) => {
+            let then = match source {
+                CallbackSource::Browser(_) => "This command waits for the browser to come back",
+                CallbackSource::Stdin(_) => {
                     "The browser then ends on a page that may not open: \
                      paste that page's whole address here"
                 }
             };
             stderr::note(&format!(
                 "Open this link in a browser as an administrator of {}, and accept ({}).\n{then}, until {}.",
-                shown(self.record.name()),
+                escape_control_chars(self.record.name()),
                 authorization.grant,
-                time::moment(authorization.expires),
+                time::format_utc(authorization.expires),
             ));
         }
-        output.line(&event, |_| shown(&authorization.url))
+        output.line(&event, |_| escape_control_chars(&authorization.url))
     }
 
-    async fn wait(&self, way: &mut Way, authorization: &Authorization) -> Result<Came, Failed> {
-        let spinner = match (&way, self.context.output.json) {
-            (Way::Browser(_), false) => Some(progress::spinner("waiting for the consent")),
+    async fn wait(
+        &self,
+        source: &mut CallbackSource,
+        authorization: &Authorization,
+    ) -> Result<ReceivedCallback, CliError> {
+        let spinner = match (&source, self.context.output.json) {
+            (CallbackSource::Browser(_), false) => {
+                Some(progress::spinner("waiting for the consent"))
+            }
             _ => None,
         };
-        let came = async {
-            match way {
-                Way::Browser(listener) => {
-                    Ok(Came::Browser(listener.callback(&authorization.state).await))
-                }
-                Way::Stdin(lines) => {
-                    let awaited = Awaited {
+        let received = async {
+            match source {
+                CallbackSource::Browser(listener) => Ok(ReceivedCallback::Browser(
+                    listener.callback(&authorization.state).await,
+                )),
+                CallbackSource::Stdin(lines) => {
+                    let expected = ExpectedCallback {
                         redirect: &self.redirect,
                         state: &authorization.state,
                     };
-                    let address = lines.callback(awaited, |why| self.refuse(why)).await;
-                    address.map(Came::Line)
+                    let address = lines.callback(expected, |why| self.reject_paste(why)).await;
+                    address.map(ReceivedCallback::Line)
                 }
             }
         };
         let clock = self.host.clock();
         let name = self.record.name();
-        let ended = tokio::select! {
-            came = came => came,
-            () = self.stop.signalled() => Err(Failed::new(
-                Kind::Failed,
+        let result = tokio::select! {
+            received = received => received,
+            () = self.shutdown.wait() => Err(CliError::new(
+                ErrorKind::Failed,
                 format!("stopped before anybody consented for {name}; the connection is as it was"),
             )),
-            () = clock.sleep_until(authorization.expires) => Err(Failed::new(
-                Kind::Reauthorize,
+            () = clock.sleep_until(authorization.expires) => Err(CliError::new(
+                ErrorKind::Reauthorize,
                 format!("nobody consented for {name} in time; the connection is as it was"),
             )
-            .hint(AGAIN)),
+            .hint(RESTART_HINT)),
         };
         if let Some(spinner) = spinner {
             spinner.finish_and_clear();
         }
-        ended
+        result
     }
 
-    async fn complete(&self, came: &Came) -> Result<Called<ConnectReport>, Failed> {
-        let address = match came {
-            Came::Browser(callback) => &callback.address,
-            Came::Line(address) => address,
+    async fn complete(
+        &self,
+        received: &ReceivedCallback,
+    ) -> Result<Called<ConnectReport>, CliError> {
+        let address = match received {
+            ReceivedCallback::Browser(callback) => &callback.address,
+            ReceivedCallback::Line(address) => address,
         };
         let label = format!("connecting {}", self.record.name());
         let watched = Some((self.host.store().as_ref(), self.record.reference()));
         let call = self.host.complete_connect(&self.record.pkid, address);
-        let called = progress::during(&label, watched, call).await;
-        called.map_err(|error| explained(error.into()))
+        let call_output = progress::show_while(&label, watched, call).await;
+        call_output.map_err(|error| explain(error.into()))
     }
 }
 
-const AGAIN: &str = "`relation-host connect RECORD` begins again";
-/// How many pasted callbacks of a consent are shown to the plugin.
-const CALLBACKS: u32 = 5;
+const RESTART_HINT: &str = "`relation-host connect RECORD` begins again";
+/// The maximum number of pasted callbacks that are sent to the plugin for one consent.
+const MAX_CALLBACKS: u32 = 5;
 
-/// A link that nobody sees is of no use, however far away its reader is.
-fn unseen(failed: Failed) -> Failed {
-    let hint = "let stdout be read: it takes the link; the connection is as it was";
-    Failed::new(
-        Kind::Failed,
+/// Turns an error of stdout into a failure: without the link, the consent cannot be given.
+fn link_not_shown(error: CliError) -> CliError {
+    let hint = "read stdout, which receives the link; the connection is as it was";
+    CliError::new(
+        ErrorKind::Failed,
         format!(
             "the link to the consent could not be shown: {}",
-            failed.message
+            error.message
         ),
     )
     .hint(hint)
 }
 
-fn is_about_the_callback(failed: &Failed) -> bool {
-    failed.kind == Kind::Invalid && failed.faults.iter().any(|fault| fault.field == "callback")
+fn is_callback_error(error: &CliError) -> bool {
+    error.kind == ErrorKind::Invalid
+        && error
+            .field_errors
+            .iter()
+            .any(|field_error| field_error.field == "callback")
 }
 
-/// What to do about a consent that came to nothing.
-fn explained(failed: Failed) -> Failed {
-    let about = |field: &str| failed.faults.iter().any(|fault| fault.field == field);
-    let (message, hint) = match failed.kind {
-        Kind::Invalid if about("callback") => (
+/// Adds a message and a hint to the error of a failed consent.
+fn explain(error: CliError) -> CliError {
+    let about = |field: &str| {
+        error
+            .field_errors
+            .iter()
+            .any(|field_error| field_error.field == field)
+    };
+    let (message, hint) = match error.kind {
+        ErrorKind::Invalid if about("callback") => (
             Some("this is not what Webex sent the browser to"),
             "give the whole address that the browser shows after the consent",
         ),
-        Kind::Invalid if about("redirect-uri") => (
+        ErrorKind::Invalid if about("redirect-uri") => (
             Some("this redirect address cannot be used"),
             "it is configured as `connect.redirect`, or given with --redirect",
         ),
-        Kind::Invalid if about("grant") => (
+        ErrorKind::Invalid if about("grant") => (
             Some("this customer has no such grant"),
             "the wholesale grants belong to customers that were added with --wholesale",
         ),
-        Kind::Reauthorize => (None, AGAIN),
-        Kind::LimitExceeded => (
+        ErrorKind::Reauthorize => (None, RESTART_HINT),
+        ErrorKind::LimitExceeded => (
             None,
             "compare [webex] and connect.redirect in the configuration with the integration at Webex",
         ),
-        Kind::Unavailable | Kind::RateLimited => (
+        ErrorKind::Unavailable | ErrorKind::RateLimited => (
             None,
             "the connection is as it was; `relation-host connect RECORD` begins again",
         ),
-        _ => return failed,
+        _ => return error,
     };
-    let failed = failed.hint(hint);
+    let error = error.hint(hint);
     match message {
-        Some(message) => Failed {
+        Some(message) => CliError {
             message: message.to_owned(),
-            ..failed
+            ..error
         },
-        None => failed,
+        None => error,
     }
 }
 
-fn human(report: &ConnectReport, now: Timestamp) -> String {
-    let mut text = view::connection(&report.connection, now);
+fn render_text(report: &ConnectReport, now: Timestamp) -> String {
+    let mut text = view::render_connection(&report.connection, now);
     if !report.message.is_empty() {
-        text.push_str(&format!("\n\n{}", shown(&report.message)));
+        text.push_str(&format!("\n\n{}", escape_control_chars(&report.message)));
     }
     text
 }
 
-impl From<ListenError> for Failed {
+impl From<ListenError> for CliError {
     fn from(error: ListenError) -> Self {
         match &error {
             ListenError::NotLoopback(_) => Self::usage(error.to_string()).hint(
@@ -383,7 +417,7 @@ impl From<ListenError> for Failed {
                     }
                     _ => "use --no-listen and paste the address",
                 };
-                Self::new(Kind::Failed, error.to_string()).hint(hint)
+                Self::new(ErrorKind::Failed, error.to_string()).hint(hint)
             }
         }
     }

@@ -1,43 +1,43 @@
-//! `delete`: takes a customer away with everything that was created for it.
+//! `delete`: deletes a customer and everything that belongs to it.
 
 use std::io::{self, IsTerminal};
 
 use relation_host::reports::{Deletion, Revocation};
 
-use crate::failure::{Failed, Kind};
-use crate::output::shown;
-use crate::records::{Named, Record};
+use crate::error::{CliError, ErrorKind};
+use crate::output::escape_control_chars;
+use crate::records::{Record, RecordSelector};
 use crate::streams::stderr;
-use crate::table::{Column, Rows};
+use crate::table::{Column, Table};
 use crate::{Context, progress};
 
-/// More documents of one model are not listed for people but counted.
-const LISTED: usize = 20;
+/// If more documents of one model are deleted, people see their count instead of a list.
+const MAX_LISTED: usize = 20;
 
 /// Arguments of `delete`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    record: Named,
+    record: RecordSelector,
     /// Only print what would be deleted
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
 }
 
-/// Deletes it, or says what that would take away.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
-    let may_ask = io::stdin().is_terminal() && stderr::has_a_person();
+/// Deletes the record, or prints what would be deleted.
+pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+    let may_ask = io::stdin().is_terminal() && stderr::is_interactive();
     if !args.dry_run && !args.yes && !may_ask {
-        return Err(Failed::usage("this would delete without asking")
+        return Err(CliError::usage("this would delete without asking")
             .hint("--yes deletes; --dry-run prints what would be deleted"));
     }
     let host = context.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
-    if !args.dry_run && !args.yes && !confirmed(&record)? {
-        return Err(Failed::new(Kind::Failed, "nothing was deleted"));
+    if !args.dry_run && !args.yes && !confirm(&record)? {
+        return Err(CliError::new(ErrorKind::Failed, "nothing was deleted"));
     }
     let (label, dry_run) = match args.dry_run {
         true => (format!("looking at {}", record.name()), true),
@@ -45,40 +45,43 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     };
     let call = host.delete(&record.pkid, dry_run);
     let watched = Some((host.store().as_ref(), record.reference()));
-    let called = progress::during(&label, watched, call).await?;
-    let written = context.called(&called, |deletion| human(deletion, dry_run));
-    if let (false, Revocation::Failed(why)) = (dry_run, &called.value.revocation) {
-        tracing::warn!("the tokens were not revoked at Webex and live until their expiry: {why}");
+    let call_output = progress::show_while(&label, watched, call).await?;
+    let written = context.print_call(&call_output, |deletion| render_text(deletion, dry_run));
+    if let (false, Revocation::Failed(why)) = (dry_run, &call_output.value.revocation) {
+        tracing::warn!(
+            "the tokens were not revoked at Webex and are valid until their expiry: {why}"
+        );
     }
     written
 }
 
-fn confirmed(record: &Record) -> Result<bool, Failed> {
-    let failed = |error: io::Error| Failed::new(Kind::Failed, format!("cannot ask: {error}"));
-    let name = shown(record.name());
-    let (place, parts) = (&record.hierarchy, record.parts.len());
-    stderr::ask(&format!(
-        "Delete {name} ({place}), the {parts} documents that belong to it and what was imported? \
+fn confirm(record: &Record) -> Result<bool, CliError> {
+    let prompt_error =
+        |error: io::Error| CliError::new(ErrorKind::Failed, format!("cannot ask: {error}"));
+    let name = escape_control_chars(record.name());
+    let (location, count) = (&record.hierarchy, record.owned_documents.len());
+    stderr::prompt(&format!(
+        "Delete {name} ({location}), the {count} documents that belong to it and what was imported? \
          [y/N] "
     ));
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(failed)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    let mut reply = String::new();
+    io::stdin().read_line(&mut reply).map_err(prompt_error)?;
+    Ok(matches!(reply.trim(), "y" | "Y" | "yes"))
 }
 
-fn human(deletion: &Deletion, dry_run: bool) -> String {
+fn render_text(deletion: &Deletion, dry_run: bool) -> String {
     let heading = if dry_run { "would delete" } else { "deleted" };
-    let mut rows = Rows::under(&[
+    let mut rows = Table::with_columns(&[
         Column::new(heading),
         Column::new("name").shortened(24),
-        Column::new("pkid").dropped(1),
+        Column::new("pkid").droppable(1),
     ]);
     for documents in deletion
         .documents
         .chunk_by(|(one, _), (next, _)| one.model == next.model)
     {
         match documents {
-            [(first, _), ..] if documents.len() > LISTED => {
+            [(first, _), ..] if documents.len() > MAX_LISTED => {
                 rows.add([&first.model, &format!("{} documents", documents.len()), ""]);
             }
             few => {
@@ -94,8 +97,8 @@ fn human(deletion: &Deletion, dry_run: bool) -> String {
     let tokens = match &deletion.revocation {
         Revocation::Revoked if dry_run => "would be revoked at Webex".to_owned(),
         Revocation::Revoked => "revoked at Webex".to_owned(),
-        Revocation::Skipped(why) => format!("not revoked: {}", shown(why)),
-        Revocation::Failed(why) => format!("could not be revoked: {}", shown(why)),
+        Revocation::Skipped(why) => format!("not revoked: {}", escape_control_chars(why)),
+        Revocation::Failed(why) => format!("could not be revoked: {}", escape_control_chars(why)),
     };
     format!("{rows}\n\ntokens: {tokens}")
 }

@@ -1,24 +1,24 @@
-//! `describe`: the model and the settings, as the plugin has them.
+//! `describe`: shows the model and the settings that the plugin provides.
 
 use relation_host::reports::{Field, Model};
 
 use crate::Context;
-use crate::failure::Failed;
-use crate::output::shown;
-use crate::table::{Column, Rows};
+use crate::error::CliError;
+use crate::output::escape_control_chars;
+use crate::table::{Column, Table};
 
-/// Prints fields, actions and settings.
-pub async fn run(context: &Context) -> Result<(), Failed> {
-    let host = context.plugin_alone().await?;
+/// Prints the model's fields and actions, and the settings.
+pub async fn run(context: &Context) -> Result<(), CliError> {
+    let host = context.plugin_host().await?;
     let model = host.describe().await?;
-    context.output.print(&model, human)
+    context.output.print(&model, render_text)
 }
 
-fn human(model: &Model) -> String {
-    let mut fields = Rows::under(&[
+fn render_text(model: &Model) -> String {
+    let mut fields = Table::with_columns(&[
         Column::new("field"),
-        Column::new("title").wrapped(16).dropped(1),
-        Column::new("kind").dropped(2),
+        Column::new("title").wrapped(16).droppable(1),
+        Column::new("kind").droppable(2),
         Column::new("rules").wrapped(16),
         Column::new("help").wrapped(24),
     ]);
@@ -31,18 +31,18 @@ fn human(model: &Model) -> String {
             &field.help,
         ]);
     }
-    let mut actions = Rows::under(&[
+    let mut actions = Table::with_columns(&[
         Column::new("action"),
-        Column::new("title").wrapped(16).dropped(1),
+        Column::new("title").wrapped(16).droppable(1),
         Column::new("help").wrapped(24),
     ]);
     for action in &model.actions {
         actions.add([&action.name, &action.title, &action.help]);
     }
-    let mut settings = Rows::under(&[
+    let mut settings = Table::with_columns(&[
         Column::new("setting"),
-        Column::new("default").wrapped(16).dropped(2),
-        Column::new("format").wrapped(16).dropped(1),
+        Column::new("default").wrapped(16).droppable(2),
+        Column::new("format").wrapped(16).droppable(1),
         Column::new("help").wrapped(24),
     ]);
     for setting in &model.settings {
@@ -53,13 +53,13 @@ fn human(model: &Model) -> String {
         };
         settings.add([&setting.key, default, &setting.format, &setting.help]);
     }
-    let name = shown(&model.name);
-    let title = shown(&model.title);
+    let name = escape_control_chars(&model.name);
+    let title = escape_control_chars(&model.title);
     format!("{name}: {title}\n\n{fields}\n\n{actions}\n\n{settings}")
 }
 
 fn kind(field: &Field) -> String {
-    // The words of the contract, which JSON has too.
+    // Use the contract's names, as in JSON.
     serde_json::to_value(field.kind)
         .ok()
         .and_then(|kind| kind.as_str().map(str::to_owned))

@@ -1,4 +1,4 @@
-//! `inspect`: says of a component whether it fits this host, and what is in the way.
+//! `inspect`: checks whether a component is compatible with this host.
 
 use std::path::PathBuf;
 
@@ -6,27 +6,27 @@ use relation_host::component::inspect::ImportStatus;
 use relation_host::component::{Inspection, inspect_with};
 use serde_json::json;
 
-use crate::Global;
-use crate::failure::{Failed, Kind};
-use crate::output::{Output, shown};
-use crate::session;
-use crate::table::{Column, Rows};
+use crate::GlobalArgs;
+use crate::context;
+use crate::error::{CliError, ErrorKind};
+use crate::output::{Output, escape_control_chars};
+use crate::table::{Column, Table};
 
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The component [default: the one of --plugin, else the one carried in this binary]
+    /// The component [default: the one of --plugin, else the one embedded in this binary]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
-/// Prints every import and export; fails if the component cannot run here.
-pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
+/// Prints every import and export. Fails if the component cannot run on this host.
+pub fn run(args: &Args, global: &GlobalArgs) -> Result<(), CliError> {
     let file = args.file.as_deref().or(global.plugin.as_deref());
-    let (source, bytes) = session::component_bytes(file)?;
-    let cache = session::component_cache(global);
+    let (source, bytes) = context::read_component(file)?;
+    let cache = context::open_component_cache(global);
     let inspection = inspect_with(&bytes, cache.as_ref())
-        .map_err(|error| Failed::new(Kind::Plugin, format!("{source}: {error}")))?;
+        .map_err(|error| CliError::new(ErrorKind::Plugin, format!("{source}: {error}")))?;
     let fits = inspection.fits();
     let output = Output { json: global.json };
     let document = json!({
@@ -36,12 +36,12 @@ pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
         "exports": inspection.exports,
         "problem": inspection.problem,
     });
-    let written = output.print(&document, |_| human(&inspection));
+    let written = output.print(&document, |_| render_text(&inspection));
     let verdict = if fits {
         Ok(())
     } else {
-        Err(Failed::new(
-            Kind::Plugin,
+        Err(CliError::new(
+            ErrorKind::Plugin,
             format!("{source} does not fit this host"),
         )
         .hint("build it against the contract of this host's version, or use the host it was built for"))
@@ -49,8 +49,8 @@ pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
     verdict.and(written)
 }
 
-fn human(inspection: &Inspection) -> String {
-    let mut rows = Rows::under(&[
+fn render_text(inspection: &Inspection) -> String {
+    let mut rows = Table::with_columns(&[
         Column::new(""),
         Column::new("interface"),
         Column::new("status").wrapped(16),
@@ -75,8 +75,13 @@ fn human(inspection: &Inspection) -> String {
     }
     let verdict = match (&inspection.problem, inspection.fits()) {
         (_, true) => "fits this host".to_owned(),
-        (Some(problem), false) => format!("does not fit this host: {}", shown(problem)),
+        (Some(problem), false) => {
+            format!("does not fit this host: {}", escape_control_chars(problem))
+        }
         (None, false) => "does not fit this host".to_owned(),
     };
-    format!("{} {verdict}\n\n{rows}", shown(&inspection.plugin))
+    format!(
+        "{} {verdict}\n\n{rows}",
+        escape_control_chars(&inspection.plugin)
+    )
 }

@@ -1,4 +1,4 @@
-//! `keys`: what the secrets in the store are sealed with, and how that is changed while hosts run.
+//! `keys`: shows and changes the keys that seal the secrets in the store, while hosts run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use relation_host::store::seal::{RotationProgress, Sealer, UnopenedSecret};
 use relation_host::types::{Reference, Timestamp};
 use serde::Serialize;
 
-use crate::failure::{Failed, Kind};
+use crate::error::{CliError, ErrorKind};
 use crate::output::Output;
 use crate::progress;
-use crate::table::{Column, Rows};
+use crate::table::{Column, Table};
 use crate::{Context, time};
 
 mod check;
@@ -29,20 +29,20 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// List the data keys: how many secrets are sealed with each, and which secrets do not open
+    /// List the data keys, how many secrets each seals, and the secrets that cannot be opened
     List,
-    /// Seal every secret with a new data key, while hosts run; after an interruption, run it again
+    /// Seal every secret with a new data key while hosts run; run again after an interruption
     Rotate(rotate::Args),
-    /// Wrap the data keys with another key-encryption key, in one step; then configure that one
+    /// Wrap the data keys with another key-encryption key in one step; then configure the new key
     Rewrap(rewrap::Args),
-    /// Remove a data key that no secret is sealed with any more
+    /// Remove a data key that no longer seals a secret
     Retire(retire::Args),
-    /// Open every secret, and tell which ones do not open
+    /// Open every secret, and list those that cannot be opened
     Check(check::Args),
 }
 
-/// Runs one of them.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
+/// Runs the subcommand.
+pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     match args.action {
         Action::List => list::run(context).await,
         Action::Rotate(args) => rotate::run(context, args).await,
@@ -52,20 +52,20 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     }
 }
 
-/// The store and what opens its secrets.
-async fn opened(context: &Context) -> Result<(Arc<dyn Store>, Sealer), Failed> {
+/// Opens the store, and the sealer for its secrets.
+async fn open_sealer(context: &Context) -> Result<(Arc<dyn Store>, Sealer), CliError> {
     let store = context.store_to_write()?;
     let key = context.config.key.clone();
     let sealer = Sealer::open(store.as_ref(), key, context.now()).await?;
     Ok((store, sealer))
 }
 
-/// Tells how far work on many secrets is: a bar at a terminal, or lines of JSON.
-struct Steps {
+/// Reports the progress of an operation on many secrets: as a bar at a terminal, or as lines of JSON.
+struct ProgressReporter {
     output: Output,
     bar: indicatif::ProgressBar,
-    told: Option<RotationProgress>,
-    failed: Option<Failed>,
+    last: Option<RotationProgress>,
+    error: Option<CliError>,
 }
 
 #[derive(Serialize)]
@@ -75,38 +75,43 @@ enum Event<'a, T> {
     End(&'a T),
 }
 
-impl Steps {
+impl ProgressReporter {
     fn new(output: Output, label: &str) -> Self {
         Self {
             output,
             bar: progress::counter(0, label),
-            told: None,
-            failed: None,
+            last: None,
+            error: None,
         }
     }
 
-    fn tell(&mut self, progress: RotationProgress) {
+    fn report(&mut self, progress: RotationProgress) {
         let RotationProgress { done, total } = progress;
         self.bar.set_length(total);
         self.bar.set_position(done);
-        if self.output.json && self.told != Some(progress) && self.failed.is_none() {
+        if self.output.json && self.last != Some(progress) && self.error.is_none() {
             let event: Event<'_, ()> = Event::Progress { done, total };
-            self.failed = self.output.line(&event, |_| String::new()).err();
+            self.error = self.output.line(&event, |_| String::new()).err();
         }
-        self.told = Some(progress);
+        self.last = Some(progress);
     }
 
-    /// Prints the result; in JSON as the last line.
-    fn end<T: Serialize>(self, result: &T, human: impl FnOnce(&T) -> String) -> Result<(), Failed> {
+    /// Prints the result. In JSON, the result is the last line.
+    fn finish<T: Serialize>(
+        self,
+        result: &T,
+        render_text: impl FnOnce(&T) -> String,
+    ) -> Result<(), CliError> {
         self.bar.finish_and_clear();
-        if let Some(failed) = self.failed {
-            return Err(failed);
+        if let Some(error) = self.error {
+            return Err(error);
         }
-        self.output.line(&Event::End(result), |_| human(result))
+        self.output
+            .line(&Event::End(result), |_| render_text(result))
     }
 }
 
-/// A secret that does not open, with the name of its owner.
+/// A secret that cannot be opened, with the name of its owner.
 #[derive(Debug, Serialize)]
 struct UnopenedRow {
     owner: Reference,
@@ -117,8 +122,11 @@ struct UnopenedRow {
     since: Timestamp,
 }
 
-async fn named(store: &dyn Store, found: Vec<UnopenedSecret>) -> Result<Vec<UnopenedRow>, Failed> {
-    let owners: Vec<Reference> = found.iter().map(|one| one.owner.clone()).collect();
+async fn name_owners(
+    store: &dyn Store,
+    found: Vec<UnopenedSecret>,
+) -> Result<Vec<UnopenedRow>, CliError> {
+    let owners: Vec<Reference> = found.iter().map(|secret| secret.owner.clone()).collect();
     let mut names = BTreeMap::new();
     for chunk in owners.chunks(1000) {
         for document in store.get(chunk).await?.into_iter().flatten() {
@@ -126,24 +134,28 @@ async fn named(store: &dyn Store, found: Vec<UnopenedSecret>) -> Result<Vec<Unop
             names.insert(document.reference, name.map(|key| key.value));
         }
     }
-    let row = |one: UnopenedSecret| UnopenedRow {
-        owner_name: names.get(&one.owner).cloned().flatten().unwrap_or_default(),
-        owner: one.owner,
-        name: one.name,
-        data_key: one.key,
-        reason: one.quarantine.reason,
-        since: one.quarantine.since,
+    let row = |secret: UnopenedSecret| UnopenedRow {
+        owner_name: names
+            .get(&secret.owner)
+            .cloned()
+            .flatten()
+            .unwrap_or_default(),
+        owner: secret.owner,
+        name: secret.name,
+        data_key: secret.key,
+        reason: secret.quarantine.reason,
+        since: secret.quarantine.since,
     };
     Ok(found.into_iter().map(row).collect())
 }
 
-fn unopened_table(rows: &[UnopenedRow]) -> String {
-    let mut table = Rows::under(&[
+fn render_unopened(rows: &[UnopenedRow]) -> String {
+    let mut table = Table::with_columns(&[
         Column::new("secret").shortened(13),
         Column::new("of").shortened(12),
-        Column::new("owner").dropped(1),
-        Column::new("data key").dropped(3),
-        Column::new("found (UTC)").dropped(2),
+        Column::new("owner").droppable(1),
+        Column::new("data key").droppable(3),
+        Column::new("found (UTC)").droppable(2),
         Column::new("reason").wrapped(24),
     ]);
     for row in rows {
@@ -153,33 +165,33 @@ fn unopened_table(rows: &[UnopenedRow]) -> String {
             row.owner.to_string(),
             row.data_key
                 .map_or_else(|| "-".to_owned(), |key| key.to_string()),
-            time::stamp(row.since),
+            time::format_timestamp(row.since),
             row.reason.clone(),
         ]);
     }
     table.to_string()
 }
 
-/// The end of a command that found secrets which do not open.
-fn all_open(rows: &[UnopenedRow]) -> Result<(), Failed> {
-    /// More are in the output.
-    const NAMED: usize = 3;
+/// Returns an error if some secrets could not be opened.
+fn check_all_open(rows: &[UnopenedRow]) -> Result<(), CliError> {
+    /// The maximum number of secrets that the error names. The output lists all of them.
+    const MAX_NAMED: usize = 3;
     if rows.is_empty() {
         return Ok(());
     }
     let mut names: Vec<String> = rows
         .iter()
-        .take(NAMED)
+        .take(MAX_NAMED)
         .map(|row| format!("{} of {}", row.name, row.owner))
         .collect();
-    if rows.len() > NAMED {
-        names.push(format!("{} more", rows.len() - NAMED));
+    if rows.len() > MAX_NAMED {
+        names.push(format!("{} more", rows.len() - MAX_NAMED));
     }
-    Err(Failed::new(
-        Kind::Failed,
+    Err(CliError::new(
+        ErrorKind::Failed,
         format!(
             "{} and {} left as {}: {}",
-            counted(
+            count_noun(
                 rows.len() as u64,
                 "secret does not open",
                 "secrets do not open"
@@ -190,12 +202,12 @@ fn all_open(rows: &[UnopenedRow]) -> Result<(), Failed> {
         ),
     )
     .hint(
-        "set them anew (tokens: `relation-host modify RECORD --tokens FILE`), or put them back \
+        "set them again (tokens: `relation-host modify RECORD --tokens FILE`), or restore them \
          from a backup and run `relation-host keys check`",
     ))
 }
 
-fn counted(count: u64, one: &str, many: &str) -> String {
+fn count_noun(count: u64, one: &str, many: &str) -> String {
     match count {
         1 => format!("1 {one}"),
         count => format!("{count} {many}"),

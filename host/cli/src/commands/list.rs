@@ -1,19 +1,19 @@
-//! `list`: customers, with their state and the time their tokens have left.
+//! `list`: lists customers with their state and the remaining lifetime of their tokens.
 
 use relation_host::reports::State;
 use relation_host::store::Store;
 use relation_host::types::{Filter, Hierarchy, Page, Scope};
 
-use super::order::{Order, Place};
+use super::order::{ListPosition, Order};
 use super::page::PageArgs;
 use super::view;
 use crate::Context;
-use crate::failure::Failed;
+use crate::error::CliError;
 use crate::records::{self, Record};
 use crate::streams::stderr;
 
-/// Records that are read at once.
-const CHUNK: u32 = 1000;
+/// The number of records per read from the store.
+const READ_PAGE_SIZE: u32 = 1000;
 
 /// Arguments of `list`.
 #[derive(Debug, clap::Args)]
@@ -22,12 +22,12 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     hierarchy: Option<Hierarchy>,
     /// Only customers in this state
-    #[arg(long, value_name = "STATE", value_parser = state)]
+    #[arg(long, value_name = "STATE", value_parser = parse_state)]
     state: Option<State>,
-    /// Only customers of exactly this name
+    /// Only customers with exactly this name
     #[arg(long)]
     name: Option<String>,
-    /// What comes first
+    /// The sort order
     #[arg(long, value_enum, value_name = "ORDER", default_value_t)]
     sort: Order,
     #[command(flatten)]
@@ -44,7 +44,7 @@ const STATES: [State; 7] = [
     State::Retrying,
 ];
 
-fn state(text: &str) -> Result<State, String> {
+fn parse_state(text: &str) -> Result<State, String> {
     STATES
         .into_iter()
         .find(|state| state.as_str() == text)
@@ -54,8 +54,9 @@ fn state(text: &str) -> Result<State, String> {
         })
 }
 
-/// The spelling of a name that is stored; the one in which names are compared when none is.
-async fn stored_name(store: &dyn Store, name: &str) -> Result<String, Failed> {
+/// Finds the spelling under which `name` is stored. Returns the normalized spelling if no record has the
+/// name.
+async fn find_stored_spelling(store: &dyn Store, name: &str) -> Result<String, CliError> {
     let spellings = records::spellings(name);
     for spelling in &spellings {
         let filter = records::filter(None, Some(spelling), None);
@@ -66,29 +67,29 @@ async fn stored_name(store: &dyn Store, name: &str) -> Result<String, Failed> {
     Ok(spellings.into_iter().next().unwrap_or_default())
 }
 
-/// Prints a page of them.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
+/// Prints one page of customers.
+pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let store = context.store()?;
-    let place = args.hierarchy.map(|node| (node, Scope::Subtree));
+    let subtree = args.hierarchy.map(|node| (node, Scope::Subtree));
     let name = match args.name {
-        Some(name) => Some(stored_name(store.as_ref(), &name).await?),
+        Some(name) => Some(find_stored_spelling(store.as_ref(), &name).await?),
         None => None,
     };
-    let filter = records::filter(place, name.as_deref(), args.state);
+    let filter = records::filter(subtree, name.as_deref(), args.state);
     let after = args.page.cursor().map(|cursor| {
-        args.sort.place_of(cursor).ok_or_else(|| {
-            Failed::usage("--cursor names no place in this list").hint(
-                "a cursor is what an earlier page of the same list gave; the same --sort goes with it",
+        args.sort.parse_cursor(cursor).ok_or_else(|| {
+            CliError::usage("--cursor is not a cursor of this list").hint(
+                "use the cursor that an earlier page of the same list printed, with the same --sort",
             )
         })
     });
     let after = after.transpose()?;
-    let page = sorted(
+    let page = read_sorted(
         store.as_ref(),
         &filter,
         args.sort,
         after.as_ref(),
-        args.page.most(),
+        args.page.limit(),
     )
     .await?;
     let connections: Vec<_> = page.items.iter().map(Record::summary).collect();
@@ -96,48 +97,50 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     context
         .output
         .page(&connections, page.next.as_deref(), |connections| {
-            view::connections(connections, now)
+            view::render_connections(connections, now)
         })?;
-    if !context.output.json && view::any_assumed(&connections) {
-        stderr::note("~ assumed: nobody said when this token expires");
+    if !context.output.json && view::has_assumed_expiry(&connections) {
+        stderr::note("~ assumed: no response named the expiry of this token");
     }
     Ok(())
 }
 
-/// Reads the records of a page in `order`: at most `most` records after a place. The store sorts records
-/// by pkid, so all records are read; only those of the page are held in memory.
-async fn sorted(
+/// Reads a page of records in `order`: at most `limit` records after a position. The store sorts records by
+/// pkid, so all records are read, but only those of the page are kept in memory.
+async fn read_sorted(
     store: &dyn Store,
     filter: &Filter,
     order: Order,
-    after: Option<&Place>,
-    most: Option<u32>,
-) -> Result<Page<Record>, Failed> {
-    let most = most.map_or(usize::MAX, |most| most as usize);
-    let mut found: Vec<(Place, Record)> = Vec::new();
+    after: Option<&ListPosition>,
+    limit: Option<u32>,
+) -> Result<Page<Record>, CliError> {
+    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+    let mut found: Vec<(ListPosition, Record)> = Vec::new();
     let mut cursor = None;
     loop {
-        let page = store.find(filter, cursor.as_deref(), CHUNK).await?;
+        let page = store
+            .find(filter, cursor.as_deref(), READ_PAGE_SIZE)
+            .await?;
         for document in &page.items {
-            let record = Record::of(document)?;
-            let place = order.place(&record);
-            if after.is_none_or(|after| place > *after) {
-                found.push((place, record));
+            let record = Record::from_document(document)?;
+            let position = order.position(&record);
+            if after.is_none_or(|after| position > *after) {
+                found.push((position, record));
             }
         }
         found.sort_by(|(one, _), (other, _)| one.cmp(other));
-        // One more tells that there is a further page.
-        found.truncate(most.saturating_add(1));
+        // One record more than the limit shows that there is another page.
+        found.truncate(limit.saturating_add(1));
         cursor = page.next;
         if cursor.is_none() {
             break;
         }
     }
-    let more = found.len() > most;
-    found.truncate(most);
+    let more = found.len() > limit;
+    found.truncate(limit);
     let last = found.last().filter(|_| more);
     Ok(Page {
-        next: last.map(|(place, _)| order.cursor(place)),
+        next: last.map(|(position, _)| order.encode_cursor(position)),
         items: found.into_iter().map(|(_, record)| record).collect(),
     })
 }
@@ -147,10 +150,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_is_named_as_it_is_shown() {
+    fn state_parses_from_its_display_name() {
         for known in STATES {
-            assert_eq!(state(known.as_str()), Ok(known));
+            assert_eq!(parse_state(known.as_str()), Ok(known));
         }
-        assert!(state("conected").unwrap_err().contains("connected"));
+        assert!(parse_state("conected").unwrap_err().contains("connected"));
     }
 }

@@ -1,4 +1,4 @@
-//! The order in which customers are listed, and places in it where a page goes on.
+//! The sort order of the customer list, and the cursors of its pages.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,15 +13,15 @@ pub enum Order {
     /// By hierarchy, and by name within it
     #[default]
     Name,
-    /// The refresh token that expires first
+    /// By the expiry of the refresh token, the earliest first
     Expiry,
-    /// What needs a person
+    /// By state, the most urgent first
     State,
 }
 
-/// The place of a record in an order.
+/// The position of a record in an order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Place {
+pub struct ListPosition {
     urgency: u8,
     expires: u64,
     hierarchy: Vec<String>,
@@ -30,15 +30,15 @@ pub struct Place {
 }
 
 impl Order {
-    /// Returns the place of `record`.
-    pub fn place(self, record: &Record) -> Place {
+    /// Returns the position of `record`.
+    pub fn position(self, record: &Record) -> ListPosition {
         let stored = &record.connection;
         let further = record.further_grants.values();
         let all = std::iter::once(stored).chain(further);
         let urgency = all.map(|stored| urgency(stored.state)).min();
         let expires = stored.refresh.map_or(u64::MAX, |expiry| expiry.at.0);
         let hierarchy = record.hierarchy.as_str().to_lowercase();
-        Place {
+        ListPosition {
             urgency: match self {
                 Self::State => urgency.unwrap_or_default(),
                 Self::Name | Self::Expiry => 0,
@@ -53,21 +53,21 @@ impl Order {
         }
     }
 
-    /// Reads a cursor of a list in this order; none where it is none.
-    pub fn place_of(self, cursor: &str) -> Option<Place> {
+    /// Parses a cursor. Returns `None` for a text that is not a cursor of a list in this order.
+    pub fn parse_cursor(self, cursor: &str) -> Option<ListPosition> {
         let json = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        let (order, place): (Self, Place) = serde_json::from_slice(&json).ok()?;
-        (order == self).then_some(place)
+        let (order, position): (Self, ListPosition) = serde_json::from_slice(&json).ok()?;
+        (order == self).then_some(position)
     }
 
-    /// The cursor of a page that goes on after `place`.
-    pub fn cursor(self, place: &Place) -> String {
-        let json = serde_json::to_vec(&(self, place)).unwrap_or_default();
+    /// Encodes the cursor of the page after `position`.
+    pub fn encode_cursor(self, position: &ListPosition) -> String {
+        let json = serde_json::to_vec(&(self, position)).unwrap_or_default();
         URL_SAFE_NO_PAD.encode(json)
     }
 }
 
-/// How soon a person has to act; 0 is now.
+/// Ranks a state by how soon a person has to act; 0 is the most urgent.
 fn urgency(state: State) -> u8 {
     match state {
         State::Expired => 0,
@@ -101,7 +101,7 @@ mod tests {
             version: 1,
             keys: Vec::new(),
         };
-        Record::of(&document).unwrap()
+        Record::from_document(&document).unwrap()
     }
 
     fn names(order: Order) -> Vec<String> {
@@ -113,24 +113,24 @@ mod tests {
             record("e", "sys.P-Q", "expiring", Some(4)),
             record("f", "sys.P.R", "reauthorize", Some(9)),
         ];
-        records.sort_by_key(|record| order.place(record));
+        records.sort_by_key(|record| order.position(record));
         let names = records.iter().map(|record| record.name().to_owned());
         names.collect()
     }
 
     #[test]
-    fn records_are_ordered_by_name_by_expiry_or_by_need() {
+    fn records_sort_by_name_expiry_or_state() {
         assert_eq!(names(Order::Name), ["d", "b", "C", "f", "a", "e"]);
         assert_eq!(names(Order::Expiry), ["C", "a", "e", "b", "f", "d"]);
         assert_eq!(names(Order::State), ["C", "f", "e", "d", "a", "b"]);
     }
 
     #[test]
-    fn a_cursor_is_a_place_in_its_own_order() {
-        let place = Order::State.place(&record("ü", "sys.P", "expired", Some(7)));
-        let cursor = Order::State.cursor(&place);
-        assert_eq!(Order::State.place_of(&cursor), Some(place));
-        assert_eq!(Order::Name.place_of(&cursor), None);
-        assert_eq!(Order::State.place_of("nonsense"), None);
+    fn cursor_is_valid_in_its_own_order_only() {
+        let position = Order::State.position(&record("ü", "sys.P", "expired", Some(7)));
+        let cursor = Order::State.encode_cursor(&position);
+        assert_eq!(Order::State.parse_cursor(&cursor), Some(position));
+        assert_eq!(Order::Name.parse_cursor(&cursor), None);
+        assert_eq!(Order::State.parse_cursor("nonsense"), None);
     }
 }

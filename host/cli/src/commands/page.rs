@@ -1,51 +1,51 @@
-//! Long listings come in pages; `--all` takes every page.
+//! Pagination of lists.
 
 use relation_host::store::StoreError;
 use relation_host::types::Page;
 
-use crate::failure::Failed;
+use crate::error::CliError;
 
-/// Items that are asked for at once when all are wanted.
-const WHOLE: u32 = 1000;
+/// The page size for `--all`.
+const MAX_PAGE_SIZE: u32 = 1000;
 
-/// Which part of a listing is wanted.
+/// The part of a list to print.
 #[derive(Debug, clap::Args)]
 pub struct PageArgs {
-    /// The most items of a page
+    /// The maximum number of items
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
-    /// Go on behind the page that gave this cursor
+    /// Continue after the page that printed this cursor
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
-    /// Every item
+    /// List every item
     #[arg(long, conflicts_with_all = ["limit", "cursor"])]
     all: bool,
 }
 
 impl PageArgs {
-    /// Where to go on.
+    /// Returns the cursor after which the page begins.
     pub fn cursor(&self) -> Option<&str> {
         self.cursor.as_deref()
     }
 
-    /// The most items that are wanted; none: all of them.
-    pub fn most(&self) -> Option<u32> {
+    /// Returns the maximum number of items, or `None` for all.
+    pub fn limit(&self) -> Option<u32> {
         (!self.all).then_some(self.limit)
     }
 
-    /// The page that is wanted, or all of them as one, from what `fetch` gives for a cursor and a
-    /// limit.
+    /// Fetches the requested page. With `--all`, fetches every page and joins them. `fetch` takes a cursor
+    /// and a limit.
     pub async fn fetch<T>(
         &self,
         fetch: impl AsyncFn(Option<String>, u32) -> Result<Page<T>, StoreError>,
-    ) -> Result<Page<T>, Failed> {
+    ) -> Result<Page<T>, CliError> {
         if !self.all {
             return Ok(fetch(self.cursor.clone(), self.limit).await?);
         }
         let mut items = Vec::new();
         let mut cursor = None;
         loop {
-            let page = fetch(cursor, WHOLE).await?;
+            let page = fetch(cursor, MAX_PAGE_SIZE).await?;
             items.extend(page.items);
             cursor = page.next;
             if cursor.is_none() {
@@ -59,7 +59,7 @@ impl PageArgs {
 mod tests {
     use super::*;
 
-    /// Numbers from the cursor on, ten in all.
+    /// Returns the numbers from the cursor on, below 10.
     async fn numbers(cursor: Option<String>, limit: u32) -> Result<Page<u32>, StoreError> {
         let first = cursor.map_or(0, |cursor| cursor.parse().unwrap());
         let end = (first + limit.min(3)).min(10);
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_page_is_what_was_asked_for_and_where_it_goes_on() {
+    async fn page_has_requested_items_and_next_cursor() {
         let args = PageArgs {
             limit: 2,
             cursor: Some("4".to_owned()),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_pages_become_one() {
+    async fn all_fetches_every_page() {
         let args = PageArgs {
             limit: 50,
             cursor: None,

@@ -1,53 +1,53 @@
-//! `refresh`: a new access token, now.
+//! `refresh`: refreshes a customer's access token now.
 
 use relation_host::reports::{RefreshOutcome, RefreshReport};
 
 use super::view;
-use crate::failure::{CONNECT_AGAIN, Failed, Kind};
-use crate::grants::{Each, Which};
-use crate::output::shown;
-use crate::records::Named;
+use crate::error::{CONNECT_AGAIN, CliError, ErrorKind};
+use crate::grants::{GrantReporter, GrantSelector};
+use crate::output::escape_control_chars;
+use crate::records::RecordSelector;
 use crate::{Context, progress};
 
 /// Arguments of `refresh`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    record: Named,
+    record: RecordSelector,
     #[command(flatten)]
-    which: Which,
+    selector: GrantSelector,
 }
 
-/// Refreshes and prints what came of it; fails unless tokens came of it.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
+/// Refreshes the tokens and prints the outcome. Fails if the refresh did not yield tokens.
+pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let host = context.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
-    let grants = args.which.of(&record);
-    let mut each = Each::of(context, &grants);
+    let grants = args.selector.select(&record);
+    let mut reporter = GrantReporter::new(context, &grants);
     for grant in grants {
         let label = format!("refreshing {} ({grant})", record.name());
         let watched = Some((host.store().as_ref(), record.reference()));
         let call = host.refresh_grant(&record.pkid, grant);
-        let called = progress::during(&label, watched, call).await;
+        let call_output = progress::show_while(&label, watched, call).await;
         let now = host.clock().now();
-        each.answered(
-            called.map_err(Failed::from),
-            |report| human(report, now),
+        reporter.report(
+            call_output.map_err(CliError::from),
+            |report| render_text(report, now),
             outcome,
         );
     }
-    each.end()
+    reporter.finish()
 }
 
-fn human(report: &RefreshReport, now: relation_host::types::Timestamp) -> String {
-    let mut text = view::grant_of(&report.connection, report.grant, now);
+fn render_text(report: &RefreshReport, now: relation_host::types::Timestamp) -> String {
+    let mut text = view::render_grant(&report.connection, report.grant, now);
     if !report.message.is_empty() {
-        text.push_str(&format!("\n\n{}", shown(&report.message)));
+        text.push_str(&format!("\n\n{}", escape_control_chars(&report.message)));
     }
     text
 }
 
-fn outcome(report: &RefreshReport) -> Option<Failed> {
+fn outcome(report: &RefreshReport) -> Option<CliError> {
     let message = match &report.tracking_id {
         Some(id) => format!("{} (tracking id {id})", report.message),
         None => report.message.clone(),
@@ -55,11 +55,11 @@ fn outcome(report: &RefreshReport) -> Option<Failed> {
     match report.outcome {
         RefreshOutcome::Connected => None,
         RefreshOutcome::Retrying => Some(
-            Failed::new(Kind::Unavailable, message)
-                .hint("the tokens are kept; `relation-host run` tries again by itself"),
+            CliError::new(ErrorKind::Unavailable, message)
+                .hint("the tokens are kept; `relation-host run` retries automatically"),
         ),
         RefreshOutcome::Reauthorize | RefreshOutcome::Expired => {
-            Some(Failed::new(Kind::Reauthorize, message).hint(CONNECT_AGAIN))
+            Some(CliError::new(ErrorKind::Reauthorize, message).hint(CONNECT_AGAIN))
         }
     }
 }
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_exit_code_follows_the_outcome() {
-        let code = |of| outcome(&report(of)).map_or(0, |failed| failed.kind.exit_code());
+        let code = |of| outcome(&report(of)).map_or(0, |error| error.kind.exit_code());
         assert_eq!(code(RefreshOutcome::Connected), 0);
         assert_eq!(code(RefreshOutcome::Retrying), 5);
         assert_eq!(code(RefreshOutcome::Reauthorize), 4);
@@ -101,8 +101,8 @@ mod tests {
     }
 
     #[test]
-    fn the_tracking_id_is_told() {
-        let failed = outcome(&report(RefreshOutcome::Reauthorize)).unwrap();
-        assert!(failed.message.contains("ROUTER_1"), "{failed}");
+    fn message_has_the_tracking_id() {
+        let error = outcome(&report(RefreshOutcome::Reauthorize)).unwrap();
+        assert!(error.message.contains("ROUTER_1"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! `run`: keeps connections alive, by running what is due when it is due.
+//! `run`: runs due wakeups, which keep the connections alive.
 
 use std::num::NonZeroU32;
 #[cfg(feature = "scenarios")]
@@ -9,54 +9,55 @@ use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions, Summary
 use serde_json::{Value, json};
 
 use crate::config::StoreUrl;
-use crate::failure::{Failed, Kind};
+use crate::error::{CliError, ErrorKind};
 #[cfg(feature = "scenarios")]
 use crate::recording::Recording;
-use crate::stop::Stop;
-use crate::{Context, progress, review};
+use crate::shutdown::Shutdown;
+use crate::{Context, progress, upgrade_check};
 
-/// Scheduled refreshes in a second unless configured: 100 000 customers that are due at once take 84
+/// The default of scheduled refreshes per second. 100 000 customers that are due at the same time take 84
 /// minutes. Webex publishes no limit for its token endpoint.
 const REFRESH_RATE: u32 = 20;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run what is due now, and end when nothing is: with 4 if a customer needs a person, else with 5 if
-    /// one is tried again later or an import failed
+    /// Exit when no wakeup is due; with 4 if a customer needs a person, else with 5 if one is retried later
+    /// or an import failed
     #[arg(long)]
     until_idle: bool,
-    /// Workflows at once, in place of the configured number
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    /// The maximum number of concurrent workflows, in place of the configured one
+    #[arg(long, value_name = "N", value_parser = parse_positive)]
     concurrency: Option<usize>,
-    /// Write what is done to a new file, as a scenario that `relation-host test FILE` replays
+    /// Record the calls to a new file, as a scenario that `relation-host test FILE` replays
     ///
-    /// One workflow runs at a time then, and the file is written when the run ends, also by SIGINT or
-    /// SIGTERM; it has 1000 calls at most. Tokens, passwords and other secrets are replaced, the data of
-    /// customers is not: the file is for its owner alone to read. docs/scenarios.md says more.
+    /// Workflows then run one at a time. The file is written when the run ends, also after SIGINT or SIGTERM,
+    /// with at most 1000 calls. Tokens, passwords and other secrets are replaced, but customers' data is not:
+    /// only the file's owner may read it. See docs/scenarios.md.
     #[cfg(feature = "scenarios")]
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
 }
 
-/// What `run` runs: the host, and who notes what it does.
-struct Running {
+/// The host, and the recorder of its calls.
+struct ActiveRun {
     host: Host,
     #[cfg(feature = "scenarios")]
     recording: Option<Recording>,
 }
 
-impl Running {
+impl ActiveRun {
     #[cfg(feature = "scenarios")]
-    async fn begin(context: &Context, args: &Args) -> Result<Self, Failed> {
+    async fn begin(context: &Context, args: &Args) -> Result<Self, CliError> {
         let Some(file) = &args.record else {
-            let host = context.host_with_store().await?;
+            let host = context.host_creating_store().await?;
             let recording = None;
             return Ok(Self { host, recording });
         };
         if args.concurrency.is_some_and(|number| number != 1) {
-            let text = "--record writes one workflow after the other, so --concurrency cannot be more than 1";
-            return Err(Failed::usage(text).hint("leave --concurrency out"));
+            let text =
+                "--record runs one workflow at a time, so --concurrency cannot be more than 1";
+            return Err(CliError::usage(text).hint("leave --concurrency out"));
         }
         let (host, recording) = context.recorded_host(file).await?;
         Ok(Self {
@@ -66,8 +67,8 @@ impl Running {
     }
 
     #[cfg(not(feature = "scenarios"))]
-    async fn begin(context: &Context, _: &Args) -> Result<Self, Failed> {
-        let host = context.host_with_store().await?;
+    async fn begin(context: &Context, _: &Args) -> Result<Self, CliError> {
+        let host = context.host_creating_store().await?;
         Ok(Self { host })
     }
 
@@ -87,7 +88,7 @@ impl Running {
         self.host.dispatcher(options)
     }
 
-    /// Whether something else must not run beside the dispatcher.
+    /// Returns whether calls are recorded, so that calls outside the dispatcher must not run concurrently.
     fn is_recorded(&self) -> bool {
         #[cfg(feature = "scenarios")]
         return self.recording.is_some();
@@ -95,8 +96,8 @@ impl Running {
         return false;
     }
 
-    /// What became of the recording; none: there was none.
-    fn finish(self) -> Result<Option<Value>, Failed> {
+    /// Finishes the recording and returns its summary, or `None` without a recording.
+    fn finish(self) -> Result<Option<Value>, CliError> {
         #[cfg(feature = "scenarios")]
         if let Some(recording) = self.recording {
             let recorded = recording.finish()?;
@@ -112,20 +113,20 @@ impl Running {
     }
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+fn parse_positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number >= 1 => Ok(number),
         _ => Err("a whole number, 1 or more".to_owned()),
     }
 }
 
-/// Runs until stopped, or until nothing is due; prints how much that was.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
+/// Runs until stopped or idle, and prints a summary.
+pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     // Before anything else, so that a signal during the start is not lost.
-    let stop = Stop::listen()?;
+    let shutdown = Shutdown::listen()?;
     let StoreUrl::Sqlite(store) = &context.config.store;
     let is_new = !store.exists();
-    let running = Running::begin(context, &args).await?;
+    let active = ActiveRun::begin(context, &args).await?;
     if is_new {
         tracing::warn!(
             "there was no store {}: an empty one was made; if it should hold customers, `store` in the \
@@ -133,7 +134,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
             store.display()
         );
     }
-    let host = &running.host;
+    let host = &active.host;
     let defaults = DispatcherOptions::default();
     let configured = &context.config.dispatch;
     let options = DispatcherOptions {
@@ -147,29 +148,30 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     tracing::info!(
         store = %context.config.store,
         plugin = host.plugin().name(),
-        concurrency = if running.is_recorded() { 1 } else { options.concurrency },
+        concurrency = if active.is_recorded() { 1 } else { options.concurrency },
         "running due wakeups"
     );
-    let dispatcher = running.dispatcher(options);
-    let ran = if args.until_idle {
+    let dispatcher = active.dispatcher(options);
+    let result = if args.until_idle {
         let spinner = progress::spinner("running what is due");
-        let ran = dispatcher.run_until_idle_or(stop.signalled()).await;
+        let result = dispatcher.run_until_idle_or(shutdown.wait()).await;
         spinner.finish_and_clear();
-        ran
+        result
     } else {
-        let reviewed = review::after_upgrade(host, &context.config, &stop);
-        if running.is_recorded() {
-            // What it does is no wakeup's: it comes before, so that what is recorded finds what it left.
-            reviewed.await;
-            Ok(dispatcher.run(stop.signalled()).await)
+        let upgrade_check = upgrade_check::run(host, &context.config, &shutdown);
+        if active.is_recorded() {
+            // The upgrade check is not a wakeup. It runs first, so that the recording starts from its
+            // results.
+            upgrade_check.await;
+            Ok(dispatcher.run(shutdown.wait()).await)
         } else {
-            let (summary, ()) = tokio::join!(dispatcher.run(stop.signalled()), reviewed);
+            let (summary, ()) = tokio::join!(dispatcher.run(shutdown.wait()), upgrade_check);
             Ok(summary)
         }
     };
-    // Also of a run that failed: what it did until then may be why.
-    let recorded = running.finish()?;
-    let summary = ran?;
+    // Also after a failed run: its calls may explain the failure.
+    let recorded = active.finish()?;
+    let summary = result?;
     tracing::info!(
         done = summary.done,
         failed = summary.failed,
@@ -182,14 +184,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     let written = print(context, summary, recorded);
     match args.until_idle {
         true => verdict(summary).and(written),
-        // It was told to stop, and did.
+        // Stopping on request is not a failure.
         false => written,
     }
 }
 
-/// How `--until-idle` ends: by who acts next.
-fn verdict(summary: Summary) -> Result<(), Failed> {
-    let faults = [
+/// Derives the result of `--until-idle` from the summary.
+fn verdict(summary: Summary) -> Result<(), CliError> {
+    let counts = [
         (summary.need_person, "needs a person", "need a person"),
         (
             summary.retrying,
@@ -202,31 +204,31 @@ fn verdict(summary: Summary) -> Result<(), Failed> {
             "have a failed import",
         ),
     ];
-    let of_customers = faults.iter().filter_map(|(count, one, many)| match count {
+    let customer_messages = counts.iter().filter_map(|(count, one, many)| match count {
         0 => None,
         1 => Some(format!("1 customer {one}")),
         count => Some(format!("{count} customers {many}")),
     });
-    let of_calls = match summary.failed {
+    let call_message = match summary.failed {
         0 => None,
         1 => Some("1 call failed and is due again".to_owned()),
         count => Some(format!("{count} calls failed and are due again")),
     };
-    let told: Vec<String> = of_customers.chain(of_calls).collect();
-    let told = told.join(", ");
+    let messages: Vec<String> = customer_messages.chain(call_message).collect();
+    let messages = messages.join(", ");
     if summary.need_person > 0 {
         let hint = "`relation-host list` shows them as reauthorize, expired or missing-scope; \
                     `relation-host connect RECORD` connects one again";
-        return Err(Failed::new(Kind::Reauthorize, told).hint(hint));
+        return Err(CliError::new(ErrorKind::Reauthorize, messages).hint(hint));
     }
-    if !told.is_empty() {
-        let hint = "it is repeated by itself; `relation-host transactions --status fail` says why";
-        return Err(Failed::new(Kind::Unavailable, told).hint(hint));
+    if !messages.is_empty() {
+        let hint = "the calls are retried automatically; `relation-host transactions --status fail` says why";
+        return Err(CliError::new(ErrorKind::Unavailable, messages).hint(hint));
     }
     Ok(())
 }
 
-fn print(context: &Context, summary: Summary, recorded: Option<Value>) -> Result<(), Failed> {
+fn print(context: &Context, summary: Summary, recorded: Option<Value>) -> Result<(), CliError> {
     let Summary {
         done,
         failed,

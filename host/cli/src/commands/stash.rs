@@ -1,4 +1,4 @@
-//! `stash`: answers that the store could not take, and their way into it.
+//! `stash`: lists or applies stashed commits.
 
 use std::fmt;
 
@@ -9,32 +9,32 @@ use relation_host::types::{Reference, Timestamp};
 use serde::Serialize;
 
 use crate::Context;
-use crate::failure::{Failed, Kind};
-use crate::table::{Column, Rows};
+use crate::error::{CliError, ErrorKind};
+use crate::table::{Column, Table};
 use crate::time;
 
-/// What to do about the stash.
+/// Subcommands of `stash`.
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
 pub enum Command {
-    /// List what it keeps; needs neither the store nor the key
+    /// List the stashed commits; needs neither the store nor the key
     List,
-    /// Apply what it keeps now, as `run` and every call do by themselves
+    /// Apply the stashed commits now; `run` and every call also apply them
     Apply,
 }
 
 /// Whether an entry will be applied.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum State {
-    /// As soon as the store can be written.
+enum EntryState {
+    /// Will be applied when the store can be written.
     Waiting,
-    /// It is no entry: it is moved aside when the stash is applied next.
+    /// Is not a valid entry, and will be set aside by the next replay.
     Unreadable,
-    /// It was moved aside; the log said why.
+    /// Was set aside. The log has the reason.
     SetAside,
 }
 
-impl State {
+impl EntryState {
     fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -45,8 +45,8 @@ impl State {
 }
 
 #[derive(Debug, Serialize)]
-struct Row {
-    state: State,
+struct EntryRow {
+    state: EntryState,
     subject: Option<Reference>,
     epoch: Option<u64>,
     since: Option<Timestamp>,
@@ -56,12 +56,12 @@ struct Row {
 }
 
 #[derive(Debug, Serialize)]
-struct Stored {
-    items: Vec<Row>,
+struct StashReport {
+    items: Vec<EntryRow>,
     reserve: Reserve,
 }
 
-/// The room for responses that the store cannot take while the disk is full, in bytes.
+/// The disk space reserved for responses that the store cannot take while the disk is full, in bytes.
 #[derive(Debug, Serialize)]
 struct Reserve {
     bytes: u64,
@@ -73,11 +73,11 @@ impl fmt::Display for Reserve {
         let size = |bytes| ByteSize(bytes).display().iec();
         match *self {
             Self { wanted: 0, .. } => f.write_str(
-                "no room is in reserve (stash-reserve = false): while the disk is full, a response may be lost",
+                "no disk space is reserved (stash-reserve = false): while the disk is full, a response may be lost",
             ),
             Self { bytes: 0, wanted } => write!(
                 f,
-                "no room is in reserve: while the disk is full, a response may be lost; `run` and every \
+                "no disk space is reserved: while the disk is full, a response may be lost; `run` and every \
                  command that calls Webex reserve {} when the disk has room",
                 size(wanted)
             ),
@@ -92,43 +92,43 @@ impl fmt::Display for Reserve {
     }
 }
 
-/// Lists or applies.
-pub async fn run(context: &Context, command: Command) -> Result<(), Failed> {
+/// Runs the subcommand.
+pub async fn run(context: &Context, command: Command) -> Result<(), CliError> {
     match command {
         Command::List => list(context),
         Command::Apply => apply(context).await,
     }
 }
 
-fn list(context: &Context) -> Result<(), Failed> {
+fn list(context: &Context) -> Result<(), CliError> {
     let directory = context.config.stash_directory();
-    let listed =
-        stash::list(&directory).map_err(|error| Failed::new(Kind::Failed, error.to_string()))?;
-    let kept = Stored {
-        items: listed.into_iter().map(row).collect(),
+    let listed = stash::list(&directory)
+        .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
+    let report = StashReport {
+        items: listed.into_iter().map(entry_row).collect(),
         reserve: Reserve {
             bytes: stash::reserve_bytes(&directory),
             wanted: context.config.stash_reserve,
         },
     };
     let now = context.now();
-    context.output.print(&kept, |kept| {
-        let rows = match kept.items.as_slice() {
-            [] => "nothing is kept".to_owned(),
-            rows => human(rows, now),
+    context.output.print(&report, |report| {
+        let rows = match report.items.as_slice() {
+            [] => "the stash is empty".to_owned(),
+            rows => render_text(rows, now),
         };
-        format!("{rows}\n{}", kept.reserve)
+        format!("{rows}\n{}", report.reserve)
     })
 }
 
-fn row(listed: StashFile) -> Row {
+fn entry_row(listed: StashFile) -> EntryRow {
     let state = match (&listed.label, listed.quarantined) {
-        (_, true) => State::SetAside,
-        (Some(_), false) => State::Waiting,
-        (None, false) => State::Unreadable,
+        (_, true) => EntryState::SetAside,
+        (Some(_), false) => EntryState::Waiting,
+        (None, false) => EntryState::Unreadable,
     };
     let label = |part: fn(&Label) -> Reference| listed.label.as_ref().map(part);
-    Row {
+    EntryRow {
         state,
         subject: label(|label| label.subject.clone()),
         epoch: listed.label.as_ref().map(|label| label.epoch),
@@ -139,23 +139,23 @@ fn row(listed: StashFile) -> Row {
     }
 }
 
-fn human(rows: &[Row], now: Timestamp) -> String {
-    let mut lines = Rows::under(&[
+fn render_text(rows: &[EntryRow], now: Timestamp) -> String {
+    let mut lines = Table::with_columns(&[
         Column::new("state"),
-        Column::new("since (UTC)").dropped(2),
+        Column::new("since (UTC)").droppable(2),
         Column::new(""),
-        Column::new("epoch").dropped(1),
+        Column::new("epoch").droppable(1),
         Column::new("file").tail(16),
-        Column::new("pkid").dropped(3),
+        Column::new("pkid").droppable(3),
     ]);
     for row in rows {
         let text = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         lines.add([
             row.state.as_str().to_owned(),
-            text(row.since.map(time::stamp)),
+            text(row.since.map(time::format_timestamp)),
             text(
                 row.since
-                    .map(|since| format!("{} ago", time::span(now.since(since)))),
+                    .map(|since| format!("{} ago", time::format_span(now.since(since)))),
             ),
             text(row.epoch.map(|epoch| epoch.to_string())),
             row.file.clone(),
@@ -165,8 +165,8 @@ fn human(rows: &[Row], now: Timestamp) -> String {
     lines.to_string()
 }
 
-async fn apply(context: &Context) -> Result<(), Failed> {
-    // Every host does so when it starts.
+async fn apply(context: &Context) -> Result<(), CliError> {
+    // Building a host replays the stash.
     let summary = context.unchecked_host().await?.stash_at_start();
     let StashSummary {
         applied,
@@ -181,9 +181,9 @@ async fn apply(context: &Context) -> Result<(), Failed> {
     });
     let applied = match waiting {
         0 => Ok(()),
-        _ => Err(Failed::new(
-            Kind::Unavailable,
-            format!("the answers of {waiting} records cannot be applied yet"),
+        _ => Err(CliError::new(
+            ErrorKind::Unavailable,
+            format!("the stashed commits of {waiting} records cannot be applied yet"),
         )
         .hint("another call holds the record, or the store cannot be written: the log says which")),
     };

@@ -1,37 +1,37 @@
-//! `sync`: imports from Webex, to the end.
+//! `sync`: imports from Webex until the import is complete.
 
 use std::fmt;
 
 use relation_host::reports::{SyncKind, SyncReport};
 
-use crate::failure::{Failed, Kind};
-use crate::output::shown;
-use crate::records::Named;
-use crate::table::{Column, Rows};
+use crate::error::{CliError, ErrorKind};
+use crate::output::escape_control_chars;
+use crate::records::RecordSelector;
+use crate::table::{Column, Table};
 use crate::{Context, progress};
 
 /// Arguments of `sync`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    record: Named,
+    record: RecordSelector,
     /// What to import
-    #[arg(value_name = "WHAT", default_value_t = What::RolesLicenses)]
-    what: What,
-    /// Remove what is no longer at Webex even if the list is empty or lacks more than half of
-    /// what is stored: look at Webex first
+    #[arg(value_name = "WHAT", default_value_t = SyncTarget::RolesLicenses)]
+    target: SyncTarget,
+    /// Remove entries that are no longer at Webex even if the list is empty or has less than half of the
+    /// stored entries; check at Webex first
     #[arg(long)]
     accept_removals: bool,
 }
 
-/// What can be imported.
+/// The data that can be imported.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum What {
+enum SyncTarget {
     /// The roles and licences of the organisation
     RolesLicenses,
 }
 
-impl What {
+impl SyncTarget {
     fn kind(self) -> SyncKind {
         match self {
             Self::RolesLicenses => SyncKind::ROLES_LICENSES,
@@ -39,56 +39,60 @@ impl What {
     }
 }
 
-impl fmt::Display for What {
+impl fmt::Display for SyncTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind().as_str())
     }
 }
 
-/// Imports, in as many calls as it takes, and prints what came of it.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
+/// Runs the import, in as many calls as needed, and prints the report.
+pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let host = context.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
-    let kind = args.what.kind();
+    let kind = args.target.kind();
     let name = record.name();
     let watched = || Some((host.store().as_ref(), record.reference()));
-    let label = format!("importing {} of {name}", args.what);
+    let label = format!("importing {} of {name}", args.target);
     let first = host.sync(&record.pkid, kind.clone(), args.accept_removals);
-    let first = progress::during(&label, watched(), first).await;
-    let mut called = first.map_err(|error| {
+    let first = progress::show_while(&label, watched(), first).await;
+    let mut call_output = first.map_err(|error| {
         let again = "what was imported stays; run this again, and it goes on from there";
-        hinted(Failed::from(error), again)
+        with_retry_hint(CliError::from(error), again)
     })?;
-    while called.value.continues.is_some() {
-        let (done, total) = (called.value.done, called.value.total);
+    while call_output.value.continues.is_some() {
+        let (done, total) = (call_output.value.done, call_output.value.total);
         let label = format!("{label}, {done} of at least {total} steps done");
         let next = host.continue_sync(&record.pkid, kind.clone());
-        match progress::during(&label, watched(), next).await {
-            Ok(Some(next)) => called = next,
+        match progress::show_while(&label, watched(), next).await {
+            Ok(Some(next)) => call_output = next,
             Ok(None) => {
-                tracing::warn!("another process has gone on with the import; this is how it stood");
+                tracing::warn!(
+                    "another process continues the import; this is its last known progress"
+                );
                 break;
             }
             Err(error) => {
                 let by_itself = "what was imported stays; `relation-host run` goes on with it by \
                                  itself, and so does another `relation-host sync`";
-                return Err(hinted(Failed::from(error), by_itself));
+                return Err(with_retry_hint(CliError::from(error), by_itself));
             }
         }
     }
-    context.called(&called, human)
+    context.print_call(&call_output, render_text)
 }
 
-/// A passing fault, with what to do about it.
-fn hinted(failed: Failed, hint: &str) -> Failed {
-    match (failed.kind, &failed.hint) {
-        (Kind::Unavailable | Kind::RateLimited | Kind::Conflict, None) => failed.hint(hint),
-        _ => failed,
+/// Adds `hint` to a transient error that has none.
+fn with_retry_hint(error: CliError, hint: &str) -> CliError {
+    match (error.kind, &error.hint) {
+        (ErrorKind::Unavailable | ErrorKind::RateLimited | ErrorKind::Conflict, None) => {
+            error.hint(hint)
+        }
+        _ => error,
     }
 }
 
-fn human(report: &SyncReport) -> String {
-    let mut rows = Rows::under(&[
+fn render_text(report: &SyncReport) -> String {
+    let mut rows = Table::with_columns(&[
         Column::new("model").tail(12),
         Column::new("found"),
         Column::new("added"),
@@ -100,5 +104,5 @@ fn human(report: &SyncReport) -> String {
         let counts = counts.iter().map(u32::to_string);
         rows.add(std::iter::once(model.model.clone()).chain(counts));
     }
-    format!("{rows}\n\n{}", shown(&report.message))
+    format!("{rows}\n\n{}", escape_control_chars(&report.message))
 }

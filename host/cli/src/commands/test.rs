@@ -1,4 +1,4 @@
-//! `test`: runs scenarios on a component, and tells of each like a test runner.
+//! `test`: runs scenarios against a component, and reports like a test runner.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -12,84 +12,84 @@ use relation_harness::scenario::watch::{Changed, Watched, settled};
 use relation_host::component::inspect_with;
 use serde_json::json;
 
-use crate::Global;
-use crate::failure::{Failed, Kind};
-use crate::output::{Output, shown};
-use crate::session;
+use crate::GlobalArgs;
+use crate::context;
+use crate::error::{CliError, ErrorKind};
+use crate::output::{Output, escape_control_chars};
 use crate::streams::stderr;
-use crate::streams::stdout::write_coloured as tell;
-use crate::table::{Column, Rows};
+use crate::streams::stdout::write_coloured;
+use crate::table::{Column, Table};
 
-/// How often files are looked at; a change is acted on when it is that old.
-const PAUSE: Duration = Duration::from_millis(200);
+/// How often files are checked for changes. A change must be as old before it counts.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Arguments of `test`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A scenario runs the component on a host of its own, with a clock that jumps and an emulated \
-                  Webex or scripted answers; nothing leaves the process. docs/scenarios.md says how one is written. \
-                  Ends with 1 if a scenario failed, with 2 if a file is no scenario."
+    after_help = "A scenario runs the component on a host of its own, with a simulated clock and an \
+                  emulated Webex or scripted responses; no request leaves the process. docs/scenarios.md describes \
+                  the format. Exits with 1 if a scenario failed, with 2 if a file is not a scenario."
 )]
 pub struct Args {
-    /// Files, and directories with files that end in .toml
+    /// Scenario files, or directories with .toml files
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
-    /// Only scenarios whose path or first sentence contains this, whichever letters are capital
+    /// Only scenarios whose path or first sentence contains this text, ignoring case
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
-    /// How many run at once [default: one for each processor]
+    /// How many scenarios run concurrently [default: one for each processor]
     #[arg(long, short, value_name = "N")]
     jobs: Option<NonZeroUsize>,
-    /// The component, as --plugin
+    /// The component, like --plugin
     #[arg(long, value_name = "FILE", conflicts_with = "plugin")]
     component: Option<PathBuf>,
-    /// Accept what the scenarios see: rewrite the expectations that it does not meet, in the files
+    /// Rewrite the expectations in the files that the component does not meet
     #[arg(long, conflicts_with_all = ["list", "junit"])]
     update: bool,
-    /// Run again what a change of a scenario, or of the file of --component, may have changed, until stopped
+    /// Run affected scenarios again when a scenario or the file of --component changes, until stopped
     #[arg(long, conflicts_with_all = ["list", "update"])]
     watch: bool,
-    /// Write JUnit's XML besides
+    /// Also write a JUnit XML report
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Name the scenarios and run none
+    /// List the scenarios without running them
     #[arg(long)]
     list: bool,
 }
 
-/// Runs what is named; fails if a scenario failed or a file is broken.
-pub fn run(args: &Args, global: &Global) -> Result<(), Failed> {
+/// Runs the selected scenarios. Fails if a scenario failed or a file is invalid.
+pub fn run(args: &Args, global: &GlobalArgs) -> Result<(), CliError> {
     let output = Output { json: global.json };
     let file = args.component.as_deref().or(global.plugin.as_deref());
     if let Some(file) = &args.junit {
-        // Before anything runs: what is told for nothing would be lost.
+        // Check this first, so that no report is lost after a long run.
         let directory = file.parent().filter(|path| !path.as_os_str().is_empty());
         if directory.is_some_and(|directory| !directory.is_dir()) {
             let message = format!(
                 "cannot write {}: there is no such directory",
                 file.display()
             );
-            return Err(Failed::usage(message));
+            return Err(CliError::usage(message));
         }
     }
     if args.watch {
         return watch(args, file, global, output);
     }
-    let selected = selected(args)?;
+    let selected = select_scenarios(args)?;
     if args.list {
         return list(&selected, output);
     }
-    let component = component(file, global)?;
+    let component = load_component(file, global)?;
     if args.update {
         return update(&selected, &component, output);
     }
-    play(args, &selected, &component, output)
+    run_scenarios(args, &selected, &component, output)
 }
 
-fn selected(args: &Args) -> Result<Vec<Loaded>, Failed> {
-    let found = suite::survey(&args.paths).map_err(|error| Failed::usage(error.to_string()))?;
+fn select_scenarios(args: &Args) -> Result<Vec<Loaded>, CliError> {
+    let found = suite::survey(&args.paths).map_err(|error| CliError::usage(error.to_string()))?;
     for entry in &found.passed_over {
-        let path = shown(&entry.path.display().to_string());
+        let path = escape_control_chars(&entry.path.display().to_string());
         stderr::note(&format!("note: {path} is passed over: it is {}", entry.why));
     }
     let files = found.files;
@@ -100,24 +100,24 @@ fn selected(args: &Args) -> Result<Vec<Loaded>, Failed> {
             1 => format!("the only scenario does not contain {filter:?}"),
             all => format!("none of {all} scenarios contains {filter:?}"),
         };
-        return Err(Failed::usage(message).hint("--list shows their paths and sentences"));
+        return Err(CliError::usage(message).hint("--list shows their paths and sentences"));
     }
     Ok(selected)
 }
 
-/// The component in `file`, or else the one carried in this binary.
-fn component(file: Option<&Path>, global: &Global) -> Result<Component, Failed> {
-    let (name, bytes) = session::component_bytes(file)?;
-    let cache = session::component_cache(global);
-    // Told once, and not as the failure of every scenario.
+/// Loads the component in `file`, or the embedded one.
+fn load_component(file: Option<&Path>, global: &GlobalArgs) -> Result<Component, CliError> {
+    let (name, bytes) = context::read_component(file)?;
+    let cache = context::open_component_cache(global);
+    // Report this once, not as the failure of every scenario.
     let problem = match inspect_with(&bytes, cache.as_ref()) {
         Ok(inspection) if inspection.fits() => None,
         Ok(_) => Some(format!("{name} does not fit this host")),
         Err(error) => Some(format!("{name}: {error}")),
     };
     if let Some(problem) = problem {
-        let hint = "`relation-host inspect` says of every import whether this host has it";
-        return Err(Failed::new(Kind::Plugin, problem).hint(hint));
+        let hint = "`relation-host inspect` shows for every import whether this host provides it";
+        return Err(CliError::new(ErrorKind::Plugin, problem).hint(hint));
     }
     let component = Component::from(bytes.into_owned());
     Ok(match cache {
@@ -126,45 +126,49 @@ fn component(file: Option<&Path>, global: &Global) -> Result<Component, Failed> 
     })
 }
 
-fn play(
+fn run_scenarios(
     args: &Args,
     selected: &[Loaded],
     component: &Component,
     output: Output,
-) -> Result<(), Failed> {
+) -> Result<(), CliError> {
     let jobs = args
         .jobs
         .or_else(|| std::thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN);
-    let begun = Instant::now();
-    let mut unwritten = None;
+    let started = Instant::now();
+    let mut print_error = None;
     let all = suite::run_all(selected, component, jobs, |ran| {
-        if !output.json && unwritten.is_none() {
-            unwritten = tell(&report::finished(ran)).err();
+        if !output.json && print_error.is_none() {
+            print_error = write_coloured(&report::finished(ran)).err();
         }
     });
-    let took = begun.elapsed();
+    let took = started.elapsed();
     let count = Count::of(&all);
-    let written = match unwritten {
-        Some(failed) => Err(failed),
-        None => summarize(&all, took, output),
+    let written = match print_error {
+        Some(error) => Err(error),
+        None => print_summary(&all, took, output),
     };
     let junit = args.junit.as_deref();
     let noted = junit.map_or(Ok(()), |file| write_junit(file, &all, took));
-    // The result of the scenarios decides the exit code, even if the output has no reader.
+    // The scenarios decide the exit code, even if the output could not be written.
     verdict(count).and(noted).and(written)
 }
 
-fn summarize(all: &[Ran], took: Duration, output: Output) -> Result<(), Failed> {
+fn print_summary(all: &[Ran], took: Duration, output: Output) -> Result<(), CliError> {
     match output.json {
         true => output.print(&report::json(all, took), |_| String::new()),
-        false => tell(&report::summary(Count::of(all), took)),
+        false => write_coloured(&report::summary(Count::of(all), took)),
     }
 }
 
-/// Runs everything, and again what a change of a scenario or of the component may have changed, until the
-/// process is stopped.
-fn watch(args: &Args, file: Option<&Path>, global: &Global, output: Output) -> Result<(), Failed> {
+/// Runs everything, then runs again the scenarios that a change may affect, until the process is stopped.
+fn watch(
+    args: &Args,
+    file: Option<&Path>,
+    global: &GlobalArgs,
+    output: Output,
+) -> Result<(), CliError> {
     let watched = Watched {
         paths: args.paths.clone(),
         component: file.map(Path::to_owned),
@@ -172,40 +176,44 @@ fn watch(args: &Args, file: Option<&Path>, global: &Global, output: Output) -> R
     let mut before = watched.look();
     let mut changed = Changed::Component;
     loop {
-        let ended = again(args, file, &changed, global);
-        match ended {
-            Err(failed) if failed.kind == Kind::BrokenPipe => return Err(failed),
-            Err(failed) => failed.report(output.json),
+        let result = run_changed(args, file, &changed, global);
+        match result {
+            Err(error) if error.kind == ErrorKind::BrokenPipe => return Err(error),
+            Err(error) => error.report(output.json),
             Ok(()) => {}
         }
         stderr::note("waiting for a change; Ctrl-C ends");
-        changed = settled(&mut before, || watched.look(), || std::thread::sleep(PAUSE));
+        changed = settled(
+            &mut before,
+            || watched.look(),
+            || std::thread::sleep(POLL_INTERVAL),
+        );
     }
 }
 
-fn again(
+fn run_changed(
     args: &Args,
     file: Option<&Path>,
     changed: &Changed,
-    global: &Global,
-) -> Result<(), Failed> {
+    global: &GlobalArgs,
+) -> Result<(), CliError> {
     let output = Output { json: global.json };
     let selected = match changed {
         Changed::Scenarios(files) => suite::select(files, args.filter.as_deref()),
-        Changed::Component | Changed::Nothing => selected(args)?,
+        Changed::Component | Changed::Nothing => select_scenarios(args)?,
     };
-    play(args, &selected, &component(file, global)?, output)
+    run_scenarios(args, &selected, &load_component(file, global)?, output)
 }
 
-/// Runs one after the other, and rewrites the files of those that differ.
-fn update(selected: &[Loaded], component: &Component, output: Output) -> Result<(), Failed> {
-    let begun = Instant::now();
+/// Runs the scenarios in sequence, and rewrites the files of those that differ.
+fn update(selected: &[Loaded], component: &Component, output: Output) -> Result<(), CliError> {
+    let started = Instant::now();
     let mut all = Vec::new();
     let mut written = Ok(());
     for loaded in selected {
         let (ran, rewritten) = suite::accept(loaded, component).map_err(|error| {
             let file = loaded.path.display();
-            Failed::new(Kind::Failed, format!("cannot update {file}: {error}"))
+            CliError::new(ErrorKind::Failed, format!("cannot update {file}: {error}"))
         })?;
         if !output.json && written.is_ok() {
             let mut text = report::finished(&ran);
@@ -216,15 +224,15 @@ fn update(selected: &[Loaded], component: &Component, output: Output) -> Result<
                     "       {rewritten} {steps} of {file} rewritten: look at the change\n"
                 ));
             }
-            written = tell(&text);
+            written = write_coloured(&text);
         }
         all.push(ran);
     }
-    let written = written.and_then(|()| summarize(&all, begun.elapsed(), output));
+    let written = written.and_then(|()| print_summary(&all, started.elapsed(), output));
     verdict(Count::of(&all)).and(written)
 }
 
-fn verdict(count: Count) -> Result<(), Failed> {
+fn verdict(count: Count) -> Result<(), CliError> {
     let Count { failed, broken, .. } = count;
     let scenarios = |count: usize| match count {
         1 => "1 scenario".to_owned(),
@@ -233,17 +241,17 @@ fn verdict(count: Count) -> Result<(), Failed> {
     match (failed, broken) {
         (0, 0) => Ok(()),
         (0, broken) => Err(
-            Failed::usage(format!("{} cannot be run", scenarios(broken)))
+            CliError::usage(format!("{} cannot be run", scenarios(broken)))
                 .hint("docs/scenarios.md lists the keys and their values"),
         ),
-        (failed, _) => Err(Failed::new(
-            Kind::Failed,
+        (failed, _) => Err(CliError::new(
+            ErrorKind::Failed,
             format!("{} failed", scenarios(failed)),
         )),
     }
 }
 
-fn list(selected: &[Loaded], output: Output) -> Result<(), Failed> {
+fn list(selected: &[Loaded], output: Output) -> Result<(), CliError> {
     let about = |loaded: &Loaded| match &loaded.scenario {
         Ok(scenario) => scenario.about.clone(),
         Err(_) => "(broken)".to_owned(),
@@ -253,7 +261,7 @@ fn list(selected: &[Loaded], output: Output) -> Result<(), Failed> {
         .map(|loaded| json!({ "path": loaded.path.to_string_lossy(), "about": about(loaded) }))
         .collect();
     output.print(&items, |_| {
-        let mut rows = Rows::under(&[
+        let mut rows = Table::with_columns(&[
             Column::new("scenario").tail(24),
             Column::new("about").wrapped(24),
         ]);
@@ -264,11 +272,11 @@ fn list(selected: &[Loaded], output: Output) -> Result<(), Failed> {
     })
 }
 
-fn write_junit(file: &Path, all: &[Ran], took: Duration) -> Result<(), Failed> {
-    let failed = |error: &dyn std::fmt::Display| {
+fn write_junit(file: &Path, all: &[Ran], took: Duration) -> Result<(), CliError> {
+    let write_error = |error: &dyn std::fmt::Display| {
         let file = file.display();
-        Failed::new(Kind::Failed, format!("cannot write {file}: {error}"))
+        CliError::new(ErrorKind::Failed, format!("cannot write {file}: {error}"))
     };
-    let xml = report::junit(all, took).map_err(|error| failed(&error))?;
-    std::fs::write(file, xml).map_err(|error| failed(&error))
+    let xml = report::junit(all, took).map_err(|error| write_error(&error))?;
+    std::fs::write(file, xml).map_err(|error| write_error(&error))
 }

@@ -1,4 +1,4 @@
-//! `transactions`: the record of every call; one with its log, or many; followed as they run.
+//! `transactions`: lists transactions, shows one with its log, or follows them.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -9,62 +9,62 @@ use relation_host::types::{Hierarchy, Reference, Timestamp};
 use serde::Serialize;
 
 use super::page::PageArgs;
-use crate::failure::{Failed, Kind};
-use crate::output::{Output, shown};
-use crate::records::Named;
-use crate::stop::Stop;
-use crate::table::{Column, Rows, pairs};
+use crate::error::{CliError, ErrorKind};
+use crate::output::{Output, escape_control_chars};
+use crate::records::RecordSelector;
+use crate::shutdown::Shutdown;
+use crate::table::{Column, Table, pair_table};
 use crate::{Context, time};
 
-/// How often a followed transaction is looked at.
-const LOOK: Duration = Duration::from_millis(250);
-/// How many of the newest transactions are watched when all are followed.
-const WATCHED: u32 = 100;
+/// How often followed transactions are read.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The number of newest transactions that are followed.
+const FOLLOWED_PAGE_SIZE: u32 = 100;
 
 /// Arguments of `transactions`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// One transaction, with its log
+    /// Show this transaction with its log
     #[arg(value_name = "ID", conflicts_with_all = ["subject", "status", "action", "limit", "cursor", "all"])]
     id: Option<String>,
-    /// Go on printing as things happen: the log of the one until it ends, or every transaction as it
-    /// starts and ends, until stopped. With --json, one object a line
+    /// Follow: print the log of the given transaction until it ends, or every transaction as it starts and
+    /// ends, until stopped. With --json, one object per line
     #[arg(long, short, conflicts_with_all = ["cursor", "all"])]
     follow: bool,
-    /// Only those of this record, by pkid or by name
+    /// Only transactions of this record, by pkid or by name
     #[arg(long, value_name = "RECORD")]
     subject: Option<String>,
-    /// Where to look for that name
+    /// The node at or below which the name is looked up
     #[arg(long, value_name = "PATH", requires = "subject")]
     hierarchy: Option<Hierarchy>,
-    /// Only those with this status: processing, success or fail
-    #[arg(long, value_name = "STATUS", value_parser = status)]
+    /// Only transactions with this status: processing, success or fail
+    #[arg(long, value_name = "STATUS", value_parser = parse_status)]
     status: Option<Status>,
-    /// Only those with this action, such as refresh
+    /// Only transactions with this action, such as refresh
     #[arg(long, value_name = "ACTION")]
     action: Option<String>,
     #[command(flatten)]
     page: PageArgs,
 }
 
-fn status(text: &str) -> Result<Status, String> {
+fn parse_status(text: &str) -> Result<Status, String> {
     [Status::Processing, Status::Success, Status::Fail]
         .into_iter()
         .find(|status| status.as_str().eq_ignore_ascii_case(text))
         .ok_or_else(|| "statuses are processing, success and fail".to_owned())
 }
 
-/// Prints one or a page of them, and goes on if asked to.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
+/// Prints one transaction or a page of them, or follows them.
+pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let store = context.store()?;
     let output = context.output;
     if let Some(id) = &args.id {
         return match args.follow {
             true => follow_one(store.as_ref(), output, id).await,
             false => {
-                let transaction = one(store.as_ref(), id).await?;
+                let transaction = find_transaction(store.as_ref(), id).await?;
                 let now = context.now();
-                output.print(&transaction, |transaction| detail(transaction, now))
+                output.print(&transaction, |transaction| render_detail(transaction, now))
             }
         };
     }
@@ -72,7 +72,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         subject: match args.subject {
             Some(record) => {
                 let hierarchy = args.hierarchy;
-                Some(subject(store.as_ref(), Named { record, hierarchy }).await?)
+                Some(find_subject(store.as_ref(), RecordSelector { record, hierarchy }).await?)
             }
             None => None,
         },
@@ -87,29 +87,34 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         .fetch(async |cursor, limit| store.transactions(&filter, cursor.as_deref(), limit).await)
         .await?;
     let now = context.now();
-    output.page(&page.items, page.next.as_deref(), |items| rows(items, now))
-}
-
-/// The record that is meant. One that was deleted has transactions too, and is known by its pkid.
-async fn subject(store: &dyn Store, named: Named) -> Result<Reference, Failed> {
-    match named.find(store).await {
-        Ok(record) => Ok(record.reference()),
-        Err(failed) if failed.kind == Kind::NotFound => match named.record.parse() {
-            Ok(pkid) => Ok(Reference::record(pkid)),
-            Err(_) => Err(failed.hint("a record that was deleted is named by its pkid")),
-        },
-        Err(failed) => Err(failed),
-    }
-}
-
-async fn one(store: &dyn Store, id: &str) -> Result<Transaction, Failed> {
-    store.transaction(id).await?.ok_or_else(|| {
-        Failed::new(Kind::NotFound, format!("no transaction has the id {id:?}"))
-            .hint("`relation-host transactions` shows the newest")
+    output.page(&page.items, page.next.as_deref(), |items| {
+        render_rows(items, now)
     })
 }
 
-/// What happens to a followed transaction, as JSON.
+/// Finds the record of `--subject`. A deleted record still has transactions, and is named by its pkid.
+async fn find_subject(store: &dyn Store, selector: RecordSelector) -> Result<Reference, CliError> {
+    match selector.find(store).await {
+        Ok(record) => Ok(record.reference()),
+        Err(error) if error.kind == ErrorKind::NotFound => match selector.record.parse() {
+            Ok(pkid) => Ok(Reference::record(pkid)),
+            Err(_) => Err(error.hint("a record that was deleted is named by its pkid")),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+async fn find_transaction(store: &dyn Store, id: &str) -> Result<Transaction, CliError> {
+    store.transaction(id).await?.ok_or_else(|| {
+        CliError::new(
+            ErrorKind::NotFound,
+            format!("no transaction has the id {id:?}"),
+        )
+        .hint("`relation-host transactions` shows the newest")
+    })
+}
+
+/// An event of a followed transaction, as JSON.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Event<'a> {
@@ -126,14 +131,14 @@ enum Event<'a> {
     },
 }
 
-/// Prints the log as it grows; ends with the transaction, and as it did.
-async fn follow_one(store: &dyn Store, output: Output, id: &str) -> Result<(), Failed> {
+/// Prints the log as it grows, until the transaction ends. Fails if the transaction failed.
+async fn follow_one(store: &dyn Store, output: Output, id: &str) -> Result<(), CliError> {
     let mut printed = 0;
     let mut progress = None;
     loop {
-        let transaction = one(store, id).await?;
+        let transaction = find_transaction(store, id).await?;
         for line in transaction.log.iter().skip(printed) {
-            output.line(&Event::Log { line }, |_| log_line(line))?;
+            output.line(&Event::Log { line }, |_| render_log_line(line))?;
         }
         printed = printed.max(transaction.log.len());
         if transaction.progress != progress {
@@ -141,61 +146,61 @@ async fn follow_one(store: &dyn Store, output: Output, id: &str) -> Result<(), F
             if let Some(progress) = &progress {
                 let message = progress.to_string();
                 let event = Event::Progress { message };
-                output.line(&event, |_| shown(&progress.to_string()))?;
+                output.line(&event, |_| escape_control_chars(&progress.to_string()))?;
             }
         }
         if transaction.status != Status::Processing {
             let event = Event::Transaction {
                 transaction: &transaction,
             };
-            output.line(&event, |_| ended(&transaction))?;
+            output.line(&event, |_| render_line(&transaction))?;
             return match transaction.status {
-                Status::Fail => Err(Failed::new(Kind::Failed, transaction.message)),
+                Status::Fail => Err(CliError::new(ErrorKind::Failed, transaction.message)),
                 _ => Ok(()),
             };
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Prints transactions as they start and end, from the newest page on, until stopped.
+/// Prints transactions as they start and end, beginning with the newest page, until stopped.
 async fn follow_all(
     store: &dyn Store,
     output: Output,
     filter: &TransactionFilter,
-) -> Result<(), Failed> {
-    let stop = Stop::listen()?;
-    let mut seen = Seen::default();
+) -> Result<(), CliError> {
+    let shutdown = Shutdown::listen()?;
+    let mut printed = PrintedStatuses::default();
     loop {
-        let page = store.transactions(filter, None, WATCHED).await?;
-        // The newest come first, and are to be printed last.
+        let page = store.transactions(filter, None, FOLLOWED_PAGE_SIZE).await?;
+        // The newest come first in the page, and are printed last.
         for transaction in page.items.iter().rev() {
-            if seen.is_news(transaction) {
-                output.line(transaction, ended)?;
+            if printed.note_status(transaction) {
+                output.line(transaction, render_line)?;
             }
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
-            () = stop.signalled() => return Ok(()),
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
+            () = shutdown.wait() => return Ok(()),
         }
     }
 }
 
-/// Which transactions were printed in which status. Forgets those that are off the watched page.
+/// The last printed status of each transaction. Forgets old transactions.
 #[derive(Default)]
-struct Seen {
+struct PrintedStatuses {
     statuses: HashMap<String, Status>,
     order: VecDeque<String>,
 }
 
-impl Seen {
-    fn is_news(&mut self, transaction: &Transaction) -> bool {
+impl PrintedStatuses {
+    fn note_status(&mut self, transaction: &Transaction) -> bool {
         let id = &transaction.id;
         match self.statuses.insert(id.clone(), transaction.status) {
             Some(status) => status != transaction.status,
             None => {
                 self.order.push_back(id.clone());
-                if self.order.len() > 10 * WATCHED as usize
+                if self.order.len() > 10 * FOLLOWED_PAGE_SIZE as usize
                     && let Some(oldest) = self.order.pop_front()
                 {
                     self.statuses.remove(&oldest);
@@ -206,23 +211,23 @@ impl Seen {
     }
 }
 
-fn rows(transactions: &[Transaction], now: Timestamp) -> String {
-    let mut rows = Rows::under(&[
-        Column::new("started (UTC)").dropped(3),
+fn render_rows(transactions: &[Transaction], now: Timestamp) -> String {
+    let mut rows = Table::with_columns(&[
+        Column::new("started (UTC)").droppable(3),
         Column::new("action"),
         Column::new("of").shortened(12),
         Column::new("status"),
-        Column::new("took").dropped(1),
+        Column::new("took").droppable(1),
         Column::new("message").shortened(12),
-        Column::new("id").dropped(2),
+        Column::new("id").droppable(2),
     ]);
     for transaction in transactions {
         rows.add([
-            time::stamp(transaction.started),
+            time::format_timestamp(transaction.started),
             transaction.action.clone(),
             subject_name(transaction),
             transaction.status.as_str().to_owned(),
-            took(transaction, now),
+            format_took(transaction, now),
             message(transaction),
             transaction.id.clone(),
         ]);
@@ -230,44 +235,44 @@ fn rows(transactions: &[Transaction], now: Timestamp) -> String {
     rows.to_string()
 }
 
-fn detail(transaction: &Transaction, now: Timestamp) -> String {
+fn render_detail(transaction: &Transaction, now: Timestamp) -> String {
     let subject = transaction
         .subject
         .as_ref()
         .map_or_else(|| "-".to_owned(), Reference::to_string);
     let completed = transaction
         .completed
-        .map_or_else(|| "-".to_owned(), time::moment);
-    let lines = pairs([
+        .map_or_else(|| "-".to_owned(), time::format_utc);
+    let lines = pair_table([
         ("id", transaction.id.clone()),
         ("action", transaction.action.clone()),
         ("of", subject_name(transaction)),
         ("subject", subject),
         ("status", transaction.status.as_str().to_owned()),
         ("message", message(transaction)),
-        ("submitted", time::moment(transaction.submitted)),
-        ("started", time::moment(transaction.started)),
+        ("submitted", time::format_utc(transaction.submitted)),
+        ("started", time::format_utc(transaction.started)),
         ("completed", completed),
-        ("took", took(transaction, now)),
+        ("took", format_took(transaction, now)),
     ]);
     let mut blocks = vec![lines.to_string()];
     if !transaction.secret_accesses.is_empty() {
-        blocks.push(reveals(transaction));
+        blocks.push(render_reveals(transaction));
     }
     if !transaction.log.is_empty() {
-        let log: Vec<String> = transaction.log.iter().map(log_line).collect();
+        let log: Vec<String> = transaction.log.iter().map(render_log_line).collect();
         blocks.push(log.join("\n"));
     }
     blocks.join("\n\n")
 }
 
-/// The secrets that it opened, or tried to.
-fn reveals(transaction: &Transaction) -> String {
-    let mut rows = Rows::under(&[
+/// Renders the secrets that the call revealed, or tried to reveal.
+fn render_reveals(transaction: &Transaction) -> String {
+    let mut rows = Table::with_columns(&[
         Column::new("secret").shortened(12),
         Column::new("of").tail(12),
         Column::new("outcome"),
-        Column::new("at").dropped(1),
+        Column::new("at").droppable(1),
     ]);
     for reveal in &transaction.secret_accesses {
         let owner = reveal.owner.as_ref();
@@ -284,20 +289,23 @@ fn reveals(transaction: &Transaction) -> String {
     }
 }
 
-/// One transaction on one line.
-fn ended(transaction: &Transaction) -> String {
-    let name = shown(&subject_name(transaction));
+/// Renders a transaction on one line.
+fn render_line(transaction: &Transaction) -> String {
+    let name = escape_control_chars(&subject_name(transaction));
     let at = transaction.completed.unwrap_or(transaction.started);
-    let (status, action) = (transaction.status.as_str(), shown(&transaction.action));
-    let message = shown(&message(transaction));
+    let (status, action) = (
+        transaction.status.as_str(),
+        escape_control_chars(&transaction.action),
+    );
+    let message = escape_control_chars(&message(transaction));
     let id = &transaction.id;
     format!(
         "{} {status:10} {action} {name}: {message} ({id})",
-        time::moment(at)
+        time::format_utc(at)
     )
 }
 
-/// What a person calls it; its pkid where the call did not get as far as its name.
+/// Returns the customer's name, or its pkid if the call ended before the name was known.
 fn subject_name(transaction: &Transaction) -> String {
     match (transaction.subject_name.as_str(), &transaction.subject) {
         ("", Some(subject)) => subject.pkid.to_string(),
@@ -313,26 +321,30 @@ fn message(transaction: &Transaction) -> String {
     }
 }
 
-/// Calls are short: below a minute it is told in milliseconds.
-fn took(transaction: &Transaction, now: Timestamp) -> String {
+/// Formats the duration. Calls are short, so durations below a minute are in milliseconds.
+fn format_took(transaction: &Transaction, now: Timestamp) -> String {
     let took = transaction
         .completed
         .unwrap_or(now)
         .since(transaction.started);
     match took.as_secs() {
         0..60 => format!("{} ms", took.as_millis()),
-        _ => time::span(took),
+        _ => time::format_span(took),
     }
 }
 
-fn log_line(line: &LogLine) -> String {
+fn render_log_line(line: &LogLine) -> String {
     let level = match line.level {
         Level::Debug => "debug",
         Level::Info => "info",
         Level::Warning => "warning",
         Level::Error => "error",
     };
-    format!("{} {level:7} {}", line.at, shown(&line.message))
+    format!(
+        "{} {level:7} {}",
+        line.at,
+        escape_control_chars(&line.message)
+    )
 }
 
 #[cfg(test)]
@@ -358,31 +370,31 @@ mod tests {
     }
 
     #[test]
-    fn a_followed_transaction_is_news_when_it_starts_and_when_it_ends() {
-        let mut seen = Seen::default();
-        assert!(seen.is_news(&transaction("a", Status::Processing)));
-        assert!(!seen.is_news(&transaction("a", Status::Processing)));
-        assert!(seen.is_news(&transaction("a", Status::Success)));
-        assert!(!seen.is_news(&transaction("a", Status::Success)));
-        assert!(seen.is_news(&transaction("b", Status::Success)));
+    fn transaction_is_printed_at_start_and_end() {
+        let mut printed = PrintedStatuses::default();
+        assert!(printed.note_status(&transaction("a", Status::Processing)));
+        assert!(!printed.note_status(&transaction("a", Status::Processing)));
+        assert!(printed.note_status(&transaction("a", Status::Success)));
+        assert!(!printed.note_status(&transaction("a", Status::Success)));
+        assert!(printed.note_status(&transaction("b", Status::Success)));
     }
 
     #[test]
-    fn a_transaction_fits_on_a_line() {
+    fn transaction_is_rendered_on_one_line() {
         assert_eq!(
-            ended(&transaction("t1", Status::Success)),
+            render_line(&transaction("t1", Status::Success)),
             "1970-01-01 00:00:01 UTC Success    refresh Acme: done (t1)"
         );
         assert_eq!(
-            took(&transaction("t1", Status::Success), Timestamp(0)),
+            format_took(&transaction("t1", Status::Success), Timestamp(0)),
             "250 ms"
         );
     }
 
     #[test]
-    fn a_status_is_named_in_either_case() {
-        assert_eq!(status("processing"), Ok(Status::Processing));
-        assert_eq!(status("Fail"), Ok(Status::Fail));
-        assert!(status("queued").is_err());
+    fn status_parses_in_either_case() {
+        assert_eq!(parse_status("processing"), Ok(Status::Processing));
+        assert_eq!(parse_status("Fail"), Ok(Status::Fail));
+        assert!(parse_status("queued").is_err());
     }
 }

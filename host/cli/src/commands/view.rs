@@ -1,51 +1,51 @@
-//! How records and what belongs to them are shown to people.
+//! Renders connections for people.
 
 use std::time::Duration;
 
 use relation_host::reports::{Connection, Grant, GrantStatus, State};
 use relation_host::types::Timestamp;
 
-use crate::failure::{CONNECT_AGAIN, Failed, Kind};
-use crate::table::{Column, Rows, pairs};
+use crate::error::{CONNECT_AGAIN, CliError, ErrorKind};
+use crate::table::{Column, Table, pair_table};
 use crate::time;
 
-/// One record, a line for each of its properties, with those of its further grants below.
-pub fn connection(connection: &Connection, now: Timestamp) -> String {
-    let own = lines(connection, Grant::Organization, now);
+/// Renders one connection: a line for each property, and a table of its other grants.
+pub fn render_connection(connection: &Connection, now: Timestamp) -> String {
+    let own = render_grant_lines(connection, Grant::Organization, now);
     let further = connection.grants.iter();
     let mut further = further
-        .filter(|granted| granted.grant != Grant::Organization)
+        .filter(|status| status.grant != Grant::Organization)
         .peekable();
     if further.peek().is_none() {
         return own;
     }
-    let mut rows = Rows::under(&[
+    let mut rows = Table::with_columns(&[
         Column::new("grant"),
         Column::new("state"),
-        Column::new("access token").dropped(1),
+        Column::new("access token").droppable(1),
         Column::new("refresh token"),
-        Column::new("next refresh").dropped(2),
-        Column::new("missing scopes").wrapped(16).dropped(3),
+        Column::new("next refresh").droppable(2),
+        Column::new("missing scopes").wrapped(16).droppable(3),
     ]);
-    for granted in further {
+    for status in further {
         rows.add([
-            granted.grant.to_string(),
-            granted.state.to_string(),
-            time::expiry(granted.access_token_expires.as_ref(), now),
-            time::expiry(granted.refresh_token_expires.as_ref(), now),
-            next(granted.next_refresh, now),
-            granted.missing_scopes.join(" "),
+            status.grant.to_string(),
+            status.state.to_string(),
+            time::format_expiry(status.access_token_expires.as_ref(), now),
+            time::format_expiry(status.refresh_token_expires.as_ref(), now),
+            render_next_refresh(status.next_refresh, now),
+            status.missing_scopes.join(" "),
         ]);
     }
     format!("{own}\n\n{rows}")
 }
 
-/// One record as one of its grants stands.
-pub fn grant_of(connection: &Connection, grant: Grant, now: Timestamp) -> String {
-    lines(connection, grant, now)
+/// Renders one grant of a connection.
+pub fn render_grant(connection: &Connection, grant: Grant, now: Timestamp) -> String {
+    render_grant_lines(connection, grant, now)
 }
 
-fn lines(connection: &Connection, grant: Grant, now: Timestamp) -> String {
+fn render_grant_lines(connection: &Connection, grant: Grant, now: Timestamp) -> String {
     let mut lines = vec![
         ("name", connection.name.clone()),
         ("pkid", connection.pkid.to_string()),
@@ -54,13 +54,13 @@ fn lines(connection: &Connection, grant: Grant, now: Timestamp) -> String {
     if grant != Grant::Organization {
         lines.push(("grant", grant.to_string()));
     }
-    let granted = granted(connection, grant);
-    let state = granted.map_or(connection.state, |granted| granted.state);
-    let (access, refresh, refreshed_next) = match granted {
-        Some(granted) => (
-            granted.access_token_expires,
-            granted.refresh_token_expires,
-            granted.next_refresh,
+    let status = find_grant_status(connection, grant);
+    let state = status.map_or(connection.state, |status| status.state);
+    let (access, refresh, next_refresh) = match status {
+        Some(status) => (
+            status.access_token_expires,
+            status.refresh_token_expires,
+            status.next_refresh,
         ),
         None => (
             connection.access_token_expires,
@@ -70,65 +70,66 @@ fn lines(connection: &Connection, grant: Grant, now: Timestamp) -> String {
     };
     lines.extend([
         ("state", state.to_string()),
-        ("access token", time::expiry(access.as_ref(), now)),
-        ("refresh token", time::expiry(refresh.as_ref(), now)),
-        ("next refresh", next(refreshed_next, now)),
+        ("access token", time::format_expiry(access.as_ref(), now)),
+        ("refresh token", time::format_expiry(refresh.as_ref(), now)),
+        ("next refresh", render_next_refresh(next_refresh, now)),
     ]);
-    if let Some(granted) = granted
-        && !granted.missing_scopes.is_empty()
+    if let Some(status) = status
+        && !status.missing_scopes.is_empty()
     {
-        lines.push(("missing scopes", granted.missing_scopes.join(" ")));
+        lines.push(("missing scopes", status.missing_scopes.join(" ")));
     }
     if !connection.notes.is_empty() {
         lines.push(("please note", connection.notes.clone()));
     }
-    pairs(lines).to_string()
+    pair_table(lines).to_string()
 }
 
-fn granted(connection: &Connection, grant: Grant) -> Option<&GrantStatus> {
+fn find_grant_status(connection: &Connection, grant: Grant) -> Option<&GrantStatus> {
     let mut grants = connection.grants.iter();
-    grants.find(|granted| granted.grant == grant)
+    grants.find(|status| status.grant == grant)
 }
 
-fn next(at: Option<Timestamp>, now: Timestamp) -> String {
+fn render_next_refresh(at: Option<Timestamp>, now: Timestamp) -> String {
     match at {
-        Some(at) => format!("{} ({})", time::moment(at), time::due(at, now)),
+        Some(at) => format!("{} ({})", time::format_utc(at), time::format_due(at, now)),
         None => "-".to_owned(),
     }
 }
 
-/// The state of the organisation's grant, and of further ones that stand otherwise.
-fn states(connection: &Connection) -> String {
-    let others = connection.grants.iter().filter(|granted| {
-        granted.grant != Grant::Organization && granted.state != connection.state
-    });
-    let others = others.map(|granted| format!(", {} {}", granted.grant, granted.state));
+/// Renders the state of the organisation's grant, and the states of other grants that differ.
+fn render_states(connection: &Connection) -> String {
+    let others = connection
+        .grants
+        .iter()
+        .filter(|status| status.grant != Grant::Organization && status.state != connection.state);
+    let others = others.map(|status| format!(", {} {}", status.grant, status.state));
     std::iter::once(connection.state.to_string())
         .chain(others)
         .collect()
 }
 
-/// Records, a row each.
-pub fn connections(connections: &[Connection], now: Timestamp) -> String {
-    let mut rows = Rows::under(&[
+/// Renders a table of connections.
+pub fn render_connections(connections: &[Connection], now: Timestamp) -> String {
+    let mut rows = Table::with_columns(&[
         Column::new("name").shortened(16),
-        Column::new("hierarchy").tail(12).dropped(4),
+        Column::new("hierarchy").tail(12).droppable(4),
         Column::new("state").shortened(13),
-        Column::new("access token").dropped(2),
+        Column::new("access token").droppable(2),
         Column::new("refresh token"),
-        Column::new("next refresh").dropped(3),
-        Column::new("pkid").dropped(1),
+        Column::new("next refresh").droppable(3),
+        Column::new("pkid").droppable(1),
     ]);
     for connection in connections {
         let next = connection
             .next_refresh
-            .map_or_else(|| "-".to_owned(), |at| time::due(at, now));
+            .map_or_else(|| "-".to_owned(), |at| time::format_due(at, now));
         rows.add([
             connection.name.clone(),
             connection.hierarchy.to_string(),
-            states(connection),
-            time::expiry_left(connection.access_token_expires.as_ref(), now),
-            time::expiry_left(connection.refresh_token_expires.as_ref(), now),
+            render_states(connection),
+            time::format_token_remaining(connection.access_token_expires.as_ref(), now),
+            time::format_token_remaining(connection.refresh_token_expires.as_ref(), now),
             next,
             connection.pkid.to_string(),
         ]);
@@ -136,8 +137,8 @@ pub fn connections(connections: &[Connection], now: Timestamp) -> String {
     rows.to_string()
 }
 
-/// Whether some expiry of these is marked as assumed.
-pub fn any_assumed(connections: &[Connection]) -> bool {
+/// Returns whether an expiry is marked as assumed.
+pub fn has_assumed_expiry(connections: &[Connection]) -> bool {
     connections.iter().any(|connection| {
         let expiries = [
             connection.access_token_expires,
@@ -147,22 +148,23 @@ pub fn any_assumed(connections: &[Connection]) -> bool {
     })
 }
 
-/// The failure that the state of a grant means, when a person has to act.
-pub fn needs_a_person(connection: &Connection, grant: Grant) -> Option<Failed> {
-    let state = granted(connection, grant).map_or(connection.state, |granted| granted.state);
+/// Returns the error for a grant that a person must reauthorize.
+pub fn reauthorize_error(connection: &Connection, grant: Grant) -> Option<CliError> {
+    let state =
+        find_grant_status(connection, grant).map_or(connection.state, |status| status.state);
     match state {
         State::Expired | State::Reauthorize => {
             let message = match connection.notes.as_str() {
                 "" => format!("{} is {state} ({grant})", connection.name),
                 notes => format!("{}: {notes}", connection.name),
             };
-            Some(Failed::new(Kind::Reauthorize, message).hint(CONNECT_AGAIN))
+            Some(CliError::new(ErrorKind::Reauthorize, message).hint(CONNECT_AGAIN))
         }
         _ => None,
     }
 }
 
-/// A span of milliseconds, as reports have it.
-pub fn millis(millis: u64) -> String {
-    time::span(Duration::from_millis(millis))
+/// Formats a duration in milliseconds.
+pub fn format_millis(millis: u64) -> String {
+    time::format_span(Duration::from_millis(millis))
 }

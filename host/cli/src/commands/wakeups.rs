@@ -1,4 +1,4 @@
-//! `wakeups`: what is due when.
+//! `wakeups`: lists scheduled wakeups.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,18 @@ use serde::Serialize;
 
 use super::page::PageArgs;
 use crate::Context;
-use crate::failure::Failed;
-use crate::records::{Named, Record};
-use crate::table::{Column, Rows};
+use crate::error::CliError;
+use crate::records::{Record, RecordSelector};
+use crate::table::{Column, Table};
 use crate::time;
 
 /// Arguments of `wakeups`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only those of this record, by pkid or by name
+    /// Only wakeups of this record, by pkid or by name
     #[arg(value_name = "RECORD")]
     record: Option<String>,
-    /// Only those of records at or below this node
+    /// Only wakeups of records at or below this node
     #[arg(long, value_name = "PATH")]
     hierarchy: Option<Hierarchy>,
     #[command(flatten)]
@@ -36,13 +36,15 @@ struct Row {
     attempts: u32,
 }
 
-/// Prints them, the earliest first.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
+/// Prints the wakeups, the earliest first.
+pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let store = context.store()?;
     let page = match args.record {
         Some(record) => {
             let hierarchy = args.hierarchy;
-            let record = Named { record, hierarchy }.find(store.as_ref()).await?;
+            let record = RecordSelector { record, hierarchy }
+                .find(store.as_ref())
+                .await?;
             Page {
                 items: store.wakeups(&record.reference()).await?,
                 next: None,
@@ -55,21 +57,21 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
                 .await?
         }
     };
-    let rows = named(store.as_ref(), page.items).await?;
+    let rows = with_subject_names(store.as_ref(), page.items).await?;
     let now = context.now();
     context
         .output
-        .page(&rows, page.next.as_deref(), |rows| human(rows, now))
+        .page(&rows, page.next.as_deref(), |rows| render_text(rows, now))
 }
 
-async fn named(store: &dyn Store, due: Vec<DueWakeup>) -> Result<Vec<Row>, Failed> {
+async fn with_subject_names(store: &dyn Store, due: Vec<DueWakeup>) -> Result<Vec<Row>, CliError> {
     let mut subjects: Vec<Reference> = due.iter().map(|due| due.wakeup.subject.clone()).collect();
     subjects.sort();
     subjects.dedup();
     let mut names = BTreeMap::new();
     for chunk in subjects.chunks(1000) {
         for document in store.get(chunk).await?.into_iter().flatten() {
-            names.insert(document.reference.clone(), name(&document));
+            names.insert(document.reference.clone(), subject_name(&document));
         }
     }
     let row = |due: DueWakeup| Row {
@@ -82,24 +84,25 @@ async fn named(store: &dyn Store, due: Vec<DueWakeup>) -> Result<Vec<Row>, Faile
     Ok(due.into_iter().map(row).collect())
 }
 
-fn name(document: &Document) -> String {
-    // A wakeup is listed whether or not its subject can be read.
-    Record::of(document).map_or_else(|_| String::new(), |record| record.name().to_owned())
+fn subject_name(document: &Document) -> String {
+    // A wakeup is listed even if its subject cannot be read.
+    Record::from_document(document)
+        .map_or_else(|_| String::new(), |record| record.name().to_owned())
 }
 
-fn human(rows: &[Row], now: Timestamp) -> String {
-    let mut lines = Rows::under(&[
-        Column::new("due (UTC)").dropped(2),
+fn render_text(rows: &[Row], now: Timestamp) -> String {
+    let mut lines = Table::with_columns(&[
+        Column::new("due (UTC)").droppable(2),
         Column::new("when"),
         Column::new("wakeup").shortened(16),
         Column::new("of").shortened(12),
-        Column::new("failures").dropped(3),
-        Column::new("pkid").dropped(1),
+        Column::new("failures").droppable(3),
+        Column::new("pkid").droppable(1),
     ]);
     for row in rows {
         lines.add([
-            time::stamp(row.due),
-            time::due(row.due, now),
+            time::format_timestamp(row.due),
+            time::format_due(row.due, now),
             row.id.clone(),
             row.subject_name.clone(),
             row.attempts.to_string(),

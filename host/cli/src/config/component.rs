@@ -1,4 +1,4 @@
-//! Where compiled components are kept for the next process.
+//! The cache of compiled components.
 
 use std::path::{Path, PathBuf};
 
@@ -6,41 +6,41 @@ use etcetera::BaseStrategy as _;
 use relation_host::component::ComponentCache;
 use toml::de::DeValue;
 
-use super::reader::{Reader, Section, kind};
+use super::reader::{Reader, Section, describe_kind};
 
-/// Where compiled components are kept.
+/// The directory of the cache for compiled components.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CacheLocation {
-    /// In the user's own folder for such things, if there is one.
+    /// The user's cache directory, if there is one.
     #[default]
     User,
-    /// In this directory.
+    /// This directory.
     Directory(PathBuf),
-    /// Nowhere: each process compiles for itself.
-    Nowhere,
+    /// No cache: each process compiles the component.
+    Disabled,
 }
 
 impl CacheLocation {
-    /// The cache there; none without a place for it, as for a user without a home.
-    pub fn cache(&self) -> Option<ComponentCache> {
+    /// Opens the cache. Returns `None` if the cache is disabled or the user has no home directory.
+    pub fn open_cache(&self) -> Option<ComponentCache> {
         let directory = match self {
             Self::User => {
                 let caches = etcetera::choose_base_strategy().ok()?.cache_dir();
-                // With an empty HOME it would be one more folder wherever a command is run.
+                // With an empty HOME, the path would be relative to the working directory.
                 if !caches.is_absolute() {
                     return None;
                 }
                 caches.join("relation-host").join("components")
             }
             Self::Directory(directory) => directory.clone(),
-            Self::Nowhere => return None,
+            Self::Disabled => return None,
         };
         Some(ComponentCache::at(directory))
     }
 }
 
 impl Section<'_> {
-    /// A directory, relative to `directory`, or `false`.
+    /// Takes a directory, relative to `directory`, or `false`.
     pub(super) fn cache_location(
         &mut self,
         reader: &mut Reader<'_>,
@@ -52,14 +52,14 @@ impl Section<'_> {
                 Ok(CacheLocation::Directory(directory.join(&*path)))
             }
             DeValue::String(_) => Err("must not be empty; false turns the cache off".to_owned()),
-            DeValue::Boolean(false) => Ok(CacheLocation::Nowhere),
+            DeValue::Boolean(false) => Ok(CacheLocation::Disabled),
             DeValue::Boolean(true) => Err(
                 "expected a directory or false; without this key there is a cache in the user's own folder"
                     .to_owned(),
             ),
             other => Err(format!(
                 "expected a directory or false, found {}",
-                kind(&other)
+                describe_kind(&other)
             )),
         })
     }

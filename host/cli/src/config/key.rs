@@ -1,4 +1,4 @@
-//! Where the key-encryption key is: a file, an environment variable, or the output of a command.
+//! The source of the key-encryption key: a file, an environment variable, or the output of a command.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use relation_host::store::seal::{
 
 use super::reader::{Reader, Section};
 
-/// Where the key-encryption key is.
+/// The source of the key-encryption key.
 #[derive(Clone, PartialEq, Eq)]
 pub enum KeySource {
-    /// `key-file`: made at first use.
+    /// `key-file`: created at first use.
     File(PathBuf),
     /// `key-env`: the name of an environment variable.
     Env(String),
@@ -20,15 +20,15 @@ pub enum KeySource {
     Command {
         /// The program.
         program: String,
-        /// Its arguments.
+        /// The program's arguments.
         arguments: Vec<String>,
-        /// Where it runs.
+        /// The working directory.
         directory: PathBuf,
     },
 }
 
 impl KeySource {
-    /// The command `words`, run in `directory`; none when there are no words.
+    /// Builds a command from `words`, run in `directory`. Returns `None` without words.
     pub fn command(words: &[String], directory: &Path) -> Option<Self> {
         let (program, arguments) = words.split_first()?;
         Some(Self::Command {
@@ -38,7 +38,7 @@ impl KeySource {
         })
     }
 
-    /// Reads whichever of `key-file`, `key-env` and `key-command` is there; more than one is a fault.
+    /// Reads `key-file`, `key-env` or `key-command`. More than one of them is an error.
     pub(super) fn read(
         section: &mut Section<'_>,
         reader: &mut Reader<'_>,
@@ -66,7 +66,8 @@ impl KeySource {
     }
 }
 
-/// The line that configures it. Arguments of a command are left out: they may hold secrets.
+/// The line that configures this source. A command's arguments are left out, because they may contain
+/// secrets.
 impl fmt::Display for KeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,7 +1,7 @@
-//! The configuration: a TOML file, what each of its keys means, and what holds without it.
+//! The configuration: a TOML file, and the defaults.
 //!
-//! Settings that only the plugin understands are passed on when they are given and left out when
-//! they are not, so that each default has one home.
+//! Settings for the plugin are passed on only if the file gives them, so that each default is defined in one
+//! place.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,80 +15,80 @@ use relation_host::text::{self, NotUtf8};
 
 mod component;
 mod key;
-mod origin;
 mod reader;
 mod redirect;
+mod setting_sources;
 mod stash;
 mod values;
 
 pub use self::component::CacheLocation;
 pub use self::key::KeySource;
-pub use self::origin::Origins;
-pub use self::reader::Fault;
+pub use self::reader::SettingError;
 use self::reader::{Reader, Section};
 pub use self::redirect::RedirectAddress;
+pub use self::setting_sources::SettingSources;
 pub use self::values::{LogFormat, StoreUrl};
 
-/// The file that is read when none is named and it is there.
+/// The configuration file that is read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "relation.toml";
 
 /// Everything that an operator can configure.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Where everything durable lives.
+    /// The store.
     pub store: StoreUrl,
-    /// Where the key is that the secrets in the store are sealed with.
+    /// The source of the key-encryption key.
     pub key: KeySource,
-    /// Where answers are kept that the store cannot take; none: beside the store.
+    /// The directory of the stash; by default, beside the store.
     pub stash: Option<PathBuf>,
-    /// The room that the stash keeps in reserve, in bytes.
+    /// The disk space that the stash reserves, in bytes.
     pub stash_reserve: u64,
     /// How long transactions are kept.
     pub retention: Retention,
-    /// Where compiled components are kept.
+    /// The cache of compiled components.
     pub component_cache: CacheLocation,
-    /// Plain settings for the plugin, by the names that it knows them by.
+    /// The plugin's settings, by the plugin's names for them.
     pub settings: BTreeMap<String, String>,
-    /// Where those settings were given.
-    pub origins: Origins,
+    /// The keys and lines that gave the plugin's settings.
+    pub setting_sources: SettingSources,
     /// The file that holds the client secret of the Webex integration, and nothing else.
     pub client_secret_file: Option<PathBuf>,
-    /// Where Webex sends the browser after a consent, as the integration there has it.
+    /// The redirect address, as registered for the integration at Webex.
     pub redirect: Option<RedirectAddress>,
-    /// Who may be reached.
+    /// The servers that may be reached.
     pub egress: Egress,
-    /// What one call may use.
+    /// The limits of one call.
     pub limits: Limits,
     /// How due wakeups are run.
     pub dispatch: Dispatch,
-    /// How logs are written.
+    /// The log format.
     pub log_format: LogFormat,
 }
 
-/// Who may be reached.
+/// The servers that may be reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Egress {
-    /// Origins (`https://webexapis.com`); empty: nothing may be reached.
+    /// Allowed origins (`https://webexapis.com`). If empty, no server may be reached.
     pub allow: Vec<String>,
-    /// The proxies that customers may name, by origin (`http://proxy.example.com:3128`); without an
-    /// entry that may be public: any at a public address.
+    /// Origins of the proxies that customers may name (`http://proxy.example.com:3128`). If empty, every
+    /// proxy with a public address is allowed.
     pub proxies: Vec<String>,
-    /// A PEM file of certificate authorities to trust besides those of the system.
+    /// A PEM file of certificate authorities to trust in addition to the system's.
     pub extra_ca: Option<PathBuf>,
 }
 
-/// How due wakeups are run; what is none is left to the library.
+/// How due wakeups are run. Fields that are `None` take the library's defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dispatch {
-    /// Workflows at once.
+    /// The maximum number of concurrent workflows.
     pub concurrency: Option<usize>,
-    /// The longest wait before the store is looked at again.
+    /// The maximum time between two reads of the store.
     pub poll: Option<Duration>,
-    /// Scheduled refreshes that begin in a second at most.
+    /// The maximum number of scheduled refreshes that begin per second.
     pub refresh_rate: Option<NonZeroU32>,
 }
 
-/// Why there is no configuration.
+/// An error of the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -96,38 +96,38 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The file is in another encoding.
+    /// The file is not UTF-8.
     #[error("cannot read the configuration: the file {} {found}", path.display())]
     Encoding {
         /// The file.
         path: PathBuf,
-        /// The encoding that was found.
+        /// The detected encoding.
         found: NotUtf8,
     },
-    /// The file says something that cannot be.
-    #[error("the configuration {} is wrong:{}", path.display(), Listed(faults))]
-    Wrong {
+    /// The file has invalid settings.
+    #[error("the configuration {} is wrong:{}", path.display(), ErrorList(errors))]
+    Invalid {
         /// The file.
         path: PathBuf,
-        /// Everything that is wrong with it, in the order of its lines.
-        faults: Vec<Fault>,
+        /// All errors, in the order of their lines.
+        errors: Vec<SettingError>,
     },
 }
 
-struct Listed<'a>(&'a [Fault]);
+struct ErrorList<'a>(&'a [SettingError]);
 
-impl fmt::Display for Listed<'_> {
+impl fmt::Display for ErrorList<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+        self.0.iter().try_for_each(|error| write!(f, "\n  {error}"))
     }
 }
 
 impl Config {
-    /// The configuration of `file`; without one, of `relation.toml` here if there is one; without
-    /// that, what holds when nothing is said.
+    /// Loads `file`. Without it, loads `relation.toml` of the working directory, or the defaults if that file
+    /// does not exist.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let path = match file {
             Some(file) => file,
@@ -144,15 +144,15 @@ impl Config {
         })?;
         let directory = path.parent().unwrap_or(Path::new(""));
         let parsed = Self::parse(text, directory);
-        let mut config = parsed.map_err(|faults| ConfigError::Wrong {
+        let mut config = parsed.map_err(|errors| ConfigError::Invalid {
             path: path.to_owned(),
-            faults,
+            errors,
         })?;
-        config.origins.set_file(path);
+        config.setting_sources.set_file(path);
         Ok(config)
     }
 
-    /// What holds when nothing is said, with files in `directory`. Nothing may be reached.
+    /// Returns the defaults, with files in `directory`. The defaults allow no egress.
     pub fn without_file(directory: &Path) -> Self {
         Self {
             store: StoreUrl::Sqlite(directory.join("relation.db")),
@@ -162,7 +162,7 @@ impl Config {
             retention: Retention::default(),
             component_cache: CacheLocation::default(),
             settings: BTreeMap::new(),
-            origins: Origins::default(),
+            setting_sources: SettingSources::default(),
             client_secret_file: None,
             redirect: None,
             egress: Egress::default(),
@@ -172,7 +172,7 @@ impl Config {
         }
     }
 
-    /// Where answers are kept that the store cannot take.
+    /// Returns the directory of the stash.
     pub fn stash_directory(&self) -> PathBuf {
         match (&self.stash, &self.store) {
             (Some(directory), _) => directory.clone(),
@@ -184,8 +184,8 @@ impl Config {
         }
     }
 
-    /// Understands `text`; relative paths in it are relative to `directory`.
-    fn parse(text: &str, directory: &Path) -> Result<Self, Vec<Fault>> {
+    /// Parses `text`. Paths in it are relative to `directory`.
+    fn parse(text: &str, directory: &Path) -> Result<Self, Vec<SettingError>> {
         let mut config = Self::without_file(directory);
         let (mut top, mut reader) = Reader::open(text)?;
         if let Some(store) = top.url(&mut reader, "store", directory) {
@@ -205,17 +205,17 @@ impl Config {
             section.close(&mut reader);
         }
         if let Some(section) = top.section(&mut reader, "webex") {
-            config.webex(section, &mut reader, directory);
+            config.read_webex(section, &mut reader, directory);
         }
         if let Some(mut section) = top.section(&mut reader, "connect") {
             config.redirect = section.redirect(&mut reader, "redirect");
             section.close(&mut reader);
         }
         if let Some(section) = top.section(&mut reader, "egress") {
-            config.egress(section, &mut reader, directory);
+            config.read_egress(section, &mut reader, directory);
         }
         if let Some(section) = top.section(&mut reader, "limits") {
-            config.limits(section, &mut reader);
+            config.read_limits(section, &mut reader);
         }
         if let Some(mut section) = top.section(&mut reader, "transactions") {
             if let Some(keep) = section.duration(&mut reader, "keep") {
@@ -227,13 +227,13 @@ impl Config {
             section.close(&mut reader);
         }
         if let Some(section) = top.section(&mut reader, "expiry") {
-            config.expiry(section, &mut reader);
+            config.read_expiry(section, &mut reader);
         }
         if let Some(section) = top.section(&mut reader, "refresh") {
-            config.refresh(section, &mut reader);
+            config.read_refresh(section, &mut reader);
         }
         if let Some(section) = top.section(&mut reader, "tokens") {
-            config.tokens(section, &mut reader);
+            config.read_tokens(section, &mut reader);
         }
         if let Some(mut section) = top.section(&mut reader, "dispatch") {
             config.dispatch.concurrency = section.count(&mut reader, "concurrency");
@@ -252,7 +252,7 @@ impl Config {
         Ok(config)
     }
 
-    fn webex(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>, directory: &Path) {
+    fn read_webex(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>, directory: &Path) {
         let base_url = section.base_url(reader, "base-url");
         self.set(reader, "webex.base-url", "webex.base-url", base_url);
         let client_id = section.text(reader, "client-id");
@@ -274,7 +274,7 @@ impl Config {
         section.close(reader);
     }
 
-    fn egress(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>, directory: &Path) {
+    fn read_egress(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>, directory: &Path) {
         self.egress = Egress {
             allow: section.targets(reader, "allow").unwrap_or_default(),
             proxies: section.proxies(reader, "proxies").unwrap_or_default(),
@@ -283,21 +283,21 @@ impl Config {
         section.close(reader);
     }
 
-    fn limits(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
+    fn read_limits(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
         fn set<T>(limit: &mut T, value: Option<T>) {
             if let Some(value) = value {
                 *limit = value;
             }
         }
         let limits = &mut self.limits;
-        let times = section.place("time").or(section.place("request-time"));
+        let times = section.span_of("time").or(section.span_of("request-time"));
         set(&mut limits.memory, section.size(reader, "memory"));
         set(&mut limits.time, section.duration(reader, "time"));
         set(
             &mut limits.request_time,
             section.duration(reader, "request-time"),
         );
-        if let Some(place) = times
+        if let Some(span) = times
             && limits.time < limits.request_time
         {
             let message = format!(
@@ -306,7 +306,7 @@ impl Config {
                 humantime::format_duration(limits.time),
                 humantime::format_duration(limits.request_time)
             );
-            reader.fault(place, "limits.time".to_owned(), message);
+            reader.add_error(span, "limits.time".to_owned(), message);
         }
         set(&mut limits.response, section.size(reader, "response"));
         set(&mut limits.headers, section.size(reader, "headers"));
@@ -323,10 +323,10 @@ impl Config {
         section.close(reader);
     }
 
-    fn expiry(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
+    fn read_expiry(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
         let thresholds = section.durations(reader, "thresholds");
         let thresholds = thresholds.map(|list| {
-            let each: Vec<String> = list.into_iter().map(values::duration_text).collect();
+            let each: Vec<String> = list.into_iter().map(values::format_duration).collect();
             each.join(",")
         });
         self.set(reader, "expiry.thresholds", "expiry.thresholds", thresholds);
@@ -336,40 +336,45 @@ impl Config {
         section.close(reader);
     }
 
-    fn refresh(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
+    fn read_refresh(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
         let period = section.duration(reader, "period");
-        let period = period.map(values::duration_text);
+        let period = period.map(values::format_duration);
         self.set(reader, "refresh.period", "refresh.period", period);
         for (key, setting) in [
             ("fraction", "refresh.fraction"),
             ("jitter", "refresh.jitter"),
         ] {
-            let share = section.share(reader, key);
-            let share = share.map(|share| share.to_string());
-            self.set(reader, setting, setting, share);
+            let fraction = section.fraction(reader, key);
+            let fraction = fraction.map(|fraction| fraction.to_string());
+            self.set(reader, setting, setting, fraction);
         }
         section.close(reader);
     }
 
-    fn tokens(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
+    fn read_tokens(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
         for (key, setting) in [
             ("assumed-access-life", "tokens.assumed-access-life"),
             ("assumed-refresh-life", "tokens.assumed-refresh-life"),
         ] {
-            let life = section.duration(reader, key);
-            self.set(reader, setting, setting, life.map(values::duration_text));
+            let lifetime = section.duration(reader, key);
+            self.set(
+                reader,
+                setting,
+                setting,
+                lifetime.map(values::format_duration),
+            );
         }
         section.close(reader);
     }
 
-    /// Passes on to the plugin, as `setting`, what the file says by `key`.
+    /// Stores the plugin's `setting` that the file gave by `key`.
     fn set(&mut self, reader: &Reader<'_>, key: &str, setting: &str, value: Option<String>) {
         let Some(value) = value else {
             return;
         };
         self.settings.insert(setting.to_owned(), value);
         if let Some(line) = reader.line_of(key) {
-            self.origins.note(setting, key.to_owned(), line);
+            self.setting_sources.record(setting, key.to_owned(), line);
         }
     }
 }

@@ -1,14 +1,13 @@
-//! The redirect address of the integration: Webex compares it byte for byte, so it is kept as it was
-//! written.
+//! The redirect address of the integration. Webex compares it byte for byte, so it is kept verbatim.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::{Host, Url};
 
-/// The most bytes that the plugin takes.
-const LONGEST: usize = 2048;
+/// The plugin's limit, in bytes.
+const MAX_BYTES: usize = 2048;
 
-/// Where Webex sends the browser after a consent.
+/// The address to which Webex sends the browser after a consent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedirectAddress {
     text: String,
@@ -16,13 +15,13 @@ pub struct RedirectAddress {
 }
 
 impl RedirectAddress {
-    /// Reads an absolute `https` address, or an `http` address of this machine alone (RFC 8252, section
-    /// 7.3). User, password and fragment (RFC 6749, section 3.1.2) are refused, and so is a query, which
-    /// Webex adds. The plugin accepts every address that is accepted here.
+    /// Parses an absolute `https` address, or an `http` loopback address (RFC 8252, section 7.3). User,
+    /// password and fragment (RFC 6749, section 3.1.2) are refused. A query is refused too, because Webex
+    /// adds one. The plugin accepts every address that is accepted here.
     pub fn parse(text: &str) -> Result<Self, String> {
         const EXAMPLE: &str = "such as \"http://127.0.0.1:8400/callback\"";
         let url =
-            Url::parse(text).map_err(|error| format!("is no address ({error}), {EXAMPLE}"))?;
+            Url::parse(text).map_err(|error| format!("is not an address ({error}), {EXAMPLE}"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             return Err(format!("is not an http or https address, {EXAMPLE}"));
         }
@@ -35,14 +34,14 @@ impl RedirectAddress {
         if url.port() == Some(0) {
             return Err("must name a port: Webex compares the address exactly".to_owned());
         }
-        if text.len() > LONGEST {
-            return Err(format!("has more than {LONGEST} bytes"));
+        if text.len() > MAX_BYTES {
+            return Err(format!("has more than {MAX_BYTES} bytes"));
         }
         let redirect = Self {
             text: text.to_owned(),
             url,
         };
-        if redirect.url.scheme() == "http" && redirect.loopback().is_none() {
+        if redirect.url.scheme() == "http" && redirect.loopback_sockets().is_none() {
             return Err(
                 "is http: to another machine, where the code could be read: use https:, or http: to \
                  127.0.0.1, [::1] or localhost"
@@ -52,17 +51,17 @@ impl RedirectAddress {
         Ok(redirect)
     }
 
-    /// As it was written.
+    /// Returns the address verbatim.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The path on which the browser comes.
+    /// Returns the path of the callback.
     pub fn path(&self) -> &str {
         self.url.path()
     }
 
-    /// What a browser that comes there says in its `Host`.
+    /// Returns the `Host` header that a browser sends to this address.
     pub fn authority(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         match self.url.port() {
@@ -71,10 +70,10 @@ impl RedirectAddress {
         }
     }
 
-    /// The sockets of this machine on which a browser of this machine comes: that of the literal
-    /// loopback address, or for `localhost` both, the first of which must be there. None where
-    /// somebody else has to be listening.
-    pub fn loopback(&self) -> Option<Vec<SocketAddr>> {
+    /// Returns the local sockets to listen on: the literal loopback address, or both addresses of
+    /// `localhost`, of which the first must be available. Returns `None` if the address is not an `http`
+    /// loopback address.
+    pub fn loopback_sockets(&self) -> Option<Vec<SocketAddr>> {
         if self.url.scheme() != "http" {
             return None;
         }
@@ -97,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_kept_as_it_was_written() {
+    fn redirect_is_kept_verbatim() {
         for text in [
             "http://127.0.0.1:8400/callback",
             "http://127.0.0.1:8400",
@@ -127,9 +126,9 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_of_this_machine_can_be_waited_for_at_loopback_alone() {
+    fn only_loopback_addresses_have_sockets() {
         let sockets = |text: &str| {
-            let sockets = RedirectAddress::parse(text).unwrap().loopback();
+            let sockets = RedirectAddress::parse(text).unwrap().loopback_sockets();
             let sockets = sockets.unwrap_or_default().into_iter();
             sockets.map(|socket| socket.to_string()).collect::<Vec<_>>()
         };
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_names_the_port_where_it_is_not_the_usual_one() {
+    fn authority_omits_the_default_port() {
         let authority = |text: &str| RedirectAddress::parse(text).unwrap().authority();
         assert_eq!(authority("http://127.0.0.1:8400/"), "127.0.0.1:8400");
         assert_eq!(authority("http://localhost:80/"), "localhost");

@@ -1,4 +1,4 @@
-//! What a configuration file may say, and how it is told that it says something else.
+//! Tests of valid configurations, and of the errors of invalid ones.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,18 +9,18 @@ fn parse(text: &str) -> Config {
     Config::parse(text, Path::new("/etc/relation")).unwrap()
 }
 
-fn faults(text: &str) -> Vec<String> {
-    let faults = Config::parse(text, Path::new("")).unwrap_err();
-    faults.iter().map(Fault::to_string).collect()
+fn errors(text: &str) -> Vec<String> {
+    let errors = Config::parse(text, Path::new("")).unwrap_err();
+    errors.iter().map(SettingError::to_string).collect()
 }
 
 #[test]
-fn an_empty_file_says_what_no_file_says() {
+fn empty_file_gives_the_defaults() {
     assert_eq!(parse(""), Config::without_file(Path::new("/etc/relation")));
 }
 
 #[test]
-fn without_a_word_nothing_may_be_reached_and_files_are_here() {
+fn defaults_allow_no_egress_and_use_local_files() {
     let config = Config::without_file(Path::new(""));
     assert!(config.egress.allow.is_empty());
     assert_eq!(config.store.to_string(), "sqlite:relation.db");
@@ -29,7 +29,7 @@ fn without_a_word_nothing_may_be_reached_and_files_are_here() {
 }
 
 #[test]
-fn every_key_is_understood() {
+fn every_key_is_read() {
     let config = parse(
         r#"
         store = "sqlite:data/relation.db"
@@ -143,7 +143,7 @@ fn every_key_is_understood() {
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect(),
-        origins: config.origins.clone(),
+        setting_sources: config.setting_sources.clone(),
         client_secret_file: Some("/etc/relation/client-secret".into()),
         redirect: RedirectAddress::parse("http://LOCALHOST:8400/callback").ok(),
         egress: Egress {
@@ -163,9 +163,9 @@ fn every_key_is_understood() {
 }
 
 #[test]
-fn an_unknown_key_is_answered_with_the_one_that_was_meant() {
+fn unknown_key_suggests_the_nearest_key() {
     assert_eq!(
-        faults("keyfile = \"x\"\n[limits]\nmemroy = \"1 MiB\"\nhost_calls = 3\n"),
+        errors("keyfile = \"x\"\n[limits]\nmemroy = \"1 MiB\"\nhost_calls = 3\n"),
         [
             "line 1: keyfile: unknown key; did you mean `key-file`?",
             "line 3: limits.memroy: unknown key; did you mean `limits.memory`?",
@@ -175,23 +175,23 @@ fn an_unknown_key_is_answered_with_the_one_that_was_meant() {
 }
 
 #[test]
-fn a_key_like_no_other_is_answered_with_the_known_ones() {
+fn unknown_key_without_match_lists_known_keys() {
     assert_eq!(
-        faults("[log]\nxyz = 1"),
+        errors("[log]\nxyz = 1"),
         ["line 2: log.xyz: unknown key; known are format"]
     );
 }
 
 #[test]
-fn all_faults_are_told_at_once_and_in_the_order_of_their_lines() {
-    let told = faults(
+fn all_errors_are_reported_in_line_order() {
+    let found = errors(
         "store = \"mysql:x\"\n[limits]\nmemory = 64\nresponse = \"10\"\ntime = \"soon\"\n\
          requests = 0\n[refresh]\nfraction = 1.5\n[expiry]\nthresholds = \"2d\"\n\
          notify = \"yes\"\n[log]\nformat = \"xml\"\n",
     );
-    let keys: Vec<_> = told
+    let keys: Vec<_> = found
         .iter()
-        .map(|fault| fault.split(": ").take(2).collect::<Vec<_>>().join(": "))
+        .map(|error| error.split(": ").take(2).collect::<Vec<_>>().join(": "))
         .collect();
     assert_eq!(
         keys,
@@ -207,26 +207,26 @@ fn all_faults_are_told_at_once_and_in_the_order_of_their_lines() {
             "line 13: log.format",
         ]
     );
-    assert!(told[1].contains("64 MiB"), "{}", told[1]);
-    assert!(told[3].contains("15s"), "{}", told[3]);
+    assert!(found[1].contains("64 MiB"), "{}", found[1]);
+    assert!(found[3].contains("15s"), "{}", found[3]);
 }
 
 #[test]
-fn what_the_plugin_refuses_is_told_with_its_key_and_line() {
+fn refused_setting_is_reported_with_key_and_line() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("relation.toml");
     let text =
         "[refresh]\nperiod = \"500ms\"\nfraction = 0\n[webex]\nwholesale-users-scopes = []\n";
     std::fs::write(&file, text).unwrap();
     let config = Config::load(Some(&file)).unwrap();
-    let fault = |field: &str| relation_host::types::FieldError {
+    let error = |field: &str| relation_host::types::FieldError {
         field: field.to_owned(),
         message: "must be another".to_owned(),
     };
-    let refused = config.origins.refused(vec![
-        fault("webex.scopes.wholesale-users"),
-        fault("webex.client-id"),
-        fault("refresh.fraction"),
+    let refused = config.setting_sources.to_config_error(vec![
+        error("webex.scopes.wholesale-users"),
+        error("webex.client-id"),
+        error("refresh.fraction"),
     ]);
     let expected = format!(
         "the configuration {} is wrong:\n  webex.client-id: must be another\n  \
@@ -238,33 +238,33 @@ fn what_the_plugin_refuses_is_told_with_its_key_and_line() {
 }
 
 #[test]
-fn an_origin_that_cannot_be_allowed_is_told_with_its_place() {
-    let told = faults("[egress]\nallow = [\"https://webexapis.com\", \"webexapis.com/v1\"]");
-    assert_eq!(told.len(), 1);
+fn invalid_origin_is_reported_with_line_and_entry() {
+    let found = errors("[egress]\nallow = [\"https://webexapis.com\", \"webexapis.com/v1\"]");
+    assert_eq!(found.len(), 1);
     assert!(
-        told[0].starts_with("line 2: egress.allow: entry 2"),
-        "{told:?}"
+        found[0].starts_with("line 2: egress.allow: entry 2"),
+        "{found:?}"
     );
-    let told = faults("[egress]\nproxies = [\"http://user:s3cret@proxy:1\"]");
+    let found = errors("[egress]\nproxies = [\"http://user:s3cret@proxy:1\"]");
     assert!(
-        told[0].starts_with("line 2: egress.proxies: entry 1"),
-        "{told:?}"
+        found[0].starts_with("line 2: egress.proxies: entry 1"),
+        "{found:?}"
     );
-    assert!(!told[0].contains("s3cret"), "{told:?}");
+    assert!(!found[0].contains("s3cret"), "{found:?}");
 }
 
 #[test]
-fn text_that_is_no_toml_is_told_with_its_line() {
-    let told = faults("store = \"sqlite:a.db\"\nkey-file = \n");
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].starts_with("line 2: "), "{told:?}");
+fn invalid_toml_is_reported_with_its_line() {
+    let found = errors("store = \"sqlite:a.db\"\nkey-file = \n");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("line 2: "), "{found:?}");
 }
 
 #[test]
-fn a_section_that_is_no_table_is_told_how_to_write_it() {
-    let told = faults("limits = 3");
+fn section_that_is_not_a_table_gets_a_hint() {
+    let found = errors("limits = 3");
     assert_eq!(
-        told,
+        found,
         [
             "line 1: limits: this is a section, to be written as [limits]; found a number without quotes"
         ]
@@ -272,20 +272,23 @@ fn a_section_that_is_no_table_is_told_how_to_write_it() {
 }
 
 #[test]
-fn a_base_address_without_credentials_is_all_that_is_taken() {
+fn base_url_with_credentials_or_query_is_refused() {
     for wrong in [
         "webexapis.com",
         "ftp://webexapis.com",
         "https://user:secret@webexapis.com",
         "https://webexapis.com/v1?x=1",
     ] {
-        let told = faults(&format!("[webex]\nbase-url = {wrong:?}"));
-        assert!(told[0].starts_with("line 2: webex.base-url: "), "{told:?}");
+        let found = errors(&format!("[webex]\nbase-url = {wrong:?}"));
+        assert!(
+            found[0].starts_with("line 2: webex.base-url: "),
+            "{found:?}"
+        );
     }
 }
 
 #[test]
-fn a_store_is_named_by_its_kind_and_path() {
+fn store_url_has_scheme_and_path() {
     let here = Path::new("/srv");
     let path = |text| match StoreUrl::parse(text, here) {
         Ok(StoreUrl::Sqlite(path)) => Some(path),
@@ -300,7 +303,7 @@ fn a_store_is_named_by_its_kind_and_path() {
 }
 
 #[test]
-fn a_file_that_is_named_must_be_there() {
+fn named_configuration_file_must_exist() {
     let directory = tempfile::tempdir().unwrap();
     let absent = directory.path().join("absent.toml");
     let error = Config::load(Some(&absent)).unwrap_err();
@@ -308,7 +311,7 @@ fn a_file_that_is_named_must_be_there() {
 }
 
 #[test]
-fn a_file_is_utf_8_with_or_without_a_byte_order_mark() {
+fn configuration_is_utf_8_with_optional_bom() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("relation.toml");
     std::fs::write(&file, "\u{feff}[limits]\r\ncalls = 3\r\n").unwrap();
@@ -334,7 +337,7 @@ fn a_file_is_utf_8_with_or_without_a_byte_order_mark() {
 }
 
 #[test]
-fn paths_are_relative_to_the_file_that_names_them() {
+fn paths_are_relative_to_the_configuration_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("relation.toml");
     std::fs::write(&file, "key-file = \"keys/a\"").unwrap();
@@ -347,7 +350,7 @@ fn paths_are_relative_to_the_file_that_names_them() {
 }
 
 #[test]
-fn answers_are_kept_beside_the_store_unless_said_otherwise() {
+fn stash_is_beside_the_store_by_default() {
     let config = parse("store = \"sqlite:data/a.db\"");
     let beside = Path::new("/etc/relation/data/a.db-stash");
     assert_eq!(config.stash_directory(), beside);
@@ -356,7 +359,7 @@ fn answers_are_kept_beside_the_store_unless_said_otherwise() {
 }
 
 #[test]
-fn the_key_is_in_one_place_of_three() {
+fn key_has_exactly_one_source() {
     let env = parse("key-env = \"RELATION_KEY\"");
     assert_eq!(env.key, KeySource::Env("RELATION_KEY".to_owned()));
     let command = parse(r#"key-command = ["vault", "read", ""]"#);
@@ -368,7 +371,7 @@ fn the_key_is_in_one_place_of_three() {
     assert_eq!(command.key, expected);
 
     let both =
-        faults("key-env = \"K\"\nstore = \"sqlite:a.db\"\nkey-file = \"a\"\nkey-command = [\"x\"]");
+        errors("key-env = \"K\"\nstore = \"sqlite:a.db\"\nkey-file = \"a\"\nkey-command = [\"x\"]");
     let one = "exactly one of key-file, key-env, key-command can be given, and `key-env` is there already";
     assert_eq!(
         both,
@@ -380,7 +383,7 @@ fn the_key_is_in_one_place_of_three() {
 }
 
 #[test]
-fn what_is_no_place_of_a_key_is_refused_without_quoting_it() {
+fn invalid_key_source_is_refused_without_quoting() {
     for wrong in [
         "key-command = []",
         "key-command = [\"\"]",
@@ -389,7 +392,7 @@ fn what_is_no_place_of_a_key_is_refused_without_quoting_it() {
         "key-env = \"s3cret=\"",
         "key-env = \"\"",
     ] {
-        let found = faults(wrong);
+        let found = errors(wrong);
         assert_eq!(found.len(), 1, "{wrong}: {found:?}");
         assert!(!found[0].contains("s3cret"), "{found:?}");
     }
@@ -402,43 +405,43 @@ fn arguments_of_a_key_command_are_not_printed() {
 }
 
 #[test]
-fn the_cache_of_components_is_a_directory_or_false() {
+fn component_cache_is_a_directory_or_false() {
     let of = |value: &str| parse(&format!("[component]\ncache = {value}")).component_cache;
     assert_eq!(parse("").component_cache, CacheLocation::User);
-    assert_eq!(of("false"), CacheLocation::Nowhere);
-    assert_eq!(of("false").cache(), None);
-    let directory = of("\"/var/cache/relation\"").cache().unwrap();
+    assert_eq!(of("false"), CacheLocation::Disabled);
+    assert_eq!(of("false").open_cache(), None);
+    let directory = of("\"/var/cache/relation\"").open_cache().unwrap();
     assert_eq!(directory.directory(), Path::new("/var/cache/relation"));
     assert_eq!(
-        faults("component.cache = true\n"),
+        errors("component.cache = true\n"),
         [
             "line 1: component.cache: expected a directory or false; without this key there is a cache in the user's own folder"
         ]
     );
     assert_eq!(
-        faults("component.cache = 3\n"),
+        errors("component.cache = 3\n"),
         ["line 1: component.cache: expected a directory or false, found a number without quotes"]
     );
     assert_eq!(
-        faults("component.cache = \"\"\n"),
+        errors("component.cache = \"\"\n"),
         ["line 1: component.cache: must not be empty; false turns the cache off"]
     );
 }
 
 #[test]
-fn a_call_must_outlast_a_request() {
+fn call_time_must_cover_request_time() {
     for text in [
         "[limits]\ntime = \"10s\"",
         "[limits]\nrequest-time = \"61s\"",
         "[limits]\nrequest-time = \"30s\"\ntime = \"29999ms\"",
     ] {
-        let faults = Config::parse(text, Path::new("")).unwrap_err();
+        let errors = Config::parse(text, Path::new("")).unwrap_err();
         let line = 1 + text
             .lines()
             .position(|line| line.starts_with("time"))
             .unwrap_or(1);
-        assert_eq!((faults.len(), faults[0].line), (1, Some(line)), "{text}");
-        assert!(faults[0].message.contains("limits.request-time"), "{text}");
+        assert_eq!((errors.len(), errors[0].line), (1, Some(line)), "{text}");
+        assert!(errors[0].message.contains("limits.request-time"), "{text}");
     }
     let equal = "[limits]\nrequest-time = \"30s\"\ntime = \"30s\"";
     assert!(Config::parse(equal, Path::new("")).is_ok());

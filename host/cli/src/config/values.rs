@@ -1,4 +1,4 @@
-//! The kinds of values a configuration holds, and how each is read: sizes and times have units.
+//! Parses the types of values in a configuration. Sizes and durations have units.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -8,26 +8,26 @@ use bytesize::ByteSize;
 use relation_host::egress::{Policy, PolicyError};
 use toml::de::DeValue;
 
-use super::reader::{Reader, Section, items, kind};
+use super::reader::{Reader, Section, describe_kind, list_items};
 use super::redirect::RedirectAddress;
 
-/// Where everything durable lives.
+/// The location of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreUrl {
-    /// `sqlite:PATH`: a file of this machine.
+    /// `sqlite:PATH`: a local file.
     Sqlite(PathBuf),
 }
 
 impl StoreUrl {
-    /// Reads `sqlite:PATH`; a relative path is relative to `directory`.
+    /// Parses `sqlite:PATH`. A relative path is relative to `directory`.
     pub fn parse(text: &str, directory: &Path) -> Result<Self, String> {
         let path = text.strip_prefix("sqlite:").ok_or_else(|| {
             "a store is named as sqlite:PATH, such as \"sqlite:relation.db\"".to_owned()
         })?;
-        // `sqlite:///var/lib/relation.db`, as URLs of files are often written.
+        // `sqlite:///var/lib/relation.db`, as file URLs are often written.
         let path = path.strip_prefix("//").unwrap_or(path);
         if path.is_empty() {
-            return Err("sqlite: needs the path of a file behind it".to_owned());
+            return Err("sqlite: must be followed by the path of a file".to_owned());
         }
         if path == ":memory:" {
             return Err("a store must outlive the process: name a file".to_owned());
@@ -44,18 +44,18 @@ impl std::fmt::Display for StoreUrl {
     }
 }
 
-/// How logs are written.
+/// The log format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// Lines for people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// A duration as every reader of settings understands it: whole seconds, or milliseconds.
-pub fn duration_text(duration: Duration) -> String {
+/// Formats a duration for the plugin: in seconds, or in milliseconds.
+pub fn format_duration(duration: Duration) -> String {
     if duration.subsec_millis() == 0 {
         format!("{}s", duration.as_secs())
     } else {
@@ -63,19 +63,19 @@ pub fn duration_text(duration: Duration) -> String {
     }
 }
 
-fn text(value: DeValue<'_>) -> Result<String, String> {
+fn parse_text(value: DeValue<'_>) -> Result<String, String> {
     match value {
         DeValue::String(text) if text.trim().is_empty() => Err("must not be empty".to_owned()),
         DeValue::String(text) => Ok(text.into_owned()),
-        other => Err(format!("expected a text, found {}", kind(&other))),
+        other => Err(format!("expected a text, found {}", describe_kind(&other))),
     }
 }
 
-fn texts(value: DeValue<'_>) -> Result<Vec<String>, String> {
-    items(value)?.into_iter().map(text).collect()
+fn parse_texts(value: DeValue<'_>) -> Result<Vec<String>, String> {
+    list_items(value)?.into_iter().map(parse_text).collect()
 }
 
-fn wrong_entry(error: PolicyError) -> String {
+fn describe_policy_error(error: PolicyError) -> String {
     let PolicyError {
         position,
         entry,
@@ -85,38 +85,38 @@ fn wrong_entry(error: PolicyError) -> String {
     format!("entry {position} ({entry}): {problem}")
 }
 
-fn duration(value: DeValue<'_>) -> Result<Duration, String> {
+fn parse_duration(value: DeValue<'_>) -> Result<Duration, String> {
     const EXPECTED: &str = "expected a duration with its unit, such as \"15s\" or \"7d\"";
     let DeValue::String(text) = value else {
-        return Err(format!("{EXPECTED}, found {}", kind(&value)));
+        return Err(format!("{EXPECTED}, found {}", describe_kind(&value)));
     };
     match humantime::parse_duration(&text) {
-        Ok(Duration::ZERO) => Err("must be longer than nothing".to_owned()),
+        Ok(Duration::ZERO) => Err("must be longer than zero".to_owned()),
         Ok(duration) => Ok(duration),
         Err(error) => Err(format!("{EXPECTED}: {error}")),
     }
 }
 
-pub(super) fn size<T: TryFrom<u64>>(value: DeValue<'_>) -> Result<T, String> {
+pub(super) fn parse_size<T: TryFrom<u64>>(value: DeValue<'_>) -> Result<T, String> {
     const EXPECTED: &str = "expected a size with its unit, such as \"64 MiB\"";
     let DeValue::String(text) = value else {
-        return Err(format!("{EXPECTED}, found {}", kind(&value)));
+        return Err(format!("{EXPECTED}, found {}", describe_kind(&value)));
     };
-    // ByteSize takes a bare number for bytes.
+    // `ByteSize` would parse a bare number as bytes.
     if !text.ends_with(|last: char| last.is_ascii_alphabetic()) {
         return Err(EXPECTED.to_owned());
     }
     let size = ByteSize::from_str(text.trim()).map_err(|error| format!("{EXPECTED}: {error}"))?;
     match size.as_u64() {
-        0 => Err("must be more than nothing".to_owned()),
-        bytes => T::try_from(bytes).map_err(|_| "is more than this machine can have".to_owned()),
+        0 => Err("must be more than zero".to_owned()),
+        bytes => T::try_from(bytes).map_err(|_| "is more than this machine can address".to_owned()),
     }
 }
 
-fn count<T: FromStr>(value: DeValue<'_>) -> Result<T, String> {
+fn parse_count<T: FromStr>(value: DeValue<'_>) -> Result<T, String> {
     const EXPECTED: &str = "expected a whole number, 1 or more";
     let DeValue::Integer(number) = &value else {
-        return Err(format!("{EXPECTED}, found {}", kind(&value)));
+        return Err(format!("{EXPECTED}, found {}", describe_kind(&value)));
     };
     let read = i64::from_str_radix(number.as_str(), number.radix()).ok();
     let positive = read.filter(|number| *number >= 1);
@@ -127,23 +127,23 @@ fn count<T: FromStr>(value: DeValue<'_>) -> Result<T, String> {
         .map_err(|_| format!("{number} is too large"))
 }
 
-fn share(value: DeValue<'_>) -> Result<f64, String> {
+fn parse_fraction(value: DeValue<'_>) -> Result<f64, String> {
     const EXPECTED: &str = "expected a number from 0 to 1, such as 0.5";
     let text = match &value {
         DeValue::Float(number) => number.as_str(),
         DeValue::Integer(number) => number.as_str(),
-        other => return Err(format!("{EXPECTED}, found {}", kind(other))),
+        other => return Err(format!("{EXPECTED}, found {}", describe_kind(other))),
     };
     match text.parse() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        Ok(fraction) if (0.0..=1.0).contains(&fraction) => Ok(fraction),
         _ => Err(EXPECTED.to_owned()),
     }
 }
 
-/// A base address without the slash at its end.
-fn base_url(value: DeValue<'_>) -> Result<String, String> {
-    let text = text(value)?;
-    let url = url::Url::parse(&text).map_err(|error| format!("{text:?} is no URL: {error}"))?;
+/// Parses a base URL, and removes its trailing slash.
+fn parse_base_url(value: DeValue<'_>) -> Result<String, String> {
+    let text = parse_text(value)?;
+    let url = url::Url::parse(&text).map_err(|error| format!("{text:?} is not a URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(format!("{text:?} is not an http or https address"));
     }
@@ -157,26 +157,26 @@ fn base_url(value: DeValue<'_>) -> Result<String, String> {
 }
 
 impl Section<'_> {
-    /// A text that is not empty.
+    /// Takes a text that is not empty.
     pub fn text(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<String> {
-        self.take(reader, key, text)
+        self.take(reader, key, parse_text)
     }
 
-    /// A list of texts, none of them empty.
+    /// Takes a list of texts, none of them empty.
     pub fn texts(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<String>> {
-        self.take(reader, key, texts)
+        self.take(reader, key, parse_texts)
     }
 
-    /// A program and its arguments.
+    /// Takes a program and its arguments.
     pub fn words(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<String>> {
         const EXPECTED: &str = "expected a program and its arguments, such as [\"cat\", \"key\"]";
         self.take(reader, key, |value| {
-            let words = items(value)
+            let words = list_items(value)
                 .map_err(|found| format!("{EXPECTED}: {found}"))?
                 .into_iter();
             let word = |value| match value {
                 DeValue::String(word) => Ok(word.into_owned()),
-                other => Err(format!("{EXPECTED}, found {}", kind(&other))),
+                other => Err(format!("{EXPECTED}, found {}", describe_kind(&other))),
             };
             let words = words.map(word).collect::<Result<Vec<_>, _>>()?;
             match words.first() {
@@ -186,111 +186,114 @@ impl Section<'_> {
         })
     }
 
-    /// The name of an environment variable.
+    /// Takes the name of an environment variable.
     pub fn variable(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<String> {
         self.take(reader, key, |value| {
-            let name = text(value)?;
+            let name = parse_text(value)?;
             let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            // As long as a key in hexadecimal: whoever wrote the key itself must not read it in a log.
-            let named = name.len() < 64 && name.chars().all(plain);
-            match named && !name.starts_with(|first: char| first.is_ascii_digit()) {
+            // A name of 64 characters could be the key itself in hexadecimal, and must not get into a log.
+            let is_valid = name.len() < 64 && name.chars().all(plain);
+            match is_valid && !name.starts_with(|first: char| first.is_ascii_digit()) {
                 true => Ok(name),
                 false => Err("expected the name of an environment variable".to_owned()),
             }
         })
     }
 
-    /// The origins of `egress.allow`, checked here so that a fault has its line.
+    /// Takes the origins of `egress.allow`. They are checked here, so that an error has its line.
     pub fn targets(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<String>> {
         self.take(reader, key, |value| {
-            let entries = texts(value)?;
-            Policy::parse(&entries).map_err(wrong_entry)?;
+            let entries = parse_texts(value)?;
+            Policy::parse(&entries).map_err(describe_policy_error)?;
             Ok(entries)
         })
     }
 
-    /// The origins of `egress.proxies`.
+    /// Takes the origins of `egress.proxies`.
     pub fn proxies(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Vec<String>> {
         self.take(reader, key, |value| {
-            let entries = texts(value)?;
+            let entries = parse_texts(value)?;
             Policy::parse(&[])
                 .and_then(|policy| policy.with_proxies(&entries))
-                .map_err(wrong_entry)?;
+                .map_err(describe_policy_error)?;
             Ok(entries)
         })
     }
 
-    /// A file; a relative path is relative to `directory`.
+    /// Takes a path, relative to `directory`.
     pub fn path(
         &mut self,
         reader: &mut Reader<'_>,
         key: &'static str,
         directory: &Path,
     ) -> Option<PathBuf> {
-        self.take(reader, key, |value| Ok(directory.join(text(value)?)))
+        self.take(reader, key, |value| Ok(directory.join(parse_text(value)?)))
     }
 
-    /// `true` or `false`.
+    /// Takes `true` or `false`.
     pub fn flag(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<bool> {
         self.take(reader, key, |value| match value {
             DeValue::Boolean(flag) => Ok(flag),
-            other => Err(format!("expected true or false, found {}", kind(&other))),
+            other => Err(format!(
+                "expected true or false, found {}",
+                describe_kind(&other)
+            )),
         })
     }
 
-    /// A duration longer than nothing.
+    /// Takes a duration longer than zero.
     pub fn duration(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<Duration> {
-        self.take(reader, key, duration)
+        self.take(reader, key, parse_duration)
     }
 
-    /// A list of durations.
+    /// Takes a list of durations.
     pub fn durations(
         &mut self,
         reader: &mut Reader<'_>,
         key: &'static str,
     ) -> Option<Vec<Duration>> {
         self.take(reader, key, |value| {
-            items(value)?.into_iter().map(duration).collect()
+            list_items(value)?.into_iter().map(parse_duration).collect()
         })
     }
 
-    /// A size in bytes.
+    /// Takes a size in bytes.
     pub fn size<T: TryFrom<u64>>(
         &mut self,
         reader: &mut Reader<'_>,
         key: &'static str,
     ) -> Option<T> {
-        self.take(reader, key, size)
+        self.take(reader, key, parse_size)
     }
 
-    /// A number of things, 1 or more.
+    /// Takes a number, 1 or more.
     pub fn count<T: FromStr>(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<T> {
-        self.take(reader, key, count)
+        self.take(reader, key, parse_count)
     }
 
-    /// A part of a whole, 0 to 1.
-    pub fn share(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<f64> {
-        self.take(reader, key, share)
+    /// Takes a fraction, 0 to 1.
+    pub fn fraction(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<f64> {
+        self.take(reader, key, parse_fraction)
     }
 
-    /// A base address.
+    /// Takes a base URL.
     pub fn base_url(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<String> {
-        self.take(reader, key, base_url)
+        self.take(reader, key, parse_base_url)
     }
 
-    /// A redirect address.
+    /// Takes a redirect address.
     pub fn redirect(
         &mut self,
         reader: &mut Reader<'_>,
         key: &'static str,
     ) -> Option<RedirectAddress> {
         self.take(reader, key, |value| {
-            let text = text(value)?;
-            RedirectAddress::parse(&text).map_err(|fault| format!("{text:?} {fault}"))
+            let text = parse_text(value)?;
+            RedirectAddress::parse(&text).map_err(|error| format!("{text:?} {error}"))
         })
     }
 
-    /// A store.
+    /// Takes a store URL.
     pub fn url(
         &mut self,
         reader: &mut Reader<'_>,
@@ -298,11 +301,11 @@ impl Section<'_> {
         directory: &Path,
     ) -> Option<StoreUrl> {
         self.take(reader, key, |value| {
-            StoreUrl::parse(&text(value)?, directory)
+            StoreUrl::parse(&parse_text(value)?, directory)
         })
     }
 
-    /// The form of logs.
+    /// Takes a log format.
     pub fn log_format(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<LogFormat> {
         self.take(reader, key, |value| match value.as_str() {
             Some("text") => Ok(LogFormat::Text),

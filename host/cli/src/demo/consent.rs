@@ -1,4 +1,4 @@
-//! A person connects the customer by OAuth: first declines, then accepts; roles and licences follow.
+//! A person connects the customer by OAuth: first declines, then accepts. Roles and licences are imported.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use relation_host::types::Pkid;
 use secrecy::SecretString;
 use webex_emulator::{Consent, Mode, Organization};
 
-use super::story::{Checks, Holdings, Story};
-use crate::failure::{Failed, Kind};
+use super::steps::{Checks, DemoRun, StoreContents};
+use crate::error::{CliError, ErrorKind};
 
-/// Where Webex sends the browser back to; nothing listens, the demo reads the address itself.
+/// The redirect address. Nothing listens there: the demo reads the address itself.
 pub const REDIRECT: &str = "http://127.0.0.1:8400/callback";
 /// The models that the import after a consent fills.
 const IMPORTED: [&str; 2] = ["device/spark/Role", "device/spark/License"];
 
-/// Tells how the expired customer is connected again.
-pub async fn tell(story: &mut Story, organization: &Organization) -> Result<(), Failed> {
-    let pkid = story.customer()?;
-    story.stage.webex.set_mode(Mode::ExtendSame);
-    declined(story, &pkid).await?;
-    accepted(story, &pkid, organization).await?;
-    imported(story, organization).await
+/// Connects the expired customer again.
+pub async fn run(demo: &mut DemoRun, organization: &Organization) -> Result<(), CliError> {
+    let pkid = demo.customer()?;
+    demo.environment.webex.set_mode(Mode::ExtendSame);
+    decline(demo, &pkid).await?;
+    accept(demo, &pkid, organization).await?;
+    check_import(demo, organization).await
 }
 
-async fn declined(story: &mut Story, pkid: &Pkid) -> Result<(), Failed> {
-    let before = story.connection().await?;
-    let authorization = begin(story, pkid).await?;
-    let callback = browse(story, &authorization, &Consent::decline())?;
-    let host = &story.stage.host;
+async fn decline(demo: &mut DemoRun, pkid: &Pkid) -> Result<(), CliError> {
+    let before = demo.connection().await?;
+    let authorization = begin(demo, pkid).await?;
+    let callback = browse(demo, &authorization, &Consent::decline())?;
+    let host = &demo.environment.host;
     let refused = host.complete_connect(pkid, &callback).await;
     let words = match &refused {
         Ok(_) => "it was taken for a consent".to_owned(),
@@ -38,25 +38,33 @@ async fn declined(story: &mut Story, pkid: &Pkid) -> Result<(), Failed> {
     checks.holds("the call says so", words.contains("declined"));
     checks.equal(
         "the connection is as it was",
-        story.connection().await?,
+        demo.connection().await?,
         before,
     );
     let title = "A person opens Webex's consent page and declines";
-    story.tell(title, &words, checks).await
+    demo.finish_step(title, &words, checks).await
 }
 
-async fn accepted(
-    story: &mut Story,
+async fn accept(
+    demo: &mut DemoRun,
     pkid: &Pkid,
     organization: &Organization,
-) -> Result<(), Failed> {
-    let before = story.holdings().await?;
-    let authorization = begin(story, pkid).await?;
-    let callback = browse(story, &authorization, &Consent::accept(organization))?;
-    let report = story.stage.host.complete_connect(pkid, &callback).await?;
+) -> Result<(), CliError> {
+    let before = demo.store_contents().await?;
+    let authorization = begin(demo, pkid).await?;
+    let callback = browse(demo, &authorization, &Consent::accept(organization))?;
+    let report = demo
+        .environment
+        .host
+        .complete_connect(pkid, &callback)
+        .await?;
     let report = report.value;
-    let connection = story.connection().await?;
-    let replayed = story.stage.host.complete_connect(pkid, &callback).await;
+    let connection = demo.connection().await?;
+    let replayed = demo
+        .environment
+        .host
+        .complete_connect(pkid, &callback)
+        .await;
 
     let mut checks = Checks::default();
     checks.equal("it is connected", connection.state, State::Connected);
@@ -73,13 +81,13 @@ async fn accepted(
     checks.equal("both expiries are known", expires, (true, true));
     checks.equal(
         "the alerts have ended",
-        story.standing_alerts().await?.len(),
+        demo.active_alerts().await?.len(),
         0,
     );
     checks.holds("the same callback does nothing twice", replayed.is_err());
-    let after = story.holdings().await?;
-    let besides_alerts = |holdings: &Holdings| {
-        let mut documents = holdings.documents.clone();
+    let after = demo.store_contents().await?;
+    let besides_alerts = |contents: &StoreContents| {
+        let mut documents = contents.documents.clone();
         documents.remove("data/Alert");
         documents
     };
@@ -93,60 +101,61 @@ async fn accepted(
         after.wakeups,
         3,
     );
-    story
-        .tell(
-            "A person connects the customer again",
-            &format!(
-                "{}\nscopes: {}",
-                report.message,
-                authorization.scopes.join(" ")
-            ),
-            checks,
-        )
-        .await
+    demo.finish_step(
+        "A person connects the customer again",
+        &format!(
+            "{}\nscopes: {}",
+            report.message,
+            authorization.scopes.join(" ")
+        ),
+        checks,
+    )
+    .await
 }
 
-async fn imported(story: &mut Story, organization: &Organization) -> Result<(), Failed> {
-    let ran = story.stage.pass(Duration::from_secs(60)).await?;
-    let webex = &story.stage.webex;
+async fn check_import(demo: &mut DemoRun, organization: &Organization) -> Result<(), CliError> {
+    let summary = demo.environment.advance(Duration::from_secs(60)).await?;
+    let webex = &demo.environment.webex;
     let expected = [
         webex.roles(organization).len(),
         webex.licenses(organization).len(),
     ];
-    let holdings = story.holdings().await?;
-    let stored = |model: &str| holdings.documents.get(model).copied().unwrap_or_default();
+    let contents = demo.store_contents().await?;
+    let stored = |model: &str| contents.documents.get(model).copied().unwrap_or_default();
     let mut checks = Checks::default();
     for (model, expected) in IMPORTED.iter().zip(expected) {
         checks.equal(format!("every {model} is there"), stored(model), expected);
         checks.holds(format!("there are some of {model}"), expected > 0);
     }
-    checks.equal("no call failed", ran.failed, 0);
-    checks.equal("refresh and expiry check stay due", holdings.wakeups, 2);
-    story
-        .tell(
-            "Roles and licences are imported",
-            "by a transaction of its own, a moment after the consent",
-            checks,
-        )
-        .await
+    checks.equal("no call failed", summary.failed, 0);
+    checks.equal("refresh and expiry check stay due", contents.wakeups, 2);
+    demo.finish_step(
+        "Roles and licences are imported",
+        "by a transaction of its own, a moment after the consent",
+        checks,
+    )
+    .await
 }
 
-async fn begin(story: &Story, pkid: &Pkid) -> Result<Authorization, Failed> {
-    let host = &story.stage.host;
-    let begun = host.connect(pkid, Grant::Organization, REDIRECT).await?;
-    Ok(begun.value)
+async fn begin(demo: &DemoRun, pkid: &Pkid) -> Result<Authorization, CliError> {
+    let host = &demo.environment.host;
+    let call_output = host.connect(pkid, Grant::Organization, REDIRECT).await?;
+    Ok(call_output.value)
 }
 
-/// Opens the link, answers as the administrator, and reads where the browser is sent.
+/// Opens the link, responds as the administrator, and returns the redirect URL.
 fn browse(
-    story: &Story,
+    demo: &DemoRun,
     authorization: &Authorization,
     consent: &Consent,
-) -> Result<SecretString, Failed> {
-    let sent = story.stage.webex.authorize(&authorization.url, consent);
+) -> Result<SecretString, CliError> {
+    let sent = demo
+        .environment
+        .webex
+        .authorize(&authorization.url, consent);
     sent.map(SecretString::from).map_err(|refusal| {
-        Failed::new(
-            Kind::Failed,
+        CliError::new(
+            ErrorKind::Failed,
             format!("the emulated Webex shows no consent page: {refusal}"),
         )
     })

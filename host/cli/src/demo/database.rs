@@ -1,17 +1,20 @@
-//! Looks into the demo's database itself, past everything that could hide something.
+//! Searches the demo's database file directly, without the store.
 
 use std::path::Path;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::failure::{Failed, Kind};
+use crate::error::{CliError, ErrorKind};
 
-/// The tables of which some row has one of `words` in some column, and how many rows have.
-pub fn rows_naming(database: &Path, words: &[&str]) -> Result<Vec<(String, usize)>, Failed> {
+/// Returns the tables in which a column contains one of `words`, and the number of such rows.
+pub fn count_rows_containing(
+    database: &Path,
+    words: &[&str],
+) -> Result<Vec<(String, usize)>, CliError> {
     scan(database, words).map_err(|error| {
-        Failed::new(
-            Kind::Failed,
+        CliError::new(
+            ErrorKind::Failed,
             format!("cannot look into the demo's database: {error}"),
         )
     })
@@ -31,7 +34,7 @@ fn scan(database: &Path, words: &[&str]) -> rusqlite::Result<Vec<(String, usize)
         let mut cursor = statement.query([])?;
         while let Some(row) = cursor.next()? {
             for column in 0..columns {
-                if names(row.get_ref(column)?, words) {
+                if contains_any(row.get_ref(column)?, words) {
                     rows += 1;
                     break;
                 }
@@ -44,7 +47,7 @@ fn scan(database: &Path, words: &[&str]) -> rusqlite::Result<Vec<(String, usize)
     Ok(found)
 }
 
-fn names(value: ValueRef<'_>, words: &[&str]) -> bool {
+fn contains_any(value: ValueRef<'_>, words: &[&str]) -> bool {
     match value {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
             words.iter().any(|word| contains(bytes, word.as_bytes()))
@@ -53,20 +56,20 @@ fn names(value: ValueRef<'_>, words: &[&str]) -> bool {
     }
 }
 
-/// Which of the files beside and including `database` have one of `words` in clear, pages that are no
-/// longer in use among them.
-pub fn files_with(database: &Path, words: &[&str]) -> Result<Vec<String>, Failed> {
-    let failed = |error: std::io::Error| {
-        Failed::new(
-            Kind::Failed,
+/// Returns the files in the directory of `database` that contain one of `words` in clear. Database pages that
+/// are no longer in use are searched too.
+pub fn find_files_containing(database: &Path, words: &[&str]) -> Result<Vec<String>, CliError> {
+    let read_error = |error: std::io::Error| {
+        CliError::new(
+            ErrorKind::Failed,
             format!("cannot read the demo's database: {error}"),
         )
     };
     let directory = database.parent().unwrap_or(Path::new("."));
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let bytes = std::fs::read(&path).map_err(failed)?;
+    for entry in std::fs::read_dir(directory).map_err(read_error)? {
+        let path = entry.map_err(read_error)?.path();
+        let bytes = std::fs::read(&path).map_err(read_error)?;
         if words.iter().any(|word| contains(&bytes, word.as_bytes())) {
             found.push(path.display().to_string());
         }
@@ -95,11 +98,11 @@ mod tests {
             )
             .unwrap();
         assert_eq!(
-            rows_naming(&path, &["Acme"]).unwrap(),
+            count_rows_containing(&path, &["Acme"]).unwrap(),
             [("a".to_owned(), 2)]
         );
-        assert!(rows_naming(&path, &["Acne"]).unwrap().is_empty());
-        assert_eq!(files_with(&path, &["Acme"]).unwrap().len(), 1);
-        assert!(files_with(&path, &["Acne"]).unwrap().is_empty());
+        assert!(count_rows_containing(&path, &["Acne"]).unwrap().is_empty());
+        assert_eq!(find_files_containing(&path, &["Acme"]).unwrap().len(), 1);
+        assert!(find_files_containing(&path, &["Acne"]).unwrap().is_empty());
     }
 }

@@ -1,33 +1,33 @@
-//! `demo`: one customer's whole life, in seconds: the real component, store, scheduler and HTTP client
-//! against an emulated Webex, with one clock that all of them share and that the demo moves.
+//! `demo`: runs the whole lifetime of one customer in seconds. The component, store, scheduler and HTTP
+//! client are real, and Webex is emulated. All of them share one clock, which the demo moves.
 
-use super::Global;
-use super::failure::Failed;
+use super::GlobalArgs;
+use super::error::CliError;
 
-mod beginning;
 mod consent;
 mod database;
-mod end;
-mod stage;
-mod story;
+mod environment;
+mod expiry;
+mod operation;
+mod steps;
 
-use self::stage::Stage;
-use self::story::Story;
+use self::environment::Environment;
+use self::steps::DemoRun;
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Works in a directory of its own, which it removes. With --json it prints one \
-                        object a line for each step, and a summary at the end. Fails if any step ends \
-                        otherwise than it should."
+                        object a line for each step, and a summary at the end. Fails if a step has \
+                        a wrong result."
 )]
 pub struct Args {}
 
-/// Tells the story, and fails where it goes wrong.
-pub async fn run(_args: &Args, global: &Global) -> Result<(), Failed> {
-    let stage = Stage::set(global).await?;
-    let mut story = Story::new(stage, global.json);
-    let (organization, grant) = beginning::tell(&mut story).await?;
-    end::tell(&mut story, &organization, &grant).await?;
-    story.summary().await
+/// Runs the demo. Fails at the first step with a wrong result.
+pub async fn run(_args: &Args, global: &GlobalArgs) -> Result<(), CliError> {
+    let environment = Environment::start(global).await?;
+    let mut demo = DemoRun::new(environment, global.json);
+    let (organization, grant) = operation::run(&mut demo).await?;
+    expiry::run(&mut demo, &organization, &grant).await?;
+    demo.summary().await
 }

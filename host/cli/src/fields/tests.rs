@@ -1,10 +1,10 @@
-//! How options become fields, and which are refused.
+//! Tests of how options become fields.
 
 use clap::Parser;
 use relation_host::reports::Field;
 use serde_json::json;
 
-use super::super::failure::Kind;
+use super::super::error::ErrorKind;
 use super::*;
 
 #[derive(Parser)]
@@ -13,14 +13,14 @@ struct Line {
     fields: FieldArgs,
 }
 
-fn read(arguments: &[&str]) -> Result<Given, Failed> {
+fn read(arguments: &[&str]) -> Result<FieldInput, CliError> {
     let line = ["add"].iter().chain(arguments);
     Line::try_parse_from(line).unwrap().fields.read(Vec::new())
 }
 
 fn fields(arguments: &[&str]) -> Value {
-    let given = read(arguments).unwrap();
-    given.into_fields(&model()).unwrap().into()
+    let input = read(arguments).unwrap();
+    input.into_fields(&model()).unwrap().into()
 }
 
 fn model() -> Model {
@@ -59,7 +59,7 @@ fn file(content: &str) -> (tempfile::TempDir, String) {
 }
 
 #[test]
-fn a_uuid_is_the_number_of_control_hub_and_anything_else_is_webexs_own() {
+fn account_number_field_depends_on_uuid_form() {
     let uuid = "8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
     assert_eq!(
         fields(&["--account-number", uuid]),
@@ -81,7 +81,7 @@ fn a_switch_without_a_value_is_on() {
 }
 
 #[test]
-fn set_takes_what_the_field_takes() {
+fn set_parses_values_by_field_kind() {
     assert_eq!(
         fields(&[
             "--set=email_domain=a=b",
@@ -95,28 +95,31 @@ fn set_takes_what_the_field_takes() {
         })
     );
     let wrong = read(&["--set=dirsync_enabled=maybe"]).unwrap();
-    assert_eq!(wrong.into_fields(&model()).unwrap_err().kind, Kind::Usage);
+    assert_eq!(
+        wrong.into_fields(&model()).unwrap_err().kind,
+        ErrorKind::Usage
+    );
 }
 
 #[test]
-fn a_secret_is_refused_as_an_argument_and_not_repeated() {
-    for field in SECRET {
+fn secret_argument_is_refused_without_quoting() {
+    for field in SECRET_FIELDS {
         let argument = format!("{field}=s3cret");
-        let failed = read(&["--set", &argument]).err().unwrap();
-        assert_eq!(failed.kind, Kind::Usage);
-        assert!(failed.hint.is_some(), "{failed}");
-        assert!(!failed.to_string().contains("s3cret"), "{failed}");
+        let error = read(&["--set", &argument]).err().unwrap();
+        assert_eq!(error.kind, ErrorKind::Usage);
+        assert!(error.hint.is_some(), "{error}");
+        assert!(!error.to_string().contains("s3cret"), "{error}");
     }
-    let failed = read(&["--set", "s3cret"]).err().unwrap();
-    assert!(!failed.to_string().contains("s3cret"), "{failed}");
+    let error = read(&["--set", "s3cret"]).err().unwrap();
+    assert!(!error.to_string().contains("s3cret"), "{error}");
 }
 
 #[test]
-fn what_the_plugin_calls_a_password_is_refused_too() {
-    let given = read(&["--set=future_secret=s3cret"]).unwrap();
-    let failed = given.into_fields(&model()).unwrap_err();
-    assert_eq!(failed.kind, Kind::Usage);
-    assert!(!failed.to_string().contains("s3cret"), "{failed}");
+fn password_field_of_the_model_is_refused() {
+    let input = read(&["--set=future_secret=s3cret"]).unwrap();
+    let error = input.into_fields(&model()).unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Usage);
+    assert!(!error.to_string().contains("s3cret"), "{error}");
 }
 
 #[test]
@@ -147,24 +150,24 @@ fn a_field_that_is_given_twice_is_refused() {
         ["--set=email_domain=a", "--email-domain=b"].as_slice(),
         ["--set=email_domain=a", "--set=email_domain=b"].as_slice(),
     ] {
-        let failed = read(arguments).err().unwrap();
-        assert_eq!(failed.kind, Kind::Usage);
-        assert!(failed.message.contains("email_domain"), "{failed}");
+        let error = read(arguments).err().unwrap();
+        assert_eq!(error.kind, ErrorKind::Usage);
+        assert!(error.message.contains("email_domain"), "{error}");
     }
 }
 
 #[test]
 fn stdin_can_be_read_once() {
-    let failed = read(&["--tokens=-", "--fields=-"]).err().unwrap();
-    assert_eq!(failed.kind, Kind::Usage);
-    assert!(failed.message.contains("stdin"), "{failed}");
+    let error = read(&["--tokens=-", "--fields=-"]).err().unwrap();
+    assert_eq!(error.kind, ErrorKind::Usage);
+    assert!(error.message.contains("stdin"), "{error}");
 }
 
 #[test]
-fn a_cleared_field_is_null_and_must_not_be_given_too() {
-    let mut given = read(&["--email-domain=a"]).unwrap();
-    given.clear(vec!["notes".to_owned()]).unwrap();
-    assert!(given.clear(vec!["email_domain".to_owned()]).is_err());
-    let fields = Value::from(given.into_fields(&model()).unwrap());
+fn cleared_field_is_null_and_takes_no_value() {
+    let mut input = read(&["--email-domain=a"]).unwrap();
+    input.clear(vec!["notes".to_owned()]).unwrap();
+    assert!(input.clear(vec!["email_domain".to_owned()]).is_err());
+    let fields = Value::from(input.into_fields(&model()).unwrap());
     assert_eq!(fields, json!({"email_domain": "a", "notes": null}));
 }

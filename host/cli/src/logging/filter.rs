@@ -5,15 +5,16 @@ use std::str::FromStr;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// The target of the lines that tell how a call has ended.
-pub const OUTCOME: &str = "relation_host::outcome";
+/// The log target of call outcomes.
+pub const OUTCOME_TARGET: &str = "relation_host::outcome";
 
-/// A validated log filter: an unknown word is refused when parsed, so that it cannot silence the log.
+/// A validated log filter. Unknown words are refused at parsing, so that a typing error cannot silence the
+/// log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogFilter {
     /// The level of this program.
     level: Option<LevelFilter>,
-    /// Levels of targets, as `tracing` writes them.
+    /// Levels of targets, in the syntax of `tracing`.
     targets: Vec<String>,
 }
 
@@ -22,9 +23,9 @@ impl FromStr for LogFilter {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut filter = Self::default();
-        for directive in directives(text) {
+        for directive in split_directives(text) {
             match directive.rsplit_once('=') {
-                // A `=` inside of `[span{field=value}]` separates no level.
+                // The `=` in `[span{field=value}]` does not introduce a level.
                 Some((target, level)) if !level.contains([']', '}']) => {
                     let target = target.trim();
                     if target.is_empty() || target.contains(char::is_whitespace) {
@@ -32,23 +33,23 @@ impl FromStr for LogFilter {
                     }
                     filter
                         .targets
-                        .push(format!("{target}={}", level_of(level)?));
+                        .push(format!("{target}={}", parse_level(level)?));
                 }
                 _ if directive.contains('[') => filter.targets.push(directive.to_owned()),
-                _ => filter.level = Some(level_of(directive)?),
+                _ => filter.level = Some(parse_level(directive)?),
             }
         }
-        // Any other text that `tracing` would not understand.
+        // Let `tracing` refuse any other text.
         EnvFilter::try_new(filter.targets.join(",")).map_err(|error| error.to_string())?;
         Ok(filter)
     }
 }
 
 impl LogFilter {
-    /// The filter for `tracing`, of a command that logs at `level` when nothing else is asked for.
+    /// Returns the filter for `tracing`. `level` is the command's default.
     ///
-    /// A level applies to this program. Its libraries log little that helps an operator, and may print the
-    /// data they process at the finest levels. Only a library that the filter names logs below warnings.
+    /// A level applies to this program only. Its libraries log little that helps an operator, and may print
+    /// the data they process at the finest levels. A library logs below warnings only if the filter names it.
     pub fn directives(&self, level: LevelFilter) -> String {
         let level = self.level.unwrap_or(level);
         let mut directives = match level {
@@ -62,14 +63,14 @@ impl LogFilter {
         directives
     }
 
-    /// Whether a level was named.
+    /// Returns whether the filter gives a level.
     pub fn has_level(&self) -> bool {
         self.level.is_some()
     }
 }
 
-/// Splits at the commas between directives; a span's fields may hold others.
-fn directives(text: &str) -> impl Iterator<Item = &str> {
+/// Splits at the commas between directives, not at those inside span fields.
+fn split_directives(text: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0_i32;
     let directives = text.split(move |c| {
         match c {
@@ -82,12 +83,12 @@ fn directives(text: &str) -> impl Iterator<Item = &str> {
     directives.map(str::trim).filter(|each| !each.is_empty())
 }
 
-fn level_of(word: &str) -> Result<LevelFilter, String> {
+fn parse_level(word: &str) -> Result<LevelFilter, String> {
     let word = word.trim();
     let understood = match word.to_ascii_lowercase().as_str() {
         "warning" => Some(LevelFilter::WARN),
         "err" => Some(LevelFilter::ERROR),
-        // `tracing` takes it as an error.
+        // `tracing` would parse an empty level as `error`.
         "" => None,
         level => level.parse().ok(),
     };
@@ -103,13 +104,13 @@ fn level_of(word: &str) -> Result<LevelFilter, String> {
 mod tests {
     use super::*;
 
-    fn directives_of(text: &str) -> String {
+    fn default_directives(text: &str) -> String {
         let filter: LogFilter = text.parse().unwrap();
         filter.directives(LevelFilter::WARN).to_ascii_lowercase()
     }
 
     #[test]
-    fn a_bare_level_is_for_this_program_alone() {
+    fn bare_level_applies_to_this_program_only() {
         for (text, directives) in [
             ("TRACE", "warn,relation_host=trace"),
             ("info", "warn,relation_host=info"),
@@ -121,12 +122,12 @@ mod tests {
             ("", "warn"),
             (" , ", "warn"),
         ] {
-            assert_eq!(directives_of(text), directives, "{text:?}");
+            assert_eq!(default_directives(text), directives, "{text:?}");
         }
     }
 
     #[test]
-    fn a_filter_adds_to_what_is_logged_without_it() {
+    fn filter_extends_the_defaults() {
         for (text, directives) in [
             ("hyper=trace", "warn,hyper=trace"),
             (
@@ -142,12 +143,12 @@ mod tests {
                 "warn,relation_host[call{a=1}]=debug",
             ),
         ] {
-            assert_eq!(directives_of(text), directives, "{text:?}");
+            assert_eq!(default_directives(text), directives, "{text:?}");
         }
     }
 
     #[test]
-    fn a_word_that_means_nothing_is_refused() {
+    fn unknown_level_or_target_is_refused() {
         for text in [
             "verbose",
             "warnings",

@@ -1,5 +1,4 @@
-//! Logs: to stderr or a file, as text or JSON, at the level asked for. Writing one never blocks, fails or
-//! ends anything.
+//! Logs to stderr or a file, as text or JSON. Writing a log line never blocks and never fails.
 
 mod filter;
 
@@ -12,24 +11,24 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::Global;
-use super::failure::{Failed, Kind};
-use super::streams::{Outlet, stderr};
+use super::GlobalArgs;
+use super::error::{CliError, ErrorKind};
+use super::streams::{BackgroundWriter, stderr};
 use crate::config::LogFormat;
 pub use filter::LogFilter;
 
 /// The default logging of a command.
 #[derive(Clone, Copy, Debug)]
-pub struct Defaults {
+pub struct LogDefaults {
     /// The level.
     pub level: LevelFilter,
-    /// Whether the end of each call is logged; false where the command itself reports it.
+    /// Whether the outcome of each call is logged. `false` if the command itself reports it.
     pub outcomes: bool,
 }
 
-impl Defaults {
-    /// For a command that tells itself how its calls have ended.
-    pub const fn at(level: LevelFilter) -> Self {
+impl LogDefaults {
+    /// Returns the defaults of a command that reports the outcomes of its calls itself.
+    pub const fn at_level(level: LevelFilter) -> Self {
         Self {
             level,
             outcomes: false,
@@ -37,42 +36,47 @@ impl Defaults {
     }
 }
 
-/// Starts logging. `format` and `defaults` hold where the command line says nothing.
-pub fn start(global: &Global, format: LogFormat, defaults: Defaults) -> Result<(), Failed> {
-    let wanted = global.log.clone().unwrap_or_default();
-    let mut directives = wanted.directives(defaults.level);
-    if !defaults.outcomes && !wanted.has_level() {
-        // First, so that a filter can name it all the same.
-        directives = format!("{}=off,{directives}", filter::OUTCOME);
+/// Starts logging. `format` and `defaults` apply where the command line gives nothing.
+pub fn start(
+    global: &GlobalArgs,
+    format: LogFormat,
+    defaults: LogDefaults,
+) -> Result<(), CliError> {
+    let requested = global.log.clone().unwrap_or_default();
+    let mut directives = requested.directives(defaults.level);
+    if !defaults.outcomes && !requested.has_level() {
+        // First, so that the filter can still enable this target.
+        directives = format!("{}=off,{directives}", filter::OUTCOME_TARGET);
     }
     let filter = EnvFilter::try_new(&directives)
-        .map_err(|error| Failed::usage(format!("--log cannot be understood: {error}")))?;
+        .map_err(|error| CliError::usage(format!("--log cannot be understood: {error}")))?;
     let format = global.log_format.unwrap_or(format);
     stderr::set_logs_as_json(format == LogFormat::Json);
     let writer = match &global.log_file {
-        Some(file) => To::Outlet(stderr::log_to(opened(file)?)),
-        None if stderr::is_for_programs() => To::Warnings,
-        None => To::Outlet(stderr::outlet()),
+        Some(file) => LogDestination::Writer(stderr::open_log_writer(open_log_file(file)?)),
+        None if stderr::is_json_mode() => LogDestination::Warnings,
+        None => LogDestination::Writer(stderr::writer()),
     };
-    let ansi =
-        matches!(writer, To::Outlet(_)) && global.log_file.is_none() && io::stderr().is_terminal();
+    let ansi = matches!(writer, LogDestination::Writer(_))
+        && global.log_file.is_none()
+        && io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        // It would print them to stderr, and panic where that cannot be written.
+        // The subscriber would print internal errors to stderr, and panic if stderr cannot be written.
         .log_internal_errors(false)
         .with_writer(writer)
         .with_ansi(ansi);
-    // Only a second start could fail, and there is one.
+    // Only a second start could fail, and there is only one.
     let _ = match (writer, format) {
-        (To::Warnings, _) => builder.without_time().with_target(false).try_init(),
+        (LogDestination::Warnings, _) => builder.without_time().with_target(false).try_init(),
         (_, LogFormat::Text) => builder.try_init(),
         (_, LogFormat::Json) => builder.json().try_init(),
     };
     Ok(())
 }
 
-/// Opens a log file to append to it. It is its owner's alone: it names customers.
-fn opened(path: &Path) -> Result<File, Failed> {
+/// Opens a log file for appending. Only its owner may read it, because it names customers.
+fn open_log_file(path: &Path) -> Result<File, CliError> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]
@@ -82,52 +86,52 @@ fn opened(path: &Path) -> Result<File, Failed> {
     }
     options.open(path).map_err(|error| {
         let message = format!("cannot open the log file {}: {error}", path.display());
-        Failed::new(Kind::Usage, message).hint("--log-file names a file that can be written")
+        CliError::new(ErrorKind::Usage, message).hint("--log-file names a file that can be written")
     })
 }
 
-/// Where log lines go.
+/// The destination of log lines.
 #[derive(Clone, Copy)]
-enum To {
-    Outlet(&'static Outlet),
-    /// Into the error object, as far as they warn.
+enum LogDestination {
+    Writer(&'static BackgroundWriter),
+    /// The error object. Only warnings and errors are kept.
     Warnings,
 }
 
-impl<'a> MakeWriter<'a> for To {
-    type Writer = Line;
+impl<'a> MakeWriter<'a> for LogDestination {
+    type Writer = LineWriter;
 
-    fn make_writer(&'a self) -> Line {
+    fn make_writer(&'a self) -> LineWriter {
         match self {
-            Self::Outlet(outlet) => Line::Outlet(outlet),
-            Self::Warnings => Line::Nowhere,
+            Self::Writer(writer) => LineWriter::Writer(writer),
+            Self::Warnings => LineWriter::Discard,
         }
     }
 
-    fn make_writer_for(&'a self, line: &Metadata<'_>) -> Line {
+    fn make_writer_for(&'a self, line: &Metadata<'_>) -> LineWriter {
         match self {
-            Self::Warnings if *line.level() <= Level::WARN => Line::Warning,
+            Self::Warnings if *line.level() <= Level::WARN => LineWriter::Warning,
             _ => self.make_writer(),
         }
     }
 }
 
-/// Takes one log line, in one write.
-enum Line {
-    Outlet(&'static Outlet),
+/// Writes one log line, in one write.
+enum LineWriter {
+    Writer(&'static BackgroundWriter),
     Warning,
-    Nowhere,
+    Discard,
 }
 
-impl Write for Line {
+impl Write for LineWriter {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Outlet(outlet) => outlet.push(text),
+            Self::Writer(writer) => writer.push(text),
             Self::Warning => {
                 let text = String::from_utf8_lossy(text);
                 stderr::keep_warning(text.trim().to_owned());
             }
-            Self::Nowhere => {}
+            Self::Discard => {}
         }
         Ok(text.len())
     }

@@ -1,4 +1,4 @@
-//! How a record is found by what a person calls it.
+//! Tests of selecting records.
 
 use relation_host::store::sqlite::SqliteStore;
 use relation_host::store::{Change, Commit};
@@ -42,7 +42,7 @@ async fn store() -> SqliteStore {
         document(COMPOSED, "sys.One", "Caf\u{e9}"),
         // As an older release stored it.
         document(DECOMPOSED, "sys.Two", "Cafe\u{301}"),
-        // Called like the pkid of a record that does not exist.
+        // The name looks like the pkid of a record that does not exist.
         document(LIKE_A_PKID, "sys.Two", "ffffffffffffffffffffffff"),
     ];
     let commit = Commit {
@@ -53,24 +53,24 @@ async fn store() -> SqliteStore {
     store
 }
 
-async fn find(record: &str, hierarchy: Option<&str>) -> Result<String, Failed> {
-    let named = Named {
+async fn find(record: &str, hierarchy: Option<&str>) -> Result<String, CliError> {
+    let selector = RecordSelector {
         record: record.to_owned(),
         hierarchy: hierarchy.map(|node| node.parse().unwrap()),
     };
-    let found = named.find(&store().await).await?;
+    let found = selector.find(&store().await).await?;
     Ok(found.pkid.to_string())
 }
 
 #[tokio::test]
-async fn a_pkid_needs_no_place() {
+async fn pkid_is_found_without_hierarchy() {
     assert_eq!(find(ACME_BELOW, None).await.unwrap(), ACME_BELOW);
 }
 
 #[tokio::test]
-async fn a_pkid_of_another_place_is_not_found_here() {
-    let failed = find(ACME_ELSEWHERE, Some("sys.One")).await.unwrap_err();
-    assert_eq!(failed.kind, Kind::NotFound);
+async fn pkid_outside_hierarchy_is_not_found() {
+    let error = find(ACME_ELSEWHERE, Some("sys.One")).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotFound);
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn a_name_that_looks_like_a_pkid_is_still_a_name() {
 }
 
 #[tokio::test]
-async fn the_record_at_the_node_itself_is_meant_before_those_below() {
+async fn name_prefers_the_record_at_the_node() {
     assert_eq!(find("Acme", Some("sys.One")).await.unwrap(), ACME);
     assert_eq!(find("Acme", Some("sys.Two")).await.unwrap(), ACME_ELSEWHERE);
     assert_eq!(
@@ -90,7 +90,7 @@ async fn the_record_at_the_node_itself_is_meant_before_those_below() {
 }
 
 #[tokio::test]
-async fn space_around_a_name_is_no_part_of_it() {
+async fn name_is_trimmed() {
     for name in [" Acme ", "\u{feff}Acme\n", "\tAcme"] {
         assert_eq!(find(name, Some(" sys . One ")).await.unwrap(), ACME);
     }
@@ -102,35 +102,35 @@ async fn a_name_is_found_in_any_spelling() {
     for name in ["Caf\u{e9}", "Cafe\u{301}"] {
         assert_eq!(find(name, Some("sys.One")).await.unwrap(), COMPOSED);
         assert_eq!(find(name, Some("sys.Two")).await.unwrap(), DECOMPOSED);
-        let failed = find(name, None).await.unwrap_err();
-        assert!(failed.message.contains(COMPOSED), "{failed}");
-        assert!(failed.message.contains(DECOMPOSED), "{failed}");
+        let error = find(name, None).await.unwrap_err();
+        assert!(error.message.contains(COMPOSED), "{error}");
+        assert!(error.message.contains(DECOMPOSED), "{error}");
     }
 }
 
 #[tokio::test]
-async fn an_ambiguous_name_is_answered_with_the_candidates() {
+async fn ambiguous_name_lists_candidates() {
     for place in [None, Some("sys")] {
-        let failed = find("Acme", place).await.unwrap_err();
-        assert_eq!(failed.kind, Kind::Usage);
+        let error = find("Acme", place).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Usage);
         for pkid in [ACME, ACME_BELOW, ACME_ELSEWHERE] {
-            assert!(failed.message.contains(pkid), "{failed}");
+            assert!(error.message.contains(pkid), "{error}");
         }
-        assert!(failed.hint.unwrap().contains("--hierarchy"));
+        assert!(error.hint.unwrap().contains("--hierarchy"));
     }
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_has_is_not_found() {
+async fn unknown_name_is_not_found() {
     for name in ["Acne", "acme", ""] {
-        let failed = find(name, None).await.unwrap_err();
-        assert_eq!(failed.kind, Kind::NotFound);
+        let error = find(name, None).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::NotFound);
     }
 }
 
 #[test]
-fn a_stored_record_is_read_without_what_only_the_plugin_needs() {
-    let record = Record::of(&document(ACME, "sys.One", "Acme")).unwrap();
+fn record_omits_plugin_only_fields() {
+    let record = Record::from_document(&document(ACME, "sys.One", "Acme")).unwrap();
     let fields: Vec<&str> = record.fields.keys().map(String::as_str).collect();
     assert_eq!(fields, ["name", "notes"]);
     let summary = record.summary();
@@ -141,9 +141,9 @@ fn a_stored_record_is_read_without_what_only_the_plugin_needs() {
 }
 
 #[test]
-fn a_record_that_cannot_be_read_is_named() {
+fn unreadable_record_is_named_in_the_error() {
     let mut broken = document(ACME, "sys.One", "Acme");
     broken.body = "{}".to_owned();
-    let failed = Record::of(&broken).unwrap_err();
-    assert!(failed.message.contains(ACME), "{failed}");
+    let error = Record::from_document(&broken).unwrap_err();
+    assert!(error.message.contains(ACME), "{error}");
 }

@@ -1,7 +1,7 @@
-//! Waits at a loopback address for the one browser that comes back from a consent.
+//! Listens at a loopback address for the browser's callback.
 //!
-//! Whoever else comes (another page in the browser, another user of the machine, a stale tab) does
-//! not know the `state` of the consent that is waited for: they are sent away and end nothing.
+//! Other requests (another page in the browser, another user of the machine, a stale tab) do not have the
+//! `state` of the expected consent. They are refused, and waiting continues.
 
 use std::convert::Infallible;
 use std::io;
@@ -24,60 +24,61 @@ use tokio::task::JoinSet;
 use super::Page;
 use crate::config::RedirectAddress;
 
-/// How long a browser may take to send its request.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// The largest header of a request, in bytes, and the most fields in it. A callback has about 1 KiB.
-const HEADER: usize = 16 * 1024;
-const FIELDS: usize = 64;
-/// Connections at once; the others wait to be accepted.
-const CONNECTIONS: usize = 16;
-/// How long an answer that is on its way may take when the listener is done.
-const GRACE: Duration = Duration::from_secs(2);
-/// A pause before accepting again when the system has no connection to give.
+/// The maximum time to receive a request header.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The maximum header size of a request, in bytes, and the maximum number of its fields. A callback has about
+/// 1 KiB.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+const MAX_HEADER_FIELDS: usize = 64;
+/// The maximum number of concurrent connections. Further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 16;
+/// The maximum time to finish responses when the listener closes.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// The pause before accepting again after an error.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// Why nobody can wait there.
+/// The error of listening.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// It is no address of this machine alone.
+    /// The address is not a loopback address.
     #[error("cannot wait for the browser at {0}: it is not a loopback address with http")]
     NotLoopback(String),
-    /// Somebody else does, or the port is not ours to take.
+    /// The port is in use, or not permitted.
     #[error("cannot wait for the browser at {socket}: {source}")]
     Bind {
-        /// Where.
+        /// The socket.
         socket: SocketAddr,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// A browser that came back.
+/// A received callback.
 pub struct Callback {
-    /// The whole address to which it came. Holds the code.
+    /// The complete callback URL, which contains the code.
     pub address: SecretString,
-    answer: oneshot::Sender<Page>,
+    response: oneshot::Sender<Page>,
 }
 
 impl Callback {
-    /// Shows it a page. It may have gone meanwhile.
-    pub fn answer(self, page: Page) {
-        let _ = self.answer.send(page);
+    /// Sends the result page. The browser may have closed the connection.
+    pub fn respond(self, page: Page) {
+        let _ = self.response.send(page);
     }
 }
 
-/// Waits at a redirect address.
+/// The listener at a redirect address.
 pub struct Listener {
-    door: Arc<Door>,
+    endpoint: Arc<CallbackEndpoint>,
     callbacks: mpsc::Receiver<Callback>,
     stop: watch::Sender<bool>,
     sockets: JoinSet<()>,
 }
 
-/// What every connection shares.
-struct Door {
+/// The state that all connections share.
+struct CallbackEndpoint {
     address: RedirectAddress,
-    /// The `state` of the callback that is waited for, until it has come.
+    /// The `state` of the expected callback, until it is received.
     state: Mutex<Option<String>>,
     callbacks: mpsc::Sender<Callback>,
 }
@@ -86,7 +87,7 @@ impl Listener {
     /// Listens at exactly this address. Needs a tokio runtime.
     pub async fn bind(address: &RedirectAddress) -> Result<Self, ListenError> {
         let sockets = address
-            .loopback()
+            .loopback_sockets()
             .ok_or_else(|| ListenError::NotLoopback(address.as_str().to_owned()))?;
         let mut bound: Vec<TcpListener> = Vec::new();
         for socket in sockets {
@@ -99,7 +100,7 @@ impl Listener {
             }
         }
         let (sender, callbacks) = mpsc::channel(1);
-        let door = Arc::new(Door {
+        let endpoint = Arc::new(CallbackEndpoint {
             address: address.clone(),
             state: Mutex::default(),
             callbacks: sender,
@@ -107,47 +108,51 @@ impl Listener {
         let (stop, stopped) = watch::channel(false);
         let mut sockets = JoinSet::new();
         for listener in bound {
-            sockets.spawn(accept(listener, Arc::clone(&door), stopped.clone()));
+            sockets.spawn(accept(listener, Arc::clone(&endpoint), stopped.clone()));
         }
         Ok(Self {
-            door,
+            endpoint,
             callbacks,
             stop,
             sockets,
         })
     }
 
-    /// The callback that brings this `state`.
+    /// Waits for the callback with this `state`.
     pub async fn callback(&mut self, state: &str) -> Callback {
-        *lock(&self.door.state) = Some(state.to_owned());
+        *lock(&self.endpoint.state) = Some(state.to_owned());
         match self.callbacks.recv().await {
             Some(callback) => callback,
-            // The door holds a sender, so this cannot be.
+            // The endpoint holds a sender, so the channel cannot close.
             None => std::future::pending().await,
         }
     }
 
-    /// Stops listening, and lets the answers on their way arrive.
+    /// Stops listening, and lets responses in progress finish.
     pub async fn close(mut self) {
         self.stop.send_replace(true);
         let drained = async { while self.sockets.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(GRACE, drained).await;
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained).await;
     }
 }
 
-async fn accept(listener: TcpListener, door: Arc<Door>, mut stopped: watch::Receiver<bool>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+async fn accept(
+    listener: TcpListener,
+    endpoint: Arc<CallbackEndpoint>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     let accepting = async {
         loop {
-            let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
                 return;
             };
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let door = Arc::clone(&door);
+                    let endpoint = Arc::clone(&endpoint);
                     connections.spawn(async move {
-                        serve(stream, door).await;
+                        serve(stream, endpoint).await;
                         drop(permit);
                     });
                 }
@@ -164,93 +169,90 @@ async fn accept(listener: TcpListener, door: Arc<Door>, mut stopped: watch::Rece
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve(stream: TcpStream, door: Arc<Door>) {
+async fn serve(stream: TcpStream, endpoint: Arc<CallbackEndpoint>) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let door = Arc::clone(&door);
-        async move { Ok::<_, Infallible>(door.answer(&request).await) }
+        let endpoint = Arc::clone(&endpoint);
+        async move { Ok::<_, Infallible>(endpoint.respond(&request).await) }
     });
-    // A browser that talks nonsense or goes away is of no interest to anybody.
+    // Invalid requests and closed connections are ignored.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .max_buf_size(HEADER)
-        .max_headers(FIELDS)
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .max_headers(MAX_HEADER_FIELDS)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
 
-impl Door {
-    async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        let page = match self.admit(request) {
-            Ok(address) => self.let_in(address).await,
+impl CallbackEndpoint {
+    async fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let page = match self.validate(request) {
+            Ok(address) => self.deliver(address).await,
             Err(page) => page,
         };
         page.response()
     }
 
-    /// The address of the callback that is waited for, or what anybody else is shown.
-    fn admit<B>(&self, request: &Request<B>) -> Result<SecretString, Page> {
+    /// Returns the URL of the expected callback, or the page that refuses the request.
+    fn validate<B>(&self, request: &Request<B>) -> Result<SecretString, Page> {
         let host = request.headers().get(header::HOST);
-        let named = host.and_then(|host| host.to_str().ok());
-        // A page elsewhere may have made its own name resolve to this machine.
-        if !named.is_some_and(|host| host.eq_ignore_ascii_case(&self.address.authority())) {
-            return Err(refusal(
-                StatusCode::BAD_REQUEST,
-                "Nobody is here by that name",
-            ));
+        let host = host.and_then(|host| host.to_str().ok());
+        // Against DNS rebinding: a foreign page may have made its own name resolve to this machine.
+        if !host.is_some_and(|host| host.eq_ignore_ascii_case(&self.address.authority())) {
+            return Err(error_page(StatusCode::BAD_REQUEST, "Unknown host name"));
         }
         if request.uri().path() != self.address.path() {
-            return Err(refusal(StatusCode::NOT_FOUND, "There is nothing here"));
+            return Err(error_page(StatusCode::NOT_FOUND, "Not found"));
         }
         if request.method() != Method::GET {
-            return Err(refusal(
+            return Err(error_page(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "This can only be looked at",
+                "Only GET is allowed",
             ));
         }
         let query = request.uri().query().unwrap_or_default();
         let mut states = url::form_urlencoded::parse(query.as_bytes())
             .filter(|(name, _)| name == "state")
             .map(|(_, value)| value);
-        let brought = match (states.next(), states.next()) {
+        let received = match (states.next(), states.next()) {
             (Some(state), None) => Some(state),
             _ => None,
         };
-        let mut waited_for = lock(&self.state);
-        let is_it = brought.is_some_and(|brought| waited_for.as_deref() == Some(&*brought));
-        if !is_it {
+        let mut expected = lock(&self.state);
+        let matches = received.is_some_and(|received| expected.as_deref() == Some(&*received));
+        if !matches {
             return Err(Page::new(
                 StatusCode::BAD_REQUEST,
-                "This is not the consent that is waited for",
+                "This is not the expected consent",
                 &[
-                    "It may be an old one, or one that was answered already.",
+                    "It may be an old one, or one that was completed already.",
                     "Open the link that the command shows now.",
                 ],
             ));
         }
-        *waited_for = None;
+        *expected = None;
         Ok(format!("{}?{query}", self.address.as_str()).into())
     }
 
-    async fn let_in(&self, address: SecretString) -> Page {
-        let (answer, page) = oneshot::channel();
-        let callback = Callback { address, answer };
-        let over = || {
+    async fn deliver(&self, address: SecretString) -> Page {
+        let (response, page) = oneshot::channel();
+        let callback = Callback { address, response };
+        let command_ended = || {
             Page::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The command has ended",
-                &["Run it again; it shows what became of the connection."],
+                &["Run it again to see the state of the connection."],
             )
         };
         if self.callbacks.send(callback).await.is_err() {
-            return over();
+            return command_ended();
         }
-        page.await.unwrap_or_else(|_| over())
+        page.await.unwrap_or_else(|_| command_ended())
     }
 }
 
-fn refusal(status: StatusCode, title: &str) -> Page {
+fn error_page(status: StatusCode, title: &str) -> Page {
     Page::new(status, title, &[])
 }
 

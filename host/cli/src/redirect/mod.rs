@@ -1,4 +1,4 @@
-//! The address to which Webex sends a browser after a consent, and who waits there.
+//! The listener at the redirect address of a consent.
 
 mod listener;
 mod page;

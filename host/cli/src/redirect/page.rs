@@ -1,25 +1,25 @@
-//! What a browser is shown: plain pages without scripts, styles or anything from elsewhere.
+//! Pages for the browser, without scripts, styles or external resources.
 
 use bytes::Bytes;
 use html_escape::{encode_double_quoted_attribute, encode_safe};
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 
-/// One page. Its texts may be somebody else's: they are escaped.
+/// A page. Its texts are escaped, because they may be untrusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// The status of the answer.
+    /// The HTTP status.
     pub status: StatusCode,
-    /// What happened.
+    /// The title.
     pub title: String,
-    /// More about it, and what to do next.
+    /// The paragraphs.
     pub paragraphs: Vec<String>,
-    /// Where to go on: text and address.
+    /// A link: text and address.
     pub link: Option<(String, String)>,
 }
 
 impl Page {
-    /// A page of these words.
+    /// Creates a page without a link.
     pub fn new(status: StatusCode, title: impl Into<String>, paragraphs: &[&str]) -> Self {
         Self {
             status,
@@ -48,7 +48,7 @@ impl Page {
         )
     }
 
-    /// The page as an answer that nobody keeps, frames, or learns the address of.
+    /// Returns the HTTP response, which forbids caching, framing and sending its address as referrer.
     pub fn response(&self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::from(self.html()));
         *response.status_mut() = self.status;

@@ -1,4 +1,4 @@
-//! Who is let in at a redirect address, and what everybody is shown.
+//! Tests of the listener: which requests are accepted, and what the browser shows.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,8 +11,8 @@ use crate::config::RedirectAddress;
 
 const STATE: &str = "0123456789abcdef01234567.c3RhdGU";
 
-/// A listener at a port that was free a moment ago.
-async fn listening() -> (Listener, RedirectAddress, SocketAddr) {
+/// Binds a listener to a port that was just free.
+async fn bind_free_port() -> (Listener, RedirectAddress, SocketAddr) {
     loop {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = free.local_addr().unwrap();
@@ -24,14 +24,14 @@ async fn listening() -> (Listener, RedirectAddress, SocketAddr) {
     }
 }
 
-/// What the listener answers to these bytes.
-async fn said(socket: SocketAddr, request: String) -> String {
+/// Sends raw bytes to the listener and returns its response.
+async fn send_raw(socket: SocketAddr, request: String) -> String {
     let talk = move || {
         let mut stream = TcpStream::connect(socket).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
     };
     tokio::task::spawn_blocking(talk).await.unwrap()
 }
@@ -49,25 +49,25 @@ fn page() -> Page {
 }
 
 #[tokio::test]
-async fn the_browser_that_brings_the_state_is_let_in_and_shown_what_came_of_it() {
-    let (mut listener, address, socket) = listening().await;
+async fn callback_with_the_state_gets_the_result_page() {
+    let (mut listener, address, socket) = bind_free_port().await;
     let request = get(socket, &format!("/back?code=c0de&state={STATE}"));
-    let browser = tokio::spawn(said(socket, request));
+    let browser = tokio::spawn(send_raw(socket, request));
     let callback = listener.callback(STATE).await;
     assert_eq!(
         callback.address.expose_secret(),
         format!("{}?code=c0de&state={STATE}", address.as_str())
     );
-    callback.answer(page());
-    let answer = browser.await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    callback.respond(page());
+    let response = browser.await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
     assert!(
-        answer.contains("<h1>Contoso &lt;&amp; Co&gt; is connected</h1>"),
-        "{answer}"
+        response.contains("<h1>Contoso &lt;&amp; Co&gt; is connected</h1>"),
+        "{response}"
     );
     assert!(
-        !answer.contains("c0de") && !answer.contains(STATE),
-        "{answer}"
+        !response.contains("c0de") && !response.contains(STATE),
+        "{response}"
     );
     listener.close().await;
     assert!(
@@ -77,11 +77,11 @@ async fn the_browser_that_brings_the_state_is_let_in_and_shown_what_came_of_it()
 }
 
 #[tokio::test]
-async fn whoever_else_comes_is_sent_away_and_ends_nothing() {
-    let (mut listener, _, socket) = listening().await;
+async fn other_requests_are_refused_and_waiting_goes_on() {
+    let (mut listener, _, socket) = bind_free_port().await;
     let waiting = tokio::spawn(async move {
         let callback = listener.callback(STATE).await;
-        callback.answer(page());
+        callback.respond(page());
         listener
     });
     let good = format!("/back?code=c&state={STATE}");
@@ -115,47 +115,47 @@ async fn whoever_else_comes_is_sent_away_and_ends_nothing() {
             431,
         ),
     ] {
-        let answer = said(socket, request.clone()).await;
+        let response = send_raw(socket, request.clone()).await;
         let expected = format!("HTTP/1.1 {status} ");
-        let as_old_as_asked = format!("HTTP/1.0 {status} ");
+        let expected_http_1_0 = format!("HTTP/1.0 {status} ");
         assert!(
-            answer.starts_with(&expected) || answer.starts_with(&as_old_as_asked),
-            "{request}\n{answer}"
+            response.starts_with(&expected) || response.starts_with(&expected_http_1_0),
+            "{request}\n{response}"
         );
     }
-    let answer = said(socket, get(socket, &good)).await;
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let response = send_raw(socket, get(socket, &good)).await;
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
     waiting.await.unwrap().close().await;
 }
 
 #[tokio::test]
-async fn a_callback_counts_once() {
-    let (mut listener, _, socket) = listening().await;
+async fn callback_is_accepted_once() {
+    let (mut listener, _, socket) = bind_free_port().await;
     let request = get(socket, &format!("/back?code=c&state={STATE}"));
-    let first = tokio::spawn(said(socket, request.clone()));
+    let first = tokio::spawn(send_raw(socket, request.clone()));
     let callback = listener.callback(STATE).await;
-    let second = said(socket, request).await;
+    let second = send_raw(socket, request).await;
     assert!(second.starts_with("HTTP/1.1 400 "), "{second}");
-    callback.answer(page());
+    callback.respond(page());
     assert!(first.await.unwrap().starts_with("HTTP/1.1 200 "));
 }
 
 #[tokio::test]
-async fn a_browser_that_waits_learns_that_the_command_has_ended() {
-    let (mut listener, _, socket) = listening().await;
+async fn waiting_browser_gets_503_when_the_command_ends() {
+    let (mut listener, _, socket) = bind_free_port().await;
     let request = get(socket, &format!("/back?code=c&state={STATE}"));
-    let browser = tokio::spawn(said(socket, request));
+    let browser = tokio::spawn(send_raw(socket, request));
     drop(listener.callback(STATE).await);
-    let answer = browser.await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    let response = browser.await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
     listener.close().await;
 }
 
 #[tokio::test]
-async fn no_answer_is_kept_framed_or_followed() {
-    let (_listener, _, socket) = listening().await;
+async fn responses_forbid_caching_and_framing() {
+    let (_listener, _, socket) = bind_free_port().await;
     for target in ["/", "/back?state=x"] {
-        let answer = said(socket, get(socket, target)).await.to_lowercase();
+        let response = send_raw(socket, get(socket, target)).await.to_lowercase();
         for header in [
             "content-type: text/html; charset=utf-8\r\n",
             "content-security-policy: default-src 'none'; base-uri 'none'; form-action 'none'; \
@@ -165,25 +165,25 @@ async fn no_answer_is_kept_framed_or_followed() {
             "x-content-type-options: nosniff\r\n",
             "connection: close\r\n",
         ] {
-            assert!(answer.contains(header), "{header}\n{answer}");
+            assert!(response.contains(header), "{header}\n{response}");
         }
         assert!(
-            !answer.contains("<script") && !answer.contains("style"),
-            "{answer}"
+            !response.contains("<script") && !response.contains("style"),
+            "{response}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named() {
-    let (_listener, address, socket) = listening().await;
+async fn bind_error_names_the_port() {
+    let (_listener, address, socket) = bind_free_port().await;
     let error = Listener::bind(&address).await.err().unwrap();
     assert!(error.to_string().contains(&socket.to_string()), "{error}");
     assert!(matches!(error, ListenError::Bind { .. }));
 }
 
 #[test]
-fn a_link_leads_on_to_the_next_consent() {
+fn page_links_to_the_next_consent() {
     let page = Page {
         link: Some((
             "Go on".to_owned(),

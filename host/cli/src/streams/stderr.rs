@@ -1,64 +1,64 @@
-//! Logs, notes, questions and errors on stderr. None of them waits for a reader, and the loss of one ends
-//! nothing.
+//! Logs, notes, questions and errors on stderr. Writing them does not wait for a reader, and losing them is
+//! not an error.
 //!
-//! With `--json`, stderr holds at most one thing: the object that tells of the command's error. Notes and
-//! questions are then left out, and warnings become a part of that object.
+//! With `--json`, stderr holds at most one object: the command's error. Notes and questions are left out, and
+//! warnings are part of that object.
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::Outlet;
-use crate::failure::Failed;
+use super::BackgroundWriter;
+use crate::error::CliError;
 
-/// How many warnings an error object carries at most; the others are counted.
-const WARNINGS: usize = 20;
+/// The maximum number of warnings in an error object. Further ones are counted.
+const MAX_WARNINGS: usize = 20;
 
-static OUTLET: OnceLock<Outlet> = OnceLock::new();
-static LOG_FILE: OnceLock<Outlet> = OnceLock::new();
-static FOR_PROGRAMS: AtomicBool = AtomicBool::new(false);
+static STDERR_WRITER: OnceLock<BackgroundWriter> = OnceLock::new();
+static LOG_FILE_WRITER: OnceLock<BackgroundWriter> = OnceLock::new();
+static JSON_MODE: AtomicBool = AtomicBool::new(false);
 static LOGS_AS_JSON: AtomicBool = AtomicBool::new(false);
-static WARNED: Mutex<Warned> = Mutex::new(Warned {
+static COLLECTED_WARNINGS: Mutex<Warnings> = Mutex::new(Warnings {
     texts: Vec::new(),
     more: 0,
 });
 
-struct Warned {
+struct Warnings {
     texts: Vec<String>,
     more: usize,
 }
 
-/// Says whether a program reads what is written (`--json`).
-pub fn set_for_programs(json: bool) {
-    FOR_PROGRAMS.store(json, Ordering::Relaxed);
+/// Sets whether output is for programs (`--json`).
+pub fn set_json_mode(json: bool) {
+    JSON_MODE.store(json, Ordering::Relaxed);
 }
 
-/// Says whether log lines are JSON.
+/// Sets whether log lines are JSON.
 pub fn set_logs_as_json(json: bool) {
     LOGS_AS_JSON.store(json, Ordering::Relaxed);
 }
 
-/// Whether only the error object is written.
-pub fn is_for_programs() -> bool {
-    FOR_PROGRAMS.load(Ordering::Relaxed)
+/// Returns whether only the error object is written.
+pub fn is_json_mode() -> bool {
+    JSON_MODE.load(Ordering::Relaxed)
 }
 
-/// Whether a person looks at stderr, so that progress can be drawn and questions asked.
-pub fn has_a_person() -> bool {
-    !is_for_programs() && io::stderr().is_terminal()
+/// Returns whether stderr is a terminal, so that progress can be shown and questions asked.
+pub fn is_interactive() -> bool {
+    !is_json_mode() && io::stderr().is_terminal()
 }
 
-/// Where log lines go: stderr, or the log file once [`log_to`] has opened one.
-pub fn outlet() -> &'static Outlet {
-    OUTLET.get_or_init(|| Outlet::start(io::stderr(), dropped))
+/// Returns the writer of stderr.
+pub fn writer() -> &'static BackgroundWriter {
+    STDERR_WRITER.get_or_init(|| BackgroundWriter::start(io::stderr(), dropped_lines_message))
 }
 
-/// Sends log lines to `file`.
-pub fn log_to(file: std::fs::File) -> &'static Outlet {
-    LOG_FILE.get_or_init(|| Outlet::start(file, dropped))
+/// Returns the writer of log lines to `file`.
+pub fn open_log_writer(file: std::fs::File) -> &'static BackgroundWriter {
+    LOG_FILE_WRITER.get_or_init(|| BackgroundWriter::start(file, dropped_lines_message))
 }
 
-fn dropped(lost: u64) -> String {
+fn dropped_lines_message(lost: u64) -> String {
     let text = format!("{lost} log lines were dropped: nobody read them in time");
     match LOGS_AS_JSON.load(Ordering::Relaxed) {
         true => format!(
@@ -69,51 +69,55 @@ fn dropped(lost: u64) -> String {
     }
 }
 
-/// Writes a note for a person, and the end of its line.
+/// Writes a note for a person, and a line break.
 pub fn note(text: &str) {
-    if !is_for_programs() {
-        outlet().push(format!("{text}\n").as_bytes());
+    if !is_json_mode() {
+        writer().push(format!("{text}\n").as_bytes());
     }
 }
 
 /// Writes a question, and waits until it is shown.
-pub fn ask(text: &str) {
-    if !is_for_programs() {
-        outlet().push(text.as_bytes());
-        outlet().flush();
+pub fn prompt(text: &str) {
+    if !is_json_mode() {
+        writer().push(text.as_bytes());
+        writer().flush();
     }
 }
 
 /// Keeps a warning for the error object.
 pub fn keep_warning(text: String) {
-    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
-    match warned.texts.len() < WARNINGS {
-        true => warned.texts.push(text),
-        false => warned.more += 1,
+    let mut collected = COLLECTED_WARNINGS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    match collected.texts.len() < MAX_WARNINGS {
+        true => collected.texts.push(text),
+        false => collected.more += 1,
     }
 }
 
-/// Writes why the command failed: `error:` and `hint:` lines, or one object.
-pub fn report(failed: &Failed, as_json: bool) {
+/// Writes the error: as `error:` and `hint:` lines, or as one JSON object.
+pub fn report(error: &CliError, as_json: bool) {
     let text = match as_json {
         true => {
-            let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut warnings = std::mem::take(&mut warned.texts);
-            if let more @ 1.. = std::mem::take(&mut warned.more) {
+            let mut collected = COLLECTED_WARNINGS
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let mut warnings = std::mem::take(&mut collected.texts);
+            if let more @ 1.. = std::mem::take(&mut collected.more) {
                 warnings.push(format!("and {more} more"));
             }
-            failed.to_json(warnings).to_string()
+            error.to_json(warnings).to_string()
         }
-        false => failed.to_string(),
+        false => error.to_string(),
     };
-    outlet().push(format!("{text}\n").as_bytes());
+    writer().push(format!("{text}\n").as_bytes());
 }
 
-/// Lets everything be written, before the process ends.
+/// Waits until everything is written, before the process ends.
 pub fn flush() {
-    for outlet in [&OUTLET, &LOG_FILE] {
-        if let Some(outlet) = outlet.get() {
-            outlet.flush();
+    for writer in [&STDERR_WRITER, &LOG_FILE_WRITER] {
+        if let Some(writer) = writer.get() {
+            writer.flush();
         }
     }
 }

@@ -1,56 +1,56 @@
-//! Finds the callback in what a person pasted: an address as a browser, a mail or a chat has it.
+//! Finds the callback URL in pasted text.
 //!
-//! A mail program may have rewritten `&`, wrapped the line, or put the address into a link of its own. Such
-//! a change is undone only if the result is certain: the redirect address with the state of this consent,
-//! and with a code or an error.
+//! A mail program or a chat may have rewritten `&`, wrapped the line, or wrapped the URL in a link of its
+//! own. Such a change is undone only if the result is certain: the redirect address with the state of this
+//! consent, and with a code or an error.
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::config::RedirectAddress;
 
-/// How many layers of links, entities and quotes are undone.
-const LAYERS: usize = 4;
-/// How many readings of one text are looked at.
-const READINGS: usize = 64;
+/// The maximum depth of links, entities and quotes that are removed.
+const MAX_LAYERS: usize = 4;
+/// The maximum number of candidates that are tried for one text.
+const MAX_CANDIDATES: usize = 64;
 
-/// The consent that a callback is awaited for.
+/// The consent whose callback is expected.
 #[derive(Clone, Copy)]
-pub struct Awaited<'a> {
-    /// Where Webex sends the browser.
+pub struct ExpectedCallback<'a> {
+    /// The redirect address.
     pub redirect: &'a RedirectAddress,
-    /// The `state` parameter that the callback repeats.
+    /// The `state` parameter, which the callback repeats.
     pub state: &'a str,
 }
 
-impl Awaited<'_> {
-    /// Finds the callback in `text`, if `text` contains one.
+impl ExpectedCallback<'_> {
+    /// Finds the callback in `text`.
     pub fn find(self, text: &str) -> Option<SecretString> {
         let text = text.trim();
-        // The plugin judges an unchanged paste: its error texts are the most precise.
-        if self.is_answered_by(text) {
+        // An unchanged paste goes to the plugin: its error texts are the most precise.
+        if self.has_state_and_result(text) {
             return Some(text.into());
         }
-        let mut readings = vec![text.to_owned()];
-        let mut begun = 0;
-        for _ in 0..LAYERS {
-            let layer: Vec<String> = readings.iter().skip(begun).cloned().collect();
-            begun = readings.len();
-            for reading in layer.iter().flat_map(|reading| unwrapped(reading)) {
-                if self.is_answered_by(&reading) && self.came_here(&reading) {
-                    return Some(reading.into());
+        let mut candidates = vec![text.to_owned()];
+        let mut checked = 0;
+        for _ in 0..MAX_LAYERS {
+            let layer: Vec<String> = candidates.iter().skip(checked).cloned().collect();
+            checked = candidates.len();
+            for candidate in layer.iter().flat_map(|candidate| remove_layer(candidate)) {
+                if self.has_state_and_result(&candidate) && self.is_at_redirect(&candidate) {
+                    return Some(candidate.into());
                 }
-                if readings.len() < READINGS && !readings.contains(&reading) {
-                    readings.push(reading);
+                if candidates.len() < MAX_CANDIDATES && !candidates.contains(&candidate) {
+                    candidates.push(candidate);
                 }
             }
         }
         None
     }
 
-    /// Whether the callback has this consent's state once, and a code or an error once.
-    fn is_answered_by(self, address: &str) -> bool {
-        // White space would be dropped in silence.
+    /// Returns whether `address` has this consent's state exactly once, and exactly one code or error.
+    fn has_state_and_result(self, address: &str) -> bool {
+        // `Url::parse` would drop white space silently.
         let url = Url::parse(address);
         let (Ok(url), false) = (url, address.contains(char::is_whitespace)) else {
             return false;
@@ -59,21 +59,22 @@ impl Awaited<'_> {
             let pairs = url.query_pairs().filter(|(each, _)| each == name);
             pairs.map(|(_, value)| value.into_owned()).collect()
         };
-        let answers = values("code").len() + values("error").len();
-        answers == 1 && values("state") == [self.state]
+        let results = values("code").len() + values("error").len();
+        results == 1 && values("state") == [self.state]
     }
 
-    fn came_here(self, address: &str) -> bool {
+    fn is_at_redirect(self, address: &str) -> bool {
         let (Ok(url), Ok(redirect)) = (Url::parse(address), Url::parse(self.redirect.as_str()))
         else {
             return false;
         };
-        let place = |url: &Url| (url.origin(), url.path().to_owned());
-        place(&url) == place(&redirect)
+        let location = |url: &Url| (url.origin(), url.path().to_owned());
+        location(&url) == location(&redirect)
     }
 
-    /// Why `text` is not the callback, in words that go after "this is not the address after the consent".
-    pub fn fault(self, text: &str) -> &'static str {
+    /// Explains why `text` is not the callback, in words that follow "this is not the address after the
+    /// consent".
+    pub fn describe_mismatch(self, text: &str) -> &'static str {
         let Ok(url) = Url::parse(text.trim()) else {
             return "it is no absolute address: give the whole of what the browser shows";
         };
@@ -89,17 +90,17 @@ impl Awaited<'_> {
     }
 }
 
-/// Lists the readings of `text` with one layer around it removed.
-fn unwrapped(text: &str) -> Vec<String> {
-    let mut readings = Vec::new();
-    let mut add = |reading: String| {
-        if reading != text && !reading.is_empty() {
-            readings.push(reading);
+/// Returns candidates: `text` with one layer of wrapping removed.
+fn remove_layer(text: &str) -> Vec<String> {
+    let mut candidates = Vec::new();
+    let mut add = |candidate: String| {
+        if candidate != text && !candidate.is_empty() {
+            candidates.push(candidate);
         }
     };
-    // A line that was wrapped: no address holds white space.
+    // A wrapped line: no URL contains white space.
     add(text.split_whitespace().collect());
-    // Words, quotes or angle brackets around it.
+    // Surrounding words, quotes or angle brackets.
     if let Some(start) = text.find("http://").or_else(|| text.find("https://")) {
         let rest = text.get(start..).unwrap_or_default();
         let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`');
@@ -112,47 +113,48 @@ fn unwrapped(text: &str) -> Vec<String> {
     }
     add(text.replace("\\u0026", "&").replace("\\/", "/"));
     if let Ok(url) = Url::parse(text) {
-        // A link of a mail filter with the address as a parameter of its own.
+        // A mail filter's link with the URL as a query parameter.
         for (_, value) in url.query_pairs() {
             if value.contains("://") {
                 add(value.into_owned());
             }
         }
-        // Or as the end of its path.
+        // A mail filter's link with the URL at the end of its path.
         for part in url.path().split('/') {
-            let decoded = percent_decoded(part);
+            let decoded = percent_decode(part);
             if decoded.contains("://") {
                 add(decoded);
             }
         }
     }
-    // `https://urldefense.com/v3/__ADDRESS__;…`; with a `*` in it something was replaced that is not known.
+    // `https://urldefense.com/v3/__ADDRESS__;…`. A `*` stands for a replaced character that cannot be
+    // restored.
     if let Some((_, rest)) = text.split_once("/v3/__")
         && let Some((address, _)) = rest.split_once("__;")
         && !address.contains('*')
     {
         add(address.to_owned());
     }
-    // An address that was encoded as a whole.
+    // A URL that was percent-encoded as a whole.
     if text.contains("%3A%2F%2F") || text.contains("%3a%2f%2f") {
-        add(percent_decoded(text));
+        add(percent_decode(text));
     }
-    readings
+    candidates
 }
 
-fn percent_decoded(text: &str) -> String {
+fn percent_decode(text: &str) -> String {
     let decoded = percent_encoding::percent_decode_str(text);
     decoded.decode_utf8_lossy().into_owned()
 }
 
-/// Whether `line` may be the rest of an address that was wrapped: it begins none of its own.
+/// Returns whether `line` may continue a wrapped URL: it does not begin another URL.
 pub fn may_continue(line: &str) -> bool {
     let line = line.trim();
     !line.is_empty() && !line.contains("://") && !line.contains(char::is_whitespace)
 }
 
-/// Puts the lines of one paste together.
-pub fn joined(lines: &[SecretString]) -> SecretString {
+/// Joins the lines of one paste.
+pub fn join_lines(lines: &[SecretString]) -> SecretString {
     let lines = lines.iter().map(|line| line.expose_secret().trim());
     lines.collect::<Vec<_>>().concat().into()
 }
@@ -167,11 +169,11 @@ mod tests {
 
     fn find(text: &str) -> Option<String> {
         let redirect = RedirectAddress::parse("http://127.0.0.1:8400/callback").unwrap();
-        let awaited = Awaited {
+        let expected = ExpectedCallback {
             redirect: &redirect,
             state: STATE,
         };
-        let found = awaited.find(text);
+        let found = expected.find(text);
         found.map(|found| found.expose_secret().to_owned())
     }
 
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_callback_is_found_in_what_programs_make_of_it() {
+    fn callback_is_found_in_rewritten_text() {
         let inner = encoded(CALLBACK);
         let safelink = format!(
             "https://eur01.safelinks.protection.outlook.com/?url={inner}&data=05%7C02%7C&sdata=x&reserved=0"
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_certain_is_not_guessed() {
+    fn uncertain_callback_is_not_accepted() {
         let inner = encoded(CALLBACK);
         for text in [
             String::new(),
@@ -223,7 +225,7 @@ mod tests {
             CALLBACK.replace("S-t_4te", "S-t_4t"),
             format!("{CALLBACK}&state=another"),
             format!("{CALLBACK}&error=access_denied"),
-            // A link to another address, which is not the redirect address of the consent.
+            // A link to an address other than the redirect address.
             format!(
                 "https://mail.example/?url={}",
                 inner.replace("8400", "8401")
@@ -238,13 +240,13 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_webex_is_a_callback_too() {
+    fn callback_may_carry_an_error() {
         let declined = CALLBACK.replace("code=C0d3", "error=access_denied");
         assert_eq!(find(&declined.replace('&', "&amp;")), Some(declined));
     }
 
     #[test]
-    fn the_rest_of_an_address_is_told_from_the_next_one() {
+    fn continuation_line_differs_from_new_address() {
         assert!(may_continue("  def&state=x\r\n"));
         for line in ["", " ", "http://127.0.0.1/", "two words"] {
             assert!(!may_continue(line), "{line:?}");

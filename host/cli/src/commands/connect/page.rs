@@ -1,17 +1,17 @@
-//! The page that the browser shows after a consent.
+//! The result page of a consent.
 
 use http::StatusCode;
 use relation_host::Called;
 use relation_host::reports::{Authorization, ConnectReport};
 
-use crate::failure::{Failed, Kind};
+use crate::error::{CliError, ErrorKind};
 use crate::redirect::Page;
 
-/// The page that the browser shows.
-pub fn page(
+/// Builds the page for a completed or failed consent, with a link to the following one.
+pub fn result_page(
     name: &str,
-    completed: &Result<Called<ConnectReport>, Failed>,
-    following: Option<&Result<Called<Authorization>, Failed>>,
+    completed: &Result<Called<ConnectReport>, CliError>,
+    following: Option<&Result<Called<Authorization>, CliError>>,
 ) -> Page {
     const CLOSE: &str = "You can close this window.";
     match completed {
@@ -31,30 +31,32 @@ pub fn page(
                         )
                     }
                 }
-                Some(Err(failed)) => Page::new(
+                Some(Err(error)) => Page::new(
                     StatusCode::OK,
                     title,
                     &[
                         message,
                         "One more consent is needed, which could not be begun:",
-                        &failed.message,
+                        &error.message,
                     ],
                 ),
             }
         }
-        Err(failed) => {
+        Err(error) => {
             let title = format!("{name} was not connected");
-            let faults = failed.faults.iter();
-            let faults = faults.map(|fault| format!("{}: {}", fault.field, fault.message));
-            let faults: Vec<String> = faults.collect();
-            let mut texts = vec![failed.message.as_str()];
-            texts.extend(faults.iter().map(String::as_str));
-            let next = match failed.kind {
-                Kind::Reauthorize => "Run the command again for a new link.",
-                Kind::Unavailable | Kind::RateLimited | Kind::Busy | Kind::Conflict => {
-                    "Run the command again in a while for a new link."
-                }
-                _ => "The command says what to do about it.",
+            let field_errors = error.field_errors.iter();
+            let field_errors = field_errors
+                .map(|field_error| format!("{}: {}", field_error.field, field_error.message));
+            let field_errors: Vec<String> = field_errors.collect();
+            let mut texts = vec![error.message.as_str()];
+            texts.extend(field_errors.iter().map(String::as_str));
+            let next = match error.kind {
+                ErrorKind::Reauthorize => "Run the command again for a new link.",
+                ErrorKind::Unavailable
+                | ErrorKind::RateLimited
+                | ErrorKind::Busy
+                | ErrorKind::Conflict => "Run the command again in a while for a new link.",
+                _ => "The command shows what to do next.",
             };
             texts.extend([next, CLOSE]);
             Page::new(StatusCode::BAD_REQUEST, title, &texts)

@@ -4,9 +4,12 @@ use relation_host::store::seal::{Rotation, SecretCheckReport};
 use relation_host::types::Timestamp;
 use serde::Serialize;
 
-use super::{Steps, UnopenedRow, all_open, counted, named, opened, unopened_table};
+use super::{
+    ProgressReporter, UnopenedRow, check_all_open, count_noun, name_owners, open_sealer,
+    render_unopened,
+};
 use crate::Context;
-use crate::failure::Failed;
+use crate::error::CliError;
 
 /// Arguments of `keys check`.
 #[derive(Debug, clap::Args)]
@@ -18,24 +21,24 @@ struct Report {
     unopened: Vec<UnopenedRow>,
 }
 
-/// Checks, and fails at the end when a secret did not open.
-pub async fn run(context: &Context, _args: Args) -> Result<(), Failed> {
-    let (store, sealer) = opened(context).await?;
+/// Opens every secret. Fails at the end if a secret could not be opened.
+pub async fn run(context: &Context, _args: Args) -> Result<(), CliError> {
+    let (store, sealer) = open_sealer(context).await?;
     let now = || -> Timestamp { context.now() };
     let rotation = Rotation::new(store.as_ref(), &sealer, &now, Rotation::STEP);
-    let mut steps = Steps::new(context.output, "opening");
-    let checked = rotation.check(|progress| steps.tell(progress)).await?;
+    let mut reporter = ProgressReporter::new(context.output, "opening");
+    let checked = rotation.check(|progress| reporter.report(progress)).await?;
     let SecretCheckReport { sound, unopened } = checked;
     let report = Report {
         sound,
-        unopened: named(store.as_ref(), unopened).await?,
+        unopened: name_owners(store.as_ref(), unopened).await?,
     };
-    let written = steps.end(&report, |report| {
-        let sound = counted(report.sound, "secret opens", "secrets open");
+    let written = reporter.finish(&report, |report| {
+        let sound = count_noun(report.sound, "secret opens", "secrets open");
         match report.unopened.is_empty() {
             true => sound,
-            false => format!("{sound}\n\n{}", unopened_table(&report.unopened)),
+            false => format!("{sound}\n\n{}", render_unopened(&report.unopened)),
         }
     });
-    all_open(&report.unopened).and(written)
+    check_all_open(&report.unopened).and(written)
 }

@@ -1,19 +1,19 @@
-//! `keys list`: needs the store alone, no key.
+//! `keys list`: lists the data keys. Needs the store, but no key.
 
 use relation_host::store::SecretCount;
 use relation_host::store::seal::list_unopened;
 use relation_host::types::Timestamp;
 use serde::Serialize;
 
-use super::{UnopenedRow, counted, named, unopened_table};
-use crate::failure::Failed;
-use crate::table::{Column, Rows};
+use super::{UnopenedRow, count_noun, name_owners, render_unopened};
+use crate::error::CliError;
+use crate::table::{Column, Table};
 use crate::{Context, time};
 
 #[derive(Serialize)]
-struct Listed {
+struct KeyList {
     data_keys: Vec<KeyRow>,
-    /// Secrets that name a data key which the store does not have, or are no sealed values.
+    /// Secrets that name a data key which is not in the store, or are not sealed values.
     without_key: u64,
     unopened: Vec<UnopenedRow>,
 }
@@ -30,7 +30,7 @@ struct KeyRow {
 }
 
 /// Prints the data keys, the oldest first.
-pub async fn run(context: &Context) -> Result<(), Failed> {
+pub async fn run(context: &Context) -> Result<(), CliError> {
     let store = context.store()?;
     let stored = store.data_keys().await?;
     let mut counts = store.key_use().await?;
@@ -51,30 +51,30 @@ pub async fn run(context: &Context) -> Result<(), Failed> {
         })
         .collect();
     let others = counts.by_key.values().chain([&counts.malformed]);
-    let listed = Listed {
+    let list = KeyList {
         data_keys,
         without_key: others.map(|count| count.all).sum(),
-        unopened: named(store.as_ref(), list_unopened(store.as_ref()).await?).await?,
+        unopened: name_owners(store.as_ref(), list_unopened(store.as_ref()).await?).await?,
     };
-    context.output.print(&listed, human)
+    context.output.print(&list, render_text)
 }
 
-fn human(listed: &Listed) -> String {
-    if listed.data_keys.is_empty() {
-        return "no data key yet: the first host makes one".to_owned();
+fn render_text(list: &KeyList) -> String {
+    if list.data_keys.is_empty() {
+        return "no data key yet: the first host creates one".to_owned();
     }
-    let mut rows = Rows::under(&[
+    let mut rows = Table::with_columns(&[
         Column::new("id"),
-        Column::new("created (UTC)").dropped(1),
-        Column::new("wrapped by").dropped(2),
+        Column::new("created (UTC)").droppable(1),
+        Column::new("wrapped by").droppable(2),
         Column::new("secrets"),
         Column::new("do not open"),
         Column::new(""),
     ]);
-    for key in &listed.data_keys {
+    for key in &list.data_keys {
         rows.add([
             key.id.to_string(),
-            time::stamp(key.created),
+            time::format_timestamp(key.created),
             key.wrapped_by.clone(),
             key.secrets.to_string(),
             key.unopened.to_string(),
@@ -82,17 +82,17 @@ fn human(listed: &Listed) -> String {
         ]);
     }
     let mut text = rows.to_string();
-    if listed.without_key > 0 {
+    if list.without_key > 0 {
         text.push_str("\n\n");
-        text.push_str(&counted(
-            listed.without_key,
+        text.push_str(&count_noun(
+            list.without_key,
             "secret is sealed with none of them",
             "secrets are sealed with none of them",
         ));
     }
-    if !listed.unopened.is_empty() {
+    if !list.unopened.is_empty() {
         text.push_str("\n\n");
-        text.push_str(&unopened_table(&listed.unopened));
+        text.push_str(&render_unopened(&list.unopened));
     }
     text
 }

@@ -1,4 +1,4 @@
-//! `keys retire`: removes a data key that nothing needs.
+//! `keys retire`: removes a data key that no longer seals anything.
 
 use std::sync::Arc;
 
@@ -7,28 +7,28 @@ use relation_host::store::stash::Stash;
 use relation_host::store::{Retirement, SecretCount};
 use serde_json::json;
 
-use super::{counted, opened};
+use super::{count_noun, open_sealer};
 use crate::Context;
-use crate::failure::{Failed, Kind};
+use crate::error::{CliError, ErrorKind};
 
 /// Arguments of `keys retire`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The data key, by its id
+    /// The id of the data key
     #[arg(value_name = "ID")]
     id: u32,
-    /// Give up secrets that do not open: remove the key even if one of them needs it
+    /// Remove the key even if secrets that cannot be opened need it; these secrets are lost
     #[arg(long)]
     despite_unopened: bool,
 }
 
-/// Removes it, or says what needs it.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
+/// Removes the data key, or explains what still needs it.
+pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let Args {
         id,
         despite_unopened,
     } = args;
-    let (store, sealer) = opened(context).await?;
+    let (store, sealer) = open_sealer(context).await?;
     let stash = context.config.stash_directory();
     let stash: Arc<dyn DataKeyUser> = Arc::new(Stash::new(stash, store.id(), Arc::new(sealer)));
     let elsewhere = [stash];
@@ -36,24 +36,25 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     let already = match retired {
         Retirement::Retired => false,
         Retirement::Absent => {
-            // Ids are given out one after the other, so a lower one was there once.
+            // Ids are assigned in sequence, so a lower id existed once.
             let newest = store.data_keys().await?.last().map_or(0, |key| key.id);
             if id == 0 || id > newest {
-                return Err(
-                    Failed::new(Kind::NotFound, format!("there is no data key {id}"))
-                        .hint("`relation-host keys list` shows what is there"),
-                );
+                return Err(CliError::new(
+                    ErrorKind::NotFound,
+                    format!("there is no data key {id}"),
+                )
+                .hint("`relation-host keys list` shows what is there"));
             }
             true
         }
         Retirement::Newest => {
-            return Err(Failed::new(
-                Kind::Failed,
+            return Err(CliError::new(
+                ErrorKind::Failed,
                 format!("data key {id} is the newest, which new secrets are sealed with"),
             )
             .hint("`relation-host keys rotate` begins with a new one"));
         }
-        Retirement::InUse { sealed, unknown } => return Err(in_use(id, sealed, unknown)),
+        Retirement::InUse { sealed, unknown } => return Err(in_use_error(id, sealed, unknown)),
     };
     let result = json!({ "data_key": id, "retired": true, "already": already });
     context.output.print(&result, |_| match already {
@@ -62,37 +63,37 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     })
 }
 
-fn in_use(id: u32, sealed: SecretCount, unknown: u64) -> Failed {
+fn in_use_error(id: u32, sealed: SecretCount, unknown: u64) -> CliError {
     let open = sealed.all - sealed.quarantined;
     if open > 0 {
-        let secrets = counted(open, "secret is", "secrets are");
-        return Failed::new(
-            Kind::Failed,
+        let secrets = count_noun(open, "secret is", "secrets are");
+        return CliError::new(
+            ErrorKind::Failed,
             format!("data key {id} cannot be retired: {secrets} sealed with it"),
         )
         .hint("`relation-host keys rotate` seals them with the newest");
     }
     let mut needs = Vec::new();
     if sealed.quarantined > 0 {
-        needs.push(counted(
+        needs.push(count_noun(
             sealed.quarantined,
             "secret that does not open is sealed with it",
             "secrets that do not open are sealed with it",
         ));
     }
     if unknown > 0 {
-        needs.push(counted(
+        needs.push(count_noun(
             unknown,
             "damaged secret may be sealed with it",
             "damaged secrets may be sealed with it",
         ));
     }
-    Failed::new(
-        Kind::Failed,
+    CliError::new(
+        ErrorKind::Failed,
         format!("data key {id} cannot be retired: {}", needs.join(", and ")),
     )
     .hint(
-        "`relation-host keys check` names them: set them anew first, or give them up with \
+        "`relation-host keys check` names them: set them again first, or give them up with \
          --despite-unopened",
     )
 }

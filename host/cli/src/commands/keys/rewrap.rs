@@ -1,4 +1,4 @@
-//! `keys rewrap`: another key-encryption key.
+//! `keys rewrap`: wraps the data keys with another key-encryption key.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use relation_host::store::seal::{
 use relation_host::types::Timestamp;
 use serde_json::json;
 
-use super::counted;
+use super::count_noun;
 use crate::Context;
 use crate::config::KeySource;
-use crate::failure::Failed;
+use crate::error::CliError;
 
 /// Arguments of `keys rewrap`.
 #[derive(Debug, clap::Args)]
@@ -20,48 +20,48 @@ pub struct Args {
     new: NewKey,
 }
 
-/// Where the new key is.
+/// The source of the new key.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct NewKey {
-    /// The new key's file; made if it is not there
+    /// The file of the new key; created if it does not exist
     #[arg(long, value_name = "FILE")]
     new_key_file: Option<PathBuf>,
-    /// The environment variable with the new key
+    /// The environment variable that holds the new key
     #[arg(long, value_name = "NAME")]
     new_key_env: Option<String>,
-    /// The command that writes the new key: everything behind this option
+    /// The command that prints the new key: all arguments after this option
     #[arg(long, value_name = "PROGRAM ARGUMENTS", num_args = 1.., allow_hyphen_values = true)]
     new_key_command: Option<Vec<String>>,
 }
 
 impl NewKey {
-    fn source(self) -> Result<KeySource, Failed> {
+    fn into_source(self) -> Result<KeySource, CliError> {
         let Self {
             new_key_file,
             new_key_env,
             new_key_command,
         } = self;
         let file = new_key_file.map(|file| {
-            // As the configuration would have to name it from wherever it is.
+            // The configuration may be in another directory, and needs the absolute path.
             KeySource::File(std::path::absolute(&file).unwrap_or(file))
         });
         let command = || KeySource::command(&new_key_command?, Path::new(""));
         file.or_else(|| new_key_env.map(KeySource::Env))
             .or_else(command)
-            .ok_or_else(|| Failed::usage("no new key is named"))
+            .ok_or_else(|| CliError::usage("no new key is named"))
     }
 }
 
-/// Wraps the data keys anew and says what to configure.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
-    let source = args.new.source()?;
+/// Wraps the data keys with the new key, and prints what to configure.
+pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+    let source = args.new.into_source()?;
     let store = context.store_to_write()?;
     let key = context.config.key.clone();
     let existing = source.load().map_err(SealError::from)?;
     let sealer = match Sealer::open(store.as_ref(), key, context.now()).await {
         Ok(sealer) => sealer,
-        // It was done before, and the configuration still names the old key.
+        // The data keys are already wrapped with the new key, and the configuration still names the old one.
         Err(SealError::WrongKey { wanted, .. } | SealError::NoKey { wanted, .. })
             if existing.as_ref().map(KeyEncryptionKey::fingerprint) == Some(wanted.clone()) =>
         {
@@ -85,7 +85,7 @@ fn print(
     source: &KeySource,
     fingerprint: &str,
     rewrapped: RewrapOutcome,
-) -> Result<(), Failed> {
+) -> Result<(), CliError> {
     let configured = context.config.key == *source;
     let keys = match rewrapped {
         RewrapOutcome::Done(keys) => keys,
@@ -99,7 +99,7 @@ fn print(
     context.output.print(&result, |_| {
         let done = match rewrapped {
             RewrapOutcome::Done(keys) => {
-                let keys = counted(keys as u64, "data key is", "data keys are");
+                let keys = count_noun(keys as u64, "data key is", "data keys are");
                 format!("{keys} wrapped by key {fingerprint} now")
             }
             RewrapOutcome::Already => {
@@ -110,9 +110,9 @@ fn print(
             return done;
         }
         format!(
-            "{done}\nconfigure `{source}`, in place of what names the old key: the old one opens \
-             this store no more\nrunning hosts go on; start them again with the new key before the \
-             next `keys rotate`\nkeep the old key as long as you keep backups that were made with it"
+            "{done}\nconfigure `{source}` in place of the old key, which no longer opens this \
+             store\nrunning hosts continue; restart them with the new key before the next \
+             `keys rotate`\nkeep the old key as long as you keep backups that were made with it"
         )
     })
 }

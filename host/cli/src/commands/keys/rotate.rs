@@ -1,20 +1,23 @@
-//! `keys rotate`: a new data key, and every secret sealed with it.
+//! `keys rotate`: seals every secret with a new data key.
 
 use relation_host::store::seal::{Rotation, RotationReport};
 use relation_host::types::Timestamp;
 use serde::Serialize;
 
-use super::{Steps, UnopenedRow, all_open, counted, named, opened, unopened_table};
+use super::{
+    ProgressReporter, UnopenedRow, check_all_open, count_noun, name_owners, open_sealer,
+    render_unopened,
+};
 use crate::Context;
-use crate::failure::Failed;
+use crate::error::CliError;
 
 /// Arguments of `keys rotate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Begin another rotation although data keys of the last one are not retired yet
+    /// Begin another rotation although older data keys are not retired yet
     #[arg(long)]
     again: bool,
-    /// Secrets that are sealed anew in one write
+    /// The number of secrets that are sealed again in one write
     #[arg(long, value_name = "N", default_value_t = Rotation::STEP, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     step: u32,
 }
@@ -28,14 +31,14 @@ struct Report {
     unopened: Vec<UnopenedRow>,
 }
 
-/// Rotates, and fails at the end when a secret did not open.
-pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
-    let (store, sealer) = opened(context).await?;
+/// Rotates. Fails at the end if a secret could not be opened.
+pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+    let (store, sealer) = open_sealer(context).await?;
     let now = || -> Timestamp { context.now() };
     let rotation = Rotation::new(store.as_ref(), &sealer, &now, args.step);
-    let mut steps = Steps::new(context.output, "sealing anew");
+    let mut reporter = ProgressReporter::new(context.output, "sealing again");
     let rotated = rotation
-        .rotate(args.again, |progress| steps.tell(progress))
+        .rotate(args.again, |progress| reporter.report(progress))
         .await?;
     let RotationReport {
         key,
@@ -49,21 +52,21 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         added,
         resealed,
         older,
-        unopened: named(store.as_ref(), unopened).await?,
+        unopened: name_owners(store.as_ref(), unopened).await?,
     };
-    let written = steps.end(&report, human);
-    all_open(&report.unopened).and(written)
+    let written = reporter.finish(&report, render_text);
+    check_all_open(&report.unopened).and(written)
 }
 
-fn human(report: &Report) -> String {
+fn render_text(report: &Report) -> String {
     let Report {
         data_key, resealed, ..
     } = report;
-    let secrets = counted(*resealed, "secret was", "secrets were");
+    let secrets = count_noun(*resealed, "secret was", "secrets were");
     let mut text = match (report.added, *resealed) {
-        (true, _) => format!("{secrets} sealed anew with the new data key {data_key}"),
+        (true, _) => format!("{secrets} sealed again with the new data key {data_key}"),
         (false, 0) => format!("nothing to do: everything is sealed with data key {data_key}"),
-        (false, _) => format!("{secrets} sealed anew with data key {data_key}"),
+        (false, _) => format!("{secrets} sealed again with data key {data_key}"),
     };
     for key in &report.older {
         text.push_str(&format!(
@@ -75,7 +78,7 @@ fn human(report: &Report) -> String {
     }
     if !report.unopened.is_empty() {
         text.push_str("\n\n");
-        text.push_str(&unopened_table(&report.unopened));
+        text.push_str(&render_unopened(&report.unopened));
     }
     text
 }

@@ -1,43 +1,42 @@
-//! Where the plugin's settings were given, so that one which the plugin refuses is told with its line.
+//! The sources of the plugin's settings, so that an error of the plugin can name the line.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use relation_host::types::FieldError;
 
-use super::{ConfigError, Fault};
+use super::{ConfigError, SettingError};
 
-/// The file of a configuration, and the key and the line of every setting that it gives the plugin.
+/// The configuration file, and the key and line of each setting that it gives the plugin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origins {
+pub struct SettingSources {
     file: PathBuf,
     settings: BTreeMap<String, (String, usize)>,
 }
 
-impl Origins {
-    /// Names the file that all of them are in.
+impl SettingSources {
+    /// Sets the file of all settings.
     pub(super) fn set_file(&mut self, file: &Path) {
         file.clone_into(&mut self.file);
     }
 
-    /// Notes that `setting` was given by `key` in this line.
-    pub(super) fn note(&mut self, setting: &str, key: String, line: usize) {
+    /// Records that `key` in `line` gave `setting`.
+    pub(super) fn record(&mut self, setting: &str, key: String, line: usize) {
         self.settings.insert(setting.to_owned(), (key, line));
     }
 
-    /// The error of a configuration whose settings the plugin refuses: each fault with the key and the
-    /// line that gave the setting.
-    pub fn refused(&self, faults: Vec<FieldError>) -> ConfigError {
-        let mut faults: Vec<Fault> = faults
+    /// Builds the error for settings that the plugin refused, with the key and line of each setting.
+    pub fn to_config_error(&self, errors: Vec<FieldError>) -> ConfigError {
+        let mut errors: Vec<SettingError> = errors
             .into_iter()
             .map(
                 |FieldError { field, message }| match self.settings.get(&field) {
-                    Some((key, line)) => Fault {
+                    Some((key, line)) => SettingError {
                         line: Some(*line),
                         key: key.clone(),
                         message,
                     },
-                    None => Fault {
+                    None => SettingError {
                         line: None,
                         key: field,
                         message,
@@ -45,10 +44,10 @@ impl Origins {
                 },
             )
             .collect();
-        faults.sort_by_key(|fault| fault.line);
-        ConfigError::Wrong {
+        errors.sort_by_key(|error| error.line);
+        ConfigError::Invalid {
             path: self.file.clone(),
-            faults,
+            errors,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The library's errors as failures of a command.
+//! Converts the library's errors to errors of a command.
 
 use relation_host::component::{GuestError, GuestErrorKind};
 use relation_host::store::StoreError;
@@ -6,56 +6,56 @@ use relation_host::store::seal::{KeyError, SealError};
 use relation_host::store::sqlite::OpenError;
 use relation_host::{BuildError, CallError, CallErrorKind};
 
-use super::failure::{Failed, Kind};
+use super::{CliError, ErrorKind};
 use crate::config::ConfigError;
 
-impl From<ConfigError> for Failed {
+impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
         Self::usage(error.to_string())
     }
 }
 
-impl From<OpenError> for Failed {
+impl From<OpenError> for CliError {
     fn from(error: OpenError) -> Self {
-        let failed = Self::new(Kind::Failed, error.to_string());
+        let cli_error = Self::new(ErrorKind::Failed, error.to_string());
         match error {
             OpenError::Missing(_) => Self {
-                kind: Kind::NotFound,
-                ..failed
+                kind: ErrorKind::NotFound,
+                ..cli_error
             }
             .hint(
                 "`store` in the configuration or --store names the store; \
                  `relation-host add` makes a new one with its first customer",
             ),
             OpenError::NoDirectory { .. } => Self {
-                kind: Kind::Usage,
-                ..failed
+                kind: ErrorKind::Usage,
+                ..cli_error
             },
-            OpenError::ReadOnly { .. } => failed.hint(
-                "make it writable; what only reads, such as `list` and `show`, works on it as it is",
+            OpenError::ReadOnly { .. } => cli_error.hint(
+                "make it writable; commands that only read, such as `list` and `show`, work on it as it is",
             ),
             OpenError::Store { source, .. } => Self {
-                message: failed.message,
+                message: cli_error.message,
                 ..Self::from(source)
             },
-            _ => failed,
+            _ => cli_error,
         }
     }
 }
 
-impl From<StoreError> for Failed {
+impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         let kind = match &error {
-            StoreError::Conflict(_) | StoreError::Fenced { .. } => Kind::Conflict,
-            StoreError::Unavailable(_) | StoreError::StaleKey(_) => Kind::Unavailable,
-            StoreError::Invalid(_) => Kind::Usage,
-            StoreError::Corrupt(_) => Kind::Failed,
+            StoreError::Conflict(_) | StoreError::Fenced { .. } => ErrorKind::Conflict,
+            StoreError::Unavailable(_) | StoreError::StaleKey(_) => ErrorKind::Unavailable,
+            StoreError::Invalid(_) => ErrorKind::Usage,
+            StoreError::Corrupt(_) => ErrorKind::Failed,
         };
         Self::new(kind, error.to_string())
     }
 }
 
-impl From<SealError> for Failed {
+impl From<SealError> for CliError {
     fn from(error: SealError) -> Self {
         let message = error.to_string();
         match error {
@@ -63,60 +63,61 @@ impl From<SealError> for Failed {
                 message,
                 ..Self::from(error)
             },
-            SealError::UsedElsewhere { .. } => Self::new(Kind::Failed, message).hint(
-                "`relation-host stash list` shows what is kept, `relation-host stash apply` applies it",
+            SealError::UsedElsewhere { .. } => Self::new(ErrorKind::Failed, message).hint(
+                "`relation-host stash list` shows the stashed commits, `relation-host stash apply` applies them",
             ),
             SealError::Key(KeyError::Malformed { .. }) => {
                 Self::usage(message)
             }
             SealError::NoKey { .. } | SealError::WrongKey { .. } => {
-                Self::new(Kind::Failed, message)
+                Self::new(ErrorKind::Failed, message)
                     .hint("the configuration names the store as `store`, and the key as `key-file`, `key-env` or `key-command`")
             }
-            _ => Self::new(Kind::Failed, message),
+            _ => Self::new(ErrorKind::Failed, message),
         }
     }
 }
 
-impl From<GuestError> for Failed {
+impl From<GuestError> for CliError {
     fn from(error: GuestError) -> Self {
         if let GuestErrorKind::Room { .. } = &error.kind {
-            return Self::new(Kind::LimitExceeded, error.kind.to_string());
+            return Self::new(ErrorKind::LimitExceeded, error.kind.to_string());
         }
-        let mut failed = Self::new(Kind::Plugin, error.to_string());
+        let mut cli_error = Self::new(ErrorKind::Plugin, error.to_string());
         if !error.stderr.trim().is_empty() {
-            failed.hint = Some(format!("the plugin wrote: {}", error.stderr.trim()));
+            cli_error.hint = Some(format!("the plugin wrote: {}", error.stderr.trim()));
         }
-        failed
+        cli_error
     }
 }
 
-impl From<BuildError> for Failed {
+impl From<BuildError> for CliError {
     fn from(error: BuildError) -> Self {
         match error {
             BuildError::Plugin(error) if matches!(error.kind, GuestErrorKind::Room { .. }) => {
                 Self::from(error)
             }
-            BuildError::Plugin(error) => Self::from(error)
-                .hint("`relation-host inspect` says of every import whether this host has it"),
+            BuildError::Plugin(error) => Self::from(error).hint(
+                "`relation-host inspect` shows for every import whether this host provides it",
+            ),
             BuildError::Store(error) => Self::from(error),
-            other => Self::new(Kind::Failed, other.to_string()),
+            other => Self::new(ErrorKind::Failed, other.to_string()),
         }
     }
 }
 
-impl From<CallError> for Failed {
+impl From<CallError> for CliError {
     fn from(error: CallError) -> Self {
         let message = error.to_string();
-        let failed = match error.kind {
+        let cli_error = match error.kind {
             CallErrorKind::Refused(failure) => Self::from(failure),
             CallErrorKind::Guest(error) => Self::from(error),
-            CallErrorKind::Busy { .. } => Self::new(Kind::Busy, message),
+            CallErrorKind::Busy { .. } => Self::new(ErrorKind::Busy, message),
             CallErrorKind::Store(error) => Self::from(error),
         };
         Self {
             transaction: error.transaction,
-            ..failed
+            ..cli_error
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The end of a refresh token: warnings, expiry, a new beginning; and the end of the customer.
+//! A refresh token expires, after alerts. The customer is connected again, and deleted.
 
 use std::time::Duration;
 
@@ -6,42 +6,44 @@ use relation_host::reports::{Expiry, Revocation, State};
 use serde_json::{Map, Value};
 use webex_emulator::{Grant, Mode, Organization, Outcome, RecordedRequest};
 
-use super::beginning::NAME;
-use super::stage::{THRESHOLDS, days};
-use super::story::{Checks, Story};
+use super::environment::{THRESHOLDS, days};
+use super::operation::NAME;
+use super::steps::{Checks, DemoRun};
 use super::{consent, database};
-use crate::failure::{Failed, Kind};
+use crate::error::{CliError, ErrorKind};
 
-/// Time enough for what is due at a moment to be done.
-const MOMENT: Duration = Duration::from_secs(2);
+/// The time to let due wakeups finish.
+const SETTLE_TIME: Duration = Duration::from_secs(2);
 
-/// Tells how it ends.
-pub async fn tell(
-    story: &mut Story,
+/// Runs the second half of the demo.
+pub async fn run(
+    demo: &mut DemoRun,
     organization: &Organization,
     first: &Grant,
-) -> Result<(), Failed> {
-    story.stage.webex.set_mode(Mode::FrozenClock);
+) -> Result<(), CliError> {
+    demo.environment.webex.set_mode(Mode::FrozenClock);
     for threshold in THRESHOLDS {
-        warning(story, threshold).await?;
+        check_warning(demo, threshold).await?;
     }
-    counted(story).await?;
-    expired(story).await?;
-    consent::tell(story, organization).await?;
-    dry_run(story).await?;
-    deleted(story, first).await?;
-    silence(story).await
+    check_alert_count(demo).await?;
+    check_expired(demo).await?;
+    consent::run(demo, organization).await?;
+    dry_run_delete(demo).await?;
+    delete(demo, first).await?;
+    check_no_activity(demo).await
 }
 
-async fn warning(story: &mut Story, threshold: u64) -> Result<(), Failed> {
-    let expires = expiry(story).await?.at;
+async fn check_warning(demo: &mut DemoRun, threshold: u64) -> Result<(), CliError> {
+    let expires = refresh_token_expiry(demo).await?.at;
     let left = expires
-        .since(story.stage.now())
+        .since(demo.environment.now())
         .saturating_sub(days(threshold));
-    story.stage.pass(left.saturating_add(MOMENT)).await?;
-    let connection = story.connection().await?;
-    let alerts = story.standing_alerts().await?;
-    story.alerts += 1;
+    demo.environment
+        .advance(left.saturating_add(SETTLE_TIME))
+        .await?;
+    let connection = demo.connection().await?;
+    let alerts = demo.active_alerts().await?;
+    demo.alerts += 1;
 
     let mut checks = Checks::default();
     let is_last = Some(&threshold) == THRESHOLDS.last();
@@ -60,9 +62,9 @@ async fn warning(story: &mut Story, threshold: u64) -> Result<(), Failed> {
         raised.iter().all(|alert| number(alert, "count") == 1),
     );
     checks.equal(
-        "the alerts of the thresholds before stand",
+        "the alerts of earlier thresholds are active",
         alerts.len(),
-        story.alerts,
+        demo.alerts,
     );
     let title = format!("{threshold} days before the expiry");
     let happened = match raised.first() {
@@ -74,41 +76,42 @@ async fn warning(story: &mut Story, threshold: u64) -> Result<(), Failed> {
         ),
         None => "no alert".to_owned(),
     };
-    let happened = match story.alerts {
+    let happened = match demo.alerts {
         1 => format!("refreshes no longer extend the refresh token: its time runs out\n{happened}"),
         _ => happened,
     };
-    story.tell(&title, &happened, checks).await
+    demo.finish_step(&title, &happened, checks).await
 }
 
-async fn counted(story: &mut Story) -> Result<(), Failed> {
-    let pkid = story.customer()?;
-    let before = story.standing_alerts().await?.len();
-    let report = story.stage.host.check_expiry(&pkid).await?.value;
+async fn check_alert_count(demo: &mut DemoRun) -> Result<(), CliError> {
+    let pkid = demo.customer()?;
+    let before = demo.active_alerts().await?.len();
+    let report = demo.environment.host.check_expiry(&pkid).await?.value;
     let mut checks = Checks::default();
     let count = report.alert.map(|alert| alert.count);
     checks.equal("the alert's count has risen", count, Some(2));
     checks.equal(
         "there is no further alert",
-        story.standing_alerts().await?.len(),
+        demo.active_alerts().await?.len(),
         before,
     );
-    story
-        .tell(
-            "Somebody checks by hand",
-            "and finds what is known already",
-            checks,
-        )
-        .await
+    demo.finish_step(
+        "Somebody checks by hand",
+        "and finds what is known already",
+        checks,
+    )
+    .await
 }
 
-async fn expired(story: &mut Story) -> Result<(), Failed> {
-    let expires = expiry(story).await?.at;
-    story.stage.pass_until(expires.after(MOMENT)).await?;
-    let requests = story.stage.token_requests();
-    let connection = story.connection().await?;
-    let alerts = story.standing_alerts().await?;
-    story.alerts += 1;
+async fn check_expired(demo: &mut DemoRun) -> Result<(), CliError> {
+    let expires = refresh_token_expiry(demo).await?.at;
+    demo.environment
+        .advance_until(expires.after(SETTLE_TIME))
+        .await?;
+    let requests = demo.environment.token_requests();
+    let connection = demo.connection().await?;
+    let alerts = demo.active_alerts().await?;
+    demo.alerts += 1;
 
     let mut checks = Checks::default();
     checks.equal("it is expired", connection.state, State::Expired);
@@ -121,27 +124,26 @@ async fn expired(story: &mut Story) -> Result<(), Failed> {
         "a note tells the administrator what to do",
         connection.notes.contains("connect this customer again"),
     );
-    story.stage.pass(days(7)).await?;
+    demo.environment.advance(days(7)).await?;
     checks.equal(
         "Webex was not asked in the week after",
-        story.stage.token_requests(),
+        demo.environment.token_requests(),
         requests,
     );
     let happened = format!(
         "the refresh token's time is over, and a week passes\n{}",
         connection.notes
     );
-    story
-        .tell("The refresh token expires", &happened, checks)
+    demo.finish_step("The refresh token expires", &happened, checks)
         .await
 }
 
-async fn dry_run(story: &mut Story) -> Result<(), Failed> {
-    let pkid = story.customer()?;
-    let before = story.holdings().await?;
-    let requests = story.stage.webex.requests().len();
-    let deletion = story.stage.host.delete(&pkid, true).await?.value;
-    let after = story.holdings().await?;
+async fn dry_run_delete(demo: &mut DemoRun) -> Result<(), CliError> {
+    let pkid = demo.customer()?;
+    let before = demo.store_contents().await?;
+    let requests = demo.environment.webex.requests().len();
+    let deletion = demo.environment.host.delete(&pkid, true).await?.value;
+    let after = demo.store_contents().await?;
     let mut checks = Checks::default();
     checks.equal("nothing has changed", &after, &before);
     checks.equal(
@@ -172,7 +174,7 @@ async fn dry_run(story: &mut Story) -> Result<(), Failed> {
     checks.holds("the record would go last", last == Some(&pkid));
     checks.equal(
         "Webex was not asked",
-        story.stage.webex.requests().len(),
+        demo.environment.webex.requests().len(),
         requests,
     );
     let cascade: Vec<String> = deletion
@@ -181,26 +183,25 @@ async fn dry_run(story: &mut Story) -> Result<(), Failed> {
         .map(|(document, name)| format!("{} {name}", document.model))
         .collect();
     let happened = format!("would delete {}", cascade.join(", "));
-    story
-        .tell(
-            "Somebody asks what a delete would take away",
-            &happened,
-            checks,
-        )
-        .await
+    demo.finish_step(
+        "Somebody asks what a delete would take away",
+        &happened,
+        checks,
+    )
+    .await
 }
 
-async fn deleted(story: &mut Story, grant: &Grant) -> Result<(), Failed> {
-    let pkid = story.customer()?;
-    let deletion = story.stage.host.delete(&pkid, false).await?.value;
-    let database = story.stage.database();
+async fn delete(demo: &mut DemoRun, grant: &Grant) -> Result<(), CliError> {
+    let pkid = demo.customer()?;
+    let deletion = demo.environment.host.delete(&pkid, false).await?.value;
+    let database = demo.environment.database();
     let mut checks = Checks::default();
-    let holdings = story.holdings().await?;
+    let contents = demo.store_contents().await?;
     checks.holds(
         "no document and no wakeup is left",
-        holdings.documents.is_empty() && holdings.wakeups == 0,
+        contents.documents.is_empty() && contents.wakeups == 0,
     );
-    let naming: Vec<String> = database::rows_naming(&database, &[pkid.as_str(), NAME])?
+    let naming: Vec<String> = database::count_rows_containing(&database, &[pkid.as_str(), NAME])?
         .into_iter()
         .map(|(table, _)| table)
         .filter(|table| !table.starts_with("transaction"))
@@ -222,11 +223,11 @@ async fn deleted(story: &mut Story, grant: &Grant) -> Result<(), Failed> {
     };
     checks.holds(
         "Webex confirmed that",
-        story.stage.webex.requests().iter().any(confirmed),
+        demo.environment.webex.requests().iter().any(confirmed),
     );
     checks.equal(
         "no file of the store has a token in clear",
-        database::files_with(&database, &[grant.access_token(), grant.refresh_token()])?,
+        database::find_files_containing(&database, &[grant.access_token(), grant.refresh_token()])?,
         Vec::new(),
     );
     let happened = format!(
@@ -234,36 +235,33 @@ async fn deleted(story: &mut Story, grant: &Grant) -> Result<(), Failed> {
         deletion.documents.len(),
         deletion.wakeups.len()
     );
-    story
-        .tell("The customer is deleted", &happened, checks)
+    demo.finish_step("The customer is deleted", &happened, checks)
         .await
 }
 
-async fn silence(story: &mut Story) -> Result<(), Failed> {
-    let requests = story.stage.webex.requests().len();
-    let ran = story.stage.pass(days(30)).await?;
+async fn check_no_activity(demo: &mut DemoRun) -> Result<(), CliError> {
+    let requests = demo.environment.webex.requests().len();
+    let summary = demo.environment.advance(days(30)).await?;
     let mut checks = Checks::default();
-    checks.equal("nothing came due", (ran.done, ran.failed), (0, 0));
+    checks.equal("nothing came due", (summary.done, summary.failed), (0, 0));
     checks.equal(
         "Webex was not asked",
-        story.stage.webex.requests().len(),
+        demo.environment.webex.requests().len(),
         requests,
     );
-    story
-        .tell(
-            "Another month passes",
-            "nothing is left that could fire",
-            checks,
-        )
-        .await
+    demo.finish_step(
+        "Another month passes",
+        "nothing is left that could fire",
+        checks,
+    )
+    .await
 }
 
-async fn expiry(story: &Story) -> Result<Expiry, Failed> {
-    story
-        .connection()
+async fn refresh_token_expiry(demo: &DemoRun) -> Result<Expiry, CliError> {
+    demo.connection()
         .await?
         .refresh_token_expires
-        .ok_or_else(|| Failed::new(Kind::Failed, "the refresh token has no expiry"))
+        .ok_or_else(|| CliError::new(ErrorKind::Failed, "the refresh token has no expiry"))
 }
 
 fn number(alert: &Map<String, Value>, field: &str) -> u64 {

@@ -1,5 +1,4 @@
-//! Tells each step: what happened, how the customer stands, what the store holds, and whether that is
-//! what it should be.
+//! Reports and checks each step: what happened, the customer's connection, and what the store contains.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -9,14 +8,14 @@ use relation_host::types::{Filter, Key, Pkid, Reference, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::stage::Stage;
-use crate::failure::{Failed, Kind};
-use crate::output::{Output, shown};
+use super::environment::Environment;
+use crate::error::{CliError, ErrorKind};
+use crate::output::{Output, escape_control_chars};
 use crate::records::Record;
-use crate::table::pairs;
+use crate::table::pair_table;
 use crate::time;
 
-/// Every model of which the store may hold documents.
+/// Every model of which the store may contain documents.
 const MODELS: [&str; 8] = [
     "data/SparkCustomer",
     "data/SparkCustomerShadow",
@@ -27,24 +26,24 @@ const MODELS: [&str; 8] = [
     "device/spark/Role",
     "device/spark/License",
 ];
-/// More documents of one model than the demo makes.
-const MANY: u32 = 1000;
+/// More documents than the demo creates of any model.
+const MAX_DOCUMENTS: u32 = 1000;
 
-/// The demo as it is told.
-pub struct Story {
-    /// Where it plays.
-    pub stage: Stage,
-    /// The customer, once it is added.
+/// A run of the demo.
+pub struct DemoRun {
+    /// The environment.
+    pub environment: Environment,
+    /// The customer, after it is added.
     pub customer: Option<Pkid>,
-    /// Alerts that were raised so far.
+    /// The number of alerts raised so far.
     pub alerts: usize,
     output: Output,
-    unwritten: Option<Failed>,
+    write_error: Option<CliError>,
     steps: usize,
-    began: Timestamp,
+    began_at: Timestamp,
 }
 
-/// What a step makes sure of.
+/// The checks of a step.
 #[derive(Default)]
 pub struct Checks(Vec<Check>);
 
@@ -56,12 +55,12 @@ struct Check {
     found: Option<String>,
 }
 
-/// What the store holds.
+/// What the store contains.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Holdings {
-    /// How many documents of which model.
+pub struct StoreContents {
+    /// The number of documents by model.
     pub documents: BTreeMap<String, usize>,
-    /// How many wakeups.
+    /// The number of wakeups.
     pub wakeups: usize,
 }
 
@@ -75,14 +74,14 @@ struct Step<'a> {
     at: Timestamp,
     connection: Option<Connection>,
     #[serde(flatten)]
-    holdings: Holdings,
+    contents: StoreContents,
     token_requests: usize,
     ok: bool,
     checks: &'a [Check],
 }
 
 impl Checks {
-    /// This must hold.
+    /// Adds a check of a condition.
     pub fn holds(&mut self, what: impl Into<String>, holds: bool) {
         self.0.push(Check {
             what: what.into(),
@@ -91,7 +90,7 @@ impl Checks {
         });
     }
 
-    /// This must be so; otherwise what was found is told.
+    /// Adds a check of equality. A failed check reports both values.
     pub fn equal<T: PartialEq + Debug>(&mut self, what: impl Into<String>, found: T, expected: T) {
         let holds = found == expected;
         self.0.push(Check {
@@ -102,28 +101,28 @@ impl Checks {
     }
 }
 
-impl Story {
-    /// The story before its first step.
-    pub fn new(stage: Stage, json: bool) -> Self {
+impl DemoRun {
+    /// Starts a run before its first step.
+    pub fn new(environment: Environment, json: bool) -> Self {
         Self {
-            began: stage.now(),
-            stage,
+            began_at: environment.now(),
+            environment,
             customer: None,
             alerts: 0,
             output: Output { json },
-            unwritten: None,
+            write_error: None,
             steps: 0,
         }
     }
 
-    /// Ends a step: prints it, and fails if one of its checks does not hold.
-    pub async fn tell(
+    /// Ends a step: prints it, and fails if one of its checks failed.
+    pub async fn finish_step(
         &mut self,
         title: &str,
         happened: &str,
         mut checks: Checks,
-    ) -> Result<(), Failed> {
-        let violations = self.stage.webex.violations();
+    ) -> Result<(), CliError> {
+        let violations = self.environment.webex.violations();
         checks.equal(
             "Webex saw no refresh token twice at once, and no token that was known to be dead",
             violations,
@@ -134,16 +133,16 @@ impl Story {
             step: self.steps,
             title,
             happened,
-            day: self.stage.now().since(self.began).as_secs() / 86_400,
-            at: self.stage.now(),
+            day: self.environment.now().since(self.began_at).as_secs() / 86_400,
+            at: self.environment.now(),
             connection: self.record().await?.map(|record| record.summary()),
-            holdings: self.holdings().await?,
-            token_requests: self.stage.token_requests(),
+            contents: self.store_contents().await?,
+            token_requests: self.environment.token_requests(),
             ok: checks.0.iter().all(|check| check.holds),
             checks: &checks.0,
         };
-        if self.unwritten.is_none() {
-            self.unwritten = self.output.line(&step, human).err();
+        if self.write_error.is_none() {
+            self.write_error = self.output.line(&step, render_text).err();
         }
         if step.ok {
             return Ok(());
@@ -162,40 +161,40 @@ impl Story {
             self.steps,
             wrong.concat()
         );
-        Err(Failed::new(Kind::Failed, message))
+        Err(CliError::new(ErrorKind::Failed, message))
     }
 
-    /// The customer, which must have been added.
-    pub fn customer(&self) -> Result<Pkid, Failed> {
+    /// Returns the customer, which must have been added.
+    pub fn customer(&self) -> Result<Pkid, CliError> {
         self.customer
             .clone()
-            .ok_or_else(|| Failed::new(Kind::Failed, "the customer was not added"))
+            .ok_or_else(|| CliError::new(ErrorKind::Failed, "the customer was not added"))
     }
 
-    /// The customer's record, if there is one.
-    pub async fn record(&self) -> Result<Option<Record>, Failed> {
+    /// Returns the customer's record, if it exists.
+    pub async fn record(&self) -> Result<Option<Record>, CliError> {
         let Some(pkid) = &self.customer else {
             return Ok(None);
         };
-        let store = self.stage.host.store();
+        let store = self.environment.host.store();
         let found = store.get(&[Reference::record(pkid.clone())]).await?;
         let document = found.into_iter().flatten().next();
-        document.as_ref().map(Record::of).transpose()
+        document.as_ref().map(Record::from_document).transpose()
     }
 
-    /// How the customer stands, which must be there.
-    pub async fn connection(&self) -> Result<Connection, Failed> {
+    /// Returns the customer's connection. Fails if the record does not exist.
+    pub async fn connection(&self) -> Result<Connection, CliError> {
         match self.record().await? {
             Some(record) => Ok(record.summary()),
-            None => Err(Failed::new(
-                Kind::Failed,
+            None => Err(CliError::new(
+                ErrorKind::Failed,
                 "the customer is not in the store",
             )),
         }
     }
 
-    /// The alerts that stand, as they are stored.
-    pub async fn standing_alerts(&self) -> Result<Vec<Map<String, Value>>, Failed> {
+    /// Returns the active alerts, as stored.
+    pub async fn active_alerts(&self) -> Result<Vec<Map<String, Value>>, CliError> {
         let owner = self.customer.as_ref().map(|pkid| Key {
             name: "owner".to_owned(),
             value: pkid.to_string(),
@@ -205,16 +204,21 @@ impl Story {
             hierarchy: None,
             equals: owner.into_iter().collect(),
         };
-        let page = self.stage.host.store().find(&filter, None, MANY).await?;
+        let page = self
+            .environment
+            .host
+            .store()
+            .find(&filter, None, MAX_DOCUMENTS)
+            .await?;
         let bodies = page.items.iter();
         Ok(bodies
             .filter_map(|document| serde_json::from_str(&document.body).ok())
             .collect())
     }
 
-    /// What the store holds of anybody.
-    pub async fn holdings(&self) -> Result<Holdings, Failed> {
-        let store = self.stage.host.store();
+    /// Returns what the store contains.
+    pub async fn store_contents(&self) -> Result<StoreContents, CliError> {
+        let store = self.environment.host.store();
         let mut documents = BTreeMap::new();
         for model in MODELS {
             let filter = Filter {
@@ -222,24 +226,24 @@ impl Story {
                 hierarchy: None,
                 equals: Vec::new(),
             };
-            let found = store.find(&filter, None, MANY).await?.items.len();
+            let found = store.find(&filter, None, MAX_DOCUMENTS).await?.items.len();
             if found > 0 {
                 documents.insert(model.to_owned(), found);
             }
         }
-        let wakeups = store.upcoming(None, None, MANY).await?.items.len();
-        Ok(Holdings { documents, wakeups })
+        let wakeups = store.upcoming(None, None, MAX_DOCUMENTS).await?.items.len();
+        Ok(StoreContents { documents, wakeups })
     }
 
-    /// The last words.
-    pub async fn summary(self) -> Result<(), Failed> {
-        if let Some(failed) = self.unwritten {
-            return Err(failed);
+    /// Prints the summary.
+    pub async fn summary(self) -> Result<(), CliError> {
+        if let Some(error) = self.write_error {
+            return Err(error);
         }
-        let simulated = self.stage.now().since(self.began);
-        let took = self.stage.opened.elapsed();
-        let refreshes = self.stage.token_requests();
-        let requests = self.stage.webex.requests().len();
+        let simulated = self.environment.now().since(self.began_at);
+        let took = self.environment.started.elapsed();
+        let refreshes = self.environment.token_requests();
+        let requests = self.environment.webex.requests().len();
         let summary = json!({ "summary": {
             "steps": self.steps,
             "token_requests": refreshes,
@@ -249,12 +253,12 @@ impl Story {
             "real_milliseconds": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         }});
         self.output.line(&summary, |_| {
-            let lines = pairs([
+            let lines = pair_table([
                 ("steps, all as they should be", self.steps.to_string()),
                 ("token requests", refreshes.to_string()),
                 ("requests to Webex in all", requests.to_string()),
                 ("alerts raised", self.alerts.to_string()),
-                ("simulated time", time::span(simulated)),
+                ("simulated time", time::format_span(simulated)),
                 ("real time", format!("{:.1} s", took.as_secs_f64())),
             ]);
             format!("Summary\n{lines}")
@@ -262,27 +266,30 @@ impl Story {
     }
 }
 
-fn human(step: &Step<'_>) -> String {
+fn render_text(step: &Step<'_>) -> String {
     let mut lines = vec![format!("{}. {} (day {})", step.step, step.title, step.day)];
     lines.extend(step.happened.lines().map(|line| format!("   {line}")));
     if let Some(connection) = &step.connection {
-        let left = |expiry| time::expiry_left(expiry, step.at);
+        let left = |expiry| time::format_token_remaining(expiry, step.at);
         let access = left(connection.access_token_expires.as_ref());
         let refresh = left(connection.refresh_token_expires.as_ref());
         let next = match connection.next_refresh {
-            Some(at) => format!("next refresh {}", time::due(at, step.at)),
+            Some(at) => format!("next refresh {}", time::format_due(at, step.at)),
             None => "no refresh to come".to_owned(),
         };
-        let (name, state) = (shown(&connection.name), connection.state);
+        let (name, state) = (escape_control_chars(&connection.name), connection.state);
         lines.push(format!(
             "   {name}: {state}, access token {access}, refresh token {refresh}, {next}"
         ));
     }
-    lines.push(format!("   in the store: {}", holdings(&step.holdings)));
+    lines.push(format!(
+        "   in the store: {}",
+        render_contents(&step.contents)
+    ));
     for check in step.checks {
         let verdict = if check.holds { "ok   " } else { "WRONG" };
         let found = match &check.found {
-            Some(found) => format!(": {}", shown(found)),
+            Some(found) => format!(": {}", escape_control_chars(found)),
             None => String::new(),
         };
         lines.push(format!("   {verdict} {}{found}", check.what));
@@ -291,13 +298,13 @@ fn human(step: &Step<'_>) -> String {
     lines.join("\n") + "\n"
 }
 
-fn holdings(holdings: &Holdings) -> String {
-    let documents = holdings.documents.iter();
+fn render_contents(contents: &StoreContents) -> String {
+    let documents = contents.documents.iter();
     let mut parts: Vec<String> = documents
         .map(|(model, count)| format!("{count} {model}"))
         .collect();
-    if holdings.wakeups > 0 {
-        parts.push(format!("{} wakeups", holdings.wakeups));
+    if contents.wakeups > 0 {
+        parts.push(format!("{} wakeups", contents.wakeups));
     }
     match parts.is_empty() {
         true => "nothing".to_owned(),

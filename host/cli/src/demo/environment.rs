@@ -1,5 +1,5 @@
-//! Where the demo plays: an emulated Webex, a database and its key in a directory of their own, the
-//! host on top, and the clock.
+//! The environment of the demo: an emulated Webex, a database and its key in a temporary directory, the host,
+//! and the clock.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,26 +17,26 @@ use tempfile::TempDir;
 use webex_emulator::{DEFAULT_CLIENT_SECRET, Emulator};
 
 use super::consent::REDIRECT;
-use crate::Global;
+use crate::GlobalArgs;
 use crate::config::StoreUrl;
-use crate::failure::{Failed, Kind};
-use crate::session;
+use crate::context;
+use crate::error::{CliError, ErrorKind};
 
-/// When the demo warns of an expiry, in days before it; the last is the platform's default.
+/// The thresholds of expiry alerts, in days before the expiry. The last is the platform's default.
 pub const THRESHOLDS: [u64; 4] = [30, 14, 7, 2];
 
-/// Whole days.
+/// Returns a duration of whole days.
 pub const fn days(count: u64) -> Duration {
     Duration::from_secs(count * 86_400)
 }
 
-/// Everything that plays a part.
-pub struct Stage {
-    /// When the curtain rose, in real time.
-    pub opened: Instant,
+/// The environment of the demo.
+pub struct Environment {
+    /// The real time at which the demo started.
+    pub started: Instant,
     /// The emulated Webex.
     pub webex: Emulator,
-    /// The time, for the emulator, the host and the component alike.
+    /// The clock of the emulator, the host and the component.
     pub clock: Arc<ManualClock>,
     /// The host with the component.
     pub host: Host,
@@ -44,16 +44,16 @@ pub struct Stage {
     directory: TempDir,
 }
 
-impl Stage {
-    /// Sets everything up; the component is that of `--plugin`, or else the carried one.
-    pub async fn set(global: &Global) -> Result<Self, Failed> {
-        let opened = Instant::now();
-        let (_, component) = session::component_bytes(global.plugin.as_deref())?;
+impl Environment {
+    /// Sets up the environment with the component of `--plugin` or the embedded one.
+    pub async fn start(global: &GlobalArgs) -> Result<Self, CliError> {
+        let started = Instant::now();
+        let (_, component) = context::read_component(global.plugin.as_deref())?;
         let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
         let directory = tempfile::Builder::new()
             .prefix("relation-demo-")
             .tempdir()
-            .map_err(|error| broken("cannot make a directory for the demo", error))?;
+            .map_err(|error| setup_error("cannot make a directory for the demo", error))?;
 
         let emulated = Arc::clone(&clock);
         let webex = Emulator::builder()
@@ -61,9 +61,9 @@ impl Stage {
             .redirect_uri(REDIRECT)
             .start()
             .await
-            .map_err(|error| broken("cannot start the emulated Webex", error))?;
+            .map_err(|error| setup_error("cannot start the emulated Webex", error))?;
 
-        let store = session::open_store(&StoreUrl::Sqlite(database(&directory)))?;
+        let store = context::open_store(&StoreUrl::Sqlite(database(&directory)))?;
         let keys = KeyFile::new(key_file(&directory));
         let sealer = Sealer::open(store.as_ref(), keys, clock.now()).await?;
         let mut host = Host::builder()
@@ -73,17 +73,17 @@ impl Stage {
             .clock(Arc::clone(&clock) as Arc<dyn Clock>)
             .settings(settings(&webex))
             .secret_setting(
-                session::CLIENT_SECRET,
+                context::CLIENT_SECRET,
                 SecretString::from(DEFAULT_CLIENT_SECRET),
             )
             .egress(egress(&webex)?)
             .stash(directory.path().join("relation.db-stash"));
-        if let Some(cache) = session::component_cache(global) {
+        if let Some(cache) = context::open_component_cache(global) {
             host = host.component_cache(cache);
         }
         let host = host.build().await?;
         Ok(Self {
-            opened,
+            started,
             dispatcher: host.dispatcher(DispatcherOptions::default()),
             webex,
             clock,
@@ -92,32 +92,32 @@ impl Stage {
         })
     }
 
-    /// The time.
+    /// Returns the simulated time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Lets time pass until `until`, and everything happen that is due on the way.
-    pub async fn pass_until(&self, until: Timestamp) -> Result<Summary, Failed> {
+    /// Advances the time to `until`, and runs everything that becomes due.
+    pub async fn advance_until(&self, until: Timestamp) -> Result<Summary, CliError> {
         Ok(self.dispatcher.run_through(&self.clock, until).await?)
     }
 
-    /// Lets this much time pass.
-    pub async fn pass(&self, span: Duration) -> Result<Summary, Failed> {
-        self.pass_until(self.now().after(span)).await
+    /// Advances the time by `span`.
+    pub async fn advance(&self, span: Duration) -> Result<Summary, CliError> {
+        self.advance_until(self.now().after(span)).await
     }
 
-    /// The database.
+    /// Returns the path of the database.
     pub fn database(&self) -> PathBuf {
         database(&self.directory)
     }
 
-    /// The file of its key.
+    /// Returns the path of the key file.
     pub fn key_file(&self) -> PathBuf {
         key_file(&self.directory)
     }
 
-    /// How many requests the token endpoint got.
+    /// Returns the number of requests to the token endpoint.
     pub fn token_requests(&self) -> usize {
         let requests = self.webex.requests();
         let to_tokens = |path: &str| path == "/v1/access_token";
@@ -147,15 +147,15 @@ fn settings(webex: &Emulator) -> BTreeMap<String, String> {
     .into()
 }
 
-/// Only the emulator may be reached; it is listed by its address, which is not a public one.
-fn egress(webex: &Emulator) -> Result<Client, Failed> {
+/// Allows only the emulator, by its address, which is not public.
+fn egress(webex: &Emulator) -> Result<Client, CliError> {
     let origin = format!("http://{}", webex.address());
     let policy = Policy::parse(&[origin])
-        .map_err(|error| broken("cannot allow the way to the emulator", error))?;
+        .map_err(|error| setup_error("cannot allow egress to the emulator", error))?;
     Client::new(policy, ClientOptions::default())
-        .map_err(|error| broken("cannot make the way to the emulator", error))
+        .map_err(|error| setup_error("cannot create the HTTP client", error))
 }
 
-fn broken(what: &str, error: impl std::fmt::Display) -> Failed {
-    Failed::new(Kind::Failed, format!("{what}: {error}"))
+fn setup_error(what: &str, error: impl std::fmt::Display) -> CliError {
+    CliError::new(ErrorKind::Failed, format!("{what}: {error}"))
 }

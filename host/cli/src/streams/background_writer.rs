@@ -1,21 +1,20 @@
-//! Lines on their way to stderr or a log file, in a queue with a bound.
+//! A bounded queue of lines for stderr or a log file.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The most bytes that may wait. Further texts are dropped and counted.
-const ROOM: usize = 1 << 20;
-/// The end of the program waits for a reader as long as it reads something in this time.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// The pause before an output that takes nothing now (`O_NONBLOCK`) is tried again.
-const AGAIN: Duration = Duration::from_millis(10);
+/// The maximum number of queued bytes. Further texts are dropped and counted.
+const MAX_QUEUED_BYTES: usize = 1 << 20;
+/// How long flushing waits for a reader that makes no progress.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+/// The pause before a non-blocking output (`O_NONBLOCK`) is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
-/// A writer that never blocks and never fails: a thread of its own does the writing. Clones write to the
-/// same place.
+/// A writer that never blocks and never fails: a separate thread writes. Clones share the queue.
 #[derive(Clone)]
-pub struct Outlet(Arc<Shared>);
+pub struct BackgroundWriter(Arc<Shared>);
 
 struct Shared {
     queue: Mutex<Queue>,
@@ -26,18 +25,17 @@ struct Shared {
 struct Queue {
     waiting: VecDeque<Vec<u8>>,
     bytes: usize,
-    /// Whether the thread holds a text that is not written yet.
+    /// Whether the thread is writing a text.
     writing: bool,
-    /// Counts texts that were written or given up, so that progress is seen.
+    /// Counts texts that were written or given up, to detect progress.
     done: u64,
     dropped: u64,
-    /// No thread could be started: each caller writes its own texts.
+    /// Whether each caller writes its own texts, because no thread could be started.
     direct: bool,
 }
 
-impl Outlet {
-    /// Starts the thread that writes to `sink`. `dropped` is the line that tells of lines which had no
-    /// room.
+impl BackgroundWriter {
+    /// Starts the thread that writes to `sink`. `dropped` renders the message about dropped lines.
     pub fn start(
         mut sink: impl Write + Send + 'static,
         dropped: impl Fn(u64) -> String + Send + 'static,
@@ -46,16 +44,16 @@ impl Outlet {
             queue: Mutex::default(),
             changed: Condvar::new(),
         });
-        let theirs = Arc::clone(&shared);
+        let worker = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("log".to_owned());
         let started = thread.spawn(move || {
             loop {
-                let (text, lost) = theirs.take();
-                write(&mut sink, &text);
+                let (text, lost) = worker.next_text();
+                write_best_effort(&mut sink, &text);
                 if lost > 0 {
-                    write(&mut sink, dropped(lost).as_bytes());
+                    write_best_effort(&mut sink, dropped(lost).as_bytes());
                 }
-                theirs.wrote();
+                worker.mark_written();
             }
         });
         if started.is_err() {
@@ -64,15 +62,15 @@ impl Outlet {
         Self(shared)
     }
 
-    /// Puts `text` into the queue, or counts it as dropped where there is no room.
+    /// Queues `text`, or counts it as dropped if the queue is full.
     pub fn push(&self, text: &[u8]) {
         let mut queue = self.0.lock();
         if queue.direct {
             drop(queue);
-            write(&mut io::stderr(), text);
+            write_best_effort(&mut io::stderr(), text);
             return;
         }
-        if queue.bytes > 0 && queue.bytes.saturating_add(text.len()) > ROOM {
+        if queue.bytes > 0 && queue.bytes.saturating_add(text.len()) > MAX_QUEUED_BYTES {
             queue.dropped += 1;
             return;
         }
@@ -82,12 +80,12 @@ impl Outlet {
         self.0.changed.notify_all();
     }
 
-    /// Returns when everything is written, or when the reader has read nothing for a while.
+    /// Waits until everything is written, or the reader makes no progress.
     pub fn flush(&self) {
         let mut queue = self.0.lock();
         while queue.writing || !queue.waiting.is_empty() {
             let before = queue.done;
-            let waited = self.0.changed.wait_timeout(queue, PATIENCE);
+            let waited = self.0.changed.wait_timeout(queue, FLUSH_TIMEOUT);
             let (next, waited) = waited.unwrap_or_else(PoisonError::into_inner);
             queue = next;
             if waited.timed_out() && queue.done == before {
@@ -102,8 +100,8 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next text, and how many were dropped before now.
-    fn take(&self) -> (Vec<u8>, u64) {
+    /// Waits for the next text. Returns it with the number of texts dropped before.
+    fn next_text(&self) -> (Vec<u8>, u64) {
         let mut queue = self.lock();
         loop {
             if let Some(text) = queue.waiting.pop_front() {
@@ -116,7 +114,7 @@ impl Shared {
         }
     }
 
-    fn wrote(&self) {
+    fn mark_written(&self) {
         let mut queue = self.lock();
         queue.writing = false;
         queue.done += 1;
@@ -125,14 +123,14 @@ impl Shared {
     }
 }
 
-/// Writes all of it, if it can be written: an output that is full, gone or closed takes nothing.
-fn write(sink: &mut impl Write, mut text: &[u8]) {
+/// Writes the text as far as possible. Errors of the output are ignored.
+fn write_best_effort(sink: &mut impl Write, mut text: &[u8]) {
     while !text.is_empty() {
         match sink.write(text) {
             Ok(0) => return,
             Ok(written) => text = text.get(written..).unwrap_or_default(),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(AGAIN),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(RETRY_PAUSE),
             Err(_) => return,
         }
     }
@@ -145,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes texts only while somebody hands out permits, as a pipe does that is read now and then.
+    /// A pipe whose reader takes a text for each permit.
     struct Pipe {
         permits: mpsc::Receiver<()>,
         written: Arc<Mutex<Vec<u8>>>,
@@ -165,15 +163,15 @@ mod tests {
         }
     }
 
-    fn pipe() -> (Outlet, mpsc::Sender<()>, Arc<Mutex<Vec<u8>>>) {
+    fn pipe() -> (BackgroundWriter, mpsc::Sender<()>, Arc<Mutex<Vec<u8>>>) {
         let (permit, permits) = mpsc::channel();
         let written = Arc::new(Mutex::new(Vec::new()));
         let sink = Pipe {
             permits,
             written: Arc::clone(&written),
         };
-        let outlet = Outlet::start(sink, |lost| format!("{lost} lost\n"));
-        (outlet, permit, written)
+        let writer = BackgroundWriter::start(sink, |lost| format!("{lost} lost\n"));
+        (writer, permit, written)
     }
 
     fn text(written: &Mutex<Vec<u8>>) -> String {
@@ -182,40 +180,40 @@ mod tests {
 
     #[test]
     fn flush_returns_with_everything_written_in_order() {
-        let (outlet, permit, written) = pipe();
+        let (writer, permit, written) = pipe();
         for number in 0..100 {
-            outlet.push(format!("{number}\n").as_bytes());
+            writer.push(format!("{number}\n").as_bytes());
             permit.send(()).unwrap();
         }
-        outlet.flush();
+        writer.flush();
         let expected: String = (0..100).map(|number| format!("{number}\n")).collect();
         assert_eq!(text(&written), expected);
     }
 
     #[test]
     fn push_drops_and_counts_what_has_no_room() {
-        let (outlet, permit, written) = pipe();
-        let line = vec![b'x'; ROOM / 2];
-        // Without a reader, one text is with the thread, two wait, and the others have no room.
+        let (writer, permit, written) = pipe();
+        let line = vec![b'x'; MAX_QUEUED_BYTES / 2];
+        // Without a reader, the thread holds one text, the queue two, and the others are dropped.
         for _ in 0..10 {
-            outlet.push(&line);
+            writer.push(&line);
         }
-        let lost = outlet.0.lock().dropped;
+        let lost = writer.0.lock().dropped;
         assert!((7..=8).contains(&lost), "{lost}");
         for _ in 0..4 {
             permit.send(()).unwrap();
         }
-        outlet.flush();
+        writer.flush();
         assert!(text(&written).contains(&format!("{lost} lost\n")));
     }
 
     #[test]
-    fn a_reader_that_has_gone_ends_nothing() {
-        let (outlet, permit, written) = pipe();
+    fn push_ignores_a_closed_reader() {
+        let (writer, permit, written) = pipe();
         drop(permit);
-        outlet.push(b"one\n");
-        outlet.push(b"two\n");
-        outlet.flush();
+        writer.push(b"one\n");
+        writer.push(b"two\n");
+        writer.flush();
         assert_eq!(text(&written), "");
     }
 }

@@ -1,68 +1,71 @@
-//! The signals that stop a command which waits or works on: SIGINT, SIGTERM and SIGHUP.
+//! Graceful shutdown on SIGINT, SIGTERM and SIGHUP.
 
 use std::io;
 use std::time::Duration;
 
-use super::failure::{Failed, Kind};
+use super::error::{CliError, ErrorKind};
 use super::streams::stderr;
 
-/// Signals that come within this time are one request: a service manager may send two to a process, and
-/// a shell that ends sends its own besides.
-const TOGETHER: Duration = Duration::from_secs(1);
+/// Signals within this time count as one request: a service manager may send two, and a closing shell sends
+/// its own.
+const DEBOUNCE: Duration = Duration::from_secs(1);
 
-/// The signals that stop this process: the first gracefully, a later one at once.
-pub struct Stop {
-    asked: tokio::sync::watch::Receiver<bool>,
+/// The request to stop this process. The first signal stops gracefully, a later one immediately.
+pub struct Shutdown {
+    requested: tokio::sync::watch::Receiver<bool>,
 }
 
-impl Stop {
-    /// Listens from now on.
-    pub fn listen() -> Result<Self, Failed> {
-        let failed = |error: io::Error| {
-            Failed::new(Kind::Failed, format!("cannot listen for signals: {error}"))
+impl Shutdown {
+    /// Starts listening for signals.
+    pub fn listen() -> Result<Self, CliError> {
+        let listen_error = |error: io::Error| {
+            CliError::new(
+                ErrorKind::Failed,
+                format!("cannot listen for signals: {error}"),
+            )
         };
-        let mut signals = signals().map_err(failed)?;
-        let (ask, asked) = tokio::sync::watch::channel(false);
+        let mut signals = signals().map_err(listen_error)?;
+        let (sender, requested) = tokio::sync::watch::channel(false);
         tokio::spawn(async move {
             signals.next().await;
             tracing::info!(
                 "asked to stop: finishing what runs; a second signal, {} s after the first or later, stops at once",
-                TOGETHER.as_secs()
+                DEBOUNCE.as_secs()
             );
-            ask.send_replace(true);
-            later(&mut signals).await;
+            sender.send_replace(true);
+            wait_for_second_signal(&mut signals).await;
             tracing::warn!("stopped at once; what was running is due again");
             stderr::flush();
-            std::process::exit(i32::from(Kind::Failed.exit_code()));
+            std::process::exit(i32::from(ErrorKind::Failed.exit_code()));
         });
-        Ok(Self { asked })
+        Ok(Self { requested })
     }
 
-    /// Whether somebody has asked.
-    pub fn asked(&self) -> bool {
-        *self.asked.borrow()
+    /// Returns whether a stop was requested.
+    pub fn is_requested(&self) -> bool {
+        *self.requested.borrow()
     }
 
-    /// Returns once somebody has asked.
-    pub async fn signalled(&self) {
-        let mut asked = self.asked.clone();
-        // The sender lives as long as the task, which ends with the process.
-        let _ = asked.wait_for(|asked| *asked).await;
+    /// Waits until a stop is requested.
+    pub async fn wait(&self) {
+        let mut requested = self.requested.clone();
+        // The sender is held by the task, which ends with the process.
+        let _ = requested.wait_for(|requested| *requested).await;
     }
 }
 
-/// Signals, one after the other.
-trait Source {
-    /// Returns with the next one.
+/// A source of signals.
+trait SignalSource {
+    /// Waits for the next signal.
     fn next(&mut self) -> impl Future<Output = ()> + Send;
 }
 
-/// Returns with a signal that does not belong to the first one, which came just now.
-async fn later(signals: &mut impl Source) {
+/// Waits for a signal that counts as a second request. The first was received just now.
+async fn wait_for_second_signal(signals: &mut impl SignalSource) {
     let first = tokio::time::Instant::now();
     loop {
         signals.next().await;
-        if first.elapsed() >= TOGETHER {
+        if first.elapsed() >= DEBOUNCE {
             return;
         }
     }
@@ -72,7 +75,7 @@ async fn later(signals: &mut impl Source) {
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    /// None if the process is to outlive its terminal (`nohup`).
+    /// `None` if the process was started to outlive its terminal (`nohup`).
     hangup: Option<tokio::signal::unix::Signal>,
 }
 
@@ -91,7 +94,7 @@ fn signals() -> io::Result<Signals> {
 }
 
 #[cfg(unix)]
-impl Source for Signals {
+impl SignalSource for Signals {
     async fn next(&mut self) {
         let hangup = async {
             match &mut self.hangup {
@@ -107,15 +110,15 @@ impl Source for Signals {
     }
 }
 
-/// Whether this process was started with a signal ignored; known on Linux, elsewhere taken as not.
+/// Returns whether this process was started with the signal ignored. Only known on Linux, elsewhere `false`.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    ignores(&status, signal)
+    mask_ignores(&status, signal)
 }
 
 #[cfg(unix)]
-fn ignores(status: &str, signal: i32) -> bool {
+fn mask_ignores(status: &str, signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
@@ -130,7 +133,7 @@ fn signals() -> io::Result<Signals> {
 }
 
 #[cfg(not(unix))]
-impl Source for Signals {
+impl SignalSource for Signals {
     async fn next(&mut self) {
         let _ = tokio::signal::ctrl_c().await;
     }
@@ -140,10 +143,10 @@ impl Source for Signals {
 mod tests {
     use super::*;
 
-    /// Signals after these pauses, in milliseconds.
-    struct After(std::vec::IntoIter<u64>);
+    /// Sends signals after these pauses, in milliseconds.
+    struct DelayedSignals(std::vec::IntoIter<u64>);
 
-    impl Source for After {
+    impl SignalSource for DelayedSignals {
         async fn next(&mut self) {
             let pause = self.0.next().unwrap();
             tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -152,19 +155,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn signals_within_a_second_count_once() {
-        let mut signals = After(vec![0, 10, 900, 89, 1].into_iter());
+        let mut signals = DelayedSignals(vec![0, 10, 900, 89, 1].into_iter());
         let began = tokio::time::Instant::now();
-        later(&mut signals).await;
+        wait_for_second_signal(&mut signals).await;
         assert_eq!(began.elapsed(), Duration::from_secs(1));
         assert_eq!(signals.0.next(), None);
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_hangup_that_nohup_ignores_is_left_alone() {
+    fn hangup_ignored_by_nohup_is_detected() {
         let status = |mask| format!("Name:\trelation-host\nSigIgn:\t{mask}\nSigCgt:\t0\n");
-        assert!(ignores(&status("0000000000001001"), 1));
-        assert!(!ignores(&status("0000000000001000"), 1));
-        assert!(!ignores("", 1));
+        assert!(mask_ignores(&status("0000000000001001"), 1));
+        assert!(!mask_ignores(&status("0000000000001000"), 1));
+        assert!(!mask_ignores("", 1));
     }
 }

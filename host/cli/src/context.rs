@@ -1,4 +1,4 @@
-//! Opens what a command works with: the configuration, the store, and the host with its plugin.
+//! Opens the configuration, the store, and the host with its plugin for a command.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -15,65 +15,66 @@ use relation_host::{CallError, CallErrorKind, Called, ComponentSource, Host};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
-use super::failure::{Failed, Kind};
-use super::secrets::Source;
-use super::{Context, Global, carried};
+use super::error::{CliError, ErrorKind};
+use super::secrets::SecretSource;
+use super::{Context, GlobalArgs, embedded};
 use crate::clock::clock;
 use crate::config::{Config, StoreUrl};
 #[cfg(feature = "scenarios")]
 use crate::recording::Recording;
 
-/// The setting under which the plugin asks for the client secret.
+/// The plugin's name of the setting for the client secret.
 pub const CLIENT_SECRET: &str = "webex.client-secret";
 
-/// The configuration, with what the command line says in its place.
-pub fn configuration(global: &Global) -> Result<Config, Failed> {
+/// Loads the configuration, and applies the options of the command line.
+pub fn load_config(global: &GlobalArgs) -> Result<Config, CliError> {
     let mut config = Config::load(global.config.as_deref())?;
     if let Some(store) = &global.store {
         config.store = StoreUrl::parse(store, Path::new(""))
-            .map_err(|message| Failed::usage(format!("--store {store:?}: {message}")))?;
+            .map_err(|message| CliError::usage(format!("--store {store:?}: {message}")))?;
     }
     Ok(config)
 }
 
-/// The component in `file`, or else the one carried in this binary; with what to call it.
-pub fn component_bytes(file: Option<&Path>) -> Result<(String, Cow<'static, [u8]>), Failed> {
+/// Reads the component in `file`, or the embedded one. Returns its name and its bytes.
+pub fn read_component(file: Option<&Path>) -> Result<(String, Cow<'static, [u8]>), CliError> {
     match file {
         Some(file) => {
             let name = file.display().to_string();
             let bytes = std::fs::read(file).map_err(|error| {
-                Failed::usage(format!("cannot read the component {name}: {error}"))
+                CliError::usage(format!("cannot read the component {name}: {error}"))
             })?;
             Ok((name, Cow::Owned(bytes)))
         }
-        None => match carried::COMPONENT {
-            Some(bytes) => Ok(("the carried component".to_owned(), Cow::Borrowed(bytes))),
-            None => Err(
-                Failed::new(Kind::Failed, "no component is carried in this binary")
-                    .hint("build with `cargo xtask build`, or name one with --plugin FILE"),
-            ),
+        None => match embedded::COMPONENT {
+            Some(bytes) => Ok(("the embedded component".to_owned(), Cow::Borrowed(bytes))),
+            None => Err(CliError::new(
+                ErrorKind::Failed,
+                "no component is embedded in this binary",
+            )
+            .hint("build with `cargo xtask build`, or name one with --plugin FILE")),
         },
     }
 }
 
-/// Where compiled components are kept, for a command that works beside a broken configuration as well:
-/// then nowhere, for it may say so.
-pub fn component_cache(global: &Global) -> Option<ComponentCache> {
+/// Opens the cache of compiled components, for a command that must also work with an invalid configuration.
+/// Returns `None` if the configuration is invalid.
+pub fn open_component_cache(global: &GlobalArgs) -> Option<ComponentCache> {
     let config = Config::load(global.config.as_deref()).ok()?;
-    config.component_cache.cache()
+    config.component_cache.open_cache()
 }
 
-/// The handling of a store that does not exist.
+/// What to do if the store does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoStore {
-    /// Make it.
-    Make,
-    /// Fail: a name was mistyped, or no customer was added yet.
+pub enum MissingStore {
+    /// Create the store.
+    Create,
+    /// Fail: the name may be mistyped, or no customer was added yet.
     Fail,
 }
 
-/// Opens a store, and makes it if it is not there.
-pub fn open_store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failed> {
+/// Opens a store, and creates it if it does not exist.
+pub fn open_store(url: &StoreUrl) -> Result<Arc<dyn Store>, CliError> {
     match url {
         StoreUrl::Sqlite(path) => {
             let store = SqliteStore::open(path, &SqliteOptions::default())?;
@@ -83,15 +84,15 @@ pub fn open_store(url: &StoreUrl) -> Result<Arc<dyn Store>, Failed> {
 }
 
 impl Context {
-    /// The configured store, which exists, for reading: also where nothing can be written.
-    pub fn store(&self) -> Result<Arc<dyn Store>, Failed> {
+    /// Opens the existing configured store for reading, also on a read-only file system.
+    pub fn store(&self) -> Result<Arc<dyn Store>, CliError> {
         let StoreUrl::Sqlite(path) = &self.config.store;
         let store = SqliteStore::open_to_read(path, &SqliteOptions::default())?;
         Ok(Arc::new(store))
     }
 
-    /// The configured store, which exists.
-    pub fn store_to_write(&self) -> Result<Arc<dyn Store>, Failed> {
+    /// Opens the existing configured store.
+    pub fn store_to_write(&self) -> Result<Arc<dyn Store>, CliError> {
         let StoreUrl::Sqlite(path) = &self.config.store;
         let store = SqliteStore::open_existing(path, &SqliteOptions::default())?;
         Ok(Arc::new(store))
@@ -99,28 +100,31 @@ impl Context {
 
     /// Opens the configured host: an existing store, keys, egress, and the compiled plugin, which has
     /// accepted its settings.
-    pub async fn host(&self) -> Result<Host, Failed> {
+    pub async fn host(&self) -> Result<Host, CliError> {
         self.check_settings(self.unchecked_host().await?).await
     }
 
-    /// As [`Context::host`], for a command that runs no workflow: whether the plugin takes its settings
-    /// does not matter.
-    pub async fn unchecked_host(&self) -> Result<Host, Failed> {
-        self.built(self.parts(NoStore::Fail).await?).await
+    /// Opens the host like [`Context::host`], for a command that runs no workflow and needs no valid plugin
+    /// settings.
+    pub async fn unchecked_host(&self) -> Result<Host, CliError> {
+        self.build_host(self.open_parts(MissingStore::Fail).await?)
+            .await
     }
 
-    /// As [`Context::host`], and a store is made if there is none.
-    pub async fn host_with_store(&self) -> Result<Host, Failed> {
-        let host = self.built(self.parts(NoStore::Make).await?).await?;
+    /// Opens the host like [`Context::host`], and creates the store if it does not exist.
+    pub async fn host_creating_store(&self) -> Result<Host, CliError> {
+        let host = self
+            .build_host(self.open_parts(MissingStore::Create).await?)
+            .await?;
         self.check_settings(host).await
     }
 
-    /// Loads the plugin on an empty store of its own, for commands that only ask the plugin.
-    pub async fn plugin_alone(&self) -> Result<Host, Failed> {
+    /// Loads the plugin on an empty in-memory store, for commands that only query the plugin.
+    pub async fn plugin_host(&self) -> Result<Host, CliError> {
         let store = SqliteStore::in_memory()?;
         let clock = clock();
         let sealer = Sealer::open(&store, OneTimeKey, clock.now()).await?;
-        let (_, component) = component_bytes(self.global.plugin.as_deref())?;
+        let (_, component) = read_component(self.global.plugin.as_deref())?;
         let mut builder = Host::builder()
             .component(ComponentSource::Bytes(component.into_owned()))
             .store(Arc::new(store))
@@ -128,55 +132,59 @@ impl Context {
             .clock(clock)
             .settings(self.config.settings.clone())
             .limits(self.config.limits.clone())
-            .egress(egress(&self.config)?);
-        if let Some(cache) = self.config.component_cache.cache() {
+            .egress(egress_client(&self.config)?);
+        if let Some(cache) = self.config.component_cache.open_cache() {
             builder = builder.component_cache(cache);
         }
         Ok(builder.build().await?)
     }
 
-    /// Refuses a configuration that the plugin would refuse in every call.
-    async fn check_settings(&self, host: Host) -> Result<Host, Failed> {
+    /// Refuses settings that the plugin would refuse in every call.
+    async fn check_settings(&self, host: Host) -> Result<Host, CliError> {
         match host.check_settings().await {
             Ok(()) => Ok(host),
             Err(CallError {
-                kind: CallErrorKind::Refused(Failure::Invalid(faults)),
+                kind: CallErrorKind::Refused(Failure::Invalid(field_errors)),
                 ..
-            }) => Err(self.config.origins.refused(faults).into()),
+            }) => Err(self
+                .config
+                .setting_sources
+                .to_config_error(field_errors)
+                .into()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// As [`Context::host`], with a recorder on its store and its way out.
+    /// Opens the host like [`Context::host_creating_store`], with a recorder on its store and its egress.
     #[cfg(feature = "scenarios")]
-    pub async fn recorded_host(&self, file: &Path) -> Result<(Host, Recording), Failed> {
-        let mut parts = self.parts(NoStore::Make).await?;
+    pub async fn recorded_host(&self, file: &Path) -> Result<(Host, Recording), CliError> {
+        let mut parts = self.open_parts(MissingStore::Create).await?;
         let recording = Recording::begin(file, &self.config, &mut parts)?;
-        let host = self.check_settings(self.built(parts).await?).await?;
+        let host = self.check_settings(self.build_host(parts).await?).await?;
         Ok((host, recording))
     }
 
-    async fn parts(&self, no_store: NoStore) -> Result<Parts, Failed> {
+    async fn open_parts(&self, missing_store: MissingStore) -> Result<HostParts, CliError> {
         let config = &self.config;
-        let store = match no_store {
-            NoStore::Make => open_store(&config.store)?,
-            NoStore::Fail => self.store_to_write()?,
+        let store = match missing_store {
+            MissingStore::Create => open_store(&config.store)?,
+            MissingStore::Fail => self.store_to_write()?,
         };
         let clock = clock();
         let sealer = Sealer::open(store.as_ref(), config.key.clone(), clock.now()).await?;
         let client_secret = config.client_secret_file.as_deref();
-        Ok(Parts {
+        Ok(HostParts {
             store,
             clock,
             sealer: Arc::new(sealer),
-            way_out: egress(config)?,
-            client_secret: client_secret.map(self::client_secret).transpose()?,
+            egress: egress_client(config)?,
+            client_secret: client_secret.map(read_client_secret).transpose()?,
         })
     }
 
-    async fn built(&self, parts: Parts) -> Result<Host, Failed> {
+    async fn build_host(&self, parts: HostParts) -> Result<Host, CliError> {
         let config = &self.config;
-        let (_, component) = component_bytes(self.global.plugin.as_deref())?;
+        let (_, component) = read_component(self.global.plugin.as_deref())?;
         let mut builder = Host::builder()
             .component(ComponentSource::Bytes(component.into_owned()))
             .store(parts.store)
@@ -184,13 +192,13 @@ impl Context {
             .clock(parts.clock)
             .settings(config.settings.clone())
             .limits(config.limits.clone())
-            .egress(parts.way_out)
+            .egress(parts.egress)
             .stash(config.stash_directory())
             .stash_reserve(config.stash_reserve)
             .retention(config.retention);
         let StoreUrl::Sqlite(database) = &config.store;
         builder = builder.stash_like(database);
-        if let Some(cache) = config.component_cache.cache() {
+        if let Some(cache) = config.component_cache.open_cache() {
             builder = builder.component_cache(cache);
         }
         if let Some(secret) = parts.client_secret {
@@ -199,33 +207,37 @@ impl Context {
         Ok(builder.build().await?)
     }
 
-    /// Prints what a call answered; in JSON beside the id of its transaction.
-    pub fn called<T: Serialize>(
+    /// Prints the result of a call. In JSON, the id of its transaction is added.
+    pub fn print_call<T: Serialize>(
         &self,
-        called: &Called<T>,
-        human: impl FnOnce(&T) -> String,
-    ) -> Result<(), Failed> {
+        call_output: &Called<T>,
+        render_text: impl FnOnce(&T) -> String,
+    ) -> Result<(), CliError> {
         self.output
-            .print(&Answer::of(called), |answer| human(answer.value))
+            .print(&CallDocument::new(call_output), |document| {
+                render_text(document.value)
+            })
     }
 
-    /// As [`Context::called`], of one call of several: in JSON on a line of its own.
-    pub fn called_line<T: Serialize>(
+    /// Prints like [`Context::print_call`], for one of several calls: in JSON on a line of its own.
+    pub fn print_call_line<T: Serialize>(
         &self,
-        called: &Called<T>,
-        human: impl FnOnce(&T) -> String,
-    ) -> Result<(), Failed> {
+        call_output: &Called<T>,
+        render_text: impl FnOnce(&T) -> String,
+    ) -> Result<(), CliError> {
         self.output
-            .line(&Answer::of(called), |answer| human(answer.value))
+            .line(&CallDocument::new(call_output), |document| {
+                render_text(document.value)
+            })
     }
 
-    /// The time by which spans are shown.
+    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         clock().now()
     }
 }
 
-/// A key for a temporary store; neither is persisted.
+/// A key for an in-memory store. Neither is persisted.
 struct OneTimeKey;
 
 impl KeyProvider for OneTimeKey {
@@ -242,47 +254,47 @@ impl KeyProvider for OneTimeKey {
     }
 }
 
-/// What a host is made of, before it is one.
-pub struct Parts {
-    /// Where everything durable lives.
+/// The parts of a host that is not built yet.
+pub struct HostParts {
+    /// The store.
     pub store: Arc<dyn Store>,
-    /// What time it is.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// What opens the secrets in the store.
+    /// The sealer of the secrets in the store.
     pub sealer: Arc<Sealer>,
-    /// Who carries requests.
-    pub way_out: Client,
+    /// The HTTP client.
+    pub egress: Client,
     /// The client secret of the Webex integration.
     pub client_secret: Option<SecretString>,
 }
 
-/// What a call answered, beside the id of its transaction.
+/// The result of a call, with the id of its transaction.
 #[derive(Serialize)]
-struct Answer<'a, T> {
+struct CallDocument<'a, T> {
     transaction: &'a str,
     #[serde(flatten)]
     value: &'a T,
 }
 
-impl<'a, T> Answer<'a, T> {
-    fn of(called: &'a Called<T>) -> Self {
+impl<'a, T> CallDocument<'a, T> {
+    fn new(call_output: &'a Called<T>) -> Self {
         Self {
-            transaction: &called.transaction,
-            value: &called.value,
+            transaction: &call_output.transaction,
+            value: &call_output.value,
         }
     }
 }
 
-/// The way out, as far as the configuration opens it.
-fn egress(config: &Config) -> Result<Client, Failed> {
-    let wrong = |error: &dyn std::fmt::Display| Failed::usage(error.to_string());
+/// Builds the HTTP client with the configured policy.
+fn egress_client(config: &Config) -> Result<Client, CliError> {
+    let wrong = |error: &dyn std::fmt::Display| CliError::usage(error.to_string());
     let policy = Policy::parse(&config.egress.allow)
         .and_then(|policy| policy.with_proxies(&config.egress.proxies))
         .map_err(|error| wrong(&error))?;
     Client::new(policy, client_options(config)).map_err(|error| wrong(&error))
 }
 
-/// What the way out may use.
+/// Returns the limits of the HTTP client.
 pub fn client_options(config: &Config) -> ClientOptions {
     ClientOptions {
         extra_ca_file: config.egress.extra_ca.clone(),
@@ -292,11 +304,11 @@ pub fn client_options(config: &Config) -> ClientOptions {
     }
 }
 
-fn client_secret(file: &Path) -> Result<SecretString, Failed> {
+fn read_client_secret(file: &Path) -> Result<SecretString, CliError> {
     warn_if_open_to_others(file);
     const WHAT: &str = "the client secret (webex.client-secret-file)";
-    let secret = Source::File(file.to_owned()).read_line(WHAT)?;
-    // RFC 6749, appendix A.2; and Webex's have no space.
+    let secret = SecretSource::File(file.to_owned()).read_line(WHAT)?;
+    // RFC 6749, appendix A.2. Secrets of Webex contain no space either.
     if secret
         .expose_secret()
         .bytes()
@@ -304,7 +316,7 @@ fn client_secret(file: &Path) -> Result<SecretString, Failed> {
     {
         return Ok(secret);
     }
-    Err(Failed::usage(format!(
+    Err(CliError::usage(format!(
         "cannot use {WHAT}: {} holds white space or a character that is not ASCII; write the secret \
          there and nothing else",
         file.display()

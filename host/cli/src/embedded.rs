@@ -1,23 +1,23 @@
-//! The components that are carried in the binary, as far as they were there when it was built.
+//! The components embedded in the binary. `None` for those that did not exist when it was built.
 
 /// The plugin's bytes.
-#[cfg(carries_component)]
+#[cfg(embedded_component)]
 pub const COMPONENT: Option<&[u8]> = Some(include_bytes!(concat!(
     env!("OUT_DIR"),
     "/spark-customer.wasm"
 )));
 
 /// The plugin's bytes.
-#[cfg(not(carries_component))]
+#[cfg(not(embedded_component))]
 pub const COMPONENT: Option<&[u8]> = None;
 
-/// The bytes of the suite that checks hosts.
-#[cfg(all(carries_conformance, feature = "conformance"))]
+/// The bytes of the conformance suite.
+#[cfg(all(embedded_conformance, feature = "conformance"))]
 pub const CONFORMANCE: Option<&[u8]> = Some(include_bytes!(concat!(
     env!("OUT_DIR"),
     "/host-conformance.wasm"
 )));
 
-/// The bytes of the suite that checks hosts.
-#[cfg(all(not(carries_conformance), feature = "conformance"))]
+/// The bytes of the conformance suite.
+#[cfg(all(not(embedded_conformance), feature = "conformance"))]
 pub const CONFORMANCE: Option<&[u8]> = None;

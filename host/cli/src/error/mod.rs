@@ -1,4 +1,6 @@
-//! How a command fails: who acts next, what a person and a program are told, and the exit code.
+//! The error of a command: its kind, its message for people and programs, and its exit code.
+
+mod from;
 
 use std::fmt;
 
@@ -6,58 +8,58 @@ use relation_host::types::{Failure, FieldError};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::streams::stderr;
+use crate::streams::stderr;
 
-use super::output::{shown, shown_lines};
+use crate::output::{escape_control_chars, escape_control_chars_in_lines};
 
-/// What went wrong, by who acts next. Its name is `kind` in JSON.
+/// The kind of an error, by who must act next. The key is `kind` in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// Whoever typed it: the command line or the configuration is wrong.
+pub enum ErrorKind {
+    /// The caller: the command line or the configuration is wrong.
     Usage,
-    /// Whoever typed it: fields are wrong.
+    /// The caller: fields are wrong.
     Invalid,
-    /// Whoever typed it: there is no such thing.
+    /// The caller: the named object does not exist.
     NotFound,
     /// A person, at Webex: connect the customer again.
     Reauthorize,
-    /// Nobody: something changed meanwhile; run it again.
+    /// No person: something changed in the meantime; run the command again.
     Conflict,
-    /// Nobody: another call works on the record.
+    /// No person: another call works on the record.
     Busy,
-    /// Nobody: Webex asks for patience.
+    /// No person: Webex limits the rate of requests.
     RateLimited,
-    /// Nobody: a passing fault.
+    /// No person: a transient error.
     Unavailable,
-    /// The operator: a limit or a policy.
+    /// The operator: a limit or a policy was hit.
     LimitExceeded,
     /// The plugin's author.
     Plugin,
     /// The author of the plugin or the host.
     Internal,
-    /// Somebody has to look.
+    /// A person has to investigate.
     Failed,
-    /// The reader of the output has gone, so no message is needed.
+    /// The reader of stdout has closed it, so no message is needed.
     BrokenPipe,
 }
 
-/// What the exit codes mean; part of every help.
+/// The meaning of the exit codes, shown in every help text.
 pub const EXIT_CODES: &str = "\
 Exit codes:
-  0  done, also when a reader of stdout has gone that had enough of it (`| head`)
+  0  done, also when the reader of stdout has closed the pipe (`| head`)
   1  failed, also when the result could not be written to stdout
   2  usage: the command line, the configuration or a field is wrong
   3  not found
   4  a person must reauthorize at Webex
   5  try again later
 
-Everything but 0 comes with an error on stderr: `error:` and often `hint:` lines. With --json stderr
-holds nothing but one object {\"error\": {kind, message, hint, transaction, faults, warnings}};
-logs then go to --log-file, or as far as they warn into `warnings`.";
+With every code but 0, stderr has an error: `error:` and often `hint:` lines. With --json, stderr has
+only one object {\"error\": {kind, message, hint, transaction, faults, warnings}}; logs then go to
+--log-file, or, if they are warnings, into `warnings`.";
 
-impl Kind {
-    /// The exit code of the process.
+impl ErrorKind {
+    /// Returns the exit code of the process.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::BrokenPipe => 0,
@@ -70,72 +72,76 @@ impl Kind {
     }
 }
 
-/// Why a command did not do what it was asked.
+/// The error of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Failed {
-    /// Who acts next.
-    pub kind: Kind,
+pub struct CliError {
+    /// Who must act next.
+    pub kind: ErrorKind,
     /// What was tried, on what, and why it failed.
     pub message: String,
-    /// What to do about it.
+    /// What to do next.
     pub hint: Option<String>,
     /// The transaction that has the details.
     pub transaction: Option<String>,
-    /// What is wrong with which field.
-    pub faults: Vec<FieldError>,
+    /// The errors of single fields.
+    #[serde(rename = "faults")]
+    pub field_errors: Vec<FieldError>,
 }
 
-impl Failed {
-    /// A failure of this kind.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+impl CliError {
+    /// Creates an error.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
             kind,
             message: message.into(),
             hint: None,
             transaction: None,
-            faults: Vec::new(),
+            field_errors: Vec::new(),
         }
     }
 
-    /// The command line is wrong.
+    /// Creates an error of the command line.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self::new(Kind::Usage, message)
+        Self::new(ErrorKind::Usage, message)
     }
 
-    /// Adds what to do about it.
+    /// Adds what to do next.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Says so on stderr.
+    /// Reports the error on stderr.
     pub fn report(&self, as_json: bool) {
-        if self.kind != Kind::BrokenPipe {
+        if self.kind != ErrorKind::BrokenPipe {
             stderr::report(self, as_json);
         }
     }
 
-    /// The error as one object, with what was warned of before.
+    /// Returns the error as one JSON object, with the warnings logged before.
     pub fn to_json(&self, warnings: Vec<String>) -> Value {
         let Self {
             kind,
             message,
             hint,
             transaction,
-            faults,
+            field_errors,
         } = self;
         json!({ "error": {
             "kind": kind, "message": message, "hint": hint, "transaction": transaction,
-            "faults": faults, "warnings": warnings,
+            "faults": field_errors, "warnings": warnings,
         }})
     }
 }
 
-impl fmt::Display for Failed {
+impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", shown_lines(&self.message))?;
-        for fault in &self.faults {
-            let (field, message) = (shown(&fault.field), shown(&fault.message));
+        write!(f, "error: {}", escape_control_chars_in_lines(&self.message))?;
+        for field_error in &self.field_errors {
+            let (field, message) = (
+                escape_control_chars(&field_error.field),
+                escape_control_chars(&field_error.message),
+            );
             write!(f, "\n  {field}: {message}")?;
         }
         if let Some(transaction) = &self.transaction {
@@ -145,45 +151,45 @@ impl fmt::Display for Failed {
             )?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\nhint: {}", shown_lines(hint))?;
+            write!(f, "\nhint: {}", escape_control_chars_in_lines(hint))?;
         }
         Ok(())
     }
 }
 
-impl From<Failure> for Failed {
+impl From<Failure> for CliError {
     fn from(failure: Failure) -> Self {
         let message = failure.to_string();
         let kind = match &failure {
-            Failure::Invalid(_) => Kind::Invalid,
-            Failure::NotFound(_) => Kind::NotFound,
-            Failure::Conflict(_) => Kind::Conflict,
-            Failure::Reauthorize(_) => Kind::Reauthorize,
-            Failure::RateLimited(_) => Kind::RateLimited,
-            Failure::Unavailable(_) => Kind::Unavailable,
-            Failure::LimitExceeded(_) => Kind::LimitExceeded,
-            Failure::Internal(_) => Kind::Internal,
+            Failure::Invalid(_) => ErrorKind::Invalid,
+            Failure::NotFound(_) => ErrorKind::NotFound,
+            Failure::Conflict(_) => ErrorKind::Conflict,
+            Failure::Reauthorize(_) => ErrorKind::Reauthorize,
+            Failure::RateLimited(_) => ErrorKind::RateLimited,
+            Failure::Unavailable(_) => ErrorKind::Unavailable,
+            Failure::LimitExceeded(_) => ErrorKind::LimitExceeded,
+            Failure::Internal(_) => ErrorKind::Internal,
         };
-        let failed = Self::new(kind, message);
+        let error = Self::new(kind, message);
         match failure {
-            Failure::Invalid(faults) => Self {
+            Failure::Invalid(field_errors) => Self {
                 message: "the fields are not right".to_owned(),
-                faults,
-                ..failed
+                field_errors,
+                ..error
             }
             .hint("`relation-host describe` lists the fields and their rules"),
-            Failure::NotFound(_) => failed.hint("`relation-host list` shows what is there"),
-            Failure::Reauthorize(_) => failed.hint(CONNECT_AGAIN),
+            Failure::NotFound(_) => error.hint("`relation-host list` shows what is there"),
+            Failure::Reauthorize(_) => error.hint(CONNECT_AGAIN),
             Failure::RateLimited(_) => Self {
-                message: format!("Webex {}", failed.message),
-                ..failed
+                message: format!("Webex {}", error.message),
+                ..error
             },
-            _ => failed,
+            _ => error,
         }
     }
 }
 
-/// What a person does about tokens that no longer work.
+/// The hint for tokens that no longer work.
 pub const CONNECT_AGAIN: &str = "`relation-host connect RECORD` connects it again, or `relation-host modify RECORD --tokens FILE`";
 
 #[cfg(test)]
@@ -193,8 +199,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_exit_code_says_who_acts_next() {
-        let code = |failure: Failure| Failed::from(failure).kind.exit_code();
+    fn exit_code_follows_the_failure() {
+        let code = |failure: Failure| CliError::from(failure).kind.exit_code();
         let text = || "why".to_owned();
         assert_eq!(code(Failure::Invalid(Vec::new())), 2);
         let pkid = "0123456789abcdef01234567".parse().unwrap();
@@ -206,21 +212,21 @@ mod tests {
         assert_eq!(code(Failure::Unavailable(text())), 5);
         assert_eq!(code(Failure::LimitExceeded(text())), 1);
         assert_eq!(code(Failure::Internal(text())), 1);
-        assert_eq!(Kind::BrokenPipe.exit_code(), 0);
+        assert_eq!(ErrorKind::BrokenPipe.exit_code(), 0);
     }
 
     #[test]
-    fn every_fault_has_its_line() {
-        let fault = |field: &str| FieldError {
+    fn every_field_error_has_its_line() {
+        let field_error = |field: &str| FieldError {
             field: field.to_owned(),
             message: "is required".to_owned(),
         };
-        let failed = Failed::from(Failure::Invalid(vec![
-            fault("name"),
-            fault("shadow[0].name"),
+        let error = CliError::from(Failure::Invalid(vec![
+            field_error("name"),
+            field_error("shadow[0].name"),
         ]));
         assert_eq!(
-            failed.to_string(),
+            error.to_string(),
             "error: the fields are not right\n  name: is required\n  shadow[0].name: is required\n\
              hint: `relation-host describe` lists the fields and their rules"
         );
@@ -228,10 +234,10 @@ mod tests {
 
     #[test]
     fn json_has_every_part_of_an_error() {
-        let mut failed = Failed::new(Kind::NotFound, "no record").hint("look");
-        failed.transaction = Some("t1".to_owned());
+        let mut error = CliError::new(ErrorKind::NotFound, "no record").hint("look");
+        error.transaction = Some("t1".to_owned());
         assert_eq!(
-            failed.to_json(vec!["a warning".to_owned()]),
+            error.to_json(vec!["a warning".to_owned()]),
             json!({"error": {
                 "kind": "not-found", "message": "no record", "hint": "look", "transaction": "t1",
                 "faults": [], "warnings": ["a warning"]

@@ -1,4 +1,4 @@
-//! The good days: a customer is added, refreshed on schedule, and outlives a stretch of faults.
+//! Normal operation: a customer is added, refreshed on schedule, and survives an outage of Webex.
 
 use std::time::Duration;
 
@@ -9,62 +9,69 @@ use serde_json::{Map, Value, json};
 use webex_emulator::{DEFAULT_SCOPES, Fault, Grant, Organization};
 
 use super::database;
-use super::stage::days;
-use super::story::{Checks, Story};
-use crate::failure::Failed;
+use super::environment::days;
+use super::steps::{Checks, DemoRun};
+use crate::error::CliError;
 use crate::progress;
 
-/// Where the customer lives.
+/// The node of the customer.
 pub const HIERARCHY: &str = "sys.Provider.Reseller.Acme";
-/// What it is called.
+/// The customer's name.
 pub const NAME: &str = "Acme";
 
-/// Tells the beginning, up to a connection that has survived everything. Answers with the
-/// organisation that the customer is connected to, and the grant that it was added with.
-pub async fn tell(story: &mut Story) -> Result<(Organization, Grant), Failed> {
-    set_up(story).await?;
-    let organization = story.stage.webex.create_organization("Acme Ltd");
-    let grant = story.stage.webex.grant(&organization, DEFAULT_SCOPES);
-    add(story, &organization, &grant).await?;
-    add_again(story, &organization, &grant).await?;
-    sealed(story, &grant).await?;
-    ninety_days(story).await?;
-    faults(story).await?;
+/// Runs the first half of the demo. Returns the organisation that the customer is connected to, and the grant
+/// that the customer was added with.
+pub async fn run(demo: &mut DemoRun) -> Result<(Organization, Grant), CliError> {
+    set_up(demo).await?;
+    let organization = demo.environment.webex.create_organization("Acme Ltd");
+    let grant = demo.environment.webex.grant(&organization, DEFAULT_SCOPES);
+    add(demo, &organization, &grant).await?;
+    repeat_add(demo, &organization, &grant).await?;
+    search_for_tokens(demo, &grant).await?;
+    pass_ninety_days(demo).await?;
+    survive_outage(demo).await?;
     Ok((organization, grant))
 }
 
-async fn set_up(story: &mut Story) -> Result<(), Failed> {
-    let stage = &story.stage;
+async fn set_up(demo: &mut DemoRun) -> Result<(), CliError> {
+    let environment = &demo.environment;
     let happened = format!(
         "plugin: {}, compiled and linked\nemulated Webex: {}\nstore: {}",
-        stage.host.plugin().name(),
-        stage.webex.base_url(),
-        stage.database().display(),
+        environment.host.plugin().name(),
+        environment.webex.base_url(),
+        environment.database().display(),
     );
     let mut checks = Checks::default();
-    let holdings = story.holdings().await?;
+    let contents = demo.store_contents().await?;
     checks.holds(
         "the store is empty",
-        holdings.documents.is_empty() && holdings.wakeups == 0,
+        contents.documents.is_empty() && contents.wakeups == 0,
     );
     checks.holds(
         "its key was made, and nobody else can read it",
-        is_private(&stage.key_file()),
+        is_private(&environment.key_file()),
     );
-    story
-        .tell("The host starts on an empty store", &happened, checks)
+    demo.finish_step("The host starts on an empty store", &happened, checks)
         .await
 }
 
-async fn add(story: &mut Story, organization: &Organization, grant: &Grant) -> Result<(), Failed> {
-    let added = story.stage.host.add(request(organization, grant)?).await?;
+async fn add(
+    demo: &mut DemoRun,
+    organization: &Organization,
+    grant: &Grant,
+) -> Result<(), CliError> {
+    let added = demo
+        .environment
+        .host
+        .add(request(organization, grant)?)
+        .await?;
     let added = added.value;
-    story.customer = Some(added.connection.pkid.clone());
-    let connection = story.connection().await?;
-    let record = story.record().await?;
-    let holdings = story.holdings().await?;
-    let now = story.stage.now();
-    let life = |expiry: Option<Expiry>| {
+    demo.customer = Some(added.connection.pkid.clone());
+    let connection = demo.connection().await?;
+    let record = demo.record().await?;
+    let contents = demo.store_contents().await?;
+    let now = demo.environment.now();
+    let lifetime = |expiry: Option<Expiry>| {
         expiry.map(|expiry| (expiry.at.since(now).as_secs(), expiry.assumed))
     };
 
@@ -72,17 +79,17 @@ async fn add(story: &mut Story, organization: &Organization, grant: &Grant) -> R
     checks.equal("it is connected", connection.state, State::Connected);
     checks.equal(
         "the access token's expiry is what Webex said",
-        life(connection.access_token_expires),
+        lifetime(connection.access_token_expires),
         Some((grant.expires_in(), false)),
     );
     checks.equal(
         "the refresh token's expiry is what Webex said",
-        life(connection.refresh_token_expires),
+        lifetime(connection.refresh_token_expires),
         Some((grant.refresh_token_expires_in(), false)),
     );
     let mut names: Vec<String> = record
         .iter()
-        .flat_map(|record| &record.parts)
+        .flat_map(|record| &record.owned_documents)
         .filter(|part| part.model == "data/DataSync")
         .map(|part| part.name.clone())
         .collect();
@@ -94,17 +101,17 @@ async fn add(story: &mut Story, organization: &Organization, grant: &Grant) -> R
             .map(|prefix| format!("{prefix}{NAME}"))
             .to_vec(),
     );
-    let count = |model: &str| holdings.documents.get(model).copied().unwrap_or_default();
+    let count = |model: &str| contents.documents.get(model).copied().unwrap_or_default();
     checks.equal("its schedules are there", count("data/Schedule"), 2);
     checks.equal("its shadow is there", count("data/SparkCustomerShadow"), 1);
-    checks.equal("refresh and expiry check are due", holdings.wakeups, 2);
+    checks.equal("refresh and expiry check are due", contents.wakeups, 2);
     checks.equal(
-        "everything was created in one go",
+        "everything was created in one commit",
         added.created.len(),
-        holdings.documents.values().sum(),
+        contents.documents.values().sum(),
     );
-    let paths: Vec<String> = story
-        .stage
+    let paths: Vec<String> = demo
+        .environment
         .webex
         .requests()
         .into_iter()
@@ -117,44 +124,48 @@ async fn add(story: &mut Story, organization: &Organization, grant: &Grant) -> R
             .any(|path| path.starts_with("/v1/organizations")),
     );
     let happened = format!(
-        "an administrator pasted the token endpoint's answer for the organisation {}",
+        "an administrator pasted the token endpoint's response for the organisation {}",
         organization.uuid
     );
-    story.tell("A customer is added", &happened, checks).await
-}
-
-async fn add_again(
-    story: &mut Story,
-    organization: &Organization,
-    grant: &Grant,
-) -> Result<(), Failed> {
-    let before = story.holdings().await?;
-    let again = story.stage.host.add(request(organization, grant)?).await?;
-    let mut checks = Checks::default();
-    checks.holds("it was known for a repetition", again.value.replayed);
-    let same = Some(&again.value.connection.pkid) == story.customer.as_ref();
-    checks.holds("the answer names the same record", same);
-    let after = story.holdings().await?;
-    checks.equal("nothing was made twice", after, before);
-    story
-        .tell(
-            "The same add is sent again",
-            "with the same idempotency key, as after a lost answer",
-            checks,
-        )
+    demo.finish_step("A customer is added", &happened, checks)
         .await
 }
 
-async fn sealed(story: &mut Story, grant: &Grant) -> Result<(), Failed> {
-    let database = story.stage.database();
+async fn repeat_add(
+    demo: &mut DemoRun,
+    organization: &Organization,
+    grant: &Grant,
+) -> Result<(), CliError> {
+    let before = demo.store_contents().await?;
+    let again = demo
+        .environment
+        .host
+        .add(request(organization, grant)?)
+        .await?;
+    let mut checks = Checks::default();
+    checks.holds("it was recognised as a repetition", again.value.replayed);
+    let same = Some(&again.value.connection.pkid) == demo.customer.as_ref();
+    checks.holds("the result names the same record", same);
+    let after = demo.store_contents().await?;
+    checks.equal("nothing was made twice", after, before);
+    demo.finish_step(
+        "The same add is sent again",
+        "with the same idempotency key, as after a lost response",
+        checks,
+    )
+    .await
+}
+
+async fn search_for_tokens(demo: &mut DemoRun, grant: &Grant) -> Result<(), CliError> {
+    let database = demo.environment.database();
     let tokens = [grant.access_token(), grant.refresh_token()];
     let mut checks = Checks::default();
     checks.equal(
         "no file of the store has a token in clear",
-        database::files_with(&database, &tokens)?,
+        database::find_files_containing(&database, &tokens)?,
         Vec::new(),
     );
-    let tables: Vec<String> = database::rows_naming(&database, &[NAME])?
+    let tables: Vec<String> = database::count_rows_containing(&database, &[NAME])?
         .into_iter()
         .map(|(table, _)| table)
         .collect();
@@ -163,31 +174,30 @@ async fn sealed(story: &mut Story, grant: &Grant) -> Result<(), Failed> {
         tables.iter().any(|table| table == "documents"),
     );
     let happened = format!("tables that name the customer: {}", tables.join(", "));
-    story
-        .tell("The database is searched for the tokens", &happened, checks)
+    demo.finish_step("The database is searched for the tokens", &happened, checks)
         .await
 }
 
-async fn ninety_days(story: &mut Story) -> Result<(), Failed> {
+async fn pass_ninety_days(demo: &mut DemoRun) -> Result<(), CliError> {
     const DAYS: u64 = 90;
-    let before = story.connection().await?;
+    let before = demo.connection().await?;
     let bar = progress::counter(DAYS, "days");
-    let (mut answered, mut failed) = (0, 0);
+    let (mut settled, mut failed) = (0, 0);
     for _ in 0..DAYS {
-        let ran = story.stage.pass(days(1)).await?;
-        answered += ran.done;
-        failed += ran.failed;
+        let summary = demo.environment.advance(days(1)).await?;
+        settled += summary.done;
+        failed += summary.failed;
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let after = story.connection().await?;
-    let now = story.stage.now();
-    let refreshes = story.stage.token_requests();
+    let after = demo.connection().await?;
+    let now = demo.environment.now();
+    let refreshes = demo.environment.token_requests();
 
     let mut checks = Checks::default();
     checks.equal("it is connected", after.state, State::Connected);
     checks.equal("no call failed", failed, 0);
-    // Every 7 days at the latest, and at most a tenth of that earlier.
+    // Every 7 days at the latest, with up to a tenth of jitter before that.
     checks.holds(
         format!("{refreshes} refreshes: one every 7 days, spread by up to a tenth"),
         (12..=15).contains(&refreshes),
@@ -198,29 +208,25 @@ async fn ninety_days(story: &mut Story) -> Result<(), Failed> {
     checks.holds("the access token lasts for days to come", lasts);
     checks.holds(
         "the refresh token, whose 90 days would be over, was extended",
-        later(after.refresh_token_expires, before.refresh_token_expires),
+        is_later(after.refresh_token_expires, before.refresh_token_expires),
     );
-    checks.equal(
-        "no alert was raised",
-        story.standing_alerts().await?.len(),
-        0,
-    );
-    let happened = format!("{answered} wakeups came due and were answered");
-    story.tell("Ninety days pass", &happened, checks).await
+    checks.equal("no alert was raised", demo.active_alerts().await?.len(), 0);
+    let happened = format!("{settled} wakeups came due and were settled");
+    demo.finish_step("Ninety days pass", &happened, checks)
+        .await
 }
 
-async fn faults(story: &mut Story) -> Result<(), Failed> {
+async fn survive_outage(demo: &mut DemoRun) -> Result<(), CliError> {
     const REFUSALS: u32 = 3;
-    let before = story.connection().await?;
-    let requests = story.stage.token_requests();
-    story
-        .stage
+    let before = demo.connection().await?;
+    let requests = demo.environment.token_requests();
+    demo.environment
         .webex
         .inject(Fault::status("/v1/access_token", 503).times(REFUSALS));
     if let Some(due) = before.next_refresh {
-        story.stage.pass_until(due).await?;
+        demo.environment.advance_until(due).await?;
     }
-    let failing = story.connection().await?;
+    let failing = demo.connection().await?;
     let mut checks = Checks::default();
     checks.equal("it is retrying", failing.state, State::Retrying);
     checks.equal(
@@ -228,46 +234,44 @@ async fn faults(story: &mut Story) -> Result<(), Failed> {
         (failing.access_token_expires, failing.refresh_token_expires),
         (before.access_token_expires, before.refresh_token_expires),
     );
-    let soon = story.stage.now().after(Duration::from_secs(120));
+    let soon = demo.environment.now().after(Duration::from_secs(120));
     checks.holds(
         "the next try is minutes away",
         failing.next_refresh.is_some_and(|at| at <= soon),
     );
-    story
-        .tell(
-            "Webex has a bad hour",
-            "the token endpoint answers 503, and a refresh is due",
-            checks,
-        )
-        .await?;
+    demo.finish_step(
+        "Webex has a bad hour",
+        "the token endpoint answers 503, and a refresh is due",
+        checks,
+    )
+    .await?;
 
-    story.stage.pass(Duration::from_secs(3600)).await?;
-    let recovered = story.connection().await?;
+    demo.environment.advance(Duration::from_secs(3600)).await?;
+    let recovered = demo.connection().await?;
     let mut checks = Checks::default();
     checks.equal("it is connected", recovered.state, State::Connected);
     checks.equal(
         "it took one try for each 503, and one more",
-        story.stage.token_requests() - requests,
+        demo.environment.token_requests() - requests,
         REFUSALS as usize + 1,
     );
     checks.holds(
         "the tokens are new",
-        later(recovered.access_token_expires, before.access_token_expires),
+        is_later(recovered.access_token_expires, before.access_token_expires),
     );
-    story
-        .tell(
-            "Webex recovers",
-            "an hour passes, with tries at growing distances",
-            checks,
-        )
-        .await
+    demo.finish_step(
+        "Webex recovers",
+        "an hour passes, with tries at growing distances",
+        checks,
+    )
+    .await
 }
 
-fn later(now: Option<Expiry>, before: Option<Expiry>) -> bool {
+fn is_later(now: Option<Expiry>, before: Option<Expiry>) -> bool {
     now.map(|expiry| expiry.at) > before.map(|expiry| expiry.at)
 }
 
-fn request(organization: &Organization, grant: &Grant) -> Result<AddRequest, Failed> {
+fn request(organization: &Organization, grant: &Grant) -> Result<AddRequest, CliError> {
     let fields = json!({
         "name": NAME,
         "account_number_external": organization.uuid,
@@ -282,7 +286,7 @@ fn request(organization: &Organization, grant: &Grant) -> Result<AddRequest, Fai
         hierarchy: HIERARCHY
             .parse()
             .map_err(|error: relation_host::types::InvalidHierarchy| {
-                Failed::usage(error.to_string())
+                CliError::usage(error.to_string())
             })?,
         fields,
         token_response: Some(SecretString::from(grant.json().to_string())),

@@ -1,5 +1,5 @@
-//! After an upgrade: looks once at every connection, so that what a new release or new settings ask of
-//! it, such as another scope, shows at once and not only with its next refresh.
+//! Checks every connection once after an upgrade, so that new requirements of a release or of changed
+//! settings, such as another scope, show immediately and not only at the next refresh.
 
 use relation_host::Host;
 use relation_host::reports::State;
@@ -9,41 +9,45 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::records::{self, Record};
-use super::stop::Stop;
+use super::shutdown::Shutdown;
 use crate::config::Config;
 
-/// The model of the one document that remembers it.
+/// The model of the document that stores the progress.
 const MODEL: &str = "host/Review";
-/// Records that are read at once. Progress is remembered after each of these pages.
-const PAGE: u32 = 100;
-/// Pages between two lines in the log.
-const TOLD: u64 = 100;
+/// The number of records per read. Progress is stored after each page.
+const PAGE_SIZE: u32 = 100;
+/// The number of pages between two log lines.
+const PAGES_PER_LOG_LINE: u64 = 100;
 
-/// How far the connections have been looked at.
+/// The progress of the check.
 #[derive(Default, Serialize, Deserialize)]
-struct Reviewed {
-    /// Which release with which settings looked at them.
+struct CheckProgress {
+    /// Identifies the release and the settings of the check.
     revision: String,
-    /// Where it goes on; none: it is done.
+    /// The cursor of the next page. `None` if the check is complete.
     next: Option<String>,
 }
 
-/// Looks at every connection, unless this release with these settings has done so; goes on where it was
-/// stopped. What cannot be checked now is checked with its next refresh.
-pub async fn after_upgrade(host: &Host, config: &Config, stop: &Stop) {
-    if let Err(error) = review(host, config, stop).await {
+/// Checks every connection, unless this release has done so with these settings. Continues an interrupted
+/// check. Errors are only logged: each connection is checked again at its next refresh.
+pub async fn run(host: &Host, config: &Config, shutdown: &Shutdown) {
+    if let Err(error) = check_connections(host, config, shutdown).await {
         tracing::warn!(%error, "connections could not all be looked at after an upgrade; the next start goes on");
     }
 }
 
-async fn review(host: &Host, config: &Config, stop: &Stop) -> Result<(), StoreError> {
+async fn check_connections(
+    host: &Host,
+    config: &Config,
+    shutdown: &Shutdown,
+) -> Result<(), StoreError> {
     let revision = revision(host, config);
-    let mut reviewed = remembered(host).await?;
-    if reviewed.revision == revision && reviewed.next.is_none() {
+    let mut progress = load_progress(host).await?;
+    if progress.revision == revision && progress.next.is_none() {
         return Ok(());
     }
-    if reviewed.revision != revision {
-        reviewed = Reviewed {
+    if progress.revision != revision {
+        progress = CheckProgress {
             revision,
             next: None,
         };
@@ -52,43 +56,45 @@ async fn review(host: &Host, config: &Config, stop: &Stop) -> Result<(), StoreEr
     let (mut pages, mut checked) = (0_u64, 0_u64);
     loop {
         let store = host.store();
-        let page = store.find(&filter, reviewed.next.as_deref(), PAGE).await?;
+        let page = store
+            .find(&filter, progress.next.as_deref(), PAGE_SIZE)
+            .await?;
         for document in &page.items {
-            if stop.asked() {
+            if shutdown.is_requested() {
                 return Ok(());
             }
-            checked += look(host, document).await;
+            checked += check_record(host, document).await;
         }
-        reviewed.next = page.next;
-        remember(host, &reviewed).await?;
+        progress.next = page.next;
+        save_progress(host, &progress).await?;
         pages += 1;
-        if reviewed.next.is_none() {
+        if progress.next.is_none() {
             tracing::info!(
                 checked,
                 "every connection was looked at after an upgrade or a change of settings"
             );
             return Ok(());
         }
-        if pages % TOLD == 0 {
+        if pages % PAGES_PER_LOG_LINE == 0 {
             tracing::info!(checked, "looking at every connection after an upgrade");
         }
     }
 }
 
-/// Checks each grant of a record that has tokens; says how many.
-async fn look(host: &Host, document: &Document) -> u64 {
+/// Checks each grant of a record that has tokens. Returns how many were checked.
+async fn check_record(host: &Host, document: &Document) -> u64 {
     let subject = &document.reference;
-    let Ok(record) = Record::of(document) else {
+    let Ok(record) = Record::from_document(document) else {
         tracing::warn!(%subject, "the stored record cannot be read");
         return 0;
     };
     let mut checked = 0;
     let grants = record.summary().grants;
-    for granted in grants
+    for status in grants
         .iter()
-        .filter(|granted| granted.state != State::NotConnected)
+        .filter(|status| status.state != State::NotConnected)
     {
-        match host.check_grant(&record.pkid, granted.grant).await {
+        match host.check_grant(&record.pkid, status.grant).await {
             Ok(_) => checked += 1,
             Err(error) => {
                 tracing::warn!(%subject, %error, "a connection could not be looked at");
@@ -98,7 +104,7 @@ async fn look(host: &Host, document: &Document) -> u64 {
     checked
 }
 
-/// What decides how a connection is judged: the plugin and its settings. None of them is a secret.
+/// Returns a digest of what the check depends on: the plugin and its settings. None of them is a secret.
 fn revision(host: &Host, config: &Config) -> String {
     let mut digest = Sha256::new_with_prefix(host.plugin().name());
     for (key, value) in &config.settings {
@@ -111,13 +117,13 @@ fn revision(host: &Host, config: &Config) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn reference() -> Option<Reference> {
+fn progress_reference() -> Option<Reference> {
     let pkid: Pkid = "0".repeat(24).parse().ok()?;
     Some(Reference::new(MODEL, pkid))
 }
 
-async fn remembered(host: &Host) -> Result<Reviewed, StoreError> {
-    let wanted: Vec<Reference> = reference().into_iter().collect();
+async fn load_progress(host: &Host) -> Result<CheckProgress, StoreError> {
+    let wanted: Vec<Reference> = progress_reference().into_iter().collect();
     let found = host
         .store()
         .get(&wanted)
@@ -125,15 +131,16 @@ async fn remembered(host: &Host) -> Result<Reviewed, StoreError> {
         .into_iter()
         .flatten()
         .next();
-    // One that cannot be read is one of another release.
+    // A document that cannot be read is from another release.
     Ok(found
         .and_then(|document| serde_json::from_str(&document.body).ok())
         .unwrap_or_default())
 }
 
-async fn remember(host: &Host, reviewed: &Reviewed) -> Result<(), StoreError> {
-    let body = serde_json::to_string(reviewed);
-    let (Some(reference), Ok(hierarchy), Ok(body)) = (reference(), "sys".parse(), body) else {
+async fn save_progress(host: &Host, progress: &CheckProgress) -> Result<(), StoreError> {
+    let body = serde_json::to_string(progress);
+    let (Some(reference), Ok(hierarchy), Ok(body)) = (progress_reference(), "sys".parse(), body)
+    else {
         return Ok(());
     };
     let document = Document {

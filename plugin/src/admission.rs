@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::model::{Accepted, Faults};
+use crate::model::{FieldErrors, ValidatedInput};
 use crate::names;
 use crate::platform::{
     Check, Failure, Filter, Key, Platform, RECORD_MODEL, Reference, Scope, Storage,
@@ -19,8 +19,8 @@ use crate::webex::ids::OrgId;
 /// The errors of the platform, except that a proxy cannot be used.
 pub fn check_proxies<P: Platform + ?Sized>(
     platform: &P,
-    accepted: &Accepted,
-    faults: &mut Faults,
+    accepted: &ValidatedInput,
+    faults: &mut FieldErrors,
 ) -> Result<(), Failure> {
     for (field, proxy) in &accepted.sealed {
         let Some(proxy) = proxy else { continue };
@@ -46,16 +46,16 @@ pub fn check_proxies<P: Platform + ?Sized>(
 pub fn find_doubles(
     storage: &(impl Storage + ?Sized),
     hierarchy: &str,
-    accepted: &Accepted,
+    accepted: &ValidatedInput,
     except: Option<&Reference>,
-    faults: &mut Faults,
+    faults: &mut FieldErrors,
 ) -> Result<(), Failure> {
     for (filter, what) in doubles(hierarchy, accepted) {
         let field = match what {
             Double::Name => "name",
             Double::Organization => accepted.organization_field,
         };
-        if faults.blames(field) {
+        if faults.has_error_for(field) {
             continue;
         }
         // Two, because one of them may be the record itself.
@@ -78,7 +78,7 @@ pub fn find_doubles(
 /// The same as conditions of the commit, for two calls at once.
 pub fn no_doubles(
     hierarchy: &str,
-    accepted: &Accepted,
+    accepted: &ValidatedInput,
     except: Option<&Reference>,
 ) -> impl Iterator<Item = Check> {
     doubles(hierarchy, accepted)
@@ -104,7 +104,7 @@ impl fmt::Display for Double {
 
 /// By what records at `hierarchy` are found that have the same name, in any spelling, and the same
 /// organisation.
-fn doubles(hierarchy: &str, accepted: &Accepted) -> Vec<(Filter, Double)> {
+fn doubles(hierarchy: &str, accepted: &ValidatedInput) -> Vec<(Filter, Double)> {
     let names = name_of(&accepted.fields).map(names::list_spellings);
     let names = names.unwrap_or_default().into_iter();
     let organization = accepted

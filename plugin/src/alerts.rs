@@ -159,7 +159,7 @@ impl Standing {
                 && body.threshold == notice.threshold
                 && body.generation == generation
         });
-        let latest = derived::date_time(now);
+        let latest = derived::format_timestamp(now);
         let (reference, first, count) = match earlier {
             Some((reference, body)) => (reference.clone(), body.first.clone(), body.count),
             None => {
@@ -257,7 +257,7 @@ pub fn raise_import(
 ) -> Result<Change, Failure> {
     let earlier: Option<Body> =
         earlier.and_then(|earlier| serde_json::from_str(&earlier.body).ok());
-    let latest = derived::date_time(now);
+    let latest = derived::format_timestamp(now);
     let body = Body {
         id: reference.pkid.clone(),
         code: notice.code.to_owned(),

@@ -105,7 +105,7 @@ fn notice(record: &Record, grant: Grant, ending: &Ending) -> Notice {
         Ending::Expired(_) => {
             let when = connection
                 .refresh
-                .map(|refresh| format!(" on {}", derived::date_time(refresh.at)))
+                .map(|refresh| format!(" on {}", derived::format_timestamp(refresh.at)))
                 .unwrap_or_default();
             (
                 code::EXPIRED,

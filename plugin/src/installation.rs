@@ -36,7 +36,7 @@ pub fn raise(
     let earlier: Body = stored
         .and_then(|document| serde_json::from_str(&document.body).ok())
         .unwrap_or_default();
-    let latest = derived::date_time(now);
+    let latest = derived::format_timestamp(now);
     let body = Body {
         id: PKID.to_owned(),
         code: code::CLIENT.to_owned(),

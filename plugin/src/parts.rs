@@ -210,7 +210,7 @@ impl Stored {
         if let Some(executed) = executed {
             body.insert(
                 "last_executed".to_owned(),
-                derived::date_time(executed).into(),
+                derived::format_timestamp(executed).into(),
             );
         }
         // A rename in the same commit is not stored yet.
@@ -338,7 +338,7 @@ fn new_body(record: &Record, part: &Part, times: Times) -> Map<String, Value> {
             "description": plan.description,
             "schedule_type": "Multi Execution",
             "active": false,
-            "last_executed": times.last.map(derived::date_time),
+            "last_executed": times.last.map(derived::format_timestamp),
             "scheduled_resources": [{
                 "action": "execute",
                 "resource_type": RELATION,
@@ -365,7 +365,7 @@ fn new_body(record: &Record, part: &Part, times: Times) -> Map<String, Value> {
 
 fn set_next(body: &mut Map<String, Value>, next: Option<Timestamp>) {
     body.insert("active".to_owned(), next.is_some().into());
-    let next = next.map(|next| json!({ "next": derived::date_time(next) }));
+    let next = next.map(|next| json!({ "next": derived::format_timestamp(next) }));
     body.insert("multi_execute".to_owned(), next.unwrap_or(Value::Null));
 }
 

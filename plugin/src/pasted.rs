@@ -3,7 +3,7 @@
 //! An access token that Webex refuses is no reason to refuse the connection while the refresh token
 //! lives: new tokens are asked for first, and those are stored.
 
-use crate::model::{Accepted, Faults};
+use crate::model::{FieldErrors, ValidatedInput};
 use crate::platform::{Failure, FieldError, Level, OnUnavailable, Platform, Secret, Timestamp};
 use crate::record::Record;
 use crate::settings::{ClientCredentials, Settings};
@@ -27,9 +27,9 @@ const USED: &str = "the access token was refused, so the pasted refresh token wa
 
 /// The tokens that came with the input, by either way; faults when they cannot be used.
 pub fn read_tokens(
-    accepted: &Accepted,
+    accepted: &ValidatedInput,
     answer: Option<&Secret>,
-    faults: &mut Faults,
+    faults: &mut FieldErrors,
 ) -> Option<TokenResponse> {
     let tokens = match answer {
         None => accepted.tokens.as_ref().map(|pasted| {
@@ -115,7 +115,7 @@ impl<P: Platform + ?Sized> Inquiry<'_, P> {
     pub fn confirm(
         &self,
         tokens: TokenResponse,
-        accepted: &mut Accepted,
+        accepted: &mut ValidatedInput,
     ) -> Result<Confirmed, Failure> {
         let webex =
             Webex::new(self.platform, self.settings, self.proxies).map_err(rename_proxy_fields)?;
@@ -195,7 +195,7 @@ impl<P: Platform + ?Sized> Inquiry<'_, P> {
         webex: &Webex<'_, P>,
         pasted: &TokenResponse,
         refusal: WebexError,
-        accepted: &mut Accepted,
+        accepted: &mut ValidatedInput,
     ) -> Result<Confirmed, Failure> {
         let refused = Unresolved::Refused(refusal).to_string();
         let Some(refresh_token) = &pasted.refresh_token else {
@@ -236,7 +236,7 @@ impl<P: Platform + ?Sized> Inquiry<'_, P> {
         webex: &Webex<'_, P>,
         answer: &TokenResponse,
         own: Option<OrgId>,
-        accepted: &Accepted,
+        accepted: &ValidatedInput,
     ) -> Result<OrgId, Failure> {
         let (token, expected) = (&answer.access_token, accepted.organization);
         let asked = organization_of(webex, self.platform, token, expected, Source::Issued);
@@ -296,7 +296,7 @@ impl<P: Platform + ?Sized> Inquiry<'_, P> {
 }
 
 /// Checks that `actual` is the organisation of the account number; fills in a missing account number.
-fn match_organization(actual: OrgId, accepted: &mut Accepted) -> Result<(), Failure> {
+fn match_organization(actual: OrgId, accepted: &mut ValidatedInput) -> Result<(), Failure> {
     match accepted.organization {
         None => {
             accepted.set_organization(actual);

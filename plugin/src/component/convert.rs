@@ -3,7 +3,7 @@
 use super::bindings::automate::platform::{scheduling, storage, types};
 use super::bindings::exports::automate::spark_customer::workflows as contract;
 use crate::grant::Grant;
-use crate::model::{Choice, Field, Kind};
+use crate::model::{Choice, Field, FieldKind};
 use crate::platform::{
     Change, Check, Document, Failure, FieldError, Filter, Key, Reference, Scope, Secret, Wakeup,
 };
@@ -248,12 +248,12 @@ impl From<&Field> for contract::Field {
             name: field.name.to_owned(),
             title: field.title.to_owned(),
             kind: match field.kind {
-                Kind::Text => contract::FieldKind::Text,
-                Kind::Email => contract::FieldKind::Email,
-                Kind::Uri => contract::FieldKind::Uri,
-                Kind::DateTime => contract::FieldKind::DateTime,
-                Kind::Boolean => contract::FieldKind::Boolean,
-                Kind::Objects => contract::FieldKind::Objects,
+                FieldKind::Text => contract::FieldKind::Text,
+                FieldKind::Email => contract::FieldKind::Email,
+                FieldKind::Uri => contract::FieldKind::Uri,
+                FieldKind::DateTime => contract::FieldKind::DateTime,
+                FieldKind::Boolean => contract::FieldKind::Boolean,
+                FieldKind::Objects => contract::FieldKind::Objects,
             },
             required: field.required,
             max_length: field.max_length,

@@ -1,4 +1,4 @@
-//! The fields that the plugin sets: what the connection's state means to an administrator.
+//! Fields that the plugin derives from the state of the connection.
 
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use crate::record::{Body, Connection, Retry, State};
 pub const ACCESS_TOKEN_EXPIRES: &str = "access_token_expires";
 /// The refresh token's expiry, RFC 3339 UTC.
 pub const REFRESH_TOKEN_EXPIRES: &str = "refresh_token_expires";
-/// What the administrator should know.
+/// Advice for the administrator; absent when no action is needed.
 pub const NOTES: &str = "notes";
 
 /// Writes the derived fields of `body` into `fields`, and removes those without a value.
@@ -20,11 +20,11 @@ pub fn write(fields: &mut Map<String, Value>, body: &Body) {
     let derived = [
         (
             ACCESS_TOKEN_EXPIRES,
-            connection.access.map(|expiry| date_time(expiry.at)),
+            connection.access.map(|expiry| format_timestamp(expiry.at)),
         ),
         (
             REFRESH_TOKEN_EXPIRES,
-            connection.refresh.map(|expiry| date_time(expiry.at)),
+            connection.refresh.map(|expiry| format_timestamp(expiry.at)),
         ),
         (NOTES, (!notes.is_empty()).then_some(notes)),
     ];
@@ -40,8 +40,8 @@ pub fn write(fields: &mut Map<String, Value>, body: &Body) {
     }
 }
 
-/// `at` as RFC 3339 in UTC, to the second; a moment beyond the calendar reads as the last one.
-pub fn date_time(at: Timestamp) -> String {
+/// Formats `at` as RFC 3339 in UTC, to the second. A time beyond the calendar becomes its last one.
+pub fn format_timestamp(at: Timestamp) -> String {
     i64::try_from(at)
         .ok()
         .and_then(DateTime::from_timestamp_millis)
@@ -49,8 +49,8 @@ pub fn date_time(at: Timestamp) -> String {
         .to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// What to tell the administrator about a record: of every grant that has something to tell, each
-/// but the organisation's by its name; empty when there is nothing to do.
+/// Joins the notes of all grants. Each note but the organisation's begins with its grant's name.
+/// The result is empty when no action is needed.
 pub fn notes(body: &Body) -> String {
     let organization = note(&body.connection);
     let further = body
@@ -59,16 +59,17 @@ pub fn notes(body: &Body) -> String {
         .map(|(grant, connection)| (grant, note(connection)))
         .filter(|(_, note)| !note.is_empty())
         .map(|(grant, note)| format!("{grant}: {note}"));
-    let told = Some(organization).filter(|note| !note.is_empty());
-    told.into_iter()
+    let organization = Some(organization).filter(|note| !note.is_empty());
+    organization
+        .into_iter()
         .chain(further)
         .collect::<Vec<_>>()
         .join("; ")
 }
 
-/// What to tell the administrator about one grant; empty when there is nothing to do.
+/// Returns the note for one grant; empty when no action is needed.
 pub fn note(connection: &Connection) -> String {
-    let note = of_state(connection);
+    let note = describe_state(connection);
     match connection.missing_scopes.join(" ") {
         missing if missing.is_empty() => note,
         missing if note.is_empty() => format!("missing scopes: {missing}"),
@@ -76,8 +77,8 @@ pub fn note(connection: &Connection) -> String {
     }
 }
 
-fn of_state(connection: &Connection) -> String {
-    let refusal = || said(connection.refusal.as_ref());
+fn describe_state(connection: &Connection) -> String {
+    let refusal = || format_reason(connection.refusal.as_ref());
     match connection.state {
         State::NotConnected => "not connected to Webex yet: connect this customer".to_owned(),
         State::Connected => String::new(),
@@ -95,12 +96,12 @@ fn of_state(connection: &Connection) -> String {
         }
         State::Retrying => format!(
             "the last refresh failed and will be tried again{}",
-            said(connection.retry.as_ref())
+            format_reason(connection.retry.as_ref())
         ),
     }
 }
 
-fn said(failure: Option<&Retry>) -> String {
+fn format_reason(failure: Option<&Retry>) -> String {
     match failure {
         None => String::new(),
         Some(failure) => match &failure.tracking_id {

@@ -1,8 +1,8 @@
-//! The table of fields: `describe` shows it and validation obeys it.
+//! The table of fields, which `describe` returns and validation follows.
 
-/// What kind of value a field takes. All of them travel as JSON.
+/// The kind of value that a field takes. Every value is JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FieldKind {
     /// A string.
     Text,
     /// A string that is an e-mail address.
@@ -17,7 +17,7 @@ pub enum Kind {
     Objects,
 }
 
-/// What a text must be besides short enough.
+/// The syntax of a text, besides its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Syntax {
     Free,
@@ -27,35 +27,35 @@ pub(super) enum Syntax {
     Token,
 }
 
-/// One of the values that a field may take.
+/// An allowed value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// What is stored.
+    /// The stored value.
     pub value: &'static str,
-    /// What a person is shown.
+    /// The label for a person.
     pub title: &'static str,
 }
 
 /// One field of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Its name.
+    /// The name in JSON input.
     pub name: &'static str,
-    /// The label of the form.
+    /// The label in the form.
     pub title: &'static str,
-    /// The kind of value.
-    pub kind: Kind,
-    /// The record cannot be without it.
+    /// The kind of the field's value.
+    pub kind: FieldKind,
+    /// A record must have a value.
     pub required: bool,
-    /// The most characters (Unicode scalar values) that a text may have.
+    /// The maximum length of a text in characters (Unicode scalar values).
     pub max_length: Option<u32>,
     /// Write-only: never returned, shown or logged.
     pub password: bool,
     /// Set by the plugin; refused as input.
     pub read_only: bool,
-    /// Can be given when the record is added and never changed afterwards.
+    /// Accepted when the record is added; cannot be changed afterwards.
     pub add_only: bool,
-    /// The values allowed; empty: any.
+    /// The allowed values; empty allows any value.
     pub choices: &'static [Choice],
     /// One sentence for the person who fills in the form.
     pub help: &'static str,
@@ -63,7 +63,12 @@ pub struct Field {
 }
 
 impl Field {
-    const fn new(name: &'static str, title: &'static str, kind: Kind, help: &'static str) -> Self {
+    const fn new(
+        name: &'static str,
+        title: &'static str,
+        kind: FieldKind,
+        help: &'static str,
+    ) -> Self {
         Self {
             name,
             title,
@@ -80,26 +85,26 @@ impl Field {
     }
 
     const fn text(name: &'static str, title: &'static str, help: &'static str) -> Self {
-        let mut field = Self::new(name, title, Kind::Text, help);
+        let mut field = Self::new(name, title, FieldKind::Text, help);
         field.max_length = Some(TEXT_LIMIT);
         field
     }
 
     const fn token(name: &'static str, title: &'static str, help: &'static str) -> Self {
-        let mut field = Self::new(name, title, Kind::Text, help).syntax(Syntax::Token);
+        let mut field = Self::new(name, title, FieldKind::Text, help).syntax(Syntax::Token);
         field.max_length = Some(TOKEN_LIMIT);
         field.password = true;
         field
     }
 
     const fn proxy(name: &'static str, title: &'static str, help: &'static str) -> Self {
-        let mut field = Self::new(name, title, Kind::Uri, help).syntax(Syntax::Proxy);
+        let mut field = Self::new(name, title, FieldKind::Uri, help).syntax(Syntax::Proxy);
         field.max_length = Some(TEXT_LIMIT);
         field
     }
 
     const fn boolean(name: &'static str, title: &'static str, help: &'static str) -> Self {
-        Self::new(name, title, Kind::Boolean, help)
+        Self::new(name, title, FieldKind::Boolean, help)
     }
 
     const fn syntax(mut self, syntax: Syntax) -> Self {
@@ -123,12 +128,13 @@ impl Field {
     }
 }
 
-/// The limit of names is the platform's; other texts have none documented and share it.
+/// The platform limits names to this length; other texts have no documented limit and share it.
 const TEXT_LIMIT: u32 = 1024;
-/// Webex documents no length of a token; one that is a JWT with many scopes has a few thousand.
+/// Webex documents no maximum length. A token that is a JWT with many scopes has a few thousand
+/// characters.
 const TOKEN_LIMIT: u32 = 8192;
 
-/// The field of the list of shadows.
+/// The field with the list of shadows.
 pub const SHADOW: &str = "shadow";
 
 const REGIONS: &[Choice] = &[
@@ -150,7 +156,7 @@ pub const FIELDS: &[Field] = &[
     Field::text(
         "name",
         "Customer Name",
-        "The customer's name, unique at its node; left out, it is the name of the node.",
+        "The customer's name, unique at its node; defaults to the node's name.",
     )
     .required(),
     Field::text(
@@ -162,7 +168,7 @@ pub const FIELDS: &[Field] = &[
     Field::text(
         "account_number",
         "Organization Account Number (Internal)",
-        "The id of the same organisation in the Webex API; follows from the other.",
+        "The id of the same organisation in the Webex API; derived from the other number.",
     )
     .syntax(Syntax::Organization),
     {
@@ -170,8 +176,8 @@ pub const FIELDS: &[Field] = &[
         let mut field = Field::new(
             "account_email",
             "Admin Account Email",
-            Kind::Email,
-            "Whose account authorised the connection; for information only.",
+            FieldKind::Email,
+            "The account that authorised the connection; for information only.",
         )
         .syntax(Syntax::Email);
         field.max_length = Some(254);
@@ -180,12 +186,12 @@ pub const FIELDS: &[Field] = &[
     Field::token(
         "token",
         "Admin Access Token",
-        "An access token fetched elsewhere; comes together with the refresh token.",
+        "An access token fetched elsewhere; needs the refresh token too.",
     ),
     Field::token(
         "token_repeat",
         "Repeat Admin Access Token",
-        "The access token once more.",
+        "The access token again.",
     ),
     Field::token(
         "refresh_token",
@@ -195,32 +201,32 @@ pub const FIELDS: &[Field] = &[
     Field::token(
         "refresh_token_repeat",
         "Repeat Admin Refresh Token",
-        "The refresh token once more.",
+        "The refresh token again.",
     ),
     Field::new(
         "access_token_expires",
         "Access Token Expires At",
-        Kind::DateTime,
+        FieldKind::DateTime,
         "When the access token expires unless it is refreshed before.",
     )
     .read_only(),
     Field::new(
         "refresh_token_expires",
         "Refresh Token Expires At",
-        Kind::DateTime,
+        FieldKind::DateTime,
         "When the customer must be connected again at the latest.",
     )
     .read_only(),
     Field::proxy(
         "http_proxy",
         "HTTP Proxy String",
-        "The way to http: addresses: http(s)://[user:password@]host:port/, special characters \
+        "The proxy for http: addresses: http(s)://[user:password@]host:port/, special characters \
          percent-encoded; shown without the password.",
     ),
     Field::proxy(
         "https_proxy",
         "HTTPS Proxy String",
-        "The way to https: addresses, Webex among them: http(s)://[user:password@]host:port/, \
+        "The proxy for https: addresses, including Webex: http(s)://[user:password@]host:port/, \
          special characters percent-encoded; shown without the password.",
     ),
     Field::boolean(
@@ -238,8 +244,8 @@ pub const FIELDS: &[Field] = &[
         let mut field = Field::new(
             "base_url_setting",
             "Contact Center Region",
-            Kind::Text,
-            "Where its Contact Center is; required for Contact Center customers only.",
+            FieldKind::Text,
+            "The region of its Contact Center; required for Contact Center customers only.",
         );
         field.choices = REGIONS;
         field
@@ -247,28 +253,28 @@ pub const FIELDS: &[Field] = &[
     Field::new(
         "token_link",
         "Connect to Webex Control Hub",
-        Kind::Uri,
-        "Where to connect this customer, on platforms that offer it.",
+        FieldKind::Uri,
+        "The link to connect this customer, on platforms that offer it.",
     )
     .read_only(),
     Field::new(
         "notes",
         "Please Note",
-        Kind::Text,
-        "What an administrator should know or do.",
+        FieldKind::Text,
+        "Advice for the administrator.",
     )
     .read_only(),
     Field::new(
         SHADOW,
         "Shadow",
-        Kind::Objects,
+        FieldKind::Objects,
         "The customer's shadow on the platform; at most one.",
     ),
     Field::text("shadow[].name", "Name", "The shadow's name.").required(),
     Field::boolean(
         "dirsync_enabled",
         "Directory Synchronization",
-        "Whether a directory keeps the identity fields of users; they are read-only then.",
+        "Whether a directory manages the identity fields of users, which are then read-only.",
     ),
     Field::text(
         "email_domain",
@@ -282,20 +288,20 @@ pub const FIELDS: &[Field] = &[
     ),
 ];
 
-/// The field called `name`; parts of lists are called `shadow[].name`.
-pub fn field(name: &str) -> Option<&'static Field> {
+/// Finds the field called `name`. Fields of list entries have names such as `shadow[].name`.
+pub fn find_field(name: &str) -> Option<&'static Field> {
     FIELDS.iter().find(|field| field.name == name)
 }
 
-/// The field that can be given whose name is most like `name`, if one is at all.
-pub(super) fn nearest(name: &str) -> Option<&'static str> {
-    // Below this, a suggestion confuses more than it helps; the value that clap uses.
-    const ALIKE: f64 = 0.7;
+/// Returns the writable field with the name most similar to `name`, if any is similar.
+pub(super) fn find_nearest(name: &str) -> Option<&'static str> {
+    // Below this similarity, a suggestion confuses more than it helps; clap uses the same value.
+    const MIN_SIMILARITY: f64 = 0.7;
     FIELDS
         .iter()
         .filter(|field| !field.read_only && !field.name.contains('['))
         .map(|field| (strsim::jaro(field.name, &name.to_lowercase()), field.name))
-        .filter(|(likeness, _)| *likeness > ALIKE)
+        .filter(|(likeness, _)| *likeness > MIN_SIMILARITY)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, name)| name)
 }
@@ -320,14 +326,14 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_name_finds_the_right_one() {
+    fn misspelt_field_name_suggests_the_nearest() {
         for (typed, meant) in [
             ("htpp_proxy", Some("http_proxy")),
             ("acount_number", Some("account_number")),
             ("Name", Some("name")),
             ("zzz", None),
         ] {
-            assert_eq!(nearest(typed), meant, "{typed}");
+            assert_eq!(find_nearest(typed), meant, "{typed}");
         }
     }
 }

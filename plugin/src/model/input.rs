@@ -1,104 +1,110 @@
-//! The caller's input, field by field: known, writable, of the right kind, length and syntax.
+//! The caller's input, checked field by field: name, access, kind, length and syntax.
 
 use std::collections::BTreeMap;
 
 use email_address::{EmailAddress, Options};
 use serde_json::{Map, Value};
 
-use super::fields::{self, Field, Kind, SHADOW, Syntax};
+use super::fields::{self, Field, FieldKind, SHADOW, Syntax};
 use super::proxy::Proxy;
-use super::{Faults, RELATION};
+use super::{FieldErrors, RELATION};
 use crate::names::find_hidden_character;
 use crate::platform::Secret;
 use crate::text::trim_text;
 use crate::webex::answer::find_token_fault;
 use crate::webex::ids::OrgId;
 
-/// An address alone, at a domain of the public DNS.
+/// A bare address at a domain of the public DNS.
 const PLAIN_EMAIL: Options = Options {
     minimum_sub_domains: 2,
     allow_domain_literal: false,
     allow_display_text: false,
 };
 
-/// Fields as they were given, each checked by itself.
+/// The given fields, each checked on its own.
 ///
-/// Text is without surrounding space and byte order marks. A JSON `null` and an empty text both clear a field: here
-/// they are `null`, and a secret that is cleared is absent, because nobody clears a token.
+/// Text has no surrounding white space or byte order mark. A JSON `null` and an empty text both clear a
+/// field and are stored here as `null`. A cleared token is absent, because tokens cannot be cleared.
 #[derive(Debug, Default)]
 pub struct Input {
-    /// What can be stored openly. An account number has its canonical form; a proxy string that
-    /// was given is not here.
+    /// Values that can be stored in clear. Account numbers have their canonical form; given proxy
+    /// strings are left out.
     pub(super) values: BTreeMap<&'static str, Value>,
-    /// Tokens and their repeats.
+    /// Tokens and their repetitions.
     pub(super) tokens: BTreeMap<&'static str, Secret>,
-    /// Proxies that were given.
-    pub(super) proxies: BTreeMap<&'static str, Given<Proxy>>,
-    /// Organisations named by the account numbers.
-    pub(super) organizations: BTreeMap<&'static str, Given<OrgId>>,
+    /// The given proxies.
+    pub(super) proxies: BTreeMap<&'static str, FieldUpdate<Proxy>>,
+    /// Organisations from the account numbers.
+    pub(super) organizations: BTreeMap<&'static str, FieldUpdate<OrgId>>,
 }
 
-/// A field with a meaning of its own, as it was given.
+/// An update of a field whose value is parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Given<T> {
-    /// Take the value away.
+pub(super) enum FieldUpdate<T> {
+    /// Removes the value.
     Clear,
-    /// This is the value.
-    New(T),
-    /// What the record showed for it: leave it as it is.
-    Same,
+    /// Sets this value.
+    Set(T),
+    /// Keeps the value, because the input repeats what the record showed.
+    Keep,
 }
 
 impl Input {
-    /// Reads one JSON object of fields. `shown` are the fields of the record that is changed: a
-    /// proxy string without its password is accepted where it is what the record shows.
-    pub fn read(text: &str, shown: &Map<String, Value>, faults: &mut Faults) -> Self {
+    /// Parses one JSON object of fields. `shown` are the fields of the record to change: a proxy string
+    /// without its password is accepted if it equals the shown one.
+    pub fn parse(text: &str, shown: &Map<String, Value>, errors: &mut FieldErrors) -> Self {
         let mut input = Self::default();
         match serde_json::from_str(trim_text(text)) {
             Ok(Value::Object(given)) => {
                 for (name, value) in given {
-                    input.take(&name, value, shown, faults);
+                    input.add_field(&name, value, shown, errors);
                 }
             }
-            Ok(_) => faults.add("fields", "must be one JSON object with the fields by name"),
-            Err(error) => faults.add("fields", format!("is not JSON: {error}")),
+            Ok(_) => errors.add("fields", "must be one JSON object with the fields by name"),
+            Err(error) => errors.add("fields", format!("is not JSON: {error}")),
         }
         input
     }
 
-    fn take(&mut self, name: &str, value: Value, shown: &Map<String, Value>, faults: &mut Faults) {
-        let known = fields::field(name).filter(|field| !field.name.contains('['));
+    fn add_field(
+        &mut self,
+        name: &str,
+        value: Value,
+        shown: &Map<String, Value>,
+        errors: &mut FieldErrors,
+    ) {
+        let known = fields::find_field(name).filter(|field| !field.name.contains('['));
         let Some(field) = known else {
-            let hint = fields::nearest(name)
+            let hint = fields::find_nearest(name)
                 .map(|nearest| format!("; did you mean {nearest}?"))
                 .unwrap_or_default();
-            faults.add(name, format!("is not a field of {RELATION}{hint}"));
+            errors.add(name, format!("is not a field of {RELATION}{hint}"));
             return;
         };
         if field.read_only {
-            faults.add(name, "is set by the platform and cannot be given");
+            errors.add(name, "is set by the platform and cannot be given");
             return;
         }
         let value = match (field.kind, value) {
             (_, Value::Null) => Value::Null,
-            (Kind::Boolean, value @ Value::Bool(_)) => value,
-            (Kind::Boolean, other) => {
-                faults.add(
+            (FieldKind::Boolean, value @ Value::Bool(_)) => value,
+            (FieldKind::Boolean, other) => {
+                errors.add(
                     name,
-                    format!("must be true or false, not {}", kind_of(&other)),
+                    format!("must be true or false, not {}", type_name(&other)),
                 );
                 return;
             }
-            (Kind::Objects, value) => match shadows(value, shown.get(SHADOW), faults) {
+            (FieldKind::Objects, value) => match parse_shadow(value, shown.get(SHADOW), errors) {
                 Some(value) => value,
                 None => return,
             },
-            (_, Value::String(text)) => match self.take_text(field, &text, shown, faults) {
+            (_, Value::String(text)) => match self.parse_text(field, &text, shown, errors) {
                 Some(value) => value,
                 None => return,
             },
             (_, other) => {
-                faults.add(name, format!("must be a text, not {}", kind_of(&other)));
+                errors.add(name, format!("must be a text, not {}", type_name(&other)));
                 return;
             }
         };
@@ -106,10 +112,10 @@ impl Input {
             match field.syntax {
                 Syntax::Token => return,
                 Syntax::Proxy => {
-                    self.proxies.insert(field.name, Given::Clear);
+                    self.proxies.insert(field.name, FieldUpdate::Clear);
                 }
                 Syntax::Organization => {
-                    self.organizations.insert(field.name, Given::Clear);
+                    self.organizations.insert(field.name, FieldUpdate::Clear);
                 }
                 Syntax::Free | Syntax::Email => {}
             }
@@ -117,69 +123,72 @@ impl Input {
         self.values.insert(field.name, value);
     }
 
-    // The value to store in the open; none when there is nothing to store or it is wrong.
-    fn take_text(
+    // Returns the value to store in clear; none when the value is a secret or invalid.
+    fn parse_text(
         &mut self,
         field: &'static Field,
         text: &str,
         shown: &Map<String, Value>,
-        faults: &mut Faults,
+        errors: &mut FieldErrors,
     ) -> Option<Value> {
         let text = trim_text(text);
         if text.is_empty() {
             return Some(Value::Null);
         }
         let stored = shown.get(field.name).and_then(Value::as_str);
-        if !fits(field, field.name, text, stored, faults) {
+        if !check_text(field, field.name, text, stored, errors) {
             return None;
         }
         match field.syntax {
             Syntax::Free => return Some(text.into()),
             Syntax::Email => match EmailAddress::parse_with_options(text, PLAIN_EMAIL) {
                 Ok(_) => return Some(text.into()),
-                Err(error) => faults.add(
+                Err(error) => errors.add(
                     field.name,
-                    format!("is no e-mail address: {}", lowered(&error.to_string())),
+                    format!(
+                        "is no e-mail address: {}",
+                        lowercase_first(&error.to_string())
+                    ),
                 ),
             },
             Syntax::Organization => match OrgId::parse(text) {
                 Ok(organization) => {
                     self.organizations
-                        .insert(field.name, Given::New(organization));
+                        .insert(field.name, FieldUpdate::Set(organization));
                 }
-                Err(error) => faults.add(field.name, error.to_string()),
+                Err(error) => errors.add(field.name, error.to_string()),
             },
             Syntax::Proxy if shown.get(field.name).and_then(Value::as_str) == Some(text) => {
-                self.proxies.insert(field.name, Given::Same);
+                self.proxies.insert(field.name, FieldUpdate::Keep);
             }
             Syntax::Proxy => match Proxy::parse(text) {
                 Ok(proxy) => {
-                    self.proxies.insert(field.name, Given::New(proxy));
+                    self.proxies.insert(field.name, FieldUpdate::Set(proxy));
                 }
-                Err(error) => faults.add(field.name, error.to_string()),
+                Err(error) => errors.add(field.name, error.to_string()),
             },
             Syntax::Token => match find_token_fault(text) {
                 None => {
                     self.tokens.insert(field.name, Secret::new(text));
                 }
-                Some(fault) => faults.add(field.name, fault),
+                Some(error) => errors.add(field.name, error),
             },
         }
         None
     }
 }
 
-fn shadows(value: Value, stored: Option<&Value>, faults: &mut Faults) -> Option<Value> {
+fn parse_shadow(value: Value, stored: Option<&Value>, errors: &mut FieldErrors) -> Option<Value> {
     let Value::Array(items) = value else {
-        let found = kind_of(&value);
-        faults.add(
+        let found = type_name(&value);
+        errors.add(
             SHADOW,
             format!("must be a list of at most one object, not {found}"),
         );
         return None;
     };
     if items.len() > 1 {
-        faults.add(
+        errors.add(
             SHADOW,
             format!("has {} entries; at most one is possible", items.len()),
         );
@@ -188,53 +197,62 @@ fn shadows(value: Value, stored: Option<&Value>, faults: &mut Faults) -> Option<
     let Some(item) = items.into_iter().next() else {
         return Some(Value::Null);
     };
-    let place = "shadow[0]";
+    let prefix = "shadow[0]";
     let Value::Object(given) = item else {
-        faults.add(place, format!("must be an object, not {}", kind_of(&item)));
+        errors.add(
+            prefix,
+            format!("must be an object, not {}", type_name(&item)),
+        );
         return None;
     };
     let mut shadow = Map::new();
-    let mut sound = true;
+    let mut valid = true;
     for (name, value) in given {
-        let path = format!("{place}.{name}");
-        match (fields::field(&format!("{SHADOW}[].{name}")), value) {
+        let path = format!("{prefix}.{name}");
+        match (fields::find_field(&format!("{SHADOW}[].{name}")), value) {
             (None, _) => {
-                faults.add(
+                errors.add(
                     path,
                     format!("is not a field of {SHADOW}; it has name only"),
                 );
-                sound = false;
+                valid = false;
             }
             (Some(_), Value::Null) => {}
             (Some(field), Value::String(text)) => {
                 let text = trim_text(&text);
                 let stored = stored.and_then(|shadows| shadows.get(0)?.get(&name)?.as_str());
-                if !fits(field, &path, text, stored, faults) {
-                    sound = false;
+                if !check_text(field, &path, text, stored, errors) {
+                    valid = false;
                 } else if !text.is_empty() {
                     shadow.insert(name, text.into());
                 }
             }
             (Some(_), other) => {
-                faults.add(path, format!("must be a text, not {}", kind_of(&other)));
-                sound = false;
+                errors.add(path, format!("must be a text, not {}", type_name(&other)));
+                valid = false;
             }
         }
     }
-    if sound && !shadow.contains_key("name") {
-        faults.add(format!("{place}.name"), "is required");
-        sound = false;
+    if valid && !shadow.contains_key("name") {
+        errors.add(format!("{prefix}.name"), "is required");
+        valid = false;
     }
-    sound.then(|| Value::Array(vec![Value::Object(shadow)]))
+    valid.then(|| Value::Array(vec![Value::Object(shadow)]))
 }
 
-// The rules that every text has; `path` is where the caller wrote it, `stored` what the record has there.
-fn fits(field: &Field, path: &str, text: &str, stored: Option<&str>, faults: &mut Faults) -> bool {
+// Checks the rules for every text; `path` is its path in the input, `stored` the record's value.
+fn check_text(
+    field: &Field,
+    path: &str,
+    text: &str,
+    stored: Option<&str>,
+    errors: &mut FieldErrors,
+) -> bool {
     let length = text.chars().count();
     if let Some(limit) = field.max_length
         && !u32::try_from(length).is_ok_and(|length| length <= limit)
     {
-        faults.add(
+        errors.add(
             path,
             format!("has {length} characters; at most {limit} are possible"),
         );
@@ -242,29 +260,29 @@ fn fits(field: &Field, path: &str, text: &str, stored: Option<&str>, faults: &mu
     }
     if !field.choices.is_empty() && !field.choices.iter().any(|choice| choice.value == text) {
         let values: Vec<&str> = field.choices.iter().map(|choice| choice.value).collect();
-        faults.add(path, format!("must be one of {}", values.join(", ")));
+        errors.add(path, format!("must be one of {}", values.join(", ")));
         return false;
     }
-    // A proxy string says for itself which character is out of place.
+    // The proxy parser itself reports which character is not allowed.
     if field.syntax == Syntax::Free && text.chars().any(char::is_control) {
-        faults.add(
+        errors.add(
             path,
             "must not contain line breaks or other control characters",
         );
         return false;
     }
-    // What an older release let in comes back with the form that shows it, and is no news.
+    // An older release may have stored such a text; a form that sends the text back is not at fault.
     if field.syntax == Syntax::Free
         && stored != Some(text)
-        && let Some(fault) = find_hidden_character(text)
+        && let Some(error) = find_hidden_character(text)
     {
-        faults.add(path, fault);
+        errors.add(path, error);
         return false;
     }
     true
 }
 
-fn kind_of(value: &Value) -> &'static str {
+fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",
@@ -275,7 +293,7 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-fn lowered(text: &str) -> String {
+fn lowercase_first(text: &str) -> String {
     let mut characters = text.chars();
     characters
         .next()

@@ -1,4 +1,4 @@
-//! The relation's model: its fields, their rules, and what the caller's input becomes.
+//! The relation's model: its fields, their rules, and the validation of input.
 
 pub mod derived;
 mod fields;
@@ -6,34 +6,34 @@ mod input;
 pub mod proxy;
 mod rules;
 
-pub use fields::{Choice, FIELDS, Field, Kind, SHADOW, field};
+pub use fields::{Choice, FIELDS, Field, FieldKind, SHADOW, find_field};
 pub use input::Input;
-pub use rules::{Accepted, PastedTokens, accept, complete_organization};
+pub use rules::{PastedTokens, ValidatedInput, complete_organization, validate};
 
 use crate::platform::{Failure, FieldError};
 
 /// The relation that callers see.
 pub const RELATION: &str = "relation/SparkCustomer";
-/// What the relation is called on a form.
+/// The relation's label in a form.
 pub const TITLE: &str = "Webex Organization";
 
-/// Everything found wrong so far, so that a caller learns all of it at once.
+/// All errors found so far, so that a caller gets them together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults(Vec<FieldError>);
+pub struct FieldErrors(Vec<FieldError>);
 
-impl Faults {
-    /// Notes that `field` is wrong; `message` must hold no secret.
+impl FieldErrors {
+    /// Adds an error of `field`; `message` must not contain a secret.
     pub fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
         self.0.push(FieldError::new(field, message));
     }
 
-    /// Whether something is wrong with `field` already: what follows from that is no news.
-    pub(crate) fn blames(&self, field: &str) -> bool {
-        self.0.iter().any(|fault| fault.field == field)
+    /// Whether `field` has an error already, so that a consequence of it need not be reported.
+    pub(crate) fn has_error_for(&self, field: &str) -> bool {
+        self.0.iter().any(|error| error.field == field)
     }
 
-    /// `invalid` with all of them, or nothing when there are none.
-    pub fn check(self) -> Result<(), Failure> {
+    /// Returns `invalid` with all errors, or `Ok` if there are none.
+    pub fn into_result(self) -> Result<(), Failure> {
         if self.0.is_empty() {
             Ok(())
         } else {

@@ -6,55 +6,55 @@ use url::{Host, Url};
 
 use crate::platform::Secret;
 
-/// A proxy as an administrator gave it. Displays without its password.
+/// A proxy as given by an administrator. Its display omits the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     scheme: &'static str,
-    // Still percent-encoded, as given.
+    // Percent-encoded, as given.
     user: Option<String>,
     password: Option<Secret>,
     host: Host,
     port: u16,
 }
 
-/// Why a text is no proxy string. The text itself is never repeated: it may hold a password.
+/// Why a text is not a proxy string. No error repeats the text, which may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyError {
-    /// The scheme.
+    /// The scheme is not `http` or `https`.
     #[error("must start with http:// or https://")]
     Scheme,
-    /// Something that never belongs into a URL.
+    /// A character that is never allowed in a URL.
     #[error("must not contain spaces, backslashes or control characters")]
     Character,
-    /// User or password.
+    /// User or password is not percent-encoded.
     #[error(
         "user and password must have their special characters percent-encoded, such as %40 for @, \
          and no control characters"
     )]
     Encoding,
-    /// A colon ends the user in HTTP's Basic scheme (RFC 7617, section 2).
+    /// The user contains a colon, which ends the user in HTTP's Basic scheme (RFC 7617, section 2).
     #[error("the user must not contain a colon, encoded or not")]
     UserColon,
-    /// A user alone.
+    /// A user without a password.
     #[error("must have user and password, as user:password@, or neither")]
     PasswordMissing,
-    /// A password alone.
+    /// A password without a user.
     #[error("must have a user before the password")]
     UserMissing,
-    /// The host.
+    /// The host is missing or invalid.
     #[error("must have a host name or address that is valid")]
     Host,
-    /// The port.
+    /// The port is missing or invalid.
     #[error("must have a port between 1 and 65535 after the host")]
     Port,
-    /// More than a proxy has.
+    /// Text after the port.
     #[error("must end after the port, with or without a /")]
-    Rest,
+    TrailingText,
 }
 
 impl Proxy {
-    /// Understands a proxy string. Stricter than a URL: what a browser would quietly repair is
-    /// refused, because a password that was repaired is another password.
+    /// Parses a proxy string. The parser is stricter than a URL parser: browsers quietly repair a URL,
+    /// but a repaired password is a different password.
     pub fn parse(text: &str) -> Result<Self, ProxyError> {
         let (scheme, rest) = text.split_once("://").ok_or(ProxyError::Scheme)?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
@@ -73,7 +73,7 @@ impl Proxy {
             return Err(if inside_password {
                 ProxyError::Encoding
             } else {
-                ProxyError::Rest
+                ProxyError::TrailingText
             });
         }
         let (credentials, address) = match authority.rsplit_once('@') {
@@ -86,8 +86,8 @@ impl Proxy {
                 let (user, password) = credentials
                     .split_once(':')
                     .ok_or(ProxyError::PasswordMissing)?;
-                let clear = decoded(user)?;
-                decoded(password)?;
+                let clear = percent_decode(user)?;
+                percent_decode(password)?;
                 if clear.is_empty() {
                     return Err(ProxyError::UserMissing);
                 }
@@ -110,13 +110,13 @@ impl Proxy {
             scheme,
             user,
             password,
-            host: readable_host(host)?,
+            host: parse_host(host)?,
             port,
         })
     }
 
-    /// The whole string with its password, normalised, for `egress.use-proxies`.
-    pub fn secret(&self) -> Secret {
+    /// Returns the normalised string with its password, for `egress.use-proxies`.
+    pub fn to_secret(&self) -> Secret {
         let credentials = match (&self.user, &self.password) {
             (Some(user), Some(password)) => format!("{user}:{}@", password.expose()),
             _ => String::new(),
@@ -144,8 +144,8 @@ impl fmt::Debug for Proxy {
     }
 }
 
-// The URL parser knows IDNA, IPv4 and IPv6; it must see nothing but the host.
-fn readable_host(host: &str) -> Result<Host, ProxyError> {
+// Parses only the host with the URL parser, which handles IDNA, IPv4 and IPv6.
+fn parse_host(host: &str) -> Result<Host, ProxyError> {
     if host.contains('@') {
         return Err(ProxyError::Host);
     }
@@ -156,8 +156,8 @@ fn readable_host(host: &str) -> Result<Host, ProxyError> {
     }
 }
 
-// Characters of `userinfo` in RFC 3986, section 3.2.1, and what they stand for.
-fn decoded(text: &str) -> Result<Vec<u8>, ProxyError> {
+// Decodes the characters of `userinfo` (RFC 3986, section 3.2.1).
+fn percent_decode(text: &str) -> Result<Vec<u8>, ProxyError> {
     let mut clear = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -189,11 +189,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_with_credentials_shows_everything_but_the_password() {
+    fn display_of_proxy_omits_the_password() {
         let proxy = Proxy::parse("http://bob:p%40ss%3Aword@proxy.example.com:3128/").unwrap();
         assert_eq!(proxy.to_string(), "http://bob@proxy.example.com:3128/");
         assert_eq!(
-            proxy.secret().expose(),
+            proxy.to_secret().expose(),
             "http://bob:p%40ss%3Aword@proxy.example.com:3128/"
         );
         assert_eq!(
@@ -203,25 +203,25 @@ mod tests {
     }
 
     #[test]
-    fn spellings_of_one_proxy_become_one() {
+    fn proxy_spellings_are_normalised() {
         for text in [
             "HTTPS://Proxy.Example.com:443",
             "https://proxy.example.com:443/",
         ] {
             let proxy = Proxy::parse(text).unwrap();
-            assert_eq!(proxy.secret().expose(), "https://proxy.example.com:443/");
+            assert_eq!(proxy.to_secret().expose(), "https://proxy.example.com:443/");
         }
     }
 
     #[test]
-    fn addresses_are_hosts_too() {
+    fn proxy_host_may_be_an_ip_address() {
         for text in ["http://10.0.0.1:8080/", "http://[2001:db8::1]:8080/"] {
             assert_eq!(Proxy::parse(text).unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn each_defect_has_its_own_name() {
+    fn each_proxy_defect_has_its_own_error() {
         for (text, error) in [
             ("", ProxyError::Scheme),
             ("proxy:3128", ProxyError::Scheme),
@@ -235,9 +235,9 @@ mod tests {
             ("http://:3128/", ProxyError::Host),
             ("http://a b:3128/", ProxyError::Character),
             ("http://proxy:3128\\x/", ProxyError::Character),
-            ("http://proxy:3128/path", ProxyError::Rest),
-            ("http://proxy:3128/?", ProxyError::Rest),
-            ("http://proxy:3128#", ProxyError::Rest),
+            ("http://proxy:3128/path", ProxyError::TrailingText),
+            ("http://proxy:3128/?", ProxyError::TrailingText),
+            ("http://proxy:3128#", ProxyError::TrailingText),
             ("http://bob@proxy:3128/", ProxyError::PasswordMissing),
             ("http://:pw@proxy:3128/", ProxyError::UserMissing),
             ("http://b%3Ab:pw@proxy:3128/", ProxyError::UserColon),
@@ -253,7 +253,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_parsed_parses_to_itself(
+        fn proxy_round_trips_through_its_text(
             user in "[a-z0-9._~-]{1,12}",
             password in "([A-Za-z0-9._~!$&'()*+,;=:-]|%[2-7][0-9A-E]){0,24}",
             host in "[a-z]{1,10}(\\.[a-z]{2,6}){0,2}",
@@ -263,7 +263,7 @@ mod tests {
             let scheme = if secure { "https" } else { "http" };
             let text = format!("{scheme}://{user}:{password}@{host}:{port}/");
             let proxy = Proxy::parse(&text).unwrap();
-            let whole = proxy.secret();
+            let whole = proxy.to_secret();
             prop_assert_eq!(whole.expose(), &text);
             prop_assert_eq!(Proxy::parse(whole.expose()), Ok(proxy));
         }
@@ -277,7 +277,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text: String) {
+        fn parse_never_panics(text: String) {
             let _ = Proxy::parse(&text);
             let _ = Proxy::parse(&format!("http://{text}"));
             let _ = Proxy::parse(&format!("http://a:b@{text}:1/"));

@@ -1,10 +1,10 @@
-//! The rules between fields, and what the record's fields become when all of them hold.
+//! The rules between fields, and the fields of a record that follows all of them.
 
 use serde_json::{Map, Value};
 
-use super::input::{Given, Input};
+use super::input::{FieldUpdate, Input};
 use super::proxy::Proxy;
-use super::{FIELDS, Faults};
+use super::{FIELDS, FieldErrors};
 use crate::platform::Secret;
 use crate::record::{Record, secret};
 use crate::webex::ids::OrgId;
@@ -15,7 +15,7 @@ const INTERNAL: &str = "account_number";
 const CONTACT_CENTER: &str = "webex_contact_center";
 const REGION: &str = "base_url_setting";
 
-/// Tokens that were typed into the form.
+/// Tokens typed into the form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastedTokens {
     /// The access token.
@@ -24,61 +24,62 @@ pub struct PastedTokens {
     pub refresh: Secret,
 }
 
-/// Input that obeys every rule that can be checked without asking anybody.
+/// Input that follows every rule that needs no request.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Accepted {
-    /// All of the record's fields afterwards.
+pub struct ValidatedInput {
+    /// All fields of the record after the change.
     pub fields: Map<String, Value>,
-    /// Secrets of the record to seal, or to remove where there is no value; tokens are not here.
+    /// Secrets to seal, or to remove if they have no value. Tokens are not included.
     pub sealed: Vec<(&'static str, Option<Secret>)>,
-    /// Both tokens, when they were typed in.
+    /// Both tokens, if they were typed in.
     pub tokens: Option<PastedTokens>,
-    /// The organisation that the account numbers name.
+    /// The organisation from the account numbers.
     pub organization: Option<OrgId>,
-    /// The field to name when this organisation is the wrong one.
+    /// The field to report if this organisation is the wrong one.
     pub organization_field: &'static str,
 }
 
-impl Accepted {
-    /// Makes `organization` the record's.
+impl ValidatedInput {
+    /// Sets the record's organisation.
     pub fn set_organization(&mut self, organization: OrgId) {
         self.organization = Some(organization);
-        put_organization(&mut self.fields, organization);
+        set_organization_fields(&mut self.fields, organization);
     }
 }
 
 /// Applies `input` to the fields of `current`, or of a new record at `hierarchy`.
 ///
-/// `answer` says that tokens come in a token endpoint's answer besides the fields. What is
-/// returned is to be used only when `faults` stays empty.
-pub fn accept(
+/// `has_token_response` says that the tokens come in a token endpoint's response, apart from the fields.
+/// Use the result only if `errors` is empty.
+pub fn validate(
     input: Input,
     current: Option<&Record>,
     hierarchy: &str,
-    answer: bool,
-    faults: &mut Faults,
-) -> Accepted {
-    let mut accepted = Accepted {
+    has_token_response: bool,
+    errors: &mut FieldErrors,
+) -> ValidatedInput {
+    let mut accepted = ValidatedInput {
         fields: current
             .map(|record| record.body.fields.clone())
             .unwrap_or_default(),
-        tokens: tokens(&input, answer, faults),
+        tokens: check_tokens(&input, has_token_response, errors),
         organization_field: EXTERNAL,
-        ..Accepted::default()
+        ..ValidatedInput::default()
     };
     if let Some(record) = current {
-        never_changes(&input, record, faults);
+        check_add_only(&input, record, errors);
     }
-    proxies(&input, &mut accepted);
+    apply_proxies(&input, &mut accepted);
     let connected = current.is_some_and(|record| record.body.connection.refresh.is_some());
-    let renewed = answer || accepted.tokens.is_some() || input.tokens.contains_key("token");
-    // New tokens replace those of the organisation's grant only.
+    let renewed =
+        has_token_response || accepted.tokens.is_some() || input.tokens.contains_key("token");
+    // New tokens replace only those of the organisation's grant.
     let further = current.is_some_and(|record| {
         let mut further = record.body.further_grants.values();
         further.any(|connection| connection.refresh.is_some())
     });
     let bound = (connected && !renewed) || further;
-    organization(&input, bound, &mut accepted, faults);
+    apply_organization(&input, bound, &mut accepted, errors);
     for (name, value) in &input.values {
         if value.is_null() {
             accepted.fields.remove(*name);
@@ -86,28 +87,32 @@ pub fn accept(
             accepted.fields.insert((*name).to_owned(), value.clone());
         }
     }
-    if current.is_none() && !faults.blames(NAME) {
-        default_name(&input, hierarchy, &mut accepted.fields);
+    if current.is_none() && !errors.has_error_for(NAME) {
+        set_default_name(&input, hierarchy, &mut accepted.fields);
     }
-    region(&input, &mut accepted.fields, faults);
+    check_region(&input, &mut accepted.fields, errors);
     for field in FIELDS {
         let part = field.name.contains('[');
         let missing = field.required && !part && !accepted.fields.contains_key(field.name);
-        if missing && !faults.blames(field.name) {
-            faults.add(field.name, "is required");
+        if missing && !errors.has_error_for(field.name) {
+            errors.add(field.name, "is required");
         }
     }
     accepted
 }
 
-fn tokens(input: &Input, answer: bool, faults: &mut Faults) -> Option<PastedTokens> {
+fn check_tokens(
+    input: &Input,
+    has_token_response: bool,
+    errors: &mut FieldErrors,
+) -> Option<PastedTokens> {
     let mut complete = true;
     let pairs = [
         ("token", "token_repeat"),
         ("refresh_token", "refresh_token_repeat"),
     ];
     for (name, repeat) in pairs {
-        if faults.blames(name) || faults.blames(repeat) {
+        if errors.has_error_for(name) || errors.has_error_for(repeat) {
             complete = false;
             continue;
         }
@@ -115,20 +120,20 @@ fn tokens(input: &Input, answer: bool, faults: &mut Faults) -> Option<PastedToke
             (None, None) => {}
             (Some(token), Some(repeated)) if token == repeated => {}
             (Some(_), None) => {
-                faults.add(repeat, format!("is required and must equal {name}"));
+                errors.add(repeat, format!("is required and must equal {name}"));
                 complete = false;
             }
             _ => {
-                faults.add(repeat, format!("does not equal {name}"));
+                errors.add(repeat, format!("does not equal {name}"));
                 complete = false;
             }
         }
     }
     let (access, refresh) = (input.tokens.get("token"), input.tokens.get("refresh_token"));
-    if answer && (access.is_some() || refresh.is_some()) {
-        faults.add(
+    if has_token_response && (access.is_some() || refresh.is_some()) {
+        errors.add(
             "token",
-            "cannot be given together with the answer of a token endpoint",
+            "cannot be given together with the response of a token endpoint",
         );
         return None;
     }
@@ -137,28 +142,28 @@ fn tokens(input: &Input, answer: bool, faults: &mut Faults) -> Option<PastedToke
             access: access.clone(),
             refresh: refresh.clone(),
         }),
-        (Some(_), None) if !faults.blames("refresh_token") => {
-            faults.add("refresh_token", "is required when token is given");
+        (Some(_), None) if !errors.has_error_for("refresh_token") => {
+            errors.add("refresh_token", "is required when token is given");
             None
         }
-        (None, Some(_)) if !faults.blames("token") => {
-            faults.add("token", "is required when refresh_token is given");
+        (None, Some(_)) if !errors.has_error_for("token") => {
+            errors.add("token", "is required when refresh_token is given");
             None
         }
         _ => None,
     }
 }
 
-// A form sends back what it was shown: the same value is no change.
-fn never_changes(input: &Input, record: &Record, faults: &mut Faults) {
+// Forms send back the values they showed, so an equal value is not a change.
+fn check_add_only(input: &Input, record: &Record, errors: &mut FieldErrors) {
     for field in FIELDS.iter().filter(|field| field.add_only) {
         let Some(given) = input.values.get(field.name) else {
             continue;
         };
-        // No value and `false` are the same to an administrator.
+        // To an administrator, a missing value and `false` are the same.
         let set = |value: Option<&Value>| value.and_then(Value::as_bool).unwrap_or(false);
         if set(Some(given)) != set(record.body.fields.get(field.name)) {
-            faults.add(
+            errors.add(
                 field.name,
                 "can only be set when the record is added: delete it and add it again",
             );
@@ -166,40 +171,45 @@ fn never_changes(input: &Input, record: &Record, faults: &mut Faults) {
     }
 }
 
-fn proxies(input: &Input, accepted: &mut Accepted) {
+fn apply_proxies(input: &Input, accepted: &mut ValidatedInput) {
     for (field, given) in &input.proxies {
         let name = match *field {
             "http_proxy" => secret::HTTP_PROXY,
             _ => secret::HTTPS_PROXY,
         };
         match given {
-            Given::Same => {}
-            Given::Clear => {
+            FieldUpdate::Keep => {}
+            FieldUpdate::Clear => {
                 accepted.fields.remove(*field);
                 accepted.sealed.push((name, None));
             }
-            Given::New(proxy) => {
+            FieldUpdate::Set(proxy) => {
                 let shown = Value::String(proxy.to_string());
                 accepted.fields.insert((*field).to_owned(), shown);
-                accepted.sealed.push((name, Some(Proxy::secret(proxy))));
+                accepted.sealed.push((name, Some(Proxy::to_secret(proxy))));
             }
         }
     }
 }
 
-// Each account number follows from the other, so the one that is given decides for both.
-fn organization(input: &Input, bound: bool, accepted: &mut Accepted, faults: &mut Faults) {
+// Either account number determines the other.
+fn apply_organization(
+    input: &Input,
+    bound: bool,
+    accepted: &mut ValidatedInput,
+    errors: &mut FieldErrors,
+) {
     let before = [EXTERNAL, INTERNAL]
         .iter()
         .find_map(|name| accepted.fields.get(*name)?.as_str())
         .and_then(|text| OrgId::parse(text).ok());
     let given = |name: &str| match input.organizations.get(name) {
-        Some(Given::New(organization)) => Some(*organization),
+        Some(FieldUpdate::Set(organization)) => Some(*organization),
         _ => None,
     };
     let (field, after) = match (given(EXTERNAL), given(INTERNAL)) {
         (Some(external), Some(internal)) if external != internal => {
-            faults.add(
+            errors.add(
                 INTERNAL,
                 format!("names the organisation {internal}, but {EXTERNAL} names {external}"),
             );
@@ -214,7 +224,7 @@ fn organization(input: &Input, bound: bool, accepted: &mut Accepted, faults: &mu
     };
     accepted.organization_field = field;
     if bound && before.is_some() && before != after {
-        faults.add(
+        errors.add(
             field,
             "cannot change while the tokens belong to the organisation: give new tokens with it",
         );
@@ -222,7 +232,7 @@ fn organization(input: &Input, bound: bool, accepted: &mut Accepted, faults: &mu
     }
     accepted.organization = after;
     match after {
-        Some(organization) => put_organization(&mut accepted.fields, organization),
+        Some(organization) => set_organization_fields(&mut accepted.fields, organization),
         None => {
             accepted.fields.remove(EXTERNAL);
             accepted.fields.remove(INTERNAL);
@@ -230,8 +240,8 @@ fn organization(input: &Input, bound: bool, accepted: &mut Accepted, faults: &mu
     }
 }
 
-/// Gives a record that was added before 21.4-PB3, and holds the API's id alone, the organisation's external
-/// id too: what is asked of the organisation is asked of that one.
+/// Adds the external id of the organisation to a record from before 21.4-PB3, which has only the API's
+/// id. Requests about the organisation need the external id.
 pub fn complete_organization(fields: &mut Map<String, Value>) {
     let text = |field: &str| {
         let text = fields.get(field).and_then(Value::as_str);
@@ -244,32 +254,32 @@ pub fn complete_organization(fields: &mut Map<String, Value>) {
     }
 }
 
-fn put_organization(fields: &mut Map<String, Value>, organization: OrgId) {
+fn set_organization_fields(fields: &mut Map<String, Value>, organization: OrgId) {
     fields.insert(EXTERNAL.to_owned(), organization.external().into());
     fields.insert(INTERNAL.to_owned(), organization.internal().into());
 }
 
-// The name of a node is the last part of its path.
-fn default_name(input: &Input, hierarchy: &str, fields: &mut Map<String, Value>) {
+// The node's name is the last part of its path.
+fn set_default_name(input: &Input, hierarchy: &str, fields: &mut Map<String, Value>) {
     let given = input.values.get(NAME).is_some_and(Value::is_string);
     if !given && let Some(name) = hierarchy.rsplit('.').next().filter(|name| !name.is_empty()) {
         fields.insert(NAME.to_owned(), name.into());
     }
 }
 
-// A region exactly when the customer is one of Contact Center. Whoever switches the flag off
-// cannot be asked to clear a field that the form has hidden.
-fn region(input: &Input, fields: &mut Map<String, Value>, faults: &mut Faults) {
+// Contact Center customers need a region; others must not have one. A form hides the region when the
+// flag is off, so the user cannot clear the field.
+fn check_region(input: &Input, fields: &mut Map<String, Value>, errors: &mut FieldErrors) {
     let contact_center = fields.get(CONTACT_CENTER).and_then(Value::as_bool) == Some(true);
     let region = fields.contains_key(REGION);
-    if faults.blames(REGION) || faults.blames(CONTACT_CENTER) {
+    if errors.has_error_for(REGION) || errors.has_error_for(CONTACT_CENTER) {
         return;
     }
     if contact_center && !region {
-        faults.add(REGION, format!("is required when {CONTACT_CENTER} is true"));
+        errors.add(REGION, format!("is required when {CONTACT_CENTER} is true"));
     } else if !contact_center && region {
         if input.values.get(REGION).is_some_and(Value::is_string) {
-            faults.add(
+            errors.add(
                 REGION,
                 format!("is possible only when {CONTACT_CENTER} is true"),
             );

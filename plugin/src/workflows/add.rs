@@ -4,7 +4,7 @@ use serde_json::Map;
 
 use crate::admission;
 use crate::grant::Grant;
-use crate::model::{Accepted, Faults, Input, accept};
+use crate::model::{FieldErrors, Input, ValidatedInput, validate};
 use crate::names;
 use crate::parts::{self, Times};
 use crate::pasted;
@@ -18,68 +18,76 @@ use crate::text::trim_text;
 use crate::tokens::{self, Held};
 use crate::webex::client::Proxies;
 
-/// The most characters that an idempotency key may have.
+/// The maximum length of an idempotency key in characters.
 const KEY_LIMIT: usize = 256;
-/// How many steps are reported.
+/// The number of reported steps.
 const STEPS: u32 = 3;
 
-/// What a record is made from.
+/// The data of a new record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// The new record's key: 24 random lower-case hexadecimal characters.
+    /// The new record's primary key: 24 random lower-case hexadecimal characters.
     pub pkid: String,
-    /// The node where the record belongs.
+    /// The record's node.
     pub hierarchy: String,
-    /// One JSON object: the fields by name, tokens and proxy passwords among them.
+    /// One JSON object: the fields by name, including tokens and proxy passwords.
     pub fields: Secret,
-    /// The token endpoint's JSON answer, in place of the token fields.
+    /// The token endpoint's JSON response, instead of the token fields.
     pub token_response: Option<Secret>,
-    /// The caller's name for this add; the second one with it makes nothing.
+    /// The caller's name for this call. A second call with the same key creates nothing.
     pub idempotency_key: Option<String>,
 }
 
-/// Adds a record. A repeated call with the same pkid or idempotency key makes nothing and answers
-/// with what the first one made.
+/// Adds a record. A repeated call with the same pkid or idempotency key creates nothing and returns
+/// the record of the first call.
 ///
 /// # Errors
-/// `invalid` with all faults by field; `conflict`; `unavailable` and `rate-limited` when storage
-/// or Webex could not be asked, or something else answered. Nothing was made then, unless the host
-/// says that it keeps the commit.
+/// `invalid` with all errors by field; `conflict`; `unavailable` and `rate-limited` if storage or
+/// Webex failed or another server responded. No record is created then, unless the host reports that it
+/// keeps the commit.
 pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added, Failure> {
     let request = Request {
-        hierarchy: trimmed_path(&request.hierarchy),
+        hierarchy: trim_path(&request.hierarchy),
         ..request
     };
-    if let Some(added) = replayed(platform, &request)? {
+    if let Some(added) = find_existing(platform, &request)? {
         return Ok(added);
     }
     let settings = Settings::load(platform)?;
     platform.progress(1, STEPS, "checking the fields");
-    let mut faults = Faults::default();
-    check_request(&request, &mut faults);
-    let input = Input::read(request.fields.expose(), &Map::new(), &mut faults);
-    let answered = request.token_response.is_some();
-    let mut accepted = accept(input, None, &request.hierarchy, answered, &mut faults);
-    let answer = pasted::read_tokens(&accepted, request.token_response.as_ref(), &mut faults);
-    admission::check_proxies(platform, &accepted, &mut faults)?;
-    admission::find_doubles(platform, &request.hierarchy, &accepted, None, &mut faults)?;
-    faults.check()?;
+    let mut errors = FieldErrors::default();
+    check_request(&request, &mut errors);
+    let input = Input::parse(request.fields.expose(), &Map::new(), &mut errors);
+    let has_token_response = request.token_response.is_some();
+    let mut accepted = validate(
+        input,
+        None,
+        &request.hierarchy,
+        has_token_response,
+        &mut errors,
+    );
+    let response = pasted::read_tokens(&accepted, request.token_response.as_ref(), &mut errors);
+    admission::check_proxies(platform, &accepted, &mut errors)?;
+    admission::find_doubles(platform, &request.hierarchy, &accepted, None, &mut errors)?;
+    errors.into_result()?;
 
     let mut confirmed = None;
-    if let Some(answer) = answer {
+    if let Some(response) = response {
         platform.progress(2, STEPS, "checking the tokens at Webex");
         let named = accepted.organization.is_some();
         let inquiry = pasted::Inquiry {
             platform,
             settings: &settings,
-            proxies: &proxies(&accepted),
+            proxies: &collect_proxies(&accepted),
             before: None,
         };
-        let tokens = inquiry.confirm(answer, &mut accepted)?;
+        let tokens = inquiry.confirm(response, &mut accepted)?;
         if !named {
-            let mut faults = Faults::default();
-            admission::find_doubles(platform, &request.hierarchy, &accepted, None, &mut faults)?;
-            faults.check().map_err(|failure| tokens.explain(failure))?;
+            let mut errors = FieldErrors::default();
+            admission::find_doubles(platform, &request.hierarchy, &accepted, None, &mut errors)?;
+            errors
+                .into_result()
+                .map_err(|failure| tokens.explain(failure))?;
         }
         confirmed = Some(tokens);
     }
@@ -98,10 +106,10 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
     record.complete_grants();
     parts::plan(&mut record, platform);
     let owner = record.reference();
-    let mut belongings = Vec::new();
+    let mut owned_changes = Vec::new();
     for (name, value) in &accepted.sealed {
         if let Some(value) = value {
-            belongings.push(Change::PutSecret {
+            owned_changes.push(Change::PutSecret {
                 owner: owner.clone(),
                 name: (*name).to_owned(),
                 value: value.clone(),
@@ -112,7 +120,7 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
     if let Some(confirmed) = &confirmed {
         let held = Held::default();
         let now = platform.now();
-        let taken = tokens::take(
+        let token_update = tokens::take(
             &mut record,
             Grant::Organization,
             tokens::Received {
@@ -124,27 +132,27 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
             now,
             &settings,
         )?;
-        for warning in &taken.warnings {
+        for warning in &token_update.warnings {
             platform.log(Level::Warning, warning);
         }
-        refresh.next = Some(taken.next_refresh);
-        check.next = taken.next_check;
-        belongings.extend(taken.changes);
+        refresh.next = Some(token_update.next_refresh);
+        check.next = token_update.next_check;
+        owned_changes.extend(token_update.changes);
     }
     let mut changes = vec![Change::Put(record.to_document()?)];
     changes.extend(parts::creation(&record, refresh, check));
-    changes.extend(belongings);
+    changes.extend(owned_changes);
 
     let mut checks = vec![Check::Absent(owner)];
     checks.extend(admission::no_doubles(&request.hierarchy, &accepted, None));
-    checks.extend(by_idempotency_key(&request).map(|filter| Check::Unique(filter, None)));
+    checks.extend(filter_by_idempotency_key(&request).map(|filter| Check::Unique(filter, None)));
     let on_unavailable = confirmed
         .as_ref()
         .map_or(OnUnavailable::Fail, pasted::Confirmed::on_unavailable);
     match platform.commit_with(checks, changes, on_unavailable) {
         Ok(()) => {}
         Err(Failure::Conflict(text)) => {
-            let lost = lost_race(platform, &request, &accepted, text);
+            let lost = resolve_conflict(platform, &request, &accepted, text);
             return lost.map_err(|failure| match &confirmed {
                 Some(confirmed) => confirmed.explain(failure),
                 None => failure,
@@ -161,31 +169,31 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
             record.body.parts.len()
         ),
     );
-    Ok(added(&record, false))
+    Ok(build_report(&record, false))
 }
 
-/// A path without space around it and around its nodes.
-fn trimmed_path(path: &str) -> String {
+/// Removes white space around a path and around its nodes.
+fn trim_path(path: &str) -> String {
     let nodes: Vec<&str> = trim_text(path).split('.').map(trim_text).collect();
     nodes.join(".")
 }
 
-fn check_request(request: &Request, faults: &mut Faults) {
+fn check_request(request: &Request, errors: &mut FieldErrors) {
     if !is_pkid(&request.pkid) {
-        faults.add("pkid", "must be 24 lower-case hexadecimal characters");
+        errors.add("pkid", "must be 24 lower-case hexadecimal characters");
     }
     if request.hierarchy.split('.').any(str::is_empty) {
-        faults.add(
+        errors.add(
             "hierarchy",
             "must be the path of a node, such as sys.Provider.Reseller.Customer",
         );
-    } else if let Some(fault) = names::find_hidden_character(&request.hierarchy) {
-        faults.add("hierarchy", fault);
+    } else if let Some(error) = names::find_hidden_character(&request.hierarchy) {
+        errors.add("hierarchy", error);
     }
     if let Some(idempotency_key) = &request.idempotency_key {
         let length = idempotency_key.chars().count();
         if length == 0 || length > KEY_LIMIT {
-            faults.add(
+            errors.add(
                 "idempotency_key",
                 format!("has {length} characters; 1 to {KEY_LIMIT} are possible"),
             );
@@ -193,15 +201,15 @@ fn check_request(request: &Request, faults: &mut Faults) {
     }
 }
 
-// What an earlier call with this pkid (it was interrupted after its commit) or idempotency key
-// has made.
-fn replayed<P: Platform + ?Sized>(
+// Finds the record of an earlier call with this pkid (interrupted after its commit) or this
+// idempotency key.
+fn find_existing<P: Platform + ?Sized>(
     platform: &P,
     request: &Request,
 ) -> Result<Option<Added>, Failure> {
     let mut found = platform.get(&Reference::record(&request.pkid))?;
     if found.is_none()
-        && let Some(filter) = by_idempotency_key(request)
+        && let Some(filter) = filter_by_idempotency_key(request)
     {
         found = platform
             .find(&filter, None, 1)?
@@ -223,34 +231,34 @@ fn replayed<P: Platform + ?Sized>(
         Level::Info,
         &format!("{} was added before; nothing is made", record.reference()),
     );
-    Ok(Some(added(&record, true)))
+    Ok(Some(build_report(&record, true)))
 }
 
-fn by_idempotency_key(request: &Request) -> Option<crate::platform::Filter> {
-    // One that is refused was never stored, and may be longer than anything that can be looked for.
+fn filter_by_idempotency_key(request: &Request) -> Option<crate::platform::Filter> {
+    // A refused key was never stored, and may be longer than any key that can be searched for.
     let idempotency_key = request.idempotency_key.as_ref();
     let idempotency_key = idempotency_key.filter(|key| key.chars().count() <= KEY_LIMIT)?;
     let key = Key::new(key::IDEMPOTENCY_KEY, idempotency_key);
     Some(admission::at_node(&request.hierarchy, key))
 }
 
-// Somebody else was faster: say what they made, as if we had seen it in time.
-fn lost_race<P: Platform + ?Sized>(
+// Another call committed first: report its result as if it had been found at the beginning.
+fn resolve_conflict<P: Platform + ?Sized>(
     platform: &P,
     request: &Request,
-    accepted: &Accepted,
+    accepted: &ValidatedInput,
     conflict: String,
 ) -> Result<Added, Failure> {
-    if let Some(added) = replayed(platform, request)? {
+    if let Some(added) = find_existing(platform, request)? {
         return Ok(added);
     }
-    let mut faults = Faults::default();
-    admission::find_doubles(platform, &request.hierarchy, accepted, None, &mut faults)?;
-    faults.check()?;
+    let mut errors = FieldErrors::default();
+    admission::find_doubles(platform, &request.hierarchy, accepted, None, &mut errors)?;
+    errors.into_result()?;
     Err(Failure::Conflict(conflict))
 }
 
-fn proxies(accepted: &Accepted) -> Proxies {
+fn collect_proxies(accepted: &ValidatedInput) -> Proxies {
     let given = |name: &str| {
         let (_, value) = accepted.sealed.iter().find(|(each, _)| *each == name)?;
         value.clone()
@@ -261,7 +269,7 @@ fn proxies(accepted: &Accepted) -> Proxies {
     }
 }
 
-fn added(record: &Record, replayed: bool) -> Added {
+fn build_report(record: &Record, replayed: bool) -> Added {
     let mut created = vec![record.reference()];
     created.extend(record.body.parts.iter().map(crate::record::Part::reference));
     Added {

@@ -1,4 +1,4 @@
-//! Adding a record, as an administrator and as an engine that repeats itself.
+//! Adding a record, also with repeated calls.
 
 use serde_json::{Value, json};
 
@@ -24,14 +24,14 @@ fn request(fields: Value) -> Request {
     }
 }
 
-fn with_answer(fields: Value) -> Request {
-    let answer = json!({
+fn with_token_response(fields: Value) -> Request {
+    let response = json!({
         "access_token": ACCESS_TOKEN, "expires_in": 1_209_600, "token_type": "Bearer",
         "refresh_token": REFRESH_TOKEN, "refresh_token_expires_in": 7_776_000,
         "scope": "spark-admin:organizations_read spark-admin:people_read",
     });
     Request {
-        token_response: Some(Secret::new(answer.to_string())),
+        token_response: Some(Secret::new(response.to_string())),
         ..request(fields)
     }
 }
@@ -43,9 +43,9 @@ fn other(request: Request) -> Request {
     }
 }
 
-fn faults(result: Result<Added, Failure>) -> Vec<FieldError> {
+fn field_errors(result: Result<Added, Failure>) -> Vec<FieldError> {
     match result {
-        Err(Failure::Invalid(faults)) => faults,
+        Err(Failure::Invalid(errors)) => errors,
         other => panic!("not refused as invalid: {other:?}"),
     }
 }
@@ -57,7 +57,7 @@ fn webex() -> MemoryPlatform {
 }
 
 #[test]
-fn a_record_without_tokens_waits_to_be_connected() {
+fn record_added_without_tokens_is_not_connected() {
     let platform = MemoryPlatform::new();
     let added = add(&platform, request(json!({"shadow": [{"name": "Umbra"}]}))).unwrap();
     assert_eq!(added.connection.state, State::NotConnected);
@@ -79,9 +79,9 @@ fn a_record_without_tokens_waits_to_be_connected() {
 }
 
 #[test]
-fn a_record_with_tokens_is_connected_and_everything_is_made_by_one_commit() {
+fn add_with_tokens_creates_everything_in_one_commit() {
     let platform = webex();
-    let added = add(&platform, with_answer(json!({"name": "Acme"}))).unwrap();
+    let added = add(&platform, with_token_response(json!({"name": "Acme"}))).unwrap();
     let connection = &added.connection;
     assert_eq!(connection.state, State::Connected);
     assert_eq!(
@@ -122,7 +122,7 @@ fn a_record_with_tokens_is_connected_and_everything_is_made_by_one_commit() {
 #[test]
 fn the_account_number_is_filled_in_from_webex() {
     let platform = webex();
-    add(&platform, with_answer(json!({}))).unwrap();
+    add(&platform, with_token_response(json!({}))).unwrap();
     let record = Record::load(&platform, PKID).unwrap();
     assert_eq!(record.organization(), Some(ORGANIZATION));
     assert!(record.text("account_number").is_some());
@@ -130,7 +130,7 @@ fn the_account_number_is_filled_in_from_webex() {
 }
 
 #[test]
-fn expiries_that_nobody_told_are_assumed_and_soon_put_right() {
+fn unknown_expiries_are_assumed_and_refreshed_soon() {
     let platform = webex();
     let fields = json!({
         "token": ACCESS_TOKEN, "token_repeat": ACCESS_TOKEN,
@@ -143,10 +143,10 @@ fn expiries_that_nobody_told_are_assumed_and_soon_put_right() {
 }
 
 #[test]
-fn nothing_visible_holds_a_secret() {
+fn add_exposes_no_secret() {
     let platform = webex();
     let fields = json!({"https_proxy": "http://bob:hunter2@proxy.example:3128"});
-    let request = with_answer(fields);
+    let request = with_token_response(fields);
     assert!(!format!("{request:?}").contains("hunter2"));
     let added = add(&platform, request).unwrap();
     let visible = format!("{} {added:?}", platform.everything_visible());
@@ -159,7 +159,7 @@ fn nothing_visible_holds_a_secret() {
 fn the_check_at_webex_goes_through_the_new_proxies() {
     let platform = webex();
     let fields = json!({"https_proxy": "http://bob:hunter2@proxy.example:3128"});
-    add(&platform, with_answer(fields)).unwrap();
+    add(&platform, with_token_response(fields)).unwrap();
     for sent in platform.sent() {
         let (http, https) = sent.proxies;
         assert_eq!(http, None);
@@ -171,69 +171,72 @@ fn the_check_at_webex_goes_through_the_new_proxies() {
 }
 
 #[test]
-fn tokens_of_another_organisation_are_refused_naming_both() {
+fn tokens_of_other_organisation_name_both() {
     let platform = webex();
     let fields = json!({"account_number_external": OTHER_ORGANIZATION});
-    let faults = faults(add(&platform, with_answer(fields)));
-    assert_eq!(faults[0].field, "account_number_external");
-    assert!(faults[0].message.contains(OTHER_ORGANIZATION), "{faults:?}");
-    assert!(faults[0].message.contains(ORGANIZATION), "{faults:?}");
+    let errors = field_errors(add(&platform, with_token_response(fields)));
+    assert_eq!(errors[0].field, "account_number_external");
+    assert!(errors[0].message.contains(OTHER_ORGANIZATION), "{errors:?}");
+    assert!(errors[0].message.contains(ORGANIZATION), "{errors:?}");
     assert_eq!(platform.documents(), []);
 }
 
 #[test]
-fn tokens_that_webex_refuses_are_faults_of_the_tokens() {
+fn tokens_refused_by_webex_are_field_errors() {
     let platform = MemoryPlatform::new();
     platform.serve(|_, request| match *request.method() {
         http::Method::POST => reply(400, json!({"error": "invalid_grant", "trackingId": "T2"})),
         _ => reply(401, json!({"message": "invalid", "trackingId": "ROUTER_1"})),
     });
-    let faults = faults(add(&platform, with_answer(json!({}))));
-    assert_eq!(faults[0].field, "token");
-    assert!(faults[0].message.contains("ROUTER_1"));
-    assert_eq!(faults[1].field, "refresh_token");
-    assert!(faults[1].message.contains("T2"));
+    let errors = field_errors(add(&platform, with_token_response(json!({}))));
+    assert_eq!(errors[0].field, "token");
+    assert!(errors[0].message.contains("ROUTER_1"));
+    assert_eq!(errors[1].field, "refresh_token");
+    assert!(errors[1].message.contains("T2"));
     assert_eq!(platform.documents(), []);
 }
 
 #[test]
-fn a_passing_fault_of_webex_makes_nothing_and_says_so() {
+fn temporary_webex_error_adds_nothing() {
     let platform = MemoryPlatform::new();
     platform.serve(|_, _| reply(503, json!({})));
-    let result = add(&platform, with_answer(json!({})));
+    let result = add(&platform, with_token_response(json!({})));
     assert!(matches!(result, Err(Failure::Unavailable(_))), "{result:?}");
 
     platform.serve(|_, _| reply_with(429, &[("retry-after", "30")], ""));
-    let result = add(&platform, with_answer(json!({})));
+    let result = add(&platform, with_token_response(json!({})));
     assert_eq!(result, Err(Failure::RateLimited(Some(START + 30 * SECOND))));
     assert_eq!(platform.documents(), []);
 }
 
 #[test]
-fn an_answer_without_a_refresh_token_is_refused() {
+fn response_without_refresh_token_is_refused() {
     let platform = webex();
     let mut request = request(json!({}));
     request.token_response = Some(Secret::new(json!({"access_token": "a"}).to_string()));
     assert_eq!(
-        faults(add(&platform, request.clone()))[0].field,
+        field_errors(add(&platform, request.clone()))[0].field,
         "token_response"
     );
     request.token_response = Some(Secret::new("nonsense"));
-    assert_eq!(faults(add(&platform, request))[0].field, "token_response");
+    assert_eq!(
+        field_errors(add(&platform, request))[0].field,
+        "token_response"
+    );
     assert!(platform.sent().is_empty());
 }
 
 #[test]
-fn faults_of_the_request_and_of_its_fields_come_together() {
+fn request_and_field_errors_are_reported_together() {
     let platform = MemoryPlatform::new();
     add(&platform, request(json!({"name": "Acme"}))).unwrap();
     let request = Request {
         idempotency_key: Some("k".repeat(257)),
         ..other(request(json!({"name": "Acme", "account_email": "x"})))
     };
-    let mut fields: Vec<String> = faults(add(&platform, request))
+    let mut fields: Vec<String> = field_errors(add(&platform, request))
         .into_iter()
-        .map(|fault| fault.field)
+        .map(|error| error.field)
         .collect();
     fields.sort();
     assert_eq!(fields, ["account_email", "idempotency_key", "name"]);
@@ -242,23 +245,23 @@ fn faults_of_the_request_and_of_its_fields_come_together() {
             hierarchy: hierarchy.to_owned(),
             ..other(self::request(json!({"name": "Apex"})))
         };
-        assert_eq!(faults(add(&platform, request))[0].field, "hierarchy");
+        assert_eq!(field_errors(add(&platform, request))[0].field, "hierarchy");
     }
 }
 
 #[test]
-fn a_name_and_an_organisation_are_unique_at_their_node_only() {
+fn name_and_organisation_are_unique_per_node() {
     let platform = MemoryPlatform::new();
     let fields = json!({"name": "Acme", "account_number": ORGANIZATION});
     add(&platform, request(fields.clone())).unwrap();
 
     let same_name = other(request(json!({"name": "Acme"})));
-    let fault = &faults(add(&platform, same_name))[0];
-    assert_eq!(fault.field, "name");
-    assert!(fault.message.contains(PKID), "{fault:?}");
+    let error = &field_errors(add(&platform, same_name))[0];
+    assert_eq!(error.field, "name");
+    assert!(error.message.contains(PKID), "{error:?}");
     let same_organization = json!({"name": "Apex", "account_number": ORGANIZATION});
-    let fault = &faults(add(&platform, other(request(same_organization))))[0];
-    assert_eq!(fault.field, "account_number");
+    let error = &field_errors(add(&platform, other(request(same_organization))))[0];
+    assert_eq!(error.field, "account_number");
 
     let elsewhere = Request {
         hierarchy: format!("{HIERARCHY}.Site"),
@@ -268,32 +271,32 @@ fn a_name_and_an_organisation_are_unique_at_their_node_only() {
 }
 
 #[test]
-fn an_organisation_that_webex_names_is_unique_too() {
+fn organisation_reported_by_webex_is_unique_too() {
     let platform = webex();
     let fields = json!({"name": "Apex", "account_number": ORGANIZATION});
     add(&platform, request(fields)).unwrap();
-    let faults = faults(add(&platform, other(with_answer(json!({})))));
-    assert_eq!(faults[0].field, "account_number_external");
+    let errors = field_errors(add(&platform, other(with_token_response(json!({})))));
+    assert_eq!(errors[0].field, "account_number_external");
 }
 
 #[test]
-fn two_adds_at_once_do_not_both_get_the_name() {
+fn concurrent_adds_do_not_share_a_name() {
     let platform = MemoryPlatform::new();
     let meanwhile = |platform: &MemoryPlatform| {
         add(platform, other(request(json!({"name": "Acme"})))).unwrap();
     };
     platform.interrupt_commit(1, Interruption::Meanwhile(Box::new(meanwhile)));
-    let faults = faults(add(&platform, request(json!({"name": "Acme"}))));
-    assert_eq!(faults[0].field, "name");
+    let errors = field_errors(add(&platform, request(json!({"name": "Acme"}))));
+    assert_eq!(errors[0].field, "name");
     assert_eq!(platform.documents_of(RECORD_MODEL).len(), 1);
 }
 
 #[test]
-fn the_same_add_replayed_makes_nothing_twice() {
+fn repeated_add_creates_nothing_twice() {
     let platform = webex();
     let keyed = Request {
         idempotency_key: Some("order 7".to_owned()),
-        ..with_answer(json!({}))
+        ..with_token_response(json!({}))
     };
     let first = add(&platform, keyed.clone()).unwrap();
     let stored = platform.documents();
@@ -311,7 +314,7 @@ fn the_same_add_replayed_makes_nothing_twice() {
 }
 
 #[test]
-fn two_adds_at_once_with_one_idempotency_key_are_one() {
+fn concurrent_adds_with_one_idempotency_key_are_one() {
     let platform = MemoryPlatform::new();
     let keyed = Request {
         idempotency_key: Some("order 7".to_owned()),
@@ -330,29 +333,33 @@ fn two_adds_at_once_with_one_idempotency_key_are_one() {
 }
 
 #[test]
-fn an_add_whose_commit_was_made_but_not_heard_of_is_not_made_again() {
+fn add_after_lost_commit_reply_creates_nothing_twice() {
     let platform = webex();
     let lost = Failure::Unavailable("the store went away".to_owned());
     platform.interrupt_commit(1, Interruption::LoseAnswer(lost.clone()));
-    assert_eq!(add(&platform, with_answer(json!({}))), Err(lost));
+    assert_eq!(add(&platform, with_token_response(json!({}))), Err(lost));
     let stored = platform.documents();
-    let again = add(&platform, with_answer(json!({}))).unwrap();
+    let again = add(&platform, with_token_response(json!({}))).unwrap();
     assert!(again.replayed);
     assert_eq!(platform.documents(), stored);
 }
 
 #[test]
-fn an_add_that_was_not_committed_leaves_nothing_and_can_be_run_again() {
+fn failed_add_leaves_nothing_and_can_be_repeated() {
     let platform = webex();
     let failure = Failure::Unavailable("the store went away".to_owned());
     platform.interrupt_commit(1, Interruption::Fail(failure.clone()));
-    assert_eq!(add(&platform, with_answer(json!({}))), Err(failure));
+    assert_eq!(add(&platform, with_token_response(json!({}))), Err(failure));
     assert_eq!(platform.documents(), []);
-    assert!(!add(&platform, with_answer(json!({}))).unwrap().replayed);
+    assert!(
+        !add(&platform, with_token_response(json!({})))
+            .unwrap()
+            .replayed
+    );
 }
 
 #[test]
-fn the_token_and_proxy_fields_are_never_stored_in_the_open() {
+fn token_and_proxy_secrets_are_not_stored_in_clear() {
     let platform = webex();
     let fields = json!({
         "token": ACCESS_TOKEN, "token_repeat": ACCESS_TOKEN,
@@ -375,10 +382,10 @@ fn the_token_and_proxy_fields_are_never_stored_in_the_open() {
 }
 
 #[test]
-fn a_target_that_is_forbidden_is_the_operators_matter() {
+fn forbidden_target_is_limit_exceeded() {
     let platform = MemoryPlatform::new();
     platform.serve(|_, _| Err(crate::platform::HttpError::Denied("not allowed".to_owned())));
-    let result = add(&platform, with_answer(json!({})));
+    let result = add(&platform, with_token_response(json!({})));
     assert!(
         matches!(result, Err(Failure::LimitExceeded(_))),
         "{result:?}"
@@ -386,7 +393,7 @@ fn a_target_that_is_forbidden_is_the_operators_matter() {
 }
 
 #[test]
-fn a_proxy_that_is_forbidden_is_told_at_its_field() {
+fn forbidden_proxy_is_reported_at_its_field() {
     for tokens in [false, true] {
         for field in ["http_proxy", "https_proxy"] {
             let platform = webex();
@@ -395,12 +402,12 @@ fn a_proxy_that_is_forbidden_is_told_at_its_field() {
             let fields =
                 json!({ field: "http://bob:hunter2@proxy.example:3128", "account_email": "x" });
             let request = match tokens {
-                true => with_answer(fields),
+                true => with_token_response(fields),
                 false => request(fields),
             };
-            let faults = faults(add(&platform, request));
-            let [email, proxy] = faults.as_slice() else {
-                panic!("{faults:?}");
+            let errors = field_errors(add(&platform, request));
+            let [email, proxy] = errors.as_slice() else {
+                panic!("{errors:?}");
             };
             assert_eq!(email.field, "account_email");
             assert_eq!((proxy.field.as_str(), proxy.message.as_str()), (field, why));
@@ -411,7 +418,7 @@ fn a_proxy_that_is_forbidden_is_told_at_its_field() {
 }
 
 #[test]
-fn a_name_that_hides_characters_is_refused() {
+fn name_with_hidden_characters_is_refused() {
     let platform = MemoryPlatform::new();
     for (fields, field) in [
         (json!({"name": "Con\u{202e}toso"}), "name"),
@@ -425,30 +432,33 @@ fn a_name_that_hides_characters_is_refused() {
             "email_domain",
         ),
     ] {
-        assert_eq!(faults(add(&platform, request(fields)))[0].field, field);
+        assert_eq!(
+            field_errors(add(&platform, request(fields)))[0].field,
+            field
+        );
     }
     let hidden = Request {
         hierarchy: "sys.Pro\u{200b}vider".to_owned(),
         ..request(json!({}))
     };
-    assert_eq!(faults(add(&platform, hidden))[0].field, "hierarchy");
+    assert_eq!(field_errors(add(&platform, hidden))[0].field, "hierarchy");
     assert_eq!(platform.documents(), []);
 }
 
 #[test]
-fn spellings_of_one_name_are_one_name() {
+fn unicode_spellings_of_one_name_are_duplicates() {
     for (first, second) in [("Caf\u{e9}", "Cafe\u{301}"), ("Cafe\u{301}", "Caf\u{e9}")] {
         let platform = MemoryPlatform::new();
         add(&platform, request(json!({ "name": first }))).unwrap();
         assert_eq!(Record::load(&platform, PKID).unwrap().name(), first);
-        let fault = &faults(add(&platform, other(request(json!({ "name": second })))))[0];
-        assert_eq!(fault.field, "name");
-        assert!(fault.message.contains(PKID), "{fault:?}");
+        let error = &field_errors(add(&platform, other(request(json!({ "name": second })))))[0];
+        assert_eq!(error.field, "name");
+        assert!(error.message.contains(PKID), "{error:?}");
     }
 }
 
 #[test]
-fn a_record_of_an_older_release_has_its_name_in_any_spelling() {
+fn name_key_of_older_release_matches_any_spelling() {
     for stored in ["Caf\u{e9}", "Cafe\u{301}"] {
         let platform = MemoryPlatform::new();
         add(&platform, request(json!({ "name": stored }))).unwrap();
@@ -461,7 +471,7 @@ fn a_record_of_an_older_release_has_its_name_in_any_spelling() {
             .unwrap();
         for name in ["Caf\u{e9}", "Cafe\u{301}"] {
             let again = other(request(json!({ "name": name })));
-            assert_eq!(faults(add(&platform, again))[0].field, "name");
+            assert_eq!(field_errors(add(&platform, again))[0].field, "name");
         }
     }
 }
@@ -479,7 +489,7 @@ fn a_hierarchy_is_trimmed() {
 }
 
 #[test]
-fn secrets_in_quotes_or_of_several_lines_are_refused_in_words() {
+fn quoted_or_multiline_tokens_are_refused() {
     let platform = MemoryPlatform::new();
     for (token, words) in [
         (format!("\"{ACCESS_TOKEN}\""), "quotes"),
@@ -490,10 +500,10 @@ fn secrets_in_quotes_or_of_several_lines_are_refused_in_words() {
             "token": token, "token_repeat": token,
             "refresh_token": REFRESH_TOKEN, "refresh_token_repeat": REFRESH_TOKEN,
         });
-        let faults = faults(add(&platform, request(fields)));
-        assert_eq!(faults[0].field, "token");
-        assert!(faults[0].message.contains(words), "{faults:?}");
-        assert!(!format!("{faults:?}").contains(ACCESS_TOKEN));
+        let errors = field_errors(add(&platform, request(fields)));
+        assert_eq!(errors[0].field, "token");
+        assert!(errors[0].message.contains(words), "{errors:?}");
+        assert!(!format!("{errors:?}").contains(ACCESS_TOKEN));
     }
 }
 

@@ -1,17 +1,17 @@
-//! Completes a consent: from the callback to a connection that works.
+//! Completes a consent: turns a callback into a working connection.
 //!
-//! The state is used up by a commit of its own before the code is shown to Webex, so that a crash
-//! anywhere leaves either the connection as it was, with its tokens, or the new one whole. What a
-//! crash between answer and commit loses is only the new consent: the person connects again.
+//! A commit of its own uses up the state before the code is sent to Webex. A crash therefore leaves
+//! either the old connection with its tokens or the complete new one. A crash between response and
+//! commit loses only the new consent: the person connects again.
 
-mod asking;
+mod exchange;
 
 use crate::admission;
 use crate::alerts::Standing;
 use crate::callback::{Callback, Refusal};
 use crate::consent::{self, Fate, Found, Pending};
 use crate::grant::Grant;
-use crate::model::{Accepted, Faults, derived};
+use crate::model::{FieldErrors, ValidatedInput, derived};
 use crate::parts;
 use crate::platform::{
     Change, Check, Failure, FieldError, Level, OnUnavailable, Platform, Secret, Timestamp, is_pkid,
@@ -24,18 +24,18 @@ use crate::tokens::{self, Held, Origin};
 use crate::webex::answer::TokenResponse;
 use crate::webex::ids::OrgId;
 use crate::{scopes, workflows::connect};
-use asking::Consent;
+use exchange::TokenExchange;
 
-/// How often new tokens are tried to be stored while the store fails or the record changes.
-const TRIES: u32 = 3;
-/// How many steps are reported.
+/// The maximum number of attempts to store new tokens while the store fails or the record changes.
+const MAX_ATTEMPTS: u32 = 3;
+/// The number of reported steps.
 const STEPS: u32 = 4;
 
-/// Completes the consent to which `callback` belongs, whatever state the connection is in.
+/// Completes the consent of `callback`, whatever the state of the connection.
 ///
 /// # Errors
-/// As the contract says; each leaves the connection as it was. The consent is used up once Webex
-/// has answered it, by a code or by an error; before that, the same callback can be tried again.
+/// Those of the contract; each leaves the connection unchanged. The consent is used up once Webex has
+/// responded with a code or an error. Before that, the same callback can be tried again.
 pub fn complete_connect<P: Platform + ?Sized>(
     platform: &P,
     pkid: &str,
@@ -43,76 +43,77 @@ pub fn complete_connect<P: Platform + ?Sized>(
 ) -> Result<ConnectReport, Failure> {
     let mut record = Record::load(platform, pkid)?;
     let settings = Settings::load(platform)?;
-    let callback = Callback::parse(callback).map_err(wrong_callback)?;
-    let (grant, pending) = pending(&record, &callback)?;
+    let callback = Callback::parse(callback).map_err(reject_callback)?;
+    let (grant, pending) = find_pending(&record, &callback)?;
     if !callback.came_to(&pending.redirect_uri) {
         let expected = &pending.redirect_uri;
-        return Err(wrong_callback(&format!(
+        return Err(reject_callback(&format!(
             "did not come to the redirect address of this consent, {expected}"
         )));
     }
     if pending.expires <= platform.now() {
-        use_up(platform, &mut record, grant, Fate::Expired)?;
-        return Err(over(grant, Fate::Expired));
+        consume(platform, &mut record, grant, Fate::Expired)?;
+        return Err(consent_ended(grant, Fate::Expired));
     }
     if let Some(refusal) = callback.error() {
-        use_up(platform, &mut record, grant, Fate::Used)?;
-        let failure = refused(&record, grant, &pending, refusal);
+        consume(platform, &mut record, grant, Fate::Used)?;
+        let failure = map_callback_error(&record, grant, &pending, refusal);
         platform.log(Level::Warning, &failure.to_string());
         return Err(failure);
     }
     let Some(code) = callback.code() else {
-        return Err(wrong_callback(
+        return Err(reject_callback(
             "has no code: give the whole address to which Webex sent the browser",
         ));
     };
 
-    let client = ClientCredentials::reveal(&settings, platform)?.map_err(connect::missing)?;
+    let client =
+        ClientCredentials::reveal(&settings, platform)?.map_err(connect::missing_setting)?;
     let Some(verifier) = platform.reveal(&record.reference(), consent::verifier(grant))? else {
-        return Err(begin_again(&format!(
-            "what the consent for the grant {grant} began with is lost"
+        return Err(require_new_consent(&format!(
+            "the verifier of the consent for the grant {grant} is lost"
         )));
     };
-    let consent = Consent {
+    let exchange = TokenExchange {
         platform,
         settings: &settings,
         client,
-        proxies: asking::proxies(platform, &record)?,
+        proxies: exchange::load_proxies(platform, &record)?,
         code: code.clone(),
         verifier,
         redirect_uri: pending.redirect_uri,
     };
-    use_up(platform, &mut record, grant, Fate::Used)?;
+    consume(platform, &mut record, grant, Fate::Used)?;
 
     platform.progress(1, STEPS, "asking Webex for the tokens of the consent");
     let issued = platform.now();
-    let answer = consent.exchange(&record, grant)?;
+    let response = exchange.exchange_code(&record, grant)?;
     platform.progress(2, STEPS, "checking the organisation");
-    let organization = consent.organization(&record, &answer)?;
+    let organization = exchange.verify_organization(&record, &response)?;
     platform.progress(3, STEPS, "storing the tokens");
-    let new = New {
+    let tokens = ConsentedTokens {
         platform,
         settings: &settings,
         grant,
-        answer,
+        response,
         organization,
         issued,
     };
-    let report = new.keep(record)?;
+    let report = tokens.store_with_retries(record)?;
     platform.progress(STEPS, STEPS, &report.message);
     platform.log(Level::Info, &report.message);
     Ok(report)
 }
 
-/// The consent that waits for this callback.
-fn pending(record: &Record, callback: &Callback) -> Result<(Grant, Pending), Failure> {
+/// Finds the pending consent of the callback.
+fn find_pending(record: &Record, callback: &Callback) -> Result<(Grant, Pending), Failure> {
     let Some(state) = callback.state().map(Secret::expose) else {
-        return Err(begin_again("the callback brings no state"));
+        return Err(require_new_consent("the callback brings no state"));
     };
     match record.body.consents.find(state) {
         Found::Pending(grant, pending) => Ok((grant, pending)),
-        Found::Past(grant, fate) => Err(over(grant, fate)),
-        Found::Unknown => Err(begin_again(&match state.split_once('.') {
+        Found::Past(grant, fate) => Err(consent_ended(grant, fate)),
+        Found::Unknown => Err(require_new_consent(&match state.split_once('.') {
             Some((pkid, _)) if pkid != record.pkid && is_pkid(pkid) => {
                 format!("the callback belongs to another record, {pkid}")
             }
@@ -124,8 +125,8 @@ fn pending(record: &Record, callback: &Callback) -> Result<(Grant, Pending), Fai
     }
 }
 
-/// Makes the state of the pending consent useless, and its verifier with it.
-fn use_up<P: Platform + ?Sized>(
+/// Invalidates the state of the pending consent and removes its verifier.
+fn consume<P: Platform + ?Sized>(
     platform: &P,
     record: &mut Record,
     grant: Grant,
@@ -143,30 +144,35 @@ fn use_up<P: Platform + ?Sized>(
     Ok(())
 }
 
-fn over(grant: Grant, fate: Fate) -> Failure {
+fn consent_ended(grant: Grant, fate: Fate) -> Failure {
     let fate = match fate {
         Fate::Used => "was used already: each callback counts once",
         Fate::Superseded => "was replaced by one that was begun later: use the newer link",
         Fate::Expired => "has expired: its callback must come within 10 minutes",
     };
-    begin_again(&format!("the consent for the grant {grant} {fate}"))
+    require_new_consent(&format!("the consent for the grant {grant} {fate}"))
 }
 
-fn begin_again(what: &str) -> Failure {
+fn require_new_consent(what: &str) -> Failure {
     Failure::Reauthorize(format!(
         "{what}; the connection is as it was, begin again with connect"
     ))
 }
 
-fn wrong_callback(what: &str) -> Failure {
+fn reject_callback(what: &str) -> Failure {
     Failure::Invalid(vec![FieldError::new("callback", what)])
 }
 
-/// What an error that came in place of a code means.
-fn refused(record: &Record, grant: Grant, pending: &Pending, refusal: &Refusal) -> Failure {
+/// Maps an error that the callback has instead of a code.
+fn map_callback_error(
+    record: &Record,
+    grant: Grant,
+    pending: &Pending,
+    refusal: &Refusal,
+) -> Failure {
     let (name, words) = (record.name(), refusal.words());
     match refusal.error.as_str() {
-        "access_denied" => begin_again(&format!(
+        "access_denied" => require_new_consent(&format!(
             "the consent for the grant {grant} of {name} was declined at Webex ({words})"
         )),
         "invalid_scope" => Failure::LimitExceeded(format!(
@@ -187,27 +193,27 @@ fn refused(record: &Record, grant: Grant, pending: &Pending, refusal: &Refusal) 
             "Webex failed in the middle of the consent ({words}): try again later, beginning with \
              connect; the connection is as it was"
         )),
-        _ => begin_again(&format!(
+        _ => require_new_consent(&format!(
             "Webex ended the consent for the grant {grant} of {name} with an error ({words})"
         )),
     }
 }
 
-/// Tokens of a consent that belong to the record.
-struct New<'a, P: ?Sized> {
+/// Tokens of a consent for the record's organisation.
+struct ConsentedTokens<'a, P: ?Sized> {
     platform: &'a P,
     settings: &'a Settings,
     grant: Grant,
-    answer: TokenResponse,
+    response: TokenResponse,
     organization: OrgId,
-    // Just before the code was shown: lives count from here.
+    // Set just before the code was sent; lifetimes count from this time.
     issued: Timestamp,
 }
 
-impl<P: Platform + ?Sized> New<'_, P> {
-    /// Stores the tokens, also when the store fails once or the record changes meanwhile.
-    fn keep(&self, mut record: Record) -> Result<ConnectReport, Failure> {
-        let mut tries = 1;
+impl<P: Platform + ?Sized> ConsentedTokens<'_, P> {
+    /// Stores the tokens. Tries again if the store fails or the record has changed.
+    fn store_with_retries(&self, mut record: Record) -> Result<ConnectReport, Failure> {
+        let mut attempts = 1;
         loop {
             let mut renewed = record.clone();
             let failure = match self.store(&mut renewed) {
@@ -222,14 +228,14 @@ impl<P: Platform + ?Sized> New<'_, P> {
             };
             let unchanged = fresh.version == record.version;
             if !unchanged && fresh.connection(self.grant) == renewed.connection(self.grant) {
-                // The commit was made; only word of it was lost.
-                return Ok(self.report(&fresh, Vec::new()));
+                // The commit succeeded; only its result was lost.
+                return Ok(self.build_report(&fresh, Vec::new()));
             }
-            if tries == TRIES || (unchanged && matches!(failure, Failure::Conflict(_))) {
+            if attempts == MAX_ATTEMPTS || (unchanged && matches!(failure, Failure::Conflict(_))) {
                 return Err(failure);
             }
             record = fresh;
-            tries += 1;
+            attempts += 1;
         }
     }
 
@@ -238,11 +244,11 @@ impl<P: Platform + ?Sized> New<'_, P> {
         checks.extend(self.fill_in_organization(record)?);
         let held = Held::by(record, self.grant, self.platform)?;
         let now = self.platform.now();
-        let taken = tokens::take(
+        let token_update = tokens::take(
             record,
             self.grant,
             tokens::Received {
-                answer: &self.answer,
+                answer: &self.response,
                 held: &held,
                 origin: Origin::Consented,
                 issued: self.issued,
@@ -251,15 +257,18 @@ impl<P: Platform + ?Sized> New<'_, P> {
             self.settings,
         )?;
         let mut changes = vec![Change::Put(record.to_document()?)];
-        changes.extend(taken.changes);
+        changes.extend(token_update.changes);
         let cleared = Standing::of(self.platform, record)?.ended(record, now);
         changes.extend(cleared.iter().cloned().map(Change::Delete));
         let next_runs = [
-            (self.grant.refresh_schedule(), Some(taken.next_refresh)),
-            (self.grant.expiry_schedule(), taken.next_check),
+            (
+                self.grant.refresh_schedule(),
+                Some(token_update.next_refresh),
+            ),
+            (self.grant.expiry_schedule(), token_update.next_check),
         ];
         for (role, next) in next_runs {
-            // Without a next run, the one that is set stands.
+            // Without a next run, the schedule keeps the present one.
             if next.is_some() {
                 let change = parts::reschedule(self.platform, record, role, None, next)?;
                 changes.extend(change);
@@ -270,29 +279,29 @@ impl<P: Platform + ?Sized> New<'_, P> {
         }
         self.platform
             .commit_with(checks, changes, OnUnavailable::Keep)?;
-        for warning in &taken.warnings {
+        for warning in &token_update.warnings {
             self.platform.log(Level::Warning, warning);
         }
-        Ok(self.report(record, cleared))
+        Ok(self.build_report(record, cleared))
     }
 
-    /// Gives a record without account numbers those of the organisation, and says what must hold
-    /// at the commit: no other record at the node has it.
+    /// Sets missing account numbers from the organisation. Returns the conditions of the commit: no other
+    /// record at the node has the organisation.
     fn fill_in_organization(&self, record: &mut Record) -> Result<Vec<Check>, Failure> {
         if record.organization().is_some() {
             return Ok(Vec::new());
         }
-        let mut accepted = Accepted {
+        let mut accepted = ValidatedInput {
             fields: record.body.fields.clone(),
             organization_field: "account_number_external",
-            ..Accepted::default()
+            ..ValidatedInput::default()
         };
         accepted.set_organization(self.organization);
         let (node, owner) = (record.hierarchy.clone(), record.reference());
-        let mut faults = Faults::default();
-        admission::find_doubles(self.platform, &node, &accepted, Some(&owner), &mut faults)?;
-        if let Err(failure) = faults.check() {
-            return Err(begin_again(&format!(
+        let mut errors = FieldErrors::default();
+        admission::find_doubles(self.platform, &node, &accepted, Some(&owner), &mut errors)?;
+        if let Err(failure) = errors.into_result() {
+            return Err(require_new_consent(&format!(
                 "the consent was given by the organisation {} ({failure})",
                 self.organization
             )));
@@ -302,13 +311,17 @@ impl<P: Platform + ?Sized> New<'_, P> {
         Ok(checks)
     }
 
-    /// The import follows the consent of the organisation, at once.
+    /// Returns when the first import is due: immediately after a consent for the organisation.
     fn sync_due(&self, record: &Record) -> Option<Timestamp> {
         let refreshed = record.connection(self.grant).refreshed?;
         (self.grant == Grant::Organization).then(|| refreshed.saturating_add(SOONEST))
     }
 
-    fn report(&self, record: &Record, cleared: Vec<crate::platform::Reference>) -> ConnectReport {
+    fn build_report(
+        &self,
+        record: &Record,
+        cleared: Vec<crate::platform::Reference>,
+    ) -> ConnectReport {
         let granted = record.connection(self.grant);
         let mut message = format!(
             "the grant {} of {} is connected to the organisation {}",
@@ -318,7 +331,7 @@ impl<P: Platform + ?Sized> New<'_, P> {
         );
         for (token, expiry) in [("access", granted.access), ("refresh", granted.refresh)] {
             if let Some(expiry) = expiry {
-                let at = derived::date_time(expiry.at);
+                let at = derived::format_timestamp(expiry.at);
                 message.push_str(&format!("; the {token} token is valid until {at}"));
             }
         }

@@ -1,4 +1,4 @@
-//! Begins a consent: where a person goes, and what the callback will be checked against.
+//! Begins a consent: builds the link for a person and stores the data to check the callback.
 
 use oauth2::RedirectUrl;
 
@@ -11,12 +11,12 @@ use crate::scopes;
 use crate::settings::{ClientCredentials, Settings};
 use crate::webex::oauth;
 
-/// Begins a consent for `grant` of `pkid`: OAuth's authorization-code flow with PKCE. Asks nothing
-/// of Webex; the connection stays as it is. A second call takes the place of the first.
+/// Begins a consent for `grant` of `pkid`: OAuth's authorization-code flow with PKCE. Sends nothing to
+/// Webex and leaves the connection unchanged. A second call replaces the first.
 ///
 /// # Errors
 /// `not-found`; `invalid` (`redirect-uri`, `grant`); `limit-exceeded` when a setting is missing,
-/// so that nobody consents in vain; `conflict` and `unavailable` of the storage.
+/// so that no person consents in vain; `conflict` and `unavailable` of the storage.
 pub fn connect<P: Platform + ?Sized>(
     platform: &P,
     pkid: &str,
@@ -27,27 +27,27 @@ pub fn connect<P: Platform + ?Sized>(
     record.must_have(grant)?;
     record.note_interruption(platform);
     consent::check_redirect(redirect_uri)
-        .map_err(|fault| Failure::Invalid(vec![FieldError::new("redirect-uri", fault)]))?;
+        .map_err(|error| Failure::Invalid(vec![FieldError::new("redirect-uri", error)]))?;
     let redirect = RedirectUrl::new(redirect_uri.to_owned()).map_err(|error| {
         Failure::Internal(format!(
             "the redirect address cannot be read again: {error}"
         ))
     })?;
     let settings = Settings::load(platform)?;
-    let client = ClientCredentials::reveal(&settings, platform)?.map_err(missing)?;
+    let client = ClientCredentials::reveal(&settings, platform)?.map_err(missing_setting)?;
 
     let now = platform.now();
     let scopes = scopes::required(&record, grant, &settings);
     let state = consent::new_state(pkid, platform);
     let verifier = consent::new_verifier(platform);
     let expires = now.saturating_add(consent::LIFE);
-    let asked = oauth::Consent {
+    let consent_request = oauth::Consent {
         redirect_uri: &redirect,
         scopes: &scopes,
         state: &state,
         verifier: &verifier,
     };
-    let url = oauth::authorize_url(&settings, &client.id, &asked).ok_or_else(|| {
+    let url = oauth::authorize_url(&settings, &client.id, &consent_request).ok_or_else(|| {
         Failure::LimitExceeded("`webex.base-url` is no address of a consent page".to_owned())
     })?;
 
@@ -82,8 +82,8 @@ pub fn connect<P: Platform + ?Sized>(
     })
 }
 
-/// The failure of a call that needs a setting which is not there.
-pub(super) fn missing(key: &str) -> Failure {
+/// Returns the failure of a call that needs a missing setting.
+pub(super) fn missing_setting(key: &str) -> Failure {
     Failure::LimitExceeded(format!("`{key}` is not configured"))
 }
 

@@ -1,4 +1,4 @@
-//! What a person is sent to, and what is remembered of it.
+//! The link of a consent, and the data stored about it.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ fn the_link_asks_for_a_code_with_state_and_challenge() {
 }
 
 #[test]
-fn the_state_begins_with_the_pkid_and_neither_it_nor_the_verifier_is_stored_openly() {
+fn state_and_verifier_are_not_stored_in_clear() {
     let platform = MemoryPlatform::connected().unwrap();
     let begun = begin(&platform);
     let (pkid, chance) = begun.state.split_once('.').unwrap();
@@ -68,7 +68,7 @@ fn the_state_begins_with_the_pkid_and_neither_it_nor_the_verifier_is_stored_open
 }
 
 #[test]
-fn the_connection_stays_as_it_was() {
+fn connect_leaves_the_connection_unchanged() {
     let platform = MemoryPlatform::connected().unwrap();
     let before = Record::load(&platform, PKID).unwrap();
     let wakeups = platform.all_wakeups();
@@ -80,7 +80,7 @@ fn the_connection_stays_as_it_was() {
 }
 
 #[test]
-fn a_second_link_is_another_one() {
+fn second_link_has_new_state_and_verifier() {
     let platform = MemoryPlatform::connected().unwrap();
     let first = begin(&platform);
     let held = verifier(&platform);
@@ -90,15 +90,15 @@ fn a_second_link_is_another_one() {
 }
 
 #[test]
-fn nobody_is_sent_anywhere_when_something_is_missing() {
+fn connect_fails_when_a_setting_is_missing() {
     let platform = MemoryPlatform::connected().unwrap();
     let run = |grant, redirect: &str| connect(&platform, PKID, grant, redirect).unwrap_err();
     match run(GRANT, "http://relation.example.com/") {
-        Failure::Invalid(faults) => assert_eq!(faults[0].field, "redirect-uri"),
+        Failure::Invalid(errors) => assert_eq!(errors[0].field, "redirect-uri"),
         other => panic!("{other:?}"),
     }
     match run(Grant::WholesaleUsers, REDIRECT) {
-        Failure::Invalid(faults) => assert_eq!(faults[0].field, "grant"),
+        Failure::Invalid(errors) => assert_eq!(errors[0].field, "grant"),
         other => panic!("{other:?}"),
     }
     let unknown = connect(&platform, &"0".repeat(24), GRANT, REDIRECT);

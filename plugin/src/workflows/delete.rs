@@ -14,42 +14,41 @@ use crate::reports::{Deletion, Revocation};
 use crate::revocation::revoke;
 use crate::settings::Settings;
 use crate::webex::client::Proxies;
-use crate::workflows::sync::{IMPORT, IMPORTED, SEEN};
+use crate::workflows::sync::{IMPORT_MODEL, IMPORTED_MODELS, SEEN_MODEL};
 
-/// Models of what belongs to a record, in the order of removal: a schedule must not be able to
-/// run something that is gone. Network device lists, sites and users are not among them; other
-/// services use them.
-const BELONGINGS: &[&str] = &[SCHEDULE, DATA_SYNC, SHADOW_MODEL, ALERT];
-/// How many documents are asked for at once.
-const PAGE: u32 = 100;
-/// How many documents one commit takes away at most; hosts allow more.
-const TOGETHER: usize = 500;
+/// Models of owned documents, in the order of removal: a schedule must not run something that has been
+/// removed. Network device lists, sites and users are left out because other services use them.
+const OWNED_MODELS: &[&str] = &[SCHEDULE, DATA_SYNC, SHADOW_MODEL, ALERT];
+/// The number of documents in one page of a query.
+const PAGE_SIZE: u32 = 100;
+/// The maximum number of documents that one commit deletes; hosts allow more.
+const COMMIT_SIZE: usize = 500;
 
-/// What revoking needs, opened while it is still there.
+/// Secrets for the revocation, revealed before they are deleted.
 #[derive(Default)]
-struct Opened {
+struct RevocationSecrets {
     access_token: Option<Secret>,
     proxies: Proxies,
 }
 
-/// Deletes the record `pkid` with its schedules, syncs, shadow, alerts, wakeups and secrets in
-/// one commit; then revokes its tokens at Webex, best effort. `dry_run` changes and asks nothing.
+/// Deletes the record `pkid` with its schedules, syncs, shadow, alerts, wakeups and secrets in one
+/// commit. Then tries to revoke its tokens at Webex. `dry_run` changes nothing and sends nothing.
 ///
-/// What was imported goes too. There may be any number of it, so all but the last of it goes in
-/// commits before that one: cut off between them, the record is whole, and a sync or another
-/// delete finds what it needs.
+/// The imported documents are deleted too. Their number is unlimited, so earlier commits delete all but the
+/// last part. After an interruption between these commits the record is complete, and a sync or another
+/// delete can continue.
 ///
 /// # Errors
-/// `not-found`, `conflict`, `unavailable`. What Webex says to the revocation is no error.
+/// `not-found`, `conflict`, `unavailable`. A failed revocation is not an error.
 pub fn delete<P: Platform + ?Sized>(
     platform: &P,
     pkid: &str,
     dry_run: bool,
 ) -> Result<Deletion, Failure> {
     let record = Record::load(platform, pkid)?;
-    let mut documents = imported(platform, &record)?;
+    let mut documents = find_imported(platform, &record)?;
     let imported = documents.len();
-    documents.extend(belongings(platform, &record)?);
+    documents.extend(find_owned(platform, &record)?);
     documents.push((record.reference(), record.name().to_owned()));
     let wakeups = platform.wakeups(&record.reference())?;
     let mut deletion = Deletion {
@@ -61,37 +60,36 @@ pub fn delete<P: Platform + ?Sized>(
         return Ok(deletion);
     }
 
-    // Webex withdraws all grants of an organisation at once, so any token that works will do.
+    // Webex revokes all grants of an organisation together, so any valid token is enough.
     let live = |grant: &&Grant| {
         let access = record.connection(**grant).access;
         access.is_some_and(|expiry| expiry.at > platform.now())
     };
     let live = record.grants().iter().find(live).copied();
     let access_token_over = live.is_none() && record.has_tokens();
-    let opened = live.map_or_else(
-        || Ok(Opened::default()),
-        |grant| open(platform, &record, grant),
+    let secrets = live.map_or_else(
+        || Ok(RevocationSecrets::default()),
+        |grant| reveal_secrets(platform, &record, grant),
     );
     let mut rest = deletion.documents.as_slice();
     let mut imported = imported;
     loop {
-        let size = match imported > TOGETHER {
-            true => TOGETHER,
+        let size = match imported > COMMIT_SIZE {
+            true => COMMIT_SIZE,
             false => rest.len(),
         };
-        let (batch, behind) = rest.split_at(size);
+        let (batch, remaining) = rest.split_at(size);
         let deleted = |(reference, _): &(Reference, String)| Change::Delete(reference.clone());
         let mut changes: Vec<Change> = batch.iter().map(deleted).collect();
-        if behind.is_empty() && told_of_client(&record) {
-            // This customer may be the last one. A remaining customer that meets the error raises the alert
-            // again.
+        if remaining.is_empty() && has_client_error(&record) {
+            // This customer may be the last one. If the error remains, another customer raises the alert again.
             changes.push(installation::recover());
         }
         platform.commit(vec![record.unchanged()], changes)?;
-        if behind.is_empty() {
+        if remaining.is_empty() {
             break;
         }
-        (rest, imported) = (behind, imported.saturating_sub(size));
+        (rest, imported) = (remaining, imported.saturating_sub(size));
     }
     platform.log(
         Level::Info,
@@ -102,17 +100,17 @@ pub fn delete<P: Platform + ?Sized>(
         ),
     );
 
-    // Gone is gone: from here on, nothing can make the call fail.
-    deletion.revocation = match (opened, access_token_over) {
+    // The record is deleted: from here on, the call must not fail.
+    deletion.revocation = match (secrets, access_token_over) {
         (_, true) => Revocation::Skipped("the access token has expired".to_owned()),
         (Err(failure), _) => Revocation::Failed(format!("the tokens cannot be opened: {failure}")),
-        (Ok(opened), _) => match Settings::load(platform) {
+        (Ok(secrets), _) => match Settings::load(platform) {
             Ok(settings) => revoke(
                 platform,
                 &settings,
                 &record,
-                opened.access_token.as_ref(),
-                &opened.proxies,
+                secrets.access_token.as_ref(),
+                &secrets.proxies,
             ),
             Err(failure) => Revocation::Failed(failure.to_string()),
         },
@@ -120,8 +118,8 @@ pub fn delete<P: Platform + ?Sized>(
     Ok(deletion)
 }
 
-/// Whether the record's own last failures were told by the alert of the installation.
-fn told_of_client(record: &Record) -> bool {
+/// Whether the installation's alert reports a failure of this record.
+fn has_client_error(record: &Record) -> bool {
     let mut grants = record.grants().iter();
     grants.any(|grant| {
         let retry = record.connection(*grant).retry.as_ref();
@@ -129,35 +127,35 @@ fn told_of_client(record: &Record) -> bool {
     })
 }
 
-fn open<P: Platform + ?Sized>(
+fn reveal_secrets<P: Platform + ?Sized>(
     platform: &P,
     record: &Record,
     grant: Grant,
-) -> Result<Opened, Failure> {
-    Ok(Opened {
+) -> Result<RevocationSecrets, Failure> {
+    Ok(RevocationSecrets {
         access_token: platform.reveal(&record.reference(), grant.access_token())?,
         proxies: Proxies::of(record, platform)?,
     })
 }
 
-// What imports have stored. Where the last one stood goes first: it must not go on from there once
-// any of the rest is gone.
-fn imported<P: Platform + ?Sized>(
+// Finds imported documents. The state of the import comes first: an import must not resume once other
+// documents are deleted.
+fn find_imported<P: Platform + ?Sized>(
     platform: &P,
     record: &Record,
 ) -> Result<Vec<(Reference, String)>, Failure> {
     let mut found = Vec::new();
-    for model in [IMPORT, SEEN].iter().chain(IMPORTED) {
-        each_owned(platform, record, model, |document| {
-            let name = name_of(&document);
+    for model in [IMPORT_MODEL, SEEN_MODEL].iter().chain(IMPORTED_MODELS) {
+        for_each_owned(platform, record, model, |document| {
+            let name = find_name(&document);
             found.push((document.reference, name));
         })?;
     }
     Ok(found)
 }
 
-// What names the record as its owner, and what the record names as its part.
-fn belongings<P: Platform + ?Sized>(
+// Finds the documents that name the record as their owner, and those that the record lists.
+fn find_owned<P: Platform + ?Sized>(
     platform: &P,
     record: &Record,
 ) -> Result<Vec<(Reference, String)>, Failure> {
@@ -168,25 +166,25 @@ fn belongings<P: Platform + ?Sized>(
         .map(|part| part.reference())
         .collect();
     let mut parts: Vec<Document> = platform.get_many(&parts)?.into_iter().flatten().collect();
-    for model in BELONGINGS {
-        each_owned(platform, record, model, |document| parts.push(document))?;
+    for model in OWNED_MODELS {
+        for_each_owned(platform, record, model, |document| parts.push(document))?;
     }
-    let place = |document: &Document| {
+    let position = |document: &Document| {
         let model = document.reference.model.as_str();
-        BELONGINGS.iter().position(|each| *each == model)
+        OWNED_MODELS.iter().position(|each| *each == model)
     };
-    parts.sort_by_key(|document| (place(document), document.reference.clone()));
+    parts.sort_by_key(|document| (position(document), document.reference.clone()));
     parts.dedup_by(|one, other| one.reference == other.reference);
     Ok(parts
         .into_iter()
         .map(|document| {
-            let name = name_of(&document);
+            let name = find_name(&document);
             (document.reference, name)
         })
         .collect())
 }
 
-fn each_owned(
+fn for_each_owned(
     storage: &(impl Storage + ?Sized),
     record: &Record,
     model: &str,
@@ -200,7 +198,7 @@ fn each_owned(
     };
     let mut cursor = None;
     loop {
-        let page = storage.find(&filter, cursor.as_deref(), PAGE)?;
+        let page = storage.find(&filter, cursor.as_deref(), PAGE_SIZE)?;
         page.documents.into_iter().for_each(&mut take);
         match page.next {
             Some(next) => cursor = Some(next),
@@ -209,8 +207,8 @@ fn each_owned(
     }
 }
 
-// An alert has a code in place of a name. A body that cannot be read must not keep it alive.
-fn name_of(document: &Document) -> String {
+// An alert has a code instead of a name. An unreadable body must not prevent the deletion.
+fn find_name(document: &Document) -> String {
     let body: Value = serde_json::from_str(&document.body).unwrap_or_default();
     ["name", "displayName", "code"]
         .iter()

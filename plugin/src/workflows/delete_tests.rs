@@ -1,4 +1,4 @@
-//! Deleting a record: what goes, in which order, and what Webex is told.
+//! Deleting a record: the deleted documents, their order, and the revocation.
 
 #[path = "delete_tests/imported.rs"]
 mod imported;
@@ -18,7 +18,7 @@ use crate::workflows::add::{self, add};
 const OTHER_PKID: &str = "ffffffffffffffffffffffff";
 
 fn add_customer(platform: &MemoryPlatform, pkid: &str, hierarchy: &str, tokens: bool) {
-    let answer = json!({
+    let response = json!({
         "access_token": ACCESS_TOKEN, "expires_in": 1_209_600,
         "refresh_token": REFRESH_TOKEN, "refresh_token_expires_in": 7_776_000,
     });
@@ -33,7 +33,7 @@ fn add_customer(platform: &MemoryPlatform, pkid: &str, hierarchy: &str, tokens: 
             })
             .to_string(),
         ),
-        token_response: tokens.then(|| Secret::new(answer.to_string())),
+        token_response: tokens.then(|| Secret::new(response.to_string())),
         idempotency_key: None,
     };
     add(platform, request).unwrap();
@@ -80,7 +80,7 @@ fn put_elsewhere(platform: &MemoryPlatform, model: &str) {
 }
 
 #[test]
-fn everything_that_add_made_goes_in_one_commit_schedules_first_and_the_record_last() {
+fn delete_removes_everything_in_one_ordered_commit() {
     let platform = connected();
     raise_alert(&platform);
     let commits = platform.commits();
@@ -125,7 +125,7 @@ fn everything_that_add_made_goes_in_one_commit_schedules_first_and_the_record_la
 }
 
 #[test]
-fn what_other_services_use_stays() {
+fn delete_keeps_documents_of_other_services() {
     let platform = connected();
     for model in ["data/NetworkDeviceList", "sys/Site", "sys/User", DATA_SYNC] {
         put_elsewhere(&platform, model);
@@ -135,7 +135,7 @@ fn what_other_services_use_stays() {
 }
 
 #[test]
-fn the_tokens_are_revoked_once_the_record_is_gone_and_through_its_proxy() {
+fn tokens_are_revoked_after_delete_through_the_proxy() {
     let platform = connected();
     platform.expect_with(Method::DELETE, "/v1/authorizations?", |platform, _| {
         assert_eq!(platform.documents(), [], "revoked before it was deleted");
@@ -159,7 +159,7 @@ fn the_tokens_are_revoked_once_the_record_is_gone_and_through_its_proxy() {
 }
 
 #[test]
-fn a_dry_run_tells_the_same_and_changes_nothing() {
+fn dry_run_reports_the_same_and_changes_nothing() {
     let platform = connected();
     raise_alert(&platform);
     let (stored, asked) = (platform.documents(), platform.sent().len());
@@ -185,7 +185,7 @@ fn a_grant_that_another_record_uses_is_not_revoked() {
 }
 
 #[test]
-fn a_record_without_working_tokens_has_nothing_to_revoke() {
+fn delete_without_valid_tokens_skips_revocation() {
     let platform = MemoryPlatform::new();
     add_customer(&platform, PKID, HIERARCHY, false);
     let deletion = delete(&platform, PKID, false).unwrap();
@@ -204,15 +204,15 @@ fn a_record_without_working_tokens_has_nothing_to_revoke() {
 }
 
 #[test]
-fn what_webex_says_to_the_revocation_does_not_bring_the_record_back() {
-    for answer in [
+fn failed_revocation_keeps_the_record_deleted() {
+    for response in [
         reply(503, json!({})),
         reply(401, json!({})),
         reply(429, json!({})),
         Err(crate::platform::HttpError::Network("no route".to_owned())),
     ] {
         let platform = connected();
-        platform.expect(Method::DELETE, "/authorizations", answer);
+        platform.expect(Method::DELETE, "/authorizations", response);
         let deletion = delete(&platform, PKID, false).unwrap();
         assert!(matches!(deletion.revocation, Revocation::Failed(_)));
         assert_eq!(platform.documents(), []);
@@ -243,7 +243,7 @@ fn a_delete_that_was_not_committed_revokes_nothing() {
 }
 
 #[test]
-fn a_part_that_somebody_took_away_is_not_missed() {
+fn delete_tolerates_a_missing_document() {
     let platform = connected();
     let record = Record::load(&platform, PKID).unwrap();
     let sync = record.part(crate::parts::SYNC_USERS).unwrap().reference();
@@ -261,7 +261,7 @@ fn a_part_that_somebody_took_away_is_not_missed() {
 }
 
 #[test]
-fn a_record_deleted_twice_is_not_found_the_second_time() {
+fn second_delete_is_not_found() {
     let platform = connected();
     delete(&platform, PKID, false).unwrap();
     let again = delete(&platform, PKID, false);
@@ -269,7 +269,7 @@ fn a_record_deleted_twice_is_not_found_the_second_time() {
 }
 
 #[test]
-fn a_record_whose_stored_organisation_is_none_can_be_deleted() {
+fn record_with_invalid_organisation_can_be_deleted() {
     let platform = connected();
     let mut record = Record::load(&platform, PKID).unwrap();
     let organization = "x".repeat(4_097).into();

@@ -1,32 +1,32 @@
-//! Says what the relation is: its fields and what can be done with a record.
+//! Describes the relation: its fields and the actions on a record.
 
 use crate::model::{FIELDS, Field, RELATION, TITLE};
 use crate::platform::RECORD_MODEL;
 use crate::settings::{SETTINGS, Setting};
 
-/// Something that can be done with a record besides add, modify, delete, get and list.
+/// An action on a record besides add, modify, delete, get and list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Action {
-    /// The name in addresses and commands.
+    /// The name in URLs and commands.
     pub name: &'static str,
-    /// What a person is shown.
+    /// The label for a person.
     pub title: &'static str,
-    /// What it does.
+    /// One sentence about the effect.
     pub help: &'static str,
 }
 
-/// The model as a form, a command line or a schema needs it.
+/// The model, as forms, command lines and schemas need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Model {
-    /// The relation.
+    /// The name of the relation.
     pub name: &'static str,
-    /// The model that stores the record.
+    /// The model of the stored record.
     pub record_model: &'static str,
-    /// What a person is shown.
+    /// The label for a person.
     pub title: &'static str,
-    /// Every field, in the order of the form.
+    /// All fields, in the order of the form.
     pub fields: &'static [Field],
-    /// Every action.
+    /// All actions.
     pub actions: &'static [Action],
     /// Every setting.
     pub settings: &'static [Setting],
@@ -37,7 +37,7 @@ pub const REFRESH_ACTION: &str = "RefreshAccessToken";
 /// The action of the `check-expiry` workflow.
 pub const EXPIRY_ACTION: &str = "CheckTokenExpiry";
 
-/// The model. Asks nothing of anybody.
+/// Returns the model. Needs no storage and no request.
 pub const fn describe() -> Model {
     Model {
         name: RELATION,
@@ -54,7 +54,7 @@ pub const fn describe() -> Model {
             Action {
                 name: EXPIRY_ACTION,
                 title: "Check Token Expiry",
-                help: "Looks at both expiries now and keeps the alerts up to date.",
+                help: "Checks both expiries now and updates the alerts.",
             },
         ],
     }
@@ -62,12 +62,12 @@ pub const fn describe() -> Model {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::Kind;
+    use crate::model::FieldKind;
 
     use super::*;
 
     #[test]
-    fn the_description_has_the_fields_that_an_administrator_knows() {
+    fn description_has_all_known_fields() {
         let model = describe();
         assert_eq!(model.name, "relation/SparkCustomer");
         assert_eq!(model.record_model, "data/SparkCustomer");
@@ -95,7 +95,7 @@ mod tests {
         }
         assert!(field("wholesale_status").add_only);
         assert_eq!(field("base_url_setting").choices.len(), 7);
-        assert_eq!(field("shadow").kind, Kind::Objects);
+        assert_eq!(field("shadow").kind, FieldKind::Objects);
         assert!(field("shadow[].name").required);
     }
 }

@@ -1,4 +1,4 @@
-//! Looks at both expiries: states, and one alert per threshold and refresh-token generation.
+//! Checks both expiries: sets states, and raises one alert per threshold and refresh-token generation.
 
 use crate::alerts::{Notice, Severity, Standing, code};
 use crate::ending::{Ending, end};
@@ -13,11 +13,11 @@ use crate::settings::Settings;
 use crate::timing::{self, SOONEST};
 use crate::tokens::{expiry_wakeup, refresh_wakeup, state_of};
 
-/// Looks at the expiries of `grant` of `pkid`, and at its scopes, now. Asks nothing of Webex.
+/// Checks the expiries and scopes of `grant` of `pkid` now. Sends nothing to Webex.
 ///
-/// The smallest threshold crossed is the one that is told; found again, its alert's count rises.
+/// An alert is raised for the smallest threshold crossed; its count rises with each further check.
 /// At the expiry itself, a connection ends only if Webex has refused its refresh token. Otherwise a
-/// refresh is due without delay, which asks Webex: a clock alone ends no connection.
+/// refresh that asks Webex is due immediately: a clock alone ends no connection.
 ///
 /// # Errors
 /// `not-found`; `invalid` (field `grant`); `conflict` and `unavailable` of the storage.
@@ -31,12 +31,12 @@ pub fn check_expiry<P: Platform + ?Sized>(
     record.note_interruption(platform);
     let settings = Settings::load(platform)?;
     let now = platform.now();
-    let check = record.unchanged();
+    let unchanged = record.unchanged();
     let alerts = Standing::of(platform, &record)?;
 
-    let found = match record.connection(grant).refresh {
+    let outcome = match record.connection(grant).refresh {
         Some(refresh) => {
-            let look = Look {
+            let check = ExpiryCheck {
                 platform,
                 grant,
                 refresh,
@@ -44,9 +44,9 @@ pub fn check_expiry<P: Platform + ?Sized>(
                 settings: &settings,
                 now,
             };
-            look.at(&mut record)?
+            check.run(&mut record)?
         }
-        None => Found {
+        None => CheckOutcome {
             changes: vec![Change::Cancel(
                 record.reference(),
                 grant.expiry_wakeup().to_owned(),
@@ -56,17 +56,17 @@ pub fn check_expiry<P: Platform + ?Sized>(
     };
     let cleared = alerts.ended(&record, now);
     let mut changes = vec![Change::Put(record.to_document()?)];
-    changes.extend(found.changes);
+    changes.extend(outcome.changes);
     changes.extend(cleared.iter().cloned().map(Change::Delete));
-    platform.commit(vec![check], changes)?;
+    platform.commit(vec![unchanged], changes)?;
 
     let connection = record.connection(grant);
-    let left = |expiry: Option<Expiry>| expiry.map(|expiry| timing::left(expiry.at, now));
+    let remaining = |expiry: Option<Expiry>| expiry.map(|expiry| timing::left(expiry.at, now));
     Ok(ExpiryReport {
         grant,
-        access_token_remaining_ms: left(connection.access),
-        refresh_token_remaining_ms: left(connection.refresh),
-        alert: found
+        access_token_remaining_ms: remaining(connection.access),
+        refresh_token_remaining_ms: remaining(connection.refresh),
+        alert: outcome
             .alert
             .or_else(|| alerts.foremost(&record, grant))
             .filter(|alert| !cleared.contains(&alert.reference)),
@@ -75,13 +75,13 @@ pub fn check_expiry<P: Platform + ?Sized>(
     })
 }
 
-struct Found {
+struct CheckOutcome {
     changes: Vec<Change>,
     alert: Option<reports::Alert>,
 }
 
-/// A look at the expiries of a grant that has tokens.
-struct Look<'a, P: ?Sized> {
+/// A check of the expiries of a grant that has tokens.
+struct ExpiryCheck<'a, P: ?Sized> {
     platform: &'a P,
     grant: Grant,
     refresh: Expiry,
@@ -90,12 +90,12 @@ struct Look<'a, P: ?Sized> {
     now: Timestamp,
 }
 
-impl<P: Platform + ?Sized> Look<'_, P> {
-    fn at(&self, record: &mut Record) -> Result<Found, Failure> {
+impl<P: Platform + ?Sized> ExpiryCheck<'_, P> {
+    fn run(&self, record: &mut Record) -> Result<CheckOutcome, Failure> {
         let (refresh, now) = (self.refresh, self.now);
         let connection = record.connection(self.grant);
         if refresh.at <= now && !refresh.assumed && connection.is_refused() {
-            let ended = end(
+            let disconnection = end(
                 self.platform,
                 record,
                 self.grant,
@@ -104,14 +104,14 @@ impl<P: Platform + ?Sized> Look<'_, P> {
                 self.settings,
                 now,
             )?;
-            return Ok(Found {
-                changes: ended.changes,
-                alert: ended.alert,
+            return Ok(CheckOutcome {
+                changes: disconnection.changes,
+                alert: disconnection.alert,
             });
         }
         let thresholds = timing::thresholds_within(&self.settings.thresholds, refresh.life);
         let next = match connection.state {
-            // A person is needed already; the only thing still to come is the expiry.
+            // A person must act already; only the expiry is still to come.
             State::Reauthorize => Some(refresh.at).filter(|at| *at > now),
             State::Expired if connection.is_refused() => None,
             State::NotConnected => None,
@@ -120,17 +120,21 @@ impl<P: Platform + ?Sized> Look<'_, P> {
             | State::Expired
             | State::MissingScope
             | State::Retrying => {
-                return self.approach(record, &thresholds);
+                return self.check_thresholds(record, &thresholds);
             }
         };
-        Ok(Found {
-            changes: self.next_look(record, next)?,
+        Ok(CheckOutcome {
+            changes: self.schedule_next_check(record, next)?,
             alert: None,
         })
     }
 
-    /// The expiry is ahead, or only the clock says that it has passed.
-    fn approach(&self, record: &mut Record, thresholds: &[u64]) -> Result<Found, Failure> {
+    /// Checks the thresholds while the expiry is ahead, or only the clock says that it has passed.
+    fn check_thresholds(
+        &self,
+        record: &mut Record,
+        thresholds: &[u64],
+    ) -> Result<CheckOutcome, Failure> {
         let (refresh, now) = (self.refresh, self.now);
         let state = record.connection(self.grant).state;
         let required = scopes::required(record, self.grant, self.settings);
@@ -146,7 +150,7 @@ impl<P: Platform + ?Sized> Look<'_, P> {
         let mut alert = None;
         let last = thresholds.iter().copied().min();
         let crossed = match timing::crossed(thresholds, refresh.at, now) {
-            // Told once: what comes next is Webex's answer.
+            // The last threshold has its alert already; a response of Webex decides what follows.
             Some(0) => last.filter(|last| !self.alerts.tell(record, self.grant, *last)),
             crossed => crossed,
         };
@@ -154,7 +158,7 @@ impl<P: Platform + ?Sized> Look<'_, P> {
             let notice = Notice {
                 code: code::EXPIRING,
                 severity: Severity::of(threshold, thresholds),
-                message: expiring(record, self.grant, refresh, now),
+                message: format_expiry_message(record, self.grant, refresh, now),
                 threshold,
             };
             let (raised, change) =
@@ -187,12 +191,16 @@ impl<P: Platform + ?Sized> Look<'_, P> {
                 Some(soonest),
             )?);
         }
-        changes.extend(self.next_look(record, next)?);
-        Ok(Found { changes, alert })
+        changes.extend(self.schedule_next_check(record, next)?);
+        Ok(CheckOutcome { changes, alert })
     }
 
-    /// The changes that make `next` the next look, and bring the schedule up to date.
-    fn next_look(&self, record: &Record, next: Option<Timestamp>) -> Result<Vec<Change>, Failure> {
+    /// Returns the changes that schedule the next check at `next` and update the schedule document.
+    fn schedule_next_check(
+        &self,
+        record: &Record,
+        next: Option<Timestamp>,
+    ) -> Result<Vec<Change>, Failure> {
         let grant = self.grant;
         let owner = record.reference();
         let mut changes = vec![match next {
@@ -210,8 +218,8 @@ impl<P: Platform + ?Sized> Look<'_, P> {
     }
 }
 
-fn expiring(record: &Record, grant: Grant, refresh: Expiry, now: Timestamp) -> String {
-    let (name, at) = (record.called(grant), derived::date_time(refresh.at));
+fn format_expiry_message(record: &Record, grant: Grant, refresh: Expiry, now: Timestamp) -> String {
+    let (name, at) = (record.called(grant), derived::format_timestamp(refresh.at));
     if refresh.at <= now {
         return format!(
             "the refresh token of {name} should have expired on {at}: Webex is asked whether it has"

@@ -1,4 +1,4 @@
-//! What holds of notices for any thresholds and lives: each once per generation, then the end.
+//! Properties of alerts for any thresholds and lifetimes: each threshold once per generation, then the end.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::alerts::{ALERT, Body};
 use crate::platform::Environment;
 use crate::testing::*;
 
-/// A connection whose refresh token lives `life` milliseconds from `START`.
+/// A connection whose refresh token expires `life` milliseconds after `START`.
 fn connected(life: u64, thresholds: &[u64]) -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     let words: Vec<String> = thresholds.iter().map(|each| format!("{each}s")).collect();
@@ -46,7 +46,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn each_threshold_is_told_once_on_a_clock_that_is_not_restarted(
+    fn each_threshold_alerts_once_with_fixed_expiry(
         life in 120..10_000_000_u64, thresholds in prop::collection::vec(1..20_000_000_u64, 1..6),
         restarts in prop::collection::vec(0..1_000_u64, 0..4),
     ) {
@@ -62,15 +62,15 @@ proptest! {
                 "refresh_token_expires_in": left,
             }))
         });
-        // Refreshes by hand come in between, as often as somebody likes.
-        let mut by_hand: Vec<u64> = restarts.iter().map(|part| START + life * part / 1_000).collect();
-        by_hand.sort_unstable();
+        // Any number of manual refreshes come in between.
+        let mut manual: Vec<u64> = restarts.iter().map(|part| START + life * part / 1_000).collect();
+        manual.sort_unstable();
         let mut steps = 0;
         while let Some(next) = platform.all_wakeups().into_iter().next() {
             steps += 1;
             prop_assert!(steps < 1_000, "the wakeups never end");
-            if let Some(at) = by_hand.first().copied().filter(|at| *at < next.due) {
-                by_hand.remove(0);
+            if let Some(at) = manual.first().copied().filter(|at| *at < next.due) {
+                manual.remove(0);
                 platform.set_now(at.max(platform.now()));
                 refresh(&platform, PKID, Grant::Organization, platform.now()).unwrap();
                 continue;
@@ -80,19 +80,19 @@ proptest! {
         }
         let state = Record::load(&platform, PKID).unwrap().body.connection.state;
         prop_assert_eq!(state, State::Expired);
-        let mut told: Vec<u64> = alerts(&platform).iter().map(|alert| alert.threshold).collect();
-        told.sort_unstable_by(|a, b| b.cmp(a));
+        let mut alerted: Vec<u64> = alerts(&platform).iter().map(|alert| alert.threshold).collect();
+        alerted.sort_unstable_by(|a, b| b.cmp(a));
         let in_milliseconds: Vec<u64> = thresholds.iter().map(|each| each * SECOND).collect();
         let mut expected = timing::thresholds_within(&in_milliseconds, life);
         expected.push(0);
-        prop_assert_eq!(told, expected);
+        prop_assert_eq!(alerted, expected);
         for alert in alerts(&platform) {
             prop_assert_eq!((alert.count, alert.generation), (1, 1));
         }
     }
 
     #[test]
-    fn looking_any_number_of_times_makes_no_second_alert_of_a_threshold(
+    fn repeated_checks_create_one_alert_per_threshold(
         moments in prop::collection::vec(0..1_200_u64, 1..40),
         thresholds in prop::collection::vec(1..2_000_u64, 1..6),
     ) {
@@ -105,7 +105,7 @@ proptest! {
             platform.set_now(START + moment * SECOND);
             let alert = check_expiry(&platform, PKID, Grant::Organization).unwrap().alert;
             if let Some(alert) = alert {
-                // Once the time is over, what was told before is only shown.
+                // After the expiry, the earlier alert is only reported again.
                 let count = found.entry(alert.threshold_ms).or_default();
                 if moment * SECOND < life || *count == 0 {
                     *count += 1;

@@ -1,4 +1,4 @@
-//! States, thresholds and alerts, over whole lives of tokens under a clock that is set.
+//! States, thresholds and alerts over whole lifetimes of tokens, with a controlled clock.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::testing::*;
 
 fn connected() -> MemoryPlatform {
     let platform = MemoryPlatform::connected().unwrap();
-    // The first look schedules the next.
+    // The first check schedules the next one.
     check_expiry(&platform, PKID, Grant::Organization).unwrap();
     platform
 }
@@ -45,16 +45,16 @@ fn alerts(platform: &MemoryPlatform) -> Vec<Body> {
     alerts
 }
 
-/// Days before the expiry and count of each alert.
-fn told(platform: &MemoryPlatform) -> Vec<(u64, u32)> {
+/// Returns the threshold in days and the count of each alert.
+fn alert_counts(platform: &MemoryPlatform) -> Vec<(u64, u32)> {
     alerts(platform)
         .iter()
         .map(|alert| (alert.threshold / DAY, alert.count))
         .collect()
 }
 
-/// Runs every wakeup at its time until `end`; answers with what each led to.
-fn live(platform: &MemoryPlatform, end: Timestamp) -> Vec<(Timestamp, WakeReport)> {
+/// Runs every wakeup at its time until `end`; returns the time and report of each.
+fn run_wakeups_until(platform: &MemoryPlatform, end: Timestamp) -> Vec<(Timestamp, WakeReport)> {
     let mut reports = Vec::new();
     while let Some(next) = platform.all_wakeups().into_iter().next() {
         if next.due > end {
@@ -73,19 +73,19 @@ fn refreshes(reports: &[(Timestamp, WakeReport)]) -> usize {
     reports.iter().filter(|(_, each)| refreshed(each)).count()
 }
 
-/// Webex that keeps counting the refresh token's clock down from `START`, in whole seconds.
-fn frozen_clock(platform: &MemoryPlatform, access: u64, refresh: u64) {
+/// Serves a refresh token whose lifetime in whole seconds counts down from `START`.
+fn serve_fixed_expiry(platform: &MemoryPlatform, access: u64, refresh: u64) {
     platform.serve(move |platform: &MemoryPlatform, request: &HttpRequest| {
         assert_eq!(request.method(), Method::POST);
         let left = (START + refresh).saturating_sub(platform.now()) / SECOND;
         if left == 0 {
             return reply(400, json!({"error": "invalid_grant"}));
         }
-        reply(200, answer(access, Some(left)))
+        reply(200, token_response(access, Some(left)))
     });
 }
 
-fn answer(access: u64, refresh_seconds: Option<u64>) -> Value {
+fn token_response(access: u64, refresh_seconds: Option<u64>) -> Value {
     json!({
         "access_token": "another-access-token", "expires_in": access / SECOND,
         "refresh_token": REFRESH_TOKEN, "refresh_token_expires_in": refresh_seconds,
@@ -93,7 +93,7 @@ fn answer(access: u64, refresh_seconds: Option<u64>) -> Value {
 }
 
 #[test]
-fn before_the_first_threshold_there_is_nothing_to_tell() {
+fn no_alert_before_the_first_threshold() {
     let platform = connected();
     let report = check(&platform);
     assert_eq!(report.access_token_remaining_ms, Some(14 * DAY));
@@ -108,13 +108,16 @@ fn before_the_first_threshold_there_is_nothing_to_tell() {
 }
 
 #[test]
-fn ninety_days_on_a_clock_that_is_not_restarted_tell_each_threshold_once_and_then_the_end() {
+fn fixed_expiry_alerts_at_each_threshold_and_the_end() {
     let platform = connected();
-    frozen_clock(&platform, 14 * DAY, 90 * DAY);
-    let reports = live(&platform, START + 200 * DAY);
+    serve_fixed_expiry(&platform, 14 * DAY, 90 * DAY);
+    let reports = run_wakeups_until(&platform, START + 200 * DAY);
 
-    // The end itself is told by the refresh that Webex refuses.
-    assert_eq!(told(&platform), [(30, 1), (14, 1), (7, 1), (2, 1), (0, 1)]);
+    // The refresh that Webex refuses raises the alert about the end.
+    assert_eq!(
+        alert_counts(&platform),
+        [(30, 1), (14, 1), (7, 1), (2, 1), (0, 1)]
+    );
     let moments: Vec<u64> = reports
         .iter()
         .filter_map(|(now, report)| match report {
@@ -125,7 +128,7 @@ fn ninety_days_on_a_clock_that_is_not_restarted_tell_each_threshold_once_and_the
     assert_eq!(moments, [60, 76, 83, 88]);
     assert_eq!(state(&platform), State::Expired);
     assert!(platform.all_wakeups().is_empty());
-    // Every 6.3 to 7 days, then a few just before the end, and the one that Webex refuses.
+    // Every 6.3 to 7 days, then a few just before the end, and the refused one.
     assert!(
         (13..=24).contains(&refreshes(&reports)),
         "{}",
@@ -153,17 +156,17 @@ fn ninety_days_on_a_clock_that_is_not_restarted_tell_each_threshold_once_and_the
 }
 
 #[test]
-fn a_connection_whose_clock_restarts_at_each_refresh_lives_on_without_a_word() {
+fn renewed_refresh_token_raises_no_alert() {
     let platform = connected();
-    platform.serve(|_, _| reply(200, answer(14 * DAY, Some(7_776_000))));
-    let reports = live(&platform, START + 365 * DAY);
+    platform.serve(|_, _| reply(200, token_response(14 * DAY, Some(7_776_000))));
+    let reports = run_wakeups_until(&platform, START + 365 * DAY);
     assert!((52..=58).contains(&refreshes(&reports)));
     assert_eq!(state(&platform), State::Connected);
     assert!(alerts(&platform).is_empty());
 }
 
 #[test]
-fn an_answer_that_never_names_the_refresh_token_lives_until_webex_says_no() {
+fn unreported_expiry_lasts_until_webex_refuses() {
     let platform = connected();
     platform.serve(|platform, _| {
         if platform.now() > START + 95 * DAY {
@@ -174,19 +177,19 @@ fn an_answer_that_never_names_the_refresh_token_lives_until_webex_says_no() {
             json!({"access_token": "another", "expires_in": 1_209_600}),
         )
     });
-    live(&platform, START + 89 * DAY);
-    assert_eq!(told(&platform), [(30, 1), (14, 1), (7, 1), (2, 1)]);
-    let reports = live(&platform, START + 93 * DAY);
-    // The known end was only assumed by now: Webex is asked, and answers.
+    run_wakeups_until(&platform, START + 89 * DAY);
+    assert_eq!(alert_counts(&platform), [(30, 1), (14, 1), (7, 1), (2, 1)]);
+    let reports = run_wakeups_until(&platform, START + 93 * DAY);
+    // The known expiry was only assumed: Webex is asked, and responds with tokens.
     assert!(refreshes(&reports) >= 1);
     assert_eq!(state(&platform), State::Connected);
     assert!(alerts(&platform).is_empty());
-    live(&platform, START + 200 * DAY);
+    run_wakeups_until(&platform, START + 200 * DAY);
     assert_eq!(state(&platform), State::Reauthorize);
 }
 
 #[test]
-fn tokens_of_a_minute_are_told_at_a_quarter_of_their_life() {
+fn short_lived_tokens_alert_at_a_quarter_of_lifetime() {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(START);
     let expiry = |life: u64| {
@@ -201,8 +204,8 @@ fn tokens_of_a_minute_are_told_at_a_quarter_of_their_life() {
     record.body.connection.next_refresh = Some(START + 10 * SECOND);
     platform.store_connected(record).unwrap();
     check(&platform);
-    frozen_clock(&platform, 20 * SECOND, 60 * SECOND);
-    let reports = live(&platform, START + DAY);
+    serve_fixed_expiry(&platform, 20 * SECOND, 60 * SECOND);
+    let reports = run_wakeups_until(&platform, START + DAY);
     let thresholds: Vec<u64> = alerts(&platform)
         .iter()
         .map(|each| each.threshold)
@@ -217,7 +220,7 @@ fn tokens_of_a_minute_are_told_at_a_quarter_of_their_life() {
 }
 
 #[test]
-fn found_again_an_alert_counts_up_and_keeps_when_it_was_first_found() {
+fn repeated_alert_counts_up_and_keeps_first_time() {
     let platform = connected();
     platform.set_now(START + 61 * DAY);
     let first = check(&platform).alert.unwrap();
@@ -238,16 +241,16 @@ fn found_again_an_alert_counts_up_and_keeps_when_it_was_first_found() {
 }
 
 #[test]
-fn after_a_standstill_only_the_smallest_threshold_crossed_is_told() {
+fn after_downtime_only_smallest_threshold_alerts() {
     let platform = connected();
     platform.set_now(START + 84 * DAY);
     let alert = check(&platform).alert.unwrap();
     assert_eq!(alert.threshold_ms, 7 * DAY);
-    assert_eq!(told(&platform), [(7, 1)]);
+    assert_eq!(alert_counts(&platform), [(7, 1)]);
 }
 
 #[test]
-fn within_the_last_threshold_the_connection_is_expiring() {
+fn connection_is_expiring_in_the_last_threshold() {
     let platform = connected();
     platform.set_now(START + 88 * DAY - 1);
     check(&platform);
@@ -275,7 +278,7 @@ fn severity_rises_with_each_threshold() {
 }
 
 #[test]
-fn switched_off_notices_still_change_states() {
+fn disabled_notices_still_change_states() {
     let platform = connected();
     platform.set("expiry.notify", "false");
     platform.set_now(START + 89 * DAY);
@@ -291,7 +294,7 @@ fn switched_off_notices_still_change_states() {
 }
 
 #[test]
-fn expiry_by_the_clock_asks_webex_and_ends_with_its_refusal() {
+fn clock_expiry_asks_webex_and_ends_on_refusal() {
     let platform = connected();
     platform.set_now(START + 90 * DAY);
     let report = check(&platform);
@@ -309,11 +312,11 @@ fn expiry_by_the_clock_asks_webex_and_ends_with_its_refusal() {
     );
     let message = alerts(&platform).pop().unwrap().message;
     assert!(message.contains("should have expired"), "{message}");
-    // Looking again changes neither the alert nor when Webex is asked.
+    // Another check changes neither the alert nor the time of the refresh.
     assert_eq!(check(&platform).alert.unwrap().count, 1);
 
     platform.serve(|_, _| reply(400, json!({"error": "invalid_grant"})));
-    let reports = live(&platform, START + 91 * DAY);
+    let reports = run_wakeups_until(&platform, START + 91 * DAY);
     assert_eq!(refreshes(&reports), 1);
     assert_eq!(state(&platform), State::Expired);
     assert!(platform.all_wakeups().is_empty());
@@ -326,18 +329,18 @@ fn expiry_by_the_clock_asks_webex_and_ends_with_its_refusal() {
 }
 
 #[test]
-fn clock_that_jumped_ahead_leaves_no_alert_behind() {
+fn clock_jump_ahead_leaves_no_alert() {
     let platform = connected();
     platform.serve(|_, _| reply(503, json!({})));
     platform.set_now(START + 365 * DAY);
     check(&platform);
-    assert_eq!(told(&platform), [(2, 1)]);
-    live(&platform, START + 365 * DAY + HOUR);
+    assert_eq!(alert_counts(&platform), [(2, 1)]);
+    run_wakeups_until(&platform, START + 365 * DAY + HOUR);
     assert_eq!(state(&platform), State::Retrying);
 
-    // The clock is right again, the tokens were never touched, and Webex extends nothing.
+    // The clock is right again, the tokens were never changed, and Webex extends nothing.
     platform.set_now(START + HOUR);
-    frozen_clock(&platform, 14 * DAY, 90 * DAY);
+    serve_fixed_expiry(&platform, 14 * DAY, 90 * DAY);
     let report = check(&platform);
     assert_eq!(report.alert, None);
     assert!(alerts(&platform).is_empty());
@@ -347,7 +350,7 @@ fn clock_that_jumped_ahead_leaves_no_alert_behind() {
 }
 
 #[test]
-fn record_of_the_future_is_refreshed_at_once() {
+fn record_with_future_times_is_refreshed_immediately() {
     let platform = connected();
     edit(&platform, |record| {
         let connection = &mut record.body.connection;
@@ -357,34 +360,34 @@ fn record_of_the_future_is_refreshed_at_once() {
     });
     let report = check(&platform);
     assert_eq!(report.connection.next_refresh, Some(START + SECOND));
-    platform.serve(|_, _| reply(200, answer(14 * DAY, Some(7_776_000))));
-    let reports = live(&platform, START + HOUR);
+    platform.serve(|_, _| reply(200, token_response(14 * DAY, Some(7_776_000))));
+    let reports = run_wakeups_until(&platform, START + HOUR);
     assert_eq!(refreshes(&reports), 1);
     let connection = Record::load(&platform, PKID).unwrap().body.connection;
     assert_eq!(connection.refreshed, Some(START + SECOND));
 }
 
 #[test]
-fn outage_beyond_the_end_keeps_trying_and_tells_why() {
+fn outage_past_expiry_keeps_retrying_with_reason() {
     let platform = connected();
     platform.serve(|_, _| reply(503, json!({"message": "maintenance", "trackingId": "T9"})));
-    live(&platform, START + 95 * DAY);
+    run_wakeups_until(&platform, START + 95 * DAY);
     assert_eq!(state(&platform), State::Retrying);
     let report = check(&platform);
     assert!(report.connection.notes.contains("maintenance"));
     assert!(report.connection.notes.contains("T9"));
-    platform.serve(|_, _| reply(200, answer(14 * DAY, Some(7_776_000))));
-    live(&platform, START + 96 * DAY);
+    platform.serve(|_, _| reply(200, token_response(14 * DAY, Some(7_776_000))));
+    run_wakeups_until(&platform, START + 96 * DAY);
     assert_eq!(state(&platform), State::Connected);
     assert!(alerts(&platform).is_empty());
 }
 
 #[test]
-fn retries_never_become_a_busy_loop() {
+fn retries_do_not_become_a_busy_loop() {
     let platform = connected();
     platform.serve(|_, _| reply(503, json!({})));
-    let reports = live(&platform, START + 90 * DAY);
-    // Six hours apart for 83 days, and a dozen while the end comes near.
+    let reports = run_wakeups_until(&platform, START + 90 * DAY);
+    // Six hours apart for 83 days, and a dozen shortly before the end.
     assert!(
         (300..450).contains(&refreshes(&reports)),
         "{}",
@@ -397,8 +400,8 @@ fn a_recovery_ends_the_alerts_of_earlier_generations() {
     let platform = connected();
     platform.set_now(START + 89 * DAY);
     check(&platform);
-    assert_eq!(told(&platform), [(2, 1)]);
-    platform.serve(|_, _| reply(200, answer(14 * DAY, Some(7_776_000))));
+    assert_eq!(alert_counts(&platform), [(2, 1)]);
+    platform.serve(|_, _| reply(200, token_response(14 * DAY, Some(7_776_000))));
     refresh(&platform, PKID, Grant::Organization, platform.now()).unwrap();
     assert!(alerts(&platform).is_empty());
     assert_eq!(state(&platform), State::Connected);
@@ -407,7 +410,7 @@ fn a_recovery_ends_the_alerts_of_earlier_generations() {
 }
 
 #[test]
-fn an_alert_of_an_earlier_generation_that_was_left_behind_is_ended_by_the_next_look() {
+fn check_ends_alerts_of_earlier_generations() {
     let platform = connected();
     platform.set_now(START + 61 * DAY);
     let alert = check(&platform).alert.unwrap();
@@ -422,7 +425,7 @@ fn an_alert_of_an_earlier_generation_that_was_left_behind_is_ended_by_the_next_l
 }
 
 #[test]
-fn an_expiry_that_is_only_assumed_makes_webex_say() {
+fn assumed_expiry_schedules_a_refresh() {
     let platform = connected();
     edit(&platform, |record| {
         record.body.connection.refresh.as_mut().unwrap().assumed = true;
@@ -439,21 +442,21 @@ fn an_expiry_that_is_only_assumed_makes_webex_say() {
 }
 
 #[test]
-fn a_refused_connection_is_told_once_and_becomes_expired_in_its_time() {
+fn refused_connection_alerts_once_then_expires() {
     let platform = connected();
     platform.serve(|_, _| reply(400, json!({"error": "invalid_grant"})));
-    live(&platform, START + 89 * DAY);
+    run_wakeups_until(&platform, START + 89 * DAY);
     assert_eq!(state(&platform), State::Reauthorize);
     assert_eq!(alerts(&platform).len(), 1);
     assert_eq!(check(&platform).alert.unwrap().code, code::REAUTHORIZE);
     assert_eq!(alerts(&platform)[0].count, 1, "looking is no new refusal");
-    live(&platform, START + 100 * DAY);
+    run_wakeups_until(&platform, START + 100 * DAY);
     assert_eq!(state(&platform), State::Expired);
     assert!(platform.all_wakeups().is_empty());
 }
 
 #[test]
-fn a_record_without_tokens_has_nothing_to_expire() {
+fn check_without_tokens_reports_no_expiry() {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(START);
     record.body.connection = crate::record::Connection::default();
@@ -474,7 +477,7 @@ fn a_record_without_tokens_has_nothing_to_expire() {
 }
 
 #[test]
-fn a_look_at_a_record_that_changes_meanwhile_is_a_conflict() {
+fn check_of_a_changed_record_is_a_conflict() {
     let platform = connected();
     platform.set_now(START + 61 * DAY);
     let meanwhile = Interruption::Meanwhile(Box::new(|platform| {

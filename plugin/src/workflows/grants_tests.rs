@@ -1,4 +1,4 @@
-//! A wholesale customer's three grants: each with its own tokens, clock, alerts and consent.
+//! A wholesale customer's three grants, each with its own tokens, expiries, alerts and consent.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ fn platform(wholesale: bool) -> MemoryPlatform {
     platform
 }
 
-fn answer(grant: Grant, round: u32) -> Value {
+fn token_response(grant: Grant, round: u32) -> Value {
     let scopes = match grant {
         Grant::Organization => "spark-admin:people_read",
         Grant::WholesaleCustomers => {
@@ -59,7 +59,7 @@ fn answer(grant: Grant, round: u32) -> Value {
 
 fn consent(platform: &MemoryPlatform, grant: Grant) -> ConnectReport {
     let begun = connect(platform, PKID, grant, REDIRECT).unwrap();
-    platform.expect(Method::POST, TOKENS, reply(200, answer(grant, 1)));
+    platform.expect(Method::POST, TOKENS, reply(200, token_response(grant, 1)));
     let callback = format!("{REDIRECT}?code=C&state={}", begun.state);
     complete_connect(platform, PKID, &callback).unwrap()
 }
@@ -79,7 +79,7 @@ fn due(platform: &MemoryPlatform, id: &str) -> Option<u64> {
 }
 
 #[test]
-fn only_a_wholesale_customer_has_the_further_grants() {
+fn only_wholesale_customers_have_further_grants() {
     let report = add::add(&MemoryPlatform::new(), request(false)).unwrap();
     assert_eq!(report.connection.grants.len(), 1);
     let platform = platform(false);
@@ -90,7 +90,7 @@ fn only_a_wholesale_customer_has_the_further_grants() {
             check_expiry(&platform, PKID, grant).unwrap_err(),
         ] {
             match failure {
-                Failure::Invalid(faults) => assert_eq!(faults[0].field, "grant"),
+                Failure::Invalid(errors) => assert_eq!(errors[0].field, "grant"),
                 other => panic!("{other:?}"),
             }
         }
@@ -117,7 +117,7 @@ fn only_a_wholesale_customer_has_the_further_grants() {
 }
 
 #[test]
-fn each_grant_is_connected_by_a_consent_of_its_own() {
+fn each_grant_is_connected_by_its_own_consent() {
     let platform = platform(true);
     let first = consent(&platform, Grant::Organization);
     assert!(first.sync_due.is_some());
@@ -178,7 +178,7 @@ fn each_grant_is_connected_by_a_consent_of_its_own() {
 }
 
 #[test]
-fn one_grant_is_refreshed_fails_and_ends_without_the_others() {
+fn refresh_of_one_grant_leaves_the_others_unchanged() {
     let platform = platform(true);
     for grant in Grant::ALL {
         consent(&platform, grant);
@@ -199,7 +199,7 @@ fn one_grant_is_refreshed_fails_and_ends_without_the_others() {
     };
     let untouched = others(&platform);
 
-    platform.expect(Method::POST, TOKENS, reply(200, answer(grant, 2)));
+    platform.expect(Method::POST, TOKENS, reply(200, token_response(grant, 2)));
     let report = refresh(&platform, PKID, grant, platform.now()).unwrap();
     assert_eq!(
         (report.grant, report.outcome),
@@ -245,10 +245,14 @@ fn one_grant_is_refreshed_fails_and_ends_without_the_others() {
         alerts[0].body
     );
 
-    // Another grant's recovery says nothing about this one; its own consent does.
+    // The recovery of another grant keeps this alert; a consent for this grant ends it.
     platform.advance(SECOND);
     let organization = Grant::Organization;
-    platform.expect(Method::POST, TOKENS, reply(200, answer(organization, 2)));
+    platform.expect(
+        Method::POST,
+        TOKENS,
+        reply(200, token_response(organization, 2)),
+    );
     refresh(&platform, PKID, organization, platform.now()).unwrap();
     assert_eq!(platform.documents_of(ALERT).len(), 1);
     assert_eq!(consent(&platform, grant).cleared.len(), 1);
@@ -256,7 +260,7 @@ fn one_grant_is_refreshed_fails_and_ends_without_the_others() {
 }
 
 #[test]
-fn wakeups_and_looks_at_expiries_are_each_grants_own() {
+fn wakeups_and_expiry_checks_are_per_grant() {
     let platform = platform(true);
     for grant in Grant::ALL {
         consent(&platform, grant);
@@ -282,7 +286,7 @@ fn wakeups_and_looks_at_expiries_are_each_grants_own() {
     let refreshing = platform.wakeup(&owner, grant.refresh_wakeup()).unwrap();
     let expiry = record(&platform).connection(grant).refresh.unwrap().at;
     assert_eq!((refreshing.deadline, look.deadline), (Some(expiry), None));
-    platform.expect(Method::POST, TOKENS, reply(200, answer(grant, 2)));
+    platform.expect(Method::POST, TOKENS, reply(200, token_response(grant, 2)));
     match wake(&platform, &refreshing).unwrap() {
         WakeReport::Refreshed(report) => assert_eq!(report.grant, grant),
         other => panic!("{other:?}"),
@@ -290,7 +294,7 @@ fn wakeups_and_looks_at_expiries_are_each_grants_own() {
 }
 
 #[test]
-fn delete_removes_every_grant_and_revokes_by_a_token_that_lives() {
+fn delete_removes_every_grant_and_revokes() {
     let platform = platform(true);
     consent(&platform, Grant::WholesaleUsers);
     let deletion = delete(&platform, PKID, false).unwrap();
@@ -302,7 +306,7 @@ fn delete_removes_every_grant_and_revokes_by_a_token_that_lives() {
 }
 
 #[test]
-fn the_organisation_cannot_change_under_a_further_grant() {
+fn further_grant_blocks_change_of_organisation() {
     let platform = platform(true);
     consent(&platform, Grant::WholesaleUsers);
     let other = json!({"account_number_external": "00000000-0000-4000-8000-000000000000"});

@@ -1,9 +1,9 @@
-//! Changes the fields of a record and all that follows from them.
+//! Changes the fields of a record and updates what depends on them.
 
 use crate::admission;
 use crate::alerts;
 use crate::grant::Grant;
-use crate::model::{Accepted, Faults, Input, accept};
+use crate::model::{FieldErrors, Input, ValidatedInput, validate};
 use crate::parts::{self, EXPIRY_SCHEDULE, REFRESH_SCHEDULE};
 use crate::pasted;
 use crate::platform::{Change, Failure, Level, OnUnavailable, Platform, Reference, Secret};
@@ -13,15 +13,15 @@ use crate::settings::Settings;
 use crate::tokens::{self, Held};
 use crate::webex::client::Proxies;
 
-/// Changes the fields given and leaves the others; `null` or empty text clears one.
+/// Changes the given fields and keeps the others; `null` or an empty text clears a field.
 ///
-/// A rename renames the syncs and schedules that carry the name. New tokens, in the fields or as
-/// the token endpoint's answer, are checked at Webex, replace the old ones, restart the schedule
-/// and end the alerts about the old ones.
+/// A new name also renames the syncs and schedules that contain the name. New tokens, in the fields or in
+/// the token endpoint's response, are checked at Webex. They replace the old tokens, restart the schedule
+/// and end the alerts about the old tokens.
 ///
 /// # Errors
-/// `not-found`; `invalid` with all faults by field; `conflict`; `unavailable` and `rate-limited`
-/// when storage or Webex could not be asked. Nothing was changed then.
+/// `not-found`; `invalid` with all errors by field; `conflict`; `unavailable` and `rate-limited`
+/// if storage or Webex failed. The record stays unchanged then.
 pub fn modify<P: Platform + ?Sized>(
     platform: &P,
     pkid: &str,
@@ -32,27 +32,33 @@ pub fn modify<P: Platform + ?Sized>(
     let before = Record::load(platform, pkid)?;
     let owner = before.reference();
     let hierarchy = before.hierarchy.as_str();
-    let mut faults = Faults::default();
-    let input = Input::read(fields.expose(), &before.body.fields, &mut faults);
-    let answered = token_response.is_some();
-    let mut accepted = accept(input, Some(&before), hierarchy, answered, &mut faults);
-    let answer = pasted::read_tokens(&accepted, token_response, &mut faults);
-    admission::check_proxies(platform, &accepted, &mut faults)?;
-    admission::find_doubles(platform, hierarchy, &accepted, Some(&owner), &mut faults)?;
-    faults.check()?;
+    let mut errors = FieldErrors::default();
+    let input = Input::parse(fields.expose(), &before.body.fields, &mut errors);
+    let has_token_response = token_response.is_some();
+    let mut accepted = validate(
+        input,
+        Some(&before),
+        hierarchy,
+        has_token_response,
+        &mut errors,
+    );
+    let response = pasted::read_tokens(&accepted, token_response, &mut errors);
+    admission::check_proxies(platform, &accepted, &mut errors)?;
+    admission::find_doubles(platform, hierarchy, &accepted, Some(&owner), &mut errors)?;
+    errors.into_result()?;
 
     let mut confirmed = None;
-    if let Some(answer) = answer {
+    if let Some(response) = response {
         let held = Held::by(&before, Grant::Organization, platform)?;
         let inquiry = pasted::Inquiry {
             platform,
             settings: &settings,
-            proxies: &proxies(platform, &before, &accepted)?,
+            proxies: &load_proxies(platform, &before, &accepted)?,
             before: Some((&before, &held)),
         };
-        let tokens = inquiry.confirm(answer, &mut accepted)?;
-        // The organisation may have been filled in just now.
-        check_doubles(platform, hierarchy, &accepted, &owner)
+        let tokens = inquiry.confirm(response, &mut accepted)?;
+        // Webex may have just filled in the organisation.
+        check_duplicates(platform, hierarchy, &accepted, &owner)
             .map_err(|failure| tokens.explain(failure))?;
         confirmed = Some((tokens, held));
     }
@@ -63,12 +69,12 @@ pub fn modify<P: Platform + ?Sized>(
     let mut changes: Vec<Change> = accepted
         .sealed
         .iter()
-        .map(|(name, value)| sealing(&owner, name, value.as_ref()))
+        .map(|(name, value)| put_or_remove_secret(&owner, name, value.as_ref()))
         .collect();
     changes.extend(parts::follow(&mut record, platform)?);
     if let Some((confirmed, held)) = &confirmed {
         let now = platform.now();
-        let taken = tokens::take(
+        let token_update = tokens::take(
             &mut record,
             Grant::Organization,
             tokens::Received {
@@ -80,17 +86,17 @@ pub fn modify<P: Platform + ?Sized>(
             now,
             &settings,
         )?;
-        for warning in &taken.warnings {
+        for warning in &token_update.warnings {
             platform.log(Level::Warning, warning);
         }
-        changes.extend(taken.changes);
+        changes.extend(token_update.changes);
         changes.extend(alerts::recovery(platform, &record, now)?);
         let next_runs = [
-            (REFRESH_SCHEDULE, Some(taken.next_refresh)),
-            (EXPIRY_SCHEDULE, taken.next_check),
+            (REFRESH_SCHEDULE, Some(token_update.next_refresh)),
+            (EXPIRY_SCHEDULE, token_update.next_check),
         ];
         for (role, next) in next_runs {
-            // Without a next run, the one that is set stands.
+            // Without a next run, the schedule keeps the present one.
             if next.is_some() {
                 changes.extend(parts::reschedule(platform, &record, role, None, next)?);
             }
@@ -112,7 +118,7 @@ pub fn modify<P: Platform + ?Sized>(
     match platform.commit_with(checks, changes, on_unavailable) {
         Ok(()) => Ok(Connection::of(&record)),
         Err(Failure::Conflict(text)) => {
-            let failure = check_doubles(platform, hierarchy, &accepted, &owner)
+            let failure = check_duplicates(platform, hierarchy, &accepted, &owner)
                 .err()
                 .unwrap_or(Failure::Conflict(text));
             Err(match &confirmed {
@@ -124,18 +130,18 @@ pub fn modify<P: Platform + ?Sized>(
     }
 }
 
-fn check_doubles<P: Platform + ?Sized>(
+fn check_duplicates<P: Platform + ?Sized>(
     platform: &P,
     hierarchy: &str,
-    accepted: &Accepted,
+    accepted: &ValidatedInput,
     owner: &Reference,
 ) -> Result<(), Failure> {
-    let mut faults = Faults::default();
-    admission::find_doubles(platform, hierarchy, accepted, Some(owner), &mut faults)?;
-    faults.check()
+    let mut errors = FieldErrors::default();
+    admission::find_doubles(platform, hierarchy, accepted, Some(owner), &mut errors)?;
+    errors.into_result()
 }
 
-fn sealing(owner: &Reference, name: &str, value: Option<&Secret>) -> Change {
+fn put_or_remove_secret(owner: &Reference, name: &str, value: Option<&Secret>) -> Change {
     match value {
         Some(value) => Change::PutSecret {
             owner: owner.clone(),
@@ -146,11 +152,11 @@ fn sealing(owner: &Reference, name: &str, value: Option<&Secret>) -> Change {
     }
 }
 
-// The proxies as they will be: those given, and those kept.
-fn proxies<P: Platform + ?Sized>(
+// Returns the proxies after the change: the given ones, and the stored ones that are kept.
+fn load_proxies<P: Platform + ?Sized>(
     platform: &P,
     before: &Record,
-    accepted: &Accepted,
+    accepted: &ValidatedInput,
 ) -> Result<Proxies, Failure> {
     let mut proxies = Proxies::of(before, platform)?;
     for (name, value) in &accepted.sealed {

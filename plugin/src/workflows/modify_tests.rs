@@ -15,7 +15,7 @@ use crate::workflows::add::{self, add};
 const OTHER_PKID: &str = "ffffffffffffffffffffffff";
 
 fn added(pkid: &str, fields: Value, tokens: bool) -> add::Request {
-    let answer = json!({
+    let response = json!({
         "access_token": ACCESS_TOKEN, "expires_in": 1_209_600,
         "refresh_token": REFRESH_TOKEN, "refresh_token_expires_in": 7_776_000,
     });
@@ -23,7 +23,7 @@ fn added(pkid: &str, fields: Value, tokens: bool) -> add::Request {
         pkid: pkid.to_owned(),
         hierarchy: HIERARCHY.to_owned(),
         fields: Secret::new(fields.to_string()),
-        token_response: tokens.then(|| Secret::new(answer.to_string())),
+        token_response: tokens.then(|| Secret::new(response.to_string())),
         idempotency_key: None,
     }
 }
@@ -39,14 +39,14 @@ fn change(platform: &MemoryPlatform, fields: Value) -> Result<Connection, Failur
     modify(platform, PKID, &Secret::new(fields.to_string()), None)
 }
 
-fn faults(result: Result<Connection, Failure>) -> Vec<FieldError> {
+fn field_errors(result: Result<Connection, Failure>) -> Vec<FieldError> {
     match result {
-        Err(Failure::Invalid(faults)) => faults,
+        Err(Failure::Invalid(errors)) => errors,
         other => panic!("not refused as invalid: {other:?}"),
     }
 }
 
-fn new_answer() -> Secret {
+fn new_token_response() -> Secret {
     Secret::new(
         json!({
             "access_token": "new-access", "expires_in": 43_199,
@@ -62,7 +62,7 @@ fn name_of(document: &Document) -> String {
 }
 
 #[test]
-fn the_fields_given_change_and_the_others_stay() {
+fn modify_changes_only_the_given_fields() {
     let platform = connected(json!({"email_domain": "acme.example", "dirsync_enabled": true}));
     let before = Record::load(&platform, PKID).unwrap();
     change(&platform, json!({"dirsync_enabled": false})).unwrap();
@@ -75,7 +75,7 @@ fn the_fields_given_change_and_the_others_stay() {
 }
 
 #[test]
-fn nothing_different_is_no_change_at_all() {
+fn identical_fields_change_nothing() {
     let platform = connected(json!({"email_domain": "acme.example"}));
     let before = platform.documents();
     change(
@@ -87,7 +87,7 @@ fn nothing_different_is_no_change_at_all() {
 }
 
 #[test]
-fn a_rename_renames_what_carries_the_name() {
+fn rename_renames_owned_documents() {
     let platform = connected(json!({"shadow": [{"name": "Umbra"}]}));
     let connection = change(&platform, json!({"name": "Apex"})).unwrap();
     assert_eq!(connection.name, "Apex");
@@ -117,30 +117,30 @@ fn a_rename_renames_what_carries_the_name() {
 }
 
 #[test]
-fn a_name_that_another_record_has_is_refused() {
+fn duplicate_name_is_refused() {
     let platform = connected(json!({}));
     add(&platform, added(OTHER_PKID, json!({"name": "Apex"}), false)).unwrap();
-    let fault = &faults(change(&platform, json!({"name": "Apex"})))[0];
-    assert_eq!(fault.field, "name");
-    assert!(fault.message.contains(OTHER_PKID));
+    let error = &field_errors(change(&platform, json!({"name": "Apex"})))[0];
+    assert_eq!(error.field, "name");
+    assert!(error.message.contains(OTHER_PKID));
 }
 
 #[test]
-fn a_name_that_another_record_gets_meanwhile_is_refused() {
+fn name_taken_concurrently_is_refused() {
     let platform = connected(json!({}));
     let meanwhile = |platform: &MemoryPlatform| {
         add(platform, added(OTHER_PKID, json!({"name": "Apex"}), false)).unwrap();
     };
     platform.interrupt_commit(1, Interruption::Meanwhile(Box::new(meanwhile)));
     assert_eq!(
-        faults(change(&platform, json!({"name": "Apex"})))[0].field,
+        field_errors(change(&platform, json!({"name": "Apex"})))[0].field,
         "name"
     );
     assert_eq!(Record::load(&platform, PKID).unwrap().name(), "Acme");
 }
 
 #[test]
-fn a_record_that_changes_meanwhile_is_a_conflict_and_nothing_is_lost() {
+fn concurrent_change_is_a_conflict() {
     let platform = connected(json!({}));
     let meanwhile = |platform: &MemoryPlatform| {
         change(platform, json!({"email_domain": "acme.example"})).unwrap();
@@ -153,7 +153,7 @@ fn a_record_that_changes_meanwhile_is_a_conflict_and_nothing_is_lost() {
 }
 
 #[test]
-fn new_tokens_replace_the_old_ones_and_restart_the_schedule() {
+fn new_tokens_replace_old_ones_and_reschedule() {
     let platform = connected(json!({}));
     let mut record = Record::load(&platform, PKID).unwrap();
     record.body.connection.state = State::Reauthorize;
@@ -169,7 +169,13 @@ fn new_tokens_replace_the_old_ones_and_restart_the_schedule() {
     platform.commit(Vec::new(), vec![put, cancel]).unwrap();
     platform.advance(DAY);
 
-    let connection = modify(&platform, PKID, &Secret::new("{}"), Some(&new_answer())).unwrap();
+    let connection = modify(
+        &platform,
+        PKID,
+        &Secret::new("{}"),
+        Some(&new_token_response()),
+    )
+    .unwrap();
     let now = START + DAY;
     assert_eq!(connection.state, State::Connected);
     assert_eq!(connection.notes, "");
@@ -191,16 +197,16 @@ fn new_tokens_replace_the_old_ones_and_restart_the_schedule() {
     assert!(
         schedule
             .body
-            .contains(&crate::model::derived::date_time(due))
+            .contains(&crate::model::derived::format_timestamp(due))
     );
 }
 
 #[test]
-fn a_rename_together_with_new_tokens_loses_neither() {
+fn rename_and_new_tokens_are_both_applied() {
     let platform = connected(json!({}));
     let fields = Secret::new(json!({"name": "Apex"}).to_string());
     platform.advance(DAY);
-    modify(&platform, PKID, &fields, Some(&new_answer())).unwrap();
+    modify(&platform, PKID, &fields, Some(&new_token_response())).unwrap();
     let record = Record::load(&platform, PKID).unwrap();
     let schedule = record.part(REFRESH_SCHEDULE).unwrap().reference();
     let schedule = platform.get(&schedule).unwrap().unwrap();
@@ -209,12 +215,12 @@ fn a_rename_together_with_new_tokens_loses_neither() {
     assert!(
         schedule
             .body
-            .contains(&crate::model::derived::date_time(next))
+            .contains(&crate::model::derived::format_timestamp(next))
     );
 }
 
 #[test]
-fn new_tokens_end_the_alerts_about_the_old_ones() {
+fn new_tokens_end_alerts_about_old_tokens() {
     let platform = connected(json!({}));
     let record = Record::load(&platform, PKID).unwrap();
     let notice = alerts::Notice {
@@ -228,39 +234,55 @@ fn new_tokens_end_the_alerts_about_the_old_ones() {
         .raise(&record, Grant::Organization, &notice, START, &platform)
         .unwrap();
     platform.commit(Vec::new(), vec![raise]).unwrap();
-    modify(&platform, PKID, &Secret::new("{}"), Some(&new_answer())).unwrap();
+    modify(
+        &platform,
+        PKID,
+        &Secret::new("{}"),
+        Some(&new_token_response()),
+    )
+    .unwrap();
     assert_eq!(platform.documents_of(alerts::ALERT), []);
 }
 
 #[test]
-fn tokens_of_another_organisation_are_refused_and_the_old_ones_stay() {
+fn modify_rejects_tokens_of_other_organisation() {
     let platform = connected(json!({}));
     platform.serve_organization("00000000-0000-4000-8000-000000000000");
     let before = platform.documents();
-    let result = modify(&platform, PKID, &Secret::new("{}"), Some(&new_answer()));
-    assert_eq!(faults(result)[0].field, "account_number_external");
+    let result = modify(
+        &platform,
+        PKID,
+        &Secret::new("{}"),
+        Some(&new_token_response()),
+    );
+    assert_eq!(field_errors(result)[0].field, "account_number_external");
     assert_eq!(platform.documents(), before);
     let token = platform.secret(&Reference::record(PKID), secret::ACCESS_TOKEN);
     assert_eq!(token.unwrap().expose(), ACCESS_TOKEN);
 }
 
 #[test]
-fn a_customer_moves_to_another_organisation_with_its_tokens() {
+fn organisation_changes_together_with_tokens() {
     let other = "00000000-0000-4000-8000-000000000000";
     let platform = connected(json!({}));
     platform.serve_organization(other);
     let fields = Secret::new(json!({"account_number_external": other}).to_string());
-    modify(&platform, PKID, &fields, Some(&new_answer())).unwrap();
+    modify(&platform, PKID, &fields, Some(&new_token_response())).unwrap();
     let record = Record::load(&platform, PKID).unwrap();
     assert_eq!(record.organization(), Some(other));
 }
 
 #[test]
-fn a_passing_fault_while_new_tokens_are_checked_changes_nothing() {
+fn temporary_webex_error_changes_nothing() {
     let platform = connected(json!({}));
     platform.serve(|_, _| reply(502, Value::Null));
     let before = platform.documents();
-    let result = modify(&platform, PKID, &Secret::new("{}"), Some(&new_answer()));
+    let result = modify(
+        &platform,
+        PKID,
+        &Secret::new("{}"),
+        Some(&new_token_response()),
+    );
     assert!(matches!(result, Err(Failure::Unavailable(_))), "{result:?}");
     assert_eq!(platform.documents(), before);
 }
@@ -289,7 +311,13 @@ fn proxies_are_sealed_kept_and_removed() {
         "http://bob:hunter2@proxy.example:3128/"
     );
 
-    modify(&platform, PKID, &Secret::new("{}"), Some(&new_answer())).unwrap();
+    modify(
+        &platform,
+        PKID,
+        &Secret::new("{}"),
+        Some(&new_token_response()),
+    )
+    .unwrap();
     let through = platform.sent().pop().unwrap().proxies.1.unwrap();
     assert_eq!(through.expose(), "http://bob:hunter2@proxy.example:3128/");
 
@@ -314,21 +342,21 @@ fn the_same_proxy_with_another_password_is_a_change() {
 }
 
 #[test]
-fn what_is_decided_at_the_add_does_not_change() {
+fn add_only_fields_do_not_change() {
     let platform = connected(json!({}));
     let result = change(&platform, json!({"wholesale_status": true}));
-    assert_eq!(faults(result)[0].field, "wholesale_status");
+    assert_eq!(field_errors(result)[0].field, "wholesale_status");
 }
 
 #[test]
-fn a_record_that_is_not_there_is_not_found() {
+fn modify_of_missing_record_is_not_found() {
     let platform = MemoryPlatform::new();
     let result = change(&platform, json!({}));
     assert_eq!(result, Err(Failure::NotFound(Reference::record(PKID))));
 }
 
 #[test]
-fn a_stored_name_that_no_key_can_hold_stands_in_no_ones_way() {
+fn stored_name_too_long_for_a_key_is_no_duplicate() {
     let platform = connected(json!({"name": "Acme", "account_number": ORGANIZATION}));
     let mut record = Record::load(&platform, PKID).unwrap();
     for field in ["name", "account_number_external"] {
@@ -342,31 +370,31 @@ fn a_stored_name_that_no_key_can_hold_stands_in_no_ones_way() {
         json!({"name": "Acme"}),
     ] {
         if let Err(failure) = change(&platform, fields) {
-            let Failure::Invalid(faults) = failure else {
+            let Failure::Invalid(errors) = failure else {
                 panic!("{failure:?}");
             };
             assert!(
-                faults.iter().all(|fault| fault.field != "keys"),
-                "{faults:?}"
+                errors.iter().all(|error| error.field != "keys"),
+                "{errors:?}"
             );
         }
     }
 }
 
 #[test]
-fn a_proxy_that_is_forbidden_is_told_at_its_field() {
+fn forbidden_proxy_is_reported_at_its_field() {
     let platform = connected(json!({}));
     platform.refuse_proxies(Failure::LimitExceeded("not in egress.proxies".to_owned()));
     let fields = json!({"http_proxy": "http://bob:hunter2@proxy.example:3128"});
-    let fault = &faults(change(&platform, fields))[0];
-    assert_eq!(fault.field, "http_proxy");
-    assert_eq!(fault.message, "not in egress.proxies");
-    // What has nothing to do with it goes on.
+    let error = &field_errors(change(&platform, fields))[0];
+    assert_eq!(error.field, "http_proxy");
+    assert_eq!(error.message, "not in egress.proxies");
+    // Unrelated changes are still possible.
     change(&platform, json!({"email_domain": "acme.example"})).unwrap();
 }
 
 #[test]
-fn a_hidden_character_that_was_stored_stays_until_the_field_changes() {
+fn stored_hidden_character_is_kept_until_changed() {
     let platform = connected(json!({"name": "Acme"}));
     let mut record = Record::load(&platform, PKID).unwrap();
     let old: Value = "Ac\u{200b}me".into();
@@ -378,6 +406,6 @@ fn a_hidden_character_that_was_stored_stays_until_the_field_changes() {
         json!({"name": old, "email_domain": "acme.example"}),
     )
     .unwrap();
-    let fault = &faults(change(&platform, json!({"name": "Ap\u{200b}ex"})))[0];
-    assert_eq!(fault.field, "name");
+    let error = &field_errors(change(&platform, json!({"name": "Ap\u{200b}ex"})))[0];
+    assert_eq!(error.field, "name");
 }

@@ -1,10 +1,11 @@
 //! Refreshes the access token.
 //!
-//! One request, one commit. A passing fault leaves the tokens as they are; only a refusal, of a
-//! token that is still the stored one, ends the connection; an answer is not given up because
-//! something else about the record changed while Webex was asked.
+//! A refresh is one request and one commit:
+//! - A temporary error leaves the tokens unchanged.
+//! - Only a refusal of the token that is still stored ends the connection.
+//! - A response is stored even if something else in the record changed during the request.
 
-mod keep;
+mod store_tokens;
 
 use crate::alerts::Standing;
 use crate::ending::{Ending, end};
@@ -23,7 +24,7 @@ use crate::webex::client::{Proxies, Webex};
 use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::oauth;
 
-/// One refresh while it runs.
+/// One running refresh.
 struct Attempt<'a, P: ?Sized> {
     platform: &'a P,
     grant: Grant,
@@ -31,20 +32,20 @@ struct Attempt<'a, P: ?Sized> {
     proxies: Proxies,
     owner: Reference,
     refresh_token: Secret,
-    // Just before the request: lives count from here.
+    // Set just before the request; lifetimes count from this time.
     begun: Timestamp,
 }
 
-/// What is written with new tokens besides the record. Read before Webex is asked: between its
-/// answer and the commit nothing is read that could fail, so that a store which is down then costs
-/// a commit, which the host keeps, and not the answer.
-struct Surroundings {
+/// Data that is written with new tokens besides the record, read before the request. Between response
+/// and commit, no read can fail: if the store is down then, only the commit fails, and the host keeps
+/// the commit.
+struct Prefetched {
     alerts: Standing,
     refresh_schedule: Stored,
     expiry_schedule: Stored,
 }
 
-impl Surroundings {
+impl Prefetched {
     fn read<P: Platform + ?Sized>(
         platform: &P,
         record: &Record,
@@ -58,13 +59,13 @@ impl Surroundings {
     }
 }
 
-/// Refreshes the access token of `grant` of `pkid` now, whatever its schedule or backoff says, unless an
-/// attempt that began at or after `requested_at` has answered the caller already.
+/// Refreshes the access token of `grant` of `pkid` now, whatever its schedule or backoff says. Joins an
+/// attempt that began at or after `requested_at` instead of starting another.
 ///
 /// # Errors
-/// `not-found`; `conflict` when the record changed so that the answer does not fit any more, or
-/// the lease was lost; `reauthorize` when the record has no refresh token; `unavailable` of the
-/// storage. What Webex answers is an outcome.
+/// `not-found`; `conflict` when the record changed so that the response no longer applies, or the
+/// lease was lost; `reauthorize` when the record has no refresh token; `unavailable` of the storage.
+/// An error response of Webex is an outcome, not an error.
 pub fn refresh<P: Platform + ?Sized>(
     platform: &P,
     pkid: &str,
@@ -73,10 +74,10 @@ pub fn refresh<P: Platform + ?Sized>(
 ) -> Result<RefreshReport, Failure> {
     let record = Record::load(platform, pkid)?;
     record.must_have(grant)?;
-    if let Some(report) = joined(&record, grant, requested_at, platform.now()) {
+    if let Some(report) = join_attempt(&record, grant, requested_at, platform.now()) {
         return Ok(report);
     }
-    if let Some(report) = expired(&record, grant) {
+    if let Some(report) = report_expired(&record, grant) {
         return Ok(report);
     }
     let settings = Settings::load(platform)?;
@@ -95,33 +96,33 @@ pub fn refresh<P: Platform + ?Sized>(
         refresh_token,
         begun: platform.now(),
     };
-    let around = Surroundings::read(platform, &record, grant)?;
+    let prefetched = Prefetched::read(platform, &record, grant)?;
     platform.progress(1, 3, "asking Webex for new tokens");
-    let answer = attempt.ask()?;
-    platform.progress(2, 3, "storing what Webex answered");
-    let report = match answer {
-        Ok(answer) => attempt.keep(record, around, &answer),
-        Err(error) if error.kind == ErrorKind::Refused => attempt.accept_refusal(record, &error),
-        Err(error) => attempt.try_later(record, &error),
+    let response = attempt.request_tokens()?;
+    platform.progress(2, 3, "storing Webex's response");
+    let report = match response {
+        Ok(response) => attempt.store_tokens(record, prefetched, &response),
+        Err(error) if error.kind == ErrorKind::Refused => attempt.record_refusal(record, &error),
+        Err(error) => attempt.schedule_retry(record, &error),
     }?;
     platform.progress(3, 3, &report.message);
     Ok(report)
 }
 
-/// The report of an attempt that began when the caller had already asked.
-fn joined(
+/// Returns the report of an attempt that began after the caller's request.
+fn join_attempt(
     record: &Record,
     grant: Grant,
     requested_at: Timestamp,
     now: Timestamp,
 ) -> Option<RefreshReport> {
     let connection = record.connection(grant);
-    // An attempt of the future answers nobody: the clock was set back since.
+    // The clock was set back since an attempt that is dated in the future: do not join the attempt.
     let latest = now.saturating_add(CLOCKS_APART);
     let attempted = connection
         .attempted
         .filter(|at| (requested_at..=latest).contains(at))?;
-    let (outcome, said) = match connection.state {
+    let (outcome, failure) = match connection.state {
         State::Connected | State::Expiring | State::MissingScope => {
             (RefreshOutcome::Connected, None)
         }
@@ -131,25 +132,25 @@ fn joined(
         State::NotConnected => return None,
     };
     let mut message = format!(
-        "the attempt that began at {} answers this call too",
-        derived::date_time(attempted)
+        "this call joined the attempt that began at {}",
+        derived::format_timestamp(attempted)
     );
-    if let Some(said) = said {
-        message.push_str(&format!(": {}", said.reason));
+    if let Some(failure) = failure {
+        message.push_str(&format!(": {}", failure.reason));
     }
     Some(RefreshReport {
         grant,
         outcome,
         connection: Connection::of(record),
         message,
-        tracking_id: said.and_then(|said| said.tracking_id.clone()),
+        tracking_id: failure.and_then(|failure| failure.tracking_id.clone()),
         joined: true,
     })
 }
 
-/// The report of a refresh token that Webex has refused and whose time is over: Webex is not asked
-/// again. An expiry that the clock alone says is over is no reason not to ask: the clock may be wrong.
-fn expired(record: &Record, grant: Grant) -> Option<RefreshReport> {
+/// Returns the report for a refresh token that has expired and that Webex has refused: Webex is not asked
+/// again. Expiry by the clock alone does not prevent a refresh, because the clock may be wrong.
+fn report_expired(record: &Record, grant: Grant) -> Option<RefreshReport> {
     let connection = record.connection(grant);
     (connection.state == State::Expired && connection.is_refused()).then(|| RefreshReport {
         grant,
@@ -162,21 +163,21 @@ fn expired(record: &Record, grant: Grant) -> Option<RefreshReport> {
 }
 
 impl<P: Platform + ?Sized> Attempt<'_, P> {
-    /// Asks Webex. What keeps the request from being made is the operator's matter and, like an
-    /// answer, recorded: the outer result fails only when the platform does.
-    fn ask(&self) -> Result<Result<TokenResponse, WebexError>, Failure> {
-        let not_made =
+    /// Requests new tokens. If the request cannot be sent, the operator must act; the reason is recorded
+    /// like a response. The outer result fails only if the platform does.
+    fn request_tokens(&self) -> Result<Result<TokenResponse, WebexError>, Failure> {
+        let unsent =
             |kind, why: String| WebexError::new(kind, "asking Webex for new tokens", Some(why));
         let client = match ClientCredentials::reveal(&self.settings, self.platform)? {
             Ok(client) => client,
             Err(key) => {
                 let why = format!("`{key}` is not configured");
-                return Ok(Err(not_made(ErrorKind::Client, why)));
+                return Ok(Err(unsent(ErrorKind::Client, why)));
             }
         };
         match Webex::new(self.platform, &self.settings, &self.proxies) {
             Ok(webex) => {
-                // An error text may repeat it; one that cannot be opened hides by itself.
+                // Needed to redact the token from error texts. A token that cannot be revealed is not needed.
                 let access_token = || {
                     let held = self.platform.reveal(&self.owner, self.grant.access_token());
                     held.ok().flatten()
@@ -190,60 +191,60 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             }
             Err(failure @ (Failure::Invalid(_) | Failure::LimitExceeded(_))) => {
                 let why = format!("the proxy cannot be used: {failure}");
-                Ok(Err(not_made(ErrorKind::Denied, why)))
+                Ok(Err(unsent(ErrorKind::Denied, why)))
             }
             Err(failure) => Err(failure),
         }
     }
 
-    /// Ends the connection because Webex refused its refresh token, once it is certain that the
-    /// one refused is still the one stored.
-    fn accept_refusal(&self, record: Record, error: &WebexError) -> Result<RefreshReport, Failure> {
+    /// Ends the connection because Webex refused its refresh token, after checking that the refused token
+    /// is still the stored one.
+    fn record_refusal(&self, record: Record, error: &WebexError) -> Result<RefreshReport, Failure> {
         let fresh = Record::load(self.platform, &record.pkid)?;
-        let held = self.held_by(&fresh)?;
+        let held = self.reveal_refresh_token(&fresh)?;
         if fresh.version != record.version || held.as_ref() != Some(&self.refresh_token) {
             return Err(Failure::Conflict(format!(
                 "{} changed while Webex refused its earlier refresh token: run the refresh again",
                 fresh.called(self.grant)
             )));
         }
-        let reason = self.reason_of_refusal(&fresh, error);
-        let said = Retry {
+        let reason = self.explain_refusal(&fresh, error);
+        let failure = Retry {
             attempts: 1,
             reason: reason.clone(),
             tracking_id: error.tracking_id.clone(),
             client: false,
         };
-        // Webex's own clock decides, and ours may be a moment behind it.
+        // Webex's clock decides, and the local clock may be slightly behind.
         let moment = self.platform.now().saturating_add(ROUNDING);
         let over = fresh
             .connection(self.grant)
             .refresh
             .is_some_and(|refresh| refresh.at <= moment);
         let (outcome, ending) = if over {
-            (RefreshOutcome::Expired, Ending::Expired(Some(said)))
+            (RefreshOutcome::Expired, Ending::Expired(Some(failure)))
         } else {
-            (RefreshOutcome::Reauthorize, Ending::Refused(said))
+            (RefreshOutcome::Reauthorize, Ending::Refused(failure))
         };
         let message = format!("{reason}; {}", error.advice());
-        self.finish(fresh, outcome, ending, message, error.tracking_id.clone())
+        self.end_connection(fresh, outcome, ending, message, error.tracking_id.clone())
     }
 
-    /// Webex's words, and before them what an earlier request has to do with it: when its answer
-    /// was lost, a new refresh token may have been lost with it.
-    fn reason_of_refusal(&self, record: &Record, error: &WebexError) -> String {
+    /// Returns Webex's reason, preceded by a note if an earlier response was lost. A new refresh token may
+    /// have been lost with that response.
+    fn explain_refusal(&self, record: &Record, error: &WebexError) -> String {
         let reason = error.reason();
         let uncertain = record.connection(self.grant).uncertain;
         if !uncertain && self.platform.interrupted().is_none() {
             return reason;
         }
         format!(
-            "possibly lost rotation: an earlier request was cut off before its answer was stored, \
+            "possibly lost rotation: an earlier request was cut off before its response was stored, \
              and Webex may have replaced the refresh token in it; {reason}"
         )
     }
 
-    fn finish(
+    fn end_connection(
         &self,
         mut record: Record,
         outcome: RefreshOutcome,
@@ -278,8 +279,12 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         })
     }
 
-    /// Notes a passing fault and when to try again; the tokens stay as they are.
-    fn try_later(&self, mut record: Record, error: &WebexError) -> Result<RefreshReport, Failure> {
+    /// Records a temporary error and schedules the next attempt; the tokens stay unchanged.
+    fn schedule_retry(
+        &self,
+        mut record: Record,
+        error: &WebexError,
+    ) -> Result<RefreshReport, Failure> {
         let check = record.unchanged();
         record.note_interruption(self.platform);
         let now = self.platform.now();
@@ -294,7 +299,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             access: connection.access,
             refresh: connection.refresh,
         };
-        // Webex does not accept the integration: many customers need not ask many times.
+        // Webex rejects the integration itself: a longer backoff keeps many customers from asking often.
         let base = if error.is_about_client() {
             timing::CLIENT_BACKOFF_BASE
         } else {
@@ -310,7 +315,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         };
         let message = format!(
             "{reason}; the tokens are kept, the next attempt is at {}",
-            derived::date_time(next)
+            derived::format_timestamp(next)
         );
         connection.state = State::Retrying;
         connection.attempted = Some(self.begun);
@@ -354,7 +359,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         })
     }
 
-    fn held_by(&self, record: &Record) -> Result<Option<Secret>, Failure> {
+    fn reveal_refresh_token(&self, record: &Record) -> Result<Option<Secret>, Failure> {
         self.platform
             .reveal(&record.reference(), self.grant.refresh_token())
     }

@@ -1,9 +1,9 @@
-//! Imports what Webex knows of an organisation into documents at the record's node.
+//! Imports Webex's data about an organisation into documents at the record's node.
 //!
-//! A list is read page by page. Each page is a step: what is new or has changed on it is stored
-//! with the position behind it, in one commit or, of a large page, in several that can be done
-//! again. What has vanished is removed once the whole list was read without an error and is
-//! plausible. A call does as many steps as it safely can; a wakeup goes on with the rest.
+//! A list is read page by page, and each page is a step. New and changed entries of a page are stored with
+//! the next position, in one commit. A large page takes several commits, which can be repeated. Vanished
+//! entries are removed after the whole list was read without an error and is plausible. A call takes as
+//! many steps as are safe; a wakeup continues with the rest.
 
 mod access;
 mod entries;
@@ -12,10 +12,10 @@ mod removal;
 mod state;
 mod steps;
 
-pub use plan::IMPORTED;
-pub use state::{IMPORT, SEEN};
+pub use plan::IMPORTED_MODELS;
+pub use state::{IMPORT_MODEL, SEEN_MODEL};
 
-use access::Access;
+use access::WebexAccess;
 use state::Import;
 
 use crate::platform::{Change, Failure, Level, Platform, Timestamp};
@@ -24,20 +24,20 @@ use crate::reports::{ImportCount, SyncKind, SyncReport};
 use crate::settings::Settings;
 use steps::Step;
 
-/// How long a call takes further steps, in milliseconds. A step may take two requests and a
-/// refresh besides, each as long as the host allows, and a call must not be cut off.
-const CALL: u64 = 20_000;
-/// How many pages a call reads at most: the hosts' bounds on the requests of a call allow more.
-const PAGES_OF_A_CALL: u32 = 24;
+/// How long a call begins further steps, in milliseconds. A step may take two requests and a refresh,
+/// each as long as the host allows, and the call must end before its time limit.
+const CALL_BUDGET_MS: u64 = 20_000;
+/// The maximum number of pages that a call reads. Hosts allow more requests in a call.
+const MAX_PAGES_PER_CALL: u32 = 24;
 
-/// Imports what `kind` says for the record `pkid`, or as much of it as fits into a call; then a
-/// wakeup goes on. Continues an unfinished import, or begins a new one. With `accepts_removals`
-/// this import, in all its calls, removes what has vanished, however much.
+/// Imports `kind` for the record `pkid`, or as much as fits into a call; a wakeup then continues. Resumes
+/// an unfinished import or begins a new one. With `accepts_removals`, all calls of this import remove
+/// vanished entries, however many there are.
 ///
 /// # Errors
-/// `not-found`; `reauthorize` when there is no access token, Webex refuses it and a refresh does
-/// not help, or it lacks a scope; `rate-limited` and `unavailable`: what was done stays done;
-/// `conflict`, `limit-exceeded`.
+/// - `reauthorize` when there is no access token or scope, or Webex refuses the token after a refresh
+/// - `rate-limited` and `unavailable`; completed steps stay stored
+/// - `not-found`, `conflict`, `limit-exceeded`
 pub fn sync<P: Platform + ?Sized>(
     platform: &P,
     pkid: &str,
@@ -47,9 +47,9 @@ pub fn sync<P: Platform + ?Sized>(
     let record = Record::load(platform, pkid)?;
     let settings = Settings::load(platform)?;
     let now = platform.now();
-    let (import, version) = Import::open(platform, &record, kind, accepts_removals, now)?;
-    let (record, access) = Access::open(platform, settings, record)?;
-    let mut run = Run {
+    let (import, version) = Import::load_or_new(platform, &record, kind, accepts_removals, now)?;
+    let (record, access) = WebexAccess::open(platform, settings, record)?;
+    let mut run = ImportRun {
         platform,
         record,
         access,
@@ -57,7 +57,7 @@ pub fn sync<P: Platform + ?Sized>(
         version,
         seen: None,
         pages: 0,
-        until: now.saturating_add(CALL),
+        until: now.saturating_add(CALL_BUDGET_MS),
     };
     loop {
         match run.step()? {
@@ -68,32 +68,34 @@ pub fn sync<P: Platform + ?Sized>(
     }
 }
 
-/// An import while a call runs.
-struct Run<'a, P: ?Sized> {
+/// An import during one call.
+struct ImportRun<'a, P: ?Sized> {
     platform: &'a P,
     record: Record,
-    access: Access<'a, P>,
+    access: WebexAccess<'a, P>,
     import: Import,
-    // Of the document that it is stored as; 0: none is stored.
+    // The version of its stored document; 0: not stored.
     version: u64,
-    // What was seen so far of the list that is being read; none: not looked up yet.
-    seen: Option<steps::Seen>,
-    // Read by this call.
+    // Entries seen so far in the present list; none: not loaded yet.
+    seen: Option<steps::SeenIds>,
+    // The number of pages read by this call.
     pages: u32,
-    // When this call takes no further step.
+    // The time after which this call begins no further step.
     until: Timestamp,
 }
 
-impl<P: Platform + ?Sized> Run<'_, P> {
-    /// Whether another step would be too much for this call.
+impl<P: Platform + ?Sized> ImportRun<'_, P> {
+    /// Whether the call should begin no further step.
     fn is_spent(&self) -> bool {
-        self.pages >= PAGES_OF_A_CALL || self.platform.now() >= self.until
+        self.pages >= MAX_PAGES_PER_CALL || self.platform.now() >= self.until
     }
 
-    /// Writes `changes` together with how far the import is.
+    /// Commits `changes` together with the progress of the import.
     fn commit(&mut self, mut changes: Vec<Change>) -> Result<(), Failure> {
         self.import.progressed = self.platform.now();
-        let (check, put) = self.import.put(&self.record.hierarchy, self.version)?;
+        let (check, put) = self
+            .import
+            .to_commit(&self.record.hierarchy, self.version)?;
         changes.push(put);
         self.platform
             .commit(vec![self.record.unchanged(), check], changes)?;
@@ -105,7 +107,7 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         let due = self.platform.now();
         let wakeup = self.import.kind.schedule(&self.record.reference(), due);
         self.commit(vec![wakeup])?;
-        let message = format!("so far {}; it goes on by itself", self.counted());
+        let message = format!("so far {}; it goes on by itself", self.summarize_counts());
         Ok(self.report(Some(due), message))
     }
 
@@ -115,7 +117,7 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         let mut changes = vec![Change::Cancel(self.record.reference(), id)];
         changes.extend(self.alert_changes()?);
         self.commit(changes)?;
-        let mut message = format!("imported {}", self.counted());
+        let mut message = format!("imported {}", self.summarize_counts());
         for (list, directory) in self.import.lists.iter().zip(self.import.kind.directories()) {
             let what = directory.what;
             if let Some(removal) = list.held {
@@ -130,7 +132,7 @@ impl<P: Platform + ?Sized> Run<'_, P> {
     }
 
     fn report(self, continues: Option<Timestamp>, message: String) -> SyncReport {
-        let (done, total) = (self.import.done(), self.import.total());
+        let (done, total) = (self.import.steps_done(), self.import.steps_total());
         self.platform.progress(done, total, &message);
         self.platform.log(Level::Info, &message);
         SyncReport {
@@ -144,20 +146,20 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         }
     }
 
-    /// Such as `12 roles (nothing changed) and 30 licences (2 added, 1 removed)`.
-    fn counted(&self) -> String {
+    /// Describes the counts, such as `12 roles (nothing changed) and 30 licences (2 added, 1 removed)`.
+    fn summarize_counts(&self) -> String {
         let models = self.import.models();
         let directories = self.import.kind.directories();
         let each: Vec<String> = models
             .iter()
             .zip(directories)
-            .map(|(imported, directory)| in_words(imported, directory.what))
+            .map(|(imported, directory)| format_count(imported, directory.what))
             .collect();
         each.join(" and ")
     }
 }
 
-fn in_words(imported: &ImportCount, what: &str) -> String {
+fn format_count(imported: &ImportCount, what: &str) -> String {
     let changes: Vec<String> = [
         (imported.added, "added"),
         (imported.updated, "updated"),

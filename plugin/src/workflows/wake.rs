@@ -1,4 +1,4 @@
-//! Runs what a due wakeup stands for.
+//! Runs the workflow of a due wakeup.
 
 use super::{expiry::check_expiry, refresh::refresh, sync::sync};
 use crate::grant::Grant;
@@ -7,24 +7,24 @@ use crate::platform::{Change, Failure, Platform, RECORD_MODEL, Reference, Wakeup
 use crate::record::Record;
 use crate::reports::{SyncKind, WakeReport};
 
-/// Runs the workflow of `wakeup`. One that nobody can serve any more is taken away: of another
-/// model, of an unknown id, or of a record that is gone or has no tokens.
+/// Runs the workflow of `wakeup`. Cancels a wakeup without a purpose: its model or id is unknown, or its
+/// record is deleted or has no tokens.
 ///
 /// # Errors
 /// Those of the workflow; the host then tries the same wakeup again later.
 pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeReport, Failure> {
     let Wakeup { id, subject, .. } = wakeup;
     if subject.model == RECORD_MODEL
-        && let Some(kind) = SyncKind::of_wakeup(wakeup)
+        && let Some(kind) = SyncKind::from_wakeup(wakeup)
     {
-        return import(platform, subject, kind);
+        return run_import(platform, subject, kind);
     }
-    let (refreshes, looks) = (Grant::of_refresh_wakeup(id), Grant::of_expiry_wakeup(id));
+    let (refreshes, checks) = (Grant::of_refresh_wakeup(id), Grant::of_expiry_wakeup(id));
     let known = refreshes
-        .or(looks)
+        .or(checks)
         .filter(|_| subject.model == RECORD_MODEL);
     let Some(grant) = known else {
-        let why = format!("the wakeup `{id}` of {subject} is none of this plugin's");
+        let why = format!("the wakeup `{id}` of {subject} does not belong to this plugin");
         return dismiss(platform, subject, id, why);
     };
     let gone = |subject: &Reference| format!("{subject} does not exist any more");
@@ -34,18 +34,18 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
         Err(failure) => return Err(failure),
     };
     let connection = record.connection(grant);
-    let result = if looks.is_some() {
+    let result = if checks.is_some() {
         check_expiry(platform, &subject.pkid, grant).map(WakeReport::Checked)
     } else if let Some(attempted) = connection.attempted.filter(|at| *at >= wakeup.due)
         && !is_scheduled(platform, wakeup)?
     {
-        // Every attempt moves the wakeup in its own commit, so this one is from before it.
+        // Every attempt moves the wakeup in its own commit, so this wakeup is older than the attempt.
         return Ok(WakeReport::Nothing(format!(
-            "the attempt of {} came first",
-            derived::date_time(attempted)
+            "an attempt was made already at {}",
+            derived::format_timestamp(attempted)
         )));
     } else {
-        // An attempt of the future, which a wrong clock has left, answers no wakeup.
+        // An attempt dated in the future comes from a wrong clock and must not suppress the refresh.
         let after_attempts = connection.attempted.map_or(0, |at| at.saturating_add(1));
         let requested_at = platform.now().max(after_attempts);
         refresh(platform, &subject.pkid, grant, requested_at).map(WakeReport::Refreshed)
@@ -57,17 +57,17 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
     }
 }
 
-/// Whether `wakeup` is still scheduled as it was delivered: an attempt that seems to be later was then
-/// made while the clock was ahead.
+/// Whether `wakeup` is still scheduled as delivered. If so, an attempt that seems later was made while
+/// the clock was ahead.
 fn is_scheduled<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<bool, Failure> {
     let scheduled = platform.wakeups(&wakeup.subject)?;
     let same = |each: &Wakeup| each.id == wakeup.id && each.due == wakeup.due;
     Ok(scheduled.iter().any(same))
 }
 
-/// Begins an import or goes on with it. What only a person can put right fails, and is not tried
-/// again: connecting again begins the import as well.
-fn import<P: Platform + ?Sized>(
+/// Begins or resumes an import. A failure that needs a person is not tried again: the next consent
+/// begins an import as well.
+fn run_import<P: Platform + ?Sized>(
     platform: &P,
     subject: &Reference,
     kind: SyncKind,

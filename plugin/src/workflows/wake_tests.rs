@@ -1,4 +1,4 @@
-//! Which workflow a wakeup runs, and that one nobody can serve goes away.
+//! The workflow of each wakeup, and the removal of unknown wakeups.
 
 use http::Method;
 use serde_json::json;
@@ -19,7 +19,7 @@ fn wakeup(id: &str, due: u64) -> Wakeup {
     }
 }
 
-fn with(wakeup: &Wakeup) -> MemoryPlatform {
+fn platform_with_wakeup(wakeup: &Wakeup) -> MemoryPlatform {
     let platform = MemoryPlatform::connected().unwrap();
     let scheduled = vec![Change::Schedule(wakeup.clone())];
     platform.commit(Vec::new(), scheduled).unwrap();
@@ -27,15 +27,15 @@ fn with(wakeup: &Wakeup) -> MemoryPlatform {
     platform
 }
 
-fn answer() -> serde_json::Value {
+fn token_response() -> serde_json::Value {
     json!({"access_token": "A", "expires_in": 60, "refresh_token_expires_in": 7_776_000})
 }
 
 #[test]
 fn a_refresh_wakeup_refreshes() {
     let due = wakeup("refresh", START + 7 * DAY);
-    let platform = with(&due);
-    platform.expect(Method::POST, "/access_token", reply(200, answer()));
+    let platform = platform_with_wakeup(&due);
+    platform.expect(Method::POST, "/access_token", reply(200, token_response()));
     match wake(&platform, &due) {
         Ok(WakeReport::Refreshed(report)) => {
             assert_eq!(report.outcome, RefreshOutcome::Connected);
@@ -48,9 +48,9 @@ fn a_refresh_wakeup_refreshes() {
 }
 
 #[test]
-fn an_expiry_wakeup_looks_at_the_expiries() {
+fn expiry_wakeup_checks_expiry() {
     let due = wakeup("expiry", START + 60 * DAY);
-    let platform = with(&due);
+    let platform = platform_with_wakeup(&due);
     match wake(&platform, &due) {
         Ok(WakeReport::Checked(report)) => assert!(report.alert.is_some()),
         other => panic!("{other:?}"),
@@ -58,10 +58,10 @@ fn an_expiry_wakeup_looks_at_the_expiries() {
 }
 
 #[test]
-fn a_wakeup_from_before_the_last_attempt_asks_nothing() {
+fn wakeup_before_the_last_attempt_sends_nothing() {
     let due = wakeup("refresh", START + 7 * DAY);
-    let platform = with(&due);
-    platform.expect(Method::POST, "/access_token", reply(200, answer()));
+    let platform = platform_with_wakeup(&due);
+    platform.expect(Method::POST, "/access_token", reply(200, token_response()));
     wake(&platform, &due).unwrap();
     let scheduled = platform.all_wakeups();
     platform.advance(SECOND);
@@ -71,7 +71,7 @@ fn a_wakeup_from_before_the_last_attempt_asks_nothing() {
 }
 
 #[test]
-fn attempt_of_a_clock_ahead_keeps_no_wakeup_from_its_refresh() {
+fn attempt_dated_ahead_does_not_block_a_wakeup() {
     const MINUTE: u64 = 60 * SECOND;
     for after in [
         0,
@@ -81,7 +81,7 @@ fn attempt_of_a_clock_ahead_keeps_no_wakeup_from_its_refresh() {
         11 * MINUTE,
     ] {
         let due = wakeup("refresh", START);
-        let platform = with(&due);
+        let platform = platform_with_wakeup(&due);
         let mut record = Record::load(&platform, PKID).unwrap();
         record.body.connection.attempted = Some(START + 10 * MINUTE);
         let put = Change::Put(record.to_document().unwrap());
@@ -89,7 +89,7 @@ fn attempt_of_a_clock_ahead_keeps_no_wakeup_from_its_refresh() {
             .commit(vec![record.unchanged()], vec![put])
             .unwrap();
         platform.set_now(START + after);
-        platform.expect(Method::POST, "/access_token", reply(200, answer()));
+        platform.expect(Method::POST, "/access_token", reply(200, token_response()));
         match wake(&platform, &due) {
             Ok(WakeReport::Refreshed(report)) => assert!(!report.joined, "{after}"),
             other => panic!("{after}: {other:?}"),
@@ -99,7 +99,7 @@ fn attempt_of_a_clock_ahead_keeps_no_wakeup_from_its_refresh() {
 }
 
 #[test]
-fn a_wakeup_that_nobody_can_serve_goes_away() {
+fn unknown_wakeup_is_removed() {
     let mut other_model = wakeup("refresh", START);
     other_model.subject.model = "data/Other".to_owned();
     for stray in [wakeup("refrehs", START), wakeup("", START), other_model] {
@@ -114,7 +114,7 @@ fn a_wakeup_that_nobody_can_serve_goes_away() {
 }
 
 #[test]
-fn a_wakeup_of_a_record_that_is_gone_goes_away() {
+fn wakeup_of_deleted_record_is_removed() {
     for id in ["refresh", "expiry"] {
         let stray = wakeup(id, START);
         let platform = MemoryPlatform::new();
@@ -129,7 +129,7 @@ fn a_wakeup_of_a_record_that_is_gone_goes_away() {
 }
 
 #[test]
-fn a_wakeup_of_a_record_without_tokens_goes_away() {
+fn wakeup_of_record_without_tokens_is_removed() {
     let stray = wakeup("refresh", START);
     let platform = MemoryPlatform::new();
     let mut record = connected_record(START);
@@ -149,12 +149,12 @@ fn a_wakeup_of_a_record_without_tokens_goes_away() {
 }
 
 #[test]
-fn a_refresh_interrupted_anywhere_and_woken_again_ends_the_same() {
+fn interrupted_refresh_ends_the_same_when_repeated() {
     let down = || Failure::Unavailable("the store is down".to_owned());
     for failures in 0..=3 {
         let due = wakeup("refresh", START + 7 * DAY);
-        let platform = with(&due);
-        platform.serve(|_, _| reply(200, answer()));
+        let platform = platform_with_wakeup(&due);
+        platform.serve(|_, _| reply(200, token_response()));
         for nth in 1..=failures {
             platform.interrupt_commit(nth, Interruption::Fail(down()));
         }

@@ -1,4 +1,4 @@
-//! Every way a callback can end, and that whatever is no new connection leaves the old one.
+//! Every outcome of a callback. Each one but a new connection leaves the old connection unchanged.
 
 mod races;
 mod refusals;
@@ -21,7 +21,7 @@ const GRANT: Grant = Grant::Organization;
 const NEW_ACCESS: &str = "TmV3_P0A1_8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
 const OTHER: &str = "00000000-0000-4000-8000-000000000000";
 
-/// A record that never had tokens, with all its parts.
+/// A record that never had tokens, with all its owned documents.
 fn fresh() -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(platform.now());
@@ -34,7 +34,7 @@ fn fresh() -> MemoryPlatform {
     platform
 }
 
-/// A connected one.
+/// A connected record.
 fn connected() -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(platform.now());
@@ -77,7 +77,7 @@ fn tokens(platform: &MemoryPlatform) -> [Option<String>; 2] {
     })
 }
 
-fn answer() -> Value {
+fn token_response() -> Value {
     json!({
         "access_token": NEW_ACCESS, "expires_in": 1_209_600, "token_type": "Bearer",
         "refresh_token": "NEWREFRESH", "refresh_token_expires_in": 7_776_000,
@@ -85,13 +85,17 @@ fn answer() -> Value {
     })
 }
 
-fn webex(platform: &MemoryPlatform, organization: &str, answer: Result<HttpResponse, HttpError>) {
+fn serve_webex(
+    platform: &MemoryPlatform,
+    organization: &str,
+    response: Result<HttpResponse, HttpError>,
+) {
     platform.serve_organization(organization);
-    platform.expect(Method::POST, TOKENS, answer);
+    platform.expect(Method::POST, TOKENS, response);
 }
 
-/// What must not change by a consent that comes to nothing.
-fn kept(platform: &MemoryPlatform) -> impl PartialEq + std::fmt::Debug + use<> {
+/// The data that a failed consent must not change.
+fn snapshot(platform: &MemoryPlatform) -> impl PartialEq + std::fmt::Debug + use<> {
     let record = record(platform);
     (
         record.body.connection,
@@ -104,7 +108,7 @@ fn kept(platform: &MemoryPlatform) -> impl PartialEq + std::fmt::Debug + use<> {
 }
 
 #[test]
-fn a_new_record_is_connected_and_takes_its_organisation() {
+fn consent_connects_record_and_sets_organisation() {
     let platform = fresh();
     let begun = begin(&platform);
     let verifier = platform
@@ -112,7 +116,7 @@ fn a_new_record_is_connected_and_takes_its_organisation() {
         .unwrap();
     platform.advance(5 * SECOND);
     let now = platform.now();
-    webex(&platform, ORGANIZATION, reply(200, answer()));
+    serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
     let report = run(&platform, &callback(&begun)).unwrap();
 
     assert_eq!(platform.latest_on_unavailable(), Some(OnUnavailable::Keep));
@@ -181,8 +185,8 @@ fn a_new_record_is_connected_and_takes_its_organisation() {
 }
 
 #[test]
-fn a_connection_in_any_state_is_connected_again_and_keeps_its_id_and_parts() {
-    let said = Retry {
+fn consent_reconnects_from_any_state() {
+    let retry = Retry {
         client: false,
         attempts: 1,
         reason: "no".to_owned(),
@@ -202,8 +206,8 @@ fn a_connection_in_any_state_is_connected_again_and_keeps_its_id_and_parts() {
         edit(&platform, |record| {
             let connection = &mut record.body.connection;
             connection.state = state;
-            connection.refusal = Some(said.clone());
-            connection.retry = Some(said.clone());
+            connection.refusal = Some(retry.clone());
+            connection.retry = Some(retry.clone());
             connection.next_refresh = None;
             let notice = Notice {
                 code: code::REAUTHORIZE,
@@ -218,7 +222,7 @@ fn a_connection_in_any_state_is_connected_again_and_keeps_its_id_and_parts() {
         });
         platform.set_now(START + 91 * DAY);
         let begun = begin(&platform);
-        webex(&platform, ORGANIZATION, reply(200, answer()));
+        serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
         let report = run(&platform, &callback(&begun)).unwrap();
         assert_eq!(report.connection.state, State::Connected, "{state:?}");
         assert_eq!(report.cleared.len(), 1, "{state:?}");
@@ -235,27 +239,27 @@ fn a_connection_in_any_state_is_connected_again_and_keeps_its_id_and_parts() {
     }
 }
 
-fn told(failure: &Failure) -> (&'static str, String) {
+fn classify(failure: &Failure) -> (&'static str, String) {
     let case = match failure {
         Failure::Reauthorize(_) => "reauthorize",
         Failure::LimitExceeded(_) => "limit",
         Failure::Unavailable(_) => "unavailable",
         Failure::RateLimited(_) => "patience",
-        Failure::Invalid(faults) if faults[0].field == "callback" => "callback",
+        Failure::Invalid(errors) if errors[0].field == "callback" => "callback",
         _ => "other",
     };
     (case, failure.to_string())
 }
 
 #[test]
-fn a_scope_that_was_not_granted_is_told_at_once() {
+fn missing_scope_is_reported_immediately() {
     let platform = fresh();
     platform.set(
         "webex.scopes",
         "spark-admin:people_read spark-admin:roles_read",
     );
     let begun = begin(&platform);
-    webex(&platform, ORGANIZATION, reply(200, answer()));
+    serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
     let report = run(&platform, &callback(&begun)).unwrap();
     assert_eq!(report.connection.state, State::MissingScope);
     let granted = &report.connection.grants[0];
@@ -268,11 +272,11 @@ fn a_scope_that_was_not_granted_is_told_at_once() {
 }
 
 #[test]
-fn an_expiry_that_nobody_told_is_assumed() {
+fn unknown_expiry_is_assumed() {
     let platform = fresh();
     let begun = begin(&platform);
     let bare = json!({"access_token": NEW_ACCESS, "refresh_token": "NEWREFRESH"});
-    webex(&platform, ORGANIZATION, reply(200, bare));
+    serve_webex(&platform, ORGANIZATION, reply(200, bare));
     let report = run(&platform, &callback(&begun)).unwrap();
     assert_eq!(report.connection.state, State::Connected);
     let assumed = |life: u64| {

@@ -1,10 +1,10 @@
-//! What was imported goes with the record, however much it is.
+//! Deletion of any number of imported documents.
 
 use super::*;
 use crate::reports::SyncKind;
 use crate::workflows::sync::sync;
 
-/// A connected record with so many licences imported, and its import at its end or not.
+/// A connected record with `count` imported licences and a finished or unfinished import.
 fn with_licenses(count: u32, finished: bool) -> MemoryPlatform {
     let platform = connected();
     let items: Vec<Value> = (0..count).map(|n| json!({"id": format!("L{n}")})).collect();
@@ -42,7 +42,7 @@ fn models(deletion: &Deletion) -> Vec<(&str, usize)> {
 }
 
 #[test]
-fn a_few_imported_documents_go_in_the_one_commit() {
+fn few_imported_documents_go_in_one_commit() {
     let platform = with_licenses(3, true);
     let commits = platform.commits();
     let deletion = delete(&platform, PKID, false).unwrap();
@@ -50,7 +50,7 @@ fn a_few_imported_documents_go_in_the_one_commit() {
     assert_eq!(
         models(&deletion),
         [
-            (IMPORT, 1),
+            (IMPORT_MODEL, 1),
             ("device/spark/Role", 1),
             ("device/spark/License", 3),
             (SCHEDULE, 2),
@@ -63,7 +63,7 @@ fn a_few_imported_documents_go_in_the_one_commit() {
 }
 
 #[test]
-fn a_dry_run_lists_what_was_imported_and_keeps_it() {
+fn dry_run_lists_imported_documents() {
     let platform = with_licenses(3, false);
     let before = platform.documents();
     let deletion = delete(&platform, PKID, true).unwrap();
@@ -82,7 +82,7 @@ fn a_dry_run_lists_what_was_imported_and_keeps_it() {
 }
 
 #[test]
-fn many_imported_documents_go_in_several_commits_the_record_in_the_last() {
+fn many_imported_documents_go_before_the_record() {
     let platform = with_licenses(1_700, true);
     let commits = platform.commits();
     platform.interrupt_commit(
@@ -100,13 +100,13 @@ fn many_imported_documents_go_in_several_commits_the_record_in_the_last() {
 }
 
 #[test]
-fn a_delete_cut_off_at_any_commit_ends_as_one_that_was_not_when_it_is_run_again() {
+fn interrupted_delete_completes_when_repeated() {
     for finished in [false, true] {
         for nth in 1..=4 {
-            for answer_lost in [false, true] {
+            for reply_lost in [false, true] {
                 let platform = with_licenses(1_700, finished);
                 let lost = Failure::Unavailable("the store is gone".to_owned());
-                let interruption = match answer_lost {
+                let interruption = match reply_lost {
                     true => Interruption::LoseAnswer(lost),
                     false => Interruption::Fail(lost),
                 };
@@ -114,7 +114,7 @@ fn a_delete_cut_off_at_any_commit_ends_as_one_that_was_not_when_it_is_run_again(
                 delete(&platform, PKID, false).unwrap_err();
                 match delete(&platform, PKID, false) {
                     Ok(_) => {}
-                    Err(Failure::NotFound(_)) => assert!(answer_lost && nth == 4),
+                    Err(Failure::NotFound(_)) => assert!(reply_lost && nth == 4),
                     Err(failure) => panic!("{failure:?}"),
                 }
                 assert!(platform.documents().is_empty(), "commit {nth}");
@@ -125,7 +125,7 @@ fn a_delete_cut_off_at_any_commit_ends_as_one_that_was_not_when_it_is_run_again(
 }
 
 #[test]
-fn an_import_does_not_go_on_from_where_it_stood_before_a_delete_that_was_cut_off() {
+fn import_restarts_after_an_interrupted_delete() {
     let platform = with_licenses(1_700, false);
     let lost = Failure::Unavailable("the store is gone".to_owned());
     platform.interrupt_commit(2, Interruption::Fail(lost));

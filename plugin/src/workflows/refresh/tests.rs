@@ -1,10 +1,10 @@
-//! Every way a refresh can end, and what must survive it.
+//! Every outcome of a refresh, and the data that must survive it.
 
-mod answers;
-mod faults;
-mod lost;
+mod errors;
+mod lost_responses;
 mod races;
 mod refusals;
+mod responses;
 
 use http::Method;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use crate::testing::*;
 
 const TOKENS: &str = "/v1/access_token";
 
-/// A stored, connected record with all its parts.
+/// A stored, connected record with all its owned documents.
 fn platform() -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(platform.now());
@@ -71,13 +71,13 @@ fn wakeup(platform: &MemoryPlatform, id: &str) -> Option<Wakeup> {
         .find(|each| each.id == id)
 }
 
-fn schedule_of(platform: &MemoryPlatform, role: &str) -> Value {
+fn load_schedule(platform: &MemoryPlatform, role: &str) -> Value {
     let part = record(platform).part(role).cloned().unwrap();
     let document = platform.get(&part.reference()).unwrap().unwrap();
     serde_json::from_str(&document.body).unwrap()
 }
 
-fn answer() -> Value {
+fn token_response() -> Value {
     json!({
         "access_token": "new-access-token", "expires_in": 1_209_600, "token_type": "Bearer",
         "refresh_token": REFRESH_TOKEN, "refresh_token_expires_in": 7_776_000,
@@ -85,7 +85,7 @@ fn answer() -> Value {
     })
 }
 
-fn answering(status: u16, body: Value) -> MemoryPlatform {
+fn platform_with_response(status: u16, body: Value) -> MemoryPlatform {
     let platform = platform();
     platform.expect(Method::POST, TOKENS, reply(status, body));
     platform
@@ -98,15 +98,15 @@ fn assert_nothing_lost(platform: &MemoryPlatform) {
     );
     assert_eq!(tokens(platform), held);
     let connection = record(platform).body.connection;
-    let kept = |life: u64| {
+    let expiry = |life: u64| {
         Some(Expiry {
             at: START + life,
             life,
             assumed: false,
         })
     };
-    assert_eq!(connection.access, kept(14 * DAY));
-    assert_eq!(connection.refresh, kept(90 * DAY));
+    assert_eq!(connection.access, expiry(14 * DAY));
+    assert_eq!(connection.refresh, expiry(90 * DAY));
     assert_eq!(connection.generation, 1);
 }
 

@@ -1,4 +1,4 @@
-//! The way to Webex during an import: the access token, refreshed at most once in a call.
+//! Access to Webex during an import, with at most one refresh of the token in a call.
 
 use crate::grant::Grant;
 use crate::platform::{Failure, Level, Platform, Secret};
@@ -12,8 +12,8 @@ use crate::webex::ids::OrgId;
 use crate::webex::pages::Page;
 use crate::workflows::refresh::refresh;
 
-/// Webex, and the token with which it is asked.
-pub(super) struct Access<'a, P: ?Sized> {
+/// A Webex client with its access token.
+pub(super) struct WebexAccess<'a, P: ?Sized> {
     platform: &'a P,
     webex: Webex<'a, P>,
     token: Secret,
@@ -21,45 +21,45 @@ pub(super) struct Access<'a, P: ?Sized> {
     refreshed: bool,
 }
 
-impl<'a, P: Platform + ?Sized> Access<'a, P> {
-    /// Opens the access token of `record`, a new one when it is known to be over; the record
-    /// comes back as it is then stored.
+impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
+    /// Reveals the access token of `record`, after a refresh if the token is known to be expired. Returns
+    /// the record as it is then stored.
     ///
     /// # Errors
-    /// `reauthorize` when there is no access token and none to be had; `unavailable`.
+    /// `reauthorize` when there is no access token and a refresh yields none; `unavailable`.
     pub(super) fn open(
         platform: &'a P,
         settings: Settings,
         record: Record,
     ) -> Result<(Record, Self), Failure> {
         let access = record.body.connection.access;
-        // An end that is only assumed is no reason not to ask.
-        let over = access.is_some_and(|access| access.at <= platform.now() && !access.assumed);
-        let record = match over {
-            true => renewed(platform, &record)?,
+        // An assumed expiry does not prevent a request.
+        let expired = access.is_some_and(|access| access.at <= platform.now() && !access.assumed);
+        let record = match expired {
+            true => refresh_record(platform, &record)?,
             false => record,
         };
-        let token = held(platform, &record)?;
+        let token = reveal_access_token(platform, &record)?;
         let proxies = Proxies::of(&record, platform)?;
         let access = Self {
             platform,
             webex: Webex::new(platform, &settings, &proxies)
-                .map_err(|failure| of_the_proxy(&record, failure))?,
+                .map_err(|failure| map_proxy_failure(&record, failure))?,
             token,
             organization: record
                 .organization()
                 .and_then(|organization| OrgId::parse(organization).ok()),
-            refreshed: over,
+            refreshed: expired,
         };
         Ok((record, access))
     }
 
-    /// The page of `directory` at `address`; none: the first. A token that Webex does not accept
-    /// is refreshed once, which `record` then is the result of.
+    /// Fetches the page of `directory` at `address`; none: the first page. If Webex rejects the token, it is
+    /// refreshed once, and `record` is updated.
     ///
     /// # Errors
-    /// The outer ones are those of the refresh, the inner one is Webex's.
-    pub(super) fn page(
+    /// The outer result has the errors of the refresh, the inner one those of Webex.
+    pub(super) fn fetch_page(
         &mut self,
         record: &mut Record,
         directory: &Directory,
@@ -70,20 +70,20 @@ impl<'a, P: Platform + ?Sized> Access<'a, P> {
             Some(address) => address.to_owned(),
             None => self.webex.first_page(directory.path, &filters),
         };
-        let mut answer = self.webex.page(&address, &filters, &self.token);
+        let mut response = self.webex.page(&address, &filters, &self.token);
         let refused = |error: &WebexError| error.kind == ErrorKind::Unauthorized;
-        if answer.as_ref().is_err_and(refused) && !self.refreshed {
+        if response.as_ref().is_err_and(refused) && !self.refreshed {
             self.refreshed = true;
-            *record = renewed(self.platform, record)?;
-            self.token = held(self.platform, record)?;
-            answer = self.webex.page(&address, &filters, &self.token);
+            *record = refresh_record(self.platform, record)?;
+            self.token = reveal_access_token(self.platform, record)?;
+            response = self.webex.page(&address, &filters, &self.token);
         }
-        Ok(answer.map(|page| (address, page)))
+        Ok(response.map(|page| (address, page)))
     }
 }
 
-/// What the host says of the record's proxies: a caller who only named the record has given nothing invalid.
-fn of_the_proxy(record: &Record, failure: Failure) -> Failure {
+/// Maps the host's failure about the record's proxies: the caller named only the record, so its input is not invalid.
+fn map_proxy_failure(record: &Record, failure: Failure) -> Failure {
     match failure {
         Failure::Invalid(_) | Failure::LimitExceeded(_) => Failure::LimitExceeded(format!(
             "the proxy of {} cannot be used: {failure}",
@@ -93,8 +93,8 @@ fn of_the_proxy(record: &Record, failure: Failure) -> Failure {
     }
 }
 
-/// The failure of an import that `error` ends; what it says is logged, whatever the failure can say.
-pub(super) fn failure<P: Platform + ?Sized>(
+/// Returns the failure of an import that `error` ends. Logs the error, because not every failure has a text.
+pub(super) fn map_webex_error<P: Platform + ?Sized>(
     platform: &P,
     directory: &Directory,
     error: WebexError,
@@ -118,11 +118,11 @@ pub(super) fn failure<P: Platform + ?Sized>(
     Failure::Reauthorize(format!("{}{tracking_id}; {advice}", error.reason()))
 }
 
-/// The record after a refresh that brought tokens.
-fn renewed<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<Record, Failure> {
-    // An attempt of this very moment brought the token that does not work.
-    let asked = platform.now().saturating_add(1);
-    let report = refresh(platform, &record.pkid, Grant::Organization, asked)?;
+/// Refreshes the tokens and returns the updated record.
+fn refresh_record<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<Record, Failure> {
+    // An attempt made in this millisecond yielded the rejected token, so that attempt must not be joined.
+    let requested_at = platform.now().saturating_add(1);
+    let report = refresh(platform, &record.pkid, Grant::Organization, requested_at)?;
     match report.outcome {
         RefreshOutcome::Connected => Record::load(platform, &record.pkid),
         RefreshOutcome::Retrying => Err(Failure::Unavailable(report.message)),
@@ -132,7 +132,10 @@ fn renewed<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<Record
     }
 }
 
-fn held<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<Secret, Failure> {
+fn reveal_access_token<P: Platform + ?Sized>(
+    platform: &P,
+    record: &Record,
+) -> Result<Secret, Failure> {
     let token = platform.reveal(&record.reference(), secret::ACCESS_TOKEN)?;
     token.ok_or_else(|| {
         Failure::Reauthorize(format!(

@@ -1,4 +1,4 @@
-//! Entries of a directory as documents: how they are stored, and which of them differ.
+//! Entries of a directory as documents, and their comparison with the stored ones.
 
 use serde_json::Value;
 
@@ -7,40 +7,40 @@ use crate::platform::{Document, Failure, Filter, Key, Reference, Scope, Storage}
 use crate::record::{Record, key};
 use crate::webex::directory::Entry;
 
-/// The key by which a document can be found under Webex's id.
+/// The key with Webex's id of a document.
 pub const WEBEX_ID: &str = "id";
 
-/// How many documents are looked at together.
-const TOGETHER: usize = 100;
+/// The number of documents that are read together.
+const BATCH_SIZE: usize = 100;
 
-/// A document to be written, and why.
+/// A document to write, and the reason.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Difference {
-    /// There is none yet.
+    /// No document is stored yet.
     New(Document),
-    /// It says something else.
+    /// The stored document differs.
     Changed(Document),
 }
 
-/// The documents of `entries` that are not stored as they should be.
+/// Finds the documents of `entries` that are missing or differ.
 ///
 /// # Errors
 /// Those of the storage.
-pub fn differences(
+pub fn find_differences(
     storage: &(impl Storage + ?Sized),
     record: &Record,
     model: &str,
     entries: &[(DocumentId, Entry)],
 ) -> Result<Vec<Difference>, Failure> {
     let mut found = Vec::new();
-    for entries in entries.chunks(TOGETHER) {
+    for entries in entries.chunks(BATCH_SIZE) {
         let references: Vec<Reference> = entries
             .iter()
             .map(|(id, _)| Reference::new(model, id.to_string()))
             .collect();
         let stored = storage.get_many(&references)?;
         for ((reference, (_, entry)), stored) in references.into_iter().zip(entries).zip(stored) {
-            let wanted = document(record, reference, entry);
+            let wanted = build_document(record, reference, entry);
             match stored {
                 None => found.push(Difference::New(wanted)),
                 Some(stored) if is_same(&stored, &wanted, entry) => {}
@@ -51,8 +51,8 @@ pub fn differences(
     Ok(found)
 }
 
-/// Everything of `model` that belongs to `record`.
-pub fn owned(record: &Record, model: &str) -> Filter {
+/// Returns the filter for all documents of `model` that belong to `record`.
+pub fn owned_filter(record: &Record, model: &str) -> Filter {
     Filter {
         model: model.to_owned(),
         hierarchy: record.hierarchy.clone(),
@@ -61,7 +61,7 @@ pub fn owned(record: &Record, model: &str) -> Filter {
     }
 }
 
-fn document(record: &Record, reference: Reference, entry: &Entry) -> Document {
+fn build_document(record: &Record, reference: Reference, entry: &Entry) -> Document {
     let mut keys = vec![
         Key::new(key::OWNER, &record.pkid),
         Key::new(WEBEX_ID, &entry.id),
@@ -78,7 +78,7 @@ fn document(record: &Record, reference: Reference, entry: &Entry) -> Document {
     }
 }
 
-// Not by their text: the order of the members says nothing.
+// Compares parsed bodies, because the order of members is irrelevant.
 fn is_same(stored: &Document, wanted: &Document, entry: &Entry) -> bool {
     let same_keys = stored.keys.len() == wanted.keys.len()
         && wanted.keys.iter().all(|key| stored.keys.contains(key));

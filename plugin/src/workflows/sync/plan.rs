@@ -1,11 +1,11 @@
-//! What each kind of import reads, in its order.
+//! The lists that each kind of import reads, in order.
 
 use crate::platform::{Change, Failure, FieldError, Reference, Timestamp, Wakeup};
 use crate::reports::SyncKind;
 use crate::webex::directory::{Directory, LICENSES, ROLES};
 
-/// The models that imports store: what `delete` takes away with a record.
-pub const IMPORTED: &[&str] = &[ROLES.model, LICENSES.model];
+/// The models of imported documents, which `delete` removes with a record.
+pub const IMPORTED_MODELS: &[&str] = &[ROLES.model, LICENSES.model];
 
 impl SyncKind {
     /// Every kind.
@@ -14,7 +14,7 @@ impl SyncKind {
     /// Parses the contract's word for a kind.
     ///
     /// # Errors
-    /// `invalid` for a word that stands for none.
+    /// `invalid` for an unknown word.
     pub fn parse(word: &str) -> Result<Self, Failure> {
         let found = Self::ALL.iter().find(|kind| kind.as_str() == word);
         found.copied().ok_or_else(|| {
@@ -24,36 +24,36 @@ impl SyncKind {
         })
     }
 
-    /// The directories that are read.
+    /// Returns the directories to read.
     pub fn directories(self) -> &'static [Directory] {
         match self {
             Self::RolesLicenses => &[ROLES, LICENSES],
         }
     }
 
-    /// The contract's word for it, which is also the payload of its wakeup.
+    /// Returns the contract's name of the kind, which is also the payload of its wakeup.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RolesLicenses => "roles-licenses",
         }
     }
 
-    /// The id of the wakeup that begins an import or goes on with it.
+    /// Returns the id of the wakeup that begins or resumes an import.
     pub fn wakeup_id(self) -> &'static str {
         match self {
             Self::RolesLicenses => "sync",
         }
     }
 
-    /// The kind that a wakeup stands for; none when it is none of an import.
-    pub fn of_wakeup(wakeup: &Wakeup) -> Option<Self> {
+    /// Returns the kind of import that a wakeup is for, if any.
+    pub fn from_wakeup(wakeup: &Wakeup) -> Option<Self> {
         Self::ALL
             .iter()
             .copied()
             .find(|kind| kind.wakeup_id() == wakeup.id && kind.as_str() == wakeup.payload)
     }
 
-    /// The change that has the import of `owner` begin, or go on, at `due`.
+    /// Returns the change that schedules the import of `owner` at `due`.
     pub fn schedule(self, owner: &Reference, due: Timestamp) -> Change {
         Change::Schedule(Wakeup {
             id: self.wakeup_id().to_owned(),
@@ -74,10 +74,10 @@ mod tests {
         for kind in SyncKind::ALL {
             assert_eq!(SyncKind::parse(kind.as_str()), Ok(*kind));
         }
-        let Err(Failure::Invalid(faults)) = SyncKind::parse("everything") else {
+        let Err(Failure::Invalid(errors)) = SyncKind::parse("everything") else {
             panic!("it is taken");
         };
-        assert_eq!(faults[0].field, "kind");
-        assert!(faults[0].message.contains("roles-licenses"));
+        assert_eq!(errors[0].field, "kind");
+        assert!(errors[0].message.contains("roles-licenses"));
     }
 }

@@ -1,46 +1,48 @@
-//! The end of a list: what has vanished at Webex is removed, if that is plausible.
+//! The end of a list: removes documents whose entries have vanished at Webex, if that is plausible.
 //!
-//! An empty list, or a list that is suddenly short, is more often a fault at Webex than the truth.
-//! Such a list removes no documents until a person accepts the list; an alert says so.
+//! A list that is empty or suddenly short is more often an error at Webex than true. Such a list
+//! removes no documents until a person accepts the removals; an alert reports the list.
 
 use serde::{Deserialize, Serialize};
 
-use super::Run;
-use super::entries::owned;
-use super::state::{DocumentId, List};
-use super::steps::{Counted, CountedChange};
+use super::ImportRun;
+use super::entries::owned_filter;
+use super::state::{DocumentId, ListProgress};
+use super::steps::{CountKind, CountedChange};
 use crate::alerts::{self, ALERT, Notice, Severity, code};
 use crate::platform::{Change, Failure, Level, Platform, Reference};
 use crate::webex::directory::Directory;
 
-/// How many documents of a model an import removes, however many of them there are.
-const FEW: u32 = 10;
-/// How many stored documents are looked at together.
-const TOGETHER: u32 = 200;
+/// The number of documents of a model that an import removes without a plausibility check.
+const SMALL_REMOVAL: u32 = 10;
+/// The number of stored documents that are read or deleted together.
+const BATCH_SIZE: u32 = 200;
 
 /// The size of a removal of vanished documents from a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removal {
-    /// How many entries the list has.
+    /// The number of entries in the list.
     pub found: u32,
-    /// How many documents were stored before the import.
+    /// The number of documents stored before the import.
     pub stored: u32,
-    /// How many of those are not in the list.
+    /// The number of those documents that are missing in the list.
     pub vanished: u32,
 }
 
 impl Removal {
-    /// Whether the list can be believed: it is not empty, and at most half of the stored
-    /// documents have vanished, or only a few.
+    /// Whether the list is plausible: not empty, and at most half of the stored documents, or only a few,
+    /// have vanished.
     pub fn is_plausible(self) -> bool {
         match (self.vanished, self.found) {
             (0, _) => true,
             (_, 0) => false,
-            (vanished, _) => vanished <= FEW || vanished <= self.stored.saturating_sub(vanished),
+            (vanished, _) => {
+                vanished <= SMALL_REMOVAL || vanished <= self.stored.saturating_sub(vanished)
+            }
         }
     }
 
-    /// Why none of `what` was removed, and what to do about it.
+    /// Explains why no `what` were removed, and what to do.
     pub fn explain(self, what: &str) -> String {
         let Self {
             found,
@@ -54,24 +56,27 @@ impl Removal {
     }
 }
 
-impl<P: Platform + ?Sized> Run<'_, P> {
-    /// Removes the documents that were not seen, unless so many are not plausible. Returns whether
-    /// the removal was complete before the call had to end.
+impl<P: Platform + ?Sized> ImportRun<'_, P> {
+    /// Removes the documents that were not seen, if their number is plausible. Returns whether the removal
+    /// was completed before the call had to end.
     pub(super) fn remove_vanished(
         &mut self,
         index: usize,
         directory: &Directory,
     ) -> Result<bool, Failure> {
         let (stored, vanished) = self.find_vanished(directory)?;
-        let found = self.seen.as_ref().map_or(0, |seen| count(seen.len()));
-        // A call before this one may have begun to remove.
+        let found = self
+            .seen
+            .as_ref()
+            .map_or(0, |seen| saturating_count(seen.len()));
+        // An earlier call may have begun the removal.
         let list = self.list(index);
         let removal = Removal {
             found,
             stored: stored
                 .saturating_add(list.removed)
                 .saturating_sub(list.added),
-            vanished: count(vanished.len()).saturating_add(list.removed),
+            vanished: saturating_count(vanished.len()).saturating_add(list.removed),
         };
         if !removal.is_plausible() && !self.import.accepts_removals {
             let what = directory.what;
@@ -80,15 +85,15 @@ impl<P: Platform + ?Sized> Run<'_, P> {
             self.list(index).held = Some(removal);
             return Ok(true);
         }
-        let together = usize::try_from(TOGETHER).unwrap_or(usize::MAX);
-        let mut chunks = vanished.chunks(together).peekable();
+        let batch_size = usize::try_from(BATCH_SIZE).unwrap_or(usize::MAX);
+        let mut chunks = vanished.chunks(batch_size).peekable();
         while let Some(references) = chunks.next() {
             let changes: Vec<CountedChange> = references
                 .iter()
-                .map(|reference| (Counted::Removed, Change::Delete(reference.clone())))
+                .map(|reference| (CountKind::Removed, Change::Delete(reference.clone())))
                 .collect();
-            self.write(index, changes, |_| ())?;
-            // The last page is read again then, and the removal goes on.
+            self.commit_in_batches(index, changes, |_| ())?;
+            // The next call reads the last page again and continues the removal.
             if chunks.peek().is_some() && self.platform.now() >= self.until {
                 return Ok(false);
             }
@@ -96,9 +101,9 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         Ok(true)
     }
 
-    /// How many documents are stored, and those that were not seen.
+    /// Returns the number of stored documents, and the references of those that were not seen.
     fn find_vanished(&self, directory: &Directory) -> Result<(u32, Vec<Reference>), Failure> {
-        let filter = owned(&self.record, directory.model);
+        let filter = owned_filter(&self.record, directory.model);
         let was_seen = |reference: &Reference| {
             let id = DocumentId::parse(&reference.pkid);
             id.is_some_and(|id| self.seen.as_ref().is_some_and(|seen| seen.contains(&id)))
@@ -107,8 +112,8 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         let mut vanished = Vec::new();
         let mut cursor = None;
         loop {
-            let page = self.platform.find(&filter, cursor.as_deref(), TOGETHER)?;
-            stored = stored.saturating_add(count(page.documents.len()));
+            let page = self.platform.find(&filter, cursor.as_deref(), BATCH_SIZE)?;
+            stored = stored.saturating_add(saturating_count(page.documents.len()));
             let references = page.documents.into_iter().map(|found| found.reference);
             vanished.extend(references.filter(|reference| !was_seen(reference)));
             match page.next {
@@ -123,12 +128,12 @@ impl<P: Platform + ?Sized> Run<'_, P> {
     pub(super) fn alert_changes(&self) -> Result<Vec<Change>, Failure> {
         let directories = self.import.kind.directories();
         let lists = self.import.lists.iter().zip(directories);
-        // A list that was not read whole changes no alert.
-        let known: Vec<(&List, &Directory)> =
+        // A list that was not read completely changes no alert.
+        let known: Vec<(&ListProgress, &Directory)> =
             lists.filter(|(list, _)| list.partial.is_none()).collect();
         let references: Vec<Reference> = known
             .iter()
-            .map(|(_, directory)| self.alert(directory))
+            .map(|(_, directory)| self.alert_reference(directory))
             .collect();
         let stored = self.platform.get_many(&references)?;
         let mut changes = Vec::new();
@@ -158,14 +163,14 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         Ok(changes)
     }
 
-    /// The alert about the removals of a directory: one for each record and model.
-    fn alert(&self, directory: &Directory) -> Reference {
-        let id = DocumentId::of(&self.record.pkid, ALERT, directory.model);
+    /// Returns the alert about a directory's removals: one for each record and model.
+    fn alert_reference(&self, directory: &Directory) -> Reference {
+        let id = DocumentId::derive(&self.record.pkid, ALERT, directory.model);
         Reference::new(ALERT, id.to_string())
     }
 }
 
-fn count(length: usize) -> u32 {
+fn saturating_count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 
@@ -205,7 +210,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn implausible_is_empty_or_more_than_half_and_more_than_ten(
+        fn removal_is_implausible_above_half_and_ten(
             found in prop_oneof![Just(0), any::<u32>()],
             stored in prop_oneof![0_u32..40, any::<u32>()],
             part in 0.0..=1.0,
@@ -216,7 +221,7 @@ mod tests {
             let most = u64::from(vanished) * 2 > u64::from(stored) && vanished > 10;
             let empty = found == 0 && vanished > 0;
             prop_assert_eq!(removal.is_plausible(), !(most || empty));
-            // Fewer that have vanished are never less plausible.
+            // Fewer vanished documents are never less plausible.
             let fewer = Removal { vanished: vanished / 2, ..removal };
             prop_assert!(fewer.is_plausible() || !removal.is_plausible());
         }

@@ -1,10 +1,8 @@
-//! How far an import is: the document from which an interrupted one goes on, and which says
-//! afterwards what the last one did.
+//! The stored progress of an import, used to resume an interrupted one and to report the last one.
 //!
-//! The position is always that of a page to be read next. Whatever is done with a page before the
-//! position moves behind it, can be done again. What was seen on the pages before is kept in
-//! documents of its own, one or more for each page, until the whole list has been read: only then
-//! is it known what has vanished.
+//! The position is the page to read next. All work on a page before the position moves on can be
+//! repeated. The entries seen on earlier pages are stored in separate documents, one or more per page,
+//! until the whole list has been read: only then are the vanished entries known.
 
 use std::fmt;
 
@@ -18,28 +16,28 @@ use crate::platform::{
 use crate::record::{Record, key};
 use crate::reports::{ImportCount, SyncKind};
 
-/// The model of `Import`.
-pub const IMPORT: &str = "data/SparkImport";
-/// The model of what was seen on pages that were read.
-pub const SEEN: &str = "data/SparkImportPage";
+/// The model of [`Import`].
+pub const IMPORT_MODEL: &str = "data/SparkImport";
+/// The model of documents with the entries seen on a page.
+pub const SEEN_MODEL: &str = "data/SparkImportPage";
 
-/// How long an unfinished import can be gone on with since its last step, in milliseconds: a day.
-/// Later than that its list would be too old, and Webex's address of the next page as well.
-pub const STALE: u64 = 86_400_000;
-/// How many documents one document of [`SEEN`] names.
-const SEEN_TOGETHER: usize = 5_000;
+/// How long an unfinished import can be resumed after its last step: a day, in milliseconds. After that,
+/// the list is too old, and so is Webex's address of the next page.
+pub const MAX_IDLE_MS: u64 = 86_400_000;
+/// The maximum number of ids in one document of [`SEEN_MODEL`].
+const IDS_PER_DOCUMENT: usize = 5_000;
 
-/// The primary key of a document that follows from what it stands for, so that doing a step again
-/// makes nothing twice: the first 96 bits of SHA-256 over record, model and Webex's id.
+/// A primary key derived from record, model and Webex's id, so that a repeated step creates no duplicates:
+/// the first 96 bits of their SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DocumentId([u8; 12]);
 
 impl DocumentId {
-    /// The key of what `record` calls `id` in `model`.
-    pub fn of(record: &str, model: &str, id: &str) -> Self {
+    /// Derives the key of the entry `id` of `model` for `record`.
+    pub fn derive(record: &str, model: &str, id: &str) -> Self {
         let mut hash = Sha256::new();
         for part in [record, model, id] {
-            // A length in front of each: no two triples run into the same bytes.
+            // Each part is preceded by its length, so that no two triples yield the same bytes.
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             hash.update(part);
         }
@@ -50,7 +48,7 @@ impl DocumentId {
         Self(key)
     }
 
-    /// Understands 24 lower-case hexadecimal characters.
+    /// Parses 24 lower-case hexadecimal characters.
     pub fn parse(pkid: &str) -> Option<Self> {
         if !is_pkid(pkid) {
             return None;
@@ -68,41 +66,41 @@ impl fmt::Display for DocumentId {
     }
 }
 
-/// How far the list of one model is.
+/// The progress of one model's list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct List {
-    /// The model that its entries are stored as.
+pub struct ListProgress {
+    /// The model of the stored entries.
     pub model: String,
-    /// How many entries the pages before the position have.
+    /// The number of entries on the pages before the position.
     pub found: u32,
-    /// How many were new.
+    /// The number of new entries.
     pub added: u32,
-    /// How many had changed.
+    /// The number of changed entries.
     pub updated: u32,
-    /// How many had vanished.
+    /// The number of vanished entries.
     pub removed: u32,
-    /// How many pages are behind the position.
+    /// The number of pages before the position.
     #[serde(default)]
     pub pages: u32,
-    /// The address of the page to be read next; none: the first.
+    /// The address of the page to read next; none: the first page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// How many documents say what was seen. Without `next` they are of no use any more.
+    /// The number of documents with seen entries. Without `next` they are obsolete.
     #[serde(default)]
     pub seen: u32,
-    /// The list was read to its end, and what has vanished is removed.
+    /// Whether the list was read to its end and vanished entries were removed.
     #[serde(default)]
     pub ended: bool,
-    /// Why the list cannot be known to be whole, so that nothing of it is removed.
+    /// Why the list may be incomplete, so that no documents are removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial: Option<String>,
-    /// The removal that was not plausible and not accepted: nothing was removed.
+    /// The implausible removal that was not accepted; no documents were removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Removal>,
 }
 
-impl List {
-    /// Goes back to the first page; what was counted as changed stays counted.
+impl ListProgress {
+    /// Restarts at the first page and keeps the counts of changes.
     pub fn restart(&mut self) {
         self.next = None;
         self.pages = 0;
@@ -113,44 +111,44 @@ impl List {
     }
 }
 
-/// An import: the one that runs, or the last one.
+/// The running import, or the last one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
     /// The record's primary key.
     pub owner: String,
-    /// What is imported.
+    /// The kind of data that is imported.
     pub kind: SyncKind,
-    /// The organisation that is read: its bare UUID.
+    /// The bare UUID of the organisation.
     #[serde(default)]
     pub organization: Option<String>,
-    /// Notes that a person accepts all removals of this import.
+    /// Whether a person accepts all removals of this import.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub accepts_removals: bool,
-    /// When its first step began.
+    /// When the first step began.
     pub begun: Timestamp,
-    /// When its last step was done.
+    /// When the last step was done.
     pub progressed: Timestamp,
-    /// When it was at its end.
+    /// When the import was finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished: Option<Timestamp>,
-    /// How far each list is, in the order of reading.
-    pub lists: Vec<List>,
+    /// The progress of each list, in the order of reading.
+    pub lists: Vec<ListProgress>,
 }
 
 impl Import {
-    /// The document of the imports of `kind` of a record.
+    /// Returns the document of a record's imports of `kind`.
     pub fn reference(record: &str, kind: SyncKind) -> Reference {
-        let id = DocumentId::of(record, IMPORT, kind.as_str());
-        Reference::new(IMPORT, id.to_string())
+        let id = DocumentId::derive(record, IMPORT_MODEL, kind.as_str());
+        Reference::new(IMPORT_MODEL, id.to_string())
     }
 
-    /// The unfinished import of `record` to go on with, or a new one; and the version of the
-    /// document it is stored as, 0 when there is none. With `accepts_removals`, lists of which
-    /// nothing was removed are read again.
+    /// Loads the unfinished import of `record` or creates a new one. Returns the import and the version of
+    /// its stored document, 0 if none is stored. With `accepts_removals`, lists with held removals are read
+    /// again.
     ///
     /// # Errors
     /// Those of the storage.
-    pub fn open(
+    pub fn load_or_new(
         storage: &(impl Storage + ?Sized),
         record: &Record,
         kind: SyncKind,
@@ -159,12 +157,12 @@ impl Import {
     ) -> Result<(Self, u64), Failure> {
         let stored = storage.get(&Self::reference(&record.pkid, kind))?;
         let version = stored.as_ref().map_or(0, |document| document.version);
-        // One that cannot be read is of another release: it is begun anew.
+        // An unreadable state is of another release: begin again.
         let earlier: Option<Self> =
             stored.and_then(|document| serde_json::from_str(&document.body).ok());
         let new = Self::new(record, kind, now);
         let mut import = match earlier {
-            Some(earlier) => new.or_rest_of(earlier, now),
+            Some(earlier) => new.or_resume(earlier, now),
             None => new,
         };
         if accepts_removals {
@@ -172,15 +170,15 @@ impl Import {
             let lists = import.lists.iter_mut();
             lists
                 .filter(|list| list.held.is_some())
-                .for_each(List::restart);
+                .for_each(ListProgress::restart);
         }
         Ok((import, version))
     }
 
     fn new(record: &Record, kind: SyncKind, now: Timestamp) -> Self {
-        let list = |model: &str| List {
+        let list = |model: &str| ListProgress {
             model: model.to_owned(),
-            ..List::default()
+            ..ListProgress::default()
         };
         Self {
             owner: record.pkid.clone(),
@@ -198,19 +196,19 @@ impl Import {
         }
     }
 
-    fn or_rest_of(mut self, earlier: Self, now: Timestamp) -> Self {
+    fn or_resume(mut self, earlier: Self, now: Timestamp) -> Self {
         let models = |import: &Self| -> Vec<String> {
             let lists = import.lists.iter();
             lists.map(|list| list.model.clone()).collect()
         };
-        let goes_on = earlier.finished.is_none()
+        let resumable = earlier.finished.is_none()
             && earlier.organization == self.organization
             && models(&earlier) == models(&self)
-            && now.abs_diff(earlier.progressed) <= STALE;
-        if goes_on {
+            && now.abs_diff(earlier.progressed) <= MAX_IDLE_MS;
+        if resumable {
             return earlier;
         }
-        // What was seen long ago is to be cleared away.
+        // Documents of an abandoned import are to be removed.
         for list in &mut self.lists {
             let before = earlier.lists.iter().find(|each| each.model == list.model);
             list.seen = before.map_or(0, |before| before.seen);
@@ -218,11 +216,11 @@ impl Import {
         self
     }
 
-    /// The change that stores it, and the condition that `version` is the one stored so far.
+    /// Returns the change that stores the import, and the check that `version` is the stored one.
     ///
     /// # Errors
-    /// `internal` when it cannot be written as JSON.
-    pub fn put(&self, hierarchy: &str, version: u64) -> Result<(Check, Change), Failure> {
+    /// `internal` if the import cannot be written as JSON.
+    pub fn to_commit(&self, hierarchy: &str, version: u64) -> Result<(Check, Change), Failure> {
         let reference = Self::reference(&self.owner, self.kind);
         let check = match version {
             0 => Check::Absent(reference.clone()),
@@ -240,22 +238,22 @@ impl Import {
         ))
     }
 
-    /// Steps done: pages read, and one for the end of each list.
-    pub fn done(&self) -> u32 {
+    /// The number of steps done: pages read, and one for the end of each list.
+    pub fn steps_done(&self) -> u32 {
         self.lists.iter().fold(0, |done, list| {
             done.saturating_add(list.pages)
                 .saturating_add(list.ended.into())
         })
     }
 
-    /// Steps that it has as far as is known: every list that has not ended has a page to come.
-    pub fn total(&self) -> u32 {
+    /// The number of steps known so far: every list that has not ended has a page to come.
+    pub fn steps_total(&self) -> u32 {
         let to_come = self.lists.iter().filter(|list| !list.ended).count();
         let to_come = u32::try_from(to_come).unwrap_or(u32::MAX);
-        self.done().saturating_add(to_come.saturating_mul(2))
+        self.steps_done().saturating_add(to_come.saturating_mul(2))
     }
 
-    /// What became of the documents of each model.
+    /// The counts of each model.
     pub fn models(&self) -> Vec<ImportCount> {
         self.lists
             .iter()
@@ -270,20 +268,20 @@ impl Import {
     }
 }
 
-/// The `number`-th document of what was seen of `model`.
+/// Returns the reference of the `number`-th document with seen entries of `model`.
 pub fn seen_reference(record: &str, model: &str, number: u32) -> Reference {
-    let id = DocumentId::of(record, SEEN, &format!("{model}/{number}"));
-    Reference::new(SEEN, id.to_string())
+    let id = DocumentId::derive(record, SEEN_MODEL, &format!("{model}/{number}"));
+    Reference::new(SEEN_MODEL, id.to_string())
 }
 
-/// The documents that keep what was seen on a page, numbered from `first`.
+/// Builds the documents with the entries seen on a page, numbered from `first`.
 pub fn seen_documents(
     record: &Record,
     model: &str,
     first: u32,
     ids: &[DocumentId],
 ) -> Vec<Document> {
-    ids.chunks(SEEN_TOGETHER)
+    ids.chunks(IDS_PER_DOCUMENT)
         .zip(first..)
         .map(|(ids, number)| {
             let ids: Vec<String> = ids.iter().map(DocumentId::to_string).collect();
@@ -300,8 +298,8 @@ pub fn seen_documents(
         .collect()
 }
 
-/// What a document of [`seen_documents`] names; none when it is damaged.
-pub fn seen_in(document: &Document) -> Option<Vec<DocumentId>> {
+/// Parses a document of [`seen_documents`]; none if it is damaged.
+pub fn parse_seen(document: &Document) -> Option<Vec<DocumentId>> {
     let body: serde_json::Value = serde_json::from_str(&document.body).ok()?;
     let ids = body.get("ids")?.as_str()?;
     ids.split_ascii_whitespace()
@@ -324,22 +322,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_of_an_import_follows_from_record_model_and_id() {
-        let id = DocumentId::of("0123456789abcdef01234567", "device/spark/Role", "R1");
+    fn document_id_derives_from_record_model_and_id() {
+        let id = DocumentId::derive("0123456789abcdef01234567", "device/spark/Role", "R1");
         assert_eq!(
             id,
-            DocumentId::of("0123456789abcdef01234567", "device/spark/Role", "R1")
+            DocumentId::derive("0123456789abcdef01234567", "device/spark/Role", "R1")
         );
         assert_ne!(
             id,
-            DocumentId::of("0123456789abcdef01234567", "device/spark/RoleR", "1")
+            DocumentId::derive("0123456789abcdef01234567", "device/spark/RoleR", "1")
         );
         assert_eq!(id.to_string().len(), 24);
         assert_eq!(DocumentId::parse(&id.to_string()), Some(id));
     }
 
     #[test]
-    fn what_is_no_key_is_not_read_as_one() {
+    fn invalid_document_id_is_not_parsed() {
         for pkid in [
             "",
             "0123",

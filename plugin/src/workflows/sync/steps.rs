@@ -1,57 +1,57 @@
-//! The steps of an import: a page is read and stored, a list is brought to its end.
+//! The steps of an import: reading and storing a page, and ending a list.
 
 use std::collections::HashSet;
 
-use super::Run;
-use super::access::failure;
-use super::entries::{Difference, differences};
-use super::state::{DocumentId, List, seen_documents, seen_in, seen_reference};
+use super::ImportRun;
+use super::access::map_webex_error;
+use super::entries::{Difference, find_differences};
+use super::state::{DocumentId, ListProgress, parse_seen, seen_documents, seen_reference};
 use crate::platform::{Change, Failure, Level, Platform, Reference};
 use crate::webex::directory::{Directory, Entry};
 use crate::webex::errors::ErrorKind;
 use crate::webex::pages::Page;
 
-/// How many pages of one list are read at most: one that is longer does not end.
-const LONGEST_LIST: u32 = 10_000;
-/// How many changes are committed together, and about how many bytes, at most: a quarter of what
-/// hosts allow. Less when a host allows less.
-const CHANGES: usize = 250;
-const BYTES: usize = 256 * 1024;
-/// How many unreadable entries of a page a warning names.
-const NAMED: usize = 3;
+/// The maximum number of pages of one list; a longer list is taken as endless.
+const MAX_LIST_PAGES: u32 = 10_000;
+/// The maximum number of changes and approximate bytes in a commit: a quarter of what hosts allow.
+/// Smaller when a host allows less.
+const MAX_BATCH_CHANGES: usize = 250;
+const MAX_BATCH_BYTES: usize = 256 * 1024;
+/// The maximum number of unreadable entries that a warning names.
+const MAX_NAMED_ENTRIES: usize = 3;
 
-/// What was seen of a list.
-pub(super) type Seen = HashSet<DocumentId>;
+/// The entries seen in a list.
+pub(super) type SeenIds = HashSet<DocumentId>;
 
-/// What became of a step.
+/// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// It was done; there may be another one.
+    /// The step was done; another may follow.
     Done,
-    /// This call has done enough.
+    /// The call should end before another step.
     Spent,
-    /// There is none left.
+    /// No step is left.
     Finished,
 }
 
-/// What a change is counted as.
+/// The counter that a change adds to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Counted {
+pub(super) enum CountKind {
     Added,
     Updated,
     Removed,
-    Not,
+    Uncounted,
 }
 
-pub(super) type CountedChange = (Counted, Change);
+pub(super) type CountedChange = (CountKind, Change);
 
-impl<P: Platform + ?Sized> Run<'_, P> {
+impl<P: Platform + ?Sized> ImportRun<'_, P> {
     /// Does the next step.
     pub(super) fn step(&mut self) -> Result<Step, Failure> {
-        // What was seen of a list without a position is of no use any more.
-        let leftover = |list: &List| list.next.is_none() && list.seen > 0;
+        // Documents with seen entries are obsolete if their list has no position.
+        let leftover = |list: &ListProgress| list.next.is_none() && list.seen > 0;
         if let Some(index) = self.import.lists.iter().position(leftover) {
-            self.clear(index)?;
+            self.clear_seen(index)?;
             return Ok(Step::Done);
         }
         let Some(index) = self.import.lists.iter().position(|list| !list.ended) else {
@@ -63,42 +63,44 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         if self.is_spent() {
             return Ok(Step::Spent);
         }
-        if self.seen.is_none() && !self.recall(index)? {
-            return self.begin_anew(index);
+        if self.seen.is_none() && !self.load_seen(index)? {
+            return self.restart_list(index);
         }
-        let (done, total) = (self.import.done(), self.import.total());
+        let (done, total) = (self.import.steps_done(), self.import.steps_total());
         let what = directory.what;
         self.platform
             .progress(done, total, &format!("reading {what}"));
 
-        let inherited = self.pages == 0;
+        let first_request = self.pages == 0;
         let next = self.list(index).next.clone();
         let record = &mut self.record;
-        let answer = self.access.page(record, directory, next.as_deref())?;
-        let (address, page) = match answer {
+        let response = self.access.fetch_page(record, directory, next.as_deref())?;
+        let (address, page) = match response {
             Ok(page) => page,
-            // A new call has bounds of its own, and a lease of its own.
-            Err(error) if error.kind == ErrorKind::Limit && !inherited => return Ok(Step::Spent),
-            // Addresses of pages do not live for ever.
+            // A new call has its own limits and its own lease.
+            Err(error) if error.kind == ErrorKind::Limit && !first_request => {
+                return Ok(Step::Spent);
+            }
+            // Addresses of pages expire.
             Err(error)
                 if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Rejected)
-                    && inherited
+                    && first_request
                     && next.is_some() =>
             {
                 self.platform.log(
                     Level::Warning,
                     &format!("{error}: the {what} are read from the first page again"),
                 );
-                return self.begin_anew(index);
+                return self.restart_list(index);
             }
-            Err(error) => return Err(failure(self.platform, directory, error)),
+            Err(error) => return Err(map_webex_error(self.platform, directory, error)),
         };
         self.pages = self.pages.saturating_add(1);
-        self.take(index, directory, &address, page)
+        self.store_page(index, directory, &address, page)
     }
 
-    /// Stores what is on a page, and moves behind it or ends the list.
-    fn take(
+    /// Stores the entries of a page, and moves to the next page or ends the list.
+    fn store_page(
         &mut self,
         index: usize,
         directory: &Directory,
@@ -107,18 +109,18 @@ impl<P: Platform + ?Sized> Run<'_, P> {
     ) -> Result<Step, Failure> {
         let items = page.items.len();
         let pages = self.list(index).pages.saturating_add(1);
-        let entries = self.unseen(index, directory, pages, page.items);
-        let given_up = match &page.next {
+        let entries = self.parse_unseen(index, directory, pages, page.items);
+        let abandoned = match &page.next {
             None => None,
             Some(_) if items == 0 => Some("Webex sent an empty page with another one behind it"),
             Some(next) if next == address || (entries.is_empty() && pages > 1) => {
                 Some("Webex sent a page twice")
             }
-            Some(_) if pages >= LONGEST_LIST => Some("Webex's list did not end"),
+            Some(_) if pages >= MAX_LIST_PAGES => Some("Webex's list did not end"),
             Some(_) => None,
         };
-        let next = page.next.filter(|_| given_up.is_none());
-        for why in given_up
+        let next = page.next.filter(|_| abandoned.is_none());
+        for why in abandoned
             .map(str::to_owned)
             .into_iter()
             .chain(page.link_fault)
@@ -129,43 +131,45 @@ impl<P: Platform + ?Sized> Run<'_, P> {
             self.list(index).partial.get_or_insert(why);
         }
 
-        let differing = differences(self.platform, &self.record, directory.model, &entries)?;
-        let mut changes: Vec<CountedChange> = differing
+        let changed_documents =
+            find_differences(self.platform, &self.record, directory.model, &entries)?;
+        let mut changes: Vec<CountedChange> = changed_documents
             .into_iter()
             .map(|difference| match difference {
-                Difference::New(document) => (Counted::Added, Change::Put(document)),
-                Difference::Changed(document) => (Counted::Updated, Change::Put(document)),
+                Difference::New(document) => (CountKind::Added, Change::Put(document)),
+                Difference::Changed(document) => (CountKind::Updated, Change::Put(document)),
             })
             .collect();
         let ids: Vec<DocumentId> = entries.into_iter().map(|(id, _)| id).collect();
         let Some(next) = next else {
             if !changes.is_empty() {
-                self.write(index, changes, |_| ())?;
+                self.commit_in_batches(index, changes, |_| ())?;
             }
             self.seen.get_or_insert_default().extend(ids);
-            return self.end(index, directory, pages);
+            return self.end_list(index, directory, pages);
         };
         let first = self.list(index).seen;
-        let kept = seen_documents(&self.record, directory.model, first, &ids);
-        let kept_in = u32::try_from(kept.len()).unwrap_or(u32::MAX);
+        let documents = seen_documents(&self.record, directory.model, first, &ids);
+        let document_count = u32::try_from(documents.len()).unwrap_or(u32::MAX);
         changes.extend(
-            kept.into_iter()
-                .map(|kept| (Counted::Not, Change::Put(kept))),
+            documents
+                .into_iter()
+                .map(|document| (CountKind::Uncounted, Change::Put(document))),
         );
         let seen = self.seen.get_or_insert_default();
         seen.extend(ids);
         let found = u32::try_from(seen.len()).unwrap_or(u32::MAX);
-        self.write(index, changes, |list| {
+        self.commit_in_batches(index, changes, |list| {
             list.pages = pages;
             list.found = found;
             list.next = Some(next.clone());
-            list.seen = list.seen.saturating_add(kept_in);
+            list.seen = list.seen.saturating_add(document_count);
         })?;
         Ok(Step::Done)
     }
 
-    /// The entries of the `number`-th page that were on no page before.
-    fn unseen(
+    /// Parses the entries of the `number`-th page that were not on earlier pages.
+    fn parse_unseen(
         &mut self,
         index: usize,
         directory: &Directory,
@@ -175,10 +179,10 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         let mut here = HashSet::new();
         let mut entries = Vec::new();
         let mut unreadable = Vec::new();
-        for (item, place) in items.into_iter().zip(1_u32..) {
+        for (item, number_on_page) in items.into_iter().zip(1_u32..) {
             match Entry::read(&item) {
                 Ok(entry) => {
-                    let id = DocumentId::of(&self.record.pkid, directory.model, &entry.id);
+                    let id = DocumentId::derive(&self.record.pkid, directory.model, &entry.id);
                     let seen = self.seen.as_ref().is_some_and(|seen| seen.contains(&id));
                     if !seen && here.insert(id) {
                         entries.push((id, entry));
@@ -189,7 +193,9 @@ impl<P: Platform + ?Sized> Run<'_, P> {
                         Some(name) => format!(" (`{name}`)"),
                         None => String::new(),
                     };
-                    unreadable.push(format!("entry {place} of page {number}{name} {why}"));
+                    unreadable.push(format!(
+                        "entry {number_on_page} of page {number}{name} {why}"
+                    ));
                 }
             }
         }
@@ -197,11 +203,11 @@ impl<P: Platform + ?Sized> Run<'_, P> {
             let (count, what) = (unreadable.len(), directory.what);
             let partial = format!("some of them could not be understood: {first}");
             self.list(index).partial.get_or_insert(partial);
-            let more = match count.saturating_sub(NAMED) {
+            let more = match count.saturating_sub(MAX_NAMED_ENTRIES) {
                 0 => String::new(),
                 more => format!(", and {more} more"),
             };
-            unreadable.truncate(NAMED);
+            unreadable.truncate(MAX_NAMED_ENTRIES);
             let named = unreadable.join(", ");
             let warning = format!("{count} of the {what} cannot be taken: {named}{more}");
             self.platform.log(Level::Warning, &warning);
@@ -209,8 +215,13 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         entries
     }
 
-    /// Ends a list that was read as far as it can be: removes what has vanished.
-    fn end(&mut self, index: usize, directory: &Directory, pages: u32) -> Result<Step, Failure> {
+    /// Ends a list that was read as far as possible: removes vanished entries.
+    fn end_list(
+        &mut self,
+        index: usize,
+        directory: &Directory,
+        pages: u32,
+    ) -> Result<Step, Failure> {
         if self.list(index).partial.is_none() && !self.remove_vanished(index, directory)? {
             return Ok(Step::Spent);
         }
@@ -223,17 +234,17 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         Ok(Step::Done)
     }
 
-    /// Learns what was seen on the pages before the position; whether all of it is still there.
-    fn recall(&mut self, index: usize) -> Result<bool, Failure> {
+    /// Loads the entries seen on the pages before the position. Returns whether all of them are stored.
+    fn load_seen(&mut self, index: usize) -> Result<bool, Failure> {
         let record = self.record.pkid.clone();
         let list = self.list(index);
         let references: Vec<Reference> = (0..list.seen)
             .map(|number| seen_reference(&record, &list.model, number))
             .collect();
-        let mut seen = Seen::new();
+        let mut seen = SeenIds::new();
         for references in references.chunks(10) {
             for document in self.platform.get_many(references)? {
-                match document.as_ref().and_then(seen_in) {
+                match document.as_ref().and_then(parse_seen) {
                     Some(ids) => seen.extend(ids),
                     None => return Ok(false),
                 }
@@ -243,8 +254,8 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         Ok(true)
     }
 
-    /// Goes back to the first page of a list; what was counted as changed stays counted.
-    fn begin_anew(&mut self, index: usize) -> Result<Step, Failure> {
+    /// Restarts a list at its first page and keeps the counts of changes.
+    fn restart_list(&mut self, index: usize) -> Result<Step, Failure> {
         self.list(index).restart();
         self.seen = None;
         if self.list(index).seen == 0 {
@@ -253,9 +264,9 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         Ok(Step::Done)
     }
 
-    /// Takes away what was seen of a list, the last document first, so that a call that is cut off
-    /// leaves a count that is right.
-    fn clear(&mut self, index: usize) -> Result<(), Failure> {
+    /// Deletes the documents with seen entries, the last one first, so that an interruption leaves a
+    /// correct count.
+    fn clear_seen(&mut self, index: usize) -> Result<(), Failure> {
         let record = self.record.pkid.clone();
         let list = self.list(index);
         let model = list.model.clone();
@@ -267,32 +278,32 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         self.commit(gone)
     }
 
-    /// Commits `changes`, in as many commits as it takes; the last one also with what `advance`
-    /// does to the list.
-    pub(super) fn write(
+    /// Commits `changes` in as many commits as needed; the last one includes the effect of `advance` on
+    /// the list.
+    pub(super) fn commit_in_batches(
         &mut self,
         index: usize,
         changes: Vec<CountedChange>,
-        advance: impl Fn(&mut List),
+        advance: impl Fn(&mut ListProgress),
     ) -> Result<(), Failure> {
-        let mut most = CHANGES;
+        let mut most = MAX_BATCH_CHANGES;
         let mut rest = changes.as_slice();
         loop {
-            let size = batch(rest, most);
-            let (batch, behind) = rest.split_at(size);
+            let size = batch_size(rest, most);
+            let (batch, remaining) = rest.split_at(size);
             let before = self.import.clone();
             let list = self.list(index);
             for (counted, _) in batch {
                 list.count(*counted);
             }
-            if behind.is_empty() {
+            if remaining.is_empty() {
                 advance(list);
             }
             let batch = batch.iter().map(|(_, change)| change.clone()).collect();
             match self.commit(batch) {
-                Ok(()) if behind.is_empty() => return Ok(()),
-                Ok(()) => rest = behind,
-                // This host allows less: smaller commits may do.
+                Ok(()) if remaining.is_empty() => return Ok(()),
+                Ok(()) => rest = remaining,
+                // This host allows less: try smaller commits.
                 Err(Failure::LimitExceeded(_)) if size > 1 => {
                     self.import = before;
                     most = size / 2;
@@ -306,25 +317,25 @@ impl<P: Platform + ?Sized> Run<'_, P> {
         clippy::indexing_slicing,
         reason = "indexes come from the lists themselves"
     )]
-    pub(super) fn list(&mut self, index: usize) -> &mut List {
+    pub(super) fn list(&mut self, index: usize) -> &mut ListProgress {
         &mut self.import.lists[index]
     }
 }
 
-impl List {
-    fn count(&mut self, counted: Counted) {
+impl ListProgress {
+    fn count(&mut self, counted: CountKind) {
         let count = match counted {
-            Counted::Added => &mut self.added,
-            Counted::Updated => &mut self.updated,
-            Counted::Removed => &mut self.removed,
-            Counted::Not => return,
+            CountKind::Added => &mut self.added,
+            CountKind::Updated => &mut self.updated,
+            CountKind::Removed => &mut self.removed,
+            CountKind::Uncounted => return,
         };
         *count = count.saturating_add(1);
     }
 }
 
-/// How many of `changes` are committed together: at most `most`, of about [`BYTES`].
-fn batch(changes: &[CountedChange], most: usize) -> usize {
+/// Returns how many of `changes` fit in one commit: at most `most`, of about [`MAX_BATCH_BYTES`].
+fn batch_size(changes: &[CountedChange], most: usize) -> usize {
     let mut bytes = 0_usize;
     let fitting = changes
         .iter()
@@ -334,7 +345,7 @@ fn batch(changes: &[CountedChange], most: usize) -> usize {
                 Change::Put(document) => document.body.len().saturating_add(500),
                 _ => 100,
             });
-            bytes <= BYTES
+            bytes <= MAX_BATCH_BYTES
         })
         .count();
     fitting.max(1).min(changes.len())

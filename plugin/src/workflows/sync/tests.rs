@@ -1,10 +1,10 @@
-//! Imports on a platform in memory.
+//! Imports on an in-memory platform.
 
 mod changes;
-mod faults;
+mod errors;
 mod lists;
-mod parts;
 mod removals;
+mod resumption;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -21,16 +21,16 @@ use crate::webex::ids::OrgId;
 const ROLE: &str = "device/spark/Role";
 const LICENSE: &str = "device/spark/License";
 
-type Answer = Result<HttpResponse, HttpError>;
+type HttpResult = Result<HttpResponse, HttpError>;
 
-/// What Webex has, and how many of it a page shows.
+/// Webex's lists, and the number of entries on a page.
 struct Webex {
     roles: Vec<Value>,
     licenses: Vec<Value>,
     page: usize,
 }
 
-/// A platform with a connected record, and the lists that Webex answers with.
+/// A platform with a connected record, and a server with Webex's lists.
 struct World {
     platform: MemoryPlatform,
     webex: Rc<RefCell<Webex>>,
@@ -45,11 +45,11 @@ impl World {
             page: 1_000,
         }));
         let served = webex.clone();
-        platform.serve(move |_, request| served.borrow().answer(request));
+        platform.serve(move |_, request| served.borrow().respond(request));
         Self { platform, webex }
     }
 
-    /// With so many licences, so many on a page.
+    /// Creates a world with `count` licences, `page` of them on a page.
     fn with_licenses(count: u32, page: usize) -> Self {
         let world = Self::new();
         world.webex.borrow_mut().licenses = (1..=count).map(|n| license(n, n)).collect();
@@ -65,8 +65,8 @@ impl World {
         sync(&self.platform, PKID, SyncKind::RolesLicenses, true)
     }
 
-    /// Calls of `sync` until the import is at its end; how many, and the last report.
-    fn sync_to_the_end(&self) -> (u32, SyncReport) {
+    /// Calls `sync` until the import is finished. Returns the number of calls and the last report.
+    fn sync_to_end(&self) -> (u32, SyncReport) {
         for calls in 1..1_000 {
             let report = self.sync().unwrap();
             if report.continues.is_none() {
@@ -76,7 +76,7 @@ impl World {
         panic!("the import does not end");
     }
 
-    /// The bodies of the documents of a model, in the order of Webex's ids.
+    /// Returns the bodies of a model's documents, in the order of Webex's ids.
     fn stored(&self, model: &str) -> Vec<Value> {
         let documents = self.platform.documents_of(model);
         let mut bodies: Vec<Value> = documents.iter().map(body).collect();
@@ -95,7 +95,7 @@ impl World {
 }
 
 impl Webex {
-    fn answer(&self, request: &HttpRequest) -> Answer {
+    fn respond(&self, request: &HttpRequest) -> HttpResult {
         let path = request.uri().path();
         let list = match (request.method(), path) {
             (&Method::GET, "/v1/roles") => &self.roles,
@@ -129,7 +129,7 @@ fn body(document: &Document) -> Value {
     serde_json::from_str(&document.body).unwrap()
 }
 
-fn imported(model: &str, found: u32, added: u32, updated: u32, removed: u32) -> ImportCount {
+fn import_count(model: &str, found: u32, added: u32, updated: u32, removed: u32) -> ImportCount {
     ImportCount {
         model: model.to_owned(),
         found,

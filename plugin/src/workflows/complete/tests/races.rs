@@ -1,26 +1,26 @@
-//! Calls that are cut off, and others who are faster.
+//! Interrupted calls and concurrent changes.
 
 use super::*;
 
 #[test]
-fn a_call_cut_off_anywhere_leaves_the_old_connection_or_the_new_one() {
+fn interrupted_consent_leaves_old_or_new_connection() {
     let down = || Failure::Unavailable("the store is down".to_owned());
-    // Before the code is shown: the same callback serves again.
+    // Before the code is sent, the same callback can be used again.
     let platform = connected();
     let begun = begin(&platform);
-    let before = kept(&platform);
+    let before = snapshot(&platform);
     platform.interrupt_commit(1, Interruption::Fail(down()));
     assert_eq!(run(&platform, &callback(&begun)).unwrap_err(), down());
-    assert_eq!(kept(&platform), before);
+    assert_eq!(snapshot(&platform), before);
     assert!(platform.sent().is_empty());
-    webex(&platform, ORGANIZATION, reply(200, answer()));
+    serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
     run(&platform, &callback(&begun)).unwrap();
 
-    // After the answer: a store that fails once, or whose answer is lost, loses nothing.
+    // After the response, one store error or one lost result loses nothing.
     for interruption in [Interruption::Fail(down()), Interruption::LoseAnswer(down())] {
         let platform = connected();
         let begun = begin(&platform);
-        webex(&platform, ORGANIZATION, reply(200, answer()));
+        serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
         platform.interrupt_commit(2, interruption);
         let report = run(&platform, &callback(&begun)).unwrap();
         assert_eq!(report.connection.state, State::Connected);
@@ -28,21 +28,21 @@ fn a_call_cut_off_anywhere_leaves_the_old_connection_or_the_new_one() {
         assert_eq!(record(&platform).body.connection.generation, 2);
     }
 
-    // A store that stays down: the old tokens are untouched and still refresh.
+    // The store stays down: the old tokens are unchanged and can still be refreshed.
     let platform = connected();
     let begun = begin(&platform);
-    let before = kept(&platform);
-    webex(&platform, ORGANIZATION, reply(200, answer()));
+    let before = snapshot(&platform);
+    serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
     for nth in 2..=4 {
         platform.interrupt_commit(nth, Interruption::Fail(down()));
     }
     assert_eq!(run(&platform, &callback(&begun)).unwrap_err(), down());
-    assert_eq!(kept(&platform), before);
+    assert_eq!(snapshot(&platform), before);
     assert_eq!(tokens(&platform)[1].as_deref(), Some(REFRESH_TOKEN));
 }
 
 #[test]
-fn a_change_made_meanwhile_is_kept_beside_the_new_tokens() {
+fn concurrent_change_is_kept_with_new_tokens() {
     let platform = connected();
     let begun = begin(&platform);
     platform.serve_organization(ORGANIZATION);
@@ -51,7 +51,7 @@ fn a_change_made_meanwhile_is_kept_beside_the_new_tokens() {
             let name = "email_domain".to_owned();
             record.body.fields.insert(name, "acme.example".into());
         });
-        reply(200, answer())
+        reply(200, token_response())
     });
     run(&platform, &callback(&begun)).unwrap();
     assert_eq!(record(&platform).text("email_domain"), Some("acme.example"));
@@ -59,13 +59,13 @@ fn a_change_made_meanwhile_is_kept_beside_the_new_tokens() {
 }
 
 #[test]
-fn a_store_that_fails_at_a_read_behind_the_answer_is_asked_again_and_the_tokens_are_stored() {
+fn failed_read_after_response_is_retried() {
     let down = || Failure::Unavailable("the store is down".to_owned());
-    // Behind the verifier come the tokens that the answer replaces.
+    // After the verifier, the tokens that the response replaces are revealed.
     for nth in [2, 3] {
         let platform = connected();
         let begun = begin(&platform);
-        webex(&platform, ORGANIZATION, reply(200, answer()));
+        serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
         platform.fail_reveal(nth, down());
         let report = run(&platform, &callback(&begun)).unwrap();
         assert_eq!(report.connection.state, State::Connected);

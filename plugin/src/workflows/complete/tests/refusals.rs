@@ -1,9 +1,9 @@
-//! Callbacks and answers of which no connection comes.
+//! Callbacks and responses that yield no connection.
 
 use super::*;
 
 #[test]
-fn each_error_of_a_callback_has_its_own_words_and_leaves_the_connection() {
+fn callback_error_keeps_the_connection() {
     let error = |name: &str| format!("error={name}&error_description=because+of+it.&state=");
     for (query, case, words) in [
         (error("access_denied"), "reauthorize", "was declined"),
@@ -15,26 +15,26 @@ fn each_error_of_a_callback_has_its_own_words_and_leaves_the_connection() {
     ] {
         let platform = connected();
         let begun = begin(&platform);
-        let before = kept(&platform);
+        let before = snapshot(&platform);
         let failure = run(&platform, &format!("{REDIRECT}?{query}{}", begun.state)).unwrap_err();
-        let (found, text) = told(&failure);
+        let (found, text) = classify(&failure);
         assert_eq!(found, case, "{failure:?}");
         assert!(text.contains(words), "{text}");
-        assert_eq!(kept(&platform), before, "{query}");
+        assert_eq!(snapshot(&platform), before, "{query}");
         assert!(platform.sent().is_empty());
-        // What Webex has answered is over; a truncated address can be given again whole.
+        // A response of Webex uses up the consent; a truncated address can be given again in full.
         let again = run(&platform, &format!("{REDIRECT}?{query}{}", begun.state)).unwrap_err();
-        let used = told(&again).1.contains("was used already");
+        let used = classify(&again).1.contains("was used already");
         assert_eq!(used, case != "callback", "{again:?}");
     }
 }
 
 #[test]
-fn a_state_that_is_not_the_pending_one_says_what_it_is() {
+fn wrong_state_is_explained() {
     let platform = connected();
     let superseded = begin(&platform);
     let begun = begin(&platform);
-    let before = kept(&platform);
+    let before = snapshot(&platform);
     let other = format!("{}.x", "f".repeat(24));
     for (state, words) in [
         (superseded.state.as_str(), "was replaced"),
@@ -43,12 +43,12 @@ fn a_state_that_is_not_the_pending_one_says_what_it_is() {
         (other.as_str(), "another record, ffffffffffffffffffffffff"),
     ] {
         let failure = run(&platform, &format!("{REDIRECT}?code=X&state={state}")).unwrap_err();
-        let (case, text) = told(&failure);
+        let (case, text) = classify(&failure);
         assert_eq!(case, "reauthorize");
         assert!(text.contains(words), "{text}");
     }
     let elsewhere = callback(&begun).replace("8085", "8086");
-    let (case, text) = told(&run(&platform, &elsewhere).unwrap_err());
+    let (case, text) = classify(&run(&platform, &elsewhere).unwrap_err());
     assert_eq!(case, "callback");
     assert!(
         text.contains(REDIRECT) && !text.contains("THECODE"),
@@ -56,39 +56,39 @@ fn a_state_that_is_not_the_pending_one_says_what_it_is() {
     );
 
     platform.advance(600_000);
-    let (case, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+    let (case, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
     assert_eq!(case, "reauthorize");
     assert!(text.contains("has expired"), "{text}");
-    let (_, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+    let (_, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
     assert!(text.contains("has expired"), "{text}");
-    assert_eq!(kept(&platform), before);
+    assert_eq!(snapshot(&platform), before);
     assert!(platform.sent().is_empty());
     let verifier = consent::verifier(GRANT);
     assert_eq!(platform.secret(&Reference::record(PKID), verifier), None);
 }
 
 #[test]
-fn a_callback_counts_once() {
+fn callback_is_accepted_once() {
     let platform = fresh();
     let begun = begin(&platform);
-    webex(&platform, ORGANIZATION, reply(200, answer()));
+    serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
     run(&platform, &callback(&begun)).unwrap();
-    let before = kept(&platform);
+    let before = snapshot(&platform);
     let requests = platform.sent().len();
-    let (case, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+    let (case, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
     assert_eq!(case, "reauthorize");
     assert!(text.contains("was used already"), "{text}");
-    assert_eq!(kept(&platform), before);
+    assert_eq!(snapshot(&platform), before);
     assert_eq!(platform.sent().len(), requests);
 }
 
 #[test]
-fn what_webex_answers_to_the_code_leaves_the_connection_when_it_is_no_success() {
+fn failed_code_exchange_keeps_the_connection() {
     let oauth =
         |code: &str| json!({"error": code, "error_description": "THECODE", "trackingId": "T9"});
-    let mut without = answer();
+    let mut without = token_response();
     without.as_object_mut().unwrap().remove("refresh_token");
-    for (answer, case, words) in [
+    for (response, case, words) in [
         (
             reply(400, oauth("invalid_grant")),
             "reauthorize",
@@ -130,30 +130,30 @@ fn what_webex_answers_to_the_code_leaves_the_connection_when_it_is_no_success() 
     ] {
         let platform = connected();
         let begun = begin(&platform);
-        let before = kept(&platform);
-        webex(&platform, ORGANIZATION, answer);
+        let before = snapshot(&platform);
+        serve_webex(&platform, ORGANIZATION, response);
         let failure = run(&platform, &callback(&begun)).unwrap_err();
-        let (found, text) = told(&failure);
+        let (found, text) = classify(&failure);
         assert_eq!(found, case, "{failure:?}");
         assert!(text.contains(words), "{text}");
         assert!(!text.contains("THECODE"), "{text}");
-        assert_eq!(kept(&platform), before);
+        assert_eq!(snapshot(&platform), before);
     }
 }
 
 #[test]
-fn the_tokens_of_another_organisation_are_dropped_and_both_are_named() {
+fn consent_of_other_organisation_is_rejected() {
     let platform = connected();
     let begun = begin(&platform);
-    let before = kept(&platform);
-    webex(&platform, OTHER, reply(200, answer()));
-    let (case, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+    let before = snapshot(&platform);
+    serve_webex(&platform, OTHER, reply(200, token_response()));
+    let (case, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
     assert_eq!(case, "reauthorize");
     assert!(
         text.contains(OTHER) && text.contains(ORGANIZATION),
         "{text}"
     );
-    assert_eq!(kept(&platform), before);
+    assert_eq!(snapshot(&platform), before);
     let revoked = platform
         .sent()
         .iter()
@@ -162,7 +162,7 @@ fn the_tokens_of_another_organisation_are_dropped_and_both_are_named() {
 }
 
 #[test]
-fn an_organisation_that_a_neighbour_is_connected_to_is_not_taken_twice() {
+fn organisation_of_another_record_is_rejected() {
     let platform = fresh();
     let mut neighbour = connected_record(platform.now());
     neighbour.pkid = "f".repeat(24);
@@ -172,19 +172,19 @@ fn an_organisation_that_a_neighbour_is_connected_to_is_not_taken_twice() {
         .insert("name".to_owned(), "Neighbour".into());
     platform.store_connected(neighbour.clone()).unwrap();
     let begun = begin(&platform);
-    let before = kept(&platform);
-    webex(&platform, ORGANIZATION, reply(200, answer()));
-    let (case, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+    let before = snapshot(&platform);
+    serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
+    let (case, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
     assert_eq!(case, "reauthorize");
     assert!(
         text.contains(&neighbour.pkid) && text.contains(ORGANIZATION),
         "{text}"
     );
-    assert_eq!(kept(&platform), before);
+    assert_eq!(snapshot(&platform), before);
 }
 
 #[test]
-fn a_proxy_that_cannot_be_used_does_not_use_up_the_consent() {
+fn unusable_proxy_does_not_consume_the_consent() {
     let platform = connected();
     edit(&platform, |record| {
         let name = "https_proxy".to_owned();
@@ -199,7 +199,7 @@ fn a_proxy_that_cannot_be_used_does_not_use_up_the_consent() {
     let begun = begin(&platform);
     platform.refuse_proxies(Failure::LimitExceeded("not allowed".to_owned()));
     for _ in 0..2 {
-        let (case, text) = told(&run(&platform, &callback(&begun)).unwrap_err());
+        let (case, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
         assert_eq!(case, "limit");
         assert!(text.contains("not allowed"), "{text}");
     }

@@ -1,4 +1,4 @@
-//! What others do while Webex is asked, and callers who come together.
+//! Concurrent changes during the request, and concurrent callers.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,11 +11,11 @@ fn delete(platform: &MemoryPlatform) {
 }
 
 #[test]
-fn tokens_for_a_record_that_was_deleted_meanwhile_are_revoked_and_nothing_comes_back() {
+fn tokens_for_a_deleted_record_are_revoked() {
     let platform = platform();
     platform.expect_with(Method::POST, TOKENS, |platform, _| {
         delete(platform);
-        reply(200, answer())
+        reply(200, token_response())
     });
     platform.expect(
         Method::DELETE,
@@ -37,7 +37,7 @@ fn tokens_for_a_record_that_was_deleted_meanwhile_are_revoked_and_nothing_comes_
 }
 
 #[test]
-fn a_grant_that_another_connection_uses_is_not_revoked() {
+fn grant_used_by_another_record_is_not_revoked() {
     let platform = platform();
     let mut other = connected_record(platform.now());
     other.pkid = "f".repeat(24);
@@ -45,7 +45,7 @@ fn a_grant_that_another_connection_uses_is_not_revoked() {
     platform.store_connected(other).unwrap();
     platform.expect_with(Method::POST, TOKENS, |platform, _| {
         delete(platform);
-        reply(200, answer())
+        reply(200, token_response())
     });
     assert!(matches!(run(&platform), Err(Failure::NotFound(_))));
     platform.assert_script_done();
@@ -53,7 +53,7 @@ fn a_grant_that_another_connection_uses_is_not_revoked() {
 }
 
 #[test]
-fn an_answer_survives_a_change_of_the_record_made_meanwhile() {
+fn response_is_stored_despite_concurrent_change() {
     let platform = platform();
     platform.expect_with(Method::POST, TOKENS, |platform, _| {
         edit(platform, |record| {
@@ -62,7 +62,7 @@ fn an_answer_survives_a_change_of_the_record_made_meanwhile() {
                 .fields
                 .insert("name".to_owned(), "Renamed".into());
         });
-        reply(200, answer())
+        reply(200, token_response())
     });
     let report = run(&platform).unwrap();
     assert_eq!(report.outcome, RefreshOutcome::Connected);
@@ -75,7 +75,7 @@ fn an_answer_survives_a_change_of_the_record_made_meanwhile() {
 }
 
 #[test]
-fn tokens_that_somebody_else_stored_meanwhile_are_not_overwritten() {
+fn concurrently_stored_tokens_are_not_overwritten() {
     let platform = platform();
     platform.expect_with(Method::POST, TOKENS, |platform, _| {
         let mut fresh = record(platform);
@@ -87,7 +87,7 @@ fn tokens_that_somebody_else_stored_meanwhile_are_not_overwritten() {
         };
         let put = Change::Put(fresh.to_document().unwrap());
         platform.commit(Vec::new(), vec![put, seal]).unwrap();
-        reply(200, answer())
+        reply(200, token_response())
     });
     assert!(matches!(run(&platform), Err(Failure::Conflict(_))));
     let held = (
@@ -100,9 +100,9 @@ fn tokens_that_somebody_else_stored_meanwhile_are_not_overwritten() {
 }
 
 #[test]
-fn a_record_that_never_stands_still_is_given_up_as_a_conflict() {
+fn constantly_changing_record_is_a_conflict() {
     let platform = platform();
-    platform.expect(Method::POST, TOKENS, reply(200, answer()));
+    platform.expect(Method::POST, TOKENS, reply(200, token_response()));
     for nth in 1..=3 {
         let meanwhile = Interruption::Meanwhile(Box::new(|platform| {
             edit(platform, |record| {
@@ -116,9 +116,9 @@ fn a_record_that_never_stands_still_is_given_up_as_a_conflict() {
 }
 
 #[test]
-fn a_lost_lease_is_a_conflict_at_once() {
+fn lost_lease_is_a_conflict_without_retry() {
     let platform = platform();
-    platform.expect(Method::POST, TOKENS, reply(200, answer()));
+    platform.expect(Method::POST, TOKENS, reply(200, token_response()));
     let commits = platform.commits();
     let lost = Failure::Conflict("the lease was lost".to_owned());
     platform.interrupt_commit(1, Interruption::Fail(lost.clone()));
@@ -128,11 +128,11 @@ fn a_lost_lease_is_a_conflict_at_once() {
 }
 
 #[test]
-fn a_store_that_fails_once_does_not_lose_the_answer() {
+fn response_survives_one_store_error() {
     let down = || Failure::Unavailable("the store is down".to_owned());
     for interruption in [Interruption::Fail(down()), Interruption::LoseAnswer(down())] {
         let platform = platform();
-        platform.expect(Method::POST, TOKENS, reply(200, answer()));
+        platform.expect(Method::POST, TOKENS, reply(200, token_response()));
         platform.interrupt_commit(1, interruption);
         let report = run(&platform).unwrap();
         assert_eq!(report.outcome, RefreshOutcome::Connected);
@@ -143,13 +143,13 @@ fn a_store_that_fails_once_does_not_lose_the_answer() {
 }
 
 #[test]
-fn callers_who_asked_before_an_attempt_began_share_its_answer() {
+fn callers_before_an_attempt_share_its_outcome() {
     let platform = platform();
     let requests = Rc::new(Cell::new(0));
     let counted = Rc::clone(&requests);
     platform.serve(move |_, _| {
         counted.set(counted.get() + 1);
-        reply(200, answer())
+        reply(200, token_response())
     });
     let asked = platform.now();
     let joined: Vec<bool> = (0..64)
@@ -172,8 +172,8 @@ fn callers_who_asked_before_an_attempt_began_share_its_answer() {
 }
 
 #[test]
-fn a_joined_caller_learns_how_the_attempt_ended() {
-    for (answer, outcome) in [
+fn joined_caller_gets_the_outcome_of_the_attempt() {
+    for (response, outcome) in [
         (
             reply(503, json!({"trackingId": "T3"})),
             RefreshOutcome::Retrying,
@@ -181,7 +181,7 @@ fn a_joined_caller_learns_how_the_attempt_ended() {
         (refused(), RefreshOutcome::Reauthorize),
     ] {
         let platform = platform();
-        platform.expect(Method::POST, TOKENS, answer);
+        platform.expect(Method::POST, TOKENS, response);
         let first = run(&platform).unwrap();
         let second = run(&platform).unwrap();
         assert!(second.joined);
@@ -193,8 +193,8 @@ fn a_joined_caller_learns_how_the_attempt_ended() {
 }
 
 #[test]
-fn an_attempt_of_the_future_answers_nobody() {
-    let platform = answering(200, answer());
+fn attempt_dated_in_the_future_is_not_joined() {
+    let platform = platform_with_response(200, token_response());
     edit(&platform, |record| {
         record.body.connection.attempted = Some(START + 30 * DAY);
     });

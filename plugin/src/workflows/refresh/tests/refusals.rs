@@ -1,9 +1,9 @@
-//! Refusals and the end of the refresh token's time.
+//! Refusals, and the expiry of the refresh token.
 
 use super::*;
 
 #[test]
-fn a_refusal_asks_for_a_person_and_keeps_the_access_token() {
+fn refusal_requires_reauthorization() {
     let platform = platform();
     let now = platform.now();
     platform.expect(Method::POST, TOKENS, refused());
@@ -28,7 +28,7 @@ fn a_refusal_asks_for_a_person_and_keeps_the_access_token() {
     assert_eq!(connection.attempted, Some(now));
     assert_eq!(wakeup(&platform, "refresh"), None);
     assert_eq!(wakeup(&platform, "expiry").unwrap().due, START + 90 * DAY);
-    assert_eq!(schedule_of(&platform, REFRESH_SCHEDULE)["active"], false);
+    assert_eq!(load_schedule(&platform, REFRESH_SCHEDULE)["active"], false);
     let alerts = platform.documents_of("data/Alert");
     assert_eq!(alerts.len(), 1);
     assert!(alerts[0].body.contains(code::REAUTHORIZE));
@@ -36,25 +36,25 @@ fn a_refusal_asks_for_a_person_and_keeps_the_access_token() {
 }
 
 #[test]
-fn a_connection_that_works_again_has_no_alert_left() {
+fn recovered_connection_has_no_alert() {
     let platform = platform();
     platform.expect(Method::POST, TOKENS, refused());
     run(&platform).unwrap();
     platform.advance(HOUR);
-    let mut frozen = answer();
+    let mut frozen = token_response();
     frozen["refresh_token_expires_in"] = (83 * 86_400 - 3_600).into();
     platform.expect(Method::POST, TOKENS, reply(200, frozen));
     let report = run(&platform).unwrap();
     assert_eq!(report.connection.state, State::Connected);
     assert_eq!(record(&platform).body.connection.refusal, None);
     assert!(platform.documents_of("data/Alert").is_empty());
-    assert_eq!(schedule_of(&platform, REFRESH_SCHEDULE)["active"], true);
-    // The refusal had left only the look at the expiry; the thresholds are back.
+    assert_eq!(load_schedule(&platform, REFRESH_SCHEDULE)["active"], true);
+    // After the refusal only the check at the expiry was scheduled; the thresholds are back.
     assert_eq!(wakeup(&platform, "expiry").unwrap().due, START + 60 * DAY);
 }
 
 #[test]
-fn a_refusal_of_a_token_that_was_replaced_meanwhile_is_not_believed() {
+fn refusal_of_a_replaced_token_is_ignored() {
     let platform = platform();
     platform.expect_with(Method::POST, TOKENS, |platform, _| {
         let seal = Change::PutSecret {
@@ -73,7 +73,7 @@ fn a_refusal_of_a_token_that_was_replaced_meanwhile_is_not_believed() {
 }
 
 #[test]
-fn a_refusal_counts_only_for_the_record_as_it_was_read() {
+fn refusal_for_a_changed_record_is_a_conflict() {
     let platform = platform();
     platform.expect_with(Method::POST, TOKENS, |platform, _| {
         edit(platform, |record| {
@@ -86,7 +86,7 @@ fn a_refusal_counts_only_for_the_record_as_it_was_read() {
 }
 
 #[test]
-fn expiry_by_the_clock_alone_ends_only_with_a_refusal() {
+fn clock_expiry_ends_only_on_refusal() {
     let platform = platform();
     platform.set_now(START + 90 * DAY);
     platform.expect(Method::POST, TOKENS, refused());
@@ -99,7 +99,7 @@ fn expiry_by_the_clock_alone_ends_only_with_a_refusal() {
     assert_eq!(alerts.len(), 1);
     assert!(alerts[0].body.contains(code::EXPIRED));
 
-    // Webex has spoken: it is not asked again.
+    // Webex has refused the token and is not asked again.
     let commits = platform.commits();
     platform.advance(SECOND);
     let again = run(&platform).unwrap();
@@ -109,7 +109,7 @@ fn expiry_by_the_clock_alone_ends_only_with_a_refusal() {
 }
 
 #[test]
-fn expiry_by_the_clock_alone_is_revived_by_tokens() {
+fn clock_expiry_recovers_with_new_tokens() {
     for state in [
         State::Connected,
         State::Expiring,
@@ -119,14 +119,14 @@ fn expiry_by_the_clock_alone_is_revived_by_tokens() {
         let platform = platform();
         edit(&platform, |record| record.body.connection.state = state);
         platform.set_now(START + 400 * DAY);
-        platform.expect(Method::POST, TOKENS, reply(200, answer()));
+        platform.expect(Method::POST, TOKENS, reply(200, token_response()));
         let report = run(&platform).unwrap();
         assert_eq!(report.outcome, RefreshOutcome::Connected, "{state:?}");
         assert!(platform.documents_of("data/Alert").is_empty());
 
-        // The clock is right again: what it said is corrected by the next answer.
+        // The clock is right again; the next response corrects the stored times.
         platform.set_now(START + 8 * DAY);
-        platform.expect(Method::POST, TOKENS, reply(200, answer()));
+        platform.expect(Method::POST, TOKENS, reply(200, token_response()));
         run(&platform).unwrap();
         let connection = record(&platform).body.connection;
         assert_eq!(connection.refresh.unwrap().at, START + 98 * DAY);
@@ -135,20 +135,20 @@ fn expiry_by_the_clock_alone_is_revived_by_tokens() {
 }
 
 #[test]
-fn expiry_by_the_clock_alone_survives_a_passing_fault() {
+fn clock_expiry_survives_a_temporary_error() {
     let platform = platform();
     platform.set_now(START + 400 * DAY);
     platform.expect(Method::POST, TOKENS, reply(503, json!({})));
     let report = run(&platform).unwrap();
     assert_eq!(report.outcome, RefreshOutcome::Retrying);
     let refresh = wakeup(&platform, "refresh").unwrap();
-    // The end that has passed is no deadline.
+    // A past expiry is not a deadline.
     assert_eq!(refresh.deadline, None);
     assert!(refresh.due > platform.now() + 50 * SECOND);
 }
 
 #[test]
-fn an_assumed_expiry_is_no_reason_not_to_ask() {
+fn assumed_expiry_does_not_prevent_refresh() {
     let assumed = || {
         let platform = platform();
         edit(&platform, |record| {

@@ -1,16 +1,19 @@
-//! What an import does with what is new, changed, unchanged and gone.
+//! New, changed, unchanged and vanished entries.
 
 use super::*;
 use crate::platform::{Change, Key, Storage};
 use crate::testing::{ACCESS_TOKEN, HIERARCHY, REFRESH_TOKEN};
 
 #[test]
-fn the_first_import_stores_what_webex_has_at_the_records_node() {
+fn first_import_stores_documents_at_the_records_node() {
     let world = World::new();
     let report = world.sync().unwrap();
     assert_eq!(
         report.models,
-        [imported(ROLE, 2, 2, 0, 0), imported(LICENSE, 3, 3, 0, 0)]
+        [
+            import_count(ROLE, 2, 2, 0, 0),
+            import_count(LICENSE, 3, 3, 0, 0)
+        ]
     );
     assert_eq!((report.continues, report.done, report.total), (None, 4, 4));
     assert_eq!(
@@ -44,42 +47,48 @@ fn the_first_import_stores_what_webex_has_at_the_records_node() {
 }
 
 #[test]
-fn an_import_of_what_is_there_already_writes_no_document_of_it() {
+fn unchanged_import_writes_no_documents() {
     let world = World::new();
     world.sync().unwrap();
     let commits = world.platform.commits();
-    // The order of members says nothing.
+    // The order of members is irrelevant.
     world.webex.borrow_mut().roles[0] =
         serde_json::from_str(r#"{"name": "Role 1", "id": "R1"}"#).unwrap();
     let report = world.sync().unwrap();
     assert_eq!(
         report.models,
-        [imported(ROLE, 2, 0, 0, 0), imported(LICENSE, 3, 0, 0, 0)]
+        [
+            import_count(ROLE, 2, 0, 0, 0),
+            import_count(LICENSE, 3, 0, 0, 0)
+        ]
     );
     for model in [ROLE, LICENSE] {
         let documents = world.platform.documents_of(model);
         assert!(documents.iter().all(|document| document.version == 1));
     }
-    // One, which says that it was done.
+    // The one commit records that the import is finished.
     assert_eq!(world.platform.commits() - commits, 1);
 }
 
 #[test]
-fn changed_ones_are_updated_new_ones_added_and_vanished_ones_removed() {
+fn import_adds_updates_and_removes_documents() {
     let world = World::new();
     world.sync().unwrap();
     world.webex.borrow_mut().licenses = vec![license(1, 10), license(2, 25), license(4, 40)];
     let report = world.sync().unwrap();
     assert_eq!(
         report.models,
-        [imported(ROLE, 2, 0, 0, 0), imported(LICENSE, 3, 1, 1, 1)]
+        [
+            import_count(ROLE, 2, 0, 0, 0),
+            import_count(LICENSE, 3, 1, 1, 1)
+        ]
     );
     assert_eq!(world.stored(LICENSE), world.webex.borrow().licenses);
     assert!(report.message.contains("1 added, 1 updated, 1 removed"));
 }
 
 #[test]
-fn documents_of_other_records_and_of_nobody_stay() {
+fn import_keeps_documents_of_other_owners() {
     let world = World::new();
     let foreign = |pkid: &str, owner: Option<&str>| {
         Change::Put(Document {
@@ -101,7 +110,7 @@ fn documents_of_other_records_and_of_nobody_stay() {
         .commit(Vec::new(), vec![other, nobody, stray])
         .unwrap();
     let report = world.sync().unwrap();
-    assert_eq!(report.models[0], imported(ROLE, 2, 2, 0, 1));
+    assert_eq!(report.models[0], import_count(ROLE, 2, 2, 0, 1));
     assert_eq!(world.platform.documents_of(ROLE).len(), 4);
 }
 
@@ -114,12 +123,12 @@ fn two_records_at_one_node_do_not_share_documents() {
     record.pkid = other.to_owned();
     world.platform.store_connected(record).unwrap();
     let report = sync(&world.platform, other, SyncKind::RolesLicenses, false).unwrap();
-    assert_eq!(report.models[1], imported(LICENSE, 3, 3, 0, 0));
+    assert_eq!(report.models[1], import_count(LICENSE, 3, 3, 0, 0));
     assert_eq!(world.platform.documents_of(LICENSE).len(), 6);
 }
 
 #[test]
-fn a_document_that_somebody_damaged_is_put_right() {
+fn damaged_document_is_repaired() {
     let world = World::new();
     world.sync().unwrap();
     let mut document = world.platform.documents_of(ROLE).remove(0);
@@ -128,12 +137,18 @@ fn a_document_that_somebody_damaged_is_put_right() {
         .platform
         .commit(Vec::new(), vec![Change::Put(document)])
         .unwrap();
-    assert_eq!(world.sync().unwrap().models[0], imported(ROLE, 2, 0, 1, 0));
-    assert_eq!(world.sync().unwrap().models[0], imported(ROLE, 2, 0, 0, 0));
+    assert_eq!(
+        world.sync().unwrap().models[0],
+        import_count(ROLE, 2, 0, 1, 0)
+    );
+    assert_eq!(
+        world.sync().unwrap().models[0],
+        import_count(ROLE, 2, 0, 0, 0)
+    );
 }
 
 #[test]
-fn no_secret_gets_into_what_is_stored_or_told() {
+fn import_exposes_no_secret() {
     let world = World::with_licenses(5, 2);
     world.sync().unwrap();
     let visible = world.platform.everything_visible();

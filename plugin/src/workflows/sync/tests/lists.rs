@@ -1,26 +1,26 @@
-//! Lists in pages, and the defects of their links.
+//! Paged lists, and defects of their links.
 
 use super::*;
 use crate::platform::Level;
 
-/// An answer to the next request for licences with these ids and this link.
-fn lay_out(world: &World, ids: &[&str], next: Option<&str>) {
+/// Expects a request for licences; responds with these ids and this link.
+fn expect_page(world: &World, ids: &[&str], next: Option<&str>) {
     let items: Vec<Value> = ids.iter().map(|id| json!({"id": id})).collect();
     let link = next.map(|next| format!("<https://webexapis.com/v1/licenses?{next}>; rel=next"));
     let headers: Vec<(&str, &str)> = link.iter().map(|link| ("Link", link.as_str())).collect();
-    let answer = reply_with(200, &headers, json!({"items": items}).to_string());
-    world.platform.expect(Method::GET, "/licenses", answer);
+    let response = reply_with(200, &headers, json!({"items": items}).to_string());
+    world.platform.expect(Method::GET, "/licenses", response);
 }
 
-/// A world in which the licences L1 to L3 were imported, and roles are there.
-fn imported_before() -> World {
+/// A world in which the licences L1 to L3 and the roles were imported.
+fn world_after_import() -> World {
     let world = World::new();
     world.sync().unwrap();
     world
 }
 
-/// Imports what was laid out, with one request for the roles before.
-fn sync_laid_out(world: &World) -> SyncReport {
+/// Imports the expected pages, after one request for the roles.
+fn sync_expected_pages(world: &World) -> SyncReport {
     let script = world.platform.sent().len();
     let report = world.sync().unwrap();
     assert!(world.platform.sent().len() > script);
@@ -32,51 +32,55 @@ fn sync_laid_out(world: &World) -> SyncReport {
 fn every_page_of_a_list_is_read() {
     let world = World::with_licenses(7, 3);
     let report = world.sync().unwrap();
-    assert_eq!(report.models[1], imported(LICENSE, 7, 7, 0, 0));
+    assert_eq!(report.models[1], import_count(LICENSE, 7, 7, 0, 0));
     assert_eq!(world.stored(LICENSE).len(), 7);
     // Four pages and the ends of two lists.
     assert_eq!((report.done, report.total), (6, 6));
     let again = world.sync().unwrap();
-    assert_eq!(again.models[1], imported(LICENSE, 7, 0, 0, 0));
+    assert_eq!(again.models[1], import_count(LICENSE, 7, 0, 0, 0));
 }
 
 #[test]
-fn nothing_of_the_way_through_the_pages_is_left_behind() {
+fn finished_import_leaves_no_page_documents() {
     let world = World::with_licenses(7, 3);
     world.sync().unwrap();
-    assert!(world.platform.documents_of(SEEN).is_empty());
-    let [import] = world.platform.documents_of(IMPORT).try_into().unwrap();
+    assert!(world.platform.documents_of(SEEN_MODEL).is_empty());
+    let [import] = world
+        .platform
+        .documents_of(IMPORT_MODEL)
+        .try_into()
+        .unwrap();
     let import = body(&import);
     assert!(import["finished"].is_u64());
     assert!(import["lists"][1].get("next").is_none());
 }
 
 #[test]
-fn something_that_vanished_from_one_of_many_pages_is_removed() {
+fn vanished_entry_of_a_paged_list_is_removed() {
     let world = World::with_licenses(7, 3);
     world.sync().unwrap();
     world.webex.borrow_mut().licenses.remove(1);
     assert_eq!(
         world.sync().unwrap().models[1],
-        imported(LICENSE, 6, 0, 0, 1)
+        import_count(LICENSE, 6, 0, 0, 1)
     );
 }
 
 #[test]
-fn an_entry_that_moved_to_a_later_page_meanwhile_counts_once() {
+fn entry_on_two_pages_counts_once() {
     let world = World::new();
-    lay_out(&world, &["L1", "L2"], Some("cursor=2"));
-    lay_out(&world, &["L2", "L3"], None);
-    let report = sync_laid_out(&world);
-    assert_eq!(report.models[1], imported(LICENSE, 3, 3, 0, 0));
+    expect_page(&world, &["L1", "L2"], Some("cursor=2"));
+    expect_page(&world, &["L2", "L3"], None);
+    let report = sync_expected_pages(&world);
+    assert_eq!(report.models[1], import_count(LICENSE, 3, 3, 0, 0));
 }
 
 #[test]
-fn the_next_page_is_asked_for_without_max_null_and_with_the_organisation() {
+fn next_page_request_keeps_organisation_without_max() {
     let world = World::new();
-    lay_out(&world, &["L1"], Some("max=null&cursor=2"));
-    lay_out(&world, &["L2"], None);
-    sync_laid_out(&world);
+    expect_page(&world, &["L1"], Some("max=null&cursor=2"));
+    expect_page(&world, &["L2"], None);
+    sync_expected_pages(&world);
     let organization = OrgId::parse(ORGANIZATION).unwrap().internal();
     assert_eq!(
         world.requests()[2],
@@ -85,29 +89,29 @@ fn the_next_page_is_asked_for_without_max_null_and_with_the_organisation() {
 }
 
 #[test]
-fn a_next_link_to_an_empty_page_is_the_end_of_the_list() {
-    let world = imported_before();
-    lay_out(&world, &["L1", "L2"], Some("cursor=2"));
-    lay_out(&world, &[], None);
-    let report = sync_laid_out(&world);
+fn next_link_to_an_empty_page_ends_the_list() {
+    let world = world_after_import();
+    expect_page(&world, &["L1", "L2"], Some("cursor=2"));
+    expect_page(&world, &[], None);
+    let report = sync_expected_pages(&world);
     assert_eq!((report.models[1].found, report.models[1].removed), (2, 1));
 }
 
 #[test]
-fn an_empty_page_that_goes_on_ends_the_list_and_removes_nothing() {
-    let world = imported_before();
-    lay_out(&world, &[], Some("cursor=2"));
-    let report = sync_laid_out(&world);
+fn empty_page_with_next_link_removes_nothing() {
+    let world = world_after_import();
+    expect_page(&world, &[], Some("cursor=2"));
+    let report = sync_expected_pages(&world);
     assert_eq!(report.models[1].removed, 0);
     assert!(report.message.contains("none of the licences was removed"));
 }
 
 #[test]
-fn a_repeated_page_ends_the_list_and_removes_nothing() {
-    let world = imported_before();
-    lay_out(&world, &["L1", "L9"], Some("page=2"));
-    lay_out(&world, &["L1", "L9"], Some("page=3"));
-    let report = sync_laid_out(&world);
+fn repeated_page_ends_list_and_removes_nothing() {
+    let world = world_after_import();
+    expect_page(&world, &["L1", "L9"], Some("page=2"));
+    expect_page(&world, &["L1", "L9"], Some("page=3"));
+    let report = sync_expected_pages(&world);
     let licenses = &report.models[1];
     assert_eq!(
         (licenses.found, licenses.added, licenses.removed),
@@ -119,15 +123,15 @@ fn a_repeated_page_ends_the_list_and_removes_nothing() {
 
 #[test]
 fn a_page_that_links_to_itself_is_read_once() {
-    let world = imported_before();
+    let world = world_after_import();
     let organization = OrgId::parse(ORGANIZATION).unwrap().internal();
-    lay_out(&world, &["L1"], Some(&format!("orgId={organization}")));
-    let report = sync_laid_out(&world);
+    expect_page(&world, &["L1"], Some(&format!("orgId={organization}")));
+    let report = sync_expected_pages(&world);
     assert_eq!((report.models[1].found, report.models[1].removed), (1, 0));
 }
 
 #[test]
-fn a_list_without_an_end_is_given_up_page_by_page() {
+fn endless_list_is_abandoned() {
     let world = World::new();
     let pages = std::cell::Cell::new(0);
     world.platform.serve(move |_, request| {
@@ -145,7 +149,7 @@ fn a_list_without_an_end_is_given_up_page_by_page() {
         assert!(world.sync().unwrap().continues.is_some());
     }
     // The last page that is read of any list.
-    let mut import = world.platform.documents_of(IMPORT).remove(0);
+    let mut import = world.platform.documents_of(IMPORT_MODEL).remove(0);
     let mut body = body(&import);
     body["lists"][1]["pages"] = 9_999.into();
     import.body = body.to_string();
@@ -157,7 +161,7 @@ fn a_list_without_an_end_is_given_up_page_by_page() {
 }
 
 #[test]
-fn next_link_that_cannot_be_used_removes_nothing() {
+fn unusable_next_link_removes_nothing() {
     for link in [
         "<https://evil.example/v1/licenses?cursor=2>; rel=next",
         "<https://[>; rel=next",
@@ -169,12 +173,16 @@ fn next_link_that_cannot_be_used_removes_nothing() {
         "<https://webexapis.com/v1/licenses?cursor=2>; rel='next'",
         "<https://webexapis.com/v1/licenses>; rel=prev, <?cursor=2> rel=next",
     ] {
-        let world = imported_before();
+        let world = world_after_import();
         let items = r#"{"items":[{"id":"L1"},{"id":"L9"}]}"#;
-        let answer = reply_with(200, &[("Link", link)], items);
-        world.platform.expect(Method::GET, "/licenses", answer);
-        let report = sync_laid_out(&world);
-        assert_eq!(report.models[1], imported(LICENSE, 2, 1, 1, 0), "{link}");
+        let response = reply_with(200, &[("Link", link)], items);
+        world.platform.expect(Method::GET, "/licenses", response);
+        let report = sync_expected_pages(&world);
+        assert_eq!(
+            report.models[1],
+            import_count(LICENSE, 2, 1, 1, 0),
+            "{link}"
+        );
         assert!(report.message.contains("none of the licences was removed"));
         assert_eq!(world.stored(LICENSE).len(), 4);
         assert!(world.platform.logged(Level::Warning, "may not be whole"));
@@ -183,7 +191,7 @@ fn next_link_that_cannot_be_used_removes_nothing() {
 }
 
 #[test]
-fn unreadable_entry_is_left_out_and_named() {
+fn unreadable_entry_is_skipped_and_named() {
     let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
     for (field, why) in [
         (r#""name":"cut \ud83d""#, "hex escape"),
@@ -192,12 +200,16 @@ fn unreadable_entry_is_left_out_and_named() {
         (r#""totalUnits":NaN"#, "expected"),
         (&format!(r#""x":{deep}"#), "recursion limit"),
     ] {
-        let world = imported_before();
+        let world = world_after_import();
         let body = format!(r#"{{"items":[{{"id":"L1",{field}}},{{"id":"L2","totalUnits":21}}]}}"#);
-        let answer = reply_with(200, &[], body);
-        world.platform.expect(Method::GET, "/licenses", answer);
-        let report = sync_laid_out(&world);
-        assert_eq!(report.models[1], imported(LICENSE, 1, 0, 1, 0), "{field}");
+        let response = reply_with(200, &[], body);
+        world.platform.expect(Method::GET, "/licenses", response);
+        let report = sync_expected_pages(&world);
+        assert_eq!(
+            report.models[1],
+            import_count(LICENSE, 1, 0, 1, 0),
+            "{field}"
+        );
         assert_eq!(world.stored(LICENSE).len(), 3);
         let named = "1 of the licences cannot be taken: entry 1 of page 1 (`L1`) cannot be read";
         assert!(world.platform.logged(Level::Warning, named), "{field}");
@@ -208,8 +220,8 @@ fn unreadable_entry_is_left_out_and_named() {
 }
 
 #[test]
-fn an_entry_that_cannot_be_understood_is_skipped_and_nothing_is_removed() {
-    let world = imported_before();
+fn invalid_entry_is_skipped_and_removes_nothing() {
+    let world = world_after_import();
     let items = json!({"items": [{"name": "no id"}, 5, {"id": "L1", "name": "License 1",
         "totalUnits": 11, "unheard-of": {"x": [1, null]}}]});
     world

@@ -1,4 +1,4 @@
-//! Lists that are empty or suddenly short: what they remove, and who is told.
+//! Lists that are empty or suddenly short: their removals and alerts.
 
 use super::*;
 use crate::alerts::{ALERT, Body, Severity, Standing, code};
@@ -8,9 +8,9 @@ use crate::testing::HOUR;
 use crate::workflows::delete::delete;
 
 /// A world in which 30 licences and two roles were imported.
-fn thirty() -> World {
+fn world_with_30_licenses() -> World {
     let world = World::with_licenses(30, 10);
-    world.sync_to_the_end();
+    world.sync_to_end();
     world
 }
 
@@ -27,16 +27,16 @@ fn shorten(world: &World, count: usize) {
 }
 
 #[test]
-fn empty_list_removes_nothing_until_a_person_accepts_it() {
+fn empty_list_removes_nothing_until_accepted() {
     let world = World::new();
     world.sync().unwrap();
     shorten(&world, 0);
     let report = world.sync().unwrap();
-    assert_eq!(report.models[1], imported(LICENSE, 0, 0, 0, 0));
+    assert_eq!(report.models[1], import_count(LICENSE, 0, 0, 0, 0));
     assert_eq!(world.stored(LICENSE).len(), 3);
-    let said = "none of the licences was removed: Webex's list has 0 licences and lacks 3 of the \
+    let expected = "none of the licences was removed: Webex's list has 0 licences and lacks 3 of the \
                 3 that are stored";
-    assert!(report.message.contains(said), "{}", report.message);
+    assert!(report.message.contains(expected), "{}", report.message);
     let [alert] = alerts(&world).try_into().unwrap();
     assert_eq!(
         (alert.code.as_str(), alert.severity, alert.count),
@@ -49,26 +49,26 @@ fn empty_list_removes_nothing_until_a_person_accepts_it() {
     );
 
     let report = world.sync_accepting_removals().unwrap();
-    assert_eq!(report.models[1], imported(LICENSE, 0, 0, 0, 3));
+    assert_eq!(report.models[1], import_count(LICENSE, 0, 0, 0, 3));
     assert!(!report.message.contains("none of"));
     assert!(alerts(&world).is_empty());
 }
 
 #[test]
 fn short_list_adds_and_updates_but_removes_nothing() {
-    let world = thirty();
+    let world = world_with_30_licenses();
     shorten(&world, 14);
     world.webex.borrow_mut().licenses[0] = license(1, 99);
     world.webex.borrow_mut().licenses.push(license(40, 40));
     let report = world.sync().unwrap();
-    assert_eq!(report.models[1], imported(LICENSE, 15, 1, 1, 0));
+    assert_eq!(report.models[1], import_count(LICENSE, 15, 1, 1, 0));
     assert!(
         report
             .message
             .contains("lacks 16 of the 30 that are stored")
     );
     assert_eq!(world.stored(LICENSE).len(), 31);
-    // What was added does not make it more plausible the next time.
+    // New documents do not make the next removal more plausible.
     world.sync().unwrap();
     assert_eq!(alerts(&world)[0].count, 2);
     assert_eq!(world.stored(LICENSE).len(), 31);
@@ -76,17 +76,17 @@ fn short_list_adds_and_updates_but_removes_nothing() {
 
 #[test]
 fn list_with_other_ids_removes_nothing() {
-    let world = thirty();
+    let world = world_with_30_licenses();
     let licenses = (101..=130).map(|n| license(n, n)).collect();
     world.webex.borrow_mut().licenses = licenses;
     let report = world.sync().unwrap();
-    assert_eq!(report.models[1], imported(LICENSE, 30, 30, 0, 0));
+    assert_eq!(report.models[1], import_count(LICENSE, 30, 30, 0, 0));
     assert_eq!(alerts(&world).len(), 1);
 }
 
 #[test]
-fn plausible_list_ends_the_alert_and_an_unreadable_one_does_not() {
-    let world = thirty();
+fn only_a_plausible_list_ends_the_alert() {
+    let world = world_with_30_licenses();
     let all = world.webex.borrow().licenses.clone();
     shorten(&world, 3);
     world.sync().unwrap();
@@ -97,18 +97,18 @@ fn plausible_list_ends_the_alert_and_an_unreadable_one_does_not() {
     world.webex.borrow_mut().licenses = all;
     shorten(&world, 15);
     let report = world.sync().unwrap();
-    assert_eq!(report.models[1], imported(LICENSE, 15, 0, 0, 15));
+    assert_eq!(report.models[1], import_count(LICENSE, 15, 0, 0, 15));
     assert!(alerts(&world).is_empty());
 }
 
 #[test]
-fn each_model_is_held_on_its_own() {
-    let world = thirty();
+fn removals_are_held_per_model() {
+    let world = world_with_30_licenses();
     shorten(&world, 0);
     world.webex.borrow_mut().roles.remove(0);
     let report = world.sync().unwrap();
-    assert_eq!(report.models[0], imported(ROLE, 1, 0, 0, 1));
-    assert_eq!(report.models[1], imported(LICENSE, 0, 0, 0, 0));
+    assert_eq!(report.models[0], import_count(ROLE, 1, 0, 0, 1));
+    assert_eq!(report.models[1], import_count(LICENSE, 0, 0, 0, 0));
     world.webex.borrow_mut().roles.clear();
     world.sync().unwrap();
     assert_eq!(alerts(&world).len(), 2);
@@ -119,43 +119,43 @@ fn each_model_is_held_on_its_own() {
 }
 
 #[test]
-fn acceptance_is_kept_over_the_calls_of_an_import() {
+fn acceptance_lasts_for_all_calls_of_an_import() {
     let world = World::with_licenses(200, 2);
-    world.sync_to_the_end();
+    world.sync_to_end();
     shorten(&world, 60);
     let report = world.sync_accepting_removals().unwrap();
     assert!(report.continues.is_some());
-    let (_, report) = world.sync_to_the_end();
-    assert_eq!(report.models[1], imported(LICENSE, 60, 0, 0, 140));
+    let (_, report) = world.sync_to_end();
+    assert_eq!(report.models[1], import_count(LICENSE, 60, 0, 0, 140));
     assert!(alerts(&world).is_empty());
-    // And not longer.
+    // The acceptance does not apply to the next import.
     shorten(&world, 1);
-    let (_, report) = world.sync_to_the_end();
-    assert_eq!(report.models[1], imported(LICENSE, 1, 0, 0, 0));
+    let (_, report) = world.sync_to_end();
+    assert_eq!(report.models[1], import_count(LICENSE, 1, 0, 0, 0));
 }
 
 #[test]
-fn acceptance_in_the_middle_of_an_import_counts_for_a_list_that_was_held() {
+fn acceptance_during_import_applies_to_held_list() {
     let world = World::with_licenses(200, 2);
-    world.sync_to_the_end();
+    world.sync_to_end();
     world.webex.borrow_mut().roles.clear();
     let report = world.sync().unwrap();
     assert!(report.continues.is_some());
     assert_eq!(report.models[0].removed, 0);
     world.sync_accepting_removals().unwrap();
-    let (_, report) = world.sync_to_the_end();
-    assert_eq!(report.models[0], imported(ROLE, 0, 0, 0, 2));
-    assert_eq!(report.models[1], imported(LICENSE, 200, 0, 0, 0));
+    let (_, report) = world.sync_to_end();
+    assert_eq!(report.models[0], import_count(ROLE, 0, 0, 0, 2));
+    assert_eq!(report.models[1], import_count(LICENSE, 200, 0, 0, 0));
     assert!(alerts(&world).is_empty());
 }
 
 #[test]
-fn list_that_shrinks_over_the_calls_of_an_import_removes_nothing() {
+fn list_shrinking_between_calls_removes_nothing() {
     let world = World::with_licenses(200, 2);
-    world.sync_to_the_end();
+    world.sync_to_end();
     assert!(world.sync().unwrap().continues.is_some());
     shorten(&world, 48);
-    let (_, report) = world.sync_to_the_end();
+    let (_, report) = world.sync_to_end();
     assert_eq!(report.models[1].removed, 0);
     assert_eq!(world.stored(LICENSE).len(), 200);
     assert!(report.message.contains("of the 200 that are stored"));
@@ -167,19 +167,19 @@ fn list_that_shrinks_over_the_calls_of_an_import_removes_nothing() {
 }
 
 #[test]
-fn first_import_and_an_empty_organisation_raise_no_alert() {
+fn first_import_of_empty_organisation_has_no_alert() {
     let world = World::with_licenses(0, 10);
     world.webex.borrow_mut().roles.clear();
     for _ in 0..2 {
         let report = world.sync().unwrap();
-        assert_eq!(report.models[1], imported(LICENSE, 0, 0, 0, 0));
+        assert_eq!(report.models[1], import_count(LICENSE, 0, 0, 0, 0));
         assert!(alerts(&world).is_empty());
     }
 }
 
 #[test]
-fn alert_of_an_import_is_no_matter_of_the_connection() {
-    let world = thirty();
+fn import_alert_does_not_affect_the_connection() {
+    let world = world_with_30_licenses();
     shorten(&world, 0);
     world.sync().unwrap();
     let mut record = Record::load(&world.platform, PKID).unwrap();
@@ -191,8 +191,8 @@ fn alert_of_an_import_is_no_matter_of_the_connection() {
 }
 
 #[test]
-fn delete_takes_what_was_held_and_its_alert() {
-    let world = thirty();
+fn delete_removes_held_documents_and_alert() {
+    let world = world_with_30_licenses();
     shorten(&world, 0);
     world.sync().unwrap();
     world.platform.advance(HOUR);

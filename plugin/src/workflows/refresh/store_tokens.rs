@@ -1,7 +1,6 @@
-//! What becomes of an answer with tokens: it is stored, whatever else happened to the record
-//! meanwhile, or given back.
+//! Stores the tokens of a response, whatever else changed in the record, or revokes them.
 
-use super::{Attempt, Surroundings};
+use super::{Attempt, Prefetched};
 use crate::grant::Grant;
 use crate::model::derived;
 use crate::platform::{Change, Failure, Level, OnUnavailable, Platform, Secret};
@@ -11,21 +10,21 @@ use crate::revocation::revoke;
 use crate::tokens::{self, Held, Origin};
 use crate::webex::answer::TokenResponse;
 
-/// How often an answer is tried to be stored while the record keeps changing.
-const TRIES: u32 = 3;
+/// The maximum number of attempts to store a response while the record keeps changing.
+const MAX_ATTEMPTS: u32 = 3;
 
 impl<P: Platform + ?Sized> Attempt<'_, P> {
-    /// Stores the tokens of an answer.
-    pub(super) fn keep(
+    /// Stores the tokens of a response.
+    pub(super) fn store_tokens(
         &self,
         mut record: Record,
-        mut around: Surroundings,
-        answer: &TokenResponse,
+        mut prefetched: Prefetched,
+        response: &TokenResponse,
     ) -> Result<RefreshReport, Failure> {
-        let mut tries = 1;
+        let mut attempts = 1;
         loop {
             let mut renewed = record.clone();
-            let failure = match self.store(&mut renewed, &around, answer) {
+            let failure = match self.commit_tokens(&mut renewed, &prefetched, response) {
                 Ok(report) => return Ok(report),
                 Err(failure @ (Failure::Conflict(_) | Failure::Unavailable(_))) => failure,
                 Err(failure) => return Err(failure),
@@ -33,20 +32,20 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             let fresh = match Record::load(self.platform, &record.pkid) {
                 Ok(fresh) => fresh,
                 Err(gone @ Failure::NotFound(_)) => {
-                    self.give_back(&record, answer);
+                    self.revoke_tokens(&record, response);
                     return Err(gone);
                 }
                 Err(_) => return Err(failure),
             };
             let unchanged = fresh.version == record.version;
             if !unchanged && fresh.connection(self.grant) == renewed.connection(self.grant) {
-                // The commit was made; only word of it was lost.
-                return Ok(connected(&fresh, self.grant));
+                // The commit succeeded; only its result was lost.
+                return Ok(report_connected(&fresh, self.grant));
             }
-            if tries == TRIES || (unchanged && matches!(failure, Failure::Conflict(_))) {
+            if attempts == MAX_ATTEMPTS || (unchanged && matches!(failure, Failure::Conflict(_))) {
                 return Err(failure);
             }
-            let held = self.held_by(&fresh)?;
+            let held = self.reveal_refresh_token(&fresh)?;
             if held.as_ref() != Some(&self.refresh_token) {
                 return Err(Failure::Conflict(format!(
                     "the tokens of {} were replaced while Webex was asked for new ones: \
@@ -54,24 +53,24 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
                     fresh.called(self.grant)
                 )));
             }
-            if let Ok(newer) = Surroundings::read(self.platform, &fresh, self.grant) {
-                around = newer;
+            if let Ok(newer) = Prefetched::read(self.platform, &fresh, self.grant) {
+                prefetched = newer;
             }
             record = fresh;
-            tries += 1;
+            attempts += 1;
         }
     }
 
-    fn store(
+    fn commit_tokens(
         &self,
         record: &mut Record,
-        around: &Surroundings,
-        answer: &TokenResponse,
+        prefetched: &Prefetched,
+        response: &TokenResponse,
     ) -> Result<RefreshReport, Failure> {
-        let access_token = match answer.expires_in.milliseconds() {
-            // Only an answer that does not say the life depends on the token being the same.
+        let access_token = match response.expires_in.milliseconds() {
+            // Only if the response names no lifetime does it matter whether the token is the same.
             Some(_) => None,
-            None => self.access_token_of(record)?,
+            None => self.reveal_access_token(record)?,
         };
         let held = Held {
             access_token,
@@ -79,11 +78,11 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         };
         let now = self.platform.now();
         let check = record.unchanged();
-        let taken = tokens::take(
+        let token_update = tokens::take(
             record,
             self.grant,
             tokens::Received {
-                answer,
+                answer: response,
                 held: &held,
                 origin: Origin::Refreshed,
                 issued: self.begun,
@@ -93,36 +92,36 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         )?;
         record.connection_mut(self.grant).attempted = Some(self.begun);
         let mut changes = vec![Change::Put(record.to_document()?)];
-        changes.extend(taken.changes);
-        changes.extend(around.alerts.recovery(record, now));
-        changes.extend(around.refresh_schedule.reschedule(
+        changes.extend(token_update.changes);
+        changes.extend(prefetched.alerts.recovery(record, now));
+        changes.extend(prefetched.refresh_schedule.reschedule(
             record,
             Some(self.begun),
-            Some(taken.next_refresh),
+            Some(token_update.next_refresh),
         ));
-        if taken.next_check.is_some() {
-            let schedule = &around.expiry_schedule;
-            changes.extend(schedule.reschedule(record, None, taken.next_check));
+        if token_update.next_check.is_some() {
+            let schedule = &prefetched.expiry_schedule;
+            changes.extend(schedule.reschedule(record, None, token_update.next_check));
         }
         self.platform
             .commit_with(vec![check], changes, OnUnavailable::Keep)?;
-        for warning in &taken.warnings {
+        for warning in &token_update.warnings {
             self.platform.log(Level::Warning, warning);
         }
-        let report = connected(record, self.grant);
+        let report = report_connected(record, self.grant);
         self.platform.log(Level::Info, &report.message);
         Ok(report)
     }
 
-    /// The access token that is stored; none when the store does not answer, which is no reason to
-    /// lose an answer: its life is then the assumed one.
-    fn access_token_of(&self, record: &Record) -> Result<Option<Secret>, Failure> {
+    /// Returns the stored access token, or none if the store is unavailable. The response is stored anyway,
+    /// with an assumed lifetime.
+    fn reveal_access_token(&self, record: &Record) -> Result<Option<Secret>, Failure> {
         let revealed = self
             .platform
             .reveal(&record.reference(), self.grant.access_token());
         match revealed {
             Err(Failure::Unavailable(why)) => {
-                let text = format!("whether the access token is a new one is not known: {why}");
+                let text = format!("it is not known whether the access token is new: {why}");
                 self.platform.log(Level::Warning, &text);
                 Ok(None)
             }
@@ -130,10 +129,10 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         }
     }
 
-    /// Revokes the tokens of an answer that nobody is left to own.
-    fn give_back(&self, record: &Record, answer: &TokenResponse) {
-        let access_token = Some(&answer.access_token);
-        let became = match revoke(
+    /// Revokes the tokens of a response whose record was deleted.
+    fn revoke_tokens(&self, record: &Record, response: &TokenResponse) {
+        let access_token = Some(&response.access_token);
+        let result = match revoke(
             self.platform,
             &self.settings,
             record,
@@ -145,23 +144,23 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             Revocation::Failed(why) => format!("could not be revoked at Webex: {why}"),
         };
         let text = format!(
-            "{} was deleted while Webex was asked for new tokens; the tokens {became}",
+            "{} was deleted while Webex was asked for new tokens; the tokens {result}",
             record.name()
         );
         self.platform.log(Level::Warning, &text);
     }
 }
 
-fn connected(record: &Record, grant: Grant) -> RefreshReport {
+fn report_connected(record: &Record, grant: Grant) -> RefreshReport {
     let connection = Connection::of(record);
     let mut message = "Webex answered with tokens".to_owned();
     let granted = record.connection(grant);
     if let Some(access) = granted.access {
-        let until = derived::date_time(access.at);
+        let until = derived::format_timestamp(access.at);
         message.push_str(&format!("; the access token is valid until {until}"));
     }
     if let Some(next) = granted.next_refresh {
-        let next = derived::date_time(next);
+        let next = derived::format_timestamp(next);
         message.push_str(&format!(", the next refresh is at {next}"));
     }
     RefreshReport {

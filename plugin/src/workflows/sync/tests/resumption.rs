@@ -1,4 +1,4 @@
-//! Imports in several parts: calls that do not take it all, and calls that are cut off.
+//! Imports over several calls, and interrupted ones.
 
 use super::*;
 use crate::platform::{Change, Level, Storage, Wakeup};
@@ -6,11 +6,11 @@ use crate::reports::WakeReport;
 use crate::testing::{HOUR, Interruption, SECOND};
 use crate::workflows::wake::wake;
 
-fn lost() -> Failure {
+fn store_error() -> Failure {
     Failure::Unavailable("the store is gone".to_owned())
 }
 
-/// Everything that an import makes, without versions and moments.
+/// Returns all imported documents, without versions and times.
 fn outcome(world: &World) -> Vec<(Reference, String)> {
     let documents = world.platform.documents();
     documents
@@ -21,7 +21,7 @@ fn outcome(world: &World) -> Vec<(Reference, String)> {
 }
 
 #[test]
-fn what_does_not_fit_into_a_call_goes_on_by_a_wakeup() {
+fn import_too_long_for_a_call_continues_by_wakeup() {
     let world = World::with_licenses(100, 2);
     let now = world.platform.now();
     let report = world.sync().unwrap();
@@ -37,31 +37,31 @@ fn what_does_not_fit_into_a_call_goes_on_by_a_wakeup() {
         panic!("no import");
     };
     assert_eq!(report.continues.is_some(), world.wakeup().is_some());
-    let (_, report) = world.sync_to_the_end();
-    assert_eq!(report.models[1], imported(LICENSE, 100, 100, 0, 0));
+    let (_, report) = world.sync_to_end();
+    assert_eq!(report.models[1], import_count(LICENSE, 100, 100, 0, 0));
     assert_eq!(world.wakeup(), None);
-    assert!(world.platform.documents_of(SEEN).is_empty());
+    assert!(world.platform.documents_of(SEEN_MODEL).is_empty());
 }
 
 #[test]
-fn a_call_ends_before_its_time_is_over() {
+fn call_ends_before_its_time_limit() {
     let world = World::with_licenses(12, 2);
     world.platform.serve({
         let webex = world.webex.clone();
         move |platform, request| {
             platform.advance(9 * SECOND);
-            webex.borrow().answer(request)
+            webex.borrow().respond(request)
         }
     });
     let begun = world.platform.now();
     assert!(world.sync().unwrap().continues.is_some());
     assert_eq!(world.platform.now() - begun, 27 * SECOND);
-    let (_, report) = world.sync_to_the_end();
-    assert_eq!(report.models[1], imported(LICENSE, 12, 12, 0, 0));
+    let (_, report) = world.sync_to_end();
+    assert_eq!(report.models[1], import_count(LICENSE, 12, 12, 0, 0));
 }
 
 #[test]
-fn a_limit_of_the_host_after_some_steps_ends_the_call_and_not_the_import() {
+fn host_limit_ends_the_call_but_not_the_import() {
     let world = World::with_licenses(10, 2);
     world.platform.serve({
         let webex = world.webex.clone();
@@ -70,17 +70,17 @@ fn a_limit_of_the_host_after_some_steps_ends_the_call_and_not_the_import() {
             asked.set(asked.get() + 1);
             match asked.get() % 3 {
                 0 => Err(HttpError::Limit("limits.requests".to_owned())),
-                _ => webex.borrow().answer(request),
+                _ => webex.borrow().respond(request),
             }
         }
     });
-    let (calls, report) = world.sync_to_the_end();
+    let (calls, report) = world.sync_to_end();
     assert_eq!(calls, 3);
-    assert_eq!(report.models[1], imported(LICENSE, 10, 10, 0, 0));
+    assert_eq!(report.models[1], import_count(LICENSE, 10, 10, 0, 0));
 }
 
 #[test]
-fn a_limit_that_the_first_request_hits_is_told_to_the_operator() {
+fn host_limit_on_first_request_is_reported() {
     let world = World::new();
     let limit = Err(HttpError::Limit("larger than limits.response".to_owned()));
     world.platform.expect(Method::GET, "/roles", limit);
@@ -91,9 +91,9 @@ fn a_limit_that_the_first_request_hits_is_told_to_the_operator() {
 }
 
 #[test]
-fn a_host_that_allows_little_in_one_commit_gets_smaller_ones() {
+fn commit_limit_makes_smaller_commits() {
     let world = World::with_licenses(100, 100);
-    // Roles first, then 100 licences at once, 50, and 25.
+    // Commits: the roles, then 100, 50 and 25 licences.
     for nth in [2, 3, 4] {
         let limit = Failure::LimitExceeded("limits.changes".to_owned());
         world
@@ -101,12 +101,12 @@ fn a_host_that_allows_little_in_one_commit_gets_smaller_ones() {
             .interrupt_commit(nth, Interruption::Fail(limit));
     }
     let report = world.sync().unwrap();
-    assert_eq!(report.models[1], imported(LICENSE, 100, 100, 0, 0));
+    assert_eq!(report.models[1], import_count(LICENSE, 100, 100, 0, 0));
     assert_eq!(world.stored(LICENSE).len(), 100);
 }
 
 #[test]
-fn an_import_cut_off_at_any_commit_ends_as_one_that_was_not() {
+fn interrupted_import_ends_like_an_uninterrupted_one() {
     let whole = World::with_licenses(600, 300);
     whole.sync().unwrap();
     whole.webex.borrow_mut().licenses.drain(100..350);
@@ -116,22 +116,22 @@ fn an_import_cut_off_at_any_commit_ends_as_one_that_was_not() {
     let commits = whole.platform.commits() - commits;
     assert!(commits >= 4, "{commits}");
     for nth in 1..=commits {
-        for answer_lost in [false, true] {
+        for reply_lost in [false, true] {
             let world = World::with_licenses(600, 300);
             world.sync().unwrap();
             world.webex.borrow_mut().licenses = whole.webex.borrow().licenses.clone();
-            let interruption = match answer_lost {
-                true => Interruption::LoseAnswer(lost()),
-                false => Interruption::Fail(lost()),
+            let interruption = match reply_lost {
+                true => Interruption::LoseAnswer(store_error()),
+                false => Interruption::Fail(store_error()),
             };
             let nth = usize::try_from(nth).unwrap();
             world.platform.interrupt_commit(nth, interruption);
-            assert_eq!(world.sync().unwrap_err(), lost());
-            let (_, again) = world.sync_to_the_end();
+            assert_eq!(world.sync().unwrap_err(), store_error());
+            let (_, again) = world.sync_to_end();
             assert_eq!(outcome(&world), outcome(&whole), "commit {nth}");
-            assert!(world.platform.documents_of(SEEN).is_empty());
-            // Unless the very end was lost, nothing is counted twice or forgotten.
-            let ended = answer_lost && nth == usize::try_from(commits).unwrap();
+            assert!(world.platform.documents_of(SEEN_MODEL).is_empty());
+            // Unless the last result was lost, each change is counted exactly once.
+            let ended = reply_lost && nth == usize::try_from(commits).unwrap();
             if !ended {
                 assert_eq!(again.models, report.models, "commit {nth}");
             }
@@ -140,7 +140,7 @@ fn an_import_cut_off_at_any_commit_ends_as_one_that_was_not() {
 }
 
 #[test]
-fn an_interrupted_import_goes_on_where_it_stopped() {
+fn interrupted_import_resumes_where_it_stopped() {
     let world = World::with_licenses(100, 2);
     world.sync().unwrap();
     let before = world.requests().len();
@@ -150,7 +150,7 @@ fn an_interrupted_import_goes_on_where_it_stopped() {
 }
 
 #[test]
-fn an_import_that_stood_still_for_a_day_begins_anew() {
+fn import_idle_for_a_day_restarts() {
     let world = World::with_licenses(100, 2);
     world.sync().unwrap();
     let before = world.requests().len();
@@ -158,13 +158,13 @@ fn an_import_that_stood_still_for_a_day_begins_anew() {
     let report = world.sync().unwrap();
     assert!(world.requests()[before].ends_with("/roles"));
     assert_eq!(report.models[1].added, 0);
-    let (_, report) = world.sync_to_the_end();
-    assert_eq!(report.models[1], imported(LICENSE, 100, 54, 0, 0));
-    assert!(world.platform.documents_of(SEEN).is_empty());
+    let (_, report) = world.sync_to_end();
+    assert_eq!(report.models[1], import_count(LICENSE, 100, 54, 0, 0));
+    assert!(world.platform.documents_of(SEEN_MODEL).is_empty());
 }
 
 #[test]
-fn an_address_that_webex_has_forgotten_has_the_list_read_anew() {
+fn expired_page_address_restarts_the_list() {
     for status in [400, 404, 410] {
         let world = World::with_licenses(100, 2);
         world.sync().unwrap();
@@ -179,28 +179,28 @@ fn an_address_that_webex_has_forgotten_has_the_list_read_anew() {
                 .platform
                 .logged(Level::Warning, "from the first page again")
         );
-        let (_, report) = world.sync_to_the_end();
-        assert_eq!(report.models[1], imported(LICENSE, 100, 100, 0, 0));
-        assert!(world.platform.documents_of(SEEN).is_empty());
+        let (_, report) = world.sync_to_end();
+        assert_eq!(report.models[1], import_count(LICENSE, 100, 100, 0, 0));
+        assert!(world.platform.documents_of(SEEN_MODEL).is_empty());
     }
 }
 
 #[test]
-fn what_was_seen_and_got_lost_has_the_list_read_anew_rather_than_documents_removed() {
+fn lost_page_document_restarts_the_list() {
     let world = World::with_licenses(100, 2);
     world.sync().unwrap();
-    let gone = world.platform.documents_of(SEEN).remove(3).reference;
+    let gone = world.platform.documents_of(SEEN_MODEL).remove(3).reference;
     world
         .platform
         .commit(Vec::new(), vec![Change::Delete(gone)])
         .unwrap();
-    let (_, report) = world.sync_to_the_end();
-    assert_eq!(report.models[1], imported(LICENSE, 100, 100, 0, 0));
+    let (_, report) = world.sync_to_end();
+    assert_eq!(report.models[1], import_count(LICENSE, 100, 100, 0, 0));
     assert_eq!(world.stored(LICENSE).len(), 100);
 }
 
 #[test]
-fn another_organisation_is_not_gone_on_with() {
+fn import_of_other_organisation_is_not_resumed() {
     let world = World::with_licenses(100, 2);
     world.sync().unwrap();
     let mut record = Record::load(&world.platform, PKID).unwrap();
@@ -217,32 +217,32 @@ fn another_organisation_is_not_gone_on_with() {
 }
 
 #[test]
-fn a_state_of_another_release_is_begun_anew() {
+fn unreadable_import_state_restarts_the_import() {
     let world = World::with_licenses(100, 2);
     world.sync().unwrap();
-    let mut import = world.platform.documents_of(IMPORT).remove(0);
+    let mut import = world.platform.documents_of(IMPORT_MODEL).remove(0);
     import.body = r#"{"of": "the future"}"#.to_owned();
     world
         .platform
         .commit(Vec::new(), vec![Change::Put(import)])
         .unwrap();
-    let (_, report) = world.sync_to_the_end();
+    let (_, report) = world.sync_to_end();
     assert_eq!(report.models[1].found, 100);
 }
 
 #[test]
-fn thousands_of_entries_are_imported_in_bounded_commits_and_calls() {
+fn large_import_uses_bounded_commits_and_calls() {
     let world = World::with_licenses(5_000, 100);
-    let (calls, report) = world.sync_to_the_end();
-    assert_eq!(report.models[1], imported(LICENSE, 5_000, 5_000, 0, 0));
+    let (calls, report) = world.sync_to_end();
+    assert_eq!(report.models[1], import_count(LICENSE, 5_000, 5_000, 0, 0));
     assert_eq!(calls, 3);
     world.webex.borrow_mut().licenses.truncate(2_500);
-    let (_, report) = world.sync_to_the_end();
-    assert_eq!(report.models[1], imported(LICENSE, 2_500, 0, 0, 2_500));
+    let (_, report) = world.sync_to_end();
+    assert_eq!(report.models[1], import_count(LICENSE, 2_500, 0, 0, 2_500));
 }
 
 #[test]
-fn a_record_that_is_deleted_meanwhile_gets_nothing_back() {
+fn import_stores_nothing_for_a_deleted_record() {
     let world = World::new();
     let meanwhile = |platform: &MemoryPlatform| {
         let delete = Change::Delete(Reference::record(PKID));
@@ -266,7 +266,7 @@ fn sync_wakeup(payload: &str) -> Wakeup {
 }
 
 #[test]
-fn the_wakeup_that_a_consent_leaves_begins_an_import() {
+fn wakeup_after_a_consent_starts_an_import() {
     let world = World::new();
     match wake(&world.platform, &sync_wakeup("roles-licenses")).unwrap() {
         WakeReport::Synced(report) => assert_eq!(report.models[0].added, 2),
@@ -275,7 +275,7 @@ fn the_wakeup_that_a_consent_leaves_begins_an_import() {
 }
 
 #[test]
-fn a_wakeup_that_only_a_person_can_serve_fails_and_is_gone() {
+fn wakeup_needing_a_person_fails_and_is_removed() {
     let world = World::new();
     let wakeup = sync_wakeup("roles-licenses");
     let schedule = Change::Schedule(wakeup.clone());
@@ -291,7 +291,7 @@ fn a_wakeup_that_only_a_person_can_serve_fails_and_is_gone() {
 }
 
 #[test]
-fn a_wakeup_of_a_deleted_record_or_of_an_unknown_kind_is_taken_away() {
+fn wakeup_of_deleted_record_or_unknown_kind_ends() {
     let world = World::new();
     let unknown = wake(&world.platform, &sync_wakeup("everything")).unwrap();
     assert!(matches!(unknown, WakeReport::Nothing(_)));

@@ -1,4 +1,4 @@
-//! Tokens that do not work, and faults of Webex: what is reported, and what stays.
+//! Rejected tokens and errors of Webex: their reports, and the data that stays stored.
 
 use super::*;
 use crate::platform::{Change, Secret, Storage};
@@ -8,19 +8,19 @@ use crate::testing::{ACCESS_TOKEN, DAY, REFRESH_TOKEN, SECOND};
 const NEW_TOKEN: &str = "bmV3X3Rva2Vu_P0A1_8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
 
 fn expect_refresh(world: &World) {
-    let answer = json!({
+    let response = json!({
         "access_token": NEW_TOKEN, "expires_in": 1_209_600,
         "refresh_token": REFRESH_TOKEN, "refresh_token_expires_in": 7_776_000,
     });
     world
         .platform
-        .expect(Method::POST, "/access_token", reply(200, answer));
+        .expect(Method::POST, "/access_token", reply(200, response));
 }
 
 fn expect_error(world: &World, list: &str, status: u16, headers: &[(&str, &str)]) {
     let body = json!({"message": "so it is", "trackingId": "ROUTER_1"}).to_string();
-    let answer = reply_with(status, headers, body);
-    world.platform.expect(Method::GET, list, answer);
+    let response = reply_with(status, headers, body);
+    world.platform.expect(Method::GET, list, response);
 }
 
 fn tokens_used(world: &World) -> Vec<String> {
@@ -32,7 +32,7 @@ fn tokens_used(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn a_record_without_an_access_token_has_to_be_connected() {
+fn import_without_access_token_needs_reauthorization() {
     let world = World::new();
     let owner = Reference::record(PKID);
     let removal = Change::RemoveSecret(owner, secret::ACCESS_TOKEN.to_owned());
@@ -45,7 +45,7 @@ fn a_record_without_an_access_token_has_to_be_connected() {
 }
 
 #[test]
-fn a_record_that_does_not_exist_is_not_found() {
+fn import_of_missing_record_is_not_found() {
     let world = World::new();
     let gone = sync(
         &world.platform,
@@ -57,7 +57,7 @@ fn a_record_that_does_not_exist_is_not_found() {
 }
 
 #[test]
-fn an_access_token_that_is_over_is_refreshed_before_anything_is_asked() {
+fn expired_access_token_is_refreshed_first() {
     let world = World::new();
     world.platform.advance(15 * DAY);
     expect_refresh(&world);
@@ -67,7 +67,7 @@ fn an_access_token_that_is_over_is_refreshed_before_anything_is_asked() {
 }
 
 #[test]
-fn a_token_that_webex_does_not_accept_is_refreshed_once_and_the_import_goes_on() {
+fn rejected_access_token_is_refreshed_once() {
     let world = World::new();
     expect_error(&world, "/roles", 401, &[]);
     expect_refresh(&world);
@@ -77,7 +77,7 @@ fn a_token_that_webex_does_not_accept_is_refreshed_once_and_the_import_goes_on()
 }
 
 #[test]
-fn a_new_token_that_webex_does_not_accept_either_needs_a_person() {
+fn rejected_new_token_needs_reauthorization() {
     let world = World::new();
     expect_error(&world, "/roles", 401, &[]);
     expect_refresh(&world);
@@ -93,7 +93,7 @@ fn a_new_token_that_webex_does_not_accept_either_needs_a_person() {
 }
 
 #[test]
-fn a_refresh_that_is_refused_ends_the_import_and_says_so_on_the_record() {
+fn refused_refresh_ends_the_import() {
     let world = World::new();
     expect_error(&world, "/roles", 401, &[]);
     let refusal = reply(400, json!({"error": "invalid_grant"}));
@@ -106,7 +106,7 @@ fn a_refresh_that_is_refused_ends_the_import_and_says_so_on_the_record() {
 }
 
 #[test]
-fn a_refresh_that_has_to_wait_makes_the_import_wait() {
+fn failed_refresh_makes_the_import_unavailable() {
     let world = World::new();
     expect_error(&world, "/roles", 401, &[]);
     world
@@ -127,12 +127,12 @@ fn a_missing_scope_is_named_with_webexs_tracking_id() {
         }
         other => panic!("{other:?}"),
     }
-    // The roles came before, and stay.
+    // The roles were read earlier and stay stored.
     assert_eq!(world.stored(ROLE).len(), 2);
 }
 
 #[test]
-fn a_request_for_patience_is_passed_on_with_its_moment() {
+fn rate_limit_is_reported_with_its_time() {
     let world = World::new();
     expect_error(&world, "/licenses", 429, &[("Retry-After", "194")]);
     let until = world.platform.now() + 194 * SECOND;
@@ -153,7 +153,7 @@ fn a_request_for_patience_is_passed_on_with_its_moment() {
 }
 
 #[test]
-fn a_fault_in_the_middle_of_a_list_keeps_what_is_stored() {
+fn error_within_a_list_keeps_stored_documents() {
     for status in [500, 502, 503, 504] {
         let world = World::with_licenses(6, 2);
         world.sync().unwrap();
@@ -161,27 +161,27 @@ fn a_fault_in_the_middle_of_a_list_keeps_what_is_stored() {
         expect_error(&world, "cursor=2", status, &[]);
         assert!(matches!(world.sync(), Err(Failure::Unavailable(_))));
         assert_eq!(world.stored(LICENSE).len(), 6, "{status}");
-        // The list is gone on with, and now it is known what has vanished.
+        // The list is resumed, and now the vanished entries are known.
         let report = world.sync().unwrap();
-        assert_eq!(report.models[1], imported(LICENSE, 4, 0, 0, 2));
+        assert_eq!(report.models[1], import_count(LICENSE, 4, 0, 0, 2));
     }
 }
 
 #[test]
-fn a_broken_answer_and_a_dead_network_keep_what_is_stored() {
+fn broken_response_keeps_stored_documents() {
     let network = || Err(HttpError::Network("connection refused".to_owned()));
     let truncated = || reply_with(200, &[], r#"{"items":[{"id":"L1"},"#);
-    for answer in [network(), truncated()] {
+    for response in [network(), truncated()] {
         let world = World::new();
         world.sync().unwrap();
-        world.platform.expect(Method::GET, "/licenses", answer);
+        world.platform.expect(Method::GET, "/licenses", response);
         assert!(matches!(world.sync(), Err(Failure::Unavailable(_))));
         assert_eq!(world.stored(LICENSE).len(), 3);
     }
 }
 
 #[test]
-fn a_policy_that_forbids_webex_is_the_operators_matter() {
+fn policy_that_forbids_webex_is_limit_exceeded() {
     let world = World::new();
     let denied = Err(HttpError::Denied(
         "egress.allow has no such entry".to_owned(),
@@ -217,7 +217,7 @@ fn the_customers_proxies_are_used() {
 }
 
 #[test]
-fn a_proxy_that_cannot_be_used_is_the_operators_to_mend() {
+fn unusable_proxy_is_limit_exceeded() {
     let world = World::new();
     let seal = Change::PutSecret {
         owner: Reference::record(PKID),
@@ -231,8 +231,8 @@ fn a_proxy_that_cannot_be_used_is_the_operators_to_mend() {
         .insert("https_proxy".to_owned(), "proxy.example".into());
     let put = Change::Put(record.to_document().unwrap());
     world.platform.commit(Vec::new(), vec![put, seal]).unwrap();
-    let fault = crate::platform::FieldError::new("https", "a proxy must begin with http://");
-    world.platform.refuse_proxies(Failure::Invalid(vec![fault]));
+    let error = crate::platform::FieldError::new("https", "a proxy must begin with http://");
+    world.platform.refuse_proxies(Failure::Invalid(vec![error]));
     match world.sync().unwrap_err() {
         Failure::LimitExceeded(text) => assert!(text.contains("the proxy of Acme"), "{text}"),
         other => panic!("{other:?}"),

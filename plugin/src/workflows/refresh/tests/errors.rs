@@ -1,16 +1,16 @@
-//! Passing faults: nothing is lost, and the next attempt comes in its time.
+//! Temporary errors: no token is lost, and the next attempt is scheduled.
 
 use super::*;
 use crate::platform::OnUnavailable;
 
 #[test]
-fn a_passing_fault_never_touches_the_tokens() {
+fn temporary_error_keeps_the_tokens() {
     let html = || reply_with(200, &[("content-type", "text/html")], "<html>");
     let truncated = || {
         let json = [("content-type", "application/json")];
         reply_with(200, &json, r#"{"access_token":"LEAK","#)
     };
-    let faults: Vec<(&str, Result<HttpResponse, HttpError>)> = vec![
+    let errors: Vec<(&str, Result<HttpResponse, HttpError>)> = vec![
         ("server error", reply(500, json!({"message": "boom"}))),
         ("bad gateway", reply_with(502, &[], "")),
         ("unavailable", reply(503, json!({"error": "invalid_grant"}))),
@@ -31,10 +31,10 @@ fn a_passing_fault_never_touches_the_tokens() {
         ("policy", Err(HttpError::Denied("not allowed".to_owned()))),
         ("limit", Err(HttpError::Limit("too large".to_owned()))),
     ];
-    for (name, fault) in faults {
+    for (name, error) in errors {
         let platform = platform();
         let now = platform.now();
-        platform.expect(Method::POST, TOKENS, fault);
+        platform.expect(Method::POST, TOKENS, error);
         let report = run(&platform).unwrap();
         assert_eq!(report.outcome, RefreshOutcome::Retrying, "{name}");
         assert_eq!(report.connection.state, State::Retrying, "{name}");
@@ -55,7 +55,7 @@ fn a_passing_fault_never_touches_the_tokens() {
 }
 
 #[test]
-fn failures_in_a_row_wait_longer_and_a_success_forgets_them() {
+fn backoff_grows_and_resets_on_success() {
     let platform = platform();
     let mut pauses = Vec::new();
     for _ in 0..4 {
@@ -68,7 +68,7 @@ fn failures_in_a_row_wait_longer_and_a_success_forgets_them() {
     assert!(pauses.is_sorted(), "{pauses:?}");
     assert!(pauses[3] > 7 * 60 * SECOND, "{pauses:?}");
     assert_eq!(record(&platform).body.connection.retry.unwrap().attempts, 4);
-    platform.expect(Method::POST, TOKENS, reply(200, answer()));
+    platform.expect(Method::POST, TOKENS, reply(200, token_response()));
     run(&platform).unwrap();
     let connection = record(&platform).body.connection;
     assert_eq!(
@@ -78,7 +78,7 @@ fn failures_in_a_row_wait_longer_and_a_success_forgets_them() {
 }
 
 #[test]
-fn a_retry_comes_within_half_of_what_remains_of_the_refresh_token() {
+fn retry_comes_within_half_of_remaining_lifetime() {
     let platform = platform();
     platform.set_now(START + 90 * DAY - 20 * SECOND);
     platform.expect(Method::POST, TOKENS, reply(503, json!({})));
@@ -88,7 +88,7 @@ fn a_retry_comes_within_half_of_what_remains_of_the_refresh_token() {
 }
 
 #[test]
-fn retry_after_is_kept_and_a_malformed_one_is_not_believed() {
+fn valid_retry_after_is_obeyed() {
     for (header, at_least, at_most) in [
         ("194", 194, 194),
         ("3", 50, 60),
@@ -107,8 +107,8 @@ fn retry_after_is_kept_and_a_malformed_one_is_not_believed() {
 }
 
 #[test]
-fn a_client_that_webex_does_not_know_is_the_operators_matter() {
-    let platform = answering(
+fn unknown_client_names_the_setting() {
+    let platform = platform_with_response(
         401,
         json!({"error": "invalid_client", "error_description": "unknown", "trackingId": "T1"}),
     );
@@ -132,7 +132,7 @@ fn a_client_that_webex_does_not_know_is_the_operators_matter() {
 }
 
 #[test]
-fn disabled_integration_is_told_by_one_alert() {
+fn disabled_integration_raises_one_alert() {
     let platform = platform();
     let disabled = || reply(400, json!({"error": "unauthorized_client"}));
     let mut pauses = Vec::new();
@@ -160,14 +160,14 @@ fn disabled_integration_is_told_by_one_alert() {
     run(&platform).unwrap();
     assert_eq!(platform.documents_of("data/Alert").len(), 1);
     platform.advance(SECOND);
-    platform.expect(Method::POST, TOKENS, reply(200, answer()));
+    platform.expect(Method::POST, TOKENS, reply(200, token_response()));
     run(&platform).unwrap();
     assert!(platform.documents_of("data/Alert").is_empty());
 }
 
 #[test]
-fn refusal_of_the_token_ends_the_alert_of_the_integration() {
-    let platform = answering(401, json!({"error": "invalid_client"}));
+fn token_refusal_ends_the_integration_alert() {
+    let platform = platform_with_response(401, json!({"error": "invalid_client"}));
     run(&platform).unwrap();
     assert_eq!(platform.documents_of("data/Alert").len(), 1);
     platform.advance(SECOND);
@@ -179,7 +179,7 @@ fn refusal_of_the_token_ends_the_alert_of_the_integration() {
 }
 
 #[test]
-fn without_a_configured_client_nothing_is_asked_and_the_key_is_named() {
+fn missing_client_setting_is_named_without_request() {
     for (unset, key) in [
         (
             MemoryPlatform::unset as fn(&MemoryPlatform, &str),

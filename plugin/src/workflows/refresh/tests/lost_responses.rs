@@ -1,17 +1,17 @@
-//! Requests whose answers are lost, under a server that gives out a new refresh token each time.
+//! Lost responses of a server that issues a new refresh token each time.
 
 use super::*;
 
 const LOST: &str = "possibly lost rotation";
 
-fn refused_after(platform: &MemoryPlatform) -> RefreshReport {
+fn refresh_refused(platform: &MemoryPlatform) -> RefreshReport {
     platform.advance(SECOND);
     platform.expect(Method::POST, TOKENS, refused());
     run(platform).unwrap()
 }
 
 #[test]
-fn a_refusal_after_an_answer_that_was_lost_says_so() {
+fn refusal_after_lost_response_says_so() {
     for lost in [
         Err(HttpError::Lost("cut off".to_owned())),
         Err(HttpError::TooLarge("too large".to_owned())),
@@ -27,7 +27,7 @@ fn a_refusal_after_an_answer_that_was_lost_says_so() {
         let report = run(&platform).unwrap();
         assert_eq!(report.outcome, RefreshOutcome::Retrying);
         assert!(record(&platform).body.connection.uncertain);
-        let report = refused_after(&platform);
+        let report = refresh_refused(&platform);
         assert_eq!(report.outcome, RefreshOutcome::Reauthorize);
         assert!(report.message.contains(LOST), "{}", report.message);
         assert!(report.connection.notes.contains(LOST));
@@ -40,23 +40,23 @@ fn a_refusal_after_an_answer_that_was_lost_says_so() {
 }
 
 #[test]
-fn a_request_that_was_never_sent_or_an_answer_that_came_loses_nothing() {
-    for answer in [
+fn unsent_or_answered_request_loses_no_token() {
+    for response in [
         Err(HttpError::Network("no route".to_owned())),
         Err(HttpError::Denied("not allowed".to_owned())),
         reply(503, json!({})),
         reply_with(429, &[], ""),
     ] {
         let platform = platform();
-        platform.expect(Method::POST, TOKENS, answer);
+        platform.expect(Method::POST, TOKENS, response);
         run(&platform).unwrap();
-        let report = refused_after(&platform);
+        let report = refresh_refused(&platform);
         assert!(!report.message.contains(LOST), "{}", report.message);
     }
 }
 
 #[test]
-fn tokens_that_came_end_the_doubt() {
+fn received_tokens_end_the_uncertainty() {
     let platform = platform();
     platform.expect(
         Method::POST,
@@ -65,24 +65,24 @@ fn tokens_that_came_end_the_doubt() {
     );
     run(&platform).unwrap();
     platform.advance(SECOND);
-    platform.expect(Method::POST, TOKENS, reply(200, super::answer()));
+    platform.expect(Method::POST, TOKENS, reply(200, super::token_response()));
     run(&platform).unwrap();
-    let report = refused_after(&platform);
+    let report = refresh_refused(&platform);
     assert!(!report.message.contains(LOST), "{}", report.message);
 }
 
 #[test]
-fn a_call_that_was_cut_off_is_remembered_until_tokens_come() {
+fn interrupted_call_is_noted_until_tokens_arrive() {
     let platform = platform();
     platform.set_interrupted(Some(platform.now()));
-    let report = refused_after(&platform);
+    let report = refresh_refused(&platform);
     assert!(report.message.contains(LOST), "{}", report.message);
 
-    // Also when another call is the first to hear of it.
+    // Also if another call is the first to learn of the interruption.
     let platform = super::platform();
     platform.set_interrupted(Some(platform.now()));
     crate::workflows::expiry::check_expiry(&platform, PKID, Grant::Organization).unwrap();
     platform.set_interrupted(None);
-    let report = refused_after(&platform);
+    let report = refresh_refused(&platform);
     assert!(report.message.contains(LOST), "{}", report.message);
 }

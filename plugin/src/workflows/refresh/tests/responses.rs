@@ -1,11 +1,11 @@
-//! What becomes of an answer with tokens.
+//! Responses with tokens.
 
 use super::*;
 use crate::platform::OnUnavailable;
 
 #[test]
-fn new_tokens_their_expiries_and_the_next_refresh_are_stored_in_one_commit() {
-    let platform = answering(200, answer());
+fn refresh_stores_everything_in_one_commit() {
+    let platform = platform_with_response(200, token_response());
     let commits = platform.commits();
     let now = platform.now();
     let report = run(&platform).unwrap();
@@ -15,7 +15,7 @@ fn new_tokens_their_expiries_and_the_next_refresh_are_stored_in_one_commit() {
     assert_eq!(report.outcome, RefreshOutcome::Connected);
     assert!(!report.joined);
     let connection = record(&platform).body.connection;
-    let told = |life: u64| {
+    let expiry = |life: u64| {
         Some(Expiry {
             at: now + life,
             life,
@@ -23,8 +23,8 @@ fn new_tokens_their_expiries_and_the_next_refresh_are_stored_in_one_commit() {
         })
     };
     assert_eq!(connection.state, State::Connected);
-    assert_eq!(connection.access, told(14 * DAY));
-    assert_eq!(connection.refresh, told(90 * DAY));
+    assert_eq!(connection.access, expiry(14 * DAY));
+    assert_eq!(connection.refresh, expiry(90 * DAY));
     assert_eq!(connection.generation, 2);
     assert_eq!(connection.attempted, Some(now));
     assert_eq!(connection.refreshed, Some(now));
@@ -35,19 +35,19 @@ fn new_tokens_their_expiries_and_the_next_refresh_are_stored_in_one_commit() {
     assert_eq!(wakeup(&platform, "expiry").unwrap().due, now + 60 * DAY);
     let token = tokens(&platform).0;
     assert_eq!(token.as_deref(), Some("new-access-token"));
-    let schedule = schedule_of(&platform, REFRESH_SCHEDULE);
-    assert_eq!(schedule["last_executed"], derived::date_time(now));
+    let schedule = load_schedule(&platform, REFRESH_SCHEDULE);
+    assert_eq!(schedule["last_executed"], derived::format_timestamp(now));
     assert_eq!(schedule["active"], true);
-    assert_eq!(schedule_of(&platform, EXPIRY_SCHEDULE)["active"], true);
+    assert_eq!(load_schedule(&platform, EXPIRY_SCHEDULE)["active"], true);
 }
 
 #[test]
-fn lives_count_from_before_the_request() {
+fn lifetimes_count_from_before_the_request() {
     let platform = platform();
     let begun = platform.now();
     platform.expect_with(Method::POST, TOKENS, |platform, _| {
         platform.advance(30 * SECOND);
-        reply(200, answer())
+        reply(200, token_response())
     });
     run(&platform).unwrap();
     let connection = record(&platform).body.connection;
@@ -57,13 +57,13 @@ fn lives_count_from_before_the_request() {
 }
 
 #[test]
-fn what_an_answer_omits_keeps_its_value() {
+fn omitted_response_fields_keep_their_values() {
     for omitted in [
         json!({"access_token": "new-access-token"}),
         json!({"access_token": "new-access-token", "refresh_token": ""}),
         json!({"access_token": "new-access-token", "refresh_token": null, "expires_in": null}),
     ] {
-        let platform = answering(200, omitted);
+        let platform = platform_with_response(200, omitted);
         edit(&platform, |record| {
             record.body.connection.scopes = vec!["spark:kms".to_owned()];
         });
@@ -78,14 +78,14 @@ fn what_an_answer_omits_keeps_its_value() {
         assert_eq!((access.at, access.assumed), (now + 14 * DAY, true));
         assert_eq!(connection.generation, 1);
         assert_eq!(connection.scopes, ["spark:kms"]);
-        // What is assumed after a refresh follows the last known life, not the hour of a paste.
+        // After a refresh, an assumed lifetime follows the last known one, not the hour of pasted tokens.
         assert!(connection.next_refresh.unwrap() > now + 6 * DAY);
     }
 }
 
 #[test]
-fn a_refresh_that_returns_unchanged_values_is_a_success() {
-    let platform = answering(
+fn refresh_with_unchanged_tokens_succeeds() {
+    let platform = platform_with_response(
         200,
         json!({"access_token": ACCESS_TOKEN, "refresh_token": REFRESH_TOKEN}),
     );
@@ -97,24 +97,24 @@ fn a_refresh_that_returns_unchanged_values_is_a_success() {
 }
 
 #[test]
-fn a_rotated_refresh_token_replaces_the_old_one_and_is_a_new_generation() {
-    let mut rotated = answer();
+fn rotated_refresh_token_starts_a_new_generation() {
+    let mut rotated = token_response();
     rotated["refresh_token"] = "rotated".into();
     rotated["refresh_token_expires_in"] = (83 * 86_400).into();
-    let platform = answering(200, rotated);
+    let platform = platform_with_response(200, rotated);
     run(&platform).unwrap();
     assert_eq!(tokens(&platform).1.as_deref(), Some("rotated"));
     assert_eq!(record(&platform).body.connection.generation, 2);
 }
 
 #[test]
-fn a_clock_that_was_not_restarted_keeps_expiry_and_generation_whatever_the_rounding() {
+fn unchanged_expiry_keeps_the_generation() {
     for (seconds, latency) in [
         (83 * 86_400 - 1, 0),
         (83 * 86_400, 0),
         (83 * 86_400 - 2, 900),
     ] {
-        let mut frozen = answer();
+        let mut frozen = token_response();
         frozen["refresh_token_expires_in"] = seconds.into();
         let platform = platform();
         platform.expect_with(Method::POST, TOKENS, move |platform, _| {
@@ -129,7 +129,7 @@ fn a_clock_that_was_not_restarted_keeps_expiry_and_generation_whatever_the_round
 }
 
 #[test]
-fn absurd_lives_are_survived_and_logged() {
+fn invalid_lifetimes_are_ignored_and_logged() {
     for absurd in [
         json!(-1),
         json!(0),
@@ -138,10 +138,10 @@ fn absurd_lives_are_survived_and_logged() {
         json!("soon"),
         json!([]),
     ] {
-        let mut body = answer();
+        let mut body = token_response();
         body["expires_in"] = absurd.clone();
         body["refresh_token_expires_in"] = absurd.clone();
-        let platform = answering(200, body);
+        let platform = platform_with_response(200, body);
         let now = platform.now();
         let report = run(&platform).unwrap();
         assert_eq!(report.outcome, RefreshOutcome::Connected, "{absurd}");
@@ -158,7 +158,7 @@ fn absurd_lives_are_survived_and_logged() {
 }
 
 #[test]
-fn a_record_without_tokens_needs_a_person() {
+fn refresh_without_tokens_needs_reauthorization() {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(platform.now());
     record.body.connection = crate::record::Connection::default();
@@ -171,7 +171,7 @@ fn a_record_without_tokens_needs_a_person() {
 
 const PROXY: &str = "http://me:p%40ss-word@proxy.example:3128/";
 
-fn behind_a_proxy() -> MemoryPlatform {
+fn platform_with_proxy() -> MemoryPlatform {
     let platform = platform();
     let mut changed = record(&platform);
     let shown = "http://me@proxy.example:3128/";
@@ -191,8 +191,8 @@ fn behind_a_proxy() -> MemoryPlatform {
 
 #[test]
 fn the_customers_proxies_are_used() {
-    let platform = behind_a_proxy();
-    platform.expect(Method::POST, TOKENS, reply(200, answer()));
+    let platform = platform_with_proxy();
+    platform.expect(Method::POST, TOKENS, reply(200, token_response()));
     run(&platform).unwrap();
     let sent = platform.sent();
     let (http, https) = &sent[0].proxies;
@@ -201,8 +201,8 @@ fn the_customers_proxies_are_used() {
 }
 
 #[test]
-fn a_proxy_that_the_host_forbids_is_told_and_tried_again_later() {
-    let platform = behind_a_proxy();
+fn forbidden_proxy_is_reported_and_retried() {
+    let platform = platform_with_proxy();
     platform.refuse_proxies(Failure::LimitExceeded(
         "egress.proxies forbids it".to_owned(),
     ));
@@ -214,9 +214,9 @@ fn a_proxy_that_the_host_forbids_is_told_and_tried_again_later() {
 }
 
 #[test]
-fn no_secret_is_ever_shown_even_when_webex_repeats_it() {
+fn secret_echoed_by_webex_is_redacted() {
     let echo = format!("bad {REFRESH_TOKEN} of the-client-secret");
-    for answer in [
+    for response in [
         reply(
             400,
             json!({"error": "invalid_grant", "error_description": echo}),
@@ -230,10 +230,10 @@ fn no_secret_is_ever_shown_even_when_webex_repeats_it() {
             json!({"message": echo, "errors": [{"description": echo}]}),
         ),
         Err(HttpError::Network(echo.clone())),
-        reply(200, answer()),
+        reply(200, token_response()),
     ] {
         let platform = platform();
-        platform.expect(Method::POST, TOKENS, answer);
+        platform.expect(Method::POST, TOKENS, response);
         let report = run(&platform).unwrap();
         let shown = format!("{report:?} {}", platform.everything_visible());
         for secret in [

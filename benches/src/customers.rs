@@ -206,7 +206,7 @@ impl Http for Desk<'_> {
     }
 }
 
-impl plugin::Journal for Desk<'_> {
+impl plugin::TransactionLog for Desk<'_> {
     fn log(&self, _: Level, _: &str) {}
 
     fn progress(&self, _: u32, _: u32, _: &str) {}

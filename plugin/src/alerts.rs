@@ -1,13 +1,13 @@
 //! Alerts: notices about a connection, one per threshold and refresh-token generation.
 //!
-//! An alert is a document of `data/Alert` at the record's node. Found again, its count rises; a
-//! recovery deletes it.
+//! An alert is a document of `data/Alert` at the record's node. Each repetition raises its count; a
+//! recovery deletes the alert.
 
 use serde::{Deserialize, Serialize};
 
 use crate::grant::Grant;
 use crate::model::derived;
-use crate::parts;
+use crate::owned_documents;
 use crate::platform::{
     Change, Document, Environment, Failure, Filter, Key, Reference, Scope, Storage, Timestamp,
 };
@@ -18,7 +18,7 @@ use crate::timing;
 /// The model of alerts.
 pub const ALERT: &str = "data/Alert";
 
-/// What alerts are about.
+/// Codes of alerts.
 pub mod code {
     /// The refresh token expires within a threshold.
     pub const EXPIRING: &str = "WEBEX_REFRESH_TOKEN_EXPIRING";
@@ -26,7 +26,8 @@ pub mod code {
     pub const EXPIRED: &str = "WEBEX_REFRESH_TOKEN_EXPIRED";
     /// Webex refused the refresh token.
     pub const REAUTHORIZE: &str = "WEBEX_REAUTHORIZE";
-    /// Webex does not accept the integration: of the installation, not of a record.
+    /// Webex does not accept the integration. The alert is about the installation, not about a
+    /// record.
     pub const CLIENT: &str = "WEBEX_INTEGRATION_REFUSED";
     /// An import found so little that it removed nothing. The connection itself works.
     pub const REMOVALS_HELD: &str = "WEBEX_IMPORT_REMOVALS_HELD";
@@ -34,25 +35,25 @@ pub mod code {
 
 pub(crate) const CATEGORY: &str = "webex";
 
-/// How much an alert matters.
+/// The urgency of an alert.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// There is plenty of time.
+    /// There is plenty of time for action.
     #[default]
     Info,
-    /// It should be planned.
+    /// Action should be planned.
     Minor,
-    /// It should be done now.
+    /// Action is needed now.
     Major,
     /// The connection does not work, or stops working at its next step.
     Critical,
 }
 
 impl Severity {
-    /// The severity of crossing `threshold`, by its place among `thresholds`: the last is major,
-    /// the last but one minor.
-    pub fn of(threshold: u64, thresholds: &[u64]) -> Self {
+    /// Returns the severity of crossing `threshold`, by its position in `thresholds`: the smallest
+    /// is major, the second smallest minor.
+    pub fn for_threshold(threshold: u64, thresholds: &[u64]) -> Self {
         let smaller = thresholds.iter().filter(|each| **each < threshold).count();
         match smaller {
             0 => Self::Major,
@@ -62,85 +63,85 @@ impl Severity {
     }
 }
 
-/// Something to tell about a record.
+/// A message about a record, not yet stored as an alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// One of [`code`].
     pub code: &'static str,
-    /// How much it matters.
+    /// The urgency.
     pub severity: Severity,
-    /// For the administrator; never holds a secret.
+    /// The text for the administrator; never contains a secret.
     pub message: String,
-    /// The threshold that was crossed, in milliseconds before the expiry; 0: the expiry itself,
-    /// or no threshold at all.
+    /// The crossed threshold in milliseconds before the expiry. 0 means the expiry itself, or no
+    /// threshold.
     pub threshold: u64,
 }
 
 /// The body of an alert's document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Body {
-    /// Its primary key.
+pub struct AlertBody {
+    /// The alert's primary key.
     pub id: String,
     /// One of [`code`].
     pub code: String,
-    /// `webex`.
+    /// Always `webex`.
     pub category: String,
-    /// How much it matters.
+    /// The urgency.
     pub severity: Severity,
-    /// For the administrator.
+    /// The text for the administrator.
     pub message: String,
-    /// How often it was found.
+    /// The number of occurrences.
     pub count: u32,
-    /// When it was first found, RFC 3339.
+    /// The time of the first occurrence, RFC 3339.
     pub first: String,
-    /// When it was last found, RFC 3339.
+    /// The time of the latest occurrence, RFC 3339.
     pub latest: String,
-    /// The record that it is about.
+    /// The record that the alert is about.
     pub subject: String,
-    /// Milliseconds before the expiry.
+    /// The crossed threshold in milliseconds before the expiry.
     pub threshold: u64,
-    /// The refresh-token generation that it is about.
+    /// The refresh-token generation that the alert is about.
     pub generation: u64,
-    /// The grant that it is about.
+    /// The grant that the alert is about.
     #[serde(default)]
     pub grant: Grant,
 }
 
-/// The alerts that stand for a record.
+/// The stored alerts of a record.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Standing(Vec<(Reference, Body)>);
+pub struct ActiveAlerts(Vec<(Reference, AlertBody)>);
 
-impl Standing {
-    /// Finds the alerts of `record`.
+impl ActiveAlerts {
+    /// Loads the alerts of `record`.
     ///
     /// # Errors
-    /// Those of the storage.
-    pub fn of(storage: &(impl Storage + ?Sized), record: &Record) -> Result<Self, Failure> {
+    /// Storage errors.
+    pub fn load(storage: &(impl Storage + ?Sized), record: &Record) -> Result<Self, Failure> {
         let filter = Filter {
             model: ALERT.to_owned(),
             hierarchy: record.hierarchy.clone(),
             scope: Scope::Node,
             equals: vec![Key::new(key::OWNER, &record.pkid)],
         };
-        let mut standing = Vec::new();
+        let mut active = Vec::new();
         let mut cursor = None;
         loop {
             let page = storage.find(&filter, cursor.as_deref(), 100)?;
             for document in page.documents {
-                // One that cannot be read counts as one of long ago, which the next recovery
-                // deletes: it must not stand in the way of a refresh.
+                // An unreadable alert counts as an old one, which the next recovery deletes, so
+                // that it does not block a refresh.
                 let body = serde_json::from_str(&document.body).unwrap_or_default();
-                standing.push((document.reference, body));
+                active.push((document.reference, body));
             }
             match page.next {
                 Some(next) => cursor = Some(next),
-                None => return Ok(Self(standing)),
+                None => return Ok(Self(active)),
             }
         }
     }
 
-    /// Tells `notice` about `grant` of the record as it is now: a new alert, or the count of the one that
-    /// already tells it of this generation. The change is to be committed with the record.
+    /// Raises `notice` about `grant` of the record: creates an alert, or increases the count of the
+    /// same alert of this generation. The change must be committed with the record.
     ///
     /// # Errors
     /// `internal` when the alert cannot be written as JSON.
@@ -152,7 +153,7 @@ impl Standing {
         now: Timestamp,
         environment: &(impl Environment + ?Sized),
     ) -> Result<(reports::Alert, Change), Failure> {
-        let generation = record.connection(grant).generation;
+        let generation = record.grant_state(grant).generation;
         let earlier = self.0.iter().find(|(_, body)| {
             body.grant == grant
                 && body.code == notice.code
@@ -163,11 +164,11 @@ impl Standing {
         let (reference, first, count) = match earlier {
             Some((reference, body)) => (reference.clone(), body.first.clone(), body.count),
             None => {
-                let reference = Reference::new(ALERT, parts::new_pkid(environment));
+                let reference = Reference::new(ALERT, owned_documents::new_pkid(environment));
                 (reference, latest.clone(), 0)
             }
         };
-        let body = Body {
+        let body = AlertBody {
             id: reference.pkid.clone(),
             code: notice.code.to_owned(),
             category: CATEGORY.to_owned(),
@@ -184,9 +185,9 @@ impl Standing {
         Ok((report(&reference, &body), put(record, &reference, &body)?))
     }
 
-    /// Whether one tells already that this `threshold` of the grant's generation was crossed.
-    pub fn tell(&self, record: &Record, grant: Grant, threshold: u64) -> bool {
-        let generation = record.connection(grant).generation;
+    /// Whether an alert exists for this `threshold` and the grant's current generation.
+    pub fn has_threshold_alert(&self, record: &Record, grant: Grant, threshold: u64) -> bool {
+        let generation = record.grant_state(grant).generation;
         self.0.iter().any(|(_, body)| {
             body.grant == grant
                 && body.code == code::EXPIRING
@@ -195,9 +196,9 @@ impl Standing {
         })
     }
 
-    /// The alert that matters most among those of the grant's generation.
-    pub fn foremost(&self, record: &Record, grant: Grant) -> Option<reports::Alert> {
-        let generation = record.connection(grant).generation;
+    /// Returns the alert with the smallest threshold of the grant's current generation.
+    pub fn most_urgent(&self, record: &Record, grant: Grant) -> Option<reports::Alert> {
+        let generation = record.grant_state(grant).generation;
         self.0
             .iter()
             .filter(|(_, body)| body.code != code::REMOVALS_HELD)
@@ -206,45 +207,45 @@ impl Standing {
             .map(|(reference, body)| report(reference, body))
     }
 
-    /// The changes that end the alerts which are over, now that `record` has taken new tokens.
-    pub fn recovery(&self, record: &Record, now: Timestamp) -> Vec<Change> {
-        self.ended(record, now)
+    /// Returns the changes that delete the resolved alerts, after `record` has received new tokens.
+    pub fn clear_resolved(&self, record: &Record, now: Timestamp) -> Vec<Change> {
+        self.find_resolved(record, now)
             .into_iter()
             .map(Change::Delete)
             .collect()
     }
 
-    /// Lists the alerts that a recovery has ended:
+    /// Lists the alerts that a recovery has resolved:
     ///
     /// - alerts of earlier generations of their grant,
-    /// - alerts that a person is needed, while the grant works,
-    /// - alerts of a threshold that is not crossed at `now`, which a wrong clock raised.
-    pub fn ended(&self, record: &Record, now: Timestamp) -> Vec<Reference> {
+    /// - alerts that ask for a person, while the grant works,
+    /// - alerts of a threshold that is not crossed at `now`, raised because of a wrong clock.
+    pub fn find_resolved(&self, record: &Record, now: Timestamp) -> Vec<Reference> {
         self.0
             .iter()
             .filter(|(_, body)| body.code != code::REMOVALS_HELD)
             .filter(|(_, body)| {
-                let connection = record.connection(body.grant);
-                let works = matches!(
+                let connection = record.grant_state(body.grant);
+                let is_working = matches!(
                     connection.state,
                     State::Connected | State::Expiring | State::MissingScope
                 );
-                let ahead = connection
+                let is_before_threshold = connection
                     .refresh
-                    .is_some_and(|refresh| timing::left(refresh.at, now) > body.threshold);
-                let over = if body.code == code::EXPIRING {
-                    ahead
+                    .is_some_and(|refresh| timing::remaining(refresh.at, now) > body.threshold);
+                let is_resolved = if body.code == code::EXPIRING {
+                    is_before_threshold
                 } else {
-                    works
+                    is_working
                 };
-                body.generation < connection.generation || over
+                body.generation < connection.generation || is_resolved
             })
             .map(|(reference, _)| reference.clone())
             .collect()
     }
 }
 
-/// Tells `notice` of an import of the record in the alert `reference`, in place of `earlier`.
+/// Raises `notice` about an import of the record in the alert `reference`, replacing `earlier`.
 ///
 /// # Errors
 /// `internal` when the alert cannot be written as JSON.
@@ -255,10 +256,10 @@ pub fn raise_import(
     notice: &Notice,
     now: Timestamp,
 ) -> Result<Change, Failure> {
-    let earlier: Option<Body> =
+    let earlier: Option<AlertBody> =
         earlier.and_then(|earlier| serde_json::from_str(&earlier.body).ok());
     let latest = derived::format_timestamp(now);
-    let body = Body {
+    let body = AlertBody {
         id: reference.pkid.clone(),
         code: notice.code.to_owned(),
         category: CATEGORY.to_owned(),
@@ -277,7 +278,7 @@ pub fn raise_import(
     put(record, &reference, &body)
 }
 
-fn put(record: &Record, reference: &Reference, body: &Body) -> Result<Change, Failure> {
+fn put(record: &Record, reference: &Reference, body: &AlertBody) -> Result<Change, Failure> {
     Ok(Change::Put(Document {
         reference: reference.clone(),
         hierarchy: record.hierarchy.clone(),
@@ -288,19 +289,19 @@ fn put(record: &Record, reference: &Reference, body: &Body) -> Result<Change, Fa
     }))
 }
 
-/// The changes that end the alerts which are over, now that `record` has taken new tokens.
+/// Returns the changes that delete the resolved alerts, after `record` has received new tokens.
 ///
 /// # Errors
-/// Those of the storage.
-pub fn recovery(
+/// Storage errors.
+pub fn clear_resolved(
     storage: &(impl Storage + ?Sized),
     record: &Record,
     now: Timestamp,
 ) -> Result<Vec<Change>, Failure> {
-    Ok(Standing::of(storage, record)?.recovery(record, now))
+    Ok(ActiveAlerts::load(storage, record)?.clear_resolved(record, now))
 }
 
-fn report(reference: &Reference, body: &Body) -> reports::Alert {
+fn report(reference: &Reference, body: &AlertBody) -> reports::Alert {
     reports::Alert {
         reference: reference.clone(),
         grant: body.grant,

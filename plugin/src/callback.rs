@@ -1,35 +1,36 @@
-//! The address to which Webex sent the browser, and what it says.
+//! The redirect URL to which Webex sent the browser, with the parameters of the authorization
+//! response.
 
 use url::Url;
 
 use crate::platform::Secret;
 use crate::text::trim_text;
-use crate::webex::scrub::Scrubber;
+use crate::webex::redactor::Redactor;
 
-/// More than this no callback has, in bytes.
-const LONGEST: usize = 16 * 1024;
+/// The maximum length of a callback in bytes.
+const MAX_CALLBACK_BYTES: usize = 16 * 1024;
 
-/// A callback, read. Its code is a secret; so is its state until it was used.
+/// A parsed callback. Its code is a secret; its state is a secret until it has been used.
 #[derive(Clone, Debug)]
 pub struct Callback {
     address: Url,
     state: Option<Secret>,
     code: Option<Secret>,
-    error: Option<Refusal>,
+    error: Option<AuthorizationError>,
 }
 
-/// What Webex says in place of a code.
+/// Webex's authorization error response, sent instead of a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct AuthorizationError {
     /// OAuth's error code (RFC 6749, section 4.1.2.1), such as `access_denied`.
     pub error: String,
-    /// Webex's words for people.
+    /// Webex's explanation for people.
     pub description: Option<String>,
 }
 
-impl Refusal {
-    /// Both, as one text.
-    pub fn words(&self) -> String {
+impl AuthorizationError {
+    /// Returns code and description as one text.
+    pub fn message(&self) -> String {
         match &self.description {
             Some(description) => format!("{}: {}", self.error, description.trim_end_matches('.')),
             None => self.error.clone(),
@@ -38,34 +39,35 @@ impl Refusal {
 }
 
 impl Callback {
-    /// Reads an address that a person may have copied.
+    /// Parses a URL that a person may have copied.
     ///
     /// # Errors
-    /// What is wrong, without the address: it holds a code.
+    /// The reason, without the URL, because the URL contains a code.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        if text.len() > LONGEST {
+        if text.len() > MAX_CALLBACK_BYTES {
             return Err("is longer than any callback");
         }
         let address = Url::parse(trim_text(text))
             .map_err(|_| "is no absolute address: give the whole of what the browser shows")?;
-        let one = |name: &str| {
+        let read_parameter = |name: &str| {
             let mut values = address.query_pairs().filter(|(each, _)| each == name);
             match (values.next(), values.next()) {
-                // RFC 6749, section 3.1: no parameter more than once.
-                (Some(_), Some(_)) => Err("has a parameter twice"),
+                // RFC 6749, section 3.1: a parameter occurs at most once.
+                (Some(_), Some(_)) => Err("has a repeated parameter"),
                 (Some((_, value)), None) if !value.is_empty() => Ok(Some(value.into_owned())),
                 _ => Ok(None),
             }
         };
-        let code = one("code")?.map(Secret::new);
-        let state = one("state")?.map(Secret::new);
-        let mut scrubber = Scrubber::default();
+        let code = read_parameter("code")?.map(Secret::new);
+        let state = read_parameter("state")?.map(Secret::new);
+        let mut redactor = Redactor::default();
         for secret in [&code, &state].into_iter().flatten() {
-            scrubber.hide(secret);
+            redactor.add_secret(secret);
         }
-        let description = one("error_description")?.and_then(|text| scrubber.text(&text));
-        let error = one("error")?.map(|error| Refusal {
-            error: scrubber.name(&error).unwrap_or_default(),
+        let description =
+            read_parameter("error_description")?.and_then(|text| redactor.redact(&text));
+        let error = read_parameter("error")?.map(|error| AuthorizationError {
+            error: redactor.redact_name(&error).unwrap_or_default(),
             description,
         });
         Ok(Self {
@@ -76,28 +78,28 @@ impl Callback {
         })
     }
 
-    /// The state that it brings back.
+    /// Returns the `state` parameter.
     pub fn state(&self) -> Option<&Secret> {
         self.state.as_ref()
     }
 
-    /// The code that it brings.
+    /// Returns the `code` parameter.
     pub fn code(&self) -> Option<&Secret> {
         self.code.as_ref()
     }
 
-    /// What Webex says in place of a code.
-    pub fn error(&self) -> Option<&Refusal> {
+    /// Returns the error that Webex sent instead of a code.
+    pub fn error(&self) -> Option<&AuthorizationError> {
         self.error.as_ref()
     }
 
-    /// Whether it came to `redirect_uri`: scheme, host, port and path are the same, and the query
-    /// begins with the one that the redirect address has.
-    pub fn came_to(&self, redirect_uri: &str) -> bool {
+    /// Whether the browser was sent to `redirect_uri`: scheme, host, port and path are equal, and
+    /// the query begins with the query of the redirect URI.
+    pub fn matches_redirect(&self, redirect_uri: &str) -> bool {
         let Ok(redirect) = Url::parse(redirect_uri) else {
             return false;
         };
-        let place = |url: &Url| {
+        let endpoint = |url: &Url| {
             (
                 url.scheme().to_owned(),
                 url.host_str().map(str::to_owned),
@@ -112,7 +114,7 @@ impl Callback {
                 .strip_prefix(own)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('&')),
         };
-        begins && place(&self.address) == place(&redirect)
+        begins && endpoint(&self.address) == endpoint(&redirect)
     }
 }
 
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn code_state_and_error_are_read_and_nothing_is_shown() {
+    fn callback_is_parsed_and_secrets_are_redacted() {
         let callback = read(" http://127.0.0.1:8085/cb?code=SECRET&state=a.b%2Bc ");
         assert_eq!(callback.code().map(Secret::expose), Some("SECRET"));
         assert_eq!(callback.state().map(Secret::expose), Some("a.b+c"));
@@ -135,26 +137,30 @@ mod tests {
             "http://127.0.0.1:8085/cb?error=access_denied&state=STATE&\
              error_description=no%0d%0a%1b%5b31m+STATE+thanks.",
         );
-        let words = refused.error().unwrap().words();
-        assert_eq!(words, "access_denied: no  [31m *** thanks");
+        let message = refused.error().unwrap().message();
+        assert_eq!(message, "access_denied: no  [31m *** thanks");
     }
 
     #[test]
-    fn what_is_no_callback_is_refused_without_being_repeated() {
+    fn invalid_callback_is_refused_without_its_text() {
         for text in ["", "?code=SECRET", "/cb?code=SECRET", "code=SECRET"] {
-            let fault = Callback::parse(text).unwrap_err();
-            assert!(!fault.contains("SECRET"), "{fault}");
+            let error = Callback::parse(text).unwrap_err();
+            assert!(!error.contains("SECRET"), "{error}");
         }
         assert!(Callback::parse("http://localhost/?state=a&state=b").is_err());
         assert!(
-            Callback::parse(&format!("http://localhost/?code={}", "x".repeat(LONGEST))).is_err()
+            Callback::parse(&format!(
+                "http://localhost/?code={}",
+                "x".repeat(MAX_CALLBACK_BYTES)
+            ))
+            .is_err()
         );
     }
 
     #[test]
-    fn only_the_redirect_address_itself_is_where_a_callback_comes_to() {
+    fn callback_matches_only_its_redirect_address() {
         let redirect = "http://127.0.0.1:8085/cb?tenant=1";
-        for (address, came) in [
+        for (address, matches) in [
             ("http://127.0.0.1:8085/cb?tenant=1&code=x", true),
             ("HTTP://127.0.0.1:8085/cb?tenant=1&code=x#_", true),
             ("http://127.0.0.1:8085/cb?tenant=12&code=x", false),
@@ -164,8 +170,12 @@ mod tests {
             ("https://127.0.0.1:8085/cb?tenant=1&code=x", false),
             ("http://localhost:8085/cb?tenant=1&code=x", false),
         ] {
-            assert_eq!(read(address).came_to(redirect), came, "{address}");
+            assert_eq!(
+                read(address).matches_redirect(redirect),
+                matches,
+                "{address}"
+            );
         }
-        assert!(read("https://h.example/cb?code=x").came_to("https://h.example:443/cb"));
+        assert!(read("https://h.example/cb?code=x").matches_redirect("https://h.example:443/cb"));
     }
 }

@@ -1,6 +1,7 @@
-//! The component: the contract's exports call the workflows, its imports are their platform.
+//! The component: the contract's exports call the workflows, and its imports implement their
+//! platform.
 //!
-//! Glue only. What is decided is decided in [`crate::workflows`].
+//! Glue only; all decisions are made in [`crate::workflows`].
 
 mod convert;
 mod http;
@@ -25,7 +26,7 @@ use crate::workflows::{
     add, complete, connect, delete, describe, expiry, modify, refresh, sync, wake,
 };
 
-/// Who this plugin is: its name and version, for hosts to read before they compile it.
+/// The plugin's name and version, which hosts read before they compile the component.
 const IDENTITY: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
 
 #[used]

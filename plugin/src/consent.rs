@@ -1,5 +1,5 @@
-//! What a record remembers of consents that were begun: enough to know a callback again, and
-//! nothing that could stand in for one.
+//! The consents that a record has begun. A record stores enough to recognise a callback, but not
+//! enough to forge one.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,113 +13,113 @@ use url::{Host, Url};
 use crate::grant::Grant;
 use crate::platform::{Environment, Secret, Timestamp};
 
-/// How long a person has from the link to the callback, in milliseconds. Webex's code does not
-/// live longer.
-pub const LIFE: u64 = 10 * 60 * 1_000;
+/// The time from the link to the callback, in milliseconds. Webex's code is not valid for longer.
+pub const CONSENT_LIFETIME: u64 = 10 * 60 * 1_000;
 /// Random bytes of a state and of a verifier (RFC 7636, section 4.1, recommends 32).
-const CHANCE: usize = 32;
-/// More than this no redirect address has, in bytes.
-const LONGEST_ADDRESS: usize = 2_048;
-/// Parameters that the callback brings (RFC 6749, sections 4.1.2 and 4.1.2.1).
-const OF_THE_CALLBACK: &[&str] = &["code", "state", "error", "error_description", "error_uri"];
+const STATE_BYTES: usize = 32;
+/// The maximum length of a redirect URI in bytes.
+const MAX_REDIRECT_URI_BYTES: usize = 2_048;
+/// Parameters that the callback adds (RFC 6749, sections 4.1.2 and 4.1.2.1).
+const CALLBACK_PARAMETERS: &[&str] = &["code", "state", "error", "error_description", "error_uri"];
 
 /// The consents of a record, by grant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consents {
-    /// Those that a callback may still complete.
+    /// Consents that a callback can still complete.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub pending: BTreeMap<Grant, Pending>,
-    /// The latest that none can complete any more, and why.
+    pub pending: BTreeMap<Grant, PendingConsent>,
+    /// The latest finished consent of each grant.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub past: BTreeMap<Grant, Past>,
+    pub past: BTreeMap<Grant, PastConsent>,
 }
 
-/// A consent that waits for its callback. Its verifier is sealed, see [`verifier`].
+/// A consent that waits for its callback. Its verifier is sealed, see [`verifier_name`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pending {
+pub struct PendingConsent {
     /// The SHA-256 of the state, hexadecimal.
     pub state: String,
-    /// The redirect address, as it was given.
+    /// The redirect URI as it was given.
     pub redirect_uri: String,
-    /// What was asked for.
+    /// The requested scopes.
     pub scopes: Vec<String>,
-    /// Afterwards it is too late.
+    /// The time after which the callback is refused.
     pub expires: Timestamp,
 }
 
-/// A consent that is over.
+/// A consent that no callback can complete any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Past {
+pub struct PastConsent {
     /// The SHA-256 of the state, hexadecimal.
     pub state: String,
-    /// Why.
-    pub fate: Fate,
+    /// Why the consent is finished.
+    #[serde(rename = "fate")]
+    pub outcome: ConsentOutcome,
 }
 
-/// Why a consent is over.
+/// Why a consent is finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Fate {
-    /// Its callback came, whatever it brought.
+pub enum ConsentOutcome {
+    /// Its callback arrived, with a code or an error.
     Used,
-    /// Another one was begun after it.
+    /// A later consent for the same grant replaced it.
     Superseded,
-    /// Nobody came in time.
+    /// No callback arrived in time.
     Expired,
 }
 
-/// What a callback's state is found to be.
+/// The result of looking up a callback's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// One that was given out for this grant and not used; perhaps too late.
-    Pending(Grant, Pending),
-    /// One of which nothing can come any more.
-    Past(Grant, Fate),
-    /// Nobody gave it out, or so long ago that it is forgotten.
+pub enum ConsentMatch {
+    /// An unused state of this grant, possibly expired.
+    Pending(Grant, PendingConsent),
+    /// A state of a finished consent.
+    Past(Grant, ConsentOutcome),
+    /// A state that was never issued, or so long ago that it is forgotten.
     Unknown,
 }
 
 impl Consents {
-    /// Whether there is nothing to remember.
+    /// Whether no consent is stored.
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty() && self.past.is_empty()
     }
 
-    /// Remembers that a consent was begun, in place of an earlier one for the same grant.
-    pub fn begin(&mut self, grant: Grant, pending: Pending, now: Timestamp) {
+    /// Adds a pending consent, replacing an earlier one for the same grant.
+    pub fn begin(&mut self, grant: Grant, pending: PendingConsent, now: Timestamp) {
         if let Some(earlier) = self.pending.get(&grant) {
-            let fate = match earlier.expires <= now {
-                true => Fate::Expired,
-                false => Fate::Superseded,
+            let outcome = match earlier.expires <= now {
+                true => ConsentOutcome::Expired,
+                false => ConsentOutcome::Superseded,
             };
-            self.end(grant, fate);
+            self.end(grant, outcome);
         }
         self.pending.insert(grant, pending);
     }
 
-    /// Remembers that the pending consent for `grant` is over.
-    pub fn end(&mut self, grant: Grant, fate: Fate) {
-        if let Some(Pending { state, .. }) = self.pending.remove(&grant) {
-            self.past.insert(grant, Past { state, fate });
+    /// Marks the pending consent for `grant` as finished.
+    pub fn end(&mut self, grant: Grant, outcome: ConsentOutcome) {
+        if let Some(PendingConsent { state, .. }) = self.pending.remove(&grant) {
+            self.past.insert(grant, PastConsent { state, outcome });
         }
     }
 
-    /// Looks for the consent that `state` belongs to.
-    pub fn find(&self, state: &str) -> Found {
-        let state = digest(state);
+    /// Finds the consent that `state` belongs to.
+    pub fn find(&self, state: &str) -> ConsentMatch {
+        let state = hash_state(state);
         let pending = self.pending.iter().find(|(_, each)| each.state == state);
         let past = || self.past.iter().find(|(_, each)| each.state == state);
         match pending {
-            Some((grant, pending)) => Found::Pending(*grant, pending.clone()),
-            None => past().map_or(Found::Unknown, |(grant, past)| {
-                Found::Past(*grant, past.fate)
+            Some((grant, pending)) => ConsentMatch::Pending(*grant, pending.clone()),
+            None => past().map_or(ConsentMatch::Unknown, |(grant, past)| {
+                ConsentMatch::Past(*grant, past.outcome)
             }),
         }
     }
 }
 
-/// The name of the sealed PKCE verifier of the pending consent for `grant`.
-pub fn verifier(grant: Grant) -> &'static str {
+/// Returns the name of the sealed PKCE verifier of the pending consent for `grant`.
+pub fn verifier_name(grant: Grant) -> &'static str {
     match grant {
         Grant::Organization => "verifier",
         Grant::WholesaleCustomers => "wholesale_customers.verifier",
@@ -127,42 +127,44 @@ pub fn verifier(grant: Grant) -> &'static str {
     }
 }
 
-/// A new state: the pkid, a full stop and 256 random bits in base64url.
+/// Creates a state: the pkid, a full stop and 256 random bits in base64url.
 pub fn new_state(pkid: &str, environment: &(impl Environment + ?Sized)) -> String {
-    format!("{pkid}.{}", chance(environment))
+    format!("{pkid}.{}", random_base64url(environment))
 }
 
-/// A new PKCE verifier: 256 random bits in base64url, 43 characters.
+/// Creates a PKCE verifier: 256 random bits in base64url, 43 characters.
 pub fn new_verifier(environment: &(impl Environment + ?Sized)) -> Secret {
-    Secret::new(chance(environment))
+    Secret::new(random_base64url(environment))
 }
 
-fn chance(environment: &(impl Environment + ?Sized)) -> String {
-    URL_SAFE_NO_PAD.encode(environment.random(CHANCE))
+fn random_base64url(environment: &(impl Environment + ?Sized)) -> String {
+    URL_SAFE_NO_PAD.encode(environment.random(STATE_BYTES))
 }
 
-/// What is stored of a state: who reads the store cannot make a callback of it.
-pub fn digest(state: &str) -> String {
+/// Hashes a state for storage, so that the store's content is not enough to forge a callback.
+pub fn hash_state(state: &str) -> String {
     let mut text = String::with_capacity(64);
     for byte in Sha256::digest(state.as_bytes()) {
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
     text
 }
 
-/// Checks an address to which Webex is to send a browser: absolute, `https:`, or `http:` to this
-/// machine alone (RFC 8252, section 7.3), without a fragment (RFC 6749, section 3.1.2), without
-/// credentials, and without a parameter that the callback brings.
+/// Checks a redirect URI:
+///
+/// - absolute, and `https:`, or `http:` to a loopback address (RFC 8252, section 7.3),
+/// - without a fragment (RFC 6749, section 3.1.2) and without credentials,
+/// - without a parameter that the callback adds.
 ///
 /// # Errors
-/// What is wrong, as a fragment that follows the field's name.
+/// The reason, as a fragment that follows the field's name.
 pub fn check_redirect(address: &str) -> Result<Url, String> {
-    if address.len() > LONGEST_ADDRESS {
-        return Err(format!("has more than {LONGEST_ADDRESS} bytes"));
+    if address.len() > MAX_REDIRECT_URI_BYTES {
+        return Err(format!("has more than {MAX_REDIRECT_URI_BYTES} bytes"));
     }
     let url = Url::parse(address).map_err(|error| {
-        format!("is no absolute address such as http://127.0.0.1:8085/callback: {error}")
+        format!("is not an absolute URL such as http://127.0.0.1:8085/callback: {error}")
     })?;
     let loopback = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -190,11 +192,9 @@ pub fn check_redirect(address: &str) -> Result<Url, String> {
     }
     let taken = url
         .query_pairs()
-        .find(|(name, _)| OF_THE_CALLBACK.contains(&name.as_ref()));
+        .find(|(name, _)| CALLBACK_PARAMETERS.contains(&name.as_ref()));
     if let Some((name, _)) = taken {
-        return Err(format!(
-            "has the parameter {name}, which the callback brings"
-        ));
+        return Err(format!("has the parameter {name}, which the callback adds"));
     }
     Ok(url)
 }
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_that_a_code_must_not_be_sent_to_are_refused() {
+    fn unsafe_redirect_addresses_are_refused() {
         for address in [
             "https://relation.example.com/callback",
             "https://relation.example.com:8443/callback?tenant=1",
@@ -225,33 +225,48 @@ mod tests {
             ("https://me@example.com/", "user"),
             ("https://example.com/?state=1", "parameter state"),
         ] {
-            let fault = check_redirect(address).unwrap_err();
-            assert!(fault.contains(why), "{address}: {fault}");
+            let error = check_redirect(address).unwrap_err();
+            assert!(error.contains(why), "{address}: {error}");
         }
         assert!(check_redirect(&format!("https://example.com/{}", "x".repeat(3_000))).is_err());
     }
 
     #[test]
-    fn a_state_is_known_again_by_its_digest_whatever_became_of_it() {
-        let pending = |state: &str| Pending {
-            state: digest(state),
+    fn consent_is_found_by_the_hash_of_its_state() {
+        let pending = |state: &str| PendingConsent {
+            state: hash_state(state),
             redirect_uri: "http://localhost/".to_owned(),
             scopes: Vec::new(),
             expires: 10,
         };
         let grant = Grant::Organization;
         let mut consents = Consents::default();
-        assert_eq!(consents.find("one"), Found::Unknown);
+        assert_eq!(consents.find("one"), ConsentMatch::Unknown);
         consents.begin(grant, pending("one"), 0);
-        assert_eq!(consents.find("one"), Found::Pending(grant, pending("one")));
+        assert_eq!(
+            consents.find("one"),
+            ConsentMatch::Pending(grant, pending("one"))
+        );
         consents.begin(grant, pending("two"), 5);
-        assert_eq!(consents.find("one"), Found::Past(grant, Fate::Superseded));
-        assert_eq!(consents.find("two"), Found::Pending(grant, pending("two")));
+        assert_eq!(
+            consents.find("one"),
+            ConsentMatch::Past(grant, ConsentOutcome::Superseded)
+        );
+        assert_eq!(
+            consents.find("two"),
+            ConsentMatch::Pending(grant, pending("two"))
+        );
         consents.begin(grant, pending("three"), 10);
-        assert_eq!(consents.find("two"), Found::Past(grant, Fate::Expired));
-        assert_eq!(consents.find("one"), Found::Unknown);
-        consents.end(grant, Fate::Used);
-        assert_eq!(consents.find("three"), Found::Past(grant, Fate::Used));
+        assert_eq!(
+            consents.find("two"),
+            ConsentMatch::Past(grant, ConsentOutcome::Expired)
+        );
+        assert_eq!(consents.find("one"), ConsentMatch::Unknown);
+        consents.end(grant, ConsentOutcome::Used);
+        assert_eq!(
+            consents.find("three"),
+            ConsentMatch::Past(grant, ConsentOutcome::Used)
+        );
         let stored = serde_json::to_string(&consents).unwrap();
         assert!(!stored.contains("three"), "{stored}");
     }

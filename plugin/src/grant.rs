@@ -1,4 +1,5 @@
-//! Grants: the consents that a connection is made of, each with its own tokens, scopes and clock.
+//! Grants: the consents that a connection consists of, each with its own tokens, scopes and
+//! schedule.
 
 use std::fmt;
 
@@ -20,14 +21,14 @@ pub enum Grant {
 }
 
 impl Grant {
-    /// All of them, the organisation first.
+    /// All grants, the organisation first.
     pub const ALL: [Self; 3] = [
         Self::Organization,
         Self::WholesaleCustomers,
         Self::WholesaleUsers,
     ];
 
-    /// The contract's word for it.
+    /// Returns the grant's name in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Organization => "organization",
@@ -36,7 +37,7 @@ impl Grant {
         }
     }
 
-    /// The name of its sealed access token.
+    /// Returns the name of the sealed access token.
     pub fn access_token(self) -> &'static str {
         match self {
             Self::Organization => "token",
@@ -45,7 +46,7 @@ impl Grant {
         }
     }
 
-    /// The name of its sealed refresh token.
+    /// Returns the name of the sealed refresh token.
     pub fn refresh_token(self) -> &'static str {
         match self {
             Self::Organization => "refresh_token",
@@ -54,7 +55,7 @@ impl Grant {
         }
     }
 
-    /// The id of the wakeup for its next refresh.
+    /// Returns the id of the wakeup for the next refresh.
     pub fn refresh_wakeup(self) -> &'static str {
         match self {
             Self::Organization => "refresh",
@@ -63,19 +64,19 @@ impl Grant {
         }
     }
 
-    /// The grant whose next refresh the wakeup `id` is for.
-    pub fn of_refresh_wakeup(id: &str) -> Option<Self> {
+    /// Returns the grant that the refresh wakeup `id` belongs to.
+    pub fn from_refresh_wakeup(id: &str) -> Option<Self> {
         let mut all = Self::ALL.into_iter();
         all.find(|grant| grant.refresh_wakeup() == id)
     }
 
-    /// The grant at whose expiries the wakeup `id` looks.
-    pub fn of_expiry_wakeup(id: &str) -> Option<Self> {
+    /// Returns the grant that the expiry-check wakeup `id` belongs to.
+    pub fn from_expiry_wakeup(id: &str) -> Option<Self> {
         let mut all = Self::ALL.into_iter();
         all.find(|grant| grant.expiry_wakeup() == id)
     }
 
-    /// The role of the schedule that shows its refreshes.
+    /// Returns the role of the schedule that shows the grant's refreshes.
     pub const fn refresh_schedule(self) -> &'static str {
         match self {
             Self::Organization => "refresh-schedule",
@@ -84,7 +85,7 @@ impl Grant {
         }
     }
 
-    /// The role of the schedule that shows the looks at its expiries.
+    /// Returns the role of the schedule that shows the grant's expiry checks.
     pub const fn expiry_schedule(self) -> &'static str {
         match self {
             Self::Organization => "expiry-schedule",
@@ -93,7 +94,7 @@ impl Grant {
         }
     }
 
-    /// The id of the wakeup for the next look at its expiries.
+    /// Returns the id of the wakeup for the next expiry check.
     pub fn expiry_wakeup(self) -> &'static str {
         match self {
             Self::Organization => "expiry",

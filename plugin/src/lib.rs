@@ -1,21 +1,22 @@
 //! The workflows of `relation/SparkCustomer`: one customer's connection to one Webex organisation.
 //!
-//! The same code is a WebAssembly component (`component`, the glue, on `wasm32-wasip2` only) and a
-//! native library for tests and baselines. A workflow is a function of a [`platform::Platform`] and
-//! its arguments; it keeps nothing between calls, never sleeps, and waits by means of wakeups.
+//! The same code is a WebAssembly component (module `component`, on `wasm32-wasip2` only) and a
+//! native library for tests and benchmarks. A workflow is a function of a [`platform::Platform`]
+//! and its arguments. It keeps no state between calls, never sleeps, and waits by scheduling
+//! wakeups.
 
-pub mod admission;
 pub mod alerts;
 pub mod callback;
 pub mod consent;
-pub mod ending;
+pub mod disconnect;
 pub mod grant;
-pub mod installation;
+pub mod installation_alert;
 pub mod model;
 pub mod names;
-pub mod parts;
-pub mod pasted;
+pub mod owned_documents;
+pub mod pasted_tokens;
 pub mod platform;
+pub mod proxies;
 pub mod record;
 pub mod reports;
 pub mod revocation;
@@ -24,6 +25,7 @@ pub mod settings;
 pub mod text;
 pub mod timing;
 pub mod tokens;
+pub mod uniqueness;
 pub mod webex;
 pub mod workflows;
 

@@ -1,11 +1,11 @@
-//! Names of customers: the characters that they may have, and how two of them are compared.
+//! Customer names: which characters are allowed, and how names are compared.
 //!
-//! Two names that look the same must not be two names. So names are compared in Unicode's
-//! normalization form C. Characters that cannot be seen, or that reorder other characters, are
-//! refused, except where a script needs them:
+//! Names that look the same must be equal, so names are compared in Unicode's normalization form C.
+//! Characters that are invisible, or that reorder other characters, are refused, except where a
+//! script needs them:
 //!
-//! - U+200C and U+200D, the joiners, after a virama and between two letters that join, as in Persian
-//!   and in the scripts of India (after RFC 5892, appendix A.1 and A.2);
+//! - U+200C and U+200D, the joiners, after a virama and between two letters that join, as in
+//!   Persian and in the scripts of India (after RFC 5892, appendix A.1 and A.2);
 //! - variation selectors after an ideograph, a symbol, or a letter that joins;
 //! - signs that enclose the digits after them, such as U+0600, because they are visible.
 
@@ -20,16 +20,16 @@ use icu_properties::{CodePointMapData, CodePointSetData};
 
 /// Zero width non-joiner and zero width joiner.
 const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
-/// A braille cell without dots: a letter that cannot be told from a space.
+/// A braille cell without dots: a letter that looks like a space.
 const BLANK: char = '\u{2800}';
 
-/// Returns the form in which names are compared: Unicode's normalization form C.
+/// Converts a name to the form in which names are compared: Unicode's normalization form C.
 pub fn normalize_name(name: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfc().normalize(name)
 }
 
-/// Lists every form in which a name may be stored: as it is compared, and, for records of releases that
-/// stored what was typed, decomposed and as it was typed. None is there twice.
+/// Lists every form in which a name may be stored, without repetition: composed, and decomposed and
+/// as typed, for records of releases that stored what was typed.
 pub fn list_spellings(name: &str) -> Vec<String> {
     let decomposed = DecomposingNormalizerBorrowed::new_nfd().normalize(name);
     let mut spellings: Vec<String> = Vec::with_capacity(1);
@@ -41,13 +41,14 @@ pub fn list_spellings(name: &str) -> Vec<String> {
     spellings
 }
 
-/// Says which character of a text a person cannot see as it is, in words that follow its name; none when it can.
+/// Describes the first character of a text that is not visible as it is, as a fragment that follows
+/// the field's name. None when all characters are visible.
 pub fn find_hidden_character(text: &str) -> Option<String> {
     let characters: Vec<char> = text.chars().collect();
-    let (place, hidden) = characters
+    let (index, hidden) = characters
         .iter()
         .enumerate()
-        .find(|(place, _)| is_hidden(&characters, *place))?;
+        .find(|(index, _)| is_hidden(&characters, *index))?;
     let what = if is_bidirectional(*hidden) {
         "changes the order in which the others are shown"
     } else {
@@ -56,18 +57,18 @@ pub fn find_hidden_character(text: &str) -> Option<String> {
     Some(format!(
         "has the character U+{:04X}, which {what}, in place {}: type it again without",
         u32::from(*hidden),
-        place + 1
+        index + 1
     ))
 }
 
-fn is_hidden(characters: &[char], place: usize) -> bool {
-    let Some(&c) = characters.get(place) else {
+fn is_hidden(characters: &[char], index: usize) -> bool {
+    let Some(&c) = characters.get(index) else {
         return false;
     };
-    let (before, after) = characters.split_at(place);
+    let (before, after) = characters.split_at(index);
     let after = after.get(1..).unwrap_or_default();
     if JOINERS.contains(&c) {
-        return !joins(before, after);
+        return !is_joiner_allowed(before, after);
     }
     if CodePointSetData::new::<VariationSelector>().contains(c) {
         return !before.last().is_some_and(|base| has_variants(*base));
@@ -87,15 +88,15 @@ fn is_hidden(characters: &[char], place: usize) -> bool {
         }
 }
 
-// A joiner counts after a virama, or between two letters of a script whose letters join.
-fn joins(before: &[char], after: &[char]) -> bool {
+// A joiner is allowed after a virama, or between two letters of a script whose letters join.
+fn is_joiner_allowed(before: &[char], after: &[char]) -> bool {
     let virama = before.last().is_some_and(|c| {
         CodePointMapData::<CanonicalCombiningClass>::new().get(*c)
             == CanonicalCombiningClass::Virama
     });
     let letter = |mut characters: Box<dyn Iterator<Item = &char> + '_>| {
         characters
-            .find(|c| joining(**c) != JoiningType::Transparent)
+            .find(|c| joining_type(**c) != JoiningType::Transparent)
             .is_some_and(|c| is_joining(*c))
     };
     virama || (letter(Box::new(before.iter().rev())) && letter(Box::new(after.iter())))
@@ -113,12 +114,12 @@ fn has_variants(base: char) -> bool {
 
 fn is_joining(c: char) -> bool {
     !matches!(
-        joining(c),
+        joining_type(c),
         JoiningType::NonJoining | JoiningType::Transparent | JoiningType::JoinCausing
     )
 }
 
-fn joining(c: char) -> JoiningType {
+fn joining_type(c: char) -> JoiningType {
     CodePointMapData::<JoiningType>::new().get(c)
 }
 
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hidden_characters_are_refused_by_code_and_place() {
+    fn hidden_character_is_reported_with_code_and_place() {
         for hidden in [
             '\u{200b}',
             '\u{200c}',
@@ -166,17 +167,17 @@ mod tests {
             '\u{85}',
             '\u{fff9}',
         ] {
-            let fault = find_hidden_character(&format!("Con{hidden}toso")).unwrap_or_default();
+            let error = find_hidden_character(&format!("Con{hidden}toso")).unwrap_or_default();
             let code = format!("U+{:04X}", u32::from(hidden));
-            assert!(fault.contains(&code), "{code}: {fault}");
-            assert!(fault.contains("place 4"), "{fault}");
+            assert!(error.contains(&code), "{code}: {error}");
+            assert!(error.contains("place 4"), "{error}");
         }
         let reversed = find_hidden_character("Contoso\u{202e}gro").unwrap_or_default();
         assert!(reversed.contains("order"), "{reversed}");
     }
 
     #[test]
-    fn names_of_every_script_are_taken() {
+    fn names_of_every_script_are_accepted() {
         for name in [
             "Contoso, Ltd. & Söhne (Zürich) – №1",
             "می\u{200c}خواهم",
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_joiner_where_nothing_joins_is_refused() {
+    fn joiner_between_unjoined_letters_is_refused() {
         for name in [
             "علی\u{200c}",
             "\u{200c}علی",
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn spellings_of_one_name_are_compared_as_one() {
+    fn spellings_of_one_name_compare_equal() {
         assert_eq!(normalize_name("Cafe\u{301}"), "Café");
         assert_eq!(normalize_name("Café"), "Café");
         assert_eq!(normalize_name("\u{212b}"), "Å");

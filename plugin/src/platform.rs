@@ -1,7 +1,7 @@
-//! The ports: what a workflow may ask of the world, one trait per import of the contract.
+//! The ports of the workflows: one trait per import of the contract.
 //!
-//! Workflows know only these traits. The component implements them with its imports; tests and
-//! the native baseline implement them in memory or over a host's own parts.
+//! Workflows know only these traits. The component implements them with its imports; tests and the
+//! native benchmarks implement them in memory or with the host's own modules.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub type Timestamp = u64;
 /// The model of the documents that hold the records.
 pub const RECORD_MODEL: &str = "data/SparkCustomer";
 
-/// Names one document: its model and its primary key there.
+/// A reference to one document: its model and its primary key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reference {
     /// The model's type and name, such as `data/SparkCustomer`.
@@ -21,7 +21,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// The reference to `pkid` in `model`.
+    /// Creates a reference to `pkid` in `model`.
     pub fn new(model: impl Into<String>, pkid: impl Into<String>) -> Self {
         Self {
             model: model.into(),
@@ -29,14 +29,15 @@ impl Reference {
         }
     }
 
-    /// The reference to a record of the relation.
+    /// Creates a reference to a record of the relation.
     pub fn record(pkid: impl Into<String>) -> Self {
         Self::new(RECORD_MODEL, pkid)
     }
 
-    /// Whether it can name a document at all; what is read from storage may be anything.
-    pub fn is_one(&self) -> bool {
-        (1..=LONGEST_MODEL).contains(&self.model.len()) && is_pkid(&self.pkid)
+    /// Whether the reference is well-formed; a reference that is read from storage may contain
+    /// anything.
+    pub fn is_valid(&self) -> bool {
+        (1..=MAX_MODEL_BYTES).contains(&self.model.len()) && is_pkid(&self.pkid)
     }
 }
 
@@ -52,17 +53,17 @@ impl fmt::Display for Reference {
     }
 }
 
-/// A clear secret. It shows nothing of itself; `expose` is the one way in.
+/// A secret in clear. Its `Debug` output is empty; only `expose` returns the value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a clear value into custody.
+    /// Wraps a clear value.
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }
 
-    /// The clear value, for the one place that needs it.
+    /// Returns the clear value.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -74,17 +75,17 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// One thing wrong with one field of the caller's input.
+/// An error in one field of the caller's input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// The field as the caller wrote it.
+    /// The field's name as the caller wrote it.
     pub field: String,
-    /// What is wrong and what would be right.
+    /// The error and its correction.
     pub message: String,
 }
 
 impl FieldError {
-    /// A fault of `field`.
+    /// Creates an error of `field`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             field: field.into(),
@@ -93,39 +94,39 @@ impl FieldError {
     }
 }
 
-/// Why an operation did not happen; the case says who acts next (see the contract's `failure`).
+/// Why an operation failed; the variant says who must act (see the contract's `failure`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The caller: the input is wrong, all faults at once.
-    #[error("{}", faults_in_words(.0))]
+    /// The caller must correct the input; all field errors are listed.
+    #[error("{}", join_field_errors(.0))]
     Invalid(Vec<FieldError>),
-    /// The caller: no such document.
+    /// The caller named a document that does not exist.
     #[error("{0} does not exist")]
     NotFound(Reference),
-    /// The caller: something changed meanwhile, run it again.
+    /// The caller must run the call again: the data changed concurrently.
     #[error("{0}")]
     Conflict(String),
-    /// A person, at Webex.
+    /// A person must connect to Webex again.
     #[error("{0}")]
     Reauthorize(String),
-    /// Nobody: try again later, at the moment given if one is.
-    #[error("the other side asks for patience")]
+    /// The call can be retried, not before the time if there is one.
+    #[error("the server limits the rate of requests")]
     RateLimited(Option<Timestamp>),
-    /// Nobody: a passing fault.
+    /// A transient error; the call can be retried.
     #[error("{0}")]
     Unavailable(String),
-    /// The operator: a limit or policy of the host.
+    /// The operator must change a limit or a policy of the host.
     #[error("{0}")]
     LimitExceeded(String),
-    /// The author of the plugin or the host.
+    /// The authors of the plugin or the host must fix an error.
     #[error("{0}")]
     Internal(String),
 }
 
-fn faults_in_words(faults: &[FieldError]) -> String {
-    let each: Vec<String> = faults
+fn join_field_errors(errors: &[FieldError]) -> String {
+    let each: Vec<String> = errors
         .iter()
-        .map(|fault| format!("{}: {}", fault.field, fault.message))
+        .map(|error| format!("{}: {}", error.field, error.message))
         .collect();
     each.join("; ")
 }
@@ -135,12 +136,12 @@ fn faults_in_words(faults: &[FieldError]) -> String {
 pub struct Key {
     /// The field's name.
     pub name: String,
-    /// Its value, compared byte for byte.
+    /// The value, compared byte for byte.
     pub value: String,
 }
 
 impl Key {
-    /// The key `name` = `value`.
+    /// Creates the key `name` = `value`.
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -148,79 +149,79 @@ impl Key {
         }
     }
 
-    /// Whether a document can have it: see [`LONGEST_KEY`]. By what is longer nothing is found.
+    /// Whether the value is at most [`MAX_KEY_BYTES`] long. No document has a longer key.
     pub fn fits(&self) -> bool {
-        self.value.len() <= LONGEST_KEY
+        self.value.len() <= MAX_KEY_BYTES
     }
 }
 
-/// The longest value of a key, in bytes, as the contract has it.
-pub const LONGEST_KEY: usize = 4096;
-/// The longest name of a model, in bytes, as the contract has it.
-const LONGEST_MODEL: usize = 128;
+/// The maximum length of a key's value in bytes, as the contract defines it.
+pub const MAX_KEY_BYTES: usize = 4096;
+/// The maximum length of a model's name in bytes, as the contract defines it.
+const MAX_MODEL_BYTES: usize = 128;
 
 /// One instance of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
-    /// Which one.
+    /// Model and primary key.
     pub reference: Reference,
-    /// The node it belongs to, as a dotted path.
+    /// The document's node, as a dotted path.
     pub hierarchy: String,
-    /// How often it was written; ignored in a put.
+    /// The number of writes; ignored in a put.
     pub version: u64,
-    /// Its content: one JSON object.
+    /// The content: one JSON object.
     pub body: String,
-    /// What it can be found by.
+    /// The keys by which the document can be found.
     pub keys: Vec<Key>,
 }
 
-/// Where `find` looks.
+/// The part of the hierarchy that `find` searches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// At the node itself.
+    /// Only the node itself.
     Node,
-    /// At the node and everywhere below it.
+    /// The node and all nodes below it.
     Subtree,
 }
 
-/// What a document must match.
+/// The conditions that a document must meet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// Its model.
+    /// The model.
     pub model: String,
-    /// Its place.
+    /// The node.
     pub hierarchy: String,
-    /// How far from that place.
+    /// Whether nodes below the node are included.
     pub scope: Scope,
-    /// Keys that it must all have.
+    /// Keys that the document must all have.
     pub equals: Vec<Key>,
 }
 
 impl Filter {
-    /// Whether it can be asked at all: no document has a key as long as one of these may be, if what they
-    /// were made of was read from storage.
+    /// Whether the filter can match a document: a key made of stored values may be longer than any
+    /// document's key.
     pub fn can_match(&self) -> bool {
         self.equals.iter().all(Key::fits)
     }
 }
 
-/// One page of what was found, ordered by pkid.
+/// One page of results, ordered by pkid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
-    /// What was found.
+    /// The documents of this page.
     pub documents: Vec<Document>,
-    /// Continues behind this page; none: it was the last.
+    /// The cursor of the next page; none on the last page.
     pub next: Option<String>,
 }
 
-/// A condition that holds at the moment of the commit.
+/// A condition that must hold at the time of the commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Check {
     /// The document has exactly this version.
     Version(Reference, u64),
     /// The document does not exist.
     Absent(Reference),
-    /// Nothing matches, other than the document excepted.
+    /// No document matches, other than the excepted one.
     Unique(Filter, Option<Reference>),
 }
 
@@ -236,84 +237,84 @@ pub enum OnUnavailable {
 /// One step of a commit.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// Create or replace a document.
+    /// Creates or replaces a document.
     Put(Document),
-    /// Delete a document with its secrets and wakeups.
+    /// Deletes a document with its secrets and wakeups.
     Delete(Reference),
-    /// Seal a secret of a document.
+    /// Seals a secret of a document.
     PutSecret {
-        /// The document it belongs to.
+        /// The document that the secret belongs to.
         owner: Reference,
-        /// Its name there.
+        /// The secret's name in that document.
         name: String,
         /// The clear value.
         value: Secret,
     },
-    /// Remove a secret.
+    /// Removes a secret.
     RemoveSecret(Reference, String),
-    /// Create or move a wakeup.
+    /// Creates or moves a wakeup.
     Schedule(Wakeup),
-    /// Remove the wakeup of this subject and id.
+    /// Removes the wakeup with this subject and id.
     Cancel(Reference, String),
 }
 
-/// A call of `wake` that is to be made when its time has come.
+/// A scheduled call of `wake`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wakeup {
-    /// Names it among those of its subject.
+    /// The id, unique among the wakeups of the subject.
     pub id: String,
-    /// The document it is for.
+    /// The document that the wakeup is for.
     pub subject: Reference,
-    /// Not before this moment.
+    /// The earliest time of the call.
     pub due: Timestamp,
-    /// What must not pass before it ran, such as the expiry that it prevents.
+    /// The time before which the call must have run, such as the expiry that it prevents.
     pub deadline: Option<Timestamp>,
-    /// The plugin's words to itself.
+    /// Data of the plugin, which the host does not read.
     pub payload: String,
 }
 
-/// How much a line of the log matters.
+/// The importance of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// For the plugin's author.
     Debug,
-    /// For whoever follows the call.
+    /// For a person who follows the call.
     Info,
-    /// Something that a person may want to look at.
+    /// A person may want to act.
     Warning,
-    /// Something that a person must look at.
+    /// A person must act.
     Error,
 }
 
-/// An HTTP request. Its Debug names method and target only: headers and body carry secrets.
+/// An HTTP request. Its `Debug` output has method and target only: headers and body contain
+/// secrets.
 pub type HttpRequest = http::Request<Vec<u8>>;
-/// An HTTP answer, read to its end.
+/// An HTTP response with its complete body.
 pub type HttpResponse = http::Response<Vec<u8>>;
 
-/// Why a request got no answer.
+/// Why a request has no complete response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpError {
     /// The host's policy forbids the target; the text names the rule and the setting.
     #[error("{0}")]
     Denied(String),
-    /// A limit of the host was hit before anything was sent (size, number, or a lease too short to
-    /// send safely).
+    /// A limit of the host applied before anything was sent: size, number, or a lease too short to
+    /// send safely.
     #[error("{0}")]
     Limit(String),
-    /// No name, no connection, no TLS: a passing fault, and the request was certainly not sent.
+    /// A transient error of name resolution, connection or TLS. The request was certainly not sent.
     #[error("{0}")]
     Network(String),
-    /// A time-out or an end in the middle: a passing fault, and the request may have been carried
-    /// out.
+    /// A transient error: a time-out or a broken connection. The request may have been carried out.
     #[error("{0}")]
     Lost(String),
-    /// The answer is beyond a limit of the host; the request was carried out.
+    /// The response exceeds a limit of the host. The request was carried out.
     #[error("{0}")]
     TooLarge(String),
 }
 
 impl HttpError {
-    /// Whether the request may have been received although no answer came.
+    /// Whether the server may have received the request although no response arrived.
     pub fn may_have_been_received(&self) -> bool {
         matches!(self, Self::Lost(_) | Self::TooLarge(_))
     }
@@ -321,64 +322,65 @@ impl HttpError {
 
 /// Documents, secrets and wakeups: `automate:platform/storage` and `scheduling`.
 pub trait Storage {
-    /// The document, or none.
+    /// Returns the document, if it exists.
     fn get(&self, reference: &Reference) -> Result<Option<Document>, Failure>;
-    /// Several at once, in the order asked for.
+    /// Returns several documents, in the order of `references`.
     fn get_many(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, Failure>;
-    /// One page of what matches.
+    /// Returns one page of matching documents.
     fn find(&self, filter: &Filter, cursor: Option<&str>, limit: u32) -> Result<Page, Failure>;
-    /// Makes all of the changes if all of the checks hold, otherwise none.
+    /// Applies all changes if all checks hold, otherwise none.
     fn commit_with(
         &self,
         checks: Vec<Check>,
         changes: Vec<Change>,
         on_unavailable: OnUnavailable,
     ) -> Result<(), Failure>;
-    /// Makes a commit that fails while the store is unavailable.
+    /// Commits, and fails while the store is unavailable.
     fn commit(&self, checks: Vec<Check>, changes: Vec<Change>) -> Result<(), Failure> {
         self.commit_with(checks, changes, OnUnavailable::Fail)
     }
-    /// All wakeups of a subject, the earliest first.
+    /// Lists the wakeups of a subject, the earliest first.
     fn wakeups(&self, subject: &Reference) -> Result<Vec<Wakeup>, Failure>;
 }
 
-/// Sealed values: `automate:platform/secrets`.
+/// Sealed secrets: `automate:platform/secrets`.
 pub trait Secrets {
-    /// The clear value of a sealed secret, or none.
+    /// Returns the clear value of a sealed secret, if it exists.
     fn reveal(&self, owner: &Reference, name: &str) -> Result<Option<Secret>, Failure>;
-    /// A secret of the installation, or none.
+    /// Returns a secret of the installation, if it exists.
     fn reveal_setting(&self, name: &str) -> Result<Option<Secret>, Failure>;
 }
 
-/// The way out: `wasi:http/outgoing-handler` and `automate:platform/egress`.
+/// Outbound HTTP: `wasi:http/outgoing-handler` and `automate:platform/egress`.
 pub trait Http {
-    /// The proxies of this call from now on, for `http:` and for `https:` targets.
+    /// Sets the proxies for the rest of this call, for `http:` and for `https:` targets.
     fn use_proxies(&self, http: Option<&Secret>, https: Option<&Secret>) -> Result<(), Failure>;
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the complete response.
     fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError>;
 }
 
-/// What a person sees: `automate:platform/transactions`.
-pub trait Journal {
-    /// A line for the transaction's log.
+/// The call's transaction: `automate:platform/transactions`.
+pub trait TransactionLog {
+    /// Adds a line to the transaction's log.
     fn log(&self, level: Level, message: &str);
-    /// How far the call is: `[ done/total ] message`.
+    /// Reports progress: `[ done/total ] message`.
     fn progress(&self, done: u32, total: u32, message: &str);
-    /// When an earlier call on this subject began that was cut off, unless one has ended since.
+    /// Returns when an earlier, interrupted call on this subject began, unless a call has completed
+    /// since.
     fn interrupted(&self) -> Option<Timestamp>;
 }
 
-/// Clock, chance and plain settings: `wasi:clocks`, `wasi:random`, `automate:platform/settings`.
+/// Clock, random bytes and plain settings: `wasi:clocks`, `wasi:random`, `automate:platform/settings`.
 pub trait Environment {
-    /// Now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
-    /// `count` random bytes of cryptographic quality.
+    /// Returns `count` random bytes of cryptographic quality.
     fn random(&self, count: usize) -> Vec<u8>;
-    /// All plain settings.
+    /// Returns all plain settings.
     fn settings(&self) -> Result<Vec<(String, String)>, Failure>;
 }
 
-/// Everything a workflow may ask of the world.
-pub trait Platform: Storage + Secrets + Http + Journal + Environment {}
+/// All imports that a workflow may use.
+pub trait Platform: Storage + Secrets + Http + TransactionLog + Environment {}
 
-impl<T: Storage + Secrets + Http + Journal + Environment> Platform for T {}
+impl<T: Storage + Secrets + Http + TransactionLog + Environment> Platform for T {}

@@ -1,7 +1,8 @@
-//! The stored record: what `data/SparkCustomer` documents hold, and how they are read and written.
+//! The stored record: the content of `data/SparkCustomer` documents, and how they are read and
+//! written.
 //!
-//! Secrets are not in it: tokens and proxy strings are sealed beside the document. Fields that an
-//! older or newer release wrote and this one does not know are kept as they are.
+//! The record contains no secrets: tokens and proxy strings are sealed beside the document. Unknown
+//! fields of an older or newer release are kept.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -14,9 +15,10 @@ use crate::grant::Grant;
 use crate::model::{complete_organization, derived};
 use crate::names::normalize_name;
 use crate::platform::{
-    Check, Document, Failure, FieldError, Journal, Key, RECORD_MODEL, Reference, Storage, Timestamp,
+    Check, Document, Failure, FieldError, Key, RECORD_MODEL, Reference, Storage, Timestamp,
+    TransactionLog,
 };
-use crate::timing::CLOCKS_APART;
+use crate::timing::MAX_CLOCK_SKEW;
 
 /// Names of the sealed secrets of a record.
 pub mod secret {
@@ -24,66 +26,69 @@ pub mod secret {
     pub const ACCESS_TOKEN: &str = "token";
     /// The refresh token.
     pub const REFRESH_TOKEN: &str = "refresh_token";
-    /// The whole proxy string for `http:` targets, credentials included.
+    /// The complete proxy string for `http:` targets, credentials included.
     pub const HTTP_PROXY: &str = "http_proxy";
-    /// The whole proxy string for `https:` targets, credentials included.
+    /// The complete proxy string for `https:` targets, credentials included.
     pub const HTTPS_PROXY: &str = "https_proxy";
 }
 
-/// How a connection stands; see the contract's `state`.
+/// The state of a connection; see the contract's `state`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// It never had tokens.
+    /// The grant never had tokens.
     #[default]
     NotConnected,
-    /// Tokens are there and get refreshed.
+    /// The grant has tokens, which are refreshed.
     Connected,
-    /// The refresh token expires within the last threshold of notice.
+    /// The refresh token expires within the smallest threshold.
     Expiring,
-    /// The refresh token's time is over.
+    /// The refresh token has expired.
     Expired,
     /// Webex refused the refresh token.
     Reauthorize,
-    /// A scope that is needed was not granted. Gives way to `Expiring`, which has a date, and to
-    /// `Retrying`; the scopes are named beside any state.
+    /// A required scope was not granted. `Expiring`, which has a date, and `Retrying` take
+    /// precedence; the scopes are listed in any state.
     MissingScope,
-    /// The last attempt failed for a passing reason.
+    /// The last attempt failed with a transient error.
     Retrying,
 }
 
-/// When a token expires, and whether anybody said so.
+/// The expiry of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expiry {
-    /// The moment, in milliseconds since the epoch.
+    /// The expiry, in milliseconds since the epoch.
     pub at: Timestamp,
-    /// Milliseconds from issue to expiry, as last told; the base of periods and fractions.
-    pub life: u64,
-    /// The answer did not say: the last known value, or the configured assumption.
+    /// The lifetime from issue to expiry as last reported, in milliseconds; the base of periods and
+    /// fractions.
+    #[serde(rename = "life")]
+    pub lifetime: u64,
+    /// Whether the response omitted the lifetime: the expiry is then the last known value, or the
+    /// configured assumption.
     #[serde(default)]
     pub assumed: bool,
 }
 
-/// The last attempt to refresh, when it failed for a passing reason.
+/// The last attempt to refresh, if it failed with a transient error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
-    /// How many attempts in a row have failed.
+    /// The number of consecutive failures.
     pub attempts: u32,
-    /// What happened, for the administrator; never holds a secret.
+    /// The error text for the administrator; never contains a secret.
     pub reason: String,
-    /// Webex's name for the failed request.
+    /// Webex's tracking id of the failed request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking_id: Option<String>,
-    /// Whether, since the last success, Webex did not accept the integration itself: the operator's
-    /// matter, told by one alert of the installation.
+    /// Whether Webex has refused the integration itself since the last success. The operator must
+    /// act; one alert of the installation reports it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub client: bool,
 }
 
-/// The connection's own part of the record: kept by the workflows, read-only to everybody else.
+/// The state of one grant: written by the workflows, read-only to callers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Connection {
-    /// How it stands.
+pub struct GrantState {
+    /// The state.
     #[serde(default)]
     pub state: State,
     /// The access token's expiry.
@@ -92,39 +97,40 @@ pub struct Connection {
     /// The refresh token's expiry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<Expiry>,
-    /// Raised each time the refresh token is a new one or its expiry moves: alerts count by it.
+    /// A counter of refresh tokens: rises with each new refresh token or later expiry. Alerts are
+    /// counted per generation.
     #[serde(default)]
     pub generation: u64,
-    /// When the last attempt to refresh began, whatever came of it.
+    /// The time at which the last attempt to refresh began, successful or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempted: Option<Timestamp>,
-    /// When the tokens were last received.
+    /// The time at which the tokens were last received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refreshed: Option<Timestamp>,
-    /// When the next refresh is due.
+    /// The time of the next refresh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_refresh: Option<Timestamp>,
     /// The failure that is being retried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// The message of the last refusal, while the state is `reauthorize` or `expired`.
+    /// The text of the last refusal, while the state is `reauthorize` or `expired`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Retry>,
-    /// Since the tokens were received, a request with the refresh token may have been carried out
-    /// whose answer is lost: where Webex gives out a new refresh token each time, this one is then
-    /// dead. Ends with the next tokens.
+    /// Whether a request with the refresh token may have been carried out without a response since
+    /// the tokens were received. If Webex rotates refresh tokens, the stored one is then dead. New
+    /// tokens reset the flag.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncertain: bool,
-    /// The scopes granted, when Webex named them.
+    /// The granted scopes, if Webex named them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scopes: Vec<String>,
-    /// Required scopes that were not granted, when Webex named any; see [`State::MissingScope`].
+    /// Required scopes that were not granted, if Webex named any; see [`State::MissingScope`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_scopes: Vec<String>,
 }
 
-impl Connection {
-    /// Whether Webex itself refused the refresh token that is stored.
+impl GrantState {
+    /// Whether Webex refused the stored refresh token.
     pub fn is_refused(&self) -> bool {
         match self.state {
             State::Reauthorize => true,
@@ -133,9 +139,9 @@ impl Connection {
         }
     }
 
-    /// Whether the record was written while the clock was ahead of `now`.
-    pub fn is_of_the_future(&self, now: Timestamp) -> bool {
-        let latest = now.saturating_add(CLOCKS_APART);
+    /// Whether the record has times after `now`, written by a host whose clock was ahead.
+    pub fn has_future_times(&self, now: Timestamp) -> bool {
+        let latest = now.saturating_add(MAX_CLOCK_SKEW);
         [self.refreshed, self.attempted]
             .into_iter()
             .flatten()
@@ -146,44 +152,44 @@ impl Connection {
 /// The body of a record's document.
 ///
 /// `fields` are the model's own fields (see [`crate::model`]), as the administrator gave them and
-/// without any secret: a proxy string is kept here with its password left out.
+/// without any secret: a proxy string is stored here without its password.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Body {
-    /// The model's fields by name, `name` and `notes` among them.
+pub struct RecordBody {
+    /// The model's fields by name, including `name` and `notes`.
     #[serde(flatten)]
     pub fields: Map<String, Value>,
-    /// How the connection stands: the organisation's grant.
+    /// The state of the organisation's grant.
     #[serde(default)]
-    pub connection: Connection,
-    /// How the other grants stand that this connection is made of.
+    pub connection: GrantState,
+    /// The states of the connection's other grants.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub further_grants: BTreeMap<Grant, Connection>,
-    /// Consents that were begun.
+    pub further_grants: BTreeMap<Grant, GrantState>,
+    /// The consents that have been begun.
     #[serde(default, skip_serializing_if = "Consents::is_empty")]
     pub consents: Consents,
-    /// What `add` created besides the record and `delete` takes away: syncs, schedules, shadow.
-    #[serde(default)]
-    pub parts: Vec<Part>,
-    /// The caller's name for the add that made this record.
+    /// The documents that `add` created and `delete` removes: syncs, schedules, shadow.
+    #[serde(default, rename = "parts")]
+    pub owned_documents: Vec<OwnedDocument>,
+    /// The caller's idempotency key of the add that created this record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
 }
 
 /// A document that belongs to a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
-    /// Its model.
+pub struct OwnedDocument {
+    /// The document's model.
     pub model: String,
-    /// Its key.
+    /// The document's primary key.
     pub pkid: String,
-    /// Its name, as a person sees it.
+    /// The document's name, as a person sees it.
     pub name: String,
-    /// What it is to the record, such as `refresh-schedule`.
+    /// The document's role for the record, such as `refresh-schedule`.
     pub role: String,
 }
 
-impl Part {
-    /// The document it is.
+impl OwnedDocument {
+    /// Returns the reference to the document.
     pub fn reference(&self) -> Reference {
         Reference::new(&self.model, &self.pkid)
     }
@@ -193,31 +199,35 @@ impl Part {
 pub mod key {
     /// The customer's name, in the form in which names are compared.
     pub const NAME: &str = "name";
-    /// The organisation's bare UUID, lower case.
+    /// The organisation's bare UUID in lower case.
     pub const ORGANIZATION: &str = "organization";
     /// The connection's state.
     pub const STATE: &str = "state";
     /// The idempotency key of the add.
     pub const IDEMPOTENCY_KEY: &str = "idempotency_key";
-    /// On every document that belongs to a record (syncs, schedules, shadow, alerts): its pkid.
+    /// The pkid of the owning record, on every document that a record owns: syncs, schedules,
+    /// shadow, alerts.
     pub const OWNER: &str = "owner";
 }
 
-/// A record as it was read: the place and version it came from, and its body.
+/// A record with the node and version at which it was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// Its primary key.
+    /// The primary key.
     pub pkid: String,
-    /// Its node.
+    /// The record's node.
     pub hierarchy: String,
-    /// The version that was read; 0 for one that is not stored yet.
+    /// The version that was read; 0 for a record that is not stored yet.
     pub version: u64,
-    /// Its content.
-    pub body: Body,
+    /// The content.
+    pub body: RecordBody,
 }
 
 impl Record {
-    /// Reads the record, or says `not-found`.
+    /// Loads the record.
+    ///
+    /// # Errors
+    /// `not-found`; storage errors.
     pub fn load(storage: &(impl Storage + ?Sized), pkid: &str) -> Result<Self, Failure> {
         let reference = Reference::record(pkid);
         match storage.get(&reference)? {
@@ -226,16 +236,18 @@ impl Record {
         }
     }
 
-    /// Understands a stored document.
+    /// Parses a stored document.
     pub fn from_document(document: Document) -> Result<Self, Failure> {
-        let mut body: Body = serde_json::from_str(&document.body).map_err(|error| {
+        let mut body: RecordBody = serde_json::from_str(&document.body).map_err(|error| {
             Failure::Internal(format!(
                 "the stored record {} cannot be read: {error}",
                 document.reference
             ))
         })?;
-        // What names no document can be neither shown, moved nor deleted, and must not keep a record alive.
-        body.parts.retain(|part| part.reference().is_one());
+        // A malformed reference can be neither shown, moved nor deleted, and must not prevent the
+        // record's deletion.
+        body.owned_documents
+            .retain(|owned| owned.reference().is_valid());
         complete_organization(&mut body.fields);
         let mut record = Self {
             pkid: document.reference.pkid,
@@ -247,14 +259,14 @@ impl Record {
         Ok(record)
     }
 
-    /// Gives the record an entry for each of its grants: one that is not connected yet counts.
+    /// Adds an entry for each of the record's grants, including those that are not connected yet.
     pub fn complete_grants(&mut self) {
         for grant in self.grants() {
-            self.connection_mut(*grant);
+            self.grant_state_mut(*grant);
         }
     }
 
-    /// The grants that this connection is made of, the organisation's first.
+    /// Returns the grants of this connection, the organisation's first.
     pub fn grants(&self) -> &'static [Grant] {
         if self.flag("wholesale_status") {
             &Grant::ALL
@@ -263,24 +275,24 @@ impl Record {
         }
     }
 
-    /// That `grant` is one of [`grants`](Self::grants).
+    /// Checks that `grant` is one of [`grants`](Self::grants).
     ///
     /// # Errors
     /// `invalid`, field `grant`.
-    pub fn must_have(&self, grant: Grant) -> Result<(), Failure> {
+    pub fn require_grant(&self, grant: Grant) -> Result<(), Failure> {
         if self.grants().contains(&grant) {
             return Ok(());
         }
-        let fault = format!(
+        let error = format!(
             "{} has no grant {grant}: only connections of wholesale customers have it",
             self.name()
         );
-        Err(Failure::Invalid(vec![FieldError::new("grant", fault)]))
+        Err(Failure::Invalid(vec![FieldError::new("grant", error)]))
     }
 
-    /// How `grant` stands.
-    pub fn connection(&self, grant: Grant) -> &Connection {
-        static NOT_CONNECTED: LazyLock<Connection> = LazyLock::new(Connection::default);
+    /// Returns the state of `grant`.
+    pub fn grant_state(&self, grant: Grant) -> &GrantState {
+        static NOT_CONNECTED: LazyLock<GrantState> = LazyLock::new(GrantState::default);
         match grant {
             Grant::Organization => &self.body.connection,
             grant => self
@@ -291,27 +303,28 @@ impl Record {
         }
     }
 
-    /// The customer's name, with the grant where there can be several.
-    pub fn called(&self, grant: Grant) -> String {
+    /// Returns the customer's name, followed by the grant unless it is the organisation's.
+    pub fn display_name(&self, grant: Grant) -> String {
         match grant {
             Grant::Organization => self.name().to_owned(),
             grant => format!("{} ({grant})", self.name()),
         }
     }
 
-    /// Notes that an earlier call on this record was cut off: whatever it asked may have been
-    /// carried out. Whoever commits the record first after that has to remember it.
-    pub fn note_interruption(&mut self, journal: &(impl Journal + ?Sized)) {
+    /// Marks the grants as uncertain if an earlier call on this record was interrupted, because its
+    /// requests may have been carried out. The first commit of the record after an interruption
+    /// must store this.
+    pub fn note_interruption(&mut self, journal: &(impl TransactionLog + ?Sized)) {
         if journal.interrupted().is_none() {
             return;
         }
         for grant in self.grants() {
-            let connection = self.connection_mut(*grant);
+            let connection = self.grant_state_mut(*grant);
             connection.uncertain |= connection.refresh.is_some();
         }
     }
 
-    /// Whether any grant holds tokens.
+    /// Whether any grant has tokens.
     pub fn has_tokens(&self) -> bool {
         let further = self.body.further_grants.values();
         std::iter::once(&self.body.connection)
@@ -319,15 +332,15 @@ impl Record {
             .any(|connection| connection.refresh.is_some())
     }
 
-    /// How `grant` stands, to be changed.
-    pub fn connection_mut(&mut self, grant: Grant) -> &mut Connection {
+    /// Returns the state of `grant` for modification.
+    pub fn grant_state_mut(&mut self, grant: Grant) -> &mut GrantState {
         match grant {
             Grant::Organization => &mut self.body.connection,
             grant => self.body.further_grants.entry(grant).or_default(),
         }
     }
 
-    /// The document to store, with the derived fields as they follow from the connection.
+    /// Builds the document to store, with the derived fields.
     pub fn to_document(&self) -> Result<Document, Failure> {
         let mut body = self.body.clone();
         derived::write(&mut body.fields, &self.body);
@@ -353,22 +366,22 @@ impl Record {
         })
     }
 
-    /// The document it is stored as.
+    /// Returns the reference to the record's document.
     pub fn reference(&self) -> Reference {
         Reference::new(RECORD_MODEL, &self.pkid)
     }
 
-    /// The condition that it has not changed since it was read.
-    pub fn unchanged(&self) -> Check {
+    /// Returns the check that the record has not changed since it was read.
+    pub fn version_check(&self) -> Check {
         Check::Version(self.reference(), self.version)
     }
 
-    /// The customer's name.
+    /// Returns the customer's name.
     pub fn name(&self) -> &str {
         self.text("name").unwrap_or_default()
     }
 
-    /// A text field that is set and not empty.
+    /// Returns a text field that is set and not empty.
     pub fn text(&self, field: &str) -> Option<&str> {
         self.body
             .fields
@@ -377,7 +390,7 @@ impl Record {
             .filter(|text| !text.is_empty())
     }
 
-    /// A boolean field; false when it is not set.
+    /// Returns a boolean field; false when it is not set.
     pub fn flag(&self, field: &str) -> bool {
         self.body
             .fields
@@ -386,13 +399,16 @@ impl Record {
             .unwrap_or(false)
     }
 
-    /// The organisation's bare UUID, when the record knows it.
+    /// Returns the organisation's bare UUID, if it is known.
     pub fn organization(&self) -> Option<&str> {
         self.text("account_number_external")
     }
 
-    /// The part that plays `role`.
-    pub fn part(&self, role: &str) -> Option<&Part> {
-        self.body.parts.iter().find(|part| part.role == role)
+    /// Returns the owned document with `role`.
+    pub fn owned_document(&self, role: &str) -> Option<&OwnedDocument> {
+        self.body
+            .owned_documents
+            .iter()
+            .find(|owned| owned.role == role)
     }
 }

@@ -1,4 +1,4 @@
-//! What the workflows answer: the reports of the contract as plain values.
+//! The reports that workflows return, as plain values of the contract's types.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,12 +7,13 @@ use crate::model::derived;
 use crate::platform::{Reference, Timestamp};
 use crate::record::{self, Record, State};
 
-/// When a token expires.
+/// The expiry of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expiry {
-    /// The moment.
+    /// The expiry, in milliseconds since the epoch.
     pub at: Timestamp,
-    /// Webex did not say: the last known value, or the configured assumption.
+    /// Whether Webex did not report the lifetime: the expiry is then the last known value, or the
+    /// configured assumption.
     pub assumed: bool,
 }
 
@@ -25,66 +26,66 @@ impl From<record::Expiry> for Expiry {
     }
 }
 
-/// How one grant of a record stands.
+/// The state of one grant of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantStatus {
-    /// Which one.
+    /// The grant.
     pub grant: Grant,
-    /// How it stands.
+    /// The grant's state.
     pub state: State,
-    /// The access token's expiry, when there is a token.
+    /// The access token's expiry, if there is a token.
     pub access_token_expires: Option<Expiry>,
-    /// The refresh token's expiry, when there is a token.
+    /// The refresh token's expiry, if there is a token.
     pub refresh_token_expires: Option<Expiry>,
-    /// When the next refresh is due.
+    /// The time of the next refresh.
     pub next_refresh: Option<Timestamp>,
-    /// The scopes granted, when Webex named them.
+    /// The granted scopes, if Webex named them.
     pub scopes: Vec<String>,
-    /// Required scopes that were not granted; empty when Webex named none at all.
+    /// Required scopes that were not granted; empty if Webex named none at all.
     pub missing_scopes: Vec<String>,
 }
 
 impl GrantStatus {
-    /// The view of one of a record's grants.
-    pub fn of(grant: Grant, connection: &record::Connection) -> Self {
+    /// Creates the report of one grant's state.
+    pub fn new(grant: Grant, state: &record::GrantState) -> Self {
         Self {
             grant,
-            state: connection.state,
-            access_token_expires: connection.access.map(Expiry::from),
-            refresh_token_expires: connection.refresh.map(Expiry::from),
-            next_refresh: connection.next_refresh,
-            scopes: connection.scopes.clone(),
-            missing_scopes: connection.missing_scopes.clone(),
+            state: state.state,
+            access_token_expires: state.access.map(Expiry::from),
+            refresh_token_expires: state.refresh.map(Expiry::from),
+            next_refresh: state.next_refresh,
+            scopes: state.scopes.clone(),
+            missing_scopes: state.missing_scopes.clone(),
         }
     }
 }
 
-/// How one record stands after a workflow.
+/// The state of one record after a workflow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connection {
+pub struct ConnectionReport {
     /// The record's primary key.
     pub pkid: String,
     /// The customer's name.
     pub name: String,
     /// The record's node.
     pub hierarchy: String,
-    /// How the connection stands.
+    /// The state of the organisation's grant.
     pub state: State,
-    /// The access token's expiry, when there is a token.
+    /// The access token's expiry, if there is a token.
     pub access_token_expires: Option<Expiry>,
-    /// The refresh token's expiry, when there is a token.
+    /// The refresh token's expiry, if there is a token.
     pub refresh_token_expires: Option<Expiry>,
-    /// When the next refresh is due.
+    /// The time of the next refresh.
     pub next_refresh: Option<Timestamp>,
-    /// Every grant that the connection is made of, the organisation's first.
+    /// The grants of the connection, the organisation's first.
     pub grants: Vec<GrantStatus>,
-    /// For the administrator, such as what to do next; may be empty.
+    /// Notes for the administrator, such as the next step; may be empty.
     pub notes: String,
 }
 
-impl Connection {
-    /// The view of `record` that callers are given.
-    pub fn of(record: &Record) -> Self {
+impl ConnectionReport {
+    /// Creates the report of `record` for callers.
+    pub fn from_record(record: &Record) -> Self {
         let connection = &record.body.connection;
         Self {
             pkid: record.pkid.clone(),
@@ -96,143 +97,146 @@ impl Connection {
             next_refresh: connection.next_refresh,
             grants: std::iter::once((&Grant::Organization, connection))
                 .chain(&record.body.further_grants)
-                .map(|(grant, connection)| GrantStatus::of(*grant, connection))
+                .map(|(grant, state)| GrantStatus::new(*grant, state))
                 .collect(),
             notes: derived::notes(&record.body),
         }
     }
 }
 
-/// What `add` made.
+/// The result of `add`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Added {
-    /// The record; its pkid is the one of the first add when this was a replay.
-    pub connection: Connection,
-    /// Everything the commit created, the record first.
+pub struct AddReport {
+    /// The record; after a replay, the pkid is the one of the first add.
+    pub connection: ConnectionReport,
+    /// The documents that the commit created, the record first.
     pub created: Vec<Reference>,
-    /// Nothing was made: an earlier add with this idempotency key had made it.
+    /// Whether an earlier add with the same idempotency key had created the record, so that this
+    /// call created nothing.
     pub replayed: bool,
 }
 
-/// How a refresh ended.
+/// The outcome of a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshOutcome {
-    /// Webex answered with tokens, changed or not.
+    /// Webex responded with tokens, changed or not.
     Connected,
-    /// A passing fault; a wakeup tries again.
+    /// A transient error; a wakeup will retry.
     Retrying,
     /// Webex refused the refresh token: a person must connect again.
     Reauthorize,
-    /// The refresh token's time is over: a person must connect again.
+    /// The refresh token has expired: a person must connect again.
     Expired,
 }
 
-/// What `refresh` did.
+/// The result of `refresh`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshReport {
-    /// Which tokens.
+    /// The refreshed grant.
     pub grant: Grant,
-    /// How it ended.
+    /// The outcome.
     pub outcome: RefreshOutcome,
     /// The record afterwards.
-    pub connection: Connection,
-    /// What happened, for the administrator.
+    pub connection: ConnectionReport,
+    /// The explanation for the administrator.
     pub message: String,
-    /// Webex's name for the failed request.
+    /// Webex's tracking id of the failed request.
     pub tracking_id: Option<String>,
-    /// No request was made: an earlier attempt had already answered this call.
+    /// Whether an earlier attempt had already done this call's work, so that no request was sent.
     pub joined: bool,
 }
 
 /// A notice about a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
-    /// Its document of `data/Alert`.
+    /// The alert's document of `data/Alert`.
     pub reference: Reference,
-    /// The grant that it is about.
+    /// The grant that the alert is about.
     pub grant: Grant,
-    /// Such as `WEBEX_REFRESH_TOKEN_EXPIRING`.
+    /// The code, such as `WEBEX_REFRESH_TOKEN_EXPIRING`.
     pub code: String,
-    /// The threshold crossed, in milliseconds before the expiry; 0: the expiry itself.
+    /// The crossed threshold in milliseconds before the expiry; 0 means the expiry itself.
     pub threshold_ms: u64,
-    /// How often it was found; 1 for a new alert.
+    /// The number of occurrences; 1 for a new alert.
     pub count: u32,
 }
 
-/// What `check-expiry` found.
+/// The result of `check-expiry`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExpiryReport {
-    /// Which tokens.
+    /// The checked grant.
     pub grant: Grant,
     /// The record afterwards.
-    pub connection: Connection,
-    /// Milliseconds left of the access token, 0 when over; none when there is no token.
+    pub connection: ConnectionReport,
+    /// The remaining time of the access token in milliseconds, 0 when it has expired; none when
+    /// there is no token.
     pub access_token_remaining_ms: Option<u64>,
-    /// Milliseconds left of the refresh token, 0 when over; none when there is no token.
+    /// The remaining time of the refresh token in milliseconds, 0 when it has expired; none when
+    /// there is no token.
     pub refresh_token_remaining_ms: Option<u64>,
-    /// The alert that stands now.
+    /// The current alert.
     pub alert: Option<Alert>,
-    /// Alerts that a recovery ended with this check.
+    /// Resolved alerts that this check deleted.
     pub cleared: Vec<Reference>,
 }
 
-/// What became of the tokens at Webex when the record was deleted.
+/// The outcome of revoking the tokens at Webex when the record was deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revocation {
-    /// Webex confirmed it.
+    /// Webex confirmed the revocation.
     Revoked,
-    /// It was not tried, and why.
+    /// Revocation was not attempted; the text says why.
     Skipped(String),
-    /// It was tried and failed, and why: the tokens die at their own expiry.
+    /// Revocation failed; the text says why. The tokens remain valid until their own expiry.
     Failed(String),
 }
 
-/// What `delete` removed, or would remove.
+/// The result of `delete`, or its preview.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deletion {
-    /// Every document and its name, in the order of removal.
+    /// The deleted documents with their names, in the order of removal.
     pub documents: Vec<(Reference, String)>,
-    /// The ids of the wakeups.
+    /// The ids of the cancelled wakeups.
     pub wakeups: Vec<String>,
-    /// What became of the tokens.
+    /// The outcome of revoking the tokens.
     pub revocation: Revocation,
 }
 
-/// Where a person goes to consent.
+/// The authorization request of a consent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authorization {
-    /// What is to be consented to.
+    /// The grant to consent to.
     pub grant: Grant,
-    /// The address of Webex's consent page.
+    /// The URL of Webex's consent page.
     pub url: String,
-    /// The `state` parameter in it: the pkid, a full stop, 256 random bits in base64url.
+    /// The `state` parameter of the URL: the pkid, a full stop, 256 random bits in base64url.
     pub state: String,
-    /// Where Webex sends the browser afterwards.
+    /// The URL to which Webex sends the browser afterwards.
     pub redirect_uri: String,
-    /// What is asked for.
+    /// The requested scopes.
     pub scopes: Vec<String>,
-    /// The callback must have come until then.
+    /// The time after which the callback is refused.
     pub expires: Timestamp,
 }
 
-/// What a completed consent changed.
+/// The result of a completed consent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectReport {
-    /// What was consented to.
+    /// The grant that was consented to.
     pub grant: Grant,
     /// The record afterwards.
-    pub connection: Connection,
-    /// The organisation that consented: its bare UUID.
+    pub connection: ConnectionReport,
+    /// The bare UUID of the organisation that consented.
     pub organization: String,
-    /// Alerts that the new consent ended.
+    /// Alerts that the new consent resolved.
     pub cleared: Vec<Reference>,
-    /// When the import of roles and licences begins, if this consent starts one.
+    /// The start of the import of roles and licences, if this consent starts one.
     pub sync_due: Option<Timestamp>,
-    /// For the administrator.
+    /// The explanation for the administrator.
     pub message: String,
 }
 
-/// What is imported from Webex.
+/// The kind of objects to import from Webex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SyncKind {
@@ -240,49 +244,49 @@ pub enum SyncKind {
     RolesLicenses,
 }
 
-/// What an import has done with the documents of one model, counted from its first step.
+/// The documents of one model that an import has changed, counted from its first step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportCount {
-    /// Such as `device/spark/Role`.
+    /// The model, such as `device/spark/Role`.
     pub model: String,
-    /// How many Webex named.
+    /// The number of entries that Webex listed.
     pub found: u32,
-    /// New ones.
+    /// The number of documents created.
     pub added: u32,
-    /// Changed ones.
+    /// The number of documents changed.
     pub updated: u32,
-    /// Vanished ones.
+    /// The number of documents deleted.
     pub removed: u32,
 }
 
-/// What one call of `sync` did.
+/// The result of one call of `sync`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncReport {
-    /// What is imported.
+    /// The kind of objects imported.
     pub kind: SyncKind,
     /// The record's primary key.
     pub pkid: String,
-    /// Steps done since the import began.
+    /// The number of steps done since the import began.
     pub done: u32,
-    /// Steps that it has, as far as is known.
+    /// The number of steps in total, as far as it is known.
     pub total: u32,
-    /// What became of the documents.
+    /// The counts per model.
     pub models: Vec<ImportCount>,
-    /// A wakeup goes on with it at this moment; none: it is at its end.
+    /// The time of the wakeup that continues the import; none when the import has ended.
     pub continues: Option<Timestamp>,
-    /// For the administrator.
+    /// The explanation for the administrator.
     pub message: String,
 }
 
-/// What a wakeup led to.
+/// The result of a wakeup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WakeReport {
-    /// It was time to refresh.
+    /// The wakeup refreshed tokens.
     Refreshed(RefreshReport),
-    /// It was time to look at the expiries.
+    /// The wakeup checked expiries.
     Checked(ExpiryReport),
-    /// It was time to import, or to go on with it.
+    /// The wakeup began or continued an import.
     Synced(SyncReport),
-    /// There was nothing to do any more, and why.
+    /// The wakeup was obsolete; the text says why.
     Nothing(String),
 }

@@ -1,4 +1,4 @@
-//! Withdrawing a grant at Webex that no connection uses any more: best effort, and told.
+//! Revokes a grant at Webex that no connection uses any more: best effort, with a reported outcome.
 
 use crate::platform::{Failure, Filter, Key, Level, Platform, RECORD_MODEL, Scope, Secret};
 use crate::record::{Record, key};
@@ -8,11 +8,11 @@ use crate::webex::client::{Proxies, Webex};
 use crate::webex::ids::OrgId;
 use crate::webex::oauth;
 
-/// Revokes what the organisation of `record` granted, by `access_token` and through `proxies`,
-/// which the caller opened before they went away with the record.
+/// Revokes what the organisation of `record` granted, with `access_token` and through `proxies`,
+/// which the caller revealed before they were deleted with the record.
 ///
-/// Webex revokes by client and organisation, so nothing is revoked while another record is
-/// connected to the same organisation. Never fails: what happened is the answer.
+/// Webex revokes per client and organisation, so the grant is kept while another record is
+/// connected to the same organisation. Never fails: errors are part of the outcome.
 pub fn revoke<P: Platform + ?Sized>(
     platform: &P,
     settings: &Settings,
@@ -24,7 +24,7 @@ pub fn revoke<P: Platform + ?Sized>(
     let Some(access_token) = access_token else {
         return skipped("there are no tokens");
     };
-    let Some(organization) = api_id(record) else {
+    let Some(organization) = organization_api_id(record) else {
         return skipped("the organization is not known");
     };
     let Some(client_id) = &settings.client_id else {
@@ -35,7 +35,7 @@ pub fn revoke<P: Platform + ?Sized>(
         Ok(true) => return skipped("another connection uses the same grant"),
         Err(failure) => {
             return Revocation::Failed(format!(
-                "whether another connection uses the same grant could not be found out: {failure}"
+                "the search for another connection with the same grant failed: {failure}"
             ));
         }
     }
@@ -55,14 +55,14 @@ pub fn revoke<P: Platform + ?Sized>(
     }
 }
 
-/// Whether another record is connected to the organisation of `record`, anywhere.
+/// Whether any other record is connected to the organisation of `record`.
 fn is_shared<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<bool, Failure> {
     let Some(organization) = record.organization() else {
         return Ok(false);
     };
     let filter = Filter {
         model: RECORD_MODEL.to_owned(),
-        hierarchy: root_of(&record.hierarchy).to_owned(),
+        hierarchy: root_node(&record.hierarchy).to_owned(),
         scope: Scope::Subtree,
         equals: vec![Key::new(key::ORGANIZATION, organization)],
     };
@@ -73,8 +73,8 @@ fn is_shared<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<bool
     loop {
         let page = platform.find(&filter, cursor.as_deref(), 100)?;
         for document in page.documents {
-            let other = document.reference.pkid != record.pkid;
-            if other && Record::from_document(document)?.has_tokens() {
+            let is_other = document.reference.pkid != record.pkid;
+            if is_other && Record::from_document(document)?.has_tokens() {
                 return Ok(true);
             }
         }
@@ -85,8 +85,8 @@ fn is_shared<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<bool
     }
 }
 
-/// The organisation's id as the API says it.
-fn api_id(record: &Record) -> Option<String> {
+/// Returns the organisation's id in the form that the API uses.
+fn organization_api_id(record: &Record) -> Option<String> {
     if let Some(id) = record.text("account_number") {
         return Some(id.to_owned());
     }
@@ -94,7 +94,7 @@ fn api_id(record: &Record) -> Option<String> {
     Some(organization.internal())
 }
 
-fn root_of(hierarchy: &str) -> &str {
+fn root_node(hierarchy: &str) -> &str {
     hierarchy.split('.').next().unwrap_or(hierarchy)
 }
 
@@ -105,8 +105,10 @@ mod tests {
 
     use super::*;
     use crate::platform::{Environment, HttpError};
-    use crate::record::Connection;
-    use crate::testing::{ACCESS_TOKEN, MemoryPlatform, connected_record, reply, reply_with};
+    use crate::record::GrantState;
+    use crate::testing::{
+        ACCESS_TOKEN, MemoryPlatform, connected_record, json_response, raw_response,
+    };
 
     fn record(platform: &MemoryPlatform) -> Record {
         connected_record(platform.now())
@@ -124,15 +126,15 @@ mod tests {
         )
     }
 
-    fn other(platform: &MemoryPlatform, number: usize) -> Record {
-        let mut other = record(platform);
-        other.pkid = format!("{number:024x}");
-        other.hierarchy = format!("sys.Other{number}");
-        other
+    fn other_record(platform: &MemoryPlatform, number: usize) -> Record {
+        let mut other_record = record(platform);
+        other_record.pkid = format!("{number:024x}");
+        other_record.hierarchy = format!("sys.Other{number}");
+        other_record
     }
 
     #[test]
-    fn webex_is_asked_to_forget_what_the_organisation_granted() {
+    fn revoke_names_client_and_organisation() {
         let platform = MemoryPlatform::new();
         let mut record = record(&platform);
         let internal = "Y2lzY29zcGFyazovL3VzL09SR0FOSVpBVElPTi94";
@@ -143,7 +145,7 @@ mod tests {
         platform.expect(
             Method::DELETE,
             "/v1/authorizations?clientId=C0ffee&orgId=Y2lzY29zcGFyazovL3VzL09SR0FOSVpBVElPTi94",
-            reply_with(204, &[], ""),
+            raw_response(204, &[], ""),
         );
         assert_eq!(
             run(&platform, &record, Some(ACCESS_TOKEN)),
@@ -153,10 +155,10 @@ mod tests {
     }
 
     #[test]
-    fn the_api_id_follows_from_the_uuid() {
+    fn revoke_derives_the_api_id_from_the_uuid() {
         let platform = MemoryPlatform::new();
         let record = record(&platform);
-        platform.serve(|_, _| reply_with(204, &[], ""));
+        platform.serve(|_, _| raw_response(204, &[], ""));
         assert_eq!(
             run(&platform, &record, Some(ACCESS_TOKEN)),
             Revocation::Revoked
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_or_must_not_be_revoked_is_skipped_without_asking() {
+    fn revoke_is_skipped_without_token_or_client_id() {
         let platform = MemoryPlatform::new();
         let known = record(&platform);
         let mut unknown = known.clone();
@@ -187,30 +189,32 @@ mod tests {
     }
 
     #[test]
-    fn only_other_records_with_tokens_keep_a_grant_in_use() {
+    fn grant_is_shared_only_by_records_with_tokens() {
         let platform = MemoryPlatform::new();
         let own = record(&platform);
         platform.store_connected(own.clone()).unwrap();
         for number in 0..250 {
-            let mut idle = other(&platform, number);
-            idle.body.connection = Connection::default();
+            let mut idle = other_record(&platform, number);
+            idle.body.connection = GrantState::default();
             platform.store_connected(idle).unwrap();
         }
-        platform.serve(|_, _| reply_with(204, &[], ""));
+        platform.serve(|_, _| raw_response(204, &[], ""));
         assert_eq!(
             run(&platform, &own, Some(ACCESS_TOKEN)),
             Revocation::Revoked
         );
-        platform.store_connected(other(&platform, 999)).unwrap();
+        platform
+            .store_connected(other_record(&platform, 999))
+            .unwrap();
         let shared = run(&platform, &own, Some(ACCESS_TOKEN));
         assert!(matches!(shared, Revocation::Skipped(why) if why.contains("another connection")));
         assert_eq!(platform.sent().len(), 1);
     }
 
     #[test]
-    fn a_failure_is_told_in_webex_words_and_logged() {
-        for answer in [
-            reply(
+    fn failed_revocation_is_logged_without_secrets() {
+        for response in [
+            json_response(
                 403,
                 json!({"message": "missing scopes", "trackingId": "T1"}),
             ),
@@ -218,13 +222,13 @@ mod tests {
         ] {
             let platform = MemoryPlatform::new();
             let record = record(&platform);
-            platform.expect(Method::DELETE, "/authorizations", answer);
+            platform.expect(Method::DELETE, "/authorizations", response);
             match run(&platform, &record, Some(ACCESS_TOKEN)) {
                 Revocation::Failed(why) => assert!(!why.contains(ACCESS_TOKEN), "{why}"),
                 other => panic!("{other:?}"),
             }
             assert!(platform.logged(Level::Warning, "not revoked"));
-            assert!(!platform.everything_visible().contains(ACCESS_TOKEN));
+            assert!(!platform.visible_output().contains(ACCESS_TOKEN));
         }
     }
 }

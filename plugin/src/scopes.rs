@@ -1,10 +1,10 @@
-//! Scopes: what a grant asks for, and what of it was not granted.
+//! Scopes: which ones a grant requests, and which of them were not granted.
 
 use crate::grant::Grant;
 use crate::record::Record;
 use crate::settings::{self, Settings};
 
-/// The scopes that `grant` of `record` needs, which are the ones that it asks for.
+/// Lists the scopes that `grant` of `record` requires and requests.
 pub fn required(record: &Record, grant: Grant, settings: &Settings) -> Vec<String> {
     let scopes = &settings.scopes;
     let mut names = match grant {
@@ -22,8 +22,8 @@ pub fn required(record: &Record, grant: Grant, settings: &Settings) -> Vec<Strin
     names
 }
 
-/// The settings that decide [`required`], for a person who has to correct one.
-pub fn settings_of(record: &Record, grant: Grant) -> &'static str {
+/// Returns the names of the settings that decide [`required`], for error texts.
+pub fn setting_names(record: &Record, grant: Grant) -> &'static str {
     match grant {
         Grant::Organization if record.flag("webex_contact_center") => {
             "webex.scopes and webex.scopes.contact-center"
@@ -34,8 +34,8 @@ pub fn settings_of(record: &Record, grant: Grant) -> &'static str {
     }
 }
 
-/// Those of `required` that are not among `granted`. When Webex named none at all, nobody knows,
-/// and none is missing.
+/// Lists the `required` scopes that are not in `granted`. An empty `granted` means that Webex named
+/// no scopes: then none counts as missing.
 pub fn missing(required: &[String], granted: &[String]) -> Vec<String> {
     if granted.is_empty() {
         return Vec::new();
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_center_customer_asks_for_more() {
+    fn contact_center_customer_needs_more_scopes() {
         let settings = Settings::default();
         let mut record = connected_record(START);
         let base = required(&record, Grant::Organization, &settings);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_is_what_was_asked_for_and_not_named() {
+    fn missing_scopes_are_required_and_not_granted() {
         assert_eq!(missing(&names("a b c"), &names("c x a")), names("b"));
         assert_eq!(missing(&names("a b"), &names("b a")), names(""));
         assert_eq!(missing(&names("a b"), &[]), names(""));

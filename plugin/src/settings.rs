@@ -1,7 +1,7 @@
 //! The plain settings of the installation, parsed once per call.
 //!
-//! A setting that is absent takes its default; one that cannot be understood is the operator's to
-//! correct, and the failure names its key. [`SETTINGS`] lists every setting with its format and default:
+//! An absent setting takes its default. The operator must correct an invalid one; the error names
+//! its key. [`SETTINGS`] lists every setting with its format and default:
 //! parsing reads both from this table, and `describe` exports it.
 
 use std::collections::BTreeMap;
@@ -13,11 +13,11 @@ use crate::platform::{Environment, Failure, FieldError, Secret, Secrets};
 
 /// The root of Webex's REST API; the token endpoint is below it.
 pub const BASE_URL: &str = "webex.base-url";
-/// The client id of the integration at Webex; needed only when tokens are requested.
+/// The client id of the integration at Webex; required only when tokens are requested.
 pub const CLIENT_ID: &str = "webex.client-id";
-/// The scopes that every connection asks for, separated by spaces.
+/// The scopes that every connection requests, separated by spaces.
 pub const SCOPES: &str = "webex.scopes";
-/// The scopes that a Contact Center customer's connection asks for besides.
+/// The additional scopes that a Contact Center customer's connection requests.
 pub const CONTACT_CENTER_SCOPES: &str = "webex.scopes.contact-center";
 /// The scopes of the grant for a wholesale partner's customers.
 pub const WHOLESALE_CUSTOMERS_SCOPES: &str = "webex.scopes.wholesale-customers";
@@ -25,21 +25,22 @@ pub const WHOLESALE_CUSTOMERS_SCOPES: &str = "webex.scopes.wholesale-customers";
 pub const WHOLESALE_USERS_SCOPES: &str = "webex.scopes.wholesale-users";
 /// The secret setting with the integration's client secret.
 pub const CLIENT_SECRET: &str = "webex.client-secret";
-/// The longest time between two refreshes, a duration such as `7d`.
+/// The maximum time between two refreshes, a duration such as `7d`.
 pub const REFRESH_PERIOD: &str = "refresh.period";
-/// The part of the access token's life after which it is refreshed, above 0 and at most 1.
+/// The fraction of the access token's lifetime after which it is refreshed, above 0 and at most 1.
 pub const REFRESH_FRACTION: &str = "refresh.fraction";
-/// How much of that time may be taken off, so that customers do not refresh together; 0 to 0.9.
+/// The maximum fraction by which that time is shortened, so that customers do not refresh together;
+/// 0 to 0.9.
 pub const REFRESH_JITTER: &str = "refresh.jitter";
-/// Whether alerts tell of an expiry that comes near.
+/// Whether alerts are raised before an expiry.
 pub const EXPIRY_NOTIFY: &str = "expiry.notify";
-/// How long before the refresh token's expiry to tell, durations separated by commas; empty: only
-/// the expiry itself is told.
+/// The times before the refresh token's expiry at which alerts are raised, durations separated by
+/// commas. Empty: only the expiry itself raises an alert.
 pub const EXPIRY_THRESHOLDS: &str = "expiry.thresholds";
-/// The life of an access token of which nobody said it, a duration.
-pub const ASSUMED_ACCESS_LIFE: &str = "tokens.assumed-access-life";
-/// The life of a refresh token of which nobody said it, a duration.
-pub const ASSUMED_REFRESH_LIFE: &str = "tokens.assumed-refresh-life";
+/// The lifetime, a duration, of an access token whose lifetime was not reported.
+pub const ASSUMED_ACCESS_LIFETIME: &str = "tokens.assumed-access-life";
+/// The lifetime, a duration, of a refresh token whose lifetime was not reported.
+pub const ASSUMED_REFRESH_LIFETIME: &str = "tokens.assumed-refresh-life";
 
 /// One setting, as parsing and `describe` have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,14 +161,14 @@ pub const SETTINGS: &[Setting] = &[
                only at the expiry.",
     },
     Setting {
-        key: ASSUMED_ACCESS_LIFE,
+        key: ASSUMED_ACCESS_LIFETIME,
         secret: false,
         format: DURATION,
         default: Some("14d"),
         help: "The lifetime of an access token whose lifetime is unknown.",
     },
     Setting {
-        key: ASSUMED_REFRESH_LIFE,
+        key: ASSUMED_REFRESH_LIFETIME,
         secret: false,
         format: DURATION,
         default: Some("90d"),
@@ -176,19 +177,18 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 const SECOND: u64 = 1_000;
-const DAY: u64 = 86_400 * SECOND;
 
-/// A part of a whole, in millionths; never more than the whole.
+/// A fraction from 0 to 1, in millionths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fraction(u32);
 
 impl Fraction {
-    /// The whole.
+    /// The fraction 1.
     pub const ONE: Self = Self(Self::WHOLE);
     const WHOLE: u32 = 1_000_000;
 
-    /// `millionths` of the whole; more than the whole is the whole.
-    pub const fn millionths(millionths: u32) -> Self {
+    /// Creates a fraction of `millionths`, capped at 1.
+    pub const fn from_millionths(millionths: u32) -> Self {
         if millionths > Self::WHOLE {
             Self::ONE
         } else {
@@ -196,7 +196,7 @@ impl Fraction {
         }
     }
 
-    /// Understands a decimal number from 0 to 1, such as `0.5`.
+    /// Parses a decimal number from 0 to 1, such as `0.5`.
     pub fn parse(text: &str) -> Option<Self> {
         let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
         if whole.is_empty() && decimals.is_empty() {
@@ -217,13 +217,13 @@ impl Fraction {
         (millionths <= Self::WHOLE).then_some(Self(millionths))
     }
 
-    /// That part of `span`.
-    pub fn of(self, span: u64) -> u64 {
+    /// Returns this fraction of `span`.
+    pub fn share_of(self, span: u64) -> u64 {
         let part = u128::from(span) * u128::from(self.0) / u128::from(Self::WHOLE);
         u64::try_from(part).unwrap_or(span)
     }
 
-    /// Whether it is nothing at all.
+    /// Whether the fraction is 0.
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }
@@ -240,9 +240,9 @@ pub struct RefreshPolicy {
     pub jitter: Fraction,
 }
 
-/// The names of the scopes that connections ask for.
+/// The names of the scopes that connections request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scopes {
+pub struct ScopeSettings {
     /// [`SCOPES`].
     pub base: Vec<String>,
     /// [`CONTACT_CENTER_SCOPES`].
@@ -256,22 +256,23 @@ pub struct Scopes {
 /// The installation's plain settings. Durations are milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// [`BASE_URL`], without a slash at its end.
+    /// [`BASE_URL`], without a trailing slash.
     pub base_url: String,
     /// [`CLIENT_ID`].
     pub client_id: Option<String>,
-    /// What connections ask for.
-    pub scopes: Scopes,
+    /// The scopes that connections request.
+    pub scopes: ScopeSettings,
     /// When access tokens are refreshed.
     pub refresh: RefreshPolicy,
     /// [`EXPIRY_NOTIFY`].
     pub notify: bool,
-    /// [`EXPIRY_THRESHOLDS`], the longest first, none twice; empty: none are wanted.
+    /// [`EXPIRY_THRESHOLDS`], the longest first, without duplicates; empty if no alerts are wanted
+    /// before the expiry.
     pub thresholds: Vec<u64>,
-    /// [`ASSUMED_ACCESS_LIFE`].
-    pub assumed_access_life: u64,
-    /// [`ASSUMED_REFRESH_LIFE`].
-    pub assumed_refresh_life: u64,
+    /// [`ASSUMED_ACCESS_LIFETIME`].
+    pub assumed_access_lifetime: u64,
+    /// [`ASSUMED_REFRESH_LIFETIME`].
+    pub assumed_refresh_lifetime: u64,
 }
 
 impl Default for Settings {
@@ -285,110 +286,110 @@ impl Settings {
     /// Reads the settings of the call.
     ///
     /// # Errors
-    /// `internal`, naming each key and what it may hold, when values cannot be understood.
+    /// `internal` with each invalid key and the values it allows.
     pub fn load(environment: &(impl Environment + ?Sized)) -> Result<Self, Failure> {
-        Self::from_pairs(environment.settings()?).map_err(|faults| {
-            let told = faults.into_iter().map(|FieldError { field, message }| {
+        Self::from_pairs(environment.settings()?).map_err(|errors| {
+            let texts = errors.into_iter().map(|FieldError { field, message }| {
                 format!("the setting `{field}` cannot be used: {message}")
             });
-            let told: Vec<String> = told.collect();
-            Failure::Internal(format!("{}; correct the configuration", told.join("; ")))
+            let texts: Vec<String> = texts.collect();
+            Failure::Internal(format!("{}; correct the configuration", texts.join("; ")))
         })
     }
 
     /// Checks the settings of the call as [`Settings::load`] does.
     ///
     /// # Errors
-    /// `invalid` with every value that cannot be understood, by its key.
+    /// `invalid` with an error for each invalid key.
     pub fn check(environment: &(impl Environment + ?Sized)) -> Result<(), Failure> {
         match Self::from_pairs(environment.settings()?) {
             Ok(_) => Ok(()),
-            Err(faults) => Err(Failure::Invalid(faults)),
+            Err(errors) => Err(Failure::Invalid(errors)),
         }
     }
 
-    /// Understands settings given as keys and values; unknown keys are somebody else's.
+    /// Parses settings from keys and values; ignores unknown keys.
     ///
     /// # Errors
-    /// Every value that cannot be understood, by its key, with what the setting may hold.
+    /// An error for each invalid key, with the values it allows.
     pub fn from_pairs(
         pairs: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Vec<FieldError>> {
-        let (settings, faults) = Self::parse(pairs);
-        if faults.is_empty() {
+        let (settings, errors) = Self::parse(pairs);
+        if errors.is_empty() {
             Ok(settings)
         } else {
-            Err(faults)
+            Err(errors)
         }
     }
 
     /// Parses the settings, and finds the values that cannot be used. Their place is taken by the
     /// defaults.
     fn parse(pairs: impl IntoIterator<Item = (String, String)>) -> (Self, Vec<FieldError>) {
-        let mut given = Given::new(pairs);
+        let mut reader = SettingReader::new(pairs);
         let settings = Self {
-            base_url: given.read(BASE_URL, base_url),
-            client_id: given.read(CLIENT_ID, client_id),
-            scopes: Scopes {
-                base: given.read(SCOPES, some_scopes),
-                contact_center: given.read(CONTACT_CENTER_SCOPES, scopes),
-                wholesale_customers: given.read(WHOLESALE_CUSTOMERS_SCOPES, some_scopes),
-                wholesale_users: given.read(WHOLESALE_USERS_SCOPES, some_scopes),
+            base_url: reader.read(BASE_URL, base_url),
+            client_id: reader.read(CLIENT_ID, client_id),
+            scopes: ScopeSettings {
+                base: reader.read(SCOPES, some_scopes),
+                contact_center: reader.read(CONTACT_CENTER_SCOPES, scopes),
+                wholesale_customers: reader.read(WHOLESALE_CUSTOMERS_SCOPES, some_scopes),
+                wholesale_users: reader.read(WHOLESALE_USERS_SCOPES, some_scopes),
             },
             refresh: RefreshPolicy {
-                period: given.read(REFRESH_PERIOD, duration),
-                fraction: given.read(REFRESH_FRACTION, |text| {
+                period: reader.read(REFRESH_PERIOD, duration),
+                fraction: reader.read(REFRESH_FRACTION, |text| {
                     Fraction::parse(text).filter(|fraction| !fraction.is_zero())
                 }),
-                jitter: given.read(REFRESH_JITTER, |text| {
+                jitter: reader.read(REFRESH_JITTER, |text| {
                     Fraction::parse(text).filter(|fraction| fraction.0 <= 900_000)
                 }),
             },
-            notify: given.read(EXPIRY_NOTIFY, |text| text.parse().ok()),
-            thresholds: given.read(EXPIRY_THRESHOLDS, thresholds),
-            assumed_access_life: given.read(ASSUMED_ACCESS_LIFE, duration),
-            assumed_refresh_life: given.read(ASSUMED_REFRESH_LIFE, duration),
+            notify: reader.read(EXPIRY_NOTIFY, |text| text.parse().ok()),
+            thresholds: reader.read(EXPIRY_THRESHOLDS, thresholds),
+            assumed_access_lifetime: reader.read(ASSUMED_ACCESS_LIFETIME, duration),
+            assumed_refresh_lifetime: reader.read(ASSUMED_REFRESH_LIFETIME, duration),
         };
-        (settings, given.faults)
+        (settings, reader.errors)
     }
 }
 
-/// The values given for settings, and the faults found in them so far.
-struct Given {
+/// The values of the settings, and the errors found in them so far.
+struct SettingReader {
     values: BTreeMap<String, String>,
-    faults: Vec<FieldError>,
+    errors: Vec<FieldError>,
 }
 
-impl Given {
+impl SettingReader {
     fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         let trimmed = pairs
             .into_iter()
             .map(|(key, value)| (key, value.trim().to_owned()));
         Self {
             values: trimmed.collect(),
-            faults: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
-    /// Reads the value of `key`, else its default in the table. A value that cannot be understood is
-    /// a fault.
-    fn read<T: Default>(&mut self, key: &str, understand: impl Fn(&str) -> Option<T>) -> T {
+    /// Reads the value of `key`, else its default in the table. A value that cannot be parsed is
+    /// a error.
+    fn read<T: Default>(&mut self, key: &str, parse: impl Fn(&str) -> Option<T>) -> T {
         let setting = SETTINGS.iter().find(|setting| setting.key == key);
         if let Some(value) = self.values.get(key) {
-            if let Some(understood) = understand(value) {
-                return understood;
+            if let Some(parsed) = parse(value) {
+                return parsed;
             }
             let format = setting.map_or("another value", |setting| setting.format);
-            let fault = FieldError::new(key, format!("must be {format}"));
-            self.faults.push(fault);
+            let error = FieldError::new(key, format!("must be {format}"));
+            self.errors.push(error);
         }
         setting
-            .and_then(|setting| understand(setting.default?))
+            .and_then(|setting| parse(setting.default?))
             .unwrap_or_default()
     }
 }
 
-/// What the integration is known by at Webex.
+/// The credentials of the integration at Webex.
 #[derive(Clone, Debug)]
 pub struct ClientCredentials {
     /// The client id.
@@ -398,8 +399,8 @@ pub struct ClientCredentials {
 }
 
 impl ClientCredentials {
-    /// Reads the client's id from `settings` and its secret from the platform; `Ok(Err(key))`
-    /// names the setting that is missing.
+    /// Reads the client id from `settings` and reveals the client secret; `Ok(Err(key))` names the
+    /// missing setting.
     ///
     /// # Errors
     /// Those of revealing the secret.
@@ -461,13 +462,13 @@ fn thresholds(text: &str) -> Option<Vec<u64>> {
 
 fn base_url(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
-    let plain = matches!(url.scheme(), "http" | "https")
+    let is_plain = matches!(url.scheme(), "http" | "https")
         && url.has_host()
         && url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()
         && url.fragment().is_none();
-    plain.then(|| url.as_str().trim_end_matches('/').to_owned())
+    is_plain.then(|| url.as_str().trim_end_matches('/').to_owned())
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! How settings are understood, and how they are named when they are not.
+//! Tests of parsing settings and of the errors for invalid ones.
 
 use super::*;
 use crate::testing::MemoryPlatform;
+
+const DAY: u64 = 86_400_000;
 
 fn settings(pairs: &[(&str, &str)]) -> Result<Settings, Vec<FieldError>> {
     Settings::from_pairs(
@@ -12,7 +14,7 @@ fn settings(pairs: &[(&str, &str)]) -> Result<Settings, Vec<FieldError>> {
 }
 
 #[test]
-fn without_any_setting_the_defaults_hold() {
+fn absent_settings_take_their_defaults() {
     let defaults = settings(&[]).unwrap();
     assert_eq!(defaults, Settings::default());
     assert_eq!(defaults.base_url, "https://webexapis.com/v1");
@@ -25,14 +27,14 @@ fn without_any_setting_the_defaults_hold() {
         defaults.refresh,
         RefreshPolicy {
             period: 7 * DAY,
-            fraction: Fraction::millionths(500_000),
-            jitter: Fraction::millionths(100_000),
+            fraction: Fraction::from_millionths(500_000),
+            jitter: Fraction::from_millionths(100_000),
         }
     );
     assert!(defaults.notify);
     assert_eq!(defaults.thresholds, [30 * DAY, 14 * DAY, 7 * DAY, 2 * DAY]);
-    assert_eq!(defaults.assumed_access_life, 14 * DAY);
-    assert_eq!(defaults.assumed_refresh_life, 90 * DAY);
+    assert_eq!(defaults.assumed_access_lifetime, 14 * DAY);
+    assert_eq!(defaults.assumed_refresh_lifetime, 90 * DAY);
 }
 
 #[test]
@@ -48,12 +50,12 @@ fn every_default_is_a_value_that_can_be_given() {
 fn every_plain_setting_of_the_table_is_parsed() {
     for setting in SETTINGS.iter().filter(|setting| !setting.secret) {
         // No form allows a control character inside a value.
-        let faults = settings(&[(setting.key, "a\u{1}b")]).unwrap_err();
-        let [fault] = faults.as_slice() else {
-            panic!("{} has the faults {faults:?}", setting.key);
+        let errors = settings(&[(setting.key, "a\u{1}b")]).unwrap_err();
+        let [error] = errors.as_slice() else {
+            panic!("{} has the errors {errors:?}", setting.key);
         };
-        assert_eq!(fault.field, setting.key);
-        assert_eq!(fault.message, format!("must be {}", setting.format));
+        assert_eq!(error.field, setting.key);
+        assert_eq!(error.message, format!("must be {}", setting.format));
     }
 }
 
@@ -80,7 +82,7 @@ fn table_of_settings_is_the_one_of_the_page() {
 }
 
 #[test]
-fn every_setting_is_understood() {
+fn every_setting_is_parsed() {
     let settings = settings(&[
         (BASE_URL, "http://127.0.0.1:8080/v1/"),
         (CLIENT_ID, " C123 "),
@@ -93,8 +95,8 @@ fn every_setting_is_understood() {
         (REFRESH_JITTER, "0"),
         (EXPIRY_NOTIFY, "false"),
         (EXPIRY_THRESHOLDS, "2d, 30days,2d,20s"),
-        (ASSUMED_ACCESS_LIFE, "1h"),
-        (ASSUMED_REFRESH_LIFE, "60d"),
+        (ASSUMED_ACCESS_LIFETIME, "1h"),
+        (ASSUMED_REFRESH_LIFETIME, "60d"),
         ("somebody.else", "?"),
     ])
     .unwrap();
@@ -103,7 +105,7 @@ fn every_setting_is_understood() {
         Settings {
             base_url: "http://127.0.0.1:8080/v1".to_owned(),
             client_id: Some("C123".to_owned()),
-            scopes: Scopes {
+            scopes: ScopeSettings {
                 base: vec![
                     "spark-admin:people_read".to_owned(),
                     "spark-admin:roles_read".to_owned()
@@ -114,19 +116,19 @@ fn every_setting_is_understood() {
             },
             refresh: RefreshPolicy {
                 period: DAY / 2,
-                fraction: Fraction::millionths(250_000),
-                jitter: Fraction::millionths(0),
+                fraction: Fraction::from_millionths(250_000),
+                jitter: Fraction::from_millionths(0),
             },
             notify: false,
             thresholds: vec![30 * DAY, 2 * DAY, 20 * SECOND],
-            assumed_access_life: DAY / 24,
-            assumed_refresh_life: 60 * DAY,
+            assumed_access_lifetime: DAY / 24,
+            assumed_refresh_lifetime: 60 * DAY,
         }
     );
 }
 
 #[test]
-fn a_value_that_cannot_be_used_is_named_by_its_key() {
+fn invalid_value_is_reported_by_its_key() {
     for (key, value) in [
         (BASE_URL, "webexapis.com"),
         (BASE_URL, "ftp://webexapis.com"),
@@ -151,58 +153,58 @@ fn a_value_that_cannot_be_used_is_named_by_its_key() {
         (EXPIRY_THRESHOLDS, "0s"),
         (EXPIRY_THRESHOLDS, "2d,,1d"),
         (EXPIRY_THRESHOLDS, "2d,1ms"),
-        (ASSUMED_ACCESS_LIFE, ""),
-        (ASSUMED_REFRESH_LIFE, "99999999999999999999y"),
+        (ASSUMED_ACCESS_LIFETIME, ""),
+        (ASSUMED_REFRESH_LIFETIME, "99999999999999999999y"),
     ] {
         match settings(&[(key, value)]) {
-            Err(faults) => {
-                let [fault] = faults.as_slice() else {
-                    panic!("{key} = {value:?} has the faults {faults:?}");
+            Err(errors) => {
+                let [error] = errors.as_slice() else {
+                    panic!("{key} = {value:?} has the faults {errors:?}");
                 };
-                assert_eq!(fault.field, key);
-                let text = &fault.message;
+                assert_eq!(error.field, key);
+                let text = &error.message;
                 assert!(text.starts_with("must be "), "{text:?}");
                 assert!(!text.contains("secret"), "{text:?} shows a password");
             }
-            Ok(taken) => panic!("{key} = {value:?} led to {taken:?}"),
+            Ok(settings) => panic!("{key} = {value:?} led to {settings:?}"),
         }
     }
 }
 
 #[test]
-fn no_thresholds_are_none_and_not_the_default() {
+fn empty_thresholds_are_not_the_default() {
     let empty = settings(&[(EXPIRY_THRESHOLDS, " ")]).unwrap();
     assert_eq!(empty.thresholds, Vec::<u64>::new());
 }
 
 #[test]
-fn check_and_load_refuse_the_same_values_all_at_once() {
+fn check_and_load_report_the_same_errors() {
     let platform = MemoryPlatform::new();
     assert_eq!(Settings::check(&platform), Ok(()));
     platform.set(REFRESH_FRACTION, "0");
     platform.set(REFRESH_PERIOD, "500ms");
     let checked = Settings::check(&platform).unwrap_err();
-    let Failure::Invalid(faults) = checked else {
+    let Failure::Invalid(errors) = checked else {
         panic!("{checked:?}");
     };
-    let fields: Vec<&str> = faults.iter().map(|fault| fault.field.as_str()).collect();
+    let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
     assert_eq!(fields, [REFRESH_PERIOD, REFRESH_FRACTION]);
     let loaded = Settings::load(&platform).unwrap_err();
     let Failure::Internal(text) = loaded else {
         panic!("{loaded:?}");
     };
-    for fault in faults {
-        assert!(text.contains(&fault.field), "{text}");
-        assert!(text.contains(&fault.message), "{text}");
+    for error in errors {
+        assert!(text.contains(&error.field), "{text}");
+        assert!(text.contains(&error.message), "{text}");
     }
 }
 
 #[test]
-fn a_fraction_is_exact_to_the_millionth_and_never_overflows() {
+fn fraction_is_exact_to_the_millionth() {
     assert_eq!(Fraction::parse("1"), Some(Fraction::ONE));
     assert_eq!(Fraction::parse("0.1234567"), Some(Fraction(123_456)));
     assert_eq!(Fraction::parse(".5"), Some(Fraction(500_000)));
     assert_eq!(Fraction::parse(&"9".repeat(60)), None);
-    assert_eq!(Fraction::ONE.of(u64::MAX), u64::MAX);
-    assert_eq!(Fraction(500_000).of(14 * DAY), 7 * DAY);
+    assert_eq!(Fraction::ONE.share_of(u64::MAX), u64::MAX);
+    assert_eq!(Fraction(500_000).share_of(14 * DAY), 7 * DAY);
 }

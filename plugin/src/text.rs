@@ -1,17 +1,18 @@
-//! Text as people and servers send it: a byte order mark and white space around it are no part of it.
+//! Trimming of texts from people and servers: byte order marks and surrounding white space are not
+//! part of the text.
 
 /// The byte order mark, as a character.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 /// The byte order mark in UTF-8.
 const BYTE_ORDER_MARK_BYTES: &[u8] = b"\xef\xbb\xbf";
 
-/// Drops white space and byte order marks around `text`.
+/// Removes white space and byte order marks around `text`.
 pub fn trim_text(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || c == BYTE_ORDER_MARK)
 }
 
-/// Drops the byte order mark before the content of a file or a response.
-pub fn strip_mark(content: &[u8]) -> &[u8] {
+/// Removes the byte order mark at the beginning of a file or a response.
+pub fn strip_byte_order_mark(content: &[u8]) -> &[u8] {
     content
         .strip_prefix(BYTE_ORDER_MARK_BYTES)
         .unwrap_or(content)
@@ -22,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_and_space_around_a_text_are_dropped() {
+    fn trim_text_drops_marks_and_space() {
         for text in [
             "a b",
             "\u{feff}a b",
@@ -36,9 +37,9 @@ mod tests {
     }
 
     #[test]
-    fn one_mark_before_content_is_dropped() {
-        assert_eq!(strip_mark(b"\xef\xbb\xbf{}"), b"{}");
-        assert_eq!(strip_mark(b"{}"), b"{}");
-        assert_eq!(strip_mark(b""), b"");
+    fn one_byte_order_mark_is_stripped() {
+        assert_eq!(strip_byte_order_mark(b"\xef\xbb\xbf{}"), b"{}");
+        assert_eq!(strip_byte_order_mark(b"{}"), b"{}");
+        assert_eq!(strip_byte_order_mark(b""), b"");
     }
 }

@@ -1,6 +1,6 @@
-//! When things are due: refresh periods, jitter, backoff and expiry arithmetic.
+//! Due times: refresh periods, jitter, backoff and expiry arithmetic.
 //!
-//! Nothing but arithmetic on milliseconds; any input is survived, none overflows.
+//! Pure arithmetic on milliseconds, which neither overflows nor panics on any input.
 
 use std::time::UNIX_EPOCH;
 
@@ -11,155 +11,158 @@ use crate::settings::{Fraction, RefreshPolicy};
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
 
-/// No wakeup is due sooner than this from now, so that a fault can never become a busy loop.
-pub const SOONEST: u64 = SECOND;
-/// The first refresh of tokens of a consent whose access lifetime is assumed comes within this
-/// time, and with it the true lifetimes.
-pub const FIRST_REFRESH_OF_ASSUMED: u64 = HOUR;
-/// The first pause after a failure; it doubles with each further one.
+/// The minimum time until a wakeup, so that an error can never cause a busy loop.
+pub const MIN_DELAY: u64 = SECOND;
+/// The maximum time until the first refresh after a consent whose access lifetime is assumed. The
+/// refresh reveals the real lifetimes.
+pub const MAX_FIRST_REFRESH_DELAY: u64 = HOUR;
+/// The pause after the first failure; it doubles with each further one.
 pub const BACKOFF_BASE: u64 = 60 * SECOND;
-/// The first pause after Webex did not accept the integration itself.
+/// The pause after Webex first refused the integration itself.
 pub const CLIENT_BACKOFF_BASE: u64 = HOUR;
-/// The longest pause between two attempts that we choose ourselves.
+/// The maximum pause between two attempts, unless Webex asks for a longer one.
 pub const BACKOFF_CAP: u64 = 6 * HOUR;
-/// The longest pause that a `Retry-After` can ask of us.
+/// The maximum pause accepted from a `Retry-After`.
 pub const RETRY_AFTER_CAP: u64 = 24 * HOUR;
-/// The time before an end that is kept for the last planned attempt and those after it.
-const ROOM: u64 = 600 * SECOND;
-/// By how much a told expiry may be off: Webex tells whole seconds, and a request takes time.
-pub const ROUNDING: u64 = 2 * SECOND;
-/// How far the clocks of two hosts may be apart.
-pub const CLOCKS_APART: u64 = 60 * SECOND;
-/// The longest life of a token that is believed: ten years.
-pub const LONGEST_LIFE: u64 = 3_653 * 24 * HOUR;
+/// The time before an expiry that is reserved for the last planned attempt and its retries.
+const RETRY_RESERVE: u64 = 600 * SECOND;
+/// The tolerance of reported expiries: Webex reports whole seconds, and a request takes time.
+pub const EXPIRY_TOLERANCE: u64 = 2 * SECOND;
+/// The maximum difference between the clocks of two hosts.
+pub const MAX_CLOCK_SKEW: u64 = 60 * SECOND;
+/// The maximum accepted lifetime of a token: ten years.
+pub const MAX_LIFETIME: u64 = 3_653 * 24 * HOUR;
 
-/// A record's own fixed place in a crowd: the same in every call, even over all records.
+/// A per-record jitter seed, stable across calls and evenly distributed over all records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spread(u32);
+pub struct JitterSeed(u32);
 
-impl Spread {
-    /// The place of the record `pkid`: its first eight hexadecimal digits.
-    pub fn of(pkid: &str) -> Self {
+impl JitterSeed {
+    /// Derives the seed of the record `pkid` from its first eight hexadecimal digits.
+    pub fn from_pkid(pkid: &str) -> Self {
         let digits = pkid.get(..8).unwrap_or_default();
         Self(u32::from_str_radix(digits, 16).unwrap_or_default())
     }
 
-    /// Less than `share` of `span`, in proportion to the place.
-    fn part(self, span: u64, share: Fraction) -> u64 {
-        let part = (u128::from(share.of(span)) * u128::from(self.0)) >> 32;
-        u64::try_from(part).unwrap_or(span)
+    /// Returns less than `share` of `span`, in proportion to the seed.
+    fn jitter(self, span: u64, share: Fraction) -> u64 {
+        let jitter = (u128::from(share.share_of(span)) * u128::from(self.0)) >> 32;
+        u64::try_from(jitter).unwrap_or(span)
     }
 }
 
-/// The expiries of both tokens, by which the next attempt is planned. One that is unknown is left
-/// out.
+/// The known expiries of both tokens, by which the next attempt is planned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ends {
+pub struct Expiries {
     /// The access token's expiry.
     pub access: Option<Expiry>,
     /// The refresh token's expiry.
     pub refresh: Option<Expiry>,
 }
 
-impl Ends {
-    /// Returns the time from `now` to the earlier end in the future. None when both ends have
-    /// passed.
-    fn left(self, now: Timestamp) -> Option<u64> {
+impl Expiries {
+    /// Returns the time from `now` to the next expiry. None when both tokens have expired.
+    fn time_to_next(self, now: Timestamp) -> Option<u64> {
         [self.access, self.refresh]
             .into_iter()
             .flatten()
-            .map(|expiry| left(expiry.at, now))
+            .map(|expiry| remaining(expiry.at, now))
             .filter(|left| *left > 0)
             .min()
     }
 }
 
-/// The longest pause that still ends before an end which is `left` away, with room for the request
-/// and for further attempts: [`ROOM`], or an eighth of what is left. In the last two seconds the
-/// only attempt is at the last moment.
-fn longest_pause(left: u64) -> u64 {
-    if left < 2 * SOONEST {
-        return last_moment(left);
+/// Returns the maximum pause that ends before an expiry in `left`, reserving [`RETRY_RESERVE`] or
+/// an eighth of `left` for the request and further attempts. In the last two seconds the only
+/// attempt is just before the expiry.
+fn max_pause(left: u64) -> u64 {
+    if left < 2 * MIN_DELAY {
+        return latest_pause(left);
     }
-    left - ROOM.min(left / 8)
+    left - RETRY_RESERVE.min(left / 8)
 }
 
-/// The longest pause between two attempts while an end is `left` away: half of what is left.
-fn longest_retry(left: u64) -> u64 {
-    if left < 2 * SOONEST {
-        return last_moment(left);
+/// Returns the maximum pause between two attempts before an expiry in `left`: half of `left`.
+fn max_retry_pause(left: u64) -> u64 {
+    if left < 2 * MIN_DELAY {
+        return latest_pause(left);
     }
     left / 2
 }
 
-fn last_moment(left: u64) -> u64 {
+fn latest_pause(left: u64) -> u64 {
     left.saturating_sub(1).max(1)
 }
 
-/// When tokens with these `ends` that were issued at `issued` are to be refreshed: after the
-/// policy's period, or its fraction of the shorter lifetime, less the record's part of the jitter.
+/// Computes when tokens with these `expiries`, issued at `issued`, are to be refreshed: after the
+/// policy's period, or its fraction of the shorter lifetime, less the record's jitter.
 ///
-/// The result lies after `now` and before the earlier end in the future, provided that this end is
-/// at least two milliseconds away.
+/// The result is after `now` and before the next expiry, provided that this expiry is at least two
+/// milliseconds away.
 ///
-/// `longest` is the longest pause that the origin of the tokens allows; none: the policy decides.
+/// `longest` is the maximum pause for the source of the tokens; none: the policy decides.
 pub fn refresh_due(
     now: Timestamp,
     issued: Timestamp,
-    ends: Ends,
+    expiries: Expiries,
     longest: Option<u64>,
     policy: &RefreshPolicy,
-    spread: Spread,
+    seed: JitterSeed,
 ) -> Timestamp {
-    let span = [ends.access, ends.refresh]
+    let span = [expiries.access, expiries.refresh]
         .into_iter()
         .flatten()
-        .map(|expiry| policy.fraction.of(expiry.life))
+        .map(|expiry| policy.fraction.share_of(expiry.lifetime))
         .chain(longest)
         .fold(policy.period, u64::min);
-    let span = span - spread.part(span, policy.jitter);
-    let pause = left(issued.saturating_add(span), now);
-    let pause = match ends.left(now) {
+    let span = span - seed.jitter(span, policy.jitter);
+    let pause = remaining(issued.saturating_add(span), now);
+    let pause = match expiries.time_to_next(now) {
         Some(left) => {
-            let latest = longest_pause(left);
-            pause.clamp(SOONEST.min(latest), latest)
+            let latest = max_pause(left);
+            pause.clamp(MIN_DELAY.min(latest), latest)
         }
-        None => SOONEST,
+        None => MIN_DELAY,
     };
     now.saturating_add(pause)
 }
 
-/// How long to wait after the `attempts`-th failure in a row: the pause doubles from `base` up to
-/// [`BACKOFF_CAP`], less the record's part of the jitter.
-pub fn backoff(base: u64, attempts: u32, jitter: Fraction, spread: Spread) -> u64 {
+/// Computes the pause after `attempts` consecutive failures: it doubles from `base` up to
+/// [`BACKOFF_CAP`], less the record's jitter.
+pub fn backoff(base: u64, attempts: u32, jitter: Fraction, seed: JitterSeed) -> u64 {
     let doubled = base.saturating_mul(
         1_u64
             .checked_shl(attempts.saturating_sub(1))
             .unwrap_or(u64::MAX),
     );
     let pause = doubled.min(BACKOFF_CAP);
-    (pause - spread.part(pause, jitter)).max(SOONEST)
+    (pause - seed.jitter(pause, jitter)).max(MIN_DELAY)
 }
 
-/// When to try again: after the `backoff`, and not before the other side's `retry_after`
-/// (milliseconds) is over. Neither pause is longer than half of the time to the earlier end in the
-/// future, so that a token does not expire without another attempt.
-pub fn retry_at(now: Timestamp, ends: Ends, backoff: u64, retry_after: Option<u64>) -> Timestamp {
+/// Computes the time of the next attempt: after `backoff` and after the server's `retry_after`
+/// (milliseconds). The pause is at most half of the time to the next expiry, so that no token
+/// expires without another attempt.
+pub fn retry_at(
+    now: Timestamp,
+    expiries: Expiries,
+    backoff: u64,
+    retry_after: Option<u64>,
+) -> Timestamp {
     let pause = backoff.max(retry_after.unwrap_or(0));
-    let longest = ends.left(now).map_or(u64::MAX, longest_retry);
+    let longest = expiries.time_to_next(now).map_or(u64::MAX, max_retry_pause);
     now.saturating_add(pause.min(longest))
 }
 
-/// The pause that a `Retry-After` header asks for, in milliseconds, at most
-/// [`RETRY_AFTER_CAP`]: whole seconds or an HTTP date (RFC 9110, section 10.2.3). Anything else,
-/// such as the `rand(30),add(30)` that Webex was seen to send, asks for nothing.
+/// Parses a `Retry-After` header to a pause in milliseconds, at most [`RETRY_AFTER_CAP`]: whole
+/// seconds or an HTTP date (RFC 9110, section 10.2.3). Other values, such as the `rand(30),add(30)`
+/// that Webex was seen to send, are ignored.
 pub fn parse_retry_after(header: &str, now: Timestamp) -> Option<u64> {
     let header = header.trim();
     if header.is_empty() {
         return None;
     }
     let pause = if header.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit is more than the cap.
+        // A number that does not fit is more than the cap.
         header
             .parse::<u64>()
             .unwrap_or(u64::MAX)
@@ -176,60 +179,67 @@ pub fn parse_retry_after(header: &str, now: Timestamp) -> Option<u64> {
     Some(pause.min(RETRY_AFTER_CAP))
 }
 
-/// The access token's expiry after an answer. `life` is what the answer said, if it did;
-/// `same_token` that it brought the token already held; `known` is what was known before.
+/// Computes the access token's expiry after a response. `lifetime` is the reported lifetime, if
+/// any; `same_token` says that the response has the stored token; `known` is the previous expiry.
 ///
-/// An answer that does not say keeps what is known of an unchanged token, while that lasts;
-/// otherwise the last known life counts from `issued` and is marked as assumed.
+/// A response without a lifetime keeps the known expiry of an unchanged token while it is
+/// plausible. Otherwise the last known lifetime counts from `issued` and is marked as assumed.
 pub fn merge_access(
-    life: Option<u64>,
+    lifetime: Option<u64>,
     same_token: bool,
     known: Option<Expiry>,
     issued: Timestamp,
-    assumed_life: u64,
+    assumed_lifetime: u64,
 ) -> Expiry {
-    match (life, known) {
-        (Some(life), _) => told(issued, life),
-        (None, Some(known)) if same_token && lasts(known, issued) => known,
-        (None, known) => assumed(issued, known.map_or(assumed_life, |known| known.life)),
+    match (lifetime, known) {
+        (Some(lifetime), _) => reported(issued, lifetime),
+        (None, Some(known)) if same_token && is_plausible(known, issued) => known,
+        (None, known) => assumed(
+            issued,
+            known.map_or(assumed_lifetime, |known| known.lifetime),
+        ),
     }
 }
 
-/// What an answer means for the refresh token.
+/// The effect of a response on the refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MergedRefresh {
-    /// Its expiry from now on.
+    /// The new expiry.
     pub expiry: Expiry,
-    /// Whether this is a new generation: another token, or one that lives longer than was known.
+    /// Whether this is a new generation: another token, or a later expiry.
     pub new_generation: bool,
 }
 
-/// The refresh token's expiry after an answer; the arguments are those of [`merge_access`].
+/// Computes the refresh token's expiry after a response; the arguments are those of
+/// [`merge_access`].
 ///
-/// An expiry of the same token that moved by no more than [`ROUNDING`] or a hundredth of its life
-/// is the known one, which then stands.
+/// If the same token's expiry moves by no more than [`EXPIRY_TOLERANCE`] or a hundredth of its
+/// lifetime, the known expiry is kept.
 pub fn merge_refresh(
-    life: Option<u64>,
+    lifetime: Option<u64>,
     same_token: bool,
     known: Option<Expiry>,
     issued: Timestamp,
-    assumed_life: u64,
+    assumed_lifetime: u64,
 ) -> MergedRefresh {
     let Some(known) = known else {
         return MergedRefresh {
-            expiry: life.map_or_else(|| assumed(issued, assumed_life), |life| told(issued, life)),
+            expiry: lifetime.map_or_else(
+                || assumed(issued, assumed_lifetime),
+                |lifetime| reported(issued, lifetime),
+            ),
             new_generation: true,
         };
     };
-    let tolerance = (known.life / 100).max(ROUNDING);
-    let mut expiry = match life {
-        Some(life) => told(issued, life),
-        None if lasts(known, issued) => Expiry {
+    let tolerance = (known.lifetime / 100).max(EXPIRY_TOLERANCE);
+    let mut expiry = match lifetime {
+        Some(lifetime) => reported(issued, lifetime),
+        None if is_plausible(known, issued) => Expiry {
             assumed: true,
             ..known
         },
-        // The token has just worked, so what was known of its end was wrong.
-        None => assumed(issued, known.life),
+        // The token has just worked, so the known expiry was wrong.
+        None => assumed(issued, known.lifetime),
     };
     if same_token && expiry.at.abs_diff(known.at) <= tolerance {
         expiry = Expiry {
@@ -243,54 +253,54 @@ pub fn merge_refresh(
     }
 }
 
-/// Whether an expiry is still ahead at `now`, and no further ahead than its life: otherwise a clock
-/// was wrong when it was written.
-fn lasts(known: Expiry, now: Timestamp) -> bool {
-    (1..=known.life.saturating_add(CLOCKS_APART)).contains(&left(known.at, now))
+/// Whether an expiry is after `now` by no more than its lifetime; otherwise a wrong clock has
+/// written it.
+fn is_plausible(known: Expiry, now: Timestamp) -> bool {
+    (1..=known.lifetime.saturating_add(MAX_CLOCK_SKEW)).contains(&remaining(known.at, now))
 }
 
-fn told(issued: Timestamp, life: u64) -> Expiry {
-    let life = life.min(LONGEST_LIFE);
+fn reported(issued: Timestamp, lifetime: u64) -> Expiry {
+    let lifetime = lifetime.min(MAX_LIFETIME);
     Expiry {
-        at: issued.saturating_add(life),
-        life,
+        at: issued.saturating_add(lifetime),
+        lifetime,
         assumed: false,
     }
 }
 
-fn assumed(issued: Timestamp, life: u64) -> Expiry {
+fn assumed(issued: Timestamp, lifetime: u64) -> Expiry {
     Expiry {
         assumed: true,
-        ..told(issued, life)
+        ..reported(issued, lifetime)
     }
 }
 
-/// The thresholds that can mean anything for a token of this life, the longest first: one as long
-/// as the life would be crossed at every issue. When none of `thresholds` fits, a quarter of the
-/// life; when there are none, the operator wants none.
-pub fn thresholds_within(thresholds: &[u64], life: u64) -> Vec<u64> {
+/// Selects the thresholds shorter than a token's lifetime, the longest first: a longer one would be
+/// crossed at every issue. If none of `thresholds` is shorter, returns a quarter of the lifetime;
+/// if `thresholds` is empty, returns none.
+pub fn thresholds_within(thresholds: &[u64], lifetime: u64) -> Vec<u64> {
     let mut within: Vec<u64> = thresholds
         .iter()
         .copied()
-        .filter(|threshold| (1..life).contains(threshold))
+        .filter(|threshold| (1..lifetime).contains(threshold))
         .collect();
     within.sort_unstable_by(|a, b| b.cmp(a));
     within.dedup();
     if within.is_empty() && !thresholds.is_empty() {
-        within.push((life / 4).max(1));
+        within.push((lifetime / 4).max(1));
     }
     within
 }
 
-/// What is left until `at`; 0 when it is over.
-pub fn left(at: Timestamp, now: Timestamp) -> u64 {
+/// Returns the time until `at`; 0 when `at` has passed.
+pub fn remaining(at: Timestamp, now: Timestamp) -> u64 {
     at.saturating_sub(now)
 }
 
-/// The smallest threshold that `now` has crossed on the way to `at`; 0 at the expiry itself;
-/// none before the first.
-pub fn crossed(thresholds: &[u64], at: Timestamp, now: Timestamp) -> Option<u64> {
-    let left = left(at, now);
+/// Returns the smallest threshold before `at` that `now` has crossed: 0 at the expiry itself, none
+/// before the first threshold.
+pub fn crossed_threshold(thresholds: &[u64], at: Timestamp, now: Timestamp) -> Option<u64> {
+    let left = remaining(at, now);
     if left == 0 {
         return Some(0);
     }
@@ -301,7 +311,7 @@ pub fn crossed(thresholds: &[u64], at: Timestamp, now: Timestamp) -> Option<u64>
         .min()
 }
 
-/// When `now` will cross the next threshold or the expiry; none when all is over.
+/// Returns the time of the next threshold or the expiry; none after the expiry.
 pub fn next_crossing(thresholds: &[u64], at: Timestamp, now: Timestamp) -> Option<Timestamp> {
     thresholds
         .iter()

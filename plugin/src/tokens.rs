@@ -1,216 +1,223 @@
-//! What new tokens change: a record takes an answer, and says what has to be sealed and scheduled.
+//! Applies new tokens to a record, and lists the secrets to seal and the wakeups to schedule.
 //!
-//! Shared by every workflow that receives tokens. The caller commits the record together with
-//! [`Taken::changes`], ends the alerts that are over ([`crate::alerts::recovery`]), and brings the
-//! record's schedules (see [`crate::parts`]) up to date with [`Taken::next_refresh`] and
-//! [`Taken::next_check`].
+//! Shared by all workflows that receive tokens. The caller commits the record together with
+//! [`TokenUpdate::changes`], deletes the resolved alerts ([`crate::alerts::clear_resolved`]), and
+//! updates the record's schedules (see [`crate::owned_documents`]) with
+//! [`TokenUpdate::next_refresh`] and [`TokenUpdate::next_check`].
 
 use crate::grant::Grant;
-use crate::installation;
+use crate::installation_alert;
 use crate::platform::{
-    Change, Failure, FieldError, Journal, Level, Reference, Secret, Secrets, Timestamp, Wakeup,
+    Change, Failure, FieldError, Level, Reference, Secret, Secrets, Timestamp, TransactionLog,
+    Wakeup,
 };
 use crate::record::{Expiry, Record, State};
 use crate::scopes;
 use crate::settings::Settings;
-use crate::timing::{self, Ends, FIRST_REFRESH_OF_ASSUMED, ROUNDING, SOONEST, Spread};
-use crate::webex::answer::{Lifetime, TokenResponse};
+use crate::timing::{
+    self, EXPIRY_TOLERANCE, Expiries, JitterSeed, MAX_FIRST_REFRESH_DELAY, MIN_DELAY,
+};
+use crate::webex::token_response::{Lifetime, TokenResponse};
 
-/// Where tokens come from.
+/// The source of tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// From outside, fetched by somebody else: what is known of other tokens says nothing.
+pub enum TokenSource {
+    /// Fetched by another client and pasted: known facts about other tokens do not apply.
     Pasted,
-    /// From Webex, in answer to a person's consent: as little is known of them as of pasted ones.
+    /// Issued by Webex for a person's consent: known facts about other tokens do not apply.
     Consented,
-    /// From Webex, in answer to the refresh token held.
+    /// Issued by Webex for the stored refresh token.
     Refreshed,
 }
 
-impl Origin {
-    /// The longest time until the first refresh of tokens with this `access` expiry; none: the
-    /// policy decides. Pasted tokens are refreshed without delay, so that a wrong refresh token
-    /// shows at once and not after a week.
-    fn longest_pause(self, access: Expiry) -> Option<u64> {
+impl TokenSource {
+    /// Returns the maximum time until the first refresh of tokens with this `access` expiry; none:
+    /// the policy decides. Pasted tokens are refreshed without delay, so that a wrong refresh token
+    /// is noticed immediately and not after a week.
+    fn max_first_delay(self, access: Expiry) -> Option<u64> {
         match self {
-            Self::Pasted => Some(SOONEST),
-            Self::Consented if access.assumed => Some(FIRST_REFRESH_OF_ASSUMED),
+            Self::Pasted => Some(MIN_DELAY),
+            Self::Consented if access.assumed => Some(MAX_FIRST_REFRESH_DELAY),
             Self::Consented | Self::Refreshed => None,
         }
     }
 }
 
-/// The tokens that a record holds, opened to be compared with an answer.
+/// The stored tokens of a grant, revealed for comparison with a response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Held {
-    /// The access token. May be left out when the answer says its life: it then makes no
-    /// difference.
+pub struct StoredTokens {
+    /// The access token. It may be left out when the response reports its lifetime, because it is
+    /// then not needed.
     pub access_token: Option<Secret>,
     /// The refresh token.
     pub refresh_token: Option<Secret>,
 }
 
-impl Held {
-    /// Opens both tokens of a stored record's `grant`. One that does not open is none, and a line in
-    /// the log: new tokens are how a person mends it.
+impl StoredTokens {
+    /// Reveals both tokens of a stored record's `grant`. A token that cannot be decrypted counts as
+    /// absent and is logged, because new tokens are the remedy.
     ///
     /// # Errors
     /// Those of a store that cannot be reached.
-    pub fn by(
+    pub fn reveal(
         record: &Record,
         grant: Grant,
-        platform: &(impl Secrets + Journal + ?Sized),
+        platform: &(impl Secrets + TransactionLog + ?Sized),
     ) -> Result<Self, Failure> {
         let owner = record.reference();
-        let open = |name: &str| match platform.reveal(&owner, name) {
+        let reveal = |name: &str| match platform.reveal(&owner, name) {
             Err(Failure::Internal(why)) => {
-                platform.log(Level::Warning, &format!("it is replaced: {why}"));
+                platform.log(
+                    Level::Warning,
+                    &format!("the stored token is replaced: {why}"),
+                );
                 Ok(None)
             }
-            opened => opened,
+            revealed => revealed,
         };
         Ok(Self {
-            access_token: open(grant.access_token())?,
-            refresh_token: open(grant.refresh_token())?,
+            access_token: reveal(grant.access_token())?,
+            refresh_token: reveal(grant.refresh_token())?,
         })
     }
 }
 
-/// An answer with tokens, and what has to be known to take it.
+/// A token response with the context for applying it.
 #[derive(Clone, Copy, Debug)]
-pub struct Received<'a> {
-    /// The answer.
-    pub answer: &'a TokenResponse,
-    /// What the grant holds so far; [`Held::default`] for a new record.
-    pub held: &'a Held,
-    /// Where it comes from.
-    pub origin: Origin,
-    /// The moment from which lives count: before the request was sent, or when the tokens were
+pub struct ReceivedTokens<'a> {
+    /// The response.
+    pub response: &'a TokenResponse,
+    /// The grant's stored tokens; [`StoredTokens::default`] for a new record.
+    pub stored: &'a StoredTokens,
+    /// The source of the response.
+    pub source: TokenSource,
+    /// The time from which lifetimes count: before the request was sent, or when the tokens were
     /// pasted.
     pub issued: Timestamp,
 }
 
-/// What a record that took an answer needs besides being stored.
+/// The changes and times that result from applying a token response.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Taken {
-    /// Seals and wakeups, to be committed with the record.
+pub struct TokenUpdate {
+    /// Secrets and wakeups, to be committed with the record.
     pub changes: Vec<Change>,
-    /// Whether the refresh token is of a new generation; alerts of older ones are over.
+    /// Whether the refresh token is of a new generation, which resolves alerts of older ones.
     pub new_generation: bool,
-    /// When the next refresh is due.
+    /// The time of the next refresh.
     pub next_refresh: Timestamp,
-    /// When the next look at the expiries is due; none: it stays when it is.
+    /// The time of the next expiry check; none if it is unchanged.
     pub next_check: Option<Timestamp>,
-    /// What the log should say about an answer that was not quite right.
+    /// Warnings for the log about implausible values of the response.
     pub warnings: Vec<String>,
 }
 
-/// Puts the tokens that were `received` into `grant` of `record`: expiries, generation, scopes,
-/// state, next refresh.
+/// Applies the `received` tokens to `grant` of `record`: expiries, generation, scopes, state, next
+/// refresh.
 ///
-/// Fields that the answer omits keep their value. The state becomes the one of [`state_of`]; a
-/// failure or refusal is forgotten.
+/// Fields that the response omits keep their value. The state is the result of [`derive_state`]; an
+/// earlier failure or refusal is cleared.
 ///
 /// # Errors
-/// `invalid` (field `refresh_token`) when there is no refresh token, neither held nor answered.
-pub fn take(
+/// `invalid` (field `refresh_token`) when neither the response nor the grant has a refresh token.
+pub fn apply(
     record: &mut Record,
     grant: Grant,
-    received: Received<'_>,
+    received: ReceivedTokens<'_>,
     now: Timestamp,
     settings: &Settings,
-) -> Result<Taken, Failure> {
-    let Received {
-        answer,
-        held,
-        origin,
+) -> Result<TokenUpdate, Failure> {
+    let ReceivedTokens {
+        response,
+        stored,
+        source,
         issued,
     } = received;
-    if answer.refresh_token.is_none() && held.refresh_token.is_none() {
+    if response.refresh_token.is_none() && stored.refresh_token.is_none() {
         return Err(Failure::Invalid(vec![FieldError::new(
             "refresh_token",
             "is missing: without it the connection cannot be kept alive",
         )]));
     }
-    let same_access = held.access_token.as_ref() == Some(&answer.access_token);
-    let new_refresh_token = answer
+    let same_access = stored.access_token.as_ref() == Some(&response.access_token);
+    let new_refresh_token = response
         .refresh_token
         .as_ref()
-        .filter(|token| held.refresh_token.as_ref() != Some(token));
+        .filter(|token| stored.refresh_token.as_ref() != Some(token));
     let same_refresh = new_refresh_token.is_none();
 
-    let known =
-        |expiry: Option<Expiry>, same: bool| expiry.filter(|_| same || origin == Origin::Refreshed);
-    // An assumed life says less than what is known of the same token.
-    let told = |life: Lifetime, known: Option<Expiry>| {
-        let less = life.is_assumed() && known.is_some();
-        life.milliseconds().filter(|_| !less)
+    let known = |expiry: Option<Expiry>, same: bool| {
+        expiry.filter(|_| same || source == TokenSource::Refreshed)
+    };
+    // An assumed lifetime is worth less than the known one of the same token.
+    let usable = |lifetime: Lifetime, known: Option<Expiry>| {
+        let less = lifetime.is_assumed() && known.is_some();
+        lifetime.milliseconds().filter(|_| !less)
     };
     let required = scopes::required(record, grant, settings);
     let owner = record.reference();
-    let spread = Spread::of(&record.pkid);
-    let connection = record.connection_mut(grant);
+    let seed = JitterSeed::from_pkid(&record.pkid);
+    let connection = record.grant_state_mut(grant);
     let before = known(connection.access, same_access);
-    let access_life = told(answer.expires_in, before);
+    let access_lifetime = usable(response.expires_in, before);
     let mut access = timing::merge_access(
-        access_life,
+        access_lifetime,
         same_access,
         before,
         issued,
-        settings.assumed_access_life,
+        settings.assumed_access_lifetime,
     );
-    access.assumed |= access_life.is_some() && answer.expires_in.is_assumed();
+    access.assumed |= access_lifetime.is_some() && response.expires_in.is_assumed();
     let before = known(connection.refresh, same_refresh);
-    let refresh_life = match (answer.refresh_token_expires_in, before) {
-        // The last second of a token that is not extended: its end is not a lifetime away. Where the
-        // end that is known is not near, the figure is as absurd as a negative one.
-        (Lifetime::Over, Some(known))
-            if same_refresh && known.at <= issued.saturating_add(ROUNDING) =>
+    let refresh_lifetime = match (response.refresh_token_expires_in, before) {
+        // The last second of a token that is not extended: 0 is the remaining time, not a lifetime.
+        // If the known expiry is not near, the figure is as implausible as a negative one.
+        (Lifetime::Elapsed, Some(known))
+            if same_refresh && known.at <= issued.saturating_add(EXPIRY_TOLERANCE) =>
         {
-            Some(timing::left(known.at, issued))
+            Some(timing::remaining(known.at, issued))
         }
-        (life, before) => told(life, before),
+        (lifetime, before) => usable(lifetime, before),
     };
     let mut refresh = timing::merge_refresh(
-        refresh_life,
+        refresh_lifetime,
         same_refresh,
         before,
         issued,
-        settings.assumed_refresh_life,
+        settings.assumed_refresh_lifetime,
     );
     refresh.expiry.assumed |=
-        refresh_life.is_some() && answer.refresh_token_expires_in.is_assumed();
+        refresh_lifetime.is_some() && response.refresh_token_expires_in.is_assumed();
     let next_refresh = timing::refresh_due(
         now,
         issued,
-        Ends {
+        Expiries {
             access: Some(access),
             refresh: Some(refresh.expiry),
         },
-        origin.longest_pause(access),
+        source.max_first_delay(access),
         &settings.refresh,
-        spread,
+        seed,
     );
-    let thresholds = timing::thresholds_within(&settings.thresholds, refresh.expiry.life);
+    let thresholds = timing::thresholds_within(&settings.thresholds, refresh.expiry.lifetime);
     let moved = refresh.new_generation
         || before.is_none_or(|before| before.at != refresh.expiry.at)
         || matches!(connection.state, State::Expired | State::Reauthorize);
-    // Otherwise the wakeup stays where it is: a crossing that is due and not yet looked at, such
-    // as after a standstill, must not be skipped.
+    // Otherwise the wakeup is kept: a crossing that is due and not yet checked, such as after an
+    // outage, must not be skipped.
     let next_check = moved.then(|| next_check(&thresholds, refresh.expiry, now));
 
     connection.access = Some(access);
     connection.refresh = Some(refresh.expiry);
     connection.refreshed = Some(now);
     connection.next_refresh = Some(next_refresh);
-    match &answer.scopes {
+    match &response.scopes {
         Some(scopes) => connection.scopes.clone_from(scopes),
-        // Those that are known are of other tokens.
-        None if origin != Origin::Refreshed && !same_access => connection.scopes.clear(),
+        // The known scopes belong to other tokens.
+        None if source != TokenSource::Refreshed && !same_access => connection.scopes.clear(),
         None => {}
     }
     connection.missing_scopes = scopes::missing(&required, &connection.scopes);
-    connection.state = state_of(refresh.expiry, &thresholds, &connection.missing_scopes, now);
+    connection.state = derive_state(refresh.expiry, &thresholds, &connection.missing_scopes, now);
     connection.uncertain = false;
     let client_failed = connection.retry.take().is_some_and(|retry| retry.client);
     connection.refusal = None;
@@ -220,7 +227,7 @@ pub fn take(
 
     let mut changes = Vec::new();
     if !same_access {
-        changes.push(seal(&owner, grant.access_token(), &answer.access_token));
+        changes.push(seal(&owner, grant.access_token(), &response.access_token));
     }
     if let Some(token) = new_refresh_token {
         changes.push(seal(&owner, grant.refresh_token(), token));
@@ -236,46 +243,51 @@ pub fn take(
     }
 
     if client_failed {
-        changes.push(installation::recover());
+        changes.push(installation_alert::clear());
     }
 
-    Ok(Taken {
+    Ok(TokenUpdate {
         changes,
         new_generation: refresh.new_generation,
         next_refresh,
         next_check,
-        warnings: answer.warnings(),
+        warnings: response.warnings(),
     })
 }
 
-/// How a grant stands whose refresh token works: `expiring` within the last of `thresholds`, never
-/// without any; else `missing-scope` when a scope is missing, else `connected`.
+/// Determines the state of a grant whose refresh token works: `expiring` within the smallest of
+/// `thresholds`, if there are any; else `missing-scope` when a scope is missing, else `connected`.
 ///
-/// Both of the first need a person; the one with a date comes first.
-pub fn state_of(refresh: Expiry, thresholds: &[u64], missing: &[String], now: Timestamp) -> State {
-    let left = timing::left(refresh.at, now);
+/// Both `expiring` and `missing-scope` need a person; the state with a date takes precedence.
+pub fn derive_state(
+    refresh: Expiry,
+    thresholds: &[u64],
+    missing: &[String],
+    now: Timestamp,
+) -> State {
+    let remaining = timing::remaining(refresh.at, now);
     match thresholds.iter().min() {
-        Some(last) if left <= *last => State::Expiring,
+        Some(last) if remaining <= *last => State::Expiring,
         _ if !missing.is_empty() => State::MissingScope,
         _ => State::Connected,
     }
 }
 
-/// When to look at the expiries of a token that was not looked at yet: at once when a threshold
-/// is behind it already, otherwise at the next crossing.
+/// Returns the time of a token's first expiry check: as soon as possible when a threshold is
+/// crossed already, otherwise at the next crossing.
 fn next_check(thresholds: &[u64], refresh: Expiry, now: Timestamp) -> Timestamp {
-    let soonest = now.saturating_add(SOONEST);
-    if timing::crossed(thresholds, refresh.at, now).is_some() {
+    let soonest = now.saturating_add(MIN_DELAY);
+    if timing::crossed_threshold(thresholds, refresh.at, now).is_some() {
         return soonest;
     }
     timing::next_crossing(thresholds, refresh.at, now).map_or(soonest, |at| at.max(soonest))
 }
 
-/// The change that makes `due` the moment of the next refresh of `grant`.
+/// Returns the change that schedules the next refresh of `grant` at `due`.
 ///
-/// The deadline is the expiry of the refresh token: after it only a person can go on. An access
-/// token that expires first is renewed by the same refresh, late but whole. An expiry that lies
-/// before `due` was wrong, or has passed: it is no deadline.
+/// The deadline is the expiry of the refresh token: after it, only a person can reconnect. An
+/// access token that expires earlier is renewed by the same refresh. An expiry before `due` was
+/// wrong or has passed, and is not a deadline.
 pub fn refresh_wakeup(
     owner: &Reference,
     grant: Grant,
@@ -291,8 +303,8 @@ pub fn refresh_wakeup(
     })
 }
 
-/// The change that makes `due` the moment of the next look at the expiries of `grant`. Nothing is
-/// lost when it comes late.
+/// Returns the change that schedules the next expiry check of `grant` at `due`. It has no deadline,
+/// because a late check loses nothing.
 pub fn expiry_wakeup(owner: &Reference, grant: Grant, due: Timestamp) -> Change {
     Change::Schedule(Wakeup {
         id: grant.expiry_wakeup().to_owned(),

@@ -1,4 +1,4 @@
-//! What a record makes of tokens, pasted or refreshed.
+//! Tests of applying pasted and refreshed tokens to a record.
 
 use super::*;
 use crate::record::secret;
@@ -6,26 +6,30 @@ use crate::testing::{
     ACCESS_TOKEN, DAY, ORGANIZATION, PKID, REFRESH_TOKEN, SECOND, START, connected_record,
 };
 
-fn answer(json: &str) -> TokenResponse {
+fn response(json: &str) -> TokenResponse {
     TokenResponse::parse(json).unwrap()
 }
 
-fn held() -> Held {
-    Held {
+fn stored() -> StoredTokens {
+    StoredTokens {
         access_token: Some(Secret::new(ACCESS_TOKEN)),
         refresh_token: Some(Secret::new(REFRESH_TOKEN)),
     }
 }
 
-fn paste(record: &mut Record, answer: &TokenResponse, held: &Held) -> Result<Taken, Failure> {
+fn paste(
+    record: &mut Record,
+    response: &TokenResponse,
+    stored: &StoredTokens,
+) -> Result<TokenUpdate, Failure> {
     let settings = Settings::default();
-    take(
+    apply(
         record,
         Grant::Organization,
-        Received {
-            answer,
-            held,
-            origin: Origin::Pasted,
+        ReceivedTokens {
+            response,
+            stored,
+            source: TokenSource::Pasted,
             issued: START,
         },
         START,
@@ -35,19 +39,19 @@ fn paste(record: &mut Record, answer: &TokenResponse, held: &Held) -> Result<Tak
 
 fn new_record() -> Record {
     let mut record = connected_record(START);
-    record.body.connection = crate::record::Connection::default();
+    record.body.connection = crate::record::GrantState::default();
     record
 }
 
-fn due(taken: &Taken, wanted: &str) -> Option<Timestamp> {
-    taken.changes.iter().find_map(|change| match change {
+fn due(update: &TokenUpdate, wanted: &str) -> Option<Timestamp> {
+    update.changes.iter().find_map(|change| match change {
         Change::Schedule(wakeup) if wakeup.id == wanted => Some(wakeup.due),
         _ => None,
     })
 }
 
-fn sealed(taken: &Taken) -> Vec<&str> {
-    taken
+fn sealed(update: &TokenUpdate) -> Vec<&str> {
+    update
         .changes
         .iter()
         .filter_map(|change| match change {
@@ -58,15 +62,15 @@ fn sealed(taken: &Taken) -> Vec<&str> {
 }
 
 #[test]
-fn pasted_tokens_without_lives_are_assumed_and_refreshed_within_the_hour() {
+fn pasted_tokens_without_lifetimes_are_assumed() {
     let mut record = new_record();
-    let pasted = TokenResponse::pasted(Secret::new("A"), Some(Secret::new("R")));
-    let taken = paste(&mut record, &pasted, &Held::default()).unwrap();
+    let pasted = TokenResponse::from_pasted(Secret::new("A"), Some(Secret::new("R")));
+    let update = paste(&mut record, &pasted, &StoredTokens::default()).unwrap();
     let connection = &record.body.connection;
-    let assumed = |life: u64| {
+    let assumed = |lifetime: u64| {
         Some(Expiry {
-            at: START + life,
-            life,
+            at: START + lifetime,
+            lifetime,
             assumed: true,
         })
     };
@@ -74,12 +78,12 @@ fn pasted_tokens_without_lives_are_assumed_and_refreshed_within_the_hour() {
     assert_eq!(connection.access, assumed(14 * DAY));
     assert_eq!(connection.refresh, assumed(90 * DAY));
     assert_eq!(connection.generation, 1);
-    assert!(taken.new_generation);
-    assert_eq!(taken.next_refresh, START + SECOND);
-    assert_eq!(due(&taken, "refresh"), Some(taken.next_refresh));
-    assert_eq!(due(&taken, "expiry"), Some(START + 60 * DAY));
+    assert!(update.new_generation);
+    assert_eq!(update.next_refresh, START + SECOND);
+    assert_eq!(due(&update, "refresh"), Some(update.next_refresh));
+    assert_eq!(due(&update, "expiry"), Some(START + 60 * DAY));
     assert_eq!(
-        sealed(&taken),
+        sealed(&update),
         [secret::ACCESS_TOKEN, secret::REFRESH_TOKEN]
     );
 }
@@ -89,119 +93,120 @@ fn pasted_tokens_are_refreshed_without_delay() {
     let mut record = new_record();
     let json = r#"{"access_token":"A","refresh_token":"R","expires_in":20,
                    "refresh_token_expires_in":60}"#;
-    let taken = paste(&mut record, &answer(json), &Held::default()).unwrap();
-    assert_eq!(taken.next_refresh, START + SECOND);
-    assert_eq!(taken.next_check, Some(START + 45 * SECOND));
+    let update = paste(&mut record, &response(json), &StoredTokens::default()).unwrap();
+    assert_eq!(update.next_refresh, START + SECOND);
+    assert_eq!(update.next_check, Some(START + 45 * SECOND));
 }
 
 #[test]
-fn what_was_known_of_other_tokens_says_nothing_about_pasted_ones() {
+fn pasted_tokens_do_not_inherit_known_expiries() {
     let mut record = connected_record(START - 80 * DAY);
     record.body.connection.state = State::Reauthorize;
-    let pasted = TokenResponse::pasted(Secret::new("A"), Some(Secret::new("R")));
-    let taken = paste(&mut record, &pasted, &held()).unwrap();
+    let pasted = TokenResponse::from_pasted(Secret::new("A"), Some(Secret::new("R")));
+    let update = paste(&mut record, &pasted, &stored()).unwrap();
     let connection = &record.body.connection;
     assert_eq!(connection.refresh.unwrap().at, START + 90 * DAY);
     assert_eq!(connection.state, State::Connected);
     assert_eq!(connection.generation, 2);
-    assert!(taken.new_generation);
+    assert!(update.new_generation);
 }
 
 #[test]
-fn the_same_tokens_pasted_again_change_nothing_that_is_known() {
+fn pasting_the_same_tokens_keeps_known_expiries() {
     let mut record = connected_record(START - DAY);
-    let pasted = TokenResponse::pasted(Secret::new(ACCESS_TOKEN), Some(Secret::new(REFRESH_TOKEN)));
-    let taken = paste(&mut record, &pasted, &held()).unwrap();
+    let pasted =
+        TokenResponse::from_pasted(Secret::new(ACCESS_TOKEN), Some(Secret::new(REFRESH_TOKEN)));
+    let update = paste(&mut record, &pasted, &stored()).unwrap();
     let connection = &record.body.connection;
     assert_eq!(connection.access.unwrap().at, START + 13 * DAY);
     assert_eq!(connection.refresh.unwrap().at, START + 89 * DAY);
     assert_eq!(connection.generation, 1);
-    assert!(sealed(&taken).is_empty());
-    assert_eq!(taken.next_check, None);
+    assert!(sealed(&update).is_empty());
+    assert_eq!(update.next_check, None);
 }
 
 #[test]
-fn without_any_refresh_token_there_is_no_connection() {
+fn tokens_without_refresh_token_are_invalid() {
     let mut record = new_record();
-    let pasted = TokenResponse::pasted(Secret::new("A"), None);
-    match paste(&mut record, &pasted, &Held::default()) {
-        Err(Failure::Invalid(faults)) => assert_eq!(faults[0].field, "refresh_token"),
+    let pasted = TokenResponse::from_pasted(Secret::new("A"), None);
+    match paste(&mut record, &pasted, &StoredTokens::default()) {
+        Err(Failure::Invalid(errors)) => assert_eq!(errors[0].field, "refresh_token"),
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn tokens_already_within_a_threshold_are_looked_at_at_once() {
+fn tokens_within_a_threshold_are_checked_immediately() {
     let mut record = new_record();
-    // 90 days of which 10 are left: the whole life is not known, so 10 days it is.
+    // 10 of 90 days remain: the complete lifetime is unknown, so 10 days are used.
     let json = r#"{"access_token":"A","refresh_token":"R","refresh_token_expires_in":864000}"#;
-    let taken = paste(&mut record, &answer(json), &Held::default()).unwrap();
-    assert_eq!(taken.next_check, Some(START + 3 * DAY));
+    let update = paste(&mut record, &response(json), &StoredTokens::default()).unwrap();
+    assert_eq!(update.next_check, Some(START + 3 * DAY));
 
     let mut record = connected_record(START - 85 * DAY);
     let json = r#"{"access_token":"A","refresh_token":"rotated","expires_in":60}"#;
     let settings = Settings::default();
-    let rotated = answer(json);
-    let taken = take(
+    let rotated = response(json);
+    let update = apply(
         &mut record,
         Grant::Organization,
-        Received {
-            answer: &rotated,
-            held: &held(),
-            origin: Origin::Refreshed,
+        ReceivedTokens {
+            response: &rotated,
+            stored: &stored(),
+            source: TokenSource::Refreshed,
             issued: START,
         },
         START,
         &settings,
     )
     .unwrap();
-    assert!(taken.new_generation);
-    assert_eq!(taken.next_check, Some(START + SOONEST));
+    assert!(update.new_generation);
+    assert_eq!(update.next_check, Some(START + MIN_DELAY));
 }
 
 #[test]
-fn a_look_that_is_due_is_not_skipped_by_a_refresh_that_moves_no_expiry() {
+fn due_check_survives_refresh_with_same_expiry() {
     let mut record = connected_record(START - 60 * DAY);
     let json = r#"{"access_token":"A","refresh_token_expires_in":2592000,"expires_in":60}"#;
     let settings = Settings::default();
-    let frozen = answer(json);
-    let taken = take(
+    let frozen = response(json);
+    let update = apply(
         &mut record,
         Grant::Organization,
-        Received {
-            answer: &frozen,
-            held: &held(),
-            origin: Origin::Refreshed,
+        ReceivedTokens {
+            response: &frozen,
+            stored: &stored(),
+            source: TokenSource::Refreshed,
             issued: START,
         },
         START,
         &settings,
     )
     .unwrap();
-    assert_eq!(due(&taken, "expiry"), None);
+    assert_eq!(due(&update, "expiry"), None);
     assert_eq!(record.body.connection.refresh.unwrap().at, START + 30 * DAY);
 }
 
 #[test]
-fn the_fixtures_are_of_one_organisation() {
+fn fixtures_belong_to_one_organisation() {
     assert!(ACCESS_TOKEN.ends_with(ORGANIZATION));
     assert_eq!(connected_record(START).pkid, PKID);
 }
 
 #[test]
-fn nothing_left_of_the_same_refresh_token_is_no_new_lifetime() {
-    let over = answer(r#"{"access_token":"A","expires_in":60,"refresh_token_expires_in":0}"#);
+fn zero_lifetime_of_the_same_token_keeps_its_expiry() {
+    let over = response(r#"{"access_token":"A","expires_in":60,"refresh_token_expires_in":0}"#);
     let end = START + 90 * DAY;
     for now in [end - 500, end, end + 500] {
         let mut record = connected_record(START);
-        let received = Received {
-            answer: &over,
-            held: &held(),
-            origin: Origin::Refreshed,
+        let received = ReceivedTokens {
+            response: &over,
+            stored: &stored(),
+            source: TokenSource::Refreshed,
             issued: now,
         };
         let settings = Settings::default();
-        take(&mut record, Grant::Organization, received, now, &settings).unwrap();
+        apply(&mut record, Grant::Organization, received, now, &settings).unwrap();
         let connection = &record.body.connection;
         let refresh = connection.refresh.unwrap();
         assert_eq!((refresh.at, refresh.assumed), (end, false), "{now}");

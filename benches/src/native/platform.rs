@@ -210,7 +210,7 @@ impl Http for NativePlatform<'_> {
     }
 }
 
-impl plugin::Journal for NativePlatform<'_> {
+impl plugin::TransactionLog for NativePlatform<'_> {
     fn log(&self, level: Level, message: &str) {
         let now = self.parts.clock.now();
         self.journal

@@ -1,4 +1,4 @@
-//! The contract's types and the plugin's own, one into the other.
+//! Conversions between the contract's types and the plugin's own.
 
 use super::bindings::automate::platform::{scheduling, storage, types};
 use super::bindings::exports::automate::spark_customer::workflows as contract;
@@ -43,10 +43,10 @@ impl From<types::Failure> for Failure {
     fn from(failure: types::Failure) -> Self {
         use types::Failure as From;
         match failure {
-            From::Invalid(faults) => Self::Invalid(
-                faults
+            From::Invalid(errors) => Self::Invalid(
+                errors
                     .into_iter()
-                    .map(|fault| FieldError::new(fault.field, fault.message))
+                    .map(|error| FieldError::new(error.field, error.message))
                     .collect(),
             ),
             From::NotFound(reference) => Self::NotFound(reference.into()),
@@ -63,12 +63,12 @@ impl From<types::Failure> for Failure {
 impl From<Failure> for types::Failure {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Invalid(faults) => Self::Invalid(
-                faults
+            Failure::Invalid(errors) => Self::Invalid(
+                errors
                     .into_iter()
-                    .map(|fault| types::FieldError {
-                        field: fault.field,
-                        message: fault.message,
+                    .map(|error| types::FieldError {
+                        field: error.field,
+                        message: error.message,
                     })
                     .collect(),
             ),
@@ -298,8 +298,8 @@ impl From<reports::Expiry> for contract::Expiry {
     }
 }
 
-impl From<reports::Connection> for contract::Connection {
-    fn from(connection: reports::Connection) -> Self {
+impl From<reports::ConnectionReport> for contract::Connection {
+    fn from(connection: reports::ConnectionReport) -> Self {
         Self {
             pkid: connection.pkid,
             name: connection.name,
@@ -335,15 +335,15 @@ impl From<contract::Grant> for Grant {
 }
 
 impl From<reports::GrantStatus> for contract::GrantStatus {
-    fn from(granted: reports::GrantStatus) -> Self {
+    fn from(status: reports::GrantStatus) -> Self {
         Self {
-            grant: granted.grant.into(),
-            state: granted.state.into(),
-            access_token_expires: granted.access_token_expires.map(Into::into),
-            refresh_token_expires: granted.refresh_token_expires.map(Into::into),
-            next_refresh: granted.next_refresh,
-            scopes: granted.scopes,
-            missing_scopes: granted.missing_scopes,
+            grant: status.grant.into(),
+            state: status.state.into(),
+            access_token_expires: status.access_token_expires.map(Into::into),
+            refresh_token_expires: status.refresh_token_expires.map(Into::into),
+            next_refresh: status.next_refresh,
+            scopes: status.scopes,
+            missing_scopes: status.missing_scopes,
         }
     }
 }
@@ -398,8 +398,8 @@ impl From<reports::SyncReport> for contract::SyncReport {
     }
 }
 
-impl From<reports::Added> for contract::Added {
-    fn from(added: reports::Added) -> Self {
+impl From<reports::AddReport> for contract::Added {
+    fn from(added: reports::AddReport) -> Self {
         Self {
             connection: added.connection.into(),
             created: added.created.into_iter().map(Into::into).collect(),

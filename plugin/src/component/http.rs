@@ -1,4 +1,4 @@
-//! One request over `wasi:http`, from its head to the last byte of its answer.
+//! Sends one request over `wasi:http` and reads the complete response.
 
 use http::{HeaderName, HeaderValue, Method, Uri};
 
@@ -11,14 +11,14 @@ use super::bindings::wasi::http::types::{
 use super::bindings::wasi::io::streams::{OutputStream, StreamError};
 use crate::platform::{HttpError, HttpRequest, HttpResponse};
 
-/// The most that one write may carry (`blocking-write-and-flush` of `wasi:io/streams`).
-const CHUNK: usize = 4096;
-/// How much is asked for by one read.
-const READ: u64 = 64 * 1024;
-/// More than this is no answer of Webex; the host's own limit is usually lower.
-const LARGEST: usize = 32 * 1024 * 1024;
+/// The maximum size of one write in bytes (`blocking-write-and-flush` of `wasi:io/streams`).
+const MAX_WRITE_BYTES: usize = 4096;
+/// The size of one read in bytes.
+const READ_BYTES: u64 = 64 * 1024;
+/// The maximum size of a response in bytes; the host's own limit is usually lower.
+const MAX_RESPONSE_BYTES: usize = 32 * 1024 * 1024;
 
-/// Sends `request` and reads the whole answer.
+/// Sends `request` and reads the complete response.
 pub(super) fn send(request: HttpRequest) -> Result<HttpResponse, HttpError> {
     let (head, body) = request.into_parts();
     let outgoing = OutgoingRequest::new(fields(&head.headers, body.len())?);
@@ -29,29 +29,29 @@ pub(super) fn send(request: HttpRequest) -> Result<HttpResponse, HttpError> {
         .and_then(|()| {
             outgoing.set_path_with_query(head.uri.path_and_query().map(|part| part.as_str()))
         });
-    described.map_err(|()| broken("the host refuses the request's method or address"))?;
-    // Asking for the body, even for an empty one, would announce one.
+    described.map_err(|()| network_error("the host refuses the request's method or address"))?;
+    // Requesting the body resource, even for an empty body, would announce a body.
     let sink = if body.is_empty() {
         None
     } else {
         let sink = outgoing.body();
-        Some(sink.map_err(|()| broken("the host takes no request body"))?)
+        Some(sink.map_err(|()| network_error("the host does not accept a request body"))?)
     };
-    let fault = |code: ErrorCode| in_words(code, &head.uri);
-    let future = outgoing_handler::handle(outgoing, None).map_err(fault)?;
-    // The host takes the body while it sends. When it stops, the answer says why.
+    let to_error = |code: ErrorCode| into_http_error(code, &head.uri);
+    let future = outgoing_handler::handle(outgoing, None).map_err(to_error)?;
+    // The host reads the body while it sends. If it stops, the response says why.
     let written = sink.map_or(Ok(()), |sink| write(sink, &body));
-    let answer = loop {
-        if let Some(answer) = future.get() {
-            break answer;
+    let response = loop {
+        if let Some(response) = future.get() {
+            break response;
         }
         future.subscribe().block();
     };
-    let answer = answer
-        .map_err(|()| broken("the host gave the answer away"))?
-        .map_err(fault)?;
-    written.map_err(fault)?;
-    read(answer, &head.uri)
+    let response = response
+        .map_err(|()| network_error("the response was already taken from the host"))?
+        .map_err(to_error)?;
+    written.map_err(to_error)?;
+    read(response, &head.uri)
 }
 
 fn fields(headers: &http::HeaderMap, length: usize) -> Result<Fields, HttpError> {
@@ -64,7 +64,7 @@ fn fields(headers: &http::HeaderMap, length: usize) -> Result<Fields, HttpError>
         entries.push((name, length.to_string().into_bytes()));
     }
     Fields::from_list(&entries).map_err(|error| {
-        broken(&format!(
+        network_error(&format!(
             "the host refuses a header of the request: {error}"
         ))
     })
@@ -90,7 +90,7 @@ fn scheme(uri: &Uri) -> Option<Scheme> {
 fn write(sink: OutgoingBody, body: &[u8]) -> Result<(), ErrorCode> {
     {
         let stream = sink.write().map_err(|()| ErrorCode::InternalError(None))?;
-        for chunk in body.chunks(CHUNK) {
+        for chunk in body.chunks(MAX_WRITE_BYTES) {
             write_chunk(&stream, chunk)?;
         }
     }
@@ -100,47 +100,47 @@ fn write(sink: OutgoingBody, body: &[u8]) -> Result<(), ErrorCode> {
 fn write_chunk(stream: &OutputStream, chunk: &[u8]) -> Result<(), ErrorCode> {
     stream
         .blocking_write_and_flush(chunk)
-        .map_err(|error| code_of(&error))
+        .map_err(|error| stream_error_code(&error))
 }
 
-fn read(answer: IncomingResponse, target: &Uri) -> Result<HttpResponse, HttpError> {
-    let fault = |code: ErrorCode| in_words(code, target);
-    let status = answer.status();
-    let headers = answer.headers().entries();
-    let body: IncomingBody = answer
+fn read(response: IncomingResponse, target: &Uri) -> Result<HttpResponse, HttpError> {
+    let to_error = |code: ErrorCode| into_http_error(code, target);
+    let status = response.status();
+    let headers = response.headers().entries();
+    let body: IncomingBody = response
         .consume()
-        .map_err(|()| broken("the host gave the answer's body away"))?;
+        .map_err(|()| network_error("the response's body was already taken from the host"))?;
     let stream = body
         .stream()
-        .map_err(|()| broken("the host gave the answer's body away"))?;
+        .map_err(|()| network_error("the response's body was already taken from the host"))?;
     let mut bytes = Vec::new();
     loop {
-        match stream.blocking_read(READ) {
+        match stream.blocking_read(READ_BYTES) {
             Ok(chunk) => bytes.extend_from_slice(&chunk),
             Err(StreamError::Closed) => break,
-            Err(error) => return Err(fault(code_of(&error))),
+            Err(error) => return Err(to_error(stream_error_code(&error))),
         }
-        if bytes.len() > LARGEST {
+        if bytes.len() > MAX_RESPONSE_BYTES {
             return Err(HttpError::TooLarge(format!(
-                "the answer of {} is larger than {LARGEST} bytes",
+                "the response of {} is larger than {MAX_RESPONSE_BYTES} bytes",
                 origin(target)
             )));
         }
     }
-    let mut response = http::Response::builder().status(status);
+    let mut builder = http::Response::builder().status(status);
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name.as_bytes());
         let value = HeaderValue::from_bytes(&value);
         if let (Ok(name), Ok(value)) = (name, value) {
-            response = response.header(name, value);
+            builder = builder.header(name, value);
         }
     }
-    response
+    builder
         .body(bytes)
-        .map_err(|error| broken(&format!("the answer makes no sense: {error}")))
+        .map_err(|error| network_error(&format!("the response is not valid: {error}")))
 }
 
-fn code_of(error: &StreamError) -> ErrorCode {
+fn stream_error_code(error: &StreamError) -> ErrorCode {
     match error {
         StreamError::Closed => ErrorCode::ConnectionTerminated,
         StreamError::LastOperationFailed(error) => contract::http_error_code(error)
@@ -148,7 +148,7 @@ fn code_of(error: &StreamError) -> ErrorCode {
     }
 }
 
-fn broken(text: &str) -> HttpError {
+fn network_error(text: &str) -> HttpError {
     HttpError::Network(text.to_owned())
 }
 
@@ -160,25 +160,25 @@ fn origin(target: &Uri) -> String {
     format!("{scheme}://{authority}")
 }
 
-/// What an error code means, and to whom: in the host's own words, which name its settings, where it
-/// has any.
-fn in_words(code: ErrorCode, target: &Uri) -> HttpError {
-    let meant = of_code(code, target);
+/// Converts an error code to an error, with the host's own text if there is one, because that text
+/// names the host's settings.
+fn into_http_error(code: ErrorCode, target: &Uri) -> HttpError {
+    let mapped = map_error_code(code, target);
     match egress::last_error() {
-        None => meant,
-        Some(words) => match meant {
-            HttpError::Denied(_) => HttpError::Denied(words),
-            HttpError::Limit(_) => HttpError::Limit(words),
-            HttpError::Network(_) => HttpError::Network(words),
-            HttpError::Lost(_) => HttpError::Lost(words),
-            HttpError::TooLarge(_) => HttpError::TooLarge(words),
+        None => mapped,
+        Some(text) => match mapped {
+            HttpError::Denied(_) => HttpError::Denied(text),
+            HttpError::Limit(_) => HttpError::Limit(text),
+            HttpError::Network(_) => HttpError::Network(text),
+            HttpError::Lost(_) => HttpError::Lost(text),
+            HttpError::TooLarge(_) => HttpError::TooLarge(text),
         },
     }
 }
 
-/// What an error code means by itself. The target is named by its origin alone: path and query may
-/// carry ids.
-fn of_code(code: ErrorCode, target: &Uri) -> HttpError {
+/// Converts an error code without the host's text. The target is named by its origin only: path and
+/// query may contain ids.
+fn map_error_code(code: ErrorCode, target: &Uri) -> HttpError {
     let origin = origin(target);
     let limit = |what: &str| HttpError::Limit(format!("{what} is beyond the host's limits"));
     let too_large = |what: &str| HttpError::TooLarge(format!("{what} is beyond the host's limits"));
@@ -197,12 +197,12 @@ fn of_code(code: ErrorCode, target: &Uri) -> HttpError {
         | ErrorCode::HttpRequestHeaderSize(_)
         | ErrorCode::HttpRequestUriTooLong
         | ErrorCode::HttpRequestTrailerSectionSize(_)
-        | ErrorCode::HttpRequestTrailerSize(_) => limit("the size of the request's head"),
-        ErrorCode::HttpResponseBodySize(_) => too_large("the size of the answer"),
+        | ErrorCode::HttpRequestTrailerSize(_) => limit("the size of the request's headers"),
+        ErrorCode::HttpResponseBodySize(_) => too_large("the size of the response"),
         ErrorCode::HttpResponseHeaderSectionSize(_)
         | ErrorCode::HttpResponseHeaderSize(_)
         | ErrorCode::HttpResponseTrailerSectionSize(_)
-        | ErrorCode::HttpResponseTrailerSize(_) => too_large("the size of the answer's head"),
+        | ErrorCode::HttpResponseTrailerSize(_) => too_large("the size of the response's headers"),
         ErrorCode::InternalError(Some(text)) => HttpError::Lost(text),
         ErrorCode::DnsError(error) => HttpError::Network(match error.rcode {
             Some(reason) => format!("cannot find the address of {origin}: {reason}"),
@@ -217,19 +217,19 @@ fn of_code(code: ErrorCode, target: &Uri) -> HttpError {
         ErrorCode::ConnectionReadTimeout
         | ErrorCode::ConnectionWriteTimeout
         | ErrorCode::HttpResponseTimeout => {
-            HttpError::Lost(format!("{origin} did not answer in time"))
+            HttpError::Lost(format!("{origin} did not respond in time"))
         }
         ErrorCode::ConnectionRefused => {
             HttpError::Network(format!("{origin} refused the connection"))
         }
         ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => HttpError::Lost(
-            format!("the connection to {origin} ended before the whole answer was there"),
+            format!("the connection to {origin} ended before the response was complete"),
         ),
         ErrorCode::TlsCertificateError => {
             HttpError::Network(format!("the certificate of {origin} is not trusted"))
         }
         ErrorCode::TlsProtocolError | ErrorCode::TlsAlertReceived(_) => {
-            HttpError::Network(format!("no secure connection to {origin} came about"))
+            HttpError::Network(format!("the TLS handshake with {origin} failed"))
         }
         // The contract's other codes of requests that were certainly not sent.
         ErrorCode::DestinationUnavailable

@@ -1,15 +1,15 @@
-//! The platform as the component's imports offer it.
+//! Implements the platform with the component's imports.
 
 use super::bindings::automate::platform as contract;
 use super::bindings::wasi;
 use super::http;
 use crate::platform::{
     Change, Check, Document, Environment, Failure, Filter, Http, HttpError, HttpRequest,
-    HttpResponse, Journal, Level, OnUnavailable, Page, Reference, Secret, Secrets, Storage,
-    Timestamp, Wakeup,
+    HttpResponse, Level, OnUnavailable, Page, Reference, Secret, Secrets, Storage, Timestamp,
+    TransactionLog, Wakeup,
 };
 
-/// The imports of this instance, which lives for one call.
+/// The imports of this instance, which exists for one call.
 pub(super) struct Imports;
 
 impl Storage for Imports {
@@ -87,7 +87,7 @@ impl Http for Imports {
     }
 }
 
-impl Journal for Imports {
+impl TransactionLog for Imports {
     fn log(&self, level: Level, message: &str) {
         use contract::transactions::Level as To;
         let level = match level {

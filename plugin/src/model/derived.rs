@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value};
 
 use crate::platform::Timestamp;
-use crate::record::{Body, Connection, Retry, State};
+use crate::record::{GrantState, RecordBody, Retry, State};
 
 /// The access token's expiry, RFC 3339 UTC.
 pub const ACCESS_TOKEN_EXPIRES: &str = "access_token_expires";
@@ -14,7 +14,7 @@ pub const REFRESH_TOKEN_EXPIRES: &str = "refresh_token_expires";
 pub const NOTES: &str = "notes";
 
 /// Writes the derived fields of `body` into `fields`, and removes those without a value.
-pub fn write(fields: &mut Map<String, Value>, body: &Body) {
+pub fn write(fields: &mut Map<String, Value>, body: &RecordBody) {
     let connection = &body.connection;
     let notes = notes(body);
     let derived = [
@@ -51,7 +51,7 @@ pub fn format_timestamp(at: Timestamp) -> String {
 
 /// Joins the notes of all grants. Each note but the organisation's begins with its grant's name.
 /// The result is empty when no action is needed.
-pub fn notes(body: &Body) -> String {
+pub fn notes(body: &RecordBody) -> String {
     let organization = note(&body.connection);
     let further = body
         .further_grants
@@ -68,7 +68,7 @@ pub fn notes(body: &Body) -> String {
 }
 
 /// Returns the note for one grant; empty when no action is needed.
-pub fn note(connection: &Connection) -> String {
+pub fn note(connection: &GrantState) -> String {
     let note = describe_state(connection);
     match connection.missing_scopes.join(" ") {
         missing if missing.is_empty() => note,
@@ -77,7 +77,7 @@ pub fn note(connection: &Connection) -> String {
     }
 }
 
-fn describe_state(connection: &Connection) -> String {
+fn describe_state(connection: &GrantState) -> String {
     let refusal = || format_reason(connection.refusal.as_ref());
     match connection.state {
         State::NotConnected => "not connected to Webex yet: connect this customer".to_owned(),

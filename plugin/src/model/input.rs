@@ -11,8 +11,8 @@ use super::{FieldErrors, RELATION};
 use crate::names::find_hidden_character;
 use crate::platform::Secret;
 use crate::text::trim_text;
-use crate::webex::answer::find_token_fault;
 use crate::webex::ids::OrgId;
+use crate::webex::token_response::find_token_error;
 
 /// A bare address at a domain of the public DNS.
 const PLAIN_EMAIL: Options = Options {
@@ -167,7 +167,7 @@ impl Input {
                 }
                 Err(error) => errors.add(field.name, error.to_string()),
             },
-            Syntax::Token => match find_token_fault(text) {
+            Syntax::Token => match find_token_error(text) {
                 None => {
                     self.tokens.insert(field.name, Secret::new(text));
                 }

@@ -1,4 +1,5 @@
-//! A platform in memory, for tests: the contract's semantics, a clock that is set, a scripted web.
+//! A platform in memory, for tests: the contract's semantics, a clock that tests set, scripted HTTP
+//! responses.
 
 mod fixtures;
 mod store;
@@ -8,24 +9,24 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 
 pub use fixtures::{ACCESS_TOKEN, HIERARCHY, ORGANIZATION, PKID, REFRESH_TOKEN, connected_record};
-pub use store::Interruption;
-pub use web::{SentRequest, reply, reply_with};
+pub use store::CommitFault;
+pub use web::{SentRequest, json_response, raw_response};
 
-use crate::platform::{Environment, Failure, Journal, Level, Secret, Secrets, Timestamp};
+use crate::platform::{Environment, Failure, Level, Secret, Secrets, Timestamp, TransactionLog};
 
-/// Where the clock of a new [`MemoryPlatform`] stands: 2026-01-01T00:00:00Z.
+/// The initial time of a new [`MemoryPlatform`]: 2026-01-01T00:00:00Z.
 pub const START: Timestamp = 1_767_225_600_000;
-/// Milliseconds of a second.
+/// A second in milliseconds.
 pub const SECOND: u64 = 1_000;
-/// Milliseconds of an hour.
+/// An hour in milliseconds.
 pub const HOUR: u64 = 3_600 * SECOND;
-/// Milliseconds of a day.
+/// A day in milliseconds.
 pub const DAY: u64 = 24 * HOUR;
 
-/// A whole platform in memory.
+/// A complete platform in memory.
 ///
-/// Interior mutability throughout: a scripted answer or an [`Interruption`] may use the platform
-/// while a workflow does, as another host would.
+/// It uses interior mutability, so that a scripted response or a [`CommitFault`] can use the
+/// platform while a workflow does, as another host would.
 pub struct MemoryPlatform {
     store: RefCell<store::Store>,
     web: RefCell<web::Web>,
@@ -33,10 +34,10 @@ pub struct MemoryPlatform {
     random: Cell<u64>,
     settings: RefCell<BTreeMap<String, String>>,
     setting_secrets: RefCell<BTreeMap<String, Secret>>,
-    journal: RefCell<Vec<(Level, String)>>,
+    log_lines: RefCell<Vec<(Level, String)>>,
     progress: RefCell<Vec<(u32, u32, String)>>,
     interrupted: Cell<Option<Timestamp>>,
-    /// The answers to coming `reveal`s that fail; `None` lets one through.
+    /// The results of the next `reveal`s; `None` lets one succeed.
     reveals: RefCell<VecDeque<Option<Failure>>>,
 }
 
@@ -47,7 +48,7 @@ impl Default for MemoryPlatform {
 }
 
 impl MemoryPlatform {
-    /// An empty platform whose clock stands at [`START`], with a Webex client and one scope
+    /// Creates an empty platform at the time [`START`], with a Webex client and one scope
     /// configured.
     pub fn new() -> Self {
         let platform = Self {
@@ -57,7 +58,7 @@ impl MemoryPlatform {
             random: Cell::new(0),
             settings: RefCell::default(),
             setting_secrets: RefCell::default(),
-            journal: RefCell::default(),
+            log_lines: RefCell::default(),
             progress: RefCell::default(),
             interrupted: Cell::default(),
             reveals: RefCell::default(),
@@ -97,18 +98,18 @@ impl MemoryPlatform {
         self.clock.set(now);
     }
 
-    /// From now on, a call that began at `began` was cut off; none: no call was.
+    /// Sets the beginning of an earlier, interrupted call; none if there was no such call.
     pub fn set_interrupted(&self, began: Option<Timestamp>) {
         self.interrupted.set(began);
     }
 
-    /// Fails the `nth` `reveal` from now, once; 1 is the next one.
+    /// Makes the `nth` `reveal` from now fail once; 1 is the next one.
     pub fn fail_reveal(&self, nth: usize, failure: Failure) {
         let mut reveals = self.reveals.borrow_mut();
         let length = nth.max(reveals.len());
         reveals.resize(length, None);
-        if let Some(place) = nth.checked_sub(1).and_then(|index| reveals.get_mut(index)) {
-            *place = Some(failure);
+        if let Some(slot) = nth.checked_sub(1).and_then(|index| reveals.get_mut(index)) {
+            *slot = Some(failure);
         }
     }
 
@@ -118,27 +119,27 @@ impl MemoryPlatform {
             .set(self.clock.get().saturating_add(milliseconds));
     }
 
-    /// Every line of the log so far.
-    pub fn journal(&self) -> Vec<(Level, String)> {
-        self.journal.borrow().clone()
+    /// Returns all log lines so far.
+    pub fn log_lines(&self) -> Vec<(Level, String)> {
+        self.log_lines.borrow().clone()
     }
 
     /// Whether a line of `level` or above contains `text`.
     pub fn logged(&self, level: Level, text: &str) -> bool {
-        self.journal
+        self.log_lines
             .borrow()
             .iter()
             .any(|(each, line)| *each as u8 >= level as u8 && line.contains(text))
     }
 
-    /// Every progress report so far.
+    /// Returns all progress reports so far.
     pub fn progress_reports(&self) -> Vec<(u32, u32, String)> {
         self.progress.borrow().clone()
     }
 
-    /// Everything that a person or a disk could see (documents, wakeups, log, progress), as one
-    /// text, for asserting that a secret is not in it.
-    pub fn everything_visible(&self) -> String {
+    /// Returns everything that a person or a disk could see (documents, wakeups, log, progress) as
+    /// one text, for asserting that it contains no secret.
+    pub fn visible_output(&self) -> String {
         let store = self.store.borrow();
         let mut all = String::new();
         for document in store.documents.values() {
@@ -147,7 +148,7 @@ impl MemoryPlatform {
         for wakeup in store.wakeups.values() {
             all.push_str(&format!("{wakeup:?}\n"));
         }
-        for (_, line) in self.journal.borrow().iter() {
+        for (_, line) in self.log_lines.borrow().iter() {
             all.push_str(line);
             all.push('\n');
         }
@@ -176,9 +177,11 @@ impl Secrets for MemoryPlatform {
     }
 }
 
-impl Journal for MemoryPlatform {
+impl TransactionLog for MemoryPlatform {
     fn log(&self, level: Level, message: &str) {
-        self.journal.borrow_mut().push((level, message.to_owned()));
+        self.log_lines
+            .borrow_mut()
+            .push((level, message.to_owned()));
     }
 
     fn progress(&self, done: u32, total: u32, message: &str) {
@@ -197,7 +200,8 @@ impl Environment for MemoryPlatform {
         self.clock.get()
     }
 
-    /// Distinct on every call and the same in every run (splitmix64 of a counter).
+    /// Returns bytes that differ on every call and are equal in every run (splitmix64 of a
+    /// counter).
     fn random(&self, count: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(count.next_multiple_of(8));
         while bytes.len() < count {

@@ -15,105 +15,105 @@ pub(super) struct Store {
     pub(super) documents: BTreeMap<Reference, Document>,
     pub(super) secrets: BTreeMap<(Reference, String), Secret>,
     pub(super) wakeups: BTreeMap<(Reference, String), Wakeup>,
-    interruptions: Interruptions,
-    // Of each commit that was tried.
-    pub(super) kept: Vec<OnUnavailable>,
+    commit_faults: CommitFaults,
+    // Of each attempted commit.
+    pub(super) on_unavailable: Vec<OnUnavailable>,
 }
 
-/// What happens instead of, or around, a commit.
-pub enum Interruption {
+/// A fault injected into a commit.
+pub enum CommitFault {
     /// The commit fails and changes nothing.
     Fail(Failure),
-    /// The commit is made, and its answer is lost.
-    LoseAnswer(Failure),
-    /// Somebody else acts first; then the commit is made as usual. Commits made inside are not
-    /// counted and not interrupted.
-    Meanwhile(Box<dyn FnOnce(&MemoryPlatform)>),
+    /// The commit succeeds, and its result is lost.
+    LoseResult(Failure),
+    /// Another client acts first; then the commit proceeds. Commits made inside are neither counted
+    /// nor faulted.
+    RunFirst(Box<dyn FnOnce(&MemoryPlatform)>),
 }
 
 #[derive(Default)]
-struct Interruptions {
-    // One entry per coming commit; `None` lets it through.
-    queue: VecDeque<Option<Interruption>>,
+struct CommitFaults {
+    // One entry per coming commit; `None` lets it proceed.
+    queue: VecDeque<Option<CommitFault>>,
     suspended: bool,
     commits: u32,
 }
 
-impl Clone for Interruptions {
+impl Clone for CommitFaults {
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
 impl MemoryPlatform {
-    /// Interrupts the `nth` commit from now; 1 is the next one.
-    pub fn interrupt_commit(&self, nth: usize, interruption: Interruption) {
-        let queue = &mut self.store.borrow_mut().interruptions.queue;
+    /// Injects a fault into the `nth` commit from now; 1 is the next one.
+    pub fn inject_commit_fault(&self, nth: usize, fault: CommitFault) {
+        let queue = &mut self.store.borrow_mut().commit_faults.queue;
         while queue.len() < nth {
             queue.push_back(None);
         }
-        if let Some(place) = nth.checked_sub(1).and_then(|index| queue.get_mut(index)) {
-            *place = Some(interruption);
+        if let Some(slot) = nth.checked_sub(1).and_then(|index| queue.get_mut(index)) {
+            *slot = Some(fault);
         }
     }
 
-    /// How many commits were tried, failed ones included.
+    /// Returns the number of attempted commits, including failed ones.
     pub fn commits(&self) -> u32 {
-        self.store.borrow().interruptions.commits
+        self.store.borrow().commit_faults.commits
     }
 
-    /// What the latest commit asked for while the store is unavailable.
+    /// Returns the choice of the latest commit for an unavailable store.
     pub fn latest_on_unavailable(&self) -> Option<OnUnavailable> {
-        self.store.borrow().kept.last().copied()
+        self.store.borrow().on_unavailable.last().copied()
     }
 
-    /// Every document stored.
+    /// Returns all stored documents.
     pub fn documents(&self) -> Vec<Document> {
         self.store.borrow().documents.values().cloned().collect()
     }
 
-    /// Every document stored of one model.
+    /// Returns all stored documents of one model.
     pub fn documents_of(&self, model: &str) -> Vec<Document> {
         let mut documents = self.documents();
         documents.retain(|document| document.reference.model == model);
         documents
     }
 
-    /// A sealed secret in clear.
+    /// Returns a sealed secret in clear.
     pub fn secret(&self, owner: &Reference, name: &str) -> Option<Secret> {
-        let place = (owner.clone(), name.to_owned());
-        self.store.borrow().secrets.get(&place).cloned()
+        let key = (owner.clone(), name.to_owned());
+        self.store.borrow().secrets.get(&key).cloned()
     }
 
-    /// Owner and name of every sealed secret.
+    /// Lists owner and name of every sealed secret.
     pub fn secrets(&self) -> Vec<(Reference, String)> {
         self.store.borrow().secrets.keys().cloned().collect()
     }
 
-    /// Every wakeup, the earliest first.
+    /// Lists all wakeups, the earliest first.
     pub fn all_wakeups(&self) -> Vec<Wakeup> {
         let mut all: Vec<Wakeup> = self.store.borrow().wakeups.values().cloned().collect();
         all.sort_by_key(|wakeup| wakeup.due);
         all
     }
 
-    /// The wakeup of this subject and id.
+    /// Returns the wakeup of this subject and id.
     pub fn wakeup(&self, subject: &Reference, id: &str) -> Option<Wakeup> {
-        let place = (subject.clone(), id.to_owned());
-        self.store.borrow().wakeups.get(&place).cloned()
+        let key = (subject.clone(), id.to_owned());
+        self.store.borrow().wakeups.get(&key).cloned()
     }
 
-    fn interruption(&self) -> Option<Interruption> {
-        let interruptions = &mut self.store.borrow_mut().interruptions;
-        if interruptions.suspended {
+    fn next_commit_fault(&self) -> Option<CommitFault> {
+        let commit_faults = &mut self.store.borrow_mut().commit_faults;
+        if commit_faults.suspended {
             return None;
         }
-        interruptions.commits += 1;
-        interruptions.queue.pop_front().flatten()
+        commit_faults.commits += 1;
+        commit_faults.queue.pop_front().flatten()
     }
 
-    fn suspend_interruptions(&self, suspended: bool) {
-        self.store.borrow_mut().interruptions.suspended = suspended;
+    fn suspend_commit_faults(&self, suspended: bool) {
+        self.store.borrow_mut().commit_faults.suspended = suspended;
     }
 }
 
@@ -130,7 +130,7 @@ impl Storage for MemoryPlatform {
     }
 
     fn find(&self, filter: &Filter, cursor: Option<&str>, limit: u32) -> Result<Page, Failure> {
-        well_formed_filter(filter)?;
+        check_filter(filter)?;
         let limit = usize::try_from(limit.clamp(1, 1000)).unwrap_or(1);
         let store = self.store.borrow();
         let mut found = store
@@ -150,19 +150,19 @@ impl Storage for MemoryPlatform {
         changes: Vec<Change>,
         on_unavailable: OnUnavailable,
     ) -> Result<(), Failure> {
-        self.store.borrow_mut().kept.push(on_unavailable);
+        self.store.borrow_mut().on_unavailable.push(on_unavailable);
         if on_unavailable == OnUnavailable::Keep && !checks.iter().any(is_of_record) {
             return Err(malformed("on-unavailable", "no check of the record"));
         }
         let mut lost = None;
-        match self.interruption() {
+        match self.next_commit_fault() {
             None => {}
-            Some(Interruption::Fail(failure)) => return Err(failure),
-            Some(Interruption::LoseAnswer(failure)) => lost = Some(failure),
-            Some(Interruption::Meanwhile(act)) => {
-                self.suspend_interruptions(true);
+            Some(CommitFault::Fail(failure)) => return Err(failure),
+            Some(CommitFault::LoseResult(failure)) => lost = Some(failure),
+            Some(CommitFault::RunFirst(act)) => {
+                self.suspend_commit_faults(true);
                 act(self);
-                self.suspend_interruptions(false);
+                self.suspend_commit_faults(false);
             }
         }
         let mut store = self.store.borrow_mut();
@@ -196,7 +196,7 @@ impl Store {
 
     fn check(&self, check: &Check) -> Result<(), Failure> {
         if let Check::Unique(filter, _) = check {
-            well_formed_filter(filter)?;
+            check_filter(filter)?;
         }
         let holds = match check {
             Check::Version(reference, version) => self
@@ -225,7 +225,7 @@ impl Store {
         for change in changes {
             match change {
                 Change::Put(mut document) => {
-                    well_formed(&document)?;
+                    check_document(&document)?;
                     document.version = before
                         .get(&document.reference)
                         .map_or(1, |stored| stored.version + 1);
@@ -246,8 +246,8 @@ impl Store {
                     if wakeup.id.is_empty() || wakeup.id.len() > 64 || wakeup.payload.len() > 4096 {
                         return Err(malformed("wakeup", "its id or payload has a wrong length"));
                     }
-                    let place = (wakeup.subject.clone(), wakeup.id.clone());
-                    self.wakeups.insert(place, wakeup);
+                    let key = (wakeup.subject.clone(), wakeup.id.clone());
+                    self.wakeups.insert(key, wakeup);
                 }
                 Change::Cancel(subject, id) => {
                     self.wakeups.remove(&(subject, id));
@@ -285,7 +285,7 @@ fn matches(document: &Document, filter: &Filter) -> bool {
         && filter.equals.iter().all(|key| document.keys.contains(key))
 }
 
-fn well_formed(document: &Document) -> Result<(), Failure> {
+fn check_document(document: &Document) -> Result<(), Failure> {
     let Reference { model, pkid } = &document.reference;
     if !is_pkid(pkid) {
         return Err(malformed("pkid", &format!("{pkid:?} is not 24 hex digits")));
@@ -310,7 +310,7 @@ fn well_formed(document: &Document) -> Result<(), Failure> {
     Ok(())
 }
 
-fn well_formed_filter(filter: &Filter) -> Result<(), Failure> {
+fn check_filter(filter: &Filter) -> Result<(), Failure> {
     if !filter.can_match() {
         return Err(malformed("keys", "a key's value is too long"));
     }

@@ -1,4 +1,4 @@
-//! A scripted web: answers that were laid out in advance, or a function that gives them.
+//! Scripted HTTP: responses prepared in advance, or a function that creates them.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -9,14 +9,14 @@ use serde_json::Value;
 use super::MemoryPlatform;
 use crate::platform::{Failure, Http, HttpError, HttpRequest, HttpResponse, Secret};
 
-type Answer = Result<HttpResponse, HttpError>;
-type Answerer = Box<dyn FnOnce(&MemoryPlatform, &HttpRequest) -> Answer>;
-type Server = Rc<dyn Fn(&MemoryPlatform, &HttpRequest) -> Answer>;
+type ResponseResult = Result<HttpResponse, HttpError>;
+type Responder = Box<dyn FnOnce(&MemoryPlatform, &HttpRequest) -> ResponseResult>;
+type Server = Rc<dyn Fn(&MemoryPlatform, &HttpRequest) -> ResponseResult>;
 
 struct Expected {
     method: Method,
     url_part: String,
-    answer: Answerer,
+    response: Responder,
 }
 
 #[derive(Default)]
@@ -24,28 +24,28 @@ pub(super) struct Web {
     script: VecDeque<Expected>,
     server: Option<Server>,
     sent: Vec<SentRequest>,
-    surprises: Vec<String>,
+    unexpected: Vec<String>,
     proxies: (Option<Secret>, Option<Secret>),
     proxies_refused: Option<Failure>,
 }
 
-/// A request as it went out.
+/// A request as it was sent.
 #[derive(Clone, Debug)]
 pub struct SentRequest {
-    /// Its method.
+    /// The method.
     pub method: Method,
-    /// Its target.
+    /// The target.
     pub uri: Uri,
-    /// Its headers.
+    /// The headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// The body.
     pub body: Vec<u8>,
-    /// The proxies in force, for `http:` and for `https:` targets.
+    /// The proxies in use, for `http:` and for `https:` targets.
     pub proxies: (Option<Secret>, Option<Secret>),
 }
 
 impl SentRequest {
-    /// A header as text; empty when it is absent or no text.
+    /// Returns a header as text; empty when it is absent or not text.
     pub fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
@@ -53,12 +53,12 @@ impl SentRequest {
             .unwrap_or_default()
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// A field of a form-encoded body.
+    /// Returns a field of a form-encoded body.
     pub fn form(&self, name: &str) -> Option<String> {
         url::form_urlencoded::parse(&self.body)
             .find(|(each, _)| each == name)
@@ -66,51 +66,57 @@ impl SentRequest {
     }
 }
 
-/// An answer of JSON.
-pub fn reply(status: u16, body: Value) -> Result<HttpResponse, HttpError> {
-    reply_with(
+/// Creates a JSON response.
+pub fn json_response(status: u16, body: Value) -> Result<HttpResponse, HttpError> {
+    raw_response(
         status,
         &[("content-type", "application/json")],
         body.to_string(),
     )
 }
 
-/// An answer with headers and any body.
-pub fn reply_with(
+/// Creates a response with headers and any body.
+pub fn raw_response(
     status: u16,
     headers: &[(&str, &str)],
     body: impl Into<Vec<u8>>,
 ) -> Result<HttpResponse, HttpError> {
-    let mut answer = http::Response::builder().status(status);
+    let mut response = http::Response::builder().status(status);
     for (name, value) in headers {
-        answer = answer.header(*name, *value);
+        response = response.header(*name, *value);
     }
-    answer
-        .body(body.into())
-        .map_err(|error| HttpError::Network(format!("the script has a malformed answer: {error}")))
+    response.body(body.into()).map_err(|error| {
+        HttpError::Network(format!("the script has a malformed response: {error}"))
+    })
 }
 
 impl MemoryPlatform {
-    /// The next request is a `method` to a target that contains `url_part`, and gets `answer`.
-    pub fn expect(&self, method: Method, url_part: &str, answer: Result<HttpResponse, HttpError>) {
-        self.expect_with(method, url_part, move |_, _| answer);
+    /// Expects the next request to be a `method` to a target that contains `url_part`, and responds
+    /// with `response`.
+    pub fn expect(
+        &self,
+        method: Method,
+        url_part: &str,
+        response: Result<HttpResponse, HttpError>,
+    ) {
+        self.expect_with(method, url_part, move |_, _| response);
     }
 
-    /// As [`expect`](Self::expect), with an answer made when the request arrives.
+    /// Like [`expect`](Self::expect), with a response created when the request arrives.
     pub fn expect_with(
         &self,
         method: Method,
         url_part: &str,
-        answer: impl FnOnce(&Self, &HttpRequest) -> Result<HttpResponse, HttpError> + 'static,
+        response: impl FnOnce(&Self, &HttpRequest) -> Result<HttpResponse, HttpError> + 'static,
     ) {
         self.web.borrow_mut().script.push_back(Expected {
             method,
             url_part: url_part.to_owned(),
-            answer: Box::new(answer),
+            response: Box::new(response),
         });
     }
 
-    /// Answers every request for which nothing was laid out.
+    /// Responds to all requests that no expectation matches.
     pub fn serve(
         &self,
         server: impl Fn(&Self, &HttpRequest) -> Result<HttpResponse, HttpError> + 'static,
@@ -118,24 +124,24 @@ impl MemoryPlatform {
         self.web.borrow_mut().server = Some(Rc::new(server));
     }
 
-    /// Refuses any proxy from now on, as the host's policy does.
+    /// Refuses all proxies from now on, as the host's policy does.
     pub fn refuse_proxies(&self, failure: Failure) {
         self.web.borrow_mut().proxies_refused = Some(failure);
     }
 
-    /// Every request so far.
+    /// Returns all requests so far.
     pub fn sent(&self) -> Vec<SentRequest> {
         self.web.borrow().sent.clone()
     }
 
-    /// Fails unless every answer laid out was fetched, and nothing else was asked.
+    /// Panics unless all expected requests were made, and no others.
     #[track_caller]
     pub fn assert_script_done(&self) {
         let web = self.web.borrow();
         assert!(
-            web.surprises.is_empty(),
-            "requests that nobody expected: {:?}",
-            web.surprises
+            web.unexpected.is_empty(),
+            "unexpected requests: {:?}",
+            web.unexpected
         );
         let missing: Vec<String> = web
             .script
@@ -180,16 +186,16 @@ impl Http for MemoryPlatform {
             });
             let expected = if fits { web.script.pop_front() } else { None };
             if expected.is_none() && web.server.is_none() {
-                let surprise = format!("{} {}", request.method(), request.uri());
-                web.surprises.push(surprise);
+                let request = format!("{} {}", request.method(), request.uri());
+                web.unexpected.push(request);
             }
             (expected, web.server.clone())
         };
         match (expected, server) {
-            (Some(expected), _) => (expected.answer)(self, &request),
+            (Some(expected), _) => (expected.response)(self, &request),
             (None, Some(server)) => server(self, &request),
             (None, None) => Err(HttpError::Network(format!(
-                "nobody expected {} {}",
+                "unexpected request {} {}",
                 request.method(),
                 request.uri()
             ))),

@@ -1,22 +1,22 @@
-//! Webex over HTTP: requests with a token through the customer's proxies, answers as JSON.
+//! Webex over HTTP: requests with a token through the customer's proxies, responses as JSON.
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderValue, USER_AGENT};
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use super::errors::{Answered, ErrorBody, ErrorKind, WebexError};
-use super::scrub::Scrubber;
+use super::errors::{ErrorBody, ErrorKind, ResponseHead, WebexError};
+use super::redactor::Redactor;
 use crate::platform::{
     Failure, HttpError, HttpRequest, HttpResponse, Platform, Secret, Secrets, Timestamp,
 };
 use crate::record::{Record, secret};
 use crate::settings::Settings;
-use crate::text::strip_mark;
+use crate::text::strip_byte_order_mark;
 
-/// What every request calls itself.
-pub const AGENT: &str = concat!("spark-customer/", env!("CARGO_PKG_VERSION"));
-/// The largest answer that is read as JSON, in bytes.
-pub const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
+/// The `User-Agent` of every request.
+pub const USER_AGENT_VALUE: &str = concat!("spark-customer/", env!("CARGO_PKG_VERSION"));
+/// The maximum size of a JSON response in bytes.
+pub const MAX_JSON_BYTES: usize = 4 * 1024 * 1024;
 
 /// A customer's proxy strings, credentials included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,97 +28,96 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    /// The proxies of a stored record; a secret is opened only when the record has the field.
+    /// Reveals the proxies of a stored record; reads a secret only when the record has the field.
     ///
     /// # Errors
-    /// Those of opening a sealed value.
-    pub fn of(record: &Record, secrets: &(impl Secrets + ?Sized)) -> Result<Self, Failure> {
-        let reveal = |name: &str| match record.text(name) {
+    /// Those of revealing a secret.
+    pub fn reveal(record: &Record, secrets: &(impl Secrets + ?Sized)) -> Result<Self, Failure> {
+        let reveal_field = |name: &str| match record.text(name) {
             Some(_) => secrets.reveal(&record.reference(), name),
             None => Ok(None),
         };
         Ok(Self {
-            http: reveal(secret::HTTP_PROXY)?,
-            https: reveal(secret::HTTPS_PROXY)?,
+            http: reveal_field(secret::HTTP_PROXY)?,
+            https: reveal_field(secret::HTTPS_PROXY)?,
         })
     }
 }
 
-/// Webex, as one customer reaches it.
+/// A client of Webex's API for one customer.
 pub struct Webex<'a, P: ?Sized> {
     platform: &'a P,
     base_url: String,
-    scrubber: Scrubber,
+    redactor: Redactor,
 }
 
 impl<'a, P: Platform + ?Sized> Webex<'a, P> {
-    /// Webex at the configured address, through `proxies` from now on.
+    /// Creates a client of the configured base URL and sets `proxies` for the rest of the call.
     ///
     /// # Errors
     /// Those of [`use_proxies`](crate::platform::Http::use_proxies): `invalid`, and
     /// `limit-exceeded` when the host's policy forbids a proxy.
     pub fn new(platform: &'a P, settings: &Settings, proxies: &Proxies) -> Result<Self, Failure> {
         platform.use_proxies(proxies.http.as_ref(), proxies.https.as_ref())?;
-        let mut scrubber = Scrubber::default();
+        let mut redactor = Redactor::default();
         for proxy in [&proxies.http, &proxies.https].into_iter().flatten() {
-            scrubber.hide_proxy(proxy);
+            redactor.add_proxy(proxy);
         }
         Ok(Self {
             platform,
             base_url: settings.base_url.trim_end_matches('/').to_owned(),
-            scrubber,
+            redactor,
         })
     }
 
-    /// The JSON that Webex answers to `GET {base}{path_and_query}`; the path starts with a slash.
+    /// Requests JSON with `GET {base}{path_and_query}`; the path starts with a slash.
     ///
     /// # Errors
-    /// Anything but a JSON answer of status 200 without an `error` in it.
+    /// Any response other than JSON of status 200 without an `error` in it.
     pub fn get_json(&self, path_and_query: &str, token: &Secret) -> Result<Value, WebexError> {
         let address = self.address(path_and_query);
-        let (request, answer) = self.exchange(Method::GET, &address, token)?;
-        self.json(&request, &answer, token)
+        let (request, response) = self.exchange(Method::GET, &address, token)?;
+        self.parse_json(&request, &response, token)
     }
 
-    /// The content of a success in JSON.
-    pub(super) fn json(
+    /// Parses the body of a successful response as JSON.
+    pub(super) fn parse_json(
         &self,
         request: &str,
-        answer: &HttpResponse,
+        response: &HttpResponse,
         token: &Secret,
     ) -> Result<Value, WebexError> {
         let unusable = |what| {
-            let answered = Answered::of(answer, self.now());
-            WebexError::unusable(request, answered, what, &self.scrubber_with(&[token]))
+            let head = ResponseHead::from_response(response, self.now());
+            WebexError::unusable(request, head, what, &self.redactor_with(&[token]))
         };
-        expect_content(answer).map_err(unusable)?;
-        let content: Value = serde_json::from_slice(strip_mark(answer.body()))
-            .map_err(|_| unusable("the answer is not JSON"))?;
+        check_content(response).map_err(unusable)?;
+        let content: Value = serde_json::from_slice(strip_byte_order_mark(response.body()))
+            .map_err(|_| unusable("the response is not JSON"))?;
         match content.as_object().and_then(ErrorBody::from_success) {
             None => Ok(content),
             Some(body) => {
-                let answered = Answered::of(answer, self.now());
-                let scrubber = self.scrubber_with(&[token]);
-                Err(WebexError::from_success(
-                    request, answered, &body, &scrubber,
-                ))
+                let head = ResponseHead::from_response(response, self.now());
+                let redactor = self.redactor_with(&[token]);
+                Err(WebexError::from_success(request, head, &body, &redactor))
             }
         }
     }
 
-    /// Asks for `DELETE {base}{path_and_query}`.
+    /// Sends `DELETE {base}{path_and_query}`.
     ///
     /// # Errors
-    /// Anything but a success.
+    /// Any response other than success.
     pub fn delete(&self, path_and_query: &str, token: &Secret) -> Result<(), WebexError> {
         let address = self.address(path_and_query);
         self.exchange(Method::DELETE, &address, token).map(drop)
     }
 
-    /// Sends a request with `token` to a whole address of the API; its label and the answer.
+    /// Sends a request with `token` to a complete URL of the API; returns its label and the
+    /// response.
     ///
     /// # Errors
-    /// Anything but a success.
+    /// Any response other than success.
     pub(super) fn exchange(
         &self,
         method: Method,
@@ -126,7 +125,7 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
         token: &Secret,
     ) -> Result<(String, HttpResponse), WebexError> {
         let request = label(&method, address);
-        let scrubber = self.scrubber_with(&[token]);
+        let redactor = self.redactor_with(&[token]);
         let Some(authorization) = bearer(token) else {
             let what = "the access token has characters that no token can have";
             return Err(WebexError::new(
@@ -149,39 +148,41 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
                 Some(what.to_owned()),
             ));
         };
-        let answer = self
+        let response = self
             .send(built)
-            .map_err(|error| WebexError::unanswered(&request, &error, &scrubber))?;
-        if answer.status().is_success() {
-            Ok((request, answer))
+            .map_err(|error| WebexError::from_http_error(&request, &error, &redactor))?;
+        if response.status().is_success() {
+            Ok((request, response))
         } else {
             let now = self.now();
-            Err(WebexError::answered(&request, &answer, now, &scrubber))
+            Err(WebexError::from_response(
+                &request, &response, now, &redactor,
+            ))
         }
     }
 
-    /// Sends a request as this product.
+    /// Sends a request with this product's `User-Agent`.
     pub(super) fn send(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
         request
             .headers_mut()
-            .insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        // The host knows the length of what it sends; a second opinion could only disagree.
+            .insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
+        // The host sets the length of what it sends; a second value could only contradict it.
         request.headers_mut().remove(CONTENT_LENGTH);
         self.platform.send(request)
     }
 
-    /// The whole address of `path`.
+    /// Returns the complete URL of `path`.
     pub(super) fn address(&self, path: &str) -> String {
         format!("{}{path}", self.base_url)
     }
 
-    /// Hides the proxies' passwords and `secrets`.
-    pub(super) fn scrubber_with(&self, secrets: &[&Secret]) -> Scrubber {
-        let mut scrubber = self.scrubber.clone();
+    /// Creates a redactor of the proxies' passwords and `secrets`.
+    pub(super) fn redactor_with(&self, secrets: &[&Secret]) -> Redactor {
+        let mut redactor = self.redactor.clone();
         for secret in secrets {
-            scrubber.hide(secret);
+            redactor.add_secret(secret);
         }
-        scrubber
+        redactor
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -189,21 +190,21 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
     }
 }
 
-/// Makes sure that a success has a content that can be read.
+/// Checks that a successful response has a body that can be parsed.
 ///
 /// # Errors
-/// A text that says why the content cannot be read.
-pub(super) fn expect_content(answer: &HttpResponse) -> Result<(), &'static str> {
-    if answer.status() != StatusCode::OK {
-        return Err("the answer is a success without content");
+/// A text that says why the body cannot be parsed.
+pub(super) fn check_content(response: &HttpResponse) -> Result<(), &'static str> {
+    if response.status() != StatusCode::OK {
+        return Err("the response is a success without content");
     }
-    if answer.body().len() > LARGEST_ANSWER {
-        return Err("the answer is larger than any that is expected");
+    if response.body().len() > MAX_JSON_BYTES {
+        return Err("the response is larger than expected");
     }
     Ok(())
 }
 
-/// What a request is called in messages: its method and its address without the query.
+/// Returns a request's label in messages: its method and its URL without the query.
 pub(super) fn label(method: &Method, address: &str) -> String {
     let address = address.split('?').next().unwrap_or_default();
     format!("{method} {address}")

@@ -1,10 +1,10 @@
-//! What is sent to the REST API, and how its answers are sorted.
+//! Tests of requests to the REST API and of the classification of responses.
 
 use serde_json::json;
 
 use super::*;
 use crate::platform::Environment;
-use crate::testing::{MemoryPlatform, SECOND, reply, reply_with};
+use crate::testing::{MemoryPlatform, SECOND, json_response, raw_response};
 
 const TOKEN: &str = "the-access-token";
 
@@ -14,31 +14,31 @@ fn ask(platform: &MemoryPlatform) -> Result<Value, WebexError> {
     webex.get_json("/organizations?max=1", &Secret::new(TOKEN))
 }
 
-fn answer_to(answer: Result<HttpResponse, HttpError>) -> Result<Value, WebexError> {
+fn result_of(response: Result<HttpResponse, HttpError>) -> Result<Value, WebexError> {
     let platform = MemoryPlatform::new();
-    platform.expect(Method::GET, "/v1/organizations", answer);
+    platform.expect(Method::GET, "/v1/organizations", response);
     ask(&platform)
 }
 
 #[test]
-fn a_request_carries_the_token_and_says_who_asks_for_what() {
+fn request_has_token_accept_and_user_agent() {
     let platform = MemoryPlatform::new();
     platform.expect(
         Method::GET,
         "https://webexapis.com/v1/organizations?max=1",
-        reply(200, json!({"items": []})),
+        json_response(200, json!({"items": []})),
     );
     assert_eq!(ask(&platform), Ok(json!({"items": []})));
     let sent = platform.sent();
     assert_eq!(sent[0].header("authorization"), "Bearer the-access-token");
     assert_eq!(sent[0].header("accept"), "application/json");
-    assert_eq!(sent[0].header("user-agent"), AGENT);
+    assert_eq!(sent[0].header("user-agent"), USER_AGENT_VALUE);
     assert!(sent[0].body.is_empty());
     assert!(!format!("{:?}", sent[0].headers).contains(TOKEN));
 }
 
 #[test]
-fn each_status_is_sorted_by_who_acts_next() {
+fn each_status_maps_to_its_error_kind() {
     for (status, kind) in [
         (400, ErrorKind::Rejected),
         (401, ErrorKind::Unauthorized),
@@ -61,20 +61,20 @@ fn each_status_is_sorted_by_who_acts_next() {
         (302, ErrorKind::Unavailable),
         (204, ErrorKind::Unavailable),
     ] {
-        let error = answer_to(reply_with(status, &[], "")).unwrap_err();
+        let error = result_of(raw_response(status, &[], "")).unwrap_err();
         assert_eq!(error.kind, kind, "{status}");
         assert_eq!(error.status, Some(status));
     }
 }
 
 #[test]
-fn an_error_says_what_was_tried_why_it_failed_and_what_to_do() {
-    let words =
+fn error_text_has_request_cause_and_advice() {
+    let message =
         "The request requires a valid access token set in the Authorization request header.";
     let body = json!({
-        "message": words, "errors": [{"description": words}], "trackingId": "ROUTER_1",
+        "message": message, "errors": [{"description": message}], "trackingId": "ROUTER_1",
     });
-    let error = answer_to(reply(401, body)).unwrap_err();
+    let error = result_of(json_response(401, body)).unwrap_err();
     assert_eq!(
         error.to_string(),
         "GET https://webexapis.com/v1/organizations failed with status 401 Unauthorized: The \
@@ -84,16 +84,16 @@ fn an_error_says_what_was_tried_why_it_failed_and_what_to_do() {
 }
 
 #[test]
-fn different_descriptions_are_all_told() {
+fn different_descriptions_are_all_reported() {
     let body = json!({
         "message": "bad", "errors": [{"description": "first"}, {"code": 5}, {"description": "second"}],
     });
-    let error = answer_to(reply(400, body)).unwrap_err();
+    let error = result_of(json_response(400, body)).unwrap_err();
     assert_eq!(error.description.as_deref(), Some("bad; first; second"));
 }
 
 #[test]
-fn error_bodies_of_any_shape_are_survived() {
+fn error_bodies_of_any_shape_are_accepted() {
     for body in [
         "null",
         "[]",
@@ -104,7 +104,7 @@ fn error_bodies_of_any_shape_are_survived() {
         "{",
         "\u{0}",
     ] {
-        let error = answer_to(reply_with(500, &[], body)).unwrap_err();
+        let error = result_of(raw_response(500, &[], body)).unwrap_err();
         assert_eq!(
             (error.description, error.tracking_id),
             (None, None),
@@ -112,20 +112,20 @@ fn error_bodies_of_any_shape_are_survived() {
         );
     }
     let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    assert!(answer_to(reply_with(500, &[], nested.clone())).is_err());
-    assert!(answer_to(reply_with(200, &[], nested)).is_err());
+    assert!(result_of(raw_response(500, &[], nested.clone())).is_err());
+    assert!(result_of(raw_response(200, &[], nested)).is_err());
 }
 
 #[test]
-fn an_answer_that_makes_no_sense_is_a_passing_fault_told_without_its_content() {
-    let huge = vec![b' '; LARGEST_ANSWER + 1];
+fn invalid_response_is_unavailable_without_its_body() {
+    let huge = vec![b' '; MAX_JSON_BYTES + 1];
     for body in [
         b"<html>LEAK</html>".to_vec(),
         b"{\"LEAK\":".to_vec(),
         Vec::new(),
         huge,
     ] {
-        let error = answer_to(reply_with(200, &[("trackingid", "T1")], body)).unwrap_err();
+        let error = result_of(raw_response(200, &[("trackingid", "T1")], body)).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unavailable);
         assert_eq!(error.tracking_id.as_deref(), Some("T1"));
         assert!(!format!("{error} {error:?}").contains("LEAK"), "{error}");
@@ -133,16 +133,16 @@ fn an_answer_that_makes_no_sense_is_a_passing_fault_told_without_its_content() {
 }
 
 #[test]
-fn a_byte_order_mark_before_an_answer_is_dropped() {
-    let answer = answer_to(reply_with(200, &[], "\u{feff}{\"items\": []}"));
-    assert_eq!(answer, Ok(json!({"items": []})));
+fn byte_order_mark_before_a_response_is_dropped() {
+    let response = result_of(raw_response(200, &[], "\u{feff}{\"items\": []}"));
+    assert_eq!(response, Ok(json!({"items": []})));
     let body = "\u{feff}{\"message\": \"down\", \"trackingId\": \"T1\"}";
-    let error = answer_to(reply_with(503, &[], body)).unwrap_err();
+    let error = result_of(raw_response(503, &[], body)).unwrap_err();
     assert_eq!(error.description.as_deref(), Some("down"));
 }
 
 #[test]
-fn an_error_with_the_status_of_a_success_is_an_error_in_its_words() {
+fn error_with_success_status_is_an_error() {
     for (code, kind) in [
         ("temporarily_unavailable", ErrorKind::Unavailable),
         ("slow_down", ErrorKind::RateLimited),
@@ -151,29 +151,29 @@ fn an_error_with_the_status_of_a_success_is_an_error_in_its_words() {
         ("surprise", ErrorKind::Unavailable),
     ] {
         let body = json!({"error": code, "error_description": "because", "trackingId": "T1"});
-        let error = answer_to(reply(200, body)).unwrap_err();
+        let error = result_of(json_response(200, body)).unwrap_err();
         assert_eq!(error.kind, kind, "{code}");
         assert_eq!(error.error.as_deref(), Some(code));
         assert_eq!(error.description.as_deref(), Some("because"));
         assert_eq!(error.tracking_id.as_deref(), Some("T1"));
     }
     let body = json!({"message": "Maintenance", "trackingId": "T1"});
-    let error = answer_to(reply(200, body)).unwrap_err();
+    let error = result_of(json_response(200, body)).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable);
     assert_eq!(error.description.as_deref(), Some("Maintenance"));
     let content = json!({"items": [], "error": "none"});
-    assert_eq!(answer_to(reply(200, content.clone())), Ok(content));
+    assert_eq!(result_of(json_response(200, content.clone())), Ok(content));
 }
 
 #[test]
-fn a_token_that_webex_repeats_is_not_shown() {
+fn token_in_error_body_is_redacted() {
     let body = json!({"message": format!("bad token {TOKEN}"), "trackingId": TOKEN});
-    let error = answer_to(reply(401, body)).unwrap_err();
+    let error = result_of(json_response(401, body)).unwrap_err();
     assert!(!format!("{error} {error:?}").contains(TOKEN), "{error}");
 }
 
 #[test]
-fn a_token_that_cannot_be_sent_is_not_sent() {
+fn token_with_invalid_characters_is_not_sent() {
     let platform = MemoryPlatform::new();
     let settings = Settings::default();
     let webex = Webex::new(&platform, &settings, &Proxies::default()).unwrap();
@@ -186,12 +186,12 @@ fn a_token_that_cannot_be_sent_is_not_sent() {
 }
 
 #[test]
-fn patience_is_counted_from_the_platforms_clock() {
+fn retry_after_date_uses_the_platform_clock() {
     let platform = MemoryPlatform::new();
     let date = httpdate::fmt_http_date(
         std::time::UNIX_EPOCH + std::time::Duration::from_millis(platform.now() + 30 * SECOND),
     );
-    let answer = reply_with(429, &[("Retry-After", &date)], "");
-    platform.expect(Method::GET, "/organizations", answer);
+    let response = raw_response(429, &[("Retry-After", &date)], "");
+    platform.expect(Method::GET, "/organizations", response);
     assert_eq!(ask(&platform).unwrap_err().retry_after, Some(30 * SECOND));
 }

@@ -1,29 +1,29 @@
-//! What Webex lists of an organisation: where each list is, what it takes to read it, and what of
-//! an entry must be understood.
+//! The lists of an organisation's objects at Webex: path, required scope, and the members of an
+//! entry that are read.
 
 use serde_json::{Map, Value};
 
 use super::ids::OrgId;
 use super::list_body::read_text_member;
-use super::scrub::Scrubber;
-use crate::platform::LONGEST_KEY;
+use super::redactor::Redactor;
+use crate::platform::MAX_KEY_BYTES;
 
-/// The largest entry that is taken, in bytes of JSON. Real ones have less than 20 000.
-const LARGEST_ENTRY: usize = 128 * 1024;
+/// The maximum size of an entry, in bytes of JSON. Real ones have less than 20 000.
+const MAX_ENTRY_BYTES: usize = 128 * 1024;
 
-/// A list of things that belong to an organisation.
+/// A list of objects of an organisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Directory {
-    /// The model that its entries are stored as.
+    /// The model as which the entries are stored.
     pub model: &'static str,
-    /// What its entries are called.
+    /// The name of the entries in messages, in the plural.
     pub what: &'static str,
-    /// Where it is, below the API's root.
+    /// The path below the API's root.
     pub path: &'static str,
-    /// The scope that it takes to read it.
+    /// The scope required for reading the list.
     pub scope: &'static str,
-    /// Whether it is narrowed by `orgId`: without it, a partner is answered for its own
-    /// organisation.
+    /// Whether the list is filtered by `orgId`. Without the filter, a partner receives its own
+    /// organisation's entries.
     pub by_organization: bool,
 }
 
@@ -36,7 +36,7 @@ pub const ROLES: Directory = Directory {
     by_organization: false,
 };
 
-/// The licences of the organisation, with how many of each are used.
+/// The licences of the organisation, with the number of used ones.
 pub const LICENSES: Directory = Directory {
     model: "device/spark/License",
     what: "licences",
@@ -46,7 +46,7 @@ pub const LICENSES: Directory = Directory {
 };
 
 impl Directory {
-    /// The query parameters that narrow it to `organization`.
+    /// Returns the query parameters that filter the list by `organization`.
     pub fn filters(&self, organization: Option<OrgId>) -> Vec<(&'static str, String)> {
         organization
             .filter(|_| self.by_organization)
@@ -56,48 +56,49 @@ impl Directory {
     }
 }
 
-/// One entry of a directory. Only what names it is looked at; the rest, known or not, is Webex's.
+/// One entry of a directory. Only its id and name are read; all other members are stored as they
+/// are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Webex's id of it: opaque.
+    /// Webex's id of the entry: opaque.
     pub id: String,
-    /// What a person calls it, when it has a name.
+    /// The display name, if there is one.
     pub name: Option<String>,
-    /// The whole entry, as Webex sent it.
+    /// The complete entry, as Webex sent it.
     pub fields: Map<String, Value>,
 }
 
-/// Why an entry cannot be taken.
+/// Why an entry cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    /// It is no JSON that can be read, and why.
+pub enum EntryError {
+    /// The entry is not valid JSON; the text says why.
     #[error("cannot be read: {0}")]
     Json(String),
-    /// It is no JSON object.
+    /// The entry is not a JSON object.
     #[error("is not an object")]
     NoObject,
-    /// There is nothing to tell it from others.
+    /// The entry has no id.
     #[error("has no usable id")]
     NoId,
-    /// Nothing of that size is expected.
+    /// The entry is larger than any expected one.
     #[error("is larger than any that is expected")]
     TooLarge,
 }
 
 impl Entry {
-    /// Understands an item of a page, in JSON.
+    /// Parses an item of a page from JSON.
     ///
     /// # Errors
-    /// See [`Unreadable`].
-    pub fn read(item: &[u8]) -> Result<Self, Unreadable> {
+    /// See [`EntryError`].
+    pub fn parse(item: &[u8]) -> Result<Self, EntryError> {
         let item = serde_json::from_slice(item).map_err(|error| {
-            // Its line and column are those of the entry, which tells a person nothing.
+            // Line and column are relative to the entry, so they do not help a person.
             let why = error.to_string();
             let why = why.split(" at line ").next().unwrap_or_default();
-            Unreadable::Json(why.to_owned())
+            EntryError::Json(why.to_owned())
         })?;
         let Value::Object(fields) = item else {
-            return Err(Unreadable::NoObject);
+            return Err(EntryError::NoObject);
         };
         let text = |names: &[&str]| {
             names
@@ -107,21 +108,21 @@ impl Entry {
                 .map(str::to_owned)
         };
         let id = text(&["id"])
-            .filter(|id| id.len() <= LONGEST_KEY)
-            .ok_or(Unreadable::NoId)?;
-        let name = text(&["name", "displayName"]).filter(|name| name.len() <= LONGEST_KEY);
+            .filter(|id| id.len() <= MAX_KEY_BYTES)
+            .ok_or(EntryError::NoId)?;
+        let name = text(&["name", "displayName"]).filter(|name| name.len() <= MAX_KEY_BYTES);
         let size = serde_json::to_string(&fields).map_or(usize::MAX, |json| json.len());
-        if size > LARGEST_ENTRY {
-            return Err(Unreadable::TooLarge);
+        if size > MAX_ENTRY_BYTES {
+            return Err(EntryError::TooLarge);
         }
         Ok(Self { id, name, fields })
     }
 
-    /// The id of an item that cannot be taken, or else its name, fit for a message.
-    pub fn name_unreadable(item: &[u8]) -> Option<String> {
-        let named = |name| read_text_member(item, name).filter(|text| !text.is_empty());
-        let text = named("id").or_else(|| named("name"))?;
-        Scrubber::default().text(&text)
+    /// Returns the id, or else the name, of an unusable item, redacted for a message.
+    pub fn label_unreadable(item: &[u8]) -> Option<String> {
+        let read_member = |name| read_text_member(item, name).filter(|text| !text.is_empty());
+        let text = read_member("id").or_else(|| read_member("name"))?;
+        Redactor::default().redact(&text)
     }
 }
 
@@ -131,12 +132,12 @@ mod tests {
 
     use super::*;
 
-    fn read(item: &Value) -> Result<Entry, Unreadable> {
-        Entry::read(item.to_string().as_bytes())
+    fn read(item: &Value) -> Result<Entry, EntryError> {
+        Entry::parse(item.to_string().as_bytes())
     }
 
     #[test]
-    fn an_entry_is_kept_as_webex_sent_it_known_fields_or_not() {
+    fn entry_keeps_all_fields_as_sent() {
         let item = json!({"id": "L1", "name": "Calling", "totalUnits": 5, "new": [{"x": null}]});
         let entry = read(&item).unwrap();
         assert_eq!(entry.id, "L1");
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_optional_and_may_be_called_otherwise() {
+    fn entry_name_is_optional_or_a_display_name() {
         let name = |item| read(&item).unwrap().name;
         assert_eq!(name(json!({"id": "1"})), None);
         assert_eq!(name(json!({"id": "1", "name": 5})), None);
@@ -157,21 +158,21 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_from_others_or_is_absurd_is_not_taken() {
+    fn entry_without_id_or_too_large_is_refused() {
         let read = |item| read(&item).unwrap_err();
-        assert_eq!(read(json!("L1")), Unreadable::NoObject);
+        assert_eq!(read(json!("L1")), EntryError::NoObject);
         for id in [json!(null), json!(""), json!(7), json!("x".repeat(5_000))] {
-            assert_eq!(read(json!({"id": id})), Unreadable::NoId);
+            assert_eq!(read(json!({"id": id})), EntryError::NoId);
         }
-        assert_eq!(read(json!({"name": "x"})), Unreadable::NoId);
+        assert_eq!(read(json!({"name": "x"})), EntryError::NoId);
         assert_eq!(
             read(json!({"id": "1", "notes": "x".repeat(200_000)})),
-            Unreadable::TooLarge
+            EntryError::TooLarge
         );
     }
 
     #[test]
-    fn unreadable_entry_says_why_and_is_named_where_it_can_be() {
+    fn unreadable_entry_is_labelled_with_its_cause() {
         let deep = format!(
             "{{\"id\":\"R1\",\"x\":{}{}}}",
             "[".repeat(200),
@@ -193,19 +194,19 @@ mod tests {
             (deep.as_str(), "recursion limit", Some("R1")),
             (r#"{"id":"R1",}"#, "trailing comma", Some("R1")),
         ] {
-            match Entry::read(item.as_bytes()).unwrap_err() {
-                Unreadable::Json(text) => {
+            match Entry::parse(item.as_bytes()).unwrap_err() {
+                EntryError::Json(text) => {
                     assert!(text.contains(why), "{text}");
                     assert!(!text.contains("line"), "{text}");
                 }
                 other => panic!("{other:?}"),
             }
-            assert_eq!(Entry::name_unreadable(item.as_bytes()).as_deref(), name);
+            assert_eq!(Entry::label_unreadable(item.as_bytes()).as_deref(), name);
         }
     }
 
     #[test]
-    fn licences_are_asked_for_by_organisation_and_roles_are_not() {
+    fn only_licences_are_filtered_by_organisation() {
         let organization = OrgId::parse("8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11").ok();
         assert_eq!(ROLES.filters(organization), []);
         assert_eq!(LICENSES.filters(None), []);

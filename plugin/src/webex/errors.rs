@@ -1,4 +1,4 @@
-//! Errors from Webex: two kinds of bodies understood, sorted by who acts next, put into words.
+//! Errors from Webex: two formats of bodies, classified by who must act, and their texts.
 
 use std::fmt;
 
@@ -6,71 +6,71 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 
 use super::media::MediaType;
-use super::scrub::Scrubber;
+use super::redactor::Redactor;
 use crate::platform::{Failure, HttpError, HttpResponse, Timestamp};
-use crate::text::strip_mark;
+use crate::text::strip_byte_order_mark;
 use crate::timing;
 
-/// The largest error body that is looked into.
-const LARGEST_ERROR_BODY: usize = 64 * 1024;
+/// The maximum size of an error body that is parsed.
+const MAX_ERROR_BODY_BYTES: usize = 64 * 1024;
 
-/// What kind of error it was, which is who acts next.
+/// The kind of an error, which says who must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// A person, at Webex: the grant is dead, only a new consent helps.
+    /// A person must consent again: Webex refuses the grant for good.
     Refused,
-    /// The operator: Webex does not accept the client id or the client secret, or has disabled the
-    /// integration.
+    /// The operator must act: Webex does not accept the client id or the client secret, or has
+    /// disabled the integration.
     Client,
-    /// Whoever gave it: the access token is not valid.
+    /// The caller must use another access token: this one is not valid.
     Unauthorized,
-    /// A person: a scope was not granted, or the account lacks a role.
+    /// A person must act: a scope was not granted, or the account lacks a role.
     Forbidden,
-    /// Nothing is there.
+    /// The resource does not exist.
     NotFound,
-    /// Nobody: Webex asks for patience.
+    /// The request can be retried later: Webex limits the rate.
     RateLimited,
-    /// Nobody: a passing fault of Webex, a proxy or the network, or an answer that makes no sense.
+    /// The request can be retried later: a transient error of Webex, a proxy or the network, or an
+    /// invalid response.
     Unavailable,
-    /// Webex's support: the response came, and is not what was announced.
+    /// Webex's support must act: the response arrived completely and is not valid.
     Malformed,
-    /// The operator: the host's policy forbids the request.
+    /// The operator must act: the host's policy forbids the request.
     Denied,
-    /// The operator: a limit of the host was hit.
+    /// The operator must act: a limit of the host was reached.
     Limit,
-    /// The author of the plugin: Webex does not understand the request.
+    /// The author of the plugin must act: Webex does not accept the request's form.
     Rejected,
 }
 
-/// Why a request to Webex did not succeed. No text in it holds a secret.
+/// Why a request to Webex failed. None of its texts contains a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebexError {
-    /// Who acts next.
+    /// The kind, which says who must act.
     pub kind: ErrorKind,
-    /// What was tried: method and address, without a query.
+    /// The label of the request: method and URL without the query.
     pub request: String,
-    /// The HTTP status, when there was an answer.
+    /// The HTTP status, if there was a response.
     pub status: Option<u16>,
     /// OAuth's error code (RFC 6749, section 5.2), such as `invalid_grant`.
     pub error: Option<String>,
-    /// What Webex or the host said about it.
+    /// The explanation of Webex or the host.
     pub description: Option<String>,
-    /// Webex's name for the request, to be given to its support.
+    /// Webex's tracking id of the request, for its support.
     pub tracking_id: Option<String>,
-    /// How long Webex asks us to wait, in milliseconds.
+    /// The pause that Webex asks for, in milliseconds.
     pub retry_after: Option<u64>,
     /// The media type of the response's `Content-Type`.
     pub content_type: MediaType,
-    /// Whether the body is an error of Webex's API, and not of a proxy in between.
+    /// Whether the body is an error of Webex's API, and not of a proxy.
     pub is_webex: bool,
-    /// The request may have been carried out, and what it brought is lost: no answer came, none
-    /// that can be read, or one of a gateway that had none (502, 504) or of a server that broke
-    /// off (500).
+    /// Whether the request may have been carried out although its result is lost: no readable
+    /// response arrived, or a gateway had none (502, 504), or the server broke off (500).
     pub lost: bool,
 }
 
 impl WebexError {
-    /// An error of `kind` before or without an answer.
+    /// Creates an error of `kind` before or without a response.
     pub fn new(kind: ErrorKind, request: impl Into<String>, description: Option<String>) -> Self {
         Self {
             kind,
@@ -86,8 +86,8 @@ impl WebexError {
         }
     }
 
-    /// What it means that a request got no answer.
-    pub fn unanswered(request: &str, error: &HttpError, scrubber: &Scrubber) -> Self {
+    /// Creates the error of a request that received no response.
+    pub fn from_http_error(request: &str, error: &HttpError, redactor: &Redactor) -> Self {
         let (kind, text) = match error {
             HttpError::Denied(text) => (ErrorKind::Denied, text),
             HttpError::Limit(text) | HttpError::TooLarge(text) => (ErrorKind::Limit, text),
@@ -95,43 +95,50 @@ impl WebexError {
         };
         Self {
             lost: error.may_have_been_received(),
-            ..Self::new(kind, request, scrubber.text(text))
+            ..Self::new(kind, request, redactor.redact(text))
         }
     }
 
-    /// What an answer other than success means at the REST API.
-    pub fn answered(
+    /// Creates the error of an unsuccessful response of the REST API.
+    pub fn from_response(
         request: &str,
-        answer: &HttpResponse,
+        response: &HttpResponse,
         now: Timestamp,
-        scrubber: &Scrubber,
+        redactor: &Redactor,
     ) -> Self {
-        let body = ErrorBody::read(answer.body());
-        let kind = match (answer.status().as_u16(), body.passing_kind()) {
+        let body = ErrorBody::parse(response.body());
+        let kind = match (response.status().as_u16(), body.passing_kind()) {
             (400 | 401 | 403, Some(kind)) => kind,
-            _ => kind_of(answer.status()),
+            _ => classify_status(response.status()),
         };
-        Self::with_body(kind, request, Answered::of(answer, now), &body, scrubber)
+        Self::with_body(
+            kind,
+            request,
+            ResponseHead::from_response(response, now),
+            &body,
+            redactor,
+        )
     }
 
-    /// An answer whose content cannot be used: a passing fault, told without the content.
-    pub fn unusable(request: &str, answered: Answered, what: &str, scrubber: &Scrubber) -> Self {
+    /// Creates the error of a response with an unusable body: a transient error, whose text does
+    /// not contain the body.
+    pub fn unusable(request: &str, head: ResponseHead, problem: &str, redactor: &Redactor) -> Self {
         let body = ErrorBody::default();
         let kind = ErrorKind::Unavailable;
         Self {
-            description: Some(what.to_owned()),
+            description: Some(problem.to_owned()),
             lost: true,
-            ..Self::with_body(kind, request, answered, &body, scrubber)
+            ..Self::with_body(kind, request, head, &body, redactor)
         }
     }
 
-    /// An error that came with the status of a success: OAuth's code says what it is. Without a
-    /// code that is known it is a passing fault, told in Webex's words.
+    /// Creates the error of a body with an error and the status of a success. OAuth's code decides
+    /// the kind; an unknown code is a transient error with Webex's text.
     pub(super) fn from_success(
         request: &str,
-        answered: Answered,
+        head: ResponseHead,
         body: &ErrorBody,
-        scrubber: &Scrubber,
+        redactor: &Redactor,
     ) -> Self {
         let kind = match (body.passing_kind(), body.code()) {
             (Some(kind), _) => kind,
@@ -140,46 +147,50 @@ impl WebexError {
             (None, Some("insufficient_scope")) => ErrorKind::Forbidden,
             _ => ErrorKind::Unavailable,
         };
-        Self::with_body(kind, request, answered, body, scrubber)
+        Self::with_body(kind, request, head, body, redactor)
     }
 
-    /// A response that came whole and is not valid: neither the network nor a proxy is the cause.
+    /// Creates the error of a complete response that is not valid: neither the network nor a proxy
+    /// is the cause.
     pub(super) fn malformed(
         request: &str,
-        answered: Answered,
-        what: &str,
-        scrubber: &Scrubber,
+        head: ResponseHead,
+        problem: &str,
+        redactor: &Redactor,
     ) -> Self {
         Self {
             kind: ErrorKind::Malformed,
-            ..Self::unusable(request, answered, what, scrubber)
+            ..Self::unusable(request, head, problem, redactor)
         }
     }
 
     pub(super) fn with_body(
         kind: ErrorKind,
         request: &str,
-        answered: Answered,
+        head: ResponseHead,
         body: &ErrorBody,
-        scrubber: &Scrubber,
+        redactor: &Redactor,
     ) -> Self {
-        let tracking_id = body.tracking_id.as_ref().or(answered.tracking_id.as_ref());
+        let tracking_id = body.tracking_id.as_ref().or(head.tracking_id.as_ref());
         Self {
             kind,
             request: request.to_owned(),
-            status: Some(answered.status.as_u16()),
-            error: body.error.as_deref().and_then(|code| scrubber.name(code)),
-            description: scrubber.text(&body.words()),
-            tracking_id: tracking_id.and_then(|id| scrubber.name(id)),
-            retry_after: answered.retry_after,
-            content_type: answered.content_type,
-            is_webex: body.is_webex(&answered),
-            lost: matches!(answered.status.as_u16(), 500 | 502 | 504),
+            status: Some(head.status.as_u16()),
+            error: body
+                .error
+                .as_deref()
+                .and_then(|code| redactor.redact_name(code)),
+            description: redactor.redact(&body.message()),
+            tracking_id: tracking_id.and_then(|id| redactor.redact_name(id)),
+            retry_after: head.retry_after,
+            content_type: head.content_type,
+            is_webex: body.is_webex(&head),
+            lost: matches!(head.status.as_u16(), 500 | 502 | 504),
         }
     }
 
-    /// Whether it is about the integration that all customers share: Webex says by OAuth's code that
-    /// it does not accept the integration.
+    /// Whether the error is about the integration that all customers share: OAuth's code says that
+    /// Webex does not accept the integration.
     pub fn is_about_client(&self) -> bool {
         let coded = matches!(
             self.error.as_deref(),
@@ -188,33 +199,30 @@ impl WebexError {
         self.kind == ErrorKind::Client && coded
     }
 
-    /// What happened and why, without what to do about it and without the tracking id.
+    /// Returns request, status and cause, without the advice and the tracking id.
     pub fn reason(&self) -> String {
         let mut text = format!("{} failed", self.request);
         if let Some(status) = self.status {
             text.push_str(&format!(" with status {}", describe_status(status)));
         }
-        for said in [&self.error, &self.description].into_iter().flatten() {
+        for part in [&self.error, &self.description].into_iter().flatten() {
             text.push_str(": ");
-            text.push_str(said.trim_end_matches('.'));
+            text.push_str(part.trim_end_matches('.'));
         }
         text
     }
 
-    /// Describes what came in place of an answer of Webex: the request, the status and the content type.
+    /// Describes a response that is not Webex's: the request, the status and the content type.
     pub fn describe_response(&self) -> String {
         let status = self.status.map_or_else(
             || "no status".to_owned(),
             |status| format!("status {}", describe_status(status)),
         );
         let content_type = self.content_type;
-        format!(
-            "{} was answered with {status} and {content_type}",
-            self.request
-        )
+        format!("{} received {status} and {content_type}", self.request)
     }
 
-    /// What a person can do about it; empty when the host's own words say so.
+    /// Returns what a person can do about the error; empty when the host's own text says so.
     pub fn advice(&self) -> &'static str {
         match self.kind {
             ErrorKind::Refused => "connect this customer to Webex again",
@@ -233,7 +241,7 @@ impl WebexError {
             ErrorKind::Unavailable if self.status == Some(407) => {
                 "check user and password of the proxy"
             }
-            // In Webex's own words: the way there works.
+            // The text is Webex's own, so the network and the proxies work.
             ErrorKind::Unavailable if self.error.is_some() => "try again later",
             ErrorKind::Unavailable => {
                 "try again later; if it stays so, check the network and the proxies"
@@ -247,7 +255,7 @@ impl WebexError {
         }
     }
 
-    /// The failure of a workflow that needed the answer.
+    /// Converts the error to the failure of a workflow that needed the response.
     pub fn into_failure(self, now: Timestamp) -> Failure {
         let text = self.to_string();
         match self.kind {
@@ -283,37 +291,37 @@ impl fmt::Display for WebexError {
 impl std::error::Error for WebexError {}
 
 fn describe_status(status: u16) -> String {
-    let words = StatusCode::from_u16(status)
+    let phrase = StatusCode::from_u16(status)
         .ok()
         .and_then(|status| status.canonical_reason());
-    match words {
-        Some(words) => format!("{status} {words}"),
+    match phrase {
+        Some(phrase) => format!("{status} {phrase}"),
         None => status.to_string(),
     }
 }
 
-/// What an answer says besides its body.
+/// Status and headers of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answered {
-    /// Its status.
+pub struct ResponseHead {
+    /// The status.
     pub status: StatusCode,
-    /// Its tracking id, as it came.
+    /// The tracking id, as it was sent.
     pub tracking_id: Option<String>,
-    /// Its `Retry-After` in milliseconds, capped; none when absent or malformed.
+    /// The `Retry-After` in milliseconds, capped; none when absent or malformed.
     pub retry_after: Option<u64>,
     /// The media type of the response's `Content-Type`.
     pub content_type: MediaType,
 }
 
-impl Answered {
-    /// Reads status and headers of an answer.
-    pub fn of(answer: &HttpResponse, now: Timestamp) -> Self {
+impl ResponseHead {
+    /// Reads status and headers of a response.
+    pub fn from_response(response: &HttpResponse, now: Timestamp) -> Self {
         Self {
-            status: answer.status(),
-            tracking_id: header(answer.headers(), "trackingid").map(str::to_owned),
-            retry_after: header(answer.headers(), "retry-after")
+            status: response.status(),
+            tracking_id: header(response.headers(), "trackingid").map(str::to_owned),
+            retry_after: header(response.headers(), "retry-after")
                 .and_then(|value| timing::parse_retry_after(value, now)),
-            content_type: MediaType::parse(header(answer.headers(), "content-type")),
+            content_type: MediaType::parse(header(response.headers(), "content-type")),
         }
     }
 }
@@ -322,40 +330,42 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-pub(super) fn kind_of(status: StatusCode) -> ErrorKind {
+pub(super) fn classify_status(status: StatusCode) -> ErrorKind {
     match status.as_u16() {
         401 => ErrorKind::Unauthorized,
         403 => ErrorKind::Forbidden,
         404 | 410 => ErrorKind::NotFound,
         429 => ErrorKind::RateLimited,
-        // Time-outs, locks and proxies pass; so does a redirect, which nobody follows.
+        // Time-outs, locks and proxy errors are transient; so is a redirect, because redirects are
+        // not followed.
         407 | 408 | 409 | 423 | 425 | 428 => ErrorKind::Unavailable,
         400..=499 => ErrorKind::Rejected,
         _ => ErrorKind::Unavailable,
     }
 }
 
-/// An error body of either shape: RFC 6749's `{error, error_description}` or Webex's
-/// `{message, errors: [{description}], trackingId}`; of `{error: {message}}` the words only. Raw: it may repeat a secret.
+/// An error body in one of two formats: RFC 6749's `{error, error_description}` or Webex's
+/// `{message, errors: [{description}], trackingId}`. Of `{error: {message}}` only the messages are
+/// used. Not redacted: the body may repeat a secret.
 #[derive(Clone, Default)]
 pub(super) struct ErrorBody {
     pub(super) error: Option<String>,
     pub(super) messages: Vec<String>,
     pub(super) tracking_id: Option<String>,
-    // It has Webex's list of errors.
-    described: bool,
-    // Its `error` is an object, as gateways and other APIs of the vendor write it. Its words are shown; it
-    // judges no token.
-    nested: bool,
+    // The body has Webex's list of errors.
+    has_error_list: bool,
+    // The `error` is an object, as gateways and other APIs of the vendor write it. Its messages are
+    // shown, but it cannot refuse a token.
+    has_error_object: bool,
 }
 
 impl ErrorBody {
-    /// Understands as much of a body as makes sense; nothing of one that does not.
-    pub(super) fn read(body: &[u8]) -> Self {
-        if body.len() > LARGEST_ERROR_BODY {
+    /// Parses the known members of a body; ignores an unknown format.
+    pub(super) fn parse(body: &[u8]) -> Self {
+        if body.len() > MAX_ERROR_BODY_BYTES {
             return Self::default();
         }
-        match serde_json::from_slice(strip_mark(body)) {
+        match serde_json::from_slice(strip_byte_order_mark(body)) {
             Ok(Value::Object(fields)) => Self::from_fields(&fields),
             _ => Self::default(),
         }
@@ -381,7 +391,7 @@ impl ErrorBody {
             .map(str::to_owned)
             .take(3)
             .collect();
-        let is_described = !described.is_empty();
+        let has_error_list = !described.is_empty();
         let mut messages: Vec<String> = Vec::new();
         for message in [
             text("error_description"),
@@ -402,38 +412,38 @@ impl ErrorBody {
             error: text("error"),
             messages,
             tracking_id: text("trackingId").or_else(|| nested_text("trackingId")),
-            described: is_described,
-            nested: nested.is_some(),
+            has_error_list,
+            has_error_object: nested.is_some(),
         }
     }
 
-    /// Whether Webex's API wrote it: it names the request, or lists its errors. A sentence alone may be
-    /// that of a gateway in between.
-    fn is_webex(&self, answered: &Answered) -> bool {
-        let named = self.tracking_id.is_some();
-        let told = !self.messages.is_empty();
-        named || self.described || (told && answered.tracking_id.is_some())
+    /// Whether Webex's API wrote the body: it has a tracking id, or a list of errors. A message
+    /// alone may be that of a gateway.
+    fn is_webex(&self, head: &ResponseHead) -> bool {
+        let has_tracking_id = self.tracking_id.is_some();
+        let has_messages = !self.messages.is_empty();
+        has_tracking_id || self.has_error_list || (has_messages && head.tracking_id.is_some())
     }
 
-    /// The error of a body that came with the status of a success; none when it is content.
+    /// Returns the error in a body with the status of a success; none when the body is content.
     pub(super) fn from_success(fields: &Map<String, Value>) -> Option<Self> {
         let content = ["access_token", "items", "id"];
         if content.iter().any(|member| fields.contains_key(*member)) {
             return None;
         }
         Some(Self::from_fields(fields)).filter(|body| {
-            let explained = body.nested || body.tracking_id.is_some();
+            let explained = body.has_error_object || body.tracking_id.is_some();
             body.error.is_some() || (explained && !body.messages.is_empty())
         })
     }
 
-    /// OAuth's code, as it is compared.
+    /// Returns OAuth's code, trimmed for comparison.
     pub(super) fn code(&self) -> Option<&str> {
         self.error.as_deref().map(str::trim)
     }
 
-    /// Returns the kind of passing fault that OAuth's code names, if any (RFC 6749, section 4.1.2.1;
-    /// RFC 8628, section 3.5).
+    /// Returns the transient kind that OAuth's code names, if any (RFC 6749, section 4.1.2.1; RFC
+    /// 8628, section 3.5).
     pub(super) fn passing_kind(&self) -> Option<ErrorKind> {
         match self.code()? {
             "temporarily_unavailable" | "server_error" | "authorization_pending" => {
@@ -444,14 +454,14 @@ impl ErrorBody {
         }
     }
 
-    /// Whether its words may judge what was shown: not those of an `error` that is an object, which is
-    /// neither OAuth's shape nor the one that Webex's token endpoint writes.
+    /// Whether the messages may refuse a credential. Those of an `error` object may not: neither
+    /// OAuth nor Webex's token endpoint uses that format.
     pub(super) fn can_refuse(&self) -> bool {
-        !self.nested
+        !self.has_error_object
     }
 
-    /// All that it says, as one text.
-    pub(super) fn words(&self) -> String {
+    /// Returns all messages as one text.
+    pub(super) fn message(&self) -> String {
         self.messages.join("; ")
     }
 }

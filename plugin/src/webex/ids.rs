@@ -1,4 +1,4 @@
-//! Webex ids: an organisation's two names, and what a token says about its organisation.
+//! Webex ids: the two forms of an organisation's id, and the organisation that a token names.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::platform::Secret;
 
-/// Ids in the wild come with and without padding.
+/// Ids occur with and without padding.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -19,29 +19,28 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 /// A Webex organisation.
 ///
-/// Control Hub shows a bare UUID; the API says the unpadded base64url of
-/// `ciscospark://us/ORGANIZATION/<uuid>`. Both name the same thing, and each follows from the
-/// other.
+/// Control Hub shows a bare UUID; the API uses the unpadded base64url of
+/// `ciscospark://us/ORGANIZATION/<uuid>`. Both forms are equivalent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrgId(Uuid);
 
-/// Why a text names no organisation.
+/// Why a text is not an organisation's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrgIdError {
-    /// Neither form fits.
+    /// The text has neither form.
     #[error(
-        "is no organisation id: expected the UUID that Control Hub shows under Account, or the \
+        "is not an organisation id: expected the UUID that Control Hub shows under Account, or the \
          base64 id of the Webex API"
     )]
-    Unreadable,
-    /// It is a Webex id, of something else.
+    Malformed,
+    /// The text is a Webex id of another type.
     #[error("is the Webex id of something other than an organisation")]
     OtherType,
 }
 
 impl OrgId {
-    /// Understands a hyphenated UUID of either case, and the API's base64 form with or without
-    /// padding and of any cluster. Space around it is ignored: ids are pasted.
+    /// Parses a hyphenated UUID of either case, or the API's base64 form with or without padding
+    /// and of any cluster. Ignores surrounding white space, because ids are pasted.
     pub fn parse(text: &str) -> Result<Self, OrgIdError> {
         let text = text.trim();
         if let Some(uuid) = hyphenated(text) {
@@ -51,10 +50,10 @@ impl OrgId {
             .decode(text)
             .ok()
             .and_then(|bytes| String::from_utf8(bytes).ok())
-            .ok_or(OrgIdError::Unreadable)?;
+            .ok_or(OrgIdError::Malformed)?;
         let path = uri
             .strip_prefix("ciscospark://")
-            .ok_or(OrgIdError::Unreadable)?;
+            .ok_or(OrgIdError::Malformed)?;
         let mut segments = path.split('/');
         match (
             segments.next(),
@@ -63,26 +62,26 @@ impl OrgId {
             segments.next(),
         ) {
             (Some(_cluster), Some("ORGANIZATION"), Some(uuid), None) => {
-                hyphenated(uuid).map(Self).ok_or(OrgIdError::Unreadable)
+                hyphenated(uuid).map(Self).ok_or(OrgIdError::Malformed)
             }
             (Some(_), Some(_), Some(_), None) => Err(OrgIdError::OtherType),
-            _ => Err(OrgIdError::Unreadable),
+            _ => Err(OrgIdError::Malformed),
         }
     }
 
-    /// The form that Control Hub shows: the bare UUID in lower case.
+    /// Returns the form that Control Hub shows: the bare UUID in lower case.
     pub fn external(&self) -> String {
         self.0.hyphenated().to_string()
     }
 
-    /// The form that the Webex API says.
+    /// Returns the form that the Webex API uses.
     pub fn internal(&self) -> String {
         URL_SAFE_NO_PAD.encode(format!("ciscospark://us/ORGANIZATION/{self}"))
     }
 
-    /// The organisation that an access token claims to be of, without anybody's word for it: the
-    /// third part of `<x>_<cluster>_<uuid>`, or the `realm` claim of a JWT.
-    pub fn claimed_by(token: &Secret) -> Option<Self> {
+    /// Reads the organisation that an access token claims to be of, without verification: the third
+    /// part of `<x>_<cluster>_<uuid>`, or the `realm` claim of a JWT.
+    pub fn from_token_claim(token: &Secret) -> Option<Self> {
         let token = token.expose();
         let opaque = token
             .rsplit_once('_')
@@ -102,7 +101,7 @@ impl fmt::Display for OrgId {
     }
 }
 
-// `Uuid::try_parse` also takes braced, URN and bare forms, which nobody shows an administrator.
+// `Uuid::try_parse` also accepts braced, URN and bare forms, which no interface of Webex shows.
 fn hyphenated(text: &str) -> Option<Uuid> {
     if text.len() == 36 {
         Uuid::try_parse(text).ok()
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_of_another_cluster_is_still_that_organisation() {
+    fn id_of_another_cluster_is_the_same_organisation() {
         let id = PADDED.encode(format!(
             "ciscospark://urn:TEAM:eu-central-1_k/ORGANIZATION/{UUID}"
         ));
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_of_a_person_is_refused_as_such() {
+    fn id_of_a_person_has_its_own_error() {
         let id = PADDED.encode(format!("ciscospark://us/PEOPLE/{UUID}"));
         assert_eq!(OrgId::parse(&id), Err(OrgIdError::OtherType));
     }
@@ -154,23 +153,23 @@ mod tests {
         let bare = UUID.replace('-', "");
         let braced = format!("{{{UUID}}}");
         for text in ["", "Acme", bare.as_str(), braced.as_str(), "====", "é"] {
-            assert_eq!(OrgId::parse(text), Err(OrgIdError::Unreadable), "{text:?}");
+            assert_eq!(OrgId::parse(text), Err(OrgIdError::Malformed), "{text:?}");
         }
     }
 
     #[test]
-    fn a_token_claims_its_organisation_in_either_shape() {
+    fn organisation_is_read_from_both_token_formats() {
         let opaque = Secret::new(format!("YWJj_P0A1_{UUID}"));
-        assert_eq!(OrgId::claimed_by(&opaque).unwrap().external(), UUID);
+        assert_eq!(OrgId::from_token_claim(&opaque).unwrap().external(), UUID);
         let claims = URL_SAFE_NO_PAD.encode(format!(r#"{{"realm":"{UUID}"}}"#));
         let jwt = Secret::new(format!("e30.{claims}.c2ln"));
-        assert_eq!(OrgId::claimed_by(&jwt).unwrap().external(), UUID);
-        assert_eq!(OrgId::claimed_by(&Secret::new("whatever")), None);
+        assert_eq!(OrgId::from_token_claim(&jwt).unwrap().external(), UUID);
+        assert_eq!(OrgId::from_token_claim(&Secret::new("whatever")), None);
     }
 
     proptest! {
         #[test]
-        fn every_organisation_survives_both_forms(bits: u128, padded: bool) {
+        fn every_organisation_round_trips_in_both_forms(bits: u128, padded: bool) {
             let id = OrgId(Uuid::from_u128(bits));
             prop_assert_eq!(OrgId::parse(&id.external()), Ok(id));
             let mut internal = id.internal();
@@ -181,9 +180,9 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text: String) {
+        fn parsing_never_panics(text: String) {
             let _ = OrgId::parse(&text);
-            let _ = OrgId::claimed_by(&Secret::new(text.as_str()));
+            let _ = OrgId::from_token_claim(&Secret::new(text.as_str()));
             let _ = OrgId::parse(&PADDED.encode(format!("ciscospark://{text}")));
         }
     }

@@ -1,25 +1,25 @@
-//! `Link` headers (RFC 8288): where a list goes on, or that it ends.
+//! `Link` headers (RFC 8288): the next page of a list, or its end.
 //!
-//! Only the target of `rel="next"` is of interest, and as it was written: Webex's addresses are
-//! opaque, and some have parameters without a value. A list ends only where every `Link` header
-//! was understood: what was not seen of a list counts as removed at Webex. So this parser reads
-//! the standard's grammar, and reports everything else as a fault. The libraries at hand are
-//! lenient: they leave out a link that they cannot read, which is then missed, or they take the
-//! query apart and refuse parameters without a value.
+//! Only the target of `rel="next"` is used, exactly as written: Webex's URLs are opaque, and some
+//! have parameters without a value. Entries that are missing from a complete list count as removed
+//! at Webex. So a list ends only if every `Link` header was understood: this parser implements the
+//! standard's grammar, and reports everything else as an error. Existing libraries are lenient:
+//! they skip a link that they cannot parse, or they parse the query and refuse parameters without a
+//! value.
 
 use http::HeaderMap;
 use http::header::LINK;
 
-/// The furthest from `next` that a relation is taken for a damaged one, in edits.
-const SIMILAR: usize = 2;
+/// The maximum edit distance from `next` at which a relation counts as a damaged one.
+const MAX_SIMILAR_EDITS: usize = 2;
 
-/// Why the `Link` headers of a response do not say for certain whether the list goes on.
+/// Why the `Link` headers of a response leave open whether the list continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum LinkFault {
-    /// The text does not follow the grammar.
+pub(super) enum LinkError {
+    /// The header does not follow the grammar.
     #[error("the Link header of a page cannot be read")]
     Syntax,
-    /// A link says something like `next`, in a place or a form that has another meaning.
+    /// A link has something similar to `next`, in a position or a form with another meaning.
     #[error("the Link header of a page has something like a link to the next one, in another form")]
     Similar,
     /// Two links to the next page differ.
@@ -29,51 +29,51 @@ pub(super) enum LinkFault {
 
 /// The next page according to the `Link` headers of a response.
 ///
-/// Without a target and without a fault the list ends. With both, the target was read, and
-/// another part of the headers was not.
+/// Without target and error, the list ends. With both, the target was read, and another part of the
+/// headers was not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct NextLink<'a> {
-    /// The target of the first link with the relation `next`: it may be a relative reference.
+    /// The target of the first link with the relation `next`; it may be a relative reference.
     pub(super) target: Option<&'a str>,
-    /// The first fault.
-    pub(super) fault: Option<LinkFault>,
+    /// The first error.
+    pub(super) error: Option<LinkError>,
 }
 
 impl<'a> NextLink<'a> {
-    /// Reads every `Link` header of a response.
-    pub(super) fn read(headers: &'a HeaderMap) -> Self {
-        let mut read = Self::default();
+    /// Parses all `Link` headers of a response.
+    pub(super) fn parse(headers: &'a HeaderMap) -> Self {
+        let mut link = Self::default();
         for header in headers.get_all(LINK) {
-            read.add(header.as_bytes());
+            link.add_header(header.as_bytes());
         }
-        read
+        link
     }
 
-    fn add(&mut self, header: &'a [u8]) {
+    fn add_header(&mut self, header: &'a [u8]) {
         let mut rest = header;
         loop {
             rest = skip(rest, |byte| is_blank(byte) || byte == b',');
             if rest.is_empty() {
                 return;
             }
-            let Some((link, behind)) = Link::parse(rest) else {
-                self.fault.get_or_insert(LinkFault::Syntax);
+            let Some((link, remainder)) = Link::parse(rest) else {
+                self.error.get_or_insert(LinkError::Syntax);
                 return;
             };
-            self.take(&link);
-            rest = behind;
+            self.merge(&link);
+            rest = remainder;
         }
     }
 
-    fn take(&mut self, link: &Link<'a>) {
+    fn merge(&mut self, link: &Link<'a>) {
         match (link.is_next, self.target) {
             (true, None) => self.target = Some(link.target),
             (true, Some(target)) if target != link.target => {
-                self.fault.get_or_insert(LinkFault::Ambiguous);
+                self.error.get_or_insert(LinkError::Ambiguous);
             }
             (true, Some(_)) => {}
             (false, _) if link.is_similar => {
-                self.fault.get_or_insert(LinkFault::Similar);
+                self.error.get_or_insert(LinkError::Similar);
             }
             (false, _) => {}
         }
@@ -83,20 +83,21 @@ impl<'a> NextLink<'a> {
 /// One link of a header.
 struct Link<'a> {
     target: &'a str,
-    // It has the relation `next`, to the response that it came with.
+    // The link has the relation `next`, and its context is the response.
     is_next: bool,
-    // It has not, but says something like it.
+    // The link does not have that relation, but something similar.
     is_similar: bool,
 }
 
 impl<'a> Link<'a> {
-    /// Reads the link at the beginning of `text`, and what follows it: nothing, or a comma.
+    /// Parses the link at the beginning of `text`; returns the link and the rest, which is empty or
+    /// begins with a comma.
     fn parse(text: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let text = text.strip_prefix(b"<")?;
         let end = text.iter().position(|byte| *byte == b'>')?;
         let (target, mut rest) = text.split_at_checked(end)?;
         let target = str::from_utf8(target).ok()?.trim_matches([' ', '\t']);
-        // Without its bracket a link would run into the next one.
+        // Without its closing bracket, a link would run into the next one.
         let is_address = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'"');
         if !target.bytes().all(is_address) {
             return None;
@@ -108,15 +109,15 @@ impl<'a> Link<'a> {
             rest = skip(rest, is_blank);
             match rest.split_first() {
                 None | Some((b',', _)) => break,
-                Some((b';', behind)) => rest = skip(behind, is_blank),
+                Some((b';', remainder)) => rest = skip(remainder, is_blank),
                 Some(_) => return None,
             }
-            // A semicolon may stand at the end.
+            // A semicolon may be the last character.
             if rest.is_empty() || rest.starts_with(b",") || rest.starts_with(b";") {
                 continue;
             }
-            let (name, value, behind) = parameter(rest)?;
-            rest = behind;
+            let (name, value, remainder) = parse_parameter(rest)?;
+            rest = remainder;
             match (name.as_str(), value) {
                 ("rel", Some(value)) if relation.is_none() => relation = Some(value),
                 ("anchor", _) => is_anchored = true,
@@ -126,12 +127,12 @@ impl<'a> Link<'a> {
                 }
             }
         }
-        // The standard demands a relation: without one it is not known what the link is for.
+        // The standard requires a relation: without it, the link's purpose is unknown.
         let relation = relation.filter(|relation| !relation.trim().is_empty())?;
         let mut relations = relation.split_ascii_whitespace();
         let has_next = relations.any(|relation| relation.eq_ignore_ascii_case("next"));
         let is_next = has_next && !is_anchored;
-        is_similar |= relation.split_ascii_whitespace().any(is_like_next);
+        is_similar |= relation.split_ascii_whitespace().any(resembles_next);
         let link = Self {
             target,
             is_next,
@@ -141,9 +142,10 @@ impl<'a> Link<'a> {
     }
 }
 
-/// A parameter at the beginning of `text`: its name in lower case, its value, and what follows.
-fn parameter(text: &[u8]) -> Option<(String, Option<String>, &[u8])> {
-    let (name, rest) = token(text, is_token)?;
+/// Parses a parameter at the beginning of `text`; returns its name in lower case, its value, and
+/// the rest.
+fn parse_parameter(text: &[u8]) -> Option<(String, Option<String>, &[u8])> {
+    let (name, rest) = split_token(text, is_token_byte)?;
     let name = name.to_ascii_lowercase();
     let rest = skip(rest, is_blank);
     let Some(rest) = rest.strip_prefix(b"=") else {
@@ -151,33 +153,34 @@ fn parameter(text: &[u8]) -> Option<(String, Option<String>, &[u8])> {
     };
     let rest = skip(rest, is_blank);
     if let Some(quoted) = rest.strip_prefix(b"\"") {
-        let (value, rest) = quoted_string(quoted)?;
+        let (value, rest) = parse_quoted_string(quoted)?;
         return Some((name, Some(value), rest));
     }
-    // Older links have values such as `text/html` without quotes.
-    let (value, rest) = token(rest, |byte| {
+    // Older links have unquoted values such as `text/html`.
+    let (value, rest) = split_token(rest, |byte| {
         byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'<' | b'>' | b'\\')
     })?;
-    // Single quotes quote nothing: a relation with one is not known.
+    // Single quotes are not quotes in the grammar: a relation that contains one is unknown.
     match value.contains('\'') {
         true if name == "rel" => None,
         _ => Some((name, Some(value.to_owned()), rest)),
     }
 }
 
-/// Reads a quoted string after its first quote; returns its text and the bytes after its last quote.
-fn quoted_string(text: &[u8]) -> Option<(String, &[u8])> {
+/// Parses a quoted string after its first quote; returns its text and the bytes after its last
+/// quote.
+fn parse_quoted_string(text: &[u8]) -> Option<(String, &[u8])> {
     let mut value = Vec::new();
     let mut rest = text;
     loop {
-        let (byte, behind) = rest.split_first()?;
-        rest = behind;
+        let (byte, remainder) = rest.split_first()?;
+        rest = remainder;
         match byte {
             b'"' => return Some((String::from_utf8_lossy(&value).into_owned(), rest)),
             b'\\' => {
-                let (escaped, behind) = rest.split_first()?;
+                let (escaped, remainder) = rest.split_first()?;
                 value.push(*escaped);
-                rest = behind;
+                rest = remainder;
             }
             byte if byte.is_ascii_control() && *byte != b'\t' => return None,
             byte => value.push(*byte),
@@ -185,8 +188,8 @@ fn quoted_string(text: &[u8]) -> Option<(String, &[u8])> {
     }
 }
 
-/// The characters at the beginning of `text` that `belongs` holds for, at least one.
-fn token(text: &[u8], belongs: impl Fn(u8) -> bool) -> Option<(&str, &[u8])> {
+/// Splits off the characters at the beginning of `text` that satisfy `belongs`, at least one.
+fn split_token(text: &[u8], belongs: impl Fn(u8) -> bool) -> Option<(&str, &[u8])> {
     let end = text.iter().position(|byte| !belongs(*byte));
     let (token, rest) = text.split_at_checked(end.unwrap_or(text.len()))?;
     let token = str::from_utf8(token).ok()?;
@@ -197,12 +200,12 @@ fn names_next(text: &str) -> bool {
     text.to_ascii_lowercase().contains("next")
 }
 
-/// Whether a relation may be a damaged `next`, or means the next page in words of its own.
-fn is_like_next(relation: &str) -> bool {
+/// Whether a relation may be a damaged `next`, or describes the next page in other words.
+fn resembles_next(relation: &str) -> bool {
     let relation = relation.to_ascii_lowercase();
     names_next(&relation)
         || "next".starts_with(&relation)
-        || strsim::damerau_levenshtein(&relation, "next") <= SIMILAR
+        || strsim::damerau_levenshtein(&relation, "next") <= MAX_SIMILAR_EDITS
 }
 
 fn skip(text: &[u8], is_skipped: impl Fn(u8) -> bool) -> &[u8] {
@@ -214,8 +217,8 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// Whether a byte may stand in a token (RFC 9110, section 5.6.2).
-fn is_token(byte: u8) -> bool {
+/// Whether a byte is allowed in a token (RFC 9110, section 5.6.2).
+fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

@@ -1,4 +1,5 @@
-//! `Link` headers: what is followed, what ends a list, and what leaves it open.
+//! Tests of `Link` headers: which links are followed, what ends a list, and what leaves its end
+//! unknown.
 
 use http::HeaderValue;
 use proptest::prelude::*;
@@ -6,9 +7,9 @@ use proptest::prelude::*;
 use super::*;
 
 fn read(header: &[u8]) -> NextLink<'_> {
-    let mut read = NextLink::default();
-    read.add(header);
-    read
+    let mut link = NextLink::default();
+    link.add_header(header);
+    link
 }
 
 #[test]
@@ -34,7 +35,7 @@ fn next_link_is_found_as_it_was_written() {
     ] {
         let expected = NextLink {
             target: Some(expected),
-            fault: None,
+            error: None,
         };
         assert_eq!(read(header.as_bytes()), expected, "{header}");
     }
@@ -82,10 +83,10 @@ fn unreadable_header_is_not_the_end() {
         "next",
     ] {
         let found = read(header.as_bytes());
-        assert_eq!(found.fault, Some(LinkFault::Syntax), "{header}");
+        assert_eq!(found.error, Some(LinkError::Syntax), "{header}");
         assert_eq!(found.target, None, "{header}");
     }
-    assert_eq!(read(b"\xff\xfe").fault, Some(LinkFault::Syntax));
+    assert_eq!(read(b"\xff\xfe").error, Some(LinkError::Syntax));
 }
 
 #[test]
@@ -101,41 +102,50 @@ fn something_like_a_next_link_is_not_the_end() {
         "<a>; rel=page; kind=next",
     ] {
         let found = read(header.as_bytes());
-        assert_eq!(found.fault, Some(LinkFault::Similar), "{header}");
+        assert_eq!(found.error, Some(LinkError::Similar), "{header}");
         assert_eq!(found.target, None, "{header}");
     }
 }
 
 #[test]
 fn every_link_header_of_a_response_is_read() {
-    let of = |values: &[&'static str]| {
+    let parse_all = |values: &[&'static str]| {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(LINK, HeaderValue::from_static(value));
         }
-        let read = NextLink::read(&headers);
-        (read.target.map(str::to_owned), read.fault)
+        let read = NextLink::parse(&headers);
+        (read.target.map(str::to_owned), read.error)
     };
-    let (b, syntax) = (Some("b".to_owned()), Some(LinkFault::Syntax));
-    assert_eq!(of(&[]), (None, None));
-    assert_eq!(of(&["<a>; rel=prev", "<b>; rel=next"]), (b.clone(), None));
-    assert_eq!(of(&["<a>; rel=prev", "<b; rel=next"]), (None, syntax));
-    assert_eq!(of(&["nonsense", "<b>; rel=next"]), (b.clone(), syntax));
-    let two = of(&["<b>; rel=next", "<c>; rel=next"]);
-    assert_eq!(two, (b, Some(LinkFault::Ambiguous)));
+    let (b, syntax) = (Some("b".to_owned()), Some(LinkError::Syntax));
+    assert_eq!(parse_all(&[]), (None, None));
+    assert_eq!(
+        parse_all(&["<a>; rel=prev", "<b>; rel=next"]),
+        (b.clone(), None)
+    );
+    assert_eq!(
+        parse_all(&["<a>; rel=prev", "<b; rel=next"]),
+        (None, syntax)
+    );
+    assert_eq!(
+        parse_all(&["nonsense", "<b>; rel=next"]),
+        (b.clone(), syntax)
+    );
+    let two = parse_all(&["<b>; rel=next", "<c>; rel=next"]);
+    assert_eq!(two, (b, Some(LinkError::Ambiguous)));
 }
 
-/// Whether a header names the next page, as a person would see it: outside of titles, which the
-/// headers of these tests do not have.
-fn shows_next(header: &[u8]) -> bool {
+/// Whether a header names the next page outside of titles, which the headers of these tests do not
+/// have.
+fn mentions_next(header: &[u8]) -> bool {
     header
         .to_ascii_lowercase()
         .windows(4)
         .any(|four| four == b"next")
 }
 
-/// A readable header with a link to the next page among others.
-fn with_next() -> impl Strategy<Value = Vec<u8>> {
+/// A valid header with a link to the next page among others.
+fn any_header_with_next() -> impl Strategy<Value = Vec<u8>> {
     let links = prop::collection::vec(
         prop_oneof![
             Just("<https://a/1>; rel=\"prev\""),
@@ -168,7 +178,7 @@ proptest! {
 
     #[test]
     fn damaged_next_link_is_no_end(
-        header in with_next(),
+        header in any_header_with_next(),
         at in any::<prop::sample::Index>(),
         damage in prop_oneof![Just(None), any::<u8>().prop_map(Some)],
         replaces: bool,
@@ -186,12 +196,12 @@ proptest! {
     }
 
     #[test]
-    fn cut_header_is_no_end_unless_the_cut_is_between_links(
-        header in with_next(),
+    fn header_cut_inside_a_link_is_no_end(
+        header in any_header_with_next(),
         at in any::<prop::sample::Index>(),
     ) {
         let cut = &header[..at.index(header.len())];
-        if shows_next(cut) {
+        if mentions_next(cut) {
             prop_assert_ne!(read(cut), NextLink::default());
         }
     }
@@ -200,6 +210,6 @@ proptest! {
     fn quoted_parameter_cannot_hide_the_link_after_it(title in "[ -~]{0,20}") {
         let title = title.replace('\\', "\\\\").replace('"', "\\\"");
         let header = format!("<a>; title=\"{title}\"; rel=prev, <b>; rel=next");
-        prop_assert_eq!(read(header.as_bytes()), NextLink { target: Some("b"), fault: None });
+        prop_assert_eq!(read(header.as_bytes()), NextLink { target: Some("b"), error: None });
     }
 }

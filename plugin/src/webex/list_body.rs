@@ -1,24 +1,24 @@
-//! The JSON of a list, divided into its entries, each of which is then read on its own.
+//! Splits the JSON of a list into its entries, so that each can be parsed on its own.
 //!
-//! An entry that cannot be read must not keep the others from being imported. So this parser looks
-//! only at brackets and quotes. It accepts lone surrogates, numbers without an end, control
-//! characters, bytes that are not UTF-8, and any depth of nesting. `serde_json`'s `RawValue`
-//! refuses the whole list for several of these.
+//! An unreadable entry must not prevent the import of the others. So this parser looks only at
+//! brackets and quotes. It accepts lone surrogates, numbers of any length, control characters,
+//! bytes that are not UTF-8, and any depth of nesting. `serde_json`'s `RawValue` refuses the
+//! complete list for several of these.
 
 use std::fmt;
 
 use serde::de::IgnoredAny;
 
-use crate::text::strip_mark;
+use crate::text::strip_byte_order_mark;
 
-/// Why a body is no list.
+/// Why a body is not a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ListFault {
-    /// It is not JSON from this byte on.
+pub(super) enum ListError {
+    /// The body is not JSON from this position on.
     Syntax(Position),
-    /// It ends before it is complete.
+    /// The body ends before it is complete; its length in bytes.
     Cut(usize),
-    /// It is JSON, and not an object.
+    /// The body is JSON, but not an object.
     NotAnObject,
     /// The object has no array `items`.
     NoItems,
@@ -26,7 +26,7 @@ pub(super) enum ListFault {
     SeveralItems,
 }
 
-/// A place in a text, both counted from 1.
+/// A position in a text, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Position {
     line: usize,
@@ -34,7 +34,7 @@ pub(super) struct Position {
     column: usize,
 }
 
-impl fmt::Display for ListFault {
+impl fmt::Display for ListError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Syntax(Position { line, column }) => write!(
@@ -46,27 +46,27 @@ impl fmt::Display for ListFault {
                 "the response is not valid JSON: it ends after {bytes} bytes, before it is \
                  complete"
             ),
-            Self::NotAnObject => f.write_str("the answer is not a JSON object"),
-            Self::NoItems => f.write_str("the answer has no list of items"),
-            Self::SeveralItems => f.write_str("the answer has several lists of items"),
+            Self::NotAnObject => f.write_str("the response is not a JSON object"),
+            Self::NoItems => f.write_str("the response has no list of items"),
+            Self::SeveralItems => f.write_str("the response has several lists of items"),
         }
     }
 }
 
-impl std::error::Error for ListFault {}
+impl std::error::Error for ListError {}
 
-/// Divides `{"items": […]}` into the texts of its entries.
+/// Splits `{"items": […]}` into the texts of its entries.
 ///
 /// # Errors
-/// The body cannot be divided, or has no list.
-pub(super) fn split_entries(body: &[u8]) -> Result<Vec<&[u8]>, ListFault> {
-    let body = strip_mark(body);
+/// The body cannot be split, or has no list.
+pub(super) fn split_entries(body: &[u8]) -> Result<Vec<&[u8]>, ListError> {
+    let body = strip_byte_order_mark(body);
     let mut scanner = Scanner { text: body, at: 0 };
     scanner.skip_blanks();
     if scanner.peek() != Some(b'{') {
         return Err(match serde_json::from_slice::<IgnoredAny>(body) {
-            Ok(_) => ListFault::NotAnObject,
-            Err(_) => scanner.fault(),
+            Ok(_) => ListError::NotAnObject,
+            Err(_) => scanner.error_here(),
         });
     }
     let (mut items, mut count) = (None, 0_u32);
@@ -78,19 +78,19 @@ pub(super) fn split_entries(body: &[u8]) -> Result<Vec<&[u8]>, ListFault> {
     })?;
     scanner.expect_end()?;
     if count > 1 {
-        return Err(ListFault::SeveralItems);
+        return Err(ListError::SeveralItems);
     }
-    scanner.at = items.ok_or(ListFault::NoItems)?;
+    scanner.at = items.ok_or(ListError::NoItems)?;
     match scanner.peek() {
         Some(b'[') => scanner.read_elements(),
-        _ => Err(ListFault::NoItems),
+        _ => Err(ListError::NoItems),
     }
 }
 
-/// The first text member `name` of an entry that may be unreadable elsewhere.
+/// Returns the first text member `name` of an entry that may be unreadable elsewhere.
 pub(super) fn read_text_member(entry: &[u8], name: &str) -> Option<String> {
     let mut found = None;
-    // What follows a member does not matter.
+    // Errors after the member do not matter.
     let _ = Scanner { text: entry, at: 0 }.visit_members(|member, _, value| {
         if found.is_none() && is_named(member, name) {
             found = serde_json::from_slice(value).ok();
@@ -99,10 +99,10 @@ pub(super) fn read_text_member(entry: &[u8], name: &str) -> Option<String> {
     found
 }
 
-/// The JSON object in `body` without the members whose values cannot be read. None when the body cannot
-/// be divided into members.
+/// Rebuilds the JSON object in `body` without the members whose values cannot be parsed. None when
+/// the body cannot be split into members.
 pub(super) fn keep_readable_members(body: &[u8]) -> Option<Vec<u8>> {
-    let body = strip_mark(body);
+    let body = strip_byte_order_mark(body);
     let mut scanner = Scanner { text: body, at: 0 };
     scanner.skip_blanks();
     let mut kept = Vec::new();
@@ -135,39 +135,39 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn fault(&self) -> ListFault {
+    fn error_here(&self) -> ListError {
         let before = self.text.get(..self.at).unwrap_or(self.text);
         if before.len() == self.text.len() {
-            return ListFault::Cut(self.text.len());
+            return ListError::Cut(self.text.len());
         }
         let lines = before.split(|byte| *byte == b'\n');
         let column = lines.clone().next_back().map_or(0, <[u8]>::len);
-        ListFault::Syntax(Position {
+        ListError::Syntax(Position {
             line: lines.count(),
             column: column + 1,
         })
     }
 
-    fn expect(&mut self, byte: u8) -> Result<(), ListFault> {
+    fn expect(&mut self, byte: u8) -> Result<(), ListError> {
         self.skip_blanks();
         if self.peek() != Some(byte) {
-            return Err(self.fault());
+            return Err(self.error_here());
         }
         self.at += 1;
         Ok(())
     }
 
-    /// Whether `byte` comes next; then it is passed.
+    /// Whether the next byte is `byte`; if so, skips it.
     fn accept(&mut self, byte: u8) -> bool {
         self.expect(byte).is_ok()
     }
 
-    /// Checks that only blanks are left.
-    fn expect_end(&mut self) -> Result<(), ListFault> {
+    /// Checks that only white space is left.
+    fn expect_end(&mut self) -> Result<(), ListError> {
         self.skip_blanks();
         match self.peek() {
             None => Ok(()),
-            Some(_) => Err(self.fault()),
+            Some(_) => Err(self.error_here()),
         }
     }
 
@@ -175,12 +175,12 @@ impl<'a> Scanner<'a> {
         self.text.get(start..self.at).unwrap_or_default()
     }
 
-    /// Passes an object; `visit` is given each member: its name with quotes, where its value
-    /// starts, and its value, as they are written.
+    /// Skips an object and calls `visit` with each member: its quoted name, the position of its
+    /// value, and its value, as written.
     fn visit_members(
         &mut self,
         mut visit: impl FnMut(&'a [u8], usize, &'a [u8]),
-    ) -> Result<(), ListFault> {
+    ) -> Result<(), ListError> {
         self.expect(b'{')?;
         if self.accept(b'}') {
             return Ok(());
@@ -198,7 +198,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn read_elements(&mut self) -> Result<Vec<&'a [u8]>, ListFault> {
+    fn read_elements(&mut self) -> Result<Vec<&'a [u8]>, ListError> {
         let mut elements = Vec::new();
         self.expect(b'[')?;
         if self.accept(b']') {
@@ -212,7 +212,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn read_string(&mut self) -> Result<&'a [u8], ListFault> {
+    fn read_string(&mut self) -> Result<&'a [u8], ListError> {
         let start = self.at;
         self.expect(b'"')?;
         loop {
@@ -220,15 +220,15 @@ impl<'a> Scanner<'a> {
                 Some(b'"') => break,
                 Some(b'\\') => self.at += 2,
                 Some(_) => self.at += 1,
-                None => return Err(self.fault()),
+                None => return Err(self.error_here()),
             }
         }
         self.at += 1;
         Ok(self.since(start))
     }
 
-    /// A value of any kind, however deep: brackets must be closed as they were opened.
-    fn read_value(&mut self) -> Result<&'a [u8], ListFault> {
+    /// Skips a value of any kind and depth; brackets must match.
+    fn read_value(&mut self) -> Result<&'a [u8], ListError> {
         self.skip_blanks();
         let start = self.at;
         let mut open = Vec::new();
@@ -244,13 +244,13 @@ impl<'a> Scanner<'a> {
                 Some(bracket @ (b'}' | b']')) => {
                     let opening = if bracket == b'}' { b'{' } else { b'[' };
                     if open.pop() != Some(opening) {
-                        return Err(self.fault());
+                        return Err(self.error_here());
                     }
                     self.at += 1;
                 }
                 Some(b',' | b':') if !open.is_empty() => self.at += 1,
                 Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
-                Some(b',' | b':') | None => return Err(self.fault()),
+                Some(b',' | b':') | None => return Err(self.error_here()),
                 Some(_) => self.skip_scalar(),
             }
             if open.is_empty() {
@@ -259,7 +259,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A number or a word: whatever comes until something else begins.
+    /// Skips a number or a word, up to the next delimiter.
     fn skip_scalar(&mut self) {
         while let Some(byte) = self.peek() {
             if matches!(
@@ -280,7 +280,7 @@ mod tests {
 
     use super::*;
 
-    fn texts(body: &[u8]) -> Result<Vec<String>, ListFault> {
+    fn texts(body: &[u8]) -> Result<Vec<String>, ListError> {
         let entries = split_entries(body)?;
         let text = |entry: &&[u8]| String::from_utf8_lossy(entry).into_owned();
         Ok(entries.iter().map(text).collect())
@@ -320,24 +320,24 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_divided_is_told_with_its_place() {
-        let at = |line, column| ListFault::Syntax(Position { line, column });
+    fn syntax_error_is_reported_with_its_position() {
+        let at = |line, column| ListError::Syntax(Position { line, column });
         for (body, expected) in [
-            ("", ListFault::Cut(0)),
-            ("{\"items\":[{\"id\":\"R1\"},", ListFault::Cut(22)),
-            ("{\"items\":[{\"id\":\"R1", ListFault::Cut(19)),
-            ("{\"items\":[{\"id\":\"R1\\", ListFault::Cut(20)),
+            ("", ListError::Cut(0)),
+            ("{\"items\":[{\"id\":\"R1\"},", ListError::Cut(22)),
+            ("{\"items\":[{\"id\":\"R1", ListError::Cut(19)),
+            ("{\"items\":[{\"id\":\"R1\\", ListError::Cut(20)),
             ("{\"items\":[{\"id\":1]}", at(1, 18)),
             ("{\"items\":[1 2]}", at(1, 13)),
             ("{\"items\":\n[1,,2]}", at(2, 4)),
             ("{\"items\":[]} x", at(1, 14)),
             ("{items:[]}", at(1, 2)),
             ("<html></html>", at(1, 1)),
-            ("5", ListFault::NotAnObject),
-            ("[]", ListFault::NotAnObject),
-            ("{}", ListFault::NoItems),
-            ("{\"items\":{}}", ListFault::NoItems),
-            ("{\"items\":[],\"items\":[]}", ListFault::SeveralItems),
+            ("5", ListError::NotAnObject),
+            ("[]", ListError::NotAnObject),
+            ("{}", ListError::NoItems),
+            ("{\"items\":{}}", ListError::NoItems),
+            ("{\"items\":[],\"items\":[]}", ListError::SeveralItems),
         ] {
             assert_eq!(split_entries(body.as_bytes()), Err(expected), "{body}");
         }
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn id_of_an_unreadable_entry_is_found_where_it_can_be_read() {
+    fn id_of_an_unreadable_entry_is_found() {
         let id = |entry: &[u8]| read_text_member(entry, "id");
         assert_eq!(id(b"{\"n\":1e400, \"id\" : \"R1\"}").as_deref(), Some("R1"));
         assert_eq!(id(b"{\"x\":{\"id\":\"inner\"}}"), None);
@@ -398,17 +398,17 @@ mod tests {
             let found: Vec<Value> = split_entries(text.as_bytes()).unwrap().into_iter().map(parse).collect();
             prop_assert_eq!(&Value::from(found), &expected["items"]);
             let cut = &text.as_bytes()[..text.len() - 1];
-            prop_assert_eq!(split_entries(cut), Err(ListFault::Cut(cut.len())));
+            prop_assert_eq!(split_entries(cut), Err(ListError::Cut(cut.len())));
         }
 
         #[test]
-        fn any_bytes_are_survived(body in prop::collection::vec(any::<u8>(), 0..80)) {
+        fn any_bytes_are_parsed_without_panic(body in prop::collection::vec(any::<u8>(), 0..80)) {
             let _ = split_entries(&body);
             let _ = read_text_member(&body, "id");
         }
 
         #[test]
-        fn any_brackets_are_survived(body in "[{}\\[\\]\",:\\\\ a]{0,40}") {
+        fn any_brackets_are_parsed_without_panic(body in "[{}\\[\\]\",:\\\\ a]{0,40}") {
             let _ = split_entries(body.as_bytes());
             let whole = format!("{{\"items\":{body}}}");
             let _ = split_entries(whole.as_bytes());

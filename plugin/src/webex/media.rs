@@ -2,27 +2,27 @@
 
 use std::fmt;
 
-/// The media type of a response by its `Content-Type` (RFC 9110, section 8.3), as precise as it
-/// takes to distinguish Webex from a proxy or another server.
+/// The media type in a response's `Content-Type` (RFC 9110, section 8.3), as precise as needed to
+/// distinguish Webex from a proxy or another server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MediaType {
     /// The response has no `Content-Type`.
     #[default]
     Absent,
-    /// JSON, as Webex sends.
+    /// JSON, which Webex sends.
     Json,
-    /// A page.
+    /// HTML.
     Html,
     /// Plain text.
     Text,
     /// XML.
     Xml,
-    /// Anything else.
+    /// Any other type.
     Other,
 }
 
 impl MediaType {
-    /// Reads a `Content-Type`; its parameters do not matter.
+    /// Parses a `Content-Type`; ignores its parameters.
     pub fn parse(header: Option<&str>) -> Self {
         let Some(header) = header else {
             return Self::Absent;
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_content_type_is_read_without_parameters_and_case() {
+    fn content_type_ignores_parameters_and_case() {
         for (header, shown) in [
             (None, "no content type"),
             (Some(" ; x"), "no content type"),

@@ -1,6 +1,6 @@
-//! What is known of Webex: its token endpoint, its errors, its ids. Nothing here stores anything.
+//! Knowledge about Webex: its token endpoint, REST API, errors and ids. These modules do not access
+//! the store.
 
-pub mod answer;
 pub mod authorizations;
 pub mod client;
 pub mod directory;
@@ -12,5 +12,6 @@ pub mod media;
 pub mod oauth;
 pub mod organizations;
 pub mod pages;
-pub mod scrub;
+pub mod redactor;
 mod token_endpoint;
+pub mod token_response;

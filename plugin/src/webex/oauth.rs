@@ -1,5 +1,5 @@
-//! OAuth as Webex speaks it (RFC 6749, RFC 7636): the consent page's address, the exchange of its
-//! code, refresh, and revocation.
+//! OAuth at Webex (RFC 6749, RFC 7636): the URL of the consent page, the exchange of its code,
+//! refresh, and revocation.
 
 use std::borrow::Cow;
 
@@ -8,29 +8,29 @@ use oauth2::{
     RedirectUrl, RefreshToken, Scope,
 };
 
-use super::answer::TokenResponse;
 use super::client::Webex;
 use super::errors::{ErrorKind, WebexError};
-use super::token_endpoint::{Shown, WebexClient, tokens};
+use super::token_endpoint::{Credential, WebexClient, request_tokens};
+use super::token_response::TokenResponse;
 use crate::platform::{Platform, Secret};
 use crate::settings::{ClientCredentials, Settings};
 
 const AUTHORIZE_PATH: &str = "/authorize";
 const AUTHORIZATIONS_PATH: &str = "/authorizations";
 
-/// What a person is asked to consent to.
+/// The parameters of a consent.
 pub struct Consent<'a> {
-    /// Where the browser is sent afterwards; Webex compares it verbatim.
+    /// The URL to which the browser is sent afterwards; Webex compares it verbatim.
     pub redirect_uri: &'a RedirectUrl,
-    /// What is asked for.
+    /// The requested scopes.
     pub scopes: &'a [String],
-    /// What the callback brings back.
+    /// The `state` that the callback returns.
     pub state: &'a str,
-    /// RFC 7636's `code_verifier`: 43 to 128 characters, of which the page gets the SHA-256.
+    /// RFC 7636's `code_verifier`: 43 to 128 characters; the page receives its SHA-256.
     pub verifier: &'a Secret,
 }
 
-/// The address of Webex's consent page; none when the configured base address cannot be one.
+/// Builds the URL of Webex's consent page; none when the configured base URL is not valid.
 pub fn authorize_url(
     settings: &Settings,
     client_id: &str,
@@ -49,13 +49,14 @@ pub fn authorize_url(
     Some(url.into())
 }
 
-/// Asks Webex for the tokens of a consent: by its `code`, the redirect address to which the code
-/// came, and the verifier of which the consent page got the SHA-256.
+/// Exchanges the `code` of a consent for tokens, with the redirect URI that received the code, and
+/// the verifier whose SHA-256 the consent page received.
 ///
 /// # Errors
-/// [`ErrorKind::Refused`] only when Webex says that the code is dead, which it is also when
-/// redirect address or verifier do not belong to it; [`ErrorKind::Client`] when it does not
-/// accept the client id or secret; every other error says nothing about the consent.
+/// - [`ErrorKind::Refused`] only when Webex says that the code is dead, or that redirect URI or
+///   verifier do not belong to it.
+/// - [`ErrorKind::Client`] when Webex does not accept the client id or secret.
+/// - All other errors say nothing about the consent.
 pub fn exchange<P: Platform + ?Sized>(
     webex: &Webex<'_, P>,
     client: &ClientCredentials,
@@ -64,22 +65,28 @@ pub fn exchange<P: Platform + ?Sized>(
     verifier: &Secret,
 ) -> Result<TokenResponse, WebexError> {
     let secrets = || vec![code.clone(), verifier.clone()];
-    tokens(webex, client, Shown::Code, secrets, |client, courier| {
-        client
-            .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
-            .set_redirect_uri(Cow::Borrowed(redirect_uri))
-            .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()))
-            .request(courier)
-    })
+    request_tokens(
+        webex,
+        client,
+        Credential::Code,
+        secrets,
+        |client, transport| {
+            client
+                .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
+                .set_redirect_uri(Cow::Borrowed(redirect_uri))
+                .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()))
+                .request(transport)
+        },
+    )
 }
 
-/// Asks Webex for new tokens by `refresh_token`. `access_token` opens the one that is held, for
-/// an error text that repeats it; it is called only when there is an error.
+/// Requests new tokens with `refresh_token`. `access_token` reveals the stored one, so that an
+/// error text that repeats it can be redacted; it is called only after an error.
 ///
 /// # Errors
-/// [`ErrorKind::Refused`] only when Webex says that this refresh token is dead;
-/// [`ErrorKind::Client`] when it does not accept the client id or secret; every other error
-/// says nothing about the grant.
+/// - [`ErrorKind::Refused`] only when Webex says that this refresh token is dead.
+/// - [`ErrorKind::Client`] when Webex does not accept the client id or secret.
+/// - All other errors say nothing about the grant.
 pub fn refresh<P: Platform + ?Sized>(
     webex: &Webex<'_, P>,
     client: &ClientCredentials,
@@ -87,21 +94,21 @@ pub fn refresh<P: Platform + ?Sized>(
     access_token: impl FnOnce() -> Option<Secret>,
 ) -> Result<TokenResponse, WebexError> {
     let secrets = || {
-        let held = access_token();
-        held.into_iter().chain([refresh_token.clone()]).collect()
+        let stored = access_token();
+        stored.into_iter().chain([refresh_token.clone()]).collect()
     };
-    let shown = Shown::RefreshToken;
-    tokens(webex, client, shown, secrets, |client, courier| {
-        let held = RefreshToken::new(refresh_token.expose().to_owned());
-        client.exchange_refresh_token(&held).request(courier)
+    let credential = Credential::RefreshToken;
+    request_tokens(webex, client, credential, secrets, |client, transport| {
+        let stored = RefreshToken::new(refresh_token.expose().to_owned());
+        client.exchange_refresh_token(&stored).request(transport)
     })
 }
 
-/// Withdraws what the organisation `organization` (the API's id) granted to the client: its
-/// refresh tokens, and with them their access tokens. That it is already gone is success.
+/// Revokes what `organization` (in the API's form) granted to the client: its refresh tokens, and
+/// with them their access tokens. An absent grant counts as revoked.
 ///
 /// # Errors
-/// Any other answer than success.
+/// Any other response than success.
 pub fn revoke<P: Platform + ?Sized>(
     webex: &Webex<'_, P>,
     client_id: &str,

@@ -1,4 +1,4 @@
-//! What is asked of the token endpoint, and how each of its answers is taken.
+//! Tests of requests to the token endpoint and of the handling of its responses.
 
 use http::Method;
 use serde_json::Value;
@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::*;
 use crate::platform::{Failure, HttpError, HttpResponse};
 use crate::settings::Settings;
-use crate::testing::{MemoryPlatform, reply, reply_with};
-use crate::webex::answer::{LARGEST_TOKEN_ANSWER, Lifetime};
+use crate::testing::{MemoryPlatform, json_response, raw_response};
 use crate::webex::client::Proxies;
+use crate::webex::token_response::{Lifetime, MAX_TOKEN_RESPONSE_BYTES};
 use serde_json::json;
 
 const REFRESH_TOKEN: &str = "the-refresh-token";
@@ -31,11 +31,15 @@ fn ask(platform: &MemoryPlatform) -> Result<TokenResponse, WebexError> {
 }
 
 #[test]
-fn the_access_token_is_opened_only_for_an_error_text() {
+fn access_token_is_revealed_only_for_an_error() {
     for (status, opened) in [(200, 0), (400, 1)] {
         let platform = MemoryPlatform::new();
         let body = json!({"access_token": "A", "error": "invalid_grant"});
-        platform.expect(Method::POST, "/v1/access_token", reply(status, body));
+        platform.expect(
+            Method::POST,
+            "/v1/access_token",
+            json_response(status, body),
+        );
         let settings = Settings::load(&platform).unwrap();
         let webex = Webex::new(&platform, &settings, &Proxies::default()).unwrap();
         let client = ClientCredentials::reveal(&settings, &platform)
@@ -50,29 +54,29 @@ fn the_access_token_is_opened_only_for_an_error_text() {
     }
 }
 
-fn answer_to(answer: Result<HttpResponse, HttpError>) -> Result<TokenResponse, WebexError> {
+fn result_of(response: Result<HttpResponse, HttpError>) -> Result<TokenResponse, WebexError> {
     let platform = MemoryPlatform::new();
-    platform.expect(Method::POST, "/v1/access_token", answer);
+    platform.expect(Method::POST, "/v1/access_token", response);
     let result = ask(&platform);
     platform.assert_script_done();
     result
 }
 
 fn error_for(status: u16, body: Value) -> WebexError {
-    answer_to(reply(status, body)).unwrap_err()
+    result_of(json_response(status, body)).unwrap_err()
 }
 
 #[test]
-fn the_request_is_the_one_of_rfc_6749_with_the_client_in_the_body() {
+fn refresh_request_follows_rfc_6749() {
     let platform = MemoryPlatform::new();
     platform.expect(
         Method::POST,
         "https://webexapis.com/v1/access_token",
-        reply(200, json!({"access_token": "A", "expires_in": "60"})),
+        json_response(200, json!({"access_token": "A", "expires_in": "60"})),
     );
-    let answer = ask(&platform).unwrap();
-    assert_eq!(answer.access_token.expose(), "A");
-    assert_eq!(answer.expires_in, Lifetime::Told(60_000));
+    let response = ask(&platform).unwrap();
+    assert_eq!(response.access_token.expose(), "A");
+    assert_eq!(response.expires_in, Lifetime::Reported(60_000));
 
     let sent = platform.sent();
     let [request] = sent.as_slice() else {
@@ -98,7 +102,7 @@ fn the_request_is_the_one_of_rfc_6749_with_the_client_in_the_body() {
 }
 
 #[test]
-fn each_error_answer_is_sorted_by_who_acts_next() {
+fn each_error_response_maps_to_its_kind() {
     let oauth = |code: &str| json!({"error": code, "error_description": "because"});
     let webex = |message: &str| json!({"message": message, "errors": [{"description": message}], "trackingId": "T"});
     let expired = "The refresh token provided is expired, revoked, malformed, or invalid.";
@@ -178,11 +182,11 @@ fn each_error_answer_is_sorted_by_who_acts_next() {
 }
 
 #[test]
-fn answers_without_sense_are_passing_faults_and_are_never_repeated() {
+fn invalid_responses_are_unavailable_and_not_shown() {
     let json = [("content-type", "application/json")];
     let html = [("content-type", "text/html")];
     let token = br#"{"access_token":"LEAK","expires_in":"#.as_slice();
-    let huge = vec![b' '; LARGEST_TOKEN_ANSWER + 1];
+    let huge = vec![b' '; MAX_TOKEN_RESPONSE_BYTES + 1];
     for (status, headers, body) in [
         (200, &json, token.to_vec()),
         (200, &json, Vec::new()),
@@ -199,7 +203,7 @@ fn answers_without_sense_are_passing_faults_and_are_never_repeated() {
         (400, &json, b"[\"LEAK\"]".to_vec()),
         (503, &html, b"<html>LEAK</html>".to_vec()),
     ] {
-        let error = answer_to(reply_with(status, headers, body)).unwrap_err();
+        let error = result_of(raw_response(status, headers, body)).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("LEAK"), "{shown}");
@@ -207,18 +211,18 @@ fn answers_without_sense_are_passing_faults_and_are_never_repeated() {
 }
 
 #[test]
-fn a_byte_order_mark_before_an_answer_is_dropped() {
-    let answer = answer_to(reply_with(200, &[], "\u{feff}{\"access_token\":\"A\"}"));
-    assert_eq!(answer.unwrap().access_token, Secret::new("A"));
+fn byte_order_mark_before_a_response_is_dropped() {
+    let response = result_of(raw_response(200, &[], "\u{feff}{\"access_token\":\"A\"}"));
+    assert_eq!(response.unwrap().access_token, Secret::new("A"));
     let body = "\u{feff}{\"error\":\"invalid_grant\"}";
     for status in [200, 400] {
-        let error = answer_to(reply_with(status, &[], body)).unwrap_err();
+        let error = result_of(raw_response(status, &[], body)).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Refused, "{status}");
     }
 }
 
 #[test]
-fn a_passing_error_code_advises_to_wait() {
+fn transient_error_code_advises_to_wait() {
     for code in ["temporarily_unavailable", "slow_down", "server_error"] {
         let error = error_for(400, json!({ "error": code }));
         assert!(error.to_string().contains(code), "{error}");
@@ -228,17 +232,17 @@ fn a_passing_error_code_advises_to_wait() {
 }
 
 #[test]
-fn tokens_under_another_type_or_another_success_are_taken() {
+fn tokens_with_other_content_type_are_accepted() {
     for (status, content_type) in [(200, "text/html"), (203, "application/json"), (201, "")] {
         let headers = [("content-type", content_type)];
-        let answer = answer_to(reply_with(status, &headers, r#"{"access_token":"A"}"#));
-        let answer = answer.unwrap_or_else(|error| panic!("{status} {content_type}: {error}"));
-        assert_eq!(answer.access_token, Secret::new("A"));
+        let response = result_of(raw_response(status, &headers, r#"{"access_token":"A"}"#));
+        let response = response.unwrap_or_else(|error| panic!("{status} {content_type}: {error}"));
+        assert_eq!(response.access_token, Secret::new("A"));
     }
 }
 
 #[test]
-fn a_request_without_an_answer_is_told_in_the_hosts_words() {
+fn error_without_response_has_the_hosts_text() {
     for (error, kind) in [
         (
             HttpError::Network("timed out after 10 s".to_owned()),
@@ -253,15 +257,15 @@ fn a_request_without_an_answer_is_told_in_the_hosts_words() {
             ErrorKind::Limit,
         ),
     ] {
-        let words = error.to_string();
-        let error = answer_to(Err(error)).unwrap_err();
+        let message = error.to_string();
+        let error = result_of(Err(error)).unwrap_err();
         assert_eq!((error.kind, error.status), (kind, None));
-        assert!(error.to_string().contains(&words), "{error}");
+        assert!(error.to_string().contains(&message), "{error}");
     }
 }
 
 #[test]
-fn code_description_tracking_id_and_retry_after_are_kept() {
+fn error_keeps_code_description_and_retry_after() {
     let body = json!({
         "error": "invalid_grant", "error_description": "expired.\nReally.", "trackingId": "BODY_1",
     })
@@ -271,7 +275,7 @@ fn code_description_tracking_id_and_retry_after_are_kept() {
         ("TrackingID", "HEADER_1"),
         ("Retry-After", "194"),
     ];
-    let error = answer_to(reply_with(400, &headers, body)).unwrap_err();
+    let error = result_of(raw_response(400, &headers, body)).unwrap_err();
     assert_eq!(error.error.as_deref(), Some("invalid_grant"));
     assert_eq!(error.description.as_deref(), Some("expired. Really."));
     assert_eq!(error.tracking_id.as_deref(), Some("BODY_1"));
@@ -286,14 +290,14 @@ fn code_description_tracking_id_and_retry_after_are_kept() {
         ("trackingid", "HEADER_2"),
         ("retry-after", "rand(30),add(30)"),
     ];
-    let error = answer_to(reply_with(429, &headers, "slow down")).unwrap_err();
+    let error = result_of(raw_response(429, &headers, "slow down")).unwrap_err();
     assert_eq!(error.kind, ErrorKind::RateLimited);
     assert_eq!(error.tracking_id.as_deref(), Some("HEADER_2"));
     assert_eq!(error.retry_after, None);
 }
 
 #[test]
-fn a_secret_that_webex_repeats_is_not_shown() {
+fn secrets_in_error_bodies_are_redacted() {
     let error = error_for(
         400,
         json!({
@@ -316,7 +320,7 @@ fn a_secret_that_webex_repeats_is_not_shown() {
     for secret in [ACCESS_TOKEN, basic] {
         assert!(!shown.contains(secret), "{shown}");
     }
-    let error = answer_to(Err(HttpError::Network(format!(
+    let error = result_of(Err(HttpError::Network(format!(
         "proxy http://me:proxy-password@proxy:3128/ {CLIENT_SECRET}"
     ))))
     .unwrap_err();
@@ -324,7 +328,7 @@ fn a_secret_that_webex_repeats_is_not_shown() {
 }
 
 #[test]
-fn each_kind_of_error_is_the_failure_of_whoever_acts_next() {
+fn each_error_kind_maps_to_its_failure() {
     let failure = |kind| WebexError::new(kind, "GET /", None).into_failure(1_000);
     assert!(matches!(
         failure(ErrorKind::Refused),
@@ -356,18 +360,18 @@ fn each_kind_of_error_is_the_failure_of_whoever_acts_next() {
     ));
     assert!(matches!(failure(ErrorKind::Rejected), Failure::Internal(_)));
     assert_eq!(failure(ErrorKind::RateLimited), Failure::RateLimited(None));
-    let patient = WebexError {
+    let limited = WebexError {
         retry_after: Some(5_000),
         ..WebexError::new(ErrorKind::RateLimited, "GET /", None)
     };
     assert_eq!(
-        patient.into_failure(1_000),
+        limited.into_failure(1_000),
         Failure::RateLimited(Some(6_000))
     );
 }
 
 #[test]
-fn revocation_names_client_and_organisation_and_is_content_with_nothing_left() {
+fn revocation_of_a_missing_grant_succeeds() {
     for (status, succeeds) in [
         (204, true),
         (200, true),
@@ -379,7 +383,7 @@ fn revocation_names_client_and_organisation_and_is_content_with_nothing_left() {
         platform.expect(
             Method::DELETE,
             "/v1/authorizations?clientId=C%261&orgId=Y2lz",
-            reply_with(status, &[], ""),
+            raw_response(status, &[], ""),
         );
         let settings = Settings::default();
         let webex = Webex::new(&platform, &settings, &Proxies::default()).unwrap();

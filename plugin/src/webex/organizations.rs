@@ -1,4 +1,4 @@
-//! Which organisation an access token belongs to, by Webex's own word.
+//! Determines the organisation of an access token by asking Webex.
 
 use http::Method;
 use serde_json::Value;
@@ -8,79 +8,79 @@ use super::errors::{ErrorKind, WebexError};
 use super::ids::OrgId;
 use crate::platform::{Level, Platform, Secret};
 
-/// Where a token comes from, which decides how much must be seen before it is believed.
+/// The initial trust in a token, which decides how much evidence it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// From outside: only an answer of Webex itself shows that it works.
+pub enum TokenTrust {
+    /// From outside: only a response of Webex itself proves that the token works.
     Pasted,
-    /// From Webex's token endpoint, just now: that it works is known.
+    /// Just issued by Webex's token endpoint: the token is known to work.
     Issued,
 }
 
-/// Why nobody can say which organisation a token belongs to.
+/// Why the organisation of a token is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unresolved {
+pub enum OrganizationError {
     /// Webex does not accept the token.
     #[error("is refused by Webex: {0}")]
     Refused(WebexError),
-    /// The token works, but may not read what would tell.
+    /// The token works, but lacks the scope to read its organisation.
     #[error(
         "works, but Webex does not tell its organisation: it needs the scope \
          spark-admin:organizations_read"
     )]
-    Silent,
-    /// No answer was Webex's own, or none said anything about the token.
+    Undisclosed,
+    /// No response was Webex's own, or none said anything about the token.
     #[error("the tokens cannot be checked: {0}")]
-    Unproven(String),
-    /// Webex could not be asked.
+    Unverified(String),
+    /// The request to Webex failed.
     #[error("{0}")]
-    Unasked(WebexError),
+    RequestFailed(WebexError),
 }
 
 /// Asks Webex for the organisation of `token`.
 ///
-/// `expected`, when the administrator named one, is asked for itself: a partner's token reaches
-/// organisations other than its own. Otherwise the one organisation that the token can see is
-/// meant. A token without the scope for either is asked who it is; what the token says of itself
-/// counts only when Webex accepts it and says nothing.
+/// If the administrator named an organisation, `expected`, that organisation is requested, because
+/// a partner's token reaches organisations other than its own. Otherwise the token's only visible
+/// organisation is used. A token without the scope for either is asked for its person. The
+/// organisation in the token itself counts only when Webex accepts the token and names none.
 ///
-/// A pasted token is accepted by an answer of Webex's own: what was asked for, or its word that the
-/// token may not see it. A 404, whoever sent it, says nothing about the token.
+/// A pasted token is proven by a response of Webex's own: the requested object, or a refusal for
+/// lack of permission. A 404 says nothing about the token, because another server may have sent it.
 ///
 /// # Errors
-/// See [`Unresolved`].
-pub fn organization_of<P: Platform + ?Sized>(
+/// See [`OrganizationError`].
+pub fn resolve_organization<P: Platform + ?Sized>(
     webex: &Webex<'_, P>,
     platform: &P,
     token: &Secret,
     expected: Option<OrgId>,
-    source: Source,
-) -> Result<OrgId, Unresolved> {
-    let mut inquiry = Inquiry {
-        source,
-        proven: source == Source::Issued,
-        seen: String::new(),
+    trust: TokenTrust,
+) -> Result<OrgId, OrganizationError> {
+    let mut evidence = Evidence {
+        trust,
+        is_proven: trust == TokenTrust::Issued,
+        first_seen: String::new(),
     };
     let (path, read): (_, Reader) = match expected {
         Some(organization) => (
             format!("/organizations/{}", organization.internal()),
-            |found| organization_in(found, "id").map(Some),
+            |found| read_organization(found, "id").map(Some),
         ),
-        None => ("/organizations".to_owned(), only_one),
+        None => ("/organizations".to_owned(), single_organization),
     };
     let request = |path: &str| label(&Method::GET, &webex.address(path));
     let found = webex.get_json(&path, token);
-    let mut organization = inquiry.take(found, &request(&path), read)?;
+    let mut organization = evidence.evaluate(found, &request(&path), read)?;
     if organization.is_none() {
         let path = "/people/me";
         let person = webex.get_json(path, token);
-        let read = |found: &Value| organization_in(found, "orgId").map(Some);
-        organization = inquiry.take(person, &request(path), read)?;
+        let read = |found: &Value| read_organization(found, "orgId").map(Some);
+        organization = evidence.evaluate(person, &request(path), read)?;
     }
-    if !inquiry.proven {
-        return Err(inquiry.describe_unproven());
+    if !evidence.is_proven {
+        return Err(evidence.to_unverified());
     }
-    let claimed = OrgId::claimed_by(token);
+    let claimed = OrgId::from_token_claim(token);
     match (organization, claimed) {
         (Some(organization), claimed) => {
             if let Some(claimed) = claimed.filter(|claimed| *claimed != organization) {
@@ -105,97 +105,98 @@ pub fn organization_of<P: Platform + ?Sized>(
             );
             Ok(claimed)
         }
-        (None, None) => Err(Unresolved::Silent),
+        (None, None) => Err(OrganizationError::Undisclosed),
     }
 }
 
-/// Reads what was asked for: none when it is something else, `Some(None)` when it names no single
-/// organisation.
+/// Reads the requested object: none when the JSON is something else, `Some(None)` when it names no
+/// single organisation.
 type Reader = fn(&Value) -> Option<Option<OrgId>>;
 
-/// The evidence of the responses so far about a token.
-struct Inquiry {
-    source: Source,
-    // Whether one of them shows that the token works.
-    proven: bool,
-    // What was seen first in place of an answer that does.
-    seen: String,
+/// The evidence about a token from the responses so far.
+struct Evidence {
+    trust: TokenTrust,
+    // Whether a response has proven that the token works.
+    is_proven: bool,
+    // The first response that did not prove it.
+    first_seen: String,
 }
 
-impl Inquiry {
-    /// Returns the organisation that a response names. A response that the token may not see what was
-    /// asked for counts neither as an organisation nor as an error.
-    fn take(
+impl Evidence {
+    /// Returns the organisation that a response names. A refusal for lack of permission counts
+    /// neither as an organisation nor as an error.
+    fn evaluate(
         &mut self,
-        answer: Result<Value, WebexError>,
+        response: Result<Value, WebexError>,
         request: &str,
         read: Reader,
-    ) -> Result<Option<OrgId>, Unresolved> {
-        let error = match answer {
+    ) -> Result<Option<OrgId>, OrganizationError> {
+        let error = match response {
             Ok(found) => {
                 let organization = read(&found);
-                self.proven |= organization.is_some();
+                self.is_proven |= organization.is_some();
                 if organization.is_none() {
-                    self.note(format!(
-                        "{request} was answered with JSON of something else"
-                    ));
+                    self.note_response(format!("{request} received JSON of something else"));
                 }
                 return Ok(organization.flatten());
             }
             Err(error) => error,
         };
-        let pasted = self.source == Source::Pasted;
+        let pasted = self.trust == TokenTrust::Pasted;
         match error.kind {
-            // What is refused without a status was not sent: it can be no token.
+            // A refusal without a status means that the request was not sent, because the text
+            // cannot be a token.
             ErrorKind::Unauthorized | ErrorKind::Refused
                 if !pasted || error.is_webex || error.status.is_none() =>
             {
-                Err(Unresolved::Refused(error))
+                Err(OrganizationError::Refused(error))
             }
             ErrorKind::Unauthorized | ErrorKind::Refused => {
-                self.note(error.describe_response());
-                Err(self.describe_unproven())
+                self.note_response(error.describe_response());
+                Err(self.to_unverified())
             }
             ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Rejected => {
-                self.proven |= error.kind == ErrorKind::Forbidden && error.is_webex;
-                self.note(error.describe_response());
+                self.is_proven |= error.kind == ErrorKind::Forbidden && error.is_webex;
+                self.note_response(error.describe_response());
                 Ok(None)
             }
-            // A page in place of JSON, or a redirect to one.
+            // An HTML page in place of JSON, or a redirect to one.
             ErrorKind::Unavailable
                 if pasted && error.error.is_none() && matches!(error.status, Some(200..=399)) =>
             {
-                self.note(error.describe_response());
-                Err(self.describe_unproven())
+                self.note_response(error.describe_response());
+                Err(self.to_unverified())
             }
-            _ => Err(Unresolved::Unasked(error)),
+            _ => Err(OrganizationError::RequestFailed(error)),
         }
     }
 
-    fn note(&mut self, seen: String) {
-        if self.seen.is_empty() {
-            self.seen = seen;
+    fn note_response(&mut self, seen: String) {
+        if self.first_seen.is_empty() {
+            self.first_seen = seen;
         }
     }
 
-    fn describe_unproven(&self) -> Unresolved {
-        Unresolved::Unproven(format!(
+    fn to_unverified(&self) -> OrganizationError {
+        OrganizationError::Unverified(format!(
             "{}, which does not show that Webex accepts them; check webex.base-url in the host's \
-             configuration, and whether a proxy or a filter answers in place of Webex",
-            self.seen
+             configuration, and whether a proxy or a filter responds in place of Webex",
+            self.first_seen
         ))
     }
 }
 
-fn organization_in(value: &Value, field: &str) -> Option<OrgId> {
+fn read_organization(value: &Value, field: &str) -> Option<OrgId> {
     OrgId::parse(value.get(field)?.as_str()?).ok()
 }
 
-// Several are a partner's view: which of them is meant, the list does not say.
-fn only_one(list: &Value) -> Option<Option<OrgId>> {
+// A list of several organisations is a partner's view, and does not say which one is meant.
+fn single_organization(list: &Value) -> Option<Option<OrgId>> {
     let items = list.get("items")?.as_array()?;
-    let mut named = items.iter().filter_map(|item| organization_in(item, "id"));
-    let first = named.next()?;
+    let mut organizations = items
+        .iter()
+        .filter_map(|item| read_organization(item, "id"));
+    let first = organizations.next()?;
     Some((items.len() == 1).then_some(first))
 }
 
@@ -206,7 +207,9 @@ mod tests {
 
     use super::*;
     use crate::settings::Settings;
-    use crate::testing::{ACCESS_TOKEN, MemoryPlatform, ORGANIZATION, SECOND, reply, reply_with};
+    use crate::testing::{
+        ACCESS_TOKEN, MemoryPlatform, ORGANIZATION, SECOND, json_response, raw_response,
+    };
     use crate::webex::client::Proxies;
 
     const OTHER: &str = "00000000-0000-4000-8000-000000000000";
@@ -219,16 +222,16 @@ mod tests {
         platform: &MemoryPlatform,
         token: &str,
         expected: Option<OrgId>,
-    ) -> Result<OrgId, Unresolved> {
+    ) -> Result<OrgId, OrganizationError> {
         let webex = Webex::new(platform, &Settings::default(), &Proxies::default()).unwrap();
         let token = Secret::new(token);
-        let answer = organization_of(&webex, platform, &token, expected, Source::Pasted);
+        let result = resolve_organization(&webex, platform, &token, expected, TokenTrust::Pasted);
         platform.assert_script_done();
-        answer
+        result
     }
 
     fn get(platform: &MemoryPlatform, url: &str, status: u16, body: Value) {
-        platform.expect(Method::GET, url, reply(status, body));
+        platform.expect(Method::GET, url, json_response(status, body));
     }
 
     fn forbidden() -> Value {
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn an_organisation_that_the_token_can_see_is_its_own() {
+    fn visible_organisation_is_the_tokens_own() {
         let platform = MemoryPlatform::new();
         let id = org(ORGANIZATION).internal();
         get(
@@ -252,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_another_organisation_is_found_out_by_who_it_is() {
+    fn other_organisation_is_found_by_people_me() {
         let platform = MemoryPlatform::new();
         get(&platform, "/organizations/", 404, json!({}));
         get(
@@ -269,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_account_number_the_only_organisation_is_meant() {
+    fn single_organisation_is_used_without_account_number() {
         let platform = MemoryPlatform::new();
         let items = json!({"items": [{"id": org(ORGANIZATION).internal()}]});
         get(&platform, "/organizations", 200, items);
@@ -277,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partner_who_sees_several_is_asked_who_it_is() {
+    fn partner_with_several_organisations_asks_people_me() {
         let platform = MemoryPlatform::new();
         let items = json!({"items": [{"id": org(OTHER).internal()}, {"id": "x"}]});
         get(&platform, "/organizations", 200, items);
@@ -291,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_may_read_nothing_is_believed_with_a_warning() {
+    fn token_without_scopes_is_believed_with_a_warning() {
         let platform = MemoryPlatform::new();
         get(&platform, "/organizations", 403, forbidden());
         get(&platform, "/people/me", 403, forbidden());
@@ -300,15 +303,18 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_which_nobody_says_anything_is_not_taken() {
+    fn token_without_any_organisation_is_refused() {
         let platform = MemoryPlatform::new();
         get(&platform, "/organizations", 403, forbidden());
         get(&platform, "/people/me", 200, json!({"orgId": 7}));
-        assert_eq!(ask(&platform, "opaque", None), Err(Unresolved::Silent));
+        assert_eq!(
+            ask(&platform, "opaque", None),
+            Err(OrganizationError::Undisclosed)
+        );
     }
 
     #[test]
-    fn a_refused_token_is_refused_and_a_passing_fault_is_not() {
+    fn only_a_401_refuses_a_token() {
         let platform = MemoryPlatform::new();
         get(
             &platform,
@@ -317,75 +323,78 @@ mod tests {
             json!({"trackingId": "ROUTER_1"}),
         );
         let error = ask(&platform, ACCESS_TOKEN, None).unwrap_err();
-        assert!(matches!(&error, Unresolved::Refused(_)), "{error:?}");
+        assert!(matches!(&error, OrganizationError::Refused(_)), "{error:?}");
         assert!(error.to_string().contains("ROUTER_1"), "{error}");
 
-        let patience = reply_with(429, &[("retry-after", "7")], "");
+        let patience = raw_response(429, &[("retry-after", "7")], "");
         platform.expect(Method::GET, "/organizations", patience);
         match ask(&platform, ACCESS_TOKEN, None).unwrap_err() {
-            Unresolved::Unasked(error) => assert_eq!(error.retry_after, Some(7 * SECOND)),
+            OrganizationError::RequestFailed(error) => {
+                assert_eq!(error.retry_after, Some(7 * SECOND))
+            }
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn a_pasted_token_is_proven_by_webex_alone() {
-        let page = |status| reply_with(status, &[("content-type", "text/html; charset=x")], "<p>");
+    fn pasted_token_needs_a_response_from_webex() {
+        let page =
+            |status| raw_response(status, &[("content-type", "text/html; charset=x")], "<p>");
         let own = |status| {
             let body = json!({"message": "no", "errors": [{"description": "no"}]});
-            reply(status, body)
+            json_response(status, body)
         };
-        for (answer, seen) in [
+        for (response, first_seen) in [
             (page(200), "200 OK and text/html"),
             (page(302), "302 Found and text/html"),
             (page(401), "401 Unauthorized and text/html"),
             (page(403), "403 Forbidden and text/html"),
             (page(404), "404 Not Found and text/html"),
-            (reply_with(200, &[], ""), "200 OK and no content type"),
-            (reply_with(401, &[], ""), "401 Unauthorized and no"),
-            (reply_with(404, &[], ""), "404 Not Found and no"),
+            (raw_response(200, &[], ""), "200 OK and no content type"),
+            (raw_response(401, &[], ""), "401 Unauthorized and no"),
+            (raw_response(404, &[], ""), "404 Not Found and no"),
             (own(404), "404 Not Found and application/json"),
-            (reply(200, json!({})), "JSON of something else"),
+            (json_response(200, json!({})), "JSON of something else"),
             (
-                reply(200, json!({"items": [], "id": "x", "orgId": "x"})),
+                json_response(200, json!({"items": [], "id": "x", "orgId": "x"})),
                 "JSON of something else",
             ),
-            (reply(200, json!([1])), "JSON of something else"),
+            (json_response(200, json!([1])), "JSON of something else"),
             (
-                reply(403, json!({"message": "Forbidden"})),
+                json_response(403, json!({"message": "Forbidden"})),
                 "403 Forbidden and application/json",
             ),
             (
-                reply(401, json!({"error": "login"})),
+                json_response(401, json!({"error": "login"})),
                 "401 Unauthorized and application/json",
             ),
         ] {
             for expected in [None, Some(org(ORGANIZATION))] {
                 let platform = MemoryPlatform::new();
-                let answer = answer.clone();
-                platform.serve(move |_, _| answer.clone());
+                let response = response.clone();
+                platform.serve(move |_, _| response.clone());
                 let error = ask(&platform, ACCESS_TOKEN, expected).unwrap_err();
                 assert!(
-                    matches!(&error, Unresolved::Unproven(_)),
-                    "{seen}: {error:?}"
+                    matches!(&error, OrganizationError::Unverified(_)),
+                    "{first_seen}: {error:?}"
                 );
-                let words = error.to_string();
+                let message = error.to_string();
                 for part in [
-                    seen,
+                    first_seen,
                     "webex.base-url",
                     "proxy",
                     "https://webexapis.com/v1/org",
                 ] {
-                    assert!(words.contains(part), "{words}");
+                    assert!(message.contains(part), "{message}");
                 }
             }
         }
     }
 
     #[test]
-    fn a_404_is_made_up_for_by_who_the_token_is() {
+    fn people_me_decides_after_a_404() {
         let platform = MemoryPlatform::new();
-        let page = reply_with(404, &[], "<html>");
+        let page = raw_response(404, &[], "<html>");
         platform.expect(Method::GET, "/organizations", page);
         let me = json!({"orgId": org(ORGANIZATION).internal()});
         get(&platform, "/people/me", 200, me);
@@ -393,12 +402,12 @@ mod tests {
     }
 
     #[test]
-    fn an_issued_token_needs_no_proof() {
+    fn issued_token_needs_no_proof() {
         let platform = MemoryPlatform::new();
-        platform.serve(|_, _| reply_with(404, &[], "<html>"));
+        platform.serve(|_, _| raw_response(404, &[], "<html>"));
         let webex = Webex::new(&platform, &Settings::default(), &Proxies::default()).unwrap();
         let token = Secret::new(ACCESS_TOKEN);
-        let answer = organization_of(&webex, &platform, &token, None, Source::Issued);
-        assert_eq!(answer, Ok(org(ORGANIZATION)));
+        let result = resolve_organization(&webex, &platform, &token, None, TokenTrust::Issued);
+        assert_eq!(result, Ok(org(ORGANIZATION)));
     }
 }

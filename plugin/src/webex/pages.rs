@@ -1,46 +1,46 @@
-//! Lists at Webex's REST API: one page at a time, and the address of the next one.
+//! Paginated lists of Webex's REST API.
 //!
-//! Only the link to the next page is guaranteed. Its address is opaque, with the defects that were
-//! seen in the wild mended: `max=null`, which Webex then refuses itself, and a filter that got
-//! lost, without which the list would go on as another one. It is followed only at the origin of
-//! the API, because the access token goes with it. Where it cannot be followed, or is not known for
-//! certain, the page says so: the list is not known to be whole then.
+//! Only the link to the next page is guaranteed. Its URL is opaque; two defects seen in practice
+//! are corrected: `max=null`, which Webex itself refuses, and a lost filter, without which the list
+//! would continue as another one. The link is followed only to the API's own origin, because the
+//! request contains the access token. If the link cannot be followed, or is uncertain, the page
+//! says so: the list may then be incomplete.
 
 use http::{HeaderMap, Method};
 use url::Url;
 
-use super::client::{Webex, expect_content};
-use super::errors::{Answered, WebexError};
+use super::client::{Webex, check_content};
+use super::errors::{ResponseHead, WebexError};
 use super::links::NextLink;
-use super::list_body::{ListFault, split_entries};
+use super::list_body::{ListError, split_entries};
 use crate::platform::{Platform, Secret};
-use crate::text::strip_mark;
+use crate::text::strip_byte_order_mark;
 
-/// The longest address of a next page that is followed, in bytes.
-pub const LONGEST_ADDRESS: usize = 8 * 1024;
+/// The maximum length of a next page's URL in bytes.
+pub const MAX_NEXT_URL_BYTES: usize = 8 * 1024;
 
-/// Query parameters that narrow a list, by name and value.
+/// Query parameters that filter a list, by name and value.
 pub type Filters = [(&'static str, String)];
 
-/// The longest part of a `Link` header that a message repeats, in bytes.
-const SHOWN_HEADER: usize = 120;
+/// The maximum length of the part of a `Link` header that a message repeats, in bytes.
+const MAX_SHOWN_HEADER_BYTES: usize = 120;
 
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
-    /// The entries on it, each in JSON as Webex sent it: some may be unreadable.
+    /// The entries, each in JSON as Webex sent it; some may be unreadable.
     pub items: Vec<Vec<u8>>,
-    /// The address of the next page; none if no address is known.
+    /// The URL of the next page, if it is known.
     pub next: Option<String>,
-    /// Why more of the list may come after this page and [`next`](Self::next), in words; none: it
-    /// is known where the list goes on, or that it ends.
-    pub link_fault: Option<String>,
+    /// Why the list may continue after this page and [`next`](Self::next). None when the link, or
+    /// the end of the list, is certain.
+    pub link_error: Option<String>,
 }
 
 /// Why a link to the next page is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum BadLink {
-    #[error("the link to the next page is no address")]
+enum LinkTargetError {
+    #[error("the link to the next page is not a URL")]
     Unreadable,
     #[error("the link to the next page leads away from the API and is not followed")]
     Foreign,
@@ -51,109 +51,115 @@ enum BadLink {
 }
 
 impl<P: Platform + ?Sized> Webex<'_, P> {
-    /// The address of the first page of the list at `path`, which starts with a slash.
-    pub fn first_page(&self, path: &str, filters: &Filters) -> String {
+    /// Returns the URL of the first page of the list at `path`, which starts with a slash.
+    pub fn first_page_url(&self, path: &str, filters: &Filters) -> String {
         let query: String = filters
             .iter()
             .zip(std::iter::once('?').chain(std::iter::repeat('&')))
-            .map(|((name, value), mark)| format!("{mark}{name}={}", encoded(value)))
+            .map(|((name, value), mark)| format!("{mark}{name}={}", encode(value)))
             .collect();
         self.address(&format!("{path}{query}"))
     }
 
-    /// The page at `address`, which [`first_page`](Self::first_page) or an earlier page named;
-    /// `filters` are those of the list.
+    /// Requests the page at `address`, which is [`first_page_url`](Self::first_page_url) or the
+    /// `next` of an earlier page; `filters` are those of the list.
     ///
     /// # Errors
-    /// Anything but a page in JSON.
-    pub fn page(
+    /// Any response other than a page in JSON.
+    pub fn fetch_page(
         &self,
         address: &str,
         filters: &Filters,
         token: &Secret,
     ) -> Result<Page, WebexError> {
-        let (request, answer) = self.exchange(Method::GET, address, token)?;
-        let unusable = |what: &str| {
-            let answered = Answered::of(&answer, self.now());
-            WebexError::unusable(&request, answered, what, &self.scrubber_with(&[token]))
+        let (request, response) = self.exchange(Method::GET, address, token)?;
+        let unusable = |problem: &str| {
+            let head = ResponseHead::from_response(&response, self.now());
+            WebexError::unusable(&request, head, problem, &self.redactor_with(&[token]))
         };
-        expect_content(&answer).map_err(unusable)?;
-        let text = String::from_utf8_lossy(strip_mark(answer.body()));
+        check_content(&response).map_err(unusable)?;
+        let text = String::from_utf8_lossy(strip_byte_order_mark(response.body()));
         if text.contains(token.expose()) {
-            // What is on a page gets stored, and a token must not.
-            return Err(unusable("the answer repeats the access token"));
+            // The content of a page is stored, but a token must not be.
+            return Err(unusable("the response repeats the access token"));
         }
-        let items = split_entries(answer.body()).map_err(|fault| {
-            let what = fault.to_string();
+        let items = split_entries(response.body()).map_err(|error| {
+            let problem = error.to_string();
             let is_json = text.trim_start().starts_with('{');
-            match fault {
-                ListFault::Syntax(_) | ListFault::Cut(_) if is_json => {
-                    let answered = Answered::of(&answer, self.now());
-                    let scrubber = self.scrubber_with(&[token]);
-                    WebexError::malformed(&request, answered, &what, &scrubber)
+            match error {
+                ListError::Syntax(_) | ListError::Cut(_) if is_json => {
+                    let head = ResponseHead::from_response(&response, self.now());
+                    let redactor = self.redactor_with(&[token]);
+                    WebexError::malformed(&request, head, &problem, &redactor)
                 }
-                // An error may come with the status of a success.
-                ListFault::NoItems => match self.json(&request, &answer, token) {
-                    Ok(_) => unusable(&what),
+                // An error may have the status of a success.
+                ListError::NoItems => match self.parse_json(&request, &response, token) {
+                    Ok(_) => unusable(&problem),
                     Err(error) => error,
                 },
-                _ => unusable(&what),
+                _ => unusable(&problem),
             }
         })?;
-        let (next, link_fault) = self.next(answer.headers(), address, filters, token);
+        let (next, link_error) = self.find_next(response.headers(), address, filters, token);
         Ok(Page {
             items: items.into_iter().map(<[u8]>::to_vec).collect(),
             next,
-            link_fault,
+            link_error,
         })
     }
 
-    /// The address of the page after the one at `address`, and what is wrong with the link to it.
-    fn next(
+    /// Returns the URL of the page after `address`, and the error in its link.
+    fn find_next(
         &self,
         headers: &HeaderMap,
         address: &str,
         filters: &Filters,
         token: &Secret,
     ) -> (Option<String>, Option<String>) {
-        let link = NextLink::read(headers);
-        let fault = link.fault.map(|fault| {
+        let link = NextLink::parse(headers);
+        let error = link.error.map(|error| {
             let header = headers.get_all(http::header::LINK).iter();
             let header: Vec<u8> = header
                 .flat_map(|value| value.as_bytes().iter().copied().chain([b' ']))
                 .collect();
-            // Cut only when the token is hidden.
+            // Cut only after redaction, so that no part of the token remains.
             let header = String::from_utf8_lossy(&header);
-            let scrubber = self.scrubber_with(&[token]);
-            let shown = scrubber.text(&header).unwrap_or_default();
-            let shown: String = shown.chars().take(SHOWN_HEADER).collect();
-            format!("{fault}: `{shown}`")
+            let redactor = self.redactor_with(&[token]);
+            let shown = redactor.redact(&header).unwrap_or_default();
+            let shown: String = shown.chars().take(MAX_SHOWN_HEADER_BYTES).collect();
+            format!("{error}: `{shown}`")
         });
         let Some(target) = link.target else {
-            return (None, fault);
+            return (None, error);
         };
-        let next = follow(&self.address("/"), address, target, filters).and_then(|next| match next
-            .contains(token.expose())
-        {
-            true => Err(BadLink::Secret),
-            false => Ok(next),
-        });
+        let next =
+            resolve_next(&self.address("/"), address, target, filters).and_then(|next| match next
+                .contains(token.expose())
+            {
+                true => Err(LinkTargetError::Secret),
+                false => Ok(next),
+            });
         match next {
-            Ok(next) => (Some(next), fault),
+            Ok(next) => (Some(next), error),
             Err(bad) => (None, Some(bad.to_string())),
         }
     }
 }
 
-/// The address of the next page, which `target` names on the page at `current`.
-fn follow(base: &str, current: &str, target: &str, filters: &Filters) -> Result<String, BadLink> {
-    let base = Url::parse(base).map_err(|_| BadLink::Unreadable)?;
+/// Resolves the link `target` on the page `current`.
+fn resolve_next(
+    base: &str,
+    current: &str,
+    target: &str,
+    filters: &Filters,
+) -> Result<String, LinkTargetError> {
+    let base = Url::parse(base).map_err(|_| LinkTargetError::Unreadable)?;
     let mut next = Url::parse(current)
         .and_then(|current| current.join(target))
-        .map_err(|_| BadLink::Unreadable)?;
-    let named = !next.username().is_empty() || next.password().is_some();
-    if next.origin() != base.origin() || named {
-        return Err(BadLink::Foreign);
+        .map_err(|_| LinkTargetError::Unreadable)?;
+    let has_credentials = !next.username().is_empty() || next.password().is_some();
+    if next.origin() != base.origin() || has_credentials {
+        return Err(LinkTargetError::Foreign);
     }
     next.set_fragment(None);
     let mut query: Vec<String> = next
@@ -168,19 +174,19 @@ fn follow(base: &str, current: &str, target: &str, filters: &Filters) -> Result<
             .iter()
             .any(|parameter| parameter.split('=').next() == Some(name));
         if !is_there {
-            query.push(format!("{name}={}", encoded(value)));
+            query.push(format!("{name}={}", encode(value)));
         }
     }
     let query = query.join("&");
     next.set_query((!query.is_empty()).then_some(&query));
     let next = String::from(next);
-    if next.len() > LONGEST_ADDRESS {
-        return Err(BadLink::TooLong);
+    if next.len() > MAX_NEXT_URL_BYTES {
+        return Err(LinkTargetError::TooLong);
     }
     Ok(next)
 }
 
-fn encoded(value: &str) -> String {
+fn encode(value: &str) -> String {
     url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }
 

@@ -1,4 +1,4 @@
-//! The token endpoint as the OAuth library speaks to it: one request, and what its answer means.
+//! The token endpoint as used by the OAuth library: sends one request and classifies its response.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -17,21 +17,21 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::answer::{LARGEST_TOKEN_ANSWER, TokenResponse, TokenResponseError};
 use super::client::{Webex, label};
-use super::errors::{Answered, ErrorBody, ErrorKind, WebexError, kind_of};
+use super::errors::{ErrorBody, ErrorKind, ResponseHead, WebexError, classify_status};
 use super::list_body::keep_readable_members;
-use super::scrub::Scrubber;
+use super::redactor::Redactor;
+use super::token_response::{MAX_TOKEN_RESPONSE_BYTES, TokenResponse, TokenResponseError};
 use crate::platform::{HttpError, Platform, Secret};
 use crate::settings::ClientCredentials;
-use crate::text::strip_mark;
+use crate::text::strip_byte_order_mark;
 
 const TOKEN_PATH: &str = "/access_token";
 
-/// The library's client, with Webex's answers.
+/// The library's client, with Webex's response types.
 pub(super) type WebexClient<HasAuthUrl = EndpointNotSet, HasTokenUrl = EndpointNotSet> = Client<
-    ErrorAnswer,
-    WireAnswer,
+    WireErrorResponse,
+    WireResponse,
     BasicTokenIntrospectionResponse,
     StandardRevocableToken,
     BasicRevocationErrorResponse,
@@ -42,58 +42,59 @@ pub(super) type WebexClient<HasAuthUrl = EndpointNotSet, HasTokenUrl = EndpointN
     HasTokenUrl,
 >;
 
-/// A client that can ask for tokens.
+/// A client that can request tokens.
 pub(super) type TokenClient = WebexClient<EndpointNotSet, EndpointSet>;
 
-/// What was shown for new tokens.
+/// The kind of credential that was exchanged for new tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(super) enum Credential {
     /// A refresh token.
     RefreshToken,
     /// The code of a consent.
     Code,
 }
 
-/// Carries the library's requests. Of an answer the library keeps only the body; the rest is
-/// noted here as it passes.
-pub(super) struct Courier<'a, P: ?Sized> {
+/// Sends the library's requests. The library keeps only the body of a response, so the transport
+/// records the head.
+pub(super) struct OAuthTransport<'a, P: ?Sized> {
     webex: &'a Webex<'a, P>,
-    noted: RefCell<Option<Answered>>,
+    response_head: RefCell<Option<ResponseHead>>,
 }
 
-impl<P: Platform + ?Sized> SyncHttpClient for Courier<'_, P> {
+impl<P: Platform + ?Sized> SyncHttpClient for OAuthTransport<'_, P> {
     type Error = HttpError;
 
     fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let mut answer = self.webex.send(request)?;
-        *self.noted.borrow_mut() = Some(Answered::of(&answer, self.webex.now()));
-        if answer.body().len() > LARGEST_TOKEN_ANSWER {
-            answer.body_mut().clear();
+        let mut response = self.webex.send(request)?;
+        *self.response_head.borrow_mut() =
+            Some(ResponseHead::from_response(&response, self.webex.now()));
+        if response.body().len() > MAX_TOKEN_RESPONSE_BYTES {
+            response.body_mut().clear();
         }
-        let content = strip_mark(answer.body());
-        if content.len() < answer.body().len() {
-            *answer.body_mut() = content.to_vec();
+        let content = strip_byte_order_mark(response.body());
+        if content.len() < response.body().len() {
+            *response.body_mut() = content.to_vec();
         }
-        if answer.status().is_success() {
-            if let Some(readable) = without_unreadable_members(answer.body()) {
-                *answer.body_mut() = readable;
+        if response.status().is_success() {
+            if let Some(readable) = drop_unreadable_members(response.body()) {
+                *response.body_mut() = readable;
             }
-            // Tokens under another type or another success, as a proxy may make of them, are
-            // tokens all the same, and may be the only ones that live. An error under a success is
-            // an error all the same.
-            *answer.status_mut() = match is_error(answer.body()) {
+            // Tokens with another content type or another success status, as a proxy may produce,
+            // are still tokens, and may be the only valid ones. An error with the status of a
+            // success is still an error.
+            *response.status_mut() = match is_error_body(response.body()) {
                 true => StatusCode::BAD_REQUEST,
                 false => StatusCode::OK,
             };
-            answer.headers_mut().remove(CONTENT_TYPE);
+            response.headers_mut().remove(CONTENT_TYPE);
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 
-/// The body of a success without members that cannot be read, such as a number that is too large; none
-/// when all can be, or nothing can.
-fn without_unreadable_members(body: &[u8]) -> Option<Vec<u8>> {
+/// Returns the body of a success without unreadable members, such as a number that is too large;
+/// none when all or none can be read.
+fn drop_unreadable_members(body: &[u8]) -> Option<Vec<u8>> {
     match serde_json::from_slice::<Map<String, Value>>(body) {
         Ok(_) => None,
         Err(_) => keep_readable_members(body),
@@ -101,172 +102,174 @@ fn without_unreadable_members(body: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Whether the body of a success is an error of Webex.
-fn is_error(body: &[u8]) -> bool {
-    // Nearly every answer has tokens: those are not read twice.
+fn is_error_body(body: &[u8]) -> bool {
+    // Nearly every response has tokens, so this check avoids parsing those twice.
     let text = String::from_utf8_lossy(body);
-    let named = ["\"error\"", "\"trackingId\""];
-    named.iter().any(|name| text.contains(name))
+    let names = ["\"error\"", "\"trackingId\""];
+    names.iter().any(|name| text.contains(name))
         && serde_json::from_slice::<Map<String, Value>>(body)
             .is_ok_and(|fields| ErrorBody::from_success(&fields).is_some())
 }
 
-/// Asks the token endpoint by `ask`. `secrets` names what an error text must not repeat, besides
-/// the client's own; it is called only when there is an error to tell.
+/// Calls the token endpoint with `send`. `secrets` lists what an error text must not repeat,
+/// besides the client's own; it is called only after an error.
 ///
 /// # Errors
-/// [`ErrorKind::Refused`] only when Webex says that what was shown is dead;
-/// [`ErrorKind::Client`] when it does not accept the client id or secret; every other error says
-/// nothing about the grant.
-pub(super) fn tokens<P: Platform + ?Sized>(
+/// - [`ErrorKind::Refused`] only when Webex says that the credential is dead.
+/// - [`ErrorKind::Client`] when Webex does not accept the client id or secret.
+/// - All other errors say nothing about the grant.
+pub(super) fn request_tokens<P: Platform + ?Sized>(
     webex: &Webex<'_, P>,
     client: &ClientCredentials,
-    shown: Shown,
+    credential: Credential,
     secrets: impl FnOnce() -> Vec<Secret>,
-    ask: impl FnOnce(
+    send: impl FnOnce(
         &TokenClient,
-        &Courier<'_, P>,
-    ) -> Result<WireAnswer, RequestTokenError<HttpError, ErrorAnswer>>,
+        &OAuthTransport<'_, P>,
+    ) -> Result<WireResponse, RequestTokenError<HttpError, WireErrorResponse>>,
 ) -> Result<TokenResponse, WebexError> {
     let address = webex.address(TOKEN_PATH);
     let request = label(&Method::POST, &address);
     let Ok(token_url) = TokenUrl::new(address) else {
-        let what = Some("the address is not valid".to_owned());
-        return Err(WebexError::new(ErrorKind::Rejected, request, what));
+        let problem = Some("the address is not valid".to_owned());
+        return Err(WebexError::new(ErrorKind::Rejected, request, problem));
     };
     let authenticated = WebexClient::new(ClientId::new(client.id.clone()))
         .set_client_secret(ClientSecret::new(client.secret.expose().to_owned()))
         .set_auth_type(AuthType::RequestBody)
         .set_token_uri(token_url);
-    let courier = Courier {
+    let transport = OAuthTransport {
         webex,
-        noted: RefCell::new(None),
+        response_head: RefCell::new(None),
     };
-    ask(&authenticated, &courier)
-        .map(|wire| wire.answer)
+    send(&authenticated, &transport)
+        .map(|wire| wire.response)
         .map_err(|error| {
             let secrets = secrets();
-            let mut scrubber = webex.scrubber_with(&secrets.iter().collect::<Vec<_>>());
-            scrubber.hide(&client.secret);
-            scrubber.hide_basic(&client.id, client.secret.expose());
-            let answered = courier.noted.into_inner();
-            in_words(&request, error, answered, shown, &scrubber)
+            let mut redactor = webex.redactor_with(&secrets.iter().collect::<Vec<_>>());
+            redactor.add_secret(&client.secret);
+            redactor.add_basic_credentials(&client.id, client.secret.expose());
+            let head = transport.response_head.into_inner();
+            into_webex_error(&request, error, head, credential, &redactor)
         })
 }
 
-fn in_words(
+fn into_webex_error(
     request: &str,
-    error: RequestTokenError<HttpError, ErrorAnswer>,
-    answered: Option<Answered>,
-    shown: Shown,
-    scrubber: &Scrubber,
+    error: RequestTokenError<HttpError, WireErrorResponse>,
+    head: Option<ResponseHead>,
+    credential: Credential,
+    redactor: &Redactor,
 ) -> WebexError {
-    let unreadable = |what: &str| match &answered {
-        Some(answered) if answered.status.is_success() => {
-            WebexError::unusable(request, answered.clone(), what, scrubber)
+    let unreadable = |problem: &str| match &head {
+        Some(head) if head.status.is_success() => {
+            WebexError::unusable(request, head.clone(), problem, redactor)
         }
-        Some(answered) => {
-            let kind = match kind_of(answered.status) {
+        Some(head) => {
+            let kind = match classify_status(head.status) {
                 ErrorKind::RateLimited => ErrorKind::RateLimited,
-                // Without a body that Webex could have written, somebody in between answered.
+                // A body that is not Webex's is the response of a server in between.
                 _ => ErrorKind::Unavailable,
             };
             let body = ErrorBody::default();
-            WebexError::with_body(kind, request, answered.clone(), &body, scrubber)
+            WebexError::with_body(kind, request, head.clone(), &body, redactor)
         }
-        None => WebexError::new(ErrorKind::Rejected, request, Some(what.to_owned())),
+        None => WebexError::new(ErrorKind::Rejected, request, Some(problem.to_owned())),
     };
     match error {
-        RequestTokenError::Request(error) => WebexError::unanswered(request, &error, scrubber),
-        RequestTokenError::ServerResponse(ErrorAnswer(body)) => match &answered {
-            Some(answered) => {
-                let kind = refusal_or_fault(answered, &body, shown);
-                WebexError::with_body(kind, request, answered.clone(), &body, scrubber)
+        RequestTokenError::Request(error) => WebexError::from_http_error(request, &error, redactor),
+        RequestTokenError::ServerResponse(WireErrorResponse(body)) => match &head {
+            Some(head) => {
+                let kind = classify_error(head, &body, credential);
+                WebexError::with_body(kind, request, head.clone(), &body, redactor)
             }
-            None => unreadable("nothing was answered"),
+            None => unreadable("there was no response"),
         },
-        // Neither text is repeated: both may show parts of the answer.
-        RequestTokenError::Parse(_, body) => match (TokenResponse::find_fault(&body), &answered) {
-            // Without tokens it may be somebody else's.
-            (Some(fault), Some(answered)) if fault != TokenResponseError::NoAccessToken => {
-                let what = format!("the response {fault}");
-                WebexError::malformed(request, answered.clone(), &what, scrubber)
+        // Neither text is repeated: both may contain parts of the response.
+        RequestTokenError::Parse(_, body) => match (TokenResponse::find_error(&body), &head) {
+            // A response without tokens may be another server's.
+            (Some(error), Some(head)) if error != TokenResponseError::NoAccessToken => {
+                let problem = format!("the response {error}");
+                WebexError::malformed(request, head.clone(), &problem, redactor)
             }
-            _ => unreadable("the answer is not a token answer"),
+            _ => unreadable("the response is not a token response"),
         },
-        RequestTokenError::Other(_) => unreadable("the answer is empty or too large"),
+        RequestTokenError::Other(_) => unreadable("the response is empty or too large"),
     }
 }
 
-/// Whether an error answer of the token endpoint refuses what was shown, or is a fault that says
-/// nothing about it. Decided by status and codes, and by the sentences that Webex is known to use
-/// in a body without a code. An error with the status of a success counts as a 400.
-fn refusal_or_fault(answered: &Answered, body: &ErrorBody, shown: Shown) -> ErrorKind {
-    let status = answered.status.as_u16();
-    if !answered.status.is_success() && !matches!(status, 400 | 401 | 403) {
-        return kind_of(answered.status);
+/// Decides whether an error response refuses the credential, or says nothing about it: by status
+/// and codes, and in a body without a code by the sentences that Webex is known to use. An error
+/// with the status of a success counts as a 400.
+fn classify_error(head: &ResponseHead, body: &ErrorBody, credential: Credential) -> ErrorKind {
+    let status = head.status.as_u16();
+    if !head.status.is_success() && !matches!(status, 400 | 401 | 403) {
+        return classify_status(head.status);
     }
     if let Some(kind) = body.passing_kind() {
         return kind;
     }
     match body.code() {
         Some("invalid_grant") => ErrorKind::Refused,
-        // Neither code judges the token in the request (RFC 6749, section 5.2).
+        // Neither code refuses the token in the request (RFC 6749, section 5.2).
         Some("invalid_client" | "unauthorized_client") => ErrorKind::Client,
         _ if !body.can_refuse() => ErrorKind::Unavailable,
-        _ if status != 403 && says_it_is_dead(&body.words(), shown) => ErrorKind::Refused,
+        _ if status != 403 && reports_dead_credential(&body.message(), credential) => {
+            ErrorKind::Refused
+        }
         Some(_) => ErrorKind::Rejected,
-        None if status == 403 || answered.status.is_success() => ErrorKind::Unavailable,
+        None if status == 403 || head.status.is_success() => ErrorKind::Unavailable,
         None => ErrorKind::Client,
     }
 }
 
-fn says_it_is_dead(words: &str, shown: Shown) -> bool {
-    let words = words.to_lowercase().replace('_', " ");
-    let what = match shown {
-        Shown::RefreshToken => "refresh token",
-        Shown::Code => "code",
+fn reports_dead_credential(message: &str, credential: Credential) -> bool {
+    let message = message.to_lowercase().replace('_', " ");
+    let name = match credential {
+        Credential::RefreshToken => "refresh token",
+        Credential::Code => "code",
     };
-    words.contains(what)
+    message.contains(name)
         && ["expired", "invalid", "not valid", "revoked"]
             .iter()
-            .any(|each| words.contains(each))
+            .any(|each| message.contains(each))
 }
 
-/// A token answer in the shape that the OAuth library wants.
-pub(super) struct WireAnswer {
-    answer: TokenResponse,
+/// A token response in the form that the OAuth library requires.
+pub(super) struct WireResponse {
+    response: TokenResponse,
     access_token: AccessToken,
     refresh_token: Option<RefreshToken>,
 }
 
-impl<'de> Deserialize<'de> for WireAnswer {
+impl<'de> Deserialize<'de> for WireResponse {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let answer = TokenResponse::deserialize(deserializer)?;
+        let response = TokenResponse::deserialize(deserializer)?;
         Ok(Self {
-            access_token: AccessToken::new(answer.access_token.expose().to_owned()),
-            refresh_token: answer
+            access_token: AccessToken::new(response.access_token.expose().to_owned()),
+            refresh_token: response
                 .refresh_token
                 .as_ref()
                 .map(|token| RefreshToken::new(token.expose().to_owned())),
-            answer,
+            response,
         })
     }
 }
 
-impl Serialize for WireAnswer {
-    /// The library demands it and never calls it; tokens are not written.
+impl Serialize for WireResponse {
+    /// Required by the library, which never calls it; tokens are not written.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_map(Some(0))?.end()
     }
 }
 
-impl fmt::Debug for WireAnswer {
+impl fmt::Debug for WireResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.answer.fmt(f)
+        self.response.fmt(f)
     }
 }
 
-impl oauth2::TokenResponse for WireAnswer {
+impl oauth2::TokenResponse for WireResponse {
     type TokenType = BasicTokenType;
 
     fn access_token(&self) -> &AccessToken {
@@ -278,7 +281,7 @@ impl oauth2::TokenResponse for WireAnswer {
     }
 
     fn expires_in(&self) -> Option<std::time::Duration> {
-        self.answer
+        self.response
             .expires_in
             .milliseconds()
             .map(std::time::Duration::from_millis)
@@ -288,39 +291,40 @@ impl oauth2::TokenResponse for WireAnswer {
         self.refresh_token.as_ref()
     }
 
-    /// None: the scopes are taken from the answer itself.
+    /// Returns none: the scopes are read from the response itself.
     fn scopes(&self) -> Option<&Vec<Scope>> {
         None
     }
 }
 
-/// An error answer of either shape. Shows nothing of itself: it may repeat a secret.
-pub(super) struct ErrorAnswer(ErrorBody);
+/// An error response in either format. Its `Debug` and `Display` output is empty, because it may
+/// repeat a secret.
+pub(super) struct WireErrorResponse(ErrorBody);
 
-impl<'de> Deserialize<'de> for ErrorAnswer {
+impl<'de> Deserialize<'de> for WireErrorResponse {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let fields = Map::<String, Value>::deserialize(deserializer)?;
         Ok(Self(ErrorBody::from_fields(&fields)))
     }
 }
 
-impl Serialize for ErrorAnswer {
-    /// The library demands it and never calls it.
+impl Serialize for WireErrorResponse {
+    /// Required by the library, which never calls it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_map(Some(0))?.end()
     }
 }
 
-impl fmt::Debug for ErrorAnswer {
+impl fmt::Debug for WireErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ErrorAnswer(…)")
+        f.write_str("WireErrorResponse(…)")
     }
 }
 
-impl fmt::Display for ErrorAnswer {
+impl fmt::Display for WireErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an error answer")
+        f.write_str("an error response")
     }
 }
 
-impl ErrorResponse for ErrorAnswer {}
+impl ErrorResponse for WireErrorResponse {}

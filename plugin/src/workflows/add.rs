@@ -2,20 +2,20 @@
 
 use serde_json::Map;
 
-use crate::admission;
 use crate::grant::Grant;
 use crate::model::{FieldErrors, Input, ValidatedInput, validate};
 use crate::names;
-use crate::parts::{self, Times};
-use crate::pasted;
+use crate::owned_documents::{self, RunTimes};
+use crate::pasted_tokens;
 use crate::platform::{
     Change, Check, Failure, Key, Level, OnUnavailable, Platform, Reference, Secret, is_pkid,
 };
-use crate::record::{Body, Record, key, secret};
-use crate::reports::{Added, Connection};
+use crate::record::{Record, RecordBody, key, secret};
+use crate::reports::{AddReport, ConnectionReport};
 use crate::settings::Settings;
 use crate::text::trim_text;
-use crate::tokens::{self, Held};
+use crate::tokens::{self, StoredTokens};
+use crate::uniqueness;
 use crate::webex::client::Proxies;
 
 /// The maximum length of an idempotency key in characters.
@@ -45,7 +45,7 @@ pub struct Request {
 /// `invalid` with all errors by field; `conflict`; `unavailable` and `rate-limited` if storage or
 /// Webex failed or another server responded. No record is created then, unless the host reports that it
 /// keeps the commit.
-pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added, Failure> {
+pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<AddReport, Failure> {
     let request = Request {
         hierarchy: trim_path(&request.hierarchy),
         ..request
@@ -66,16 +66,17 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
         has_token_response,
         &mut errors,
     );
-    let response = pasted::read_tokens(&accepted, request.token_response.as_ref(), &mut errors);
-    admission::check_proxies(platform, &accepted, &mut errors)?;
-    admission::find_doubles(platform, &request.hierarchy, &accepted, None, &mut errors)?;
+    let response =
+        pasted_tokens::read_tokens(&accepted, request.token_response.as_ref(), &mut errors);
+    crate::proxies::check_proxies(platform, &accepted, &mut errors)?;
+    uniqueness::find_duplicates(platform, &request.hierarchy, &accepted, None, &mut errors)?;
     errors.into_result()?;
 
     let mut confirmed = None;
     if let Some(response) = response {
         platform.progress(2, STEPS, "checking the tokens at Webex");
         let named = accepted.organization.is_some();
-        let inquiry = pasted::Inquiry {
+        let inquiry = pasted_tokens::TokenChecker {
             platform,
             settings: &settings,
             proxies: &collect_proxies(&accepted),
@@ -84,7 +85,13 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
         let tokens = inquiry.confirm(response, &mut accepted)?;
         if !named {
             let mut errors = FieldErrors::default();
-            admission::find_doubles(platform, &request.hierarchy, &accepted, None, &mut errors)?;
+            uniqueness::find_duplicates(
+                platform,
+                &request.hierarchy,
+                &accepted,
+                None,
+                &mut errors,
+            )?;
             errors
                 .into_result()
                 .map_err(|failure| tokens.explain(failure))?;
@@ -97,14 +104,14 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
         pkid: request.pkid.clone(),
         hierarchy: request.hierarchy.clone(),
         version: 0,
-        body: Body {
+        body: RecordBody {
             fields: accepted.fields.clone(),
             idempotency_key: request.idempotency_key.clone(),
-            ..Body::default()
+            ..RecordBody::default()
         },
     };
     record.complete_grants();
-    parts::plan(&mut record, platform);
+    owned_documents::plan(&mut record, platform);
     let owner = record.reference();
     let mut owned_changes = Vec::new();
     for (name, value) in &accepted.sealed {
@@ -116,17 +123,17 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
             });
         }
     }
-    let (mut refresh, mut check) = (Times::default(), Times::default());
+    let (mut refresh, mut check) = (RunTimes::default(), RunTimes::default());
     if let Some(confirmed) = &confirmed {
-        let held = Held::default();
+        let held = StoredTokens::default();
         let now = platform.now();
-        let token_update = tokens::take(
+        let token_update = tokens::apply(
             &mut record,
             Grant::Organization,
-            tokens::Received {
-                answer: &confirmed.answer,
-                held: &held,
-                origin: confirmed.origin,
+            tokens::ReceivedTokens {
+                response: &confirmed.response,
+                stored: &held,
+                source: confirmed.source,
                 issued: confirmed.issued,
             },
             now,
@@ -140,15 +147,20 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
         owned_changes.extend(token_update.changes);
     }
     let mut changes = vec![Change::Put(record.to_document()?)];
-    changes.extend(parts::creation(&record, refresh, check));
+    changes.extend(owned_documents::creation_changes(&record, refresh, check));
     changes.extend(owned_changes);
 
     let mut checks = vec![Check::Absent(owner)];
-    checks.extend(admission::no_doubles(&request.hierarchy, &accepted, None));
+    checks.extend(uniqueness::uniqueness_checks(
+        &request.hierarchy,
+        &accepted,
+        None,
+    ));
     checks.extend(filter_by_idempotency_key(&request).map(|filter| Check::Unique(filter, None)));
-    let on_unavailable = confirmed
-        .as_ref()
-        .map_or(OnUnavailable::Fail, pasted::Confirmed::on_unavailable);
+    let on_unavailable = confirmed.as_ref().map_or(
+        OnUnavailable::Fail,
+        pasted_tokens::ConfirmedTokens::on_unavailable,
+    );
     match platform.commit_with(checks, changes, on_unavailable) {
         Ok(()) => {}
         Err(Failure::Conflict(text)) => {
@@ -166,7 +178,7 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added
             "added {} at {} with {} parts",
             record.name(),
             record.hierarchy,
-            record.body.parts.len()
+            record.body.owned_documents.len()
         ),
     );
     Ok(build_report(&record, false))
@@ -206,7 +218,7 @@ fn check_request(request: &Request, errors: &mut FieldErrors) {
 fn find_existing<P: Platform + ?Sized>(
     platform: &P,
     request: &Request,
-) -> Result<Option<Added>, Failure> {
+) -> Result<Option<AddReport>, Failure> {
     let mut found = platform.get(&Reference::record(&request.pkid))?;
     if found.is_none()
         && let Some(filter) = filter_by_idempotency_key(request)
@@ -239,7 +251,7 @@ fn filter_by_idempotency_key(request: &Request) -> Option<crate::platform::Filte
     let idempotency_key = request.idempotency_key.as_ref();
     let idempotency_key = idempotency_key.filter(|key| key.chars().count() <= KEY_LIMIT)?;
     let key = Key::new(key::IDEMPOTENCY_KEY, idempotency_key);
-    Some(admission::at_node(&request.hierarchy, key))
+    Some(uniqueness::filter_at_node(&request.hierarchy, key))
 }
 
 // Another call committed first: report its result as if it had been found at the beginning.
@@ -248,12 +260,12 @@ fn resolve_conflict<P: Platform + ?Sized>(
     request: &Request,
     accepted: &ValidatedInput,
     conflict: String,
-) -> Result<Added, Failure> {
+) -> Result<AddReport, Failure> {
     if let Some(added) = find_existing(platform, request)? {
         return Ok(added);
     }
     let mut errors = FieldErrors::default();
-    admission::find_doubles(platform, &request.hierarchy, accepted, None, &mut errors)?;
+    uniqueness::find_duplicates(platform, &request.hierarchy, accepted, None, &mut errors)?;
     errors.into_result()?;
     Err(Failure::Conflict(conflict))
 }
@@ -269,11 +281,17 @@ fn collect_proxies(accepted: &ValidatedInput) -> Proxies {
     }
 }
 
-fn build_report(record: &Record, replayed: bool) -> Added {
+fn build_report(record: &Record, replayed: bool) -> AddReport {
     let mut created = vec![record.reference()];
-    created.extend(record.body.parts.iter().map(crate::record::Part::reference));
-    Added {
-        connection: Connection::of(record),
+    created.extend(
+        record
+            .body
+            .owned_documents
+            .iter()
+            .map(crate::record::OwnedDocument::reference),
+    );
+    AddReport {
+        connection: ConnectionReport::from_record(record),
         created,
         replayed,
     }

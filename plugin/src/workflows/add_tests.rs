@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::parts::{DATA_SYNC, SCHEDULE, SHADOW_MODEL};
+use crate::owned_documents::{DATA_SYNC, SCHEDULE, SHADOW_MODEL};
 use crate::platform::{FieldError, OnUnavailable, RECORD_MODEL, Storage};
 use crate::record::State;
 use crate::testing::{
-    ACCESS_TOKEN, DAY, HIERARCHY, HOUR, Interruption, MemoryPlatform, ORGANIZATION, PKID,
-    REFRESH_TOKEN, SECOND, START, reply, reply_with,
+    ACCESS_TOKEN, CommitFault, DAY, HIERARCHY, HOUR, MemoryPlatform, ORGANIZATION, PKID,
+    REFRESH_TOKEN, SECOND, START, json_response, raw_response,
 };
 
 const OTHER_PKID: &str = "ffffffffffffffffffffffff";
@@ -43,7 +43,7 @@ fn other(request: Request) -> Request {
     }
 }
 
-fn field_errors(result: Result<Added, Failure>) -> Vec<FieldError> {
+fn field_errors(result: Result<AddReport, Failure>) -> Vec<FieldError> {
     match result {
         Err(Failure::Invalid(errors)) => errors,
         other => panic!("not refused as invalid: {other:?}"),
@@ -149,7 +149,7 @@ fn add_exposes_no_secret() {
     let request = with_token_response(fields);
     assert!(!format!("{request:?}").contains("hunter2"));
     let added = add(&platform, request).unwrap();
-    let visible = format!("{} {added:?}", platform.everything_visible());
+    let visible = format!("{} {added:?}", platform.visible_output());
     for secret in [ACCESS_TOKEN, REFRESH_TOKEN, "hunter2"] {
         assert!(!visible.contains(secret), "{secret}");
     }
@@ -185,8 +185,10 @@ fn tokens_of_other_organisation_name_both() {
 fn tokens_refused_by_webex_are_field_errors() {
     let platform = MemoryPlatform::new();
     platform.serve(|_, request| match *request.method() {
-        http::Method::POST => reply(400, json!({"error": "invalid_grant", "trackingId": "T2"})),
-        _ => reply(401, json!({"message": "invalid", "trackingId": "ROUTER_1"})),
+        http::Method::POST => {
+            json_response(400, json!({"error": "invalid_grant", "trackingId": "T2"}))
+        }
+        _ => json_response(401, json!({"message": "invalid", "trackingId": "ROUTER_1"})),
     });
     let errors = field_errors(add(&platform, with_token_response(json!({}))));
     assert_eq!(errors[0].field, "token");
@@ -199,11 +201,11 @@ fn tokens_refused_by_webex_are_field_errors() {
 #[test]
 fn temporary_webex_error_adds_nothing() {
     let platform = MemoryPlatform::new();
-    platform.serve(|_, _| reply(503, json!({})));
+    platform.serve(|_, _| json_response(503, json!({})));
     let result = add(&platform, with_token_response(json!({})));
     assert!(matches!(result, Err(Failure::Unavailable(_))), "{result:?}");
 
-    platform.serve(|_, _| reply_with(429, &[("retry-after", "30")], ""));
+    platform.serve(|_, _| raw_response(429, &[("retry-after", "30")], ""));
     let result = add(&platform, with_token_response(json!({})));
     assert_eq!(result, Err(Failure::RateLimited(Some(START + 30 * SECOND))));
     assert_eq!(platform.documents(), []);
@@ -285,7 +287,7 @@ fn concurrent_adds_do_not_share_a_name() {
     let meanwhile = |platform: &MemoryPlatform| {
         add(platform, other(request(json!({"name": "Acme"})))).unwrap();
     };
-    platform.interrupt_commit(1, Interruption::Meanwhile(Box::new(meanwhile)));
+    platform.inject_commit_fault(1, CommitFault::RunFirst(Box::new(meanwhile)));
     let errors = field_errors(add(&platform, request(json!({"name": "Acme"}))));
     assert_eq!(errors[0].field, "name");
     assert_eq!(platform.documents_of(RECORD_MODEL).len(), 1);
@@ -321,9 +323,9 @@ fn concurrent_adds_with_one_idempotency_key_are_one() {
         ..request(json!({}))
     };
     let twin = other(keyed.clone());
-    platform.interrupt_commit(
+    platform.inject_commit_fault(
         1,
-        Interruption::Meanwhile(Box::new(move |platform| {
+        CommitFault::RunFirst(Box::new(move |platform| {
             add(platform, twin).unwrap();
         })),
     );
@@ -336,7 +338,7 @@ fn concurrent_adds_with_one_idempotency_key_are_one() {
 fn add_after_lost_commit_reply_creates_nothing_twice() {
     let platform = webex();
     let lost = Failure::Unavailable("the store went away".to_owned());
-    platform.interrupt_commit(1, Interruption::LoseAnswer(lost.clone()));
+    platform.inject_commit_fault(1, CommitFault::LoseResult(lost.clone()));
     assert_eq!(add(&platform, with_token_response(json!({}))), Err(lost));
     let stored = platform.documents();
     let again = add(&platform, with_token_response(json!({}))).unwrap();
@@ -348,7 +350,7 @@ fn add_after_lost_commit_reply_creates_nothing_twice() {
 fn failed_add_leaves_nothing_and_can_be_repeated() {
     let platform = webex();
     let failure = Failure::Unavailable("the store went away".to_owned());
-    platform.interrupt_commit(1, Interruption::Fail(failure.clone()));
+    platform.inject_commit_fault(1, CommitFault::Fail(failure.clone()));
     assert_eq!(add(&platform, with_token_response(json!({}))), Err(failure));
     assert_eq!(platform.documents(), []);
     assert!(

@@ -6,23 +6,23 @@
 
 mod exchange;
 
-use crate::admission;
-use crate::alerts::Standing;
-use crate::callback::{Callback, Refusal};
-use crate::consent::{self, Fate, Found, Pending};
+use crate::alerts::ActiveAlerts;
+use crate::callback::{AuthorizationError, Callback};
+use crate::consent::{self, ConsentMatch, ConsentOutcome, PendingConsent};
 use crate::grant::Grant;
 use crate::model::{FieldErrors, ValidatedInput, derived};
-use crate::parts;
+use crate::owned_documents;
 use crate::platform::{
     Change, Check, Failure, FieldError, Level, OnUnavailable, Platform, Secret, Timestamp, is_pkid,
 };
 use crate::record::Record;
-use crate::reports::{ConnectReport, Connection, SyncKind};
+use crate::reports::{ConnectReport, ConnectionReport, SyncKind};
 use crate::settings::{ClientCredentials, Settings};
-use crate::timing::SOONEST;
-use crate::tokens::{self, Held, Origin};
-use crate::webex::answer::TokenResponse;
+use crate::timing::MIN_DELAY;
+use crate::tokens::{self, StoredTokens, TokenSource};
+use crate::uniqueness;
 use crate::webex::ids::OrgId;
+use crate::webex::token_response::TokenResponse;
 use crate::{scopes, workflows::connect};
 use exchange::TokenExchange;
 
@@ -45,18 +45,18 @@ pub fn complete_connect<P: Platform + ?Sized>(
     let settings = Settings::load(platform)?;
     let callback = Callback::parse(callback).map_err(reject_callback)?;
     let (grant, pending) = find_pending(&record, &callback)?;
-    if !callback.came_to(&pending.redirect_uri) {
+    if !callback.matches_redirect(&pending.redirect_uri) {
         let expected = &pending.redirect_uri;
         return Err(reject_callback(&format!(
             "did not come to the redirect address of this consent, {expected}"
         )));
     }
     if pending.expires <= platform.now() {
-        consume(platform, &mut record, grant, Fate::Expired)?;
-        return Err(consent_ended(grant, Fate::Expired));
+        consume(platform, &mut record, grant, ConsentOutcome::Expired)?;
+        return Err(consent_ended(grant, ConsentOutcome::Expired));
     }
     if let Some(refusal) = callback.error() {
-        consume(platform, &mut record, grant, Fate::Used)?;
+        consume(platform, &mut record, grant, ConsentOutcome::Used)?;
         let failure = map_callback_error(&record, grant, &pending, refusal);
         platform.log(Level::Warning, &failure.to_string());
         return Err(failure);
@@ -69,7 +69,8 @@ pub fn complete_connect<P: Platform + ?Sized>(
 
     let client =
         ClientCredentials::reveal(&settings, platform)?.map_err(connect::missing_setting)?;
-    let Some(verifier) = platform.reveal(&record.reference(), consent::verifier(grant))? else {
+    let Some(verifier) = platform.reveal(&record.reference(), consent::verifier_name(grant))?
+    else {
         return Err(require_new_consent(&format!(
             "the verifier of the consent for the grant {grant} is lost"
         )));
@@ -83,7 +84,7 @@ pub fn complete_connect<P: Platform + ?Sized>(
         verifier,
         redirect_uri: pending.redirect_uri,
     };
-    consume(platform, &mut record, grant, Fate::Used)?;
+    consume(platform, &mut record, grant, ConsentOutcome::Used)?;
 
     platform.progress(1, STEPS, "asking Webex for the tokens of the consent");
     let issued = platform.now();
@@ -106,14 +107,14 @@ pub fn complete_connect<P: Platform + ?Sized>(
 }
 
 /// Finds the pending consent of the callback.
-fn find_pending(record: &Record, callback: &Callback) -> Result<(Grant, Pending), Failure> {
+fn find_pending(record: &Record, callback: &Callback) -> Result<(Grant, PendingConsent), Failure> {
     let Some(state) = callback.state().map(Secret::expose) else {
         return Err(require_new_consent("the callback brings no state"));
     };
     match record.body.consents.find(state) {
-        Found::Pending(grant, pending) => Ok((grant, pending)),
-        Found::Past(grant, fate) => Err(consent_ended(grant, fate)),
-        Found::Unknown => Err(require_new_consent(&match state.split_once('.') {
+        ConsentMatch::Pending(grant, pending) => Ok((grant, pending)),
+        ConsentMatch::Past(grant, fate) => Err(consent_ended(grant, fate)),
+        ConsentMatch::Unknown => Err(require_new_consent(&match state.split_once('.') {
             Some((pkid, _)) if pkid != record.pkid && is_pkid(pkid) => {
                 format!("the callback belongs to another record, {pkid}")
             }
@@ -130,12 +131,13 @@ fn consume<P: Platform + ?Sized>(
     platform: &P,
     record: &mut Record,
     grant: Grant,
-    fate: Fate,
+    fate: ConsentOutcome,
 ) -> Result<(), Failure> {
-    let check = record.unchanged();
+    let check = record.version_check();
     record.body.consents.end(grant, fate);
     record.note_interruption(platform);
-    let removal = Change::RemoveSecret(record.reference(), consent::verifier(grant).to_owned());
+    let removal =
+        Change::RemoveSecret(record.reference(), consent::verifier_name(grant).to_owned());
     platform.commit(
         vec![check],
         vec![Change::Put(record.to_document()?), removal],
@@ -144,11 +146,13 @@ fn consume<P: Platform + ?Sized>(
     Ok(())
 }
 
-fn consent_ended(grant: Grant, fate: Fate) -> Failure {
+fn consent_ended(grant: Grant, fate: ConsentOutcome) -> Failure {
     let fate = match fate {
-        Fate::Used => "was used already: each callback counts once",
-        Fate::Superseded => "was replaced by one that was begun later: use the newer link",
-        Fate::Expired => "has expired: its callback must come within 10 minutes",
+        ConsentOutcome::Used => "was used already: each callback counts once",
+        ConsentOutcome::Superseded => {
+            "was replaced by one that was begun later: use the newer link"
+        }
+        ConsentOutcome::Expired => "has expired: its callback must come within 10 minutes",
     };
     require_new_consent(&format!("the consent for the grant {grant} {fate}"))
 }
@@ -167,10 +171,10 @@ fn reject_callback(what: &str) -> Failure {
 fn map_callback_error(
     record: &Record,
     grant: Grant,
-    pending: &Pending,
-    refusal: &Refusal,
+    pending: &PendingConsent,
+    refusal: &AuthorizationError,
 ) -> Failure {
-    let (name, words) = (record.name(), refusal.words());
+    let (name, words) = (record.name(), refusal.message());
     match refusal.error.as_str() {
         "access_denied" => require_new_consent(&format!(
             "the consent for the grant {grant} of {name} was declined at Webex ({words})"
@@ -179,7 +183,7 @@ fn map_callback_error(
             "Webex does not accept a scope ({words}): the integration at Webex must have all of \
              {}, or {} must ask for less; the connection is as it was",
             pending.scopes.join(" "),
-            scopes::settings_of(record, grant),
+            scopes::setting_names(record, grant),
         )),
         "unauthorized_client"
         | "invalid_client"
@@ -227,7 +231,7 @@ impl<P: Platform + ?Sized> ConsentedTokens<'_, P> {
                 Err(_) => return Err(failure),
             };
             let unchanged = fresh.version == record.version;
-            if !unchanged && fresh.connection(self.grant) == renewed.connection(self.grant) {
+            if !unchanged && fresh.grant_state(self.grant) == renewed.grant_state(self.grant) {
                 // The commit succeeded; only its result was lost.
                 return Ok(self.build_report(&fresh, Vec::new()));
             }
@@ -240,17 +244,17 @@ impl<P: Platform + ?Sized> ConsentedTokens<'_, P> {
     }
 
     fn store(&self, record: &mut Record) -> Result<ConnectReport, Failure> {
-        let mut checks = vec![record.unchanged()];
+        let mut checks = vec![record.version_check()];
         checks.extend(self.fill_in_organization(record)?);
-        let held = Held::by(record, self.grant, self.platform)?;
+        let held = StoredTokens::reveal(record, self.grant, self.platform)?;
         let now = self.platform.now();
-        let token_update = tokens::take(
+        let token_update = tokens::apply(
             record,
             self.grant,
-            tokens::Received {
-                answer: &self.response,
-                held: &held,
-                origin: Origin::Consented,
+            tokens::ReceivedTokens {
+                response: &self.response,
+                stored: &held,
+                source: TokenSource::Consented,
                 issued: self.issued,
             },
             now,
@@ -258,7 +262,7 @@ impl<P: Platform + ?Sized> ConsentedTokens<'_, P> {
         )?;
         let mut changes = vec![Change::Put(record.to_document()?)];
         changes.extend(token_update.changes);
-        let cleared = Standing::of(self.platform, record)?.ended(record, now);
+        let cleared = ActiveAlerts::load(self.platform, record)?.find_resolved(record, now);
         changes.extend(cleared.iter().cloned().map(Change::Delete));
         let next_runs = [
             (
@@ -270,7 +274,7 @@ impl<P: Platform + ?Sized> ConsentedTokens<'_, P> {
         for (role, next) in next_runs {
             // Without a next run, the schedule keeps the present one.
             if next.is_some() {
-                let change = parts::reschedule(self.platform, record, role, None, next)?;
+                let change = owned_documents::reschedule(self.platform, record, role, None, next)?;
                 changes.extend(change);
             }
         }
@@ -299,22 +303,22 @@ impl<P: Platform + ?Sized> ConsentedTokens<'_, P> {
         accepted.set_organization(self.organization);
         let (node, owner) = (record.hierarchy.clone(), record.reference());
         let mut errors = FieldErrors::default();
-        admission::find_doubles(self.platform, &node, &accepted, Some(&owner), &mut errors)?;
+        uniqueness::find_duplicates(self.platform, &node, &accepted, Some(&owner), &mut errors)?;
         if let Err(failure) = errors.into_result() {
             return Err(require_new_consent(&format!(
                 "the consent was given by the organisation {} ({failure})",
                 self.organization
             )));
         }
-        let checks = admission::no_doubles(&node, &accepted, Some(&owner)).collect();
+        let checks = uniqueness::uniqueness_checks(&node, &accepted, Some(&owner)).collect();
         record.body.fields = accepted.fields;
         Ok(checks)
     }
 
     /// Returns when the first import is due: immediately after a consent for the organisation.
     fn sync_due(&self, record: &Record) -> Option<Timestamp> {
-        let refreshed = record.connection(self.grant).refreshed?;
-        (self.grant == Grant::Organization).then(|| refreshed.saturating_add(SOONEST))
+        let refreshed = record.grant_state(self.grant).refreshed?;
+        (self.grant == Grant::Organization).then(|| refreshed.saturating_add(MIN_DELAY))
     }
 
     fn build_report(
@@ -322,7 +326,7 @@ impl<P: Platform + ?Sized> ConsentedTokens<'_, P> {
         record: &Record,
         cleared: Vec<crate::platform::Reference>,
     ) -> ConnectReport {
-        let granted = record.connection(self.grant);
+        let granted = record.grant_state(self.grant);
         let mut message = format!(
             "the grant {} of {} is connected to the organisation {}",
             self.grant,
@@ -335,7 +339,7 @@ impl<P: Platform + ?Sized> ConsentedTokens<'_, P> {
                 message.push_str(&format!("; the {token} token is valid until {at}"));
             }
         }
-        let connection = Connection::of(record);
+        let connection = ConnectionReport::from_record(record);
         if !connection.notes.is_empty() {
             message.push_str(&format!("; {}", connection.notes));
         }

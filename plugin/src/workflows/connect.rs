@@ -2,7 +2,7 @@
 
 use oauth2::RedirectUrl;
 
-use crate::consent::{self, Pending};
+use crate::consent::{self, PendingConsent};
 use crate::grant::Grant;
 use crate::platform::{Change, Failure, FieldError, Level, Platform};
 use crate::record::Record;
@@ -24,7 +24,7 @@ pub fn connect<P: Platform + ?Sized>(
     redirect_uri: &str,
 ) -> Result<Authorization, Failure> {
     let mut record = Record::load(platform, pkid)?;
-    record.must_have(grant)?;
+    record.require_grant(grant)?;
     record.note_interruption(platform);
     consent::check_redirect(redirect_uri)
         .map_err(|error| Failure::Invalid(vec![FieldError::new("redirect-uri", error)]))?;
@@ -40,7 +40,7 @@ pub fn connect<P: Platform + ?Sized>(
     let scopes = scopes::required(&record, grant, &settings);
     let state = consent::new_state(pkid, platform);
     let verifier = consent::new_verifier(platform);
-    let expires = now.saturating_add(consent::LIFE);
+    let expires = now.saturating_add(consent::CONSENT_LIFETIME);
     let consent_request = oauth::Consent {
         redirect_uri: &redirect,
         scopes: &scopes,
@@ -51,9 +51,9 @@ pub fn connect<P: Platform + ?Sized>(
         Failure::LimitExceeded("`webex.base-url` is no address of a consent page".to_owned())
     })?;
 
-    let check = record.unchanged();
-    let pending = Pending {
-        state: consent::digest(&state),
+    let check = record.version_check();
+    let pending = PendingConsent {
+        state: consent::hash_state(&state),
         redirect_uri: redirect_uri.to_owned(),
         scopes: scopes.clone(),
         expires,
@@ -61,7 +61,7 @@ pub fn connect<P: Platform + ?Sized>(
     record.body.consents.begin(grant, pending, now);
     let seal = Change::PutSecret {
         owner: record.reference(),
-        name: consent::verifier(grant).to_owned(),
+        name: consent::verifier_name(grant).to_owned(),
         value: verifier,
     };
     platform.commit(vec![check], vec![Change::Put(record.to_document()?), seal])?;

@@ -17,7 +17,9 @@ fn begin(platform: &MemoryPlatform) -> Authorization {
 
 fn verifier(platform: &MemoryPlatform) -> Option<Secret> {
     let owner = Reference::record(PKID);
-    platform.reveal(&owner, consent::verifier(GRANT)).unwrap()
+    platform
+        .reveal(&owner, consent::verifier_name(GRANT))
+        .unwrap()
 }
 
 #[test]
@@ -60,11 +62,11 @@ fn state_and_verifier_are_not_stored_in_clear() {
     assert_eq!((pkid, chance.len()), (PKID, 43));
     let verifier = verifier(&platform).unwrap();
     assert_eq!(verifier.expose().len(), 43);
-    let visible = platform.everything_visible();
+    let visible = platform.visible_output();
     for secret in [chance, verifier.expose()] {
         assert!(!visible.contains(secret));
     }
-    assert!(visible.contains(&consent::digest(&begun.state)));
+    assert!(visible.contains(&consent::hash_state(&begun.state)));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::alerts::ALERT;
 use crate::grant::Grant;
-use crate::installation;
-use crate::parts::{DATA_SYNC, SCHEDULE, SHADOW_MODEL};
+use crate::installation_alert;
+use crate::owned_documents::{DATA_SYNC, SCHEDULE, SHADOW_MODEL};
 use crate::platform::{
     Change, Document, Failure, Filter, Key, Level, Platform, Reference, Scope, Secret, Storage,
 };
@@ -62,7 +62,7 @@ pub fn delete<P: Platform + ?Sized>(
 
     // Webex revokes all grants of an organisation together, so any valid token is enough.
     let live = |grant: &&Grant| {
-        let access = record.connection(**grant).access;
+        let access = record.grant_state(**grant).access;
         access.is_some_and(|expiry| expiry.at > platform.now())
     };
     let live = record.grants().iter().find(live).copied();
@@ -83,9 +83,9 @@ pub fn delete<P: Platform + ?Sized>(
         let mut changes: Vec<Change> = batch.iter().map(deleted).collect();
         if remaining.is_empty() && has_client_error(&record) {
             // This customer may be the last one. If the error remains, another customer raises the alert again.
-            changes.push(installation::recover());
+            changes.push(installation_alert::clear());
         }
-        platform.commit(vec![record.unchanged()], changes)?;
+        platform.commit(vec![record.version_check()], changes)?;
         if remaining.is_empty() {
             break;
         }
@@ -122,7 +122,7 @@ pub fn delete<P: Platform + ?Sized>(
 fn has_client_error(record: &Record) -> bool {
     let mut grants = record.grants().iter();
     grants.any(|grant| {
-        let retry = record.connection(*grant).retry.as_ref();
+        let retry = record.grant_state(*grant).retry.as_ref();
         retry.is_some_and(|retry| retry.client)
     })
 }
@@ -134,7 +134,7 @@ fn reveal_secrets<P: Platform + ?Sized>(
 ) -> Result<RevocationSecrets, Failure> {
     Ok(RevocationSecrets {
         access_token: platform.reveal(&record.reference(), grant.access_token())?,
-        proxies: Proxies::of(record, platform)?,
+        proxies: Proxies::reveal(record, platform)?,
     })
 }
 
@@ -161,7 +161,7 @@ fn find_owned<P: Platform + ?Sized>(
 ) -> Result<Vec<(Reference, String)>, Failure> {
     let parts: Vec<Reference> = record
         .body
-        .parts
+        .owned_documents
         .iter()
         .map(|part| part.reference())
         .collect();

@@ -7,11 +7,11 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::alerts::{self, Notice, Severity, Standing};
+use crate::alerts::{self, ActiveAlerts, Notice, Severity};
 use crate::platform::{Environment, RECORD_MODEL};
 use crate::testing::{
-    ACCESS_TOKEN, DAY, HIERARCHY, Interruption, MemoryPlatform, ORGANIZATION, PKID, REFRESH_TOKEN,
-    reply, reply_with,
+    ACCESS_TOKEN, CommitFault, DAY, HIERARCHY, MemoryPlatform, ORGANIZATION, PKID, REFRESH_TOKEN,
+    json_response, raw_response,
 };
 use crate::workflows::add::{self, add};
 
@@ -54,7 +54,7 @@ fn raise_alert(platform: &MemoryPlatform) {
         message: "soon".to_owned(),
         threshold: DAY,
     };
-    let raised = Standing::default().raise(
+    let raised = ActiveAlerts::default().raise(
         &record,
         Grant::Organization,
         &notice,
@@ -139,7 +139,7 @@ fn tokens_are_revoked_after_delete_through_the_proxy() {
     let platform = connected();
     platform.expect_with(Method::DELETE, "/v1/authorizations?", |platform, _| {
         assert_eq!(platform.documents(), [], "revoked before it was deleted");
-        reply(204, Value::Null)
+        json_response(204, Value::Null)
     });
     let deletion = delete(&platform, PKID, false).unwrap();
     assert_eq!(deletion.revocation, Revocation::Revoked);
@@ -206,9 +206,9 @@ fn delete_without_valid_tokens_skips_revocation() {
 #[test]
 fn failed_revocation_keeps_the_record_deleted() {
     for response in [
-        reply(503, json!({})),
-        reply(401, json!({})),
-        reply(429, json!({})),
+        json_response(503, json!({})),
+        json_response(401, json!({})),
+        json_response(429, json!({})),
         Err(crate::platform::HttpError::Network("no route".to_owned())),
     ] {
         let platform = connected();
@@ -224,17 +224,17 @@ fn failed_revocation_keeps_the_record_deleted() {
 fn a_delete_that_was_not_committed_revokes_nothing() {
     for (interruption, failure) in [
         (
-            Interruption::Fail(Failure::Unavailable("down".to_owned())),
+            CommitFault::Fail(Failure::Unavailable("down".to_owned())),
             Failure::Unavailable("down".to_owned()),
         ),
         (
-            Interruption::Fail(Failure::Conflict("lease lost".to_owned())),
+            CommitFault::Fail(Failure::Conflict("lease lost".to_owned())),
             Failure::Conflict("lease lost".to_owned()),
         ),
     ] {
         let platform = connected();
         let (stored, asked) = (platform.documents(), platform.sent().len());
-        platform.interrupt_commit(1, interruption);
+        platform.inject_commit_fault(1, interruption);
         assert_eq!(delete(&platform, PKID, false), Err(failure));
         assert_eq!(platform.documents(), stored);
         assert_eq!(platform.sent().len(), asked);
@@ -246,7 +246,10 @@ fn a_delete_that_was_not_committed_revokes_nothing() {
 fn delete_tolerates_a_missing_document() {
     let platform = connected();
     let record = Record::load(&platform, PKID).unwrap();
-    let sync = record.part(crate::parts::SYNC_USERS).unwrap().reference();
+    let sync = record
+        .owned_document(crate::owned_documents::SYNC_USERS)
+        .unwrap()
+        .reference();
     platform
         .commit(Vec::new(), vec![Change::Delete(sync.clone())])
         .unwrap();

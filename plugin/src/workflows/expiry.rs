@@ -1,17 +1,17 @@
 //! Checks both expiries: sets states, and raises one alert per threshold and refresh-token generation.
 
-use crate::alerts::{Notice, Severity, Standing, code};
-use crate::ending::{Ending, end};
+use crate::alerts::{ActiveAlerts, Notice, Severity, code};
+use crate::disconnect::{Disconnection, disconnect};
 use crate::grant::Grant;
 use crate::model::derived;
-use crate::parts;
+use crate::owned_documents;
 use crate::platform::{Change, Failure, Level, Platform, Timestamp};
 use crate::record::{Expiry, Record, State};
-use crate::reports::{self, Connection, ExpiryReport};
+use crate::reports::{self, ConnectionReport, ExpiryReport};
 use crate::scopes;
 use crate::settings::Settings;
-use crate::timing::{self, SOONEST};
-use crate::tokens::{expiry_wakeup, refresh_wakeup, state_of};
+use crate::timing::{self, MIN_DELAY};
+use crate::tokens::{derive_state, expiry_wakeup, refresh_wakeup};
 
 /// Checks the expiries and scopes of `grant` of `pkid` now. Sends nothing to Webex.
 ///
@@ -27,14 +27,14 @@ pub fn check_expiry<P: Platform + ?Sized>(
     grant: Grant,
 ) -> Result<ExpiryReport, Failure> {
     let mut record = Record::load(platform, pkid)?;
-    record.must_have(grant)?;
+    record.require_grant(grant)?;
     record.note_interruption(platform);
     let settings = Settings::load(platform)?;
     let now = platform.now();
-    let unchanged = record.unchanged();
-    let alerts = Standing::of(platform, &record)?;
+    let unchanged = record.version_check();
+    let alerts = ActiveAlerts::load(platform, &record)?;
 
-    let outcome = match record.connection(grant).refresh {
+    let outcome = match record.grant_state(grant).refresh {
         Some(refresh) => {
             let check = ExpiryCheck {
                 platform,
@@ -54,23 +54,23 @@ pub fn check_expiry<P: Platform + ?Sized>(
             alert: None,
         },
     };
-    let cleared = alerts.ended(&record, now);
+    let cleared = alerts.find_resolved(&record, now);
     let mut changes = vec![Change::Put(record.to_document()?)];
     changes.extend(outcome.changes);
     changes.extend(cleared.iter().cloned().map(Change::Delete));
     platform.commit(vec![unchanged], changes)?;
 
-    let connection = record.connection(grant);
-    let remaining = |expiry: Option<Expiry>| expiry.map(|expiry| timing::left(expiry.at, now));
+    let connection = record.grant_state(grant);
+    let remaining = |expiry: Option<Expiry>| expiry.map(|expiry| timing::remaining(expiry.at, now));
     Ok(ExpiryReport {
         grant,
         access_token_remaining_ms: remaining(connection.access),
         refresh_token_remaining_ms: remaining(connection.refresh),
         alert: outcome
             .alert
-            .or_else(|| alerts.foremost(&record, grant))
+            .or_else(|| alerts.most_urgent(&record, grant))
             .filter(|alert| !cleared.contains(&alert.reference)),
-        connection: Connection::of(&record),
+        connection: ConnectionReport::from_record(&record),
         cleared,
     })
 }
@@ -85,7 +85,7 @@ struct ExpiryCheck<'a, P: ?Sized> {
     platform: &'a P,
     grant: Grant,
     refresh: Expiry,
-    alerts: &'a Standing,
+    alerts: &'a ActiveAlerts,
     settings: &'a Settings,
     now: Timestamp,
 }
@@ -93,13 +93,13 @@ struct ExpiryCheck<'a, P: ?Sized> {
 impl<P: Platform + ?Sized> ExpiryCheck<'_, P> {
     fn run(&self, record: &mut Record) -> Result<CheckOutcome, Failure> {
         let (refresh, now) = (self.refresh, self.now);
-        let connection = record.connection(self.grant);
+        let connection = record.grant_state(self.grant);
         if refresh.at <= now && !refresh.assumed && connection.is_refused() {
-            let disconnection = end(
+            let disconnection = disconnect(
                 self.platform,
                 record,
                 self.grant,
-                Ending::Expired(None),
+                Disconnection::Expired(None),
                 self.alerts,
                 self.settings,
                 now,
@@ -109,7 +109,7 @@ impl<P: Platform + ?Sized> ExpiryCheck<'_, P> {
                 alert: disconnection.alert,
             });
         }
-        let thresholds = timing::thresholds_within(&self.settings.thresholds, refresh.life);
+        let thresholds = timing::thresholds_within(&self.settings.thresholds, refresh.lifetime);
         let next = match connection.state {
             // A person must act already; only the expiry is still to come.
             State::Reauthorize => Some(refresh.at).filter(|at| *at > now),
@@ -136,28 +136,30 @@ impl<P: Platform + ?Sized> ExpiryCheck<'_, P> {
         thresholds: &[u64],
     ) -> Result<CheckOutcome, Failure> {
         let (refresh, now) = (self.refresh, self.now);
-        let state = record.connection(self.grant).state;
+        let state = record.grant_state(self.grant).state;
         let required = scopes::required(record, self.grant, self.settings);
-        let connection = record.connection_mut(self.grant);
+        let connection = record.grant_state_mut(self.grant);
         connection.missing_scopes = scopes::missing(&required, &connection.scopes);
         if matches!(
             state,
             State::Connected | State::Expiring | State::MissingScope
         ) {
-            connection.state = state_of(refresh, thresholds, &connection.missing_scopes, now);
+            connection.state = derive_state(refresh, thresholds, &connection.missing_scopes, now);
         }
         let mut changes = Vec::new();
         let mut alert = None;
         let last = thresholds.iter().copied().min();
-        let crossed = match timing::crossed(thresholds, refresh.at, now) {
+        let crossed = match timing::crossed_threshold(thresholds, refresh.at, now) {
             // The last threshold has its alert already; a response of Webex decides what follows.
-            Some(0) => last.filter(|last| !self.alerts.tell(record, self.grant, *last)),
+            Some(0) => {
+                last.filter(|last| !self.alerts.has_threshold_alert(record, self.grant, *last))
+            }
             crossed => crossed,
         };
         if let Some(threshold) = crossed.filter(|_| self.settings.notify) {
             let notice = Notice {
                 code: code::EXPIRING,
-                severity: Severity::of(threshold, thresholds),
+                severity: Severity::for_threshold(threshold, thresholds),
                 message: format_expiry_message(record, self.grant, refresh, now),
                 threshold,
             };
@@ -173,17 +175,17 @@ impl<P: Platform + ?Sized> ExpiryCheck<'_, P> {
         let next = timing::next_crossing(thresholds, refresh.at, now);
         let ask = next.is_none()
             || state == State::Expired
-            || record.connection(self.grant).is_of_the_future(now);
+            || record.grant_state(self.grant).has_future_times(now);
         if ask && state != State::Retrying {
-            let soonest = now.saturating_add(SOONEST);
-            record.connection_mut(self.grant).next_refresh = Some(soonest);
+            let soonest = now.saturating_add(MIN_DELAY);
+            record.grant_state_mut(self.grant).next_refresh = Some(soonest);
             changes.push(refresh_wakeup(
                 &record.reference(),
                 self.grant,
                 soonest,
                 Some(refresh),
             ));
-            changes.extend(parts::reschedule(
+            changes.extend(owned_documents::reschedule(
                 self.platform,
                 record,
                 self.grant.refresh_schedule(),
@@ -207,7 +209,7 @@ impl<P: Platform + ?Sized> ExpiryCheck<'_, P> {
             Some(due) => expiry_wakeup(&owner, grant, due),
             None => Change::Cancel(owner, grant.expiry_wakeup().to_owned()),
         }];
-        changes.extend(parts::reschedule(
+        changes.extend(owned_documents::reschedule(
             self.platform,
             record,
             grant.expiry_schedule(),
@@ -219,7 +221,10 @@ impl<P: Platform + ?Sized> ExpiryCheck<'_, P> {
 }
 
 fn format_expiry_message(record: &Record, grant: Grant, refresh: Expiry, now: Timestamp) -> String {
-    let (name, at) = (record.called(grant), derived::format_timestamp(refresh.at));
+    let (name, at) = (
+        record.display_name(grant),
+        derived::format_timestamp(refresh.at),
+    );
     if refresh.at <= now {
         return format!(
             "the refresh token of {name} should have expired on {at}: Webex is asked whether it has"

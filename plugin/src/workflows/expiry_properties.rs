@@ -8,33 +8,33 @@ use serde_json::json;
 use super::super::refresh::refresh;
 use super::super::wake::wake;
 use super::*;
-use crate::alerts::{ALERT, Body};
+use crate::alerts::{ALERT, AlertBody};
 use crate::platform::Environment;
 use crate::testing::*;
 
-/// A connection whose refresh token expires `life` milliseconds after `START`.
-fn connected(life: u64, thresholds: &[u64]) -> MemoryPlatform {
+/// A connection whose refresh token expires `lifetime` milliseconds after `START`.
+fn connected(lifetime: u64, thresholds: &[u64]) -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     let words: Vec<String> = thresholds.iter().map(|each| format!("{each}s")).collect();
     platform.set("expiry.thresholds", &words.join(","));
     let mut record = connected_record(START);
     let connection = &mut record.body.connection;
-    let expiry = |life: u64| {
+    let expiry = |lifetime: u64| {
         Some(Expiry {
-            at: START + life,
-            life,
+            at: START + lifetime,
+            lifetime,
             assumed: false,
         })
     };
-    connection.access = expiry(life / 4);
-    connection.refresh = expiry(life);
-    connection.next_refresh = Some(START + life / 8);
+    connection.access = expiry(lifetime / 4);
+    connection.refresh = expiry(lifetime);
+    connection.next_refresh = Some(START + lifetime / 8);
     platform.store_connected(record).unwrap();
     check_expiry(&platform, PKID, Grant::Organization).unwrap();
     platform
 }
 
-fn alerts(platform: &MemoryPlatform) -> Vec<Body> {
+fn alerts(platform: &MemoryPlatform) -> Vec<AlertBody> {
     platform
         .documents_of(ALERT)
         .iter()
@@ -47,23 +47,23 @@ proptest! {
 
     #[test]
     fn each_threshold_alerts_once_with_fixed_expiry(
-        life in 120..10_000_000_u64, thresholds in prop::collection::vec(1..20_000_000_u64, 1..6),
+        lifetime in 120..10_000_000_u64, thresholds in prop::collection::vec(1..20_000_000_u64, 1..6),
         restarts in prop::collection::vec(0..1_000_u64, 0..4),
     ) {
-        let life = life * SECOND;
-        let platform = connected(life, &thresholds);
+        let lifetime = lifetime * SECOND;
+        let platform = connected(lifetime, &thresholds);
         platform.serve(move |platform, _| {
-            let left = (START + life).saturating_sub(platform.now()) / SECOND;
+            let left = (START + lifetime).saturating_sub(platform.now()) / SECOND;
             if left == 0 {
-                return reply(400, json!({"error": "invalid_grant"}));
+                return json_response(400, json!({"error": "invalid_grant"}));
             }
-            reply(200, json!({
-                "access_token": "A", "expires_in": life / 4 / SECOND,
+            json_response(200, json!({
+                "access_token": "A", "expires_in": lifetime / 4 / SECOND,
                 "refresh_token_expires_in": left,
             }))
         });
         // Any number of manual refreshes come in between.
-        let mut manual: Vec<u64> = restarts.iter().map(|part| START + life * part / 1_000).collect();
+        let mut manual: Vec<u64> = restarts.iter().map(|part| START + lifetime * part / 1_000).collect();
         manual.sort_unstable();
         let mut steps = 0;
         while let Some(next) = platform.all_wakeups().into_iter().next() {
@@ -83,7 +83,7 @@ proptest! {
         let mut alerted: Vec<u64> = alerts(&platform).iter().map(|alert| alert.threshold).collect();
         alerted.sort_unstable_by(|a, b| b.cmp(a));
         let in_milliseconds: Vec<u64> = thresholds.iter().map(|each| each * SECOND).collect();
-        let mut expected = timing::thresholds_within(&in_milliseconds, life);
+        let mut expected = timing::thresholds_within(&in_milliseconds, lifetime);
         expected.push(0);
         prop_assert_eq!(alerted, expected);
         for alert in alerts(&platform) {
@@ -96,8 +96,8 @@ proptest! {
         moments in prop::collection::vec(0..1_200_u64, 1..40),
         thresholds in prop::collection::vec(1..2_000_u64, 1..6),
     ) {
-        let life = 1_000 * SECOND;
-        let platform = connected(life, &thresholds);
+        let lifetime = 1_000 * SECOND;
+        let platform = connected(lifetime, &thresholds);
         let mut moments = moments;
         moments.sort_unstable();
         let mut found: BTreeMap<u64, u32> = BTreeMap::new();
@@ -107,7 +107,7 @@ proptest! {
             if let Some(alert) = alert {
                 // After the expiry, the earlier alert is only reported again.
                 let count = found.entry(alert.threshold_ms).or_default();
-                if moment * SECOND < life || *count == 0 {
+                if moment * SECOND < lifetime || *count == 0 {
                     *count += 1;
                 }
             }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::refresh::refresh;
 use super::super::wake::wake;
 use super::*;
-use crate::alerts::{ALERT, Body};
+use crate::alerts::{ALERT, AlertBody};
 use crate::platform::{Environment, HttpRequest, Storage};
 use crate::reports::{RefreshOutcome, WakeReport};
 use crate::testing::*;
@@ -31,12 +31,12 @@ fn edit(platform: &MemoryPlatform, change: impl FnOnce(&mut Record)) {
     change(&mut record);
     let document = record.to_document().unwrap();
     platform
-        .commit(vec![record.unchanged()], vec![Change::Put(document)])
+        .commit(vec![record.version_check()], vec![Change::Put(document)])
         .unwrap();
 }
 
-fn alerts(platform: &MemoryPlatform) -> Vec<Body> {
-    let mut alerts: Vec<Body> = platform
+fn alerts(platform: &MemoryPlatform) -> Vec<AlertBody> {
+    let mut alerts: Vec<AlertBody> = platform
         .documents_of(ALERT)
         .iter()
         .map(|document| serde_json::from_str(&document.body).unwrap())
@@ -79,9 +79,9 @@ fn serve_fixed_expiry(platform: &MemoryPlatform, access: u64, refresh: u64) {
         assert_eq!(request.method(), Method::POST);
         let left = (START + refresh).saturating_sub(platform.now()) / SECOND;
         if left == 0 {
-            return reply(400, json!({"error": "invalid_grant"}));
+            return json_response(400, json!({"error": "invalid_grant"}));
         }
-        reply(200, token_response(access, Some(left)))
+        json_response(200, token_response(access, Some(left)))
     });
 }
 
@@ -158,7 +158,7 @@ fn fixed_expiry_alerts_at_each_threshold_and_the_end() {
 #[test]
 fn renewed_refresh_token_raises_no_alert() {
     let platform = connected();
-    platform.serve(|_, _| reply(200, token_response(14 * DAY, Some(7_776_000))));
+    platform.serve(|_, _| json_response(200, token_response(14 * DAY, Some(7_776_000))));
     let reports = run_wakeups_until(&platform, START + 365 * DAY);
     assert!((52..=58).contains(&refreshes(&reports)));
     assert_eq!(state(&platform), State::Connected);
@@ -170,9 +170,9 @@ fn unreported_expiry_lasts_until_webex_refuses() {
     let platform = connected();
     platform.serve(|platform, _| {
         if platform.now() > START + 95 * DAY {
-            return reply(400, json!({"error": "invalid_grant"}));
+            return json_response(400, json!({"error": "invalid_grant"}));
         }
-        reply(
+        json_response(
             200,
             json!({"access_token": "another", "expires_in": 1_209_600}),
         )
@@ -192,10 +192,10 @@ fn unreported_expiry_lasts_until_webex_refuses() {
 fn short_lived_tokens_alert_at_a_quarter_of_lifetime() {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(START);
-    let expiry = |life: u64| {
+    let expiry = |lifetime: u64| {
         Some(Expiry {
-            at: START + life,
-            life,
+            at: START + lifetime,
+            lifetime,
             assumed: false,
         })
     };
@@ -264,7 +264,7 @@ fn connection_is_expiring_in_the_last_threshold() {
 fn severity_rises_with_each_threshold() {
     let platform = connected();
     let mut severities = Vec::new();
-    platform.serve(|_, _| reply(400, json!({"error": "invalid_grant"})));
+    platform.serve(|_, _| json_response(400, json!({"error": "invalid_grant"})));
     for day in [60, 76, 83, 88, 90] {
         platform.set_now(START + day * DAY);
         check(&platform);
@@ -287,7 +287,7 @@ fn disabled_notices_still_change_states() {
     platform.set_now(START + 90 * DAY);
     assert_eq!(check(&platform).alert, None);
     assert_eq!(state(&platform), State::Expiring);
-    platform.serve(|_, _| reply(400, json!({"error": "invalid_grant"})));
+    platform.serve(|_, _| json_response(400, json!({"error": "invalid_grant"})));
     refresh(&platform, PKID, Grant::Organization, platform.now()).unwrap();
     assert_eq!(state(&platform), State::Expired);
     assert!(alerts(&platform).is_empty());
@@ -315,7 +315,7 @@ fn clock_expiry_asks_webex_and_ends_on_refusal() {
     // Another check changes neither the alert nor the time of the refresh.
     assert_eq!(check(&platform).alert.unwrap().count, 1);
 
-    platform.serve(|_, _| reply(400, json!({"error": "invalid_grant"})));
+    platform.serve(|_, _| json_response(400, json!({"error": "invalid_grant"})));
     let reports = run_wakeups_until(&platform, START + 91 * DAY);
     assert_eq!(refreshes(&reports), 1);
     assert_eq!(state(&platform), State::Expired);
@@ -331,7 +331,7 @@ fn clock_expiry_asks_webex_and_ends_on_refusal() {
 #[test]
 fn clock_jump_ahead_leaves_no_alert() {
     let platform = connected();
-    platform.serve(|_, _| reply(503, json!({})));
+    platform.serve(|_, _| json_response(503, json!({})));
     platform.set_now(START + 365 * DAY);
     check(&platform);
     assert_eq!(alert_counts(&platform), [(2, 1)]);
@@ -360,7 +360,7 @@ fn record_with_future_times_is_refreshed_immediately() {
     });
     let report = check(&platform);
     assert_eq!(report.connection.next_refresh, Some(START + SECOND));
-    platform.serve(|_, _| reply(200, token_response(14 * DAY, Some(7_776_000))));
+    platform.serve(|_, _| json_response(200, token_response(14 * DAY, Some(7_776_000))));
     let reports = run_wakeups_until(&platform, START + HOUR);
     assert_eq!(refreshes(&reports), 1);
     let connection = Record::load(&platform, PKID).unwrap().body.connection;
@@ -370,13 +370,14 @@ fn record_with_future_times_is_refreshed_immediately() {
 #[test]
 fn outage_past_expiry_keeps_retrying_with_reason() {
     let platform = connected();
-    platform.serve(|_, _| reply(503, json!({"message": "maintenance", "trackingId": "T9"})));
+    platform
+        .serve(|_, _| json_response(503, json!({"message": "maintenance", "trackingId": "T9"})));
     run_wakeups_until(&platform, START + 95 * DAY);
     assert_eq!(state(&platform), State::Retrying);
     let report = check(&platform);
     assert!(report.connection.notes.contains("maintenance"));
     assert!(report.connection.notes.contains("T9"));
-    platform.serve(|_, _| reply(200, token_response(14 * DAY, Some(7_776_000))));
+    platform.serve(|_, _| json_response(200, token_response(14 * DAY, Some(7_776_000))));
     run_wakeups_until(&platform, START + 96 * DAY);
     assert_eq!(state(&platform), State::Connected);
     assert!(alerts(&platform).is_empty());
@@ -385,7 +386,7 @@ fn outage_past_expiry_keeps_retrying_with_reason() {
 #[test]
 fn retries_do_not_become_a_busy_loop() {
     let platform = connected();
-    platform.serve(|_, _| reply(503, json!({})));
+    platform.serve(|_, _| json_response(503, json!({})));
     let reports = run_wakeups_until(&platform, START + 90 * DAY);
     // Six hours apart for 83 days, and a dozen shortly before the end.
     assert!(
@@ -401,7 +402,7 @@ fn a_recovery_ends_the_alerts_of_earlier_generations() {
     platform.set_now(START + 89 * DAY);
     check(&platform);
     assert_eq!(alert_counts(&platform), [(2, 1)]);
-    platform.serve(|_, _| reply(200, token_response(14 * DAY, Some(7_776_000))));
+    platform.serve(|_, _| json_response(200, token_response(14 * DAY, Some(7_776_000))));
     refresh(&platform, PKID, Grant::Organization, platform.now()).unwrap();
     assert!(alerts(&platform).is_empty());
     assert_eq!(state(&platform), State::Connected);
@@ -438,13 +439,13 @@ fn assumed_expiry_schedules_a_refresh() {
     let wakeups = platform.all_wakeups();
     assert_eq!(wakeups.len(), 1);
     assert_eq!(wakeups[0].id, "refresh");
-    assert_eq!(wakeups[0].due, START + 90 * DAY + SOONEST);
+    assert_eq!(wakeups[0].due, START + 90 * DAY + MIN_DELAY);
 }
 
 #[test]
 fn refused_connection_alerts_once_then_expires() {
     let platform = connected();
-    platform.serve(|_, _| reply(400, json!({"error": "invalid_grant"})));
+    platform.serve(|_, _| json_response(400, json!({"error": "invalid_grant"})));
     run_wakeups_until(&platform, START + 89 * DAY);
     assert_eq!(state(&platform), State::Reauthorize);
     assert_eq!(alerts(&platform).len(), 1);
@@ -459,7 +460,7 @@ fn refused_connection_alerts_once_then_expires() {
 fn check_without_tokens_reports_no_expiry() {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(START);
-    record.body.connection = crate::record::Connection::default();
+    record.body.connection = crate::record::GrantState::default();
     let put = Change::Put(record.to_document().unwrap());
     platform.commit(Vec::new(), vec![put]).unwrap();
     let report = check(&platform);
@@ -480,10 +481,10 @@ fn check_without_tokens_reports_no_expiry() {
 fn check_of_a_changed_record_is_a_conflict() {
     let platform = connected();
     platform.set_now(START + 61 * DAY);
-    let meanwhile = Interruption::Meanwhile(Box::new(|platform| {
+    let meanwhile = CommitFault::RunFirst(Box::new(|platform| {
         edit(platform, |record| record.body.connection.generation = 5);
     }));
-    platform.interrupt_commit(1, meanwhile);
+    platform.inject_commit_fault(1, meanwhile);
     assert!(matches!(
         check_expiry(&platform, PKID, Grant::Organization),
         Err(Failure::Conflict(_))

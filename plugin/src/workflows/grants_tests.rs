@@ -13,7 +13,7 @@ use super::{add, modify};
 use crate::alerts::ALERT;
 use crate::consent;
 use crate::grant::Grant;
-use crate::parts::SCHEDULE;
+use crate::owned_documents::SCHEDULE;
 use crate::platform::{Environment, Failure, Reference, Secret, Storage};
 use crate::record::{Record, State};
 use crate::reports::{ConnectReport, RefreshOutcome, Revocation, WakeReport};
@@ -59,7 +59,11 @@ fn token_response(grant: Grant, round: u32) -> Value {
 
 fn consent(platform: &MemoryPlatform, grant: Grant) -> ConnectReport {
     let begun = connect(platform, PKID, grant, REDIRECT).unwrap();
-    platform.expect(Method::POST, TOKENS, reply(200, token_response(grant, 1)));
+    platform.expect(
+        Method::POST,
+        TOKENS,
+        json_response(200, token_response(grant, 1)),
+    );
     let callback = format!("{REDIRECT}?code=C&state={}", begun.state);
     complete_connect(platform, PKID, &callback).unwrap()
 }
@@ -166,10 +170,10 @@ fn each_grant_is_connected_by_its_own_consent() {
         assert_eq!(token, Some(format!("refresh-{grant}1")));
         assert!(due(&platform, grant.refresh_wakeup()).is_some(), "{grant}");
         assert!(due(&platform, grant.expiry_wakeup()).is_some(), "{grant}");
-        let verifier = consent::verifier(grant);
+        let verifier = consent::verifier_name(grant);
         assert_eq!(platform.secret(&Reference::record(PKID), verifier), None);
         for role in [grant.refresh_schedule(), grant.expiry_schedule()] {
-            let part = record(&platform).part(role).cloned().unwrap();
+            let part = record(&platform).owned_document(role).cloned().unwrap();
             let schedule = platform.get(&part.reference()).unwrap().unwrap();
             assert!(schedule.body.contains("\"active\":true"), "{role}");
         }
@@ -190,7 +194,7 @@ fn refresh_of_one_grant_leaves_the_others_unchanged() {
         let record = record(platform);
         [Grant::Organization, Grant::WholesaleCustomers].map(|grant| {
             (
-                record.connection(grant).clone(),
+                record.grant_state(grant).clone(),
                 refresh_token(platform, grant),
                 due(platform, grant.refresh_wakeup()),
                 due(platform, grant.expiry_wakeup()),
@@ -199,7 +203,11 @@ fn refresh_of_one_grant_leaves_the_others_unchanged() {
     };
     let untouched = others(&platform);
 
-    platform.expect(Method::POST, TOKENS, reply(200, token_response(grant, 2)));
+    platform.expect(
+        Method::POST,
+        TOKENS,
+        json_response(200, token_response(grant, 2)),
+    );
     let report = refresh(&platform, PKID, grant, platform.now()).unwrap();
     assert_eq!(
         (report.grant, report.outcome),
@@ -214,18 +222,18 @@ fn refresh_of_one_grant_leaves_the_others_unchanged() {
         refresh_token(&platform, grant).as_deref(),
         Some("refresh-wholesale-users2")
     );
-    assert!(record(&platform).connection(grant).generation > before.connection(grant).generation);
+    assert!(record(&platform).grant_state(grant).generation > before.grant_state(grant).generation);
     assert_eq!(others(&platform), untouched);
 
     platform.advance(SECOND);
-    platform.expect(Method::POST, TOKENS, reply(503, json!({})));
+    platform.expect(Method::POST, TOKENS, json_response(503, json!({})));
     let report = refresh(&platform, PKID, grant, platform.now()).unwrap();
     assert_eq!(report.outcome, RefreshOutcome::Retrying);
     assert_eq!(report.connection.state, State::Connected);
     assert_eq!(report.connection.grants[2].state, State::Retrying);
 
     platform.advance(SECOND);
-    let refused = reply(400, json!({"error": "invalid_grant"}));
+    let refused = json_response(400, json!({"error": "invalid_grant"}));
     platform.expect(Method::POST, TOKENS, refused);
     let report = refresh(&platform, PKID, grant, platform.now()).unwrap();
     assert_eq!(report.outcome, RefreshOutcome::Reauthorize);
@@ -251,7 +259,7 @@ fn refresh_of_one_grant_leaves_the_others_unchanged() {
     platform.expect(
         Method::POST,
         TOKENS,
-        reply(200, token_response(organization, 2)),
+        json_response(200, token_response(organization, 2)),
     );
     refresh(&platform, PKID, organization, platform.now()).unwrap();
     assert_eq!(platform.documents_of(ALERT).len(), 1);
@@ -284,9 +292,13 @@ fn wakeups_and_expiry_checks_are_per_grant() {
     );
 
     let refreshing = platform.wakeup(&owner, grant.refresh_wakeup()).unwrap();
-    let expiry = record(&platform).connection(grant).refresh.unwrap().at;
+    let expiry = record(&platform).grant_state(grant).refresh.unwrap().at;
     assert_eq!((refreshing.deadline, look.deadline), (Some(expiry), None));
-    platform.expect(Method::POST, TOKENS, reply(200, token_response(grant, 2)));
+    platform.expect(
+        Method::POST,
+        TOKENS,
+        json_response(200, token_response(grant, 2)),
+    );
     match wake(&platform, &refreshing).unwrap() {
         WakeReport::Refreshed(report) => assert_eq!(report.grant, grant),
         other => panic!("{other:?}"),

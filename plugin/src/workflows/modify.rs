@@ -1,16 +1,16 @@
 //! Changes the fields of a record and updates what depends on them.
 
-use crate::admission;
 use crate::alerts;
 use crate::grant::Grant;
 use crate::model::{FieldErrors, Input, ValidatedInput, validate};
-use crate::parts::{self, EXPIRY_SCHEDULE, REFRESH_SCHEDULE};
-use crate::pasted;
+use crate::owned_documents::{self, EXPIRY_SCHEDULE, REFRESH_SCHEDULE};
+use crate::pasted_tokens;
 use crate::platform::{Change, Failure, Level, OnUnavailable, Platform, Reference, Secret};
 use crate::record::{Record, secret};
-use crate::reports::Connection;
+use crate::reports::ConnectionReport;
 use crate::settings::Settings;
-use crate::tokens::{self, Held};
+use crate::tokens::{self, StoredTokens};
+use crate::uniqueness;
 use crate::webex::client::Proxies;
 
 /// Changes the given fields and keeps the others; `null` or an empty text clears a field.
@@ -27,7 +27,7 @@ pub fn modify<P: Platform + ?Sized>(
     pkid: &str,
     fields: &Secret,
     token_response: Option<&Secret>,
-) -> Result<Connection, Failure> {
+) -> Result<ConnectionReport, Failure> {
     let settings = Settings::load(platform)?;
     let before = Record::load(platform, pkid)?;
     let owner = before.reference();
@@ -42,15 +42,15 @@ pub fn modify<P: Platform + ?Sized>(
         has_token_response,
         &mut errors,
     );
-    let response = pasted::read_tokens(&accepted, token_response, &mut errors);
-    admission::check_proxies(platform, &accepted, &mut errors)?;
-    admission::find_doubles(platform, hierarchy, &accepted, Some(&owner), &mut errors)?;
+    let response = pasted_tokens::read_tokens(&accepted, token_response, &mut errors);
+    crate::proxies::check_proxies(platform, &accepted, &mut errors)?;
+    uniqueness::find_duplicates(platform, hierarchy, &accepted, Some(&owner), &mut errors)?;
     errors.into_result()?;
 
     let mut confirmed = None;
     if let Some(response) = response {
-        let held = Held::by(&before, Grant::Organization, platform)?;
-        let inquiry = pasted::Inquiry {
+        let held = StoredTokens::reveal(&before, Grant::Organization, platform)?;
+        let inquiry = pasted_tokens::TokenChecker {
             platform,
             settings: &settings,
             proxies: &load_proxies(platform, &before, &accepted)?,
@@ -71,16 +71,16 @@ pub fn modify<P: Platform + ?Sized>(
         .iter()
         .map(|(name, value)| put_or_remove_secret(&owner, name, value.as_ref()))
         .collect();
-    changes.extend(parts::follow(&mut record, platform)?);
+    changes.extend(owned_documents::sync_names(&mut record, platform)?);
     if let Some((confirmed, held)) = &confirmed {
         let now = platform.now();
-        let token_update = tokens::take(
+        let token_update = tokens::apply(
             &mut record,
             Grant::Organization,
-            tokens::Received {
-                answer: &confirmed.answer,
-                held,
-                origin: confirmed.origin,
+            tokens::ReceivedTokens {
+                response: &confirmed.response,
+                stored: held,
+                source: confirmed.source,
                 issued: confirmed.issued,
             },
             now,
@@ -90,7 +90,7 @@ pub fn modify<P: Platform + ?Sized>(
             platform.log(Level::Warning, warning);
         }
         changes.extend(token_update.changes);
-        changes.extend(alerts::recovery(platform, &record, now)?);
+        changes.extend(alerts::clear_resolved(platform, &record, now)?);
         let next_runs = [
             (REFRESH_SCHEDULE, Some(token_update.next_refresh)),
             (EXPIRY_SCHEDULE, token_update.next_check),
@@ -98,25 +98,31 @@ pub fn modify<P: Platform + ?Sized>(
         for (role, next) in next_runs {
             // Without a next run, the schedule keeps the present one.
             if next.is_some() {
-                changes.extend(parts::reschedule(platform, &record, role, None, next)?);
+                changes.extend(owned_documents::reschedule(
+                    platform, &record, role, None, next,
+                )?);
             }
         }
     }
     if changes.is_empty() && record == before {
         platform.log(Level::Info, "nothing was different; nothing is changed");
-        return Ok(Connection::of(&record));
+        return Ok(ConnectionReport::from_record(&record));
     }
 
     changes.insert(0, Change::Put(record.to_document()?));
-    let mut checks = vec![before.unchanged()];
-    checks.extend(admission::no_doubles(hierarchy, &accepted, Some(&owner)));
+    let mut checks = vec![before.version_check()];
+    checks.extend(uniqueness::uniqueness_checks(
+        hierarchy,
+        &accepted,
+        Some(&owner),
+    ));
     let on_unavailable = confirmed
         .as_ref()
         .map_or(OnUnavailable::Fail, |(confirmed, _)| {
             confirmed.on_unavailable()
         });
     match platform.commit_with(checks, changes, on_unavailable) {
-        Ok(()) => Ok(Connection::of(&record)),
+        Ok(()) => Ok(ConnectionReport::from_record(&record)),
         Err(Failure::Conflict(text)) => {
             let failure = check_duplicates(platform, hierarchy, &accepted, &owner)
                 .err()
@@ -137,7 +143,7 @@ fn check_duplicates<P: Platform + ?Sized>(
     owner: &Reference,
 ) -> Result<(), Failure> {
     let mut errors = FieldErrors::default();
-    admission::find_doubles(platform, hierarchy, accepted, Some(owner), &mut errors)?;
+    uniqueness::find_duplicates(platform, hierarchy, accepted, Some(owner), &mut errors)?;
     errors.into_result()
 }
 
@@ -158,7 +164,7 @@ fn load_proxies<P: Platform + ?Sized>(
     before: &Record,
     accepted: &ValidatedInput,
 ) -> Result<Proxies, Failure> {
-    let mut proxies = Proxies::of(before, platform)?;
+    let mut proxies = Proxies::reveal(before, platform)?;
     for (name, value) in &accepted.sealed {
         match *name {
             secret::HTTP_PROXY => proxies.http.clone_from(value),

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::parts::{DATA_SYNC, SCHEDULE, SHADOW_MODEL};
+use crate::owned_documents::{DATA_SYNC, SCHEDULE, SHADOW_MODEL};
 use crate::platform::{Document, FieldError, Storage};
 use crate::record::{Retry, State};
 use crate::testing::{
-    ACCESS_TOKEN, DAY, HIERARCHY, Interruption, MemoryPlatform, ORGANIZATION, PKID, REFRESH_TOKEN,
-    START, reply,
+    ACCESS_TOKEN, CommitFault, DAY, HIERARCHY, MemoryPlatform, ORGANIZATION, PKID, REFRESH_TOKEN,
+    START, json_response,
 };
 use crate::workflows::add::{self, add};
 
@@ -35,11 +35,11 @@ fn connected(fields: Value) -> MemoryPlatform {
     platform
 }
 
-fn change(platform: &MemoryPlatform, fields: Value) -> Result<Connection, Failure> {
+fn change(platform: &MemoryPlatform, fields: Value) -> Result<ConnectionReport, Failure> {
     modify(platform, PKID, &Secret::new(fields.to_string()), None)
 }
 
-fn field_errors(result: Result<Connection, Failure>) -> Vec<FieldError> {
+fn field_errors(result: Result<ConnectionReport, Failure>) -> Vec<FieldError> {
     match result {
         Err(Failure::Invalid(errors)) => errors,
         other => panic!("not refused as invalid: {other:?}"),
@@ -70,7 +70,7 @@ fn modify_changes_only_the_given_fields() {
     assert_eq!(after.text("email_domain"), Some("acme.example"));
     assert!(!after.flag("dirsync_enabled"));
     assert_eq!(after.body.connection, before.body.connection);
-    assert_eq!(after.body.parts, before.body.parts);
+    assert_eq!(after.body.owned_documents, before.body.owned_documents);
     assert_eq!(after.version, before.version + 1);
 }
 
@@ -109,7 +109,7 @@ fn rename_renames_owned_documents() {
         ]
     );
     let record = Record::load(&platform, PKID).unwrap();
-    let part = record.part(REFRESH_SCHEDULE).unwrap();
+    let part = record.owned_document(REFRESH_SCHEDULE).unwrap();
     assert_eq!(part.name, "RefreshSparkApex");
     let schedule = platform.get(&part.reference()).unwrap().unwrap();
     assert!(schedule.body.contains("\"active\":true"));
@@ -131,7 +131,7 @@ fn name_taken_concurrently_is_refused() {
     let meanwhile = |platform: &MemoryPlatform| {
         add(platform, added(OTHER_PKID, json!({"name": "Apex"}), false)).unwrap();
     };
-    platform.interrupt_commit(1, Interruption::Meanwhile(Box::new(meanwhile)));
+    platform.inject_commit_fault(1, CommitFault::RunFirst(Box::new(meanwhile)));
     assert_eq!(
         field_errors(change(&platform, json!({"name": "Apex"})))[0].field,
         "name"
@@ -145,7 +145,7 @@ fn concurrent_change_is_a_conflict() {
     let meanwhile = |platform: &MemoryPlatform| {
         change(platform, json!({"email_domain": "acme.example"})).unwrap();
     };
-    platform.interrupt_commit(1, Interruption::Meanwhile(Box::new(meanwhile)));
+    platform.inject_commit_fault(1, CommitFault::RunFirst(Box::new(meanwhile)));
     let result = change(&platform, json!({"dirsync_enabled": true}));
     assert!(matches!(result, Err(Failure::Conflict(_))), "{result:?}");
     let record = Record::load(&platform, PKID).unwrap();
@@ -192,7 +192,7 @@ fn new_tokens_replace_old_ones_and_reschedule() {
     assert!(due > now && due <= now + 43_199_000 / 2);
     let record = Record::load(&platform, PKID).unwrap();
     assert_eq!(record.body.connection.generation, 2);
-    let schedule = record.part(REFRESH_SCHEDULE).unwrap().reference();
+    let schedule = record.owned_document(REFRESH_SCHEDULE).unwrap().reference();
     let schedule = platform.get(&schedule).unwrap().unwrap();
     assert!(
         schedule
@@ -208,7 +208,7 @@ fn rename_and_new_tokens_are_both_applied() {
     platform.advance(DAY);
     modify(&platform, PKID, &fields, Some(&new_token_response())).unwrap();
     let record = Record::load(&platform, PKID).unwrap();
-    let schedule = record.part(REFRESH_SCHEDULE).unwrap().reference();
+    let schedule = record.owned_document(REFRESH_SCHEDULE).unwrap().reference();
     let schedule = platform.get(&schedule).unwrap().unwrap();
     assert_eq!(name_of(&schedule), "RefreshSparkApex");
     let next = record.body.connection.next_refresh.unwrap();
@@ -229,7 +229,7 @@ fn new_tokens_end_alerts_about_old_tokens() {
         message: "connect again".to_owned(),
         threshold: 0,
     };
-    let standing = alerts::Standing::default();
+    let standing = alerts::ActiveAlerts::default();
     let (_, raise) = standing
         .raise(&record, Grant::Organization, &notice, START, &platform)
         .unwrap();
@@ -275,7 +275,7 @@ fn organisation_changes_together_with_tokens() {
 #[test]
 fn temporary_webex_error_changes_nothing() {
     let platform = connected(json!({}));
-    platform.serve(|_, _| reply(502, Value::Null));
+    platform.serve(|_, _| json_response(502, Value::Null));
     let before = platform.documents();
     let result = modify(
         &platform,
@@ -323,7 +323,7 @@ fn proxies_are_sealed_kept_and_removed() {
 
     change(&platform, json!({"https_proxy": null})).unwrap();
     assert_eq!(sealed(), None);
-    assert!(!platform.everything_visible().contains("hunter2"));
+    assert!(!platform.visible_output().contains("hunter2"));
 }
 
 #[test]

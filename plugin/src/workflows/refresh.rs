@@ -7,22 +7,22 @@
 
 mod store_tokens;
 
-use crate::alerts::Standing;
-use crate::ending::{Ending, end};
+use crate::alerts::ActiveAlerts;
+use crate::disconnect::{Disconnection, disconnect};
 use crate::grant::Grant;
-use crate::installation;
+use crate::installation_alert;
 use crate::model::derived;
-use crate::parts::{self, Stored};
+use crate::owned_documents::{self, StoredSchedule};
 use crate::platform::{Change, Failure, Level, Platform, Reference, Secret, Timestamp};
 use crate::record::{Record, Retry, State};
-use crate::reports::{Connection, RefreshOutcome, RefreshReport};
+use crate::reports::{ConnectionReport, RefreshOutcome, RefreshReport};
 use crate::settings::{ClientCredentials, Settings};
-use crate::timing::{self, CLOCKS_APART, Ends, ROUNDING, Spread};
+use crate::timing::{self, EXPIRY_TOLERANCE, Expiries, JitterSeed, MAX_CLOCK_SKEW};
 use crate::tokens::refresh_wakeup;
-use crate::webex::answer::TokenResponse;
 use crate::webex::client::{Proxies, Webex};
 use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::oauth;
+use crate::webex::token_response::TokenResponse;
 
 /// One running refresh.
 struct Attempt<'a, P: ?Sized> {
@@ -40,9 +40,9 @@ struct Attempt<'a, P: ?Sized> {
 /// and commit, no read can fail: if the store is down then, only the commit fails, and the host keeps
 /// the commit.
 struct Prefetched {
-    alerts: Standing,
-    refresh_schedule: Stored,
-    expiry_schedule: Stored,
+    alerts: ActiveAlerts,
+    refresh_schedule: StoredSchedule,
+    expiry_schedule: StoredSchedule,
 }
 
 impl Prefetched {
@@ -52,9 +52,9 @@ impl Prefetched {
         grant: Grant,
     ) -> Result<Self, Failure> {
         Ok(Self {
-            alerts: Standing::of(platform, record)?,
-            refresh_schedule: Stored::read(platform, record, grant.refresh_schedule())?,
-            expiry_schedule: Stored::read(platform, record, grant.expiry_schedule())?,
+            alerts: ActiveAlerts::load(platform, record)?,
+            refresh_schedule: StoredSchedule::read(platform, record, grant.refresh_schedule())?,
+            expiry_schedule: StoredSchedule::read(platform, record, grant.expiry_schedule())?,
         })
     }
 }
@@ -73,7 +73,7 @@ pub fn refresh<P: Platform + ?Sized>(
     requested_at: Timestamp,
 ) -> Result<RefreshReport, Failure> {
     let record = Record::load(platform, pkid)?;
-    record.must_have(grant)?;
+    record.require_grant(grant)?;
     if let Some(report) = join_attempt(&record, grant, requested_at, platform.now()) {
         return Ok(report);
     }
@@ -84,13 +84,13 @@ pub fn refresh<P: Platform + ?Sized>(
     let Some(refresh_token) = platform.reveal(&record.reference(), grant.refresh_token())? else {
         return Err(Failure::Reauthorize(format!(
             "{} has no refresh token: connect this customer to Webex",
-            record.called(grant)
+            record.display_name(grant)
         )));
     };
     let attempt = Attempt {
         platform,
         grant,
-        proxies: Proxies::of(&record, platform)?,
+        proxies: Proxies::reveal(&record, platform)?,
         settings,
         owner: record.reference(),
         refresh_token,
@@ -116,9 +116,9 @@ fn join_attempt(
     requested_at: Timestamp,
     now: Timestamp,
 ) -> Option<RefreshReport> {
-    let connection = record.connection(grant);
+    let connection = record.grant_state(grant);
     // The clock was set back since an attempt that is dated in the future: do not join the attempt.
-    let latest = now.saturating_add(CLOCKS_APART);
+    let latest = now.saturating_add(MAX_CLOCK_SKEW);
     let attempted = connection
         .attempted
         .filter(|at| (requested_at..=latest).contains(at))?;
@@ -141,7 +141,7 @@ fn join_attempt(
     Some(RefreshReport {
         grant,
         outcome,
-        connection: Connection::of(record),
+        connection: ConnectionReport::from_record(record),
         message,
         tracking_id: failure.and_then(|failure| failure.tracking_id.clone()),
         joined: true,
@@ -151,11 +151,11 @@ fn join_attempt(
 /// Returns the report for a refresh token that has expired and that Webex has refused: Webex is not asked
 /// again. Expiry by the clock alone does not prevent a refresh, because the clock may be wrong.
 fn report_expired(record: &Record, grant: Grant) -> Option<RefreshReport> {
-    let connection = record.connection(grant);
+    let connection = record.grant_state(grant);
     (connection.state == State::Expired && connection.is_refused()).then(|| RefreshReport {
         grant,
         outcome: RefreshOutcome::Expired,
-        connection: Connection::of(record),
+        connection: ConnectionReport::from_record(record),
         message: derived::note(connection),
         tracking_id: None,
         joined: false,
@@ -205,7 +205,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         if fresh.version != record.version || held.as_ref() != Some(&self.refresh_token) {
             return Err(Failure::Conflict(format!(
                 "{} changed while Webex refused its earlier refresh token: run the refresh again",
-                fresh.called(self.grant)
+                fresh.display_name(self.grant)
             )));
         }
         let reason = self.explain_refusal(&fresh, error);
@@ -216,15 +216,18 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             client: false,
         };
         // Webex's clock decides, and the local clock may be slightly behind.
-        let moment = self.platform.now().saturating_add(ROUNDING);
+        let moment = self.platform.now().saturating_add(EXPIRY_TOLERANCE);
         let over = fresh
-            .connection(self.grant)
+            .grant_state(self.grant)
             .refresh
             .is_some_and(|refresh| refresh.at <= moment);
         let (outcome, ending) = if over {
-            (RefreshOutcome::Expired, Ending::Expired(Some(failure)))
+            (
+                RefreshOutcome::Expired,
+                Disconnection::Expired(Some(failure)),
+            )
         } else {
-            (RefreshOutcome::Reauthorize, Ending::Refused(failure))
+            (RefreshOutcome::Reauthorize, Disconnection::Refused(failure))
         };
         let message = format!("{reason}; {}", error.advice());
         self.end_connection(fresh, outcome, ending, message, error.tracking_id.clone())
@@ -234,7 +237,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
     /// have been lost with that response.
     fn explain_refusal(&self, record: &Record, error: &WebexError) -> String {
         let reason = error.reason();
-        let uncertain = record.connection(self.grant).uncertain;
+        let uncertain = record.grant_state(self.grant).uncertain;
         if !uncertain && self.platform.interrupted().is_none() {
             return reason;
         }
@@ -248,14 +251,14 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         &self,
         mut record: Record,
         outcome: RefreshOutcome,
-        ending: Ending,
+        ending: Disconnection,
         message: String,
         tracking_id: Option<String>,
     ) -> Result<RefreshReport, Failure> {
-        let check = record.unchanged();
-        let alerts = Standing::of(self.platform, &record)?;
+        let check = record.version_check();
+        let alerts = ActiveAlerts::load(self.platform, &record)?;
         let now = self.platform.now();
-        let ended = end(
+        let ended = disconnect(
             self.platform,
             &mut record,
             self.grant,
@@ -264,7 +267,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             &self.settings,
             now,
         )?;
-        record.connection_mut(self.grant).attempted = Some(self.begun);
+        record.grant_state_mut(self.grant).attempted = Some(self.begun);
         let mut changes = vec![Change::Put(record.to_document()?)];
         changes.extend(ended.changes);
         self.platform.commit(vec![check], changes)?;
@@ -272,7 +275,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         Ok(RefreshReport {
             grant: self.grant,
             outcome,
-            connection: Connection::of(&record),
+            connection: ConnectionReport::from_record(&record),
             message,
             tracking_id,
             joined: false,
@@ -285,17 +288,17 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         mut record: Record,
         error: &WebexError,
     ) -> Result<RefreshReport, Failure> {
-        let check = record.unchanged();
+        let check = record.version_check();
         record.note_interruption(self.platform);
         let now = self.platform.now();
-        let spread = Spread::of(&record.pkid);
-        let connection = record.connection_mut(self.grant);
+        let spread = JitterSeed::from_pkid(&record.pkid);
+        let connection = record.grant_state_mut(self.grant);
         let attempts = connection
             .retry
             .as_ref()
             .map_or(0, |retry| retry.attempts)
             .saturating_add(1);
-        let ends = Ends {
+        let ends = Expiries {
             access: connection.access,
             refresh: connection.refresh,
         };
@@ -334,10 +337,10 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
                 &record.reference(),
                 self.grant,
                 next,
-                record.connection(self.grant).refresh,
+                record.grant_state(self.grant).refresh,
             ),
         ];
-        changes.extend(parts::reschedule(
+        changes.extend(owned_documents::reschedule(
             self.platform,
             &record,
             self.grant.refresh_schedule(),
@@ -345,14 +348,19 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             Some(next),
         )?);
         if error.is_about_client() {
-            changes.extend(installation::raise(self.platform, &record, error, now)?);
+            changes.extend(installation_alert::raise(
+                self.platform,
+                &record,
+                error,
+                now,
+            )?);
         }
         self.platform.commit(vec![check], changes)?;
         self.platform.log(Level::Warning, &message);
         Ok(RefreshReport {
             grant: self.grant,
             outcome: RefreshOutcome::Retrying,
-            connection: Connection::of(&record),
+            connection: ConnectionReport::from_record(&record),
             message,
             tracking_id: error.tracking_id.clone(),
             joined: false,

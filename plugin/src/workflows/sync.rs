@@ -98,7 +98,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             .to_commit(&self.record.hierarchy, self.version)?;
         changes.push(put);
         self.platform
-            .commit(vec![self.record.unchanged(), check], changes)?;
+            .commit(vec![self.record.version_check(), check], changes)?;
         self.version = self.version.saturating_add(1);
         Ok(())
     }

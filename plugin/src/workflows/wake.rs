@@ -19,7 +19,10 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
     {
         return run_import(platform, subject, kind);
     }
-    let (refreshes, checks) = (Grant::of_refresh_wakeup(id), Grant::of_expiry_wakeup(id));
+    let (refreshes, checks) = (
+        Grant::from_refresh_wakeup(id),
+        Grant::from_expiry_wakeup(id),
+    );
     let known = refreshes
         .or(checks)
         .filter(|_| subject.model == RECORD_MODEL);
@@ -33,7 +36,7 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
         Err(Failure::NotFound(_)) => return dismiss(platform, subject, id, gone(subject)),
         Err(failure) => return Err(failure),
     };
-    let connection = record.connection(grant);
+    let connection = record.grant_state(grant);
     let result = if checks.is_some() {
         check_expiry(platform, &subject.pkid, grant).map(WakeReport::Checked)
     } else if let Some(attempted) = connection.attempted.filter(|at| *at >= wakeup.due)

@@ -35,7 +35,11 @@ fn token_response() -> serde_json::Value {
 fn a_refresh_wakeup_refreshes() {
     let due = wakeup("refresh", START + 7 * DAY);
     let platform = platform_with_wakeup(&due);
-    platform.expect(Method::POST, "/access_token", reply(200, token_response()));
+    platform.expect(
+        Method::POST,
+        "/access_token",
+        json_response(200, token_response()),
+    );
     match wake(&platform, &due) {
         Ok(WakeReport::Refreshed(report)) => {
             assert_eq!(report.outcome, RefreshOutcome::Connected);
@@ -61,7 +65,11 @@ fn expiry_wakeup_checks_expiry() {
 fn wakeup_before_the_last_attempt_sends_nothing() {
     let due = wakeup("refresh", START + 7 * DAY);
     let platform = platform_with_wakeup(&due);
-    platform.expect(Method::POST, "/access_token", reply(200, token_response()));
+    platform.expect(
+        Method::POST,
+        "/access_token",
+        json_response(200, token_response()),
+    );
     wake(&platform, &due).unwrap();
     let scheduled = platform.all_wakeups();
     platform.advance(SECOND);
@@ -86,10 +94,14 @@ fn attempt_dated_ahead_does_not_block_a_wakeup() {
         record.body.connection.attempted = Some(START + 10 * MINUTE);
         let put = Change::Put(record.to_document().unwrap());
         platform
-            .commit(vec![record.unchanged()], vec![put])
+            .commit(vec![record.version_check()], vec![put])
             .unwrap();
         platform.set_now(START + after);
-        platform.expect(Method::POST, "/access_token", reply(200, token_response()));
+        platform.expect(
+            Method::POST,
+            "/access_token",
+            json_response(200, token_response()),
+        );
         match wake(&platform, &due) {
             Ok(WakeReport::Refreshed(report)) => assert!(!report.joined, "{after}"),
             other => panic!("{after}: {other:?}"),
@@ -133,7 +145,7 @@ fn wakeup_of_record_without_tokens_is_removed() {
     let stray = wakeup("refresh", START);
     let platform = MemoryPlatform::new();
     let mut record = connected_record(START);
-    record.body.connection = crate::record::Connection::default();
+    record.body.connection = crate::record::GrantState::default();
     let put = Change::Put(record.to_document().unwrap());
     let scheduled = Change::Schedule(stray.clone());
     platform.commit(Vec::new(), vec![put, scheduled]).unwrap();
@@ -154,9 +166,9 @@ fn interrupted_refresh_ends_the_same_when_repeated() {
     for failures in 0..=3 {
         let due = wakeup("refresh", START + 7 * DAY);
         let platform = platform_with_wakeup(&due);
-        platform.serve(|_, _| reply(200, token_response()));
+        platform.serve(|_, _| json_response(200, token_response()));
         for nth in 1..=failures {
-            platform.interrupt_commit(nth, Interruption::Fail(down()));
+            platform.inject_commit_fault(nth, CommitFault::Fail(down()));
         }
         let mut tries = 0;
         while wake(&platform, &due).is_err() {

@@ -8,12 +8,12 @@ use crate::platform::{Failure, Level, Platform, Secret};
 use crate::record::Record;
 use crate::scopes;
 use crate::settings::{ClientCredentials, Settings};
-use crate::webex::answer::TokenResponse;
 use crate::webex::client::{Proxies, Webex};
 use crate::webex::errors::{ErrorKind, WebexError};
 use crate::webex::ids::OrgId;
 use crate::webex::oauth;
-use crate::webex::organizations::{Source, Unresolved, organization_of};
+use crate::webex::organizations::{OrganizationError, TokenTrust, resolve_organization};
+use crate::webex::token_response::TokenResponse;
 
 /// A consent with its callback, and everything needed to request its tokens.
 pub(super) struct TokenExchange<'a, P: ?Sized> {
@@ -32,7 +32,7 @@ pub(super) fn load_proxies<P: Platform + ?Sized>(
     platform: &P,
     record: &Record,
 ) -> Result<Proxies, Failure> {
-    let proxies = Proxies::of(record, platform)?;
+    let proxies = Proxies::reveal(record, platform)?;
     match platform.use_proxies(proxies.http.as_ref(), proxies.https.as_ref()) {
         Err(failure @ (Failure::Invalid(_) | Failure::LimitExceeded(_))) => {
             Err(Failure::LimitExceeded(format!(
@@ -85,20 +85,21 @@ impl<P: Platform + ?Sized> TokenExchange<'_, P> {
             .organization()
             .and_then(|organization| OrgId::parse(organization).ok());
         let token = &response.access_token;
-        let asked = organization_of(&webex, self.platform, token, expected, Source::Issued);
+        let asked =
+            resolve_organization(&webex, self.platform, token, expected, TokenTrust::Issued);
         let actual = asked.map_err(|unresolved| {
             self.log_failure(&match unresolved {
-                Unresolved::Refused(error) => require_new_consent(&format!(
+                OrganizationError::Refused(error) => require_new_consent(&format!(
                     "Webex does not accept the access token that it has just issued: {error}"
                 )),
-                Unresolved::Silent => Failure::LimitExceeded(
+                OrganizationError::Undisclosed => Failure::LimitExceeded(
                     "the new access token works, but Webex does not tell its organisation: \
                      webex.scopes must have spark-admin:organizations_read; the connection is as \
                      it was, begin again with connect"
                         .to_owned(),
                 ),
-                Unresolved::Unproven(why) => require_new_consent(&why),
-                Unresolved::Unasked(error) => self.map_temporary_error(error),
+                OrganizationError::Unverified(why) => require_new_consent(&why),
+                OrganizationError::RequestFailed(error) => self.map_temporary_error(error),
             })
         })?;
         match expected {
@@ -125,7 +126,7 @@ impl<P: Platform + ?Sized> TokenExchange<'_, P> {
                 Failure::LimitExceeded(format!(
                     "Webex does not accept a scope ({}): correct {}; the connection is as it was",
                     describe_error(&error),
-                    scopes::settings_of(record, grant),
+                    scopes::setting_names(record, grant),
                 ))
             }
             _ => self.map_temporary_error(error),

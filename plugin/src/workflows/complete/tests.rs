@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::alerts::{Notice, Severity, code};
-use crate::parts::{SCHEDULE, Times};
+use crate::owned_documents::{RunTimes, SCHEDULE};
 use crate::platform::{Environment, HttpError, HttpResponse, Reference, Secrets, Storage};
 use crate::record::{Expiry, Retry, State};
 use crate::reports::Authorization;
@@ -25,11 +25,15 @@ const OTHER: &str = "00000000-0000-4000-8000-000000000000";
 fn fresh() -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(platform.now());
-    record.body.connection = crate::record::Connection::default();
+    record.body.connection = crate::record::GrantState::default();
     record.body.fields.remove("account_number_external");
-    parts::plan(&mut record, &platform);
+    owned_documents::plan(&mut record, &platform);
     let mut changes = vec![Change::Put(record.to_document().unwrap())];
-    changes.extend(parts::creation(&record, Times::default(), Times::default()));
+    changes.extend(owned_documents::creation_changes(
+        &record,
+        RunTimes::default(),
+        RunTimes::default(),
+    ));
     platform.commit(Vec::new(), changes).unwrap();
     platform
 }
@@ -38,9 +42,10 @@ fn fresh() -> MemoryPlatform {
 fn connected() -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(platform.now());
-    parts::plan(&mut record, &platform);
+    owned_documents::plan(&mut record, &platform);
     let record = platform.store_connected(record).unwrap();
-    let changes = parts::creation(&record, Times::default(), Times::default());
+    let changes =
+        owned_documents::creation_changes(&record, RunTimes::default(), RunTimes::default());
     platform.commit(Vec::new(), changes).unwrap();
     platform
 }
@@ -50,7 +55,7 @@ fn edit(platform: &MemoryPlatform, change: impl FnOnce(&mut Record)) {
     change(&mut record);
     let put = Change::Put(record.to_document().unwrap());
     platform
-        .commit(vec![record.unchanged()], vec![put])
+        .commit(vec![record.version_check()], vec![put])
         .unwrap();
 }
 
@@ -100,7 +105,7 @@ fn snapshot(platform: &MemoryPlatform) -> impl PartialEq + std::fmt::Debug + use
     (
         record.body.connection,
         record.body.fields,
-        record.body.parts,
+        record.body.owned_documents,
         tokens(platform),
         platform.all_wakeups(),
         platform.documents_of(crate::alerts::ALERT),
@@ -112,11 +117,15 @@ fn consent_connects_record_and_sets_organisation() {
     let platform = fresh();
     let begun = begin(&platform);
     let verifier = platform
-        .secret(&Reference::record(PKID), consent::verifier(GRANT))
+        .secret(&Reference::record(PKID), consent::verifier_name(GRANT))
         .unwrap();
     platform.advance(5 * SECOND);
     let now = platform.now();
-    serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
+    serve_webex(
+        &platform,
+        ORGANIZATION,
+        json_response(200, token_response()),
+    );
     let report = run(&platform, &callback(&begun)).unwrap();
 
     assert_eq!(platform.latest_on_unavailable(), Some(OnUnavailable::Keep));
@@ -124,7 +133,7 @@ fn consent_connects_record_and_sets_organisation() {
     assert_eq!(report.organization, ORGANIZATION);
     assert_eq!(report.connection.state, State::Connected);
     assert_eq!(report.connection.notes, "");
-    assert_eq!(report.sync_due, Some(now + SOONEST));
+    assert_eq!(report.sync_due, Some(now + MIN_DELAY));
     let at = |expiry: Option<crate::reports::Expiry>| expiry.map(|expiry| expiry.at);
     assert_eq!(
         at(report.connection.access_token_expires),
@@ -160,7 +169,7 @@ fn consent_connects_record_and_sets_organisation() {
     let sync = platform.wakeup(&owner, "sync").unwrap();
     assert_eq!(
         (sync.due, sync.payload.as_str()),
-        (now + SOONEST, "roles-licenses")
+        (now + MIN_DELAY, "roles-licenses")
     );
     let refresh = platform.wakeup(&owner, "refresh").unwrap();
     assert_eq!(refresh.deadline, Some(now + 90 * DAY));
@@ -171,8 +180,8 @@ fn consent_connects_record_and_sets_organisation() {
         .filter(|document| document.body.contains("\"active\":true"))
         .count();
     assert_eq!(active, 2);
-    assert_eq!(platform.secret(&owner, consent::verifier(GRANT)), None);
-    let visible = platform.everything_visible();
+    assert_eq!(platform.secret(&owner, consent::verifier_name(GRANT)), None);
+    let visible = platform.visible_output();
     for secret in [
         "THECODE",
         verifier.expose(),
@@ -202,7 +211,7 @@ fn consent_reconnects_from_any_state() {
     ] {
         let platform = connected();
         let before = record(&platform);
-        let alerts = Standing::default();
+        let alerts = ActiveAlerts::default();
         edit(&platform, |record| {
             let connection = &mut record.body.connection;
             connection.state = state;
@@ -222,13 +231,17 @@ fn consent_reconnects_from_any_state() {
         });
         platform.set_now(START + 91 * DAY);
         let begun = begin(&platform);
-        serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
+        serve_webex(
+            &platform,
+            ORGANIZATION,
+            json_response(200, token_response()),
+        );
         let report = run(&platform, &callback(&begun)).unwrap();
         assert_eq!(report.connection.state, State::Connected, "{state:?}");
         assert_eq!(report.cleared.len(), 1, "{state:?}");
         assert!(platform.documents_of(crate::alerts::ALERT).is_empty());
         let record = record(&platform);
-        assert_eq!(record.body.parts, before.body.parts);
+        assert_eq!(record.body.owned_documents, before.body.owned_documents);
         let connection = &record.body.connection;
         assert_eq!((&connection.retry, &connection.refusal), (&None, &None));
         assert_eq!(connection.generation, 2);
@@ -259,7 +272,11 @@ fn missing_scope_is_reported_immediately() {
         "spark-admin:people_read spark-admin:roles_read",
     );
     let begun = begin(&platform);
-    serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
+    serve_webex(
+        &platform,
+        ORGANIZATION,
+        json_response(200, token_response()),
+    );
     let report = run(&platform, &callback(&begun)).unwrap();
     assert_eq!(report.connection.state, State::MissingScope);
     let granted = &report.connection.grants[0];
@@ -276,13 +293,13 @@ fn unknown_expiry_is_assumed() {
     let platform = fresh();
     let begun = begin(&platform);
     let bare = json!({"access_token": NEW_ACCESS, "refresh_token": "NEWREFRESH"});
-    serve_webex(&platform, ORGANIZATION, reply(200, bare));
+    serve_webex(&platform, ORGANIZATION, json_response(200, bare));
     let report = run(&platform, &callback(&begun)).unwrap();
     assert_eq!(report.connection.state, State::Connected);
-    let assumed = |life: u64| {
+    let assumed = |lifetime: u64| {
         Some(Expiry {
-            at: START + life,
-            life,
+            at: START + lifetime,
+            lifetime,
             assumed: true,
         })
     };

@@ -12,7 +12,7 @@ fn with_licenses(count: u32, finished: bool) -> MemoryPlatform {
     platform.expect(
         Method::GET,
         "/roles",
-        reply(200, json!({"items": [{"id": "R1"}]})),
+        json_response(200, json!({"items": [{"id": "R1"}]})),
     );
     let next = "<https://webexapis.com/v1/licenses?cursor=2>; rel=next";
     let link = [("Link", next)];
@@ -20,9 +20,9 @@ fn with_licenses(count: u32, finished: bool) -> MemoryPlatform {
         true => &[],
         false => &link,
     };
-    platform.expect(Method::GET, "/licenses", reply_with(200, headers, page));
+    platform.expect(Method::GET, "/licenses", raw_response(200, headers, page));
     if !finished {
-        platform.expect(Method::GET, "/licenses", reply(503, json!({})));
+        platform.expect(Method::GET, "/licenses", json_response(503, json!({})));
     }
     let imported = sync(&platform, PKID, SyncKind::RolesLicenses, false);
     assert_eq!(imported.is_ok(), finished);
@@ -85,11 +85,11 @@ fn dry_run_lists_imported_documents() {
 fn many_imported_documents_go_before_the_record() {
     let platform = with_licenses(1_700, true);
     let commits = platform.commits();
-    platform.interrupt_commit(
+    platform.inject_commit_fault(
         4,
-        Interruption::Meanwhile(Box::new(|platform| {
+        CommitFault::RunFirst(Box::new(|platform| {
             let record = Record::load(platform, PKID).unwrap();
-            assert_eq!(record.body.parts.len(), 6);
+            assert_eq!(record.body.owned_documents.len(), 6);
             assert_eq!(platform.documents_of(SCHEDULE).len(), 2);
         })),
     );
@@ -107,10 +107,10 @@ fn interrupted_delete_completes_when_repeated() {
                 let platform = with_licenses(1_700, finished);
                 let lost = Failure::Unavailable("the store is gone".to_owned());
                 let interruption = match reply_lost {
-                    true => Interruption::LoseAnswer(lost),
-                    false => Interruption::Fail(lost),
+                    true => CommitFault::LoseResult(lost),
+                    false => CommitFault::Fail(lost),
                 };
-                platform.interrupt_commit(nth, interruption);
+                platform.inject_commit_fault(nth, interruption);
                 delete(&platform, PKID, false).unwrap_err();
                 match delete(&platform, PKID, false) {
                     Ok(_) => {}
@@ -128,15 +128,15 @@ fn interrupted_delete_completes_when_repeated() {
 fn import_restarts_after_an_interrupted_delete() {
     let platform = with_licenses(1_700, false);
     let lost = Failure::Unavailable("the store is gone".to_owned());
-    platform.interrupt_commit(2, Interruption::Fail(lost));
+    platform.inject_commit_fault(2, CommitFault::Fail(lost));
     delete(&platform, PKID, false).unwrap_err();
     let page = json!({"items": [{"id": "L0"}, {"id": "L1699"}]});
     platform.expect(
         Method::GET,
         "/roles",
-        reply(200, json!({"items": [{"id": "R1"}]})),
+        json_response(200, json!({"items": [{"id": "R1"}]})),
     );
-    platform.expect(Method::GET, "/licenses?orgId", reply(200, page));
+    platform.expect(Method::GET, "/licenses?orgId", json_response(200, page));
     let report = sync(&platform, PKID, SyncKind::RolesLicenses, true).unwrap();
     platform.assert_script_done();
     assert_eq!(report.models[1].found, 2);

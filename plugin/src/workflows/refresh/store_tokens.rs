@@ -5,10 +5,10 @@ use crate::grant::Grant;
 use crate::model::derived;
 use crate::platform::{Change, Failure, Level, OnUnavailable, Platform, Secret};
 use crate::record::Record;
-use crate::reports::{Connection, RefreshOutcome, RefreshReport, Revocation};
+use crate::reports::{ConnectionReport, RefreshOutcome, RefreshReport, Revocation};
 use crate::revocation::revoke;
-use crate::tokens::{self, Held, Origin};
-use crate::webex::answer::TokenResponse;
+use crate::tokens::{self, StoredTokens, TokenSource};
+use crate::webex::token_response::TokenResponse;
 
 /// The maximum number of attempts to store a response while the record keeps changing.
 const MAX_ATTEMPTS: u32 = 3;
@@ -38,7 +38,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
                 Err(_) => return Err(failure),
             };
             let unchanged = fresh.version == record.version;
-            if !unchanged && fresh.connection(self.grant) == renewed.connection(self.grant) {
+            if !unchanged && fresh.grant_state(self.grant) == renewed.grant_state(self.grant) {
                 // The commit succeeded; only its result was lost.
                 return Ok(report_connected(&fresh, self.grant));
             }
@@ -50,7 +50,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
                 return Err(Failure::Conflict(format!(
                     "the tokens of {} were replaced while Webex was asked for new ones: \
                      run the refresh again",
-                    fresh.called(self.grant)
+                    fresh.display_name(self.grant)
                 )));
             }
             if let Ok(newer) = Prefetched::read(self.platform, &fresh, self.grant) {
@@ -72,28 +72,28 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             Some(_) => None,
             None => self.reveal_access_token(record)?,
         };
-        let held = Held {
+        let held = StoredTokens {
             access_token,
             refresh_token: Some(self.refresh_token.clone()),
         };
         let now = self.platform.now();
-        let check = record.unchanged();
-        let token_update = tokens::take(
+        let check = record.version_check();
+        let token_update = tokens::apply(
             record,
             self.grant,
-            tokens::Received {
-                answer: response,
-                held: &held,
-                origin: Origin::Refreshed,
+            tokens::ReceivedTokens {
+                response: response,
+                stored: &held,
+                source: TokenSource::Refreshed,
                 issued: self.begun,
             },
             now,
             &self.settings,
         )?;
-        record.connection_mut(self.grant).attempted = Some(self.begun);
+        record.grant_state_mut(self.grant).attempted = Some(self.begun);
         let mut changes = vec![Change::Put(record.to_document()?)];
         changes.extend(token_update.changes);
-        changes.extend(prefetched.alerts.recovery(record, now));
+        changes.extend(prefetched.alerts.clear_resolved(record, now));
         changes.extend(prefetched.refresh_schedule.reschedule(
             record,
             Some(self.begun),
@@ -152,9 +152,9 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
 }
 
 fn report_connected(record: &Record, grant: Grant) -> RefreshReport {
-    let connection = Connection::of(record);
+    let connection = ConnectionReport::from_record(record);
     let mut message = "Webex answered with tokens".to_owned();
-    let granted = record.connection(grant);
+    let granted = record.grant_state(grant);
     if let Some(access) = granted.access {
         let until = derived::format_timestamp(access.at);
         message.push_str(&format!("; the access token is valid until {until}"));

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::alerts::code;
-use crate::parts::{EXPIRY_SCHEDULE, REFRESH_SCHEDULE, Times};
+use crate::owned_documents::{EXPIRY_SCHEDULE, REFRESH_SCHEDULE, RunTimes};
 use crate::platform::{Environment, HttpError, HttpResponse, Reference, Secrets, Storage, Wakeup};
 use crate::record::{Expiry, secret};
 use crate::testing::*;
@@ -22,13 +22,13 @@ const TOKENS: &str = "/v1/access_token";
 fn platform() -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(platform.now());
-    parts::plan(&mut record, &platform);
+    owned_documents::plan(&mut record, &platform);
     let record = platform.store_connected(record).unwrap();
-    let refresh = Times {
+    let refresh = RunTimes {
         last: None,
         next: record.body.connection.next_refresh,
     };
-    let changes = parts::creation(&record, refresh, Times::default());
+    let changes = owned_documents::creation_changes(&record, refresh, RunTimes::default());
     platform.commit(Vec::new(), changes).unwrap();
     platform.advance(7 * DAY);
     platform
@@ -47,7 +47,7 @@ fn edit(platform: &MemoryPlatform, change: impl FnOnce(&mut Record)) {
     change(&mut record);
     let document = record.to_document().unwrap();
     platform
-        .commit(vec![record.unchanged()], vec![Change::Put(document)])
+        .commit(vec![record.version_check()], vec![Change::Put(document)])
         .unwrap();
 }
 
@@ -72,7 +72,7 @@ fn wakeup(platform: &MemoryPlatform, id: &str) -> Option<Wakeup> {
 }
 
 fn load_schedule(platform: &MemoryPlatform, role: &str) -> Value {
-    let part = record(platform).part(role).cloned().unwrap();
+    let part = record(platform).owned_document(role).cloned().unwrap();
     let document = platform.get(&part.reference()).unwrap().unwrap();
     serde_json::from_str(&document.body).unwrap()
 }
@@ -87,7 +87,7 @@ fn token_response() -> Value {
 
 fn platform_with_response(status: u16, body: Value) -> MemoryPlatform {
     let platform = platform();
-    platform.expect(Method::POST, TOKENS, reply(status, body));
+    platform.expect(Method::POST, TOKENS, json_response(status, body));
     platform
 }
 
@@ -98,10 +98,10 @@ fn assert_nothing_lost(platform: &MemoryPlatform) {
     );
     assert_eq!(tokens(platform), held);
     let connection = record(platform).body.connection;
-    let expiry = |life: u64| {
+    let expiry = |lifetime: u64| {
         Some(Expiry {
-            at: START + life,
-            life,
+            at: START + lifetime,
+            lifetime,
             assumed: false,
         })
     };
@@ -111,7 +111,7 @@ fn assert_nothing_lost(platform: &MemoryPlatform) {
 }
 
 fn refused() -> Result<HttpResponse, HttpError> {
-    reply(
+    json_response(
         400,
         json!({"error": "invalid_grant", "error_description": "revoked", "trackingId": "T2"}),
     )

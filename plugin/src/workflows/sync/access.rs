@@ -40,7 +40,7 @@ impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
             false => record,
         };
         let token = reveal_access_token(platform, &record)?;
-        let proxies = Proxies::of(&record, platform)?;
+        let proxies = Proxies::reveal(&record, platform)?;
         let access = Self {
             platform,
             webex: Webex::new(platform, &settings, &proxies)
@@ -68,15 +68,15 @@ impl<'a, P: Platform + ?Sized> WebexAccess<'a, P> {
         let filters = directory.filters(self.organization);
         let address = match address {
             Some(address) => address.to_owned(),
-            None => self.webex.first_page(directory.path, &filters),
+            None => self.webex.first_page_url(directory.path, &filters),
         };
-        let mut response = self.webex.page(&address, &filters, &self.token);
+        let mut response = self.webex.fetch_page(&address, &filters, &self.token);
         let refused = |error: &WebexError| error.kind == ErrorKind::Unauthorized;
         if response.as_ref().is_err_and(refused) && !self.refreshed {
             self.refreshed = true;
             *record = refresh_record(self.platform, record)?;
             self.token = reveal_access_token(self.platform, record)?;
-            response = self.webex.page(&address, &filters, &self.token);
+            response = self.webex.fetch_page(&address, &filters, &self.token);
         }
         Ok(response.map(|page| (address, page)))
     }

@@ -37,7 +37,7 @@ pub(super) enum Step {
 /// The counter that a change adds to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CountKind {
-    Added,
+    AddReport,
     Updated,
     Removed,
     Uncounted,
@@ -123,7 +123,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         for why in abandoned
             .map(str::to_owned)
             .into_iter()
-            .chain(page.link_fault)
+            .chain(page.link_error)
         {
             let what = directory.what;
             let warning = format!("{why}: the list of {what} may not be whole");
@@ -136,7 +136,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         let mut changes: Vec<CountedChange> = changed_documents
             .into_iter()
             .map(|difference| match difference {
-                Difference::New(document) => (CountKind::Added, Change::Put(document)),
+                Difference::New(document) => (CountKind::AddReport, Change::Put(document)),
                 Difference::Changed(document) => (CountKind::Updated, Change::Put(document)),
             })
             .collect();
@@ -180,7 +180,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         let mut entries = Vec::new();
         let mut unreadable = Vec::new();
         for (item, number_on_page) in items.into_iter().zip(1_u32..) {
-            match Entry::read(&item) {
+            match Entry::parse(&item) {
                 Ok(entry) => {
                     let id = DocumentId::derive(&self.record.pkid, directory.model, &entry.id);
                     let seen = self.seen.as_ref().is_some_and(|seen| seen.contains(&id));
@@ -189,7 +189,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
                     }
                 }
                 Err(why) => {
-                    let name = match Entry::name_unreadable(&item) {
+                    let name = match Entry::label_unreadable(&item) {
                         Some(name) => format!(" (`{name}`)"),
                         None => String::new(),
                     };
@@ -325,7 +325,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
 impl ListProgress {
     fn count(&mut self, counted: CountKind) {
         let count = match counted {
-            CountKind::Added => &mut self.added,
+            CountKind::AddReport => &mut self.added,
             CountKind::Updated => &mut self.updated,
             CountKind::Removed => &mut self.removed,
             CountKind::Uncounted => return,

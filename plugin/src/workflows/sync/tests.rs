@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::platform::{Document, Environment, HttpError, HttpRequest, HttpResponse, Reference};
 use crate::record::{Record, key};
-use crate::testing::{MemoryPlatform, ORGANIZATION, PKID, reply, reply_with};
+use crate::testing::{MemoryPlatform, ORGANIZATION, PKID, json_response, raw_response};
 use crate::webex::ids::OrgId;
 
 const ROLE: &str = "device/spark/Role";
@@ -100,7 +100,7 @@ impl Webex {
         let list = match (request.method(), path) {
             (&Method::GET, "/v1/roles") => &self.roles,
             (&Method::GET, "/v1/licenses") => &self.licenses,
-            _ => return reply(404, json!({"message": "nothing here"})),
+            _ => return json_response(404, json!({"message": "nothing here"})),
         };
         let query = request.uri().query().unwrap_or_default();
         let from: usize = query
@@ -110,10 +110,10 @@ impl Webex {
         let to = list.len().min(from + self.page);
         let body = json!({"items": list[from..to]}).to_string();
         if to == list.len() {
-            return reply_with(200, &[], body);
+            return raw_response(200, &[], body);
         }
         let link = format!("<https://webexapis.com{path}?cursor={to}&orgId=x>; rel=\"next\"");
-        reply_with(200, &[("Link", &link)], body)
+        raw_response(200, &[("Link", &link)], body)
     }
 }
 

@@ -9,19 +9,27 @@ fn interrupted_consent_leaves_old_or_new_connection() {
     let platform = connected();
     let begun = begin(&platform);
     let before = snapshot(&platform);
-    platform.interrupt_commit(1, Interruption::Fail(down()));
+    platform.inject_commit_fault(1, CommitFault::Fail(down()));
     assert_eq!(run(&platform, &callback(&begun)).unwrap_err(), down());
     assert_eq!(snapshot(&platform), before);
     assert!(platform.sent().is_empty());
-    serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
+    serve_webex(
+        &platform,
+        ORGANIZATION,
+        json_response(200, token_response()),
+    );
     run(&platform, &callback(&begun)).unwrap();
 
     // After the response, one store error or one lost result loses nothing.
-    for interruption in [Interruption::Fail(down()), Interruption::LoseAnswer(down())] {
+    for interruption in [CommitFault::Fail(down()), CommitFault::LoseResult(down())] {
         let platform = connected();
         let begun = begin(&platform);
-        serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
-        platform.interrupt_commit(2, interruption);
+        serve_webex(
+            &platform,
+            ORGANIZATION,
+            json_response(200, token_response()),
+        );
+        platform.inject_commit_fault(2, interruption);
         let report = run(&platform, &callback(&begun)).unwrap();
         assert_eq!(report.connection.state, State::Connected);
         assert_eq!(tokens(&platform)[1].as_deref(), Some("NEWREFRESH"));
@@ -32,9 +40,13 @@ fn interrupted_consent_leaves_old_or_new_connection() {
     let platform = connected();
     let begun = begin(&platform);
     let before = snapshot(&platform);
-    serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
+    serve_webex(
+        &platform,
+        ORGANIZATION,
+        json_response(200, token_response()),
+    );
     for nth in 2..=4 {
-        platform.interrupt_commit(nth, Interruption::Fail(down()));
+        platform.inject_commit_fault(nth, CommitFault::Fail(down()));
     }
     assert_eq!(run(&platform, &callback(&begun)).unwrap_err(), down());
     assert_eq!(snapshot(&platform), before);
@@ -51,7 +63,7 @@ fn concurrent_change_is_kept_with_new_tokens() {
             let name = "email_domain".to_owned();
             record.body.fields.insert(name, "acme.example".into());
         });
-        reply(200, token_response())
+        json_response(200, token_response())
     });
     run(&platform, &callback(&begun)).unwrap();
     assert_eq!(record(&platform).text("email_domain"), Some("acme.example"));
@@ -65,7 +77,11 @@ fn failed_read_after_response_is_retried() {
     for nth in [2, 3] {
         let platform = connected();
         let begun = begin(&platform);
-        serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
+        serve_webex(
+            &platform,
+            ORGANIZATION,
+            json_response(200, token_response()),
+        );
         platform.fail_reveal(nth, down());
         let report = run(&platform, &callback(&begun)).unwrap();
         assert_eq!(report.connection.state, State::Connected);

@@ -63,7 +63,7 @@ fn wrong_state_is_explained() {
     assert!(text.contains("has expired"), "{text}");
     assert_eq!(snapshot(&platform), before);
     assert!(platform.sent().is_empty());
-    let verifier = consent::verifier(GRANT);
+    let verifier = consent::verifier_name(GRANT);
     assert_eq!(platform.secret(&Reference::record(PKID), verifier), None);
 }
 
@@ -71,7 +71,11 @@ fn wrong_state_is_explained() {
 fn callback_is_accepted_once() {
     let platform = fresh();
     let begun = begin(&platform);
-    serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
+    serve_webex(
+        &platform,
+        ORGANIZATION,
+        json_response(200, token_response()),
+    );
     run(&platform, &callback(&begun)).unwrap();
     let before = snapshot(&platform);
     let requests = platform.sent().len();
@@ -90,30 +94,38 @@ fn failed_code_exchange_keeps_the_connection() {
     without.as_object_mut().unwrap().remove("refresh_token");
     for (response, case, words) in [
         (
-            reply(400, oauth("invalid_grant")),
+            json_response(400, oauth("invalid_grant")),
             "reauthorize",
             "refused the code",
         ),
         (
-            reply(401, oauth("invalid_client")),
+            json_response(401, oauth("invalid_client")),
             "limit",
             "webex.client-secret",
         ),
         (
-            reply(400, oauth("unauthorized_client")),
+            json_response(400, oauth("unauthorized_client")),
             "limit",
             "webex.client-id",
         ),
-        (reply(400, oauth("invalid_scope")), "limit", "webex.scopes"),
-        (reply(503, json!({})), "unavailable", "503"),
-        (reply_with(429, &[("retry-after", "7")], ""), "patience", ""),
         (
-            reply(200, json!({"token_type": "Bearer"})),
-            "unavailable",
-            "not a token answer",
+            json_response(400, oauth("invalid_scope")),
+            "limit",
+            "webex.scopes",
+        ),
+        (json_response(503, json!({})), "unavailable", "503"),
+        (
+            raw_response(429, &[("retry-after", "7")], ""),
+            "patience",
+            "",
         ),
         (
-            reply(200, without),
+            json_response(200, json!({"token_type": "Bearer"})),
+            "unavailable",
+            "not a token response",
+        ),
+        (
+            json_response(200, without),
             "unavailable",
             "without a refresh token",
         ),
@@ -146,7 +158,7 @@ fn consent_of_other_organisation_is_rejected() {
     let platform = connected();
     let begun = begin(&platform);
     let before = snapshot(&platform);
-    serve_webex(&platform, OTHER, reply(200, token_response()));
+    serve_webex(&platform, OTHER, json_response(200, token_response()));
     let (case, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
     assert_eq!(case, "reauthorize");
     assert!(
@@ -173,7 +185,11 @@ fn organisation_of_another_record_is_rejected() {
     platform.store_connected(neighbour.clone()).unwrap();
     let begun = begin(&platform);
     let before = snapshot(&platform);
-    serve_webex(&platform, ORGANIZATION, reply(200, token_response()));
+    serve_webex(
+        &platform,
+        ORGANIZATION,
+        json_response(200, token_response()),
+    );
     let (case, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
     assert_eq!(case, "reauthorize");
     assert!(

@@ -5,27 +5,36 @@ use crate::platform::OnUnavailable;
 
 #[test]
 fn temporary_error_keeps_the_tokens() {
-    let html = || reply_with(200, &[("content-type", "text/html")], "<html>");
+    let html = || raw_response(200, &[("content-type", "text/html")], "<html>");
     let truncated = || {
         let json = [("content-type", "application/json")];
-        reply_with(200, &json, r#"{"access_token":"LEAK","#)
+        raw_response(200, &json, r#"{"access_token":"LEAK","#)
     };
     let errors: Vec<(&str, Result<HttpResponse, HttpError>)> = vec![
-        ("server error", reply(500, json!({"message": "boom"}))),
-        ("bad gateway", reply_with(502, &[], "")),
-        ("unavailable", reply(503, json!({"error": "invalid_grant"}))),
-        ("rate limit", reply(429, json!({"message": "slow down"}))),
-        ("not found", reply(404, json!({"message": "gone"}))),
-        ("forbidden", reply(403, json!({"message": "no"}))),
+        (
+            "server error",
+            json_response(500, json!({"message": "boom"})),
+        ),
+        ("bad gateway", raw_response(502, &[], "")),
+        (
+            "unavailable",
+            json_response(503, json!({"error": "invalid_grant"})),
+        ),
+        (
+            "rate limit",
+            json_response(429, json!({"message": "slow down"})),
+        ),
+        ("not found", json_response(404, json!({"message": "gone"}))),
+        ("forbidden", json_response(403, json!({"message": "no"}))),
         (
             "no client secret",
-            reply(400, json!({"message": "client_secret cannot be null"})),
+            json_response(400, json!({"message": "client_secret cannot be null"})),
         ),
         ("not json", html()),
         ("truncated", truncated()),
         (
             "a success without tokens",
-            reply(200, json!({"expires_in": 5})),
+            json_response(200, json!({"expires_in": 5})),
         ),
         ("time-out", Err(HttpError::Network("timed out".to_owned()))),
         ("policy", Err(HttpError::Denied("not allowed".to_owned()))),
@@ -49,7 +58,7 @@ fn temporary_error_keeps_the_tokens() {
         assert_eq!(wakeup(&platform, "refresh").unwrap().due, next, "{name}");
         assert_eq!(connection.retry.unwrap().attempts, 1, "{name}");
         assert_eq!(connection.attempted, Some(now), "{name}");
-        assert!(!platform.everything_visible().contains("LEAK"), "{name}");
+        assert!(!platform.visible_output().contains("LEAK"), "{name}");
         platform.assert_script_done();
     }
 }
@@ -59,7 +68,7 @@ fn backoff_grows_and_resets_on_success() {
     let platform = platform();
     let mut pauses = Vec::new();
     for _ in 0..4 {
-        platform.expect(Method::POST, TOKENS, reply(503, json!({})));
+        platform.expect(Method::POST, TOKENS, json_response(503, json!({})));
         let report = run(&platform).unwrap();
         let next = report.connection.next_refresh.unwrap();
         pauses.push(next - platform.now());
@@ -68,7 +77,7 @@ fn backoff_grows_and_resets_on_success() {
     assert!(pauses.is_sorted(), "{pauses:?}");
     assert!(pauses[3] > 7 * 60 * SECOND, "{pauses:?}");
     assert_eq!(record(&platform).body.connection.retry.unwrap().attempts, 4);
-    platform.expect(Method::POST, TOKENS, reply(200, token_response()));
+    platform.expect(Method::POST, TOKENS, json_response(200, token_response()));
     run(&platform).unwrap();
     let connection = record(&platform).body.connection;
     assert_eq!(
@@ -81,7 +90,7 @@ fn backoff_grows_and_resets_on_success() {
 fn retry_comes_within_half_of_remaining_lifetime() {
     let platform = platform();
     platform.set_now(START + 90 * DAY - 20 * SECOND);
-    platform.expect(Method::POST, TOKENS, reply(503, json!({})));
+    platform.expect(Method::POST, TOKENS, json_response(503, json!({})));
     let report = run(&platform).unwrap();
     let next = report.connection.next_refresh.unwrap();
     assert!(next <= platform.now() + 10 * SECOND);
@@ -98,7 +107,7 @@ fn valid_retry_after_is_obeyed() {
         let platform = platform();
         let now = platform.now();
         let headers = [("retry-after", header), ("trackingid", "ROUTER_1")];
-        platform.expect(Method::POST, TOKENS, reply_with(429, &headers, ""));
+        platform.expect(Method::POST, TOKENS, raw_response(429, &headers, ""));
         let report = run(&platform).unwrap();
         let pause = (report.connection.next_refresh.unwrap() - now).div_ceil(SECOND);
         assert!((at_least..=at_most).contains(&pause), "{header}: {pause}");
@@ -134,7 +143,7 @@ fn unknown_client_names_the_setting() {
 #[test]
 fn disabled_integration_raises_one_alert() {
     let platform = platform();
-    let disabled = || reply(400, json!({"error": "unauthorized_client"}));
+    let disabled = || json_response(400, json!({"error": "unauthorized_client"}));
     let mut pauses = Vec::new();
     for _ in 0..4 {
         platform.expect(Method::POST, TOKENS, disabled());
@@ -156,11 +165,11 @@ fn disabled_integration_raises_one_alert() {
     assert_eq!(body["subject"], "installation");
 
     // Another error in between does not end the alert; a success does.
-    platform.expect(Method::POST, TOKENS, reply(503, json!({})));
+    platform.expect(Method::POST, TOKENS, json_response(503, json!({})));
     run(&platform).unwrap();
     assert_eq!(platform.documents_of("data/Alert").len(), 1);
     platform.advance(SECOND);
-    platform.expect(Method::POST, TOKENS, reply(200, token_response()));
+    platform.expect(Method::POST, TOKENS, json_response(200, token_response()));
     run(&platform).unwrap();
     assert!(platform.documents_of("data/Alert").is_empty());
 }

@@ -15,8 +15,8 @@ fn refusal_after_lost_response_says_so() {
     for lost in [
         Err(HttpError::Lost("cut off".to_owned())),
         Err(HttpError::TooLarge("too large".to_owned())),
-        reply(504, json!({})),
-        reply_with(
+        json_response(504, json!({})),
+        raw_response(
             200,
             &[("content-type", "application/json")],
             "{\"access_tok",
@@ -44,8 +44,8 @@ fn unsent_or_answered_request_loses_no_token() {
     for response in [
         Err(HttpError::Network("no route".to_owned())),
         Err(HttpError::Denied("not allowed".to_owned())),
-        reply(503, json!({})),
-        reply_with(429, &[], ""),
+        json_response(503, json!({})),
+        raw_response(429, &[], ""),
     ] {
         let platform = platform();
         platform.expect(Method::POST, TOKENS, response);
@@ -65,7 +65,11 @@ fn received_tokens_end_the_uncertainty() {
     );
     run(&platform).unwrap();
     platform.advance(SECOND);
-    platform.expect(Method::POST, TOKENS, reply(200, super::token_response()));
+    platform.expect(
+        Method::POST,
+        TOKENS,
+        json_response(200, super::token_response()),
+    );
     run(&platform).unwrap();
     let report = refresh_refused(&platform);
     assert!(!report.message.contains(LOST), "{}", report.message);

@@ -15,12 +15,12 @@ fn tokens_for_a_deleted_record_are_revoked() {
     let platform = platform();
     platform.expect_with(Method::POST, TOKENS, |platform, _| {
         delete(platform);
-        reply(200, token_response())
+        json_response(200, token_response())
     });
     platform.expect(
         Method::DELETE,
         "/v1/authorizations?clientId=C0ffee",
-        reply_with(204, &[], ""),
+        raw_response(204, &[], ""),
     );
     let result = run(&platform);
     assert_eq!(result, Err(Failure::NotFound(Reference::record(PKID))));
@@ -45,7 +45,7 @@ fn grant_used_by_another_record_is_not_revoked() {
     platform.store_connected(other).unwrap();
     platform.expect_with(Method::POST, TOKENS, |platform, _| {
         delete(platform);
-        reply(200, token_response())
+        json_response(200, token_response())
     });
     assert!(matches!(run(&platform), Err(Failure::NotFound(_))));
     platform.assert_script_done();
@@ -62,7 +62,7 @@ fn response_is_stored_despite_concurrent_change() {
                 .fields
                 .insert("name".to_owned(), "Renamed".into());
         });
-        reply(200, token_response())
+        json_response(200, token_response())
     });
     let report = run(&platform).unwrap();
     assert_eq!(report.outcome, RefreshOutcome::Connected);
@@ -87,7 +87,7 @@ fn concurrently_stored_tokens_are_not_overwritten() {
         };
         let put = Change::Put(fresh.to_document().unwrap());
         platform.commit(Vec::new(), vec![put, seal]).unwrap();
-        reply(200, token_response())
+        json_response(200, token_response())
     });
     assert!(matches!(run(&platform), Err(Failure::Conflict(_))));
     let held = (
@@ -102,14 +102,14 @@ fn concurrently_stored_tokens_are_not_overwritten() {
 #[test]
 fn constantly_changing_record_is_a_conflict() {
     let platform = platform();
-    platform.expect(Method::POST, TOKENS, reply(200, token_response()));
+    platform.expect(Method::POST, TOKENS, json_response(200, token_response()));
     for nth in 1..=3 {
-        let meanwhile = Interruption::Meanwhile(Box::new(|platform| {
+        let meanwhile = CommitFault::RunFirst(Box::new(|platform| {
             edit(platform, |record| {
                 record.body.connection.scopes.push("x".to_owned())
             });
         }));
-        platform.interrupt_commit(nth, meanwhile);
+        platform.inject_commit_fault(nth, meanwhile);
     }
     assert!(matches!(run(&platform), Err(Failure::Conflict(_))));
     assert_nothing_lost(&platform);
@@ -118,10 +118,10 @@ fn constantly_changing_record_is_a_conflict() {
 #[test]
 fn lost_lease_is_a_conflict_without_retry() {
     let platform = platform();
-    platform.expect(Method::POST, TOKENS, reply(200, token_response()));
+    platform.expect(Method::POST, TOKENS, json_response(200, token_response()));
     let commits = platform.commits();
     let lost = Failure::Conflict("the lease was lost".to_owned());
-    platform.interrupt_commit(1, Interruption::Fail(lost.clone()));
+    platform.inject_commit_fault(1, CommitFault::Fail(lost.clone()));
     assert_eq!(run(&platform), Err(lost));
     assert_eq!(platform.commits(), commits + 1);
     assert_nothing_lost(&platform);
@@ -130,10 +130,10 @@ fn lost_lease_is_a_conflict_without_retry() {
 #[test]
 fn response_survives_one_store_error() {
     let down = || Failure::Unavailable("the store is down".to_owned());
-    for interruption in [Interruption::Fail(down()), Interruption::LoseAnswer(down())] {
+    for interruption in [CommitFault::Fail(down()), CommitFault::LoseResult(down())] {
         let platform = platform();
-        platform.expect(Method::POST, TOKENS, reply(200, token_response()));
-        platform.interrupt_commit(1, interruption);
+        platform.expect(Method::POST, TOKENS, json_response(200, token_response()));
+        platform.inject_commit_fault(1, interruption);
         let report = run(&platform).unwrap();
         assert_eq!(report.outcome, RefreshOutcome::Connected);
         assert_eq!(tokens(&platform).0.as_deref(), Some("new-access-token"));
@@ -149,7 +149,7 @@ fn callers_before_an_attempt_share_its_outcome() {
     let counted = Rc::clone(&requests);
     platform.serve(move |_, _| {
         counted.set(counted.get() + 1);
-        reply(200, token_response())
+        json_response(200, token_response())
     });
     let asked = platform.now();
     let joined: Vec<bool> = (0..64)
@@ -175,7 +175,7 @@ fn callers_before_an_attempt_share_its_outcome() {
 fn joined_caller_gets_the_outcome_of_the_attempt() {
     for (response, outcome) in [
         (
-            reply(503, json!({"trackingId": "T3"})),
+            json_response(503, json!({"trackingId": "T3"})),
             RefreshOutcome::Retrying,
         ),
         (refused(), RefreshOutcome::Reauthorize),

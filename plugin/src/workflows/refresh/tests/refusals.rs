@@ -43,7 +43,7 @@ fn recovered_connection_has_no_alert() {
     platform.advance(HOUR);
     let mut frozen = token_response();
     frozen["refresh_token_expires_in"] = (83 * 86_400 - 3_600).into();
-    platform.expect(Method::POST, TOKENS, reply(200, frozen));
+    platform.expect(Method::POST, TOKENS, json_response(200, frozen));
     let report = run(&platform).unwrap();
     assert_eq!(report.connection.state, State::Connected);
     assert_eq!(record(&platform).body.connection.refusal, None);
@@ -119,14 +119,14 @@ fn clock_expiry_recovers_with_new_tokens() {
         let platform = platform();
         edit(&platform, |record| record.body.connection.state = state);
         platform.set_now(START + 400 * DAY);
-        platform.expect(Method::POST, TOKENS, reply(200, token_response()));
+        platform.expect(Method::POST, TOKENS, json_response(200, token_response()));
         let report = run(&platform).unwrap();
         assert_eq!(report.outcome, RefreshOutcome::Connected, "{state:?}");
         assert!(platform.documents_of("data/Alert").is_empty());
 
         // The clock is right again; the next response corrects the stored times.
         platform.set_now(START + 8 * DAY);
-        platform.expect(Method::POST, TOKENS, reply(200, token_response()));
+        platform.expect(Method::POST, TOKENS, json_response(200, token_response()));
         run(&platform).unwrap();
         let connection = record(&platform).body.connection;
         assert_eq!(connection.refresh.unwrap().at, START + 98 * DAY);
@@ -138,7 +138,7 @@ fn clock_expiry_recovers_with_new_tokens() {
 fn clock_expiry_survives_a_temporary_error() {
     let platform = platform();
     platform.set_now(START + 400 * DAY);
-    platform.expect(Method::POST, TOKENS, reply(503, json!({})));
+    platform.expect(Method::POST, TOKENS, json_response(503, json!({})));
     let report = run(&platform).unwrap();
     assert_eq!(report.outcome, RefreshOutcome::Retrying);
     let refresh = wakeup(&platform, "refresh").unwrap();
@@ -161,7 +161,7 @@ fn assumed_expiry_does_not_prevent_refresh() {
     platform.expect(
         Method::POST,
         TOKENS,
-        reply(200, json!({"access_token": "A2"})),
+        json_response(200, json!({"access_token": "A2"})),
     );
     let report = run(&platform).unwrap();
     assert_eq!(report.connection.state, State::Connected);
@@ -180,7 +180,7 @@ fn assumed_expiry_does_not_prevent_refresh() {
     );
 
     let platform = assumed();
-    platform.expect(Method::POST, TOKENS, reply(503, json!({})));
+    platform.expect(Method::POST, TOKENS, json_response(503, json!({})));
     let report = run(&platform).unwrap();
     assert_eq!(report.outcome, RefreshOutcome::Retrying);
     let pause = report.connection.next_refresh.unwrap() - platform.now();

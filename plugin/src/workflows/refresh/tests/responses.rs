@@ -15,10 +15,10 @@ fn refresh_stores_everything_in_one_commit() {
     assert_eq!(report.outcome, RefreshOutcome::Connected);
     assert!(!report.joined);
     let connection = record(&platform).body.connection;
-    let expiry = |life: u64| {
+    let expiry = |lifetime: u64| {
         Some(Expiry {
-            at: now + life,
-            life,
+            at: now + lifetime,
+            lifetime,
             assumed: false,
         })
     };
@@ -47,7 +47,7 @@ fn lifetimes_count_from_before_the_request() {
     let begun = platform.now();
     platform.expect_with(Method::POST, TOKENS, |platform, _| {
         platform.advance(30 * SECOND);
-        reply(200, token_response())
+        json_response(200, token_response())
     });
     run(&platform).unwrap();
     let connection = record(&platform).body.connection;
@@ -119,7 +119,7 @@ fn unchanged_expiry_keeps_the_generation() {
         let platform = platform();
         platform.expect_with(Method::POST, TOKENS, move |platform, _| {
             platform.advance(latency);
-            reply(200, frozen)
+            json_response(200, frozen)
         });
         run(&platform).unwrap();
         let connection = record(&platform).body.connection;
@@ -161,7 +161,7 @@ fn invalid_lifetimes_are_ignored_and_logged() {
 fn refresh_without_tokens_needs_reauthorization() {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(platform.now());
-    record.body.connection = crate::record::Connection::default();
+    record.body.connection = crate::record::GrantState::default();
     let put = Change::Put(record.to_document().unwrap());
     platform.commit(Vec::new(), vec![put]).unwrap();
     assert!(matches!(run(&platform), Err(Failure::Reauthorize(_))));
@@ -192,7 +192,7 @@ fn platform_with_proxy() -> MemoryPlatform {
 #[test]
 fn the_customers_proxies_are_used() {
     let platform = platform_with_proxy();
-    platform.expect(Method::POST, TOKENS, reply(200, token_response()));
+    platform.expect(Method::POST, TOKENS, json_response(200, token_response()));
     run(&platform).unwrap();
     let sent = platform.sent();
     let (http, https) = &sent[0].proxies;
@@ -217,25 +217,25 @@ fn forbidden_proxy_is_reported_and_retried() {
 fn secret_echoed_by_webex_is_redacted() {
     let echo = format!("bad {REFRESH_TOKEN} of the-client-secret");
     for response in [
-        reply(
+        json_response(
             400,
             json!({"error": "invalid_grant", "error_description": echo}),
         ),
-        reply(
+        json_response(
             401,
             json!({"error": "invalid_client", "error_description": echo}),
         ),
-        reply(
+        json_response(
             503,
             json!({"message": echo, "errors": [{"description": echo}]}),
         ),
         Err(HttpError::Network(echo.clone())),
-        reply(200, token_response()),
+        json_response(200, token_response()),
     ] {
         let platform = platform();
         platform.expect(Method::POST, TOKENS, response);
         let report = run(&platform).unwrap();
-        let shown = format!("{report:?} {}", platform.everything_visible());
+        let shown = format!("{report:?} {}", platform.visible_output());
         for secret in [
             ACCESS_TOKEN,
             REFRESH_TOKEN,

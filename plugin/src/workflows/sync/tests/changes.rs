@@ -151,6 +151,6 @@ fn damaged_document_is_repaired() {
 fn import_exposes_no_secret() {
     let world = World::with_licenses(5, 2);
     world.sync().unwrap();
-    let visible = world.platform.everything_visible();
+    let visible = world.platform.visible_output();
     assert!(!visible.contains(ACCESS_TOKEN) && !visible.contains(REFRESH_TOKEN));
 }

@@ -14,12 +14,12 @@ fn expect_refresh(world: &World) {
     });
     world
         .platform
-        .expect(Method::POST, "/access_token", reply(200, response));
+        .expect(Method::POST, "/access_token", json_response(200, response));
 }
 
 fn expect_error(world: &World, list: &str, status: u16, headers: &[(&str, &str)]) {
     let body = json!({"message": "so it is", "trackingId": "ROUTER_1"}).to_string();
-    let response = reply_with(status, headers, body);
+    let response = raw_response(status, headers, body);
     world.platform.expect(Method::GET, list, response);
 }
 
@@ -96,7 +96,7 @@ fn rejected_new_token_needs_reauthorization() {
 fn refused_refresh_ends_the_import() {
     let world = World::new();
     expect_error(&world, "/roles", 401, &[]);
-    let refusal = reply(400, json!({"error": "invalid_grant"}));
+    let refusal = json_response(400, json!({"error": "invalid_grant"}));
     world
         .platform
         .expect(Method::POST, "/access_token", refusal);
@@ -111,7 +111,7 @@ fn failed_refresh_makes_the_import_unavailable() {
     expect_error(&world, "/roles", 401, &[]);
     world
         .platform
-        .expect(Method::POST, "/access_token", reply(503, json!({})));
+        .expect(Method::POST, "/access_token", json_response(503, json!({})));
     assert!(matches!(world.sync(), Err(Failure::Unavailable(_))));
 }
 
@@ -170,7 +170,7 @@ fn error_within_a_list_keeps_stored_documents() {
 #[test]
 fn broken_response_keeps_stored_documents() {
     let network = || Err(HttpError::Network("connection refused".to_owned()));
-    let truncated = || reply_with(200, &[], r#"{"items":[{"id":"L1"},"#);
+    let truncated = || raw_response(200, &[], r#"{"items":[{"id":"L1"},"#);
     for response in [network(), truncated()] {
         let world = World::new();
         world.sync().unwrap();
@@ -213,7 +213,7 @@ fn the_customers_proxies_are_used() {
     for sent in world.platform.sent() {
         assert_eq!(sent.proxies, (None, Some(Secret::new(proxy))));
     }
-    assert!(!world.platform.everything_visible().contains("hunter2"));
+    assert!(!world.platform.visible_output().contains("hunter2"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ fn expect_page(world: &World, ids: &[&str], next: Option<&str>) {
     let items: Vec<Value> = ids.iter().map(|id| json!({"id": id})).collect();
     let link = next.map(|next| format!("<https://webexapis.com/v1/licenses?{next}>; rel=next"));
     let headers: Vec<(&str, &str)> = link.iter().map(|link| ("Link", link.as_str())).collect();
-    let response = reply_with(200, &headers, json!({"items": items}).to_string());
+    let response = raw_response(200, &headers, json!({"items": items}).to_string());
     world.platform.expect(Method::GET, "/licenses", response);
 }
 
@@ -137,13 +137,13 @@ fn endless_list_is_abandoned() {
     world.platform.serve(move |_, request| {
         let path = request.uri().path();
         if path == "/v1/roles" {
-            return reply(200, json!({"items": []}));
+            return json_response(200, json!({"items": []}));
         }
         pages.set(pages.get() + 1);
         let page = pages.get();
         let link = format!("<https://webexapis.com{path}?page={page}>; rel=next");
         let body = json!({"items": [{"id": page.to_string()}]}).to_string();
-        reply_with(200, &[("Link", &link)], body)
+        raw_response(200, &[("Link", &link)], body)
     });
     for _ in 0..3 {
         assert!(world.sync().unwrap().continues.is_some());
@@ -175,7 +175,7 @@ fn unusable_next_link_removes_nothing() {
     ] {
         let world = world_after_import();
         let items = r#"{"items":[{"id":"L1"},{"id":"L9"}]}"#;
-        let response = reply_with(200, &[("Link", link)], items);
+        let response = raw_response(200, &[("Link", link)], items);
         world.platform.expect(Method::GET, "/licenses", response);
         let report = sync_expected_pages(&world);
         assert_eq!(
@@ -202,7 +202,7 @@ fn unreadable_entry_is_skipped_and_named() {
     ] {
         let world = world_after_import();
         let body = format!(r#"{{"items":[{{"id":"L1",{field}}},{{"id":"L2","totalUnits":21}}]}}"#);
-        let response = reply_with(200, &[], body);
+        let response = raw_response(200, &[], body);
         world.platform.expect(Method::GET, "/licenses", response);
         let report = sync_expected_pages(&world);
         assert_eq!(
@@ -226,7 +226,7 @@ fn invalid_entry_is_skipped_and_removes_nothing() {
         "totalUnits": 11, "unheard-of": {"x": [1, null]}}]});
     world
         .platform
-        .expect(Method::GET, "/licenses", reply(200, items));
+        .expect(Method::GET, "/licenses", json_response(200, items));
     let report = world.sync().unwrap();
     let licenses = &report.models[1];
     assert_eq!(

@@ -1,7 +1,7 @@
 //! Lists that are empty or suddenly short: their removals and alerts.
 
 use super::*;
-use crate::alerts::{ALERT, Body, Severity, Standing, code};
+use crate::alerts::{ALERT, ActiveAlerts, AlertBody, Severity, code};
 use crate::grant::Grant;
 use crate::platform::{Level, Storage};
 use crate::testing::HOUR;
@@ -14,7 +14,7 @@ fn world_with_30_licenses() -> World {
     world
 }
 
-fn alerts(world: &World) -> Vec<Body> {
+fn alerts(world: &World) -> Vec<AlertBody> {
     let documents = world.platform.documents_of(ALERT);
     let bodies = documents.iter().map(|document| &document.body);
     bodies
@@ -90,7 +90,7 @@ fn only_a_plausible_list_ends_the_alert() {
     let all = world.webex.borrow().licenses.clone();
     shorten(&world, 3);
     world.sync().unwrap();
-    let unreadable = reply_with(200, &[("Link", "nonsense")], r#"{"items":[]}"#);
+    let unreadable = raw_response(200, &[("Link", "nonsense")], r#"{"items":[]}"#);
     world.platform.expect(Method::GET, "/licenses", unreadable);
     world.sync().unwrap();
     assert_eq!(alerts(&world).len(), 1);
@@ -184,10 +184,10 @@ fn import_alert_does_not_affect_the_connection() {
     world.sync().unwrap();
     let mut record = Record::load(&world.platform, PKID).unwrap();
     record.body.connection.generation += 1;
-    let standing = Standing::of(&world.platform, &record).unwrap();
+    let standing = ActiveAlerts::load(&world.platform, &record).unwrap();
     let now = crate::platform::Environment::now(&world.platform);
-    assert!(standing.ended(&record, now).is_empty());
-    assert_eq!(standing.foremost(&record, Grant::Organization), None);
+    assert!(standing.find_resolved(&record, now).is_empty());
+    assert_eq!(standing.most_urgent(&record, Grant::Organization), None);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn delete_removes_held_documents_and_alert() {
     world.platform.advance(HOUR);
     world
         .platform
-        .expect(Method::DELETE, "", reply(204, json!({})));
+        .expect(Method::DELETE, "", json_response(204, json!({})));
     delete(&world.platform, PKID, false).unwrap();
     assert!(world.platform.documents().is_empty());
     let gone = world.platform.get(&Reference::record(PKID)).unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::platform::{Change, Level, Storage, Wakeup};
 use crate::reports::WakeReport;
-use crate::testing::{HOUR, Interruption, SECOND};
+use crate::testing::{CommitFault, HOUR, SECOND};
 use crate::workflows::wake::wake;
 
 fn store_error() -> Failure {
@@ -98,7 +98,7 @@ fn commit_limit_makes_smaller_commits() {
         let limit = Failure::LimitExceeded("limits.changes".to_owned());
         world
             .platform
-            .interrupt_commit(nth, Interruption::Fail(limit));
+            .inject_commit_fault(nth, CommitFault::Fail(limit));
     }
     let report = world.sync().unwrap();
     assert_eq!(report.models[1], import_count(LICENSE, 100, 100, 0, 0));
@@ -121,11 +121,11 @@ fn interrupted_import_ends_like_an_uninterrupted_one() {
             world.sync().unwrap();
             world.webex.borrow_mut().licenses = whole.webex.borrow().licenses.clone();
             let interruption = match reply_lost {
-                true => Interruption::LoseAnswer(store_error()),
-                false => Interruption::Fail(store_error()),
+                true => CommitFault::LoseResult(store_error()),
+                false => CommitFault::Fail(store_error()),
             };
             let nth = usize::try_from(nth).unwrap();
-            world.platform.interrupt_commit(nth, interruption);
+            world.platform.inject_commit_fault(nth, interruption);
             assert_eq!(world.sync().unwrap_err(), store_error());
             let (_, again) = world.sync_to_end();
             assert_eq!(outcome(&world), outcome(&whole), "commit {nth}");
@@ -171,7 +171,7 @@ fn expired_page_address_restarts_the_list() {
         world.platform.expect(
             Method::GET,
             "cursor=46",
-            reply(status, json!({"message": "what?"})),
+            json_response(status, json!({"message": "what?"})),
         );
         world.sync().unwrap();
         assert!(
@@ -250,7 +250,7 @@ fn import_stores_nothing_for_a_deleted_record() {
     };
     world
         .platform
-        .interrupt_commit(1, Interruption::Meanwhile(Box::new(meanwhile)));
+        .inject_commit_fault(1, CommitFault::RunFirst(Box::new(meanwhile)));
     assert!(matches!(world.sync(), Err(Failure::Conflict(_))));
     assert!(outcome(&world).is_empty());
 }
@@ -280,9 +280,11 @@ fn wakeup_needing_a_person_fails_and_is_removed() {
     let wakeup = sync_wakeup("roles-licenses");
     let schedule = Change::Schedule(wakeup.clone());
     world.platform.commit(Vec::new(), vec![schedule]).unwrap();
-    world
-        .platform
-        .expect(Method::GET, "/roles", reply(403, json!({"message": "no"})));
+    world.platform.expect(
+        Method::GET,
+        "/roles",
+        json_response(403, json!({"message": "no"})),
+    );
     assert!(matches!(
         wake(&world.platform, &wakeup),
         Err(Failure::Reauthorize(_))

@@ -1,11 +1,11 @@
-//! The documents that belong to a record: its data syncs, schedules and shadow.
+//! The documents that a record owns: its data syncs, schedules and shadow.
 
 use serde_json::{Map, Value, json};
 
 use crate::grant::Grant;
 use crate::model::{RELATION, SHADOW, derived};
 use crate::platform::{Change, Document, Environment, Failure, Key, Reference, Storage, Timestamp};
-use crate::record::{Part, Record, key};
+use crate::record::{OwnedDocument, Record, key};
 use crate::workflows::describe::{EXPIRY_ACTION, REFRESH_ACTION};
 
 /// The model of data syncs.
@@ -15,15 +15,15 @@ pub const SCHEDULE: &str = "data/Schedule";
 /// The model of shadows.
 pub const SHADOW_MODEL: &str = "data/SparkCustomerShadow";
 
-/// The role of the sync of everything, users included.
+/// The role of the sync of all objects, users included.
 pub const SYNC_ALL: &str = "sync-all";
 /// The role of the sync of roles and licences.
 pub const SYNC_ROLES_LICENSES: &str = "sync-roles-licenses";
 /// The role of the sync of users.
 pub const SYNC_USERS: &str = "sync-users";
-/// The role of the schedule that refreshes the access token.
+/// The role of the schedule that shows the token refreshes.
 pub const REFRESH_SCHEDULE: &str = Grant::Organization.refresh_schedule();
-/// The role of the schedule that checks the expiries.
+/// The role of the schedule that shows the expiry checks.
 pub const EXPIRY_SCHEDULE: &str = Grant::Organization.expiry_schedule();
 /// The role of the shadow.
 pub const SHADOW_ROLE: &str = "shadow";
@@ -36,61 +36,61 @@ enum Purpose {
     Schedule(&'static str),
 }
 
-struct Plan {
+struct DocumentTemplate {
     role: &'static str,
-    // The part is called by this and the customer's name, with nothing between.
+    // The document's name is this prefix and the customer's name, without a separator.
     prefix: &'static str,
     description: &'static str,
     purpose: Purpose,
-    // Only a record that has this grant has the part.
+    // Only a record with this grant owns the document.
     grant: Grant,
 }
 
-// Schedules first: it is also the order of removal.
-const PLANS: &[Plan] = &[
-    Plan {
+// Schedules first: the order is also the order of removal.
+const TEMPLATES: &[DocumentTemplate] = &[
+    DocumentTemplate {
         role: REFRESH_SCHEDULE,
         prefix: "RefreshSpark",
         description: "Refreshes the access token of the Webex organization",
         purpose: Purpose::Schedule(REFRESH_ACTION),
         grant: Grant::Organization,
     },
-    Plan {
+    DocumentTemplate {
         role: EXPIRY_SCHEDULE,
         prefix: "CheckExpirySpark",
         description: "Checks when the tokens of the Webex organization expire",
         purpose: Purpose::Schedule(EXPIRY_ACTION),
         grant: Grant::Organization,
     },
-    Plan {
+    DocumentTemplate {
         role: Grant::WholesaleCustomers.refresh_schedule(),
         prefix: "RefreshSparkWholesaleCustomers",
         description: "Refreshes the access token for wholesale customers",
         purpose: Purpose::Schedule(REFRESH_ACTION),
         grant: Grant::WholesaleCustomers,
     },
-    Plan {
+    DocumentTemplate {
         role: Grant::WholesaleCustomers.expiry_schedule(),
         prefix: "CheckExpirySparkWholesaleCustomers",
         description: "Checks when the tokens for wholesale customers expire",
         purpose: Purpose::Schedule(EXPIRY_ACTION),
         grant: Grant::WholesaleCustomers,
     },
-    Plan {
+    DocumentTemplate {
         role: Grant::WholesaleUsers.refresh_schedule(),
         prefix: "RefreshSparkWholesaleUsers",
         description: "Refreshes the access token for wholesale users",
         purpose: Purpose::Schedule(REFRESH_ACTION),
         grant: Grant::WholesaleUsers,
     },
-    Plan {
+    DocumentTemplate {
         role: Grant::WholesaleUsers.expiry_schedule(),
         prefix: "CheckExpirySparkWholesaleUsers",
         description: "Checks when the tokens for wholesale users expire",
         purpose: Purpose::Schedule(EXPIRY_ACTION),
         grant: Grant::WholesaleUsers,
     },
-    Plan {
+    DocumentTemplate {
         role: SYNC_ALL,
         prefix: "SyncSpark",
         description: "Everything in the Webex organization, users included",
@@ -107,14 +107,14 @@ const PLANS: &[Plan] = &[
         ]),
         grant: Grant::Organization,
     },
-    Plan {
+    DocumentTemplate {
         role: SYNC_ROLES_LICENSES,
         prefix: "SyncSparkRolesLicenses",
         description: "Roles and licenses of the Webex organization",
         purpose: Purpose::Sync(&["device/spark/Role", "device/spark/License"]),
         grant: Grant::Organization,
     },
-    Plan {
+    DocumentTemplate {
         role: SYNC_USERS,
         prefix: "SyncSparkUsers",
         description: "Users of the Webex organization",
@@ -123,89 +123,90 @@ const PLANS: &[Plan] = &[
     },
 ];
 
-/// When a schedule ran and will run.
+/// The run times that a schedule shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Times {
+pub struct RunTimes {
     /// The last run.
     pub last: Option<Timestamp>,
-    /// The next run; a schedule without one is not active.
+    /// The next run; a schedule without a next run is not active.
     pub next: Option<Timestamp>,
 }
 
-/// Gives a new record its parts: syncs and schedules, and a shadow when its fields have one.
+/// Assigns a new record its owned documents: syncs and schedules, and a shadow if its fields name
+/// one.
 pub fn plan(record: &mut Record, environment: &(impl Environment + ?Sized)) {
-    record.body.parts = PLANS
+    record.body.owned_documents = TEMPLATES
         .iter()
-        .filter(|plan| record.grants().contains(&plan.grant))
-        .map(|plan| Part {
-            model: plan.model().to_owned(),
+        .filter(|template| record.grants().contains(&template.grant))
+        .map(|template| OwnedDocument {
+            model: template.model().to_owned(),
             pkid: new_pkid(environment),
-            name: plan.name(record.name()),
-            role: plan.role.to_owned(),
+            name: template.name(record.name()),
+            role: template.role.to_owned(),
         })
         .collect();
     if let Some(name) = shadow_name(record) {
         let shadow = new_shadow(name.to_owned(), environment);
-        record.body.parts.push(shadow);
+        record.body.owned_documents.push(shadow);
     }
 }
 
-/// The changes that create every part of a new record; `refresh` and `expiry` are the times of
-/// the organisation's two schedules.
-pub fn creation(record: &Record, refresh: Times, expiry: Times) -> Vec<Change> {
+/// Returns the changes that create the owned documents of a new record. `refresh` and `expiry` are
+/// the run times of the organisation's two schedules.
+pub fn creation_changes(record: &Record, refresh: RunTimes, expiry: RunTimes) -> Vec<Change> {
     record
         .body
-        .parts
+        .owned_documents
         .iter()
-        .map(|part| {
-            let times = match part.role.as_str() {
+        .map(|owned| {
+            let times = match owned.role.as_str() {
                 REFRESH_SCHEDULE => refresh,
                 EXPIRY_SCHEDULE => expiry,
-                _ => Times::default(),
+                _ => RunTimes::default(),
             };
-            let body = new_body(record, part, times);
-            Change::Put(document(record, part, &body))
+            let body = new_body(record, owned, times);
+            Change::Put(document(record, owned, &body))
         })
         .collect()
 }
 
-/// A schedule of a record as it is stored, to be brought up to date without asking the store again.
+/// A stored schedule of a record, read in advance so that it can be updated without another read.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stored {
+pub struct StoredSchedule {
     role: &'static str,
     body: Option<Map<String, Value>>,
 }
 
-impl Stored {
+impl StoredSchedule {
     /// Reads the schedule of `role`.
     ///
     /// # Errors
-    /// Those of the storage; `internal` when the document cannot be read.
+    /// Storage errors; `internal` when the document cannot be parsed.
     pub fn read(
         storage: &(impl Storage + ?Sized),
         record: &Record,
         role: &'static str,
     ) -> Result<Self, Failure> {
-        let body = match record.part(role) {
-            Some(part) => stored_body(storage, part)?,
+        let body = match record.owned_document(role) {
+            Some(owned) => stored_body(storage, owned)?,
             None => None,
         };
         Ok(Self { role, body })
     }
 
-    /// The change that brings it up to date; none when it is already, or the record has no such
-    /// part. `executed` is the moment of a run that has just happened.
+    /// Returns the change that updates the schedule. None when the schedule is up to date, or the
+    /// record has no such document. `executed` is the time of a run that has just happened.
     pub fn reschedule(
         &self,
         record: &Record,
         executed: Option<Timestamp>,
         next: Option<Timestamp>,
     ) -> Option<Change> {
-        let part = record.part(self.role)?;
+        let owned = record.owned_document(self.role)?;
         let mut body = match &self.body {
             Some(body) => body.clone(),
-            // Somebody took the document away, and the connection still needs it.
-            None => new_body(record, part, Times::default()),
+            // The document was deleted by another client, and the connection still needs it.
+            None => new_body(record, owned, RunTimes::default()),
         };
         if let Some(executed) = executed {
             body.insert(
@@ -214,17 +215,17 @@ impl Stored {
             );
         }
         // A rename in the same commit is not stored yet.
-        body.insert("name".to_owned(), part.name.as_str().into());
+        body.insert("name".to_owned(), owned.name.as_str().into());
         set_next(&mut body, next);
         let changed = self.body.as_ref() != Some(&body);
-        changed.then(|| Change::Put(document(record, part, &body)))
+        changed.then(|| Change::Put(document(record, owned, &body)))
     }
 }
 
-/// As [`Stored::reschedule`], of what is stored now.
+/// Reads the schedule of `role` and updates it as [`StoredSchedule::reschedule`] does.
 ///
 /// # Errors
-/// Those of [`Stored::read`].
+/// Those of [`StoredSchedule::read`].
 pub fn reschedule(
     storage: &(impl Storage + ?Sized),
     record: &Record,
@@ -232,59 +233,63 @@ pub fn reschedule(
     executed: Option<Timestamp>,
     next: Option<Timestamp>,
 ) -> Result<Option<Change>, Failure> {
-    let stored = Stored::read(storage, record, role)?;
+    let stored = StoredSchedule::read(storage, record, role)?;
     Ok(stored.reschedule(record, executed, next))
 }
 
-/// Makes the parts follow the record's name and shadow, and says what has to change besides the
-/// record itself. What an administrator changed in a part's document otherwise is kept.
-pub fn follow(
+/// Updates the names of the owned documents after a change of the record's name or shadow. Returns
+/// the changes to commit besides the record. Other edits of an administrator in these documents are
+/// kept.
+pub fn sync_names(
     record: &mut Record,
     platform: &(impl Storage + Environment + ?Sized),
 ) -> Result<Vec<Change>, Failure> {
     let mut changes = Vec::new();
-    let mut parts = std::mem::take(&mut record.body.parts);
+    let mut documents = std::mem::take(&mut record.body.owned_documents);
     let mut shadow = shadow_name(record).map(str::to_owned);
-    let mut gone = Vec::new();
-    for part in &mut parts {
-        let name = if part.role == SHADOW_ROLE {
+    let mut removed = Vec::new();
+    for owned in &mut documents {
+        let name = if owned.role == SHADOW_ROLE {
             match shadow.take() {
                 Some(name) => name,
                 None => {
-                    gone.push(part.reference());
+                    removed.push(owned.reference());
                     continue;
                 }
             }
         } else {
-            match PLANS.iter().find(|plan| plan.role == part.role) {
-                Some(plan) => plan.name(record.name()),
+            match TEMPLATES
+                .iter()
+                .find(|template| template.role == owned.role)
+            {
+                Some(template) => template.name(record.name()),
                 None => continue,
             }
         };
-        if part.name == name {
+        if owned.name == name {
             continue;
         }
-        part.name.clone_from(&name);
-        let mut body = match stored_body(platform, part)? {
+        owned.name.clone_from(&name);
+        let mut body = match stored_body(platform, owned)? {
             Some(body) => body,
-            None => new_body(record, part, Times::default()),
+            None => new_body(record, owned, RunTimes::default()),
         };
         body.insert("name".to_owned(), name.into());
-        changes.push(Change::Put(document(record, part, &body)));
+        changes.push(Change::Put(document(record, owned, &body)));
     }
-    parts.retain(|part| !gone.contains(&part.reference()));
-    changes.extend(gone.into_iter().map(Change::Delete));
+    documents.retain(|owned| !removed.contains(&owned.reference()));
+    changes.extend(removed.into_iter().map(Change::Delete));
     if let Some(name) = shadow {
-        let part = new_shadow(name, platform);
-        let body = new_body(record, &part, Times::default());
-        changes.push(Change::Put(document(record, &part, &body)));
-        parts.push(part);
+        let owned = new_shadow(name, platform);
+        let body = new_body(record, &owned, RunTimes::default());
+        changes.push(Change::Put(document(record, &owned, &body)));
+        documents.push(owned);
     }
-    record.body.parts = parts;
+    record.body.owned_documents = documents;
     Ok(changes)
 }
 
-impl Plan {
+impl DocumentTemplate {
     fn model(&self) -> &'static str {
         match self.purpose {
             Purpose::Sync(_) => DATA_SYNC,
@@ -297,8 +302,8 @@ impl Plan {
     }
 }
 
-fn new_shadow(name: String, environment: &(impl Environment + ?Sized)) -> Part {
-    Part {
+fn new_shadow(name: String, environment: &(impl Environment + ?Sized)) -> OwnedDocument {
+    OwnedDocument {
         model: SHADOW_MODEL.to_owned(),
         pkid: new_pkid(environment),
         name,
@@ -306,7 +311,7 @@ fn new_shadow(name: String, environment: &(impl Environment + ?Sized)) -> Part {
     }
 }
 
-/// A primary key for a new document: 24 lower-case hexadecimal characters, by chance.
+/// Creates a random primary key: 24 lower-case hexadecimal characters.
 pub fn new_pkid(environment: &(impl Environment + ?Sized)) -> String {
     let bytes = environment.random(PKID_BYTES);
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -317,14 +322,16 @@ fn shadow_name(record: &Record) -> Option<&str> {
     shadows.first()?.get("name")?.as_str()
 }
 
-fn new_body(record: &Record, part: &Part, times: Times) -> Map<String, Value> {
-    let plan = PLANS.iter().find(|plan| plan.role == part.role);
-    let value = match plan.map(|plan| (plan, &plan.purpose)) {
-        None => json!({ "name": part.name, "owner": record.pkid }),
-        Some((plan, Purpose::Sync(models))) => json!({
-            "name": part.name,
+fn new_body(record: &Record, owned: &OwnedDocument, times: RunTimes) -> Map<String, Value> {
+    let template = TEMPLATES
+        .iter()
+        .find(|template| template.role == owned.role);
+    let value = match template.map(|template| (template, &template.purpose)) {
+        None => json!({ "name": owned.name, "owner": record.pkid }),
+        Some((template, Purpose::Sync(models))) => json!({
+            "name": owned.name,
             "owner": record.pkid,
-            "description": plan.description,
+            "description": template.description,
             "device_type": "Spark",
             "sync_type": "pull",
             "refresh_existing_data": true,
@@ -332,10 +339,10 @@ fn new_body(record: &Record, part: &Part, times: Times) -> Map<String, Value> {
             "model_instance_filter": null,
             "disabled_operations": [],
         }),
-        Some((plan, Purpose::Schedule(action))) => json!({
-            "name": part.name,
+        Some((template, Purpose::Schedule(action))) => json!({
+            "name": owned.name,
             "owner": record.pkid,
-            "description": plan.description,
+            "description": template.description,
             "schedule_type": "Multi Execution",
             "active": false,
             "last_executed": times.last.map(derived::format_timestamp),
@@ -354,10 +361,10 @@ fn new_body(record: &Record, part: &Part, times: Times) -> Map<String, Value> {
         Value::Object(body) => body,
         _ => Map::new(),
     };
-    if let Some(plan) = plan.filter(|plan| plan.grant != Grant::Organization) {
-        body.insert("grant".to_owned(), plan.grant.as_str().into());
+    if let Some(template) = template.filter(|template| template.grant != Grant::Organization) {
+        body.insert("grant".to_owned(), template.grant.as_str().into());
     }
-    if part.model == SCHEDULE {
+    if owned.model == SCHEDULE {
         set_next(&mut body, times.next);
     }
     body
@@ -371,9 +378,9 @@ fn set_next(body: &mut Map<String, Value>, next: Option<Timestamp>) {
 
 fn stored_body(
     storage: &(impl Storage + ?Sized),
-    part: &Part,
+    owned: &OwnedDocument,
 ) -> Result<Option<Map<String, Value>>, Failure> {
-    let Some(document) = storage.get(&part.reference())? else {
+    let Some(document) = storage.get(&owned.reference())? else {
         return Ok(None);
     };
     serde_json::from_str(&document.body)
@@ -384,14 +391,14 @@ fn stored_body(
         })
 }
 
-fn document(record: &Record, part: &Part, body: &Map<String, Value>) -> Document {
+fn document(record: &Record, owned: &OwnedDocument, body: &Map<String, Value>) -> Document {
     Document {
-        reference: Reference::new(&part.model, &part.pkid),
+        reference: Reference::new(&owned.model, &owned.pkid),
         hierarchy: record.hierarchy.clone(),
         version: 0,
         body: Value::Object(body.clone()).to_string(),
         keys: [
-            Key::new(key::NAME, &part.name),
+            Key::new(key::NAME, &owned.name),
             Key::new(key::OWNER, &record.pkid),
         ]
         .into_iter()
@@ -401,5 +408,5 @@ fn document(record: &Record, part: &Part, body: &Map<String, Value>) -> Document
 }
 
 #[cfg(test)]
-#[path = "parts_tests.rs"]
+#[path = "owned_documents_tests.rs"]
 mod tests;

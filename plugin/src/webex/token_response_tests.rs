@@ -1,24 +1,24 @@
-//! How token answers are read.
+//! Tests of parsing token responses.
 
 use proptest::prelude::*;
 
 use super::*;
 
 #[test]
-fn a_whole_answer_is_understood() {
-    let answer = TokenResponse::parse(
+fn complete_response_is_parsed() {
+    let response = TokenResponse::parse(
         r#"{"scope":"spark:kms spark-admin:people_read spark:kms","expires_in":1209599,
             "token_type":"Bearer","refresh_token":"R","refresh_token_expires_in":7775999,
             "access_token":"A"}"#,
     )
     .unwrap();
     assert_eq!(
-        answer,
+        response,
         TokenResponse {
             access_token: Secret::new("A"),
             refresh_token: Some(Secret::new("R")),
-            expires_in: Lifetime::Told(1_209_599_000),
-            refresh_token_expires_in: Lifetime::Told(7_775_999_000),
+            expires_in: Lifetime::Reported(1_209_599_000),
+            refresh_token_expires_in: Lifetime::Reported(7_775_999_000),
             scopes: Some(vec![
                 "spark-admin:people_read".to_owned(),
                 "spark:kms".to_owned()
@@ -29,40 +29,40 @@ fn a_whole_answer_is_understood() {
 
 #[test]
 fn only_the_access_token_is_required() {
-    let answer = TokenResponse::parse(r#"{"access_token":"A","refresh_token":""}"#).unwrap();
-    assert_eq!(answer, TokenResponse::pasted(Secret::new("A"), None));
+    let response = TokenResponse::parse(r#"{"access_token":"A","refresh_token":""}"#).unwrap();
+    assert_eq!(response, TokenResponse::from_pasted(Secret::new("A"), None));
 }
 
 #[test]
-fn lifetimes_are_read_from_any_kind_of_number_and_nonsense_is_told() {
+fn lifetimes_are_parsed_from_any_number() {
     for (json, expected) in [
-        ("1209599", Lifetime::Told(1_209_599_000)),
-        ("1209599.9", Lifetime::Told(1_209_599_000)),
-        ("\" 3600 \"", Lifetime::Told(3_600_000)),
-        ("\"3600.0\"", Lifetime::Told(3_600_000)),
+        ("1209599", Lifetime::Reported(1_209_599_000)),
+        ("1209599.9", Lifetime::Reported(1_209_599_000)),
+        ("\" 3600 \"", Lifetime::Reported(3_600_000)),
+        ("\"3600.0\"", Lifetime::Reported(3_600_000)),
         ("null", Lifetime::Absent),
-        ("0", Lifetime::Over),
-        ("0.9", Lifetime::Over),
-        ("\"0\"", Lifetime::Over),
-        ("-1", Lifetime::Nonsense),
-        ("-1e300", Lifetime::Nonsense),
-        ("\"soon\"", Lifetime::Nonsense),
-        ("\"NaN\"", Lifetime::Nonsense),
-        ("true", Lifetime::Nonsense),
-        ("[]", Lifetime::Nonsense),
-        ("9223372036854775807", Lifetime::Clamped(LONGEST_LIFE)),
-        ("18446744073709551615", Lifetime::Clamped(LONGEST_LIFE)),
-        ("1e300", Lifetime::Clamped(LONGEST_LIFE)),
-        ("\"inf\"", Lifetime::Clamped(LONGEST_LIFE)),
+        ("0", Lifetime::Elapsed),
+        ("0.9", Lifetime::Elapsed),
+        ("\"0\"", Lifetime::Elapsed),
+        ("-1", Lifetime::Invalid),
+        ("-1e300", Lifetime::Invalid),
+        ("\"soon\"", Lifetime::Invalid),
+        ("\"NaN\"", Lifetime::Invalid),
+        ("true", Lifetime::Invalid),
+        ("[]", Lifetime::Invalid),
+        ("9223372036854775807", Lifetime::Clamped(MAX_LIFETIME)),
+        ("18446744073709551615", Lifetime::Clamped(MAX_LIFETIME)),
+        ("1e300", Lifetime::Clamped(MAX_LIFETIME)),
+        ("\"inf\"", Lifetime::Clamped(MAX_LIFETIME)),
     ] {
         let text = format!(r#"{{"access_token":"A","expires_in":{json}}}"#);
-        let answer = TokenResponse::parse(&text).unwrap();
-        assert_eq!(answer.expires_in, expected, "{json}");
+        let response = TokenResponse::parse(&text).unwrap();
+        assert_eq!(response.expires_in, expected, "{json}");
     }
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_without_repeating_it() {
+fn invalid_response_is_refused_without_its_text() {
     for (json, expected) in [
         ("", TokenResponseError::Empty),
         (" \u{feff}\n", TokenResponseError::Empty),
@@ -94,23 +94,23 @@ fn what_cannot_be_used_is_refused_without_repeating_it() {
     }
     let large = format!(
         r#"{{"access_token":"{}"}}"#,
-        "A".repeat(LARGEST_TOKEN_ANSWER)
+        "A".repeat(MAX_TOKEN_RESPONSE_BYTES)
     );
     assert_eq!(TokenResponse::parse(&large), Err(TokenResponseError::Size));
 }
 
 #[test]
-fn a_byte_order_mark_before_an_answer_is_dropped() {
-    let answer = TokenResponse::parse("\u{feff}{\"access_token\":\"A\"}\r\n").unwrap();
-    assert_eq!(answer, TokenResponse::pasted(Secret::new("A"), None));
+fn byte_order_mark_before_a_response_is_dropped() {
+    let response = TokenResponse::parse("\u{feff}{\"access_token\":\"A\"}\r\n").unwrap();
+    assert_eq!(response, TokenResponse::from_pasted(Secret::new("A"), None));
 }
 
 #[test]
-fn a_member_twice_is_taken_when_both_are_equal() {
+fn duplicate_member_is_accepted_if_equal() {
     let twice =
         r#"{"access_token":"A","expires_in":5,"access_token":"A","expires_in":5,"x":1,"x":2}"#;
-    let answer = TokenResponse::parse(twice).unwrap();
-    assert_eq!(answer.access_token, Secret::new("A"));
+    let response = TokenResponse::parse(twice).unwrap();
+    assert_eq!(response.access_token, Secret::new("A"));
     for (json, member) in [
         (
             r#"{"access_token":"A","access_token":"SECRET"}"#,
@@ -126,14 +126,14 @@ fn a_member_twice_is_taken_when_both_are_equal() {
         ),
     ] {
         let error = TokenResponse::parse(json).unwrap_err();
-        assert_eq!(error, TokenResponseError::Twice(member));
+        assert_eq!(error, TokenResponseError::DuplicateMember(member));
         assert!(error.to_string().contains(member) && !error.to_string().contains("SECRET"));
     }
 }
 
 #[test]
-fn a_text_that_is_no_token_is_told_by_its_fault() {
-    for (text, words) in [
+fn invalid_token_text_is_reported_with_its_cause() {
+    for (text, part) in [
         ("", "empty"),
         ("\"abc\"", "quotes"),
         ("'abc'", "quotes"),
@@ -144,15 +144,15 @@ fn a_text_that_is_no_token_is_told_by_its_fault() {
         ("ab cd", "characters"),
         ("äbc", "characters"),
     ] {
-        let fault = find_token_fault(text).unwrap_or_default();
-        assert!(fault.contains(words), "{text}: {fault}");
+        let error = find_token_error(text).unwrap_or_default();
+        assert!(error.contains(part), "{text}: {error}");
     }
-    assert_eq!(find_token_fault(&"a".repeat(LONGEST_TOKEN)), None);
-    assert!(find_token_fault(&"a".repeat(LONGEST_TOKEN + 1)).is_some());
+    assert_eq!(find_token_error(&"a".repeat(MAX_TOKEN_BYTES)), None);
+    assert!(find_token_error(&"a".repeat(MAX_TOKEN_BYTES + 1)).is_some());
 }
 
 #[test]
-fn the_token_type_may_have_any_case() {
+fn token_type_may_have_any_case() {
     for name in ["Bearer", "bearer", "BEARER", ""] {
         let json = format!(r#"{{"access_token":"A","token_type":"{name}"}}"#);
         assert!(TokenResponse::parse(&json).is_ok(), "{name}");
@@ -161,13 +161,13 @@ fn the_token_type_may_have_any_case() {
 
 proptest! {
     #[test]
-    fn no_text_is_a_panic(text in ".{0,200}") {
+    fn parsing_never_panics(text in ".{0,200}") {
         let _ = TokenResponse::parse(&text);
     }
 
     #[test]
-    fn no_number_is_a_panic_or_a_life_beyond_ten_years(seconds: f64) {
-        let life = Lifetime::of(Some(&Value::from(seconds))).milliseconds();
-        prop_assert!(life.is_none_or(|life| (1_000..=LONGEST_LIFE).contains(&life)));
+    fn any_number_is_a_lifetime_within_ten_years(seconds: f64) {
+        let lifetime = Lifetime::from_json(Some(&Value::from(seconds))).milliseconds();
+        prop_assert!(lifetime.is_none_or(|lifetime| (1_000..=MAX_LIFETIME).contains(&lifetime)));
     }
 }

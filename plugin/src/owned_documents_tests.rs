@@ -1,20 +1,20 @@
-//! The parts of a record as its workflows create, move and rename them.
+//! Tests of creating, rescheduling and renaming the documents that a record owns.
 
 use super::*;
 use crate::testing::{DAY, HIERARCHY, MemoryPlatform, PKID, START, connected_record};
 
-fn platform_with_parts(shadow: Option<&str>) -> (MemoryPlatform, Record) {
+fn platform_with_owned_documents(shadow: Option<&str>) -> (MemoryPlatform, Record) {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(START);
     if let Some(name) = shadow {
         set_shadow(&mut record, Some(name));
     }
     plan(&mut record, &platform);
-    let next = |at| Times {
+    let next = |at| RunTimes {
         last: None,
         next: Some(at),
     };
-    let mut changes = creation(&record, next(START + 7 * DAY), next(START + 60 * DAY));
+    let mut changes = creation_changes(&record, next(START + 7 * DAY), next(START + 60 * DAY));
     changes.push(Change::Put(record.to_document().unwrap()));
     platform.commit(Vec::new(), changes).unwrap();
     (platform, record)
@@ -29,7 +29,7 @@ fn set_shadow(record: &mut Record, name: Option<&str>) {
 }
 
 fn body_of(platform: &MemoryPlatform, record: &Record, role: &str) -> Value {
-    let document = platform.get(&record.part(role).unwrap().reference());
+    let document = platform.get(&record.owned_document(role).unwrap().reference());
     serde_json::from_str(&document.unwrap().unwrap().body).unwrap()
 }
 
@@ -52,8 +52,8 @@ fn names(platform: &MemoryPlatform, model: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_record_has_three_syncs_two_schedules_and_the_shadow_it_asks_for() {
-    let (platform, _) = platform_with_parts(Some("Umbra"));
+fn new_record_gets_syncs_schedules_and_shadow() {
+    let (platform, _) = platform_with_owned_documents(Some("Umbra"));
     assert_eq!(
         names(&platform, DATA_SYNC),
         [
@@ -81,8 +81,8 @@ fn a_record_has_three_syncs_two_schedules_and_the_shadow_it_asks_for() {
 }
 
 #[test]
-fn a_schedule_names_what_it_runs_and_when() {
-    let (platform, record) = platform_with_parts(None);
+fn schedule_names_its_action_and_next_run() {
+    let (platform, record) = platform_with_owned_documents(None);
     let body = body_of(&platform, &record, REFRESH_SCHEDULE);
     assert_eq!(body["schedule_type"], "Multi Execution");
     assert_eq!(body["active"], true);
@@ -94,8 +94,8 @@ fn a_schedule_names_what_it_runs_and_when() {
 }
 
 #[test]
-fn a_run_moves_the_schedule_and_keeps_the_rest() {
-    let (platform, record) = platform_with_parts(None);
+fn reschedule_updates_run_times_only() {
+    let (platform, record) = platform_with_owned_documents(None);
     let change = reschedule(
         &platform,
         &record,
@@ -124,9 +124,9 @@ fn a_run_moves_the_schedule_and_keeps_the_rest() {
 }
 
 #[test]
-fn a_schedule_that_somebody_took_away_comes_back() {
-    let (platform, record) = platform_with_parts(None);
-    let reference = record.part(REFRESH_SCHEDULE).unwrap().reference();
+fn reschedule_recreates_a_deleted_schedule() {
+    let (platform, record) = platform_with_owned_documents(None);
+    let reference = record.owned_document(REFRESH_SCHEDULE).unwrap().reference();
     platform
         .commit(Vec::new(), vec![Change::Delete(reference)])
         .unwrap();
@@ -141,16 +141,16 @@ fn a_schedule_that_somebody_took_away_comes_back() {
 }
 
 #[test]
-fn a_rename_renames_what_carries_the_name_and_keeps_what_was_changed_by_hand() {
-    let (platform, mut record) = platform_with_parts(Some("Umbra"));
-    let part = record.part(SYNC_USERS).unwrap().clone();
+fn rename_updates_names_and_keeps_manual_edits() {
+    let (platform, mut record) = platform_with_owned_documents(Some("Umbra"));
+    let part = record.owned_document(SYNC_USERS).unwrap().clone();
     let mut body = stored_body(&platform, &part).unwrap().unwrap();
     body.insert("description".to_owned(), "weekly".into());
     let by_hand = Change::Put(document(&record, &part, &body));
     platform.commit(Vec::new(), vec![by_hand]).unwrap();
 
     record.body.fields.insert("name".to_owned(), "Apex".into());
-    let changes = follow(&mut record, &platform).unwrap();
+    let changes = sync_names(&mut record, &platform).unwrap();
     assert_eq!(changes.len(), 5);
     platform.commit(Vec::new(), changes).unwrap();
     assert_eq!(
@@ -170,31 +170,34 @@ fn a_rename_renames_what_carries_the_name_and_keeps_what_was_changed_by_hand() {
         body_of(&platform, &record, REFRESH_SCHEDULE)["active"],
         true
     );
-    assert_eq!(follow(&mut record, &platform), Ok(Vec::new()));
+    assert_eq!(sync_names(&mut record, &platform), Ok(Vec::new()));
 }
 
 #[test]
-fn the_shadow_appears_changes_its_name_and_disappears_with_the_field() {
-    let (platform, mut record) = platform_with_parts(None);
+fn shadow_follows_its_field() {
+    let (platform, mut record) = platform_with_owned_documents(None);
     for (shadow, expected) in [
         (Some("Umbra"), &["Umbra"][..]),
         (Some("Penumbra"), &["Penumbra"]),
         (None, &[]),
     ] {
         set_shadow(&mut record, shadow);
-        let changes = follow(&mut record, &platform).unwrap();
+        let changes = sync_names(&mut record, &platform).unwrap();
         platform.commit(Vec::new(), changes).unwrap();
         assert_eq!(names(&platform, SHADOW_MODEL), expected);
-        assert_eq!(record.part(SHADOW_ROLE).is_some(), shadow.is_some());
+        assert_eq!(
+            record.owned_document(SHADOW_ROLE).is_some(),
+            shadow.is_some()
+        );
     }
 }
 
 #[test]
-fn every_part_has_a_key_of_its_own() {
-    let (_, record) = platform_with_parts(Some("Umbra"));
+fn owned_documents_have_distinct_pkids() {
+    let (_, record) = platform_with_owned_documents(Some("Umbra"));
     let mut pkids: Vec<&str> = record
         .body
-        .parts
+        .owned_documents
         .iter()
         .map(|part| part.pkid.as_str())
         .collect();
@@ -205,29 +208,30 @@ fn every_part_has_a_key_of_its_own() {
 }
 
 #[test]
-fn what_names_no_document_is_no_part() {
-    let (platform, record) = platform_with_parts(None);
-    let whole = record.body.parts.len();
+fn invalid_references_are_dropped_on_load() {
+    let (platform, record) = platform_with_owned_documents(None);
+    let whole = record.body.owned_documents.len();
     let mut broken = record.clone();
     for pkid in ["", "0123", &"F".repeat(24), &"é".repeat(12)] {
-        let mut part = record.body.parts[0].clone();
+        let mut part = record.body.owned_documents[0].clone();
         part.pkid = pkid.to_owned();
-        broken.body.parts.push(part);
+        broken.body.owned_documents.push(part);
     }
     for model in [String::new(), "m".repeat(129)] {
-        let mut part = record.body.parts[0].clone();
+        let mut part = record.body.owned_documents[0].clone();
         part.model = model;
-        broken.body.parts.push(part);
+        broken.body.owned_documents.push(part);
     }
     let change = Change::Put(broken.to_document().unwrap());
     platform.commit(Vec::new(), vec![change]).unwrap();
     let read = Record::load(&platform, PKID).unwrap();
-    assert_eq!(read.body.parts.len(), whole);
+    assert_eq!(read.body.owned_documents.len(), whole);
 }
 
 #[test]
-fn a_name_that_no_key_can_hold_is_left_out_of_the_keys() {
-    // The longest name that the form takes, in the longest characters: with a prefix it is too long for a key.
+fn name_longer_than_a_key_is_not_a_key() {
+    // The longest name that the form accepts, in four-byte characters: with a prefix it is too long
+    // for a key.
     let mut record = connected_record(START);
     record
         .body
@@ -235,13 +239,14 @@ fn a_name_that_no_key_can_hold_is_left_out_of_the_keys() {
         .insert("name".to_owned(), "😀".repeat(1_024).into());
     let platform = MemoryPlatform::new();
     plan(&mut record, &platform);
-    let mut documents: Vec<Document> = creation(&record, Times::default(), Times::default())
-        .into_iter()
-        .filter_map(|change| match change {
-            Change::Put(document) => Some(document),
-            _ => None,
-        })
-        .collect();
+    let mut documents: Vec<Document> =
+        creation_changes(&record, RunTimes::default(), RunTimes::default())
+            .into_iter()
+            .filter_map(|change| match change {
+                Change::Put(document) => Some(document),
+                _ => None,
+            })
+            .collect();
     documents.push(record.to_document().unwrap());
     record
         .body

@@ -1,10 +1,10 @@
 //! The alert of the installation: Webex does not accept the integration that all customers share.
 //!
 //! All customers share one document, whose count rises with each error. The document is written
-//! without checks, so that customers which meet the error concurrently do not fail by a conflict: a
-//! count may be lost, a record is not.
+//! without checks, so that concurrent customers do not fail with a conflict. A count may be lost; a
+//! record is not.
 
-use crate::alerts::{ALERT, Body, CATEGORY, Severity, code};
+use crate::alerts::{ALERT, AlertBody, CATEGORY, Severity, code};
 use crate::model::derived;
 use crate::platform::{Change, Document, Failure, Key, Reference, Storage, Timestamp};
 use crate::record::{Record, key};
@@ -12,15 +12,16 @@ use crate::webex::errors::WebexError;
 
 /// The alert's primary key, the same for every customer: "webex client" in hexadecimal.
 const PKID: &str = "776562657820636c69656e74";
-/// The subject and owner of the alert, which is about no record.
+/// Subject and owner of the alert, which is about no single record.
 const SUBJECT: &str = "installation";
 
 fn reference() -> Reference {
     Reference::new(ALERT, PKID)
 }
 
-/// The change that tells the `error` which `record` met, at the root of the hierarchy. None when
-/// the alert cannot be read now: the record's own failure is stored all the same.
+/// Returns the change that raises the alert for `error`, which `record` received, at the root of
+/// the hierarchy. None when the alert cannot be read now: the record's own failure is stored all
+/// the same.
 ///
 /// # Errors
 /// `internal` when the alert cannot be written as JSON.
@@ -33,11 +34,11 @@ pub fn raise(
     let Ok(stored) = storage.get(&reference()) else {
         return Ok(None);
     };
-    let earlier: Body = stored
+    let earlier: AlertBody = stored
         .and_then(|document| serde_json::from_str(&document.body).ok())
         .unwrap_or_default();
     let latest = derived::format_timestamp(now);
-    let body = Body {
+    let body = AlertBody {
         id: PKID.to_owned(),
         code: code::CLIENT.to_owned(),
         category: CATEGORY.to_owned(),
@@ -53,7 +54,7 @@ pub fn raise(
         },
         latest,
         subject: SUBJECT.to_owned(),
-        ..Body::default()
+        ..AlertBody::default()
     };
     let root = record.hierarchy.split('.').next().unwrap_or_default();
     let body = serde_json::to_string(&body)
@@ -67,8 +68,8 @@ pub fn raise(
     })))
 }
 
-/// The change that ends the alert, to be committed with the first success of a record that met
-/// the error. A customer which still meets the error raises the alert again.
-pub fn recover() -> Change {
+/// Returns the change that deletes the alert, for the first success of a record that had the error.
+/// A customer that still has the error raises the alert again.
+pub fn clear() -> Change {
     Change::Delete(reference())
 }

@@ -1,8 +1,8 @@
-//! The token endpoint's answer, read leniently: what Webex sends, and what people paste.
+//! A lenient parser of the token endpoint's response: as Webex sends it, and as people paste it.
 //!
-//! RFC 6749, section 5.1, with `refresh_token_expires_in` besides. Only `access_token` is
-//! required: older answers of Webex lack `scope` and `token_type`, and a refresh may come back
-//! without `refresh_token` or lifetimes.
+//! RFC 6749, section 5.1, with `refresh_token_expires_in` besides. Only `access_token` is required:
+//! older responses of Webex lack `scope` and `token_type`, and a refresh response may lack
+//! `refresh_token` or lifetimes.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,63 +13,65 @@ use serde_json::Value;
 
 use crate::platform::Secret;
 use crate::text::trim_text;
-use crate::timing::LONGEST_LIFE;
+use crate::timing::MAX_LIFETIME;
 
-/// The largest token answer that is read, in bytes. Real ones have less than 2000.
-pub const LARGEST_TOKEN_ANSWER: usize = 64 * 1024;
-/// The longest token that is taken: what fits well into a header.
-const LONGEST_TOKEN: usize = 8 * 1024;
+/// The maximum size of a token response in bytes. Real ones have less than 2000.
+pub const MAX_TOKEN_RESPONSE_BYTES: usize = 64 * 1024;
+/// The maximum length of a token in bytes, chosen to fit into a header.
+const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// What an answer says about a token's life.
+/// The lifetime of a token as a response reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// Nothing.
+    /// Not reported.
     Absent,
-    /// So many milliseconds.
-    Told(u64),
-    /// More than ten years, which is taken as ten years: this many milliseconds.
+    /// Reported, in milliseconds.
+    Reported(u64),
+    /// Reported as more than ten years, and reduced to ten years, in milliseconds.
     Clamped(u64),
-    /// So many milliseconds, told for an earlier moment that is not known, or for an earlier token.
+    /// Reported for an unknown earlier time or for an earlier token, in milliseconds.
     Assumed(u64),
-    /// Less than a second: of a token whose end is known, nothing is left.
-    Over,
-    /// Something that is no life: negative, or no number.
-    Nonsense,
+    /// Reported as less than a second: a token with a known expiry is at its end.
+    Elapsed,
+    /// Not a lifetime: negative, or not a number.
+    Invalid,
 }
 
 impl Lifetime {
-    /// The life to work with, in milliseconds.
+    /// Returns the usable lifetime in milliseconds.
     pub fn milliseconds(self) -> Option<u64> {
         match self {
-            Self::Told(life) | Self::Clamped(life) | Self::Assumed(life) => Some(life),
-            Self::Absent | Self::Over | Self::Nonsense => None,
+            Self::Reported(lifetime) | Self::Clamped(lifetime) | Self::Assumed(lifetime) => {
+                Some(lifetime)
+            }
+            Self::Absent | Self::Elapsed | Self::Invalid => None,
         }
     }
 
-    /// The same life, as one that is only assumed.
+    /// Marks the lifetime as assumed.
     pub fn to_assumed(self) -> Self {
         self.milliseconds().map_or(self, Self::Assumed)
     }
 
-    /// Whether the life is only assumed.
+    /// Whether the lifetime is assumed.
     pub fn is_assumed(self) -> bool {
         matches!(self, Self::Assumed(_))
     }
 
-    /// A warning for the log, when the answer's `field` cannot be taken as it is.
+    /// Returns a warning for the log when the response's `field` is not usable as it is.
     pub fn warning(self, field: &str) -> Option<String> {
         match self {
-            Self::Absent | Self::Told(_) | Self::Assumed(_) => None,
+            Self::Absent | Self::Reported(_) | Self::Assumed(_) => None,
             Self::Clamped(_) => Some(format!(
                 "the answer's {field} is more than ten years; it is taken as ten years"
             )),
-            Self::Over | Self::Nonsense => Some(format!(
+            Self::Elapsed | Self::Invalid => Some(format!(
                 "the answer's {field} is not a positive number of seconds; it is taken as absent"
             )),
         }
     }
 
-    fn of(value: Option<&Value>) -> Self {
+    fn from_json(value: Option<&Value>) -> Self {
         let seconds = match value {
             None | Some(Value::Null) => return Self::Absent,
             Some(Value::Number(number)) => number.as_f64(),
@@ -78,67 +80,67 @@ impl Lifetime {
         };
         let seconds = match seconds {
             Some(seconds) if seconds >= 1.0 => seconds,
-            Some(seconds) if seconds >= 0.0 => return Self::Over,
-            _ => return Self::Nonsense,
+            Some(seconds) if seconds >= 0.0 => return Self::Elapsed,
+            _ => return Self::Invalid,
         };
-        // What does not even fit a Duration is longer than the longest life too.
-        let life = Duration::try_from_secs_f64(seconds.trunc())
+        // A value that does not fit a `Duration` exceeds the maximum lifetime too.
+        let lifetime = Duration::try_from_secs_f64(seconds.trunc())
             .ok()
-            .and_then(|life| u64::try_from(life.as_millis()).ok())
+            .and_then(|lifetime| u64::try_from(lifetime.as_millis()).ok())
             .unwrap_or(u64::MAX);
-        if life > LONGEST_LIFE {
-            Self::Clamped(LONGEST_LIFE)
+        if lifetime > MAX_LIFETIME {
+            Self::Clamped(MAX_LIFETIME)
         } else {
-            Self::Told(life)
+            Self::Reported(lifetime)
         }
     }
 }
 
-/// Tokens as they were answered or pasted.
+/// Tokens from a response or pasted by a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenResponse {
     /// The access token.
     pub access_token: Secret,
-    /// The refresh token, when the answer has one; otherwise the one already held stays.
+    /// The refresh token, if the response has one; otherwise the stored one is kept.
     pub refresh_token: Option<Secret>,
-    /// The access token's life, counted from its issue.
+    /// The access token's lifetime, counted from its issue.
     pub expires_in: Lifetime,
-    /// The refresh token's life, or what is left of it, counted from the answer.
+    /// The refresh token's lifetime, or the rest of it, counted from the response.
     pub refresh_token_expires_in: Lifetime,
-    /// The scopes granted, when the answer names them.
+    /// The granted scopes, if the response names them.
     pub scopes: Option<Vec<String>>,
 }
 
-/// Why a text is no token answer. The text itself is never repeated: it holds tokens.
+/// Why a text is not a token response. The error does not repeat the text, which contains tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenResponseError {
-    /// An empty text.
-    #[error("is empty: expected the token endpoint's JSON answer")]
+    /// The text is empty.
+    #[error("is empty: expected the token endpoint's JSON response")]
     Empty,
-    /// Too long.
-    #[error("is longer than any token answer: expected the token endpoint's JSON answer")]
+    /// The text is too long.
+    #[error("is longer than any token response: expected the token endpoint's JSON response")]
     Size,
-    /// No JSON object.
-    #[error("is not the token endpoint's JSON answer, an object with `access_token`")]
+    /// The text is not a JSON object.
+    #[error("is not the token endpoint's JSON response, an object with `access_token`")]
     Json,
-    /// A member that is there more than once, with different values.
-    #[error("has `{0}` twice, with different values: give the answer as Webex sent it")]
-    Twice(&'static str),
-    /// No access token.
+    /// A member occurs more than once, with different values.
+    #[error("has `{0}` twice, with different values: give the response as Webex sent it")]
+    DuplicateMember(&'static str),
+    /// The object has no access token.
     #[error("has no `access_token`")]
     NoAccessToken,
-    /// A token that cannot be one.
+    /// A token has an invalid form.
     #[error(
         "has a token that is too long, is in quotes of its own, or has characters that no token \
          can have"
     )]
     Token,
-    /// Another type of token than a bearer token (RFC 6749, section 7.1).
+    /// The token type is not Bearer (RFC 6749, section 7.1).
     #[error("has a `token_type` other than Bearer")]
     TokenType,
 }
 
-/// The members that are looked at. One that is there twice with the same value counts once.
+/// The members that are read. A repeated member with equal values counts once.
 #[derive(Default)]
 struct Fields {
     access_token: Option<Value>,
@@ -147,10 +149,10 @@ struct Fields {
     expires_in: Option<Value>,
     refresh_token_expires_in: Option<Value>,
     scope: Option<Value>,
-    // A member whose values differ.
-    twice: Option<&'static str>,
-    // It comes from Webex, not from a person who could correct it: what can be done without counts as
-    // absent where it is unusable, so that tokens are not lost for it.
+    // A member that is repeated with different values.
+    duplicate: Option<&'static str>,
+    // The text comes from Webex, not from a person who could correct it. Unusable optional members
+    // then count as absent, so that tokens are not lost because of them.
     is_response: bool,
 }
 
@@ -172,19 +174,19 @@ impl Fields {
 }
 
 impl Fields {
-    fn note_twice(&mut self, member: &'static str) {
-        if self.twice.is_none_or(|before| !is_needed(before)) {
-            self.twice = Some(member);
+    fn note_duplicate(&mut self, member: &'static str) {
+        if self.duplicate.is_none_or(|before| !is_required(before)) {
+            self.duplicate = Some(member);
         }
-        if let Some((_, slot)) = self.member(member).filter(|_| !is_needed(member)) {
-            // Neither value: an empty object is none that any member can have.
+        if let Some((_, slot)) = self.member(member).filter(|_| !is_required(member)) {
+            // Neither value is used: an empty object is not valid for any member.
             *slot = Some(Value::Object(serde_json::Map::new()));
         }
     }
 }
 
-/// Whether a member with two values makes a response useless.
-fn is_needed(member: &str) -> bool {
+/// Whether a member with two values makes a response unusable.
+fn is_required(member: &str) -> bool {
     matches!(member, "access_token" | "refresh_token")
 }
 
@@ -208,7 +210,7 @@ impl<'de> Deserialize<'de> for Fields {
                     };
                     let value = members.next_value::<Value>()?;
                     if slot.as_ref().is_some_and(|before| *before != value) {
-                        fields.note_twice(member);
+                        fields.note_duplicate(member);
                     } else {
                         *slot = Some(value);
                     }
@@ -222,9 +224,8 @@ impl<'de> Deserialize<'de> for Fields {
 }
 
 impl TokenResponse {
-    /// Tokens that were given without the answer that brought them: nothing is known of their
-    /// lives.
-    pub fn pasted(access_token: Secret, refresh_token: Option<Secret>) -> Self {
+    /// Creates a response from tokens that were pasted alone: their lifetimes are unknown.
+    pub fn from_pasted(access_token: Secret, refresh_token: Option<Secret>) -> Self {
         Self {
             access_token,
             refresh_token,
@@ -234,7 +235,7 @@ impl TokenResponse {
         }
     }
 
-    /// Completes an answer that refreshed `earlier`: what it does not name is as it was there.
+    /// Fills in the members that this refresh response omits, with those of `earlier`.
     pub fn complete_from(self, earlier: &Self) -> Self {
         let same = self.refresh_token.is_none() || self.refresh_token == earlier.refresh_token;
         let or_earlier = |lifetime: Lifetime, earlier: Lifetime| match lifetime.milliseconds() {
@@ -257,8 +258,8 @@ impl TokenResponse {
         }
     }
 
-    /// Marks the lives as assumed: the moment at which the answer came is not known.
-    pub fn into_undated(self) -> Self {
+    /// Marks the lifetimes as assumed, because the time of the response is unknown.
+    pub fn assume_lifetimes(self) -> Self {
         Self {
             expires_in: self.expires_in.to_assumed(),
             refresh_token_expires_in: self.refresh_token_expires_in.to_assumed(),
@@ -266,24 +267,24 @@ impl TokenResponse {
         }
     }
 
-    /// Warnings for the log, when lives cannot be taken as they are.
+    /// Returns warnings for the log about lifetimes that are not usable as they are.
     pub fn warnings(&self) -> Vec<String> {
-        let lives = [
+        let lifetimes = [
             ("expires_in", self.expires_in),
             ("refresh_token_expires_in", self.refresh_token_expires_in),
         ];
-        lives
+        lifetimes
             .iter()
-            .filter_map(|(field, life)| life.warning(field))
+            .filter_map(|(field, lifetime)| lifetime.warning(field))
             .collect()
     }
 
-    /// Understands the token endpoint's JSON answer.
+    /// Parses the token endpoint's JSON response.
     ///
     /// # Errors
-    /// Whatever makes it useless, in words that follow the name of what was read.
+    /// The reason, as a fragment that follows the name of the text.
     pub fn parse(json: &str) -> Result<Self, TokenResponseError> {
-        if json.len() > LARGEST_TOKEN_ANSWER {
+        if json.len() > MAX_TOKEN_RESPONSE_BYTES {
             return Err(TokenResponseError::Size);
         }
         let json = trim_text(json);
@@ -295,7 +296,7 @@ impl TokenResponse {
             .try_into()
     }
 
-    /// Reads an answer through any deserializer, for the OAuth library.
+    /// Reads a response from any deserializer, for the OAuth library.
     pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Self, D::Error> {
@@ -312,9 +313,9 @@ impl TokenResponse {
         .try_into()
     }
 
-    /// Says why a response that is a JSON object has no usable tokens; none when it is no object, or
-    /// has them.
-    pub(super) fn find_fault(body: &[u8]) -> Option<TokenResponseError> {
+    /// Says why a JSON object has no usable tokens; none when the body is not an object, or has
+    /// them.
+    pub(super) fn find_error(body: &[u8]) -> Option<TokenResponseError> {
         let fields = serde_json::from_slice(body).ok()?;
         Self::from_response(fields).err()
     }
@@ -324,11 +325,11 @@ impl TryFrom<Fields> for TokenResponse {
     type Error = TokenResponseError;
 
     fn try_from(fields: Fields) -> Result<Self, TokenResponseError> {
-        let tolerated = |member| fields.is_response && !is_needed(member);
-        if let Some(member) = fields.twice.filter(|member| !tolerated(member)) {
-            return Err(TokenResponseError::Twice(member));
+        let is_tolerated = |member| fields.is_response && !is_required(member);
+        if let Some(member) = fields.duplicate.filter(|member| !is_tolerated(member)) {
+            return Err(TokenResponseError::DuplicateMember(member));
         }
-        let bearer = match &fields.token_type {
+        let is_bearer = match &fields.token_type {
             None | Some(Value::Null) => true,
             Some(Value::String(text)) => {
                 let text = text.trim();
@@ -336,36 +337,41 @@ impl TryFrom<Fields> for TokenResponse {
             }
             Some(_) => fields.is_response,
         };
-        let access_token = token(fields.access_token)?.ok_or(TokenResponseError::NoAccessToken)?;
-        if !bearer {
+        let access_token =
+            parse_token(fields.access_token)?.ok_or(TokenResponseError::NoAccessToken)?;
+        if !is_bearer {
             return Err(TokenResponseError::TokenType);
         }
         Ok(Self {
             access_token,
-            refresh_token: token(fields.refresh_token)?,
-            expires_in: Lifetime::of(fields.expires_in.as_ref()),
-            refresh_token_expires_in: Lifetime::of(fields.refresh_token_expires_in.as_ref()),
+            refresh_token: parse_token(fields.refresh_token)?,
+            expires_in: Lifetime::from_json(fields.expires_in.as_ref()),
+            refresh_token_expires_in: Lifetime::from_json(fields.refresh_token_expires_in.as_ref()),
             scopes: scopes(fields.scope),
         })
     }
 }
 
-/// Whether a text can be a token: visible ASCII (RFC 6749, appendix A.12, without the space), of
-/// a length that fits into a header, and not in quotes.
+/// Whether a text can be a token: visible ASCII (RFC 6749, appendix A.12, without the space), of a
+/// length that fits into a header, and not in quotes.
 pub fn is_token(text: &str) -> bool {
-    find_token_fault(text).is_none()
+    find_token_error(text).is_none()
 }
 
-/// Says why a text cannot be a token, in words that follow its name; none when it can.
-pub fn find_token_fault(text: &str) -> Option<&'static str> {
-    let quoted = |open: char, close: char| text.starts_with(open) && text.ends_with(close);
+/// Says why a text cannot be a token, as a fragment that follows its name; none when it can.
+pub fn find_token_error(text: &str) -> Option<&'static str> {
+    let is_quoted = |open: char, close: char| text.starts_with(open) && text.ends_with(close);
     if text.is_empty() {
         Some("is empty")
     } else if text.starts_with('{') {
-        Some("is a JSON object: give the token endpoint's answer as such, or the token alone")
+        Some("is a JSON object: give the token endpoint's complete response, or the token alone")
     } else if text.contains(['\n', '\r', '\u{2028}', '\u{2029}']) {
-        Some("has several lines: a token has one, paste it once more without line breaks")
-    } else if quoted('"', '"') || quoted('\'', '\'') || quoted('`', '`') || quoted('“', '”') {
+        Some("has several lines: paste it again without line breaks")
+    } else if is_quoted('"', '"')
+        || is_quoted('\'', '\'')
+        || is_quoted('`', '`')
+        || is_quoted('“', '”')
+    {
         Some("is in quotes: paste it without them")
     } else if text
         .get(..7)
@@ -373,15 +379,15 @@ pub fn find_token_fault(text: &str) -> Option<&'static str> {
     {
         Some("begins with Bearer: paste the token alone")
     } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Some("holds characters that no token has: paste it once more, in one line")
-    } else if text.len() > LONGEST_TOKEN {
+        Some("has characters that no token can have: paste it again, in one line")
+    } else if text.len() > MAX_TOKEN_BYTES {
         Some("is longer than any token")
     } else {
         None
     }
 }
 
-fn token(value: Option<Value>) -> Result<Option<Secret>, TokenResponseError> {
+fn parse_token(value: Option<Value>) -> Result<Option<Secret>, TokenResponseError> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => match trim_text(&text) {
@@ -393,7 +399,7 @@ fn token(value: Option<Value>) -> Result<Option<Secret>, TokenResponseError> {
     }
 }
 
-/// Scopes are named in one text, separated by spaces; some servers send a list.
+/// Scopes are one text, separated by spaces; some servers send a list.
 fn scopes(value: Option<Value>) -> Option<Vec<String>> {
     let mut scopes: Vec<String> = match value? {
         Value::String(text) => text.split_whitespace().map(str::to_owned).collect(),
@@ -410,5 +416,5 @@ fn scopes(value: Option<Value>) -> Option<Vec<String>> {
 }
 
 #[cfg(test)]
-#[path = "answer_tests.rs"]
+#[path = "token_response_tests.rs"]
 mod tests;

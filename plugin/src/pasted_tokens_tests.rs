@@ -1,4 +1,5 @@
-//! Pasted tokens: dead ones, old ones, those of somebody else, and answers that are not Webex's.
+//! Pasted tokens: refused ones, old ones, those of another organisation, and responses that are not
+//! Webex's.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -7,10 +8,10 @@ use crate::platform::{
     Failure, FieldError, HttpError, HttpResponse, Level, OnUnavailable, Reference, Secret,
 };
 use crate::record::{Record, State, secret};
-use crate::reports::Added;
+use crate::reports::AddReport;
 use crate::testing::{
     ACCESS_TOKEN, DAY, HIERARCHY, HOUR, MemoryPlatform, ORGANIZATION, PKID, REFRESH_TOKEN, SECOND,
-    START, reply, reply_with,
+    START, json_response, raw_response,
 };
 use crate::webex::ids::OrgId;
 use crate::workflows::add::{Request, add};
@@ -20,51 +21,55 @@ const OTHER: &str = "00000000-0000-4000-8000-000000000000";
 const NEW_ACCESS: &str = "TmV3_P0A1_8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
 const ALL_SCOPES: &str = "identity:tokens_read spark-admin:organizations_read";
 
-type Answer = Result<HttpResponse, HttpError>;
+type ResponseResult = Result<HttpResponse, HttpError>;
 
-fn answer(scopes: &str) -> Value {
+fn token_response(scopes: &str) -> Value {
     json!({
         "access_token": ACCESS_TOKEN, "expires_in": 1_209_600, "token_type": "Bearer",
         "refresh_token": REFRESH_TOKEN, "refresh_token_expires_in": 7_776_000, "scope": scopes,
     })
 }
 
-fn paste_with(platform: &MemoryPlatform, fields: Value, answer: &Value) -> Result<Added, Failure> {
+fn paste_with(
+    platform: &MemoryPlatform,
+    fields: Value,
+    token_response: &Value,
+) -> Result<AddReport, Failure> {
     let request = Request {
         pkid: PKID.to_owned(),
         hierarchy: HIERARCHY.to_owned(),
         fields: Secret::new(fields.to_string()),
-        token_response: Some(Secret::new(answer.to_string())),
+        token_response: Some(Secret::new(token_response.to_string())),
         idempotency_key: None,
     };
     add(platform, request)
 }
 
-fn paste(platform: &MemoryPlatform, answer: &Value) -> Result<Added, Failure> {
-    paste_with(platform, json!({}), answer)
+fn paste(platform: &MemoryPlatform, token_response: &Value) -> Result<AddReport, Failure> {
+    paste_with(platform, json!({}), token_response)
 }
 
-fn faults<T: std::fmt::Debug>(result: Result<T, Failure>) -> Vec<FieldError> {
+fn errors<T: std::fmt::Debug>(result: Result<T, Failure>) -> Vec<FieldError> {
     match result {
-        Err(Failure::Invalid(faults)) => faults,
+        Err(Failure::Invalid(errors)) => errors,
         other => panic!("not refused as invalid: {other:?}"),
     }
 }
 
-fn unauthorized() -> Answer {
-    reply(
+fn unauthorized() -> ResponseResult {
+    json_response(
         401,
         json!({"message": "The request requires a valid access token.", "trackingId": "ROUTER_1"}),
     )
 }
 
-fn organizations(uuid: &str) -> Answer {
+fn organizations(uuid: &str) -> ResponseResult {
     let id = OrgId::parse(uuid).unwrap().internal();
-    reply(200, json!({"items": [{ "id": id }]}))
+    json_response(200, json!({"items": [{ "id": id }]}))
 }
 
-fn new_tokens(refresh_token: Option<&str>) -> Answer {
-    reply(
+fn new_tokens(refresh_token: Option<&str>) -> ResponseResult {
+    json_response(
         200,
         json!({
             "access_token": NEW_ACCESS, "expires_in": 1_209_600,
@@ -73,9 +78,12 @@ fn new_tokens(refresh_token: Option<&str>) -> Answer {
     )
 }
 
-/// Webex that refuses the pasted access token, answers a refresh once with `refreshed`, and the
-/// question for the organisation of the new token with `asked`.
-fn with_dead_access_token(refreshed: Answer, asked: Option<Answer>) -> MemoryPlatform {
+/// Scripts a Webex that refuses the pasted access token. It responds to a refresh with `refreshed`,
+/// and to the request for the new organisation with `organization_response`.
+fn with_dead_access_token(
+    refreshed: ResponseResult,
+    organization_response: Option<ResponseResult>,
+) -> MemoryPlatform {
     let platform = MemoryPlatform::new();
     platform.expect(Method::GET, "/v1/organizations", unauthorized());
     platform.expect_with(Method::POST, "/v1/access_token", |platform, _| {
@@ -83,8 +91,8 @@ fn with_dead_access_token(refreshed: Answer, asked: Option<Answer>) -> MemoryPla
         assert_eq!(sent.form("refresh_token").as_deref(), Some(REFRESH_TOKEN));
         refreshed
     });
-    if let Some(asked) = asked {
-        platform.expect(Method::GET, "/v1/organizations", asked);
+    if let Some(organization_response) = organization_response {
+        platform.expect(Method::GET, "/v1/organizations", organization_response);
     }
     platform
 }
@@ -95,11 +103,11 @@ fn sealed(platform: &MemoryPlatform, name: &str) -> String {
 }
 
 #[test]
-fn a_dead_access_token_is_refreshed_first() {
+fn refused_access_token_is_refreshed_first() {
     for (given, stored) in [(Some("rotated"), "rotated"), (None, REFRESH_TOKEN)] {
-        let asked = Some(organizations(ORGANIZATION));
-        let platform = with_dead_access_token(new_tokens(given), asked);
-        let added = paste(&platform, &answer(ALL_SCOPES)).unwrap();
+        let organization_response = Some(organizations(ORGANIZATION));
+        let platform = with_dead_access_token(new_tokens(given), organization_response);
+        let added = paste(&platform, &token_response(ALL_SCOPES)).unwrap();
         platform.assert_script_done();
         let kept = Some(OnUnavailable::Keep);
         assert_eq!(platform.latest_on_unavailable(), kept);
@@ -116,16 +124,16 @@ fn a_dead_access_token_is_refreshed_first() {
         assert_eq!(sealed(&platform, secret::REFRESH_TOKEN), stored);
         let record = Record::load(&platform, PKID).unwrap();
         assert_eq!(record.organization(), Some(ORGANIZATION));
-        // The answer to the refresh names none: the scopes are those of the same grant.
+        // The refresh response names no scopes, so the pasted ones of the same grant are kept.
         assert_eq!(record.body.connection.scopes.len(), 2);
     }
 }
 
 #[test]
-fn lives_that_a_refresh_omits_are_those_pasted_and_assumed() {
-    let bare = reply(200, json!({"access_token": NEW_ACCESS}));
+fn omitted_lifetimes_are_assumed_from_pasted_tokens() {
+    let bare = json_response(200, json!({"access_token": NEW_ACCESS}));
     let platform = with_dead_access_token(bare, Some(organizations(ORGANIZATION)));
-    let mut pasted = answer(ALL_SCOPES);
+    let mut pasted = token_response(ALL_SCOPES);
     pasted["refresh_token_expires_in"] = json!(86_400 * 30);
     let connection = paste(&platform, &pasted).unwrap().connection;
     let refresh = connection.refresh_token_expires.unwrap();
@@ -134,34 +142,34 @@ fn lives_that_a_refresh_omits_are_those_pasted_and_assumed() {
 }
 
 #[test]
-fn both_tokens_dead_are_told_at_both_fields() {
-    let refusal = reply(
+fn two_refused_tokens_are_reported_at_both_fields() {
+    let refusal = json_response(
         400,
         json!({"error": "invalid_grant", "trackingId": "ROUTER_2"}),
     );
     let platform = with_dead_access_token(refusal, None);
-    let faults = faults(paste(&platform, &answer(ALL_SCOPES)));
-    let fields: Vec<&str> = faults.iter().map(|fault| fault.field.as_str()).collect();
+    let errors = errors(paste(&platform, &token_response(ALL_SCOPES)));
+    let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
     assert_eq!(fields, ["token", "refresh_token"]);
-    assert!(faults[0].message.contains("ROUTER_1"), "{faults:?}");
-    assert!(faults[1].message.contains("ROUTER_2"), "{faults:?}");
+    assert!(errors[0].message.contains("ROUTER_1"), "{errors:?}");
+    assert!(errors[1].message.contains("ROUTER_2"), "{errors:?}");
     assert_eq!(platform.documents(), []);
 }
 
 #[test]
-fn a_refresh_that_does_not_succeed_makes_nothing_and_says_why() {
+fn failed_refresh_stores_nothing_and_says_why() {
     for (refreshed, words) in [
-        (reply(503, json!({"message": "down"})), "down"),
+        (json_response(503, json!({"message": "down"})), "down"),
         (Err(HttpError::Lost("cut off".to_owned())), "may not accept"),
         (
-            reply(401, json!({"error": "invalid_client"})),
+            json_response(401, json!({"error": "invalid_client"})),
             "webex.client-id",
         ),
     ] {
         let platform = with_dead_access_token(refreshed, None);
-        let failure = paste(&platform, &answer(ALL_SCOPES)).unwrap_err();
-        let told = matches!(failure, Failure::Unavailable(_) | Failure::LimitExceeded(_));
-        assert!(told, "{failure:?}");
+        let failure = paste(&platform, &token_response(ALL_SCOPES)).unwrap_err();
+        let is_passing = matches!(failure, Failure::Unavailable(_) | Failure::LimitExceeded(_));
+        assert!(is_passing, "{failure:?}");
         assert!(failure.to_string().contains(words), "{failure}");
         assert!(failure.to_string().contains("ROUTER_1"), "{failure}");
         assert_eq!(platform.documents(), []);
@@ -169,29 +177,30 @@ fn a_refresh_that_does_not_succeed_makes_nothing_and_says_why() {
 }
 
 #[test]
-fn another_organisation_after_a_refresh_says_that_the_token_was_used() {
-    let asked = reply(200, json!({"id": OrgId::parse(OTHER).unwrap().internal()}));
-    let platform = with_dead_access_token(new_tokens(Some("rotated")), Some(asked));
+fn wrong_organisation_after_refresh_says_token_used() {
+    let organization_response =
+        json_response(200, json!({"id": OrgId::parse(OTHER).unwrap().internal()}));
+    let platform = with_dead_access_token(new_tokens(Some("rotated")), Some(organization_response));
     let fields = json!({"account_number": ORGANIZATION});
-    let faults = faults(paste_with(&platform, fields, &answer(ALL_SCOPES)));
-    assert_eq!(faults[0].field, "account_number");
-    assert!(faults[0].message.contains("was used"), "{faults:?}");
-    assert!(faults[0].message.contains(OTHER), "{faults:?}");
-    assert!(!format!("{faults:?}").contains("rotated"));
+    let errors = errors(paste_with(&platform, fields, &token_response(ALL_SCOPES)));
+    assert_eq!(errors[0].field, "account_number");
+    assert!(errors[0].message.contains("was used"), "{errors:?}");
+    assert!(errors[0].message.contains(OTHER), "{errors:?}");
+    assert!(!format!("{errors:?}").contains("rotated"));
     assert_eq!(platform.documents(), []);
 }
 
 #[test]
-fn new_tokens_are_not_lost_because_webex_cannot_be_asked_whose_they_are() {
-    let asked = Some(reply(503, json!({})));
-    let platform = with_dead_access_token(new_tokens(Some("rotated")), asked);
-    paste(&platform, &answer(ALL_SCOPES)).unwrap();
+fn new_tokens_are_stored_on_503_for_organisation() {
+    let organization_response = Some(json_response(503, json!({})));
+    let platform = with_dead_access_token(new_tokens(Some("rotated")), organization_response);
+    paste(&platform, &token_response(ALL_SCOPES)).unwrap();
     assert_eq!(sealed(&platform, secret::REFRESH_TOKEN), "rotated");
     assert!(platform.logged(Level::Warning, ORGANIZATION));
 }
 
 #[test]
-fn the_records_own_tokens_pasted_again_are_refreshed_and_kept() {
+fn pasting_stored_tokens_refreshes_and_stores_them() {
     let platform = MemoryPlatform::connected().unwrap();
     platform.advance(20 * DAY);
     platform.expect(Method::GET, "/v1/organizations", unauthorized());
@@ -199,9 +208,13 @@ fn the_records_own_tokens_pasted_again_are_refreshed_and_kept() {
         "access_token": "opaque", "expires_in": 60, "refresh_token": "rotated",
         "refresh_token_expires_in": 7_776_000,
     });
-    platform.expect(Method::POST, "/v1/access_token", reply(200, opaque));
-    platform.expect(Method::GET, "/v1/organizations", reply(503, json!({})));
-    let pasted = Secret::new(answer(ALL_SCOPES).to_string());
+    platform.expect(Method::POST, "/v1/access_token", json_response(200, opaque));
+    platform.expect(
+        Method::GET,
+        "/v1/organizations",
+        json_response(503, json!({})),
+    );
+    let pasted = Secret::new(token_response(ALL_SCOPES).to_string());
     modify(&platform, PKID, &Secret::new("{}"), Some(&pasted)).unwrap();
     platform.assert_script_done();
     assert_eq!(sealed(&platform, secret::REFRESH_TOKEN), "rotated");
@@ -209,21 +222,21 @@ fn the_records_own_tokens_pasted_again_are_refreshed_and_kept() {
 }
 
 #[test]
-fn the_records_own_refresh_token_is_not_used_up_for_another_organisation() {
+fn stored_token_is_not_used_for_other_organisation() {
     let platform = MemoryPlatform::connected().unwrap();
     platform.expect(Method::GET, "/v1/organizations", unauthorized());
-    let pasted = Secret::new(answer(ALL_SCOPES).to_string());
+    let pasted = Secret::new(token_response(ALL_SCOPES).to_string());
     let fields = Secret::new(json!({"account_number": OTHER}).to_string());
-    let faults = faults(modify(&platform, PKID, &fields, Some(&pasted)));
-    assert_eq!(faults[0].field, "account_number");
+    let errors = errors(modify(&platform, PKID, &fields, Some(&pasted)));
+    assert_eq!(errors[0].field, "account_number");
     assert_eq!(platform.sent().len(), 1);
 }
 
 #[test]
-fn one_token_pasted_as_both_is_refused_outright() {
+fn same_token_pasted_as_both_is_refused() {
     let platform = MemoryPlatform::new();
     let twice = json!({"access_token": ACCESS_TOKEN, "refresh_token": ACCESS_TOKEN});
-    assert_eq!(faults(paste(&platform, &twice))[0].field, "refresh_token");
+    assert_eq!(errors(paste(&platform, &twice))[0].field, "refresh_token");
     let fields = json!({
         "token": ACCESS_TOKEN, "token_repeat": ACCESS_TOKEN,
         "refresh_token": ACCESS_TOKEN, "refresh_token_repeat": ACCESS_TOKEN,
@@ -235,18 +248,19 @@ fn one_token_pasted_as_both_is_refused_outright() {
         token_response: None,
         idempotency_key: None,
     };
-    let faults = faults(add(&platform, request));
-    assert_eq!(faults[0].field, "refresh_token");
-    assert!(!faults[0].message.contains(ACCESS_TOKEN));
+    let errors = errors(add(&platform, request));
+    assert_eq!(errors[0].field, "refresh_token");
+    assert!(!errors[0].message.contains(ACCESS_TOKEN));
     assert!(platform.sent().is_empty());
 }
 
 #[test]
-fn a_page_in_place_of_webex_takes_no_token_for_good() {
+fn foreign_response_confirms_no_token() {
     for status in [200, 403, 404] {
         let platform = MemoryPlatform::new();
-        platform.serve(move |_, _| reply_with(status, &[("content-type", "text/html")], "<html>"));
-        let failure = paste(&platform, &answer(ALL_SCOPES)).unwrap_err();
+        platform
+            .serve(move |_, _| raw_response(status, &[("content-type", "text/html")], "<html>"));
+        let failure = paste(&platform, &token_response(ALL_SCOPES)).unwrap_err();
         assert!(matches!(failure, Failure::Unavailable(_)), "{failure:?}");
         assert!(failure.to_string().contains("webex.base-url"), "{failure}");
         assert!(failure.to_string().contains("text/html"), "{failure}");
@@ -254,8 +268,9 @@ fn a_page_in_place_of_webex_takes_no_token_for_good() {
     }
 }
 
-/// Returns the expiries taken for both tokens when Webex answers `expiry` for the access token.
-fn dated(expiry: Answer, pasted: &Value) -> [(u64, bool); 2] {
+/// Returns the stored expiries of both tokens when Webex responds with `expiry` for the access
+/// token.
+fn dated(expiry: ResponseResult, pasted: &Value) -> [(u64, bool); 2] {
     let platform = MemoryPlatform::new();
     platform.expect(
         Method::GET,
@@ -273,9 +288,9 @@ fn dated(expiry: Answer, pasted: &Value) -> [(u64, bool); 2] {
 }
 
 #[test]
-fn lives_of_a_saved_answer_count_from_its_beginning() {
-    let expiry = |at: u64| reply(200, json!({ "exp": at }));
-    let pasted = answer(ALL_SCOPES);
+fn lifetimes_of_saved_response_count_from_its_issue() {
+    let expiry = |at: u64| json_response(200, json!({ "exp": at }));
+    let pasted = token_response(ALL_SCOPES);
     assert_eq!(
         dated(expiry(START + DAY), &pasted),
         [(START + DAY, false), (START + 77 * DAY, false)]
@@ -284,7 +299,7 @@ fn lives_of_a_saved_answer_count_from_its_beginning() {
         dated(expiry(START + 14 * DAY), &pasted),
         [(START + 14 * DAY, false), (START + 90 * DAY, false)]
     );
-    // Webex's clock is a little ahead of ours.
+    // Webex's clock is slightly ahead.
     assert_eq!(
         dated(expiry(START + 14 * DAY + 20 * SECOND), &pasted),
         [(START + 14 * DAY, false), (START + 90 * DAY, false)]
@@ -298,47 +313,47 @@ fn lives_of_a_saved_answer_count_from_its_beginning() {
 }
 
 #[test]
-fn an_end_that_cannot_be_is_not_believed() {
+fn implausible_token_expiry_is_ignored() {
     let assumed = [(START + 14 * DAY, true), (START + 90 * DAY, true)];
     for expiry in [
-        reply(200, json!({ "exp": START - 1 })),
-        reply(200, json!({ "exp": 0 })),
-        reply(200, json!({ "exp": START + 15 * DAY })),
-        reply(200, json!({ "exp": u64::MAX })),
-        reply(200, json!({ "exp": -1 })),
-        reply(200, json!({ "exp": START / 1_000 })),
-        reply(200, json!({})),
-        reply(403, json!({})),
-        reply(404, json!({})),
-        reply(401, json!({})),
-        reply(429, json!({})),
-        reply(503, json!({})),
-        reply_with(200, &[], "<html>"),
+        json_response(200, json!({ "exp": START - 1 })),
+        json_response(200, json!({ "exp": 0 })),
+        json_response(200, json!({ "exp": START + 15 * DAY })),
+        json_response(200, json!({ "exp": u64::MAX })),
+        json_response(200, json!({ "exp": -1 })),
+        json_response(200, json!({ "exp": START / 1_000 })),
+        json_response(200, json!({})),
+        json_response(403, json!({})),
+        json_response(404, json!({})),
+        json_response(401, json!({})),
+        json_response(429, json!({})),
+        json_response(503, json!({})),
+        raw_response(200, &[], "<html>"),
         Err(HttpError::Lost("cut off".to_owned())),
     ] {
-        assert_eq!(dated(expiry, &answer(ALL_SCOPES)), assumed);
+        assert_eq!(dated(expiry, &token_response(ALL_SCOPES)), assumed);
     }
 }
 
 #[test]
-fn without_the_scope_webex_is_not_asked_and_lives_are_assumed() {
+fn lifetimes_are_assumed_without_the_expiry_scope() {
     let platform = MemoryPlatform::new();
     platform.expect(
         Method::GET,
         "/v1/organizations",
         organizations(ORGANIZATION),
     );
-    let connection = paste(&platform, &answer("spark-admin:organizations_read")).unwrap();
+    let connection = paste(&platform, &token_response("spark-admin:organizations_read")).unwrap();
     platform.assert_script_done();
     let access = connection.connection.access_token_expires.unwrap();
     assert_eq!((access.at, access.assumed), (START + 14 * DAY, true));
 }
 
 #[test]
-fn a_life_that_makes_no_sense_is_still_warned_of() {
+fn invalid_lifetime_is_logged_as_warning() {
     let platform = MemoryPlatform::new();
     platform.serve_organization(ORGANIZATION);
-    let mut pasted = answer("");
+    let mut pasted = token_response("");
     pasted["expires_in"] = json!(u64::MAX);
     paste(&platform, &pasted).unwrap();
     assert!(platform.logged(Level::Warning, "ten years"));

@@ -1,5 +1,5 @@
-//! The shortest program that embeds the host: an engine with a store and a clock of its own choice
-//! adds a customer and looks at what that made.
+//! The shortest program that embeds the host: it chooses a store and a clock, adds a customer and
+//! prints the result.
 //!
 //! ```console
 //! cargo xtask build
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .ok_or("usage: embed COMPONENT.wasm")?;
     let place = tempfile::tempdir()?;
 
-    // An engine brings these two; anything that implements the traits will do.
+    // An engine supplies these two; any implementation of the traits works.
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(
         place.path().join("relation.db"),
@@ -41,7 +41,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .stash(place.path().join("relation.db-stash"))
         .build()
         .await?;
-    // A setting that the plugin refuses fails every call: it is told before the first.
+    // Invalid settings fail every call, so check them before the first call.
     host.check_settings().await?;
 
     let fields = serde_json::json!({ "name": "Contoso" });

@@ -1,4 +1,4 @@
-//! Randomness, injected: the operating system's, and one that repeats itself for tests.
+//! Injected randomness: the operating system's, or a repeatable sequence for tests.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -6,22 +6,22 @@ use std::sync::{Arc, Mutex};
 use chacha20::ChaCha8Rng;
 use chacha20::rand_core::{Rng as _, SeedableRng as _, TryRng};
 
-use crate::sync::lock;
+use crate::lock::lock;
 
-/// Where a host's random bytes come from: the keys of new records, the ids of transactions, and what
-/// plugins get from `wasi:random`. The nonces and keys of sealed secrets are never taken from it.
+/// The source of a host's random bytes: keys of new records, transaction ids, and the plugin's
+/// `wasi:random`. Nonces and keys of sealed secrets never come from here.
 pub trait Entropy: Send + Sync + 'static {
-    /// Fills `bytes`.
+    /// Fills `bytes` with random bytes.
     fn fill(&self, bytes: &mut [u8]);
 }
 
-/// The same bytes for the same seed, for good: ChaCha with 8 rounds. For tests; a host that anybody
-/// relies on is built without it.
+/// A repeatable source: the same seed always gives the same bytes (ChaCha with 8 rounds). For tests
+/// only.
 #[derive(Debug)]
 pub struct SeededEntropy(Mutex<ChaCha8Rng>);
 
 impl SeededEntropy {
-    /// Begins at the beginning of the stream that belongs to `seed`.
+    /// Starts at the beginning of the sequence that belongs to `seed`.
     pub fn new(seed: u64) -> Self {
         Self(Mutex::new(ChaCha8Rng::seed_from_u64(seed)))
     }
@@ -33,7 +33,7 @@ impl Entropy for SeededEntropy {
     }
 }
 
-/// As the generator that WASI asks.
+/// Adapts an [`Entropy`] to the generator trait that the WASI implementation expects.
 pub(crate) struct Generator(pub(crate) Arc<dyn Entropy>);
 
 impl TryRng for Generator {
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_the_same_bytes_and_another_seed_others() {
+    fn same_seed_gives_same_bytes() {
         let (one, same, other) = (
             SeededEntropy::new(1),
             SeededEntropy::new(1),

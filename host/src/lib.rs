@@ -1,13 +1,13 @@
 //! The reference host of the relation plugin: runs its workflows on wasmtime with a durable store.
 //!
-//! A platform's engine links this library, brings its own [`store::Store`] and
-//! [`schedule::clock::Clock`] or takes ours, and calls the workflows on a [`Host`]:
-//! see `examples/embed.rs` for the shortest such program.
+//! An engine links this library and calls the workflows on a [`Host`]. It uses the included
+//! [`store::Store`] and [`schedule::clock::Clock`] or implements its own: `examples/embed.rs` is
+//! the shortest such program.
 //!
-//! # What is stable
-//! [`Host`], [`HostBuilder`], [`reports`], [`types`], [`limits`], the traits [`store::Store`] and
-//! [`schedule::clock::Clock`], and [`store::conformance`]. Everything else is public so that the
-//! tests and benches reach it, and may change in any release.
+//! # Stability
+//! Stable: [`Host`], [`HostBuilder`], [`reports`], [`types`], [`limits`], the traits
+//! [`store::Store`] and [`schedule::clock::Clock`], and [`store::conformance`]. Everything else is
+//! public for the tests and benches only, and may change in any release.
 #![deny(missing_docs)]
 
 pub mod component;
@@ -16,16 +16,16 @@ pub mod entropy;
 pub mod host;
 pub mod imports;
 pub mod limits;
+mod lock;
 pub mod reports;
 pub mod schedule;
 pub mod store;
-mod sync;
 pub mod text;
 pub mod transactions;
 pub mod types;
 
 pub use host::{
-    AddRequest, BuildError, CallError, CallErrorKind, Called, ComponentSource, Fired, Host,
-    HostBuilder, Retention, StashSummary,
+    AddRequest, BuildError, CallError, CallErrorKind, CallOutput, ComponentSource, Host,
+    HostBuilder, Retention, StashSummary, WakeupOutcome,
 };
 pub use limits::Limits;

@@ -1,47 +1,46 @@
-//! What one call may use. Every bound has a setting, and the error that it causes names it.
+//! The resource limits of one call. Every limit has a setting, and its error names the setting.
 
 use std::time::Duration;
 
-/// The bounds of one call of a plugin.
+/// The resource limits of one plugin call.
 ///
-/// The names in the configuration's `[limits]` are those of the fields with `-` for `_`.
+/// The keys of the configuration's `[limits]` are the field names with `-` for `_`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Linear memory, in bytes; 64 MiB by default.
     pub memory: usize,
     /// Wall-clock time of one call from its start to its end; 60 s by default.
     pub time: Duration,
-    /// Total time of one HTTP request, from resolving the name to the last byte of the answer;
-    /// 15 s by default. A lease lasts at least four times as long.
+    /// Total time of one HTTP request, from name resolution to the last byte of the response; 15 s
+    /// by default. A lease lasts at least four times as long.
     pub request_time: Duration,
-    /// Bytes of one HTTP answer's body; 1 MiB by default.
+    /// Bytes of one HTTP response body; 1 MiB by default.
     pub response: usize,
-    /// Bytes of the header of one HTTP request or answer; 64 KiB by default.
+    /// Bytes of the header of one HTTP request or response; 64 KiB by default.
     pub headers: usize,
     /// HTTP requests of one call; 32 by default.
     pub requests: u32,
-    /// Bytes that one commit may write; 1 MiB by default.
+    /// Bytes of one commit; 1 MiB by default.
     pub commit: usize,
     /// Changes and checks of one commit; 1000 by default.
     pub changes: usize,
-    /// Calls that the plugin may make of the contract's own functions, those of `automate:platform`;
-    /// 100 000 by default.
+    /// Calls of the contract's own functions (`automate:platform`); 100 000 by default.
     pub host_calls: u64,
-    /// Bytes that the plugin may hand over at once: as the arguments of one call of a host's function,
-    /// or as its answer; 16 MiB by default.
+    /// Bytes that the plugin may transfer in one call of a host function or in one result; 16 MiB
+    /// by default.
     pub transfer: usize,
-    /// Resources of the host, such as requests and header fields, that the plugin may hold at once;
+    /// Host resources, such as requests and header fields, that the plugin may hold concurrently;
     /// 1000 by default.
     pub handles: usize,
     /// Entries of one table of functions or references; 20 000 by default.
     pub table: usize,
-    /// Different secrets that one call may know: those of the installation, what it is handed, opens or seals;
-    /// 100 by default.
+    /// Different secrets that one call may know; 100 by default. Secret settings, secret input,
+    /// revealed and sealed secrets count.
     pub secrets: usize,
-    /// Bytes of transaction log that one call may write, 16 for each line besides its text; 64 KiB by
-    /// default. What is more is cut.
+    /// Bytes of transaction log of one call; each line counts 16 bytes besides its text; 64 KiB by
+    /// default. The excess is cut.
     pub log: usize,
-    /// Calls that may run at once; 128 by default.
+    /// Concurrent calls; 128 by default.
     pub calls: u32,
 }
 
@@ -68,7 +67,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How long a lease lasts: four times a request's total time, and longer than any call.
+    /// The duration of a lease: four times the total time of a request, and longer than any call.
     pub fn lease(&self) -> Duration {
         let call = self.time.saturating_add(Duration::from_secs(5));
         self.request_time.saturating_mul(4).max(call)

@@ -1,5 +1,5 @@
-//! What the workflows answer, in the host's own types: stable for whoever embeds the library, and
-//! ready to be written as JSON.
+//! The results of the workflows in the host's own types, which are stable for embedders and
+//! serialise to JSON.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{Hierarchy, Pkid, Reference, Timestamp};
 
-/// What kind of value a field of the model takes.
+/// The kind of value that a field of the model accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FieldKind {
@@ -25,48 +25,48 @@ pub enum FieldKind {
     Objects,
 }
 
-/// One of the values that a field may take.
+/// One of the values that a field may have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
-    /// What is stored.
+    /// The stored value.
     pub value: String,
-    /// What a person is shown.
+    /// The label that a person sees.
     pub title: String,
 }
 
 /// One field of the model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
-    /// Its name.
+    /// The field's name.
     pub name: String,
     /// The label of the form.
     pub title: String,
-    /// What it takes.
+    /// The kind of value.
     pub kind: FieldKind,
-    /// Must be given at add.
+    /// Required for `add`.
     pub required: bool,
-    /// The most characters that a text may have.
+    /// The maximum number of characters of a text.
     pub max_length: Option<u32>,
-    /// Write-only: never returned, shown or logged.
+    /// Write-only: never returned, displayed or logged.
     pub password: bool,
-    /// Set by the plugin; refused as input.
+    /// Set by the plugin; rejected as input.
     pub read_only: bool,
-    /// Given at add and never changed afterwards.
+    /// Set by `add` and never changed afterwards.
     pub add_only: bool,
-    /// The values allowed; empty: any.
+    /// The allowed values; empty allows any.
     pub choices: Vec<Choice>,
     /// One sentence for the person who fills in the form.
     pub help: String,
 }
 
-/// Something that can be done with a record.
+/// An action that a record offers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
-    /// Its name, such as `RefreshAccessToken`.
+    /// The action's name, such as `RefreshAccessToken`.
     pub name: String,
-    /// Its title.
+    /// The action's title.
     pub title: String,
-    /// One sentence about it.
+    /// One sentence that describes the action.
     pub help: String,
 }
 
@@ -88,42 +88,42 @@ pub struct SettingDescription {
 /// The model as the plugin describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {
-    /// `relation/SparkCustomer`.
+    /// The name that callers use: `relation/SparkCustomer`.
     pub name: String,
-    /// `data/SparkCustomer`.
+    /// The name of the stored model: `data/SparkCustomer`.
     pub record_model: String,
-    /// Its title.
+    /// The model's title.
     pub title: String,
-    /// Its fields, in the order of the form.
+    /// The model's fields, in the order of the form.
     pub fields: Vec<Field>,
-    /// Its actions.
+    /// The model's actions.
     pub actions: Vec<Action>,
     /// The settings that the plugin reads.
     pub settings: Vec<SettingDescription>,
 }
 
-/// How a connection stands.
+/// The state of a connection or grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// It never had tokens.
+    /// Tokens were never stored.
     NotConnected,
-    /// Tokens are there and get refreshed.
+    /// Tokens are stored and refreshed.
     Connected,
-    /// The refresh token expires within the last threshold of notice.
+    /// The refresh token expires within the last alert threshold.
     Expiring,
-    /// The refresh token's time is over: a person must connect again.
+    /// The refresh token has expired: a person must connect again.
     Expired,
     /// Webex refused the refresh token: a person must connect again.
     Reauthorize,
     /// A scope that this release needs was not granted.
     MissingScope,
-    /// The last attempt failed for a passing reason; the tokens are kept.
+    /// The last attempt failed with a temporary error; the tokens are kept.
     Retrying,
 }
 
 impl State {
-    /// The contract's word for it.
+    /// The state's name in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotConnected => "not-connected",
@@ -143,16 +143,16 @@ impl std::fmt::Display for State {
     }
 }
 
-/// When a token expires.
+/// The expiry of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expiry {
-    /// The moment.
+    /// The time of expiry.
     pub at: Timestamp,
-    /// Nobody said so: the last known value, or the configured assumption.
+    /// Webex did not report the expiry: it is the last known value or the configured assumption.
     pub assumed: bool,
 }
 
-/// One of the consents that a connection is made of.
+/// One of the consents that a connection consists of.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -168,7 +168,7 @@ pub enum Grant {
 }
 
 impl Grant {
-    /// The contract's word for it.
+    /// The grant's name in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Organization => "organization",
@@ -184,184 +184,184 @@ impl std::fmt::Display for Grant {
     }
 }
 
-/// How one grant of a record stands.
+/// The state of one grant of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantStatus {
-    /// Which one.
+    /// The grant.
     pub grant: Grant,
-    /// How it stands.
+    /// The grant's state.
     pub state: State,
-    /// When its access token expires.
+    /// The expiry of the grant's access token.
     pub access_token_expires: Option<Expiry>,
-    /// When its refresh token expires.
+    /// The expiry of the grant's refresh token.
     pub refresh_token_expires: Option<Expiry>,
-    /// When its next refresh is due.
+    /// The time when the grant's next refresh is due.
     pub next_refresh: Option<Timestamp>,
-    /// The scopes granted, when Webex named them.
+    /// The granted scopes, if Webex reported them.
     pub scopes: Vec<String>,
     /// Required scopes that were not granted.
     pub missing_scopes: Vec<String>,
 }
 
-/// How one record stands after a workflow.
+/// The state of one record after a workflow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Connection {
-    /// Its key.
+pub struct ConnectionReport {
+    /// The record's key.
     pub pkid: Pkid,
     /// The customer's name.
     pub name: String,
-    /// Its node.
+    /// The customer's node in the hierarchy.
     pub hierarchy: Hierarchy,
-    /// How it stands.
+    /// The connection's state.
     pub state: State,
-    /// When the access token expires.
+    /// The expiry of the access token.
     pub access_token_expires: Option<Expiry>,
-    /// When the refresh token expires.
+    /// The expiry of the refresh token.
     pub refresh_token_expires: Option<Expiry>,
-    /// When the next refresh is due.
+    /// The time when the next refresh is due.
     pub next_refresh: Option<Timestamp>,
-    /// Every grant that the connection is made of, the organisation's first.
+    /// All grants of the connection, the organisation's first.
     pub grants: Vec<GrantStatus>,
-    /// For the administrator; may be empty.
+    /// A text for the administrator; may be empty.
     pub notes: String,
 }
 
-/// What `add` made.
+/// The result of `add`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Added {
-    /// The record.
-    pub connection: Connection,
-    /// Everything that was created, the record first.
+pub struct AddReport {
+    /// The new record.
+    pub connection: ConnectionReport,
+    /// References of all created documents, the record's first.
     pub created: Vec<Reference>,
-    /// Nothing was made: an earlier add with this idempotency key had made it.
+    /// Whether an earlier add with this idempotency key had created the record.
     pub replayed: bool,
 }
 
-/// How a refresh ended.
+/// The outcome of a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefreshOutcome {
-    /// Webex answered with tokens.
+    /// Webex returned tokens.
     Connected,
-    /// A passing fault: a wakeup tries again.
+    /// A temporary error; a wakeup will retry.
     Retrying,
     /// Webex refused the refresh token.
     Reauthorize,
-    /// The refresh token's time is over.
+    /// The refresh token has expired.
     Expired,
 }
 
-/// What `refresh` did.
+/// The result of `refresh`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshReport {
-    /// Which tokens.
+    /// The grant that was refreshed.
     pub grant: Grant,
-    /// How it ended.
+    /// The outcome of the refresh.
     pub outcome: RefreshOutcome,
-    /// How the record stands now.
-    pub connection: Connection,
-    /// For the administrator.
+    /// The state of the record after the refresh.
+    pub connection: ConnectionReport,
+    /// A text for the administrator.
     pub message: String,
-    /// Webex's name for the failed request.
+    /// Webex's tracking id of the failed request.
     pub tracking_id: Option<String>,
-    /// No request was made: another attempt had already answered this one.
+    /// Whether another attempt had already refreshed the tokens, so this call sent no request.
     pub joined: bool,
 }
 
-/// A notice about a connection.
+/// An alert about a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
-    /// Its document.
+    /// The alert's document.
     pub reference: Reference,
-    /// The grant that it is about.
+    /// The grant that the alert is about.
     pub grant: Grant,
-    /// Such as `WEBEX_REFRESH_TOKEN_EXPIRING`.
+    /// The alert's code, such as `WEBEX_REFRESH_TOKEN_EXPIRING`.
     pub code: String,
-    /// Milliseconds before the expiry; 0: the expiry itself.
+    /// Milliseconds before the expiry; 0 is the expiry itself.
     #[serde(rename = "threshold")]
     pub threshold_ms: u64,
-    /// How often it was found.
+    /// The number of times that the alert was raised.
     pub count: u32,
 }
 
-/// What `check-expiry` found.
+/// The result of `check-expiry`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExpiryReport {
-    /// Which tokens.
+    /// The grant that was checked.
     pub grant: Grant,
-    /// How the record stands.
-    pub connection: Connection,
-    /// Milliseconds left of the access token.
+    /// The state of the record.
+    pub connection: ConnectionReport,
+    /// Remaining lifetime of the access token, in milliseconds.
     #[serde(rename = "access_token_left")]
     pub access_token_remaining_ms: Option<u64>,
-    /// Milliseconds left of the refresh token.
+    /// Remaining lifetime of the refresh token, in milliseconds.
     #[serde(rename = "refresh_token_left")]
     pub refresh_token_remaining_ms: Option<u64>,
-    /// The alert that stands now.
+    /// The active alert.
     pub alert: Option<Alert>,
-    /// Alerts that a recovery ended.
+    /// Alerts that were cleared after a recovery.
     pub cleared: Vec<Reference>,
 }
 
-/// What became of the tokens at Webex when the record was deleted.
+/// The outcome of revoking the tokens at Webex when the record was deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", content = "reason", rename_all = "kebab-case")]
 pub enum Revocation {
-    /// Webex confirmed it.
+    /// Webex confirmed the revocation.
     Revoked,
-    /// It was not tried, and why.
+    /// The revocation was not tried, for this reason.
     Skipped(String),
-    /// It was tried and failed, and why.
+    /// The revocation failed, for this reason.
     Failed(String),
 }
 
-/// What `delete` removed, or would remove.
+/// The documents and wakeups that `delete` removed, or would remove.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deletion {
-    /// Every document with its name, in the order of removal.
+    /// All documents with their names, in the order of removal.
     pub documents: Vec<(Reference, String)>,
-    /// The ids of the wakeups.
+    /// The ids of the removed wakeups.
     pub wakeups: Vec<String>,
-    /// What became of the tokens.
+    /// The outcome of revoking the tokens.
     pub revocation: Revocation,
 }
 
-/// Where a person goes to consent.
+/// The request for a person's consent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Authorization {
-    /// What is to be consented to.
+    /// The grant to consent to.
     pub grant: Grant,
-    /// The address of Webex's consent page, for a browser.
+    /// The URL of Webex's consent page, for a browser.
     pub url: String,
-    /// The `state` parameter in it, which the callback brings back.
+    /// The `state` parameter of the URL, which the callback returns.
     pub state: String,
-    /// Where Webex sends the browser afterwards.
+    /// The URI to which Webex redirects the browser afterwards.
     pub redirect_uri: String,
-    /// What is asked for.
+    /// The requested scopes.
     pub scopes: Vec<String>,
-    /// The callback must have come until then.
+    /// The time until which the callback is accepted.
     pub expires: Timestamp,
 }
 
-/// What a completed consent changed.
+/// The result of a completed consent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectReport {
-    /// What was consented to.
+    /// The grant that was consented to.
     pub grant: Grant,
-    /// How the record stands now.
-    pub connection: Connection,
+    /// The state of the record after the consent.
+    pub connection: ConnectionReport,
     /// The organisation that consented: its bare UUID.
     pub organization: String,
-    /// Alerts that the consent ended.
+    /// Alerts that the consent cleared.
     pub cleared: Vec<Reference>,
-    /// When the import of roles and licences begins, if this consent starts one.
+    /// The time when the sync of roles and licences begins, if this consent starts one.
     pub sync_due: Option<Timestamp>,
-    /// For the administrator.
+    /// A text for the administrator.
     pub message: String,
 }
 
-/// What is imported from Webex, by the contract's word for it. The set is open: the plugin says which
-/// kinds it has.
+/// The kind of data that is imported from Webex, by its name in the contract. The set is open: the plugin
+/// defines its kinds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SyncKind(Cow<'static, str>);
@@ -370,52 +370,52 @@ impl SyncKind {
     /// `device/spark/Role` and `device/spark/License`.
     pub const ROLES_LICENSES: Self = Self(Cow::Borrowed("roles-licenses"));
 
-    /// The kind that this word stands for.
+    /// Creates a kind with this name.
     pub fn new(word: impl Into<String>) -> Self {
         Self(Cow::Owned(word.into()))
     }
 
-    /// The contract's word for it.
+    /// The kind's name in the contract.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What an import has done with the documents of one model, counted from its first step.
+/// The changes of one model since the import began.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportCount {
-    /// Such as `device/spark/Role`.
+    /// The model, such as `device/spark/Role`.
     pub model: String,
-    /// How many Webex named.
+    /// Items that Webex listed.
     pub found: u32,
-    /// New ones.
+    /// Added documents.
     pub added: u32,
-    /// Changed ones.
+    /// Updated documents.
     pub updated: u32,
-    /// Vanished ones.
+    /// Removed documents.
     pub removed: u32,
 }
 
-/// What one call of `sync` did.
+/// The result of one call of `sync`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncReport {
-    /// What is imported.
+    /// The kind of data that is imported.
     pub kind: SyncKind,
-    /// Whose.
+    /// The record that the import belongs to.
     pub pkid: Pkid,
-    /// Steps done since the import began.
+    /// Completed steps since the import began.
     pub done: u32,
-    /// Steps that it has, as far as is known.
+    /// Total number of steps, as far as known.
     pub total: u32,
-    /// What became of the documents.
+    /// The changes of each model.
     pub models: Vec<ImportCount>,
-    /// A wakeup goes on with it at this moment; none: it is at its end.
+    /// The time when a wakeup continues the import; `None` if the import is complete.
     pub continues: Option<Timestamp>,
-    /// For the administrator.
+    /// A text for the administrator.
     pub message: String,
 }
 
-/// What a wakeup led to.
+/// The result of a wakeup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "report", rename_all = "kebab-case")]
 pub enum WakeReport {
@@ -425,6 +425,6 @@ pub enum WakeReport {
     Checked(ExpiryReport),
     /// A step of an import.
     Synced(SyncReport),
-    /// Nothing any more, and why.
+    /// No work was left to do, for this reason.
     Nothing(String),
 }

@@ -1,20 +1,20 @@
-//! Text that people and other programs wrote: UTF-8, with or without a byte order mark.
+//! Text from people and other programs: UTF-8, with or without a byte order mark.
 
 use std::fmt;
 
-/// Why bytes are not text that can be used. Its words follow the name of what was read.
+/// The reason why bytes cannot be used as text. The error text follows the name of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotUtf8 {
     /// UTF-16, as some editors and shells of Windows write it.
     Utf16,
     /// UTF-32.
     Utf32,
-    /// An encoding of one byte for each character, such as ISO 8859-1 or Windows-1252.
-    OneByte {
+    /// A single-byte encoding, such as ISO 8859-1 or Windows-1252.
+    SingleByte {
         /// The line of the first byte that is not UTF-8, counted from 1.
         line: usize,
     },
-    /// No text at all.
+    /// Not text at all.
     Binary,
 }
 
@@ -23,7 +23,7 @@ impl fmt::Display for NotUtf8 {
         match self {
             Self::Utf16 => f.write_str("is UTF-16; save it as UTF-8"),
             Self::Utf32 => f.write_str("is UTF-32; save it as UTF-8"),
-            Self::OneByte { line } => write!(
+            Self::SingleByte { line } => write!(
                 f,
                 "is not UTF-8 in line {line}, but probably Latin-1 (ISO 8859-1 or Windows-1252); save \
                  it as UTF-8"
@@ -35,28 +35,28 @@ impl fmt::Display for NotUtf8 {
 
 impl std::error::Error for NotUtf8 {}
 
-/// Reads `bytes` as UTF-8, without the byte order mark that it may begin with.
+/// Reads `bytes` as UTF-8 and drops a leading byte order mark.
 ///
 /// # Errors
-/// The bytes are empty or in another encoding, which the error names.
+/// The bytes are in another encoding, which the error names.
 pub fn decode(bytes: &[u8]) -> Result<&str, NotUtf8> {
-    // The mark of UTF-32 in little-endian order begins with that of UTF-16.
+    // The mark of little-endian UTF-32 begins with that of UTF-16.
     match bytes {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => return Err(NotUtf8::Utf32),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Err(NotUtf8::Utf16),
-        // Without a mark: the first character of what is read here is ASCII.
+        // Without a mark: the first character of every expected input is ASCII.
         [0, first, ..] | [first, 0, ..] if *first != 0 => return Err(NotUtf8::Utf16),
         _ => {}
     }
     match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(without_mark(text)),
+        Ok(text) => Ok(strip_bom(text)),
         Err(error) => {
             let (valid, rest) = bytes.split_at(error.valid_up_to());
-            // Windows-1252 has letters in the range that ISO 8859-1 leaves to control characters.
+            // Windows-1252 has letters in the range where ISO 8859-1 has control characters.
             let is_text = |byte: &u8| *byte >= b' ' || byte.is_ascii_whitespace();
             if rest.iter().all(is_text) && valid.iter().all(is_text) {
                 let breaks = valid.iter().filter(|byte| **byte == b'\n').count();
-                Err(NotUtf8::OneByte { line: 1 + breaks })
+                Err(NotUtf8::SingleByte { line: 1 + breaks })
             } else {
                 Err(NotUtf8::Binary)
             }
@@ -64,14 +64,13 @@ pub fn decode(bytes: &[u8]) -> Result<&str, NotUtf8> {
     }
 }
 
-/// The text after the byte order mark that it may begin with. Files that were joined begin with more
-/// than one.
-pub fn without_mark(text: &str) -> &str {
+/// Removes leading byte order marks. Concatenated files can have more than one.
+pub fn strip_bom(text: &str) -> &str {
     text.trim_start_matches('\u{feff}')
 }
 
-/// Whether a terminal may obey `character` or show nothing for it: a control character, one that
-/// changes the direction of the text, or one without width.
+/// Whether a terminal may obey `character` or show nothing for it: a control character, a change of
+/// text direction, or a character without width.
 pub fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn another_encoding_is_named() {
+    fn other_encodings_are_named() {
         let marked = "\u{feff}{\"a\": 1}";
         for text in [marked, "{\"a\": \"\u{e4}\"}", "a"] {
             for order in [u16::to_le_bytes, u16::to_be_bytes] {
@@ -128,9 +127,9 @@ mod tests {
         assert_eq!(decode(&utf32), Err(NotUtf8::Utf32));
         assert_eq!(
             decode(b"a = 1\nb = \"M\xfcller\"\n"),
-            Err(NotUtf8::OneByte { line: 2 })
+            Err(NotUtf8::SingleByte { line: 2 })
         );
-        assert_eq!(decode(b"\x80 5"), Err(NotUtf8::OneByte { line: 1 }));
+        assert_eq!(decode(b"\x80 5"), Err(NotUtf8::SingleByte { line: 1 }));
         assert_eq!(decode(b"\x7fELF\x02\x01\x01\x00\xff"), Err(NotUtf8::Binary));
     }
 }

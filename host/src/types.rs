@@ -1,12 +1,13 @@
-//! The words of the platform that every part of the host shares: references, documents, failures.
+//! The platform's data types that all parts of the host share: references, documents, failures.
 //!
-//! They mirror `automate:platform` and know no wasm, so that a store or an engine can use them alone.
+//! They mirror `automate:platform` and do not depend on wasm, so a store or an engine can use them
+//! alone.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The model of the documents that hold the records of relation/SparkCustomer.
+/// The model of the documents that store the records of relation/SparkCustomer.
 ///
 /// The contract lets the plugin name this model. This host is built for one; `Host::check_settings`
 /// compares it with the plugin's description.
@@ -20,13 +21,13 @@ pub const RECORD_MODEL: &str = "data/SparkCustomer";
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// The moment `duration` later; the last representable one when there is none.
+    /// Returns the moment `duration` later, or the last representable moment.
     pub fn after(self, duration: std::time::Duration) -> Self {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(millis))
     }
 
-    /// How long after `earlier` this is; zero when it is not.
+    /// Returns the time from `earlier` to this moment; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> std::time::Duration {
         std::time::Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -52,13 +53,13 @@ impl fmt::Display for Timestamp {
 #[serde(try_from = "String", into = "String")]
 pub struct Pkid(String);
 
-/// The text is not a primary key.
+/// The error for a text that is not a primary key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a pkid is 24 lower-case hexadecimal characters")]
 pub struct InvalidPkid;
 
 impl Pkid {
-    /// A new one, of 96 random bits.
+    /// Creates a key of 96 random bits.
     pub fn random() -> Self {
         let bytes = uuid::Uuid::new_v4().into_bytes();
         let more = uuid::Uuid::new_v4().into_bytes();
@@ -66,8 +67,8 @@ impl Pkid {
         Self::hex(bytes.iter().take(6).chain(more.iter().take(6)))
     }
 
-    /// The one of these 96 bits.
-    pub fn of(bits: [u8; 12]) -> Self {
+    /// Creates the key of these 96 bits.
+    pub fn from_bits(bits: [u8; 12]) -> Self {
         Self::hex(bits.iter())
     }
 
@@ -75,7 +76,7 @@ impl Pkid {
         Self(bytes.map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// The text itself.
+    /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -119,7 +120,7 @@ impl fmt::Display for Pkid {
 #[serde(try_from = "String", into = "String")]
 pub struct Hierarchy(String);
 
-/// The text is not a path of the hierarchy.
+/// The error for a text that is not a path of the hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a hierarchy is a dotted path such as sys.Provider.Customer: no empty part, no control characters, at most 1024 bytes"
@@ -127,7 +128,7 @@ pub struct Hierarchy(String);
 pub struct InvalidHierarchy;
 
 impl Hierarchy {
-    /// The text itself.
+    /// The path as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -160,15 +161,16 @@ impl TryFrom<String> for Hierarchy {
 impl std::str::FromStr for Hierarchy {
     type Err = InvalidHierarchy;
 
-    /// Reads a path as a person writes it: space around it and around its nodes is no part of it.
+    /// Parses a path as typed by a person: white space around the path and around its nodes is
+    /// ignored.
     fn from_str(text: &str) -> Result<Self, InvalidHierarchy> {
-        let nodes: Vec<&str> = text.split('.').map(trimmed).collect();
+        let nodes: Vec<&str> = text.split('.').map(trim_text).collect();
         Self::try_from(nodes.join("."))
     }
 }
 
-/// A text without white space and byte order marks around it.
-fn trimmed(text: &str) -> &str {
+/// Trims white space and byte order marks on both sides.
+fn trim_text(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
 }
 
@@ -184,7 +186,7 @@ impl fmt::Display for Hierarchy {
     }
 }
 
-/// Names one document: its model and its primary key there.
+/// The reference to one document: its model and its primary key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Reference {
     /// The model's type and name, such as `data/SparkCustomer`.
@@ -194,7 +196,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// The reference to `pkid` in `model`.
+    /// Creates the reference to `pkid` in `model`.
     pub fn new(model: impl Into<String>, pkid: Pkid) -> Self {
         Self {
             model: model.into(),
@@ -202,7 +204,7 @@ impl Reference {
         }
     }
 
-    /// The reference to a record of relation/SparkCustomer.
+    /// Creates the reference to a record of relation/SparkCustomer.
     pub fn record(pkid: Pkid) -> Self {
         Self::new(RECORD_MODEL, pkid)
     }
@@ -219,42 +221,42 @@ impl fmt::Display for Reference {
 pub struct Key {
     /// The field's name.
     pub name: String,
-    /// Its value, compared byte for byte.
+    /// The value, compared byte for byte.
     pub value: String,
 }
 
-/// One instance of a model.
+/// One document: an instance of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
-    /// Which one.
+    /// The document's model and key.
     pub reference: Reference,
-    /// The node it belongs to.
+    /// The node that the document belongs to.
     pub hierarchy: Hierarchy,
-    /// How often it was written: 1 after the first commit. Ignored in a put.
+    /// The number of commits that wrote the document: 1 after the first. Ignored in a put.
     pub version: u64,
-    /// Its content: one JSON object, as text.
+    /// The content: one JSON object, as text.
     pub body: String,
-    /// What it can be found by; a name occurs once.
+    /// The search keys; each name occurs once.
     pub keys: Vec<Key>,
 }
 
-/// Where a search looks.
+/// The part of the hierarchy that a search covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// At the node itself.
+    /// The node itself.
     Node,
-    /// At the node and everywhere below it.
+    /// The node and everything below it.
     Subtree,
 }
 
-/// What a document must match.
+/// The conditions that a document must match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// Its model.
+    /// The document's model.
     pub model: String,
-    /// Its place; none: anywhere.
+    /// The place in the hierarchy; `None` matches any.
     pub hierarchy: Option<(Hierarchy, Scope)>,
-    /// Keys that it must all have.
+    /// Keys that the document must all have.
     pub equals: Vec<Key>,
 }
 
@@ -274,75 +276,76 @@ impl Filter {
 /// One page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
-    /// What was found.
+    /// The documents or other items of this page.
     pub items: Vec<T>,
-    /// Opaque; continues behind this page. None: it was the last.
+    /// The opaque cursor of the next page; `None` on the last page.
     pub next: Option<String>,
 }
 
-/// A call of `workflows.wake` that is to be made when its time has come.
+/// A stored request to call `workflows.wake` at or after a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wakeup {
-    /// Names it among those of its subject.
+    /// The wakeup's id, unique for its subject.
     pub id: String,
-    /// The document it is for.
+    /// The document that the wakeup is for.
     pub subject: Reference,
-    /// Not before this moment.
+    /// The earliest time of the call.
     pub due: Timestamp,
-    /// What must not pass before it ran: of many that are due, the earliest deadline goes first.
+    /// The time after which the call comes too late. Of due wakeups, the earliest deadline runs
+    /// first.
     pub deadline: Option<Timestamp>,
-    /// The plugin's words to itself.
+    /// Data of the plugin, opaque to the host.
     pub payload: String,
 }
 
 impl Wakeup {
-    /// What its id says before the first full stop: `refresh` for `refresh.wholesale-users`.
+    /// The part of the id before the first full stop: `refresh` for `refresh.wholesale-users`.
     pub fn kind(&self) -> &str {
         self.id.split_once('.').map_or(&self.id, |(kind, _)| kind)
     }
 }
 
-/// One thing wrong with one field of the caller's input.
+/// One invalid field of the caller's input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
-    /// The field as the caller wrote it.
+    /// The field name as the caller wrote it.
     pub field: String,
-    /// What is wrong and what would be right.
+    /// The problem, and a valid alternative.
     pub message: String,
 }
 
-/// Why an operation did not happen; the case says who acts next (see the contract's `failure`).
+/// The reason why an operation failed. The case says who acts next (see the contract's `failure`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "kind", content = "detail", rename_all = "kebab-case")]
 pub enum Failure {
-    /// The caller: the input is wrong, all faults at once.
-    #[error("{}", faults_in_words(.0))]
+    /// The caller acts: the input is invalid. Lists all errors.
+    #[error("{}", join_field_errors(.0))]
     Invalid(Vec<FieldError>),
-    /// The caller: no such document.
+    /// The caller acts: the document does not exist.
     #[error("{0} does not exist")]
     NotFound(Reference),
-    /// The caller: something changed meanwhile, or the lease was lost. Run it again.
+    /// The caller acts: something changed concurrently, or the lease was lost. Run the call again.
     #[error("{0}")]
     Conflict(String),
-    /// A person, at Webex: only a new consent helps.
+    /// A person acts at Webex: only a new consent helps.
     #[error("{0}")]
     Reauthorize(String),
-    /// Nobody: try again later, at the moment given if one is.
+    /// No action needed: the call is to be retried, at the given time if there is one.
     #[error("{}", match .0 { Some(at) => format!("asked to wait until {at}"), None => "asked to wait".to_owned() })]
     RateLimited(Option<Timestamp>),
-    /// Nobody: a passing fault.
+    /// No action needed: a temporary error.
     #[error("{0}")]
     Unavailable(String),
-    /// The operator: a limit or policy of the host; the text names its setting.
+    /// The operator acts: a limit or policy of the host applies. The text names its setting.
     #[error("{0}")]
     LimitExceeded(String),
-    /// The author of the plugin or of the host.
+    /// The author of the plugin or of the host acts.
     #[error("{0}")]
     Internal(String),
 }
 
 impl Failure {
-    /// Its case, as the contract spells it: `not-found`.
+    /// The name of the case in the contract, such as `not-found`.
     pub fn case(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "invalid",
@@ -356,16 +359,16 @@ impl Failure {
         }
     }
 
-    /// The same failure with what `change` makes of each of its texts.
+    /// Applies `change` to each text of the failure.
     #[must_use]
     pub fn map_texts(self, change: impl Fn(&str) -> String) -> Self {
         match self {
-            Self::Invalid(mut faults) => {
-                for fault in &mut faults {
-                    fault.field = change(&fault.field);
-                    fault.message = change(&fault.message);
+            Self::Invalid(mut errors) => {
+                for error in &mut errors {
+                    error.field = change(&error.field);
+                    error.message = change(&error.message);
                 }
-                Self::Invalid(faults)
+                Self::Invalid(errors)
             }
             Self::NotFound(reference) => Self::NotFound(reference),
             Self::Conflict(text) => Self::Conflict(change(&text)),
@@ -378,10 +381,10 @@ impl Failure {
     }
 }
 
-fn faults_in_words(faults: &[FieldError]) -> String {
-    let each: Vec<String> = faults
+fn join_field_errors(errors: &[FieldError]) -> String {
+    let each: Vec<String> = errors
         .iter()
-        .map(|fault| format!("{}: {}", fault.field, fault.message))
+        .map(|error| format!("{}: {}", error.field, error.message))
         .collect();
     each.join("; ")
 }

@@ -11,7 +11,7 @@ use relation_host::store::Store;
 use relation_host::store::seal::{KeyEncryptionKey, KeyError, KeyProvider, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 use relation_host::types::{Failure, Timestamp};
-use relation_host::{CallError, CallErrorKind, Called, ComponentSource, Host};
+use relation_host::{CallError, CallErrorKind, CallOutput, ComponentSource, Host};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
@@ -210,7 +210,7 @@ impl Context {
     /// Prints the result of a call. In JSON, the id of its transaction is added.
     pub fn print_call<T: Serialize>(
         &self,
-        call_output: &Called<T>,
+        call_output: &CallOutput<T>,
         render_text: impl FnOnce(&T) -> String,
     ) -> Result<(), CliError> {
         self.output
@@ -222,7 +222,7 @@ impl Context {
     /// Prints like [`Context::print_call`], for one of several calls: in JSON on a line of its own.
     pub fn print_call_line<T: Serialize>(
         &self,
-        call_output: &Called<T>,
+        call_output: &CallOutput<T>,
         render_text: impl FnOnce(&T) -> String,
     ) -> Result<(), CliError> {
         self.output
@@ -277,7 +277,7 @@ struct CallDocument<'a, T> {
 }
 
 impl<'a, T> CallDocument<'a, T> {
-    fn new(call_output: &'a Called<T>) -> Self {
+    fn new(call_output: &'a CallOutput<T>) -> Self {
         Self {
             transaction: &call_output.transaction,
             value: &call_output.value,

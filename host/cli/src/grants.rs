@@ -1,7 +1,7 @@
 //! The grants of a record: their names on the command line, their selection, and the report of each.
 
 use clap::ValueEnum;
-use relation_host::Called;
+use relation_host::CallOutput;
 use relation_host::reports::{Grant, State};
 use serde::Serialize;
 
@@ -77,7 +77,7 @@ impl<'a> GrantReporter<'a> {
     /// Prints the result of a call, and keeps the error that it implies, if any.
     pub fn report<T: Serialize>(
         &mut self,
-        call_output: Result<Called<T>, CliError>,
+        call_output: Result<CallOutput<T>, CliError>,
         render_text: impl FnOnce(&T) -> String,
         failure: impl FnOnce(&T) -> Option<CliError>,
     ) {

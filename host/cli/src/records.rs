@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
-use relation_host::reports::{Connection, Expiry, Grant, GrantStatus, State};
+use relation_host::reports::{ConnectionReport, Expiry, Grant, GrantStatus, State};
 use relation_host::store::Store;
 use relation_host::types::{
     Document, Filter, Hierarchy, Key, Pkid, RECORD_MODEL, Reference, Scope, Timestamp,
@@ -150,8 +150,8 @@ impl Record {
     }
 
     /// Returns the connection in the form of workflow reports.
-    pub fn summary(&self) -> Connection {
-        Connection {
+    pub fn summary(&self) -> ConnectionReport {
+        ConnectionReport {
             pkid: self.pkid.clone(),
             name: self.name().to_owned(),
             hierarchy: self.hierarchy.clone(),

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn another_encoding_is_named() {
+    fn other_encodings_are_named() {
         let utf16: Vec<u8> = "\u{feff}{\"access_token\": \"s3cret\"}"
             .encode_utf16()
             .flat_map(u16::to_le_bytes)

@@ -1,9 +1,9 @@
-//! A directory of compiled components: what one process has compiled, the next one loads.
+//! A directory of compiled components: one process compiles a component, later ones load it.
 //!
-//! What is loaded runs as native code with all the rights of this process. So nothing is loaded that
-//! others could have written, nor what differs by a bit from what was kept; what cannot be used
-//! costs the time of compiling and nothing else. The cache that comes with wasmtime promises
-//! neither: two in three flipped bits of its compressed files would run as other code.
+//! A loaded component runs as native code with all rights of this process. So a file is not loaded
+//! if others could have written it, or if a single bit differs from what was stored. An unusable
+//! file only costs the time of compiling. Wasmtime's own cache guarantees neither: two of three
+//! flipped bits in its compressed files would run as different code.
 
 use std::fs::{self, File, Metadata};
 use std::hash::{Hash as _, Hasher};
@@ -15,43 +15,44 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// What the files may take before the longest unused are removed.
+/// The default size limit in bytes, above which the least recently used files are removed.
 const CAPACITY: u64 = 256 << 20;
 
-/// Changes when the layout of a file does.
-const LAYOUT: &str = "relation-host compiled component 1";
+/// Has to change with the file layout.
+const FORMAT: &str = "relation-host compiled component 1";
 
-/// How the name of a compiled component ends.
-const COMPILED: &str = ".compiled";
+/// The file name suffix of a compiled component.
+const SUFFIX: &str = ".compiled";
 
-/// How the name of a file begins that is being written.
-const UNFINISHED: &str = ".unfinished-";
+/// The file name prefix of an unfinished file.
+const TEMPORARY_PREFIX: &str = ".unfinished-";
 
-/// Bytes of a file's digest, which stands before the compiled component.
-const DIGEST: usize = 32;
+/// The size of the digest at the start of a file, in bytes.
+const DIGEST_BYTES: usize = 32;
 
-/// A directory of compiled components, for any number of processes at once.
+/// A directory of compiled components that several processes can share.
 ///
-/// **Whoever can write into it decides what this process executes.** It is made with mode 0700; on
-/// Unix a directory or a file is used only if it belongs to this user or to root, and nobody else
-/// may write it. Elsewhere the directory has to be protected by other means.
+/// **Whoever can write to the directory decides what this process executes.** The directory is
+/// created with mode 0700. On Unix, a directory or file is used only if it belongs to this user or
+/// to root and is not writable by others. On other systems, the directory must be protected by
+/// other means.
 ///
-/// A component is found by its own bytes, the version of wasmtime, the engine's configuration and
-/// the features of the processor, so one directory serves several releases and machines.
+/// The key of a component covers its bytes, the version of wasmtime, the engine's configuration and
+/// the processor's features. So one directory serves several releases and machines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComponentCache {
     directory: PathBuf,
     capacity: u64,
 }
 
-/// Where a component came from.
+/// The source of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
+enum Provenance {
     Cache,
     Compiler,
 }
 
-/// Why the cache could not be used.
+/// The reason why the cache could not be used.
 #[derive(Debug, thiserror::Error)]
 enum CacheError {
     #[error("cannot {action} {}: {error}", path.display())]
@@ -70,8 +71,8 @@ enum CacheError {
 }
 
 impl CacheError {
-    /// A full disk or a read-only directory costs time at each start, of which only a host that
-    /// keeps running tells; what may be an attack or a failing disk is always told.
+    /// A full disk or read-only directory only costs time at each start, so it is logged at a low
+    /// level. A possible attack or failing disk is always a warning.
     fn log(&self) {
         match self {
             Self::Io { .. } => tracing::info!("the cache of compiled components: {self}"),
@@ -83,53 +84,53 @@ impl CacheError {
 }
 
 impl ComponentCache {
-    /// The cache in `directory`, which is made when it is first needed. It holds 256 MiB.
-    pub fn at(directory: impl Into<PathBuf>) -> Self {
+    /// Creates a cache of 256 MiB in `directory`, which is created on first use.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
             capacity: CAPACITY,
         }
     }
 
-    /// Sets how many bytes its files may take before the longest unused are removed. The newest
-    /// one stays in any case.
+    /// Sets the size limit in bytes, above which the least recently used files are removed. The
+    /// newest file always stays.
     #[must_use]
     pub fn with_capacity(mut self, bytes: u64) -> Self {
         self.capacity = bytes;
         self
     }
 
-    /// Where it is.
+    /// The cache's directory.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The component, compiled by this process or an earlier one. Blocks.
+    /// Loads the component, or compiles it. Blocks.
     fn component(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
         let (component, origin) = self.find(engine, bytes)?;
         tracing::debug!(?origin, directory = %self.directory.display(), "component ready");
         Ok(component)
     }
 
-    fn find(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<(Component, Origin)> {
+    fn find(&self, engine: &Engine, bytes: &[u8]) -> wasmtime::Result<(Component, Provenance)> {
         if let Err(error) = self.open() {
             error.log();
-            return Ok((Component::new(engine, bytes)?, Origin::Compiler));
+            return Ok((Component::new(engine, bytes)?, Provenance::Compiler));
         }
         let name = name(engine, bytes);
         match self.load(engine, &name) {
-            Ok(Some(component)) => return Ok((component, Origin::Cache)),
+            Ok(Some(component)) => return Ok((component, Provenance::Cache)),
             Ok(None) => {}
             Err(error) => error.log(),
         }
         let component = Component::new(engine, bytes)?;
-        if let Err(error) = self.keep(&name, &component.serialize()?) {
+        if let Err(error) = self.store(&name, &component.serialize()?) {
             error.log();
         }
-        Ok((component, Origin::Compiler))
+        Ok((component, Provenance::Compiler))
     }
 
-    /// Makes the directory unless it is there, and makes sure that it is to be trusted.
+    /// Creates the directory if missing, and checks that it is trusted.
     fn open(&self) -> Result<(), CacheError> {
         let failed = |action| io_error(action, &self.directory);
         let mut builder = fs::DirBuilder::new();
@@ -138,10 +139,10 @@ impl ComponentCache {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&self.directory).map_err(failed("make"))?;
         let metadata = fs::metadata(&self.directory).map_err(failed("look at"))?;
-        trusted(&self.directory, &metadata)
+        check_trusted(&self.directory, &metadata)
     }
 
-    /// What is kept under `name`, if it is there.
+    /// Loads the file called `name`, if it exists.
     fn load(&self, engine: &Engine, name: &str) -> Result<Option<Component>, CacheError> {
         let path = self.directory.join(name);
         let failed = |action| io_error(action, &path);
@@ -154,34 +155,34 @@ impl ComponentCache {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed("open")(error)),
         };
-        // Of the open file, which nobody can exchange any more.
-        trusted(&path, &file.metadata().map_err(failed("look at"))?)?;
+        // Checks the open file, which cannot be exchanged any more.
+        check_trusted(&path, &file.metadata().map_err(failed("look at"))?)?;
         let mut content = Vec::new();
         file.read_to_end(&mut content).map_err(failed("read"))?;
-        let Some((kept, compiled)) = content.split_at_checked(DIGEST) else {
+        let Some((expected_digest, compiled)) = content.split_at_checked(DIGEST_BYTES) else {
             return Err(damaged("it is too short".to_owned()));
         };
-        if digest(name, compiled) != kept {
+        if digest(name, compiled) != expected_digest {
             return Err(damaged("its digest does not fit".to_owned()));
         }
-        // SAFETY: these are the bytes that `Component::serialize` gave for this component under this
-        // configuration: the digest covers them and the name, and the name covers the component, the
-        // configuration and the version of wasmtime. Only this user and root could have written the
-        // file, and both can replace this program as well.
+        // SAFETY: `Component::serialize` produced these bytes for this component and configuration:
+        // the digest covers them and the name. The name covers the component, the configuration and
+        // the version of wasmtime. Only this user and root could have written the file, and both
+        // could replace this program as well.
         let component = unsafe { Component::deserialize(engine, compiled) }
             .map_err(|error| damaged(format!("{error:#}")))?;
-        // Tells that it is in use; a read-only directory cannot be told.
+        // Marks the file as recently used; fails silently in a read-only directory.
         let _ = file.set_modified(SystemTime::now());
         Ok(Some(component))
     }
 
-    /// Keeps a compiled component under `name`, in place of what may be there: whole or not at all.
-    fn keep(&self, name: &str, compiled: &[u8]) -> Result<(), CacheError> {
+    /// Stores a compiled component as `name`, atomically, and replaces an existing file.
+    fn store(&self, name: &str, compiled: &[u8]) -> Result<(), CacheError> {
         let path = self.directory.join(name);
         let failed = |action| io_error(action, &path);
-        // Its mode is 0600. It need not be durable: after a crash its digest does not fit.
+        // The file's mode is 0600. It need not be durable: after a crash its digest does not match.
         let mut file = tempfile::Builder::new()
-            .prefix(UNFINISHED)
+            .prefix(TEMPORARY_PREFIX)
             .tempfile_in(&self.directory)
             .map_err(failed("write"))?;
         file.write_all(&digest(name, compiled))
@@ -193,24 +194,25 @@ impl ComponentCache {
             .map_err(io_error("clean up", &self.directory))
     }
 
-    /// Removes the longest unused files, also unfinished ones, while all take more than they may.
+    /// Removes the least recently used files, including unfinished ones, while the total exceeds
+    /// the limit.
     fn prune(&self, newest: &str) -> io::Result<()> {
         let mut files = Vec::new();
         for file in fs::read_dir(&self.directory)? {
             let file = file?;
             let name = file.file_name();
             let Some(name) = name.to_str() else { continue };
-            if !(name.ends_with(COMPILED) || name.starts_with(UNFINISHED)) {
+            if !(name.ends_with(SUFFIX) || name.starts_with(TEMPORARY_PREFIX)) {
                 continue;
             }
-            // Another process may have removed it meanwhile.
+            // Another process may have removed the file concurrently.
             let Ok(metadata) = file.metadata() else {
                 continue;
             };
             let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             files.push((name != newest, used, metadata.len(), file.path()));
         }
-        // The one that was just written, then the others, the latest used first.
+        // The new file first, then the others, most recently used first.
         files.sort_by(|(other, used, ..), (other_of, used_of, ..)| {
             other.cmp(other_of).then_with(|| used_of.cmp(used))
         });
@@ -228,8 +230,8 @@ impl ComponentCache {
     }
 }
 
-/// The component of these bytes: from the cache, if there is one and has it. Blocks.
-pub(super) fn compiled(
+/// Loads the component from the cache, if there is one, or compiles it. Blocks.
+pub(super) fn load_or_compile(
     engine: &Engine,
     bytes: &[u8],
     cache: Option<&ComponentCache>,
@@ -240,10 +242,10 @@ pub(super) fn compiled(
     }
 }
 
-/// Under which name a component is kept when this engine has compiled it.
+/// The file name of a component that this engine has compiled.
 fn name(engine: &Engine, bytes: &[u8]) -> String {
     let mut all = Sha256Hasher(Sha256::new());
-    LAYOUT.hash(&mut all);
+    FORMAT.hash(&mut all);
     engine.precompile_compatibility_hash().hash(&mut all);
     all.0.update(bytes);
     let name: String = all
@@ -252,15 +254,15 @@ fn name(engine: &Engine, bytes: &[u8]) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    name + COMPILED
+    name + SUFFIX
 }
 
-fn digest(name: &str, compiled: &[u8]) -> [u8; DIGEST] {
+fn digest(name: &str, compiled: &[u8]) -> [u8; DIGEST_BYTES] {
     let digest = Sha256::new().chain_update(name).chain_update(compiled);
     digest.finalize().into()
 }
 
-/// A hasher whose result cannot be made to collide, for values that know only how to be hashed.
+/// A collision-resistant hasher for values that only implement `Hash`.
 struct Sha256Hasher(Sha256);
 
 impl Hasher for Sha256Hasher {
@@ -268,7 +270,7 @@ impl Hasher for Sha256Hasher {
         self.0.update(bytes);
     }
 
-    /// The first bytes; whoever needs all of them takes the digest.
+    /// Returns only the first bytes; `name` uses the whole digest.
     fn finish(&self) -> u64 {
         let digest = self.0.clone().finalize();
         let first = digest.iter().take(size_of::<u64>());
@@ -287,9 +289,9 @@ fn io_error<'a>(
     }
 }
 
-/// Whether nobody but this user and root can have written it.
+/// Checks that only this user and root can have written the file.
 #[cfg(unix)]
-fn trusted(path: &Path, metadata: &Metadata) -> Result<(), CacheError> {
+fn check_trusted(path: &Path, metadata: &Metadata) -> Result<(), CacheError> {
     use std::os::unix::fs::MetadataExt as _;
     let owner = metadata.uid();
     let ours = owner == 0 || owner == rustix::process::geteuid().as_raw();
@@ -301,9 +303,9 @@ fn trusted(path: &Path, metadata: &Metadata) -> Result<(), CacheError> {
     })
 }
 
-/// What has no owner and mode as on Unix is protected by its directory.
+/// Without Unix owners and modes, the directory must protect its files.
 #[cfg(not(unix))]
-fn trusted(_path: &Path, _metadata: &Metadata) -> Result<(), CacheError> {
+fn check_trusted(_path: &Path, _metadata: &Metadata) -> Result<(), CacheError> {
     Ok(())
 }
 

@@ -1,23 +1,23 @@
-//! The workflows' generated answers as the host's own reports. What a guest says is checked here.
+//! Converts the workflows' generated results to the host's reports. Validates guest output.
 
 use crate::imports::bindings::automate::platform::types as platform;
 use crate::imports::bindings::exports::automate::spark_customer::workflows as guest;
 use crate::reports::{
-    Action, Added, Alert, Authorization, Choice, ConnectReport, Connection, Deletion, Expiry,
-    ExpiryReport, Field, FieldKind, Grant, GrantStatus, ImportCount, Model, RefreshOutcome,
+    Action, AddReport, Alert, Authorization, Choice, ConnectReport, ConnectionReport, Deletion,
+    Expiry, ExpiryReport, Field, FieldKind, Grant, GrantStatus, ImportCount, Model, RefreshOutcome,
     RefreshReport, Revocation, SettingDescription, State, SyncKind, SyncReport, WakeReport,
 };
 use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
 
-/// A part of the answer that no plugin may give.
-fn nonsense(what: &str, error: impl std::fmt::Display) -> Failure {
+/// Creates the failure for an invalid part of a plugin's result.
+fn invalid_output(what: &str, error: impl std::fmt::Display) -> Failure {
     Failure::Internal(format!(
         "the plugin answered with an invalid {what}: {error}"
     ))
 }
 
 fn reference(from: platform::Reference) -> Result<Reference, Failure> {
-    let pkid = Pkid::try_from(from.pkid).map_err(|error| nonsense("pkid", error))?;
+    let pkid = Pkid::try_from(from.pkid).map_err(|error| invalid_output("pkid", error))?;
     Ok(Reference::new(from.model, pkid))
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn grant_out(from: Grant) -> guest::Grant {
     }
 }
 
-fn granted(from: guest::GrantStatus) -> GrantStatus {
+fn grant_status(from: guest::GrantStatus) -> GrantStatus {
     GrantStatus {
         grant: grant(from.grant),
         state: state(from.state),
@@ -72,31 +72,31 @@ fn expiry(from: guest::Expiry) -> Expiry {
     }
 }
 
-pub(crate) fn connection(from: guest::Connection) -> Result<Connection, Failure> {
+pub(crate) fn connection_report(from: guest::Connection) -> Result<ConnectionReport, Failure> {
     let hierarchy =
-        Hierarchy::try_from(from.hierarchy).map_err(|error| nonsense("hierarchy", error))?;
-    Ok(Connection {
-        pkid: Pkid::try_from(from.pkid).map_err(|error| nonsense("pkid", error))?,
+        Hierarchy::try_from(from.hierarchy).map_err(|error| invalid_output("hierarchy", error))?;
+    Ok(ConnectionReport {
+        pkid: Pkid::try_from(from.pkid).map_err(|error| invalid_output("pkid", error))?,
         name: from.name,
         hierarchy,
         state: state(from.state),
         access_token_expires: from.access_token_expires.map(expiry),
         refresh_token_expires: from.refresh_token_expires.map(expiry),
         next_refresh: from.next_refresh.map(Timestamp),
-        grants: from.grants.into_iter().map(granted).collect(),
+        grants: from.grants.into_iter().map(grant_status).collect(),
         notes: from.notes,
     })
 }
 
-pub(crate) fn added(from: guest::Added) -> Result<Added, Failure> {
-    Ok(Added {
-        connection: connection(from.connection)?,
+pub(crate) fn add_report(from: guest::Added) -> Result<AddReport, Failure> {
+    Ok(AddReport {
+        connection: connection_report(from.connection)?,
         created: references(from.created)?,
         replayed: from.replayed,
     })
 }
 
-pub(crate) fn refreshed(from: guest::RefreshReport) -> Result<RefreshReport, Failure> {
+pub(crate) fn refresh_report(from: guest::RefreshReport) -> Result<RefreshReport, Failure> {
     Ok(RefreshReport {
         grant: grant(from.grant),
         outcome: match from.outcome {
@@ -105,14 +105,14 @@ pub(crate) fn refreshed(from: guest::RefreshReport) -> Result<RefreshReport, Fai
             guest::RefreshOutcome::Reauthorize => RefreshOutcome::Reauthorize,
             guest::RefreshOutcome::Expired => RefreshOutcome::Expired,
         },
-        connection: connection(from.connection)?,
+        connection: connection_report(from.connection)?,
         message: from.message,
         tracking_id: from.tracking_id,
         joined: from.joined,
     })
 }
 
-pub(crate) fn checked(from: guest::ExpiryReport) -> Result<ExpiryReport, Failure> {
+pub(crate) fn expiry_report(from: guest::ExpiryReport) -> Result<ExpiryReport, Failure> {
     let alert = match from.alert {
         None => None,
         Some(alert) => Some(Alert {
@@ -125,7 +125,7 @@ pub(crate) fn checked(from: guest::ExpiryReport) -> Result<ExpiryReport, Failure
     };
     Ok(ExpiryReport {
         grant: grant(from.grant),
-        connection: connection(from.connection)?,
+        connection: connection_report(from.connection)?,
         access_token_remaining_ms: from.access_token_remaining_ms,
         refresh_token_remaining_ms: from.refresh_token_remaining_ms,
         alert,
@@ -144,10 +144,10 @@ pub(crate) fn authorization(from: guest::Authorization) -> Authorization {
     }
 }
 
-pub(crate) fn connected(from: guest::ConnectReport) -> Result<ConnectReport, Failure> {
+pub(crate) fn connect_report(from: guest::ConnectReport) -> Result<ConnectReport, Failure> {
     Ok(ConnectReport {
         grant: grant(from.grant),
-        connection: connection(from.connection)?,
+        connection: connection_report(from.connection)?,
         organization: from.organization,
         cleared: references(from.cleared)?,
         sync_due: from.sync_due.map(Timestamp),
@@ -155,10 +155,10 @@ pub(crate) fn connected(from: guest::ConnectReport) -> Result<ConnectReport, Fai
     })
 }
 
-pub(crate) fn synced(from: guest::SyncReport) -> Result<SyncReport, Failure> {
+pub(crate) fn sync_report(from: guest::SyncReport) -> Result<SyncReport, Failure> {
     Ok(SyncReport {
         kind: SyncKind::new(from.kind),
-        pkid: Pkid::try_from(from.pkid).map_err(|error| nonsense("pkid", error))?,
+        pkid: Pkid::try_from(from.pkid).map_err(|error| invalid_output("pkid", error))?,
         done: from.done,
         total: from.total,
         models: from
@@ -194,11 +194,11 @@ pub(crate) fn deletion(from: guest::Deletion) -> Result<Deletion, Failure> {
     })
 }
 
-pub(crate) fn woken(from: guest::WakeReport) -> Result<WakeReport, Failure> {
+pub(crate) fn wake_report(from: guest::WakeReport) -> Result<WakeReport, Failure> {
     Ok(match from {
-        guest::WakeReport::Refreshed(report) => WakeReport::Refreshed(refreshed(report)?),
-        guest::WakeReport::Checked(report) => WakeReport::Checked(checked(report)?),
-        guest::WakeReport::Synced(report) => WakeReport::Synced(synced(report)?),
+        guest::WakeReport::Refreshed(report) => WakeReport::Refreshed(refresh_report(report)?),
+        guest::WakeReport::Checked(report) => WakeReport::Checked(expiry_report(report)?),
+        guest::WakeReport::Synced(report) => WakeReport::Synced(sync_report(report)?),
         guest::WakeReport::Nothing(why) => WakeReport::Nothing(why),
     })
 }

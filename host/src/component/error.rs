@@ -1,78 +1,79 @@
-//! Why a call of a plugin ended without an answer: panic, memory, time, a limit, a trap, a bad link.
+//! Errors of a plugin call that ended without a result: panic, memory, time, a limit, a trap, a bad
+//! link.
 
 use std::time::Duration;
 
 use crate::imports::LimitHit;
 
-/// A call that the plugin did not answer. It names the plugin, so that a person knows whom to ask.
+/// A call without a result. The error names the plugin, so that a person knows whom to ask.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("plugin {plugin}: {kind}")]
 pub struct GuestError {
     /// The plugin's name and version, such as `spark-customer 0.1.0`.
     pub plugin: String,
-    /// What happened.
+    /// The kind of error.
     pub kind: GuestErrorKind,
-    /// What the instance wrote to its standard error, without secrets; may be empty.
+    /// The redacted standard error of the instance; may be empty.
     pub stderr: String,
 }
 
-/// What happened to a call that got no answer.
+/// The kind of error that ended a call.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum GuestErrorKind {
     /// The plugin panicked.
     #[error("it panicked: {message}")]
     Panic {
-        /// The panic's message, without secrets.
+        /// The redacted panic message.
         message: String,
     },
-    /// It wanted more memory than it may have.
+    /// The plugin exceeded the memory limit.
     #[error("it needs more memory than the {limit} bytes it may have (limits.memory)")]
     Memory {
-        /// The bound, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// It did not answer in time.
+    /// The plugin exceeded the time limit.
     #[error("it did not answer within {} ms (limits.time)", limit.as_millis())]
     Time {
-        /// The bound.
+        /// The limit.
         limit: Duration,
     },
-    /// It ran into another bound.
+    /// The plugin exceeded another limit.
     #[error("it ran into a limit: {0}")]
     Limit(LimitHit),
-    /// It trapped without a panic.
+    /// The plugin trapped without a panic.
     #[error("it trapped: {message}")]
     Trap {
-        /// What wasmtime says of it.
+        /// The error text of wasmtime.
         message: String,
     },
-    /// It could not be compiled or linked.
+    /// The component could not be compiled or linked.
     #[error("it does not fit this host: {message}")]
     Link {
-        /// What is wrong.
+        /// The reason.
         message: String,
     },
     /// The process has no address space for the instances of the component.
     #[error(
         "there is no address space for {calls} calls at once (limits.calls): {message}: raise the limit of this process (`ulimit -v`, LimitAS of systemd), or lower limits.calls, of which each takes 4 GiB"
     )]
-    Room {
+    AddressSpace {
         /// The configured number of concurrent instances.
         calls: u32,
         /// The error text of the engine.
         message: String,
     },
-    /// The host itself failed while it ran.
+    /// The host itself failed during the call.
     #[error("the host failed: {message}")]
     Host {
-        /// What is wrong.
+        /// The reason.
         message: String,
     },
 }
 
 impl GuestErrorKind {
-    /// The word for it in JSON and metrics.
-    pub fn word(&self) -> &'static str {
+    /// The code of the error in JSON and metrics.
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Panic { .. } => "panic",
             Self::Memory { .. } => "memory",
@@ -80,14 +81,14 @@ impl GuestErrorKind {
             Self::Limit(_) => "limit",
             Self::Trap { .. } => "trap",
             Self::Link { .. } => "link",
-            Self::Room { .. } => "room",
+            Self::AddressSpace { .. } => "room",
             Self::Host { .. } => "host",
         }
     }
 }
 
-/// Takes the message out of what Rust's panic handler writes:
-/// `thread '…' (1) panicked at src/x.rs:1:2:` and the message in the lines after it.
+/// Extracts the message from the output of Rust's panic handler: `thread '…' (1) panicked at
+/// src/x.rs:1:2:` and the lines after it.
 pub(crate) fn panic_message(stderr: &str) -> Option<String> {
     let (_, rest) = stderr.split_once("panicked at ")?;
     let (place, message) = rest.split_once('\n')?;
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_message_comes_with_its_place() {
+    fn panic_message_includes_its_location() {
         let stderr = "\nthread '<unnamed>' (1) panicked at src/lib.rs:12:5:\nindex out of bounds\nnote: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n";
         assert_eq!(
             panic_message(stderr).as_deref(),
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn other_output_is_no_panic() {
+    fn other_output_is_not_a_panic() {
         assert_eq!(panic_message("all is well\n"), None);
     }
 }

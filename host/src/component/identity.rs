@@ -1,14 +1,15 @@
-//! Who a component says it is: its custom section `automate:plugin`, read before it is compiled.
+//! Reads the identity that a component declares in its custom section `automate:plugin`, before the
+//! component is compiled.
 
 use wasmparser::{Parser, Payload};
 
-/// The custom section in which a plugin names itself, as `NAME VERSION` in UTF-8.
+/// The custom section with the plugin's `NAME VERSION` in UTF-8.
 pub const SECTION: &str = "automate:plugin";
 
-/// The longest name that is believed, in bytes.
-const LONGEST: usize = 128;
+/// The maximum length of an accepted identity, in bytes.
+const MAX_BYTES: usize = 128;
 
-/// The plugin's name and version, or how it is to be called when it does not say.
+/// Returns the plugin's name and version, or `(unnamed)`.
 pub fn identity(component: &[u8]) -> String {
     let named = Parser::new(0)
         .parse_all(component)
@@ -17,7 +18,7 @@ pub fn identity(component: &[u8]) -> String {
             Payload::CustomSection(section) if section.name() == SECTION => {
                 let text = std::str::from_utf8(section.data()).ok()?.trim();
                 let printable = !text.is_empty() && !text.chars().any(char::is_control);
-                (printable && text.len() <= LONGEST).then(|| text.to_owned())
+                (printable && text.len() <= MAX_BYTES).then(|| text.to_owned())
             }
             _ => None,
         });

@@ -1,35 +1,35 @@
-//! Says of a component, without running it, whether it fits this host: each import as provided,
-//! missing, or offered in another version; each export that the host calls as there or not.
+//! Checks without running a component whether it is compatible with this host. Each import is
+//! provided, missing or of another version; each required export is present or absent.
 
 use serde::Serialize;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use super::CallState;
-use super::cache::{ComponentCache, compiled};
+use super::cache::{ComponentCache, load_or_compile};
 use super::identity::identity;
 
-/// What this host thinks of one import.
+/// The availability of one import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "status", rename_all = "kebab-case")]
 pub enum ImportStatus {
     /// The host provides it.
     Provided,
-    /// The host provides the interface in another, incompatible version.
+    /// The host provides an incompatible version of the interface.
     WrongVersion {
-        /// What the host provides.
+        /// The version that the host provides.
         offered: String,
     },
-    /// The host knows no such interface.
+    /// The host does not know the interface.
     Missing,
 }
 
 /// One import of a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Import {
-    /// Its name, such as `wasi:http/types@0.2.12`.
+    /// The import's name, such as `wasi:http/types@0.2.12`.
     pub name: String,
-    /// Whether the host has it.
+    /// The import's availability.
     #[serde(flatten)]
     pub status: ImportStatus,
 }
@@ -37,28 +37,28 @@ pub struct Import {
 /// One interface that the host calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Export {
-    /// Its name, such as `automate:spark-customer/workflows@0.1.0`.
+    /// The export's name, such as `automate:spark-customer/workflows@0.1.0`.
     pub name: String,
     /// Whether the component exports it.
     pub present: bool,
 }
 
-/// What `inspect` found.
+/// The result of inspecting a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Inspection {
     /// The plugin's name and version.
     pub plugin: String,
-    /// Its imports, in its own order.
+    /// The component's imports, in its own order.
     pub imports: Vec<Import>,
-    /// What the host calls.
+    /// The exports that the host calls.
     pub exports: Vec<Export>,
-    /// What the linker says besides, when names and versions fit and it refuses all the same.
+    /// The linker's error, if it rejects the component although names and versions match.
     pub problem: Option<String>,
 }
 
 impl Inspection {
     /// Whether this host can run the component.
-    pub fn fits(&self) -> bool {
+    pub fn is_compatible(&self) -> bool {
         self.problem.is_none()
             && self
                 .imports
@@ -68,21 +68,21 @@ impl Inspection {
     }
 }
 
-/// Why a file could not be inspected at all.
+/// The reason why a file could not be inspected.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
-    /// It is a core module, not a component.
+    /// The file is a core module, not a component.
     #[error(
         "this is a core WebAssembly module, not a component: build it for wasm32-wasip2, or wrap it with `wasm-tools component new`"
     )]
     CoreModule,
-    /// It is something else altogether.
+    /// The file is not WebAssembly.
     #[error("this is no WebAssembly at all: it does not begin with \"\\0asm\"")]
-    NoWasm,
-    /// It is no valid component.
+    NotWasm,
+    /// The file is not a valid component.
     #[error("this is not a valid WebAssembly component: {0}")]
     Invalid(String),
-    /// The engine of the host could not be made.
+    /// The host's engine could not be created.
     #[error("the WebAssembly engine could not be started: {0}")]
     Engine(String),
 }
@@ -91,10 +91,10 @@ pub enum InspectError {
 pub(crate) const WORKFLOWS: &str = "automate:spark-customer/workflows@0.1.0";
 
 impl InspectError {
-    /// Why these bytes, which do not compile, do not.
-    pub(super) fn of(bytes: &[u8], error: &wasmtime::Error) -> Self {
+    /// Determines why these bytes do not compile.
+    pub(super) fn from_compile_error(bytes: &[u8], error: &wasmtime::Error) -> Self {
         if !bytes.starts_with(b"\0asm") {
-            return Self::NoWasm;
+            return Self::NotWasm;
         }
         if wasmparser::Parser::is_core_wasm(bytes) {
             return Self::CoreModule;
@@ -103,18 +103,19 @@ impl InspectError {
     }
 }
 
-/// Looks at a component. Compiles it, which blocks for about a second.
+/// Inspects a component. Compiling it blocks for about a second.
 ///
 /// # Errors
-/// It is no component at all; what does not fit is no error, but in the [`Inspection`].
+/// The bytes are not a component. An incompatible component is not an error but a result: see
+/// [`Inspection`].
 pub fn inspect(bytes: &[u8]) -> Result<Inspection, InspectError> {
     inspect_with(bytes, None)
 }
 
-/// As [`inspect`], without compiling what is in the cache already.
+/// Like [`inspect`], but loads the compiled component from the cache if present.
 ///
 /// # Errors
-/// As those of [`inspect`].
+/// The same as [`inspect`].
 pub fn inspect_with(
     bytes: &[u8],
     cache: Option<&ComponentCache>,
@@ -123,12 +124,17 @@ pub fn inspect_with(
     let no_engine = |error: wasmtime::Error| InspectError::Engine(format!("{error:#}"));
     let engine = super::engine::engine(&limits).map_err(no_engine)?;
     let linker = super::plugin::linker(&engine).map_err(no_engine)?;
-    let component =
-        compiled(&engine, bytes, cache).map_err(|error| InspectError::of(bytes, &error))?;
-    Ok(inspection(&engine, &linker, &component, identity(bytes)))
+    let component = load_or_compile(&engine, bytes, cache)
+        .map_err(|error| InspectError::from_compile_error(bytes, &error))?;
+    Ok(inspect_component(
+        &engine,
+        &linker,
+        &component,
+        identity(bytes),
+    ))
 }
 
-/// Whether everything that a component imports is part of the contract.
+/// Whether all imports of a component are part of the contract.
 pub(crate) fn provides_imports(engine: &Engine, component: &Component) -> bool {
     let of_type = component.component_type();
     of_type
@@ -136,8 +142,8 @@ pub(crate) fn provides_imports(engine: &Engine, component: &Component) -> bool {
         .all(|(name, _)| status(name) == ImportStatus::Provided)
 }
 
-/// What there is to say of a component that was compiled, and calls itself `plugin`.
-pub(super) fn inspection(
+/// Inspects a compiled component whose identity is `plugin`.
+pub(super) fn inspect_component(
     engine: &Engine,
     linker: &Linker<CallState>,
     component: &Component,
@@ -161,7 +167,7 @@ pub(super) fn inspection(
         exports,
         problem: None,
     };
-    if inspection.fits()
+    if inspection.is_compatible()
         && let Err(error) = super::plugin::link(linker, component)
     {
         inspection.problem = Some(format!("{error:#}"));
@@ -169,7 +175,7 @@ pub(super) fn inspection(
     inspection
 }
 
-/// Every interface that the linker of this host holds.
+/// All interfaces that the host's linker provides.
 const PROVIDED: &[&str] = &[
     "automate:platform/egress@0.1.0",
     "automate:platform/scheduling@0.1.0",
@@ -220,8 +226,8 @@ fn split(name: &str) -> (&str, &str) {
     name.split_once('@').unwrap_or((name, ""))
 }
 
-/// How the linker matches versions: a pre-release only itself, `0.x.*` among themselves, `n.*`
-/// among themselves.
+/// Matches versions like the linker: a pre-release only matches itself, `0.x.*` match each other,
+/// and so do `n.*`.
 fn compatible(wanted: &str, offered: &str) -> bool {
     fn track(version: &str) -> Option<(&str, &str)> {
         let mut parts = version.split('.');
@@ -272,7 +278,7 @@ mod tests {
         "wasi:random/random@0.2.12#get-random-bytes",
     ];
 
-    /// Provided, and without functions: types and resources only.
+    /// Provided interfaces without functions: types and resources only.
     const WITHOUT: &[&str] = &[
         "automate:platform/types@0.1.0",
         "wasi:cli/terminal-input@0.2.12",
@@ -280,11 +286,11 @@ mod tests {
     ];
 
     #[test]
-    fn the_linker_holds_everything_that_is_called_provided() {
+    fn provided_interfaces_are_in_the_linker() {
         let limits = crate::limits::Limits::default();
         let engine = super::super::engine::engine(&limits).unwrap();
         let mut linker = super::super::plugin::linker(&engine).unwrap();
-        // What is defined already cannot be defined again.
+        // Defining a function twice fails.
         let mut free = |interface: &str, function: &str| {
             let mut instance = linker.instance(interface).unwrap();
             instance.func_wrap(function, |_, (): ()| Ok(())).is_ok()
@@ -310,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_import_is_missing_and_a_newer_one_is_the_wrong_version() {
+    fn import_status_is_missing_or_wrong_version() {
         assert_eq!(
             status("automate:platform/queues@0.1.0"),
             ImportStatus::Missing
@@ -324,10 +330,10 @@ mod tests {
     }
 
     #[test]
-    fn a_core_module_and_what_is_no_webassembly_are_told_from_a_component() {
+    fn core_module_and_non_wasm_have_own_errors() {
         let module = b"\0asm\x01\0\0\0";
         assert!(matches!(inspect(module), Err(InspectError::CoreModule)));
-        assert!(matches!(inspect(b"nonsense"), Err(InspectError::NoWasm)));
+        assert!(matches!(inspect(b"nonsense"), Err(InspectError::NotWasm)));
         let broken = b"\0asm\x0d\0\x01\0nonsense";
         assert!(matches!(inspect(broken), Err(InspectError::Invalid(_))));
     }

@@ -1,4 +1,4 @@
-//! One instance: the state that its imports work on, and what is told when it fails.
+//! One instance: the state of its imports, and the explanation of its failure.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,29 +14,29 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use super::error::{GuestError, GuestErrorKind, panic_message};
 use crate::egress::Client;
 use crate::entropy::Generator;
-use crate::imports::http::Outgoing;
-use crate::imports::{Call, LimitHit, Patience, Scrubber, Services, Traces};
+use crate::imports::http::OutgoingHttp;
+use crate::imports::{Call, LimitHit, Redactor, RetryPolicy, Services, UnreportedEffects};
 use crate::limits::Limits;
+use crate::lock::lock;
 use crate::schedule::clock::Clock;
 use crate::store::Lease;
-use crate::sync::lock;
 use crate::transactions::journal::Journal;
 
-/// The most that is kept of what an instance writes to its standard error, in bytes.
+/// The maximum size of captured standard error, in bytes.
 const STDERR: usize = 16 << 10;
 
-/// What a call starts with.
-pub(crate) struct Opening {
+/// The parameters of one instance.
+pub(crate) struct InstanceParams {
     pub services: Arc<Services>,
     pub client: Client,
     pub lease: Option<Lease>,
-    /// The secrets in what the plugin is handed.
-    pub given: Vec<SecretString>,
-    /// The monotonic moment until which the lease may be relied on.
+    /// The secrets in the plugin's input.
+    pub input_secrets: Vec<SecretString>,
+    /// The monotonic time until which the lease may be relied on.
     pub lease_until: Option<Duration>,
     pub journal: Journal,
-    /// Where the call leaves what its result may not tell.
-    pub traces: Arc<Traces>,
+    /// The effects that the call's result may not report.
+    pub effects: Arc<UnreportedEffects>,
 }
 
 /// The state of one instance.
@@ -44,24 +44,24 @@ pub struct CallState {
     table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    outgoing: Outgoing,
+    outgoing: OutgoingHttp,
     call: Call,
     pub(crate) limiter: Limiter,
 }
 
 impl CallState {
     pub(crate) fn new(
-        opening: Opening,
+        params: InstanceParams,
         settings: Arc<BTreeMap<String, String>>,
         capture: &Capture,
         limits: &Limits,
     ) -> Self {
-        let clock = Arc::clone(&opening.services.clock);
+        let clock = Arc::clone(&params.services.clock);
         let mut wasi = WasiCtx::builder();
         wasi.stderr(capture.stderr.clone())
             .wall_clock(GuestClock(Arc::clone(&clock)))
             .monotonic_clock(GuestClock(clock));
-        if let Some(entropy) = &opening.services.entropy {
+        if let Some(entropy) = &params.services.entropy {
             let mut seed = [0; 16];
             entropy.fill(&mut seed);
             wasi.secure_random(Generator(Arc::clone(entropy)))
@@ -70,23 +70,23 @@ impl CallState {
         }
         let wasi = wasi.build();
         let mut call = Call::new(
-            Arc::clone(&opening.services),
-            opening.lease.clone(),
-            opening.journal.clone(),
+            Arc::clone(&params.services),
+            params.lease.clone(),
+            params.journal.clone(),
         );
-        call.scrubber = capture.scrubber.clone();
+        call.redactor = capture.redactor.clone();
         call.settings = settings;
-        let outgoing = Outgoing::new(
-            opening.client,
-            opening.services,
-            opening.journal,
+        let outgoing = OutgoingHttp::new(
+            params.client,
+            params.services,
+            params.journal,
             call.gate.clone(),
-            opening.lease_until,
-            Arc::clone(&opening.traces),
+            params.lease_until,
+            Arc::clone(&params.effects),
         );
-        let answered = Arc::clone(&outgoing.answered);
-        call.patience = Patience::of(answered, opening.lease_until, limits);
-        call.traces = opening.traces;
+        let response_received = Arc::clone(&outgoing.response_received);
+        call.retry_policy = RetryPolicy::new(response_received, params.lease_until, limits);
+        call.effects = params.effects;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
         Self {
@@ -107,7 +107,7 @@ impl CallState {
         &mut self.call
     }
 
-    pub(crate) fn outgoing(&mut self) -> &mut Outgoing {
+    pub(crate) fn outgoing(&mut self) -> &mut OutgoingHttp {
         &mut self.outgoing
     }
 
@@ -138,7 +138,7 @@ impl WasiHttpView for CallState {
     }
 }
 
-/// The host's clock as the guest sees it.
+/// Presents the host's clock to the guest.
 struct GuestClock(Arc<dyn Clock>);
 
 impl HostWallClock for GuestClock {
@@ -161,7 +161,7 @@ impl HostMonotonicClock for GuestClock {
     }
 }
 
-/// Refuses memory and tables past their bounds by a trap, so that the error can name the bound.
+/// Traps a guest that exceeds its memory or table limit, so that the error can name the limit.
 pub(crate) struct Limiter {
     memory: usize,
     table: usize,
@@ -195,25 +195,25 @@ impl ResourceLimiter for Limiter {
     }
 }
 
-/// What outlives an instance that failed, to say why it did.
+/// Data that outlives a failed instance and explains the failure.
 pub(crate) struct Capture {
     stderr: MemoryOutputPipe,
-    pub(crate) scrubber: Scrubber,
+    pub(crate) redactor: Redactor,
     memory: Arc<Mutex<bool>>,
     limits: Limits,
 }
 
 impl Capture {
-    pub(crate) fn new(opening: &Opening, limits: &Limits) -> Self {
-        let scrubber = Scrubber::default();
-        let settings = opening.services.secret_settings.values();
-        for secret in settings.chain(&opening.given) {
-            // However many there are: the plugin has no say in it.
-            scrubber.learn(secret, usize::MAX);
+    pub(crate) fn new(params: &InstanceParams, limits: &Limits) -> Self {
+        let redactor = Redactor::default();
+        let settings = params.services.secret_settings.values();
+        for secret in settings.chain(&params.input_secrets) {
+            // Unlimited: the plugin does not control their number.
+            redactor.add(secret, usize::MAX);
         }
         Self {
             stderr: MemoryOutputPipe::new(STDERR),
-            scrubber,
+            redactor,
             memory: Arc::default(),
             limits: limits.clone(),
         }
@@ -231,7 +231,7 @@ impl Capture {
             GuestErrorKind::Memory {
                 limit: self.limits.memory,
             }
-        } else if let Some(hit) = self.limit_of(error) {
+        } else if let Some(hit) = self.find_limit(error) {
             GuestErrorKind::Limit(hit)
         } else if let Some(message) = panicked {
             GuestErrorKind::Panic { message }
@@ -243,7 +243,7 @@ impl Capture {
             GuestErrorKind::Trap { message }
         } else {
             GuestErrorKind::Trap {
-                message: self.scrubber.scrub(&format!("{error:#}")),
+                message: self.redactor.redact(&format!("{error:#}")),
             }
         };
         GuestError {
@@ -253,15 +253,15 @@ impl Capture {
         }
     }
 
-    /// The bound that made wasmtime stop the instance.
-    fn limit_of(&self, error: &wasmtime::Error) -> Option<LimitHit> {
+    /// Returns the limit that made wasmtime stop the instance.
+    fn find_limit(&self, error: &wasmtime::Error) -> Option<LimitHit> {
         if let Some(hit) = error.downcast_ref::<LimitHit>() {
             return Some(hit.clone());
         }
         if let Some(ResourceTableError::Full) = error.downcast_ref() {
             return Some(LimitHit::Handles(self.limits.handles));
         }
-        // wasmtime has no types for these that others can name.
+        // Wasmtime has no public types for these errors.
         let text = error.root_cause().to_string();
         if text.contains("store handle limit exceeded") {
             return Some(LimitHit::Handles(self.limits.handles));
@@ -270,7 +270,7 @@ impl Capture {
             .then_some(LimitHit::Transfer(self.limits.transfer))
     }
 
-    pub(crate) fn out_of_time(&self, plugin: &str, limit: Duration) -> GuestError {
+    pub(crate) fn timeout_error(&self, plugin: &str, limit: Duration) -> GuestError {
         GuestError {
             plugin: plugin.to_owned(),
             kind: GuestErrorKind::Time { limit },
@@ -280,6 +280,6 @@ impl Capture {
 
     fn stderr(&self) -> String {
         let bytes = self.stderr.contents();
-        self.scrubber.scrub(&String::from_utf8_lossy(&bytes))
+        self.redactor.redact(&String::from_utf8_lossy(&bytes))
     }
 }

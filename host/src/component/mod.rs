@@ -1,4 +1,4 @@
-//! Components: the engine, what an instance may use, how it is called and what is said when it fails.
+//! Components: the engine, resource limits, calls, and the errors of failed calls.
 
 mod cache;
 pub(crate) mod convert;
@@ -12,5 +12,5 @@ mod plugin;
 pub use cache::ComponentCache;
 pub use error::{GuestError, GuestErrorKind};
 pub use inspect::{Export, Import, ImportStatus, InspectError, Inspection, inspect, inspect_with};
-pub(crate) use instance::{CallState, Opening};
+pub(crate) use instance::{CallState, InstanceParams};
 pub use plugin::Plugin;

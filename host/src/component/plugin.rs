@@ -1,4 +1,4 @@
-//! A plugin: compiled and linked once, instantiated afresh for every call.
+//! A plugin: compiled and linked once, instantiated for every call.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,11 +9,11 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi_http::WasiHttpView;
 
-use super::cache::{ComponentCache, compiled};
+use super::cache::{ComponentCache, load_or_compile};
 use super::error::{GuestError, GuestErrorKind};
 use super::identity::identity;
 use super::inspect::{InspectError, Inspection};
-use super::instance::{CallState, Capture, Opening};
+use super::instance::{CallState, Capture, InstanceParams};
 use super::{engine, inspect};
 use crate::imports::bindings::automate::platform::{
     egress, scheduling, secrets, settings, storage, transactions, types,
@@ -21,7 +21,7 @@ use crate::imports::bindings::automate::platform::{
 use crate::imports::bindings::{Plugin as Bindings, PluginPre};
 use crate::limits::Limits;
 
-/// A component that fits this host, ready to be called. Cheap to clone.
+/// A compatible component, ready to be called. Cheap to clone.
 #[derive(Clone)]
 pub struct Plugin {
     engine: Engine,
@@ -32,7 +32,7 @@ pub struct Plugin {
 }
 
 impl Plugin {
-    /// Compiles and links a component; the error says what does not fit.
+    /// Compiles and links a component. The error names what is incompatible.
     pub fn load(
         bytes: &[u8],
         settings: impl IntoIterator<Item = (String, String)>,
@@ -41,7 +41,7 @@ impl Plugin {
         Self::load_with(bytes, settings, limits, None)
     }
 
-    /// As [`Plugin::load`], without compiling what is in the cache already.
+    /// Like [`Plugin::load`], but loads the compiled component from the cache if present.
     pub fn load_with(
         bytes: &[u8],
         settings: impl IntoIterator<Item = (String, String)>,
@@ -56,24 +56,25 @@ impl Plugin {
         };
         let engine = engine::engine(&limits).map_err(|error| GuestError {
             plugin: name.clone(),
-            kind: GuestErrorKind::Room {
+            kind: GuestErrorKind::AddressSpace {
                 calls: limits.calls,
                 message: format!("{error:#}"),
             },
             stderr: String::new(),
         })?;
-        let component = compiled(&engine, bytes, cache)
-            .map_err(|error| refuse(InspectError::of(bytes, &error).to_string()))?;
+        let component = load_or_compile(&engine, bytes, cache)
+            .map_err(|error| refuse(InspectError::from_compile_error(bytes, &error).to_string()))?;
         let linker = linker(&engine).map_err(|error| refuse(format!("{error:#}")))?;
-        // wasmtime's linker has more than the contract, sockets for one: what `inspect` calls missing is.
+        // Wasmtime's linker provides more than the contract, such as sockets: reject what `inspect`
+        // reports as missing.
         let pre = if inspect::provides_imports(&engine, &component) {
             link(&linker, &component)
         } else {
             Err(wasmtime::Error::msg("an import is missing"))
         };
         let pre = pre.map_err(|error| {
-            let inspection = inspect::inspection(&engine, &linker, &component, name.clone());
-            refuse(why_not(&inspection, &error))
+            let inspection = inspect::inspect_component(&engine, &linker, &component, name.clone());
+            refuse(link_error_text(&inspection, &error))
         })?;
         Ok(Self {
             engine,
@@ -84,8 +85,8 @@ impl Plugin {
         })
     }
 
-    /// The same compiled plugin with other settings, for another host in this process: what takes
-    /// time, compiling and linking, is shared.
+    /// Returns the same plugin with other settings, for another host in this process. The compiled
+    /// code is shared.
     #[must_use]
     pub fn with_settings(&self, settings: impl IntoIterator<Item = (String, String)>) -> Self {
         Self {
@@ -99,19 +100,19 @@ impl Plugin {
         &self.name
     }
 
-    /// The bounds of its calls.
+    /// The limits of the plugin's calls.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Makes a fresh instance and lets `run` call it. The instance is gone when this returns.
+    /// Creates a fresh instance and lets `run` call it. The instance is dropped on return.
     pub(crate) async fn call<T>(
         &self,
-        opening: Opening,
+        params: InstanceParams,
         run: impl AsyncFnOnce(&Bindings, &mut Store<CallState>) -> wasmtime::Result<T>,
     ) -> Result<T, GuestError> {
-        let capture = Capture::new(&opening, &self.limits);
-        let state = CallState::new(opening, Arc::clone(&self.settings), &capture, &self.limits);
+        let capture = Capture::new(&params, &self.limits);
+        let state = CallState::new(params, Arc::clone(&self.settings), &capture, &self.limits);
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(self.limits.transfer);
@@ -119,19 +120,19 @@ impl Plugin {
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
 
-        let answer = tokio::time::timeout(self.limits.time, async {
+        let outcome = tokio::time::timeout(self.limits.time, async {
             let instance = self.pre.instantiate_async(&mut store);
             let instance = instance
                 .instrument(tracing::debug_span!("instantiate"))
                 .await?;
-            let answer = run(&instance, &mut store);
-            answer.instrument(tracing::debug_span!("workflow")).await
+            let outcome = run(&instance, &mut store);
+            outcome.instrument(tracing::debug_span!("workflow")).await
         })
         .await;
-        match answer {
+        match outcome {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(capture.explain(&self.name, store.data(), &error)),
-            Err(_) => Err(capture.out_of_time(&self.name, self.limits.time)),
+            Err(_) => Err(capture.timeout_error(&self.name, self.limits.time)),
         }
     }
 }
@@ -144,7 +145,7 @@ impl fmt::Debug for Plugin {
     }
 }
 
-/// A linker that holds everything this host provides.
+/// Creates a linker with everything that this host provides.
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CallState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -166,8 +167,8 @@ pub(crate) fn link(
     PluginPre::new(linker.instantiate_pre(component)?)
 }
 
-/// The reason in the words of `inspect`, which names each import, when it has any.
-fn why_not(inspection: &Inspection, error: &wasmtime::Error) -> String {
+/// Explains a link error by the imports that `inspect` reports, if there are any.
+fn link_error_text(inspection: &Inspection, error: &wasmtime::Error) -> String {
     let mut reasons: Vec<String> = inspection
         .imports
         .iter()
@@ -192,7 +193,7 @@ fn why_not(inspection: &Inspection, error: &wasmtime::Error) -> String {
     reasons.join("; ")
 }
 
-// The trait must be in scope for `CallState` to be a view, which the linker requires.
+// The trait must be in scope: the linker requires `CallState` to be a view.
 const _: fn() = || {
     fn is_view<T: WasiHttpView>() {}
     is_view::<CallState>();

@@ -1,8 +1,9 @@
-//! Which addresses belong to the public Internet, and what the others are.
+//! Classifies IP addresses: globally reachable or reserved for some purpose.
 //!
-//! Source: the IANA registries of special-purpose IPv4 and IPv6 addresses (RFC 6890 and its updates) and
-//! of IPv6 unicast space, of which only 2000::/3 is assigned. Where the registry says "globally
-//! reachable: N/A" or an address is a relic of a transition mechanism, it counts as not reachable.
+//! Sources: the IANA registries of special-purpose IPv4 and IPv6 addresses (RFC 6890 and its
+//! updates) and of IPv6 unicast space, of which only 2000::/3 is assigned. Addresses that the
+//! registry lists as "globally reachable: N/A", and relics of transition mechanisms, count as not
+//! reachable.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,7 +13,8 @@ use self::AddressClass::{
     Private, Reserved, SharedNat, Transition, UniqueLocal, Unspecified,
 };
 
-/// What an address is for. Only [`Global`](AddressClass::Global) may be reached without being listed.
+/// The purpose of an address. Only [`Global`](AddressClass::Global) may be reached without being
+/// listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AddressClass {
     /// Globally reachable unicast.
@@ -71,7 +73,7 @@ const V4: &[([u8; 4], u32, AddressClass)] = &[
     ([169, 254, 170, 2], 32, Metadata),
     ([100, 100, 100, 200], 32, Metadata),
     ([192, 0, 0, 192], 32, Metadata),
-    // A public address by number, but one provider's hosts reach their own control plane there.
+    // Formally a public address, but one provider's hosts reach their own control plane there.
     ([168, 63, 129, 16], 32, Metadata),
     ([255, 255, 255, 255], 32, Broadcast),
     ([192, 0, 0, 0], 24, Reserved),
@@ -112,10 +114,12 @@ const V6: &[([u16; 8], u32, AddressClass)] = &[
     ([0x2000, 0, 0, 0, 0, 0, 0, 0], 3, Global),
 ];
 
-/// The well-known NAT64 prefix (RFC 6052): the last 32 bits are the IPv4 address that is reached.
+/// The well-known NAT64 prefix (RFC 6052): the last 32 bits are the IPv4 address of the
+/// destination.
 const NAT64: [u16; 8] = [0x64, 0xff9b, 0, 0, 0, 0, 0, 0];
 
-/// What an address is for; one that stands for an IPv4 address (mapped, NAT64) is what that one is.
+/// Classifies an address. An address that embeds an IPv4 address (mapped, NAT64) has the class of
+/// that address.
 pub fn classify(address: IpAddr) -> AddressClass {
     match address {
         IpAddr::V4(address) => classify_v4(address),

@@ -1,4 +1,4 @@
-//! The body of an answer, bounded in size and time.
+//! The body of a response, limited in size and time.
 
 use std::fmt;
 use std::future::Future;
@@ -11,45 +11,47 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use super::error::{EgressError, Limit, Stage};
+use super::error::{EgressError, Limit, RequestPhase};
 use super::pool::{Pool, Route, Sender};
 
-/// A connection in use: goes back to its pool when the answer has been read, and is closed otherwise.
-pub(super) struct InUse {
+/// A connection in use: returned to its pool when the response has been read completely, otherwise
+/// closed.
+pub(super) struct ActiveConnection {
     pub(super) pool: Arc<Pool>,
     pub(super) route: Route,
     pub(super) sender: Sender,
-    /// Whether the other end will take another request.
-    pub(super) keep: bool,
+    /// Whether the connection can take another request.
+    pub(super) is_reusable: bool,
 }
 
-/// The body of an answer: at most so many bytes, until the call's deadline.
+/// The body of a response, with a size limit and the call's deadline.
 ///
-/// After an error it is at its end and its connection is closed; so it is when dropped half-read.
+/// After an error the body has ended and its connection is closed. Dropping an unfinished body
+/// closes the connection too.
 pub struct LimitedBody(Source);
 
 enum Source {
-    Wire(WireBody),
-    Carried(CarriedBody),
+    Network(NetworkBody),
+    Buffered(BufferedBody),
 }
 
 impl LimitedBody {
     /// # Errors
-    /// [`EgressError::Limit`] when the answer already says that it will be too large.
+    /// [`EgressError::Limit`] if the response announces a body that is too large.
     pub(super) fn new(
         incoming: Incoming,
-        in_use: InUse,
-        most_bytes: u64,
-        most_header_bytes: usize,
+        active: ActiveConnection,
+        max_bytes: u64,
+        max_header_bytes: usize,
         deadline: Instant,
     ) -> Result<Self, EgressError> {
-        let wire = WireBody::new(incoming, in_use, most_bytes, most_header_bytes, deadline)?;
-        Ok(Self(Source::Wire(wire)))
+        let wire = NetworkBody::new(incoming, active, max_bytes, max_header_bytes, deadline)?;
+        Ok(Self(Source::Network(wire)))
     }
 
-    /// One that a transport has brought, and the error that it ends with.
-    pub(super) fn carried(bytes: Bytes, ends: Option<EgressError>) -> Self {
-        Self(Source::Carried(CarriedBody { bytes, ends }))
+    /// Creates a body from bytes, which ends with `error` if there is one.
+    pub(super) fn buffered(bytes: Bytes, error: Option<EgressError>) -> Self {
+        Self(Source::Buffered(BufferedBody { bytes, error }))
     }
 }
 
@@ -62,73 +64,73 @@ impl Body for LimitedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
         match &mut self.get_mut().0 {
-            Source::Wire(body) => body.poll_frame(cx),
-            Source::Carried(body) => Poll::Ready(body.next()),
+            Source::Network(body) => body.poll_frame(cx),
+            Source::Buffered(body) => Poll::Ready(body.next()),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Source::Wire(body) => body.rest.is_none(),
-            Source::Carried(body) => body.bytes.is_empty() && body.ends.is_none(),
+            Source::Network(body) => body.rest.is_none(),
+            Source::Buffered(body) => body.bytes.is_empty() && body.error.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Source::Wire(body) => body.size_hint(),
-            Source::Carried(body) if body.ends.is_none() => {
+            Source::Network(body) => body.size_hint(),
+            Source::Buffered(body) if body.error.is_none() => {
                 SizeHint::with_exact(u64::try_from(body.bytes.len()).unwrap_or(u64::MAX))
             }
-            Source::Carried(_) => SizeHint::default(),
+            Source::Buffered(_) => SizeHint::default(),
         }
     }
 }
 
-/// A body that is here already.
-struct CarriedBody {
+/// A body that has been received completely.
+struct BufferedBody {
     bytes: Bytes,
-    ends: Option<EgressError>,
+    error: Option<EgressError>,
 }
 
-impl CarriedBody {
+impl BufferedBody {
     fn next(&mut self) -> Option<Result<Frame<Bytes>, EgressError>> {
         if self.bytes.is_empty() {
-            return self.ends.take().map(Err);
+            return self.error.take().map(Err);
         }
         Some(Ok(Frame::data(std::mem::take(&mut self.bytes))))
     }
 }
 
-/// A body on its way.
-struct WireBody {
-    /// None once all has been read or an error was given.
-    rest: Option<(Incoming, InUse)>,
-    most_bytes: u64,
-    /// The limit of trailers.
-    most_header_bytes: usize,
+/// A body that is read from the network.
+struct NetworkBody {
+    /// `None` after the end of the body or an error.
+    rest: Option<(Incoming, ActiveConnection)>,
+    max_bytes: u64,
+    /// The limit of the trailers, in bytes.
+    max_header_bytes: usize,
     bytes_left: u64,
     deadline: Instant,
-    /// Made when first there is something to wait for: most answers come whole.
+    /// Created when the body first has to wait: most responses arrive whole.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl WireBody {
+impl NetworkBody {
     fn new(
         incoming: Incoming,
-        in_use: InUse,
-        most_bytes: u64,
-        most_header_bytes: usize,
+        active: ActiveConnection,
+        max_bytes: u64,
+        max_header_bytes: usize,
         deadline: Instant,
     ) -> Result<Self, EgressError> {
-        if incoming.size_hint().lower() > most_bytes {
-            return Err(too_large(&in_use.route, most_bytes));
+        if incoming.size_hint().lower() > max_bytes {
+            return Err(too_large(&active.route, max_bytes));
         }
         let mut body = Self {
-            rest: Some((incoming, in_use)),
-            most_bytes,
-            most_header_bytes,
-            bytes_left: most_bytes,
+            rest: Some((incoming, active)),
+            max_bytes,
+            max_header_bytes,
+            bytes_left: max_bytes,
             deadline,
             timer: None,
         };
@@ -136,7 +138,7 @@ impl WireBody {
         Ok(body)
     }
 
-    /// Gives the connection back if nothing more can come.
+    /// Returns the connection to the pool if the body has ended.
     fn finish_if_read(&mut self) {
         if self
             .rest
@@ -148,15 +150,15 @@ impl WireBody {
     }
 
     fn finish(&mut self) {
-        if let Some((incoming, in_use)) = self.rest.take() {
+        if let Some((incoming, active)) = self.rest.take() {
             drop(incoming);
-            if in_use.keep {
-                in_use.pool.put(in_use.route, in_use.sender);
+            if active.is_reusable {
+                active.pool.put(active.route, active.sender);
             }
         }
     }
 
-    /// Counts a frame. An error when it is one byte too many.
+    /// Counts a frame. Fails if the body exceeds its limit.
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), ()> {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -164,7 +166,7 @@ impl WireBody {
         Ok(())
     }
 
-    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+    fn is_past_deadline(&mut self, cx: &mut Context<'_>) -> bool {
         let deadline = self.deadline;
         let timer = self
             .timer
@@ -179,12 +181,12 @@ impl WireBody {
         Poll::Ready(
             self.rest
                 .take()
-                .map(|(_, in_use)| Err(error(&in_use.route))),
+                .map(|(_, active)| Err(error(&active.route))),
         )
     }
 }
 
-impl WireBody {
+impl NetworkBody {
     fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
@@ -193,8 +195,8 @@ impl WireBody {
             return Poll::Ready(None);
         };
         let timed_out = |route: &Route| EgressError::Timeout {
-            peer: route.far_end(),
-            stage: Stage::Body,
+            peer: route.responder(),
+            phase: RequestPhase::Body,
         };
         // A peer that always has one more byte ready would otherwise never meet the timer.
         if Instant::now() >= self.deadline {
@@ -203,23 +205,23 @@ impl WireBody {
         match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 if self.count(&frame).is_err() {
-                    let most_bytes = self.most_bytes;
-                    return self.fail(|route| too_large(route, most_bytes));
+                    let max_bytes = self.max_bytes;
+                    return self.fail(|route| too_large(route, max_bytes));
                 }
                 self.finish_if_read();
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                let most_header_bytes = self.most_header_bytes;
+                let max_header_bytes = self.max_header_bytes;
                 self.fail(|route| {
-                    EgressError::of_hyper(&error, route, Stage::Body, most_header_bytes)
+                    EgressError::from_hyper(&error, route, RequestPhase::Body, max_header_bytes)
                 })
             }
             Poll::Ready(None) => {
                 self.finish();
                 Poll::Ready(None)
             }
-            Poll::Pending if self.is_late(cx) => self.fail(timed_out),
+            Poll::Pending if self.is_past_deadline(cx) => self.fail(timed_out),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -234,7 +236,7 @@ impl WireBody {
 
 fn too_large(route: &Route, bytes: u64) -> EgressError {
     EgressError::Limit {
-        limit: Limit::AnswerBody,
+        limit: Limit::ResponseBody,
         origin: route.target.origin().clone(),
         bytes,
     }

@@ -1,4 +1,4 @@
-//! The client: one request in, one answer out, before one deadline.
+//! The client: sends one request and returns one response before one deadline.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,12 +14,12 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::body::{InUse, LimitedBody};
+use super::body::{ActiveConnection, LimitedBody};
 use super::connect::{Connector, Progress};
-use super::error::{BoxError, EgressError, Stage};
+use super::error::{BoxError, EgressError, RequestPhase};
 use super::origin::Scheme;
 use super::policy::Policy;
-use super::pool::{BodyFailed, Keep, Pool, RequestBody, Route, Sender};
+use super::pool::{Pool, PoolLimits, RequestBody, RequestBodyError, Route, Sender};
 use super::proxy::Proxies;
 use super::request;
 use super::resolve::{Resolve, SystemResolver};
@@ -27,24 +27,25 @@ use super::tls::{self, Tls};
 use super::transport::{self, Transport};
 use super::tunnel;
 
-/// How long a kept connection may take to become ready after its last answer has been read: its task has
-/// only to run once. One that does not is still busy sending and is given up.
-const GRACE: Duration = Duration::from_millis(50);
+/// How long a pooled connection may take to become ready after its last response has been read. Its
+/// task only has to run once; a connection that takes longer is still sending and is dropped.
+const READY_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// The bounds of a [`Client`].
+/// The options of a [`Client`].
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// The most time for resolving, connecting, the proxy and TLS together; 10 s.
+    /// The maximum time for resolving, connecting, the proxy and TLS together; 10 s by default.
     pub connect_timeout: Duration,
-    /// The largest header of a request or an answer, in bytes; 64 KiB.
+    /// The maximum size of the header of a request or response, in bytes; 64 KiB by default.
     pub max_header_bytes: usize,
-    /// The largest body of an answer, in bytes; 8 MiB.
+    /// The maximum size of a response body, in bytes; 8 MiB by default.
     pub max_response_bytes: u64,
-    /// Idle connections kept per target, proxy and credentials; 256.
+    /// Maximum idle connections per target, proxy and credentials; 256 by default.
     pub max_idle_per_route: usize,
-    /// Idle connections kept in all; 2048.
+    /// Maximum idle connections in total; 2048 by default.
     pub max_idle: usize,
-    /// How long an idle connection is kept; 30 s, which is less than servers commonly do.
+    /// How long an idle connection is kept; 30 s by default, which is less than most servers keep
+    /// it.
     pub idle_timeout: Duration,
     /// A PEM file of certificate authorities to trust besides the system's.
     pub extra_ca_file: Option<PathBuf>,
@@ -64,20 +65,20 @@ impl Default for ClientOptions {
     }
 }
 
-/// A client cannot be made as configured.
+/// The reason why a client could not be created.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
-    /// The file of certificate authorities is of no use.
+    /// The file of certificate authorities cannot be used.
     #[error("cannot use `{path}` as `egress.extra-ca`: {reason}")]
     CaFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
 }
 
-/// Sends requests to where the policy allows. Cheap to clone; one per process shares its connections.
+/// Sends requests to permitted origins. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
@@ -86,23 +87,23 @@ struct Inner {
     pool: Arc<Pool>,
     http: http1::Builder,
     options: ClientOptions,
-    /// Carries everything in place of the connector's sockets.
+    /// Sends requests in place of the connector's sockets, if set.
     transport: Option<Arc<dyn Transport>>,
 }
 
 impl Client {
-    /// A client that asks the operating system for addresses.
+    /// Creates a client that uses the operating system's resolver.
     ///
     /// # Errors
-    /// [`ClientError::CaFile`] when the file of certificate authorities cannot be used.
+    /// [`ClientError::CaFile`] if the file of certificate authorities cannot be used.
     pub fn new(policy: Policy, options: ClientOptions) -> Result<Self, ClientError> {
         Self::with_resolver(policy, options, Arc::new(SystemResolver))
     }
 
-    /// A client that asks `resolver` for addresses.
+    /// Creates a client that uses `resolver`.
     ///
     /// # Errors
-    /// [`ClientError::CaFile`] when the file of certificate authorities cannot be used.
+    /// [`ClientError::CaFile`] if the file of certificate authorities cannot be used.
     pub fn with_resolver(
         policy: Policy,
         options: ClientOptions,
@@ -120,11 +121,11 @@ impl Client {
             resolver,
             tls: Tls::new(further),
         };
-        Ok(Self::of(connector, options))
+        Ok(Self::from_connector(connector, options))
     }
 
-    /// A client that opens no socket and looks up no name: what the policy passes by its name goes to
-    /// `transport`. What concerns connections among the options has no meaning here. For tests.
+    /// Creates a client without sockets and name resolution: requests that the policy permits by
+    /// name go to `transport`. Options of connections have no effect. For tests.
     pub fn with_transport(
         policy: Policy,
         options: ClientOptions,
@@ -135,24 +136,24 @@ impl Client {
             resolver: Arc::new(SystemResolver),
             tls: Tls::new(Vec::new()),
         };
-        Self::made(connector, options, Some(transport))
+        Self::build(connector, options, Some(transport))
     }
 
-    pub(super) fn of(connector: Connector, options: ClientOptions) -> Self {
-        Self::made(connector, options, None)
+    pub(super) fn from_connector(connector: Connector, options: ClientOptions) -> Self {
+        Self::build(connector, options, None)
     }
 
-    fn made(
+    fn build(
         connector: Connector,
         options: ClientOptions,
         transport: Option<Arc<dyn Transport>>,
     ) -> Self {
         let mut http = http1::Builder::new();
         http.max_header_size(options.max_header_bytes);
-        let pool = Pool::new(Keep {
+        let pool = Pool::new(PoolLimits {
             per_route: options.max_idle_per_route,
-            in_all: options.max_idle,
-            idle: options.idle_timeout,
+            total: options.max_idle,
+            idle_timeout: options.idle_timeout,
         });
         Self(Arc::new(Inner {
             connector,
@@ -163,19 +164,20 @@ impl Client {
         }))
     }
 
-    /// Who may be reached.
+    /// The policy of permitted origins.
     pub fn policy(&self) -> &Policy {
         &self.0.connector.policy
     }
 
-    /// Sends a request and returns the answer's head; its body follows as it is read.
+    /// Sends a request and returns the response head; the body is read afterwards.
     ///
-    /// `deadline` ends everything: resolving, connecting, sending, the head and the body of the answer.
-    /// Must be called within a tokio runtime, in which the connection then lives.
+    /// `deadline` limits resolving, connecting, sending, and reading the head and body of the
+    /// response. Must be called within a tokio runtime, which then runs the connection.
     ///
     /// # Errors
-    /// See [`EgressError`]; a status such as 302 or 500 is not an error. A 407 is one when a proxy was
-    /// asked in absolute form, as it is the proxy's and not the target's.
+    /// See [`EgressError`]. A status such as 302 or 500 is not an error. A 407 is an error if the
+    /// request went to a proxy in absolute form, because it comes from the proxy instead of the
+    /// target.
     pub async fn send<B>(
         &self,
         request: Request<B>,
@@ -195,11 +197,11 @@ impl Client {
             .inspect_err(|denied| {
                 tracing::warn!("{denied}");
             })?;
-        let proxy = proxies.toward(target.origin().scheme());
+        let proxy = proxies.for_scheme(target.origin().scheme());
         let length = body.size_hint().exact();
-        let most_header_bytes = inner.options.max_header_bytes;
-        request::prepare(&mut parts, &target, proxy, length, most_header_bytes)?;
-        let body = body.map_err(|_| BodyFailed).boxed_unsync();
+        let max_header_bytes = inner.options.max_header_bytes;
+        request::prepare(&mut parts, &target, proxy, length, max_header_bytes)?;
+        let body = body.map_err(|_| RequestBodyError).boxed_unsync();
         let request = Request::from_parts(parts, body);
         let route = Route {
             target,
@@ -211,21 +213,21 @@ impl Client {
         }
         let mut progress = Progress::default();
         let exchange = inner.exchange(request, &route, &mut progress, deadline);
-        let (answer, sender) = match timeout_at(deadline, exchange).await {
+        let (response, sender) = match timeout_at(deadline, exchange).await {
             Ok(exchanged) => exchanged?,
-            Err(_) => return Err(progress.timed_out(&route)),
+            Err(_) => return Err(progress.timeout_error(&route)),
         };
-        inner.accept(answer, sender, route, deadline)
+        inner.accept_response(response, sender, route, deadline)
     }
 
     #[cfg(test)]
     pub(super) fn idle_connections(&self) -> usize {
-        self.0.pool.kept()
+        self.0.pool.idle_count()
     }
 }
 
 impl Inner {
-    /// Sends the request over a kept connection or a new one.
+    /// Sends the request over a pooled connection or a new one.
     async fn exchange(
         &self,
         mut request: Request<RequestBody>,
@@ -233,48 +235,50 @@ impl Inner {
         progress: &mut Progress,
         deadline: Instant,
     ) -> Result<(Response<Incoming>, Sender), EgressError> {
-        while let Some(mut sender) = self.kept(route).await {
-            progress.stage = Stage::Answer;
+        while let Some(mut sender) = self.take_idle(route).await {
+            progress.phase = RequestPhase::Response;
             match sender.try_send_request(request).await {
-                Ok(answer) => return Ok((answer, sender)),
-                // The request comes back only if nothing of it was written: the server had closed the
-                // connection while it was idle. In any other case it must not be sent again.
+                Ok(response) => return Ok((response, sender)),
+                // The request is only returned if none of it was written: the server had closed the
+                // idle connection. In any other case it must not be sent again.
                 Err(mut failed) => match failed.take_message() {
                     Some(untouched) => request = untouched,
                     None => {
                         let error = failed.into_error();
-                        return Err(self.failed(&error, route, Stage::Answer));
+                        return Err(self.hyper_error(&error, route, RequestPhase::Response));
                     }
                 },
             }
         }
         let mut sender = self.open(route, progress, deadline).await?;
-        progress.stage = Stage::Answer;
+        progress.phase = RequestPhase::Response;
         match sender.try_send_request(request).await {
-            Ok(answer) => Ok((answer, sender)),
+            Ok(response) => Ok((response, sender)),
             Err(mut failed) => Err(match failed.take_message() {
                 Some(_) => EgressError::Connect {
-                    peer: route.far_end(),
+                    peer: route.responder(),
                     reason: "it closed the connection before a request was sent".to_owned(),
                     refused: false,
                 },
-                None => self.failed(&failed.into_error(), route, Stage::Answer),
+                None => self.hyper_error(&failed.into_error(), route, RequestPhase::Response),
             }),
         }
     }
 
-    /// A kept connection that can take a request now.
-    async fn kept(&self, route: &Route) -> Option<Sender> {
+    /// Takes an idle connection that is ready for a request.
+    async fn take_idle(&self, route: &Route) -> Option<Sender> {
         loop {
             let mut sender = self.pool.take(route)?;
-            if sender.is_ready() || matches!(timeout(GRACE, sender.ready()).await, Ok(Ok(()))) {
+            if sender.is_ready()
+                || matches!(timeout(READY_TIMEOUT, sender.ready()).await, Ok(Ok(())))
+            {
                 return Some(sender);
             }
         }
     }
 
-    fn failed(&self, error: &hyper::Error, route: &Route, stage: Stage) -> EgressError {
-        EgressError::of_hyper(error, route, stage, self.options.max_header_bytes)
+    fn hyper_error(&self, error: &hyper::Error, route: &Route, phase: RequestPhase) -> EgressError {
+        EgressError::from_hyper(error, route, phase, self.options.max_header_bytes)
     }
 
     async fn open(
@@ -287,9 +291,9 @@ impl Inner {
         let stream = self.connector.connect(route, progress, until).await?;
         let opened = self.http.handshake(TokioIo::new(stream)).await;
         let (sender, connection) =
-            opened.map_err(|error| self.failed(&error, route, Stage::Connect))?;
+            opened.map_err(|error| self.hyper_error(&error, route, RequestPhase::Connect))?;
         tokio::spawn(async move {
-            // How it ended is told to the request that was under way, if there was one.
+            // The request in flight, if any, receives the error as well.
             if let Err(error) = connection.await {
                 tracing::debug!("connection ended: {error}");
             }
@@ -297,20 +301,20 @@ impl Inner {
         Ok(sender)
     }
 
-    fn accept(
+    fn accept_response(
         &self,
-        answer: Response<Incoming>,
+        response: Response<Incoming>,
         sender: Sender,
         route: Route,
         deadline: Instant,
     ) -> Result<Response<LimitedBody>, EgressError> {
-        if let Some(error) = not_the_targets(answer.status(), &route) {
+        if let Some(error) = status_error(response.status(), &route) {
             return Err(error);
         }
         let from_proxy = route.target.origin().scheme() == Scheme::Http;
-        let (parts, incoming) = answer.into_parts();
-        let in_use = InUse {
-            keep: !from_proxy || route.proxy.is_none() || says_keep_alive(&parts.headers),
+        let (parts, incoming) = response.into_parts();
+        let active = ActiveConnection {
+            is_reusable: !from_proxy || route.proxy.is_none() || has_keep_alive(&parts.headers),
             pool: Arc::clone(&self.pool),
             route,
             sender,
@@ -322,7 +326,7 @@ impl Inner {
         } = self.options;
         let body = LimitedBody::new(
             incoming,
-            in_use,
+            active,
             max_response_bytes,
             max_header_bytes,
             deadline,
@@ -331,28 +335,29 @@ impl Inner {
     }
 }
 
-/// Why an answer with this status is not one of the target's, if it is not.
-pub(super) fn not_the_targets(status: StatusCode, route: &Route) -> Option<EgressError> {
+/// Returns the error for a status that does not come from the target.
+pub(super) fn status_error(status: StatusCode, route: &Route) -> Option<EgressError> {
     let from_proxy = route.target.origin().scheme() == Scheme::Http;
     match (status, &route.proxy) {
         (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(proxy)) if from_proxy => {
             Some(tunnel::refusal(status, proxy))
         }
-        // Nothing ever asks for an upgrade.
+        // The client never requests an upgrade.
         (StatusCode::SWITCHING_PROTOCOLS, _) => Some(EgressError::Protocol {
-            peer: route.far_end(),
+            peer: route.responder(),
             reason: "it switched to another protocol unasked".to_owned(),
-            stage: Stage::Answer,
+            phase: RequestPhase::Response,
         }),
         _ => None,
     }
 }
 
-/// Whether an answer promises in so many words that its connection stays open.
+/// Whether a response explicitly promises to keep its connection open.
 ///
-/// HTTP/1.1 implies it, but tinyproxy closes the connection behind each answer without a word. The next
-/// request would be written into the closing connection, and nobody could tell whether it was sent on.
-fn says_keep_alive(headers: &HeaderMap) -> bool {
+/// HTTP/1.1 implies it, but tinyproxy closes the connection after each response without notice. The
+/// next request would be written to the closing connection, and it would be unknown whether the
+/// proxy forwarded it.
+fn has_keep_alive(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::CONNECTION).iter();
     let mut tokens = values
         .filter_map(|value| value.to_str().ok())

@@ -1,4 +1,4 @@
-//! From a route to a connection: resolve, drop what may not be reached, connect, tunnel, TLS.
+//! Opens a connection for a route: resolves, drops denied addresses, connects, tunnels, starts TLS.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,9 +9,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Host;
 
-use super::error::{EgressError, Peer, Stage};
+use super::error::{EgressError, Peer, RequestPhase};
 use super::origin::{Origin, Scheme};
-use super::policy::{Denied, Policy};
+use super::policy::{Denial, Policy};
 use super::pool::Route;
 use super::proxy::ProxyUrl;
 use super::resolve::Resolve;
@@ -19,32 +19,32 @@ use super::stream::Stream;
 use super::tls::Tls;
 use super::tunnel;
 
-/// More addresses of a name are not looked at: a name service must not be able to keep a call busy.
-const MOST_ADDRESSES: usize = 16;
+/// The maximum number of addresses tried per name: a name service must not keep a call busy.
+const MAX_ADDRESSES: usize = 16;
 
-/// How far a request has come, for the words of a time-out.
+/// The phase that a request has reached, for the text of a time-out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
-    pub(super) stage: Stage,
+    pub(super) phase: RequestPhase,
 }
 
 impl Default for Progress {
     fn default() -> Self {
         Self {
-            stage: Stage::Resolve,
+            phase: RequestPhase::Resolve,
         }
     }
 }
 
 impl Progress {
-    pub(super) fn timed_out(self, route: &Route) -> EgressError {
-        let peer = match self.stage {
-            Stage::Resolve | Stage::Connect | Stage::Proxy => route.near_end(),
-            Stage::Tls | Stage::Answer | Stage::Body => route.far_end(),
+    pub(super) fn timeout_error(self, route: &Route) -> EgressError {
+        let peer = match self.phase {
+            RequestPhase::Resolve | RequestPhase::Connect | RequestPhase::Proxy => route.next_hop(),
+            RequestPhase::Tls | RequestPhase::Response | RequestPhase::Body => route.responder(),
         };
         EgressError::Timeout {
             peer,
-            stage: self.stage,
+            phase: self.phase,
         }
     }
 }
@@ -56,18 +56,18 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// A connection over which requests can be sent, until `until` at the latest.
+    /// Opens a connection for requests, before `until`.
     pub(super) async fn connect(
         &self,
         route: &Route,
         progress: &mut Progress,
         until: Instant,
     ) -> Result<Stream, EgressError> {
-        let connected = timeout_at(until, self.follow(route, progress, until)).await;
-        connected.unwrap_or_else(|_| Err(progress.timed_out(route)))
+        let connected = timeout_at(until, self.connect_route(route, progress, until)).await;
+        connected.unwrap_or_else(|_| Err(progress.timeout_error(route)))
     }
 
-    async fn follow(
+    async fn connect_route(
         &self,
         route: &Route,
         progress: &mut Progress,
@@ -77,22 +77,22 @@ impl Connector {
         let stream = match &route.proxy {
             None => {
                 let check = |address| self.policy.check_address(&route.target, address);
-                self.tcp(target, &Peer::Target, check, progress, until)
+                self.connect_tcp(target, &Peer::Target, check, progress, until)
                     .await?
             }
-            Some(proxy) => self.through(proxy, target, progress, until).await?,
+            Some(proxy) => self.connect_proxy(proxy, target, progress, until).await?,
         };
         match target.scheme() {
             Scheme::Http => Ok(stream),
             Scheme::Https => {
-                progress.stage = Stage::Tls;
+                progress.phase = RequestPhase::Tls;
                 self.tls.handshake(stream, target, &Peer::Target).await
             }
         }
     }
 
-    /// A connection to the proxy, and for `https` targets on through it.
-    async fn through(
+    /// Connects to the proxy, and for `https` targets opens a tunnel through it.
+    async fn connect_proxy(
         &self,
         proxy: &ProxyUrl,
         target: &Origin,
@@ -102,9 +102,9 @@ impl Connector {
         self.policy.check_proxy(proxy)?;
         let check = |address| self.policy.check_proxy_address(proxy, address);
         let mut stream = self
-            .tcp(proxy.origin(), &Peer::Proxy, check, progress, until)
+            .connect_tcp(proxy.origin(), &Peer::Proxy, check, progress, until)
             .await?;
-        progress.stage = Stage::Proxy;
+        progress.phase = RequestPhase::Proxy;
         if proxy.origin().scheme() == Scheme::Https {
             stream = self
                 .tls
@@ -117,15 +117,15 @@ impl Connector {
         }
     }
 
-    async fn tcp(
+    async fn connect_tcp(
         &self,
         origin: &Origin,
         peer: &(dyn Fn(Origin) -> Peer + Sync),
-        check: impl Fn(IpAddr) -> Result<(), Denied>,
+        check: impl Fn(IpAddr) -> Result<(), Denial>,
         progress: &mut Progress,
         until: Instant,
     ) -> Result<Stream, EgressError> {
-        progress.stage = Stage::Resolve;
+        progress.phase = RequestPhase::Resolve;
         let found = self
             .resolve(origin)
             .await
@@ -133,14 +133,14 @@ impl Connector {
                 peer: peer(origin.clone()),
                 reason,
             })?;
-        let allowed = permitted(found, check)?;
-        progress.stage = Stage::Connect;
+        let allowed = filter_permitted(found, check)?;
+        progress.phase = RequestPhase::Connect;
         let mut reason = String::new();
         let mut refused = false;
         let mut left = u32::try_from(allowed.len()).unwrap_or(u32::MAX);
         for address in allowed {
-            // An address that never answers must not use up the time of those after it; the last one has
-            // all that is left.
+            // An address that does not respond must not use up the time of the next ones. The last
+            // address has all remaining time.
             let share = match left {
                 0 | 1 => Duration::MAX,
                 _ => until.saturating_duration_since(Instant::now()) / left,
@@ -165,7 +165,7 @@ impl Connector {
         })
     }
 
-    /// At least one address.
+    /// Returns at least one address.
     async fn resolve(&self, origin: &Origin) -> Result<Vec<IpAddr>, String> {
         let mut found = match origin.host() {
             Host::Ipv4(address) => vec![IpAddr::from(*address)],
@@ -175,7 +175,7 @@ impl Connector {
                 found.map_err(|error| error.to_string())?
             }
         };
-        found.truncate(MOST_ADDRESSES);
+        found.truncate(MAX_ADDRESSES);
         if found.is_empty() {
             Err("the name has no address".to_owned())
         } else {
@@ -184,13 +184,14 @@ impl Connector {
     }
 }
 
-/// The addresses that pass the check, each once; an error when none does.
-fn permitted(
+/// Returns the distinct addresses that pass the check; fails if addresses were denied and none is
+/// left.
+fn filter_permitted(
     found: Vec<IpAddr>,
-    check: impl Fn(IpAddr) -> Result<(), Denied>,
+    check: impl Fn(IpAddr) -> Result<(), Denial>,
 ) -> Result<Vec<IpAddr>, EgressError> {
     let mut allowed = Vec::with_capacity(found.len());
-    let mut denied: Option<Denied> = None;
+    let mut denied: Option<Denial> = None;
     for address in found.into_iter().map(|address| address.to_canonical()) {
         match check(address) {
             Ok(()) if allowed.contains(&address) => {}
@@ -198,7 +199,7 @@ fn permitted(
             Err(why) => {
                 tracing::warn!(%address, "resolved address dropped: {why}");
                 denied = Some(match denied {
-                    Some(before) => before.and(why),
+                    Some(before) => before.merge(why),
                     None => why,
                 });
             }
@@ -214,7 +215,7 @@ async fn tcp_connect(address: SocketAddr, time: Duration) -> io::Result<TcpStrea
     let connected = timeout(time, TcpStream::connect(address)).await;
     let stream =
         connected.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
-    // Requests are small and complete: waiting for more to send with them only delays them.
+    // Requests are small and complete: waiting for more data would only delay them.
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -1,22 +1,22 @@
-//! What can go wrong on the way out, in words for an administrator and without anything secret.
+//! Errors of outbound requests. Their texts are for an administrator and contain no secret.
 
 use std::fmt;
 
 use http::StatusCode;
 
 use super::origin::Origin;
-use super::policy::Denied;
-use super::pool::{BodyFailed, Route};
+use super::policy::Denial;
+use super::pool::{RequestBodyError, Route};
 
 /// An error of the caller's request body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Whom a fault is about.
+/// The peer that an error is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// The server that the request is for.
+    /// The server of the request.
     Target(Origin),
-    /// The proxy on the way.
+    /// The proxy in use.
     Proxy(Origin),
 }
 
@@ -29,61 +29,61 @@ impl fmt::Display for Peer {
     }
 }
 
-/// Where a request was when its time ran out. In the order in which they are passed.
+/// The phase of a request, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// Looking up a name.
+pub enum RequestPhase {
+    /// Resolving a name.
     Resolve,
-    /// Connecting by TCP.
+    /// Opening the TCP connection.
     Connect,
-    /// A TLS handshake with the proxy, or waiting for its answer to `CONNECT`.
+    /// The TLS handshake with the proxy, or waiting for its response to `CONNECT`.
     Proxy,
     /// The TLS handshake with the target.
     Tls,
-    /// Sending the request and waiting for the head of the answer.
-    Answer,
-    /// Reading the body of the answer.
+    /// Sending the request and waiting for the response head.
+    Response,
+    /// Reading the response body.
     Body,
 }
 
-impl fmt::Display for Stage {
+impl fmt::Display for RequestPhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Resolve => "looking up the name",
             Self::Connect => "connecting",
             Self::Proxy => "setting up the way through the proxy",
             Self::Tls => "doing the TLS handshake",
-            Self::Answer => "waiting for the answer",
+            Self::Response => "waiting for the answer",
             Self::Body => "reading the body of the answer",
         })
     }
 }
 
-/// What was too large.
+/// The part of a message that is limited in size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// Request line and header fields of the request.
     RequestHead,
-    /// Status line and header fields of the answer.
-    AnswerHead,
-    /// The body of the answer.
-    AnswerBody,
+    /// Status line and header fields of the response.
+    ResponseHead,
+    /// The response body.
+    ResponseBody,
 }
 
 impl Limit {
-    /// The setting that holds the limit, as the configuration file spells it.
+    /// The name of the limit's setting in the configuration file.
     pub fn setting(self) -> &'static str {
         match self {
-            Self::RequestHead | Self::AnswerHead => "limits.headers",
-            Self::AnswerBody => "limits.response",
+            Self::RequestHead | Self::ResponseHead => "limits.headers",
+            Self::ResponseBody => "limits.response",
         }
     }
 
-    fn or_many(self) -> &'static str {
+    fn size_hint_text(self) -> &'static str {
         match self {
-            Self::AnswerHead => ", has more than 100 fields or announces an absurd body",
+            Self::ResponseHead => ", has more than 100 fields or announces an absurd body",
             Self::RequestHead => " or has more than 100 fields",
-            Self::AnswerBody => "",
+            Self::ResponseBody => "",
         }
     }
 }
@@ -92,101 +92,103 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::RequestHead => "the header of the request to",
-            Self::AnswerHead => "the header of the answer of",
-            Self::AnswerBody => "the body of the answer of",
+            Self::ResponseHead => "the header of the answer of",
+            Self::ResponseBody => "the body of the answer of",
         })
     }
 }
 
-/// Why there is no answer, or no whole one.
+/// The reason why there is no complete response.
 ///
 /// No variant holds a credential, a header value, a query string or a part of a body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EgressError {
-    /// The operator does not allow it.
+    /// The operator's policy denies the request.
     #[error(transparent)]
-    Denied(#[from] Denied),
-    /// The request is of a kind that is not sent.
+    Denied(#[from] Denial),
+    /// The request itself is not permitted.
     #[error("the request is not sent: {what}")]
     Refused {
         /// The offending part, without its value.
         what: String,
     },
-    /// Something was larger than it may be.
-    #[error("{limit} `{origin}` is larger than {bytes} bytes{}, the limit `{}`", .limit.or_many(), .limit.setting())]
+    /// A part of a message exceeds its limit.
+    #[error("{limit} `{origin}` is larger than {bytes} bytes{}, the limit `{}`", .limit.size_hint_text(), .limit.setting())]
     Limit {
-        /// What.
+        /// The part that is too large.
         limit: Limit,
         /// The server.
         origin: Origin,
-        /// How large it may be.
+        /// The limit, in bytes.
         bytes: u64,
     },
-    /// The name was not found, or the name service does not answer.
+    /// The name was not found, or the name service does not respond.
     #[error(
         "cannot find the address of {peer}: {reason}; check the name and this host's name service"
     )]
     Resolve {
-        /// Whose name.
+        /// The peer that could not be resolved.
         peer: Peer,
-        /// The resolver's words.
+        /// The error text of the resolver.
         reason: String,
     },
-    /// No address could be connected to.
+    /// No address accepted a connection.
     #[error("cannot connect to {peer}: {reason}")]
     Connect {
-        /// To whom.
+        /// The peer of the connection.
         peer: Peer,
-        /// The operating system's words about the last address.
+        /// The operating system's error text for the last address.
         reason: String,
-        /// Whether those words are that the connection was refused.
+        /// Whether the last error was "connection refused".
         refused: bool,
     },
-    /// The peer's certificate was refused, or there is no common ground for TLS.
+    /// The peer's certificate was rejected, or no common TLS version or cipher exists.
     #[error("no secure connection to {peer}: {reason}")]
     Tls {
-        /// With whom.
+        /// The peer of the handshake.
         peer: Peer,
-        /// Why.
+        /// The reason.
         reason: String,
-        /// Whether it is the peer's certificate that was refused.
+        /// Whether the peer's certificate was rejected.
         certificate: bool,
     },
-    /// The proxy did not do as asked.
+    /// The proxy refused the request.
     #[error("proxy `{proxy}` {}", proxy_refusal(*.status, *.had_credentials))]
     Proxy {
-        /// Which.
+        /// The proxy.
         proxy: Origin,
-        /// What it answered instead.
+        /// The status of the proxy's response.
         status: StatusCode,
-        /// Whether it was given a user name and password.
+        /// Whether the proxy was sent a user name and password.
         had_credentials: bool,
     },
-    /// The call's deadline, or the time for connecting, ended.
-    #[error("{peer} took too long: the time was up while {stage}{}", deadline(*.stage))]
+    /// The call's deadline or the connect timeout expired.
+    #[error("{peer} took too long: the time was up while {phase}{}", deadline_hint(*.phase))]
     Timeout {
-        /// Who kept us waiting.
+        /// The peer that did not respond in time.
         peer: Peer,
-        /// With what.
-        stage: Stage,
+        /// The phase at that time.
+        phase: RequestPhase,
     },
-    /// The connection ended before a whole answer had come.
-    #[error("the connection to {peer} ended while {stage}{}", may_be_done(*.stage))]
+    /// The connection ended before the response was complete.
+    #[error("the connection to {peer} ended while {phase}{}", execution_hint(*.phase))]
     Closed {
-        /// Whose.
+        /// The peer of the connection.
         peer: Peer,
-        /// [`Stage::Answer`] or [`Stage::Body`].
-        stage: Stage,
+        /// The phase at that time. From [`RequestPhase::Response`] on, the request may have been
+        /// sent.
+        phase: RequestPhase,
     },
-    /// The answer is not HTTP/1.1 as it should be.
+    /// The response is not valid HTTP/1.1.
     #[error("{peer} gave an answer that cannot be understood: {reason}")]
     Protocol {
-        /// Who.
+        /// The sender of the response.
         peer: Peer,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
-        /// Where; the request is on its way from [`Stage::Answer`] on.
-        stage: Stage,
+        /// The phase at that time. From [`RequestPhase::Response`] on, the request may have been
+        /// sent.
+        phase: RequestPhase,
     },
     /// The caller's request body failed while it was being sent.
     #[error("the body of the request to `{origin}` ended with an error before it was sent in full")]
@@ -196,17 +198,17 @@ pub enum EgressError {
     },
 }
 
-fn may_be_done(stage: Stage) -> &'static str {
-    if stage >= Stage::Answer {
+fn execution_hint(phase: RequestPhase) -> &'static str {
+    if phase >= RequestPhase::Response {
         "; the request may have been carried out"
     } else {
         ""
     }
 }
 
-/// Before that it may be the time for connecting that is over, which has no setting.
-fn deadline(stage: Stage) -> &'static str {
-    if stage >= Stage::Answer {
+/// In earlier phases the connect timeout may have expired, which has no setting.
+fn deadline_hint(phase: RequestPhase) -> &'static str {
+    if phase >= RequestPhase::Response {
         " (`limits.request-time`)"
     } else {
         ""
@@ -226,8 +228,8 @@ fn proxy_refusal(status: StatusCode, had_credentials: bool) -> String {
     }
 }
 
-/// Whether a proxy's status is about its user name and password. tinyproxy says 401 of wrong ones and
-/// 407 only of missing ones.
+/// Whether a proxy's status is about its user name and password. tinyproxy sends 401 for wrong
+/// credentials and 407 only for missing ones.
 fn is_about_credentials(status: StatusCode) -> bool {
     matches!(
         status,
@@ -236,48 +238,48 @@ fn is_about_credentials(status: StatusCode) -> bool {
 }
 
 impl EgressError {
-    /// What hyper's error means, met at `stage`. Its own text is not passed on where it may quote bytes.
-    pub(super) fn of_hyper(
+    /// Converts hyper's error in `phase`. Its own text is dropped where it may quote bytes.
+    pub(super) fn from_hyper(
         error: &hyper::Error,
         route: &Route,
-        stage: Stage,
-        most_header_bytes: usize,
+        phase: RequestPhase,
+        max_header_bytes: usize,
     ) -> Self {
         let origin = || route.target.origin().clone();
         let mut cause = std::error::Error::source(error);
         while let Some(inner) = cause {
-            if inner.is::<BodyFailed>() {
+            if inner.is::<RequestBodyError>() {
                 return Self::RequestBody { origin: origin() };
             }
             cause = inner.source();
         }
-        let peer = route.far_end();
+        let peer = route.responder();
         if error.is_parse_too_large() {
             Self::Limit {
-                limit: Limit::AnswerHead,
+                limit: Limit::ResponseHead,
                 origin: origin(),
-                bytes: u64::try_from(most_header_bytes).unwrap_or(u64::MAX),
+                bytes: u64::try_from(max_header_bytes).unwrap_or(u64::MAX),
             }
         } else if error.is_parse() {
             let reason = "it is not valid HTTP/1.1".to_owned();
             Self::Protocol {
                 peer,
                 reason,
-                stage,
+                phase,
             }
         } else {
-            Self::Closed { peer, stage }
+            Self::Closed { peer, phase }
         }
     }
 
-    /// Whether a proxy refused the customer's user name and password, or misses them.
+    /// Whether a proxy rejected the customer's user name and password, or requires them.
     pub fn is_about_proxy_credentials(&self) -> bool {
         matches!(self, Self::Proxy { status, .. } if is_about_credentials(*status))
     }
 
-    /// Whether the target may have got the request, or a part of it, and may have acted on it.
+    /// Whether the target may have received a part of the request and acted on it.
     ///
-    /// False is certain; true is not.
+    /// `false` is certain, `true` is not.
     pub fn may_have_been_sent(&self) -> bool {
         match self {
             Self::Denied(_)
@@ -287,9 +289,9 @@ impl EgressError {
             | Self::Tls { .. }
             | Self::Proxy { .. } => false,
             Self::Limit { limit, .. } => *limit != Limit::RequestHead,
-            Self::Timeout { stage, .. }
-            | Self::Closed { stage, .. }
-            | Self::Protocol { stage, .. } => *stage >= Stage::Answer,
+            Self::Timeout { phase, .. }
+            | Self::Closed { phase, .. }
+            | Self::Protocol { phase, .. } => *phase >= RequestPhase::Response,
             Self::RequestBody { .. } => true,
         }
     }

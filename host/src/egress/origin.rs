@@ -1,4 +1,4 @@
-//! Whom a request is meant for: scheme, host and port, brought to one spelling.
+//! The origin of a request: scheme, host and port in one spelling.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,12 +7,12 @@ use http::Uri;
 use http::uri::Authority;
 use url::{Host, Url};
 
-/// The two schemes that can be reached.
+/// The supported schemes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
-    /// Plain HTTP, port 80 unless said otherwise.
+    /// Plain HTTP; the default port is 80.
     Http,
-    /// HTTP over TLS, port 443 unless said otherwise.
+    /// HTTP over TLS; the default port is 443.
     Https,
 }
 
@@ -25,7 +25,7 @@ impl Scheme {
         }
     }
 
-    /// The port that an address without one means.
+    /// The port of a URI without an explicit port.
     pub fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -48,8 +48,8 @@ impl fmt::Display for Scheme {
 
 /// A scheme, host and port in the one spelling that all checks and connections use.
 ///
-/// Hosts are normalised as the WHATWG URL standard does, and further: one trailing dot is dropped and an
-/// IPv4-mapped IPv6 address becomes the IPv4 address that a connection to it would reach.
+/// Hosts are normalised as in the WHATWG URL standard. In addition, one trailing dot is dropped,
+/// and an IPv4-mapped IPv6 address becomes its IPv4 address.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
     scheme: Scheme,
@@ -57,9 +57,9 @@ pub struct Origin {
     port: u16,
 }
 
-/// Why a text or URI names no origin.
+/// The reason why a text or URI does not name an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OriginProblem {
+pub enum OriginError {
     /// Neither `http` nor `https`.
     #[error("only http and https can be reached")]
     Scheme,
@@ -75,39 +75,39 @@ pub enum OriginProblem {
 }
 
 impl Origin {
-    /// The origin of a request's absolute URI.
+    /// Returns the origin of a request's absolute URI.
     ///
     /// # Errors
-    /// An [`OriginProblem`] when the URI names none, or more than one reading of it is possible.
-    pub fn of(uri: &Uri) -> Result<Self, OriginProblem> {
+    /// An [`OriginError`] if the URI does not name an origin, or is ambiguous.
+    pub fn from_uri(uri: &Uri) -> Result<Self, OriginError> {
         let scheme = uri.scheme_str().and_then(Scheme::parse);
-        let scheme = scheme.ok_or(OriginProblem::Scheme)?;
-        let authority = uri.authority().ok_or(OriginProblem::Host)?;
+        let scheme = scheme.ok_or(OriginError::Scheme)?;
+        let authority = uri.authority().ok_or(OriginError::Host)?;
         if authority.as_str().contains('@') {
-            return Err(OriginProblem::UserInfo);
+            return Err(OriginError::UserInfo);
         }
         let port = match authority.as_str().strip_prefix(authority.host()) {
             Some("") => scheme.default_port(),
-            Some(_) => written_port(authority).ok_or(OriginProblem::Port)?,
-            None => return Err(OriginProblem::Host),
+            Some(_) => parse_port(authority).ok_or(OriginError::Port)?,
+            None => return Err(OriginError::Host),
         };
-        let host = Host::parse(authority.host()).map_err(|_| OriginProblem::Host)?;
+        let host = Host::parse(authority.host()).map_err(|_| OriginError::Host)?;
         Self::new(scheme, host, port)
     }
 
-    /// The origin of a URL that a person wrote; its path, query and user info are the caller's to judge.
-    pub(super) fn of_url(url: &Url) -> Result<Self, OriginProblem> {
-        let scheme = Scheme::parse(url.scheme()).ok_or(OriginProblem::Scheme)?;
-        let host = url.host().ok_or(OriginProblem::Host)?.to_owned();
+    /// Returns the origin of a URL from configuration. The caller checks path, query and user info.
+    pub(super) fn from_url(url: &Url) -> Result<Self, OriginError> {
+        let scheme = Scheme::parse(url.scheme()).ok_or(OriginError::Scheme)?;
+        let host = url.host().ok_or(OriginError::Host)?.to_owned();
         Self::new(scheme, host, url.port().unwrap_or(scheme.default_port()))
     }
 
-    fn new(scheme: Scheme, host: Host<String>, port: u16) -> Result<Self, OriginProblem> {
+    fn new(scheme: Scheme, host: Host<String>, port: u16) -> Result<Self, OriginError> {
         if port == 0 {
-            return Err(OriginProblem::Port);
+            return Err(OriginError::Port);
         }
         let host = match host {
-            Host::Domain(name) => Host::Domain(plain_name(name)?),
+            Host::Domain(name) => Host::Domain(normalize_name(name)?),
             Host::Ipv4(address) => Host::Ipv4(address),
             Host::Ipv6(address) => match address.to_ipv4_mapped() {
                 Some(inner) => Host::Ipv4(inner),
@@ -136,12 +136,12 @@ impl Origin {
         }
     }
 
-    /// The port, given or implied.
+    /// The port, explicit or default.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The address, when the host is one rather than a name.
+    /// The address, if the host is an address.
     pub fn literal(&self) -> Option<IpAddr> {
         match self.host {
             Host::Domain(_) => None,
@@ -150,7 +150,7 @@ impl Origin {
         }
     }
 
-    /// `host:port` as a `Host` field or an absolute URI has it: without the scheme's default port.
+    /// `host:port` for a `Host` field or an absolute URI: without the scheme's default port.
     pub(super) fn authority(&self) -> String {
         if self.port == self.scheme.default_port() {
             self.host.to_string()
@@ -159,13 +159,13 @@ impl Origin {
         }
     }
 
-    /// `host:port`, always with the port, as `CONNECT` wants it.
+    /// `host:port`, always with the port, for `CONNECT`.
     pub(super) fn host_and_port(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// The same scheme and port at an address: what to list in order to permit that address.
-    pub(super) fn at(&self, address: IpAddr) -> Self {
+    /// The same scheme and port at an address: the entry that permits the address.
+    pub(super) fn with_address(&self, address: IpAddr) -> Self {
         let host = match address {
             IpAddr::V4(address) => Host::Ipv4(address),
             IpAddr::V6(address) => Host::Ipv6(address),
@@ -178,15 +178,15 @@ impl Origin {
     }
 }
 
-/// The port as RFC 3986 has it: digits and nothing else, where a parser of numbers takes a sign too.
-fn written_port(authority: &Authority) -> Option<u16> {
+/// The port by RFC 3986: only digits. Number parsers accept a sign too.
+fn parse_port(authority: &Authority) -> Option<u16> {
     let port = authority.port()?;
     let digits = port.as_str().bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| port.as_u16())
 }
 
-/// The name without its trailing dot, if it consists of labels that DNS and certificates know.
-fn plain_name(mut name: String) -> Result<String, OriginProblem> {
+/// Removes one trailing dot and checks that the labels are valid in DNS and certificates.
+fn normalize_name(mut name: String) -> Result<String, OriginError> {
     if name.ends_with('.') {
         name.pop();
     }
@@ -195,7 +195,7 @@ fn plain_name(mut name: String) -> Result<String, OriginProblem> {
     if name.len() <= 253 && name.split('.').all(label) {
         Ok(name)
     } else {
-        Err(OriginProblem::Host)
+        Err(OriginError::Host)
     }
 }
 

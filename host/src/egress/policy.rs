@@ -1,4 +1,4 @@
-//! Who may be reached: the allow-list, and the check of every address that a name resolves to.
+//! The egress policy: the allow-list, and the check of every resolved address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,10 +8,10 @@ use http::Uri;
 use url::{Host, Url};
 
 use super::address::{AddressClass, classify};
-use super::origin::{Origin, OriginProblem, Scheme};
+use super::origin::{Origin, OriginError, Scheme};
 use super::proxy::ProxyUrl;
 
-/// The setting that a rule comes from, as the configuration file spells it.
+/// The setting that a rule comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting {
     /// `egress.allow`: the targets.
@@ -29,24 +29,24 @@ impl fmt::Display for Setting {
     }
 }
 
-/// An entry of `egress.allow` or `egress.proxies` that cannot be understood.
+/// An invalid entry of `egress.allow` or `egress.proxies`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{setting}`, entry {position} ({entry}): {problem}")]
 pub struct PolicyError {
-    /// The list.
+    /// The setting with the entry.
     pub setting: Setting,
-    /// Which entry, counted from 1.
+    /// The entry's position, counted from 1.
     pub position: usize,
-    /// The entry in quotes; withheld when it may carry a password.
+    /// The quoted entry; withheld if it may contain a password.
     pub entry: String,
-    /// What is wrong with it.
-    pub problem: EntryProblem,
+    /// The problem.
+    pub problem: EntryError,
 }
 
-/// What is wrong with an entry, and what would be right.
+/// The problem with an entry, and a valid alternative.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EntryProblem {
-    /// No `http://` or `https://` in front.
+pub enum EntryError {
+    /// The entry does not begin with `http://` or `https://`.
     #[error(
         "it must begin with http:// or https://; write it as \"https://host\" or \"https://host:port\""
     )]
@@ -57,48 +57,48 @@ pub enum EntryProblem {
     /// A path, query or fragment.
     #[error("it has a path, but entries name scheme, host and port only; write \"{0}\"")]
     Path(Origin),
-    /// A `*` that does not stand for everything in front of a name of two labels or more.
+    /// A `*` in another place than in front of a name with at least two labels.
     #[error("a `*` may only stand in front of a name, as in \"https://*.example.com\"")]
     Wildcard,
     /// The host or port is not valid.
     #[error("{0}; write it as \"https://host\" or \"https://host:port\"")]
-    Origin(OriginProblem),
+    Origin(OriginError),
     /// White space, control characters or backslashes.
     #[error("it contains white space, a control character or a backslash")]
     Characters,
 }
 
-/// Why a request may not go where it wants to.
+/// The reason why the policy denies a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
-    /// The request's URI names no server.
+pub enum Denial {
+    /// The request's URI does not name a valid origin.
     #[error("the address of the request is refused: {0}")]
-    Target(OriginProblem),
-    /// No entry names this origin.
+    Target(OriginError),
+    /// No entry matches the origin.
     #[error("{}", not_listed(*.setting, .origin, *.nothing_listed))]
     Origin {
-        /// The list that would have to name it.
+        /// The list without a matching entry.
         setting: Setting,
-        /// What was asked for.
+        /// The requested origin.
         origin: Origin,
-        /// The list is empty.
+        /// Whether the list is empty.
         nothing_listed: bool,
     },
-    /// The name is listed, but each address it has is one that must be listed by itself.
+    /// The name is listed, but all its addresses need entries of their own.
     #[error("{}", not_global(*.setting, .origin, .addresses))]
     Address {
-        /// The list that would have to name the address.
+        /// The list without a matching entry.
         setting: Setting,
-        /// What was asked for.
+        /// The requested origin.
         origin: Origin,
-        /// What it resolved to, or the literal it is.
+        /// The denied addresses: the resolved ones, or the literal.
         addresses: Vec<(IpAddr, AddressClass)>,
     },
 }
 
-impl Denied {
-    /// One refusal of the addresses of two.
-    pub(super) fn and(mut self, other: Self) -> Self {
+impl Denial {
+    /// Merges the addresses of two denials.
+    pub(super) fn merge(mut self, other: Self) -> Self {
         if let (
             Self::Address { addresses, .. },
             Self::Address {
@@ -134,7 +134,7 @@ fn not_global(setting: Setting, origin: &Origin, addresses: &[(IpAddr, AddressCl
                 .collect();
             let entries: Vec<String> = addresses
                 .iter()
-                .map(|(address, _)| format!("\"{}\"", origin.at(*address)))
+                .map(|(address, _)| format!("\"{}\"", origin.with_address(*address)))
                 .collect();
             format!(
                 "`{origin}` is at {}, which is not a public address and is reached only where it is \
@@ -143,8 +143,8 @@ fn not_global(setting: Setting, origin: &Origin, addresses: &[(IpAddr, AddressCl
                 entries.join(" or ")
             )
         }
-        // A customer's administrator may write any name as a proxy and read this text: it must not
-        // tell what the names of the operator's network resolve to.
+        // A customer's administrator may enter any name as a proxy and read this text. It must not
+        // reveal what names in the operator's network resolve to.
         Setting::Proxies => {
             let mut classes: Vec<String> = addresses
                 .iter()
@@ -163,20 +163,20 @@ fn not_global(setting: Setting, origin: &Origin, addresses: &[(IpAddr, AddressCl
     }
 }
 
-/// An origin that the allow-list lets through. Its addresses are still to be checked.
+/// An origin that the allow-list permits. Its addresses are still to be checked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target(Arc<Origin>);
 
 impl Target {
-    /// What may be reached.
+    /// The permitted origin.
     pub fn origin(&self) -> &Origin {
         &self.0
     }
 }
 
-/// The operator's word on who may be reached: `egress.allow` and `egress.proxies`.
+/// The operator's policy: `egress.allow` and `egress.proxies`.
 ///
-/// The default allows nothing.
+/// The default allows no request.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     allow: Vec<Rule>,
@@ -186,7 +186,7 @@ pub struct Policy {
 #[derive(Clone, Debug)]
 enum Rule {
     Exactly(Arc<Origin>),
-    /// Every name below `suffix`, which begins with a dot.
+    /// All names below `suffix`, which begins with a dot.
     Below {
         scheme: Scheme,
         suffix: String,
@@ -195,7 +195,7 @@ enum Rule {
 }
 
 impl Rule {
-    /// Whether what it names may be at a public address: it is no literal of another one.
+    /// Whether the rule can match a public address: it is not a literal of a non-public one.
     fn may_be_public(&self) -> bool {
         match self {
             Self::Exactly(listed) => listed
@@ -205,7 +205,7 @@ impl Rule {
         }
     }
 
-    fn names(&self, origin: &Origin) -> bool {
+    fn matches(&self, origin: &Origin) -> bool {
         match self {
             Self::Exactly(listed) => **listed == *origin,
             Self::Below {
@@ -223,15 +223,15 @@ impl Rule {
 }
 
 impl Policy {
-    /// Reads `egress.allow`.
+    /// Parses `egress.allow`.
     ///
-    /// An entry is `scheme://host[:port]`, with 80 and 443 as the default ports and neither path nor user
-    /// info. The host is a name, an address, or `*.` and a name of at least two labels, which stands for
-    /// every name below it at any depth but not for the name itself. An entry whose host is an address
-    /// also permits that address, for its own scheme and port, to names that resolve to it.
+    /// An entry is `scheme://host[:port]` without path and user info; the default ports are 80 and
+    /// 443. The host is a name, an address, or `*.` and a name of at least two labels. A wildcard
+    /// matches every name below that name, at any depth, but not the name itself. An entry whose
+    /// host is an address also permits names that resolve to that address, for its scheme and port.
     ///
     /// # Errors
-    /// The first entry that is none of these.
+    /// The first invalid entry.
     pub fn parse(entries: &[String]) -> Result<Self, PolicyError> {
         Ok(Self {
             allow: rules(Setting::Allow, entries)?,
@@ -239,25 +239,25 @@ impl Policy {
         })
     }
 
-    /// Adds `egress.proxies`, of the same form.
+    /// Adds `egress.proxies`, whose entries have the same form.
     ///
     /// # Errors
-    /// The first entry that has another form.
+    /// The first invalid entry.
     pub fn with_proxies(mut self, entries: &[String]) -> Result<Self, PolicyError> {
         self.proxies = rules(Setting::Proxies, entries)?;
         Ok(self)
     }
 
-    /// Whether the allow-list names where a request wants to go.
+    /// Checks a request's URI against the allow-list.
     ///
     /// # Errors
-    /// [`Denied::Target`] or [`Denied::Origin`].
-    pub fn check_target(&self, uri: &Uri) -> Result<Target, Denied> {
-        let origin = Origin::of(uri).map_err(Denied::Target)?;
-        match self.allow.iter().find(|rule| rule.names(&origin)) {
+    /// [`Denial::Target`] or [`Denial::Origin`].
+    pub fn check_target(&self, uri: &Uri) -> Result<Target, Denial> {
+        let origin = Origin::from_uri(uri).map_err(Denial::Target)?;
+        match self.allow.iter().find(|rule| rule.matches(&origin)) {
             Some(Rule::Exactly(listed)) => Ok(Target(Arc::clone(listed))),
             Some(Rule::Below { .. }) => Ok(Target(Arc::new(origin))),
-            None => Err(Denied::Origin {
+            None => Err(Denial::Origin {
                 setting: Setting::Allow,
                 origin,
                 nothing_listed: self.allow.is_empty(),
@@ -265,48 +265,48 @@ impl Policy {
         }
     }
 
-    /// Whether an address of a target may be connected to.
+    /// Checks an address of a target.
     ///
     /// # Errors
-    /// [`Denied::Address`] when it is not globally reachable and not listed.
-    pub fn check_address(&self, target: &Target, address: IpAddr) -> Result<(), Denied> {
+    /// [`Denial::Address`] if the address is not globally reachable and not listed.
+    pub fn check_address(&self, target: &Target, address: IpAddr) -> Result<(), Denial> {
         check_address(Setting::Allow, &self.allow, target.origin(), address)
     }
 
-    /// Whether a proxy may be used, as far as its name tells. Entries that name an address which is not
-    /// public only permit that address: they do not restrict the proxies at public addresses.
+    /// Checks a proxy by its name. Entries with a non-public address only permit that address: they
+    /// do not restrict proxies at public addresses.
     ///
     /// # Errors
-    /// [`Denied::Origin`] when another entry of `egress.proxies` is there and none names the proxy.
-    pub fn check_proxy(&self, proxy: &ProxyUrl) -> Result<(), Denied> {
+    /// [`Denial::Origin`] if `egress.proxies` has other entries and none matches the proxy.
+    pub fn check_proxy(&self, proxy: &ProxyUrl) -> Result<(), Denial> {
         let origin = proxy.origin();
         let mut rules = self.proxies.iter();
         let is_restricted = rules.clone().any(Rule::may_be_public);
-        if !is_restricted || rules.any(|rule| rule.names(origin)) {
+        if !is_restricted || rules.any(|rule| rule.matches(origin)) {
             return Ok(());
         }
-        Err(Denied::Origin {
+        Err(Denial::Origin {
             setting: Setting::Proxies,
             origin: origin.clone(),
             nothing_listed: false,
         })
     }
 
-    /// Whether a proxy may be used, as far as that is known before its name is looked up: by its name
-    /// and, where that is an address or a name of this very machine, by the address.
+    /// Checks a proxy before its name is resolved: by its name and, if the host is an address or a
+    /// name of this machine, by the address.
     ///
     /// # Errors
-    /// [`Denied::Origin`] or [`Denied::Address`].
-    pub fn check_proxy_as_written(&self, proxy: &ProxyUrl) -> Result<(), Denied> {
+    /// [`Denial::Origin`] or [`Denial::Address`].
+    pub fn check_proxy_as_written(&self, proxy: &ProxyUrl) -> Result<(), Denial> {
         self.check_proxy(proxy)?;
         let origin = proxy.origin();
         if origin.is_localhost() {
-            // It may resolve to either, and is used if one of them is listed.
+            // The name may resolve to either address, and is permitted if one of them is listed.
             return self
                 .check_proxy_address(proxy, Ipv4Addr::LOCALHOST.into())
                 .or_else(|v4| {
                     self.check_proxy_address(proxy, Ipv6Addr::LOCALHOST.into())
-                        .map_err(|v6| v4.and(v6))
+                        .map_err(|v6| v4.merge(v6))
                 });
         }
         match origin.literal() {
@@ -315,11 +315,11 @@ impl Policy {
         }
     }
 
-    /// Whether an address of a proxy may be connected to.
+    /// Checks an address of a proxy.
     ///
     /// # Errors
-    /// [`Denied::Address`] when it is not globally reachable and not listed.
-    pub fn check_proxy_address(&self, proxy: &ProxyUrl, address: IpAddr) -> Result<(), Denied> {
+    /// [`Denial::Address`] if the address is not globally reachable and not listed.
+    pub fn check_proxy_address(&self, proxy: &ProxyUrl, address: IpAddr) -> Result<(), Denial> {
         check_address(Setting::Proxies, &self.proxies, proxy.origin(), address)
     }
 }
@@ -329,14 +329,14 @@ fn check_address(
     rules: &[Rule],
     origin: &Origin,
     address: IpAddr,
-) -> Result<(), Denied> {
+) -> Result<(), Denial> {
     let address = address.to_canonical();
     let class = classify(address);
-    let literal = origin.at(address);
-    if class == AddressClass::Global || rules.iter().any(|rule| rule.names(&literal)) {
+    let literal = origin.with_address(address);
+    if class == AddressClass::Global || rules.iter().any(|rule| rule.matches(&literal)) {
         return Ok(());
     }
-    Err(Denied::Address {
+    Err(Denial::Address {
         setting,
         origin: origin.clone(),
         addresses: vec![(address, class)],
@@ -362,41 +362,41 @@ fn rules(setting: Setting, entries: &[String]) -> Result<Vec<Rule>, PolicyError>
         .collect()
 }
 
-fn rule(entry: &str) -> Result<Rule, EntryProblem> {
-    // The URL standard forgives all of these; a rule that reads differently from what it says is worse
-    // than a fault at start.
+fn rule(entry: &str) -> Result<Rule, EntryError> {
+    // The URL standard accepts all of these. An error at start is better than a rule that means
+    // something else than its text.
     if entry.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
-        return Err(EntryProblem::Characters);
+        return Err(EntryError::Characters);
     }
-    let (scheme, rest) = entry.split_once("://").ok_or(EntryProblem::NoScheme)?;
+    let (scheme, rest) = entry.split_once("://").ok_or(EntryError::NoScheme)?;
     if !["http", "https"]
         .iter()
         .any(|known| scheme.eq_ignore_ascii_case(known))
     {
-        return Err(EntryProblem::NoScheme);
+        return Err(EntryError::NoScheme);
     }
     let (wildcard, rest) = match rest.strip_prefix("*.") {
         Some(rest) => (true, rest),
         None => (false, rest),
     };
     if rest.contains('*') {
-        return Err(EntryProblem::Wildcard);
+        return Err(EntryError::Wildcard);
     }
     if entry.contains('@') {
-        return Err(EntryProblem::UserInfo);
+        return Err(EntryError::UserInfo);
     }
     if rest.starts_with('/') {
-        return Err(EntryProblem::Origin(OriginProblem::Host));
+        return Err(EntryError::Origin(OriginError::Host));
     }
     let url = Url::parse(&format!("{scheme}://{rest}")).map_err(|error| {
-        EntryProblem::Origin(match error {
-            url::ParseError::InvalidPort => OriginProblem::Port,
-            _ => OriginProblem::Host,
+        EntryError::Origin(match error {
+            url::ParseError::InvalidPort => OriginError::Port,
+            _ => OriginError::Host,
         })
     })?;
-    let origin = Origin::of_url(&url).map_err(EntryProblem::Origin)?;
+    let origin = Origin::from_url(&url).map_err(EntryError::Origin)?;
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err(EntryProblem::Path(origin));
+        return Err(EntryError::Path(origin));
     }
     match origin.host() {
         _ if !wildcard => Ok(Rule::Exactly(Arc::new(origin))),
@@ -405,6 +405,6 @@ fn rule(entry: &str) -> Result<Rule, EntryProblem> {
             suffix: format!(".{name}"),
             port: origin.port(),
         }),
-        _ => Err(EntryProblem::Wildcard),
+        _ => Err(EntryError::Wildcard),
     }
 }

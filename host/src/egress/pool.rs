@@ -1,4 +1,4 @@
-//! Connections kept open between requests, each for one target by way of one proxy and its credentials.
+//! The pool of idle connections, keyed by target, proxy and proxy credentials.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -14,15 +14,15 @@ use super::origin::Scheme;
 use super::policy::Target;
 use super::proxy::ProxyUrl;
 
-/// The caller's body failed; what it said is the caller's own and not repeated.
+/// The error of the caller's request body. Its text may be confidential and is dropped.
 #[derive(Debug, thiserror::Error)]
 #[error("the request's body failed")]
-pub(super) struct BodyFailed;
+pub(super) struct RequestBodyError;
 
-pub(super) type RequestBody = UnsyncBoxBody<Bytes, BodyFailed>;
+pub(super) type RequestBody = UnsyncBoxBody<Bytes, RequestBodyError>;
 pub(super) type Sender = SendRequest<RequestBody>;
 
-/// What two requests must have in common to share a connection.
+/// The key of the pool: requests with equal routes may share a connection.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Route {
     pub(super) target: Target,
@@ -30,135 +30,136 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// Whom a connection of this route is made to.
-    pub(super) fn near_end(&self) -> Peer {
+    /// The peer that the connection is made to: the proxy, or the target.
+    pub(super) fn next_hop(&self) -> Peer {
         match &self.proxy {
             Some(proxy) => Peer::Proxy(proxy.origin().clone()),
             None => Peer::Target(self.target.origin().clone()),
         }
     }
 
-    /// Who speaks at the other end once it is made: a proxy asked in absolute form, or the target.
-    pub(super) fn far_end(&self) -> Peer {
+    /// The peer that sends the response: a proxy in absolute form, or the target.
+    pub(super) fn responder(&self) -> Peer {
         match self.target.origin().scheme() {
-            Scheme::Http => self.near_end(),
+            Scheme::Http => self.next_hop(),
             Scheme::Https => Peer::Target(self.target.origin().clone()),
         }
     }
 }
 
-/// How many connections are kept, and for how long.
+/// The limits of the pool.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Keep {
+pub(super) struct PoolLimits {
     pub(super) per_route: usize,
-    pub(super) in_all: usize,
-    pub(super) idle: Duration,
+    pub(super) total: usize,
+    pub(super) idle_timeout: Duration,
 }
 
 pub(super) struct Pool {
-    keep: Keep,
-    kept: Mutex<Kept>,
+    limits: PoolLimits,
+    idle: Mutex<IdleConnections>,
 }
 
 #[derive(Default)]
-struct Kept {
-    by_route: HashMap<Route, VecDeque<Idle>>,
+struct IdleConnections {
+    by_route: HashMap<Route, VecDeque<IdleConnection>>,
     count: usize,
-    swept: bool,
+    has_sweeper: bool,
 }
 
-struct Idle {
+struct IdleConnection {
     sender: Sender,
     since: Instant,
 }
 
 impl Pool {
-    pub(super) fn new(keep: Keep) -> Arc<Self> {
+    pub(super) fn new(limits: PoolLimits) -> Arc<Self> {
         Arc::new(Self {
-            keep,
-            kept: Mutex::default(),
+            limits,
+            idle: Mutex::default(),
         })
     }
 
-    /// The connection to the route that was used last and is still open, if there is one.
+    /// Takes the most recently used open connection of the route.
     pub(super) fn take(&self, route: &Route) -> Option<Sender> {
-        let oldest = Instant::now().checked_sub(self.keep.idle);
-        let mut kept = self.lock();
-        let idle = kept.by_route.get_mut(route)?;
-        let before = idle.len();
-        let usable = |entry: &Idle| {
+        let oldest = Instant::now().checked_sub(self.limits.idle_timeout);
+        let mut idle = self.lock();
+        let entries = idle.by_route.get_mut(route)?;
+        let before = entries.len();
+        let usable = |entry: &IdleConnection| {
             !entry.sender.is_closed() && oldest.is_none_or(|oldest| entry.since > oldest)
         };
         let mut found = None;
-        while let Some(entry) = idle.pop_back() {
+        while let Some(entry) = entries.pop_back() {
             if usable(&entry) {
                 found = Some(entry.sender);
                 break;
             }
         }
-        let (after, none_left) = (idle.len(), idle.is_empty());
+        let (after, none_left) = (entries.len(), entries.is_empty());
         if none_left {
-            kept.by_route.remove(route);
+            idle.by_route.remove(route);
         }
-        kept.count = kept.count.saturating_sub(before - after);
+        idle.count = idle.count.saturating_sub(before - after);
         found
     }
 
-    /// Keeps a connection whose answer has been read to its end. Dropping the sender instead closes it.
+    /// Returns a connection to the pool after its response was read completely. Dropping the sender
+    /// instead closes the connection.
     pub(super) fn put(self: &Arc<Self>, route: Route, sender: Sender) {
-        let keep = self.keep;
-        if sender.is_closed() || keep.per_route == 0 {
+        let limits = self.limits;
+        if sender.is_closed() || limits.per_route == 0 {
             return;
         }
-        let mut kept = self.lock();
-        if kept.count >= keep.in_all {
+        let mut idle = self.lock();
+        if idle.count >= limits.total {
             return;
         }
-        let idle = kept.by_route.entry(route).or_default();
-        let full = idle.len() >= keep.per_route;
+        let entries = idle.by_route.entry(route).or_default();
+        let full = entries.len() >= limits.per_route;
         if full {
-            idle.pop_front();
+            entries.pop_front();
         }
-        idle.push_back(Idle {
+        entries.push_back(IdleConnection {
             sender,
             since: Instant::now(),
         });
-        kept.count += usize::from(!full);
-        if !std::mem::replace(&mut kept.swept, true) {
-            tokio::spawn(sweep(Arc::downgrade(self), keep.idle));
+        idle.count += usize::from(!full);
+        if !std::mem::replace(&mut idle.has_sweeper, true) {
+            tokio::spawn(sweep(Arc::downgrade(self), limits.idle_timeout));
         }
     }
 
-    /// Closes what has been idle for too long; whether anything is left.
+    /// Closes expired connections. Returns whether any are left.
     fn close_expired(&self) -> bool {
-        let Some(oldest) = Instant::now().checked_sub(self.keep.idle) else {
+        let Some(oldest) = Instant::now().checked_sub(self.limits.idle_timeout) else {
             return true;
         };
-        let mut kept = self.lock();
-        kept.by_route.retain(|_, idle| {
-            idle.retain(|entry| entry.since > oldest && !entry.sender.is_closed());
-            !idle.is_empty()
+        let mut idle = self.lock();
+        idle.by_route.retain(|_, entries| {
+            entries.retain(|entry| entry.since > oldest && !entry.sender.is_closed());
+            !entries.is_empty()
         });
-        kept.count = kept.by_route.values().map(VecDeque::len).sum();
-        kept.swept = kept.count > 0;
-        kept.swept
+        idle.count = idle.by_route.values().map(VecDeque::len).sum();
+        idle.has_sweeper = idle.count > 0;
+        idle.has_sweeper
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        // A panic elsewhere leaves nothing here that could be half done.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, IdleConnections> {
+        // A panic elsewhere cannot leave this data half-written.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
-    pub(super) fn kept(&self) -> usize {
+    pub(super) fn idle_count(&self) -> usize {
         self.lock().count
     }
 }
 
-/// Closes idle connections even when no request comes by. Ends when there are none, or no pool.
-async fn sweep(pool: Weak<Pool>, idle: Duration) {
+/// Closes expired connections even without requests. Ends when the pool is empty or dropped.
+async fn sweep(pool: Weak<Pool>, idle_timeout: Duration) {
     loop {
-        tokio::time::sleep(idle).await;
+        tokio::time::sleep(idle_timeout).await;
         let any_left = pool.upgrade().is_some_and(|pool| pool.close_expired());
         if !any_left {
             return;

@@ -1,4 +1,4 @@
-//! A customer's proxy: where it is and who to be there.
+//! A customer's proxy: its address and credentials.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -13,47 +13,48 @@ use url::Url;
 
 use super::origin::{Origin, Scheme};
 
-/// A proxy: `http(s)://[user:password]@host:port/`, user and password percent-encoded.
+/// A proxy URL: `http(s)://[user:password]@host:port/`, user and password percent-encoded.
 ///
-/// Without a port it is the scheme's default port. Two are equal when place and credentials are. Neither
-/// `Debug` nor `Display` shows the credentials.
+/// The port defaults to that of the scheme. Two URLs are equal if origin and credentials are.
+/// `Debug` and `Display` do not show the credentials.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ProxyUrl(Arc<Inner>);
 
 struct Inner {
     origin: Origin,
-    /// The value of `Proxy-Authorization` (RFC 7617), which is the credentials in all but name.
+    /// The value of `Proxy-Authorization` (RFC 7617), which contains the credentials.
     authorization: Option<SecretString>,
 }
 
-/// Why a text is no proxy URL. It never quotes the text.
+/// The reason why a text is not a proxy URL. The error never quotes the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyUrlError {
-    /// No `http://` or `https://` in front.
+    /// The text does not begin with `http://` or `https://`.
     #[error("a proxy must begin with http:// or https://")]
     Scheme,
-    /// The host or port is missing or not valid, often because of a bare reserved character before it.
+    /// The host or port is missing or invalid, often because of an unescaped character before it.
     #[error(
         "a proxy is written as http://user:password@host:port/, with special characters in user and \
          password percent-encoded (such as %40 for @ and %2F for /)"
     )]
     Form,
-    /// A path, query or fragment, often because of a bare `/`, `?` or `#` in the password.
+    /// The text has a path, query or fragment, often because of an unescaped `/`, `?` or `#` in the
+    /// password.
     #[error(
         "a proxy ends after host and port, but this has a path; if user or password contain /, ? or #, \
          percent-encode them (%2F, %3F, %23)"
     )]
     Path,
-    /// RFC 7617 has no way to send it.
+    /// The credentials cannot be sent by RFC 7617.
     #[error("the proxy's user name contains a colon, or user or password a control character")]
     Credentials,
 }
 
 impl ProxyUrl {
-    /// Reads a proxy URL.
+    /// Parses a proxy URL.
     ///
     /// # Errors
-    /// A [`ProxyUrlError`] that says what is right and never quotes the text.
+    /// A [`ProxyUrlError`], which never quotes the text.
     pub fn parse(text: &SecretString) -> Result<Self, ProxyUrlError> {
         let text = text.expose_secret();
         if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
@@ -73,7 +74,7 @@ impl ProxyUrl {
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             return Err(ProxyUrlError::Path);
         }
-        let origin = Origin::of_url(&url).map_err(|_| ProxyUrlError::Form)?;
+        let origin = Origin::from_url(&url).map_err(|_| ProxyUrlError::Form)?;
         let authorization = match (url.username(), url.password()) {
             ("", None) => None,
             (user, password) => Some(basic(user, password.unwrap_or_default())?),
@@ -84,12 +85,12 @@ impl ProxyUrl {
         })))
     }
 
-    /// Where the proxy is.
+    /// The proxy's address.
     pub fn origin(&self) -> &Origin {
         &self.0.origin
     }
 
-    /// Whether there is a user name or password.
+    /// Whether the URL has a user name or password.
     pub fn has_credentials(&self) -> bool {
         self.0.authorization.is_some()
     }
@@ -102,7 +103,7 @@ impl ProxyUrl {
     }
 }
 
-/// RFC 7617 in UTF-8, from percent-encoded parts.
+/// Encodes percent-encoded credentials by RFC 7617 in UTF-8.
 fn basic(user: &str, password: &str) -> Result<SecretString, ProxyUrlError> {
     let user: Vec<u8> = percent_decode_str(user).collect();
     let password: Vec<u8> = percent_decode_str(password).collect();
@@ -136,7 +137,7 @@ impl Hash for Inner {
 }
 
 impl fmt::Display for ProxyUrl {
-    /// Scheme, host and port.
+    /// Writes scheme, host and port.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0.origin, f)
     }
@@ -151,7 +152,7 @@ impl fmt::Debug for ProxyUrl {
     }
 }
 
-/// The proxies of one call, chosen by the scheme of the target. None: directly.
+/// The proxies of one call, by the scheme of the target. `None` connects directly.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
     /// For `http` targets.
@@ -161,7 +162,7 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    pub(super) fn toward(&self, scheme: Scheme) -> Option<&ProxyUrl> {
+    pub(super) fn for_scheme(&self, scheme: Scheme) -> Option<&ProxyUrl> {
         match scheme {
             Scheme::Http => self.http.as_ref(),
             Scheme::Https => self.https.as_ref(),

@@ -1,4 +1,5 @@
-//! What of a caller's request is sent: refuses what steers the connection, writes the rest for the wire.
+//! Prepares a request: rejects fields that control the connection, and sets the fields that the
+//! client owns.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
@@ -10,8 +11,8 @@ use super::origin::{Origin, Scheme};
 use super::policy::Target;
 use super::proxy::ProxyUrl;
 
-/// Header fields that belong to one connection (RFC 9110, section 7.6.1) and so to this host alone.
-const OURS: [HeaderName; 5] = [
+/// Hop-by-hop header fields (RFC 9110, section 7.6.1), which only the client may set.
+const HOP_BY_HOP: [HeaderName; 5] = [
     header::CONNECTION,
     header::TE,
     header::TRAILER,
@@ -19,25 +20,25 @@ const OURS: [HeaderName; 5] = [
     header::UPGRADE,
 ];
 
-/// The same, of older or newer making; `proxy-…` as a whole besides.
-const OURS_BY_NAME: [&str; 2] = ["keep-alive", "http2-settings"];
+/// More hop-by-hop fields, older and newer ones. All fields of the form `proxy-…` are rejected too.
+const HOP_BY_HOP_NAMES: [&str; 2] = ["keep-alive", "http2-settings"];
 
-/// As many as hyper takes of an answer.
-const MOST_FIELDS: usize = 100;
+/// The same number that hyper accepts in a response.
+const MAX_FIELDS: usize = 100;
 
-/// Refuses what may not be sent, and brings the rest into the form in which it is.
+/// Rejects invalid requests and completes the others for sending.
 ///
-/// `body_bytes` is the length of the body where it is known beforehand.
+/// `body_bytes` is the length of the body, if known.
 pub(super) fn prepare(
     parts: &mut Parts,
     target: &Target,
     proxy: Option<&ProxyUrl>,
     body_bytes: Option<u64>,
-    most_header_bytes: usize,
+    max_header_bytes: usize,
 ) -> Result<(), EgressError> {
     let origin = target.origin();
-    // CONNECT would turn an allowed request into a tunnel to anywhere; TRACE would show what is added on
-    // the way, such as a proxy's password.
+    // CONNECT would turn an allowed request into a tunnel to any server. TRACE would reveal added
+    // fields, such as a proxy's password.
     if parts.method == Method::CONNECT || parts.method == Method::TRACE {
         return refused(format!("the method {} is not for components", parts.method));
     }
@@ -46,16 +47,16 @@ pub(super) fn prepare(
         Some(path) => path.clone(),
         None => PathAndQuery::from_static("/"),
     };
-    // Behind the authority of an absolute address it would become a part of that.
+    // After the authority of an absolute URI, the path would be read as part of the authority.
     if !path.as_str().starts_with(['/', '?']) {
         return refused("its path does not begin with `/`".to_owned());
     }
     let bytes = path.as_str().len() + field_bytes(&parts.headers);
-    if bytes > most_header_bytes || parts.headers.len() > MOST_FIELDS {
+    if bytes > max_header_bytes || parts.headers.len() > MAX_FIELDS {
         return Err(EgressError::Limit {
             limit: Limit::RequestHead,
             origin: origin.clone(),
-            bytes: u64::try_from(most_header_bytes).unwrap_or(u64::MAX),
+            bytes: u64::try_from(max_header_bytes).unwrap_or(u64::MAX),
         });
     }
     let unusable = |_| EgressError::Refused {
@@ -89,8 +90,8 @@ fn check_fields(
     body_bytes: Option<u64>,
 ) -> Result<(), EgressError> {
     for name in headers.keys() {
-        let ours = OURS.contains(name)
-            || OURS_BY_NAME.contains(&name.as_str())
+        let ours = HOP_BY_HOP.contains(name)
+            || HOP_BY_HOP_NAMES.contains(&name.as_str())
             || name.as_str().starts_with("proxy-");
         if ours {
             return refused(format!(
@@ -104,7 +105,7 @@ fn check_fields(
             "its header field `host` differs from its address `{origin}`; leave the field out"
         ));
     }
-    // Two readings of where a request ends are two requests.
+    // If the end of a request can be read in two ways, an attacker can smuggle a second request.
     let lengths: Vec<&HeaderValue> = headers.get_all(header::CONTENT_LENGTH).iter().collect();
     let stated = match lengths.as_slice() {
         [] => return Ok(()),
@@ -123,7 +124,7 @@ fn digits(text: &str) -> Option<u64> {
     if plain { text.parse().ok() } else { None }
 }
 
-/// Whether a `Host` field says what the address says, with or without the default port.
+/// Whether a `Host` field matches the URI, with or without the default port.
 fn is_host_of(value: &HeaderValue, origin: &Origin) -> bool {
     let stated = value.to_str().ok();
     let uri = stated.and_then(|text| {
@@ -132,10 +133,10 @@ fn is_host_of(value: &HeaderValue, origin: &Origin) -> bool {
             .authority(text);
         uri.path_and_query("/").build().ok()
     });
-    uri.and_then(|uri| Origin::of(&uri).ok()).as_ref() == Some(origin)
+    uri.and_then(|uri| Origin::from_uri(&uri).ok()).as_ref() == Some(origin)
 }
 
-/// What the fields take on the wire: name, colon, space, value, line end.
+/// The size of the fields on the wire: name, colon, space, value, line end.
 fn field_bytes(headers: &HeaderMap) -> usize {
     let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
     headers.iter().map(field).sum()

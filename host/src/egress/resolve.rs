@@ -1,17 +1,18 @@
-//! Names to addresses.
+//! Name resolution.
 
 use std::io;
 use std::net::IpAddr;
 
 use async_trait::async_trait;
 
-/// Turns a name into addresses. Tests script it; a platform may bring its own.
+/// Resolves names to addresses. Tests script the results; a platform may implement its own
+/// resolver.
 #[async_trait]
 pub trait Resolve: Send + Sync + 'static {
-    /// All addresses of `name`, in the order in which they should be tried.
+    /// Returns all addresses of `name`, in the order in which they are tried.
     ///
     /// # Errors
-    /// Whatever the resolver says; the text reaches an administrator.
+    /// Any error of the resolver; its text is shown to an administrator.
     async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>>;
 }
 
@@ -22,7 +23,7 @@ pub struct SystemResolver;
 #[async_trait]
 impl Resolve for SystemResolver {
     async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        // The port does not take part in the lookup; it is the address type of the call that wants one.
+        // The port does not affect the lookup, but the function's argument requires one.
         let found = tokio::net::lookup_host((name, 0)).await?;
         Ok(found.map(|address| address.ip()).collect())
     }

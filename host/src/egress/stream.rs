@@ -1,4 +1,4 @@
-//! A connection in any of its shapes: TCP, TLS, or TLS through a tunnel inside TLS.
+//! A connection as a byte stream: TCP, TLS, or TLS within a TLS tunnel.
 
 use std::io;
 use std::pin::Pin;

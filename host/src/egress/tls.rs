@@ -1,4 +1,4 @@
-//! TLS towards targets and proxies: whom to trust, and what a refused certificate means in plain words.
+//! TLS to targets and proxies: the trusted authorities, and explanations of rejected certificates.
 
 use std::io;
 use std::path::Path;
@@ -16,36 +16,36 @@ use super::origin::Origin;
 use super::stream::Stream;
 use crate::text::{self, NotUtf8};
 
-/// The setting that names a file of further certificate authorities.
+/// The setting with a file of extra certificate authorities.
 const CA_FILE: &str = "egress.extra-ca";
 
-/// TLS 1.2 and 1.3 with the system's certificate authorities and, if given, further ones.
+/// TLS 1.2 and 1.3 with the system's certificate authorities and optional extra ones.
 ///
-/// The system's are read once, when the first `https` connection needs them: a host that only speaks
+/// The system's authorities are read once, for the first `https` connection: a host that only uses
 /// `http` needs none.
 pub(super) struct Tls {
-    further: Vec<CertificateDer<'static>>,
+    extra: Vec<CertificateDer<'static>>,
     system: fn() -> rustls_native_certs::CertificateResult,
     config: OnceCell<Arc<ClientConfig>>,
 }
 
 impl Tls {
-    pub(super) fn new(further: Vec<CertificateDer<'static>>) -> Self {
-        Self::with_system(further, rustls_native_certs::load_native_certs)
+    pub(super) fn new(extra: Vec<CertificateDer<'static>>) -> Self {
+        Self::with_system(extra, rustls_native_certs::load_native_certs)
     }
 
     pub(super) fn with_system(
-        further: Vec<CertificateDer<'static>>,
+        extra: Vec<CertificateDer<'static>>,
         system: fn() -> rustls_native_certs::CertificateResult,
     ) -> Self {
         Self {
-            further,
+            extra,
             system,
             config: OnceCell::new(),
         }
     }
 
-    /// A handshake in which the other end proves to be `origin`'s host.
+    /// Performs a handshake in which the peer proves to be `origin`'s host.
     pub(super) async fn handshake(
         &self,
         stream: Stream,
@@ -71,9 +71,9 @@ impl Tls {
 
     async fn config(&self) -> Result<Arc<ClientConfig>, String> {
         let made = self.config.get_or_try_init(|| async {
-            let (further, system) = (self.further.clone(), self.system);
+            let (extra, system) = (self.extra.clone(), self.system);
             // Reads some hundred files on some systems.
-            tokio::task::spawn_blocking(move || build(further, system))
+            tokio::task::spawn_blocking(move || build(extra, system))
                 .await
                 .map_err(|error| {
                     format!("the certificate authorities could not be read: {error}")
@@ -84,14 +84,15 @@ impl Tls {
 }
 
 fn build(
-    further: Vec<CertificateDer<'static>>,
+    extra: Vec<CertificateDer<'static>>,
     system: fn() -> rustls_native_certs::CertificateResult,
 ) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     let found = system();
-    // A system's bundle often holds a few that are malformed or too old; the others serve all the same.
+    // A system's bundle often contains a few malformed or outdated certificates; the others are
+    // still used.
     roots.add_parsable_certificates(found.certs);
-    for certificate in further {
+    for certificate in extra {
         let added = roots.add(certificate);
         added.map_err(|error| format!("a certificate in `{CA_FILE}` is not valid: {error}"))?;
     }
@@ -114,7 +115,7 @@ fn build(
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Early data may be replayed, and so might a refresh token.
+    // Early data can be replayed, and with it a refresh token.
     config.enable_early_data = false;
     Ok(Arc::new(config))
 }
@@ -127,20 +128,20 @@ fn server_name(origin: &Origin) -> Option<ServerName<'static>> {
     }
 }
 
-/// The certificates of a PEM file, each fit to be trusted.
+/// Reads the certificates of a PEM file and checks each.
 pub(super) fn read_ca_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-    // Certificates in the binary form (DER) hold no PEM, and are told so below.
+    // Binary certificates (DER) are not PEM and get their own error below.
     let text = match text::decode(&bytes) {
         Ok(text) => text.as_bytes(),
         Err(found @ (NotUtf8::Utf16 | NotUtf8::Utf32)) => return Err(format!("it {found}")),
-        // Comments between certificates may be in any encoding.
-        Err(NotUtf8::OneByte { .. } | NotUtf8::Binary) => bytes.as_slice(),
+        // Comments between certificates may have any encoding.
+        Err(NotUtf8::SingleByte { .. } | NotUtf8::Binary) => bytes.as_slice(),
     };
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(text)
         .collect::<Result<_, _>>()
         .map_err(|error| match error {
-            // Its own words are a list of bytes.
+            // The error's own text is a list of bytes.
             pem::Error::MissingSectionEnd { .. } => "it ends within a certificate".to_owned(),
             other => format!("it is not valid PEM: {other}"),
         })?;

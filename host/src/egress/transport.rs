@@ -1,5 +1,5 @@
-//! A way out without sockets: whoever brings a [`Transport`] carries what the policy has passed. For tests,
-//! and for whoever looks on.
+//! A transport without sockets: implement [`Transport`] to send the permitted requests another way.
+//! For tests and for observers.
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -8,81 +8,83 @@ use http_body_util::{BodyExt as _, Full};
 use tokio::time::{Instant, timeout_at};
 
 use super::body::LimitedBody;
-use super::client::{Client, ClientOptions, not_the_targets};
-use super::error::{EgressError, Limit, Stage};
+use super::client::{Client, ClientOptions, status_error};
+use super::error::{EgressError, Limit, RequestPhase};
 use super::pool::{RequestBody, Route};
 use super::proxy::{Proxies, ProxyUrl};
 
-/// Carries requests in place of a network, and answers whole.
+/// Sends requests in place of a network, and returns whole responses.
 ///
-/// A [`Client`] is one too: whoever only wants to look on hands the request to it. Then everything is as
-/// without the transport, save that the head of an answer waits for its body.
+/// [`Client`] implements this trait, so an observer can forward requests to a client. The result is
+/// the same as without the observer, except that the response head is returned together with the
+/// body.
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
-    /// One exchange. The request's address is absolute, whatever the way is; its header fields are those
-    /// that would be written to the wire. `proxy`: through which it would go. A [`Deadline`] is among the
-    /// request's extensions.
-    async fn carry(
+    /// Sends one request. Its URI is always absolute; its header fields are those that would be
+    /// written to the wire. `proxy` is the proxy that the request would use. The request's
+    /// extensions contain a [`Deadline`].
+    async fn send(
         &self,
         request: Request<Bytes>,
         proxy: Option<&ProxyUrl>,
-    ) -> Result<Response<Bytes>, TransportFault>;
+    ) -> Result<Response<Bytes>, TransportError>;
 }
 
-/// When the whole answer to a carried request must be there; whoever asked waits no longer.
+/// The time by which the whole response must be received; the caller does not wait longer.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(pub Instant);
 
-/// How long a client waits as a transport where a request names no [`Deadline`]: as a call does by default.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(15);
+/// The timeout of a client as a transport if a request has no [`Deadline`]: the default of a call.
+const DEFAULT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
 
-/// The most header fields that a client reads from a network (hyper's own bound).
-const MOST_FIELDS: usize = 100;
+/// The maximum number of header fields in a response (hyper's own limit).
+const MAX_FIELDS: usize = 100;
 
-/// Why there is no whole answer. What the client of a real network would have met.
+/// The reason why there is no whole response: the errors of a client on a real network.
 #[derive(Clone, Debug)]
-pub enum TransportFault {
-    /// The name was not found; nothing was sent.
+pub enum TransportError {
+    /// The name was not found; the request was not sent.
     Unresolved,
-    /// The connection was refused; nothing was sent.
+    /// The connection was refused; the request was not sent.
     Refused,
-    /// No secure connection came about; nothing was sent.
+    /// TLS failed; the request was not sent.
     Untrusted,
-    /// No answer came before the deadline. The time passes nowhere.
+    /// No response arrived before the deadline. Reported without waiting.
     Timeout,
-    /// The connection ended after the request was sent and before an answer.
+    /// The connection ended after the request was sent and before a response.
     Reset,
-    /// What came is no HTTP.
+    /// The response is not HTTP.
     Garbled,
-    /// The connection ended within the body, of which this much had come.
+    /// The connection ended within the body, after this part of the response.
     Cut(Response<Bytes>),
-    /// The rest of the body did not come before the deadline.
+    /// The deadline passed within the body, after this part of the response.
     Stalled(Response<Bytes>),
-    /// What the client of a real network has met, told on unchanged.
-    Met(EgressError),
-    /// The same within the body, of which this much had come.
-    MetWithin(Response<Bytes>, EgressError),
+    /// An error of a client on a real network, passed on unchanged.
+    Egress(EgressError),
+    /// The same within the body, after this part of the response.
+    EgressInBody(Response<Bytes>, EgressError),
 }
 
 #[async_trait]
 impl Transport for Client {
-    async fn carry(
+    async fn send(
         &self,
         request: Request<Bytes>,
         proxy: Option<&ProxyUrl>,
-    ) -> Result<Response<Bytes>, TransportFault> {
+    ) -> Result<Response<Bytes>, TransportError> {
         let deadline = request.extensions().get::<Deadline>();
-        let deadline = deadline.map_or_else(|| Instant::now() + PATIENCE, |deadline| deadline.0);
+        let deadline =
+            deadline.map_or_else(|| Instant::now() + DEFAULT_TIMEOUT, |deadline| deadline.0);
         let mut request = request.map(Full::new);
-        // Both are this client's to write.
+        // The client sets both fields itself.
         request.headers_mut().remove(header::HOST);
         request.headers_mut().remove(header::PROXY_AUTHORIZATION);
         let proxies = Proxies {
             http: proxy.cloned(),
             https: proxy.cloned(),
         };
-        let answer = self.send(request, &proxies, deadline).await;
-        let (head, mut body) = answer.map_err(TransportFault::Met)?.into_parts();
+        let response = self.send(request, &proxies, deadline).await;
+        let (head, mut body) = response.map_err(TransportError::Egress)?.into_parts();
         let mut whole = BytesMut::new();
         while let Some(frame) = body.frame().await {
             match frame {
@@ -93,7 +95,7 @@ impl Transport for Client {
                 }
                 Err(error) => {
                     let part = Response::from_parts(head, whole.freeze());
-                    return Err(TransportFault::MetWithin(part, error));
+                    return Err(TransportError::EgressInBody(part, error));
                 }
             }
         }
@@ -109,49 +111,52 @@ pub(super) async fn exchange(
     deadline: Instant,
     options: &ClientOptions,
 ) -> Result<Response<LimitedBody>, EgressError> {
-    let carried = timeout_at(deadline, async {
-        let mut request = collected(request, route).await?;
+    let outcome = timeout_at(deadline, async {
+        let mut request = collect_request(request, route).await?;
         request.extensions_mut().insert(Deadline(deadline));
-        let carried = transport.carry(request, route.proxy.as_ref()).await;
-        match carried {
-            Ok(answer) => Ok((answer, None)),
-            Err(fault) => in_our_words(fault, route),
+        let outcome = transport.send(request, route.proxy.as_ref()).await;
+        match outcome {
+            Ok(response) => Ok((response, None)),
+            Err(error) => into_egress_error(error, route),
         }
     });
-    let (answer, ends) = match carried.await {
-        Ok(carried) => carried?,
-        Err(_) => in_our_words(TransportFault::Timeout, route)?,
+    let (response, body_error) = match outcome.await {
+        Ok(outcome) => outcome?,
+        Err(_) => into_egress_error(TransportError::Timeout, route)?,
     };
-    if let Some(error) = not_the_targets(answer.status(), route) {
+    if let Some(error) = status_error(response.status(), route) {
         return Err(error);
     }
-    let (head, body) = answer.into_parts();
+    let (head, body) = response.into_parts();
     let too_large = |limit, bytes| EgressError::Limit {
         limit,
         origin: route.target.origin().clone(),
         bytes,
     };
-    if written(&head.headers) > options.max_header_bytes || head.headers.len() > MOST_FIELDS {
+    if header_bytes(&head.headers) > options.max_header_bytes || head.headers.len() > MAX_FIELDS {
         let bytes = u64::try_from(options.max_header_bytes).unwrap_or(u64::MAX);
-        return Err(too_large(Limit::AnswerHead, bytes));
+        return Err(too_large(Limit::ResponseHead, bytes));
     }
     let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
     if length > options.max_response_bytes {
-        return Err(too_large(Limit::AnswerBody, options.max_response_bytes));
+        return Err(too_large(Limit::ResponseBody, options.max_response_bytes));
     }
-    Ok(Response::from_parts(head, LimitedBody::carried(body, ends)))
+    Ok(Response::from_parts(
+        head,
+        LimitedBody::buffered(body, body_error),
+    ))
 }
 
-/// The bytes of header fields as they would be written.
-fn written(fields: &HeaderMap) -> usize {
+/// The size of the header fields on the wire, in bytes.
+fn header_bytes(fields: &HeaderMap) -> usize {
     let field = |(name, value): (&HeaderName, &HeaderValue)| {
         name.as_str().len() + ": ".len() + value.len() + "\r\n".len()
     };
     fields.iter().map(field).sum()
 }
 
-/// The request with its whole body and its absolute address.
-async fn collected(
+/// Collects the request's body and makes its URI absolute.
+async fn collect_request(
     request: Request<RequestBody>,
     route: &Route,
 ) -> Result<Request<Bytes>, EgressError> {
@@ -172,49 +177,50 @@ async fn collected(
     Ok(Request::from_parts(head, body.to_bytes()))
 }
 
-/// What a fault is called on the way out; that of a body comes behind what there is of the answer.
-fn in_our_words(
-    fault: TransportFault,
+/// Converts a transport error. An error within the body comes with the received part of the
+/// response.
+fn into_egress_error(
+    error: TransportError,
     route: &Route,
 ) -> Result<(Response<Bytes>, Option<EgressError>), EgressError> {
-    let (near, far) = (route.near_end(), route.far_end());
-    Err(match fault {
-        TransportFault::Unresolved => EgressError::Resolve {
+    let (near, far) = (route.next_hop(), route.responder());
+    Err(match error {
+        TransportError::Unresolved => EgressError::Resolve {
             peer: near,
             reason: "no such name".to_owned(),
         },
-        TransportFault::Refused => EgressError::Connect {
+        TransportError::Refused => EgressError::Connect {
             peer: near,
             reason: "connection refused".to_owned(),
             refused: true,
         },
-        TransportFault::Untrusted => EgressError::Tls {
+        TransportError::Untrusted => EgressError::Tls {
             peer: far,
             reason: "its certificate is not trusted".to_owned(),
             certificate: true,
         },
-        TransportFault::Timeout => EgressError::Timeout {
+        TransportError::Timeout => EgressError::Timeout {
             peer: far,
-            stage: Stage::Answer,
+            phase: RequestPhase::Response,
         },
-        TransportFault::Reset => EgressError::Closed {
+        TransportError::Reset => EgressError::Closed {
             peer: far,
-            stage: Stage::Answer,
+            phase: RequestPhase::Response,
         },
-        TransportFault::Garbled => EgressError::Protocol {
+        TransportError::Garbled => EgressError::Protocol {
             peer: far,
             reason: "it is not valid HTTP/1.1".to_owned(),
-            stage: Stage::Answer,
+            phase: RequestPhase::Response,
         },
-        TransportFault::Cut(answer) => {
-            let stage = Stage::Body;
-            return Ok((answer, Some(EgressError::Closed { peer: far, stage })));
+        TransportError::Cut(response) => {
+            let phase = RequestPhase::Body;
+            return Ok((response, Some(EgressError::Closed { peer: far, phase })));
         }
-        TransportFault::Stalled(answer) => {
-            let stage = Stage::Body;
-            return Ok((answer, Some(EgressError::Timeout { peer: far, stage })));
+        TransportError::Stalled(response) => {
+            let phase = RequestPhase::Body;
+            return Ok((response, Some(EgressError::Timeout { peer: far, phase })));
         }
-        TransportFault::Met(error) => error,
-        TransportFault::MetWithin(answer, error) => return Ok((answer, Some(error))),
+        TransportError::Egress(error) => error,
+        TransportError::EgressInBody(response, error) => return Ok((response, Some(error))),
     })
 }

@@ -6,15 +6,16 @@ use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use super::error::{EgressError, Peer, Stage};
+use super::error::{EgressError, Peer, RequestPhase};
 use super::origin::Origin;
 use super::proxy::ProxyUrl;
 use super::stream::Stream;
 
-/// A proxy's answer to `CONNECT` is short; some add an explanation in header fields.
-const MOST_HEADER_BYTES: usize = 16 * 1024;
+/// The header limit of a proxy's response to `CONNECT`, which is short; some proxies add
+/// explanatory fields.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
 
-/// Asks the proxy at the other end of `stream` for a connection to the target.
+/// Asks the proxy at the other end of `stream` to connect to the target.
 pub(super) async fn open(
     stream: Stream,
     target: &Origin,
@@ -23,40 +24,40 @@ pub(super) async fn open(
     let failed = |reason: &str| EgressError::Protocol {
         peer: Peer::Proxy(proxy.origin().clone()),
         reason: reason.to_owned(),
-        stage: Stage::Proxy,
+        phase: RequestPhase::Proxy,
     };
     let died = |_| EgressError::Closed {
         peer: Peer::Proxy(proxy.origin().clone()),
-        stage: Stage::Proxy,
+        phase: RequestPhase::Proxy,
     };
     let request = request(target, proxy).map_err(|_| failed("the target has no authority form"))?;
     let mut builder = http1::Builder::new();
-    builder.max_header_size(MOST_HEADER_BYTES);
+    builder.max_header_size(MAX_HEADER_BYTES);
     let (mut sender, connection) = builder
         .handshake(TokioIo::new(stream))
         .await
         .map_err(died)?;
     let mut connection = std::pin::pin!(connection.without_shutdown());
-    let mut answer = std::pin::pin!(sender.send_request(request));
-    // The connection ends by itself, giving its stream back, once the answer has opened the tunnel; it
-    // ends with an error when there is no answer, and then the answer's future knows too.
+    let mut response = std::pin::pin!(sender.send_request(request));
+    // Once the response has opened the tunnel, the connection ends and returns its stream. Without
+    // a response the connection ends with an error, and the response's future fails too.
     let mut parts = None;
-    let answer = loop {
+    let response = loop {
         tokio::select! {
             biased;
-            answer = &mut answer => break answer,
+            response = &mut response => break response,
             ended = &mut connection, if parts.is_none() => parts = Some(ended),
         }
     };
-    let answer = answer.map_err(|error| {
+    let response = response.map_err(|error| {
         if error.is_parse() || error.is_parse_too_large() {
             failed("it is not HTTP/1.1")
         } else {
             died(error)
         }
     })?;
-    if !answer.status().is_success() {
-        return Err(refusal(answer.status(), proxy));
+    if !response.status().is_success() {
+        return Err(refusal(response.status(), proxy));
     }
     let parts = match parts {
         Some(parts) => parts,
@@ -70,7 +71,7 @@ pub(super) async fn open(
     }
 }
 
-/// What a proxy's refusal means to the caller.
+/// Creates the error for a proxy's refusal.
 pub(super) fn refusal(status: StatusCode, proxy: &ProxyUrl) -> EgressError {
     EgressError::Proxy {
         proxy: proxy.origin().clone(),

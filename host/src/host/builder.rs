@@ -1,4 +1,4 @@
-//! Puts a host together and says what is missing or does not fit.
+//! Builds a host and reports missing or incompatible parts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use secrecy::SecretString;
 
 use super::housekeeping::{Housekeeping, Retention};
-use super::turns::Turns;
+use super::record_locks::RecordLocks;
 use super::{Host, Parts};
 use crate::component::{ComponentCache, GuestError, Plugin};
 use crate::egress::Client;
@@ -20,22 +20,22 @@ use crate::store::seal::Sealer;
 use crate::store::stash::Stash;
 use crate::store::{Store, StoreError};
 
-/// Where the component comes from.
+/// The source of the component.
 #[derive(Clone, Debug)]
 pub enum ComponentSource {
-    /// Its bytes.
+    /// The component's bytes.
     Bytes(Vec<u8>),
-    /// A file.
+    /// The component's file.
     File(PathBuf),
-    /// One that another host in this process has loaded. Its own limits hold, not the builder's:
-    /// they shaped what was compiled.
+    /// A plugin that another host in this process has loaded. The limits of that plugin apply
+    /// instead of the builder's, because they determined the compiled code.
     Loaded(Box<Plugin>),
 }
 
-/// Why a host could not be put together.
+/// The reason why a host could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// A part that it needs was not given.
+    /// A required part is missing.
     #[error("a host needs {0}: call HostBuilder::{1}")]
     Missing(&'static str, &'static str),
     /// The component's file could not be read.
@@ -43,13 +43,13 @@ pub enum BuildError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         error: std::io::Error,
     },
-    /// The component does not fit.
+    /// The component cannot run on this host.
     #[error(transparent)]
     Plugin(#[from] GuestError),
-    /// What an earlier run left could not be cleaned up.
+    /// The state left by an earlier run could not be resolved.
     #[error("could not resolve what an earlier run left: {0}")]
     Store(#[from] StoreError),
 }
@@ -75,121 +75,122 @@ pub struct HostBuilder {
 }
 
 impl HostBuilder {
-    /// The plugin. Needed.
+    /// Sets the plugin. Required.
     #[must_use]
     pub fn component(mut self, source: ComponentSource) -> Self {
         self.component = Some(source);
         self
     }
 
-    /// Where everything durable lives. Needed.
+    /// Sets the store of all durable data. Required.
     #[must_use]
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
         self
     }
 
-    /// What seals secrets for that store. Needed.
+    /// Sets the sealer of the store's secrets. Required.
     #[must_use]
     pub fn sealer(mut self, sealer: Arc<Sealer>) -> Self {
         self.sealer = Some(sealer);
         self
     }
 
-    /// Time; the machine's own when not given.
+    /// Sets the clock; the system clock by default.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
         self
     }
 
-    /// Plain settings, which the plugin reads through `automate:platform/settings`.
+    /// Sets the plain settings, which the plugin reads through `automate:platform/settings`.
     #[must_use]
     pub fn settings(mut self, settings: BTreeMap<String, String>) -> Self {
         self.settings = settings;
         self
     }
 
-    /// A secret setting, which the plugin reads through `secrets.reveal-setting`.
+    /// Adds a secret setting, which the plugin reads through `secrets.reveal-setting`.
     #[must_use]
     pub fn secret_setting(mut self, name: impl Into<String>, value: SecretString) -> Self {
         self.secret_settings.insert(name.into(), value);
         self
     }
 
-    /// The bounds of a call.
+    /// Sets the limits of a call.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// The way out. Needed: without it nothing could be reached, and nobody would know why.
+    /// Sets the client for outbound requests. Required, because a default that allows nothing would
+    /// fail without an explanation.
     #[must_use]
     pub fn egress(mut self, client: Client) -> Self {
         self.egress = Some(client);
         self
     }
 
-    /// The directory that keeps commits of answers which the store cannot take, until it can. Every
-    /// host of the same store on this machine names the same one. Without it such an answer is
-    /// lost, and the log says so.
+    /// Sets the stash directory, which keeps commits of responses while the store is unavailable.
+    /// All hosts of a store on this machine share one directory. Without a stash, such a response
+    /// is lost and logged as lost.
     #[must_use]
     pub fn stash(mut self, directory: impl Into<PathBuf>) -> Self {
         self.stash = Some(directory.into());
         self
     }
 
-    /// Room in bytes that the stash keeps in reserve, so that a full disk alone loses no response; none
-    /// when not given. The host says so when it cannot be had.
+    /// Sets the bytes that the stash reserves, so that a full disk alone loses no response; 0 by
+    /// default. The host warns if the space cannot be reserved.
     #[must_use]
     pub fn stash_reserve(mut self, bytes: u64) -> Self {
         self.stash_reserve = bytes;
         self
     }
 
-    /// A file, such as the database, whose owner and mode a new stash gets. Every user of the file can
-    /// then use the stash.
+    /// Sets a file, such as the database, whose owner and mode a new stash inherits. Every user of
+    /// the file can then use the stash.
     #[must_use]
     pub fn stash_like(mut self, file: impl Into<PathBuf>) -> Self {
         self.stash_like = Some(file.into());
         self
     }
 
-    /// How long transactions are kept. A running dispatcher removes older ones.
+    /// Sets how long transactions are kept. A running dispatcher removes older ones.
     #[must_use]
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
     }
 
-    /// Where the compiled component is kept for the next process. Without it every process compiles
-    /// the component anew, which takes about a second.
+    /// Sets the cache of compiled components. Without a cache, every process compiles the component
+    /// again, which takes about a second.
     #[must_use]
     pub fn component_cache(mut self, cache: ComponentCache) -> Self {
         self.component_cache = Some(cache);
         self
     }
 
-    /// Where random bytes come from that are no keys; the operating system when not given. For tests
-    /// that repeat themselves.
+    /// Sets the source of random bytes other than keys; the operating system by default. For
+    /// repeatable tests.
     #[must_use]
     pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
         self.entropy = Some(entropy);
         self
     }
 
-    /// Lets somebody look on at the imports of every call, and step in. For tests.
+    /// Sets hooks that observe and replace the imports of every call. For tests.
     #[must_use]
     pub fn interceptor(mut self, interceptor: Arc<dyn Interceptor>) -> Self {
         self.interceptor = Some(interceptor);
         self
     }
 
-    /// Compiles and links the plugin, and resolves what hosts that are gone left in the store
-    /// and in the stash.
+    /// Compiles and links the plugin, and resolves what terminated hosts left in the store and in
+    /// the stash.
     ///
-    /// Compiling blocks the thread, for about a second unless the cache has the component.
+    /// Compiling blocks the thread for about a second unless the cache has the component.
     ///
     /// # Errors
     /// See [`BuildError`].
@@ -203,7 +204,7 @@ impl HostBuilder {
             .ok_or(BuildError::Missing("a sealer", "sealer"))?;
         let client = self
             .egress
-            .ok_or(BuildError::Missing("a way out", "egress"))?;
+            .ok_or(BuildError::Missing("an egress client", "egress"))?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let cache = self.component_cache.as_ref();
         let plugin = match component {
@@ -247,13 +248,13 @@ impl HostBuilder {
                 plugin,
                 services,
                 client,
-                turns: Turns::default(),
-                begun: AtomicU64::default(),
+                record_locks: RecordLocks::default(),
+                calls_begun: AtomicU64::default(),
                 housekeeping: Housekeeping::new(self.retention),
                 stash_at_start: std::sync::OnceLock::new(),
             }),
         };
-        let settled = host.settle_stash().await;
+        let settled = host.replay_stash().await;
         let _ = host.parts.stash_at_start.set(settled);
         Ok(host)
     }

@@ -1,32 +1,31 @@
-//! The work that a running host does besides calls: room in reserve for the stash, and the removal of
-//! old transactions.
+//! Background work of a running host: the stash's disk reserve and the removal of old transactions.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::Host;
+use crate::lock::lock;
 use crate::store::stash::reserve_bytes;
 use crate::store::{PruneReport, PruneRequest, StoreError};
-use crate::sync::lock;
 use crate::types::Timestamp;
 
-/// How often the reserve is looked at, in real time.
-const LOOK: Duration = Duration::from_secs(60);
-/// How many transactions one step of a walk looks at: few enough that other writes need not wait.
-const STEP: u32 = 250;
-/// From the beginning of one walk over the transactions to that of the next.
-const WALK: Duration = Duration::from_secs(3600);
-/// Until a walk goes on that the store has stopped.
-const PAUSE: Duration = Duration::from_secs(60);
+/// The interval between checks of the reserve, in real time.
+const RESERVE_CHECK_INTERVAL: Duration = Duration::from_secs(60);
+/// Transactions examined per step: few enough not to delay other writes.
+const PRUNE_BATCH: u32 = 250;
+/// The time between the starts of two scans of the transactions.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
+/// The delay before a scan continues after a store error.
+const PRUNE_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// How long transactions are kept after they ended.
+/// The retention of transactions, counted from their end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Those that succeeded; 90 days by default.
+    /// Retention of successful transactions; 90 days by default.
     pub succeeded: Duration,
-    /// Those that failed; 365 days by default.
+    /// Retention of failed transactions; 365 days by default.
     pub failed: Duration,
 }
 
@@ -40,7 +39,7 @@ impl Default for Retention {
 }
 
 impl Retention {
-    /// Returns the step of a walk at `now` that begins after the id `after`.
+    /// Returns the step of a scan at `now` that begins after the id `after`.
     fn step(&self, now: Timestamp, after: Option<String>) -> PruneRequest {
         let before = |keep: Duration| {
             let keep = u64::try_from(keep.as_millis()).unwrap_or(u64::MAX);
@@ -50,17 +49,17 @@ impl Retention {
             succeeded_before: before(self.succeeded),
             failed_before: before(self.failed),
             after,
-            limit: STEP,
+            limit: PRUNE_BATCH,
         }
     }
 }
 
-/// How far the work is.
+/// The progress of the background work.
 #[derive(Debug, Default)]
 pub(super) struct Housekeeping {
     retention: Retention,
-    walk: Mutex<Walk>,
-    reserve: Mutex<Look>,
+    walk: Mutex<PruneScan>,
+    reserve: Mutex<ReserveCheck>,
 }
 
 impl Housekeeping {
@@ -72,52 +71,50 @@ impl Housekeeping {
     }
 }
 
-/// A walk over all transactions.
+/// The progress of a scan over all transactions.
 #[derive(Clone, Debug, Default)]
-struct Walk {
-    /// Where its next step begins.
+struct PruneScan {
+    /// The id after which the next step begins.
     after: Option<String>,
-    /// When the next step is due, by the host's clock.
+    /// The time of the next step, by the host's clock.
     due: Timestamp,
-    /// When the walk began.
+    /// The time when the scan began.
     began: Timestamp,
     removed: u64,
 }
 
-/// The result of the last look at the reserve.
+/// The result of the last check of the reserve.
 #[derive(Debug, Default)]
-struct Look {
+struct ReserveCheck {
     last: Option<Instant>,
     lacking: bool,
 }
 
 impl Host {
-    /// Carries out one step of the removal of old transactions, if it is due. Whether another one is
-    /// due at once.
+    /// Runs one step of removing old transactions, if due. Returns whether another step is due now.
     pub(super) async fn prune_transactions(&self) -> bool {
         let housekeeping = &self.parts.housekeeping;
         let now = self.clock().now();
         let mut walk = lock(&housekeeping.walk).clone();
-        // A clock that was set back must not put the next walk off.
-        if now < walk.due && walk.due.since(now) <= WALK {
+        // A clock that was set back must not postpone the next scan.
+        if now < walk.due && walk.due.since(now) <= PRUNE_INTERVAL {
             return false;
         }
         if walk.after.is_none() {
-            walk = Walk {
+            walk = PruneScan {
                 began: now,
-                ..Walk::default()
+                ..PruneScan::default()
             };
         }
         let step = housekeeping.retention.step(now, walk.after.clone());
         let done = self.store().prune_transactions(step).await;
-        let goes_on = walk.go_on(done, now);
+        let is_more_due = walk.record_step(done, now);
         *lock(&housekeeping.walk) = walk;
-        goes_on
+        is_more_due
     }
 
-    /// Makes what is missing of the reserve beside the stash, if it `may_fill` it, and says when there
-    /// is none.
-    pub(super) async fn keep_reserve(&self, may_fill: bool) {
+    /// Fills the stash's reserve if `may_fill`, and warns if there is no reserve.
+    pub(super) async fn maintain_reserve(&self, may_fill: bool) {
         let Some(stash) = self.parts.services.stash.clone() else {
             return;
         };
@@ -126,7 +123,10 @@ impl Host {
         }
         {
             let mut look = lock(&self.parts.housekeeping.reserve);
-            if look.last.is_some_and(|last| last.elapsed() < LOOK) {
+            if look
+                .last
+                .is_some_and(|last| last.elapsed() < RESERVE_CHECK_INTERVAL)
+            {
                 return;
             }
             look.last = Some(Instant::now());
@@ -140,7 +140,7 @@ impl Host {
                 true => stash.fill_reserve(),
                 false => Ok(()),
             };
-            // A part of it is enough for the first responses.
+            // A partial reserve is enough for the first responses.
             match (reserve_bytes(stash.directory()) > 0, filled) {
                 (true, _) => Ok(true),
                 (false, Ok(())) => Ok(false),
@@ -171,9 +171,9 @@ impl Host {
     }
 }
 
-impl Walk {
-    /// Notes what a step has done; whether another one is due at once.
-    fn go_on(&mut self, done: Result<PruneReport, StoreError>, now: Timestamp) -> bool {
+impl PruneScan {
+    /// Records the result of a step. Returns whether another step is due now.
+    fn record_step(&mut self, done: Result<PruneReport, StoreError>, now: Timestamp) -> bool {
         match done {
             Ok(done) => {
                 self.removed += done.removed;
@@ -181,7 +181,7 @@ impl Walk {
             }
             Err(error) => {
                 tracing::warn!(%error, "old transactions could not be removed yet");
-                self.due = now.after(PAUSE);
+                self.due = now.after(PRUNE_RETRY_DELAY);
                 return false;
             }
         }
@@ -192,7 +192,7 @@ impl Walk {
         if self.removed > 0 {
             tracing::info!(removed = self.removed, "removed old transactions");
         }
-        self.due = self.began.after(WALK);
+        self.due = self.began.after(PRUNE_INTERVAL);
         false
     }
 }

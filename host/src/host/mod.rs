@@ -1,7 +1,7 @@
-//! The host: a plugin, a store and a clock put together, and the workflows as functions to call.
+//! The host: combines a plugin, a store and a clock, and offers the workflows as functions.
 //!
-//! Every call is a transaction. It waits its turn for the record, claims the record's lease, runs a
-//! fresh instance, and ends in one write that closes the transaction and releases the lease.
+//! Every call is a transaction. It waits for the record's lock, claims the record's lease and runs
+//! a fresh instance. One write at the end closes the transaction and releases the lease.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -14,8 +14,8 @@ use crate::egress::Client;
 use crate::imports::Services;
 use crate::imports::bindings::exports::automate::spark_customer::workflows as guest;
 use crate::reports::{
-    Added, Authorization, ConnectReport, Connection, Deletion, ExpiryReport, Grant, Model,
-    RefreshReport,
+    AddReport, Authorization, ConnectReport, ConnectionReport, Deletion, ExpiryReport, Grant,
+    Model, RefreshReport,
 };
 use crate::schedule::clock::Clock;
 use crate::store::stash::Stash;
@@ -24,23 +24,23 @@ use crate::types::{Failure, Hierarchy, Pkid, RECORD_MODEL, Reference, Timestamp}
 
 mod builder;
 mod call;
-mod given;
 mod housekeeping;
-mod import;
-mod kept;
-mod names;
+mod ids;
+mod input_secrets;
 mod outcome;
-mod turns;
+mod record_locks;
+mod stash_replay;
+mod sync;
 mod wake;
 
 pub use builder::{BuildError, ComponentSource, HostBuilder};
-use call::Ask;
+use call::CallRequest;
 use housekeeping::Housekeeping;
 pub use housekeeping::Retention;
-pub use kept::StashSummary;
-use outcome::{Ending, expiry_ending, refresh_ending};
-use turns::Turns;
-pub use wake::Fired;
+use outcome::{CallSummary, summarize_expiry, summarize_refresh};
+use record_locks::RecordLocks;
+pub use stash_replay::StashSummary;
+pub use wake::WakeupOutcome;
 
 /// Runs the workflows of one plugin on one store. Cheap to clone; clones are the same host.
 #[derive(Clone)]
@@ -52,49 +52,49 @@ struct Parts {
     plugin: Plugin,
     services: Arc<Services>,
     client: Client,
-    turns: Turns,
-    /// How many calls have begun, where randomness repeats itself.
-    begun: AtomicU64,
+    record_locks: RecordLocks,
+    /// The number of calls begun; used for ids if randomness is seeded.
+    calls_begun: AtomicU64,
     housekeeping: Housekeeping,
-    /// Set once, before anybody else has the host.
+    /// Set once, before the host is returned to the caller.
     stash_at_start: std::sync::OnceLock<StashSummary>,
 }
 
-/// What a workflow answered, and the transaction that recorded it.
+/// The result of a workflow and the id of its transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Called<T> {
+pub struct CallOutput<T> {
     /// The transaction's id.
     pub transaction: String,
-    /// The answer.
+    /// The workflow's result.
     pub value: T,
 }
 
-/// A call that did not do what it was asked.
+/// A call that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{kind}")]
 pub struct CallError {
-    /// The transaction's id, when the call got as far as that.
+    /// The transaction's id, if the transaction began.
     pub transaction: Option<String>,
-    /// Why.
+    /// The reason.
     #[source]
     pub kind: CallErrorKind,
 }
 
-/// Why a call did not do what it was asked.
+/// The reason why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallErrorKind {
-    /// The workflow says no; the case says who acts next.
+    /// The workflow refused; the case says who acts next.
     #[error(transparent)]
     Refused(Failure),
-    /// The plugin gave no answer.
+    /// The plugin did not return a result.
     #[error(transparent)]
     Guest(GuestError),
     /// Another host runs a workflow on this record.
     #[error("another call holds {subject} until {until} at the latest")]
     Busy {
-        /// The record.
+        /// The record's reference.
         subject: Reference,
-        /// When its lease expires.
+        /// The expiry of the other call's lease.
         until: Timestamp,
     },
     /// The store could not begin or end the call.
@@ -102,46 +102,46 @@ pub enum CallErrorKind {
     Store(StoreError),
 }
 
-/// What a new record is made of.
+/// The input of `add`.
 #[derive(Clone, Debug)]
 pub struct AddRequest {
-    /// The node where it belongs.
+    /// The node that the record belongs to.
     pub hierarchy: Hierarchy,
-    /// The model's fields by name.
+    /// The values of the model's fields, by name.
     pub fields: Map<String, Value>,
-    /// The token endpoint's JSON answer, for tokens that were fetched elsewhere.
+    /// The JSON response of the token endpoint, if tokens were obtained elsewhere.
     pub token_response: Option<SecretString>,
-    /// A second add with the same key at the same node makes nothing.
+    /// A second add with the same key at the same node creates nothing.
     pub idempotency_key: Option<String>,
 }
 
 impl Host {
-    /// Starts putting a host together.
+    /// Returns a builder of a host.
     pub fn builder() -> HostBuilder {
         HostBuilder::default()
     }
 
-    /// The store.
+    /// The host's store.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.parts.services.store
     }
 
-    /// The clock.
+    /// The host's clock.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.parts.services.clock
     }
 
-    /// The plugin.
+    /// The host's plugin.
     pub fn plugin(&self) -> &Plugin {
         &self.parts.plugin
     }
 
-    /// The stash, when there is one.
+    /// The stash, if configured.
     pub fn stash(&self) -> Option<&Stash> {
         self.parts.services.stash.as_deref()
     }
 
-    /// The model, as the plugin describes it. No transaction is recorded.
+    /// Returns the model that the plugin describes. No transaction is stored.
     pub async fn describe(&self) -> Result<Model, CallError> {
         let described = self
             .instance(None, async |workflows, store| {
@@ -155,12 +155,12 @@ impl Host {
     }
 
     /// Checks that the plugin stores its records in this host's [`RECORD_MODEL`], and asks the plugin
-    /// whether it takes the settings that this host gives it. A host that starts with settings which the
-    /// plugin refuses fails in every call, so ask before the first. No transaction is recorded.
+    /// whether it accepts this host's settings. Invalid settings fail every call, so check them before
+    /// the first call. No transaction is stored.
     ///
     /// # Errors
-    /// [`Failure::Invalid`] names every setting that the plugin refuses, with what it may hold.
-    /// [`Failure::Internal`] names the record model of a plugin that has another one.
+    /// [`Failure::Invalid`] names every invalid setting and its valid values.
+    /// [`Failure::Internal`] names the record model of a plugin with another one.
     pub async fn check_settings(&self) -> Result<(), CallError> {
         let model = self.describe().await?.record_model;
         if model != RECORD_MODEL {
@@ -185,102 +185,109 @@ impl Host {
         })
     }
 
-    /// Adds a record with everything that belongs to it.
-    pub async fn add(&self, request: AddRequest) -> Result<Called<Added>, CallError> {
+    /// Adds a record and its owned documents.
+    pub async fn add(&self, request: AddRequest) -> Result<CallOutput<AddReport>, CallError> {
         let pkid = self.new_pkid();
         let name = request.fields.get("name").and_then(Value::as_str);
-        let ask = Ask::of("add", pkid.clone())
-            .named(name.unwrap_or_default())
-            .given(given::tokens_in(request.token_response.as_ref()));
+        let call_request = CallRequest::for_record("add", pkid.clone())
+            .with_name(name.unwrap_or_default())
+            .with_secrets(input_secrets::extract_tokens(
+                request.token_response.as_ref(),
+            ));
         self.transact(
-            ask,
+            call_request,
             async |workflows, store| {
                 let request = guest::AddRequest {
                     pkid: pkid.to_string(),
                     hierarchy: request.hierarchy.to_string(),
                     fields: Value::Object(request.fields.clone()).to_string(),
-                    token_response: clear(request.token_response.as_ref()),
+                    token_response: expose(request.token_response.as_ref()),
                     idempotency_key: request.idempotency_key.clone(),
                 };
                 workflows.call_add(store, &request).await
             },
-            convert::added,
-            |added: &Added| {
+            convert::add_report,
+            |added: &AddReport| {
                 let name = &added.connection.name;
-                let ending = if added.replayed {
-                    Ending::success(format!("{name} was there already, from an earlier add"))
+                let summary = if added.replayed {
+                    CallSummary::success(format!("{name} was there already, from an earlier add"))
                 } else {
                     let parts = added.created.len().saturating_sub(1);
-                    Ending::success(format!(
+                    CallSummary::success(format!(
                         "added {name} with {parts} documents that belong to it"
                     ))
                 };
-                ending.named(name)
+                summary.with_name(name)
             },
         )
         .await
     }
 
-    /// Changes the fields given and leaves the others.
+    /// Changes the given fields and keeps the others.
     pub async fn modify(
         &self,
         pkid: &Pkid,
         fields: Map<String, Value>,
         token_response: Option<SecretString>,
-    ) -> Result<Called<Connection>, CallError> {
+    ) -> Result<CallOutput<ConnectionReport>, CallError> {
         self.transact(
-            Ask::of("modify", pkid.clone()).given(given::tokens_in(token_response.as_ref())),
+            CallRequest::for_record("modify", pkid.clone())
+                .with_secrets(input_secrets::extract_tokens(token_response.as_ref())),
             async |workflows, store| {
                 let fields = Value::Object(fields.clone()).to_string();
-                let tokens = clear(token_response.as_ref());
+                let tokens = expose(token_response.as_ref());
                 workflows
-                    .call_modify(store, pkid.as_str(), &fields, tokens.as_deref())
+                    .call_modify(store, pkid.as_str(), &fields, tokens.as_ref())
                     .await
             },
-            convert::connection,
-            |connection: &Connection| {
+            convert::connection_report,
+            |connection: &ConnectionReport| {
                 let name = &connection.name;
-                Ending::success(format!("modified {name}")).named(name)
+                CallSummary::success(format!("modified {name}")).with_name(name)
             },
         )
         .await
     }
 
-    /// Deletes a record with everything that belongs to it, or says what that would be.
-    pub async fn delete(&self, pkid: &Pkid, dry_run: bool) -> Result<Called<Deletion>, CallError> {
+    /// Deletes a record and everything that belongs to it, or reports what a delete would remove.
+    pub async fn delete(
+        &self,
+        pkid: &Pkid,
+        dry_run: bool,
+    ) -> Result<CallOutput<Deletion>, CallError> {
         let action = if dry_run {
             "delete (dry run)"
         } else {
             "delete"
         };
         self.transact(
-            Ask::of(action, pkid.clone()),
+            CallRequest::for_record(action, pkid.clone()),
             async |workflows, store| workflows.call_delete(store, pkid.as_str(), dry_run).await,
             convert::deletion,
             |deletion: &Deletion| {
                 let documents = deletion.documents.len();
                 let would = if dry_run { "would delete" } else { "deleted" };
-                let ending = Ending::success(format!("{would} {documents} documents"));
-                // It cannot be looked up any more.
+                let summary = CallSummary::success(format!("{would} {documents} documents"));
+                // The record cannot be read any more.
                 let mut deleted = deletion.documents.iter();
                 match deleted.find(|(document, _)| document.pkid == *pkid) {
-                    Some((_, name)) => ending.named(name),
-                    None => ending,
+                    Some((_, name)) => summary.with_name(name),
+                    None => summary,
                 }
             },
         )
         .await
     }
 
-    /// Begins a consent: answers with the address to which a person goes.
+    /// Begins a consent: returns the URL that a person has to open.
     pub async fn connect(
         &self,
         pkid: &Pkid,
         grant: Grant,
         redirect_uri: &str,
-    ) -> Result<Called<Authorization>, CallError> {
+    ) -> Result<CallOutput<Authorization>, CallError> {
         self.transact(
-            Ask::of("connect", pkid.clone()),
+            CallRequest::for_record("connect", pkid.clone()),
             async |workflows, store| {
                 let grant = convert::grant_out(grant);
                 workflows
@@ -290,90 +297,91 @@ impl Host {
             |authorization| Ok(convert::authorization(authorization)),
             |authorization: &Authorization| {
                 let until = authorization.expires;
-                Ending::success(format!("a person can consent until {until}"))
+                CallSummary::success(format!("a person can consent until {until}"))
             },
         )
         .await
     }
 
-    /// Completes a consent with the address to which Webex sent the browser.
+    /// Completes a consent with the URL to which Webex redirected the browser.
     pub async fn complete_connect(
         &self,
         pkid: &Pkid,
         callback: &SecretString,
-    ) -> Result<Called<ConnectReport>, CallError> {
+    ) -> Result<CallOutput<ConnectReport>, CallError> {
         self.transact(
-            Ask::of("complete-connect", pkid.clone()).given(given::code_in(callback)),
+            CallRequest::for_record("complete-connect", pkid.clone())
+                .with_secrets(input_secrets::extract_codes(callback)),
             async |workflows, store| {
                 let callback = callback.expose_secret();
                 workflows
                     .call_complete_connect(store, pkid.as_str(), callback)
                     .await
             },
-            convert::connected,
+            convert::connect_report,
             |report: &ConnectReport| {
-                Ending::success(report.message.clone()).named(&report.connection.name)
+                CallSummary::success(report.message.clone()).with_name(&report.connection.name)
             },
         )
         .await
     }
 
-    /// Refreshes the organisation's access token now. Callers at the same time share one request.
-    pub async fn refresh(&self, pkid: &Pkid) -> Result<Called<RefreshReport>, CallError> {
+    /// Refreshes the organisation's access token now. Concurrent callers share one request.
+    pub async fn refresh(&self, pkid: &Pkid) -> Result<CallOutput<RefreshReport>, CallError> {
         self.refresh_grant(pkid, Grant::Organization).await
     }
 
-    /// As [`Host::refresh`], of any of the record's grants.
+    /// Like [`Host::refresh`], for any grant of the record.
     pub async fn refresh_grant(
         &self,
         pkid: &Pkid,
         grant: Grant,
-    ) -> Result<Called<RefreshReport>, CallError> {
+    ) -> Result<CallOutput<RefreshReport>, CallError> {
         let requested = self.clock().now();
         self.transact(
-            Ask::of("refresh", pkid.clone()),
+            CallRequest::for_record("refresh", pkid.clone()),
             async |workflows, store| {
                 workflows
                     .call_refresh(store, pkid.as_str(), convert::grant_out(grant), requested.0)
                     .await
             },
-            convert::refreshed,
-            refresh_ending,
+            convert::refresh_report,
+            summarize_refresh,
         )
         .await
     }
 
-    /// Looks at both expiries of the organisation's tokens, and raises or clears alerts.
-    pub async fn check_expiry(&self, pkid: &Pkid) -> Result<Called<ExpiryReport>, CallError> {
+    /// Checks both expiries of the organisation's tokens, and raises or clears alerts.
+    pub async fn check_expiry(&self, pkid: &Pkid) -> Result<CallOutput<ExpiryReport>, CallError> {
         self.check_grant(pkid, Grant::Organization).await
     }
 
-    /// As [`Host::check_expiry`], of any of the record's grants.
+    /// Like [`Host::check_expiry`], for any grant of the record.
     pub async fn check_grant(
         &self,
         pkid: &Pkid,
         grant: Grant,
-    ) -> Result<Called<ExpiryReport>, CallError> {
+    ) -> Result<CallOutput<ExpiryReport>, CallError> {
         self.transact(
-            Ask::of("check-expiry", pkid.clone()),
+            CallRequest::for_record("check-expiry", pkid.clone()),
             async |workflows, store| {
                 let grant = convert::grant_out(grant);
                 workflows
                     .call_check_expiry(store, pkid.as_str(), grant)
                     .await
             },
-            convert::checked,
-            expiry_ending,
+            convert::expiry_report,
+            summarize_expiry,
         )
         .await
     }
 }
 
-fn clear(secret: Option<&SecretString>) -> Option<String> {
+fn expose(secret: Option<&SecretString>) -> Option<String> {
     secret.map(|secret| secret.expose_secret().to_owned())
 }
 
-/// What the transaction of a wakeup is called: the workflow that it runs.
+/// The action of a wakeup's transaction: the workflow that the wakeup runs.
 fn wake_action(wakeup: &DueWakeup) -> String {
     match wakeup.wakeup.kind() {
         "expiry" => "check-expiry".to_owned(),

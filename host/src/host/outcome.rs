@@ -1,26 +1,28 @@
-//! How a call has ended: one sentence, how loudly it is logged, and how its customer stands.
+//! The outcome of a call: a message, a log level, and the condition of the customer's connection.
 
 use tracing::Level;
 
-use super::{CallErrorKind, Fired};
-use crate::reports::{Connection, ExpiryReport, RefreshOutcome, RefreshReport, State, WakeReport};
+use super::{CallErrorKind, WakeupOutcome};
+use crate::reports::{
+    ConnectionReport, ExpiryReport, RefreshOutcome, RefreshReport, State, WakeReport,
+};
 use crate::schedule::dispatcher::{ConnectionHealth, Effect, RunOutcome};
 use crate::transactions::Status;
 use crate::types::Failure;
 
-/// The target of the log lines that tell how calls have ended.
+/// The log target of call outcomes.
 const TARGET: &str = "relation_host::outcome";
 
-/// How a transaction ends, in one sentence.
-pub(super) struct Ending {
+/// The outcome of a transaction, in one sentence.
+pub(super) struct CallSummary {
     pub(super) status: Status,
     pub(super) message: String,
-    /// The name of the customer, if the call reports the name.
+    /// The customer's name, if the call reports the name.
     pub(super) name: Option<String>,
     level: Level,
 }
 
-impl Ending {
+impl CallSummary {
     pub(super) fn success(message: String) -> Self {
         Self {
             status: Status::Success,
@@ -38,7 +40,7 @@ impl Ending {
         }
     }
 
-    /// The end of a call that got no answer, or a refusal.
+    /// Summarises a call that failed or was refused.
     pub(super) fn error(kind: &CallErrorKind) -> Self {
         let level = match kind {
             CallErrorKind::Refused(Failure::Reauthorize(_)) => Level::ERROR,
@@ -50,21 +52,21 @@ impl Ending {
         }
     }
 
-    pub(super) fn named(self, name: &str) -> Self {
+    pub(super) fn with_name(self, name: &str) -> Self {
         Self {
             name: Some(name.to_owned()),
             ..self
         }
     }
 
-    /// Told as loudly as `level` at least.
+    /// Raises the log level to at least `level`.
     fn at_least(mut self, level: Level) -> Self {
-        // The more severe a level is, the smaller it is.
+        // More severe levels compare as smaller.
         self.level = self.level.min(level);
         self
     }
 
-    fn of_condition(self, condition: ConnectionHealth) -> Self {
+    fn with_condition(self, condition: ConnectionHealth) -> Self {
         match condition {
             ConnectionHealth::Working => self,
             ConnectionHealth::Retrying => self.at_least(Level::WARN),
@@ -72,7 +74,7 @@ impl Ending {
         }
     }
 
-    /// Whether the line would be written at all.
+    /// Whether the log line is enabled.
     pub(super) fn is_logged(&self) -> bool {
         match self.level {
             Level::ERROR => tracing::enabled!(target: TARGET, Level::ERROR),
@@ -81,14 +83,14 @@ impl Ending {
         }
     }
 
-    /// Writes the line.
+    /// Writes the log line.
     pub(super) fn log(&self, name: &str, pkid: &str, action: &str, transaction: &str) {
         let (status, message) = (self.status.as_str(), &self.message);
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(
                     target: TARGET, $level,
-                    // In quotes, because the name is foreign text.
+                    // Quoted, because the name comes from outside.
                     customer = ?name, pkid, action, transaction, status, "{message}"
                 )
             };
@@ -101,48 +103,51 @@ impl Ending {
     }
 }
 
-/// A refresh that got no tokens is a transaction that failed, though the call did what it could.
-pub(super) fn refresh_ending(report: &RefreshReport) -> Ending {
-    let ending = match report.outcome {
-        RefreshOutcome::Connected => Ending::success(report.message.clone()),
-        _ => Ending::fail(report.message.clone()),
+/// A refresh without new tokens is a failed transaction, even if the call itself worked.
+pub(super) fn summarize_refresh(report: &RefreshReport) -> CallSummary {
+    let summary = match report.outcome {
+        RefreshOutcome::Connected => CallSummary::success(report.message.clone()),
+        _ => CallSummary::fail(report.message.clone()),
     };
-    ending
-        .of_condition(refresh_condition(report))
-        .named(&report.connection.name)
+    summary
+        .with_condition(refresh_condition(report))
+        .with_name(&report.connection.name)
 }
 
-pub(super) fn expiry_ending(report: &ExpiryReport) -> Ending {
+pub(super) fn summarize_expiry(report: &ExpiryReport) -> CallSummary {
     let name = &report.connection.name;
     let state = report.connection.state;
-    let ending = Ending::success(match &report.alert {
+    let summary = CallSummary::success(match &report.alert {
         Some(alert) if alert.count > 1 => format!("{name} is {state}: {} again", alert.code),
         Some(alert) => format!("{name} is {state}: {}", alert.code),
         None => format!("{name} is {state}"),
     });
-    let ending = match &report.alert {
-        Some(_) => ending.at_least(Level::WARN),
-        None => ending,
+    let summary = match &report.alert {
+        Some(_) => summary.at_least(Level::WARN),
+        None => summary,
     };
-    ending.of_condition(expiry_condition(report)).named(name)
+    summary
+        .with_condition(expiry_condition(report))
+        .with_name(name)
 }
 
-pub(super) fn wake_ending(report: &WakeReport) -> Ending {
+pub(super) fn summarize_wakeup(report: &WakeReport) -> CallSummary {
     match report {
-        WakeReport::Refreshed(report) => refresh_ending(report),
-        WakeReport::Checked(report) => expiry_ending(report),
-        WakeReport::Synced(report) => Ending::success(report.message.clone()),
-        WakeReport::Nothing(why) => Ending::success(format!("nothing to do: {why}")),
+        WakeReport::Refreshed(report) => summarize_refresh(report),
+        WakeReport::Checked(report) => summarize_expiry(report),
+        WakeReport::Synced(report) => CallSummary::success(report.message.clone()),
+        WakeReport::Nothing(why) => CallSummary::success(format!("nothing to do: {why}")),
     }
 }
 
-impl Fired {
-    /// Returns the outcome of a wakeup of this kind ([`crate::types::Wakeup::kind`]) for a dispatcher.
-    pub fn ran(&self, wakeup: &str) -> RunOutcome {
+impl WakeupOutcome {
+    /// Converts the outcome of a wakeup of this kind ([`crate::types::Wakeup::kind`]) for a
+    /// dispatcher.
+    pub fn run_outcome(&self, wakeup: &str) -> RunOutcome {
         match self {
             Self::Busy(_) => RunOutcome::Busy,
             Self::Gone => RunOutcome::Gone,
-            Self::Called(called) => match called.as_ref() {
+            Self::Finished(called) => match called.as_ref() {
                 Ok(called) => RunOutcome::Done(effect(&called.value)),
                 Err(error) => RunOutcome::Failed(failed_effect(wakeup, &error.kind)),
             },
@@ -194,7 +199,7 @@ fn refresh_condition(report: &RefreshReport) -> ConnectionHealth {
 }
 
 fn expiry_condition(report: &ExpiryReport) -> ConnectionHealth {
-    // The alert of no threshold is the critical one: the connection does not work any more.
+    // The alert at threshold 0 is critical: the connection no longer works.
     let alert = match &report.alert {
         Some(alert) if alert.threshold_ms == 0 => ConnectionHealth::NeedsPerson,
         _ => ConnectionHealth::Working,
@@ -202,8 +207,8 @@ fn expiry_condition(report: &ExpiryReport) -> ConnectionHealth {
     alert.max(condition(&report.connection))
 }
 
-/// How a connection stands by the worst of its grants.
-fn condition(connection: &Connection) -> ConnectionHealth {
+/// The condition of a connection: that of its worst grant.
+fn condition(connection: &ConnectionReport) -> ConnectionHealth {
     let grants = connection.grants.iter().map(|granted| granted.state);
     let states = std::iter::once(connection.state).chain(grants);
     let conditions = states.map(|state| match state {
@@ -220,8 +225,8 @@ mod tests {
     use crate::reports::{Alert, Grant};
     use crate::types::{Pkid, Reference};
 
-    fn connection(state: State) -> Connection {
-        Connection {
+    fn connection(state: State) -> ConnectionReport {
+        ConnectionReport {
             pkid: Pkid::random(),
             name: "Contoso".to_owned(),
             hierarchy: "sys.Contoso".parse().unwrap(),
@@ -246,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_warns_and_a_customer_that_needs_a_person_is_an_error() {
+    fn refresh_log_level_follows_the_condition() {
         use RefreshOutcome::{Connected, Expired, Reauthorize, Retrying};
         for (outcome, state, level, condition) in [
             (
@@ -287,9 +292,9 @@ mod tests {
             ),
         ] {
             let report = refreshed(outcome, state);
-            let ending = refresh_ending(&report);
-            assert_eq!(ending.level, level, "{outcome:?} {state}");
-            assert_eq!(ending.name.as_deref(), Some("Contoso"));
+            let summary = summarize_refresh(&report);
+            assert_eq!(summary.level, level, "{outcome:?} {state}");
+            assert_eq!(summary.name.as_deref(), Some("Contoso"));
             let effect = effect(&WakeReport::Refreshed(report));
             assert_eq!(effect.condition, Some(condition));
             assert_eq!(effect.refreshed, outcome == Connected);
@@ -297,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_warns_and_a_critical_one_is_an_error() {
+    fn expiry_log_level_follows_the_alert() {
         let report = |state, threshold| ExpiryReport {
             grant: Grant::Organization,
             connection: connection(state),
@@ -320,13 +325,13 @@ mod tests {
             (State::Expired, Some(0), Level::ERROR),
             (State::Connected, Some(0), Level::ERROR),
         ] {
-            let ending = expiry_ending(&report(state, threshold));
-            assert_eq!(ending.level, level, "{state} {threshold:?}");
+            let summary = summarize_expiry(&report(state, threshold));
+            assert_eq!(summary.level, level, "{state} {threshold:?}");
         }
     }
 
     #[test]
-    fn a_grant_that_needs_a_person_counts_though_the_organization_works() {
+    fn condition_is_that_of_the_worst_grant() {
         let mut report = refreshed(RefreshOutcome::Connected, State::Connected);
         report.connection.grants.push(crate::reports::GrantStatus {
             grant: Grant::WholesaleUsers,
@@ -341,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_failed_is_a_retry_and_an_import_is_told_apart() {
+    fn failed_call_is_a_retry_and_sync_is_separate() {
         let unavailable = CallErrorKind::Refused(Failure::Unavailable("down".to_owned()));
         let refused = CallErrorKind::Refused(Failure::Reauthorize("no scope".to_owned()));
         let failed = failed_effect("refresh", &unavailable);
@@ -351,7 +356,7 @@ mod tests {
         assert_eq!((failed.condition, failed.imported), (None, Some(false)));
         let failed = failed_effect("sync", &refused);
         assert_eq!(failed.condition, Some(ConnectionHealth::NeedsPerson));
-        assert_eq!(Ending::error(&unavailable).level, Level::WARN);
-        assert_eq!(Ending::error(&refused).level, Level::ERROR);
+        assert_eq!(CallSummary::error(&unavailable).level, Level::WARN);
+        assert_eq!(CallSummary::error(&refused).level, Level::ERROR);
     }
 }

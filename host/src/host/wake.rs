@@ -1,12 +1,12 @@
-//! What the dispatcher runs when a wakeup is due, and when a failed one is due again.
+//! Runs due wakeups and computes when a failed wakeup is due again.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::call::{Ask, Start};
-use super::outcome::wake_ending;
-use super::{CallError, CallErrorKind, Called, Host, wake_action};
+use super::call::{CallRequest, Start};
+use super::outcome::summarize_wakeup;
+use super::{CallError, CallErrorKind, CallOutput, Host, wake_action};
 use crate::component::convert;
 use crate::imports::bindings::automate::platform::scheduling;
 use crate::imports::convert as shared;
@@ -15,13 +15,13 @@ use crate::schedule::dispatcher::{Dispatcher, DispatcherOptions, RunOutcome, Run
 use crate::store::{DueWakeup, StoreError, WakeupSettlement};
 use crate::types::{Failure, Timestamp};
 
-/// After the first failure of a call; doubled with each further one.
-const FIRST_RETRY: Duration = Duration::from_secs(60);
-/// The longest pause between two tries of the same wakeup.
-const LAST_RETRY: Duration = Duration::from_secs(3600);
+/// The delay after the first failure; doubled for each further one.
+const FIRST_RETRY_DELAY: Duration = Duration::from_secs(60);
+/// The maximum delay between two attempts of a wakeup.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(3600);
 
 impl Host {
-    /// A dispatcher of this host's wakeups. One for each host is enough.
+    /// Creates a dispatcher for this host's wakeups. One per host is enough.
     pub fn dispatcher(&self, options: DispatcherOptions) -> Dispatcher {
         Dispatcher::new(
             self.store().clone(),
@@ -32,57 +32,59 @@ impl Host {
     }
 }
 
-/// What came of a wakeup that was to be answered.
+/// The outcome of running a wakeup.
 #[derive(Debug)]
-pub enum Fired {
-    /// Another host holds the record, until this moment at the latest: the wakeup waits.
+pub enum WakeupOutcome {
+    /// Another host holds the record, at most until this time; the wakeup stays due.
     Busy(Timestamp),
-    /// Somebody else answered, moved or cancelled it meanwhile.
+    /// The wakeup was settled, moved or cancelled concurrently.
     Gone,
-    /// The call was made; one that failed leaves the wakeup to be due again later.
-    Called(Box<Result<Called<WakeReport>, CallError>>),
+    /// The call ran; if it failed, the wakeup is due again later.
+    Finished(Box<Result<CallOutput<WakeReport>, CallError>>),
 }
 
-/// What came of answering a wakeup.
-pub(super) enum Answer {
-    /// Another host holds the record, until this moment at the latest.
+/// The outcome of running and settling a wakeup.
+pub(super) enum WakeupRun {
+    /// Another host holds the record, at most until this time.
     Busy(Timestamp),
-    /// It was answered, moved or taken away meanwhile.
+    /// The wakeup was settled, moved or cancelled concurrently.
     Gone,
-    /// The transaction's id, and what the call said.
-    Given(String, Box<Result<WakeReport, CallErrorKind>>),
+    /// The transaction's id and the call's result.
+    Finished(String, Box<Result<WakeReport, CallErrorKind>>),
 }
 
 impl Host {
-    /// Makes the call that a wakeup asks for, due or not, as the dispatcher does, and says what it
-    /// answered. For whoever dispatches by themselves.
+    /// Runs the call of a wakeup, due or not, as the dispatcher does. For engines with a dispatcher
+    /// of their own.
     ///
     /// # Errors
     /// The store could not be reached before the call began: the wakeup is still due.
-    pub async fn fire(&self, due: DueWakeup) -> Result<Fired, StoreError> {
-        Ok(match self.answer(due).await? {
-            Answer::Busy(until) => Fired::Busy(until),
-            Answer::Gone => Fired::Gone,
-            Answer::Given(transaction, result) => Fired::Called(Box::new(match *result {
-                Ok(value) => Ok(Called { transaction, value }),
-                Err(kind) => Err(CallError {
-                    transaction: Some(transaction),
-                    kind,
-                }),
-            })),
+    pub async fn run_wakeup(&self, due: DueWakeup) -> Result<WakeupOutcome, StoreError> {
+        Ok(match self.settle_wakeup(due).await? {
+            WakeupRun::Busy(until) => WakeupOutcome::Busy(until),
+            WakeupRun::Gone => WakeupOutcome::Gone,
+            WakeupRun::Finished(transaction, result) => {
+                WakeupOutcome::Finished(Box::new(match *result {
+                    Ok(value) => Ok(CallOutput { transaction, value }),
+                    Err(kind) => Err(CallError {
+                        transaction: Some(transaction),
+                        kind,
+                    }),
+                }))
+            }
         })
     }
 
-    /// Makes the call that a wakeup asks for, and settles the wakeup by what comes of it.
-    pub(super) async fn answer(&self, due: DueWakeup) -> Result<Answer, StoreError> {
+    /// Runs the call of a wakeup and settles the wakeup with the outcome.
+    pub(super) async fn settle_wakeup(&self, due: DueWakeup) -> Result<WakeupRun, StoreError> {
         let subject = due.wakeup.subject.clone();
-        let mut ask = Ask::on(&wake_action(&due), subject.clone());
-        ask.wakeup = Some(due.clone());
-        let turn = self.parts.turns.take(&subject).await;
-        let started = match self.start(&ask, due.wakeup.due).await? {
+        let mut request = CallRequest::new(&wake_action(&due), subject.clone());
+        request.wakeup = Some(due.clone());
+        let record_lock = self.parts.record_locks.acquire(&subject).await;
+        let started = match self.start(&request, due.wakeup.due).await? {
             Start::Started(started) => *started,
-            Start::Busy(until) => return Ok(Answer::Busy(until)),
-            Start::Gone => return Ok(Answer::Gone),
+            Start::Busy(until) => return Ok(WakeupRun::Busy(until)),
+            Start::Gone => return Ok(WakeupRun::Gone),
         };
         let wakeup: scheduling::Wakeup = shared::wakeup_out(due.wakeup.clone());
         let result: Result<WakeReport, CallErrorKind> = self
@@ -90,21 +92,21 @@ impl Host {
                 workflows.call_wake(store, &wakeup).await
             })
             .await
-            .and_then(|report| convert::woken(report).map_err(CallErrorKind::Refused));
-        let answered = match &result {
+            .and_then(|report| convert::wake_report(report).map_err(CallErrorKind::Refused));
+        let settlement = match &result {
             Ok(_) => WakeupSettlement::Done(due),
-            // What is gone needs no wakeup; the delete has removed it with the record.
+            // A missing record needs no wakeup; its deletion removed the wakeup as well.
             Err(CallErrorKind::Refused(Failure::NotFound(_))) => WakeupSettlement::Done(due),
             Err(kind) => {
-                let again = again(kind, &due, self.clock().now());
-                WakeupSettlement::Retry(due, again)
+                let due_again = retry_time(kind, &due, self.clock().now());
+                WakeupSettlement::Retry(due, due_again)
             }
         };
-        self.finish(&started, &result, wake_ending, Some(answered))
+        self.finish(&started, &result, summarize_wakeup, Some(settlement))
             .await;
-        drop(turn);
+        drop(record_lock);
         let transaction = started.transaction().to_owned();
-        Ok(Answer::Given(transaction, Box::new(result)))
+        Ok(WakeupRun::Finished(transaction, Box::new(result)))
     }
 }
 
@@ -112,7 +114,7 @@ impl Host {
 impl Runner for Host {
     async fn run(&self, due: DueWakeup) -> Result<RunOutcome, StoreError> {
         let kind = due.wakeup.kind().to_owned();
-        Ok(self.fire(due).await?.ran(&kind))
+        Ok(self.run_wakeup(due).await?.run_outcome(&kind))
     }
 
     fn scheduled(&self) -> &tokio::sync::Notify {
@@ -120,23 +122,23 @@ impl Runner for Host {
     }
 
     async fn run_housekeeping(&self) -> bool {
-        self.settle_stash().await;
+        self.replay_stash().await;
         self.prune_transactions().await
     }
 }
 
-/// When a wakeup whose call failed is due again: while its deadline is in the future, after half of
-/// what is left until then at most.
-fn again(kind: &CallErrorKind, due: &DueWakeup, now: Timestamp) -> Timestamp {
+/// Returns when a failed wakeup is due again. If its deadline is in the future, that is after at
+/// most half of the remaining time.
+fn retry_time(kind: &CallErrorKind, due: &DueWakeup, now: Timestamp) -> Timestamp {
     let attempts = due.attempts;
     let at = match kind {
         CallErrorKind::Refused(Failure::RateLimited(Some(at))) => (*at).max(now),
-        // Something changed while it ran: the next run sees it.
+        // Something changed concurrently: the next attempt sees the change.
         CallErrorKind::Refused(Failure::Conflict(_)) if attempts == 0 => now,
         _ => now.after(
-            FIRST_RETRY
+            FIRST_RETRY_DELAY
                 .saturating_mul(1 << attempts.min(16))
-                .min(LAST_RETRY),
+                .min(MAX_RETRY_DELAY),
         ),
     };
     match due.wakeup.deadline {
@@ -165,14 +167,14 @@ mod tests {
 
     #[test]
     fn retry_comes_before_the_deadline() {
-        let at = |deadline, now| again(&failed(), &due(9, Some(Timestamp(deadline))), now).0;
+        let at = |deadline, now| retry_time(&failed(), &due(9, Some(Timestamp(deadline))), now).0;
         assert_eq!(at(60_000, Timestamp(0)), 30_000);
         assert_eq!(at(1, Timestamp(0)), 0);
         assert_eq!(at(100_000_000, Timestamp(0)), 3_600_000);
-        // One that has passed does not count.
+        // A deadline in the past does not count.
         assert_eq!(at(60_000, Timestamp(60_000)), 3_660_000);
         let limited = CallErrorKind::Refused(Failure::RateLimited(Some(Timestamp(86_400_000))));
-        let limited = again(&limited, &due(0, Some(Timestamp(80_000))), Timestamp(0));
+        let limited = retry_time(&limited, &due(0, Some(Timestamp(80_000))), Timestamp(0));
         assert_eq!(limited, Timestamp(40_000));
     }
 
@@ -182,7 +184,7 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_an_hour() {
-        let pause = |attempts| again(&failed(), &due(attempts, None), Timestamp(0)).0 / 1000;
+        let pause = |attempts| retry_time(&failed(), &due(attempts, None), Timestamp(0)).0 / 1000;
         assert_eq!(
             [pause(0), pause(1), pause(5), pause(6), pause(u32::MAX)],
             [60, 120, 1920, 3600, 3600]
@@ -190,27 +192,27 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_that_was_asked_for_is_kept() {
+    fn requested_retry_time_is_kept() {
         let kind = CallErrorKind::Refused(Failure::RateLimited(Some(Timestamp(5000))));
         assert_eq!(
-            again(&kind, &due(0, None), Timestamp(1000)),
+            retry_time(&kind, &due(0, None), Timestamp(1000)),
             Timestamp(5000)
         );
         assert_eq!(
-            again(&kind, &due(0, None), Timestamp(9000)),
+            retry_time(&kind, &due(0, None), Timestamp(9000)),
             Timestamp(9000)
         );
     }
 
     #[test]
-    fn a_conflict_is_run_again_at_once_and_then_with_patience() {
+    fn conflict_retries_now_then_with_backoff() {
         let kind = CallErrorKind::Refused(Failure::Conflict("changed".into()));
         assert_eq!(
-            again(&kind, &due(0, None), Timestamp(1000)),
+            retry_time(&kind, &due(0, None), Timestamp(1000)),
             Timestamp(1000)
         );
         assert_eq!(
-            again(&kind, &due(1, None), Timestamp(1000)),
+            retry_time(&kind, &due(1, None), Timestamp(1000)),
             Timestamp(121_000)
         );
     }

@@ -1,6 +1,8 @@
-//! What wasmtime generates from the contract. The WASI interfaces are left to wasmtime's own crates.
+//! Bindings that wasmtime generates from the contract. Bindings of WASI come from wasmtime's own
+//! crates.
 
-// Generated code has no docs of its own and does not follow our lints; the contract has the words.
+// Generated code has no docs and does not follow the project's lints; the contract documents the
+// items.
 #![allow(missing_docs, clippy::all, clippy::pedantic)]
 
 wasmtime::component::bindgen!({

@@ -1,4 +1,4 @@
-//! Between the contract's generated types and the host's own. What a guest sends is checked here.
+//! Conversion between the contract's generated types and the host's types. Validates guest input.
 
 use super::bindings::automate::platform::{scheduling, storage, types};
 use crate::types::{
@@ -6,16 +6,16 @@ use crate::types::{
     Wakeup,
 };
 
-/// The longest model name, in bytes.
-const MODEL: usize = 128;
-/// The longest name of a key, a secret or a wakeup, in bytes.
-const NAME: usize = 64;
-/// The longest value of a key and the longest payload of a wakeup, in bytes.
-const VALUE: usize = 4096;
-/// The most keys of a document.
-const KEYS: usize = 16;
+/// The maximum length of a model name, in bytes.
+const MAX_MODEL_BYTES: usize = 128;
+/// The maximum length of the name of a key, a secret or a wakeup, in bytes.
+const MAX_NAME_BYTES: usize = 64;
+/// The maximum length of a key's value or a wakeup's payload, in bytes.
+const MAX_VALUE_BYTES: usize = 4096;
+/// The maximum number of keys of a document.
+const MAX_KEYS: usize = 16;
 
-/// What is wrong with something that a guest sent.
+/// Creates the failure for one invalid field of guest input.
 pub(crate) fn malformed(field: &str, message: impl Into<String>) -> Failure {
     Failure::Invalid(vec![FieldError {
         field: field.to_owned(),
@@ -24,10 +24,10 @@ pub(crate) fn malformed(field: &str, message: impl Into<String>) -> Failure {
 }
 
 pub(crate) fn reference(from: types::Reference) -> Result<Reference, Failure> {
-    if from.model.is_empty() || from.model.len() > MODEL {
+    if from.model.is_empty() || from.model.len() > MAX_MODEL_BYTES {
         return Err(malformed(
             "model",
-            format!("a model's name has 1 to {MODEL} bytes"),
+            format!("a model's name has 1 to {MAX_MODEL_BYTES} bytes"),
         ));
     }
     let pkid = Pkid::try_from(from.pkid).map_err(|error| malformed("pkid", error.to_string()))?;
@@ -46,17 +46,20 @@ pub(crate) fn hierarchy(from: String) -> Result<Hierarchy, Failure> {
 }
 
 pub(crate) fn name(field: &str, from: String) -> Result<String, Failure> {
-    if from.is_empty() || from.len() > NAME {
-        return Err(malformed(field, format!("a name has 1 to {NAME} bytes")));
+    if from.is_empty() || from.len() > MAX_NAME_BYTES {
+        return Err(malformed(
+            field,
+            format!("a name has 1 to {MAX_NAME_BYTES} bytes"),
+        ));
     }
     Ok(from)
 }
 
 fn key(from: storage::Key) -> Result<Key, Failure> {
-    if from.value.len() > VALUE {
+    if from.value.len() > MAX_VALUE_BYTES {
         return Err(malformed(
             "keys",
-            format!("a key's value has at most {VALUE} bytes"),
+            format!("a key's value has at most {MAX_VALUE_BYTES} bytes"),
         ));
     }
     Ok(Key {
@@ -66,10 +69,10 @@ fn key(from: storage::Key) -> Result<Key, Failure> {
 }
 
 fn keys(from: Vec<storage::Key>) -> Result<Vec<Key>, Failure> {
-    if from.len() > KEYS {
+    if from.len() > MAX_KEYS {
         return Err(malformed(
             "keys",
-            format!("a document has at most {KEYS} keys"),
+            format!("a document has at most {MAX_KEYS} keys"),
         ));
     }
     let keys = from.into_iter().map(key).collect::<Result<Vec<_>, _>>()?;
@@ -88,7 +91,7 @@ pub(crate) fn document(from: storage::Document) -> Result<Document, Failure> {
     match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&from.body) {
         Ok(_) => {}
         Err(error) => {
-            // The position is enough: the text around it may be anything.
+            // The position is enough: the surrounding text may contain anything.
             let place = format!("line {} column {}", error.line(), error.column());
             return Err(malformed("body", format!("not a JSON object ({place})")));
         }
@@ -120,10 +123,10 @@ fn key_out(from: Key) -> storage::Key {
 }
 
 pub(crate) fn filter(from: storage::Filter) -> Result<Filter, Failure> {
-    if from.model.is_empty() || from.model.len() > MODEL {
+    if from.model.is_empty() || from.model.len() > MAX_MODEL_BYTES {
         return Err(malformed(
             "model",
-            format!("a model's name has 1 to {MODEL} bytes"),
+            format!("a model's name has 1 to {MAX_MODEL_BYTES} bytes"),
         ));
     }
     let scope = match from.scope {
@@ -138,10 +141,10 @@ pub(crate) fn filter(from: storage::Filter) -> Result<Filter, Failure> {
 }
 
 pub(crate) fn wakeup(from: scheduling::Wakeup) -> Result<Wakeup, Failure> {
-    if from.payload.len() > VALUE {
+    if from.payload.len() > MAX_VALUE_BYTES {
         return Err(malformed(
             "payload",
-            format!("a payload has at most {VALUE} bytes"),
+            format!("a payload has at most {MAX_VALUE_BYTES} bytes"),
         ));
     }
     Ok(Wakeup {
@@ -165,12 +168,12 @@ pub(crate) fn wakeup_out(from: Wakeup) -> scheduling::Wakeup {
 
 pub(crate) fn failure(from: types::Failure) -> Failure {
     match from {
-        types::Failure::Invalid(faults) => Failure::Invalid(
-            faults
+        types::Failure::Invalid(errors) => Failure::Invalid(
+            errors
                 .into_iter()
-                .map(|fault| FieldError {
-                    field: fault.field,
-                    message: fault.message,
+                .map(|error| FieldError {
+                    field: error.field,
+                    message: error.message,
                 })
                 .collect(),
         ),
@@ -191,12 +194,12 @@ pub(crate) fn failure(from: types::Failure) -> Failure {
 
 pub(crate) fn failure_out(from: Failure) -> types::Failure {
     match from {
-        Failure::Invalid(faults) => types::Failure::Invalid(
-            faults
+        Failure::Invalid(errors) => types::Failure::Invalid(
+            errors
                 .into_iter()
-                .map(|fault| types::FieldError {
-                    field: fault.field,
-                    message: fault.message,
+                .map(|error| types::FieldError {
+                    field: error.field,
+                    message: error.message,
                 })
                 .collect(),
         ),
@@ -210,7 +213,7 @@ pub(crate) fn failure_out(from: Failure) -> types::Failure {
     }
 }
 
-/// What a store's error means to the caller of the contract.
+/// Converts a store error to the contract's failure.
 pub(crate) fn store_failure(error: &crate::store::StoreError) -> Failure {
     use crate::store::StoreError;
     match error {

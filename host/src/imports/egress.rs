@@ -1,15 +1,15 @@
-//! `automate:platform/egress`: the proxies of a call, and the words for what went wrong.
+//! `automate:platform/egress`: sets a call's proxies and explains its last request error.
 
 use secrecy::SecretString;
 
 use super::bindings::automate::platform::{egress, types};
-use super::http::Outgoing;
+use super::http::OutgoingHttp;
 use super::{Import, convert};
 use crate::egress::{Proxies, ProxyUrl};
-use crate::sync::lock;
+use crate::lock::lock;
 use crate::types::{Failure, FieldError};
 
-impl egress::Host for Outgoing {
+impl egress::Host for OutgoingHttp {
     async fn use_proxies(
         &mut self,
         http: Option<String>,
@@ -18,13 +18,13 @@ impl egress::Host for Outgoing {
         if let Some(failure) = self.gate.enter(Import::EgressUseProxies).await? {
             return Ok(Err(failure));
         }
-        let mut faults = Vec::new();
+        let mut errors = Vec::new();
         let mut parse = |field: &str, text: Option<String>| {
             let parsed = ProxyUrl::parse(&SecretString::from(text?));
             match parsed {
                 Ok(proxy) => Some(proxy),
                 Err(error) => {
-                    faults.push(FieldError {
+                    errors.push(FieldError {
                         field: field.to_owned(),
                         message: error.to_string(),
                     });
@@ -36,12 +36,12 @@ impl egress::Host for Outgoing {
             http: parse("http", http),
             https: parse("https", https),
         };
-        let refused = if faults.is_empty() {
+        let refused = if errors.is_empty() {
             let mut named = [&proxies.http, &proxies.https].into_iter().flatten();
             let denied = named.find_map(|proxy| self.policy().check_proxy_as_written(proxy).err());
             denied.map(|denied| Failure::LimitExceeded(denied.to_string()))
         } else {
-            Some(Failure::Invalid(faults))
+            Some(Failure::Invalid(errors))
         };
         self.gate.leave(Import::EgressUseProxies).await?;
         Ok(match refused {
@@ -55,8 +55,8 @@ impl egress::Host for Outgoing {
 
     async fn last_error(&mut self) -> wasmtime::Result<Option<String>> {
         self.gate.enter(Import::EgressLastError).await?;
-        let fault = lock(&self.fault).clone();
+        let last_error = lock(&self.last_error).clone();
         self.gate.leave(Import::EgressLastError).await?;
-        Ok(fault)
+        Ok(last_error)
     }
 }

@@ -1,34 +1,34 @@
-//! What stands before every import of a call: the count of them all, and who looks on.
+//! The gate that every import of a call passes: counts the imports and calls the interceptor.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bindings::automate::platform::types;
-use super::{Import, LimitHit, Lookout, Services};
+use super::{Import, InterceptorHandle, LimitHit, Services};
 use crate::types::Reference;
 
-/// The gate of one call. Clones are the same gate.
+/// The gate of one call. Clones share its state.
 #[derive(Clone)]
 pub(crate) struct Gate {
     entered: Arc<AtomicU64>,
     most: u64,
-    /// Who looks on.
-    pub(super) lookout: Lookout,
+    /// The interceptor of the call's imports.
+    pub(super) interceptor: InterceptorHandle,
 }
 
 impl Gate {
-    pub(super) fn of(services: &Services, transaction: &str, subject: Option<&Reference>) -> Self {
+    pub(super) fn new(services: &Services, transaction: &str, subject: Option<&Reference>) -> Self {
         Self {
             entered: Arc::default(),
             most: services.limits.host_calls,
-            lookout: Lookout::of(services.interceptor.clone(), transaction, subject),
+            interceptor: InterceptorHandle::new(services.interceptor.clone(), transaction, subject),
         }
     }
 
-    /// Begins an import: past the bound the guest is stopped; a failure is the import's answer.
+    /// Begins an import. Traps beyond the limit; a returned failure becomes the import's result.
     pub(super) async fn enter(&self, import: Import) -> wasmtime::Result<Option<types::Failure>> {
         self.count()?;
-        self.lookout.before(import).await
+        self.interceptor.before(import).await
     }
 
     /// Counts an import that nobody looks on at: past the bound the guest is stopped.
@@ -39,8 +39,8 @@ impl Gate {
         Ok(())
     }
 
-    /// Ends an import that was carried out.
+    /// Ends an import that was executed.
     pub(super) async fn leave(&self, import: Import) -> wasmtime::Result<()> {
-        self.lookout.after(import).await
+        self.interceptor.after(import).await
     }
 }

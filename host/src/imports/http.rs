@@ -1,7 +1,8 @@
-//! `wasi:http/outgoing-handler`: wasmtime's implementation of the interface, our own sending.
+//! `wasi:http/outgoing-handler`: wasmtime's implementation of the interface with the host's own
+//! client.
 //!
-//! Before anything is sent the call's bounds are checked, and that its lease outlives the request's
-//! total deadline: a host that was stopped for a while must not use a token that is another's by now.
+//! Before sending, the call's limits are checked, and that its lease outlives the request's
+//! deadline. A host that was paused must not use a token that another call owns by now.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,43 +13,43 @@ use http_body_util::{BodyExt, StreamBody};
 use tracing::Instrument as _;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::http_codes::code;
-use super::{Gate, LimitHit, Services, Traces};
+use super::http_codes::error_code;
+use super::{Gate, LimitHit, Services, UnreportedEffects};
 use crate::egress::{Client, EgressError, Policy, Proxies};
-use crate::sync::lock;
+use crate::lock::lock;
 use crate::transactions::Level;
 use crate::transactions::journal::Journal;
 
-/// What sending needs to know of its call.
-pub(crate) struct Outgoing {
+/// The outbound HTTP state of one call.
+pub(crate) struct OutgoingHttp {
     client: Client,
     services: Arc<Services>,
     journal: Journal,
-    /// Stands before every import of the call.
+    /// Passed by every import of the call.
     pub(super) gate: Gate,
     /// Set by `automate:platform/egress`.
     pub(crate) proxies: Proxies,
-    /// The monotonic moment until which the call's lease may be relied on.
+    /// The monotonic time until which the call may rely on its lease.
     lease_until: Option<Duration>,
-    traces: Arc<Traces>,
+    effects: Arc<UnreportedEffects>,
     sent: u32,
-    /// Why the latest request has no whole answer.
-    pub(crate) fault: Arc<std::sync::Mutex<Option<String>>>,
-    /// Set once a server has answered.
-    pub(crate) answered: Arc<AtomicBool>,
-    /// A bound that was hit, for the error of the call.
+    /// The reason why the latest request has no complete response.
+    pub(crate) last_error: Arc<std::sync::Mutex<Option<String>>>,
+    /// Set when a server has responded.
+    pub(crate) response_received: Arc<AtomicBool>,
+    /// The exceeded limit, for the call's error.
     pub(crate) hit: Arc<std::sync::Mutex<Option<LimitHit>>>,
 }
 
-impl Outgoing {
-    /// The way out of one call.
+impl OutgoingHttp {
+    /// Creates the outbound HTTP state of one call.
     pub(crate) fn new(
         client: Client,
         services: Arc<Services>,
         journal: Journal,
         gate: Gate,
         lease_until: Option<Duration>,
-        traces: Arc<Traces>,
+        effects: Arc<UnreportedEffects>,
     ) -> Self {
         Self {
             gate,
@@ -57,10 +58,10 @@ impl Outgoing {
             journal,
             proxies: Proxies::default(),
             lease_until,
-            traces,
+            effects,
             sent: 0,
-            fault: Arc::default(),
-            answered: Arc::default(),
+            last_error: Arc::default(),
+            response_received: Arc::default(),
             hit: Arc::default(),
         }
     }
@@ -69,14 +70,15 @@ impl Outgoing {
         self.client.policy()
     }
 
-    /// Remembers and logs why a request was not sent.
+    /// Logs why a request was not sent, and stores the text as the last error.
     fn note(&self, level: Level, message: String) {
-        *lock(&self.fault) = Some(message.clone());
+        *lock(&self.last_error) = Some(message.clone());
         self.journal.log(self.services.clock.now(), level, message);
     }
 
-    /// Why this request may not be sent at all.
-    fn refusal(&mut self) -> Option<Error> {
+    /// Checks the request limit and the lease; returns the error for a request that may not be
+    /// sent.
+    fn check_limits(&mut self) -> Option<Error> {
         self.sent += 1;
         let bound = self.services.limits.requests;
         if self.sent > bound {
@@ -95,7 +97,7 @@ impl Outgoing {
                     needed.as_millis()
                 );
                 self.note(Level::Error, text);
-                // A code of the group that says "not sent": there was no time left to connect in.
+                // This code means "not sent": no time was left to connect.
                 return Some(Error::ConnectionTimeout);
             }
         }
@@ -103,7 +105,7 @@ impl Outgoing {
     }
 }
 
-type Sent = Result<
+type SendResult = Result<
     (
         http::Response<WasiBody>,
         Box<dyn Future<Output = Result<(), Error>> + Send>,
@@ -111,8 +113,8 @@ type Sent = Result<
     Error,
 >;
 
-impl WasiHttpHooks for Outgoing {
-    /// The way out refuses other schemes itself, with the code for what was not sent.
+impl WasiHttpHooks for OutgoingHttp {
+    /// The client rejects other schemes itself, with a code that means "not sent".
     fn is_supported_scheme(&mut self, _: &http::uri::Scheme) -> bool {
         true
     }
@@ -122,57 +124,57 @@ impl WasiHttpHooks for Outgoing {
         request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<dyn Future<Output = Sent> + Send> {
-        *lock(&self.fault) = None;
-        if let Some(refusal) = self.refusal() {
+    ) -> Box<dyn Future<Output = SendResult> + Send> {
+        *lock(&self.last_error) = None;
+        if let Some(refusal) = self.check_limits() {
             return Box::new(async move { Err(refusal) });
         }
         let client = self.client.clone();
         let proxies = self.proxies.clone();
-        let deadline = total_time(options, self.services.limits.request_time);
+        let deadline = effective_timeout(options, self.services.limits.request_time);
         let (journal, services) = (self.journal.clone(), Arc::clone(&self.services));
-        let fault = Arc::clone(&self.fault);
-        let told = move |error: EgressError| {
+        let last_error = Arc::clone(&self.last_error);
+        let report_error = move |error: EgressError| {
             let words = error.to_string();
-            *lock(&fault) = Some(words.clone());
+            *lock(&last_error) = Some(words.clone());
             journal.log(services.clock.now(), Level::Warning, words);
-            code(&error)
+            error_code(&error)
         };
-        let answered = Arc::clone(&self.answered);
-        // A request that only reads uses up no token.
+        let response_received = Arc::clone(&self.response_received);
+        // A safe request uses up no token.
         if !request.method().is_safe() {
-            self.traces.note_sent();
+            self.effects.note_sent();
         }
-        // Opened here, within the call: what sends is a task of its own.
+        // Created within the call, because sending is a task of its own.
         let span = tracing::debug_span!("http");
-        let lookout = self.gate.lookout.clone();
+        let interceptor = self.gate.interceptor.clone();
         Box::new(async move {
-            lookout.before_sending().await?;
-            let answer = client
+            interceptor.before_sending().await?;
+            let response = client
                 .send(request, &proxies, tokio::time::Instant::now() + deadline)
                 .instrument(span)
                 .await;
-            let cut = lookout.after_sending().await?;
-            match answer {
-                Ok(answer) => {
-                    answered.store(true, Ordering::Release);
-                    let answer = answer.map(|body| match cut {
-                        None => body.map_err(told).boxed_unsync(),
+            let body_error = interceptor.after_sending().await?;
+            match response {
+                Ok(response) => {
+                    response_received.store(true, Ordering::Release);
+                    let response = response.map(|body| match body_error {
+                        None => body.map_err(report_error).boxed_unsync(),
                         Some(code) => StreamBody::new(stream::iter([Err(code)])).boxed_unsync(),
                     });
                     let done: Box<dyn Future<Output = Result<(), Error>> + Send> =
                         Box::new(async { Ok(()) });
-                    Ok((answer, done))
+                    Ok((response, done))
                 }
-                Err(error) => Err(told(error)),
+                Err(error) => Err(report_error(error)),
             }
         })
     }
 }
 
-/// The guest may ask for less time than the host allows, never for more.
-fn total_time(options: Option<RequestOptions>, allowed: Duration) -> Duration {
-    let wished = options.and_then(|options| {
+/// Returns the timeout: the guest may shorten the host's maximum but not extend it.
+fn effective_timeout(options: Option<RequestOptions>, allowed: Duration) -> Duration {
+    let requested = options.and_then(|options| {
         let connect = options.connect_timeout?;
         let first_byte = options.first_byte_timeout?;
         let between_bytes = options.between_bytes_timeout?;
@@ -182,7 +184,7 @@ fn total_time(options: Option<RequestOptions>, allowed: Duration) -> Duration {
                 .saturating_add(between_bytes),
         )
     });
-    wished.map_or(allowed, |wished| wished.min(allowed))
+    requested.map_or(allowed, |requested| requested.min(allowed))
 }
 
 #[cfg(test)]
@@ -190,18 +192,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guest_that_wishes_nothing_gets_what_is_allowed() {
+    fn default_timeout_is_the_allowed_maximum() {
         let allowed = Duration::from_secs(15);
-        assert_eq!(total_time(None, allowed), allowed);
+        assert_eq!(effective_timeout(None, allowed), allowed);
         assert_eq!(
-            total_time(Some(RequestOptions::default()), allowed),
+            effective_timeout(Some(RequestOptions::default()), allowed),
             allowed
         );
     }
 
     #[test]
-    fn a_guest_may_wish_for_less_and_not_for_more() {
-        let wish = |seconds| {
+    fn guest_can_shorten_but_not_extend_the_timeout() {
+        let request = |seconds| {
             let each = Some(Duration::from_secs(seconds));
             Some(RequestOptions {
                 connect_timeout: each,
@@ -210,7 +212,10 @@ mod tests {
             })
         };
         let allowed = Duration::from_secs(15);
-        assert_eq!(total_time(wish(1), allowed), Duration::from_secs(3));
-        assert_eq!(total_time(wish(60), allowed), allowed);
+        assert_eq!(
+            effective_timeout(request(1), allowed),
+            Duration::from_secs(3)
+        );
+        assert_eq!(effective_timeout(request(60), allowed), allowed);
     }
 }

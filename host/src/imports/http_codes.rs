@@ -1,34 +1,34 @@
-//! What a fault of the way out is in the codes of `wasi:http`, so that a plugin can tell by the code
-//! alone whether its request may have reached the server.
+//! Maps egress errors to `wasi:http` error codes, so that a plugin can tell from the code whether
+//! its request may have reached the server.
 //!
-//! A plugin whose refresh token is exchanged for a new one at each use has to know this. The interface
-//! has no field for it, so the codes are divided, after the proxy error types of RFC 9209 from which
-//! they were taken:
+//! A plugin whose refresh token is replaced at each use has to know this, but the interface has no
+//! field for it. So the codes are divided into two groups, based on the proxy error types of RFC
+//! 9209:
 //!
 //! | the request | codes |
 //! |---|---|
 //! | was certainly not sent | `DNS-timeout`, `DNS-error`, `destination-*`, `connection-refused`, `connection-timeout`, `connection-limit-reached`, `TLS-*`, `HTTP-request-*`, `configuration-error` |
 //! | may have been sent | every other code: `connection-terminated`, `HTTP-response-*`, `HTTP-protocol-error`, … |
 //!
-//! `internal-error` is not used: other hosts use it for both. The words of a fault do not fit into a
-//! code; the transaction's log and `egress.last-error` have them.
+//! `internal-error` is not used, because other hosts use it for both groups. A code cannot carry
+//! the error text: the transaction's log and `egress.last-error` have it.
 
 use wasmtime_wasi_http::Error;
 
-use crate::egress::{Denied, EgressError, Limit, Stage};
+use crate::egress::{Denial, EgressError, Limit, RequestPhase};
 
-/// The code for an error of the way out.
-pub(super) fn code(error: &EgressError) -> Error {
+/// Returns the error code of an egress error.
+pub(super) fn error_code(error: &EgressError) -> Error {
     match error {
-        EgressError::Denied(Denied::Target(_)) => Error::HttpRequestUriInvalid,
-        EgressError::Denied(Denied::Origin { .. }) | EgressError::Refused { .. } => {
+        EgressError::Denied(Denial::Target(_)) => Error::HttpRequestUriInvalid,
+        EgressError::Denied(Denial::Origin { .. }) | EgressError::Refused { .. } => {
             Error::HttpRequestDenied
         }
-        EgressError::Denied(Denied::Address { .. }) => Error::DestinationIpProhibited,
+        EgressError::Denied(Denial::Address { .. }) => Error::DestinationIpProhibited,
         EgressError::Limit { limit, bytes, .. } => match limit {
             Limit::RequestHead => Error::HttpRequestHeaderSectionSize(u32::try_from(*bytes).ok()),
-            Limit::AnswerHead => Error::HttpResponseHeaderSectionSize(u32::try_from(*bytes).ok()),
-            Limit::AnswerBody => Error::HttpResponseBodySize(Some(*bytes)),
+            Limit::ResponseHead => Error::HttpResponseHeaderSectionSize(u32::try_from(*bytes).ok()),
+            Limit::ResponseBody => Error::HttpResponseBodySize(Some(*bytes)),
         },
         EgressError::Resolve { reason, .. } => Error::DnsError {
             rcode: Some(reason.clone()),
@@ -46,23 +46,27 @@ pub(super) fn code(error: &EgressError) -> Error {
             Error::ConfigurationError
         }
         EgressError::Proxy { .. } => Error::DestinationUnavailable,
-        EgressError::Timeout { stage, .. } => match stage {
-            Stage::Resolve => Error::DnsTimeout,
-            Stage::Connect | Stage::Proxy | Stage::Tls => Error::ConnectionTimeout,
-            Stage::Answer | Stage::Body => Error::HttpResponseTimeout,
-        },
-        EgressError::Closed { stage, .. } => match stage {
-            Stage::Resolve | Stage::Connect | Stage::Proxy | Stage::Tls => {
-                Error::DestinationUnavailable
+        EgressError::Timeout { phase, .. } => match phase {
+            RequestPhase::Resolve => Error::DnsTimeout,
+            RequestPhase::Connect | RequestPhase::Proxy | RequestPhase::Tls => {
+                Error::ConnectionTimeout
             }
-            Stage::Answer => Error::ConnectionTerminated,
-            Stage::Body => Error::HttpResponseIncomplete,
+            RequestPhase::Response | RequestPhase::Body => Error::HttpResponseTimeout,
         },
-        EgressError::Protocol { stage, .. } => match stage {
-            Stage::Resolve | Stage::Connect | Stage::Proxy | Stage::Tls => {
-                Error::DestinationUnavailable
-            }
-            Stage::Answer | Stage::Body => Error::HttpProtocolError,
+        EgressError::Closed { phase, .. } => match phase {
+            RequestPhase::Resolve
+            | RequestPhase::Connect
+            | RequestPhase::Proxy
+            | RequestPhase::Tls => Error::DestinationUnavailable,
+            RequestPhase::Response => Error::ConnectionTerminated,
+            RequestPhase::Body => Error::HttpResponseIncomplete,
+        },
+        EgressError::Protocol { phase, .. } => match phase {
+            RequestPhase::Resolve
+            | RequestPhase::Connect
+            | RequestPhase::Proxy
+            | RequestPhase::Tls => Error::DestinationUnavailable,
+            RequestPhase::Response | RequestPhase::Body => Error::HttpProtocolError,
         },
         EgressError::RequestBody { .. } => Error::ConnectionTerminated,
     }
@@ -71,18 +75,18 @@ pub(super) fn code(error: &EgressError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::egress::{AddressClass, Origin, OriginProblem, Peer, Setting};
+    use crate::egress::{AddressClass, Origin, OriginError, Peer, Setting};
 
-    const STAGES: [Stage; 6] = [
-        Stage::Resolve,
-        Stage::Connect,
-        Stage::Proxy,
-        Stage::Tls,
-        Stage::Answer,
-        Stage::Body,
+    const PHASES: [RequestPhase; 6] = [
+        RequestPhase::Resolve,
+        RequestPhase::Connect,
+        RequestPhase::Proxy,
+        RequestPhase::Tls,
+        RequestPhase::Response,
+        RequestPhase::Body,
     ];
 
-    /// The division as a plugin reads it: a list of codes, everything else may have been sent.
+    /// The division as a plugin implements it: a list of codes; all others may have been sent.
     fn is_certainly_not_sent(code: &Error) -> bool {
         matches!(
             code,
@@ -113,11 +117,11 @@ mod tests {
     }
 
     fn origin() -> Origin {
-        Origin::of(&http::Uri::from_static("https://webexapis.com")).unwrap()
+        Origin::from_uri(&http::Uri::from_static("https://webexapis.com")).unwrap()
     }
 
-    /// Each kind of fault at each stage, with the code it has to have.
-    fn faults() -> Vec<(EgressError, &'static str)> {
+    /// Every kind of error in every phase, with its expected code.
+    fn errors() -> Vec<(EgressError, &'static str)> {
         let peer = || Peer::Target(origin());
         let proxy = |status: u16| EgressError::Proxy {
             proxy: origin(),
@@ -140,13 +144,13 @@ mod tests {
             reason: reason(),
             certificate,
         };
-        let mut faults = vec![
+        let mut errors = vec![
             (
-                Denied::Target(OriginProblem::UserInfo).into(),
+                Denial::Target(OriginError::UserInfo).into(),
                 "HttpRequestUriInvalid",
             ),
             (
-                EgressError::Denied(Denied::Origin {
+                EgressError::Denied(Denial::Origin {
                     setting: Setting::Allow,
                     origin: origin(),
                     nothing_listed: true,
@@ -154,7 +158,7 @@ mod tests {
                 "HttpRequestDenied",
             ),
             (
-                EgressError::Denied(Denied::Address {
+                EgressError::Denied(Denial::Address {
                     setting: Setting::Proxies,
                     origin: origin(),
                     addresses: vec![([127, 0, 0, 1].into(), AddressClass::Loopback)],
@@ -167,10 +171,10 @@ mod tests {
                 "HttpRequestHeaderSectionSize(Some(10))",
             ),
             (
-                limit(Limit::AnswerHead),
+                limit(Limit::ResponseHead),
                 "HttpResponseHeaderSectionSize(Some(10))",
             ),
-            (limit(Limit::AnswerBody), "HttpResponseBodySize(Some(10))"),
+            (limit(Limit::ResponseBody), "HttpResponseBodySize(Some(10))"),
             (
                 EgressError::Resolve {
                     peer: peer(),
@@ -223,20 +227,20 @@ mod tests {
                 "HttpProtocolError",
             ],
         ];
-        for (stage, [timeout, closed, protocol]) in STAGES.into_iter().zip(late) {
+        for (phase, [timeout, closed, protocol]) in PHASES.into_iter().zip(late) {
             let peer = peer();
-            faults.extend([
+            errors.extend([
                 (
                     EgressError::Timeout {
                         peer: peer.clone(),
-                        stage,
+                        phase,
                     },
                     timeout,
                 ),
                 (
                     EgressError::Closed {
                         peer: peer.clone(),
-                        stage,
+                        phase,
                     },
                     closed,
                 ),
@@ -244,37 +248,37 @@ mod tests {
                     EgressError::Protocol {
                         peer,
                         reason: reason(),
-                        stage,
+                        phase,
                     },
                     protocol,
                 ),
             ]);
         }
-        faults
+        errors
     }
 
     #[test]
-    fn each_fault_has_its_code() {
-        for (fault, expected) in faults() {
-            assert_eq!(format!("{:?}", code(&fault)), expected, "{fault:?}");
+    fn each_error_has_its_code() {
+        for (error, expected) in errors() {
+            assert_eq!(format!("{:?}", error_code(&error)), expected, "{error:?}");
         }
     }
 
     #[test]
-    fn a_code_tells_whether_the_request_may_have_been_sent() {
-        for (fault, _) in faults() {
-            let code = code(&fault);
+    fn code_says_whether_it_may_have_been_sent() {
+        for (error, _) in errors() {
+            let code = error_code(&error);
             assert_eq!(
                 is_certainly_not_sent(&code),
-                !fault.may_have_been_sent(),
-                "{fault:?} became {code:?}"
+                !error.may_have_been_sent(),
+                "{error:?} became {code:?}"
             );
         }
     }
 
     #[test]
-    fn no_kind_of_fault_is_missing_in_the_table() {
-        let kind = |fault: &EgressError| match fault {
+    fn all_error_kinds_are_in_the_table() {
+        let kind = |error: &EgressError| match error {
             EgressError::Denied(_) => 0,
             EgressError::Refused { .. } => 1,
             EgressError::Limit { .. } => 2,
@@ -288,7 +292,7 @@ mod tests {
             EgressError::RequestBody { .. } => 10,
         };
         let kinds: std::collections::BTreeSet<_> =
-            faults().iter().map(|(fault, _)| kind(fault)).collect();
+            errors().iter().map(|(error, _)| kind(error)).collect();
         assert_eq!(kinds.len(), 11);
     }
 }

@@ -1,5 +1,5 @@
-//! Stands before and behind the imports that a plugin calls: to count them, to stop time between them, to
-//! let one fail. For tests; a host that serves anybody has none.
+//! Hooks that run before and after each import: to count imports, stop time between them, or inject
+//! faults. For tests only; production hosts install none.
 
 use std::sync::Arc;
 
@@ -10,19 +10,19 @@ use super::bindings::automate::platform::types;
 use super::convert;
 use crate::types::{Failure, Reference};
 
-/// Which import a plugin calls, and in which call of its own.
+/// One call of an import by a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ImportCall {
-    /// The id of the transaction; empty for a call that has none, which `describe` is.
+    /// The transaction's id; empty for a call without a transaction, such as `describe`.
     pub transaction: String,
     /// The record whose lease the call holds.
     pub subject: Option<Reference>,
-    /// Which import.
+    /// The import that is called.
     pub import: Import,
 }
 
-/// The imports that a host can be asked to let fail. Clocks, randomness and plain settings are not among
-/// them: they cannot fail and share nothing.
+/// The imports that a test can fail. Clocks, randomness and plain settings are not included: they
+/// cannot fail and share no state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Import {
     /// `storage.get`
@@ -49,12 +49,12 @@ pub enum Import {
     TransactionsProgress,
     /// `transactions.interrupted`
     TransactionsInterrupted,
-    /// `wasi:http/outgoing-handler.handle`, until the head of the answer has come.
+    /// `wasi:http/outgoing-handler.handle`, until the response head has been received.
     HttpHandle,
 }
 
 impl Import {
-    /// All of them.
+    /// All imports.
     pub const ALL: [Self; 13] = [
         Self::StorageGet,
         Self::StorageGetMany,
@@ -71,7 +71,7 @@ impl Import {
         Self::HttpHandle,
     ];
 
-    /// Interface and function, as the contract names them.
+    /// The interface and function as the contract names them.
     pub fn name(self) -> &'static str {
         match self {
             Self::StorageGet => "storage.get",
@@ -90,7 +90,7 @@ impl Import {
         }
     }
 
-    /// Whether its answer can be a [`Failure`].
+    /// Whether the import's result can be a [`Failure`].
     pub fn can_fail(self) -> bool {
         !matches!(
             self,
@@ -103,67 +103,68 @@ impl Import {
     }
 }
 
-/// What happens in place of an import, or before it goes on.
+/// The action that replaces an import or precedes it.
 #[derive(Debug)]
 pub enum Intervention {
-    /// Nothing: it goes on.
+    /// The import is executed normally.
     Proceed,
-    /// It is not carried out, and this is its answer. Taken for [`Intervention::Proceed`] where the
-    /// contract has no failure (see [`Import::can_fail`]).
+    /// The import is not executed and returns this failure. The same as [`Intervention::Proceed`]
+    /// if the contract has no failure (see [`Import::can_fail`]).
     Fail(Failure),
-    /// Before [`Import::HttpHandle`]: the request is not sent, and this is its answer. After it: the head
-    /// of the answer has come, and its body ends with this. Elsewhere as [`Intervention::Proceed`].
+    /// Before [`Import::HttpHandle`]: the request is not sent and fails with this error. After it:
+    /// the response body ends with this error. Elsewhere the same as [`Intervention::Proceed`].
     FailHttp(HttpError),
-    /// The guest stops here, with this text. A request of [`Import::HttpHandle`] ends as
-    /// `connection-terminated` instead: its answer is waited for outside of the guest.
+    /// The guest traps with this text. A request of [`Import::HttpHandle`] ends as
+    /// `connection-terminated` instead, because the guest does not run while the host waits for the
+    /// response.
     Trap(String),
 }
 
-/// Looks on at every import of a host's plugin.
+/// Observes every import of a host's plugin.
 ///
-/// An interceptor that never returns holds the call where it is: whoever drops the call then has what a
-/// process leaves that was killed there.
+/// An interceptor that never returns stops the call at that point. Dropping the call then leaves
+/// the state that a killed process would leave.
 #[async_trait]
 pub trait Interceptor: Send + Sync + 'static {
-    /// Before the import is carried out.
+    /// Runs before the import is executed.
     async fn before(&self, call: &ImportCall) -> Intervention;
 
-    /// After it was carried out, before the guest has the answer, which is kept whatever is said here
-    /// except [`Intervention::Trap`] and, of a request, [`Intervention::FailHttp`]. Not called for an import
-    /// that [`Interceptor::before`] answered.
+    /// Runs after the import was executed, before the guest receives its result. Only
+    /// [`Intervention::Trap`] and, for a request, [`Intervention::FailHttp`] have an effect. Not
+    /// called for an import that [`Interceptor::before`] replaced.
     async fn after(&self, call: &ImportCall) -> Intervention {
         let _ = call;
         Intervention::Proceed
     }
 }
 
-/// A call as its imports let an interceptor see it; most hosts have none.
+/// The interceptor of one call, if the host has one.
 #[derive(Clone)]
-pub(crate) struct Lookout(Option<Seen>);
+pub(crate) struct InterceptorHandle(Option<Attached>);
 
 #[derive(Clone)]
-struct Seen {
+struct Attached {
     interceptor: Arc<dyn Interceptor>,
     transaction: String,
     subject: Option<Reference>,
 }
 
-impl Lookout {
-    pub(crate) fn of(
+impl InterceptorHandle {
+    pub(crate) fn new(
         interceptor: Option<Arc<dyn Interceptor>>,
         transaction: &str,
         subject: Option<&Reference>,
     ) -> Self {
-        Self(interceptor.map(|interceptor| Seen {
+        Self(interceptor.map(|interceptor| Attached {
             interceptor,
             transaction: transaction.to_owned(),
             subject: subject.cloned(),
         }))
     }
 
-    /// A failure is the import's answer.
+    /// Runs the hook before an import. A returned failure is the import's result.
     pub(crate) async fn before(&self, import: Import) -> wasmtime::Result<Option<types::Failure>> {
-        match self.ask(import).await {
+        match self.intervene(import).await {
             Intervention::Fail(failure) if import.can_fail() => {
                 Ok(Some(convert::failure_out(failure)))
             }
@@ -173,41 +174,51 @@ impl Lookout {
     }
 
     pub(crate) async fn after(&self, import: Import) -> wasmtime::Result<()> {
-        let Some(seen) = &self.0 else { return Ok(()) };
-        match seen.interceptor.after(&seen.call(import)).await {
+        let Some(attached) = &self.0 else {
+            return Ok(());
+        };
+        match attached.interceptor.after(&attached.call(import)).await {
             Intervention::Trap(text) => Err(wasmtime::Error::msg(text)),
             _ => Ok(()),
         }
     }
 
-    /// A code is the request's answer, and it is not sent.
+    /// Runs the hook before a request. An error is the request's result, and the request is not
+    /// sent.
     pub(crate) async fn before_sending(&self) -> Result<(), HttpError> {
-        match self.ask(Import::HttpHandle).await {
+        match self.intervene(Import::HttpHandle).await {
             Intervention::FailHttp(code) => Err(code),
             Intervention::Trap(_) => Err(HttpError::ConnectionTerminated),
             _ => Ok(()),
         }
     }
 
-    /// A code is what the body of the answer ends with, in place of its content.
+    /// Runs the hook after a request. A returned code ends the response body in place of its
+    /// content.
     pub(crate) async fn after_sending(&self) -> Result<Option<HttpError>, HttpError> {
-        let Some(seen) = &self.0 else { return Ok(None) };
-        match seen.interceptor.after(&seen.call(Import::HttpHandle)).await {
+        let Some(attached) = &self.0 else {
+            return Ok(None);
+        };
+        match attached
+            .interceptor
+            .after(&attached.call(Import::HttpHandle))
+            .await
+        {
             Intervention::Trap(_) => Err(HttpError::ConnectionTerminated),
             Intervention::FailHttp(code) => Ok(Some(code)),
             _ => Ok(None),
         }
     }
 
-    async fn ask(&self, import: Import) -> Intervention {
+    async fn intervene(&self, import: Import) -> Intervention {
         match &self.0 {
-            Some(seen) => seen.interceptor.before(&seen.call(import)).await,
+            Some(attached) => attached.interceptor.before(&attached.call(import)).await,
             None => Intervention::Proceed,
         }
     }
 }
 
-impl Seen {
+impl Attached {
     fn call(&self, import: Import) -> ImportCall {
         ImportCall {
             transaction: self.transaction.clone(),

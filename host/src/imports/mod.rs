@@ -1,8 +1,9 @@
-//! The imports of the contract: one thin file per interface, which converts and calls the part below.
+//! The imports of the contract: one thin file per interface, which converts types and calls the
+//! layer below.
 //!
-//! `Call` is what the interfaces share: the services of the host, and the state of one call, which
-//! is one instance. Others see of it the [`Interceptor`], with which tests stand between a plugin and
-//! its imports.
+//! `Call` is the state that the interfaces share: the host's services and the state of one call,
+//! which is one instance. Its public part is the [`Interceptor`], which tests use to intercept
+//! imports.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,51 +22,51 @@ use crate::store::{Lease, Store};
 use crate::transactions::journal::Journal;
 use crate::types::Failure;
 
-mod answers;
 pub mod bindings;
 pub(crate) mod convert;
+mod durable_commit;
 mod egress;
 mod gate;
 pub(crate) mod http;
 mod http_codes;
 mod interceptor;
+mod redactor;
 mod scheduling;
-mod scrubber;
 mod secrets;
 mod settings;
 mod storage;
 mod transactions;
 
-pub(crate) use answers::Patience;
+pub(crate) use durable_commit::RetryPolicy;
 pub(crate) use gate::Gate;
-use interceptor::Lookout;
+use interceptor::InterceptorHandle;
 pub use interceptor::{Import, ImportCall, Interceptor, Intervention};
-pub(crate) use scrubber::Scrubber;
+pub(crate) use redactor::Redactor;
 pub use wasmtime_wasi_http::Error as HttpError;
 
-/// What every call of a host shares.
+/// The services that all calls of a host share.
 pub(crate) struct Services {
-    /// Where everything durable lives.
+    /// The store of all durable data.
     pub store: Arc<dyn Store>,
-    /// Seals and opens secrets.
+    /// Seals and reveals secrets.
     pub sealer: Arc<Sealer>,
-    /// Where commits of answers are kept that the store cannot take.
+    /// Stores commits of responses while the store is unavailable.
     pub stash: Option<Arc<Stash>>,
-    /// Time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// The bounds of a call.
+    /// The limits of a call.
     pub limits: Limits,
-    /// Secrets of the installation, by name.
+    /// The installation's secret settings, by name.
     pub secret_settings: BTreeMap<String, SecretString>,
-    /// Told whenever a commit scheduled a wakeup.
+    /// Notified when a commit has scheduled a wakeup.
     pub scheduled: Notify,
-    /// Where random bytes come from; none: from the operating system.
+    /// The source of random bytes; `None` is the operating system.
     pub(crate) entropy: Option<Arc<dyn Entropy>>,
-    /// Looks on at the imports of every call; none as a rule.
+    /// Observes the imports of every call; `None` in production.
     pub(crate) interceptor: Option<Arc<dyn Interceptor>>,
 }
 
-/// A bound that a call ran into, as the error names it.
+/// A limit that a call exceeded, as the error names it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LimitHit {
     /// Linear memory.
@@ -74,7 +75,7 @@ pub enum LimitHit {
     /// Calls of the host's functions.
     #[error("host calls: more than {0} (limits.host-calls)")]
     HostCalls(u64),
-    /// Bytes handed over at once.
+    /// Bytes transferred in one call.
     #[error("transfer: more than {0} bytes in one call or answer (limits.transfer)")]
     Transfer(usize),
     /// Resources of the host.
@@ -83,7 +84,7 @@ pub enum LimitHit {
     /// Entries of a table.
     #[error("table: more than {0} entries (limits.table)")]
     Table(usize),
-    /// Secrets that the call knows.
+    /// Secrets known to the call.
     #[error("secrets: more than {0} different ones (limits.secrets)")]
     Secrets(usize),
     /// HTTP requests.
@@ -97,89 +98,89 @@ pub enum LimitHit {
     Changes(usize),
 }
 
-/// The state of one call of a plugin, as the imports see it.
+/// The state of one plugin call, shared by its imports.
 pub(crate) struct Call {
-    /// The host's parts.
+    /// The host's services.
     pub(crate) services: Arc<Services>,
-    /// The right to write, for calls that have a subject.
+    /// The lease of a call that has a subject.
     pub(crate) lease: Option<Lease>,
     /// The transaction of the call.
     pub(crate) journal: Journal,
-    /// Secrets that must not leave.
-    pub(crate) scrubber: Scrubber,
-    /// Stands before every import.
+    /// The secrets to redact.
+    pub(crate) redactor: Redactor,
+    /// Passed by every import.
     pub(crate) gate: Gate,
     /// The plain settings.
     pub(crate) settings: Arc<BTreeMap<String, String>>,
-    /// The last bound that was hit, for the error.
+    /// The last exceeded limit, for the error.
     pub(crate) hit: Option<LimitHit>,
-    /// The monotonic moment at which progress was last made durable.
+    /// The monotonic time when progress was last stored.
     reported: Duration,
-    /// What is known of answers from outside, and until when the store may be waited for.
-    pub(crate) patience: Patience,
-    /// The effects of the call that its result may not report.
-    pub(crate) traces: Arc<Traces>,
+    /// Whether a response was received, and how long to wait for the store.
+    pub(crate) retry_policy: RetryPolicy,
+    /// The effects that the call's result may not report.
+    pub(crate) effects: Arc<UnreportedEffects>,
 }
 
 /// The effects of a call that its result does not report if the instance was stopped.
 #[derive(Debug, Default)]
-pub(crate) struct Traces {
+pub(crate) struct UnreportedEffects {
     sent: AtomicBool,
     lost: AtomicBool,
 }
 
-impl Traces {
-    /// Notes that a request that may change something begins to be sent.
+impl UnreportedEffects {
+    /// Notes that an unsafe request is about to be sent.
     pub(crate) fn note_sent(&self) {
         self.sent.store(true, Ordering::Release);
     }
 
-    /// Notes that a response could be stored nowhere.
+    /// Notes that a response could not be stored anywhere.
     pub(crate) fn note_lost(&self) {
         self.lost.store(true, Ordering::Release);
     }
 
-    /// Whether a request that may change something may have reached a server.
-    pub(crate) fn sent(&self) -> bool {
+    /// Whether an unsafe request may have reached a server.
+    pub(crate) fn is_sent(&self) -> bool {
         self.sent.load(Ordering::Acquire)
     }
 
     /// Whether a response was lost.
-    pub(crate) fn lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
 }
 
 impl Call {
-    /// The state of a call that begins.
+    /// Creates the state of a new call.
     pub(crate) fn new(services: Arc<Services>, lease: Option<Lease>, journal: Journal) -> Self {
         let reported = services.clock.monotonic();
         let subject = lease.as_ref().map(|lease| &lease.subject);
-        let gate = Gate::of(&services, journal.id(), subject);
+        let gate = Gate::new(&services, journal.id(), subject);
         Self {
             services,
             lease,
             journal,
-            scrubber: Scrubber::default(),
+            redactor: Redactor::default(),
             gate,
             settings: Arc::default(),
             hit: None,
             reported,
-            patience: Patience::default(),
-            traces: Arc::default(),
+            retry_policy: RetryPolicy::default(),
+            effects: Arc::default(),
         }
     }
 
-    /// Remembers a secret that the call knows, so that no text carries it out.
-    fn learn(&mut self, secret: &SecretString) -> Result<(), Failure> {
+    /// Adds a secret that is redacted from all texts from now on.
+    fn add_secret(&mut self, secret: &SecretString) -> Result<(), Failure> {
         let most = self.services.limits.secrets;
-        if self.scrubber.learn(secret, most) {
+        if self.redactor.add(secret, most) {
             return Ok(());
         }
         Err(self.exceeded(LimitHit::Secrets(most)))
     }
 
-    /// Remembers which bound was hit and puts it into the contract's words.
+    /// Records the exceeded limit and converts it to the contract's failure.
     pub(crate) fn exceeded(&mut self, hit: LimitHit) -> Failure {
         let failure = Failure::LimitExceeded(hit.to_string());
         self.hit = Some(hit);
@@ -187,7 +188,7 @@ impl Call {
     }
 }
 
-/// The monotonic moment until which a lease that was claimed at `claimed` may be relied on.
-pub(crate) fn lease_deadline(claimed: Duration, limits: &Limits) -> Duration {
+/// The monotonic time until which a lease claimed at `claimed` may be relied on.
+pub(crate) fn lease_valid_until(claimed: Duration, limits: &Limits) -> Duration {
     claimed.saturating_add(limits.lease())
 }

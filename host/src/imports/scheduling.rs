@@ -1,4 +1,4 @@
-//! `automate:platform/scheduling`: what is going to wake a subject.
+//! `automate:platform/scheduling`: lists the wakeups of a subject.
 
 use super::bindings::automate::platform::{scheduling, types};
 use super::{Call, Import, convert};
@@ -25,7 +25,9 @@ impl Call {
     ) -> Result<Vec<scheduling::Wakeup>, Failure> {
         let subject = convert::reference(subject)?;
         let store = &self.services.store;
-        let wakeups = self.patiently(|| store.wakeups(&subject)).await;
+        let wakeups = self
+            .retry_while_unavailable(|| store.wakeups(&subject))
+            .await;
         let wakeups = wakeups.map_err(|error| convert::store_failure(&error))?;
         let wakeups = wakeups.into_iter();
         Ok(wakeups.map(|due| convert::wakeup_out(due.wakeup)).collect())

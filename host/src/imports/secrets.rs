@@ -1,4 +1,4 @@
-//! `automate:platform/secrets`: opens sealed values, and counts and audits each time.
+//! `automate:platform/secrets`: reveals sealed values, and counts and audits each access.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -8,8 +8,8 @@ use crate::store::seal::SealError;
 use crate::transactions::{SecretAccess, SecretAccessOutcome};
 use crate::types::{Failure, Reference};
 
-/// The longest name that is recorded, in characters.
-const NAME: usize = 128;
+/// The maximum length of an audited name, in characters.
+const MAX_NAME_CHARS: usize = 128;
 
 impl secrets::Host for Call {
     async fn reveal(
@@ -20,7 +20,7 @@ impl secrets::Host for Call {
         if let Some(failure) = self.gate.enter(Import::SecretsReveal).await? {
             return Ok(Err(failure));
         }
-        let value = self.open(owner, &name).await;
+        let value = self.reveal_secret(owner, &name).await;
         self.gate.leave(Import::SecretsReveal).await?;
         Ok(value.map_err(convert::failure_out))
     }
@@ -44,19 +44,19 @@ impl secrets::Host for Call {
 }
 
 impl Call {
-    async fn open(
+    async fn reveal_secret(
         &mut self,
         owner: types::Reference,
         name: &str,
     ) -> Result<Option<String>, Failure> {
         let owner = convert::reference(owner)?;
-        let revealed = match self.only_own_record(&owner) {
-            Ok(()) => self.unseal(&owner, name).await,
+        let revealed = match self.check_own_record(&owner) {
+            Ok(()) => self.decrypt(&owner, name).await,
             Err(foreign) => Err(foreign),
         };
         let revealed = revealed.and_then(|value| {
             if let Some(value) = &value {
-                self.learn(value)?;
+                self.add_secret(value)?;
             }
             Ok(value)
         });
@@ -69,16 +69,16 @@ impl Call {
         Ok(revealed?.map(|value| value.expose_secret().to_owned()))
     }
 
-    async fn unseal(
+    async fn decrypt(
         &mut self,
         owner: &Reference,
         name: &str,
     ) -> Result<Option<SecretString>, Failure> {
         let Services { store, sealer, .. } = self.services.as_ref();
-        let revealed = self.patiently(|| async {
+        let revealed = self.retry_while_unavailable(|| async {
             match sealer.reveal(store.as_ref(), owner, name).await {
                 Ok(value) => Ok(Ok(value)),
-                // A store that cannot be reached passes; what does not open needs a person.
+                // An unreachable store is temporary; a value that does not decrypt needs a person.
                 Err(SealError::Store(error)) => Err(error),
                 Err(error) => Ok(Err(Failure::Internal(error.to_string()))),
             }
@@ -88,11 +88,15 @@ impl Call {
             .map_err(|error| convert::store_failure(&error))?
     }
 
-    /// Records that a secret was opened, or that it was tried: in the call's transaction, which
-    /// says who, and in the log of this process. Never the value.
+    /// Records an attempt to reveal a secret in the call's transaction and in the process log.
+    /// Never records the value.
     fn audit(&self, owner: Option<Reference>, name: &str, outcome: SecretAccessOutcome) {
-        // A name is the guest's own words.
-        let name: String = self.line(name).chars().take(NAME).collect();
+        // The name comes from the guest.
+        let name: String = self
+            .sanitize_line(name)
+            .chars()
+            .take(MAX_NAME_CHARS)
+            .collect();
         tracing::info!(
             target: "relation_host::audit",
             transaction = self.journal.id(),

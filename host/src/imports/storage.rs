@@ -1,20 +1,23 @@
-//! `automate:platform/storage`: documents, and the one way to write.
+//! `automate:platform/storage`: reads documents and commits changes.
 
 use secrecy::SecretString;
 
-use super::answers::NotCommitted;
 use super::bindings::automate::platform::{storage, types};
+use super::durable_commit::CommitError;
 use super::{Call, Import, LimitHit, Services, convert};
 use crate::store::{Change, Check, Commit};
 use crate::types::{Failure, RECORD_MODEL, Reference};
 
-/// The most documents of one page.
-const PAGE: u32 = 1000;
+/// The maximum number of documents per page.
+const MAX_PAGE: u32 = 1000;
 
-type Answer<T> = wasmtime::Result<Result<T, types::Failure>>;
+type ImportResult<T> = wasmtime::Result<Result<T, types::Failure>>;
 
 impl storage::Host for Call {
-    async fn get(&mut self, reference: types::Reference) -> Answer<Option<storage::Document>> {
+    async fn get(
+        &mut self,
+        reference: types::Reference,
+    ) -> ImportResult<Option<storage::Document>> {
         if let Some(failure) = self.gate.enter(Import::StorageGet).await? {
             return Ok(Err(failure));
         }
@@ -26,7 +29,7 @@ impl storage::Host for Call {
     async fn get_many(
         &mut self,
         references: Vec<types::Reference>,
-    ) -> Answer<Vec<Option<storage::Document>>> {
+    ) -> ImportResult<Vec<Option<storage::Document>>> {
         if let Some(failure) = self.gate.enter(Import::StorageGetMany).await? {
             return Ok(Err(failure));
         }
@@ -40,7 +43,7 @@ impl storage::Host for Call {
         filter: storage::Filter,
         cursor: Option<String>,
         limit: u32,
-    ) -> Answer<storage::Page> {
+    ) -> ImportResult<storage::Page> {
         if let Some(failure) = self.gate.enter(Import::StorageFind).await? {
             return Ok(Err(failure));
         }
@@ -54,7 +57,7 @@ impl storage::Host for Call {
         checks: Vec<storage::Check>,
         changes: Vec<storage::Change>,
         on_unavailable: storage::OnUnavailable,
-    ) -> Answer<()> {
+    ) -> ImportResult<()> {
         if let Some(failure) = self.gate.enter(Import::StorageCommit).await? {
             return Ok(Err(failure));
         }
@@ -77,10 +80,10 @@ impl Call {
         &mut self,
         references: Vec<types::Reference>,
     ) -> Result<Vec<Option<storage::Document>>, Failure> {
-        if references.len() > PAGE as usize {
+        if references.len() > MAX_PAGE as usize {
             return Err(convert::malformed(
                 "references",
-                format!("at most {PAGE} at once"),
+                format!("at most {MAX_PAGE} at once"),
             ));
         }
         let references = references
@@ -88,7 +91,9 @@ impl Call {
             .map(convert::reference)
             .collect::<Result<Vec<_>, _>>()?;
         let store = &self.services.store;
-        let found = self.patiently(|| store.get(&references)).await;
+        let found = self
+            .retry_while_unavailable(|| store.get(&references))
+            .await;
         let found = found.map_err(|error| convert::store_failure(&error))?;
         Ok(found
             .into_iter()
@@ -104,9 +109,9 @@ impl Call {
     ) -> Result<storage::Page, Failure> {
         let filter = convert::filter(filter)?;
         let store = &self.services.store;
-        let limit = limit.clamp(1, PAGE);
+        let limit = limit.clamp(1, MAX_PAGE);
         let page = self
-            .patiently(|| store.find(&filter, cursor.as_deref(), limit))
+            .retry_while_unavailable(|| store.find(&filter, cursor.as_deref(), limit))
             .await
             .map_err(|error| convert::store_failure(&error))?;
         Ok(storage::Page {
@@ -115,8 +120,8 @@ impl Call {
         })
     }
 
-    /// Commits. A commit with `keep` that is refused loses a response, and the next call on the record
-    /// is to know it.
+    /// Commits. A refused commit with `keep` loses a response, and the next call on the record must
+    /// know it.
     async fn write(
         &mut self,
         checks: Vec<storage::Check>,
@@ -131,8 +136,8 @@ impl Call {
             written,
             Err(Failure::LimitExceeded(_) | Failure::Invalid(_))
         );
-        if keeps && refused && self.traces.sent() {
-            self.traces.note_lost();
+        if keeps && refused && self.effects.is_sent() {
+            self.effects.note_lost();
         }
         written
     }
@@ -143,7 +148,7 @@ impl Call {
         changes: Vec<storage::Change>,
         on_unavailable: storage::OnUnavailable,
     ) -> Result<(), Failure> {
-        self.patience.refuse_more()?;
+        self.retry_policy.check_not_stashed()?;
         let limits = &self.services.limits;
         let (most_changes, most_bytes) = (limits.changes, limits.commit);
         if checks.len().saturating_add(changes.len()) > most_changes {
@@ -181,11 +186,11 @@ impl Call {
             ..Commit::default()
         };
         let result = match keep_for {
-            Some(subject) => self.commit_answer(commit, subject).await,
+            Some(subject) => self.commit_response(commit, subject).await,
             None => {
                 let Services { store, sealer, .. } = self.services.as_ref();
                 let done = sealer.commit(store.as_ref(), commit).await;
-                done.map_err(NotCommitted::Store)
+                done.map_err(CommitError::Store)
             }
         };
         match result {
@@ -197,12 +202,12 @@ impl Call {
             }
             Err(error) => {
                 self.journal.restore(news);
-                Err(self.not_committed(error))
+                Err(self.commit_failure(error))
             }
         }
     }
 
-    /// The name that the subject's own document carries, when it is among what is written.
+    /// Returns the name key of the subject's document, if the changes write that document.
     fn subject_name(&self, changes: &[Change]) -> Option<String> {
         let subject = &self.lease.as_ref()?.subject;
         changes.iter().find_map(|change| match change {
@@ -219,19 +224,19 @@ impl Call {
         Ok(match from {
             storage::Change::Put(document) => {
                 let document = convert::document(document)?;
-                self.only_own_record(&document.reference)?;
+                self.check_own_record(&document.reference)?;
                 Change::Put(document)
             }
             storage::Change::Delete(reference) => {
                 let reference = convert::reference(reference)?;
-                self.only_own_record(&reference)?;
+                self.check_own_record(&reference)?;
                 Change::Delete(reference)
             }
             storage::Change::PutSecret(secret) => {
                 let value = SecretString::from(secret.value);
-                self.learn(&value)?;
+                self.add_secret(&value)?;
                 let owner = convert::reference(secret.owner)?;
-                self.only_own_record(&owner)?;
+                self.check_own_record(&owner)?;
                 let name = convert::name("name", secret.name)?;
                 let sealed = self.services.sealer.seal(&owner, &name, &value);
                 let sealed = sealed.map_err(|error| Failure::Internal(error.to_string()))?;
@@ -243,25 +248,25 @@ impl Call {
             }
             storage::Change::RemoveSecret(storage::SecretName { owner, name }) => {
                 let owner = convert::reference(owner)?;
-                self.only_own_record(&owner)?;
+                self.check_own_record(&owner)?;
                 Change::RemoveSecret(owner, convert::name("name", name)?)
             }
             storage::Change::Schedule(wakeup) => {
                 let wakeup = convert::wakeup(wakeup)?;
-                self.only_own_record(&wakeup.subject)?;
+                self.check_own_record(&wakeup.subject)?;
                 Change::Schedule(wakeup)
             }
             storage::Change::Cancel(storage::WakeupName { subject, id }) => {
                 let subject = convert::reference(subject)?;
-                self.only_own_record(&subject)?;
+                self.check_own_record(&subject)?;
                 Change::Cancel(subject, convert::name("id", id)?)
             }
         })
     }
 
-    /// A call holds the lease of one record. It may write no other, for nobody fences it there, and
-    /// has no business with another's secrets.
-    pub(super) fn only_own_record(&self, reference: &Reference) -> Result<(), Failure> {
+    /// Rejects access to another record. A call holds one record's lease, so its writes to other
+    /// records would not be fenced, and it must not read their secrets.
+    pub(super) fn check_own_record(&self, reference: &Reference) -> Result<(), Failure> {
         let own = self.lease.as_ref().map(|lease| &lease.subject);
         if reference.model == RECORD_MODEL && own != Some(reference) {
             return Err(Failure::LimitExceeded(format!(
@@ -285,9 +290,9 @@ fn check(from: storage::Check) -> Result<Check, Failure> {
     })
 }
 
-/// Roughly the bytes that a change writes.
+/// The approximate number of bytes that a change writes.
 fn size(change: &storage::Change) -> usize {
-    /// What a row costs besides its texts.
+    /// The overhead of a row besides its texts.
     const ROW: usize = 64;
     ROW + match change {
         storage::Change::Put(document) => {

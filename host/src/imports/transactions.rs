@@ -1,4 +1,4 @@
-//! `automate:platform/transactions`: the log and the progress that a person follows.
+//! `automate:platform/transactions`: the log and progress of a transaction.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use super::bindings::automate::platform::transactions;
 use super::{Call, Import};
 use crate::transactions::{Level, Progress};
 
-/// The longest line, in bytes; what is more is cut.
-const LINE: usize = 4096;
+/// The maximum length of a line, in bytes; the excess is cut.
+const MAX_LINE_BYTES: usize = 4096;
 
-/// How much of a text is looked at for a line: secrets in it may be longer than what stands for them.
-const LOOKED_AT: usize = 4 * LINE;
+/// The bytes scanned for one line: a secret may be longer than its placeholder.
+const MAX_SCANNED_BYTES: usize = 4 * MAX_LINE_BYTES;
 
-/// How long news of progress may wait before it is written, so that a person can follow.
-const FOLLOW: Duration = Duration::from_millis(500);
+/// The minimum interval between two writes of progress: short enough for a person to follow.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
 impl transactions::Host for Call {
     async fn log(&mut self, level: transactions::Level, message: String) -> wasmtime::Result<()> {
@@ -24,21 +24,21 @@ impl transactions::Host for Call {
             transactions::Level::Warning => Level::Warning,
             transactions::Level::Error => Level::Error,
         };
-        let message = self.line(&message);
+        let message = self.sanitize_line(&message);
         self.journal.log(self.services.clock.now(), level, message);
         self.gate.leave(Import::TransactionsLog).await
     }
 
     async fn progress(&mut self, done: u32, total: u32, message: String) -> wasmtime::Result<()> {
         self.gate.enter(Import::TransactionsProgress).await?;
-        let message = self.line(&message);
+        let message = self.sanitize_line(&message);
         self.journal.set_progress(Progress {
             done,
             total,
             message,
         });
         let now = self.services.clock.monotonic();
-        if now.saturating_sub(self.reported) >= FOLLOW {
+        if now.saturating_sub(self.reported) >= PROGRESS_INTERVAL {
             self.reported = now;
             let news = self.journal.take_update();
             if let Err(error) = self.services.store.report(news.clone()).await {
@@ -58,16 +58,17 @@ impl transactions::Host for Call {
 }
 
 impl Call {
-    /// A guest's text as a line: without secrets and control characters, and not endless.
-    pub(super) fn line(&self, text: &str) -> String {
+    /// Converts guest text to a log line: redacted, without control characters, and of limited
+    /// length.
+    pub(super) fn sanitize_line(&self, text: &str) -> String {
         let text = self
-            .scrubber
-            .scrub(self.scrubber.beginning(text, LOOKED_AT));
+            .redactor
+            .redact(self.redactor.truncate(text, MAX_SCANNED_BYTES));
         let mut line: String = text
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
-        line.truncate(line.floor_char_boundary(LINE));
+        line.truncate(line.floor_char_boundary(MAX_LINE_BYTES));
         line
     }
 }

@@ -15,8 +15,8 @@ use super::clock::{Clock, ManualClock};
 use super::jump::{ClockReading, Jump};
 use super::tally::Tally;
 pub use super::tally::{ConnectionHealth, Effect, Summary};
+use crate::lock::lock;
 use crate::store::{DueWakeup, Store, StoreError};
-use crate::sync::lock;
 use crate::types::{Reference, Timestamp};
 
 /// The executor of a dispatcher's wakeups.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::sync::lock;
+use crate::lock::lock;
 use crate::transactions::{
     Level, LogLine, Progress, SecretAccess, TransactionOutcome, TransactionUpdate,
 };

@@ -59,7 +59,7 @@ pub fn caches() -> PathBuf {
 
 /// Where `relation-host` keeps compiled components when its folder of caches is [`caches`].
 pub fn component_cache() -> ComponentCache {
-    ComponentCache::at(caches().join("relation-host").join("components"))
+    ComponentCache::new(caches().join("relation-host").join("components"))
 }
 
 /// The program `name`, built with the same profile as the test.

@@ -14,7 +14,7 @@ use relation_host::store::Store;
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 use relation_host::types::{Document, Filter, Pkid, Reference, Timestamp};
-use relation_host::{AddRequest, CallError, Called, ComponentSource, Host, Limits};
+use relation_host::{AddRequest, CallError, CallOutput, ComponentSource, Host, Limits};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -194,7 +194,7 @@ pub struct Customer {
     /// The first grant.
     pub grant: Grant,
     /// What `add` answered.
-    pub added: Called<Added>,
+    pub added: CallOutput<AddReport>,
 }
 
 impl World {
@@ -311,7 +311,7 @@ impl World {
         name: &str,
         organization: &Organization,
         grant: &Grant,
-    ) -> Result<Called<Added>, CallError> {
+    ) -> Result<CallOutput<AddReport>, CallError> {
         let mut fields = self.network.fields();
         fields.insert("name".into(), name.into());
         fields.insert("account_number".into(), organization.uuid.as_str().into());

@@ -165,7 +165,7 @@ fn changed_release_is_found() {
 fn our_component_fits_our_host() {
     let bytes = std::fs::read(artifacts::component()).unwrap();
     let inspection = inspect(&bytes).expect("it is a component");
-    assert!(inspection.fits(), "{inspection:#?}");
+    assert!(inspection.is_compatible(), "{inspection:#?}");
     assert!(
         inspection.plugin.starts_with("spark-customer "),
         "{}",

@@ -17,11 +17,11 @@ use relation_host::schedule::clock::Clock;
 use relation_host::store::stash;
 use relation_host::transactions::{Status, TransactionFilter};
 use relation_host::types::{Failure, Reference};
-use relation_host::{CallError, CallErrorKind, Called, StashSummary};
+use relation_host::{CallError, CallErrorKind, CallOutput, StashSummary};
 use tokio::task::JoinHandle;
 use webex_emulator::{Gate, Mode};
 
-type Refreshed = Result<Called<RefreshReport>, CallError>;
+type Refreshed = Result<CallOutput<RefreshReport>, CallError>;
 
 const APPLIED: StashSummary = StashSummary {
     applied: 1,
@@ -156,7 +156,7 @@ async fn a_store_that_stays_down_leaves_the_answer_in_the_stash_and_takes_it_lat
     assert!(!entry.quarantined);
 
     world.clock.advance(world.host().plugin().limits().lease());
-    assert_eq!(world.host().settle_stash().await, APPLIED);
+    assert_eq!(world.host().replay_stash().await, APPLIED);
     assert!(entries(&world).is_empty());
     assert_connected_by_one_request(&world, &customer).await;
 }
@@ -182,7 +182,7 @@ async fn an_add_that_used_up_the_pasted_refresh_token_loses_no_answer() {
     let pkid = entry.label.as_ref().expect("an entry").subject.pkid.clone();
 
     world.clock.advance(world.host().plugin().limits().lease());
-    assert_eq!(world.host().settle_stash().await, APPLIED);
+    assert_eq!(world.host().replay_stash().await, APPLIED);
     assert_eq!(
         world.record(&pkid).await["connection"]["state"],
         "connected"
@@ -204,7 +204,7 @@ async fn a_store_that_is_down_as_a_whole_loses_no_answer_either() {
     world.store_faults.clear();
 
     world.clock.advance(world.host().plugin().limits().lease());
-    assert_eq!(world.host().settle_stash().await, APPLIED);
+    assert_eq!(world.host().replay_stash().await, APPLIED);
     assert_connected_by_one_request(&world, &customer).await;
 }
 
@@ -257,7 +257,7 @@ async fn two_processes_apply_an_answer_once() {
     let before = world
         .document(&Reference::record(customer.pkid.clone()))
         .await;
-    let (one, two) = tokio::join!(world.host().settle_stash(), second.settle_stash());
+    let (one, two) = tokio::join!(world.host().replay_stash(), second.replay_stash());
     assert_eq!(one.applied + two.applied, 1, "{one:?} {two:?}");
     assert_eq!(one.superseded + two.superseded, 0, "{one:?} {two:?}");
     let after = world
@@ -274,13 +274,13 @@ async fn an_answer_that_was_applied_before_a_crash_is_not_applied_again() {
     world.clock.advance(world.host().plugin().limits().lease());
     let path = entries(&world)[0].path.clone();
     let copy = std::fs::read(&path).unwrap();
-    assert_eq!(world.host().settle_stash().await, APPLIED);
+    assert_eq!(world.host().replay_stash().await, APPLIED);
     let after = world
         .document(&Reference::record(customer.pkid.clone()))
         .await;
     // As if the process had ended before it removed the file.
     std::fs::write(&path, copy).unwrap();
-    assert_eq!(world.host().settle_stash().await, APPLIED);
+    assert_eq!(world.host().replay_stash().await, APPLIED);
     let again = world
         .document(&Reference::record(customer.pkid.clone()))
         .await;
@@ -305,7 +305,7 @@ async fn an_answer_that_was_overtaken_is_dropped_and_the_transaction_says_why() 
     }
     std::fs::rename(&aside, world.stash()).unwrap();
 
-    let summary = world.host().settle_stash().await;
+    let summary = world.host().replay_stash().await;
     assert_eq!((summary.applied, summary.superseded), (0, 1));
     assert!(entries(&world).is_empty());
     let applied = transactions(&world, &customer, "apply-stash").await;
@@ -323,7 +323,7 @@ async fn an_answer_for_a_deleted_record_brings_nothing_back() {
     world.host().delete(&customer.pkid, false).await.unwrap();
     std::fs::rename(&aside, world.stash()).unwrap();
 
-    let summary = world.host().settle_stash().await;
+    let summary = world.host().replay_stash().await;
     assert_eq!((summary.applied, summary.superseded), (0, 1));
     assert!(world.all("data/SparkCustomer").await.is_empty());
     assert_eq!(world.host().store().next_due().await.unwrap(), None);

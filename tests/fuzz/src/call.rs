@@ -1,12 +1,12 @@
 //! A call of an exported function as data, and what could be seen of it.
 
 use relation_host::reports::{
-    Added, Authorization, ConnectReport, Connection, Deletion, ExpiryReport, Grant, RefreshReport,
-    Revocation, SyncKind, SyncReport, WakeReport,
+    AddReport, Authorization, ConnectReport, ConnectionReport, Deletion, ExpiryReport, Grant,
+    RefreshReport, Revocation, SyncKind, SyncReport, WakeReport,
 };
 use relation_host::store::DueWakeup;
 use relation_host::types::Pkid;
-use relation_host::{AddRequest, CallError, CallErrorKind, Called, Fired, Host};
+use relation_host::{AddRequest, CallError, CallErrorKind, CallOutput, Host, WakeupOutcome};
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -79,15 +79,17 @@ impl Call {
     }
 
     /// Makes the call. None: there was nothing to do, because the wakeup is gone.
-    pub(crate) async fn make(self, host: &Host) -> Option<Result<Called<Answer>, CallError>> {
+    pub(crate) async fn make(self, host: &Host) -> Option<Result<CallOutput<Answer>, CallError>> {
         Some(match self {
-            Self::Add(request) => told(host.add(request).await, |added: &Added| {
+            Self::Add(request) => told(host.add(request).await, |added: &AddReport| {
                 let kind = if added.replayed { "replayed" } else { "added" };
                 (kind.into(), Some(&added.connection.pkid))
             }),
             Self::Modify(pkid, fields, tokens) => told(
                 host.modify(&pkid, fields, tokens).await,
-                |connection: &Connection| (connection.state.to_string(), Some(&connection.pkid)),
+                |connection: &ConnectionReport| {
+                    (connection.state.to_string(), Some(&connection.pkid))
+                },
             ),
             Self::Delete(pkid, dry_run) => {
                 told(host.delete(&pkid, dry_run).await, |deletion: &Deletion| {
@@ -119,13 +121,15 @@ impl Call {
                 let kind = SyncKind::ROLES_LICENSES;
                 told(host.sync(&pkid, kind, false).await, synced)
             }
-            Self::Wake(due) => match host.fire(due).await {
-                Ok(Fired::Called(result)) => told(*result, |report: &WakeReport| match report {
-                    WakeReport::Refreshed(report) => refreshed(report),
-                    WakeReport::Checked(report) => checked(report),
-                    WakeReport::Synced(report) => synced(report),
-                    WakeReport::Nothing(_) => ("nothing".into(), None),
-                }),
+            Self::Wake(due) => match host.run_wakeup(due).await {
+                Ok(WakeupOutcome::Finished(result)) => {
+                    told(*result, |report: &WakeReport| match report {
+                        WakeReport::Refreshed(report) => refreshed(report),
+                        WakeReport::Checked(report) => checked(report),
+                        WakeReport::Synced(report) => synced(report),
+                        WakeReport::Nothing(_) => ("nothing".into(), None),
+                    })
+                }
                 Ok(_) => return None,
                 Err(error) => Err(CallError {
                     transaction: None,
@@ -168,14 +172,14 @@ fn synced(report: &SyncReport) -> (String, Option<&Pkid>) {
 }
 
 fn told<T: Serialize>(
-    result: Result<Called<T>, CallError>,
+    result: Result<CallOutput<T>, CallError>,
     tell: impl FnOnce(&T) -> (String, Option<&Pkid>),
-) -> Result<Called<Answer>, CallError> {
-    let Called { transaction, value } = result?;
+) -> Result<CallOutput<Answer>, CallError> {
+    let CallOutput { transaction, value } = result?;
     let (kind, record) = tell(&value);
     let record = record.cloned();
     let json = serde_json::to_string(&value).unwrap_or_else(|error| error.to_string());
-    Ok(Called {
+    Ok(CallOutput {
         transaction,
         value: Answer { kind, json, record },
     })

@@ -116,7 +116,7 @@ fn way(seen: &Seen) -> String {
         Err(CallErrorKind::Refused(failure)) => {
             format!("{} {}", failure.case(), gist(&failure.to_string(), 8))
         }
-        Err(CallErrorKind::Guest(error)) => format!("guest {}", error.kind.word()),
+        Err(CallErrorKind::Guest(error)) => format!("guest {}", error.kind.code()),
         Err(CallErrorKind::Busy { .. }) => "busy".to_owned(),
         Err(CallErrorKind::Store(_)) => "store".to_owned(),
     };

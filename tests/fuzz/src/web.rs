@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use relation_host::egress::{ProxyUrl, Transport, TransportFault};
+use relation_host::egress::{ProxyUrl, Transport, TransportError};
 use serde_json::{Value, json};
 
 use crate::edits::{Edit, apply, keep_in_place};
@@ -134,11 +134,11 @@ impl Web {
 
 #[async_trait]
 impl Transport for Web {
-    async fn carry(
+    async fn send(
         &self,
         request: Request<Bytes>,
         _proxy: Option<&ProxyUrl>,
-    ) -> Result<Response<Bytes>, TransportFault> {
+    ) -> Result<Response<Bytes>, TransportError> {
         let (number, spoiled) = self.next();
         let (status, good) = good(&request, number);
         match spoiled {
@@ -162,16 +162,16 @@ impl Transport for Web {
 }
 
 impl Fault {
-    fn on_the_wire(self, begun: Response<Bytes>) -> TransportFault {
+    fn on_the_wire(self, begun: Response<Bytes>) -> TransportError {
         match self {
-            Self::Unresolved => TransportFault::Unresolved,
-            Self::Refused => TransportFault::Refused,
-            Self::Untrusted => TransportFault::Untrusted,
-            Self::Timeout => TransportFault::Timeout,
-            Self::Reset => TransportFault::Reset,
-            Self::Garbled => TransportFault::Garbled,
-            Self::Cut => TransportFault::Cut(begun),
-            Self::Stalled => TransportFault::Stalled(begun),
+            Self::Unresolved => TransportError::Unresolved,
+            Self::Refused => TransportError::Refused,
+            Self::Untrusted => TransportError::Untrusted,
+            Self::Timeout => TransportError::Timeout,
+            Self::Reset => TransportError::Reset,
+            Self::Garbled => TransportError::Garbled,
+            Self::Cut => TransportError::Cut(begun),
+            Self::Stalled => TransportError::Stalled(begun),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri};
-use relation_host::egress::{ProxyUrl, Transport, TransportFault};
+use relation_host::egress::{ProxyUrl, Transport, TransportError};
 use relation_host::schedule::clock::{Clock as _, ManualClock};
 use webex_emulator::{Answered, Arrival, Clock, Patience, Webex};
 
@@ -20,7 +20,7 @@ pub fn time_of(clock: &Arc<ManualClock>) -> Clock {
 
 /// A [`Webex`] that answers what is sent to one base address.
 ///
-/// A request to another origin meets [`TransportFault::Unresolved`], and one beside the base's path
+/// A request to another origin meets [`TransportError::Unresolved`], and one beside the base's path
 /// gets 404: the control plane of the emulator is the test's, which holds the [`Webex`] itself.
 /// Nothing is recorded here, and a proxy makes no difference.
 #[derive(Clone, Debug)]
@@ -96,13 +96,13 @@ fn port(address: &Uri) -> Option<u16> {
 
 #[async_trait]
 impl Transport for Emulated {
-    async fn carry(
+    async fn send(
         &self,
         request: Request<Bytes>,
         _proxy: Option<&ProxyUrl>,
-    ) -> Result<Response<Bytes>, TransportFault> {
+    ) -> Result<Response<Bytes>, TransportError> {
         if !self.is_origin_of(request.uri()) {
-            return Err(TransportFault::Unresolved);
+            return Err(TransportError::Unresolved);
         }
         if !self.is_above(request.uri()) {
             let mut response = Response::new(Bytes::new());
@@ -115,10 +115,10 @@ impl Transport for Emulated {
         }
         match arrival {
             Arrival::Whole(response) => Ok(response),
-            Arrival::Cut(response) => Err(TransportFault::Cut(response)),
-            Arrival::HungUp { .. } => Err(TransportFault::Timeout),
+            Arrival::Cut(response) => Err(TransportError::Cut(response)),
+            Arrival::HungUp { .. } => Err(TransportError::Timeout),
             // What else may come of a request is at least no answer.
-            Arrival::Reset { .. } | _ => Err(TransportFault::Reset),
+            Arrival::Reset { .. } | _ => Err(TransportError::Reset),
         }
     }
 }

@@ -15,7 +15,7 @@ use http::{Request, StatusCode};
 use relation_harness::Emulated;
 use relation_harness::emulated::WEBEX;
 use relation_harness::harness::BEGINNING;
-use relation_host::egress::{Transport, TransportFault};
+use relation_host::egress::{Transport, TransportError};
 use relation_host::schedule::clock::{Clock as _, ManualClock};
 use webex_emulator::{
     DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator, Fault, FaultKind, Grant,
@@ -66,7 +66,7 @@ async fn life() -> Vec<String> {
     let mut seen = Vec::new();
     let mut next = Some(format!("{WEBEX}/roles?max=2"));
     while let Some(address) = next {
-        let page = emulated.carry(get(&address, &grant), None).await.unwrap();
+        let page = emulated.send(get(&address, &grant), None).await.unwrap();
         next = match page.headers().get(LINK) {
             Some(link) => {
                 let link = link.to_str().unwrap();
@@ -77,7 +77,7 @@ async fn life() -> Vec<String> {
         seen.push(format!("{page:?}"));
     }
     for _ in 0..2 {
-        let answer = emulated.carry(refresh(&grant), None).await.unwrap();
+        let answer = emulated.send(refresh(&grant), None).await.unwrap();
         seen.push(format!("{answer:?}"));
     }
     seen.push(serde_json::to_string(&emulated.webex().requests()).unwrap());
@@ -100,9 +100,9 @@ async fn only_what_is_sent_to_its_base_address_is_answered() {
         "http://webexapis.com/v1/people/me",
         "https://webexapis.com:8443/v1/people/me",
     ] {
-        let answer = emulated.carry(get(elsewhere, &grant), None).await;
+        let answer = emulated.send(get(elsewhere, &grant), None).await;
         assert!(
-            matches!(answer, Err(TransportFault::Unresolved)),
+            matches!(answer, Err(TransportError::Unresolved)),
             "{elsewhere}: {answer:?}"
         );
     }
@@ -112,7 +112,7 @@ async fn only_what_is_sent_to_its_base_address_is_answered() {
         ("/v1x", StatusCode::NOT_FOUND),
     ] {
         let address = format!("https://WebexAPIs.com:443{path}");
-        let answer = emulated.carry(get(&address, &grant), None).await.unwrap();
+        let answer = emulated.send(get(&address, &grant), None).await.unwrap();
         assert_eq!(answer.status(), status, "{path}");
     }
     assert_eq!(emulated.webex().requests().len(), 1);
@@ -124,10 +124,10 @@ async fn meets(fault: FaultKind) -> (String, bool) {
     emulated
         .webex()
         .inject(Fault::new("/v1/access_token", fault));
-    let carried = emulated.carry(refresh(&grant), None).await;
+    let carried = emulated.send(refresh(&grant), None).await;
     let seen = match carried {
         Ok(answer) => format!("{} with {} bytes", answer.status(), answer.body().len()),
-        Err(TransportFault::Cut(answer)) => {
+        Err(TransportError::Cut(answer)) => {
             let length = answer.headers()["content-length"].to_str().unwrap();
             let arrived = answer.body().len();
             assert!(arrived < length.parse().unwrap());
@@ -181,7 +181,7 @@ async fn what_an_answer_takes_passes_on_a_clock_that_was_given() {
     let clock = Arc::new(ManualClock::new(BEGINNING));
     let (emulated, grant) = emulated();
     let emulated = emulated.clock(Arc::clone(&clock));
-    emulated.carry(refresh(&grant), None).await.unwrap();
+    emulated.send(refresh(&grant), None).await.unwrap();
     assert_eq!(clock.now(), BEGINNING);
     let latency = Duration::from_secs(9);
     let stage = Stage::Before;
@@ -189,6 +189,6 @@ async fn what_an_answer_takes_passes_on_a_clock_that_was_given() {
     emulated
         .webex()
         .inject(Fault::new("/v1/access_token", slow));
-    emulated.carry(refresh(&grant), None).await.unwrap();
+    emulated.send(refresh(&grant), None).await.unwrap();
     assert_eq!(clock.now(), BEGINNING.after(latency));
 }

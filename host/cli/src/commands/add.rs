@@ -55,7 +55,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     context.print_call(&call_output, |added| render_text(added, now))
 }
 
-fn render_text(added: &Added, now: relation_host::types::Timestamp) -> String {
+fn render_text(added: &AddReport, now: relation_host::types::Timestamp) -> String {
     let connection = view::render_connection(&added.connection, now);
     if added.replayed {
         return format!(

@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal};
 
 use relation_host::reports::{Authorization, ConnectReport, Grant};
 use relation_host::types::Timestamp;
-use relation_host::{Called, Host};
+use relation_host::{CallOutput, Host};
 use secrecy::SecretString;
 use serde::Serialize;
 
@@ -190,7 +190,13 @@ impl ConnectFlow<'_> {
         &self,
         source: &mut CallbackSource,
         authorization: &Authorization,
-    ) -> Result<(ReceivedCallback, Result<Called<ConnectReport>, CliError>), CliError> {
+    ) -> Result<
+        (
+            ReceivedCallback,
+            Result<CallOutput<ConnectReport>, CliError>,
+        ),
+        CliError,
+    > {
         for left in (0..MAX_CALLBACKS).rev() {
             let received = self.wait(source, authorization).await?;
             let completed = self.complete(&received).await;
@@ -223,7 +229,7 @@ impl ConnectFlow<'_> {
         }
     }
 
-    async fn begin(&self, grant: Grant) -> Result<Called<Authorization>, CliError> {
+    async fn begin(&self, grant: Grant) -> Result<CallOutput<Authorization>, CliError> {
         let label = format!("beginning to connect {}", self.record.name());
         let call = self
             .host
@@ -235,7 +241,7 @@ impl ConnectFlow<'_> {
     /// Prints the link on a line of its own to stdout, and the instructions to stderr.
     fn announce(
         &self,
-        call_output: &Called<Authorization>,
+        call_output: &CallOutput<Authorization>,
         source: &CallbackSource,
     ) -> Result<(), CliError> {
         let authorization = &call_output.value;
@@ -311,7 +317,7 @@ impl ConnectFlow<'_> {
     async fn complete(
         &self,
         received: &ReceivedCallback,
-    ) -> Result<Called<ConnectReport>, CliError> {
+    ) -> Result<CallOutput<ConnectReport>, CliError> {
         let address = match received {
             ReceivedCallback::Browser(callback) => &callback.address,
             ReceivedCallback::Line(address) => address,

@@ -27,7 +27,7 @@ pub fn run(args: &Args, global: &GlobalArgs) -> Result<(), CliError> {
     let cache = context::open_component_cache(global);
     let inspection = inspect_with(&bytes, cache.as_ref())
         .map_err(|error| CliError::new(ErrorKind::Plugin, format!("{source}: {error}")))?;
-    let fits = inspection.fits();
+    let fits = inspection.is_compatible();
     let output = Output { json: global.json };
     let document = json!({
         "plugin": inspection.plugin,
@@ -73,7 +73,7 @@ fn render_text(inspection: &Inspection) -> String {
         };
         rows.add(["export", &export.name, status]);
     }
-    let verdict = match (&inspection.problem, inspection.fits()) {
+    let verdict = match (&inspection.problem, inspection.is_compatible()) {
         (_, true) => "fits this host".to_owned(),
         (Some(problem), false) => {
             format!("does not fit this host: {}", escape_control_chars(problem))

@@ -66,7 +66,7 @@ fn outcome(report: &RefreshReport) -> Option<CliError> {
 
 #[cfg(test)]
 mod tests {
-    use relation_host::reports::{Connection, Grant, State};
+    use relation_host::reports::{ConnectionReport, Grant, State};
 
     use super::*;
 
@@ -74,7 +74,7 @@ mod tests {
         RefreshReport {
             grant: Grant::Organization,
             outcome,
-            connection: Connection {
+            connection: ConnectionReport {
                 pkid: "0123456789abcdef01234567".parse().unwrap(),
                 name: "Acme".to_owned(),
                 hierarchy: "sys.Acme".parse().unwrap(),

@@ -111,7 +111,7 @@ fn load_component(file: Option<&Path>, global: &GlobalArgs) -> Result<Component,
     let cache = context::open_component_cache(global);
     // Report this once, not as the failure of every scenario.
     let problem = match inspect_with(&bytes, cache.as_ref()) {
-        Ok(inspection) if inspection.fits() => None,
+        Ok(inspection) if inspection.is_compatible() => None,
         Ok(_) => Some(format!("{name} does not fit this host")),
         Err(error) => Some(format!("{name}: {error}")),
     };

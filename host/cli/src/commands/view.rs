@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relation_host::reports::{Connection, Grant, GrantStatus, State};
+use relation_host::reports::{ConnectionReport, Grant, GrantStatus, State};
 use relation_host::types::Timestamp;
 
 use crate::error::{CONNECT_AGAIN, CliError, ErrorKind};
@@ -10,7 +10,7 @@ use crate::table::{Column, Table, pair_table};
 use crate::time;
 
 /// Renders one connection: a line for each property, and a table of its other grants.
-pub fn render_connection(connection: &Connection, now: Timestamp) -> String {
+pub fn render_connection(connection: &ConnectionReport, now: Timestamp) -> String {
     let own = render_grant_lines(connection, Grant::Organization, now);
     let further = connection.grants.iter();
     let mut further = further
@@ -41,11 +41,11 @@ pub fn render_connection(connection: &Connection, now: Timestamp) -> String {
 }
 
 /// Renders one grant of a connection.
-pub fn render_grant(connection: &Connection, grant: Grant, now: Timestamp) -> String {
+pub fn render_grant(connection: &ConnectionReport, grant: Grant, now: Timestamp) -> String {
     render_grant_lines(connection, grant, now)
 }
 
-fn render_grant_lines(connection: &Connection, grant: Grant, now: Timestamp) -> String {
+fn render_grant_lines(connection: &ConnectionReport, grant: Grant, now: Timestamp) -> String {
     let mut lines = vec![
         ("name", connection.name.clone()),
         ("pkid", connection.pkid.to_string()),
@@ -85,7 +85,7 @@ fn render_grant_lines(connection: &Connection, grant: Grant, now: Timestamp) -> 
     pair_table(lines).to_string()
 }
 
-fn find_grant_status(connection: &Connection, grant: Grant) -> Option<&GrantStatus> {
+fn find_grant_status(connection: &ConnectionReport, grant: Grant) -> Option<&GrantStatus> {
     let mut grants = connection.grants.iter();
     grants.find(|status| status.grant == grant)
 }
@@ -98,7 +98,7 @@ fn render_next_refresh(at: Option<Timestamp>, now: Timestamp) -> String {
 }
 
 /// Renders the state of the organisation's grant, and the states of other grants that differ.
-fn render_states(connection: &Connection) -> String {
+fn render_states(connection: &ConnectionReport) -> String {
     let others = connection
         .grants
         .iter()
@@ -110,7 +110,7 @@ fn render_states(connection: &Connection) -> String {
 }
 
 /// Renders a table of connections.
-pub fn render_connections(connections: &[Connection], now: Timestamp) -> String {
+pub fn render_connections(connections: &[ConnectionReport], now: Timestamp) -> String {
     let mut rows = Table::with_columns(&[
         Column::new("name").shortened(16),
         Column::new("hierarchy").tail(12).droppable(4),
@@ -138,7 +138,7 @@ pub fn render_connections(connections: &[Connection], now: Timestamp) -> String 
 }
 
 /// Returns whether an expiry is marked as assumed.
-pub fn has_assumed_expiry(connections: &[Connection]) -> bool {
+pub fn has_assumed_expiry(connections: &[ConnectionReport]) -> bool {
     connections.iter().any(|connection| {
         let expiries = [
             connection.access_token_expires,
@@ -149,7 +149,7 @@ pub fn has_assumed_expiry(connections: &[Connection]) -> bool {
 }
 
 /// Returns the error for a grant that a person must reauthorize.
-pub fn reauthorize_error(connection: &Connection, grant: Grant) -> Option<CliError> {
+pub fn reauthorize_error(connection: &ConnectionReport, grant: Grant) -> Option<CliError> {
     let state =
         find_grant_status(connection, grant).map_or(connection.state, |status| status.state);
     match state {

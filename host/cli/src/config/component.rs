@@ -35,7 +35,7 @@ impl CacheLocation {
             Self::Directory(directory) => directory.clone(),
             Self::Disabled => return None,
         };
-        Some(ComponentCache::at(directory))
+        Some(ComponentCache::new(directory))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use relation_host::reports::Connection;
+use relation_host::reports::ConnectionReport;
 use relation_host::types::{Filter, Key, Pkid, Reference, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -72,7 +72,7 @@ struct Step<'a> {
     /// Simulated days since the start.
     day: u64,
     at: Timestamp,
-    connection: Option<Connection>,
+    connection: Option<ConnectionReport>,
     #[serde(flatten)]
     contents: StoreContents,
     token_requests: usize,
@@ -183,7 +183,7 @@ impl DemoRun {
     }
 
     /// Returns the customer's connection. Fails if the record does not exist.
-    pub async fn connection(&self) -> Result<Connection, CliError> {
+    pub async fn connection(&self) -> Result<ConnectionReport, CliError> {
         match self.record().await? {
             Some(record) => Ok(record.summary()),
             None => Err(CliError::new(

@@ -80,7 +80,7 @@ impl From<SealError> for CliError {
 
 impl From<GuestError> for CliError {
     fn from(error: GuestError) -> Self {
-        if let GuestErrorKind::Room { .. } = &error.kind {
+        if let GuestErrorKind::AddressSpace { .. } = &error.kind {
             return Self::new(ErrorKind::LimitExceeded, error.kind.to_string());
         }
         let mut cli_error = Self::new(ErrorKind::Plugin, error.to_string());
@@ -94,7 +94,9 @@ impl From<GuestError> for CliError {
 impl From<BuildError> for CliError {
     fn from(error: BuildError) -> Self {
         match error {
-            BuildError::Plugin(error) if matches!(error.kind, GuestErrorKind::Room { .. }) => {
+            BuildError::Plugin(error)
+                if matches!(error.kind, GuestErrorKind::AddressSpace { .. }) =>
+            {
                 Self::from(error)
             }
             BuildError::Plugin(error) => Self::from(error).hint(

@@ -1,4 +1,4 @@
-//! What is taken from the cache, what is not, and that nothing in it can do harm.
+//! Tests of which files are loaded from the cache and which are rejected.
 
 use std::io::{Seek as _, SeekFrom};
 
@@ -7,29 +7,29 @@ use tempfile::TempDir;
 use super::*;
 use crate::limits::Limits;
 
-/// The smallest component: nothing but the preamble.
+/// The smallest component: only the preamble.
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// The same, with a custom section that has an empty name.
 const OTHER: &[u8] = b"\0asm\x0d\0\x01\0\0\x01\0";
 
-struct Scene {
+struct World {
     directory: TempDir,
     cache: ComponentCache,
     engine: Engine,
 }
 
-impl Scene {
+impl World {
     fn new() -> Self {
         let directory = TempDir::new().unwrap();
         Self {
-            cache: ComponentCache::at(directory.path().join("deep/components")),
+            cache: ComponentCache::new(directory.path().join("deep/components")),
             engine: crate::component::engine::engine(&Limits::default()).unwrap(),
             directory,
         }
     }
 
-    fn find(&self, bytes: &[u8]) -> Origin {
+    fn find(&self, bytes: &[u8]) -> Provenance {
         self.cache.find(&self.engine, bytes).unwrap().1
     }
 
@@ -47,37 +47,37 @@ impl Scene {
 }
 
 #[test]
-fn what_was_compiled_once_is_loaded_by_the_next() {
-    let scene = Scene::new();
-    assert_eq!(scene.find(EMPTY), Origin::Compiler);
-    assert_eq!(scene.find(EMPTY), Origin::Cache);
+fn compiled_component_is_loaded_by_another_engine() {
+    let world = World::new();
+    assert_eq!(world.find(EMPTY), Provenance::Compiler);
+    assert_eq!(world.find(EMPTY), Provenance::Cache);
     let again = crate::component::engine::engine(&Limits::default()).unwrap();
-    let found = scene.cache.find(&again, EMPTY).unwrap();
-    assert_eq!(found.1, Origin::Cache, "by another engine like it");
+    let found = world.cache.find(&again, EMPTY).unwrap();
+    assert_eq!(found.1, Provenance::Cache, "by another engine like it");
 }
 
 #[test]
-fn another_component_and_another_configuration_have_files_of_their_own() {
-    let scene = Scene::new();
-    scene.find(EMPTY);
-    assert_eq!(scene.find(OTHER), Origin::Compiler);
+fn cache_key_covers_component_and_configuration() {
+    let world = World::new();
+    world.find(EMPTY);
+    assert_eq!(world.find(OTHER), Provenance::Compiler);
 
     let mut config = crate::component::engine::config(&Limits::default());
     config.epoch_interruption(false);
     let without_epochs = Engine::new(&config).unwrap();
-    let found = scene.cache.find(&without_epochs, EMPTY).unwrap();
-    assert_eq!(found.1, Origin::Compiler);
-    assert_eq!(scene.files().len(), 3);
+    let found = world.cache.find(&without_epochs, EMPTY).unwrap();
+    assert_eq!(found.1, Provenance::Compiler);
+    assert_eq!(world.files().len(), 3);
 }
 
 #[test]
-fn no_flipped_bit_is_ever_loaded_and_what_was_damaged_is_made_anew() {
-    let scene = Scene::new();
-    scene.find(EMPTY);
-    let file = scene.file();
+fn damaged_file_is_not_loaded_and_is_replaced() {
+    let world = World::new();
+    world.find(EMPTY);
+    let file = world.file();
     let name = file.file_name().unwrap().to_str().unwrap().to_owned();
     let whole = fs::read(&file).unwrap();
-    // In place: some file systems flush a file that is written anew, which takes milliseconds each time.
+    // In place: some file systems flush a rewritten file, which takes milliseconds each time.
     let mut handle = File::options().write(true).open(&file).unwrap();
     let mut put = |at: usize, byte: u8| {
         handle.seek(SeekFrom::Start(at as u64)).unwrap();
@@ -85,7 +85,7 @@ fn no_flipped_bit_is_ever_loaded_and_what_was_damaged_is_made_anew() {
     };
     for (at, byte) in whole.iter().enumerate() {
         put(at, byte ^ (1 << (at % 8)));
-        let loaded = scene.cache.load(&scene.engine, &name);
+        let loaded = world.cache.load(&world.engine, &name);
         assert!(
             matches!(loaded, Err(CacheError::Damaged { .. })),
             "byte {at}"
@@ -93,105 +93,112 @@ fn no_flipped_bit_is_ever_loaded_and_what_was_damaged_is_made_anew() {
         put(at, *byte);
     }
     put(0, !whole[0]);
-    assert_eq!(scene.find(EMPTY), Origin::Compiler);
+    assert_eq!(world.find(EMPTY), Provenance::Compiler);
     assert_eq!(fs::read(&file).unwrap(), whole);
-    assert_eq!(scene.find(EMPTY), Origin::Cache);
+    assert_eq!(world.find(EMPTY), Provenance::Cache);
 }
 
 #[test]
-fn a_file_that_ends_early_is_never_loaded() {
-    let scene = Scene::new();
-    scene.find(EMPTY);
-    let file = scene.file();
+fn truncated_file_is_not_loaded() {
+    let world = World::new();
+    world.find(EMPTY);
+    let file = world.file();
     let whole = fs::read(&file).unwrap();
-    for length in [0, 1, DIGEST - 1, DIGEST, DIGEST + 1, whole.len() - 1] {
+    for length in [
+        0,
+        1,
+        DIGEST_BYTES - 1,
+        DIGEST_BYTES,
+        DIGEST_BYTES + 1,
+        whole.len() - 1,
+    ] {
         fs::write(&file, &whole[..length]).unwrap();
-        assert_eq!(scene.find(EMPTY), Origin::Compiler, "{length} bytes");
-        assert_eq!(scene.find(EMPTY), Origin::Cache);
+        assert_eq!(world.find(EMPTY), Provenance::Compiler, "{length} bytes");
+        assert_eq!(world.find(EMPTY), Provenance::Cache);
     }
 }
 
 #[test]
-fn a_component_is_not_loaded_under_the_name_of_another() {
-    let scene = Scene::new();
-    scene.find(EMPTY);
-    let of_empty = scene.file();
+fn component_is_not_loaded_under_another_name() {
+    let world = World::new();
+    world.find(EMPTY);
+    let of_empty = world.file();
     fs::copy(
         &of_empty,
-        scene.cache.directory().join(name(&scene.engine, OTHER)),
+        world.cache.directory().join(name(&world.engine, OTHER)),
     )
     .unwrap();
-    assert_eq!(scene.find(OTHER), Origin::Compiler);
+    assert_eq!(world.find(OTHER), Provenance::Compiler);
 }
 
 #[test]
-fn a_directory_that_cannot_be_made_costs_only_time() {
-    let scene = Scene::new();
-    let file = scene.directory.path().join("file");
+fn uncreatable_directory_falls_back_to_compiling() {
+    let world = World::new();
+    let file = world.directory.path().join("file");
     fs::write(&file, "in the way").unwrap();
     for directory in [file.clone(), file.join("below")] {
-        let cache = ComponentCache::at(directory);
-        let found = cache.find(&scene.engine, EMPTY).unwrap();
-        assert_eq!(found.1, Origin::Compiler);
+        let cache = ComponentCache::new(directory);
+        let found = cache.find(&world.engine, EMPTY).unwrap();
+        assert_eq!(found.1, Provenance::Compiler);
     }
     assert_eq!(fs::read(&file).unwrap(), b"in the way");
 }
 
 #[test]
-fn the_longest_unused_go_when_all_take_too_much() {
-    let mut scene = Scene::new();
-    scene.find(EMPTY);
-    let file = scene.file();
+fn least_recently_used_files_are_removed() {
+    let mut world = World::new();
+    world.find(EMPTY);
+    let file = world.file();
     let size = fs::metadata(&file).unwrap().len();
-    // Left by a process that was killed, a year ago.
+    // Left by a process that was killed a year ago.
     let year = std::time::Duration::from_secs(365 * 86_400);
     let before = SystemTime::now() - year;
-    let abandoned = scene.cache.directory().join(".unfinished-x");
+    let abandoned = world.cache.directory().join(".unfinished-x");
     fs::write(&abandoned, vec![0; usize::try_from(size).unwrap()]).unwrap();
     let handle = File::options().write(true).open(&abandoned).unwrap();
     handle.set_modified(before).unwrap();
-    // Not ours to remove.
-    let foreign = scene.cache.directory().join("README");
+    // A file that does not belong to the cache.
+    let foreign = world.cache.directory().join("README");
     fs::write(&foreign, vec![0; 1 << 20]).unwrap();
 
-    scene.cache = scene.cache.with_capacity(2 * size + 100);
-    scene.find(OTHER);
+    world.cache = world.cache.with_capacity(2 * size + 100);
+    world.find(OTHER);
     assert!(!abandoned.exists(), "the longest unused");
     assert!(file.exists(), "there is room for two");
     assert!(foreign.exists());
 
     let handle = File::options().write(true).open(&file).unwrap();
     handle.set_modified(before).unwrap();
-    scene.find(EMPTY);
+    world.find(EMPTY);
     let used = fs::metadata(&file).unwrap().modified().unwrap();
     assert!(used > before, "a use is noticed");
 
-    let other = scene.cache.directory().join(name(&scene.engine, OTHER));
+    let other = world.cache.directory().join(name(&world.engine, OTHER));
     fs::remove_file(&other).unwrap();
-    scene.cache = scene.cache.with_capacity(1);
-    scene.find(OTHER);
+    world.cache = world.cache.with_capacity(1);
+    world.find(OTHER);
     assert!(other.exists(), "the newest stays in any case");
     assert!(!file.exists());
 }
 
 #[test]
-fn many_at_once_all_get_it_and_leave_one_file() {
-    let scene = Scene::new();
+fn concurrent_threads_share_one_file() {
+    let world = World::new();
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..20 {
-                    scene.find(EMPTY);
+                    world.find(EMPTY);
                 }
             });
         }
     });
-    scene.file();
-    assert_eq!(scene.find(EMPTY), Origin::Cache);
+    world.file();
+    assert_eq!(world.find(EMPTY), Provenance::Cache);
 }
 
 #[cfg(unix)]
-mod of_others {
+mod permissions {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     use super::*;
@@ -205,50 +212,50 @@ mod of_others {
     }
 
     #[test]
-    fn directory_and_files_are_made_for_their_owner_alone() {
-        let scene = Scene::new();
-        scene.find(EMPTY);
-        assert_eq!(mode(scene.cache.directory()), 0o700);
-        assert_eq!(mode(scene.cache.directory().parent().unwrap()), 0o700);
-        assert_eq!(mode(&scene.file()), 0o600);
+    fn directory_and_files_are_private_to_the_owner() {
+        let world = World::new();
+        world.find(EMPTY);
+        assert_eq!(mode(world.cache.directory()), 0o700);
+        assert_eq!(mode(world.cache.directory().parent().unwrap()), 0o700);
+        assert_eq!(mode(&world.file()), 0o600);
     }
 
     #[test]
-    fn a_directory_into_which_others_can_write_is_neither_read_nor_written() {
-        let scene = Scene::new();
-        scene.find(EMPTY);
-        let file = scene.file();
+    fn directory_writable_by_others_is_not_used() {
+        let world = World::new();
+        world.find(EMPTY);
+        let file = world.file();
         for open in [0o720, 0o702, 0o1777] {
-            set_mode(scene.cache.directory(), open);
-            assert_eq!(scene.find(EMPTY), Origin::Compiler, "{open:o}");
-            assert_eq!(scene.find(OTHER), Origin::Compiler);
-            assert_eq!(scene.file(), file, "nothing was added");
+            set_mode(world.cache.directory(), open);
+            assert_eq!(world.find(EMPTY), Provenance::Compiler, "{open:o}");
+            assert_eq!(world.find(OTHER), Provenance::Compiler);
+            assert_eq!(world.file(), file, "nothing was added");
         }
-        set_mode(scene.cache.directory(), 0o755);
-        assert_eq!(scene.find(EMPTY), Origin::Cache, "others may read");
+        set_mode(world.cache.directory(), 0o755);
+        assert_eq!(world.find(EMPTY), Provenance::Cache, "others may read");
     }
 
     #[test]
-    fn a_file_that_others_can_write_is_not_loaded_but_replaced() {
-        let scene = Scene::new();
-        scene.find(EMPTY);
-        set_mode(&scene.file(), 0o622);
-        assert_eq!(scene.find(EMPTY), Origin::Compiler);
-        assert_eq!(mode(&scene.file()), 0o600);
-        assert_eq!(scene.find(EMPTY), Origin::Cache);
+    fn file_writable_by_others_is_replaced() {
+        let world = World::new();
+        world.find(EMPTY);
+        set_mode(&world.file(), 0o622);
+        assert_eq!(world.find(EMPTY), Provenance::Compiler);
+        assert_eq!(mode(&world.file()), 0o600);
+        assert_eq!(world.find(EMPTY), Provenance::Cache);
     }
 
     #[test]
-    fn what_belongs_to_another_user_is_not_loaded() {
-        let scene = Scene::new();
-        scene.find(EMPTY);
-        let file = scene.file();
-        // Only root can give files away; for everyone else this shows nothing.
+    fn file_of_another_user_is_not_loaded() {
+        let world = World::new();
+        world.find(EMPTY);
+        let file = world.file();
+        // Only root can give files away; for other users this test checks nothing.
         if std::os::unix::fs::chown(&file, Some(12_345), None).is_err() {
             return;
         }
-        assert_eq!(scene.find(EMPTY), Origin::Compiler);
-        std::os::unix::fs::chown(scene.cache.directory(), Some(12_345), None).unwrap();
-        assert_eq!(scene.find(EMPTY), Origin::Compiler);
+        assert_eq!(world.find(EMPTY), Provenance::Compiler);
+        std::os::unix::fs::chown(world.cache.directory(), Some(12_345), None).unwrap();
+        assert_eq!(world.find(EMPTY), Provenance::Compiler);
     }
 }

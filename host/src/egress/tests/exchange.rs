@@ -1,21 +1,23 @@
-//! Requests and answers over direct connections: broken answers, limits, what is not sent.
+//! Requests and responses over direct connections: invalid responses, limits, rejected requests.
 
 use http::{HeaderName, Method, Request, StatusCode};
 use http_body_util::{Full, StreamBody};
 
 use super::harness::{OK, Server, call, client, client_with, get, post, within};
-use crate::egress::{Client, ClientOptions, EgressError, Limit, LimitedBody, Peer, Proxies, Stage};
+use crate::egress::{
+    Client, ClientOptions, EgressError, Limit, LimitedBody, Peer, Proxies, RequestPhase,
+};
 
 #[tokio::test]
-async fn a_request_arrives_with_path_query_fields_and_body() {
-    let server = Server::answering(OK).await;
+async fn request_arrives_with_path_fields_and_body() {
+    let server = Server::responding(OK).await;
     let request = Request::post(format!("{}/v1/access_token?a=b%20c", server.url()))
         .header("authorization", "Bearer t")
         .header("host", server.address.to_string())
         .body(Full::from("grant_type=refresh_token"))
         .unwrap();
-    let answer = call(&client(&[&server.url()]), request).await.unwrap();
-    assert_eq!(answer, (StatusCode::OK, "ok".to_owned()));
+    let response = call(&client(&[&server.url()]), request).await.unwrap();
+    assert_eq!(response, (StatusCode::OK, "ok".to_owned()));
     let seen = server.requests().remove(0);
     assert!(
         seen.starts_with("POST /v1/access_token?a=b%20c HTTP/1.1\r\n"),
@@ -31,23 +33,22 @@ async fn a_request_arrives_with_path_query_fields_and_body() {
 }
 
 #[test]
-fn what_is_handed_out_can_be_held_anywhere() {
+fn public_types_are_send_sync_and_unpin() {
     fn anywhere<T: Send + Sync + Unpin + 'static>() {}
     anywhere::<Client>();
     anywhere::<LimitedBody>();
     anywhere::<EgressError>();
 }
 
-/// The narrow case of the one above: the connection still looks open when the request is handed to it.
 #[tokio::test]
 async fn a_truncated_body_is_an_error() {
     for text in [
         "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nonly this\r\n",
     ] {
-        let server = Server::start(move |mut served| async move {
-            served.request().await;
-            served.write(text).await;
+        let server = Server::start(move |mut connection| async move {
+            connection.request().await;
+            connection.write(text).await;
         })
         .await;
         let error = call(&client(&[&server.url()]), get(server.url()))
@@ -57,7 +58,7 @@ async fn a_truncated_body_is_an_error() {
             matches!(
                 &error,
                 EgressError::Closed {
-                    stage: Stage::Body,
+                    phase: RequestPhase::Body,
                     ..
                 }
             ),
@@ -68,7 +69,7 @@ async fn a_truncated_body_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_huge_body_is_stopped_announced_or_not() {
+async fn body_over_the_limit_is_an_error() {
     for text in [
         "HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n01234567890",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n\r\n",
@@ -76,7 +77,7 @@ async fn a_huge_body_is_stopped_announced_or_not() {
         "HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\n0",
         "HTTP/1.1 200 OK\r\ncontent-length: 18446744073709551615\r\n\r\n0",
     ] {
-        let server = Server::answering(text).await;
+        let server = Server::responding(text).await;
         let options = ClientOptions {
             max_response_bytes: 10,
             ..ClientOptions::default()
@@ -85,10 +86,10 @@ async fn a_huge_body_is_stopped_announced_or_not() {
         let error = call(&client, get(server.url())).await.unwrap_err();
         match error {
             EgressError::Limit { limit, bytes, .. } if !text.contains("18446744073709551615") => {
-                assert_eq!((limit, bytes), (Limit::AnswerBody, 10), "{text}");
+                assert_eq!((limit, bytes), (Limit::ResponseBody, 10), "{text}");
             }
-            // No length that hyper takes for one.
-            EgressError::Limit { limit, .. } => assert_eq!(limit, Limit::AnswerHead, "{text}"),
+            // Hyper does not accept this as a length.
+            EgressError::Limit { limit, .. } => assert_eq!(limit, Limit::ResponseHead, "{text}"),
             EgressError::Protocol { .. } => {
                 assert!(text.contains("99999999999999999999"), "{text}")
             }
@@ -100,7 +101,8 @@ async fn a_huge_body_is_stopped_announced_or_not() {
 
 #[tokio::test]
 async fn a_body_of_just_the_limit_is_read() {
-    let server = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n0123456789").await;
+    let server =
+        Server::responding("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n0123456789").await;
     let options = ClientOptions {
         max_response_bytes: 10,
         ..ClientOptions::default()
@@ -113,10 +115,10 @@ async fn a_body_of_just_the_limit_is_read() {
 
 #[tokio::test]
 async fn headers_are_limited_both_ways() {
-    let server = Server::start(|mut served| async move {
-        while served.request().await.is_some() {
+    let server = Server::start(|mut connection| async move {
+        while connection.request().await.is_some() {
             let value = "v".repeat(70 * 1024);
-            served
+            connection
                 .write(&format!("HTTP/1.1 200 OK\r\nx-long: {value}\r\n\r\n"))
                 .await;
         }
@@ -152,8 +154,8 @@ async fn headers_are_limited_both_ways() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_and_nothing_follows_it() {
-    let server = Server::answering(
+async fn redirect_is_returned_and_not_followed() {
+    let server = Server::responding(
         "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n",
     )
     .await;
@@ -165,13 +167,13 @@ async fn a_redirect_is_an_answer_and_nothing_follows_it() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_said_to_be_so() {
+async fn invalid_http_is_a_protocol_error() {
     for text in [
         "SSH-2.0-OpenSSH_9.6\r\n",
         "HTTP/2.0 200 OK\r\n\r\n",
         "\0\0\0\0\0\0\0\0\r\n\r\n",
     ] {
-        let server = Server::answering(text).await;
+        let server = Server::responding(text).await;
         let error = call(&client(&[&server.url()]), get(server.url()))
             .await
             .unwrap_err();
@@ -183,8 +185,8 @@ async fn what_is_not_http_is_said_to_be_so() {
 }
 
 #[tokio::test]
-async fn a_switch_of_protocols_that_nobody_asked_for_is_an_error() {
-    let server = Server::answering("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n").await;
+async fn unrequested_protocol_switch_is_an_error() {
+    let server = Server::responding("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n").await;
     let error = call(&client(&[&server.url()]), get(server.url()))
         .await
         .unwrap_err();
@@ -192,8 +194,8 @@ async fn a_switch_of_protocols_that_nobody_asked_for_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_steers_the_connection_is_refused_and_nothing_is_sent() {
-    let server = Server::answering(OK).await;
+async fn hop_by_hop_fields_are_refused_before_sending() {
+    let server = Server::responding(OK).await;
     let client = client(&[&server.url()]);
     for (name, value) in [
         ("connection", "close"),
@@ -233,8 +235,8 @@ async fn what_steers_the_connection_is_refused_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_request_body_that_fails_is_told_apart_from_the_server() {
-    let server = Server::start(|served| served.silent()).await;
+async fn failed_request_body_has_its_own_error() {
+    let server = Server::start(|connection| connection.silent()).await;
     let frames = futures_util::stream::iter([
         Ok(http_body::Frame::data(bytes::Bytes::from_static(b"half"))),
         Err(std::io::Error::other("canary")),
@@ -255,8 +257,8 @@ async fn a_request_body_that_fails_is_told_apart_from_the_server() {
 }
 
 #[tokio::test]
-async fn a_target_that_is_not_listed_is_not_even_looked_up() {
-    let server = Server::answering(OK).await;
+async fn unlisted_target_is_not_resolved() {
+    let server = Server::responding(OK).await;
     let error = call(&client(&["https://webexapis.com"]), get(server.url()))
         .await
         .unwrap_err();

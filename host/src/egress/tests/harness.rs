@@ -1,4 +1,4 @@
-//! Scripted servers and names for the tests beside this file.
+//! Scripted servers and resolvers for the tests of the egress.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -23,16 +23,16 @@ pub(super) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
-/// One connection as the server has it.
-pub(super) struct Served {
-    /// Which connection of this server, counted from 1.
+/// One connection of a server.
+pub(super) struct ServerConnection {
+    /// The connection's number at its server, counted from 1.
     pub(super) number: usize,
     pub(super) stream: Box<dyn Io>,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
-impl Served {
-    /// The next request, head and body as they came; none once the client has closed.
+impl ServerConnection {
+    /// Reads the next request, head and body; `None` after the client has closed.
     pub(super) async fn request(&mut self) -> Option<String> {
         let mut bytes = Vec::new();
         let mut buffer = [0; 4096];
@@ -52,14 +52,14 @@ impl Served {
         self.stream.flush().await.ok();
     }
 
-    /// Answers every request with `text` until the client closes.
+    /// Responds to every request with `text` until the client closes.
     pub(super) async fn always(mut self, text: &str) {
         while self.request().await.is_some() {
             self.write(text).await;
         }
     }
 
-    /// Reads and says nothing until the client closes.
+    /// Reads without responding until the client closes.
     pub(super) async fn silent(mut self) {
         let mut buffer = [0; 4096];
         while matches!(self.stream.read(&mut buffer).await, Ok(read) if read > 0) {}
@@ -77,7 +77,7 @@ fn is_whole(bytes: &[u8]) -> bool {
     }
 }
 
-/// The value of a header field in a request's text.
+/// Returns the value of a header field in a request's text.
 pub(super) fn field<'a>(request: &'a str, name: &str) -> Option<&'a str> {
     let lines = request.lines().skip(1).take_while(|line| !line.is_empty());
     let mut fields = lines.filter_map(|line| line.split_once(": "));
@@ -92,18 +92,18 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) async fn start<F, S>(serve: F) -> Self
+    pub(super) async fn start<F, S>(handler: F) -> Self
     where
-        F: Fn(Served) -> S + Send + 'static,
+        F: Fn(ServerConnection) -> S + Send + 'static,
         S: Future<Output = ()> + Send + 'static,
     {
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self::start_at(anywhere, serve).await
+        Self::start_at(anywhere, handler).await
     }
 
-    pub(super) async fn start_at<F, S>(address: SocketAddr, serve: F) -> Self
+    pub(super) async fn start_at<F, S>(address: SocketAddr, handler: F) -> Self
     where
-        F: Fn(Served) -> S + Send + 'static,
+        F: Fn(ServerConnection) -> S + Send + 'static,
         S: Future<Output = ()> + Send + 'static,
     {
         let listener = TcpListener::bind(address).await.unwrap();
@@ -118,7 +118,7 @@ impl Server {
                 let (stream, _) = listener.accept().await.unwrap();
                 let number = connections.fetch_add(1, Ordering::SeqCst) + 1;
                 let seen = seen.clone();
-                tokio::spawn(serve(Served {
+                tokio::spawn(handler(ServerConnection {
                     number,
                     stream: Box::new(stream),
                     seen,
@@ -128,9 +128,9 @@ impl Server {
         server
     }
 
-    /// A server with one answer to everything.
-    pub(super) async fn answering(text: &'static str) -> Self {
-        Self::start(move |served| served.always(text)).await
+    /// Starts a server that responds to every request with `text`.
+    pub(super) async fn responding(text: &'static str) -> Self {
+        Self::start(move |connection| connection.always(text)).await
     }
 
     pub(super) fn url(&self) -> String {
@@ -141,22 +141,22 @@ impl Server {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// The requests read so far, over all connections.
+    /// The requests read so far, on all connections.
     pub(super) fn requests(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
 }
 
-/// Names with the addresses they have at the first, second, … lookup; the last one stays.
+/// Names with their addresses at the first, second, … lookup; the last lookup repeats.
 #[derive(Default)]
-pub(super) struct Names {
+pub(super) struct ScriptedResolver {
     lookups: Mutex<HashMap<String, Vec<Vec<IpAddr>>>>,
     asked: Arc<AtomicUsize>,
 }
 
-impl Names {
-    /// How many lookups there were, over all names.
-    pub(super) fn asked(&self) -> Arc<AtomicUsize> {
+impl ScriptedResolver {
+    /// The number of lookups, for all names.
+    pub(super) fn lookup_count(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.asked)
     }
 
@@ -173,7 +173,7 @@ impl Names {
 }
 
 #[async_trait]
-impl Resolve for Names {
+impl Resolve for ScriptedResolver {
     async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let mut names = self.lookups.lock().unwrap();
@@ -220,8 +220,8 @@ pub(super) fn proxy(url: impl Into<String>) -> ProxyUrl {
     ProxyUrl::parse(&url.into().into()).unwrap()
 }
 
-/// One proxy for both schemes.
-pub(super) fn by(url: impl Into<String>) -> Proxies {
+/// The same proxy for both schemes.
+pub(super) fn via(url: impl Into<String>) -> Proxies {
     let proxy = proxy(url);
     Proxies {
         http: Some(proxy.clone()),
@@ -233,22 +233,22 @@ pub(super) fn within(seconds: u64) -> Instant {
     Instant::now() + Duration::from_secs(seconds)
 }
 
-/// Sends a request, reads the whole answer.
-pub(super) async fn call_by(
+/// Sends a request and reads the whole response.
+pub(super) async fn call_via(
     client: &Client,
     request: Request<Full<Bytes>>,
     proxies: &Proxies,
 ) -> Result<(StatusCode, String), EgressError> {
-    let answer = client.send(request, proxies, within(60)).await?;
-    let status = answer.status();
-    let body = answer.into_body().collect().await?.to_bytes();
+    let response = client.send(request, proxies, within(60)).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
     Ok((status, String::from_utf8(body.to_vec()).unwrap()))
 }
 
-/// The same without a proxy.
+/// Like [`call_via`], without a proxy.
 pub(super) async fn call(
     client: &Client,
     request: Request<Full<Bytes>>,
 ) -> Result<(StatusCode, String), EgressError> {
-    call_by(client, request, &Proxies::default()).await
+    call_via(client, request, &Proxies::default()).await
 }

@@ -1,4 +1,4 @@
-//! What the egress promises, shown against real servers on this machine.
+//! Tests of the egress against real servers on this machine.
 
 mod attempts;
 mod deadlines;

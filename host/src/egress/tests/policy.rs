@@ -1,4 +1,4 @@
-//! Who may be reached: entries, ways to write an address, classes of addresses.
+//! The policy: entries, spellings of addresses, address classes.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use http::Uri;
 use proptest::prelude::*;
 
 use super::harness::{policy, proxy};
-use crate::egress::{AddressClass, Denied, EntryProblem, Origin, OriginProblem, Policy, classify};
+use crate::egress::{AddressClass, Denial, EntryError, Origin, OriginError, Policy, classify};
 
 fn allows(entries: &[&str], uri: &str) -> bool {
     let Ok(uri) = uri.parse::<Uri>() else {
@@ -80,7 +80,7 @@ fn every_spelling_of_an_address_is_the_same_address() {
         "http://[::ffff:7f00:1]/",
         "http://[0:0:0:0:0:ffff:7f00:0001]/",
     ] {
-        let origin = Origin::of(&spelling.parse().unwrap()).unwrap();
+        let origin = Origin::from_uri(&spelling.parse().unwrap()).unwrap();
         assert_eq!(origin.to_string(), "http://127.0.0.1", "{spelling}");
         assert!(allows(&["http://127.0.0.1"], spelling), "{spelling}");
         assert!(!allows(&["https://webexapis.com"], spelling), "{spelling}");
@@ -93,7 +93,7 @@ fn every_spelling_of_an_address_is_the_same_address() {
 }
 
 #[test]
-fn a_wildcard_stands_for_the_names_below_it_and_nothing_else() {
+fn wildcard_matches_only_subdomains() {
     let entries = ["https://*.example.com"];
     assert!(allows(&entries, "https://a.example.com/"));
     assert!(allows(&entries, "https://a.b.Example.com./"));
@@ -110,45 +110,39 @@ fn a_wildcard_stands_for_the_names_below_it_and_nothing_else() {
 }
 
 #[test]
-fn a_wrong_entry_is_named_with_what_is_right() {
+fn invalid_entry_error_says_what_is_valid() {
     let problem = |entry: &str| Policy::parse(&[entry.to_owned()]).unwrap_err().problem;
-    let webex = Origin::of(&"https://webexapis.com".parse().unwrap()).unwrap();
+    let webex = Origin::from_uri(&"https://webexapis.com".parse().unwrap()).unwrap();
     for (entry, expected) in [
-        ("webexapis.com", EntryProblem::NoScheme),
-        ("webexapis.com:443", EntryProblem::NoScheme),
-        ("ftp://webexapis.com", EntryProblem::NoScheme),
-        ("", EntryProblem::NoScheme),
-        ("*", EntryProblem::NoScheme),
-        (
-            "https://webexapis.com/v1",
-            EntryProblem::Path(webex.clone()),
-        ),
-        ("https://webexapis.com?x", EntryProblem::Path(webex)),
-        (
-            "https://user:password@webexapis.com",
-            EntryProblem::UserInfo,
-        ),
-        ("https://*", EntryProblem::Wildcard),
-        ("https://*.com", EntryProblem::Wildcard),
-        ("https://*.com.", EntryProblem::Wildcard),
-        ("https://*.10.0.0.1", EntryProblem::Wildcard),
-        ("https://a.*.example.com", EntryProblem::Wildcard),
-        ("https://web*.example.com", EntryProblem::Wildcard),
-        ("https://", EntryProblem::Origin(OriginProblem::Host)),
+        ("webexapis.com", EntryError::NoScheme),
+        ("webexapis.com:443", EntryError::NoScheme),
+        ("ftp://webexapis.com", EntryError::NoScheme),
+        ("", EntryError::NoScheme),
+        ("*", EntryError::NoScheme),
+        ("https://webexapis.com/v1", EntryError::Path(webex.clone())),
+        ("https://webexapis.com?x", EntryError::Path(webex)),
+        ("https://user:password@webexapis.com", EntryError::UserInfo),
+        ("https://*", EntryError::Wildcard),
+        ("https://*.com", EntryError::Wildcard),
+        ("https://*.com.", EntryError::Wildcard),
+        ("https://*.10.0.0.1", EntryError::Wildcard),
+        ("https://a.*.example.com", EntryError::Wildcard),
+        ("https://web*.example.com", EntryError::Wildcard),
+        ("https://", EntryError::Origin(OriginError::Host)),
         (
             "https:///webexapis.com",
-            EntryProblem::Origin(OriginProblem::Host),
+            EntryError::Origin(OriginError::Host),
         ),
         (
             "https://webexapis.com:0",
-            EntryProblem::Origin(OriginProblem::Port),
+            EntryError::Origin(OriginError::Port),
         ),
         (
             "https://webexapis.com:99999",
-            EntryProblem::Origin(OriginProblem::Port),
+            EntryError::Origin(OriginError::Port),
         ),
-        (" https://webexapis.com", EntryProblem::Characters),
-        ("https:\\\\webexapis.com", EntryProblem::Characters),
+        (" https://webexapis.com", EntryError::Characters),
+        ("https:\\\\webexapis.com", EntryError::Characters),
     ] {
         assert_eq!(problem(entry), expected, "{entry}");
     }
@@ -163,7 +157,7 @@ fn a_wrong_entry_is_named_with_what_is_right() {
 }
 
 #[test]
-fn no_special_address_passes_for_a_public_one() {
+fn special_addresses_are_not_global() {
     use AddressClass::*;
     for (address, class) in [
         ("0.0.0.0", Unspecified),
@@ -237,7 +231,7 @@ fn no_special_address_passes_for_a_public_one() {
 }
 
 #[test]
-fn a_literal_permits_its_own_address_scheme_and_port_only() {
+fn literal_permits_only_its_address_scheme_and_port() {
     let policy = policy(&["http://localhost:8080", "http://127.0.0.1:8080"], &[]);
     let target = policy
         .check_target(&"http://localhost:8080/".parse().unwrap())
@@ -264,7 +258,7 @@ fn a_literal_permits_its_own_address_scheme_and_port_only() {
 }
 
 #[test]
-fn without_a_list_of_proxies_only_public_ones_are_used() {
+fn only_public_proxies_are_allowed_by_default() {
     let policy = policy(&[], &[]);
     let anywhere = proxy("http://proxy.example:3128");
     assert_eq!(policy.check_proxy(&anywhere), Ok(()));
@@ -284,12 +278,12 @@ fn without_a_list_of_proxies_only_public_ones_are_used() {
 }
 
 #[test]
-fn a_proxy_that_can_be_judged_as_it_is_written_is() {
+fn proxy_is_checked_as_written() {
     let open = policy(&[], &[]);
     let narrow = policy(&[], &["http://10.0.0.5:3128"]);
     let near = policy(&[], &["http://127.0.0.1:3128"]);
     let near_v6 = policy(&[], &["http://[::1]:3128"]);
-    // The name alone permits no address.
+    // The name alone does not permit an address.
     let by_name = policy(&[], &["http://localhost:3128"]);
     for (policy, written, fits) in [
         (&open, "http://proxy.example:3128", true),
@@ -319,7 +313,7 @@ fn a_proxy_that_can_be_judged_as_it_is_written_is() {
 }
 
 #[test]
-fn a_private_proxy_that_is_listed_forbids_no_public_one() {
+fn listed_private_proxy_keeps_public_ones_allowed() {
     let private = policy(&[], &["http://10.0.0.5:3128", "http://[fd00::5]:3128"]);
     let public = proxy("http://proxy.example:3128");
     assert_eq!(private.check_proxy(&public), Ok(()));
@@ -334,12 +328,12 @@ fn a_private_proxy_that_is_listed_forbids_no_public_one() {
     ] {
         let narrow = policy(&[], &["http://10.0.0.5:3128", entry]);
         let denied = narrow.check_proxy(&public).unwrap_err();
-        assert!(matches!(denied, Denied::Origin { .. }), "{entry}");
+        assert!(matches!(denied, Denial::Origin { .. }), "{entry}");
     }
 }
 
 #[test]
-fn a_list_that_names_proxies_is_the_whole_list() {
+fn list_with_public_proxies_is_exclusive() {
     let policy = policy(
         &[],
         &["http://proxy.corp.example:3128", "http://10.0.0.5:3128"],
@@ -361,15 +355,15 @@ fn a_list_that_names_proxies_is_the_whole_list() {
         "https://10.0.0.5:3128",
     ] {
         let denied = policy.check_proxy(&proxy(other)).unwrap_err();
-        assert!(matches!(denied, Denied::Origin { .. }), "{other}");
+        assert!(matches!(denied, Denial::Origin { .. }), "{other}");
     }
 }
 
 proptest! {
     #[test]
     fn an_origin_reads_back_as_itself(uri in "(http|https)://[a-z0-9.:\\[\\]%x-]{1,24}") {
-        if let Some(origin) = uri.parse().ok().and_then(|uri: Uri| Origin::of(&uri).ok()) {
-            let again = Origin::of(&origin.to_string().parse().unwrap());
+        if let Some(origin) = uri.parse().ok().and_then(|uri: Uri| Origin::from_uri(&uri).ok()) {
+            let again = Origin::from_uri(&origin.to_string().parse().unwrap());
             prop_assert_eq!(again, Ok(origin));
         }
     }

@@ -1,4 +1,4 @@
-//! How a proxy may be written, and that nothing written is shown.
+//! Parsing of proxy URLs, and that their text is never shown.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -45,7 +45,7 @@ fn a_proxy_without_a_port_is_at_its_schemes_port() {
 }
 
 #[test]
-fn a_wrong_proxy_is_refused_in_words_that_help() {
+fn invalid_proxy_url_error_names_the_problem() {
     for (url, expected) in [
         ("proxy.example:3128", ProxyUrlError::Scheme),
         ("socks5://proxy.example:3128", ProxyUrlError::Scheme),
@@ -75,7 +75,7 @@ fn a_wrong_proxy_is_refused_in_words_that_help() {
 }
 
 #[test]
-fn proxies_are_the_same_when_place_and_credentials_are() {
+fn proxies_compare_by_origin_and_credentials() {
     let base = proxy("http://user:password@proxy.example:80/");
     assert_eq!(base, proxy("http://user:p%61ssword@PROXY.example"));
     assert_ne!(base, proxy("http://user:other@proxy.example:80/"));
@@ -85,7 +85,7 @@ fn proxies_are_the_same_when_place_and_credentials_are() {
 
 proptest! {
     #[test]
-    fn any_credentials_arrive_as_they_are_and_are_never_shown(
+    fn credentials_round_trip_and_are_not_shown(
         user in "[^:\\p{Cc}]{1,24}",
         password in "\\P{Cc}{1,24}",
     ) {
@@ -101,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_is_too_odd_to_be_judged(text in "\\PC{0,40}") {
+    fn any_text_parses_without_panic(text in "\\PC{0,40}") {
         let _ = ProxyUrl::parse(&text.into());
     }
 }

@@ -1,11 +1,11 @@
-//! Names that resolve to what they should not, and names that change their mind.
+//! Names that resolve to denied addresses, and names whose addresses change.
 
 use std::sync::Arc;
 
-use super::harness::{Names, OK, Server, call, get, policy};
-use crate::egress::{AddressClass, Client, ClientOptions, Denied, EgressError};
+use super::harness::{OK, ScriptedResolver, Server, call, get, policy};
+use crate::egress::{AddressClass, Client, ClientOptions, Denial, EgressError};
 
-fn client(allow: &[&str], names: Names) -> Client {
+fn client(allow: &[&str], names: ScriptedResolver) -> Client {
     Client::with_resolver(
         policy(allow, &[]),
         ClientOptions::default(),
@@ -15,8 +15,8 @@ fn client(allow: &[&str], names: Names) -> Client {
 }
 
 #[tokio::test]
-async fn a_name_at_an_internal_address_is_denied_with_the_class() {
-    let names = Names::default().with(
+async fn name_at_internal_address_is_denied_with_class() {
+    let names = ScriptedResolver::default().with(
         "api.example",
         &[&["10.0.0.5", "169.254.169.254", "::ffff:192.168.0.1", "::1"]],
     );
@@ -26,7 +26,7 @@ async fn a_name_at_an_internal_address_is_denied_with_the_class() {
     )
     .await;
     match error.unwrap_err() {
-        EgressError::Denied(Denied::Address { addresses, .. }) => {
+        EgressError::Denied(Denial::Address { addresses, .. }) => {
             let classes: Vec<AddressClass> = addresses.iter().map(|(_, class)| *class).collect();
             let expected = [
                 AddressClass::Private,
@@ -42,9 +42,10 @@ async fn a_name_at_an_internal_address_is_denied_with_the_class() {
 
 #[tokio::test]
 async fn bad_addresses_are_dropped_and_the_good_one_is_used() {
-    let server = Server::answering(OK).await;
+    let server = Server::responding(OK).await;
     let port = server.address.port();
-    let names = Names::default().with("api.example", &[&["10.0.0.5", "127.0.0.2", "127.0.0.1"]]);
+    let names =
+        ScriptedResolver::default().with("api.example", &[&["10.0.0.5", "127.0.0.2", "127.0.0.1"]]);
     let url = format!("http://api.example:{port}");
     let client = client(&[&url, &server.url()], names);
     call(&client, get(&url)).await.unwrap();
@@ -54,9 +55,10 @@ async fn bad_addresses_are_dropped_and_the_good_one_is_used() {
 
 #[tokio::test]
 async fn the_next_address_is_tried_when_one_does_not_answer() {
-    let server = Server::answering(OK).await;
+    let server = Server::responding(OK).await;
     let port = server.address.port();
-    let names = Names::default().with("api.example", &[&["::1", "127.0.0.9", "127.0.0.1"]]);
+    let names =
+        ScriptedResolver::default().with("api.example", &[&["::1", "127.0.0.9", "127.0.0.1"]]);
     let url = format!("http://api.example:{port}");
     let literals = [
         format!("http://[::1]:{port}"),
@@ -67,28 +69,29 @@ async fn the_next_address_is_tried_when_one_does_not_answer() {
 }
 
 #[tokio::test]
-async fn a_name_that_turns_bad_is_denied_at_the_next_connection() {
-    let server = Server::start(|mut served| async move {
-        served.request().await;
-        served
+async fn name_is_checked_again_for_each_connection() {
+    let server = Server::start(|mut connection| async move {
+        connection.request().await;
+        connection
             .write("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
             .await;
     })
     .await;
     let url = format!("http://api.example:{}", server.address.port());
-    let names = Names::default().with("api.example", &[&["127.0.0.1"], &["169.254.169.254"]]);
+    let names =
+        ScriptedResolver::default().with("api.example", &[&["127.0.0.1"], &["169.254.169.254"]]);
     let client = client(&[&url, &server.url()], names);
     call(&client, get(&url)).await.unwrap();
     let error = call(&client, get(&url)).await.unwrap_err();
     assert!(
-        matches!(error, EgressError::Denied(Denied::Address { .. })),
+        matches!(error, EgressError::Denied(Denial::Address { .. })),
         "{error:?}"
     );
 }
 
 #[tokio::test]
-async fn a_name_without_an_address_is_told_as_such() {
-    let names = Names::default().with("empty.example", &[&[]]);
+async fn name_without_address_is_a_resolve_error() {
+    let names = ScriptedResolver::default().with("empty.example", &[&[]]);
     let client = client(&["http://empty.example", "http://unknown.example"], names);
     for (url, reason) in [
         ("http://empty.example", "the name has no address"),
@@ -106,14 +109,14 @@ async fn a_name_without_an_address_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn the_systems_localhost_is_denied_unless_its_address_is_listed() {
-    let server = Server::answering(OK).await;
+async fn localhost_is_denied_unless_address_is_listed() {
+    let server = Server::responding(OK).await;
     let url = format!("http://localhost:{}", server.address.port());
     let error = call(&super::harness::client(&[&url]), get(&url))
         .await
         .unwrap_err();
     assert!(
-        matches!(error, EgressError::Denied(Denied::Address { .. })),
+        matches!(error, EgressError::Denied(Denial::Address { .. })),
         "{error:?}"
     );
     call(&super::harness::client(&[&url, &server.url()]), get(&url))

@@ -1,4 +1,4 @@
-//! No secret of a request or a proxy in any error, any debug output, or any log line.
+//! Secrets of a request or proxy do not appear in errors, debug output or log lines.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use http::Request;
 use http_body_util::Full;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::harness::{Server, by, call_by, policy, within};
+use super::harness::{Server, call_via, policy, via, within};
 use crate::egress::{Client, ClientOptions};
 
 #[derive(Clone, Default)]
@@ -43,18 +43,18 @@ fn request(target: &str) -> Request<Full<Bytes>> {
 }
 
 #[tokio::test]
-async fn nothing_secret_is_ever_shown() {
+async fn secrets_are_not_in_errors_debug_or_logs() {
     let lines = Lines::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(lines.clone())
         .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
-    // With one subscriber in the process, tracing lets whichever test comes first to a line of code decide
-    // whether that line is ever logged; with two it asks both.
+    // With a single subscriber, the first test that reaches a log statement decides whether it is
+    // enabled. With two, tracing asks both each time.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
 
-    let answers = [
+    let responses = [
         "",
         "nonsense canary-answer\r\n\r\n",
         "HTTP/1.1 407 canary-reason\r\nproxy-authenticate: canary-challenge\r\n\r\n",
@@ -62,15 +62,15 @@ async fn nothing_secret_is_ever_shown() {
         "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\ncanary-answer",
     ];
     let mut shown = String::new();
-    for answer in answers {
+    for response in responses {
         tracing::callsite::rebuild_interest_cache();
-        let server = Server::start(move |mut served| async move {
-            served.request().await;
-            served.write(answer).await;
+        let server = Server::start(move |mut connection| async move {
+            connection.request().await;
+            connection.write(response).await;
         })
         .await;
         let targets = ["http://api.example", "https://api.example"];
-        let proxies = by(format!(
+        let proxies = via(format!(
             "http://user:canary-p%40ss%2Fword@{}/",
             server.address
         ));
@@ -79,7 +79,7 @@ async fn nothing_secret_is_ever_shown() {
             let policy = policy(&targets, &listed);
             let client = Client::new(policy, ClientOptions::default()).unwrap();
             for target in [targets[0], targets[1], "http://elsewhere.example"] {
-                let outcome = call_by(&client, request(target), &proxies).await;
+                let outcome = call_via(&client, request(target), &proxies).await;
                 if let Err(error) = outcome {
                     let source = std::error::Error::source(&error).map(ToString::to_string);
                     shown += &format!("{error} {error:?} {error:#?} {source:?}\n");
@@ -88,12 +88,12 @@ async fn nothing_secret_is_ever_shown() {
             shown += &format!("{client:?} {proxies:?}\n");
         }
     }
-    let answer = Server::answering(super::harness::OK).await;
-    let client = super::harness::client(&[&answer.url()]);
-    let answered = client
-        .send(request(&answer.url()), &by("http://x:1"), within(60))
+    let response = Server::responding(super::harness::OK).await;
+    let client = super::harness::client(&[&response.url()]);
+    let response = client
+        .send(request(&response.url()), &via("http://x:1"), within(60))
         .await;
-    shown += &format!("{:?}\n", answered.map(|answer| answer.into_body()));
+    shown += &format!("{:?}\n", response.map(|response| response.into_body()));
 
     let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     assert!(

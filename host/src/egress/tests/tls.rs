@@ -1,4 +1,4 @@
-//! TLS: whose certificates are believed, and the words when one is not.
+//! TLS: which certificates are accepted, and the errors for rejected ones.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-use super::harness::{Names, OK, Served, Server, call, get, policy};
+use super::harness::{OK, ScriptedResolver, Server, ServerConnection, call, get, policy};
 use crate::egress::connect::Connector;
 use crate::egress::tls::Tls;
 use crate::egress::{Client, ClientOptions, EgressError, Resolve, SystemResolver};
 
-/// Authorities differ in name, as they do in life.
+/// Gives each authority a distinct name, as real authorities have.
 static NUMBER: AtomicUsize = AtomicUsize::new(1);
 
-/// A certificate authority of a test.
+/// A certificate authority for tests.
 pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
@@ -38,12 +38,13 @@ impl Authority {
         }
     }
 
-    /// Accepts TLS as `name`, with a certificate that is valid until the end of `year`.
+    /// Returns an acceptor for `name` with a certificate valid until the end of `year`.
     pub(super) fn acceptor(&self, name: &str, year: i32) -> TlsAcceptor {
         self.acceptor_with(name, 2000, year, rustls::DEFAULT_VERSIONS)
     }
 
-    /// The same with a certificate that is valid from the year `first` on, and by these versions only.
+    /// Like [`Authority::acceptor`], with a certificate valid from the year `first` to `last`, and
+    /// with these TLS versions only.
     pub(super) fn acceptor_with(
         &self,
         name: &str,
@@ -69,7 +70,7 @@ impl Authority {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    /// A client that trusts this authority and no other.
+    /// Returns a client that trusts only this authority.
     pub(super) fn client(
         &self,
         allow: &[&str],
@@ -79,47 +80,50 @@ impl Authority {
         let connector = Connector {
             policy: policy(allow, proxies),
             resolver: Arc::new(resolver),
-            tls: Tls::with_system(vec![self.certificate.clone()], nothing_found),
+            tls: Tls::with_system(vec![self.certificate.clone()], no_system_certificates),
         };
-        Client::of(connector, ClientOptions::default())
+        Client::from_connector(connector, ClientOptions::default())
     }
 }
 
-fn nothing_found() -> rustls_native_certs::CertificateResult {
+fn no_system_certificates() -> rustls_native_certs::CertificateResult {
     rustls_native_certs::CertificateResult::default()
 }
 
-pub(super) fn client_trusting_a_test_authority(allow: &[&str], proxies: &[&str]) -> Client {
+pub(super) fn untrusting_client(allow: &[&str], proxies: &[&str]) -> Client {
     Authority::new().client(allow, proxies, SystemResolver)
 }
 
-/// The connection after a TLS handshake; none if the client did not like it.
-pub(super) async fn secured(mut served: Served, acceptor: TlsAcceptor) -> Option<Served> {
-    let stream = acceptor.accept(served.stream).await.ok()?;
-    served.stream = Box::new(stream);
-    Some(served)
+/// Performs the TLS handshake; `None` if the client aborts it.
+pub(super) async fn accept_tls(
+    mut connection: ServerConnection,
+    acceptor: TlsAcceptor,
+) -> Option<ServerConnection> {
+    let stream = acceptor.accept(connection.stream).await.ok()?;
+    connection.stream = Box::new(stream);
+    Some(connection)
 }
 
 pub(super) async fn https_server(acceptor: TlsAcceptor) -> Server {
-    Server::start(move |served| {
+    Server::start(move |connection| {
         let acceptor = acceptor.clone();
         async move {
-            if let Some(served) = secured(served, acceptor).await {
-                served.always(OK).await;
+            if let Some(connection) = accept_tls(connection, acceptor).await {
+                connection.always(OK).await;
             }
         }
     })
     .await
 }
 
-/// Calls `https://api.example` at a server that has a certificate for `name` until `year`.
+/// Calls `https://api.example` at a server whose certificate is for `name`, valid until `year`.
 async fn outcome(name: &str, year: i32, trusted: bool) -> Result<usize, EgressError> {
     let authority = Authority::new();
     let server = https_server(authority.acceptor(name, year)).await;
     let port = server.address.port();
     let url = format!("https://api.example:{port}");
     let literal = format!("https://127.0.0.1:{port}");
-    let names = Names::default().with("api.example", &[&["127.0.0.1"]]);
+    let names = ScriptedResolver::default().with("api.example", &[&["127.0.0.1"]]);
     let believed = if trusted { authority } else { Authority::new() };
     let client = believed.client(&[&url, &literal], &[], names);
     call(&client, get(&url)).await?;
@@ -136,12 +140,12 @@ fn reason(error: EgressError) -> String {
 }
 
 #[tokio::test]
-async fn a_good_certificate_is_believed_and_the_connection_kept() {
+async fn valid_certificate_is_accepted_and_connection_kept() {
     assert_eq!(outcome("api.example", 2999, true).await, Ok(1));
 }
 
 #[tokio::test]
-async fn an_unknown_authority_is_not_believed() {
+async fn unknown_authority_is_refused() {
     assert_eq!(
         reason(outcome("api.example", 2999, false).await.unwrap_err()),
         "its certificate is signed by an authority that this host does not trust; if it should, add the \
@@ -178,7 +182,7 @@ async fn a_certificate_that_is_not_valid_yet_is_refused() {
 }
 
 #[tokio::test]
-async fn an_address_is_proved_by_a_certificate_for_it() {
+async fn certificate_for_an_address_is_accepted() {
     let authority = Authority::new();
     let server = https_server(authority.acceptor("127.0.0.1", 2999)).await;
     let url = format!("https://{}", server.address);
@@ -187,30 +191,30 @@ async fn an_address_is_proved_by_a_certificate_for_it() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_told_as_such() {
-    let server = Server::answering("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
-    let plain = Server::start(|mut served| async move {
-        served.write("HTTP/1.1 400 Bad Request\r\n\r\n").await;
-        served.silent().await;
+async fn server_without_tls_is_named() {
+    let server = Server::responding("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
+    let plain = Server::start(|mut connection| async move {
+        connection.write("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        connection.silent().await;
     })
     .await;
     drop(server);
     let url = format!("https://{}", plain.address);
-    let client = client_trusting_a_test_authority(&[&url], &[]);
+    let client = untrusting_client(&[&url], &[]);
     let reason = reason(call(&client, get(&url)).await.unwrap_err());
     assert_eq!(reason, "it does not speak TLS on this port");
 }
 
 #[tokio::test]
-async fn a_host_without_authorities_misses_them_only_for_https() {
-    let server = Server::answering(OK).await;
+async fn missing_authorities_matter_only_for_https() {
+    let server = Server::responding(OK).await;
     let secure = format!("https://{}", server.address);
     let connector = Connector {
         policy: policy(&[&server.url(), &secure], &[]),
         resolver: Arc::new(SystemResolver),
-        tls: Tls::with_system(Vec::new(), nothing_found),
+        tls: Tls::with_system(Vec::new(), no_system_certificates),
     };
-    let client = Client::of(connector, ClientOptions::default());
+    let client = Client::from_connector(connector, ClientOptions::default());
     call(&client, get(server.url())).await.unwrap();
     let reason = reason(call(&client, get(&secure)).await.unwrap_err());
     assert_eq!(
@@ -238,7 +242,7 @@ async fn a_file_of_authorities_is_trusted() {
 }
 
 #[test]
-fn a_file_of_authorities_that_is_of_no_use_stops_the_start() {
+fn unusable_ca_file_fails_client_creation() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
     let start = |path: &Path| {

@@ -1,11 +1,11 @@
-//! TLS 1.2 is the least, 1.3 the most, and a server that has neither is told as such.
+//! TLS 1.2 and 1.3 are accepted; a server without either gets a specific error.
 
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::harness::{Server, call, get};
-use super::tls::{Authority, client_trusting_a_test_authority, https_server};
+use super::tls::{Authority, https_server, untrusting_client};
 use crate::egress::{EgressError, SystemResolver};
 
 #[tokio::test]
@@ -21,25 +21,25 @@ async fn either_version_will_do() {
     }
 }
 
-/// What a server says to the first message of a handshake, and the error of that; the message too.
-async fn said(answer: &'static [u8]) -> (Vec<u8>, EgressError) {
+/// Responds to a ClientHello with `response`. Returns the ClientHello and the client's error.
+async fn refused_handshake(response: &'static [u8]) -> (Vec<u8>, EgressError) {
     let (sender, receiver) = std::sync::mpsc::channel();
-    let server = Server::start(move |mut served| {
+    let server = Server::start(move |mut connection| {
         let sender = sender.clone();
         async move {
-            // A record: its kind, version and length, and so many bytes.
+            // A TLS record: type, version and length, then the content.
             let mut head = [0; 5];
-            served.stream.read_exact(&mut head).await.unwrap();
+            connection.stream.read_exact(&mut head).await.unwrap();
             let mut hello = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
-            served.stream.read_exact(&mut hello).await.unwrap();
+            connection.stream.read_exact(&mut hello).await.unwrap();
             sender.send(hello).unwrap();
-            served.stream.write_all(answer).await.unwrap();
-            served.silent().await;
+            connection.stream.write_all(response).await.unwrap();
+            connection.silent().await;
         }
     })
     .await;
     let url = format!("https://{}", server.address);
-    let client = client_trusting_a_test_authority(&[&url], &[]);
+    let client = untrusting_client(&[&url], &[]);
     let error = call(&client, get(&url)).await.unwrap_err();
     assert!(!error.may_have_been_sent());
     let words = "it speaks no version of TLS from 1.2 on";
@@ -59,13 +59,13 @@ const HELLO_OF_1_1: &[u8] = &[
     0, 0, 0x2f, 0,
 ];
 
-/// The alert `protocol_version`, fatal, as a server of TLS 1.1 may say it instead.
+/// The fatal alert `protocol_version`, which a server of TLS 1.1 may send instead.
 const ALERT_OF_1_1: &[u8] = &[21, 3, 2, 0, 2, 2, 70];
 
 #[tokio::test]
 async fn a_server_of_tls_1_1_is_refused() {
-    for answer in [HELLO_OF_1_1, ALERT_OF_1_1] {
-        let (_, error) = said(answer).await;
+    for response in [HELLO_OF_1_1, ALERT_OF_1_1] {
+        let (_, error) = refused_handshake(response).await;
         assert!(
             matches!(
                 error,
@@ -80,8 +80,8 @@ async fn a_server_of_tls_1_1_is_refused() {
 }
 
 #[tokio::test]
-async fn nothing_below_1_2_is_offered() {
-    let (hello, _) = said(ALERT_OF_1_1).await;
+async fn no_version_below_1_2_is_offered() {
+    let (hello, _) = refused_handshake(ALERT_OF_1_1).await;
     // RFC 8446, section 4.2.1: the extension `supported_versions`, 5 bytes, of which 4 are versions.
     let offered = [0, 43, 0, 5, 4, 3, 4, 3, 3];
     assert!(

@@ -1,4 +1,4 @@
-//! A transport carries what the policy has passed, and its faults are those of a network.
+//! A transport receives the permitted requests, and its errors match those of a network.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -7,49 +7,53 @@ use http_body_util::{BodyExt, Full};
 use std::sync::{Arc, Mutex};
 use tokio::time::{Duration, Instant};
 
-use super::harness::{Names, OK, Server, by, policy, post, proxy, within};
+use super::harness::{OK, ScriptedResolver, Server, policy, post, proxy, via, within};
 use crate::egress::{
-    Client, ClientOptions, EgressError, Limit, Proxies, ProxyUrl, Transport, TransportFault,
+    Client, ClientOptions, EgressError, Limit, Proxies, ProxyUrl, Transport, TransportError,
 };
 
 #[derive(Default)]
-struct Carried {
+struct RecordingTransport {
     requests: Mutex<Vec<Request<Bytes>>>,
-    fault: Option<TransportFault>,
+    error: Option<TransportError>,
 }
 
 #[async_trait]
-impl Transport for Carried {
-    async fn carry(
+impl Transport for RecordingTransport {
+    async fn send(
         &self,
         request: Request<Bytes>,
         _: Option<&ProxyUrl>,
-    ) -> Result<Response<Bytes>, TransportFault> {
+    ) -> Result<Response<Bytes>, TransportError> {
         self.requests.lock().unwrap().push(request);
-        match &self.fault {
+        match &self.error {
             None => Ok(Response::new(Bytes::from_static(b"carried"))),
-            Some(fault) => Err(fault.clone()),
+            Some(error) => Err(error.clone()),
         }
     }
 }
 
-async fn sent(
-    transport: &Arc<Carried>,
+async fn send_through(
+    transport: &Arc<RecordingTransport>,
     target: &str,
-    most_bytes: u64,
+    max_bytes: u64,
 ) -> Result<Bytes, EgressError> {
     let options = ClientOptions {
-        max_response_bytes: most_bytes,
+        max_response_bytes: max_bytes,
         ..ClientOptions::default()
     };
-    let carrier = Arc::clone(transport) as Arc<dyn Transport>;
-    let client = Client::with_transport(policy(&["https://api.example"], &[]), options, carrier);
+    let transport_handle = Arc::clone(transport) as Arc<dyn Transport>;
+    let client = Client::with_transport(
+        policy(&["https://api.example"], &[]),
+        options,
+        transport_handle,
+    );
     let request = Request::post(target).body(Full::from("grant_type=refresh_token"));
     let deadline = Instant::now() + Duration::from_secs(5);
-    let answer = client
+    let response = client
         .send(request.unwrap(), &Proxies::default(), deadline)
         .await?;
-    answer
+    response
         .into_body()
         .collect()
         .await
@@ -57,10 +61,10 @@ async fn sent(
 }
 
 #[tokio::test]
-async fn a_request_is_carried_with_its_absolute_address_and_its_whole_body() {
-    let transport = Arc::new(Carried::default());
-    let answer = sent(&transport, "https://api.example/v1/token?a=b", 100).await;
-    assert_eq!(answer.unwrap(), "carried");
+async fn transport_gets_absolute_uri_and_whole_body() {
+    let transport = Arc::new(RecordingTransport::default());
+    let response = send_through(&transport, "https://api.example/v1/token?a=b", 100).await;
+    assert_eq!(response.unwrap(), "carried");
     let requests = transport.requests.lock().unwrap();
     assert_eq!(requests[0].uri(), "https://api.example/v1/token?a=b");
     assert_eq!(requests[0].headers()["host"], "api.example");
@@ -68,61 +72,64 @@ async fn a_request_is_carried_with_its_absolute_address_and_its_whole_body() {
 }
 
 #[tokio::test]
-async fn what_the_policy_refuses_never_reaches_the_transport() {
-    let transport = Arc::new(Carried::default());
-    let answer = sent(&transport, "https://elsewhere.example/", 100).await;
-    assert!(matches!(answer, Err(EgressError::Denied(_))), "{answer:?}");
+async fn denied_request_does_not_reach_the_transport() {
+    let transport = Arc::new(RecordingTransport::default());
+    let response = send_through(&transport, "https://elsewhere.example/", 100).await;
+    assert!(
+        matches!(response, Err(EgressError::Denied(_))),
+        "{response:?}"
+    );
     assert!(transport.requests.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn an_answer_may_be_no_larger_than_one_from_a_network() {
-    let transport = Arc::new(Carried::default());
-    let answer = sent(&transport, "https://api.example/", 3).await;
+async fn transport_response_body_is_limited() {
+    let transport = Arc::new(RecordingTransport::default());
+    let response = send_through(&transport, "https://api.example/", 3).await;
     assert!(
-        matches!(answer, Err(EgressError::Limit { .. })),
-        "{answer:?}"
+        matches!(response, Err(EgressError::Limit { .. })),
+        "{response:?}"
     );
 }
 
-/// Answers everything with this status and a header field of so many bytes.
-struct Answering(u16, usize);
+/// Responds to every request with this status and a header field of this many bytes.
+struct FixedResponse(u16, usize);
 
 #[async_trait]
-impl Transport for Answering {
-    async fn carry(
+impl Transport for FixedResponse {
+    async fn send(
         &self,
         _: Request<Bytes>,
         _: Option<&ProxyUrl>,
-    ) -> Result<Response<Bytes>, TransportFault> {
-        let answer = Response::builder().status(self.0);
-        let answer = answer.header("x-long", "x".repeat(self.1));
-        Ok(answer.body(Bytes::new()).unwrap())
+    ) -> Result<Response<Bytes>, TransportError> {
+        let response = Response::builder().status(self.0);
+        let response = response.header("x-long", "x".repeat(self.1));
+        Ok(response.body(Bytes::new()).unwrap())
     }
 }
 
-async fn answered(transport: Answering, target: &str) -> Result<u16, EgressError> {
+async fn status_through(transport: FixedResponse, target: &str) -> Result<u16, EgressError> {
     let policy = policy(&["http://api.example", "https://api.example"], &[]);
     let client = Client::with_transport(policy, ClientOptions::default(), Arc::new(transport));
     let proxies = Proxies {
         http: Some(proxy("http://proxy.example:3128")),
         https: None,
     };
-    let answer = client.send(post(target, ""), &proxies, within(5)).await?;
-    Ok(answer.status().as_u16())
+    let response = client.send(post(target, ""), &proxies, within(5)).await?;
+    Ok(response.status().as_u16())
 }
 
 #[tokio::test]
-async fn a_status_that_is_not_the_targets_is_no_answer_of_it() {
-    let refused = answered(Answering(407, 1), "http://api.example/").await;
+async fn proxy_and_upgrade_statuses_are_errors() {
+    let refused = status_through(FixedResponse(407, 1), "http://api.example/").await;
     assert!(
         matches!(refused, Err(EgressError::Proxy { .. })),
         "{refused:?}"
     );
-    // Within the tunnel the proxy has no say.
-    let direct = answered(Answering(407, 1), "https://api.example/").await;
+    // Within the tunnel the status comes from the target.
+    let direct = status_through(FixedResponse(407, 1), "https://api.example/").await;
     assert_eq!(direct.unwrap(), 407);
-    let switched = answered(Answering(101, 1), "https://api.example/").await;
+    let switched = status_through(FixedResponse(101, 1), "https://api.example/").await;
     assert!(
         matches!(switched, Err(EgressError::Protocol { .. })),
         "{switched:?}"
@@ -130,16 +137,16 @@ async fn a_status_that_is_not_the_targets_is_no_answer_of_it() {
 }
 
 #[tokio::test]
-async fn a_header_may_be_no_larger_than_one_from_a_network() {
+async fn transport_response_header_is_limited() {
     let largest = ClientOptions::default().max_header_bytes;
-    let fits = answered(Answering(200, largest - 10), "https://api.example/").await;
+    let fits = status_through(FixedResponse(200, largest - 10), "https://api.example/").await;
     assert_eq!(fits.unwrap(), 200);
-    let larger = answered(Answering(200, largest), "https://api.example/").await;
+    let larger = status_through(FixedResponse(200, largest), "https://api.example/").await;
     assert!(
         matches!(
             larger,
             Err(EgressError::Limit {
-                limit: Limit::AnswerHead,
+                limit: Limit::ResponseHead,
                 ..
             })
         ),
@@ -148,52 +155,52 @@ async fn a_header_may_be_no_larger_than_one_from_a_network() {
 }
 
 #[tokio::test]
-async fn a_fault_tells_as_on_a_network_whether_the_request_may_have_been_sent() {
+async fn transport_errors_say_whether_it_may_have_been_sent() {
     let part = || Response::new(Bytes::from_static(b"par"));
-    let faults = [
-        (TransportFault::Unresolved, false),
-        (TransportFault::Refused, false),
-        (TransportFault::Untrusted, false),
-        (TransportFault::Timeout, true),
-        (TransportFault::Reset, true),
-        (TransportFault::Garbled, true),
-        (TransportFault::Cut(part()), true),
-        (TransportFault::Stalled(part()), true),
+    let errors = [
+        (TransportError::Unresolved, false),
+        (TransportError::Refused, false),
+        (TransportError::Untrusted, false),
+        (TransportError::Timeout, true),
+        (TransportError::Reset, true),
+        (TransportError::Garbled, true),
+        (TransportError::Cut(part()), true),
+        (TransportError::Stalled(part()), true),
     ];
-    for (fault, may_have_been_sent) in faults {
-        let transport = Arc::new(Carried {
-            fault: Some(fault.clone()),
-            ..Carried::default()
+    for (error, may_have_been_sent) in errors {
+        let transport = Arc::new(RecordingTransport {
+            error: Some(error.clone()),
+            ..RecordingTransport::default()
         });
-        let error = sent(&transport, "https://api.example/", 100).await;
+        let error = send_through(&transport, "https://api.example/", 100).await;
         let error = error.expect_err("a fault is no answer");
         assert_eq!(
             error.may_have_been_sent(),
             may_have_been_sent,
-            "{fault:?}: {error}"
+            "{error:?}: {error}"
         );
     }
 }
 
-/// Hands everything on.
-struct LooksOn(Client);
+/// Forwards every request to a client.
+struct Forwarding(Client);
 
 #[async_trait]
-impl Transport for LooksOn {
-    async fn carry(
+impl Transport for Forwarding {
+    async fn send(
         &self,
         request: Request<Bytes>,
         proxy: Option<&ProxyUrl>,
-    ) -> Result<Response<Bytes>, TransportFault> {
-        self.0.carry(request, proxy).await
+    ) -> Result<Response<Bytes>, TransportError> {
+        Transport::send(&self.0, request, proxy).await
     }
 }
 
-/// Status, header fields and body, or the fault: all that a caller can see.
-async fn told(client: &Client, url: &str, proxies: &Proxies) -> String {
+/// Returns everything that a caller can observe: status, header fields and body, or the error.
+async fn observe(client: &Client, url: &str, proxies: &Proxies) -> String {
     let sent = client.send(post(url, "a=b"), proxies, within(2)).await;
     let (head, body) = match sent {
-        Ok(answer) => answer.into_parts(),
+        Ok(response) => response.into_parts(),
         Err(error) => return format!("no answer: {error:?}"),
     };
     let body = body.collect().await;
@@ -201,8 +208,9 @@ async fn told(client: &Client, url: &str, proxies: &Proxies) -> String {
     format!("{} {:?} {body:?}", head.status, head.headers)
 }
 
-/// What a client tells, and what it tells when somebody looks on; with what the server was sent.
-async fn both(server: &Server, url: &str, proxies: &Proxies) -> [(String, Vec<String>); 2] {
+/// Observes a client directly and through [`Forwarding`], with the requests that the server
+/// received.
+async fn observe_both(server: &Server, url: &str, proxies: &Proxies) -> [(String, Vec<String>); 2] {
     let [scheme, _, authority, ..] = url.split('/').collect::<Vec<_>>()[..] else {
         panic!("{url} is no address");
     };
@@ -213,27 +221,31 @@ async fn both(server: &Server, url: &str, proxies: &Proxies) -> [(String, Vec<St
         max_header_bytes: 400,
         ..ClientOptions::default()
     };
-    let client = Client::with_resolver(policy.clone(), options.clone(), Arc::new(Names::default()));
+    let client = Client::with_resolver(
+        policy.clone(),
+        options.clone(),
+        Arc::new(ScriptedResolver::default()),
+    );
     let client = client.unwrap();
-    let alone = told(&client, url, proxies).await;
-    let to_alone = server.requests();
-    let network = Arc::new(LooksOn(client));
-    let watched = Client::with_transport(policy, options, network);
-    let seen = told(&watched, url, proxies).await;
-    let to_watched = server.requests().split_off(to_alone.len());
-    [(alone, to_alone), (seen, to_watched)]
+    let direct = observe(&client, url, proxies).await;
+    let direct_requests = server.requests();
+    let network = Arc::new(Forwarding(client));
+    let forwarding = Client::with_transport(policy, options, network);
+    let forwarded = observe(&forwarding, url, proxies).await;
+    let forwarded_requests = server.requests().split_off(direct_requests.len());
+    [(direct, direct_requests), (forwarded, forwarded_requests)]
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_looks_on_changes_nothing_of_what_a_client_tells_or_sends() {
-    let server = |answer: &'static str| {
-        Server::start(move |mut served| async move {
-            if served.request().await.is_some() {
-                served.write(answer).await;
+async fn forwarding_client_changes_nothing() {
+    let server = |response: &'static str| {
+        Server::start(move |mut connection| async move {
+            if connection.request().await.is_some() {
+                connection.write(response).await;
             }
         })
     };
-    for (answer, says) in [
+    for (response, says) in [
         (OK, "200 OK"),
         (
             "HTTP/1.1 503 No\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n",
@@ -242,73 +254,82 @@ async fn whoever_looks_on_changes_nothing_of_what_a_client_tells_or_sends() {
         ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart", "Closed"),
         (
             "HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n",
-            "AnswerBody",
+            "ResponseBody",
         ),
         (
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n30\r\n012345678901234567890123456789012345678901234567\r\n0\r\n\r\n",
-            "AnswerBody",
+            "ResponseBody",
         ),
         ("", "Closed"),
         ("nothing of HTTP\r\n\r\n", "Protocol"),
     ] {
-        let server = server(answer).await;
-        let [alone, seen] = both(&server, &server.url(), &Proxies::default()).await;
-        assert!(alone.0.contains(says), "{}", alone.0);
-        assert_eq!(alone, seen);
-        assert_eq!(alone.1.len(), 1, "{:?}", alone.1);
+        let server = server(response).await;
+        let [direct, forwarded] = observe_both(&server, &server.url(), &Proxies::default()).await;
+        assert!(direct.0.contains(says), "{}", direct.0);
+        assert_eq!(direct, forwarded);
+        assert_eq!(direct.1.len(), 1, "{:?}", direct.1);
     }
 
-    let silent = Server::start(|served| served.silent()).await;
-    let [alone, seen] = both(&silent, &silent.url(), &Proxies::default()).await;
+    let silent = Server::start(|connection| connection.silent()).await;
+    let [direct, forwarded] = observe_both(&silent, &silent.url(), &Proxies::default()).await;
     assert!(
-        alone.0.contains("Timeout") && alone.0.contains("Answer"),
+        direct.0.contains("Timeout") && direct.0.contains("Response"),
         "{}",
-        alone.0
+        direct.0
     );
-    assert_eq!(alone, seen);
-    let halting = Server::start(|mut served| async move {
-        served.request().await;
-        served
+    assert_eq!(direct, forwarded);
+    let halting = Server::start(|mut connection| async move {
+        connection.request().await;
+        connection
             .write("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart")
             .await;
-        served.silent().await;
+        connection.silent().await;
     })
     .await;
-    let [alone, seen] = both(&halting, &halting.url(), &Proxies::default()).await;
+    let [direct, forwarded] = observe_both(&halting, &halting.url(), &Proxies::default()).await;
     assert!(
-        alone.0.contains("Timeout") && alone.0.contains("Body"),
+        direct.0.contains("Timeout") && direct.0.contains("Body"),
         "{}",
-        alone.0
+        direct.0
     );
-    assert_eq!(alone, seen);
-    // The handshake of TLS never begins: certainly not sent, which a plugin must be told.
+    assert_eq!(direct, forwarded);
+    // The TLS handshake never begins: the request was certainly not sent, and a plugin must learn
+    // that.
     let handshake = silent.url().replace("http://", "https://");
-    let [alone, seen] = both(&silent, &handshake, &Proxies::default()).await;
+    let [direct, forwarded] = observe_both(&silent, &handshake, &Proxies::default()).await;
     assert!(
-        alone.0.contains("Timeout") && alone.0.contains("Tls"),
+        direct.0.contains("Timeout") && direct.0.contains("Tls"),
         "{}",
-        alone.0
+        direct.0
     );
-    assert_eq!(alone.0, seen.0);
+    assert_eq!(direct.0, forwarded.0);
 
-    let [alone, seen] = both(&silent, "http://nowhere.example", &Proxies::default()).await;
-    assert!(alone.0.contains("Resolve"), "{}", alone.0);
-    assert_eq!(alone, seen);
-    let [alone, seen] = both(&silent, "http://127.0.0.1:1", &Proxies::default()).await;
-    assert!(alone.0.contains("refused: true"), "{}", alone.0);
-    assert_eq!(alone, seen);
+    let [direct, forwarded] =
+        observe_both(&silent, "http://nowhere.example", &Proxies::default()).await;
+    assert!(direct.0.contains("Resolve"), "{}", direct.0);
+    assert_eq!(direct, forwarded);
+    let [direct, forwarded] =
+        observe_both(&silent, "http://127.0.0.1:1", &Proxies::default()).await;
+    assert!(direct.0.contains("refused: true"), "{}", direct.0);
+    assert_eq!(direct, forwarded);
 }
 
 #[tokio::test]
-async fn whoever_looks_on_changes_nothing_of_the_way_through_a_proxy() {
-    let proxy = Server::answering(OK).await;
+async fn forwarding_client_changes_nothing_via_proxy() {
+    let proxy = Server::responding(OK).await;
     let with_password = proxy.url().replace("http://", "http://user:password@");
-    let [alone, seen] = both(&proxy, "http://api.example/v1?a=b", &by(with_password)).await;
-    assert!(alone.0.contains("200"), "{}", alone.0);
-    assert!(alone.1[0].contains("proxy-authorization"), "{:?}", alone.1);
-    assert_eq!(alone, seen);
-    let refusing = Server::answering("HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n").await;
-    let [alone, seen] = both(&refusing, "http://api.example/", &by(refusing.url())).await;
-    assert!(alone.0.contains("Proxy"), "{}", alone.0);
-    assert_eq!(alone, seen);
+    let [direct, forwarded] =
+        observe_both(&proxy, "http://api.example/v1?a=b", &via(with_password)).await;
+    assert!(direct.0.contains("200"), "{}", direct.0);
+    assert!(
+        direct.1[0].contains("proxy-authorization"),
+        "{:?}",
+        direct.1
+    );
+    assert_eq!(direct, forwarded);
+    let refusing = Server::responding("HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n").await;
+    let [direct, forwarded] =
+        observe_both(&refusing, "http://api.example/", &via(refusing.url())).await;
+    assert!(direct.0.contains("Proxy"), "{}", direct.0);
+    assert_eq!(direct, forwarded);
 }

@@ -40,7 +40,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<&str, &'static str> {
     text::decode(bytes).map_err(|found| match found {
         NotUtf8::Utf16 => "it is UTF-16: save it as UTF-8",
         NotUtf8::Utf32 => "it is UTF-32: save it as UTF-8",
-        NotUtf8::OneByte { .. } => {
+        NotUtf8::SingleByte { .. } => {
             "it is not UTF-8, but probably Latin-1 (ISO 8859-1 or Windows-1252): save it as UTF-8"
         }
         NotUtf8::Binary => "it is not text",
@@ -48,7 +48,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<&str, &'static str> {
 }
 
 fn only_line(text: &str) -> Result<&str, &'static str> {
-    let mut lines = text::without_mark(text)
+    let mut lines = text::strip_bom(text)
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'));

@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::{Change, Commit, Store, StoreError};
-use crate::sync::lock;
+use crate::lock::lock;
 use crate::types::{Reference, Timestamp};
 
 mod error;

@@ -16,8 +16,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use crate::lock::lock;
 use crate::store::ownership::{Ownership, explain_denied, parent_directory, with_path};
-use crate::sync::lock;
 
 /// The identity of this process as holder of leases and running transactions.
 #[derive(Debug)]

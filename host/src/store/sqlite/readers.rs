@@ -8,8 +8,8 @@ use rusqlite::Connection;
 
 use super::error::Result;
 use super::open::{ReadMode, open_reader};
+use crate::lock::lock;
 use crate::store::StoreError;
-use crate::sync::lock;
 
 /// The largest number of idle connections; each needs some memory and three file handles.
 const MAX_IDLE: usize = 8;

@@ -12,8 +12,8 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{Result, SqlError, copy_error};
+use crate::lock::lock;
 use crate::store::StoreError;
-use crate::sync::lock;
 
 /// How often a writer retries when another process locks the database. Short, because the gaps between
 /// the commits of a busy process are short.

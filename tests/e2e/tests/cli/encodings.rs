@@ -43,7 +43,7 @@ fn a_byte_order_mark_is_dropped_from_every_file() {
 }
 
 #[test]
-fn another_encoding_is_named() {
+fn other_encodings_are_named() {
     let scene = Scene::new();
     let place = &scene.place;
     let latin1 = b"{\"access_token\": \"s3cret\", \"name\": \"M\xfcller\"}".to_vec();

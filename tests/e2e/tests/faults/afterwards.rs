@@ -72,7 +72,7 @@ impl Case<'_> {
     async fn settle(&mut self) {
         let host = self.world.host();
         self.world.clock.advance(host.plugin().limits().lease());
-        let settled = host.settle_stash().await;
+        let settled = host.replay_stash().await;
         self.equal("the number of answers applied", settled.applied, 1);
         let held = held(self.world, &self.customer).await;
         let newest = self.world.emulator.newest(&self.grant);

@@ -7,7 +7,7 @@ use relation_host::reports::RefreshReport;
 use relation_host::schedule::clock::Clock;
 use relation_host::transactions::Level;
 use relation_host::types::{Reference, Timestamp};
-use relation_host::{CallError, Called};
+use relation_host::{CallError, CallOutput};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use webex_emulator::{Digest, Grant, Stage};
@@ -152,7 +152,10 @@ impl Case<'_> {
         self.world.clock.now()
     }
 
-    async fn refresh(&self, disturbance: &Disturbance) -> Result<Called<RefreshReport>, CallError> {
+    async fn refresh(
+        &self,
+        disturbance: &Disturbance,
+    ) -> Result<CallOutput<RefreshReport>, CallError> {
         let world = self.world;
         let mut held_back = None;
         match disturbance {
@@ -177,7 +180,10 @@ impl Case<'_> {
     }
 
     /// Refreshes, and lets something happen between Webex's work and its answer.
-    async fn refresh_while(&self, happens: Happening) -> Result<Called<RefreshReport>, CallError> {
+    async fn refresh_while(
+        &self,
+        happens: Happening,
+    ) -> Result<CallOutput<RefreshReport>, CallError> {
         let gate = self.world.emulator.gate_after(TOKEN);
         let (host, pkid) = (self.world.host().clone(), self.customer.pkid.clone());
         let refreshing = tokio::spawn(async move { host.refresh(&pkid).await });
@@ -190,7 +196,7 @@ impl Case<'_> {
     /// Looks at the record after the attempt; true when tokens were lost that had arrived.
     async fn look(
         &mut self,
-        result: &Result<Called<RefreshReport>, CallError>,
+        result: &Result<CallOutput<RefreshReport>, CallError>,
         tracking_id: Option<&str>,
     ) -> (Seen, bool) {
         let record = self.world.record(&self.customer.pkid).await;
@@ -304,7 +310,7 @@ impl Case<'_> {
     async fn reads(
         &self,
         record: &Value,
-        result: &Result<Called<RefreshReport>, CallError>,
+        result: &Result<CallOutput<RefreshReport>, CallError>,
     ) -> String {
         if let Some(notes) = record["notes"].as_str() {
             return notes.to_owned();

@@ -11,7 +11,7 @@ use relation_e2e::artifacts;
 fn does_not_fit(fixture: &str) -> String {
     let bytes = std::fs::read(artifacts::fixture(fixture)).unwrap();
     let inspection = inspect(&bytes).expect("it is a component");
-    assert!(!inspection.fits(), "{inspection:#?}");
+    assert!(!inspection.is_compatible(), "{inspection:#?}");
     refused_to_load(fixture)
 }
 

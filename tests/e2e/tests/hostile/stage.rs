@@ -5,10 +5,10 @@ use std::time::Duration;
 use relation_e2e::world::{WorldBuilder, object};
 use relation_e2e::{World, artifacts};
 use relation_host::component::{GuestErrorKind, Plugin};
-use relation_host::reports::{Added, Grant};
+use relation_host::reports::{AddReport, Grant};
 use relation_host::transactions::{Status, Transaction};
 use relation_host::types::{Failure, Pkid};
-use relation_host::{AddRequest, CallError, CallErrorKind, Called, Host, Limits};
+use relation_host::{AddRequest, CallError, CallErrorKind, CallOutput, Host, Limits};
 use serde_json::json;
 
 use crate::component::component;
@@ -46,7 +46,7 @@ pub struct Stage {
 
 /// What became of the call for which the fixture misbehaves.
 pub struct Seen {
-    pub result: Result<Called<Added>, CallError>,
+    pub result: Result<CallOutput<AddReport>, CallError>,
     /// What the host has written down about it.
     pub transaction: Transaction,
     /// How many calls of the other customer were answered before it ended.

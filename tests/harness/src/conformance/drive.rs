@@ -9,14 +9,16 @@ use bytes::Bytes;
 use http::{Method, Response, Uri};
 use relation_host::component::{ComponentCache, Plugin};
 use relation_host::egress::{Client, ClientOptions, Policy};
-use relation_host::reports::Connection;
+use relation_host::reports::ConnectionReport;
 use relation_host::schedule::clock::{Clock as _, ManualClock};
 use relation_host::schedule::dispatcher::DispatcherOptions;
 use relation_host::store::layer::Layered;
 use relation_host::store::seal::Sealer;
 use relation_host::store::{Store, StoreError};
 use relation_host::types::{Hierarchy, Pkid};
-use relation_host::{AddRequest, CallError, Called, ComponentSource, Host, HostBuilder, Limits};
+use relation_host::{
+    AddRequest, CallError, CallOutput, ComponentSource, Host, HostBuilder, Limits,
+};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
@@ -279,7 +281,7 @@ impl Run {
         &self,
         host: &Host,
         fields: &Value,
-    ) -> Result<Result<Called<Connection>, CallError>, NotRun> {
+    ) -> Result<Result<CallOutput<ConnectionReport>, CallError>, NotRun> {
         let call = host.modify(self.pkid()?, object(fields.clone()), None);
         self.answer("modify", call).await
     }

@@ -74,7 +74,7 @@ mod tests {
         };
         assert!(silent.never_began());
         let busy = call(CallErrorKind::Busy {
-            subject: Reference::record(Pkid::of([0; 12])),
+            subject: Reference::record(Pkid::from_bits([0; 12])),
             until: Timestamp(0),
         });
         assert!(busy.never_began());

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use relation_host::schedule::dispatcher::Runner as _;
 use relation_host::store::{DueWakeup, StoreError};
 use relation_host::types::{Reference, Timestamp};
-use relation_host::{CallError, CallErrorKind, Fired};
+use relation_host::{CallError, CallErrorKind, WakeupOutcome};
 use serde_json::{Value, json};
 
 use super::call::told;
@@ -63,13 +63,13 @@ async fn rest(
         *times += 1;
         let before = harness.before().await;
         let asked = asked(&due, &harness.redactor);
-        match harness.host().fire(due).await {
-            Ok(Fired::Gone) => {}
-            Ok(Fired::Busy(until)) => {
+        match harness.host().run_wakeup(due).await {
+            Ok(WakeupOutcome::Gone) => {}
+            Ok(WakeupOutcome::Busy(until)) => {
                 held.insert(subject);
                 released = Some(released.map_or(until, |earlier| earlier.min(until)));
             }
-            Ok(Fired::Called(called)) => {
+            Ok(WakeupOutcome::Finished(called)) => {
                 let host = harness.host();
                 let call = harness.observed(before, asked, host, told(*called)).await;
                 calls.push(call);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use relation_host::reports::{Grant, SyncKind};
 use relation_host::types::{Hierarchy, Pkid};
-use relation_host::{AddRequest, CallError, Called, Host};
+use relation_host::{AddRequest, CallError, CallOutput, Host};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
@@ -256,7 +256,7 @@ pub(crate) struct Told<T> {
 }
 
 pub(crate) fn told<T: Serialize>(
-    called: Result<Called<T>, CallError>,
+    called: Result<CallOutput<T>, CallError>,
 ) -> Result<Told<Value>, CallError> {
     called.map(|called| Told {
         transaction: Some(called.transaction),

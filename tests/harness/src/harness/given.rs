@@ -3,7 +3,7 @@
 use relation_host::store::seal::SealError;
 use relation_host::store::{Change, Commit, StoreError};
 use relation_host::types::{Document, Reference, Wakeup};
-use relation_host::{CallError, CallErrorKind, Fired};
+use relation_host::{CallError, CallErrorKind, WakeupOutcome};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -71,9 +71,9 @@ impl Harness {
         };
         let before = self.before().await;
         let asked = advance::asked(&wakeup, &self.redactor);
-        let result = match self.host().fire(wakeup).await {
-            Ok(Fired::Gone | Fired::Busy(_)) => return Ok(None),
-            Ok(Fired::Called(called)) => told(*called),
+        let result = match self.host().run_wakeup(wakeup).await {
+            Ok(WakeupOutcome::Gone | WakeupOutcome::Busy(_)) => return Ok(None),
+            Ok(WakeupOutcome::Finished(called)) => told(*called),
             Err(error) => Err(CallError {
                 transaction: None,
                 kind: CallErrorKind::Store(error),

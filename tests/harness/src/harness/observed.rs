@@ -88,7 +88,7 @@ impl Failed {
                 failure: failure.clone().map_texts(|text| redactor.text(text)),
             },
             CallErrorKind::Guest(error) => Self::Guest {
-                what: error.kind.word().to_owned(),
+                what: error.kind.code().to_owned(),
                 message: redactor.text(&error.to_string()),
             },
             CallErrorKind::Busy { subject, until } => Self::Busy {

@@ -2,8 +2,8 @@
 
 use relation_host::AddRequest;
 use relation_host::reports::{
-    Added, Authorization, ConnectReport, Connection, Deletion, ExpiryReport, Grant, Model,
-    RefreshReport, SyncKind, SyncReport,
+    AddReport, Authorization, ConnectReport, ConnectionReport, Deletion, ExpiryReport, Grant,
+    Model, RefreshReport, SyncKind, SyncReport,
 };
 use relation_host::types::Pkid;
 use secrecy::SecretString;
@@ -24,7 +24,7 @@ impl Harness {
     }
 
     /// Adds a record.
-    pub async fn add(&self, request: AddRequest) -> Observed<Added> {
+    pub async fn add(&self, request: AddRequest) -> Observed<AddReport> {
         let AddRequest {
             hierarchy,
             fields,
@@ -46,7 +46,7 @@ impl Harness {
         pkid: &Pkid,
         fields: Map<String, Value>,
         token_response: Option<SecretString>,
-    ) -> Observed<Connection> {
+    ) -> Observed<ConnectionReport> {
         let call = Call::Modify {
             pkid: pkid.clone(),
             fields,

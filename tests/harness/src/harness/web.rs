@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use relation_host::egress::{ProxyUrl, Transport, TransportFault};
+use relation_host::egress::{ProxyUrl, Transport, TransportError};
 use relation_host::schedule::clock::{Clock, ManualClock};
 
 use crate::redaction::Redactor;
@@ -94,11 +94,11 @@ impl Web {
 
 #[async_trait]
 impl Transport for Web {
-    async fn carry(
+    async fn send(
         &self,
         request: http::Request<Bytes>,
         proxy: Option<&ProxyUrl>,
-    ) -> Result<http::Response<Bytes>, TransportFault> {
+    ) -> Result<http::Response<Bytes>, TransportError> {
         let at = self.clock.now();
         let sent = Request::read(&request);
         let place = {
@@ -113,7 +113,7 @@ impl Transport for Web {
         };
         let answer = match &self.carrier {
             Carrier::Script(playing) => scripted(&mut lock(playing), &sent, &self.redactor),
-            Carrier::Transport(transport) => transport.carry(request, proxy).await,
+            Carrier::Transport(transport) => transport.send(request, proxy).await,
         };
         let outcome = match &answer {
             Ok(response) => Outcome::Answer(Response::read(response, &self.redactor)),
@@ -134,25 +134,25 @@ fn scripted(
     playing: &mut Playing,
     sent: &Request,
     redactor: &Redactor,
-) -> Result<http::Response<Bytes>, TransportFault> {
+) -> Result<http::Response<Bytes>, TransportError> {
     // The plugin is told that nothing was sent; the harness fails the call, whatever comes of that.
     let answer = playing
         .answer(sent, redactor)
-        .map_err(|_| TransportFault::Refused)?;
+        .map_err(|_| TransportError::Refused)?;
     let response = answer.response().map_err(|why| {
         playing.complain(why);
-        TransportFault::Refused
+        TransportError::Refused
     })?;
     match answer.fault {
         None => Ok(response),
-        Some(Fault::Timeout) => Err(TransportFault::Timeout),
-        Some(Fault::Refused) => Err(TransportFault::Refused),
-        Some(Fault::Reset) => Err(TransportFault::Reset),
-        Some(Fault::Unresolved) => Err(TransportFault::Unresolved),
-        Some(Fault::Untrusted) => Err(TransportFault::Untrusted),
-        Some(Fault::Garbled) => Err(TransportFault::Garbled),
-        Some(Fault::Cut) => Err(TransportFault::Cut(half(response))),
-        Some(Fault::Stalled) => Err(TransportFault::Stalled(half(response))),
+        Some(Fault::Timeout) => Err(TransportError::Timeout),
+        Some(Fault::Refused) => Err(TransportError::Refused),
+        Some(Fault::Reset) => Err(TransportError::Reset),
+        Some(Fault::Unresolved) => Err(TransportError::Unresolved),
+        Some(Fault::Untrusted) => Err(TransportError::Untrusted),
+        Some(Fault::Garbled) => Err(TransportError::Garbled),
+        Some(Fault::Cut) => Err(TransportError::Cut(half(response))),
+        Some(Fault::Stalled) => Err(TransportError::Stalled(half(response))),
     }
 }
 
@@ -161,17 +161,17 @@ fn half(response: http::Response<Bytes>) -> http::Response<Bytes> {
     response.map(|body| body.slice(..body.len() / 2))
 }
 
-fn word(fault: &TransportFault) -> &'static str {
+fn word(fault: &TransportError) -> &'static str {
     match fault {
-        TransportFault::Unresolved => Fault::Unresolved,
-        TransportFault::Refused => Fault::Refused,
-        TransportFault::Untrusted => Fault::Untrusted,
-        TransportFault::Timeout => Fault::Timeout,
-        TransportFault::Reset => Fault::Reset,
-        TransportFault::Garbled => Fault::Garbled,
-        TransportFault::Cut(_) => Fault::Cut,
-        TransportFault::Stalled(_) => Fault::Stalled,
-        TransportFault::Met(error) | TransportFault::MetWithin(_, error) => {
+        TransportError::Unresolved => Fault::Unresolved,
+        TransportError::Refused => Fault::Refused,
+        TransportError::Untrusted => Fault::Untrusted,
+        TransportError::Timeout => Fault::Timeout,
+        TransportError::Reset => Fault::Reset,
+        TransportError::Garbled => Fault::Garbled,
+        TransportError::Cut(_) => Fault::Cut,
+        TransportError::Stalled(_) => Fault::Stalled,
+        TransportError::Egress(error) | TransportError::EgressInBody(_, error) => {
             return Fault::of(error).map_or("other", Fault::as_str);
         }
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
-use relation_host::egress::TransportFault;
+use relation_host::egress::TransportError;
 use serde_json::Value;
 use toml::Table;
 
@@ -36,11 +36,11 @@ pub(super) struct Answered {
 
 impl Answered {
     /// What a scenario can say of it; the error says why it cannot.
-    pub(super) fn of(answer: &Result<Response<Bytes>, TransportFault>) -> Result<Self, String> {
+    pub(super) fn of(answer: &Result<Response<Bytes>, TransportError>) -> Result<Self, String> {
         let (response, fault) = match answer {
             Ok(response) => (Some(response), None),
-            Err(TransportFault::Met(error)) => (None, Some(error)),
-            Err(TransportFault::MetWithin(response, error)) => (Some(response), Some(error)),
+            Err(TransportError::Egress(error)) => (None, Some(error)),
+            Err(TransportError::EgressInBody(response, error)) => (Some(response), Some(error)),
             Err(other) => return Self::of_a_test(other),
         };
         let fault = match fault {
@@ -58,17 +58,17 @@ impl Answered {
     }
 
     /// As a transport of a test has it, which no network is behind.
-    fn of_a_test(fault: &TransportFault) -> Result<Self, String> {
+    fn of_a_test(fault: &TransportError) -> Result<Self, String> {
         let (response, fault) = match fault {
-            TransportFault::Unresolved => (None, Fault::Unresolved),
-            TransportFault::Refused => (None, Fault::Refused),
-            TransportFault::Untrusted => (None, Fault::Untrusted),
-            TransportFault::Timeout => (None, Fault::Timeout),
-            TransportFault::Reset => (None, Fault::Reset),
-            TransportFault::Garbled => (None, Fault::Garbled),
-            TransportFault::Cut(response) => (Some(response), Fault::Cut),
-            TransportFault::Stalled(response) => (Some(response), Fault::Stalled),
-            TransportFault::Met(error) | TransportFault::MetWithin(_, error) => {
+            TransportError::Unresolved => (None, Fault::Unresolved),
+            TransportError::Refused => (None, Fault::Refused),
+            TransportError::Untrusted => (None, Fault::Untrusted),
+            TransportError::Timeout => (None, Fault::Timeout),
+            TransportError::Reset => (None, Fault::Reset),
+            TransportError::Garbled => (None, Fault::Garbled),
+            TransportError::Cut(response) => (Some(response), Fault::Cut),
+            TransportError::Stalled(response) => (Some(response), Fault::Stalled),
+            TransportError::Egress(error) | TransportError::EgressInBody(_, error) => {
                 return Err(error.to_string());
             }
         };

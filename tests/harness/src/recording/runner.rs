@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use relation_host::schedule::dispatcher::{RunOutcome, Runner};
 use relation_host::store::{DueWakeup, StoreError};
-use relation_host::{Fired, Host};
+use relation_host::{Host, WakeupOutcome};
 use tokio::sync::{Mutex, Notify};
 
 use super::Recorder;
@@ -31,11 +31,11 @@ impl Runner for Noted {
         // A scenario says one thing after the other.
         let _turn = self.turn.lock().await;
         let kind = due.wakeup.kind().to_owned();
-        let fired = self.host.fire(due).await?;
-        if let Fired::Called(called) = &fired {
+        let fired = self.host.run_wakeup(due).await?;
+        if let WakeupOutcome::Finished(called) = &fired {
             self.recorder.ended(called).await;
         }
-        Ok(fired.ran(&kind))
+        Ok(fired.run_outcome(&kind))
     }
 
     fn scheduled(&self) -> &Notify {

@@ -6,7 +6,7 @@ use relation_host::store::layer::StoreLayer;
 use relation_host::store::seal::Sealed;
 use relation_host::store::{Begin, BeginOutcome, Commit, DueWakeup, Store, StoreError};
 use relation_host::types::{Document, Filter, Page, Reference};
-use relation_host::{CallError, Called};
+use relation_host::{CallError, CallOutput};
 use serde_json::json;
 
 use super::Recorder;
@@ -144,7 +144,7 @@ impl Recorder {
     }
 
     /// Notes what a call answered and what it has left.
-    pub(super) async fn ended(&self, called: &Result<Called<WakeReport>, CallError>) {
+    pub(super) async fn ended(&self, called: &Result<CallOutput<WakeReport>, CallError>) {
         let touched = self.notes().touched();
         let Some((subject, documents, secrets)) = touched else {
             return;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
-use relation_host::egress::{ProxyUrl, Transport, TransportFault};
+use relation_host::egress::{ProxyUrl, Transport, TransportError};
 
 use super::Recorder;
 
@@ -17,14 +17,14 @@ pub(super) struct WayOut {
 
 #[async_trait]
 impl Transport for WayOut {
-    async fn carry(
+    async fn send(
         &self,
         request: Request<Bytes>,
         proxy: Option<&ProxyUrl>,
-    ) -> Result<Response<Bytes>, TransportFault> {
+    ) -> Result<Response<Bytes>, TransportError> {
         // Noted before it is sent: a call that is stopped while it waits has asked all the same.
         self.recorder.notes().asked(request.clone());
-        let answer = self.network.carry(request, proxy).await;
+        let answer = self.network.send(request, proxy).await;
         self.recorder.notes().answered(&answer);
         answer
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::join_all;
-use relation_host::egress::{ProxyUrl, Transport, TransportFault};
+use relation_host::egress::{ProxyUrl, Transport, TransportError};
 use serde_json::{Value, json};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -41,16 +41,16 @@ impl Crossing {
 
 #[async_trait]
 impl Transport for Crossing {
-    async fn carry(
+    async fn send(
         &self,
         request: http::Request<Bytes>,
         proxy: Option<&ProxyUrl>,
-    ) -> Result<http::Response<Bytes>, TransportFault> {
+    ) -> Result<http::Response<Bytes>, TransportError> {
         let crowd = self.crowd.load(Ordering::Relaxed);
         if crowd > 0 {
             give_way(crowd.saturating_add(1)).await;
         }
-        self.carrier.carry(request, proxy).await
+        self.carrier.send(request, proxy).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use relation_host::egress::{ProxyUrl, Transport, TransportFault};
+use relation_host::egress::{ProxyUrl, Transport, TransportError};
 use serde_json::Value;
 
 use super::format::source::Place;
@@ -78,30 +78,30 @@ impl Playing {
         clippy::result_large_err,
         reason = "it is what a transport answers, once for each request"
     )]
-    fn answer(&mut self, request: &Request) -> Result<http::Response<Bytes>, TransportFault> {
+    fn answer(&mut self, request: &Request) -> Result<http::Response<Bytes>, TransportError> {
         let found = sent(request);
         let Some(next) = self.left.front() else {
             let Request { method, url, .. } = request;
             self.faults
                 .push(format!("the step has no exchange for {method} {url}"));
-            return Err(TransportFault::Refused);
+            return Err(TransportError::Refused);
         };
         let mut trial = self.matcher.clone();
         let mismatches = held(next, &found, &mut trial);
         if !mismatches.is_empty() {
             let fault = self.unexpected(request, &found, next.place, &mismatches);
             self.faults.push(fault);
-            return Err(TransportFault::Refused);
+            return Err(TransportError::Refused);
         }
         self.matcher = trial;
         let Some(exchange) = self.left.pop_front() else {
-            return Err(TransportFault::Refused);
+            return Err(TransportError::Refused);
         };
         match self.given(&exchange.answer) {
             Ok(answer) => answer,
             Err(why) => {
                 self.faults.push(why);
-                Err(TransportFault::Refused)
+                Err(TransportError::Refused)
             }
         }
     }
@@ -133,7 +133,7 @@ impl Playing {
     fn given(
         &self,
         answer: &Answer,
-    ) -> Result<Result<http::Response<Bytes>, TransportFault>, String> {
+    ) -> Result<Result<http::Response<Bytes>, TransportError>, String> {
         let filled = || {
             let filled = self.filled(answer).map_err(|unbound| unbound.to_string())?;
             filled.response()
@@ -144,14 +144,14 @@ impl Playing {
         };
         Ok(Err(match answer.fault {
             None => return Ok(Ok(filled()?)),
-            Some(AnswerFault::Timeout) => TransportFault::Timeout,
-            Some(AnswerFault::Unresolved) => TransportFault::Unresolved,
-            Some(AnswerFault::Refused) => TransportFault::Refused,
-            Some(AnswerFault::Untrusted) => TransportFault::Untrusted,
-            Some(AnswerFault::Reset) => TransportFault::Reset,
-            Some(AnswerFault::Garbled) => TransportFault::Garbled,
-            Some(AnswerFault::Cut) => TransportFault::Cut(half()?),
-            Some(AnswerFault::Stalled) => TransportFault::Stalled(half()?),
+            Some(AnswerFault::Timeout) => TransportError::Timeout,
+            Some(AnswerFault::Unresolved) => TransportError::Unresolved,
+            Some(AnswerFault::Refused) => TransportError::Refused,
+            Some(AnswerFault::Untrusted) => TransportError::Untrusted,
+            Some(AnswerFault::Reset) => TransportError::Reset,
+            Some(AnswerFault::Garbled) => TransportError::Garbled,
+            Some(AnswerFault::Cut) => TransportError::Cut(half()?),
+            Some(AnswerFault::Stalled) => TransportError::Stalled(half()?),
         }))
     }
 
@@ -218,11 +218,11 @@ fn held(exchange: &Exchange, found: &Value, matcher: &mut Matcher) -> Vec<Mismat
 
 #[async_trait]
 impl Transport for Stage {
-    async fn carry(
+    async fn send(
         &self,
         request: http::Request<Bytes>,
         _: Option<&ProxyUrl>,
-    ) -> Result<http::Response<Bytes>, TransportFault> {
+    ) -> Result<http::Response<Bytes>, TransportError> {
         self.lock().answer(&Request::read(&request))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use relation_host::egress::{EgressError, Stage};
+use relation_host::egress::{EgressError, RequestPhase};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ pub struct Answer {
     pub fault: Option<Fault>,
 }
 
-/// What goes wrong with a request. The words are those of the host's [`relation_host::egress::TransportFault`].
+/// What goes wrong with a request. The words are those of the host's [`relation_host::egress::TransportError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
@@ -54,20 +54,20 @@ impl Fault {
     /// What a client of a real network has met, as far as one of these is the same to a plugin; none: a limit
     /// or a policy of the host, or what a proxy holds against the customer's password.
     pub fn of(error: &EgressError) -> Option<Self> {
-        let at = |stage: Stage, on_the_way: Self, in_the_body: Self| match stage {
-            Stage::Resolve => Self::Unresolved,
-            Stage::Connect | Stage::Proxy | Stage::Tls => Self::Refused,
-            Stage::Answer => on_the_way,
-            Stage::Body => in_the_body,
+        let at = |stage: RequestPhase, on_the_way: Self, in_the_body: Self| match stage {
+            RequestPhase::Resolve => Self::Unresolved,
+            RequestPhase::Connect | RequestPhase::Proxy | RequestPhase::Tls => Self::Refused,
+            RequestPhase::Response => on_the_way,
+            RequestPhase::Body => in_the_body,
         };
         Some(match error {
             EgressError::Resolve { .. } => Self::Unresolved,
             EgressError::Connect { .. } => Self::Refused,
             EgressError::Proxy { .. } if !error.is_about_proxy_credentials() => Self::Refused,
             EgressError::Tls { .. } => Self::Untrusted,
-            EgressError::Timeout { stage, .. } => at(*stage, Self::Timeout, Self::Stalled),
-            EgressError::Closed { stage, .. } => at(*stage, Self::Reset, Self::Cut),
-            EgressError::Protocol { stage, .. } => at(*stage, Self::Garbled, Self::Garbled),
+            EgressError::Timeout { phase, .. } => at(*phase, Self::Timeout, Self::Stalled),
+            EgressError::Closed { phase, .. } => at(*phase, Self::Reset, Self::Cut),
+            EgressError::Protocol { phase, .. } => at(*phase, Self::Garbled, Self::Garbled),
             EgressError::Denied(_)
             | EgressError::Refused { .. }
             | EgressError::Limit { .. }

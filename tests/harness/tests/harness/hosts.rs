@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use relation_harness::script::Answer;
 use relation_harness::{Call, Failed, Http, StoreKind};
-use relation_host::egress::{ProxyUrl, Transport, TransportFault};
+use relation_host::egress::{ProxyUrl, Transport, TransportError};
 use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
 use relation_host::reports::Grant;
 use relation_host::transactions::{Status, TransactionFilter};
@@ -107,11 +107,11 @@ struct Slow;
 
 #[async_trait]
 impl Transport for Slow {
-    async fn carry(
+    async fn send(
         &self,
         request: http::Request<Bytes>,
         _: Option<&ProxyUrl>,
-    ) -> Result<http::Response<Bytes>, TransportFault> {
+    ) -> Result<http::Response<Bytes>, TransportError> {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }

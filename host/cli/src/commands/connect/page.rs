@@ -1,7 +1,7 @@
 //! The result page of a consent.
 
 use http::StatusCode;
-use relation_host::Called;
+use relation_host::CallOutput;
 use relation_host::reports::{Authorization, ConnectReport};
 
 use crate::error::{CliError, ErrorKind};
@@ -10,8 +10,8 @@ use crate::redirect::Page;
 /// Builds the page for a completed or failed consent, with a link to the following one.
 pub fn result_page(
     name: &str,
-    completed: &Result<Called<ConnectReport>, CliError>,
-    following: Option<&Result<Called<Authorization>, CliError>>,
+    completed: &Result<CallOutput<ConnectReport>, CliError>,
+    following: Option<&Result<CallOutput<Authorization>, CliError>>,
 ) -> Page {
     const CLOSE: &str = "You can close this window.";
     match completed {

@@ -1,15 +1,15 @@
-//! Attempts to get past the policy, each with the exact words that answer it.
+//! Attempts to bypass the policy, with their exact error texts.
 //!
-//! The attempts are data: the `.toml` files beside this one, a section of `docs/egress.md` each.
+//! The attempts are data: each `.toml` file in this folder is a section of `docs/egress.md`.
 
+mod document;
 mod run;
-mod written;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// What the operator allows in every attempt that does not say otherwise.
+/// The allow-list of every attempt without its own.
 const ALLOW: [&str; 4] = [
     "https://webexapis.com",
     "https://*.wbx2.com",
@@ -30,7 +30,7 @@ const SECTIONS: [&str; 6] = [
 #[serde(deny_unknown_fields)]
 struct Section {
     title: String,
-    /// What the attempts have in common.
+    /// The common purpose of the attempts.
     about: String,
     attempt: Vec<Attempt>,
 }
@@ -39,24 +39,24 @@ struct Section {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Attempt {
-    /// In a few words; the only one of this name in its section.
+    /// A short description, unique within the section.
     what: String,
     #[serde(default)]
     method: Option<String>,
     url: String,
-    /// The path where it is no part of the address; a component gives it by itself.
+    /// A path that replaces the URL's path, as a component may set it separately.
     #[serde(default)]
     path: Option<String>,
-    /// Names and values as the component gives them.
+    /// Header names and values as the component sets them.
     #[serde(default)]
     headers: Vec<(String, String)>,
-    /// So many bytes behind the path.
+    /// Number of bytes appended to the path.
     #[serde(default)]
     path_padding: usize,
-    /// A header field with a value of so many bytes.
+    /// Length of the value of an additional header field, in bytes.
     #[serde(default)]
     header_padding: usize,
-    /// So many header fields more.
+    /// Number of additional header fields.
     #[serde(default)]
     more_headers: usize,
     /// The addresses of names at the first, second, … lookup.
@@ -69,26 +69,26 @@ struct Attempt {
     allow: Option<Vec<String>>,
     #[serde(default)]
     proxies: Vec<String>,
-    /// The servers answer with a redirect to there.
+    /// The servers redirect to this URL.
     #[serde(default)]
     redirect: Option<String>,
     rule: Rule,
     outcome: Outcome,
 }
 
-/// How an attempt ends.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Outcome {
-    /// No request can even be made of it; the component is told so where it tries.
+    /// The request cannot be created; the component gets this error.
     Unwritable(String),
-    /// The error.
+    /// The error text.
     Error(String),
-    /// It is harmless: the status and whoever gave it.
+    /// The attempt is harmless: the status and the server that sent it.
     Answer(String),
 }
 
-/// What an attempt comes up against.
+/// The rule that stops an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Rule {
@@ -120,7 +120,7 @@ impl Rule {
         Self::ProxyAddress,
     ];
 
-    /// As the documentation calls it.
+    /// The rule's name in the documentation.
     fn name(self) -> &'static str {
         match self {
             Self::Written => "written",
@@ -144,40 +144,41 @@ impl Rule {
                  RFC 3986 write them; no control character and no space gets into any of them."
             }
             Self::OneReading => {
-                "An address names one server: `http` or `https`, a host, a port from 1 to 65535, and no \
-                 user name. What is connected to is built from what was checked, never from the text."
+                "An address names one server: `http` or `https`, a host, a port from 1 to 65535, \
+                 and no user name. The connection uses the checked origin, never the text."
             }
             Self::Listed => "An entry names the scheme, the host and the port.",
             Self::Header => {
-                "What steers the connection rather than the resource is the host's: these header fields, \
-                 another `Host` than the address, a wrong `Content-Length`, `CONNECT` and `TRACE`."
+                "A request must not control the connection: these header fields, a `Host` that \
+                 differs from the address, a wrong `Content-Length`, `CONNECT` and `TRACE` are \
+                 refused."
             }
-            Self::Size => "The header of a request has a bound, and at most 100 fields.",
+            Self::Size => "The header of a request is limited in size, and to 100 fields.",
             Self::Address => {
-                "Each address that a name resolves to is public, or an entry names that very address with \
-                 the same scheme and port. The others are dropped."
+                "An address that a name resolves to is used if it is public or listed itself \
+                 with the same scheme and port. Other addresses are dropped."
             }
             Self::Checked => {
-                "The address that was checked is the one that is connected to: there is one lookup for \
-                 each connection."
+                "The connection uses the checked address: there is one lookup for each \
+                 connection."
             }
-            Self::NotFollowed => "A redirect is an answer like any other.",
+            Self::NotFollowed => "A redirect is returned like any other response.",
             Self::ProxyWritten => {
-                "A customer's proxy is `http(s)://[user:password]@host:port/`. What is wrong with it is \
-                 said without quoting it."
+                "A customer's proxy is `http(s)://[user:password]@host:port/`. The error does \
+                 not quote the URL."
             }
             Self::ProxyListed => {
-                "If an entry names a proxy that may be public, one names the proxy; an entry that is a \
-                 private address only adds that address. The target has to be listed all the same."
+                "If any entry may be public, the proxy must match an entry. An entry with a \
+                 private address only adds that address. The target must be listed too."
             }
             Self::ProxyAddress => {
-                "A proxy is at a public address, or an entry names its very address. The words do not \
-                 tell what a name of the operator's network resolves to."
+                "A proxy must be at a public address, or its address must be listed. The error \
+                 does not reveal what names in the operator's network resolve to."
             }
         }
     }
 
-    /// The setting that the rule reads, if it is one that an operator can set.
+    /// The setting that configures the rule, if any.
     fn setting(self) -> Option<&'static str> {
         match self {
             Self::Written

@@ -1,4 +1,4 @@
-//! Makes the attempts: what the component is told, and whom anything was sent to.
+//! Runs the attempts and checks the error texts and which servers were contacted.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -11,15 +11,15 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 
 use super::{ALLOW, Attempt, Outcome, Rule, sections};
-use crate::egress::tests::harness::{Names, Served, Server, call_by};
+use crate::egress::tests::harness::{ScriptedResolver, Server, ServerConnection, call_via};
 use crate::egress::{Client, ClientOptions, Policy, Proxies, ProxyUrl};
 
-/// Servers that an attempt may meet. The written ports stand for those that were free.
+/// Servers that an attempt may contact. The ports in the files stand for the actual free ports.
 struct Servers {
     /// `127.0.0.1:8080`, which is listed.
     listed: Server,
-    /// `127.0.0.2:8080`, which is not: nobody may ever come there.
-    trap: Server,
+    /// `127.0.0.2:8080`, which is not listed and must never be contacted.
+    forbidden: Server,
     /// `127.0.0.1:3128`.
     proxy: Server,
 }
@@ -30,7 +30,7 @@ impl Servers {
         let listed = server(anywhere, "127.0.0.1", redirect).await;
         let beside = SocketAddr::from(([127, 0, 0, 2], listed.address.port()));
         Self {
-            trap: server(beside, "127.0.0.2", None).await,
+            forbidden: server(beside, "127.0.0.2", None).await,
             proxy: server(anywhere, "the proxy", redirect).await,
             listed,
         }
@@ -43,7 +43,7 @@ impl Servers {
         ]
     }
 
-    /// With the ports of the servers.
+    /// Replaces the written ports by the actual ones.
     fn real(&self, written: &str) -> String {
         let ports = self.ports();
         ports.iter().fold(written.to_owned(), |text, (from, to)| {
@@ -51,7 +51,7 @@ impl Servers {
         })
     }
 
-    /// With the ports as written.
+    /// Replaces the actual ports by the written ones.
     fn written(&self, real: &str) -> String {
         let ports = self.ports();
         ports
@@ -60,24 +60,24 @@ impl Servers {
     }
 }
 
-/// A server that answers with its name, or with a redirect.
+/// Starts a server that responds with its name, or with a redirect.
 async fn server(address: SocketAddr, name: &'static str, redirect: Option<&str>) -> Server {
     let (status, location) = match redirect {
         None => ("200 OK", String::new()),
         Some(to) => ("302 Found", format!("location: {to}\r\n")),
     };
-    let answer = format!(
+    let response = format!(
         "HTTP/1.1 {status}\r\n{location}content-length: {}\r\n\r\n{name}",
         name.len()
     );
-    Server::start_at(address, move |served: Served| {
-        let answer = answer.clone();
-        async move { served.always(&answer).await }
+    Server::start_at(address, move |connection: ServerConnection| {
+        let response = response.clone();
+        async move { connection.always(&response).await }
     })
     .await
 }
 
-/// The request as a component writes it: scheme, authority, path and fields, each by itself.
+/// Builds the request like a component: scheme, authority, path and fields separately.
 fn request(attempt: &Attempt, servers: &Servers) -> Result<Request<Full<Bytes>>, String> {
     let refused = |part: &str, why: &dyn std::fmt::Display| format!("the {part}: {why}");
     let url = servers.real(&attempt.url);
@@ -115,44 +115,44 @@ fn request(attempt: &Attempt, servers: &Servers) -> Result<Request<Full<Bytes>>,
     Ok(request)
 }
 
-/// What came of an attempt.
+/// The result of an attempt.
 #[derive(Debug)]
-struct Made {
+struct AttemptReport {
     outcome: Outcome,
-    /// Lookups of names.
+    /// The number of name lookups.
     lookups: usize,
-    /// Connections to servers that may be reached.
+    /// Connections to permitted servers.
     connections: usize,
-    /// Connections to the one that may not.
-    trapped: usize,
+    /// Connections to the forbidden server.
+    forbidden_connections: usize,
     may_have_been_sent: bool,
 }
 
-impl Made {
-    fn nothing(outcome: Outcome) -> Self {
+impl AttemptReport {
+    fn not_sent(outcome: Outcome) -> Self {
         Self {
             outcome,
             lookups: 0,
             connections: 0,
-            trapped: 0,
+            forbidden_connections: 0,
             may_have_been_sent: false,
         }
     }
 
-    /// What must hold besides the words.
-    fn is_sound(&self, rule: Rule) -> bool {
-        let answered = matches!(self.outcome, Outcome::Answer(_));
+    /// Whether the attempt had no forbidden effect.
+    fn is_safe(&self, rule: Rule) -> bool {
+        let response = matches!(self.outcome, Outcome::Answer(_));
         let looks_up = matches!(rule, Rule::Address | Rule::Checked | Rule::ProxyAddress);
-        self.trapped == 0
-            && self.connections == usize::from(answered)
+        self.forbidden_connections == 0
+            && self.connections == usize::from(response)
             && self.lookups <= usize::from(looks_up)
             && !self.may_have_been_sent
     }
 }
 
-async fn made(attempt: &Attempt) -> Made {
+async fn run_attempt(attempt: &Attempt) -> AttemptReport {
     let servers = Servers::start(attempt.redirect.as_deref()).await;
-    let mut names = Names::default();
+    let mut names = ScriptedResolver::default();
     for (name, lookups) in &attempt.dns {
         let lookups: Vec<Vec<&str>> = lookups
             .iter()
@@ -161,7 +161,7 @@ async fn made(attempt: &Attempt) -> Made {
         let lookups: Vec<&[&str]> = lookups.iter().map(Vec::as_slice).collect();
         names = names.with(name, &lookups);
     }
-    let asked = names.asked();
+    let asked = names.lookup_count();
     let allow = match &attempt.allow {
         Some(entries) => entries.clone(),
         None => ALLOW.map(str::to_owned).to_vec(),
@@ -180,37 +180,37 @@ async fn made(attempt: &Attempt) -> Made {
                 http: Some(proxy.clone()),
                 https: Some(proxy),
             },
-            Err(error) => return Made::nothing(Outcome::Error(error.to_string())),
+            Err(error) => return AttemptReport::not_sent(Outcome::Error(error.to_string())),
         },
     };
     let request = match request(attempt, &servers) {
         Ok(request) => request,
-        Err(why) => return Made::nothing(Outcome::Unwritable(why)),
+        Err(why) => return AttemptReport::not_sent(Outcome::Unwritable(why)),
     };
-    let answer = call_by(&client, request, &proxies).await;
-    let may_have_been_sent = matches!(&answer, Err(error) if error.may_have_been_sent());
-    let outcome = match answer {
+    let response = call_via(&client, request, &proxies).await;
+    let may_have_been_sent = matches!(&response, Err(error) if error.may_have_been_sent());
+    let outcome = match response {
         Ok((status, name)) => Outcome::Answer(format!("{} from {name}", status.as_u16())),
         Err(error) => Outcome::Error(servers.written(&error.to_string())),
     };
-    Made {
+    AttemptReport {
         outcome,
         lookups: asked.load(Ordering::SeqCst),
         connections: servers.listed.connections() + servers.proxy.connections(),
-        trapped: servers.trap.connections(),
+        forbidden_connections: servers.forbidden.connections(),
         may_have_been_sent,
     }
 }
 
 #[tokio::test]
-async fn each_attempt_ends_with_its_exact_words_and_nothing_was_sent() {
+async fn attempts_end_with_exact_texts_and_send_nothing() {
     let mut wrong = String::new();
     for section in sections() {
         for attempt in &section.attempt {
-            let made = made(attempt).await;
-            if made.outcome != attempt.outcome || !made.is_sound(attempt.rule) {
+            let report = run_attempt(attempt).await;
+            if report.outcome != attempt.outcome || !report.is_safe(attempt.rule) {
                 wrong += &format!(
-                    "{}: {} ({})\n  expected {:?}\n  got      {made:?}\n",
+                    "{}: {} ({})\n  expected {:?}\n  got      {report:?}\n",
                     section.title, attempt.what, attempt.url, attempt.outcome
                 );
             }
@@ -233,7 +233,7 @@ fn an_error_names_the_setting_of_its_rule() {
 }
 
 #[test]
-fn each_rule_is_tried_and_each_attempt_has_a_name_of_its_own() {
+fn rules_are_covered_and_attempt_names_unique() {
     let sections = sections();
     let attempts: Vec<&Attempt> = sections.iter().flat_map(|one| &one.attempt).collect();
     let tried: BTreeSet<Rule> = attempts.iter().map(|attempt| attempt.rule).collect();

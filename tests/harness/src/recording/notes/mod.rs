@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use relation_host::egress::TransportFault;
+use relation_host::egress::TransportError;
 use relation_host::store::{Begin, BeginOutcome, Change, Commit};
 use relation_host::transactions::Transaction;
 use relation_host::types::{Document, Pkid, RECORD_MODEL, Reference, Timestamp, Wakeup};
@@ -229,7 +229,7 @@ impl Notes {
     }
 
     /// What came back for the last one. A plugin sends one after the other.
-    pub(super) fn answered(&mut self, answer: &Result<Response<Bytes>, TransportFault>) {
+    pub(super) fn answered(&mut self, answer: &Result<Response<Bytes>, TransportError>) {
         let Some(running) = &mut self.running else {
             return;
         };

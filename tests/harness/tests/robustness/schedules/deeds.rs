@@ -1,7 +1,7 @@
 //! What runs at once, and how it is asked for.
 
 use relation_harness::{Call, Failed};
-use relation_host::Fired;
+use relation_host::WakeupOutcome;
 use relation_host::entropy::{Entropy as _, SeededEntropy};
 use relation_host::reports::Grant;
 use relation_host::types::{Failure, Pkid, Reference};
@@ -133,11 +133,11 @@ async fn scheduled(world: &World, host: usize, pkid: Pkid) -> Came {
     let Some(due) = wakeups.into_iter().find(|due| due.wakeup.id == "refresh") else {
         return Err("not-found".to_owned());
     };
-    match host.fire(due).await {
-        Ok(Fired::Gone) => Err("gone".to_owned()),
+    match host.run_wakeup(due).await {
+        Ok(WakeupOutcome::Gone) => Err("gone".to_owned()),
         // The dispatcher comes again.
-        Ok(Fired::Busy(_)) => Err("busy".to_owned()),
-        Ok(Fired::Called(_)) => Ok(()),
+        Ok(WakeupOutcome::Busy(_)) => Err("busy".to_owned()),
+        Ok(WakeupOutcome::Finished(_)) => Ok(()),
         Err(error) => Err(format!("UNEXPECTED {error}")),
     }
 }

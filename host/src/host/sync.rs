@@ -1,68 +1,68 @@
-//! Imports: the first call of one, and the calls that go on with it.
+//! The sync workflow: its first call and the calls that continue it.
 
-use super::call::{ASK_AGAIN, Ask};
-use super::outcome::Ending;
-use super::wake::Answer;
-use super::{CallError, CallErrorKind, Called, Host};
+use super::call::{CallRequest, LEASE_POLL_INTERVAL};
+use super::outcome::CallSummary;
+use super::wake::WakeupRun;
+use super::{CallError, CallErrorKind, CallOutput, Host};
 use crate::component::convert;
 use crate::reports::{SyncKind, SyncReport, WakeReport};
 use crate::store::DueWakeup;
 use crate::types::{Pkid, Reference};
 
-/// The id of the wakeup that goes on with an import; `kind` is its payload.
+/// The id of the wakeup that continues an import; its payload is the `kind`.
 const WAKEUP: &str = "sync";
 
 impl Host {
-    /// Imports from Webex, or does the first part of an import that takes more than one call.
-    /// With `accept_removals` it removes what has vanished at Webex even where that is most of
-    /// what is stored.
+    /// Imports from Webex, or runs the first part of an import that takes several calls. With
+    /// `accept_removals`, removes what has vanished at Webex even if that is most of what is
+    /// stored.
     pub async fn sync(
         &self,
         pkid: &Pkid,
         kind: SyncKind,
         accept_removals: bool,
-    ) -> Result<Called<SyncReport>, CallError> {
+    ) -> Result<CallOutput<SyncReport>, CallError> {
         self.transact(
-            Ask::of("sync", pkid.clone()),
+            CallRequest::for_record("sync", pkid.clone()),
             async |workflows, store| {
                 workflows
                     .call_sync(store, pkid.as_str(), kind.as_str(), accept_removals)
                     .await
             },
-            convert::synced,
-            |report: &SyncReport| Ending::success(report.message.clone()),
+            convert::sync_report,
+            |report: &SyncReport| CallSummary::success(report.message.clone()),
         )
         .await
     }
 
-    /// Goes on now with an import for which a wakeup waits, due or not. None: no wakeup waits, so
-    /// another host has gone on with it or brought it to its end.
+    /// Continues an import whose wakeup is stored, due or not. `None`: there is no such wakeup, so
+    /// another host has continued or completed the import.
     pub async fn continue_sync(
         &self,
         pkid: &Pkid,
         kind: SyncKind,
-    ) -> Result<Option<Called<SyncReport>>, CallError> {
+    ) -> Result<Option<CallOutput<SyncReport>>, CallError> {
         let subject = Reference::record(pkid.clone());
-        let patience = self.parts.services.limits.time;
-        let asked = tokio::time::Instant::now();
-        let untold = |kind| CallError {
+        let timeout = self.parts.services.limits.time;
+        let began = tokio::time::Instant::now();
+        let call_error = |kind| CallError {
             transaction: None,
             kind,
         };
-        let failed = |error| untold(CallErrorKind::Store(error));
+        let failed = |error| call_error(CallErrorKind::Store(error));
         loop {
             let Some(wakeup) = self.waiting(&subject, &kind).await? else {
                 return Ok(None);
             };
-            match self.answer(wakeup).await.map_err(failed)? {
-                Answer::Gone => {}
-                Answer::Busy(until) if asked.elapsed() >= patience => {
-                    return Err(untold(CallErrorKind::Busy { subject, until }));
+            match self.settle_wakeup(wakeup).await.map_err(failed)? {
+                WakeupRun::Gone => {}
+                WakeupRun::Busy(until) if began.elapsed() >= timeout => {
+                    return Err(call_error(CallErrorKind::Busy { subject, until }));
                 }
-                Answer::Busy(_) => tokio::time::sleep(ASK_AGAIN).await,
-                Answer::Given(transaction, result) => match *result {
+                WakeupRun::Busy(_) => tokio::time::sleep(LEASE_POLL_INTERVAL).await,
+                WakeupRun::Finished(transaction, result) => match *result {
                     Ok(WakeReport::Synced(value)) => {
-                        return Ok(Some(Called { transaction, value }));
+                        return Ok(Some(CallOutput { transaction, value }));
                     }
                     Ok(_) => return Ok(None),
                     Err(kind) => {
@@ -76,7 +76,7 @@ impl Host {
         }
     }
 
-    /// The wakeup that goes on with an import.
+    /// Finds the wakeup that continues an import.
     async fn waiting(
         &self,
         subject: &Reference,

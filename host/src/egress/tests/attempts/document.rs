@@ -1,11 +1,11 @@
-//! `docs/egress.md`, written from the attempts.
+//! Generates `docs/egress.md` from the attempts.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use super::{ALLOW, Attempt, Outcome, Rule, sections};
 
-/// Writes the file rather than comparing it, as it does the other pages and snapshots.
+/// The command that writes the file instead of comparing it, as for other pages and snapshots.
 const COMMAND: &str = "INSTA_UPDATE=always cargo test --package relation-host --lib attempts";
 
 fn document() -> String {
@@ -13,13 +13,13 @@ fn document() -> String {
     let mut text = format!(
         "<!-- Written by a test from host/src/egress/tests/attempts/*.toml. After a change there:\n     \
          {COMMAND} -->\n\
-         # What the way out refuses\n\n\
-         Attempts to get past `[egress]` of the [configuration](configuration.md), and the words that \
-         answer each. Every row is a test: its words are exact, no server that may not be reached gets a \
-         connection, and nothing is sent but where the last column has a status.\n\n\
+         # Requests that egress refuses\n\n\
+         Attempts to bypass `[egress]` of the [configuration](configuration.md), and their \
+         exact error texts. Every row is a test. No server outside the policy gets a \
+         connection, and a request is only sent if the last column has a status.\n\n\
          Unless a row says otherwise, the operator allows\n\n\
          ```toml\n[egress]\nallow = [{allowed}]\n```\n\n\
-         ## Rules\n\n| rule | setting | what it says |\n|---|---|---|\n"
+         ## Rules\n\n| rule | setting | description |\n|---|---|---|\n"
     );
     for rule in Rule::ALL {
         let setting = setting(rule);
@@ -30,7 +30,7 @@ fn document() -> String {
         write!(
             text,
             "\n## {title}\n{about}\n\
-             | attempt | as written | rule | setting | what comes of it |\n|---|---|---|---|---|\n"
+             | attempt | as written | rule | setting | outcome |\n|---|---|---|---|---|\n"
         )
         .unwrap();
         for attempt in &section.attempt {
@@ -57,7 +57,7 @@ fn setting(rule: Rule) -> String {
         .map_or_else(String::new, |setting| format!("`{setting}`"))
 }
 
-/// The attempt as code, with control characters and other letters than ASCII's by their numbers.
+/// Formats the attempt as code; control and non-ASCII characters are escaped.
 fn as_written(attempt: &Attempt) -> String {
     let code = |text: &str| {
         let escaped = text.escape_default().to_string();
@@ -128,7 +128,7 @@ fn outcome(outcome: &Outcome) -> String {
 }
 
 #[test]
-fn the_documentation_has_what_the_tests_have() {
+fn documentation_matches_the_attempts() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/egress.md");
     let document = document();
     if std::env::var("INSTA_UPDATE").is_ok_and(|how| how == "always") {

@@ -1,125 +1,125 @@
-//! Applies what the stash keeps: as a call of its own, in one commit, before anything else happens to
-//! the record.
+//! Replays the stash: applies stashed commits in a call of their own, before any other call on the
+//! record.
 
-use super::call::{Ask, Start, Started};
-use super::outcome::Ending;
+use super::call::{CallRequest, Start, Started};
+use super::outcome::CallSummary;
 use super::{CallErrorKind, Host};
 use crate::store::stash::{EntryName, StashError, StashedCommit};
 use crate::store::{Commit, StoreError};
 use crate::transactions::Level;
 use crate::types::{Failure, Reference, Timestamp};
 
-/// What such a call is called.
+/// The action of such a call's transaction.
 const ACTION: &str = "apply-stash";
 
-/// What became of the entries of a stash.
+/// The outcome of replaying the stash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct StashSummary {
-    /// Answers that are in the store now.
+    /// Responses that are now in the store.
     pub applied: u64,
-    /// Answers that something else has overtaken.
+    /// Responses that a later change had superseded.
     pub superseded: u64,
-    /// Files that nobody can apply.
+    /// Files that cannot be applied and were moved aside.
     pub set_aside: u64,
-    /// Records whose entries wait: their lease is held, or the store is unavailable.
+    /// Records with entries that still wait: their lease is held, or the store is unavailable.
     pub waiting: u64,
 }
 
-/// Whether a record has entries left.
-pub(super) enum Settled {
-    /// None.
+/// The outcome of replaying one record's entries.
+pub(super) enum ReplayStatus {
+    /// There were no entries.
     Nothing,
-    /// None any more.
+    /// All entries were handled.
     Done(StashSummary),
-    /// Another call holds the record.
+    /// Another call holds the record, at most until this time.
     Busy(Timestamp),
 }
 
-/// What became of one entry.
-enum Became {
+/// The outcome of one entry.
+enum EntryOutcome {
     Applied,
     Superseded,
     SetAside,
-    /// Somebody else has taken care of it.
+    /// Another process has handled the entry.
     Gone,
 }
 
 impl Host {
-    /// What became of the stash when this host was built.
+    /// The outcome of the replay when this host was built.
     pub fn stash_at_start(&self) -> StashSummary {
         self.parts.stash_at_start.get().copied().unwrap_or_default()
     }
 
-    /// Applies everything that the stash keeps, as far as the store and other calls let it; what
-    /// waits is logged. Called at start, and from time to time by a running dispatcher.
-    pub async fn settle_stash(&self) -> StashSummary {
-        let mut all = StashSummary::default();
+    /// Applies all stashed commits, as far as the store and other calls permit, and logs the
+    /// remaining ones. Runs at start and periodically in a running dispatcher.
+    pub async fn replay_stash(&self) -> StashSummary {
+        let mut total = StashSummary::default();
         let subjects = match self.stash().map(|stash| stash.subjects()) {
-            None => return all,
+            None => return total,
             Some(Ok(subjects)) => subjects,
             Some(Err(error)) => {
                 tracing::error!(%error, "the stash cannot be read");
-                return all;
+                return total;
             }
         };
-        let mut down = false;
+        let mut store_is_down = false;
         for subject in subjects {
-            if down {
-                all.waiting += 1;
+            if store_is_down {
+                total.waiting += 1;
                 continue;
             }
-            let turn = self.parts.turns.take(&subject).await;
-            match self.settle(&subject).await {
-                Ok(Settled::Nothing) => {}
-                Ok(Settled::Done(one)) => {
-                    all.applied += one.applied;
-                    all.superseded += one.superseded;
-                    all.set_aside += one.set_aside;
+            let record_lock = self.parts.record_locks.acquire(&subject).await;
+            match self.replay(&subject).await {
+                Ok(ReplayStatus::Nothing) => {}
+                Ok(ReplayStatus::Done(replayed)) => {
+                    total.applied += replayed.applied;
+                    total.superseded += replayed.superseded;
+                    total.set_aside += replayed.set_aside;
                 }
-                Ok(Settled::Busy(_)) => all.waiting += 1,
+                Ok(ReplayStatus::Busy(_)) => total.waiting += 1,
                 Err(error) => {
                     tracing::error!(%subject, %error, "an answer in the stash cannot be applied yet");
-                    all.waiting += 1;
-                    // The others would wait for the same store, one after the other.
-                    down = true;
+                    total.waiting += 1;
+                    // The other records would each wait for the same store.
+                    store_is_down = true;
                 }
             }
-            drop(turn);
+            drop(record_lock);
         }
-        // While entries wait, free space is the store's, which needs it to take them.
-        self.keep_reserve(all.waiting == 0).await;
-        all
+        // While entries wait, the store needs the free space to accept them.
+        self.maintain_reserve(total.waiting == 0).await;
+        total
     }
 
     /// Whether the stash has an entry of this record.
-    pub(super) fn is_kept(&self, subject: &Reference) -> Result<bool, StoreError> {
+    pub(super) fn has_stashed_commits(&self, subject: &Reference) -> Result<bool, StoreError> {
         match self.stash() {
             Some(stash) => Ok(!stash.entries_for(subject).map_err(unreadable)?.is_empty()),
             None => Ok(false),
         }
     }
 
-    /// Applies the entries of one record. The caller has the record's turn.
-    pub(super) async fn settle(&self, subject: &Reference) -> Result<Settled, StoreError> {
-        if !self.is_kept(subject)? {
-            return Ok(Settled::Nothing);
+    /// Applies the entries of one record. The caller holds the record's lock.
+    pub(super) async fn replay(&self, subject: &Reference) -> Result<ReplayStatus, StoreError> {
+        if !self.has_stashed_commits(subject)? {
+            return Ok(ReplayStatus::Nothing);
         }
-        let ask = Ask::on(ACTION, subject.clone());
-        let started = match self.begin(&ask, self.clock().now()).await? {
+        let request = CallRequest::new(ACTION, subject.clone());
+        let started = match self.begin(&request, self.clock().now()).await? {
             Start::Started(started) => *started,
-            Start::Busy(until) => return Ok(Settled::Busy(until)),
-            Start::Gone => return Ok(Settled::Nothing),
+            Start::Busy(until) => return Ok(ReplayStatus::Busy(until)),
+            Start::Gone => return Ok(ReplayStatus::Nothing),
         };
         let mut summary = StashSummary::default();
         let result = self.apply_all(&started, subject, &mut summary).await;
         let failed = result.as_ref().err().map(ToString::to_string);
-        let told = match failed {
+        let reported = match failed {
             None => Ok(()),
             Some(text) => Err(CallErrorKind::Refused(Failure::Unavailable(text))),
         };
-        self.finish(&started, &told, |()| ending(summary), None)
+        self.finish(&started, &reported, |()| summarize(summary), None)
             .await;
-        result.map(|()| Settled::Done(summary))
+        result.map(|()| ReplayStatus::Done(summary))
     }
 
     async fn apply_all(
@@ -131,15 +131,15 @@ impl Host {
         let Some(stash) = self.stash() else {
             return Ok(());
         };
-        // Looked at again under the lease: who held it before may have applied them.
+        // Listed again under the lease: the previous holder may have applied them.
         for name in stash.entries_for(subject).map_err(unreadable)? {
             match self.apply(started, subject, &name).await? {
-                Became::Applied => summary.applied += 1,
-                Became::Superseded => summary.superseded += 1,
-                Became::SetAside => summary.set_aside += 1,
-                Became::Gone => continue,
+                EntryOutcome::Applied => summary.applied += 1,
+                EntryOutcome::Superseded => summary.superseded += 1,
+                EntryOutcome::SetAside => summary.set_aside += 1,
+                EntryOutcome::Gone => continue,
             }
-            // Whoever applies it again after a crash before this finds that it is applied.
+            // If a crash prevents the removal, the next replay detects that the entry is applied.
             stash.remove(&name).map_err(unreadable)?;
         }
         if summary.applied > 0 {
@@ -153,14 +153,14 @@ impl Host {
         started: &Started,
         subject: &Reference,
         name: &EntryName,
-    ) -> Result<Became, StoreError> {
+    ) -> Result<EntryOutcome, StoreError> {
         let Some(stash) = self.stash() else {
-            return Ok(Became::Gone);
+            return Ok(EntryOutcome::Gone);
         };
         let note = |level, text: String| started.journal.log(self.clock().now(), level, text);
         let mut kept = stash.read(name);
         if let Err(StashError::Seal(_)) = kept {
-            // Another process may have made the data key that this one does not know.
+            // Another process may have created a data key that this process has not loaded yet.
             let sealer = &self.parts.services.sealer;
             if let Err(error) = sealer.reload(self.store().as_ref()).await {
                 tracing::warn!(%error, "the data keys cannot be read again");
@@ -169,14 +169,14 @@ impl Host {
         }
         let kept = match kept {
             Ok(Some(kept)) => kept,
-            Ok(None) => return Ok(Became::Gone),
+            Ok(None) => return Ok(EntryOutcome::Gone),
             Err(StashError::Unreadable { path, why }) => {
                 stash.quarantine(name, &why).map_err(unreadable)?;
                 note(
                     Level::Error,
                     format!("{} was moved aside: {why}", path.display()),
                 );
-                return Ok(Became::SetAside);
+                return Ok(EntryOutcome::SetAside);
             }
             Err(error) => return Err(unreadable(error)),
         };
@@ -188,11 +188,11 @@ impl Host {
             Ok(()) => {
                 tracing::warn!(%subject, epoch = kept.epoch, transaction = kept.transaction, "an answer from the stash is applied");
                 note(Level::Info, format!("{of} is applied"));
-                Ok(Became::Applied)
+                Ok(EntryOutcome::Applied)
             }
             Err(StoreError::Conflict(_)) if self.is_applied(&kept).await? => {
                 note(Level::Info, format!("{of} had been applied already"));
-                Ok(Became::Applied)
+                Ok(EntryOutcome::Applied)
             }
             Err(StoreError::Conflict(why)) => {
                 tracing::warn!(%subject, epoch = kept.epoch, transaction = kept.transaction, why, "an answer in the stash is superseded and was dropped");
@@ -200,18 +200,18 @@ impl Host {
                     Level::Warning,
                     format!("{of} is superseded and was dropped: {why}"),
                 );
-                Ok(Became::Superseded)
+                Ok(EntryOutcome::Superseded)
             }
             Err(StoreError::Invalid(why)) => {
                 stash.quarantine(name, &why).map_err(unreadable)?;
                 note(Level::Error, format!("{of} was moved aside: {why}"));
-                Ok(Became::SetAside)
+                Ok(EntryOutcome::SetAside)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// One commit, fenced by the lease of this call: nobody else works on the record meanwhile.
+    /// Writes one commit, fenced by this call's lease.
     async fn write(&self, started: &Started, kept: &StashedCommit) -> Result<(), StoreError> {
         let record = kept.record();
         let name = record.and_then(|record| record.keys.iter().find(|key| key.name == "name"));
@@ -235,8 +235,8 @@ impl Host {
         done
     }
 
-    /// Whether the record is as the commit would leave it: then it was made, and a crash or a lost
-    /// word came between it and the removal of its entry.
+    /// Whether the record already has the commit's result: a crash or a lost reply came between the
+    /// commit and the removal of its entry.
     async fn is_applied(&self, kept: &StashedCommit) -> Result<bool, StoreError> {
         let Some(wanted) = kept.record() else {
             return Ok(false);
@@ -250,7 +250,7 @@ impl Host {
     }
 }
 
-fn ending(summary: StashSummary) -> Ending {
+fn summarize(summary: StashSummary) -> CallSummary {
     let StashSummary {
         applied,
         superseded,
@@ -261,12 +261,12 @@ fn ending(summary: StashSummary) -> Ending {
         "answers from the stash: {applied} applied, {superseded} superseded, {set_aside} set aside"
     );
     match set_aside {
-        0 => Ending::success(text),
-        _ => Ending::fail(text),
+        0 => CallSummary::success(text),
+        _ => CallSummary::fail(text),
     }
 }
 
-/// A stash that cannot be read keeps calls from beginning, as a store does that is unavailable.
+/// Treats an unreadable stash like an unavailable store: no call on the record can begin.
 fn unreadable(error: StashError) -> StoreError {
     StoreError::Unavailable(error.to_string())
 }

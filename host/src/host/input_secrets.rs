@@ -1,21 +1,21 @@
-//! The secrets in what callers hand over: a plugin that says them aloud is not to be believed more than
-//! one that has opened them.
+//! The secrets in caller input. They are redacted from what the plugin logs, like secrets that it
+//! revealed.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-/// The tokens in a token endpoint's answer; all of it, where it is none.
-pub(super) fn tokens_in(answer: Option<&SecretString>) -> Vec<SecretString> {
-    let Some(answer) = answer else {
+/// Extracts the tokens of a token response; the whole text if it is not a JSON object.
+pub(super) fn extract_tokens(response: Option<&SecretString>) -> Vec<SecretString> {
+    let Some(response) = response else {
         return Vec::new();
     };
-    match serde_json::from_str::<Map<String, Value>>(answer.expose_secret()) {
+    match serde_json::from_str::<Map<String, Value>>(response.expose_secret()) {
         Ok(fields) => fields.into_iter().filter_map(token).collect(),
-        Err(_) => vec![answer.clone()],
+        Err(_) => vec![response.clone()],
     }
 }
 
-/// `access_token`, `refresh_token` and what others there are.
+/// Extracts `access_token`, `refresh_token` and every other field that ends with `token`.
 fn token((name, value): (String, Value)) -> Option<SecretString> {
     match value {
         Value::String(token) if name.ends_with("token") => Some(token.into()),
@@ -23,8 +23,8 @@ fn token((name, value): (String, Value)) -> Option<SecretString> {
     }
 }
 
-/// The code in the address to which a browser came back: as it stands there, and decoded.
-pub(super) fn code_in(callback: &SecretString) -> Vec<SecretString> {
+/// Extracts the authorization code of a callback URL, both as written and percent-decoded.
+pub(super) fn extract_codes(callback: &SecretString) -> Vec<SecretString> {
     let address = callback.expose_secret();
     let query = address.split_once('?').map_or(address, |(_, query)| query);
     let query = query.split_once('#').map_or(query, |(query, _)| query);
@@ -40,7 +40,7 @@ pub(super) fn code_in(callback: &SecretString) -> Vec<SecretString> {
 mod tests {
     use super::*;
 
-    fn shown(secrets: Vec<SecretString>) -> Vec<String> {
+    fn exposed(secrets: Vec<SecretString>) -> Vec<String> {
         let secrets = secrets.iter();
         secrets
             .map(|secret| secret.expose_secret().to_owned())
@@ -48,22 +48,25 @@ mod tests {
     }
 
     #[test]
-    fn every_token_of_an_answer_is_one_and_nothing_else() {
-        let answer =
+    fn only_token_fields_are_extracted() {
+        let response =
             r#"{"access_token":"A","refresh_token":"R","token_type":"Bearer","expires_in":1}"#;
-        let tokens = shown(tokens_in(Some(&answer.into())));
+        let tokens = exposed(extract_tokens(Some(&response.into())));
         assert_eq!(tokens, ["A", "R"]);
-        assert_eq!(shown(tokens_in(None)), [""; 0]);
+        assert_eq!(exposed(extract_tokens(None)), [""; 0]);
     }
 
     #[test]
-    fn what_is_no_answer_may_be_a_token_as_a_whole() {
-        assert_eq!(shown(tokens_in(Some(&"A-TOKEN".into()))), ["A-TOKEN"]);
+    fn non_json_input_is_one_secret() {
+        assert_eq!(
+            exposed(extract_tokens(Some(&"A-TOKEN".into()))),
+            ["A-TOKEN"]
+        );
     }
 
     #[test]
-    fn a_code_is_known_as_it_stands_and_decoded() {
-        let code = |address: &str| shown(code_in(&address.into()));
+    fn code_is_extracted_raw_and_decoded() {
+        let code = |address: &str| exposed(extract_codes(&address.into()));
         let address = "http://127.0.0.1:8080/back?state=s&code=a%2Fb+c#top";
         assert_eq!(code(address), ["a%2Fb+c", "a/b c"]);
         assert_eq!(code("http://127.0.0.1/back?error=access_denied"), [""; 0]);

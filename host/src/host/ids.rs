@@ -1,4 +1,4 @@
-//! The names that a host gives: keys of new records, and ids of transactions.
+//! Ids that the host assigns: keys of new records and ids of transactions.
 
 use std::sync::atomic::Ordering;
 
@@ -8,27 +8,28 @@ use super::Host;
 use crate::types::{Pkid, Timestamp};
 
 impl Host {
-    /// A key that no record has: 96 random bits.
+    /// Creates the key of a new record: 96 random bits.
     pub(super) fn new_pkid(&self) -> Pkid {
         match &self.parts.services.entropy {
             None => Pkid::random(),
             Some(entropy) => {
                 let mut bits = [0; 12];
                 entropy.fill(&mut bits);
-                Pkid::of(bits)
+                Pkid::from_bits(bits)
             }
         }
     }
 
-    /// An id that no transaction has: a UUID of version 7, so that the later of two is the larger.
-    pub(super) fn new_transaction(&self, now: Timestamp) -> String {
+    /// Creates a transaction id: a UUID of version 7, so that later ids are larger.
+    pub(super) fn new_transaction_id(&self, now: Timestamp) -> String {
         let Some(entropy) = &self.parts.services.entropy else {
             return Uuid::now_v7().to_string();
         };
-        // Randomness that repeats comes with a clock that may stand still: a count keeps the order.
+        // A seeded source often comes with a clock that does not advance: a counter keeps the
+        // order.
         let [_, _, count @ ..] = self
             .parts
-            .begun
+            .calls_begun
             .fetch_add(1, Ordering::Relaxed)
             .to_be_bytes();
         let mut random = [0; 4];

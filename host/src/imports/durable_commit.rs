@@ -1,9 +1,9 @@
-//! The commit with `keep`, of what a server has answered: tried again while the lease holds, and kept
-//! in the stash when the store does not come back in time.
+//! Commits with `keep`, which store responses: retried while the lease holds, and stashed if the store
+//! does not recover in time.
 //!
-//! A token that was used cannot be used again for the same answer, so such a commit is worth more
-//! than others. The plugin says which commit it is. Reads after an answer are tried again as well:
-//! without them there might be no such commit.
+//! A used token cannot be exchanged for the same response again, so such a commit must not be lost.
+//! The plugin marks it. Reads after a response are retried too, because without them there might be
+//! no such commit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Call, Traces, convert};
+use super::{Call, UnreportedEffects, convert};
 use crate::limits::Limits;
 use crate::store::stash::{Stash, StashError, StashedCommit};
 use crate::store::{Check, Commit, StoreError};
@@ -19,56 +19,57 @@ use crate::transactions::Level;
 use crate::transactions::journal::Journal;
 use crate::types::{Failure, Reference, Timestamp};
 
-/// From the beginning of the first try to that of the second; doubled with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause.
-const LAST_PAUSE: Duration = Duration::from_secs(2);
+/// The time from the start of the first attempt to the second; doubled for each further attempt.
+const FIRST_DELAY: Duration = Duration::from_millis(100);
+/// The maximum delay between two attempts.
+const MAX_DELAY: Duration = Duration::from_secs(2);
 
-/// What a call knows of answers from outside, and until when it may wait for the store.
+/// The retry state of a call: whether a response was received, and how long to wait for the store.
 #[derive(Default)]
-pub(crate) struct Patience {
-    /// Set once a server has answered.
-    answered: Arc<AtomicBool>,
-    /// The monotonic moment until which the call's lease may be relied on.
+pub(crate) struct RetryPolicy {
+    /// Set when a server has responded.
+    response_received: Arc<AtomicBool>,
+    /// The monotonic time until which the call may rely on its lease.
     lease_until: Option<Duration>,
-    /// When the call is stopped.
+    /// The time at which the call is stopped.
     ends: Option<Instant>,
-    /// What is left at the end for keeping a commit in the stash.
+    /// The time kept in reserve for writing to the stash.
     reserve: Duration,
-    /// Set once a commit was kept: what every later one is told.
-    kept: Option<String>,
+    /// Set after a commit was stashed: the error text for all later commits.
+    stashed: Option<String>,
 }
 
-impl Patience {
-    /// The patience of a call that begins now.
-    pub(crate) fn of(
-        answered: Arc<AtomicBool>,
+impl RetryPolicy {
+    /// Creates the policy of a call that begins now.
+    pub(crate) fn new(
+        response_received: Arc<AtomicBool>,
         lease_until: Option<Duration>,
         limits: &Limits,
     ) -> Self {
         Self {
-            answered,
+            response_received,
             lease_until,
             ends: Instant::now().checked_add(limits.time),
-            reserve: LAST_PAUSE.min(limits.time / 16),
-            kept: None,
+            reserve: MAX_DELAY.min(limits.time / 16),
+            stashed: None,
         }
     }
 
-    /// A call whose answer is kept writes nothing more: it would not know on top of what.
-    pub(super) fn refuse_more(&self) -> Result<(), Failure> {
-        match &self.kept {
-            Some(told) => Err(Failure::Unavailable(told.clone())),
+    /// Rejects writes after a commit was stashed: the call does not know which state they would
+    /// build on.
+    pub(super) fn check_not_stashed(&self) -> Result<(), Failure> {
+        match &self.stashed {
+            Some(message) => Err(Failure::Unavailable(message.clone())),
             None => Ok(()),
         }
     }
 
-    fn was_answered(&self) -> bool {
-        self.answered.load(Ordering::Acquire)
+    fn has_response(&self) -> bool {
+        self.response_received.load(Ordering::Acquire)
     }
 
-    /// Until when one try of the store may take: within the lease, or, when that is over already, within
-    /// the call, since then the store's fence decides.
+    /// The end of one attempt: within the lease or, after the lease has expired, within the call.
+    /// The store's fence decides after the lease has expired.
     fn deadline(&self, monotonic: Duration) -> Option<Instant> {
         let now = Instant::now();
         let lease = self
@@ -83,35 +84,38 @@ impl Patience {
         ends.and_then(|ends| ends.checked_sub(self.reserve))
     }
 
-    /// Whether there is time for another try after `pause`, counted from `monotonic`.
-    fn has_room(&self, monotonic: Duration, pause: Duration) -> bool {
-        let needed = pause.saturating_add(self.reserve);
+    /// Whether there is time for another attempt after `delay`, counted from `monotonic`.
+    fn has_time(&self, monotonic: Duration, delay: Duration) -> bool {
+        let needed = delay.saturating_add(self.reserve);
         self.lease_until
             .is_none_or(|until| until.saturating_sub(monotonic) > needed)
     }
 }
 
-/// Why a commit did not reach the store.
-pub(super) enum NotCommitted {
-    /// The store says so.
+/// The reason why a commit did not reach the store.
+pub(super) enum CommitError {
+    /// The store rejected the commit.
     Store(StoreError),
-    /// The store could not take it, and it was kept, or not: in words for whoever called.
-    Told(String),
+    /// The store was unavailable. The text says whether the commit was stashed.
+    Unavailable(String),
 }
 
 impl Call {
-    /// Asks the store; after an answer from outside, again while it is unavailable and the lease
-    /// holds.
-    pub(super) async fn patiently<T, F>(&self, ask: impl Fn() -> F) -> Result<T, StoreError>
+    /// Runs a store operation. After a response, retries while the store is unavailable and the
+    /// lease holds.
+    pub(super) async fn retry_while_unavailable<T, F>(
+        &self,
+        operation: impl Fn() -> F,
+    ) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        let mut pause = FIRST_PAUSE;
+        let mut delay = FIRST_DELAY;
         loop {
             let began = self.services.clock.now();
-            match ask().await {
+            match operation().await {
                 Err(error @ StoreError::Unavailable(_)) => {
-                    if !self.patience.was_answered() || !self.wait(began, &mut pause).await {
+                    if !self.retry_policy.has_response() || !self.wait(began, &mut delay).await {
                         return Err(error);
                     }
                 }
@@ -120,14 +124,14 @@ impl Call {
         }
     }
 
-    /// Finds the record that a commit with these checks can be kept for.
+    /// Returns the record for which a commit with these checks can be stashed.
     ///
     /// # Errors
-    /// `invalid` without a lease, or without a check of the record: only such a check tells later
-    /// whether the commit is still due.
+    /// `invalid` without a lease, or without a check of the record: only such a check shows later
+    /// whether the commit still applies.
     pub(super) fn record_to_keep_for(&self, checks: &[Check]) -> Result<Reference, Failure> {
         let subject = self.lease.as_ref().map(|lease| &lease.subject);
-        // A record that the call makes has no version yet.
+        // A record that the call creates has no version yet.
         let depends = |check: &Check| matches!(check, Check::Version(of, _) | Check::Absent(of) if Some(of) == subject);
         match subject {
             Some(subject) if checks.iter().any(depends) => Ok(subject.clone()),
@@ -138,25 +142,25 @@ impl Call {
         }
     }
 
-    /// Commits an answer, or keeps it.
-    pub(super) async fn commit_answer(
+    /// Commits a response, or stashes the commit.
+    pub(super) async fn commit_response(
         &mut self,
         commit: Commit,
         subject: Reference,
-    ) -> Result<(), NotCommitted> {
+    ) -> Result<(), CommitError> {
         let services = Arc::clone(&self.services);
-        let mut keeper = Keeper::of(self, &commit, &subject);
-        let mut pause = FIRST_PAUSE;
+        let mut stash_guard = StashOnDrop::new(self, &commit, &subject);
+        let mut delay = FIRST_DELAY;
         let mut in_doubt = false;
         let why = loop {
             let began = services.clock.now();
-            let deadline = self.patience.deadline(services.clock.monotonic());
+            let deadline = self.retry_policy.deadline(services.clock.monotonic());
             let attempt = services
                 .sealer
                 .commit(services.store.as_ref(), commit.clone());
-            match within(deadline, attempt).await {
+            match with_deadline(deadline, attempt).await {
                 Ok(()) => {
-                    keeper.let_go();
+                    stash_guard.disarm();
                     return Ok(());
                 }
                 Err(error @ StoreError::Unavailable(_)) => {
@@ -167,38 +171,39 @@ impl Call {
                         );
                     }
                     in_doubt = true;
-                    if !self.wait(began, &mut pause).await {
+                    if !self.wait(began, &mut delay).await {
                         break error;
                     }
                 }
-                // The store may have done what it could not say that it did.
-                Err(StoreError::Conflict(_)) if in_doubt && self.is_stored(&keeper).await => {
-                    keeper.let_go();
+                // The store may have committed an earlier attempt without being able to report it.
+                Err(StoreError::Conflict(_)) if in_doubt && self.is_stored(&stash_guard).await => {
+                    stash_guard.disarm();
                     return Ok(());
                 }
-                // To try again would not help, but a person may repair it.
+                // A retry would not help, but a person may repair the store.
                 Err(error @ StoreError::Corrupt(_)) => break error,
-                // Whoever holds the record now may leave it as it is.
+                // The new holder of the lease may leave the record unchanged, so the commit may
+                // still apply.
                 Err(error @ StoreError::Fenced { .. }) => {
-                    keeper.keep(&error).await;
-                    return Err(NotCommitted::Store(error));
+                    stash_guard.stash(&error).await;
+                    return Err(CommitError::Store(error));
                 }
                 Err(error) => {
-                    keeper.let_go();
-                    return Err(NotCommitted::Store(error));
+                    stash_guard.disarm();
+                    return Err(CommitError::Store(error));
                 }
             }
         };
-        let told = keeper.keep(&why).await;
-        self.patience.kept = Some(told.clone());
-        Err(NotCommitted::Told(told))
+        let message = stash_guard.stash(&why).await;
+        self.retry_policy.stashed = Some(message.clone());
+        Err(CommitError::Unavailable(message))
     }
 
-    /// In the contract's words, and logged when it matters.
-    pub(super) fn not_committed(&self, error: NotCommitted) -> Failure {
+    /// Converts the error to the contract's failure, and logs a lost lease.
+    pub(super) fn commit_failure(&self, error: CommitError) -> Failure {
         match error {
-            NotCommitted::Told(text) => Failure::Unavailable(text),
-            NotCommitted::Store(error) => {
+            CommitError::Unavailable(text) => Failure::Unavailable(text),
+            CommitError::Store(error) => {
                 if matches!(error, StoreError::Fenced { .. }) {
                     tracing::warn!(%error, "a call lost its lease and wrote nothing");
                 }
@@ -207,18 +212,18 @@ impl Call {
         }
     }
 
-    /// Waits until it is time for the next try, counted from the beginning of the last one; false
-    /// when there is no time left for it.
-    async fn wait(&self, began: Timestamp, pause: &mut Duration) -> bool {
+    /// Waits for the next attempt, counted from the start of the last one. Returns false if no time
+    /// is left.
+    async fn wait(&self, began: Timestamp, delay: &mut Duration) -> bool {
         let clock = &self.services.clock;
-        let next = began.after(*pause);
+        let next = began.after(*delay);
         let left = next.since(clock.now());
-        if !self.patience.has_room(clock.monotonic(), left) {
+        if !self.retry_policy.has_time(clock.monotonic(), left) {
             return false;
         }
-        *pause = LAST_PAUSE.min(pause.saturating_mul(2));
+        *delay = MAX_DELAY.min(delay.saturating_mul(2));
         let sleep = clock.sleep_until(next);
-        match self.patience.deadline(clock.monotonic()) {
+        match self.retry_policy.deadline(clock.monotonic()) {
             Some(deadline) => tokio::time::timeout_at(deadline, sleep).await.is_ok(),
             None => {
                 sleep.await;
@@ -227,9 +232,9 @@ impl Call {
         }
     }
 
-    /// Whether the record is as the commit leaves it.
-    async fn is_stored(&self, keeper: &Keeper) -> bool {
-        let Some(wanted) = keeper.commit.as_ref().and_then(StashedCommit::record) else {
+    /// Whether the record already has the commit's result.
+    async fn is_stored(&self, stash_guard: &StashOnDrop) -> bool {
+        let Some(wanted) = stash_guard.commit.as_ref().and_then(StashedCommit::record) else {
             return false;
         };
         let found = self
@@ -246,7 +251,7 @@ impl Call {
     }
 }
 
-async fn within(
+async fn with_deadline(
     deadline: Option<Instant>,
     work: impl Future<Output = Result<(), StoreError>>,
 ) -> Result<(), StoreError> {
@@ -259,17 +264,17 @@ async fn within(
     }
 }
 
-/// Keeps a commit in the stash unless it is let go of before: also when the call ends in the middle,
-/// because its time is over or because whoever made it has gone.
-struct Keeper {
+/// Stashes a commit unless disarmed, even if the call is dropped midway by a timeout or by its
+/// caller.
+struct StashOnDrop {
     commit: Option<StashedCommit>,
     stash: Option<Arc<Stash>>,
     journal: Journal,
-    traces: Arc<Traces>,
+    effects: Arc<UnreportedEffects>,
 }
 
-impl Keeper {
-    fn of(call: &Call, commit: &Commit, subject: &Reference) -> Self {
+impl StashOnDrop {
+    fn new(call: &Call, commit: &Commit, subject: &Reference) -> Self {
         let kept = StashedCommit {
             subject: subject.clone(),
             epoch: commit.fence.as_ref().map_or(0, |lease| lease.epoch),
@@ -282,26 +287,27 @@ impl Keeper {
             commit: Some(kept),
             stash: call.services.stash.clone(),
             journal: call.journal.clone(),
-            traces: Arc::clone(&call.traces),
+            effects: Arc::clone(&call.effects),
         }
     }
 
-    fn let_go(&mut self) {
+    fn disarm(&mut self) {
         self.commit = None;
     }
 
-    /// Keeps it now, aside from what else this thread does; what the caller is told.
-    async fn keep(mut self, why: &StoreError) -> String {
+    /// Stashes the commit on a blocking thread. Returns the error text for the caller.
+    async fn stash(mut self, why: &StoreError) -> String {
         let Some(kept) = self.commit.take() else {
             return why.to_string();
         };
         let (stash, journal) = (self.stash.clone(), self.journal.clone());
         let since = kept.since;
-        // It goes on when nobody waits for it any more.
+        // The blocking task completes even if nobody awaits it any more.
         let done =
-            tokio::task::spawn_blocking(move || keep(stash.as_deref(), &journal, &kept)).await;
+            tokio::task::spawn_blocking(move || stash_commit(stash.as_deref(), &journal, &kept))
+                .await;
         if !matches!(done, Ok(Ok(()))) {
-            self.traces.note_lost();
+            self.effects.note_lost();
         }
         match done {
             Ok(Ok(())) => format!(
@@ -313,30 +319,34 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for StashOnDrop {
     fn drop(&mut self) {
         if let Some(kept) = self.commit.take() {
-            // What came of it is logged; nobody is left to be told.
-            if keep(self.stash.as_deref(), &self.journal, &kept).is_err() {
-                self.traces.note_lost();
+            // The outcome is logged; there is no caller left to report to.
+            if stash_commit(self.stash.as_deref(), &self.journal, &kept).is_err() {
+                self.effects.note_lost();
             }
         }
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-enum NotKept {
+enum StashingError {
     #[error("this host has no stash")]
     NoStash,
     #[error("it could not be kept in the stash either: {0}")]
     Stash(#[from] StashError),
 }
 
-/// Keeps a commit and says so. Blocks.
-fn keep(stash: Option<&Stash>, journal: &Journal, kept: &StashedCommit) -> Result<(), NotKept> {
+/// Stashes a commit and logs the outcome. Blocks.
+fn stash_commit(
+    stash: Option<&Stash>,
+    journal: &Journal,
+    kept: &StashedCommit,
+) -> Result<(), StashingError> {
     let done = match stash {
-        Some(stash) => stash.keep(kept).map_err(NotKept::from),
-        None => Err(NotKept::NoStash),
+        Some(stash) => stash.keep(kept).map_err(StashingError::from),
+        None => Err(StashingError::NoStash),
     };
     let (transaction, subject, epoch) = (journal.id(), &kept.subject, kept.epoch);
     match &done {

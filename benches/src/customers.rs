@@ -1,7 +1,8 @@
-//! Customers by the thousand: what `add` would write for each, committed many at a time.
+//! Populates stores with thousands of customers: drafts what `add` would write, and commits it in
+//! batches.
 //!
-//! The plugin's own `add` runs natively on a desk that keeps what it wants to commit; nobody is
-//! asked over the network.
+//! The plugin's own `add` runs natively on a draft platform, which keeps the changes to commit and
+//! sends no requests.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -21,10 +22,10 @@ use crate::native::convert;
 use crate::token_server::token_response;
 use crate::world::Parts;
 
-/// Customers of one commit.
+/// Number of customers per commit.
 const BATCH: u64 = 2_000;
 
-/// Milliseconds of a day.
+/// Milliseconds in a day.
 const DAY: u64 = 86_400_000;
 
 /// How much of each customer is stored.
@@ -32,27 +33,27 @@ const DAY: u64 = 86_400_000;
 pub enum Extent {
     /// Everything that `add` creates.
     Whole,
-    /// The record with its keys, sealed tokens and wakeups, without the data syncs and schedules
-    /// that belong to it: a mass that makes the tables long.
+    /// The record with its keys, sealed tokens and wakeups, without its data syncs and schedules: a
+    /// mass that makes the tables long.
     Record,
 }
 
-/// The key of the customer `index`.
+/// Returns the key of customer `index`.
 pub fn pkid(index: u64) -> Result<Pkid> {
     convert::pkid(&format!("{index:024x}"))
 }
 
-/// The node of the customer `index`: a thousand customers to a reseller.
+/// Returns the node of customer `index`: a thousand customers per reseller.
 pub fn node(index: u64) -> String {
     format!("sys.Provider.Reseller{}.Customer{index}", index / 1000)
 }
 
-/// The name of the customer `index`.
+/// Returns the name of customer `index`.
 pub fn name(index: u64) -> String {
     format!("Customer {index:07}")
 }
 
-/// Adds the customers from `first` to just before `end`, in as few commits as is sensible.
+/// Adds customers `first..end`, in as few commits as is sensible.
 pub async fn populate(parts: &Arc<Parts>, first: u64, end: u64, extent: Extent) -> Result<()> {
     let drafts = |first: u64| {
         let parts = Arc::clone(parts);
@@ -64,7 +65,7 @@ pub async fn populate(parts: &Arc<Parts>, first: u64, end: u64, extent: Extent) 
     while next < end {
         let changes = ready.await??;
         next = next.saturating_add(BATCH);
-        // The next ones are drafted while these are written.
+        // Draft the next batch while this one is written.
         ready = drafts(next.min(end));
         let commit = Commit {
             changes,
@@ -108,7 +109,7 @@ fn batch(parts: &Parts, first: u64, end: u64, extent: Extent) -> Result<Vec<Stor
         for change in draft(parts, index)? {
             let change = match change {
                 Change::Put(part) if mass && part.reference.model != RECORD_MODEL => continue,
-                // In the order of making, and none of them within the time of a benchmark.
+                // Due in the order of creation, and none of them within the time of a benchmark.
                 Change::Schedule(wakeup) if mass => Change::Schedule(Wakeup {
                     due: parts.clock.now().0 + DAY + index,
                     ..wakeup
@@ -122,7 +123,7 @@ fn batch(parts: &Parts, first: u64, end: u64, extent: Extent) -> Result<Vec<Stor
 }
 
 fn draft(parts: &Parts, index: u64) -> Result<Vec<Change>> {
-    let desk = Desk {
+    let platform = DraftPlatform {
         parts,
         index,
         parts_made: RefCell::new(0),
@@ -140,19 +141,20 @@ fn draft(parts: &Parts, index: u64) -> Result<Vec<Change>> {
         token_response: Some(Secret::new(token_response())),
         idempotency_key: None,
     };
-    add::add(&desk, request).map_err(|failure| anyhow!("adding customer {index}: {failure}"))?;
-    Ok(desk.changes.into_inner())
+    add::add(&platform, request)
+        .map_err(|failure| anyhow!("adding customer {index}: {failure}"))?;
+    Ok(platform.changes.into_inner())
 }
 
-/// An empty platform that keeps what is committed.
-struct Desk<'a> {
+/// An empty platform that keeps the changes to commit.
+struct DraftPlatform<'a> {
     parts: &'a Parts,
     index: u64,
     parts_made: RefCell<u64>,
     changes: RefCell<Vec<Change>>,
 }
 
-impl Storage for Desk<'_> {
+impl Storage for DraftPlatform<'_> {
     fn get(&self, _: &plugin::Reference) -> Result<Option<Document>, Failure> {
         Ok(None)
     }
@@ -183,7 +185,7 @@ impl Storage for Desk<'_> {
     }
 }
 
-impl Secrets for Desk<'_> {
+impl Secrets for DraftPlatform<'_> {
     fn reveal(&self, _: &plugin::Reference, _: &str) -> Result<Option<Secret>, Failure> {
         Ok(None)
     }
@@ -193,12 +195,12 @@ impl Secrets for Desk<'_> {
     }
 }
 
-impl Http for Desk<'_> {
+impl Http for DraftPlatform<'_> {
     fn use_proxies(&self, _: Option<&Secret>, _: Option<&Secret>) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// `GET …/organizations/{id}`: whatever organisation is asked for is there.
+    /// `GET …/organizations/{id}`: every organisation exists.
     fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let id = request.uri().path().rsplit('/').next().unwrap_or_default();
         let body = json!({ "id": id, "displayName": "Bench" }).to_string();
@@ -206,7 +208,7 @@ impl Http for Desk<'_> {
     }
 }
 
-impl plugin::TransactionLog for Desk<'_> {
+impl plugin::TransactionLog for DraftPlatform<'_> {
     fn log(&self, _: Level, _: &str) {}
 
     fn progress(&self, _: u32, _: u32, _: &str) {}
@@ -216,13 +218,13 @@ impl plugin::TransactionLog for Desk<'_> {
     }
 }
 
-impl Environment for Desk<'_> {
+impl Environment for DraftPlatform<'_> {
     fn now(&self) -> plugin::Timestamp {
         let Timestamp(now) = self.parts.clock.now();
         now
     }
 
-    /// Not random: keys of parts that follow the customer's, so that tables grow at their end.
+    /// Not random: keys of parts follow the customer's key, so that tables grow at their end.
     fn random(&self, count: usize) -> Vec<u8> {
         let mut made = self.parts_made.borrow_mut();
         *made += 1;

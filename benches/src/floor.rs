@@ -1,4 +1,4 @@
-//! The floor: what the machine itself needs for one round trip and for one durable write.
+//! Measures the floor: what the machine itself needs for one round trip and for one durable write.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -12,30 +12,30 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, oneshot};
 
-/// Bytes of one record: a page, the least that a database writes.
+/// Size of a record in bytes: a page, the least that a database writes.
 const RECORD: usize = 4096;
 
-/// The most records that are made durable together: the store's own bound.
+/// Maximum number of records in one group: the store's own limit.
 const GROUP: usize = 256;
 
-/// Records that the file has room for; it is filled beforehand and then written round and round, as
-/// a write-ahead log is, so that a write does not have to make the file longer.
-const ROOM: usize = 4096;
+/// Number of records in the file. It is filled beforehand and then overwritten in a circle, like a
+/// write-ahead log, so that no write has to make the file longer.
+const FILE_RECORDS: usize = 4096;
 
 type Reply = oneshot::Sender<io::Result<()>>;
 
-/// A file of records, each durable when `append` returns: written and `fdatasync`ed by one thread.
+/// A file of records, each durable when `append` returns. One thread writes and `fdatasync`s them.
 pub struct Appender {
     queue: Option<mpsc::Sender<Reply>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Appender {
-    /// Makes the file `name` in `directory`. `group`: what waits is made durable together;
-    /// otherwise each record has an `fdatasync` of its own.
+    /// Creates the file `name` in `directory`. With `group`, waiting records are made durable
+    /// together; otherwise each record has an `fdatasync` of its own.
     pub fn start(directory: &Path, name: &str, group: bool) -> Result<Self> {
         let mut file = File::create(directory.join(name)).context("making a file of records")?;
-        file.write_all(&vec![0; RECORD * ROOM])?;
+        file.write_all(&vec![0; RECORD * FILE_RECORDS])?;
         file.sync_all()?;
         let (queue, waiting) = mpsc::channel();
         let thread = std::thread::Builder::new()
@@ -74,7 +74,7 @@ fn append_all(file: &File, waiting: &mpsc::Receiver<Reply>, most: usize) {
     while let Ok(first) = waiting.recv() {
         let mut group = vec![first];
         group.extend(waiting.try_iter().take(most - 1));
-        if at + group.len() > ROOM {
+        if at + group.len() > FILE_RECORDS {
             at = 0;
         }
         let bytes = records.get(..RECORD * group.len()).unwrap_or_default();
@@ -88,22 +88,22 @@ fn append_all(file: &File, waiting: &mpsc::Receiver<Reply>, most: usize) {
                 Ok(()) => Ok(()),
                 Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
             };
-            // Whoever has stopped waiting does not want to know.
+            // A caller that has stopped waiting needs no result.
             let _ = reply.send(outcome);
         }
     }
 }
 
-/// A connection for each lane, over which a token request goes without any HTTP library.
-pub struct Wires {
+/// One connection per lane, for token requests without an HTTP library.
+pub struct RawConnections {
     lanes: Vec<Mutex<TcpStream>>,
     request: Vec<u8>,
-    answer_length: usize,
+    response_length: usize,
 }
 
-impl Wires {
-    /// Connects `lanes` times.
-    pub async fn connect(lanes: usize, to: SocketAddr, answer_length: usize) -> Result<Self> {
+impl RawConnections {
+    /// Opens `lanes` connections.
+    pub async fn connect(lanes: usize, to: SocketAddr, response_length: usize) -> Result<Self> {
         let mut connected = Vec::with_capacity(lanes);
         for _ in 0..lanes {
             let stream = TcpStream::connect(to).await.context("connecting")?;
@@ -119,17 +119,17 @@ impl Wires {
         Ok(Self {
             lanes: connected,
             request: request.into_bytes(),
-            answer_length,
+            response_length,
         })
     }
 
-    /// One request and its whole answer.
+    /// Sends one request and reads its whole response.
     pub async fn round_trip(&self, lane: usize) -> Result<()> {
         let stream = self.lanes.get(lane).context("no such lane")?;
         let mut stream = stream.lock().await;
         stream.write_all(&self.request).await?;
-        let mut answer = vec![0; self.answer_length];
-        stream.read_exact(&mut answer).await?;
+        let mut response = vec![0; self.response_length];
+        stream.read_exact(&mut response).await?;
         Ok(())
     }
 }
@@ -139,16 +139,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn more_records_than_the_file_has_room_for_are_all_written() {
+    async fn records_beyond_the_file_size_are_written() {
         let directory = tempfile::tempdir().unwrap();
         for group in [true, false] {
             let appender = Appender::start(directory.path(), "records", group).unwrap();
-            let most = if group { ROOM + 1 } else { 3 };
+            let most = if group { FILE_RECORDS + 1 } else { 3 };
             futures_util::future::try_join_all((0..most).map(|_| appender.append()))
                 .await
                 .unwrap();
         }
         let length = std::fs::metadata(directory.path().join("records")).unwrap();
-        assert_eq!(length.len(), u64::try_from(RECORD * ROOM).unwrap());
+        assert_eq!(length.len(), u64::try_from(RECORD * FILE_RECORDS).unwrap());
     }
 }

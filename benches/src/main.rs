@@ -1,7 +1,7 @@
-//! `relation-benches`: what the performance figures are made with.
+//! `relation-benches`: measures the performance of the host and the plugin.
 //!
-//! Absolute rates drift by a factor of ten beside a busy neighbour, so every figure comes with its
-//! ratio to a baseline that was measured in the same run, in turns with it, round by round.
+//! Absolute rates drift by a factor of ten beside a busy neighbour. Every figure therefore comes
+//! with its ratio to a baseline measured in the same run, alternating with it round by round.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -26,38 +26,38 @@ use report::Report;
 use suites::{BENCHES, Plan};
 use token_server::TokenServer;
 
-/// Measures the host and the plugin; ratios first
+/// Measures the host and the plugin; prints ratios first
 ///
-/// Figures are the median of several rounds, with the smallest and the largest. Stores are made in
-/// a directory beside this program, on whatever disk that is, and removed afterwards.
+/// Figures are the median of several rounds, with minimum and maximum. Stores are created in a
+/// directory beside this program, on whatever disk that is, and removed afterwards.
 #[derive(Debug, Parser)]
 #[command(name = "relation-benches")]
 struct Args {
-    /// Only benchmarks with NAME in their name; may be given several times
+    /// Run only benchmarks with NAME in their name; may be repeated
     #[arg(long, value_name = "NAME")]
     filter: Vec<String>,
-    /// Name the benchmarks and what they measure
+    /// List the benchmarks and what they measure
     #[arg(long)]
     list: bool,
-    /// One JSON object on stdout
+    /// Print one JSON object on stdout
     #[arg(long)]
     json: bool,
-    /// Run everything once with tiny counts: the figures mean nothing, but all of it works
+    /// Run everything once with tiny counts: checks that all of it works; the figures mean nothing
     #[arg(long)]
     quick: bool,
     /// Exit with 1 when the median of a ratio misses its goal
     #[arg(long)]
     gate: bool,
-    /// The component; default: the one that the build left beside this program
+    /// The component [default: the one that the build left beside this program]
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
-    /// Where the stores are made: choose the disk that is to be measured
+    /// Directory for the stores: selects the disk to measure
     #[arg(long, value_name = "DIRECTORY")]
     directory: Option<PathBuf>,
     /// Rounds of each comparison [default: 5; quick: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     rounds: Option<u16>,
-    /// Seconds that each side runs in each round [default: 1.5; quick: 0.02]
+    /// Seconds that each side runs per round [default: 1.5; quick: 0.02]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     slot: Option<Duration>,
     /// Customers in the largest store, at least 100 [default: 1000000; quick: 400]
@@ -72,12 +72,12 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a number of seconds such as 1.5".to_owned())
 }
 
-/// Everything that was measured, as JSON.
+/// All results, as JSON.
 #[derive(Serialize)]
-struct Everything {
-    /// Processors that this machine lets us use.
+struct RunOutput {
+    /// Number of processors available to this process.
     processors: usize,
-    /// Whether the figures mean nothing.
+    /// Whether this was a quick run, whose figures mean nothing.
     quick: bool,
     rounds: usize,
     slot_seconds: f64,
@@ -101,7 +101,7 @@ fn run(args: &Args) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let chosen = chosen(&args.filter)?;
+    let chosen = select_benches(&args.filter)?;
     // Removed when this returns.
     let directory = tempfile::Builder::new()
         .prefix("relation-benches-")
@@ -116,7 +116,7 @@ fn run(args: &Args) -> Result<ExitCode> {
         .build()
         .context("starting the runtime")?;
 
-    let mut everything = Everything {
+    let mut output = RunOutput {
         processors: std::thread::available_parallelism().map_or(1, usize::from),
         quick: args.quick,
         rounds: plan.rounds,
@@ -139,10 +139,10 @@ fn run(args: &Args) -> Result<ExitCode> {
                 row.what, ratio.to, ratio.value.median
             )
         }));
-        everything.reports.push(report);
+        output.reports.push(report);
     }
     if args.json {
-        println!("{}", serde_json::to_string(&everything)?);
+        println!("{}", serde_json::to_string(&output)?);
     }
     for miss in &missed {
         eprintln!("missed its goal: {miss}");
@@ -154,8 +154,8 @@ fn run(args: &Args) -> Result<ExitCode> {
     })
 }
 
-/// The benchmarks that the filters name, in their order.
-fn chosen(filters: &[String]) -> Result<Vec<&'static str>> {
+/// Returns the benchmarks that the filters name, in their order.
+fn select_benches(filters: &[String]) -> Result<Vec<&'static str>> {
     let wanted = |name: &&str| filters.is_empty() || filters.iter().any(|part| name.contains(part));
     let chosen: Vec<&str> = BENCHES
         .map(|(name, _)| name)
@@ -209,14 +209,14 @@ fn plan(args: &Args, directory: &Path) -> Result<Plan> {
     })
 }
 
-/// `<target>/<profile>/`, where cargo puts this program.
+/// Returns `<target>/<profile>/`, where cargo puts this program.
 fn beside_this_program() -> Result<PathBuf> {
     let program = std::env::current_exe().context("finding this program's own file")?;
     let directory = program.parent().context("this program has no directory")?;
     Ok(directory.to_owned())
 }
 
-/// `<target>/component/spark-customer.wasm`, where `cargo xtask build` leaves it.
+/// Returns `<target>/component/spark-customer.wasm`, where `cargo xtask build` leaves it.
 fn built_component() -> Result<PathBuf> {
     let directory = beside_this_program()?;
     let target = directory.parent().unwrap_or(&directory);
@@ -228,10 +228,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_chooses_by_a_part_of_the_name_and_one_that_fits_nothing_is_refused() {
-        assert_eq!(chosen(&[]).unwrap().len(), BENCHES.len());
-        assert_eq!(chosen(&["commit".into()]).unwrap(), ["commits"]);
-        let error = chosen(&["nonsense".into()]).unwrap_err().to_string();
+    fn filter_matches_part_of_a_name_or_fails() {
+        assert_eq!(select_benches(&[]).unwrap().len(), BENCHES.len());
+        assert_eq!(select_benches(&["commit".into()]).unwrap(), ["commits"]);
+        let error = select_benches(&["nonsense".into()])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("refresh"), "{error}");
     }
 

@@ -1,5 +1,5 @@
-//! Measuring: slots of work with their wall and processor time, spreads over rounds, and ratios
-//! taken within a round, so that a machine that drifts cannot favour one side.
+//! Measurements: slots of work with their wall and processor time, percentiles over rounds, and
+//! ratios within a round, so that a machine that drifts cannot favour one side.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-/// The middle and the ends of what several rounds measured.
+/// Median and extremes of a figure over several rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Spread {
-    /// The middle value; of an even number of rounds, between the two in the middle.
+pub struct Percentiles {
+    /// The median; for an even number of rounds, the mean of the two middle values.
     pub median: f64,
     /// The smallest.
     pub min: f64,
@@ -21,9 +21,9 @@ pub struct Spread {
     pub max: f64,
 }
 
-impl Spread {
-    /// The spread of `values`; none when there are none.
-    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+impl Percentiles {
+    /// Returns the percentiles of `values`, or `None` without values.
+    pub fn from_values(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let (min, max) = (*values.first()?, *values.last()?);
@@ -37,10 +37,10 @@ impl Spread {
     }
 }
 
-/// What was done between two moments, by the whole process.
+/// The work of the whole process between two moments.
 #[derive(Clone, Copy, Debug)]
-pub struct Slot {
-    /// Operations completed.
+pub struct Measurement {
+    /// Number of operations completed.
     pub done: u64,
     /// Wall-clock time.
     pub wall: Duration,
@@ -48,18 +48,18 @@ pub struct Slot {
     pub cpu: Duration,
 }
 
-impl Slot {
-    /// Operations a second.
+impl Measurement {
+    /// Returns operations per second.
     pub fn rate(&self) -> f64 {
         count(self.done) / self.wall.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
-    /// Microseconds of wall time for each operation.
+    /// Returns microseconds of wall time per operation.
     pub fn each(&self) -> f64 {
         micros(self.wall) / count(self.done).max(1.0)
     }
 
-    /// Microseconds of processor time for each operation.
+    /// Returns microseconds of processor time per operation.
     pub fn cpu_each(&self) -> f64 {
         micros(self.cpu) / count(self.done).max(1.0)
     }
@@ -72,7 +72,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Begins now.
+    /// Starts a slot now.
     pub fn start() -> Self {
         Self {
             begun: Instant::now(),
@@ -80,9 +80,9 @@ impl Meter {
         }
     }
 
-    /// Ends now, with `done` operations completed.
-    pub fn stop(self, done: u64) -> Slot {
-        Slot {
+    /// Ends the slot now, with `done` operations completed.
+    pub fn stop(self, done: u64) -> Measurement {
+        Measurement {
             done,
             wall: self.begun.elapsed(),
             cpu: process_time().saturating_sub(self.cpu),
@@ -90,32 +90,38 @@ impl Meter {
     }
 }
 
-/// One side of a comparison: its slots, one for each round.
+/// One side of a comparison: one slot per round.
 #[derive(Clone, Debug, Default)]
-pub struct Side(Vec<Slot>);
+pub struct Series(Vec<Measurement>);
 
-impl Side {
+impl Series {
     /// Adds the slot of a round.
-    pub fn add(&mut self, slot: Slot) {
+    pub fn add(&mut self, slot: Measurement) {
         self.0.push(slot);
     }
 
-    /// How `figure` spreads over the rounds.
-    pub fn spread(&self, figure: impl Fn(&Slot) -> f64) -> Result<Spread> {
-        Spread::of(self.0.iter().map(figure)).context("nothing was measured")
+    /// Returns the percentiles of `figure` over the rounds.
+    pub fn percentiles(&self, figure: impl Fn(&Measurement) -> f64) -> Result<Percentiles> {
+        Percentiles::from_values(self.0.iter().map(figure)).context("nothing was measured")
     }
 
-    /// How `figure` compares with that of `baseline`, round by round.
-    pub fn ratio(&self, baseline: &Self, figure: impl Fn(&Slot) -> f64) -> Result<Spread> {
+    /// Returns the ratio of `figure` to that of `baseline`, round by round.
+    pub fn ratio(
+        &self,
+        baseline: &Self,
+        figure: impl Fn(&Measurement) -> f64,
+    ) -> Result<Percentiles> {
         let pairs = self.0.iter().zip(&baseline.0);
-        Spread::of(pairs.map(|(own, other)| figure(own) / figure(other).max(f64::MIN_POSITIVE)))
-            .context("nothing was measured")
+        Percentiles::from_values(
+            pairs.map(|(own, other)| figure(own) / figure(other).max(f64::MIN_POSITIVE)),
+        )
+        .context("nothing was measured")
     }
 }
 
-/// Keeps `lanes` operations in flight for `time`: each lane begins its next one when the last is
-/// done. What runs when the time is over is finished and counted.
-pub async fn in_flight<F, Op>(lanes: usize, time: Duration, op: Op) -> Result<Slot>
+/// Keeps `lanes` operations in flight for `time`: each lane starts its next one when the last is
+/// done. Operations still running when the time is over are finished and counted.
+pub async fn in_flight<F, Op>(lanes: usize, time: Duration, op: Op) -> Result<Measurement>
 where
     F: Future<Output = Result<()>> + Send,
     Op: Fn(usize) -> F + Send + Sync + 'static,
@@ -144,8 +150,11 @@ where
     Ok(meter.stop(done))
 }
 
-/// Runs `op` again and again for `time`, one after the other.
-pub async fn serially(time: Duration, mut op: impl AsyncFnMut() -> Result<()>) -> Result<Slot> {
+/// Runs `op` repeatedly for `time`, one after the other.
+pub async fn serially(
+    time: Duration,
+    mut op: impl AsyncFnMut() -> Result<()>,
+) -> Result<Measurement> {
     let meter = Meter::start();
     let mut done = 0;
     loop {
@@ -157,7 +166,7 @@ pub async fn serially(time: Duration, mut op: impl AsyncFnMut() -> Result<()>) -
     }
 }
 
-/// A duration in microseconds.
+/// Converts a duration to microseconds.
 pub fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }
@@ -170,7 +179,7 @@ fn count(done: u64) -> f64 {
     done as f64
 }
 
-/// Processor time that this process has used so far, in all of its threads.
+/// Returns the processor time that all threads of this process have used so far.
 fn process_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
@@ -182,27 +191,35 @@ fn process_time() -> Duration {
 mod tests {
     use super::*;
 
-    fn side(rates: &[u64]) -> Side {
-        let slot = |&done| Slot {
+    fn side(rates: &[u64]) -> Series {
+        let slot = |&done| Measurement {
             done,
             wall: Duration::from_secs(1),
             cpu: Duration::from_secs(1),
         };
-        Side(rates.iter().map(slot).collect())
+        Series(rates.iter().map(slot).collect())
     }
 
     #[test]
-    fn the_median_lies_in_the_middle() {
-        let spread = Spread::of([9.0, 1.0, 4.0]).unwrap();
-        assert_eq!((spread.min, spread.median, spread.max), (1.0, 4.0, 9.0));
-        assert_eq!(Spread::of([1.0, 2.0, 4.0, 9.0]).unwrap().median, 3.0);
-        assert_eq!(Spread::of([]), None);
+    fn median_is_the_middle_value() {
+        let percentiles = Percentiles::from_values([9.0, 1.0, 4.0]).unwrap();
+        assert_eq!(
+            (percentiles.min, percentiles.median, percentiles.max),
+            (1.0, 4.0, 9.0)
+        );
+        assert_eq!(
+            Percentiles::from_values([1.0, 2.0, 4.0, 9.0])
+                .unwrap()
+                .median,
+            3.0
+        );
+        assert_eq!(Percentiles::from_values([]), None);
     }
 
     #[test]
     fn a_ratio_compares_within_each_round() {
-        // The machine got ten times slower after the first round; the ratio does not care.
-        let ratio = side(&[500, 50]).ratio(&side(&[1000, 100]), Slot::rate);
+        // The machine became ten times slower after the first round; the ratio stays the same.
+        let ratio = side(&[500, 50]).ratio(&side(&[1000, 100]), Measurement::rate);
         let ratio = ratio.unwrap();
         assert_eq!((ratio.min, ratio.median, ratio.max), (0.5, 0.5, 0.5));
     }
@@ -214,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_operation_that_fails_ends_the_slot_at_once() {
+    async fn failing_operation_ends_the_measurement() {
         let slot = in_flight(4, Duration::MAX / 2, |lane| async move {
             tokio::task::yield_now().await;
             anyhow::ensure!(lane != 3, "lane 3 fails");

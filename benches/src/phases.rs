@@ -1,7 +1,7 @@
-//! Where the time of a call goes: the phases of a refresh, timed from outside the host.
+//! Times the phases of a refresh from outside the host.
 //!
-//! The store's calls are timed by a store around the store; what happens inside the host by the
-//! spans that it opens (`instantiate`, `workflow`, `http`). "Wall" is from the beginning of a phase
+//! A wrapper around the store times the store's calls; the host's own spans (`instantiate`,
+//! `workflow`, `http`) time what happens inside the host. "Wall" is from the beginning of a phase
 //! to its end, "busy" the part of it during which the calling thread worked on it.
 
 use std::future::{Future, poll_fn};
@@ -23,13 +23,13 @@ pub enum Phase {
     Begin,
     /// A fresh instance: store, imports, memory.
     Instantiate,
-    /// The workflow, with everything that it asks of the host.
+    /// The workflow, with all its calls to the host.
     Workflow,
     /// Documents and wakeups read by the workflow.
     Read,
     /// Sealed values read by the workflow.
     Sealed,
-    /// The HTTP request, to the head of its answer.
+    /// The HTTP request, up to the head of its response.
     Http,
     /// The workflow's commit, durable.
     Commit,
@@ -37,10 +37,10 @@ pub enum Phase {
     End,
 }
 
-/// How many phases there are.
+/// Number of phases.
 const PHASES: usize = 9;
 
-/// Sums for each phase. Clones share them; when it is off nothing is measured.
+/// Sums per phase. Clones share them; when disabled, nothing is measured.
 #[derive(Clone, Default)]
 pub struct Phases(Option<Arc<[Sum; PHASES]>>);
 
@@ -51,10 +51,10 @@ struct Sum {
     busy: AtomicU64,
 }
 
-/// What a phase took in all.
+/// Total time of a phase.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Took {
-    /// How often it happened.
+pub struct PhaseTime {
+    /// How often it ran.
     pub count: u64,
     /// From beginning to end.
     pub wall: Duration,
@@ -63,12 +63,12 @@ pub struct Took {
 }
 
 impl Phases {
-    /// Sums that are kept.
+    /// Creates enabled sums.
     pub fn on() -> Self {
         Self(Some(Arc::default()))
     }
 
-    /// Sums that are not.
+    /// Creates disabled sums.
     pub fn off() -> Self {
         Self(None)
     }
@@ -102,20 +102,20 @@ impl Phases {
         sum.busy.fetch_add(nanos(busy), Ordering::Relaxed);
     }
 
-    /// What `phase` took so far, and forgets it.
-    pub fn take(&self, phase: Phase) -> Took {
+    /// Returns the totals of `phase` and resets them.
+    pub fn take(&self, phase: Phase) -> PhaseTime {
         let Some(sum) = self.0.as_ref().and_then(|sums| sums.get(phase as usize)) else {
-            return Took::default();
+            return PhaseTime::default();
         };
         let take = |value: &AtomicU64| value.swap(0, Ordering::Relaxed);
-        Took {
+        PhaseTime {
             count: take(&sum.count),
             wall: Duration::from_nanos(take(&sum.wall)),
             busy: Duration::from_nanos(take(&sum.busy)),
         }
     }
 
-    /// A subscriber that times the host's own spans.
+    /// Returns a subscriber that times the host's own spans.
     pub fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + use<> {
         use tracing_subscriber::layer::SubscriberExt as _;
         let spans = Spans(self.clone());
@@ -126,7 +126,7 @@ impl Phases {
     }
 }
 
-/// The phase that a span of the host stands for.
+/// Returns the phase that a span of the host stands for.
 fn phase_of(span: &str) -> Option<Phase> {
     match span {
         "instantiate" => Some(Phase::Instantiate),
@@ -138,7 +138,7 @@ fn phase_of(span: &str) -> Option<Phase> {
 
 struct Spans(Phases);
 
-/// Kept with each open span.
+/// State kept with each open span.
 struct Open {
     begun: Instant,
     entered: Instant,
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_phase_is_counted_once_and_never_busier_than_long() {
+    async fn phase_is_counted_once_with_busy_within_wall() {
         let phases = Phases::on();
         phases.time(Phase::Begin, tokio::task::yield_now()).await;
         let took = phases.take(Phase::Begin);

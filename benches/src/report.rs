@@ -1,11 +1,11 @@
-//! What is printed: tables with the ratios first, or one JSON object.
+//! Output: tables with the ratios first, or one JSON object.
 
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
-use crate::measure::Spread;
+use crate::measure::Percentiles;
 
 /// One benchmark's results.
 #[derive(Debug, Serialize)]
@@ -16,23 +16,23 @@ pub struct Report {
     pub title: &'static str,
     /// The measurements.
     pub rows: Vec<Row>,
-    /// What a reader has to know to understand the rows.
+    /// Notes that a reader needs to understand the rows.
     pub notes: Vec<String>,
 }
 
 /// One measurement.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    /// What was measured.
+    /// The measured quantity.
     pub what: String,
-    /// How it compares with its baselines.
+    /// Its ratios to the baselines.
     pub ratios: Vec<Ratio>,
-    /// How fast it was.
-    pub value: Spread,
-    /// What `value` counts.
+    /// The measured value.
+    pub value: Percentiles,
+    /// The unit of `value`.
     pub unit: Unit,
-    /// Microseconds of processor time for each operation, of the whole process.
-    pub cpu_us: Option<Spread>,
+    /// Microseconds of processor time per operation, for the whole process.
+    pub cpu_us: Option<Percentiles>,
 }
 
 /// A comparison within the same run.
@@ -41,35 +41,35 @@ pub struct Ratio {
     /// The baseline.
     pub to: String,
     /// The figure divided by the baseline's, round by round.
-    pub value: Spread,
-    /// What it should be.
+    pub value: Percentiles,
+    /// The expected ratio.
     pub goal: Option<Goal>,
 }
 
-/// What a ratio should be, by its median.
+/// The expected ratio, for its median.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Goal {
-    /// This or more.
+    /// At least this.
     AtLeast(f64),
-    /// This or less.
+    /// At most this.
     AtMost(f64),
 }
 
-/// What a figure counts.
+/// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Unit {
-    /// Operations a second: more is better.
+    /// Operations per second: more is better.
     #[serde(rename = "1/s")]
     PerSecond,
-    /// Microseconds for one operation: less is better.
+    /// Microseconds per operation: less is better.
     #[serde(rename = "us")]
     Micros,
 }
 
 impl Goal {
-    /// Whether `ratio` is as it should be.
-    pub fn is_met(self, ratio: Spread) -> bool {
+    /// Whether `ratio` meets the goal.
+    pub fn is_met(self, ratio: Percentiles) -> bool {
         match self {
             Self::AtLeast(goal) => ratio.median >= goal,
             Self::AtMost(goal) => ratio.median <= goal,
@@ -78,8 +78,8 @@ impl Goal {
 }
 
 impl Row {
-    /// A row without a comparison.
-    pub fn new(what: impl Into<String>, value: Spread, unit: Unit) -> Self {
+    /// Creates a row without a comparison.
+    pub fn new(what: impl Into<String>, value: Percentiles, unit: Unit) -> Self {
         Self {
             what: what.into(),
             ratios: Vec::new(),
@@ -89,14 +89,14 @@ impl Row {
         }
     }
 
-    /// Adds the processor time of one operation.
-    pub fn cpu(mut self, cpu_us: Spread) -> Self {
+    /// Adds the processor time per operation.
+    pub fn cpu(mut self, cpu_us: Percentiles) -> Self {
         self.cpu_us = Some(cpu_us);
         self
     }
 
     /// Adds a comparison.
-    pub fn ratio(mut self, to: impl Into<String>, value: Spread, goal: Option<Goal>) -> Self {
+    pub fn ratio(mut self, to: impl Into<String>, value: Percentiles, goal: Option<Goal>) -> Self {
         self.ratios.push(Ratio {
             to: to.into(),
             value,
@@ -107,7 +107,7 @@ impl Row {
 }
 
 impl Report {
-    /// The ratios that are not as they should be.
+    /// Returns the ratios that miss their goals.
     pub fn missed(&self) -> impl Iterator<Item = (&Row, &Ratio)> {
         let ratios = self
             .rows
@@ -116,7 +116,7 @@ impl Report {
         ratios.filter(|(_, ratio)| ratio.goal.is_some_and(|goal| !goal.is_met(ratio.value)))
     }
 
-    /// A table for a person.
+    /// Returns a table for people.
     pub fn text(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
@@ -157,7 +157,7 @@ fn ratio_cells(ratio: Option<&Ratio>) -> [String; 3] {
     let Some(ratio) = ratio else {
         return Default::default();
     };
-    let Spread { median, min, max } = ratio.value;
+    let Percentiles { median, min, max } = ratio.value;
     let goal = ratio.goal.map(|goal| {
         let verdict = if goal.is_met(ratio.value) {
             "met"
@@ -177,8 +177,8 @@ fn ratio_cells(ratio: Option<&Ratio>) -> [String; 3] {
     [value, ratio.to.clone(), goal.unwrap_or_default()]
 }
 
-fn figure(spread: Spread, unit: Unit) -> String {
-    let Spread { median, min, max } = spread;
+fn figure(percentiles: Percentiles, unit: Unit) -> String {
+    let Percentiles { median, min, max } = percentiles;
     let one_round = min == max;
     match unit {
         Unit::PerSecond if one_round => format!("{median:.0} /s"),
@@ -192,8 +192,8 @@ fn figure(spread: Spread, unit: Unit) -> String {
 mod tests {
     use super::*;
 
-    const fn flat(value: f64) -> Spread {
-        Spread {
+    const fn flat(value: f64) -> Percentiles {
+        Percentiles {
             median: value,
             min: value,
             max: value,
@@ -201,7 +201,7 @@ mod tests {
     }
 
     fn report(ratio: f64) -> Report {
-        let rounds = Spread {
+        let rounds = Percentiles {
             median: 5000.0,
             min: 4000.0,
             max: 6000.0,
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_that_misses_its_goal_is_named_and_one_without_a_goal_is_not() {
+    fn only_ratios_with_a_goal_can_miss_it() {
         let missed = report(0.39);
         let missed: Vec<&str> = missed
             .missed()
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_says_how_each_ratio_stands() {
+    fn table_shows_ratios_and_goals() {
         let text = report(0.39).text();
         assert!(text.contains(">= 0.4 MISSED"), "{text}");
         assert!(text.contains("5000 (4000-6000) /s"), "{text}");

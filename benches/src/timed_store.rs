@@ -1,4 +1,4 @@
-//! A store around a store that times what a call asks of it.
+//! A wrapper that times the calls to a store.
 
 use relation_host::store::StoreError;
 use relation_host::store::layer::{Layered, Operation, StoreLayer};
@@ -20,7 +20,7 @@ impl StoreLayer for Phases {
             Operation::Commit => Phase::Commit,
             Operation::Begin => Phase::Begin,
             Operation::End => Phase::End,
-            // No part of a call.
+            // Not a part of a call.
             Operation::Report | Operation::Other => return work.await,
         };
         self.time(phase, work).await

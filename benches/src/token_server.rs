@@ -1,8 +1,8 @@
-//! A token endpoint that costs next to nothing: one thread, one canned answer.
+//! A token endpoint that costs next to nothing: one thread, one canned response.
 //!
-//! It answers every request with the same tokens and full lives, as Webex does in its usual mode:
-//! the refresh token stays, its clock starts anew. The emulated Webex is faithful and dear; here
-//! the other side has to be so cheap that what is measured is ours.
+//! It sends the same tokens with full lifetimes to every request, as Webex does in its usual mode:
+//! the refresh token stays, its lifetime starts again. The emulated Webex is faithful but expensive;
+//! here the server has to be so cheap that the measurement shows our own cost.
 
 use std::net::SocketAddr;
 
@@ -11,23 +11,23 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-/// The refresh token of every customer; the answers repeat it.
+/// The refresh token of every customer; the responses repeat it.
 pub const REFRESH_TOKEN: &str = "UmVmcmVzaA_P0A1_00000000-0000-4000-8000-000000000001";
-/// The access token of every answer.
+/// The access token in every response.
 pub const ACCESS_TOKEN: &str = "QWNjZXNz_P0A1_00000000-0000-4000-8000-000000000001";
 
-/// The longest request that is read, in bytes; real ones have less than a thousand.
-const LONGEST: usize = 16 * 1024;
+/// Maximum size of a request in bytes; real ones have less than a thousand.
+const MAX_REQUEST: usize = 16 * 1024;
 
-/// The token endpoint's JSON answer: lives of 14 and 90 days, as Webex gives them.
+/// Returns the token endpoint's JSON body, with Webex's lifetimes of 14 and 90 days.
 pub fn token_response() -> String {
     format!(
         r#"{{"scope":"spark-admin:organizations_read spark-admin:licenses_read spark-admin:roles_read spark-admin:people_read spark-admin:locations_read spark-admin:workspaces_read spark-admin:workspace_locations_read identity:tokens_read identity:tokens_write","expires_in":1209599,"token_type":"Bearer","refresh_token":"{REFRESH_TOKEN}","refresh_token_expires_in":7775999,"access_token":"{ACCESS_TOKEN}"}}"#
     )
 }
 
-/// The whole answer as it goes over the wire.
-fn wire_answer() -> Vec<u8> {
+/// Returns the whole response as sent.
+fn raw_response() -> Vec<u8> {
     let body = token_response();
     let head = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncache-control: no-store\r\n\
@@ -37,16 +37,16 @@ fn wire_answer() -> Vec<u8> {
     [head.as_bytes(), body.as_bytes()].concat()
 }
 
-/// A running server; it stops when this is dropped.
+/// A running server; it stops when dropped.
 pub struct TokenServer {
     address: SocketAddr,
-    answer_length: usize,
+    response_length: usize,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl TokenServer {
-    /// Starts it on a free port of 127.0.0.1, with a thread and a runtime of its own.
+    /// Starts a server on a free port of 127.0.0.1, with its own thread and runtime.
     pub fn start() -> Result<Self> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").context("listening")?;
         listener.set_nonblocking(true)?;
@@ -55,34 +55,34 @@ impl TokenServer {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .build()?;
-        let answer = wire_answer();
-        let answer_length = answer.len();
+        let response = raw_response();
+        let response_length = response.len();
         let thread = std::thread::Builder::new()
             .name("token-server".into())
             .spawn(move || {
                 runtime.block_on(async {
                     tokio::select! {
-                        () = accept(listener, answer) => {}
+                        () = accept(listener, response) => {}
                         _ = stopped => {}
                     }
                 });
             })?;
         Ok(Self {
             address,
-            answer_length,
+            response_length,
             stop: Some(stop),
             thread: Some(thread),
         })
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The bytes of each answer, head and body.
-    pub fn answer_length(&self) -> usize {
-        self.answer_length
+    /// Returns the size of each response in bytes, head and body.
+    pub fn response_length(&self) -> usize {
+        self.response_length
     }
 }
 
@@ -95,38 +95,38 @@ impl Drop for TokenServer {
     }
 }
 
-async fn accept(listener: std::net::TcpListener, answer: Vec<u8>) {
+async fn accept(listener: std::net::TcpListener, response: Vec<u8>) {
     let Ok(listener) = TcpListener::from_std(listener) else {
         return;
     };
     // Lives as long as the process, which is a benchmark: sharing it costs nothing per request.
-    let answer: &'static [u8] = Vec::leak(answer);
+    let response: &'static [u8] = Vec::leak(response);
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(async move {
-            // A client that goes away ends its connection; that is no news.
-            let _ = serve(stream, answer).await;
+            // A client that closes the connection is no error.
+            let _ = serve(stream, response).await;
         });
     }
 }
 
-async fn serve(mut stream: TcpStream, answer: &[u8]) -> std::io::Result<()> {
+async fn serve(mut stream: TcpStream, response: &[u8]) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut read = Vec::with_capacity(LONGEST);
+    let mut read = Vec::with_capacity(MAX_REQUEST);
     loop {
         let length = loop {
             if let Some(length) = request_length(&read) {
                 break length;
             }
-            if read.len() > LONGEST || stream.read_buf(&mut read).await? == 0 {
+            if read.len() > MAX_REQUEST || stream.read_buf(&mut read).await? == 0 {
                 return Ok(());
             }
         };
-        stream.write_all(answer).await?;
+        stream.write_all(response).await?;
         read.drain(..length);
     }
 }
 
-/// The length of the first request in `bytes`, when all of it is there.
+/// Returns the length of the first request in `bytes`, if it is complete.
 fn request_length(bytes: &[u8]) -> Option<usize> {
     let head_length = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(bytes.get(..head_length)?).ok()?;

@@ -1,5 +1,5 @@
-//! What the benchmarks run on: a store on a real disk, a host with the real component, and the
-//! same parts for the native baseline.
+//! The benchmarks' world: a store on a real disk, a host with the real component, and the same
+//! parts for the native baseline.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use crate::native::Native;
 use crate::phases::Phases;
 use crate::timed_store::TimedStore;
 
-/// What a host is made of, shared with the native baseline.
+/// The parts of a host, shared with the native baseline.
 pub struct Parts {
     pub store: Arc<dyn Store>,
     pub sealer: Arc<Sealer>,
@@ -32,15 +32,15 @@ pub struct Parts {
 }
 
 /// A host and a native baseline on one store.
-pub struct World {
+pub struct BenchWorld {
     pub parts: Arc<Parts>,
     pub host: Host,
     pub native: Native,
 }
 
-impl World {
-    /// Makes a store called `name` in `directory` and puts everything together on it; `webex` is
-    /// where the token endpoint listens.
+impl BenchWorld {
+    /// Creates a store called `name` in `directory` and builds both sides on it; `webex` is the
+    /// address of the token endpoint.
     pub async fn start(
         directory: &Path,
         name: &str,
@@ -90,7 +90,7 @@ impl World {
     }
 }
 
-/// A store in the file `{name}.db`.
+/// Opens a store in the file `{name}.db`.
 pub fn open_store(
     directory: &Path,
     name: &str,

@@ -1,4 +1,4 @@
-//! Every benchmark runs to its end, with tiny counts: what is measured must not rot.
+//! Runs every benchmark to its end, with tiny counts, so that none of them rots.
 #![allow(clippy::expect_used, reason = "a test stops where it cannot go on")]
 
 use std::path::Path;
@@ -25,7 +25,7 @@ fn benches(args: &[&str]) -> std::process::Output {
 }
 
 #[test]
-fn every_benchmark_runs_and_says_its_ratios() {
+fn every_benchmark_reports_ratios() {
     let output = benches(&["--quick", "--json"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
@@ -49,7 +49,7 @@ fn every_benchmark_runs_and_says_its_ratios() {
 }
 
 #[test]
-fn a_filter_that_fits_nothing_names_what_there_is() {
+fn unmatched_filter_lists_the_benchmarks() {
     let output = benches(&["--filter", "nonsense"]);
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,5 @@
-//! Between the plugin's words and the host's: what the contract's glue does for the component.
+//! Converts between the plugin's types and the host's, as the contract's glue does for the
+//! component.
 
 use anyhow::{Context as _, Result};
 use relation_host::store::seal::Sealer;
@@ -103,7 +104,7 @@ pub fn check(from: plugin::Check) -> Converted<store::Check> {
     })
 }
 
-/// A change as the store takes it, its secret sealed.
+/// Converts a change for the store, its secret sealed.
 pub fn change(sealer: &Sealer, from: plugin::Change) -> Converted<store::Change> {
     Ok(match from {
         plugin::Change::Put(one) => store::Change::Put(document(one)?),
@@ -135,7 +136,7 @@ pub fn level(from: plugin::Level) -> transactions::Level {
     }
 }
 
-/// What a store's error means to a workflow.
+/// Converts a store's error to a workflow's.
 pub fn failure(error: &StoreError) -> plugin::Failure {
     match error {
         StoreError::Conflict(_) | StoreError::Fenced { .. } => {
@@ -150,7 +151,7 @@ pub fn failure(error: &StoreError) -> plugin::Failure {
     }
 }
 
-/// The key of a record that a benchmark made.
+/// Parses the key of a record that a benchmark created.
 pub fn pkid(text: &str) -> Result<host::Pkid> {
     text.parse().with_context(|| format!("{text} is no pkid"))
 }

@@ -1,9 +1,9 @@
 //! Lets the plugin's synchronous workflows wait without holding a thread, as the component does.
 //!
-//! A workflow that runs as a component waits on a fibre of wasmtime: its thread goes on with other
-//! calls. On threads of its own the native baseline would pay for context switches that the
+//! A workflow that runs as a component waits on a fibre of wasmtime, and its thread goes on with
+//! other calls. On threads of its own the native baseline would pay for context switches that the
 //! component does not have, and the comparison would flatter the component. So it runs on a
-//! coroutine with a stack of its own too, and stacks are used again.
+//! coroutine with its own stack too, and stacks are reused.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -15,10 +15,10 @@ use std::task::{Context, Poll, Waker};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-/// Bytes of one stack; only what is touched becomes memory.
+/// Size of one stack in bytes; only touched pages become memory.
 const STACK: usize = 1 << 20;
 
-/// Stacks that wait for their next coroutine.
+/// Stacks that are free for the next coroutine.
 #[derive(Default)]
 pub struct Stacks(Mutex<Vec<DefaultStack>>);
 
@@ -39,16 +39,16 @@ impl Stacks {
     }
 }
 
-/// How synchronous code on a coroutine waits for a future.
-pub struct Waits<'a> {
+/// Lets synchronous code on a coroutine wait for a future.
+pub struct Waiter<'a> {
     yielder: &'a Yielder<Waker, ()>,
     waker: RefCell<Waker>,
 }
 
-impl Waits<'_> {
-    /// What `work` comes to; meanwhile the thread does something else. `work` has to be `Send`,
-    /// because the coroutine may go on on another thread.
-    pub fn on<F: Future + Send>(&self, work: F) -> F::Output {
+impl Waiter<'_> {
+    /// Waits for `work` while the thread does something else. `work` has to be `Send`, because the
+    /// coroutine may resume on another thread.
+    pub fn block_on<F: Future + Send>(&self, work: F) -> F::Output {
         let mut work = pin!(work);
         loop {
             let polled = poll(work.as_mut(), &self.waker.borrow());
@@ -64,49 +64,49 @@ impl Waits<'_> {
 }
 
 /// Never inlined: the address of a thread-local must not be kept across a suspension, after which
-/// the coroutine may find itself on another thread.
+/// the coroutine may run on another thread.
 #[inline(never)]
 fn poll<F: Future>(work: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
     work.poll(&mut Context::from_waker(waker))
 }
 
-/// `work` as a future.
-pub fn run<T, F>(stacks: &Arc<Stacks>, work: F) -> io::Result<Running<T>>
+/// Runs `work` as a future.
+pub fn run<T, F>(stacks: &Arc<Stacks>, work: F) -> io::Result<CoroutineFuture<T>>
 where
     T: Send + 'static,
-    F: FnOnce(&Waits<'_>) -> T + Send + 'static,
+    F: FnOnce(&Waiter<'_>) -> T + Send + 'static,
 {
     let stack = stacks.take()?;
     let coroutine = Coroutine::with_stack(stack, move |yielder, waker| {
-        let waits = Waits {
+        let waiter = Waiter {
             yielder,
             waker: RefCell::new(waker),
         };
-        work(&waits)
+        work(&waiter)
     });
-    Ok(Running {
-        coroutine: Some(Moving(coroutine)),
+    Ok(CoroutineFuture {
+        coroutine: Some(SendCoroutine(coroutine)),
         stacks: Arc::clone(stacks),
     })
 }
 
 /// A coroutine that runs whenever it is polled.
-pub struct Running<T> {
-    coroutine: Option<Moving<T>>,
+pub struct CoroutineFuture<T> {
+    coroutine: Option<SendCoroutine<T>>,
     stacks: Arc<Stacks>,
 }
 
 /// A coroutine that may move between threads while it is suspended.
-struct Moving<T>(Coroutine<Waker, (), T, DefaultStack>);
+struct SendCoroutine<T>(Coroutine<Waker, (), T, DefaultStack>);
 
-// SAFETY: it is suspended only inside `Waits::on`. What lies on its stack then is that function's
-// future, which is Send; the closure given to `run`, which is Send; and the frames of a workflow
-// and of the platform under it, whose values are strings, documents, requests and cells of them,
-// owned by or borrowed from that same stack, which moves as a whole. Nothing of it belongs to a
-// thread: no lock guards, no `Rc`, and no thread-local's address (see `poll`).
-unsafe impl<T: Send> Send for Moving<T> {}
+// SAFETY: it is suspended only inside `Waiter::block_on`. Its stack then holds that function's
+// future, which is Send, and the closure given to `run`, which is Send. It also holds the frames of
+// a workflow and of the platform under it. Their values are strings, documents, requests and cells
+// of them, owned by or borrowed from that same stack, which moves as a whole. None of it belongs to
+// a thread: no lock guards, no `Rc`, and no thread-local's address (see `poll`).
+unsafe impl<T: Send> Send for SendCoroutine<T> {}
 
-impl<T> Future for Running<T> {
+impl<T> Future for CoroutineFuture<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
@@ -138,10 +138,11 @@ mod tests {
         let tasks: Vec<_> = (0..64)
             .map(|n| {
                 let barrier = Arc::clone(&barrier);
-                let work = run(&stacks, move |waits| {
-                    // Each waits for all of the others, many times: none may hold a thread.
+                let work = run(&stacks, move |waiter| {
+                    // Each coroutine waits for all of the others, many times: none may hold a
+                    // thread.
                     for _ in 0..20 {
-                        waits.on(barrier.wait());
+                        waiter.block_on(barrier.wait());
                     }
                     n
                 });

@@ -1,9 +1,9 @@
 //! The native baseline: the plugin's own workflow, linked as a library, over the host's own parts.
 //!
 //! It does the same durable work as a call through the host: a begin that claims the lease and
-//! records the transaction, the workflow's commit fenced by the lease, and an end that closes
-//! both. What it leaves out is what the component costs: a fresh instance, the crossing of its
-//! border, and the bookkeeping of a call's bounds.
+//! records the transaction, the workflow's commit fenced by the lease, and an end that closes both.
+//! It omits the costs of the component: a fresh instance, the crossing of its border, and the
+//! bookkeeping of a call's limits.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub struct Native {
 }
 
 impl Native {
-    /// A native engine on the same parts as a host.
+    /// Creates a native engine on the same parts as a host.
     pub fn new(parts: Arc<Parts>, phases: Phases) -> Self {
         Self {
             parts,
@@ -44,7 +44,8 @@ impl Native {
         }
     }
 
-    /// One refresh, from its begin to its end; anything but new tokens is an error.
+    /// Performs one refresh, from its begin to its end. Any result other than new tokens is an
+    /// error.
     pub async fn refresh(&self, pkid: &Pkid) -> Result<()> {
         let parts = &self.parts;
         let (claimed, now) = (parts.clock.monotonic(), parts.clock.now());
@@ -74,9 +75,9 @@ impl Native {
             let (parts, phases) = (Arc::clone(parts), self.phases.clone());
             let (lease, journal, pkid) = (lease.clone(), journal.clone(), pkid.clone());
             let lease_until = claimed.saturating_add(parts.limits.lease());
-            coroutine::run(&self.stacks, move |waits| {
+            coroutine::run(&self.stacks, move |waiter| {
                 let platform =
-                    NativePlatform::new(&parts, waits, &phases, lease, lease_until, journal);
+                    NativePlatform::new(&parts, waiter, &phases, lease, lease_until, journal);
                 refresh(&platform, pkid.as_str(), Grant::Organization, now.0)
             })
             .context("a stack for a workflow")?

@@ -1,5 +1,5 @@
-//! The plugin's platform over the host's own parts: the same store, sealer, way out and journal
-//! that stand behind the component's imports, without the component.
+//! The plugin's platform over the host's own parts: the store, sealer, egress and journal behind
+//! the component's imports, without the component.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -19,32 +19,32 @@ use spark_customer::platform::{
 };
 
 use super::convert;
-use super::coroutine::Waits;
+use super::coroutine::Waiter;
 use crate::phases::{Phase, Phases};
 use crate::world::Parts;
 
-/// How long news of progress may wait before it is written: the host's own bound.
-const FOLLOW: Duration = Duration::from_millis(500);
+/// Minimum time between two progress writes: the host's own interval.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The platform of one call.
 pub struct NativePlatform<'a> {
     parts: &'a Parts,
-    waits: &'a Waits<'a>,
+    waiter: &'a Waiter<'a>,
     phases: &'a Phases,
     lease: Option<Lease>,
-    /// The monotonic moment until which the lease may be relied on.
+    /// Monotonic time until which the lease is valid.
     lease_until: Duration,
     journal: Journal,
     proxies: RefCell<Proxies>,
-    /// The monotonic moment at which progress was last made durable.
+    /// Monotonic time of the last progress write.
     reported: Cell<Duration>,
 }
 
 impl<'a> NativePlatform<'a> {
-    /// The platform of a call that has begun.
+    /// Creates the platform of a call that has begun.
     pub fn new(
         parts: &'a Parts,
-        waits: &'a Waits<'a>,
+        waiter: &'a Waiter<'a>,
         phases: &'a Phases,
         lease: Option<Lease>,
         lease_until: Duration,
@@ -53,7 +53,7 @@ impl<'a> NativePlatform<'a> {
         let reported = Cell::new(parts.clock.monotonic());
         Self {
             parts,
-            waits,
+            waiter,
             phases,
             lease,
             lease_until,
@@ -63,7 +63,7 @@ impl<'a> NativePlatform<'a> {
         }
     }
 
-    /// The name that the subject's own document carries, when it is among what is written.
+    /// Returns the name in the subject's own document, if the changes contain it.
     fn subject_name(&self, changes: &[Change]) -> Option<String> {
         let subject = &self.lease.as_ref()?.subject;
         changes.iter().find_map(|change| match change {
@@ -91,7 +91,7 @@ impl Storage for NativePlatform<'_> {
             .iter()
             .map(convert::reference)
             .collect::<Result<Vec<_>, _>>()?;
-        let found = self.waits.on(self.parts.store.get(&references));
+        let found = self.waiter.block_on(self.parts.store.get(&references));
         let found = found.map_err(|error| convert::failure(&error))?;
         Ok(found
             .into_iter()
@@ -101,7 +101,9 @@ impl Storage for NativePlatform<'_> {
 
     fn find(&self, filter: &Filter, cursor: Option<&str>, limit: u32) -> Result<Page, Failure> {
         let filter = convert::filter(filter.clone())?;
-        let page = self.waits.on(self.parts.store.find(&filter, cursor, limit));
+        let page = self
+            .waiter
+            .block_on(self.parts.store.find(&filter, cursor, limit));
         let page = page.map_err(|error| convert::failure(&error))?;
         Ok(convert::page_out(page))
     }
@@ -132,8 +134,8 @@ impl Storage for NativePlatform<'_> {
             transaction: Some(news.clone()),
             ..Commit::default()
         };
-        self.waits
-            .on(self.parts.store.commit(commit))
+        self.waiter
+            .block_on(self.parts.store.commit(commit))
             .map_err(|error| {
                 self.journal.restore(news);
                 convert::failure(&error)
@@ -142,7 +144,7 @@ impl Storage for NativePlatform<'_> {
 
     fn wakeups(&self, subject: &Reference) -> Result<Vec<Wakeup>, Failure> {
         let subject = convert::reference(subject)?;
-        let wakeups = self.waits.on(self.parts.store.wakeups(&subject));
+        let wakeups = self.waiter.block_on(self.parts.store.wakeups(&subject));
         let wakeups = wakeups.map_err(|error| convert::failure(&error))?;
         Ok(wakeups
             .into_iter()
@@ -154,7 +156,7 @@ impl Storage for NativePlatform<'_> {
 impl Secrets for NativePlatform<'_> {
     fn reveal(&self, owner: &Reference, name: &str) -> Result<Option<Secret>, Failure> {
         let owner = convert::reference(owner)?;
-        let sealed = self.waits.on(self.parts.store.sealed(&owner, name));
+        let sealed = self.waiter.block_on(self.parts.store.sealed(&owner, name));
         let Some(sealed) = sealed.map_err(|error| convert::failure(&error))? else {
             return Ok(None);
         };
@@ -196,14 +198,14 @@ impl Http for NativePlatform<'_> {
         let proxies = self.proxies.borrow().clone();
         let exchange = async {
             let deadline = tokio::time::Instant::now() + needed;
-            let answer = self.parts.client.send(request, &proxies, deadline);
-            let answer = self.phases.time(Phase::Http, answer).await?;
-            let (head, body) = answer.into_parts();
+            let response = self.parts.client.send(request, &proxies, deadline);
+            let response = self.phases.time(Phase::Http, response).await?;
+            let (head, body) = response.into_parts();
             let body = body.collect().await?.to_bytes();
             Ok(HttpResponse::from_parts(head, body.into()))
         };
-        self.waits
-            .on(exchange)
+        self.waiter
+            .block_on(exchange)
             .map_err(|error: relation_host::egress::EgressError| {
                 HttpError::Network(error.to_string())
             })
@@ -217,7 +219,7 @@ impl plugin::TransactionLog for NativePlatform<'_> {
             .log(now, convert::level(level), message.to_owned());
     }
 
-    /// Nothing is cut off in a benchmark.
+    /// Benchmarks interrupt no call.
     fn interrupted(&self) -> Option<plugin::Timestamp> {
         None
     }
@@ -229,12 +231,12 @@ impl plugin::TransactionLog for NativePlatform<'_> {
             message: message.to_owned(),
         });
         let now = self.parts.clock.monotonic();
-        if now.saturating_sub(self.reported.get()) >= FOLLOW {
+        if now.saturating_sub(self.reported.get()) >= PROGRESS_INTERVAL {
             self.reported.set(now);
             let news = self.journal.take_update();
             if self
-                .waits
-                .on(self.parts.store.report(news.clone()))
+                .waiter
+                .block_on(self.parts.store.report(news.clone()))
                 .is_err()
             {
                 self.journal.restore(news);
@@ -250,7 +252,7 @@ impl Environment for NativePlatform<'_> {
 
     fn random(&self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
-        // Without chance there would be no keys; what follows then fails on its own.
+        // Without random bytes there would be no keys; what follows then fails on its own.
         let _ = getrandom::fill(&mut bytes);
         bytes
     }
@@ -263,7 +265,7 @@ impl Environment for NativePlatform<'_> {
     }
 }
 
-/// Nothing in a call's platform keeps it from being used by one thread after another.
+/// Several threads may use a call's platform, one after the other.
 const _: fn() = || {
     fn may_move<T: Send>() {}
     may_move::<Arc<Parts>>();

@@ -14,16 +14,16 @@ use secrecy::SecretString;
 use super::{Plan, note};
 use crate::customers;
 use crate::floor::Appender;
-use crate::measure::{Side, Slot, in_flight};
+use crate::measure::{Measurement, Series, in_flight};
 use crate::report::{Goal, Report, Row, Unit};
 use crate::world::open_store;
 
 pub const TITLE: &str = "durable commits of the store, each writer its own record";
 
-/// Where the goals are set.
-const MARKED_WRITERS: usize = 32;
+/// Number of writers for which the goals are set.
+const GOAL_WRITERS: usize = 32;
 
-/// What each writer writes again and again: about what a refresh commits.
+/// The writers' changes: each writes about as much as a refresh commits, repeatedly.
 struct Writers {
     store: Arc<dyn Store>,
     sealer: Sealer,
@@ -78,7 +78,7 @@ impl Writers {
 fn record(writer: u64) -> Result<Document> {
     let pkid: Pkid = customers::pkid(writer)?;
     let name = customers::name(writer);
-    // As long as a record is.
+    // As long as a record.
     let notes = "x".repeat(800);
     Ok(Document {
         reference: Reference::record(pkid),
@@ -92,7 +92,7 @@ fn record(writer: u64) -> Result<Document> {
     })
 }
 
-async fn commits(writers: &Arc<Writers>, lanes: usize, time: Duration) -> Result<Slot> {
+async fn commits(writers: &Arc<Writers>, lanes: usize, time: Duration) -> Result<Measurement> {
     let writers = Arc::clone(writers);
     in_flight(lanes, time, move |writer| {
         let writers = Arc::clone(&writers);
@@ -101,7 +101,7 @@ async fn commits(writers: &Arc<Writers>, lanes: usize, time: Duration) -> Result
     .await
 }
 
-async fn appends(appender: &Arc<Appender>, lanes: usize, time: Duration) -> Result<Slot> {
+async fn appends(appender: &Arc<Appender>, lanes: usize, time: Duration) -> Result<Measurement> {
     let appender = Arc::clone(appender);
     in_flight(lanes, time, move |_| {
         let appender = Arc::clone(&appender);
@@ -110,7 +110,7 @@ async fn appends(appender: &Arc<Appender>, lanes: usize, time: Duration) -> Resu
     .await
 }
 
-/// Measures it.
+/// Runs the benchmark.
 pub async fn run(plan: &Plan) -> Result<Report> {
     let grouping = SqliteOptions::default();
     let not_grouping = SqliteOptions {
@@ -137,7 +137,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
             mut single_side,
             mut raw_grouped_side,
             mut raw_side,
-        ] = <[Side; 4]>::default();
+        ] = <[Series; 4]>::default();
         commits(&grouped, lanes, plan.slot / 8).await?;
         commits(&single, lanes, plan.slot / 8).await?;
         for round in 1..=plan.rounds {
@@ -150,22 +150,22 @@ pub async fn run(plan: &Plan) -> Result<Report> {
             raw_side.add(appends(&raw_single, lanes, plan.slot).await?);
             raw_grouped_side.add(appends(&raw_grouped, lanes, plan.slot).await?);
         }
-        let goal = |least: f64| (lanes == MARKED_WRITERS).then_some(Goal::AtLeast(least));
-        let row = |what: &str, side: &Side| {
+        let goal = |least: f64| (lanes == GOAL_WRITERS).then_some(Goal::AtLeast(least));
+        let row = |what: &str, side: &Series| {
             let what = format!("{what}, {lanes} writers");
-            let row = Row::new(what, side.spread(Slot::rate)?, Unit::PerSecond);
-            anyhow::Ok(row.cpu(side.spread(Slot::cpu_each)?))
+            let row = Row::new(what, side.percentiles(Measurement::rate)?, Unit::PerSecond);
+            anyhow::Ok(row.cpu(side.percentiles(Measurement::cpu_each)?))
         };
-        let to_single = grouped_side.ratio(&single_side, Slot::rate)?;
-        let to_raw = grouped_side.ratio(&raw_side, Slot::rate)?;
-        let to_raw_grouped = grouped_side.ratio(&raw_grouped_side, Slot::rate)?;
+        let to_single = grouped_side.ratio(&single_side, Measurement::rate)?;
+        let to_raw = grouped_side.ratio(&raw_side, Measurement::rate)?;
+        let to_raw_grouped = grouped_side.ratio(&raw_grouped_side, Measurement::rate)?;
         rows.push(
             row("grouped", &grouped_side)?
                 .ratio("not grouped", to_single, goal(1.4))
                 .ratio("raw, an fdatasync each", to_raw, goal(0.7))
                 .ratio("raw, grouped", to_raw_grouped, None),
         );
-        let to_raw = single_side.ratio(&raw_side, Slot::rate)?;
+        let to_raw = single_side.ratio(&raw_side, Measurement::rate)?;
         let single = row("not grouped", &single_side)?;
         rows.push(single.ratio("raw, an fdatasync each", to_raw, goal(0.35)));
         rows.push(row("raw, an fdatasync each", &raw_side)?);

@@ -8,23 +8,23 @@ use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use super::{Plan, note};
-use crate::measure::{Side, Slot, serially};
+use crate::measure::{Measurement, Series, serially};
 use crate::phases::Phases;
 use crate::report::{Report, Row, Unit};
 
 pub const TITLE: &str = "store, instantiate, describe() and drop, one call after the other";
 
-/// Calls between two looks at the clock.
+/// Calls between two readings of the clock.
 const BURST: u64 = 50;
 
 /// wasmtime with the host's engine, every import a trap, and no state.
-struct Bare {
+struct BareWasmtime {
     engine: wasmtime::Engine,
     instance: InstancePre<()>,
     plugin: PluginPre<()>,
 }
 
-impl Bare {
+impl BareWasmtime {
     fn new(component: &[u8]) -> wasmtime::Result<Self> {
         let engine = engine::engine(&Limits::default())?;
         let component = Component::new(&engine, component)?;
@@ -61,10 +61,10 @@ impl Bare {
     }
 }
 
-/// Measures it.
+/// Runs the benchmark.
 pub async fn run(plan: &Plan) -> Result<Report> {
     let world = plan.world("fresh", Phases::off()).await?;
-    let wasmtime = Bare::new(&plan.component).map_err(told)?;
+    let wasmtime = BareWasmtime::new(&plan.component).map_err(component_error)?;
     let host = async || {
         for _ in 0..BURST {
             world.host.describe().await?;
@@ -73,32 +73,32 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     };
     let describe = async || {
         for _ in 0..BURST {
-            let fields = wasmtime.describe().await.map_err(told)?;
+            let fields = wasmtime.describe().await.map_err(component_error)?;
             ensure!(fields > 0, "the model has no fields");
         }
         anyhow::Ok(())
     };
     let instantiate = async || {
         for _ in 0..BURST {
-            wasmtime.instantiate().await.map_err(told)?;
+            wasmtime.instantiate().await.map_err(component_error)?;
         }
         anyhow::Ok(())
     };
-    // Everything is paged in and every cache filled before the first round.
+    // Page everything in and fill every cache before the first round.
     host().await?;
     describe().await?;
     instantiate().await?;
 
-    let [mut hosted, mut described, mut instantiated] = <[Side; 3]>::default();
+    let [mut hosted, mut described, mut instantiated] = <[Series; 3]>::default();
     for round in 1..=plan.rounds {
         note(&format!("fresh: round {round}/{}", plan.rounds));
-        hosted.add(each(serially(plan.slot, host).await?));
-        described.add(each(serially(plan.slot, describe).await?));
-        instantiated.add(each(serially(plan.slot, instantiate).await?));
+        hosted.add(per_call(serially(plan.slot, host).await?));
+        described.add(per_call(serially(plan.slot, describe).await?));
+        instantiated.add(per_call(serially(plan.slot, instantiate).await?));
     }
-    let row = |what: &str, side: &Side| {
-        let row = Row::new(what, side.spread(Slot::each)?, Unit::Micros);
-        anyhow::Ok(row.cpu(side.spread(Slot::cpu_each)?))
+    let row = |what: &str, side: &Series| {
+        let row = Row::new(what, side.percentiles(Measurement::each)?, Unit::Micros);
+        anyhow::Ok(row.cpu(side.percentiles(Measurement::cpu_each)?))
     };
     Ok(Report {
         bench: "fresh",
@@ -107,12 +107,12 @@ pub async fn run(plan: &Plan) -> Result<Report> {
             row("host: describe()", &hosted)?
                 .ratio(
                     "bare wasmtime, describe()",
-                    hosted.ratio(&described, Slot::each)?,
+                    hosted.ratio(&described, Measurement::each)?,
                     None,
                 )
                 .ratio(
                     "bare wasmtime, instantiate only",
-                    hosted.ratio(&instantiated, Slot::each)?,
+                    hosted.ratio(&instantiated, Measurement::each)?,
                     None,
                 ),
             row("bare wasmtime: describe()", &described)?,
@@ -127,13 +127,13 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     })
 }
 
-fn told(error: wasmtime::Error) -> anyhow::Error {
+fn component_error(error: wasmtime::Error) -> anyhow::Error {
     anyhow!("the component on bare wasmtime: {error:#}")
 }
 
-/// A slot of bursts as one of calls.
-fn each(slot: Slot) -> Slot {
-    Slot {
+/// Converts a slot of bursts to one of calls.
+fn per_call(slot: Measurement) -> Measurement {
+    Measurement {
         done: slot.done * BURST,
         ..slot
     }

@@ -1,4 +1,4 @@
-//! The benchmarks: one file each, and what they share.
+//! The benchmarks, one file each, and their shared parts.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::phases::Phases;
 use crate::report::Report;
 use crate::token_server::TokenServer;
-use crate::world::World;
+use crate::world::BenchWorld;
 
 pub mod commits;
 pub mod fresh;
@@ -17,7 +17,7 @@ pub mod profile;
 pub mod refresh;
 pub mod stored;
 
-/// Names in the order in which they run, with what they measure.
+/// Names in running order, with what they measure.
 pub const BENCHES: [(&str, &str); 5] = [
     ("fresh", fresh::TITLE),
     ("refresh", refresh::TITLE),
@@ -26,43 +26,43 @@ pub const BENCHES: [(&str, &str); 5] = [
     ("profile", profile::TITLE),
 ];
 
-/// How much is measured, and with what.
+/// What to measure, how much, and with what.
 pub struct Plan {
     /// The component's bytes.
     pub component: Vec<u8>,
-    /// Where the stores are made: on the disk that is to be measured.
+    /// Directory for the stores, on the disk to measure.
     pub directory: PathBuf,
     /// The token endpoint.
     pub server: TokenServer,
     /// Rounds of each comparison.
     pub rounds: usize,
-    /// How long each side runs in each round.
+    /// How long each side runs per round.
     pub slot: Duration,
-    /// Operations in flight.
+    /// Numbers of operations in flight.
     pub lanes: Vec<usize>,
-    /// Customers stored, the smallest number first: the baseline.
+    /// Numbers of stored customers in ascending order; the smallest is the baseline.
     pub sizes: Vec<u64>,
 }
 
 impl Plan {
-    /// A world on a new store called `name`.
-    pub async fn world(&self, name: &str, phases: Phases) -> Result<World> {
+    /// Creates a world on a new store called `name`.
+    pub async fn world(&self, name: &str, phases: Phases) -> Result<BenchWorld> {
         let directory: &Path = &self.directory;
-        World::start(directory, name, &self.component, self.webex(), phases).await
+        BenchWorld::start(directory, name, &self.component, self.webex(), phases).await
     }
 
-    /// Where the token endpoint listens.
+    /// Returns the address of the token endpoint.
     pub fn webex(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// The most operations in flight.
+    /// Returns the largest number of operations in flight.
     pub fn most_lanes(&self) -> usize {
         self.lanes.iter().copied().max().unwrap_or(1)
     }
 }
 
-/// Runs the benchmark `name`; none when there is no such.
+/// Runs the benchmark `name`; returns `None` when it does not exist.
 pub async fn run(name: &str, plan: &Plan) -> Result<Option<Report>> {
     Ok(Some(match name {
         "fresh" => fresh::run(plan).await?,
@@ -74,7 +74,7 @@ pub async fn run(name: &str, plan: &Plan) -> Result<Option<Report>> {
     }))
 }
 
-/// Says on stderr what is being done.
+/// Reports progress on stderr.
 pub fn note(text: &str) {
     eprintln!("    {text}");
 }

@@ -1,41 +1,41 @@
-//! Where the time of a refresh goes, through the component and natively, phase by phase.
+//! Measures the phases of a refresh, through the component and natively.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::refresh::{Turns, natively, through_component};
+use super::refresh::{CustomerRotation, refresh_natively, refresh_through_component};
 use super::{Plan, note};
-use crate::measure::{Spread, in_flight, micros};
-use crate::phases::{Phase, Phases, Took};
+use crate::measure::{Percentiles, in_flight, micros};
+use crate::phases::{Phase, PhaseTime, Phases};
 use crate::report::{Report, Row, Unit};
-use crate::world::World;
+use crate::world::BenchWorld;
 
 pub const TITLE: &str = "where the time of a refresh goes";
 
-/// Operations in flight: one alone, and as many as the ratio is judged by.
+/// Numbers of operations in flight: one, and as many as the ratio is judged by.
 const LANES: [usize; 2] = [1, 32];
 
-/// Which of the two sides.
+/// The two sides.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Variant {
     Component,
     Native,
 }
 
-/// A part of a call: which phases it is made of, with their signs.
-struct Part {
+/// A part of a call: its phases, with their signs.
+struct CallPart {
     what: &'static str,
     plus: &'static [Phase],
     minus: &'static [Phase],
 }
 
-const fn part(what: &'static str, plus: &'static [Phase], minus: &'static [Phase]) -> Part {
-    Part { what, plus, minus }
+const fn part(what: &'static str, plus: &'static [Phase], minus: &'static [Phase]) -> CallPart {
+    CallPart { what, plus, minus }
 }
 
-const PARTS: [Part; 10] = [
+const PARTS: [CallPart; 10] = [
     part("the whole call", &[Phase::Call], &[]),
     part(
         "begin: lease and transaction, durable",
@@ -44,13 +44,13 @@ const PARTS: [Part; 10] = [
     ),
     part("instantiate", &[Phase::Instantiate], &[]),
     part(
-        "workflow, less what it asks of the host",
+        "workflow, without its calls to the host",
         &[Phase::Workflow],
         &[Phase::Read, Phase::Sealed, Phase::Http, Phase::Commit],
     ),
     part("read documents", &[Phase::Read], &[]),
     part("read sealed values", &[Phase::Sealed], &[]),
-    part("http, to the head of the answer", &[Phase::Http], &[]),
+    part("http, up to the head of the response", &[Phase::Http], &[]),
     part("commit, durable", &[Phase::Commit], &[]),
     part("end, durable", &[Phase::End], &[]),
     part(
@@ -77,15 +77,15 @@ const ALL: [Phase; 9] = [
     Phase::End,
 ];
 
-/// What one round took, by phase, for each call.
+/// The time of one round per call, by phase.
 struct Round {
     calls: f64,
-    took: Vec<(Phase, Took)>,
+    took: Vec<(Phase, PhaseTime)>,
 }
 
 impl Round {
-    /// Takes the sums of a round.
-    fn take(phases: &Phases, way: Way) -> Result<Self> {
+    /// Reads and resets the sums of a round.
+    fn take(phases: &Phases, variant: Variant) -> Result<Self> {
         let took: Vec<_> = ALL.map(|phase| (phase, phases.take(phase))).into();
         let count = |wanted: Phase| {
             let found = took.iter().find(|(phase, _)| *phase == wanted);
@@ -99,7 +99,7 @@ impl Round {
             Phase::Commit,
             Phase::End,
         ];
-        if way == Way::Component {
+        if variant == Variant::Component {
             each.push(Phase::Instantiate);
         }
         for phase in each {
@@ -115,24 +115,24 @@ impl Round {
         })
     }
 
-    /// From the beginning of a part to its end, in microseconds.
-    fn wall(&self, part: &Part) -> f64 {
+    /// Returns the wall time of a part, in microseconds.
+    fn wall(&self, part: &CallPart) -> f64 {
         let wall = |phases| self.sum(phases, |_, took| took.wall);
         (wall(part.plus) - wall(part.minus)) / self.calls
     }
 
-    /// While the call's own task worked on it, in microseconds. The component's requests are sent
-    /// by a task of their own, so they are not among what its workflow worked on.
-    fn busy(&self, part: &Part, way: Way) -> f64 {
+    /// Returns the time during which the call's own task worked on a part, in microseconds. Tasks
+    /// of their own send the component's requests, so that time is not included.
+    fn busy(&self, part: &CallPart, variant: Variant) -> f64 {
         let busy = |phases| self.sum(phases, |_, took| took.busy);
         let minus = self.sum(part.minus, |phase, took| {
-            let elsewhere = way == Way::Component && phase == Phase::Http;
+            let elsewhere = variant == Variant::Component && phase == Phase::Http;
             if elsewhere { Duration::ZERO } else { took.busy }
         });
         (busy(part.plus) - minus) / self.calls
     }
 
-    fn sum(&self, phases: &[Phase], figure: impl Fn(Phase, &Took) -> Duration) -> f64 {
+    fn sum(&self, phases: &[Phase], figure: impl Fn(Phase, &PhaseTime) -> Duration) -> f64 {
         let wanted = self.took.iter().filter(|(phase, _)| phases.contains(phase));
         wanted
             .map(|(phase, took)| micros(figure(*phase, took)))
@@ -141,31 +141,35 @@ impl Round {
 }
 
 async fn round(
-    way: Way,
-    world: &Arc<World>,
-    turns: &Arc<Turns>,
+    variant: Variant,
+    world: &Arc<BenchWorld>,
+    rotation: &Arc<CustomerRotation>,
     phases: &Phases,
     lanes: usize,
     time: Duration,
 ) -> Result<Round> {
-    let (world, turns, timed) = (Arc::clone(world), Arc::clone(turns), phases.clone());
+    let (world, rotation, timed) = (Arc::clone(world), Arc::clone(rotation), phases.clone());
     in_flight(lanes, time, move |_| {
-        let (world, turns, timed) = (Arc::clone(&world), Arc::clone(&turns), timed.clone());
+        let (world, rotation, timed) = (Arc::clone(&world), Arc::clone(&rotation), timed.clone());
         async move {
-            match way {
-                Way::Component => {
-                    let call = through_component(&world, &turns);
+            match variant {
+                Variant::Component => {
+                    let call = refresh_through_component(&world, &rotation);
                     timed.time(Phase::Call, call).await
                 }
-                Way::Native => timed.time(Phase::Call, natively(&world, &turns)).await,
+                Variant::Native => {
+                    timed
+                        .time(Phase::Call, refresh_natively(&world, &rotation))
+                        .await
+                }
             }
         }
     })
     .await?;
-    Round::take(phases, way)
+    Round::take(phases, variant)
 }
 
-/// Measures it.
+/// Runs the benchmark.
 pub async fn run(plan: &Plan) -> Result<Report> {
     let phases = Phases::on();
     // For the whole process and for good: a span may be closed on any thread, and its parent with
@@ -174,7 +178,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         .context("timing the host's spans")?;
     let world = Arc::new(plan.world("profile", phases.clone()).await?);
     let most = plan.most_lanes();
-    let turns = Arc::new(Turns::new(&world, most).await?);
+    let rotation = Arc::new(CustomerRotation::new(&world, most).await?);
     let mut rows = Vec::new();
     for lanes in LANES.into_iter().filter(|&lanes| lanes <= most) {
         let (mut component, mut native) = (Vec::new(), Vec::new());
@@ -184,19 +188,22 @@ pub async fn run(plan: &Plan) -> Result<Report> {
                 "profile: {lanes} in flight, round {number}/{}",
                 plan.rounds
             ));
-            for (way, rounds) in [(Way::Component, &mut component), (Way::Native, &mut native)] {
-                // What the population or the warm-up left must not count.
+            for (variant, rounds) in [
+                (Variant::Component, &mut component),
+                (Variant::Native, &mut native),
+            ] {
+                // Discard what the population or the warm-up left.
                 for phase in ALL {
                     phases.take(phase);
                 }
-                let took = round(way, &world, &turns, &phases, lanes, plan.slot / 2).await?;
+                let took = round(variant, &world, &rotation, &phases, lanes, plan.slot / 2).await?;
                 if number > 0 {
                     rounds.push(took);
                 }
             }
         }
-        rows.extend(described(Way::Component, lanes, &component));
-        rows.extend(described(Way::Native, lanes, &native));
+        rows.extend(to_rows(Variant::Component, lanes, &component));
+        rows.extend(to_rows(Variant::Native, lanes, &native));
     }
     Ok(Report {
         bench: "profile",
@@ -214,25 +221,25 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     })
 }
 
-fn described(way: Way, lanes: usize, rounds: &[Round]) -> Vec<Row> {
+fn to_rows(variant: Variant, lanes: usize, rounds: &[Round]) -> Vec<Row> {
     let Some(whole) = PARTS.first() else {
         return Vec::new();
     };
     let rows = PARTS.iter().filter_map(|part| {
-        let wall = Spread::of(rounds.iter().map(|round| round.wall(part)))?;
-        let busy = Spread::of(rounds.iter().map(|round| round.busy(part, way)))?;
-        let share = Spread::of(
+        let wall = Percentiles::from_values(rounds.iter().map(|round| round.wall(part)))?;
+        let busy = Percentiles::from_values(rounds.iter().map(|round| round.busy(part, variant)))?;
+        let share = Percentiles::from_values(
             rounds
                 .iter()
                 .map(|round| round.wall(part) / round.wall(whole).max(f64::MIN_POSITIVE)),
         )?;
-        // What a way does not have.
+        // A phase that this variant does not have.
         if wall.max == 0.0 {
             return None;
         }
-        let name = match way {
-            Way::Component => "component",
-            Way::Native => "native",
+        let name = match variant {
+            Variant::Component => "component",
+            Variant::Native => "native",
         };
         let what = format!("{name}, {lanes} in flight: {}", part.what);
         Some(

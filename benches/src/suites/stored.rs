@@ -1,5 +1,5 @@
-//! What it costs that much is stored: dispatch has to follow what is due, a page and a record what
-//! is shown.
+//! Measures how costs grow with the number of stored customers: dispatch has to depend on what is
+//! due, a page and a record on what is shown.
 
 use std::time::{Duration, Instant};
 
@@ -11,26 +11,26 @@ use relation_host::types::{Filter, Hierarchy, Key, RECORD_MODEL, Reference, Scop
 
 use super::{Plan, note};
 use crate::customers::{self, Extent};
-use crate::measure::{Meter, Side, Slot, serially};
+use crate::measure::{Measurement, Meter, Series, serially};
 use crate::phases::Phases;
 use crate::report::{Goal, Report, Row, Unit};
-use crate::world::World;
+use crate::world::BenchWorld;
 
 pub const TITLE: &str = "the same work with more and more customers stored, few of them due";
 
 /// Customers that are due at once: as many as a dispatcher has in flight. They are stored whole.
 const DUE: u32 = 32;
 
-/// Records of a page.
+/// Records per page.
 const PAGE: u32 = 50;
 
 /// Records in use, spread over the whole store: as many in each store, so that caches hold them.
 const IN_USE: u64 = 1000;
 
-/// By how much a cost may grow from the smallest store to the largest.
+/// How much a cost may grow from the smallest store to the largest.
 const GOAL: Goal = Goal::AtMost(2.0);
 
-/// What is measured on each store.
+/// The work to measure on each store.
 #[derive(Clone, Copy)]
 enum Work {
     Page,
@@ -38,7 +38,7 @@ enum Work {
     StatePage,
     Show,
     ShowAny,
-    Look,
+    FindDue,
     Dispatch,
     Refresh,
 }
@@ -52,7 +52,7 @@ const ALL: [(Work, &str); 8] = [
         Work::ShowAny,
         "show: any record, cold caches and the disk included",
     ),
-    (Work::Look, "look for what is due: 32 wakeups"),
+    (Work::FindDue, "look for what is due: 32 wakeups"),
     (
         Work::Dispatch,
         "dispatch a wakeup: its share of the look, begin, end",
@@ -60,14 +60,14 @@ const ALL: [(Work, &str); 8] = [
     (Work::Refresh, "dispatch a wakeup and refresh, 32 in flight"),
 ];
 
-struct Stored {
+struct FilledStore {
     customers: u64,
-    world: World,
-    /// The record that was shown last of any; the same ones in every run.
+    world: BenchWorld,
+    /// The record picked last; every run picks the same ones.
     picked: u64,
 }
 
-impl Stored {
+impl FilledStore {
     async fn new(plan: &Plan, customers: u64) -> Result<Self> {
         let begun = Instant::now();
         let name = format!("stored-{customers}");
@@ -84,7 +84,7 @@ impl Stored {
         })
     }
 
-    async fn measure(&mut self, work: Work, time: Duration) -> Result<Slot> {
+    async fn measure(&mut self, work: Work, time: Duration) -> Result<Measurement> {
         match work {
             Work::Page => {
                 let all = filter(None, None);
@@ -102,7 +102,7 @@ impl Stored {
             Work::Show => {
                 let in_use = IN_USE.min(self.customers);
                 let nth = |n: u64| n % in_use * self.customers / in_use;
-                // Whatever was written since has emptied the readers' caches.
+                // Writes since the last pass have emptied the readers' caches.
                 for n in 0..in_use {
                     self.show(nth(n)).await?;
                 }
@@ -115,27 +115,27 @@ impl Stored {
             }
             Work::ShowAny => {
                 serially(time, async || {
-                    // Steps of a number without a common factor visit all of them in no order.
+                    // Steps coprime to the number of records visit all of them in no order.
                     self.picked = (self.picked + 611_953) % self.customers;
                     self.show(self.picked).await
                 })
                 .await
             }
-            Work::Look => {
+            Work::FindDue => {
                 self.make_due().await?;
                 serially(time, async || {
-                    let due = self.look().await?;
+                    let due = self.find_due().await?;
                     ensure!(due.len() == DUE as usize, "{} are due", due.len());
                     Ok(())
                 })
                 .await
             }
-            Work::Dispatch => self.again_and_again(time, Self::dispatch).await,
-            Work::Refresh => self.again_and_again(time, Self::refresh).await,
+            Work::Dispatch => self.repeat_passes(time, Self::dispatch).await,
+            Work::Refresh => self.repeat_passes(time, Self::refresh).await,
         }
     }
 
-    async fn pages(&self, filter: &Filter, time: Duration) -> Result<Slot> {
+    async fn pages(&self, filter: &Filter, time: Duration) -> Result<Measurement> {
         let store = &self.world.parts.store;
         serially(time, async || {
             let page = store.find(filter, None, PAGE).await?;
@@ -145,7 +145,7 @@ impl Stored {
         .await
     }
 
-    /// What the command `show` asks for.
+    /// Reads what the command `show` reads.
     async fn show(&self, index: u64) -> Result<()> {
         let store = &self.world.parts.store;
         let named = filter(None, Some(("name", customers::name(index))));
@@ -166,25 +166,25 @@ impl Stored {
     }
 
     async fn make_due(&self) -> Result<()> {
-        // A wakeup that is due in the millisecond of an earlier attempt counts as answered by it.
+        // A wakeup that is due in the millisecond of an earlier attempt counts as completed by it.
         tokio::time::sleep(Duration::from_millis(2)).await;
         customers::make_due(&self.world.parts, 0..u64::from(DUE)).await
     }
 
-    /// What a dispatcher asks for.
-    async fn look(&self) -> Result<Vec<DueWakeup>> {
+    /// Reads what a dispatcher reads.
+    async fn find_due(&self) -> Result<Vec<DueWakeup>> {
         let parts = &self.world.parts;
         parts.store.next_due().await?;
         Ok(parts.store.due(parts.clock.now(), DUE, None).await?)
     }
 
-    /// Measures passes of `pass`, each of which answers all that is due, and nothing in between.
-    async fn again_and_again(
+    /// Measures calls of `pass`, each of which completes everything due, and nothing in between.
+    async fn repeat_passes(
         &mut self,
         time: Duration,
         pass: impl AsyncFn(&Self) -> Result<()>,
-    ) -> Result<Slot> {
-        let mut all = Slot {
+    ) -> Result<Measurement> {
+        let mut all = Measurement {
             done: 0,
             wall: Duration::ZERO,
             cpu: Duration::ZERO,
@@ -203,10 +203,10 @@ impl Stored {
         }
     }
 
-    /// All that a call costs the store besides its workflow.
+    /// Performs everything that a call costs the store besides its workflow.
     async fn dispatch(&self) -> Result<()> {
         let parts = &self.world.parts;
-        let due = self.look().await?;
+        let due = self.find_due().await?;
         ensure!(due.len() == DUE as usize, "{} are due", due.len());
         for wakeup in due {
             let now = parts.clock.now();
@@ -247,7 +247,7 @@ impl Stored {
         Ok(())
     }
 
-    /// The real dispatcher with the real component.
+    /// Runs the real dispatcher with the real component.
     async fn refresh(&self) -> Result<()> {
         let dispatcher = self.world.host.dispatcher(DispatcherOptions::default());
         let ran = dispatcher.run_until_idle().await?;
@@ -273,7 +273,7 @@ fn filter(place: Option<(Hierarchy, Scope)>, key: Option<(&str, String)>) -> Fil
     }
 }
 
-/// Measures it.
+/// Runs the benchmark.
 pub async fn run(plan: &Plan) -> Result<Report> {
     let mut stores = Vec::new();
     for &customers in &plan.sizes {
@@ -281,9 +281,9 @@ pub async fn run(plan: &Plan) -> Result<Report> {
             customers >= u64::from(PAGE),
             "{customers} customers do not fill a page of {PAGE}"
         );
-        stores.push(Stored::new(plan, customers).await?);
+        stores.push(FilledStore::new(plan, customers).await?);
     }
-    let mut sides = vec![vec![Side::default(); stores.len()]; ALL.len()];
+    let mut sides = vec![vec![Series::default(); stores.len()]; ALL.len()];
     // Round 0 fills the caches and is not counted.
     for round in 0..=plan.rounds {
         note(&format!("stored: round {round}/{}", plan.rounds));
@@ -305,18 +305,15 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     for ((work, what), sides) in ALL.iter().zip(&sides) {
         for (customers, side) in plan.sizes.iter().zip(sides) {
             let what = format!("{what}; {customers} stored");
-            let row = Row::new(what, side.spread(Slot::each)?, Unit::Micros);
-            let row = row.cpu(side.spread(Slot::cpu_each)?);
+            let row = Row::new(what, side.percentiles(Measurement::each)?, Unit::Micros);
+            let row = row.cpu(side.percentiles(Measurement::cpu_each)?);
             rows.push(match (sides.first(), plan.sizes.first()) {
                 (Some(least), Some(fewest)) if fewest != customers => {
                     let to = format!("{fewest} stored");
                     let by_cpu = format!("{to}, by processor time");
                     let goal = (!matches!(work, Work::ShowAny)).then_some(GOAL);
-                    row.ratio(to, side.ratio(least, Slot::each)?, goal).ratio(
-                        by_cpu,
-                        side.ratio(least, Slot::cpu_each)?,
-                        None,
-                    )
+                    row.ratio(to, side.ratio(least, Measurement::each)?, goal)
+                        .ratio(by_cpu, side.ratio(least, Measurement::cpu_each)?, None)
                 }
                 _ => row,
             });

@@ -1,10 +1,10 @@
-//! Where the build leaves what the tests run: the component and the two programs.
+//! Paths of built artifacts: the component and the two programs.
 
 use std::path::{Path, PathBuf};
 
 use relation_host::component::ComponentCache;
 
-/// The target directory that this test or program was built in.
+/// Returns the target directory that this test or program was built in.
 fn target() -> PathBuf {
     let program = std::env::current_exe().expect("a program knows its own file");
     // <target>/<profile>/deps/<test> and <target>/<profile>/<program>
@@ -16,23 +16,24 @@ fn target() -> PathBuf {
         .to_owned()
 }
 
-/// The built component.
+/// Returns the built component.
 pub fn component() -> PathBuf {
     built("spark-customer.wasm")
 }
 
-/// The built suite for hosts.
+/// Returns the built suite for hosts.
 pub fn suite() -> PathBuf {
     built("host-conformance.wasm")
 }
 
-/// A plugin with a fault that the scenarios must catch, by its name in `tests/fixtures/broken/`.
-pub fn broken(name: &str) -> PathBuf {
+/// Returns a plugin with a fault that the scenarios must catch, by its name in
+/// `tests/fixtures/broken/`.
+pub fn mutant(name: &str) -> PathBuf {
     built(&format!("broken/{name}.wasm"))
 }
 
-/// A plugin that misbehaves, by its name in `tests/fixtures/examples/`; there are some of which the
-/// build leaves the WebAssembly text (`.wat`), and the others are components.
+/// Returns a plugin that misbehaves, by its name in `tests/fixtures/examples/`. For some of them
+/// the build leaves WebAssembly text (`.wat`); the others are components.
 pub fn fixture(name: &str) -> PathBuf {
     let text = target().join(format!("component/fixtures/{name}.wat"));
     if text.is_file() {
@@ -51,18 +52,19 @@ fn built(file: &str) -> PathBuf {
     path
 }
 
-/// What stands for the user's folder of caches in every process of the tests, so that each component
-/// is compiled once for all of them.
+/// Returns the user's cache folder for every process of the tests, so that each component is
+/// compiled once for all of them.
 pub fn caches() -> PathBuf {
     target().join("test-caches")
 }
 
-/// Where `relation-host` keeps compiled components when its folder of caches is [`caches`].
+/// Returns the cache of compiled components that `relation-host` uses when its cache folder is
+/// [`caches`].
 pub fn component_cache() -> ComponentCache {
     ComponentCache::new(caches().join("relation-host").join("components"))
 }
 
-/// The program `name`, built with the same profile as the test.
+/// Returns the program `name`, built with the same profile as the test.
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own file");
     let directory = test
@@ -78,7 +80,7 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// The example program `name`, built with the same profile as the test.
+/// Returns the example program `name`, built with the same profile as the test.
 pub fn example(name: &str) -> PathBuf {
     program(&format!("examples/{name}"))
 }

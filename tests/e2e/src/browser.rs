@@ -1,5 +1,5 @@
-//! A real browser: headless Chromium, driven by chromedriver through the W3C's WebDriver protocol,
-//! of which tests need a handful of commands.
+//! A real browser: headless Chromium, driven by chromedriver through a handful of commands of the
+//! W3C's WebDriver protocol.
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
@@ -17,17 +17,17 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::installed::{installed, skipped};
-use crate::process::{PATIENCE, eventually};
+use crate::optional_programs::{find_program, report_skipped};
+use crate::process::{TIMEOUT, eventually};
 
-/// Set where a browser has to be there, so that its tests cannot be passed over.
+/// Environment variable that makes a missing browser an error, so that its tests cannot be skipped.
 const REQUIRED: &str = "RELATION_REQUIRE_BROWSER";
 
-/// The key under which the protocol answers with an element (W3C WebDriver, section 12.2).
+/// The key of an element in the protocol's responses (W3C WebDriver, section 12.2).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// How long the browser may take to close.
-const LEAVE: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// No sandbox, since tests run as root in containers; and no traffic of the browser's own.
 const ARGUMENTS: [&str; 10] = [
@@ -43,30 +43,30 @@ const ARGUMENTS: [&str; 10] = [
     "--disable-sync",
 ];
 
-/// A browser with one window. It is closed when it is dropped.
+/// A browser with one window, closed when dropped.
 pub struct Browser {
     runtime: Runtime,
     client: Client<HttpConnector, Full<Bytes>>,
     driver: Child,
-    /// `http://127.0.0.1:PORT/session/ID` once there is one.
+    /// `http://127.0.0.1:PORT/session/ID` once a session exists.
     session: String,
     /// Profile and output; removed last.
     _directory: TempDir,
 }
 
 impl Browser {
-    /// Starts a browser with a fresh profile. Where none is installed it says so and there is
-    /// none, unless `RELATION_REQUIRE_BROWSER` is set: then the test fails.
+    /// Starts a browser with a fresh profile. Without an installed browser it reports that and
+    /// returns `None`, or fails the test if `RELATION_REQUIRE_BROWSER` is set.
     pub fn start() -> Option<Self> {
         let (Some(browser), Some(driver)) = (
             ["chromium", "chromium-browser", "google-chrome"]
                 .into_iter()
-                .find_map(installed),
-            installed("chromedriver"),
+                .find_map(find_program),
+            find_program("chromedriver"),
         ) else {
             let advice = "chromium and chromedriver are not installed \
                           (Debian: apt-get install chromium chromium-driver)";
-            skipped(advice, REQUIRED);
+            report_skipped(advice, REQUIRED);
             return None;
         };
         let directory = TempDir::new().expect("a temporary directory");
@@ -74,7 +74,7 @@ impl Browser {
         let log = File::create(&output).expect("the directory can be written");
         let mut command = Command::new(driver);
         command.arg("--port=0").stdin(Stdio::null());
-        // Crash reports and the like go with the rest of it.
+        // Keep crash reports and the like in the temporary directory.
         command.env("XDG_CONFIG_HOME", directory.path());
         command.stdout(log).stderr(Stdio::null());
         #[cfg(unix)]
@@ -97,8 +97,8 @@ impl Browser {
             _directory: directory,
         };
         let port = eventually("chromedriver listens", || {
-            let said = std::fs::read_to_string(&output).ok()?;
-            let (_, rest) = said.split_once("started successfully on port ")?;
+            let printed = std::fs::read_to_string(&output).ok()?;
+            let (_, rest) = printed.split_once("started successfully on port ")?;
             let (port, _) = rest.split_once('.')?;
             Some(port.to_owned())
         });
@@ -112,9 +112,9 @@ impl Browser {
         let session = this.send(Method::POST, &root, &capabilities);
         let id = session["sessionId"].as_str().expect("a session has an id");
         this.session = format!("{root}/{id}");
-        // A page that is slow to come is waited for, as a person would.
-        let patience = u64::try_from(PATIENCE.as_millis()).expect("a minute or so");
-        this.command(Method::POST, "timeouts", &json!({ "implicit": patience }));
+        // Wait for a slow page, as a person would.
+        let timeout = u64::try_from(TIMEOUT.as_millis()).expect("a minute or so");
+        this.command(Method::POST, "timeouts", &json!({ "implicit": timeout }));
         Some(this)
     }
 
@@ -123,43 +123,43 @@ impl Browser {
         self.command(Method::POST, "url", &json!({ "url": url }));
     }
 
-    /// Clicks the first element that this CSS selector finds, on this page or the one that is on its
-    /// way. The page that it leads to may still be on its way afterwards: see [`Self::arrives`].
+    /// Clicks the first element that matches this CSS selector, on this page or the one that is
+    /// loading. The next page may still be loading afterwards: see [`Self::wait_for_url`].
     pub fn click(&self, selector: &str) {
         let path = format!("element/{}/click", self.element(selector));
         self.command(Method::POST, &path, &json!({}));
     }
 
-    /// The text that a person sees of the first element that this CSS selector finds.
+    /// Returns the visible text of the first element that matches this CSS selector.
     pub fn text(&self, selector: &str) -> String {
         let path = format!("element/{}/text", self.element(selector));
         self.read(&path)
     }
 
-    /// Waits until the page is one whose address begins like this, and answers with the whole.
-    pub fn arrives(&self, beginning: &str) -> String {
+    /// Waits for a page whose address begins like this, and returns the whole address.
+    pub fn wait_for_url(&self, beginning: &str) -> String {
         eventually(&format!("the browser is at {beginning}"), || {
             Some(self.url()).filter(|url| url.starts_with(beginning))
         })
     }
 
-    /// The address of the page.
+    /// Returns the address of the page.
     pub fn url(&self) -> String {
         self.read("url")
     }
 
-    /// The title of the page.
+    /// Returns the title of the page.
     pub fn title(&self) -> String {
         self.read("title")
     }
 
-    /// The page as HTML.
+    /// Returns the page as HTML.
     pub fn source(&self) -> String {
         self.read("source")
     }
 
-    /// The page's content security policy, which keeps it from asking another origin for anything.
-    /// Fails the test if none does.
+    /// Returns the page's content security policy, which keeps it from loading anything from
+    /// another origin. Fails the test without one.
     pub fn policy(&self) -> String {
         let script = "const done = arguments[0]; \
                       document.addEventListener('securitypolicyviolation', \
@@ -187,7 +187,7 @@ impl Browser {
         self.send(method, &format!("{}/{path}", self.session), body)
     }
 
-    /// One command; its `value`, or the end of the test with what the driver said.
+    /// Sends one command and returns its `value`; fails the test with the driver's message.
     fn send(&self, method: Method, url: &str, body: &Value) -> Value {
         let body = match body {
             Value::Null => Bytes::new(),
@@ -201,22 +201,22 @@ impl Browser {
             .expect("a request");
         let (status, body) = self.runtime.block_on(async {
             let exchange = async {
-                let answer = self.client.request(request).await;
-                let answer = answer.expect("chromedriver answers");
-                let status = answer.status();
-                let body = answer.into_body().collect().await;
+                let response = self.client.request(request).await;
+                let response = response.expect("chromedriver answers");
+                let status = response.status();
+                let body = response.into_body().collect().await;
                 (status, body.expect("chromedriver answers whole").to_bytes())
             };
-            let answer = tokio::time::timeout(PATIENCE, exchange).await;
-            answer.unwrap_or_else(|_| panic!("chromedriver is silent about {url}"))
+            let response = tokio::time::timeout(TIMEOUT, exchange).await;
+            response.unwrap_or_else(|_| panic!("chromedriver is silent about {url}"))
         });
-        let mut answer: Value = serde_json::from_slice(&body).expect("chromedriver answers JSON");
+        let mut response: Value = serde_json::from_slice(&body).expect("chromedriver answers JSON");
         assert!(
             status.is_success(),
             "the browser refused {url}: {}",
-            answer["value"]["message"]
+            response["value"]["message"]
         );
-        answer["value"].take()
+        response["value"].take()
     }
 }
 
@@ -225,10 +225,10 @@ impl Drop for Browser {
         if !self.session.is_empty() {
             let end = Request::delete(&self.session).body(Full::default());
             let end = self.client.request(end.expect("a request"));
-            // A browser that takes its leave slowly is killed below.
+            // A browser that is slow to close is killed below.
             let _ = self
                 .runtime
-                .block_on(async { tokio::time::timeout(LEAVE, end).await });
+                .block_on(async { tokio::time::timeout(CLOSE_TIMEOUT, end).await });
         }
         #[cfg(unix)]
         if let Some(group) = Pid::from_raw(self.driver.id().cast_signed()) {

@@ -1,4 +1,4 @@
-//! The database file of a host, looked at from outside as anybody with SQLite could.
+//! Direct access to a host's database file, as anybody with SQLite has it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use serde_json::Value;
 pub struct Database(Connection);
 
 impl Database {
-    /// Opens a database that is there.
+    /// Opens an existing database.
     pub fn open(path: &Path) -> Self {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         let connection = Connection::open_with_flags(path, flags)
@@ -23,7 +23,7 @@ impl Database {
         Self(connection)
     }
 
-    /// How often the record was written, and its body.
+    /// Returns the record's version and its body.
     pub fn record(&self, pkid: &str) -> Option<(i64, Value)> {
         let found: Option<(i64, String)> = self
             .0
@@ -37,7 +37,7 @@ impl Database {
         found.map(|(version, body)| (version, serde_json::from_str(&body).expect("a JSON body")))
     }
 
-    /// How many secrets are sealed with which data key, as the sealed values themselves say.
+    /// Counts the sealed secrets per data key, as the sealed values themselves name it.
     pub fn secrets_by_key(&self) -> BTreeMap<u32, usize> {
         let mut statement = self
             .0
@@ -54,7 +54,7 @@ impl Database {
         counts
     }
 
-    /// The stored bytes of a secret of a record.
+    /// Returns the stored bytes of a secret of a record.
     pub fn secret(&self, pkid: &str, name: &str) -> Vec<u8> {
         self.0
             .query_row(
@@ -74,19 +74,19 @@ impl Database {
         assert_eq!(changed.expect("the database can be written"), 1);
     }
 
-    /// Keeps every other process from writing until it is unlocked or dropped.
+    /// Keeps every other process from writing until unlocked or dropped.
     pub fn lock(&self) {
         self.0
             .execute_batch("BEGIN IMMEDIATE")
             .expect("the lock is free in time");
     }
 
-    /// Lets others write again.
+    /// Lets other processes write again.
     pub fn unlock(&self) {
         self.0.execute_batch("ROLLBACK").expect("it was locked");
     }
 
-    /// The names of all tables.
+    /// Returns the names of all tables.
     pub fn tables(&self) -> Vec<String> {
         let mut statement = self
             .0
@@ -98,7 +98,7 @@ impl Database {
             .expect("the schema can be read")
     }
 
-    /// The tables that have a row with this text in any column, blobs too.
+    /// Returns the tables with this text in any column, including blobs.
     pub fn tables_that_mention(&self, text: &str) -> Vec<String> {
         let mut tables = self.tables();
         tables.retain(|table| self.mentions(table, text));

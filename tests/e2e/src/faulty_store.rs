@@ -1,4 +1,4 @@
-//! A store that fails, is slow or loses its answers when a test wants it to, under the world's clock.
+//! A store with injected faults: it fails, is slow or loses its results, under the world's clock.
 //!
 //! Every [`World`](crate::World) has one around its database; its faults are `world.store_faults`:
 //!
@@ -9,19 +9,19 @@
 //! world.store_faults.inject(
 //!     StoreFault::failing_to_write().until(at).when(move || requests.load(Relaxed) > 0),
 //! );
-//! // The next commit is carried out, ten seconds later than asked.
+//! // The next commit is carried out, ten seconds late.
 //! world.store_faults.inject(StoreFault::slow(Operation::Commit, seconds(10)));
-//! // The next commit is carried out, and said to have failed.
-//! world.store_faults.inject(StoreFault::losing_the_answer(Operation::Commit));
+//! // The next commit is carried out, but reported as failed.
+//! world.store_faults.inject(StoreFault::losing_result(Operation::Commit));
 //! // Everything fails until the faults are cleared.
 //! world.store_faults.inject(StoreFault::down());
 //! world.store_faults.clear();
 //! ```
 //!
-//! A workflow's commit of what Webex answered is `Operation::Commit`; the begin and the end of its
-//! call are operations of their own. Nothing sleeps: what takes time moves the clock, which
-//! is how a host that waits between two tries gets on. A fault that takes no time (`taking(ZERO)`) leaves such
-//! a host waiting until the test itself moves the clock.
+//! A workflow's commit of Webex's response is `Operation::Commit`; the begin and the end of its
+//! call are operations of their own. No fault sleeps: one that takes time advances the clock, and
+//! so a host that waits between two attempts gets on. With a fault that takes no time
+//! (`taking(ZERO)`) such a host waits until the test itself advances the clock.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,18 +32,18 @@ pub use relation_host::store::layer::Operation;
 use relation_host::store::layer::{Layered, StoreLayer};
 use relation_host::types::Timestamp;
 
-/// What a fault says; tests find it in messages.
+/// Message of an injected fault; tests look for it in messages.
 pub const INJECTED: &str = "injected by the test";
 
-/// How long an operation that fails takes by default: as long as SQLite waits for another writer.
-const FAILING_TAKES: Duration = Duration::from_secs(5);
+/// Default time of an operation that fails: as long as SQLite waits for another writer.
+const FAILURE_DELAY: Duration = Duration::from_secs(5);
 
 /// Before or after an operation of the inner store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// It was asked and nothing was done about it.
+    /// The operation was called and has done nothing.
     Before,
-    /// It was done and nobody was told.
+    /// The operation is done and its result not yet returned.
     After,
 }
 
@@ -51,88 +51,87 @@ pub enum Moment {
 enum Effect {
     Fail,
     Slow,
-    LoseAnswer,
+    LoseResult,
 }
 
 type Condition = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// One thing that goes wrong, once unless [`times`](Self::times) or [`until`](Self::until) say
-/// otherwise.
+/// One fault. It acts once unless [`times`](Self::times) or [`until`](Self::until) say otherwise.
 #[derive(Clone)]
 pub struct StoreFault {
     operations: Vec<Operation>,
     effect: Effect,
     left: u32,
     until: Option<Timestamp>,
-    takes: Duration,
+    delay: Duration,
     condition: Option<Condition>,
 }
 
 impl StoreFault {
-    fn new(operations: &[Operation], effect: Effect, takes: Duration) -> Self {
+    fn new(operations: &[Operation], effect: Effect, delay: Duration) -> Self {
         Self {
             operations: operations.to_vec(),
             effect,
             left: 1,
             until: None,
-            takes,
+            delay,
             condition: None,
         }
     }
 
-    /// The operation does nothing and answers that the store is unavailable.
+    /// Makes the operation do nothing and report that the store is unavailable.
     pub fn failing(operation: Operation) -> Self {
-        Self::new(&[operation], Effect::Fail, FAILING_TAKES)
+        Self::new(&[operation], Effect::Fail, FAILURE_DELAY)
     }
 
-    /// Whatever writes for a call does nothing and answers that the store is unavailable, until the
+    /// Makes every write of a call do nothing and report that the store is unavailable, until the
     /// faults are cleared; reads go on.
     pub fn failing_to_write() -> Self {
         use Operation::{Begin, Commit, End, Report};
-        Self::new(&[Begin, Commit, Report, End], Effect::Fail, FAILING_TAKES).times(u32::MAX)
+        Self::new(&[Begin, Commit, Report, End], Effect::Fail, FAILURE_DELAY).times(u32::MAX)
     }
 
-    /// Nothing works until the faults are cleared.
+    /// Makes every operation fail until the faults are cleared.
     pub fn down() -> Self {
         use Operation::{Begin, Commit, End, Other, Read, Report};
         Self::new(
             &[Read, Begin, Commit, Report, End, Other],
             Effect::Fail,
-            FAILING_TAKES,
+            FAILURE_DELAY,
         )
         .times(u32::MAX)
     }
 
-    /// The clock moves by `time`, then the operation is carried out.
+    /// Advances the clock by `time`, then carries the operation out.
     pub fn slow(operation: Operation, time: Duration) -> Self {
         Self::new(&[operation], Effect::Slow, time)
     }
 
-    /// The operation is carried out, and answered as if the store were unavailable.
-    pub fn losing_the_answer(operation: Operation) -> Self {
-        Self::new(&[operation], Effect::LoseAnswer, FAILING_TAKES)
+    /// Carries the operation out, but reports that the store is unavailable.
+    pub fn losing_result(operation: Operation) -> Self {
+        Self::new(&[operation], Effect::LoseResult, FAILURE_DELAY)
     }
 
-    /// So many operations are hit.
+    /// Sets how many operations the fault hits.
     pub fn times(mut self, times: u32) -> Self {
         self.left = times;
         self
     }
 
-    /// Every operation is hit as long as the clock is before this moment.
+    /// Hits every operation while the clock is before this moment.
     pub fn until(mut self, moment: Timestamp) -> Self {
         self.until = Some(moment);
         self.left = u32::MAX;
         self
     }
 
-    /// By how much the clock moves each time; 5 s by default.
+    /// Sets how far the clock advances each time; 5 s by default.
     pub fn taking(mut self, time: Duration) -> Self {
-        self.takes = time;
+        self.delay = time;
         self
     }
 
-    /// Operations are hit only while this holds.
+    /// Hits operations only while this condition holds.
     pub fn when(mut self, condition: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.condition = Some(Arc::new(condition));
         self
@@ -152,10 +151,10 @@ type Watcher = Arc<dyn Fn(Operation, Moment) + Send + Sync>;
 struct State {
     faults: Vec<StoreFault>,
     watcher: Option<Watcher>,
-    hit: u32,
+    hit_count: u32,
 }
 
-/// The faults of the stores of one world. Clones are the same.
+/// The faults of the stores of one world. Clones share them.
 #[derive(Clone)]
 pub struct StoreFaults {
     clock: Arc<ManualClock>,
@@ -163,27 +162,27 @@ pub struct StoreFaults {
 }
 
 impl StoreFaults {
-    /// None yet, under this clock.
-    pub fn under(clock: Arc<ManualClock>) -> Self {
+    /// Creates an empty set of faults under this clock.
+    pub fn new(clock: Arc<ManualClock>) -> Self {
         Self {
             clock,
             state: Arc::default(),
         }
     }
 
-    /// Adds a fault after those already there; of those that fit the first one acts.
+    /// Adds a fault after the existing ones; the first that matches an operation acts.
     pub fn inject(&self, fault: StoreFault) {
         self.lock().faults.push(fault);
     }
 
-    /// Forgets every fault.
+    /// Removes every fault.
     pub fn clear(&self) {
         self.lock().faults.clear();
     }
 
-    /// How many operations were hit so far.
+    /// Returns how many operations were hit so far.
     pub fn hits(&self) -> u32 {
-        self.lock().hit
+        self.lock().hit_count
     }
 
     /// Calls `watcher` before and after each operation that reaches the inner store.
@@ -195,7 +194,7 @@ impl StoreFaults {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn strike(&self, operation: Operation) -> Option<(Effect, Duration)> {
+    fn take_fault(&self, operation: Operation) -> Option<(Effect, Duration)> {
         let now = self.clock.now();
         let mut state = self.lock();
         let fault = state
@@ -205,12 +204,12 @@ impl StoreFaults {
         if fault.until.is_none() && fault.left < u32::MAX {
             fault.left -= 1;
         }
-        let struck = (fault.effect, fault.takes);
-        state.hit += 1;
-        Some(struck)
+        let effect = (fault.effect, fault.delay);
+        state.hit_count += 1;
+        Some(effect)
     }
 
-    fn tell(&self, operation: Operation, moment: Moment) {
+    fn notify(&self, operation: Operation, moment: Moment) {
         let watcher = self.lock().watcher.clone();
         if let Some(watcher) = watcher {
             watcher(operation, moment);
@@ -230,19 +229,19 @@ impl StoreLayer for StoreFaults {
             operation => operation,
         };
         let unavailable = || Err(StoreError::Unavailable(INJECTED.to_owned()));
-        let struck = self.strike(operation);
-        if let Some((Effect::Fail, takes)) = struck {
-            self.clock.advance(takes);
+        let effect = self.take_fault(operation);
+        if let Some((Effect::Fail, delay)) = effect {
+            self.clock.advance(delay);
             return unavailable();
         }
-        if let Some((Effect::Slow, takes)) = struck {
-            self.clock.advance(takes);
+        if let Some((Effect::Slow, delay)) = effect {
+            self.clock.advance(delay);
         }
-        self.tell(operation, Moment::Before);
+        self.notify(operation, Moment::Before);
         let done = work.await;
-        self.tell(operation, Moment::After);
-        if let Some((Effect::LoseAnswer, takes)) = struck {
-            self.clock.advance(takes);
+        self.notify(operation, Moment::After);
+        if let Some((Effect::LoseResult, delay)) = effect {
+            self.clock.advance(delay);
             return unavailable();
         }
         done

@@ -1,7 +1,7 @@
-//! What the tests of the whole share: a world with a host, a store, an emulated Webex and one clock,
-//! and the programs under test as processes.
+//! Common parts of the end-to-end tests: a world with a host, a store, an emulated Webex and one
+//! clock, and the programs under test as processes.
 //!
-//! This crate is test code: it stops with a message where a test could not go on.
+//! This crate is test code: it panics with a message where a test could not go on.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -11,16 +11,16 @@
 
 pub mod artifacts;
 pub mod browser;
+pub mod cli_world;
 pub mod database;
+pub mod faulty_proxy;
 pub mod faulty_store;
-pub mod front;
-pub mod gateway;
-pub mod installed;
 pub mod network;
+pub mod optional_programs;
 pub mod process;
 pub mod proxy;
-pub mod scene;
 pub mod time;
+pub mod tls_front;
 pub mod world;
 
 pub use world::{Customer, World, WorldBuilder};

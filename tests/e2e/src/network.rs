@@ -1,4 +1,4 @@
-//! The way from the hosts of a world to its Webex: direct, by name over TLS, through a proxy.
+//! The network between a world's hosts and its Webex: direct, by name over TLS, or through a proxy.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,16 +8,16 @@ use relation_host::Limits;
 use relation_host::egress::{Client, ClientOptions, Policy, Resolve, SystemResolver};
 use serde_json::{Map, Value, json};
 
-use crate::front::{Front, NAME, Weather};
-use crate::gateway::{Gateway, Manner};
+use crate::faulty_proxy::{FaultyProxy, ProxyFault};
+use crate::tls_front::{NAME, TlsFault, TlsFront};
 
-/// Which way it is.
+/// A route to Webex.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Route {
     /// Plain HTTP to the emulator's address.
     #[default]
     Direct,
-    /// `https` to a name, at a front.
+    /// `https` to a name, at a TLS front.
     Tls,
     /// Plain HTTP through a proxy with a password.
     Proxy,
@@ -25,33 +25,33 @@ pub enum Route {
     TlsThroughProxy,
 }
 
-/// The way, as it was laid.
+/// The network of one world.
 pub struct Network {
     emulator: SocketAddr,
-    front: Option<Front>,
-    gateway: Option<Gateway>,
+    front: Option<TlsFront>,
+    proxy: Option<FaultyProxy>,
 }
 
 impl Network {
-    /// Lays the way to the emulator; files go into `directory`.
-    pub(crate) async fn lay(route: Route, emulator: SocketAddr, directory: &Path) -> Self {
+    /// Creates the route to the emulator; files go into `directory`.
+    pub(crate) async fn start(route: Route, emulator: SocketAddr, directory: &Path) -> Self {
         let front = match route {
-            Route::Tls | Route::TlsThroughProxy => Some(Front::start(emulator, directory).await),
+            Route::Tls | Route::TlsThroughProxy => Some(TlsFront::start(emulator, directory).await),
             Route::Direct | Route::Proxy => None,
         };
-        let target = front.as_ref().map_or(emulator, Front::address);
-        let gateway = match route {
-            Route::Proxy | Route::TlsThroughProxy => Some(Gateway::start(target).await),
+        let target = front.as_ref().map_or(emulator, TlsFront::address);
+        let proxy = match route {
+            Route::Proxy | Route::TlsThroughProxy => Some(FaultyProxy::start(target).await),
             Route::Direct | Route::Tls => None,
         };
         Self {
             emulator,
             front,
-            gateway,
+            proxy,
         }
     }
 
-    /// Scheme, host and port at which the hosts reach Webex.
+    /// Returns scheme, host and port of Webex as the hosts reach it.
     pub fn origin(&self) -> String {
         match &self.front {
             Some(front) => format!("https://{NAME}:{}", front.address().port()),
@@ -59,44 +59,42 @@ impl Network {
         }
     }
 
-    /// The TLS front.
-    pub fn front(&self) -> &Front {
-        self.front.as_ref().expect("the way leads to a front")
+    /// Returns the TLS front.
+    pub fn tls_front(&self) -> &TlsFront {
+        self.front.as_ref().expect("the route has a TLS front")
     }
 
-    /// The proxy.
-    pub fn gateway(&self) -> &Gateway {
-        self.gateway
-            .as_ref()
-            .expect("the way leads through a proxy")
+    /// Returns the proxy.
+    pub fn proxy(&self) -> &FaultyProxy {
+        self.proxy.as_ref().expect("the route has a proxy")
     }
 
-    /// Where the proxy listens, if the way leads through one.
+    /// Returns the proxy's address, if the route uses one.
     pub fn proxy_address(&self) -> Option<SocketAddr> {
-        self.gateway.as_ref().map(Gateway::address)
+        self.proxy.as_ref().map(FaultyProxy::address)
     }
 
-    /// Ends whatever was wrong.
-    pub async fn mend(&self) {
+    /// Ends every fault.
+    pub async fn repair(&self) {
         if let Some(front) = &self.front {
-            front.set(Weather::Fair);
+            front.set(TlsFault::None);
         }
-        if let Some(gateway) = &self.gateway {
-            gateway.set(Manner::Proper).await;
+        if let Some(proxy) = &self.proxy {
+            proxy.set(ProxyFault::None).await;
         }
     }
 
-    /// What a customer's record says of the way.
+    /// Returns the fields that a customer's record needs for this route.
     pub(crate) fn fields(&self) -> Map<String, Value> {
-        match &self.gateway {
+        match &self.proxy {
             None => Map::new(),
-            Some(gateway) => crate::world::object(
-                json!({ "http_proxy": gateway.url(), "https_proxy": gateway.url() }),
+            Some(proxy) => crate::world::object(
+                json!({ "http_proxy": proxy.url(), "https_proxy": proxy.url() }),
             ),
         }
     }
 
-    /// The entries of `egress.allow` that it needs.
+    /// Returns the `egress.allow` entries that this route needs.
     pub(crate) fn allowed(&self) -> Vec<String> {
         let literal = self
             .front
@@ -105,15 +103,15 @@ impl Network {
         literal.into_iter().chain([self.origin()]).collect()
     }
 
-    /// A client of a host, which may reach what `allow` names.
+    /// Returns a host's client that may reach what `allow` names.
     pub(crate) fn client(&self, allow: &[String], limits: &Limits) -> Client {
-        let proxies = self.gateway.iter();
+        let proxies = self.proxy.iter();
         let proxies: Vec<String> = proxies
-            .map(|gateway| format!("http://{}", gateway.address()))
+            .map(|proxy| format!("http://{}", proxy.address()))
             .collect();
         let policy = Policy::parse(allow).and_then(|policy| policy.with_proxies(&proxies));
-        // What is spoiled must not be passed by on a connection that was made before.
-        let kept = if self.front.is_some() || self.gateway.is_some() {
+        // A fault must not be avoided by a connection that was opened before.
+        let max_idle = if self.front.is_some() || self.proxy.is_some() {
             0
         } else {
             ClientOptions::default().max_idle_per_route
@@ -121,7 +119,7 @@ impl Network {
         let options = ClientOptions {
             max_header_bytes: limits.headers,
             max_response_bytes: limits.response as u64,
-            max_idle_per_route: kept,
+            max_idle_per_route: max_idle,
             extra_ca_file: self
                 .front
                 .as_ref()

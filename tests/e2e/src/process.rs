@@ -1,5 +1,4 @@
-//! The programs under test as processes: where they run, what they are told, what they say, how
-//! they end.
+//! The programs under test as processes: their directory, arguments, output and exit.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -16,42 +15,42 @@ use tempfile::TempDir;
 use crate::artifacts;
 use crate::time::Time;
 
-/// The client id of every place.
+/// The client id in every workspace.
 pub const CLIENT_ID: &str = "C0ffee";
 
-/// No command of a test takes anywhere near as long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// A timeout far longer than any command of a test takes.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long to wait before looking again.
-const LOOK: Duration = Duration::from_millis(10);
+/// Interval between two polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Looks until there is something, and fails the test when there is nothing in time.
+/// Polls until there is a value, and fails the test after the timeout.
 #[track_caller]
-pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub fn eventually<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + TIMEOUT;
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = poll() {
             return found;
         }
         assert!(Instant::now() < deadline, "waited in vain until {what}");
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// A directory with a configuration, in which `relation-host` runs.
-pub struct Place {
+/// A directory with a configuration for `relation-host`.
+pub struct Workspace {
     directory: TempDir,
-    /// Apart from the directory, which tests search for what must not be in it.
+    /// Apart from the directory, which tests search for things that must not be in it.
     outputs: TempDir,
     started: AtomicUsize,
     time: Time,
 }
 
-impl Place {
-    /// A directory whose configuration names the Webex at `base_url` and nothing else that may be
-    /// reached.
-    pub fn of(base_url: &str, client_secret: &str) -> Self {
-        let place = Self {
+impl Workspace {
+    /// Creates a directory with a configuration that names the Webex at `base_url` and allows no
+    /// other host.
+    pub fn new(base_url: &str, client_secret: &str) -> Self {
+        let workspace = Self {
             directory: TempDir::new().expect("a temporary directory"),
             outputs: TempDir::new().expect("a temporary directory"),
             started: AtomicUsize::new(0),
@@ -70,30 +69,30 @@ impl Place {
         ] {
             writeln!(text, "{line}").expect("a text grows");
         }
-        place.write("relation.toml", &text);
-        place.write("client-secret", client_secret);
-        place
+        workspace.write("relation.toml", &text);
+        workspace.write("client-secret", client_secret);
+        workspace
     }
 
     /// Adds a line to the configuration.
-    pub fn configured(self, line: &str) -> Self {
+    pub fn with_config_line(self, line: &str) -> Self {
         let text = std::fs::read_to_string(self.path("relation.toml")).expect("it was written");
         self.write("relation.toml", &format!("{text}{line}\n"));
         self
     }
 
-    /// Its programs go by this time.
-    pub fn at(mut self, time: Time) -> Self {
+    /// Sets the time of its programs.
+    pub fn with_time(mut self, time: Time) -> Self {
         self.time = time;
         self
     }
 
-    /// The directory.
+    /// Returns the directory.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// A file in it.
+    /// Returns the path of a file in it.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -111,12 +110,12 @@ impl Place {
         path
     }
 
-    /// `relation-host` with these arguments, in the directory.
+    /// Returns `relation-host` with these arguments, in the directory.
     pub fn relation<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Program {
         self.program("relation-host", arguments)
     }
 
-    /// Another of our programs.
+    /// Returns another of our programs.
     pub fn program<A: AsRef<OsStr>>(
         &self,
         name: &str,
@@ -141,14 +140,18 @@ impl Place {
         }
     }
 
-    /// Runs `relation-host` to a good end and reads its JSON.
+    /// Runs `relation-host` successfully and parses its JSON.
     #[track_caller]
     pub fn json<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Value {
-        self.relation(arguments).arg("--json").run().done().json()
+        self.relation(arguments)
+            .arg("--json")
+            .run()
+            .succeeds()
+            .json()
     }
 
-    /// Everything that programs have said here so far, on stdout and stderr.
-    pub fn said(&self) -> String {
+    /// Returns everything that programs have written here so far, on stdout and stderr.
+    pub fn all_output(&self) -> String {
         let files = std::fs::read_dir(self.outputs.path()).expect("the directory is there");
         files
             .map(|file| text(&file.expect("a file").path()))
@@ -167,34 +170,34 @@ pub struct Program {
 }
 
 impl Program {
-    /// One more argument.
+    /// Adds an argument.
     pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.command.arg(argument);
         self
     }
 
-    /// More arguments.
+    /// Adds arguments.
     pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
         self.command.args(arguments);
         self
     }
 
-    /// An environment variable.
+    /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// What it reads on stdin; nothing by default.
+    /// Sets its stdin; empty by default.
     pub fn stdin(mut self, text: impl Into<String>) -> Self {
         self.input = Some(text.into());
         self
     }
 
-    /// Runs it to its end by a shell that redirects its outputs, such as `2>/dev/full`. What it writes
-    /// elsewhere is kept as ever.
+    /// Runs it to its end in a shell that redirects its outputs, such as `2>/dev/full`. Other
+    /// outputs are recorded as usual.
     #[track_caller]
-    pub fn redirected(mut self, redirection: &str) -> Ran {
+    pub fn run_redirected(mut self, redirection: &str) -> ProgramOutput {
         let mut shell = Command::new("bash");
         let script = format!("\"$0\" \"$@\" {redirection}");
         shell.arg("-c").arg(script).arg(self.command.get_program());
@@ -213,35 +216,35 @@ impl Program {
     }
 
     /// Starts it.
-    pub fn start(self) -> Running {
+    pub fn start(self) -> RunningProgram {
         let input = self.input.clone();
         let (running, stdin) = self.spawn(input.is_some());
         if let (Some(text), Some(mut stdin)) = (input, stdin) {
-            // A program that refuses its arguments reads nothing.
+            // A program that rejects its arguments reads nothing.
             let _ = stdin.write_all(text.as_bytes());
         }
         running
     }
 
-    /// Writes its stderr there; the test's own record of it stays empty.
+    /// Redirects its stderr; the test's own record of it stays empty.
     pub fn stderr(mut self, to: impl Into<Stdio>) -> Self {
         self.other_stderr = Some(to.into());
         self
     }
 
-    /// As [`Program::stderr`], of stdout.
+    /// Redirects its stdout, like [`Program::stderr`].
     pub fn stdout(mut self, to: impl Into<Stdio>) -> Self {
         self.other_stdout = Some(to.into());
         self
     }
 
-    /// Starts it with a stdin that the test writes to, and ends by dropping it.
-    pub fn start_with_stdin(self) -> (Running, ChildStdin) {
+    /// Starts it with a stdin that the test writes to and closes by dropping it.
+    pub fn start_with_stdin(self) -> (RunningProgram, ChildStdin) {
         let (running, stdin) = self.spawn(true);
         (running, stdin.expect("a pipe was asked for"))
     }
 
-    fn spawn(mut self, reads: bool) -> (Running, Option<ChildStdin>) {
+    fn spawn(mut self, reads: bool) -> (RunningProgram, Option<ChildStdin>) {
         let create = |path: &Path| File::create(path).expect("the directory can be written");
         let input = match reads {
             true => Stdio::piped(),
@@ -258,7 +261,7 @@ impl Program {
             .expect("the program starts");
         let stdin = child.stdin.take();
         let arguments = self.command.get_args().map(OsStr::to_string_lossy);
-        let running = Running {
+        let running = RunningProgram {
             command: arguments.collect::<Vec<_>>().join(" "),
             child,
             stdout: self.stdout,
@@ -269,26 +272,26 @@ impl Program {
 
     /// Runs it to its end.
     #[track_caller]
-    pub fn run(self) -> Ran {
-        self.start().end()
+    pub fn run(self) -> ProgramOutput {
+        self.start().wait()
     }
 }
 
-/// A program that runs. It is killed when it is dropped.
-pub struct Running {
+/// A running program. It is killed when dropped.
+pub struct RunningProgram {
     command: String,
     child: Child,
     stdout: PathBuf,
     stderr: PathBuf,
 }
 
-impl Running {
-    /// What it has written to stdout so far.
+impl RunningProgram {
+    /// Returns its stdout so far.
     pub fn stdout(&self) -> String {
         text(&self.stdout)
     }
 
-    /// What it has written to stderr so far.
+    /// Returns its stderr so far.
     pub fn stderr(&self) -> String {
         text(&self.stderr)
     }
@@ -298,25 +301,25 @@ impl Running {
         self.child.try_wait().expect("it is our child").is_none()
     }
 
-    /// Waits for its end.
+    /// Waits for its exit.
     #[track_caller]
-    pub fn end(mut self) -> Ran {
+    pub fn wait(mut self) -> ProgramOutput {
         let what = format!("`{}` has ended", self.command);
         let status = eventually(&what, || self.child.try_wait().expect("it is our child"));
-        self.ran(status)
+        self.output(status)
     }
 
-    /// Asks it to stop, as a service manager does.
+    /// Sends SIGTERM, as a service manager does.
     pub fn terminate(&self) {
         self.signal("TERM");
     }
 
-    /// Asks it to stop, as a terminal does that is closed.
+    /// Sends SIGHUP, as a terminal does when it is closed.
     pub fn hang_up(&self) {
         self.signal("HUP");
     }
 
-    /// Asks it to stop, as Ctrl-C at a terminal does.
+    /// Sends SIGINT, as a terminal does at Ctrl-C.
     pub fn interrupt(&self) {
         self.signal("INT");
     }
@@ -327,15 +330,15 @@ impl Running {
         assert!(sent.expect("there is a shell").success(), "{signal}");
     }
 
-    /// Kills it: it can do nothing any more (SIGKILL).
-    pub fn kill(mut self) -> Ran {
+    /// Sends SIGKILL: it can do nothing any more.
+    pub fn kill(mut self) -> ProgramOutput {
         self.child.kill().expect("it is our child");
         let status = self.child.wait().expect("it is our child");
-        self.ran(status)
+        self.output(status)
     }
 
-    fn ran(&self, status: ExitStatus) -> Ran {
-        Ran {
+    fn output(&self, status: ExitStatus) -> ProgramOutput {
+        ProgramOutput {
             command: self.command.clone(),
             code: status.code(),
             stdout: self.stdout(),
@@ -344,7 +347,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
         // Already ended, most of the time.
         let _ = self.child.kill();
@@ -354,25 +357,25 @@ impl Drop for Running {
 
 /// A program that has ended.
 #[derive(Debug)]
-pub struct Ran {
+pub struct ProgramOutput {
     /// Its arguments.
     pub command: String,
-    /// Its exit code; none if a signal ended it.
+    /// Its exit code; `None` if a signal ended it.
     pub code: Option<i32>,
-    /// What it wrote to stdout.
+    /// Its stdout.
     pub stdout: String,
-    /// What it wrote to stderr.
+    /// Its stderr.
     pub stderr: String,
 }
 
-impl Ran {
-    /// It did what it was asked.
+impl ProgramOutput {
+    /// Asserts that it succeeded.
     #[track_caller]
-    pub fn done(self) -> Self {
+    pub fn succeeds(self) -> Self {
         self.exits(0)
     }
 
-    /// It ended with this code.
+    /// Asserts its exit code.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
         let Self {
@@ -389,9 +392,9 @@ impl Ran {
         self
     }
 
-    /// Each of these texts stands in stderr.
+    /// Asserts that stderr contains each of these texts.
     #[track_caller]
-    pub fn says(self, texts: &[&str]) -> Self {
+    pub fn reports(self, texts: &[&str]) -> Self {
         for text in texts {
             let Self {
                 command, stderr, ..
@@ -404,7 +407,7 @@ impl Ran {
         self
     }
 
-    /// What stdout holds, as JSON.
+    /// Parses stdout as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         let Self {
@@ -414,7 +417,7 @@ impl Ran {
             .unwrap_or_else(|error| panic!("`{command}` wrote no JSON: {error}\n{stdout}"))
     }
 
-    /// The error that `--json` writes to stderr.
+    /// Parses the error that `--json` writes to stderr.
     #[track_caller]
     pub fn error(&self) -> Value {
         let Self {

@@ -1,19 +1,19 @@
-//! A forward proxy that wants a password, for customers whose way to Webex leads through one.
+//! A forward proxy with a password, for customers who reach Webex through one.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A proxy that runs until the test ends. It serves one request on each connection.
+/// A proxy that runs until the test ends. It serves one request per connection.
 pub struct Proxy {
     address: String,
     passed: Arc<AtomicUsize>,
 }
 
 impl Proxy {
-    /// Starts a proxy that passes on what carries this `Proxy-Authorization`, such as
-    /// `Basic dXNlcjpwYXNz`, and refuses the rest.
+    /// Starts a proxy that forwards requests with this `Proxy-Authorization`, such as
+    /// `Basic dXNlcjpwYXNz`, and rejects the rest.
     pub fn start(authorization: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it listens").to_string();
@@ -23,19 +23,19 @@ impl Proxy {
             for client in listener.incoming() {
                 let Ok(client) = client else { return };
                 let (counter, authorization) = (Arc::clone(&counter), authorization.clone());
-                // A connection that breaks is the client's to complain about.
+                // The client reports a broken connection.
                 std::thread::spawn(move || serve(client, &authorization, &counter).ok());
             }
         });
         Self { address, passed }
     }
 
-    /// Where it listens, as `host:port`.
+    /// Returns its address, as `host:port`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// How many requests it has passed on.
+    /// Returns how many requests it has forwarded.
     pub fn passed(&self) -> usize {
         self.passed.load(Ordering::Relaxed)
     }

@@ -23,8 +23,8 @@ use webex_emulator::{Emulator, Grant, Mode, Organization};
 use crate::faulty_store::{FaultyStore, StoreFaults};
 use crate::network::{Network, Route};
 
-/// When every world begins: 2026-01-01T00:00:00Z.
-pub const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
+/// The start time of every world: 2026-01-01T00:00:00Z.
+pub const START_TIME: Timestamp = Timestamp(1_767_225_600_000);
 
 /// One day.
 pub const DAY: Duration = Duration::from_secs(86_400);
@@ -32,10 +32,10 @@ pub const DAY: Duration = Duration::from_secs(86_400);
 /// The scopes of an ordinary grant.
 pub const SCOPES: &[&str] = &webex_emulator::DEFAULT_SCOPES;
 
-/// The client secret of every world; tests look for it where it must not be.
+/// The client secret of every world; tests look for leaks of it.
 pub const CLIENT_SECRET: &str = "canary-client-secret-4f1d";
 
-/// What a world is made of.
+/// Builder of a world.
 pub struct WorldBuilder {
     settings: BTreeMap<String, String>,
     limits: Limits,
@@ -73,44 +73,44 @@ impl WorldBuilder {
         self
     }
 
-    /// Sets the bounds of a call.
+    /// Sets the limits of a call.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Sets how the emulator treats a refresh.
+    /// Sets how the emulator handles a refresh.
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// Makes the emulator revoke everything of a grant when a rotated-out token is used.
+    /// Makes the emulator revoke a whole grant when a rotated-out token is used.
     pub fn reuse_detection(mut self, on: bool) -> Self {
         self.reuse_detection = on;
         self
     }
 
-    /// Sets the lives of the tokens that the emulator issues.
-    pub fn lives(mut self, access: Duration, refresh: Duration) -> Self {
+    /// Sets the lifetimes of the tokens that the emulator issues.
+    pub fn token_lifetimes(mut self, access: Duration, refresh: Duration) -> Self {
         self.access_ttl = access;
         self.refresh_ttl = refresh;
         self
     }
 
-    /// Replaces the list of what may be reached; the emulator by default.
+    /// Replaces the egress allow list; by default it allows the emulator.
     pub fn allow(mut self, entries: &[&str]) -> Self {
         self.allow = Some(entries.iter().map(|&entry| entry.to_owned()).collect());
         self
     }
 
-    /// Leads the hosts to the emulator on another way.
+    /// Sets the hosts' route to the emulator.
     pub fn route(mut self, route: Route) -> Self {
         self.route = route;
         self
     }
 
-    /// Lets somebody look on at the imports of every host.
+    /// Sets an interceptor for the imports of every host.
     pub fn interceptor(mut self, interceptor: Arc<dyn Interceptor>) -> Self {
         self.interceptor = Some(interceptor);
         self
@@ -124,11 +124,11 @@ impl WorldBuilder {
 
     /// Starts everything.
     pub async fn start(self) -> World {
-        let clock = Arc::new(ManualClock::new(BEGINNING));
-        let shown = Arc::clone(&clock);
+        let clock = Arc::new(ManualClock::new(START_TIME));
+        let true_time = Arc::clone(&clock);
         let emulator = Emulator::builder()
             // Webex keeps the true time, whatever the wall clock of the hosts is set to.
-            .clock(Arc::new(move || BEGINNING.after(shown.monotonic()).0))
+            .clock(Arc::new(move || START_TIME.after(true_time.monotonic()).0))
             .client("C0ffee", CLIENT_SECRET)
             .mode(self.mode)
             .reuse_detection(self.reuse_detection)
@@ -138,7 +138,7 @@ impl WorldBuilder {
             .await
             .expect("the emulator starts");
         let directory = TempDir::new().expect("a temporary directory");
-        let network = Network::lay(self.route, emulator.address(), directory.path()).await;
+        let network = Network::start(self.route, emulator.address(), directory.path()).await;
         let mut settings = self.settings;
         settings
             .entry("webex.base-url".into())
@@ -150,7 +150,7 @@ impl WorldBuilder {
         let mut world = World {
             emulator,
             network,
-            store_faults: StoreFaults::under(Arc::clone(&clock)),
+            store_faults: StoreFaults::new(Arc::clone(&clock)),
             clock,
             hosts: Vec::new(),
             directory,
@@ -168,13 +168,13 @@ impl WorldBuilder {
 
 /// A world in one process.
 pub struct World {
-    /// Webex.
+    /// The emulated Webex.
     pub emulator: Emulator,
-    /// The way to it.
+    /// The network between the hosts and Webex.
     pub network: Network,
-    /// The clock of everything.
+    /// The one clock of the world.
     pub clock: Arc<ManualClock>,
-    /// What goes wrong with the store, for all hosts; nothing at first.
+    /// Faults of the store, for all hosts; none at first.
     pub store_faults: StoreFaults,
     hosts: Vec<Host>,
     directory: TempDir,
@@ -193,27 +193,27 @@ pub struct Customer {
     pub organization: Organization,
     /// The first grant.
     pub grant: Grant,
-    /// What `add` answered.
+    /// The result of `add`.
     pub added: CallOutput<AddReport>,
 }
 
 impl World {
-    /// A world with the defaults.
+    /// Starts a world with the defaults.
     pub async fn start() -> Self {
         WorldBuilder::default().start().await
     }
 
-    /// Starts describing a world.
+    /// Starts building a world.
     pub fn builder() -> WorldBuilder {
         WorldBuilder::default()
     }
 
-    /// The host.
+    /// Returns the host.
     pub fn host(&self) -> &Host {
         &self.hosts[0]
     }
 
-    /// Another host on the same store file, as another process would be.
+    /// Opens another host on the same store file, as another process would.
     pub async fn new_host(&self) -> Host {
         let store =
             SqliteStore::open(self.database(), &SqliteOptions::default()).expect("the store opens");
@@ -229,7 +229,7 @@ impl World {
             Some(interceptor) => Host::builder().interceptor(Arc::clone(interceptor)),
             None => Host::builder(),
         };
-        host.component(ComponentSource::Loaded(Box::new(loaded(
+        host.component(ComponentSource::Loaded(Box::new(load_plugin(
             &self.component,
             &self.limits,
         ))))
@@ -245,33 +245,33 @@ impl World {
         .expect("the host starts")
     }
 
-    /// The database file.
+    /// Returns the database file.
     pub fn database(&self) -> PathBuf {
         self.directory.path().join("relation.db")
     }
 
-    /// The key file.
+    /// Returns the key file.
     pub fn key_file(&self) -> PathBuf {
         self.directory.path().join("relation.key")
     }
 
-    /// Where answers are kept that the store cannot take.
+    /// Returns the stash, which keeps results that the store cannot take.
     pub fn stash(&self) -> PathBuf {
         self.directory.path().join("relation.db-stash")
     }
 
-    /// The directory that holds all of them.
+    /// Returns the directory that holds all of them.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// A dispatcher of the host.
+    /// Creates a dispatcher of the host.
     pub fn dispatcher(&self) -> Dispatcher {
         self.host().dispatcher(DispatcherOptions::default())
     }
 
-    /// Lets time pass, running everything that falls due on the way.
-    pub async fn pass(&self, time: Duration) -> Summary {
+    /// Lets time pass, and runs everything that falls due meanwhile.
+    pub async fn run_for(&self, time: Duration) -> Summary {
         let until = self.clock.now().after(time);
         self.dispatcher()
             .run_through(&self.clock, until)
@@ -279,20 +279,20 @@ impl World {
             .expect("the store answers")
     }
 
-    /// Ends whatever is wrong with the store, the network and the wall clock.
-    pub async fn mend(&self) {
+    /// Ends every fault of the store, the network and the wall clock.
+    pub async fn repair(&self) {
         self.store_faults.clear();
         // A file in the place of the stash's directory.
         let _ = std::fs::remove_file(self.stash());
-        self.network.mend().await;
-        let now = BEGINNING.after(self.clock.monotonic());
+        self.network.repair().await;
+        let now = START_TIME.after(self.clock.monotonic());
         if self.clock.now() != now {
             self.clock.set_wall(now);
         }
     }
 
     /// Adds a customer with pasted tokens.
-    pub async fn customer(&self, name: &str) -> Customer {
+    pub async fn add_customer(&self, name: &str) -> Customer {
         let organization = self.emulator.create_organization(name);
         let grant = self.emulator.grant(&organization, SCOPES.iter().copied());
         let added = self.add(name, &organization, &grant).await;
@@ -327,13 +327,13 @@ impl World {
             .await
     }
 
-    /// The record's body.
+    /// Returns the record's body.
     pub async fn record(&self, pkid: &Pkid) -> Value {
         let document = self.document(&Reference::record(pkid.clone())).await;
         serde_json::from_str(&document.expect("the record exists").body).expect("a JSON body")
     }
 
-    /// One document.
+    /// Returns one document.
     pub async fn document(&self, reference: &Reference) -> Option<Document> {
         let mut found = self
             .host()
@@ -344,7 +344,7 @@ impl World {
         found.pop().flatten()
     }
 
-    /// A secret of a record, opened.
+    /// Returns a secret of a record, opened.
     pub async fn secret(&self, pkid: &Pkid, name: &str) -> Option<SecretString> {
         let store = &**self.host().store();
         let sealer = Sealer::open(store, KeyFile::new(self.key_file()), self.clock.now());
@@ -354,8 +354,8 @@ impl World {
         opened.expect("the secret opens")
     }
 
-    /// The bodies of all documents of a model.
-    pub async fn all(&self, model: &str) -> Vec<Value> {
+    /// Returns the bodies of all documents of a model.
+    pub async fn bodies(&self, model: &str) -> Vec<Value> {
         let filter = Filter {
             model: model.into(),
             hierarchy: None,
@@ -369,7 +369,7 @@ impl World {
             .collect()
     }
 
-    /// How many token requests Webex has seen.
+    /// Returns the number of token requests that Webex has received.
     pub fn token_requests(&self) -> usize {
         let requests = self.emulator.requests();
         requests
@@ -379,7 +379,7 @@ impl World {
     }
 }
 
-/// The value as an object.
+/// Returns the value as an object.
 pub fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
@@ -387,13 +387,13 @@ pub fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// The component, made ready once for all worlds of this process that have these limits, and
-/// compiled once for all processes.
-fn loaded(file: &Path, limits: &Limits) -> Plugin {
+/// Loads the component, once for all worlds of this process with these limits; it is compiled once
+/// for all processes.
+fn load_plugin(file: &Path, limits: &Limits) -> Plugin {
     static LOADED: Mutex<Vec<(PathBuf, Plugin)>> = Mutex::new(Vec::new());
     // A test that fails while it holds the lock says why; the others go on.
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = loaded
+    let mut plugins = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = plugins
         .iter()
         .find(|(path, plugin)| path == file && plugin.limits() == limits);
     if let Some((_, plugin)) = known {
@@ -403,6 +403,6 @@ fn loaded(file: &Path, limits: &Limits) -> Plugin {
     let cache = crate::artifacts::component_cache();
     let plugin = Plugin::load_with(&bytes, [], limits.clone(), Some(&cache));
     let plugin = plugin.expect("the component fits");
-    loaded.push((file.to_owned(), plugin.clone()));
+    plugins.push((file.to_owned(), plugin.clone()));
     plugin
 }

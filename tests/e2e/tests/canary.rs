@@ -1,5 +1,5 @@
-//! No secret is ever in clear: not in the database and the files beside it, not in what commands
-//! print, not in logs at their finest.
+//! Asserts that no secret is ever in clear: in the database and the files beside it, in the output
+//! of commands, or in logs at their finest level.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,9 +15,9 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use relation_e2e::process::{CLIENT_ID, Program, Ran, eventually};
+use relation_e2e::cli_world::{CliWorld, NODE};
+use relation_e2e::process::{CLIENT_ID, Program, ProgramOutput, eventually};
 use relation_e2e::proxy::Proxy;
-use relation_e2e::scene::{NODE, Scene};
 use relation_e2e::world::CLIENT_SECRET;
 use serde_json::{Value, json};
 use url::Url;
@@ -33,7 +33,7 @@ const REFRESHED: [&str; 2] = [
 const LOG_FILE: &str = "run.log";
 const MALFORMED: &str = "canary-in-malformed-input-77aa";
 
-/// What must not be found, with what it is.
+/// The secrets, with what each is.
 #[derive(Default)]
 struct Secrets(Vec<(String, Vec<u8>)>);
 
@@ -44,12 +44,12 @@ impl Secrets {
         self.0.push((what.to_owned(), secret));
     }
 
-    fn of(&mut self, what: &str, grant: &Grant) {
+    fn add_grant(&mut self, what: &str, grant: &Grant) {
         self.add(&format!("the access token {what}"), grant.access_token());
         self.add(&format!("the refresh token {what}"), grant.refresh_token());
     }
 
-    /// The key that everything is sealed with, as its file has it and as its bytes.
+    /// Adds the master key, as its file has it and as bytes.
     fn key(&mut self, file: &Path) {
         let text = std::fs::read_to_string(file).unwrap();
         let line = text
@@ -65,10 +65,10 @@ impl Secrets {
         self.add("the key", bytes);
     }
 
-    fn found_in(&self, place: &str, bytes: &[u8]) -> Vec<String> {
+    fn found_in(&self, location: &str, bytes: &[u8]) -> Vec<String> {
         let found = self.0.iter().filter(|(_, secret)| contains(bytes, secret));
         found
-            .map(|(what, _)| format!("{what} in {place}"))
+            .map(|(what, _)| format!("{what} in {location}"))
             .collect()
     }
 }
@@ -82,23 +82,23 @@ fn encoded(text: &str) -> String {
 }
 
 /// Takes a customer through everything that handles secrets, with these options on each command.
-fn secrets_stay_secret(options: &[&str]) {
+fn assert_secrets_hidden(options: &[&str]) {
     let proxy = Proxy::start(&format!(
         "Basic {}",
         BASE64.encode(format!("{USER}:{PASSWORD}"))
     ));
     let redirect = format!("http://{}/callback", free_address());
-    let scene = Scene::with(Emulator::builder().mode(Mode::Rotate)).configured(&format!(
+    let world = CliWorld::with(Emulator::builder().mode(Mode::Rotate)).with_config_line(&format!(
         "egress.proxies = [\"http://{}\"]\nconnect.redirect = \"{redirect}\"",
         proxy.address()
     ));
-    scene.emulator.add_redirect_uri(&redirect);
-    let place = &scene.place;
-    let relation = |arguments: &[&str]| -> Program { place.relation(arguments).args(options) };
-    let run = |arguments: &[&str]| -> Ran { relation(arguments).run() };
+    world.emulator.add_redirect_uri(&redirect);
+    let workspace = &world.workspace;
+    let relation = |arguments: &[&str]| -> Program { workspace.relation(arguments).args(options) };
+    let run = |arguments: &[&str]| -> ProgramOutput { relation(arguments).run() };
     let proxy_url = format!("http://{USER}:{}@{}/", encoded(PASSWORD), proxy.address());
 
-    let (organization, first) = scene.granted("Contoso");
+    let (organization, first) = world.organization_with_grant("Contoso");
     let fields = json!({
         "account_number": organization.id,
         "token": first.access_token(),
@@ -107,55 +107,55 @@ fn secrets_stay_secret(options: &[&str]) {
         "refresh_token_repeat": first.refresh_token(),
         "http_proxy": proxy_url,
     });
-    let add = scene.add("Contoso").args(options).args(["--fields", "-"]);
-    add.stdin(fields.to_string()).run().done();
+    let add = world.add("Contoso").args(options).args(["--fields", "-"]);
+    add.stdin(fields.to_string()).run().succeeds();
     assert!(proxy.passed() > 0, "Webex was not asked through the proxy");
-    // As long as somebody reads, the write-ahead log is there to be looked into. A service would
-    // answer wakeups with what is meant for the commands: it comes at the end.
-    let reader = rusqlite::Connection::open(place.path("relation.db")).unwrap();
+    // An open reader keeps the write-ahead log, so that the test can search it. A service would
+    // take the wakeups meant for the commands, so it comes last.
+    let reader = rusqlite::Connection::open(workspace.path("relation.db")).unwrap();
     let version = "SELECT COUNT(*) FROM sqlite_schema";
     let _: i64 = reader.query_row(version, [], |row| row.get(0)).unwrap();
 
     let [access, refresh] = REFRESHED;
-    let answer = json!({ "access_token": access, "refresh_token": refresh });
-    scene.emulator.inject(Fault::patch(TOKEN, answer));
-    run(&["refresh", "Contoso"]).done();
+    let response = json!({ "access_token": access, "refresh_token": refresh });
+    world.emulator.inject(Fault::patch(TOKEN, response));
+    run(&["refresh", "Contoso"]).succeeds();
 
-    // An answer that repeats everything it was told, as a careless gateway's may.
+    // A response that repeats the whole request, as a careless gateway's may.
     let client = BASE64.encode(format!("{CLIENT_ID}:{CLIENT_SECRET}"));
     let echo = format!(
         "{access} {refresh} {CLIENT_SECRET} Basic {client} {PASSWORD} {} {proxy_url}",
         encoded(PASSWORD)
     );
-    scene.emulator.inject(Fault::status_with_body(
+    world.emulator.inject(Fault::status_with_body(
         TOKEN,
         503,
         Value::from(echo.clone()),
     ));
     run(&["refresh", "Contoso"]).exits(5);
     let body = json!({ "message": echo, "error": "server_error", "error_description": echo });
-    scene
+    world
         .emulator
         .inject(Fault::status_with_body(TOKEN, 500, body));
     run(&["refresh", "Contoso"]).exits(5);
-    // New tokens in an answer that cannot be understood.
+    // New tokens in an unreadable response.
     let torn = format!("{{\"access_token\": \"{MALFORMED}\", \"refresh_token\": {MALFORMED}");
-    scene
+    world
         .emulator
         .inject(Fault::status_with_body(TOKEN, 200, Value::from(torn)));
     run(&["refresh", "Contoso"]).exits(5);
-    // Webex does not know the token that the patched answer brought.
+    // Webex does not know the token that the patched response brought.
     run(&["refresh", "Contoso"]).exits(4);
 
-    let second = scene
+    let second = world
         .emulator
         .grant(&organization, first.scopes().iter().cloned());
     let tokens = ["modify", "Contoso", "--tokens", "-"];
     relation(&tokens)
         .stdin(second.json().to_string())
         .run()
-        .done();
-    run(&["refresh", "Contoso"]).done();
+        .succeeds();
+    run(&["refresh", "Contoso"]).succeeds();
     let broken = format!("{{\"access_token\": \"{MALFORMED}\", \"refresh_token\": {MALFORMED}");
     relation(&tokens).stdin(broken).run().exits(2);
     let wrong = json!({ "access_token": MALFORMED, "refresh_token": MALFORMED, "expires_in": 5 });
@@ -171,7 +171,7 @@ fn secrets_stay_secret(options: &[&str]) {
     let add = ["add", "--hierarchy", NODE, "--fields", "-"];
     relation(&add).stdin(unusable.to_string()).run().exits(2);
 
-    // A person connects; what Webex says to the exchange of the code repeats it.
+    // A person connects; Webex's response to the exchange of the code repeats it.
     let mut secrets = Secrets::default();
     let connect = || relation(&["connect", "Contoso"]).start();
     for (kind, error) in [
@@ -179,41 +179,41 @@ fn secrets_stay_secret(options: &[&str]) {
         ("a refused code", Some(400)),
     ] {
         let command = connect();
-        let callback = consented(&scene, &organization, || command.stdout());
+        let callback = consent_to_link(&world, &organization, || command.stdout());
         let code = query(&callback, "code");
         secrets.add(kind, &code);
         if let Some(status) = error {
             let body = json!({ "error": "invalid_grant", "error_description": format!("{code} {CLIENT_SECRET}") });
-            scene
+            world
                 .emulator
                 .inject(Fault::status_with_body(TOKEN, status, body));
         }
         let page = visit(&callback);
         assert!(!page.contains(&code), "the page repeats the code: {page}");
         match error {
-            None => command.end().done(),
-            Some(_) => command.end().exits(4),
+            None => command.wait().succeeds(),
+            Some(_) => command.wait().exits(4),
         };
     }
-    run(&["sync", "Contoso"]).done();
+    run(&["sync", "Contoso"]).succeeds();
     run(&["connect", "Contoso", "--no-listen"]).exits(2);
 
-    let newest = place.json(["transactions", "--subject", "Contoso", "--all"]);
+    let newest = workspace.json(["transactions", "--subject", "Contoso", "--all"]);
     for transaction in newest["items"].as_array().unwrap() {
-        run(&["transactions", transaction["id"].as_str().unwrap()]).done();
+        run(&["transactions", transaction["id"].as_str().unwrap()]).succeeds();
     }
-    run(&["transactions"]).done();
-    run(&["transactions", "--status", "fail"]).done();
-    run(&["show", "Contoso"]).done();
-    run(&["list"]).done();
-    run(&["wakeups"]).done();
-    run(&["check-expiry", "Contoso"]).done();
-    run(&["describe"]).done();
-    run(&["run", "--until-idle"]).done();
-    run(&["delete", "Contoso", "--dry-run"]).done();
+    run(&["transactions"]).succeeds();
+    run(&["transactions", "--status", "fail"]).succeeds();
+    run(&["show", "Contoso"]).succeeds();
+    run(&["list"]).succeeds();
+    run(&["wakeups"]).succeeds();
+    run(&["check-expiry", "Contoso"]).succeeds();
+    run(&["describe"]).succeeds();
+    run(&["run", "--until-idle"]).succeeds();
+    run(&["delete", "Contoso", "--dry-run"]).succeeds();
 
-    secrets.of("that was added", &first);
-    secrets.of("that was modified", &second);
+    secrets.add_grant("that was added", &first);
+    secrets.add_grant("that was modified", &second);
     for token in REFRESHED {
         secrets.add("a token of an answer", token);
     }
@@ -225,38 +225,43 @@ fn secrets_stay_secret(options: &[&str]) {
     let basic = BASE64.encode(format!("{USER}:{PASSWORD}"));
     secrets.add("the proxy's authorization", basic);
     secrets.add("a token in malformed input", MALFORMED);
-    secrets.key(&place.path("relation.key"));
+    secrets.key(&workspace.path("relation.key"));
 
     let service = relation(&["run"]).start();
     eventually("the service runs", || {
-        let logged = service.stderr() + &logged(&scene);
+        let logged = service.stderr() + &read_log(&world);
         logged.contains("running due wakeups").then_some(())
     });
-    // Before the delete and after it: pages that are no longer used keep what they held.
-    let mut found = search(&scene, &secrets);
-    run(&["delete", "Contoso", "--yes"]).done();
-    found.extend(search(&scene, &secrets));
+    // Before the delete and after it: unused pages keep their contents.
+    let mut found = search(&world, &secrets);
+    run(&["delete", "Contoso", "--yes"]).succeeds();
+    found.extend(search(&world, &secrets));
     service.terminate();
-    service.end().done();
+    service.wait().succeeds();
     assert!(found.is_empty(), "in clear: {found:#?}");
 }
 
-/// An address of this machine that nobody listens at.
+/// Returns an address of this machine at which no program listens.
 fn free_address() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
 
-/// Waits for the link that the command prints, and consents; where the browser is sent.
-fn consented(scene: &Scene, organization: &Organization, said: impl Fn() -> String) -> Url {
+/// Waits for the link that the command prints and consents; returns the address to which the
+/// browser is sent.
+fn consent_to_link(
+    world: &CliWorld,
+    organization: &Organization,
+    printed: impl Fn() -> String,
+) -> Url {
     let link = eventually("the link is printed", || {
-        let said = said();
-        let words = said.split(|c: char| c.is_whitespace() || c == '"');
+        let printed = printed();
+        let words = printed.split(|c: char| c.is_whitespace() || c == '"');
         let mut links = words.filter(|word| word.contains("/v1/authorize?"));
         links.next_back().map(str::to_owned)
     });
     let consent = Consent::accept(organization);
-    let callback = scene.emulator.authorize(&link, &consent).unwrap();
+    let callback = world.emulator.authorize(&link, &consent).unwrap();
     Url::parse(&callback).unwrap()
 }
 
@@ -266,7 +271,7 @@ fn query(address: &Url, name: &str) -> String {
     pair.unwrap().1.into_owned()
 }
 
-/// What a browser gets there.
+/// Returns what a browser receives there.
 fn visit(address: &Url) -> String {
     let authority = address.authority();
     let target = &address[url::Position::BeforePath..];
@@ -274,23 +279,24 @@ fn visit(address: &Url) -> String {
     let request =
         format!("GET {target} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
-/// The log file, where there is one.
-fn logged(scene: &Scene) -> String {
-    std::fs::read_to_string(scene.place.path(LOG_FILE)).unwrap_or_default()
+/// Returns the log file, if there is one.
+fn read_log(world: &CliWorld) -> String {
+    std::fs::read_to_string(world.workspace.path(LOG_FILE)).unwrap_or_default()
 }
 
-/// Looks everywhere, and shows by what is no secret that looking finds things.
-fn search(scene: &Scene, secrets: &Secrets) -> Vec<String> {
+/// Searches everywhere for the secrets. Finds known plain values too, to show that the search
+/// works.
+fn search(world: &CliWorld, secrets: &Secrets) -> Vec<String> {
     let mut control = Secrets::default();
     control.add("the name", "Contoso");
     let (mut found, mut seen) = (Vec::new(), Vec::new());
     let mut files = Vec::new();
-    let mut folders = vec![scene.place.directory().to_owned()];
+    let mut folders = vec![world.workspace.directory().to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -319,17 +325,17 @@ fn search(scene: &Scene, secrets: &Secrets) -> Vec<String> {
             "{name} was not looked into: {files:?}"
         );
     }
-    let said = scene.place.said();
-    let logs = said.clone() + &logged(scene);
+    let printed = world.workspace.all_output();
+    let logs = printed.clone() + &read_log(world);
     assert!(logs.contains("DEBUG"), "nothing was logged");
-    found.extend(secrets.found_in("an output or log", said.as_bytes()));
-    seen.extend(control.found_in("an output or log", said.as_bytes()));
+    found.extend(secrets.found_in("an output or log", printed.as_bytes()));
+    seen.extend(control.found_in("an output or log", printed.as_bytes()));
     assert!(seen.len() >= 2, "the search finds nothing at all: {seen:?}");
     found
 }
 
 #[test]
-fn with_output_for_people_and_logs_of_every_library_that_carries_secrets() {
+fn no_secret_in_text_output_and_library_traces() {
     let carriers = [
         "hyper",
         "hyper_util",
@@ -338,12 +344,12 @@ fn with_output_for_people_and_logs_of_every_library_that_carries_secrets() {
         "wasmtime_wasi_http",
     ];
     let everything = carriers.map(|library| format!("{library}=trace")).join(",");
-    secrets_stay_secret(&["--log", &everything]);
+    assert_secrets_hidden(&["--log", &everything]);
 }
 
 #[test]
-fn with_output_and_logs_for_programs() {
-    secrets_stay_secret(&[
+fn no_secret_in_json_output_and_logs() {
+    assert_secrets_hidden(&[
         "--log",
         "trace",
         "--log-format",

@@ -1,5 +1,5 @@
-//! A plugin that panics or is stopped with a secret in its hands gives none away: not in the error and
-//! what is below it, not in what is stored, not in the traces of any library at their finest.
+//! A plugin that panics or is stopped while it holds a secret reveals none: in the error and its
+//! causes, in stored data, or in the finest traces of any library.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,7 +18,7 @@ use relation_e2e::world::{CLIENT_SECRET, World, WorldBuilder, object};
 use relation_host::{AddRequest, Limits};
 use serde_json::json;
 
-/// Fixtures that fail after the client secret was opened, and what the error says of each.
+/// Fixtures that fail after they have opened the client secret, and the error of each.
 const WAYS: [(&str, &str); 5] = [
     ("panic_with_secret", "leaking [secret]"),
     ("log_secret", "leaking [secret]"),
@@ -27,7 +27,7 @@ const WAYS: [(&str, &str); 5] = [
     ("deep_recursion", "stack"),
 ];
 
-/// Where traces are collected.
+/// Collected traces.
 #[derive(Clone, Default)]
 struct Traces(Arc<Mutex<Vec<u8>>>);
 
@@ -52,7 +52,7 @@ fn chain(error: &dyn Error) -> String {
     texts
 }
 
-/// A world for the fixture of this name.
+/// Creates a world for the fixture of this name.
 fn world(fixture: &str) -> WorldBuilder {
     let limits = Limits {
         memory: 32 << 20,
@@ -65,8 +65,9 @@ fn world(fixture: &str) -> WorldBuilder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_stopped_with_a_secret_in_its_hands_gives_none_away() {
-    // Compiled before anything is traced: the compiler's own traces are gigabytes, and know no secret.
+async fn stopped_plugin_leaks_no_secret() {
+    // Compile before anything is traced: the compiler's own traces are gigabytes, and contain no
+    // secret.
     for (way, _) in WAYS {
         world(way).start().await;
     }
@@ -86,9 +87,9 @@ async fn a_plugin_stopped_with_a_secret_in_its_hands_gives_none_away() {
             idempotency_key: None,
         };
         let error = world.host().add(request).await.expect_err("it misbehaves");
-        let told = chain(&error);
-        assert!(told.contains(says), "{way} is told as {told}");
-        found.push_str(&told);
+        let reported = chain(&error);
+        assert!(reported.contains(says), "{way} is told as {reported}");
+        found.push_str(&reported);
         let transaction = error.transaction.expect("the call was a transaction");
         let stored = world.host().store().transaction(&transaction).await;
         found.push_str(&format!("{:?}", stored.unwrap().unwrap()));

@@ -1,4 +1,4 @@
-//! Connecting through the real component: the link, the emulator's consent, and every callback.
+//! Connections through the real component: the link, the emulator's consent, and every callback.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use relation_e2e::World;
-use relation_e2e::world::{BEGINNING, DAY, object};
+use relation_e2e::world::{DAY, START_TIME, object};
 use relation_host::CallErrorKind;
 use relation_host::host::AddRequest;
 use relation_host::reports::{ConnectReport, Grant, RefreshOutcome, State};
@@ -23,7 +23,7 @@ use webex_emulator::{Consent, Fault, Organization};
 const REDIRECT: &str = "http://127.0.0.1:8085/callback";
 const TOKEN: &str = "/v1/access_token";
 
-/// A record without tokens.
+/// Adds a record without tokens.
 async fn add(world: &World, name: &str, more: Value) -> Pkid {
     let mut fields = object(more);
     fields.insert("name".into(), name.into());
@@ -37,7 +37,7 @@ async fn add(world: &World, name: &str, more: Value) -> Pkid {
     added.value.connection.pkid
 }
 
-/// Where the browser ends when a person consents like this.
+/// Returns the address where the browser ends when a person consents like this.
 async fn callback(world: &World, pkid: &Pkid, grant: Grant, consent: &Consent) -> String {
     let begun = world.host().connect(pkid, grant, REDIRECT).await;
     let url = begun.expect("the consent begins").value.url;
@@ -94,7 +94,7 @@ async fn a_new_record_is_connected_imports_and_refreshes() {
     assert_eq!(report.connection.state, State::Connected);
     assert_eq!(report.connection.notes, "");
     let expires = |expiry: Option<relation_host::reports::Expiry>| expiry.unwrap().at;
-    let lives = |life: Duration| BEGINNING.after(life).0 / 60_000;
+    let lives = |life: Duration| START_TIME.after(life).0 / 60_000;
     assert_eq!(
         expires(report.connection.access_token_expires).0 / 60_000,
         lives(14 * DAY)
@@ -109,19 +109,19 @@ async fn a_new_record_is_connected_imports_and_refreshes() {
         organization.uuid.as_str()
     );
 
-    world.pass(Duration::from_secs(60)).await;
+    world.run_for(Duration::from_secs(60)).await;
     assert!(
-        !world.all("device/spark/Role").await.is_empty(),
+        !world.bodies("device/spark/Role").await.is_empty(),
         "the import has run"
     );
-    world.pass(7 * DAY).await;
+    world.run_for(7 * DAY).await;
     assert_eq!(connection(&world, &pkid).await["state"], "connected");
     assert_eq!(world.token_requests(), 2);
     world.emulator.assert_sound();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_in_any_state_is_connected_again_under_its_id() {
+async fn reconnect_from_any_state_keeps_the_id() {
     for state in ["connected", "retrying", "reauthorize", "expired"] {
         let world = World::start().await;
         let (pkid, organization) = connected(&world, "Contoso").await;
@@ -147,7 +147,7 @@ async fn a_connection_in_any_state_is_connected_again_under_its_id() {
         let consent = Consent::accept(&organization);
         let report = connect(&world, &pkid, Grant::Organization, &consent).await;
         assert_eq!(report.connection.state, State::Connected, "{state}");
-        assert!(world.all("data/Alert").await.is_empty(), "{state}");
+        assert!(world.bodies("data/Alert").await.is_empty(), "{state}");
         assert_eq!(world.record(&pkid).await["parts"], parts, "{state}");
         world.clock.advance(Duration::from_secs(1));
         let refreshed = world.host().refresh(&pkid).await.unwrap().value;
@@ -156,7 +156,7 @@ async fn a_connection_in_any_state_is_connected_again_under_its_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_that_brings_no_connection_leaves_the_old_one() {
+async fn failed_callback_keeps_the_old_connection() {
     let world = World::start().await;
     let (pkid, organization) = connected(&world, "Contoso").await;
     let before = connection(&world, &pkid).await;
@@ -166,7 +166,7 @@ async fn a_callback_that_brings_no_connection_leaves_the_old_one() {
     let declined = callback(&world, &pkid, grant, &Consent::decline()).await;
     let failed = Consent::fail("server_error", "something broke");
     let failed = callback(&world, &pkid, grant, &failed).await;
-    // The newer consent takes the place of the older.
+    // The newer consent replaces the older.
     assert_reauthorize(complete(&world, &pkid, &declined).await, "was replaced");
     match complete(&world, &pkid, &failed).await.unwrap_err() {
         Failure::Unavailable(text) => assert!(text.contains("something broke"), "{text}"),
@@ -198,7 +198,7 @@ async fn a_callback_that_brings_no_connection_leaves_the_old_one() {
     assert!(matches!(failure, Failure::Unavailable(_)), "{failure:?}");
     world.emulator.clear_faults();
 
-    // A code that has lived its five minutes, within the ten of the state.
+    // A code older than its five minutes, within the ten of the state.
     let link = callback(&world, &pkid, grant, &accept).await;
     world.clock.advance(Duration::from_secs(301));
     assert_reauthorize(complete(&world, &pkid, &link).await, "refused the code");
@@ -253,7 +253,7 @@ async fn a_scope_that_was_not_granted_is_named_until_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wholesale_customer_has_three_grants_each_on_its_own_clock() {
+async fn wholesale_grants_have_independent_schedules() {
     let world = World::start().await;
     let organization = world.emulator.create_organization("Contoso");
     let pkid = add(&world, "Contoso", json!({"wholesale_status": true})).await;
@@ -281,7 +281,7 @@ async fn a_wholesale_customer_has_three_grants_each_on_its_own_clock() {
         .collect();
     assert_eq!(states, [State::Connected; 3]);
     let before = world.clock.now();
-    world.pass(30 * DAY).await;
+    world.run_for(30 * DAY).await;
     let record = world.record(&pkid).await;
     for refreshed in [
         &record["connection"]["refreshed"],

@@ -1,4 +1,5 @@
-//! The built component's imports and exports, as they were when somebody last meant to change them.
+//! The built component's imports and exports, compared with a snapshot so that none changes
+//! unnoticed.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,9 +15,9 @@ use relation_e2e::artifacts;
 use relation_host::component::{ImportStatus, inspect};
 use wit_component::WitPrinter;
 
-/// After a change that is meant: `INSTA_UPDATE=always cargo test -p relation-e2e --test contract`.
+/// After an intended change: `INSTA_UPDATE=always cargo test -p relation-e2e --test contract`.
 #[test]
-fn the_component_imports_and_exports_what_it_did_when_the_golden_copy_was_made() {
+fn component_matches_the_contract_snapshot() {
     let bytes = std::fs::read(artifacts::component()).unwrap();
     let decoded = wit_component::decode(&bytes).expect("a component carries its own contract");
     let resolve = decoded.resolve();
@@ -38,8 +39,8 @@ fn the_component_imports_and_exports_what_it_did_when_the_golden_copy_was_made()
     insta::assert_snapshot!("component", in_fixed_order(&printed));
 }
 
-/// The same contract, whatever order the compiler has left its parts in: a component lists them as its code
-/// happens to use them.
+/// Returns the contract in a fixed order, since a component lists its parts in the order in which
+/// its code uses them.
 fn in_fixed_order(printed: &str) -> String {
     let mut ordered = String::new();
     let mut block: Option<Vec<&str>> = None;
@@ -63,7 +64,7 @@ fn in_fixed_order(printed: &str) -> String {
     ordered
 }
 
-/// The uses of an interface, one line for each other interface, and its items by their text.
+/// Returns the uses of an interface, one line per other interface, and its items sorted by text.
 fn sorted(body: &[&str]) -> String {
     let mut uses: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     let mut items = BTreeSet::new();
@@ -162,7 +163,7 @@ fn changed_release_is_found() {
 }
 
 #[test]
-fn our_component_fits_our_host() {
+fn component_is_compatible_with_the_host() {
     let bytes = std::fs::read(artifacts::component()).unwrap();
     let inspection = inspect(&bytes).expect("it is a component");
     assert!(inspection.is_compatible(), "{inspection:#?}");

@@ -1,4 +1,4 @@
-//! The example that embeds the host is a program that works.
+//! The example that embeds the host works.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,7 +12,7 @@ use std::process::Command;
 use relation_e2e::artifacts;
 
 #[test]
-fn the_shortest_engine_adds_a_customer_with_everything_that_belongs_to_it() {
+fn embedding_example_adds_a_customer() {
     let output = Command::new(artifacts::example("embed"))
         .arg(artifacts::component())
         .output()

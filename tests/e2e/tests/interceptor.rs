@@ -1,4 +1,5 @@
-//! An interceptor stands between a plugin and every import: it sees each call and may answer in its place.
+//! An interceptor between a plugin and every import: it sees each call and may return its own
+//! result.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,30 +17,30 @@ use relation_host::imports::{HttpError, Import, ImportCall, Interceptor, Interve
 use relation_host::reports::RefreshOutcome;
 use relation_host::types::Failure;
 
-/// Sees every import; answers the one it is told to.
+/// Sees every import and replaces the result of one.
 #[derive(Default)]
-struct Watcher {
+struct TestInterceptor {
     seen: Mutex<Vec<(Import, bool)>>,
-    answer: Mutex<Option<(Import, bool, Intervention)>>,
+    intervention: Mutex<Option<(Import, bool, Intervention)>>,
 }
 
-impl Watcher {
+impl TestInterceptor {
     fn next(&self, call: &ImportCall, before: bool) -> Intervention {
         self.seen.lock().unwrap().push((call.import, before));
-        let mut answer = self.answer.lock().unwrap();
-        match answer.take_if(|(import, when, _)| (*import, *when) == (call.import, before)) {
-            Some((_, _, answer)) => answer,
+        let mut intervention = self.intervention.lock().unwrap();
+        match intervention.take_if(|(import, when, _)| (*import, *when) == (call.import, before)) {
+            Some((_, _, intervention)) => intervention,
             None => Intervention::Proceed,
         }
     }
 
-    fn answers(&self, import: Import, before: bool, answer: Intervention) {
-        *self.answer.lock().unwrap() = Some((import, before, answer));
+    fn intervene_at(&self, import: Import, before: bool, intervention: Intervention) {
+        *self.intervention.lock().unwrap() = Some((import, before, intervention));
     }
 }
 
 #[async_trait]
-impl Interceptor for Watcher {
+impl Interceptor for TestInterceptor {
     async fn before(&self, call: &ImportCall) -> Intervention {
         self.next(call, true)
     }
@@ -50,13 +51,16 @@ impl Interceptor for Watcher {
 }
 
 #[tokio::test]
-async fn it_sees_each_import_before_and_after() {
-    let watcher = Arc::new(Watcher::default());
-    let world = World::builder().interceptor(watcher.clone()).start().await;
-    let customer = world.customer("Acme").await;
-    watcher.seen.lock().unwrap().clear();
+async fn interceptor_sees_each_import() {
+    let interceptor = Arc::new(TestInterceptor::default());
+    let world = World::builder()
+        .interceptor(interceptor.clone())
+        .start()
+        .await;
+    let customer = world.add_customer("Acme").await;
+    interceptor.seen.lock().unwrap().clear();
     world.host().refresh(&customer.pkid).await.unwrap();
-    let seen = watcher.seen.lock().unwrap().clone();
+    let seen = interceptor.seen.lock().unwrap().clone();
     for import in [
         Import::StorageGet,
         Import::SecretsReveal,
@@ -73,14 +77,17 @@ async fn it_sees_each_import_before_and_after() {
 }
 
 #[tokio::test]
-async fn a_failure_in_place_of_a_commit_is_what_the_plugin_gets_and_nothing_is_written() {
-    let watcher = Arc::new(Watcher::default());
-    let world = World::builder().interceptor(watcher.clone()).start().await;
-    let customer = world.customer("Acme").await;
+async fn failure_before_a_commit_writes_nothing() {
+    let interceptor = Arc::new(TestInterceptor::default());
+    let world = World::builder()
+        .interceptor(interceptor.clone())
+        .start()
+        .await;
+    let customer = world.add_customer("Acme").await;
     let before = world.record(&customer.pkid).await;
-    // A store that is unavailable for once would be asked again.
+    // A store that is unavailable once would be called again.
     let failure = Intervention::Fail(Failure::LimitExceeded("said the watcher".into()));
-    watcher.answers(Import::StorageCommit, true, failure);
+    interceptor.intervene_at(Import::StorageCommit, true, failure);
     let refused = world.host().refresh(&customer.pkid).await.unwrap_err();
     assert!(
         matches!(&refused.kind, CallErrorKind::Refused(Failure::LimitExceeded(text)) if text.contains("said the watcher")),
@@ -90,13 +97,16 @@ async fn a_failure_in_place_of_a_commit_is_what_the_plugin_gets_and_nothing_is_w
 }
 
 #[tokio::test]
-async fn a_trap_after_a_commit_stops_the_guest_and_leaves_what_was_written() {
-    let watcher = Arc::new(Watcher::default());
-    let world = World::builder().interceptor(watcher.clone()).start().await;
-    let customer = world.customer("Acme").await;
+async fn trap_after_a_commit_keeps_the_commit() {
+    let interceptor = Arc::new(TestInterceptor::default());
+    let world = World::builder()
+        .interceptor(interceptor.clone())
+        .start()
+        .await;
+    let customer = world.add_customer("Acme").await;
     let before = world.record(&customer.pkid).await;
     let trap = Intervention::Trap("stopped by the watcher".into());
-    watcher.answers(Import::StorageCommit, false, trap);
+    interceptor.intervene_at(Import::StorageCommit, false, trap);
     let stopped = world.host().refresh(&customer.pkid).await.unwrap_err();
     assert!(
         matches!(&stopped.kind, CallErrorKind::Guest(error) if error.to_string().contains("stopped by the watcher")),
@@ -106,13 +116,16 @@ async fn a_trap_after_a_commit_stops_the_guest_and_leaves_what_was_written() {
 }
 
 #[tokio::test]
-async fn a_code_after_a_request_is_what_the_body_of_its_answer_ends_with() {
-    let watcher = Arc::new(Watcher::default());
-    let world = World::builder().interceptor(watcher.clone()).start().await;
-    let customer = world.customer("Acme").await;
+async fn error_code_after_a_request_ends_the_body() {
+    let interceptor = Arc::new(TestInterceptor::default());
+    let world = World::builder()
+        .interceptor(interceptor.clone())
+        .start()
+        .await;
+    let customer = world.add_customer("Acme").await;
     let sent = world.emulator.requests().len();
     let cut = Intervention::FailHttp(HttpError::HttpResponseIncomplete);
-    watcher.answers(Import::HttpHandle, false, cut);
+    interceptor.intervene_at(Import::HttpHandle, false, cut);
     let tried = world.host().refresh(&customer.pkid).await.unwrap().value;
     assert_eq!(tried.outcome, RefreshOutcome::Retrying);
     assert!(

@@ -1,5 +1,5 @@
-//! `relation-host run` ends in the middle of a refresh, by force at each step of it or gracefully:
-//! nothing is lost, and nothing is asked twice of Webex that need not be.
+//! `relation-host run` ends in the middle of a refresh, killed at each step or gracefully: nothing
+//! is lost, and Webex gets no unnecessary second request.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,41 +8,41 @@
     reason = "a test stops where it cannot go on"
 )]
 
-use relation_e2e::process::{Ran, Running, eventually};
-use relation_e2e::scene::{Customer, Scene};
+use relation_e2e::cli_world::{CliWorld, Customer};
+use relation_e2e::process::{ProgramOutput, RunningProgram, eventually};
 use relation_e2e::world::DAY;
 use serde_json::{Value, json};
 use webex_emulator::Outcome;
 
 const TOKEN: &str = "/v1/access_token";
 
-/// A customer whose first refresh is due, and the second one not for days.
-fn scene() -> (Scene, Customer) {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
-    scene.time.pass(8 * DAY);
-    (scene, customer)
+/// Creates a customer whose first refresh is due, and the second one only after days.
+fn world() -> (CliWorld, Customer) {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
+    world.time.advance(8 * DAY);
+    (world, customer)
 }
 
-fn run(scene: &Scene) -> Running {
-    scene.place.relation(["run"]).start()
+fn run(world: &CliWorld) -> RunningProgram {
+    world.workspace.relation(["run"]).start()
 }
 
 /// Runs what is due, if need be what is due in a moment.
 #[track_caller]
-fn recover(scene: &Scene) -> Value {
-    let ran: Ran = scene
-        .place
+fn recover(world: &CliWorld) -> Value {
+    let output: ProgramOutput = world
+        .workspace
         .relation(["run", "--until-idle", "--json"])
         .run();
-    ran.done().json()
+    output.succeeds().json()
 }
 
-/// The refreshes that the store knows of, the newest first.
+/// Returns the stored refreshes, newest first.
 #[track_caller]
-fn refreshes(scene: &Scene, customer: &Customer) -> Vec<(String, String)> {
-    let page = scene
-        .place
+fn refreshes(world: &CliWorld, customer: &Customer) -> Vec<(String, String)> {
+    let page = world
+        .workspace
         .json(["transactions", "--subject", &customer.pkid, "--all"]);
     let all = page["items"].as_array().expect("a page has items").iter();
     let text = |transaction: &Value, name: &str| transaction[name].as_str().unwrap().to_owned();
@@ -51,10 +51,11 @@ fn refreshes(scene: &Scene, customer: &Customer) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The customer is connected with tokens that work, and still has everything that came with it.
+/// Asserts that the customer is connected with working tokens, and keeps everything created with
+/// it.
 #[track_caller]
-fn assert_nothing_is_lost(scene: &Scene, customer: &Customer) {
-    let shown = scene.place.json(["show", &customer.pkid]);
+fn assert_nothing_is_lost(world: &CliWorld, customer: &Customer) {
+    let shown = world.workspace.json(["show", &customer.pkid]);
     assert_eq!(shown["connection"]["state"], "connected", "{shown:#}");
     assert_eq!(shown["parts"].as_array().unwrap().len(), 5, "{shown:#}");
     let mut wakeups: Vec<&str> = shown["wakeups"]
@@ -65,10 +66,10 @@ fn assert_nothing_is_lost(scene: &Scene, customer: &Customer) {
         .collect();
     wakeups.sort_unstable();
     assert_eq!(wakeups, ["expiry", "refresh"]);
-    // Webex lets only a living access token revoke.
-    let deleted = scene.place.json(["delete", &customer.pkid, "--yes"]);
+    // Webex lets only a valid access token revoke.
+    let deleted = world.workspace.json(["delete", &customer.pkid, "--yes"]);
     assert_eq!(deleted["revocation"]["result"], "revoked", "{deleted:#}");
-    scene.emulator.assert_sound();
+    world.emulator.assert_sound();
 }
 
 #[track_caller]
@@ -79,41 +80,41 @@ fn assert_interrupted(transaction: &(String, String)) {
 }
 
 #[test]
-fn killed_before_the_request_was_carried_out_it_asks_once_more() {
-    let (scene, customer) = scene();
-    let gate = scene.emulator.gate(TOKEN);
-    let running = run(&scene);
+fn kill_before_processing_repeats_the_request() {
+    let (world, customer) = world();
+    let gate = world.emulator.gate(TOKEN);
+    let running = run(&world);
     eventually("the request is held", || {
         (gate.arrivals() == 1).then_some(())
     });
     running.kill();
     eventually("Webex has seen the end of the connection", || {
-        (scene.token_requests()[0].status == Outcome::Abandoned).then_some(())
+        (world.token_requests()[0].status == Outcome::Abandoned).then_some(())
     });
     gate.release();
 
-    let summary = recover(&scene);
+    let summary = recover(&world);
     assert_eq!(
         (&summary["done"], &summary["failed"]),
         (&json!(1), &json!(0))
     );
-    let requests = scene.token_requests();
+    let requests = world.token_requests();
     assert_eq!(requests.len(), 2, "{requests:#?}");
     assert!(!requests[0].processed);
     assert_eq!(requests[1].status, Outcome::Status(200));
-    let refreshes = refreshes(&scene, &customer);
+    let refreshes = refreshes(&world, &customer);
     assert_eq!(refreshes.len(), 2, "{refreshes:?}");
     assert_eq!(refreshes[0].0, "Success");
     assert_interrupted(&refreshes[1]);
-    assert_nothing_is_lost(&scene, &customer);
+    assert_nothing_is_lost(&world, &customer);
 }
 
 #[test]
-fn killed_between_the_answer_and_the_commit_it_asks_once_more() {
-    let (scene, customer) = scene();
-    let database = scene.database();
-    let gate = scene.emulator.gate_after(TOKEN);
-    let running = run(&scene);
+fn kill_before_the_commit_repeats_the_request() {
+    let (world, customer) = world();
+    let database = world.database();
+    let gate = world.emulator.gate_after(TOKEN);
+    let running = run(&world);
     eventually("the answer is held", || {
         (gate.arrivals() == 1).then_some(())
     });
@@ -121,7 +122,7 @@ fn killed_between_the_answer_and_the_commit_it_asks_once_more() {
     database.lock();
     gate.release();
     eventually("Webex has sent its answer", || {
-        (scene.token_requests()[0].status == Outcome::Status(200)).then_some(())
+        (world.token_requests()[0].status == Outcome::Status(200)).then_some(())
     });
     running.kill();
     database.unlock();
@@ -131,62 +132,62 @@ fn killed_between_the_answer_and_the_commit_it_asks_once_more() {
         "nothing was committed"
     );
 
-    let summary = recover(&scene);
+    let summary = recover(&world);
     assert_eq!(
         (&summary["done"], &summary["failed"]),
         (&json!(1), &json!(0))
     );
-    let requests = scene.token_requests();
+    let requests = world.token_requests();
     assert_eq!(requests.len(), 2, "{requests:#?}");
     assert!(
         requests.iter().all(|request| request.processed),
         "{requests:#?}"
     );
-    let refreshes = refreshes(&scene, &customer);
+    let refreshes = refreshes(&world, &customer);
     assert_eq!(refreshes.len(), 2, "{refreshes:?}");
     assert_eq!(refreshes[0].0, "Success");
     assert_interrupted(&refreshes[1]);
-    assert_nothing_is_lost(&scene, &customer);
+    assert_nothing_is_lost(&world, &customer);
 }
 
 #[test]
-fn killed_after_the_commit_it_has_nothing_left_to_do() {
-    let (scene, customer) = scene();
-    let database = scene.database();
-    // The record's version says less: the first look of a service writes to it too.
+fn kill_after_the_commit_repeats_nothing() {
+    let (world, customer) = world();
+    let database = world.database();
+    // The record's version proves less: a service's first check writes to it too.
     let refreshed = || {
         let (_, record) = database.record(&customer.pkid).expect("it is there");
         record["connection"]["refreshed"].clone()
     };
     let before = refreshed();
-    let running = run(&scene);
+    let running = run(&world);
     eventually("the answer is committed", || {
         (refreshed() != before).then_some(())
     });
     running.kill();
     let committed = database.record(&customer.pkid);
 
-    let summary = recover(&scene);
+    let summary = recover(&world);
     assert_eq!(
         (&summary["done"], &summary["failed"]),
         (&json!(0), &json!(0))
     );
-    assert_eq!(scene.token_requests().len(), 1);
+    assert_eq!(world.token_requests().len(), 1);
     assert_eq!(database.record(&customer.pkid), committed);
-    // The transaction ends in a commit of its own, which may have been in time.
-    let refreshes = refreshes(&scene, &customer);
+    // The transaction ends in its own commit, which may have been in time.
+    let refreshes = refreshes(&world, &customer);
     assert_eq!(refreshes.len(), 1, "{refreshes:?}");
     if refreshes[0].0 != "Success" {
         assert_interrupted(&refreshes[0]);
     }
-    assert_nothing_is_lost(&scene, &customer);
+    assert_nothing_is_lost(&world, &customer);
 }
 
 #[test]
-fn asked_to_stop_it_finishes_what_it_has_begun() {
-    let (scene, customer) = scene();
-    let gate = scene.emulator.gate(TOKEN);
-    let mut running = run(&scene);
+fn termination_finishes_running_calls() {
+    let (world, customer) = world();
+    let gate = world.emulator.gate(TOKEN);
+    let mut running = run(&world);
     eventually("the request is held", || {
         (gate.arrivals() == 1).then_some(())
     });
@@ -200,19 +201,23 @@ fn asked_to_stop_it_finishes_what_it_has_begun() {
     assert!(running.is_running(), "{}", running.stderr());
     gate.release();
 
-    let ran = running.end().done();
-    assert!(ran.stdout.contains("1 wakeups answered"), "{}", ran.stdout);
-    assert_eq!(scene.token_requests().len(), 1);
-    let refreshes = refreshes(&scene, &customer);
+    let output = running.wait().succeeds();
+    assert!(
+        output.stdout.contains("1 wakeups answered"),
+        "{}",
+        output.stdout
+    );
+    assert_eq!(world.token_requests().len(), 1);
+    let refreshes = refreshes(&world, &customer);
     assert_eq!(refreshes.len(), 1, "{refreshes:?}");
     assert_eq!(refreshes[0].0, "Success");
-    assert_nothing_is_lost(&scene, &customer);
+    assert_nothing_is_lost(&world, &customer);
 }
 
 #[test]
-fn asked_to_stop_when_nothing_runs_it_ends_at_once() {
-    let scene = Scene::new();
-    let running = run(&scene);
+fn termination_when_idle_ends_immediately() {
+    let world = CliWorld::new();
+    let running = run(&world);
     eventually("it runs", || {
         running
             .stderr()
@@ -220,6 +225,10 @@ fn asked_to_stop_when_nothing_runs_it_ends_at_once() {
             .then_some(())
     });
     running.terminate();
-    let ran = running.end().done();
-    assert!(ran.stdout.contains("0 wakeups answered"), "{}", ran.stdout);
+    let output = running.wait().succeeds();
+    assert!(
+        output.stdout.contains("0 wakeups answered"),
+        "{}",
+        output.stdout
+    );
 }

@@ -1,5 +1,5 @@
-//! One customer's life in real time, with everything in a process of its own: the emulated Webex,
-//! the commands of an administrator, and the service that keeps the connection alive.
+//! One customer's lifecycle in real time, each part in its own process: the emulated Webex, the
+//! commands of an administrator, and the service that keeps the connection alive.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,31 +13,31 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use relation_e2e::database::Database;
-use relation_e2e::process::{CLIENT_ID, Place, Program, Running, eventually};
+use relation_e2e::process::{CLIENT_ID, Program, RunningProgram, Workspace, eventually};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 const SECRET: &str = "client-secret-of-the-real-time-test";
-/// Short enough for a test, long enough for a machine that is busy with others.
-const LIVES: [&str; 4] = ["--access-ttl", "4s", "--refresh-ttl", "12s"];
+/// Short enough for a test, long enough for a busy machine.
+const TTL_ARGUMENTS: [&str; 4] = ["--access-ttl", "4s", "--refresh-ttl", "12s"];
 
 /// The emulator's program.
 struct Webex {
     base_url: String,
     /// For requests to its control plane.
     runtime: Runtime,
-    running: Running,
+    running: RunningProgram,
 }
 
 impl Webex {
     fn start(program: Program) -> Self {
-        let running = program.args(LIVES).start();
+        let running = program.args(TTL_ARGUMENTS).start();
         let base_url = eventually("the emulator listens", || {
-            let said = running.stdout();
-            let url = said
+            let printed = running.stdout();
+            let url = printed
                 .split_whitespace()
                 .find(|word| word.starts_with("http://"))?;
-            said.ends_with('\n').then(|| url.to_owned())
+            printed.ends_with('\n').then(|| url.to_owned())
         });
         Self {
             base_url,
@@ -46,7 +46,7 @@ impl Webex {
         }
     }
 
-    /// Asks the control plane.
+    /// Sends a request to the control plane.
     fn control(&self, method: &str, path: &str, body: Value) -> Value {
         let origin = self.base_url.strip_suffix("/v1").unwrap();
         let request = http::Request::builder()
@@ -55,13 +55,13 @@ impl Webex {
             .body(Full::new(Bytes::from(body.to_string())))
             .unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let answer = async {
+        let response = async {
             let response = client.request(request).await.expect("the emulator answers");
             let status = response.status();
             assert!(status.is_success(), "{path}: {status}");
             response.into_body().collect().await.unwrap().to_bytes()
         };
-        let body = self.runtime.block_on(answer);
+        let body = self.runtime.block_on(response);
         serde_json::from_slice(&body).expect("a JSON answer")
     }
 
@@ -73,15 +73,15 @@ impl Webex {
     }
 }
 
-fn state(place: &Place) -> String {
-    let shown = place.json(["show", "Contoso"]);
+fn state(workspace: &Workspace) -> String {
+    let shown = workspace.json(["show", "Contoso"]);
     shown["connection"]["state"].as_str().unwrap().to_owned()
 }
 
 #[test]
-fn kept_alive_then_warned_about_then_expired_then_deleted_without_a_trace() {
+fn lifecycle_in_real_time() {
     // The emulator must run before its address can be configured.
-    let beside = Place::of("http://127.0.0.1:9/v1", SECRET);
+    let beside = Workspace::new("http://127.0.0.1:9/v1", SECRET);
     let webex = Webex::start(beside.program(
         "webex-emulator",
         [
@@ -91,8 +91,8 @@ fn kept_alive_then_warned_about_then_expired_then_deleted_without_a_trace() {
             "client-secret",
         ],
     ));
-    let place =
-        Place::of(&webex.base_url, SECRET).configured("expiry.thresholds = [\"6s\", \"3s\"]");
+    let workspace = Workspace::new(&webex.base_url, SECRET)
+        .with_config_line("expiry.thresholds = [\"6s\", \"3s\"]");
 
     let organization = webex.control("POST", "organizations", json!({ "displayName": "Contoso" }));
     let grant = webex.control(
@@ -100,7 +100,7 @@ fn kept_alive_then_warned_about_then_expired_then_deleted_without_a_trace() {
         "grants",
         json!({ "organization": organization["id"] }),
     );
-    let added = place
+    let added = workspace
         .relation([
             "add",
             "--hierarchy",
@@ -113,23 +113,23 @@ fn kept_alive_then_warned_about_then_expired_then_deleted_without_a_trace() {
         .args(["--tokens", "-", "--json"])
         .stdin(grant.to_string())
         .run()
-        .done()
+        .succeeds()
         .json();
     let pkid = added["connection"]["pkid"].as_str().unwrap().to_owned();
-    let service = place.relation(["run"]).start();
+    let service = workspace.relation(["run"]).start();
 
-    // Alive beyond the end of its first access token, and never near the end of the other.
+    // Alive beyond the end of its first access token, and never near the end of the refresh token.
     eventually("it is refreshed", || {
         (webex.token_requests() >= 3).then_some(())
     });
-    assert_eq!(state(&place), "connected");
-    let alerts = |place: &Place| place.json(["show", "Contoso"])["alerts"].clone();
-    assert_eq!(alerts(&place), json!([]));
+    assert_eq!(state(&workspace), "connected");
+    let alerts = |workspace: &Workspace| workspace.json(["show", "Contoso"])["alerts"].clone();
+    assert_eq!(alerts(&workspace), json!([]));
 
-    // From now on nothing prolongs the refresh token.
+    // From now on the refresh token is not prolonged.
     webex.control("POST", "mode", json!({ "mode": "frozen-clock" }));
     eventually("a person is warned", || {
-        let alerts = alerts(&place);
+        let alerts = alerts(&workspace);
         let codes = alerts
             .as_array()
             .unwrap()
@@ -138,13 +138,13 @@ fn kept_alive_then_warned_about_then_expired_then_deleted_without_a_trace() {
         let mut warnings = codes.filter(|code| *code == "WEBEX_REFRESH_TOKEN_EXPIRING");
         warnings.next().is_some().then_some(())
     });
-    let warned = state(&place);
+    let warned = state(&workspace);
     assert!(
         ["connected", "expiring"].contains(&warned.as_str()),
         "{warned}"
     );
     eventually("the connection has expired", || {
-        (state(&place) == "expired").then_some(())
+        (state(&workspace) == "expired").then_some(())
     });
 
     let thresholds = |alerts: &Value| -> Vec<(String, u64)> {
@@ -162,22 +162,25 @@ fn kept_alive_then_warned_about_then_expired_then_deleted_without_a_trace() {
     };
     let expiring = |threshold| ("WEBEX_REFRESH_TOKEN_EXPIRING".to_owned(), threshold);
     assert_eq!(
-        thresholds(&alerts(&place)),
+        thresholds(&alerts(&workspace)),
         [
             ("WEBEX_REFRESH_TOKEN_EXPIRED".to_owned(), 0),
             expiring(3000),
             expiring(6000)
         ]
     );
-    let refused = place.relation(["refresh", "Contoso"]).run().exits(4);
+    let refused = workspace.relation(["refresh", "Contoso"]).run().exits(4);
     assert!(refused.stderr.contains("\nhint: "), "{}", refused.stderr);
     let violations = webex.control("GET", "violations", Value::Null);
     assert_eq!(violations, json!([]));
 
-    place.relation(["delete", "Contoso", "--yes"]).run().done();
+    workspace
+        .relation(["delete", "Contoso", "--yes"])
+        .run()
+        .succeeds();
     service.terminate();
-    service.end().done();
-    let database = Database::open(&place.path("relation.db"));
+    service.wait().succeeds();
+    let database = Database::open(&workspace.path("relation.db"));
     for text in [pkid.as_str(), "Contoso"] {
         let mut tables = database.tables_that_mention(text);
         assert!(
@@ -188,5 +191,5 @@ fn kept_alive_then_warned_about_then_expired_then_deleted_without_a_trace() {
         assert!(tables.is_empty(), "{text} is still in {tables:?}");
     }
     webex.running.terminate();
-    webex.running.end().done();
+    webex.running.wait().succeeds();
 }

@@ -1,4 +1,5 @@
-//! Refreshes through the real component: one flight, passing faults, refusals, deletes meanwhile.
+//! Refreshes through the real component: single flight, transient faults, rejections, deletes
+//! meanwhile.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,9 +21,9 @@ use webex_emulator::{Fault, Mode};
 const TOKEN: &str = "/v1/access_token";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sixty_four_callers_at_once_cause_one_request() {
+async fn concurrent_callers_share_one_request() {
     let world = World::builder().mode(Mode::Rotate).start().await;
-    let customer = world.customer("Contoso").await;
+    let customer = world.add_customer("Contoso").await;
     world.clock.advance(Duration::from_secs(1));
     let second = world.new_host().await;
     let calls: Vec<_> = (0..64)
@@ -48,7 +49,7 @@ async fn sixty_four_callers_at_once_cause_one_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_passing_fault_keeps_the_tokens_and_is_tried_again_by_itself() {
+async fn transient_fault_keeps_tokens_and_is_retried() {
     let faults = [
         Fault::status(TOKEN, 503),
         Fault::rate_limited(TOKEN, "194"),
@@ -62,7 +63,7 @@ async fn a_passing_fault_keeps_the_tokens_and_is_tried_again_by_itself() {
     for fault in faults {
         let what = format!("{fault:?}");
         let world = World::start().await;
-        let customer = world.customer("Contoso").await;
+        let customer = world.add_customer("Contoso").await;
         let before = world.record(&customer.pkid).await;
         world.clock.advance(DAY);
         world.emulator.inject(fault);
@@ -88,7 +89,7 @@ async fn a_passing_fault_keeps_the_tokens_and_is_tried_again_by_itself() {
             "{what}"
         );
 
-        world.pass(Duration::from_secs(600)).await;
+        world.run_for(Duration::from_secs(600)).await;
         let record = world.record(&customer.pkid).await;
         assert_eq!(record["connection"]["state"], "connected", "{what}");
         world.emulator.assert_sound();
@@ -96,9 +97,9 @@ async fn a_passing_fault_keeps_the_tokens_and_is_tried_again_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retry_after_is_kept_to_the_second() {
+async fn retry_after_is_honoured_to_the_second() {
     let world = World::start().await;
-    let customer = world.customer("Contoso").await;
+    let customer = world.add_customer("Contoso").await;
     world.clock.advance(DAY);
     world.emulator.inject(Fault::rate_limited(TOKEN, "194"));
     let report = world.host().refresh(&customer.pkid).await.unwrap().value;
@@ -108,21 +109,21 @@ async fn retry_after_is_kept_to_the_second() {
         .unwrap()
         .since(world.clock.now());
     assert!(wait >= Duration::from_secs(194), "{wait:?}");
-    world.pass(Duration::from_secs(193)).await;
+    world.run_for(Duration::from_secs(193)).await;
     assert_eq!(world.token_requests(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_refresh_token_needs_a_person_and_is_not_asked_about_again() {
+async fn refused_refresh_token_is_not_retried() {
     let world = World::start().await;
-    let customer = world.customer("Contoso").await;
+    let customer = world.add_customer("Contoso").await;
     world.emulator.revoke(&customer.grant);
     world.clock.advance(DAY);
     let report = world.host().refresh(&customer.pkid).await.unwrap().value;
     assert_eq!(report.outcome, RefreshOutcome::Reauthorize);
-    assert_eq!(world.all("data/Alert").await.len(), 1);
+    assert_eq!(world.bodies("data/Alert").await.len(), 1);
     let requests = world.token_requests();
-    world.pass(60 * DAY).await;
+    world.run_for(60 * DAY).await;
     assert_eq!(world.token_requests(), requests);
     assert_eq!(
         world.record(&customer.pkid).await["connection"]["state"],
@@ -141,8 +142,8 @@ async fn every_refresh_mode_of_webex_ends_connected() {
     ];
     for mode in modes {
         let world = World::builder().mode(mode).start().await;
-        let customer = world.customer("Contoso").await;
-        world.pass(28 * DAY).await;
+        let customer = world.add_customer("Contoso").await;
+        world.run_for(28 * DAY).await;
         let record = world.record(&customer.pkid).await;
         assert_eq!(record["connection"]["state"], "connected", "{mode:?}");
         assert!(world.token_requests() >= 3, "{mode:?}");
@@ -151,9 +152,9 @@ async fn every_refresh_mode_of_webex_ends_connected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delete_waits_for_the_refresh_in_flight_and_nothing_comes_back() {
+async fn delete_waits_for_the_refresh_in_flight() {
     let world = World::builder().mode(Mode::Rotate).start().await;
-    let customer = world.customer("Contoso").await;
+    let customer = world.add_customer("Contoso").await;
     world.clock.advance(DAY);
     let gate = world.emulator.gate_after(TOKEN);
     let (host, pkid) = (world.host().clone(), customer.pkid.clone());
@@ -164,15 +165,15 @@ async fn a_delete_waits_for_the_refresh_in_flight_and_nothing_comes_back() {
     gate.release();
     refresh.await.unwrap().expect("the refresh ends first");
     delete.await.unwrap().expect("then the delete");
-    assert!(world.all("data/SparkCustomer").await.is_empty());
+    assert!(world.bodies("data/SparkCustomer").await.is_empty());
     assert_eq!(world.host().store().next_due().await.unwrap(), None);
     world.emulator.assert_sound();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_whose_lease_was_lost_writes_nothing_and_what_it_got_is_revoked() {
+async fn host_without_its_lease_writes_nothing() {
     let world = World::start().await;
-    let customer = world.customer("Contoso").await;
+    let customer = world.add_customer("Contoso").await;
     world.clock.advance(DAY);
     let gate = world.emulator.gate_after(TOKEN);
     let (host, pkid) = (world.host().clone(), customer.pkid.clone());
@@ -193,9 +194,9 @@ async fn a_host_whose_lease_was_lost_writes_nothing_and_what_it_got_is_revoked()
         .unwrap()
         .expect_err("the first host has lost its lease");
     assert!(matches!(error.kind, CallErrorKind::Refused(_)), "{error}");
-    assert!(world.all("data/SparkCustomer").await.is_empty());
+    assert!(world.bodies("data/SparkCustomer").await.is_empty());
     assert_eq!(world.host().store().next_due().await.unwrap(), None);
-    // The delete has revoked the whole grant, what the late refresh got from it included.
+    // The delete has revoked the whole grant, including the tokens of the late refresh.
     let dead = world
         .add("Again", &customer.organization, &customer.grant)
         .await;
@@ -209,7 +210,7 @@ async fn a_host_whose_lease_was_lost_writes_nothing_and_what_it_got_is_revoked()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fault_within_an_answer_is_in_the_log_in_the_hosts_words() {
+async fn body_error_is_logged_with_the_hosts_text() {
     for (fault, words) in [
         (
             Fault::huge_body(TOKEN, 8 << 20),
@@ -221,7 +222,7 @@ async fn a_fault_within_an_answer_is_in_the_log_in_the_hosts_words() {
         ),
     ] {
         let world = World::start().await;
-        let customer = world.customer("Contoso").await;
+        let customer = world.add_customer("Contoso").await;
         world.clock.advance(DAY);
         world.emulator.inject(fault);
         let called = world.host().refresh(&customer.pkid).await.unwrap();
@@ -237,7 +238,7 @@ async fn a_fault_within_an_answer_is_in_the_log_in_the_hosts_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_its_time_ends_counts_as_interrupted() {
+async fn timed_out_call_counts_as_interrupted() {
     let world = World::builder()
         .mode(Mode::Rotate)
         .reuse_detection(true)
@@ -246,7 +247,7 @@ async fn a_call_that_its_time_ends_counts_as_interrupted() {
             ..Limits::default()
         });
     let world = world.start().await;
-    let customer = world.customer("Contoso").await;
+    let customer = world.add_customer("Contoso").await;
     world.clock.advance(DAY);
     let gate = world.emulator.gate_after(TOKEN);
     let stopped = world.host().refresh(&customer.pkid).await;
@@ -254,7 +255,7 @@ async fn a_call_that_its_time_ends_counts_as_interrupted() {
     let stopped = stopped.expect_err("its time is over").to_string();
     assert!(stopped.contains("limits.time"), "{stopped}");
 
-    // It may have sent something. A call that sends nothing leaves that as it is.
+    // It may have sent a request. A call that sends nothing leaves that as it is.
     let next = world.host().refresh(&customer.pkid).await.unwrap().value;
     assert_eq!(next.outcome, RefreshOutcome::Reauthorize);
     assert!(

@@ -1,4 +1,4 @@
-//! A store that is down between Webex's answer and its commit: the answer is not lost.
+//! A store that is down between Webex's response and its commit: the response is not lost.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,7 +21,7 @@ use relation_host::{CallError, CallErrorKind, CallOutput, StashSummary};
 use tokio::task::JoinHandle;
 use webex_emulator::{Gate, Mode};
 
-type Refreshed = Result<CallOutput<RefreshReport>, CallError>;
+type RefreshResult = Result<CallOutput<RefreshReport>, CallError>;
 
 const APPLIED: StashSummary = StashSummary {
     applied: 1,
@@ -30,16 +30,16 @@ const APPLIED: StashSummary = StashSummary {
     waiting: 0,
 };
 
-/// Every refresh token works once, and its second use ends the grant: what is lost shows.
+/// Every refresh token works once, and its second use ends the grant, so that any loss shows.
 async fn world() -> (World, Customer) {
     let world = World::builder().mode(Mode::Rotate).start().await;
     world.emulator.set_reuse_detection(true);
-    let customer = world.customer("Contoso").await;
+    let customer = world.add_customer("Contoso").await;
     world.clock.advance(DAY);
     (world, customer)
 }
 
-/// The record as it is, and that its tokens are those that Webex gave last.
+/// Asserts the record's state, and that its tokens are those that Webex issued last.
 async fn assert_connected_by_one_request(world: &World, customer: &Customer) {
     let record = world.record(&customer.pkid).await;
     assert_eq!(record["connection"]["state"], "connected");
@@ -52,8 +52,8 @@ async fn assert_connected_by_one_request(world: &World, customer: &Customer) {
     world.emulator.assert_sound();
 }
 
-/// A refresh that Webex has carried out and whose answer waits at the gate.
-async fn answered(world: &World, customer: &Customer) -> (Gate, JoinHandle<Refreshed>) {
+/// Starts a refresh that Webex has carried out and whose response is held back.
+async fn hold_at_response(world: &World, customer: &Customer) -> (Gate, JoinHandle<RefreshResult>) {
     let gate = world.emulator.gate_after("/v1/access_token");
     let (host, pkid) = (world.host().clone(), customer.pkid.clone());
     let refresh = tokio::spawn(async move { host.refresh(&pkid).await });
@@ -68,8 +68,8 @@ fn unavailable(error: CallError) -> String {
     }
 }
 
-/// Keeps an answer in the stash by a store that takes no writes until its faults are cleared.
-async fn keep(world: &World, customer: &Customer) -> String {
+/// Puts a result in the stash: the store takes no writes until its faults are cleared.
+async fn stash_response(world: &World, customer: &Customer) -> String {
     world
         .store_faults
         .inject(StoreFault::failing(Operation::Commit).times(u32::MAX));
@@ -98,7 +98,7 @@ async fn transactions(world: &World, customer: &Customer, action: &str) -> Vec<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_comes_back_within_the_lease_takes_the_answer() {
+async fn store_back_within_the_lease_takes_the_response() {
     let (world, customer) = world().await;
     world
         .store_faults
@@ -111,14 +111,14 @@ async fn a_store_that_comes_back_within_the_lease_takes_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_whose_success_was_not_heard_of_is_not_made_twice() {
+async fn commit_with_lost_result_is_not_repeated() {
     let (world, customer) = world().await;
     let before = world
         .document(&Reference::record(customer.pkid.clone()))
         .await;
     world
         .store_faults
-        .inject(StoreFault::losing_the_answer(Operation::Commit));
+        .inject(StoreFault::losing_result(Operation::Commit));
     let report = world.host().refresh(&customer.pkid).await.unwrap().value;
     assert_eq!(report.outcome, RefreshOutcome::Connected);
     let after = world
@@ -130,9 +130,9 @@ async fn a_commit_whose_success_was_not_heard_of_is_not_made_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reads_between_the_answer_and_its_commit_are_tried_again_too() {
+async fn reads_before_the_commit_are_retried() {
     let (world, customer) = world().await;
-    let (gate, refresh) = answered(&world, &customer).await;
+    let (gate, refresh) = hold_at_response(&world, &customer).await;
     world
         .store_faults
         .inject(StoreFault::failing(Operation::Read).times(3));
@@ -144,9 +144,9 @@ async fn reads_between_the_answer_and_its_commit_are_tried_again_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_stays_down_leaves_the_answer_in_the_stash_and_takes_it_later() {
+async fn response_is_stashed_while_the_store_is_down() {
     let (world, customer) = world().await;
-    let text = keep(&world, &customer).await;
+    let text = stash_response(&world, &customer).await;
     assert!(text.contains("kept in the stash"), "{text}");
     let [entry] = &entries(&world)[..] else {
         panic!("not one entry");
@@ -162,7 +162,7 @@ async fn a_store_that_stays_down_leaves_the_answer_in_the_stash_and_takes_it_lat
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_add_that_used_up_the_pasted_refresh_token_loses_no_answer() {
+async fn add_with_a_used_refresh_token_is_stashed() {
     let world = World::builder().mode(Mode::Rotate).start().await;
     world.emulator.set_reuse_detection(true);
     let organization = world.emulator.create_organization("Contoso");
@@ -194,9 +194,9 @@ async fn an_add_that_used_up_the_pasted_refresh_token_loses_no_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_is_down_as_a_whole_loses_no_answer_either() {
+async fn response_is_stashed_when_reads_fail_too() {
     let (world, customer) = world().await;
-    let (gate, refresh) = answered(&world, &customer).await;
+    let (gate, refresh) = hold_at_response(&world, &customer).await;
     world.store_faults.inject(StoreFault::down());
     gate.release();
     let text = unavailable(refresh.await.unwrap().expect_err("nothing works"));
@@ -209,7 +209,7 @@ async fn a_store_that_is_down_as_a_whole_loses_no_answer_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_that_begins_applies_first_and_its_wakeup_has_nothing_left_to_do() {
+async fn stash_is_applied_before_the_due_wakeup() {
     let (world, customer) = world().await;
     let due = world.record(&customer.pkid).await["connection"]["next_refresh"]
         .as_u64()
@@ -234,9 +234,9 @@ async fn a_refresh_that_begins_applies_first_and_its_wakeup_has_nothing_left_to_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_calls_next_gets_the_new_tokens() {
+async fn next_caller_gets_the_stashed_tokens() {
     let (world, customer) = world().await;
-    let _ = keep(&world, &customer).await;
+    let _ = stash_response(&world, &customer).await;
     world.clock.advance(world.host().plugin().limits().lease());
     let next = world.host().refresh(&customer.pkid).await.unwrap().value;
     assert_eq!(next.outcome, RefreshOutcome::Connected, "{}", next.message);
@@ -249,10 +249,10 @@ async fn whoever_calls_next_gets_the_new_tokens() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_processes_apply_an_answer_once() {
+async fn two_processes_apply_an_entry_once() {
     let (world, customer) = world().await;
     let second = world.new_host().await;
-    let _ = keep(&world, &customer).await;
+    let _ = stash_response(&world, &customer).await;
     world.clock.advance(world.host().plugin().limits().lease());
     let before = world
         .document(&Reference::record(customer.pkid.clone()))
@@ -268,9 +268,9 @@ async fn two_processes_apply_an_answer_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_was_applied_before_a_crash_is_not_applied_again() {
+async fn entry_applied_before_a_crash_is_not_repeated() {
     let (world, customer) = world().await;
-    let _ = keep(&world, &customer).await;
+    let _ = stash_response(&world, &customer).await;
     world.clock.advance(world.host().plugin().limits().lease());
     let path = entries(&world)[0].path.clone();
     let copy = std::fs::read(&path).unwrap();
@@ -290,9 +290,9 @@ async fn an_answer_that_was_applied_before_a_crash_is_not_applied_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_was_overtaken_is_dropped_and_the_transaction_says_why() {
+async fn superseded_entry_is_dropped_with_a_reason() {
     let (world, customer) = world().await;
-    let _ = keep(&world, &customer).await;
+    let _ = stash_response(&world, &customer).await;
     world.clock.advance(world.host().plugin().limits().lease());
     // A host that does not share the directory changes the record meanwhile.
     let aside = world.directory().join("aside");
@@ -314,9 +314,9 @@ async fn an_answer_that_was_overtaken_is_dropped_and_the_transaction_says_why() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_for_a_deleted_record_brings_nothing_back() {
+async fn entry_for_a_deleted_record_is_dropped() {
     let (world, customer) = world().await;
-    let _ = keep(&world, &customer).await;
+    let _ = stash_response(&world, &customer).await;
     world.clock.advance(world.host().plugin().limits().lease());
     let aside = world.directory().join("aside");
     std::fs::rename(world.stash(), &aside).unwrap();
@@ -325,25 +325,25 @@ async fn an_answer_for_a_deleted_record_brings_nothing_back() {
 
     let summary = world.host().replay_stash().await;
     assert_eq!((summary.applied, summary.superseded), (0, 1));
-    assert!(world.all("data/SparkCustomer").await.is_empty());
+    assert!(world.bodies("data/SparkCustomer").await.is_empty());
     assert_eq!(world.host().store().next_due().await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_cannot_even_be_kept_is_said_to_be_lost() {
+async fn response_that_cannot_be_stashed_is_reported_lost() {
     let (world, customer) = world().await;
-    let (gate, refresh) = answered(&world, &customer).await;
+    let (gate, refresh) = hold_at_response(&world, &customer).await;
     world
         .store_faults
         .inject(StoreFault::failing(Operation::Commit).times(u32::MAX));
-    // Where the directory would be there is a file.
+    // A file in the place of the directory.
     std::fs::write(world.stash(), "").unwrap();
     gate.release();
     let refused = refresh.await.unwrap();
     let text = unavailable(refused.expect_err("nothing can be written"));
     assert!(text.contains("lost"), "{text}");
 
-    // The next refusal is told with its likely cause.
+    // The next rejection is reported with its likely cause.
     world.store_faults.clear();
     std::fs::remove_file(world.stash()).unwrap();
     world.clock.advance(DAY);
@@ -357,7 +357,7 @@ async fn an_answer_that_cannot_even_be_kept_is_said_to_be_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_store_that_outlasts_the_lease_takes_the_answer_when_nobody_else_came() {
+async fn slow_commit_after_the_lease_succeeds_uncontested() {
     let (world, customer) = world().await;
     let lease = world.host().plugin().limits().lease();
     world
@@ -367,5 +367,5 @@ async fn a_slow_store_that_outlasts_the_lease_takes_the_answer_when_nobody_else_
     assert_eq!(report.outcome, RefreshOutcome::Connected);
     assert!(!world.stash().exists());
     assert_connected_by_one_request(&world, &customer).await;
-    assert!(world.clock.now() > relation_e2e::world::BEGINNING);
+    assert!(world.clock.now() > relation_e2e::world::START_TIME);
 }

@@ -1,7 +1,7 @@
-//! `kill -9` at every step of a refresh and of a consent: nothing is lost, nothing is doubled, and what
-//! remains is what an undisturbed run leaves.
+//! `kill -9` at every step of a refresh and of a consent: nothing is lost, nothing is duplicated,
+//! and the final state is that of an uninterrupted run.
 //!
-//! One thing cannot be had back: where Webex rotates refresh tokens, an answer that came and was not
+//! One loss is unavoidable: where Webex rotates refresh tokens, a response that arrived and was not
 //! committed. `--nocapture` shows the table of all steps.
 #![allow(
     clippy::unwrap_used,
@@ -27,8 +27,8 @@ use webex_emulator::{Consent, Mode};
 
 const REDIRECT: &str = "http://127.0.0.1:8484/callback";
 
-/// Runs the victim in this world, to its end or to the step; the steps that it came to.
-fn victim(world: &World, step: usize, what: &[&str]) -> Vec<String> {
+/// Runs the victim in this world, to its end or to the step; returns the steps that it reached.
+fn run_victim(world: &World, step: usize, what: &[&str]) -> Vec<String> {
     let output = Command::new(env!("CARGO_BIN_EXE_victim"))
         .arg(artifacts::component())
         .arg(world.directory())
@@ -49,15 +49,15 @@ fn victim(world: &World, step: usize, what: &[&str]) -> Vec<String> {
     stdout.lines().map(str::to_owned).collect()
 }
 
-/// Another process goes on where the victim was ended.
-async fn go_on(world: &World) {
+/// Resumes in another process where the victim was killed.
+async fn resume(world: &World) {
     let host = world.new_host().await;
     let dispatcher = host.dispatcher(DispatcherOptions::default());
     dispatcher.run_until_idle().await.unwrap();
 }
 
-/// Everything that there is of a record, with names in place of random keys.
-async fn remains(world: &World, pkid: &Pkid, organization: &str) -> Value {
+/// Returns the whole state of a record, with names in place of random keys.
+async fn final_state(world: &World, pkid: &Pkid, organization: &str) -> Value {
     let store = world.host().store();
     let subject = Reference::record(pkid.clone());
     let mut names = vec![
@@ -78,7 +78,12 @@ async fn remains(world: &World, pkid: &Pkid, organization: &str) -> Value {
         "device/spark/Role",
         "device/spark/License",
     ] {
-        let mut bodies: Vec<String> = world.all(model).await.iter().map(without_chance).collect();
+        let mut bodies: Vec<String> = world
+            .bodies(model)
+            .await
+            .iter()
+            .map(without_random_parts)
+            .collect();
         for body in &mut bodies {
             for (key, name) in &names {
                 *body = body.replace(key, name);
@@ -101,9 +106,9 @@ async fn remains(world: &World, pkid: &Pkid, organization: &str) -> Value {
     json!({ "documents": models, "wakeups": wakeups, "tokens accepted": tokens })
 }
 
-/// A body without what differs from one run to the next: past consents, keys of alerts, and ids that
-/// Webex made of the organisation's.
-fn without_chance(body: &Value) -> String {
+/// Removes what differs between runs: past consents, keys of alerts, and ids that Webex derived
+/// from the organisation's.
+fn without_random_parts(body: &Value) -> String {
     let mut body = body.clone();
     if let Some(members) = body.as_object_mut() {
         members.remove("consents");
@@ -112,24 +117,27 @@ fn without_chance(body: &Value) -> String {
     body.to_string()
 }
 
-/// How often the record was written.
+/// Returns the record's version.
 async fn version(world: &World, pkid: &Pkid) -> u64 {
     let subject = Reference::record(pkid.clone());
     world.document(&subject).await.unwrap().version
 }
 
-/// The same, or the lines that differ.
+/// Asserts equality, and shows the lines that differ.
 #[track_caller]
-fn assert_same(remains: &Value, undisturbed: &Value, step: &str) {
-    let [remains, undisturbed] = [remains, undisturbed].map(|value| format!("{value:#}"));
+fn assert_same(final_state: &Value, undisturbed: &Value, step: &str) {
+    let [final_state, undisturbed] = [final_state, undisturbed].map(|value| format!("{value:#}"));
     let lines = |one: &str, other: &str| {
         let other: Vec<&str> = other.lines().collect();
         let lines = one.lines().filter(|line| !other.contains(line));
         lines.collect::<Vec<_>>().join("\n")
     };
-    let (more, less) = (lines(&remains, &undisturbed), lines(&undisturbed, &remains));
+    let (more, less) = (
+        lines(&final_state, &undisturbed),
+        lines(&undisturbed, &final_state),
+    );
     assert!(
-        remains == undisturbed,
+        final_state == undisturbed,
         "killed {step}, there is\n{more}\nin place of\n{less}"
     );
 }
@@ -138,15 +146,15 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
-/// A customer whose refresh is due now.
-async fn due(mode: Mode) -> (World, Customer) {
+/// Creates a customer whose refresh is due now.
+async fn world_with_due_refresh(mode: Mode) -> (World, Customer) {
     let world = World::builder()
         .mode(mode)
         .reuse_detection(true)
         .setting("refresh.jitter", "0")
         .start()
         .await;
-    let customer = world.customer("Contoso").await;
+    let customer = world.add_customer("Contoso").await;
     let record = world.record(&customer.pkid).await;
     let due = record["connection"]["next_refresh"].as_u64().unwrap();
     world.clock.advance_to(Timestamp(due));
@@ -154,10 +162,10 @@ async fn due(mode: Mode) -> (World, Customer) {
 }
 
 async fn sweep_of_a_refresh(mode: Mode) {
-    let (world, customer) = due(mode).await;
-    let steps = victim(&world, 0, &["due", customer.pkid.as_str()]);
-    go_on(&world).await;
-    let undisturbed = remains(&world, &customer.pkid, &customer.organization.uuid).await;
+    let (world, customer) = world_with_due_refresh(mode).await;
+    let steps = run_victim(&world, 0, &["due", customer.pkid.as_str()]);
+    resume(&world).await;
+    let undisturbed = final_state(&world, &customer.pkid, &customer.organization.uuid).await;
     let versions = version(&world, &customer.pkid).await;
     assert_eq!(world.token_requests(), 1);
     println!("{mode:?}: an undisturbed refresh has {} steps", steps.len());
@@ -169,11 +177,11 @@ async fn sweep_of_a_refresh(mode: Mode) {
     let committed = at("after commit");
 
     for (index, step) in steps.iter().enumerate() {
-        let (world, customer) = due(mode).await;
-        let passed = victim(&world, index + 1, &["due", customer.pkid.as_str()]);
+        let (world, customer) = world_with_due_refresh(mode).await;
+        let passed = run_victim(&world, index + 1, &["due", customer.pkid.as_str()]);
         assert_eq!(passed, steps[..=index], "every run has the same steps");
-        go_on(&world).await;
-        let remains = remains(&world, &customer.pkid, &customer.organization.uuid).await;
+        resume(&world).await;
+        let final_state = final_state(&world, &customer.pkid, &customer.organization.uuid).await;
         let state = text(&world.record(&customer.pkid).await["connection"]["state"]);
         let requests = world.token_requests();
         println!("  killed {step:<38} {requests} requests, then {state}");
@@ -181,57 +189,60 @@ async fn sweep_of_a_refresh(mode: Mode) {
         let between = (answered..committed).contains(&index);
         assert_eq!(requests, if between { 2 } else { 1 }, "{step}");
         if between && mode == Mode::Rotate {
-            // Webex gave new tokens and nobody has them: a person is needed, and told so.
+            // Webex issued new tokens and they are lost: a person is needed, and notified.
             assert_eq!(state, "reauthorize", "{step}");
-            let alerts = world.all("data/Alert").await;
+            let alerts = world.bodies("data/Alert").await;
             assert_eq!(alerts.len(), 1, "{step}");
-            let told = text(&alerts[0]["message"]);
-            assert!(told.contains("possibly lost rotation"), "{step}: {told}");
+            let reported = text(&alerts[0]["message"]);
+            assert!(
+                reported.contains("possibly lost rotation"),
+                "{step}: {reported}"
+            );
             continue;
         }
-        assert_same(&remains, &undisturbed, step);
+        assert_same(&final_state, &undisturbed, step);
         assert_eq!(version(&world, &customer.pkid).await, versions, "{step}");
         world.emulator.assert_sound();
-        // What is stored works.
-        world.pass(8 * DAY).await;
+        // The stored tokens work.
+        world.run_for(8 * DAY).await;
         let record = world.record(&customer.pkid).await;
         assert_eq!(record["connection"]["state"], "connected", "{step}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_where_the_refresh_token_stays_and_is_extended() {
+async fn sweep_refresh_that_extends_the_token() {
     sweep_of_a_refresh(Mode::ExtendSame).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_where_the_refresh_token_stays_and_ages() {
+async fn sweep_refresh_with_frozen_expiry() {
     sweep_of_a_refresh(Mode::FrozenClock).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_whose_answer_has_no_refresh_token() {
+async fn sweep_refresh_without_refresh_token() {
     sweep_of_a_refresh(Mode::OmitRefreshToken).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_that_gives_the_same_access_token() {
+async fn sweep_refresh_with_same_access_token() {
     sweep_of_a_refresh(Mode::SameAccessToken).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_where_every_refresh_token_works_once() {
+async fn sweep_refresh_with_rotation() {
     sweep_of_a_refresh(Mode::Rotate).await;
 }
 
 /// A customer that was never connected.
-struct Unconnected {
+struct UnconnectedCustomer {
     world: World,
     pkid: Pkid,
     organization: String,
 }
 
-async fn unconnected() -> Unconnected {
+async fn unconnected() -> UnconnectedCustomer {
     let world = World::builder()
         .setting("refresh.jitter", "0")
         .start()
@@ -249,15 +260,16 @@ async fn unconnected() -> Unconnected {
         })
         .await
         .unwrap();
-    Unconnected {
+    UnconnectedCustomer {
         pkid: added.value.connection.pkid,
         organization: organization.uuid.clone(),
         world,
     }
 }
 
-impl Unconnected {
-    /// A person begins and consents; the address to which Webex sends the browser.
+impl UnconnectedCustomer {
+    /// Begins a consent and grants it, as a person does; returns the address to which Webex sends
+    /// the browser.
     async fn consent(&self) -> String {
         let begun = self
             .world
@@ -275,10 +287,10 @@ impl Unconnected {
         text(&self.world.record(&self.pkid).await["connection"]["state"])
     }
 
-    /// A person goes on until the customer is connected: by the same callback while it counts, else
-    /// from the beginning.
-    async fn person_goes_on(&self, callback: Option<&str>) {
-        go_on(&self.world).await;
+    /// Continues as a person until the customer is connected: with the same callback while it is
+    /// valid, else from the beginning.
+    async fn retry_as_person(&self, callback: Option<&str>) {
+        resume(&self.world).await;
         if self.state().await == "connected" {
             return;
         }
@@ -294,64 +306,68 @@ impl Unconnected {
         completed.await.expect("a new consent is completed");
     }
 
-    /// What there is once the import has run too.
-    async fn remains(&self) -> Value {
-        self.world.pass(Duration::from_secs(600)).await;
+    /// Returns the state once the import has run too.
+    async fn final_state(&self) -> Value {
+        self.world.run_for(Duration::from_secs(600)).await;
         assert_eq!(self.state().await, "connected");
-        remains(&self.world, &self.pkid, &self.organization).await
+        final_state(&self.world, &self.pkid, &self.organization).await
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_beginning_of_a_consent() {
-    let given = unconnected().await;
-    let steps = victim(&given.world, 0, &["connect", given.pkid.as_str(), REDIRECT]);
-    given.person_goes_on(None).await;
-    let undisturbed = given.remains().await;
+async fn sweep_beginning_of_a_consent() {
+    let customer = unconnected().await;
+    let steps = run_victim(
+        &customer.world,
+        0,
+        &["connect", customer.pkid.as_str(), REDIRECT],
+    );
+    customer.retry_as_person(None).await;
+    let undisturbed = customer.final_state().await;
     println!("an undisturbed beginning has {} steps", steps.len());
     for (index, step) in steps.iter().enumerate() {
-        let given = unconnected().await;
-        victim(
-            &given.world,
+        let customer = unconnected().await;
+        run_victim(
+            &customer.world,
             index + 1,
-            &["connect", given.pkid.as_str(), REDIRECT],
+            &["connect", customer.pkid.as_str(), REDIRECT],
         );
-        assert_eq!(given.state().await, "not-connected", "{step}");
-        given.person_goes_on(None).await;
-        println!("  killed {step:<38} then {}", given.state().await);
-        assert_same(&given.remains().await, &undisturbed, step);
-        given.world.emulator.assert_sound();
+        assert_eq!(customer.state().await, "not-connected", "{step}");
+        customer.retry_as_person(None).await;
+        println!("  killed {step:<38} then {}", customer.state().await);
+        assert_same(&customer.final_state().await, &undisturbed, step);
+        customer.world.emulator.assert_sound();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_completion_of_a_consent() {
-    let given = unconnected().await;
-    let callback = given.consent().await;
-    let steps = victim(
-        &given.world,
+async fn sweep_completion_of_a_consent() {
+    let customer = unconnected().await;
+    let callback = customer.consent().await;
+    let steps = run_victim(
+        &customer.world,
         0,
-        &["complete", given.pkid.as_str(), &callback],
+        &["complete", customer.pkid.as_str(), &callback],
     );
-    given.person_goes_on(Some(&callback)).await;
-    let undisturbed = given.remains().await;
+    customer.retry_as_person(Some(&callback)).await;
+    let undisturbed = customer.final_state().await;
     println!("an undisturbed completion has {} steps", steps.len());
     for (index, step) in steps.iter().enumerate() {
-        let given = unconnected().await;
-        let callback = given.consent().await;
-        victim(
-            &given.world,
+        let customer = unconnected().await;
+        let callback = customer.consent().await;
+        run_victim(
+            &customer.world,
             index + 1,
-            &["complete", given.pkid.as_str(), &callback],
+            &["complete", customer.pkid.as_str(), &callback],
         );
-        let before = given.state().await;
-        given.person_goes_on(Some(&callback)).await;
-        let requests = given.world.token_requests();
+        let before = customer.state().await;
+        customer.retry_as_person(Some(&callback)).await;
+        let requests = customer.world.token_requests();
         println!(
             "  killed {step:<38} {before}, {requests} token requests, then {}",
-            given.state().await
+            customer.state().await
         );
-        assert_same(&given.remains().await, &undisturbed, step);
-        given.world.emulator.assert_sound();
+        assert_same(&customer.final_state().await, &undisturbed, step);
+        customer.world.emulator.assert_sound();
     }
 }

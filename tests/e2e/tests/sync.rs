@@ -26,7 +26,7 @@ const LICENSES: &str = "/v1/licenses";
 const TOKEN: &str = "/v1/access_token";
 const KIND: SyncKind = SyncKind::ROLES_LICENSES;
 
-/// A world with a customer whose tokens may read everything.
+/// Creates a world with a customer whose tokens may read everything.
 async fn connected() -> (World, Customer) {
     connected_in(World::builder(), DEFAULT_SCOPES.as_slice()).await
 }
@@ -52,14 +52,14 @@ fn licenses(count: u64) -> Vec<License> {
         .collect()
 }
 
-/// Gives the customer so many licences, so many on a page.
+/// Gives the customer `count` licences, in pages of `page`.
 fn list_licenses(world: &World, customer: &Customer, count: u64, page: usize) {
     world
         .emulator
         .set_licenses(&customer.organization, licenses(count));
     world
         .emulator
-        .set_paging(Listing::Licenses, Paging::by(page));
+        .set_paging(Listing::Licenses, Paging::with_size(page));
 }
 
 async fn sync(world: &World, customer: &Customer) -> SyncReport {
@@ -80,7 +80,7 @@ async fn refused(world: &World, customer: &Customer) -> Failure {
     }
 }
 
-/// The documents of a model that belong to the customer.
+/// Returns the customer's documents of a model.
 async fn stored(world: &World, customer: &Customer, model: &str) -> Vec<Document> {
     let filter = Filter {
         model: model.into(),
@@ -126,7 +126,7 @@ fn requests(world: &World, path: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_import_stores_everything_and_the_second_writes_none_of_it_again() {
+async fn second_import_of_the_same_lists_writes_nothing() {
     let (world, customer) = connected().await;
     let report = sync(&world, &customer).await;
     assert_eq!(
@@ -163,7 +163,7 @@ async fn the_first_import_stores_everything_and_the_second_writes_none_of_it_aga
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_new_changed_and_gone_at_webex_is_so_here_afterwards() {
+async fn import_adds_updates_and_removes() {
     let (world, customer) = connected().await;
     sync(&world, &customer).await;
     let organization = &customer.organization;
@@ -180,7 +180,7 @@ async fn what_is_new_changed_and_gone_at_webex_is_so_here_afterwards() {
             imported(LICENSE, [2, 0, 1, 1])
         ]
     );
-    let bodies = world.all(LICENSE).await;
+    let bodies = world.bodies(LICENSE).await;
     assert_eq!(bodies.len(), 2);
     let stored = bodies
         .iter()
@@ -190,7 +190,7 @@ async fn what_is_new_changed_and_gone_at_webex_is_so_here_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_import_is_a_transaction_of_its_own_with_progress() {
+async fn import_is_a_transaction_with_progress() {
     let (world, customer) = connected().await;
     let called = world
         .host()
@@ -214,14 +214,14 @@ async fn an_import_is_a_transaction_of_its_own_with_progress() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_of_twenty_five_thousand_takes_several_calls_within_the_hosts_bounds() {
+async fn import_of_25000_entries_takes_several_calls() {
     let (world, customer) = connected().await;
     list_licenses(&world, &customer, 25_000, 500);
     let first = sync(&world, &customer).await;
     assert_eq!(first.continues, Some(world.clock.now()));
     assert!(first.done < first.total);
-    // The dispatcher goes on, at once.
-    let summary = world.pass(Duration::ZERO).await;
+    // The dispatcher continues at once.
+    let summary = world.run_for(Duration::ZERO).await;
     assert_eq!(summary.failed, 0);
     assert_eq!(stored(&world, &customer, LICENSE).await.len(), 25_000);
     assert_eq!(requests(&world, LICENSES), 50);
@@ -242,7 +242,7 @@ async fn a_list_of_twenty_five_thousand_takes_several_calls_within_the_hosts_bou
         "imported 6 roles (6 added) and 25000 licences (25000 added)"
     );
 
-    // And it goes away with the record, however much it is.
+    // And it is deleted with the record, however much it is.
     let deletion = world
         .host()
         .delete(&customer.pkid, false)
@@ -269,7 +269,7 @@ async fn a_list_of_twenty_five_thousand_takes_several_calls_within_the_hosts_bou
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn small_bounds_of_the_host_only_make_it_take_longer() {
+async fn small_limits_only_slow_the_import() {
     let limits = Limits {
         requests: 4,
         changes: 60,
@@ -280,12 +280,12 @@ async fn small_bounds_of_the_host_only_make_it_take_longer() {
     let (world, customer) = connected_in(world, DEFAULT_SCOPES.as_slice()).await;
     list_licenses(&world, &customer, 1_000, 100);
     sync(&world, &customer).await;
-    assert_eq!(world.pass(Duration::ZERO).await.failed, 0);
+    assert_eq!(world.run_for(Duration::ZERO).await.failed, 0);
     assert_eq!(stored(&world, &customer, LICENSE).await.len(), 1_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_dies_between_steps_loses_none_of_them() {
+async fn import_continues_after_a_host_dies() {
     let (world, customer) = connected().await;
     list_licenses(&world, &customer, 1_000, 100);
     let mut gate = world.emulator.gate(LICENSES);
@@ -303,7 +303,7 @@ async fn a_host_that_dies_between_steps_loses_none_of_them() {
     gate.release();
     let before = stored(&world, &customer, LICENSE).await.len();
     assert_eq!(before, 500);
-    // Its lease runs out, and another host goes on.
+    // Its lease expires, and another host continues.
     world.clock.advance(Duration::from_secs(120));
     let asked = requests(&world, LICENSES);
     let second = world.new_host().await;
@@ -317,7 +317,7 @@ async fn a_host_that_dies_between_steps_loses_none_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_webex_no_longer_accepts_is_refreshed_and_the_import_goes_on() {
+async fn import_refreshes_a_rejected_token() {
     let (world, customer) = connected().await;
     world.emulator.inject(Fault::status(ROLES, 401));
     let report = sync(&world, &customer).await;
@@ -348,24 +348,24 @@ async fn a_scope_that_is_missing_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_for_patience_is_kept_to_the_second() {
+async fn import_honours_retry_after_to_the_second() {
     let (world, customer) = connected().await;
     list_licenses(&world, &customer, 3_000, 100);
     let report = sync(&world, &customer).await;
     assert!(report.continues.is_some());
     world.emulator.inject(Fault::rate_limited(LICENSES, "194"));
     let asked_at = world.clock.now();
-    assert_eq!(world.pass(Duration::ZERO).await.failed, 1);
+    assert_eq!(world.run_for(Duration::ZERO).await.failed, 1);
     let before = requests(&world, LICENSES);
-    world.pass(Duration::from_millis(193_999)).await;
+    world.run_for(Duration::from_millis(193_999)).await;
     assert_eq!(requests(&world, LICENSES), before);
-    world.pass(Duration::from_millis(1)).await;
+    world.run_for(Duration::from_millis(1)).await;
     assert_eq!(world.clock.now().since(asked_at), Duration::from_secs(194));
     assert_eq!(stored(&world, &customer, LICENSE).await.len(), 3_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fault_in_the_middle_keeps_the_old_documents_until_the_list_is_whole() {
+async fn failed_page_keeps_the_old_documents() {
     let faults = [
         Fault::status(LICENSES, 503),
         Fault::truncated_json(LICENSES),
@@ -383,7 +383,7 @@ async fn a_fault_in_the_middle_keeps_the_old_documents_until_the_list_is_whole()
             .set_licenses(&customer.organization, licenses(7));
         world.emulator.inject(fault.skipping(1));
         let failed = world.host().sync(&customer.pkid, KIND, false).await;
-        // An answer that is too large ends the call, and the next one says so.
+        // A response that is too large ends the call, and the next one reports it.
         let failed = match failed {
             Ok(called) => called.value.continues.is_some(),
             Err(_) => true,
@@ -396,10 +396,10 @@ async fn a_fault_in_the_middle_keeps_the_old_documents_until_the_list_is_whole()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_defects_of_webexs_pages_are_survived() {
+async fn import_survives_paging_defects() {
     let defects = [
         (PagingDefect::EmptyLastPage, [8, 0, 0, 2]),
-        // What the list would have had behind that page is not known, so nothing is removed.
+        // The rest of the list is unknown, so nothing is removed.
         (PagingDefect::RepeatedPage { page: 2 }, [6, 0, 0, 0]),
         (PagingDefect::LinkToItself { page: 2 }, [6, 0, 0, 0]),
     ];
@@ -413,7 +413,7 @@ async fn the_defects_of_webexs_pages_are_survived() {
             .set_licenses(&customer.organization, licenses(8));
         world
             .emulator
-            .set_paging(Listing::Licenses, Paging::by(3).with(defect));
+            .set_paging(Listing::Licenses, Paging::with_size(3).with_defect(defect));
         let report = sync(&world, &customer).await;
         assert_eq!(report.models[1], imported(LICENSE, expected), "{what}");
         assert!(requests(&world, LICENSES) <= 4 + 4, "{what}");
@@ -421,7 +421,7 @@ async fn the_defects_of_webexs_pages_are_survived() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_elsewhere_is_never_asked_for() {
+async fn next_page_on_another_origin_is_not_requested() {
     let (world, customer) = connected().await;
     list_licenses(&world, &customer, 10, 3);
     sync(&world, &customer).await;
@@ -429,15 +429,15 @@ async fn a_page_elsewhere_is_never_asked_for() {
         page: 1,
         origin: "http://127.0.0.1:9".into(),
     };
-    let paging = Paging::by(3).with(elsewhere);
+    let paging = Paging::with_size(3).with_defect(elsewhere);
     world.emulator.set_paging(Listing::Licenses, paging);
-    let told = sync(&world, &customer).await.message;
-    assert!(told.contains("is not followed"), "{told}");
+    let reported = sync(&world, &customer).await.message;
+    assert!(reported.contains("is not followed"), "{reported}");
     assert_eq!(stored(&world, &customer, LICENSE).await.len(), 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delete_of_a_large_import_is_complete_before_webex_is_told() {
+async fn delete_of_a_large_import_precedes_revocation() {
     let (world, customer) = connected().await;
     list_licenses(&world, &customer, 2_000, 1_000);
     sync(&world, &customer).await;
@@ -469,13 +469,13 @@ async fn a_delete_of_a_large_import_is_complete_before_webex_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_an_import_outlives_a_delete_in_its_middle() {
+async fn delete_during_an_import_leaves_no_documents() {
     let (world, customer) = connected().await;
     list_licenses(&world, &customer, 5_000, 100);
     assert!(sync(&world, &customer).await.continues.is_some());
     world.host().delete(&customer.pkid, false).await.unwrap();
     let before = world.emulator.requests().len();
-    world.pass(DAY).await;
+    world.run_for(DAY).await;
     assert_eq!(world.emulator.requests().len(), before);
     for model in [ROLE, LICENSE, "data/SparkImport", "data/SparkImportPage"] {
         assert!(stored(&world, &customer, model).await.is_empty(), "{model}");
@@ -483,7 +483,7 @@ async fn nothing_of_an_import_outlives_a_delete_in_its_middle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hosts_that_import_at_once_do_not_get_in_each_others_way() {
+async fn two_hosts_import_concurrently() {
     let (world, customer) = connected().await;
     list_licenses(&world, &customer, 4_000, 100);
     let second = world.new_host().await;

@@ -1,4 +1,4 @@
-//! A call of an exported function as data, and what could be seen of it.
+//! A call of an exported function as data, and its observable outcome.
 
 use relation_host::reports::{
     AddReport, Authorization, ConnectReport, ConnectionReport, Deletion, ExpiryReport, Grant,
@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::watch::Sight;
+use crate::import_trace::ImportTrace;
 
 /// A call of an exported function.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub enum Call {
     Add(AddRequest),
     /// `modify`
     Modify(Pkid, Map<String, Value>, Option<SecretString>),
-    /// `delete`; true: a dry run.
+    /// `delete`; true for a dry run.
     Delete(Pkid, bool),
     /// `connect`
     Connect(Pkid, Grant, String),
@@ -32,38 +32,38 @@ pub enum Call {
     Check(Pkid, Grant),
     /// `sync`
     Sync(Pkid),
-    /// `wake`, for a wakeup that is stored.
+    /// `wake`, for a stored wakeup.
     Wake(DueWakeup),
 }
 
-/// What could be seen of a call.
+/// The observable outcome of a call.
 #[derive(Debug)]
-pub struct Seen {
+pub struct CallOutcome {
     /// The function, as the contract names it.
     pub function: &'static str,
-    /// What was answered.
-    pub answer: Result<Answer, CallErrorKind>,
+    /// Its result.
+    pub result: Result<CallValue, CallErrorKind>,
     /// The id of its transaction.
     pub transaction: Option<String>,
-    /// What it asked of the host.
-    pub sight: Sight,
-    /// How many requests it made.
+    /// Its imports.
+    pub imports: ImportTrace,
+    /// Number of its requests.
     pub requests: u32,
 }
 
-/// An answer that is not a failure.
+/// The value of a successful call.
 #[derive(Debug)]
-pub struct Answer {
-    /// Its kind: what of it is not the input's.
+pub struct CallValue {
+    /// Its kind, without the parts that come from the input.
     pub kind: String,
-    /// The whole, as JSON.
+    /// The whole value, as JSON.
     pub json: String,
-    /// The record that it is about, when there is one afterwards.
+    /// Its record, if that exists afterwards.
     pub record: Option<Pkid>,
 }
 
 impl Call {
-    /// The function, as the contract names it.
+    /// Returns the function, as the contract names it.
     pub fn function(&self) -> &'static str {
         match self {
             Self::Add(_) => "add",
@@ -78,21 +78,21 @@ impl Call {
         }
     }
 
-    /// Makes the call. None: there was nothing to do, because the wakeup is gone.
-    pub(crate) async fn make(self, host: &Host) -> Option<Result<CallOutput<Answer>, CallError>> {
+    /// Performs the call. Returns `None` if the wakeup no longer exists.
+    pub(crate) async fn run(self, host: &Host) -> Option<Result<CallOutput<CallValue>, CallError>> {
         Some(match self {
-            Self::Add(request) => told(host.add(request).await, |added: &AddReport| {
+            Self::Add(request) => summarize(host.add(request).await, |added: &AddReport| {
                 let kind = if added.replayed { "replayed" } else { "added" };
                 (kind.into(), Some(&added.connection.pkid))
             }),
-            Self::Modify(pkid, fields, tokens) => told(
+            Self::Modify(pkid, fields, tokens) => summarize(
                 host.modify(&pkid, fields, tokens).await,
                 |connection: &ConnectionReport| {
                     (connection.state.to_string(), Some(&connection.pkid))
                 },
             ),
             Self::Delete(pkid, dry_run) => {
-                told(host.delete(&pkid, dry_run).await, |deletion: &Deletion| {
+                summarize(host.delete(&pkid, dry_run).await, |deletion: &Deletion| {
                     let revocation = match &deletion.revocation {
                         Revocation::Revoked => "revoked",
                         Revocation::Skipped(_) => "skipped",
@@ -101,11 +101,11 @@ impl Call {
                     (format!("{revocation} {dry_run}"), None)
                 })
             }
-            Self::Connect(pkid, grant, redirect) => told(
+            Self::Connect(pkid, grant, redirect) => summarize(
                 host.connect(&pkid, grant, &redirect).await,
                 |authorization: &Authorization| (format!("{:?}", authorization.grant), None),
             ),
-            Self::Complete(pkid, callback) => told(
+            Self::Complete(pkid, callback) => summarize(
                 host.complete_connect(&pkid, &callback).await,
                 |report: &ConnectReport| {
                     let state = report.connection.state;
@@ -115,15 +115,17 @@ impl Call {
                     )
                 },
             ),
-            Self::Refresh(pkid, grant) => told(host.refresh_grant(&pkid, grant).await, refreshed),
-            Self::Check(pkid, grant) => told(host.check_grant(&pkid, grant).await, checked),
+            Self::Refresh(pkid, grant) => {
+                summarize(host.refresh_grant(&pkid, grant).await, refreshed)
+            }
+            Self::Check(pkid, grant) => summarize(host.check_grant(&pkid, grant).await, checked),
             Self::Sync(pkid) => {
                 let kind = SyncKind::ROLES_LICENSES;
-                told(host.sync(&pkid, kind, false).await, synced)
+                summarize(host.sync(&pkid, kind, false).await, synced)
             }
             Self::Wake(due) => match host.run_wakeup(due).await {
                 Ok(WakeupOutcome::Finished(result)) => {
-                    told(*result, |report: &WakeReport| match report {
+                    summarize(*result, |report: &WakeReport| match report {
                         WakeReport::Refreshed(report) => refreshed(report),
                         WakeReport::Checked(report) => checked(report),
                         WakeReport::Synced(report) => synced(report),
@@ -171,16 +173,16 @@ fn synced(report: &SyncReport) -> (String, Option<&Pkid>) {
     )
 }
 
-fn told<T: Serialize>(
+fn summarize<T: Serialize>(
     result: Result<CallOutput<T>, CallError>,
     tell: impl FnOnce(&T) -> (String, Option<&Pkid>),
-) -> Result<CallOutput<Answer>, CallError> {
+) -> Result<CallOutput<CallValue>, CallError> {
     let CallOutput { transaction, value } = result?;
     let (kind, record) = tell(&value);
     let record = record.cloned();
     let json = serde_json::to_string(&value).unwrap_or_else(|error| error.to_string());
     Ok(CallOutput {
         transaction,
-        value: Answer { kind, json, record },
+        value: CallValue { kind, json, record },
     })
 }

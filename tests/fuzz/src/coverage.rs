@@ -4,70 +4,71 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::bench::{Bench, BenchError};
-use crate::campaign::judged;
+use crate::campaign::run_trial;
+use crate::fake_webex::CANARY;
+use crate::runner::{RunnerError, TrialRunner};
 use crate::targets::Target;
-use crate::web::CANARY;
 
-/// Names another component than the one in `target/component`.
+/// Environment variable with another component than the one in `target/component`.
 const COMPONENT: &str = "RELATION_FUZZ_COMPONENT";
-/// Set, to whatever it may be: every world is empty. For a component that does other things than ours.
-const UNFURNISHED: &str = "RELATION_FUZZ_UNFURNISHED";
+/// If this environment variable is set, every world is empty: for a component that behaves
+/// differently from ours.
+const EMPTY_WORLDS: &str = "RELATION_FUZZ_UNFURNISHED";
 
-/// Ends the process with a message and exit code 2 when the component's file cannot be read: found out only
-/// in a trial, this would be taken for a finding, and an input would be left for it.
+/// Ends the process with a message and exit code 2 when the component's file cannot be read. A
+/// failure in a trial would be taken for a finding, and leave an input.
 ///
-/// Nothing is made ready here. The engine handles signals, and has to come after libFuzzer's own handlers to
-/// hand on what is not of its guests.
+/// Prepares nothing else. The engine handles signals, and has to be created after libFuzzer's own
+/// handlers, so that it passes on signals that do not concern its guests.
 pub fn ready() {
     let path = component();
     if let Err(error) = std::fs::File::open(&path) {
-        eprintln!("error: {}", BenchError::Unreadable { path, error });
+        eprintln!("error: {}", RunnerError::Unreadable { path, error });
         std::process::exit(2);
     }
 }
 
-/// Runs one trial on this thread's bench, which the first call makes of the component in
-/// `target/component`, or of the one that `RELATION_FUZZ_COMPONENT` names.
+/// Runs one trial on this thread's runner. The first call creates it from the component in
+/// `target/component`, or from the one that `RELATION_FUZZ_COMPONENT` names.
 ///
 /// # Panics
-/// On a finding, with its words; when there is no bench.
+/// On a finding, with its description; without a runner.
 #[allow(clippy::panic, reason = "a panic is what libFuzzer understands")]
 pub fn run(target: Target, bytes: &[u8]) {
     thread_local! {
-        static BENCH: OnceCell<Bench> = const { OnceCell::new() };
+        static BENCH: OnceCell<TrialRunner> = const { OnceCell::new() };
     }
-    BENCH.with(|bench| {
-        let bench = bench.get_or_init(|| match furnished() {
-            Ok(bench) => bench,
+    BENCH.with(|runner| {
+        let runner = runner.get_or_init(|| match load_runner() {
+            Ok(runner) => runner,
             Err(error) => panic!("there is nothing to fuzz: {error}"),
         });
-        run_on(bench, target, bytes);
+        run_on(runner, target, bytes);
     });
 }
 
-/// Runs one trial on a bench.
+/// Runs one trial on a runner.
 ///
 /// # Panics
-/// On a finding, with its words.
+/// On a finding, with its description.
 #[allow(clippy::panic, reason = "a panic is what libFuzzer understands")]
-pub fn run_on(bench: &Bench, target: Target, bytes: &[u8]) {
-    // libFuzzer learns texts from comparisons, so also the mark of secrets from those that look for it: in
-    // an input it marks no secret.
+pub fn run_on(runner: &TrialRunner, target: Target, bytes: &[u8]) {
+    // libFuzzer learns texts from comparisons, and so also the mark of secrets from the code that
+    // looks for it: in an input it marks no secret.
     let mark = CANARY.as_bytes();
     if bytes.windows(mark.len()).any(|part| part == mark) {
         return;
     }
-    if let Some(finding) = judged(target, bench, bytes).finding {
+    if let Some(finding) = run_trial(target, runner, bytes).finding {
         panic!("{finding}");
     }
 }
 
-fn furnished() -> Result<Bench, BenchError> {
+fn load_runner() -> Result<TrialRunner, RunnerError> {
     let component = component();
-    match std::env::var_os(UNFURNISHED) {
-        Some(_) => Bench::unfurnished(&component, BTreeMap::new()),
-        None => Bench::new(&component),
+    match std::env::var_os(EMPTY_WORLDS) {
+        Some(_) => TrialRunner::with_empty_worlds(&component, BTreeMap::new()),
+        None => TrialRunner::new(&component),
     }
 }
 

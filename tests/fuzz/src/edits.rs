@@ -1,4 +1,4 @@
-//! Changes to a JSON value: of valid things made slightly wrong, more is found than of noise.
+//! Changes to a JSON value: slightly wrong variants of valid values find more than noise.
 
 use serde_json::Value;
 
@@ -7,26 +7,26 @@ use crate::input::Input;
 /// One change of one value within another.
 #[derive(Clone, Debug)]
 pub struct Edit {
-    /// Which value: counted from the outermost, modulo how many there are.
+    /// Index of the value, counted from the outermost, modulo their number.
     at: usize,
-    what: What,
+    kind: EditKind,
 }
 
 #[derive(Clone, Debug)]
-enum What {
+enum EditKind {
     Replace(Value),
-    /// Takes the last character or element away, or the first member.
+    /// Removes the last character or element, or the first member.
     Shorten,
-    /// The member or element of this number, modulo how many there are.
+    /// Removes the member or element of this index, modulo their number.
     Remove(usize),
     Insert(String, Value),
     Rename(usize, String),
     Twice,
-    /// A number, a text or a truth that differs a little.
+    /// Changes a number, a text or a boolean a little.
     Nudge(i64),
 }
 
-/// Up to `most` changes, with members called as `names`.
+/// Returns up to `most` changes, with member names from `names`.
 pub fn edits(input: &mut Input<'_>, names: &[&str], most: usize) -> Vec<Edit> {
     let count = input.below(most.saturating_add(1));
     (0..count).map(|_| edit(input, names)).collect()
@@ -34,24 +34,24 @@ pub fn edits(input: &mut Input<'_>, names: &[&str], most: usize) -> Vec<Edit> {
 
 fn edit(input: &mut Input<'_>, names: &[&str]) -> Edit {
     let at = input.below(256);
-    let what = match input.below(10) {
-        0..=2 => What::Replace(input.json(names)),
-        3 => What::Shorten,
-        4 | 5 => What::Remove(input.below(64)),
-        6 => What::Insert(input.name(names), input.json(names)),
-        7 => What::Rename(input.below(64), input.name(names)),
-        8 => What::Twice,
-        _ => What::Nudge(*input.pick(&[1, -1, 1_000, 86_400_000, -86_400_000, i64::MAX])),
+    let kind = match input.below(10) {
+        0..=2 => EditKind::Replace(input.json(names)),
+        3 => EditKind::Shorten,
+        4 | 5 => EditKind::Remove(input.below(64)),
+        6 => EditKind::Insert(input.name(names), input.json(names)),
+        7 => EditKind::Rename(input.below(64), input.name(names)),
+        8 => EditKind::Twice,
+        _ => EditKind::Nudge(*input.pick(&[1, -1, 1_000, 86_400_000, -86_400_000, i64::MAX])),
     };
-    Edit { at, what }
+    Edit { at, kind }
 }
 
-/// Carries out the changes, one after another.
+/// Applies the changes, one after another.
 pub fn apply(value: &mut Value, edits: &[Edit]) {
     for edit in edits {
         let mut left = edit.at % nodes(value).max(1);
         if let Some(node) = nth(value, &mut left) {
-            change(node, &edit.what);
+            change(node, &edit.kind);
         }
     }
 }
@@ -76,33 +76,33 @@ fn nth<'v>(value: &'v mut Value, left: &mut usize) -> Option<&'v mut Value> {
     }
 }
 
-fn change(value: &mut Value, what: &What) {
-    match (what, value) {
-        (What::Replace(new), value) => *value = new.clone(),
-        (What::Shorten, Value::String(text)) => {
+fn change(value: &mut Value, kind: &EditKind) {
+    match (kind, value) {
+        (EditKind::Replace(new), value) => *value = new.clone(),
+        (EditKind::Shorten, Value::String(text)) => {
             text.pop();
         }
-        (What::Shorten, Value::Array(items)) => {
+        (EditKind::Shorten, Value::Array(items)) => {
             items.pop();
         }
-        (What::Shorten, value) => remove(value, 0),
-        (What::Remove(index), value) => remove(value, *index),
-        (What::Insert(name, new), Value::Object(members)) => {
+        (EditKind::Shorten, value) => remove(value, 0),
+        (EditKind::Remove(index), value) => remove(value, *index),
+        (EditKind::Insert(name, new), Value::Object(members)) => {
             members.insert(name.clone(), new.clone());
         }
-        (What::Insert(_, new), Value::Array(items)) => items.push(new.clone()),
-        (What::Insert(name, _), Value::String(text)) => text.push_str(name),
-        (What::Rename(index, name), Value::Object(members)) => {
+        (EditKind::Insert(_, new), Value::Array(items)) => items.push(new.clone()),
+        (EditKind::Insert(name, _), Value::String(text)) => text.push_str(name),
+        (EditKind::Rename(index, name), Value::Object(members)) => {
             let key = nth_key(members, *index);
             if let Some(old) = key.and_then(|key| members.remove(&key)) {
                 members.insert(name.clone(), old);
             }
         }
-        (What::Twice, Value::Array(items)) => items.extend_from_within(..),
-        (What::Twice, Value::String(text)) => text.push_str(&text.clone()),
-        (What::Twice, value) => *value = Value::Array(vec![value.clone(), value.clone()]),
-        (What::Nudge(by), value) => nudge(value, *by),
-        (What::Insert(..) | What::Rename(..), _) => {}
+        (EditKind::Twice, Value::Array(items)) => items.extend_from_within(..),
+        (EditKind::Twice, Value::String(text)) => text.push_str(&text.clone()),
+        (EditKind::Twice, value) => *value = Value::Array(vec![value.clone(), value.clone()]),
+        (EditKind::Nudge(by), value) => nudge(value, *by),
+        (EditKind::Insert(..) | EditKind::Rename(..), _) => {}
     }
 }
 
@@ -139,20 +139,20 @@ fn nudge(value: &mut Value, by: i64) {
     }
 }
 
-/// Replaces `secret` wherever it is, except in the members of the outermost object that are called as one
-/// of `places`: a server that sends a token as a scope is told apart from a plugin that shows it.
-pub fn keep_in_place(value: &mut Value, secret: &str, places: &[&str]) {
+/// Replaces `secret` everywhere except in the members of the outermost object named in `places`: a
+/// server that sends a token as a scope differs from a plugin that reveals it.
+pub fn keep_only_in(value: &mut Value, secret: &str, members_to_keep: &[&str]) {
     match value {
         Value::Object(members) => {
             for (name, member) in members.iter_mut() {
-                if !(places.contains(&name.as_str()) && member.is_string()) {
-                    keep_in_place(member, secret, &[]);
+                if !(members_to_keep.contains(&name.as_str()) && member.is_string()) {
+                    keep_only_in(member, secret, &[]);
                 }
             }
         }
         Value::Array(items) => {
             for item in items {
-                keep_in_place(item, secret, &[]);
+                keep_only_in(item, secret, &[]);
             }
         }
         Value::String(text) if text.contains(secret) => *text = text.replace(secret, "moved"),
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_value_can_be_reached_and_every_change_leaves_json() {
+    fn every_edit_leaves_valid_json() {
         let original =
             json!({"name": "Acme", "connection": {"generation": 3, "scopes": ["a", "b"]}});
         let mut random = fastrand::Rng::with_seed(1);
@@ -187,9 +187,9 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_stays_where_it_belongs_and_nowhere_else() {
+    fn secret_is_kept_only_in_its_member() {
         let mut value = json!({"token": "a-S-b", "scope": "S", "more": [{"token": "S"}]});
-        keep_in_place(&mut value, "S", &["token"]);
+        keep_only_in(&mut value, "S", &["token"]);
         assert_eq!(
             value,
             json!({"token": "a-S-b", "scope": "moved", "more": [{"token": "moved"}]})

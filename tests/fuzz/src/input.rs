@@ -1,13 +1,13 @@
-//! Structured values out of a fuzzer's bytes. Whoever asks for more than there is gets the plainest value.
+//! Structured values from a fuzzer's bytes. Once the bytes run out, every value is the plainest.
 
 use arbitrary::Unstructured;
 use serde_json::{Map, Number, Value};
 
-/// How deep a value may be nested that is not made to be deep.
+/// Maximum nesting of a value that is not meant to be deep.
 const DEPTH: u8 = 4;
 
-/// Texts that programs trip over: limits of fields, foreign alphabets, what is invisible, what looks like
-/// something else.
+/// Texts that programs trip over: limits of fields, foreign alphabets, invisible characters,
+/// lookalikes.
 const TEXTS: &[&str] = &[
     "",
     " ",
@@ -41,7 +41,7 @@ const TEXTS: &[&str] = &[
     "18446744073709551616",
 ];
 
-/// Numbers at which arithmetic ends.
+/// Numbers at the limits of arithmetic.
 const NUMBERS: &[i64] = &[
     0,
     1,
@@ -58,15 +58,15 @@ const NUMBERS: &[i64] = &[
     i64::MIN,
 ];
 
-/// Numbers that are no integers.
+/// Numbers that are not integers.
 const FLOATS: &[f64] = &[0.5, -0.0, 1e-320, 1e18, 1.9e19, 1e300, f64::MAX, f64::MIN];
 
-/// Lengths around those that somebody might check.
+/// Lengths around likely limits.
 const LENGTHS: &[usize] = &[
     63, 64, 254, 255, 256, 257, 300, 1_023, 1_024, 1_025, 8_192, 8_193, 20_000,
 ];
 
-/// What is left of a fuzzer's bytes.
+/// The remaining bytes of a fuzzer's input.
 pub struct Input<'a>(Unstructured<'a>);
 
 impl<'a> Input<'a> {
@@ -75,7 +75,7 @@ impl<'a> Input<'a> {
         Self(Unstructured::new(bytes))
     }
 
-    /// A number below `end`, which is not 0; 0 when nothing is left.
+    /// Returns a number below `end`, which must not be 0; 0 when the bytes have run out.
     pub fn below(&mut self, end: usize) -> usize {
         let last = end.saturating_sub(1);
         if self.0.is_empty() {
@@ -84,7 +84,7 @@ impl<'a> Input<'a> {
         self.0.int_in_range(0..=last).unwrap_or(0)
     }
 
-    /// True `parts` times in 256; never when nothing is left.
+    /// Returns true `parts` times in 256; never when the bytes have run out.
     pub fn chance(&mut self, parts: u8) -> bool {
         !self.0.is_empty()
             && self
@@ -93,12 +93,12 @@ impl<'a> Input<'a> {
                 .is_ok_and(|byte| byte >= 255 - (parts - 1))
     }
 
-    /// Any of 64 bits.
+    /// Returns any 64 bits.
     pub fn bits(&mut self) -> u64 {
         self.0.arbitrary().unwrap_or(0)
     }
 
-    /// One of `choices`, the first when nothing is left.
+    /// Returns one of `choices`, the first when the bytes have run out.
     ///
     /// # Panics
     /// Never on input: `choices` are constants that are not empty.
@@ -111,13 +111,13 @@ impl<'a> Input<'a> {
         choices.get(index).or(choices.first()).expect("a choice")
     }
 
-    /// Up to `most` bytes.
+    /// Returns up to `most` bytes.
     pub fn bytes(&mut self, most: usize) -> &'a [u8] {
         let length = self.below(most.saturating_add(1)).min(self.0.len());
         self.0.bytes(length).unwrap_or_default()
     }
 
-    /// A text of up to some thousand characters, most of them short.
+    /// Returns a text of up to some thousand characters; most are short.
     pub fn text(&mut self) -> String {
         match self.below(8) {
             0..=2 => (*self.pick(TEXTS)).to_owned(),
@@ -131,7 +131,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// A number as JSON has them.
+    /// Returns a JSON number.
     pub fn number(&mut self) -> Number {
         match self.below(4) {
             0 | 1 => Number::from(*self.pick(NUMBERS)),
@@ -140,12 +140,12 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Any JSON value, with members called as `names`.
+    /// Returns any JSON value, with member names from `names`.
     pub fn json(&mut self, names: &[&str]) -> Value {
         self.nested(names, DEPTH)
     }
 
-    /// The name of a member: one of `names`, or none of them.
+    /// Returns a member name: one of `names`, or another.
     pub fn name(&mut self, names: &[&str]) -> String {
         if names.is_empty() || self.chance(32) {
             return self.text();
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_gives_the_plainest_of_everything() {
+    fn empty_input_gives_the_simplest_values() {
         let mut input = Input::new(&[]);
         assert_eq!(input.below(7), 0);
         assert!(!input.chance(255));

@@ -1,24 +1,25 @@
-//! Fuzz targets for the plugin's exported functions, through the component: no code of the plugin is linked.
+//! Fuzz targets for the plugin's exported functions, through the component: no code of the plugin
+//! is linked.
 //!
-//! A target makes a structured input of bytes ([`input`]), sets a world up ([`scenes`]), makes one call
-//! through the host ([`trial`]), and judges what came of it by the contract ([`judge`]). The same targets
-//! run as tests, as the program `relation-fuzz` ([`campaign`]), and under cargo-fuzz.
+//! A target derives a structured input from bytes ([`input`]), creates a world ([`worlds`]), makes
+//! one call through the host ([`trial`]), and judges the outcome by the contract ([`oracle`]). The
+//! same targets run as tests, as the program `relation-fuzz` ([`campaign`]), and under cargo-fuzz.
 #![deny(missing_docs)]
 
-pub mod bench;
 pub mod call;
 pub mod campaign;
 pub mod coverage;
 pub mod edits;
+pub mod fake_webex;
+pub mod import_trace;
 pub mod input;
-pub mod judge;
-pub mod scenes;
+pub mod oracle;
+pub mod runner;
 pub mod targets;
 pub mod trial;
 pub mod verdict;
-pub mod watch;
-pub mod web;
+pub mod worlds;
 
-pub use bench::{Bench, BenchError};
+pub use runner::{RunnerError, TrialRunner};
 pub use targets::Target;
 pub use verdict::{Finding, FindingKind, Verdict};

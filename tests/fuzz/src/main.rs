@@ -1,4 +1,4 @@
-//! `relation-fuzz`: runs the targets on all cores, and tells what it found.
+//! `relation-fuzz`: runs the targets on all cores, and reports findings.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use relation_fuzz::campaign::{self, Found, Plan, Report, files};
-use relation_fuzz::{Bench, Target};
+use relation_fuzz::campaign::{self, Plan, Report, Reproducer, files};
+use relation_fuzz::{Target, TrialRunner};
 
 /// Fuzzes the plugin's exported functions through its component.
 ///
-/// An execution is one call of an exported function. Inputs that go a way of their own are kept for the
-/// length of the run and changed further. Exit code: 0 nothing found, 1 findings, 2 usage.
+/// An execution is one call of an exported function. Inputs that take a new path are kept during
+/// the run and mutated further. Exit code: 0 no findings, 1 findings, 2 usage.
 #[derive(Debug, Parser)]
 struct Options {
     /// Calls of exported functions, over all targets.
@@ -21,31 +21,31 @@ struct Options {
     /// End after this time in any case.
     #[arg(long, value_name = "M")]
     minutes: Option<f64>,
-    /// Only this target; can be given more than once.
+    /// Only this target; may be repeated.
     #[arg(long = "target", value_name = "TARGET")]
     targets: Vec<Target>,
-    /// What the randomness begins with.
+    /// Seed of the randomness.
     #[arg(long, default_value_t = 1, value_name = "S")]
     seed: u64,
-    /// How many threads; with one a run repeats itself. Default: as many as the machine has.
+    /// Number of threads; with one a run is reproducible. Default: the machine's number.
     #[arg(long, value_name = "J")]
     jobs: Option<usize>,
-    /// The plugin. Default: the one that `cargo xtask build` left.
+    /// The plugin. Default: the output of `cargo xtask build`.
     #[arg(long, value_name = "FILE")]
     component: Option<PathBuf>,
-    /// The folder with a folder of inputs for each target.
+    /// Directory with a subdirectory of inputs per target.
     #[arg(long, value_name = "DIR", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus"))]
     corpus: PathBuf,
-    /// Add up to this many inputs with new ways to each target's corpus.
+    /// Add up to this many inputs with new paths to each target's corpus.
     #[arg(long, value_name = "N", default_value_t = 0)]
     grow: usize,
-    /// Where inputs with findings are left. Default: `fuzz-findings` beside the component.
+    /// Directory for inputs with findings. Default: `fuzz-findings` beside the component.
     #[arg(long, value_name = "DIR")]
     findings: Option<PathBuf>,
-    /// Run this one input, a file or its bytes in hexadecimal, and tell what came of it.
+    /// Run this one input, a file or hexadecimal bytes, and print its outcome.
     #[arg(long, value_name = "INPUT", requires = "targets")]
     replay: Option<String>,
-    /// One JSON object on stdout in place of the table.
+    /// Print one JSON object on stdout in place of the table.
     #[arg(long)]
     json: bool,
 }
@@ -64,11 +64,11 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<ExitCode> {
     let component = match &options.component {
         Some(file) => file.clone(),
-        None => built()?,
+        None => default_component()?,
     };
-    let bench = Bench::new(&component)?;
+    let runner = TrialRunner::new(&component)?;
     if let (Some(input), [target, ..]) = (&options.replay, options.targets.as_slice()) {
-        return replay(*target, &bench, input);
+        return replay(*target, &runner, input);
     }
     let targets = match options.targets.as_slice() {
         [] => Target::ALL.to_vec(),
@@ -94,27 +94,27 @@ fn run(options: &Options) -> Result<ExitCode> {
             corpus: files::read(&options.corpus.join(target.name()))
                 .with_context(|| format!("reading the corpus {}", options.corpus.display()))?,
         };
-        let mut told = Instant::now();
+        let mut reported = Instant::now();
         let mut kept = 0;
         let mut unwritten = Ok(());
-        let report = campaign::run(*target, &bench, &plan, |progress| {
-            // At once: a campaign that is stopped keeps what it has found.
+        let report = campaign::run(*target, &runner, &plan, |progress| {
+            // At once: a campaign that is stopped keeps its findings.
             for found in progress.findings_after(kept) {
                 kept += 1;
-                let written = keep_finding(*target, &found, options, &component);
+                let written = write_finding(*target, &found, options, &component);
                 unwritten = std::mem::replace(&mut unwritten, Ok(())).and(written);
             }
-            if told.elapsed() >= Duration::from_secs(5) {
-                told = Instant::now();
-                let (ways, findings) = progress.seen();
+            if reported.elapsed() >= Duration::from_secs(5) {
+                reported = Instant::now();
+                let (paths, findings) = progress.seen();
                 let executions = progress.executions();
                 eprintln!(
-                    "{target:9} {executions:>10} executions, {ways} ways, {findings} findings"
+                    "{target:9} {executions:>10} executions, {paths} ways, {findings} findings"
                 );
             }
         })?;
         unwritten?;
-        keep(&report, options, &component)?;
+        write_report(&report, options, &component)?;
         reports.push(report);
     }
     if options.json {
@@ -130,7 +130,7 @@ fn run(options: &Options) -> Result<ExitCode> {
     })
 }
 
-/// A fair share of the time that is left, for this target and `left` - 1 behind it.
+/// Returns a fair share of the remaining time, for this target and the `left` - 1 after it.
 fn until(minutes: Option<f64>, began: Instant, left: u64) -> Option<Instant> {
     let whole = Duration::try_from_secs_f64(minutes? * 60.0).ok()?;
     let rest = whole.saturating_sub(began.elapsed());
@@ -138,8 +138,8 @@ fn until(minutes: Option<f64>, began: Instant, left: u64) -> Option<Instant> {
     Instant::now().checked_add(share)
 }
 
-/// The component beside this program: `<target>/<profile>/relation-fuzz`.
-fn built() -> Result<PathBuf> {
+/// Returns the component beside this program: `<target>/<profile>/relation-fuzz`.
+fn default_component() -> Result<PathBuf> {
     let program = std::env::current_exe().context("looking for this program's own file")?;
     let Some(target) = program.ancestors().nth(2) else {
         bail!("this program is not in a target directory: name the component by --component");
@@ -147,14 +147,14 @@ fn built() -> Result<PathBuf> {
     Ok(target.join("component/spark-customer.wasm"))
 }
 
-fn replay(target: Target, bench: &Bench, input: &str) -> Result<ExitCode> {
+fn replay(target: Target, runner: &TrialRunner, input: &str) -> Result<ExitCode> {
     let bytes = match files::from_hex(input) {
         Some(bytes) => bytes,
         None => std::fs::read(input)
             .with_context(|| format!("reading {input}, which is no text in hexadecimal either"))?,
     };
-    let verdict = campaign::judged(target, bench, &bytes);
-    println!("{target}: {} calls: {}", verdict.calls, verdict.way);
+    let verdict = campaign::run_trial(target, runner, &bytes);
+    println!("{target}: {} calls: {}", verdict.calls, verdict.path);
     match verdict.finding {
         Some(finding) => {
             println!("{finding}");
@@ -164,8 +164,13 @@ fn replay(target: Target, bench: &Bench, input: &str) -> Result<ExitCode> {
     }
 }
 
-/// Tells of a finding, and leaves its input as a file.
-fn keep_finding(target: Target, found: &Found, options: &Options, component: &Path) -> Result<()> {
+/// Reports a finding, and writes its input to a file.
+fn write_finding(
+    target: Target,
+    found: &Reproducer,
+    options: &Options,
+    component: &Path,
+) -> Result<()> {
     let beside = component.with_file_name("fuzz-findings");
     let directory = options.findings.as_deref().unwrap_or(&beside);
     let directory = directory.join(target.name());
@@ -173,20 +178,20 @@ fn keep_finding(target: Target, found: &Found, options: &Options, component: &Pa
         .with_context(|| format!("writing to {}", directory.display()))?;
     eprintln!(
         "{}\n    file: {}",
-        files::tell(target, found),
+        files::describe(target, found),
         file.display()
     );
     Ok(())
 }
 
-/// Leaves findings that were made small, and what the corpus is to grow by, as files.
-fn keep(report: &Report, options: &Options, component: &Path) -> Result<()> {
+/// Writes shrunk findings and new inputs for the corpus to files.
+fn write_report(report: &Report, options: &Options, component: &Path) -> Result<()> {
     for found in &report.findings {
-        keep_finding(report.target, found, options, component)?;
+        write_finding(report.target, found, options, component)?;
     }
     let corpus = options.corpus.join(report.target.name());
-    let mut ways = std::collections::BTreeSet::new();
-    let fresh = report.fresh.iter().filter(|(way, _)| ways.insert(way));
+    let mut paths = std::collections::BTreeSet::new();
+    let fresh = report.fresh.iter().filter(|(path, _)| paths.insert(path));
     for (_, input) in fresh.take(options.grow) {
         files::write(&corpus, input).with_context(|| format!("writing to {}", corpus.display()))?;
     }
@@ -210,7 +215,7 @@ fn table(reports: &[Report], seed: u64, jobs: usize) -> String {
             report.executions,
             report.inputs,
             report.idle,
-            report.ways,
+            report.paths,
             report.findings.len(),
             report.took.as_secs_f64(),
             rate(report),
@@ -241,7 +246,7 @@ fn as_json(reports: &[Report], seed: u64, jobs: usize) -> serde_json::Value {
             "executions": report.executions,
             "inputs": report.inputs,
             "idle": report.idle,
-            "ways": report.ways,
+            "ways": report.paths,
             "seconds": report.took.as_secs_f64(),
             "findings": findings,
         })

@@ -1,4 +1,4 @@
-//! One trial: a copy of a scene, a host on it, and the calls that are made.
+//! One trial: a copy of a world, a host on it, and its calls.
 
 use std::sync::Arc;
 
@@ -12,40 +12,44 @@ use relation_host::types::{Document, Pkid, Reference};
 use relation_host::{ComponentSource, Host};
 use secrecy::SecretString;
 
-use crate::bench::{Bench, BenchError, client_secret};
-use crate::call::{Call, Seen};
-use crate::judge::{self, Permits};
-use crate::scenes::Set;
+use crate::call::{Call, CallOutcome};
+use crate::fake_webex::ResponseMutation;
+use crate::oracle::{self, Allowances};
+use crate::runner::{RunnerError, TrialRunner, client_secret};
 use crate::verdict::Verdict;
-use crate::web::Spoiled;
+use crate::worlds::WorldSnapshot;
 
-/// What a trial's randomness begins with: the same for every trial, so that only the input differs, and
-/// another than that of the scenes, which have given names out already.
+/// Seed of a trial's randomness: the same for every trial, so that only the input differs, and
+/// another than that of the worlds, which have used up names already.
 pub(crate) const SEED: u64 = 0x5eed;
 
 /// One trial.
 pub struct Trial<'b> {
-    bench: &'b Bench,
+    runner: &'b TrialRunner,
     pub(crate) store: MemoryStore,
-    /// Its time.
+    /// Its clock.
     pub clock: Arc<ManualClock>,
     host: Host,
     record: Option<Pkid>,
     consents: Arc<[Authorization]>,
-    /// What is stored, as far as no call has changed it.
+    /// The stored documents before any call.
     pub(crate) before: Arc<[Document]>,
     /// The store that [`before`](Self::before) is from: no call reaches it.
-    pub(crate) untouched: MemoryStore,
+    pub(crate) untouched_store: MemoryStore,
     pub(crate) calls: u32,
-    /// Whether both tokens were there before the call that is judged.
-    pub(crate) held: bool,
+    /// Whether both tokens existed before the judged call.
+    pub(crate) had_tokens: bool,
 }
 
 impl<'b> Trial<'b> {
-    pub(crate) async fn begin(bench: &'b Bench, set: &Set, seed: u64) -> Result<Self, BenchError> {
-        let store = set.store.fork();
-        let clock = Arc::new(ManualClock::new(set.now));
-        let shared = &bench.shared;
+    pub(crate) async fn begin(
+        runner: &'b TrialRunner,
+        snapshot: &WorldSnapshot,
+        seed: u64,
+    ) -> Result<Self, RunnerError> {
+        let store = snapshot.store.fork();
+        let clock = Arc::new(ManualClock::new(snapshot.now));
+        let shared = &runner.shared;
         let host = Host::builder()
             .component(ComponentSource::Loaded(Box::new(shared.plugin.clone())))
             .store(Arc::new(store.clone()))
@@ -53,61 +57,61 @@ impl<'b> Trial<'b> {
             .clock(Arc::clone(&clock) as _)
             .settings(shared.settings.clone())
             .secret_setting("webex.client-secret", SecretString::from(client_secret()))
-            .egress(bench.client.clone())
+            .egress(runner.client.clone())
             .entropy(Arc::new(SeededEntropy::new(seed)))
-            .interceptor(Arc::clone(&bench.watch) as _)
+            .interceptor(Arc::clone(&runner.tracer) as _)
             .build()
             .await?;
-        bench.web.prepare([]);
-        bench.watch.take();
+        runner.webex.prepare([]);
+        runner.tracer.take();
         Ok(Self {
-            bench,
+            runner,
             store,
             clock,
             host,
-            record: set.record.clone(),
-            consents: Arc::clone(&set.consents),
-            before: Arc::clone(&set.documents),
-            untouched: set.store.clone(),
+            record: snapshot.record.clone(),
+            consents: Arc::clone(&snapshot.consents),
+            before: Arc::clone(&snapshot.documents),
+            untouched_store: snapshot.store.clone(),
             calls: 0,
-            held: false,
+            had_tokens: false,
         })
     }
 
-    /// The scene's record.
+    /// Returns the world's record.
     pub fn record(&self) -> Option<Pkid> {
         self.record.clone()
     }
 
-    /// The scene's consents, in the order in which they began.
+    /// Returns the world's consents, in the order in which they began.
     pub fn consents(&self) -> &[Authorization] {
         &self.consents
     }
 
-    /// What is stored as long as nothing was called.
+    /// Returns the stored documents before any call.
     pub fn documents(&self) -> &[Document] {
         &self.before
     }
 
-    /// What seals secrets here.
+    /// Returns the sealer of secrets.
     pub fn sealer(&self) -> &Sealer {
-        &self.bench.shared.sealer
+        &self.runner.shared.sealer
     }
 
-    /// The store.
+    /// Returns the store.
     pub fn store(&self) -> &dyn Store {
         &self.store
     }
 
-    /// The next requests are answered so, those behind them well.
-    pub fn prepare(&self, answers: impl IntoIterator<Item = Spoiled>) {
-        self.bench.web.prepare(answers);
+    /// Prepares mutations for the next requests; later ones get correct responses.
+    pub fn prepare(&self, mutations: impl IntoIterator<Item = ResponseMutation>) {
+        self.runner.webex.prepare(mutations);
     }
 
-    /// Changes what is stored, past every workflow.
+    /// Changes stored documents, past every workflow.
     ///
     /// # Errors
-    /// What no store would keep.
+    /// Changes that no store would keep.
     pub async fn change(&mut self, changes: Vec<Change>) -> Result<(), StoreError> {
         let commit = Commit {
             changes,
@@ -115,32 +119,32 @@ impl<'b> Trial<'b> {
         };
         self.store.commit(commit).await?;
         self.before = self.store.documents().into();
-        self.untouched = self.store.fork();
+        self.untouched_store = self.store.fork();
         Ok(())
     }
 
-    /// Makes a call. None: there was nothing to call.
-    pub async fn call(&mut self, call: Call) -> Option<Seen> {
+    /// Performs a call. Returns `None` if there was nothing to call.
+    pub async fn call(&mut self, call: Call) -> Option<CallOutcome> {
         self.calls += 1;
         let function = call.function();
-        let asked_before = self.bench.web.requests();
-        self.bench.watch.take();
-        let result = call.make(&self.host).await?;
-        let (transaction, answer) = match result {
+        let asked_before = self.runner.webex.requests();
+        self.runner.tracer.take();
+        let result = call.run(&self.host).await?;
+        let (transaction, result) = match result {
             Ok(called) => (Some(called.transaction), Ok(called.value)),
             Err(error) => (error.transaction, Err(error.kind)),
         };
-        Some(Seen {
+        Some(CallOutcome {
             function,
-            answer,
+            result,
             transaction,
-            sight: self.bench.watch.take(),
-            requests: self.bench.web.requests().wrapping_sub(asked_before),
+            imports: self.runner.tracer.take(),
+            requests: self.runner.webex.requests().wrapping_sub(asked_before),
         })
     }
 
     /// Whether both tokens of the organisation's grant are sealed.
-    pub(crate) async fn holds_tokens(&self) -> bool {
+    pub(crate) async fn has_tokens(&self) -> bool {
         let Some(record) = self.record().map(Reference::record) else {
             return false;
         };
@@ -151,17 +155,17 @@ impl<'b> Trial<'b> {
         matches!((access, refresh), (Ok(Some(_)), Ok(Some(_))))
     }
 
-    /// Makes a call and says what is wrong with what came of it, if anything is.
-    pub async fn judged(mut self, call: Call, permits: Permits) -> Verdict {
-        self.held = self.holds_tokens().await;
+    /// Performs a call and judges its outcome.
+    pub async fn run(mut self, call: Call, allowed: Allowances) -> Verdict {
+        self.had_tokens = self.has_tokens().await;
         match self.call(call).await {
-            Some(seen) => judge::judge(self, seen, permits).await,
-            None => Verdict::nothing(),
+            Some(seen) => oracle::check(self, seen, allowed).await,
+            None => Verdict::idle(),
         }
     }
 
-    pub(crate) fn into_set(self, record: Pkid, consents: Vec<Authorization>) -> Set {
-        Set {
+    pub(crate) fn into_snapshot(self, record: Pkid, consents: Vec<Authorization>) -> WorldSnapshot {
+        WorldSnapshot {
             documents: self.store.documents().into(),
             now: self.clock.now(),
             record: Some(record),

@@ -1,45 +1,45 @@
-//! What is said of one trial.
+//! The verdict on one trial.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// What came of one trial.
+/// The verdict on one trial.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
-    /// How many exported functions were called.
+    /// Number of calls of exported functions.
     pub calls: u32,
-    /// Tells trials apart that went different ways, as far as that can be seen from outside; 0 when nothing
-    /// was called.
+    /// Distinguishes trials with different paths, as far as they are visible from outside; 0
+    /// without a call.
     pub signature: u64,
-    /// The way in words.
-    pub way: String,
-    /// What is wrong.
+    /// The path in words.
+    pub path: String,
+    /// The finding, if any.
     pub finding: Option<Finding>,
 }
 
-/// Something that must not be.
+/// A violation of the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What kind of thing.
+    /// Its kind.
     pub kind: FindingKind,
-    /// The exported function that was called.
+    /// The exported function of the call.
     pub function: String,
-    /// What happened.
+    /// Its description.
     pub what: String,
 }
 
 /// Kinds of findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FindingKind {
-    /// The call ended without an answer: a panic, a trap, a bound that was hit.
+    /// The call ended without a result: a panic, a trap, a limit.
     Trap,
-    /// A failure that the contract keeps for faults of the plugin's author, or one that says nothing.
+    /// A failure that the contract keeps for faults of the plugin's author, or one without a text.
     Failure,
-    /// A secret is where it must not be.
+    /// A leaked secret.
     Leak,
-    /// What is stored afterwards breaks a promise, or cannot be read any more.
+    /// Stored state that breaks a promise, or is unreadable.
     State,
-    /// The host did not keep its side.
+    /// A defect of the host.
     Host,
 }
 
@@ -57,27 +57,32 @@ impl fmt::Display for Finding {
 }
 
 impl Finding {
-    /// The same for findings that differ only in what the input put into their words.
-    pub fn gist(&self) -> String {
-        format!("{:?} {} {}", self.kind, self.function, gist(&self.what, 12))
+    /// Returns the same fingerprint for findings that differ only in text from the input.
+    pub fn fingerprint(&self) -> String {
+        format!(
+            "{:?} {} {}",
+            self.kind,
+            self.function,
+            fingerprint(&self.what, 12)
+        )
     }
 }
 
 impl Verdict {
-    /// Of an input that comes to nothing.
-    pub fn nothing() -> Self {
+    /// Returns the verdict on an input without a call.
+    pub fn idle() -> Self {
         Self::default()
     }
 
-    pub(crate) fn sign(way: String, more: impl Hash) -> (u64, String) {
+    pub(crate) fn sign(path: String, more: impl Hash) -> (u64, String) {
         let mut hasher = DefaultHasher::new();
-        (&way, more).hash(&mut hasher);
-        (hasher.finish(), way)
+        (&path, more).hash(&mut hasher);
+        (hasher.finish(), path)
     }
 }
 
-/// The first words of a text, without what is written in capitals, numbers or other alphabets.
-pub(crate) fn gist(text: &str, words: usize) -> String {
+/// Returns the first words of a text, without capitals, numbers and other alphabets.
+pub(crate) fn fingerprint(text: &str, words: usize) -> String {
     let plain = text.split(|c: char| !c.is_ascii_lowercase());
     let found: Vec<&str> = plain.filter(|word| word.len() > 1).take(words).collect();
     found.join(" ")

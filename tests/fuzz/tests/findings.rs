@@ -1,4 +1,4 @@
-//! A component that misbehaves is found out, and the input that shows it is handed over small.
+//! A campaign detects a component that misbehaves, and shrinks the input that shows it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,16 +12,16 @@ mod support;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use relation_fuzz::campaign::{self, Found, Plan, files};
-use relation_fuzz::web::CANARY;
-use relation_fuzz::{Bench, FindingKind, Target, coverage};
+use relation_fuzz::campaign::{self, Plan, Reproducer, files};
+use relation_fuzz::fake_webex::CANARY;
+use relation_fuzz::{FindingKind, Target, TrialRunner, coverage};
 use support::component;
 
-/// What a campaign finds with the fixture of this name.
+/// Runs a campaign on the fixture of this name.
 #[track_caller]
-fn found(fixture: &str) -> Found {
+fn found(fixture: &str) -> Reproducer {
     let component = component(&format!("fixtures/{fixture}"));
-    let bench = Bench::unfurnished(&component, BTreeMap::new()).unwrap();
+    let runner = TrialRunner::with_empty_worlds(&component, BTreeMap::new()).unwrap();
     let plan = Plan {
         executions: 5,
         until: None,
@@ -29,13 +29,13 @@ fn found(fixture: &str) -> Found {
         jobs: 1,
         corpus: vec![vec![0xa5; 64]],
     };
-    let report = campaign::run(Target::Fields, &bench, &plan, |_| {}).unwrap();
+    let report = campaign::run(Target::Fields, &runner, &plan, |_| {}).unwrap();
     assert_eq!(report.findings.len(), 1, "{:?}", report.findings);
     report.findings.into_iter().next().unwrap()
 }
 
 #[test]
-fn a_panic_is_a_finding_with_its_message_and_the_smallest_input() {
+fn panic_is_a_finding_with_a_minimal_input() {
     let found = found("panic");
     assert_eq!(found.finding.kind, FindingKind::Trap);
     assert!(
@@ -44,31 +44,31 @@ fn a_panic_is_a_finding_with_its_message_and_the_smallest_input() {
         found.finding
     );
     assert!(found.input.is_empty(), "{:?}", found.input);
-    let told = files::tell(Target::Fields, &found);
+    let reported = files::describe(Target::Fields, &found);
     assert!(
-        told.ends_with("cargo xtask fuzz --target fields --replay ''"),
-        "{told}"
+        reported.ends_with("cargo xtask fuzz --target fields --replay ''"),
+        "{reported}"
     );
 }
 
-/// The words with which cargo-fuzz's targets end on `input` when the plugin panics in any case.
+/// Returns the panic message of cargo-fuzz's targets on `input` when the plugin panics in any case.
 fn under_cargo_fuzz(input: &[u8]) -> Option<String> {
     let component = component("fixtures/panic");
-    let bench = Bench::unfurnished(&component, BTreeMap::new()).unwrap();
-    let run = AssertUnwindSafe(|| coverage::run_on(&bench, Target::Fields, input));
+    let runner = TrialRunner::with_empty_worlds(&component, BTreeMap::new()).unwrap();
+    let run = AssertUnwindSafe(|| coverage::run_on(&runner, Target::Fields, input));
     let panic = catch_unwind(run).err()?;
     Some(panic.downcast_ref::<String>().unwrap().clone())
 }
 
 #[test]
-fn under_cargo_fuzz_a_finding_is_a_panic_with_its_words() {
+fn cargo_fuzz_target_panics_on_a_finding() {
     let words = under_cargo_fuzz(&[0xa5; 64]).unwrap();
     assert!(words.starts_with("no answer in add: "), "{words}");
     assert!(words.contains("the plugin's own words"), "{words}");
 }
 
 #[test]
-fn under_cargo_fuzz_an_input_that_has_the_mark_of_secrets_is_passed_over() {
+fn cargo_fuzz_target_skips_inputs_with_the_canary() {
     let input = [&[0xa5; 32], CANARY.as_bytes()].concat();
     assert_eq!(under_cargo_fuzz(&input), None);
 }
@@ -81,7 +81,7 @@ fn a_trap_is_a_finding() {
 }
 
 #[test]
-fn a_bound_that_is_hit_is_a_finding() {
+fn exceeded_limit_is_a_finding() {
     for what in ["memory_bomb", "host_call_flood"] {
         let found = found(what);
         assert_eq!(found.finding.kind, FindingKind::Trap, "{what}");
@@ -90,7 +90,7 @@ fn a_bound_that_is_hit_is_a_finding() {
 }
 
 #[test]
-fn a_failure_that_the_contract_does_not_have_there_is_a_finding() {
+fn failure_outside_the_contract_is_a_finding() {
     let found = found("many_changes");
     assert_eq!(found.finding.kind, FindingKind::Failure);
     assert!(

@@ -1,4 +1,4 @@
-//! Each target, for a few seconds: what an input of any kind must not bring about.
+//! Runs each target for a few seconds: no input may lead to a finding.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 
 use relation_fuzz::call::Call;
 use relation_fuzz::campaign::{self, Plan, files};
-use relation_fuzz::judge::Permits;
-use relation_fuzz::scenes::{self, Scene};
-use relation_fuzz::{Bench, Target};
-use support::{bench, component, corpus, findings};
+use relation_fuzz::oracle::Allowances;
+use relation_fuzz::worlds::{self, WorldKind};
+use relation_fuzz::{Target, TrialRunner};
+use support::{component, corpus, findings, runner};
 
-/// Calls of exported functions for each target; more is for `cargo xtask fuzz`.
+/// Calls of exported functions per target; `cargo xtask fuzz` makes more.
 const EXECUTIONS: u64 = 1_000;
-/// When a slow machine has seen enough of a target.
+/// Time limit per target on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[track_caller]
@@ -34,46 +34,51 @@ fn finds_nothing(target: Target) {
         jobs: 1,
         corpus: files::read(&corpus(target)).unwrap(),
     };
-    let report = campaign::run(target, bench(), &plan, |_| {}).unwrap();
-    let told: Vec<String> = report
+    let report = campaign::run(target, runner(), &plan, |_| {}).unwrap();
+    let reported: Vec<String> = report
         .findings
         .iter()
         .map(|found| {
             let file = files::write(&findings(target), &found.input).unwrap();
             format!(
                 "{}\n    file: {}",
-                files::tell(target, found),
+                files::describe(target, found),
                 file.display()
             )
         })
         .collect();
-    assert!(told.is_empty(), "seed {}:\n{}", plan.seed, told.join("\n"));
-    assert!(report.ways > 10, "only {} ways were seen", report.ways);
+    assert!(
+        reported.is_empty(),
+        "seed {}:\n{}",
+        plan.seed,
+        reported.join("\n")
+    );
+    assert!(report.paths > 10, "only {} ways were seen", report.paths);
     assert!(report.idle < report.inputs, "{report:?}");
 }
 
 #[test]
-fn no_fields_make_add_or_modify_break_the_contract() {
+fn no_fields_break_the_contract() {
     finds_nothing(Target::Fields);
 }
 
 #[test]
-fn no_stored_document_makes_a_workflow_break_the_contract() {
+fn no_stored_document_breaks_the_contract() {
     finds_nothing(Target::Documents);
 }
 
 #[test]
-fn no_answer_of_webex_makes_a_workflow_break_the_contract() {
+fn no_response_breaks_the_contract() {
     finds_nothing(Target::Answers);
 }
 
 #[test]
-fn no_callback_makes_a_consent_break_the_contract() {
+fn no_callback_breaks_the_contract() {
     finds_nothing(Target::Callbacks);
 }
 
 #[test]
-fn no_wakeup_makes_wake_break_the_contract() {
+fn no_wakeup_breaks_the_contract() {
     finds_nothing(Target::Wakeups);
 }
 
@@ -87,7 +92,7 @@ fn a_campaign_of_one_thread_repeats_itself() {
             jobs: 1,
             corpus: Vec::new(),
         };
-        campaign::run(Target::Callbacks, bench(), &plan, |_| {}).unwrap()
+        campaign::run(Target::Callbacks, runner(), &plan, |_| {}).unwrap()
     };
     let (one, same) = (run(), run());
     assert!(!one.fresh.is_empty());
@@ -101,7 +106,7 @@ fn every_input_of_the_corpus_leads_to_a_call() {
         let inputs = files::read(&corpus(target)).unwrap();
         assert!(!inputs.is_empty(), "{target} has no corpus");
         for input in inputs {
-            let verdict = campaign::judged(target, bench(), &input);
+            let verdict = campaign::run_trial(target, runner(), &input);
             assert!(verdict.calls > 0, "{target}: {}", files::hex(&input));
         }
     }
@@ -121,23 +126,26 @@ fn cargo_fuzz_has_a_program_for_every_target() {
 }
 
 #[test]
-fn the_longest_name_in_the_longest_characters_can_be_added() {
-    let bench = bench();
-    let verdict = bench.run(async {
-        let mut fields = scenes::fields();
+fn longest_name_in_wide_characters_can_be_added() {
+    let runner = runner();
+    let verdict = runner.run(async {
+        let mut fields = worlds::fields();
         fields.insert("name".into(), "😀".repeat(1_024).into());
-        let request = scenes::adding(fields, None).unwrap();
-        let trial = bench.open(Scene::Empty).await.unwrap();
-        trial.judged(Call::Add(request), Permits::default()).await
+        let request = worlds::add_request(fields, None).unwrap();
+        let trial = runner.open(WorldKind::Empty).await.unwrap();
+        trial.run(Call::Add(request), Allowances::default()).await
     });
     assert_eq!(verdict.finding, None);
-    assert_eq!(verdict.way, "add ok added");
+    assert_eq!(verdict.path, "add ok added");
 }
 
 #[test]
-fn a_component_that_is_not_there_is_told_with_what_makes_it() {
+fn missing_component_is_reported_with_the_build() {
     let missing = component("no-such-plugin");
-    let error = Bench::new(&missing).map(|_| ()).unwrap_err().to_string();
+    let error = TrialRunner::new(&missing)
+        .map(|_| ())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("no-such-plugin.wasm"), "{error}");
     assert!(error.contains("cargo xtask build"), "{error}");
 }

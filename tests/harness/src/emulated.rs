@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri};
 use relation_host::egress::{ProxyUrl, Transport, TransportError};
 use relation_host::schedule::clock::{Clock as _, ManualClock};
-use webex_emulator::{Answered, Arrival, Clock, Patience, Webex};
+use webex_emulator::{ClientLimits, ClientOutcome, Clock, TimedOutcome, Webex};
 
 /// Where the real service is.
 pub const WEBEX: &str = "https://webexapis.com/v1";
@@ -27,7 +27,7 @@ pub fn time_of(clock: &Arc<ManualClock>) -> Clock {
 pub struct Emulated {
     webex: Webex,
     base: Uri,
-    patience: Patience,
+    patience: ClientLimits,
     clock: Option<Arc<ManualClock>>,
 }
 
@@ -42,15 +42,15 @@ impl Emulated {
         Self {
             webex,
             base,
-            patience: Patience::default(),
+            patience: ClientLimits::default(),
             clock: None,
         }
     }
 
     /// With what latency a request is given up, and how much of a body is read. By a shorter latency time
-    /// passes on the clock, if there is [one](Self::clock). The defaults are those of [`Patience`].
+    /// passes on the clock, if there is [one](Self::clock). The defaults are those of [`ClientLimits`].
     #[must_use]
-    pub fn patience(mut self, patience: Patience) -> Self {
+    pub fn patience(mut self, patience: ClientLimits) -> Self {
         self.patience = patience;
         self
     }
@@ -109,16 +109,19 @@ impl Transport for Emulated {
             *response.status_mut() = StatusCode::NOT_FOUND;
             return Ok(response);
         }
-        let Answered { arrival, after } = self.webex.answer(request, self.patience).await;
+        let TimedOutcome {
+            outcome: arrival,
+            elapsed: after,
+        } = self.webex.handle(request, self.patience).await;
         if let Some(clock) = self.clock.as_ref().filter(|_| !after.is_zero()) {
             clock.advance(after);
         }
         match arrival {
-            Arrival::Whole(response) => Ok(response),
-            Arrival::Cut(response) => Err(TransportError::Cut(response)),
-            Arrival::HungUp { .. } => Err(TransportError::Timeout),
+            ClientOutcome::Whole(response) => Ok(response),
+            ClientOutcome::Cut(response) => Err(TransportError::Cut(response)),
+            ClientOutcome::HungUp { .. } => Err(TransportError::Timeout),
             // What else may come of a request is at least no answer.
-            Arrival::Reset { .. } | _ => Err(TransportError::Reset),
+            ClientOutcome::Reset { .. } | _ => Err(TransportError::Reset),
         }
     }
 }

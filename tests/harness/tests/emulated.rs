@@ -18,11 +18,11 @@ use relation_harness::harness::BEGINNING;
 use relation_host::egress::{Transport, TransportError};
 use relation_host::schedule::clock::{Clock as _, ManualClock};
 use webex_emulator::{
-    DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator, Fault, FaultKind, Grant,
-    Listing, Mode, Outcome, Paging, Patience, Stage,
+    ClientLimits, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator, Fault,
+    FaultKind, Grant, Listing, Mode, Outcome, Paging, ProcessingStage,
 };
 
-const PATIENCE: Patience = Patience {
+const PATIENCE: ClientLimits = ClientLimits {
     time: Duration::from_secs(10),
     body: 1000,
 };
@@ -61,7 +61,7 @@ fn refresh(grant: &Grant) -> Request<Bytes> {
 async fn life() -> Vec<String> {
     let (emulated, grant) = emulated();
     let webex = emulated.webex();
-    webex.set_paging(Listing::Roles, Paging::by(2));
+    webex.set_paging(Listing::Roles, Paging::with_size(2));
     webex.inject(Fault::status("/v1/roles", 503).skipping(1));
     let mut seen = Vec::new();
     let mut next = Some(format!("{WEBEX}/roles?max=2"));
@@ -154,8 +154,8 @@ async fn each_fault_of_the_connection_is_what_a_client_would_meet() {
         (FaultKind::ResetBefore, "Reset", false),
         (FaultKind::ResetAfter, "Reset", true),
         (FaultKind::TruncatedJson, "cut", true),
-        (latency(10, Stage::Before), "Timeout", false),
-        (latency(10, Stage::After), "Timeout", true),
+        (latency(10, ProcessingStage::Before), "Timeout", false),
+        (latency(10, ProcessingStage::After), "Timeout", true),
         (huge, "200 OK with 1001 bytes", true),
     ] {
         let name = fault.name();
@@ -168,7 +168,7 @@ async fn a_latency_that_the_client_can_bear_is_not_waited_for() {
     let started = std::time::Instant::now();
     let (seen, processed) = meets(FaultKind::Latency {
         latency: Duration::from_secs(9),
-        stage: Stage::After,
+        stage: ProcessingStage::After,
     })
     .await;
     assert!(seen.starts_with("200 OK"), "{seen}");
@@ -184,7 +184,7 @@ async fn what_an_answer_takes_passes_on_a_clock_that_was_given() {
     emulated.send(refresh(&grant), None).await.unwrap();
     assert_eq!(clock.now(), BEGINNING);
     let latency = Duration::from_secs(9);
-    let stage = Stage::Before;
+    let stage = ProcessingStage::Before;
     let slow = FaultKind::Latency { latency, stage };
     emulated
         .webex()

@@ -1,4 +1,4 @@
-//! `/v1/organizations` and `/v1/people/me`, and who may call them.
+//! `/v1/organizations` and `/v1/people/me`, and their access control.
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
@@ -16,12 +16,12 @@ use crate::state::{Organization, Principal, Refusal};
 const ORGANIZATIONS_READ: &str = "spark-admin:organizations_read";
 const PEOPLE_READ: [&str; 2] = ["spark-admin:people_read", "spark:people_read"];
 
-/// The caller of the API, known by a live access token.
+/// The caller of the API, identified by a valid access token.
 pub(crate) struct Caller(pub(crate) Principal);
 
 impl Caller {
-    /// Refuses a caller whose token has none of these scopes.
-    pub(crate) fn need_any(&self, scopes: &[&str]) -> Result<(), ApiError> {
+    /// Rejects a caller whose token has none of these scopes.
+    pub(crate) fn require_any(&self, scopes: &[&str]) -> Result<(), ApiError> {
         let has = |wanted: &&str| self.0.scopes.iter().any(|scope| scope == *wanted);
         if scopes.iter().any(has) {
             Ok(())
@@ -31,7 +31,7 @@ impl Caller {
     }
 }
 
-/// The token of an `Authorization: Bearer …` header; the scheme's case does not matter.
+/// Returns the token of an `Authorization: Bearer …` header; the scheme's case does not matter.
 pub(crate) fn bearer(headers: &http::HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme
@@ -50,14 +50,14 @@ impl FromRequestParts<Shared> for Caller {
             .authenticate(token)
             .map(Self)
             .map_err(|why| ApiError::Unauthorized {
-                revoked: (why == Refusal::Revoked).then(|| Digest::of(token)),
+                revoked: (why == Refusal::Revoked).then(|| Digest::from_secret(token)),
             })
     }
 }
 
 /// `GET /v1/organizations`: an ordinary administrator's token sees its own organisation.
 pub(crate) async fn organizations(caller: Caller) -> Result<Json<Value>, ApiError> {
-    caller.need_any(&[ORGANIZATIONS_READ])?;
+    caller.require_any(&[ORGANIZATIONS_READ])?;
     Ok(Json(
         json!({"items": [organization_json(&caller.0.organization)]}),
     ))
@@ -68,7 +68,7 @@ pub(crate) async fn organization(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    caller.need_any(&[ORGANIZATIONS_READ])?;
+    caller.require_any(&[ORGANIZATIONS_READ])?;
     let own = &caller.0.organization;
     match ids::decode("ORGANIZATION", &id) {
         Some(uuid) if uuid == own.uuid => Ok(Json(organization_json(own))),
@@ -81,7 +81,7 @@ pub(crate) async fn me(
     State(shared): State<Shared>,
     caller: Caller,
 ) -> Result<Json<Value>, ApiError> {
-    caller.need_any(&PEOPLE_READ)?;
+    caller.require_any(&PEOPLE_READ)?;
     let person = &caller.0.person_uuid;
     let organization = &caller.0.organization;
     let created = rfc3339(organization.created);
@@ -111,7 +111,7 @@ fn organization_json(organization: &Organization) -> Value {
     })
 }
 
-/// As the documentation writes times: `2015-10-18T14:26:16+00:00`.
+/// Formats times as the documentation does: `2015-10-18T14:26:16+00:00`.
 fn rfc3339(millis: u64) -> String {
     i64::try_from(millis)
         .ok()

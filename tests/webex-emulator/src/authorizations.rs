@@ -1,4 +1,4 @@
-//! `/v1/authorizations`: how long a token lives, and its revocation.
+//! `/v1/authorizations`: a token's expiry, and its revocation.
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -10,34 +10,35 @@ use serde_json::{Value, json};
 use crate::api::Caller;
 use crate::errors::ApiError;
 use crate::ids::{self, Digest};
-use crate::record::Obituary;
+use crate::record::DeadTokens;
 use crate::shared::Shared;
 
 const TOKENS_READ: &str = "identity:tokens_read";
 const TOKENS_WRITE: &str = "identity:tokens_write";
 
-/// `GET /v1/authorizations/tokenExpiry`: when the caller's access token ends, in milliseconds
+/// `GET /v1/authorizations/tokenExpiry`: the expiry of the caller's access token, in milliseconds
 /// since the epoch, unlike the rest of the API.
 pub(crate) async fn token_expiry(caller: Caller) -> Result<Json<Value>, ApiError> {
-    caller.need_any(&[TOKENS_READ])?;
+    caller.require_any(&[TOKENS_READ])?;
     Ok(Json(json!({"exp": caller.0.expires_at})))
 }
 
 /// The query of `DELETE /v1/authorizations`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct OfClient {
+pub(crate) struct ClientQuery {
     client_id: Option<String>,
     org_id: Option<String>,
 }
 
-/// `DELETE /v1/authorizations?clientId=&orgId=`: all that the organisation granted to a client.
+/// `DELETE /v1/authorizations?clientId=&orgId=`: revokes all that the organisation granted to a
+/// client.
 pub(crate) async fn revoke_client(
     State(shared): State<Shared>,
     caller: Caller,
-    Query(query): Query<OfClient>,
+    Query(query): Query<ClientQuery>,
 ) -> Result<Response, ApiError> {
-    caller.need_any(&[TOKENS_WRITE])?;
+    caller.require_any(&[TOKENS_WRITE])?;
     let (Some(client_id), Some(org_id)) = (query.client_id, query.org_id) else {
         return Err(ApiError::BadRequest(
             "clientId and orgId are required together.",
@@ -54,13 +55,13 @@ pub(crate) async fn revoke_client(
     Ok(revoked(dead))
 }
 
-/// `DELETE /v1/authorizations/{id}`: one authorisation with all its tokens.
+/// `DELETE /v1/authorizations/{id}`: revokes one authorisation with all its tokens.
 pub(crate) async fn revoke_one(
     State(shared): State<Shared>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    caller.need_any(&[TOKENS_WRITE])?;
+    caller.require_any(&[TOKENS_WRITE])?;
     let own = &caller.0.organization.uuid;
     ids::decode("AUTHORIZATION", &id)
         .and_then(|id| shared.state().revoke_authorization(own, &id))
@@ -70,7 +71,7 @@ pub(crate) async fn revoke_one(
 
 fn revoked(tokens: Vec<Digest>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
-    response.extensions_mut().insert(Obituary {
+    response.extensions_mut().insert(DeadTokens {
         tokens,
         reason: "its holder had revoked it",
     });

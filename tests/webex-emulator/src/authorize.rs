@@ -1,7 +1,7 @@
-//! `/v1/authorize`: an administrator is asked whether an integration may have access.
+//! `/v1/authorize`: asks an administrator whether an integration may have access.
 //!
-//! `GET` shows the consent page; `POST` takes the answer, from the page's form or from a script
-//! that sends the same fields. Nothing is remembered in between: the form carries the request.
+//! `GET` shows the consent page; `POST` takes the decision, from the page's form or from a script
+//! that sends the same fields. There is no state in between: the form carries the request.
 
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
@@ -14,36 +14,37 @@ use crate::consent::{Consent, Decision};
 use crate::consent_page;
 use crate::shared::{Parts, Shared};
 
-/// What the token endpoint is told later is compared with this.
+/// The parts of a valid authorisation request; the token endpoint compares later requests with
+/// them.
 #[derive(Clone, Debug)]
 pub(crate) struct AuthorizationRequest {
     pub(crate) client_id: String,
     pub(crate) redirect_uri: String,
     pub(crate) scopes: Vec<String>,
     pub(crate) state: Option<String>,
-    /// For `S256`.
+    /// The PKCE challenge for `S256`.
     pub(crate) challenge: Option<String>,
 }
 
-/// Why a request for authorisation came to nothing.
+/// Why a request for authorisation failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Rejected {
+pub(crate) enum AuthorizationError {
     /// RFC 6749 section 4.1.2.1: with client or redirect address in doubt the browser must not be
-    /// sent anywhere; the text says why to whoever looks at it.
+    /// redirected; the page shows this text instead.
     Page(String),
-    /// The client learns it at its redirect address.
+    /// The client gets this error at its redirect address.
     Redirect(String),
 }
 
-/// The fields of a query or a form, in their order.
+/// The fields of a query or a form, in order.
 pub(crate) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    pub(crate) fn read(encoded: &[u8]) -> Self {
+    pub(crate) fn parse(encoded: &[u8]) -> Self {
         Self(form_urlencoded::parse(encoded).into_owned().collect())
     }
 
-    /// A parameter without a value is as good as none (RFC 6749 section 3.1).
+    /// Returns a parameter; one without a value counts as absent (RFC 6749 section 3.1).
     fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
@@ -60,7 +61,7 @@ impl Parameters {
     }
 }
 
-/// The parameters of the request itself; what the page's form adds is not among them.
+/// The parameters of the request itself, without those that the page's form adds.
 pub(crate) const REQUEST_PARAMETERS: [&str; 7] = [
     "response_type",
     "client_id",
@@ -71,41 +72,45 @@ pub(crate) const REQUEST_PARAMETERS: [&str; 7] = [
     "code_challenge_method",
 ];
 
-/// Checks the request by the book and by what the integration was registered with.
-pub(crate) fn read(
+/// Checks the request by RFC 6749 and by the integration's registration.
+pub(crate) fn validate(
     shared: &Parts,
     parameters: &Parameters,
-) -> Result<AuthorizationRequest, Rejected> {
+) -> Result<AuthorizationRequest, AuthorizationError> {
     for name in ["client_id", "redirect_uri"] {
         if parameters.is_repeated(name) {
-            return Err(Rejected::Page(format!("{name} is given more than once.")));
+            return Err(AuthorizationError::Page(format!(
+                "{name} is given more than once."
+            )));
         }
     }
     let client_id = parameters
         .get("client_id")
-        .ok_or_else(|| Rejected::Page("client_id is missing.".to_owned()))?;
+        .ok_or_else(|| AuthorizationError::Page("client_id is missing.".to_owned()))?;
     let registration = shared
         .state()
         .registration(client_id)
         .cloned()
-        .ok_or_else(|| Rejected::Page(format!("No integration has the client id {client_id}.")))?;
+        .ok_or_else(|| {
+            AuthorizationError::Page(format!("No integration has the client id {client_id}."))
+        })?;
     let redirect_uri = parameters
         .get("redirect_uri")
-        .ok_or_else(|| Rejected::Page("redirect_uri is missing.".to_owned()))?;
+        .ok_or_else(|| AuthorizationError::Page("redirect_uri is missing.".to_owned()))?;
     if !registration
         .redirect_uris
         .iter()
         .any(|uri| uri == redirect_uri)
     {
-        return Err(Rejected::Page(format!(
+        return Err(AuthorizationError::Page(format!(
             "The redirect address {redirect_uri} is not registered for this integration."
         )));
     }
 
     let state = parameters.get("state").map(str::to_owned);
     let refuse = |error: &str, description: &str| {
-        let location = refusal(redirect_uri, state.as_deref(), error, description);
-        Err(Rejected::Redirect(location))
+        let location = error_redirect(redirect_uri, state.as_deref(), error, description);
+        Err(AuthorizationError::Redirect(location))
     };
     if REQUEST_PARAMETERS
         .iter()
@@ -168,20 +173,20 @@ pub(crate) fn read(
     })
 }
 
-/// Whether this is the length and alphabet of 32 bytes in unpadded base64url.
+/// Whether this has the length and alphabet of 32 bytes in unpadded base64url.
 fn is_sha256(challenge: &str) -> bool {
     let base64url = |c: u8| c.is_ascii_alphanumeric() || b"-_".contains(&c);
     challenge.len() == 43 && challenge.bytes().all(base64url)
 }
 
-/// What comes of the administrator's answer: where the browser goes.
+/// Carries out the administrator's decision and returns the address for the browser.
 pub(crate) fn decide(
     shared: &Parts,
     request: &AuthorizationRequest,
     consent: &Consent,
-) -> Result<String, Rejected> {
+) -> Result<String, AuthorizationError> {
     let refuse = |error: &str, description: &str| {
-        refusal(
+        error_redirect(
             &request.redirect_uri,
             request.state.as_deref(),
             error,
@@ -206,7 +211,7 @@ pub(crate) fn decide(
         .organization(organization)
         .map(|organization| organization.uuid.clone())
         .ok_or_else(|| {
-            Rejected::Page(format!(
+            AuthorizationError::Page(format!(
                 "No organization has the id or uuid {organization}; create it at /_emulator/organizations."
             ))
         })?;
@@ -225,13 +230,18 @@ pub(crate) fn decide(
     Ok(with_parameters(&request.redirect_uri, &pairs))
 }
 
-fn refusal(redirect_uri: &str, state: Option<&str>, error: &str, description: &str) -> String {
+fn error_redirect(
+    redirect_uri: &str,
+    state: Option<&str>,
+    error: &str,
+    description: &str,
+) -> String {
     let mut pairs = vec![("error", error), ("error_description", description)];
     pairs.extend(state.map(|state| ("state", state)));
     with_parameters(redirect_uri, &pairs)
 }
 
-/// The address as it was registered, a query of its own included, and these parameters.
+/// Adds these parameters to the registered address, whose own query stays.
 fn with_parameters(address: &str, pairs: &[(&str, &str)]) -> String {
     let separator = if address.contains('?') { '&' } else { '?' };
     let query = form_urlencoded::Serializer::new(String::new())
@@ -241,17 +251,17 @@ fn with_parameters(address: &str, pairs: &[(&str, &str)]) -> String {
 }
 
 /// `GET /v1/authorize`: the consent page.
-pub(crate) async fn ask(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Response {
-    let parameters = Parameters::read(query.unwrap_or_default().as_bytes());
-    answer(read(&shared, &parameters).and_then(|request| {
+pub(crate) async fn show_page(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Response {
+    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
+    render(validate(&shared, &parameters).and_then(|request| {
         let fields: Vec<(&str, &str)> = REQUEST_PARAMETERS
             .iter()
             .filter_map(|&name| Some((name, parameters.get(name)?)))
             .collect();
         consent_page::consent(&shared.state(), &request, &fields)
-            .map(Outcome::Page)
+            .map(PageOutcome::Page)
             .ok_or_else(|| {
-                Rejected::Page(
+                AuthorizationError::Page(
                     "There is no organization to give access to; create one at /_emulator/organizations."
                         .to_owned(),
                 )
@@ -261,18 +271,18 @@ pub(crate) async fn ask(State(shared): State<Shared>, RawQuery(query): RawQuery)
 
 /// `POST /v1/authorize`: the request again, with `decision`: `accept`, `decline` or `fail`.
 ///
-/// With `choose=scopes`, as the page sends it, exactly the scopes in `grant` fields are granted;
-/// a script may leave both out and so grants what the page would have ticked. `organization` is
-/// the id or UUID of who consents, the one that the page proposes if absent.
-pub(crate) async fn take(State(shared): State<Shared>, body: Bytes) -> Response {
-    let parameters = Parameters::read(&body);
-    answer(read(&shared, &parameters).and_then(|request| {
-        let consent = consent(&shared, &parameters)?;
-        decide(&shared, &request, &consent).map(Outcome::Redirect)
+/// With `choose=scopes`, as the page sends it, exactly the scopes in `grant` fields are granted. A
+/// script may omit both and so grants the scopes that the page would have ticked. `organization` is
+/// the id or UUID of the consenting organisation; by default the one that the page proposes.
+pub(crate) async fn submit(State(shared): State<Shared>, body: Bytes) -> Response {
+    let parameters = Parameters::parse(&body);
+    render(validate(&shared, &parameters).and_then(|request| {
+        let consent = read_consent(&shared, &parameters)?;
+        decide(&shared, &request, &consent).map(PageOutcome::Redirect)
     }))
 }
 
-fn consent(shared: &Parts, parameters: &Parameters) -> Result<Consent, Rejected> {
+fn read_consent(shared: &Parts, parameters: &Parameters) -> Result<Consent, AuthorizationError> {
     match parameters.get("decision") {
         Some("accept") => {}
         Some("decline") => return Ok(Consent::decline()),
@@ -283,7 +293,7 @@ fn consent(shared: &Parts, parameters: &Parameters) -> Result<Consent, Rejected>
             ));
         }
         _ => {
-            return Err(Rejected::Page(
+            return Err(AuthorizationError::Page(
                 "decision is not one of accept, decline, fail.".to_owned(),
             ));
         }
@@ -302,27 +312,29 @@ fn consent(shared: &Parts, parameters: &Parameters) -> Result<Consent, Rejected>
     })
 }
 
-enum Outcome {
+enum PageOutcome {
     Page(String),
     Redirect(String),
 }
 
-fn answer(result: Result<Outcome, Rejected>) -> Response {
+fn render(result: Result<PageOutcome, AuthorizationError>) -> Response {
     let mut response = match result {
-        Ok(Outcome::Page(html)) => consent_page::response(StatusCode::OK, html),
-        Ok(Outcome::Redirect(location)) | Err(Rejected::Redirect(location)) => redirect(&location),
-        Err(Rejected::Page(reason)) => {
+        Ok(PageOutcome::Page(html)) => consent_page::response(StatusCode::OK, html),
+        Ok(PageOutcome::Redirect(location)) | Err(AuthorizationError::Redirect(location)) => {
+            redirect(&location)
+        }
+        Err(AuthorizationError::Page(reason)) => {
             consent_page::response(StatusCode::BAD_REQUEST, consent_page::error(&reason))
         }
     };
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Neither `state` nor the code is anybody else's business.
+    // Neither `state` nor the code may leak to others.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 
-/// 303, so that the browser follows with `GET` after the form's `POST`.
+/// Redirects with 303, so that the browser follows with `GET` after the form's `POST`.
 fn redirect(location: &str) -> Response {
     match HeaderValue::from_str(location) {
         Ok(location) => (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response(),

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::directory::{License, Role};
 use crate::emulator::Emulator;
 use crate::generator::Generator;
-use crate::record::{HANG_UP_NOTICE, Recorder};
+use crate::record::{HANG_UP_GRACE, Recorder};
 use crate::server;
 use crate::settings::{
     Client, Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, Settings,
@@ -24,20 +24,20 @@ use crate::webex::Webex;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The address could not be listened at.
+    /// The emulator could not listen at the address.
     #[error("cannot listen at {address}: {source}; choose a free port, or 0 for any")]
     Listen {
-        /// The address that was asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The threads of an emulator with its own runtime could not be made.
+    /// The threads of an emulator with its own runtime could not be created.
     #[error("cannot start the emulator's threads: {0}")]
     Runtime(#[source] io::Error),
 }
 
-/// An emulator that is not started yet.
+/// Builder of an emulator.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct Builder {
@@ -61,39 +61,38 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// What every id, token, code and tracking id is made of: with one seed and the same requests
-    /// in the same order all answers are the same, byte for byte. Default: random ones.
+    /// Seed of every id, token, code and tracking id: with one seed, the same requests in the same
+    /// order get the same responses, byte for byte. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.generator = Generator::seeded(seed);
         self
     }
 
-    /// Where the time comes from. Default: the machine.
+    /// Source of the time. Default: the system clock.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.settings.clock = clock;
         self
     }
 
-    /// Life of an access token; answers carry its whole seconds. Default: 1209599 s.
+    /// Lifetime of an access token; responses contain its whole seconds. Default: 1209599 s.
     pub fn access_ttl(mut self, ttl: Duration) -> Self {
         self.settings.access_ttl = ttl;
         self
     }
 
-    /// Life of a refresh token; answers carry its whole seconds. Default: 7775999 s.
+    /// Lifetime of a refresh token; responses contain its whole seconds. Default: 7775999 s.
     pub fn refresh_ttl(mut self, ttl: Duration) -> Self {
         self.settings.refresh_ttl = ttl;
         self
     }
 
-    /// What a refresh does. Default: [`Mode::ExtendSame`].
+    /// Effect of a refresh. Default: [`Mode::ExtendSame`].
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// Whether the use of a rotated-out refresh token revokes everything that was granted with
-    /// it. Default: no.
+    /// Whether the use of a rotated-out refresh token revokes its whole grant. Default: no.
     pub fn reuse_detection(mut self, on: bool) -> Self {
         self.reuse_detection = on;
         self
@@ -119,16 +118,16 @@ impl Builder {
         self
     }
 
-    /// Registers a redirect address of the client that was registered last, of the default one if
-    /// there is none yet. Requests have to name it byte for byte.
+    /// Registers a redirect address of the last registered client, or of the default one if there
+    /// is none yet. Requests have to match it byte for byte.
     pub fn redirect_uri(mut self, uri: &str) -> Self {
         let registration = &mut self.last_client().registration;
         registration.redirect_uris.push(uri.to_owned());
         self
     }
 
-    /// What the client that was registered last may ask for, the default one if there is none yet.
-    /// Default: [`DEFAULT_SCOPES`](crate::DEFAULT_SCOPES),
+    /// Sets the permitted scopes of the last registered client, or of the default one if there is
+    /// none yet. Default: [`DEFAULT_SCOPES`](crate::DEFAULT_SCOPES),
     /// [`WHOLESALE_SCOPES`](crate::WHOLESALE_SCOPES) and
     /// [`CONTACT_CENTER_SCOPES`](crate::CONTACT_CENTER_SCOPES).
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
@@ -145,56 +144,56 @@ impl Builder {
         clients.push_mut(last)
     }
 
-    /// Life of an authorization code. Default: 5 minutes.
+    /// Lifetime of an authorization code. Default: 5 minutes.
     pub fn code_ttl(mut self, ttl: Duration) -> Self {
         self.settings.code_ttl = ttl;
         self
     }
 
-    /// Whether a request for authorisation without a PKCE challenge is refused. Default: no.
+    /// Whether to reject a request for authorisation without a PKCE challenge. Default: no.
     pub fn require_pkce(mut self, on: bool) -> Self {
         self.settings.require_pkce = on;
         self
     }
 
-    /// Whether the second use of an authorization code revokes what its first use gave, as
-    /// RFC 6749 section 4.1.2 wants it. Default: no.
+    /// Whether the second use of an authorization code revokes the tokens of its first use, as RFC
+    /// 6749 section 4.1.2 wants it. Default: no.
     pub fn code_reuse_revokes(mut self, on: bool) -> Self {
         self.settings.code_reuse_revokes = on;
         self
     }
 
-    /// The roles that every organisation starts with. Default: the usual administrators.
+    /// Initial roles of every organisation. Default: the usual administrators.
     pub fn roles(mut self, roles: impl IntoIterator<Item = Role>) -> Self {
         self.settings.directory.roles = roles.into_iter().collect();
         self
     }
 
-    /// The licences that every organisation starts with. Default: three of different kinds.
+    /// Initial licences of every organisation. Default: three of different kinds.
     pub fn licenses(mut self, licenses: impl IntoIterator<Item = License>) -> Self {
         self.settings.directory.licenses = licenses.into_iter().collect();
         self
     }
 
-    /// The body of refusals at the token endpoint. Default: [`ErrorStyle::Oauth`].
+    /// Body of errors at the token endpoint. Default: [`ErrorStyle::Oauth`].
     pub fn error_style(mut self, style: ErrorStyle) -> Self {
         self.settings.error_style = style;
         self
     }
 
-    /// Whether token answers lack `scope` and `token_type`, as older ones do. Default: no.
-    pub fn bare_answers(mut self, bare: bool) -> Self {
-        self.settings.bare_answers = bare;
+    /// Whether token responses lack `scope` and `token_type`, as older ones do. Default: no.
+    pub fn bare_responses(mut self, bare: bool) -> Self {
+        self.settings.bare_responses = bare;
         self
     }
 
-    /// How many requests the record holds before it forgets the oldest. Default: 100000.
+    /// Maximum number of recorded requests; older ones are dropped. Default: 100000.
     pub fn recorded_requests(mut self, count: usize) -> Self {
         self.settings.recorded_requests = count;
         self
     }
 
-    /// Where to listen. Default: 127.0.0.1, any free port.
+    /// Address to listen at. Default: 127.0.0.1, any free port.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
         self
@@ -203,31 +202,31 @@ impl Builder {
     /// Starts the emulator on the current tokio runtime.
     ///
     /// # Errors
-    /// If the address cannot be listened at.
+    /// If it cannot listen at the address.
     pub async fn start(self) -> Result<Emulator, StartError> {
         let address = self.listen;
         let listen_error = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
-        let webex = self.webex(HANG_UP_NOTICE);
+        let webex = self.webex(HANG_UP_GRACE);
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(server::run(listener, webex.clone(), stopped));
         Ok(Emulator::new(webex, address, stop, task))
     }
 
-    /// An emulator that does not listen and has no task of its own: it is asked by
-    /// [`Webex::answer`].
+    /// Creates an emulator without a listener or task of its own: it handles requests in
+    /// [`Webex::handle`].
     #[must_use]
     pub fn in_process(self) -> Webex {
-        // A future that is dropped is seen to be dropped at once.
+        // A dropped future is noticed at once.
         self.webex(Duration::ZERO)
     }
 
-    fn webex(mut self, hang_up_notice: Duration) -> Webex {
+    fn webex(mut self, hang_up_grace: Duration) -> Webex {
         if self.settings.clients.is_empty() {
             self = self.client(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET);
         }
-        let recorder = Recorder::new(self.settings.recorded_requests, hang_up_notice);
+        let recorder = Recorder::new(self.settings.recorded_requests, hang_up_grace);
         let state = State::new(
             self.settings,
             self.mode,
@@ -237,10 +236,10 @@ impl Builder {
         Webex::new(Shared::new(state, recorder))
     }
 
-    /// Starts the emulator on a thread of its own, for a caller that is not asynchronous.
+    /// Starts the emulator on its own thread, for a caller that is not asynchronous.
     ///
     /// # Errors
-    /// If the thread cannot be made or the address cannot be listened at.
+    /// If the thread cannot be created or it cannot listen at the address.
     pub fn start_blocking(self) -> Result<Emulator, StartError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -249,12 +248,12 @@ impl Builder {
             .build()
             .map_err(StartError::Runtime)?;
         let emulator = runtime.block_on(self.start())?;
-        Ok(emulator.on(runtime))
+        Ok(emulator.with_runtime(runtime))
     }
 }
 
 impl Emulator {
-    pub(crate) fn on(mut self, runtime: Runtime) -> Self {
+    pub(crate) fn with_runtime(mut self, runtime: Runtime) -> Self {
         self.runtime = Some(runtime);
         self
     }

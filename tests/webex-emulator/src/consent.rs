@@ -1,8 +1,8 @@
-//! What an administrator answers on the consent page.
+//! An administrator's decision on the consent page.
 
 use crate::state::Organization;
 
-/// An administrator's answer to a request for authorisation.
+/// An administrator's decision on a request for authorisation.
 #[derive(Clone, Debug)]
 #[must_use = "a consent does nothing until it is given"]
 pub struct Consent(pub(crate) Decision);
@@ -21,7 +21,7 @@ pub(crate) enum Decision {
     },
 }
 
-/// Which of the scopes that were asked for are granted.
+/// The granted part of the requested scopes.
 #[derive(Clone, Debug)]
 pub(crate) enum Choice {
     Only(Vec<String>),
@@ -39,15 +39,15 @@ impl Choice {
 }
 
 impl AsRef<str> for Organization {
-    /// The bare UUID.
+    /// Returns the bare UUID.
     fn as_ref(&self) -> &str {
         &self.uuid
     }
 }
 
 impl Consent {
-    /// The administrator of this organisation, given by itself, its `/v1` id or its UUID, grants
-    /// all scopes that are asked for.
+    /// Grants all requested scopes, as the administrator of this organisation, given by itself, its
+    /// `/v1` id or its UUID.
     pub fn accept(organization: impl AsRef<str>) -> Self {
         Self(Decision::Accept {
             organization: organization.as_ref().to_owned(),
@@ -55,29 +55,29 @@ impl Consent {
         })
     }
 
-    /// Of the scopes that are asked for, only these are granted.
+    /// Grants only these of the requested scopes.
     pub fn only<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
-        self.choosing(Choice::Only(owned(scopes)))
+        self.with_choice(Choice::Only(owned(scopes)))
     }
 
-    /// Of the scopes that are asked for, these are not granted.
+    /// Grants the requested scopes without these.
     pub fn without<S: AsRef<str>>(self, scopes: impl IntoIterator<Item = S>) -> Self {
-        self.choosing(Choice::Without(owned(scopes)))
+        self.with_choice(Choice::Without(owned(scopes)))
     }
 
-    fn choosing(mut self, new: Choice) -> Self {
+    fn with_choice(mut self, new: Choice) -> Self {
         if let Decision::Accept { choice, .. } = &mut self.0 {
             *choice = new;
         }
         self
     }
 
-    /// The administrator declines: `error=access_denied`.
+    /// Declines: `error=access_denied`.
     pub fn decline() -> Self {
         Self(Decision::Decline)
     }
 
-    /// It fails on Webex's side with this OAuth error, such as `server_error`.
+    /// Fails on Webex's side with this OAuth error, such as `server_error`.
     pub fn fail(error: &str, description: &str) -> Self {
         Self(Decision::Fail {
             error: error.to_owned(),
@@ -91,8 +91,8 @@ fn owned<S: AsRef<str>>(texts: impl IntoIterator<Item = S>) -> Vec<String> {
     texts.map(|text| text.as_ref().to_owned()).collect()
 }
 
-/// Why the browser was sent nowhere: client, redirect address or organisation is unknown. It
-/// holds what the error page says.
+/// Why the browser was not redirected: client, redirect address or organisation is unknown. It
+/// holds the text of the error page.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the consent page refuses: {0}")]
+#[error("the consent page shows an error: {0}")]
 pub struct NotRedirected(pub(crate) String);

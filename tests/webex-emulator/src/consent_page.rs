@@ -1,4 +1,4 @@
-//! The HTML of `/v1/authorize`: plain, without scripts or styles, every text of others escaped.
+//! The HTML of `/v1/authorize`: plain, without scripts or styles, every foreign text escaped.
 
 use std::fmt::Write as _;
 
@@ -10,12 +10,12 @@ use http::{HeaderValue, StatusCode};
 use crate::authorize::AuthorizationRequest;
 use crate::state::{Organization, State};
 
-/// Nothing is loaded or embedded. `form-action` is left open: browsers apply it to the redirect
-/// that follows the form, too, and that leads wherever the client was registered.
+/// Forbids loading and embedding. `form-action` is left open: browsers apply it to the redirect
+/// after the form, too, and that leads wherever the client was registered.
 const POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; base-uri 'none'; frame-ancestors 'none'");
 
-/// A page with its policy.
+/// Returns a page with its policy.
 pub(crate) fn response(status: StatusCode, html: String) -> Response {
     let mut response = (status, Html(html)).into_response();
     response
@@ -24,7 +24,7 @@ pub(crate) fn response(status: StatusCode, html: String) -> Response {
     response
 }
 
-/// The page that says why the browser is sent nowhere.
+/// Returns the page that explains why the browser is not redirected.
 pub(crate) fn error(reason: &str) -> String {
     page(
         "This request cannot be authorized",
@@ -32,7 +32,7 @@ pub(crate) fn error(reason: &str) -> String {
     )
 }
 
-/// The question, with `fields` as the form carries them along; nothing if nobody can be asked.
+/// Returns the consent page, whose form carries `fields`, or `None` without an organisation.
 pub(crate) fn consent(
     state: &State,
     request: &AuthorizationRequest,
@@ -99,7 +99,7 @@ pub(crate) fn consent(
     Some(page("Allow access?", &body))
 }
 
-/// The e-mail address of an organisation's one administrator.
+/// Returns the e-mail address of an organisation's one administrator.
 pub(crate) fn administrator(organization: &Organization) -> String {
     format!("admin@{}.example", organization.uuid)
 }

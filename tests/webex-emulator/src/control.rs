@@ -20,7 +20,7 @@ use crate::settings::Mode;
 use crate::shared::Shared;
 use crate::state::Organization;
 
-/// Requests to these paths are neither recorded nor met by faults.
+/// Requests to these paths are not recorded and hit no faults.
 pub(crate) const PREFIX: &str = "/_emulator/";
 
 pub(crate) fn routes() -> Router<Shared> {
@@ -38,34 +38,34 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/_emulator/violations", get(violations))
 }
 
-/// A control request that cannot be carried out: `{"error": "…"}`.
-struct Refused(StatusCode, String);
+/// A failed control request: `{"error": "…"}`.
+struct ControlError(StatusCode, String);
 
-impl IntoResponse for Refused {
+impl IntoResponse for ControlError {
     fn into_response(self) -> Response {
         (self.0, Json(json!({"error": self.1}))).into_response()
     }
 }
 
-/// Reads a JSON body whatever its content type, so that plain `curl -d` works.
-fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
+/// Parses a JSON body whatever its content type, so that plain `curl -d` works.
+fn parse_body<T: DeserializeOwned>(body: &Bytes) -> Result<T, ControlError> {
     serde_json::from_slice(body).map_err(|error| {
-        Refused(
+        ControlError(
             StatusCode::BAD_REQUEST,
             format!("the body is not what this path takes: {error}"),
         )
     })
 }
 
-fn no_client(id: &str) -> Refused {
-    Refused(
+fn unknown_client(id: &str) -> ControlError {
+    ControlError(
         StatusCode::NOT_FOUND,
         format!("no client has the id {id:?}; clients are registered when the emulator starts"),
     )
 }
 
-fn no_organization(name: &str) -> Refused {
-    Refused(
+fn unknown_organization(name: &str) -> ControlError {
+    ControlError(
         StatusCode::NOT_FOUND,
         format!(
             "no organization has the id or uuid {name:?}; create it at /_emulator/organizations"
@@ -82,8 +82,8 @@ struct NewOrganization {
 async fn create_organization(
     State(shared): State<Shared>,
     body: Bytes,
-) -> Result<(StatusCode, Json<Organization>), Refused> {
-    let new: NewOrganization = read(&body)?;
+) -> Result<(StatusCode, Json<Organization>), ControlError> {
+    let new: NewOrganization = parse_body(&body)?;
     let organization = shared.state().create_organization(&new.display_name);
     Ok((StatusCode::CREATED, Json(organization)))
 }
@@ -96,14 +96,17 @@ struct NewGrant {
     client_id: Option<String>,
 }
 
-async fn create_grant(State(shared): State<Shared>, body: Bytes) -> Result<Json<Value>, Refused> {
-    let new: NewGrant = read(&body)?;
+async fn create_grant(
+    State(shared): State<Shared>,
+    body: Bytes,
+) -> Result<Json<Value>, ControlError> {
+    let new: NewGrant = parse_body(&body)?;
     let client_id = new
         .client_id
         .unwrap_or_else(|| shared.settings().default_client().to_owned());
     let mut clients = shared.settings().clients.iter();
     if !clients.any(|client| client.id == client_id) {
-        return Err(no_client(&client_id));
+        return Err(unknown_client(&client_id));
     }
     let scopes = new
         .scopes
@@ -112,7 +115,7 @@ async fn create_grant(State(shared): State<Shared>, body: Bytes) -> Result<Json<
     let uuid = state
         .organization(&new.organization)
         .map(|organization| organization.uuid.clone())
-        .ok_or_else(|| no_organization(&new.organization))?;
+        .ok_or_else(|| unknown_organization(&new.organization))?;
     Ok(Json(state.grant(&uuid, &client_id, scopes).json()))
 }
 
@@ -123,8 +126,8 @@ struct NewMode {
     reuse_detection: Option<bool>,
 }
 
-async fn set_mode(State(shared): State<Shared>, body: Bytes) -> Result<Json<Value>, Refused> {
-    let new: NewMode = read(&body)?;
+async fn set_mode(State(shared): State<Shared>, body: Bytes) -> Result<Json<Value>, ControlError> {
+    let new: NewMode = parse_body(&body)?;
     let mut state = shared.state();
     state.mode = new.mode;
     if let Some(reuse_detection) = new.reuse_detection {
@@ -136,8 +139,8 @@ async fn set_mode(State(shared): State<Shared>, body: Bytes) -> Result<Json<Valu
     })))
 }
 
-async fn inject(State(shared): State<Shared>, body: Bytes) -> Result<StatusCode, Refused> {
-    let fault: Fault = read(&body)?;
+async fn inject(State(shared): State<Shared>, body: Bytes) -> Result<StatusCode, ControlError> {
+    let fault: Fault = parse_body(&body)?;
     shared.faults.inject(fault);
     Ok(StatusCode::NO_CONTENT)
 }
@@ -149,24 +152,24 @@ async fn clear(State(shared): State<Shared>) -> StatusCode {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-enum Revoke {
+enum RevokeRequest {
     Organization(String),
     Token(String),
 }
 
-async fn revoke(State(shared): State<Shared>, body: Bytes) -> Result<StatusCode, Refused> {
+async fn revoke(State(shared): State<Shared>, body: Bytes) -> Result<StatusCode, ControlError> {
     let mut state = shared.state();
-    match read(&body)? {
-        Revoke::Organization(name) => {
+    match parse_body(&body)? {
+        RevokeRequest::Organization(name) => {
             let uuid = state
                 .organization(&name)
                 .map(|organization| organization.uuid.clone())
-                .ok_or_else(|| no_organization(&name))?;
+                .ok_or_else(|| unknown_organization(&name))?;
             state.revoke_organization(&uuid, None);
         }
-        Revoke::Token(token) => {
+        RevokeRequest::Token(token) => {
             if !state.revoke_token(&token) {
-                return Err(Refused(
+                return Err(ControlError(
                     StatusCode::NOT_FOUND,
                     "no such token was issued, or it is long forgotten".to_owned(),
                 ));

@@ -8,7 +8,7 @@ use crate::ids;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Role {
-    /// The id that `/v1` uses; made of the name where it is empty.
+    /// The `/v1` id; derived from the name if empty.
     #[serde(default)]
     pub id: String,
     /// The name, such as "Full Administrator".
@@ -16,7 +16,7 @@ pub struct Role {
 }
 
 impl Role {
-    /// A role with an id made of its name.
+    /// Creates a role with an id derived from its name.
     pub fn new(name: &str) -> Self {
         Self {
             id: String::new(),
@@ -25,41 +25,41 @@ impl Role {
     }
 }
 
-/// A licence of an organisation. What does not apply to it is absent from the answer.
+/// A licence of an organisation. Fields that do not apply to it are absent from the response.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct License {
-    /// The id that `/v1` uses; made of the organisation and the name where it is empty.
+    /// The `/v1` id; derived from the organisation and the name if empty.
     #[serde(default)]
     pub id: String,
     /// The name, such as "Webex Calling - Professional".
     pub name: String,
-    /// How many were bought.
+    /// Number of purchased units.
     #[serde(default)]
     pub total_units: u64,
-    /// How many are assigned.
+    /// Number of assigned units.
     #[serde(default)]
     pub consumed_units: u64,
-    /// How many of these to people.
+    /// Number of units assigned to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumed_by_users: Option<u64>,
-    /// How many of these to workspaces.
+    /// Number of units assigned to workspaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumed_by_workspaces: Option<u64>,
-    /// The subscription it belongs to; free ones belong to none.
+    /// Its subscription; free licences have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription_id: Option<String>,
-    /// The meeting site it is for.
+    /// Its meeting site.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_url: Option<String>,
-    /// Who manages that site, such as "Control Hub managed site".
+    /// The management of that site, such as "Control Hub managed site".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_type: Option<String>,
 }
 
 impl License {
-    /// A licence of this many units, none of them assigned, with an id made of organisation and
-    /// name.
+    /// Creates a licence with this many units, none of them assigned, and an id derived from
+    /// organisation and name.
     pub fn new(name: &str, total_units: u64) -> Self {
         Self {
             name: name.to_owned(),
@@ -69,11 +69,11 @@ impl License {
     }
 }
 
-/// An entry of a listing that has an id of its own.
+/// An entry of a listing with its own id.
 pub(crate) trait Entry: Clone + Serialize {
     fn id(&self) -> &str;
 
-    /// The entry as an organisation has it: never without an id.
+    /// Returns the entry with an id, derived for this organisation if empty.
     fn in_organization(self, organization_uuid: &str) -> Self;
 }
 
@@ -104,7 +104,7 @@ impl Entry for License {
     }
 }
 
-/// Lower case letters and digits, with `_` for each run of anything else.
+/// Converts to lower case letters and digits, with `_` for each run of anything else.
 fn slug(name: &str) -> String {
     name.split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty())
@@ -113,7 +113,7 @@ fn slug(name: &str) -> String {
         .join("_")
 }
 
-/// What an organisation has.
+/// The roles and licences of an organisation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Directory {
     pub(crate) roles: Vec<Role>,
@@ -160,7 +160,7 @@ impl Default for Directory {
 }
 
 impl Directory {
-    /// What an organisation has, with every id in its place.
+    /// Fills in every empty id for this organisation.
     pub(crate) fn in_organization(self, uuid: &str) -> Self {
         fn all<T: Entry>(entries: Vec<T>, uuid: &str) -> Vec<T> {
             let entries = entries.into_iter();

@@ -1,4 +1,4 @@
-//! An emulator that listens.
+//! An emulator with a listener.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,14 +11,13 @@ use tokio::task::JoinHandle;
 use crate::builder::Builder;
 use crate::webex::Webex;
 
-/// A running emulator: a [`Webex`] with a listener, and all that one can do. It stops when it is
-/// dropped.
+/// A running emulator: a [`Webex`] with a listener. It stops when dropped.
 pub struct Emulator {
     webex: Webex,
     address: SocketAddr,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
-    /// Its own threads, if it was started by a caller without any.
+    /// Its own threads, if the caller that started it has none.
     pub(crate) runtime: Option<Runtime>,
 }
 
@@ -31,7 +30,7 @@ impl Deref for Emulator {
 }
 
 impl Emulator {
-    /// Configures an emulator.
+    /// Returns a builder.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -51,17 +50,17 @@ impl Emulator {
         }
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The base of the emulated API: `http://127.0.0.1:PORT/v1`.
+    /// Returns the base of the emulated API: `http://127.0.0.1:PORT/v1`.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
 
-    /// Stops: no new connections, requests in flight have two seconds to end.
+    /// Stops: no new connections; requests in flight have two seconds to end.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
         // Cancelled or done, it is over.

@@ -1,4 +1,4 @@
-//! Refusals of the API: `{message, errors: [{description}], trackingId}`.
+//! Errors of the API: `{message, errors: [{description}], trackingId}`.
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -6,15 +6,15 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::ids::Digest;
-use crate::record::Obituary;
+use crate::record::DeadTokens;
 
-/// The header that carries the tracking id; its case varies between answers of the real service.
+/// The header with the tracking id; its case varies between responses of the real service.
 pub(crate) const TRACKING_ID: HeaderName = HeaderName::from_static("trackingid");
 
-/// Why an API request was refused.
+/// Why an API request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ApiError {
-    /// No access token, or one that is unknown, expired or revoked; the last kind is named, for
+    /// No access token, or one that is unknown, expired or revoked; a revoked one is named, because
     /// its holder knows from now on.
     Unauthorized { revoked: Option<Digest> },
     /// A scope is missing.
@@ -23,7 +23,7 @@ pub(crate) enum ApiError {
     NotFound,
     /// The resource has no such method.
     MethodNotAllowed,
-    /// The request makes no sense; the text says why.
+    /// The request is invalid, for this reason.
     BadRequest(&'static str),
 }
 
@@ -41,7 +41,7 @@ impl IntoResponse for ApiError {
             revoked: Some(token),
         } = self
         {
-            response.extensions_mut().insert(Obituary {
+            response.extensions_mut().insert(DeadTokens {
                 tokens: vec![token],
                 reason: "it had been refused as revoked",
             });
@@ -50,20 +50,18 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// An error answer of the API that lacks its tracking id, and with it its body: [`tracked`] gives
-/// it both.
+/// Creates an error response of the API without its tracking id and body: [`tracked`] adds both.
 pub(crate) fn response(status: StatusCode, message: &'static str) -> Response {
     let mut response = status.into_response();
     response.extensions_mut().insert(Message(message));
     response
 }
 
-/// The text of an error answer whose body is not written yet.
+/// The text of an error response whose body is not written yet.
 #[derive(Clone, Copy)]
 struct Message(&'static str);
 
-/// The answer with the tracking id that every one has: in the header, and in the body of an error
-/// of the API.
+/// Adds the tracking id to a response: in the header, and in the body of an API error.
 pub(crate) fn tracked(mut response: Response, tracking_id: &str) -> Response {
     if let Some(Message(message)) = response.extensions_mut().remove::<Message>() {
         let body = error(message, tracking_id).to_string();
@@ -86,7 +84,7 @@ fn error(message: &str, tracking_id: &str) -> Value {
     })
 }
 
-/// The text that goes with a status. 401, 403 and 404 were observed of the real service.
+/// Returns the text for a status. 401, 403 and 404 were observed on the real service.
 pub(crate) fn usual_message(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 => "The request requires a valid access token set in the Authorization request header.",

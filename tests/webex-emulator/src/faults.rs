@@ -1,4 +1,4 @@
-//! Faults: what can go wrong with a request, which requests it meets, and how often.
+//! Injected faults: their effect, the requests they hit, and how often.
 
 mod pending;
 
@@ -9,13 +9,13 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-pub(crate) use self::pending::{Faults, Plan, path_matches};
-use crate::gate::Stage;
+pub(crate) use self::pending::{Faults, RequestFaults, path_matches};
+use crate::gate::ProcessingStage;
 
-/// Something that goes wrong with the next requests to a path.
+/// A fault of the next requests to a path.
 ///
-/// A request meets the oldest latency that matches it and, besides, the oldest other fault that
-/// matches it; so a sequence of faults is answered in the order of injection. As JSON, with the
+/// A request hits the oldest latency that matches it and, besides, the oldest other fault that
+/// matches it. A sequence of faults therefore acts in the order of injection. As JSON, with the
 /// kind's own fields beside the common ones:
 ///
 /// ```
@@ -27,15 +27,15 @@ use crate::gate::Stage;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Map<String, Value>")]
 pub struct Fault {
-    /// The beginning of the paths it meets, ending at a segment: `/v1/people` meets
-    /// `/v1/people/me` but not `/v1/peoples`.
+    /// Prefix of the paths it hits, ending at a segment: `/v1/people` hits `/v1/people/me` but not
+    /// `/v1/peoples`.
     path: String,
-    /// How many requests it meets before it is used up; `None` (JSON `null`): until cleared.
+    /// Number of requests it hits before it is used up; `None` (JSON `null`): until cleared.
     count: Option<u32>,
-    /// How many of the requests it matches pass it first, whatever else meets them: those before
-    /// the page of a listing that is to fail, say.
+    /// Number of matching requests that pass first, whatever else hits them: those before the
+    /// failing page of a listing, for example.
     skip: u32,
-    /// At the token endpoint: the only `grant_type` it meets.
+    /// At the token endpoint: the only `grant_type` it hits.
     grant_type: Option<String>,
     kind: FaultKind,
 }
@@ -77,82 +77,82 @@ fn once() -> Option<u32> {
     Some(1)
 }
 
-/// What goes wrong.
+/// The kind of a fault.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum FaultKind {
-    /// The answer takes this long in real time, as `"1500ms"` or `"2s"`.
+    /// Delays the response in real time, by `"1500ms"` or `"2s"`.
     Latency {
-        /// How long.
+        /// The delay.
         #[serde(deserialize_with = "duration")]
         latency: Duration,
-        /// Whether the wait is before or after the request is carried out.
+        /// Whether the delay is before or after the request is carried out.
         #[serde(default = "before")]
-        stage: Stage,
+        stage: ProcessingStage,
     },
-    /// Another status and body than the proper ones.
+    /// Replaces status and body.
     Status {
         /// From 200 to 599.
         #[serde(deserialize_with = "status")]
         status: StatusCode,
-        /// A string is sent as it is, as text; anything else as JSON. Without one the body is an
+        /// A string is sent unchanged, as text; anything else as JSON. Without it the body is an
         /// API error of that status.
         #[serde(default)]
         body: Option<Value>,
         /// `After`: the request is carried out nevertheless, as behind a failing gateway.
         #[serde(default = "before")]
-        stage: Stage,
+        stage: ProcessingStage,
     },
     /// Status 429.
     RateLimited {
-        /// The `Retry-After` header, sent as it is, nonsense too; none without it.
+        /// The `Retry-After` header, sent unchanged, even if invalid; no header without it.
         #[serde(default)]
         retry_after: Option<String>,
     },
-    /// The proper answer with its JSON broken at the end.
+    /// Breaks the JSON of the normal response at its end.
     MalformedJson,
-    /// The first half of the proper answer, under the length of the whole; then the connection
-    /// is closed.
+    /// Sends the first half of the normal response, under the length of the whole, then closes the
+    /// connection.
     TruncatedJson,
-    /// A JSON body of this many bytes instead of the proper one.
+    /// Sends a JSON body of this many bytes instead of the normal one.
     HugeBody {
         /// The size of the body.
         bytes: u64,
-        /// Whether a `Content-Length` announces it; without one it comes in chunks.
+        /// Whether a `Content-Length` announces it; otherwise it comes in chunks.
         #[serde(default)]
         announced: bool,
     },
-    /// The connection is reset and the request never carried out.
+    /// Resets the connection and never carries the request out.
     ResetBefore,
-    /// The request is carried out, then the connection is reset: the answer is lost.
+    /// Carries the request out, then resets the connection: the response is lost.
     ResetAfter,
-    /// The proper answer under another content type.
+    /// Changes the content type of the normal response.
     ContentType {
         /// The content type to send.
         content_type: String,
     },
-    /// The proper answer under another status, as a proxy in between may make of it.
+    /// Changes the status of the normal response, as a proxy in between may.
     Relabel {
         /// From 200 to 599.
         #[serde(deserialize_with = "status")]
         status: StatusCode,
     },
-    /// The proper answer with a text before it, such as a byte order mark.
+    /// Sends a text before the normal response, such as a byte order mark.
     Prefix {
         /// The text before the response.
         text: String,
     },
-    /// The proper answer with these fields replaced or added, or left out where they are `null`
-    /// (RFC 7396).
+    /// Replaces or adds these fields in the normal response, and removes those that are `null` (RFC
+    /// 7396).
     Patch {
-        /// Merged into the answer.
+        /// Merged into the response.
         patch: Map<String, Value>,
     },
 }
 
-fn before() -> Stage {
-    Stage::Before
+fn before() -> ProcessingStage {
+    ProcessingStage::Before
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
@@ -173,7 +173,7 @@ fn valid_status(number: u16) -> Option<StatusCode> {
 }
 
 impl FaultKind {
-    /// The kind's name as in JSON.
+    /// Returns the kind's name in JSON.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Latency { .. } => "latency",
@@ -193,7 +193,7 @@ impl FaultKind {
 }
 
 impl Fault {
-    /// A fault that meets the next request whose path begins with `path`.
+    /// Creates a fault that hits the next request whose path begins with `path`.
     pub fn new(path: impl Into<String>, kind: FaultKind) -> Self {
         Self {
             path: path.into(),
@@ -204,49 +204,50 @@ impl Fault {
         }
     }
 
-    /// Lets this many of the requests it matches pass first, whatever else meets them.
+    /// Lets this many matching requests pass first, whatever else hits them.
     pub fn skipping(mut self, requests: u32) -> Self {
         self.skip = requests;
         self
     }
 
-    /// Meets only requests to the token endpoint with this `grant_type`.
+    /// Hits only requests to the token endpoint with this `grant_type`.
     pub fn for_grant_type(mut self, grant_type: impl Into<String>) -> Self {
         self.grant_type = Some(grant_type.into());
         self
     }
 
-    /// Meets this many requests instead of one.
+    /// Hits this many requests instead of one.
     pub fn times(mut self, count: u32) -> Self {
         self.count = Some(count);
         self
     }
 
-    /// Meets every request until the faults are cleared.
+    /// Hits every request until the faults are cleared.
     pub fn always(mut self) -> Self {
         self.count = None;
         self
     }
 
-    /// A real wait before the request is carried out.
+    /// Waits in real time before the request is carried out.
     pub fn latency(path: impl Into<String>, latency: Duration) -> Self {
-        let stage = Stage::Before;
+        let stage = ProcessingStage::Before;
         Self::new(path, FaultKind::Latency { latency, stage })
     }
 
-    /// Another status, with an API error as its body; 500 if the number is not within 200..=599.
+    /// Replaces the status, with an API error as the body; 500 if the number is not within
+    /// 200..=599.
     pub fn status(path: impl Into<String>, status: u16) -> Self {
         Self::status_and_body(path, status, None)
     }
 
-    /// Another status and body; 500 if the number is not within 200..=599.
+    /// Replaces status and body; 500 if the number is not within 200..=599.
     pub fn status_with_body(path: impl Into<String>, status: u16, body: Value) -> Self {
         Self::status_and_body(path, status, Some(body))
     }
 
     fn status_and_body(path: impl Into<String>, status: u16, body: Option<Value>) -> Self {
         let status = valid_status(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let stage = Stage::Before;
+        let stage = ProcessingStage::Before;
         Self::new(
             path,
             FaultKind::Status {
@@ -257,46 +258,46 @@ impl Fault {
         )
     }
 
-    /// Status 429 with this `Retry-After`, which may be nonsense.
+    /// Sends status 429 with this `Retry-After`, which may be invalid.
     pub fn rate_limited(path: impl Into<String>, retry_after: impl Into<String>) -> Self {
         let retry_after = Some(retry_after.into());
         Self::new(path, FaultKind::RateLimited { retry_after })
     }
 
-    /// The proper answer with its JSON broken at the end.
+    /// Breaks the JSON of the normal response at its end.
     pub fn malformed_json(path: impl Into<String>) -> Self {
         Self::new(path, FaultKind::MalformedJson)
     }
 
-    /// Half of the answer, then the connection is closed.
+    /// Sends half of the response, then closes the connection.
     pub fn truncated_json(path: impl Into<String>) -> Self {
         Self::new(path, FaultKind::TruncatedJson)
     }
 
-    /// A body of this many bytes, in chunks.
+    /// Sends a body of this many bytes, in chunks.
     pub fn huge_body(path: impl Into<String>, bytes: u64) -> Self {
         let announced = false;
         Self::new(path, FaultKind::HugeBody { bytes, announced })
     }
 
-    /// The connection is reset before anything was done.
+    /// Resets the connection before the request is carried out.
     pub fn reset_before(path: impl Into<String>) -> Self {
         Self::new(path, FaultKind::ResetBefore)
     }
 
-    /// The connection is reset after all was done.
+    /// Resets the connection after the request is carried out.
     pub fn reset_after(path: impl Into<String>) -> Self {
         Self::new(path, FaultKind::ResetAfter)
     }
 
-    /// The proper answer under another content type.
+    /// Changes the content type of the normal response.
     pub fn content_type(path: impl Into<String>, content_type: impl Into<String>) -> Self {
         let content_type = content_type.into();
         Self::new(path, FaultKind::ContentType { content_type })
     }
 
-    /// The proper answer with an object merged into it; `null` leaves a field out. A patch that
-    /// is not an object changes nothing.
+    /// Merges an object into the normal response; `null` removes a field. A patch that is not an
+    /// object changes nothing.
     pub fn patch(path: impl Into<String>, patch: Value) -> Self {
         let patch = match patch {
             Value::Object(patch) => patch,
@@ -305,15 +306,15 @@ impl Fault {
         Self::new(path, FaultKind::Patch { patch })
     }
 
-    fn meets(&self, path: &str, grant_type: Option<&str>) -> bool {
+    fn applies_to(&self, path: &str, grant_type: Option<&str>) -> bool {
         let named = self.grant_type.as_deref();
         self.count != Some(0)
             && path_matches(&self.path, path)
             && named.is_none_or(|named| Some(named) == grant_type)
     }
 
-    /// Whether the request passes unharmed after all.
-    fn lets_pass(&mut self) -> bool {
+    /// Whether this matching request is one of those that pass first; counts it down.
+    fn consume_skip(&mut self) -> bool {
         let passes = self.skip > 0;
         self.skip = self.skip.saturating_sub(1);
         passes

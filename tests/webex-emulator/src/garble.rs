@@ -1,4 +1,4 @@
-//! What faults make of an answer on its way out.
+//! Applies faults to responses.
 
 use std::convert::Infallible;
 
@@ -15,17 +15,17 @@ use serde_json::{Map, Value};
 use crate::errors;
 use crate::faults::FaultKind;
 
-/// Size of the pieces in which a huge body is sent.
+/// Size of a chunk of a huge body.
 const CHUNK: usize = 64 * 1024;
 
-/// An answer, and whether its receiver learns from it what it was meant to say.
-pub(crate) struct Garbled {
+/// A response, and whether the client can still understand it.
+pub(crate) struct GarbledResponse {
     pub(crate) response: Response,
     pub(crate) understood: bool,
 }
 
-/// The answer to give instead of carrying the request out, if the fault is of this sort.
-pub(crate) fn instead(fault: &FaultKind) -> Option<Response> {
+/// Returns the response that replaces carrying the request out, if the fault is of this kind.
+pub(crate) fn replacement_response(fault: &FaultKind) -> Option<Response> {
     match fault {
         FaultKind::Status { status, body, .. } => Some(with_status(*status, body.as_ref())),
         FaultKind::RateLimited { retry_after } => {
@@ -40,13 +40,13 @@ pub(crate) fn instead(fault: &FaultKind) -> Option<Response> {
     }
 }
 
-/// Does to a proper answer what the fault says.
-pub(crate) async fn garble(response: Response, fault: &FaultKind) -> Garbled {
-    if let Some(response) = instead(fault) {
+/// Applies the fault to a normal response.
+pub(crate) async fn garble(response: Response, fault: &FaultKind) -> GarbledResponse {
+    if let Some(response) = replacement_response(fault) {
         return not_understood(response);
     }
     let (mut head, body) = response.into_parts();
-    // A body made by this program cannot fail.
+    // The emulator's own body cannot fail.
     let body = body
         .collect()
         .await
@@ -74,7 +74,7 @@ pub(crate) async fn garble(response: Response, fault: &FaultKind) -> Garbled {
         }
         FaultKind::Relabel { status } => {
             head.status = *status;
-            Garbled {
+            GarbledResponse {
                 understood: status.is_success(),
                 response: Response::from_parts(head, body.into()),
             }
@@ -83,19 +83,19 @@ pub(crate) async fn garble(response: Response, fault: &FaultKind) -> Garbled {
             let whole = [text.as_bytes(), &body].concat();
             not_understood(Response::from_parts(head, whole.into()))
         }
-        FaultKind::Patch { patch } => Garbled {
+        FaultKind::Patch { patch } => GarbledResponse {
             understood: !patch.contains_key("refresh_token"),
             response: Response::from_parts(head, patched(&body, patch)),
         },
-        _ => Garbled {
+        _ => GarbledResponse {
             understood: true,
             response: Response::from_parts(head, body.into()),
         },
     }
 }
 
-fn not_understood(response: Response) -> Garbled {
-    Garbled {
+fn not_understood(response: Response) -> GarbledResponse {
+    GarbledResponse {
         response,
         understood: false,
     }
@@ -109,7 +109,7 @@ fn with_status(status: StatusCode, body: Option<&Value>) -> Response {
     }
 }
 
-/// Any text as a header's value, with `?` for what a header cannot carry.
+/// Converts any text to a header value, with `?` for invalid characters.
 fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| {
         let printable: String = text
@@ -120,7 +120,7 @@ fn header_value(text: &str) -> HeaderValue {
     })
 }
 
-/// All of the body, secrets too, but for its last brace.
+/// Returns the whole body, secrets too, without its last brace.
 fn malformed(body: &[u8]) -> Bytes {
     let mut broken = body.to_vec();
     broken.pop();
@@ -131,7 +131,7 @@ fn malformed(body: &[u8]) -> Bytes {
 fn truncated(mut body: Bytes) -> Body {
     body.truncate(body.len() / 2);
     let rest = stream::once(async {
-        // Gives the connection a turn in which to send what it has before it finds the body short.
+        // Let the connection send its data before it finds the body short.
         tokio::task::yield_now().await;
         Ok(Bytes::new())
     });
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_body_is_no_json() {
+    fn malformed_body_is_not_json() {
         let body = malformed(br#"{"a":1}"#);
         assert!(serde_json::from_slice::<Value>(&body).is_err());
     }

@@ -1,4 +1,4 @@
-//! Gates: a test holds a request at a known point, looks at the world, and lets it go on.
+//! Gates: a test holds a request at a known point, observes the world, and releases it.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -6,17 +6,18 @@ use tokio::sync::watch;
 
 use crate::faults::path_matches;
 
-/// Where in a request's life something happens.
+/// A stage in the processing of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Stage {
-    /// The request has arrived and nothing was done about it.
+pub enum ProcessingStage {
+    /// The request has arrived and is not carried out yet.
     Before,
-    /// The request was carried out (a token was renewed, say) and no byte of the answer was sent.
+    /// The request is carried out (for example, a token was refreshed) and no byte of the response
+    /// is sent yet.
     After,
 }
 
-/// Holds every request whose path it matches, from its making until [`Gate::release`] or drop.
+/// Holds every request whose path it matches, from its creation until [`Gate::release`] or drop.
 #[must_use = "a gate that is dropped holds nothing"]
 #[derive(Debug)]
 pub struct Gate {
@@ -26,7 +27,7 @@ pub struct Gate {
 #[derive(Debug)]
 struct Inner {
     path: String,
-    stage: Stage,
+    stage: ProcessingStage,
     arrivals: watch::Sender<usize>,
     open: watch::Sender<bool>,
 }
@@ -37,19 +38,19 @@ impl Gate {
         self.reached_by(1).await;
     }
 
-    /// Resolves once `count` requests in all have come to this gate.
+    /// Resolves once `count` requests in all have reached this gate.
     pub async fn reached_by(&self, count: usize) {
         let mut arrivals = self.inner.arrivals.subscribe();
         // The sender lives in `self`, so waiting cannot fail.
         let _ = arrivals.wait_for(|seen| *seen >= count).await;
     }
 
-    /// How many requests have come to this gate so far.
+    /// Returns how many requests have reached this gate so far.
     pub fn arrivals(&self) -> usize {
         *self.inner.arrivals.borrow()
     }
 
-    /// Lets every held request go on and holds no other.
+    /// Releases every held request and holds no other.
     pub fn release(&self) {
         self.inner.open.send_replace(true);
     }
@@ -68,7 +69,7 @@ pub(crate) struct Gates {
 }
 
 impl Gates {
-    pub(crate) fn add(&self, path: String, stage: Stage) -> Gate {
+    pub(crate) fn add(&self, path: String, stage: ProcessingStage) -> Gate {
         let inner = Arc::new(Inner {
             path,
             stage,
@@ -82,7 +83,7 @@ impl Gates {
     }
 
     /// Waits at every closed gate that matches.
-    pub(crate) async fn pass(&self, path: &str, stage: Stage) {
+    pub(crate) async fn pass(&self, path: &str, stage: ProcessingStage) {
         let matching: Vec<_> = {
             let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
             gates

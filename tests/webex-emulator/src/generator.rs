@@ -1,17 +1,17 @@
-//! Whatever an emulator makes up: UUIDs, tracking ids, tokens, authorization codes.
+//! Generated values: UUIDs, tracking ids, tokens, authorization codes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-/// Where the random bits come from. A clone goes on as the original does.
+/// The source of random bits. A clone continues as the original does.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Generator {
-    /// The system.
+    /// The operating system.
     #[default]
     System,
-    /// SHA-256 of seed and number: the same in every build, and no two draws alike.
+    /// SHA-256 of seed and counter: the same in every build, without repetition.
     Seeded { seed: u64, drawn: u64 },
 }
 
@@ -37,23 +37,23 @@ impl Generator {
         }
     }
 
-    /// A fresh UUID, hyphenated and lower case.
+    /// Generates a UUID, hyphenated and lower case.
     pub(crate) fn uuid(&mut self) -> String {
         self.draw().to_string()
     }
 
-    /// A fresh tracking id: `ROUTER_<uuid>`.
+    /// Generates a tracking id: `ROUTER_<uuid>`.
     pub(crate) fn tracking_id(&mut self) -> String {
         format!("ROUTER_{}", self.draw())
     }
 
-    /// A fresh token in the shape Webex gives them: `<x>_<cluster>_<organisation's UUID>`.
+    /// Generates a token in Webex's format: `<x>_<cluster>_<organisation's UUID>`.
     pub(crate) fn token(&mut self, organization_uuid: &str) -> String {
         let (a, b) = (self.draw().simple(), self.draw().simple());
         format!("{a}{b}_PF84_{organization_uuid}")
     }
 
-    /// A fresh authorization code: opaque text of unreserved characters.
+    /// Generates an authorization code: opaque text of unreserved characters.
     pub(crate) fn code(&mut self) -> String {
         URL_SAFE_NO_PAD.encode(format!("{}{}", self.draw(), self.draw().simple()))
     }
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_the_same_again_and_another_seed_something_else() {
+    fn seed_determines_the_values() {
         let mut first = Generator::seeded(7);
         let mut second = Generator::seeded(7);
         assert_eq!(first.uuid(), second.uuid());
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_draws_are_alike() {
+    fn draws_are_distinct() {
         let mut generator = Generator::seeded(0);
         let drawn: std::collections::HashSet<_> = (0..1000).map(|_| generator.uuid()).collect();
         assert_eq!(drawn.len(), 1000);

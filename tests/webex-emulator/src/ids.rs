@@ -1,4 +1,4 @@
-//! The identifiers of Webex: resource ids, and digests that stand in for secrets.
+//! Identifiers of Webex: resource ids, and digests of secrets.
 
 use std::fmt::{self, Write as _};
 
@@ -8,14 +8,14 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-/// The id that `/v1` uses for a resource: base64url without padding of
+/// Returns the `/v1` id of a resource: base64url without padding of
 /// `ciscospark://us/<kind>/<uuid>`.
 pub(crate) fn encode(kind: &str, uuid: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("ciscospark://us/{kind}/{uuid}"))
 }
 
-/// The UUID inside a `/v1` id of the given kind, in any cluster, padded or not, in either base64
-/// alphabet; nothing if it is not such an id.
+/// Returns the UUID inside a `/v1` id of the given kind, in any cluster, padded or not, in either
+/// base64 alphabet; `None` if it is not such an id.
 pub(crate) fn decode(kind: &str, id: &str) -> Option<String> {
     let unpadded = id.trim_end_matches('=');
     let bytes = URL_SAFE_NO_PAD
@@ -31,17 +31,17 @@ pub(crate) fn decode(kind: &str, id: &str) -> Option<String> {
     Uuid::parse_str(uuid).ok().map(|uuid| uuid.to_string())
 }
 
-/// What the emulator shows in place of a secret: the first 128 bits of its SHA-256, in hex.
+/// A digest that replaces a secret in output: the first 128 bits of its SHA-256, in hex.
 ///
-/// Equal secrets have equal digests, so a test can follow a token through the record without
-/// the record holding it.
+/// Equal secrets have equal digests, so a test can follow a token through the record, which holds
+/// no token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Digest(String);
 
 impl Digest {
-    /// The digest of a secret.
-    pub fn of(secret: &str) -> Self {
+    /// Computes the digest of a secret.
+    pub fn from_secret(secret: &str) -> Self {
         let mut hex = String::with_capacity(32);
         for byte in Sha256::digest(secret.as_bytes()).iter().take(16) {
             // Writing to a String cannot fail.
@@ -50,7 +50,7 @@ impl Digest {
         Self(hex)
     }
 
-    /// The 32 hex digits.
+    /// Returns the 32 hex digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -69,7 +69,7 @@ mod tests {
     const UUID: &str = "1eb65fdf-9643-417f-9974-ad72cae0e10f";
 
     #[test]
-    fn an_organization_id_is_unpadded_base64url_of_its_uri() {
+    fn organization_id_is_unpadded_base64url() {
         assert_eq!(
             encode("ORGANIZATION", UUID),
             "Y2lzY29zcGFyazovL3VzL09SR0FOSVpBVElPTi8xZWI2NWZkZi05NjQzLTQxN2YtOTk3NC1hZDcyY2FlMGUxMGY"
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_uuid_or_an_id_of_another_kind_is_not_an_organization_id() {
+    fn other_ids_are_not_organization_ids() {
         assert_eq!(decode("ORGANIZATION", UUID), None);
         assert_eq!(decode("ORGANIZATION", &encode("PEOPLE", UUID)), None);
     }

@@ -1,4 +1,4 @@
-//! Requests that come without a connection, and what their clients would see of one.
+//! Requests without a connection, and their outcome for the client.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,20 +9,20 @@ use http::header::CONTENT_LENGTH;
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
 
-use crate::serve::{Latency, NoAnswer, carry_out};
+use crate::serve::{Latency, NoResponse, process_request};
 use crate::webex::Webex;
 
-/// How long a client waits and how much it reads.
+/// A client's timeout and size limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
-    /// A latency as long as this makes the client hang up. Default: 30 s.
+pub struct ClientLimits {
+    /// Timeout: a latency as long as this makes the client hang up. Default: 30 s.
     pub time: Duration,
-    /// Bytes of a body that the client reads. Of a longer body it gets one byte more than these,
-    /// by which it knows. Default: 16 MiB.
+    /// Maximum size of a body in bytes. Of a longer body the client gets one more byte, to notice.
+    /// Default: 16 MiB.
     pub body: usize,
 }
 
-impl Default for Patience {
+impl Default for ClientLimits {
     fn default() -> Self {
         Self {
             time: Duration::from_secs(30),
@@ -31,32 +31,32 @@ impl Default for Patience {
     }
 }
 
-/// What a client sees of its request, and after how long.
+/// The outcome of a request for the client, with its duration.
 #[derive(Clone, Debug)]
-pub struct Answered {
-    /// What comes of it.
-    pub arrival: Arrival,
-    /// How long it would have taken by the latencies that were injected. Nothing has waited. If
-    /// the client [hung up](Arrival::HungUp) this is its patience.
-    pub after: Duration,
+pub struct TimedOutcome {
+    /// The outcome.
+    pub outcome: ClientOutcome,
+    /// The duration according to the injected latencies; nothing has waited. If the client [hung
+    /// up](ClientOutcome::HungUp) this is its timeout.
+    pub elapsed: Duration,
 }
 
-/// What comes of a request.
+/// The outcome of a request.
 ///
-/// `Debug` shows no header and no body, for there are codes and tokens in them.
+/// `Debug` shows no header and no body, because they contain codes and tokens.
 #[derive(Clone)]
 #[non_exhaustive]
-pub enum Arrival {
-    /// An answer, to its end or to more than the client's patience.
+pub enum ClientOutcome {
+    /// A response, to its end or to more than the client's limit.
     Whole(http::Response<Bytes>),
-    /// The head of an answer and the part of its body that was sent before the connection ended.
+    /// The head of a response and the part of its body that was sent before the connection ended.
     Cut(http::Response<Bytes>),
     /// The connection was reset.
     Reset {
         /// Whether the request was carried out. No client can know.
         processed: bool,
     },
-    /// The client lost its patience.
+    /// The client's timeout passed.
     HungUp {
         /// Whether the request was carried out. No client can know.
         processed: bool,
@@ -64,68 +64,69 @@ pub enum Arrival {
 }
 
 impl Webex {
-    /// Answers one request as the listener does (it is recorded, held at gates, and meets its
-    /// faults), but over no connection and without waiting for any latency.
+    /// Handles one request as the listener does (it is recorded, held at gates, and hits its
+    /// faults), but without a connection and without waiting for any latency.
     ///
-    /// The request's address may be a whole one, on any host; without a `Host` header it is also
-    /// the origin of the URLs in the answer. Dropping the future is the client hanging up. It
-    /// runs anywhere, on no particular runtime.
-    pub fn answer(
+    /// The request's URI may be absolute, on any host; without a `Host` header it is also the
+    /// origin of the URLs in the response. Dropping the future is the client hanging up. It runs on
+    /// any runtime, or none.
+    pub fn handle(
         &self,
         request: Request<Bytes>,
-        patience: Patience,
-    ) -> impl Future<Output = Answered> + Send + use<> {
+        limits: ClientLimits,
+    ) -> impl Future<Output = TimedOutcome> + Send + use<> {
         let webex = self.clone();
         async move {
-            let mut latency = Latency::Told {
-                passed: Duration::ZERO,
-                patience: patience.time,
+            let mut latency = Latency::Simulated {
+                elapsed: Duration::ZERO,
+                timeout: limits.time,
             };
-            let bodiless = request.method() == Method::HEAD;
-            let arrival = match carry_out(&webex, request, &mut latency).await {
-                Ok(response) => read(response, patience.body, bodiless).await,
-                Err(NoAnswer::Reset { processed }) => Arrival::Reset { processed },
-                Err(NoAnswer::HungUp { processed }) => Arrival::HungUp { processed },
+            let is_head = request.method() == Method::HEAD;
+            let outcome = match process_request(&webex, request, &mut latency).await {
+                Ok(response) => read(response, limits.body, is_head).await,
+                Err(NoResponse::Reset { processed }) => ClientOutcome::Reset { processed },
+                Err(NoResponse::HungUp { processed }) => ClientOutcome::HungUp { processed },
             };
-            let after = match latency {
-                Latency::Told { passed, patience } => passed.min(patience),
+            let elapsed = match latency {
+                Latency::Simulated { elapsed, timeout } => elapsed.min(timeout),
                 Latency::Real => Duration::ZERO,
             };
-            Answered { arrival, after }
+            TimedOutcome { outcome, elapsed }
         }
     }
 }
 
-/// The body as the connection would carry it, without what only a server in process knows.
-async fn read(response: Response, most: usize, bodiless: bool) -> Arrival {
+/// Reads the body as the connection would carry it, without extensions that only a server in
+/// process sees.
+async fn read(response: Response, max: usize, is_head: bool) -> ClientOutcome {
     let (head, mut body) = response.into_parts();
     let announced = head
         .headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     let mut read = BytesMut::new();
-    // A body made by this program cannot fail.
-    while read.len() <= most
+    // The emulator's own body cannot fail.
+    while read.len() <= max
         && let Some(Ok(frame)) = body.frame().await
     {
         if let Ok(data) = frame.into_data() {
             read.extend_from_slice(&data);
         }
     }
-    let too_long = read.len() > most;
-    read.truncate(most.saturating_add(1));
-    let cut = !bodiless && !too_long && announced.is_some_and(|length| read.len() < length);
+    let too_long = read.len() > max;
+    read.truncate(max.saturating_add(1));
+    let cut = !is_head && !too_long && announced.is_some_and(|length| read.len() < length);
     let mut response = http::Response::new(read.freeze());
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     if cut {
-        Arrival::Cut(response)
+        ClientOutcome::Cut(response)
     } else {
-        Arrival::Whole(response)
+        ClientOutcome::Whole(response)
     }
 }
 
-impl fmt::Debug for Arrival {
+impl fmt::Debug for ClientOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole(response) => write!(f, "Whole({})", response.status()),

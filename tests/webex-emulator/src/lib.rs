@@ -1,8 +1,8 @@
 //! An emulated Webex API for tests.
 //!
-//! It lets an administrator consent, gives and renews OAuth tokens in each way that was reported
-//! of the real service, answers the few resources that a connection needs, fails on demand, and
-//! writes down what it was asked. An injected clock makes months pass in an instant.
+//! It lets an administrator consent, and issues and refreshes OAuth tokens in each way reported of
+//! the real service. It serves the few resources that a connection needs, fails on demand, and
+//! records requests. An injected clock makes months pass in an instant.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -19,10 +19,9 @@
 //! # }
 //! ```
 #![deny(missing_docs)]
-// What these macros write panics where it cannot be written.
+// Printing macros panic where the output cannot be written.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
-mod answer;
 mod api;
 mod authorizations;
 mod authorize;
@@ -50,22 +49,23 @@ mod settings;
 mod shared;
 mod state;
 mod token_endpoint;
+mod token_response;
 mod webex;
 
-pub use answer::Grant;
 pub use builder::{Builder, StartError};
 pub use consent::{Consent, NotRedirected};
 pub use directory::{License, Role};
 pub use emulator::Emulator;
 pub use faults::{Fault, FaultKind};
-pub use gate::{Gate, Stage};
+pub use gate::{Gate, ProcessingStage};
 pub use ids::Digest;
-pub use in_process::{Answered, Arrival, Patience};
+pub use in_process::{ClientLimits, ClientOutcome, TimedOutcome};
 pub use paging::{Listing, Paging, PagingDefect};
 pub use record::{InFlight, Outcome, RecordedRequest};
 pub use scopes::{CONTACT_CENTER_SCOPES, DEFAULT_SCOPES, WHOLESALE_SCOPES};
 pub use settings::{
     Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, system_clock,
 };
-pub use state::{Newest, Organization};
+pub use state::{LatestTokens, Organization};
+pub use token_response::Grant;
 pub use webex::{Revocation, Webex};

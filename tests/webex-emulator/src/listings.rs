@@ -1,4 +1,4 @@
-//! `/v1/roles` and `/v1/licenses`: what an organisation has to assign.
+//! `/v1/roles` and `/v1/licenses`: an organisation's roles and licences.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -11,7 +11,7 @@ use crate::errors::ApiError;
 use crate::ids;
 use crate::paging::{self, Listing};
 use crate::shared::Shared;
-use crate::state::Listed;
+use crate::state::DirectoryEntry;
 
 const ROLES_READ: &str = "spark-admin:roles_read";
 const LICENSES_READ: &str = "spark-admin:licenses_read";
@@ -22,7 +22,7 @@ pub(crate) async fn roles(
     caller: Caller,
     request: Parts,
 ) -> Result<Response, ApiError> {
-    caller.need_any(&[ROLES_READ])?;
+    caller.require_any(&[ROLES_READ])?;
     list::<Role>(&shared, &caller, Listing::Roles, &request)
 }
 
@@ -32,7 +32,7 @@ pub(crate) async fn licenses(
     caller: Caller,
     request: Parts,
 ) -> Result<Response, ApiError> {
-    caller.need_any(&[LICENSES_READ])?;
+    caller.require_any(&[LICENSES_READ])?;
     let own = &caller.0.organization.uuid;
     if let Some(id) = paging::parameters(&request.uri).get("orgId")
         && ids::decode("ORGANIZATION", id).as_ref() != Some(own)
@@ -42,7 +42,7 @@ pub(crate) async fn licenses(
     list::<License>(&shared, &caller, Listing::Licenses, &request)
 }
 
-fn list<T: Listed>(
+fn list<T: DirectoryEntry>(
     shared: &Shared,
     caller: &Caller,
     listing: Listing,
@@ -52,8 +52,8 @@ fn list<T: Listed>(
     let (entries, paging, salt) = {
         let mut state = shared.state();
         let paging = state.paging.get(&listing).cloned();
-        (state.listed::<T>(own), paging, state.generator.uuid())
+        (state.entries::<T>(own), paging, state.generator.uuid())
     };
     let entries = entries.iter().map(|entry| json!(entry)).collect();
-    paging::answer(entries, paging.as_ref(), own, request, salt)
+    paging::respond(entries, paging.as_ref(), own, request, salt)
 }

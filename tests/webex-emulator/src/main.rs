@@ -1,5 +1,5 @@
 //! The emulator as a program, for tests and people that want it as a separate process.
-// What these macros write panics where it cannot be written.
+// Printing macros panic where the output cannot be written.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 use std::fmt::Write as _;
@@ -23,39 +23,39 @@ use webex_emulator::{
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Where to listen; port 0 takes any that is free
+    /// Address to listen at; port 0 takes any free port
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
 
-    /// Life of an access token, such as "20s" or "14d"
+    /// Lifetime of an access token, such as "20s" or "14d"
     #[arg(long, value_name = "TIME", default_value = "1209599s", value_parser = humantime::parse_duration)]
     access_ttl: Duration,
 
-    /// Life of a refresh token, such as "60s" or "90d"
+    /// Lifetime of a refresh token, such as "60s" or "90d"
     #[arg(long, value_name = "TIME", default_value = "7775999s", value_parser = humantime::parse_duration)]
     refresh_ttl: Duration,
 
-    /// What a refresh does to the refresh token
+    /// Effect of a refresh on the refresh token
     #[arg(long, value_enum, default_value_t)]
     mode: Mode,
 
-    /// Use of a rotated-out refresh token revokes everything granted with it
+    /// Revoke the whole grant when a rotated-out refresh token is used
     #[arg(long)]
     reuse_detection: bool,
 
-    /// The client that may ask for tokens
+    /// Id of the client
     #[arg(long, value_name = "ID", default_value = DEFAULT_CLIENT_ID)]
     client_id: String,
 
-    /// A file with the client's secret; without one it is "emulated-client-secret"
+    /// File with the client's secret; without it the secret is "emulated-client-secret"
     #[arg(long, value_name = "FILE")]
     client_secret_file: Option<PathBuf>,
 
-    /// A redirect address of the client, as requests name it byte for byte; may be repeated
+    /// A redirect address of the client, which requests match byte for byte; may be repeated
     #[arg(long = "redirect-uri", value_name = "URI")]
     redirect_uris: Vec<String>,
 
-    /// What the client may ask for, separated by spaces or repeated; everything known if absent
+    /// Scopes of the client, separated by spaces or repeated; every known scope by default
     #[arg(
         long = "scope",
         value_name = "SCOPES",
@@ -64,19 +64,19 @@ struct Arguments {
     )]
     scopes: Vec<String>,
 
-    /// Refuse a request for authorization without a PKCE challenge (S256)
+    /// Reject a request for authorization without a PKCE challenge (S256)
     #[arg(long)]
     require_pkce: bool,
 
-    /// Life of an authorization code, such as "30s"
+    /// Lifetime of an authorization code, such as "30s"
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
     code_ttl: Duration,
 
-    /// The second use of an authorization code revokes what its first use gave
+    /// Revoke the tokens of a code's first use when it is used again
     #[arg(long)]
     code_reuse_revokes: bool,
 
-    /// Make an organization with this name at the start; may be repeated
+    /// Create an organization with this name at the start; may be repeated
     #[arg(
         long = "organization",
         value_name = "NAME",
@@ -86,33 +86,33 @@ struct Arguments {
     )]
     organizations: Vec<String>,
 
-    /// Make ids, tokens and codes of this number: the same requests get the same answers again
+    /// Derive ids, tokens and codes from this seed: the same requests get the same responses
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 
-    /// The body of refusals at the token endpoint
+    /// Body of errors at the token endpoint
     #[arg(long, value_enum, default_value_t)]
     error_style: ErrorStyle,
 
-    /// Token answers lack `scope` and `token_type`
-    #[arg(long)]
-    bare_answers: bool,
+    /// Omit `scope` and `token_type` from token responses
+    #[arg(long = "bare-answers")]
+    bare_responses: bool,
 }
 
-/// Ends with 0 when it is stopped, with 2 for a wrong command line, else with 1.
+/// Exits with 0 when it is stopped, with 2 for a wrong command line, else with 1.
 #[tokio::main]
 async fn main() -> ExitCode {
-    let ended = match Arguments::try_parse() {
+    let result = match Arguments::try_parse() {
         Ok(arguments) => run(arguments).await,
-        Err(error) if error.kind() == ErrorKind::DisplayHelp => show(&error.to_string()),
-        Err(error) if error.kind() == ErrorKind::DisplayVersion => show(&error.to_string()),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => print_text(&error.to_string()),
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => print_text(&error.to_string()),
         Err(error) => {
-            // Where it cannot be written, the exit code still tells it.
+            // Without a writable output, the exit code still reports it.
             let _ = error.print();
             return ExitCode::from(2);
         }
     };
-    match ended {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {error:#}");
@@ -121,8 +121,8 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Writes to stdout; a reader that has gone had enough.
-fn show(text: &str) -> anyhow::Result<()> {
+/// Writes to stdout; a reader that has gone is no error.
+fn print_text(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     let written = stdout.write_all(text.as_bytes());
     match written.and_then(|()| stdout.flush()) {
@@ -134,7 +134,7 @@ fn show(text: &str) -> anyhow::Result<()> {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    // Before the first line of output: who reads it may signal at once.
+    // Before the first line of output: its reader may send a signal at once.
     let mut stop = [
         signal(SignalKind::interrupt())?,
         signal(SignalKind::terminate())?,
@@ -153,7 +153,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         .reuse_detection(arguments.reuse_detection)
         .client(&arguments.client_id, &secret)
         .error_style(arguments.error_style)
-        .bare_answers(arguments.bare_answers)
+        .bare_responses(arguments.bare_responses)
         .require_pkce(arguments.require_pkce)
         .code_ttl(arguments.code_ttl)
         .code_reuse_revokes(arguments.code_reuse_revokes);
@@ -183,7 +183,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         )?;
     }
     // In one write, so that a reader of the first line alone does not end it.
-    match show(&text) {
+    match print_text(&text) {
         // Without its address, no client could find the emulator.
         Err(error) if is_anywhere => return Err(error),
         _ => {}

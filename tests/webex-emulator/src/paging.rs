@@ -1,7 +1,7 @@
-//! Listings in pages, with the `Link` header of RFC 5988 and the defects seen of it in the wild.
+//! Listings in pages, with the `Link` header of RFC 5988 and defects seen in the wild.
 //!
-//! A next URL is opaque: it has a cursor and neither the filters of the first request nor a `max`
-//! that means anything, but a parameter without `=`. A client follows it as it is.
+//! A next URL is opaque: it has a cursor and a parameter without `=`, but neither the filters of
+//! the first request nor a meaningful `max`. A client follows it unchanged.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use url::form_urlencoded;
 
 use crate::errors::ApiError;
 
-/// A listing of the API that can be made to come in pages.
+/// A listing of the API that can be split into pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -29,28 +29,29 @@ pub enum Listing {
     Licenses,
 }
 
-/// How a listing comes in pages.
+/// The pages of a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Paging {
-    /// Entries of a page at most, 1 at least; a request's `max` above it is silently capped.
+    /// Maximum number of entries per page, at least 1; a larger `max` of a request is silently
+    /// capped.
     pub page_size: usize,
-    /// What is wrong with it.
+    /// The defect, if any.
     #[serde(default)]
     pub defect: Option<PagingDefect>,
 }
 
 impl Paging {
-    /// Pages of this size with nothing wrong.
-    pub fn by(page_size: usize) -> Self {
+    /// Creates pages of this size without a defect.
+    pub fn with_size(page_size: usize) -> Self {
         Self {
             page_size,
             defect: None,
         }
     }
 
-    /// The same with something wrong.
-    pub fn with(self, defect: PagingDefect) -> Self {
+    /// Adds a defect.
+    pub fn with_defect(self, defect: PagingDefect) -> Self {
         Self {
             defect: Some(defect),
             ..self
@@ -58,15 +59,15 @@ impl Paging {
     }
 }
 
-/// What can be wrong with pages. They are counted from 1.
+/// A defect of pages. They are counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum PagingDefect {
-    /// From this page on the cursor is ignored: the same page comes again and again, each time
-    /// with a next URL that was not seen before.
+    /// From this page on the cursor is ignored: the same page comes repeatedly, each time with a
+    /// new next URL.
     RepeatedPage {
-        /// The page that repeats.
+        /// The repeated page.
         page: usize,
     },
     /// The next URL of this page is the page's own.
@@ -74,7 +75,7 @@ pub enum PagingDefect {
         /// The page that links to itself.
         page: usize,
     },
-    /// The last page has a next URL; behind it is a page with no entries and no next.
+    /// The last page has a next URL, which leads to a page without entries and without a next URL.
     EmptyLastPage,
     /// The next URL of this page is on another origin.
     ForeignNext {
@@ -85,7 +86,7 @@ pub enum PagingDefect {
     },
 }
 
-/// Where a page begins. It travels inside the next URL.
+/// The start of a page, as encoded in the next URL.
 #[derive(Debug, Serialize, Deserialize)]
 struct Cursor {
     organization: String,
@@ -93,7 +94,7 @@ struct Cursor {
     page: usize,
     offset: usize,
     size: usize,
-    /// Makes two URLs of the same page differ.
+    /// Distinguishes two URLs of the same page.
     salt: String,
 }
 
@@ -107,7 +108,7 @@ impl Cursor {
     }
 }
 
-/// The first of each query parameter.
+/// Returns the first of each query parameter.
 pub(crate) fn parameters(uri: &Uri) -> HashMap<String, String> {
     let mut parameters = HashMap::new();
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
@@ -118,9 +119,9 @@ pub(crate) fn parameters(uri: &Uri) -> HashMap<String, String> {
     parameters
 }
 
-/// Answers `{"items": […]}`: all of them, or the page that the request asks for. `salt` makes its
-/// next URL unlike any other.
-pub(crate) fn answer(
+/// Responds with `{"items": […]}`: all entries, or the requested page. `salt` makes its next URL
+/// unique.
+pub(crate) fn respond(
     entries: Vec<Value>,
     paging: Option<&Paging>,
     organization: &str,
@@ -147,7 +148,7 @@ pub(crate) fn answer(
             salt: String::new(),
         },
     };
-    let next = next(&cursor, entries.len(), paging.defect.as_ref(), salt);
+    let next = next_link(&cursor, entries.len(), paging.defect.as_ref(), salt);
     let page: Vec<_> = entries
         .into_iter()
         .skip(cursor.offset)
@@ -162,14 +163,14 @@ pub(crate) fn answer(
     Ok(response)
 }
 
-/// Where the next URL of a page leads.
-enum Next {
+/// The target of a page's next URL.
+enum NextLink {
     Cursor(Cursor),
     Foreign(Cursor, String),
     Itself,
 }
 
-impl Next {
+impl NextLink {
     fn url(&self, request: &Parts) -> String {
         let own = origin(request);
         let path = request.uri.path();
@@ -187,7 +188,7 @@ impl Next {
     }
 }
 
-/// The server as the client named it: in the request's own address where that is a whole one, as
+/// Returns the server's origin as the client named it: in the request's URI if that is absolute, as
 /// in process, or in its `Host`.
 fn origin(request: &Parts) -> String {
     let scheme = request.uri.scheme_str().unwrap_or("http");
@@ -199,12 +200,12 @@ fn origin(request: &Parts) -> String {
     format!("{scheme}://{host}")
 }
 
-fn next(
+fn next_link(
     cursor: &Cursor,
     total: usize,
     defect: Option<&PagingDefect>,
     salt: String,
-) -> Option<Next> {
+) -> Option<NextLink> {
     let after = |offset| Cursor {
         organization: cursor.organization.clone(),
         page: cursor.page + 1,
@@ -216,16 +217,16 @@ fn next(
     let more = end < total;
     match defect {
         Some(PagingDefect::RepeatedPage { page }) if cursor.page >= *page => {
-            Some(Next::Cursor(after(cursor.offset)))
+            Some(NextLink::Cursor(after(cursor.offset)))
         }
-        Some(PagingDefect::LinkToItself { page }) if cursor.page == *page => Some(Next::Itself),
+        Some(PagingDefect::LinkToItself { page }) if cursor.page == *page => Some(NextLink::Itself),
         Some(PagingDefect::ForeignNext { page, origin }) if cursor.page == *page => {
-            Some(Next::Foreign(after(end), origin.clone()))
+            Some(NextLink::Foreign(after(end), origin.clone()))
         }
         // Only the last page with entries: the empty one has no next.
         Some(PagingDefect::EmptyLastPage) if !more && cursor.offset < total => {
-            Some(Next::Cursor(after(end)))
+            Some(NextLink::Cursor(after(end)))
         }
-        _ => more.then(|| Next::Cursor(after(end))),
+        _ => more.then(|| NextLink::Cursor(after(end))),
     }
 }

@@ -1,11 +1,11 @@
-//! The record of what was asked, and the judgement whether a client may ask that.
+//! The record of requests, and the detection of forbidden ones.
 //!
-//! Two rules are watched. Both are about the client's knowledge, because a client can only be
-//! blamed for what it could know:
+//! There are two rules. Both concern the client's knowledge, because a client can only be blamed
+//! for what it could know:
 //! - never two requests in flight with one refresh token;
-//! - never a token or code that its holder knows to be dead: rotated out or exchanged by an answer
-//!   that was sent whole, revoked by the holder itself, or refused before because it was revoked,
-//!   rotated out or used.
+//! - never a token or code that its holder knows to be dead: rotated out or exchanged by a response
+//!   that was sent whole, revoked by the holder itself, or rejected before as revoked, rotated out
+//!   or used.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,20 +16,20 @@ use tokio::sync::Notify;
 
 use crate::ids::Digest;
 
-/// Over a connection, a client that hangs up and at once asks again may be seen asking before it is
-/// seen hanging up, by this much time at most.
-pub(crate) const HANG_UP_NOTICE: Duration = Duration::from_millis(250);
+/// Over a connection, the emulator may see a client's next request before it sees that the client
+/// has hung up, by this much time at most.
+pub(crate) const HANG_UP_GRACE: Duration = Duration::from_millis(250);
 
-/// How a request ended.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It has not ended yet.
     InFlight,
-    /// It was answered with this status, whole or not.
+    /// Answered with this status, whole or not.
     Status(u16),
-    /// The connection was reset instead of an answer.
+    /// The connection was reset before a response.
     Reset,
-    /// The client hung up before the answer.
+    /// The client hung up before the response.
     Abandoned,
 }
 
@@ -44,32 +44,32 @@ impl Serialize for Outcome {
     }
 }
 
-/// One request as it came in and as it ended. Secrets are digests.
+/// One request and its outcome. Secrets are digests.
 #[derive(Clone, Debug, Serialize)]
 pub struct RecordedRequest {
     /// The HTTP method.
     pub method: String,
-    /// The path, with its `/v1`.
+    /// The path, including `/v1`.
     pub path: String,
-    /// The query as it was sent, without the values of parameters that carry secrets.
+    /// The query, without the values of secret parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
-    /// When it arrived by the emulator's clock, milliseconds since the Unix epoch.
+    /// Its arrival by the emulator's clock, in milliseconds since the Unix epoch.
     pub time: u64,
-    /// How it ended.
+    /// Its outcome.
     pub status: Outcome,
-    /// Whether it was carried out: after a reset nothing else tells.
+    /// Whether it was carried out: after a reset only this tells.
     pub processed: bool,
-    /// The kind of the fault that met it.
+    /// The kind of the fault that it hit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
-    /// The tracking id of its answer.
+    /// The tracking id of its response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tracking_id: Option<String>,
     /// The form's `grant_type`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant_type: Option<String>,
-    /// The client that the form or HTTP Basic named.
+    /// The client named by the form or HTTP Basic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
     /// The client secret in the form or HTTP Basic.
@@ -86,20 +86,20 @@ pub struct RecordedRequest {
     pub access_token: Option<Digest>,
 }
 
-/// How many requests there are and were at the same time.
+/// Numbers of concurrent requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct InFlight {
     /// Now.
     pub now: usize,
-    /// At most, since the start.
+    /// The maximum since the start.
     pub max: usize,
-    /// At most with one and the same refresh token, overlaps that were forgiven included.
+    /// The maximum with one refresh token, forgiven overlaps included.
     pub max_per_refresh_token: usize,
 }
 
-/// Tokens that the receiver of an answer knows to be dead once he has it.
+/// Tokens that the receiver of a response then knows to be dead.
 #[derive(Clone, Debug)]
-pub(crate) struct Obituary {
+pub(crate) struct DeadTokens {
     pub(crate) tokens: Vec<Digest>,
     pub(crate) reason: &'static str,
 }
@@ -120,7 +120,7 @@ struct Inner {
 #[derive(Clone, Debug)]
 struct Violation {
     text: String,
-    /// For an overlap: its earlier request, and when the later one came.
+    /// For an overlap: its earlier request, and the arrival of the later one.
     overlap: Option<(u64, Instant)>,
 }
 
@@ -135,25 +135,25 @@ impl Inner {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     inner: Mutex<Inner>,
-    /// Told whenever a flight has ended.
-    landed: Notify,
+    /// Notified whenever a flight has ended.
+    flight_ended: Notify,
     capacity: usize,
-    hang_up_notice: Duration,
+    hang_up_grace: Duration,
 }
 
 impl Recorder {
-    /// A record of this many requests. An overlap is forgiven if its first request turns out
-    /// abandoned within `hang_up_notice`.
-    pub(crate) fn new(capacity: usize, hang_up_notice: Duration) -> Self {
+    /// Creates a record of up to this many requests. An overlap is forgiven if its first request
+    /// turns out abandoned within `hang_up_grace`.
+    pub(crate) fn new(capacity: usize, hang_up_grace: Duration) -> Self {
         Self {
             inner: Mutex::default(),
-            landed: Notify::new(),
+            flight_ended: Notify::new(),
             capacity: capacity.max(1),
-            hang_up_notice,
+            hang_up_grace,
         }
     }
 
-    /// A copy in which whatever is in flight was abandoned.
+    /// Copies the record; requests in flight count as abandoned in the copy.
     pub(crate) fn fork(&self) -> Self {
         let mut inner = self.lock().clone();
         inner.in_flight.now = 0;
@@ -165,7 +165,7 @@ impl Recorder {
         }
         Self {
             inner: Mutex::new(inner),
-            ..Self::new(self.capacity, self.hang_up_notice)
+            ..Self::new(self.capacity, self.hang_up_grace)
         }
     }
 
@@ -173,8 +173,7 @@ impl Recorder {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes a request down as it arrives. It is in flight until the answer is finished or
-    /// dropped.
+    /// Records a request as it arrives. It is in flight until the response is finished or dropped.
     pub(crate) fn begin(self: &Arc<Self>, request: RecordedRequest) -> Flight {
         let mut inner = self.lock();
         let number = inner.next;
@@ -244,8 +243,8 @@ impl Recorder {
     /// Resolves once no request is in flight.
     pub(crate) async fn idle(&self) {
         loop {
-            // Before the look, so that no end is missed between them.
-            let ended = self.landed.notified();
+            // Before the check, so that no end is missed between them.
+            let ended = self.flight_ended.notified();
             if self.in_flight().now == 0 {
                 return;
             }
@@ -264,33 +263,33 @@ pub(crate) struct Flight {
 }
 
 impl Flight {
-    /// Notes the fault that meets this request.
-    pub(crate) fn meets(&self, fault: &'static str) {
+    /// Records the fault that this request hits.
+    pub(crate) fn note_fault(&self, fault: &'static str) {
         if let Some(request) = self.recorder.lock().get_mut(self.number) {
             request.fault = Some(fault);
         }
     }
 
-    /// Notes the tracking id of the answer.
-    pub(crate) fn tracked_as(&self, tracking_id: &str) {
+    /// Records the tracking id of the response.
+    pub(crate) fn note_tracking_id(&self, tracking_id: &str) {
         if let Some(request) = self.recorder.lock().get_mut(self.number) {
             request.tracking_id = Some(tracking_id.to_owned());
         }
     }
 
-    /// Notes that the request was carried out.
-    pub(crate) fn processed(&self) {
+    /// Records that the request was carried out.
+    pub(crate) fn note_processed(&self) {
         if let Some(request) = self.recorder.lock().get_mut(self.number) {
             request.processed = true;
         }
     }
 
-    /// Ends the flight; `learned` is what its client learns from the answer.
-    pub(crate) fn end(mut self, outcome: Outcome, learned: Option<Obituary>) {
+    /// Ends the flight; `learned` is what the client learns from the response.
+    pub(crate) fn end(mut self, outcome: Outcome, learned: Option<DeadTokens>) {
         self.finish(outcome, learned);
     }
 
-    fn finish(&mut self, outcome: Outcome, learned: Option<Obituary>) {
+    fn finish(&mut self, outcome: Outcome, learned: Option<DeadTokens>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
@@ -310,17 +309,17 @@ impl Flight {
         if outcome == Outcome::Abandoned {
             inner.violations.retain(|violation| {
                 !violation.overlap.is_some_and(|(earlier, since)| {
-                    earlier == self.number && since.elapsed() < self.recorder.hang_up_notice
+                    earlier == self.number && since.elapsed() < self.recorder.hang_up_grace
                 })
             });
         }
-        if let Some(obituary) = learned {
-            for token in obituary.tokens {
-                inner.known_dead.entry(token).or_insert(obituary.reason);
+        if let Some(dead) = learned {
+            for token in dead.tokens {
+                inner.known_dead.entry(token).or_insert(dead.reason);
             }
         }
         drop(inner);
-        self.recorder.landed.notify_waiters();
+        self.recorder.flight_ended.notify_waiters();
     }
 }
 
@@ -347,15 +346,15 @@ mod tests {
             grant_type: None,
             client_id: None,
             client_secret: None,
-            refresh_token: Some(Digest::of("token")),
+            refresh_token: Some(Digest::from_secret("token")),
             code: None,
             access_token: None,
         }
     }
 
     #[test]
-    fn an_overlap_is_forgiven_if_its_first_request_had_been_abandoned() {
-        let recorder = Arc::new(Recorder::new(10, HANG_UP_NOTICE));
+    fn overlap_is_forgiven_if_the_first_was_abandoned() {
+        let recorder = Arc::new(Recorder::new(10, HANG_UP_GRACE));
         let first = recorder.begin(refresh());
         let second = recorder.begin(refresh());
         assert_eq!(recorder.violations().len(), 1);
@@ -366,8 +365,8 @@ mod tests {
     }
 
     #[test]
-    fn an_overlap_stands_if_its_first_request_was_answered_or_its_second_abandoned() {
-        let recorder = Arc::new(Recorder::new(10, HANG_UP_NOTICE));
+    fn overlap_counts_if_the_first_got_a_response() {
+        let recorder = Arc::new(Recorder::new(10, HANG_UP_GRACE));
         let first = recorder.begin(refresh());
         let second = recorder.begin(refresh());
         drop(second);
@@ -377,7 +376,7 @@ mod tests {
 
     #[test]
     fn the_oldest_requests_are_forgotten_first() {
-        let recorder = Arc::new(Recorder::new(2, HANG_UP_NOTICE));
+        let recorder = Arc::new(Recorder::new(2, HANG_UP_GRACE));
         let flights = [(); 3].map(|()| recorder.begin(refresh()));
         for (status, flight) in (200..).zip(flights) {
             flight.end(Outcome::Status(status), None);

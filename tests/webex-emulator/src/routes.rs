@@ -1,4 +1,4 @@
-//! Every path that is answered, and by what.
+//! Every path with its handler.
 
 use axum::Router;
 use axum::routing::{delete, get, post};
@@ -7,11 +7,14 @@ use crate::errors::ApiError;
 use crate::shared::Shared;
 use crate::{api, authorizations, authorize, control, listings, token_endpoint};
 
-/// Every path that is answered.
-pub(crate) fn all(shared: Shared) -> Router {
+/// Creates the router.
+pub(crate) fn router(shared: Shared) -> Router {
     Router::new()
         .route("/v1/access_token", post(token_endpoint::token))
-        .route("/v1/authorize", get(authorize::ask).post(authorize::take))
+        .route(
+            "/v1/authorize",
+            get(authorize::show_page).post(authorize::submit),
+        )
         .route("/v1/authorizations", delete(authorizations::revoke_client))
         .route(
             "/v1/authorizations/tokenExpiry",

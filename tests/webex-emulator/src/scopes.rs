@@ -1,7 +1,7 @@
-//! The scopes of the published table, in the groups in which a connection asks for them.
+//! The scopes of the published table, in the groups in which a connection requests them.
 
-/// The scopes of a grant that names none: the published table without those of Contact Center
-/// (`cjp:…`) and of wholesale.
+/// The default scopes of a grant: the published table without those of Contact Center (`cjp:…`) and
+/// of wholesale.
 pub const DEFAULT_SCOPES: [&str; 11] = [
     "spark-admin:organizations_read",
     "spark-admin:licenses_read",
@@ -16,7 +16,7 @@ pub const DEFAULT_SCOPES: [&str; 11] = [
     "identity:tokens_write",
 ];
 
-/// What the customers and subscribers of a wholesale partner need on top.
+/// Additional scopes for the customers and subscribers of a wholesale partner.
 pub const WHOLESALE_SCOPES: [&str; 4] = [
     "spark-admin:wholesale_customers_read",
     "spark-admin:wholesale_customers_write",
@@ -24,5 +24,5 @@ pub const WHOLESALE_SCOPES: [&str; 4] = [
     "spark-admin:wholesale_subscribers_write",
 ];
 
-/// What Contact Center needs on top.
+/// Additional scopes for Contact Center.
 pub const CONTACT_CENTER_SCOPES: [&str; 2] = ["cjp:config_read", "cjp:config_write"];

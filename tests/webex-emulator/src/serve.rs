@@ -1,4 +1,5 @@
-//! The life of one request: recorded, held, carried out or not, garbled or not, answered or reset.
+//! The processing of one request: recorded, held, carried out or not, garbled or not, answered or
+//! reset.
 
 use std::time::Duration;
 
@@ -15,19 +16,19 @@ use url::form_urlencoded;
 use crate::api;
 use crate::control;
 use crate::errors;
-use crate::faults::{FaultKind, Plan};
-use crate::garble::{self, Garbled};
-use crate::gate::Stage;
+use crate::faults::{FaultKind, RequestFaults};
+use crate::garble::{self, GarbledResponse};
+use crate::gate::ProcessingStage;
 use crate::ids::Digest;
-use crate::record::{Flight, Obituary, Outcome, RecordedRequest};
+use crate::record::{DeadTokens, Flight, Outcome, RecordedRequest};
 use crate::shared::Shared;
 use crate::token_endpoint::{self, Form};
 use crate::webex::Webex;
 
-/// No request of the emulated API comes near this many bytes.
+/// Maximum size of a request body in bytes; requests of the emulated API are far smaller.
 const MAX_REQUEST_BODY: usize = 1024 * 1024;
 
-/// Query parameters whose values are not written down.
+/// Query parameters whose values are not recorded.
 const SECRET_PARAMETERS: [&str; 7] = [
     "access_token",
     "client_secret",
@@ -38,10 +39,10 @@ const SECRET_PARAMETERS: [&str; 7] = [
     "token",
 ];
 
-/// There is no answer.
+/// Why there is no response.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-pub(crate) enum NoAnswer {
-    /// The connection is to be reset.
+pub(crate) enum NoResponse {
+    /// The connection has to be reset.
     #[error("the connection is reset on purpose")]
     Reset { processed: bool },
     /// The client has hung up.
@@ -52,40 +53,43 @@ pub(crate) enum NoAnswer {
 /// How a latency passes.
 #[derive(Debug)]
 pub(crate) enum Latency {
-    /// By waiting.
+    /// In real time.
     Real,
-    /// By being summed up, until it comes to the client's patience.
-    Told {
-        passed: Duration,
-        patience: Duration,
+    /// As a sum, up to the client's timeout.
+    Simulated {
+        elapsed: Duration,
+        timeout: Duration,
     },
 }
 
 impl Latency {
-    /// False if the client has hung up meanwhile.
-    async fn pass(&mut self, latency: Duration) -> bool {
+    /// Waits for the latency. Returns false if the client has hung up meanwhile.
+    async fn wait(&mut self, latency: Duration) -> bool {
         match self {
             Self::Real => {
                 tokio::time::sleep(latency).await;
                 true
             }
-            Self::Told { passed, patience } => {
-                *passed = passed.saturating_add(latency);
-                *passed < *patience
+            Self::Simulated { elapsed, timeout } => {
+                *elapsed = elapsed.saturating_add(latency);
+                *elapsed < *timeout
             }
         }
     }
 }
 
-/// Answers a request that comes over a connection, or says that the connection is to be reset.
-pub(crate) async fn serve(webex: Webex, request: Request<Incoming>) -> Result<Response, NoAnswer> {
+/// Handles a request over a connection; an error means that the connection has to be reset.
+pub(crate) async fn serve(
+    webex: Webex,
+    request: Request<Incoming>,
+) -> Result<Response, NoResponse> {
     let (head, body) = request.into_parts();
-    // Of a longer one it does not matter how it goes on.
+    // The rest of a longer one does not matter.
     let body = match Limited::new(body, MAX_REQUEST_BODY + 1).collect().await {
         Ok(body) => body.to_bytes(),
         Err(_) => return Ok(too_large(&webex.shared)),
     };
-    carry_out(&webex, Request::from_parts(head, body), &mut Latency::Real).await
+    process_request(&webex, Request::from_parts(head, body), &mut Latency::Real).await
 }
 
 fn too_large(shared: &Shared) -> Response {
@@ -94,12 +98,12 @@ fn too_large(shared: &Shared) -> Response {
     errors::tracked(response, &shared.state().generator.tracking_id())
 }
 
-/// Records a request, lets faults and gates meet it, and answers it.
-pub(crate) async fn carry_out(
+/// Records a request, applies faults and gates, and returns its response.
+pub(crate) async fn process_request(
     webex: &Webex,
     request: Request<Bytes>,
     latency: &mut Latency,
-) -> Result<Response, NoAnswer> {
+) -> Result<Response, NoResponse> {
     let Webex { shared, router } = webex;
     let (head, body) = request.into_parts();
     if body.len() > MAX_REQUEST_BODY {
@@ -111,45 +115,45 @@ pub(crate) async fn carry_out(
     }
 
     let path = head.uri.path().to_owned();
-    let request = written_down(&head, &body, shared.now());
-    let plan = shared.faults.take(&path, request.grant_type.as_deref());
+    let request = to_recorded_request(&head, &body, shared.now());
+    let faults = shared.faults.take(&path, request.grant_type.as_deref());
     let flight = shared.recorder.begin(request);
-    for kind in plan.names() {
-        flight.meets(kind);
+    for kind in faults.fault_names() {
+        flight.note_fault(kind);
     }
 
-    if !pause(shared, &path, &plan, Stage::Before, latency).await {
-        return Err(NoAnswer::HungUp { processed: false });
+    if !pause(shared, &path, &faults, ProcessingStage::Before, latency).await {
+        return Err(NoResponse::HungUp { processed: false });
     }
-    if let Some(fault) = &plan.fault {
+    if let Some(fault) = &faults.fault {
         if matches!(fault, FaultKind::ResetBefore) {
             flight.end(Outcome::Reset, None);
-            return Err(NoAnswer::Reset { processed: false });
+            return Err(NoResponse::Reset { processed: false });
         }
-        if plan.replaces_processing()
-            && let Some(response) = garble::instead(fault)
+        if faults.prevents_processing()
+            && let Some(response) = garble::replacement_response(fault)
         {
-            if !pause(shared, &path, &plan, Stage::After, latency).await {
-                return Err(NoAnswer::HungUp { processed: false });
+            if !pause(shared, &path, &faults, ProcessingStage::After, latency).await {
+                return Err(NoResponse::HungUp { processed: false });
             }
             return Ok(finish(flight, response, &tracking_id, None));
         }
     }
 
     let mut response = route(router, Request::from_parts(head, body), &tracking_id).await;
-    flight.processed();
-    let learned = response.extensions_mut().remove::<Obituary>();
+    flight.note_processed();
+    let learned = response.extensions_mut().remove::<DeadTokens>();
 
-    if !pause(shared, &path, &plan, Stage::After, latency).await {
-        return Err(NoAnswer::HungUp { processed: true });
+    if !pause(shared, &path, &faults, ProcessingStage::After, latency).await {
+        return Err(NoResponse::HungUp { processed: true });
     }
-    match &plan.fault {
+    match &faults.fault {
         Some(FaultKind::ResetAfter) => {
             flight.end(Outcome::Reset, None);
-            Err(NoAnswer::Reset { processed: true })
+            Err(NoResponse::Reset { processed: true })
         }
         Some(fault) => {
-            let Garbled {
+            let GarbledResponse {
                 response,
                 understood,
             } = garble::garble(response, fault).await;
@@ -160,17 +164,17 @@ pub(crate) async fn carry_out(
     }
 }
 
-impl Plan {
-    fn names(&self) -> impl Iterator<Item = &'static str> {
+impl RequestFaults {
+    fn fault_names(&self) -> impl Iterator<Item = &'static str> {
         let latency = self.latency.map(|_| "latency");
         latency
             .into_iter()
             .chain(self.fault.as_ref().map(FaultKind::name))
     }
 
-    fn replaces_processing(&self) -> bool {
+    fn prevents_processing(&self) -> bool {
         match &self.fault {
-            Some(FaultKind::Status { stage, .. }) => *stage == Stage::Before,
+            Some(FaultKind::Status { stage, .. }) => *stage == ProcessingStage::Before,
             Some(FaultKind::RateLimited { .. }) => true,
             _ => false,
         }
@@ -184,17 +188,18 @@ async fn route(router: &Router, request: Request<Bytes>, tracking_id: &str) -> R
     }
 }
 
-/// Waits for the latency and the gates of this stage. False if the client hangs up meanwhile.
+/// Waits for the latency and the gates of this stage. Returns false if the client hangs up
+/// meanwhile.
 async fn pause(
     shared: &Shared,
     path: &str,
-    plan: &Plan,
-    stage: Stage,
-    passing: &mut Latency,
+    faults: &RequestFaults,
+    stage: ProcessingStage,
+    latency_mode: &mut Latency,
 ) -> bool {
-    if let Some((latency, when)) = plan.latency
+    if let Some((latency, when)) = faults.latency
         && when == stage
-        && !passing.pass(latency).await
+        && !latency_mode.wait(latency).await
     {
         return false;
     }
@@ -206,15 +211,15 @@ fn finish(
     flight: Flight,
     response: Response,
     tracking_id: &str,
-    learned: Option<Obituary>,
+    learned: Option<DeadTokens>,
 ) -> Response {
-    flight.tracked_as(tracking_id);
+    flight.note_tracking_id(tracking_id);
     flight.end(Outcome::Status(response.status().as_u16()), learned);
     errors::tracked(response, tracking_id)
 }
 
-fn written_down(head: &http::request::Parts, body: &[u8], time: u64) -> RecordedRequest {
-    let form = Form::read(&head.headers, body);
+fn to_recorded_request(head: &http::request::Parts, body: &[u8], time: u64) -> RecordedRequest {
+    let form = Form::parse(&head.headers, body);
     let basic = token_endpoint::basic(&head.headers);
     let (client_id, secret) = match &basic {
         Some(basic) => (Some(basic.client_id.as_str()), Some(basic.secret.as_str())),
@@ -223,7 +228,7 @@ fn written_down(head: &http::request::Parts, body: &[u8], time: u64) -> Recorded
     RecordedRequest {
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
-        query: head.uri.query().map(without_secrets),
+        query: head.uri.query().map(redact_query),
         time,
         status: Outcome::InFlight,
         processed: false,
@@ -231,22 +236,22 @@ fn written_down(head: &http::request::Parts, body: &[u8], time: u64) -> Recorded
         tracking_id: None,
         grant_type: form.get("grant_type").map(str::to_owned),
         client_id: client_id.map(str::to_owned),
-        client_secret: secret.map(Digest::of),
-        refresh_token: form.get("refresh_token").map(Digest::of),
-        code: form.get("code").map(Digest::of),
-        access_token: api::bearer(&head.headers).map(Digest::of),
+        client_secret: secret.map(Digest::from_secret),
+        refresh_token: form.get("refresh_token").map(Digest::from_secret),
+        code: form.get("code").map(Digest::from_secret),
+        access_token: api::bearer(&head.headers).map(Digest::from_secret),
     }
 }
 
-/// The query with digests in place of secrets.
-fn without_secrets(query: &str) -> String {
+/// Replaces secrets in the query by digests.
+fn redact_query(query: &str) -> String {
     let is_secret = |name: &str| SECRET_PARAMETERS.contains(&name);
     if !form_urlencoded::parse(query.as_bytes()).any(|(name, _)| is_secret(&name)) {
         return query.to_owned();
     }
     let pairs = form_urlencoded::parse(query.as_bytes()).map(|(name, value)| {
         let value = if is_secret(&name) {
-            Digest::of(&value).to_string().into()
+            Digest::from_secret(&value).to_string().into()
         } else {
             value
         };
@@ -262,9 +267,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_is_kept_as_it_was_unless_it_carries_a_secret() {
-        assert_eq!(without_secrets("orgId=a%2Fb&max"), "orgId=a%2Fb&max");
-        let kept = without_secrets("a=b&token=hush");
-        assert_eq!(kept, format!("a=b&token={}", Digest::of("hush")));
+    fn query_is_recorded_with_secrets_redacted() {
+        assert_eq!(redact_query("orgId=a%2Fb&max"), "orgId=a%2Fb&max");
+        let kept = redact_query("a=b&token=hush");
+        assert_eq!(kept, format!("a=b&token={}", Digest::from_secret("hush")));
     }
 }

@@ -15,25 +15,25 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::serve::{NoAnswer, serve};
+use crate::serve::{NoResponse, serve};
 use crate::webex::Webex;
 
-/// How long requests in flight may go on once the emulator is told to stop.
-const GRACE: Duration = Duration::from_secs(2);
+/// Grace period for requests in flight once the emulator is stopped.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// A pause before accepting again when the system has no connection to give.
+/// Pause before accepting again when the system has no connection to offer.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// Serves until `stop` turns true, then lets requests in flight end.
 pub(crate) async fn run(listener: TcpListener, webex: Webex, stop: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
-    let mut stopping = pin!(turns_true(stop.clone()));
+    let mut stop_requested = pin!(wait_for_stop(stop.clone()));
     loop {
         tokio::select! {
-            () = &mut stopping => break,
+            () = &mut stop_requested => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, webex.clone(), stop.clone()));
+                    connections.spawn(serve_connection(stream, webex.clone(), stop.clone()));
                 }
                 Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
             },
@@ -42,38 +42,39 @@ pub(crate) async fn run(listener: TcpListener, webex: Webex, stop: watch::Receiv
     }
     drop(listener);
     let drained = async { while connections.join_next().await.is_some() {} };
-    // What is still held at a gate or waits is cut off when the set is dropped.
-    let _ = tokio::time::timeout(GRACE, drained).await;
+    // Requests still held at a gate or waiting are aborted when the set is dropped.
+    let _ = tokio::time::timeout(SHUTDOWN_GRACE, drained).await;
 }
 
-async fn turns_true(mut stop: watch::Receiver<bool>) {
-    // A sender that is gone means the same.
+async fn wait_for_stop(mut stop: watch::Receiver<bool>) {
+    // A dropped sender means the same.
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-async fn connection(stream: TcpStream, webex: Webex, stop: watch::Receiver<bool>) {
-    // An answer is one small write; waiting for more would only add latency.
+async fn serve_connection(stream: TcpStream, webex: Webex, stop: watch::Receiver<bool>) {
+    // A response is one small write; waiting for more would only add latency.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = serve(webex.clone(), request);
-        // Boxed because polling without shutdown asks for `Unpin`.
-        Box::pin(answer) as Pin<Box<dyn Future<Output = Result<Response<Body>, NoAnswer>> + Send>>
+        let response = serve(webex.clone(), request);
+        // Boxed because polling without shutdown needs `Unpin`.
+        Box::pin(response)
+            as Pin<Box<dyn Future<Output = Result<Response<Body>, NoResponse>> + Send>>
     });
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    let mut stopping = pin!(turns_true(stop));
-    let mut told = false;
+    let mut stop_requested = pin!(wait_for_stop(stop));
+    let mut shutting_down = false;
     // Without hyper's own shutdown the socket stays open and can be reset.
     let result = loop {
         tokio::select! {
             result = poll_fn(|context| connection.poll_without_shutdown(context)) => break result,
-            () = &mut stopping, if !told => {
-                told = true;
+            () = &mut stop_requested, if !shutting_down => {
+                shutting_down = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }
         }
     };
     let stream = connection.into_parts().io.into_inner();
-    let reset = result.is_err_and(|error| error.source().is_some_and(|why| why.is::<NoAnswer>()));
+    let reset = result.is_err_and(|error| error.source().is_some_and(|why| why.is::<NoResponse>()));
     if reset {
         // With no time to linger, closing sends RST in place of FIN.
         let _ = stream.set_zero_linger();

@@ -1,4 +1,4 @@
-//! What an emulator is configured with: token lifetimes, clients, refresh behaviour, error bodies.
+//! The settings of an emulator: token lifetimes, clients, refresh behaviour, error bodies.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use serde::{Deserialize, Serialize};
 use crate::directory::Directory;
 use crate::scopes::{CONTACT_CENTER_SCOPES, DEFAULT_SCOPES, WHOLESALE_SCOPES};
 
-/// The client id an emulator knows when it is told no other.
+/// The default client id.
 pub const DEFAULT_CLIENT_ID: &str =
     "Cdecafbad0123456789abcdef0123456789abcdef0123456789abcdef01234567";
 
 /// The secret of [`DEFAULT_CLIENT_ID`]. It is public and protects nothing.
 pub const DEFAULT_CLIENT_SECRET: &str = "emulated-client-secret";
 
-/// Milliseconds since the Unix epoch, UTC, whenever it is asked.
+/// Returns the time in milliseconds since the Unix epoch, UTC.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
 
-/// The time of the machine.
+/// Returns the system's clock.
 pub fn system_clock() -> Clock {
     Arc::new(|| {
         let since_epoch = SystemTime::now()
@@ -31,46 +31,46 @@ pub fn system_clock() -> Clock {
     })
 }
 
-/// Whole milliseconds of a duration; the largest number if it has more.
+/// Converts a duration to whole milliseconds, saturating.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What a refresh does to the refresh token. Every one was reported of the real service.
+/// The effect of a refresh on the refresh token. Each was reported of the real service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// The same refresh token comes back and its life starts anew.
+    /// The same refresh token comes back and its lifetime starts again.
     #[default]
     ExtendSame,
-    /// The same refresh token comes back and its life keeps running down.
+    /// The same refresh token comes back and its lifetime keeps running down.
     FrozenClock,
-    /// The answer names no refresh token: the old one stays in force until its old expiry.
+    /// The response omits the refresh token: the old one stays valid until its old expiry.
     OmitRefreshToken,
     /// A new refresh token comes back and the old one is dead.
     Rotate,
-    /// Soon after the last one a refresh changes nothing: the same two tokens come back with the
-    /// time they have left. Later it works as `ExtendSame`.
+    /// Soon after the last one a refresh changes nothing: the same two tokens come back with their
+    /// remaining lifetimes. Later it works as `ExtendSame`.
     SameAccessToken,
 }
 
-/// The body of a refusal at the token endpoint.
+/// The body of an error at the token endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorStyle {
     /// RFC 6749 section 5.2: `{error, error_description, error_uri}`.
     #[default]
     Oauth,
-    /// As the rest of the API: `{message, errors: [{description}], trackingId}`.
+    /// Like the rest of the API: `{message, errors: [{description}], trackingId}`.
     Webex,
 }
 
-/// What an integration was registered with; it can be changed while the emulator runs.
+/// An integration's registration; it can be changed while the emulator runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Registration {
     /// Compared byte for byte with the `redirect_uri` of a request.
     pub(crate) redirect_uris: Vec<String>,
-    /// What may be asked for.
+    /// The permitted scopes.
     pub(crate) scopes: Vec<String>,
 }
 
@@ -93,7 +93,7 @@ impl Default for Registration {
 pub(crate) struct Client {
     pub(crate) id: String,
     secret: SecretString,
-    /// As it is when the emulator starts.
+    /// The registration at the emulator's start.
     pub(crate) registration: Registration,
 }
 
@@ -106,13 +106,13 @@ impl Client {
         }
     }
 
-    /// An emulator holds no real secret, so an ordinary comparison is enough.
+    /// Compares the secret. An emulator holds no real secret, so an ordinary comparison is enough.
     pub(crate) fn has_secret(&self, secret: &str) -> bool {
         self.secret.expose_secret() == secret
     }
 }
 
-/// All that stays fixed while an emulator runs.
+/// All settings that stay fixed while an emulator runs.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) clock: Clock,
@@ -122,12 +122,12 @@ pub(crate) struct Settings {
     pub(crate) revocation_lag: Duration,
     pub(crate) clients: Vec<Client>,
     pub(crate) error_style: ErrorStyle,
-    pub(crate) bare_answers: bool,
+    pub(crate) bare_responses: bool,
     pub(crate) recorded_requests: usize,
     pub(crate) code_ttl: Duration,
     pub(crate) require_pkce: bool,
     pub(crate) code_reuse_revokes: bool,
-    /// What every organisation starts with.
+    /// The initial directory of every organisation.
     pub(crate) directory: Directory,
 }
 
@@ -135,7 +135,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             clock: system_clock(),
-            // What the documentation of the token endpoint shows in its example.
+            // The lifetimes in the example of the token endpoint's documentation.
             access_ttl: Duration::from_secs(1_209_599),
             refresh_ttl: Duration::from_secs(7_775_999),
             // The vendor's refresh sample does nothing more than once in this time.
@@ -143,7 +143,7 @@ impl Default for Settings {
             revocation_lag: Duration::ZERO,
             clients: Vec::new(),
             error_style: ErrorStyle::default(),
-            bare_answers: false,
+            bare_responses: false,
             recorded_requests: 100_000,
             // Not published; RFC 6749 section 4.1.2 allows ten minutes at most.
             code_ttl: Duration::from_secs(5 * 60),
@@ -159,7 +159,7 @@ impl Settings {
         (self.clock)()
     }
 
-    /// The client that is used where none is named: the first.
+    /// Returns the default client: the first.
     pub(crate) fn default_client(&self) -> &str {
         self.clients
             .first()

@@ -1,4 +1,4 @@
-//! What every part of a running emulator shares.
+//! Shared parts of a running emulator.
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use crate::record::Recorder;
 use crate::settings::{Clock, Settings};
 use crate::state::State;
 
-/// A handle on all of it.
+/// A handle on all parts.
 #[derive(Clone)]
 pub(crate) struct Shared(Arc<Parts>);
 
@@ -23,10 +23,10 @@ pub(crate) struct Parts {
 
 impl Shared {
     pub(crate) fn new(state: State, recorder: Recorder) -> Self {
-        Self::of(state, Faults::default(), recorder)
+        Self::from_parts(state, Faults::default(), recorder)
     }
 
-    fn of(state: State, faults: Faults, recorder: Recorder) -> Self {
+    fn from_parts(state: State, faults: Faults, recorder: Recorder) -> Self {
         Self(Arc::new(Parts {
             settings: state.settings().clone(),
             state: Mutex::new(state),
@@ -36,10 +36,10 @@ impl Shared {
         }))
     }
 
-    /// A copy that shares nothing with this one.
+    /// Creates a copy that shares nothing with this one.
     pub(crate) fn fork(&self, clock: Clock) -> Self {
         let state = self.state().fork(clock);
-        Self::of(state, self.faults.fork(), self.recorder.fork())
+        Self::from_parts(state, self.faults.fork(), self.recorder.fork())
     }
 }
 
@@ -56,12 +56,12 @@ impl Parts {
         &self.settings
     }
 
-    /// Milliseconds since the Unix epoch by the emulator's clock.
+    /// Returns milliseconds since the Unix epoch by the emulator's clock.
     pub(crate) fn now(&self) -> u64 {
         self.settings.now()
     }
 
-    /// The state, held by nobody else as long as the guard lives; never across an `await`.
+    /// Locks the state; never hold the guard across an `await`.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

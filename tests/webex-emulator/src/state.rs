@@ -1,4 +1,4 @@
-//! What the emulated service knows: organisations, who authorised what, and which tokens live.
+//! The state of the emulated service: organisations, authorisations, and live tokens.
 
 mod codes;
 mod directory;
@@ -10,19 +10,19 @@ use std::collections::{HashMap, VecDeque};
 use secrecy::SecretString;
 use serde::Serialize;
 
-pub use self::inspect::Newest;
-use crate::answer::{Grant, TokenResponse};
+pub use self::inspect::LatestTokens;
 use crate::directory::Directory;
 use crate::generator::Generator;
 use crate::ids::{self, Digest};
 use crate::paging::{Listing, Paging};
 use crate::settings::{Clock, Mode, Registration, Settings, millis};
+use crate::token_response::{Grant, TokenResponse};
 
 use codes::Code;
 pub(crate) use codes::{CodeRefusal, Exchange};
-pub(crate) use directory::Listed;
+pub(crate) use directory::DirectoryEntry;
 
-/// "At most 750 active access tokens per account": the oldest goes when one more is made.
+/// "At most 750 active access tokens per account": one more revokes the oldest.
 const TOKENS_PER_ACCOUNT: usize = 750;
 
 /// An emulated Webex organisation.
@@ -33,14 +33,14 @@ pub struct Organization {
     pub id: String,
     /// The bare UUID, as Control Hub shows it.
     pub uuid: String,
-    /// The name it was made with.
+    /// Its name.
     pub display_name: String,
-    /// When it was made, milliseconds since the Unix epoch.
+    /// Its creation time, in milliseconds since the Unix epoch.
     #[serde(skip)]
     pub created: u64,
 }
 
-/// Why a token was not accepted.
+/// Why a token was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// Never issued, issued to another client, or forgotten.
@@ -48,11 +48,11 @@ pub(crate) enum Refusal {
     Expired,
     Revoked,
     RotatedOut,
-    /// A scope was asked for that the grant lacks.
+    /// The grant lacks a requested scope.
     Scope,
 }
 
-/// Who an access token speaks for.
+/// The principal of an access token.
 #[derive(Clone, Debug)]
 pub(crate) struct Principal {
     pub(crate) organization: Organization,
@@ -62,16 +62,16 @@ pub(crate) struct Principal {
     pub(crate) expires_at: u64,
 }
 
-/// What the consent page proposes to whoever looks at it.
+/// The proposal of the consent page.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Proposal {
-    /// UUID of the organisation whose administrator consents; the first one made without it.
+    /// UUID of the organisation whose administrator consents; the first one by default.
     pub(crate) organization: Option<String>,
     /// Scopes whose boxes are not ticked.
     pub(crate) without: Vec<String>,
 }
 
-/// One act of authorisation with every token that came of it.
+/// One authorisation with every token issued under it.
 #[derive(Clone)]
 struct Family {
     organization_uuid: String,
@@ -80,7 +80,7 @@ struct Family {
     scopes: Vec<String>,
     refresh_tokens: VecDeque<Digest>,
     access_tokens: VecDeque<Digest>,
-    /// The access token given out last, for the mode that gives it out again.
+    /// The access token issued last, for the mode that returns it again.
     latest: Option<(SecretString, u64)>,
 }
 
@@ -108,13 +108,13 @@ pub(crate) struct State {
     pub(crate) mode: Mode,
     pub(crate) reuse_detection: bool,
     organizations: HashMap<String, Organization>,
-    /// Their UUIDs in the order in which they were made.
+    /// Their UUIDs in the order of creation.
     organizations_in_order: Vec<String>,
     /// By client id.
     registrations: HashMap<String, Registration>,
-    /// What the consent page proposes.
+    /// The proposal of the consent page.
     pub(crate) proposal: Proposal,
-    /// What was changed in an organisation, by UUID; the others have what all start with.
+    /// Changed directories by the organisation's UUID; the others have the initial one.
     directories: HashMap<String, Directory>,
     /// Listings without an entry come in one page.
     pub(crate) paging: HashMap<Listing, Paging>,
@@ -159,7 +159,7 @@ impl State {
         &self.settings
     }
 
-    /// A copy that lives by another clock.
+    /// Copies the state for another clock.
     pub(crate) fn fork(&self, clock: Clock) -> Self {
         let mut copy = self.clone();
         copy.settings.clock = clock;
@@ -179,13 +179,13 @@ impl State {
         organization
     }
 
-    /// Every organisation in the order of their making.
+    /// Returns every organisation in the order of creation.
     pub(crate) fn organizations(&self) -> impl Iterator<Item = &Organization> {
         let uuids = self.organizations_in_order.iter();
         uuids.filter_map(|uuid| self.organizations.get(uuid))
     }
 
-    /// The organisation whose administrator the consent page proposes, if there is any.
+    /// Returns the organisation whose administrator the consent page proposes, if there is any.
     pub(crate) fn proposed_organization(&self) -> Option<&Organization> {
         let chosen = self.proposal.organization.as_ref();
         chosen
@@ -209,7 +209,7 @@ impl State {
         })
     }
 
-    /// An administrator of the organisation authorises the client.
+    /// Authorises the client as an administrator of the organisation.
     pub(crate) fn grant(
         &mut self,
         organization_uuid: &str,
@@ -233,29 +233,29 @@ impl State {
         let refresh_token = self.issue_refresh_token(&id);
         let access_token = self.issue_access_token(&id, scopes.clone());
         Grant {
-            answer: TokenResponse {
+            response: TokenResponse {
                 access_token,
                 expires_in: self.settings.access_ttl.as_secs(),
                 refresh: Some((refresh_token, self.settings.refresh_ttl.as_secs())),
                 scopes,
-                bare: self.settings.bare_answers,
+                bare: self.settings.bare_responses,
             },
             authorization_id: ids::encode("AUTHORIZATION", &id),
             client_id: client_id.to_owned(),
         }
     }
 
-    fn after(&self, life: std::time::Duration) -> u64 {
-        self.settings.now().saturating_add(millis(life))
+    fn expiry_after(&self, lifetime: std::time::Duration) -> u64 {
+        self.settings.now().saturating_add(millis(lifetime))
     }
 
     fn issue_refresh_token(&mut self, id: &str) -> SecretString {
-        let expires_at = self.after(self.settings.refresh_ttl);
+        let expires_at = self.expiry_after(self.settings.refresh_ttl);
         let Some(family) = self.families.get_mut(id) else {
             return SecretString::default();
         };
         let token = self.generator.token(&family.organization_uuid);
-        let digest = Digest::of(&token);
+        let digest = Digest::from_secret(&token);
         if let Some(oldest) = push_bounded(&mut family.refresh_tokens, digest.clone()) {
             self.refresh_tokens.remove(&oldest);
         }
@@ -273,12 +273,12 @@ impl State {
 
     fn issue_access_token(&mut self, id: &str, scopes: Vec<String>) -> SecretString {
         let now = self.settings.now();
-        let expires_at = self.after(self.settings.access_ttl);
+        let expires_at = self.expiry_after(self.settings.access_ttl);
         let Some(family) = self.families.get_mut(id) else {
             return SecretString::default();
         };
         let token = self.generator.token(&family.organization_uuid);
-        let digest = Digest::of(&token);
+        let digest = Digest::from_secret(&token);
         if let Some(oldest) = push_bounded(&mut family.access_tokens, digest.clone()) {
             self.access_tokens.remove(&oldest);
         }
@@ -296,12 +296,12 @@ impl State {
         token
     }
 
-    /// Who an access token speaks for, as long as it lives.
+    /// Returns the principal of a valid access token.
     pub(crate) fn authenticate(&self, token: &str) -> Result<Principal, Refusal> {
         let now = self.settings.now();
         let known = self
             .access_tokens
-            .get(&Digest::of(token))
+            .get(&Digest::from_secret(token))
             .ok_or(Refusal::Unknown)?;
         let lag = millis(self.settings.revocation_lag);
         if known
@@ -326,8 +326,8 @@ impl State {
         })
     }
 
-    /// Revokes the authorisation with this UUID if it is the organisation's; answers with every
-    /// token that is dead now.
+    /// Revokes the authorisation with this UUID if it is the organisation's; returns every token
+    /// that is dead now.
     pub(crate) fn revoke_authorization(
         &mut self,
         organization_uuid: &str,
@@ -337,7 +337,7 @@ impl State {
         (family.organization_uuid == organization_uuid).then(|| self.revoke_family(id))
     }
 
-    /// Revokes all that the organisation authorised, for one client or for all.
+    /// Revokes all of the organisation's authorisations, for one client or for all.
     pub(crate) fn revoke_organization(
         &mut self,
         organization_uuid: &str,
@@ -355,9 +355,10 @@ impl State {
         ids.iter().flat_map(|id| self.revoke_family(id)).collect()
     }
 
-    /// Revokes one token: a refresh token takes its access tokens with it. False if it is unknown.
+    /// Revokes one token: a refresh token takes its access tokens with it. Returns false if it is
+    /// unknown.
     pub(crate) fn revoke_token(&mut self, token: &str) -> bool {
-        let digest = Digest::of(token);
+        let digest = Digest::from_secret(token);
         if let Some(known) = self.refresh_tokens.get(&digest) {
             let id = known.family.clone();
             self.revoke_family(&id);
@@ -393,7 +394,7 @@ impl State {
     }
 }
 
-/// Adds the newest and gives back the oldest if there are too many.
+/// Adds the newest token, and removes and returns the oldest if there are too many.
 fn push_bounded(tokens: &mut VecDeque<Digest>, newest: Digest) -> Option<Digest> {
     tokens.push_back(newest);
     (tokens.len() > TOKENS_PER_ACCOUNT)

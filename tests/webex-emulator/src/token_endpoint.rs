@@ -1,4 +1,4 @@
-//! `POST /v1/access_token`: RFC 6749 as Webex does it.
+//! `POST /v1/access_token`: RFC 6749 in Webex's variant.
 
 use std::collections::HashMap;
 
@@ -15,12 +15,12 @@ use url::form_urlencoded;
 
 use crate::errors;
 use crate::ids::Digest;
-use crate::record::Obituary;
+use crate::record::DeadTokens;
 use crate::settings::ErrorStyle;
 use crate::shared::Shared;
 use crate::state::{CodeRefusal, Exchange, Refusal};
 
-/// Who the caller says it is.
+/// The caller's credentials.
 pub(crate) struct Credentials {
     pub(crate) client_id: String,
     pub(crate) secret: String,
@@ -33,8 +33,8 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    /// Reads a body; a body of another content type has no fields.
-    pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Self {
+    /// Parses a body; a body of another content type has no fields.
+    pub(crate) fn parse(headers: &HeaderMap, body: &[u8]) -> Self {
         let is_form = headers
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
@@ -58,7 +58,7 @@ impl Form {
         form
     }
 
-    /// A field that is there and not empty.
+    /// Returns a field unless it is missing or empty.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.fields
             .get(name)
@@ -67,7 +67,7 @@ impl Form {
     }
 }
 
-/// Reads HTTP Basic, whose two parts are form-encoded (RFC 6749 section 2.3.1).
+/// Parses HTTP Basic, whose two parts are form-encoded (RFC 6749 section 2.3.1).
 pub(crate) fn basic(headers: &HeaderMap) -> Option<Credentials> {
     let (scheme, encoded) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -89,12 +89,12 @@ fn form_decode(text: &str) -> String {
         .unwrap_or_default()
 }
 
-/// A refusal at the token endpoint.
+/// An error of the token endpoint.
 struct OauthError {
     status: StatusCode,
     code: &'static str,
     description: &'static str,
-    /// The refused token or code, if it is dead for good.
+    /// The rejected token or code, if it is dead for good.
     dead: Option<Digest>,
     basic: bool,
 }
@@ -135,7 +135,7 @@ impl OauthError {
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         if let Some(token) = self.dead {
-            response.extensions_mut().insert(Obituary {
+            response.extensions_mut().insert(DeadTokens {
                 tokens: vec![token],
                 reason: "it had been refused as revoked, rotated out or used",
             });
@@ -144,14 +144,14 @@ impl OauthError {
     }
 }
 
-/// The endpoint.
+/// Handles a token request.
 pub(crate) async fn token(
     State(shared): State<Shared>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let form = Form::read(&headers, &body);
-    let mut response = match answer(&shared, &headers, &form) {
+    let form = Form::parse(&headers, &body);
+    let mut response = match respond(&shared, &headers, &form) {
         Ok(response) => response,
         Err(error) => error.into_response(shared.settings().error_style),
     };
@@ -162,7 +162,7 @@ pub(crate) async fn token(
     response
 }
 
-fn answer(shared: &Shared, headers: &HeaderMap, form: &Form) -> Result<Response, OauthError> {
+fn respond(shared: &Shared, headers: &HeaderMap, form: &Form) -> Result<Response, OauthError> {
     if form.repeated {
         return Err(OauthError::new(
             "invalid_request",
@@ -184,7 +184,7 @@ fn answer(shared: &Shared, headers: &HeaderMap, form: &Form) -> Result<Response,
     }
 }
 
-/// Checks the client by HTTP Basic if there is any, else by the form's fields.
+/// Checks the client by HTTP Basic if present, else by the form's fields.
 fn authenticate(shared: &Shared, headers: &HeaderMap, form: &Form) -> Result<String, OauthError> {
     let basic = basic(headers);
     let by_basic = basic.is_some();
@@ -226,9 +226,9 @@ fn refresh(shared: &Shared, client_id: &str, form: &Form) -> Result<Response, Oa
     });
     match shared.state().refresh(client_id, token, scopes) {
         Ok(refreshed) => {
-            let mut response = Json(refreshed.answer.to_json()).into_response();
+            let mut response = Json(refreshed.response.to_json()).into_response();
             if let Some(old) = refreshed.rotated_out {
-                response.extensions_mut().insert(Obituary {
+                response.extensions_mut().insert(DeadTokens {
                     tokens: vec![old],
                     reason: "it had been rotated out",
                 });
@@ -241,7 +241,7 @@ fn refresh(shared: &Shared, client_id: &str, form: &Form) -> Result<Response, Oa
         )),
         Err(refusal) => Err(OauthError {
             dead: matches!(refusal, Refusal::Revoked | Refusal::RotatedOut)
-                .then(|| Digest::of(token)),
+                .then(|| Digest::from_secret(token)),
             ..OauthError::new(
                 "invalid_grant",
                 "The refresh token provided is expired, revoked, malformed, or invalid.",
@@ -272,8 +272,8 @@ fn exchange(shared: &Shared, client_id: &str, form: &Form) -> Result<Response, O
     match shared.state().exchange(&exchange) {
         Ok(grant) => {
             let mut response = Json(grant.json()).into_response();
-            response.extensions_mut().insert(Obituary {
-                tokens: vec![Digest::of(code)],
+            response.extensions_mut().insert(DeadTokens {
+                tokens: vec![Digest::from_secret(code)],
                 reason: "it had been exchanged",
             });
             Ok(response)
@@ -290,7 +290,7 @@ fn exchange(shared: &Shared, client_id: &str, form: &Form) -> Result<Response, O
             };
             Err(OauthError {
                 dead: matches!(refusal, CodeRefusal::Expired | CodeRefusal::Used)
-                    .then(|| Digest::of(code)),
+                    .then(|| Digest::from_secret(code)),
                 ..OauthError::new("invalid_grant", description)
             })
         }

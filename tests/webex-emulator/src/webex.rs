@@ -1,4 +1,4 @@
-//! The emulated service, as a test sees it.
+//! The emulated service, as a test uses it.
 
 mod authorization;
 mod directory;
@@ -7,34 +7,34 @@ use std::fmt;
 
 use axum::Router;
 
-use crate::answer::Grant;
 #[cfg(doc)]
 use crate::builder::Builder;
 use crate::faults::Fault;
-use crate::gate::{Gate, Stage};
+use crate::gate::{Gate, ProcessingStage};
 use crate::record::{InFlight, RecordedRequest};
 use crate::routes;
 use crate::settings::{Clock, Mode};
 use crate::shared::Shared;
-use crate::state::{Newest, Organization};
+use crate::state::{LatestTokens, Organization};
+use crate::token_response::Grant;
 
-/// The emulated service: what it knows, and how a test steers it.
+/// The emulated service, with its state and the controls for tests.
 ///
-/// An [`Emulator`](crate::Emulator) is one that listens; [`Builder::in_process`] makes one that is
-/// only asked by [`answer`](Webex::answer). A clone is another handle on the same service.
+/// An [`Emulator`](crate::Emulator) adds a listener; [`Builder::in_process`] creates one without,
+/// for [`handle`](Webex::handle). Clones share the same service.
 #[derive(Clone)]
 pub struct Webex {
     pub(crate) shared: Shared,
     pub(crate) router: Router,
 }
 
-/// What is revoked.
+/// The target of a revocation.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Revocation<'a> {
-    /// A refresh token with all access tokens it gave, or a lone access token.
+    /// A refresh token with all access tokens issued for it, or a lone access token.
     Token(&'a str),
-    /// All that was granted in an organisation.
+    /// All grants of an organisation.
     Organization(&'a Organization),
 }
 
@@ -58,31 +58,30 @@ impl<'a> From<&'a Grant> for Revocation<'a> {
 
 impl Webex {
     pub(crate) fn new(shared: Shared) -> Self {
-        let router = routes::all(shared.clone());
+        let router = routes::router(shared.clone());
         Self { shared, router }
     }
 
-    /// Another service that knows the same as this one at this moment, by a clock of its own:
-    /// tokens, faults not yet met, the record, and what its random numbers will be. From now on
-    /// neither knows of the other.
+    /// Copies the service with its current state, under its own clock: tokens, pending faults, the
+    /// record, and the future random numbers. From then on the two are independent.
     ///
-    /// Gates and requests in flight stay behind; in the copy these were abandoned.
+    /// Gates and requests in flight are not copied; in the copy these were abandoned.
     #[must_use]
     pub fn fork(&self, clock: Clock) -> Self {
         Self::new(self.shared.fork(clock))
     }
 
-    /// The client that grants are made to: the first that was registered.
+    /// Returns the client of grants: the first that was registered.
     pub fn client_id(&self) -> &str {
         self.shared.settings().default_client()
     }
 
-    /// Makes an organisation with one administrator.
+    /// Creates an organisation with one administrator.
     pub fn create_organization(&self, display_name: &str) -> Organization {
         self.shared.state().create_organization(display_name)
     }
 
-    /// The administrator authorises the first client, with exactly these scopes.
+    /// Authorises the first client as the administrator, with exactly these scopes.
     pub fn grant<S: Into<String>>(
         &self,
         organization: &Organization,
@@ -91,7 +90,7 @@ impl Webex {
         self.grant_to(self.client_id(), organization, scopes)
     }
 
-    /// The administrator authorises this client, with exactly these scopes.
+    /// Authorises this client as the administrator, with exactly these scopes.
     pub fn grant_to<S: Into<String>>(
         &self,
         client_id: &str,
@@ -103,28 +102,28 @@ impl Webex {
         state.grant(&organization.uuid, client_id, scopes)
     }
 
-    /// Changes what a refresh does from now on.
+    /// Changes the effect of a refresh from now on.
     pub fn set_mode(&self, mode: Mode) {
         self.shared.state().mode = mode;
     }
 
-    /// Turns the revocation of a family on reuse of a rotated-out token on or off.
+    /// Enables or disables the revocation of a family on reuse of a rotated-out token.
     pub fn set_reuse_detection(&self, on: bool) {
         self.shared.state().reuse_detection = on;
     }
 
-    /// Adds a fault after those already there.
+    /// Adds a fault after the existing ones.
     pub fn inject(&self, fault: Fault) {
         self.shared.faults.inject(fault);
     }
 
-    /// Forgets every fault.
+    /// Removes every fault.
     pub fn clear_faults(&self) {
         self.shared.faults.clear();
     }
 
-    /// Revokes behind the client's back, as when an administrator loses his role. False if the
-    /// token is unknown or the organisation had granted nothing.
+    /// Revokes without the client's knowledge, as when an administrator loses his role. Returns
+    /// false if the token is unknown or the organisation had granted nothing.
     pub fn revoke<'a>(&self, what: impl Into<Revocation<'a>>) -> bool {
         let mut state = self.shared.state();
         match what.into() {
@@ -135,50 +134,52 @@ impl Webex {
         }
     }
 
-    /// Whether a request with this access or refresh token would be accepted now. Asking changes
+    /// Whether a request with this access or refresh token would be accepted now. The check changes
     /// nothing and is not recorded.
     pub fn accepts(&self, token: &str) -> bool {
         self.shared.state().accepts(token)
     }
 
-    /// The tokens given out last under a grant; none if it was not made here.
-    pub fn newest(&self, grant: &Grant) -> Option<Newest> {
-        self.shared.state().newest(grant)
+    /// Returns the tokens issued last under a grant, or `None` if it is unknown here.
+    pub fn latest_tokens(&self, grant: &Grant) -> Option<LatestTokens> {
+        self.shared.state().latest_tokens(grant)
     }
 
-    /// Holds requests to this path, and to those below it, before anything is done about them.
+    /// Holds requests to this path, and to those below it, before they are carried out.
     pub fn gate(&self, path: impl Into<String>) -> Gate {
-        self.shared.gates.add(path.into(), Stage::Before)
+        self.shared.gates.add(path.into(), ProcessingStage::Before)
     }
 
-    /// Holds requests to this path, and to those below it, when they are carried out but not
-    /// answered yet.
+    /// Holds requests to this path, and to those below it, after they are carried out and before
+    /// the response.
     pub fn gate_after(&self, path: impl Into<String>) -> Gate {
-        self.shared.gates.add(path.into(), Stage::After)
+        self.shared.gates.add(path.into(), ProcessingStage::After)
     }
 
-    /// Every request so far in the order of arrival, the oldest forgotten if there are too many.
+    /// Returns every request so far in the order of arrival; the oldest are dropped if there are
+    /// too many.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.shared.recorder.requests()
     }
 
-    /// How many requests there are and were at the same time.
+    /// Returns the numbers of concurrent requests.
     pub fn in_flight(&self) -> InFlight {
         self.shared.recorder.in_flight()
     }
 
-    /// Resolves once no request is in flight: also the end of a connection that a client has given up is
-    /// seen then.
+    /// Resolves once no request is in flight: by then a connection abandoned by its client has been
+    /// noticed too.
     pub async fn idle(&self) {
         self.shared.recorder.idle().await;
     }
 
-    /// What clients did that no client may: two requests in flight with one refresh token, or
-    /// the use of a token or code that its holder knew to be revoked, rotated out or used.
+    /// Returns violations by clients: two requests in flight with one refresh token, or the use of
+    /// a token or code that its holder knew to be revoked, rotated out or used.
     ///
-    /// A client knows what it was told: by a whole answer that rotated the token out, exchanged
-    /// the code or refused either as dead, or by its own successful revocation. The first use of a token that was
-    /// revoked behind its back, or whose successor was lost on the way, is no violation.
+    /// A client learns from a whole response that rotated the token out, exchanged the code or
+    /// rejected either as dead, or from its own successful revocation. The first use of a token
+    /// that was revoked without its knowledge, or whose successor was lost on the way, is no
+    /// violation.
     pub fn violations(&self) -> Vec<String> {
         self.shared.recorder.violations()
     }

@@ -1,10 +1,10 @@
-//! A host that ends itself with SIGKILL at one step of one workflow, for the tests that sweep over all
-//! steps. Each step it comes to is a line on stdout.
+//! A host that kills itself with SIGKILL at one step of one workflow, for the tests that sweep over
+//! all steps. It prints a line for each step it reaches.
 //!
-//! `victim COMPONENT DIRECTORY WEBEX NOW STEP due|connect|complete PKID [ADDRESS]`: the component, the
-//! directory of a world, the emulator as `HOST:PORT`, the moment in milliseconds, the step to end at
-//! (0: none), and what to do: run what is due, begin a consent that comes back to ADDRESS, or complete
-//! the one whose callback it is.
+//! `victim COMPONENT DIRECTORY WEBEX NOW STEP due|connect|complete PKID [ADDRESS]`. WEBEX is the
+//! emulator as `HOST:PORT`, NOW the time in milliseconds, and STEP the step to end at (0: none).
+//! The commands: run what is due, begin a consent that comes back to ADDRESS, or complete the one
+//! with this callback.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -34,7 +34,7 @@ use relation_host::types::{Pkid, Timestamp};
 use relation_host::{ComponentSource, Host};
 use secrecy::SecretString;
 
-/// Counts steps, and ends the process at one of them.
+/// Counts steps, and kills the process at one of them.
 #[derive(Clone)]
 struct Steps {
     passed: Arc<AtomicUsize>,
@@ -109,7 +109,7 @@ async fn host(
     let clock = Arc::new(ManualClock::new(now));
     let database = directory.join("relation.db");
     let store = SqliteStore::open(&database, &SqliteOptions::default()).expect("the store opens");
-    let faults = StoreFaults::under(Arc::clone(&clock));
+    let faults = StoreFaults::new(Arc::clone(&clock));
     let store: Arc<dyn Store> = Arc::new(FaultyStore::around(Arc::new(store), faults.clone()));
     let key = KeyFile::new(directory.join("relation.key"));
     let sealer = Sealer::open(&*store, key, now).await.expect("the key fits");
@@ -152,7 +152,8 @@ async fn host(
     host
 }
 
-/// Passes requests on to Webex, with a step before each is sent and one after its answer has come.
+/// Forwards requests to Webex, with a step before each is sent and one after its response has
+/// arrived.
 fn relay(webex: String, steps: Steps) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it listens").to_string();
@@ -180,7 +181,7 @@ fn relay(webex: String, steps: Steps) -> String {
     address
 }
 
-/// One message of HTTP/1.1 with a known length; none at the end of the connection.
+/// Reads one message of HTTP/1.1 with a known length; returns `None` at the end of the connection.
 fn message(from: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut length = 0;

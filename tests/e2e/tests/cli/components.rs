@@ -1,21 +1,21 @@
-//! Commands that need no store: what a component needs of a host, the model, completions.
+//! Commands that need no store: a component's requirements, the model, completions.
 
 use relation_e2e::artifacts;
-use relation_e2e::process::Place;
+use relation_e2e::process::Workspace;
 
-/// Nothing is reached by these.
-fn place() -> Place {
-    Place::of("http://127.0.0.1:9/v1", "secret")
+/// Creates a workspace for commands without network.
+fn workspace() -> Workspace {
+    Workspace::new("http://127.0.0.1:9/v1", "secret")
 }
 
 #[test]
 fn our_component_fits_and_every_import_is_provided() {
-    let place = place();
+    let workspace = workspace();
     for arguments in [
         vec!["inspect".into()],
         vec!["inspect".into(), artifacts::component().into_os_string()],
     ] {
-        let found = place.json(&arguments);
+        let found = workspace.json(&arguments);
         assert_eq!(found["fits"], true, "{found:#}");
         let imports = found["imports"].as_array().unwrap();
         assert!(imports.len() >= 8, "{found:#}");
@@ -29,49 +29,53 @@ fn our_component_fits_and_every_import_is_provided() {
             "{found:#}"
         );
     }
-    let shown = place.relation(["inspect"]).run().done().stdout;
+    let shown = workspace.relation(["inspect"]).run().succeeds().stdout;
     assert!(shown.contains("fits this host"), "{shown}");
     assert!(shown.contains("automate:platform/storage@0.1.0"), "{shown}");
 }
 
 #[test]
-fn a_core_module_is_told_from_a_component() {
-    let place = place();
+fn core_module_is_rejected() {
+    let workspace = workspace();
     // The smallest core module: its magic number and version.
-    std::fs::write(place.path("core.wasm"), b"\0asm\x01\0\0\0").unwrap();
-    let ran = place.relation(["inspect", "core.wasm"]).run().exits(1);
-    assert!(ran.stderr.contains("core.wasm"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("module"), "{}", ran.stderr);
-    let error = place
+    std::fs::write(workspace.path("core.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    let output = workspace.relation(["inspect", "core.wasm"]).run().exits(1);
+    assert!(output.stderr.contains("core.wasm"), "{}", output.stderr);
+    assert!(output.stderr.contains("module"), "{}", output.stderr);
+    let error = workspace
         .relation(["inspect", "core.wasm", "--json"])
         .run()
         .exits(1)
         .error();
     assert_eq!(error["kind"], "plugin");
 
-    std::fs::write(place.path("text.wasm"), b"hello").unwrap();
-    place
+    std::fs::write(workspace.path("text.wasm"), b"hello").unwrap();
+    workspace
         .relation(["inspect", "text.wasm"])
         .run()
         .exits(1)
-        .says(&["text.wasm"]);
-    let absent = place.relation(["inspect", "absent.wasm"]).run();
-    absent.exits(2).says(&["absent.wasm", "No such file"]);
+        .reports(&["text.wasm"]);
+    let absent = workspace.relation(["inspect", "absent.wasm"]).run();
+    absent.exits(2).reports(&["absent.wasm", "No such file"]);
 }
 
 #[test]
-fn a_component_that_fits_can_take_the_place_of_the_carried_one() {
-    let place = place();
+fn compatible_component_replaces_the_embedded_one() {
+    let workspace = workspace();
     let component = artifacts::component();
-    let model = place
+    let model = workspace
         .relation(["describe", "--json", "--plugin"])
         .arg(&component)
         .run()
-        .done()
+        .succeeds()
         .json();
-    assert_eq!(model, place.json(["describe"]), "it is the same component");
-    std::fs::write(place.path("core.wasm"), b"\0asm\x01\0\0\0").unwrap();
-    place
+    assert_eq!(
+        model,
+        workspace.json(["describe"]),
+        "it is the same component"
+    );
+    std::fs::write(workspace.path("core.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    workspace
         .relation(["describe", "--plugin", "core.wasm"])
         .run()
         .exits(1);
@@ -79,8 +83,8 @@ fn a_component_that_fits_can_take_the_place_of_the_carried_one() {
 
 #[test]
 fn the_model_is_described_with_its_rules() {
-    let place = place();
-    let model = place.json(["describe"]);
+    let workspace = workspace();
+    let model = workspace.json(["describe"]);
     let field = |name: &str| {
         let fields = model["fields"].as_array().unwrap().iter();
         let mut fields = fields.filter(|field| field["name"] == name);
@@ -103,7 +107,7 @@ fn the_model_is_described_with_its_rules() {
         let known = actions.iter().any(|action| action["name"] == name);
         assert!(known, "{name}: {actions:#?}");
     }
-    let shown = place.relation(["describe"]).run().done().stdout;
+    let shown = workspace.relation(["describe"]).run().succeeds().stdout;
     assert!(
         shown.contains("Customer Name") && shown.contains("required"),
         "{shown}"
@@ -111,16 +115,20 @@ fn the_model_is_described_with_its_rules() {
 }
 
 #[test]
-fn shells_get_their_completions_even_beside_a_broken_configuration() {
-    let place = place().configured("nonsense = true");
+fn completions_work_with_a_broken_configuration() {
+    let workspace = workspace().with_config_line("nonsense = true");
     for (shell, sign) in [
         ("bash", "complete -F"),
         ("zsh", "#compdef relation-host"),
         ("fish", "complete -c relation-host"),
     ] {
-        let script = place.relation(["completions", shell]).run().done().stdout;
+        let script = workspace
+            .relation(["completions", shell])
+            .run()
+            .succeeds()
+            .stdout;
         assert!(script.contains(sign), "{shell}: {script}");
         assert!(script.contains("check-expiry"), "{shell}");
     }
-    place.relation(["completions", "sh3ll"]).run().exits(2);
+    workspace.relation(["completions", "sh3ll"]).run().exits(2);
 }

@@ -1,7 +1,7 @@
-//! The configuration file, and the options and variables that stand in for it.
+//! The configuration file, and the options and variables that replace it.
 
-use relation_e2e::process::Place;
-use relation_e2e::scene::Scene;
+use relation_e2e::cli_world::CliWorld;
+use relation_e2e::process::Workspace;
 
 const REFERENCE: &str = r#"
 store = "sqlite:relation.db"
@@ -32,15 +32,15 @@ period = "7d"
 "#;
 
 #[test]
-fn every_section_is_understood_and_the_first_command_makes_store_and_key() {
-    let place = Place::of("http://127.0.0.1:9/v1", "secret");
-    place.write("relation.toml", REFERENCE);
-    place.relation(["run", "--until-idle"]).run().done();
-    assert!(place.path("relation.db").is_file());
+fn every_section_is_read_and_store_and_key_are_made() {
+    let workspace = Workspace::new("http://127.0.0.1:9/v1", "secret");
+    workspace.write("relation.toml", REFERENCE);
+    workspace.relation(["run", "--until-idle"]).run().succeeds();
+    assert!(workspace.path("relation.db").is_file());
     #[cfg(unix)]
     for file in ["relation.db", "relation.key"] {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(place.path(file))
+        let mode = std::fs::metadata(workspace.path(file))
             .unwrap()
             .permissions()
             .mode();
@@ -49,28 +49,28 @@ fn every_section_is_understood_and_the_first_command_makes_store_and_key() {
 }
 
 #[test]
-fn files_are_relative_to_the_configuration_wherever_the_command_runs() {
-    let place = Place::of("http://127.0.0.1:9/v1", "secret");
-    std::fs::create_dir(place.path("etc")).unwrap();
-    place.write("etc/other.toml", REFERENCE);
-    place.write("etc/client-secret", "secret");
-    place
+fn paths_are_relative_to_the_configuration() {
+    let workspace = Workspace::new("http://127.0.0.1:9/v1", "secret");
+    std::fs::create_dir(workspace.path("etc")).unwrap();
+    workspace.write("etc/other.toml", REFERENCE);
+    workspace.write("etc/client-secret", "secret");
+    workspace
         .relation(["run", "--until-idle", "--config", "etc/other.toml"])
         .run()
-        .done();
-    assert!(place.path("etc/relation.key").is_file());
-    assert!(!place.path("relation.key").exists());
+        .succeeds();
+    assert!(workspace.path("etc/relation.key").is_file());
+    assert!(!workspace.path("relation.key").exists());
 
-    let by_variable = place
+    let by_variable = workspace
         .relation(["describe"])
         .env("RELATION_CONFIG", "etc/absent.toml");
-    by_variable.run().exits(2).says(&["etc/absent.toml"]);
+    by_variable.run().exits(2).reports(&["etc/absent.toml"]);
 }
 
 #[test]
-fn everything_wrong_is_told_at_once_with_lines_and_the_keys_that_were_meant() {
-    let place = Place::of("http://127.0.0.1:9/v1", "secret");
-    place.write(
+fn all_errors_are_reported_with_lines_and_suggestions() {
+    let workspace = Workspace::new("http://127.0.0.1:9/v1", "secret");
+    workspace.write(
         "relation.toml",
         "stoer = \"sqlite:relation.db\"\n\
          [limits]\n\
@@ -80,7 +80,7 @@ fn everything_wrong_is_told_at_once_with_lines_and_the_keys_that_were_meant() {
          treshold = [\"2d\"]\n\
          [quantum]\n",
     );
-    let ran = place.relation(["list"]).run().exits(2).says(&[
+    let output = workspace.relation(["list"]).run().exits(2).reports(&[
         "line 1: stoer: unknown key; did you mean `store`?",
         "line 3: limits.memroy: unknown key; did you mean `limits.memory`?",
         "line 4: limits.time: expected a duration with its unit",
@@ -88,32 +88,36 @@ fn everything_wrong_is_told_at_once_with_lines_and_the_keys_that_were_meant() {
         "quantum: unknown key",
     ]);
     assert!(
-        !place.path("relation.db").exists(),
+        !workspace.path("relation.db").exists(),
         "nothing is begun: {}",
-        ran.stderr
+        output.stderr
     );
-    let error = place.relation(["list", "--json"]).run().exits(2).error();
+    let error = workspace
+        .relation(["list", "--json"])
+        .run()
+        .exits(2)
+        .error();
     assert_eq!(error["kind"], "usage");
 }
 
 #[test]
-fn another_store_can_be_named_and_only_by_a_scheme_that_is_known() {
-    let place = Place::of("http://127.0.0.1:9/v1", "secret");
+fn store_option_accepts_only_known_schemes() {
+    let workspace = Workspace::new("http://127.0.0.1:9/v1", "secret");
     let other = ["run", "--until-idle", "--store", "sqlite:other.db"];
-    place.relation(other).run().done();
-    place.json(["list", "--store", "sqlite:other.db"]);
-    assert!(place.path("other.db").is_file());
-    assert!(!place.path("relation.db").exists());
+    workspace.relation(other).run().succeeds();
+    workspace.json(["list", "--store", "sqlite:other.db"]);
+    assert!(workspace.path("other.db").is_file());
+    assert!(!workspace.path("relation.db").exists());
     for url in [
         "postgres://localhost/relation",
         "relation.db",
         "sqlite:",
         "sqlite::memory:",
     ] {
-        let ran = place.relation(["list", "--store", url]).run().exits(2);
-        assert!(ran.stderr.contains(url), "{}", ran.stderr);
+        let output = workspace.relation(["list", "--store", url]).run().exits(2);
+        assert!(output.stderr.contains(url), "{}", output.stderr);
     }
-    place
+    workspace
         .relation([
             "run",
             "--until-idle",
@@ -122,57 +126,60 @@ fn another_store_can_be_named_and_only_by_a_scheme_that_is_known() {
         ])
         .run()
         .exits(2)
-        .says(&["the directory absent does not exist"]);
+        .reports(&["the directory absent does not exist"]);
 }
 
 #[test]
-fn a_key_file_that_does_not_fit_the_store_keeps_it_shut() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
-    let place = &scene.place;
-    let key = std::fs::read_to_string(place.path("relation.key")).unwrap();
+fn wrong_key_file_does_not_open_the_store() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
+    let workspace = &world.workspace;
+    let key = std::fs::read_to_string(workspace.path("relation.key")).unwrap();
 
     // The key of another store.
-    let other = Scene::new();
-    other.customer("Fabrikam");
-    let foreign = std::fs::read_to_string(other.place.path("relation.key")).unwrap();
-    place.write("relation.key", &foreign);
+    let other = CliWorld::new();
+    other.add_customer("Fabrikam");
+    let foreign = std::fs::read_to_string(other.workspace.path("relation.key")).unwrap();
+    workspace.write("relation.key", &foreign);
     let refused = |arguments: &[&str], text: &str| {
-        let ran = place.relation(arguments).run();
-        assert!(matches!(ran.code, Some(1 | 2)), "{ran:?}");
+        let output = workspace.relation(arguments).run();
+        assert!(matches!(output.code, Some(1 | 2)), "{output:?}");
         assert!(
-            ran.stderr.contains("relation.key") && ran.stderr.contains(text),
-            "{ran:?}"
+            output.stderr.contains("relation.key") && output.stderr.contains(text),
+            "{output:?}"
         );
     };
     refused(&["refresh", &customer.pkid], "sealed under");
     refused(&["run", "--until-idle"], "sealed under");
 
-    place.write("relation.key", "nonsense\n");
+    workspace.write("relation.key", "nonsense\n");
     refused(&["run", "--until-idle"], "key");
 
-    // Without one it must not make another, with which nothing could be opened.
-    std::fs::remove_file(place.path("relation.key")).unwrap();
+    // Without a key it must not create another, which could open nothing.
+    std::fs::remove_file(workspace.path("relation.key")).unwrap();
     refused(&["run", "--until-idle"], "does not exist");
-    assert!(!place.path("relation.key").exists());
+    assert!(!workspace.path("relation.key").exists());
 
-    place.write("relation.key", &key);
-    place.relation(["refresh", &customer.pkid]).run().done();
+    workspace.write("relation.key", &key);
+    workspace
+        .relation(["refresh", &customer.pkid])
+        .run()
+        .succeeds();
 }
 
 #[test]
-fn a_file_of_certificate_authorities_that_is_of_no_use_stops_the_start() {
-    let place =
-        Place::of("http://127.0.0.1:9/v1", "secret").configured("egress.extra-ca = \"ca.pem\"");
+fn unusable_ca_file_stops_the_start() {
+    let workspace = Workspace::new("http://127.0.0.1:9/v1", "secret")
+        .with_config_line("egress.extra-ca = \"ca.pem\"");
     let stops = |words: &str| {
         let text = format!("cannot use `ca.pem` as `egress.extra-ca`: {words}");
-        let run = place.relation(["run", "--until-idle"]);
-        run.run().exits(2).says(&[&text]);
+        let run = workspace.relation(["run", "--until-idle"]);
+        run.run().exits(2).reports(&[&text]);
     };
     stops("No such file or directory");
-    place.write("ca.pem", "");
+    workspace.write("ca.pem", "");
     stops("it holds no PEM certificate");
-    place.write(
+    workspace.write(
         "ca.pem",
         "-----BEGIN CERTIFICATE-----\nZ2FyYmFnZQ==\n-----END CERTIFICATE-----\n",
     );
@@ -180,34 +187,39 @@ fn a_file_of_certificate_authorities_that_is_of_no_use_stops_the_start() {
 }
 
 #[test]
-fn without_a_configuration_nothing_may_be_reached() {
-    let scene = Scene::new();
-    let place = &scene.place;
-    std::fs::remove_file(place.path("relation.toml")).unwrap();
-    let (_, grant) = scene.granted("Contoso");
-    scene
+fn no_origin_is_allowed_without_configuration() {
+    let world = CliWorld::new();
+    let workspace = &world.workspace;
+    std::fs::remove_file(workspace.path("relation.toml")).unwrap();
+    let (_, grant) = world.organization_with_grant("Contoso");
+    world
         .add("Contoso")
         .args(["--tokens", "-"])
         .stdin(grant.json().to_string())
         .run()
         .exits(1)
-        .says(&["egress.allow"]);
-    assert!(place.json(["list"])["items"].as_array().unwrap().is_empty());
+        .reports(&["egress.allow"]);
+    assert!(
+        workspace.json(["list"])["items"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
-fn settings_that_the_plugin_refuses_stop_every_workflow_with_their_lines() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
-    let place = &scene.place;
-    let text = std::fs::read_to_string(place.path("relation.toml")).unwrap();
+fn invalid_settings_stop_workflows_with_their_lines() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
+    let workspace = &world.workspace;
+    let text = std::fs::read_to_string(workspace.path("relation.toml")).unwrap();
     let text = text.trim_end();
     let lines = text.lines().count();
     let bad = "[refresh]\nperiod = \"500ms\"\nfraction = 0\njitter = 1\n[expiry]\n\
                thresholds = [\"2d\", \"1ms\"]\n[tokens]\nassumed-access-life = \"1ms\"\n\
                assumed-refresh-life = \"900000000y\"\n";
-    place.write("relation.toml", &format!("{text}\n{bad}"));
-    let told = [
+    workspace.write("relation.toml", &format!("{text}\n{bad}"));
+    let reported = [
         (2, "refresh.period: must be a duration of a second or more"),
         (
             3,
@@ -221,8 +233,8 @@ fn settings_that_the_plugin_refuses_stop_every_workflow_with_their_lines() {
         (8, "tokens.assumed-access-life: must be"),
         (9, "tokens.assumed-refresh-life: must be"),
     ];
-    let told = told.map(|(line, words)| format!("line {}: {words}", lines + line));
-    let told: Vec<&str> = told.iter().map(String::as_str).collect();
+    let reported = reported.map(|(line, words)| format!("line {}: {words}", lines + line));
+    let reported: Vec<&str> = reported.iter().map(String::as_str).collect();
     let pkid = customer.pkid.as_str();
     for command in [
         vec!["run", "--until-idle"],
@@ -235,7 +247,11 @@ fn settings_that_the_plugin_refuses_stop_every_workflow_with_their_lines() {
         vec!["delete", pkid, "--dry-run"],
         vec!["add", "--hierarchy", "sys.Provider.Fabrikam"],
     ] {
-        let refused = place.relation(&command).run().exits(2).says(&told);
+        let refused = workspace
+            .relation(&command)
+            .run()
+            .exits(2)
+            .reports(&reported);
         assert!(refused.stderr.contains("relation.toml"), "{refused:?}");
     }
     for command in [
@@ -247,13 +263,13 @@ fn settings_that_the_plugin_refuses_stop_every_workflow_with_their_lines() {
         vec!["stash", "list"],
         vec!["stash", "apply"],
     ] {
-        place.relation(&command).run().done();
+        workspace.relation(&command).run().succeeds();
     }
-    assert!(scene.token_requests().is_empty());
+    assert!(world.token_requests().is_empty());
 
-    place.write(
+    workspace.write(
         "relation.toml",
         &format!("{text}\n[expiry]\nthresholds = []\n"),
     );
-    place.relation(["refresh", pkid]).run().done();
+    workspace.relation(["refresh", pkid]).run().succeeds();
 }

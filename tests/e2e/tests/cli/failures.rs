@@ -1,32 +1,32 @@
-//! What goes wrong, and how a person and a program are told: exit codes, hints, every fault at once.
+//! Failures and their report to people and programs: exit codes, hints, every fault at once.
 
-use relation_e2e::scene::{NODE, Scene};
+use relation_e2e::cli_world::{CliWorld, NODE};
 use serde_json::{Value, json};
 use webex_emulator::{Emulator, Fault, Mode};
 
 const TOKEN: &str = "/v1/access_token";
 
 #[test]
-fn zero_is_done_and_says_nothing_on_stderr() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
-    let ran = scene
-        .place
+fn exit_code_0_leaves_stderr_empty() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
+    let output = world
+        .workspace
         .relation(["refresh", &customer.pkid])
         .run()
-        .done();
-    assert_eq!(ran.stderr, "");
+        .succeeds();
+    assert_eq!(output.stderr, "");
     for arguments in [["--help"], ["--version"], ["help"]] {
-        scene.place.relation(arguments).run().done();
+        world.workspace.relation(arguments).run().succeeds();
     }
-    let help = scene.place.relation(["--help"]).run().done().stdout;
+    let help = world.workspace.relation(["--help"]).run().succeeds().stdout;
     assert!(help.contains("5  try again later"), "{help}");
 }
 
 #[test]
-fn two_is_the_command_line_at_fault() {
-    let scene = Scene::new();
-    let place = &scene.place;
+fn exit_code_2_for_command_line_errors() {
+    let world = CliWorld::new();
+    let workspace = &world.workspace;
     for arguments in [
         vec!["refrsh"],
         vec!["list", "--colour"],
@@ -36,10 +36,10 @@ fn two_is_the_command_line_at_fault() {
         vec!["list", "--limit", "0"],
         vec!["run", "--concurrency", "0"],
     ] {
-        let ran = place.relation(&arguments).run().exits(2);
-        assert!(ran.stderr.starts_with("error: "), "{ran:?}");
-        assert!(ran.stdout.is_empty(), "{ran:?}");
-        let error = place
+        let output = workspace.relation(&arguments).run().exits(2);
+        assert!(output.stderr.starts_with("error: "), "{output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+        let error = workspace
             .relation(&arguments)
             .arg("--json")
             .run()
@@ -47,13 +47,17 @@ fn two_is_the_command_line_at_fault() {
             .error();
         assert_eq!(error["kind"], "usage", "{arguments:?}");
     }
-    place.relation(["refrsh"]).run().exits(2).says(&["refresh"]);
-    assert!(!place.path("relation.db").exists(), "nothing was begun");
+    workspace
+        .relation(["refrsh"])
+        .run()
+        .exits(2)
+        .reports(&["refresh"]);
+    assert!(!workspace.path("relation.db").exists(), "nothing was begun");
 }
 
 #[test]
-fn two_is_fields_at_fault_and_all_of_them_are_told_at_once() {
-    let scene = Scene::new();
+fn exit_code_2_for_invalid_fields_reports_all() {
+    let world = CliWorld::new();
     let fields = json!({
         "name": "x".repeat(1025),
         "account_email": "nobody",
@@ -67,7 +71,7 @@ fn two_is_fields_at_fault_and_all_of_them_are_told_at_once() {
     });
     let add = || {
         let add = ["add", "--hierarchy", NODE, "--fields", "-"];
-        scene.place.relation(add).stdin(fields.to_string())
+        world.workspace.relation(add).stdin(fields.to_string())
     };
     let faulty = [
         "name",
@@ -79,13 +83,16 @@ fn two_is_fields_at_fault_and_all_of_them_are_told_at_once() {
         "token_repeat",
         "emial_domain",
     ];
-    let told = add()
+    let reported = add()
         .run()
         .exits(2)
-        .says(&["\nhint: ", "email_domain"])
+        .reports(&["\nhint: ", "email_domain"])
         .stderr;
     for field in faulty {
-        assert!(told.contains(&format!("\n  {field}: ")), "{field}:\n{told}");
+        assert!(
+            reported.contains(&format!("\n  {field}: ")),
+            "{field}:\n{reported}"
+        );
     }
     let error = add().arg("--json").run().exits(2).error();
     assert_eq!(error["kind"], "invalid");
@@ -95,7 +102,7 @@ fn two_is_fields_at_fault_and_all_of_them_are_told_at_once() {
         assert!(found, "{field}: {faults:#?}");
     }
     assert!(
-        scene.place.json(["list"])["items"]
+        world.workspace.json(["list"])["items"]
             .as_array()
             .unwrap()
             .is_empty()
@@ -103,11 +110,11 @@ fn two_is_fields_at_fault_and_all_of_them_are_told_at_once() {
 }
 
 #[test]
-fn three_is_not_found() {
-    let scene = Scene::new();
-    scene.customer("Contoso");
-    let error = scene
-        .place
+fn exit_code_3_for_not_found() {
+    let world = CliWorld::new();
+    world.add_customer("Contoso");
+    let error = world
+        .workspace
         .relation(["show", "Nobody", "--json"])
         .run()
         .exits(3)
@@ -117,18 +124,22 @@ fn three_is_not_found() {
 }
 
 #[test]
-fn four_is_a_person_who_must_reauthorize() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
+fn exit_code_4_for_reauthorization() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
     let pkid = customer.pkid.as_str();
-    scene.emulator.revoke(&customer.grant);
-    let ran = scene
-        .place
+    world.emulator.revoke(&customer.grant);
+    let output = world
+        .workspace
         .relation(["refresh", pkid, "--json"])
         .run()
         .exits(4);
-    assert_eq!(ran.json()["outcome"], "reauthorize", "the outcome is data");
-    let error = ran.error();
+    assert_eq!(
+        output.json()["outcome"],
+        "reauthorize",
+        "the outcome is data"
+    );
+    let error = output.error();
     assert_eq!(error["kind"], "reauthorize");
     assert!(
         error["hint"].as_str().unwrap().contains("modify"),
@@ -136,25 +147,33 @@ fn four_is_a_person_who_must_reauthorize() {
     );
     let transaction = error["transaction"].as_str().unwrap();
     assert_eq!(
-        scene.place.json(["transactions", transaction])["action"],
+        world.workspace.json(["transactions", transaction])["action"],
         "refresh"
     );
-    assert_eq!(scene.state(&customer), "reauthorize");
-    let checked = scene.place.relation(["check-expiry", pkid]).run().exits(4);
+    assert_eq!(world.state(&customer), "reauthorize");
+    let checked = world
+        .workspace
+        .relation(["check-expiry", pkid])
+        .run()
+        .exits(4);
     assert!(checked.stderr.contains("\nhint: "), "{}", checked.stderr);
 
-    let never = scene
-        .place
+    let never = world
+        .workspace
         .json(["add", "--hierarchy", NODE, "--name", "Fabrikam"]);
     assert_eq!(never["connection"]["state"], "not-connected");
-    scene.place.relation(["refresh", "Fabrikam"]).run().exits(4);
-    scene.emulator.assert_sound();
+    world
+        .workspace
+        .relation(["refresh", "Fabrikam"])
+        .run()
+        .exits(4);
+    world.emulator.assert_sound();
 }
 
 #[test]
-fn five_is_to_try_again_later() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
+fn exit_code_5_for_retry_later() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
     let pkid = customer.pkid.as_str();
     for fault in [
         Fault::status(TOKEN, 503),
@@ -162,26 +181,26 @@ fn five_is_to_try_again_later() {
         Fault::reset_after(TOKEN),
         Fault::malformed_json(TOKEN),
     ] {
-        scene.emulator.inject(fault);
-        let ran = scene
-            .place
+        world.emulator.inject(fault);
+        let output = world
+            .workspace
             .relation(["refresh", pkid, "--json"])
             .run()
             .exits(5);
-        assert_eq!(ran.json()["outcome"], "retrying");
-        assert_eq!(ran.error()["kind"], "unavailable");
-        assert_eq!(scene.state(&customer), "retrying");
+        assert_eq!(output.json()["outcome"], "retrying");
+        assert_eq!(output.error()["kind"], "unavailable");
+        assert_eq!(world.state(&customer), "retrying");
     }
-    scene.place.relation(["refresh", pkid]).run().done();
-    assert_eq!(scene.state(&customer), "connected");
+    world.workspace.relation(["refresh", pkid]).run().succeeds();
+    assert_eq!(world.state(&customer), "connected");
 
-    // Where nothing is kept to try again by itself, the command fails as Webex did.
-    let (_, grant) = scene.granted("Fabrikam");
-    scene
+    // Without a stored wakeup that would try again, the command fails as Webex did.
+    let (_, grant) = world.organization_with_grant("Fabrikam");
+    world
         .emulator
         .inject(Fault::status("/v1/organizations", 503).always());
-    scene
-        .place
+    world
+        .workspace
         .relation([
             "add",
             "--hierarchy",
@@ -195,7 +214,7 @@ fn five_is_to_try_again_later() {
         .run()
         .exits(5);
     assert_eq!(
-        scene.place.json(["list"])["items"]
+        world.workspace.json(["list"])["items"]
             .as_array()
             .unwrap()
             .len(),
@@ -204,31 +223,35 @@ fn five_is_to_try_again_later() {
 }
 
 #[test]
-fn one_is_everything_else() {
-    let scene = Scene::new();
-    let place = &scene.place;
-    place.write(
+fn exit_code_1_for_other_errors() {
+    let world = CliWorld::new();
+    let workspace = &world.workspace;
+    workspace.write(
         "relation.db",
         "this is no database, and much longer than a header would be",
     );
-    let ran = place.relation(["list"]).run().exits(1);
+    let output = workspace.relation(["list"]).run().exits(1);
     assert!(
-        ran.stderr.contains("not an SQLite database"),
+        output.stderr.contains("not an SQLite database"),
         "{}",
-        ran.stderr
+        output.stderr
     );
-    let error = place.relation(["list", "--json"]).run().exits(1).error();
+    let error = workspace
+        .relation(["list", "--json"])
+        .run()
+        .exits(1)
+        .error();
     assert_eq!(error["kind"], "failed");
 }
 
 #[test]
 fn secrets_are_refused_as_arguments_and_not_repeated() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
     let modify = |field: &str| {
         let set = format!("{field}=s3cret-argument");
-        scene
-            .place
+        world
+            .workspace
             .relation(["modify", &customer.pkid, "--set", &set])
             .run()
             .exits(2)
@@ -241,21 +264,21 @@ fn secrets_are_refused_as_arguments_and_not_repeated() {
         "http_proxy",
         "https_proxy",
     ] {
-        let ran = modify(field).says(&[field, "\nhint: "]);
-        assert!(!ran.stderr.contains("s3cret"), "{}", ran.stderr);
+        let output = modify(field).reports(&[field, "\nhint: "]);
+        assert!(!output.stderr.contains("s3cret"), "{}", output.stderr);
     }
-    // There is no option that would take one.
-    let ran = scene
-        .place
+    // No option takes one.
+    let output = world
+        .workspace
         .relation(["modify", &customer.pkid, "--token", "s3cret-argument"])
         .run()
         .exits(2);
-    assert!(!ran.stderr.contains("s3cret"), "{}", ran.stderr);
+    assert!(!output.stderr.contains("s3cret"), "{}", output.stderr);
 }
 
 #[test]
-fn tokens_that_cannot_be_used_are_told_without_quoting_them() {
-    let scene = Scene::new();
+fn unusable_tokens_are_reported_without_quoting() {
+    let world = CliWorld::new();
     for input in [
         "",
         "s3cret",
@@ -263,50 +286,54 @@ fn tokens_that_cannot_be_used_are_told_without_quoting_them() {
         "{\"access_token\": \"s3cret\"}",
         "{\"s3cret\"",
     ] {
-        let add = scene.add("Contoso").args(["--tokens", "-"]);
-        let ran = add.stdin(input).run().exits(2);
-        assert!(!ran.stderr.contains("s3cret"), "{}", ran.stderr);
+        let add = world.add("Contoso").args(["--tokens", "-"]);
+        let output = add.stdin(input).run().exits(2);
+        assert!(!output.stderr.contains("s3cret"), "{}", output.stderr);
     }
     let twice = ["add", "--hierarchy", NODE, "--tokens", "-", "--fields", "-"];
-    scene
-        .place
+    world
+        .workspace
         .relation(twice)
         .stdin("{}")
         .run()
         .exits(2)
-        .says(&["one stdin"]);
+        .reports(&["one stdin"]);
 }
 
 #[test]
-fn nothing_is_deleted_unasked() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
-    let ran = scene
-        .place
+fn delete_requires_confirmation() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
+    let output = world
+        .workspace
         .relation(["delete", &customer.pkid])
         .run()
         .exits(2);
-    assert!(ran.stderr.contains("hint: --yes deletes"), "{}", ran.stderr);
-    assert_eq!(scene.state(&customer), "connected");
+    assert!(
+        output.stderr.contains("hint: --yes deletes"),
+        "{}",
+        output.stderr
+    );
+    assert_eq!(world.state(&customer), "connected");
     let both = ["delete", &customer.pkid, "--yes", "--dry-run"];
-    scene.place.relation(both).run().exits(2);
+    world.workspace.relation(both).run().exits(2);
 }
 
 #[test]
-fn tokens_that_a_limit_keeps_from_being_stored_are_told_as_lost() {
-    let scene = Scene::with(Emulator::builder().mode(Mode::Rotate));
-    let customer = scene.customer("Contoso");
-    let place = &scene.place;
-    let configuration = std::fs::read_to_string(place.path("relation.toml")).unwrap();
+fn tokens_lost_by_a_limit_are_reported() {
+    let world = CliWorld::with(Emulator::builder().mode(Mode::Rotate));
+    let customer = world.add_customer("Contoso");
+    let workspace = &world.workspace;
+    let configuration = std::fs::read_to_string(workspace.path("relation.toml")).unwrap();
     let tight = format!("{configuration}\n[limits]\ncommit = \"100 B\"\n");
-    place.write("tight.toml", &tight);
+    workspace.write("tight.toml", &tight);
     let refresh = ["refresh", &customer.pkid];
-    let stopped = place
+    let stopped = workspace
         .relation(refresh)
         .args(["--config", "tight.toml"])
         .run();
-    stopped.says(&["limits.commit"]);
-    let next = place.relation(refresh).run().exits(4);
+    stopped.reports(&["limits.commit"]);
+    let next = workspace.relation(refresh).run().exits(4);
     assert!(
         format!("{}{}", next.stdout, next.stderr).contains("possibly lost rotation"),
         "{next:?}"

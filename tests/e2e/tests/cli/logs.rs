@@ -1,97 +1,101 @@
-//! The log: levels, filters, and what an operator reads when customers are not well.
+//! The log: levels, filters, and what an operator reads about customers in trouble.
 
 use std::time::Duration;
 
-use relation_e2e::scene::{Customer, Scene};
+use relation_e2e::cli_world::{CliWorld, Customer};
 use webex_emulator::Fault;
 
 const WEEK: Duration = Duration::from_secs(8 * 86_400);
 
-fn revoked(scene: &Scene) -> Vec<Customer> {
+fn revoke_customers(world: &CliWorld) -> Vec<Customer> {
     let customers: Vec<_> = ["One", "Two", "Three"]
-        .map(|name| scene.customer(name))
+        .map(|name| world.add_customer(name))
         .into();
     for customer in &customers {
-        scene.emulator.revoke(&customer.grant);
+        world.emulator.revoke(&customer.grant);
     }
-    scene.time.pass(WEEK);
+    world.time.advance(WEEK);
     customers
 }
 
 #[test]
-fn a_customer_that_needs_a_person_is_an_error_with_its_name() {
-    let scene = Scene::new();
-    let customers = revoked(&scene);
-    let ran = scene
-        .place
+fn customer_needing_a_person_is_logged_as_error() {
+    let world = CliWorld::new();
+    let customers = revoke_customers(&world);
+    let output = world
+        .workspace
         .relation(["run", "--until-idle", "--log", "warn"])
         .run()
         .exits(4);
     for (customer, name) in customers.iter().zip(["One", "Two", "Three"]) {
-        let line = ran
+        let line = output
             .stderr
             .lines()
             .find(|line| line.contains(&customer.pkid));
-        let line = line.unwrap_or_else(|| panic!("no line names {name}:\n{}", ran.stderr));
+        let line = line.unwrap_or_else(|| panic!("no line names {name}:\n{}", output.stderr));
         assert!(
             line.contains("ERROR") && line.contains(&format!("{name:?}")),
             "{line}"
         );
     }
-    assert!(ran.stdout.contains("0 refreshed"), "{}", ran.stdout);
-    assert!(ran.stdout.contains("3 need a person"), "{}", ran.stdout);
-    ran.says(&["error: ", "3 customers need a person", "\nhint: "]);
+    assert!(output.stdout.contains("0 refreshed"), "{}", output.stdout);
+    assert!(
+        output.stdout.contains("3 need a person"),
+        "{}",
+        output.stdout
+    );
+    output.reports(&["error: ", "3 customers need a person", "\nhint: "]);
 }
 
 #[test]
-fn the_summary_counts_what_became_of_customers() {
-    let scene = Scene::new();
-    let refused = scene.customer("Refused");
-    scene.customer("Well");
-    scene.emulator.revoke(&refused.grant);
-    scene.time.pass(WEEK);
+fn summary_counts_outcomes() {
+    let world = CliWorld::new();
+    let refused = world.add_customer("Refused");
+    world.add_customer("Well");
+    world.emulator.revoke(&refused.grant);
+    world.time.advance(WEEK);
     let run = ["run", "--until-idle", "--json"];
-    let ran = scene.place.relation(run).run().exits(4);
-    let summary = ran.json();
+    let output = world.workspace.relation(run).run().exits(4);
+    let summary = output.json();
     assert_eq!(summary["refreshed"], 1, "{summary}");
     assert_eq!(summary["need_person"], 1, "{summary}");
     assert_eq!(summary["retrying"], 0, "{summary}");
     assert_eq!(summary["failed_imports"], 0, "{summary}");
-    let error = ran.error();
+    let error = output.error();
     assert_eq!(error["kind"], "reauthorize");
     let warnings = error["warnings"].to_string();
     assert!(warnings.contains(&refused.pkid), "{warnings}");
 }
 
 #[test]
-fn a_passing_fault_is_a_warning_and_ends_with_five() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
-    scene
+fn transient_error_is_a_warning_and_exits_with_5() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
+    world
         .emulator
         .inject(Fault::status("/v1/access_token", 503));
-    scene.time.pass(WEEK);
+    world.time.advance(WEEK);
     let run = ["run", "--until-idle"];
-    let ran = scene.place.relation(run).run().exits(5);
-    let line = ran.stderr.lines().find(|line| line.contains("WARN"));
-    let line = line.unwrap_or_else(|| panic!("no warning:\n{}", ran.stderr));
+    let output = world.workspace.relation(run).run().exits(5);
+    let line = output.stderr.lines().find(|line| line.contains("WARN"));
+    let line = line.unwrap_or_else(|| panic!("no warning:\n{}", output.stderr));
     assert!(
         line.contains(&customer.pkid) && line.contains("\"Contoso\""),
         "{line}"
     );
-    assert!(ran.stdout.contains("1 retrying"), "{}", ran.stdout);
-    // What a command tells itself is not logged besides.
-    scene
+    assert!(output.stdout.contains("1 retrying"), "{}", output.stdout);
+    // Messages for the command itself are not logged as well.
+    world
         .emulator
         .inject(Fault::status("/v1/access_token", 503));
     let refresh = ["refresh", &customer.pkid];
-    let ran = scene.place.relation(refresh).run().exits(5);
-    assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
+    let output = world.workspace.relation(refresh).run().exits(5);
+    assert!(output.stderr.starts_with("error: "), "{}", output.stderr);
 }
 
 #[test]
-fn a_level_that_means_nothing_is_refused() {
-    let scene = Scene::new();
+fn unknown_log_level_is_rejected() {
+    let world = CliWorld::new();
     for level in [
         "verbose",
         "loud",
@@ -100,12 +104,15 @@ fn a_level_that_means_nothing_is_refused() {
         "relation_host:debug",
         "warn,loud",
     ] {
-        let argument = scene.place.relation(["list", "--log", level]).run();
-        argument.exits(2).says(&["is no level"]);
-        let variable = scene.place.relation(["list"]).env("RELATION_LOG", level);
-        variable.run().exits(2).says(&["is no level"]);
+        let argument = world.workspace.relation(["list", "--log", level]).run();
+        argument.exits(2).reports(&["is no level"]);
+        let variable = world
+            .workspace
+            .relation(["list"])
+            .env("RELATION_LOG", level);
+        variable.run().exits(2).reports(&["is no level"]);
     }
-    let customers = revoked(&scene);
+    let customers = revoke_customers(&world);
     for level in [
         "warning",
         "err",
@@ -114,12 +121,16 @@ fn a_level_that_means_nothing_is_refused() {
         "error,hyper=trace",
         "",
     ] {
-        let run = scene.place.relation(["run", "--until-idle"]);
-        let ran = run.env("RELATION_LOG", level).run();
-        let code = ran.code;
-        scene.time.pass(WEEK);
+        let run = world.workspace.relation(["run", "--until-idle"]);
+        let output = run.env("RELATION_LOG", level).run();
+        let code = output.code;
+        world.time.advance(WEEK);
         if code == Some(4) {
-            assert!(ran.stderr.contains("ERROR"), "{level}: {}", ran.stderr);
+            assert!(
+                output.stderr.contains("ERROR"),
+                "{level}: {}",
+                output.stderr
+            );
         }
     }
     assert_eq!(customers.len(), 3);

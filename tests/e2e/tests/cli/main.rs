@@ -1,4 +1,4 @@
-//! The command `relation-host` as a process: what it prints, how it ends, what it refuses.
+//! The command `relation-host` as a process: its output, its exit codes, and what it rejects.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,7 +7,6 @@
     reason = "a test stops where it cannot go on"
 )]
 
-mod broken;
 mod clock;
 mod compiled;
 mod components;
@@ -18,6 +17,7 @@ mod encodings;
 mod failures;
 mod imports;
 mod logs;
+mod mutants;
 mod naming;
 mod outputs;
 mod pastes;

@@ -1,32 +1,32 @@
-//! Outputs that are full, closed, gone or never read: no command ends otherwise than documented.
+//! Outputs that are full, closed, gone or never read: every command still ends as documented.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
-use relation_e2e::process::{Program, Ran};
-use relation_e2e::scene::{NODE, Scene};
+use relation_e2e::cli_world::{CliWorld, NODE};
+use relation_e2e::process::{Program, ProgramOutput};
 use serde_json::Value;
 use webex_emulator::{Emulator, Fault, Mode};
 
 /// Stdout is a pipe whose reader has gone.
-const NOBODY: &str = "nobody reads stdout";
+const NO_STDOUT_READER: &str = "nobody reads stdout";
 /// Stderr is a pipe whose reader has gone.
-const NOBODY_LOGS: &str = "nobody reads stderr";
+const NO_STDERR_READER: &str = "nobody reads stderr";
 
 /// Runs a program whose output is lost in this way.
 #[track_caller]
-fn run(program: Program, lost: &str) -> Ran {
+fn run(program: Program, lost: &str) -> ProgramOutput {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     match lost {
-        NOBODY => program.stdout(writer).run(),
-        NOBODY_LOGS => program.stderr(writer).run(),
-        redirection => program.redirected(redirection),
+        NO_STDOUT_READER => program.stdout(writer).run(),
+        NO_STDERR_READER => program.stderr(writer).run(),
+        redirection => program.run_redirected(redirection),
     }
 }
 
-/// Commands with the exit code that they end with when everything can be written. All but the last ones
+/// Returns commands with their exit codes when everything can be written. All but the last ones
 /// only read, or can be repeated.
 fn commands(pkid: &str) -> Vec<(Vec<String>, i32)> {
     let commands: [(&[&str], i32); 16] = [
@@ -55,125 +55,137 @@ fn commands(pkid: &str) -> Vec<(Vec<String>, i32)> {
 
 #[test]
 fn a_lost_stderr_changes_no_exit_code() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
     for (words, code) in commands(&customer.pkid) {
-        for lost in ["2>/dev/full", "2>&-", NOBODY_LOGS] {
-            let ran = run(scene.place.relation(&words), lost).exits(code);
+        for lost in ["2>/dev/full", "2>&-", NO_STDERR_READER] {
+            let output = run(world.workspace.relation(&words), lost).exits(code);
             let has_result = code == 0;
-            assert_eq!(!ran.stdout.is_empty(), has_result, "{words:?} {lost}");
+            assert_eq!(!output.stdout.is_empty(), has_result, "{words:?} {lost}");
         }
     }
 }
 
 #[test]
 fn a_result_that_cannot_be_written_is_a_failure() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
     for (words, code) in commands(&customer.pkid) {
         let code = if code == 0 { 1 } else { code };
-        let ran = run(scene.place.relation(&words), ">/dev/full").exits(code);
-        assert!(code == 0 || !ran.stderr.is_empty(), "{words:?}");
-        run(scene.place.relation(&words), ">/dev/full 2>/dev/full").exits(code);
+        let output = run(world.workspace.relation(&words), ">/dev/full").exits(code);
+        assert!(code == 0 || !output.stderr.is_empty(), "{words:?}");
+        run(world.workspace.relation(&words), ">/dev/full 2>/dev/full").exits(code);
     }
 }
 
 #[test]
 fn a_closed_stdout_discards_the_result() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
     for (words, code) in commands(&customer.pkid) {
-        run(scene.place.relation(&words), ">&-").exits(code);
+        run(world.workspace.relation(&words), ">&-").exits(code);
     }
 }
 
 #[test]
-fn an_outcome_weighs_more_than_its_lost_output() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
-    scene.place.write("red.toml", "about = \"no scenario\"\n");
-    scene.emulator.revoke(&customer.grant);
-    for lost in [">/dev/full", ">&-", NOBODY, ">/dev/full 2>/dev/full"] {
+fn outcome_takes_precedence_over_lost_output() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
+    world
+        .workspace
+        .write("red.toml", "about = \"no scenario\"\n");
+    world.emulator.revoke(&customer.grant);
+    for lost in [
+        ">/dev/full",
+        ">&-",
+        NO_STDOUT_READER,
+        ">/dev/full 2>/dev/full",
+    ] {
         for json in [&[][..], &["--json"]] {
             for (words, code) in [
                 (&["refresh", &customer.pkid][..], 4),
                 (&["check-expiry", &customer.pkid], 4),
                 (&["test", "red.toml"], 2),
             ] {
-                run(scene.place.relation(words).args(json), lost).exits(code);
+                run(world.workspace.relation(words).args(json), lost).exits(code);
             }
         }
     }
 }
 
 #[test]
-fn a_reader_that_has_gone_is_no_failure() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
+fn closed_reader_is_not_a_failure() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
     for words in [
         &["list"][..],
         &["refresh", &customer.pkid],
         &["run", "--until-idle"],
     ] {
-        run(scene.place.relation(words), NOBODY).done();
+        run(world.workspace.relation(words), NO_STDOUT_READER).succeeds();
     }
 }
 
 #[test]
-fn a_link_that_nobody_sees_is_a_failure() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
-    for lost in [NOBODY, ">/dev/full"] {
+fn unseen_consent_link_is_a_failure() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
+    for lost in [NO_STDOUT_READER, ">/dev/full"] {
         let connect = ["connect", &customer.pkid, "--no-listen"];
         // The reader is certainly gone when the link is written.
-        let ran = run(scene.place.relation(connect), lost).exits(1);
-        ran.says(&["the link to the consent could not be shown"]);
+        let output = run(world.workspace.relation(connect), lost).exits(1);
+        output.reports(&["the link to the consent could not be shown"]);
     }
 }
 
 #[test]
 fn run_finishes_when_the_reader_of_its_log_is_gone() {
-    for lost in [NOBODY_LOGS, "2>/dev/full", "2>&-"] {
-        let scene = Scene::with(Emulator::builder().mode(Mode::Rotate));
-        let customers = ["One", "Two", "Three"].map(|name| scene.customer(name));
-        scene.time.pass(Duration::from_secs(8 * 86_400));
+    for lost in [NO_STDERR_READER, "2>/dev/full", "2>&-"] {
+        let world = CliWorld::with(Emulator::builder().mode(Mode::Rotate));
+        let customers = ["One", "Two", "Three"].map(|name| world.add_customer(name));
+        world.time.advance(Duration::from_secs(8 * 86_400));
         let wakeups = ["run", "--until-idle", "--json", "--log-file", "run.log"];
-        let ran = run(scene.place.relation(wakeups), lost).done();
-        assert_eq!(ran.json()["refreshed"], 3, "{ran:?}");
+        let output = run(world.workspace.relation(wakeups), lost).succeeds();
+        assert_eq!(output.json()["refreshed"], 3, "{output:?}");
         let wakeups = ["run", "--until-idle", "--log", "trace"];
-        run(scene.place.relation(wakeups), lost).done();
+        run(world.workspace.relation(wakeups), lost).succeeds();
         for customer in &customers {
-            assert_eq!(scene.state(customer), "connected");
+            assert_eq!(world.state(customer), "connected");
         }
-        scene.emulator.assert_sound();
+        world.emulator.assert_sound();
     }
 }
 
 #[test]
-fn a_log_that_nobody_reads_stops_nothing() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
+fn unread_log_does_not_block() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
     let (mut reader, mut writer) = std::io::pipe().unwrap();
-    // It is full from the beginning, so that a write waits.
+    // Full from the beginning, so that a write waits.
     writer.write_all(&[b'x'; 65_536]).unwrap();
     let refresh = ["refresh", &customer.pkid, "--log", "trace"];
-    let ran = scene.place.relation(refresh).stderr(writer).run().done();
-    assert!(ran.stdout.contains("connected"), "{}", ran.stdout);
+    let output = world
+        .workspace
+        .relation(refresh)
+        .stderr(writer)
+        .run()
+        .succeeds();
+    assert!(output.stdout.contains("connected"), "{}", output.stdout);
     let mut byte = [0; 1];
     reader.read_exact(&mut byte).unwrap();
 }
 
 #[test]
 fn with_json_stderr_holds_one_object_at_most() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
-    let other = scene.customer("Fabrikam");
-    scene.emulator.revoke(&other.grant);
-    let place = &scene.place;
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
+    let other = world.add_customer("Fabrikam");
+    world.emulator.revoke(&other.grant);
+    let workspace = &world.workspace;
     // A warning: others can read the secret.
     std::process::Command::new("chmod")
         .arg("644")
-        .arg(place.path("client-secret"))
+        .arg(workspace.path("client-secret"))
         .status()
         .unwrap();
     for words in [
@@ -183,8 +195,8 @@ fn with_json_stderr_holds_one_object_at_most() {
         &["run", "--until-idle"],
         &["delete", &customer.pkid, "--dry-run"],
     ] {
-        let ran = place.relation(words).arg("--json").run().done();
-        assert_eq!(ran.stderr, "", "{words:?}");
+        let output = workspace.relation(words).arg("--json").run().succeeds();
+        assert_eq!(output.stderr, "", "{words:?}");
     }
     for (words, code, warns) in [
         (&["refresh", &other.pkid][..], 4, true),
@@ -195,9 +207,9 @@ fn with_json_stderr_holds_one_object_at_most() {
         (&["list", "--limit", "none"], 2, false),
         (&[], 2, false),
     ] {
-        let ran = place.relation(words).arg("--json").run().exits(code);
-        let object: Value = serde_json::from_str(&ran.stderr)
-            .unwrap_or_else(|error| panic!("{words:?}: {error}\n{}", ran.stderr));
+        let output = workspace.relation(words).arg("--json").run().exits(code);
+        let object: Value = serde_json::from_str(&output.stderr)
+            .unwrap_or_else(|error| panic!("{words:?}: {error}\n{}", output.stderr));
         let error = &object["error"];
         assert!(!error["message"].as_str().unwrap().is_empty(), "{error}");
         if code == 4 || words.is_empty() {
@@ -209,28 +221,32 @@ fn with_json_stderr_holds_one_object_at_most() {
         }
     }
     let logged = ["list", "--json", "--log-file", "a.log", "--log", "info"];
-    place.relation(logged).run().done();
+    workspace.relation(logged).run().succeeds();
     let add = ["add", "--hierarchy", NODE, "--name", "Third", "--json"];
-    place
+    workspace
         .relation(add)
         .args(["--log-file", "a.log"])
         .run()
-        .done();
-    let log = std::fs::read_to_string(place.path("a.log")).unwrap();
+        .succeeds();
+    let log = std::fs::read_to_string(workspace.path("a.log")).unwrap();
     assert!(log.contains("chmod 600"), "{log}");
 }
 
 #[test]
-fn a_file_name_that_is_not_utf8_is_shown_as_well_as_it_can_be() {
-    let scene = Scene::new();
-    let place = &scene.place;
+fn non_utf8_file_name_is_shown_lossily() {
+    let world = CliWorld::new();
+    let workspace = &world.workspace;
     let name = std::ffi::OsStr::from_bytes(b"n\xff.toml");
-    std::fs::write(place.directory().join(name), "about = \"no scenario\"\n").unwrap();
+    std::fs::write(
+        workspace.directory().join(name),
+        "about = \"no scenario\"\n",
+    )
+    .unwrap();
     for more in [&["--list"][..], &[]] {
-        let test = place.relation(["--json", "test", "."]).args(more).run();
-        let ran = test.exits(if more.is_empty() { 2 } else { 0 });
-        assert!(ran.stdout.contains("n\u{fffd}.toml"), "{ran:?}");
-        assert!(!ran.stderr.contains("panic"), "{ran:?}");
+        let test = workspace.relation(["--json", "test", "."]).args(more).run();
+        let output = test.exits(if more.is_empty() { 2 } else { 0 });
+        assert!(output.stdout.contains("n\u{fffd}.toml"), "{output:?}");
+        assert!(!output.stderr.contains("panic"), "{output:?}");
     }
     for words in [
         &["inspect"][..],
@@ -238,28 +254,28 @@ fn a_file_name_that_is_not_utf8_is_shown_as_well_as_it_can_be() {
         &["--json", "inspect"],
         &["--json", "--config"],
     ] {
-        let ran = place.relation(words).arg(name).run();
-        assert!(matches!(ran.code, Some(0..=5)), "{ran:?}");
-        assert!(!ran.stderr.contains("panic"), "{ran:?}");
+        let output = workspace.relation(words).arg(name).run();
+        assert!(matches!(output.code, Some(0..=5)), "{output:?}");
+        assert!(!output.stderr.contains("panic"), "{output:?}");
     }
-    let run = place.relation(["run", "--until-idle", "--json", "--record"]);
+    let run = workspace.relation(["run", "--until-idle", "--json", "--record"]);
     let recorded = std::ffi::OsStr::from_bytes(b"r\xfe.toml");
-    run.arg(recorded).run().done();
+    run.arg(recorded).run().succeeds();
 }
 
 #[test]
-fn a_reader_of_the_log_gets_all_of_it() {
-    let scene = Scene::new();
-    scene.customer("Contoso");
+fn log_reader_gets_the_whole_log() {
+    let world = CliWorld::new();
+    world.add_customer("Contoso");
     let fault = Fault::status("/v1/access_token", 503);
-    scene.emulator.inject(fault);
-    scene.time.pass(Duration::from_secs(8 * 86_400));
+    world.emulator.inject(fault);
+    world.time.advance(Duration::from_secs(8 * 86_400));
     let (mut reader, writer) = std::io::pipe().unwrap();
     let wakeups = ["run", "--until-idle", "--log", "trace"];
-    let running = scene.place.relation(wakeups).stderr(writer).start();
+    let running = world.workspace.relation(wakeups).stderr(writer).start();
     let mut log = String::new();
     reader.read_to_string(&mut log).unwrap();
-    running.end().exits(5);
+    running.wait().exits(5);
     for line in [
         "running due wakeups",
         "WARN",

@@ -2,31 +2,31 @@
 
 use std::io::Write as _;
 
-use relation_e2e::process::{Running, eventually};
-use relation_e2e::scene::{NODE, Scene};
+use relation_e2e::cli_world::{CliWorld, NODE};
+use relation_e2e::process::{RunningProgram, eventually};
 use serde_json::Value;
 use webex_emulator::Consent;
 
 const REDIRECT: &str = "https://relation.example.com/webex";
 
-/// A customer whose consent is open, the callback of it, and the command that waits for a paste.
-struct Waiting {
-    scene: Scene,
+/// A customer with a pending consent, its callback, and the command that waits for a paste.
+struct PendingConnect {
+    world: CliWorld,
     pkid: String,
     callback: String,
-    running: Running,
+    running: RunningProgram,
     stdin: std::process::ChildStdin,
 }
 
-fn waiting(more: &[&str]) -> Waiting {
-    let scene = Scene::new();
-    scene.emulator.add_redirect_uri(REDIRECT);
-    let contoso = scene.emulator.create_organization("Contoso");
+fn start_connect(more: &[&str]) -> PendingConnect {
+    let world = CliWorld::new();
+    world.emulator.add_redirect_uri(REDIRECT);
+    let contoso = world.emulator.create_organization("Contoso");
     let add = ["add", "--hierarchy", NODE, "--name", "Contoso"];
-    let added = scene.place.json(add);
+    let added = world.workspace.json(add);
     let pkid = added["connection"]["pkid"].as_str().unwrap().to_owned();
     let connect = ["connect", &pkid, "--no-listen", "--redirect", REDIRECT];
-    let program = scene.place.relation(connect).args(more);
+    let program = world.workspace.relation(connect).args(more);
     let (running, stdin) = program.start_with_stdin();
     let link = eventually("the link is shown", || {
         let stdout = running.stdout();
@@ -37,9 +37,9 @@ fn waiting(more: &[&str]) -> Waiting {
         }
     });
     let consent = Consent::accept(&contoso);
-    let callback = scene.emulator.authorize(&link, &consent).unwrap();
-    Waiting {
-        scene,
+    let callback = world.emulator.authorize(&link, &consent).unwrap();
+    PendingConnect {
+        world,
         pkid,
         callback,
         running,
@@ -47,20 +47,20 @@ fn waiting(more: &[&str]) -> Waiting {
     }
 }
 
-impl Waiting {
+impl PendingConnect {
     fn paste(&mut self, text: &str) {
         writeln!(self.stdin, "{text}").unwrap();
     }
 
     fn state(&self) -> Value {
-        self.scene.place.json(["show", &self.pkid])["connection"]["state"].take()
+        self.world.workspace.json(["show", &self.pkid])["connection"]["state"].take()
     }
 }
 
 #[test]
-fn a_wrong_paste_is_told_and_followed_by_the_right_one() {
-    let mut waiting = waiting(&[]);
-    for (text, told) in [
+fn wrong_paste_can_be_corrected() {
+    let mut pending = start_connect(&[]);
+    for (text, reported) in [
         ("yes", "no absolute address"),
         (
             "https://relation.example.com/webex?code=c",
@@ -71,61 +71,69 @@ fn a_wrong_paste_is_told_and_followed_by_the_right_one() {
             "another consent",
         ),
     ] {
-        waiting.paste(text);
+        pending.paste(text);
         eventually("the mistake is told", || {
-            waiting.running.stderr().contains(told).then_some(())
+            pending.running.stderr().contains(reported).then_some(())
         });
     }
-    let callback = waiting.callback.clone();
-    waiting.paste(&callback);
-    let Waiting {
-        scene,
+    let callback = pending.callback.clone();
+    pending.paste(&callback);
+    let PendingConnect {
+        world,
         pkid,
         running,
         ..
-    } = waiting;
-    running.end().done().says(&["the link above stays valid"]);
-    scene.place.relation(["refresh", &pkid]).run().done();
-    scene.emulator.assert_sound();
+    } = pending;
+    running
+        .wait()
+        .succeeds()
+        .reports(&["the link above stays valid"]);
+    world
+        .workspace
+        .relation(["refresh", &pkid])
+        .run()
+        .succeeds();
+    world.emulator.assert_sound();
 }
 
 #[test]
-fn a_wrong_paste_is_an_event_for_a_program() {
-    let mut waiting = waiting(&["--json"]);
-    waiting.paste("https://relation.example.com/webex?code=c&state=old");
+fn wrong_paste_is_a_json_event() {
+    let mut pending = start_connect(&["--json"]);
+    pending.paste("https://relation.example.com/webex?code=c&state=old");
     eventually("the mistake is told", || {
-        waiting
+        pending
             .running
             .stdout()
             .contains("\"refused\"")
             .then_some(())
     });
-    let callback = waiting.callback.clone();
-    waiting.paste(&callback);
-    let ran = waiting.running.end().done();
-    assert_eq!(ran.stderr, "");
-    let last: Value = serde_json::from_str(ran.stdout.lines().last().unwrap()).unwrap();
+    let callback = pending.callback.clone();
+    pending.paste(&callback);
+    let output = pending.running.wait().succeeds();
+    assert_eq!(output.stderr, "");
+    let last: Value = serde_json::from_str(output.stdout.lines().last().unwrap()).unwrap();
     assert_eq!(last["event"], "connected");
 }
 
 #[test]
-fn a_paste_to_another_place_leaves_the_consent_open() {
-    let mut waiting = waiting(&[]);
-    let elsewhere = waiting.callback.replace("/webex", "/other");
-    waiting.paste(&elsewhere);
+fn paste_of_another_address_keeps_the_consent_open() {
+    let mut pending = start_connect(&[]);
+    let elsewhere = pending.callback.replace("/webex", "/other");
+    pending.paste(&elsewhere);
     eventually("the mistake is told", || {
-        let told = waiting.running.stderr();
-        told.contains("did not come to the redirect address")
+        let reported = pending.running.stderr();
+        reported
+            .contains("did not come to the redirect address")
             .then_some(())
     });
-    let callback = waiting.callback.clone();
-    waiting.paste(&callback);
-    let Waiting { running, .. } = waiting;
-    running.end().done();
+    let callback = pending.callback.clone();
+    pending.paste(&callback);
+    let PendingConnect { running, .. } = pending;
+    running.wait().succeeds();
 }
 
 #[test]
-fn an_address_that_a_mail_program_changed_is_put_right() {
+fn address_changed_by_mail_software_is_repaired() {
     let encoded =
         |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
     let changes: [&dyn Fn(&str) -> String; 4] = [
@@ -143,24 +151,24 @@ fn an_address_that_a_mail_program_changed_is_put_right() {
         &|callback| format!("<{callback}>"),
     ];
     for change in changes {
-        let mut waiting = waiting(&[]);
-        let changed = change(&waiting.callback);
-        waiting.paste(&changed);
-        let code = waiting.running.end().code;
+        let mut pending = start_connect(&[]);
+        let changed = change(&pending.callback);
+        pending.paste(&changed);
+        let code = pending.running.wait().code;
         assert_eq!(code, Some(0), "{changed}");
     }
 }
 
 #[test]
-fn five_wrong_pastes_end_it_and_leave_the_customer_as_it_was() {
-    let mut waiting = waiting(&[]);
+fn five_wrong_pastes_end_the_command() {
+    let mut pending = start_connect(&[]);
     for number in 1..=5 {
-        waiting.paste("https://relation.example.com/webex?code=c");
+        pending.paste("https://relation.example.com/webex?code=c");
         eventually("the mistake is told", || {
-            let told = waiting.running.stderr();
-            (told.matches("it has no state").count() == number).then_some(())
+            let reported = pending.running.stderr();
+            (reported.matches("it has no state").count() == number).then_some(())
         });
     }
-    assert_eq!(waiting.state(), "not-connected");
-    waiting.running.end().exits(2);
+    assert_eq!(pending.state(), "not-connected");
+    pending.running.wait().exits(2);
 }

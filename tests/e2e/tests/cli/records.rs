@@ -1,6 +1,6 @@
-//! A customer's life by commands, as a person reads it and as a program does.
+//! A customer's lifecycle by commands, as text for people and as JSON for programs.
 
-use relation_e2e::scene::{NODE, Scene};
+use relation_e2e::cli_world::{CliWorld, NODE};
 use serde_json::{Value, json};
 
 fn names<'v>(items: &'v Value, member: &str) -> Vec<&'v str> {
@@ -9,22 +9,22 @@ fn names<'v>(items: &'v Value, member: &str) -> Vec<&'v str> {
 }
 
 #[test]
-fn a_person_follows_it_in_tables() {
-    let scene = Scene::new();
-    let (organization, grant) = scene.granted("Contoso");
-    let place = &scene.place;
-    let say = |arguments: &[&str]| place.relation(arguments).run().done().stdout;
+fn lifecycle_in_tables() {
+    let world = CliWorld::new();
+    let (organization, grant) = world.organization_with_grant("Contoso");
+    let workspace = &world.workspace;
+    let say = |arguments: &[&str]| workspace.relation(arguments).run().succeeds().stdout;
 
-    let none = place.relation(["list"]).run().exits(3);
-    none.says(&["there is no store", "relation-host add"]);
+    let none = workspace.relation(["list"]).run().exits(3);
+    none.reports(&["there is no store", "relation-host add"]);
 
-    place.write("tokens.json", &grant.json().to_string());
-    let added = scene
+    workspace.write("tokens.json", &grant.json().to_string());
+    let added = world
         .add("Contoso")
         .args(["--account-number", &organization.uuid])
         .args(["--tokens", "tokens.json"])
         .run()
-        .done()
+        .succeeds()
         .stdout;
     for text in [
         "Contoso",
@@ -77,22 +77,22 @@ fn a_person_follows_it_in_tables() {
         gone.contains("DELETED") && gone.contains("revoked at Webex"),
         "{gone}"
     );
-    let empty = place.relation(["list"]).run().done();
+    let empty = workspace.relation(["list"]).run().succeeds();
     assert!(
         empty.stdout.is_empty() && empty.stderr.contains("nothing found"),
         "{empty:?}"
     );
-    scene.emulator.assert_sound();
+    world.emulator.assert_sound();
 }
 
 #[test]
-fn a_program_reads_it_as_json() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
-    let place = &scene.place;
+fn lifecycle_in_json() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
+    let workspace = &world.workspace;
     let pkid = customer.pkid.as_str();
 
-    let page = place.json(["list"]);
+    let page = workspace.json(["list"]);
     assert_eq!(page["next"], Value::Null);
     let [row] = page["items"].as_array().unwrap().as_slice() else {
         panic!("one customer: {page:#}");
@@ -103,7 +103,7 @@ fn a_program_reads_it_as_json() {
     assert_eq!(row["access_token_expires"]["assumed"], false);
     assert!(row["refresh_token_expires"]["at"].is_number(), "{row:#}");
 
-    let shown = place.json(["show", pkid]);
+    let shown = workspace.json(["show", pkid]);
     assert_eq!(
         shown["fields"]["account_number_external"],
         customer.organization.uuid.as_str()
@@ -118,66 +118,66 @@ fn a_program_reads_it_as_json() {
     wakeups.sort_unstable();
     assert_eq!(wakeups, ["expiry", "refresh"]);
     assert_eq!(
-        place.json(["wakeups", pkid])["items"]
+        workspace.json(["wakeups", pkid])["items"]
             .as_array()
             .unwrap()
             .len(),
         2
     );
 
-    let refreshed = place.json(["refresh", pkid]);
+    let refreshed = workspace.json(["refresh", pkid]);
     assert_eq!(refreshed["outcome"], "connected");
     assert_eq!(refreshed["joined"], false);
     let id = refreshed["transaction"].as_str().unwrap();
-    let transaction = place.json(["transactions", id]);
+    let transaction = workspace.json(["transactions", id]);
     assert_eq!(transaction["status"], "Success");
     assert_eq!(transaction["subject_name"], "Contoso");
     assert!(transaction["completed"].is_number(), "{transaction:#}");
-    let followed = place
+    let followed = workspace
         .relation(["transactions", id, "--follow", "--json"])
         .run()
-        .done();
+        .succeeds();
     let last: Value = serde_json::from_str(followed.stdout.lines().last().unwrap()).unwrap();
     assert_eq!(
         (&last["event"], &last["id"]),
         (&json!("transaction"), &json!(id))
     );
 
-    let checked = place.json(["check-expiry", pkid]);
+    let checked = workspace.json(["check-expiry", pkid]);
     assert_eq!(checked["alert"], Value::Null);
     assert!(checked["refresh_token_remaining_ms"].as_u64().unwrap() > 89 * 86_400_000);
 
-    let dry = place.json(["delete", pkid, "--dry-run"]);
-    let done = place.json(["delete", pkid, "--yes"]);
+    let dry = workspace.json(["delete", pkid, "--dry-run"]);
+    let done = workspace.json(["delete", pkid, "--yes"]);
     assert_eq!(dry["documents"], done["documents"]);
     assert_eq!(done["documents"].as_array().unwrap().len(), 6);
     assert_eq!(done["revocation"]["result"], "revoked");
-    // What was deleted is known by its key to its transactions.
-    let page = place.json(["transactions", "--subject", pkid]);
+    // The transactions of a deleted record still know its key.
+    let page = workspace.json(["transactions", "--subject", pkid]);
     let actions = names(&page["items"], "action");
     assert_eq!(actions.first(), Some(&"delete"), "{actions:?}");
     assert_eq!(actions.last(), Some(&"add"), "{actions:?}");
 }
 
 #[test]
-fn the_same_add_twice_makes_one_customer() {
-    let scene = Scene::new();
+fn repeated_add_creates_one_customer() {
+    let world = CliWorld::new();
     let add = || {
-        let add = scene.add("Contoso");
+        let add = world.add("Contoso");
         add.args(["--idempotency-key", "order-1"])
     };
-    let first = add().arg("--json").run().done().json();
-    let second = add().arg("--json").run().done().json();
+    let first = add().arg("--json").run().succeeds().json();
+    let second = add().arg("--json").run().succeeds().json();
     assert_eq!(
         (&first["replayed"], &second["replayed"]),
         (&json!(false), &json!(true))
     );
     assert_eq!(first["connection"]["pkid"], second["connection"]["pkid"]);
     assert_eq!(first["created"], second["created"]);
-    let told = add().run().done().stdout;
-    assert!(told.contains("nothing was made"), "{told}");
+    let reported = add().run().succeeds().stdout;
+    assert!(reported.contains("nothing was made"), "{reported}");
     assert_eq!(
-        scene.place.json(["list"])["items"]
+        world.workspace.json(["list"])["items"]
             .as_array()
             .unwrap()
             .len(),
@@ -186,13 +186,13 @@ fn the_same_add_twice_makes_one_customer() {
 }
 
 #[test]
-fn modify_changes_what_is_given_and_renames_what_carries_the_name() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
-    let place = &scene.place;
+fn modify_changes_fields_and_renames_documents() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
+    let workspace = &world.workspace;
     let pkid = customer.pkid.as_str();
 
-    place.json([
+    workspace.json([
         "modify",
         pkid,
         "--account-email",
@@ -200,7 +200,7 @@ fn modify_changes_what_is_given_and_renames_what_carries_the_name() {
         "--name",
         "Fabrikam",
     ]);
-    let shown = place.json(["show", "Fabrikam"]);
+    let shown = workspace.json(["show", "Fabrikam"]);
     assert_eq!(shown["fields"]["account_email"], "admin@contoso.example");
     let parts = names(&shown["parts"], "name");
     assert!(parts.contains(&"SyncSparkUsersFabrikam"), "{parts:?}");
@@ -208,8 +208,8 @@ fn modify_changes_what_is_given_and_renames_what_carries_the_name() {
         parts.iter().all(|name| !name.contains("Contoso")),
         "{parts:?}"
     );
-    place.json(["modify", pkid, "--contact-center", "--region", "EU"]);
-    place.json([
+    workspace.json(["modify", pkid, "--contact-center", "--region", "EU"]);
+    workspace.json([
         "modify",
         pkid,
         "--set",
@@ -217,99 +217,102 @@ fn modify_changes_what_is_given_and_renames_what_carries_the_name() {
         "--clear",
         "base_url_setting",
     ]);
-    place.json(["modify", pkid, "--clear", "account_email"]);
-    let shown = place.json(["show", pkid]);
+    workspace.json(["modify", pkid, "--clear", "account_email"]);
+    let shown = workspace.json(["show", pkid]);
     let cleared = &shown["fields"]["account_email"];
     assert!(cleared.is_null() || cleared == "", "{cleared}");
 
-    place
+    workspace
         .relation(["modify", pkid])
         .run()
         .exits(2)
-        .says(&["nothing is to be changed"]);
-    let again = scene
+        .reports(&["nothing is to be changed"]);
+    let again = world
         .emulator
         .grant(&customer.organization, customer.grant.scopes().to_vec());
-    let modified = place
+    let modified = workspace
         .relation(["modify", pkid, "--json", "--tokens", "-"])
         .stdin(again.json().to_string())
         .run()
-        .done()
+        .succeeds()
         .json();
     assert_eq!(modified["state"], "connected");
-    let foreign = scene.granted("Northwind").1;
-    place
+    let foreign = world.organization_with_grant("Northwind").1;
+    workspace
         .relation(["modify", pkid, "--tokens", "-"])
         .stdin(foreign.json().to_string())
         .run()
         .exits(2)
-        .says(&["the tokens belong to"]);
+        .reports(&["the tokens belong to"]);
 }
 
 #[test]
 fn long_listings_come_in_pages() {
-    let scene = Scene::new();
-    let place = &scene.place;
+    let world = CliWorld::new();
+    let workspace = &world.workspace;
     for name in ["A", "B", "C"] {
-        place.json(["add", "--hierarchy", NODE, "--name", name]);
+        workspace.json(["add", "--hierarchy", NODE, "--name", name]);
     }
-    let first = place.json(["list", "--limit", "2"]);
+    let first = workspace.json(["list", "--limit", "2"]);
     assert_eq!(first["items"].as_array().unwrap().len(), 2);
     let next = first["next"].as_str().expect("there is more").to_owned();
-    let second = place.json(["list", "--limit", "2", "--cursor", &next]);
+    let second = workspace.json(["list", "--limit", "2", "--cursor", &next]);
     assert_eq!(second["items"].as_array().unwrap().len(), 1);
     assert_eq!(second["next"], Value::Null);
     assert_eq!(
-        place.json(["list", "--all"])["items"]
+        workspace.json(["list", "--all"])["items"]
             .as_array()
             .unwrap()
             .len(),
         3
     );
-    let told = place.relation(["list", "--limit", "2"]).run().done();
-    assert!(told.stderr.contains("--cursor"), "{}", told.stderr);
-    let state = place.json(["list", "--state", "not-connected"]);
+    let reported = workspace
+        .relation(["list", "--limit", "2"])
+        .run()
+        .succeeds();
+    assert!(reported.stderr.contains("--cursor"), "{}", reported.stderr);
+    let state = workspace.json(["list", "--state", "not-connected"]);
     assert_eq!(state["items"].as_array().unwrap().len(), 3);
     assert_eq!(
-        place.json(["list", "--name", "B"])["items"]
+        workspace.json(["list", "--name", "B"])["items"]
             .as_array()
             .unwrap()
             .len(),
         1
     );
-    place
+    workspace
         .relation(["list", "--state", "conected"])
         .run()
         .exits(2)
-        .says(&["connected"]);
-    place
+        .reports(&["connected"]);
+    workspace
         .relation(["list", "--cursor", "nonsense"])
         .run()
         .exits(2);
 }
 
 #[test]
-fn run_until_idle_does_what_is_due_and_nothing_else() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
-    let idle = scene.place.json(["run", "--until-idle"]);
+fn run_until_idle_runs_only_due_wakeups() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
+    let idle = world.workspace.json(["run", "--until-idle"]);
     assert_eq!((&idle["done"], &idle["failed"]), (&json!(0), &json!(0)));
-    assert!(scene.token_requests().is_empty());
-    assert_eq!(scene.state(&customer), "connected");
+    assert!(world.token_requests().is_empty());
+    assert_eq!(world.state(&customer), "connected");
 }
 
 #[test]
-fn lists_are_in_the_order_that_is_asked_for() {
-    let scene = Scene::new();
-    let place = &scene.place;
+fn lists_are_sorted_as_requested() {
+    let world = CliWorld::new();
+    let workspace = &world.workspace;
     for name in ["delta", "Bravo", "charlie"] {
-        place.json(["add", "--hierarchy", NODE, "--name", name]);
+        workspace.json(["add", "--hierarchy", NODE, "--name", name]);
     }
-    scene.customer("alpha");
+    world.add_customer("alpha");
     let below = format!("{NODE}.Below");
-    place.json(["add", "--hierarchy", &below, "--name", "A"]);
+    workspace.json(["add", "--hierarchy", &below, "--name", "A"]);
     let listed = |arguments: &[&str]| {
-        let page = place.json(["list"].iter().chain(arguments));
+        let page = workspace.json(["list"].iter().chain(arguments));
         let items = names(&page["items"], "name").into_iter();
         let items: Vec<String> = items.map(str::to_owned).collect();
         (items, page["next"].as_str().map(str::to_owned))
@@ -327,20 +330,20 @@ fn lists_are_in_the_order_that_is_asked_for() {
         paged.extend(items);
         let Some(more) = more else { break };
         let other = ["list", "--sort", "state", "--cursor", &more];
-        place.relation(other).run().exits(2);
+        workspace.relation(other).run().exits(2);
         next = Some(more);
     }
     assert_eq!(paged, by_name);
 }
 
 #[test]
-fn a_table_fits_the_terminal_and_shows_what_cannot_be_seen() {
-    let scene = Scene::new();
-    let place = &scene.place;
+fn table_fits_the_terminal_and_escapes_controls() {
+    let world = CliWorld::new();
+    let workspace = &world.workspace;
     let long = "Gesellschaft für Öffentlichkeitsarbeit und Verwaltung mbH & Co. KG";
     let node = "sys.Provider.Reseller.Sub-Reseller.Gesellschaft.Standort";
-    place.json(["add", "--hierarchy", node, "--name", long]);
-    let customer = scene.customer("Contoso");
+    workspace.json(["add", "--hierarchy", node, "--name", long]);
+    let customer = world.add_customer("Contoso");
     for (width, most) in [("80", 80), ("60", 60)] {
         for command in [
             vec!["list"],
@@ -350,8 +353,12 @@ fn a_table_fits_the_terminal_and_shows_what_cannot_be_seen() {
             vec!["stash", "list"],
             vec!["delete", &customer.pkid, "--dry-run"],
         ] {
-            let ran = place.relation(&command).env("COLUMNS", width).run().done();
-            let table = ran
+            let output = workspace
+                .relation(&command)
+                .env("COLUMNS", width)
+                .run()
+                .succeeds();
+            let table = output
                 .stdout
                 .lines()
                 .filter(|line| !line.starts_with("tokens:"));
@@ -360,8 +367,11 @@ fn a_table_fits_the_terminal_and_shows_what_cannot_be_seen() {
             }
         }
     }
-    let listed = place.relation(["list"]).run().done().stdout;
+    let listed = workspace.relation(["list"]).run().succeeds().stdout;
     assert!(listed.contains(long) && listed.contains(node), "{listed}");
-    let refused = place.relation(["show", "Con\u{202e}toso"]).run().exits(3);
+    let refused = workspace
+        .relation(["show", "Con\u{202e}toso"])
+        .run()
+        .exits(3);
     assert!(!refused.stderr.contains('\u{202e}'), "{refused:?}");
 }

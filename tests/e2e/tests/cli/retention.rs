@@ -1,61 +1,73 @@
-//! How long transactions are kept, and who removes them.
+//! The retention of transactions, and who removes them.
 
 use std::time::Duration;
 
-use relation_e2e::scene::{NODE, Scene};
+use relation_e2e::cli_world::{CliWorld, NODE};
 use relation_e2e::world::DAY;
 
-fn actions(scene: &Scene) -> Vec<String> {
-    let listed = scene.place.json(["transactions", "--all"]);
+fn actions(world: &CliWorld) -> Vec<String> {
+    let listed = world.workspace.json(["transactions", "--all"]);
     let items = listed["items"].as_array().unwrap().iter().rev();
     items
         .map(|item| format!("{} {}", item["action"], item["status"]).replace('"', ""))
         .collect()
 }
 
-/// A customer, and another one of which every refresh fails.
-fn scene() -> Scene {
-    let scene = Scene::new();
+/// Creates a customer, and another one whose every refresh fails.
+fn world() -> CliWorld {
+    let world = CliWorld::new();
     let add = ["add", "--hierarchy", NODE, "--name", "Fabrikam"];
-    scene.place.relation(add).run().done();
-    scene.place.relation(["refresh", "Fabrikam"]).run().exits(4);
-    scene
+    world.workspace.relation(add).run().succeeds();
+    world
+        .workspace
+        .relation(["refresh", "Fabrikam"])
+        .run()
+        .exits(4);
+    world
 }
 
-fn run(scene: &Scene) {
+fn run(world: &CliWorld) {
     let run = ["run", "--until-idle"];
-    scene.place.relation(run).run().done();
+    world.workspace.relation(run).run().succeeds();
 }
 
 #[test]
 fn old_transactions_are_removed_and_failures_later() {
-    let scene = scene();
+    let world = world();
     let whole = ["add Success", "refresh Fail"];
-    assert_eq!(actions(&scene), whole);
-    scene.time.pass(89 * DAY);
-    run(&scene);
-    assert_eq!(actions(&scene), whole);
-    scene.time.pass(2 * DAY);
-    // Only a dispatcher removes anything.
-    scene.place.relation(["show", "Fabrikam"]).run().done();
-    assert_eq!(actions(&scene), whole);
-    run(&scene);
-    assert_eq!(actions(&scene), ["refresh Fail"]);
-    scene.time.pass(275 * DAY);
-    run(&scene);
-    assert!(actions(&scene).is_empty());
-    scene.place.relation(["show", "Fabrikam"]).run().done();
+    assert_eq!(actions(&world), whole);
+    world.time.advance(89 * DAY);
+    run(&world);
+    assert_eq!(actions(&world), whole);
+    world.time.advance(2 * DAY);
+    // Only a dispatcher removes transactions.
+    world
+        .workspace
+        .relation(["show", "Fabrikam"])
+        .run()
+        .succeeds();
+    assert_eq!(actions(&world), whole);
+    run(&world);
+    assert_eq!(actions(&world), ["refresh Fail"]);
+    world.time.advance(275 * DAY);
+    run(&world);
+    assert!(actions(&world).is_empty());
+    world
+        .workspace
+        .relation(["show", "Fabrikam"])
+        .run()
+        .succeeds();
 }
 
 #[test]
-fn the_times_are_configured() {
-    let scene = scene()
-        .configured("transactions.keep = \"2h\"")
-        .configured("transactions.keep-failures = \"1h\"");
-    scene.time.pass(Duration::from_secs(5_400));
-    run(&scene);
-    assert_eq!(actions(&scene), ["add Success"]);
-    scene.time.pass(Duration::from_secs(5_400));
-    run(&scene);
-    assert!(actions(&scene).is_empty());
+fn retention_is_configurable() {
+    let world = world()
+        .with_config_line("transactions.keep = \"2h\"")
+        .with_config_line("transactions.keep-failures = \"1h\"");
+    world.time.advance(Duration::from_secs(5_400));
+    run(&world);
+    assert_eq!(actions(&world), ["add Success"]);
+    world.time.advance(Duration::from_secs(5_400));
+    run(&world);
+    assert!(actions(&world).is_empty());
 }

@@ -1,35 +1,38 @@
-//! `relation-host test`: what it prints, how it ends, what it writes.
+//! `relation-host test`: its output, its exit codes, and the files it writes.
 
-use relation_e2e::process::{Place, eventually};
+use relation_e2e::process::{Workspace, eventually};
 
 const PASSES: &str = "about = \"The model is described\"\n[[step]]\ncall = \"describe\"\nexpect.result.name = \"relation/SparkCustomer\"\n";
 const FAILS: &str = "about = \"The model has another name\"\n[[step]]\ncall = \"describe\"\nexpect.result.name = \"relation/Other\"\n";
 const BROKEN: &str = "about = \"A typing mistake\"\n[[step]]\ncall = \"descibe\"\n";
 
-fn place() -> Place {
-    let place = Place::of("http://127.0.0.1:9/v1", "secret");
-    std::fs::create_dir(place.path("scenarios")).unwrap();
-    place.write("scenarios/passes.toml", PASSES);
-    place
+fn workspace() -> Workspace {
+    let workspace = Workspace::new("http://127.0.0.1:9/v1", "secret");
+    std::fs::create_dir(workspace.path("scenarios")).unwrap();
+    workspace.write("scenarios/passes.toml", PASSES);
+    workspace
 }
 
 #[test]
-fn a_scenario_that_passes_is_one_line_and_a_good_end() {
-    let place = place();
-    let ran = place.relation(["test", "scenarios"]).run().done();
-    let lines: Vec<&str> = ran.stdout.lines().collect();
-    assert_eq!(lines.len(), 2, "{}", ran.stdout);
+fn passing_scenario_prints_one_line() {
+    let workspace = workspace();
+    let output = workspace.relation(["test", "scenarios"]).run().succeeds();
+    let lines: Vec<&str> = output.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", output.stdout);
     assert!(lines[0].contains("PASS") && lines[0].contains("scenarios/passes.toml"));
     assert!(lines[0].ends_with("The model is described"), "{}", lines[0]);
     assert!(lines[1].contains("1 passed"), "{}", lines[1]);
-    assert!(!ran.stdout.contains('\u{1b}'), "colours are for terminals");
+    assert!(
+        !output.stdout.contains('\u{1b}'),
+        "colours are for terminals"
+    );
 }
 
 #[test]
-fn a_scenario_that_fails_shows_the_difference_and_ends_with_1() {
-    let place = place();
-    place.write("scenarios/fails.toml", FAILS);
-    let ran = place.relation(["test", "scenarios"]).run().exits(1);
+fn failing_scenario_shows_the_difference() {
+    let workspace = workspace();
+    workspace.write("scenarios/fails.toml", FAILS);
+    let output = workspace.relation(["test", "scenarios"]).run().exits(1);
     for words in [
         "FAIL",
         "step 1, call describe",
@@ -39,120 +42,122 @@ fn a_scenario_that_fails_shows_the_difference_and_ends_with_1() {
         "scenarios/fails.toml:4:22",
         "1 passed, 1 failed",
     ] {
-        assert!(ran.stdout.contains(words), "{words}: {}", ran.stdout);
+        assert!(output.stdout.contains(words), "{words}: {}", output.stdout);
     }
-    ran.says(&["1 scenario failed"]);
+    output.reports(&["1 scenario failed"]);
 }
 
 #[test]
-fn a_file_that_is_no_scenario_ends_with_2_and_says_where_and_what_was_meant() {
-    let place = place();
-    place.write("scenarios/broken.toml", BROKEN);
-    let ran = place.relation(["test", "scenarios"]).run().exits(2);
+fn invalid_scenario_exits_with_2_and_a_suggestion() {
+    let workspace = workspace();
+    workspace.write("scenarios/broken.toml", BROKEN);
+    let output = workspace.relation(["test", "scenarios"]).run().exits(2);
     for words in [
         "BROKEN",
         "broken.toml:3:8",
         "there is no call \"descibe\"",
         "did you mean \"describe\"?",
     ] {
-        assert!(ran.stdout.contains(words), "{words}: {}", ran.stdout);
+        assert!(output.stdout.contains(words), "{words}: {}", output.stdout);
     }
-    let none = place.relation(["test", "nowhere"]).run();
-    none.exits(2).says(&["nowhere"]);
+    let none = workspace.relation(["test", "nowhere"]).run();
+    none.exits(2).reports(&["nowhere"]);
 }
 
 #[test]
-fn a_filter_picks_and_a_list_names_without_running() {
-    let place = place();
-    place.write("scenarios/fails.toml", FAILS);
-    let ran = place
+fn filter_selects_and_list_does_not_run() {
+    let workspace = workspace();
+    workspace.write("scenarios/fails.toml", FAILS);
+    let output = workspace
         .relation(["test", "scenarios", "--filter", "is described"])
         .run()
-        .done();
-    assert!(ran.stdout.contains("1 scenario"), "{}", ran.stdout);
-    let listed = place.json(["test", "scenarios", "--list"]);
+        .succeeds();
+    assert!(output.stdout.contains("1 scenario"), "{}", output.stdout);
+    let listed = workspace.json(["test", "scenarios", "--list"]);
     assert_eq!(listed[0]["path"], "scenarios/fails.toml");
     assert_eq!(listed[1]["about"], "The model is described");
-    let none = place
+    let none = workspace
         .relation(["test", "scenarios", "--filter", "nothing of it"])
         .run();
     none.exits(2)
-        .says(&["none of 2 scenarios contains \"nothing of it\""]);
+        .reports(&["none of 2 scenarios contains \"nothing of it\""]);
 }
 
 #[test]
-fn an_update_accepts_what_is_seen_and_keeps_the_rest_of_the_file() {
-    let place = place();
+fn update_rewrites_only_the_expectation() {
+    let workspace = workspace();
     let before = format!("# what it is called\n{FAILS}");
-    let file = place.write("scenarios/fails.toml", &before);
-    let ran = place
+    let file = workspace.write("scenarios/fails.toml", &before);
+    let output = workspace
         .relation(["test", "scenarios", "--update"])
         .run()
-        .done();
+        .succeeds();
     assert!(
-        ran.stdout
+        output
+            .stdout
             .contains("1 step of scenarios/fails.toml rewritten"),
         "{}",
-        ran.stdout
+        output.stdout
     );
     let after = std::fs::read_to_string(file).unwrap();
     assert_eq!(
         after,
         before.replace("relation/Other", "relation/SparkCustomer")
     );
-    place.relation(["test", "scenarios"]).run().done();
+    workspace.relation(["test", "scenarios"]).run().succeeds();
 }
 
 #[cfg(unix)]
 #[test]
-fn hidden_files_and_dangling_links_are_passed_over_with_a_note() {
-    let place = place();
-    let lock = place.path("scenarios/.#passes.toml");
+fn hidden_files_and_dangling_links_are_skipped() {
+    let workspace = workspace();
+    let lock = workspace.path("scenarios/.#passes.toml");
     std::os::unix::fs::symlink("me@host.1:2", lock).unwrap();
-    std::os::unix::fs::symlink("nowhere", place.path("scenarios/gone.toml")).unwrap();
-    let ran = place.relation(["test", "scenarios"]).run().done();
-    assert!(ran.stdout.contains("1 passed"), "{}", ran.stdout);
-    ran.says(&[
+    std::os::unix::fs::symlink("nowhere", workspace.path("scenarios/gone.toml")).unwrap();
+    let output = workspace.relation(["test", "scenarios"]).run().succeeds();
+    assert!(output.stdout.contains("1 passed"), "{}", output.stdout);
+    output.reports(&[
         "note: scenarios/.#passes.toml is passed over: it is a hidden file",
         "scenarios/gone.toml is passed over: it is a link that leads nowhere",
     ]);
 }
 
 #[test]
-fn what_keeps_everything_from_running_is_told_once_and_first() {
-    let place = place();
-    place.write("scenarios/more.toml", PASSES);
-    place.write("text.wasm", "hello");
-    let ran = place.relation(["test", "scenarios", "--component", "text.wasm"]);
-    let ran = ran.run().exits(1);
-    assert_eq!(ran.stdout, "");
-    ran.says(&[
+fn global_errors_are_reported_once_before_running() {
+    let workspace = workspace();
+    workspace.write("scenarios/more.toml", PASSES);
+    workspace.write("text.wasm", "hello");
+    let output = workspace.relation(["test", "scenarios", "--component", "text.wasm"]);
+    let output = output.run().exits(1);
+    assert_eq!(output.stdout, "");
+    output.reports(&[
         "text.wasm",
         "no WebAssembly at all",
         "relation-host inspect",
     ]);
-    let ran = place.relation(["test", "scenarios", "--junit", "nowhere/junit.xml"]);
-    let ran = ran.run().exits(2);
-    assert_eq!(ran.stdout, "");
-    ran.says(&["nowhere/junit.xml", "there is no such directory"]);
-    let ran = place.relation(["test", "scenarios/more.toml", "--filter", "zzz"]);
-    ran.run()
+    let output = workspace.relation(["test", "scenarios", "--junit", "nowhere/junit.xml"]);
+    let output = output.run().exits(2);
+    assert_eq!(output.stdout, "");
+    output.reports(&["nowhere/junit.xml", "there is no such directory"]);
+    let output = workspace.relation(["test", "scenarios/more.toml", "--filter", "zzz"]);
+    output
+        .run()
         .exits(2)
-        .says(&["the only scenario does not contain"]);
+        .reports(&["the only scenario does not contain"]);
 }
 
 #[test]
-fn a_watch_runs_again_what_was_written() {
-    let place = place();
-    let running = place.relation(["test", "scenarios", "--watch"]).start();
-    let told = |words: &str| {
+fn watch_reruns_changed_scenarios() {
+    let workspace = workspace();
+    let running = workspace.relation(["test", "scenarios", "--watch"]).start();
+    let reported = |words: &str| {
         let stdout = running.stdout();
         (stdout.matches(words).count() > 0).then_some(())
     };
-    eventually("the scenario has passed", || told("1 passed"));
-    place.write("scenarios/fails.toml", FAILS);
-    eventually("the new one has failed", || told("1 failed"));
-    place.write(
+    eventually("the scenario has passed", || reported("1 passed"));
+    workspace.write("scenarios/fails.toml", FAILS);
+    eventually("the new one has failed", || reported("1 failed"));
+    workspace.write(
         "scenarios/fails.toml",
         &FAILS.replace("Other", "SparkCustomer"),
     );
@@ -164,9 +169,9 @@ fn a_watch_runs_again_what_was_written() {
 
 #[test]
 fn reports_are_for_programs_too() {
-    let place = place();
-    place.write("scenarios/fails.toml", FAILS);
-    let ran = place
+    let workspace = workspace();
+    workspace.write("scenarios/fails.toml", FAILS);
+    let output = workspace
         .relation([
             "test",
             "scenarios",
@@ -178,10 +183,10 @@ fn reports_are_for_programs_too() {
         ])
         .run()
         .exits(1);
-    let report = ran.json();
+    let report = output.json();
     assert_eq!(report["failed"], 1);
     assert_eq!(report["scenarios"][0]["verdict"], "failed");
-    let xml = std::fs::read_to_string(place.path("junit.xml")).unwrap();
+    let xml = std::fs::read_to_string(workspace.path("junit.xml")).unwrap();
     assert!(
         xml.contains("<testcase name=\"scenarios/passes.toml\""),
         "{xml}"

@@ -1,17 +1,17 @@
-//! `stash`: what it keeps is listed without store and key, and applied by a command or before one.
+//! `stash`: lists kept results without store and key, and applies them by a command or before one.
 
 use relation_e2e::faulty_store::{Operation, StoreFault};
-use relation_e2e::process::{Place, Program};
+use relation_e2e::process::{Program, Workspace};
 use relation_e2e::world::{CLIENT_SECRET, DAY};
 use relation_e2e::{Customer, World};
 use serde_json::json;
 
-/// A world whose store did not take what Webex answered to a refresh.
-fn kept() -> (World, Customer, Place) {
+/// Creates a world whose store did not take Webex's response to a refresh.
+fn kept() -> (World, Customer, Workspace) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (world, customer) = runtime.block_on(async {
         let world = World::start().await;
-        let customer = world.customer("Contoso").await;
+        let customer = world.add_customer("Contoso").await;
         world.clock.advance(DAY);
         world
             .store_faults
@@ -20,23 +20,23 @@ fn kept() -> (World, Customer, Place) {
         refused.expect_err("the store takes nothing");
         (world, customer)
     });
-    let place = Place::of(&world.emulator.base_url(), CLIENT_SECRET);
-    std::fs::copy(world.key_file(), place.path("relation.key")).unwrap();
-    (world, customer, place)
+    let workspace = Workspace::new(&world.emulator.base_url(), CLIENT_SECRET);
+    std::fs::copy(world.key_file(), workspace.path("relation.key")).unwrap();
+    (world, customer, workspace)
 }
 
-fn stash(world: &World, place: &Place, command: &str) -> Program {
+fn stash(world: &World, workspace: &Workspace, command: &str) -> Program {
     let store = format!("sqlite:{}", world.database().display());
-    place.relation(["stash", command, "--store", &store])
+    workspace.relation(["stash", command, "--store", &store])
 }
 
 #[test]
-fn what_waits_is_listed_and_applied() {
-    let (world, customer, place) = kept();
-    let listed = stash(&world, &place, "list")
+fn waiting_entry_is_listed_and_applied() {
+    let (world, customer, workspace) = kept();
+    let listed = stash(&world, &workspace, "list")
         .arg("--json")
         .run()
-        .done()
+        .succeeds()
         .json();
     let item = &listed["items"][0];
     assert_eq!(listed["items"].as_array().unwrap().len(), 1, "{listed:#}");
@@ -46,45 +46,51 @@ fn what_waits_is_listed_and_applied() {
     for member in ["epoch", "since", "transaction", "file"] {
         assert!(!item[member].is_null(), "{member}: {item:#}");
     }
-    let human = stash(&world, &place, "list").run().done().stdout;
+    let human = stash(&world, &workspace, "list").run().succeeds().stdout;
     assert!(
         human.contains("waiting") && human.contains(" ago"),
         "{human}"
     );
 
-    let applied = stash(&world, &place, "apply")
+    let applied = stash(&world, &workspace, "apply")
         .arg("--json")
         .run()
-        .done()
+        .succeeds()
         .json();
     assert_eq!(
         applied,
         json!({ "applied": 1, "superseded": 0, "set_aside": 0, "waiting": 0 })
     );
-    let listed = stash(&world, &place, "list").arg("--json").run().done();
+    let listed = stash(&world, &workspace, "list")
+        .arg("--json")
+        .run()
+        .succeeds();
     assert_eq!(listed.json()["items"], json!([]));
 }
 
 #[test]
-fn what_is_no_entry_is_shown_and_moved_aside() {
-    let (world, _, place) = kept();
+fn foreign_file_is_shown_and_set_aside() {
+    let (world, _, workspace) = kept();
     std::fs::write(world.stash().join("notes.txt"), "mine").unwrap();
     let states = || {
-        let listed = stash(&world, &place, "list").arg("--json").run().done();
+        let listed = stash(&world, &workspace, "list")
+            .arg("--json")
+            .run()
+            .succeeds();
         let items = listed.json()["items"].as_array().unwrap().clone();
         let states = items.iter().map(|item| item["state"].to_string());
         states.collect::<Vec<_>>()
     };
     assert_eq!(states(), ["\"waiting\"", "\"unreadable\""]);
-    let ran = stash(&world, &place, "apply").run().done();
-    assert!(ran.stderr.contains("notes.txt"), "{}", ran.stderr);
+    let output = stash(&world, &workspace, "apply").run().succeeds();
+    assert!(output.stderr.contains("notes.txt"), "{}", output.stderr);
     assert_eq!(states(), ["\"set-aside\""]);
 }
 
 #[test]
 fn the_list_needs_neither_store_nor_key() {
-    let scene = relation_e2e::scene::Scene::new();
-    let listed = scene.place.json(["stash", "list"]);
+    let world = relation_e2e::cli_world::CliWorld::new();
+    let listed = world.workspace.json(["stash", "list"]);
     assert_eq!(listed["items"], json!([]));
-    assert!(!scene.place.path("relation.db").exists());
+    assert!(!world.workspace.path("relation.db").exists());
 }

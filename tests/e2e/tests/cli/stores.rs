@@ -1,4 +1,4 @@
-//! Stores that are missing, that nothing can write, or whose disk is full.
+//! Stores that are missing, read-only, or whose disk is full.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,12 +7,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use relation_e2e::artifacts;
-use relation_e2e::process::{Ran, eventually};
-use relation_e2e::scene::Scene;
+use relation_e2e::cli_world::CliWorld;
+use relation_e2e::process::{ProgramOutput, eventually};
 use webex_emulator::Mode;
 
 /// A user who owns nothing.
-const NOBODY: u32 = 65_534;
+const NOBODY_UID: u32 = 65_534;
 
 fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -28,9 +28,9 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_store_that_is_missing_is_named_and_not_made() {
-    let scene = Scene::new();
-    let before = names(scene.place.directory());
+fn missing_store_is_named_and_not_created() {
+    let world = CliWorld::new();
+    let before = names(world.workspace.directory());
     for arguments in [
         vec!["list"],
         vec!["show", "Contoso"],
@@ -47,30 +47,30 @@ fn a_store_that_is_missing_is_named_and_not_made() {
         vec!["stash", "apply"],
     ] {
         for store in ["sqlite:relatoin.db", "sqlite:missing/relation.db"] {
-            let ran = scene
-                .place
+            let output = world
+                .workspace
                 .relation(&arguments)
                 .args(["--store", store, "--json"])
                 .run()
                 .exits(3);
-            let error = ran.error();
+            let error = output.error();
             assert_eq!(error["kind"], "not-found", "{arguments:?}");
             let message = error["message"].as_str().unwrap();
             assert!(message.contains("there is no store"), "{message}");
         }
     }
-    let hint = scene.place.relation(["list"]).run().exits(3).says(&[
+    let hint = world.workspace.relation(["list"]).run().exits(3).reports(&[
         "there is no store relation.db",
         "\nhint: ",
         "--store",
     ]);
     assert!(hint.stdout.is_empty());
-    assert_eq!(names(scene.place.directory()), before);
+    assert_eq!(names(world.workspace.directory()), before);
 
-    // These ask the plugin or the stash alone.
-    scene.place.relation(["describe"]).run().done();
-    scene.place.relation(["stash", "list"]).run().done();
-    assert_eq!(names(scene.place.directory()), before);
+    // These need only the plugin or the stash.
+    world.workspace.relation(["describe"]).run().succeeds();
+    world.workspace.relation(["stash", "list"]).run().succeeds();
+    assert_eq!(names(world.workspace.directory()), before);
 
     let elsewhere = [
         "run",
@@ -78,42 +78,54 @@ fn a_store_that_is_missing_is_named_and_not_made() {
         "--store",
         "sqlite:missing/relation.db",
     ];
-    scene.place.relation(elsewhere).run().exits(2);
-    let started = scene.place.relation(["run", "--until-idle"]).run().done();
+    world.workspace.relation(elsewhere).run().exits(2);
+    let started = world
+        .workspace
+        .relation(["run", "--until-idle"])
+        .run()
+        .succeeds();
     assert!(
         started.stderr.contains("an empty one was made"),
         "{started:?}"
     );
-    let again = scene.place.relation(["run", "--until-idle"]).run().done();
+    let again = world
+        .workspace
+        .relation(["run", "--until-idle"])
+        .run()
+        .succeeds();
     assert!(!again.stderr.contains("an empty one was made"), "{again:?}");
 }
 
 #[test]
-fn empty_variables_of_the_environment_count_as_not_set() {
-    let scene = Scene::new();
-    scene.customer("Contoso");
-    let ran = scene.place.relation(["list"]);
-    let ran = ran.env("RELATION_CONFIG", "").env("RELATION_LOG", "");
-    let ran = ran.env("XDG_CACHE_HOME", "").env("HOME", "").run().done();
-    assert!(ran.stdout.contains("Contoso"), "{ran:?}");
-    assert_eq!(ran.stderr, "");
+fn empty_environment_variables_are_ignored() {
+    let world = CliWorld::new();
+    world.add_customer("Contoso");
+    let output = world.workspace.relation(["list"]);
+    let output = output.env("RELATION_CONFIG", "").env("RELATION_LOG", "");
+    let output = output
+        .env("XDG_CACHE_HOME", "")
+        .env("HOME", "")
+        .run()
+        .succeeds();
+    assert!(output.stdout.contains("Contoso"), "{output:?}");
+    assert_eq!(output.stderr, "");
 }
 
-/// Runs the command as somebody who cannot write the directory: root does so as another user.
-fn as_reader(scene: &Scene, arguments: &[&str]) -> Ran {
+/// Runs the command as a user who cannot write the directory; root switches to another user.
+fn as_reader(world: &CliWorld, arguments: &[&str]) -> ProgramOutput {
     let mut command = Command::new(artifacts::program("relation-host"));
     command
         .args(arguments)
-        .current_dir(scene.place.directory())
+        .current_dir(world.workspace.directory())
         .env("XDG_CACHE_HOME", "/nonexistent")
         .env_remove("RELATION_CONFIG")
         .env_remove("RELATION_LOG")
-        .env("RELATION_TEST_CLOCK_AHEAD", scene.time.ahead());
+        .env("RELATION_TEST_CLOCK_AHEAD", world.time.ahead());
     if fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
-        command.uid(NOBODY).gid(NOBODY);
+        command.uid(NOBODY_UID).gid(NOBODY_UID);
     }
     let output = command.stdin(Stdio::null()).output().unwrap();
-    Ran {
+    ProgramOutput {
         command: arguments.join(" "),
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -122,10 +134,10 @@ fn as_reader(scene: &Scene, arguments: &[&str]) -> Ran {
 }
 
 #[test]
-fn a_store_that_cannot_be_written_is_read() {
-    let scene = Scene::new();
-    let customer = scene.customer("Contoso");
-    let directory = scene.place.directory();
+fn read_only_store_can_be_read() {
+    let world = CliWorld::new();
+    let customer = world.add_customer("Contoso");
+    let directory = world.workspace.directory();
     for name in names(directory) {
         let path = directory.join(name);
         if path.is_file() {
@@ -142,19 +154,19 @@ fn a_store_that_cannot_be_written_is_read() {
         vec!["keys", "list"],
         vec!["describe"],
     ] {
-        let ran = as_reader(&scene, &arguments).done();
-        assert!(!ran.stdout.is_empty(), "{ran:?}");
+        let output = as_reader(&world, &arguments).succeeds();
+        assert!(!output.stdout.is_empty(), "{output:?}");
     }
     let copies = tempfile::tempdir().unwrap();
     set_mode(copies.path(), 0o777);
     let copy = copies.path().join("copy.db");
-    as_reader(&scene, &["backup", copy.to_str().unwrap()]).done();
+    as_reader(&world, &["backup", copy.to_str().unwrap()]).succeeds();
     for arguments in [
         vec!["refresh", "Contoso"],
         vec!["run", "--until-idle"],
         vec!["keys", "rotate"],
     ] {
-        as_reader(&scene, &arguments).exits(1).says(&[
+        as_reader(&world, &arguments).exits(1).reports(&[
             "cannot write the store",
             "belongs to user",
             "\nhint: ",
@@ -163,25 +175,25 @@ fn a_store_that_cannot_be_written_is_read() {
     assert_eq!(names(directory), before);
     set_mode(directory, 0o755);
 
-    // A process that was killed leaves a log, which is read too.
+    // A killed process leaves a log, which is read too.
     for name in names(directory) {
         let path = directory.join(name);
         if path.is_file() {
             set_mode(&path, 0o600);
         }
     }
-    let mut running = scene.place.relation(["run"]).start();
+    let mut running = world.workspace.relation(["run"]).start();
     let wal = directory.join("relation.db-wal");
     eventually("the log is there", || {
         fs::metadata(&wal)
             .is_ok_and(|log| log.len() > 0)
             .then_some(())
     });
-    scene
-        .place
+    world
+        .workspace
         .relation(["refresh", &customer.pkid])
         .run()
-        .done();
+        .succeeds();
     assert!(running.is_running());
     running.kill();
     for name in names(directory) {
@@ -191,47 +203,49 @@ fn a_store_that_cannot_be_written_is_read() {
         }
     }
     set_mode(directory, 0o555);
-    let shown = as_reader(&scene, &["transactions", "--action", "refresh"]).done();
+    let shown = as_reader(&world, &["transactions", "--action", "refresh"]).succeeds();
     assert!(shown.stdout.contains("refresh"), "{shown:?}");
-    // Without its index, which only a writer can make, the log cannot be read.
+    // Without its index, which only a writer can create, the log cannot be read.
     set_mode(directory, 0o755);
     fs::remove_file(directory.join("relation.db-shm")).unwrap();
     set_mode(directory, 0o555);
-    as_reader(&scene, &["list"])
+    as_reader(&world, &["list"])
         .exits(1)
-        .says(&["relation.db-wal", "copy both files"]);
+        .reports(&["relation.db-wal", "copy both files"]);
     set_mode(directory, 0o755);
 }
 
 #[test]
 fn too_little_address_space_is_named() {
-    let scene = Scene::new();
+    let world = CliWorld::new();
     let program = artifacts::program("relation-host");
     let script = format!("ulimit -v 3000000; exec {} describe", program.display());
     let output = Command::new("sh")
         .args(["-c", &script])
-        .current_dir(scene.place.directory())
+        .current_dir(world.workspace.directory())
         .env("XDG_CACHE_HOME", artifacts::caches())
         .output()
         .unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    let reported = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{reported}");
     for part in ["address space", "limits.calls", "ulimit -v"] {
-        assert!(told.contains(part), "{told}");
+        assert!(reported.contains(part), "{reported}");
     }
 }
 
-/// Needs a mount of its own, for which Linux lets most users have a namespace.
+/// Needs its own mount, for which Linux lets most users have a namespace.
 #[test]
 fn a_full_disk_alone_loses_no_response() {
-    let scene = Scene::with(webex_emulator::Emulator::builder().mode(Mode::Rotate))
-        .configured("limits.request-time = \"5s\"")
-        .configured("limits.time = \"10s\"");
-    scene.emulator.set_reuse_detection(true);
-    let (_, grant) = scene.granted("Contoso");
-    let place = scene.place.directory();
-    scene.place.write("grant.json", &grant.json().to_string());
-    fs::create_dir(place.join("disk")).unwrap();
+    let world = CliWorld::with(webex_emulator::Emulator::builder().mode(Mode::Rotate))
+        .with_config_line("limits.request-time = \"5s\"")
+        .with_config_line("limits.time = \"10s\"");
+    world.emulator.set_reuse_detection(true);
+    let (_, grant) = world.organization_with_grant("Contoso");
+    let workspace = world.workspace.directory();
+    world
+        .workspace
+        .write("grant.json", &grant.json().to_string());
+    fs::create_dir(workspace.join("disk")).unwrap();
     let program = artifacts::program("relation-host");
     let script = format!(
         "mount -t tmpfs -o size=3m tmpfs disk && touch mounted || exit 77
@@ -252,53 +266,56 @@ fn a_full_disk_alone_loses_no_response() {
     );
     let started = Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
-        .current_dir(place)
+        .current_dir(workspace)
         .env("XDG_CACHE_HOME", artifacts::caches())
-        .env("RELATION_TEST_CLOCK_AHEAD", scene.time.ahead())
+        .env("RELATION_TEST_CLOCK_AHEAD", world.time.ahead())
         .spawn();
     let Ok(mut child) = started else {
         eprintln!("SKIPPED: there is no `unshare`");
         return;
     };
-    let added = place.join("added");
+    let added = workspace.join("added");
     let ended = eventually("the customer is there", || {
         let ended = child.try_wait().unwrap();
         (ended.is_some() || added.exists()).then_some(ended)
     });
     if let Some(status) = ended {
-        assert!(!place.join("mounted").exists(), "it ended with {status}");
+        assert!(
+            !workspace.join("mounted").exists(),
+            "it ended with {status}"
+        );
         eprintln!("SKIPPED: this user cannot mount anything");
         return;
     }
-    let gate = scene.emulator.gate_after("/v1/access_token");
-    fs::write(place.join("go"), "").unwrap();
+    let gate = world.emulator.gate_after("/v1/access_token");
+    fs::write(workspace.join("go"), "").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(gate.reached());
-    fs::write(place.join("fill"), "").unwrap();
+    fs::write(workspace.join("fill"), "").unwrap();
     eventually("the disk is full", || {
-        place.join("full").exists().then_some(())
+        workspace.join("full").exists().then_some(())
     });
     gate.release();
     let status = eventually("the script has ended", || child.try_wait().unwrap());
-    let told = |name: &str| fs::read_to_string(place.join(name)).unwrap_or_default();
+    let reported = |name: &str| fs::read_to_string(workspace.join(name)).unwrap_or_default();
     assert!(
         status.success(),
         "{status}: {} {}",
-        told("refreshed"),
-        told("again")
+        reported("refreshed"),
+        reported("again")
     );
-    let kept: serde_json::Value = serde_json::from_str(&told("kept")).unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&reported("kept")).unwrap();
     assert_eq!(
         kept["items"][0]["state"],
         "waiting",
         "{}",
-        told("refreshed")
+        reported("refreshed")
     );
-    let left: serde_json::Value = serde_json::from_str(&told("left")).unwrap();
+    let left: serde_json::Value = serde_json::from_str(&reported("left")).unwrap();
     assert_eq!(left["items"], serde_json::json!([]));
     assert_eq!(
         left["reserve"]["bytes"], left["reserve"]["wanted"],
         "{left}"
     );
-    scene.emulator.assert_sound();
+    world.emulator.assert_sound();
 }

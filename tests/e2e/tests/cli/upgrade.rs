@@ -1,7 +1,8 @@
-//! What a new release or new settings ask of connections shows when the service starts, once.
+//! A new release or new settings may require more of connections: the service reports that at its
+//! start, once.
 
-use relation_e2e::process::{Running, eventually};
-use relation_e2e::scene::{Customer, Scene};
+use relation_e2e::cli_world::{CliWorld, Customer};
+use relation_e2e::process::{RunningProgram, eventually};
 use relation_e2e::world::SCOPES;
 
 const LOOKED: &str = "every connection was looked at";
@@ -10,8 +11,8 @@ fn required(scopes: &[&str]) -> String {
     format!("webex.scopes = {scopes:?}")
 }
 
-fn service(scene: &Scene) -> Running {
-    let service = scene.place.relation(["run"]).start();
+fn service(world: &CliWorld) -> RunningProgram {
+    let service = world.workspace.relation(["run"]).start();
     eventually("the service runs", || {
         let runs = service.stderr().contains("running due wakeups");
         runs.then_some(())
@@ -19,12 +20,12 @@ fn service(scene: &Scene) -> Running {
     service
 }
 
-fn stop(service: Running) -> String {
+fn stop(service: RunningProgram) -> String {
     service.terminate();
-    service.end().done().stderr
+    service.wait().succeeds().stderr
 }
 
-fn checks(scene: &Scene, customer: &Customer) -> usize {
+fn checks(world: &CliWorld, customer: &Customer) -> usize {
     let arguments = [
         "transactions",
         "--subject",
@@ -33,43 +34,43 @@ fn checks(scene: &Scene, customer: &Customer) -> usize {
         "check-expiry",
         "--all",
     ];
-    let found = scene.place.json(arguments);
+    let found = world.workspace.json(arguments);
     found["items"].as_array().unwrap().len()
 }
 
 #[test]
-fn a_scope_that_is_required_from_now_on_shows_when_the_service_starts() {
-    let scene = Scene::new().configured(&required(SCOPES));
-    let customer = scene.customer("Contoso");
-    let first = service(&scene);
+fn new_required_scope_shows_at_service_start() {
+    let world = CliWorld::new().with_config_line(&required(SCOPES));
+    let customer = world.add_customer("Contoso");
+    let first = service(&world);
     eventually("it was looked at", || {
         first.stderr().contains(LOOKED).then_some(())
     });
     stop(first);
-    assert_eq!(scene.state(&customer), "connected");
-    assert_eq!(checks(&scene, &customer), 1);
+    assert_eq!(world.state(&customer), "connected");
+    assert_eq!(checks(&world, &customer), 1);
 
     let mut more = SCOPES.to_vec();
     more.push("spark-admin:wholesale_customers_read");
-    let text = std::fs::read_to_string(scene.place.path("relation.toml")).unwrap();
+    let text = std::fs::read_to_string(world.workspace.path("relation.toml")).unwrap();
     let text = text.replace(&required(SCOPES), &required(&more));
-    scene.place.write("relation.toml", &text);
-    let second = service(&scene);
+    world.workspace.write("relation.toml", &text);
+    let second = service(&world);
     eventually("it was looked at", || {
         second.stderr().contains(LOOKED).then_some(())
     });
     stop(second);
-    assert_eq!(scene.state(&customer), "missing-scope");
-    let shown = scene.place.json(["show", &customer.pkid]);
+    assert_eq!(world.state(&customer), "missing-scope");
+    let shown = world.workspace.json(["show", &customer.pkid]);
     let notes = shown["fields"]["notes"].as_str().unwrap();
     assert!(
         notes.contains("spark-admin:wholesale_customers_read"),
         "{notes}"
     );
-    assert_eq!(scene.token_requests().len(), 0, "nothing breaks meanwhile");
+    assert_eq!(world.token_requests().len(), 0, "nothing breaks meanwhile");
 
-    // A start with the same release and settings looks at nothing.
-    let third = service(&scene);
+    // A start with the same release and settings checks nothing.
+    let third = service(&world);
     assert!(!stop(third).contains(LOOKED));
-    assert_eq!(checks(&scene, &customer), 2);
+    assert_eq!(checks(&world, &customer), 2);
 }

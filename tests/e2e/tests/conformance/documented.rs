@@ -1,4 +1,4 @@
-//! The list of checks in `docs/conformance.md` is the suite's own.
+//! The list of checks in `docs/conformance.md` matches the suite.
 
 use std::fmt::Write as _;
 use std::path::Path;

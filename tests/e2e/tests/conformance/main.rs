@@ -1,5 +1,5 @@
-//! The suite for hosts: ours passes it on every store, and a host that is broken in one way fails the
-//! check that says so.
+//! The suite for hosts: ours passes it on every store, and a host that is broken in one way fails
+//! the matching check.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Our host passes on every store that there is.
+//! Our host passes on every available store.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A run of the suite on a store, with a key that is gone afterwards.
+//! Runs the suite on a store, with a temporary key.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,14 +11,14 @@ use relation_host::types::Timestamp;
 use relation_host::{ComponentSource, Limits};
 use tempfile::TempDir;
 
-/// The suite, compiled once.
+/// Returns the suite, compiled once.
 pub fn suite() -> ComponentSource {
     static SUITE: OnceLock<Plugin> = OnceLock::new();
     let plugin = SUITE.get_or_init(|| compiled(run_limits()));
     ComponentSource::Loaded(Box::new(plugin.clone()))
 }
 
-/// The suite within other bounds, which it is compiled for.
+/// Returns the suite compiled for these limits.
 pub fn suite_within(limits: Limits) -> ComponentSource {
     ComponentSource::Loaded(Box::new(compiled(limits)))
 }
@@ -29,12 +29,12 @@ fn compiled(limits: Limits) -> Plugin {
     Plugin::load(&bytes, [], limits).expect("the suite fits")
 }
 
-/// A run on this store.
+/// Creates a run on this store.
 pub async fn on(store: Arc<dyn Store>) -> Conformance {
     with(suite(), store).await
 }
 
-/// A run of this component on this store.
+/// Creates a run of this component on this store.
 pub async fn with(component: ComponentSource, store: Arc<dyn Store>) -> Conformance {
     let directory = TempDir::new().expect("a temporary directory");
     let key = KeyFile::new(directory.path().join("relation.key"));
@@ -42,7 +42,7 @@ pub async fn with(component: ComponentSource, store: Arc<dyn Store>) -> Conforma
     Conformance::of(component, store, Arc::new(sealer.expect("a new key fits")))
 }
 
-/// The checks that failed, a line each.
+/// Returns the checks that failed, one per line.
 pub fn failures(report: &Report) -> String {
     let lines = report.failed().map(|finding| {
         let why = finding.why.as_deref().unwrap_or_default();
@@ -51,7 +51,7 @@ pub fn failures(report: &Report) -> String {
     lines.collect()
 }
 
-/// The checks that could not be tried, a line each.
+/// Returns the skipped checks, one per line.
 pub fn skipped(report: &Report) -> String {
     use relation_harness::conformance::Status;
     let lines = report.that_are(Status::Skipped).map(|finding| {

@@ -1,8 +1,8 @@
-//! What becomes of a refresh under each fault, in each way in which Webex refreshes: the table of
-//! `docs/faults.md`, row by row through the real component.
+//! A refresh under each fault, in each way in which Webex refreshes: the table of `docs/faults.md`,
+//! row by row through the real component.
 //!
-//! A group of rows is one test. It runs the rows, judges each by the class of its fault, and
-//! compares what it saw with the group's section of the page.
+//! Each group of rows is one test. It runs the rows, judges each by the class of its fault, and
+//! compares the observations with the group's section of the page.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,10 +11,10 @@
     reason = "a test stops where it cannot go on"
 )]
 
-mod afterwards;
 mod bodies;
-mod judge;
+mod case;
 mod page;
+mod recovery;
 mod row;
 mod rows;
 mod sweep;
@@ -27,11 +27,11 @@ const GROUPS: &[fn() -> Group] = &[
     rows::plain::group,
     rows::statuses::group,
     rows::refusals::group,
-    rows::patience::group,
-    rows::patience::near_the_end,
+    rows::rate_limits::group,
+    rows::rate_limits::near_expiry,
     rows::slow::group,
     rows::garbled::group,
-    rows::lives::group,
+    rows::lifetimes::group,
     rows::echoes::group,
     rows::certificates::group,
     rows::proxies::tunnels,
@@ -42,7 +42,7 @@ const GROUPS: &[fn() -> Group] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_as_they_should_be() {
+async fn proper_responses() {
     sweep::run(rows::plain::group()).await;
 }
 
@@ -57,28 +57,28 @@ async fn refusals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_for_patience() {
-    sweep::run(rows::patience::group()).await;
-    sweep::run(rows::patience::near_the_end()).await;
+async fn rate_limits() {
+    sweep::run(rows::rate_limits::group()).await;
+    sweep::run(rows::rate_limits::near_expiry()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_that_are_lost_or_make_no_sense() {
+async fn lost_or_malformed_responses() {
     sweep::run(rows::garbled::group()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lives_and_fields_that_make_no_sense() {
-    sweep::run(rows::lives::group()).await;
+async fn implausible_lifetimes_and_fields() {
+    sweep::run(rows::lifetimes::group()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_that_webex_repeats() {
+async fn secrets_echoed_by_webex() {
     sweep::run(rows::echoes::group()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_that_come_too_late() {
+async fn late_responses() {
     sweep::run(rows::slow::group()).await;
 }
 
@@ -113,7 +113,7 @@ async fn clocks_that_jump() {
 }
 
 #[test]
-fn the_page_has_a_section_for_every_group_and_no_other() {
+fn page_sections_match_the_groups() {
     let titles: Vec<_> = GROUPS.iter().map(|group| group().title).collect();
     PAGE.has_exactly(&titles);
 }

@@ -1,18 +1,18 @@
-//! The page `docs/faults.md`, written from what the tests saw: a section for each group, compared
-//! like a golden copy, and written anew when `INSTA_UPDATE` is `always`.
+//! The page `docs/faults.md`, written from the tests' observations: each group's section is
+//! compared like a golden copy, or rewritten when `INSTA_UPDATE` is `always`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use crate::GROUPS;
-use crate::judge::Seen;
-use crate::row::{Group, WAYS, Way};
+use crate::case::Observation;
+use crate::row::{Group, RefreshVariant, VARIANTS};
 
 /// The page.
 pub const PAGE: Page = Page;
 
-/// What stands before the first section.
+/// The text before the first section.
 const HEAD: &str = "\
 # A refresh under each fault
 
@@ -41,18 +41,23 @@ INSTA_UPDATE=always cargo test -p relation-e2e --test faults
 pub struct Page;
 
 impl Page {
-    /// Fails unless the group's section is what was seen, or writes it anew.
+    /// Fails unless the group's section matches the observations, or rewrites it.
     #[track_caller]
-    pub fn compare(&self, group: &Group, rows: &[(&str, Vec<(Way, &Seen)>)], answers: usize) {
-        let section = section(group, rows, answers);
-        let mut page = Locked::open();
+    pub fn compare(
+        &self,
+        group: &Group,
+        rows: &[(&str, Vec<(RefreshVariant, &Observation)>)],
+        responses: usize,
+    ) {
+        let section = section(group, rows, responses);
+        let mut page = LockedFile::open();
         let text = page.read();
         let place = find(&text, group.title);
         let found = place.clone().map(|place| &text[place]);
         if found == Some(section.as_str()) {
             return;
         }
-        if updating() {
+        if is_updating() {
             page.write(&with_section(&text, group.title, &section));
             return;
         }
@@ -66,13 +71,13 @@ impl Page {
         );
     }
 
-    /// Fails unless the page has these sections and nothing else, or removes what is too much.
+    /// Fails unless the page has exactly these sections, or removes the others.
     #[track_caller]
     pub fn has_exactly(&self, titles: &[&str]) {
-        let mut page = Locked::open();
+        let mut page = LockedFile::open();
         let text = page.read();
-        if updating() {
-            page.write(&arranged(&text));
+        if is_updating() {
+            page.write(&sort_sections(&text));
             return;
         }
         let found: Vec<&str> = text
@@ -84,37 +89,41 @@ impl Page {
     }
 }
 
-fn updating() -> bool {
+fn is_updating() -> bool {
     std::env::var("INSTA_UPDATE").is_ok_and(|how| how == "always")
 }
 
-fn section(group: &Group, rows: &[(&str, Vec<(Way, &Seen)>)], answers: usize) -> String {
+fn section(
+    group: &Group,
+    rows: &[(&str, Vec<(RefreshVariant, &Observation)>)],
+    responses: usize,
+) -> String {
     let mut text = format!("## {}\n{}", group.title, group.about);
-    if answers > 0 {
+    if responses > 0 {
         text.push_str(&format!(
-            " Answers with tokens that arrived: {answers}, lost: 0."
+            " Answers with tokens that arrived: {responses}, lost: 0."
         ));
     }
     text.push_str(
         "\n\n| fault | refresh | state | tokens | lives | next attempt | alert | reads | afterwards |\n\
          |---|---|---|---|---|---|---|---|---|\n",
     );
-    for (name, seen) in rows {
-        for (ways, seen) in merged(seen) {
+    for (name, observation) in rows {
+        for (variants, observation) in merge_variants(observation) {
             let cells = [
                 name,
-                ways.as_str(),
-                &seen.state,
-                &seen.tokens,
-                &seen.lives,
-                &seen.next,
-                &seen.alert,
-                &seen.reads,
-                &seen.afterwards,
+                variants.as_str(),
+                &observation.state,
+                &observation.tokens,
+                &observation.lifetimes,
+                &observation.next,
+                &observation.alert,
+                &observation.reads,
+                &observation.afterwards,
             ];
             for cell in cells {
                 text.push_str("| ");
-                text.push_str(&escaped(cell));
+                text.push_str(&escape_cell(cell));
                 text.push(' ');
             }
             text.push_str("|\n");
@@ -123,35 +132,37 @@ fn section(group: &Group, rows: &[(&str, Vec<(Way, &Seen)>)], answers: usize) ->
     text
 }
 
-/// The ways of refreshing in which the same was seen, put together.
-fn merged<'a>(seen: &[(Way, &'a Seen)]) -> Vec<(String, &'a Seen)> {
-    let mut lines: Vec<(Vec<&str>, &Seen)> = Vec::new();
-    for (way, seen) in seen {
-        match lines.iter_mut().find(|(_, line)| line == seen) {
-            Some((ways, _)) => ways.push(way.name),
-            None => lines.push((vec![way.name], seen)),
+/// Merges the refresh variants with equal observations.
+fn merge_variants<'a>(
+    observation: &[(RefreshVariant, &'a Observation)],
+) -> Vec<(String, &'a Observation)> {
+    let mut lines: Vec<(Vec<&str>, &Observation)> = Vec::new();
+    for (variant, observation) in observation {
+        match lines.iter_mut().find(|(_, line)| line == observation) {
+            Some((variants, _)) => variants.push(variant.name),
+            None => lines.push((vec![variant.name], observation)),
         }
     }
-    let named = |ways: Vec<&str>| {
-        if ways.len() == WAYS.len() {
+    let named = |variants: Vec<&str>| {
+        if variants.len() == VARIANTS.len() {
             "any".to_owned()
         } else {
-            ways.join(", ")
+            variants.join(", ")
         }
     };
     lines
         .into_iter()
-        .map(|(ways, seen)| (named(ways), seen))
+        .map(|(variants, observation)| (named(variants), observation))
         .collect()
 }
 
-fn escaped(cell: &str) -> String {
+fn escape_cell(cell: &str) -> String {
     cell.replace('|', "\\|")
         .replace('*', "\\*")
         .replace('<', "&lt;")
 }
 
-/// Where the section with this title is, its newline at the end included.
+/// Finds the section with this title, including its final newline.
 fn find(text: &str, title: &str) -> Option<std::ops::Range<usize>> {
     let heading = format!("## {title}\n");
     let start = text
@@ -178,11 +189,11 @@ fn with_section(text: &str, title: &str, section: &str) -> String {
     })
 }
 
-fn arranged(text: &str) -> String {
+fn sort_sections(text: &str) -> String {
     sections(|each| find(text, each).map(|place| text[place].to_owned()))
 }
 
-/// The whole page, of the sections there are in the order of the groups.
+/// Returns the whole page, with the existing sections in the order of the groups.
 fn sections(section: impl Fn(&str) -> Option<String>) -> String {
     let mut page = HEAD.to_owned();
     for group in GROUPS {
@@ -194,8 +205,8 @@ fn sections(section: impl Fn(&str) -> Option<String>) -> String {
     page
 }
 
-/// The lines that only one of the two has.
-fn diff(found: &str, seen: &str) -> Vec<String> {
+/// Returns the lines that only one of the two has.
+fn diff(found: &str, observation: &str) -> Vec<String> {
     let only = |one: &str, other: &str, sign: char| -> Vec<String> {
         let other: Vec<&str> = other.lines().collect();
         one.lines()
@@ -203,21 +214,21 @@ fn diff(found: &str, seen: &str) -> Vec<String> {
             .map(|line| format!("{sign} {line}"))
             .collect()
     };
-    let mut lines = only(found, seen, '-');
-    lines.extend(only(seen, found, '+'));
+    let mut lines = only(found, observation, '-');
+    lines.extend(only(observation, found, '+'));
     lines
 }
 
-/// The file, held against the other tests while it is read and written.
-struct Locked(File);
+/// The file, locked against the other tests while it is read and written.
+struct LockedFile(File);
 
-impl Locked {
+impl LockedFile {
     fn open() -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/faults.md");
         let file = OpenOptions::new()
             .read(true)
-            .write(updating())
-            .create(updating())
+            .write(is_updating())
+            .create(is_updating())
             .truncate(false)
             .open(&path)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -1,175 +1,175 @@
-//! What a row of the table is: a fault, how it comes about, and what class of faults it is of.
+//! Rows of the table: a fault, its injection, and its class.
 
 use std::pin::Pin;
 use std::time::Duration;
 
-use relation_e2e::front::Weather;
-use relation_e2e::gateway::Manner;
+use relation_e2e::faulty_proxy::ProxyFault;
+use relation_e2e::tls_front::TlsFault;
 use relation_e2e::world::CLIENT_SECRET;
 use relation_e2e::{Customer, World, WorldBuilder};
-use webex_emulator::{Fault, Mode, Stage};
+use webex_emulator::{Fault, Mode, ProcessingStage};
 
 /// The path of the token endpoint.
 pub const TOKEN: &str = "/v1/access_token";
 
-/// The pause before the second attempt when nobody asked for a longer one.
+/// The default pause before the second attempt.
 pub const FIRST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A way in which Webex refreshes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way {
-    /// As the page calls it.
+pub struct RefreshVariant {
+    /// Its name on the page.
     pub name: &'static str,
-    /// What a refresh does.
+    /// The effect of a refresh.
     pub mode: Mode,
-    /// Whether using a rotated-out token revokes everything of its grant.
+    /// Whether using a rotated-out token revokes its whole grant.
     pub reuse_detection: bool,
 }
 
-impl Way {
-    /// Whether the old refresh token dies when a new one is given out.
+impl RefreshVariant {
+    /// Whether the old refresh token dies when a new one is issued.
     pub fn rotates(self) -> bool {
         self.mode == Mode::Rotate
     }
 }
 
-/// Every way.
-pub const WAYS: [Way; 6] = [
-    way("extend-same", Mode::ExtendSame, false),
-    way("frozen-clock", Mode::FrozenClock, false),
-    way("omit-refresh-token", Mode::OmitRefreshToken, false),
-    way("same-access-token", Mode::SameAccessToken, false),
-    way("rotate", Mode::Rotate, false),
-    way("rotate + reuse detection", Mode::Rotate, true),
+/// Every variant.
+pub const VARIANTS: [RefreshVariant; 6] = [
+    variant("extend-same", Mode::ExtendSame, false),
+    variant("frozen-clock", Mode::FrozenClock, false),
+    variant("omit-refresh-token", Mode::OmitRefreshToken, false),
+    variant("same-access-token", Mode::SameAccessToken, false),
+    variant("rotate", Mode::Rotate, false),
+    variant("rotate + reuse detection", Mode::Rotate, true),
 ];
 
-const fn way(name: &'static str, mode: Mode, reuse_detection: bool) -> Way {
-    Way {
+const fn variant(name: &'static str, mode: Mode, reuse_detection: bool) -> RefreshVariant {
+    RefreshVariant {
         name,
         mode,
         reuse_detection,
     }
 }
 
-/// Rows that have something in common; a section of the page.
+/// A group of similar rows: a section of the page.
 pub struct Group {
     /// The section's title.
     pub title: &'static str,
-    /// What the rows have in common, for the reader of the page.
+    /// What the rows share, for the reader of the page.
     pub about: &'static str,
-    /// The world that they run in; the refresh mode is set by the sweep.
+    /// The world of the rows; the sweep sets the refresh mode.
     pub world: fn() -> WorldBuilder,
     /// The rows.
     pub rows: Vec<Row>,
 }
 
-/// A fault and what must come of it.
+/// A fault and its expected outcome.
 pub struct Row {
-    /// What goes wrong, as the page says it.
+    /// The fault, as the page names it.
     pub name: &'static str,
-    /// How it comes about.
-    pub disturbance: Disturbance,
-    /// What must come of it.
-    pub class: Class,
-    /// Whether so much of Webex's answer arrives that its tracking id can be told.
+    /// Its injection.
+    pub injection: Injection,
+    /// Its expected outcome.
+    pub class: FaultClass,
+    /// Whether enough of Webex's response arrives to read its tracking id.
     pub tracked: bool,
 }
 
 impl Row {
-    /// A row whose fault comes about like this.
-    pub fn new(name: &'static str, class: Class, disturbance: Disturbance) -> Self {
+    /// Creates a row with this fault.
+    pub fn new(name: &'static str, class: FaultClass, injection: Injection) -> Self {
         Self {
             name,
-            disturbance,
+            injection,
             class,
             tracked: true,
         }
     }
 
-    /// The tracking id is lost with the answer.
+    /// Marks the tracking id as lost with the response.
     pub fn untracked(mut self) -> Self {
         self.tracked = false;
         self
     }
 }
 
-/// How a fault comes about.
-pub enum Disturbance {
-    /// Nothing goes wrong.
-    Nothing,
-    /// Webex's next answer is faulty.
-    Webex(fn(&Held) -> Fault),
-    /// Something happens before Webex is asked.
-    Before(fn(&World, &Held)),
-    /// Webex takes longer than a request may.
-    Slow(Stage),
-    /// The TLS front is spoiled.
-    Front(Weather),
-    /// The proxy misbehaves.
-    Proxy(Manner),
-    /// Something happens while Webex's answer is on its way: it has carried the request out.
-    Meanwhile(Happening),
+/// The injection of a fault.
+pub enum Injection {
+    /// No fault.
+    None,
+    /// Webex's next response is faulty.
+    Webex(fn(&TokenPair) -> Fault),
+    /// An action before the request to Webex.
+    BeforeRequest(fn(&World, &TokenPair)),
+    /// Webex exceeds the request's timeout.
+    Slow(ProcessingStage),
+    /// A fault of the TLS front.
+    Tls(TlsFault),
+    /// A fault of the proxy.
+    Proxy(ProxyFault),
+    /// An action after Webex has carried the request out and before its response arrives.
+    BeforeResponse(Action),
 }
 
-/// Something that a test does to a world.
-pub type Happening =
+/// An action of a test on a world.
+pub type Action =
     for<'a> fn(&'a World, &'a Customer) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// What must come of a fault, in every way of refreshing.
+/// The expected outcome of a fault, for every refresh variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// Webex's answer with tokens reaches the host whole: connected, holding what was issued last.
-    Answered,
-    /// As `Answered`, by a clock that is ahead: once it is right again, the tokens are refreshed
-    /// without delay, and the record tells the true time.
-    Ahead,
-    /// The answer has new tokens but does not name the refresh token: connected. A refresh token
-    /// that was rotated is lost at Webex's end, and the next refresh is refused.
-    Unnamed,
+pub enum FaultClass {
+    /// Webex's response with tokens reaches the host whole: connected, with the tokens issued last.
+    Delivered,
+    /// Like `Delivered`, with a clock that is ahead: once it is right again, the tokens are
+    /// refreshed without delay, and the record has the true time.
+    ClockAhead,
+    /// The response has new tokens but omits the refresh token: connected. A rotated refresh token
+    /// is lost, and Webex rejects the next refresh.
+    TokenOmitted,
     /// Webex has not carried the request out: the tokens are kept and work, and after this pause,
     /// to the second, the connection recovers by itself.
-    NotCarriedOut {
+    NotProcessed {
         /// The pause.
         pause: Duration,
     },
-    /// Webex has carried the request out and the answer is lost: the tokens are kept, and the
-    /// next attempt recovers, unless the refresh token was rotated: then Webex refuses it.
-    Lost,
-    /// The answer has arrived, the store takes nothing as long as the lease holds, and the answer
-    /// is kept in the stash: once the store is back it is applied.
+    /// Webex has carried the request out and the response is lost: the tokens are kept, and the
+    /// next attempt recovers. Webex rejects that attempt if the refresh token was rotated.
+    ResponseLost,
+    /// The response has arrived, but the store takes no write while the lease is held. The result
+    /// is kept in the stash, and applied once the store is back.
     Stashed,
-    /// The answer has arrived and cannot be stored: the host has no place for it, or not the right
-    /// to. The record is as it was, and goes on as after a lost answer.
+    /// The response has arrived and cannot be stored: the host has no space or no permission for
+    /// it. The record is unchanged, and continues as after a lost response.
     Dropped,
-    /// Webex does not accept the integration: the tokens are kept and work, one alert of the
-    /// installation tells it, and after an hour the connection recovers by itself.
-    Operator,
-    /// Webex refuses the refresh token: only a person can go on.
+    /// Webex rejects the integration: the tokens are kept and work, one alert of the installation
+    /// reports it, and after an hour the connection recovers by itself.
+    ClientRejected,
+    /// Webex rejects the refresh token: only a person can continue.
     Refused,
 }
 
-impl Class {
-    /// Not carried out, and nobody asked for patience.
-    pub const FAILED: Self = Self::NotCarriedOut { pause: FIRST_PAUSE };
+impl FaultClass {
+    /// Not carried out, and without a longer pause requested.
+    pub const FAILED: Self = Self::NotProcessed { pause: FIRST_PAUSE };
 }
 
-/// The secrets that a record holds, opened.
+/// A record's secrets, opened.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct TokenPair {
     /// The access token.
     pub access_token: String,
     /// The refresh token.
     pub refresh_token: String,
 }
 
-impl Held {
-    /// The client secret, which every record is refreshed with.
+impl TokenPair {
+    /// Returns the client secret, with which every record is refreshed.
     pub fn client_secret(&self) -> &'static str {
         CLIENT_SECRET
     }
 }
 
-/// A row whose fault is in Webex's next answer.
-pub fn webex(name: &'static str, class: Class, fault: fn(&Held) -> Fault) -> Row {
-    Row::new(name, class, Disturbance::Webex(fault))
+/// Creates a row whose fault is in Webex's next response.
+pub fn webex(name: &'static str, class: FaultClass, fault: fn(&TokenPair) -> Fault) -> Row {
+    Row::new(name, class, Injection::Webex(fault))
 }

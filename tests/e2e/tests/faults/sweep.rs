@@ -1,4 +1,4 @@
-//! Runs a group's rows in every way of refreshing, one world for each way.
+//! Runs a group's rows in every refresh variant, one world per variant.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,27 +6,27 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use relation_e2e::gateway::{PASSWORD, PASSWORD_ENCODED, USER};
+use relation_e2e::faulty_proxy::{PASSWORD, PASSWORD_ENCODED, USER};
 use relation_e2e::world::CLIENT_SECRET;
 use tokio::task::JoinSet;
 
-use crate::judge::{self, Seen, Verdict};
+use crate::case::{self, Observation, Verdict};
 use crate::page::PAGE;
-use crate::row::{Group, Held, WAYS, Way};
+use crate::row::{Group, RefreshVariant, TokenPair, VARIANTS};
 
-/// Runs the group and compares what it saw with its section of the page.
+/// Runs the group and compares the observations with its section of the page.
 pub async fn run(group: Group) {
     let group = Arc::new(group);
     let mut running = JoinSet::new();
-    for (number, way) in WAYS.into_iter().enumerate() {
+    for (number, variant) in VARIANTS.into_iter().enumerate() {
         let group = Arc::clone(&group);
-        running.spawn(async move { (number, run_in(&group, way).await) });
+        running.spawn(async move { (number, run_in(&group, variant).await) });
     }
     let mut done = running.join_all().await;
     done.sort_by_key(|(number, _)| *number);
-    let by_way: Vec<Vec<Verdict>> = done.into_iter().map(|(_, verdicts)| verdicts).collect();
+    let by_variant: Vec<Vec<Verdict>> = done.into_iter().map(|(_, verdicts)| verdicts).collect();
 
-    let complaints: Vec<&str> = by_way
+    let complaints: Vec<&str> = by_variant
         .iter()
         .flatten()
         .flat_map(|verdict| verdict.complaints.iter().map(String::as_str))
@@ -38,29 +38,33 @@ pub async fn run(group: Group) {
         complaints.join("\n")
     );
 
-    let answers = by_way.iter().flatten().filter(|verdict| verdict.answered);
-    let (answers, lost) = answers.fold((0, 0), |(answers, lost), verdict| {
-        (answers + 1, lost + usize::from(verdict.lost))
+    let responses = by_variant
+        .iter()
+        .flatten()
+        .filter(|verdict| verdict.delivered);
+    let (responses, lost) = responses.fold((0, 0), |(responses, lost), verdict| {
+        (responses + 1, lost + usize::from(verdict.lost))
     });
-    assert_eq!(lost, 0, "of {answers} answers with tokens");
+    assert_eq!(lost, 0, "of {responses} answers with tokens");
 
-    let rows: Vec<(&str, Vec<(Way, &Seen)>)> = group
+    let rows: Vec<(&str, Vec<(RefreshVariant, &Observation)>)> = group
         .rows
         .iter()
         .enumerate()
         .map(|(row, described)| {
-            let seen = WAYS.into_iter().zip(&by_way);
-            let seen = seen.map(|(way, verdicts)| (way, &verdicts[row].seen));
-            (described.name, seen.collect())
+            let observation = VARIANTS.into_iter().zip(&by_variant);
+            let observation =
+                observation.map(|(variant, verdicts)| (variant, &verdicts[row].observation));
+            (described.name, observation.collect())
         })
         .collect();
-    PAGE.compare(&group, &rows, answers);
+    PAGE.compare(&group, &rows, responses);
 }
 
-async fn run_in(group: &Group, way: Way) -> Vec<Verdict> {
+async fn run_in(group: &Group, variant: RefreshVariant) -> Vec<Verdict> {
     let world = (group.world)()
-        .mode(way.mode)
-        .reuse_detection(way.reuse_detection)
+        .mode(variant.mode)
+        .reuse_detection(variant.reuse_detection)
         .setting("refresh.jitter", "0")
         .start()
         .await;
@@ -73,25 +77,25 @@ async fn run_in(group: &Group, way: Way) -> Vec<Verdict> {
         STANDARD.encode(format!("{USER}:{PASSWORD}")),
     ];
     for row in &group.rows {
-        let judged = judge::judge(&world, way, row).await;
-        for Held {
+        let run = case::run_row(&world, variant, row).await;
+        for TokenPair {
             access_token,
             refresh_token,
-        } in judged.secrets
+        } in run.secrets
         {
             secrets.extend([access_token, refresh_token]);
         }
-        verdicts.push(judged.verdict);
+        verdicts.push(run.verdict);
     }
     let last = verdicts.last_mut().expect("a group has rows");
     if let Some(file) = file_with_one_of(world.directory(), &secrets) {
-        let complaint = format!("{}: {file} holds a secret in clear", way.name);
+        let complaint = format!("{}: {file} holds a secret in clear", variant.name);
         last.complaints.push(complaint);
     }
     verdicts
 }
 
-/// The first file of a directory that holds one of the secrets in clear.
+/// Returns the first file in a directory with one of the secrets in clear.
 fn file_with_one_of(directory: &Path, secrets: &[String]) -> Option<String> {
     let files = std::fs::read_dir(directory).expect("the directory is there");
     for file in files {
@@ -111,8 +115,8 @@ fn file_with_one_of(directory: &Path, secrets: &[String]) -> Option<String> {
     None
 }
 
-/// A duration as the page shows it, such as `6d 21h`.
-pub fn shown(duration: Duration) -> String {
+/// Formats a duration for the page, such as `6d 21h`.
+pub fn format_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     if seconds == 0 {
         return "0 s".to_owned();

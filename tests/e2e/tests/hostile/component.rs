@@ -1,4 +1,4 @@
-//! A fixture's component: built already, or to be made of WebAssembly text.
+//! A fixture's component: built already, or encoded from WebAssembly text.
 
 use std::path::{Path, PathBuf};
 
@@ -7,19 +7,19 @@ use tempfile::TempDir;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// The file of a fixture's component, and the folder that it is in if that goes when it is dropped.
+/// Returns the file of a fixture's component, and its folder if that is removed when dropped.
 pub fn component(fixture: &str) -> (PathBuf, Option<TempDir>) {
     let file = artifacts::fixture(fixture);
     if file.extension().is_none_or(|extension| extension != "wat") {
         return (file, None);
     }
     let folder = TempDir::new().unwrap();
-    let made = folder.path().join("component.wasm");
-    std::fs::write(&made, encoded(&file)).unwrap();
-    (made, Some(folder))
+    let run_attempt = folder.path().join("component.wasm");
+    std::fs::write(&run_attempt, encoded(&file)).unwrap();
+    (run_attempt, Some(folder))
 }
 
-/// Makes a module into a component of our world.
+/// Encodes a module as a component of our world.
 fn encoded(text: &Path) -> Vec<u8> {
     let mut module = wat::parse_file(text).expect("it is WebAssembly");
     let mut resolve = Resolve::default();

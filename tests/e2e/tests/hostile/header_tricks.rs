@@ -1,14 +1,20 @@
-//! A plugin that tries to send what it must not, through the interface that it has: where each attempt
-//! ends, and what the transaction's log says of it.
+//! A plugin that tries to send forbidden headers through its interface: where each attempt ends,
+//! and the transaction's log of it.
 //!
 //! `docs/egress.md` has many more, made without a component.
 use relation_e2e::World;
 
-use crate::stage::Stage;
+use crate::world::HostileWorld;
 
-/// What the plugin learns, and the log: the address of the emulated Webex is written as `WEBEX`.
-async fn made(scheme: &str, authority: &str, path: &str, field: (&str, &str)) -> (String, String) {
-    // The emulator's address is known once the world stands; a setting is needed before.
+/// Returns the plugin's result and the log; the address of the emulated Webex is written as
+/// `WEBEX`.
+async fn run_attempt(
+    scheme: &str,
+    authority: &str,
+    path: &str,
+    field: (&str, &str),
+) -> (String, String) {
+    // The emulator's address is known once the world exists; a setting is needed before.
     let emulator = World::builder().start().await;
     let address = emulator.emulator.address().to_string();
     let mut parts = vec![
@@ -22,26 +28,29 @@ async fn made(scheme: &str, authority: &str, path: &str, field: (&str, &str)) ->
     let world = World::builder()
         .setting("attempt", &parts.join("\u{1f}"))
         .allow(&[&format!("http://{address}")]);
-    let seen = Stage::with("header_tricks", world).await.misbehave().await;
-    let log = seen.log();
+    let call = HostileWorld::with("header_tricks", world)
+        .await
+        .misbehave()
+        .await;
+    let log = call.log();
     let reached = emulator.emulator.requests().len();
-    let came = format!("{}, {reached} sent", seen.notes());
-    (came, log.replace(&address, "WEBEX"))
+    let result = format!("{}, {reached} sent", call.expect_notes());
+    (result, log.replace(&address, "WEBEX"))
 }
 
 const NO_FIELD: (&str, &str) = ("", "");
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_ordinary_plugin_sends_arrives() {
-    let (came, log) = made("http", "WEBEX", "/v1/roles", ("accept", "*/*")).await;
-    assert_eq!(came, "status 401, 1 sent");
+async fn ordinary_request_is_sent() {
+    let (result, log) = run_attempt("http", "WEBEX", "/v1/roles", ("accept", "*/*")).await;
+    assert_eq!(result, "status 401, 1 sent");
     assert_eq!(log, "");
 }
 
-/// What cannot be written is refused where it is written.
+/// Asserts that invalid header fields are rejected when they are set.
 #[tokio::test(flavor = "multi_thread")]
 pub async fn header_tricks() {
-    for (authority, path, field, came) in [
+    for (authority, path, field, result) in [
         (
             "WEBEX",
             "/",
@@ -111,17 +120,17 @@ pub async fn header_tricks() {
         ("WEBEX", "http://evil.example/", NO_FIELD, "path"),
         ("WEBEX", "*", NO_FIELD, "path"),
     ] {
-        let (found, _) = made("http", authority, path, field).await;
+        let (found, _) = run_attempt("http", authority, path, field).await;
         assert_eq!(
             found,
-            format!("{came}, 0 sent"),
+            format!("{result}, 0 sent"),
             "{authority:?} {path:?} {field:?}"
         );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_be_written_is_refused_with_its_code_and_told_in_the_log() {
+async fn invalid_request_is_rejected_with_code_and_log() {
     let long = "v".repeat(70_000);
     for (scheme, authority, field, code, words) in [
         (
@@ -171,9 +180,9 @@ async fn what_can_be_written_is_refused_with_its_code_and_told_in_the_log() {
              than 100 fields, the limit `limits.headers`",
         ),
     ] {
-        let (came, log) = made(scheme, authority, "/", field).await;
+        let (result, log) = run_attempt(scheme, authority, "/", field).await;
         assert_eq!(
-            came,
+            result,
             format!("ErrorCode::{code}, 0 sent"),
             "{scheme} {authority}"
         );

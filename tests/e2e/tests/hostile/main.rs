@@ -1,7 +1,8 @@
-//! Plugins that misbehave, each in one way: the host stays up, other customers' calls go on, and the
-//! error names what was hit.
+//! Plugins that misbehave, each in one way: the host stays up, other customers' calls go on, and
+//! the error names the limit.
 //!
-//! Each file of `tests/fixtures/examples/` has a test of its name here. One without does not compile.
+//! Each file of `tests/fixtures/examples/` has a test of its name here; a missing one does not
+//! compile.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,20 +14,20 @@
 mod bounds;
 mod component;
 mod documents;
-mod giants;
 mod header_tricks;
-mod misfits;
+mod incompatible;
 mod network;
+mod oversized;
 mod secrets;
-mod stage;
 mod state;
+mod world;
 
 use bounds::*;
 use documents::*;
-use giants::*;
 use header_tricks::*;
-use misfits::*;
+use incompatible::*;
 use network::*;
+use oversized::*;
 use secrets::*;
 use state::*;
 

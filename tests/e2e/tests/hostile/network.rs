@@ -1,4 +1,4 @@
-//! Servers that must not be reached, that never answer, and that never come to an end.
+//! Servers that are forbidden, never respond, or never end their response.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,26 +10,26 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::component::component;
-use crate::stage::{Stage, request};
+use crate::world::{HostileWorld, request};
 
-/// Tells a server's address to a fixture that may reach it.
-async fn stage_at(fixture: &str, server: &TcpListener) -> Stage {
+/// Creates a world that passes a server's address to a fixture that may reach it.
+async fn world_with_server(fixture: &str, server: &TcpListener) -> HostileWorld {
     let address = server.local_addr().unwrap().to_string();
     let world = World::builder()
         .setting("server", &address)
         .allow(&[&format!("http://{address}")]);
-    Stage::with(fixture, world).await
+    HostileWorld::with(fixture, world).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 pub async fn forbidden_host() {
-    let seen = Stage::of("forbidden_host").await.misbehave().await;
-    let log = seen.log();
+    let call = HostileWorld::new("forbidden_host").await.misbehave().await;
+    let log = call.log();
     assert!(
         log.contains("egress.allow") && log.contains("169.254.169.254"),
         "{log}"
     );
-    let failure = seen.refused();
+    let failure = call.expect_refused();
     assert_eq!(
         failure,
         Failure::LimitExceeded("ErrorCode::HttpRequestDenied".into())
@@ -39,13 +39,13 @@ pub async fn forbidden_host() {
 #[tokio::test(flavor = "multi_thread")]
 pub async fn silent_server() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let stage = stage_at("silent_server", &server).await;
+    let hostile = world_with_server("silent_server", &server).await;
     let held = tokio::spawn(async move {
         let (mut connection, _) = server.accept().await.unwrap();
         // Until the host hangs up.
         let _ = connection.read_to_end(&mut Vec::new()).await;
     });
-    let failure = stage.misbehave().await.refused();
+    let failure = hostile.misbehave().await.expect_refused();
     assert!(
         matches!(&failure, Failure::Unavailable(text) if text.contains("limits.request-time")),
         "{failure}"
@@ -56,21 +56,21 @@ pub async fn silent_server() {
 #[tokio::test(flavor = "multi_thread")]
 pub async fn endless_body() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let stage = stage_at("endless_body", &server).await;
+    let hostile = world_with_server("endless_body", &server).await;
     let fed = tokio::spawn(async move {
         let (mut connection, _) = server.accept().await.unwrap();
-        // Who answers before anything was asked is no server.
+        // A response before any request does not come from a server.
         let _ = connection.read(&mut [0; 1024]).await;
         let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let mut written = connection.write_all(head).await;
-        // As much at a time that the bound is met long before the time is up.
+        // In chunks so large that the limit is reached long before the timeout.
         let more = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
         // Until the host hangs up.
         while written.is_ok() {
             written = connection.write_all(more.as_bytes()).await;
         }
     });
-    let failure = stage.misbehave().await.refused();
+    let failure = hostile.misbehave().await.expect_refused();
     assert!(
         matches!(&failure, Failure::LimitExceeded(text) if text.contains("limits.response")),
         "{failure}"
@@ -83,7 +83,7 @@ pub async fn wakeups_after_response() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = server.local_addr().unwrap().to_string();
     let (file, _folder) = component("wakeups_after_response");
-    // The host tries again only where the call's time leaves room for it.
+    // The host tries again only if the call has enough time left.
     let world = World::builder()
         .component(file)
         .setting("server", &address)

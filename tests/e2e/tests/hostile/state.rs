@@ -1,12 +1,12 @@
-//! What a plugin leaves behind in its memory is gone with the call.
+//! A plugin's memory does not outlive its call.
 
-use crate::stage::Stage;
+use crate::world::HostileWorld;
 
 #[tokio::test(flavor = "multi_thread")]
 pub async fn keeps_state() {
-    let stage = Stage::of("keeps_state").await;
+    let hostile = HostileWorld::new("keeps_state").await;
     for _ in 0..3 {
-        let seen = stage.misbehave().await;
-        assert_eq!(seen.notes(), "0 calls before this one");
+        let call = hostile.misbehave().await;
+        assert_eq!(call.expect_notes(), "0 calls before this one");
     }
 }

@@ -1,45 +1,46 @@
-//! A backup that is made while a host runs, and its restoration with and without the right key.
+//! A backup made while a host runs, and its restoration with and without the right key.
 
+use relation_e2e::cli_world::CliWorld;
 use relation_e2e::process::eventually;
-use relation_e2e::scene::Scene;
 
-/// A fresh directory with the configuration of `scene` and its backup in the place of the store.
-fn restored(scene: &Scene) -> Scene {
-    let elsewhere = Scene::new();
+/// Creates a fresh directory with the configuration of `world` and its backup in the place of the
+/// store.
+fn restored(world: &CliWorld) -> CliWorld {
+    let elsewhere = CliWorld::new();
     for file in ["relation.toml", "client-secret"] {
-        let text = std::fs::read_to_string(scene.place.path(file)).unwrap();
-        elsewhere.place.write(file, &text);
+        let text = std::fs::read_to_string(world.workspace.path(file)).unwrap();
+        elsewhere.workspace.write(file, &text);
     }
     std::fs::copy(
-        scene.place.path("backup.db"),
-        elsewhere.place.path("relation.db"),
+        world.workspace.path("backup.db"),
+        elsewhere.workspace.path("relation.db"),
     )
     .unwrap();
     elsewhere
 }
 
 #[test]
-fn a_backup_is_restored_with_its_key_and_with_no_other() {
-    let scene = Scene::new();
-    let place = &scene.place;
-    let customer = scene.customer("Contoso");
-    let service = place.relation(["run"]).start();
+fn backup_is_restored_only_with_its_key() {
+    let world = CliWorld::new();
+    let workspace = &world.workspace;
+    let customer = world.add_customer("Contoso");
+    let service = workspace.relation(["run"]).start();
     eventually("the service runs", || {
         service
             .stderr()
             .contains("running due wakeups")
             .then_some(())
     });
-    let backup = place.json(["backup", "backup.db"]);
+    let backup = workspace.json(["backup", "backup.db"]);
     assert_eq!(backup["secrets"], 2);
-    let list = place.json(["keys", "list"]);
+    let list = workspace.json(["keys", "list"]);
     assert_eq!(backup["wrapped_by"], list["data_keys"][0]["wrapped_by"]);
-    place
+    workspace
         .relation(["backup", "backup.db"])
         .run()
         .exits(1)
-        .says(&["it is there already"]);
-    let left: Vec<String> = std::fs::read_dir(place.directory())
+        .reports(&["it is there already"]);
+    let left: Vec<String> = std::fs::read_dir(workspace.directory())
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.starts_with("backup.db") || name.starts_with(".tmp"))
@@ -48,72 +49,78 @@ fn a_backup_is_restored_with_its_key_and_with_no_other() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let file = std::fs::metadata(place.path("backup.db")).unwrap();
+        let file = std::fs::metadata(workspace.path("backup.db")).unwrap();
         assert_eq!(file.permissions().mode() & 0o777, 0o600);
     }
-    // What happens afterwards is not in it.
-    let later = scene.customer("Fabrikam");
+    // Later changes are not in it.
+    let later = world.add_customer("Fabrikam");
     service.terminate();
-    service.end().done();
+    service.wait().succeeds();
 
-    let copy = restored(&scene);
-    let key = std::fs::read_to_string(place.path("relation.key")).unwrap();
-    // Without a key none is made, with which nothing could be opened.
-    copy.place
+    let copy = restored(&world);
+    let key = std::fs::read_to_string(workspace.path("relation.key")).unwrap();
+    // Without a key none is created, which could open nothing.
+    copy.workspace
         .relation(["run", "--until-idle"])
         .run()
         .exits(1)
-        .says(&["sealed under key", "does not exist"]);
-    assert!(!copy.place.path("relation.key").exists());
+        .reports(&["sealed under key", "does not exist"]);
+    assert!(!copy.workspace.path("relation.key").exists());
     // The key of another store.
-    let other = Scene::new();
-    other.customer("Tailspin");
-    let wrong = std::fs::read_to_string(other.place.path("relation.key")).unwrap();
-    copy.place.write("relation.key", &wrong);
+    let other = CliWorld::new();
+    other.add_customer("Tailspin");
+    let wrong = std::fs::read_to_string(other.workspace.path("relation.key")).unwrap();
+    copy.workspace.write("relation.key", &wrong);
     for command in [vec!["run", "--until-idle"], vec!["keys", "rotate"]] {
-        copy.place
+        copy.workspace
             .relation(command)
             .run()
             .exits(1)
-            .says(&["sealed under key", backup["wrapped_by"].as_str().unwrap()]);
+            .reports(&["sealed under key", backup["wrapped_by"].as_str().unwrap()]);
     }
-    copy.place.write("relation.key", &key);
-    copy.place.relation(["run", "--until-idle"]).run().done();
-    copy.place
+    copy.workspace.write("relation.key", &key);
+    copy.workspace
+        .relation(["run", "--until-idle"])
+        .run()
+        .succeeds();
+    copy.workspace
         .relation(["refresh", &customer.pkid])
         .run()
-        .done();
-    copy.place.relation(["keys", "check"]).run().done();
-    copy.place.relation(["show", &later.pkid]).run().exits(3);
-    scene.emulator.assert_sound();
+        .succeeds();
+    copy.workspace.relation(["keys", "check"]).run().succeeds();
+    copy.workspace
+        .relation(["show", &later.pkid])
+        .run()
+        .exits(3);
+    world.emulator.assert_sound();
 }
 
 #[test]
-fn a_backup_from_before_a_rotation_opens_with_its_own_data_keys() {
-    let scene = Scene::new();
-    let place = &scene.place;
-    let customer = scene.customer("Contoso");
-    place.relation(["backup", "backup.db"]).run().done();
-    place.relation(["keys", "rotate"]).run().done();
-    place.relation(["keys", "retire", "1"]).run().done();
-    let copy = restored(&scene);
-    let key = std::fs::read_to_string(place.path("relation.key")).unwrap();
-    copy.place.write("relation.key", &key);
-    copy.place
+fn backup_from_before_a_rotation_opens() {
+    let world = CliWorld::new();
+    let workspace = &world.workspace;
+    let customer = world.add_customer("Contoso");
+    workspace.relation(["backup", "backup.db"]).run().succeeds();
+    workspace.relation(["keys", "rotate"]).run().succeeds();
+    workspace.relation(["keys", "retire", "1"]).run().succeeds();
+    let copy = restored(&world);
+    let key = std::fs::read_to_string(workspace.path("relation.key")).unwrap();
+    copy.workspace.write("relation.key", &key);
+    copy.workspace
         .relation(["refresh", &customer.pkid])
         .run()
-        .done();
+        .succeeds();
 }
 
 #[test]
-fn there_is_no_backup_of_a_store_that_is_not_there() {
-    let scene = Scene::new();
-    scene
-        .place
+fn backup_of_a_missing_store_fails() {
+    let world = CliWorld::new();
+    world
+        .workspace
         .relation(["backup", "backup.db"])
         .run()
         .exits(3)
-        .says(&["there is no store"]);
-    assert!(!scene.place.path("relation.db").exists());
-    assert!(!scene.place.path("backup.db").exists());
+        .reports(&["there is no store"]);
+    assert!(!world.workspace.path("relation.db").exists());
+    assert!(!world.workspace.path("backup.db").exists());
 }

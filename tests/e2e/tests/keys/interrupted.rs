@@ -1,7 +1,7 @@
-//! `keys rotate` is killed at a committed step, and run again.
+//! `keys rotate` is killed after a committed step, and run again.
 
-use relation_e2e::process::{Place, eventually};
-use relation_e2e::scene::Scene;
+use relation_e2e::cli_world::CliWorld;
+use relation_e2e::process::{Workspace, eventually};
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 use relation_host::store::{Change, Commit, Store as _};
@@ -9,16 +9,16 @@ use relation_host::types::{Document, Pkid, Reference, Timestamp};
 
 use crate::last;
 
-/// So many that a rotation in steps of one cannot end between two looks at the database.
+/// So many that a rotation in steps of one cannot end between two polls of the database.
 const OTHERS: usize = 400;
 
-/// Documents with a secret each, as other models may have them.
-fn add_others(place: &Place) {
+/// Adds documents with one secret each, as other models may have them.
+fn add_others(workspace: &Workspace) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let options = SqliteOptions::default();
-        let store = SqliteStore::open(place.path("relation.db"), &options).unwrap();
-        let keys = KeyFile::new(place.path("relation.key"));
+        let store = SqliteStore::open(workspace.path("relation.db"), &options).unwrap();
+        let keys = KeyFile::new(workspace.path("relation.key"));
         let sealer = Sealer::open(&store, keys, Timestamp(0)).await.unwrap();
         let mut changes = Vec::new();
         for _ in 0..OTHERS {
@@ -47,20 +47,20 @@ fn add_others(place: &Place) {
 }
 
 #[test]
-fn a_killed_rotation_is_continued_by_the_next() {
-    let scene = Scene::new();
-    let place = &scene.place;
-    let customer = scene.customer("Contoso");
-    add_others(place);
-    let database = scene.database();
+fn killed_rotation_is_continued() {
+    let world = CliWorld::new();
+    let workspace = &world.workspace;
+    let customer = world.add_customer("Contoso");
+    add_others(workspace);
+    let database = world.database();
     let total = database.secrets_by_key()[&1];
     assert_eq!(total, OTHERS + 2);
 
-    let rotate = || place.relation(["keys", "rotate", "--step", "1", "--json"]);
+    let rotate = || workspace.relation(["keys", "rotate", "--step", "1", "--json"]);
     let mut sealed_anew = 0;
     for _ in 0..2 {
         let running = rotate().start();
-        // Whoever holds the lock sees nothing but committed steps, and keeps the next from ending.
+        // The holder of the lock sees only committed steps, and keeps the next from ending.
         eventually("more steps are committed", || {
             database.lock();
             let now = database.secrets_by_key().get(&2).copied().unwrap_or(0);
@@ -78,17 +78,23 @@ fn a_killed_rotation_is_continued_by_the_next() {
         assert_eq!(counts.values().sum::<usize>(), total, "{counts:?}");
         assert!(counts.contains_key(&1), "it was not interrupted");
     }
-    // What is half done is no obstacle.
-    place.relation(["refresh", &customer.pkid]).run().done();
+    // A partial rotation is no obstacle.
+    workspace
+        .relation(["refresh", &customer.pkid])
+        .run()
+        .succeeds();
     let sealed_anew = database.secrets_by_key()[&2];
 
-    let ended = last(&rotate().run().done().stdout);
+    let ended = last(&rotate().run().succeeds().stdout);
     assert_eq!(ended["data_key"], 2);
     assert_eq!(ended["added"], false);
     assert_eq!(ended["resealed"], total - sealed_anew);
     assert_eq!(database.secrets_by_key(), [(2, total)].into());
-    place.relation(["keys", "retire", "1"]).run().done();
-    place.relation(["keys", "check"]).run().done();
-    place.relation(["refresh", &customer.pkid]).run().done();
-    scene.emulator.assert_sound();
+    workspace.relation(["keys", "retire", "1"]).run().succeeds();
+    workspace.relation(["keys", "check"]).run().succeeds();
+    workspace
+        .relation(["refresh", &customer.pkid])
+        .run()
+        .succeeds();
+    world.emulator.assert_sound();
 }

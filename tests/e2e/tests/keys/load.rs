@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use relation_e2e::World;
 use relation_e2e::database::Database;
-use relation_e2e::process::Place;
+use relation_e2e::process::Workspace;
 use relation_host::reports::RefreshOutcome;
 use relation_host::types::Pkid;
 use webex_emulator::Mode;
@@ -14,23 +14,23 @@ use webex_emulator::Mode;
 use crate::last;
 
 const CUSTOMERS: usize = 1000;
-const AT_ONCE: usize = 16;
+const CONCURRENCY: usize = 16;
 
-/// The world's store and key, for commands beside its hosts.
-fn beside(world: &World) -> Place {
-    let place = Place::of(&world.emulator.base_url(), "unused");
+/// Returns a workspace on the world's store and key, for commands beside its hosts.
+fn beside(world: &World) -> Workspace {
+    let workspace = Workspace::new(&world.emulator.base_url(), "unused");
     let text = format!(
         "store = \"sqlite:{}\"\nkey-file = \"{}\"\n",
         world.database().display(),
         world.key_file().display()
     );
-    place.write("relation.toml", &text);
-    place
+    workspace.write("relation.toml", &text);
+    workspace
 }
 
 async fn customers(world: &Arc<World>) -> Vec<Pkid> {
     let next = Arc::new(AtomicUsize::new(0));
-    let adders: Vec<_> = (0..AT_ONCE)
+    let adders: Vec<_> = (0..CONCURRENCY)
         .map(|_| {
             let (world, next) = (Arc::clone(world), Arc::clone(&next));
             tokio::spawn(async move {
@@ -40,7 +40,7 @@ async fn customers(world: &Arc<World>) -> Vec<Pkid> {
                     if number >= CUSTOMERS {
                         return added;
                     }
-                    added.push(world.customer(&format!("Customer {number}")).await.pkid);
+                    added.push(world.add_customer(&format!("Customer {number}")).await.pkid);
                 }
             })
         })
@@ -53,25 +53,25 @@ async fn customers(world: &Arc<World>) -> Vec<Pkid> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_refresh_fails_and_nothing_is_left_under_the_old_key() {
-    // Each refresh token works once: one that was put back in the place of a newer one is noticed.
+async fn rotation_under_load_fails_no_refresh() {
+    // Each refresh token works once: restoring an old one over a newer one is noticed.
     let world = Arc::new(World::builder().mode(Mode::Rotate).start().await);
     let customers = Arc::new(customers(&world).await);
-    let place = beside(&world);
+    let workspace = beside(&world);
     let database = Database::open(&world.database());
     let total = database.secrets_by_key()[&1];
     assert!(total >= 2 * CUSTOMERS, "{total}");
 
-    let rotation = place
+    let rotation = workspace
         .relation(["keys", "rotate", "--step", "20", "--json"])
         .start();
-    // Two hosts, until all customers were refreshed and the rotation is over.
+    // Two hosts, until all customers are refreshed and the rotation is over.
     let hosts = [world.host().clone(), world.new_host().await];
     let (next, over) = (
         Arc::new(AtomicUsize::new(0)),
         Arc::new(AtomicBool::new(false)),
     );
-    let lanes: Vec<_> = (0..AT_ONCE)
+    let lanes: Vec<_> = (0..CONCURRENCY)
         .map(|lane| {
             let host = hosts[lane % 2].clone();
             let (customers, world) = (Arc::clone(&customers), Arc::clone(&world));
@@ -95,11 +95,11 @@ async fn no_refresh_fails_and_nothing_is_left_under_the_old_key() {
             })
         })
         .collect();
-    let rotated = tokio::task::spawn_blocking(move || rotation.end()).await;
+    let rotated = tokio::task::spawn_blocking(move || rotation.wait()).await;
     over.store(true, Ordering::Relaxed);
     let counted = database.secrets_by_key();
     let refreshed = next.load(Ordering::Relaxed);
-    let rotated = rotated.unwrap().done();
+    let rotated = rotated.unwrap().succeeds();
     assert_eq!(counted, [(2, total)].into(), "right after the rotation");
     for lane in lanes {
         lane.await.unwrap();
@@ -112,7 +112,7 @@ async fn no_refresh_fails_and_nothing_is_left_under_the_old_key() {
         ended["resealed"]
     );
 
-    place.relation(["keys", "retire", "1"]).run().done();
+    workspace.relation(["keys", "retire", "1"]).run().succeeds();
     assert_eq!(database.secrets_by_key(), [(2, total)].into());
     world.clock.advance(Duration::from_secs(1));
     for pkid in customers.iter().step_by(50) {

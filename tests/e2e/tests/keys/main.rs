@@ -1,5 +1,5 @@
-//! The keys of the secrets, as an operator handles them: listed, rotated, retired, taken from
-//! elsewhere, backed up; with secrets that do not open, and under load.
+//! The keys of the secrets, as an operator handles them: list, rotate, retire, change the provider,
+//! back up; with secrets that do not open, and under load.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,12 +15,12 @@ mod load;
 mod operation;
 mod providers;
 
-use relation_e2e::process::Place;
+use relation_e2e::process::Workspace;
 use serde_json::Value;
 
-/// The data keys as `keys list` has them: id, secrets, and those that do not open.
-fn listed(place: &Place) -> Vec<(u64, u64, u64)> {
-    let list = place.json(["keys", "list"]);
+/// Returns the data keys from `keys list`: id, number of secrets, and of those that do not open.
+fn listed(workspace: &Workspace) -> Vec<(u64, u64, u64)> {
+    let list = workspace.json(["keys", "list"]);
     let keys = list["data_keys"].as_array().unwrap().iter();
     let number = |key: &Value, name: &str| key[name].as_u64().unwrap();
     keys.map(|key| {
@@ -33,7 +33,7 @@ fn listed(place: &Place) -> Vec<(u64, u64, u64)> {
     .collect()
 }
 
-/// The last of the lines that a command with `--json` has written.
+/// Returns the last line that a command with `--json` has written.
 fn last(stdout: &str) -> Value {
     let line = stdout.lines().last().expect("at least one line");
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))

@@ -1,112 +1,117 @@
 //! The key from a file, from the environment, and from a command; changed from one to the other.
 
-use relation_e2e::process::{Place, Program};
-use relation_e2e::scene::{Customer, Scene};
+use relation_e2e::cli_world::{CliWorld, Customer};
+use relation_e2e::process::{Program, Workspace};
 
 const ENV: &str = "ab0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd";
-/// Base64 of 32 times the byte 7.
+/// Base64 of 32 bytes with the value 7.
 const COMMAND: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
-/// The configuration with another place of the key.
-fn configure(scene: &Scene, key: &str) {
-    let text = std::fs::read_to_string(scene.place.path("relation.toml")).unwrap();
+/// Writes the configuration with another provider of the key.
+fn configure(world: &CliWorld, key: &str) {
+    let text = std::fs::read_to_string(world.workspace.path("relation.toml")).unwrap();
     let others = text.lines().filter(|line| !line.starts_with("key-"));
     let text: Vec<&str> = [key].into_iter().chain(others).collect();
-    scene.place.write("relation.toml", &text.join("\n"));
+    world.workspace.write("relation.toml", &text.join("\n"));
 }
 
-fn refresh(place: &Place, customer: &Customer) -> Program {
-    place
+fn refresh(workspace: &Workspace, customer: &Customer) -> Program {
+    workspace
         .relation(["refresh", &customer.pkid, "--log", "trace"])
         .env("RELATION_TEST_KEY", ENV)
 }
 
 #[test]
-fn the_key_moves_from_a_file_to_the_environment_to_a_command() {
-    let scene = Scene::new();
-    let place = &scene.place;
-    let customer = scene.customer("Contoso");
+fn key_moves_between_providers() {
+    let world = CliWorld::new();
+    let workspace = &world.workspace;
+    let customer = world.add_customer("Contoso");
     let rewrap = |new: &[&str]| {
-        place
+        workspace
             .relation(["keys", "rewrap"])
             .args(new)
             .env("RELATION_TEST_KEY", ENV)
     };
-    let file = std::fs::read_to_string(place.path("relation.key")).unwrap();
+    let file = std::fs::read_to_string(workspace.path("relation.key")).unwrap();
 
     for _ in 0..2 {
-        let moved = rewrap(&["--new-key-env", "RELATION_TEST_KEY"]).run().done();
-        let told = &moved.stdout;
-        assert!(told.contains("`key-env = \"RELATION_TEST_KEY\"`"), "{told}");
+        let moved = rewrap(&["--new-key-env", "RELATION_TEST_KEY"])
+            .run()
+            .succeeds();
+        let reported = &moved.stdout;
+        assert!(
+            reported.contains("`key-env = \"RELATION_TEST_KEY\"`"),
+            "{reported}"
+        );
     }
-    refresh(place, &customer)
+    refresh(workspace, &customer)
         .run()
         .exits(1)
-        .says(&["sealed under key", "relation.key"]);
-    configure(&scene, "key-env = \"RELATION_TEST_KEY\"");
-    refresh(place, &customer).run().done();
-    place
+        .reports(&["sealed under key", "relation.key"]);
+    configure(&world, "key-env = \"RELATION_TEST_KEY\"");
+    refresh(workspace, &customer).run().succeeds();
+    workspace
         .relation(["refresh", &customer.pkid])
         .run()
         .exits(1)
-        .says(&["environment variable RELATION_TEST_KEY: it is not set"]);
+        .reports(&["environment variable RELATION_TEST_KEY: it is not set"]);
 
-    place.write("vault", COMMAND);
+    workspace.write("vault", COMMAND);
     rewrap(&["--json", "--new-key-command", "cat", "vault"])
         .run()
-        .done();
-    configure(&scene, "key-command = [\"cat\", \"vault\"]");
-    refresh(place, &customer).run().done();
-    place.relation(["keys", "rotate"]).run().done();
-    refresh(place, &customer).run().done();
+        .succeeds();
+    configure(&world, "key-command = [\"cat\", \"vault\"]");
+    refresh(workspace, &customer).run().succeeds();
+    workspace.relation(["keys", "rotate"]).run().succeeds();
+    refresh(workspace, &customer).run().succeeds();
 
     configure(
-        &scene,
+        &world,
         "key-command = [\"sh\", \"-c\", \"cat vault >&2; exit 4\"]",
     );
-    refresh(place, &customer)
+    refresh(workspace, &customer)
         .run()
         .exits(1)
-        .says(&["the command sh: it ended with exit code 4"]);
-    let said = place.said();
+        .reports(&["the command sh: it ended with exit code 4"]);
+    let printed = workspace.all_output();
     let digits = file.trim().rsplit(' ').next().unwrap();
     assert_eq!(digits.len(), 64);
     for secret in [ENV, COMMAND, digits] {
-        assert!(!said.contains(secret), "a key in an output or log");
+        assert!(!printed.contains(secret), "a key in an output or log");
     }
 }
 
 #[test]
-fn a_new_key_file_is_made_and_the_old_one_opens_nothing_any_more() {
-    let scene = Scene::new();
-    let place = &scene.place;
-    let customer = scene.customer("Contoso");
-    let moved = place.json(["keys", "rewrap", "--new-key-file", "new.key"]);
+fn rewrap_to_a_new_key_file_retires_the_old() {
+    let world = CliWorld::new();
+    let workspace = &world.workspace;
+    let customer = world.add_customer("Contoso");
+    let moved = workspace.json(["keys", "rewrap", "--new-key-file", "new.key"]);
     assert_eq!(moved["rewrapped"], 1);
     let configure = moved["configure"].as_str().unwrap();
-    let absolute = place.directory().join("new.key");
+    let absolute = workspace.directory().join("new.key");
     assert!(
         configure.ends_with("new.key\"") && absolute.is_file(),
         "{configure}"
     );
-    refresh(place, &customer)
+    refresh(workspace, &customer)
         .run()
         .exits(1)
-        .says(&["sealed under key"]);
-    std::fs::rename(absolute, place.path("relation.key")).unwrap();
-    refresh(place, &customer).run().done();
-    place.relation(["keys", "check"]).run().done();
+        .reports(&["sealed under key"]);
+    std::fs::rename(absolute, workspace.path("relation.key")).unwrap();
+    refresh(workspace, &customer).run().succeeds();
+    workspace.relation(["keys", "check"]).run().succeeds();
 }
 
 #[test]
-fn exactly_one_place_of_the_key_can_be_configured() {
-    let scene = Scene::new().configured("key-env = \"RELATION_TEST_KEY\"");
-    scene
-        .place
+fn only_one_key_provider_can_be_configured() {
+    let world = CliWorld::new().with_config_line("key-env = \"RELATION_TEST_KEY\"");
+    world
+        .workspace
         .relation(["keys", "list"])
         .run()
         .exits(2)
-        .says(&[
+        .reports(&[
             "key-env: exactly one of key-file, key-env, key-command can be given",
             "`key-file` is there already",
         ]);

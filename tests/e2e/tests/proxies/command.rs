@@ -1,17 +1,17 @@
-//! Customers of the command whose way to Webex leads through a proxy.
+//! Customers of the command who reach Webex through a proxy.
 
-use relation_e2e::scene::Scene;
+use relation_e2e::cli_world::CliWorld;
 use serde_json::json;
 
 use crate::servers::Authority;
 use crate::squid::Squid;
+use crate::targets::with_account;
 use crate::tinyproxy::{Options, Tinyproxy};
-use crate::way::with_account;
 
 const ACCOUNT: (&str, &str) = ("contoso", "canary-password");
 
 #[test]
-fn a_customer_is_added_and_refreshed_through_its_proxy() {
+fn customer_is_added_and_refreshed_via_proxy() {
     let options = Options {
         account: Some(ACCOUNT),
         ..Options::default()
@@ -20,8 +20,8 @@ fn a_customer_is_added_and_refreshed_through_its_proxy() {
         return;
     };
     let proxy = format!("http://{}", tinyproxy.address);
-    let scene = Scene::new().configured(&format!("egress.proxies = [\"{proxy}\"]"));
-    let (organization, grant) = scene.granted("Contoso");
+    let world = CliWorld::new().with_config_line(&format!("egress.proxies = [\"{proxy}\"]"));
+    let (organization, grant) = world.organization_with_grant("Contoso");
     let written = with_account(&proxy, ACCOUNT);
     let fields = json!({
         "account_number": organization.id,
@@ -32,10 +32,10 @@ fn a_customer_is_added_and_refreshed_through_its_proxy() {
         "http_proxy": written,
         "https_proxy": written,
     });
-    let place = &scene.place;
-    let add = scene.add("Contoso").args(["--fields", "-"]);
-    add.stdin(fields.to_string()).run().done();
-    let base = format!("http://{}/v1", scene.emulator.address());
+    let workspace = &world.workspace;
+    let add = world.add("Contoso").args(["--fields", "-"]);
+    add.stdin(fields.to_string()).run().succeeds();
+    let base = format!("http://{}/v1", world.emulator.address());
     let organizations = format!("GET {base}/organizations");
     let asked = tinyproxy.requests();
     assert!(
@@ -43,52 +43,63 @@ fn a_customer_is_added_and_refreshed_through_its_proxy() {
         "{asked:?}"
     );
 
-    place.relation(["refresh", "Contoso"]).run().done();
+    workspace.relation(["refresh", "Contoso"]).run().succeeds();
     let token = format!("POST {base}/access_token HTTP/1.1");
     assert!(
         tinyproxy.requests().contains(&token),
         "{:?}",
         tinyproxy.requests()
     );
-    assert_eq!(scene.token_requests().len(), 1);
+    assert_eq!(world.token_requests().len(), 1);
     assert_eq!(
-        scene.emulator.requests().len(),
+        world.emulator.requests().len(),
         tinyproxy.requests().len(),
         "something went past the proxy"
     );
-    assert!(!place.said().contains("canary"), "{}", place.said());
+    assert!(
+        !workspace.all_output().contains("canary"),
+        "{}",
+        workspace.all_output()
+    );
 }
 
 #[test]
-fn a_wrong_account_is_told_and_nothing_reaches_webex() {
+fn wrong_proxy_account_is_reported() {
     let authority = Authority::new();
     let Some(squid) = Squid::start(&authority, &[ACCOUNT]) else {
         return;
     };
     let proxy = format!("http://{}", squid.http);
-    let scene = Scene::new().configured(&format!("egress.proxies = [\"{proxy}\"]"));
-    let customer = scene.customer("Contoso");
-    let before = scene.emulator.requests().len();
+    let world = CliWorld::new().with_config_line(&format!("egress.proxies = [\"{proxy}\"]"));
+    let customer = world.add_customer("Contoso");
+    let before = world.emulator.requests().len();
     let wrong = json!({ "http_proxy": with_account(&proxy, ("contoso", "canary-wrong")) });
     let modify = ["modify", &customer.pkid, "--fields", "-"];
-    let place = &scene.place;
-    place.relation(modify).stdin(wrong.to_string()).run().done();
-    let refresh = place.relation(["refresh", &customer.pkid]).run().exits(5);
-    assert_eq!(scene.emulator.requests().len(), before);
+    let workspace = &world.workspace;
+    workspace
+        .relation(modify)
+        .stdin(wrong.to_string())
+        .run()
+        .succeeds();
+    let refresh = workspace
+        .relation(["refresh", &customer.pkid])
+        .run()
+        .exits(5);
+    assert_eq!(world.emulator.requests().len(), before);
 
     let id = refresh.stderr.split("`relation-host transactions ").nth(1);
     let id = id.and_then(|rest| rest.split('`').next()).unwrap();
-    place.relation(["transactions", id]).run().done();
+    workspace.relation(["transactions", id]).run().succeeds();
     let words = format!(
         "proxy `{proxy}` refused the user name or password (407); correct them in the proxy setting"
     );
-    let said = place.said();
-    assert!(said.contains(&words), "{said}");
-    assert!(!said.contains("canary"), "{said}");
+    let printed = workspace.all_output();
+    assert!(printed.contains(&words), "{printed}");
+    assert!(!printed.contains("canary"), "{printed}");
 }
 
 #[test]
-fn a_proxy_that_the_operator_does_not_allow_is_told_with_the_setting() {
+fn denied_proxy_is_reported_with_the_setting() {
     for (origin, listed, written, words) in [
         (
             "http://127.0.0.1:3128",
@@ -112,27 +123,31 @@ fn a_proxy_that_the_operator_does_not_allow_is_told_with_the_setting() {
             .collect();
         let allowing = format!("egress.proxies = [{origin:?}]");
         let forbidding = format!("egress.proxies = {entries:?}");
-        let scene = Scene::new().configured(&allowing);
-        let customer = scene.customer("Contoso");
+        let world = CliWorld::new().with_config_line(&allowing);
+        let customer = world.add_customer("Contoso");
         let change = json!({ "https_proxy": written }).to_string();
         let modify = ["modify", &customer.pkid, "--fields", "-"];
-        let place = &scene.place;
-        let configuration = std::fs::read_to_string(place.path("relation.toml")).unwrap();
+        let workspace = &world.workspace;
+        let configuration = std::fs::read_to_string(workspace.path("relation.toml")).unwrap();
         let forbidden = configuration.replace(&allowing, &forbidding);
-        let before = scene.emulator.requests().len();
+        let before = world.emulator.requests().len();
 
-        // Where it is entered.
-        place.write("relation.toml", &forbidden);
-        let entered = place.relation(modify).stdin(change.clone()).run();
-        entered.exits(2).says(&["https_proxy", words]);
+        // Rejected on entry.
+        workspace.write("relation.toml", &forbidden);
+        let entered = workspace.relation(modify).stdin(change.clone()).run();
+        entered.exits(2).reports(&["https_proxy", words]);
 
-        // When it was entered before it was forbidden.
-        place.write("relation.toml", &configuration);
-        place.relation(modify).stdin(change).run().done();
-        place.write("relation.toml", &forbidden);
-        let refresh = place.relation(["refresh", &customer.pkid]).run();
-        refresh.exits(5).says(&[words]);
-        assert_eq!(scene.emulator.requests().len(), before);
-        assert!(!place.said().contains("canary"), "{}", place.said());
+        // Entered before it was forbidden.
+        workspace.write("relation.toml", &configuration);
+        workspace.relation(modify).stdin(change).run().succeeds();
+        workspace.write("relation.toml", &forbidden);
+        let refresh = workspace.relation(["refresh", &customer.pkid]).run();
+        refresh.exits(5).reports(&[words]);
+        assert_eq!(world.emulator.requests().len(), before);
+        assert!(
+            !workspace.all_output().contains("canary"),
+            "{}",
+            workspace.all_output()
+        );
     }
 }

@@ -1,23 +1,23 @@
-//! Customers with proxies of their own, at work at the same time through one client.
+//! Customers with their own proxies, working concurrently through one client.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use relation_e2e::process::eventually;
 
 use crate::squid::Squid;
+use crate::targets::{TargetServers, get, proxies_for, with_account};
 use crate::tinyproxy::{Options, Tinyproxy};
-use crate::way::{Ways, by, get, with_account};
 
 const ALICE: (&str, &str) = ("alice", "1");
 const BOB: (&str, &str) = ("bob", "2");
 const CAROL: (&str, &str) = ("carol", "3");
 
-/// How many requests each makes to each server.
+/// Number of requests from each customer to each server.
 const REQUESTS: usize = 25;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_customers_never_share_a_connection() {
-    let ways = Ways::new().await;
+    let servers = TargetServers::new().await;
     let options = Options {
         account: Some(ALICE),
         ..Options::default()
@@ -25,36 +25,36 @@ async fn two_customers_never_share_a_connection() {
     let Some(tinyproxy) = Tinyproxy::start("127.0.0.1", &options) else {
         return;
     };
-    let Some(squid) = Squid::start(&ways.authority, &[BOB, CAROL]) else {
+    let Some(squid) = Squid::start(&servers.authority, &[BOB, CAROL]) else {
         return;
     };
     let first = format!("http://{}", tinyproxy.address);
     let second = format!("http://{}", squid.http);
-    let client = ways.client(&[&first, &second]);
+    let client = servers.client(&[&first, &second]);
     let customers = [(ALICE, &first), (BOB, &second), (CAROL, &second)];
     let mut at_work = Vec::new();
     for (account, proxy) in customers {
         for n in 0..REQUESTS {
-            for target in ways.targets() {
+            for target in servers.targets() {
                 let url = format!("{}/{}/{n}", target.url, account.0);
-                let proxies = by(&with_account(proxy, account));
+                let proxies = proxies_for(&with_account(proxy, account));
                 let client = client.clone();
                 at_work.push(tokio::spawn(
                     async move { get(&client, &url, &proxies).await },
                 ));
             }
         }
-        // The next customer finds connections of the one before that are kept.
+        // The next customer finds kept connections of the previous one.
         tokio::task::yield_now().await;
     }
     for request in at_work {
         let (status, _) = request.await.unwrap().unwrap();
         assert_eq!(status.as_u16(), 200);
     }
-    // A tunnel is in squid's log when it has ended.
+    // A tunnel is in squid's log once it has ended.
     drop(client);
 
-    let plain = |name: &str| format!("{}/{name}/", ways.http.url);
+    let plain = |name: &str| format!("{}/{name}/", servers.http.url);
     let asked = tinyproxy.requests();
     let (gets, tunnels): (Vec<_>, Vec<_>) = asked.iter().partition(|line| line.starts_with("GET "));
     assert_eq!(gets.len(), REQUESTS);
@@ -65,7 +65,7 @@ async fn two_customers_never_share_a_connection() {
     assert!((1..=REQUESTS).contains(&tunnels.len()), "{tunnels:?}");
 
     let served = eventually("squid has logged", || {
-        let served = squid.served();
+        let served = squid.access_log();
         let plain = served.iter().filter(|one| one.method == "GET").count();
         let tunnels: BTreeSet<&str> = served
             .iter()

@@ -1,28 +1,28 @@
-//! A proxy of Debian's packages as a child process, with a folder for its configuration and logs.
+//! A proxy from Debian's packages as a child process, with a folder for its configuration and logs.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use relation_e2e::installed::skipped;
+use relation_e2e::optional_programs::report_skipped;
 use relation_e2e::process::eventually;
 use tempfile::TempDir;
 
-/// With this variable a proxy that is not installed fails the tests that need it.
+/// Environment variable that makes a missing proxy an error.
 const REQUIRED: &str = "RELATION_REQUIRE_PROXIES";
 
-/// Where the program is. Without it the test says so and has nothing to do.
+/// Returns the program; without it the test is reported as skipped.
 #[track_caller]
-pub fn installed(name: &str) -> Option<PathBuf> {
-    let found = relation_e2e::installed::installed(name);
+pub fn find_or_skip(name: &str) -> Option<PathBuf> {
+    let found = relation_e2e::optional_programs::find_program(name);
     if found.is_none() {
         let advice = format!("{name} is not installed (Debian: apt-get install {name})");
-        skipped(&advice, REQUIRED);
+        report_skipped(&advice, REQUIRED);
     }
     found
 }
 
-/// A folder that a daemon can use even after it has given up being root.
+/// Creates a folder that a daemon can use even after it has dropped root.
 pub fn folder() -> TempDir {
     let folder = TempDir::new().unwrap();
     open_to_all(folder.path(), 0o777);
@@ -42,26 +42,26 @@ fn open_to_all(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// An address of this machine on which nothing listens.
+/// Returns an address of this machine at which no program listens.
 pub fn free_address(host: &str) -> SocketAddr {
     TcpListener::bind((host, 0)).unwrap().local_addr().unwrap()
 }
 
-/// A process that is killed when it is dropped.
+/// A process that is killed when dropped.
 pub struct Daemon {
     child: Child,
     folder: TempDir,
 }
 
 impl Daemon {
-    /// Starts it and waits until it listens everywhere.
+    /// Starts it and waits until it listens at every address.
     pub fn start(mut command: Command, folder: TempDir, listens: &[SocketAddr]) -> Self {
-        let said = std::fs::File::create(folder.path().join("said")).unwrap();
+        let printed = std::fs::File::create(folder.path().join("said")).unwrap();
         let child = command
             .current_dir(folder.path())
             .stdin(Stdio::null())
-            .stdout(said.try_clone().unwrap())
-            .stderr(said)
+            .stdout(printed.try_clone().unwrap())
+            .stderr(printed)
             .spawn()
             .unwrap();
         let mut daemon = Self { child, folder };
@@ -76,13 +76,13 @@ impl Daemon {
         daemon
     }
 
-    /// What one of its files has so far.
+    /// Returns the current contents of one of its files.
     pub fn read(&self, name: &str) -> String {
         let bytes = std::fs::read(self.folder.path().join(name)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Ends it at once.
+    /// Kills it.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -1,17 +1,17 @@
-//! What fails, in which words, and whether the request may have been sent.
+//! Failures through proxies: their messages, and whether the request may have been sent.
 
 use relation_host::egress::{Client, EgressError};
 
 use crate::daemon;
 use crate::servers::Target;
 use crate::squid::Squid;
+use crate::targets::{TargetServers, get, proxies_for, with_account};
 use crate::tinyproxy::{Options, Tinyproxy};
-use crate::way::{Ways, by, get, with_account};
 
 const ACCOUNT: (&str, &str) = ("alice", "canary-password");
 
-async fn fails(client: &Client, url: &str, proxy: &str) -> EgressError {
-    let error = get(client, url, &by(proxy))
+async fn expect_error(client: &Client, url: &str, proxy: &str) -> EgressError {
+    let error = get(client, url, &proxies_for(proxy))
         .await
         .expect_err("it cannot pass");
     let shown = format!("{error} {error:?}");
@@ -19,48 +19,54 @@ async fn fails(client: &Client, url: &str, proxy: &str) -> EgressError {
     error
 }
 
-/// Both servers are out of reach with a wrong password, another user's, and none.
-async fn wants_an_account(ways: &Ways, proxy: &str) {
-    for target in ways.targets() {
+/// Asserts that both servers are unreachable with a wrong password, another user's, and none.
+async fn assert_wants_account(servers: &TargetServers, proxy: &str) {
+    for target in servers.targets() {
         for written in [
             with_account(proxy, ("alice", "canary-wrong")),
             with_account(proxy, ("canary", ACCOUNT.1)),
         ] {
             let refused =
                 "refused the user name or password (407); correct them in the proxy setting";
-            is_refused(ways, target, proxy, &written, refused).await;
+            assert_refused(servers, target, proxy, &written, refused).await;
         }
         let wanted = "wants a user name and password (407); add them to the proxy setting";
-        is_refused(ways, target, proxy, proxy, wanted).await;
+        assert_refused(servers, target, proxy, proxy, wanted).await;
     }
 }
 
-async fn is_refused(ways: &Ways, target: &Target, proxy: &str, written: &str, words: &str) {
-    let client = ways.client(&[proxy]);
+async fn assert_refused(
+    servers: &TargetServers,
+    target: &Target,
+    proxy: &str,
+    written: &str,
+    words: &str,
+) {
+    let client = servers.client(&[proxy]);
     let before = target.seen().len();
-    let error = fails(&client, &target.url, written).await;
+    let error = expect_error(&client, &target.url, written).await;
     assert_eq!(error.to_string(), format!("proxy `{proxy}` {words}"));
     assert!(!error.may_have_been_sent());
     assert_eq!(target.seen().len(), before);
-    // The client is none the worse for it.
-    let right = by(&with_account(proxy, ACCOUNT));
+    // The client still works.
+    let right = proxies_for(&with_account(proxy, ACCOUNT));
     get(&client, &target.url, &right).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn squid_wants_the_right_account() {
-    let ways = Ways::new().await;
-    if let Some(squid) = Squid::start(&ways.authority, &[ACCOUNT]) {
-        wants_an_account(&ways, &format!("http://{}", squid.http)).await;
-        wants_an_account(&ways, &format!("https://{}", squid.https)).await;
+    let servers = TargetServers::new().await;
+    if let Some(squid) = Squid::start(&servers.authority, &[ACCOUNT]) {
+        assert_wants_account(&servers, &format!("http://{}", squid.http)).await;
+        assert_wants_account(&servers, &format!("https://{}", squid.https)).await;
     }
 }
 
-/// It says 407 of a missing account, and 401 of a wrong one: of a plain request that could as well be
-/// the server's word.
+/// It sends 407 for a missing account, and 401 for a wrong one: for a plain request that could as
+/// well come from the server.
 #[tokio::test(flavor = "multi_thread")]
 async fn tinyproxy_wants_the_right_account() {
-    let ways = Ways::new().await;
+    let servers = TargetServers::new().await;
     let options = Options {
         account: Some(ACCOUNT),
         ..Options::default()
@@ -70,24 +76,29 @@ async fn tinyproxy_wants_the_right_account() {
     };
     let proxy = format!("http://{}", tinyproxy.address);
     let wanted = "wants a user name and password (407); add them to the proxy setting";
-    for target in ways.targets() {
-        is_refused(&ways, target, &proxy, &proxy, wanted).await;
+    for target in servers.targets() {
+        assert_refused(&servers, target, &proxy, &proxy, wanted).await;
     }
     let wrong = with_account(&proxy, ("alice", "canary-wrong"));
     let refused = "refused the user name or password (401); correct them in the proxy setting";
-    is_refused(&ways, &ways.https, &proxy, &wrong, refused).await;
-    let answer = get(&ways.client(&[&proxy]), &ways.http.url, &by(&wrong)).await;
-    assert_eq!(answer.unwrap().0.as_u16(), 401);
+    assert_refused(&servers, &servers.https, &proxy, &wrong, refused).await;
+    let response = get(
+        &servers.client(&[&proxy]),
+        &servers.http.url,
+        &proxies_for(&wrong),
+    )
+    .await;
+    assert_eq!(response.unwrap().0.as_u16(), 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_that_is_not_there_is_named() {
-    let ways = Ways::new().await;
+async fn unreachable_proxy_is_named() {
+    let servers = TargetServers::new().await;
     for host in ["127.0.0.1", "::1"] {
         let proxy = format!("http://{}", daemon::free_address(host));
-        let client = ways.client(&[&proxy]);
-        for target in ways.targets() {
-            let error = fails(&client, &target.url, &with_account(&proxy, ACCOUNT)).await;
+        let client = servers.client(&[&proxy]);
+        for target in servers.targets() {
+            let error = expect_error(&client, &target.url, &with_account(&proxy, ACCOUNT)).await;
             assert_eq!(
                 error.to_string(),
                 format!("cannot connect to proxy `{proxy}`: Connection refused (os error 111)")
@@ -98,9 +109,9 @@ async fn a_proxy_that_is_not_there_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_that_is_no_tls_server_or_not_believed_is_named() {
-    let ways = Ways::new().await;
-    let stranger = Ways::new().await;
+async fn proxy_without_trusted_tls_is_named() {
+    let servers = TargetServers::new().await;
+    let stranger = TargetServers::new().await;
     if let Some(squid) = Squid::start(&stranger.authority, &[]) {
         for (proxy, words) in [
             (
@@ -113,9 +124,10 @@ async fn a_proxy_that_is_no_tls_server_or_not_believed_is_named() {
                  should, add the authority's certificate to `egress.extra-ca`",
             ),
         ] {
-            let client = ways.client(&[&proxy]);
-            for target in ways.targets() {
-                let error = fails(&client, &target.url, &with_account(&proxy, ACCOUNT)).await;
+            let client = servers.client(&[&proxy]);
+            for target in servers.targets() {
+                let error =
+                    expect_error(&client, &target.url, &with_account(&proxy, ACCOUNT)).await;
                 assert_eq!(
                     error.to_string(),
                     format!("no secure connection to proxy `{proxy}`: {words}")
@@ -127,15 +139,15 @@ async fn a_proxy_that_is_no_tls_server_or_not_believed_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tunnel_that_the_proxy_does_not_open_is_told_with_the_status() {
-    let ways = Ways::new().await;
+async fn refused_tunnel_is_reported_with_the_status() {
+    let servers = TargetServers::new().await;
     let elsewhere = Options {
         tunnels_to: Some(1),
         ..Options::default()
     };
     if let Some(proxy) = Tinyproxy::start("127.0.0.1", &elsewhere) {
         let proxy = format!("http://{}", proxy.address);
-        let error = fails(&ways.client(&[&proxy]), &ways.https.url, &proxy).await;
+        let error = expect_error(&servers.client(&[&proxy]), &servers.https.url, &proxy).await;
         assert_eq!(
             error.to_string(),
             format!("proxy `{proxy}` refused to open a tunnel to the target (403)")
@@ -145,44 +157,46 @@ async fn a_tunnel_that_the_proxy_does_not_open_is_told_with_the_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_the_proxy_cannot_reach_is_told_with_the_status() {
-    let mut ways = Ways::new().await;
-    // Nobody is there.
-    ways.http.url = format!("http://{}", daemon::free_address("127.0.0.1"));
-    ways.https.url = format!("https://{}", daemon::free_address("127.0.0.1"));
+async fn unreachable_target_is_reported_with_the_status() {
+    let mut servers = TargetServers::new().await;
+    // No program listens there.
+    servers.http.url = format!("http://{}", daemon::free_address("127.0.0.1"));
+    servers.https.url = format!("https://{}", daemon::free_address("127.0.0.1"));
     let tinyproxy = Tinyproxy::start("127.0.0.1", &Options::default());
-    let squid = Squid::start(&ways.authority, &[]);
+    let squid = Squid::start(&servers.authority, &[]);
     let statuses = [
         tinyproxy.as_ref().map(|proxy| (proxy.address, 500)),
         squid.as_ref().map(|squid| (squid.http, 503)),
     ];
     for (address, status) in statuses.into_iter().flatten() {
         let proxy = format!("http://{address}");
-        let client = ways.client(&[&proxy]);
-        let error = fails(&client, &ways.https.url, &proxy).await;
+        let client = servers.client(&[&proxy]);
+        let error = expect_error(&client, &servers.https.url, &proxy).await;
         assert_eq!(
             error.to_string(),
             format!("proxy `{proxy}` refused to open a tunnel to the target ({status})")
         );
         assert!(!error.may_have_been_sent());
-        // For a plain request the proxy's answer is as good as the server's.
-        let answer = get(&client, &ways.http.url, &by(&proxy)).await.unwrap();
-        assert_eq!(answer.0.as_u16(), status);
+        // For a plain request the proxy's response looks like the server's.
+        let response = get(&client, &servers.http.url, &proxies_for(&proxy))
+            .await
+            .unwrap();
+        assert_eq!(response.0.as_u16(), status);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_that_dies_in_the_middle_of_an_answer_leaves_the_request_in_doubt() {
-    let ways = Ways::new().await;
-    for target in ways.targets() {
+async fn proxy_dying_mid_response_leaves_request_uncertain() {
+    let servers = TargetServers::new().await;
+    for target in servers.targets() {
         let Some(mut proxy) = Tinyproxy::start("127.0.0.1", &Options::default()) else {
             return;
         };
         let url = format!("http://{}", proxy.address);
-        let client = ways.client(&[&url]);
+        let client = servers.client(&[&url]);
         let half = format!("{}/half", target.url);
-        let request = tokio::spawn(async move { get(&client, &half, &by(&url)).await });
-        // The first half is on its way, and nothing else will come.
+        let request = tokio::spawn(async move { get(&client, &half, &proxies_for(&url)).await });
+        // The first half is on its way, and no more will come.
         while target.seen().is_empty() {
             tokio::task::yield_now().await;
         }

@@ -1,7 +1,7 @@
-//! The way out by real proxies: tinyproxy and squid as Debian has them, each started by its test.
+//! Egress through real proxies: tinyproxy and squid from Debian, each started by its test.
 //!
-//! Where one is not installed its tests say that they were skipped; with `RELATION_REQUIRE_PROXIES`
-//! set they fail instead.
+//! Tests of a proxy that is not installed report that they were skipped; with
+//! `RELATION_REQUIRE_PROXIES` set they fail instead.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -15,8 +15,8 @@ mod command;
 mod customers;
 mod daemon;
 mod faults;
-mod passing;
+mod forwarding;
 mod servers;
 mod squid;
+mod targets;
 mod tinyproxy;
-mod way;

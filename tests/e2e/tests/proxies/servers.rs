@@ -1,5 +1,5 @@
-//! What is reached through the proxies: a server by `http` and one by `https`, which answer with the
-//! request they got.
+//! Servers behind the proxies: one by `http` and one by `https`, which return the request they
+//! received.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,12 +37,12 @@ impl Authority {
         }
     }
 
-    /// The file to trust.
+    /// Returns the file to trust.
     pub fn file(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
-    /// A certificate for `name` until the end of `year`, and its key.
+    /// Issues a certificate for `name` until the end of `year`, with its key.
     pub fn issue(&self, name: &str, year: i32) -> (Certificate, KeyPair) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(2000, 1, 1);
@@ -112,14 +112,14 @@ impl Target {
         target
     }
 
-    /// The heads of the requests so far.
+    /// Returns the heads of the requests so far.
     pub fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
 }
 
-/// Answers requests without a body until the other end has enough. One for `/half` gets half an
-/// answer and nothing more.
+/// Responds to requests without a body until the client closes the connection. A request for
+/// `/half` gets half a response and nothing more.
 async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, seen: &Mutex<Vec<String>>) {
     let mut head = Vec::new();
     while let Ok(byte) = stream.read_u8().await {
@@ -130,12 +130,12 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, seen: &Mutex<Vec
         let text = String::from_utf8(std::mem::take(&mut head)).unwrap();
         let half = text.contains("/half ");
         seen.lock().unwrap().push(text);
-        let answer: &[u8] = if half {
+        let response: &[u8] = if half {
             b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"
         } else {
             b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
         };
-        if stream.write_all(answer).await.is_err() || stream.flush().await.is_err() {
+        if stream.write_all(response).await.is_err() || stream.flush().await.is_err() {
             return;
         }
     }

@@ -1,4 +1,5 @@
-//! squid: over IPv4, over IPv6 and over TLS, with accounts whose passwords may be anything.
+//! squid: over IPv4, over IPv6 and over TLS, with accounts whose passwords may contain any
+//! character.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -8,7 +9,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use crate::daemon::{self, Daemon};
 use crate::servers::Authority;
 
-/// How squid writes what it asks its helper.
+/// The characters that squid escapes in its helper's input.
 const ESCAPED: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -27,7 +28,7 @@ const ESCAPED: &AsciiSet = &CONTROLS
     .add(b'}')
     .add(b'~');
 
-/// Answers whether a line of its input is one of the accounts.
+/// A script that checks whether a line of its input is one of the accounts.
 const HELPER: &str = "#!/bin/sh\n\
     while IFS= read -r line; do\n\
     grep -Fxq -e \"$line\" accounts && echo OK || echo ERR\n\
@@ -35,18 +36,18 @@ const HELPER: &str = "#!/bin/sh\n\
 
 pub struct Squid {
     daemon: Daemon,
-    /// On IPv4.
+    /// The address on IPv4.
     pub http: SocketAddr,
-    /// On IPv6.
+    /// The address on IPv6.
     pub http6: SocketAddr,
-    /// On IPv4, with a certificate for its address.
+    /// The address on IPv4 with a certificate.
     pub https: SocketAddr,
 }
 
-/// A line of its log.
+/// An entry of its access log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Served {
-    /// Tells connections apart.
+pub struct AccessLogEntry {
+    /// Distinguishes connections.
     pub client_port: u16,
     pub user: String,
     pub status: u16,
@@ -55,9 +56,9 @@ pub struct Served {
 }
 
 impl Squid {
-    /// None where it is not installed. Without accounts everybody may use it.
+    /// Returns `None` if squid is not installed. Without accounts everybody may use it.
     pub fn start(authority: &Authority, accounts: &[(&str, &str)]) -> Option<Self> {
-        let program = daemon::installed("squid")?;
+        let program = daemon::find_or_skip("squid")?;
         let [http, https] = ["127.0.0.1"; 2].map(daemon::free_address);
         let http6 = daemon::free_address("::1");
         let folder = daemon::folder();
@@ -115,13 +116,13 @@ impl Squid {
         })
     }
 
-    /// What it has served. A tunnel stands here once it has ended.
-    pub fn served(&self) -> Vec<Served> {
+    /// Returns the served requests. A tunnel is listed once it has ended.
+    pub fn access_log(&self) -> Vec<AccessLogEntry> {
         let log = self.daemon.read("access");
         let lines = log.lines().filter_map(|line| {
             let mut words = line.split(' ');
             let mut next = || words.next().map(str::to_owned);
-            Some(Served {
+            Some(AccessLogEntry {
                 client_port: next()?.parse().ok()?,
                 user: next()?,
                 status: next()?.parse().ok()?,
@@ -129,7 +130,7 @@ impl Squid {
                 target: next()?,
             })
         });
-        // A connection without a request is the test's own look whether it listens.
+        // A connection without a request is the test's own check whether squid listens.
         lines.filter(|one| one.method != "-").collect()
     }
 }

@@ -1,4 +1,4 @@
-//! tinyproxy: one request on each connection, or one tunnel.
+//! tinyproxy: one request per connection, or one tunnel.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -11,20 +11,20 @@ pub struct Tinyproxy {
     pub address: SocketAddr,
 }
 
-/// How it is configured.
+/// Its configuration.
 #[derive(Default)]
 pub struct Options {
-    /// User and password, of letters, digits, dots, dashes and underscores: its configuration has
-    /// no others.
+    /// User and password, of letters, digits, dots, dashes and underscores: its configuration
+    /// allows no others.
     pub account: Option<(&'static str, &'static str)>,
-    /// The only port that tunnels may lead to; any without.
+    /// The only port that tunnels may lead to; any if `None`.
     pub tunnels_to: Option<u16>,
 }
 
 impl Tinyproxy {
-    /// None where it is not installed.
+    /// Returns `None` if tinyproxy is not installed.
     pub fn start(host: &str, options: &Options) -> Option<Self> {
-        let program = daemon::installed("tinyproxy")?;
+        let program = daemon::find_or_skip("tinyproxy")?;
         let address = daemon::free_address(host);
         let mut text = format!(
             "Port {}\nListen {host}\nTimeout 60\nMaxClients 100\nLogFile \"log\"\nLogLevel Info\n",
@@ -44,7 +44,7 @@ impl Tinyproxy {
         Some(Self { daemon, address })
     }
 
-    /// The request lines that it was sent, in their order.
+    /// Returns the request lines it has received, in order.
     pub fn requests(&self) -> Vec<String> {
         let log = self.daemon.read("log");
         let lines = log

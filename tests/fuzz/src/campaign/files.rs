@@ -1,14 +1,14 @@
-//! Inputs as files: the corpus that campaigns begin with, and what they find.
+//! Inputs as files: the corpus of a campaign, and its findings.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Found;
+use super::Reproducer;
 use crate::targets::Target;
 
-/// The inputs in `directory`, ordered by name; none when it is not there.
+/// Reads the inputs in `directory`, ordered by name; returns none if it does not exist.
 ///
 /// # Errors
 /// A file that cannot be read.
@@ -25,25 +25,25 @@ pub fn read(directory: &Path) -> io::Result<Vec<Vec<u8>>> {
     files.iter().map(fs::read).collect()
 }
 
-/// Writes one input, named by what it is; answers with the file.
+/// Writes one input, named after its bytes, and returns the file.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn write(directory: &Path, input: &[u8]) -> io::Result<PathBuf> {
     fs::create_dir_all(directory)?;
     let mut name = String::new();
-    // FNV-1a, 64 bits: names have to differ, no more.
+    // FNV-1a, 64 bits: names only have to differ.
     let hash = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    // Writing to a text cannot fail.
+    // Writing to a String cannot fail.
     let _ = write!(name, "{hash:016x}");
     let file = directory.join(name);
     fs::write(&file, input)?;
     Ok(file)
 }
 
-/// The input as it is printed: to be given to `--replay`.
+/// Prints the input in hexadecimal, as `--replay` reads it.
 pub fn hex(input: &[u8]) -> String {
     let mut text = String::with_capacity(input.len() * 2);
     for byte in input {
@@ -52,7 +52,7 @@ pub fn hex(input: &[u8]) -> String {
     text
 }
 
-/// The bytes that `text` stands for; none when it is no such text.
+/// Parses bytes in hexadecimal; returns `None` for any other text.
 pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     if !text.is_ascii() || text.len() % 2 == 1 {
         return None;
@@ -62,11 +62,11 @@ pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     bytes.collect()
 }
 
-/// What was found, with what repeats it.
-pub fn tell(target: Target, found: &Found) -> String {
-    let Found { finding, input } = found;
+/// Describes a finding, with the command that reproduces it.
+pub fn describe(target: Target, found: &Reproducer) -> String {
+    let Reproducer { finding, input } = found;
     let input = match input.as_slice() {
-        // A shell has to be told that there is an argument.
+        // A shell needs a visible empty argument.
         [] => "''".to_owned(),
         bytes => hex(bytes),
     };
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_input_survives_being_written() {
+    fn input_round_trips_through_a_file() {
         let input = [0, 1, 0x7f, 0xff];
         assert_eq!(from_hex(&hex(&input)).as_deref(), Some(&input[..]));
         assert_eq!(from_hex("0"), None);

@@ -1,4 +1,4 @@
-//! Many trials of one target: inputs are made of earlier ones that went a way of their own.
+//! Many trials of one target: inputs are mutated from earlier ones that took a new path.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::bench::{Bench, BenchError};
+use crate::runner::{RunnerError, TrialRunner};
 use crate::targets::Target;
 use crate::verdict::{Finding, FindingKind, Verdict};
 
@@ -17,38 +17,38 @@ mod shrink;
 use mutation::Mutator;
 pub use shrink::shrink;
 
-/// The longest input, in bytes.
-pub const LONGEST: usize = 512;
-/// Inputs that are remembered at most: behind them the ways differ in little.
-const MOST_REMEMBERED: usize = 20_000;
-/// Different findings after which a campaign stops: there is one thing wrong that shows in many ways.
-const MOST_FINDINGS: usize = 20;
+/// Maximum length of an input in bytes.
+pub const MAX_INPUT_LEN: usize = 512;
+/// Maximum number of remembered inputs: beyond it, paths differ in little.
+const MAX_REMEMBERED: usize = 20_000;
+/// Number of different findings after which a campaign stops: one defect shows in many ways.
+const MAX_FINDINGS: usize = 20;
 
-/// How long a campaign lasts, and how it begins.
+/// The length of a campaign, and its start.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Calls of exported functions, of all threads together.
     pub executions: u64,
-    /// When it ends all the same.
+    /// Latest end of the campaign.
     pub until: Option<Instant>,
-    /// What the randomness begins with. With one thread, a campaign repeats itself.
+    /// Seed of the randomness. With one thread, a campaign is reproducible.
     pub seed: u64,
-    /// How many threads.
+    /// Number of threads.
     pub jobs: usize,
-    /// Inputs to begin with.
+    /// Initial inputs.
     pub corpus: Vec<Vec<u8>>,
 }
 
-/// A finding and the smallest input that was seen to lead to it.
+/// A finding and the smallest known input that reproduces it.
 #[derive(Clone, Debug)]
-pub struct Found {
-    /// What is wrong.
+pub struct Reproducer {
+    /// The finding.
     pub finding: Finding,
     /// The input.
     pub input: Vec<u8>,
 }
 
-/// What a campaign came to.
+/// The results of a campaign.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The target.
@@ -57,89 +57,94 @@ pub struct Report {
     pub executions: u64,
     /// Inputs that led to a call.
     pub inputs: u64,
-    /// Inputs that came to nothing, such as one that no store would take.
+    /// Inputs without a call, such as one that no store would take.
     pub idle: u64,
-    /// Different ways that were seen.
-    pub ways: usize,
-    /// How long it took.
+    /// Number of different paths.
+    pub paths: usize,
+    /// Duration of the campaign.
     pub took: Duration,
-    /// What is wrong, each once.
-    pub findings: Vec<Found>,
-    /// Inputs that each went a way of their own, the first that did, without those it began with.
+    /// The findings, each once.
+    pub findings: Vec<Reproducer>,
+    /// The first input of each new path, without the initial inputs.
     pub fresh: Vec<(String, Vec<u8>)>,
 }
 
-/// How far a campaign is.
+/// The progress of a campaign.
 #[derive(Debug, Default)]
 pub struct Progress {
     executions: AtomicU64,
     inputs: AtomicU64,
     idle: AtomicU64,
     stop: AtomicBool,
-    known: Mutex<Known>,
+    known: Mutex<CampaignState>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    ways: HashSet<u64>,
+struct CampaignState {
+    paths: HashSet<u64>,
     inputs: Vec<Arc<[u8]>>,
     fresh: Vec<(String, Vec<u8>)>,
     gists: HashSet<String>,
-    findings: Vec<Found>,
+    findings: Vec<Reproducer>,
 }
 
 impl Progress {
-    /// Calls so far.
+    /// Returns the number of calls so far.
     pub fn executions(&self) -> u64 {
         self.executions.load(Ordering::Relaxed)
     }
 
-    /// Different ways, and different findings, so far.
+    /// Returns the numbers of different paths and of different findings so far.
     pub fn seen(&self) -> (usize, usize) {
         let known = self.known();
-        (known.ways.len(), known.findings.len())
+        (known.paths.len(), known.findings.len())
     }
 
-    /// The findings so far but the first `told`, as they were found: not made small yet.
-    pub fn findings_after(&self, told: usize) -> Vec<Found> {
-        self.known().findings.iter().skip(told).cloned().collect()
+    /// Returns the findings after the first `reported`, before they are shrunk.
+    pub fn findings_after(&self, reported: usize) -> Vec<Reproducer> {
+        self.known()
+            .findings
+            .iter()
+            .skip(reported)
+            .cloned()
+            .collect()
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, CampaignState> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Runs trials of `target` until the plan is done. `watch` is called about once a second.
+/// Runs trials of `target` until the plan is done. Calls `watch` about once a second.
 ///
 /// # Errors
-/// A bench could not be had for a thread.
+/// A thread's runner could not be created.
 pub fn run(
     target: Target,
-    bench: &Bench,
+    runner: &TrialRunner,
     plan: &Plan,
-    mut watch: impl FnMut(&Progress),
-) -> Result<Report, BenchError> {
+    mut observe: impl FnMut(&Progress),
+) -> Result<Report, RunnerError> {
     let began = Instant::now();
     let progress = Progress::default();
-    // What is known is known before anybody mutates it: else threads begin from different inputs.
+    // Run the corpus before anybody mutates it; else threads begin from different inputs.
     for input in &plan.corpus {
-        trial(target, bench, input, &progress, true);
+        record_trial(target, runner, input, &progress, true);
     }
-    let benches = (0..plan.jobs.max(1)).map(|_| bench.another());
-    let benches = benches.collect::<Result<Vec<_>, _>>()?;
+    let runners = (0..plan.jobs.max(1)).map(|_| runner.fork());
+    let runners = runners.collect::<Result<Vec<_>, _>>()?;
     std::thread::scope(|scope| {
-        let workers: Vec<_> = benches
+        let workers: Vec<_> = runners
             .into_iter()
             .zip(0_u64..)
-            .map(|(bench, number)| {
+            .map(|(runner, number)| {
                 let progress = &progress;
-                scope.spawn(move || work(target, bench, plan, number, progress))
+                scope.spawn(move || work(target, runner, plan, number, progress))
             })
             .collect();
         while !workers.iter().all(|worker| worker.is_finished()) {
             std::thread::park_timeout(Duration::from_millis(20));
-            watch(&progress);
+            observe(&progress);
         }
     });
     let known = progress
@@ -147,20 +152,22 @@ pub fn run(
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
     let findings = known.findings.into_iter();
-    let findings = findings.map(|found| shrink(target, bench, found)).collect();
+    let findings = findings
+        .map(|found| shrink(target, runner, found))
+        .collect();
     Ok(Report {
         target,
         executions: progress.executions.into_inner(),
         inputs: progress.inputs.into_inner(),
         idle: progress.idle.into_inner(),
-        ways: known.ways.len(),
+        paths: known.paths.len(),
         took: began.elapsed(),
         findings,
         fresh: known.fresh,
     })
 }
 
-fn work(target: Target, bench: Bench, plan: &Plan, number: u64, progress: &Progress) {
+fn work(target: Target, runner: TrialRunner, plan: &Plan, number: u64, progress: &Progress) {
     let seed = plan.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut mutator = Mutator::new(seed);
     let over = || {
@@ -178,13 +185,19 @@ fn work(target: Target, bench: Bench, plan: &Plan, number: u64, progress: &Progr
             (pick(), pick())
         };
         let input = mutator.mutated(one.as_deref(), other.as_deref());
-        trial(target, &bench, &input, progress, false);
+        record_trial(target, &runner, &input, progress, false);
     }
 }
 
-/// One trial, and what is learned of it.
-fn trial(target: Target, bench: &Bench, input: &[u8], progress: &Progress, given: bool) {
-    let verdict = judged(target, bench, input);
+/// Runs one trial and records its path and finding.
+fn record_trial(
+    target: Target,
+    runner: &TrialRunner,
+    input: &[u8],
+    progress: &Progress,
+    is_seed: bool,
+) {
+    let verdict = run_trial(target, runner, input);
     let calls = u64::from(verdict.calls);
     progress.executions.fetch_add(calls, Ordering::Relaxed);
     let counter = if calls == 0 {
@@ -201,26 +214,26 @@ fn trial(target: Target, bench: &Bench, input: &[u8], progress: &Progress, given
     }
     let mut known = progress.known();
     if let Some(finding) = verdict.finding
-        && known.gists.insert(finding.gist())
+        && known.gists.insert(finding.fingerprint())
     {
         let input = input.to_vec();
-        known.findings.push(Found { finding, input });
-        if known.findings.len() >= MOST_FINDINGS {
+        known.findings.push(Reproducer { finding, input });
+        if known.findings.len() >= MAX_FINDINGS {
             progress.stop.store(true, Ordering::Relaxed);
         }
     }
-    let new = known.ways.len() < MOST_REMEMBERED && known.ways.insert(verdict.signature);
-    if new || given {
+    let new = known.paths.len() < MAX_REMEMBERED && known.paths.insert(verdict.signature);
+    if new || is_seed {
         known.inputs.push(Arc::from(input));
     }
-    if new && !given {
-        known.fresh.push((verdict.way, input.to_vec()));
+    if new && !is_seed {
+        known.fresh.push((verdict.path, input.to_vec()));
     }
 }
 
-/// One trial; a panic of the host, and a trial that cannot begin, are findings too.
-pub fn judged(target: Target, bench: &Bench, input: &[u8]) -> Verdict {
-    let what = match catch_unwind(AssertUnwindSafe(|| target.run(bench, input))) {
+/// Runs one trial; a panic of the host, and a trial that cannot begin, are findings too.
+pub fn run_trial(target: Target, runner: &TrialRunner, input: &[u8]) -> Verdict {
+    let what = match catch_unwind(AssertUnwindSafe(|| target.run(runner, input))) {
         Ok(Ok(verdict)) => return verdict,
         Ok(Err(error)) => error.to_string(),
         Err(panic) => {

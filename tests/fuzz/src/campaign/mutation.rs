@@ -1,11 +1,11 @@
-//! New inputs out of old ones.
+//! Mutation of inputs.
 
-use super::LONGEST;
+use super::MAX_INPUT_LEN;
 
-/// Bytes at which decoders decide.
+/// Bytes at which decoders branch.
 const BYTES: &[u8] = &[0, 1, 2, 7, 0x20, 0x7f, 0x80, 0xfe, 0xff];
 
-/// Makes inputs; the same ones for the same seed.
+/// Mutates inputs; the same seed gives the same inputs.
 pub(super) struct Mutator(fastrand::Rng);
 
 impl Mutator {
@@ -13,12 +13,12 @@ impl Mutator {
         Self(fastrand::Rng::with_seed(seed))
     }
 
-    /// A number below `end`; 0 when there is none.
+    /// Returns a number below `end`, or 0 if there is none.
     pub(super) fn below(&mut self, end: usize) -> usize {
         if end == 0 { 0 } else { self.0.usize(..end) }
     }
 
-    /// An input: `one` changed, with or without parts of `other`; or noise.
+    /// Returns a new input: `one` mutated, with or without parts of `other`; or noise.
     pub(super) fn mutated(&mut self, one: Option<&[u8]>, other: Option<&[u8]>) -> Vec<u8> {
         let mut input = match one {
             Some(one) if self.0.u8(..) >= 32 => one.to_vec(),
@@ -27,12 +27,12 @@ impl Mutator {
         for _ in 0..=self.0.u8(..8) {
             self.change(&mut input, other.unwrap_or_default());
         }
-        input.truncate(LONGEST);
+        input.truncate(MAX_INPUT_LEN);
         input
     }
 
     fn noise(&mut self) -> Vec<u8> {
-        let length = self.0.usize(..=LONGEST / 2);
+        let length = self.0.usize(..=MAX_INPUT_LEN / 2);
         (0..length).map(|_| self.0.u8(..)).collect()
     }
 
@@ -90,13 +90,13 @@ mod tests {
             let mut mutator = Mutator::new(seed);
             let mut one = vec![1, 2, 3];
             let each = |_| {
-                one = mutator.mutated(Some(&one), Some(&[9; LONGEST]));
+                one = mutator.mutated(Some(&one), Some(&[9; MAX_INPUT_LEN]));
                 one.clone()
             };
             (0..500).map(each).collect::<Vec<_>>()
         };
         assert_eq!(inputs(1), inputs(1));
         assert_ne!(inputs(1), inputs(2));
-        assert!(inputs(3).iter().all(|input| input.len() <= LONGEST));
+        assert!(inputs(3).iter().all(|input| input.len() <= MAX_INPUT_LEN));
     }
 }

@@ -1,21 +1,21 @@
-//! The smallest input that still leads to the same finding.
+//! Finds the smallest input that still leads to the same finding.
 
-use super::{Found, judged};
-use crate::bench::Bench;
+use super::{Reproducer, run_trial};
+use crate::runner::TrialRunner;
 use crate::targets::Target;
 
-/// Trials that are spent on one finding.
-const TRIES: u32 = 600;
+/// Maximum number of trials per finding.
+const MAX_TRIALS: u32 = 600;
 
-/// Leaves bytes out, and sets them to 0, as long as the finding stays what it is.
-pub fn shrink(target: Target, bench: &Bench, mut found: Found) -> Found {
-    let gist = found.finding.gist();
+/// Removes bytes, and sets them to 0, as long as the finding stays the same.
+pub fn shrink(target: Target, runner: &TrialRunner, mut found: Reproducer) -> Reproducer {
+    let gist = found.finding.fingerprint();
     let mut tries = 0;
     let mut part = found.input.len().div_ceil(2);
-    while part > 0 && tries < TRIES {
+    while part > 0 && tries < MAX_TRIALS {
         let mut at = 0;
         let mut smaller = false;
-        while at < found.input.len() && tries < TRIES {
+        while at < found.input.len() && tries < MAX_TRIALS {
             let end = (at + part).min(found.input.len());
             let mut without = found.input.clone();
             without.drain(at..end);
@@ -30,9 +30,9 @@ pub fn shrink(target: Target, bench: &Bench, mut found: Found) -> Found {
                     return None;
                 }
                 tries += 1;
-                let finding = judged(target, bench, &input).finding;
-                let finding = finding.filter(|finding| finding.gist() == gist)?;
-                Some(Found { finding, input })
+                let finding = run_trial(target, runner, &input).finding;
+                let finding = finding.filter(|finding| finding.fingerprint() == gist)?;
+                Some(Reproducer { finding, input })
             });
             match kept {
                 Some(kept) => {

@@ -1,18 +1,18 @@
-//! Target `callbacks`: what `complete-connect` is given, and the redirect addresses that `connect` is.
+//! Target `callbacks`: the callback of `complete-connect`, and the redirect addresses of `connect`.
 
 use std::time::Duration;
 
 use relation_host::reports::Authorization;
 use secrecy::SecretString;
 
-use super::{given, spoiled::spoiled};
-use crate::bench::{Bench, BenchError};
+use super::{caller_input, response_mutation::response_mutation};
 use crate::call::Call;
+use crate::fake_webex::CANARY;
 use crate::input::Input;
-use crate::judge::Permits;
-use crate::scenes::{REDIRECT, Scene};
+use crate::oracle::Allowances;
+use crate::runner::{RunnerError, TrialRunner};
 use crate::verdict::Verdict;
-use crate::web::CANARY;
+use crate::worlds::{REDIRECT, WorldKind};
 
 /// Parameters of a callback, and others.
 const PARAMETERS: &[&str] = &[
@@ -27,40 +27,43 @@ const PARAMETERS: &[&str] = &[
     "cod%65",
 ];
 
-/// The callback of a consent that was given.
+/// Returns the callback of a granted consent.
 pub(super) fn good(consent: &Authorization) -> String {
     format!("{REDIRECT}?code={CANARY}code&state={}", consent.state)
 }
 
-pub(super) async fn run(bench: &Bench, input: &mut Input<'_>) -> Result<Verdict, BenchError> {
-    let scene = *input.pick(&[
-        Scene::Waiting,
-        Scene::Waiting,
-        Scene::Imported,
-        Scene::Connected,
+pub(super) async fn run(
+    runner: &TrialRunner,
+    input: &mut Input<'_>,
+) -> Result<Verdict, RunnerError> {
+    let world = *input.pick(&[
+        WorldKind::Waiting,
+        WorldKind::Waiting,
+        WorldKind::Imported,
+        WorldKind::Connected,
     ]);
-    let trial = bench.open(scene).await?;
+    let trial = runner.open(world).await?;
     let Some(record) = trial.record() else {
-        return Ok(Verdict::nothing());
+        return Ok(Verdict::idle());
     };
     let minutes = if input.chance(32) { input.below(20) } else { 0 };
     let minutes = u64::try_from(minutes).unwrap_or(0);
     trial.clock.advance(Duration::from_secs(minutes * 60));
     if input.chance(48) {
-        trial.prepare([spoiled(input)]);
+        trial.prepare([response_mutation(input)]);
     }
     let call = if input.chance(32) {
-        Call::Connect(record, given::grant(input), redirect(input))
+        Call::Connect(record, caller_input::grant(input), redirect(input))
     } else {
         let consent = trial.consents().get(input.below(4));
         let state = consent.map_or_else(|| input.text(), |consent| consent.state.clone());
         Call::Complete(record, SecretString::from(callback(input, &state)))
     };
-    let permits = Permits {
+    let allowed = Allowances {
         rejected: true,
-        ..Permits::default()
+        ..Allowances::default()
     };
-    Ok(trial.judged(call, permits).await)
+    Ok(trial.run(call, allowed).await)
 }
 
 fn callback(input: &mut Input<'_>, state: &str) -> String {
@@ -103,7 +106,7 @@ fn callback(input: &mut Input<'_>, state: &str) -> String {
     format!("{address}?{}{tail}", query.join(glue))
 }
 
-/// A text as it may stand in a query, rightly escaped or not.
+/// Encodes a text for a query, correctly or not.
 fn written(input: &mut Input<'_>) -> String {
     let text = input.text();
     if input.chance(64) {
@@ -112,7 +115,7 @@ fn written(input: &mut Input<'_>) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// The state, with a part of it changed in some cases.
+/// Returns the state, with a part of it changed in some cases.
 fn changed(input: &mut Input<'_>, state: &str) -> String {
     if !input.chance(96) {
         return state.to_owned();

@@ -1,4 +1,5 @@
-//! Target `documents`: what an older, newer or broken version has stored, before any workflow.
+//! Target `documents`: documents that an older, newer or broken version has stored, before any
+//! workflow.
 
 use std::time::Duration;
 
@@ -7,18 +8,18 @@ use relation_host::types::{Document, Key, Pkid, Reference, Timestamp, Wakeup};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::{callbacks, given, spoiled::spoiled};
-use crate::bench::{Bench, BenchError};
+use super::{callbacks, caller_input, response_mutation::response_mutation};
 use crate::call::Call;
 use crate::edits::{apply, edits};
+use crate::fake_webex::{CANARY, token_response};
 use crate::input::Input;
-use crate::judge::Permits;
-use crate::scenes::{NODE, REDIRECT, Scene};
+use crate::oracle::Allowances;
+use crate::runner::{RunnerError, TrialRunner};
 use crate::trial::Trial;
 use crate::verdict::Verdict;
-use crate::web::{CANARY, token_response};
+use crate::worlds::{NODE, REDIRECT, WorldKind};
 
-/// Members of what the plugin stores.
+/// Members of the plugin's documents.
 const NAMES: &[&str] = &[
     "connection",
     "further_grants",
@@ -98,10 +99,13 @@ const KEYS: &[&str] = &[
     "id",
 ];
 
-pub(super) async fn run(bench: &Bench, input: &mut Input<'_>) -> Result<Verdict, BenchError> {
-    let mut trial = bench.open(*input.pick(&Scene::FURNISHED)).await?;
+pub(super) async fn run(
+    runner: &TrialRunner,
+    input: &mut Input<'_>,
+) -> Result<Verdict, RunnerError> {
+    let mut trial = runner.open(*input.pick(&WorldKind::WITH_RECORD)).await?;
     let Some(record) = trial.record() else {
-        return Ok(Verdict::nothing());
+        return Ok(Verdict::idle());
     };
     let count = 1 + input.below(3);
     let mut changes = Vec::new();
@@ -109,34 +113,34 @@ pub(super) async fn run(bench: &Bench, input: &mut Input<'_>) -> Result<Verdict,
         changes.extend(change(input, &trial, &record));
     }
     if trial.change(changes).await.is_err() {
-        return Ok(Verdict::nothing());
+        return Ok(Verdict::idle());
     }
     if input.chance(96) {
         let days = u64::try_from(input.below(200)).unwrap_or(0);
         trial.clock.advance(Duration::from_secs(days * 86_400));
     }
     let Some(call) = call(input, &trial, record).await else {
-        return Ok(Verdict::nothing());
+        return Ok(Verdict::idle());
     };
     if input.chance(64) {
-        trial.prepare([spoiled(input)]);
+        trial.prepare([response_mutation(input)]);
     }
-    let permits = Permits {
+    let allowed = Allowances {
         unreadable: true,
         rejected: true,
     };
-    Ok(trial.judged(call, permits).await)
+    Ok(trial.run(call, allowed).await)
 }
 
 async fn call(input: &mut Input<'_>, trial: &Trial<'_>, record: Pkid) -> Option<Call> {
-    let grant = given::grant(input);
+    let grant = caller_input::grant(input);
     Some(match input.below(12) {
         0 | 1 => Call::Check(record, grant),
         2 | 3 => Call::Refresh(record, grant),
-        4 => Call::Modify(record, given::fields(input), None),
+        4 => Call::Modify(record, caller_input::fields(input), None),
         5 => {
-            let answer = token_response("pasted").to_string();
-            Call::Modify(record, Map::new(), Some(SecretString::from(answer)))
+            let response = token_response("pasted").to_string();
+            Call::Modify(record, Map::new(), Some(SecretString::from(response)))
         }
         6 => Call::Delete(record, input.chance(128)),
         7 => Call::Connect(record, grant, REDIRECT.into()),
@@ -154,11 +158,14 @@ async fn call(input: &mut Input<'_>, trial: &Trial<'_>, record: Pkid) -> Option<
                 .ok()?;
             Call::Wake(stored.get(input.below(stored.len().max(1)))?.clone())
         }
-        _ => Call::Add(crate::scenes::adding(given::fields(input), None)?),
+        _ => Call::Add(crate::worlds::add_request(
+            caller_input::fields(input),
+            None,
+        )?),
     })
 }
 
-/// One change of what is stored.
+/// Generates one change of a document.
 fn change(input: &mut Input<'_>, trial: &Trial<'_>, record: &Pkid) -> Option<Change> {
     let owner = Reference::record(record.clone());
     Some(match input.below(12) {
@@ -200,7 +207,7 @@ fn any(input: &mut Input<'_>, trial: &Trial<'_>) -> Option<Reference> {
     Some(document.reference.clone())
 }
 
-/// A stored document with its body changed, and in some cases its keys and place.
+/// Returns a stored document with its body changed, and in some cases its keys and node.
 fn edited(input: &mut Input<'_>, trial: &Trial<'_>, which: &Reference) -> Option<Document> {
     let stored = trial
         .documents()
@@ -208,7 +215,7 @@ fn edited(input: &mut Input<'_>, trial: &Trial<'_>, which: &Reference) -> Option
         .find(|each| each.reference == *which)?;
     let mut document = stored.clone();
     let mut body: Value = serde_json::from_str(&document.body).ok()?;
-    // Most of what can go wrong is within one member.
+    // Most defects are within one member.
     let within = match &mut body {
         Value::Object(members) if input.chance(160) => {
             let member = *input.pick(NAMES);

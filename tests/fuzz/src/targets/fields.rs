@@ -1,18 +1,18 @@
-//! Target `fields`: what a caller gives `add` and `modify`.
+//! Target `fields`: the fields that a caller passes to `add` and `modify`.
 
 use relation_host::AddRequest;
 use secrecy::SecretString;
 
-use super::given;
-use super::spoiled::spoiled;
-use crate::bench::{Bench, BenchError};
+use super::caller_input;
+use super::response_mutation::response_mutation;
 use crate::call::Call;
 use crate::input::Input;
-use crate::judge::Permits;
-use crate::scenes::{NODE, Scene};
+use crate::oracle::Allowances;
+use crate::runner::{RunnerError, TrialRunner};
 use crate::verdict::Verdict;
+use crate::worlds::{NODE, WorldKind};
 
-/// Nodes: the scenes' own, one below it, one beside it, strange ones.
+/// Nodes: the worlds' own, one below it, one beside it, strange ones.
 const NODES: &[&str] = &[
     NODE,
     "sys.Provider.Reseller.Acme.Site",
@@ -23,19 +23,22 @@ const NODES: &[&str] = &[
     "sys.\u{202e}x",
 ];
 
-pub(super) async fn run(bench: &Bench, input: &mut Input<'_>) -> Result<Verdict, BenchError> {
-    let scene = *input.pick(&[
-        Scene::Empty,
-        Scene::Connected,
-        Scene::Waiting,
-        Scene::Ending,
+pub(super) async fn run(
+    runner: &TrialRunner,
+    input: &mut Input<'_>,
+) -> Result<Verdict, RunnerError> {
+    let world = *input.pick(&[
+        WorldKind::Empty,
+        WorldKind::Connected,
+        WorldKind::Waiting,
+        WorldKind::Ending,
     ]);
-    let trial = bench.open(scene).await?;
+    let trial = runner.open(world).await?;
     let modifies = input.chance(112);
-    let fields = given::fields(input);
-    let tokens = given::pasted(input).map(SecretString::from);
+    let fields = caller_input::fields(input);
+    let tokens = caller_input::pasted(input).map(SecretString::from);
     if input.chance(32) {
-        trial.prepare([spoiled(input)]);
+        trial.prepare([response_mutation(input)]);
     }
     let call = match trial.record().filter(|_| modifies) {
         Some(record) => Call::Modify(record, fields, tokens),
@@ -43,7 +46,7 @@ pub(super) async fn run(bench: &Bench, input: &mut Input<'_>) -> Result<Verdict,
             let node = (*input.pick(NODES)).to_owned();
             let own = input.chance(24).then(|| input.text());
             let Ok(hierarchy) = own.unwrap_or(node).parse() else {
-                return Ok(Verdict::nothing());
+                return Ok(Verdict::idle());
             };
             let key = match input.below(4) {
                 0 | 1 => None,
@@ -58,9 +61,9 @@ pub(super) async fn run(bench: &Bench, input: &mut Input<'_>) -> Result<Verdict,
             })
         }
     };
-    let permits = Permits {
+    let allowed = Allowances {
         rejected: true,
-        ..Permits::default()
+        ..Allowances::default()
     };
-    Ok(trial.judged(call, permits).await)
+    Ok(trial.run(call, allowed).await)
 }

@@ -1,37 +1,37 @@
-//! The targets: which bytes become which input of which call.
+//! The targets: each derives the input of a call from bytes.
 
 use std::fmt;
 use std::str::FromStr;
 
-use crate::bench::{Bench, BenchError};
 use crate::input::Input;
+use crate::runner::{RunnerError, TrialRunner};
 use crate::verdict::Verdict;
 
 mod answers;
 mod callbacks;
+mod caller_input;
 mod documents;
 mod fields;
-mod given;
-mod spoiled;
+mod response_mutation;
 mod wakeups;
 
 /// A target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Target {
-    /// What a caller gives `add` and `modify`.
+    /// The fields of `add` and `modify`.
     Fields,
-    /// What is stored, before any workflow.
+    /// Stored documents, before any workflow.
     Documents,
-    /// What Webex and the network answer.
+    /// Responses of Webex and the network.
     Answers,
-    /// What `complete-connect` is given, and `connect`.
+    /// The arguments of `complete-connect` and `connect`.
     Callbacks,
-    /// What `wake` is called for.
+    /// The wakeup of `wake`.
     Wakeups,
 }
 
 impl Target {
-    /// All of them.
+    /// All targets.
     pub const ALL: [Self; 5] = [
         Self::Fields,
         Self::Documents,
@@ -40,7 +40,7 @@ impl Target {
         Self::Wakeups,
     ];
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fields => "fields",
@@ -54,16 +54,16 @@ impl Target {
     /// Runs one trial.
     ///
     /// # Errors
-    /// The trial could not begin; this says nothing about the plugin.
-    pub fn run(self, bench: &Bench, bytes: &[u8]) -> Result<Verdict, BenchError> {
-        bench.run(async {
+    /// The trial could not begin; this does not concern the plugin.
+    pub fn run(self, runner: &TrialRunner, bytes: &[u8]) -> Result<Verdict, RunnerError> {
+        runner.run(async {
             let mut input = Input::new(bytes);
             match self {
-                Self::Fields => fields::run(bench, &mut input).await,
-                Self::Documents => documents::run(bench, &mut input).await,
-                Self::Answers => answers::run(bench, &mut input).await,
-                Self::Callbacks => callbacks::run(bench, &mut input).await,
-                Self::Wakeups => wakeups::run(bench, &mut input).await,
+                Self::Fields => fields::run(runner, &mut input).await,
+                Self::Documents => documents::run(runner, &mut input).await,
+                Self::Answers => answers::run(runner, &mut input).await,
+                Self::Callbacks => callbacks::run(runner, &mut input).await,
+                Self::Wakeups => wakeups::run(runner, &mut input).await,
             }
         })
     }
@@ -75,7 +75,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// No target is called so.
+/// No target has this name.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("no target is called {0:?}: there are fields, documents, answers, callbacks and wakeups")]
 pub struct UnknownTarget(String);

@@ -1,4 +1,4 @@
-//! Target `wakeups`: what `wake` is called for, whoever scheduled it.
+//! Target `wakeups`: the wakeup of `wake`, whoever scheduled it.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use relation_host::schedule::clock::Clock as _;
 use relation_host::store::Change;
 use relation_host::types::{Reference, Timestamp, Wakeup};
 
-use super::spoiled::spoiled;
-use crate::bench::{Bench, BenchError};
+use super::response_mutation::response_mutation;
 use crate::call::Call;
 use crate::input::Input;
-use crate::judge::Permits;
-use crate::scenes::Scene;
+use crate::oracle::Allowances;
+use crate::runner::{RunnerError, TrialRunner};
 use crate::trial::Trial;
 use crate::verdict::Verdict;
+use crate::worlds::WorldKind;
 
-/// Ids that mean something, and what is nearly one.
+/// Ids with a meaning, and near misses.
 const IDS: &[&str] = &[
     "refresh",
     "expiry",
@@ -33,8 +33,11 @@ const IDS: &[&str] = &[
 
 const PAYLOADS: &[&str] = &["", "roles-licenses", "roles", "{}", "roles-licenses "];
 
-pub(super) async fn run(bench: &Bench, input: &mut Input<'_>) -> Result<Verdict, BenchError> {
-    let mut trial = bench.open(*input.pick(&Scene::FURNISHED)).await?;
+pub(super) async fn run(
+    runner: &TrialRunner,
+    input: &mut Input<'_>,
+) -> Result<Verdict, RunnerError> {
+    let mut trial = runner.open(*input.pick(&WorldKind::WITH_RECORD)).await?;
     let seconds = match input.below(4) {
         0 => 0,
         1 => 86_400 * input.below(200),
@@ -44,24 +47,24 @@ pub(super) async fn run(bench: &Bench, input: &mut Input<'_>) -> Result<Verdict,
     let seconds = u64::try_from(seconds).unwrap_or(0);
     trial.clock.advance(Duration::from_secs(seconds));
     let Some(wakeup) = wakeup(input, &trial) else {
-        return Ok(Verdict::nothing());
+        return Ok(Verdict::idle());
     };
     let (subject, id) = (wakeup.subject.clone(), wakeup.id.clone());
     if trial.change(vec![Change::Schedule(wakeup)]).await.is_err() {
-        return Ok(Verdict::nothing());
+        return Ok(Verdict::idle());
     }
     let stored = trial.store().wakeups(&subject).await.unwrap_or_default();
     let Some(due) = stored.into_iter().find(|due| due.wakeup.id == id) else {
-        return Ok(Verdict::nothing());
+        return Ok(Verdict::idle());
     };
     let count = input.below(3);
-    let answers: Vec<_> = (0..count).map(|_| spoiled(input)).collect();
-    trial.prepare(answers);
-    let permits = Permits {
+    let mutations: Vec<_> = (0..count).map(|_| response_mutation(input)).collect();
+    trial.prepare(mutations);
+    let allowed = Allowances {
         rejected: true,
-        ..Permits::default()
+        ..Allowances::default()
     };
-    Ok(trial.judged(Call::Wake(due), permits).await)
+    Ok(trial.run(Call::Wake(due), allowed).await)
 }
 
 fn wakeup(input: &mut Input<'_>, trial: &Trial<'_>) -> Option<Wakeup> {

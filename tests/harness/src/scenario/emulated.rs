@@ -8,7 +8,7 @@ use http::Uri;
 use relation_host::egress::Transport;
 use relation_host::schedule::clock::ManualClock;
 use serde_json::json;
-use webex_emulator::{Consent, Organization, Patience, Revocation};
+use webex_emulator::{ClientLimits, Consent, Organization, Revocation};
 
 use super::model::{NewGrant, Webex, WebexAction};
 use super::template::Bindings;
@@ -37,9 +37,9 @@ impl Emulated {
         clock: &Arc<ManualClock>,
         longest: Duration,
     ) -> Arc<dyn Transport> {
-        let patience = Patience {
+        let patience = ClientLimits {
             time: longest,
-            ..Patience::default()
+            ..ClientLimits::default()
         };
         let emulated = crate::Emulated::at(self.webex.clone(), base);
         Arc::new(emulated.patience(patience).clock(Arc::clone(clock)))

@@ -208,7 +208,7 @@ fn emulated(webex: &Webex, scenario: &Scenario, clock: &Arc<ManualClock>) -> Emu
         .access_ttl(webex.access_life)
         .refresh_ttl(webex.refresh_life)
         .error_style(webex.error_style)
-        .bare_answers(webex.bare_answers)
+        .bare_responses(webex.bare_answers)
         .require_pkce(webex.require_pkce)
         .code_reuse_revokes(webex.code_reuse_revokes);
     if let Some(life) = webex.code_life {

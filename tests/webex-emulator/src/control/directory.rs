@@ -8,20 +8,20 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Refused, no_organization, read};
+use super::{ControlError, parse_body, unknown_organization};
 use crate::directory::{License, Role};
 use crate::paging::{Listing, Paging};
 use crate::shared::Shared;
-use crate::state::Listed;
+use crate::state::DirectoryEntry;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
-        .route("/_emulator/paging", post(page))
+        .route("/_emulator/paging", post(set_paging))
         .merge(routes_of::<Role>("roles"))
         .merge(routes_of::<License>("licenses"))
 }
 
-fn routes_of<T: Listed + DeserializeOwned + Send + 'static>(name: &str) -> Router<Shared> {
+fn routes_of<T: DirectoryEntry + DeserializeOwned + Send + 'static>(name: &str) -> Router<Shared> {
     let all = format!("/_emulator/organizations/{{organization}}/{name}");
     let one = format!("{all}/{{id}}");
     Router::new()
@@ -29,51 +29,51 @@ fn routes_of<T: Listed + DeserializeOwned + Send + 'static>(name: &str) -> Route
         .route(&one, delete(remove::<T>))
 }
 
-fn uuid(shared: &Shared, name: &str) -> Result<String, Refused> {
+fn uuid(shared: &Shared, name: &str) -> Result<String, ControlError> {
     let state = shared.state();
     let organization = state.organization(name);
     organization
         .map(|organization| organization.uuid.clone())
-        .ok_or_else(|| no_organization(name))
+        .ok_or_else(|| unknown_organization(name))
 }
 
-async fn list<T: Listed>(
+async fn list<T: DirectoryEntry>(
     State(shared): State<Shared>,
     Path(organization): Path<String>,
-) -> Result<Json<Vec<T>>, Refused> {
+) -> Result<Json<Vec<T>>, ControlError> {
     let uuid = uuid(&shared, &organization)?;
-    Ok(Json(shared.state().listed(&uuid)))
+    Ok(Json(shared.state().entries(&uuid)))
 }
 
-async fn set<T: Listed + DeserializeOwned>(
+async fn set<T: DirectoryEntry + DeserializeOwned>(
     State(shared): State<Shared>,
     Path(organization): Path<String>,
     body: Bytes,
-) -> Result<Json<Vec<T>>, Refused> {
+) -> Result<Json<Vec<T>>, ControlError> {
     let uuid = uuid(&shared, &organization)?;
     let mut state = shared.state();
-    state.set_listed::<T>(&uuid, read(&body)?);
-    Ok(Json(state.listed(&uuid)))
+    state.set_entries::<T>(&uuid, parse_body(&body)?);
+    Ok(Json(state.entries(&uuid)))
 }
 
-async fn put<T: Listed + DeserializeOwned>(
+async fn put<T: DirectoryEntry + DeserializeOwned>(
     State(shared): State<Shared>,
     Path(organization): Path<String>,
     body: Bytes,
-) -> Result<Json<T>, Refused> {
+) -> Result<Json<T>, ControlError> {
     let uuid = uuid(&shared, &organization)?;
-    Ok(Json(shared.state().put_listed(&uuid, read(&body)?)))
+    Ok(Json(shared.state().put_entry(&uuid, parse_body(&body)?)))
 }
 
-async fn remove<T: Listed>(
+async fn remove<T: DirectoryEntry>(
     State(shared): State<Shared>,
     Path((organization, id)): Path<(String, String)>,
-) -> Result<StatusCode, Refused> {
+) -> Result<StatusCode, ControlError> {
     let uuid = uuid(&shared, &organization)?;
-    if shared.state().remove_listed::<T>(&uuid, &id) {
+    if shared.state().remove_entry::<T>(&uuid, &id) {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(Refused(
+        Err(ControlError(
             StatusCode::NOT_FOUND,
             format!("the organization has nothing with the id {id:?} there"),
         ))
@@ -82,14 +82,14 @@ async fn remove<T: Listed>(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Paged {
+struct PagingUpdate {
     listing: Listing,
-    /// `null` is one page for all, as in the beginning.
+    /// `null` is one page for all, the default.
     paging: Option<Paging>,
 }
 
-async fn page(State(shared): State<Shared>, body: Bytes) -> Result<StatusCode, Refused> {
-    let Paged { listing, paging } = read(&body)?;
+async fn set_paging(State(shared): State<Shared>, body: Bytes) -> Result<StatusCode, ControlError> {
+    let PagingUpdate { listing, paging } = parse_body(&body)?;
     let mut state = shared.state();
     match paging {
         Some(paging) => state.paging.insert(listing, paging),

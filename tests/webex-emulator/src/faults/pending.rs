@@ -1,10 +1,10 @@
-//! The faults that wait for their requests.
+//! Faults that are not used up.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Fault, FaultKind};
-use crate::gate::Stage;
+use crate::gate::ProcessingStage;
 
 /// Whether a path is the prefix, or lies below it.
 pub(crate) fn path_matches(prefix: &str, path: &str) -> bool {
@@ -13,10 +13,10 @@ pub(crate) fn path_matches(prefix: &str, path: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The faults that one request meets.
+/// The faults that one request hits.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Plan {
-    pub(crate) latency: Option<(Duration, Stage)>,
+pub(crate) struct RequestFaults {
+    pub(crate) latency: Option<(Duration, ProcessingStage)>,
     pub(crate) fault: Option<FaultKind>,
 }
 
@@ -31,7 +31,7 @@ impl Faults {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A copy of those not used up.
+    /// Copies those that are not used up.
     pub(crate) fn fork(&self) -> Self {
         Self {
             pending: Mutex::new(self.lock().clone()),
@@ -46,29 +46,29 @@ impl Faults {
         self.lock().clear();
     }
 
-    /// Takes what meets a request to this path, with this `grant_type` if it has one.
-    pub(crate) fn take(&self, path: &str, grant_type: Option<&str>) -> Plan {
-        let mut plan = Plan::default();
+    /// Takes the faults that a request to this path hits, with this `grant_type` if it has one.
+    pub(crate) fn take(&self, path: &str, grant_type: Option<&str>) -> RequestFaults {
+        let mut met = RequestFaults::default();
         let mut pending = self.lock();
         for fault in pending
             .iter_mut()
-            .filter(|fault| fault.meets(path, grant_type))
+            .filter(|fault| fault.applies_to(path, grant_type))
         {
-            if fault.lets_pass() {
+            if fault.consume_skip() {
                 continue;
             }
             match fault.kind {
-                FaultKind::Latency { latency, stage } if plan.latency.is_none() => {
-                    plan.latency = Some((latency, stage));
+                FaultKind::Latency { latency, stage } if met.latency.is_none() => {
+                    met.latency = Some((latency, stage));
                     fault.use_up();
                 }
                 FaultKind::Latency { .. } => {}
-                _ if plan.fault.is_none() => plan.fault = Some(fault.use_up()),
+                _ if met.fault.is_none() => met.fault = Some(fault.use_up()),
                 _ => {}
             }
         }
         pending.retain(|fault| fault.count != Some(0));
-        plan
+        met
     }
 }
 
@@ -85,15 +85,15 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_met_in_their_order_and_used_up() {
+    fn faults_apply_in_order_and_are_used_up() {
         let faults = Faults::default();
         faults.inject(Fault::status("/v1", 503).times(2));
         faults.inject(Fault::latency("/v1", Duration::from_secs(1)));
         faults.inject(Fault::reset_after("/v1"));
         let kinds: Vec<_> = (0..4)
             .map(|_| {
-                let plan = faults.take("/v1/access_token", None);
-                (plan.latency.is_some(), plan.fault.map(|fault| fault.name()))
+                let met = faults.take("/v1/access_token", None);
+                (met.latency.is_some(), met.fault.map(|fault| fault.name()))
             })
             .collect();
         assert_eq!(
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_can_wait_for_a_later_request_or_for_one_grant_type() {
+    fn fault_can_skip_requests_or_need_a_grant_type() {
         let faults = Faults::default();
         faults.inject(Fault::status("/v1", 500).skipping(1));
         faults.inject(Fault::reset_before("/v1").for_grant_type("authorization_code"));
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_that_could_not_happen_is_refused_with_the_reason() {
+    fn impossible_fault_is_rejected_with_a_reason() {
         for (fault, part) in [
             (r#"{"path": "/v1", "kind": "status", "status": 99}"#, "99"),
             (r#"{"path": "v1", "kind": "reset-after"}"#, "`path`"),

@@ -1,4 +1,4 @@
-//! Authorization codes: given out by consent, exchanged once.
+//! Authorization codes: issued by consent, exchanged once.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use super::State;
-use crate::answer::Grant;
 use crate::authorize::AuthorizationRequest;
 use crate::ids::{self, Digest};
 use crate::settings::millis;
+use crate::token_response::Grant;
 
-/// How long a dead code is remembered, so that its reuse is told from a code never given out.
-const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a dead code is remembered, to tell its reuse from an unknown code.
+const CODE_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A code that was given out.
+/// An issued code.
 #[derive(Clone)]
 pub(super) struct Code {
     client_id: String,
@@ -24,11 +24,11 @@ pub(super) struct Code {
     scopes: Vec<String>,
     challenge: Option<String>,
     expires_at: u64,
-    /// UUID of the authorisation that its first use made.
+    /// UUID of the authorisation that its first use created.
     used: Option<String>,
 }
 
-/// What a client presents to have a code exchanged. Its secret was right.
+/// A client's request for the exchange of a code. Its secret was right.
 pub(crate) struct Exchange<'a> {
     pub(crate) client_id: &'a str,
     pub(crate) code: &'a str,
@@ -36,50 +36,50 @@ pub(crate) struct Exchange<'a> {
     pub(crate) verifier: Option<&'a str>,
 }
 
-/// Why a code was not exchanged.
+/// Why a code was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CodeRefusal {
-    /// Never given out, given out to another client, or forgotten.
+    /// Never issued, issued to another client, or forgotten.
     Unknown,
     Expired,
     Used,
     /// Not byte for byte the redirect address of the authorisation request.
     RedirectUri,
-    /// The PKCE verifier is missing or does not fit the challenge.
+    /// The PKCE verifier is missing or does not match the challenge.
     Verifier,
 }
 
 impl State {
-    /// Gives out a code for what an administrator of the organisation consented to.
+    /// Issues a code for an administrator's consent.
     pub(crate) fn issue_code(
         &mut self,
         request: &AuthorizationRequest,
         organization_uuid: &str,
         scopes: Vec<String>,
     ) -> String {
-        let (now, remembered) = (self.settings.now(), millis(REMEMBERED));
+        let (now, retention) = (self.settings.now(), millis(CODE_RETENTION));
         self.codes
-            .retain(|_, code| now < code.expires_at.saturating_add(remembered));
+            .retain(|_, code| now < code.expires_at.saturating_add(retention));
         let text = self.generator.code();
         self.codes.insert(
-            Digest::of(&text),
+            Digest::from_secret(&text),
             Code {
                 client_id: request.client_id.clone(),
                 redirect_uri: request.redirect_uri.clone(),
                 organization_uuid: organization_uuid.to_owned(),
                 scopes,
                 challenge: request.challenge.clone(),
-                expires_at: self.after(self.settings.code_ttl),
+                expires_at: self.expiry_after(self.settings.code_ttl),
                 used: None,
             },
         );
         text
     }
 
-    /// Carries out `grant_type=authorization_code`. A refusal leaves the code as it was.
+    /// Performs `grant_type=authorization_code`. A rejection leaves the code unchanged.
     pub(crate) fn exchange(&mut self, exchange: &Exchange<'_>) -> Result<Grant, CodeRefusal> {
         let now = self.settings.now();
-        let digest = Digest::of(exchange.code);
+        let digest = Digest::from_secret(exchange.code);
         let code = self
             .codes
             .get(&digest)
@@ -100,7 +100,7 @@ impl State {
         if let Some(challenge) = &code.challenge
             && !exchange
                 .verifier
-                .is_some_and(|verifier| fits(verifier, challenge))
+                .is_some_and(|verifier| verifier_matches(verifier, challenge))
         {
             return Err(CodeRefusal::Verifier);
         }
@@ -113,8 +113,8 @@ impl State {
     }
 }
 
-/// RFC 7636 section 4.6 for `S256`; section 4.1 says what a verifier looks like.
-fn fits(verifier: &str, challenge: &str) -> bool {
+/// Implements RFC 7636 section 4.6 for `S256`; section 4.1 defines the verifier's format.
+fn verifier_matches(verifier: &str, challenge: &str) -> bool {
     let unreserved = |c: u8| c.is_ascii_alphanumeric() || b"-._~".contains(&c);
     (43..=128).contains(&verifier.len())
         && verifier.bytes().all(unreserved)
@@ -130,16 +130,16 @@ mod tests {
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
     #[test]
-    fn a_verifier_fits_the_challenge_made_of_it_and_no_other() {
-        assert!(fits(VERIFIER, CHALLENGE));
-        assert!(!fits(&VERIFIER.replace('d', "e"), CHALLENGE));
-        assert!(!fits(CHALLENGE, CHALLENGE));
+    fn verifier_matches_only_its_challenge() {
+        assert!(verifier_matches(VERIFIER, CHALLENGE));
+        assert!(!verifier_matches(&VERIFIER.replace('d', "e"), CHALLENGE));
+        assert!(!verifier_matches(CHALLENGE, CHALLENGE));
     }
 
     #[test]
-    fn a_verifier_that_is_too_short_fits_nothing() {
+    fn short_verifier_is_rejected() {
         let short = "abc";
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(short.as_bytes()));
-        assert!(!fits(short, &challenge));
+        assert!(!verifier_matches(short, &challenge));
     }
 }

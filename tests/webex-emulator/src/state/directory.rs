@@ -3,13 +3,13 @@
 use super::State;
 use crate::directory::{Directory, Entry, License, Role};
 
-/// The list of a directory that holds entries of one kind.
-pub(crate) trait Listed: Entry {
+/// An entry with its own list in the directory.
+pub(crate) trait DirectoryEntry: Entry {
     fn list(directory: &Directory) -> &Vec<Self>;
     fn list_mut(directory: &mut Directory) -> &mut Vec<Self>;
 }
 
-impl Listed for Role {
+impl DirectoryEntry for Role {
     fn list(directory: &Directory) -> &Vec<Self> {
         &directory.roles
     }
@@ -19,7 +19,7 @@ impl Listed for Role {
     }
 }
 
-impl Listed for License {
+impl DirectoryEntry for License {
     fn list(directory: &Directory) -> &Vec<Self> {
         &directory.licenses
     }
@@ -37,8 +37,8 @@ impl State {
             .or_insert_with(|| seed.clone().in_organization(organization_uuid))
     }
 
-    /// What the organisation has of this kind.
-    pub(crate) fn listed<T: Listed>(&self, organization_uuid: &str) -> Vec<T> {
+    /// Returns the organisation's entries of this kind.
+    pub(crate) fn entries<T: DirectoryEntry>(&self, organization_uuid: &str) -> Vec<T> {
         match self.directories.get(organization_uuid) {
             Some(directory) => T::list(directory).clone(),
             None => {
@@ -48,16 +48,20 @@ impl State {
         }
     }
 
-    /// Puts these in place of all there were.
-    pub(crate) fn set_listed<T: Listed>(&mut self, organization_uuid: &str, entries: Vec<T>) {
+    /// Replaces all entries.
+    pub(crate) fn set_entries<T: DirectoryEntry>(
+        &mut self,
+        organization_uuid: &str,
+        entries: Vec<T>,
+    ) {
         let entries = entries.into_iter();
         *T::list_mut(self.directory_mut(organization_uuid)) = entries
             .map(|entry| entry.in_organization(organization_uuid))
             .collect();
     }
 
-    /// Adds an entry, or changes the one with its id. Answers with it, id included.
-    pub(crate) fn put_listed<T: Listed>(&mut self, organization_uuid: &str, entry: T) -> T {
+    /// Adds an entry, or replaces the one with its id. Returns it, including the id.
+    pub(crate) fn put_entry<T: DirectoryEntry>(&mut self, organization_uuid: &str, entry: T) -> T {
         let entry = entry.in_organization(organization_uuid);
         let list = T::list_mut(self.directory_mut(organization_uuid));
         match list.iter_mut().find(|known| known.id() == entry.id()) {
@@ -67,8 +71,12 @@ impl State {
         entry
     }
 
-    /// Removes the entry with this id. False if there is none.
-    pub(crate) fn remove_listed<T: Listed>(&mut self, organization_uuid: &str, id: &str) -> bool {
+    /// Removes the entry with this id. Returns false if there is none.
+    pub(crate) fn remove_entry<T: DirectoryEntry>(
+        &mut self,
+        organization_uuid: &str,
+        id: &str,
+    ) -> bool {
         let list = T::list_mut(self.directory_mut(organization_uuid));
         let before = list.len();
         list.retain(|entry| entry.id() != id);

@@ -1,14 +1,14 @@
-//! What a test may ask about tokens; asking changes nothing.
+//! Queries of tests about tokens; they change nothing.
 
 use secrecy::ExposeSecret as _;
 
 use super::State;
-use crate::answer::Grant;
 use crate::ids::{self, Digest};
+use crate::token_response::Grant;
 
-/// The tokens that were given out last under a grant: what a client holds that lost no answer.
+/// The tokens issued last under a grant: those of a client that has lost no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Newest {
+pub struct LatestTokens {
     /// The access token.
     pub access_token: Digest,
     /// The refresh token.
@@ -18,7 +18,7 @@ pub struct Newest {
 impl State {
     /// Whether a request with this token would be accepted now.
     pub(crate) fn accepts(&self, token: &str) -> bool {
-        match self.refresh_tokens.get(&Digest::of(token)) {
+        match self.refresh_tokens.get(&Digest::from_secret(token)) {
             Some(known) => {
                 !known.revoked && !known.rotated_out && self.settings.now() < known.expires_at
             }
@@ -26,12 +26,12 @@ impl State {
         }
     }
 
-    pub(crate) fn newest(&self, grant: &Grant) -> Option<Newest> {
+    pub(crate) fn latest_tokens(&self, grant: &Grant) -> Option<LatestTokens> {
         let id = ids::decode("AUTHORIZATION", &grant.authorization_id)?;
         let family = self.families.get(&id)?;
         let (access_token, _) = family.latest.as_ref()?;
-        Some(Newest {
-            access_token: Digest::of(access_token.expose_secret()),
+        Some(LatestTokens {
+            access_token: Digest::from_secret(access_token.expose_secret()),
             refresh_token: family.refresh_tokens.back()?.clone(),
         })
     }

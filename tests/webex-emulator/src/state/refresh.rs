@@ -1,20 +1,20 @@
-//! What a refresh does, in each of the ways reported of the real service.
+//! The effect of a refresh, in each way reported of the real service.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Refusal, State};
-use crate::answer::TokenResponse;
 use crate::ids::Digest;
 use crate::settings::{Mode, millis};
+use crate::token_response::TokenResponse;
 
-/// Tokens, and the refresh token that this answer puts out of use.
-pub(crate) struct Refreshed {
-    pub(crate) answer: TokenResponse,
+/// New tokens, and the refresh token that this response invalidates.
+pub(crate) struct RefreshResult {
+    pub(crate) response: TokenResponse,
     pub(crate) rotated_out: Option<Digest>,
 }
 
 impl State {
-    /// Carries out `grant_type=refresh_token` for a client whose secret was right.
+    /// Performs `grant_type=refresh_token` for a client whose secret was right.
     ///
     /// `scopes` narrows the new access token; without it the token has all scopes of the grant.
     pub(crate) fn refresh(
@@ -22,9 +22,9 @@ impl State {
         client_id: &str,
         token: &str,
         scopes: Option<Vec<String>>,
-    ) -> Result<Refreshed, Refusal> {
+    ) -> Result<RefreshResult, Refusal> {
         let now = self.settings.now();
-        let digest = Digest::of(token);
+        let digest = Digest::from_secret(token);
         let known = self.refresh_tokens.get(&digest).ok_or(Refusal::Unknown)?;
         let (id, expires_at) = (known.family.clone(), known.expires_at);
         let family = self.families.get(&id).ok_or(Refusal::Unknown)?;
@@ -52,30 +52,30 @@ impl State {
         };
 
         let latest = family.latest.clone();
-        let full_life = self.settings.refresh_ttl.as_secs();
-        let life_left = seconds_between(now, expires_at);
+        let full_lifetime = self.settings.refresh_ttl.as_secs();
+        let remaining = seconds_between(now, expires_at);
         let same = || SecretString::from(token);
         let mut rotated_out = None;
         let (repeated, refresh) = match self.mode {
             Mode::ExtendSame => {
                 self.extend(&digest);
-                (None, Some((same(), full_life)))
+                (None, Some((same(), full_lifetime)))
             }
-            Mode::FrozenClock => (None, Some((same(), life_left))),
+            Mode::FrozenClock => (None, Some((same(), remaining))),
             Mode::OmitRefreshToken => (None, None),
             Mode::Rotate => {
                 if let Some(old) = self.refresh_tokens.get_mut(&digest) {
                     old.rotated_out = true;
                 }
                 rotated_out = Some(digest);
-                (None, Some((self.issue_refresh_token(&id), full_life)))
+                (None, Some((self.issue_refresh_token(&id), full_lifetime)))
             }
             Mode::SameAccessToken => {
-                match latest.and_then(|latest| self.still_fresh(latest, now)) {
-                    Some(repeated) => (Some(repeated), Some((same(), life_left))),
+                match latest.and_then(|latest| self.reusable_access_token(latest, now)) {
+                    Some(repeated) => (Some(repeated), Some((same(), remaining))),
                     None => {
                         self.extend(&digest);
-                        (None, Some((same(), full_life)))
+                        (None, Some((same(), full_lifetime)))
                     }
                 }
             }
@@ -87,28 +87,29 @@ impl State {
                 self.settings.access_ttl.as_secs(),
             ),
         };
-        let answer = TokenResponse {
+        let response = TokenResponse {
             access_token,
             expires_in,
             refresh,
             scopes,
-            bare: self.settings.bare_answers,
+            bare: self.settings.bare_responses,
         };
-        Ok(Refreshed {
-            answer,
+        Ok(RefreshResult {
+            response,
             rotated_out,
         })
     }
 
-    /// The access token given out last with the seconds it has left, while it lives and is young.
-    fn still_fresh(
+    /// Returns the access token issued last with its remaining seconds, while it is valid and
+    /// recent.
+    fn reusable_access_token(
         &self,
         (token, issued_at): (SecretString, u64),
         now: u64,
     ) -> Option<(SecretString, u64)> {
         let known = self
             .access_tokens
-            .get(&Digest::of(token.expose_secret()))
+            .get(&Digest::from_secret(token.expose_secret()))
             .filter(|known| known.revoked_at.is_none() && now < known.expires_at)?;
         let age = now.saturating_sub(issued_at);
         (age < millis(self.settings.same_access_window))
@@ -116,14 +117,14 @@ impl State {
     }
 
     fn extend(&mut self, digest: &Digest) {
-        let expires_at = self.after(self.settings.refresh_ttl);
+        let expires_at = self.expiry_after(self.settings.refresh_ttl);
         if let Some(token) = self.refresh_tokens.get_mut(digest) {
             token.expires_at = expires_at;
         }
     }
 }
 
-/// Whole seconds from one moment to a later one, both in milliseconds.
+/// Returns the whole seconds from one moment to a later one, both in milliseconds.
 fn seconds_between(now: u64, then: u64) -> u64 {
     then.saturating_sub(now) / 1000
 }

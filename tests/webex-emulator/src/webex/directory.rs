@@ -1,4 +1,4 @@
-//! Roles and licences of an organisation, as a test changes them.
+//! Roles and licences of an organisation, as tests change them.
 
 use super::Webex;
 use crate::directory::{License, Role};
@@ -6,35 +6,35 @@ use crate::paging::{Listing, Paging};
 use crate::state::Organization;
 
 impl Webex {
-    /// The organisation's roles, every id in its place.
+    /// Returns the organisation's roles, all with ids.
     pub fn roles(&self, organization: &Organization) -> Vec<Role> {
-        self.shared.state().listed(&organization.uuid)
+        self.shared.state().entries(&organization.uuid)
     }
 
-    /// Puts these roles in place of all there were.
+    /// Replaces all roles.
     pub fn set_roles(&self, organization: &Organization, roles: impl IntoIterator<Item = Role>) {
         let roles = roles.into_iter().collect();
         let mut state = self.shared.state();
-        state.set_listed::<Role>(&organization.uuid, roles);
+        state.set_entries::<Role>(&organization.uuid, roles);
     }
 
-    /// Adds a role, or changes the one with its id. Answers with it, id included.
+    /// Adds a role, or replaces the one with its id. Returns it, including the id.
     pub fn put_role(&self, organization: &Organization, role: Role) -> Role {
-        self.shared.state().put_listed(&organization.uuid, role)
+        self.shared.state().put_entry(&organization.uuid, role)
     }
 
-    /// Removes the role with this id. False if there is none.
+    /// Removes the role with this id. Returns false if there is none.
     pub fn remove_role(&self, organization: &Organization, id: &str) -> bool {
         let mut state = self.shared.state();
-        state.remove_listed::<Role>(&organization.uuid, id)
+        state.remove_entry::<Role>(&organization.uuid, id)
     }
 
-    /// The organisation's licences, every id in its place.
+    /// Returns the organisation's licences, all with ids.
     pub fn licenses(&self, organization: &Organization) -> Vec<License> {
-        self.shared.state().listed(&organization.uuid)
+        self.shared.state().entries(&organization.uuid)
     }
 
-    /// Puts these licences in place of all there were.
+    /// Replaces all licences.
     pub fn set_licenses(
         &self,
         organization: &Organization,
@@ -42,21 +42,21 @@ impl Webex {
     ) {
         let licenses = licenses.into_iter().collect();
         let mut state = self.shared.state();
-        state.set_listed::<License>(&organization.uuid, licenses);
+        state.set_entries::<License>(&organization.uuid, licenses);
     }
 
-    /// Adds a licence, or changes the one with its id. Answers with it, id included.
+    /// Adds a licence, or replaces the one with its id. Returns it, including the id.
     pub fn put_license(&self, organization: &Organization, license: License) -> License {
-        self.shared.state().put_listed(&organization.uuid, license)
+        self.shared.state().put_entry(&organization.uuid, license)
     }
 
-    /// Removes the licence with this id. False if there is none.
+    /// Removes the licence with this id. Returns false if there is none.
     pub fn remove_license(&self, organization: &Organization, id: &str) -> bool {
         let mut state = self.shared.state();
-        state.remove_listed::<License>(&organization.uuid, id)
+        state.remove_entry::<License>(&organization.uuid, id)
     }
 
-    /// Lets a listing come in pages; in one again with `None`.
+    /// Splits a listing into pages; `None` restores a single page.
     pub fn set_paging(&self, listing: Listing, paging: impl Into<Option<Paging>>) {
         let mut state = self.shared.state();
         match paging.into() {

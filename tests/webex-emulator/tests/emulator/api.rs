@@ -3,16 +3,16 @@
 use http::{Request, StatusCode};
 use webex_emulator::{DEFAULT_SCOPES, Emulator};
 
-use crate::support::{Answer, World, send, text};
+use crate::support::{TestResponse, World, send, text};
 
 #[track_caller]
-fn assert_error(answer: &Answer, status: u16, message: &str) {
-    assert_eq!(answer.status.as_u16(), status);
-    let body = answer.json();
+fn assert_error(response: &TestResponse, status: u16, message: &str) {
+    assert_eq!(response.status.as_u16(), status);
+    let body = response.json();
     assert_eq!(text(&body, "message"), message);
     assert_eq!(body["errors"][0]["description"], message);
     assert!(text(&body, "trackingId").starts_with("ROUTER_"));
-    assert_eq!(text(&body, "trackingId"), answer.header("trackingid"));
+    assert_eq!(text(&body, "trackingId"), response.header("trackingid"));
 }
 
 const UNAUTHORIZED: &str =
@@ -24,11 +24,11 @@ const NOT_FOUND: &str = "The requested resource could not be found.";
 async fn a_token_sees_its_own_organization_and_no_other() {
     let world = World::new().await;
     world.webex.create_organization("Another");
-    let answer = world
+    let response = world
         .get("/v1/organizations", world.grant.access_token())
         .await;
-    assert_eq!(answer.status, StatusCode::OK);
-    let body = answer.json();
+    assert_eq!(response.status, StatusCode::OK);
+    let body = response.json();
     let items = body["items"].as_array().unwrap();
     assert_eq!(items.len(), 1);
     assert_eq!(items[0]["id"], world.organization.id);
@@ -64,7 +64,7 @@ async fn a_person_belongs_to_the_organization_of_the_token() {
 }
 
 #[tokio::test]
-async fn without_a_known_token_there_is_no_answer() {
+async fn unknown_token_is_unauthorized() {
     let world = World::new().await;
     assert_error(
         &world.get("/v1/people/me", "unknown").await,
@@ -72,8 +72,8 @@ async fn without_a_known_token_there_is_no_answer() {
         UNAUTHORIZED,
     );
     let bare = Request::get(world.url("/v1/organizations"));
-    let answer = send(bare.body(String::new()).unwrap()).await.unwrap();
-    assert_error(&answer, 401, UNAUTHORIZED);
+    let response = send(bare.body(String::new()).unwrap()).await.unwrap();
+    assert_error(&response, 401, UNAUTHORIZED);
 }
 
 #[tokio::test]
@@ -81,9 +81,9 @@ async fn unknown_paths_and_methods_are_errors_of_the_api() {
     let world = World::new().await;
     let token = world.grant.access_token();
     assert_error(&world.get("/v1/nothing", token).await, 404, NOT_FOUND);
-    let answer = world.delete("/v1/organizations", token).await;
-    assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
-    assert!(text(&answer.json(), "trackingId").starts_with("ROUTER_"));
+    let response = world.delete("/v1/organizations", token).await;
+    assert_eq!(response.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(text(&response.json(), "trackingId").starts_with("ROUTER_"));
 }
 
 #[tokio::test]
@@ -114,13 +114,13 @@ async fn each_resource_needs_its_scope() {
             _ => world.delete(path, token).await,
         };
         assert_error(&call(lacking.access_token()).await, 403, FORBIDDEN);
-        let answer = call(having.access_token()).await;
-        assert!(answer.status.is_success(), "{method} {path} with {scope}");
+        let response = call(having.access_token()).await;
+        assert!(response.status.is_success(), "{method} {path} with {scope}");
     }
 }
 
 #[tokio::test]
-async fn the_default_scopes_are_those_of_the_relation_without_contact_center_and_wholesale() {
+async fn default_scopes_exclude_optional_groups() {
     assert!(DEFAULT_SCOPES.contains(&"spark-admin:workspace_locations_read"));
     for scope in DEFAULT_SCOPES {
         assert!(!scope.starts_with("cjp:") && !scope.contains("wholesale"));
@@ -128,7 +128,7 @@ async fn the_default_scopes_are_those_of_the_relation_without_contact_center_and
 }
 
 #[test]
-fn an_emulator_can_run_beside_a_caller_that_is_not_asynchronous() {
+fn emulator_starts_without_an_async_caller() {
     use std::io::{Read as _, Write as _};
 
     let webex = Emulator::builder().start_blocking().unwrap();
@@ -136,13 +136,13 @@ fn an_emulator_can_run_beside_a_caller_that_is_not_asynchronous() {
     stream
         .write_all(b"GET /v1/organizations HTTP/1.1\r\nhost: webex\r\nconnection: close\r\n\r\n")
         .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 401 Unauthorized\r\n"));
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 401 Unauthorized\r\n"));
 }
 
 #[tokio::test]
-async fn a_stopped_emulator_listens_no_more() {
+async fn stopped_emulator_refuses_connections() {
     let World { webex, .. } = World::new().await;
     let url = format!("{}/organizations", webex.base_url());
     webex.shutdown().await;

@@ -11,7 +11,7 @@ use crate::program::Program;
 use crate::support::{refresh_request, send, text, token_request};
 
 #[tokio::test]
-async fn it_says_in_one_line_where_it_listens_and_stops_when_told() {
+async fn program_prints_its_address_and_stops_on_signal() {
     for signal in ["-INT", "-TERM"] {
         let program = Program::start(&[]).await;
         let expected = format!("/v1 (client id {DEFAULT_CLIENT_ID})\n");
@@ -24,11 +24,11 @@ async fn it_says_in_one_line_where_it_listens_and_stops_when_told() {
 #[tokio::test]
 async fn a_grant_from_the_control_plane_can_be_refreshed() {
     let program = Program::start(&["--access-ttl", "20s", "--refresh-ttl", "60s"]).await;
-    let answer = program
+    let response = program
         .control("POST", "organizations", json!({"displayName": "Example"}))
         .await;
-    assert_eq!(answer.status, StatusCode::CREATED);
-    let organization = answer.json();
+    assert_eq!(response.status, StatusCode::CREATED);
+    let organization = response.json();
     assert_eq!(organization["displayName"], "Example");
     for field in ["id", "uuid"] {
         let grant = program
@@ -51,7 +51,7 @@ async fn a_grant_from_the_control_plane_can_be_refreshed() {
 }
 
 #[tokio::test]
-async fn its_options_reach_the_emulator() {
+async fn options_reach_the_emulator() {
     let mut secret = tempfile::NamedTempFile::new().unwrap();
     writeln!(secret, "from a file").unwrap();
     let program = Program::start(&[
@@ -96,7 +96,7 @@ async fn its_options_reach_the_emulator() {
 }
 
 #[tokio::test]
-async fn the_control_plane_sets_modes_faults_and_revocations_and_tells_what_happened() {
+async fn control_plane_sets_modes_faults_and_revocations() {
     let program = Program::start(&[]).await;
     let organization = program
         .post("organizations", json!({"displayName": "Example"}))
@@ -157,7 +157,7 @@ async fn the_control_plane_sets_modes_faults_and_revocations_and_tells_what_happ
 }
 
 #[tokio::test]
-async fn a_control_request_that_makes_no_sense_says_why() {
+async fn invalid_control_request_is_explained() {
     let program = Program::start(&[]).await;
     let cases = [
         (
@@ -202,15 +202,15 @@ async fn a_control_request_that_makes_no_sense_says_why() {
         ),
     ];
     for (path, body, status, part) in cases {
-        let answer = program.control("POST", path, body).await;
-        assert_eq!(answer.status.as_u16(), status, "{path}");
-        let error = text(&answer.json(), "error").to_owned();
+        let response = program.control("POST", path, body).await;
+        assert_eq!(response.status.as_u16(), status, "{path}");
+        let error = text(&response.json(), "error").to_owned();
         assert!(error.contains(part), "{path}: {error}");
     }
 }
 
 #[tokio::test]
-async fn a_secret_file_that_is_not_there_is_named() {
+async fn missing_secret_file_is_named() {
     let output = Command::new(env!("CARGO_BIN_EXE_webex-emulator"))
         .args(["--client-secret-file", "/nowhere/secret"])
         .output()

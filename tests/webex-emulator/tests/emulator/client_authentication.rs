@@ -1,12 +1,12 @@
-//! Who may ask for tokens, in which way, and how a refusal reads in both bodies.
+//! Client authentication: which clients get tokens, in which way, and both bodies of an error.
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, StatusCode};
 use webex_emulator::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, ErrorStyle};
 
-use crate::support::{Answer, World, basic, form, send, text, token_request};
+use crate::support::{TestResponse, World, basic, form, send, text, token_request};
 
-async fn by_basic(world: &World, authorization: &str) -> Answer {
+async fn by_basic(world: &World, authorization: &str) -> TestResponse {
     let fields = [
         ("grant_type", "refresh_token"),
         ("refresh_token", world.grant.refresh_token()),
@@ -17,7 +17,7 @@ async fn by_basic(world: &World, authorization: &str) -> Answer {
     send(request).await.unwrap()
 }
 
-async fn by_form(world: &World, client_id: &str, secret: &str) -> Answer {
+async fn by_form(world: &World, client_id: &str, secret: &str) -> TestResponse {
     let fields = [
         ("grant_type", "refresh_token"),
         ("refresh_token", world.grant.refresh_token()),
@@ -27,13 +27,13 @@ async fn by_form(world: &World, client_id: &str, secret: &str) -> Answer {
     world.post_form(&fields).await.unwrap()
 }
 
-fn oauth_error(answer: &Answer) -> (u16, String) {
-    let body = answer.json();
+fn oauth_error(response: &TestResponse) -> (u16, String) {
+    let body = response.json();
     assert!(!text(&body, "error_description").is_empty());
     assert!(!text(&body, "error_uri").is_empty());
-    assert!(answer.header("trackingid").starts_with("ROUTER_"));
-    assert_eq!(answer.header("cache-control"), "no-store");
-    (answer.status.as_u16(), text(&body, "error").to_owned())
+    assert!(response.header("trackingid").starts_with("ROUTER_"));
+    assert_eq!(response.header("cache-control"), "no-store");
+    (response.status.as_u16(), text(&body, "error").to_owned())
 }
 
 #[tokio::test]
@@ -55,8 +55,8 @@ async fn a_client_may_name_itself_in_the_form_or_by_basic() {
 #[tokio::test]
 async fn basic_credentials_are_form_encoded() {
     let world = World::with(|builder| builder.client("a b", "se:cr&t+%")).await;
-    let answer = by_basic(&world, &basic("a+b", "se%3Acr%26t%2B%25")).await;
-    assert_eq!(answer.status, StatusCode::OK);
+    let response = by_basic(&world, &basic("a+b", "se%3Acr%26t%2B%25")).await;
+    assert_eq!(response.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn the_default_client_id_has_the_shape_of_a_real_one() {
 }
 
 #[tokio::test]
-async fn a_wrong_secret_or_an_unknown_client_is_an_invalid_client() {
+async fn wrong_secret_or_client_is_invalid_client() {
     let world = World::new().await;
     let invalid = (401, "invalid_client".to_owned());
     let wrong = by_form(&world, DEFAULT_CLIENT_ID, "wrong").await;
@@ -84,10 +84,10 @@ async fn a_wrong_secret_or_an_unknown_client_is_an_invalid_client() {
 #[tokio::test]
 async fn an_empty_secret_has_the_text_that_was_observed() {
     let world = World::new().await;
-    let answer = by_form(&world, DEFAULT_CLIENT_ID, "").await;
-    assert_eq!(oauth_error(&answer), (400, "invalid_request".to_owned()));
+    let response = by_form(&world, DEFAULT_CLIENT_ID, "").await;
+    assert_eq!(oauth_error(&response), (400, "invalid_request".to_owned()));
     assert_eq!(
-        answer.json()["error_description"],
+        response.json()["error_description"],
         "client_secret cannot be null or empty"
     );
 }
@@ -108,12 +108,12 @@ async fn one_client_cannot_refresh_the_token_of_another() {
         ("client_id", "Ctwo"),
         ("client_secret", "2"),
     ];
-    let answer = world.post_form(&fields).await.unwrap();
-    assert_eq!(answer.status, StatusCode::OK);
+    let response = world.post_form(&fields).await.unwrap();
+    assert_eq!(response.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn other_grants_are_refused_by_the_book() {
+async fn invalid_token_requests_get_rfc_errors() {
     let world = World::new().await;
     let ask = async |fields: &[(&str, &str)]| {
         let mut all = vec![
@@ -151,7 +151,7 @@ async fn other_grants_are_refused_by_the_book() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_form_has_no_fields() {
+async fn non_form_body_has_no_fields() {
     let world = World::new().await;
     let request = Request::post(world.url("/v1/access_token"))
         .header(CONTENT_TYPE, "application/json")
@@ -161,12 +161,12 @@ async fn a_body_that_is_no_form_has_no_fields() {
         )
         .body(form(&[("grant_type", "refresh_token")]))
         .unwrap();
-    let answer = send(request).await.unwrap();
-    assert_eq!(oauth_error(&answer), (400, "invalid_request".to_owned()));
+    let response = send(request).await.unwrap();
+    assert_eq!(oauth_error(&response), (400, "invalid_request".to_owned()));
 }
 
 #[tokio::test]
-async fn refusals_can_have_the_body_of_the_rest_of_the_api() {
+async fn errors_can_use_the_api_body() {
     let world = World::with(|builder| builder.error_style(ErrorStyle::Webex)).await;
     let refused = world.refresh("unknown").await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);

@@ -1,4 +1,4 @@
-//! The authorization request: what is refused where, and what comes of the consent page.
+//! The authorization request: its errors, and the results of the consent page.
 
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{Request, StatusCode};
@@ -7,7 +7,7 @@ use webex_emulator::{
     Builder, CONTACT_CENTER_SCOPES, Consent, DEFAULT_CLIENT_ID, WHOLESALE_SCOPES,
 };
 
-use crate::support::{Answer, World, form, send};
+use crate::support::{TestResponse, World, form, send};
 
 const REDIRECT: &str = "http://127.0.0.1:7777/callback?from=webex";
 const SCOPE: &str = "spark-admin:organizations_read spark-admin:roles_read";
@@ -26,7 +26,7 @@ fn registered(builder: Builder) -> Builder {
     builder.redirect_uri(REDIRECT)
 }
 
-/// The request with this parameter in place of its own, or without it if the value is empty.
+/// Returns the request with another value of this parameter, or without it if the value is empty.
 fn with(name: &'static str, value: &'static str) -> Vec<(&'static str, &'static str)> {
     let mut fields: Vec<_> = REQUEST.into_iter().filter(|(n, _)| *n != name).collect();
     if !value.is_empty() {
@@ -35,14 +35,14 @@ fn with(name: &'static str, value: &'static str) -> Vec<(&'static str, &'static 
     fields
 }
 
-async fn ask(world: &World, fields: &[(&str, &str)]) -> Answer {
+async fn request_page(world: &World, fields: &[(&str, &str)]) -> TestResponse {
     let url = world.url(&format!("/v1/authorize?{}", form(fields)));
     send(Request::get(url).body(String::new()).unwrap())
         .await
         .unwrap()
 }
 
-async fn submit(world: &World, extra: &[(&str, &str)]) -> Answer {
+async fn submit(world: &World, extra: &[(&str, &str)]) -> TestResponse {
     let fields = [&REQUEST[..], extra].concat();
     let request = Request::post(world.url("/v1/authorize"))
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -51,17 +51,17 @@ async fn submit(world: &World, extra: &[(&str, &str)]) -> Answer {
     send(request).await.unwrap()
 }
 
-fn page(answer: &Answer) -> String {
-    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
-    assert!(answer.headers.contains_key(CONTENT_SECURITY_POLICY));
-    assert_eq!(answer.header("cache-control"), "no-store");
-    String::from_utf8(answer.body.to_vec()).unwrap()
+fn page(response: &TestResponse) -> String {
+    assert_eq!(response.header("content-type"), "text/html; charset=utf-8");
+    assert!(response.headers.contains_key(CONTENT_SECURITY_POLICY));
+    assert_eq!(response.header("cache-control"), "no-store");
+    String::from_utf8(response.body.to_vec()).unwrap()
 }
 
-/// The query of the address that the browser is sent to.
-fn redirected(answer: &Answer) -> Vec<(String, String)> {
-    assert_eq!(answer.status, StatusCode::SEE_OTHER);
-    query(answer.header("location"))
+/// Returns the query of the address to which the browser is redirected.
+fn redirected(response: &TestResponse) -> Vec<(String, String)> {
+    assert_eq!(response.status, StatusCode::SEE_OTHER);
+    query(response.header("location"))
 }
 
 fn query(location: &str) -> Vec<(String, String)> {
@@ -81,10 +81,10 @@ fn value<'a>(query: &'a [(String, String)], name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn the_page_names_the_client_the_administrators_and_the_scopes() {
+async fn page_shows_client_administrators_and_scopes() {
     let world = World::with(registered).await;
     world.webex.create_organization("<Second> & \"last\"");
-    let page = page(&ask(&world, &REQUEST).await);
+    let page = page(&request_page(&world, &REQUEST).await);
     for part in [
         &format!("<code id=\"client\">{DEFAULT_CLIENT_ID}</code>"),
         "<button id=\"accept\"",
@@ -108,7 +108,7 @@ async fn the_page_names_the_client_the_administrators_and_the_scopes() {
 }
 
 #[tokio::test]
-async fn a_browser_is_sent_nowhere_while_client_or_address_is_in_doubt() {
+async fn invalid_client_or_redirect_stays_on_the_page() {
     let world = World::with(registered).await;
     let twice = [&REQUEST[..], &[("redirect_uri", REDIRECT)]].concat();
     for (fields, reason) in [
@@ -125,16 +125,16 @@ async fn a_browser_is_sent_nowhere_while_client_or_address_is_in_doubt() {
         ),
         (twice, "more than once"),
     ] {
-        let answer = ask(&world, &fields).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-        assert!(!answer.headers.contains_key("location"));
-        let page = page(&answer);
+        let response = request_page(&world, &fields).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST);
+        assert!(!response.headers.contains_key("location"));
+        let page = page(&response);
         assert!(page.contains(reason), "{reason} in {page}");
     }
 }
 
 #[tokio::test]
-async fn any_other_fault_of_the_request_is_told_to_the_client_with_its_state() {
+async fn other_request_errors_redirect_with_the_state() {
     let world = World::with(registered).await;
     let challenge = |pairs: &[(&'static str, &'static str)]| [&REQUEST[..], pairs].concat();
     for (fields, error) in [
@@ -172,7 +172,7 @@ async fn any_other_fault_of_the_request_is_told_to_the_client_with_its_state() {
             "invalid_request",
         ),
     ] {
-        let query = redirected(&ask(&world, &fields).await);
+        let query = redirected(&request_page(&world, &fields).await);
         assert_eq!(value(&query, "error"), error, "{fields:?}");
         assert_ne!(value(&query, "error_description"), "");
         assert_eq!(value(&query, "state"), "st&te");
@@ -184,34 +184,34 @@ async fn any_other_fault_of_the_request_is_told_to_the_client_with_its_state() {
 #[tokio::test]
 async fn pkce_is_optional_unless_it_is_required() {
     let world = World::with(|builder| registered(builder).require_pkce(true)).await;
-    let query = redirected(&ask(&world, &REQUEST).await);
+    let query = redirected(&request_page(&world, &REQUEST).await);
     assert_eq!(value(&query, "error"), "invalid_request");
     let pkce = [
         ("code_challenge", CHALLENGE),
         ("code_challenge_method", "S256"),
     ];
-    let answer = ask(&world, &[&REQUEST[..], &pkce].concat()).await;
-    assert_eq!(answer.status, StatusCode::OK);
+    let response = request_page(&world, &[&REQUEST[..], &pkce].concat()).await;
+    assert_eq!(response.status, StatusCode::OK);
     let world = World::with(registered).await;
-    assert_eq!(ask(&world, &REQUEST).await.status, StatusCode::OK);
+    assert_eq!(request_page(&world, &REQUEST).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn wholesale_and_contact_center_scopes_can_be_asked_for_unless_others_are_registered() {
+async fn known_scopes_are_allowed_unless_others_registered() {
     let scopes = [&WHOLESALE_SCOPES[..], &CONTACT_CENTER_SCOPES]
         .concat()
         .join(" ");
     let mut fields = REQUEST.to_vec();
     fields[3] = ("scope", &scopes);
     let world = World::with(registered).await;
-    assert_eq!(ask(&world, &fields).await.status, StatusCode::OK);
+    assert_eq!(request_page(&world, &fields).await.status, StatusCode::OK);
     world.webex.set_scopes(["spark-admin:people_read"]);
-    let query = redirected(&ask(&world, &fields).await);
+    let query = redirected(&request_page(&world, &fields).await);
     assert_eq!(value(&query, "error"), "invalid_scope");
 }
 
 #[tokio::test]
-async fn accepting_sends_the_browser_back_with_a_code_and_the_state() {
+async fn accepting_redirects_with_code_and_state() {
     let world = World::with(registered).await;
     let query = redirected(&submit(&world, &[("decision", "accept")]).await);
     assert!(value(&query, "code").len() > 40);
@@ -220,7 +220,7 @@ async fn accepting_sends_the_browser_back_with_a_code_and_the_state() {
 }
 
 #[tokio::test]
-async fn declining_and_failing_are_told_as_oauth_errors() {
+async fn declining_and_failing_are_oauth_errors() {
     let world = World::with(registered).await;
     for (decision, error) in [("decline", "access_denied"), ("fail", "server_error")] {
         let query = redirected(&submit(&world, &[("decision", decision)]).await);
@@ -231,16 +231,16 @@ async fn declining_and_failing_are_told_as_oauth_errors() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_or_of_nobody_stays_on_the_page() {
+async fn invalid_decision_stays_on_the_page() {
     let world = World::with(registered).await;
     for extra in [
         &[][..],
         &[("decision", "perhaps")],
         &[("decision", "accept"), ("organization", "nobody")],
     ] {
-        let answer = submit(&world, extra).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{extra:?}");
-        page(&answer);
+        let response = submit(&world, extra).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{extra:?}");
+        page(&response);
     }
 }
 
@@ -253,12 +253,12 @@ async fn without_a_ticked_scope_nothing_is_granted() {
 }
 
 #[tokio::test]
-async fn the_page_proposes_what_a_test_wants_it_to() {
+async fn page_proposes_the_configured_defaults() {
     let world = World::with(registered).await;
     let second = world.webex.create_organization("Second");
     world.webex.propose(&second);
     world.webex.propose_without(["spark-admin:roles_read"]);
-    let page = page(&ask(&world, &REQUEST).await);
+    let page = page(&request_page(&world, &REQUEST).await);
     assert!(page.contains(&format!("<option value=\"{}\" selected>", second.uuid)));
     assert!(page.contains("value=\"spark-admin:organizations_read\" checked>"));
     assert!(page.contains("value=\"spark-admin:roles_read\">"));
@@ -288,9 +288,9 @@ async fn a_link_can_be_followed_without_a_browser() {
 }
 
 #[tokio::test]
-async fn neither_state_nor_code_is_written_down() {
+async fn state_and_code_are_not_recorded() {
     let world = World::with(registered).await;
-    ask(&world, &with("state", "hush-hush")).await;
+    request_page(&world, &with("state", "hush-hush")).await;
     let recorded = serde_json::to_string(&world.webex.requests()).unwrap();
     assert!(recorded.contains("/v1/authorize"));
     assert!(!recorded.contains("hush-hush"));

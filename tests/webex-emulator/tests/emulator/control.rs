@@ -1,4 +1,4 @@
-//! Consent, roles and licences as the control plane of the program steers them.
+//! Consent, roles and licences through the program's control plane.
 
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
@@ -6,10 +6,10 @@ use tokio::io::AsyncBufReadExt as _;
 use webex_emulator::DEFAULT_CLIENT_ID;
 
 use crate::program::Program;
-use crate::support::{Answer, form, send, text};
+use crate::support::{TestResponse, form, send, text};
 
 #[tokio::test]
-async fn consent_is_steered_by_options_and_the_control_plane() {
+async fn options_and_control_plane_steer_consent() {
     let redirect = "http://127.0.0.1:7777/callback";
     let mut program = Program::start(&[
         "--organization",
@@ -43,10 +43,10 @@ async fn consent_is_steered_by_options_and_the_control_plane() {
             .unwrap();
         send(request).await.unwrap()
     };
-    let location = |answer: &Answer| answer.header("location").to_owned();
+    let location = |response: &TestResponse| response.header("location").to_owned();
     let roles = "spark-admin:roles_read";
-    let answer = decide(redirect, roles, challenge).await;
-    assert!(location(&answer).contains("?code="));
+    let response = decide(redirect, roles, challenge).await;
+    assert!(location(&response).contains("?code="));
     let without_pkce = decide(redirect, roles, "").await;
     assert!(location(&without_pkce).contains("error=invalid_request"));
     let unregistered = decide(redirect, "spark-admin:licenses_read", challenge).await;
@@ -58,8 +58,8 @@ async fn consent_is_steered_by_options_and_the_control_plane() {
     assert_eq!(registered["clientId"], DEFAULT_CLIENT_ID);
     let refused = decide(redirect, roles, challenge).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
-    let answer = decide(second, "spark-admin:licenses_read", challenge).await;
-    assert!(location(&answer).starts_with("http://localhost:7777/?code="));
+    let response = decide(second, "spark-admin:licenses_read", challenge).await;
+    assert!(location(&response).starts_with("http://localhost:7777/?code="));
 
     let organization = program
         .post("organizations", json!({"displayName": "Second"}))
@@ -77,7 +77,7 @@ async fn consent_is_steered_by_options_and_the_control_plane() {
 }
 
 #[tokio::test]
-async fn the_control_plane_changes_roles_licences_and_their_pages() {
+async fn control_plane_changes_directory_and_paging() {
     let program = Program::start(&[]).await;
     let organization = program
         .post("organizations", json!({"displayName": "Example"}))

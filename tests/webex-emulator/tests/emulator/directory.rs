@@ -1,4 +1,4 @@
-//! Roles and licences: who sees them, how they change, and what can be wrong with their pages.
+//! Roles and licences: their visibility, their changes, and defects of their pages.
 
 use std::collections::HashSet;
 
@@ -7,36 +7,36 @@ use http::{Request, StatusCode};
 use serde_json::Value;
 use webex_emulator::{DEFAULT_SCOPES, Fault, License, Listing, Paging, PagingDefect, Role};
 
-use crate::support::{Answer, World, send, text};
+use crate::support::{TestResponse, World, send, text};
 
 const ROLES: &str = "/v1/roles";
 const LICENSES: &str = "/v1/licenses";
 
-async fn get(world: &World, path: &str) -> Answer {
+async fn get(world: &World, path: &str) -> TestResponse {
     world.get(path, world.grant.access_token()).await
 }
 
-fn items(answer: &Answer) -> Vec<Value> {
-    assert_eq!(answer.status, StatusCode::OK);
-    answer.json()["items"].as_array().unwrap().clone()
+fn items(response: &TestResponse) -> Vec<Value> {
+    assert_eq!(response.status, StatusCode::OK);
+    response.json()["items"].as_array().unwrap().clone()
 }
 
-fn names(answer: &Answer) -> Vec<String> {
-    let items = items(answer);
+fn names(response: &TestResponse) -> Vec<String> {
+    let items = items(response);
     items
         .iter()
         .map(|item| text(item, "name").to_owned())
         .collect()
 }
 
-/// The URL of the next page, if the answer has one.
-fn next(answer: &Answer) -> Option<String> {
-    let link = answer.headers.get(LINK)?.to_str().unwrap();
+/// Returns the URL of the next page, if the response has one.
+fn next(response: &TestResponse) -> Option<String> {
+    let link = response.headers.get(LINK)?.to_str().unwrap();
     let url = link.strip_prefix('<')?.strip_suffix(">; rel=\"next\"")?;
     Some(url.to_owned())
 }
 
-async fn follow(world: &World, url: &str) -> Answer {
+async fn follow(world: &World, url: &str) -> TestResponse {
     let request = Request::get(url)
         .header(
             "authorization",
@@ -59,7 +59,7 @@ async fn five_roles(defect: Option<PagingDefect>) -> World {
 }
 
 #[tokio::test]
-async fn every_organization_starts_with_roles_and_licences_of_its_own() {
+async fn organizations_start_with_their_own_directory() {
     let world = World::new().await;
     let roles = get(&world, ROLES).await;
     assert!(names(&roles).contains(&"Full Administrator".to_owned()));
@@ -97,7 +97,7 @@ async fn every_organization_starts_with_roles_and_licences_of_its_own() {
 }
 
 #[tokio::test]
-async fn each_needs_its_scope_and_the_own_organization() {
+async fn listings_need_their_scope_and_organization() {
     let world = World::new().await;
     for (path, needed) in [
         (ROLES, "spark-admin:roles_read"),
@@ -105,9 +105,9 @@ async fn each_needs_its_scope_and_the_own_organization() {
     ] {
         let without = DEFAULT_SCOPES.into_iter().filter(|scope| *scope != needed);
         let poor = world.webex.grant(&world.organization, without);
-        let answer = world.get(path, poor.access_token()).await;
-        assert_eq!(answer.status, StatusCode::FORBIDDEN);
-        assert!(text(&answer.json(), "message").contains("missing required scopes"));
+        let response = world.get(path, poor.access_token()).await;
+        assert_eq!(response.status, StatusCode::FORBIDDEN);
+        assert!(text(&response.json(), "message").contains("missing required scopes"));
         assert_eq!(
             world.get(path, "nobody").await.status,
             StatusCode::UNAUTHORIZED
@@ -117,13 +117,13 @@ async fn each_needs_its_scope_and_the_own_organization() {
     assert_eq!(get(&world, &own).await.status, StatusCode::OK);
     let other = world.webex.create_organization("Other");
     for id in [other.id.as_str(), "nonsense"] {
-        let answer = get(&world, &format!("{LICENSES}?orgId={id}")).await;
-        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        let response = get(&world, &format!("{LICENSES}?orgId={id}")).await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND);
     }
 }
 
 #[tokio::test]
-async fn roles_and_licences_are_added_changed_and_removed_while_it_runs() {
+async fn directory_can_change_at_run_time() {
     let world = World::new().await;
     let (webex, organization) = (&world.webex, &world.organization);
     webex.set_roles(organization, [Role::new("First"), Role::new("Second")]);
@@ -156,13 +156,13 @@ async fn roles_and_licences_are_added_changed_and_removed_while_it_runs() {
     assert_eq!(listed[0]["consumedUnits"], 3);
     assert!(webex.remove_license(organization, &calling.id));
     assert!(items(&get(&world, LICENSES).await).is_empty());
-    // Nobody else has lost anything.
+    // Other organisations have lost nothing.
     let other = webex.create_organization("Other");
     assert!(!webex.licenses(&other).is_empty());
 }
 
 #[tokio::test]
-async fn pages_are_linked_by_opaque_urls_that_work_as_they_are() {
+async fn pages_are_linked_by_opaque_urls() {
     let world = five_roles(None).await;
     let first = get(&world, ROLES).await;
     assert_eq!(names(&first), ["A", "B"]);
@@ -182,27 +182,27 @@ async fn pages_are_linked_by_opaque_urls_that_work_as_they_are() {
 }
 
 #[tokio::test]
-async fn max_is_honoured_up_to_the_size_of_a_page_and_silently_capped_above() {
+async fn max_is_capped_at_the_page_size() {
     let world = five_roles(None).await;
     assert_eq!(names(&get(&world, "/v1/roles?max=1").await), ["A"]);
     assert_eq!(names(&get(&world, "/v1/roles?max=1000").await), ["A", "B"]);
 }
 
 #[tokio::test]
-async fn a_cursor_of_another_organization_or_of_nobody_is_refused() {
+async fn foreign_or_invalid_cursor_is_rejected() {
     let world = five_roles(None).await;
     let url = next(&get(&world, ROLES).await).unwrap();
     let other = world.webex.create_organization("Other");
     let stranger = world.webex.grant(&other, DEFAULT_SCOPES);
     let path = url.strip_prefix(&world.url("")).unwrap();
     for path in [path, "/v1/roles?cursor=nonsense"] {
-        let answer = world.get(path, stranger.access_token()).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+        let response = world.get(path, stranger.access_token()).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST);
     }
 }
 
 #[tokio::test]
-async fn a_page_may_repeat_for_ever_under_new_urls() {
+async fn page_may_repeat_under_new_urls() {
     let world = five_roles(Some(PagingDefect::RepeatedPage { page: 2 })).await;
     let mut url = next(&get(&world, ROLES).await).unwrap();
     let mut seen = HashSet::new();
@@ -242,7 +242,7 @@ async fn a_next_url_may_lead_elsewhere() {
 }
 
 #[tokio::test]
-async fn any_fault_can_meet_a_page_in_the_middle() {
+async fn faults_apply_to_later_pages() {
     let world = five_roles(None).await;
     for fault in [
         Fault::rate_limited(ROLES, "7"),

@@ -10,7 +10,7 @@ use webex_emulator::{
     Outcome,
 };
 
-use crate::support::{Answer, TOKEN, World, basic, form, send, text, token_request};
+use crate::support::{TOKEN, TestResponse, World, basic, form, send, text, token_request};
 
 const REDIRECT: &str = "http://127.0.0.1:7777/callback";
 // RFC 7636, appendix B.
@@ -22,7 +22,7 @@ async fn world(configure: impl FnOnce(Builder) -> Builder) -> World {
     World::with(|builder| configure(builder.redirect_uri(REDIRECT))).await
 }
 
-/// A code with the challenge of `VERIFIER`, as far as there is one to be.
+/// Returns a code with the challenge of `VERIFIER`, if there is one.
 fn code(world: &World, consent: &Consent, pkce: bool) -> String {
     let mut fields = vec![
         ("response_type", "code"),
@@ -50,7 +50,7 @@ fn accepted(world: &World) -> String {
     code(world, &Consent::accept(&world.organization), true)
 }
 
-const WHOLE: [(&str, &str); 5] = [
+const EXCHANGE_FIELDS: [(&str, &str); 5] = [
     ("grant_type", "authorization_code"),
     ("client_id", DEFAULT_CLIENT_ID),
     ("client_secret", DEFAULT_CLIENT_SECRET),
@@ -58,16 +58,19 @@ const WHOLE: [(&str, &str); 5] = [
     ("code_verifier", VERIFIER),
 ];
 
-async fn exchange(world: &World, code: &str) -> Answer {
+async fn exchange(world: &World, code: &str) -> TestResponse {
     world
-        .post_form(&[&WHOLE[..], &[("code", code)]].concat())
+        .post_form(&[&EXCHANGE_FIELDS[..], &[("code", code)]].concat())
         .await
         .unwrap()
 }
 
-/// The exchange with another value of a field, or without it if the value is empty.
-async fn exchange_with(world: &World, code: &str, name: &str, value: &str) -> Answer {
-    let mut fields: Vec<_> = WHOLE.into_iter().filter(|(n, _)| *n != name).collect();
+/// Returns the exchange with another value of a field, or without it if the value is empty.
+async fn exchange_with(world: &World, code: &str, name: &str, value: &str) -> TestResponse {
+    let mut fields: Vec<_> = EXCHANGE_FIELDS
+        .into_iter()
+        .filter(|(n, _)| *n != name)
+        .collect();
     fields.push(("code", code));
     if !value.is_empty() {
         fields.push((name, value));
@@ -75,10 +78,10 @@ async fn exchange_with(world: &World, code: &str, name: &str, value: &str) -> An
     world.post_form(&fields).await.unwrap()
 }
 
-fn error(answer: &Answer) -> (u16, String) {
+fn error(response: &TestResponse) -> (u16, String) {
     (
-        answer.status.as_u16(),
-        text(&answer.json(), "error").to_owned(),
+        response.status.as_u16(),
+        text(&response.json(), "error").to_owned(),
     )
 }
 
@@ -87,22 +90,22 @@ fn invalid_grant() -> (u16, String) {
 }
 
 async fn organization_of(world: &World, access_token: &str) -> String {
-    let answer = world.get("/v1/organizations", access_token).await;
-    text(&answer.json()["items"][0], "id").to_owned()
+    let response = world.get("/v1/organizations", access_token).await;
+    text(&response.json()["items"][0], "id").to_owned()
 }
 
 #[tokio::test]
-async fn a_code_is_exchanged_for_tokens_that_work_and_can_be_refreshed() {
+async fn code_is_exchanged_for_working_tokens() {
     let world = world(|builder| builder).await;
-    let answer = exchange(&world, &accepted(&world)).await;
-    assert_eq!(answer.status, StatusCode::OK);
-    assert_eq!(answer.header("cache-control"), "no-store");
-    let body = answer.json();
+    let response = exchange(&world, &accepted(&world)).await;
+    assert_eq!(response.status, StatusCode::OK);
+    assert_eq!(response.header("cache-control"), "no-store");
+    let body = response.json();
     assert_eq!(body["scope"], SCOPE);
     assert_eq!(body["token_type"], "Bearer");
     assert_eq!(body["expires_in"], 1_209_599);
     assert_eq!(body["refresh_token_expires_in"], 7_775_999);
-    assert!(world.lives(text(&body, "access_token")).await);
+    assert!(world.access_token_works(text(&body, "access_token")).await);
     let refreshed = world.refresh(text(&body, "refresh_token")).await;
     assert_eq!(refreshed.json()["scope"], SCOPE);
     world.webex.assert_sound();
@@ -132,17 +135,17 @@ async fn the_client_may_name_itself_by_basic() {
 async fn the_secret_is_needed_even_with_pkce() {
     let world = world(|builder| builder).await;
     let code = accepted(&world);
-    let answer = exchange_with(&world, &code, "client_secret", "").await;
-    assert_eq!(error(&answer), (400, "invalid_request".to_owned()));
+    let response = exchange_with(&world, &code, "client_secret", "").await;
+    assert_eq!(error(&response), (400, "invalid_request".to_owned()));
     let description = "client_secret cannot be null or empty";
-    assert_eq!(answer.json()["error_description"], description);
+    assert_eq!(response.json()["error_description"], description);
     let wrong = exchange_with(&world, &code, "client_secret", "wrong").await;
     assert_eq!(error(&wrong), (401, "invalid_client".to_owned()));
     assert_eq!(exchange(&world, &code).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn the_verifier_must_fit_the_challenge_and_the_address_be_the_same() {
+async fn exchange_checks_verifier_and_redirect() {
     let world = world(|builder| builder).await;
     let code = accepted(&world);
     let other = VERIFIER.replace('d', "e");
@@ -152,25 +155,25 @@ async fn the_verifier_must_fit_the_challenge_and_the_address_be_the_same() {
         ("code_verifier", CHALLENGE),
         ("redirect_uri", "http://127.0.0.1:7777/callback/"),
     ] {
-        let answer = exchange_with(&world, &code, name, value).await;
-        assert_eq!(error(&answer), invalid_grant(), "{name}={value}");
+        let response = exchange_with(&world, &code, name, value).await;
+        assert_eq!(error(&response), invalid_grant(), "{name}={value}");
     }
     let missing = exchange_with(&world, &code, "redirect_uri", "").await;
     assert_eq!(error(&missing), (400, "invalid_request".to_owned()));
-    // A refusal leaves the code as it was.
+    // A rejection leaves the code unchanged.
     assert_eq!(exchange(&world, &code).await.status, StatusCode::OK);
     world.webex.assert_sound();
 }
 
 #[tokio::test]
-async fn a_verifier_without_a_challenge_is_a_field_too_many_and_ignored() {
+async fn verifier_without_a_challenge_is_ignored() {
     let world = world(|builder| builder).await;
     let code = code(&world, &Consent::accept(&world.organization), false);
     assert_eq!(exchange(&world, &code).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_code_lives_five_minutes() {
+async fn code_expires_after_five_minutes() {
     let world = world(|builder| builder).await;
     let (first, second) = (accepted(&world), accepted(&world));
     world.clock.advance(Duration::from_secs(299));
@@ -180,7 +183,7 @@ async fn a_code_lives_five_minutes() {
 }
 
 #[tokio::test]
-async fn the_life_of_a_code_can_be_set() {
+async fn code_lifetime_is_configurable() {
     let world = world(|builder| builder.code_ttl(Duration::from_secs(2))).await;
     let code = accepted(&world);
     world.clock.advance(Duration::from_secs(2));
@@ -188,13 +191,18 @@ async fn the_life_of_a_code_can_be_set() {
 }
 
 #[tokio::test]
-async fn a_code_is_good_once_and_its_second_use_may_revoke_the_first() {
+async fn reused_code_is_rejected_and_may_revoke() {
     for revokes in [false, true] {
         let world = world(|builder| builder.code_reuse_revokes(revokes)).await;
         let code = accepted(&world);
         let tokens = exchange(&world, &code).await.json();
         assert_eq!(error(&exchange(&world, &code).await), invalid_grant());
-        assert_eq!(world.lives(text(&tokens, "access_token")).await, !revokes);
+        assert_eq!(
+            world
+                .access_token_works(text(&tokens, "access_token"))
+                .await,
+            !revokes
+        );
         let refreshed = world.refresh(text(&tokens, "refresh_token")).await;
         assert_eq!(refreshed.status == StatusCode::OK, !revokes);
         let violations = world.webex.violations();
@@ -207,15 +215,15 @@ async fn a_code_is_good_once_and_its_second_use_may_revoke_the_first() {
 }
 
 #[tokio::test]
-async fn a_second_try_after_a_lost_answer_is_refused_but_no_fault_of_the_client() {
+async fn retry_after_a_lost_response_is_no_violation() {
     let world = world(|builder| builder).await;
     let code = accepted(&world);
     let lost = Fault::reset_after(TOKEN).for_grant_type("authorization_code");
     world.webex.inject(lost);
-    // A refresh does not meet it.
+    // A refresh does not hit it.
     let refreshed = world.refresh(world.grant.refresh_token()).await;
     assert_eq!(refreshed.status, StatusCode::OK);
-    let fields = [&WHOLE[..], &[("code", code.as_str())]].concat();
+    let fields = [&EXCHANGE_FIELDS[..], &[("code", code.as_str())]].concat();
     world.post_form(&fields).await.unwrap_err();
     assert_eq!(error(&exchange(&world, &code).await), invalid_grant());
     world.webex.assert_sound();
@@ -226,7 +234,7 @@ async fn a_second_try_after_a_lost_answer_is_refused_but_no_fault_of_the_client(
 }
 
 #[tokio::test]
-async fn a_code_of_one_client_is_nothing_to_another() {
+async fn code_of_another_client_is_rejected() {
     let world = World::with(|b| {
         b.client("Cone", "1")
             .redirect_uri(REDIRECT)
@@ -251,7 +259,7 @@ async fn a_code_of_one_client_is_nothing_to_another() {
 }
 
 #[tokio::test]
-async fn fewer_scopes_or_another_organization_may_be_granted_than_was_hoped_for() {
+async fn consent_may_reduce_scopes_or_change_organization() {
     let world = world(|builder| builder).await;
     let grant = async |organization: &Organization| {
         let consent = Consent::accept(organization).only(["spark-admin:organizations_read"]);
@@ -259,7 +267,7 @@ async fn fewer_scopes_or_another_organization_may_be_granted_than_was_hoped_for(
     };
     let fewer = grant(&world.organization).await;
     assert_eq!(fewer["scope"], "spark-admin:organizations_read");
-    assert!(!world.lives(text(&fewer, "access_token")).await);
+    assert!(!world.access_token_works(text(&fewer, "access_token")).await);
     let other = world.webex.create_organization("Other");
     let wrong = grant(&other).await;
     let token = text(&wrong, "access_token");
@@ -267,11 +275,11 @@ async fn fewer_scopes_or_another_organization_may_be_granted_than_was_hoped_for(
 }
 
 #[tokio::test]
-async fn a_refused_code_can_have_the_body_of_the_rest_of_the_api() {
+async fn rejected_code_can_use_the_api_error_body() {
     let world = world(|builder| builder.error_style(ErrorStyle::Webex)).await;
-    let answer = exchange(&world, "never given out").await;
-    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-    let body = answer.json();
+    let response = exchange(&world, "never given out").await;
+    assert_eq!(response.status, StatusCode::BAD_REQUEST);
+    let body = response.json();
     assert!(text(&body, "message").starts_with("The authorization code"));
-    assert_eq!(text(&body, "trackingId"), answer.header("trackingid"));
+    assert_eq!(text(&body, "trackingId"), response.header("trackingid"));
 }

@@ -1,24 +1,24 @@
-//! Every fault, as the client meets it and as the record tells it.
+//! Every fault, as the client sees it and as the record describes it.
 
 use std::time::{Duration, Instant};
 
 use http::{Request, StatusCode};
 use serde_json::json;
-use webex_emulator::{Fault, FaultKind, Mode, Outcome, Stage};
+use webex_emulator::{Fault, FaultKind, Mode, Outcome, ProcessingStage};
 
 use crate::support::{TOKEN, World, send, text};
 
 #[tokio::test]
-async fn a_status_fault_answers_without_carrying_the_request_out() {
+async fn status_fault_prevents_processing() {
     let world = World::with(|builder| builder.mode(Mode::Rotate)).await;
     world.webex.inject(Fault::status(TOKEN, 503).times(2));
     for _ in 0..2 {
-        let answer = world.refresh(world.grant.refresh_token()).await;
-        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(text(&answer.json(), "trackingId").starts_with("ROUTER_"));
+        let response = world.refresh(world.grant.refresh_token()).await;
+        assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(text(&response.json(), "trackingId").starts_with("ROUTER_"));
     }
-    let answer = world.refresh(world.grant.refresh_token()).await;
-    assert_eq!(answer.status, StatusCode::OK);
+    let response = world.refresh(world.grant.refresh_token()).await;
+    assert_eq!(response.status, StatusCode::OK);
 
     let recorded: Vec<_> = world
         .webex
@@ -37,68 +37,68 @@ async fn a_status_fault_answers_without_carrying_the_request_out() {
 }
 
 #[tokio::test]
-async fn a_status_fault_can_come_after_the_work_with_any_body() {
+async fn status_fault_after_processing_has_any_body() {
     let world = World::with(|builder| builder.mode(Mode::Rotate)).await;
     world.webex.inject(Fault::new(
         TOKEN,
         FaultKind::Status {
             status: StatusCode::BAD_GATEWAY,
             body: Some(json!("<html>bad gateway</html>")),
-            stage: Stage::After,
+            stage: ProcessingStage::After,
         },
     ));
-    let answer = world.refresh(world.grant.refresh_token()).await;
-    assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
-    assert_eq!(answer.body, "<html>bad gateway</html>");
+    let response = world.refresh(world.grant.refresh_token()).await;
+    assert_eq!(response.status, StatusCode::BAD_GATEWAY);
+    assert_eq!(response.body, "<html>bad gateway</html>");
     let again = world.refresh(world.grant.refresh_token()).await;
     assert_eq!(again.json()["error"], "invalid_grant");
-    // The client never saw the new token, so its second try is no fault of its own.
+    // The client never saw the new token, so its second attempt is no violation.
     world.webex.assert_sound();
 }
 
 #[tokio::test]
-async fn faults_meet_their_path_and_what_is_below_it() {
+async fn faults_apply_to_their_path_and_below() {
     let world = World::new().await;
     world.webex.inject(Fault::status("/v1/organizations", 500));
-    assert!(world.lives(world.grant.access_token()).await);
+    assert!(world.access_token_works(world.grant.access_token()).await);
     let path = format!("/v1/organizations/{}", world.organization.id);
-    let answer = world.get(&path, world.grant.access_token()).await;
-    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    let response = world.get(&path, world.grant.access_token()).await;
+    assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[tokio::test]
-async fn cleared_faults_meet_nobody() {
+async fn cleared_faults_do_not_apply() {
     let world = World::new().await;
     world.webex.inject(Fault::status(TOKEN, 500).always());
     world.webex.clear_faults();
-    let answer = world.refresh(world.grant.refresh_token()).await;
-    assert_eq!(answer.status, StatusCode::OK);
+    let response = world.refresh(world.grant.refresh_token()).await;
+    assert_eq!(response.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn too_many_requests_come_with_any_retry_after() {
+async fn rate_limit_fault_sends_any_retry_after() {
     let world = World::new().await;
     for retry_after in ["194", "rand(30),add(30)", "-1", ""] {
         world.webex.inject(Fault::rate_limited(TOKEN, retry_after));
-        let answer = world.refresh(world.grant.refresh_token()).await;
-        assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
-        assert_eq!(answer.header("retry-after"), retry_after);
+        let response = world.refresh(world.grant.refresh_token()).await;
+        assert_eq!(response.status, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(response.header("retry-after"), retry_after);
     }
     let retry_after = None;
     let fault = Fault::new(TOKEN, FaultKind::RateLimited { retry_after });
     world.webex.inject(fault);
-    let answer = world.refresh(world.grant.refresh_token()).await;
-    assert!(!answer.headers.contains_key("retry-after"));
+    let response = world.refresh(world.grant.refresh_token()).await;
+    assert!(!response.headers.contains_key("retry-after"));
 }
 
 #[tokio::test]
-async fn malformed_json_is_whole_http_but_no_json() {
+async fn malformed_json_is_valid_http() {
     let world = World::new().await;
     world.webex.inject(Fault::malformed_json(TOKEN));
-    let answer = world.refresh(world.grant.refresh_token()).await;
-    assert_eq!(answer.status, StatusCode::OK);
-    assert_eq!(answer.header("content-type"), "application/json");
-    let parsed = serde_json::from_slice::<serde_json::Value>(&answer.body);
+    let response = world.refresh(world.grant.refresh_token()).await;
+    assert_eq!(response.status, StatusCode::OK);
+    assert_eq!(response.header("content-type"), "application/json");
+    let parsed = serde_json::from_slice::<serde_json::Value>(&response.body);
     assert!(parsed.is_err());
 }
 
@@ -117,7 +117,7 @@ async fn truncated_json_breaks_off_before_its_announced_end() {
 }
 
 #[tokio::test]
-async fn a_truncated_answer_does_send_its_first_half() {
+async fn truncated_response_sends_its_first_half() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     let world = World::new().await;
@@ -129,9 +129,9 @@ async fn a_truncated_answer_does_send_its_first_half() {
         .write_all(b"GET /v1/people/me HTTP/1.1\r\nhost: webex\r\n\r\n")
         .await
         .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
     let announced: usize = head
         .lines()
         .find_map(|line| line.strip_prefix("content-length: "))
@@ -142,20 +142,20 @@ async fn a_truncated_answer_does_send_its_first_half() {
 }
 
 #[tokio::test]
-async fn a_huge_body_is_streamed_with_or_without_its_length() {
+async fn huge_body_is_streamed() {
     let world = World::new().await;
     let bytes = 3_000_000;
     world.webex.inject(Fault::huge_body(TOKEN, bytes));
-    let answer = world.refresh(world.grant.refresh_token()).await;
-    assert_eq!(answer.body.len() as u64, bytes);
-    assert!(!answer.headers.contains_key("content-length"));
+    let response = world.refresh(world.grant.refresh_token()).await;
+    assert_eq!(response.body.len() as u64, bytes);
+    assert!(!response.headers.contains_key("content-length"));
 
     let announced = true;
     let fault = Fault::new(TOKEN, FaultKind::HugeBody { bytes, announced });
     world.webex.inject(fault);
-    let answer = world.refresh(world.grant.refresh_token()).await;
-    assert_eq!(answer.body.len() as u64, bytes);
-    assert_eq!(answer.header("content-length"), "3000000");
+    let response = world.refresh(world.grant.refresh_token()).await;
+    assert_eq!(response.body.len() as u64, bytes);
+    assert_eq!(response.header("content-length"), "3000000");
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn a_reset_before_processing_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_reset_after_processing_loses_the_answer_but_not_its_effect() {
+async fn reset_after_processing_keeps_the_effect() {
     let world = World::with(|builder| builder.mode(Mode::Rotate)).await;
     world.webex.inject(Fault::reset_after(TOKEN));
     let error = world
@@ -193,36 +193,40 @@ async fn a_reset_after_processing_loses_the_answer_but_not_its_effect() {
 async fn the_content_type_can_be_wrong() {
     let world = World::new().await;
     world.webex.inject(Fault::content_type(TOKEN, "text/html"));
-    let answer = world.refresh(world.grant.refresh_token()).await;
-    assert_eq!(answer.header("content-type"), "text/html");
-    assert!(answer.json().get("access_token").is_some());
+    let response = world.refresh(world.grant.refresh_token()).await;
+    assert_eq!(response.header("content-type"), "text/html");
+    assert!(response.json().get("access_token").is_some());
 }
 
 #[tokio::test]
-async fn the_proper_answer_can_come_under_another_status() {
+async fn proper_response_can_have_another_status() {
     let world = World::new().await;
     let status = StatusCode::CREATED;
     let fault = Fault::new(TOKEN, FaultKind::Relabel { status });
     world.webex.inject(fault);
-    let answer = world.refresh(world.grant.refresh_token()).await;
-    assert_eq!(answer.status, StatusCode::CREATED);
-    assert!(world.lives(text(&answer.json(), "access_token")).await);
+    let response = world.refresh(world.grant.refresh_token()).await;
+    assert_eq!(response.status, StatusCode::CREATED);
+    assert!(
+        world
+            .access_token_works(text(&response.json(), "access_token"))
+            .await
+    );
     let recorded = &world.webex.requests()[0];
     assert_eq!(
         recorded.tracking_id.as_deref(),
-        Some(answer.header("trackingid"))
+        Some(response.header("trackingid"))
     );
 }
 
 #[tokio::test]
-async fn the_proper_answer_can_come_behind_a_text() {
+async fn proper_response_can_have_a_prefix() {
     let world = World::new().await;
     let text = "\u{feff}".to_owned();
     world
         .webex
         .inject(Fault::new(TOKEN, FaultKind::Prefix { text }));
-    let answer = world.refresh(world.grant.refresh_token()).await;
-    assert!(answer.body.starts_with(b"\xef\xbb\xbf{"));
+    let response = world.refresh(world.grant.refresh_token()).await;
+    assert!(response.body.starts_with(b"\xef\xbb\xbf{"));
 }
 
 #[tokio::test]
@@ -234,31 +238,32 @@ async fn a_patch_changes_adds_and_leaves_out_fields() {
     assert_eq!(body["expires_in"], -1);
     assert!(body.get("refresh_token_expires_in").is_none());
     assert_eq!(body["surprise"], json!([1]));
-    assert!(world.lives(text(&body, "access_token")).await);
+    assert!(world.access_token_works(text(&body, "access_token")).await);
 }
 
 #[tokio::test]
-async fn latency_delays_the_answer_and_joins_with_another_fault() {
+async fn latency_combines_with_another_fault() {
     let world = World::new().await;
     let latency = Duration::from_millis(30);
     world.webex.inject(Fault::status(TOKEN, 500));
     world.webex.inject(Fault::latency(TOKEN, latency));
     let start = Instant::now();
-    let answer = world.refresh(world.grant.refresh_token()).await;
+    let response = world.refresh(world.grant.refresh_token()).await;
     assert!(start.elapsed() >= latency);
-    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(world.webex.requests()[0].fault, Some("status"));
 }
 
 #[tokio::test]
-async fn a_request_body_beyond_all_measure_is_refused() {
+async fn oversized_request_body_is_rejected() {
     let world = World::new().await;
     let request = Request::post(world.url(TOKEN))
         .body("a".repeat(2 * 1024 * 1024))
         .unwrap();
-    // The refusal may overtake the rest of the body, and then the client sees a broken connection.
-    if let Ok(answer) = send(request).await {
-        assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    // The rejection may overtake the rest of the body, and then the client sees a broken
+    // connection.
+    if let Ok(response) = send(request).await {
+        assert_eq!(response.status, StatusCode::PAYLOAD_TOO_LARGE);
     }
     assert!(world.webex.requests().is_empty());
 }

@@ -14,13 +14,13 @@ async fn rotating() -> Arc<World> {
 fn refresh(world: &Arc<World>) -> tokio::task::JoinHandle<Result<StatusCode, String>> {
     let world = Arc::clone(world);
     tokio::spawn(async move {
-        let answer = world.try_refresh(world.grant.refresh_token()).await?;
-        Ok(answer.status)
+        let response = world.try_refresh(world.grant.refresh_token()).await?;
+        Ok(response.status)
     })
 }
 
 #[tokio::test]
-async fn a_gate_holds_a_request_before_anything_is_done() {
+async fn gate_holds_the_request_before_processing() {
     let world = rotating().await;
     let gate = world.webex.gate(TOKEN);
     let client = refresh(&world);
@@ -38,7 +38,7 @@ async fn a_gate_holds_a_request_before_anything_is_done() {
 }
 
 #[tokio::test]
-async fn a_gate_holds_the_answer_after_all_is_done() {
+async fn gate_after_holds_the_response() {
     let world = rotating().await;
     let gate = world.webex.gate_after(TOKEN);
     let client = refresh(&world);
@@ -53,7 +53,7 @@ async fn a_gate_holds_the_answer_after_all_is_done() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_at_a_gate_has_abandoned_its_request() {
+async fn hang_up_at_a_gate_abandons_the_request() {
     let world = rotating().await;
     let gate = world.webex.gate_after(TOKEN);
     let client = refresh(&world);
@@ -73,13 +73,13 @@ async fn a_client_that_hangs_up_at_a_gate_has_abandoned_its_request() {
 }
 
 #[tokio::test]
-async fn a_gate_counts_what_comes_to_it_and_lets_all_go() {
+async fn gate_counts_and_releases_requests() {
     let world = rotating().await;
     let gate = world.webex.gate("/v1/people");
     let clients: Vec<_> = (0..5)
         .map(|_| {
             let world = Arc::clone(&world);
-            tokio::spawn(async move { world.lives(world.grant.access_token()).await })
+            tokio::spawn(async move { world.access_token_works(world.grant.access_token()).await })
         })
         .collect();
     gate.reached_by(5).await;
@@ -89,7 +89,7 @@ async fn a_gate_counts_what_comes_to_it_and_lets_all_go() {
     for client in clients {
         assert!(client.await.unwrap());
     }
-    assert!(world.lives(world.grant.access_token()).await);
+    assert!(world.access_token_works(world.grant.access_token()).await);
     assert_eq!(gate.arrivals(), 5);
 }
 
@@ -101,7 +101,7 @@ async fn a_dropped_gate_holds_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_let_go_after_its_client_was_seen_to_hang_up_is_not_carried_out() {
+async fn abandoned_request_is_not_processed_on_release() {
     for _ in 0..20 {
         let world = rotating().await;
         let gate = world.webex.gate(TOKEN);

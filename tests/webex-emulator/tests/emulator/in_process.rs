@@ -1,4 +1,4 @@
-//! The emulator without a listener: the same answers, by a seed, and copies of it.
+//! The emulator without a listener: the same responses, by a seed, and copies of it.
 
 use std::time::Duration;
 
@@ -7,23 +7,23 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, DATE, HOST, LINK};
 use http::{Request, Response, StatusCode};
 use serde_json::Value;
 use webex_emulator::{
-    Answered, Arrival, Consent, DEFAULT_CLIENT_ID, DEFAULT_SCOPES, Emulator, Fault, Grant, Listing,
-    Mode, Organization, Outcome, Paging, Patience, Webex,
+    ClientLimits, ClientOutcome, Consent, DEFAULT_CLIENT_ID, DEFAULT_SCOPES, Emulator, Fault,
+    Grant, Listing, Mode, Organization, Outcome, Paging, TimedOutcome, Webex,
 };
 
 use crate::support::{DAY, TestClock, refresh_request, text, token_request};
 
 const BASE: &str = "https://webexapis.com/v1";
 
-/// An emulator that does not listen, with one organisation and one grant in it.
-pub struct Quiet {
+/// An emulator without a listener, with one organisation and one grant.
+pub struct InProcessWorld {
     pub webex: Webex,
     pub clock: TestClock,
     pub organization: Organization,
     pub grant: Grant,
 }
 
-impl Quiet {
+impl InProcessWorld {
     pub fn new() -> Self {
         Self::seeded(7)
     }
@@ -54,12 +54,12 @@ impl Quiet {
         refresh_request(BASE, self.grant.refresh_token()).map(Bytes::from)
     }
 
-    pub async fn answer(&self, request: Request<Bytes>) -> Answered {
-        self.webex.answer(request, Patience::default()).await
+    pub async fn handle(&self, request: Request<Bytes>) -> TimedOutcome {
+        self.webex.handle(request, ClientLimits::default()).await
     }
 
     pub async fn whole(&self, request: Request<Bytes>) -> Response<Bytes> {
-        whole(self.answer(request).await)
+        whole(self.handle(request).await)
     }
 }
 
@@ -71,9 +71,9 @@ fn get(path: &str, access_token: &str) -> Request<Bytes> {
 }
 
 #[track_caller]
-pub fn whole(answered: Answered) -> Response<Bytes> {
-    match answered.arrival {
-        Arrival::Whole(response) => response,
+pub fn whole(outcome: TimedOutcome) -> Response<Bytes> {
+    match outcome.outcome {
+        ClientOutcome::Whole(response) => response,
         other => panic!("no whole answer but {other:?}"),
     }
 }
@@ -82,22 +82,22 @@ pub fn json(response: &Response<Bytes>) -> Value {
     serde_json::from_slice(response.body()).unwrap()
 }
 
-/// All that a client can see, in its order.
+/// Returns all that a client can see, in order.
 fn transcript(response: &Response<Bytes>) -> String {
     let body = String::from_utf8_lossy(response.body());
     format!("{} {:?} {body}", response.status(), response.headers())
 }
 
-/// A consent, an exchange, refreshes, pages and refusals; everything that was answered.
-async fn life(seed: u64) -> Vec<String> {
-    let quiet = Quiet::seeded(seed);
-    quiet.webex.set_paging(Listing::Roles, Paging::by(2));
+/// Runs a consent, an exchange, refreshes, pages and rejections; returns all responses.
+async fn run_lifecycle(seed: u64) -> Vec<String> {
+    let world = InProcessWorld::seeded(seed);
+    world.webex.set_paging(Listing::Roles, Paging::with_size(2));
     let link = format!(
         "{BASE}/authorize?response_type=code&client_id={DEFAULT_CLIENT_ID}\
          &redirect_uri=https%3A%2F%2Fclient.example%2Fback&scope=spark-admin%3Aroles_read&state=s"
     );
-    let consent = Consent::accept(&quiet.organization);
-    let location = quiet.webex.authorize(&link, &consent).unwrap();
+    let consent = Consent::accept(&world.organization);
+    let location = world.webex.authorize(&link, &consent).unwrap();
     let code = location.split("code=").nth(1).unwrap();
     let code = code.split('&').next().unwrap();
     let exchange = token_request(
@@ -111,44 +111,44 @@ async fn life(seed: u64) -> Vec<String> {
         ],
     );
     let page = Request::get(&link).body(Bytes::new()).unwrap();
-    quiet.webex.inject(Fault::status("/v1/people", 503));
+    world.webex.inject(Fault::status("/v1/people", 503));
     let requests = [
         page,
         exchange.map(Bytes::from),
-        quiet.get("/people/me"),
-        quiet.get("/people/me"),
-        quiet.get("/roles?max=2"),
-        quiet.get("/nothing"),
-        quiet.refresh(),
-        quiet.refresh(),
+        world.get("/people/me"),
+        world.get("/people/me"),
+        world.get("/roles?max=2"),
+        world.get("/nothing"),
+        world.refresh(),
+        world.refresh(),
     ];
     let mut seen = vec![location];
     for request in requests {
-        seen.push(transcript(&quiet.whole(request).await));
-        quiet.clock.advance(Duration::from_secs(1));
+        seen.push(transcript(&world.whole(request).await));
+        world.clock.advance(Duration::from_secs(1));
     }
-    seen.push(serde_json::to_string(&quiet.webex.requests()).unwrap());
+    seen.push(serde_json::to_string(&world.webex.requests()).unwrap());
     seen
 }
 
 #[tokio::test]
-async fn the_same_seed_and_requests_give_the_same_answers_byte_for_byte() {
-    assert_eq!(life(1).await, life(1).await);
+async fn same_seed_gives_identical_responses() {
+    assert_eq!(run_lifecycle(1).await, run_lifecycle(1).await);
 }
 
 #[tokio::test]
 async fn another_seed_gives_other_tokens() {
-    let (first, second) = (Quiet::seeded(1), Quiet::seeded(2));
+    let (first, second) = (InProcessWorld::seeded(1), InProcessWorld::seeded(2));
     assert_ne!(first.grant.refresh_token(), second.grant.refresh_token());
     assert_ne!(first.organization.uuid, second.organization.uuid);
 }
 
 #[tokio::test]
-async fn an_answer_in_process_is_that_of_the_listener_but_for_the_date() {
+async fn in_process_response_equals_the_listeners() {
     let clock = TestClock::new();
     let builder = Emulator::builder().clock(clock.clock()).seed(3);
     let listening = builder.clone().start().await.unwrap();
-    let quiet = builder.in_process();
+    let world = builder.in_process();
     for path in ["/v1/roles", "/v1/people/me", "/v1/nothing"] {
         let over_connection = Request::get(format!("http://{}{path}", listening.address()));
         let over_connection = over_connection.body(String::new()).unwrap();
@@ -156,19 +156,19 @@ async fn an_answer_in_process_is_that_of_the_listener_but_for_the_date() {
         assert!(seen.headers.remove(DATE).is_some());
 
         let request = Request::get(path).body(Bytes::new()).unwrap();
-        let answered = whole(quiet.answer(request, Patience::default()).await);
-        assert_eq!(answered.status(), seen.status);
-        assert_eq!(answered.headers(), &seen.headers);
-        assert_eq!(answered.body(), &seen.body);
+        let outcome = whole(world.handle(request, ClientLimits::default()).await);
+        assert_eq!(outcome.status(), seen.status);
+        assert_eq!(outcome.headers(), &seen.headers);
+        assert_eq!(outcome.body(), &seen.body);
     }
 }
 
 #[tokio::test]
-async fn what_is_asked_in_process_is_recorded() {
-    let quiet = Quiet::new();
-    let answer = quiet.whole(quiet.get("/people/me")).await;
-    assert_eq!(answer.status(), StatusCode::OK);
-    let recorded = &quiet.webex.requests()[0];
+async fn in_process_requests_are_recorded() {
+    let world = InProcessWorld::new();
+    let response = world.whole(world.get("/people/me")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let recorded = &world.webex.requests()[0];
     assert_eq!(recorded.path, "/v1/people/me");
     assert_eq!(
         (recorded.status, recorded.processed),
@@ -176,40 +176,40 @@ async fn what_is_asked_in_process_is_recorded() {
     );
     assert_eq!(
         recorded.tracking_id.as_deref().unwrap(),
-        answer.headers()["trackingid"]
+        response.headers()["trackingid"]
     );
-    assert_eq!(quiet.webex.in_flight().now, 0);
+    assert_eq!(world.webex.in_flight().now, 0);
 }
 
 #[tokio::test]
-async fn an_error_says_its_tracking_id_in_header_and_body() {
-    let quiet = Quiet::new();
-    let answer = quiet.whole(get("/people/me", "nobody")).await;
-    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+async fn error_has_its_tracking_id_in_header_and_body() {
+    let world = InProcessWorld::new();
+    let response = world.whole(get("/people/me", "nobody")).await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(
-        answer.headers()["trackingid"],
-        text(&json(&answer), "trackingId")
+        response.headers()["trackingid"],
+        text(&json(&response), "trackingId")
     );
-    let length = answer.headers()[CONTENT_LENGTH].to_str().unwrap();
-    assert_eq!(length, answer.body().len().to_string());
+    let length = response.headers()[CONTENT_LENGTH].to_str().unwrap();
+    assert_eq!(length, response.body().len().to_string());
 }
 
 #[tokio::test]
-async fn a_next_page_is_where_the_request_was_sent_to() {
-    let quiet = Quiet::new();
-    quiet.webex.set_paging(Listing::Roles, Paging::by(2));
-    let answer = quiet.whole(quiet.get("/roles")).await;
-    let link = answer.headers()[LINK].to_str().unwrap();
+async fn next_page_is_on_the_requested_host() {
+    let world = InProcessWorld::new();
+    world.webex.set_paging(Listing::Roles, Paging::with_size(2));
+    let response = world.whole(world.get("/roles")).await;
+    let link = response.headers()[LINK].to_str().unwrap();
     assert!(
         link.starts_with("<https://webexapis.com/v1/roles?"),
         "{link}"
     );
 
-    let mut request = quiet.get("/roles");
+    let mut request = world.get("/roles");
     let host = http::HeaderValue::from_static("other.example:8443");
     request.headers_mut().insert(HOST, host);
-    let answer = quiet.whole(request).await;
-    let link = answer.headers()[LINK].to_str().unwrap();
+    let response = world.whole(request).await;
+    let link = response.headers()[LINK].to_str().unwrap();
     assert!(
         link.starts_with("<https://other.example:8443/v1/roles?"),
         "{link}"
@@ -217,21 +217,21 @@ async fn a_next_page_is_where_the_request_was_sent_to() {
 }
 
 #[tokio::test]
-async fn a_copy_knows_what_the_original_knew_and_goes_its_own_way() {
-    let quiet = Quiet::new();
-    quiet.webex.inject(Fault::status("/v1/people", 503));
-    quiet.whole(quiet.get("/roles")).await;
+async fn fork_copies_the_state_and_is_independent() {
+    let world = InProcessWorld::new();
+    world.webex.inject(Fault::status("/v1/people", 503));
+    world.whole(world.get("/roles")).await;
     let clock = TestClock::new();
-    let copy = quiet.webex.fork(clock.clock());
+    let copy = world.webex.fork(clock.clock());
     assert_eq!(copy.requests().len(), 1);
 
     // The same random numbers, faults and tokens …
-    let answers = [&quiet.webex, &copy].map(|webex| {
-        let patience = Patience::default();
-        [quiet.get("/people/me"), quiet.refresh()].map(|request| webex.answer(request, patience))
+    let responses = [&world.webex, &copy].map(|webex| {
+        let limits = ClientLimits::default();
+        [world.get("/people/me"), world.refresh()].map(|request| webex.handle(request, limits))
     });
     let mut seen = Vec::new();
-    for [fault, refresh] in answers {
+    for [fault, refresh] in responses {
         seen.push((
             transcript(&whole(fault.await)),
             transcript(&whole(refresh.await)),
@@ -242,58 +242,58 @@ async fn a_copy_knows_what_the_original_knew_and_goes_its_own_way() {
 
     // … and another clock and another future.
     clock.advance(200 * DAY);
-    assert!(quiet.webex.accepts(quiet.grant.access_token()));
-    assert!(!copy.accepts(quiet.grant.access_token()));
-    quiet.webex.revoke(&quiet.organization);
-    assert_eq!(quiet.webex.requests().len(), copy.requests().len());
-    quiet.whole(quiet.get("/roles")).await;
-    assert_ne!(quiet.webex.requests().len(), copy.requests().len());
+    assert!(world.webex.accepts(world.grant.access_token()));
+    assert!(!copy.accepts(world.grant.access_token()));
+    world.webex.revoke(&world.organization);
+    assert_eq!(world.webex.requests().len(), copy.requests().len());
+    world.whole(world.get("/roles")).await;
+    assert_ne!(world.webex.requests().len(), copy.requests().len());
 }
 
 #[tokio::test]
-async fn a_copy_made_in_mid_flight_has_nothing_in_flight() {
-    let quiet = Quiet::new();
-    let gate = quiet.webex.gate_after("/v1/access_token");
-    let refresh = tokio::spawn(quiet.webex.answer(quiet.refresh(), Patience::default()));
+async fn fork_has_no_request_in_flight() {
+    let world = InProcessWorld::new();
+    let gate = world.webex.gate_after("/v1/access_token");
+    let refresh = tokio::spawn(world.webex.handle(world.refresh(), ClientLimits::default()));
     gate.reached().await;
-    let copy = quiet.webex.fork(quiet.clock.clock());
+    let copy = world.webex.fork(world.clock.clock());
     assert_eq!(copy.in_flight().now, 0);
     assert_eq!(copy.requests()[0].status, Outcome::Abandoned);
-    assert_eq!(quiet.webex.requests()[0].status, Outcome::InFlight);
+    assert_eq!(world.webex.requests()[0].status, Outcome::InFlight);
     gate.release();
     refresh.await.unwrap();
-    // The answer that rotated the token out never came to anybody in the copy.
-    let request = quiet.refresh();
-    let refused = whole(copy.answer(request, Patience::default()).await);
+    // In the copy, the response that rotated the token out never arrived.
+    let request = world.refresh();
+    let refused = whole(copy.handle(request, ClientLimits::default()).await);
     assert_eq!(json(&refused)["error"], "invalid_grant");
     copy.assert_sound();
 }
 
 #[tokio::test]
-async fn an_overlap_in_process_is_one_unless_its_first_request_was_dropped() {
-    let quiet = Quiet::new();
-    let gate = quiet.webex.gate("/v1/access_token");
-    let first = tokio::spawn(quiet.webex.answer(quiet.refresh(), Patience::default()));
+async fn in_process_overlap_counts_unless_first_is_dropped() {
+    let world = InProcessWorld::new();
+    let gate = world.webex.gate("/v1/access_token");
+    let first = tokio::spawn(world.webex.handle(world.refresh(), ClientLimits::default()));
     gate.reached().await;
-    let second = tokio::spawn(quiet.webex.answer(quiet.refresh(), Patience::default()));
+    let second = tokio::spawn(world.webex.handle(world.refresh(), ClientLimits::default()));
     gate.reached_by(2).await;
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
-    assert_eq!(quiet.webex.violations().len(), 1);
+    assert_eq!(world.webex.violations().len(), 1);
 
-    let third = tokio::spawn(quiet.webex.answer(quiet.refresh(), Patience::default()));
+    let third = tokio::spawn(world.webex.handle(world.refresh(), ClientLimits::default()));
     gate.reached_by(3).await;
-    assert_eq!(quiet.webex.violations().len(), 2);
+    assert_eq!(world.webex.violations().len(), 2);
     gate.release();
     second.await.unwrap();
     third.await.unwrap();
 }
 
 #[test]
-fn it_answers_on_no_runtime_at_all() {
-    let quiet = Quiet::new();
-    let answer = futures_executor(quiet.whole(quiet.get("/people/me")));
-    assert_eq!(answer.status(), StatusCode::OK);
+fn handles_requests_without_a_runtime() {
+    let world = InProcessWorld::new();
+    let response = futures_executor(world.whole(world.get("/people/me")));
+    assert_eq!(response.status(), StatusCode::OK);
 }
 
 /// Runs a future that never has to wait.

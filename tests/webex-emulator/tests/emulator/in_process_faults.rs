@@ -1,58 +1,58 @@
-//! What each fault is to a client that asks without a connection. Nothing waits.
+//! Every fault, as a client without a connection sees it. Nothing waits.
 
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 use serde_json::Value;
-use webex_emulator::{Arrival, Fault, FaultKind, Outcome, Patience, Stage};
+use webex_emulator::{ClientLimits, ClientOutcome, Fault, FaultKind, Outcome, ProcessingStage};
 
-use crate::in_process::{Quiet, json};
+use crate::in_process::{InProcessWorld, json};
 use crate::support::{TOKEN, text};
 
-const PATIENCE: Patience = Patience {
+const LIMITS: ClientLimits = ClientLimits {
     time: Duration::from_secs(10),
     body: 1000,
 };
 
-/// What becomes of a refresh that meets this, after how long, and what the record says of it:
-/// its end, and whether it was carried out.
-async fn refresh(fault: FaultKind) -> (Arrival, Duration, Outcome, bool) {
-    let quiet = Quiet::new();
-    quiet.webex.inject(Fault::new(TOKEN, fault));
-    let answered = quiet.webex.answer(quiet.refresh(), PATIENCE).await;
-    let recorded = &quiet.webex.requests()[0];
-    assert_eq!(quiet.webex.in_flight().now, 0);
+/// Refreshes under this fault; returns the client's outcome and duration, and the record's outcome
+/// and whether it was carried out.
+async fn refresh(fault: FaultKind) -> (ClientOutcome, Duration, Outcome, bool) {
+    let world = InProcessWorld::new();
+    world.webex.inject(Fault::new(TOKEN, fault));
+    let outcome = world.webex.handle(world.refresh(), LIMITS).await;
+    let recorded = &world.webex.requests()[0];
+    assert_eq!(world.webex.in_flight().now, 0);
     let (status, processed) = (recorded.status, recorded.processed);
-    // Only what was carried out has rotated the token out.
-    assert_eq!(quiet.webex.accepts(quiet.grant.refresh_token()), !processed);
-    (answered.arrival, answered.after, status, processed)
+    // Only a request that was carried out has rotated the token out.
+    assert_eq!(world.webex.accepts(world.grant.refresh_token()), !processed);
+    (outcome.outcome, outcome.elapsed, status, processed)
 }
 
-fn latency(seconds: u64, stage: Stage) -> FaultKind {
+fn latency(seconds: u64, stage: ProcessingStage) -> FaultKind {
     let latency = Duration::from_secs(seconds);
     FaultKind::Latency { latency, stage }
 }
 
 #[tokio::test]
-async fn a_reset_before_is_one_and_nothing_was_done() {
-    let (arrival, after, status, processed) = refresh(FaultKind::ResetBefore).await;
-    assert!(matches!(arrival, Arrival::Reset { processed: false }));
+async fn reset_before_processing_has_no_effect() {
+    let (outcome, elapsed, status, processed) = refresh(FaultKind::ResetBefore).await;
+    assert!(matches!(outcome, ClientOutcome::Reset { processed: false }));
     assert_eq!((status, processed), (Outcome::Reset, false));
-    assert_eq!(after, Duration::ZERO);
+    assert_eq!(elapsed, Duration::ZERO);
 }
 
 #[tokio::test]
-async fn a_reset_after_is_one_and_all_was_done() {
-    let (arrival, _, status, processed) = refresh(FaultKind::ResetAfter).await;
-    assert!(matches!(arrival, Arrival::Reset { processed: true }));
+async fn reset_after_processing_is_processed() {
+    let (outcome, _, status, processed) = refresh(FaultKind::ResetAfter).await;
+    assert!(matches!(outcome, ClientOutcome::Reset { processed: true }));
     assert_eq!((status, processed), (Outcome::Reset, true));
 }
 
 #[tokio::test]
-async fn a_truncated_answer_is_cut_in_the_middle_under_its_whole_length() {
-    let (arrival, _, status, processed) = refresh(FaultKind::TruncatedJson).await;
-    let Arrival::Cut(response) = arrival else {
-        panic!("not cut but {arrival:?}");
+async fn truncated_response_announces_its_whole_length() {
+    let (outcome, _, status, processed) = refresh(FaultKind::TruncatedJson).await;
+    let ClientOutcome::Cut(response) = outcome else {
+        panic!("not cut but {outcome:?}");
     };
     let announced: usize = response.headers()["content-length"]
         .to_str()
@@ -64,44 +64,50 @@ async fn a_truncated_answer_is_cut_in_the_middle_under_its_whole_length() {
 }
 
 #[tokio::test]
-async fn a_short_latency_is_told_and_not_waited_for() {
-    for stage in [Stage::Before, Stage::After] {
-        let (arrival, after, status, processed) = refresh(latency(9, stage)).await;
-        assert!(matches!(arrival, Arrival::Whole(_)));
-        assert_eq!(after, Duration::from_secs(9));
+async fn short_latency_is_reported_without_waiting() {
+    for stage in [ProcessingStage::Before, ProcessingStage::After] {
+        let (outcome, elapsed, status, processed) = refresh(latency(9, stage)).await;
+        assert!(matches!(outcome, ClientOutcome::Whole(_)));
+        assert_eq!(elapsed, Duration::from_secs(9));
         assert_eq!((status, processed), (Outcome::Status(200), true));
     }
 }
 
 #[tokio::test]
-async fn a_client_hangs_up_on_a_latency_as_long_as_its_patience() {
-    for (stage, carried_out) in [(Stage::Before, false), (Stage::After, true)] {
-        let (arrival, after, status, processed) = refresh(latency(10, stage)).await;
+async fn client_hangs_up_at_its_timeout() {
+    for (stage, carried_out) in [
+        (ProcessingStage::Before, false),
+        (ProcessingStage::After, true),
+    ] {
+        let (outcome, elapsed, status, processed) = refresh(latency(10, stage)).await;
         assert!(
-            matches!(arrival, Arrival::HungUp { processed } if processed == carried_out),
-            "{arrival:?}"
+            matches!(outcome, ClientOutcome::HungUp { processed } if processed == carried_out),
+            "{outcome:?}"
         );
-        assert_eq!(after, PATIENCE.time);
+        assert_eq!(elapsed, LIMITS.time);
         assert_eq!((status, processed), (Outcome::Abandoned, carried_out));
     }
 }
 
 #[tokio::test]
-async fn a_huge_body_arrives_as_far_as_it_is_read() {
+async fn huge_body_is_read_up_to_the_limit() {
     for announced in [true, false] {
         let bytes = u64::MAX;
-        let (arrival, ..) = refresh(FaultKind::HugeBody { bytes, announced }).await;
-        let Arrival::Whole(response) = arrival else {
-            panic!("not whole but {arrival:?}");
+        let (outcome, ..) = refresh(FaultKind::HugeBody { bytes, announced }).await;
+        let ClientOutcome::Whole(response) = outcome else {
+            panic!("not whole but {outcome:?}");
         };
-        assert_eq!(response.body().len(), PATIENCE.body + 1);
+        assert_eq!(response.body().len(), LIMITS.body + 1);
         assert_eq!(response.headers().contains_key("content-length"), announced);
     }
 }
 
 #[tokio::test]
 async fn a_status_comes_before_or_after_the_work() {
-    for (stage, carried_out) in [(Stage::Before, false), (Stage::After, true)] {
+    for (stage, carried_out) in [
+        (ProcessingStage::Before, false),
+        (ProcessingStage::After, true),
+    ] {
         let status = StatusCode::BAD_GATEWAY;
         let body = None;
         let fault = FaultKind::Status {
@@ -109,9 +115,9 @@ async fn a_status_comes_before_or_after_the_work() {
             body,
             stage,
         };
-        let (arrival, _, recorded, processed) = refresh(fault).await;
-        let Arrival::Whole(response) = arrival else {
-            panic!("not whole but {arrival:?}");
+        let (outcome, _, recorded, processed) = refresh(fault).await;
+        let ClientOutcome::Whole(response) = outcome else {
+            panic!("not whole but {outcome:?}");
         };
         assert_eq!(response.status(), status);
         assert_eq!(
@@ -124,31 +130,31 @@ async fn a_status_comes_before_or_after_the_work() {
 
 #[tokio::test]
 async fn a_broken_body_arrives_whole() {
-    let (arrival, ..) = refresh(FaultKind::MalformedJson).await;
-    let Arrival::Whole(response) = arrival else {
-        panic!("not whole but {arrival:?}");
+    let (outcome, ..) = refresh(FaultKind::MalformedJson).await;
+    let ClientOutcome::Whole(response) = outcome else {
+        panic!("not whole but {outcome:?}");
     };
     assert!(serde_json::from_slice::<Value>(response.body()).is_err());
 }
 
 #[tokio::test]
-async fn an_answer_to_head_is_not_cut() {
-    let quiet = Quiet::new();
-    let mut request = quiet.get("/people/me");
+async fn head_response_is_not_truncated() {
+    let world = InProcessWorld::new();
+    let mut request = world.get("/people/me");
     *request.method_mut() = Method::HEAD;
-    let response = quiet.whole(request).await;
+    let response = world.whole(request).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert!(response.body().is_empty());
 }
 
 #[tokio::test]
-async fn a_gate_holds_a_request_in_process_until_it_is_released_or_dropped() {
-    let quiet = Quiet::new();
-    let gate = quiet.webex.gate_after(TOKEN);
-    let client = tokio::spawn(quiet.webex.answer(quiet.refresh(), PATIENCE));
+async fn gate_holds_in_process_requests() {
+    let world = InProcessWorld::new();
+    let gate = world.webex.gate_after(TOKEN);
+    let client = tokio::spawn(world.webex.handle(world.refresh(), LIMITS));
     gate.reached().await;
-    assert!(quiet.webex.requests()[0].processed);
+    assert!(world.webex.requests()[0].processed);
     client.abort();
     assert!(client.await.unwrap_err().is_cancelled());
-    assert_eq!(quiet.webex.requests()[0].status, Outcome::Abandoned);
+    assert_eq!(world.webex.requests()[0].status, Outcome::Abandoned);
 }

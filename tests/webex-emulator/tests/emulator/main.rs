@@ -1,4 +1,4 @@
-//! The emulator as a client meets it: over HTTP, and as a process.
+//! The emulator as a client sees it: over HTTP, and as a process.
 #![allow(
     clippy::indexing_slicing,
     clippy::panic,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::support::{Answer, refresh_request, send, url};
+use crate::support::{TestResponse, refresh_request, send, url};
 
 pub struct Program {
     child: Child,
@@ -41,7 +41,7 @@ impl Program {
         }
     }
 
-    pub async fn control(&self, method: &str, path: &str, body: Value) -> Answer {
+    pub async fn control(&self, method: &str, path: &str, body: Value) -> TestResponse {
         let request = Request::builder()
             .method(method)
             .uri(url(&self.base_url, &format!("/_emulator/{path}")))
@@ -55,16 +55,16 @@ impl Program {
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Value {
-        let answer = self.control("POST", path, body).await;
-        assert!(answer.status.is_success(), "{path}: {answer:?}");
-        serde_json::from_slice(&answer.body).unwrap_or_default()
+        let response = self.control("POST", path, body).await;
+        assert!(response.status.is_success(), "{path}: {response:?}");
+        serde_json::from_slice(&response.body).unwrap_or_default()
     }
 
     pub async fn get(&self, path: &str) -> Value {
         self.control("GET", path, Value::Null).await.json()
     }
 
-    pub async fn refresh(&self, token: &str) -> Answer {
+    pub async fn refresh(&self, token: &str) -> TestResponse {
         send(refresh_request(&self.base_url, token)).await.unwrap()
     }
 

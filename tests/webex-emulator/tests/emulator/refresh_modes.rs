@@ -1,4 +1,4 @@
-//! What a refresh does in each mode, over days of a clock that is moved.
+//! The effect of a refresh in each mode, over days of a controlled clock.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ const ACCESS_LIFE: u64 = 1_209_599;
 const WEEK: u64 = 7 * 24 * 60 * 60;
 
 #[tokio::test]
-async fn an_answer_has_every_documented_field() {
+async fn token_response_has_every_documented_field() {
     let world = World::new().await;
-    let answer = world.refresh(world.grant.refresh_token()).await;
-    assert_eq!(answer.status, StatusCode::OK);
-    assert_eq!(answer.header("cache-control"), "no-store");
-    assert!(answer.header("trackingid").starts_with("ROUTER_"));
-    let body = answer.json();
+    let response = world.refresh(world.grant.refresh_token()).await;
+    assert_eq!(response.status, StatusCode::OK);
+    assert_eq!(response.header("cache-control"), "no-store");
+    assert!(response.header("trackingid").starts_with("ROUTER_"));
+    let body = response.json();
     assert_eq!(body["expires_in"], ACCESS_LIFE);
     assert_eq!(body["refresh_token_expires_in"], REFRESH_LIFE);
     assert_eq!(body["token_type"], "Bearer");
@@ -28,15 +28,15 @@ async fn an_answer_has_every_documented_field() {
 }
 
 #[tokio::test]
-async fn older_answers_lack_scope_and_token_type() {
-    let world = World::with(|builder| builder.bare_answers(true)).await;
+async fn bare_responses_lack_scope_and_token_type() {
+    let world = World::with(|builder| builder.bare_responses(true)).await;
     let body = world.refresh(world.grant.refresh_token()).await.json();
     assert_eq!(body.as_object().unwrap().len(), 4);
     assert_eq!(world.grant.json().as_object().unwrap().len(), 4);
 }
 
 #[tokio::test]
-async fn an_access_token_names_its_organization_in_its_third_part() {
+async fn access_token_names_its_organization() {
     let world = World::new().await;
     let parts: Vec<_> = world.grant.access_token().split('_').collect();
     assert_eq!(parts.len(), 3);
@@ -44,19 +44,19 @@ async fn an_access_token_names_its_organization_in_its_third_part() {
 }
 
 #[tokio::test]
-async fn the_same_refresh_token_can_live_forever_if_it_is_used() {
+async fn extended_refresh_token_never_expires() {
     let world = World::with(|builder| builder.mode(Mode::ExtendSame)).await;
     for _ in 0..30 {
         world.clock.advance(7 * DAY);
         let body = world.refresh(world.grant.refresh_token()).await.json();
         assert_eq!(text(&body, "refresh_token"), world.grant.refresh_token());
         assert_eq!(body["refresh_token_expires_in"], REFRESH_LIFE);
-        assert!(world.lives(text(&body, "access_token")).await);
+        assert!(world.access_token_works(text(&body, "access_token")).await);
     }
 }
 
 #[tokio::test]
-async fn a_frozen_clock_runs_down_to_the_refusal() {
+async fn frozen_clock_expires_the_refresh_token() {
     let world = World::with(|builder| builder.mode(Mode::FrozenClock)).await;
     for week in 1..=12 {
         world.clock.advance(7 * DAY);
@@ -71,7 +71,7 @@ async fn a_frozen_clock_runs_down_to_the_refusal() {
 }
 
 #[tokio::test]
-async fn an_omitted_refresh_token_stays_in_force_until_its_old_expiry() {
+async fn omitted_refresh_token_keeps_its_expiry() {
     let world = World::with(|builder| builder.mode(Mode::OmitRefreshToken)).await;
     world.clock.advance(89 * DAY);
     let body = world.refresh(world.grant.refresh_token()).await.json();
@@ -83,7 +83,7 @@ async fn an_omitted_refresh_token_stays_in_force_until_its_old_expiry() {
 }
 
 #[tokio::test]
-async fn rotation_gives_a_new_refresh_token_and_kills_the_old() {
+async fn rotation_replaces_the_refresh_token() {
     let world = World::with(|builder| builder.mode(Mode::Rotate)).await;
     let old = world.grant.refresh_token();
     let body = world.refresh(old).await.json();
@@ -98,20 +98,20 @@ async fn rotation_gives_a_new_refresh_token_and_kills_the_old() {
 }
 
 #[tokio::test]
-async fn reuse_detection_revokes_everything_that_came_of_the_grant() {
+async fn reuse_detection_revokes_the_grant() {
     let world = World::with(|b| b.mode(Mode::Rotate).reuse_detection(true)).await;
     let body = world.refresh(world.grant.refresh_token()).await.json();
-    assert!(world.lives(text(&body, "access_token")).await);
+    assert!(world.access_token_works(text(&body, "access_token")).await);
 
     world.refresh(world.grant.refresh_token()).await;
     let refused = world.refresh(text(&body, "refresh_token")).await;
     assert_eq!(refused.json()["error"], "invalid_grant");
-    assert!(!world.lives(text(&body, "access_token")).await);
-    assert!(!world.lives(world.grant.access_token()).await);
+    assert!(!world.access_token_works(text(&body, "access_token")).await);
+    assert!(!world.access_token_works(world.grant.access_token()).await);
 }
 
 #[tokio::test]
-async fn a_second_refresh_soon_after_the_first_changes_nothing() {
+async fn second_refresh_within_the_window_changes_nothing() {
     let world = World::with(|builder| builder.mode(Mode::SameAccessToken)).await;
     world.clock.advance(7 * DAY);
     let first = world.refresh(world.grant.refresh_token()).await.json();
@@ -131,7 +131,7 @@ async fn a_second_refresh_soon_after_the_first_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_access_token_that_ran_out_is_never_given_again() {
+async fn expired_access_token_is_not_reissued() {
     let world = World::with(|builder| {
         builder
             .mode(Mode::SameAccessToken)
@@ -145,20 +145,20 @@ async fn an_access_token_that_ran_out_is_never_given_again() {
 }
 
 #[tokio::test]
-async fn an_old_access_token_lives_to_its_own_end_after_a_refresh() {
+async fn old_access_token_keeps_its_expiry() {
     let world = World::new().await;
     world.clock.advance(7 * DAY);
     let body = world.refresh(world.grant.refresh_token()).await.json();
-    assert!(world.lives(world.grant.access_token()).await);
+    assert!(world.access_token_works(world.grant.access_token()).await);
 
     world.clock.advance(7 * DAY);
-    assert!(!world.lives(world.grant.access_token()).await);
-    assert!(world.lives(text(&body, "access_token")).await);
+    assert!(!world.access_token_works(world.grant.access_token()).await);
+    assert!(world.access_token_works(text(&body, "access_token")).await);
     world.webex.assert_sound();
 }
 
 #[tokio::test]
-async fn lifetimes_are_configured_and_end_to_the_millisecond() {
+async fn lifetimes_end_to_the_millisecond() {
     let world = World::with(|builder| {
         builder
             .access_ttl(Duration::from_secs(20))
@@ -169,9 +169,9 @@ async fn lifetimes_are_configured_and_end_to_the_millisecond() {
     assert_eq!(world.grant.refresh_token_expires_in(), 60);
 
     world.clock.advance(Duration::from_millis(19_999));
-    assert!(world.lives(world.grant.access_token()).await);
+    assert!(world.access_token_works(world.grant.access_token()).await);
     world.clock.advance(Duration::from_millis(1));
-    assert!(!world.lives(world.grant.access_token()).await);
+    assert!(!world.access_token_works(world.grant.access_token()).await);
 
     world.clock.advance(Duration::from_secs(40));
     let refused = world.refresh(world.grant.refresh_token()).await;
@@ -193,13 +193,13 @@ async fn more_than_750_access_tokens_push_out_the_oldest() {
     for _ in 0..749 {
         request().await;
     }
-    assert!(world.lives(world.grant.access_token()).await);
+    assert!(world.access_token_works(world.grant.access_token()).await);
     request().await;
-    assert!(!world.lives(world.grant.access_token()).await);
+    assert!(!world.access_token_works(world.grant.access_token()).await);
 }
 
 #[tokio::test]
-async fn a_refresh_may_ask_for_fewer_scopes_but_not_for_more() {
+async fn refresh_may_reduce_but_not_add_scopes() {
     let world = World::new().await;
     let ask = async |scope: &str| {
         let fields = [
@@ -227,7 +227,7 @@ async fn a_refresh_may_ask_for_fewer_scopes_but_not_for_more() {
 }
 
 #[tokio::test]
-async fn every_request_is_recorded_and_no_secret_is() {
+async fn requests_are_recorded_without_secrets() {
     let world = World::new().await;
     world.refresh(world.grant.refresh_token()).await;
     world.get("/v1/people/me", world.grant.access_token()).await;
@@ -244,9 +244,9 @@ async fn every_request_is_recorded_and_no_secret_is() {
     assert_eq!(refresh.grant_type.as_deref(), Some("refresh_token"));
     assert_eq!(refresh.time, world.clock.now());
     assert!(refresh.processed);
-    let digest = Digest::of(world.grant.refresh_token());
+    let digest = Digest::from_secret(world.grant.refresh_token());
     assert_eq!(refresh.refresh_token, Some(digest));
-    let digest = Digest::of(world.grant.access_token());
+    let digest = Digest::from_secret(world.grant.access_token());
     assert_eq!(me.access_token, Some(digest));
 
     let recorded = json!(requests).to_string() + &format!("{requests:?}{:?}", world.grant);
@@ -260,14 +260,17 @@ async fn every_request_is_recorded_and_no_secret_is() {
 }
 
 #[tokio::test]
-async fn what_was_given_out_last_is_known_and_accepted_and_what_was_rotated_out_is_not() {
+async fn latest_tokens_are_known_and_accepted() {
     let world = World::with(|builder| builder.mode(Mode::Rotate)).await;
     let body = world.refresh(world.grant.refresh_token()).await.json();
-    let newest = world.webex.newest(&world.grant).unwrap();
-    assert_eq!(newest.access_token, Digest::of(text(&body, "access_token")));
+    let newest = world.webex.latest_tokens(&world.grant).unwrap();
+    assert_eq!(
+        newest.access_token,
+        Digest::from_secret(text(&body, "access_token"))
+    );
     assert_eq!(
         newest.refresh_token,
-        Digest::of(text(&body, "refresh_token"))
+        Digest::from_secret(text(&body, "refresh_token"))
     );
     assert!(world.webex.accepts(text(&body, "access_token")));
     assert!(world.webex.accepts(text(&body, "refresh_token")));

@@ -1,4 +1,4 @@
-//! The end of tokens before their time.
+//! The revocation of tokens.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::support::{World, text};
 #[tokio::test]
 async fn token_expiry_is_in_milliseconds() {
     let world = World::new().await;
-    let answer = world
+    let response = world
         .get("/v1/authorizations/tokenExpiry", world.grant.access_token())
         .await;
     let expected = world.clock.now() + 1_209_599_000;
-    assert_eq!(answer.json()["exp"], expected);
+    assert_eq!(response.json()["exp"], expected);
 }
 
 #[tokio::test]
@@ -23,18 +23,18 @@ async fn revoking_an_authorization_ends_all_its_tokens() {
     let body = world.refresh(world.grant.refresh_token()).await.json();
     let newer = text(&body, "access_token");
     let path = format!("/v1/authorizations/{}", world.grant.authorization_id());
-    let answer = world.delete(&path, newer).await;
-    assert_eq!(answer.status, StatusCode::NO_CONTENT);
-    assert!(answer.body.is_empty());
+    let response = world.delete(&path, newer).await;
+    assert_eq!(response.status, StatusCode::NO_CONTENT);
+    assert!(response.body.is_empty());
 
-    assert!(!world.lives(newer).await);
-    assert!(!world.lives(world.grant.access_token()).await);
+    assert!(!world.access_token_works(newer).await);
+    assert!(!world.access_token_works(world.grant.access_token()).await);
     let refused = world.refresh(world.grant.refresh_token()).await;
     assert_eq!(refused.json()["error"], "invalid_grant");
 }
 
 #[tokio::test]
-async fn revoking_a_client_in_an_organization_leaves_others_alone() {
+async fn revoking_a_client_spares_others() {
     let world = World::with(|b| b.client("Cone", "1").client("Ctwo", "2")).await;
     let other_client = world
         .webex
@@ -51,41 +51,45 @@ async fn revoking_a_client_in_an_organization_leaves_others_alone() {
         revoke("Cnone", &world.organization.id).await,
         StatusCode::NOT_FOUND
     );
-    assert!(world.lives(world.grant.access_token()).await);
+    assert!(world.access_token_works(world.grant.access_token()).await);
     assert_eq!(
         revoke("Cone", &world.organization.id).await,
         StatusCode::NO_CONTENT
     );
-    assert!(!world.lives(world.grant.access_token()).await);
-    assert!(world.lives(other_client.access_token()).await);
-    assert!(world.lives(other_organization.access_token()).await);
+    assert!(!world.access_token_works(world.grant.access_token()).await);
+    assert!(world.access_token_works(other_client.access_token()).await);
+    assert!(
+        world
+            .access_token_works(other_organization.access_token())
+            .await
+    );
 }
 
 #[tokio::test]
 async fn revocation_needs_both_parameters() {
     let world = World::new().await;
-    let answer = world
+    let response = world
         .delete("/v1/authorizations?clientId=C", world.grant.access_token())
         .await;
-    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(response.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]
-async fn an_authorization_of_another_organization_is_not_found() {
+async fn authorization_of_another_org_is_not_found() {
     let world = World::new().await;
     let elsewhere = world.webex.create_organization("Elsewhere");
     let other = world.webex.grant(&elsewhere, DEFAULT_SCOPES);
     let path = format!("/v1/authorizations/{}", other.authorization_id());
-    let answer = world.delete(&path, world.grant.access_token()).await;
-    assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    assert!(world.lives(other.access_token()).await);
+    let response = world.delete(&path, world.grant.access_token()).await;
+    assert_eq!(response.status, StatusCode::NOT_FOUND);
+    assert!(world.access_token_works(other.access_token()).await);
 }
 
 #[tokio::test]
-async fn an_administrator_can_lose_his_grants_behind_the_clients_back() {
+async fn organization_revocation_ends_its_grants() {
     let world = World::new().await;
     assert!(world.webex.revoke(&world.organization));
-    assert!(!world.lives(world.grant.access_token()).await);
+    assert!(!world.access_token_works(world.grant.access_token()).await);
     let refused = world.refresh(world.grant.refresh_token()).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert!(!world.webex.revoke("never issued"));
@@ -95,17 +99,17 @@ async fn an_administrator_can_lose_his_grants_behind_the_clients_back() {
 async fn an_access_token_can_be_revoked_alone() {
     let world = World::new().await;
     assert!(world.webex.revoke(world.grant.access_token()));
-    assert!(!world.lives(world.grant.access_token()).await);
+    assert!(!world.access_token_works(world.grant.access_token()).await);
     let refreshed = world.refresh(world.grant.refresh_token()).await;
     assert_eq!(refreshed.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn a_revoked_access_token_can_outlive_its_revocation_in_a_cache() {
+async fn revoked_access_token_works_during_the_lag() {
     let lag = Duration::from_secs(5);
     let world = World::with(|builder| builder.revocation_lag(lag)).await;
     world.webex.revoke(&world.grant);
-    assert!(world.lives(world.grant.access_token()).await);
+    assert!(world.access_token_works(world.grant.access_token()).await);
     world.clock.advance(lag);
-    assert!(!world.lives(world.grant.access_token()).await);
+    assert!(!world.access_token_works(world.grant.access_token()).await);
 }

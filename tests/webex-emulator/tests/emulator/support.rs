@@ -1,4 +1,4 @@
-//! A plain HTTP client and a clock that moves when told.
+//! A plain HTTP client and a controlled clock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,15 +46,15 @@ impl TestClock {
     }
 }
 
-/// An answer, read to its end.
+/// A response, read to its end.
 #[derive(Debug)]
-pub struct Answer {
+pub struct TestResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Answer {
+impl TestResponse {
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
@@ -64,10 +64,10 @@ impl Answer {
     }
 }
 
-/// What went wrong instead of an answer, with all its causes.
-pub type NoAnswer = String;
+/// The error in place of a response, with all its causes.
+pub type SendError = String;
 
-pub async fn send(request: Request<String>) -> Result<Answer, NoAnswer> {
+pub async fn send(request: Request<String>) -> Result<TestResponse, SendError> {
     let client = Client::builder(TokioExecutor::new())
         .pool_max_idle_per_host(0)
         .retry_canceled_requests(false)
@@ -76,14 +76,14 @@ pub async fn send(request: Request<String>) -> Result<Answer, NoAnswer> {
     let response = client.request(request).await.map_err(causes)?;
     let (head, body) = response.into_parts();
     let body = body.collect().await.map_err(causes)?.to_bytes();
-    Ok(Answer {
+    Ok(TestResponse {
         status: head.status,
         headers: head.headers,
         body,
     })
 }
 
-fn causes(error: impl std::error::Error) -> NoAnswer {
+fn causes(error: impl std::error::Error) -> SendError {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -93,7 +93,8 @@ fn causes(error: impl std::error::Error) -> NoAnswer {
     text
 }
 
-/// `http://address/path` of a base address that ends in `/v1`, for a path that begins with it.
+/// Returns `http://address/path` for a base address that ends in `/v1`, and a path that begins with
+/// it.
 pub fn url(base_url: &str, path: &str) -> String {
     format!("{}{path}", base_url.trim_end_matches("/v1"))
 }
@@ -137,28 +138,28 @@ impl World {
         url(&self.webex.base_url(), path)
     }
 
-    pub async fn post_form(&self, fields: &[(&str, &str)]) -> Result<Answer, NoAnswer> {
+    pub async fn post_form(&self, fields: &[(&str, &str)]) -> Result<TestResponse, SendError> {
         send(token_request(&self.webex.base_url(), fields)).await
     }
 
-    /// A refresh that gets an answer.
-    pub async fn refresh(&self, refresh_token: &str) -> Answer {
+    /// Refreshes and expects a response.
+    pub async fn refresh(&self, refresh_token: &str) -> TestResponse {
         self.try_refresh(refresh_token).await.unwrap()
     }
 
-    pub async fn try_refresh(&self, refresh_token: &str) -> Result<Answer, NoAnswer> {
+    pub async fn try_refresh(&self, refresh_token: &str) -> Result<TestResponse, SendError> {
         send(refresh_request(&self.webex.base_url(), refresh_token)).await
     }
 
-    pub async fn get(&self, path: &str, access_token: &str) -> Answer {
+    pub async fn get(&self, path: &str, access_token: &str) -> TestResponse {
         self.call("GET", path, access_token).await
     }
 
-    pub async fn delete(&self, path: &str, access_token: &str) -> Answer {
+    pub async fn delete(&self, path: &str, access_token: &str) -> TestResponse {
         self.call("DELETE", path, access_token).await
     }
 
-    async fn call(&self, method: &str, path: &str, access_token: &str) -> Answer {
+    async fn call(&self, method: &str, path: &str, access_token: &str) -> TestResponse {
         let request = Request::builder()
             .method(method)
             .uri(self.url(path))
@@ -168,10 +169,10 @@ impl World {
         send(request).await.unwrap()
     }
 
-    /// Whether the API takes this access token.
-    pub async fn lives(&self, access_token: &str) -> bool {
-        let answer = self.get("/v1/people/me", access_token).await;
-        answer.status == StatusCode::OK
+    /// Whether the API accepts this access token.
+    pub async fn access_token_works(&self, access_token: &str) -> bool {
+        let response = self.get("/v1/people/me", access_token).await;
+        response.status == StatusCode::OK
     }
 }
 

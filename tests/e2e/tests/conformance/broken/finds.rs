@@ -1,4 +1,4 @@
-//! Stores that find what does not match, or not all that does.
+//! Stores that find documents that do not match, or miss some that do.
 
 use relation_host::store::layer::StoreLayer;
 use relation_host::store::{Change, Commit, Store, StoreError};
@@ -6,31 +6,31 @@ use relation_host::types::{Document, Filter, Key, Page, Scope};
 
 use super::store;
 
-/// The suite's models of documents beside its own (`tests/host-conformance/src/samples.rs`).
+/// The suite's document models besides its own (`tests/host-conformance/src/samples.rs`).
 const MODELS: [&str; 2] = ["conformance/Sample", "conformance/Other"];
 
-/// What is wrong with finding.
+/// A defect of finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Finds {
-    /// By the first of several keys alone.
+enum FindDefect {
+    /// Compares only the first of several keys.
     ByOneKey,
-    /// Whatever the case of a key's letters is.
-    InAnyCase,
-    /// Documents of another model, too.
-    OfAnyModel,
-    /// What is below a node as if it were at it.
+    /// Ignores the case of a key's letters.
+    IgnoresCase,
+    /// Finds documents of other models, too.
+    AnyModel,
+    /// Takes documents below a node for documents at it.
     BelowTheNode,
-    /// Nothing below a node.
-    AtTheNodeAlone,
-    /// The last one first.
+    /// Misses documents below a node.
+    NodeOnly,
+    /// Returns them in reverse order.
     Backwards,
-    /// The first page again and again.
-    TheFirstPageAlone,
-    /// Half as much as it may.
+    /// Repeats the first page.
+    FirstPageOnly,
+    /// Returns half a page at most.
     HalfAPage,
 }
 
-impl StoreLayer for Finds {
+impl StoreLayer for FindDefect {
     async fn find(
         &self,
         inner: &dyn Store,
@@ -43,17 +43,17 @@ impl StoreLayer for Finds {
         let (mut from, mut most) = (cursor, limit);
         match (self, scope) {
             (Self::ByOneKey, _) => filter.equals.truncate(1),
-            (Self::InAnyCase, _) => filter.equals.iter_mut().for_each(lower),
+            (Self::IgnoresCase, _) => filter.equals.iter_mut().for_each(lower),
             (Self::BelowTheNode, Some(scope)) => *scope = Scope::Subtree,
-            (Self::AtTheNodeAlone, Some(scope)) => *scope = Scope::Node,
-            (Self::TheFirstPageAlone, _) => from = None,
+            (Self::NodeOnly, Some(scope)) => *scope = Scope::Node,
+            (Self::FirstPageOnly, _) => from = None,
             (Self::HalfAPage, _) => most = most.min(500),
             _ => {}
         }
         let mut page = inner.find(&filter, from, most).await?;
         match self {
             Self::Backwards => page.items.reverse(),
-            Self::OfAnyModel if MODELS.contains(&filter.model.as_str()) && cursor.is_none() => {
+            Self::AnyModel if MODELS.contains(&filter.model.as_str()) && cursor.is_none() => {
                 page.items.clear();
                 for model in MODELS {
                     filter.model = model.to_owned();
@@ -69,7 +69,7 @@ impl StoreLayer for Finds {
     }
 
     async fn commit(&self, inner: &dyn Store, mut commit: Commit) -> Result<(), StoreError> {
-        if *self == Self::InAnyCase {
+        if *self == Self::IgnoresCase {
             for change in &mut commit.changes {
                 if let Change::Put(document) = change {
                     document.keys.iter_mut().for_each(lower);
@@ -85,12 +85,12 @@ fn lower(key: &mut Key) {
 }
 
 broken_hosts! {
-    keys_of_which_one_is_looked_at: store(Finds::ByOneKey) => ["storage.find.keys"];
-    keys_that_are_compared_in_any_case: store(Finds::InAnyCase) => ["storage.find.bytes"];
-    models_that_are_not_told_apart: store(Finds::OfAnyModel) => ["storage.find.model"];
-    a_scope_that_is_not_looked_at: store(Finds::BelowTheNode) => ["storage.find.node"];
-    a_subtree_that_is_not_looked_at: store(Finds::AtTheNodeAlone) => ["storage.find.subtree"];
-    finds_that_are_not_ordered: store(Finds::Backwards) => ["storage.find.order"];
-    a_cursor_that_is_not_looked_at: store(Finds::TheFirstPageAlone) => ["storage.find.pages"];
-    pages_that_are_too_short: store(Finds::HalfAPage) => ["storage.find.cap"];
+    find_checks_one_key_only: store(FindDefect::ByOneKey) => ["storage.find.keys"];
+    find_ignores_case: store(FindDefect::IgnoresCase) => ["storage.find.bytes"];
+    find_mixes_models: store(FindDefect::AnyModel) => ["storage.find.model"];
+    find_ignores_the_node_scope: store(FindDefect::BelowTheNode) => ["storage.find.node"];
+    find_ignores_the_subtree_scope: store(FindDefect::NodeOnly) => ["storage.find.subtree"];
+    find_is_unordered: store(FindDefect::Backwards) => ["storage.find.order"];
+    find_ignores_the_cursor: store(FindDefect::FirstPageOnly) => ["storage.find.pages"];
+    find_pages_are_too_short: store(FindDefect::HalfAPage) => ["storage.find.cap"];
 }

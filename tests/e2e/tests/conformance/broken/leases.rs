@@ -1,4 +1,4 @@
-//! Stores that give out leases as they should not.
+//! Stores that grant leases wrongly.
 
 use std::sync::Mutex;
 
@@ -8,24 +8,25 @@ use relation_host::types::{Pkid, Reference, Timestamp};
 
 use super::store;
 
-/// What is wrong with leases.
-enum Leases {
-    /// Every call may run, and write, at once.
+/// A defect of leases.
+enum LeaseDefect {
+    /// Lets every call run, and write, at once.
     None,
-    /// Who has lost one may write.
+    /// Lets a call write that has lost its lease.
     Unfenced,
-    /// Nobody is told of a call that was cut off.
-    Untold,
-    /// Everybody is told of one.
-    Retold,
-    /// They are another record's, in the calls that check documents and secrets: those that were.
-    OfAnother(Mutex<Vec<Lease>>),
+    /// Reports no interrupted call.
+    NotReported,
+    /// Always reports an interrupted call.
+    AlwaysReported,
+    /// Grants the lease of another record to the calls that check documents and secrets: these
+    /// leases.
+    OfAnotherRecord(Mutex<Vec<Lease>>),
 }
 
-/// How many calls of `checks` come to the end of documents and secrets.
+/// Number of calls of `checks` before the end of documents and secrets.
 const CALLS: usize = 2;
 
-/// The record that the suite takes for another's (`tests/host-conformance/src/samples.rs`).
+/// The record that the suite uses as another one (`tests/host-conformance/src/samples.rs`).
 fn another(record: &Reference) -> Reference {
     let own = record.pkid.as_str();
     let digit = if own.starts_with('0') { '1' } else { '0' };
@@ -33,10 +34,10 @@ fn another(record: &Reference) -> Reference {
     Reference::record(Pkid::try_from(pkid).unwrap())
 }
 
-impl Leases {
-    /// The lease as the store knows it.
+impl LeaseDefect {
+    /// Returns the lease as the store knows it.
     fn set_right(&self, lease: &mut Option<Lease>) {
-        if let (Self::OfAnother(given), Some(lease)) = (self, lease) {
+        if let (Self::OfAnotherRecord(given), Some(lease)) = (self, lease) {
             let given = given.lock().unwrap();
             if let Some(own) = given.iter().find(|own| own.epoch == lease.epoch) {
                 *lease = own.clone();
@@ -45,11 +46,11 @@ impl Leases {
     }
 }
 
-impl StoreLayer for Leases {
+impl StoreLayer for LeaseDefect {
     async fn begin(&self, inner: &dyn Store, mut begin: Begin) -> Result<BeginOutcome, StoreError> {
         let (now, action) = (begin.now, begin.transaction.action.clone());
         let subject = match self {
-            // Nobody is asked, and nobody is kept out.
+            // No lease is checked, and no call is kept out.
             Self::None => begin.subject.take(),
             _ => None,
         };
@@ -67,9 +68,9 @@ impl StoreLayer for Leases {
         }
         if let Some(lease) = lease {
             match self {
-                Self::Untold => lease.interrupted = None,
-                Self::Retold => lease.interrupted = Some(now),
-                Self::OfAnother(given) if action == "modify" => {
+                Self::NotReported => lease.interrupted = None,
+                Self::AlwaysReported => lease.interrupted = Some(now),
+                Self::OfAnotherRecord(given) if action == "modify" => {
                     let mut given = given.lock().unwrap();
                     if given.len() < CALLS {
                         given.push(lease.clone());
@@ -99,19 +100,19 @@ impl StoreLayer for Leases {
     }
 }
 
-fn of_another() -> Leases {
-    Leases::OfAnother(Mutex::default())
+fn of_another_record() -> LeaseDefect {
+    LeaseDefect::OfAnotherRecord(Mutex::default())
 }
 
 broken_hosts! {
-    a_host_without_leases: store(Leases::None) => ["calls.one-at-a-time", "storage.commit.fenced"];
-    a_fence_that_is_open: store(Leases::Unfenced) => ["storage.commit.fenced"];
-    calls_that_were_cut_off_without_a_word: store(Leases::Untold) => ["transactions.interrupted.told"];
-    calls_that_are_always_said_to_be_cut_off: store(Leases::Retold) => [
+    host_without_leases: store(LeaseDefect::None) => ["calls.one-at-a-time", "storage.commit.fenced"];
+    fence_is_not_checked: store(LeaseDefect::Unfenced) => ["storage.commit.fenced"];
+    interruption_is_not_reported: store(LeaseDefect::NotReported) => ["transactions.interrupted.told"];
+    interruption_is_always_reported: store(LeaseDefect::AlwaysReported) => [
         "transactions.interrupted.none",
         "transactions.interrupted.cleared",
     ];
-    leases_of_another_record: store(of_another()) => [
+    lease_is_for_another_record: store(of_another_record()) => [
         "storage.commit.own-record",
         "secrets.own-record",
     ];

@@ -1,4 +1,4 @@
-//! Stores that mix secrets up, lose them or tell them.
+//! Stores that mix secrets up, lose them or reveal them.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -13,26 +13,26 @@ use relation_host::types::Reference;
 use super::{around, store};
 use crate::support::on;
 
-/// The suite's secret that must not be told (`tests/host-conformance/src/verbs.rs`).
-const TOLD: &str = "a-secret-that-a-call-has-seen-5f2c";
+/// The suite's secret that must not be revealed (`tests/host-conformance/src/verbs.rs`).
+const SECRET_VALUE: &str = "a-secret-that-a-call-has-seen-5f2c";
 
-/// What is wrong with secrets.
-enum Secrets {
-    /// They are gone.
+/// A defect of secrets.
+enum SecretDefect {
+    /// Loses every secret.
     Lost,
-    /// The first one stays.
+    /// Keeps the first value.
     NotReplaced,
-    /// What is to be removed stays.
+    /// Keeps a removed secret.
     NotRemoved,
-    /// A document that does not exist can have one; it is gone.
-    OfNobody,
-    /// They are known by their name alone, and the latest is everybody's.
-    OfEverybody(Mutex<BTreeMap<String, Sealed>>),
-    /// They are put back where they were scrubbed from how a call ended.
-    Told,
+    /// Accepts a secret for a document that does not exist, and loses it.
+    WithoutOwner,
+    /// Stores secrets by name alone, so that the latest is everybody's.
+    SharedByName(Mutex<BTreeMap<String, Sealed>>),
+    /// Puts secrets back where they were redacted in the outcome of a call.
+    Leaked,
 }
 
-impl StoreLayer for Secrets {
+impl StoreLayer for SecretDefect {
     async fn sealed(
         &self,
         inner: &dyn Store,
@@ -41,7 +41,7 @@ impl StoreLayer for Secrets {
     ) -> Result<Option<Sealed>, StoreError> {
         match self {
             Self::Lost => Ok(None),
-            Self::OfEverybody(latest) => Ok(latest.lock().unwrap().get(name).cloned()),
+            Self::SharedByName(latest) => Ok(latest.lock().unwrap().get(name).cloned()),
             _ => inner.sealed(owner, name).await,
         }
     }
@@ -63,7 +63,7 @@ impl StoreLayer for Secrets {
             Self::NotRemoved => commit
                 .changes
                 .retain(|change| !matches!(change, Change::RemoveSecret(..))),
-            Self::OfNobody => {
+            Self::WithoutOwner => {
                 let mut without = commit.clone();
                 without
                     .changes
@@ -73,46 +73,46 @@ impl StoreLayer for Secrets {
                     other => other,
                 };
             }
-            Self::OfEverybody(latest) => {
+            Self::SharedByName(latest) => {
                 for change in &commit.changes {
                     if let Change::PutSecret { name, sealed, .. } = change {
                         latest.lock().unwrap().insert(name.clone(), sealed.clone());
                     }
                 }
             }
-            Self::Lost | Self::Told => {}
+            Self::Lost | Self::Leaked => {}
         }
         inner.commit(commit).await
     }
 
     async fn end(&self, inner: &dyn Store, mut end: End) -> Result<(), StoreError> {
-        if let (Self::Told, Some(outcome)) = (self, &mut end.transaction.outcome) {
-            outcome.message = outcome.message.replace("[secret]", TOLD);
+        if let (Self::Leaked, Some(outcome)) = (self, &mut end.transaction.outcome) {
+            outcome.message = outcome.message.replace("[secret]", SECRET_VALUE);
         }
         inner.end(end).await
     }
 }
 
-fn of_everybody() -> Secrets {
-    Secrets::OfEverybody(Mutex::default())
+fn shared_by_name() -> SecretDefect {
+    SecretDefect::SharedByName(Mutex::default())
 }
 
-/// A host that finds its secrets gone after a restart.
+/// Creates a host that has lost its secrets after a restart.
 async fn lost_by_a_restart() -> Conformance {
     let first = MemoryStore::new("conformance");
     let again = first.clone();
     let run = on(std::sync::Arc::new(first)).await;
     run.reopening(Box::new(move || {
-        Ok(around(again.another_host(), Secrets::Lost))
+        Ok(around(again.another_host(), SecretDefect::Lost))
     }))
 }
 
 broken_hosts! {
-    secrets_that_are_lost: store(Secrets::Lost) => ["secrets.reveal"];
-    secrets_that_are_not_replaced: store(Secrets::NotReplaced) => ["secrets.replace"];
-    secrets_that_are_not_removed: store(Secrets::NotRemoved) => ["secrets.remove"];
-    secrets_of_nobody: store(Secrets::OfNobody) => ["secrets.owner"];
-    secrets_of_everybody: store(of_everybody()) => ["secrets.absent", "secrets.own"];
-    secrets_that_are_told: store(Secrets::Told) => ["secrets.scrubbed"];
-    secrets_that_a_restart_loses: lost_by_a_restart() => ["storage.commit.durable"];
+    secrets_are_lost: store(SecretDefect::Lost) => ["secrets.reveal"];
+    secrets_are_not_replaced: store(SecretDefect::NotReplaced) => ["secrets.replace"];
+    secrets_are_not_removed: store(SecretDefect::NotRemoved) => ["secrets.remove"];
+    secrets_without_an_owner: store(SecretDefect::WithoutOwner) => ["secrets.owner"];
+    secrets_shared_by_name: store(shared_by_name()) => ["secrets.absent", "secrets.own"];
+    secrets_are_leaked: store(SecretDefect::Leaked) => ["secrets.scrubbed"];
+    secrets_are_lost_by_a_restart: lost_by_a_restart() => ["storage.commit.durable"];
 }

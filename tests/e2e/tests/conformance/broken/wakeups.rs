@@ -1,4 +1,4 @@
-//! Stores whose wakeups do not come, or not as they should.
+//! Stores whose wakeups do not come, or come wrongly.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -15,29 +15,30 @@ use super::store;
 const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What is wrong with wakeups.
-enum Wakeups {
-    /// They are listed the other way round.
+/// A defect of wakeups.
+enum WakeupDefect {
+    /// Lists wakeups in reverse order.
     ListedBackwards,
-    /// One that exists cannot be scheduled anew.
+    /// Does not reschedule an existing wakeup.
     NotMoved,
-    /// They cannot be cancelled.
+    /// Does not cancel wakeups.
     NotCancelled,
-    /// They outlive the document that they are for: these did.
+    /// Keeps wakeups of deleted documents: these.
     NotDeleted(Mutex<Vec<DueWakeup>>),
-    /// What is due within an hour is due.
+    /// Treats wakeups of the next hour as due.
     Early,
-    /// Of those within two minutes, which are two of the suite's moments, the last one goes first.
+    /// Of the wakeups within two minutes, which are two of the suite's moments, runs the last one
+    /// first.
     LastFirst,
-    /// The latest deadline goes first.
+    /// Runs the latest deadline first.
     LatestDeadlineFirst,
-    /// They come without their deadlines.
+    /// Drops deadlines.
     WithoutDeadlines,
-    /// Those of records come.
-    OfRecordsAlone,
-    /// They come twice: these have come once.
+    /// Delivers only wakeups of records.
+    RecordsOnly,
+    /// Delivers every wakeup twice: these once so far.
     Twice(Mutex<BTreeSet<(Reference, String)>>),
-    /// A call that failed has answered them.
+    /// Lets a failed call complete its wakeups.
     Forgotten,
 }
 
@@ -45,7 +46,8 @@ fn reference_of(wakeup: &DueWakeup) -> (Reference, String) {
     (wakeup.wakeup.subject.clone(), wakeup.wakeup.id.clone())
 }
 
-/// Of each subject that has something due, the wakeup before `now` that `choose` finds the largest.
+/// Returns, for each subject with due wakeups, the wakeup before `now` with the largest key from
+/// `choose`.
 async fn largest<K: Ord>(
     inner: &dyn Store,
     of_each: Vec<DueWakeup>,
@@ -63,7 +65,7 @@ async fn largest<K: Ord>(
     Ok(due)
 }
 
-impl StoreLayer for Wakeups {
+impl StoreLayer for WakeupDefect {
     async fn wakeups(
         &self,
         inner: &dyn Store,
@@ -133,7 +135,7 @@ impl StoreLayer for Wakeups {
                 due.iter_mut().for_each(|due| due.wakeup.deadline = None);
                 Ok(due)
             }
-            Self::OfRecordsAlone => {
+            Self::RecordsOnly => {
                 due.retain(|due| due.wakeup.subject.model == RECORD_MODEL);
                 Ok(due)
             }
@@ -177,33 +179,33 @@ impl StoreLayer for Wakeups {
     }
 }
 
-fn not_deleted() -> Wakeups {
-    Wakeups::NotDeleted(Mutex::default())
+fn not_deleted() -> WakeupDefect {
+    WakeupDefect::NotDeleted(Mutex::default())
 }
 
-fn twice() -> Wakeups {
-    Wakeups::Twice(Mutex::default())
+fn twice() -> WakeupDefect {
+    WakeupDefect::Twice(Mutex::default())
 }
 
 broken_hosts! {
-    wakeups_that_are_listed_backwards: store(Wakeups::ListedBackwards) => ["scheduling.list"];
-    wakeups_that_cannot_be_moved: store(Wakeups::NotMoved) => [
+    wakeups_are_listed_backwards: store(WakeupDefect::ListedBackwards) => ["scheduling.list"];
+    wakeups_cannot_be_moved: store(WakeupDefect::NotMoved) => [
         "scheduling.move",
         "delivery.moved",
         "delivery.rescheduled",
     ];
-    wakeups_that_cannot_be_cancelled: store(Wakeups::NotCancelled) => [
+    wakeups_cannot_be_cancelled: store(WakeupDefect::NotCancelled) => [
         "scheduling.cancel",
         "delivery.cancelled",
     ];
-    wakeups_that_outlive_their_document: store(not_deleted()) => ["delivery.deleted"];
-    wakeups_that_come_too_early: store(Wakeups::Early) => ["delivery.not-before"];
-    wakeups_in_another_order: store(Wakeups::LastFirst) => ["delivery.order"];
-    deadlines_that_are_not_looked_at: store(Wakeups::LatestDeadlineFirst) => ["delivery.deadline"];
-    wakeups_without_their_deadlines: store(Wakeups::WithoutDeadlines) => ["delivery.content"];
-    wakeups_of_records_alone: store(Wakeups::OfRecordsAlone) => ["delivery.subject"];
-    wakeups_that_come_twice: store(twice()) => ["delivery.once"];
-    wakeups_that_a_failed_call_answers: store(Wakeups::Forgotten) => [
+    wakeups_outlive_their_document: store(not_deleted()) => ["delivery.deleted"];
+    wakeups_are_early: store(WakeupDefect::Early) => ["delivery.not-before"];
+    wakeups_are_in_another_order: store(WakeupDefect::LastFirst) => ["delivery.order"];
+    deadlines_are_ignored: store(WakeupDefect::LatestDeadlineFirst) => ["delivery.deadline"];
+    wakeups_lack_their_deadlines: store(WakeupDefect::WithoutDeadlines) => ["delivery.content"];
+    wakeups_of_records_only: store(WakeupDefect::RecordsOnly) => ["delivery.subject"];
+    wakeups_are_delivered_twice: store(twice()) => ["delivery.once"];
+    failed_call_settles_its_wakeup: store(WakeupDefect::Forgotten) => [
         "delivery.retried",
         "delivery.retried-after-trap",
     ];

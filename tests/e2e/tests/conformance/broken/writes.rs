@@ -1,30 +1,30 @@
-//! Stores that do not do what a commit says, all of it or nothing.
+//! Stores that do not apply a commit as written, atomically.
 
 use relation_host::store::layer::StoreLayer;
 use relation_host::store::{Change, Commit, Store, StoreError};
 
 use super::store;
 
-/// What is wrong with commits.
+/// A defect of commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writes {
-    /// All changes but the last of several.
+enum CommitDefect {
+    /// Drops the last of several changes.
     AllButTheLast,
-    /// Whatever they depend on.
+    /// Ignores the preconditions.
     Unconditionally,
-    /// If the first check holds.
+    /// Checks only the first precondition.
     OnTheFirstCheck,
-    /// The last change first.
+    /// Applies the changes in reverse order.
     Backwards,
-    /// And refuses to delete what is not there.
+    /// Rejects the delete of a missing document.
     NoIdleDelete,
-    /// And deletes nothing.
+    /// Deletes nothing.
     NoDelete,
-    /// And takes no text or list that is as long as it may be.
+    /// Rejects texts and lists of the largest permitted size.
     WithinTighterBounds,
 }
 
-impl StoreLayer for Writes {
+impl StoreLayer for CommitDefect {
     async fn commit(&self, inner: &dyn Store, mut commit: Commit) -> Result<(), StoreError> {
         match self {
             Self::AllButTheLast if commit.changes.len() > 1 => drop(commit.changes.pop()),
@@ -68,23 +68,23 @@ fn is_at_a_bound(change: &Change) -> bool {
 }
 
 broken_hosts! {
-    a_commit_that_loses_its_last_change: store(Writes::AllButTheLast) => ["storage.commit.whole"];
-    checks_that_are_not_looked_at: store(Writes::Unconditionally) => [
+    commit_loses_its_last_change: store(CommitDefect::AllButTheLast) => ["storage.commit.whole"];
+    checks_are_ignored: store(CommitDefect::Unconditionally) => [
         "storage.commit.nothing",
         "storage.commit.version-check",
         "storage.commit.absent-check",
         "storage.commit.unique-check",
     ];
-    checks_of_which_one_is_looked_at: store(Writes::OnTheFirstCheck) => ["storage.commit.every-check"];
-    changes_in_another_order: store(Writes::Backwards) => ["storage.commit.order"];
-    removals_that_are_refused: store(Writes::NoIdleDelete) => ["storage.commit.idle-removal"];
-    deletes_that_are_not_done: store(Writes::NoDelete) => [
+    only_the_first_check_counts: store(CommitDefect::OnTheFirstCheck) => ["storage.commit.every-check"];
+    changes_are_in_another_order: store(CommitDefect::Backwards) => ["storage.commit.order"];
+    idle_removals_are_rejected: store(CommitDefect::NoIdleDelete) => ["storage.commit.idle-removal"];
+    deletes_are_not_done: store(CommitDefect::NoDelete) => [
         "storage.find.deleted",
         "storage.delete.cascade",
         "delivery.deleted",
         "delete.leaves-nothing",
     ];
-    bounds_that_are_too_tight: store(Writes::WithinTighterBounds) => [
+    limits_are_too_tight: store(CommitDefect::WithinTighterBounds) => [
         "storage.bounds.reference",
         "storage.bounds.keys",
         "scheduling.bounds",

@@ -1,31 +1,31 @@
-//! Names that are not found and certificates that are not believed.
+//! Names that do not resolve and certificates that are not trusted.
 
 use relation_e2e::World;
-use relation_e2e::front::Weather;
 use relation_e2e::network::Route;
+use relation_e2e::tls_front::TlsFault;
 
-use crate::row::{Class, Disturbance, Group, Row};
+use crate::row::{FaultClass, Group, Injection, Row};
 
 pub fn group() -> Group {
-    let row = |name, weather| Row::new(name, Class::FAILED, Disturbance::Front(weather));
+    let row = |name, fault| Row::new(name, FaultClass::FAILED, Injection::Tls(fault));
     Group {
         title: "Names and certificates",
         about: "Nothing is sent before the name and the certificate are right.",
         world: || World::builder().route(Route::Tls),
         rows: vec![
-            Row::new("none", Class::Answered, Disturbance::Nothing),
-            row("the name is not found", Weather::NoAddress),
+            Row::new("none", FaultClass::Delivered, Injection::None),
+            row("the name is not found", TlsFault::NoAddress),
             row(
                 "the name leads into a private network",
-                Weather::PrivateAddress,
+                TlsFault::PrivateAddress,
             ),
             row(
                 "a certificate of an unknown authority",
-                Weather::UnknownAuthority,
+                TlsFault::UnknownAuthority,
             ),
-            row("a certificate for another name", Weather::OtherName),
-            row("an expired certificate", Weather::Expired),
-            row("no TLS on that port", Weather::NoTls),
+            row("a certificate for another name", TlsFault::OtherName),
+            row("an expired certificate", TlsFault::Expired),
+            row("no TLS on that port", TlsFault::NoTls),
         ],
     }
 }

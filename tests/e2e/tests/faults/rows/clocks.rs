@@ -1,4 +1,4 @@
-//! A wall clock that jumps while Webex answers, or before it is asked.
+//! A wall clock that jumps before or during a request to Webex.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use relation_e2e::world::DAY;
 use relation_host::schedule::clock::Clock;
 use relation_host::types::Timestamp;
 
-use crate::row::{Class, Disturbance, Group, Row};
+use crate::row::{FaultClass, Group, Injection, Row};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 pub fn group() -> Group {
-    let during = |name, class, happens| Row::new(name, class, Disturbance::Meanwhile(happens));
-    let before = |name, class, happens| Row::new(name, class, Disturbance::Before(happens));
+    let during = |name, class, action| Row::new(name, class, Injection::BeforeResponse(action));
+    let before = |name, class, action| Row::new(name, class, Injection::BeforeRequest(action));
     Group {
         title: "A clock that jumps",
         about: "The host's wall clock is set while Webex keeps the true time; lives are as the host \
@@ -22,7 +22,7 @@ pub fn group() -> Group {
         rows: vec![
             during(
                 "an hour ahead before the commit",
-                Class::Ahead,
+                FaultClass::ClockAhead,
                 |world, _| {
                     ahead(world, HOUR);
                     Box::pin(std::future::ready(()))
@@ -30,19 +30,23 @@ pub fn group() -> Group {
             ),
             during(
                 "an hour back before the commit",
-                Class::Answered,
+                FaultClass::Delivered,
                 |world, _| {
                     back(world, HOUR);
                     Box::pin(std::future::ready(()))
                 },
             ),
-            during("a day ahead before the commit", Class::Ahead, |world, _| {
-                ahead(world, DAY);
-                Box::pin(std::future::ready(()))
-            }),
+            during(
+                "a day ahead before the commit",
+                FaultClass::ClockAhead,
+                |world, _| {
+                    ahead(world, DAY);
+                    Box::pin(std::future::ready(()))
+                },
+            ),
             during(
                 "a day back before the commit",
-                Class::Answered,
+                FaultClass::Delivered,
                 |world, _| {
                     back(world, DAY);
                     Box::pin(std::future::ready(()))
@@ -50,41 +54,41 @@ pub fn group() -> Group {
             ),
             before(
                 "an hour ahead before the request",
-                Class::Ahead,
+                FaultClass::ClockAhead,
                 |world, _| ahead(world, HOUR),
             ),
             before(
                 "an hour back before the request",
-                Class::Answered,
+                FaultClass::Delivered,
                 |world, _| back(world, HOUR),
             ),
             before(
                 "a day ahead before the request",
-                Class::Ahead,
+                FaultClass::ClockAhead,
                 |world, _| ahead(world, DAY),
             ),
             before(
                 "a day back before the request",
-                Class::Answered,
+                FaultClass::Delivered,
                 |world, _| back(world, DAY),
             ),
             before(
                 "30 days ahead before the request",
-                Class::Ahead,
+                FaultClass::ClockAhead,
                 |world, _| {
                     ahead(world, 30 * DAY);
                 },
             ),
             before(
                 "30 days back before the request",
-                Class::Answered,
+                FaultClass::Delivered,
                 |world, _| {
                     back(world, 30 * DAY);
                 },
             ),
             before(
                 "200 days ahead before the request: over by the clock alone",
-                Class::Ahead,
+                FaultClass::ClockAhead,
                 |world, _| ahead(world, 200 * DAY),
             ),
         ],

@@ -1,11 +1,11 @@
-//! Error texts in which Webex repeats a secret that it was sent, or that it issued.
+//! Error texts in which Webex repeats a secret that it has received or issued.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use relation_e2e::World;
 
 use crate::bodies;
-use crate::row::{Class, Group, webex};
+use crate::row::{FaultClass, Group, webex};
 
 pub fn group() -> Group {
     Group {
@@ -16,39 +16,43 @@ pub fn group() -> Group {
         rows: vec![
             webex(
                 "the refresh token, RFC 6749's body",
-                Class::Refused,
-                |held| {
-                    let text = format!("The token {} is not valid.", held.refresh_token);
+                FaultClass::Refused,
+                |tokens| {
+                    let text = format!("The token {} is not valid.", tokens.refresh_token);
                     bodies::oauth(400, "invalid_grant", &text)
                 },
             ),
-            webex("the refresh token, Webex's body", Class::FAILED, |held| {
-                bodies::webex(503, &format!("Cannot look up {}", held.refresh_token))
-            }),
+            webex(
+                "the refresh token, Webex's body",
+                FaultClass::FAILED,
+                |tokens| bodies::webex(503, &format!("Cannot look up {}", tokens.refresh_token)),
+            ),
             webex(
                 "the refresh token as the error's code",
-                Class::FAILED,
-                |held| bodies::oauth(400, &held.refresh_token, "No such thing."),
+                FaultClass::FAILED,
+                |tokens| bodies::oauth(400, &tokens.refresh_token, "No such thing."),
             ),
             webex(
                 "the client secret, RFC 6749's body",
-                Class::Operator,
-                |held| {
-                    let text = format!("{} is not the secret", held.client_secret());
+                FaultClass::ClientRejected,
+                |tokens| {
+                    let text = format!("{} is not the secret", tokens.client_secret());
                     bodies::oauth(401, "invalid_client", &text)
                 },
             ),
-            webex("the client secret, Webex's body", Class::FAILED, |held| {
-                bodies::webex(500, &format!("client_secret={}", held.client_secret()))
-            }),
-            webex("the access token", Class::FAILED, |held| {
-                bodies::webex(503, &format!("Cannot replace {}", held.access_token))
+            webex(
+                "the client secret, Webex's body",
+                FaultClass::FAILED,
+                |tokens| bodies::webex(500, &format!("client_secret={}", tokens.client_secret())),
+            ),
+            webex("the access token", FaultClass::FAILED, |tokens| {
+                bodies::webex(503, &format!("Cannot replace {}", tokens.access_token))
             }),
             webex(
                 "client id and secret as in HTTP Basic",
-                Class::FAILED,
-                |held| {
-                    let pair = format!("C0ffee:{}", held.client_secret());
+                FaultClass::FAILED,
+                |tokens| {
+                    let pair = format!("C0ffee:{}", tokens.client_secret());
                     bodies::webex(500, &format!("Basic {} failed", STANDARD.encode(pair)))
                 },
             ),

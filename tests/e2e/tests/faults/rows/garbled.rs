@@ -1,10 +1,10 @@
-//! Connections that are cut and answers that cannot be read.
+//! Broken connections and unreadable responses.
 
 use relation_e2e::World;
 use serde_json::json;
 use webex_emulator::{Fault, FaultKind};
 
-use crate::row::{Class, Group, TOKEN, webex};
+use crate::row::{FaultClass, Group, TOKEN, webex};
 
 pub fn group() -> Group {
     Group {
@@ -14,38 +14,42 @@ pub fn group() -> Group {
                 again.",
         world: World::builder,
         rows: vec![
-            webex("cut before Webex did anything", Class::FAILED, |_| {
+            webex("cut before Webex did anything", FaultClass::FAILED, |_| {
                 Fault::reset_before(TOKEN)
             }),
-            webex("cut after Webex did its work", Class::Lost, |_| {
-                Fault::reset_after(TOKEN)
-            }),
-            webex("JSON that is broken", Class::Lost, |_| {
+            webex(
+                "cut after Webex did its work",
+                FaultClass::ResponseLost,
+                |_| Fault::reset_after(TOKEN),
+            ),
+            webex("JSON that is broken", FaultClass::ResponseLost, |_| {
                 Fault::malformed_json(TOKEN)
             }),
-            webex("cut in the middle of the answer", Class::Lost, |_| {
-                Fault::truncated_json(TOKEN)
-            })
+            webex(
+                "cut in the middle of the answer",
+                FaultClass::ResponseLost,
+                |_| Fault::truncated_json(TOKEN),
+            )
             .untracked(),
-            webex("8 MiB, in chunks", Class::Lost, |_| {
+            webex("8 MiB, in chunks", FaultClass::ResponseLost, |_| {
                 Fault::huge_body(TOKEN, 8 << 20)
             })
             .untracked(),
-            webex("8 MiB, announced", Class::Lost, |_| {
+            webex("8 MiB, announced", FaultClass::ResponseLost, |_| {
                 let (bytes, announced) = (8 << 20, true);
                 Fault::new(TOKEN, FaultKind::HugeBody { bytes, announced })
             })
             .untracked(),
-            webex("200 KiB", Class::Lost, |_| {
+            webex("200 KiB", FaultClass::ResponseLost, |_| {
                 Fault::huge_body(TOKEN, 200 << 10)
             }),
-            webex("a page instead of JSON", Class::FAILED, |_| {
+            webex("a page instead of JSON", FaultClass::FAILED, |_| {
                 Fault::status_with_body(TOKEN, 200, json!("<html>maintenance</html>"))
             }),
-            webex("a success without content", Class::FAILED, |_| {
+            webex("a success without content", FaultClass::FAILED, |_| {
                 Fault::status_with_body(TOKEN, 204, json!(""))
             }),
-            webex("JSON without tokens", Class::FAILED, |_| {
+            webex("JSON without tokens", FaultClass::FAILED, |_| {
                 Fault::status_with_body(TOKEN, 200, json!({ "expires_in": 1_209_599 }))
             }),
         ],

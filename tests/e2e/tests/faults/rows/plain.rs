@@ -1,11 +1,12 @@
-//! No fault: what an answer does in each way of refreshing, and answers that are unusual but right.
+//! No fault: the effect of a response in each refresh variant, and responses that are unusual but
+//! right.
 
 use http::StatusCode;
 use relation_e2e::World;
 use serde_json::json;
 use webex_emulator::{Fault, FaultKind};
 
-use crate::row::{Class, Disturbance, Group, Row, TOKEN, webex};
+use crate::row::{FaultClass, Group, Injection, Row, TOKEN, webex};
 
 pub fn group() -> Group {
     Group {
@@ -14,31 +15,33 @@ pub fn group() -> Group {
                 three are right.",
         world: World::builder,
         rows: vec![
-            Row::new("none", Class::Answered, Disturbance::Nothing),
-            webex("the token type in another case", Class::Answered, |_| {
-                Fault::patch(TOKEN, json!({ "token_type": "bEARER" }))
-            }),
-            webex("no token type", Class::Answered, |_| {
+            Row::new("none", FaultClass::Delivered, Injection::None),
+            webex(
+                "the token type in another case",
+                FaultClass::Delivered,
+                |_| Fault::patch(TOKEN, json!({ "token_type": "bEARER" })),
+            ),
+            webex("no token type", FaultClass::Delivered, |_| {
                 Fault::patch(TOKEN, json!({ "token_type": null }))
             }),
-            webex("no scopes", Class::Answered, |_| {
+            webex("no scopes", FaultClass::Delivered, |_| {
                 Fault::patch(TOKEN, json!({ "scope": null }))
             }),
-            webex("fields that nobody knows", Class::Answered, |_| {
+            webex("fields that nobody knows", FaultClass::Delivered, |_| {
                 Fault::patch(TOKEN, json!({ "surprise": { "of": ["any", 1] } }))
             }),
-            webex("no refresh token", Class::Unnamed, |_| {
+            webex("no refresh token", FaultClass::TokenOmitted, |_| {
                 let without = json!({ "refresh_token": null, "refresh_token_expires_in": null });
                 Fault::patch(TOKEN, without)
             }),
-            webex("another content type", Class::Answered, |_| {
+            webex("another content type", FaultClass::Delivered, |_| {
                 Fault::content_type(TOKEN, "text/html; charset=utf-8")
             }),
-            webex("a byte order mark before it", Class::Answered, |_| {
+            webex("a byte order mark before it", FaultClass::Delivered, |_| {
                 let text = "\u{feff}".to_owned();
                 Fault::new(TOKEN, FaultKind::Prefix { text })
             }),
-            webex("another success, 203", Class::Answered, |_| {
+            webex("another success, 203", FaultClass::Delivered, |_| {
                 let status = StatusCode::NON_AUTHORITATIVE_INFORMATION;
                 Fault::new(TOKEN, FaultKind::Relabel { status })
             }),

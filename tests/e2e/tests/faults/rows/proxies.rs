@@ -1,17 +1,18 @@
-//! Proxies that refuse, that are not there, and that die.
+//! Proxies that reject requests, do not exist, or die.
 
 use relation_e2e::World;
-use relation_e2e::gateway::Manner;
+use relation_e2e::faulty_proxy::ProxyFault;
 use relation_e2e::network::Route;
 
-use crate::row::{Class, Disturbance, Group, Row};
+use crate::row::{FaultClass, Group, Injection, Row};
 
 /// `https` through a tunnel.
 pub fn tunnels() -> Group {
     let mut rows = rows();
-    let dies =
-        Disturbance::Meanwhile(|world, _| Box::pin(world.network.gateway().set(Manner::HangsUp)));
-    rows.push(Row::new("dies before the answer", Class::Lost, dies).untracked());
+    let dies = Injection::BeforeResponse(|world, _| {
+        Box::pin(world.network.proxy().set(ProxyFault::HangsUp))
+    });
+    rows.push(Row::new("dies before the answer", FaultClass::ResponseLost, dies).untracked());
     Group {
         title: "A proxy, `https`",
         about: "The customer's proxy opens a tunnel (`CONNECT`).",
@@ -23,12 +24,12 @@ pub fn tunnels() -> Group {
 /// Plain HTTP in absolute form.
 pub fn plain() -> Group {
     let mut rows = rows();
-    let dies = Manner::DiesAfter(60);
+    let dies = ProxyFault::DiesAfter(60);
     rows.push(
         Row::new(
             "dies in the middle of the answer",
-            Class::Lost,
-            Disturbance::Proxy(dies),
+            FaultClass::ResponseLost,
+            Injection::Proxy(dies),
         )
         .untracked(),
     );
@@ -41,13 +42,13 @@ pub fn plain() -> Group {
 }
 
 fn rows() -> Vec<Row> {
-    let row = |name, manner| Row::new(name, Class::FAILED, Disturbance::Proxy(manner));
+    let row = |name, fault| Row::new(name, FaultClass::FAILED, Injection::Proxy(fault));
     vec![
-        Row::new("none", Class::Answered, Disturbance::Nothing),
-        row("nobody listens at its address", Manner::Unreachable),
-        row("hangs up", Manner::HangsUp),
-        row("refuses the password", Manner::OtherPassword),
-        row("forbids the target", Manner::Forbids),
-        row("cannot reach the target", Manner::BadGateway),
+        Row::new("none", FaultClass::Delivered, Injection::None),
+        row("nobody listens at its address", ProxyFault::Unreachable),
+        row("hangs up", ProxyFault::HangsUp),
+        row("refuses the password", ProxyFault::OtherPassword),
+        row("forbids the target", ProxyFault::Forbids),
+        row("cannot reach the target", ProxyFault::BadGateway),
     ]
 }

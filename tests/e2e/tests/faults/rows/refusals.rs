@@ -1,9 +1,9 @@
-//! Refusals of the refresh token: only a person can go on.
+//! Rejected refresh tokens: only a person can continue.
 
 use relation_e2e::World;
 
 use crate::bodies;
-use crate::row::{Class, Disturbance, Group, Row, webex};
+use crate::row::{FaultClass, Group, Injection, Row, webex};
 
 pub fn group() -> Group {
     Group {
@@ -12,32 +12,34 @@ pub fn group() -> Group {
                 own expiry.",
         world: World::builder,
         rows: vec![
-            webex("400, `invalid_grant`", Class::Refused, |_| {
+            webex("400, `invalid_grant`", FaultClass::Refused, |_| {
                 bodies::oauth(400, "invalid_grant", "The refresh token is not valid.")
             }),
-            webex("401, `invalid_grant`", Class::Refused, |_| {
+            webex("401, `invalid_grant`", FaultClass::Refused, |_| {
                 bodies::oauth(401, "invalid_grant", "The refresh token is not valid.")
             }),
-            webex("400, Webex's body", Class::Refused, |_| {
+            webex("400, Webex's body", FaultClass::Refused, |_| {
                 bodies::webex(
                     400,
                     "The refresh token provided is expired, revoked, malformed, or invalid.",
                 )
             }),
-            webex("401, Webex's body", Class::Refused, |_| {
+            webex("401, Webex's body", FaultClass::Refused, |_| {
                 bodies::webex(
                     401,
                     "The refresh token provided is expired, revoked, malformed, or invalid.",
                 )
             }),
-            webex("200, `invalid_grant` in its body", Class::Refused, |_| {
-                bodies::oauth(200, "invalid_grant", "The refresh token is not valid.")
-            }),
+            webex(
+                "200, `invalid_grant` in its body",
+                FaultClass::Refused,
+                |_| bodies::oauth(200, "invalid_grant", "The refresh token is not valid."),
+            ),
             Row::new(
                 "the grant was revoked at Webex",
-                Class::Refused,
-                Disturbance::Before(|world, held| {
-                    assert!(world.emulator.revoke(held.refresh_token.as_str()));
+                FaultClass::Refused,
+                Injection::BeforeRequest(|world, tokens| {
+                    assert!(world.emulator.revoke(tokens.refresh_token.as_str()));
                 }),
             ),
         ],

@@ -1,12 +1,12 @@
-//! Answers that take longer than a request may, in real time.
+//! Responses that exceed a request's timeout, in real time.
 
 use std::time::Duration;
 
 use relation_e2e::World;
 use relation_host::Limits;
-use webex_emulator::Stage;
+use webex_emulator::ProcessingStage;
 
-use crate::row::{Class, Disturbance, Group, Row};
+use crate::row::{FaultClass, Group, Injection, Row};
 
 pub fn group() -> Group {
     Group {
@@ -24,13 +24,13 @@ pub fn group() -> Group {
         rows: vec![
             Row::new(
                 "late, and Webex did nothing",
-                Class::FAILED,
-                Disturbance::Slow(Stage::Before),
+                FaultClass::FAILED,
+                Injection::Slow(ProcessingStage::Before),
             ),
             Row::new(
                 "late, and Webex did its work",
-                Class::Lost,
-                Disturbance::Slow(Stage::After),
+                FaultClass::ResponseLost,
+                Injection::Slow(ProcessingStage::After),
             ),
         ],
     }

@@ -3,10 +3,10 @@
 use http::StatusCode;
 use relation_e2e::World;
 use serde_json::json;
-use webex_emulator::{Fault, FaultKind, Stage};
+use webex_emulator::{Fault, FaultKind, ProcessingStage};
 
 use crate::bodies;
-use crate::row::{Class, Group, TOKEN, webex};
+use crate::row::{FaultClass, Group, TOKEN, webex};
 
 pub fn group() -> Group {
     Group {
@@ -15,60 +15,66 @@ pub fn group() -> Group {
                 is tried again too: the next attempt finds it corrected.",
         world: World::builder,
         rows: vec![
-            webex("400, Webex's body", Class::FAILED, |_| {
+            webex("400, Webex's body", FaultClass::FAILED, |_| {
                 bodies::webex(400, "The request could not be understood.")
             }),
-            webex("400, `invalid_request`", Class::FAILED, |_| {
+            webex("400, `invalid_request`", FaultClass::FAILED, |_| {
                 bodies::oauth(400, "invalid_request", "A parameter is missing.")
             }),
-            webex("400, `temporarily_unavailable`", Class::FAILED, |_| {
+            webex("400, `temporarily_unavailable`", FaultClass::FAILED, |_| {
                 bodies::oauth(400, "temporarily_unavailable", "Maintenance.")
             }),
-            webex("400, `slow_down`", Class::FAILED, |_| {
+            webex("400, `slow_down`", FaultClass::FAILED, |_| {
                 bodies::oauth(400, "slow_down", "Too many requests.")
             }),
             webex(
                 "200, `temporarily_unavailable` in its body",
-                Class::FAILED,
+                FaultClass::FAILED,
                 |_| bodies::oauth(200, "temporarily_unavailable", "Maintenance."),
             ),
-            webex("400, an empty body", Class::FAILED, |_| {
+            webex("400, an empty body", FaultClass::FAILED, |_| {
                 Fault::status_with_body(TOKEN, 400, json!(""))
             }),
-            webex("401, `invalid_client`", Class::Operator, |_| {
+            webex("401, `invalid_client`", FaultClass::ClientRejected, |_| {
                 bodies::oauth(401, "invalid_client", "Client authentication failed.")
             }),
-            webex("400, `unauthorized_client`", Class::Operator, |_| {
-                bodies::oauth(400, "unauthorized_client", "The integration was disabled.")
-            }),
-            webex("401, Webex's body", Class::FAILED, |_| {
+            webex(
+                "400, `unauthorized_client`",
+                FaultClass::ClientRejected,
+                |_| bodies::oauth(400, "unauthorized_client", "The integration was disabled."),
+            ),
+            webex("401, Webex's body", FaultClass::FAILED, |_| {
                 Fault::status(TOKEN, 401)
             }),
-            webex("403, Webex's body", Class::FAILED, |_| {
+            webex("403, Webex's body", FaultClass::FAILED, |_| {
                 Fault::status(TOKEN, 403)
             }),
-            webex("403, a page of somebody in between", Class::FAILED, |_| {
-                Fault::status_with_body(TOKEN, 403, json!("<html>forbidden</html>"))
-            }),
-            webex("404", Class::FAILED, |_| Fault::status(TOKEN, 404)),
-            webex("500", Class::FAILED, |_| Fault::status(TOKEN, 500)),
-            webex("502", Class::FAILED, |_| Fault::status(TOKEN, 502)),
-            webex("503", Class::FAILED, |_| Fault::status(TOKEN, 503)),
-            webex("504", Class::FAILED, |_| Fault::status(TOKEN, 504)),
-            webex("503, `invalid_grant` in its body", Class::FAILED, |_| {
-                bodies::oauth(503, "invalid_grant", "Try again.")
-            }),
-            webex("302 to another place", Class::FAILED, |_| {
+            webex(
+                "403, a page of somebody in between",
+                FaultClass::FAILED,
+                |_| Fault::status_with_body(TOKEN, 403, json!("<html>forbidden</html>")),
+            ),
+            webex("404", FaultClass::FAILED, |_| Fault::status(TOKEN, 404)),
+            webex("500", FaultClass::FAILED, |_| Fault::status(TOKEN, 500)),
+            webex("502", FaultClass::FAILED, |_| Fault::status(TOKEN, 502)),
+            webex("503", FaultClass::FAILED, |_| Fault::status(TOKEN, 503)),
+            webex("504", FaultClass::FAILED, |_| Fault::status(TOKEN, 504)),
+            webex(
+                "503, `invalid_grant` in its body",
+                FaultClass::FAILED,
+                |_| bodies::oauth(503, "invalid_grant", "Try again."),
+            ),
+            webex("302 to another place", FaultClass::FAILED, |_| {
                 Fault::status_with_body(TOKEN, 302, json!(""))
             }),
             webex(
                 "502 of a gateway after Webex did its work",
-                Class::Lost,
+                FaultClass::ResponseLost,
                 |_| {
                     let kind = FaultKind::Status {
                         status: StatusCode::BAD_GATEWAY,
                         body: Some(json!("<html>bad gateway</html>")),
-                        stage: Stage::After,
+                        stage: ProcessingStage::After,
                     };
                     Fault::new(TOKEN, kind)
                 },

@@ -1,13 +1,13 @@
-//! A store that fails or is slow between Webex's answer and its commit, and a lease that is lost.
+//! A store that fails or is slow between Webex's response and its commit, and a lease that is lost.
 
 use relation_e2e::World;
 use relation_e2e::faulty_store::{Operation, StoreFault};
 
-use crate::row::{Class, Disturbance, Group, Row};
+use crate::row::{FaultClass, Group, Injection, Row};
 
 pub fn stores() -> Group {
-    let while_answered =
-        |name, class, happens| Row::new(name, class, Disturbance::Meanwhile(happens)).untracked();
+    let during_response =
+        |name, class, action| Row::new(name, class, Injection::BeforeResponse(action)).untracked();
     Group {
         title: "A store that fails before the commit",
         about: "Webex has answered. What was answered is tried to be stored as long as the lease \
@@ -15,40 +15,40 @@ pub fn stores() -> Group {
                 record.",
         world: World::builder,
         rows: vec![
-            while_answered("five commits fail", Class::Answered, |world, _| {
+            during_response("five commits fail", FaultClass::Delivered, |world, _| {
                 inject(world, StoreFault::failing(Operation::Commit).times(5))
             }),
-            while_answered(
+            during_response(
                 "the commit is made and word of it is lost",
-                Class::Answered,
-                |world, _| inject(world, StoreFault::losing_the_answer(Operation::Commit)),
+                FaultClass::Delivered,
+                |world, _| inject(world, StoreFault::losing_result(Operation::Commit)),
             ),
-            while_answered("three reads fail", Class::Answered, |world, _| {
+            during_response("three reads fail", FaultClass::Delivered, |world, _| {
                 inject(world, StoreFault::failing(Operation::Read).times(3))
             }),
-            while_answered(
+            during_response(
                 "the commit takes twice as long as the lease, and nobody else came",
-                Class::Answered,
+                FaultClass::Delivered,
                 |world, _| {
                     let lease = world.host().plugin().limits().lease();
                     inject(world, StoreFault::slow(Operation::Commit, lease * 2))
                 },
             ),
-            while_answered(
+            during_response(
                 "nothing can be written, not even the stash",
-                Class::Dropped,
+                FaultClass::Dropped,
                 |world, _| {
-                    // Where the directory would be there is a file.
+                    // A file in the place of the directory.
                     std::fs::write(world.stash(), "").expect("the directory can be written");
                     inject(world, StoreFault::failing_to_write())
                 },
             ),
-            while_answered("nothing can be written", Class::Stashed, |world, _| {
+            during_response("nothing can be written", FaultClass::Stashed, |world, _| {
                 inject(world, StoreFault::failing_to_write())
             }),
-            while_answered(
+            during_response(
                 "nothing can be read or written",
-                Class::Stashed,
+                FaultClass::Stashed,
                 |world, _| inject(world, StoreFault::down()),
             ),
         ],
@@ -63,8 +63,8 @@ pub fn leases() -> Group {
         rows: vec![
             Row::new(
                 "nobody else came",
-                Class::Answered,
-                Disturbance::Meanwhile(|world, _| {
+                FaultClass::Delivered,
+                Injection::BeforeResponse(|world, _| {
                     let lease = world.host().plugin().limits().lease();
                     world.clock.advance(lease * 2);
                     Box::pin(std::future::ready(()))
@@ -72,8 +72,8 @@ pub fn leases() -> Group {
             ),
             Row::new(
                 "another host looked at the expiry",
-                Class::Stashed,
-                Disturbance::Meanwhile(|world, customer| {
+                FaultClass::Stashed,
+                Injection::BeforeResponse(|world, customer| {
                     let lease = world.host().plugin().limits().lease();
                     world.clock.advance(lease * 2);
                     Box::pin(async {

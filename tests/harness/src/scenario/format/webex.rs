@@ -214,9 +214,9 @@ fn paging(table: &mut Table<'_, '_>) -> Option<WebexAction> {
     let page_size = table.get("page-size", values::count::<usize>);
     let defect: Option<PagingDefect> = table.get("defect", emulators);
     let paging = page_size.map(|size| {
-        let paging = Paging::by(size.max(1));
+        let paging = Paging::with_size(size.max(1));
         match defect {
-            Some(defect) => paging.with(defect),
+            Some(defect) => paging.with_defect(defect),
             None => paging,
         }
     });

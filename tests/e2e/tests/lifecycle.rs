@@ -1,4 +1,4 @@
-//! One customer's whole life through the real component: added, refreshed on schedule, warned,
+//! One customer's lifecycle through the real component: added, refreshed on schedule, warned,
 //! expired, deleted with everything it created.
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,7 @@
 )]
 
 use relation_e2e::World;
-use relation_e2e::world::{BEGINNING, DAY};
+use relation_e2e::world::{DAY, START_TIME};
 use relation_host::CallErrorKind;
 use relation_host::reports::{RefreshOutcome, Revocation, State};
 use relation_host::schedule::clock::Clock;
@@ -18,16 +18,16 @@ use serde_json::Value;
 use webex_emulator::Mode;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn adding_creates_the_record_its_syncs_and_its_schedules() {
+async fn add_creates_record_syncs_and_schedules() {
     let world = World::start().await;
-    let customer = world.customer("Contoso").await;
+    let customer = world.add_customer("Contoso").await;
     let connection = &customer.added.value.connection;
     assert_eq!(connection.state, State::Connected);
     let expires = connection.access_token_expires.unwrap();
     assert!(!expires.assumed);
-    assert_eq!(expires.at.since(BEGINNING).as_secs() / 86_400, 14);
+    assert_eq!(expires.at.since(START_TIME).as_secs() / 86_400, 14);
 
-    let mut syncs: Vec<String> = names(&world.all("data/DataSync").await);
+    let mut syncs: Vec<String> = names(&world.bodies("data/DataSync").await);
     syncs.sort();
     assert_eq!(
         syncs,
@@ -37,15 +37,15 @@ async fn adding_creates_the_record_its_syncs_and_its_schedules() {
             "SyncSparkUsersContoso"
         ]
     );
-    assert_eq!(world.all("data/Schedule").await.len(), 2);
+    assert_eq!(world.bodies("data/Schedule").await.len(), 2);
     assert_eq!(customer.added.value.created.len(), 1 + 3 + 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ninety_days_of_refreshes_keep_it_alive() {
+async fn refreshes_keep_the_connection_for_90_days() {
     let world = World::start().await;
-    let customer = world.customer("Contoso").await;
-    let summary = world.pass(90 * DAY).await;
+    let customer = world.add_customer("Contoso").await;
+    let summary = world.run_for(90 * DAY).await;
     assert_eq!(summary.failed, 0);
     // Every 7 days at the latest, and a little earlier by its own jitter.
     let refreshes = world.token_requests();
@@ -60,20 +60,20 @@ async fn ninety_days_of_refreshes_keep_it_alive() {
         left > 80 * 86_400_000,
         "the refresh token's life is not extended: {left} ms left"
     );
-    assert!(world.all("data/Alert").await.is_empty());
+    assert!(world.bodies("data/Alert").await.is_empty());
     world.emulator.assert_sound();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_token_that_runs_out_is_announced_at_each_threshold_and_then_expires() {
+async fn expiring_refresh_token_alerts_at_each_threshold() {
     let world = World::builder().mode(Mode::FrozenClock).start().await;
-    let customer = world.customer("Contoso").await;
-    world.pass(91 * DAY).await;
+    let customer = world.add_customer("Contoso").await;
+    world.run_for(91 * DAY).await;
 
     let record = world.record(&customer.pkid).await;
     assert_eq!(record["connection"]["state"], "expired");
     let mut alerts: Vec<(String, u64, u64)> = world
-        .all("data/Alert")
+        .bodies("data/Alert")
         .await
         .iter()
         .map(|alert| {
@@ -98,20 +98,20 @@ async fn a_refresh_token_that_runs_out_is_announced_at_each_threshold_and_then_e
         ]
     );
 
-    // Nothing is asked of Webex any more.
+    // No more requests to Webex.
     let before = world.token_requests();
     let report = world.host().refresh(&customer.pkid).await.unwrap().value;
     assert_eq!(report.outcome, RefreshOutcome::Expired);
-    world.pass(30 * DAY).await;
+    world.run_for(30 * DAY).await;
     assert_eq!(world.token_requests(), before);
     world.emulator.assert_sound();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deleting_leaves_nothing_but_transactions_and_revokes_the_tokens() {
+async fn delete_leaves_only_transactions_and_revokes() {
     let world = World::start().await;
-    let customer = world.customer("Contoso").await;
-    world.pass(20 * DAY).await;
+    let customer = world.add_customer("Contoso").await;
+    world.run_for(20 * DAY).await;
 
     let dry = world
         .host()
@@ -143,11 +143,11 @@ async fn deleting_leaves_nothing_but_transactions_and_revokes_the_tokens() {
         "data/Alert",
         "data/SparkCustomerShadow",
     ] {
-        assert!(world.all(model).await.is_empty(), "{model} is left");
+        assert!(world.bodies(model).await.is_empty(), "{model} is left");
     }
     assert_eq!(world.host().store().next_due().await.unwrap(), None);
     let requests = world.token_requests();
-    world.pass(100 * DAY).await;
+    world.run_for(100 * DAY).await;
     assert_eq!(world.token_requests(), requests);
 
     let again = world

@@ -1,4 +1,4 @@
-//! Hosts with other settings, clocks, randomness, bounds and words than they should have.
+//! Hosts with wrong settings, clocks, randomness, limits or messages.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use super::store;
 use crate::support::{on, suite_within, with};
 
-/// Plain settings of which one is another and one is a secret, and a secret setting that is another.
+/// Plain settings of which one is wrong and one is a secret, and a wrong secret setting.
 async fn other_settings() -> Conformance {
     const SECRET: &str = "conformance.secret";
     let plain = [
@@ -37,16 +37,16 @@ async fn other_settings() -> Conformance {
     })
 }
 
-/// Numbers are always the same, and so are the first bytes that an instance draws.
-struct LoadedDice {
+/// Draws the same numbers every time, and the same first bytes for each instance.
+struct BiasedEntropy {
     others: SeededEntropy,
     drawn: AtomicU64,
 }
 
-impl Entropy for LoadedDice {
+impl Entropy for BiasedEntropy {
     fn fill(&self, bytes: &mut [u8]) {
-        // An instance is made with a seed of 16 bytes, then draws bytes by four at a time and numbers
-        // by eight.
+        // An instance takes a seed of 16 bytes, then draws bytes by four at a time and numbers by
+        // eight.
         let is_fixed = match bytes.len() {
             16 => {
                 self.drawn.store(0, Ordering::Relaxed);
@@ -63,8 +63,8 @@ impl Entropy for LoadedDice {
     }
 }
 
-async fn loaded_dice() -> Conformance {
-    let dice = Arc::new(LoadedDice {
+async fn biased_entropy() -> Conformance {
+    let dice = Arc::new(BiasedEntropy {
         others: SeededEntropy::new(1),
         drawn: AtomicU64::new(u64::from(u32::MAX)),
     });
@@ -72,7 +72,7 @@ async fn loaded_dice() -> Conformance {
     run.altering_hosts(move |host, _| host.entropy(dice.clone()))
 }
 
-/// Whoever looks finds it a millisecond earlier.
+/// Goes back a millisecond at each reading.
 struct BackwardClock {
     steady: Arc<ManualClock>,
     looks: Arc<AtomicU64>,
@@ -106,7 +106,7 @@ async fn backward_clock() -> Conformance {
     })
 }
 
-async fn hardly_any_bounds() -> Conformance {
+async fn wide_limits() -> Conformance {
     let limits = Limits {
         commit: 64 << 20,
         changes: 1_000_000,
@@ -120,7 +120,7 @@ async fn hardly_any_bounds() -> Conformance {
         .limits(limits)
 }
 
-/// Steps in once within a check: at the call of an import that comes behind so many others of it.
+/// Intervenes once within a check: at the call of an import after this many of its calls.
 type Step = (&'static str, Import, u32, fn() -> Intervention);
 
 const STEPS: [Step; 6] = [
@@ -144,11 +144,11 @@ const STEPS: [Step; 6] = [
     }),
 ];
 
-/// Sees in what the suite writes which check runs, and steps in.
+/// Finds the running check in the suite's output, and intervenes.
 #[derive(Clone, Default)]
-struct SteppingIn(Arc<Mutex<(String, u32)>>);
+struct CheckInterceptor(Arc<Mutex<(String, u32)>>);
 
-impl StoreLayer for SteppingIn {
+impl StoreLayer for CheckInterceptor {
     async fn commit(&self, inner: &dyn Store, commit: Commit) -> Result<(), StoreError> {
         for change in &commit.changes {
             if let Change::Put(document) = change
@@ -164,7 +164,7 @@ impl StoreLayer for SteppingIn {
 }
 
 #[async_trait]
-impl Interceptor for SteppingIn {
+impl Interceptor for CheckInterceptor {
     async fn before(&self, call: &ImportCall) -> Intervention {
         let (running, calls) = &mut *self.0.lock().unwrap();
         let step = STEPS
@@ -182,22 +182,22 @@ impl Interceptor for SteppingIn {
     }
 }
 
-async fn other_words() -> Conformance {
-    let steps = SteppingIn::default();
+async fn wrong_error_cases() -> Conformance {
+    let steps = CheckInterceptor::default();
     let run = store(steps.clone()).await;
     run.altering_hosts(move |host, _| host.interceptor(Arc::new(steps.clone())))
 }
 
 broken_hosts! {
-    settings_that_are_others: other_settings() => ["config.get", "config.secrets", "secrets.setting"];
-    randomness_that_repeats_itself: loaded_dice() => ["random.fresh", "random.fresh-per-call"];
-    a_clock_that_goes_back: backward_clock() => ["clock.steady", "clock.agrees"];
-    bounds_that_are_too_wide: hardly_any_bounds() => [
+    settings_differ: other_settings() => ["config.get", "config.secrets", "secrets.setting"];
+    randomness_repeats: biased_entropy() => ["random.fresh", "random.fresh-per-call"];
+    clock_goes_back: backward_clock() => ["clock.steady", "clock.agrees"];
+    limits_are_too_wide: wide_limits() => [
         "limits.changes",
         "limits.commit",
         "limits.requests",
     ];
-    refusals_by_other_words: other_words() => [
+    errors_have_the_wrong_case: wrong_error_cases() => [
         "storage.commit.malformed",
         "storage.commit.keep",
         "storage.bounds.body",

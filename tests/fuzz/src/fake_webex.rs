@@ -1,4 +1,4 @@
-//! The Webex of a trial: answers well, unless the trial prepares answers that are not.
+//! The Webex of a trial: it responds correctly, unless the trial prepares response mutations.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,25 +11,25 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use relation_host::egress::{ProxyUrl, Transport, TransportError};
 use serde_json::{Value, json};
 
-use crate::edits::{Edit, apply, keep_in_place};
+use crate::edits::{Edit, apply, keep_only_in};
 
-/// Part of every secret of a trial, and of nothing else: where it shows, a secret was shown.
+/// Part of every secret of a trial, and of nothing else: wherever it appears, a secret has leaked.
 pub const CANARY: &str = "cAnArY7q";
-/// The organisation that everybody here belongs to.
+/// The organisation of every trial.
 pub const ORGANIZATION: &str = "8a2c1f0e-5a0b-4b62-9c55-0d3f1c7d9e11";
-/// Where Webex is.
+/// The base URL of Webex.
 pub const BASE_URL: &str = "https://webexapis.com/v1";
-/// What a grant of everything names.
+/// The scopes of a full grant.
 const SCOPES: &str = "spark-admin:organizations_read spark-admin:licenses_read \
                       spark-admin:roles_read spark-admin:people_read \
                       identity:tokens_read identity:tokens_write";
 
-/// The id of the organisation `uuid` in the API.
+/// Returns the API's id of the organisation `uuid`.
 pub fn internal_id(uuid: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("ciscospark://us/ORGANIZATION/{uuid}"))
 }
 
-/// A whole token answer; `which` tells it from others.
+/// Returns a whole token response; `which` makes it unique.
 pub fn token_response(which: &str) -> Value {
     json!({
         "access_token": format!("{CANARY}a{which}_P0A1_{ORGANIZATION}"),
@@ -41,90 +41,91 @@ pub fn token_response(which: &str) -> Value {
     })
 }
 
-/// What happens to an answer on its way.
+/// A mutation of a response on its way.
 #[derive(Clone, Debug)]
-pub enum Spoiled {
-    /// Nothing.
+pub enum ResponseMutation {
+    /// No mutation.
     Good,
-    /// It does not come, or not whole.
-    Fault(Fault),
-    /// It differs.
+    /// A network fault: the response does not arrive, or not whole.
+    NetworkFault(NetworkFault),
+    /// A changed response.
     Changed {
-        /// Another status, when one can have it.
+        /// Another status, if a response can have it.
         status: Option<u16>,
-        /// Further header fields, or others of that name; what cannot be one is left out.
+        /// Further header fields, or replacements of those with the same name; invalid ones are
+        /// omitted.
         headers: Vec<(String, Vec<u8>)>,
         /// Another body.
-        body: Body,
+        body: BodyMutation,
     },
 }
 
-/// Why an answer does not come, or not whole.
+/// A network fault.
 #[derive(Clone, Copy, Debug)]
-pub enum Fault {
-    /// There is no such name.
+pub enum NetworkFault {
+    /// The name does not resolve.
     Unresolved,
-    /// Nobody listens.
+    /// The connection is refused.
     Refused,
     /// The certificate is not trusted.
     Untrusted,
-    /// Nothing comes.
+    /// No response arrives.
     Timeout,
-    /// The connection ends.
+    /// The connection is reset.
     Reset,
-    /// It is not HTTP.
+    /// The response is not HTTP.
     Garbled,
-    /// The body breaks off.
+    /// The body ends early.
     Cut,
-    /// The body does not go on.
+    /// The body stalls.
     Stalled,
 }
 
 /// Another body.
 #[derive(Clone, Debug)]
-pub enum Body {
-    /// The good one.
+pub enum BodyMutation {
+    /// The correct body.
     Good,
-    /// The good one, changed.
+    /// The correct body with these changes.
     Edited(Vec<Edit>),
-    /// The good one up to a byte, modulo its length.
+    /// The correct body up to a byte, modulo its length.
     Cut(usize),
-    /// The good one with bytes exchanged: place modulo length, and what it is.
+    /// The correct body with replaced bytes: index modulo length, and value.
     Noise(Vec<(usize, u8)>),
-    /// This one.
+    /// This body.
     Own(Vec<u8>),
-    /// An error in both of Webex's shapes, that repeats every secret of the request.
+    /// An error in both of Webex's shapes that repeats every secret of the request.
     Echo(&'static str),
 }
 
-/// Carries the requests of one trial at a time.
+/// Responds to the requests of one trial at a time.
 #[derive(Default)]
-pub struct Web(Mutex<Inner>);
+pub struct FakeWebex(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    prepared: VecDeque<Spoiled>,
+    prepared: VecDeque<ResponseMutation>,
     requests: u32,
 }
 
-impl Web {
-    /// Begins a trial: the first requests are answered so, the others well.
-    pub fn prepare(&self, answers: impl IntoIterator<Item = Spoiled>) {
+impl FakeWebex {
+    /// Begins a trial: the first requests get these mutations, the others correct responses.
+    pub fn prepare(&self, mutations: impl IntoIterator<Item = ResponseMutation>) {
         let mut inner = self.lock();
-        inner.prepared = answers.into_iter().collect();
+        inner.prepared = mutations.into_iter().collect();
         inner.requests = 0;
     }
 
-    /// How many requests were made since then.
+    /// Returns the number of requests since then.
     pub fn requests(&self) -> u32 {
         self.lock().requests
     }
 
-    fn next(&self) -> (u32, Spoiled) {
+    fn next(&self) -> (u32, ResponseMutation) {
         let mut inner = self.lock();
         inner.requests += 1;
-        let spoiled = inner.prepared.pop_front().unwrap_or(Spoiled::Good);
-        (inner.requests, spoiled)
+        let mutation = inner.prepared.pop_front().unwrap_or(ResponseMutation::Good);
+        (inner.requests, mutation)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -133,36 +134,36 @@ impl Web {
 }
 
 #[async_trait]
-impl Transport for Web {
+impl Transport for FakeWebex {
     async fn send(
         &self,
         request: Request<Bytes>,
         _proxy: Option<&ProxyUrl>,
     ) -> Result<Response<Bytes>, TransportError> {
-        let (number, spoiled) = self.next();
-        let (status, good) = good(&request, number);
-        match spoiled {
-            Spoiled::Good => Ok(answer(status, &[], to_bytes(&good))),
-            Spoiled::Fault(fault) => {
+        let (number, mutation) = self.next();
+        let (status, good) = ordinary_response(&request, number);
+        match mutation {
+            ResponseMutation::Good => Ok(http_response(status, &[], to_bytes(&good))),
+            ResponseMutation::NetworkFault(fault) => {
                 let mut half = to_bytes(&good);
                 half.truncate(half.len() / 2);
-                Err(fault.on_the_wire(answer(status, &[], half)))
+                Err(fault.into_transport_fault(http_response(status, &[], half)))
             }
-            Spoiled::Changed {
+            ResponseMutation::Changed {
                 status: other,
                 headers,
                 body,
             } => {
                 let other = other.and_then(|status| StatusCode::from_u16(status).ok());
-                let body = body.made_of(good, &request);
-                Ok(answer(other.unwrap_or(status), &headers, body))
+                let body = body.apply_to(good, &request);
+                Ok(http_response(other.unwrap_or(status), &headers, body))
             }
         }
     }
 }
 
-impl Fault {
-    fn on_the_wire(self, begun: Response<Bytes>) -> TransportError {
+impl NetworkFault {
+    fn into_transport_fault(self, begun: Response<Bytes>) -> TransportError {
         match self {
             Self::Unresolved => TransportError::Unresolved,
             Self::Refused => TransportError::Refused,
@@ -176,13 +177,13 @@ impl Fault {
     }
 }
 
-impl Body {
-    fn made_of(self, mut good: Value, request: &Request<Bytes>) -> Vec<u8> {
+impl BodyMutation {
+    fn apply_to(self, mut good: Value, request: &Request<Bytes>) -> Vec<u8> {
         match self {
             Self::Good => to_bytes(&good),
             Self::Edited(edits) => {
                 apply(&mut good, &edits);
-                keep_in_place(&mut good, CANARY, &["access_token", "refresh_token"]);
+                keep_only_in(&mut good, CANARY, &["access_token", "refresh_token"]);
                 to_bytes(&good)
             }
             Self::Cut(at) => {
@@ -206,8 +207,8 @@ impl Body {
     }
 }
 
-/// What Webex answers when nothing is wrong.
-fn good(request: &Request<Bytes>, number: u32) -> (StatusCode, Value) {
+/// Returns Webex's correct response.
+fn ordinary_response(request: &Request<Bytes>, number: u32) -> (StatusCode, Value) {
     let id = internal_id(ORGANIZATION);
     let path = request.uri().path();
     let path = path.strip_prefix("/v1").unwrap_or(path);
@@ -256,10 +257,14 @@ fn echo(error: &str, request: &Request<Bytes>) -> Value {
     })
 }
 
-fn answer(status: StatusCode, headers: &[(String, Vec<u8>)], body: Vec<u8>) -> Response<Bytes> {
-    let mut answer = Response::new(Bytes::from(body));
-    *answer.status_mut() = status;
-    let fields = answer.headers_mut();
+fn http_response(
+    status: StatusCode,
+    headers: &[(String, Vec<u8>)],
+    body: Vec<u8>,
+) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    let fields = response.headers_mut();
     fields.insert(
         http::header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
@@ -270,7 +275,7 @@ fn answer(status: StatusCode, headers: &[(String, Vec<u8>)], body: Vec<u8>) -> R
             fields.insert(name, value);
         }
     }
-    answer
+    response
 }
 
 fn to_bytes(value: &Value) -> Vec<u8> {

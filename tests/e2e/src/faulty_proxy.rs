@@ -1,4 +1,4 @@
-//! A forward proxy with a password that a test makes misbehave; it carries everything to one target.
+//! A forward proxy with a password and injected faults; it connects everything to one target.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,80 +10,80 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy, copy_bidirectional}
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 
-/// Who may use it, and the password: with characters that a proxy string has to encode.
+/// The user name. The password contains characters that a proxy string has to encode.
 pub const USER: &str = "relation";
-/// As a person knows it.
+/// The password in plain text.
 pub const PASSWORD: &str = "canary:p@ss/word";
-/// As a proxy string spells it.
+/// The password as encoded in a proxy string.
 pub const PASSWORD_ENCODED: &str = "canary%3Ap%40ss%2Fword";
 
-/// How it behaves.
+/// A fault of the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
-    /// As it should.
-    Proper,
-    /// Nobody listens at its address.
+pub enum ProxyFault {
+    /// No fault.
+    None,
+    /// The proxy does not listen at its address.
     Unreachable,
-    /// It hangs up without a word.
+    /// It closes the connection without a response.
     HangsUp,
-    /// Its password is another one by now.
+    /// Its password has changed.
     OtherPassword,
-    /// It allows nobody to go where they want: 403.
+    /// It forbids every target: 403.
     Forbids,
     /// It cannot reach the target: 502.
     BadGateway,
-    /// It dies when it has passed on so many bytes of the answer.
+    /// It closes the connection after this many bytes of the response.
     DiesAfter(u64),
 }
 
-/// A forward proxy that runs until the test ends.
-pub struct Gateway {
+/// A forward proxy that runs until dropped.
+pub struct FaultyProxy {
     address: SocketAddr,
-    manner: watch::Sender<Manner>,
+    fault: watch::Sender<ProxyFault>,
 }
 
-impl Gateway {
-    /// Starts a proxy that carries everything to `target`, whatever it is asked for.
+impl FaultyProxy {
+    /// Starts a proxy that connects every request to `target`.
     pub async fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.expect("a port is free");
         let address = listener.local_addr().expect("it listens");
-        let manner = watch::Sender::new(Manner::Proper);
-        tokio::spawn(run(listener, target, manner.subscribe()));
-        Self { address, manner }
+        let fault = watch::Sender::new(ProxyFault::None);
+        tokio::spawn(run(listener, target, fault.subscribe()));
+        Self { address, fault }
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The proxy string of somebody who may use it.
+    /// Returns the proxy string with the right password.
     pub fn url(&self) -> String {
         format!("http://{USER}:{PASSWORD_ENCODED}@{}/", self.address)
     }
 
-    /// Behaves like this from now on; connections that it carries are cut.
-    pub async fn set(&self, manner: Manner) {
-        self.manner.send_replace(manner);
-        while TcpStream::connect(self.address).await.is_ok() == (manner == Manner::Unreachable) {
+    /// Sets the fault from now on and cuts existing connections.
+    pub async fn set(&self, fault: ProxyFault) {
+        self.fault.send_replace(fault);
+        while TcpStream::connect(self.address).await.is_ok() == (fault == ProxyFault::Unreachable) {
             tokio::task::yield_now().await;
         }
     }
 }
 
-async fn run(listener: TcpListener, target: SocketAddr, mut manner: watch::Receiver<Manner>) {
+async fn run(listener: TcpListener, target: SocketAddr, mut fault: watch::Receiver<ProxyFault>) {
     let address = listener.local_addr().expect("it listens");
     let expected = STANDARD.encode(format!("{USER}:{PASSWORD}"));
     let expected: Arc<str> = format!("Basic {expected}").into();
     let mut listener = Some(listener);
     loop {
-        let current = *manner.borrow_and_update();
-        if current == Manner::Unreachable {
+        let current = *fault.borrow_and_update();
+        if current == ProxyFault::Unreachable {
             drop(listener.take());
-            // Keeps the port without listening at it.
-            let socket = bound(address);
-            if manner.changed().await.is_err() {
+            // Keep the port without listening at it.
+            let socket = reserve_port(address);
+            if fault.changed().await.is_err() {
                 return;
             }
             listener = Some(socket.listen(64).expect("the port is still ours"));
@@ -93,21 +93,21 @@ async fn run(listener: TcpListener, target: SocketAddr, mut manner: watch::Recei
         tokio::select! {
             accepted = open.accept() => {
                 let Ok((client, _)) = accepted else { return };
-                let (mut changes, expected) = (manner.clone(), Arc::clone(&expected));
+                let (mut changes, expected) = (fault.clone(), Arc::clone(&expected));
                 tokio::spawn(async move {
                     tokio::select! {
-                        // What breaks is the client's to complain about.
+                        // The client reports a broken connection.
                         _ = serve(client, target, current, &expected) => {}
                         _ = changes.changed() => {}
                     }
                 });
             }
-            changed = manner.changed() => if changed.is_err() { return },
+            changed = fault.changed() => if changed.is_err() { return },
         }
     }
 }
 
-fn bound(address: SocketAddr) -> TcpSocket {
+fn reserve_port(address: SocketAddr) -> TcpSocket {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_reuseaddr(true).expect("a socket's option");
     socket.bind(address).expect("the port is still ours");
@@ -117,33 +117,33 @@ fn bound(address: SocketAddr) -> TcpSocket {
 async fn serve(
     mut client: TcpStream,
     target: SocketAddr,
-    manner: Manner,
+    fault: ProxyFault,
     expected: &str,
 ) -> io::Result<()> {
-    let mut asked = Vec::new();
+    let mut received = Vec::new();
     let end = loop {
-        if let Some(end) = asked.windows(4).position(|four| four == b"\r\n\r\n") {
+        if let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") {
             break end + 4;
         }
-        if client.read_buf(&mut asked).await? == 0 {
+        if client.read_buf(&mut received).await? == 0 {
             return Ok(());
         }
     };
-    // Not before it was asked: the client might or might not notice before it asks.
-    if manner == Manner::HangsUp {
+    // Not before a request: the client might or might not notice it before it sends one.
+    if fault == ProxyFault::HangsUp {
         return Ok(());
     }
-    let head = String::from_utf8_lossy(&asked[..end]).into_owned();
+    let head = String::from_utf8_lossy(&received[..end]).into_owned();
     let allowed = head.lines().any(|line| {
         line.split_once(": ").is_some_and(|(name, value)| {
             name.eq_ignore_ascii_case("proxy-authorization") && value == expected
         })
     });
-    let refusal = match manner {
-        Manner::OtherPassword => Some("407 Proxy Authentication Required"),
+    let refusal = match fault {
+        ProxyFault::OtherPassword => Some("407 Proxy Authentication Required"),
         _ if !allowed => Some("407 Proxy Authentication Required"),
-        Manner::Forbids => Some("403 Forbidden"),
-        Manner::BadGateway => Some("502 Bad Gateway"),
+        ProxyFault::Forbids => Some("403 Forbidden"),
+        ProxyFault::BadGateway => Some("502 Bad Gateway"),
         _ => None,
     };
     if let Some(status) = refusal {
@@ -158,17 +158,17 @@ async fn serve(
     if head.starts_with("CONNECT ") {
         let established = b"HTTP/1.1 200 Connection established\r\n\r\n";
         client.write_all(established).await?;
-        server.write_all(&asked[end..]).await?;
+        server.write_all(&received[end..]).await?;
     } else {
-        server.write_all(&asked).await?;
+        server.write_all(&received).await?;
     }
-    if let Manner::DiesAfter(bytes) = manner {
+    if let ProxyFault::DiesAfter(bytes) = fault {
         let (mut from_server, mut to_server) = server.split();
         let (mut from_client, mut to_client) = client.split();
         let mut answer = (&mut from_server).take(bytes);
         tokio::select! {
             passed = copy(&mut answer, &mut to_client) => passed?,
-            asked = copy(&mut from_client, &mut to_server) => asked?,
+            received = copy(&mut from_client, &mut to_server) => received?,
         };
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! Ways out that change what goes through them, or say something else of what did not.
+//! Egress that changes requests or responses, or reports failures wrongly.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,38 +21,38 @@ async fn open() -> Conformance {
     host().await.allowing_what_is_denied()
 }
 
-fn answer(status: StatusCode, body: &'static str) -> Response<Bytes> {
+fn response(status: StatusCode, body: &'static str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from_static(body.as_bytes()));
     *response.status_mut() = status;
     response
 }
 
-/// What would come of headers and bodies that are left out, statuses and methods that are changed,
-/// redirects that are followed, proxies that are not used and bounds that are not kept.
+/// Returns the effect of omitted headers and bodies, changed statuses and methods, followed
+/// redirects, unused proxies and ignored limits.
 fn changed(method: &Method, uri: &Uri) -> Option<Response<Bytes>> {
     Some(match (uri.path(), method) {
-        ("/answer", _) => answer(StatusCode::CREATED, ""),
-        ("/echo", &Method::POST) => answer(StatusCode::OK, r#"{"method": "GET"}"#),
-        ("/echo", _) => answer(StatusCode::OK, r#"{"form": "origin"}"#),
+        ("/answer", _) => response(StatusCode::CREATED, ""),
+        ("/echo", &Method::POST) => response(StatusCode::OK, r#"{"method": "GET"}"#),
+        ("/echo", _) => response(StatusCode::OK, r#"{"form": "origin"}"#),
         ("/unavailable" | "/redirect" | "/never" | "/cut" | "/large", _) => {
-            answer(StatusCode::OK, "all of it")
+            response(StatusCode::OK, "all of it")
         }
         _ => return None,
     })
 }
 
-/// Which way requests go is asked four times by the call that sets a proxy; the fifth time is the next
-/// call's, and goes through the proxy.
-async fn proxies_for_good() -> Conformance {
+/// The call that sets a proxy asks for the proxy four times; the fifth time belongs to the next
+/// call, and goes through the proxy.
+async fn persistent_proxies() -> Conformance {
     let asked = AtomicU32::new(0);
     host().await.answering(move |method, uri| {
         let asks = uri.path() == "/echo" && method == Method::GET;
         (asks && asked.fetch_add(1, Ordering::Relaxed) >= 4)
-            .then(|| answer(StatusCode::OK, r#"{"form": "absolute"}"#))
+            .then(|| response(StatusCode::OK, r#"{"form": "absolute"}"#))
     })
 }
 
-/// Every call of this import ends like this.
+/// Makes every call of this import end like this.
 struct Always(Import, fn() -> Intervention);
 
 #[async_trait]
@@ -71,7 +71,7 @@ async fn always(import: Import, intervention: fn() -> Intervention) -> Conforman
     run.altering_hosts(move |host, _| host.interceptor(always.clone()))
 }
 
-/// Whatever happens, the request may have been sent.
+/// Reports every failure as possibly sent.
 async fn always_in_doubt() -> Conformance {
     always(Import::HttpHandle, || {
         Intervention::FailHttp(HttpError::ConnectionTerminated)
@@ -91,8 +91,8 @@ async fn changing() -> Conformance {
 }
 
 broken_hosts! {
-    a_way_out_that_is_open: open() => ["egress.denied"];
-    a_way_out_that_changes_what_goes_through: changing() => [
+    egress_allows_everything: open() => ["egress.denied"];
+    egress_changes_traffic: changing() => [
         "egress.answer",
         "egress.request",
         "egress.status",
@@ -104,10 +104,10 @@ broken_hosts! {
         "egress.last-error",
         "egress.proxy.used",
     ];
-    a_way_out_that_leaves_all_in_doubt: always_in_doubt() => ["egress.refused"];
-    proxies_that_are_refused_by_other_words: no_proxies() => [
+    egress_reports_all_as_uncertain: always_in_doubt() => ["egress.refused"];
+    proxy_errors_have_the_wrong_case: no_proxies() => [
         "egress.proxy.malformed",
         "egress.proxy.denied",
     ];
-    proxies_that_stay: proxies_for_good() => ["egress.proxy.one-call"];
+    proxies_persist_across_calls: persistent_proxies() => ["egress.proxy.one-call"];
 }

@@ -1,4 +1,4 @@
-//! What the contract says of any call, whatever it was given.
+//! Checks a call's outcome by the contract, whatever its input.
 
 use relation_harness::memory::MemoryStore;
 use relation_host::CallErrorKind;
@@ -8,81 +8,81 @@ use relation_host::transactions::Transaction;
 use relation_host::types::{Document, Failure, FieldError, Pkid, Reference, Wakeup};
 use serde_json::Value;
 
-use crate::call::{Call, Seen};
+use crate::call::{Call, CallOutcome};
+use crate::fake_webex::CANARY;
 use crate::trial::Trial;
-use crate::verdict::{Finding, FindingKind, Verdict, gist};
-use crate::web::CANARY;
+use crate::verdict::{Finding, FindingKind, Verdict, fingerprint};
 
-/// What a target lets pass that would be a finding elsewhere.
+/// Outcomes that a target permits and that would be findings elsewhere.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Permits {
-    /// Documents that cannot be read: the target broke them. `internal` may say so.
+pub struct Allowances {
+    /// Unreadable documents: the target broke them. `internal` is permitted.
     pub unreadable: bool,
-    /// Webex answered that it does not understand, or does not know: `internal` may say so.
+    /// Webex responded that it does not understand, or does not know: `internal` is permitted.
     pub rejected: bool,
 }
 
 /// More wakeups, and more secrets, than any trial has.
-const MOST: u32 = 1000;
+const MAX_ROWS: u32 = 1000;
 
-/// What one look says: nothing, or what is wrong.
-type Look = Result<(), Wrong>;
+/// The result of one check: an error describes the defect.
+type CheckResult = Result<(), Violation>;
 
-struct Wrong(FindingKind, String);
+struct Violation(FindingKind, String);
 
-/// Says what is wrong with a call, and with what it left.
-pub(crate) async fn judge(mut trial: Trial<'_>, seen: Seen, permits: Permits) -> Verdict {
-    let told = transaction(&trial, &seen).await;
-    let way = way(&seen);
-    let heads: Vec<String> = told
+/// Checks a call's outcome and the state after it.
+pub(crate) async fn check(mut trial: Trial<'_>, call: CallOutcome, allowed: Allowances) -> Verdict {
+    let transaction = transaction(&trial, &call).await;
+    let path = describe_path(&call);
+    let heads: Vec<String> = transaction
         .iter()
-        .flat_map(|told| &told.log)
-        .map(|line| gist(&line.message, 3))
+        .flat_map(|transaction| &transaction.log)
+        .map(|line| fingerprint(&line.message, 3))
         .collect();
-    let more = (seen.sight.order, seen.requests.min(6), heads);
-    let (signature, way) = Verdict::sign(way, more);
-    let found = look(&mut trial, &seen, told.as_ref(), permits).await;
+    let more = (call.imports.order, call.requests.min(6), heads);
+    let (signature, path) = Verdict::sign(path, more);
+    let found = run_checks(&mut trial, &call, transaction.as_ref(), allowed).await;
     Verdict {
         calls: trial.calls,
         signature,
-        way,
-        finding: found.err().map(|Wrong(kind, what)| Finding {
+        path,
+        finding: found.err().map(|Violation(kind, what)| Finding {
             kind,
-            function: seen.function.to_owned(),
+            function: call.function.to_owned(),
             what,
         }),
     }
 }
 
-async fn look(
+async fn run_checks(
     trial: &mut Trial<'_>,
-    seen: &Seen,
-    told: Option<&Transaction>,
-    permits: Permits,
-) -> Look {
-    answer(seen, permits)?;
+    call: &CallOutcome,
+    transaction: Option<&Transaction>,
+    allowed: Allowances,
+) -> CheckResult {
+    check_result(call, allowed)?;
     let documents = trial.store.documents();
-    let beside = Beside::of(&trial.store).await?;
-    no_secret_shows(seen, told, &documents, &beside)?;
-    nothing_changed(trial, seen, &documents, &beside).await?;
-    tokens_are_kept(trial, seen, &documents).await?;
-    nothing_is_left(trial, seen, &documents, permits).await?;
-    can_be_read(trial, seen, permits).await
+    let stored_state = StoredState::read(&trial.store).await?;
+    check_no_leak(call, transaction, &documents, &stored_state)?;
+    check_unchanged(trial, call, &documents, &stored_state).await?;
+    check_tokens_kept(trial, call, &documents).await?;
+    check_deleted(trial, call, &documents, allowed).await?;
+    check_readable(trial, call, allowed).await
 }
 
-/// What is stored beside the documents.
+/// The stored state beside the documents.
 #[derive(PartialEq)]
-struct Beside {
+struct StoredState {
     wakeups: Vec<Wakeup>,
-    /// Owner, name, and what is stored.
+    /// Owner, name, and stored value.
     secrets: Vec<(Reference, String, Vec<u8>)>,
 }
 
-impl Beside {
-    async fn of(store: &MemoryStore) -> Result<Self, Wrong> {
-        let failed = |error: StoreError| Wrong(FindingKind::Host, error.to_string());
-        let wakeups = store.upcoming(None, None, MOST).await.map_err(failed)?;
-        let secrets = store.secrets(SecretScope::All, None, MOST).await;
+impl StoredState {
+    async fn read(store: &MemoryStore) -> Result<Self, Violation> {
+        let failed = |error: StoreError| Violation(FindingKind::Host, error.to_string());
+        let wakeups = store.upcoming(None, None, MAX_ROWS).await.map_err(failed)?;
+        let secrets = store.secrets(SecretScope::All, None, MAX_ROWS).await;
         let secrets = secrets.map_err(failed)?;
         Ok(Self {
             wakeups: wakeups.items.into_iter().map(|due| due.wakeup).collect(),
@@ -95,72 +95,82 @@ impl Beside {
     }
 }
 
-async fn transaction(trial: &Trial<'_>, seen: &Seen) -> Option<Transaction> {
-    let id = seen.transaction.as_deref()?;
+async fn transaction(trial: &Trial<'_>, call: &CallOutcome) -> Option<Transaction> {
+    let id = call.transaction.as_deref()?;
     trial.store.transaction(id).await.ok().flatten()
 }
 
-/// The call in words that do not repeat its input.
-fn way(seen: &Seen) -> String {
-    let outcome = match &seen.answer {
-        Ok(answer) => format!("ok {}", answer.kind),
+/// Describes the call without repeating its input.
+fn describe_path(call: &CallOutcome) -> String {
+    let outcome = match &call.result {
+        Ok(value) => format!("ok {}", value.kind),
         Err(CallErrorKind::Refused(Failure::Invalid(faults))) => {
             let mut each: Vec<String> = faults
                 .iter()
-                .map(|fault| format!("{}: {}", gist(&fault.field, 3), gist(&fault.message, 4)))
+                .map(|fault| {
+                    format!(
+                        "{}: {}",
+                        fingerprint(&fault.field, 3),
+                        fingerprint(&fault.message, 4)
+                    )
+                })
                 .collect();
             each.sort();
             each.dedup();
             format!("invalid {}", each.join(", "))
         }
         Err(CallErrorKind::Refused(failure)) => {
-            format!("{} {}", failure.case(), gist(&failure.to_string(), 8))
+            format!(
+                "{} {}",
+                failure.case(),
+                fingerprint(&failure.to_string(), 8)
+            )
         }
         Err(CallErrorKind::Guest(error)) => format!("guest {}", error.kind.code()),
         Err(CallErrorKind::Busy { .. }) => "busy".to_owned(),
         Err(CallErrorKind::Store(_)) => "store".to_owned(),
     };
-    format!("{} {outcome}", seen.function)
+    format!("{} {outcome}", call.function)
 }
 
-/// The answer is one that the contract has for what can happen here.
-fn answer(seen: &Seen, permits: Permits) -> Look {
-    let failure = match &seen.answer {
+/// Checks that the contract has this result for this function.
+fn check_result(call: &CallOutcome, allowed: Allowances) -> CheckResult {
+    let failure = match &call.result {
         Ok(_) => return Ok(()),
         Err(CallErrorKind::Guest(error)) => {
             let stderr = error.stderr.trim();
-            return Err(Wrong(FindingKind::Trap, format!("{error} {stderr}")));
+            return Err(Violation(FindingKind::Trap, format!("{error} {stderr}")));
         }
         Err(kind @ (CallErrorKind::Busy { .. } | CallErrorKind::Store(_))) => {
-            return Err(Wrong(FindingKind::Host, kind.to_string()));
+            return Err(Violation(FindingKind::Host, kind.to_string()));
         }
         Err(CallErrorKind::Refused(failure)) => failure,
     };
     let text = failure.to_string();
     let wrong = match failure {
         Failure::Internal(_) => {
-            let unreadable = permits.unreadable && text.contains("cannot be read");
-            let rejected = permits.rejected && text.contains(" failed with status 4");
+            let unreadable = allowed.unreadable && text.contains("cannot be read");
+            let rejected = allowed.rejected && text.contains(" failed with status 4");
             !unreadable && !rejected
         }
-        // Every input here is far smaller than any limit. What Webex answers may be larger.
+        // Every input here is far smaller than any limit. Webex's responses may be larger.
         Failure::LimitExceeded(_) => {
             let answers = ["limits.headers", "limits.response"];
             let of_an_answer =
-                seen.requests > 0 && answers.iter().any(|limit| text.contains(limit));
+                call.requests > 0 && answers.iter().any(|limit| text.contains(limit));
             text.contains("limits.") && !of_an_answer
         }
         Failure::Invalid(faults) => faults.iter().any(|fault| fault.message.is_empty()),
         _ => false,
     };
-    let wrong = wrong || !in_contract(seen.function, failure);
+    let wrong = wrong || !in_contract(call.function, failure);
     if wrong || text.trim().is_empty() {
-        return Err(Wrong(FindingKind::Failure, format!("{failure:?}")));
+        return Err(Violation(FindingKind::Failure, format!("{failure:?}")));
     }
     Ok(())
 }
 
-/// Whether the contract names this failure among those of the function; `internal` is looked at elsewhere.
+/// Whether the contract lists this failure for the function; another check handles `internal`.
 fn in_contract(function: &str, failure: &Failure) -> bool {
     let gives = |fields: &[&str]| match failure {
         Failure::Invalid(faults) => {
@@ -177,7 +187,7 @@ fn in_contract(function: &str, failure: &Failure) -> bool {
     let limited = matches!(failure, Failure::LimitExceeded(_));
     let person = matches!(failure, Failure::Reauthorize(_));
     let later = matches!(failure, Failure::RateLimited(_));
-    // What the host calls the parts of a commit or a request; no caller has given them.
+    // The host's names for the parts of a commit or a request; no caller has passed them.
     let hosts_own = ["keys", "model", "references", "changes", "http", "https"];
     let callers = |fault: &FieldError| !hosts_own.contains(&fault.field.as_str());
     let faults = matches!(failure, Failure::Invalid(faults)
@@ -192,34 +202,34 @@ fn in_contract(function: &str, failure: &Failure) -> bool {
             "refresh" => gone || person || gives(&["grant"]),
             "check-expiry" => gone || gives(&["grant"]),
             "sync" => gone || limited || person || later,
-            // Those of the workflow that it runs.
+            // The failures of the workflow that it runs.
             _ => gone || limited || person || later || gives(&["grant"]),
         }
 }
 
-/// No secret is in anything that leaves the call, or in clear in what is stored.
-fn no_secret_shows(
-    seen: &Seen,
-    told: Option<&Transaction>,
+/// Checks that no secret is in the call's output, or in clear in the store.
+fn check_no_leak(
+    call: &CallOutcome,
+    transaction: Option<&Transaction>,
     documents: &[Document],
-    beside: &Beside,
-) -> Look {
+    stored_state: &StoredState,
+) -> CheckResult {
     let leak = |place: &str, text: &str| {
         if text.contains(CANARY) {
-            return Err(Wrong(FindingKind::Leak, format!("in {place}: {text}")));
+            return Err(Violation(FindingKind::Leak, format!("in {place}: {text}")));
         }
         Ok(())
     };
-    match &seen.answer {
-        Ok(answer) => leak("the answer", &answer.json)?,
+    match &call.result {
+        Ok(value) => leak("the result", &value.json)?,
         Err(kind) => leak("the error", &kind.to_string())?,
     }
-    if let Some(told) = told {
-        leak("the transaction's message", &told.message)?;
-        for line in &told.log {
+    if let Some(transaction) = transaction {
+        leak("the transaction's message", &transaction.message)?;
+        for line in &transaction.log {
             leak("the transaction's log", &line.message)?;
         }
-        if let Some(progress) = &told.progress {
+        if let Some(progress) = &transaction.progress {
             leak("the progress", &progress.message)?;
         }
     }
@@ -229,50 +239,55 @@ fn no_secret_shows(
             leak("a key", &key.value)?;
         }
     }
-    for wakeup in &beside.wakeups {
+    for wakeup in &stored_state.wakeups {
         leak("a wakeup's payload", &wakeup.payload)?;
     }
     Ok(())
 }
 
-/// A call that says no has done nothing, where the contract says so.
-async fn nothing_changed(
+/// Checks that a rejected call has changed nothing, where the contract says so.
+async fn check_unchanged(
     trial: &Trial<'_>,
-    seen: &Seen,
+    call: &CallOutcome,
     documents: &[Document],
-    beside: &Beside,
-) -> Look {
-    let Err(CallErrorKind::Refused(failure)) = &seen.answer else {
+    stored_state: &StoredState,
+) -> CheckResult {
+    let Err(CallErrorKind::Refused(failure)) = &call.result else {
         return Ok(());
     };
     let whole = matches!(
-        seen.function,
+        call.function,
         "add" | "modify" | "connect" | "refresh" | "check-expiry"
     );
     let refused = matches!(failure, Failure::Invalid(_) | Failure::NotFound(_));
     if !whole && !refused {
         return Ok(());
     }
-    // A wakeup that is answered is gone, or due again, whatever its call has said.
-    let kept = seen.function == "wake" || *beside == Beside::of(&trial.untouched).await?;
+    // A completed wakeup is gone, or due again, whatever its call has returned.
+    let kept = call.function == "wake"
+        || *stored_state == StoredState::read(&trial.untouched_store).await?;
     if *documents != *trial.before || !kept {
         let what = format!("it changed what is stored, and said no: {failure}");
-        return Err(Wrong(FindingKind::State, what));
+        return Err(Violation(FindingKind::State, what));
     }
     Ok(())
 }
 
-/// A passing fault clears no token and moves no expiry.
-async fn tokens_are_kept(trial: &Trial<'_>, seen: &Seen, documents: &[Document]) -> Look {
-    let passing = matches!(&seen.answer, Ok(answer) if answer.kind.starts_with("Retrying"));
+/// Checks that a transient failure clears no token and moves no expiry.
+async fn check_tokens_kept(
+    trial: &Trial<'_>,
+    call: &CallOutcome,
+    documents: &[Document],
+) -> CheckResult {
+    let passing = matches!(&call.result, Ok(value) if value.kind.starts_with("Retrying"));
     let Some(record) = trial.record().filter(|_| passing) else {
         return Ok(());
     };
     let (before, after) = (expiry(&trial.before, &record), expiry(documents, &record));
-    let lost = trial.held && !trial.holds_tokens().await;
+    let lost = trial.had_tokens && !trial.has_tokens().await;
     if before != after || lost {
         let what = format!("a passing fault took {before:?} for {after:?}, tokens lost: {lost}");
-        return Err(Wrong(FindingKind::State, what));
+        return Err(Violation(FindingKind::State, what));
     }
     Ok(())
 }
@@ -290,15 +305,15 @@ fn expiry(documents: &[Document], record: &Pkid) -> Option<(Value, Value)> {
     Some((refresh.get("at")?.clone(), refresh.get("life")?.clone()))
 }
 
-/// Of what was deleted nothing is left.
-async fn nothing_is_left(
+/// Checks that nothing is left of a deleted record.
+async fn check_deleted(
     trial: &Trial<'_>,
-    seen: &Seen,
+    call: &CallOutcome,
     documents: &[Document],
-    permits: Permits,
-) -> Look {
-    let deleted = seen.function == "delete"
-        && matches!(&seen.answer, Ok(answer) if answer.kind.ends_with("false"));
+    allowed: Allowances,
+) -> CheckResult {
+    let deleted = call.function == "delete"
+        && matches!(&call.result, Ok(value) if value.kind.ends_with("false"));
     let Some(record) = trial.record().filter(|_| deleted) else {
         return Ok(());
     };
@@ -306,28 +321,35 @@ async fn nothing_is_left(
     let belongs = |document: &&Document| {
         let owned =
             |key: &relation_host::types::Key| key.name == "owner" && key.value == record.as_str();
-        document.reference == reference || (!permits.unreadable && document.keys.iter().any(owned))
+        document.reference == reference || (!allowed.unreadable && document.keys.iter().any(owned))
     };
     if let Some(left) = documents.iter().find(belongs) {
         let what = format!("{} is left after the deletion", left.reference);
-        return Err(Wrong(FindingKind::State, what));
+        return Err(Violation(FindingKind::State, what));
     }
     let wakeups = trial.store.wakeups(&reference).await.unwrap_or_default();
     let token = trial.store.sealed(&reference, "refresh_token").await;
     if !wakeups.is_empty() || !matches!(token, Ok(None)) {
         let what = "wakeups or secrets are left after the deletion".to_owned();
-        return Err(Wrong(FindingKind::State, what));
+        return Err(Violation(FindingKind::State, what));
     }
     Ok(())
 }
 
-/// What a call has stored, the plugin itself can read.
-async fn can_be_read(trial: &mut Trial<'_>, seen: &Seen, permits: Permits) -> Look {
-    let known = match &seen.answer {
-        Ok(answer) => answer.record.clone(),
+/// Checks that the plugin can read what a call has stored.
+async fn check_readable(
+    trial: &mut Trial<'_>,
+    call: &CallOutcome,
+    allowed: Allowances,
+) -> CheckResult {
+    let known = match &call.result {
+        Ok(value) => value.record.clone(),
         Err(_) => None,
     };
-    let Some(record) = known.or(trial.record()).filter(|_| seen.sight.commits > 0) else {
+    let Some(record) = known
+        .or(trial.record())
+        .filter(|_| call.imports.commits > 0)
+    else {
         return Ok(());
     };
     let was_there = stored(&trial.before, &record);
@@ -336,19 +358,20 @@ async fn can_be_read(trial: &mut Trial<'_>, seen: &Seen, permits: Permits) -> Lo
         return Ok(());
     };
     let gone = matches!(
-        checked.answer,
+        checked.result,
         Err(CallErrorKind::Refused(Failure::NotFound(_)))
     );
-    // Nothing but a deletion takes a record, and only one that never was there is missed without one.
-    let never_was = seen.answer.is_err() && !was_there;
-    if gone && (seen.function == "delete" || never_was) {
+    // Only a deletion removes a record, and only a record that never existed is missing without
+    // one.
+    let never_was = call.result.is_err() && !was_there;
+    if gone && (call.function == "delete" || never_was) {
         return Ok(());
     }
-    answer(&checked, permits).map_err(|Wrong(kind, what)| {
+    check_result(&checked, allowed).map_err(|Violation(kind, what)| {
         let what = format!("afterwards its own check-expiry says: {what}");
         match kind {
-            FindingKind::Failure => Wrong(FindingKind::State, what),
-            kind => Wrong(kind, what),
+            FindingKind::Failure => Violation(FindingKind::State, what),
+            kind => Violation(kind, what),
         }
     })
 }

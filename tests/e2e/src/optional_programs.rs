@@ -1,11 +1,10 @@
-//! Programs of other makers that some tests drive: found where they are installed, and where not the
-//! test says so.
+//! Third-party programs that some tests drive. Where one is not installed, the test reports that.
 
 use std::io::Write as _;
 use std::path::PathBuf;
 
-/// The program of this name on the search path, or where Debian puts daemons.
-pub fn installed(name: &str) -> Option<PathBuf> {
+/// Finds a program on the search path, or where Debian puts daemons.
+pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into()])
@@ -13,9 +12,10 @@ pub fn installed(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Says that a test cannot do its work, and why. With the variable `required` set it fails instead.
+/// Reports that a test is skipped, and why. With the environment variable `required` set it fails
+/// instead.
 #[track_caller]
-pub fn skipped(advice: &str, required: &str) {
+pub fn report_skipped(advice: &str, required: &str) {
     assert!(
         std::env::var_os(required).is_none(),
         "{advice}, and {required} is set"

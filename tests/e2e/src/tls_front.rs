@@ -1,5 +1,5 @@
-//! A TLS front before the emulated Webex, with a name of its own; a test spoils its certificate or
-//! its name.
+//! A TLS front before the emulated Webex, with its own name and injected faults of certificate or
+//! name.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -14,15 +14,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
-/// The front's name; no resolver but the test's own knows it.
+/// The front's name; only the test's own resolver knows it.
 pub const NAME: &str = "webex.test";
 
-/// What is wrong with the front.
+/// A fault of the front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weather {
-    /// Nothing.
-    Fair,
-    /// Its certificate is signed by an authority that nobody trusts.
+pub enum TlsFault {
+    /// No fault.
+    None,
+    /// Its certificate is signed by an authority that is not trusted.
     UnknownAuthority,
     /// Its certificate is for another name.
     OtherName,
@@ -30,28 +30,28 @@ pub enum Weather {
     Expired,
     /// It does not speak TLS.
     NoTls,
-    /// Its name is not known.
+    /// Its name does not resolve.
     NoAddress,
-    /// Its name leads into a private network.
+    /// Its name resolves to a private address.
     PrivateAddress,
 }
 
 /// A TLS front that runs until the test ends.
-pub struct Front {
+pub struct TlsFront {
     address: SocketAddr,
     authority: PathBuf,
-    weather: Arc<watch::Sender<Weather>>,
+    fault: Arc<watch::Sender<TlsFault>>,
 }
 
-impl Front {
-    /// Starts a front before `target`; its authority's certificate goes into `directory`.
+impl TlsFront {
+    /// Starts a front before `target` and writes its authority's certificate into `directory`.
     pub async fn start(target: SocketAddr, directory: &Path) -> Self {
         let trusted = Authority::new("trusted");
         let unknown = Authority::new("unknown");
         let authority = directory.join("authority.pem");
         std::fs::write(&authority, &trusted.pem).expect("the directory can be written");
         let acceptors = Acceptors {
-            fair: trusted.acceptor(NAME, 2999),
+            valid: trusted.acceptor(NAME, 2999),
             unknown: unknown.acceptor(NAME, 2999),
             other_name: trusted.acceptor("other.test", 2999),
             expired: trusted.acceptor(NAME, 2020),
@@ -59,46 +59,46 @@ impl Front {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.expect("a port is free");
         let address = listener.local_addr().expect("it listens");
-        let weather = Arc::new(watch::Sender::new(Weather::Fair));
-        let current = Arc::clone(&weather);
+        let fault = Arc::new(watch::Sender::new(TlsFault::None));
+        let current = Arc::clone(&fault);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let acceptor = acceptors.in_weather(*current.borrow());
-                tokio::spawn(carry(client, target, acceptor));
+                let acceptor = acceptors.acceptor_for(*current.borrow());
+                tokio::spawn(forward(client, target, acceptor));
             }
         });
         Self {
             address,
             authority,
-            weather,
+            fault,
         }
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The file with its authority's certificate.
+    /// Returns the file with its authority's certificate.
     pub fn authority(&self) -> &Path {
         &self.authority
     }
 
-    /// The resolver that knows its name.
+    /// Returns the resolver that knows its name.
     pub fn resolver(&self) -> Arc<dyn Resolve> {
-        Arc::new(Names(Arc::clone(&self.weather)))
+        Arc::new(FrontResolver(Arc::clone(&self.fault)))
     }
 
-    /// Spoils it, or makes it fair again.
-    pub fn set(&self, weather: Weather) {
-        self.weather.send_replace(weather);
+    /// Sets the fault from now on.
+    pub fn set(&self, fault: TlsFault) {
+        self.fault.send_replace(fault);
     }
 }
 
-async fn carry(client: TcpStream, target: SocketAddr, acceptor: Option<TlsAcceptor>) {
-    // A connection that breaks is the client's to complain about.
+async fn forward(client: TcpStream, target: SocketAddr, acceptor: Option<TlsAcceptor>) {
+    // The client reports a broken connection.
     let Some(acceptor) = acceptor else {
-        let _ = greet(client).await;
+        let _ = send_plaintext(client).await;
         return;
     };
     let Ok(mut client) = acceptor.accept(client).await else {
@@ -109,9 +109,9 @@ async fn carry(client: TcpStream, target: SocketAddr, acceptor: Option<TlsAccept
     }
 }
 
-/// What speaks first and is no TLS. It waits for the client's hello, so that the client gets to
-/// read it before the end of the connection.
-async fn greet(mut client: TcpStream) -> std::io::Result<()> {
+/// Sends plain text instead of TLS. It waits for the client's hello, so that the client reads the
+/// text before the end of the connection.
+async fn send_plaintext(mut client: TcpStream) -> std::io::Result<()> {
     let mut hello = [0; 4096];
     let _ = client.read(&mut hello).await?;
     client
@@ -123,35 +123,35 @@ async fn greet(mut client: TcpStream) -> std::io::Result<()> {
 }
 
 struct Acceptors {
-    fair: TlsAcceptor,
+    valid: TlsAcceptor,
     unknown: TlsAcceptor,
     other_name: TlsAcceptor,
     expired: TlsAcceptor,
 }
 
 impl Acceptors {
-    fn in_weather(&self, weather: Weather) -> Option<TlsAcceptor> {
-        let acceptor = match weather {
-            Weather::Fair | Weather::NoAddress | Weather::PrivateAddress => &self.fair,
-            Weather::UnknownAuthority => &self.unknown,
-            Weather::OtherName => &self.other_name,
-            Weather::Expired => &self.expired,
-            Weather::NoTls => return None,
+    fn acceptor_for(&self, fault: TlsFault) -> Option<TlsAcceptor> {
+        let acceptor = match fault {
+            TlsFault::None | TlsFault::NoAddress | TlsFault::PrivateAddress => &self.valid,
+            TlsFault::UnknownAuthority => &self.unknown,
+            TlsFault::OtherName => &self.other_name,
+            TlsFault::Expired => &self.expired,
+            TlsFault::NoTls => return None,
         };
         Some(acceptor.clone())
     }
 }
 
-struct Names(Arc<watch::Sender<Weather>>);
+struct FrontResolver(Arc<watch::Sender<TlsFault>>);
 
 #[async_trait]
-impl Resolve for Names {
+impl Resolve for FrontResolver {
     async fn resolve(&self, name: &str) -> std::io::Result<Vec<IpAddr>> {
         let unknown = || std::io::Error::other("no such name");
         match *self.0.borrow() {
             _ if name != NAME => Err(unknown()),
-            Weather::NoAddress => Err(unknown()),
-            Weather::PrivateAddress => Ok(vec![IpAddr::from([10, 1, 2, 3])]),
+            TlsFault::NoAddress => Err(unknown()),
+            TlsFault::PrivateAddress => Ok(vec![IpAddr::from([10, 1, 2, 3])]),
             _ => Ok(vec![IpAddr::from(Ipv4Addr::LOCALHOST)]),
         }
     }

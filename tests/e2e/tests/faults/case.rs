@@ -1,4 +1,4 @@
-//! Runs one row in one world: the fault, what the record says then, and what comes afterwards.
+//! Runs one row in one world: the fault, the record after it, and the recovery.
 
 use std::time::Duration;
 
@@ -10,70 +10,69 @@ use relation_host::types::{Reference, Timestamp};
 use relation_host::{CallError, CallOutput};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
-use webex_emulator::{Digest, Grant, Stage};
+use webex_emulator::{Digest, Grant, ProcessingStage};
 
 use crate::bodies;
-use crate::row::{Class, Disturbance, Happening, Held, Row, TOKEN, Way};
-use crate::sweep::shown;
+use crate::row::{Action, FaultClass, Injection, RefreshVariant, Row, TOKEN, TokenPair};
+use crate::sweep::format_duration;
 
-/// From a grant to the refresh that is disturbed: less than the day in which a refresh may change
-/// nothing.
+/// From a grant to the disturbed refresh: less than the day in which a refresh may change nothing.
 const AGE: Duration = Duration::from_secs(6 * 3600);
 
-/// The first pause after Webex did not accept the integration.
+/// The first pause after Webex has rejected the integration.
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// How long a request may take to Webex on a busy machine.
+/// How long a request to Webex may take on a busy machine.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
-/// What the page shows of a row.
+/// A row's cells on the page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct Observation {
     /// The record's state.
     pub state: String,
-    /// What became of the tokens.
+    /// The fate of the tokens.
     pub tokens: String,
-    /// How long the access token and the refresh token live by the record.
-    pub lives: String,
+    /// The record's lifetimes of access token and refresh token.
+    pub lifetimes: String,
     /// When the next attempt is due.
     pub next: String,
-    /// The alerts that stand.
+    /// The open alerts.
     pub alert: String,
-    /// What the administrator reads.
+    /// The text for the administrator.
     pub reads: String,
-    /// What comes of it by itself, and what a person has to do.
+    /// What happens by itself, and what a person has to do.
     pub afterwards: String,
 }
 
-/// What came of a row.
+/// The result of a row.
 pub struct Verdict {
-    /// For the page.
-    pub seen: Seen,
-    /// What is not as the row's class wants it.
+    /// The cells for the page.
+    pub observation: Observation,
+    /// Deviations from the row's class.
     pub complaints: Vec<String>,
-    /// Whether new tokens reached the host whole while the store could be reached.
-    pub answered: bool,
-    /// Whether they were not stored then.
+    /// Whether new tokens reached the host whole while the store was available.
+    pub delivered: bool,
+    /// Whether those tokens were not stored.
     pub lost: bool,
 }
 
 /// A verdict, and the secrets that must not be found in clear.
-pub struct Judged {
+pub struct RowRun {
     /// The verdict.
     pub verdict: Verdict,
     /// The secrets.
-    pub secrets: Vec<Held>,
+    pub secrets: Vec<TokenPair>,
 }
 
 /// Runs the row.
-pub async fn judge(world: &World, way: Way, row: &Row) -> Judged {
-    let customer = world.customer("Contoso").await;
+pub async fn run_row(world: &World, variant: RefreshVariant, row: &Row) -> RowRun {
+    let customer = world.add_customer("Contoso").await;
     world.clock.advance(AGE);
     let mut case = Case {
         world,
-        way,
+        variant,
         class: row.class,
-        before: held(world, &customer).await,
+        before: stored_tokens(world, &customer).await,
         expiries: expiries(&world.record(&customer.pkid).await),
         grant: customer.grant.clone(),
         customer,
@@ -82,22 +81,27 @@ pub async fn judge(world: &World, way: Way, row: &Row) -> Judged {
     };
     case.secrets.push(case.before.clone());
     let earlier = world.emulator.requests().len();
-    let blamed = world.emulator.violations().len();
+    let earlier_violations = world.emulator.violations().len();
 
-    let result = case.refresh(&row.disturbance).await;
+    let result = case.refresh(&row.injection).await;
     let requests = world.emulator.requests().into_iter().skip(earlier);
     let tracking_id = requests
         .filter(|request| request.path == TOKEN)
         .find_map(|request| request.tracking_id)
         .filter(|_| row.tracked);
     world.store_faults.clear();
-    let (mut seen, lost) = case.look(&result, tracking_id.as_deref()).await;
-    world.mend().await;
-    seen.afterwards = case.go_on().await;
-    // Webex cannot know that an answer it gave was lost behind it.
-    let unseen = matches!(row.class, Class::Lost | Class::Dropped)
-        && !matches!(row.disturbance, Disturbance::Webex(_));
-    for violation in world.emulator.violations().into_iter().skip(blamed) {
+    let (mut observation, lost) = case.look(&result, tracking_id.as_deref()).await;
+    world.repair().await;
+    observation.afterwards = case.recover().await;
+    // Webex cannot know that its response was lost on the way.
+    let unseen = matches!(row.class, FaultClass::ResponseLost | FaultClass::Dropped)
+        && !matches!(row.injection, Injection::Webex(_));
+    for violation in world
+        .emulator
+        .violations()
+        .into_iter()
+        .skip(earlier_violations)
+    {
         case.expect(unseen, violation);
     }
     world
@@ -106,32 +110,35 @@ pub async fn judge(world: &World, way: Way, row: &Row) -> Judged {
         .await
         .expect("the customer can be deleted");
 
-    let name = format!("{} [{}]", row.name, way.name);
+    let name = format!("{} [{}]", row.name, variant.name);
     let complaints = case.complaints.iter();
-    Judged {
+    RowRun {
         verdict: Verdict {
-            seen,
+            observation,
             complaints: complaints.map(|text| format!("{name}: {text}")).collect(),
-            answered: matches!(row.class, Class::Answered | Class::Ahead | Class::Stashed),
+            delivered: matches!(
+                row.class,
+                FaultClass::Delivered | FaultClass::ClockAhead | FaultClass::Stashed
+            ),
             lost,
         },
         secrets: case.secrets,
     }
 }
 
-/// A row while it runs.
+/// A running row.
 pub struct Case<'a> {
     pub world: &'a World,
-    pub way: Way,
-    pub class: Class,
+    pub variant: RefreshVariant,
+    pub class: FaultClass,
     pub customer: Customer,
-    /// The grant that the customer's tokens are of.
+    /// The grant of the customer's tokens.
     pub grant: Grant,
-    pub before: Held,
-    /// Both expiries as the record had them.
+    pub before: TokenPair,
+    /// Both expiries before the refresh.
     pub expiries: [Value; 2],
     pub complaints: Vec<String>,
-    pub secrets: Vec<Held>,
+    pub secrets: Vec<TokenPair>,
 }
 
 impl Case<'_> {
@@ -152,58 +159,56 @@ impl Case<'_> {
         self.world.clock.now()
     }
 
-    async fn refresh(
-        &self,
-        disturbance: &Disturbance,
-    ) -> Result<CallOutput<RefreshReport>, CallError> {
+    async fn refresh(&self, injection: &Injection) -> Result<CallOutput<RefreshReport>, CallError> {
         let world = self.world;
-        let mut held_back = None;
-        match disturbance {
-            Disturbance::Nothing => {}
-            Disturbance::Webex(fault) => world.emulator.inject(fault(&self.before)),
-            Disturbance::Before(happens) => happens(world, &self.before),
-            Disturbance::Slow(Stage::Before) => held_back = Some(world.emulator.gate(TOKEN)),
-            Disturbance::Slow(Stage::After) => held_back = Some(world.emulator.gate_after(TOKEN)),
-            Disturbance::Front(weather) => world.network.front().set(*weather),
-            Disturbance::Proxy(manner) => world.network.gateway().set(*manner).await,
-            Disturbance::Meanwhile(happens) => return self.refresh_while(*happens).await,
+        let mut held_request = None;
+        match injection {
+            Injection::None => {}
+            Injection::Webex(fault) => world.emulator.inject(fault(&self.before)),
+            Injection::BeforeRequest(action) => action(world, &self.before),
+            Injection::Slow(ProcessingStage::Before) => {
+                held_request = Some(world.emulator.gate(TOKEN))
+            }
+            Injection::Slow(ProcessingStage::After) => {
+                held_request = Some(world.emulator.gate_after(TOKEN))
+            }
+            Injection::Tls(fault) => world.network.tls_front().set(*fault),
+            Injection::Proxy(fault) => world.network.proxy().set(*fault).await,
+            Injection::BeforeResponse(action) => return self.refresh_during(*action).await,
         }
         let result = world.host().refresh(&self.customer.pkid).await;
-        if let Some(gate) = &held_back {
-            // What is let go before Webex has seen that nobody waits any more, it carries out. It may see
-            // the request late as well, or never, if it was not sent in time.
+        if let Some(gate) = &held_request {
+            // A request released before Webex has seen that the client is gone is carried out.
+            // Webex may also see the request late, or never if it was not sent in time.
             let _ = tokio::time::timeout(ARRIVAL, gate.reached()).await;
             world.emulator.idle().await;
         }
-        drop(held_back);
+        drop(held_request);
         result
     }
 
-    /// Refreshes, and lets something happen between Webex's work and its answer.
-    async fn refresh_while(
-        &self,
-        happens: Happening,
-    ) -> Result<CallOutput<RefreshReport>, CallError> {
+    /// Refreshes, and runs the action between Webex's work and its response.
+    async fn refresh_during(&self, action: Action) -> Result<CallOutput<RefreshReport>, CallError> {
         let gate = self.world.emulator.gate_after(TOKEN);
         let (host, pkid) = (self.world.host().clone(), self.customer.pkid.clone());
         let refreshing = tokio::spawn(async move { host.refresh(&pkid).await });
         gate.reached().await;
-        happens(self.world, &self.customer).await;
+        action(self.world, &self.customer).await;
         gate.release();
         refreshing.await.expect("a refresh does not panic")
     }
 
-    /// Looks at the record after the attempt; true when tokens were lost that had arrived.
+    /// Observes the record after the attempt; returns true when tokens were lost that had arrived.
     async fn look(
         &mut self,
         result: &Result<CallOutput<RefreshReport>, CallError>,
         tracking_id: Option<&str>,
-    ) -> (Seen, bool) {
+    ) -> (Observation, bool) {
         let record = self.world.record(&self.customer.pkid).await;
         let state = text(&record["connection"]["state"]);
-        let held = held(self.world, &self.customer).await;
-        self.secrets.push(held.clone());
-        let accepted = self.world.emulator.accepts(&held.refresh_token);
+        let tokens = stored_tokens(self.world, &self.customer).await;
+        self.secrets.push(tokens.clone());
+        let accepted = self.world.emulator.accepts(&tokens.refresh_token);
         let next = record["connection"]["next_refresh"].as_u64().map(Timestamp);
         let due = self.wakeup().await;
         self.equal("the wakeup", due, next);
@@ -211,76 +216,85 @@ impl Case<'_> {
         let alerts = self.alerts().await;
         let reads = self.reads(&record, result).await;
         let after = expiries(&record);
-        let kept = held == self.before && after == self.expiries;
-        let taken = matches!(self.class, Class::Answered | Class::Ahead | Class::Unnamed);
+        let kept = tokens == self.before && after == self.expiries;
+        let taken = matches!(
+            self.class,
+            FaultClass::Delivered | FaultClass::ClockAhead | FaultClass::TokenOmitted
+        );
         if !taken && let Some(tracking_id) = tracking_id {
-            let told = alerts
+            let reported = alerts
                 .iter()
                 .map(|alert| text(&alert["message"]).to_owned());
-            self.expect_tracked(tracking_id, told.chain([reads.clone()]).collect());
+            self.expect_tracked(tracking_id, reported.chain([reads.clone()]).collect());
         }
         let mut lost = false;
         match self.class {
-            Class::Answered | Class::Ahead | Class::Unnamed => {
+            FaultClass::Delivered | FaultClass::ClockAhead | FaultClass::TokenOmitted => {
                 self.equal("the state", state, "connected");
-                let newest = self.world.emulator.newest(&self.grant);
-                let newest = newest.expect("the grant is known");
-                lost = Digest::of(&held.access_token) != newest.access_token
-                    || Digest::of(&held.refresh_token) != newest.refresh_token;
-                if self.class != Class::Unnamed {
+                let latest = self.world.emulator.latest_tokens(&self.grant);
+                let latest = latest.expect("the grant is known");
+                lost = Digest::from_secret(&tokens.access_token) != latest.access_token
+                    || Digest::from_secret(&tokens.refresh_token) != latest.refresh_token;
+                if self.class != FaultClass::TokenOmitted {
                     self.expect(!lost, "what Webex gave out last should be stored");
                     self.expect(accepted, "Webex should accept the refresh token");
                 }
                 self.expect(alerts.is_empty(), "there should be no alert");
             }
-            Class::NotCarriedOut { pause: wanted } => {
+            FaultClass::NotProcessed { pause: wanted } => {
                 self.equal("the state", state, "retrying");
                 self.equal("the pause", pause, Some(wanted));
                 self.expect(kept, "the tokens and their expiries should be kept");
                 self.expect(accepted, "Webex should accept the refresh token");
                 self.expect(alerts.is_empty(), "there should be no alert");
             }
-            Class::Lost => {
+            FaultClass::ResponseLost => {
                 self.equal("the state", state, "retrying");
                 self.expect(kept, "the tokens and their expiries should be kept");
-                self.equal("the refresh token's life", accepted, !self.way.rotates());
+                self.equal(
+                    "the refresh token's life",
+                    accepted,
+                    !self.variant.rotates(),
+                );
                 self.expect(alerts.is_empty(), "there should be no alert");
             }
-            Class::Stashed | Class::Dropped => {
+            FaultClass::Stashed | FaultClass::Dropped => {
                 self.equal("the state", state, "connected");
-                self.expect(held == self.before, "the tokens should be kept");
+                self.expect(tokens == self.before, "the tokens should be kept");
                 self.expect(result.is_err(), "the call should fail");
                 self.expect(alerts.is_empty(), "there should be no alert");
             }
-            Class::Operator => {
+            FaultClass::ClientRejected => {
                 self.equal("the state", state, "retrying");
                 self.equal("the pause", pause, Some(HOUR));
                 self.expect(kept, "the tokens and their expiries should be kept");
                 self.expect(accepted, "Webex should accept the refresh token");
                 self.equal("the number of alerts", alerts.len(), 1);
             }
-            Class::Refused => {
+            FaultClass::Refused => {
                 self.equal("the state", state, "reauthorize");
                 self.equal("the pause", pause, None);
                 self.expect(kept, "the tokens and their expiries should be kept");
                 self.expect(!alerts.is_empty(), "there should be an alert");
             }
         }
-        let seen = Seen {
+        let observation = Observation {
             state: state.to_owned(),
-            tokens: tokens(&self.before, &held, accepted),
-            lives: after.map(|expiry| self.life(&expiry)).join(" / "),
-            next: pause.map_or("none".to_owned(), |pause| format!("in {}", shown(pause))),
+            tokens: describe_tokens(&self.before, &tokens, accepted),
+            lifetimes: after.map(|expiry| self.lifetime(&expiry)).join(" / "),
+            next: pause.map_or("none".to_owned(), |pause| {
+                format!("in {}", format_duration(pause))
+            }),
             alert: names(&alerts),
-            reads: self.without_particulars(&reads, tracking_id),
+            reads: self.without_run_details(&reads, tracking_id),
             afterwards: String::new(),
         };
-        (seen, lost)
+        (observation, lost)
     }
 
-    fn life(&self, expiry: &Value) -> String {
+    fn lifetime(&self, expiry: &Value) -> String {
         let at = Timestamp(expiry["at"].as_u64().expect("an expiry"));
-        let left = shown(at.since(self.now()));
+        let left = format_duration(at.since(self.now()));
         if expiry["assumed"] == true {
             format!("{left} (assumed)")
         } else {
@@ -288,7 +302,7 @@ impl Case<'_> {
         }
     }
 
-    /// When the refresh is due by the store.
+    /// Returns when the refresh is due by the store.
     async fn wakeup(&self) -> Option<Timestamp> {
         let subject = Reference::record(self.customer.pkid.clone());
         let wakeups = self.world.host().store().wakeups(&subject).await;
@@ -299,14 +313,14 @@ impl Case<'_> {
 
     pub async fn alerts(&self) -> Vec<Value> {
         let subject = Reference::record(self.customer.pkid.clone()).to_string();
-        let mut alerts = self.world.all("data/Alert").await;
+        let mut alerts = self.world.bodies("data/Alert").await;
         alerts.retain(|alert| {
             alert["subject"] == subject.as_str() || alert["subject"] == "installation"
         });
         alerts
     }
 
-    /// The record's notes, else how the call failed, else the warnings of its transaction.
+    /// Returns the record's notes, else the call's failure, else the warnings of its transaction.
     async fn reads(
         &self,
         record: &Value,
@@ -327,7 +341,7 @@ impl Case<'_> {
         warnings.join("; ")
     }
 
-    /// The tracking id of a failed request is in whatever the administrator reads.
+    /// Asserts that the administrator's text contains the tracking id of a failed request.
     fn expect_tracked(&mut self, tracking_id: &str, texts: Vec<String>) {
         for text in texts {
             let has_it = text.contains(tracking_id) || text.contains(bodies::TRACKING_ID);
@@ -335,12 +349,12 @@ impl Case<'_> {
         }
     }
 
-    /// The text without what differs from run to run.
-    fn without_particulars(&self, text: &str, tracking_id: Option<&str>) -> String {
+    /// Removes details that differ between runs.
+    fn without_run_details(&self, text: &str, tracking_id: Option<&str>) -> String {
         let network = &self.world.network;
         let origin = network.origin();
         let mut text = text.replace(&origin, "https://webexapis.com");
-        // What the host advises to list has the same port at an address.
+        // The host's advice on the allow list names the same port at an address.
         if let Some((_, port)) = origin.rsplit_once(':') {
             text = text.replace(&format!("10.1.2.3:{port}"), "10.1.2.3");
         }
@@ -367,13 +381,13 @@ impl Case<'_> {
     }
 }
 
-pub async fn held(world: &World, customer: &Customer) -> Held {
+pub async fn stored_tokens(world: &World, customer: &Customer) -> TokenPair {
     let open = async |name| {
         let secret = world.secret(&customer.pkid, name).await;
         let secret = secret.expect("the record holds its tokens");
         secret.expose_secret().to_owned()
     };
-    Held {
+    TokenPair {
         access_token: open("token").await,
         refresh_token: open("refresh_token").await,
     }
@@ -383,9 +397,9 @@ fn expiries(record: &Value) -> [Value; 2] {
     ["access", "refresh"].map(|name| record["connection"][name].clone())
 }
 
-fn tokens(before: &Held, held: &Held, accepted: bool) -> String {
-    let access = held.access_token != before.access_token;
-    let refresh = held.refresh_token != before.refresh_token;
+fn describe_tokens(before: &TokenPair, tokens: &TokenPair, accepted: bool) -> String {
+    let access = tokens.access_token != before.access_token;
+    let refresh = tokens.refresh_token != before.refresh_token;
     let became = match (access, refresh) {
         (false, false) => "kept",
         (true, false) => "access token replaced",

@@ -1,4 +1,4 @@
-//! The scenarios catch a plugin that has a fault, each of them by the scenario that its file names.
+//! The scenarios catch every mutant of the plugin, each by the scenario that its file names.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +10,8 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The names of the scenarios that fail, and all of them, with this component or the one carried.
+/// Runs the scenarios with this component or the built-in one; returns the names of those that
+/// fail, and all names.
 fn run(component: Option<&Path>) -> (Vec<String>, usize) {
     let mut command = Command::new(artifacts::program("relation-host"));
     command
@@ -33,14 +34,14 @@ fn run(component: Option<&Path>) -> (Vec<String>, usize) {
 }
 
 #[test]
-fn the_plugin_passes_every_scenario() {
+fn plugin_passes_every_scenario() {
     let (failed, all) = run(None);
     assert!(failed.is_empty(), "{failed:?}");
     assert!(all >= 100, "only {all} scenarios were found");
 }
 
 #[test]
-fn each_seeded_fault_is_caught_by_the_scenario_that_it_names() {
+fn each_mutant_is_caught_by_its_scenario() {
     let folder = repository().join("tests/fixtures/broken");
     let mut faults = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -51,7 +52,7 @@ fn each_seeded_fault_is_caught_by_the_scenario_that_it_names() {
             .find_map(|line| line.strip_prefix("caught-by: "))
             .unwrap();
         let name = path.file_stem().unwrap().to_str().unwrap();
-        let (failed, all) = run(Some(&artifacts::broken(name)));
+        let (failed, all) = run(Some(&artifacts::mutant(name)));
         assert!(
             failed.iter().any(|failed| failed.ends_with(caught_by)),
             "{name} is not caught by {caught_by}, only by {failed:?}"

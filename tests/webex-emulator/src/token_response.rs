@@ -1,4 +1,4 @@
-//! What the token endpoint answers when it gives tokens.
+//! Token responses.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use serde_json::{Map, Value, json};
 pub(crate) struct TokenResponse {
     pub(crate) access_token: SecretString,
     pub(crate) expires_in: u64,
-    /// The refresh token and its lifetime, where the answer names one.
+    /// The refresh token and its lifetime, unless the response omits it.
     pub(crate) refresh: Option<(SecretString, u64)>,
     pub(crate) scopes: Vec<String>,
-    /// Older answers lack `scope` and `token_type`.
+    /// Older responses lack `scope` and `token_type`.
     pub(crate) bare: bool,
 }
 
 impl TokenResponse {
-    /// The JSON body, secrets in clear.
+    /// Returns the JSON body, secrets in clear.
     pub(crate) fn to_json(&self) -> Value {
         let mut body = Map::new();
         body.insert(
@@ -38,59 +38,59 @@ impl TokenResponse {
     }
 }
 
-/// A token pair minted for a test, as if an administrator had just authorised the integration.
+/// A token pair created for a test, as if an administrator had just authorised the integration.
 ///
 /// `Debug` shows no token.
 #[derive(Clone)]
 pub struct Grant {
-    pub(crate) answer: TokenResponse,
+    pub(crate) response: TokenResponse,
     pub(crate) authorization_id: String,
     pub(crate) client_id: String,
 }
 
 impl Grant {
-    /// The body with which the token endpoint would have answered, tokens in clear.
+    /// Returns the body of the token endpoint's response, tokens in clear.
     pub fn json(&self) -> Value {
-        self.answer.to_json()
+        self.response.to_json()
     }
 
-    /// The access token in clear.
+    /// Returns the access token in clear.
     pub fn access_token(&self) -> &str {
-        self.answer.access_token.expose_secret()
+        self.response.access_token.expose_secret()
     }
 
-    /// The refresh token in clear.
+    /// Returns the refresh token in clear.
     pub fn refresh_token(&self) -> &str {
-        self.answer
+        self.response
             .refresh
             .as_ref()
             .map_or("", |(token, _)| token.expose_secret())
     }
 
-    /// Life of the access token at the time of minting, in whole seconds.
+    /// Returns the lifetime of the access token at its issue, in whole seconds.
     pub fn expires_in(&self) -> u64 {
-        self.answer.expires_in
+        self.response.expires_in
     }
 
-    /// Life of the refresh token at the time of minting, in whole seconds.
+    /// Returns the lifetime of the refresh token at its issue, in whole seconds.
     pub fn refresh_token_expires_in(&self) -> u64 {
-        self.answer
+        self.response
             .refresh
             .as_ref()
             .map_or(0, |(_, seconds)| *seconds)
     }
 
-    /// The granted scopes.
+    /// Returns the granted scopes.
     pub fn scopes(&self) -> &[String] {
-        &self.answer.scopes
+        &self.response.scopes
     }
 
-    /// The id under which `DELETE /v1/authorizations/{id}` revokes this grant.
+    /// Returns the id under which `DELETE /v1/authorizations/{id}` revokes this grant.
     pub fn authorization_id(&self) -> &str {
         &self.authorization_id
     }
 
-    /// The client the grant was made to.
+    /// Returns the client of the grant.
     pub fn client_id(&self) -> &str {
         &self.client_id
     }
@@ -101,7 +101,7 @@ impl fmt::Debug for Grant {
         f.debug_struct("Grant")
             .field("authorization_id", &self.authorization_id)
             .field("client_id", &self.client_id)
-            .field("scopes", &self.answer.scopes)
+            .field("scopes", &self.response.scopes)
             .finish_non_exhaustive()
     }
 }

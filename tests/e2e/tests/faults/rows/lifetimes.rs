@@ -1,10 +1,10 @@
-//! Lives of tokens that are missing or make no sense.
+//! Token lifetimes that are missing or make no sense.
 
 use relation_e2e::World;
 use serde_json::json;
 use webex_emulator::Fault;
 
-use crate::row::{Class, Group, TOKEN, webex};
+use crate::row::{FaultClass, Group, TOKEN, webex};
 
 pub fn group() -> Group {
     Group {
@@ -13,41 +13,45 @@ pub fn group() -> Group {
                 was last known, one beyond ten years as ten years.",
         world: World::builder,
         rows: vec![
-            webex("no `expires_in`", Class::Answered, |_| {
+            webex("no `expires_in`", FaultClass::Delivered, |_| {
                 Fault::patch(TOKEN, json!({ "expires_in": null }))
             }),
-            webex("`expires_in` is negative", Class::Answered, |_| {
+            webex("`expires_in` is negative", FaultClass::Delivered, |_| {
                 Fault::patch(TOKEN, json!({ "expires_in": -1_209_599 }))
             }),
-            webex("`expires_in` is 0", Class::Answered, |_| {
+            webex("`expires_in` is 0", FaultClass::Delivered, |_| {
                 Fault::patch(TOKEN, json!({ "expires_in": 0 }))
             }),
-            webex("`expires_in` is absurd", Class::Answered, |_| {
+            webex("`expires_in` is absurd", FaultClass::Delivered, |_| {
                 Fault::patch(TOKEN, json!({ "expires_in": u64::MAX }))
             }),
-            webex("`expires_in` is a text", Class::Answered, |_| {
+            webex("`expires_in` is a text", FaultClass::Delivered, |_| {
                 Fault::patch(TOKEN, json!({ "expires_in": "1209599" }))
             }),
-            webex("`expires_in` is no number", Class::Answered, |_| {
+            webex("`expires_in` is no number", FaultClass::Delivered, |_| {
                 Fault::patch(TOKEN, json!({ "expires_in": "soon" }))
             }),
-            webex("no `refresh_token_expires_in`", Class::Answered, |_| {
-                Fault::patch(TOKEN, json!({ "refresh_token_expires_in": null }))
-            }),
+            webex(
+                "no `refresh_token_expires_in`",
+                FaultClass::Delivered,
+                |_| Fault::patch(TOKEN, json!({ "refresh_token_expires_in": null })),
+            ),
             webex(
                 "`refresh_token_expires_in` is negative",
-                Class::Answered,
+                FaultClass::Delivered,
                 |_| Fault::patch(TOKEN, json!({ "refresh_token_expires_in": -1 })),
             ),
-            webex("`refresh_token_expires_in` is 0", Class::Answered, |_| {
-                Fault::patch(TOKEN, json!({ "refresh_token_expires_in": 0 }))
-            }),
+            webex(
+                "`refresh_token_expires_in` is 0",
+                FaultClass::Delivered,
+                |_| Fault::patch(TOKEN, json!({ "refresh_token_expires_in": 0 })),
+            ),
             webex(
                 "`refresh_token_expires_in` is absurd",
-                Class::Answered,
+                FaultClass::Delivered,
                 |_| Fault::patch(TOKEN, json!({ "refresh_token_expires_in": 1e300 })),
             ),
-            webex("neither life", Class::Answered, |_| {
+            webex("neither life", FaultClass::Delivered, |_| {
                 let neither = json!({ "expires_in": null, "refresh_token_expires_in": null });
                 Fault::patch(TOKEN, neither)
             }),

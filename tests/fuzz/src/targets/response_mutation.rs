@@ -1,17 +1,17 @@
-//! Answers that Webex, a proxy or the network may give, and nobody should.
+//! Responses that Webex, a proxy or the network may send, but should not.
 
-use super::given::TOKEN_NAMES;
+use super::caller_input::TOKEN_NAMES;
 use crate::edits::edits;
+use crate::fake_webex::{BodyMutation, NetworkFault, ResponseMutation};
 use crate::input::Input;
-use crate::web::{Body, Fault, Spoiled};
 
-/// Statuses that mean something here, and some that mean nothing.
+/// Statuses with a meaning here, and some without.
 const STATUSES: &[u16] = &[
     200, 400, 401, 403, 404, 429, 500, 503, 201, 202, 204, 206, 301, 302, 307, 400, 405, 407, 408,
     409, 410, 415, 423, 425, 428, 451, 502, 504, 599, 999,
 ];
 
-/// Members of Webex's answers.
+/// Members of Webex's responses.
 const NAMES: &[&str] = &[
     "items",
     "id",
@@ -35,15 +35,15 @@ const NAMES: &[&str] = &[
     "totalUnits",
 ];
 
-const FAULTS: &[Fault] = &[
-    Fault::Unresolved,
-    Fault::Refused,
-    Fault::Untrusted,
-    Fault::Timeout,
-    Fault::Reset,
-    Fault::Garbled,
-    Fault::Cut,
-    Fault::Stalled,
+const NETWORK_FAULTS: &[NetworkFault] = &[
+    NetworkFault::Unresolved,
+    NetworkFault::Refused,
+    NetworkFault::Untrusted,
+    NetworkFault::Timeout,
+    NetworkFault::Reset,
+    NetworkFault::Garbled,
+    NetworkFault::Cut,
+    NetworkFault::Stalled,
 ];
 
 const RETRY_AFTER: &[&str] = &[
@@ -85,12 +85,12 @@ const ERRORS: &[&str] = &[
     "",
 ];
 
-/// One answer.
-pub(super) fn spoiled(input: &mut Input<'_>) -> Spoiled {
+/// Generates one mutation.
+pub(super) fn response_mutation(input: &mut Input<'_>) -> ResponseMutation {
     match input.below(8) {
-        0 => Spoiled::Good,
-        1 => Spoiled::Fault(*input.pick(FAULTS)),
-        _ => Spoiled::Changed {
+        0 => ResponseMutation::Good,
+        1 => ResponseMutation::NetworkFault(*input.pick(NETWORK_FAULTS)),
+        _ => ResponseMutation::Changed {
             status: status(input),
             headers: headers(input),
             body: body(input),
@@ -132,22 +132,22 @@ fn headers(input: &mut Input<'_>) -> Vec<(String, Vec<u8>)> {
     fields
 }
 
-fn body(input: &mut Input<'_>) -> Body {
+fn body(input: &mut Input<'_>) -> BodyMutation {
     match input.below(10) {
-        0 => Body::Good,
+        0 => BodyMutation::Good,
         1..=4 => {
             let names = if input.chance(96) { TOKEN_NAMES } else { NAMES };
-            Body::Edited(edits(input, names, 4))
+            BodyMutation::Edited(edits(input, names, 4))
         }
-        5 => Body::Cut(input.below(4_096)),
+        5 => BodyMutation::Cut(input.below(4_096)),
         6 => {
             let count = input.below(4);
             let one = |input: &mut Input<'_>| (input.below(4_096), input.bits().to_le_bytes()[0]);
-            Body::Noise((0..count).map(|_| one(input)).collect())
+            BodyMutation::Noise((0..count).map(|_| one(input)).collect())
         }
-        7 => Body::Own(own(input)),
-        8 => Body::Echo(input.pick::<&str>(ERRORS)),
-        _ => Body::Own(input.json(NAMES).to_string().into_bytes()),
+        7 => BodyMutation::Own(own(input)),
+        8 => BodyMutation::Echo(input.pick::<&str>(ERRORS)),
+        _ => BodyMutation::Own(input.json(NAMES).to_string().into_bytes()),
     }
 }
 

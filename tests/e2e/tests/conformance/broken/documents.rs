@@ -1,4 +1,4 @@
-//! Stores whose documents are not what was written.
+//! Stores that return other documents than were written.
 
 use relation_host::store::layer::StoreLayer;
 use relation_host::store::{Change, Check, Commit, Store, StoreError};
@@ -6,22 +6,22 @@ use relation_host::types::{Document, Hierarchy, Reference};
 
 use super::store;
 
-/// What is wrong with documents that are read.
+/// A defect of reading documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answers {
-    /// What does not exist is there, and empty.
+enum DocumentDefect {
+    /// Returns empty documents for missing ones.
     Invents,
-    /// What is not ASCII becomes question marks.
+    /// Replaces characters beyond ASCII by question marks.
     ManglesText,
-    /// The first version is 0.
+    /// Starts versions at 0.
     CountsFromZero,
-    /// The keys of the first put stay.
+    /// Keeps the keys of the first put.
     KeepsKeys,
-    /// Several documents come the other way round.
-    TurnsRound,
+    /// Returns several documents in reverse order.
+    ReversesOrder,
 }
 
-impl StoreLayer for Answers {
+impl StoreLayer for DocumentDefect {
     async fn get(
         &self,
         inner: &dyn Store,
@@ -40,7 +40,7 @@ impl StoreLayer for Answers {
                     document.version -= 1;
                 }
             }
-            Self::TurnsRound => found.reverse(),
+            Self::ReversesOrder => found.reverse(),
             Self::KeepsKeys => {}
         }
         Ok(found)
@@ -90,9 +90,9 @@ fn mangle(document: &mut Document) {
 }
 
 broken_hosts! {
-    documents_that_nobody_wrote: store(Answers::Invents) => ["storage.get.absent"];
-    text_that_is_mangled: store(Answers::ManglesText) => ["storage.put.content"];
-    versions_that_count_from_zero: store(Answers::CountsFromZero) => ["storage.put.version"];
-    keys_that_a_put_does_not_replace: store(Answers::KeepsKeys) => ["storage.put.keys"];
-    answers_in_another_order: store(Answers::TurnsRound) => ["storage.get-many.order"];
+    get_invents_documents: store(DocumentDefect::Invents) => ["storage.get.absent"];
+    text_is_mangled: store(DocumentDefect::ManglesText) => ["storage.put.content"];
+    versions_count_from_zero: store(DocumentDefect::CountsFromZero) => ["storage.put.version"];
+    put_keeps_old_keys: store(DocumentDefect::KeepsKeys) => ["storage.put.keys"];
+    get_many_reverses_the_order: store(DocumentDefect::ReversesOrder) => ["storage.get-many.order"];
 }

@@ -1,4 +1,5 @@
-//! One fixture on a host, and two customers: one for whom it misbehaves, one whose calls must go on.
+//! One fixture on a host, and two customers: one for whom it misbehaves, one whose calls must go
+//! on.
 
 use std::time::Duration;
 
@@ -13,14 +14,14 @@ use serde_json::json;
 
 use crate::component::component;
 
-/// The customer whom every fixture serves well.
+/// The customer whose calls every fixture performs correctly.
 const NEIGHBOUR: &str = "ffffffffffffffffffffffff";
 
-/// What every fixture is given as an access token.
+/// The access token of every fixture.
 pub const TOKEN: &str = "a-token-that-is-given";
 
-/// Bounds that are soon hit.
-pub fn tight() -> Limits {
+/// Returns limits that are soon reached.
+pub fn tight_limits() -> Limits {
     Limits {
         memory: 32 << 20,
         time: Duration::from_secs(1),
@@ -39,41 +40,42 @@ pub fn tight() -> Limits {
 }
 
 /// A fixture on a host.
-pub struct Stage {
+pub struct HostileWorld {
     pub world: World,
     fixture: String,
 }
 
-/// What became of the call for which the fixture misbehaves.
-pub struct Seen {
+/// The call in which the fixture misbehaved.
+pub struct HostileCall {
     pub result: Result<CallOutput<AddReport>, CallError>,
-    /// What the host has written down about it.
+    /// The host's record of it.
     pub transaction: Transaction,
-    /// How many calls of the other customer were answered before it ended.
+    /// Number of the other customer's calls that completed before it ended.
     pub meanwhile: u32,
     fixture: String,
 }
 
-impl Stage {
-    /// A fixture within tight bounds, and with nothing else to say.
-    pub async fn of(fixture: &str) -> Self {
+impl HostileWorld {
+    /// Runs a fixture with tight limits and no other setup.
+    pub async fn new(fixture: &str) -> Self {
         Self::with(fixture, World::builder()).await
     }
 
-    /// A fixture in a world that is described further.
+    /// Runs a fixture in a customised world.
     pub async fn with(fixture: &str, world: WorldBuilder) -> Self {
         let (file, _folder) = component(fixture);
-        let world = world.component(file).limits(tight()).start().await;
+        let world = world.component(file).limits(tight_limits()).start().await;
         Self {
             world,
             fixture: fixture.to_owned(),
         }
     }
 
-    /// Why no call at all is answered by a fixture. The host says so each time, and goes on.
-    pub async fn broken(fixture: &str) -> GuestErrorKind {
-        let stage = Self::of(fixture).await;
-        let host = stage.world.host();
+    /// Returns why the fixture's component does not load. The host reports it for each call, and
+    /// goes on.
+    pub async fn load_error(fixture: &str) -> GuestErrorKind {
+        let hostile = Self::new(fixture).await;
+        let host = hostile.world.host();
         let described = host.describe().await.expect_err("it is broken");
         let added = host.add(request()).await.expect_err("it is still broken");
         match (described.kind, added.kind) {
@@ -86,9 +88,9 @@ impl Stage {
         }
     }
 
-    /// Lets it misbehave for one customer, while the other one's calls are made one after the other;
-    /// each of them must be answered, which the host gives them no longer for than any call.
-    pub async fn misbehave(&self) -> Seen {
+    /// Lets the fixture misbehave for one customer, while the other one's calls run one after the
+    /// other. Each of them must complete within the usual time of a call.
+    pub async fn misbehave(&self) -> HostileCall {
         let host = self.world.host().clone();
         let hostile = tokio::spawn(async move { host.add(request()).await });
         let mut meanwhile = 0;
@@ -103,7 +105,7 @@ impl Stage {
             Err(error) => error.transaction.clone().expect("it was a transaction"),
         };
         let stored = self.world.host().store().transaction(&id).await;
-        Seen {
+        HostileCall {
             result,
             transaction: stored.unwrap().expect("it is written down"),
             meanwhile,
@@ -112,10 +114,10 @@ impl Stage {
     }
 }
 
-/// What the host says of a component that it does not take.
+/// Returns the host's message about a component that it rejects.
 pub fn refused_to_load(fixture: &str) -> String {
     let bytes = std::fs::read(artifacts::fixture(fixture)).unwrap();
-    let error = Plugin::load(&bytes, [], tight()).expect_err("it does not fit");
+    let error = Plugin::load(&bytes, [], tight_limits()).expect_err("it does not fit");
     assert!(
         matches!(error.kind, GuestErrorKind::Link { .. }),
         "{error:?}"
@@ -123,7 +125,7 @@ pub fn refused_to_load(fixture: &str) -> String {
     error.to_string()
 }
 
-/// Makes the call for which a fixture misbehaves.
+/// Creates the request for which a fixture misbehaves.
 pub fn request() -> AddRequest {
     AddRequest {
         hierarchy: "sys.Test".parse().unwrap(),
@@ -139,9 +141,10 @@ async fn serve_neighbour(host: &Host) {
     answer.await.expect("another customer's call is answered");
 }
 
-impl Seen {
-    /// Why the host stopped it. The error names the plugin, and is what was written down.
-    pub fn stopped(self) -> GuestErrorKind {
+impl HostileCall {
+    /// Returns why the host stopped the call. The error names the plugin, and matches the stored
+    /// record.
+    pub fn expect_stopped(self) -> GuestErrorKind {
         let error = self.result.expect_err("it is stopped");
         let text = error.to_string();
         let plugin = format!("plugin {} 0.0.1: ", self.fixture);
@@ -154,8 +157,8 @@ impl Seen {
         }
     }
 
-    /// The host let it misbehave to its end: what it refused with, because it was refused.
-    pub fn refused(self) -> Failure {
+    /// Returns the fixture's own failure after the host has rejected its attempt.
+    pub fn expect_refused(self) -> Failure {
         assert_eq!(self.transaction.status, Status::Fail);
         match self.result.expect_err("it is refused").kind {
             CallErrorKind::Refused(failure) => failure,
@@ -163,12 +166,12 @@ impl Seen {
         }
     }
 
-    /// It was answered: the notes of its answer.
-    pub fn notes(self) -> String {
+    /// Returns the notes of the fixture's result.
+    pub fn expect_notes(self) -> String {
         self.result.expect("it is answered").value.connection.notes
     }
 
-    /// The transaction's log, a line each.
+    /// Returns the transaction's log, one entry per line.
     pub fn log(&self) -> String {
         let lines = self.transaction.log.iter();
         let lines: Vec<&str> = lines.map(|line| line.message.as_str()).collect();

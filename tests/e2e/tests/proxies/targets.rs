@@ -1,4 +1,4 @@
-//! A client that may reach two servers, by `http` and by `https`, and requests of it.
+//! A client that may reach two servers, by `http` and by `https`, and its requests.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use tokio::time::Instant;
 
 use crate::servers::{Authority, Target};
 
-/// The servers, and whose certificates they have.
-pub struct Ways {
+/// The two servers, and the authority of their certificates.
+pub struct TargetServers {
     pub authority: Authority,
     pub http: Target,
     pub https: Target,
 }
 
-impl Ways {
+impl TargetServers {
     pub async fn new() -> Self {
         let authority = Authority::new();
         Self {
@@ -32,7 +32,7 @@ impl Ways {
         [&self.http, &self.https]
     }
 
-    /// A client that may use these proxies, named as `scheme://address`.
+    /// Creates a client that may use these proxies, named as `scheme://address`.
     pub fn client(&self, proxies: &[&str]) -> Client {
         let allow = self.targets().map(|target| target.url.clone());
         let proxies: Vec<String> = proxies.iter().map(|&proxy| proxy.to_owned()).collect();
@@ -47,7 +47,7 @@ impl Ways {
     }
 }
 
-/// A proxy with an account as a customer's administrator writes it.
+/// Returns a proxy string with an account, as a customer's administrator writes it.
 pub fn with_account(proxy: &str, (user, password): (&str, &str)) -> String {
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let (scheme, address) = proxy.split_once("://").unwrap();
@@ -58,8 +58,8 @@ pub fn with_account(proxy: &str, (user, password): (&str, &str)) -> String {
     )
 }
 
-/// The same proxy for both schemes.
-pub fn by(proxy: &str) -> Proxies {
+/// Returns the same proxy for both schemes.
+pub fn proxies_for(proxy: &str) -> Proxies {
     let proxy = ProxyUrl::parse(&proxy.to_owned().into()).unwrap();
     Proxies {
         http: Some(proxy.clone()),
@@ -67,7 +67,7 @@ pub fn by(proxy: &str) -> Proxies {
     }
 }
 
-/// Gets `url` and reads the whole answer.
+/// Gets `url` and reads the whole response.
 pub async fn get(
     client: &Client,
     url: &str,
@@ -75,8 +75,8 @@ pub async fn get(
 ) -> Result<(StatusCode, String), EgressError> {
     let request = Request::get(url).body(Empty::<Bytes>::new()).unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
-    let answer = client.send(request, proxies, deadline).await?;
-    let status = answer.status();
-    let body = answer.into_body().collect().await?.to_bytes();
+    let response = client.send(request, proxies, deadline).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }

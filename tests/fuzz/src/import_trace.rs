@@ -1,31 +1,30 @@
-//! Sees which imports a call makes: what a call reaches, as far as it can be seen from outside of it.
+//! Observes the imports of a call: its path, as far as it is visible from outside.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
 
-/// Remembers, of the calls since it was last asked, the latest imports in their order and how many commits
-/// there were.
+/// Records, since it was last read, the latest imports in order and the number of commits.
 #[derive(Debug, Default)]
-pub struct Watch {
+pub struct ImportTracer {
     order: AtomicU64,
     commits: AtomicU64,
 }
 
-/// What was seen.
+/// The recorded imports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Sight {
-    /// Imports in their order, as a number that differs when the order does. Repetitions count as one.
+pub struct ImportTrace {
+    /// A number that depends on the order of the imports. Repetitions count as one.
     pub order: u64,
-    /// How many commits were tried.
+    /// Number of attempted commits.
     pub commits: u64,
 }
 
-impl Watch {
-    /// What was seen since the last time.
-    pub fn take(&self) -> Sight {
-        Sight {
+impl ImportTracer {
+    /// Returns the trace since the last call, and resets it.
+    pub fn take(&self) -> ImportTrace {
+        ImportTrace {
             order: self.order.swap(0, Ordering::Relaxed),
             commits: self.commits.swap(0, Ordering::Relaxed),
         }
@@ -33,10 +32,10 @@ impl Watch {
 }
 
 #[async_trait]
-impl Interceptor for Watch {
+impl Interceptor for ImportTracer {
     async fn before(&self, call: &ImportCall) -> Intervention {
-        // Logs and progress say little about the way taken, and much about the input.
-        let told = matches!(
+        // Logs and progress depend little on the path, and much on the input.
+        let reported = matches!(
             call.import,
             Import::TransactionsLog | Import::TransactionsProgress
         );
@@ -49,7 +48,7 @@ impl Interceptor for Watch {
             .unwrap_or(0)
             + 1;
         let order = self.order.load(Ordering::Relaxed);
-        if !told && order & 15 != number {
+        if !reported && order & 15 != number {
             self.order
                 .store(order.rotate_left(4) & !15 ^ number, Ordering::Relaxed);
         }

@@ -1,27 +1,30 @@
-//! What passes: plain requests and tunnels, with and without accounts, over IPv4, IPv6 and TLS.
+//! Successful requests: plain and through tunnels, with and without accounts, over IPv4, IPv6 and
+//! TLS.
 
 use crate::squid::Squid;
+use crate::targets::{TargetServers, get, proxies_for, with_account};
 use crate::tinyproxy::{Options, Tinyproxy};
-use crate::way::{Ways, by, get, with_account};
 
-/// Reserved characters of URLs, of the header field and of squid's own helper; and one of two bytes.
+/// Reserved characters of URLs, of the header field and of squid's own helper; and one of two
+/// bytes.
 const ODD: (&str, &str) = ("us@er.name", "p:a/s%s@?#[ä]&+ ");
 
-/// Each server is reached through the proxy, twice, and sees nothing of the proxy's account.
-async fn passes(ways: &Ways, proxy: &str, account: Option<(&str, &str)>) {
-    let client = ways.client(&[proxy]);
+/// Asserts that each server is reached through the proxy, twice, and sees nothing of the proxy's
+/// account.
+async fn assert_forwards(servers: &TargetServers, proxy: &str, account: Option<(&str, &str)>) {
+    let client = servers.client(&[proxy]);
     let proxies = match account {
-        Some(account) => by(&with_account(proxy, account)),
-        None => by(proxy),
+        Some(account) => proxies_for(&with_account(proxy, account)),
+        None => proxies_for(proxy),
     };
-    for target in ways.targets() {
+    for target in servers.targets() {
         let before = target.seen().len();
         for n in 0..2 {
             let url = format!("{}/v1/people?n={n}", target.url);
-            let answer = get(&client, &url, &proxies).await;
-            let answer = answer.unwrap_or_else(|error| panic!("{proxy}, {url}: {error}"));
+            let response = get(&client, &url, &proxies).await;
+            let response = response.unwrap_or_else(|error| panic!("{proxy}, {url}: {error}"));
             assert_eq!(
-                (answer.0.as_u16(), &*answer.1),
+                (response.0.as_u16(), &*response.1),
                 (200, "ok"),
                 "{proxy}, {url}"
             );
@@ -43,7 +46,7 @@ async fn passes(ways: &Ways, proxy: &str, account: Option<(&str, &str)>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tinyproxy_passes_requests_on() {
-    let ways = Ways::new().await;
+    let servers = TargetServers::new().await;
     for host in ["127.0.0.1", "::1"] {
         for account in [None, Some(("user", "pass.word-1_"))] {
             let options = Options {
@@ -53,10 +56,10 @@ async fn tinyproxy_passes_requests_on() {
             let Some(proxy) = Tinyproxy::start(host, &options) else {
                 return;
             };
-            passes(&ways, &format!("http://{}", proxy.address), account).await;
+            assert_forwards(&servers, &format!("http://{}", proxy.address), account).await;
             let asked = proxy.requests();
-            let plain = format!("GET {}/v1/people?n=0 HTTP/1.1", ways.http.url);
-            let tunnel = format!("CONNECT {} HTTP/1.1", ways.https.address);
+            let plain = format!("GET {}/v1/people?n=0 HTTP/1.1", servers.http.url);
+            let tunnel = format!("CONNECT {} HTTP/1.1", servers.https.address);
             assert!(asked.contains(&plain), "{asked:?}");
             assert_eq!(
                 asked.iter().filter(|line| **line == tunnel).count(),
@@ -69,10 +72,10 @@ async fn tinyproxy_passes_requests_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn squid_passes_requests_on() {
-    let ways = Ways::new().await;
+    let servers = TargetServers::new().await;
     for account in [None, Some(ODD)] {
         let accounts: Vec<_> = account.into_iter().collect();
-        let Some(squid) = Squid::start(&ways.authority, &accounts) else {
+        let Some(squid) = Squid::start(&servers.authority, &accounts) else {
             return;
         };
         for proxy in [
@@ -80,18 +83,18 @@ async fn squid_passes_requests_on() {
             format!("http://{}", squid.http6),
             format!("https://{}", squid.https),
         ] {
-            let before = squid.served().len();
-            passes(&ways, &proxy, account).await;
+            let before = squid.access_log().len();
+            assert_forwards(&servers, &proxy, account).await;
             let served = relation_e2e::process::eventually("squid has logged", || {
-                let served = squid.served().split_off(before);
+                let served = squid.access_log().split_off(before);
                 (served.len() >= 3).then_some(served)
             });
             let described: Vec<_> = served
                 .iter()
                 .map(|one| (one.status, &*one.method, &*one.target))
                 .collect();
-            let plain = [0, 1].map(|n| format!("{}/v1/people?n={n}", ways.http.url));
-            let authority = ways.https.address.to_string();
+            let plain = [0, 1].map(|n| format!("{}/v1/people?n={n}", servers.http.url));
+            let authority = servers.https.address.to_string();
             assert_eq!(
                 described,
                 [

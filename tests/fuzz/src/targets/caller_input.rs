@@ -1,13 +1,13 @@
-//! What a caller can give: fields, tokens, grants.
+//! Input of callers: fields, tokens, grants.
 
 use relation_host::reports::Grant;
 use serde_json::{Map, Value, json};
 
+use crate::fake_webex::{CANARY, ORGANIZATION, internal_id, token_response};
 use crate::input::Input;
-use crate::scenes;
-use crate::web::{CANARY, ORGANIZATION, internal_id, token_response};
+use crate::worlds;
 
-/// The model's fields, what is nearly one, and members of the record that are none.
+/// The model's fields, near misses, and other members of the record.
 const NAMES: &[&str] = &[
     "name",
     "account_number_external",
@@ -41,7 +41,7 @@ const NAMES: &[&str] = &[
     "htpp_proxy",
 ];
 
-/// The members of a token answer.
+/// The members of a token response.
 pub(super) const TOKEN_NAMES: &[&str] = &[
     "access_token",
     "refresh_token",
@@ -53,7 +53,7 @@ pub(super) const TOKEN_NAMES: &[&str] = &[
     "error_description",
 ];
 
-/// A grant.
+/// Generates a grant.
 pub(super) fn grant(input: &mut Input<'_>) -> Grant {
     *input.pick(&[
         Grant::Organization,
@@ -62,12 +62,12 @@ pub(super) fn grant(input: &mut Input<'_>) -> Grant {
     ])
 }
 
-/// Fields: those of a real customer with some changed, or some alone.
+/// Generates fields: those of a real customer with some changed, or some alone.
 pub(super) fn fields(input: &mut Input<'_>) -> Map<String, Value> {
     let mut fields = if input.chance(96) {
         Map::new()
     } else {
-        scenes::fields()
+        worlds::fields()
     };
     for _ in 0..input.below(6) {
         let name = input.name(NAMES);
@@ -87,9 +87,9 @@ pub(super) fn fields(input: &mut Input<'_>) -> Map<String, Value> {
     fields
 }
 
-/// A value for the field `name`: such as it takes, nearly such, or anything.
+/// Generates a value for the field `name`: valid, nearly valid, or any.
 fn value(input: &mut Input<'_>, name: &str) -> Value {
-    if input.chance(64) && !secret(name) {
+    if input.chance(64) && !is_secret(name) {
         return input.json(NAMES);
     }
     match name {
@@ -115,13 +115,13 @@ fn value(input: &mut Input<'_>, name: &str) -> Value {
             (0..input.below(4)).map(|_| each(input)).collect()
         }
         name if name.contains("proxy") => proxy(input),
-        name if name.contains("token") && secret(name) => token(input),
+        name if name.contains("token") && is_secret(name) => token(input),
         _ => input.text().into(),
     }
 }
 
-/// Whether a value of this field is a secret, which only a value with a [`CANARY`] stands for.
-fn secret(name: &str) -> bool {
+/// Whether a value of this field is a secret; only a value with a [`CANARY`] counts as one.
+fn is_secret(name: &str) -> bool {
     name.contains("proxy")
         || (name.contains("token") && !name.contains("expires") && name != "token_link")
 }
@@ -159,7 +159,7 @@ fn token(input: &mut Input<'_>) -> Value {
         .into()
 }
 
-/// A proxy string; its user, or what may be meant as one, holds the secret.
+/// Generates a proxy string; its user, or a near miss of one, holds the secret.
 fn proxy(input: &mut Input<'_>) -> Value {
     let (text, port) = (input.text(), input.below(70_000));
     let password = format!(
@@ -183,20 +183,20 @@ fn proxy(input: &mut Input<'_>) -> Value {
         .into()
 }
 
-/// A pasted token answer: none, whole, changed, or no JSON.
+/// Generates a pasted token response: none, whole, changed, or not JSON.
 pub(super) fn pasted(input: &mut Input<'_>) -> Option<String> {
-    let mut answer = token_response("pasted");
+    let mut response = token_response("pasted");
     match input.below(6) {
         0 | 1 => None,
-        2 => Some(answer.to_string()),
+        2 => Some(response.to_string()),
         3 | 4 => {
             let edits = crate::edits::edits(input, TOKEN_NAMES, 4);
-            crate::edits::apply(&mut answer, &edits);
-            crate::edits::keep_in_place(&mut answer, CANARY, &["access_token", "refresh_token"]);
-            Some(answer.to_string())
+            crate::edits::apply(&mut response, &edits);
+            crate::edits::keep_only_in(&mut response, CANARY, &["access_token", "refresh_token"]);
+            Some(response.to_string())
         }
         _ => {
-            let text = answer.to_string();
+            let text = response.to_string();
             let end = input.below(text.len());
             let cut: String = text.chars().take(end).collect();
             Some(format!("{cut}{}", input.text()))

@@ -6,22 +6,22 @@ use relation_e2e::World;
 use relation_e2e::world::DAY;
 use webex_emulator::{Fault, FaultKind};
 
-use crate::row::{Class, FIRST_PAUSE, Group, TOKEN, webex};
+use crate::row::{FIRST_PAUSE, FaultClass, Group, TOKEN, webex};
 
-const fn after(seconds: u64) -> Class {
+const fn after(seconds: u64) -> FaultClass {
     let pause = Duration::from_secs(seconds);
-    Class::NotCarriedOut { pause }
+    FaultClass::NotProcessed { pause }
 }
 
 pub fn group() -> Group {
-    const A_DAY: Class = Class::NotCarriedOut { pause: DAY };
+    const A_DAY: FaultClass = FaultClass::NotProcessed { pause: DAY };
     Group {
         title: "Requests for patience",
         about: "Status 429. A `Retry-After` is kept to the second, up to a day, and never shortens \
                 our own pause.",
         world: World::builder,
         rows: vec![
-            webex("no `Retry-After`", Class::FAILED, |_| {
+            webex("no `Retry-After`", FaultClass::FAILED, |_| {
                 Fault::new(TOKEN, FaultKind::RateLimited { retry_after: None })
             }),
             webex("`Retry-After: 3`", after(FIRST_PAUSE.as_secs()), |_| {
@@ -30,7 +30,7 @@ pub fn group() -> Group {
             webex("`Retry-After: 194`", after(194), |_| {
                 Fault::rate_limited(TOKEN, "194")
             }),
-            webex("`Retry-After:` a date long ago", Class::FAILED, |_| {
+            webex("`Retry-After:` a date long ago", FaultClass::FAILED, |_| {
                 Fault::rate_limited(TOKEN, "Tue, 14 Nov 2023 22:13:20 GMT")
             }),
             webex("`Retry-After:` a date in 200 years", A_DAY, |_| {
@@ -39,13 +39,15 @@ pub fn group() -> Group {
             webex("`Retry-After: 99999999999999999999`", A_DAY, |_| {
                 Fault::rate_limited(TOKEN, "99999999999999999999")
             }),
-            webex("`Retry-After: -1`", Class::FAILED, |_| {
+            webex("`Retry-After: -1`", FaultClass::FAILED, |_| {
                 Fault::rate_limited(TOKEN, "-1")
             }),
-            webex("`Retry-After: rand(30),add(30)`", Class::FAILED, |_| {
-                Fault::rate_limited(TOKEN, "rand(30),add(30)")
-            }),
-            webex("an empty `Retry-After`", Class::FAILED, |_| {
+            webex(
+                "`Retry-After: rand(30),add(30)`",
+                FaultClass::FAILED,
+                |_| Fault::rate_limited(TOKEN, "rand(30),add(30)"),
+            ),
+            webex("an empty `Retry-After`", FaultClass::FAILED, |_| {
                 Fault::rate_limited(TOKEN, "")
             }),
         ],
@@ -53,13 +55,13 @@ pub fn group() -> Group {
 }
 
 /// The refresh tokens of this group live for 40 hours, of which 34 are left at the request.
-pub fn near_the_end() -> Group {
-    const HALF: Class = after(17 * 3600);
+pub fn near_expiry() -> Group {
+    const HALF: FaultClass = after(17 * 3600);
     Group {
         title: "Requests for patience beyond the end",
         about: "Status 429, where the refresh token lives for 40 hours. A `Retry-After` that ends \
                 later is cut to half of what is left of the token.",
-        world: || World::builder().lives(14 * DAY, 40 * DAY / 24),
+        world: || World::builder().token_lifetimes(14 * DAY, 40 * DAY / 24),
         rows: vec![
             webex("`Retry-After: 86400`, with 34 hours left", HALF, |_| {
                 Fault::rate_limited(TOKEN, "86400")

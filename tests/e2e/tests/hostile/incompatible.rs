@@ -1,14 +1,14 @@
-//! Components that do not fit this host, or fail before they are called.
+//! Components that do not fit this host, or fail before their first call.
 
 use relation_host::CallErrorKind;
 use relation_host::component::{GuestErrorKind, inspect};
 use relation_host::types::Failure;
 
-use crate::stage::{Stage, refused_to_load, tight};
+use crate::world::{HostileWorld, refused_to_load, tight_limits};
 use relation_e2e::artifacts;
 
-/// What `load` refuses, `inspect` must have said.
-fn does_not_fit(fixture: &str) -> String {
+/// Asserts that `inspect` reports whatever `load` rejects.
+fn load_incompatible(fixture: &str) -> String {
     let bytes = std::fs::read(artifacts::fixture(fixture)).unwrap();
     let inspection = inspect(&bytes).expect("it is a component");
     assert!(!inspection.is_compatible(), "{inspection:#?}");
@@ -17,21 +17,21 @@ fn does_not_fit(fixture: &str) -> String {
 
 #[test]
 pub fn wrong_world_version() {
-    let told = does_not_fit("wrong_world_version");
+    let reported = load_incompatible("wrong_world_version");
     for words in [
         "it imports automate:platform/storage@0.2.0, of which this host has \
          automate:platform/storage@0.1.0",
         "it does not export automate:spark-customer/workflows@0.1.0",
     ] {
-        assert!(told.contains(words), "{told}");
+        assert!(reported.contains(words), "{reported}");
     }
 }
 
 #[test]
 pub fn missing_import() {
-    let told = does_not_fit("missing_import");
+    let reported = load_incompatible("missing_import");
     assert_eq!(
-        told,
+        reported,
         "plugin missing_import 0.0.1: it does not fit this host: it imports \
          fixtures:elsewhere/queues@0.3.0, which this host does not have"
     );
@@ -39,16 +39,16 @@ pub fn missing_import() {
 
 #[test]
 pub fn extra_import() {
-    let told = does_not_fit("extra_import");
+    let reported = load_incompatible("extra_import");
     assert!(
-        told.contains("wasi:sockets/tcp-create-socket@0.2.12, which this host does not have"),
-        "{told}"
+        reported.contains("wasi:sockets/tcp-create-socket@0.2.12, which this host does not have"),
+        "{reported}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 pub async fn wrong_record_model() {
-    let stage = Stage::of("wrong_record_model").await;
+    let stage = HostileWorld::new("wrong_record_model").await;
     let refused = stage.world.host().check_settings().await;
     let CallErrorKind::Refused(Failure::Internal(text)) = refused.expect_err("it differs").kind
     else {
@@ -65,7 +65,7 @@ pub async fn wrong_record_model() {
 
 #[tokio::test(flavor = "multi_thread")]
 pub async fn trap_in_start() {
-    let failed = Stage::broken("trap_in_start").await;
+    let failed = HostileWorld::load_error("trap_in_start").await;
     assert!(
         matches!(&failed, GuestErrorKind::Trap { message } if message.contains("unreachable")),
         "{failed}"
@@ -74,16 +74,20 @@ pub async fn trap_in_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 pub async fn endless_start() {
-    let failed = Stage::broken("endless_start").await;
+    let failed = HostileWorld::load_error("endless_start").await;
     assert!(
-        matches!(failed, GuestErrorKind::Time { limit } if limit == tight().time),
+        matches!(failed, GuestErrorKind::Time { limit } if limit == tight_limits().time),
         "{failed}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 pub async fn exit() {
-    let kind = Stage::of("exit").await.misbehave().await.stopped();
+    let kind = HostileWorld::new("exit")
+        .await
+        .misbehave()
+        .await
+        .expect_stopped();
     assert!(
         matches!(&kind, GuestErrorKind::Trap { message } if message.contains("exit")),
         "{kind}"
@@ -92,7 +96,11 @@ pub async fn exit() {
 
 #[tokio::test(flavor = "multi_thread")]
 pub async fn panic() {
-    let kind = Stage::of("panic").await.misbehave().await.stopped();
+    let kind = HostileWorld::new("panic")
+        .await
+        .misbehave()
+        .await
+        .expect_stopped();
     let GuestErrorKind::Panic { message } = kind else {
         panic!("not told as a panic: {kind}");
     };
@@ -101,12 +109,12 @@ pub async fn panic() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-pub async fn nonsense_answer() {
-    let failure = Stage::of("nonsense_answer")
+pub async fn nonsense_result() {
+    let failure = HostileWorld::new("nonsense_result")
         .await
         .misbehave()
         .await
-        .refused();
+        .expect_refused();
     assert!(
         matches!(&failure, Failure::Internal(text) if text.contains("the plugin answered with an invalid pkid")),
         "{failure}"

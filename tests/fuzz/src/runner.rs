@@ -1,4 +1,4 @@
-//! What every trial shares: the compiled plugin, the scenes, the way out, the key.
+//! Shared parts of all trials: the compiled plugin, the worlds, the egress, the key.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,136 +13,141 @@ use relation_host::{BuildError, Limits};
 use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
-use crate::scenes::{Scene, Scenes};
+use crate::fake_webex::{BASE_URL, CANARY, FakeWebex};
+use crate::import_trace::ImportTracer;
 use crate::trial::{SEED, Trial};
-use crate::watch::Watch;
-use crate::web::{BASE_URL, CANARY, Web};
+use crate::worlds::{WorldKind, WorldSnapshots};
 
-/// When every scene begins: 2026-01-01T00:00:00Z.
-pub const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
+/// The start time of every world: 2026-01-01T00:00:00Z.
+pub const START_TIME: Timestamp = Timestamp(1_767_225_600_000);
 
-/// Why there is no bench.
+/// Why a runner could not be created.
 #[derive(Debug, thiserror::Error)]
-pub enum BenchError {
-    /// The component's file is not there.
+pub enum RunnerError {
+    /// The component's file could not be read.
     #[error(
         "could not read the component {}: {error}; `cargo xtask build` makes it", path.display()
     )]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: std::io::Error,
     },
-    /// It does not fit the host.
+    /// The component does not fit the host.
     #[error(transparent)]
     Plugin(#[from] GuestError),
-    /// The bench's own settings are wrong.
+    /// The runner's own settings are wrong.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// The bench's own key does not fit.
+    /// The runner's own key does not fit.
     #[error(transparent)]
     Key(#[from] SealError),
-    /// The bench's host cannot be put together.
+    /// The runner's host could not be built.
     #[error(transparent)]
     Host(#[from] BuildError),
-    /// No thread or timer can be had.
+    /// No thread or timer could be created.
     #[error("could not start a runtime: {0}")]
     Runtime(#[from] std::io::Error),
-    /// The workflows do not even do what the scenes need.
-    #[error("the scene could not be set: {0}")]
-    Scene(String),
+    /// The workflows do not even create the worlds.
+    #[error("cannot create the worlds: {0}")]
+    WorldKind(String),
 }
 
-/// Runs trials, one at a time. Another thread takes [`Bench::another`].
-pub struct Bench {
+/// Runs trials, one at a time. Another thread takes [`TrialRunner::fork`].
+pub struct TrialRunner {
     runtime: Runtime,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) scenes: Scenes,
-    pub(crate) web: Arc<Web>,
-    pub(crate) watch: Arc<Watch>,
+    pub(crate) snapshots: WorldSnapshots,
+    pub(crate) webex: Arc<FakeWebex>,
+    pub(crate) tracer: Arc<ImportTracer>,
     pub(crate) client: Client,
 }
 
-/// What the benches of all threads have in common.
+/// Shared parts of the runners of all threads.
 pub(crate) struct Shared {
     pub(crate) plugin: Plugin,
     pub(crate) sealer: Arc<Sealer>,
-    /// What the plugin reads besides what every scene has.
+    /// Settings of the plugin besides those of every world.
     pub(crate) settings: BTreeMap<String, String>,
 }
 
-impl Bench {
-    /// A bench for the component in `file`.
+impl TrialRunner {
+    /// Creates a runner for the component in `file`.
     ///
     /// # Errors
-    /// See [`BenchError`].
-    pub fn new(file: &Path) -> Result<Self, BenchError> {
-        let mut bench = Self::unfurnished(file, BTreeMap::new())?;
-        bench.scenes = bench.runtime.block_on(Scenes::set(&bench))?;
-        Ok(bench)
+    /// See [`RunnerError`].
+    pub fn new(file: &Path) -> Result<Self, RunnerError> {
+        let mut runner = Self::with_empty_worlds(file, BTreeMap::new())?;
+        runner.snapshots = runner.runtime.block_on(WorldSnapshots::create(&runner))?;
+        Ok(runner)
     }
 
-    /// A bench whose only scene is [`Scene::Empty`], for a component that does other things than ours.
+    /// Creates a runner whose only world is [`WorldKind::Empty`], for a component that behaves
+    /// differently from ours.
     ///
     /// # Errors
-    /// See [`BenchError`].
-    pub fn unfurnished(
+    /// See [`RunnerError`].
+    pub fn with_empty_worlds(
         file: &Path,
         settings: BTreeMap<String, String>,
-    ) -> Result<Self, BenchError> {
-        let bytes = std::fs::read(file).map_err(|error| BenchError::Unreadable {
+    ) -> Result<Self, RunnerError> {
+        let bytes = std::fs::read(file).map_err(|error| RunnerError::Unreadable {
             path: file.to_owned(),
             error,
         })?;
         let plugin = Plugin::load(&bytes, [], Limits::default())?;
         let runtime = runtime()?;
         let store = MemoryStore::new("fuzz");
-        let sealer = runtime.block_on(Sealer::open(&store, KnownKey, BEGINNING))?;
+        let sealer = runtime.block_on(Sealer::open(&store, KnownKey, START_TIME))?;
         let shared = Arc::new(Shared {
             plugin,
             sealer: Arc::new(sealer),
             settings: defaults().into_iter().chain(settings).collect(),
         });
-        Self::around(shared, Scenes::nothing(store), runtime)
+        Self::around(shared, WorldSnapshots::empty(store), runtime)
     }
 
-    /// The same for another thread; what takes time is not done again.
+    /// Creates a runner for another thread; expensive parts are shared.
     ///
     /// # Errors
-    /// See [`BenchError`].
-    pub fn another(&self) -> Result<Self, BenchError> {
-        Self::around(Arc::clone(&self.shared), self.scenes.copy(), runtime()?)
+    /// See [`RunnerError`].
+    pub fn fork(&self) -> Result<Self, RunnerError> {
+        Self::around(Arc::clone(&self.shared), self.snapshots.copy(), runtime()?)
     }
 
-    fn around(shared: Arc<Shared>, scenes: Scenes, runtime: Runtime) -> Result<Self, BenchError> {
-        let web = Arc::new(Web::default());
+    fn around(
+        shared: Arc<Shared>,
+        snapshots: WorldSnapshots,
+        runtime: Runtime,
+    ) -> Result<Self, RunnerError> {
+        let webex = Arc::new(FakeWebex::default());
         let everywhere = ["https://webexapis.com".to_owned()];
         let proxies = ["http://proxy.example:3128".to_owned()];
         let policy = Policy::parse(&everywhere)?.with_proxies(&proxies)?;
         let client =
-            Client::with_transport(policy, ClientOptions::default(), Arc::clone(&web) as _);
+            Client::with_transport(policy, ClientOptions::default(), Arc::clone(&webex) as _);
         Ok(Self {
             runtime,
             shared,
-            scenes,
-            web,
-            watch: Arc::default(),
+            snapshots,
+            webex,
+            tracer: Arc::default(),
             client,
         })
     }
 
-    /// Runs something to its end on this bench's thread.
+    /// Runs a future to its end on this runner's thread.
     pub fn run<T>(&self, trial: impl Future<Output = T>) -> T {
         self.runtime.block_on(trial)
     }
 
-    /// A world of its own that begins as `scene`.
+    /// Opens a fresh copy of `world`.
     ///
     /// # Errors
-    /// [`BenchError::Host`].
-    pub async fn open(&self, scene: Scene) -> Result<Trial<'_>, BenchError> {
-        Trial::begin(self, self.scenes.get(scene), SEED).await
+    /// [`RunnerError::Host`].
+    pub async fn open(&self, world: WorldKind) -> Result<Trial<'_>, RunnerError> {
+        Trial::begin(self, self.snapshots.get(world), SEED).await
     }
 }
 
@@ -167,7 +172,7 @@ pub(crate) fn client_secret() -> String {
     format!("{CANARY}client")
 }
 
-/// Gives a key that protects nothing: what a trial stores is worth nothing.
+/// A key that protects nothing: a trial's secrets are worthless.
 struct KnownKey;
 
 impl KeyProvider for KnownKey {

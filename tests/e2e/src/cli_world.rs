@@ -1,9 +1,9 @@
-//! A directory for `relation-host` beside an emulated Webex. Both go by a time that tests let pass.
+//! A directory for `relation-host` beside an emulated Webex. Both use a time that tests advance.
 
 use webex_emulator::{Builder, Emulator, Grant, Organization, RecordedRequest};
 
 use crate::database::Database;
-use crate::process::{CLIENT_ID, Place, Program};
+use crate::process::{CLIENT_ID, Program, Workspace};
 use crate::time::Time;
 use crate::world::{CLIENT_SECRET, SCOPES};
 
@@ -11,16 +11,16 @@ use crate::world::{CLIENT_SECRET, SCOPES};
 pub const NODE: &str = "sys.Provider.Reseller";
 
 /// A directory beside an emulated Webex.
-pub struct Scene {
+pub struct CliWorld {
     /// Webex.
     pub emulator: Emulator,
-    /// The directory.
-    pub place: Place,
-    /// The time there and at Webex.
+    /// The directory of the commands.
+    pub workspace: Workspace,
+    /// The time of the commands and of Webex.
     pub time: Time,
 }
 
-/// A customer that was added by the command.
+/// A customer added by the command.
 pub struct Customer {
     /// The record's key.
     pub pkid: String,
@@ -30,13 +30,13 @@ pub struct Customer {
     pub grant: Grant,
 }
 
-impl Scene {
-    /// Webex with lives as the documentation has them.
+impl CliWorld {
+    /// Creates a world with Webex's documented lifetimes.
     pub fn new() -> Self {
         Self::with(Emulator::builder())
     }
 
-    /// A Webex of this kind.
+    /// Creates a world with this Webex.
     pub fn with(webex: Builder) -> Self {
         let time = Time::default();
         let emulator = webex
@@ -44,37 +44,37 @@ impl Scene {
             .client(CLIENT_ID, CLIENT_SECRET)
             .start_blocking()
             .expect("the emulator starts");
-        let place = Place::of(&emulator.base_url(), CLIENT_SECRET).at(time.clone());
+        let workspace = Workspace::new(&emulator.base_url(), CLIENT_SECRET).with_time(time.clone());
         Self {
             emulator,
-            place,
+            workspace,
             time,
         }
     }
 
-    /// The same with one more line of configuration.
-    pub fn configured(mut self, line: &str) -> Self {
-        self.place = self.place.configured(line);
+    /// Adds a line to the configuration.
+    pub fn with_config_line(mut self, line: &str) -> Self {
+        self.workspace = self.workspace.with_config_line(line);
         self
     }
 
-    /// An organisation that has granted its tokens.
-    pub fn granted(&self, name: &str) -> (Organization, Grant) {
+    /// Creates an organisation with a grant.
+    pub fn organization_with_grant(&self, name: &str) -> (Organization, Grant) {
         let organization = self.emulator.create_organization(name);
         let grant = self.emulator.grant(&organization, SCOPES.iter().copied());
         (organization, grant)
     }
 
-    /// What adds a customer of this name, to be told more.
+    /// Returns the command that adds a customer of this name; the test adds more arguments.
     pub fn add(&self, name: &str) -> Program {
         let add = ["add", "--hierarchy", NODE, "--name", name];
-        self.place.relation(add)
+        self.workspace.relation(add)
     }
 
     /// Adds a customer with pasted tokens.
     #[track_caller]
-    pub fn customer(&self, name: &str) -> Customer {
-        let (organization, grant) = self.granted(name);
+    pub fn add_customer(&self, name: &str) -> Customer {
+        let (organization, grant) = self.organization_with_grant(name);
         let added = self
             .add(name)
             .arg("--account-number")
@@ -82,7 +82,7 @@ impl Scene {
             .args(["--tokens", "-", "--json"])
             .stdin(grant.json().to_string())
             .run()
-            .done()
+            .succeeds()
             .json();
         let pkid = added["connection"]["pkid"].as_str();
         Customer {
@@ -92,20 +92,20 @@ impl Scene {
         }
     }
 
-    /// The state of a customer, as `show` has it.
+    /// Returns the state of a customer, as `show` prints it.
     #[track_caller]
     pub fn state(&self, customer: &Customer) -> String {
-        let shown = self.place.json(["show", &customer.pkid]);
+        let shown = self.workspace.json(["show", &customer.pkid]);
         let state = shown["connection"]["state"].as_str();
         state.expect("a record has a state").to_owned()
     }
 
-    /// The database, which a command must have made.
+    /// Opens the database, which a command must have created.
     pub fn database(&self) -> Database {
-        Database::open(&self.place.path("relation.db"))
+        Database::open(&self.workspace.path("relation.db"))
     }
 
-    /// The requests for new tokens that Webex has seen.
+    /// Returns the number of token requests that Webex has received.
     pub fn token_requests(&self) -> Vec<RecordedRequest> {
         let mut requests = self.emulator.requests();
         requests.retain(|request| request.path == "/v1/access_token");
@@ -113,7 +113,7 @@ impl Scene {
     }
 }
 
-impl Default for Scene {
+impl Default for CliWorld {
     fn default() -> Self {
         Self::new()
     }

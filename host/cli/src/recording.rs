@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use relation_harness::recording::{RecordError, Recorded, Recorder, Setup};
+use relation_harness::recording::{RecordError, Recorder, RecordingSummary, Setup};
 use relation_host::Host;
 use relation_host::egress::Client;
 use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions};
@@ -32,7 +32,7 @@ impl Recording {
         parts.store = recorder.store();
         let client = parts.egress.clone();
         let policy = client.policy().clone();
-        let transport = recorder.way_out(Arc::new(client));
+        let transport = recorder.transport(Arc::new(client));
         parts.egress = Client::with_transport(policy, context::client_options(config), transport);
         Ok(Self(recorder))
     }
@@ -44,7 +44,7 @@ impl Recording {
     }
 
     /// Writes the file, and logs a summary.
-    pub fn finish(self) -> Result<Recorded, CliError> {
+    pub fn finish(self) -> Result<RecordingSummary, CliError> {
         let recorded = self.0.finish()?;
         match &recorded.file {
             Some(file) => tracing::info!(

@@ -1,4 +1,4 @@
-//! The emulated Webex as what carries requests: in process, with no port and no waiting.
+//! The emulated Webex as a transport: in process, without a port and without waiting.
 
 use std::sync::Arc;
 
@@ -9,36 +9,36 @@ use relation_host::egress::{ProxyUrl, Transport, TransportError};
 use relation_host::schedule::clock::{Clock as _, ManualClock};
 use webex_emulator::{ClientLimits, ClientOutcome, Clock, TimedOutcome, Webex};
 
-/// Where the real service is.
-pub const WEBEX: &str = "https://webexapis.com/v1";
+/// The base URL of the real service.
+pub const WEBEX_BASE_URL: &str = "https://webexapis.com/v1";
 
-/// The time of a [`Webex`] that goes by a harness's clock.
-pub fn time_of(clock: &Arc<ManualClock>) -> Clock {
+/// Returns an emulator clock that follows a harness's clock.
+pub fn emulator_clock(clock: &Arc<ManualClock>) -> Clock {
     let clock = Arc::clone(clock);
     Arc::new(move || clock.now().0)
 }
 
-/// A [`Webex`] that answers what is sent to one base address.
+/// A transport that passes requests for one base URL to a [`Webex`].
 ///
-/// A request to another origin meets [`TransportError::Unresolved`], and one beside the base's path
-/// gets 404: the control plane of the emulator is the test's, which holds the [`Webex`] itself.
-/// Nothing is recorded here, and a proxy makes no difference.
+/// A request to another origin fails with [`TransportError::Unresolved`]. One outside the base path gets 404,
+/// which includes the emulator's control plane: tests use the [`Webex`] directly. Requests are not recorded,
+/// and proxies are ignored.
 #[derive(Clone, Debug)]
-pub struct Emulated {
+pub struct EmulatedWebex {
     webex: Webex,
     base: Uri,
     patience: ClientLimits,
     clock: Option<Arc<ManualClock>>,
 }
 
-impl Emulated {
-    /// Answers at [`WEBEX`].
+impl EmulatedWebex {
+    /// Creates a transport for [`WEBEX_BASE_URL`].
     pub fn new(webex: Webex) -> Self {
-        Self::at(webex, Uri::from_static(WEBEX))
+        Self::with_base(webex, Uri::from_static(WEBEX_BASE_URL))
     }
 
-    /// Answers at another base address, which ends in `/v1`.
-    pub fn at(webex: Webex, base: Uri) -> Self {
+    /// Creates a transport for another base URL, which ends in `/v1`.
+    pub fn with_base(webex: Webex, base: Uri) -> Self {
         Self {
             webex,
             base,
@@ -47,27 +47,27 @@ impl Emulated {
         }
     }
 
-    /// With what latency a request is given up, and how much of a body is read. By a shorter latency time
-    /// passes on the clock, if there is [one](Self::clock). The defaults are those of [`ClientLimits`].
+    /// Sets the latency at which a request times out, and how much of a body is read. A shorter latency
+    /// advances the [clock](Self::clock), if one is set. The defaults are those of [`ClientLimits`].
     #[must_use]
     pub fn patience(mut self, patience: ClientLimits) -> Self {
         self.patience = patience;
         self
     }
 
-    /// What an answer takes passes on this clock. Without it no time passes.
+    /// Advances this clock by the latency of each response. Without a clock no time passes.
     #[must_use]
     pub fn clock(mut self, clock: Arc<ManualClock>) -> Self {
         self.clock = Some(clock);
         self
     }
 
-    /// The emulated service, to be steered and looked at.
+    /// Returns the emulated service, to control and inspect it.
     pub fn webex(&self) -> &Webex {
         &self.webex
     }
 
-    fn is_origin_of(&self, address: &Uri) -> bool {
+    fn has_origin_of(&self, address: &Uri) -> bool {
         let same = |one: Option<&str>, other: Option<&str>| {
             one.zip(other)
                 .is_some_and(|(one, other)| one.eq_ignore_ascii_case(other))
@@ -77,7 +77,7 @@ impl Emulated {
             && port(address) == port(&self.base)
     }
 
-    fn is_above(&self, address: &Uri) -> bool {
+    fn contains_path_of(&self, address: &Uri) -> bool {
         let rest = address
             .path()
             .strip_prefix(self.base.path().trim_end_matches('/'));
@@ -85,7 +85,7 @@ impl Emulated {
     }
 }
 
-/// The port that is meant, where none is written too.
+/// Returns the port, or the scheme's default port.
 fn port(address: &Uri) -> Option<u16> {
     address.port_u16().or(match address.scheme_str() {
         Some("https") => Some(443),
@@ -95,16 +95,16 @@ fn port(address: &Uri) -> Option<u16> {
 }
 
 #[async_trait]
-impl Transport for Emulated {
+impl Transport for EmulatedWebex {
     async fn send(
         &self,
         request: Request<Bytes>,
         _proxy: Option<&ProxyUrl>,
     ) -> Result<Response<Bytes>, TransportError> {
-        if !self.is_origin_of(request.uri()) {
+        if !self.has_origin_of(request.uri()) {
             return Err(TransportError::Unresolved);
         }
-        if !self.is_above(request.uri()) {
+        if !self.contains_path_of(request.uri()) {
             let mut response = Response::new(Bytes::new());
             *response.status_mut() = StatusCode::NOT_FOUND;
             return Ok(response);
@@ -120,7 +120,7 @@ impl Transport for Emulated {
             ClientOutcome::Whole(response) => Ok(response),
             ClientOutcome::Cut(response) => Err(TransportError::Cut(response)),
             ClientOutcome::HungUp { .. } => Err(TransportError::Timeout),
-            // What else may come of a request is at least no answer.
+            // Any other arrival is not a response either.
             ClientOutcome::Reset { .. } | _ => Err(TransportError::Reset),
         }
     }

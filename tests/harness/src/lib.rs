@@ -1,7 +1,7 @@
-//! The component test harness: what a plugin's author and a platform's engineer use to know that a
-//! component and a host keep the contract.
+//! The component test harness: tools for authors of plugins and for platform engineers to check that a component and
+//! a host keep the contract.
 //!
-//! It loads a component, not a crate: no code of any plugin is linked.
+//! The harness loads a component, not a crate: no plugin code is linked.
 //!
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
@@ -19,6 +19,8 @@ pub mod storage;
 pub mod sweep;
 pub mod transcript;
 
-pub use emulated::Emulated;
-pub use harness::{Call, Failed, Harness, HarnessBuilder, Http, Observed, StartError, StoreKind};
+pub use emulated::EmulatedWebex;
+pub use harness::{
+    Call, CallFailure, Harness, HarnessBuilder, Http, ObservedCall, StartError, StoreKind,
+};
 pub use memory::MemoryStore;

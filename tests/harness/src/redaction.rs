@@ -1,5 +1,5 @@
-//! Secrets in whatever the harness shows: a digest stands in their place, so that two runs compare and
-//! a test can say "the token that is sent is the one that was stored" without knowing it.
+//! Redaction of the harness's output: secrets are shown as digests. So runs can be compared, and tests can
+//! check that a sent token is the stored one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,8 +8,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
-/// Fields of forms, addresses and JSON that hold secrets, in any spelling of case.
-const NAMES: &[&str] = &[
+/// Names of secret fields in forms, addresses and JSON; case is ignored.
+const SECRET_NAMES: &[&str] = &[
     "assertion",
     "client_secret",
     "code_verifier",
@@ -17,21 +17,21 @@ const NAMES: &[&str] = &[
     "secret",
     "token",
 ];
-/// The ends of further such names.
-const ENDS: &[&str] = &["_password", "_repeat", "_secret", "_token"];
-/// Header fields that hold credentials, behind the word for their scheme if there is one.
-const HEADERS: &[&str] = &[
+/// Ends of further such names.
+const SECRET_SUFFIXES: &[&str] = &["_password", "_repeat", "_secret", "_token"];
+/// Header fields with credentials, after the authentication scheme if there is one.
+const SECRET_HEADERS: &[&str] = &[
     "authorization",
     "cookie",
     "proxy-authorization",
     "set-cookie",
 ];
-/// Shorter values are only replaced where their place says that they are secret: elsewhere they would take ordinary
-/// words with them.
-const SHORTEST: usize = 8;
+/// The least length of a value that is replaced anywhere. Shorter ones are replaced only in secret fields,
+/// because they could be parts of ordinary words.
+const MIN_LENGTH: usize = 8;
 
-/// The digest that stands for a secret: `sha256:` and the first 16 hexadecimal digits of its SHA-256.
-/// A text that is such a digest already stays as it is.
+/// Returns the digest shown for a secret: `sha256:` and the first 16 hexadecimal digits of its SHA-256. A text
+/// that already is such a digest is returned unchanged.
 pub fn digest(clear: &str) -> String {
     if is_digest(clear) {
         return clear.to_owned();
@@ -47,18 +47,18 @@ fn is_digest(text: &str) -> bool {
     })
 }
 
-/// Replaces secrets by their digests: by the name of the field that holds them, and wherever a value
-/// turns up that was learned to be secret. Clones share what they learned.
+/// Replaces secrets by their digests: the values of secret fields, and learned values anywhere. Clones share
+/// what they learned.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    /// The longest first, so that a value which holds another one is replaced as a whole.
+    /// Longest first, so that a value that contains another is replaced as a whole.
     known: Arc<Mutex<Vec<String>>>,
 }
 
 impl Redactor {
-    /// Remembers that `value` is secret, wherever it turns up.
+    /// Remembers a secret, to replace it anywhere.
     pub fn learn(&self, value: &str) {
-        if value.len() < SHORTEST || is_digest(value) {
+        if value.len() < MIN_LENGTH || is_digest(value) {
             return;
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,7 +68,7 @@ impl Redactor {
         }
     }
 
-    /// A text without the secrets that are known, and without passwords of addresses.
+    /// Redacts a text: known secrets, and passwords in addresses.
     pub fn text(&self, text: &str) -> String {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let text = known.iter().fold(text.to_owned(), |text, secret| {
@@ -84,9 +84,9 @@ impl Redactor {
         }
     }
 
-    /// The value of a field of a form or of an address's query.
+    /// Redacts the value of a form field or query parameter.
     pub fn field(&self, name: &str, value: &str) -> String {
-        // In JSON, `code` is what errors are called.
+        // In JSON, `code` is the name of error codes.
         if names_secret(name) || name == "code" {
             self.learn(value);
             return digest(value);
@@ -94,9 +94,12 @@ impl Redactor {
         self.text(value)
     }
 
-    /// The value of a header field.
+    /// Redacts the value of a header field.
     pub fn header(&self, name: &str, value: &str) -> String {
-        if !HEADERS.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+        if !SECRET_HEADERS
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+        {
             return self.text(value);
         }
         match value.split_once(' ') {
@@ -108,7 +111,7 @@ impl Redactor {
         }
     }
 
-    /// An address: its password, the secrets in its query, and those that are known.
+    /// Redacts an address: its password, secrets in its query, and known secrets.
     pub fn address(&self, address: &str) -> String {
         let Ok(mut url) = Url::parse(address) else {
             return self.text(address);
@@ -123,7 +126,7 @@ impl Redactor {
         self.text(url.as_str())
     }
 
-    /// A call's record: the plugin's own words in it.
+    /// Redacts the plugin's texts in a transaction.
     pub fn transaction(&self, mut transaction: Transaction) -> Transaction {
         transaction.message = self.text(&transaction.message);
         if let Some(progress) = &mut transaction.progress {
@@ -135,7 +138,7 @@ impl Redactor {
         transaction
     }
 
-    /// JSON: the texts of fields that hold secrets, and secrets that are known in any other.
+    /// Redacts JSON: the values of secret fields, and known secrets in others.
     pub fn json(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.text(text)),
@@ -163,10 +166,10 @@ impl std::fmt::Debug for Redactor {
 
 fn names_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    NAMES.contains(&name.as_str()) || ENDS.iter().any(|end| name.ends_with(end))
+    SECRET_NAMES.contains(&name.as_str()) || SECRET_SUFFIXES.iter().any(|end| name.ends_with(end))
 }
 
-/// The password in a text that is an address.
+/// Returns the password in a text that is an address.
 fn password_of(text: &str) -> Option<String> {
     if !text.contains("://") || !text.contains('@') {
         return None;
@@ -183,10 +186,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::Failed;
+    use crate::CallFailure;
 
     #[test]
-    fn a_secret_is_replaced_by_its_place_and_then_wherever_it_turns_up() {
+    fn learned_secret_is_redacted_everywhere() {
         let redactor = Redactor::default();
         let shown = redactor.json(&json!({
             "refresh_token": "clear-refresh-token",
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_a_call_shows_none_of_what_its_plugin_says() {
+    fn transaction_texts_are_redacted() {
         let redactor = Redactor::default();
         redactor.learn("clear-token");
         let says = "leaking clear-token".to_owned();
@@ -263,14 +266,14 @@ mod tests {
         let shown = format!(
             "{:?} {:?}",
             redactor.transaction(record),
-            Failed::of(&refusal, &redactor)
+            CallFailure::from_error(&refusal, &redactor)
         );
         assert!(!shown.contains("clear-token"), "{shown}");
         assert_eq!(shown.matches(&digest("clear-token")).count(), 4, "{shown}");
     }
 
     #[test]
-    fn what_is_a_digest_stays_one() {
+    fn digest_of_a_digest_is_unchanged() {
         let once = digest("abcdefgh");
         assert_eq!(digest(&once), once);
         assert_eq!(once.len(), "sha256:".len() + 16);

@@ -1,4 +1,4 @@
-//! What a run was, as a test sees it: every call, and what went over HTTP, with digests in place of secrets.
+//! Transcripts of runs: all calls and HTTP exchanges, with digests in place of secrets.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,19 +10,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::form_urlencoded;
 
-use crate::harness::Observed;
+use crate::harness::ObservedCall;
 use crate::redaction::{Redactor, digest};
 
-/// Every call of a run and what it did, in the order in which they ended.
+/// All calls of a run and their effects, in the order of their ends.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Transcript {
     /// The calls.
-    pub calls: Vec<Observed<Value>>,
+    pub calls: Vec<ObservedCall<Value>>,
 }
 
 impl fmt::Display for Transcript {
-    /// Each call as JSON on a line of its own.
+    /// Formats each call as JSON on a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for call in &self.calls {
             let line = serde_json::to_string(call).map_err(|_| fmt::Error)?;
@@ -32,84 +32,85 @@ impl fmt::Display for Transcript {
     }
 }
 
-/// One request and what came of it.
+/// A request and its response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Exchange {
-    /// When it was sent.
+    /// The time of the request.
     pub at: Timestamp,
-    /// What was sent.
+    /// The request.
     pub request: Request,
-    /// The proxy that it went through: scheme, host and port.
+    /// The origin of the proxy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
-    /// What came back.
-    pub outcome: Outcome,
+    /// The response or the fault.
+    pub outcome: ExchangeOutcome,
 }
 
-/// What came back for a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// An answer.
-    Answer(Response),
-    /// None, or not a whole one: a word of [`crate::script::Fault`].
+pub enum ExchangeOutcome {
+    /// A response.
+    #[serde(rename = "answer")]
+    Response(Response),
+    /// No complete response: a name of [`crate::script::NetworkFault`].
     Fault(String),
 }
 
-/// A request as it was sent.
+/// A sent request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Request {
-    /// Such as `POST`.
+    /// The method, such as `POST`.
     pub method: String,
-    /// Scheme, host, port if it is not the scheme's, and path.
+    /// The scheme, host, path, and the port if it is not the default.
     pub url: String,
-    /// The query's parameters, decoded, in their order.
+    /// The decoded query parameters, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub query: Vec<(String, String)>,
-    /// The header fields by name in lower case; several of one name joined by `, `.
+    /// The header fields by lower-case name; repeated fields are joined by `, `.
     pub headers: BTreeMap<String, String>,
     /// The body.
     #[serde(skip_serializing_if = "Body::is_empty")]
     pub body: Body,
 }
 
-/// An answer as it came.
+/// A response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Response {
     /// The status, such as 200.
     pub status: u16,
-    /// The header fields by name in lower case; several of one name joined by `, `.
+    /// The header fields by lower-case name; repeated fields are joined by `, `.
     pub headers: BTreeMap<String, String>,
     /// The body.
     #[serde(skip_serializing_if = "Body::is_empty")]
     pub body: Body,
 }
 
-/// A body, read by its content type.
+/// A body, parsed by its content type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Body {
-    /// None.
+    /// No body.
     #[default]
     Empty,
-    /// `application/x-www-form-urlencoded`: the fields, decoded, in their order.
+    /// `application/x-www-form-urlencoded`: the decoded fields, in order.
     Form(Vec<(String, String)>),
     /// JSON.
     Json(Value),
     /// Any other text.
     Text(String),
-    /// What is no text: how many bytes, and their digest.
+    /// A body that is not UTF-8: the number of bytes, and their digest.
     Bytes(u64, String),
 }
 
 impl Body {
-    /// Whether there is none.
+    /// Whether there is no body.
     pub fn is_empty(&self) -> bool {
         *self == Self::Empty
     }
 
-    /// Reads a body by the content type that its header names.
-    fn read(headers: &HeaderMap, bytes: &[u8]) -> Self {
+    /// Parses a body by its content type.
+    fn parse(headers: &HeaderMap, bytes: &[u8]) -> Self {
         let content_type = headers.get(http::header::CONTENT_TYPE);
         let content_type = content_type
             .and_then(|value| value.to_str().ok())
@@ -133,9 +134,9 @@ impl Body {
         Self::Text(text.to_owned())
     }
 
-    fn redacted(&self, redactor: &Redactor) -> Self {
+    fn redact(&self, redactor: &Redactor) -> Self {
         match self {
-            Self::Form(fields) => Self::Form(redacted_pairs(fields, redactor)),
+            Self::Form(fields) => Self::Form(redact_pairs(fields, redactor)),
             Self::Json(value) => Self::Json(redactor.json(value)),
             Self::Text(text) => Self::Text(redactor.text(text)),
             Self::Empty | Self::Bytes(..) => self.clone(),
@@ -144,8 +145,8 @@ impl Body {
 }
 
 impl Request {
-    /// A request as it is sent, with its secrets: for matching alone.
-    pub(crate) fn read(request: &http::Request<Bytes>) -> Self {
+    /// Converts a request, without redaction: only for matching.
+    pub(crate) fn from_http(request: &http::Request<Bytes>) -> Self {
         let uri = request.uri();
         let scheme = uri.scheme_str().unwrap_or("https");
         let host = request.headers().get(http::header::HOST);
@@ -163,27 +164,27 @@ impl Request {
             url: format!("{scheme}://{authority}{}", uri.path()),
             query: pairs(uri.query().unwrap_or_default().as_bytes()),
             headers: fields(request.headers()),
-            body: Body::read(request.headers(), request.body()),
+            body: Body::parse(request.headers(), request.body()),
         }
     }
 
-    pub(crate) fn redacted(&self, redactor: &Redactor) -> Self {
+    pub(crate) fn redact(&self, redactor: &Redactor) -> Self {
         Self {
             method: self.method.clone(),
             url: redactor.text(&self.url),
-            query: redacted_pairs(&self.query, redactor),
-            headers: redacted_fields(&self.headers, redactor),
-            body: self.body.redacted(redactor),
+            query: redact_pairs(&self.query, redactor),
+            headers: redact_fields(&self.headers, redactor),
+            body: self.body.redact(redactor),
         }
     }
 }
 
 impl Response {
-    pub(crate) fn read(response: &http::Response<Bytes>, redactor: &Redactor) -> Self {
+    pub(crate) fn from_http(response: &http::Response<Bytes>, redactor: &Redactor) -> Self {
         Self {
             status: response.status().as_u16(),
-            headers: redacted_fields(&fields(response.headers()), redactor),
-            body: Body::read(response.headers(), response.body()).redacted(redactor),
+            headers: redact_fields(&fields(response.headers()), redactor),
+            body: Body::parse(response.headers(), response.body()).redact(redactor),
         }
     }
 }
@@ -192,7 +193,7 @@ fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
     form_urlencoded::parse(encoded).into_owned().collect()
 }
 
-fn redacted_pairs(pairs: &[(String, String)], redactor: &Redactor) -> Vec<(String, String)> {
+fn redact_pairs(pairs: &[(String, String)], redactor: &Redactor) -> Vec<(String, String)> {
     let shown = pairs
         .iter()
         .map(|(name, value)| (name.clone(), redactor.field(name, value)));
@@ -211,7 +212,7 @@ fn fields(headers: &HeaderMap) -> BTreeMap<String, String> {
     fields
 }
 
-fn redacted_fields(
+fn redact_fields(
     fields: &BTreeMap<String, String>,
     redactor: &Redactor,
 ) -> BTreeMap<String, String> {

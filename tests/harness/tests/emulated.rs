@@ -1,4 +1,4 @@
-//! The emulated Webex as a transport: what is answered, what each fault is, and that it is the same again.
+//! The emulated Webex as a transport: its responses, faults and determinism.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -12,9 +12,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, LINK};
 use http::{Request, StatusCode};
-use relation_harness::Emulated;
-use relation_harness::emulated::WEBEX;
-use relation_harness::harness::BEGINNING;
+use relation_harness::EmulatedWebex;
+use relation_harness::emulated::WEBEX_BASE_URL;
+use relation_harness::harness::START_TIME;
 use relation_host::egress::{Transport, TransportError};
 use relation_host::schedule::clock::{Clock as _, ManualClock};
 use webex_emulator::{
@@ -27,7 +27,7 @@ const PATIENCE: ClientLimits = ClientLimits {
     body: 1000,
 };
 
-fn emulated() -> (Emulated, Grant) {
+fn emulated() -> (EmulatedWebex, Grant) {
     let webex = Emulator::builder()
         .clock(Arc::new(|| 1_700_000_000_000))
         .seed(7)
@@ -35,7 +35,7 @@ fn emulated() -> (Emulated, Grant) {
         .in_process();
     let organization = webex.create_organization("Example");
     let grant = webex.grant(&organization, DEFAULT_SCOPES);
-    (Emulated::new(webex).patience(PATIENCE), grant)
+    (EmulatedWebex::new(webex).patience(PATIENCE), grant)
 }
 
 fn get(address: &str, grant: &Grant) -> Request<Bytes> {
@@ -50,21 +50,20 @@ fn refresh(grant: &Grant) -> Request<Bytes> {
          &client_secret={DEFAULT_CLIENT_SECRET}&refresh_token={}",
         grant.refresh_token()
     );
-    Request::post(format!("{WEBEX}/access_token"))
+    Request::post(format!("{WEBEX_BASE_URL}/access_token"))
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(form.into())
         .unwrap()
 }
 
-/// An import in pages with a page that fails once, a refresh and its repetition: everything that
-/// was answered and recorded.
-async fn life() -> Vec<String> {
+/// Runs a paged import with a page that fails once, and two refreshes. Returns all responses and the record.
+async fn run_exchanges() -> Vec<String> {
     let (emulated, grant) = emulated();
     let webex = emulated.webex();
     webex.set_paging(Listing::Roles, Paging::with_size(2));
     webex.inject(Fault::status("/v1/roles", 503).skipping(1));
     let mut seen = Vec::new();
-    let mut next = Some(format!("{WEBEX}/roles?max=2"));
+    let mut next = Some(format!("{WEBEX_BASE_URL}/roles?max=2"));
     while let Some(address) = next {
         let page = emulated.send(get(&address, &grant), None).await.unwrap();
         next = match page.headers().get(LINK) {
@@ -77,33 +76,33 @@ async fn life() -> Vec<String> {
         seen.push(format!("{page:?}"));
     }
     for _ in 0..2 {
-        let answer = emulated.send(refresh(&grant), None).await.unwrap();
-        seen.push(format!("{answer:?}"));
+        let response = emulated.send(refresh(&grant), None).await.unwrap();
+        seen.push(format!("{response:?}"));
     }
     seen.push(serde_json::to_string(&emulated.webex().requests()).unwrap());
     seen
 }
 
 #[tokio::test]
-async fn the_same_life_gives_the_same_answers_and_the_same_record() {
-    let first = life().await;
-    assert_eq!(first, life().await);
-    // Three pages and the failed one, two refreshes, the record.
+async fn same_requests_give_the_same_responses() {
+    let first = run_exchanges().await;
+    assert_eq!(first, run_exchanges().await);
+    // Three pages, the failed one, two refreshes and the record.
     assert_eq!(first.len(), 7);
 }
 
 #[tokio::test]
-async fn only_what_is_sent_to_its_base_address_is_answered() {
+async fn only_requests_to_the_base_url_get_responses() {
     let (emulated, grant) = emulated();
     for elsewhere in [
         "https://example.com/v1/people/me",
         "http://webexapis.com/v1/people/me",
         "https://webexapis.com:8443/v1/people/me",
     ] {
-        let answer = emulated.send(get(elsewhere, &grant), None).await;
+        let response = emulated.send(get(elsewhere, &grant), None).await;
         assert!(
-            matches!(answer, Err(TransportError::Unresolved)),
-            "{elsewhere}: {answer:?}"
+            matches!(response, Err(TransportError::Unresolved)),
+            "{elsewhere}: {response:?}"
         );
     }
     for (path, status) in [
@@ -112,13 +111,13 @@ async fn only_what_is_sent_to_its_base_address_is_answered() {
         ("/v1x", StatusCode::NOT_FOUND),
     ] {
         let address = format!("https://WebexAPIs.com:443{path}");
-        let answer = emulated.send(get(&address, &grant), None).await.unwrap();
-        assert_eq!(answer.status(), status, "{path}");
+        let response = emulated.send(get(&address, &grant), None).await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
     }
     assert_eq!(emulated.webex().requests().len(), 1);
 }
 
-/// What a refresh meets by this fault, and whether it was carried out.
+/// Returns the result of a refresh with this fault, and whether the refresh was processed.
 async fn meets(fault: FaultKind) -> (String, bool) {
     let (emulated, grant) = emulated();
     emulated
@@ -126,10 +125,10 @@ async fn meets(fault: FaultKind) -> (String, bool) {
         .inject(Fault::new("/v1/access_token", fault));
     let carried = emulated.send(refresh(&grant), None).await;
     let seen = match carried {
-        Ok(answer) => format!("{} with {} bytes", answer.status(), answer.body().len()),
-        Err(TransportError::Cut(answer)) => {
-            let length = answer.headers()["content-length"].to_str().unwrap();
-            let arrived = answer.body().len();
+        Ok(response) => format!("{} with {} bytes", response.status(), response.body().len()),
+        Err(TransportError::Cut(response)) => {
+            let length = response.headers()["content-length"].to_str().unwrap();
+            let arrived = response.body().len();
             assert!(arrived < length.parse().unwrap());
             "cut".to_owned()
         }
@@ -141,7 +140,7 @@ async fn meets(fault: FaultKind) -> (String, bool) {
 }
 
 #[tokio::test]
-async fn each_fault_of_the_connection_is_what_a_client_would_meet() {
+async fn faults_appear_as_transport_errors() {
     let latency = |seconds, stage| FaultKind::Latency {
         latency: Duration::from_secs(seconds),
         stage,
@@ -164,7 +163,7 @@ async fn each_fault_of_the_connection_is_what_a_client_would_meet() {
 }
 
 #[tokio::test]
-async fn a_latency_that_the_client_can_bear_is_not_waited_for() {
+async fn bearable_latency_takes_no_real_time() {
     let started = std::time::Instant::now();
     let (seen, processed) = meets(FaultKind::Latency {
         latency: Duration::from_secs(9),
@@ -177,12 +176,12 @@ async fn a_latency_that_the_client_can_bear_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn what_an_answer_takes_passes_on_a_clock_that_was_given() {
-    let clock = Arc::new(ManualClock::new(BEGINNING));
+async fn latency_advances_the_given_clock() {
+    let clock = Arc::new(ManualClock::new(START_TIME));
     let (emulated, grant) = emulated();
     let emulated = emulated.clock(Arc::clone(&clock));
     emulated.send(refresh(&grant), None).await.unwrap();
-    assert_eq!(clock.now(), BEGINNING);
+    assert_eq!(clock.now(), START_TIME);
     let latency = Duration::from_secs(9);
     let stage = ProcessingStage::Before;
     let slow = FaultKind::Latency { latency, stage };
@@ -190,5 +189,5 @@ async fn what_an_answer_takes_passes_on_a_clock_that_was_given() {
         .webex()
         .inject(Fault::new("/v1/access_token", slow));
     emulated.send(refresh(&grant), None).await.unwrap();
-    assert_eq!(clock.now(), BEGINNING.after(latency));
+    assert_eq!(clock.now(), START_TIME.after(latency));
 }

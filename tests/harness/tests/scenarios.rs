@@ -1,4 +1,4 @@
-//! Scenarios through the real component: that they pass where they should, and say what differs where not.
+//! Scenarios on the real component: those of the repository pass, and failures are reported.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use relation_harness::scenario::component::Component;
 use relation_harness::scenario::format::parse;
 use relation_harness::scenario::format::source::Source;
-use relation_harness::scenario::outcome::{Ran, StepFailure, Verdict};
+use relation_harness::scenario::outcome::{ScenarioResult, StepFailure, Verdict};
 use relation_harness::scenario::{report, run, suite};
 
-/// The built component, beside the test in the target directory.
+/// Returns the built component, next to the test in the target directory.
 fn component() -> Component {
     let test = std::env::current_exe().unwrap();
     let target = test.ancestors().nth(3).unwrap();
@@ -26,7 +26,7 @@ fn component() -> Component {
     Component::from(bytes)
 }
 
-fn ran(text: &str) -> Ran {
+fn ran(text: &str) -> ScenarioResult {
     let source = Source::new("a.toml", text);
     let scenario = parse(&source).unwrap_or_else(|faults| panic!("{faults}"));
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -36,14 +36,14 @@ fn ran(text: &str) -> Ran {
 }
 
 #[track_caller]
-fn failure(ran: &Ran) -> &StepFailure {
+fn failure(ran: &ScenarioResult) -> &StepFailure {
     match &ran.verdict {
         Verdict::Failed { failures } => &failures[0],
         other => panic!("it did not fail: {other:?}"),
     }
 }
 
-/// A customer, and what happens next.
+/// Returns a scenario with a customer and further steps.
 fn with_customer(next: &str) -> String {
     format!(
         r#"about = "a test"
@@ -70,14 +70,14 @@ fn every_scenario_of_the_repository_passes() {
     let failed: Vec<String> = ran
         .iter()
         .filter(|ran| !ran.passed())
-        .map(report::finished)
+        .map(report::format_result)
         .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     assert_eq!(ran.len(), files.len());
 }
 
 #[test]
-fn a_value_that_differs_is_told_with_its_place_and_nothing_after_it_is_run() {
+fn differing_value_is_reported_and_ends_the_run() {
     let ran = ran(&with_customer(
         "[[step]]\ncall = \"refresh\"\nexpect.result.outcome = \"expired\"\n[[step]]\ncall = \"describe\"\nexpect.error = \"internal\"\n",
     ));
@@ -92,7 +92,7 @@ fn a_value_that_differs_is_told_with_its_place_and_nothing_after_it_is_run() {
 }
 
 #[test]
-fn a_failing_call_that_is_not_expected_to_fail_fails() {
+fn unexpected_call_failure_fails_the_step() {
     let ran = ran(
         "about = \"a test\"\n[[step]]\ncall = \"refresh\"\nrecord = \"0123456789abcdef01234567\"\n",
     );
@@ -100,14 +100,14 @@ fn a_failing_call_that_is_not_expected_to_fail_fails() {
 }
 
 #[test]
-fn an_unknown_name_is_told() {
+fn unknown_name_is_reported() {
     let ran = ran("about = \"a test\"\n[[step]]\ncall = \"refresh\"\n");
     let problem = failure(&ran).problem.clone().unwrap();
     assert!(problem.contains("nothing is known as {pkid}"), "{problem}");
 }
 
 #[test]
-fn a_request_that_no_exchange_awaits_and_an_exchange_that_nobody_asks_for_are_told() {
+fn unexpected_and_unused_exchanges_are_reported() {
     let script = |url: &str| {
         format!(
             "about = \"a test\"\n[[step]]\ncall = \"add\"\nfields = {{ name = \"C\", account_number = \"0f8fad5b-d9cb-469f-a165-70867728950e\" }}\ntokens = {{ access_token = \"the-access\", refresh_token = \"the-refresh\" }}\n[[step.http]]\nrequest = {{ method = \"GET\", url = \"{url}\" }}\nanswer = {{}}\n"
@@ -127,7 +127,7 @@ fn a_request_that_no_exchange_awaits_and_an_exchange_that_nobody_asks_for_are_to
 }
 
 #[test]
-fn a_crash_after_a_commit_leaves_what_was_written_and_goes_on() {
+fn crash_at_a_commit_is_recovered_from() {
     let ran = ran(&with_customer(
         r#"[[step]]
 call = "refresh"
@@ -143,11 +143,11 @@ call = "refresh"
 expect.result.outcome = "connected"
 "#,
     ));
-    assert!(ran.passed(), "{}", report::finished(&ran));
+    assert!(ran.passed(), "{}", report::format_result(&ran));
 }
 
 #[test]
-fn a_second_record_under_the_name_of_another_is_told() {
+fn duplicate_record_name_is_reported() {
     let add = |name: &str| format!("[[step]]\ncall = \"add\"\nfields.name = \"{name}\"\n");
     let ran = ran(&format!("about = \"a test\"\n{}{}", add("A"), add("B")));
     let problem = failure(&ran).problem.clone().unwrap();
@@ -158,7 +158,7 @@ fn a_second_record_under_the_name_of_another_is_told() {
 }
 
 #[test]
-fn the_list_of_behaviours_names_every_scenario_and_no_other() {
+fn readme_lists_exactly_the_scenarios() {
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
     let files = suite::find(std::slice::from_ref(&all)).unwrap();
     let there: std::collections::BTreeSet<String> = files
@@ -184,7 +184,7 @@ fn the_list_of_behaviours_names_every_scenario_and_no_other() {
 }
 
 #[test]
-fn a_disturbance_that_does_not_come_to_pass_is_told() {
+fn unused_disturbance_is_reported() {
     let ran = ran(&with_customer(
         "[[step]]\ncall = \"describe\"\n[[step.disturb]]\nimport = \"storage.commit\"\nwith = \"unavailable\"\n",
     ));
@@ -196,7 +196,7 @@ fn a_disturbance_that_does_not_come_to_pass_is_told() {
 }
 
 #[test]
-fn what_is_given_knows_what_webex_granted() {
+fn given_can_use_names_of_webex_grants() {
     let ran = ran(r#"about = "a test"
 [webex]
 [[webex.organization]]
@@ -225,7 +225,7 @@ record = "0123456789abcdef01234567"
 result.outcome = "connected"
 http = [{ path = "/v1/access_token", form.refresh_token = "<digest of {contoso.refresh-token}>", status = 200 }]
 "#);
-    assert!(ran.passed(), "{}", report::finished(&ran));
+    assert!(ran.passed(), "{}", report::format_result(&ran));
 }
 
 #[test]
@@ -256,7 +256,7 @@ expect.http = { "POST /v1/access_token -> 200" = 2 }
 
 #[test]
 fn empty_expectation_means_nothing_of_it() {
-    // The refresh puts documents and secrets, asks Webex and logs.
+    // The refresh writes documents and secrets, sends a request, and logs.
     for (expectation, told) in [
         (
             "storage.changed = {}",
@@ -286,11 +286,11 @@ fn empty_expectation_means_nothing_of_it() {
     let held = ran(&with_customer(
         "[[step]]\ncall = \"refresh\"\nexpect.storage.added = {}\nexpect.storage.removed = {}\nexpect.fired = {}\n",
     ));
-    assert!(held.passed(), "{}", report::finished(&held));
+    assert!(held.passed(), "{}", report::format_result(&held));
 }
 
 #[test]
-fn an_answer_that_takes_its_time_moves_the_clock_and_keeps_nobody_waiting() {
+fn slow_response_moves_the_clock_without_waiting() {
     let slow = |latency: &str, expect: &str| {
         with_customer(&format!(
             "[[step]]\nwebex = \"fault\"\nfault = {{ path = \"/v1/access_token\", kind = \"latency\", latency = \"{latency}\", stage = \"after\" }}\n[[step]]\ncall = \"refresh\"\n[step.expect]\n{expect}\n[[step]]\nat = \"2026-01-01T00:00:15Z\"\n"
@@ -298,14 +298,14 @@ fn an_answer_that_takes_its_time_moves_the_clock_and_keeps_nobody_waiting() {
     };
     let begun = std::time::Instant::now();
     let late = ran(&slow("14s", "result.outcome = \"connected\""));
-    assert!(late.passed(), "{}", report::finished(&late));
+    assert!(late.passed(), "{}", report::format_result(&late));
     let never = ran(&slow(
         "1 hour",
         "result.outcome = \"retrying\"\nhttp = [\"POST /v1/access_token -> timeout\"]",
     ));
-    assert!(never.passed(), "{}", report::finished(&never));
+    assert!(never.passed(), "{}", report::format_result(&never));
     assert!(begun.elapsed() < std::time::Duration::from_secs(10));
-    // Not even a second is left until then.
+    // The moment is a second too early.
     let over = ran(&slow("14s", "").replace("00:15Z", "00:13Z"));
     let problem = failure(&over).problem.clone().unwrap();
     assert!(
@@ -315,7 +315,7 @@ fn an_answer_that_takes_its_time_moves_the_clock_and_keeps_nobody_waiting() {
 }
 
 #[test]
-fn of_calls_at_once_each_is_told_and_the_order_is_always_the_same() {
+fn concurrent_calls_are_deterministic() {
     let text = with_customer(
         r#"[[step]]
 [[step.at-once]]
@@ -348,8 +348,8 @@ host = 3
 }
 
 #[test]
-fn calls_at_once_overlap_where_no_lease_keeps_them_apart() {
-    // Rotated out by one, used by the other: just what a lease is for.
+fn concurrent_calls_overlap_without_leases() {
+    // One refresh uses the token that the other has rotated out, which a lease prevents.
     let text = |leases: bool| {
         with_customer(
             "[[step]]\n[[step.at-once]]\ncall = \"refresh\"\n[[step.at-once]]\ncall = \"refresh\"\nhost = 2\n",
@@ -360,19 +360,23 @@ fn calls_at_once_overlap_where_no_lease_keeps_them_apart() {
         )
     };
     let kept_apart = ran(&text(true));
-    assert!(kept_apart.passed(), "{}", report::finished(&kept_apart));
+    assert!(
+        kept_apart.passed(),
+        "{}",
+        report::format_result(&kept_apart)
+    );
     assert!(!ran(&text(false)).passed(), "both used one refresh token");
 }
 
 #[test]
-fn two_runs_of_a_scenario_see_the_same() {
+fn two_runs_of_a_scenario_are_equal() {
     let text = with_customer("[[step]]\ncall = \"refresh\"\nexpect.result = \"nothing like it\"\n");
-    let found = |ran: &Ran| failure(ran).mismatches[0].found.clone();
+    let found = |ran: &ScenarioResult| failure(ran).mismatches[0].found.clone();
     assert_eq!(found(&ran(&text)), found(&ran(&text)));
 }
 
 #[test]
-fn the_reports_tell_of_every_scenario() {
+fn reports_include_every_scenario() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| -> PathBuf {
         let path = directory.path().join(name);
@@ -398,7 +402,7 @@ fn the_reports_tell_of_every_scenario() {
     });
     assert_eq!(told, files, "in the order of the files");
     let took = std::time::Duration::from_secs(1);
-    let json = report::json(&all, took);
+    let json = report::to_json(&all, took);
     assert_eq!(
         (&json["passed"], &json["failed"], &json["broken"]),
         (&1.into(), &1.into(), &1.into())
@@ -407,13 +411,13 @@ fn the_reports_tell_of_every_scenario() {
         json["scenarios"][1]["failures"][0]["mismatches"][0]["path"],
         "result.name"
     );
-    let xml = report::junit(&all, took).unwrap();
+    let xml = report::to_junit(&all, took).unwrap();
     assert!(
         xml.contains("tests=\"3\" skipped=\"0\" failures=\"1\" errors=\"1\""),
         "{xml}"
     );
     assert!(!xml.contains('\u{1b}'), "no colours in XML");
-    let human = report::finished(&all[1]);
+    let human = report::format_result(&all[1]);
     assert!(
         human.contains("FAIL") && human.contains("expected \"x\""),
         "{human}"
@@ -421,11 +425,11 @@ fn the_reports_tell_of_every_scenario() {
 }
 
 #[test]
-fn a_wakeup_is_answered_at_its_moment_and_nothing_else_that_is_due_until_then() {
+fn wake_runs_only_the_named_wakeup() {
     let passed = ran(&with_customer(
         "[[step]]\ncall = \"wake\"\nwakeup = \"refresh\"\nmoment = \"2026-01-20T00:00:00Z\"\nexpect.http = [\"POST /v1/access_token -> 200\"]\nexpect.wakeups.refresh = \"<in 1 hour to 7 days>\"\n[[step]]\ncall = \"wake\"\nwakeup = \"expiry\"\nmoment = \"2026-01-20T00:00:00Z\"\n",
     ));
-    assert!(passed.passed(), "{}", report::finished(&passed));
+    assert!(passed.passed(), "{}", report::format_result(&passed));
     let over = ran(&with_customer(
         "[[step]]\ncall = \"wake\"\nwakeup = \"refresh\"\nmoment = \"2025-01-20T00:00:00Z\"\n",
     ));
@@ -434,7 +438,7 @@ fn a_wakeup_is_answered_at_its_moment_and_nothing_else_that_is_due_until_then() 
 }
 
 #[test]
-fn every_fault_of_a_network_can_be_scripted() {
+fn every_network_fault_can_be_scripted() {
     let faults = [
         "timeout",
         "unresolved",
@@ -464,6 +468,6 @@ http = [{{ fault = "{fault}" }}]
 error = {{ case = "<any>" }}
 "#
         ));
-        assert!(ran.passed(), "{fault}: {}", report::finished(&ran));
+        assert!(ran.passed(), "{fault}: {}", report::format_result(&ran));
     }
 }

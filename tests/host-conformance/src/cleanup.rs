@@ -1,4 +1,4 @@
-//! `delete`: takes everything away, and looks whether it is gone.
+//! `delete`: removes everything, and checks that nothing remains.
 
 use crate::bindings::automate::platform::storage::{self, Change, Filter, Scope};
 use crate::bindings::automate::platform::types::{Failure, Reference};
@@ -6,16 +6,16 @@ use crate::bindings::automate::platform::{scheduling, secrets};
 use crate::samples::{self, OTHER, RECORD, SAMPLE, STATE, SUITE, WOKEN, key};
 use crate::state::State;
 
-/// How many documents one commit deletes.
-const AT_ONCE: u32 = 200;
+/// The number of documents that one commit deletes.
+const DELETE_BATCH: u32 = 200;
 
-/// What was removed, or would be.
-pub struct Removed {
+/// The removed items, or those that would be.
+pub struct Removal {
     pub documents: Vec<Reference>,
     pub wakeups: Vec<String>,
 }
 
-impl Removed {
+impl Removal {
     fn has(&self, wanted: &Reference) -> bool {
         let of =
             |found: &Reference| (&*found.model, &*found.pkid) == (&*wanted.model, &*wanted.pkid);
@@ -32,26 +32,26 @@ fn filter(model: &str, state: &State) -> Filter {
     }
 }
 
-/// Everything of a model that is left, or the first of it.
-fn left(model: &str, state: &State, limit: u32) -> Result<Vec<Reference>, Failure> {
+/// Returns the first remaining documents of a model.
+fn find_remaining(model: &str, state: &State, limit: u32) -> Result<Vec<Reference>, Failure> {
     let page = storage::find(&filter(model, state), None, limit)?;
     let documents = page.documents.into_iter();
     Ok(documents.map(|document| document.reference).collect())
 }
 
 /// Removes everything of a record, the record last.
-pub fn delete(pkid: &str, dry_run: bool) -> Result<Removed, Failure> {
-    let state = State::of(pkid)?;
+pub fn delete(pkid: &str, dry_run: bool) -> Result<Removal, Failure> {
+    let state = State::load(pkid)?;
     let record = samples::record(pkid);
     let wakeups = scheduling::wakeups(&record)?;
-    let mut removed = Removed {
+    let mut removed = Removal {
         documents: Vec::new(),
         wakeups: wakeups.into_iter().map(|wakeup| wakeup.id).collect(),
     };
     for model in [WOKEN, OTHER, SAMPLE] {
         loop {
-            let some = left(model, &state, if dry_run { 1000 } else { AT_ONCE })?;
-            // What is found again was not deleted: the look for remains says so.
+            let some = find_remaining(model, &state, if dry_run { 1000 } else { DELETE_BATCH })?;
+            // A document that is found again was not deleted, which the check for remains reports.
             let again = some.first().is_some_and(|first| removed.has(first));
             if some.is_empty() || again {
                 break;
@@ -72,14 +72,14 @@ pub fn delete(pkid: &str, dry_run: bool) -> Result<Removed, Failure> {
         return Ok(removed);
     }
     samples::commit(last.iter().cloned().map(Change::Delete).collect())?;
-    look_for_remains(&state, &removed)?;
+    check_nothing_remains(&state, &removed)?;
     Ok(removed)
 }
 
-fn look_for_remains(state: &State, removed: &Removed) -> Result<(), Failure> {
+fn check_nothing_remains(state: &State, removed: &Removal) -> Result<(), Failure> {
     let mut remains = Vec::new();
     for model in [WOKEN, OTHER, SAMPLE, STATE, RECORD] {
-        remains.extend(left(model, state, 1)?);
+        remains.extend(find_remaining(model, state, 1)?);
     }
     let found = removed.documents.chunks(500).map(storage::get_many);
     for documents in found {
@@ -99,7 +99,7 @@ fn look_for_remains(state: &State, removed: &Removed) -> Result<(), Failure> {
         .map(|of| format!("{}/{}", of.model, of.pkid))
         .collect();
     Err(Failure::Internal(format!(
-        "delete.leaves-nothing: FAILED after the delete there is still {}",
+        "delete.leaves-nothing: FAILED these documents remain after the delete: {}",
         named.join(", ")
     )))
 }

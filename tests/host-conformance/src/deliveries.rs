@@ -1,22 +1,22 @@
-//! The wakeups by which delivery is checked: when each is due, what it does, and the end of it all.
+//! The wakeups that check delivery: their due times, their actions, and the conclusion.
 //!
-//! All are due within ten moments of the one at which they were scheduled. The last one draws the
-//! conclusions; what must not come may still come later, and has failed then.
+//! All are due within ten moments after they were scheduled. The last one concludes. A wakeup that must not
+//! come may still come later, and then its check has failed.
 
 use serde_json::json;
 
 use crate::bindings::automate::platform::scheduling::Wakeup;
 use crate::bindings::automate::platform::storage::{self, Change};
 use crate::bindings::automate::platform::types::{Failure, Reference};
+use crate::outcome::NotPassed;
 use crate::samples::{self, SAMPLE, SUITE, WOKEN, key};
-use crate::state::{Standing, State};
+use crate::state::{CheckStatus, State};
 use crate::verbs;
-use crate::verdict::Verdict;
 
-/// A wakeup of the record: its id, the moment it is due at, and the one of its deadline.
+/// A wakeup of the record: its id, and the moments of its due time and deadline.
 type Planned = (&'static str, u64, Option<u64>);
 
-/// In the order of writing, which is not that of coming.
+/// Written in this order, which is not the order of delivery.
 const PLAN: &[Planned] = &[
     ("order-3", 3, None),
     ("order-1", 1, None),
@@ -33,122 +33,122 @@ const PLAN: &[Planned] = &[
     (END, 10, None),
 ];
 const END: &str = "end";
-/// When the wakeup is due that is moved, and when it is due then.
+/// The due time of the moved wakeup, before and after the move.
 const MOVED_FROM: u64 = 4;
 const MOVED_TO: u64 = 6;
-/// When the one that schedules itself is due again.
+/// The second due time of the wakeup that schedules itself again.
 const AGAIN: u64 = 8;
-/// When the wakeups of other documents are due.
+/// The due time of the wakeups of other documents.
 const PROBES: u64 = 5;
-/// How often the end waits for what has not come.
-const PATIENCE: usize = 20;
+/// The number of times that the conclusion waits for missing wakeups.
+const MAX_EXTENSIONS: usize = 20;
 
-/// When all of it began.
+/// The mark for the start of the deliveries.
 const BEGAN: &str = "deliveries";
 
-fn at(state: &State, moment: u64) -> u64 {
+fn moment_ms(state: &State, moment: u64) -> u64 {
     let began = state.moments.get(BEGAN).copied().unwrap_or_default();
     began + moment * state.options.moment()
 }
 
 fn payload(state: &State, id: &str) -> String {
-    json!({ "suite": state.pkid, "node": state.scene("delivery").node, "id": id }).to_string()
+    json!({ "suite": state.pkid, "node": state.context("delivery").node, "id": id }).to_string()
 }
 
-fn of_record(state: &State, (id, due, deadline): Planned) -> Wakeup {
+fn record_wakeup(state: &State, (id, due, deadline): Planned) -> Wakeup {
     Wakeup {
         id: id.into(),
         subject: samples::record(&state.pkid),
-        due: at(state, due),
-        deadline: deadline.map(|moment| at(state, moment)),
+        due: moment_ms(state, due),
+        deadline: deadline.map(|moment| moment_ms(state, moment)),
         payload: payload(state, id),
     }
 }
 
-/// Schedules everything.
-pub fn begin(state: &mut State) -> Result<(), Failure> {
+/// Schedules all wakeups.
+pub fn schedule_all(state: &mut State) -> Result<(), Failure> {
     state.moments.insert(BEGAN.into(), samples::now());
     let mut changes: Vec<Change> = PLAN
         .iter()
-        .map(|planned| Change::Schedule(of_record(state, *planned)))
+        .map(|planned| Change::Schedule(record_wakeup(state, *planned)))
         .collect();
     for probe in ["subject", "deleted"] {
-        let document = state.scene("delivery").document();
+        let document = state.context("delivery").document();
         state
             .marks
             .insert(probe.into(), document.reference.pkid.clone());
         changes.push(Change::Put(document.clone()));
         changes.push(Change::Schedule(Wakeup {
             subject: document.reference,
-            ..of_record(state, (probe, PROBES, None))
+            ..record_wakeup(state, (probe, PROBES, None))
         }));
     }
-    state.keep(changes)
+    state.save(changes)
 }
 
-/// A wakeup of the record has come: what it finds, and what is done about it.
-pub fn come(state: &mut State, wakeup: &Wakeup) -> Result<String, Failure> {
+/// Handles a wakeup of the record.
+pub fn handle_record_wakeup(state: &mut State, wakeup: &Wakeup) -> Result<String, Failure> {
     let id = wakeup.id.as_str();
     let now = samples::now();
     let earlier = state.arrivals.iter().filter(|came| *came == id).count();
     state.arrivals.push(id.into());
     if now < wakeup.due {
-        let why = format!("{id} came at {now} and was due at {}", wakeup.due);
-        state.settle("delivery.not-before", Verdict::Failed(why));
+        let why = format!("{id} was delivered at {now} but due at {}", wakeup.due);
+        state.record_not_passed("delivery.not-before", NotPassed::Failed(why));
     }
-    compare(state, wakeup, earlier);
+    check_content(state, wakeup, earlier);
     let mut changes = Vec::new();
     let mut failure = None;
     match (id, earlier) {
-        ("order-1", 0) => changes = disturb(state, now),
+        ("order-1", 0) => changes = move_and_cancel(state, now),
         ("cancelled", _) => {
-            let why = "it came".to_owned();
-            state.settle("delivery.cancelled", Verdict::Failed(why));
+            let why = "the wakeup was delivered".to_owned();
+            state.record_not_passed("delivery.cancelled", NotPassed::Failed(why));
         }
         ("again", 0) => {
-            let again = of_record(state, ("again", AGAIN, None));
+            let again = record_wakeup(state, ("again", AGAIN, None));
             changes.push(Change::Schedule(again));
         }
-        ("again", 1) => state.pass("delivery.rescheduled"),
+        ("again", 1) => state.record_pass("delivery.rescheduled"),
         ("fails", 0) => {
             failure = Some(Failure::Unavailable(
                 "this wakeup fails once, on purpose".into(),
             ));
         }
-        ("fails", 1) => state.pass("delivery.retried"),
+        ("fails", 1) => state.record_pass("delivery.retried"),
         ("traps", 0) => {
             state.inside = None;
-            state.keep(Vec::new())?;
+            state.save(Vec::new())?;
             panic!("this wakeup traps once, on purpose");
         }
-        ("traps", 1) => state.pass("delivery.retried-after-trap"),
-        (END, _) => changes = end(state, earlier, now)?,
+        ("traps", 1) => state.record_pass("delivery.retried-after-trap"),
+        (END, _) => changes = conclude(state, earlier, now)?,
         (_, 0) => {}
         (_, _) => {
-            let why = format!("{id} came again after it was answered");
-            state.settle("delivery.once", Verdict::Failed(why));
+            let why = format!("{id} was delivered again after it had run");
+            state.record_not_passed("delivery.once", NotPassed::Failed(why));
         }
     }
     state.inside = None;
-    state.keep(changes)?;
-    failure.map_or_else(|| Ok(format!("{id} has come")), Err)
+    state.save(changes)?;
+    failure.map_or_else(|| Ok(format!("{id} was delivered")), Err)
 }
 
-/// A wakeup comes as it was scheduled. One that is tried again may say when it was due again.
-fn compare(state: &mut State, wakeup: &Wakeup, earlier: usize) {
+/// Checks that a wakeup has its scheduled content. A retried wakeup may have another due time.
+fn check_content(state: &mut State, wakeup: &Wakeup, earlier: usize) {
     let id = wakeup.id.as_str();
     let Some(planned) = PLAN.iter().find(|(planned, ..)| *planned == id) else {
-        let why = format!("{id} came, which nobody scheduled");
-        return state.settle("delivery.content", Verdict::Failed(why));
+        let why = format!("{id} was delivered but never scheduled");
+        return state.record_not_passed("delivery.content", NotPassed::Failed(why));
     };
-    let mut expected = of_record(state, *planned);
+    let mut expected = record_wakeup(state, *planned);
     match (id, earlier) {
-        ("again", 1) => expected.due = at(state, AGAIN),
+        ("again", 1) => expected.due = moment_ms(state, AGAIN),
         ("moved", _) if state.moments.contains_key("moved") => {
-            expected.due = at(state, MOVED_TO);
+            expected.due = moment_ms(state, MOVED_TO);
             if wakeup.due != expected.due {
-                let why = format!("it came as it was before, due at {}", wakeup.due);
-                return state.settle("delivery.moved", Verdict::Failed(why));
+                let why = format!("it was delivered with its old due time {}", wakeup.due);
+                return state.record_not_passed("delivery.moved", NotPassed::Failed(why));
             }
         }
         (END, _) | (_, 1..) => expected.due = wakeup.due,
@@ -156,22 +156,22 @@ fn compare(state: &mut State, wakeup: &Wakeup, earlier: usize) {
     }
     let told = |wakeup: &Wakeup| (wakeup.due, wakeup.deadline, wakeup.payload.clone());
     if told(wakeup) != told(&expected) {
-        let why = format!("scheduled as {expected:?}, it came as {wakeup:?}");
-        state.settle("delivery.content", Verdict::Failed(why));
+        let why = format!("scheduled as {expected:?}, delivered as {wakeup:?}");
+        state.record_not_passed("delivery.content", NotPassed::Failed(why));
     }
 }
 
-/// Moves, cancels and deletes what is due later.
-fn disturb(state: &mut State, now: u64) -> Vec<Change> {
-    if now >= at(state, MOVED_FROM) {
-        let why = "the first wakeup came too late for it: give it a longer `moment`";
+/// Moves, cancels and deletes wakeups that are due later.
+fn move_and_cancel(state: &mut State, now: u64) -> Vec<Change> {
+    if now >= moment_ms(state, MOVED_FROM) {
+        let why = "the first wakeup was delivered too late: use a longer `moment`";
         for id in ["delivery.moved", "delivery.cancelled", "delivery.deleted"] {
-            state.settle(id, Verdict::Skipped(why.into()));
+            state.record_not_passed(id, NotPassed::Skipped(why.into()));
         }
         return Vec::new();
     }
     state.moments.insert("moved".into(), now);
-    let moved = of_record(state, ("moved", MOVED_TO, None));
+    let moved = record_wakeup(state, ("moved", MOVED_TO, None));
     let mut changes = vec![
         Change::Schedule(moved),
         samples::cancel(samples::record(&state.pkid), "cancelled".into()),
@@ -187,8 +187,8 @@ fn mark(state: &State, what: &str) -> Option<Reference> {
     })
 }
 
-/// Draws the conclusions, or waits a moment longer for what has not come.
-fn end(state: &mut State, waited: usize, now: u64) -> Result<Vec<Change>, Failure> {
+/// Concludes, or waits a moment longer for missing wakeups.
+fn conclude(state: &mut State, waited: usize, now: u64) -> Result<Vec<Change>, Failure> {
     let times = |id: &str| state.arrivals.iter().filter(|came| *came == id).count();
     let others = |id: &str| !["cancelled", END, "moved", "again"].contains(&id);
     let mut missing: Vec<&str> = PLAN
@@ -210,12 +210,12 @@ fn end(state: &mut State, waited: usize, now: u64) -> Result<Vec<Change>, Failur
     if !woken {
         missing.push("subject");
     }
-    if !missing.is_empty() && waited < PATIENCE {
-        let mut later = of_record(state, (END, 0, None));
+    if !missing.is_empty() && waited < MAX_EXTENSIONS {
+        let mut later = record_wakeup(state, (END, 0, None));
         later.due = now + state.options.moment();
         return Ok(vec![Change::Schedule(later)]);
     }
-    let never = format!("did not come: {}", missing.join(", "));
+    let never = format!("not delivered: {}", missing.join(", "));
     let is_missing = |id: &str| missing.contains(&id);
     let order = |group: &str| -> Vec<String> {
         let of = state.arrivals.iter().filter(|id| id.starts_with(group));
@@ -228,7 +228,11 @@ fn end(state: &mut State, waited: usize, now: u64) -> Result<Vec<Change>, Failur
     ] {
         let came = order(group);
         let all = missing.iter().all(|id| !id.starts_with(group));
-        outcomes.push((check, came.is_sorted() && all, format!("came as {came:?}")));
+        outcomes.push((
+            check,
+            came.is_sorted() && all,
+            format!("delivered as {came:?}"),
+        ));
     }
     outcomes.push(("delivery.moved", !is_missing("moved"), never.clone()));
     outcomes.push(("delivery.rescheduled", !is_missing("again"), never.clone()));
@@ -238,7 +242,7 @@ fn end(state: &mut State, waited: usize, now: u64) -> Result<Vec<Change>, Failur
         pkid: state.marks.get("deleted").cloned().unwrap_or_default(),
     };
     let came = storage::get(&gone)?.is_some();
-    outcomes.push(("delivery.deleted", !came, "it came".into()));
+    outcomes.push(("delivery.deleted", !came, "the wakeup was delivered".into()));
     for check in ["delivery.not-before", "delivery.content", "delivery.once"] {
         outcomes.push((check, times("order-1") > 0, never.clone()));
     }
@@ -252,18 +256,18 @@ fn end(state: &mut State, waited: usize, now: u64) -> Result<Vec<Change>, Failur
         }
     }
     for (check, passed, why) in outcomes {
-        let skipped = matches!(state.results.get(check), Some(Standing::Skipped(_)));
+        let skipped = matches!(state.results.get(check), Some(CheckStatus::Skipped(_)));
         if passed && !skipped {
-            state.pass(check);
+            state.record_pass(check);
         } else if !passed {
-            state.settle(check, Verdict::Failed(why));
+            state.record_not_passed(check, NotPassed::Failed(why));
         }
     }
     Ok(Vec::new())
 }
 
-/// A wakeup of another document has come. This call holds that document's lease, not the record's.
-pub fn come_for_probe(wakeup: &Wakeup) -> Result<String, Failure> {
+/// Handles a wakeup of another document. This call holds that document's lease, not the record's.
+pub fn handle_probe_wakeup(wakeup: &Wakeup) -> Result<String, Failure> {
     let told: serde_json::Value = serde_json::from_str(&wakeup.payload)
         .map_err(|error| Failure::Internal(format!("the payload {:?}: {error}", wakeup.payload)))?;
     let text = |name: &str| told.get(name).and_then(serde_json::Value::as_str);
@@ -275,21 +279,21 @@ pub fn come_for_probe(wakeup: &Wakeup) -> Result<String, Failure> {
         body: json!({ "woken": samples::now() }).to_string(),
         keys: vec![key(SUITE, suite.unwrap_or_default())],
     };
-    // That of the one which was deleted must not come, whether the host has deleted it or not.
+    // The wakeup of the deleted document must not come, whether the host has deleted the document or not.
     if text("id") == Some("deleted") || storage::get(&wakeup.subject)?.is_none() {
         written.reference.model = WOKEN.into();
     }
     samples::commit(vec![Change::Put(written)])?;
-    Ok(format!("{} has come", wakeup.id))
+    Ok(format!("{} was delivered", wakeup.id))
 }
 
-/// A wakeup has come.
-pub fn wake(wakeup: &Wakeup) -> Result<String, Failure> {
+/// Handles a wakeup.
+pub fn handle_wakeup(wakeup: &Wakeup) -> Result<String, Failure> {
     if wakeup.subject.model == SAMPLE {
-        return come_for_probe(wakeup);
+        return handle_probe_wakeup(wakeup);
     }
-    let mut state = State::of(&wakeup.subject.pkid)?;
+    let mut state = State::load(&wakeup.subject.pkid)?;
     verbs::enter(&mut state);
-    verbs::alone(&mut state)?;
-    come(&mut state, wakeup)
+    verbs::check_exclusive(&mut state)?;
+    handle_record_wakeup(&mut state, wakeup)
 }

@@ -1,4 +1,4 @@
-//! One exchange over `wasi:http`, as the checks of the way out need it.
+//! A request and its response over `wasi:http`, for the egress checks.
 
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{
@@ -6,14 +6,14 @@ use crate::bindings::wasi::http::types::{
     RequestOptions, Scheme,
 };
 use crate::bindings::wasi::io::streams::StreamError;
-use crate::verdict::{Verdict, failed};
+use crate::outcome::{NotPassed, fail};
 
-/// The most that one write may carry.
+/// The most bytes of one write.
 const CHUNK: usize = 4096;
-/// How much is asked for by one read.
+/// The bytes requested by one read.
 const READ: u64 = 64 * 1024;
 
-/// What is sent.
+/// A request.
 pub struct Request<'a> {
     pub post: bool,
     /// `http://HOST:PORT`.
@@ -21,12 +21,12 @@ pub struct Request<'a> {
     pub path: &'a str,
     pub headers: &'a [(&'a str, &'a str)],
     pub body: &'a [u8],
-    /// The most time for each stage, in milliseconds.
-    pub patience: Option<u64>,
+    /// The timeout of each phase, in milliseconds.
+    pub timeout_ms: Option<u64>,
 }
 
 impl<'a> Request<'a> {
-    /// A GET without anything.
+    /// Creates a GET request.
     pub fn get(origin: &'a str, path: &'a str) -> Self {
         Self {
             post: false,
@@ -34,21 +34,21 @@ impl<'a> Request<'a> {
             path,
             headers: &[],
             body: &[],
-            patience: None,
+            timeout_ms: None,
         }
     }
 }
 
-/// What came.
+/// A response.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub headers: Vec<(String, Vec<u8>)>,
     pub body: Vec<u8>,
 }
 
-impl Answer {
-    /// The values of a header field.
+impl Response {
+    /// Returns the values of a header field.
     pub fn header(&self, name: &str) -> Vec<String> {
         self.headers
             .iter()
@@ -58,7 +58,7 @@ impl Answer {
     }
 }
 
-/// Whether the code says that a request was certainly not sent; every other leaves that open.
+/// Whether the code means that the request was not sent. Other codes leave that open.
 pub fn certainly_not_sent(code: &ErrorCode) -> bool {
     matches!(
         code,
@@ -88,18 +88,18 @@ pub fn certainly_not_sent(code: &ErrorCode) -> bool {
     )
 }
 
-/// An exchange that has to succeed.
-pub fn answered(request: &Request<'_>) -> Result<Answer, Verdict> {
-    exchange(request).or_else(|code| {
-        failed(format!(
-            "{}{} was not answered: {code:?}",
+/// Sends a request, which must succeed.
+pub fn send_ok(request: &Request<'_>) -> Result<Response, NotPassed> {
+    send(request).or_else(|code| {
+        fail(format!(
+            "{}{} got no response: {code:?}",
             request.origin, request.path
         ))
     })
 }
 
-/// Sends a request and reads the whole answer.
-pub fn exchange(request: &Request<'_>) -> Result<Answer, ErrorCode> {
+/// Sends a request and reads the whole response.
+pub fn send(request: &Request<'_>) -> Result<Response, ErrorCode> {
     let broken = || ErrorCode::InternalError(Some("a step of wasi:http was refused".into()));
     let mut headers: Vec<(String, Vec<u8>)> = request
         .headers
@@ -128,9 +128,9 @@ pub fn exchange(request: &Request<'_>) -> Result<Answer, ErrorCode> {
         .and_then(|()| outgoing.set_authority(Some(authority)))
         .and_then(|()| outgoing.set_path_with_query(Some(request.path)))
         .map_err(|()| broken())?;
-    let options = match request.patience {
+    let options = match request.timeout_ms {
         None => None,
-        Some(millis) => Some(patience(millis).map_err(|()| broken())?),
+        Some(millis) => Some(timeouts(millis).map_err(|()| broken())?),
     };
     let sink = if request.post {
         Some(outgoing.body().map_err(|()| broken())?)
@@ -149,7 +149,7 @@ pub fn exchange(request: &Request<'_>) -> Result<Answer, ErrorCode> {
     read(answer)
 }
 
-fn patience(millis: u64) -> Result<RequestOptions, ()> {
+fn timeouts(millis: u64) -> Result<RequestOptions, ()> {
     let options = RequestOptions::new();
     let each = Some(millis * 1_000_000);
     options.set_connect_timeout(each)?;
@@ -170,7 +170,7 @@ fn write(sink: OutgoingBody, body: &[u8]) -> Result<(), ErrorCode> {
     OutgoingBody::finish(sink, None)
 }
 
-fn read(answer: IncomingResponse) -> Result<Answer, ErrorCode> {
+fn read(answer: IncomingResponse) -> Result<Response, ErrorCode> {
     let status = answer.status();
     let headers = answer.headers().entries();
     let body = answer
@@ -185,7 +185,7 @@ fn read(answer: IncomingResponse) -> Result<Answer, ErrorCode> {
             Err(error) => return Err(code_of(&error)),
         }
     }
-    Ok(Answer {
+    Ok(Response {
         status,
         headers,
         body: bytes,

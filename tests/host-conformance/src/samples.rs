@@ -1,4 +1,4 @@
-//! What checks work on: documents of the suite's own models, at a node of each check's own.
+//! Test data: documents of the suite's own models, at a separate node for each check.
 
 use crate::bindings::automate::platform::scheduling::Wakeup;
 use crate::bindings::automate::platform::storage::{
@@ -9,44 +9,44 @@ use crate::bindings::automate::platform::types::{Failure, Reference};
 use crate::bindings::wasi::clocks::wall_clock;
 use crate::bindings::wasi::random::random;
 use crate::options::Options;
-use crate::verdict::{Verdict, failed};
+use crate::outcome::{NotPassed, fail};
 
 /// The model of most documents.
 pub const SAMPLE: &str = "conformance/Sample";
-/// Another one, to be told from it.
+/// A second model, to distinguish from the first.
 pub const OTHER: &str = "conformance/Other";
-/// What is written when a wakeup comes that must not.
+/// The model of documents written by wakeups that must not come.
 pub const WOKEN: &str = "conformance/Woken";
-/// What the suite knows.
+/// The model of the suite's state.
 pub const STATE: &str = "conformance/State";
-/// The model of the record that calls are made for.
+/// The model of the record.
 pub const RECORD: &str = "data/SparkCustomer";
-/// The key by which a document of the suite is found again.
+/// The key by which documents of the suite are found.
 pub const SUITE: &str = "suite";
 
-/// What one check is given.
-pub struct Scene {
+/// The context of a check.
+pub struct CheckContext {
     /// The record's pkid.
     pub pkid: String,
-    /// A node below the record's, for this check alone.
+    /// A node below the record's, for this check only.
     pub node: String,
-    /// What the driver said.
+    /// The driver's options.
     pub options: Options,
 }
 
-/// Twelve random bytes.
+/// Returns a random pkid.
 pub fn pkid() -> String {
     let bytes = random::get_random_bytes(12);
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Milliseconds since the epoch, by the host's clock.
+/// Returns the host's time in milliseconds since the epoch.
 pub fn now() -> u64 {
     let now = wall_clock::now();
     now.seconds * 1000 + u64::from(now.nanoseconds) / 1_000_000
 }
 
-/// The reference to a record.
+/// Returns the reference to a record.
 pub fn record(pkid: &str) -> Reference {
     Reference {
         model: RECORD.into(),
@@ -54,15 +54,14 @@ pub fn record(pkid: &str) -> Reference {
     }
 }
 
-/// A record that a call on the record of this pkid has nothing to do with, whether it exists or not:
-/// its pkid has another first digit.
+/// Returns a record that is not the call's own, and may not exist: the first digit of the pkid differs.
 pub fn another_record(pkid: &str) -> Reference {
     let digit = if pkid.starts_with('0') { '1' } else { '0' };
     let rest = pkid.get(1..).unwrap_or_default();
     record(&format!("{digit}{rest}"))
 }
 
-/// One key.
+/// Creates a key.
 pub fn key(name: &str, value: &str) -> Key {
     Key {
         name: name.into(),
@@ -70,8 +69,8 @@ pub fn key(name: &str, value: &str) -> Key {
     }
 }
 
-impl Scene {
-    /// A document that nobody has written yet.
+impl CheckContext {
+    /// Returns a new document, which is not written.
     pub fn document(&self) -> Document {
         Document {
             reference: Reference {
@@ -85,28 +84,28 @@ impl Scene {
         }
     }
 
-    /// One with a further key.
-    pub fn keyed(&self, name: &str, value: &str) -> Document {
+    /// Returns a new document with a further key.
+    pub fn document_with_key(&self, name: &str, value: &str) -> Document {
         let mut document = self.document();
         document.keys.push(key(name, value));
         document
     }
 
-    /// One at another node below that of the check.
-    pub fn at(&self, below: &str) -> Document {
+    /// Returns a new document at a node below the check's.
+    pub fn document_below(&self, below: &str) -> Document {
         let mut document = self.document();
         document.hierarchy = format!("{}{below}", self.node);
         document
     }
 
-    /// One that is written.
-    pub fn written(&self) -> Result<Document, Failure> {
+    /// Writes a new document.
+    pub fn written_document(&self) -> Result<Document, Failure> {
         let document = self.document();
         commit(vec![Change::Put(document.clone())])?;
         Ok(document)
     }
 
-    /// Everything at the node of the check that has these keys.
+    /// Returns a filter for documents at the check's node with these keys.
     pub fn filter(&self, equals: Vec<Key>) -> Filter {
         Filter {
             model: SAMPLE.into(),
@@ -116,14 +115,14 @@ impl Scene {
         }
     }
 
-    /// The pkids of what is found by these keys.
-    pub fn found(&self, equals: Vec<Key>) -> Result<Vec<String>, Failure> {
-        found(&self.filter(equals))
+    /// Returns the pkids of the documents with these keys.
+    pub fn find_pkids(&self, equals: Vec<Key>) -> Result<Vec<String>, Failure> {
+        find_pkids(&self.filter(equals))
     }
 }
 
-/// The pkids of the first thousand that match, in the order in which they came.
-pub fn found(filter: &Filter) -> Result<Vec<String>, Failure> {
+/// Returns the pkids of the first thousand matches, in the host's order.
+pub fn find_pkids(filter: &Filter) -> Result<Vec<String>, Failure> {
     let page = storage::find(filter, None, 1000)?;
     let pkids = page
         .documents
@@ -132,17 +131,17 @@ pub fn found(filter: &Filter) -> Result<Vec<String>, Failure> {
     Ok(pkids.collect())
 }
 
-/// Changes without a condition.
+/// Commits changes without a condition.
 pub fn commit(changes: Vec<Change>) -> Result<(), Failure> {
     storage::commit(&[], &changes, OnUnavailable::Fail)
 }
 
-/// Changes on a condition.
+/// Commits changes on a condition.
 pub fn commit_if(check: Check, changes: Vec<Change>) -> Result<(), Failure> {
     storage::commit(&[check], &changes, OnUnavailable::Fail)
 }
 
-/// A secret of a document.
+/// Returns a change that stores a secret.
 pub fn secret(owner: &Document, name: &str, value: &str) -> Change {
     Change::PutSecret(Secret {
         owner: owner.reference.clone(),
@@ -151,27 +150,27 @@ pub fn secret(owner: &Document, name: &str, value: &str) -> Change {
     })
 }
 
-/// The check that a document has this version.
+/// Returns a check that a document has this version.
 pub fn version_check(reference: Reference, version: u64) -> Check {
     Check::Version(VersionCheck { reference, version })
 }
 
-/// The check that nothing else matches.
+/// Returns a check that no other document matches.
 pub fn unique_check(filter: Filter, except: Option<Reference>) -> Check {
     Check::Unique(UniqueCheck { filter, except })
 }
 
-/// The removal of a secret.
+/// Returns a removal of a secret.
 pub fn removal(owner: Reference, name: String) -> Change {
     Change::RemoveSecret(SecretName { owner, name })
 }
 
-/// The removal of a wakeup.
+/// Returns a removal of a wakeup.
 pub fn cancel(subject: Reference, id: String) -> Change {
     Change::Cancel(WakeupName { subject, id })
 }
 
-/// A wakeup that is due far in the future.
+/// Returns a wakeup that is due far in the future.
 pub fn wakeup(subject: &Document, id: &str, payload: &str) -> Wakeup {
     const YEAR: u64 = 365 * 86_400_000;
     Wakeup {
@@ -183,18 +182,18 @@ pub fn wakeup(subject: &Document, id: &str, payload: &str) -> Wakeup {
     }
 }
 
-/// The document, which must be there.
-pub fn read(reference: &Reference) -> Result<Document, Verdict> {
+/// Reads a document, which must exist.
+pub fn read(reference: &Reference) -> Result<Document, NotPassed> {
     match storage::get(reference)? {
         Some(document) => Ok(document),
-        None => failed(format!(
-            "{}/{} was committed and is not there",
+        None => fail(format!(
+            "{}/{} was committed but does not exist",
             reference.model, reference.pkid
         )),
     }
 }
 
-/// Whether the document is there.
+/// Whether the document exists.
 pub fn is_there(document: &Document) -> Result<bool, Failure> {
     Ok(storage::get(&document.reference)?.is_some())
 }

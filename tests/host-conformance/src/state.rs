@@ -1,4 +1,4 @@
-//! What the suite knows between calls: a document of its own, and the report made of it.
+//! The suite's state between calls, stored in a document, and the report on it.
 
 use std::collections::BTreeMap;
 
@@ -8,59 +8,59 @@ use serde_json::json;
 use crate::bindings::automate::platform::storage::{self, Change, Document, OnUnavailable};
 use crate::bindings::automate::platform::transactions::{self, Level};
 use crate::bindings::automate::platform::types::{Failure, Reference};
-use crate::list::{self, Since};
 use crate::options::Options;
-use crate::samples::{self, SUITE, Scene};
-use crate::verdict::{Outcome, Verdict};
+use crate::outcome::{NotPassed, Outcome};
+use crate::registry::{self, DecidedBy};
+use crate::samples::{self, CheckContext, SUITE};
 
-/// How a check stands.
+/// The status of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", content = "why", rename_all = "kebab-case")]
-pub enum Standing {
-    /// The host keeps it.
+pub enum CheckStatus {
+    /// The host satisfies the check.
     Passed,
-    /// It does not.
+    /// The host does not satisfy the check.
     Failed(String),
-    /// It could not be tried.
+    /// The check could not be tried.
     Skipped(String),
-    /// A wakeup will decide.
+    /// A wakeup will decide the check.
     Pending,
 }
 
-/// What the suite remembers of one record.
+/// The suite's state for one record.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct State {
     /// The record's pkid.
     pub pkid: String,
     /// The record's node.
     pub hierarchy: String,
-    /// What the driver said.
+    /// The driver's options.
     pub options: Options,
-    /// What was found so far, by the id of the check.
-    pub results: BTreeMap<String, Standing>,
-    /// The check that runs; when a call finds one, an earlier call was cut off in it.
+    /// The results so far, by the id of the check.
+    pub results: BTreeMap<String, CheckStatus>,
+    /// The running check. A call that finds one knows that an earlier call was cut off in it.
     pub running: Option<String>,
-    /// How many calls there were.
+    /// The number of calls.
     pub calls: u32,
-    /// The call that is inside a stretch where no other may be.
+    /// The call that is in the exclusive section.
     pub inside: Option<String>,
-    /// How many calls went through such a stretch on request.
+    /// The number of requested calls that went through the exclusive section.
     pub meetings: u32,
     /// Random bytes of the first call, in hexadecimal.
     pub random: Option<String>,
-    /// Documents that later calls look at, by what for.
+    /// Documents for later calls, by purpose.
     pub marks: BTreeMap<String, String>,
-    /// Moments that later calls look at, by what for.
+    /// Moments for later calls, by purpose.
     pub moments: BTreeMap<String, u64>,
-    /// The wakeups that came, in their order.
+    /// The ids of delivered wakeups, in order.
     pub arrivals: Vec<String>,
-    /// The version of the document this was read from.
+    /// The version of the document from which this state was read.
     #[serde(skip)]
     version: u64,
 }
 
 impl State {
-    /// That of a record which is made now.
+    /// Creates the state of a new record.
     pub fn new(pkid: &str, hierarchy: &str, options: Options) -> Self {
         Self {
             pkid: pkid.into(),
@@ -70,8 +70,11 @@ impl State {
         }
     }
 
-    /// What the calls on this record have found so far. Errors: `not-found`.
-    pub fn of(pkid: &str) -> Result<Self, Failure> {
+    /// Loads the state of a record.
+    ///
+    /// # Errors
+    /// `not-found`.
+    pub fn load(pkid: &str) -> Result<Self, Failure> {
         let at = reference(pkid);
         let document =
             storage::get(&at)?.ok_or_else(|| Failure::NotFound(samples::record(pkid)))?;
@@ -81,7 +84,7 @@ impl State {
         Ok(state)
     }
 
-    /// The document that keeps it.
+    /// Returns the document with the state.
     pub fn document(&self) -> Document {
         Document {
             reference: reference(&self.pkid),
@@ -92,9 +95,9 @@ impl State {
         }
     }
 
-    /// Keeps what was found, and makes further changes. A conflict means that another call worked on the
-    /// record at the same time, which is a finding: then this is kept all the same.
-    pub fn keep(&mut self, mut changes: Vec<Change>) -> Result<(), Failure> {
+    /// Saves the state with further changes. A conflict means that another call worked on the record
+    /// concurrently, which is a finding and is saved anyway.
+    pub fn save(&mut self, mut changes: Vec<Change>) -> Result<(), Failure> {
         let unchanged = samples::version_check(reference(&self.pkid), self.version);
         changes.insert(0, Change::Put(self.document()));
         match storage::commit(&[unchanged], &changes, OnUnavailable::Fail) {
@@ -103,13 +106,13 @@ impl State {
                 Ok(())
             }
             Err(Failure::Conflict(_)) => {
-                let mut theirs = Self::of(&self.pkid)?;
+                let mut theirs = Self::load(&self.pkid)?;
                 if theirs.version == self.version {
-                    // Nobody wrote: the lease is gone, or the host's word is not to be trusted.
+                    // No other call wrote: the lease is lost, or the host is wrong.
                     return storage::commit(&[], &changes, OnUnavailable::Fail);
                 }
                 let why = "another call wrote the record's documents while this one ran";
-                theirs.settle(list::ONE_AT_A_TIME, Verdict::Failed(why.into()));
+                theirs.record_not_passed(registry::ONE_AT_A_TIME, NotPassed::Failed(why.into()));
                 storage::commit(&[], &[Change::Put(theirs.document())], OnUnavailable::Fail)?;
                 Err(Failure::Conflict(why.into()))
             }
@@ -117,78 +120,80 @@ impl State {
         }
     }
 
-    /// What a check of this name works on.
-    pub fn scene(&self, id: &str) -> Scene {
-        Scene {
+    /// Returns the context of a check.
+    pub fn context(&self, id: &str) -> CheckContext {
+        CheckContext {
             pkid: self.pkid.clone(),
             node: format!("{}.{}", self.hierarchy, id.replace('.', "-")),
             options: self.options.clone(),
         }
     }
 
-    /// Notes how a check ended, and logs it. What has failed stays so.
-    pub fn note(&mut self, id: &str, outcome: Outcome) {
-        let standing = match outcome {
-            Ok(()) => Standing::Passed,
-            Err(Verdict::Failed(why)) => Standing::Failed(why),
-            Err(Verdict::Skipped(why)) => Standing::Skipped(why),
+    /// Records and logs the outcome of a check. A failed check stays failed.
+    pub fn record_outcome(&mut self, id: &str, outcome: Outcome) {
+        let status = match outcome {
+            Ok(()) => CheckStatus::Passed,
+            Err(NotPassed::Failed(why)) => CheckStatus::Failed(why),
+            Err(NotPassed::Skipped(why)) => CheckStatus::Skipped(why),
         };
-        if matches!(self.results.get(id), Some(Standing::Failed(_))) {
+        if matches!(self.results.get(id), Some(CheckStatus::Failed(_))) {
             return;
         }
-        let (level, line) = match &standing {
-            Standing::Failed(why) => (Level::Error, format!("{id}: FAILED {why}")),
-            Standing::Skipped(why) => (Level::Info, format!("{id}: skipped: {why}")),
-            Standing::Passed | Standing::Pending => (Level::Info, format!("{id}: ok")),
+        let (level, line) = match &status {
+            CheckStatus::Failed(why) => (Level::Error, format!("{id}: FAILED {why}")),
+            CheckStatus::Skipped(why) => (Level::Info, format!("{id}: skipped: {why}")),
+            CheckStatus::Passed | CheckStatus::Pending => (Level::Info, format!("{id}: ok")),
         };
         transactions::log(level, &line);
-        self.results.insert(id.into(), standing);
+        self.results.insert(id.into(), status);
     }
 
-    /// As [`State::note`], of what did not pass.
-    pub fn settle(&mut self, id: &str, verdict: Verdict) {
-        self.note(id, Err(verdict));
+    /// Records that a check did not pass, as [`State::record_outcome`] does.
+    pub fn record_not_passed(&mut self, id: &str, verdict: NotPassed) {
+        self.record_outcome(id, Err(verdict));
     }
 
-    /// Passes a check unless it has failed already.
-    pub fn pass(&mut self, id: &str) {
-        self.note(id, Ok(()));
+    /// Records that a check passed, unless it has failed already.
+    pub fn record_pass(&mut self, id: &str) {
+        self.record_outcome(id, Ok(()));
     }
 
-    /// How a check stands.
-    pub fn standing(&self, check: &list::Entry) -> Standing {
-        match (self.results.get(check.id), &check.since) {
-            (Some(standing), _) => standing.clone(),
-            (None, Since::Delivery) if self.moments.contains_key("deliveries") => Standing::Pending,
-            (None, Since::Delivery | Since::Checks(_)) => {
-                Standing::Skipped("`checks` has not come to it".into())
+    /// Returns the status of a check.
+    pub fn status_of(&self, check: &registry::CheckEntry) -> CheckStatus {
+        match (self.results.get(check.id), &check.decided_by) {
+            (Some(status), _) => status.clone(),
+            (None, DecidedBy::Delivery) if self.moments.contains_key("deliveries") => {
+                CheckStatus::Pending
             }
-            (None, Since::Driver(why)) => Standing::Skipped((*why).into()),
+            (None, DecidedBy::Delivery | DecidedBy::Checks(_)) => {
+                CheckStatus::Skipped("`checks` has not reached it".into())
+            }
+            (None, DecidedBy::Driver(why)) => CheckStatus::Skipped((*why).into()),
         }
     }
 
-    /// What there is to do next.
+    /// Returns the driver's next action.
     fn next(&self) -> &'static str {
-        let standings = || list::CHECKS.iter().map(|check| self.standing(check));
-        if list::next_group(self).is_some() || !self.moments.contains_key("deliveries") {
+        let statuses = || registry::CHECKS.iter().map(|check| self.status_of(check));
+        if registry::next_group(self).is_some() || !self.moments.contains_key("deliveries") {
             "checks"
-        } else if standings().any(|standing| standing == Standing::Pending) {
+        } else if statuses().any(|status| status == CheckStatus::Pending) {
             "wait"
         } else {
             "done"
         }
     }
 
-    /// The report, as `connection.notes` has it.
+    /// Returns the report for `connection.notes`.
     pub fn report(&self) -> String {
-        let checks: Vec<_> = list::CHECKS
+        let checks: Vec<_> = registry::CHECKS
             .iter()
             .map(|check| {
-                let (status, why) = match self.standing(check) {
-                    Standing::Passed => ("passed", None),
-                    Standing::Failed(why) => ("failed", Some(why)),
-                    Standing::Skipped(why) => ("skipped", Some(why)),
-                    Standing::Pending => ("pending", None),
+                let (status, why) = match self.status_of(check) {
+                    CheckStatus::Passed => ("passed", None),
+                    CheckStatus::Failed(why) => ("failed", Some(why)),
+                    CheckStatus::Skipped(why) => ("skipped", Some(why)),
+                    CheckStatus::Pending => ("pending", None),
                 };
                 json!({ "id": check.id, "says": check.says, "status": status, "why": why })
             })

@@ -1,16 +1,16 @@
-//! What a driver can ask for by `modify`: the fields `{"do": VERB}`.
+//! The driver's actions by `modify`, with the fields `{"do": VERB}`.
 //!
-//! | verb | what the driver does | what is checked |
+//! | verb | the driver's action | the check |
 //! |---|---|---|
-//! | `checks` | again, until `next` is another word | whatever one call can check, a group a call |
-//! | `meet` | again while the first call's request `/hold` waits, then lets go | one call at a time runs on a record |
+//! | `checks` | repeat until `next` changes | the checks of one call, one group per call |
+//! | `meet` | repeat while the first call's request `/hold` is held, then release it | one call at a time runs on a record |
 //! | `turned-away` | after one `meet`, when the host refused the second call | one call at a time runs on a record |
-//! | `outlive` | lets the call's lease expire, and `take-over` run, while its request `/hold` waits | |
-//! | `take-over` | from another host of the same store, when the lease is over | the call that was cut off is told |
-//! | `look-back` | when both have ended, with the case of `outlive`'s failure as `answered` | the fence |
-//! | `tell` | keeps every text that it sees of the failure, in answers and logs | |
-//! | `told` | with those texts as `text` | no secret is in them |
-//! | `restarted` | after a restart of the host on the same store | what was committed is there |
+//! | `outlive` | let the call's lease expire, and run `take-over`, while its request `/hold` is held | |
+//! | `take-over` | call on another host of the same store, after the lease has expired | the call that was cut off is reported |
+//! | `look-back` | call after both have ended, with the case of `outlive`'s failure as `answered` | the fence |
+//! | `tell` | keep all visible texts about the failure, in responses and logs | |
+//! | `told` | call with those texts as `text` | no text contains the secret |
+//! | `restarted` | call after a restart of the host on the same store | commits survive |
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -23,13 +23,13 @@ use crate::bindings::automate::platform::{scheduling, secrets, transactions};
 use crate::bindings::wasi::random::random;
 use crate::checks::{egress, proxies};
 use crate::deliveries;
-use crate::exchange::{Request, exchange};
-use crate::list::{self, CHECKS, FRESH, ONE_AT_A_TIME, Since};
+use crate::exchange::{Request, send};
+use crate::outcome::{NotPassed, Outcome, ensure, ensure_eq, fail};
+use crate::registry::{self, CHECKS, DecidedBy, FRESH, ONE_AT_A_TIME};
 use crate::samples::{self, SAMPLE};
-use crate::state::{Standing, State};
-use crate::verdict::{Outcome, Verdict, failed, holds, same};
+use crate::state::{CheckStatus, State};
 
-/// A verb with what it needs.
+/// A verb with its inputs.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Verb {
@@ -44,12 +44,12 @@ pub enum Verb {
     Restarted,
 }
 
-/// What no text that leaves a call may have in it.
-const TOLD: &str = "a-secret-that-a-call-has-seen-5f2c";
-/// How far the clocks of callers and plugin may be apart, in milliseconds.
-const APART: u64 = 600_000;
+/// A secret that must not occur in any text that leaves a call.
+const CANARY: &str = "a-secret-that-a-call-has-seen-5f2c";
+/// The largest difference between the clocks of callers and plugin, in milliseconds.
+const MAX_CLOCK_DIFFERENCE_MS: u64 = 600_000;
 
-/// Does what the fields ask for.
+/// Performs the verb in the fields.
 pub fn modify(pkid: &str, fields: &str) -> Result<State, Failure> {
     let verb: Verb = serde_json::from_str(fields).map_err(|error| {
         Failure::Invalid(vec![FieldError {
@@ -57,63 +57,63 @@ pub fn modify(pkid: &str, fields: &str) -> Result<State, Failure> {
             message: format!("no such verb: {error}"),
         }])
     })?;
-    let mut state = State::of(pkid)?;
+    let mut state = State::load(pkid)?;
     enter(&mut state);
     match verb {
-        Verb::Checks => checks(&mut state)?,
+        Verb::Checks => run_next_group(&mut state)?,
         Verb::Meet => {
-            meet(&mut state)?;
+            hold_exclusive(&mut state)?;
             state.inside = None;
             state.meetings += 1;
             if state.meetings > 1 {
-                state.pass(ONE_AT_A_TIME);
+                state.record_pass(ONE_AT_A_TIME);
             }
-            state.keep(Vec::new())?;
+            state.save(Vec::new())?;
         }
         Verb::TurnedAway => {
             if state.meetings > 0 {
-                state.pass(ONE_AT_A_TIME);
+                state.record_pass(ONE_AT_A_TIME);
             }
-            state.keep(Vec::new())?;
+            state.save(Vec::new())?;
         }
         Verb::Outlive => outlive(&mut state)?,
         Verb::TakeOver => {
-            let outcome = told_of_interruption(&state);
-            state.note("transactions.interrupted.told", outcome);
-            state.keep(Vec::new())?;
+            let outcome = check_interruption_reported(&state);
+            state.record_outcome("transactions.interrupted.told", outcome);
+            state.save(Vec::new())?;
         }
         Verb::LookBack { answered } => {
-            let outcome = fenced(&state, &answered);
-            state.note("storage.commit.fenced", outcome);
-            let outcome = same("when a call was cut off", transactions::interrupted(), None);
-            state.note("transactions.interrupted.cleared", outcome);
-            state.keep(Vec::new())?;
+            let outcome = check_fenced(&state, &answered);
+            state.record_outcome("storage.commit.fenced", outcome);
+            let outcome = ensure_eq("when a call was cut off", transactions::interrupted(), None);
+            state.record_outcome("transactions.interrupted.cleared", outcome);
+            state.save(Vec::new())?;
         }
-        Verb::Tell => return tell(&mut state),
+        Verb::Tell => return reveal_secret(&mut state),
         Verb::Told { text } => {
-            let outcome = holds("a text has the secret in it", !text.contains(TOLD));
-            state.note("secrets.scrubbed", outcome);
-            state.keep(Vec::new())?;
+            let outcome = ensure("a text contains the secret", !text.contains(CANARY));
+            state.record_outcome("secrets.scrubbed", outcome);
+            state.save(Vec::new())?;
         }
         Verb::Restarted => {
-            let outcome = durable(&state);
-            state.note("storage.commit.durable", outcome);
-            state.keep(Vec::new())?;
+            let outcome = check_durable(&state);
+            state.record_outcome("storage.commit.durable", outcome);
+            state.save(Vec::new())?;
         }
     }
     Ok(state)
 }
 
-/// What each call looks at.
+/// Makes the checks of every call.
 pub fn enter(state: &mut State) {
     static CALLS: AtomicU32 = AtomicU32::new(0);
-    let of_instance = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
+    let instance_calls = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
     state.calls += 1;
-    if of_instance > 1 {
-        let why = format!("an instance got its call number {of_instance}");
-        state.settle(FRESH, Verdict::Failed(why));
+    if instance_calls > 1 {
+        let why = format!("an instance received call number {instance_calls}");
+        state.record_not_passed(FRESH, NotPassed::Failed(why));
     } else if state.calls == 2 {
-        state.pass(FRESH);
+        state.record_pass(FRESH);
     }
     let drawn: String = random::get_random_bytes(16)
         .iter()
@@ -124,83 +124,84 @@ pub fn enter(state: &mut State) {
         Some(first) => {
             let again = *first == drawn;
             if again || state.calls == 2 {
-                let outcome = holds("another call drew the same bytes", !again);
-                state.note("random.fresh-per-call", outcome);
+                let outcome = ensure("another call drew the same bytes", !again);
+                state.record_outcome("random.fresh-per-call", outcome);
             }
         }
     }
 }
 
-/// A proxy was set in an earlier call: this one knows nothing of it.
-fn proxy_of_another_call(state: &mut State) {
+/// Checks that a proxy of an earlier call is not used.
+fn check_proxy_reset(state: &mut State) {
     const CHECK: &str = "egress.proxy.one-call";
-    let was_set = state.results.get("egress.proxy.used") == Some(&Standing::Passed);
+    let was_set = state.results.get("egress.proxy.used") == Some(&CheckStatus::Passed);
     if !was_set || state.results.contains_key(CHECK) {
         return;
     }
-    let scene = state.scene(CHECK);
-    let outcome = egress::server(&scene)
-        .and_then(proxies::way)
-        .and_then(|way| same("the next call's way", way.as_deref(), Some("origin")));
-    state.note(CHECK, outcome);
+    let context = state.context(CHECK);
+    let outcome = egress::server(&context)
+        .and_then(proxies::request_form)
+        .and_then(|way| ensure_eq("the next call's way", way.as_deref(), Some("origin")));
+    state.record_outcome(CHECK, outcome);
 }
 
-/// Goes into a stretch in which no other call may be, and stays inside: whoever keeps the state next
-/// leaves. Answers with what tells this stay from another.
-fn go_in(state: &mut State) -> Result<String, Failure> {
+/// Enters the exclusive section. The next save leaves it. Returns an id of this stay.
+fn enter_exclusive(state: &mut State) -> Result<String, Failure> {
     if state.inside.is_some() && transactions::interrupted().is_none() {
-        let why = "a call found another one at work";
-        state.settle(ONE_AT_A_TIME, Verdict::Failed(why.into()));
+        let why = "a call found another call in progress";
+        state.record_not_passed(ONE_AT_A_TIME, NotPassed::Failed(why.into()));
     }
     let stay = samples::pkid();
     state.inside = Some(stay.clone());
-    state.keep(Vec::new())?;
+    state.save(Vec::new())?;
     Ok(stay)
 }
 
-/// Looks `rounds` times whether another call went in meanwhile.
-fn look(state: &mut State, stay: &str, rounds: u32) -> Result<(), Failure> {
+/// Checks `rounds` times that no other call has entered the section.
+fn check_undisturbed(state: &mut State, stay: &str, rounds: u32) -> Result<(), Failure> {
     for _ in 0..rounds {
-        if State::of(&state.pkid)?.inside.as_deref() != Some(stay) {
-            let why = "another call went to work while one was";
-            state.settle(ONE_AT_A_TIME, Verdict::Failed(why.into()));
+        if State::load(&state.pkid)?.inside.as_deref() != Some(stay) {
+            let why = "another call began while one was in progress";
+            state.record_not_passed(ONE_AT_A_TIME, NotPassed::Failed(why.into()));
             break;
         }
     }
     Ok(())
 }
 
-/// Goes into the stretch and looks around for a moment.
-pub fn alone(state: &mut State) -> Result<(), Failure> {
-    let stay = go_in(state)?;
-    look(state, &stay, 5)
+/// Enters the exclusive section and checks it for a moment.
+pub fn check_exclusive(state: &mut State) -> Result<(), Failure> {
+    let stay = enter_exclusive(state)?;
+    check_undisturbed(state, &stay, 5)
 }
 
-/// Goes into the stretch and stays until the driver has seen what becomes of another call: only it knows.
-/// Without a server the call stays as long as it takes to look often.
-fn meet(state: &mut State) -> Result<(), Failure> {
-    let stay = go_in(state)?;
+/// Enters the exclusive section and stays until the driver has observed another call. Without a server, the
+/// call stays for many checks.
+fn hold_exclusive(state: &mut State) -> Result<(), Failure> {
+    let stay = enter_exclusive(state)?;
     let server = state.options.server.clone();
-    let held = server.is_some_and(|server| exchange(&Request::get(&server, "/hold")).is_ok());
-    look(state, &stay, if held { 1 } else { 100 })
+    let held = server.is_some_and(|server| send(&Request::get(&server, "/hold")).is_ok());
+    check_undisturbed(state, &stay, if held { 1 } else { 100 })
 }
 
-/// Runs the next group.
-fn checks(state: &mut State) -> Result<(), Failure> {
+/// Runs the next group of checks.
+fn run_next_group(state: &mut State) -> Result<(), Failure> {
     if let Some(cut) = state.running.take() {
-        let why = "the call was cut off in it".to_owned();
-        state.settle(&cut, Verdict::Failed(why));
+        let why = "the call was cut off during the check".to_owned();
+        state.record_not_passed(&cut, NotPassed::Failed(why));
     }
-    proxy_of_another_call(state);
-    let Some(group) = list::next_group(state) else {
+    check_proxy_reset(state);
+    let Some(group) = registry::next_group(state) else {
         if state.moments.contains_key("deliveries") {
             return Ok(());
         }
-        return deliveries::begin(state);
+        return deliveries::schedule_all(state);
     };
-    let of_group = CHECKS.iter().filter(|check| list::group(check.id) == group);
+    let of_group = CHECKS
+        .iter()
+        .filter(|check| registry::group(check.id) == group);
     for (check, done) in of_group.zip(0..) {
-        let Since::Checks(run) = check.since else {
+        let DecidedBy::Checks(run) = check.decided_by else {
             continue;
         };
         if state.results.contains_key(check.id) {
@@ -208,66 +209,70 @@ fn checks(state: &mut State) -> Result<(), Failure> {
         }
         transactions::progress(done, 0, check.id);
         state.running = Some(check.id.into());
-        state.keep(Vec::new())?;
-        let outcome = run(&state.scene(check.id));
+        state.save(Vec::new())?;
+        let outcome = run(&state.context(check.id));
         state.running = None;
-        state.note(check.id, outcome);
+        state.record_outcome(check.id, outcome);
     }
-    state.keep(Vec::new())
+    state.save(Vec::new())
 }
 
-/// The document by which a call that lost its lease is found out.
-fn outlived(state: &State) -> Result<Document, Verdict> {
+/// Returns the document that a call without a lease tries to write.
+fn outlived(state: &State) -> Result<Document, NotPassed> {
     match state.marks.get("outlived") {
         Some(pkid) => samples::read(&Reference {
             model: SAMPLE.into(),
             pkid: pkid.clone(),
         }),
-        None => failed("`outlive` was not called before"),
+        None => fail("`outlive` was not called before"),
     }
 }
 
-/// Waits until its lease is over, then writes all the same.
+/// Waits until the call's lease has expired, and then writes.
 fn outlive(state: &mut State) -> Result<(), Failure> {
     let began = samples::now();
     let Some(server) = state.options.server.clone() else {
         return Ok(());
     };
-    let mut document = state.scene("outlive").written()?;
+    let mut document = state.context("outlive").written_document()?;
     let pkid = document.reference.pkid.clone();
     state.marks.insert("outlived".into(), pkid);
     state.moments.insert("outlived".into(), began);
-    state.keep(Vec::new())?;
-    // Whatever comes of it: the driver has let the lease expire by then.
-    let _ = exchange(&Request::get(&server, "/hold"));
+    state.save(Vec::new())?;
+    // The result is irrelevant: the lease has expired by then.
+    let _ = send(&Request::get(&server, "/hold"));
     document.body = "{\"written\": \"without a lease\"}".into();
     samples::commit(vec![Change::Put(document)])
 }
 
-fn told_of_interruption(state: &State) -> Outcome {
+fn check_interruption_reported(state: &State) -> Outcome {
     let began = state.moments.get("outlived").copied();
     match (transactions::interrupted(), began) {
-        (None, _) => failed("nothing was said of a call that lost its lease"),
-        (_, None) => failed("`outlive` was not called before"),
-        (Some(told), Some(began)) => holds(
-            &format!("told that it began at {told}; the call itself read {began} then"),
-            told <= began && began - told < APART,
+        (None, _) => fail("the call that lost its lease was not reported"),
+        (_, None) => fail("`outlive` was not called before"),
+        (Some(told), Some(began)) => ensure(
+            &format!("reported to have begun at {told}; the call itself read {began}"),
+            told <= began && began - told < MAX_CLOCK_DIFFERENCE_MS,
         ),
     }
 }
 
-fn fenced(state: &State, answered: &str) -> Outcome {
-    same("what it wrote", outlived(state)?.body, "{}".to_owned())?;
-    same("what it was told", answered, "conflict")
+fn check_fenced(state: &State, answered: &str) -> Outcome {
+    ensure_eq(
+        "the document that it wrote",
+        outlived(state)?.body,
+        "{}".to_owned(),
+    )?;
+    ensure_eq("its error", answered, "conflict")
 }
 
-/// Says a secret aloud.
-fn tell(state: &mut State) -> Result<State, Failure> {
-    let document = state.scene("tell").document();
+/// Exposes a secret in all texts.
+fn reveal_secret(state: &mut State) -> Result<State, Failure> {
+    let document = state.context("tell").document();
     let owner = document.reference.clone();
-    state.keep(vec![
+    state.save(vec![
         Change::Put(document.clone()),
-        samples::secret(&document, "told", TOLD),
+        samples::secret(&document, "told", CANARY),
     ])?;
     let secret = secrets::reveal(&owner, "told")?.unwrap_or_default();
     let aloud = format!("the secret is {secret}, on purpose");
@@ -276,9 +281,9 @@ fn tell(state: &mut State) -> Result<State, Failure> {
     Err(Failure::Internal(aloud))
 }
 
-/// What `add` leaves for a later call to find.
-pub fn durable_mark(state: &mut State) -> Vec<Change> {
-    let mut document = state.scene("durable").document();
+/// Returns changes that a later call looks for.
+pub fn mark_durable(state: &mut State) -> Vec<Change> {
+    let mut document = state.context("durable").document();
     document.body = "{\"durable\": true}".into();
     let pkid = document.reference.pkid.clone();
     state.marks.insert("durable".into(), pkid);
@@ -289,32 +294,32 @@ pub fn durable_mark(state: &mut State) -> Vec<Change> {
     ]
 }
 
-fn durable(state: &State) -> Outcome {
+fn check_durable(state: &State) -> Outcome {
     let pkid = state.marks.get("durable").cloned().unwrap_or_default();
     let reference = Reference {
         model: SAMPLE.into(),
         pkid,
     };
     let Some(document) = storage::get(&reference)? else {
-        return failed("the document is gone");
+        return fail("the document is gone");
     };
     let body: Option<Value> = serde_json::from_str(&document.body).ok();
     let marked = body.and_then(|body| body.get("durable").and_then(Value::as_bool));
-    same("the document", marked, Some(true))?;
+    ensure_eq("the document", marked, Some(true))?;
     let secret = secrets::reveal(&reference, "s")?;
-    same("the secret", secret.as_deref(), Some("durable"))?;
+    ensure_eq("the secret", secret.as_deref(), Some("durable"))?;
     let wakeups = scheduling::wakeups(&reference)?.len();
-    same("the wakeups", wakeups, 1)
+    ensure_eq("the wakeups", wakeups, 1)
 }
 
-/// The moment of asking, as a caller says it, against the plugin's own clock.
-pub fn agrees(state: &mut State, requested: u64) -> Result<(), Failure> {
+/// Checks the time of the caller's request against the plugin's clock.
+pub fn check_clock(state: &mut State, requested: u64) -> Result<(), Failure> {
     enter(state);
     let now = samples::now();
-    let outcome = holds(
-        &format!("asked at {requested} by the caller, it is {now} for the plugin"),
-        requested <= now && now - requested < APART,
+    let outcome = ensure(
+        &format!("the caller made the request at {requested}, but the plugin reads {now}"),
+        requested <= now && now - requested < MAX_CLOCK_DIFFERENCE_MS,
     );
-    state.note("clock.agrees", outcome);
-    state.keep(Vec::new())
+    state.record_outcome("clock.agrees", outcome);
+    state.save(Vec::new())
 }

@@ -1,13 +1,13 @@
-//! The exported workflows: what of them drives the suite, and that the others do not exist here.
+//! The exported workflows: those that drive the suite, and unsupported ones.
 
 use crate::bindings::automate::platform::storage::{Change, Document};
 use crate::bindings::automate::platform::types::{Failure, FieldError};
 use crate::bindings::exports::automate::spark_customer::workflows::{self as contract, Guest};
-use crate::checks::{secrets, surroundings};
+use crate::checks::{environment, secrets};
 use crate::options::Options;
 use crate::samples::{self, RECORD, SUITE, key};
-use crate::state::{Standing, State};
-use crate::{cleanup, deliveries, list, verbs};
+use crate::state::{CheckStatus, State};
+use crate::{cleanup, deliveries, registry, verbs};
 
 /// The component.
 pub struct Suite;
@@ -19,7 +19,7 @@ fn name(state: &State) -> String {
     given.unwrap_or_else(|| NAME.into())
 }
 
-/// The record's own document.
+/// Returns the record's document.
 fn record(state: &State) -> Document {
     Document {
         reference: samples::record(&state.pkid),
@@ -31,9 +31,9 @@ fn record(state: &State) -> Document {
 }
 
 fn connection(state: &State) -> contract::Connection {
-    let has_failed = list::CHECKS
+    let has_failed = registry::CHECKS
         .iter()
-        .any(|check| matches!(state.standing(check), Standing::Failed(_)));
+        .any(|check| matches!(state.status_of(check), CheckStatus::Failed(_)));
     contract::Connection {
         pkid: state.pkid.clone(),
         name: name(state),
@@ -51,9 +51,9 @@ fn connection(state: &State) -> contract::Connection {
     }
 }
 
-fn none_such<T>(workflow: &str) -> Result<T, Failure> {
+fn unsupported<T>(workflow: &str) -> Result<T, Failure> {
     Err(Failure::Internal(format!(
-        "the suite does nothing by `{workflow}`: it is driven by add, modify, refresh, \
+        "the suite does not support `{workflow}`: drive it by add, modify, refresh, \
          check-expiry, wakeups and delete"
     )))
 }
@@ -90,7 +90,7 @@ impl Guest for Suite {
             record_model: RECORD.into(),
             title: "Conformance of hosts".into(),
             fields: vec![
-                field("name", "Names the record."),
+                field("name", "The name of the record."),
                 field(
                     "server",
                     "A test server that the host allows, as http://HOST:PORT.",
@@ -98,7 +98,7 @@ impl Guest for Suite {
                 field("denied", "An origin that the host does not allow."),
                 field(
                     "closed",
-                    "An origin that the host allows and where nobody listens.",
+                    "An origin that the host allows and on which no server listens.",
                 ),
                 field("proxy", "A proxy that the host allows."),
                 field(
@@ -107,12 +107,12 @@ impl Guest for Suite {
                 ),
                 field(
                     "do",
-                    "What `modify` does next: checks, meet, outlive, and so on.",
+                    "The action of `modify`: checks, meet, outlive, and so on.",
                 ),
             ],
             actions: Vec::new(),
             settings: vec![
-                setting(surroundings::SETTING, false),
+                setting(environment::SETTING, false),
                 setting(secrets::SETTING, true),
             ],
         }
@@ -131,7 +131,7 @@ impl Guest for Suite {
         })?;
         let mut state = State::new(&request.pkid, &request.hierarchy, options);
         verbs::enter(&mut state);
-        let mark = verbs::durable_mark(&mut state);
+        let mark = verbs::mark_durable(&mut state);
         let made = [record(&state), state.document()];
         let created = made.iter().map(|document| document.reference.clone());
         let created = created.collect();
@@ -172,8 +172,8 @@ impl Guest for Suite {
         grant: contract::Grant,
         requested_at: u64,
     ) -> Result<contract::RefreshReport, Failure> {
-        let mut state = State::of(&pkid)?;
-        verbs::agrees(&mut state, requested_at)?;
+        let mut state = State::load(&pkid)?;
+        verbs::check_clock(&mut state, requested_at)?;
         Ok(contract::RefreshReport {
             grant,
             outcome: contract::RefreshOutcome::Connected,
@@ -188,7 +188,7 @@ impl Guest for Suite {
         pkid: String,
         grant: contract::Grant,
     ) -> Result<contract::ExpiryReport, Failure> {
-        let state = State::of(&pkid)?;
+        let state = State::load(&pkid)?;
         Ok(contract::ExpiryReport {
             grant,
             connection: connection(&state),
@@ -200,7 +200,7 @@ impl Guest for Suite {
     }
 
     fn wake(wakeup: contract::Wakeup) -> Result<contract::WakeReport, Failure> {
-        deliveries::wake(&wakeup).map(contract::WakeReport::Nothing)
+        deliveries::handle_wakeup(&wakeup).map(contract::WakeReport::Nothing)
     }
 
     fn connect(
@@ -208,14 +208,14 @@ impl Guest for Suite {
         _: contract::Grant,
         _: String,
     ) -> Result<contract::Authorization, Failure> {
-        none_such("connect")
+        unsupported("connect")
     }
 
     fn complete_connect(_: String, _: String) -> Result<contract::ConnectReport, Failure> {
-        none_such("complete-connect")
+        unsupported("complete-connect")
     }
 
     fn sync(_: String, _: String, _: bool) -> Result<contract::SyncReport, Failure> {
-        none_such("sync")
+        unsupported("sync")
     }
 }

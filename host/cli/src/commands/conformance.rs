@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use relation_harness::conformance::{Conformance, Finding, NotRun, Report, Status};
+use relation_harness::conformance::{Conformance, ConformanceError, Finding, Report, Status};
 use relation_host::ComponentSource;
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::{Store, StoreError};
@@ -56,7 +56,7 @@ pub async fn run(args: &Args, global: &GlobalArgs) -> Result<(), CliError> {
     let again =
         move || context::open_store(&url).map_err(|error| StoreError::Unavailable(error.message));
     let mut conformance =
-        Conformance::of(suite, store, Arc::new(sealer)).reopening(Box::new(again));
+        Conformance::new(suite, store, Arc::new(sealer)).reopen_with(Box::new(again));
     if let Some(cache) = context::open_component_cache(global) {
         conformance = conformance.component_cache(cache);
     }
@@ -95,14 +95,14 @@ async fn refuse_customers(store: &dyn Store, name: &str) -> Result<(), CliError>
     .hint("leave --store out for a temporary store, or name one that does not exist yet"))
 }
 
-fn not_run(error: &NotRun) -> CliError {
+fn not_run(error: &ConformanceError) -> CliError {
     CliError::new(ErrorKind::Failed, error.to_string())
         .hint("`relation-host inspect FILE` shows whether the file is the suite")
 }
 
 fn render_text(report: &Report) -> String {
     let mut lines: Vec<String> = report.checks.iter().map(line).collect();
-    let count = |status| report.that_are(status).count();
+    let count = |status| report.with_status(status).count();
     lines.push(format!(
         "\n{}: {} passed, {} failed, {} skipped",
         escape_control_chars(&report.suite),

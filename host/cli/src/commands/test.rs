@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use relation_harness::scenario::component::Component;
-use relation_harness::scenario::outcome::{Count, Ran};
+use relation_harness::scenario::outcome::{ResultCounts, ScenarioResult};
 use relation_harness::scenario::report;
-use relation_harness::scenario::suite::{self, Loaded};
-use relation_harness::scenario::watch::{Changed, Watched, settled};
+use relation_harness::scenario::suite::{self, LoadedScenario};
+use relation_harness::scenario::watch::{FileChanges, WatchedFiles, wait_until_stable};
 use relation_host::component::inspect_with;
 use serde_json::json;
 
@@ -86,11 +86,14 @@ pub fn run(args: &Args, global: &GlobalArgs) -> Result<(), CliError> {
     run_scenarios(args, &selected, &component, output)
 }
 
-fn select_scenarios(args: &Args) -> Result<Vec<Loaded>, CliError> {
+fn select_scenarios(args: &Args) -> Result<Vec<LoadedScenario>, CliError> {
     let found = suite::survey(&args.paths).map_err(|error| CliError::usage(error.to_string()))?;
-    for entry in &found.passed_over {
+    for entry in &found.skipped {
         let path = escape_control_chars(&entry.path.display().to_string());
-        stderr::note(&format!("note: {path} is passed over: it is {}", entry.why));
+        stderr::note(&format!(
+            "note: {path} is passed over: it is {}",
+            entry.reason
+        ));
     }
     let files = found.files;
     let selected = suite::select(&files, args.filter.as_deref());
@@ -128,7 +131,7 @@ fn load_component(file: Option<&Path>, global: &GlobalArgs) -> Result<Component,
 
 fn run_scenarios(
     args: &Args,
-    selected: &[Loaded],
+    selected: &[LoadedScenario],
     component: &Component,
     output: Output,
 ) -> Result<(), CliError> {
@@ -140,11 +143,11 @@ fn run_scenarios(
     let mut print_error = None;
     let all = suite::run_all(selected, component, jobs, |ran| {
         if !output.json && print_error.is_none() {
-            print_error = write_coloured(&report::finished(ran)).err();
+            print_error = write_coloured(&report::format_result(ran)).err();
         }
     });
     let took = started.elapsed();
-    let count = Count::of(&all);
+    let count = ResultCounts::from_results(&all);
     let written = match print_error {
         Some(error) => Err(error),
         None => print_summary(&all, took, output),
@@ -155,10 +158,13 @@ fn run_scenarios(
     verdict(count).and(noted).and(written)
 }
 
-fn print_summary(all: &[Ran], took: Duration, output: Output) -> Result<(), CliError> {
+fn print_summary(all: &[ScenarioResult], took: Duration, output: Output) -> Result<(), CliError> {
     match output.json {
-        true => output.print(&report::json(all, took), |_| String::new()),
-        false => write_coloured(&report::summary(Count::of(all), took)),
+        true => output.print(&report::to_json(all, took), |_| String::new()),
+        false => write_coloured(&report::format_summary(
+            ResultCounts::from_results(all),
+            took,
+        )),
     }
 }
 
@@ -169,12 +175,12 @@ fn watch(
     global: &GlobalArgs,
     output: Output,
 ) -> Result<(), CliError> {
-    let watched = Watched {
+    let watched = WatchedFiles {
         paths: args.paths.clone(),
         component: file.map(Path::to_owned),
     };
-    let mut before = watched.look();
-    let mut changed = Changed::Component;
+    let mut before = watched.take_snapshot();
+    let mut changed = FileChanges::Component;
     loop {
         let result = run_changed(args, file, &changed, global);
         match result {
@@ -183,9 +189,9 @@ fn watch(
             Ok(()) => {}
         }
         stderr::note("waiting for a change; Ctrl-C ends");
-        changed = settled(
+        changed = wait_until_stable(
             &mut before,
-            || watched.look(),
+            || watched.take_snapshot(),
             || std::thread::sleep(POLL_INTERVAL),
         );
     }
@@ -194,19 +200,23 @@ fn watch(
 fn run_changed(
     args: &Args,
     file: Option<&Path>,
-    changed: &Changed,
+    changed: &FileChanges,
     global: &GlobalArgs,
 ) -> Result<(), CliError> {
     let output = Output { json: global.json };
     let selected = match changed {
-        Changed::Scenarios(files) => suite::select(files, args.filter.as_deref()),
-        Changed::Component | Changed::Nothing => select_scenarios(args)?,
+        FileChanges::Scenarios(files) => suite::select(files, args.filter.as_deref()),
+        FileChanges::Component | FileChanges::Nothing => select_scenarios(args)?,
     };
     run_scenarios(args, &selected, &load_component(file, global)?, output)
 }
 
 /// Runs the scenarios in sequence, and rewrites the files of those that differ.
-fn update(selected: &[Loaded], component: &Component, output: Output) -> Result<(), CliError> {
+fn update(
+    selected: &[LoadedScenario],
+    component: &Component,
+    output: Output,
+) -> Result<(), CliError> {
     let started = Instant::now();
     let mut all = Vec::new();
     let mut written = Ok(());
@@ -216,7 +226,7 @@ fn update(selected: &[Loaded], component: &Component, output: Output) -> Result<
             CliError::new(ErrorKind::Failed, format!("cannot update {file}: {error}"))
         })?;
         if !output.json && written.is_ok() {
-            let mut text = report::finished(&ran);
+            let mut text = report::format_result(&ran);
             if rewritten > 0 {
                 let steps = if rewritten == 1 { "step" } else { "steps" };
                 let file = loaded.path.display();
@@ -229,11 +239,11 @@ fn update(selected: &[Loaded], component: &Component, output: Output) -> Result<
         all.push(ran);
     }
     let written = written.and_then(|()| print_summary(&all, started.elapsed(), output));
-    verdict(Count::of(&all)).and(written)
+    verdict(ResultCounts::from_results(&all)).and(written)
 }
 
-fn verdict(count: Count) -> Result<(), CliError> {
-    let Count { failed, broken, .. } = count;
+fn verdict(count: ResultCounts) -> Result<(), CliError> {
+    let ResultCounts { failed, broken, .. } = count;
     let scenarios = |count: usize| match count {
         1 => "1 scenario".to_owned(),
         count => format!("{count} scenarios"),
@@ -251,8 +261,8 @@ fn verdict(count: Count) -> Result<(), CliError> {
     }
 }
 
-fn list(selected: &[Loaded], output: Output) -> Result<(), CliError> {
-    let about = |loaded: &Loaded| match &loaded.scenario {
+fn list(selected: &[LoadedScenario], output: Output) -> Result<(), CliError> {
+    let about = |loaded: &LoadedScenario| match &loaded.scenario {
         Ok(scenario) => scenario.about.clone(),
         Err(_) => "(broken)".to_owned(),
     };
@@ -272,11 +282,11 @@ fn list(selected: &[Loaded], output: Output) -> Result<(), CliError> {
     })
 }
 
-fn write_junit(file: &Path, all: &[Ran], took: Duration) -> Result<(), CliError> {
+fn write_junit(file: &Path, all: &[ScenarioResult], took: Duration) -> Result<(), CliError> {
     let write_error = |error: &dyn std::fmt::Display| {
         let file = file.display();
         CliError::new(ErrorKind::Failed, format!("cannot write {file}: {error}"))
     };
-    let xml = report::junit(all, took).map_err(|error| write_error(&error))?;
+    let xml = report::to_junit(all, took).map_err(|error| write_error(&error))?;
     std::fs::write(file, xml).map_err(|error| write_error(&error))
 }

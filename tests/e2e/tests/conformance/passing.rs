@@ -18,7 +18,7 @@ async fn our_host_passes_every_check_on_a_sqlite_file() {
         Ok(store) => Ok(Arc::new(store) as _),
         Err(error) => Err(StoreError::Unavailable(error.to_string())),
     };
-    let report = run.reopening(Box::new(again)).run().await.unwrap();
+    let report = run.reopen_with(Box::new(again)).run().await.unwrap();
     assert_eq!(failures(&report), "");
     assert_eq!(skipped(&report), "", "a file gives the means for all");
     assert!(report.is_conformant());
@@ -42,7 +42,7 @@ async fn our_host_passes_every_check_on_the_harness_store() {
     let (first, again) = (store.clone(), store);
     let run = on(Arc::new(first)).await;
     let again = move || Ok(Arc::new(again.another_host()) as _);
-    let report = run.reopening(Box::new(again)).run().await.unwrap();
+    let report = run.reopen_with(Box::new(again)).run().await.unwrap();
     assert_eq!(failures(&report), "");
     assert_eq!(skipped(&report), "", "the store gives the means for all");
     assert!(report.is_conformant());

@@ -39,7 +39,7 @@ pub async fn with(component: ComponentSource, store: Arc<dyn Store>) -> Conforma
     let directory = TempDir::new().expect("a temporary directory");
     let key = KeyFile::new(directory.path().join("relation.key"));
     let sealer = Sealer::open(store.as_ref(), key, Timestamp(0)).await;
-    Conformance::of(component, store, Arc::new(sealer.expect("a new key fits")))
+    Conformance::new(component, store, Arc::new(sealer.expect("a new key fits")))
 }
 
 /// Returns the checks that failed, one per line.
@@ -54,7 +54,7 @@ pub fn failures(report: &Report) -> String {
 /// Returns the skipped checks, one per line.
 pub fn skipped(report: &Report) -> String {
     use relation_harness::conformance::Status;
-    let lines = report.that_are(Status::Skipped).map(|finding| {
+    let lines = report.with_status(Status::Skipped).map(|finding| {
         let why = finding.why.as_deref().unwrap_or_default();
         format!("{}: {why}\n", finding.id)
     });

@@ -1,4 +1,4 @@
-//! The calls that make up a run of the suite, in their order.
+//! Makes the calls of a run of the suite, in their order.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,32 +23,32 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
-use super::not_run::NotRun;
-use super::overlap::TurnedAway;
+use super::error::ConformanceError;
+use super::overlap::BusyNotifier;
 use super::report::{Report, Status};
-use super::server::{Instead, Server};
-use crate::harness::{BEGINNING, loaded};
+use super::server::{ResponseOverride, Server};
+use crate::harness::{START_TIME, load_plugin};
 
-/// How long wakeups are waited for by the clock, which is longer than any host lets a failed one wait.
+/// The time on the clock to wait for wakeups, longer than any host's retry delay.
 const DAY: Duration = Duration::from_secs(86_400);
-/// How long they are waited for in real time: a store that forgets nothing would go on for ever.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// How long a call is waited for in real time beyond what the host's own bounds let it take.
-const GRACE: Duration = Duration::from_secs(30);
+/// The real time to wait for wakeups. Without it, a store that never forgets a wakeup would block forever.
+const WAKEUP_TIMEOUT: Duration = Duration::from_secs(120);
+/// The real time to wait for a call beyond the host's own limits.
+const CALL_GRACE: Duration = Duration::from_secs(30);
 /// More calls than there are groups of checks.
-const CALLS: usize = 40;
-/// The settings that the suite looks for: its own words (`tests/host-conformance`).
+const MAX_CHECK_CALLS: usize = 40;
+/// The settings that the suite looks for, with its values (`tests/host-conformance`).
 const SETTING: (&str, &str) = ("conformance.setting", "plain \u{1f980}");
 const SECRET: (&str, &str) = ("conformance.secret", "a-secret-of-the-installation");
 
-/// Opens the same store once more, as a restarted host would.
-pub type Reopen = Box<dyn Fn() -> Result<Arc<dyn Store>, StoreError> + Send + Sync>;
+/// Opens the same store again, as a restarted host would.
+pub type StoreOpener = Box<dyn Fn() -> Result<Arc<dyn Store>, StoreError> + Send + Sync>;
 
-/// What a test makes of a host that is about to be put together, given the clock that the run moves.
-type Alter = Box<dyn Fn(HostBuilder, &Arc<ManualClock>) -> HostBuilder + Send + Sync>;
+/// Changes a host before it is built. The clock is the one that the run moves.
+type HostModifier = Box<dyn Fn(HostBuilder, &Arc<ManualClock>) -> HostBuilder + Send + Sync>;
 
-/// The bounds of a call in a run of the suite: those of a host, with less time for a request, which the
-/// suite waits for.
+/// Returns the limits of a call in a run of the suite: the defaults with a shorter request time, for which
+/// the suite waits.
 pub fn run_limits() -> Limits {
     Limits {
         request_time: Duration::from_secs(3),
@@ -56,35 +56,35 @@ pub fn run_limits() -> Limits {
     }
 }
 
-/// A run of the suite on hosts of this library, around one store.
+/// A run of the suite on hosts of this library, on one store.
 pub struct Conformance {
     component: ComponentSource,
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
-    reopen: Option<Reopen>,
+    reopen: Option<StoreOpener>,
     cache: Option<ComponentCache>,
     limits: Limits,
-    /// The host allows what the suite is told that it denies.
-    open: bool,
-    alter: Option<Alter>,
-    instead: Option<Instead>,
+    /// Whether the host allows the origin that the suite expects to be denied.
+    allows_denied: bool,
+    modify_host: Option<HostModifier>,
+    response_override: Option<ResponseOverride>,
 }
 
-/// What a run goes on with.
+/// The state of a run.
 pub(super) struct Run {
     plugin: Plugin,
     sealer: Arc<Sealer>,
     pub(super) limits: Limits,
     allow: Vec<String>,
-    alter: Option<Alter>,
+    modify_host: Option<HostModifier>,
     pub(super) clock: Arc<ManualClock>,
     pub(super) server: Server,
     pkid: Option<Pkid>,
 }
 
 impl Conformance {
-    /// The suite's component, on hosts around `store`, which holds nothing yet that is worth anything.
-    pub fn of(component: ComponentSource, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Self {
+    /// Creates a run of the suite in `component` on hosts that use `store`. The run changes the store.
+    pub fn new(component: ComponentSource, store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Self {
         Self {
             component,
             store,
@@ -92,107 +92,107 @@ impl Conformance {
             reopen: None,
             cache: None,
             limits: run_limits(),
-            open: false,
-            alter: None,
-            instead: None,
+            allows_denied: false,
+            modify_host: None,
+            response_override: None,
         }
     }
 
-    /// How the store is opened again, for the check that what was committed survives a restart.
+    /// Sets how the store is opened again, to check that commits survive a restart.
     #[must_use]
-    pub fn reopening(mut self, reopen: Reopen) -> Self {
+    pub fn reopen_with(mut self, reopen: StoreOpener) -> Self {
         self.reopen = Some(reopen);
         self
     }
 
-    /// Where the compiled suite is kept for the next process; nowhere by default.
+    /// Caches the compiled suite for later processes. By default nothing is cached.
     #[must_use]
     pub fn component_cache(mut self, cache: ComponentCache) -> Self {
         self.cache = Some(cache);
         self
     }
 
-    /// The bounds of a call; [`run_limits`] by default.
+    /// Sets the limits of a call. The default is [`run_limits`].
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// The host allows what the suite is told that it denies: one that does not conform, for tests of
-    /// the suite.
+    /// Makes the host allow the origin that the suite expects to be denied. The host then does not conform: for
+    /// tests of the suite.
     #[must_use]
-    pub fn allowing_what_is_denied(mut self) -> Self {
-        self.open = true;
+    pub fn allow_denied_origin(mut self) -> Self {
+        self.allows_denied = true;
         self
     }
 
-    /// Hosts are put together otherwise, as they should not be: for tests of the suite. What is altered is
-    /// given the clock that the run moves.
+    /// Changes each host before it is built, so that it does not conform: for tests of the suite. `modify_host`
+    /// also receives the clock that the run moves.
     #[must_use]
-    pub fn altering_hosts(
+    pub fn modify_hosts(
         mut self,
-        alter: impl Fn(HostBuilder, &Arc<ManualClock>) -> HostBuilder + Send + Sync + 'static,
+        modify_host: impl Fn(HostBuilder, &Arc<ManualClock>) -> HostBuilder + Send + Sync + 'static,
     ) -> Self {
-        self.alter = Some(Box::new(alter));
+        self.modify_host = Some(Box::new(modify_host));
         self
     }
 
-    /// The server answers requests of this method and address otherwise, as if the host had changed
-    /// what goes through: for tests of the suite. The address is absolute when it is asked as a proxy.
+    /// Replaces the server's response to some requests, as if the host had changed them: for tests of the
+    /// suite. The address is absolute when the server is used as a proxy.
     #[must_use]
-    pub fn answering(
+    pub fn override_responses(
         mut self,
-        instead: impl Fn(&Method, &Uri) -> Option<Response<Bytes>> + Send + Sync + 'static,
+        response_override: impl Fn(&Method, &Uri) -> Option<Response<Bytes>> + Send + Sync + 'static,
     ) -> Self {
-        self.instead = Some(Arc::new(instead));
+        self.response_override = Some(Arc::new(response_override));
         self
     }
 
     /// Runs the suite from `add` to `delete`.
-    pub async fn run(self) -> Result<Report, NotRun> {
-        // Once for all hosts of the run.
-        let plugin = loaded(self.component, &self.limits, self.cache.as_ref())
-            .map_err(|error| NotRun::Host(error.to_string()))?;
+    pub async fn run(self) -> Result<Report, ConformanceError> {
+        // Loaded once for all hosts of the run.
+        let plugin = load_plugin(self.component, &self.limits, self.cache.as_ref())
+            .map_err(|error| ConformanceError::Host(error.to_string()))?;
         let denied = Server::start().await?;
         let mut run = Run {
             plugin,
             sealer: self.sealer,
             limits: self.limits,
             allow: Vec::new(),
-            alter: self.alter,
-            clock: Arc::new(ManualClock::new(BEGINNING)),
-            server: Server::start_with(self.instead).await?,
+            modify_host: self.modify_host,
+            clock: Arc::new(ManualClock::new(START_TIME)),
+            server: Server::start_with(self.response_override).await?,
             pkid: None,
         };
-        let closed = closed().await?;
+        let closed = find_closed_origin().await?;
         run.allow = vec![run.server.origin(), closed.clone()];
-        if self.open {
+        if self.allows_denied {
             run.allow.push(denied.origin());
         }
-        let first = run.host(&self.store).await?;
-        let turned_away = TurnedAway::default();
-        let seen = Layered::new(Arc::clone(&self.store), turned_away.clone());
-        let second = run.host(&(Arc::new(seen) as Arc<dyn Store>)).await?;
+        let first = run.build_host(&self.store).await?;
+        let busy = BusyNotifier::default();
+        let seen = Layered::new(Arc::clone(&self.store), busy.clone());
+        let second = run.build_host(&(Arc::new(seen) as Arc<dyn Store>)).await?;
         run.add(&first, &denied.origin(), &closed).await?;
         run.checks(&first).await?;
         run.refresh(&first).await?;
-        run.tell(&first).await?;
-        run.meet(&first, &second, &turned_away).await?;
-        run.outlive(&first, &second).await?;
+        run.check_redaction(&first).await?;
+        run.check_concurrent_calls(&first, &second, &busy).await?;
+        run.check_lost_lease(&first, &second).await?;
         let host = match &self.reopen {
             None => first,
             Some(reopen) => {
                 drop((first, second, self.store));
-                let store = reopen().map_err(NotRun::Reopen)?;
-                let host = run.host(&store).await?;
+                let store = reopen().map_err(ConformanceError::Reopen)?;
+                let host = run.build_host(&store).await?;
                 run.modify(&host, &json!({ "do": "restarted" })).await?;
                 host
             }
         };
-        let mut report = run.wait(&host).await?;
+        let mut report = run.await_wakeups(&host).await?;
         let deleted = host.delete(run.pkid()?, false);
-        let deleted = run.answer("delete", deleted).await?;
+        let deleted = run.finish_in_time("delete", deleted).await?;
         report.decide(
             "delete.leaves-nothing",
             deleted.err().map(|error| error.to_string()),
@@ -201,16 +201,16 @@ impl Conformance {
     }
 }
 
-/// An address at which nobody listens.
-async fn closed() -> io::Result<String> {
+/// Returns an origin on which no server listens.
+async fn find_closed_origin() -> io::Result<String> {
     let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
 impl Run {
-    /// A host of its own on the store, as another process would be.
-    async fn host(&self, store: &Arc<dyn Store>) -> Result<Host, NotRun> {
-        let wrong = |error: &dyn std::fmt::Display| NotRun::Host(error.to_string());
+    /// Builds a new host on the store, like another process.
+    async fn build_host(&self, store: &Arc<dyn Store>) -> Result<Host, ConformanceError> {
+        let wrong = |error: &dyn std::fmt::Display| ConformanceError::Host(error.to_string());
         let proxies = [self.server.origin()];
         let policy = Policy::parse(&self.allow)
             .and_then(|policy| policy.with_proxies(&proxies))
@@ -231,19 +231,24 @@ impl Run {
             .secret_setting(SECRET.0, SecretString::from(SECRET.1))
             .limits(self.limits.clone())
             .egress(client);
-        let builder = match &self.alter {
-            Some(alter) => alter(builder, &self.clock),
+        let builder = match &self.modify_host {
+            Some(modify_host) => modify_host(builder, &self.clock),
             None => builder,
         };
         builder.build().await.map_err(|error| wrong(&error))
     }
 
-    fn pkid(&self) -> Result<&Pkid, NotRun> {
-        let missing = || NotRun::Host("the suite's record was not added".to_owned());
+    fn pkid(&self) -> Result<&Pkid, ConformanceError> {
+        let missing = || ConformanceError::Host("the suite's record was not added".to_owned());
         self.pkid.as_ref().ok_or_else(missing)
     }
 
-    async fn add(&mut self, host: &Host, denied: &str, closed: &str) -> Result<(), NotRun> {
+    async fn add(
+        &mut self,
+        host: &Host,
+        denied: &str,
+        closed: &str,
+    ) -> Result<(), ConformanceError> {
         let server = self.server.origin();
         let fields = json!({
             "name": "host conformance", "server": server, "denied": denied, "closed": closed,
@@ -251,74 +256,84 @@ impl Run {
         });
         let hierarchy = Hierarchy::try_from("sys.Conformance".to_owned());
         let request = AddRequest {
-            hierarchy: hierarchy.map_err(|error| NotRun::Host(error.to_string()))?,
+            hierarchy: hierarchy.map_err(|error| ConformanceError::Host(error.to_string()))?,
             fields: object(fields),
             token_response: None,
             idempotency_key: None,
         };
         let call = "add";
-        let added = self.answer(call, host.add(request)).await?;
-        let added = added.map_err(|error| NotRun::Call { call, error })?;
-        Report::read(&added.value.connection.notes)?;
+        let added = self.finish_in_time(call, host.add(request)).await?;
+        let added = added.map_err(|error| ConformanceError::Call { call, error })?;
+        Report::parse(&added.value.connection.notes)?;
         self.pkid = Some(added.value.connection.pkid);
         Ok(())
     }
 
-    /// What the host answers to a call, if it does so at all.
-    async fn answer<T>(
+    /// Waits for a call's result, up to the time that the host's limits allow.
+    async fn finish_in_time<T>(
         &self,
         call: &'static str,
         work: impl Future<Output = Result<T, CallError>>,
-    ) -> Result<Result<T, CallError>, NotRun> {
-        // It may wait as long as one may last, and then last as long.
-        let patience = self.limits.time.saturating_mul(2).saturating_add(GRACE);
-        let answered = tokio::time::timeout(patience, work).await;
-        let seconds = patience.as_secs();
-        answered.map_err(|_| NotRun::Silent { call, seconds })
+    ) -> Result<Result<T, CallError>, ConformanceError> {
+        // The call may wait for another call, and then run, each up to the time limit.
+        let timeout = self
+            .limits
+            .time
+            .saturating_mul(2)
+            .saturating_add(CALL_GRACE);
+        let answered = tokio::time::timeout(timeout, work).await;
+        let seconds = timeout.as_secs();
+        answered.map_err(|_| ConformanceError::TimedOut { call, seconds })
     }
 
     pub(super) async fn try_modify(
         &self,
         host: &Host,
         fields: &Value,
-    ) -> Result<Result<CallOutput<ConnectionReport>, CallError>, NotRun> {
+    ) -> Result<Result<CallOutput<ConnectionReport>, CallError>, ConformanceError> {
         let call = host.modify(self.pkid()?, object(fields.clone()), None);
-        self.answer("modify", call).await
+        self.finish_in_time("modify", call).await
     }
 
-    pub(super) async fn modify(&self, host: &Host, fields: &Value) -> Result<Report, NotRun> {
+    pub(super) async fn modify(
+        &self,
+        host: &Host,
+        fields: &Value,
+    ) -> Result<Report, ConformanceError> {
         let called = self.try_modify(host, fields).await?;
-        let called = called.map_err(|error| NotRun::Call {
+        let called = called.map_err(|error| ConformanceError::Call {
             call: "modify",
             error,
         })?;
-        Ok(Report::read(&called.value.notes)?)
+        Ok(Report::parse(&called.value.notes)?)
     }
 
-    /// Group after group. A call that ends in an error is made again: the suite knows why. One that never
-    /// began would have it wait for ever.
-    async fn checks(&self, host: &Host) -> Result<(), NotRun> {
+    /// Runs all groups of checks. A call that failed is made again, because the suite then records the reason.
+    /// A call that never began is not repeated, or the run would wait forever.
+    async fn checks(&self, host: &Host) -> Result<(), ConformanceError> {
         let mut last = None;
-        for _ in 0..CALLS {
+        for _ in 0..MAX_CHECK_CALLS {
             match self.modify(host, &json!({ "do": "checks" })).await {
                 Ok(report) if report.next == "checks" => last = None,
                 Ok(_) => return Ok(()),
-                Err(error) if error.never_began() => return Err(error),
+                Err(error) if error.has_not_begun() => return Err(error),
                 Err(error) => last = Some(error),
             }
         }
-        Err(last.unwrap_or(NotRun::Endless(CALLS)))
+        Err(last.unwrap_or(ConformanceError::TooManyCalls(MAX_CHECK_CALLS)))
     }
 
-    async fn refresh(&self, host: &Host) -> Result<(), NotRun> {
+    async fn refresh(&self, host: &Host) -> Result<(), ConformanceError> {
         let call = "refresh";
-        let called = self.answer(call, host.refresh(self.pkid()?)).await?;
-        called.map_err(|error| NotRun::Call { call, error })?;
+        let called = self
+            .finish_in_time(call, host.refresh(self.pkid()?))
+            .await?;
+        called.map_err(|error| ConformanceError::Call { call, error })?;
         Ok(())
     }
 
-    /// Everything that is to be seen of a call that says a secret aloud.
-    async fn tell(&self, host: &Host) -> Result<(), NotRun> {
+    /// Makes a call that exposes a secret, and passes all its visible texts to the suite.
+    async fn check_redaction(&self, host: &Host) -> Result<(), ConformanceError> {
         let mut text = String::new();
         if let Err(error) = self.try_modify(host, &json!({ "do": "tell" })).await? {
             text = format!("{error} {error:?}");
@@ -327,26 +342,29 @@ impl Run {
                 text.push_str(&format!("{record:?}"));
             }
         }
-        let told = json!({ "do": "told", "text": text });
-        self.modify(host, &told).await.map(drop)
+        let report = json!({ "do": "told", "text": text });
+        self.modify(host, &report).await.map(drop)
     }
 
-    /// A day in which wakeups come.
-    async fn wait(&self, host: &Host) -> Result<Report, NotRun> {
+    /// Runs due wakeups for a day on the clock.
+    async fn await_wakeups(&self, host: &Host) -> Result<Report, ConformanceError> {
         let dispatcher = host.dispatcher(DispatcherOptions::default());
         let until = self.clock.now().after(DAY);
-        let ran = tokio::time::timeout(PATIENCE, dispatcher.run_through(&self.clock, until)).await;
+        let ran =
+            tokio::time::timeout(WAKEUP_TIMEOUT, dispatcher.run_through(&self.clock, until)).await;
         let why = match ran {
             Ok(Ok(_)) => "it did not come within a day".to_owned(),
             Ok(Err(error)) => format!("wakeups stopped: {error}"),
             Err(_) => "wakeups that were answered kept coming".to_owned(),
         };
         let call = "check-expiry";
-        let looked = self.answer(call, host.check_expiry(self.pkid()?)).await?;
-        let looked = looked.map_err(|error| NotRun::Call { call, error })?;
-        let mut report = Report::read(&looked.value.connection.notes)?;
-        if report.that_are(Status::Pending).count() > 0 {
-            report.close(&why);
+        let looked = self
+            .finish_in_time(call, host.check_expiry(self.pkid()?))
+            .await?;
+        let looked = looked.map_err(|error| ConformanceError::Call { call, error })?;
+        let mut report = Report::parse(&looked.value.connection.notes)?;
+        if report.with_status(Status::Pending).count() > 0 {
+            report.fail_pending(&why);
         }
         Ok(report)
     }

@@ -1,19 +1,18 @@
-//! Drives the suite that checks a host's imports, which is a component (`tests/host-conformance`), on a
-//! host of this library, and tells check by check what came of it.
+//! Drives the conformance suite for hosts, a component (`tests/host-conformance`), on a host of this library, and
+//! reports the outcome of each check.
 //!
-//! The suite reports by itself; what is here is what it needs of its surroundings: a clock that moves,
-//! a server to talk to, calls at the same time, a lease that is lost, a restart. Whoever checks another
-//! host than ours does the same with its means: see `docs/conformance.md`.
+//! The suite reports by itself. This module supplies its environment: a clock that moves, a server, concurrent
+//! calls, a lost lease and a restart. For other hosts, `docs/conformance.md` describes the driver.
 //!
 //! ```no_run
 //! # async fn example(
 //! #     component: relation_host::ComponentSource,
 //! #     store: std::sync::Arc<dyn relation_host::store::Store>,
 //! #     sealer: std::sync::Arc<relation_host::store::seal::Sealer>,
-//! # ) -> Result<(), relation_harness::conformance::NotRun> {
+//! # ) -> Result<(), relation_harness::conformance::ConformanceError> {
 //! use relation_harness::conformance::Conformance;
 //!
-//! let report = Conformance::of(component, store, sealer).run().await?;
+//! let report = Conformance::new(component, store, sealer).run().await?;
 //! for finding in report.failed() {
 //!     println!("{}: {}", finding.id, finding.why.as_deref().unwrap_or_default());
 //! }
@@ -23,12 +22,12 @@
 //! ```
 
 mod drive;
-mod not_run;
+mod error;
 mod overlap;
 mod report;
 mod server;
 
-pub use drive::{Conformance, Reopen, run_limits};
-pub use not_run::NotRun;
+pub use drive::{Conformance, StoreOpener, run_limits};
+pub use error::ConformanceError;
 pub use report::{Finding, MalformedReport, Report, Status};
 pub use server::Server;

@@ -1,4 +1,4 @@
-//! Two calls on one record: while one is at work on it, and when one has outlived its lease.
+//! Overlapping calls on one record: concurrent calls, and a call that outlives its lease.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::drive::Run;
-use super::not_run::NotRun;
+use super::error::ConformanceError;
 
-/// Tells when a store sends a call away because another one holds the record.
+/// Signals when a store rejects a call because another call holds the record.
 #[derive(Clone, Default)]
-pub(super) struct TurnedAway(Arc<Notify>);
+pub(super) struct BusyNotifier(Arc<Notify>);
 
-impl StoreLayer for TurnedAway {
+impl StoreLayer for BusyNotifier {
     async fn begin(&self, inner: &dyn Store, begin: Begin) -> Result<BeginOutcome, StoreError> {
         let begun = inner.begin(begin).await?;
         if matches!(begun, BeginOutcome::Busy(_)) {
@@ -28,16 +28,16 @@ impl StoreLayer for TurnedAway {
 }
 
 impl Run {
-    /// One call is held at its work; then another host is asked for the same record, and so is the first
-    /// host once more. The one is let go when another has shown what becomes of it: it was turned away,
-    /// is at its work as well, or has ended. What they find the calls keep themselves.
-    pub(super) async fn meet(
+    /// Holds one call during its work, then makes two more calls on the record, on another host and on the same
+    /// host. The first call is released when another call was rejected, is held too, or has ended. The calls
+    /// record their own findings.
+    pub(super) async fn check_concurrent_calls(
         &self,
         first: &Host,
         second: &Host,
-        turned_away: &TurnedAway,
-    ) -> Result<(), NotRun> {
-        self.server.hold();
+        busy: &BusyNotifier,
+    ) -> Result<(), ConformanceError> {
+        self.server.hold_requests();
         let (one_ended, another_ended) = (Notify::new(), Notify::new());
         let call = async |host: &Host, ended: &Notify| {
             let met = self.try_modify(host, &json!({ "do": "meet" })).await;
@@ -46,28 +46,33 @@ impl Run {
         };
         let others = async {
             tokio::select! {
-                () = self.server.holds() => {}
+                () = self.server.wait_for_held_request() => {}
                 () = one_ended.notified() => {}
             }
-            let lets_go = async {
+            let releases = async {
                 tokio::select! {
-                    () = turned_away.0.notified() => {}
-                    () = self.server.holds() => {}
+                    () = busy.0.notified() => {}
+                    () = self.server.wait_for_held_request() => {}
                     () = another_ended.notified() => {}
                 }
-                self.server.let_go();
+                self.server.release_requests();
             };
             let asked = future::join(call(second, &another_ended), call(first, &another_ended));
-            let ((theirs, again), ()) = future::join(asked, lets_go).await;
+            let ((theirs, again), ()) = future::join(asked, releases).await;
             theirs.and(again)
         };
         let (one, others) = future::join(call(first, &one_ended), others).await;
         one.and(others)
     }
 
-    /// One call's lease is over while it waits for an answer, and another host takes the record over.
-    pub(super) async fn outlive(&self, first: &Host, second: &Host) -> Result<(), NotRun> {
-        self.server.hold();
+    /// Lets a call's lease expire while the call waits for a response, and lets another host take the record
+    /// over.
+    pub(super) async fn check_lost_lease(
+        &self,
+        first: &Host,
+        second: &Host,
+    ) -> Result<(), ConformanceError> {
+        self.server.hold_requests();
         let ended = Notify::new();
         let outlives = async {
             let outlived = self.try_modify(first, &json!({ "do": "outlive" })).await;
@@ -76,29 +81,29 @@ impl Run {
         };
         let takes_over = async {
             tokio::select! {
-                () = self.server.holds() => {}
-                // Then it is the suite that says why.
+                () = self.server.wait_for_held_request() => {}
+                // The call has ended early, and the suite reports why.
                 () = ended.notified() => return Ok(()),
             }
             self.clock
                 .advance(self.limits.lease() + Duration::from_secs(1));
             let taken = self.modify(second, &json!({ "do": "take-over" })).await;
-            self.server.let_go();
+            self.server.release_requests();
             taken.map(drop)
         };
         let (outlived, taken) = tokio::join!(outlives, takes_over);
         taken?;
         let answered = match outlived? {
             Ok(_) => "nothing",
-            Err(error) => case(&error),
+            Err(error) => failure_case(&error),
         };
         let back = json!({ "do": "look-back", "answered": answered });
         self.modify(first, &back).await.map(drop)
     }
 }
 
-/// The case of a failure, in the words of the contract.
-fn case(error: &CallError) -> &'static str {
+/// Returns the contract's name for a call's error.
+fn failure_case(error: &CallError) -> &'static str {
     match &error.kind {
         CallErrorKind::Refused(failure) => failure.case(),
         CallErrorKind::Guest(_) => "a trap",

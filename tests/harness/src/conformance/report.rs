@@ -1,76 +1,76 @@
-//! What the suite says of a host.
+//! The suite's report on a host.
 
 use serde::{Deserialize, Serialize};
 
-/// How a check stands.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// The host keeps it.
+    /// The host satisfies the check.
     Passed,
-    /// It does not.
+    /// The host does not satisfy the check.
     Failed,
-    /// It could not be tried.
+    /// The check could not be tried.
     Skipped,
-    /// A wakeup is to decide it.
+    /// A wakeup will decide the check.
     Pending,
 }
 
-/// One check, and what came of it.
+/// A check and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
-    /// Its name, such as `storage.commit.whole`; it stays from version to version.
+    /// The id of the check, such as `storage.commit.whole`, stable across versions.
     pub id: String,
-    /// What a host does that passes it.
+    /// The behaviour of a host that passes.
     pub says: String,
-    /// How it stands.
+    /// The outcome.
     pub status: Status,
-    /// Why it did not pass: what was expected and what came, or what was missing to try it.
+    /// The reason if the check did not pass: the expected and the actual result, or what was missing to try it.
     pub why: Option<String>,
 }
 
-/// What the suite says of a host, as `connection.notes` has it.
+/// The suite's report on a host, as `connection.notes` contains it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// The suite, with its version.
+    /// The name and version of the suite.
     pub suite: String,
-    /// What is to be done next: `checks`, `wait` or `done`.
+    /// The next action of the driver: `checks`, `wait` or `done`.
     pub next: String,
-    /// Every check, in the order in which they run.
+    /// All checks, in the order in which they run.
     pub checks: Vec<Finding>,
 }
 
-/// The notes of a connection are no report: another component than the suite was run.
+/// The notes of a connection are not a report: the component is not the suite.
 #[derive(Debug, thiserror::Error)]
 #[error("the notes of the connection are no report of the suite: {0}")]
 pub struct MalformedReport(#[from] serde_json::Error);
 
 impl Report {
-    /// Reads `connection.notes`.
-    pub fn read(notes: &str) -> Result<Self, MalformedReport> {
+    /// Parses `connection.notes`.
+    pub fn parse(notes: &str) -> Result<Self, MalformedReport> {
         Ok(serde_json::from_str(notes)?)
     }
 
-    /// The checks that stand like this.
-    pub fn that_are(&self, status: Status) -> impl Iterator<Item = &Finding> {
+    /// Returns the checks with this status.
+    pub fn with_status(&self, status: Status) -> impl Iterator<Item = &Finding> {
         self.checks
             .iter()
             .filter(move |finding| finding.status == status)
     }
 
-    /// The checks that failed.
+    /// Returns the failed checks.
     pub fn failed(&self) -> impl Iterator<Item = &Finding> {
-        self.that_are(Status::Failed)
+        self.with_status(Status::Failed)
     }
 
-    /// Whether nothing failed or is still to come, and something passed.
+    /// Whether no check failed or is pending, and at least one passed.
     pub fn is_conformant(&self) -> bool {
-        let passed = self.that_are(Status::Passed).count();
-        let open = self.that_are(Status::Pending).count() + self.failed().count();
+        let passed = self.with_status(Status::Passed).count();
+        let open = self.with_status(Status::Pending).count() + self.failed().count();
         passed > 0 && open == 0
     }
 
-    /// Decides a check that the suite cannot decide itself.
+    /// Sets the outcome of a check that the suite cannot decide itself.
     pub(super) fn decide(&mut self, id: &str, why_not: Option<String>) {
         for finding in &mut self.checks {
             if finding.id == id {
@@ -83,8 +83,8 @@ impl Report {
         }
     }
 
-    /// What is still to come never came.
-    pub(super) fn close(&mut self, why: &str) {
+    /// Turns pending checks into failed ones.
+    pub(super) fn fail_pending(&mut self, why: &str) {
         for finding in &mut self.checks {
             if finding.status == Status::Pending {
                 finding.status = Status::Failed;
@@ -113,24 +113,24 @@ mod tests {
     }
 
     #[test]
-    fn a_host_of_which_nothing_was_tried_is_not_conformant() {
+    fn host_without_passed_checks_is_not_conformant() {
         assert!(!report(&[]).is_conformant());
         assert!(!report(&[Status::Skipped]).is_conformant());
         assert!(report(&[Status::Skipped, Status::Passed]).is_conformant());
     }
 
     #[test]
-    fn what_failed_or_never_came_is_not_conformant() {
+    fn failed_or_pending_checks_are_not_conformant() {
         assert!(!report(&[Status::Passed, Status::Failed]).is_conformant());
         let mut pending = report(&[Status::Passed, Status::Pending]);
         assert!(!pending.is_conformant());
-        pending.close("it never came");
+        pending.fail_pending("it never came");
         assert_eq!(pending.failed().count(), 1);
         assert!(!pending.is_conformant());
     }
 
     #[test]
     fn notes_of_another_component_are_no_report() {
-        assert!(Report::read("the token expires soon").is_err());
+        assert!(Report::parse("the token expires soon").is_err());
     }
 }

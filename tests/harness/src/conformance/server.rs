@@ -1,6 +1,6 @@
-//! The server that the suite's checks of the way out talk to. It is a forward proxy for itself, too.
+//! The server for the suite's egress checks. The server is also a forward proxy for itself.
 //!
-//! | request | answer |
+//! | request | response |
 //! |---|---|
 //! | `/answer` | 201, two headers `x-conformance` (`one`, `two`), the 256 bytes from 0 to 255 |
 //! | `/echo` | 200, JSON: `method`, `target`, `form` (`origin` or `absolute`), `headers`, `body` |
@@ -9,7 +9,7 @@
 //! | `/never` | none |
 //! | `/cut` | the head and half of the body, then the end of the connection |
 //! | `/large?bytes=N` | N bytes |
-//! | `/hold` | 200, once it is let go |
+//! | `/hold` | 200, once it is released |
 
 use std::convert::Infallible;
 use std::io;
@@ -32,44 +32,47 @@ use tokio::task::JoinHandle;
 
 type Body = BoxBody<Bytes, io::Error>;
 
-/// How much of a large answer is made at once, in bytes.
-const PIECE: usize = 64 * 1024;
+/// The chunk size of a large response, in bytes.
+const CHUNK: usize = 64 * 1024;
 
-/// What is answered to a request of this method and address in place of the table's answer.
-pub(super) type Instead = Arc<dyn Fn(&Method, &Uri) -> Option<Response<Bytes>> + Send + Sync>;
+/// Returns a response to use in place of the table's, by method and address.
+pub(super) type ResponseOverride =
+    Arc<dyn Fn(&Method, &Uri) -> Option<Response<Bytes>> + Send + Sync>;
 
-/// A server on this machine, until it is dropped.
+/// A server on this machine that runs until it is dropped.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
-    held: Arc<Held>,
+    held: Arc<HeldRequests>,
     task: JoinHandle<()>,
 }
 
 /// Requests for `/hold`.
 #[derive(Debug)]
-struct Held {
-    /// A permit for each that has arrived and that nobody was told of.
+struct HeldRequests {
+    /// A permit for each request that has arrived and was not reported yet.
     arrived: Semaphore,
-    /// Whether they are answered.
+    /// Whether the requests get their response.
     open: watch::Sender<bool>,
 }
 
 impl Server {
-    /// Starts it on a free port of the loopback interface.
+    /// Starts the server on a free port of the loopback interface.
     pub async fn start() -> io::Result<Self> {
         Self::start_with(None).await
     }
 
-    /// As [`Server::start`], but answers some requests otherwise.
-    pub(super) async fn start_with(instead: Option<Instead>) -> io::Result<Self> {
+    /// Starts the server, with other responses to some requests.
+    pub(super) async fn start_with(
+        response_override: Option<ResponseOverride>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let held = Arc::new(Held {
+        let held = Arc::new(HeldRequests {
             arrived: Semaphore::new(0),
             open: watch::Sender::new(false),
         });
-        let task = tokio::spawn(run(listener, Arc::clone(&held), instead));
+        let task = tokio::spawn(run(listener, Arc::clone(&held), response_override));
         Ok(Self {
             address,
             held,
@@ -82,22 +85,22 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// From now on requests for `/hold` wait. Those that came before are forgotten.
-    pub fn hold(&self) {
+    /// Holds requests for `/hold` from now on, and forgets earlier ones.
+    pub fn hold_requests(&self) {
         self.held.open.send_replace(false);
         self.held.arrived.forget_permits(Semaphore::MAX_PERMITS);
     }
 
-    /// Returns once a request for `/hold` has arrived that this was not said of before.
-    pub async fn holds(&self) {
-        // It is never closed, so waiting cannot fail.
+    /// Waits until a request for `/hold` arrives that was not reported by an earlier call.
+    pub async fn wait_for_held_request(&self) {
+        // The semaphore is never closed, so waiting cannot fail.
         if let Ok(arrived) = self.held.arrived.acquire().await {
             arrived.forget();
         }
     }
 
-    /// Answers those that wait, and until [`Server::hold`] every one that comes.
-    pub fn let_go(&self) {
+    /// Responds to held requests, and to all later ones until [`Server::hold_requests`].
+    pub fn release_requests(&self) {
         self.held.open.send_replace(true);
     }
 }
@@ -108,27 +111,31 @@ impl Drop for Server {
     }
 }
 
-async fn run(listener: TcpListener, held: Arc<Held>, instead: Option<Instead>) {
-    // With the server its connections end.
+async fn run(
+    listener: TcpListener,
+    held: Arc<HeldRequests>,
+    response_override: Option<ResponseOverride>,
+) {
+    // The connections end with the server.
     let mut connections = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { return };
-                let (held, instead) = (Arc::clone(&held), instead.clone());
+                let (held, response_override) = (Arc::clone(&held), response_override.clone());
                 connections.spawn(async move {
                     let service = service_fn(move |request: Request<Incoming>| {
-                        let instead = instead.as_ref();
-                        let instead = instead.and_then(|of| of(request.method(), request.uri()));
+                        let response_override = response_override.as_ref();
+                        let response_override = response_override.and_then(|respond| respond(request.method(), request.uri()));
                         let held = Arc::clone(&held);
                         async move {
-                            match instead {
+                            match response_override {
                                 Some(answer) => Ok(answer.map(boxed)),
-                                None => answer(request, held).await,
+                                None => respond(request, held).await,
                             }
                         }
                     });
-                    // What breaks is the client's to complain about.
+                    // Errors are visible to the client.
                     let _ = http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
@@ -139,27 +146,30 @@ async fn run(listener: TcpListener, held: Arc<Held>, instead: Option<Instead>) {
     }
 }
 
-async fn answer(request: Request<Incoming>, held: Arc<Held>) -> Result<Response<Body>, Infallible> {
+async fn respond(
+    request: Request<Incoming>,
+    held: Arc<HeldRequests>,
+) -> Result<Response<Body>, Infallible> {
     let query = request.uri().query().map(str::to_owned);
     Ok(match request.uri().path() {
-        "/answer" => whole(
+        "/answer" => response_with(
             StatusCode::CREATED,
             &[("x-conformance", "one"), ("x-conformance", "two")],
             (0..=255).collect::<Vec<u8>>(),
         ),
         "/echo" => echo(request).await,
-        "/unavailable" => whole(StatusCode::SERVICE_UNAVAILABLE, &[], "not now"),
-        "/redirect" => whole(StatusCode::FOUND, &[("location", "/echo")], ""),
+        "/unavailable" => response_with(StatusCode::SERVICE_UNAVAILABLE, &[], "not now"),
+        "/redirect" => response_with(StatusCode::FOUND, &[("location", "/echo")], ""),
         "/never" => std::future::pending().await,
-        "/cut" => cut(),
-        "/large" => large(query.as_deref()),
+        "/cut" => truncated(),
+        "/large" => large_response(query.as_deref()),
         "/hold" => {
             held.arrived.add_permits(1);
-            // The sender lives as long as this request, so waiting cannot fail.
+            // The sender outlives this request, so waiting cannot fail.
             let _ = held.open.subscribe().wait_for(|open| *open).await;
-            whole(StatusCode::OK, &[], "")
+            response_with(StatusCode::OK, &[], "")
         }
-        _ => whole(StatusCode::NOT_FOUND, &[], "no such thing"),
+        _ => response_with(StatusCode::NOT_FOUND, &[], "no such thing"),
     })
 }
 
@@ -167,7 +177,7 @@ fn boxed(body: Bytes) -> Body {
     Full::new(body).map_err(|never| match never {}).boxed()
 }
 
-fn whole(
+fn response_with(
     status: StatusCode,
     headers: &[(&'static str, &'static str)],
     body: impl Into<Bytes>,
@@ -184,7 +194,7 @@ fn whole(
 async fn echo(request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
-        return whole(StatusCode::BAD_REQUEST, &[], "half a request");
+        return response_with(StatusCode::BAD_REQUEST, &[], "half a request");
     };
     let headers: Map<String, Value> = head
         .headers
@@ -205,7 +215,7 @@ async fn echo(request: Request<Incoming>) -> Response<Body> {
         "headers": headers,
         "body": String::from_utf8_lossy(&body.to_bytes()),
     });
-    whole(
+    response_with(
         StatusCode::OK,
         &[("content-type", "application/json")],
         seen.to_string(),
@@ -214,9 +224,9 @@ async fn echo(request: Request<Incoming>) -> Response<Body> {
 
 fn streamed(
     length: usize,
-    pieces: impl Iterator<Item = io::Result<Bytes>> + Send + Sync + 'static,
+    chunks: impl Iterator<Item = io::Result<Bytes>> + Send + Sync + 'static,
 ) -> Response<Body> {
-    let frames = pieces.map(|piece| piece.map(Frame::data));
+    let frames = chunks.map(|chunk| chunk.map(Frame::data));
     let body = StreamBody::new(stream::iter(frames));
     let mut response = Response::new(BodyExt::boxed(body));
     response
@@ -225,23 +235,23 @@ fn streamed(
     response
 }
 
-fn cut() -> Response<Body> {
+fn truncated() -> Response<Body> {
     let half = Bytes::from_static(b"half of it, ");
     let rest = io::Error::other("the other half never comes, on purpose");
     streamed(2 * half.len(), [Ok(half), Err(rest)].into_iter())
 }
 
-fn large(query: Option<&str>) -> Response<Body> {
+fn large_response(query: Option<&str>) -> Response<Body> {
     let bytes = query
         .and_then(|query| query.strip_prefix("bytes="))
         .and_then(|bytes| bytes.parse().ok());
     let Some(bytes) = bytes else {
-        return whole(StatusCode::BAD_REQUEST, &[], "say bytes=N");
+        return response_with(StatusCode::BAD_REQUEST, &[], "say bytes=N");
     };
-    let piece = Bytes::from(vec![b'x'; PIECE]);
-    let pieces = (0..bytes).step_by(PIECE).map(move |sent: usize| {
-        let left = (bytes - sent).min(PIECE);
-        Ok(piece.slice(..left))
+    let chunk = Bytes::from(vec![b'x'; CHUNK]);
+    let chunks = (0..bytes).step_by(CHUNK).map(move |sent: usize| {
+        let left = (bytes - sent).min(CHUNK);
+        Ok(chunk.slice(..left))
     });
-    streamed(bytes, pieces)
+    streamed(bytes, chunks)
 }

@@ -1,18 +1,18 @@
-//! Schedule exploration: several calls at once, of which only one goes on at a time, from one import to the
-//! next. Which one is drawn from a seed, so every order that is found can be had again.
+//! Schedule exploration: concurrent calls of which one continues at a time, from one import to the next. The order
+//! is drawn from a seed, so each order can be repeated.
 //!
 //! ```no_run
 //! # use std::sync::Arc;
-//! # use relation_harness::{Call, Harness, explore::{Turnstile, interleave}};
-//! # async fn example(harness: Harness, turnstile: Arc<Turnstile>, one: Call, other: Call) {
-//! // The harness was built with `.interceptor(turnstile.clone())` and has a second host. On a
+//! # use relation_harness::{Call, Harness, explore::{StepScheduler, interleave}};
+//! # async fn example(harness: Harness, scheduler: Arc<StepScheduler>, one: Call, other: Call) {
+//! // The harness was built with `.interceptor(scheduler.clone())` and has a second host. On a
 //! // current-thread runtime whose time is paused.
 //! let harness = Arc::new(harness);
 //! let calls = [(0, one), (1, other)].map(|(host, call)| {
 //!     let harness = Arc::clone(&harness);
 //!     async move { harness.call_on(host, call).await }
 //! });
-//! let run = interleave(&turnstile, calls, 42).await;
+//! let run = interleave(&scheduler, calls, 42).await;
 //! println!("{run}");
 //! # }
 //! ```
@@ -25,44 +25,44 @@ use relation_host::entropy::{Entropy as _, SeededEntropy};
 use relation_host::imports::Import;
 use tokio::task::JoinHandle;
 
-mod turnstile;
+mod step_scheduler;
 
-pub use turnstile::Turnstile;
+pub use step_scheduler::StepScheduler;
 
-/// How often everybody else gets the thread before whoever has not come to an import is taken to wait
-/// for something: another call's turn or lease.
-const ROUNDS: usize = 32;
+/// The number of yields without progress after which all calls count as blocked, at an import or by another
+/// call.
+const QUIET_ROUNDS: usize = 32;
 
-/// How long a host waits before it asks for a lease again, and more.
-const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// At least the time that a host waits before it claims a lease again.
+const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How often that passes before the calls that are left are taken never to end: ten minutes, more than a
-/// host gives any call.
-const IN_VAIN: usize = 12_000;
+/// The number of such intervals after which the remaining calls count as endless: ten minutes, longer than any
+/// host allows.
+const MAX_IDLE_POLLS: usize = 12_000;
 
-/// One step of an order: which call, counted from 0, went on with which import.
+/// One step of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Turn {
-    /// The call.
+pub struct ScheduledImport {
+    /// The index of the call.
     pub call: usize,
-    /// What it went on with.
+    /// The import with which the call continued.
     pub import: Import,
 }
 
-/// What came of calls that ran at once.
+/// The outcome of concurrent calls.
 #[derive(Clone, Debug)]
-pub struct Interleaved<T> {
-    /// What the order was drawn from.
+pub struct Interleaving<T> {
+    /// The seed of the order.
     pub seed: u64,
-    /// The order.
-    pub order: Vec<Turn>,
-    /// What came of each call, in the order in which they were given. None: it was lost in a panic, or came
-    /// to no end and was dropped where it was.
+    /// The steps in their order.
+    pub order: Vec<ScheduledImport>,
+    /// The outcome of each call, in the order in which the calls were given. `None`: the call panicked, or did
+    /// not end and was dropped.
     pub calls: Vec<Option<T>>,
 }
 
-impl<T> Interleaved<T> {
-    /// How often the thread went from one call to another: 0 is one after the other.
+impl<T> Interleaving<T> {
+    /// Counts the switches from one call to another. 0 means that the calls ran one after the other.
     pub fn switches(&self) -> usize {
         let pairs = self.order.windows(2);
         pairs
@@ -71,10 +71,10 @@ impl<T> Interleaved<T> {
     }
 }
 
-impl<T: fmt::Debug> fmt::Display for Interleaved<T> {
+impl<T: fmt::Debug> fmt::Display for Interleaving<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {}", self.seed)?;
-        for Turn { call, import } in &self.order {
+        for ScheduledImport { call, import } in &self.order {
             writeln!(f, "  {call}: {}", import.name())?;
         }
         for (number, call) in self.calls.iter().enumerate() {
@@ -87,68 +87,72 @@ impl<T: fmt::Debug> fmt::Display for Interleaved<T> {
     }
 }
 
-/// Runs calls at once, in an order that is drawn from `seed`. Calls on one record should each have a host
-/// of their own: within a host they wait for each other before anything else.
+/// Runs calls concurrently, in an order drawn from `seed`. Calls on one record should each use a host of their
+/// own, because calls within a host wait for each other.
 ///
-/// Must run on a current-thread runtime whose time is paused (`tokio::time::pause`), else the order
-/// depends on the machine. The harness must have been built with this turnstile as its interceptor.
+/// Requires a current-thread runtime with paused time (`tokio::time::pause`), or the order depends on the
+/// machine. The harness must have been built with this scheduler as its interceptor.
 ///
 /// # Panics
-/// Where time is not paused and a call has to wait for another.
+/// If time is not paused and a call has to wait for another.
 pub async fn interleave<T, F>(
-    turnstile: &Arc<Turnstile>,
+    scheduler: &Arc<StepScheduler>,
     calls: impl IntoIterator<Item = F>,
     seed: u64,
-) -> Interleaved<T>
+) -> Interleaving<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    turnstile.close();
+    scheduler.start_blocking();
     let calls = calls.into_iter().enumerate();
     let running: Vec<JoinHandle<T>> = calls
-        .map(|(number, call)| tokio::spawn(Turnstile::as_call(number, call)))
+        .map(|(number, call)| tokio::spawn(StepScheduler::run_as_call(number, call)))
         .collect();
     let entropy = SeededEntropy::new(seed);
     let mut order = Vec::new();
-    let mut in_vain = 0;
-    while running.iter().any(|call| !call.is_finished()) && in_vain < IN_VAIN {
-        settle(turnstile, &running).await;
-        let waiting = turnstile.waiting();
-        match pick(&entropy, waiting.len()).and_then(|place| waiting.get(place)) {
+    let mut idle_polls = 0;
+    while running.iter().any(|call| !call.is_finished()) && idle_polls < MAX_IDLE_POLLS {
+        run_until_blocked(scheduler, &running).await;
+        let blocked = scheduler.blocked();
+        match draw_index(&entropy, blocked.len()).and_then(|index| blocked.get(index)) {
             Some(turn) => {
                 order.push(*turn);
-                turnstile.pass(turn.call);
-                in_vain = 0;
+                scheduler.resume(turn.call);
+                idle_polls = 0;
             }
-            // Whoever is left waits for a lease: time passes.
+            // The remaining calls wait for a lease, so time has to pass.
             None => {
-                tokio::time::advance(ASK_AGAIN).await;
-                in_vain += 1;
+                tokio::time::advance(LEASE_POLL_INTERVAL).await;
+                idle_polls += 1;
             }
         }
     }
     for call in &running {
-        // Without effect on those that have ended.
+        // No effect on calls that have ended.
         call.abort();
     }
-    turnstile.open();
+    scheduler.release_all();
     let mut calls = Vec::with_capacity(running.len());
     for call in running {
         calls.push(call.await.ok());
     }
-    Interleaved { seed, order, calls }
+    Interleaving { seed, order, calls }
 }
 
-/// Lets everybody run until nobody comes further.
-async fn settle<T>(turnstile: &Turnstile, running: &[JoinHandle<T>]) {
+/// Lets all calls run until each is blocked or has ended.
+async fn run_until_blocked<T>(scheduler: &StepScheduler, running: &[JoinHandle<T>]) {
     let state = || {
         let finished = running.iter().filter(|call| call.is_finished()).count();
-        (turnstile.passed(), turnstile.waiting().len(), finished)
+        (
+            scheduler.resumed_count(),
+            scheduler.blocked().len(),
+            finished,
+        )
     };
     let mut was = state();
     let mut quiet = 0;
-    while quiet < ROUNDS {
+    while quiet < QUIET_ROUNDS {
         tokio::task::yield_now().await;
         let is = state();
         quiet = if is == was { quiet + 1 } else { 0 };
@@ -156,7 +160,7 @@ async fn settle<T>(turnstile: &Turnstile, running: &[JoinHandle<T>]) {
     }
 }
 
-fn pick(entropy: &SeededEntropy, among: usize) -> Option<usize> {
+fn draw_index(entropy: &SeededEntropy, among: usize) -> Option<usize> {
     let mut bytes = [0; 8];
     entropy.fill(&mut bytes);
     let drawn = usize::try_from(u64::from_le_bytes(bytes) >> 1).unwrap_or_default();
@@ -170,15 +174,15 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_comes_to_no_end_is_told_and_the_others_are_not_lost() {
-        let turnstile = Arc::new(Turnstile::default());
+    async fn endless_call_is_reported_and_others_finish() {
+        let scheduler = Arc::new(StepScheduler::default());
         let calls = [false, true].map(|ends| async move {
             if !ends {
                 pending::<()>().await;
             }
             "an end"
         });
-        let run = interleave(&turnstile, calls, 1).await;
+        let run = interleave(&scheduler, calls, 1).await;
         assert_eq!(run.calls, [None, Some("an end")]);
         assert!(
             run.to_string()

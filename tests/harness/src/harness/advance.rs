@@ -1,4 +1,4 @@
-//! Time that passes: the clock moves from one due wakeup to the next, and each is run at its moment.
+//! Advances the clock from one due wakeup to the next and runs each when it is due.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,28 +8,28 @@ use relation_host::types::{Reference, Timestamp};
 use relation_host::{CallError, CallErrorKind, WakeupOutcome};
 use serde_json::{Value, json};
 
-use super::call::told;
-use super::{Harness, Observed};
+use super::call::to_report;
+use super::{Harness, ObservedCall};
 use crate::redaction::Redactor;
 
-/// How many wakeups of one record are run without any time passing. A component that schedules one for now
-/// whenever one has run would never come to rest; ours runs two at most.
-const AT_ONE_MOMENT: usize = 100;
+/// The most wakeups of one record that run without time passing. A component that always schedules the next one
+/// for now would never stop; ours runs at most two.
+const MAX_WAKEUPS_PER_MOMENT: usize = 100;
 
-/// Moves the clock to `until`.
-pub(super) async fn through(harness: &Harness, until: Timestamp) -> Vec<Observed<Value>> {
+/// Advances the clock to `until`, running due wakeups on the way.
+pub(super) async fn run_until(harness: &Harness, until: Timestamp) -> Vec<ObservedCall<Value>> {
     let mut calls = Vec::new();
     loop {
-        let released = match rest(harness, &mut calls).await {
+        let released = match run_due_wakeups(harness, &mut calls).await {
             Ok(released) => released,
             Err(error) => {
-                calls.push(failed(harness, json!("what is due"), error).await);
+                calls.push(record_store_error(harness, json!("what is due"), error).await);
                 None
             }
         };
         let now = harness.now();
         let due = harness.host().store().next_due().await.ok().flatten();
-        // What is due and was not run waits for somebody else's lease.
+        // A wakeup that is due and was not run waits for another host's lease.
         let next = [due.filter(|due| *due > now), released];
         match next.into_iter().flatten().min() {
             Some(next) if next <= until && next > now => harness.clock.advance_to(next),
@@ -41,28 +41,28 @@ pub(super) async fn through(harness: &Harness, until: Timestamp) -> Vec<Observed
     }
 }
 
-/// Runs what is due now until nothing is; says when the earliest lease ends of those that somebody else
-/// holds on what is due.
-async fn rest(
+/// Runs due wakeups until none is left. Returns when the earliest lease of another holder ends that blocks a
+/// due wakeup.
+async fn run_due_wakeups(
     harness: &Harness,
-    calls: &mut Vec<Observed<Value>>,
+    calls: &mut Vec<ObservedCall<Value>>,
 ) -> Result<Option<Timestamp>, StoreError> {
     harness.host().run_housekeeping().await;
     let mut held = BTreeSet::new();
     let mut released: Option<Timestamp> = None;
     let mut ran: BTreeMap<Reference, usize> = BTreeMap::new();
-    while let Some(due) = next(harness, &held).await? {
+    while let Some(due) = find_due_wakeup(harness, &held).await? {
         let subject = due.wakeup.subject.clone();
         let times = ran.entry(subject.clone()).or_default();
-        if *times == AT_ONE_MOMENT {
+        if *times == MAX_WAKEUPS_PER_MOMENT {
             return Err(StoreError::Invalid(format!(
-                "{subject} does not come to rest: {AT_ONE_MOMENT} of its wakeups were run at {} and more are due",
+                "{subject} does not come to rest: {MAX_WAKEUPS_PER_MOMENT} of its wakeups were run at {} and more are due",
                 harness.now()
             )));
         }
         *times += 1;
-        let before = harness.before().await;
-        let asked = asked(&due, &harness.redactor);
+        let before = harness.capture_before().await;
+        let input = wakeup_input(&due, &harness.redactor);
         match harness.host().run_wakeup(due).await {
             Ok(WakeupOutcome::Gone) => {}
             Ok(WakeupOutcome::Busy(until)) => {
@@ -71,7 +71,9 @@ async fn rest(
             }
             Ok(WakeupOutcome::Finished(called)) => {
                 let host = harness.host();
-                let call = harness.observed(before, asked, host, told(*called)).await;
+                let call = harness
+                    .observe(before, input, host, to_report(*called))
+                    .await;
                 calls.push(call);
             }
             Err(error) => {
@@ -80,7 +82,7 @@ async fn rest(
                     kind: CallErrorKind::Store(error),
                 };
                 let host = harness.host();
-                calls.push(harness.observed(before, asked, host, Err(error)).await);
+                calls.push(harness.observe(before, input, host, Err(error)).await);
                 held.insert(subject);
             }
         }
@@ -88,12 +90,12 @@ async fn rest(
     Ok(released)
 }
 
-/// The wakeup to run next, of those whose subject nobody is known to hold.
-async fn next(
+/// Returns the next wakeup whose subject is not known to be held.
+async fn find_due_wakeup(
     harness: &Harness,
     held: &BTreeSet<Reference>,
 ) -> Result<Option<DueWakeup>, StoreError> {
-    // One at most for each subject.
+    // The store returns at most one wakeup per subject.
     let most = u32::try_from(held.len()).unwrap_or(u32::MAX);
     let store = harness.host().store();
     let due = store
@@ -103,8 +105,8 @@ async fn next(
     Ok(due.into_iter().find(free))
 }
 
-/// A wakeup as what is asked of the component.
-pub(super) fn asked(due: &DueWakeup, redactor: &Redactor) -> Value {
+/// Describes a wakeup as the input of a call.
+pub(super) fn wakeup_input(due: &DueWakeup, redactor: &Redactor) -> Value {
     let wakeup = &due.wakeup;
     json!({ "wakeup": {
         "id": wakeup.id,
@@ -114,15 +116,19 @@ pub(super) fn asked(due: &DueWakeup, redactor: &Redactor) -> Value {
     } })
 }
 
-/// What could not even be begun.
-async fn failed(harness: &Harness, asked: Value, error: StoreError) -> Observed<Value> {
-    let before = harness.before().await;
+/// Records a call that could not begin because of a store error.
+async fn record_store_error(
+    harness: &Harness,
+    input: Value,
+    error: StoreError,
+) -> ObservedCall<Value> {
+    let before = harness.capture_before().await;
     let error = CallError {
         transaction: None,
         kind: CallErrorKind::Store(error),
     };
-    let asked = json!({ "wakeup": asked });
+    let input = json!({ "wakeup": input });
     harness
-        .observed(before, asked, harness.host(), Err(error))
+        .observe(before, input, harness.host(), Err(error))
         .await
 }

@@ -1,4 +1,4 @@
-//! Puts a harness together.
+//! Builds a harness.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,62 +14,62 @@ use relation_host::types::Timestamp;
 use relation_host::{BuildError, ComponentSource, Limits};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::web::Carrier;
-use super::{Harness, Parts};
+use super::transport::HttpBackend;
+use super::{Harness, HarnessConfig};
 use crate::redaction::Redactor;
-use crate::script::{Playing, Script};
+use crate::script::{Playback, Script};
 
-/// When every harness begins that is told nothing else: 2026-01-01T00:00:00Z.
-pub const BEGINNING: Timestamp = Timestamp(1_767_225_600_000);
+/// The default start of the clock: 2026-01-01T00:00:00Z.
+pub const START_TIME: Timestamp = Timestamp(1_767_225_600_000);
 
-/// What may be reached besides the addresses of a script, when nothing else is said.
-pub(crate) const WEBEX: &str = "https://webexapis.com";
+/// The origin that is allowed by default, besides those of the script.
+pub(crate) const WEBEX_ORIGIN: &str = "https://webexapis.com";
 
-/// Where a harness keeps what is stored.
+/// The store of a harness.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StoreKind {
-    /// In memory: quick, and can be forked.
+    /// In memory: fast, and can be forked.
     #[default]
     Memory,
-    /// In a SQLite database in a temporary directory; each host opens it as another process would.
+    /// A SQLite database in a temporary directory; each host opens it like another process.
     Sqlite,
 }
 
-/// Who answers HTTP requests. Nothing is sent over a network.
+/// The source of HTTP responses. Requests are never sent over a network.
 pub enum Http {
-    /// A script, and nothing else.
+    /// A script.
     Script(Script),
-    /// Anything else, such as an emulator.
+    /// Any other transport, such as an emulator.
     Transport(Arc<dyn Transport>),
 }
 
-/// Why a harness, or a host of it, could not be started.
+/// The reason why a harness, or one of its hosts, could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The component does not fit, or what is left could not be resolved.
+    /// The component does not fit, or the host could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The temporary directory, or a file in it.
+    /// The temporary directory, or a file in it, cannot be used.
     #[error("cannot use a temporary directory: {0}")]
     Directory(#[from] std::io::Error),
-    /// The database.
+    /// The database could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The secrets.
+    /// The secrets could not be opened.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// What may be reached.
+    /// The list of allowed origins is invalid.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It cannot be copied.
+    /// The harness cannot be copied.
     #[error("cannot fork a harness {0}")]
     Fork(&'static str),
 }
 
-/// Collects the parts of a [`Harness`].
+/// Collects the configuration of a [`Harness`].
 pub struct HarnessBuilder {
     component: ComponentSource,
     clock: Arc<ManualClock>,
@@ -89,7 +89,7 @@ impl HarnessBuilder {
     pub(super) fn new(component: ComponentSource) -> Self {
         Self {
             component,
-            clock: Arc::new(ManualClock::new(BEGINNING)),
+            clock: Arc::new(ManualClock::new(START_TIME)),
             seed: 0,
             store: StoreKind::default(),
             settings: BTreeMap::new(),
@@ -103,91 +103,91 @@ impl HarnessBuilder {
         }
     }
 
-    /// The clock, which an emulator may go by as well ([`crate::emulated::time_of`]); one that shows
-    /// [`BEGINNING`] when not given. It stands still until [`Harness::advance`] moves it.
+    /// Sets the clock, which an emulator can share ([`crate::emulated::emulator_clock`]). The default shows
+    /// [`START_TIME`]. Only [`Harness::advance`] moves the clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<ManualClock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Where all randomness comes from; 0 when not given. The same seed gives the same run.
+    /// Sets the seed of all randomness; the default is 0. The same seed gives the same run.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Where things are stored; in memory when not given.
+    /// Sets the kind of store; the default is in memory.
     #[must_use]
     pub fn store(mut self, kind: StoreKind) -> Self {
         self.store = kind;
         self
     }
 
-    /// A plain setting of the plugin.
+    /// Adds a plain setting of the plugin.
     #[must_use]
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.insert(name.into(), value.into());
         self
     }
 
-    /// A secret setting of the plugin.
+    /// Adds a secret setting of the plugin.
     #[must_use]
     pub fn secret(mut self, name: impl Into<String>, value: SecretString) -> Self {
         self.secrets.insert(name.into(), value);
         self
     }
 
-    /// The bounds of a call. A component that is loaded already keeps its own.
+    /// Sets the limits of a call. A component that is loaded already keeps its own.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Who answers HTTP requests; an empty script, which expects none, when not given.
+    /// Sets the source of HTTP responses. The default is an empty script, which expects no request.
     #[must_use]
     pub fn http(mut self, http: Http) -> Self {
         self.http = http;
         self
     }
 
-    /// What may be reached, as `egress.allow` says it; `https://webexapis.com` and the addresses of the
-    /// script when not given.
+    /// Sets the allowed origins, as in `egress.allow`. The default is `https://webexapis.com` and the origins
+    /// of the script.
     #[must_use]
     pub fn allow(mut self, entries: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.allow = Some(entries.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Lets somebody look on at the imports of every call, and step in.
+    /// Installs an interceptor for the imports of every call.
     #[must_use]
     pub fn interceptor(mut self, interceptor: Arc<dyn Interceptor>) -> Self {
         self.interceptor = Some(interceptor);
         self
     }
 
-    /// Whether leases keep calls on one record apart, which they do when this is not given. Without
-    /// them every claim is granted and no commit is fenced, which no host may do: for showing that a
-    /// test finds the races that leases prevent, and for nothing else.
+    /// Sets whether leases separate calls on one record; the default is true. Without leases every claim is
+    /// granted and no commit is fenced, which no real host may do. Use it only to show that a test finds the
+    /// races that leases prevent.
     #[must_use]
     pub fn leases(mut self, on: bool) -> Self {
         self.leases = on;
         self
     }
 
-    /// Where the compiled component is kept for the next process; nowhere when not given, for a test writes
-    /// nothing that it was not told to. Harnesses of one process share what was compiled in any case.
+    /// Caches the compiled component for later processes. By default nothing is written. Harnesses of one
+    /// process always share compiled components.
     #[must_use]
     pub fn component_cache(mut self, cache: ComponentCache) -> Self {
         self.component_cache = Some(cache);
         self
     }
 
-    /// Compiles the component, unless a harness of this process has, and starts a host.
+    /// Compiles the component, unless this process has compiled it before, and starts a host.
     pub async fn start(self) -> Result<Harness, StartError> {
-        let plugin = loaded(self.component, &self.limits, self.component_cache.as_ref())?;
+        let plugin = load_plugin(self.component, &self.limits, self.component_cache.as_ref())?;
         let redactor = Redactor::default();
         for secret in self.secrets.values() {
             redactor.learn(secret.expose_secret());
@@ -197,14 +197,14 @@ impl HarnessBuilder {
                 Http::Script(script) => script.origins(),
                 Http::Transport(_) => Vec::new(),
             };
-            allow.push(WEBEX.to_owned());
+            allow.push(WEBEX_ORIGIN.to_owned());
             allow
         });
-        let carrier = match self.http {
-            Http::Script(script) => Carrier::Script(Mutex::new(Playing::new(script))),
-            Http::Transport(transport) => Carrier::Transport(transport),
+        let backend = match self.http {
+            Http::Script(script) => HttpBackend::Script(Mutex::new(Playback::new(script))),
+            Http::Transport(transport) => HttpBackend::Transport(transport),
         };
-        let parts = Parts {
+        let config = HarnessConfig {
             plugin,
             settings: self.settings,
             secrets: self.secrets,
@@ -214,15 +214,15 @@ impl HarnessBuilder {
             store: self.store,
             seed: self.seed,
         };
-        Harness::begin(parts, self.clock, redactor, carrier).await
+        Harness::start_empty(config, self.clock, redactor, backend).await
     }
 }
 
-/// How many compiled components a process keeps, the latest ones: more than any run alternates between.
-const KEPT: usize = 8;
+/// The number of compiled components that a process keeps, more than any run alternates between.
+const MAX_LOADED: usize = 8;
 
-/// The plugin, compiled once for all harnesses of this process that have these limits.
-pub(crate) fn loaded(
+/// Loads a plugin once for all harnesses of this process with these limits.
+pub(crate) fn load_plugin(
     source: ComponentSource,
     limits: &Limits,
     cache: Option<&ComponentCache>,
@@ -243,7 +243,7 @@ pub(crate) fn loaded(
         return Ok(plugin.clone());
     }
     let plugin = Plugin::load_with(&bytes, [], limits.clone(), cache)?;
-    if loaded.len() >= KEPT {
+    if loaded.len() >= MAX_LOADED {
         loaded.remove(0);
     }
     loaded.push((bytes, plugin.clone()));

@@ -1,4 +1,4 @@
-//! Every workflow with its inputs as data: what a scenario, a recording or a sweep says.
+//! Workflows with their inputs as data, for scenarios, recordings and sweeps.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::redaction::Redactor;
 
 /// A workflow and its inputs.
 ///
-/// As data it is an object whose `workflow` names it: `{"workflow": "refresh", "pkid": "…"}`.
+/// In JSON, an object with the workflow's name in `workflow`: `{"workflow": "refresh", "pkid": "…"}`.
 #[derive(Clone, Deserialize)]
 #[serde(
     tag = "workflow",
@@ -22,20 +22,20 @@ use crate::redaction::Redactor;
     deny_unknown_fields
 )]
 pub enum Call {
-    /// Describes the model. No transaction.
+    /// Describes the model. Has no transaction.
     Describe {},
-    /// Asks the plugin whether it takes its settings. No transaction.
+    /// Asks the plugin whether its settings are valid. Has no transaction.
     CheckSettings {},
-    /// Adds a record; the host gives it its key.
+    /// Adds a record; the host assigns its pkid.
     Add {
-        /// The node where it belongs.
+        /// The node of the record.
         hierarchy: Hierarchy,
         /// The model's fields.
         fields: Map<String, Value>,
-        /// The token endpoint's answer, for tokens that were fetched elsewhere: JSON, or any text.
-        #[serde(default, deserialize_with = "answer")]
+        /// The token endpoint's response, for tokens that were fetched elsewhere: JSON, or any text.
+        #[serde(default, deserialize_with = "deserialize_token_response")]
         token_response: Option<SecretString>,
-        /// A second add with the same key at the same node makes nothing.
+        /// A second add with the same key at the same node creates nothing.
         #[serde(default)]
         idempotency_key: Option<String>,
     },
@@ -46,14 +46,14 @@ pub enum Call {
         /// The fields to change.
         fields: Map<String, Value>,
         /// As in `add`.
-        #[serde(default, deserialize_with = "answer")]
+        #[serde(default, deserialize_with = "deserialize_token_response")]
         token_response: Option<SecretString>,
     },
-    /// Deletes a record with all that belongs to it.
+    /// Deletes a record and everything that belongs to it.
     Delete {
         /// The record.
         pkid: Pkid,
-        /// Only says what that would be.
+        /// Whether to report only what would be deleted.
         #[serde(default)]
         dry_run: bool,
     },
@@ -61,33 +61,33 @@ pub enum Call {
     Connect {
         /// The record.
         pkid: Pkid,
-        /// What is to be consented to.
+        /// The grant to consent to.
         #[serde(default)]
         grant: Grant,
-        /// Where the browser is sent afterwards.
+        /// The address to which Webex redirects the browser.
         redirect_uri: String,
     },
     /// Completes a consent.
     CompleteConnect {
         /// The record.
         pkid: Pkid,
-        /// The address to which the browser was sent, with its query.
-        #[serde(deserialize_with = "secret")]
+        /// The address to which the browser was redirected, with its query.
+        #[serde(deserialize_with = "deserialize_secret")]
         callback: SecretString,
     },
     /// Refreshes tokens now.
     Refresh {
         /// The record.
         pkid: Pkid,
-        /// Which tokens.
+        /// The grant whose tokens are refreshed.
         #[serde(default)]
         grant: Grant,
     },
-    /// Looks at the expiries of tokens.
+    /// Checks the expiries of tokens.
     CheckExpiry {
         /// The record.
         pkid: Pkid,
-        /// Which tokens.
+        /// The grant whose tokens are checked.
         #[serde(default)]
         grant: Grant,
     },
@@ -95,29 +95,31 @@ pub enum Call {
     Sync {
         /// The record.
         pkid: Pkid,
-        /// What is imported.
+        /// The kind of import.
         kind: SyncKind,
-        /// Removes what has vanished even where that is not plausible.
+        /// Whether to remove missing items even if that is not plausible.
         #[serde(default)]
         accept_removals: bool,
     },
 }
 
-/// A text as it is, and any other JSON as its text.
-fn answer<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SecretString>, D::Error> {
-    let answer: Option<Value> = Option::deserialize(from)?;
-    Ok(answer.map(|answer| match answer {
+/// Reads a text unchanged, and any other JSON as its text.
+fn deserialize_token_response<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<SecretString>, D::Error> {
+    let response: Option<Value> = Option::deserialize(from)?;
+    Ok(response.map(|response| match response {
         Value::String(text) => SecretString::from(text),
         other => SecretString::from(other.to_string()),
     }))
 }
 
-fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> {
+fn deserialize_secret<'de, D: Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> {
     String::deserialize(from).map(SecretString::from)
 }
 
 impl Call {
-    /// What it is called, such as `check-expiry`.
+    /// Returns the workflow's name, such as `check-expiry`.
     pub fn workflow(&self) -> &'static str {
         match self {
             Self::Describe {} => "describe",
@@ -133,12 +135,12 @@ impl Call {
         }
     }
 
-    /// As JSON, with digests in place of secrets.
-    pub fn shown(&self, redactor: &Redactor) -> Value {
+    /// Returns the call as JSON, with digests in place of secrets.
+    pub fn to_redacted_json(&self, redactor: &Redactor) -> Value {
         let fields = |fields: &Map<String, Value>| redactor.json(&Value::Object(fields.clone()));
-        let answer = |answer: &Option<SecretString>| {
-            answer.as_ref().map(|answer| {
-                let text = answer.expose_secret();
+        let response = |response: &Option<SecretString>| {
+            response.as_ref().map(|response| {
+                let text = response.expose_secret();
                 redactor.learn(text);
                 serde_json::from_str(text).map_or_else(
                     |_| Value::String(redactor.text(text)),
@@ -156,7 +158,7 @@ impl Call {
             } => json!({
                 "hierarchy": hierarchy,
                 "fields": fields(given),
-                "token_response": answer(token_response),
+                "token_response": response(token_response),
                 "idempotency_key": idempotency_key,
             }),
             Self::Modify {
@@ -166,7 +168,7 @@ impl Call {
             } => json!({
                 "pkid": pkid,
                 "fields": fields(given),
-                "token_response": answer(token_response),
+                "token_response": response(token_response),
             }),
             Self::Delete { pkid, dry_run } => json!({ "pkid": pkid, "dry_run": dry_run }),
             Self::Connect {
@@ -198,17 +200,17 @@ impl Call {
         shown
     }
 
-    /// Makes the call; the answer as JSON, in the words of [`relation_host::reports`].
-    pub(crate) async fn make(self, host: &Host) -> Result<Told<Value>, CallError> {
+    /// Makes the call. Returns the report as JSON, as in [`relation_host::reports`].
+    pub(crate) async fn run_on(self, host: &Host) -> Result<CallReport<Value>, CallError> {
         match self {
-            Self::Describe {} => told_untold(host.describe().await),
-            Self::CheckSettings {} => told_untold(host.check_settings().await),
+            Self::Describe {} => report_without_transaction(host.describe().await),
+            Self::CheckSettings {} => report_without_transaction(host.check_settings().await),
             Self::Add {
                 hierarchy,
                 fields,
                 token_response,
                 idempotency_key,
-            } => told(
+            } => to_report(
                 host.add(AddRequest {
                     hierarchy,
                     fields,
@@ -221,51 +223,53 @@ impl Call {
                 pkid,
                 fields,
                 token_response,
-            } => told(host.modify(&pkid, fields, token_response).await),
-            Self::Delete { pkid, dry_run } => told(host.delete(&pkid, dry_run).await),
+            } => to_report(host.modify(&pkid, fields, token_response).await),
+            Self::Delete { pkid, dry_run } => to_report(host.delete(&pkid, dry_run).await),
             Self::Connect {
                 pkid,
                 grant,
                 redirect_uri,
-            } => told(host.connect(&pkid, grant, &redirect_uri).await),
+            } => to_report(host.connect(&pkid, grant, &redirect_uri).await),
             Self::CompleteConnect { pkid, callback } => {
-                told(host.complete_connect(&pkid, &callback).await)
+                to_report(host.complete_connect(&pkid, &callback).await)
             }
-            Self::Refresh { pkid, grant } => told(host.refresh_grant(&pkid, grant).await),
-            Self::CheckExpiry { pkid, grant } => told(host.check_grant(&pkid, grant).await),
+            Self::Refresh { pkid, grant } => to_report(host.refresh_grant(&pkid, grant).await),
+            Self::CheckExpiry { pkid, grant } => to_report(host.check_grant(&pkid, grant).await),
             Self::Sync {
                 pkid,
                 kind,
                 accept_removals,
-            } => told(host.sync(&pkid, kind, accept_removals).await),
+            } => to_report(host.sync(&pkid, kind, accept_removals).await),
         }
     }
 }
 
 impl fmt::Debug for Call {
-    /// With digests in place of secrets.
+    /// Formats the call with digests in place of secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Call({})", self.shown(&Redactor::default()))
+        write!(f, "Call({})", self.to_redacted_json(&Redactor::default()))
     }
 }
 
-/// What a call answered, and its transaction if it has one.
-pub(crate) struct Told<T> {
+/// The report of a call, and its transaction if it has one.
+pub(crate) struct CallReport<T> {
     pub(crate) transaction: Option<String>,
     pub(crate) value: T,
 }
 
-pub(crate) fn told<T: Serialize>(
-    called: Result<CallOutput<T>, CallError>,
-) -> Result<Told<Value>, CallError> {
-    called.map(|called| Told {
-        transaction: Some(called.transaction),
-        value: json!(called.value),
+pub(crate) fn to_report<T: Serialize>(
+    output: Result<CallOutput<T>, CallError>,
+) -> Result<CallReport<Value>, CallError> {
+    output.map(|output| CallReport {
+        transaction: Some(output.transaction),
+        value: json!(output.value),
     })
 }
 
-fn told_untold<T: Serialize>(answered: Result<T, CallError>) -> Result<Told<Value>, CallError> {
-    answered.map(|value| Told {
+fn report_without_transaction<T: Serialize>(
+    result: Result<T, CallError>,
+) -> Result<CallReport<Value>, CallError> {
+    result.map(|value| CallReport {
         transaction: None,
         value: json!(value),
     })

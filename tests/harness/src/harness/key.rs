@@ -1,9 +1,9 @@
-//! The key of a harness's secrets: the same for every one, and known to everybody.
+//! The key-encryption key of all harnesses, which is public.
 
 use relation_host::store::seal::{KeyEncryptionKey, KeyError, KeyProvider};
 use zeroize::Zeroizing;
 
-/// Gives a key that protects nothing: what a harness stores is worth nothing.
+/// Provides a key that protects nothing, because a harness stores no real secrets.
 pub(super) struct TestKey;
 
 impl TestKey {

@@ -1,5 +1,4 @@
-//! The harness: hosts that run a component on a store, a clock and an HTTP side of its own, and what
-//! each call did.
+//! The harness: hosts that run a component with a test store, clock and HTTP transport, and observe each call.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,54 +17,53 @@ use tempfile::TempDir;
 use crate::memory::MemoryStore;
 use crate::redaction::Redactor;
 use crate::script::ScriptError;
-use crate::storage::{Seen, Snapshot};
+use crate::storage::{ObservingLayer, Snapshot};
 use crate::transcript::{Exchange, Transcript};
 
 mod advance;
 mod builder;
 mod call;
-mod given;
+mod initial_state;
 mod key;
-mod observed;
-mod observing;
-mod station;
+mod observe;
+mod observed_call;
+mod test_host;
+mod transport;
 mod typed;
-mod web;
 
-pub use builder::{BEGINNING, HarnessBuilder, Http, StartError, StoreKind};
-pub(crate) use builder::{WEBEX, loaded};
+pub use builder::{HarnessBuilder, Http, START_TIME, StartError, StoreKind};
+pub(crate) use builder::{WEBEX_ORIGIN, load_plugin};
 pub use call::Call;
-pub use given::{Given, GivenError};
-pub use observed::{Failed, Observed};
-use station::Station;
-use web::{Carrier, Web};
+pub use initial_state::{InitialState, InitialStateError};
+pub use observed_call::{CallFailure, ObservedCall};
+use test_host::TestHost;
+use transport::{HttpBackend, TranscriptTransport};
 
-/// Hosts that run one component, and everything that they touch.
+/// Hosts that run one component, with everything that they use.
 ///
-/// The clock stands still until [`Harness::advance`] moves it, nothing leaves the process, and every
-/// random byte that a plugin or a transcript could show comes from one seed: so the same component, script,
-/// calls and seed give the same [`Transcript`], byte for byte, as long as calls are made one after the
-/// other. Runs on any tokio runtime.
+/// Time only advances with [`Harness::advance`], requests stay in the process, and all visible random bytes
+/// come from one seed. So the same component, script, calls and seed give the same [`Transcript`], byte for
+/// byte, if calls are made one after the other. Runs on any tokio runtime.
 pub struct Harness {
-    parts: Parts,
+    config: HarnessConfig,
     clock: Arc<ManualClock>,
     entropy: Arc<SeededEntropy>,
     redactor: Redactor,
-    seen: Seen,
-    web: Arc<Web>,
-    /// At least one.
-    stations: Vec<Station>,
-    /// How many copies were made: each has randomness of its own.
+    store_layer: ObservingLayer,
+    transport: Arc<TranscriptTransport>,
+    /// At least one host.
+    hosts: Vec<TestHost>,
+    /// The number of copies made, each with randomness of its own.
     forks: Mutex<u64>,
-    transcript: Mutex<Vec<Observed<Value>>>,
+    transcript: Mutex<Vec<ObservedCall<Value>>>,
     directory: TempDir,
-    /// Whether somebody asked how the script ended.
-    judged: bool,
+    /// Whether the use of the script was verified.
+    verified: bool,
 }
 
-/// What further hosts are made of.
+/// The configuration of further hosts.
 #[derive(Clone)]
-struct Parts {
+struct HarnessConfig {
     plugin: Plugin,
     settings: std::collections::BTreeMap<String, String>,
     secrets: std::collections::BTreeMap<String, SecretString>,
@@ -77,123 +75,132 @@ struct Parts {
 }
 
 impl Harness {
-    /// Starts putting a harness together around a component.
+    /// Starts building a harness for a component.
     pub fn builder(component: ComponentSource) -> HarnessBuilder {
         HarnessBuilder::new(component)
     }
 
-    async fn begin(
-        parts: Parts,
+    async fn start_empty(
+        config: HarnessConfig,
         clock: Arc<ManualClock>,
         redactor: Redactor,
-        carrier: Carrier,
+        backend: HttpBackend,
     ) -> Result<Self, StartError> {
-        let seen = Seen::new(std::collections::BTreeSet::new(), parts.leases);
-        let memory = match parts.store {
-            // Sealed values are bound to the name, which no transcript shows.
+        let store_layer = ObservingLayer::new(std::collections::BTreeSet::new(), config.leases);
+        let memory = match config.store {
+            // Sealed values are bound to this id, which no transcript shows.
             StoreKind::Memory => Some(MemoryStore::new("harness")),
             StoreKind::Sqlite => None,
         };
         let directory = TempDir::new()?;
-        Self::on(parts, clock, redactor, carrier, seen, memory, directory).await
+        Self::assemble(
+            config,
+            clock,
+            redactor,
+            backend,
+            store_layer,
+            memory,
+            directory,
+        )
+        .await
     }
 
-    async fn on(
-        parts: Parts,
+    async fn assemble(
+        config: HarnessConfig,
         clock: Arc<ManualClock>,
         redactor: Redactor,
-        carrier: Carrier,
-        seen: Seen,
+        backend: HttpBackend,
+        store_layer: ObservingLayer,
         memory: Option<MemoryStore>,
         directory: TempDir,
     ) -> Result<Self, StartError> {
-        let web = Web::new(Arc::clone(&clock), redactor.clone(), carrier);
+        let transport = TranscriptTransport::new(Arc::clone(&clock), redactor.clone(), backend);
         let mut harness = Self {
-            entropy: Arc::new(SeededEntropy::new(parts.seed)),
-            parts,
+            entropy: Arc::new(SeededEntropy::new(config.seed)),
+            config,
             clock,
             redactor,
-            seen,
-            web: Arc::new(web),
-            stations: Vec::new(),
+            store_layer,
+            transport: Arc::new(transport),
+            hosts: Vec::new(),
             forks: Mutex::new(0),
             transcript: Mutex::default(),
             directory,
-            // Until it is ready there is nothing to judge.
-            judged: true,
+            // An incomplete harness has no script to verify.
+            verified: true,
         };
-        let first = harness.station(memory).await?;
-        harness.stations.push(first);
-        harness.judged = false;
+        let first = harness.start_host(memory).await?;
+        harness.hosts.push(first);
+        harness.verified = false;
         Ok(harness)
     }
 
-    /// The first host.
+    /// Returns the first host.
     pub fn host(&self) -> &Host {
         &self.first().host
     }
 
-    /// One of the hosts, counted from 0; none: there are not as many.
+    /// Returns a host by its index; `None` if there is no such host.
     pub fn host_at(&self, number: usize) -> Option<&Host> {
-        self.stations.get(number).map(|station| &station.host)
+        self.hosts.get(number).map(|host| &host.host)
     }
 
     #[expect(
         clippy::indexing_slicing,
         reason = "a harness is made with one, and none is ever taken away without another"
     )]
-    fn first(&self) -> &Station {
-        &self.stations[0]
+    fn first(&self) -> &TestHost {
+        &self.hosts[0]
     }
 
-    /// The clock of everything.
+    /// Returns the clock of all hosts.
     pub fn clock(&self) -> &Arc<ManualClock> {
         &self.clock
     }
 
-    /// What the clock shows.
+    /// Returns the clock's time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Replaces secrets by their digests; it knows every secret that was seen so far.
+    /// Returns the redactor, which knows every secret seen so far.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
     }
 
-    /// The directory of the database, if there is one, and of the stash.
+    /// Returns the directory of the stash and, if there is one, of the database.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// How many hosts there are.
-    pub fn hosts(&self) -> usize {
-        self.stations.len()
+    /// Returns the number of hosts.
+    pub fn host_count(&self) -> usize {
+        self.hosts.len()
     }
 
-    /// Starts another host on the same store, as another process; its number for [`Harness::call_on`].
+    /// Starts another host on the same store, like another process. Returns its index for [`Harness::call_on`].
     pub async fn another_host(&mut self) -> Result<usize, StartError> {
         let memory = self.first().memory.as_ref().map(MemoryStore::another_host);
-        let station = self.station(memory).await?;
-        self.stations.push(station);
-        Ok(self.stations.len() - 1)
+        let host = self.start_host(memory).await?;
+        self.hosts.push(host);
+        Ok(self.hosts.len() - 1)
     }
 
-    /// Ends every host as the loss of its process would, and starts one on what they left.
+    /// Ends every host as a crash would, and starts one host on the data they left.
     pub async fn restart(&mut self) -> Result<(), StartError> {
-        for station in &self.stations {
-            station.kill();
+        for host in &self.hosts {
+            host.kill();
         }
         let memory = self.first().memory.as_ref().map(MemoryStore::another_host);
-        let station = self.station(memory).await?;
-        self.stations = vec![station];
-        // A database knows by its open files which processes are gone: until here they were open.
+        let host = self.start_host(memory).await?;
+        self.hosts = vec![host];
+        // A database detects dead processes by their open files, which were still open until here.
         self.host().store().recover(self.now()).await?;
         Ok(())
     }
 
-    /// A copy that goes its own way from here, with one host, as after a crash at this moment: its
-    /// store, clock and script stand where these do. Its randomness is its own, and repeats itself too.
+    /// Copies the harness as after a crash now, with one host. The copy's store, clock and script continue from
+    /// the present state. The copy has its own randomness, which is deterministic too.
     ///
     /// # Errors
     /// [`StartError::Fork`] unless the store is in memory and HTTP is scripted.
@@ -201,7 +208,7 @@ impl Harness {
         let Some(memory) = &self.first().memory else {
             return Err(StartError::Fork("whose store is not in memory"));
         };
-        let Some(playing) = self.web.script() else {
+        let Some(playback) = self.transport.script() else {
             return Err(StartError::Fork("whose HTTP is not scripted"));
         };
         let forks = {
@@ -209,60 +216,60 @@ impl Harness {
             *forks += 1;
             *forks
         };
-        // Any odd constant keeps the seeds of copies of copies apart; this is SplitMix64's.
+        // Any odd constant separates the seeds of copies of copies; this one is SplitMix64's.
         let apart = forks.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let parts = Parts {
-            seed: self.parts.seed ^ apart,
-            ..self.parts.clone()
+        let config = HarnessConfig {
+            seed: self.config.seed ^ apart,
+            ..self.config.clone()
         };
         let directory = TempDir::new()?;
-        station::copy_stash(self.directory.path(), directory.path())?;
-        Self::on(
-            parts,
+        test_host::copy_stash(self.directory.path(), directory.path())?;
+        Self::assemble(
+            config,
             Arc::new(ManualClock::new(self.now())),
             self.redactor.clone(),
-            Carrier::Script(Mutex::new(playing)),
-            Seen::new(self.seen.documents(), self.parts.leases),
+            HttpBackend::Script(Mutex::new(playback)),
+            ObservingLayer::new(self.store_layer.documents(), self.config.leases),
             Some(memory.fork().another_host()),
             directory,
         )
         .await
     }
 
-    /// Everything that is stored.
+    /// Returns the content of the store.
     pub async fn snapshot(&self) -> Result<Snapshot, relation_host::store::StoreError> {
-        let Station { host, sealer, .. } = self.first();
-        let known = self.seen.documents();
-        Snapshot::take(&**host.store(), sealer, &self.redactor, &known).await
+        let TestHost { host, sealer, .. } = self.first();
+        let known = self.store_layer.documents();
+        Snapshot::capture(&**host.store(), sealer, &self.redactor, &known).await
     }
 
-    /// Everything that went over HTTP so far.
+    /// Returns all HTTP exchanges so far.
     pub fn http(&self) -> Vec<Exchange> {
-        self.web.all()
+        self.transport.exchanges()
     }
 
-    /// Everything that was called so far, and what each call did.
+    /// Returns all calls so far with their effects.
     pub fn transcript(&self) -> Transcript {
         let transcript = self.transcript.lock();
         let calls = transcript.unwrap_or_else(PoisonError::into_inner).clone();
         Transcript { calls }
     }
 
-    /// Ends the run. A harness that is dropped without it looks by itself, and panics when a step of its
-    /// script was not used or a request was not expected.
+    /// Ends the run and verifies the script. A harness that is dropped without this call verifies itself, and
+    /// panics if a step was not used or a request was not expected.
     ///
     /// # Errors
-    /// What was sent is not what the script says.
+    /// The requests are not those of the script.
     pub fn finish(mut self) -> Result<Transcript, ScriptError> {
-        self.judged = true;
-        self.web.verdict()?;
+        self.verified = true;
+        self.transport.verify()?;
         Ok(self.transcript())
     }
 
-    /// Moves the clock by `by` and runs what falls due on the way, each at its moment, one after the
-    /// other in the order of their deadlines, until nothing is due: every call that was made.
-    pub async fn advance(&self, by: Duration) -> Vec<Observed<Value>> {
-        advance::through(self, self.now().after(by)).await
+    /// Advances the clock by `by` and runs each wakeup when it is due, one after the other by deadline, until
+    /// none is due. Returns all calls made.
+    pub async fn advance(&self, by: Duration) -> Vec<ObservedCall<Value>> {
+        advance::run_until(self, self.now().after(by)).await
     }
 }
 
@@ -272,10 +279,10 @@ impl Drop for Harness {
         reason = "a test that forgets to ask how its script ended must not pass; other mocks do so too"
     )]
     fn drop(&mut self) {
-        if self.judged || std::thread::panicking() {
+        if self.verified || std::thread::panicking() {
             return;
         }
-        if let Err(error) = self.web.verdict() {
+        if let Err(error) = self.transport.verify() {
             panic!("{error}");
         }
     }

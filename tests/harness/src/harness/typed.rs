@@ -1,4 +1,4 @@
-//! One method for each workflow, with its answer in the host's own types.
+//! One method per workflow, with its result in the host's own types.
 
 use relation_host::AddRequest;
 use relation_host::reports::{
@@ -10,21 +10,21 @@ use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Call, Failed, Harness, Observed};
+use super::{Call, CallFailure, Harness, ObservedCall};
 
 impl Harness {
-    /// The model, as the plugin describes it.
-    pub async fn describe(&self) -> Observed<Model> {
-        self.typed(Call::Describe {}).await
+    /// Describes the model.
+    pub async fn describe(&self) -> ObservedCall<Model> {
+        self.call_typed(Call::Describe {}).await
     }
 
-    /// Asks the plugin whether it takes its settings.
-    pub async fn check_settings(&self) -> Observed<()> {
-        self.typed(Call::CheckSettings {}).await
+    /// Asks the plugin whether its settings are valid.
+    pub async fn check_settings(&self) -> ObservedCall<()> {
+        self.call_typed(Call::CheckSettings {}).await
     }
 
     /// Adds a record.
-    pub async fn add(&self, request: AddRequest) -> Observed<AddReport> {
+    pub async fn add(&self, request: AddRequest) -> ObservedCall<AddReport> {
         let AddRequest {
             hierarchy,
             fields,
@@ -37,7 +37,7 @@ impl Harness {
             token_response,
             idempotency_key,
         };
-        self.typed(call).await
+        self.call_typed(call).await
     }
 
     /// Changes the fields given.
@@ -46,19 +46,19 @@ impl Harness {
         pkid: &Pkid,
         fields: Map<String, Value>,
         token_response: Option<SecretString>,
-    ) -> Observed<ConnectionReport> {
+    ) -> ObservedCall<ConnectionReport> {
         let call = Call::Modify {
             pkid: pkid.clone(),
             fields,
             token_response,
         };
-        self.typed(call).await
+        self.call_typed(call).await
     }
 
-    /// Deletes a record with all that belongs to it, or says what that would be.
-    pub async fn delete(&self, pkid: &Pkid, dry_run: bool) -> Observed<Deletion> {
+    /// Deletes a record and everything that belongs to it, or reports what would be deleted.
+    pub async fn delete(&self, pkid: &Pkid, dry_run: bool) -> ObservedCall<Deletion> {
         let pkid = pkid.clone();
-        self.typed(Call::Delete { pkid, dry_run }).await
+        self.call_typed(Call::Delete { pkid, dry_run }).await
     }
 
     /// Begins a consent.
@@ -67,55 +67,56 @@ impl Harness {
         pkid: &Pkid,
         grant: Grant,
         redirect_uri: &str,
-    ) -> Observed<Authorization> {
+    ) -> ObservedCall<Authorization> {
         let call = Call::Connect {
             pkid: pkid.clone(),
             grant,
             redirect_uri: redirect_uri.to_owned(),
         };
-        self.typed(call).await
+        self.call_typed(call).await
     }
 
-    /// Completes a consent with the address to which the browser was sent.
+    /// Completes a consent with the address to which the browser was redirected.
     pub async fn complete_connect(
         &self,
         pkid: &Pkid,
         callback: SecretString,
-    ) -> Observed<ConnectReport> {
+    ) -> ObservedCall<ConnectReport> {
         let pkid = pkid.clone();
-        self.typed(Call::CompleteConnect { pkid, callback }).await
+        self.call_typed(Call::CompleteConnect { pkid, callback })
+            .await
     }
 
     /// Refreshes the tokens of a grant now.
-    pub async fn refresh(&self, pkid: &Pkid, grant: Grant) -> Observed<RefreshReport> {
+    pub async fn refresh(&self, pkid: &Pkid, grant: Grant) -> ObservedCall<RefreshReport> {
         let pkid = pkid.clone();
-        self.typed(Call::Refresh { pkid, grant }).await
+        self.call_typed(Call::Refresh { pkid, grant }).await
     }
 
-    /// Looks at the expiries of a grant's tokens.
-    pub async fn check_expiry(&self, pkid: &Pkid, grant: Grant) -> Observed<ExpiryReport> {
+    /// Checks the expiries of a grant's tokens.
+    pub async fn check_expiry(&self, pkid: &Pkid, grant: Grant) -> ObservedCall<ExpiryReport> {
         let pkid = pkid.clone();
-        self.typed(Call::CheckExpiry { pkid, grant }).await
+        self.call_typed(Call::CheckExpiry { pkid, grant }).await
     }
 
-    /// Imports from Webex. With `accept_removals` also what is not plausible is removed.
+    /// Imports from Webex. With `accept_removals` implausible removals are made too.
     pub async fn sync(
         &self,
         pkid: &Pkid,
         kind: SyncKind,
         accept_removals: bool,
-    ) -> Observed<SyncReport> {
+    ) -> ObservedCall<SyncReport> {
         let call = Call::Sync {
             pkid: pkid.clone(),
             kind,
             accept_removals,
         };
-        self.typed(call).await
+        self.call_typed(call).await
     }
 
-    async fn typed<T: DeserializeOwned>(&self, call: Call) -> Observed<T> {
+    async fn call_typed<T: DeserializeOwned>(&self, call: Call) -> ObservedCall<T> {
         self.call(call).await.and_then(|value| {
-            serde_json::from_value(value).map_err(|error| Failed::harness(&error))
+            serde_json::from_value(value).map_err(|error| CallFailure::from_harness(&error))
         })
     }
 }

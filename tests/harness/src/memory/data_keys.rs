@@ -7,7 +7,7 @@ use relation_host::store::{Retirement, StoreError, validate_rewrap};
 
 use super::secrets::Secrets;
 
-/// By id: the newest is the last.
+/// The data keys by id; the last one is the newest.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DataKeys(BTreeMap<u32, DataKey>);
 
@@ -20,12 +20,12 @@ impl DataKeys {
         self.0.contains_key(&id)
     }
 
-    /// The one to seal with; none in a store that was never opened by a host.
+    /// Returns the key to seal with; `None` before a host has opened the store.
     pub(super) fn newest(&self) -> Option<u32> {
         self.0.keys().next_back().copied()
     }
 
-    /// Adds `key` unless there is one with its id; the one that is stored.
+    /// Adds `key` unless its id exists, and returns the stored key.
     pub(super) fn add(&mut self, key: DataKey) -> Result<DataKey, StoreError> {
         if let Some(stored) = self.0.get(&key.id) {
             return Ok(stored.clone());
@@ -39,14 +39,14 @@ impl DataKeys {
 
     pub(super) fn rewrap(
         &mut self,
-        were: &[DataKey],
-        anew: Vec<DataKey>,
+        expected: &[DataKey],
+        rewrapped: Vec<DataKey>,
     ) -> Result<(), StoreError> {
-        validate_rewrap(were, &anew)?;
-        if !self.0.values().eq(were) {
+        validate_rewrap(expected, &rewrapped)?;
+        if !self.0.values().eq(expected) {
             return Err(StoreError::data_keys_changed());
         }
-        for key in anew {
+        for key in rewrapped {
             if let Some(stored) = self.0.get_mut(&key.id) {
                 stored.kek_id = key.kek_id;
                 stored.wrapped = key.wrapped;

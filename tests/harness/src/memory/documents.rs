@@ -1,4 +1,4 @@
-//! Documents, and the keys that they are found by.
+//! Documents and the keys by which they are found.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use relation_host::types::{Document, Filter, Key, Pkid, Reference};
 
-/// Those of every model. A copy shares what each of them holds.
+/// The documents of all models. Copies share their contents.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Documents(BTreeMap<String, Model>);
 
@@ -22,25 +22,25 @@ impl Documents {
         model.documents.get(&which.pkid).map(Arc::as_ref)
     }
 
-    /// All of them, ordered by model and pkid.
+    /// Returns all documents, ordered by model and pkid.
     pub(super) fn all(&self) -> impl Iterator<Item = &Document> {
         let all = self.0.values().flat_map(|model| model.documents.values());
         all.map(Arc::as_ref)
     }
 
-    /// What matches, ordered by pkid, behind the one given.
+    /// Returns the matching documents, ordered by pkid, after the given one.
     ///
-    /// Of several keys the rarest is walked; without keys it is the whole model.
+    /// Searches by the rarest key, or the whole model without keys.
     pub(super) fn find<'a>(
         &'a self,
         filter: &'a Filter,
-        behind: Option<&Pkid>,
+        after: Option<&Pkid>,
     ) -> Box<dyn Iterator<Item = &'a Document> + 'a> {
         let Some(model) = self.0.get(&filter.model) else {
             return Box::new(std::iter::empty());
         };
         let range = (
-            behind.map_or(Bound::Unbounded, Bound::Excluded),
+            after.map_or(Bound::Unbounded, Bound::Excluded),
             Bound::Unbounded,
         );
         let having: Option<Vec<&BTreeSet<Pkid>>> = filter
@@ -65,7 +65,7 @@ impl Documents {
         }
     }
 
-    /// Creates or replaces it, and counts its version.
+    /// Creates or replaces a document, and raises its version.
     pub(super) fn put(&mut self, mut document: Document) {
         let Reference { model, pkid } = document.reference.clone();
         let model = self.0.entry(model).or_default();

@@ -1,35 +1,36 @@
-//! Leases: who may run on a subject, and whose call on it was cut off.
+//! Leases, and the calls that were cut off.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use relation_host::store::Lease;
 use relation_host::types::{Reference, Timestamp};
 
-/// Names a host among those that have opened the data; no number is used twice.
+/// The number of a host that has opened the data; numbers are not reused.
 pub(super) type HostNumber = u64;
 
-/// One at most for each subject.
+/// The leases by subject.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Leases(BTreeMap<Reference, Claim>);
 
-/// What there is of a lease that was not released.
+/// A lease that was not released.
 #[derive(Clone, Debug)]
 struct Claim {
-    /// When the call began.
+    /// The time when the call began.
     began: Timestamp,
-    /// None once its call is known to have been cut off: it holds nobody up, and tells the next call.
-    held: Option<Held>,
+    /// `None` once the call is known to be cut off: the lease then blocks no call, and is reported to the next
+    /// one.
+    held: Option<LeaseHolder>,
 }
 
 #[derive(Clone, Debug)]
-struct Held {
+struct LeaseHolder {
     epoch: u64,
     by: HostNumber,
     expires: Timestamp,
 }
 
 impl Leases {
-    /// Until when others must wait for the subject.
+    /// Returns until when other calls must wait for the subject.
     pub(super) fn busy(&self, subject: &Reference, now: Timestamp) -> Option<Timestamp> {
         let held = self.0.get(subject)?.held.as_ref()?;
         (held.expires > now).then_some(held.expires)
@@ -43,13 +44,13 @@ impl Leases {
         epoch: u64,
         (began, expires): (Timestamp, Timestamp),
     ) -> Lease {
-        let held = Some(Held { epoch, by, expires });
+        let held = Some(LeaseHolder { epoch, by, expires });
         let before = self.0.insert(subject.clone(), Claim { began, held });
         Lease {
             subject: subject.clone(),
             epoch,
             expires,
-            // Whoever ended a call has released its lease, so that one was cut off.
+            // A call that ends releases its lease, so the earlier call was cut off.
             interrupted: before.map(|before| before.began),
         }
     }
@@ -62,7 +63,7 @@ impl Leases {
         held.is_some_and(|held| held.epoch == lease.epoch)
     }
 
-    /// Whether the lease was still held.
+    /// Releases a lease. Returns whether the lease was still held.
     pub(super) fn release(&mut self, lease: &Lease) -> bool {
         let current = self.is_current(lease);
         if current {
@@ -71,7 +72,7 @@ impl Leases {
         current
     }
 
-    /// Whether the lease was still held. The next claim is told that its call was cut off.
+    /// Marks a lease's call as cut off, for the next claim. Returns whether the lease was still held.
     pub(super) fn abandon(&mut self, lease: &Lease) -> bool {
         let current = self.is_current(lease);
         if current && let Some(claim) = self.0.get_mut(&lease.subject) {
@@ -80,7 +81,7 @@ impl Leases {
         current
     }
 
-    /// Forgets that a call on `subject`, which is deleted, was cut off.
+    /// Forgets that a call on the deleted `subject` was cut off.
     pub(super) fn forget(&mut self, subject: &Reference) {
         if self
             .0
@@ -91,8 +92,8 @@ impl Leases {
         }
     }
 
-    /// Lets those that were claimed after `latest` last from `now`; how many they were, and what the
-    /// clock showed at most.
+    /// Moves leases that were claimed after `latest` to `now`. Returns their number and the latest time of a
+    /// claim.
     pub(super) fn redate(&mut self, now: Timestamp, latest: Timestamp) -> (u64, Option<Timestamp>) {
         let (mut redated, mut shown) = (0, None);
         for claim in self.0.values_mut().filter(|claim| claim.began > latest) {
@@ -106,8 +107,8 @@ impl Leases {
         (redated, shown)
     }
 
-    /// Releases what has expired and what is held by hosts that do not run; how many leases that were.
-    /// Of subjects that do not `exist` nothing stays.
+    /// Releases leases that have expired or whose host does not run. Returns their number. Leases of subjects
+    /// that do not `exist` are removed.
     pub(super) fn recover(
         &mut self,
         now: Timestamp,
@@ -116,7 +117,7 @@ impl Leases {
     ) -> u64 {
         let mut released = 0;
         self.0.retain(|subject, claim| {
-            let over = |held: &Held| held.expires <= now || !running.contains(&held.by);
+            let over = |held: &LeaseHolder| held.expires <= now || !running.contains(&held.by);
             if !claim.held.as_ref().is_some_and(over) {
                 return true;
             }

@@ -1,10 +1,10 @@
-//! A store wholly in memory: fast, without threads, timers and randomness, and quick to copy.
+//! A store in memory: fast, deterministic and cheap to copy.
 //!
-//! It keeps the promises of [`Store`] except one of cost: a search without keys looks at every document
-//! of its model, and a look for due wakeups at everything that is due. It is made for trials with up to
-//! some thousand records.
+//! The store keeps the promises of [`Store`] except for their cost: a search without keys reads all documents
+//! of the model, and a search for due wakeups reads all due ones. The store is meant for tests with some
+//! thousand records.
 //!
-//! The same operations in the same order give the same answers, epochs and revisions among them.
+//! The same operations in the same order give the same results, including epochs and revisions.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,25 +36,24 @@ mod wakeups;
 /// | to get | call |
 /// |---|---|
 /// | another host on the same data, such as a process that starts after a crash | [`another_host`](Self::another_host) |
-/// | data of its own that begin as these are | [`fork`](Self::fork) |
+/// | an independent copy of the data | [`fork`](Self::fork) |
 /// | a crash of this host | [`kill`](Self::kill), or drop every clone of it |
 ///
-/// What a host that is gone has left, its leases and running transactions, is released by
-/// [`Store::recover`] of another one.
+/// [`Store::recover`] of another host releases the leases and transactions that a dead host has left.
 #[derive(Clone)]
 pub struct MemoryStore {
     id: Arc<str>,
     host: Arc<Host>,
 }
 
-/// One host; it is gone when nobody holds it any more.
+/// One host, which is dead once it is dropped.
 struct Host {
     number: HostNumber,
     data: Arc<Mutex<State>>,
 }
 
 impl MemoryStore {
-    /// An empty store. The id is the one that sealed values are bound to ([`Store::id`]).
+    /// Creates an empty store. Sealed values are bound to the id ([`Store::id`]).
     pub fn new(id: impl Into<String>) -> Self {
         let mut state = State::default();
         let number = state.open();
@@ -67,7 +66,7 @@ impl MemoryStore {
         }
     }
 
-    /// The same data as another host sees them, one that starts now.
+    /// Opens the same data as another host, which starts now.
     #[must_use]
     pub fn another_host(&self) -> Self {
         let data = Arc::clone(&self.host.data);
@@ -78,10 +77,10 @@ impl MemoryStore {
         }
     }
 
-    /// A copy of all data, with the same id, that goes its own way from here on.
+    /// Copies all data, with the same id.
     ///
-    /// This host goes on in the copy, with its leases; all others are gone there. To see what is found
-    /// after a crash at this moment, take `fork().another_host()`: there this one is gone as well.
+    /// This host continues in the copy, with its leases; all others are dead there. To see the data as after a
+    /// crash now, use `fork().another_host()`: there this host is dead as well.
     #[must_use]
     pub fn fork(&self) -> Self {
         let mut state = lock(&self.host.data).clone();
@@ -95,14 +94,13 @@ impl MemoryStore {
         }
     }
 
-    /// Ends this host as the loss of its process would: its leases and running transactions stay as they
-    /// are, and whatever is asked through this host from now on fails as unavailable and changes
-    /// nothing. Again: nothing happens.
+    /// Ends this host as a crash would. Its leases and running transactions remain, and later operations
+    /// through this host fail as unavailable. Repeated calls have no effect.
     pub fn kill(&self) {
         lock(&self.host.data).running.remove(&self.host.number);
     }
 
-    /// Every document of every model, ordered by model and pkid.
+    /// Returns all documents, ordered by model and pkid.
     pub fn documents(&self) -> Vec<Document> {
         lock(&self.host.data).documents.all().cloned().collect()
     }
@@ -136,21 +134,21 @@ impl std::fmt::Debug for MemoryStore {
     }
 }
 
-/// Locks, also after a holder has panicked: no write stops half-way.
+/// Locks, even after a holder has panicked: no write stops half-way.
 fn lock(data: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
     data.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The first `limit`, and whether there are more.
-fn first<T>(limit: usize, found: impl Iterator<Item = T>) -> (Vec<T>, bool) {
+/// Returns the first `limit` items, and whether there are more.
+fn take_page<T>(limit: usize, found: impl Iterator<Item = T>) -> (Vec<T>, bool) {
     let mut found: Vec<T> = found.take(limit.saturating_add(1)).collect();
     let more = found.len() > limit;
     found.truncate(limit);
     (found, more)
 }
 
-/// A part of a cursor, which only somebody who forges cursors can have made unreadable.
-fn parse<T: std::str::FromStr>(part: &str) -> Result<T, StoreError> {
+/// Parses a part of a cursor, which is only invalid in a forged cursor.
+fn parse_cursor_part<T: std::str::FromStr>(part: &str) -> Result<T, StoreError> {
     part.parse().map_err(|_| StoreError::foreign_cursor())
 }
 
@@ -175,16 +173,16 @@ impl Store for MemoryStore {
     ) -> Result<Page<Document>, StoreError> {
         let limit = validate_limit(limit)?;
         let listing = Listing::for_documents(&self.id, filter);
-        let behind: Option<Pkid> = match cursor {
+        let after: Option<Pkid> = match cursor {
             Some(cursor) => {
                 let [last] = listing.position(cursor)?;
-                Some(parse(&last)?)
+                Some(parse_cursor_part(&last)?)
             }
             None => None,
         };
         let found = self.with(|state| {
-            let found = state.documents.find(filter, behind.as_ref());
-            Ok(first(limit, found.cloned()))
+            let found = state.documents.find(filter, after.as_ref());
+            Ok(take_page(limit, found.cloned()))
         })?;
         Ok(build_page(found, |last: &Document| {
             listing.cursor(&[last.reference.pkid.as_str()])
@@ -214,8 +212,8 @@ impl Store for MemoryStore {
         let after = match cursor {
             Some(cursor) => {
                 let [due, model, pkid, id] = listing.position(cursor)?;
-                let subject = Reference::new(model, parse(&pkid)?);
-                Some((Timestamp(parse(&due)?), subject, id))
+                let subject = Reference::new(model, parse_cursor_part(&pkid)?);
+                Some((Timestamp(parse_cursor_part(&due)?), subject, id))
             }
             None => None,
         };
@@ -229,7 +227,10 @@ impl Store for MemoryStore {
                     .get(&found.wakeup.subject)
                     .is_some_and(|subject| node.contains(&subject.hierarchy)),
             };
-            Ok(first(limit, wakeups.upcoming(after).filter(here).cloned()))
+            Ok(take_page(
+                limit,
+                wakeups.upcoming(after).filter(here).cloned(),
+            ))
         })?;
         Ok(build_page(found, |last| {
             let (due, Reference { model, pkid }, id) = wakeups::position(last);
@@ -292,7 +293,7 @@ impl Store for MemoryStore {
     ) -> Result<Page<Transaction>, StoreError> {
         let limit = validate_limit(limit)?;
         let listing = Listing::for_transactions(&self.id, filter);
-        let behind = match cursor {
+        let after = match cursor {
             Some(cursor) => {
                 let [id] = listing.position(cursor)?;
                 Some(id)
@@ -300,8 +301,8 @@ impl Store for MemoryStore {
             None => None,
         };
         let found = self.with(|state| {
-            let found = state.transactions.list(filter, behind.as_deref());
-            Ok(first(limit, found))
+            let found = state.transactions.list(filter, after.as_deref());
+            Ok(take_page(limit, found))
         })?;
         Ok(build_page(found, |last: &Transaction| {
             listing.cursor(&[&last.id])
@@ -323,9 +324,9 @@ impl Store for MemoryStore {
     async fn rewrap_data_keys(
         &self,
         were: Vec<DataKey>,
-        wrapped_anew: Vec<DataKey>,
+        rewrapped: Vec<DataKey>,
     ) -> Result<(), StoreError> {
-        self.with(|state| state.data_keys.rewrap(&were, wrapped_anew))
+        self.with(|state| state.data_keys.rewrap(&were, rewrapped))
     }
 
     async fn retire_data_key(
@@ -353,16 +354,16 @@ impl Store for MemoryStore {
     ) -> Result<Page<StoredSecret>, StoreError> {
         let limit = validate_limit(limit)?;
         let listing = Listing::for_secrets(&self.id, scope);
-        let behind = match cursor {
+        let after = match cursor {
             Some(cursor) => {
                 let [model, pkid, name] = listing.position(cursor)?;
-                Some((Reference::new(model, parse(&pkid)?), name))
+                Some((Reference::new(model, parse_cursor_part(&pkid)?), name))
             }
             None => None,
         };
         let found = self.with(|state| {
-            let found = state.secrets.list(scope, behind.as_ref());
-            Ok(first(limit, found))
+            let found = state.secrets.list(scope, after.as_ref());
+            Ok(take_page(limit, found))
         })?;
         Ok(build_page(found, |last: &StoredSecret| {
             let StoredSecret { owner, name, .. } = last;

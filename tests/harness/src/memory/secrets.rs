@@ -1,4 +1,4 @@
-//! Sealed secrets, and the quarantine of those that do not open.
+//! Sealed secrets, and the quarantine of those that cannot be decrypted.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -10,28 +10,28 @@ use relation_host::store::{
 };
 use relation_host::types::Reference;
 
-/// By owner and name.
+/// The secrets by owner and name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Secrets(BTreeMap<Reference, BTreeMap<String, Kept>>);
+pub(super) struct Secrets(BTreeMap<Reference, BTreeMap<String, SecretRow>>);
 
 #[derive(Clone, Debug)]
-struct Kept {
+struct SecretRow {
     sealed: Sealed,
     quarantined: Option<Quarantine>,
 }
 
 impl Secrets {
     pub(super) fn get(&self, owner: &Reference, name: &str) -> Option<&Sealed> {
-        let kept = self.0.get(owner)?.get(name)?;
-        Some(&kept.sealed)
+        let row = self.0.get(owner)?.get(name)?;
+        Some(&row.sealed)
     }
 
     pub(super) fn seal(&mut self, owner: Reference, name: String, sealed: Sealed) {
-        let kept = Kept {
+        let row = SecretRow {
             sealed,
             quarantined: None,
         };
-        self.0.entry(owner).or_default().insert(name, kept);
+        self.0.entry(owner).or_default().insert(name, row);
     }
 
     pub(super) fn remove(&mut self, owner: &Reference, name: &str) {
@@ -47,52 +47,52 @@ impl Secrets {
         self.0.remove(owner);
     }
 
-    /// Those of `scope`, ordered by owner and name, behind the one given.
+    /// Returns the secrets of `scope`, ordered by owner and name, after the given one.
     pub(super) fn list(
         &self,
         scope: SecretScope,
-        behind: Option<&(Reference, String)>,
+        after: Option<&(Reference, String)>,
     ) -> impl Iterator<Item = StoredSecret> {
-        let from = match behind {
+        let from = match after {
             Some((owner, _)) => Bound::Included(owner),
             None => Bound::Unbounded,
         };
         let owners = self.0.range::<Reference, _>((from, Bound::Unbounded));
         let all = owners.flat_map(|(owner, secrets)| {
             let each = secrets.iter();
-            each.map(move |(name, kept)| (owner, name, kept))
+            each.map(move |(name, row)| (owner, name, row))
         });
-        let further = move |owner: &Reference, name: &str| match behind {
+        let further = move |owner: &Reference, name: &str| match after {
             Some((last, last_name)) => (owner, name) > (last, last_name.as_str()),
             None => true,
         };
-        all.filter(move |(owner, name, kept)| {
+        all.filter(move |(owner, name, row)| {
             let wanted = match scope {
                 SecretScope::All => true,
-                SecretScope::NotSealedWith(key) => kept.sealed.key() != key,
-                SecretScope::Quarantined => kept.quarantined.is_some(),
+                SecretScope::NotSealedWith(key) => row.sealed.key() != key,
+                SecretScope::Quarantined => row.quarantined.is_some(),
             };
             wanted && further(owner, name)
         })
-        .map(|(owner, name, kept)| StoredSecret {
+        .map(|(owner, name, row)| StoredSecret {
             owner: owner.clone(),
             name: name.clone(),
-            bytes: kept.sealed.as_bytes().to_vec(),
-            quarantined: kept.quarantined.clone(),
+            bytes: row.sealed.as_bytes().to_vec(),
+            quarantined: row.quarantined.clone(),
         })
     }
 
     pub(super) fn key_use(&self) -> KeyUse {
         let mut found = KeyUse::default();
-        for kept in self.0.values().flat_map(BTreeMap::values) {
-            let count = found.by_key.entry(kept.sealed.key()).or_default();
+        for row in self.0.values().flat_map(BTreeMap::values) {
+            let count = found.by_key.entry(row.sealed.key()).or_default();
             count.all += 1;
-            count.quarantined += u64::from(kept.quarantined.is_some());
+            count.quarantined += u64::from(row.quarantined.is_some());
         }
         found
     }
 
-    /// Carries out the steps whose secrets have not changed; `newest` is the data key to seal with.
+    /// Applies the steps whose secrets have not changed; `newest` is the data key to seal with.
     pub(super) fn reseal(
         &mut self,
         steps: Vec<ResealStep>,
@@ -113,26 +113,26 @@ impl Secrets {
 
     fn reseal_one(&mut self, ResealStep { secret, to }: ResealStep) -> bool {
         let of_owner = self.0.get_mut(&secret.owner);
-        let Some(kept) = of_owner.and_then(|names| names.get_mut(&secret.name)) else {
+        let Some(row) = of_owner.and_then(|names| names.get_mut(&secret.name)) else {
             return false;
         };
-        if kept.sealed.as_bytes() != secret.bytes {
+        if row.sealed.as_bytes() != secret.bytes {
             return false;
         }
         match to {
             ResealAction::Sealed(sealed) => {
-                *kept = Kept {
+                *row = SecretRow {
                     sealed,
                     quarantined: None,
                 };
             }
-            ResealAction::Quarantined(quarantine) => kept.quarantined = Some(quarantine),
-            ResealAction::Sound => kept.quarantined = None,
+            ResealAction::Quarantined(quarantine) => row.quarantined = Some(quarantine),
+            ResealAction::Sound => row.quarantined = None,
         }
         true
     }
 
-    /// How many are sealed with `key`, and how many name a key newer than `newest`, which never was.
+    /// Counts the secrets sealed with `key`, and those with an unknown key newer than `newest`.
     pub(super) fn needing(&self, key: u32, newest: u32) -> (SecretCount, u64) {
         let used = self.key_use();
         let of_key = used.by_key.get(&key).copied().unwrap_or_default();

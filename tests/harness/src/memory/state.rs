@@ -1,6 +1,7 @@
-//! All that the store holds, and what is written together: commits, the begin and the end of calls.
+//! The content of the store, and the operations that write it atomically: commits, and the begin and end of
+//! calls.
 //!
-//! Whatever can be refused is looked at before anything is changed, so nothing is ever taken back.
+//! All checks come before the first change, so changes are never rolled back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +18,7 @@ use super::secrets::Secrets;
 use super::transactions::Transactions;
 use super::wakeups::Wakeups;
 
-/// Everything. A copy of it is a store of its own.
+/// The content of a store. A copy is an independent store.
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
     pub(super) documents: Documents,
@@ -26,15 +27,15 @@ pub(super) struct State {
     pub(super) leases: Leases,
     pub(super) transactions: Transactions,
     pub(super) data_keys: DataKeys,
-    /// The last number that was given out, of which epochs and revisions are made.
+    /// The last number used for an epoch or a revision.
     sequence: u64,
-    /// How many hosts have opened the data, and those of them that run.
+    /// The number of hosts that have opened the data, and the running ones.
     hosts: HostNumber,
     pub(super) running: BTreeSet<HostNumber>,
 }
 
 impl State {
-    /// The number of a host that begins to run.
+    /// Registers a host that starts to run, and returns its number.
     pub(super) fn open(&mut self) -> HostNumber {
         self.hosts += 1;
         self.running.insert(self.hosts);
@@ -53,14 +54,14 @@ impl State {
         }
         self.check_keys(&commit)?;
         self.check_owners(&commit.changes)?;
-        if let Some(news) = &commit.transaction {
-            self.transactions.check(news)?;
+        if let Some(update) = &commit.transaction {
+            self.transactions.check(update)?;
         }
         for change in commit.changes {
             self.apply(change, commit.now);
         }
-        if let Some(news) = commit.transaction {
-            self.transactions.record(news);
+        if let Some(update) = commit.transaction {
+            self.transactions.record(update);
         }
         Ok(())
     }
@@ -131,7 +132,7 @@ impl State {
         }
     }
 
-    /// A number that is greater than every one before it.
+    /// Returns a number greater than all before.
     fn next(&mut self) -> u64 {
         self.sequence += 1;
         self.sequence
@@ -164,7 +165,7 @@ impl State {
         Err(refused)
     }
 
-    /// What is sealed with an older data key is refused, so that a rotation comes to an end.
+    /// Rejects secrets sealed with an older data key, so that a rotation can finish.
     fn check_keys(&self, commit: &Commit) -> Result<(), StoreError> {
         let newest = self.data_keys.newest();
         for change in &commit.changes {
@@ -179,10 +180,10 @@ impl State {
         Ok(())
     }
 
-    /// Refuses changes that leave a secret or a wakeup without its document.
+    /// Rejects changes that leave a secret or a wakeup without its document.
     fn check_owners(&self, changes: &[Change]) -> Result<(), StoreError> {
         let mut owners = BTreeSet::new();
-        // Whether the changes leave a document there; as it was where they do not touch it.
+        // Whether each changed document exists after the changes.
         let mut left = BTreeMap::new();
         for change in changes {
             match change {

@@ -1,4 +1,4 @@
-//! The conformance suite on the store in memory, and what is particular to it.
+//! The store's test suite on the store in memory, and tests of its own features.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use relation_host::transactions::{NewTransaction, Status};
 
 use super::*;
 
-mod against_sqlite;
+mod sqlite_equivalence;
 
-/// The data outlive the hosts that open them, as they do for a database in a file.
-struct Place(Mutex<MemoryStore>);
+/// Data that outlive the hosts that open them, like a database in a file.
+struct SharedStore(Mutex<MemoryStore>);
 
-impl Place {
+impl SharedStore {
     fn new() -> Self {
         let founder = MemoryStore::new("store");
         founder.kill();
@@ -23,15 +23,15 @@ impl Place {
 }
 
 #[async_trait]
-impl Stores for Place {
+impl Stores for SharedStore {
     async fn open(&self) -> Arc<dyn Store> {
         Arc::new(self.0.lock().unwrap().another_host())
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_in_memory_keeps_every_promise() {
-    conformance::run(async || Arc::new(Place::new()) as Arc<dyn Stores>).await;
+async fn memory_store_passes_the_store_suite() {
+    conformance::run(async || Arc::new(SharedStore::new()) as Arc<dyn Stores>).await;
 }
 
 fn record(number: u64) -> Reference {
@@ -80,7 +80,7 @@ fn bodies(store: &MemoryStore) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_fork_and_its_origin_do_not_see_what_the_other_writes() {
+async fn fork_and_origin_are_isolated() {
     let origin = MemoryStore::new("store");
     let (one, two) = (record(1), record(2));
     write(&origin, vec![put(&one, r#"{"is":"old"}"#)]).await;
@@ -94,23 +94,23 @@ async fn a_fork_and_its_origin_do_not_see_what_the_other_writes() {
         level: relation_host::transactions::Level::Info,
         message: "said in the fork".to_owned(),
     };
-    let news = TransactionUpdate {
+    let update = TransactionUpdate {
         id: "t1".to_owned(),
         lines: vec![line],
         ..TransactionUpdate::default()
     };
-    fork.report(news).await.unwrap();
+    fork.report(update).await.unwrap();
 
     assert_eq!(bodies(&origin), [r#"{"is":"new"}"#]);
     assert_eq!(bodies(&fork), [r#"{"is":"old"}"#, r#"{"is":"other"}"#]);
-    let told = async |store: &MemoryStore| store.transaction("t1").await.unwrap().unwrap().log;
-    assert_eq!(told(&origin).await, []);
-    assert_eq!(told(&fork).await.len(), 1);
+    let log_of = async |store: &MemoryStore| store.transaction("t1").await.unwrap().unwrap().log;
+    assert_eq!(log_of(&origin).await, []);
+    assert_eq!(log_of(&fork).await.len(), 1);
     assert_eq!(origin.id(), fork.id());
 }
 
 #[tokio::test]
-async fn the_same_operations_give_the_same_epochs_and_revisions_in_a_fork() {
+async fn fork_repeats_epochs_and_revisions() {
     let origin = MemoryStore::new("store");
     let fork = origin.fork();
     let claim = async |store: &MemoryStore| store.begin(begin("t1", &record(1), 0)).await.unwrap();
@@ -118,7 +118,7 @@ async fn the_same_operations_give_the_same_epochs_and_revisions_in_a_fork() {
 }
 
 #[tokio::test]
-async fn in_a_fork_its_host_goes_on_and_the_others_are_gone() {
+async fn fork_keeps_its_host_and_ends_the_others() {
     let first = MemoryStore::new("store");
     let second = first.another_host();
     first.begin(begin("t1", &record(1), 0)).await.unwrap();
@@ -135,13 +135,13 @@ async fn in_a_fork_its_host_goes_on_and_the_others_are_gone() {
     let after_a_crash = first.fork().another_host();
     let found = after_a_crash.recover(Timestamp(1)).await.unwrap();
     assert_eq!((found.leases, found.transactions), (2, 2));
-    // Where they came from both live on.
+    // In the original both hosts continue.
     let found = second.recover(Timestamp(1)).await.unwrap();
     assert_eq!(found, Recovery::default());
 }
 
 #[tokio::test]
-async fn a_host_that_is_killed_leaves_its_calls_open_and_changes_nothing_more() {
+async fn killed_host_leaves_calls_open_and_writes_nothing() {
     let store = MemoryStore::new("store");
     let one = record(1);
     write(&store, vec![put(&one, "{}")]).await;

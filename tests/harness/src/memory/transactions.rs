@@ -12,11 +12,11 @@ use relation_host::types::Timestamp;
 
 use super::leases::HostNumber;
 
-/// By id, which sorts by the time of making. A copy shares what each of them holds.
+/// The transactions by id, which sorts by creation time. Copies share their contents.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Transactions {
     all: BTreeMap<String, Arc<Transaction>>,
-    /// Who runs those that run.
+    /// The host of each running transaction.
     running: BTreeMap<String, HostNumber>,
 }
 
@@ -29,7 +29,7 @@ impl Transactions {
         self.all.contains_key(id)
     }
 
-    /// Records one whose id is free.
+    /// Records a transaction with a new id.
     pub(super) fn begin(&mut self, by: HostNumber, new: NewTransaction) {
         self.running.insert(new.id.clone(), by);
         let begun = Transaction {
@@ -50,41 +50,41 @@ impl Transactions {
         self.all.insert(new.id, Arc::new(begun));
     }
 
-    /// Refuses news of one that never began.
-    pub(super) fn check(&self, news: &TransactionUpdate) -> Result<(), StoreError> {
-        match self.contains(&news.id) {
+    /// Rejects an update of a transaction that never began.
+    pub(super) fn check(&self, update: &TransactionUpdate) -> Result<(), StoreError> {
+        match self.contains(&update.id) {
             true => Ok(()),
-            false => Err(StoreError::unknown_transaction(&news.id)),
+            false => Err(StoreError::unknown_transaction(&update.id)),
         }
     }
 
-    /// Records news of one that runs; of one that has ended they come too late and are dropped.
-    pub(super) fn record(&mut self, news: TransactionUpdate) {
-        let Some(transaction) = self.all.get_mut(&news.id) else {
+    /// Applies an update to a running transaction. An update after the end is ignored.
+    pub(super) fn record(&mut self, update: TransactionUpdate) {
+        let Some(transaction) = self.all.get_mut(&update.id) else {
             return;
         };
         if transaction.status != Status::Processing {
             return;
         }
         let transaction = Arc::make_mut(transaction);
-        if news.progress.is_some() {
-            transaction.progress = news.progress;
+        if update.progress.is_some() {
+            transaction.progress = update.progress;
         }
-        if let Some(name) = news.subject_name {
+        if let Some(name) = update.subject_name {
             transaction.subject_name = name;
         }
-        transaction.log.extend(news.lines);
-        transaction.secret_accesses.extend(news.secret_accesses);
-        transaction.omitted_accesses += news.omitted_accesses;
-        if let Some(outcome) = news.outcome {
+        transaction.log.extend(update.lines);
+        transaction.secret_accesses.extend(update.secret_accesses);
+        transaction.omitted_accesses += update.omitted_accesses;
+        if let Some(outcome) = update.outcome {
             close(transaction, outcome);
         }
         if transaction.status != Status::Processing {
-            self.running.remove(&news.id);
+            self.running.remove(&update.id);
         }
     }
 
-    /// Ends those whose hosts do not run; how many they were.
+    /// Ends the transactions whose hosts do not run. Returns their number.
     pub(super) fn recover(&mut self, now: Timestamp, hosts: &BTreeSet<HostNumber>) -> u64 {
         let mut closed = 0;
         self.running.retain(|id, by| {
@@ -101,7 +101,7 @@ impl Transactions {
         closed
     }
 
-    /// Removes those of one step of a walk that are covered.
+    /// Removes the transactions of one batch that are old enough.
     pub(super) fn prune(&mut self, prune: &PruneRequest) -> PruneReport {
         let after = prune
             .after
@@ -130,13 +130,13 @@ impl Transactions {
         }
     }
 
-    /// Those that match, without their logs, the newest first, behind the id given.
+    /// Returns the matching transactions without their logs, newest first, after the given id.
     pub(super) fn list(
         &self,
         filter: &TransactionFilter,
-        behind: Option<&str>,
+        after: Option<&str>,
     ) -> impl Iterator<Item = Transaction> {
-        let until = behind.map_or(Bound::Unbounded, Bound::Excluded);
+        let until = after.map_or(Bound::Unbounded, Bound::Excluded);
         let walked = self.all.range::<str, _>((Bound::Unbounded, until)).rev();
         walked
             .map(|(_, transaction)| transaction.as_ref())

@@ -1,4 +1,4 @@
-//! Wakeups: scheduled, cancelled, settled, listed, and found when they are due.
+//! Wakeups: scheduled, cancelled, settled, listed, and found when due.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -6,15 +6,15 @@ use std::ops::Bound;
 use relation_host::store::DueWakeup;
 use relation_host::types::{Reference, Timestamp, Wakeup};
 
-/// Where a wakeup stands among all: by due time, subject and id.
+/// The sort key of a wakeup: due time, subject and id.
 pub(super) type Position = (Timestamp, Reference, String);
 
-/// By subject and id, and in the order of their due times.
+/// The wakeups by subject and id, and by due time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wakeups {
-    of: BTreeMap<Reference, BTreeMap<String, DueWakeup>>,
+    by_subject: BTreeMap<Reference, BTreeMap<String, DueWakeup>>,
     by_due: BTreeSet<Position>,
-    // By subject and id: what the clock showed when it was scheduled.
+    // The clock's time when each wakeup was scheduled, by subject and id.
     scheduled: BTreeMap<(Reference, String), Timestamp>,
 }
 
@@ -26,7 +26,7 @@ pub(super) fn position(found: &DueWakeup) -> Position {
 }
 
 impl Wakeups {
-    /// Creates it, or moves the one of that subject and id.
+    /// Creates a wakeup, or replaces the one with that subject and id.
     pub(super) fn schedule(&mut self, wakeup: Wakeup, revision: u64, now: Timestamp) {
         self.cancel(&wakeup.subject, &wakeup.id);
         let due = DueWakeup {
@@ -38,7 +38,7 @@ impl Wakeups {
     }
 
     pub(super) fn cancel(&mut self, subject: &Reference, id: &str) {
-        let Some(ids) = self.of.get_mut(subject) else {
+        let Some(ids) = self.by_subject.get_mut(subject) else {
             return;
         };
         if let Some(old) = ids.remove(id) {
@@ -46,22 +46,27 @@ impl Wakeups {
             self.scheduled.remove(&(subject.clone(), id.to_owned()));
         }
         if ids.is_empty() {
-            self.of.remove(subject);
+            self.by_subject.remove(subject);
         }
     }
 
     pub(super) fn cancel_all(&mut self, subject: &Reference) {
-        for old in self.of.remove(subject).iter().flat_map(BTreeMap::values) {
+        for old in self
+            .by_subject
+            .remove(subject)
+            .iter()
+            .flat_map(BTreeMap::values)
+        {
             self.by_due.remove(&position(old));
             let key = (subject.clone(), old.wakeup.id.clone());
             self.scheduled.remove(&key);
         }
     }
 
-    /// Removes an answered wakeup, unless it was scheduled anew.
-    pub(super) fn done(&mut self, answered: &DueWakeup) {
-        if self.current(answered).is_some() {
-            self.cancel(&answered.wakeup.subject, &answered.wakeup.id);
+    /// Removes a wakeup that has run, unless it was scheduled again.
+    pub(super) fn done(&mut self, settled: &DueWakeup) {
+        if self.current(settled).is_some() {
+            self.cancel(&settled.wakeup.subject, &settled.wakeup.id);
         }
     }
 
@@ -76,8 +81,8 @@ impl Wakeups {
         }
     }
 
-    /// Makes those due that were scheduled after `latest`, and says how many they were and what the
-    /// clock showed at most.
+    /// Makes wakeups due that were scheduled after `latest`. Returns their number and the latest time of
+    /// scheduling.
     pub(super) fn redate(&mut self, now: Timestamp, latest: Timestamp) -> (u64, Option<Timestamp>) {
         let ahead: Vec<_> = self
             .scheduled
@@ -86,7 +91,11 @@ impl Wakeups {
             .map(|(key, scheduled)| (key.clone(), *scheduled))
             .collect();
         for ((subject, id), _) in &ahead {
-            let found = self.of.get(subject).and_then(|ids| ids.get(id)).cloned();
+            let found = self
+                .by_subject
+                .get(subject)
+                .and_then(|ids| ids.get(id))
+                .cloned();
             if let Some(mut found) = found {
                 self.cancel(subject, id);
                 found.wakeup.due = found.wakeup.due.min(now);
@@ -97,30 +106,29 @@ impl Wakeups {
         (ahead.len() as u64, latest)
     }
 
-    /// Whether it waits to be answered, just as it was found: a failed answer that was recorded
-    /// meanwhile counts as well.
+    /// Whether the wakeup still waits, with the same number of failed attempts.
     pub(super) fn is_waiting(&self, found: &DueWakeup) -> bool {
         let current = self.current(found);
         current.is_some_and(|current| current.attempts == found.attempts)
     }
 
-    /// Those of one subject, the earliest first.
+    /// Returns the wakeups of one subject, earliest first.
     pub(super) fn of_subject(&self, subject: &Reference) -> Vec<DueWakeup> {
-        let ids = self.of.get(subject);
+        let ids = self.by_subject.get(subject);
         let mut found: Vec<DueWakeup> = ids.iter().flat_map(|ids| ids.values()).cloned().collect();
         found.sort_by_key(|found| found.wakeup.due);
         found
     }
 
-    /// Those behind `after`, by due time.
+    /// Returns the wakeups after `after`, by due time.
     pub(super) fn upcoming(&self, after: Option<Position>) -> impl Iterator<Item = &DueWakeup> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let places = self.by_due.range((from, Bound::Unbounded));
         places.filter_map(|place| self.at(place))
     }
 
-    /// The first `limit` that are due at `now`, by deadline, one for each subject; without those of a
-    /// kind and of subjects that are `held`.
+    /// Returns the first `limit` wakeups that are due at `now`, by deadline, at most one per subject. Leaves
+    /// out wakeups of the kind `without` and subjects that are `held`.
     pub(super) fn due(
         &self,
         now: Timestamp,
@@ -128,13 +136,13 @@ impl Wakeups {
         without: Option<&str>,
         held: impl Fn(&Reference) -> bool,
     ) -> Vec<DueWakeup> {
-        let ripe = self.by_due.iter().take_while(|(due, ..)| *due <= now);
-        let mut found: Vec<&DueWakeup> = ripe
+        let ready = self.by_due.iter().take_while(|(due, ..)| *due <= now);
+        let mut found: Vec<&DueWakeup> = ready
             .filter(|(_, subject, _)| !held(subject))
             .filter_map(|place| self.at(place))
             .filter(|found| Some(found.wakeup.kind()) != without)
             .collect();
-        // What was in the order of due times stays so among equal deadlines.
+        // The sort is stable: equal deadlines stay ordered by due time.
         found.sort_by_key(|found| found.wakeup.deadline.unwrap_or(Timestamp(u64::MAX)));
         let mut subjects = BTreeSet::new();
         found.retain(|found| subjects.insert(&found.wakeup.subject));
@@ -146,12 +154,15 @@ impl Wakeups {
     }
 
     fn at(&self, (_, subject, id): &Position) -> Option<&DueWakeup> {
-        self.of.get(subject)?.get(id)
+        self.by_subject.get(subject)?.get(id)
     }
 
-    /// The wakeup that was found, unless it was scheduled anew.
+    /// Returns the stored wakeup, unless it was scheduled again.
     fn current(&self, found: &DueWakeup) -> Option<&DueWakeup> {
-        let current = self.of.get(&found.wakeup.subject)?.get(&found.wakeup.id)?;
+        let current = self
+            .by_subject
+            .get(&found.wakeup.subject)?
+            .get(&found.wakeup.id)?;
         (current.revision == found.revision).then_some(current)
     }
 
@@ -160,6 +171,9 @@ impl Wakeups {
         let Wakeup { subject, id, .. } = &wakeup.wakeup;
         let (subject, id) = (subject.clone(), id.clone());
         self.scheduled.insert((subject.clone(), id.clone()), now);
-        self.of.entry(subject).or_default().insert(id, wakeup);
+        self.by_subject
+            .entry(subject)
+            .or_default()
+            .insert(id, wakeup);
     }
 }

@@ -1,4 +1,4 @@
-//! One exchange: as it was seen, and as a step of a scenario has it.
+//! One exchange: as it was recorded, and as a step of a scenario.
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -6,13 +6,13 @@ use relation_host::egress::TransportError;
 use serde_json::Value;
 use toml::Table;
 
-use super::expectation::{Words, braces};
-use super::placeholders::{Learning, Placeholders};
-use crate::script::Fault;
+use super::expectation_writer::{ExpectationWriter, escape_braces};
+use super::placeholders::{Placeholders, SecretCollector};
+use crate::script::NetworkFault;
 use crate::transcript::{Body, Request as Sent};
 
-/// Fields of an answer that belong to its connection, or that a replay has no use for.
-const LEFT_OUT: [&str; 6] = [
+/// Header fields that belong to the connection or are useless in a replay.
+const OMITTED_HEADERS: [&str; 6] = [
     "connection",
     "content-length",
     "keep-alive",
@@ -21,32 +21,37 @@ const LEFT_OUT: [&str; 6] = [
     "transfer-encoding",
 ];
 
-/// What was asked and what came back.
-pub(super) struct Exchange {
+/// A request and its response.
+pub(super) struct RecordedExchange {
     request: Request<Bytes>,
-    answer: Option<Answered>,
+    response: Option<RecordedResponse>,
 }
 
-/// What came back.
-pub(super) struct Answered {
+/// A response, a fault, or both.
+pub(super) struct RecordedResponse {
     response: Option<Response<Bytes>>,
-    /// What went wrong, and in which words the host tells it.
-    fault: Option<(Fault, String)>,
+    /// The fault, and the host's text for it.
+    fault: Option<(NetworkFault, String)>,
 }
 
-impl Answered {
-    /// What a scenario can say of it; the error says why it cannot.
-    pub(super) fn of(answer: &Result<Response<Bytes>, TransportError>) -> Result<Self, String> {
-        let (response, fault) = match answer {
+impl RecordedResponse {
+    /// Converts a response to what a scenario can express.
+    ///
+    /// # Errors
+    /// The reason why a scenario cannot express it.
+    pub(super) fn from_result(
+        response: &Result<Response<Bytes>, TransportError>,
+    ) -> Result<Self, String> {
+        let (response, fault) = match response {
             Ok(response) => (Some(response), None),
             Err(TransportError::Egress(error)) => (None, Some(error)),
             Err(TransportError::EgressInBody(response, error)) => (Some(response), Some(error)),
-            Err(other) => return Self::of_a_test(other),
+            Err(other) => return Self::from_test_fault(other),
         };
         let fault = match fault {
             None => None,
             Some(error) => Some((
-                Fault::of(error).ok_or_else(|| format!("it met: {error}"))?,
+                NetworkFault::from_egress_error(error).ok_or_else(|| format!("it met: {error}"))?,
                 error.to_string(),
             )),
         };
@@ -54,33 +59,33 @@ impl Answered {
             response: response.cloned(),
             fault,
         }
-        .sayable()
+        .ensure_expressible()
     }
 
-    /// As a transport of a test has it, which no network is behind.
-    fn of_a_test(fault: &TransportError) -> Result<Self, String> {
+    /// Converts the fault of a test's transport, which has no network.
+    fn from_test_fault(fault: &TransportError) -> Result<Self, String> {
         let (response, fault) = match fault {
-            TransportError::Unresolved => (None, Fault::Unresolved),
-            TransportError::Refused => (None, Fault::Refused),
-            TransportError::Untrusted => (None, Fault::Untrusted),
-            TransportError::Timeout => (None, Fault::Timeout),
-            TransportError::Reset => (None, Fault::Reset),
-            TransportError::Garbled => (None, Fault::Garbled),
-            TransportError::Cut(response) => (Some(response), Fault::Cut),
-            TransportError::Stalled(response) => (Some(response), Fault::Stalled),
+            TransportError::Unresolved => (None, NetworkFault::Unresolved),
+            TransportError::Refused => (None, NetworkFault::Refused),
+            TransportError::Untrusted => (None, NetworkFault::Untrusted),
+            TransportError::Timeout => (None, NetworkFault::Timeout),
+            TransportError::Reset => (None, NetworkFault::Reset),
+            TransportError::Garbled => (None, NetworkFault::Garbled),
+            TransportError::Cut(response) => (Some(response), NetworkFault::Cut),
+            TransportError::Stalled(response) => (Some(response), NetworkFault::Stalled),
             TransportError::Egress(error) | TransportError::EgressInBody(_, error) => {
                 return Err(error.to_string());
             }
         };
         Self {
             response: response.cloned(),
-            // The same words are told when it is replayed.
+            // A replay has the same text.
             fault: Some((fault, String::new())),
         }
-        .sayable()
+        .ensure_expressible()
     }
 
-    fn sayable(self) -> Result<Self, String> {
+    fn ensure_expressible(self) -> Result<Self, String> {
         let Some(response) = &self.response else {
             return Ok(self);
         };
@@ -90,91 +95,97 @@ impl Answered {
         }
         match std::str::from_utf8(response.body()) {
             Ok(_) => Ok(self),
-            // What is cut may be cut within a character, and is read by nobody.
+            // A body may be cut within a character, and a cut body is not used.
             Err(_) if self.fault.is_some() => Ok(self),
             Err(_) => Err("it was answered with what is no text".to_owned()),
         }
     }
 
-    /// How much memory it takes, about.
+    /// Returns the approximate memory use in bytes.
     pub(super) fn bytes(&self) -> usize {
         let response = self.response.as_ref();
         response.map_or(0, |response| response.body().len())
     }
 }
 
-impl Exchange {
-    pub(super) fn of(request: Request<Bytes>) -> Self {
+impl RecordedExchange {
+    pub(super) fn new(request: Request<Bytes>) -> Self {
         Self {
             request,
-            answer: None,
+            response: None,
         }
     }
 
-    /// Whether nothing has come back yet.
-    pub(super) fn waits(&self) -> bool {
-        self.answer.is_none()
+    /// Whether the request has no response yet.
+    pub(super) fn is_pending(&self) -> bool {
+        self.response.is_none()
     }
 
-    pub(super) fn answered(&mut self, answer: Answered) {
-        self.answer = Some(answer);
+    pub(super) fn set_response(&mut self, response: RecordedResponse) {
+        self.response = Some(response);
     }
 
-    /// The words in which the host told what went wrong.
-    pub(super) fn fault(&self) -> Option<&str> {
-        let (_, words) = self.answer.as_ref()?.fault.as_ref()?;
+    /// Returns the host's text for the fault.
+    pub(super) fn error_text(&self) -> Option<&str> {
+        let (_, words) = self.response.as_ref()?.fault.as_ref()?;
         Some(words)
     }
 
-    /// Learns the secrets in it. `innocent` knows texts that are none.
-    pub(super) fn learn(&self, learning: &mut Learning, innocent: &impl Fn(&str) -> bool) {
-        let sent = Sent::read(&self.request);
+    /// Collects the secrets in the exchange. `is_known_public` recognises texts that are not secret.
+    pub(super) fn collect_secrets(
+        &self,
+        collector: &mut SecretCollector,
+        is_known_public: &impl Fn(&str) -> bool,
+    ) {
+        let sent = Sent::from_http(&self.request);
         for (name, value) in &sent.headers {
-            learning.header(name, value);
+            collector.header(name, value);
         }
         for (name, value) in &sent.query {
-            learning.field(name, value);
+            collector.field(name, value);
         }
         match &sent.body {
             Body::Form(fields) => {
                 for (name, value) in fields {
-                    learning.field(name, value);
+                    collector.field(name, value);
                 }
             }
-            Body::Json(value) => learning.json(value),
+            Body::Json(value) => collector.json(value),
             Body::Empty | Body::Text(_) | Body::Bytes(..) => {}
         }
         let Some(response) = self
-            .answer
+            .response
             .as_ref()
-            .and_then(|answer| answer.response.as_ref())
+            .and_then(|response| response.response.as_ref())
         else {
             return;
         };
         for (name, value) in response.headers() {
             if let Ok(value) = value.to_str() {
-                learning.header(name.as_str(), value);
+                collector.header(name.as_str(), value);
             }
         }
         let body = String::from_utf8_lossy(response.body());
         match serde_json::from_str::<Value>(&body) {
             Ok(value) => {
-                learning.json(&value);
+                collector.json(&value);
                 if !response.status().is_success() {
-                    words_of(&value, &mut |text| learning.words(text, innocent));
+                    for_each_text(&value, &mut |text| {
+                        collector.learn_tokens(text, is_known_public)
+                    });
                 }
             }
-            Err(_) => learning.words(&body, innocent),
+            Err(_) => collector.learn_tokens(&body, is_known_public),
         }
     }
 
-    /// As a scenario has it.
-    pub(super) fn written(&self, words: &Words<'_>) -> Table {
+    /// Returns the exchange in the format of scenarios.
+    pub(super) fn to_toml(&self, words: &ExpectationWriter<'_>) -> Table {
         let placeholders = words.placeholders();
-        let sent = Sent::read(&self.request);
+        let sent = Sent::from_http(&self.request);
         let mut request = Table::new();
         request.insert("method".to_owned(), sent.method.into());
-        let url = braces(&placeholders.text(&sent.url));
+        let url = escape_braces(&placeholders.text(&sent.url));
         request.insert("url".to_owned(), url.into());
         let fields = |fields: &[(String, String)]| -> Table {
             let fields = fields.iter().map(|(name, value)| {
@@ -205,23 +216,23 @@ impl Exchange {
             }
             Body::Empty | Body::Bytes(..) => {}
         }
-        let answer = match &self.answer {
-            Some(answer) => answer.written(placeholders),
-            None => fault(Fault::Timeout),
+        let response = match &self.response {
+            Some(response) => response.to_toml(placeholders),
+            None => fault_table(NetworkFault::Timeout),
         };
         Table::from_iter([
             ("request".to_owned(), request.into()),
-            ("answer".to_owned(), answer.into()),
+            ("answer".to_owned(), response.into()),
         ])
     }
 }
 
-impl Answered {
-    fn written(&self, placeholders: &Placeholders) -> Table {
+impl RecordedResponse {
+    fn to_toml(&self, placeholders: &Placeholders) -> Table {
         let mut table = match (&self.response, &self.fault) {
-            (None, Some((what, _))) => return fault(*what),
-            (None, None) => return fault(Fault::Timeout),
-            (Some(_), Some((what, _))) => fault(*what),
+            (None, Some((fault, _))) => return fault_table(*fault),
+            (None, None) => return fault_table(NetworkFault::Timeout),
+            (Some(_), Some((fault, _))) => fault_table(*fault),
             (Some(_), None) => Table::new(),
         };
         let Some(response) = &self.response else {
@@ -238,11 +249,11 @@ impl Answered {
                 table.insert("json".to_owned(), value);
             }
             (None, Some(value)) => {
-                table.insert("body".to_owned(), braces(&value.to_string()).into());
+                table.insert("body".to_owned(), escape_braces(&value.to_string()).into());
             }
             (None, None) => {
-                let told = braces(&placeholders.text(&body));
-                table.insert("body".to_owned(), told.into());
+                let text = escape_braces(&placeholders.text(&body));
+                table.insert("body".to_owned(), text.into());
             }
         }
         let headers = headers(response.headers(), placeholders);
@@ -253,27 +264,27 @@ impl Answered {
     }
 }
 
-fn fault(what: Fault) -> Table {
-    Table::from_iter([("fault".to_owned(), what.as_str().into())])
+fn fault_table(fault: NetworkFault) -> Table {
+    Table::from_iter([("fault".to_owned(), fault.as_str().into())])
 }
 
 fn headers(headers: &HeaderMap, placeholders: &Placeholders) -> Table {
-    let mut told = Table::new();
+    let mut text = Table::new();
     for name in headers.keys() {
-        if LEFT_OUT.contains(&name.as_str()) {
+        if OMITTED_HEADERS.contains(&name.as_str()) {
             continue;
         }
         let values = headers.get_all(name).iter();
         let values: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
         if !values.is_empty() {
-            let value = braces(&placeholders.header(name.as_str(), &values.join(", ")));
-            told.insert(name.to_string(), value.into());
+            let value = escape_braces(&placeholders.header(name.as_str(), &values.join(", ")));
+            text.insert(name.to_string(), value.into());
         }
     }
-    told
+    text
 }
 
-/// A value as a scenario gives it; none: TOML or the format has no words for a part of it.
+/// Returns a value in the format of scenarios; `None` if TOML or the format cannot express a part of it.
 pub(super) fn as_toml(value: &Value) -> Option<toml::Value> {
     Some(match value {
         Value::Null => "<null>".into(),
@@ -284,7 +295,7 @@ pub(super) fn as_toml(value: &Value) -> Option<toml::Value> {
             None => return None,
         },
         Value::String(text) if text == "<null>" => return None,
-        Value::String(text) => braces(text).into(),
+        Value::String(text) => escape_braces(text).into(),
         Value::Array(items) => {
             let items = items.iter().map(as_toml);
             toml::Value::Array(items.collect::<Option<_>>()?)
@@ -298,12 +309,14 @@ pub(super) fn as_toml(value: &Value) -> Option<toml::Value> {
     })
 }
 
-/// Every text in a value.
-fn words_of(value: &Value, each: &mut impl FnMut(&str)) {
+/// Visits every text in a value.
+fn for_each_text(value: &Value, each: &mut impl FnMut(&str)) {
     match value {
         Value::String(text) => each(text),
-        Value::Array(items) => items.iter().for_each(|item| words_of(item, each)),
-        Value::Object(members) => members.values().for_each(|value| words_of(value, each)),
+        Value::Array(items) => items.iter().for_each(|item| for_each_text(item, each)),
+        Value::Object(members) => members
+            .values()
+            .for_each(|value| for_each_text(value, each)),
         _ => {}
     }
 }

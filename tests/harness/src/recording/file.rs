@@ -1,4 +1,5 @@
-//! The file of a recording: made at the end, whole, for its owner alone, in nobody's place.
+//! The file of a recording: written at the end, atomically, readable by its owner only, and never over another
+//! file.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,55 +8,55 @@ use tempfile::NamedTempFile;
 
 use super::RecordError;
 
-/// Finds out before anything runs whether there could be such a file.
-pub(super) fn try_out(path: &Path) -> Result<(), RecordError> {
-    // Also a link that leads nowhere.
+/// Checks, before anything runs, that the file could be created.
+pub(super) fn check_path(path: &Path) -> Result<(), RecordError> {
+    // Includes dangling links.
     if path.symlink_metadata().is_ok() {
         return Err(RecordError::Exists {
             path: path.to_owned(),
         });
     }
     let tried = match path.file_name() {
-        Some(_) => beside(path).map(drop),
+        Some(_) => temporary_file(path).map(drop),
         None => Err(io::Error::other("it names no file")),
     };
-    tried.map_err(|why| unwritable(path, why))
+    tried.map_err(|why| write_error(path, why))
 }
 
 /// Writes `text`.
 pub(super) fn write(path: &Path, text: &str) -> Result<(), RecordError> {
     let written = || -> io::Result<NamedTempFile> {
-        let mut file = beside(path)?;
+        let mut file = temporary_file(path)?;
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
         Ok(file)
     };
-    let file = written().map_err(|why| unwritable(path, why))?;
+    let file = written().map_err(|why| write_error(path, why))?;
     let Err(refused) = file.persist_noclobber(path) else {
         return Ok(());
     };
     if refused.error.kind() != io::ErrorKind::AlreadyExists {
-        return Err(unwritable(path, refused.error));
+        return Err(write_error(path, refused.error));
     }
-    let (_, kept) = refused
+    let (_, saved_to) = refused
         .file
         .keep()
-        .map_err(|error| unwritable(path, error.error))?;
-    Err(RecordError::Overtaken {
+        .map_err(|error| write_error(path, error.error))?;
+    Err(RecordError::PathTaken {
         path: path.to_owned(),
-        kept,
+        saved_to,
     })
 }
 
-fn unwritable(path: &Path, why: io::Error) -> RecordError {
+fn write_error(path: &Path, why: io::Error) -> RecordError {
     RecordError::Unwritable {
         path: path.to_owned(),
         why,
     }
 }
 
-/// A new file in the folder of `path`, which its owner alone can read.
-fn beside(path: &Path) -> io::Result<NamedTempFile> {
+/// Creates a temporary file in the folder of `path`, readable by its owner only.
+fn temporary_file(path: &Path) -> io::Result<NamedTempFile> {
     let folder = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());

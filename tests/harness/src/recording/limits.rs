@@ -1,25 +1,25 @@
-//! The bounds of a call, as a scenario gives them.
+//! The limits of a call, in the format of scenarios.
 
 use relation_host::Limits;
 use toml::{Table, Value};
 
-use crate::scenario::spans::span;
+use crate::scenario::durations::format_duration;
 
-/// What is not as usual.
-pub(super) fn limits(limits: &Limits) -> Table {
-    let usual = all(&Limits::default());
-    let differing = all(limits).into_iter().zip(usual);
+/// Returns the limits that differ from the defaults.
+pub(super) fn changed_limits(limits: &Limits) -> Table {
+    let usual = all_limits(&Limits::default());
+    let differing = all_limits(limits).into_iter().zip(usual);
     let differing = differing.filter(|(here, usual)| here != usual);
     differing
         .map(|((name, value), _)| (name.to_owned(), value))
         .collect()
 }
 
-fn all(limits: &Limits) -> [(&'static str, Value); 14] {
+fn all_limits(limits: &Limits) -> [(&'static str, Value); 14] {
     let size = |bytes: usize| Value::from(format!("{bytes} B"));
     let count = |count: u64| Value::from(i64::try_from(count).unwrap_or(i64::MAX));
     let many = |count: usize| Value::from(i64::try_from(count).unwrap_or(i64::MAX));
-    // By name, so that none is forgotten.
+    // Exhaustive, so that new limits are not forgotten.
     let Limits {
         memory,
         time,
@@ -35,13 +35,13 @@ fn all(limits: &Limits) -> [(&'static str, Value); 14] {
         table,
         secrets,
         log,
-        // How many run at once is no bound of one.
+        // The number of concurrent calls is not a limit of one call.
         calls: _,
     } = *limits;
     [
         ("memory", size(memory)),
-        ("time", span(time).into()),
-        ("request-time", span(request_time).into()),
+        ("time", format_duration(time).into()),
+        ("request-time", format_duration(request_time).into()),
         ("response", size(response)),
         ("headers", size(headers)),
         ("requests", count(requests.into())),

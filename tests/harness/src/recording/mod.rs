@@ -1,15 +1,19 @@
-//! Recordings: what a host did for its due wakeups, written as a scenario that replays it.
+//! Recordings: the calls for due wakeups of a host, written as a scenario that replays them.
 //!
-//! A [`Recorder`] stands at three places of a running host and changes nothing there: around its store
-//! ([`Recorder::store`]), where it sees what calls find and leave; between the policy of the way out and
-//! the network ([`Recorder::way_out`]), where it sees what is asked and answered; and in place of the
-//! dispatcher's runner ([`Recorder::runner`]), where it sees what calls answer. [`Recorder::finish`]
-//! writes a file in the [format](crate::scenario) of scenarios. Secrets leave the process only as
-//! placeholders, the same one for the same secret, so that what is replayed fits together.
+//! A [`Recorder`] observes three places of a running host and changes nothing there:
 //!
-//! What a scenario cannot say is left out, and the file says so: a call that was begun after one
-//! that was cut off, that met a store which did not do as asked, or a limit of the host; and, from
-//! then on, every call of a record that somebody else has changed meanwhile.
+//! - around the store ([`Recorder::store`]): the data that calls find and leave;
+//! - between the egress policy and the network ([`Recorder::transport`]): requests and responses;
+//! - in place of the dispatcher's runner ([`Recorder::runner`]): the results of calls.
+//!
+//! [`Recorder::finish`] writes a file in the [format](crate::scenario) of scenarios. Secrets leave the process
+//! only as placeholders, one per secret, so that the replay is consistent.
+//!
+//! Some calls cannot be expressed in a scenario. The file lists them as left out:
+//!
+//! - a call after one that was cut off;
+//! - a call that met a store error, or a limit of the host;
+//! - every later call of a record that others have changed meanwhile.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,102 +31,101 @@ use secrecy::SecretString;
 use self::notes::Notes;
 
 mod exchange;
-mod expectation;
+mod expectation_writer;
 mod file;
+mod layer;
 mod limits;
 mod notes;
 mod outcome;
 mod placeholders;
+mod recorded_call;
 mod runner;
-mod step;
 #[cfg(test)]
 mod tests;
-mod watch;
-mod way_out;
-mod written;
+mod transport;
+mod writer;
 
-/// How many calls are noted at most, those that are left out among them: what a person can still read,
-/// and a bound of the memory.
-pub const MOST_CALLS: usize = 1000;
-/// How many bytes of documents and exchanges a recording keeps in memory at most.
-pub const MOST_BYTES: usize = 32 << 20;
+/// The most calls that are noted, including omitted ones. Bounds the file's length and the memory.
+pub const MAX_CALLS: usize = 1000;
+/// The most bytes of documents and exchanges that a recording keeps in memory.
+pub const MAX_BYTES: usize = 32 << 20;
 
-/// With what a recorded host was set up, as far as it is the plugin's to know.
+/// The configuration of a recorded host, as far as the plugin can see it.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
     /// Plain settings, by name.
     pub settings: BTreeMap<String, String>,
     /// Secret settings, by name.
     pub secrets: BTreeMap<String, SecretString>,
-    /// What a call may use.
+    /// The limits of a call.
     pub limits: Limits,
 }
 
-/// What became of a recording.
+/// The outcome of a recording.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Recorded {
-    /// The file; none: nothing was recorded, and none was written.
+pub struct RecordingSummary {
+    /// The file; `None` if no call was recorded.
     #[serde(serialize_with = "lossy")]
     pub file: Option<PathBuf>,
-    /// Calls that are in it.
+    /// The number of recorded calls.
     pub calls: usize,
-    /// Calls that a scenario cannot say.
+    /// The number of calls that a scenario cannot express.
     pub left_out: usize,
-    /// Whether it ended before the run did, at [`MOST_CALLS`] or [`MOST_BYTES`].
+    /// Whether the recording ended before the run, at [`MAX_CALLS`] or [`MAX_BYTES`].
     pub full: bool,
 }
 
-/// A name that is not UTF-8 is shown as well as it can be.
+/// Serialises a path as text; invalid UTF-8 is replaced.
 fn lossy<S: serde::Serializer>(file: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
     let shown = file.as_deref().map(std::path::Path::to_string_lossy);
     serde::Serialize::serialize(&shown, serializer)
 }
 
-/// Why there is no recording.
+/// The reason why there is no recording.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// Something of that name is there, and stays.
+    /// The path exists already, and is not overwritten.
     #[error("cannot record to {}: it exists already", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
     },
-    /// The file cannot be made or written.
+    /// The file cannot be created or written.
     #[error("cannot record to {}: {why}", path.display())]
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The system's error.
         why: std::io::Error,
     },
-    /// Somebody has made a file of that name meanwhile: it stays, and the recording is beside it.
-    #[error("{} came to be meanwhile: the recording is in {}", path.display(), kept.display())]
-    Overtaken {
+    /// Another file of that name was created meanwhile and is kept. The recording is saved next to it.
+    #[error("{} came to be meanwhile: the recording is in {}", path.display(), saved_to.display())]
+    PathTaken {
         /// The file.
         path: PathBuf,
-        /// Where the recording is.
-        kept: PathBuf,
+        /// The path of the recording.
+        saved_to: PathBuf,
     },
-    /// TOML has no words for what was noted.
+    /// The notes cannot be written as TOML.
     #[error("cannot record to {}: what was noted cannot be written as TOML: {why}", path.display())]
-    Unsayable {
+    NotToml {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The serialiser's error.
         why: toml::ser::Error,
     },
-    /// A secret would have been in the file. It was not written.
+    /// A secret would have been in the file, so the file was not written.
     #[error("cannot record to {}: a secret would be in it in clear", path.display())]
-    InClear {
+    SecretInClear {
         /// The file.
         path: PathBuf,
     },
 }
 
-/// Notes what one host does for its due wakeups, one call at a time. Clones note together.
+/// Records the calls for due wakeups of one host, one call at a time. Clones share their notes.
 ///
-/// Put together before the host is: its store and its way out are the recorder's, the wakeups are run
-/// by [`Recorder::runner`].
+/// Create the recorder before the host: the host uses the recorder's store and transport, and the dispatcher
+/// uses [`Recorder::runner`].
 #[derive(Clone)]
 pub struct Recorder(Arc<Shared>);
 
@@ -139,7 +142,7 @@ impl Recorder {
     /// Begins a recording to `path` of a host on `store`, whose secrets `sealer` opens.
     ///
     /// # Errors
-    /// [`RecordError::Exists`], or [`RecordError::Unwritable`] where no file could be made at the end.
+    /// [`RecordError::Exists`], or [`RecordError::Unwritable`] if the file could not be created at the end.
     pub fn begin(
         path: &Path,
         setup: Setup,
@@ -147,7 +150,7 @@ impl Recorder {
         store: Arc<dyn Store>,
         sealer: Arc<Sealer>,
     ) -> Result<Self, RecordError> {
-        file::try_out(path)?;
+        file::check_path(path)?;
         Ok(Self(Arc::new(Shared {
             path: path.to_owned(),
             setup,
@@ -158,48 +161,48 @@ impl Recorder {
         })))
     }
 
-    /// The store that the host is to have: the one that was given, watched.
+    /// Returns the observed store, for the host.
     pub fn store(&self) -> Arc<dyn Store> {
         let inner = Arc::clone(&self.0.store);
         Arc::new(Layered::new(inner, self.clone()))
     }
 
-    /// What is to carry the host's requests: hands them to `network`, such as a
-    /// [`relation_host::egress::Client`] of the same policy and limits as the host's.
-    pub fn way_out(&self, network: Arc<dyn Transport>) -> Arc<dyn Transport> {
-        Arc::new(way_out::WayOut {
+    /// Returns the observed transport, for the host. Requests are passed to `network`, such as a
+    /// [`relation_host::egress::Client`] with the host's policy and limits.
+    pub fn transport(&self, network: Arc<dyn Transport>) -> Arc<dyn Transport> {
+        Arc::new(transport::RecordingTransport {
             network,
             recorder: self.clone(),
         })
     }
 
-    /// What a dispatcher is to run in place of the host: it does the same, one call at a time.
+    /// Returns the runner for the dispatcher. The runner runs the host's calls one at a time.
     pub fn runner(&self, host: Host) -> Arc<dyn Runner> {
         self.notes().plugin = host.plugin().name().to_owned();
-        Arc::new(runner::Noted::new(host, self.clone()))
+        Arc::new(runner::RecordingRunner::new(host, self.clone()))
     }
 
-    /// Writes the file, whole or not at all, for its owner alone to read. Once, when nothing runs any more.
+    /// Writes the file atomically, readable by its owner only. Call this once, after the host has stopped.
     ///
     /// # Errors
-    /// Nothing was written, or not under that name.
-    pub fn finish(&self) -> Result<Recorded, RecordError> {
+    /// The file was not written, or not under that name.
+    pub fn finish(&self) -> Result<RecordingSummary, RecordError> {
         let notes = self.notes();
-        let recorded = Recorded {
+        let recorded = RecordingSummary {
             file: (!notes.steps.is_empty()).then(|| self.0.path.clone()),
             calls: notes.steps.len(),
-            left_out: notes.left_out.len(),
+            left_out: notes.omitted.len(),
             full: notes.full.is_some(),
         };
         if notes.steps.is_empty() {
             return Ok(recorded);
         }
-        let text = written::text(&notes, &self.0.setup).map_err(|why| match why {
-            written::Unwritten::Toml(why) => RecordError::Unsayable {
+        let text = writer::render(&notes, &self.0.setup).map_err(|why| match why {
+            writer::WriteError::NotToml(why) => RecordError::NotToml {
                 path: self.0.path.clone(),
                 why,
             },
-            written::Unwritten::InClear => RecordError::InClear {
+            writer::WriteError::SecretInClear => RecordError::SecretInClear {
                 path: self.0.path.clone(),
             },
         })?;
@@ -208,7 +211,7 @@ impl Recorder {
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
-        // Notes are whole after each of their methods.
+        // Each method of the notes leaves them consistent.
         self.0.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! What came of a call, as a scenario expects it.
+//! The outcome of a call, as a scenario expects it.
 
 use std::collections::BTreeMap;
 
@@ -6,46 +6,48 @@ use relation_host::types::Document;
 use serde_json::Value as Json;
 use toml::{Table, Value};
 
-use super::expectation::{Words, braces};
-use super::step::{Became, Names, Step};
+use super::expectation_writer::{ExpectationWriter, escape_braces};
+use super::recorded_call::{DocumentChange, RecordedCall, SecretChanges};
 
-/// Of more documents than these that a call makes of one model, only the number is expected.
-const MOST_DOCUMENTS: usize = 50;
+/// The most documents per model that are expected in full; beyond, only their number is.
+const MAX_DOCUMENTS: usize = 50;
 
-/// An error, in a scenario's words.
-pub(super) fn failed(error: &Json, words: &Words<'_>) -> Value {
+/// Writes an error.
+pub(super) fn expected_error(error: &Json, words: &ExpectationWriter<'_>) -> Value {
     let part = |name: &str| error.get(name).and_then(Json::as_str).unwrap_or_default();
-    let mut told = Table::new();
-    told.insert("case".to_owned(), part("case").into());
-    // A trap's words hold addresses of the code.
+    let mut table = Table::new();
+    table.insert("case".to_owned(), part("case").into());
+    // The text of a trap contains code addresses.
     if part("case") != "trap" {
-        told.insert("text".to_owned(), words.text(part("text")).into());
+        table.insert("text".to_owned(), words.text(part("text")).into());
     }
-    told.into()
+    table.into()
 }
 
-/// What became of documents and secrets.
-pub(super) fn stored(step: &Step, words: &Words<'_>) -> Table {
+/// Writes the changes of documents and secrets.
+pub(super) fn expected_storage(step: &RecordedCall, words: &ExpectationWriter<'_>) -> Table {
     let mut added: BTreeMap<&str, Vec<&Document>> = BTreeMap::new();
     let mut changed: BTreeMap<&str, Vec<&Document>> = BTreeMap::new();
     let mut removed: BTreeMap<&str, i64> = BTreeMap::new();
     for document in &step.documents {
         match document {
-            Became::Added(document) => {
+            DocumentChange::Added(document) => {
                 let of_model = added.entry(&document.reference.model);
                 of_model.or_default().push(document);
             }
-            Became::Changed(document) => {
+            DocumentChange::Changed(document) => {
                 let of_model = changed.entry(&document.reference.model);
                 of_model.or_default().push(document);
             }
-            Became::Removed(reference) => *removed.entry(&reference.model).or_default() += 1,
+            DocumentChange::Removed(reference) => {
+                *removed.entry(&reference.model).or_default() += 1
+            }
         }
     }
     let listed = |of_models: BTreeMap<&str, Vec<&Document>>| -> Table {
         let listed = of_models.into_iter().map(|(model, documents)| {
             let count = documents.len();
-            let value = match count > MOST_DOCUMENTS {
+            let value = match count > MAX_DOCUMENTS {
                 true => i64::try_from(count).unwrap_or(i64::MAX).into(),
                 false => {
                     let contents = documents.into_iter().map(|one| content(one, words));
@@ -56,7 +58,7 @@ pub(super) fn stored(step: &Step, words: &Words<'_>) -> Table {
         });
         listed.collect()
     };
-    let Names {
+    let SecretChanges {
         set,
         changed: new,
         unset,
@@ -74,35 +76,37 @@ pub(super) fn stored(step: &Step, words: &Words<'_>) -> Table {
     let removed = removed
         .into_iter()
         .map(|(model, count)| (model.to_owned(), count.into()));
-    let mut told = Table::from_iter([("secrets".to_owned(), secrets.into())]);
+    let mut table = Table::from_iter([("secrets".to_owned(), secrets.into())]);
     for (name, part) in [
         ("added", listed(added)),
         ("changed", listed(changed)),
         ("removed", removed.collect()),
     ] {
         if !part.is_empty() {
-            told.insert(name.to_owned(), part.into());
+            table.insert(name.to_owned(), part.into());
         }
     }
-    told
+    table
 }
 
-/// The members of a document's body; any document where it is no object.
-fn content(document: &Document, words: &Words<'_>) -> Value {
+/// Writes the members of a document's body; an empty table if the body is not an object.
+fn content(document: &Document, words: &ExpectationWriter<'_>) -> Value {
     let body = serde_json::from_str::<Json>(&document.body).ok();
     let body = body.filter(Json::is_object);
     let body = body.map(|body| words.json(&words.placeholders().json(&body)));
     body.unwrap_or_else(|| Value::Table(Table::new()))
 }
 
-/// When wakeups are due afterwards.
-pub(super) fn waiting(step: &Step, words: &Words<'_>) -> Table {
-    let name = |id: &str| braces(&format!("{} {id}", step.wakeup.subject.pkid));
-    // When a failed one is tried again follows from how often it has failed before, which a replay does
-    // not know.
-    let again = |id: &str| step.answered.is_err() && id == step.wakeup.id;
+/// Writes the due times of wakeups after the call.
+pub(super) fn expected_wakeups(step: &RecordedCall, words: &ExpectationWriter<'_>) -> Table {
+    let name = |id: &str| escape_braces(&format!("{} {id}", step.wakeup.subject.pkid));
+    // The retry delay depends on the number of earlier failures, which a replay does not know.
+    let again = |id: &str| step.outcome.is_err() && id == step.wakeup.id;
     let due = step.wakeups.iter().filter(|wakeup| !again(&wakeup.id));
     let due = due.map(|wakeup| (name(&wakeup.id), words.moment(wakeup.due)));
-    let gone = step.gone.iter().map(|id| (name(id), "<absent>".into()));
+    let gone = step
+        .removed_wakeups
+        .iter()
+        .map(|id| (name(id), "<absent>".into()));
     due.chain(gone).collect()
 }

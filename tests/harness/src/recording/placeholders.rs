@@ -1,4 +1,4 @@
-//! Texts that stand for secrets in a recording: for one secret always the same one, however it is written.
+//! Placeholders for secrets in a recording: one per secret, in every spelling.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,13 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
-/// Shorter secrets are replaced only where their place says that they are secret: elsewhere they would take
-/// ordinary words with them.
-const SHORTEST: usize = 6;
-/// Runs of letters and digits at least this long, in the words of an error, may be tokens.
-const RUN: usize = 20;
-/// What names of fields that hold secrets are, or end in.
-const ENDS: [&str; 10] = [
+/// The least length of a secret that is replaced anywhere. Shorter ones are replaced only in secret fields,
+/// because they could be parts of ordinary words.
+const MIN_LENGTH: usize = 6;
+/// The least length of a run of letters and digits, in an error text, that may be a token.
+const MIN_TOKEN_LENGTH: usize = 20;
+/// The names, or ends of names, of fields that hold secrets.
+const SECRET_SUFFIXES: [&str; 10] = [
     "token",
     "secret",
     "password",
@@ -28,18 +28,18 @@ const ENDS: [&str; 10] = [
     "api_key",
 ];
 
-/// Learns secrets, before anything is written.
+/// Collects all secrets before the file is written.
 #[derive(Default)]
-pub(super) struct Learning {
-    /// What stands for which secret, in the order in which they were met.
+pub(super) struct SecretCollector {
+    /// The secrets with their placeholders, in order of appearance.
     known: Vec<(String, String)>,
     places: HashMap<String, usize>,
-    /// Other ways to write one, with what stands for it there.
+    /// Other spellings of secrets, with their replacements.
     forms: Vec<(String, String)>,
 }
 
-impl Learning {
-    /// Learns a secret, which `name` is a name for; what stands for it.
+impl SecretCollector {
+    /// Learns a secret whose field is called `name`. Returns its placeholder.
     pub(super) fn learn(&mut self, name: &str, secret: &str) -> String {
         if secret.is_empty() {
             return String::new();
@@ -58,15 +58,14 @@ impl Learning {
         placeholder
     }
 
-    /// Learns a name and a password as `Basic` has them (RFC 7617).
+    /// Learns a user and password as `Basic` credentials (RFC 7617).
     pub(super) fn learn_pair(&mut self, user: &str, password: &str, placeholders: (&str, &str)) {
         let pair = STANDARD.encode(format!("{user}:{password}"));
-        let told = STANDARD.encode(format!("{}:{}", placeholders.0, placeholders.1));
-        self.forms.push((pair, told));
+        let replacement = STANDARD.encode(format!("{}:{}", placeholders.0, placeholders.1));
+        self.forms.push((pair, replacement));
     }
 
-    /// Letters and digits alone, so that it is the same in forms and addresses, where a plugin may look for
-    /// its secrets.
+    /// Returns a new placeholder of letters and digits only, which is the same in forms and addresses.
     fn next(&self, name: &str) -> String {
         let parts = name.split(|c: char| !c.is_ascii_alphanumeric());
         let parts = parts.filter_map(|part| {
@@ -77,8 +76,8 @@ impl Learning {
         format!("recorded{name}{}", self.known.len() + 1)
     }
 
-    /// An address, such as a proxy's, stays one: with another user and password, and with a name for a host
-    /// of numbers, which policies refuse elsewhere.
+    /// Returns a placeholder address, for example for a proxy, with another user and password. A numeric host
+    /// becomes a name, because replays may not allow it.
     fn address(&mut self, mut url: Url) -> String {
         let user = percent_decode_str(url.username())
             .decode_utf8_lossy()
@@ -90,7 +89,7 @@ impl Learning {
             let placeholder = self.learn("proxy-password", &clear);
             self.forms.push((password, placeholder.clone()));
             self.learn_pair(&user, &clear, ("recorded", &placeholder));
-            // What has a password has a host, and so can have another password.
+            // An address with a password has a host, so setting a password succeeds.
             let _ = url.set_password(Some(&placeholder));
         }
         if !user.is_empty() {
@@ -102,7 +101,7 @@ impl Learning {
         url.to_string()
     }
 
-    /// Learns the value of a field of a form or of an address's query.
+    /// Learns the value of a form field or query parameter.
     pub(super) fn field(&mut self, name: &str, value: &str) {
         if is_secret(name) || is_code(name) {
             self.learn(name, value);
@@ -131,14 +130,14 @@ impl Learning {
         }
     }
 
-    /// Learns what JSON holds under the names of secrets.
+    /// Learns the secret members of JSON.
     pub(super) fn json(&mut self, value: &Value) {
         match value {
             Value::Array(items) => items.iter().for_each(|item| self.json(item)),
             Value::Object(members) => {
                 for (name, value) in members {
                     match value {
-                        // What errors are called goes by the name `code`, too.
+                        // Error codes are called `code` too.
                         Value::String(text)
                             if is_secret(name) || is_code(name) && is_like_a_token(text) =>
                         {
@@ -152,34 +151,34 @@ impl Learning {
         }
     }
 
-    /// Learns what looks like a token in the words of an error, unless `innocent` knows it.
-    pub(super) fn words(&mut self, text: &str, innocent: impl Fn(&str) -> bool) {
+    /// Learns tokens in an error text, except those that `is_known_public` accepts.
+    pub(super) fn learn_tokens(&mut self, text: &str, is_known_public: impl Fn(&str) -> bool) {
         let of_a_run = |c: char| c.is_ascii_alphanumeric() || "-_.~+/=%".contains(c);
         for run in text.split(|c| !of_a_run(c)) {
             let holds = |(known, _): &(String, String)| {
-                known.len() >= SHORTEST && run.contains(known.as_str())
+                known.len() >= MIN_LENGTH && run.contains(known.as_str())
             };
             let mut known = self.known.iter().chain(&self.forms);
-            if is_like_a_token(run) && !innocent(run) && !known.any(holds) {
+            if is_like_a_token(run) && !is_known_public(run) && !known.any(holds) {
                 self.learn("text", run);
             }
         }
     }
 
-    /// Everything is known.
-    pub(super) fn learned(self) -> Result<Placeholders, aho_corasick::BuildError> {
+    /// Builds the replacer.
+    pub(super) fn build(self) -> Result<Placeholders, aho_corasick::BuildError> {
         let mut forms: Vec<(String, String)> = Vec::new();
         for (secret, placeholder) in &self.known {
-            if secret.len() >= SHORTEST {
-                forms.extend(written(secret).zip(written(placeholder)));
+            if secret.len() >= MIN_LENGTH {
+                forms.extend(spellings(secret).zip(spellings(placeholder)));
             }
         }
         let others = self.forms.into_iter();
-        forms.extend(others.filter(|(form, _)| form.len() >= SHORTEST));
+        forms.extend(others.filter(|(form, _)| form.len() >= MIN_LENGTH));
         let secrets = forms.len();
-        // What stands for a secret stays as it is, also where a secret is an ordinary word in it.
+        // Placeholders are patterns too, so that a secret that is an ordinary word does not change them.
         let placeholders = self.known.iter().map(|(_, placeholder)| placeholder);
-        let placeholders = placeholders.flat_map(|placeholder| written(placeholder));
+        let placeholders = placeholders.flat_map(|placeholder| spellings(placeholder));
         forms.extend(placeholders.map(|form| (form.clone(), form)));
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
@@ -187,20 +186,23 @@ impl Learning {
         Ok(Placeholders {
             exact: self.known.into_iter().collect(),
             automaton,
-            told: forms.into_iter().map(|(_, told)| told).collect(),
+            replacements: forms
+                .into_iter()
+                .map(|(_, replacement)| replacement)
+                .collect(),
             secrets,
         })
     }
 }
 
-/// The ways in which a text is written in addresses, forms, headers and JSON.
-fn written(text: &str) -> impl Iterator<Item = String> {
+/// Returns the spellings of a text in addresses, forms, headers and JSON.
+fn spellings(text: &str) -> impl Iterator<Item = String> {
     let quoted = Value::String(text.to_owned()).to_string();
     let quoted = quoted.trim_matches('"').to_owned();
     let percent = utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let form: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
     let small = |text: &str| {
-        // Hexadecimal digits in lower case, as some write them.
+        // Some encoders write hexadecimal digits in lower case.
         let mut parts = text.split('%');
         let first = parts.next().unwrap_or_default().to_owned();
         parts.fold(first, |all, part| {
@@ -223,67 +225,67 @@ fn written(text: &str) -> impl Iterator<Item = String> {
     .into_iter()
 }
 
-/// What stands for which secret.
+/// Replaces secrets by placeholders.
 pub(super) struct Placeholders {
     exact: HashMap<String, String>,
     automaton: AhoCorasick,
-    told: Vec<String>,
-    /// So many of the patterns are secrets; those behind them stand for one.
+    replacements: Vec<String>,
+    /// The number of patterns that are secrets; the later ones are placeholders.
     secrets: usize,
 }
 
 impl Placeholders {
-    /// A text without the secrets in it.
+    /// Replaces the secrets in a text.
     pub(super) fn text(&self, text: &str) -> String {
-        let mut told = String::with_capacity(text.len());
+        let mut result = String::with_capacity(text.len());
         let mut end = 0;
         for found in self.automaton.find_iter(text) {
-            told.push_str(text.get(end..found.start()).unwrap_or_default());
-            let stands = self.told.get(found.pattern().as_usize());
-            told.push_str(stands.map_or("", String::as_str));
+            result.push_str(text.get(end..found.start()).unwrap_or_default());
+            let stands = self.replacements.get(found.pattern().as_usize());
+            result.push_str(stands.map_or("", String::as_str));
             end = found.end();
         }
-        told.push_str(text.get(end..).unwrap_or_default());
-        told
+        result.push_str(text.get(end..).unwrap_or_default());
+        result
     }
 
-    /// Where in a text without secrets something stands for one.
-    pub(super) fn places(&self, text: &str) -> Vec<std::ops::Range<usize>> {
+    /// Returns the ranges of placeholders in a text.
+    pub(super) fn placeholder_ranges(&self, text: &str) -> Vec<std::ops::Range<usize>> {
         let found = self.automaton.find_iter(text);
         found.map(|found| found.range()).collect()
     }
 
-    /// Whether a text holds a secret.
-    pub(super) fn shows(&self, text: &str) -> bool {
+    /// Whether a text contains a secret.
+    pub(super) fn contains_secret(&self, text: &str) -> bool {
         let mut found = self.automaton.find_iter(text);
         found.any(|found| found.pattern().as_usize() < self.secrets)
     }
 
-    /// What is a secret as a whole, also a short one.
-    pub(super) fn whole(&self, secret: &str) -> String {
+    /// Replaces a text that is a secret as a whole, even a short one.
+    pub(super) fn replace_whole(&self, secret: &str) -> String {
         let exact = self.exact.get(secret);
         exact.cloned().unwrap_or_else(|| self.text(secret))
     }
 
-    /// The value of a field.
+    /// Replaces secrets in the value of a field.
     pub(super) fn field(&self, name: &str, value: &str) -> String {
         match is_secret(name) || is_code(name) {
-            true => self.whole(value),
+            true => self.replace_whole(value),
             false => self.text(value),
         }
     }
 
-    /// The value of a header field.
+    /// Replaces secrets in the value of a header field.
     pub(super) fn header(&self, name: &str, value: &str) -> String {
         match value.split_once(' ') {
             Some((scheme, credentials)) if is_secret(name) => {
-                format!("{scheme} {}", self.whole(credentials))
+                format!("{scheme} {}", self.replace_whole(credentials))
             }
             _ => self.field(name, value),
         }
     }
 
-    /// A JSON value.
+    /// Replaces secrets in JSON.
     pub(super) fn json(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.text(text)),
@@ -303,19 +305,19 @@ impl Placeholders {
     }
 }
 
-/// Whether what has this name is secret, wherever it stands.
+/// Whether fields of this name hold secrets.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");
-    ENDS.iter().any(|end| name.ends_with(end))
+    SECRET_SUFFIXES.iter().any(|end| name.ends_with(end))
 }
 
-/// The name of authorization codes in forms and addresses.
+/// Whether fields of this name hold authorization codes, in forms and addresses.
 fn is_code(name: &str) -> bool {
     name.eq_ignore_ascii_case("code")
 }
 
 fn is_like_a_token(text: &str) -> bool {
-    text.len() >= RUN && text.bytes().any(|byte| byte.is_ascii_digit())
+    text.len() >= MIN_TOKEN_LENGTH && text.bytes().any(|byte| byte.is_ascii_digit())
 }
 
 fn address(text: &str) -> Option<Url> {

@@ -1,4 +1,4 @@
-//! Runs due wakeups as the host does, and notes what each call answered.
+//! Runs due wakeups like the host, and records each result.
 
 use async_trait::async_trait;
 use relation_host::schedule::dispatcher::{RunOutcome, Runner};
@@ -8,32 +8,32 @@ use tokio::sync::{Mutex, Notify};
 
 use super::Recorder;
 
-/// A host whose calls are noted, one at a time.
-pub(super) struct Noted {
+/// A host whose calls run, and are recorded, one at a time.
+pub(super) struct RecordingRunner {
     host: Host,
     recorder: Recorder,
-    turn: Mutex<()>,
+    call_lock: Mutex<()>,
 }
 
-impl Noted {
+impl RecordingRunner {
     pub(super) fn new(host: Host, recorder: Recorder) -> Self {
         Self {
             host,
             recorder,
-            turn: Mutex::default(),
+            call_lock: Mutex::default(),
         }
     }
 }
 
 #[async_trait]
-impl Runner for Noted {
+impl Runner for RecordingRunner {
     async fn run(&self, due: DueWakeup) -> Result<RunOutcome, StoreError> {
-        // A scenario says one thing after the other.
-        let _turn = self.turn.lock().await;
+        // The steps of a scenario are sequential.
+        let _guard = self.call_lock.lock().await;
         let kind = due.wakeup.kind().to_owned();
         let fired = self.host.run_wakeup(due).await?;
         if let WakeupOutcome::Finished(called) = &fired {
-            self.recorder.ended(called).await;
+            self.recorder.note_call_end(called).await;
         }
         Ok(fired.run_outcome(&kind))
     }

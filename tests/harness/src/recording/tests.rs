@@ -1,4 +1,4 @@
-//! Secrets in what is written: none, in no spelling, and the same placeholder for the same one.
+//! Secrets in recordings: absent in every spelling, and with one placeholder each.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use relation_host::transactions::{Status, Transaction};
 use relation_host::types::{Document, Key, Reference, Timestamp, Wakeup};
 use serde_json::json;
 
-use super::exchange::{Answered, Exchange};
+use super::exchange::{RecordedExchange, RecordedResponse};
 use super::notes::Notes;
-use super::placeholders::{Learning, Placeholders};
-use super::step::{Became, Names, Step};
-use super::written::text;
+use super::placeholders::{Placeholders, SecretCollector};
+use super::recorded_call::{DocumentChange, RecordedCall, SecretChanges};
+use super::writer::render;
 use super::*;
 use crate::scenario::format::{parse, source::Source};
 
@@ -27,15 +27,15 @@ fn percent(text: &str) -> String {
 }
 
 fn learned(secrets: &[(&str, &str)]) -> Placeholders {
-    let mut learning = Learning::default();
+    let mut collector = SecretCollector::default();
     for (name, secret) in secrets {
-        learning.learn(name, secret);
+        collector.learn(name, secret);
     }
-    learning.learned().unwrap()
+    collector.build().unwrap()
 }
 
-/// A refresh whose answer repeats what it was told, in every way there is.
-fn refresh(token: &str, client_secret: &str, new: &str) -> Exchange {
+/// Returns a refresh whose response repeats the secrets of the request in many spellings.
+fn refresh(token: &str, client_secret: &str, new: &str) -> RecordedExchange {
     let form = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("refresh_token", token)
         .append_pair("client_secret", client_secret)
@@ -47,7 +47,7 @@ fn refresh(token: &str, client_secret: &str, new: &str) -> Exchange {
         .header("content-type", "application/x-www-form-urlencoded")
         .body(Bytes::from(form))
         .unwrap();
-    let mut exchange = Exchange::of(request);
+    let mut exchange = RecordedExchange::new(request);
     let body = json!({
         "access_token": new,
         "error_description": format!("{token} {} {basic}", percent(client_secret)),
@@ -62,7 +62,7 @@ fn refresh(token: &str, client_secret: &str, new: &str) -> Exchange {
         )
         .body(Bytes::from(body.to_string()))
         .unwrap();
-    exchange.answered(Answered::of(&Ok(response)).unwrap());
+    exchange.set_response(RecordedResponse::from_result(&Ok(response)).unwrap());
     exchange
 }
 
@@ -91,12 +91,12 @@ fn recorded(token: &str, client_secret: &str, new: &str) -> String {
         .secrets
         .insert((record.clone(), "refresh_token".to_owned()), token.into());
     notes.wakeups.insert(record.clone(), vec![wakeup.clone()]);
-    notes.steps.push(Step {
+    notes.steps.push(RecordedCall {
         moment: NOW,
         drift: std::time::Duration::from_millis(20),
         wakeup,
         http: vec![refresh(token, client_secret, new)],
-        answered: Err(json!({ "case": "unavailable", "text": format!("failed with {new}") })),
+        outcome: Err(json!({ "case": "unavailable", "text": format!("failed with {new}") })),
         transaction: Some(Transaction {
             id: String::new(),
             action: "refresh".to_owned(),
@@ -112,26 +112,26 @@ fn recorded(token: &str, client_secret: &str, new: &str) -> String {
             secret_accesses: Vec::new(),
             omitted_accesses: 0,
         }),
-        documents: vec![Became::Changed(document)],
-        secrets: Names {
+        documents: vec![DocumentChange::Changed(document)],
+        secrets: SecretChanges {
             changed: ["refresh_token".to_owned()].into(),
             values: vec![new.into()],
-            ..Names::default()
+            ..SecretChanges::default()
         },
         wakeups: Vec::new(),
-        gone: vec!["refresh".to_owned()],
+        removed_wakeups: vec!["refresh".to_owned()],
     });
     let setup = Setup {
         secrets: [("webex.client-secret".to_owned(), client_secret.into())].into(),
         ..Setup::default()
     };
-    match text(&notes, &setup) {
+    match render(&notes, &setup) {
         Ok(text) => text,
         Err(_) => panic!("it is not written"),
     }
 }
 
-/// Every text of a file, as its reader has it.
+/// Returns all texts in a file, as a reader sees them.
 fn texts(value: &toml::Value) -> Vec<String> {
     match value {
         toml::Value::String(text) => vec![text.clone()],
@@ -145,7 +145,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_secret_is_in_a_file_in_any_spelling_and_the_file_is_a_scenario(
+    fn file_is_a_scenario_without_secrets(
         token in "[!-~é]{12,40}", client_secret in "[!-~ ]{11,39}[!-~]", new in "[A-Za-z0-9_.~+/=-]{12,90}",
     ) {
         prop_assume!(token != client_secret && token != new && client_secret != new);
@@ -156,7 +156,7 @@ proptest! {
         all.push(file.clone());
         for secret in [&token, &client_secret, &new] {
             for spelling in [secret.clone(), percent(secret), STANDARD.encode(secret)] {
-                // Braces are doubled for the reader.
+                // A reader sees single braces.
                 for spelling in [spelling.replace('{', "{{"), spelling] {
                     let found = all.iter().find(|text| text.contains(&spelling));
                     prop_assert!(found.is_none(), "{spelling} is in {found:?}");
@@ -169,7 +169,7 @@ proptest! {
 }
 
 #[test]
-fn every_bound_of_a_call_is_that_of_the_replay_too() {
+fn every_limit_is_recorded() {
     let limits = Limits {
         memory: 48 << 20,
         time: Duration::from_millis(61_500),
@@ -185,14 +185,14 @@ fn every_bound_of_a_call_is_that_of_the_replay_too() {
         table: 5000,
         secrets: 12,
         log: 9 << 10,
-        // How many run at once is no bound of one.
+        // The number of concurrent calls is not a limit of one call.
         calls: Limits::default().calls,
     };
     let setup = Setup {
         limits: limits.clone(),
         ..Setup::default()
     };
-    let Ok(file) = text(&Notes::default(), &setup) else {
+    let Ok(file) = render(&Notes::default(), &setup) else {
         panic!("it is not written");
     };
     let file = format!("{file}\n[[step]]\ncall = \"describe\"\n");
@@ -202,47 +202,47 @@ fn every_bound_of_a_call_is_that_of_the_replay_too() {
 }
 
 #[test]
-fn the_same_secret_is_the_same_placeholder_in_every_spelling() {
+fn secret_has_one_placeholder_in_every_spelling() {
     let secret = "a token/of 7";
     let placeholders = learned(&[("refresh_token", secret)]);
-    let told = "recordedRefreshToken1";
+    let replaced = "recordedRefreshToken1";
     let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     let text = format!(
         "{secret} {form} {} {}",
         percent(secret),
         STANDARD.encode(secret)
     );
-    let of_told = STANDARD.encode(told);
+    let encoded = STANDARD.encode(replaced);
     assert_eq!(
         placeholders.text(&text),
-        format!("{told} {told} {told} {of_told}")
+        format!("{replaced} {replaced} {replaced} {encoded}")
     );
-    assert_eq!(placeholders.field("token", secret), told);
-    // Once more changes nothing.
-    assert_eq!(placeholders.text(told), told);
+    assert_eq!(placeholders.field("token", secret), replaced);
+    // Replacing again changes nothing.
+    assert_eq!(placeholders.text(replaced), replaced);
 }
 
 #[test]
-fn a_short_secret_is_replaced_where_its_place_says_so_and_spares_other_words() {
+fn short_secret_is_replaced_only_in_secret_fields() {
     let placeholders = learned(&[("password", "on")]);
     assert_eq!(placeholders.field("password", "on"), "recordedPassword1");
     assert_eq!(placeholders.text("one connection"), "one connection");
 }
 
 #[test]
-fn a_secret_that_is_an_ordinary_word_leaves_what_stands_for_others_whole() {
+fn placeholders_are_not_replaced_again() {
     let placeholders = learned(&[("password", "recorded"), ("refresh_token", "RefreshToken")]);
-    let told = placeholders.text("recorded RefreshToken");
-    assert_eq!(told, "recordedPassword1 recordedRefreshToken2");
-    assert!(!placeholders.shows(&told));
-    assert!(placeholders.shows("the RefreshToken"));
+    let replaced = placeholders.text("recorded RefreshToken");
+    assert_eq!(replaced, "recordedPassword1 recordedRefreshToken2");
+    assert!(!placeholders.contains_secret(&replaced));
+    assert!(placeholders.contains_secret("the RefreshToken"));
 }
 
 #[test]
-fn a_proxy_stays_one_and_has_another_password() {
+fn proxy_url_keeps_its_form_with_another_password() {
     let placeholders = learned(&[("http_proxy", "http://us%40er:p%3Ass-word@10.0.0.1:3128/")]);
     assert_eq!(
-        placeholders.whole("http://us%40er:p%3Ass-word@10.0.0.1:3128/"),
+        placeholders.replace_whole("http://us%40er:p%3Ass-word@10.0.0.1:3128/"),
         "http://recorded:recordedProxyPassword1@recorded-proxy.example:3128/"
     );
     assert_eq!(placeholders.text("p:ss-word"), "recordedProxyPassword1");
@@ -255,50 +255,50 @@ fn a_proxy_stays_one_and_has_another_password() {
 }
 
 #[test]
-fn what_looks_like_a_token_in_the_words_of_an_error_is_replaced_unless_a_document_has_it() {
-    let mut learning = Learning::default();
+fn token_like_text_in_errors_is_replaced() {
+    let mut collector = SecretCollector::default();
     let (unknown, id) = ("unknown0123456789abcdef", "Y2lzY29zcGFyazovL3VzL09SRw");
-    learning.words(&format!("{unknown} of {id}"), |run| run == id);
-    let placeholders = learning.learned().unwrap();
-    let told = placeholders.text(&format!("{unknown} of {id}"));
-    assert_eq!(told, format!("recordedText1 of {id}"));
+    collector.learn_tokens(&format!("{unknown} of {id}"), |run| run == id);
+    let placeholders = collector.build().unwrap();
+    let replaced = placeholders.text(&format!("{unknown} of {id}"));
+    assert_eq!(replaced, format!("recordedText1 of {id}"));
 }
 
 #[test]
-fn the_name_code_is_an_error_in_json_and_a_secret_in_a_form() {
-    let mut learning = Learning::default();
-    learning.json(&json!({ "code": "invalid_request", "access_token": "clear-token" }));
-    learning.field("code", "abc-123");
-    let placeholders = learning.learned().unwrap();
-    let told = placeholders.json(&json!({ "code": "invalid_request", "x": "clear-token" }));
-    assert_eq!(told["code"], "invalid_request");
-    assert_eq!(told["x"], "recordedAccessToken1");
+fn code_is_secret_in_forms_but_not_in_json() {
+    let mut collector = SecretCollector::default();
+    collector.json(&json!({ "code": "invalid_request", "access_token": "clear-token" }));
+    collector.field("code", "abc-123");
+    let placeholders = collector.build().unwrap();
+    let replaced = placeholders.json(&json!({ "code": "invalid_request", "x": "clear-token" }));
+    assert_eq!(replaced["code"], "invalid_request");
+    assert_eq!(replaced["x"], "recordedAccessToken1");
     assert_eq!(placeholders.field("code", "abc-123"), "recordedCode2");
 }
 
 #[test]
-fn a_file_that_came_to_be_meanwhile_stays_and_the_recording_is_beside_it() {
+fn existing_file_is_kept_and_recording_saved_beside() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.toml");
-    file::try_out(&path).unwrap();
+    file::check_path(&path).unwrap();
     std::fs::write(&path, "another").unwrap();
     assert!(matches!(
-        file::try_out(&path),
+        file::check_path(&path),
         Err(RecordError::Exists { .. })
     ));
-    let kept = match file::write(&path, "recorded") {
-        Err(RecordError::Overtaken { kept, .. }) => kept,
+    let saved_to = match file::write(&path, "recorded") {
+        Err(RecordError::PathTaken { saved_to, .. }) => saved_to,
         other => panic!("{other:?}"),
     };
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "another");
-    assert_eq!(std::fs::read_to_string(kept).unwrap(), "recorded");
+    assert_eq!(std::fs::read_to_string(saved_to).unwrap(), "recorded");
 }
 
 #[test]
-fn a_file_is_not_begun_where_none_can_be() {
+fn unwritable_path_is_rejected_at_start() {
     let folder = tempfile::tempdir().unwrap();
     let nowhere = folder.path().join("no-such/a.toml");
-    let refused = file::try_out(&nowhere);
+    let refused = file::check_path(&nowhere);
     assert!(
         matches!(refused, Err(RecordError::Unwritable { .. })),
         "{refused:?}"

@@ -1,4 +1,4 @@
-//! Holds what a step did against what it expects.
+//! Compares the effects of a step with its expectations.
 
 use std::collections::BTreeMap;
 
@@ -8,30 +8,31 @@ use super::format::source::Place;
 use super::matching::Matcher;
 use super::mismatch::{Mismatch, Segment};
 use super::model::{
-    Action, Amount, Changes, Documents, Expect, Happened, Lines, Often, Step, Storage, Wakeups,
+    Action, Amount, Expectations, ExpectedChanges, ExpectedDocuments, ExpectedStorage,
+    ExpectedWakeups, Lines, OccurrenceCount, Occurrences, Step,
 };
 use super::observation::Observation;
 use super::pattern::{Expected, Pattern};
 use super::template::Template;
 
-/// Everything in which a step is not as it should be.
+/// Returns all mismatches of a step.
 pub fn check(step: &Step, seen: &Observation, matcher: &mut Matcher) -> Vec<Mismatch> {
     let mut check = Check {
         matcher,
         found: Vec::new(),
         at: Vec::new(),
     };
-    check.outcome(&step.expect, step.place, seen);
-    check.of_call(&step.expect, seen);
-    check.at_once(step, seen);
-    check.expectations(step, seen);
+    check.check_outcome(&step.expect, step.place, seen);
+    check.check_call(&step.expect, seen);
+    check.check_concurrent(step, seen);
+    check.check_expectations(step, seen);
     check.found
 }
 
 struct Check<'m> {
     matcher: &'m mut Matcher,
     found: Vec<Mismatch>,
-    /// Where the expectations stand that are looked at; empty: in `[step.expect]`.
+    /// The path of the present expectations; empty in `[step.expect]`.
     at: Vec<Segment>,
 }
 
@@ -40,37 +41,37 @@ fn key(name: &str) -> Segment {
 }
 
 impl Check<'_> {
-    /// A call fails where that is expected, and nowhere else.
-    fn outcome(&mut self, expect: &Expect, place: Place, seen: &Observation) {
+    /// Checks the result or the error: an error must be expected.
+    fn check_outcome(&mut self, expect: &Expectations, place: Place, seen: &Observation) {
         match (&expect.error, &seen.error) {
-            (Some(pattern), error) => self.hold("error", pattern, error.as_ref()),
+            (Some(pattern), error) => self.check_value("error", pattern, error.as_ref()),
             (None, Some(error)) => {
                 let note = "a step that does not expect an error must not have one";
                 let mismatch = Mismatch::unexpected(&self.path("error"), place, error);
-                self.found.push(mismatch.noting(note));
+                self.found.push(mismatch.with_note(note));
             }
             (None, None) => {}
         }
         if let Some(pattern) = &expect.result
             && seen.error.is_none()
         {
-            self.hold("result", pattern, seen.result.as_ref());
+            self.check_value("result", pattern, seen.result.as_ref());
         }
     }
 
-    /// What each of several calls at once has for itself.
-    fn at_once(&mut self, step: &Step, seen: &Observation) {
-        let Action::AtOnce(callers) = &step.action else {
+    /// Checks the expectations of each of several concurrent calls.
+    fn check_concurrent(&mut self, step: &Step, seen: &Observation) {
+        let Action::Concurrent(callers) = &step.action else {
             return;
         };
         let mut calls = seen.calls.iter();
         for (index, caller) in callers.iter().enumerate() {
             self.at = vec![key("at-once"), Segment::Index(index)];
             for _ in 0..caller.times {
-                // Where there are fewer, the step could not be done.
+                // If there are fewer results, the step has a problem already.
                 if let Some(seen) = calls.next() {
-                    self.outcome(&caller.expect, caller.place, seen);
-                    self.of_call(&caller.expect, seen);
+                    self.check_outcome(&caller.expect, caller.place, seen);
+                    self.check_call(&caller.expect, seen);
                 }
             }
         }
@@ -83,19 +84,19 @@ impl Check<'_> {
         path
     }
 
-    fn of_call(&mut self, expect: &Expect, seen: &Observation) {
+    fn check_call(&mut self, expect: &Expectations, seen: &Observation) {
         if let Some(log) = &expect.log {
-            self.lines("log", log, &seen.log);
+            self.check_lines("log", log, &seen.log);
         }
         if let Some(progress) = &expect.progress {
-            self.lines("progress", progress, &seen.progress);
+            self.check_lines("progress", progress, &seen.progress);
         }
         if let Some(pattern) = &expect.transaction {
-            self.hold("transaction", pattern, seen.transaction.as_ref());
+            self.check_value("transaction", pattern, seen.transaction.as_ref());
         }
     }
 
-    fn expectations(&mut self, step: &Step, seen: &Observation) {
+    fn check_expectations(&mut self, step: &Step, seen: &Observation) {
         let expect = &step.expect;
         let time_passes = matches!(step.action, Action::Advance(_) | Action::At(_));
         if expect.fired.is_none() && time_passes {
@@ -104,45 +105,46 @@ impl Check<'_> {
                     let path = [key("fired"), Segment::Index(index), key("error")];
                     let note = "what fails while time passes has to be expected in `fired`";
                     let mismatch = Mismatch::unexpected(&path, step.place, error);
-                    self.found.push(mismatch.noting(note));
+                    self.found.push(mismatch.with_note(note));
                 }
             }
         }
         if let Some(fired) = &expect.fired {
-            self.happened("fired", fired, &seen.fired);
+            self.check_occurrences("fired", fired, &seen.fired);
         }
         if let Some(http) = &expect.http {
-            self.happened("http", http, &seen.http);
+            self.check_occurrences("http", http, &seen.http);
         }
         if let Some(storage) = &expect.storage {
-            self.storage(storage, seen);
+            self.check_storage(storage, seen);
         }
         if let Some(documents) = &expect.documents {
-            self.documents(&[key("documents")], documents, &seen.documents);
+            self.check_documents(&[key("documents")], documents, &seen.documents);
         }
         if let Some(wakeups) = &expect.wakeups {
-            self.wakeups(wakeups, seen);
+            self.check_wakeups(wakeups, seen);
         }
         if let Some(alerts) = &expect.alerts {
-            self.amount(&[key("alerts")], alerts, &seen.alerts);
+            self.check_amount(&[key("alerts")], alerts, &seen.alerts);
         }
         for (place, template) in &expect.nowhere {
-            self.nowhere(*place, template, seen);
+            self.check_nowhere(*place, template, seen);
         }
     }
 
-    fn hold(&mut self, name: &str, pattern: &Pattern, found: Option<&Value>) {
+    fn check_value(&mut self, name: &str, pattern: &Pattern, found: Option<&Value>) {
         let path = &mut self.path(name);
-        self.matcher.hold(pattern, found, path, &mut self.found);
+        self.matcher
+            .check_value(pattern, found, path, &mut self.found);
     }
 
-    fn happened(&mut self, name: &str, expected: &Happened, seen: &[Value]) {
+    fn check_occurrences(&mut self, name: &str, expected: &Occurrences, seen: &[Value]) {
         match expected {
-            Happened::Listed(pattern) => {
-                self.hold(name, pattern, Some(&Value::Array(seen.to_vec())));
+            Occurrences::Listed(pattern) => {
+                self.check_value(name, pattern, Some(&Value::Array(seen.to_vec())));
             }
-            Happened::Counted(counts) => {
-                for Often {
+            Occurrences::Counted(counts) => {
+                for OccurrenceCount {
                     written,
                     what,
                     times,
@@ -154,31 +156,31 @@ impl Check<'_> {
                     let count = json!(fitting.count());
                     let path = &mut vec![key(name), key(written)];
                     self.matcher
-                        .hold(times, Some(&count), path, &mut self.found);
+                        .check_value(times, Some(&count), path, &mut self.found);
                 }
             }
         }
     }
 
-    fn amount(&mut self, path: &[Segment], amount: &Amount, found: &[Value]) {
+    fn check_amount(&mut self, path: &[Segment], amount: &Amount, found: &[Value]) {
         let path = &mut path.to_vec();
         match amount {
             Amount::Count(pattern) => {
                 let count = json!(found.len());
                 self.matcher
-                    .hold(pattern, Some(&count), path, &mut self.found);
+                    .check_value(pattern, Some(&count), path, &mut self.found);
             }
             Amount::Listed { place, items, open } => {
                 self.matcher
-                    .unordered(items, *open, *place, found, path, &mut self.found);
+                    .check_unordered(items, *open, *place, found, path, &mut self.found);
             }
         }
     }
 
-    fn documents(
+    fn check_documents(
         &mut self,
         path: &[Segment],
-        expected: &Documents,
+        expected: &ExpectedDocuments,
         found: &BTreeMap<String, Vec<Value>>,
     ) {
         if expected.by_model.is_empty() {
@@ -196,22 +198,22 @@ impl Check<'_> {
             let mut path = path.to_vec();
             path.push(key(model));
             let found = found.get(model).map(Vec::as_slice).unwrap_or_default();
-            self.amount(&path, amount, found);
+            self.check_amount(&path, amount, found);
         }
     }
 
-    fn storage(&mut self, expected: &Storage, seen: &Observation) {
+    fn check_storage(&mut self, expected: &ExpectedStorage, seen: &Observation) {
         let changes = &seen.changes;
         match expected {
-            Storage::Unchanged(place) => {
+            ExpectedStorage::Unchanged(place) => {
                 if !changes.is_empty() {
                     let path = [key("storage")];
                     let mismatch = Mismatch::differs(&path, *place, "unchanged", &json!(changes));
                     self.found.push(mismatch);
                 }
             }
-            Storage::Changed(expected) => {
-                let Changes {
+            ExpectedStorage::Changed(expected) => {
+                let ExpectedChanges {
                     added,
                     changed,
                     removed,
@@ -226,7 +228,7 @@ impl Check<'_> {
                 ];
                 for (name, expected, found) in documents {
                     if let Some(expected) = expected {
-                        self.documents(&[key("storage"), key(name)], expected, found);
+                        self.check_documents(&[key("storage"), key(name)], expected, found);
                     }
                 }
                 let secrets = [
@@ -237,18 +239,18 @@ impl Check<'_> {
                 for (name, amount, found) in secrets {
                     if let Some(amount) = amount {
                         let path = [key("storage"), key("secrets"), key(name)];
-                        self.amount(&path, amount, found);
+                        self.check_amount(&path, amount, found);
                     }
                 }
             }
         }
     }
 
-    /// A wakeup is named by its id, where several records have one of that id with the record before it:
-    /// `{first} refresh`.
-    fn wakeups(&mut self, expected: &Wakeups, seen: &Observation) {
+    /// Checks wakeups by id. If several records have a wakeup of that id, the record comes before it: `{first}
+    /// refresh`.
+    fn check_wakeups(&mut self, expected: &ExpectedWakeups, seen: &Observation) {
         let due = match expected {
-            Wakeups::None(place) => {
+            ExpectedWakeups::None(place) => {
                 let found: Vec<&Value> = seen
                     .wakeups
                     .iter()
@@ -261,7 +263,7 @@ impl Check<'_> {
                 }
                 return;
             }
-            Wakeups::Due(due) => due,
+            ExpectedWakeups::Due(due) => due,
         };
         for (name, pattern) in due {
             let filled = Template::parse(name).fill(&self.matcher.bindings);
@@ -276,18 +278,20 @@ impl Check<'_> {
             let found = seen.wakeups.iter().find(|wakeup| {
                 is(wakeup, "id", id) && record.is_none_or(|record| is(wakeup, "record", record))
             });
-            // A moment is when it is due; a table says more of it.
+            // A moment is the due time; a table can name more.
             let held = match pattern.expected {
                 Expected::Object { .. } => found,
                 _ => found.and_then(|wakeup| wakeup.get("due")),
             };
             let path = &mut vec![key("wakeups"), key(name)];
-            self.matcher.hold(pattern, held, path, &mut self.found);
+            self.matcher
+                .check_value(pattern, held, path, &mut self.found);
         }
     }
 
-    /// Lines that occur in this order, others between them. A text is held against the message.
-    fn lines(&mut self, name: &str, expected: &Lines, seen: &[Value]) {
+    /// Checks that lines occur in this order, possibly with others between them. A text is compared with the
+    /// message.
+    fn check_lines(&mut self, name: &str, expected: &Lines, seen: &[Value]) {
         if expected.lines.is_empty() && !seen.is_empty() {
             let path = self.path(name);
             let mismatch = Mismatch::differs(&path, expected.place, "no lines", &json!(seen));
@@ -306,20 +310,23 @@ impl Check<'_> {
                 let mut path = self.path(name);
                 path.push(Segment::Index(index));
                 let mut mismatch = Vec::new();
-                self.matcher.hold(pattern, None, &mut path, &mut mismatch);
+                self.matcher
+                    .check_value(pattern, None, &mut path, &mut mismatch);
                 let messages = seen.iter().map(|line| line.get("message").unwrap_or(line));
                 let note = match seen.is_empty() {
                     true => "there are no lines at all".to_owned(),
                     false => format!("the lines are {}", json!(messages.collect::<Vec<_>>())),
                 };
-                let noted = mismatch.into_iter().map(|mismatch| mismatch.noting(&note));
+                let noted = mismatch
+                    .into_iter()
+                    .map(|mismatch| mismatch.with_note(&note));
                 self.found.extend(noted);
                 return;
             }
         }
     }
 
-    fn nowhere(&mut self, place: Place, template: &Template, seen: &Observation) {
+    fn check_nowhere(&mut self, place: Place, template: &Template, seen: &Observation) {
         let path = [key("nowhere")];
         let Ok(text) = template.fill(&self.matcher.bindings) else {
             let unknown = Mismatch::missing(&path, place, format!("a value for {template}"));
@@ -337,7 +344,7 @@ impl Check<'_> {
                 Value::String(found) if !text.is_empty() && found.contains(&text) => {
                     let mismatch = Mismatch::unexpected(&path, place, &json!(template.to_string()));
                     self.found
-                        .push(mismatch.noting(format!("it occurs in {at}")));
+                        .push(mismatch.with_note(format!("it occurs in {at}")));
                 }
                 Value::Array(items) => {
                     let items = items.iter().enumerate();

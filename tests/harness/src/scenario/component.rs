@@ -1,11 +1,11 @@
-//! What scenarios run on.
+//! The component of a scenario run.
 
 use relation_host::ComponentSource;
 use relation_host::component::ComponentCache;
 
 use crate::harness::{Harness, HarnessBuilder};
 
-/// A component, and where it is kept compiled for the next process, if anywhere.
+/// A component, and the cache for its compiled form.
 #[derive(Clone, Debug)]
 pub struct Component {
     bytes: Vec<u8>,
@@ -13,21 +13,21 @@ pub struct Component {
 }
 
 impl From<Vec<u8>> for Component {
-    /// Compiled by this process, for itself.
+    /// Uses a component that only this process compiles.
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, cache: None }
     }
 }
 
 impl Component {
-    /// As what an earlier process has compiled, or for a later one.
+    /// Caches the compiled component across processes.
     #[must_use]
     pub fn cached(mut self, cache: ComponentCache) -> Self {
         self.cache = Some(cache);
         self
     }
 
-    /// Starts putting a harness together that runs it.
+    /// Starts building a harness for the component.
     pub(super) fn harness(&self) -> HarnessBuilder {
         let builder = Harness::builder(ComponentSource::Bytes(self.bytes.clone()));
         match &self.cache {

@@ -1,4 +1,4 @@
-//! Holds a value against what is expected of it, and keeps what is captured.
+//! Compares values with patterns, and captures values under names.
 
 use relation_host::types::{Pkid, Timestamp};
 use serde_json::Value;
@@ -8,26 +8,26 @@ use super::format::source::Place;
 use super::format::values::parse_moment;
 use super::mismatch::{Mismatch, Segment};
 use super::pattern::{Expected, Kind, Pattern, sole_name};
-use super::template::{Bindings, Part, Template, plain};
+use super::template::{Bindings, Part, Template, to_text};
 
-/// What values are held against: what was captured, and what time it is.
+/// Compares values with patterns, given the captured values and the time.
 #[derive(Clone, Debug)]
 pub struct Matcher {
-    /// What was captured so far.
+    /// The values captured so far.
     pub bindings: Bindings,
     /// The scenario's clock.
     pub now: Timestamp,
 }
 
-/// Where in a value we are.
+/// A path into a value.
 type Path = Vec<Segment>;
 
 impl Matcher {
-    /// Whether `found` is as expected. Captures only if it is.
+    /// Whether `found` matches. Captures only on a match.
     pub fn accepts(&mut self, pattern: &Pattern, found: Option<&Value>) -> bool {
         let before = self.bindings.clone();
         let mut mismatches = Vec::new();
-        self.hold(pattern, found, &mut Vec::new(), &mut mismatches);
+        self.check_value(pattern, found, &mut Vec::new(), &mut mismatches);
         if mismatches.is_empty() {
             return true;
         }
@@ -35,8 +35,8 @@ impl Matcher {
         false
     }
 
-    /// Everything in which `found`, which stands at `path`, is not as expected.
-    pub fn hold(
+    /// Adds all mismatches of `found`, whose path is `path`.
+    pub fn check_value(
         &mut self,
         pattern: &Pattern,
         found: Option<&Value>,
@@ -49,14 +49,14 @@ impl Matcher {
                 mismatches.push(Mismatch::unexpected(path, pattern.place, value));
             }
             (expected, None) => {
-                let expected = self.words(expected);
+                let expected = self.describe(expected);
                 mismatches.push(Mismatch::missing(path, pattern.place, expected));
             }
             (Expected::Object { entries, closed }, Some(Value::Object(found))) => {
                 for (name, pattern) in entries {
                     path.push(Segment::Key(name.clone()));
                     let before = mismatches.len();
-                    self.hold(pattern, found.get(name), path, mismatches);
+                    self.check_value(pattern, found.get(name), path, mismatches);
                     if let (None, Some(missing)) = (found.get(name), mismatches.get_mut(before)) {
                         let others: Vec<&str> = found.keys().map(String::as_str).collect();
                         missing.note = Some(match others.is_empty() {
@@ -78,18 +78,18 @@ impl Matcher {
                 }
             }
             (Expected::List { items, open }, Some(Value::Array(found))) => {
-                self.list(items, *open, pattern.place, found, path, mismatches);
+                self.check_list(items, *open, pattern.place, found, path, mismatches);
             }
             (expected, Some(value)) => {
-                if !self.scalar(expected, value) {
-                    let expected = self.words(expected);
+                if !self.matches_scalar(expected, value) {
+                    let expected = self.describe(expected);
                     mismatches.push(Mismatch::differs(path, pattern.place, expected, value));
                 }
             }
         }
     }
 
-    fn list(
+    fn check_list(
         &mut self,
         items: &[Pattern],
         open: bool,
@@ -100,7 +100,7 @@ impl Matcher {
     ) {
         for (index, pattern) in items.iter().enumerate() {
             path.push(Segment::Index(index));
-            self.hold(pattern, found.get(index), path, mismatches);
+            self.check_value(pattern, found.get(index), path, mismatches);
             path.pop();
         }
         if !open {
@@ -112,8 +112,8 @@ impl Matcher {
         }
     }
 
-    /// Which of `items` fits which of `found`, in any order; the rest is told with what is nearest.
-    pub fn unordered(
+    /// Matches `items` with `found` in any order. Adds the mismatches of the rest, each with the nearest value.
+    pub fn check_unordered(
         &mut self,
         items: &[Pattern],
         open: bool,
@@ -140,10 +140,10 @@ impl Matcher {
             match self.nearest(pattern, &left) {
                 Some(position) => {
                     let value = left.remove(position);
-                    self.hold(pattern, Some(value), path, mismatches);
+                    self.check_value(pattern, Some(value), path, mismatches);
                 }
                 None => {
-                    let expected = self.words(&pattern.expected);
+                    let expected = self.describe(&pattern.expected);
                     mismatches.push(Mismatch::missing(path, pattern.place, expected));
                 }
             }
@@ -156,19 +156,19 @@ impl Matcher {
         }
     }
 
-    /// The value that differs least.
+    /// Returns the index of the value with the fewest mismatches.
     fn nearest(&self, pattern: &Pattern, values: &[&Value]) -> Option<usize> {
         let differences = |value: &Value| {
             let mut trial = self.clone();
             let mut mismatches = Vec::new();
-            trial.hold(pattern, Some(value), &mut Vec::new(), &mut mismatches);
+            trial.check_value(pattern, Some(value), &mut Vec::new(), &mut mismatches);
             mismatches.len()
         };
         let counted = values.iter().map(|value| differences(value)).enumerate();
         counted.min_by_key(|(_, count)| *count).map(|(at, _)| at)
     }
 
-    fn scalar(&mut self, expected: &Expected, found: &Value) -> bool {
+    fn matches_scalar(&mut self, expected: &Expected, found: &Value) -> bool {
         match expected {
             Expected::Any => true,
             Expected::Null => found.is_null(),
@@ -179,20 +179,24 @@ impl Matcher {
             Expected::Between(from, to) => found
                 .as_f64()
                 .is_some_and(|number| (*from..=*to).contains(&number)),
-            Expected::Text(template) => self.text(template, found),
-            Expected::Kind(kind) => is_of(*kind, found),
-            Expected::Contains(part) => self.compare(part, found, |text, part| text.contains(part)),
-            Expected::Lacks(part) => self.compare(part, found, |text, part| !text.contains(part)),
+            Expected::Text(template) => self.matches_text(template, found),
+            Expected::Kind(kind) => is_kind(*kind, found),
+            Expected::Contains(part) => {
+                self.matches_part(part, found, |text, part| text.contains(part))
+            }
+            Expected::Lacks(part) => {
+                self.matches_part(part, found, |text, part| !text.contains(part))
+            }
             Expected::StartsWith(part) => {
-                self.compare(part, found, |text, part| text.starts_with(part))
+                self.matches_part(part, found, |text, part| text.starts_with(part))
             }
             Expected::EndsWith(part) => {
-                self.compare(part, found, |text, part| text.ends_with(part))
+                self.matches_part(part, found, |text, part| text.ends_with(part))
             }
             Expected::Matches(regex) => found.as_str().is_some_and(|text| regex.is_match(text)),
-            Expected::OneOf(words) => words.iter().any(|word| *word == plain(found)),
+            Expected::OneOf(words) => words.iter().any(|word| *word == to_text(found)),
             Expected::DigestOf(secret) => {
-                self.compare(secret, found, |text, secret| text == digest(secret))
+                self.matches_part(secret, found, |text, secret| text == digest(secret))
             }
             Expected::At(moment) => moment_of(found) == Some(*moment),
             Expected::During(from, to) => {
@@ -206,14 +210,19 @@ impl Matcher {
         }
     }
 
-    fn compare(&self, part: &Template, found: &Value, holds: impl Fn(&str, &str) -> bool) -> bool {
+    fn matches_part(
+        &self,
+        part: &Template,
+        found: &Value,
+        holds: impl Fn(&str, &str) -> bool,
+    ) -> bool {
         match (found.as_str(), part.fill(&self.bindings)) {
             (Some(text), Ok(part)) => holds(text, &part),
             _ => false,
         }
     }
 
-    fn text(&mut self, template: &Template, found: &Value) -> bool {
+    fn matches_text(&mut self, template: &Template, found: &Value) -> bool {
         if let Some(name) = sole_name(template) {
             return match self.bindings.get(name) {
                 Some(known) => known == found,
@@ -226,7 +235,7 @@ impl Matcher {
         let Some(text) = found.as_str() else {
             return false;
         };
-        match captured(template.parts(), text, &self.bindings) {
+        match capture_names(template.parts(), text, &self.bindings) {
             Some(captured) => {
                 for (name, value) in captured {
                     self.bindings.set(name, value);
@@ -237,8 +246,8 @@ impl Matcher {
         }
     }
 
-    /// What is expected, for a person; names with what is known under them.
-    fn words(&self, expected: &Expected) -> String {
+    /// Describes an expectation for people, with the values of names.
+    fn describe(&self, expected: &Expected) -> String {
         let filled = |template: &Template| {
             let written = template.to_string();
             match template.fill(&self.bindings) {
@@ -271,7 +280,7 @@ impl Matcher {
                     let at = i128::from(self.now.0) + i128::from(away);
                     Timestamp(u64::try_from(at.max(0)).unwrap_or(u64::MAX))
                 };
-                // The tolerance of a second is not told.
+                // The tolerance of a second is not shown.
                 let (from, to) = (span.from.saturating_add(999), span.to.saturating_sub(999));
                 match from == to {
                     true => format!("{} (to the second)", moment(from)),
@@ -286,7 +295,7 @@ impl Matcher {
             Expected::Object { entries, .. } => {
                 let entries: Vec<String> = entries
                     .iter()
-                    .map(|(name, pattern)| format!("{name}: {}", self.words(&pattern.expected)))
+                    .map(|(name, pattern)| format!("{name}: {}", self.describe(&pattern.expected)))
                     .collect();
                 format!("{{ {} }}", entries.join(", "))
             }
@@ -294,7 +303,7 @@ impl Matcher {
     }
 }
 
-fn is_of(kind: Kind, found: &Value) -> bool {
+fn is_kind(kind: Kind, found: &Value) -> bool {
     match kind {
         Kind::Text => found.is_string(),
         Kind::Number => found.is_number(),
@@ -314,7 +323,7 @@ fn is_uuid(text: &str) -> bool {
     lengths == [8, 4, 4, 4, 12] && groups.iter().all(hexadecimal)
 }
 
-/// A moment as the contract's JSON has them: milliseconds since 1970, or RFC 3339.
+/// Parses a moment as the contract's JSON has them: milliseconds since 1970, or RFC 3339.
 fn moment_of(value: &Value) -> Option<Timestamp> {
     match value {
         Value::Number(number) => number.as_u64().map(Timestamp),
@@ -323,7 +332,7 @@ fn moment_of(value: &Value) -> Option<Timestamp> {
     }
 }
 
-/// How a secret is shown: `sha256:` and the first 16 hexadecimal digits.
+/// Returns the digest shown for a secret: `sha256:` and the first 16 hexadecimal digits.
 pub fn digest(secret: &str) -> String {
     let digest = Sha256::digest(secret.as_bytes());
     let digits: String = digest
@@ -334,25 +343,27 @@ pub fn digest(secret: &str) -> String {
     format!("sha256:{digits}")
 }
 
-/// What the new names in `parts` stand for, so that they make up `text`. A name takes as little as
-/// it can, the last one what is left.
-fn captured(parts: &[Part], text: &str, known: &Bindings) -> Option<Vec<(String, String)>> {
+/// Returns values for the new names in `parts` with which the parts make up `text`. Each name captures as
+/// little as possible, the last one the rest.
+fn capture_names(parts: &[Part], text: &str, known: &Bindings) -> Option<Vec<(String, String)>> {
     let Some((first, rest)) = parts.split_first() else {
         return text.is_empty().then(Vec::new);
     };
     let name = match first {
-        Part::Text(literal) => return captured(rest, text.strip_prefix(literal.as_str())?, known),
-        Part::Hole(name) => name,
+        Part::Text(literal) => {
+            return capture_names(rest, text.strip_prefix(literal.as_str())?, known);
+        }
+        Part::Name(name) => name,
     };
     if let Some(value) = known.get(name) {
-        return captured(rest, text.strip_prefix(plain(value).as_str())?, known);
+        return capture_names(rest, text.strip_prefix(to_text(value).as_str())?, known);
     }
     let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
     for end in ends {
-        let (value, behind) = text.split_at(end);
+        let (value, rest_of_text) = text.split_at(end);
         let mut with = known.clone();
         with.set(name.clone(), value);
-        if let Some(mut others) = captured(rest, behind, &with) {
+        if let Some(mut others) = capture_names(rest, rest_of_text, &with) {
             others.push((name.clone(), value.to_owned()));
             return Some(others);
         }

@@ -1,4 +1,4 @@
-//! One thing that is not as expected: where, what was expected, what was found.
+//! A mismatch: its path, the expected and the found value.
 
 use std::fmt;
 
@@ -9,38 +9,38 @@ use serde_json::Value;
 use super::format::source::Place;
 
 /// The most characters of a value that are shown.
-const SHOWN: usize = 400;
+const MAX_SHOWN: usize = 400;
 
-/// A step into a value.
+/// A step of a path into a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Segment {
-    /// To the entry of this key.
+    /// An entry of an object.
     Key(String),
-    /// To the item at this index, counted from 0.
+    /// An item of a list, counted from 0.
     Index(usize),
 }
 
-/// One thing that is not as expected.
+/// A difference from an expectation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Mismatch {
-    /// Where in what was found, such as `result.connection.state`.
+    /// The path in the found value, such as `result.connection.state`.
     pub path: String,
-    /// Where the expectation is written.
+    /// The place of the expectation.
     pub place: Option<Place>,
-    /// What was expected, for a person; none: that there is nothing.
+    /// The description of the expected value; `None` if no value is expected.
     pub expected: Option<String>,
-    /// What was found; none: there is nothing.
+    /// The found value; `None` if there is none.
     pub found: Option<Value>,
-    /// More for a person.
+    /// Further information for people.
     pub note: Option<String>,
-    /// The way to the expectation in `[step.expect]`.
+    /// The path of the expectation in `[step.expect]`.
     #[serde(skip)]
     pub segments: Vec<Segment>,
 }
 
 impl Mismatch {
-    /// Another value than expected.
+    /// Creates a mismatch of two values.
     pub fn differs(
         path: &[Segment],
         place: Place,
@@ -54,7 +54,7 @@ impl Mismatch {
         }
     }
 
-    /// Nothing, where something is expected.
+    /// Creates a mismatch for a missing value.
     pub fn missing(path: &[Segment], place: Place, expected: impl Into<String>) -> Self {
         Self {
             expected: Some(expected.into()),
@@ -62,7 +62,7 @@ impl Mismatch {
         }
     }
 
-    /// Something, where nothing is expected.
+    /// Creates a mismatch for an unexpected value.
     pub fn unexpected(path: &[Segment], place: impl Into<Option<Place>>, found: &Value) -> Self {
         Self {
             found: Some(found.clone()),
@@ -70,15 +70,15 @@ impl Mismatch {
         }
     }
 
-    /// The same with more for a person.
-    pub fn noting(mut self, note: impl Into<String>) -> Self {
+    /// Adds further information for people.
+    pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self
     }
 
     fn at(path: &[Segment], place: Option<Place>) -> Self {
         Self {
-            path: joined(path),
+            path: format_path(path),
             place,
             expected: None,
             found: None,
@@ -87,25 +87,25 @@ impl Mismatch {
         }
     }
 
-    /// What was found, for a person.
-    pub fn found_in_words(&self) -> String {
+    /// Describes the found value for people.
+    pub fn describe_found(&self) -> String {
         match &self.found {
             None => "nothing".to_owned(),
             Some(value) => match moment(value) {
                 Some(at) => format!("{value}, which is {at}"),
-                None => shortened(&value.to_string()),
+                None => truncate(&value.to_string()),
             },
         }
     }
 
-    /// What was expected, for a person.
-    pub fn expected_in_words(&self) -> &str {
+    /// Returns the description of the expected value.
+    pub fn describe_expected(&self) -> &str {
         self.expected.as_deref().unwrap_or("nothing")
     }
 }
 
-/// `result.connection.state`, `http[1].path`: lists are counted from 1, as people do.
-pub fn joined(path: &[Segment]) -> String {
+/// Formats a path, such as `result.connection.state` or `http[1].path`. List items are counted from 1.
+pub fn format_path(path: &[Segment]) -> String {
     let mut text = String::new();
     for segment in path {
         match segment {
@@ -125,15 +125,15 @@ pub fn joined(path: &[Segment]) -> String {
     text
 }
 
-/// A number that is a moment of this century, in milliseconds, for whoever does not count in those.
+/// Interprets a number as a moment of this century, in milliseconds, to show its date.
 fn moment(value: &Value) -> Option<Timestamp> {
     const CENTURY: std::ops::Range<u64> = 946_684_800_000..4_102_444_800_000;
     let milliseconds = value.as_u64().filter(|number| CENTURY.contains(number));
     milliseconds.map(Timestamp)
 }
 
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
+fn truncate(text: &str) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or(text)),
         None => text.to_owned(),
     }
@@ -142,8 +142,8 @@ fn shortened(text: &str) -> String {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.path)?;
-        write!(f, "expected {}, ", self.expected_in_words())?;
-        write!(f, "found {}", self.found_in_words())?;
+        write!(f, "expected {}, ", self.describe_expected())?;
+        write!(f, "found {}", self.describe_found())?;
         if let Some(note) = &self.note {
             write!(f, " ({note})")?;
         }
@@ -158,8 +158,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_that_was_found_is_told_as_one() {
-        let found = |value: Value| Mismatch::unexpected(&[], None, &value).found_in_words();
+    fn found_moment_is_shown_as_a_date() {
+        let found = |value: Value| Mismatch::unexpected(&[], None, &value).describe_found();
         assert_eq!(
             found(json!(1_767_830_400_000_u64)),
             "1767830400000, which is 2026-01-08T00:00:00.000Z"

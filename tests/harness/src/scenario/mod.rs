@@ -1,14 +1,13 @@
-//! Scenarios: behaviours of a plugin, written in TOML by people who know no Rust, run through the
-//! component.
+//! Scenarios: behaviours of a plugin, written in TOML by people who need no Rust, and run on the component.
 //!
-//! [`mod@format`] reads a file, [`model`] is what was read, [`pattern`] and [`template`] are the small
-//! language of expectations, [`matching`] holds what was seen against them.
+//! [`mod@format`] reads a file into a [`model`]. [`pattern`] and [`template`] are the language of expectations,
+//! and [`matching`] compares observations with them.
 
-mod at_once;
 mod check;
 pub mod component;
-mod disturbance;
-mod emulated;
+mod concurrent;
+mod disturbances;
+pub(crate) mod durations;
 pub mod format;
 pub mod matching;
 pub mod mismatch;
@@ -18,12 +17,12 @@ pub mod outcome;
 pub mod pattern;
 pub mod report;
 mod run;
-pub(crate) mod spans;
-mod stage;
+mod scripted_transport;
 pub mod suite;
 pub mod template;
 pub mod update;
 pub mod watch;
+mod webex;
 mod world;
 
 pub use run::run;

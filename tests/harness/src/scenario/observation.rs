@@ -1,4 +1,4 @@
-//! What a step did, in the words of a scenario: what its expectations are held against.
+//! The observed effects of a step, in the format of expectations.
 
 use std::collections::BTreeMap;
 
@@ -6,69 +6,69 @@ use relation_host::types::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Failed, Observed};
-use crate::storage::{Difference, Snapshot, Stored};
-use crate::transcript::{Body, Exchange, Outcome, Request};
+use crate::harness::{CallFailure, ObservedCall};
+use crate::storage::{Difference, Snapshot, StoredDocument};
+use crate::transcript::{Body, Exchange, ExchangeOutcome, Request};
 
-/// What a step did.
+/// The observed effects of a step.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Observation {
-    /// What time it was afterwards.
+    /// The time after the step.
     pub now: Timestamp,
-    /// What the call answered.
+    /// The result of the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
-    /// How the call failed: `case`, `text`, for `invalid` also `fields`.
+    /// The error of the call: `case`, `text`, for `invalid` also `fields`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Value>,
-    /// The wakeups that were answered: `wakeup`, `record`, `at`, and `result` or `error`.
+    /// The wakeups that ran: `wakeup`, `record`, `at`, and `result` or `error`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fired: Vec<Value>,
-    /// What each of several calls at once did alone.
+    /// The own effects of each concurrent call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<Observation>,
-    /// The requests that were made.
+    /// The requests.
     pub http: Vec<Value>,
-    /// What changed.
-    pub changes: Changed,
-    /// Documents that are there afterwards, by model.
+    /// The changes to the store.
+    pub changes: StorageChanges,
+    /// The documents after the step, by model.
     #[serde(skip)]
     pub documents: BTreeMap<String, Vec<Value>>,
-    /// Wakeups that are there afterwards: `id`, `record`, `due` and so on.
+    /// The wakeups after the step: `id`, `record`, `due` and so on.
     #[serde(skip)]
     pub wakeups: Vec<Value>,
-    /// Alerts that stand afterwards.
+    /// The active alerts after the step.
     #[serde(skip)]
     pub alerts: Vec<Value>,
-    /// What was logged: `level` and `message`.
+    /// The log: `level` and `message`.
     pub log: Vec<Value>,
-    /// The last progress that was told, as `[ 3/9 ] words`.
+    /// The last progress, as `[ 3/9 ] words`.
     pub progress: Vec<Value>,
     /// The status of the transaction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transaction: Option<Value>,
 }
 
-/// What changed in the store.
+/// The changes to the store.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Changed {
-    /// Documents that were made, by model.
+pub struct StorageChanges {
+    /// The created documents, by model.
     pub added: BTreeMap<String, Vec<Value>>,
-    /// Documents that are not as they were, by model.
+    /// The changed documents, by model.
     pub changed: BTreeMap<String, Vec<Value>>,
-    /// Documents that are gone, by model.
+    /// The removed documents, by model.
     pub removed: BTreeMap<String, Vec<Value>>,
-    /// Names of secrets that were sealed for the first time.
+    /// The names of new secrets.
     pub secrets_set: Vec<Value>,
-    /// Names of secrets that have another value.
+    /// The names of changed secrets.
     pub secrets_changed: Vec<Value>,
-    /// Names of secrets that are gone.
+    /// The names of removed secrets.
     pub secrets_unset: Vec<Value>,
-    /// Whether wakeups came, moved or went.
+    /// Whether wakeups were added, changed or removed.
     pub wakeups: bool,
 }
 
-impl Changed {
+impl StorageChanges {
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -76,22 +76,22 @@ impl Changed {
 }
 
 impl Observation {
-    /// Adds what one call did.
-    pub fn add(&mut self, seen: &Observed<Value>) {
-        self.http.extend(seen.http.iter().map(request));
+    /// Adds the effects of a call.
+    pub fn add_call(&mut self, seen: &ObservedCall<Value>) {
+        self.http.extend(seen.http.iter().map(exchange_to_json));
         self.changes.add(&seen.storage);
-        self.transaction(seen);
+        self.add_transaction(seen);
     }
 
-    /// What a call alone did: not what changed meanwhile, for that is also of others.
-    pub fn of_call(seen: &Observed<Value>) -> Self {
+    /// Returns a call's own effects, without changes that may be those of concurrent calls.
+    pub fn from_call(seen: &ObservedCall<Value>) -> Self {
         let mut alone = Self::default();
-        alone.transaction(seen);
-        alone.outcome(seen);
+        alone.add_transaction(seen);
+        alone.set_outcome(seen);
         alone
     }
 
-    fn transaction(&mut self, seen: &Observed<Value>) {
+    fn add_transaction(&mut self, seen: &ObservedCall<Value>) {
         if let Some(transaction) = &seen.transaction {
             self.transaction = Some(json!(transaction.status.as_str()));
             let lines = transaction.log.iter();
@@ -106,28 +106,28 @@ impl Observation {
         }
     }
 
-    /// Adds requests of a call that was cut off, or of several.
-    pub fn requests(&mut self, exchanges: &[Exchange]) {
-        self.http.extend(exchanges.iter().map(request));
+    /// Adds the requests of a call that was cut off, or of several calls.
+    pub fn add_requests(&mut self, exchanges: &[Exchange]) {
+        self.http.extend(exchanges.iter().map(exchange_to_json));
     }
 
-    /// Adds what a call changed that was cut off, or what several did.
-    pub fn changed(&mut self, difference: &Difference) {
+    /// Adds the changes of a call that was cut off, or of several calls.
+    pub fn add_changes(&mut self, difference: &Difference) {
         self.changes.add(difference);
     }
 
-    /// Takes the outcome of a call that the scenario made.
-    pub fn outcome(&mut self, seen: &Observed<Value>) {
+    /// Sets the outcome of a call.
+    pub fn set_outcome(&mut self, seen: &ObservedCall<Value>) {
         match &seen.result {
             Ok(result) => self.result = Some(result.clone()),
-            Err(failed) => self.error = Some(error(failed)),
+            Err(failed) => self.error = Some(error_to_json(failed)),
         }
     }
 
-    /// Takes a wakeup that was answered.
-    pub fn fired(&mut self, seen: &Observed<Value>) {
+    /// Adds a wakeup that has run.
+    pub fn add_fired(&mut self, seen: &ObservedCall<Value>) {
         let mut fired = Map::new();
-        let wakeup = seen.asked.get("wakeup").cloned().unwrap_or_default();
+        let wakeup = seen.input.get("wakeup").cloned().unwrap_or_default();
         let text = |value: Option<&Value>| value.cloned().unwrap_or_default();
         match &wakeup {
             Value::Object(wakeup) => {
@@ -143,19 +143,19 @@ impl Observation {
         fired.insert("at".to_owned(), json!(seen.at));
         match &seen.result {
             Ok(result) => fired.insert("result".to_owned(), result.clone()),
-            Err(failed) => fired.insert("error".to_owned(), error(failed)),
+            Err(failed) => fired.insert("error".to_owned(), error_to_json(failed)),
         };
         self.fired.push(Value::Object(fired));
     }
 
-    /// Takes what the store holds afterwards.
-    pub fn state(&mut self, snapshot: &Snapshot) {
+    /// Sets the content of the store after the step.
+    pub fn set_state(&mut self, snapshot: &Snapshot) {
         for (name, stored) in &snapshot.documents {
             let model = model_of(name).to_owned();
             self.documents
                 .entry(model)
                 .or_default()
-                .push(document(name, stored));
+                .push(document_to_json(name, stored));
         }
         for (name, waiting) in &snapshot.wakeups {
             let (record, id) = name.split_once('#').unwrap_or((name, ""));
@@ -181,22 +181,23 @@ impl Observation {
     }
 }
 
-impl Changed {
-    /// Adds what one call changed. Of what several calls change, each change is told.
+impl StorageChanges {
+    /// Adds the changes of one call. Changes of several calls to one document are merged.
     fn add(&mut self, difference: &Difference) {
-        let by_model = |to: &mut BTreeMap<String, Vec<Value>>, name: &str, stored: &Stored| {
-            let model = model_of(name).to_owned();
-            let document = document(name, stored);
-            let documents = to.entry(model).or_default();
-            let pkid = document.get("@pkid");
-            match documents
-                .iter_mut()
-                .find(|other| other.get("@pkid") == pkid)
-            {
-                Some(other) => *other = document,
-                None => documents.push(document),
-            }
-        };
+        let by_model =
+            |to: &mut BTreeMap<String, Vec<Value>>, name: &str, stored: &StoredDocument| {
+                let model = model_of(name).to_owned();
+                let document = document_to_json(name, stored);
+                let documents = to.entry(model).or_default();
+                let pkid = document.get("@pkid");
+                match documents
+                    .iter_mut()
+                    .find(|other| other.get("@pkid") == pkid)
+                {
+                    Some(other) => *other = document,
+                    None => documents.push(document),
+                }
+            };
         for (name, stored) in &difference.documents.added {
             by_model(&mut self.added, name, stored);
         }
@@ -230,8 +231,8 @@ fn pkid_of(name: &str) -> &str {
     name.rsplit_once('/').map_or(name, |(_, pkid)| pkid)
 }
 
-/// The members of a document's body, and beside them what the platform knows of it.
-fn document(name: &str, stored: &Stored) -> Value {
+/// Returns the members of a document's body, with the platform's metadata.
+fn document_to_json(name: &str, stored: &StoredDocument) -> Value {
     let mut members = match &stored.body {
         Value::Object(members) => members.clone(),
         other => Map::from_iter([("@text".to_owned(), other.clone())]),
@@ -243,13 +244,13 @@ fn document(name: &str, stored: &Stored) -> Value {
     Value::Object(members)
 }
 
-/// How a call failed, in a scenario's words.
-pub(crate) fn error(failed: &Failed) -> Value {
+/// Returns an error in the format of scenarios.
+pub(crate) fn error_to_json(failed: &CallFailure) -> Value {
     match failed {
-        Failed::Refused { failure } => {
-            let told = json!(failure);
+        CallFailure::Refused { failure } => {
+            let json_failure = json!(failure);
             let mut error = json!({
-                "case": told.get("kind").cloned().unwrap_or_default(),
+                "case": json_failure.get("kind").cloned().unwrap_or_default(),
                 "text": failure.to_string(),
             });
             if let (relation_host::types::Failure::Invalid(faults), Value::Object(error)) =
@@ -262,29 +263,31 @@ pub(crate) fn error(failed: &Failed) -> Value {
             }
             error
         }
-        Failed::Guest { what, message } => {
+        CallFailure::Guest { what, message } => {
             json!({ "case": "trap", "text": format!("{what}: {message}") })
         }
         other => json!({ "case": "host", "text": other.to_string() }),
     }
 }
 
-fn request(exchange: &Exchange) -> Value {
-    let mut request = sent(&exchange.request);
+fn exchange_to_json(exchange: &Exchange) -> Value {
+    let mut request = request_to_json(&exchange.request);
     if let Value::Object(request) = &mut request {
         if let Some(proxy) = &exchange.proxy {
             request.insert("proxy".to_owned(), json!(proxy));
         }
         match &exchange.outcome {
-            Outcome::Answer(answer) => request.insert("status".to_owned(), json!(answer.status)),
-            Outcome::Fault(fault) => request.insert("fault".to_owned(), json!(fault)),
+            ExchangeOutcome::Response(answer) => {
+                request.insert("status".to_owned(), json!(answer.status))
+            }
+            ExchangeOutcome::Fault(fault) => request.insert("fault".to_owned(), json!(fault)),
         };
     }
     request
 }
 
-/// A request in a scenario's words.
-pub fn sent(sent: &Request) -> Value {
+/// Returns a request in the format of scenarios.
+pub fn request_to_json(sent: &Request) -> Value {
     let path = url::Url::parse(&sent.url);
     let path = path.map_or_else(|_| sent.url.clone(), |url| url.path().to_owned());
     let pairs = |pairs: &[(String, String)]| {

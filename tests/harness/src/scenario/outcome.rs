@@ -1,4 +1,4 @@
-//! How a scenario ended.
+//! The outcome of a scenario.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,78 +6,78 @@ use std::time::Duration;
 use relation_host::types::Timestamp;
 use serde::Serialize;
 
-use super::format::source::{Faults, Place};
+use super::format::source::{ParseErrors, Place};
 use super::mismatch::Mismatch;
 use super::model::Scenario;
 use super::observation::Observation;
 use super::template::Bindings;
 
-/// One scenario that was run, or could not be.
+/// The outcome of a scenario, or of a file that cannot be run.
 #[derive(Clone, Debug, Serialize)]
-pub struct Ran {
+pub struct ScenarioResult {
     /// The file.
     #[serde(serialize_with = "super::format::source::serialize_path")]
     pub path: PathBuf,
     /// The behaviour; empty for a file that could not be read.
     pub about: String,
-    /// How it ended.
+    /// The verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// How long it took, in real time.
+    /// The duration in real time.
     #[serde(rename = "seconds", serialize_with = "seconds")]
-    pub took: Duration,
+    pub duration: Duration,
 }
 
-/// How a scenario ended.
+/// The verdict on a scenario.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Everything is as expected.
+    /// All expectations are met.
     Passed,
-    /// Something is not. What comes after the step is not run.
+    /// A step failed; the later steps do not run.
     Failed {
-        /// What.
+        /// The failed steps.
         failures: Vec<StepFailure>,
     },
-    /// The file is no scenario.
+    /// The file is not a scenario.
     Broken {
-        /// Why, for a person.
+        /// The errors as text.
         message: String,
-        /// What is wrong with it; empty if it could not be read at all.
-        faults: Vec<super::format::source::Fault>,
+        /// The errors; empty if the file could not be read.
+        faults: Vec<super::format::source::ParseError>,
     },
 }
 
-/// A step that is not as expected.
+/// A step that failed.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepFailure {
-    /// Which one, counted from 1.
+    /// The step, counted from 1.
     pub step: usize,
-    /// Where it is written.
+    /// The place in the file.
     pub place: Place,
-    /// What it does, such as `call refresh`.
+    /// The action, such as `call refresh`.
     pub action: String,
-    /// What it is for.
+    /// The purpose of the step.
     pub about: Option<String>,
-    /// In what it differs.
+    /// The mismatches.
     pub mismatches: Vec<Mismatch>,
-    /// Why it could not be done, or what else is wrong.
+    /// The reason why the step could not be done, or another problem.
     pub problem: Option<String>,
-    /// What the emulated Webex or the script hold against the plugin, the log of the call, and so on.
+    /// Further information: violations, requests, log lines and so on.
     pub notes: Vec<String>,
-    /// What was known then.
+    /// The captured values.
     #[serde(skip)]
     pub bindings: Bindings,
-    /// What time it was.
+    /// The time after the step.
     #[serde(skip)]
     pub now: Timestamp,
-    /// All that was seen.
+    /// The observed effects.
     #[serde(skip)]
     pub seen: Observation,
 }
 
 impl StepFailure {
-    /// Something other than a difference.
+    /// Creates a failure without mismatches.
     pub fn problem(
         step: usize,
         scenario: &Scenario,
@@ -102,11 +102,11 @@ impl StepFailure {
     }
 }
 
-impl Ran {
-    /// A file that is no scenario.
+impl ScenarioResult {
+    /// Creates the result for a file that is not a scenario.
     pub fn broken(path: &Path, error: &super::format::LoadError) -> Self {
         let faults = match error {
-            super::format::LoadError::Broken(Faults(faults)) => faults.clone(),
+            super::format::LoadError::Invalid(ParseErrors(faults)) => faults.clone(),
             super::format::LoadError::Unreadable { .. } => Vec::new(),
         };
         Self {
@@ -116,12 +116,12 @@ impl Ran {
                 message: error.to_string(),
                 faults,
             },
-            took: Duration::ZERO,
+            duration: Duration::ZERO,
         }
     }
 
-    /// A scenario that could not even begin.
-    pub fn not_begun(scenario: &Scenario, problem: &str) -> Self {
+    /// Creates the result for a scenario that could not be started.
+    pub fn failed_to_start(scenario: &Scenario, problem: &str) -> Self {
         let failure = StepFailure::problem(0, scenario, "begin", &problem);
         Self {
             path: scenario.path.clone(),
@@ -129,30 +129,30 @@ impl Ran {
             verdict: Verdict::Failed {
                 failures: vec![failure],
             },
-            took: Duration::ZERO,
+            duration: Duration::ZERO,
         }
     }
 
-    /// Whether everything is as expected.
+    /// Whether all expectations are met.
     pub fn passed(&self) -> bool {
         matches!(self.verdict, Verdict::Passed)
     }
 }
 
-/// How many scenarios ended how.
+/// The numbers of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Count {
-    /// As expected.
+pub struct ResultCounts {
+    /// Scenarios that passed.
     pub passed: usize,
-    /// Not as expected.
+    /// Scenarios that failed.
     pub failed: usize,
-    /// Not run.
+    /// Files that could not be run.
     pub broken: usize,
 }
 
-impl Count {
-    /// Counts.
-    pub fn of(all: &[Ran]) -> Self {
+impl ResultCounts {
+    /// Counts results.
+    pub fn from_results(all: &[ScenarioResult]) -> Self {
         let mut count = Self::default();
         for ran in all {
             match ran.verdict {

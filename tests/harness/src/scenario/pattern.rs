@@ -1,5 +1,4 @@
-//! What is expected of a value: itself, a part of it, or one of the kinds of generated values that a
-//! scenario writes as `<…>`.
+//! Patterns for values: the value itself, a part of it, or a placeholder `<…>` for a generated value.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,25 +9,25 @@ use serde_json::Number;
 use toml::de::DeValue;
 
 use super::format::reader::{Item, Reader, nearest};
-use super::format::source::{Complaint, Place};
+use super::format::source::{Place, ValueError};
 use super::format::values;
 use super::template::{Part, Template};
 
-/// An expectation and where it is written.
+/// An expectation and its place.
 #[derive(Clone, Debug)]
 pub struct Pattern {
-    /// Where.
+    /// The place in the file.
     pub place: Place,
-    /// What.
+    /// The expectation.
     pub expected: Expected,
 }
 
-/// What is expected of a value.
+/// An expected value.
 #[derive(Clone, Debug)]
 pub enum Expected {
-    /// Something, whatever it is.
+    /// Any value.
     Any,
-    /// Nothing: the key is not there.
+    /// No value: the key is absent.
     Absent,
     /// `null`.
     Null,
@@ -38,42 +37,42 @@ pub enum Expected {
     Number(Number),
     /// A number in this range, both ends included.
     Between(f64, f64),
-    /// Exactly this text, with what was captured under its names; a name that is new captures.
+    /// Exactly this text. Known names stand for their values, new names capture.
     Text(Template),
-    /// One of several kinds of text.
+    /// A value of this kind.
     Kind(Kind),
     /// A text that contains this one.
     Contains(Template),
     /// A text that does not contain this one.
     Lacks(Template),
-    /// A text that begins so.
+    /// A text that begins with this one.
     StartsWith(Template),
-    /// A text that ends so.
+    /// A text that ends with this one.
     EndsWith(Template),
-    /// A text of which a part matches.
+    /// A text that contains a match.
     Matches(Regex),
     /// One of these texts.
     OneOf(Vec<String>),
-    /// The digest by which a secret is shown.
+    /// The digest of this secret.
     DigestOf(Template),
     /// This moment.
     At(Timestamp),
-    /// A moment from this one to that one.
+    /// A moment in this range, both ends included.
     During(Timestamp, Timestamp),
-    /// A moment in this range, counted in milliseconds from the scenario's clock.
+    /// A moment in this range, in milliseconds from the scenario's clock.
     Relative(Span),
-    /// A list of exactly these, in this order; `open`: and more behind them.
+    /// A list of exactly these items, in this order.
     List {
-        /// Its items.
+        /// The items.
         items: Vec<Pattern>,
-        /// Whether more may follow.
+        /// Whether more items may follow.
         open: bool,
     },
-    /// An object with at least these entries; `closed`: and no others.
+    /// An object with at least these entries.
     Object {
-        /// What is expected, by key.
+        /// The expected values, by key.
         entries: BTreeMap<String, Pattern>,
-        /// Whether there must be no others.
+        /// Whether other entries are rejected.
         closed: bool,
     },
 }
@@ -93,12 +92,12 @@ pub enum Kind {
     Timestamp,
 }
 
-/// Moments from one to another, in milliseconds from now.
+/// A range of moments, in milliseconds from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// The first one.
+    /// The first moment.
     pub from: i64,
-    /// The last one.
+    /// The last moment.
     pub to: i64,
 }
 
@@ -110,8 +109,7 @@ const KINDS: [(&str, Kind); 5] = [
     ("timestamp", Kind::Timestamp),
 ];
 
-/// How each placeholder begins, as it is offered when another one was written. The reference lists
-/// the same ones.
+/// The forms of placeholders, for suggestions. The reference lists the same ones.
 pub const PLACEHOLDERS: [&str; 20] = [
     "<any>",
     "<absent>",
@@ -136,7 +134,7 @@ pub const PLACEHOLDERS: [&str; 20] = [
 ];
 
 impl Kind {
-    /// Its word.
+    /// Returns the word for the kind.
     pub fn name(self) -> &'static str {
         let found = KINDS.iter().find(|(_, kind)| *kind == self);
         found.map_or("any", |(name, _)| name)
@@ -144,15 +142,15 @@ impl Kind {
 }
 
 impl Pattern {
-    /// Reads an expectation; what is wrong is kept by the reader.
+    /// Reads a pattern; the reader collects the errors.
     pub fn read(reader: &Reader<'_>, item: Item<'_>) -> Option<Self> {
         let place = reader.place(item.span.start);
-        let before = reader.count();
+        let before = reader.error_count();
         let expected = read(reader, item)?;
-        (reader.count() == before).then_some(Self { place, expected })
+        (reader.error_count() == before).then_some(Self { place, expected })
     }
 
-    /// As [`Pattern::read`] of an object that has no other entries than those expected.
+    /// Reads a pattern as [`Pattern::read`] does, in which objects must not have other entries.
     pub fn read_closed(reader: &Reader<'_>, item: Item<'_>) -> Option<Self> {
         let mut pattern = Self::read(reader, item)?;
         pattern.close();
@@ -170,7 +168,7 @@ impl Pattern {
         }
     }
 
-    /// The names that occur in it.
+    /// Returns the names in the pattern.
     pub fn names(&self) -> Vec<&str> {
         match &self.expected {
             Expected::Text(template)
@@ -214,21 +212,21 @@ fn read(reader: &Reader<'_>, item: Item<'_>) -> Option<Expected> {
                 open,
             })
         }
-        _ => reader.understand(item, scalar),
+        _ => reader.parse_item(item, scalar),
     }
 }
 
-fn scalar(value: DeValue<'_>) -> Result<Expected, Complaint> {
+fn scalar(value: DeValue<'_>) -> Result<Expected, ValueError> {
     Ok(match &value {
-        DeValue::String(text) => return of_text(text),
+        DeValue::String(text) => return parse_text(text),
         DeValue::Boolean(flag) => Expected::Flag(*flag),
         DeValue::Datetime(_) => Expected::At(values::moment(value)?),
         _ => Expected::Number(values::number(&value)?),
     })
 }
 
-/// Reads a text: as it is, or a placeholder in angle brackets. `<<` at the beginning is `<`.
-pub fn of_text(text: &str) -> Result<Expected, Complaint> {
+/// Parses a text, or a placeholder in angle brackets. A leading `<<` means `<`.
+pub fn parse_text(text: &str) -> Result<Expected, ValueError> {
     if let Some(rest) = text.strip_prefix("<<") {
         return Ok(Expected::Text(Template::parse(&format!("<{rest}"))));
     }
@@ -241,7 +239,7 @@ pub fn of_text(text: &str) -> Result<Expected, Complaint> {
     }
 }
 
-fn placeholder(inner: &str) -> Result<Expected, Complaint> {
+fn placeholder(inner: &str) -> Result<Expected, ValueError> {
     if let Some((_, kind)) = KINDS.iter().find(|(name, _)| *name == inner) {
         return Ok(Expected::Kind(*kind));
     }
@@ -252,44 +250,44 @@ fn placeholder(inner: &str) -> Result<Expected, Complaint> {
         "now" => return Ok(Expected::Relative(about(0, 0))),
         _ => {}
     }
-    let behind = |word: &str| {
+    let argument_of = |word: &str| {
         inner
             .strip_prefix(word)?
             .strip_prefix(' ')
             .map(str::trim_start)
     };
-    if let Some(text) = behind("contains") {
+    if let Some(text) = argument_of("contains") {
         return Ok(Expected::Contains(Template::parse(text)));
     }
-    if let Some(text) = behind("lacks") {
+    if let Some(text) = argument_of("lacks") {
         return Ok(Expected::Lacks(Template::parse(text)));
     }
-    if let Some(text) = behind("starts with") {
+    if let Some(text) = argument_of("starts with") {
         return Ok(Expected::StartsWith(Template::parse(text)));
     }
-    if let Some(text) = behind("ends with") {
+    if let Some(text) = argument_of("ends with") {
         return Ok(Expected::EndsWith(Template::parse(text)));
     }
-    if let Some(text) = behind("digest of") {
+    if let Some(text) = argument_of("digest of") {
         return Ok(Expected::DigestOf(Template::parse(text)));
     }
-    if let Some(text) = behind("matches") {
+    if let Some(text) = argument_of("matches") {
         let regex = Regex::new(text).map_err(|error| {
-            Complaint::new(format!("{text:?} is no regular expression: {error}"))
+            ValueError::new(format!("{text:?} is no regular expression: {error}"))
         })?;
         return Ok(Expected::Matches(regex));
     }
-    if let Some(text) = behind("one of") {
+    if let Some(text) = argument_of("one of") {
         let words = text.split('|').map(|word| word.trim().to_owned());
         return Ok(Expected::OneOf(words.collect()));
     }
-    if let Some(text) = behind("at least") {
+    if let Some(text) = argument_of("at least") {
         return Ok(Expected::Between(limit(text)?, f64::INFINITY));
     }
-    if let Some(text) = behind("at most") {
+    if let Some(text) = argument_of("at most") {
         return Ok(Expected::Between(f64::NEG_INFINITY, limit(text)?));
     }
-    if let Some(text) = behind("in") {
+    if let Some(text) = argument_of("in") {
         let (from, to) = spans(text)?;
         return Ok(Expected::Relative(about(from, to)));
     }
@@ -307,20 +305,20 @@ fn placeholder(inner: &str) -> Result<Expected, Complaint> {
         }
         return Ok(Expected::Between(limit(from)?, limit(to)?));
     }
-    let complaint = Complaint::new(format!("there is no placeholder <{inner}>"));
+    let error = ValueError::new(format!("there is no placeholder <{inner}>"));
     let bare = format!("<{inner}>");
     Err(match nearest(&bare, &PLACEHOLDERS) {
-        Some(known) => complaint.hint(format!(
+        Some(known) => error.hint(format!(
             "did you mean {known}? To mean the text itself, begin it with <<"
         )),
-        None => complaint.hint(format!(
+        None => error.hint(format!(
             "known are {}; to mean the text itself, begin it with <<",
             PLACEHOLDERS.join(" ")
         )),
     })
 }
 
-/// Moments are told to the second.
+/// Allows a tolerance of less than a second.
 fn about(from: i64, to: i64) -> Span {
     Span {
         from: from.saturating_sub(999),
@@ -328,32 +326,32 @@ fn about(from: i64, to: i64) -> Span {
     }
 }
 
-fn spans(text: &str) -> Result<(i64, i64), Complaint> {
+fn spans(text: &str) -> Result<(i64, i64), ValueError> {
     match text.split_once(" to ") {
         Some((from, to)) => Ok((span(from)?, span(to)?)),
         None => span(text).map(|span| (span, span)),
     }
 }
 
-fn span(text: &str) -> Result<i64, Complaint> {
+fn span(text: &str) -> Result<i64, ValueError> {
     let span: Result<Duration, _> = humantime::parse_duration(text.trim());
     let span = span.map_err(|error| {
-        Complaint::new(format!("{text:?} is no duration: {error}"))
+        ValueError::new(format!("{text:?} is no duration: {error}"))
             .hint("such as <in 7 days>, <in 6 days to 7 days>, <90 seconds ago>")
     })?;
     Ok(i64::try_from(span.as_millis()).unwrap_or(i64::MAX))
 }
 
-fn limit(text: &str) -> Result<f64, Complaint> {
+fn limit(text: &str) -> Result<f64, ValueError> {
     text.trim().parse().map_err(|_| {
-        Complaint::new(format!("{text:?} is no number")).hint("such as <1 to 3> or <at least 2>")
+        ValueError::new(format!("{text:?} is no number")).hint("such as <1 to 3> or <at least 2>")
     })
 }
 
-/// Whether a text is nothing but one name that captures.
+/// Returns the name if the template consists of one name.
 pub fn sole_name(template: &Template) -> Option<&str> {
     match template.parts() {
-        [Part::Hole(name)] => Some(name),
+        [Part::Name(name)] => Some(name),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! Runs a scenario step by step, until one is not as expected.
+//! Runs a scenario step by step, until a step fails.
 
 use std::time::Instant;
 
@@ -7,32 +7,32 @@ use serde_json::Value;
 
 use super::check::check;
 use super::component::Component;
-use super::model::{Action, Call, Disturbance, Scenario, Step, Trouble, Violations};
+use super::model::{Action, Call, Disturbance, DisturbanceKind, Scenario, Step, Violations};
 use super::observation::Observation;
-use super::outcome::{Ran, StepFailure, Verdict};
-use super::template::plain;
-use super::world::{Web, World};
-use crate::harness::{self, Given, Observed};
+use super::outcome::{ScenarioResult, StepFailure, Verdict};
+use super::template::to_text;
+use super::world::{WebexBackend, World};
+use crate::harness::{self, InitialState, ObservedCall};
 
-/// Runs a scenario on a component; calls at once need a runtime with one thread.
-pub async fn run(scenario: &Scenario, component: &Component) -> Ran {
+/// Runs a scenario on a component. Concurrent calls need a current-thread runtime.
+pub async fn run(scenario: &Scenario, component: &Component) -> ScenarioResult {
     let begun = Instant::now();
     let failures = match World::begin(scenario, component).await {
-        Ok(world) => play(scenario, world).await,
+        Ok(world) => run_steps(scenario, world).await,
         Err(error) => vec![StepFailure::problem(0, scenario, "begin", &error)],
     };
-    Ran {
+    ScenarioResult {
         path: scenario.path.clone(),
         about: scenario.about.clone(),
         verdict: match failures.is_empty() {
             true => Verdict::Passed,
             false => Verdict::Failed { failures },
         },
-        took: begun.elapsed(),
+        duration: begun.elapsed(),
     }
 }
 
-async fn play(scenario: &Scenario, mut world: World) -> Vec<StepFailure> {
+async fn run_steps(scenario: &Scenario, mut world: World) -> Vec<StepFailure> {
     for (index, step) in scenario.steps.iter().enumerate() {
         let failure = world.step(step).await;
         if let Some(failure) = failure {
@@ -48,7 +48,7 @@ async fn play(scenario: &Scenario, mut world: World) -> Vec<StepFailure> {
         .as_ref()
         .is_some_and(|webex| webex.violations == Violations::Forbidden);
     let violations = match &world.web {
-        Web::Emulated(emulated) if forbidden => emulated.violations(),
+        WebexBackend::Emulated(emulated) if forbidden => emulated.violations(),
         _ => Vec::new(),
     };
     if violations.is_empty() {
@@ -64,11 +64,11 @@ async fn play(scenario: &Scenario, mut world: World) -> Vec<StepFailure> {
     vec![failure]
 }
 
-/// Why a step could not be done at all.
+/// The reason why a step could not be done.
 pub(super) type Problem = String;
 
-/// What is to be done with the harness.
-pub(super) enum Doing {
+/// An action for the harness.
+pub(super) enum PreparedAction {
     Call(harness::Call),
     Advance(std::time::Duration),
     Wake(Reference, String),
@@ -79,13 +79,13 @@ impl World {
         let mut seen = Observation::default();
         let done = self.act(step, &mut seen).await;
         let mut problems: Vec<String> = done.err().into_iter().collect();
-        if let Web::Script(stage) = &self.web {
-            problems.extend(stage.end(&mut self.matcher));
+        if let WebexBackend::Script(script) = &self.web {
+            problems.extend(script.end(&mut self.matcher));
         }
-        let left = self.disturber.end();
-        problems.extend(left.iter().map(not_disturbed));
+        let left = self.interceptor.end();
+        problems.extend(left.iter().map(describe_unused));
         match self.harness.snapshot().await {
-            Ok(snapshot) => seen.state(&snapshot),
+            Ok(snapshot) => seen.set_state(&snapshot),
             Err(error) => problems.push(format!("the store cannot be read: {error}")),
         }
         seen.now = self.harness.now();
@@ -109,49 +109,51 @@ impl World {
     }
 
     async fn act(&mut self, step: &Step, seen: &mut Observation) -> Result<(), Problem> {
-        self.disturber.begin(&step.disturbances);
-        if let Web::Script(stage) = &self.web {
-            stage.begin(&step.http, &self.matcher);
+        self.interceptor.begin(&step.disturbances);
+        if let WebexBackend::Script(script) = &self.web {
+            script.begin(&step.http, &self.matcher);
         }
-        let doing = match &step.action {
+        let prepared = match &step.action {
             Action::Webex(action) => {
                 return match &self.web {
-                    Web::Emulated(emulated) => emulated.act(action, &mut self.matcher.bindings),
-                    Web::Script(_) => Err("there is no emulated Webex".to_owned()),
+                    WebexBackend::Emulated(emulated) => {
+                        emulated.apply(action, &mut self.matcher.bindings)
+                    }
+                    WebexBackend::Script(_) => Err("there is no emulated Webex".to_owned()),
                 };
             }
             Action::Restart => {
                 let restarted = self.harness.restart().await;
                 return restarted.map_err(|error| error.to_string());
             }
-            Action::Advance(duration) => Doing::Advance(*duration),
+            Action::Advance(duration) => PreparedAction::Advance(*duration),
             Action::At(moment) => {
                 let now = self.harness.now();
                 if *moment < now {
                     return Err(format!("{moment} is over: it is {now}"));
                 }
-                Doing::Advance(moment.since(now))
+                PreparedAction::Advance(moment.since(now))
             }
-            Action::AtOnce(callers) => return self.at_once(callers, seen).await,
-            Action::Call(call) => self.doing(call).await?,
+            Action::Concurrent(callers) => return self.run_concurrently(callers, seen).await,
+            Action::Call(call) => self.prepare(call).await?,
         };
         let before = self.harness.snapshot().await;
         let requests = self.harness.http().len();
         let done = tokio::select! {
-            done = self.done(doing) => Some(done?),
-            () = self.disturber.crashed() => None,
+            done = self.perform(prepared) => Some(done?),
+            () = self.interceptor.wait_for_crash() => None,
         };
         match done {
             Some(calls) => {
                 for call in &calls {
-                    seen.add(call);
+                    seen.add_call(call);
                 }
                 match (&step.action, calls.first()) {
                     (Action::Call(call), Some(observed)) => {
-                        seen.outcome(observed);
-                        self.know(call, observed)?;
+                        seen.set_outcome(observed);
+                        self.bind_results(call, observed)?;
                     }
-                    _ => calls.iter().for_each(|call| seen.fired(call)),
+                    _ => calls.iter().for_each(|call| seen.add_fired(call)),
                 }
             }
             None => {
@@ -161,20 +163,20 @@ impl World {
                     .map_err(|error| error.to_string())?;
                 let after = self.harness.snapshot().await;
                 if let (Ok(before), Ok(after)) = (before, after) {
-                    seen.changed(&before.difference(&after));
+                    seen.add_changes(&before.difference(&after));
                 }
                 let all = self.harness.http();
-                seen.requests(all.get(requests..).unwrap_or_default());
+                seen.add_requests(all.get(requests..).unwrap_or_default());
             }
         }
         Ok(())
     }
 
-    async fn done(&self, doing: Doing) -> Result<Vec<Observed<Value>>, Problem> {
-        match doing {
-            Doing::Call(call) => Ok(vec![self.harness.call(call).await]),
-            Doing::Advance(duration) => Ok(self.harness.advance(duration).await),
-            Doing::Wake(subject, id) => {
+    async fn perform(&self, prepared: PreparedAction) -> Result<Vec<ObservedCall<Value>>, Problem> {
+        match prepared {
+            PreparedAction::Call(call) => Ok(vec![self.harness.call(call).await]),
+            PreparedAction::Advance(duration) => Ok(self.harness.advance(duration).await),
+            PreparedAction::Wake(subject, id) => {
                 let woken = self.harness.wake(&subject, &id).await;
                 let woken = woken.map_err(|error| error.to_string())?;
                 let woken = woken.ok_or_else(|| format!("{subject} has no wakeup {id:?}"))?;
@@ -183,11 +185,15 @@ impl World {
         }
     }
 
-    /// Knows what a call answered by the usual names.
+    /// Binds parts of a call's result to their default names.
     ///
     /// # Errors
-    /// If another record is known by the name of one that was added.
-    pub(super) fn know(&mut self, call: &Call, observed: &Observed<Value>) -> Result<(), Problem> {
+    /// If the name of an added record already belongs to another record.
+    pub(super) fn bind_results(
+        &mut self,
+        call: &Call,
+        observed: &ObservedCall<Value>,
+    ) -> Result<(), Problem> {
         let (Call::Workflow { name, .. }, Ok(result)) = (call, &observed.result) else {
             return Ok(());
         };
@@ -218,18 +224,18 @@ impl World {
         Ok(())
     }
 
-    /// A call with everything put in.
-    pub(super) async fn doing(&mut self, call: &Call) -> Result<Doing, Problem> {
+    /// Fills the names in a call.
+    pub(super) async fn prepare(&mut self, call: &Call) -> Result<PreparedAction, Problem> {
         let bindings = &self.matcher.bindings;
         match call {
             Call::Workflow { inputs, .. } => {
                 let filled = bindings.fill(&Value::Object(inputs.clone()));
                 let filled = filled.map_err(|error| error.to_string())?;
                 if let Some(record) = filled.get("pkid") {
-                    pkid(&plain(record))?;
+                    pkid(&to_text(record))?;
                 }
                 serde_json::from_value(filled)
-                    .map(Doing::Call)
+                    .map(PreparedAction::Call)
                     .map_err(|error| format!("cannot call {}: {error}", call.name()))
             }
             Call::Wake {
@@ -267,14 +273,14 @@ impl World {
                             .or(otherwise.map(|stored| stored.payload.clone()))
                             .unwrap_or_default(),
                     };
-                    let given = Given {
+                    let state = InitialState {
                         wakeups: vec![written],
-                        ..Given::default()
+                        ..InitialState::default()
                     };
-                    let put = self.harness.put(given).await;
+                    let put = self.harness.put(state).await;
                     put.map_err(|error| error.to_string())?;
                 }
-                Ok(Doing::Wake(subject, wakeup.clone()))
+                Ok(PreparedAction::Wake(subject, wakeup.clone()))
             }
         }
     }
@@ -285,21 +291,21 @@ fn pkid(text: &str) -> Result<Pkid, Problem> {
     pkid.map_err(|error| format!("`record` is {text:?}, but {error}"))
 }
 
-fn not_disturbed(disturbance: &Disturbance) -> String {
+fn describe_unused(disturbance: &Disturbance) -> String {
     let Disturbance {
         import, nth, with, ..
     } = disturbance;
     let what = match with {
-        Trouble::Crash => "the crash",
-        Trouble::Failure(_) => "the failure",
+        DisturbanceKind::Crash => "the crash",
+        DisturbanceKind::Failure(_) => "the failure",
     };
     format!("{what} did not come to pass: {import} was not called {nth} times")
 }
 
-/// What a person wants to know of a step that is not as expected.
+/// Returns requests and log lines, for the report on a failed step.
 fn notes(seen: &Observation) -> Vec<String> {
     let requests = seen.http.iter().map(|request| {
-        let part = |name: &str| request.get(name).map_or(String::new(), plain);
+        let part = |name: &str| request.get(name).map_or(String::new(), to_text);
         format!(
             "http  {} {} -> {}{}",
             part("method"),
@@ -310,7 +316,7 @@ fn notes(seen: &Observation) -> Vec<String> {
     });
     let logs = seen.calls.iter().map(|call| &call.log).chain([&seen.log]);
     let lines = logs.flatten().map(|line| {
-        let part = |name: &str| line.get(name).map_or(String::new(), plain);
+        let part = |name: &str| line.get(name).map_or(String::new(), to_text);
         format!("log   {} {}", part("level"), part("message"))
     });
     requests.chain(lines).collect()

@@ -1,4 +1,4 @@
-//! Many scenarios: which there are, which of them are run, and several at once.
+//! Sets of scenarios: finding, selecting and running them, several concurrently.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -9,20 +9,20 @@ use std::sync::mpsc;
 use super::component::Component;
 use super::format::{LoadError, load};
 use super::model::Scenario;
-use super::outcome::{Ran, Verdict};
+use super::outcome::{ScenarioResult, Verdict};
 use super::run::run;
 use super::update;
 
-/// A file, read.
+/// A file that was read.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedScenario {
     /// The file.
     pub path: PathBuf,
-    /// What is in it.
+    /// The scenario, or the reason why there is none.
     pub scenario: Result<Scenario, LoadError>,
 }
 
-/// Why no scenarios are found.
+/// The reason why no scenarios were found.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
     /// A path cannot be read.
@@ -30,34 +30,34 @@ pub enum FindError {
     Unreadable {
         /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         cause: std::io::Error,
     },
-    /// There are none.
+    /// There are no scenarios.
     #[error("there are no scenarios (*.toml) in {0}")]
     None(String),
 }
 
 /// The scenarios at and below some paths.
 #[derive(Debug, Default)]
-pub struct Found {
-    /// The files that are named, and those that end in `.toml` below directories that are named, each once,
-    /// in the order of their names.
+pub struct FoundFiles {
+    /// The given files, and files that end in `.toml` below the given directories, without repetitions, sorted
+    /// by name.
     pub files: Vec<PathBuf>,
-    /// The entries of directories that were passed over.
-    pub passed_over: Vec<PassedOver>,
+    /// The skipped entries of directories.
+    pub skipped: Vec<SkippedEntry>,
 }
 
-/// An entry of a directory that is not taken for a scenario.
+/// A directory entry that is not a scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PassedOver {
+pub struct SkippedEntry {
     /// The entry.
     pub path: PathBuf,
     /// The kind of the entry, such as `a hidden file`.
-    pub why: &'static str,
+    pub reason: &'static str,
 }
 
-/// The files of [`survey`].
+/// Returns the files of [`survey`].
 ///
 /// # Errors
 /// If a path cannot be read, or there are no files.
@@ -65,15 +65,15 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FindError> {
     survey(paths).map(|found| found.files)
 }
 
-/// Looks for scenarios at and below `paths`. Hidden files, such as an editor's lock, links that lead nowhere,
-/// pipes, sockets and devices are passed over below a directory; a path that is named is taken as it is.
+/// Finds scenarios at and below `paths`. Below a directory, these entries are skipped: hidden files (such as an
+/// editor's lock), dangling links, pipes, sockets and devices. A given path is never skipped.
 ///
 /// # Errors
 /// If a path cannot be read, or there are no files.
-pub fn survey(paths: &[PathBuf]) -> Result<Found, FindError> {
-    let mut found = Found::default();
+pub fn survey(paths: &[PathBuf]) -> Result<FoundFiles, FindError> {
+    let mut found = FoundFiles::default();
     for path in paths {
-        let mut below = Found::default();
+        let mut below = FoundFiles::default();
         match std::fs::metadata(path) {
             Err(cause) => {
                 let path = path.clone();
@@ -83,15 +83,15 @@ pub fn survey(paths: &[PathBuf]) -> Result<Found, FindError> {
             Ok(_) => below.files.push(path.clone()),
         }
         below.files.sort();
-        below.passed_over.sort_by(|a, b| a.path.cmp(&b.path));
+        below.skipped.sort_by(|a, b| a.path.cmp(&b.path));
         for file in below.files {
             if !found.files.contains(&file) {
                 found.files.push(file);
             }
         }
-        for entry in below.passed_over {
-            if !found.passed_over.contains(&entry) {
-                found.passed_over.push(entry);
+        for entry in below.skipped {
+            if !found.skipped.contains(&entry) {
+                found.skipped.push(entry);
             }
         }
     }
@@ -105,17 +105,21 @@ pub fn survey(paths: &[PathBuf]) -> Result<Found, FindError> {
     Ok(found)
 }
 
-/// Walks a directory; `above` are those that lead to it, by their real paths.
-fn walk(directory: &Path, above: &mut Vec<PathBuf>, found: &mut Found) -> Result<(), FindError> {
+/// Walks a directory. `above` are the real paths of its ancestors.
+fn walk(
+    directory: &Path,
+    above: &mut Vec<PathBuf>,
+    found: &mut FoundFiles,
+) -> Result<(), FindError> {
     let unreadable = |cause| FindError::Unreadable {
         path: directory.to_owned(),
         cause,
     };
     let real = std::fs::canonicalize(directory).map_err(unreadable)?;
     if above.contains(&real) {
-        found.passed_over.push(PassedOver {
+        found.skipped.push(SkippedEntry {
             path: directory.to_owned(),
-            why: "a link to a directory that it is in",
+            reason: "a link to a directory that it is in",
         });
         return Ok(());
     }
@@ -127,11 +131,11 @@ fn walk(directory: &Path, above: &mut Vec<PathBuf>, found: &mut Found) -> Result
         let is_scenario = path
             .extension()
             .is_some_and(|extension| extension == "toml");
-        let why = match std::fs::metadata(&path) {
+        let reason = match std::fs::metadata(&path) {
             Ok(there) if there.is_dir() && is_hidden => {
-                found.passed_over.push(PassedOver {
+                found.skipped.push(SkippedEntry {
                     path,
-                    why: "a hidden directory",
+                    reason: "a hidden directory",
                 });
                 continue;
             }
@@ -150,21 +154,21 @@ fn walk(directory: &Path, above: &mut Vec<PathBuf>, found: &mut Found) -> Result
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => "gone",
             Err(cause) => return Err(FindError::Unreadable { path, cause }),
         };
-        found.passed_over.push(PassedOver { path, why });
+        found.skipped.push(SkippedEntry { path, reason });
     }
     above.pop();
     Ok(())
 }
 
-/// Reads files, and keeps those whose path or sentence contains `filter`, whichever letters are capital. Of
-/// a broken file only the path counts, since nobody can know what it is about.
-pub fn select(files: &[PathBuf], filter: Option<&str>) -> Vec<Loaded> {
-    let loaded = files.iter().map(|path| Loaded {
+/// Reads files, and keeps those whose path or `about` contains `filter`, ignoring case. A broken file has only
+/// its path.
+pub fn select(files: &[PathBuf], filter: Option<&str>) -> Vec<LoadedScenario> {
+    let loaded = files.iter().map(|path| LoadedScenario {
         path: path.clone(),
         scenario: load(path),
     });
     let filter = filter.map(str::to_lowercase);
-    let wanted = |loaded: &Loaded| {
+    let wanted = |loaded: &LoadedScenario| {
         let about = loaded.scenario.as_ref().map(|scenario| &*scenario.about);
         let texts = [&*loaded.path.to_string_lossy(), about.unwrap_or_default()];
         filter.as_ref().is_none_or(|filter| {
@@ -176,34 +180,35 @@ pub fn select(files: &[PathBuf], filter: Option<&str>) -> Vec<Loaded> {
     loaded.filter(wanted).collect()
 }
 
-/// Runs scenarios, `jobs` at once, and tells of each when it and all before it have ended.
+/// Runs scenarios, up to `jobs` concurrently. Calls `ended` for each in order, once it and all before it have
+/// ended.
 pub fn run_all(
-    loaded: &[Loaded],
+    loaded: &[LoadedScenario],
     component: &Component,
     jobs: NonZeroUsize,
-    mut ended: impl FnMut(&Ran),
-) -> Vec<Ran> {
+    mut ended: impl FnMut(&ScenarioResult),
+) -> Vec<ScenarioResult> {
     let next = AtomicUsize::new(0);
-    let (told, hear) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let mut waiting = BTreeMap::new();
     let mut all = Vec::new();
     std::thread::scope(|scope| {
         for _ in 0..jobs.get().min(loaded.len()) {
-            let (told, next) = (told.clone(), &next);
+            let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(loaded) = loaded.get(index) else {
                         return;
                     };
-                    if told.send((index, run_one(loaded, component))).is_err() {
+                    if sender.send((index, run_one(loaded, component))).is_err() {
                         return;
                     }
                 }
             });
         }
-        drop(told);
-        for (index, ran) in hear {
+        drop(sender);
+        for (index, ran) in receiver {
             waiting.insert(index, ran);
             while let Some(ran) = waiting.remove(&all.len()) {
                 ended(&ran);
@@ -214,16 +219,19 @@ pub fn run_all(
     all
 }
 
-/// Runs a scenario and accepts what it sees, step by step, until it passes or there is nothing that can be
-/// accepted. Says how it ended, and how many steps were rewritten.
+/// Runs a scenario and accepts its observations, step by step, until it passes or a failure cannot be accepted.
+/// Returns the result and the number of rewritten steps.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn accept(loaded: &Loaded, component: &Component) -> std::io::Result<(Ran, usize)> {
+pub fn accept(
+    loaded: &LoadedScenario,
+    component: &Component,
+) -> std::io::Result<(ScenarioResult, usize)> {
     let mut ran = run_one(loaded, component);
     let mut text = std::fs::read_to_string(&loaded.path)?;
     let mut rewritten = 0;
-    // Each turn settles what can be settled of one step; what is told again is not settled.
+    // Each iteration fixes one step; a failure that occurs again cannot be fixed.
     let most = loaded
         .scenario
         .as_ref()
@@ -244,7 +252,7 @@ pub fn accept(loaded: &Loaded, component: &Component) -> std::io::Result<(Ran, u
         std::fs::write(&loaded.path, &accepted)?;
         text = accepted;
         rewritten += 1;
-        let again = Loaded {
+        let again = LoadedScenario {
             path: loaded.path.clone(),
             scenario: load(&loaded.path),
         };
@@ -253,17 +261,19 @@ pub fn accept(loaded: &Loaded, component: &Component) -> std::io::Result<(Ran, u
     Ok((ran, rewritten))
 }
 
-fn run_one(loaded: &Loaded, component: &Component) -> Ran {
+fn run_one(loaded: &LoadedScenario, component: &Component) -> ScenarioResult {
     let scenario = match &loaded.scenario {
         Ok(scenario) => scenario,
-        Err(error) => return Ran::broken(&loaded.path, error),
+        Err(error) => return ScenarioResult::broken(&loaded.path, error),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     match runtime {
         Ok(runtime) => runtime.block_on(run(scenario, component)),
-        Err(error) => Ran::not_begun(scenario, &format!("cannot start the runtime: {error}")),
+        Err(error) => {
+            ScenarioResult::failed_to_start(scenario, &format!("cannot start the runtime: {error}"))
+        }
     }
 }
 
@@ -272,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scenarios_are_found_below_directories_in_the_order_of_their_names() {
+    fn scenarios_are_found_recursively_in_name_order() {
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str| {
             let path = directory.path().join(name);
@@ -288,7 +298,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_no_scenario_below_a_directory_is_passed_over() {
+    fn other_directory_entries_are_skipped() {
         use std::os::unix::fs::symlink;
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
@@ -307,13 +317,13 @@ mod tests {
         let socket = std::os::unix::net::UnixListener::bind(path("s.toml")).unwrap();
         let found = survey(&[directory.path().to_owned()]).unwrap();
         assert_eq!(found.files, [path("a.toml"), path("linked.toml")]);
-        let passed_over: Vec<(PathBuf, &str)> = found
-            .passed_over
+        let skipped: Vec<(PathBuf, &str)> = found
+            .skipped
             .into_iter()
-            .map(|entry| (entry.path, entry.why))
+            .map(|entry| (entry.path, entry.reason))
             .collect();
         assert_eq!(
-            passed_over,
+            skipped,
             [
                 (path(".#a.toml"), "a hidden file"),
                 (path(".b.toml"), "a hidden file"),
@@ -325,13 +335,13 @@ mod tests {
             ]
         );
         drop(socket);
-        // A path that is named is meant.
+        // A given path is never skipped.
         let named = find(&[path(".b.toml")]).unwrap();
         assert_eq!(named, [path(".b.toml")]);
     }
 
     #[test]
-    fn no_scenarios_at_all_are_an_error_that_names_the_place() {
+    fn finding_no_scenarios_is_an_error_with_the_path() {
         let directory = tempfile::tempdir().unwrap();
         let error = find(&[directory.path().to_owned()]).unwrap_err();
         assert!(
@@ -344,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_looks_at_paths_and_sentences_and_keeps_broken_files_it_names() {
+    fn filter_matches_paths_and_about_texts() {
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path = directory.path().join(name);

@@ -1,61 +1,61 @@
-//! Texts with `{name}` in them: what a scenario captured once and says again.
+//! Texts with `{name}` for captured values.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
 
-/// A text in which `{name}` stands for something captured. A name begins with a lower-case letter
-/// and goes on with letters, digits, `.`, `-` and `_`; other braces are braces, and `{{` is one too.
+/// A text in which `{name}` stands for a captured value. A name begins with a lower-case letter and continues
+/// with letters, digits, `.`, `-` and `_`. Other braces are literal, and `{{` is a literal brace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
 }
 
-/// A piece of a text.
+/// A part of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// As it is written.
+    /// Literal text.
     Text(String),
-    /// What was captured under this name.
-    Hole(String),
+    /// The value captured under this name.
+    Name(String),
 }
 
-/// What is known under the names of a scenario.
+/// The values of names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Bindings(BTreeMap<String, Value>);
 
-/// A name under which nothing is known.
+/// A name without a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nothing is known as {{{name}}}; known are {known}")]
-pub struct Unbound {
+pub struct UnboundName {
     /// The name.
     pub name: String,
-    /// The names under which something is known.
+    /// The names that have values.
     known: String,
 }
 
 impl Template {
-    /// Finds the names in a text.
+    /// Parses the names in a text.
     pub fn parse(text: &str) -> Self {
         let mut parts = Vec::new();
         let mut plain = String::new();
         let mut rest = text;
         while let Some(start) = rest.find('{') {
-            let (before, behind) = rest.split_at(start);
+            let (before, tail) = rest.split_at(start);
             plain.push_str(before);
-            if let Some(behind) = behind.strip_prefix("{{") {
+            if let Some(tail) = tail.strip_prefix("{{") {
                 plain.push('{');
-                rest = behind;
-            } else if let Some((name, behind)) = name_in_braces(behind) {
+                rest = tail;
+            } else if let Some((name, tail)) = split_name(tail) {
                 if !plain.is_empty() {
                     parts.push(Part::Text(std::mem::take(&mut plain)));
                 }
-                parts.push(Part::Hole(name.to_owned()));
-                rest = behind;
+                parts.push(Part::Name(name.to_owned()));
+                rest = tail;
             } else {
                 plain.push('{');
-                rest = behind.strip_prefix('{').unwrap_or_default();
+                rest = tail.strip_prefix('{').unwrap_or_default();
             }
         }
         plain.push_str(rest);
@@ -65,48 +65,49 @@ impl Template {
         Self { parts }
     }
 
-    /// A text in which braces are braces.
+    /// Creates a template of literal text.
     pub fn literal(text: &str) -> Self {
         Self {
             parts: vec![Part::Text(text.to_owned())],
         }
     }
 
-    /// Its pieces, no two texts side by side.
+    /// Returns the parts; no two literal texts are adjacent.
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// Its names.
+    /// Returns the names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Hole(name) => Some(name.as_str()),
+            Part::Name(name) => Some(name.as_str()),
             Part::Text(_) => None,
         })
     }
 
-    /// The text with everything put in.
+    /// Replaces the names by their values.
     ///
     /// # Errors
-    /// If a name is not known.
-    pub fn fill(&self, bindings: &Bindings) -> Result<String, Unbound> {
+    /// If a name has no value.
+    pub fn fill(&self, bindings: &Bindings) -> Result<String, UnboundName> {
         let mut text = String::new();
         for part in &self.parts {
             match part {
                 Part::Text(plain) => text.push_str(plain),
-                Part::Hole(name) => text.push_str(&plain(bindings.need(name)?)),
+                Part::Name(name) => text.push_str(&to_text(bindings.require(name)?)),
             }
         }
         Ok(text)
     }
 
-    /// As [`Template::fill`]; a text that is nothing but one name is that value, a number too.
+    /// Replaces the names by their values. A template of one name keeps the type of its value, such as a
+    /// number.
     ///
     /// # Errors
-    /// If a name is not known.
-    pub fn value(&self, bindings: &Bindings) -> Result<Value, Unbound> {
+    /// If a name has no value.
+    pub fn value(&self, bindings: &Bindings) -> Result<Value, UnboundName> {
         match self.parts.as_slice() {
-            [Part::Hole(name)] => bindings.need(name).cloned(),
+            [Part::Name(name)] => bindings.require(name).cloned(),
             _ => self.fill(bindings).map(Value::String),
         }
     }
@@ -117,21 +118,21 @@ impl fmt::Display for Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => f.write_str(text)?,
-                Part::Hole(name) => write!(f, "{{{name}}}")?,
+                Part::Name(name) => write!(f, "{{{name}}}")?,
             }
         }
         Ok(())
     }
 }
 
-fn name_in_braces(text: &str) -> Option<(&str, &str)> {
+fn split_name(text: &str) -> Option<(&str, &str)> {
     let (name, rest) = text.strip_prefix('{')?.split_once('}')?;
     let first = name.chars().next()?;
     let more = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     (first.is_ascii_lowercase() && name.chars().all(more)).then_some((name, rest))
 }
 
-/// The texts in a JSON value.
+/// Returns the texts in a JSON value.
 pub fn texts_in(value: &Value) -> Vec<&str> {
     match value {
         Value::String(text) => vec![text],
@@ -141,8 +142,8 @@ pub fn texts_in(value: &Value) -> Vec<&str> {
     }
 }
 
-/// A value as a text: a text as it is, anything else as JSON.
-pub fn plain(value: &Value) -> String {
+/// Returns a text unchanged, and any other value as JSON.
+pub fn to_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
@@ -150,23 +151,23 @@ pub fn plain(value: &Value) -> String {
 }
 
 impl Bindings {
-    /// Knows `value` as `name` from now on.
+    /// Sets the value of a name.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<Value>) {
         self.0.insert(name.into(), value.into());
     }
 
-    /// What is known as `name`.
+    /// Returns the value of a name.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
 
-    /// All that is known, by name.
+    /// Returns all names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    fn need(&self, name: &str) -> Result<&Value, Unbound> {
-        self.get(name).ok_or_else(|| Unbound {
+    fn require(&self, name: &str) -> Result<&Value, UnboundName> {
+        self.get(name).ok_or_else(|| UnboundName {
             name: name.to_owned(),
             known: match self.0.is_empty() {
                 true => "no names at all".to_owned(),
@@ -180,11 +181,11 @@ impl Bindings {
         })
     }
 
-    /// A JSON value with every name in it put in.
+    /// Replaces the names in a JSON value by their values.
     ///
     /// # Errors
-    /// If a name is not known.
-    pub fn fill(&self, value: &Value) -> Result<Value, Unbound> {
+    /// If a name has no value.
+    pub fn fill(&self, value: &Value) -> Result<Value, UnboundName> {
         Ok(match value {
             Value::String(text) => Template::parse(text).value(self)?,
             Value::Array(items) => Value::Array(
@@ -197,7 +198,7 @@ impl Bindings {
                 entries
                     .iter()
                     .map(|(name, value)| Ok((name.clone(), self.fill(value)?)))
-                    .collect::<Result<_, Unbound>>()?,
+                    .collect::<Result<_, UnboundName>>()?,
             ),
             other => other.clone(),
         })
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_one_name_keeps_the_kind_of_its_value() {
+    fn text_of_a_single_name_keeps_the_value_type() {
         let mut bindings = Bindings::default();
         bindings.set("n", 7);
         let filled = bindings.fill(&json!({"a": "{n}", "b": ["n={n}"]})).unwrap();

@@ -1,27 +1,26 @@
-//! Accepts what was seen: rewrites the expectations of a step that failed, and nothing else of the file.
+//! Accepts observations: rewrites the expectations of a failed step, and nothing else in the file.
 //!
-//! Comments and layout stay. Generated values are written as the placeholders that a person would take;
-//! what no expectation can accept (a step that could not be done, a text that must occur nowhere) is left
-//! to a person.
+//! Comments and layout are kept. Generated values are written as placeholders. Some failures cannot be
+//! accepted, such as a step that could not be done, or a text that must not occur.
 
 use relation_host::types::{Pkid, Timestamp};
 use serde_json::Value as Json;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, TableLike, Value};
 
+use super::durations::format_duration;
 use super::format::values::parse_moment;
 use super::mismatch::{Mismatch, Segment};
 use super::outcome::StepFailure;
-use super::spans::span;
-use super::template::plain;
+use super::template::to_text;
 
-/// A moment farther from the clock than this is more likely a number that is none.
-const FAR: i128 = 20 * 366 * 86_400_000;
+/// The largest distance of a moment from the clock; a number farther away is probably not a moment.
+const MAX_DISTANCE_MS: i128 = 20 * 366 * 86_400_000;
 
-/// The mark of UTF-8 at the beginning of a text, which is not part of the text.
+/// The byte order mark of UTF-8, which is not part of the text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// The text with everything accepted in which `failure` differs: with its byte order mark and its line ends.
-/// None: there is nothing to accept.
+/// Accepts the mismatches of `failure`. Returns the new text, with its byte order mark and line ends, or `None`
+/// if there is nothing to accept.
 pub fn accept(text: &str, failure: &StepFailure) -> Option<String> {
     let unmarked = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let mark = text.strip_suffix(unmarked).unwrap_or_default();
@@ -29,8 +28,8 @@ pub fn accept(text: &str, failure: &StepFailure) -> Option<String> {
     Some(format!("{mark}{}", with_line_ends_of(unmarked, &accepted)))
 }
 
-/// `text`, whose lines end with `\n`, with the line ends of `original`: those of the lines that it begins and
-/// ends with like `original`, and else those that most lines have.
+/// Restores the line ends of `original` in `text`, whose lines end with `\n`. Equal lines at the beginning and
+/// the end keep theirs; other lines get those of the majority.
 fn with_line_ends_of(original: &str, text: &str) -> String {
     let ends_with_cr = |line: &&str| line.ends_with("\r\n");
     let before: Vec<&str> = original.split_inclusive('\n').collect();
@@ -76,28 +75,28 @@ fn accept_lines(text: &str, failure: &StepFailure) -> Option<String> {
         Item::Value(Value::Array(steps)) => steps.get_mut(index)?.as_inline_table_mut()?,
         _ => return None,
     };
-    let accepting = Accepting { failure };
+    let updater = Updater { failure };
     let mut changed = false;
-    // Values first, then what is to be added; what is to be taken away from behind, so that places hold.
+    // Values first, then additions. Removals come last and in reverse, so that indices stay valid.
     let (gone, there): (Vec<&Mismatch>, Vec<&Mismatch>) = failure
         .mismatches
         .iter()
         .partition(|mismatch| mismatch.found.is_none());
     for mismatch in there {
         changed |= expectations(step, &mismatch.segments)
-            .and_then(|(expect, path)| accepting.take(expect, path, mismatch))
+            .and_then(|(expect, path)| updater.accept_mismatch(expect, path, mismatch))
             .is_some();
     }
     for mismatch in gone.iter().rev() {
         changed |= expectations(step, &mismatch.segments)
-            .and_then(|(expect, path)| drop_at(expect, path))
+            .and_then(|(expect, path)| remove_at(expect, path))
             .is_some();
     }
     changed.then(|| document.to_string())
 }
 
-/// The expectations to which a way leads, made if they are not there, and the rest of the way: those of the
-/// step, or of one of its calls at once.
+/// Returns the expectations of the step, or of one of its concurrent calls, and the rest of the path. Missing
+/// expectations are created.
 fn expectations<'d, 'p>(
     step: &'d mut dyn TableLike,
     path: &'p [Segment],
@@ -121,13 +120,18 @@ fn expectations<'d, 'p>(
     Some((owner.get_mut("expect")?, path))
 }
 
-struct Accepting<'f> {
+struct Updater<'f> {
     failure: &'f StepFailure,
 }
 
-impl Accepting<'_> {
-    /// Writes what was found where something else, or nothing, is expected.
-    fn take(&self, expect: &mut Item, path: &[Segment], mismatch: &Mismatch) -> Option<()> {
+impl Updater<'_> {
+    /// Writes the found value of a mismatch.
+    fn accept_mismatch(
+        &self,
+        expect: &mut Item,
+        path: &[Segment],
+        mismatch: &Mismatch,
+    ) -> Option<()> {
         let found = mismatch.found.as_ref()?;
         let (root, rest) = path.split_first()?;
         let Segment::Key(root) = root else {
@@ -139,7 +143,7 @@ impl Accepting<'_> {
             "error" if !table.contains_key("error") => {
                 table.remove("result");
                 table.remove("exact-result");
-                let case = found.get("case").map_or(String::new(), plain);
+                let case = found.get("case").map_or(String::new(), to_text);
                 table.insert("error", Item::Value(case.into()));
                 Some(())
             }
@@ -164,7 +168,7 @@ impl Accepting<'_> {
             }
             "fired" if !table.contains_key("fired") => {
                 let ids = self.failure.seen.fired.iter();
-                let ids: Array = ids.map(|fired| self.in_short("fired", fired)).collect();
+                let ids: Array = ids.map(|fired| self.shorthand("fired", fired)).collect();
                 table.insert("fired", Item::Value(ids.into()));
                 Some(())
             }
@@ -182,11 +186,11 @@ impl Accepting<'_> {
         let found = mismatch.found.as_ref()?;
         let Some((first, rest)) = path.split_first() else {
             match item {
-                // One more than the list has.
+                // An additional item of the list.
                 Item::Value(Value::Array(list)) if mismatch.expected.is_none() => {
-                    list.push(self.in_short(root, found));
+                    list.push(self.shorthand(root, found));
                 }
-                item => replace(item, self.generalised(found)),
+                item => replace(item, self.generalize(found)),
             }
             return Some(());
         };
@@ -201,7 +205,7 @@ impl Accepting<'_> {
             (Item::Table(table), Segment::Key(key)) => match table.get_mut(key) {
                 Some(item) => self.write(item, root, rest, mismatch),
                 None => {
-                    let value = self.generalised(found);
+                    let value = self.generalize(found);
                     table.insert(key, Item::Value(value));
                     Some(())
                 }
@@ -220,22 +224,22 @@ impl Accepting<'_> {
         let found = mismatch.found.as_ref()?;
         let Some((first, rest)) = path.split_first() else {
             if let (Value::Array(list), true) = (&mut *value, mismatch.expected.is_none()) {
-                list.push(self.in_short(root, found));
+                list.push(self.shorthand(root, found));
             } else {
-                replace_value(value, self.generalised(found));
+                replace_value(value, self.generalize(found));
             }
             return Some(());
         };
         match (value, first) {
             (Value::Array(list), Segment::Index(index)) => match list.get_mut(*index) {
                 None => {
-                    list.push(self.in_short(root, found));
+                    list.push(self.shorthand(root, found));
                     Some(())
                 }
                 Some(item) if item.is_str() && !rest.is_empty() => {
                     let short = match root {
-                        "http" => self.in_short(root, self.failure.seen.http.get(*index)?),
-                        _ => self.generalised(found),
+                        "http" => self.shorthand(root, self.failure.seen.http.get(*index)?),
+                        _ => self.generalize(found),
                     };
                     replace_value(item, short);
                     Some(())
@@ -245,7 +249,7 @@ impl Accepting<'_> {
             (Value::InlineTable(table), Segment::Key(key)) => match table.get_mut(key) {
                 Some(item) => self.write_value(item, root, rest, mismatch),
                 None => {
-                    table.insert(key, self.generalised(found));
+                    table.insert(key, self.generalize(found));
                     Some(())
                 }
             },
@@ -253,9 +257,9 @@ impl Accepting<'_> {
         }
     }
 
-    /// One of a list in as few words as name it.
-    fn in_short(&self, root: &str, found: &Json) -> Value {
-        let part = |name: &str| found.get(name).map(plain);
+    /// Returns the shortest form of a list item.
+    fn shorthand(&self, root: &str, found: &Json) -> Value {
+        let part = |name: &str| found.get(name).map(to_text);
         let short = match root {
             "http" => {
                 let end = part("status").or(part("fault")).unwrap_or_default();
@@ -276,15 +280,15 @@ impl Accepting<'_> {
         match found.get("name") {
             Some(name) if root == "storage" || root == "documents" => {
                 let mut table = InlineTable::new();
-                table.insert("name", self.generalised(name));
+                table.insert("name", self.generalize(name));
                 table.into()
             }
-            _ => self.generalised(found),
+            _ => self.generalize(found),
         }
     }
 
-    /// A value as a person would write it: names and placeholders for what was generated.
-    fn generalised(&self, found: &Json) -> Value {
+    /// Writes a value as a person would: names and placeholders for generated values.
+    fn generalize(&self, found: &Json) -> Value {
         let mut bindings = self.failure.bindings.iter();
         let known = |(_, value): &(&str, &Json)| {
             *value == found && (value.is_string() || value.as_u64().is_some_and(|n| n > 1_000_000))
@@ -296,7 +300,10 @@ impl Accepting<'_> {
             Json::Null => "<null>".into(),
             Json::Bool(flag) => (*flag).into(),
             Json::Number(number) => match (number.as_i64(), number.as_f64()) {
-                (Some(number), _) => match u64::try_from(number).ok().and_then(|n| self.away(n)) {
+                (Some(number), _) => match u64::try_from(number)
+                    .ok()
+                    .and_then(|n| self.relative_moment(n))
+                {
                     Some(away) => away.into(),
                     None => number.into(),
                 },
@@ -305,20 +312,20 @@ impl Accepting<'_> {
             },
             Json::String(text) => self.text(text).into(),
             Json::Array(items) => {
-                let items = items.iter().map(|item| self.generalised(item));
+                let items = items.iter().map(|item| self.generalize(item));
                 Value::Array(items.collect())
             }
             Json::Object(entries) => {
                 let entries = entries
                     .iter()
-                    .map(|(name, value)| (name.as_str(), self.generalised(value)));
+                    .map(|(name, value)| (name.as_str(), self.generalize(value)));
                 Value::InlineTable(entries.collect())
             }
         }
     }
 
     fn text(&self, text: &str) -> String {
-        if let Some(away) = parse_moment(text).and_then(|moment| self.away(moment.0)) {
+        if let Some(away) = parse_moment(text).and_then(|moment| self.relative_moment(moment.0)) {
             return away;
         }
         if text.parse::<Pkid>().is_ok() {
@@ -331,16 +338,16 @@ impl Accepting<'_> {
         }
     }
 
-    /// A moment, counted from the clock.
-    fn away(&self, moment: u64) -> Option<String> {
+    /// Writes a moment relative to the clock.
+    fn relative_moment(&self, moment: u64) -> Option<String> {
         let Timestamp(now) = self.failure.now;
         let away = i128::from(moment) - i128::from(now);
-        // Small numbers are counts, not moments of the year 1970.
-        if away.abs() > FAR || moment < 946_684_800_000 {
+        // Small numbers are counts, not moments in 1970.
+        if away.abs() > MAX_DISTANCE_MS || moment < 946_684_800_000 {
             return None;
         }
         let seconds = u64::try_from(away.unsigned_abs() / 1000).ok()?;
-        let span = span(std::time::Duration::from_secs(seconds));
+        let span = format_duration(std::time::Duration::from_secs(seconds));
         Some(match (seconds, away > 0) {
             (0, _) => "<now>".to_owned(),
             (_, true) => format!("<in {span}>"),
@@ -349,11 +356,11 @@ impl Accepting<'_> {
     }
 }
 
-/// Takes an expectation away of which nothing was found; in a table it is said to be absent.
-fn drop_at(item: &mut Item, path: &[Segment]) -> Option<()> {
+/// Removes an expectation without a found value. In a table the value becomes `<absent>`.
+fn remove_at(item: &mut Item, path: &[Segment]) -> Option<()> {
     let (first, rest) = path.split_first()?;
     match (item, first) {
-        (Item::Value(value), _) => drop_in(value, path),
+        (Item::Value(value), _) => remove_in(value, path),
         (Item::ArrayOfTables(tables), Segment::Index(index)) => {
             if rest.is_empty() {
                 tables.get(*index)?;
@@ -361,7 +368,7 @@ fn drop_at(item: &mut Item, path: &[Segment]) -> Option<()> {
                 return Some(());
             }
             let mut table = Item::Table(tables.get(*index)?.clone());
-            drop_at(&mut table, rest)?;
+            remove_at(&mut table, rest)?;
             *tables.get_mut(*index)? = table.into_table().ok()?;
             Some(())
         }
@@ -370,13 +377,13 @@ fn drop_at(item: &mut Item, path: &[Segment]) -> Option<()> {
                 replace(table.get_mut(key)?, "<absent>".into());
                 return Some(());
             }
-            drop_at(table.get_mut(key)?, rest)
+            remove_at(table.get_mut(key)?, rest)
         }
         _ => None,
     }
 }
 
-fn drop_in(value: &mut Value, path: &[Segment]) -> Option<()> {
+fn remove_in(value: &mut Value, path: &[Segment]) -> Option<()> {
     let Some((first, rest)) = path.split_first() else {
         replace_value(value, "<absent>".into());
         return Some(());
@@ -387,13 +394,13 @@ fn drop_in(value: &mut Value, path: &[Segment]) -> Option<()> {
             list.remove(*index);
             Some(())
         }
-        (Value::Array(list), Segment::Index(index)) => drop_in(list.get_mut(*index)?, rest),
-        (Value::InlineTable(table), Segment::Key(key)) => drop_in(table.get_mut(key)?, rest),
+        (Value::Array(list), Segment::Index(index)) => remove_in(list.get_mut(*index)?, rest),
+        (Value::InlineTable(table), Segment::Key(key)) => remove_in(table.get_mut(key)?, rest),
         _ => None,
     }
 }
 
-/// Puts a value in place of another one, and leaves what is around it.
+/// Replaces a value and keeps the surrounding layout.
 fn replace(item: &mut Item, value: Value) {
     match item {
         Item::Value(old) => replace_value(old, value),

@@ -1,7 +1,7 @@
-//! What has changed since somebody last looked: scenarios, or the component that they run.
+//! Changes of scenarios, or of their component, since an earlier check.
 //!
-//! It looks at the files themselves, a few times a second: that works on every file system, and a component
-//! that a linker writes anew, with a name in between, is seen like any other.
+//! The files are polled several times a second. Polling works on every file system, and detects a component
+//! that a linker replaces by renaming.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,82 +9,82 @@ use std::time::SystemTime;
 
 use super::suite;
 
-/// What is watched.
+/// The watched files.
 #[derive(Clone, Debug)]
-pub struct Watched {
-    /// Scenarios, and directories with scenarios.
+pub struct WatchedFiles {
+    /// Scenarios, and directories of scenarios.
     pub paths: Vec<PathBuf>,
-    /// The component's file, if it is one.
+    /// The component's file, if there is one.
     pub component: Option<PathBuf>,
 }
 
-/// How everything was at one moment.
+/// The versions of the files at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Look {
-    scenarios: BTreeMap<PathBuf, Stamp>,
-    component: Option<Stamp>,
+pub struct FileSnapshot {
+    scenarios: BTreeMap<PathBuf, FileVersion>,
+    component: Option<FileVersion>,
 }
 
-/// What tells a version of a file from the next one.
-type Stamp = (Option<SystemTime>, u64);
+/// The modification time and size, which identify a version of a file.
+type FileVersion = (Option<SystemTime>, u64);
 
-/// What has changed between two looks.
+/// The changes between two snapshots.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Changed {
-    /// Nothing that could lead to another result.
+pub enum FileChanges {
+    /// No change that affects a result.
     Nothing,
-    /// These scenarios, new ones among them, in the order of their names.
+    /// Changed and new scenarios, sorted by name.
     Scenarios(Vec<PathBuf>),
-    /// The component: every scenario may end in another way.
+    /// A new component: all scenarios are affected.
     Component,
 }
 
-impl Watched {
-    /// Looks. A path that cannot be read just now has no files: an editor may be replacing it.
-    pub fn look(&self) -> Look {
+impl WatchedFiles {
+    /// Takes a snapshot. An unreadable path has no files, because an editor may be replacing it.
+    pub fn take_snapshot(&self) -> FileSnapshot {
         let one = |path: &PathBuf| suite::find(std::slice::from_ref(path)).unwrap_or_default();
         let files = self.paths.iter().flat_map(one);
-        Look {
+        FileSnapshot {
             scenarios: files
-                .filter_map(|file| Some((stamp(&file)?, file)))
-                .map(|(stamp, file)| (file, stamp))
+                .filter_map(|file| Some((file_version(&file)?, file)))
+                .map(|(version, file)| (file, version))
                 .collect(),
-            component: self.component.as_deref().and_then(stamp),
+            component: self.component.as_deref().and_then(file_version),
         }
     }
 }
 
-fn stamp(file: &Path) -> Option<Stamp> {
+fn file_version(file: &Path) -> Option<FileVersion> {
     let found = std::fs::metadata(file).ok()?;
     Some((found.modified().ok(), found.len()))
 }
 
-impl Look {
-    /// What has changed since an earlier look. A component that is gone is being written: that is told when
-    /// it is there again.
-    pub fn since(&self, earlier: &Self) -> Changed {
+impl FileSnapshot {
+    /// Returns the changes since an earlier snapshot. A missing component is being written, and is reported
+    /// once it exists again.
+    pub fn since(&self, earlier: &Self) -> FileChanges {
         if self.component.is_some() && self.component != earlier.component {
-            return Changed::Component;
+            return FileChanges::Component;
         }
         let changed = self
             .scenarios
             .iter()
-            .filter(|(file, stamp)| earlier.scenarios.get(*file) != Some(stamp));
+            .filter(|(file, version)| earlier.scenarios.get(*file) != Some(version));
         let changed: Vec<PathBuf> = changed.map(|(file, _)| file.clone()).collect();
         match changed.is_empty() {
-            true => Changed::Nothing,
-            false => Changed::Scenarios(changed),
+            true => FileChanges::Nothing,
+            false => FileChanges::Scenarios(changed),
         }
     }
 }
 
-/// Waits until something has changed and is quiet again: until two looks, one `pause` apart, are the same.
-/// Answers what changed since `before`, which becomes how things are now.
-pub fn settled(
-    before: &mut Look,
-    mut look: impl FnMut() -> Look,
+/// Waits for a change and until two snapshots, one `pause` apart, are equal. Returns the changes since
+/// `before`, and updates `before`.
+pub fn wait_until_stable(
+    before: &mut FileSnapshot,
+    mut look: impl FnMut() -> FileSnapshot,
     mut pause: impl FnMut(),
-) -> Changed {
+) -> FileChanges {
     loop {
         let mut now = look();
         loop {
@@ -96,12 +96,12 @@ pub fn settled(
             now = next;
         }
         let changed = now.since(before);
-        // What is gone just now must not be forgotten: it would be missed when it comes back unchanged.
+        // The earlier version of a missing component is kept, to compare with the new one.
         if now.component.is_none() {
             now.component = before.component;
         }
         *before = now;
-        if changed != Changed::Nothing {
+        if changed != FileChanges::Nothing {
             return changed;
         }
     }
@@ -111,9 +111,9 @@ pub fn settled(
 mod tests {
     use super::*;
 
-    fn look(scenarios: &[(&str, u64)], component: Option<u64>) -> Look {
+    fn look(scenarios: &[(&str, u64)], component: Option<u64>) -> FileSnapshot {
         let scenarios = scenarios.iter();
-        Look {
+        FileSnapshot {
             scenarios: scenarios
                 .map(|(name, version)| (PathBuf::from(name), (None, *version)))
                 .collect(),
@@ -122,29 +122,29 @@ mod tests {
     }
 
     #[test]
-    fn a_scenario_that_is_written_or_new_is_run_again_and_one_that_is_gone_is_not() {
+    fn changed_and_new_scenarios_run_again() {
         let before = look(&[("a.toml", 1), ("b.toml", 1), ("c.toml", 1)], None);
         let after = look(&[("a.toml", 2), ("b.toml", 1), ("d.toml", 1)], None);
         let changed = vec![PathBuf::from("a.toml"), PathBuf::from("d.toml")];
-        assert_eq!(after.since(&before), Changed::Scenarios(changed));
-        assert_eq!(before.since(&before), Changed::Nothing);
+        assert_eq!(after.since(&before), FileChanges::Scenarios(changed));
+        assert_eq!(before.since(&before), FileChanges::Nothing);
     }
 
     #[test]
-    fn another_component_runs_everything_again_but_not_while_it_is_written() {
+    fn new_component_runs_all_once_it_is_written() {
         let before = look(&[("a.toml", 1)], Some(1));
         assert_eq!(
             look(&[("a.toml", 1)], Some(2)).since(&before),
-            Changed::Component
+            FileChanges::Component
         );
         assert_eq!(
             look(&[("a.toml", 1)], None).since(&before),
-            Changed::Nothing
+            FileChanges::Nothing
         );
     }
 
     #[test]
-    fn nothing_is_told_before_it_is_quiet() {
+    fn changes_are_reported_once_files_are_stable() {
         let mut before = look(&[("a.toml", 1)], Some(1));
         let mut looks = [
             look(&[("a.toml", 2)], Some(1)),
@@ -154,13 +154,13 @@ mod tests {
         ]
         .into_iter();
         let mut pauses = 0;
-        let changed = settled(&mut before, || looks.next().unwrap(), || pauses += 1);
-        assert_eq!((changed, pauses), (Changed::Component, 3));
+        let changed = wait_until_stable(&mut before, || looks.next().unwrap(), || pauses += 1);
+        assert_eq!((changed, pauses), (FileChanges::Component, 3));
         assert_eq!(before, look(&[("a.toml", 3)], Some(2)));
     }
 
     #[test]
-    fn files_are_looked_at_where_they_are() {
+    fn changed_files_are_detected() {
         let directory = tempfile::tempdir().unwrap();
         let (file, component) = (
             directory.path().join("a.toml"),
@@ -168,15 +168,21 @@ mod tests {
         );
         std::fs::write(&file, "1").unwrap();
         std::fs::write(&component, "1").unwrap();
-        let watched = Watched {
+        let watched = WatchedFiles {
             paths: vec![directory.path().to_owned()],
             component: Some(component.clone()),
         };
-        let first = watched.look();
-        assert_eq!(watched.look().since(&first), Changed::Nothing);
+        let first = watched.take_snapshot();
+        assert_eq!(watched.take_snapshot().since(&first), FileChanges::Nothing);
         std::fs::write(&file, "another length").unwrap();
-        assert_eq!(watched.look().since(&first), Changed::Scenarios(vec![file]));
+        assert_eq!(
+            watched.take_snapshot().since(&first),
+            FileChanges::Scenarios(vec![file])
+        );
         std::fs::write(&component, "another length").unwrap();
-        assert_eq!(watched.look().since(&first), Changed::Component);
+        assert_eq!(
+            watched.take_snapshot().since(&first),
+            FileChanges::Component
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What a scenario runs in: the harness, and who answers its requests.
+//! The environment of a scenario: the harness and its transport.
 
 use std::sync::Arc;
 
@@ -11,69 +11,69 @@ use serde_json::Value;
 use url::Url;
 use webex_emulator::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator};
 
-use super::at_once::Crossing;
 use super::component::Component;
-use super::disturbance::Disturber;
-use super::emulated::Emulated;
+use super::concurrent::ConcurrentTransport;
+use super::disturbances::DisturbanceInterceptor;
 use super::matching::Matcher;
 use super::model::{self, Action, Content, NewGrant, Scenario, StoreKind, Webex};
-use super::stage::Stage;
-use super::template::{Bindings, Template, Unbound};
-use crate::emulated::{self, time_of};
-use crate::harness::{Given, GivenError, WEBEX};
+use super::scripted_transport::ScriptedTransport;
+use super::template::{Bindings, Template, UnboundName};
+use super::webex::ScenarioWebex;
+use crate::emulated::{self, emulator_clock};
+use crate::harness::{InitialState, InitialStateError, WEBEX_ORIGIN};
 use crate::{Harness, Http, StartError};
 
-/// What a scenario runs in.
+/// The environment of a scenario.
 pub struct World {
-    /// The hosts and what they touch.
+    /// The hosts, store and clock.
     pub harness: Harness,
-    /// Who answers.
-    pub web: Web,
-    /// The way to them.
-    pub crossing: Arc<Crossing>,
-    /// Who lets things go wrong between plugin and host.
-    pub disturber: Arc<Disturber>,
-    /// What was captured, and what time it is.
+    /// The source of responses.
+    pub web: WebexBackend,
+    /// The transport to the source of responses.
+    pub transport: Arc<ConcurrentTransport>,
+    /// The interceptor for disturbances.
+    pub interceptor: Arc<DisturbanceInterceptor>,
+    /// The captured values, and the time.
     pub matcher: Matcher,
 }
 
-/// Who answers requests.
-pub enum Web {
+/// The source of responses.
+pub enum WebexBackend {
     /// The exchanges of each step.
-    Script(Arc<Stage>),
+    Script(Arc<ScriptedTransport>),
     /// The emulator.
-    Emulated(Box<Emulated>),
+    Emulated(Box<ScenarioWebex>),
 }
 
-/// Why a scenario could not begin.
+/// The reason why a scenario could not begin.
 #[derive(Debug, thiserror::Error)]
-pub enum BeginError {
-    /// The component, its settings, or the store.
+pub enum WorldError {
+    /// The component, its settings, or the store failed.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// What is given.
+    /// The initial state could not be stored.
     #[error("what is given cannot be stored: {0}")]
-    Given(#[from] GivenError),
-    /// A name in what is given.
+    Given(#[from] InitialStateError),
+    /// The initial state uses an unknown name.
     #[error(transparent)]
-    Unbound(#[from] Unbound),
-    /// What is given at Webex.
+    Unbound(#[from] UnboundName),
+    /// The initial state at Webex is not possible.
     #[error("{0}")]
     Webex(String),
 }
 
 impl World {
-    /// Lets a scenario begin.
+    /// Begins a scenario.
     ///
     /// # Errors
-    /// If the component does not fit, or what is given cannot be so.
-    pub async fn begin(scenario: &Scenario, component: &Component) -> Result<Self, BeginError> {
+    /// If the component does not fit, or the initial state is not possible.
+    pub async fn begin(scenario: &Scenario, component: &Component) -> Result<Self, WorldError> {
         let given = &scenario.given;
         let mut matcher = Matcher {
             bindings: Bindings::default(),
             now: given.clock,
         };
-        let disturber = Arc::new(Disturber::default());
+        let interceptor = Arc::new(DisturbanceInterceptor::default());
         let clock = Arc::new(ManualClock::new(given.clock));
         let mut builder = component
             .harness()
@@ -81,8 +81,8 @@ impl World {
             .seed(given.seed)
             .limits(scenario.limits.clone())
             .leases(given.leases)
-            .interceptor(disturber.clone())
-            .allow(allowed(scenario))
+            .interceptor(interceptor.clone())
+            .allow(allowed_origins(scenario))
             .store(match given.store {
                 StoreKind::Memory => crate::StoreKind::Memory,
                 StoreKind::Sqlite => crate::StoreKind::Sqlite,
@@ -104,43 +104,43 @@ impl World {
                 builder = builder.secret(name, value.clone());
             }
         }
-        let (web, carrier): (Web, Arc<dyn Transport>) = match &scenario.webex {
+        let (web, backend): (WebexBackend, Arc<dyn Transport>) = match &scenario.webex {
             None => {
-                let stage = Arc::new(Stage::new(matcher.clone()));
-                (Web::Script(stage.clone()), stage)
+                let script = Arc::new(ScriptedTransport::new(matcher.clone()));
+                (WebexBackend::Script(script.clone()), script)
             }
             Some(webex) => {
-                let emulated = emulated(webex, scenario, &clock);
-                let base = base(scenario).and_then(|base| base.parse().ok());
-                let base = base.unwrap_or(Uri::from_static(emulated::WEBEX));
+                let emulated = build_webex(webex, scenario, &clock);
+                let base = webex_base_url(scenario).and_then(|base| base.parse().ok());
+                let base = base.unwrap_or(Uri::from_static(emulated::WEBEX_BASE_URL));
                 let transport = emulated.transport(base, &clock, scenario.limits.request_time);
-                (Web::Emulated(Box::new(emulated)), transport)
+                (WebexBackend::Emulated(Box::new(emulated)), transport)
             }
         };
-        let crossing = Arc::new(Crossing::new(carrier));
-        let http = Http::Transport(crossing.clone());
+        let transport = Arc::new(ConcurrentTransport::new(backend));
+        let http = Http::Transport(transport.clone());
         let harness = builder.http(http).start().await?;
         let mut world = Self {
             harness,
             web,
-            crossing,
-            disturber,
+            transport,
+            interceptor,
             matcher: matcher.clone(),
         };
-        if let (Web::Emulated(emulated), Some(webex)) = (&mut world.web, &scenario.webex) {
+        if let (WebexBackend::Emulated(emulated), Some(webex)) = (&mut world.web, &scenario.webex) {
             emulated
-                .people(webex, &mut matcher.bindings)
-                .map_err(BeginError::Webex)?;
+                .populate(webex, &mut matcher.bindings)
+                .map_err(WorldError::Webex)?;
         }
-        let given = stored(given, &matcher.bindings)?;
+        let given = fill_given(given, &matcher.bindings)?;
         world.harness.put(given).await?;
         world.matcher = matcher;
         Ok(world)
     }
 }
 
-/// What is given, with every name put in.
-fn stored(given: &model::Given, bindings: &Bindings) -> Result<Given, Unbound> {
+/// Fills the names in the initial state.
+fn fill_given(given: &model::Given, bindings: &Bindings) -> Result<InitialState, UnboundName> {
     let documents = given.documents.iter().map(|document| {
         let keys = document.keys.iter().map(|(name, value)| {
             let (name, value) = (name.clone(), value.fill(bindings)?);
@@ -154,7 +154,7 @@ fn stored(given: &model::Given, bindings: &Bindings) -> Result<Given, Unbound> {
                 Content::Object(body) => bindings.fill(&Value::Object(body.clone()))?.to_string(),
                 Content::Text(text) => text.fill(bindings)?,
             },
-            keys: keys.collect::<Result<_, Unbound>>()?,
+            keys: keys.collect::<Result<_, UnboundName>>()?,
         })
     });
     let secrets = given.secrets.iter().map(|secret| {
@@ -168,32 +168,35 @@ fn stored(given: &model::Given, bindings: &Bindings) -> Result<Given, Unbound> {
             ..given.wakeup.clone()
         })
     });
-    Ok(Given {
-        documents: documents.collect::<Result<_, Unbound>>()?,
-        secrets: secrets.collect::<Result<_, Unbound>>()?,
-        wakeups: wakeups.collect::<Result<_, Unbound>>()?,
+    Ok(InitialState {
+        documents: documents.collect::<Result<_, UnboundName>>()?,
+        secrets: secrets.collect::<Result<_, UnboundName>>()?,
+        wakeups: wakeups.collect::<Result<_, UnboundName>>()?,
     })
 }
 
-/// Where Webex is said to be, if it is said.
-fn base(scenario: &Scenario) -> Option<&String> {
+/// Returns the setting of Webex's base URL, if there is one.
+fn webex_base_url(scenario: &Scenario) -> Option<&String> {
     scenario.settings.get("webex.base-url")?.as_ref()
 }
 
-/// The origins of everything that a scenario speaks of.
-fn allowed(scenario: &Scenario) -> Vec<String> {
+/// Returns the origins of all addresses in a scenario.
+fn allowed_origins(scenario: &Scenario) -> Vec<String> {
     let scripted = scenario.steps.iter().flat_map(|step| &step.http);
     let scripted = scripted.map(|exchange| exchange.request.url.to_string());
-    let urls = base(scenario).cloned().into_iter().chain(scripted);
+    let urls = webex_base_url(scenario)
+        .cloned()
+        .into_iter()
+        .chain(scripted);
     let origins =
         urls.filter_map(|url| Some(Url::parse(&url).ok()?.origin().ascii_serialization()));
-    let mut allowed: Vec<String> = origins.chain([WEBEX.to_owned()]).collect();
+    let mut allowed: Vec<String> = origins.chain([WEBEX_ORIGIN.to_owned()]).collect();
     allowed.sort();
     allowed.dedup();
     allowed
 }
 
-fn emulated(webex: &Webex, scenario: &Scenario, clock: &Arc<ManualClock>) -> Emulated {
+fn build_webex(webex: &Webex, scenario: &Scenario, clock: &Arc<ManualClock>) -> ScenarioWebex {
     let of = |settings: Option<&Option<String>>, usual: &str| {
         let told = settings.cloned().flatten();
         told.unwrap_or_else(|| usual.to_owned())
@@ -201,35 +204,35 @@ fn emulated(webex: &Webex, scenario: &Scenario, clock: &Arc<ManualClock>) -> Emu
     let client_id = of(scenario.settings.get("webex.client-id"), DEFAULT_CLIENT_ID);
     let mut builder = Emulator::builder()
         .seed(scenario.given.seed)
-        .clock(time_of(clock))
+        .clock(emulator_clock(clock))
         .client(&client_id, DEFAULT_CLIENT_SECRET)
         .mode(webex.mode)
         .reuse_detection(webex.reuse_detection)
-        .access_ttl(webex.access_life)
-        .refresh_ttl(webex.refresh_life)
+        .access_ttl(webex.access_lifetime)
+        .refresh_ttl(webex.refresh_lifetime)
         .error_style(webex.error_style)
         .bare_responses(webex.bare_answers)
         .require_pkce(webex.require_pkce)
         .code_reuse_revokes(webex.code_reuse_revokes);
-    if let Some(life) = webex.code_life {
-        builder = builder.code_ttl(life);
+    if let Some(lifetime) = webex.code_lifetime {
+        builder = builder.code_ttl(lifetime);
     }
     if let Some(lag) = webex.revocation_lag {
         builder = builder.revocation_lag(lag);
     }
     let calls = scenario.steps.iter().flat_map(|step| match &step.action {
         Action::Call(call) => vec![call],
-        Action::AtOnce(callers) => callers.iter().map(|caller| &caller.call).collect(),
+        Action::Concurrent(callers) => callers.iter().map(|caller| &caller.call).collect(),
         _ => Vec::new(),
     });
     for redirect_uri in calls.filter_map(|call| call.text("redirect_uri")) {
         builder = builder.redirect_uri(redirect_uri);
     }
-    Emulated::new(builder.in_process())
+    ScenarioWebex::new(builder.in_process())
 }
 
-/// The scopes of a grant.
-pub fn scopes(grant: &NewGrant) -> Vec<String> {
+/// Returns the scopes of a grant.
+pub fn granted_scopes(grant: &NewGrant) -> Vec<String> {
     let usual = || {
         DEFAULT_SCOPES
             .iter()

@@ -1,35 +1,35 @@
-//! Scripted HTTP: which requests are expected, in which order, and what is answered.
+//! Scripted HTTP: the expected requests, their order, and their responses.
 //!
-//! A request that the script does not expect fails the call that sent it, with the nearest step and how
-//! it differs; a step that no request used fails [`crate::harness::Harness::finish`].
+//! An unexpected request fails its call, with the nearest step and the differences. An unused step fails
+//! [`crate::harness::Harness::finish`].
 
 use serde::{Deserialize, Serialize};
 
-mod answer;
+mod error;
 mod pattern;
-mod play;
-mod unexpected;
+mod playback;
+mod response;
 
-pub use answer::{Answer, Fault};
+pub use error::{NearestStep, RequestMismatch, ScriptError, UnexpectedRequest, UnusedStep};
 pub use pattern::RequestPattern;
-pub(crate) use play::Playing;
-pub use unexpected::{Mismatch, Nearest, ScriptError, Unexpected, Unused};
+pub(crate) use playback::Playback;
+pub use response::{NetworkFault, ScriptedResponse};
 
-/// What is expected to be sent, and what is answered.
+/// The expected requests and their responses.
 ///
 /// ```
-/// use relation_harness::script::{Answer, Fault, RequestPattern, Script, Step};
+/// use relation_harness::script::{ScriptedResponse, NetworkFault, RequestPattern, Script, Step};
 /// use serde_json::json;
 ///
 /// let tokens = RequestPattern::post("https://webexapis.com/v1/access_token");
 /// let script = Script::default()
-///     // First this: the answer never comes.
-///     .then(Step::new(tokens.clone(), Answer::fault(Fault::Timeout)).named("lost"))
-///     // Then this one, three times.
+///     // The first request gets no response.
+///     .then(Step::new(tokens.clone(), ScriptedResponse::fault(NetworkFault::Timeout)).named("lost"))
+///     // Then three requests get tokens.
 ///     .then(
 ///         Step::new(
 ///             tokens.form("grant_type", "refresh_token").form("*", "*"),
-///             Answer::json(200, json!({ "access_token": "a2", "expires_in": 1_209_600 })),
+///             ScriptedResponse::json(200, json!({ "access_token": "a2", "expires_in": 1_209_600 })),
 ///         )
 ///         .times(3),
 ///     );
@@ -37,47 +37,48 @@ pub use unexpected::{Mismatch, Nearest, ScriptError, Unexpected, Unused};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Script {
-    /// One after the other; the steps of one group in any order.
+    /// The groups in order; the steps of one group are used in any order.
     groups: Vec<Vec<Step>>,
-    /// At any time, as often as wanted.
+    /// The steps that are used at any time and any number of times.
     always: Vec<Step>,
 }
 
-/// One expected request with its answer.
+/// An expected request and its response.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
-    /// What it is called in messages; its number when it has no name.
+    /// The name in messages; the default is the step's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What must be sent.
+    /// The expected request.
     pub request: RequestPattern,
-    /// What is answered.
-    pub answer: Answer,
-    /// How often; once when not given.
+    /// The response.
+    #[serde(rename = "answer")]
+    pub response: ScriptedResponse,
+    /// The number of uses; the default is 1.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub times: u32,
 }
 
 impl Step {
-    /// Answers `request`, once, with `answer`.
-    pub fn new(request: RequestPattern, answer: Answer) -> Self {
+    /// Creates a step that responds to `request` once with `response`.
+    pub fn new(request: RequestPattern, response: ScriptedResponse) -> Self {
         Self {
             name: None,
             request,
-            answer,
+            response,
             times: once(),
         }
     }
 
-    /// Names it in messages.
+    /// Names the step in messages.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Expects it as often as this.
+    /// Sets the number of uses.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = times;
@@ -86,28 +87,28 @@ impl Step {
 }
 
 impl Script {
-    /// Expects `step` when everything before it has been used.
+    /// Expects `step` after all earlier steps.
     #[must_use]
     pub fn then(self, step: Step) -> Self {
         self.then_in_any_order([step])
     }
 
-    /// Expects all of `steps`, in whatever order, when everything before them has been used.
+    /// Expects `steps`, in any order, after all earlier steps.
     #[must_use]
     pub fn then_in_any_order(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
         self.groups.push(steps.into_iter().collect());
         self
     }
 
-    /// Answers at any time and as often as wanted what no other step answers: for what a test is not
-    /// about. Need not be used.
+    /// Responds to requests that no other step expects, at any time and any number of times: for requests that
+    /// the test is not about. Such a step need not be used.
     #[must_use]
-    pub fn always(mut self, request: RequestPattern, answer: Answer) -> Self {
-        self.always.push(Step::new(request, answer));
+    pub fn always(mut self, request: RequestPattern, response: ScriptedResponse) -> Self {
+        self.always.push(Step::new(request, response));
         self
     }
 
-    /// How many steps it has that must be used.
+    /// Returns the number of steps that must be used.
     pub fn len(&self) -> usize {
         self.groups.iter().map(Vec::len).sum()
     }
@@ -117,7 +118,7 @@ impl Script {
         self.len() == 0
     }
 
-    /// Where requests are expected: scheme, host and port of each step, once.
+    /// Returns the origins of all steps, without repetitions.
     pub fn origins(&self) -> Vec<String> {
         let steps = self.groups.iter().flatten().chain(&self.always);
         let mut origins: Vec<String> = steps

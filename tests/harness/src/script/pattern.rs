@@ -1,36 +1,35 @@
-//! What a request must look like, and in what one differs.
+//! Patterns for requests.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::unexpected::Mismatch;
+use super::error::RequestMismatch;
 use crate::redaction::Redactor;
 use crate::transcript::{Body, Request};
 
-/// Stands for any value; as a name, for any further fields.
+/// Matches any value; as a name, allows other fields.
 const ANY: &str = "*";
 
-/// What a request must look like. Parts that are not given are not looked at.
+/// A pattern for requests. Parts without a value are not compared.
 ///
-/// `*` as a value stands for any. `query`, `form` and `json` name every field that is sent, unless one of
-/// them is called `*`: then there may be others. A secret can be written as itself or as the digest that
-/// transcripts show.
+/// The value `*` matches any value. `query`, `form` and `json` list all fields, unless a field is called `*`:
+/// then others are allowed. A secret can be written in clear, or as the digest in transcripts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestPattern {
-    /// Such as `POST`.
+    /// The method, such as `POST`.
     pub method: String,
-    /// Scheme, host, port if it is not the scheme's, and path; the query apart.
+    /// The scheme, host, path, and the port if it is not the default, without the query.
     pub url: String,
-    /// The query's parameters, decoded.
+    /// The decoded query parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<BTreeMap<String, String>>,
-    /// Header fields that must be there; others may be.
+    /// Required header fields; others are allowed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// The fields of a form, decoded.
+    /// The decoded fields of a form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub form: Option<BTreeMap<String, String>>,
     /// The JSON body.
@@ -42,7 +41,7 @@ pub struct RequestPattern {
 }
 
 impl RequestPattern {
-    /// A request with this method to this address.
+    /// Creates a pattern with this method and address.
     pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
         Self {
             method: method.into(),
@@ -51,17 +50,17 @@ impl RequestPattern {
         }
     }
 
-    /// A `GET` of this address.
+    /// Creates a pattern for a `GET` request.
     pub fn get(url: impl Into<String>) -> Self {
         Self::new("GET", url)
     }
 
-    /// A `POST` to this address.
+    /// Creates a pattern for a `POST` request.
     pub fn post(url: impl Into<String>) -> Self {
         Self::new("POST", url)
     }
 
-    /// With this parameter in its query.
+    /// Adds a query parameter.
     #[must_use]
     pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let query = self.query.get_or_insert_default();
@@ -69,14 +68,14 @@ impl RequestPattern {
         self
     }
 
-    /// With this header field.
+    /// Adds a header field.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.insert(name.into(), value.into());
         self
     }
 
-    /// With this field in its form.
+    /// Adds a form field.
     #[must_use]
     pub fn form(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let form = self.form.get_or_insert_default();
@@ -84,19 +83,23 @@ impl RequestPattern {
         self
     }
 
-    /// With this JSON body.
+    /// Sets the JSON body.
     #[must_use]
     pub fn json(mut self, body: Value) -> Self {
         self.json = Some(body);
         self
     }
 
-    /// In what a request differs; nothing: it is what is expected.
-    pub(crate) fn mismatches(&self, request: &Request, redactor: &Redactor) -> Vec<Mismatch> {
+    /// Returns the differences of a request; empty if it matches.
+    pub(crate) fn mismatches(
+        &self,
+        request: &Request,
+        redactor: &Redactor,
+    ) -> Vec<RequestMismatch> {
         let mut found = Vec::new();
         let mut compare = |part: &str, expected: &str, sent: &str| {
             if expected != ANY && expected != sent {
-                found.push(Mismatch::new(part, Some(expected), Some(sent)));
+                found.push(RequestMismatch::new(part, Some(expected), Some(sent)));
             }
         };
         compare("method", &self.method, &request.method);
@@ -137,7 +140,7 @@ impl RequestPattern {
     }
 }
 
-fn kind(expected: &str, sent: &Body) -> Mismatch {
+fn kind(expected: &str, sent: &Body) -> RequestMismatch {
     let sent = match sent {
         Body::Empty => "none",
         Body::Form(_) => "a form",
@@ -145,24 +148,24 @@ fn kind(expected: &str, sent: &Body) -> Mismatch {
         Body::Text(_) => "a text",
         Body::Bytes(..) => "bytes",
     };
-    Mismatch::new("body", Some(expected), Some(sent))
+    RequestMismatch::new("body", Some(expected), Some(sent))
 }
 
-/// Compares a text as it is and as transcripts show it.
+/// Compares a text in clear, and redacted as in transcripts.
 fn text(
     part: &str,
     expected: &str,
     sent: Option<&String>,
     shown: impl Fn(&str) -> String,
-) -> Option<Mismatch> {
+) -> Option<RequestMismatch> {
     let Some(sent) = sent else {
-        return Some(Mismatch::new(part, Some(&shown(expected)), None));
+        return Some(RequestMismatch::new(part, Some(&shown(expected)), None));
     };
     let shown_sent = shown(sent);
     if expected == ANY || expected == sent || expected == shown_sent {
         return None;
     }
-    Some(Mismatch::new(
+    Some(RequestMismatch::new(
         part,
         Some(&shown(expected)),
         Some(&shown_sent),
@@ -174,7 +177,7 @@ fn pairs(
     expected: &BTreeMap<String, String>,
     sent: &[(String, String)],
     redactor: &Redactor,
-) -> Vec<Mismatch> {
+) -> Vec<RequestMismatch> {
     let mut found = Vec::new();
     for (name, expected) in expected.iter().filter(|(name, _)| *name != ANY) {
         let sent = sent.iter().find(|(sent, _)| sent == name);
@@ -189,16 +192,20 @@ fn pairs(
         let again = sent.iter().take(place).any(|(earlier, _)| earlier == name);
         if again || !expected.contains_key(name) {
             let shown = redactor.field(name, value);
-            found.push(Mismatch::new(&format!("{part} {name}"), None, Some(&shown)));
+            found.push(RequestMismatch::new(
+                &format!("{part} {name}"),
+                None,
+                Some(&shown),
+            ));
         }
     }
     found
 }
 
-/// A value as it is, and as transcripts show it.
+/// A value in clear, and redacted as in transcripts.
 type Both<'a> = (&'a Value, &'a Value);
 
-fn json(path: &str, expected: Both, sent: Both, found: &mut Vec<Mismatch>) {
+fn json(path: &str, expected: Both, sent: Both, found: &mut Vec<RequestMismatch>) {
     let same = expected.0 == sent.0 || expected.0 == sent.1;
     if same || expected.0.as_str() == Some(ANY) {
         return;
@@ -220,7 +227,7 @@ fn json(path: &str, expected: Both, sent: Both, found: &mut Vec<Mismatch>) {
                     let other = (other, sent.1.get(name).unwrap_or(&absent));
                     json(&path, one, other, found);
                 }
-                _ => found.push(Mismatch {
+                _ => found.push(RequestMismatch {
                     part: path,
                     expected: shown(expected.1),
                     sent: shown(sent.1),
@@ -240,5 +247,5 @@ fn json(path: &str, expected: Both, sent: Both, found: &mut Vec<Mismatch>) {
         return;
     }
     let (expected, sent) = (expected.1.to_string(), sent.1.to_string());
-    found.push(Mismatch::new(path, Some(&expected), Some(&sent)));
+    found.push(RequestMismatch::new(path, Some(&expected), Some(&sent)));
 }

@@ -1,4 +1,4 @@
-//! What two snapshots differ in, for programs as JSON and for people as lines.
+//! The differences between two snapshots, as JSON and as text.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,42 +6,42 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Stored, Waiting};
+use super::{StoredDocument, StoredWakeup};
 
-/// What changed between two snapshots. Names are those of [`super::Snapshot`].
+/// The changes between two snapshots, with the names of [`super::Snapshot`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Difference {
     /// Documents.
     #[serde(skip_serializing_if = "Changes::is_empty")]
-    pub documents: Changes<Stored>,
+    pub documents: Changes<StoredDocument>,
     /// Secrets, as digests.
     #[serde(skip_serializing_if = "Changes::is_empty")]
     pub secrets: Changes<String>,
     /// Wakeups.
     #[serde(skip_serializing_if = "Changes::is_empty")]
-    pub wakeups: Changes<Waiting>,
+    pub wakeups: Changes<StoredWakeup>,
 }
 
-/// What changed among the things of one kind, by their names.
+/// The changes of one kind of items, by name.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Changes<T> {
-    /// What was not there before.
+    /// The new items.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub added: BTreeMap<String, T>,
-    /// What is not as it was.
+    /// The changed items.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub changed: BTreeMap<String, Change<T>>,
-    /// What is not there any more.
+    /// The removed items.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub removed: BTreeMap<String, T>,
 }
 
-/// One thing that is not as it was.
+/// A change of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change<T> {
-    /// As it was.
+    /// The old value.
     pub before: T,
-    /// As it is.
+    /// The new value.
     pub after: T,
 }
 
@@ -56,7 +56,7 @@ impl<T> Default for Changes<T> {
 }
 
 impl<T> Changes<T> {
-    /// Whether nothing changed.
+    /// Whether there are no changes.
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
     }
@@ -87,14 +87,14 @@ impl<T: Clone + PartialEq> Changes<T> {
 }
 
 impl Difference {
-    /// Whether nothing changed.
+    /// Whether there are no changes.
     pub fn is_empty(&self) -> bool {
         self.documents.is_empty() && self.secrets.is_empty() && self.wakeups.is_empty()
     }
 }
 
 impl fmt::Display for Difference {
-    /// One line for each thing: `+` added, `~` changed, `-` removed; below a changed one its fields.
+    /// Formats a line for each item: `+` added, `~` changed, `-` removed. The fields of a changed item follow.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         section(f, "document", &self.documents)?;
         section(f, "secret", &self.secrets)?;
@@ -124,7 +124,7 @@ fn json(value: &impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or_default()
 }
 
-/// The innermost fields that differ, each by its path.
+/// Writes the innermost fields that differ, with their paths.
 fn fields(f: &mut fmt::Formatter<'_>, path: &str, before: &Value, after: &Value) -> fmt::Result {
     if before == after {
         return Ok(());
@@ -154,8 +154,8 @@ mod tests {
     use super::super::Snapshot;
     use super::*;
 
-    fn stored(version: u64, body: Value) -> Stored {
-        Stored {
+    fn stored(version: u64, body: Value) -> StoredDocument {
+        StoredDocument {
             hierarchy: "sys.P".parse().unwrap(),
             version,
             keys: BTreeMap::new(),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_names_what_came_changed_and_went() {
+    fn difference_lists_added_changed_and_removed() {
         let mut before = Snapshot::default();
         let mut after = Snapshot::default();
         before.documents.insert(
@@ -178,7 +178,7 @@ mod tests {
         before
             .secrets
             .insert("data/A/1#token".into(), "sha256:1".into());
-        let waiting = Waiting {
+        let waiting = StoredWakeup {
             due: Timestamp(5),
             deadline: None,
             payload: "p".into(),

@@ -1,4 +1,4 @@
-//! What is stored, as a test sees it: documents with their content, digests of secrets, wakeups.
+//! The content of a store, for tests: documents, digests of secrets, and wakeups.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,70 +12,70 @@ use serde_json::Value;
 use crate::redaction::{Redactor, digest};
 
 mod difference;
-mod seen;
+mod observing_layer;
 
 pub use difference::{Change, Changes, Difference};
-pub(crate) use seen::Seen;
+pub(crate) use observing_layer::ObservingLayer;
 
-/// The most that is asked of a store at once.
+/// The page size of queries.
 const PAGE: u32 = 500;
 
 /// The model of alerts (see the contract).
 const ALERT: &str = "data/Alert/";
 
-/// Everything that a store holds for plugins, at one moment.
+/// The content of a store at one moment.
 ///
-/// Documents are named `MODEL/PKID`, such as `data/SparkCustomer/0123456789abcdef01234567`; secrets and
-/// wakeups by their document, `#` and their own name, such as `data/SparkCustomer/…#refresh`.
+/// Documents are named `MODEL/PKID`, such as `data/SparkCustomer/0123456789abcdef01234567`. Secrets and wakeups
+/// have the name of their document, `#` and their own name, such as `data/SparkCustomer/…#refresh`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Snapshot {
     /// The documents.
-    pub documents: BTreeMap<String, Stored>,
-    /// The secrets: digests of their values; `unreadable` for one that does not open.
+    pub documents: BTreeMap<String, StoredDocument>,
+    /// The digests of the secrets; `unreadable` for a secret that cannot be decrypted.
     pub secrets: BTreeMap<String, String>,
     /// The wakeups.
-    pub wakeups: BTreeMap<String, Waiting>,
+    pub wakeups: BTreeMap<String, StoredWakeup>,
 }
 
 /// A document as it is stored.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Stored {
-    /// The node it belongs to.
+pub struct StoredDocument {
+    /// The node of the document.
     pub hierarchy: Hierarchy,
-    /// How often it was written.
+    /// The number of writes.
     pub version: u64,
-    /// What it can be found by.
+    /// The keys by which the document is found.
     pub keys: BTreeMap<String, String>,
-    /// Its content.
+    /// The content.
     pub body: Value,
 }
 
 /// A wakeup as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Waiting {
-    /// Not before this moment.
+pub struct StoredWakeup {
+    /// The time from which the wakeup is due.
     pub due: Timestamp,
-    /// What must not pass before it ran.
+    /// The latest useful time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
-    /// The plugin's words to itself.
+    /// The plugin's data in the wakeup.
     pub payload: String,
-    /// How many calls for it have failed.
+    /// The number of failed calls.
     pub attempts: u32,
 }
 
-/// An alert that stands.
+/// An active alert.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alert {
-    /// Its document.
+    /// The name of the document.
     pub document: String,
-    /// Its content.
+    /// The content.
     pub body: Value,
 }
 
 impl Snapshot {
-    /// Reads everything about the documents named, every secret and every wakeup.
-    pub(crate) async fn take(
+    /// Reads the given documents, all secrets and all wakeups.
+    pub(crate) async fn capture(
         store: &dyn Store,
         sealer: &Sealer,
         redactor: &Redactor,
@@ -88,7 +88,7 @@ impl Snapshot {
                 let body = serde_json::from_str(&document.body)
                     .unwrap_or_else(|_| Value::String(document.body.clone()));
                 let keys = document.keys.into_iter();
-                let stored = Stored {
+                let stored = StoredDocument {
                     hierarchy: document.hierarchy,
                     version: document.version,
                     keys: keys.map(|key| (key.name, key.value)).collect(),
@@ -100,7 +100,7 @@ impl Snapshot {
         }
         snapshot.read_secrets(store, sealer, redactor).await?;
         snapshot.read_wakeups(store).await?;
-        // Only now is every secret known that these could show.
+        // Only now are all secrets known that these could contain.
         for stored in snapshot.documents.values_mut() {
             stored.body = redactor.json(&stored.body);
             for value in stored.keys.values_mut() {
@@ -132,7 +132,7 @@ impl Snapshot {
                         digest(value.expose_secret())
                     }
                     Err(SealError::Store(error)) => return Err(error),
-                    // Gone since it was listed, or does not open.
+                    // Removed since the listing, or not decryptable.
                     Ok(None) | Err(_) => "unreadable".to_owned(),
                 };
                 let name = format!("{}#{}", secret.owner, secret.name);
@@ -152,7 +152,7 @@ impl Snapshot {
             for found in page.items {
                 let wakeup = found.wakeup;
                 let name = format!("{}#{}", wakeup.subject, wakeup.id);
-                let waiting = Waiting {
+                let waiting = StoredWakeup {
                     due: wakeup.due,
                     deadline: wakeup.deadline,
                     payload: wakeup.payload,
@@ -167,7 +167,7 @@ impl Snapshot {
         }
     }
 
-    /// What is different in `later`.
+    /// Returns the changes to `later`.
     pub fn difference(&self, later: &Self) -> Difference {
         Difference {
             documents: Changes::between(&self.documents, &later.documents),
@@ -176,11 +176,11 @@ impl Snapshot {
         }
     }
 
-    /// The documents of one model, such as `data/Schedule`, by their names.
-    pub fn of_model<'a>(
+    /// Returns the documents of one model, such as `data/Schedule`, with their names.
+    pub fn documents_of<'a>(
         &'a self,
         model: &'a str,
-    ) -> impl Iterator<Item = (&'a str, &'a Stored)> + 'a {
+    ) -> impl Iterator<Item = (&'a str, &'a StoredDocument)> + 'a {
         let of_it = move |name: &str| name.rsplit_once('/').is_some_and(|(its, _)| its == model);
         self.documents
             .iter()
@@ -188,7 +188,7 @@ impl Snapshot {
             .map(|(name, stored)| (name.as_str(), stored))
     }
 
-    /// The alerts that stand.
+    /// Returns the active alerts.
     pub fn alerts(&self) -> Vec<Alert> {
         let alerts = self.documents.iter();
         alerts

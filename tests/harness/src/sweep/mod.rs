@@ -1,12 +1,11 @@
-//! The fault sweep: one call is run again and again, each time with one import failing or the process
-//! lost at one point, and then gone on with as its callers would. Whatever the point, the end has to be
-//! that of the undisturbed run, or one that has a name.
+//! The fault sweep: runs a call repeatedly, each time with a failing import or a crash at one point, and then
+//! recovers as its callers would. Each run must end like the baseline run, or in a named state.
 //!
 //! ```no_run
 //! # async fn example(
-//! #     story: impl relation_harness::sweep::Story,
+//! #     case: impl relation_harness::sweep::SweepCase,
 //! # ) -> Result<(), relation_harness::sweep::SweepError> {
-//! let report = relation_harness::sweep::sweep(&story).await?;
+//! let report = relation_harness::sweep::sweep(&case).await?;
 //! assert!(report.unexplained.is_empty(), "{report}");
 //! # Ok(())
 //! # }
@@ -20,233 +19,232 @@ use async_trait::async_trait;
 use relation_host::imports::{Import, Interceptor};
 use serde_json::Value;
 
-use crate::{Failed, Harness, StartError};
+use crate::{CallFailure, Harness, StartError};
 
-mod blow;
-mod code;
-mod saboteur;
+mod fault_injector;
+mod http_error_code;
+mod injected_fault;
 
-pub use blow::Blow;
-pub use code::Code;
-pub use saboteur::Saboteur;
+pub use fault_injector::FaultInjector;
+pub use http_error_code::HttpErrorCode;
+pub use injected_fault::InjectedFault;
 
-/// What is swept: a call in a world of its own, which can be made as often as there are points.
+/// A case of a sweep: a call in a new world for each point.
 #[async_trait]
-pub trait Story: Send + Sync {
-    /// What the story is of: a test's harness, and what belongs to it.
-    type Scene: Scene;
+pub trait SweepCase: Send + Sync {
+    /// The environment of the call: a harness and its parts.
+    type World: SweepWorld;
 
-    /// Names it in reports.
+    /// Returns the name for reports.
     fn name(&self) -> &str;
 
-    /// Everything up to the call, the same each time. The harness is built with this interceptor, which
-    /// does nothing yet.
-    async fn begin(&self, interceptor: Arc<dyn Interceptor>) -> Self::Scene;
+    /// Prepares the world up to the call, always in the same way. The harness is built with this interceptor,
+    /// which is inactive.
+    async fn prepare(&self, interceptor: Arc<dyn Interceptor>) -> Self::World;
 
-    /// The call.
-    async fn act(&self, scene: &Self::Scene) -> Result<(), Failed>;
+    /// Makes the call.
+    async fn run_call(&self, world: &Self::World) -> Result<(), CallFailure>;
 
-    /// What its callers do then: whoever was refused asks again, what is due runs, time passes, until
-    /// nothing is left to do.
-    async fn go_on(&self, scene: &mut Self::Scene, acted: Result<(), Lost>);
+    /// Recovers as the callers would: refused calls are repeated, due wakeups run, and time passes, until there
+    /// is nothing left to do.
+    async fn recover(&self, world: &mut Self::World, acted: Result<(), CallerError>);
 
-    /// What there is in the end, without what differs from one undisturbed run to the next.
-    async fn remains(&self, scene: &Self::Scene) -> Value;
+    /// Returns the final state, without values that differ between baseline runs.
+    async fn final_state(&self, world: &Self::World) -> Value;
 
-    /// The name of an end that is not that of the undisturbed run, when it is a known one after this
-    /// point. The documentation of the story's author says what each name means.
-    fn degraded(
+    /// Returns the name of a known state that is not the baseline's. The documentation of the case explains
+    /// each name.
+    fn degraded_name(
         &self,
         point: &Point,
-        remains: &Value,
-        undisturbed: &Undisturbed,
+        final_state: &Value,
+        baseline: &Baseline,
     ) -> Option<&'static str>;
 }
 
-/// What a story takes place in.
-pub trait Scene: Send + Sync {
-    /// The harness of it.
+/// The environment of a case.
+pub trait SweepWorld: Send + Sync {
+    /// Returns the harness.
     fn harness(&mut self) -> &mut Harness;
 }
 
-/// Why a call did not do what it was asked, as its caller sees it.
+/// The error of a call, as its caller sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lost {
-    /// It said so.
-    Failed(Failed),
-    /// The process that ran it is gone; another one has been started since.
+pub enum CallerError {
+    /// The call failed.
+    CallFailed(CallFailure),
+    /// The process died, and another one was started.
     Process,
 }
 
-/// The run in which nothing goes wrong.
+/// The run without a fault.
 #[derive(Clone, Debug)]
-pub struct Undisturbed {
-    /// The imports of its call, in their order.
+pub struct Baseline {
+    /// The imports of the call, in order.
     pub imports: Vec<Import>,
-    /// What there is in the end.
-    pub remains: Value,
+    /// The final state.
+    pub final_state: Value,
 }
 
-impl Undisturbed {
-    /// Where `import` is called first, counted from 1, behind the `nth`; 0 for the beginning.
-    pub fn first_behind(&self, nth: usize, import: Import) -> Option<usize> {
+impl Baseline {
+    /// Returns the first call of `import`, counted from 1, after the `nth` call; 0 for the beginning.
+    pub fn first_after(&self, nth: usize, import: Import) -> Option<usize> {
         let mut imports = self.imports.iter().skip(nth);
         let place = imports.position(|called| *called == import)?;
         Some(nth + place + 1)
     }
 }
 
-/// One place at which one thing goes wrong.
+/// A fault at one import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// Which import call it is, counted from 1.
+    /// The call of an import, counted from 1.
     pub nth: usize,
-    /// What is called there.
+    /// The import.
     pub import: Import,
-    /// What goes wrong.
-    pub blow: Blow,
+    /// The fault.
+    pub fault: InjectedFault,
 }
 
 impl Point {
-    /// Whether what goes wrong lies behind the carrying out of the `nth` import.
-    pub fn is_behind(&self, nth: usize) -> bool {
-        self.nth > nth || (self.nth == nth && self.blow.is_carried_out())
+    /// Whether the fault occurs after the `nth` import has run.
+    pub fn is_after(&self, nth: usize) -> bool {
+        self.nth > nth || (self.nth == nth && self.fault.is_carried_out())
     }
 }
 
 impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (nth, import) = (self.nth, self.import.name());
-        write!(f, "import {nth}, {import}: {}", self.blow)
+        write!(f, "import {nth}, {import}: {}", self.fault)
     }
 }
 
-/// An end that nobody has explained.
+/// A final state without a name.
 #[derive(Clone, Debug)]
-pub struct Unexplained {
-    /// After what.
+pub struct UnexplainedOutcome {
+    /// The point of the fault.
     pub point: Point,
-    /// What there was instead, and what there should have been: the lines that differ.
+    /// The lines in which the final state differs from the baseline's.
     pub difference: String,
 }
 
-/// What a sweep found.
+/// The results of a sweep.
 #[derive(Clone, Debug)]
-pub struct Report {
-    /// The story's name.
-    pub story: String,
-    /// The run with which each of them is compared.
-    pub undisturbed: Undisturbed,
-    /// How many points were tried.
+pub struct SweepReport {
+    /// The name of the case.
+    pub case: String,
+    /// The run to which all others are compared.
+    pub baseline: Baseline,
+    /// The number of points.
     pub points: usize,
-    /// How many ended as the undisturbed run.
+    /// The number of points that ended like the baseline.
     pub same: usize,
-    /// How many ended in each state that has a name.
+    /// The number of points that ended in each named state.
     pub degraded: BTreeMap<&'static str, usize>,
-    /// Those that ended otherwise.
-    pub unexplained: Vec<Unexplained>,
+    /// The points that ended in other states.
+    pub unexplained: Vec<UnexplainedOutcome>,
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for SweepReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            story,
-            points,
-            same,
-            ..
+            case, points, same, ..
         } = self;
-        write!(f, "{story}: {points} points, {same} as undisturbed")?;
+        write!(f, "{case}: {points} points, {same} as the baseline")?;
         for (name, count) in &self.degraded {
             write!(f, ", {count} {name}")?;
         }
         write!(f, ", {} unexplained", self.unexplained.len())?;
-        for Unexplained { point, difference } in &self.unexplained {
+        for UnexplainedOutcome { point, difference } in &self.unexplained {
             write!(f, "\n{point}\n{difference}")?;
         }
         Ok(())
     }
 }
 
-/// Why a story could not be swept.
+/// The reason why a case could not be swept.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// Its call fails although nothing goes wrong: what it ends in is nothing to compare with.
-    #[error("the call fails undisturbed: {0}")]
-    Undisturbed(#[source] Failed),
-    /// A harness could not be started again where its process was lost.
+    /// The call fails without a fault, so there is no baseline.
+    #[error("the call fails without a fault: {0}")]
+    Baseline(#[source] CallFailure),
+    /// A harness could not be restarted after a crash.
     #[error(transparent)]
     Start(#[from] StartError),
 }
 
-/// Tries every point of a story: each import of its call with each way in which it can go wrong.
+/// Runs a case at every point: each import of its call with each of its faults.
 ///
 /// # Errors
 /// [`SweepError`].
-pub async fn sweep<S: Story>(story: &S) -> Result<Report, SweepError> {
-    let saboteur = Arc::new(Saboteur::default());
-    let mut scene = story.begin(saboteur.clone()).await;
-    saboteur.watch(None);
-    let acted = story.act(&scene).await;
-    let imports = saboteur.stop();
-    acted.map_err(SweepError::Undisturbed)?;
-    story.go_on(&mut scene, Ok(())).await;
-    let undisturbed = Undisturbed {
+pub async fn sweep<S: SweepCase>(case: &S) -> Result<SweepReport, SweepError> {
+    let injector = Arc::new(FaultInjector::default());
+    let mut world = case.prepare(injector.clone()).await;
+    injector.start(None);
+    let acted = case.run_call(&world).await;
+    let imports = injector.stop();
+    acted.map_err(SweepError::Baseline)?;
+    case.recover(&mut world, Ok(())).await;
+    let baseline = Baseline {
         imports,
-        remains: story.remains(&scene).await,
+        final_state: case.final_state(&world).await,
     };
-    drop(scene);
+    drop(world);
 
-    let mut report = Report {
-        story: story.name().to_owned(),
-        undisturbed: undisturbed.clone(),
+    let mut report = SweepReport {
+        case: case.name().to_owned(),
+        baseline: baseline.clone(),
         points: 0,
         same: 0,
         degraded: BTreeMap::new(),
         unexplained: Vec::new(),
     };
-    for (index, &import) in undisturbed.imports.iter().enumerate() {
-        for blow in Blow::on(import) {
+    for (index, &import) in baseline.imports.iter().enumerate() {
+        for fault in InjectedFault::on(import) {
             let point = Point {
                 nth: index + 1,
                 import,
-                blow,
+                fault,
             };
-            let remains = struck(story, point).await?;
+            let final_state = run_point(case, point).await?;
             report.points += 1;
-            if remains == undisturbed.remains {
+            if final_state == baseline.final_state {
                 report.same += 1;
-            } else if let Some(name) = story.degraded(&point, &remains, &undisturbed) {
+            } else if let Some(name) = case.degraded_name(&point, &final_state, &baseline) {
                 *report.degraded.entry(name).or_default() += 1;
             } else {
-                let difference = difference(&remains, &undisturbed.remains);
-                report.unexplained.push(Unexplained { point, difference });
+                let difference = difference(&final_state, &baseline.final_state);
+                report
+                    .unexplained
+                    .push(UnexplainedOutcome { point, difference });
             }
         }
     }
     Ok(report)
 }
 
-/// What there is in the end after one point.
-async fn struck<S: Story>(story: &S, point: Point) -> Result<Value, StartError> {
-    let saboteur = Arc::new(Saboteur::default());
-    let mut scene = story.begin(saboteur.clone()).await;
-    saboteur.watch(Some(point));
+/// Returns the final state after one point.
+async fn run_point<S: SweepCase>(case: &S, point: Point) -> Result<Value, StartError> {
+    let injector = Arc::new(FaultInjector::default());
+    let mut world = case.prepare(injector.clone()).await;
+    injector.start(Some(point));
     let acted = tokio::select! {
-        acted = story.act(&scene) => acted.map_err(Lost::Failed),
-        // The call is dropped where it is, as the loss of its process would leave it.
-        () = saboteur.killed() => Err(Lost::Process),
+        acted = case.run_call(&world) => acted.map_err(CallerError::CallFailed),
+        // The call is dropped, as a crash would leave it.
+        () = injector.wait_for_kill() => Err(CallerError::Process),
     };
-    saboteur.stop();
-    if acted == Err(Lost::Process) {
-        scene.harness().restart().await?;
+    injector.stop();
+    if acted == Err(CallerError::Process) {
+        world.harness().restart().await?;
     }
-    story.go_on(&mut scene, acted).await;
-    Ok(story.remains(&scene).await)
+    case.recover(&mut world, acted).await;
+    Ok(case.final_state(&world).await)
 }
 
-/// The lines that one has and the other has not.
-fn difference(remains: &Value, undisturbed: &Value) -> String {
-    let [remains, undisturbed] = [remains, undisturbed].map(|value| format!("{value:#}"));
+/// Returns the lines that are in only one of the states.
+fn difference(final_state: &Value, baseline: &Value) -> String {
+    let [final_state, baseline] = [final_state, baseline].map(|value| format!("{value:#}"));
     let only = |sign: char, one: &str, other: &str| {
         let other: Vec<&str> = other.lines().collect();
         let lines = one.lines().filter(|line| !other.contains(line));
@@ -254,5 +252,5 @@ fn difference(remains: &Value, undisturbed: &Value) -> String {
             .map(|line| format!("  {sign} {line}\n"))
             .collect::<String>()
     };
-    only('-', &undisturbed, &remains) + &only('+', &remains, &undisturbed)
+    only('-', &baseline, &final_state) + &only('+', &final_state, &baseline)
 }

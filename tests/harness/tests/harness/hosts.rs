@@ -1,4 +1,4 @@
-//! Several hosts on one store, one after the other and at once.
+//! Several hosts on one store, sequentially and concurrently.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use relation_harness::script::Answer;
-use relation_harness::{Call, Failed, Http, StoreKind};
+use relation_harness::script::ScriptedResponse;
+use relation_harness::{Call, CallFailure, Http, StoreKind};
 use relation_host::egress::{ProxyUrl, Transport, TransportError};
 use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
 use relation_host::reports::Grant;
@@ -26,9 +26,9 @@ fn refreshed(pkid: &Pkid) -> Call {
 }
 
 #[tokio::test]
-async fn a_restart_and_a_second_host_find_what_was_stored() {
+async fn restart_and_second_host_see_stored_data() {
     for store in [StoreKind::Memory, StoreKind::Sqlite] {
-        let script = script().always(refresh(), Answer::json(200, tokens(2)));
+        let script = script().always(refresh(), ScriptedResponse::json(200, tokens(2)));
         let harness = harness().store(store).http(Http::Script(script));
         let mut harness = harness.start().await.unwrap();
         let pkid = add(&harness).await;
@@ -44,17 +44,17 @@ async fn a_restart_and_a_second_host_find_what_was_stored() {
 }
 
 #[tokio::test]
-async fn a_call_on_a_host_that_is_not_there_fails() {
+async fn call_on_unknown_host_fails() {
     let harness = harness().start().await.unwrap();
     let seen = harness.call_on(1, Call::Describe {}).await;
     let failed = seen.result.unwrap_err();
     assert!(
-        matches!(&failed, Failed::Harness { message } if message.contains("there is no host 1")),
+        matches!(&failed, CallFailure::Harness { message } if message.contains("there is no host 1")),
         "{failed}"
     );
 }
 
-/// Once it is armed, holds a call where it would commit.
+/// Holds a call before its commit, once armed.
 #[derive(Default)]
 struct Hold {
     armed: AtomicBool,
@@ -76,7 +76,7 @@ impl Interceptor for Hold {
 async fn a_restart_releases_what_a_lost_call_held() {
     for store in [StoreKind::Memory, StoreKind::Sqlite] {
         let hold = Arc::new(Hold::default());
-        let script = script().always(refresh(), Answer::json(200, tokens(2)));
+        let script = script().always(refresh(), ScriptedResponse::json(200, tokens(2)));
         let harness = harness()
             .store(store)
             .http(Http::Script(script))
@@ -102,7 +102,7 @@ async fn a_restart_releases_what_a_lost_call_held() {
     }
 }
 
-/// Answers like Webex, but lets everybody else go first.
+/// Responds like Webex, after other tasks have run.
 struct Slow;
 
 #[async_trait]
@@ -124,7 +124,7 @@ impl Transport for Slow {
     }
 }
 
-/// How many requests two refreshes of one customer send that are asked for at once on two hosts.
+/// Returns the number of requests of two concurrent refreshes of one customer on two hosts.
 async fn requests_of_two_refreshes(leases: bool) -> usize {
     let http = Http::Transport(Arc::new(Slow));
     let mut harness = harness().http(http).leases(leases).start().await.unwrap();
@@ -140,7 +140,7 @@ async fn requests_of_two_refreshes(leases: bool) -> usize {
 }
 
 #[tokio::test]
-async fn without_leases_two_hosts_show_the_same_refresh_token() {
+async fn without_leases_two_hosts_send_the_same_token() {
     assert_eq!(requests_of_two_refreshes(true).await, 1);
     assert_eq!(requests_of_two_refreshes(false).await, 2);
 }

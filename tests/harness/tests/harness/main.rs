@@ -1,4 +1,4 @@
-//! What the harness shows of a component, and that it shows the same each time.
+//! The observations of the harness, and their determinism.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,7 +7,7 @@
     reason = "tests"
 )]
 
-mod always;
+mod determinism;
 mod hosts;
 mod options;
 
@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use relation_harness::redaction::digest;
-use relation_harness::script::{Answer, RequestPattern, Script, Step};
+use relation_harness::script::{RequestPattern, Script, ScriptedResponse, Step};
 use relation_harness::transcript::Body;
-use relation_harness::{Call, Failed, Harness, HarnessBuilder, Http};
+use relation_harness::{Call, CallFailure, Harness, HarnessBuilder, Http};
 use relation_host::reports::{Grant, RefreshOutcome, State};
 use relation_host::types::{Failure, Pkid};
 use relation_host::{AddRequest, ComponentSource};
@@ -32,7 +32,7 @@ const ORGANIZATION_ID: &str =
 const TOKENS: &str = "https://webexapis.com/v1/access_token";
 const SCOPES: &str = "spark-admin:organizations_read spark-admin:roles_read";
 
-/// A harness of the built component, which `cargo xtask build` leaves in the target directory.
+/// Returns a harness for the built component, which `cargo xtask build` stores in the target directory.
 fn harness() -> HarnessBuilder {
     let test = std::env::current_exe().unwrap();
     let target = test.ancestors().nth(3).unwrap();
@@ -71,10 +71,10 @@ fn refresh() -> RequestPattern {
         .form("*", "*")
 }
 
-/// What an add with pasted tokens asks.
+/// Returns the script for an add with given tokens.
 fn script() -> Script {
     let answer = json!({ "id": ORGANIZATION_ID, "displayName": "Acme" });
-    Script::default().always(organizations(), Answer::json(200, answer))
+    Script::default().always(organizations(), ScriptedResponse::json(200, answer))
 }
 
 fn acme() -> AddRequest {
@@ -96,7 +96,7 @@ async fn add(harness: &Harness) -> Pkid {
 }
 
 #[tokio::test]
-async fn an_add_shows_all_that_it_did() {
+async fn add_shows_all_its_effects() {
     let harness = harness()
         .http(Http::Script(script()))
         .start()
@@ -129,7 +129,7 @@ async fn an_add_shows_all_that_it_did() {
         ),
         ("add", "Acme")
     );
-    // The token that is sent is the one that is stored, and neither is shown.
+    // The sent token is the stored one, and neither is shown.
     let sent = &seen.http[0].request.headers["authorization"];
     assert_eq!(
         *sent,
@@ -142,8 +142,8 @@ async fn an_add_shows_all_that_it_did() {
 }
 
 #[tokio::test]
-async fn time_runs_what_is_due_at_its_moment_and_in_order() {
-    let script = script().always(refresh(), Answer::json(200, tokens(2)));
+async fn advance_runs_wakeups_in_order_when_due() {
+    let script = script().always(refresh(), ScriptedResponse::json(200, tokens(2)));
     let harness = harness().http(Http::Script(script)).start().await.unwrap();
     add(&harness).await;
     let start = harness.now();
@@ -151,7 +151,7 @@ async fn time_runs_what_is_due_at_its_moment_and_in_order() {
     let moments: Vec<u64> = calls.iter().map(|call| call.at.0).collect();
     assert!(moments.is_sorted() && moments.len() >= 4, "{moments:?}");
     for call in &calls {
-        assert_eq!(call.asked["wakeup"]["due"], call.at.0);
+        assert_eq!(call.input["wakeup"]["due"], call.at.0);
         assert!(call.result.is_ok(), "{:?}", call.result);
     }
     assert_eq!(harness.now(), start.after(30 * DAY));
@@ -159,16 +159,17 @@ async fn time_runs_what_is_due_at_its_moment_and_in_order() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_not_expected_fails_its_call_with_the_nearest_step() {
+async fn unexpected_request_fails_its_call() {
     let other = RequestPattern::post(TOKENS)
         .form("grant_type", "authorization_code")
         .form("client_secret", "another-secret")
         .form("*", "*");
-    let script = script().then(Step::new(other, Answer::status(500)).named("exchange the code"));
+    let script =
+        script().then(Step::new(other, ScriptedResponse::status(500)).named("exchange the code"));
     let harness = harness().http(Http::Script(script)).start().await.unwrap();
     let pkid = add(&harness).await;
     let seen = harness.refresh(&pkid, Grant::Organization).await;
-    let Err(Failed::Script { message }) = seen.result else {
+    let Err(CallFailure::Script { message }) = seen.result else {
         panic!("{:?}", seen.result);
     };
     let expected = [
@@ -182,14 +183,15 @@ async fn a_request_that_is_not_expected_fails_its_call_with_the_nearest_step() {
     for secret in ["a-client-secret", "another-secret", "refresh-token-1"] {
         assert!(!message.contains(secret), "{message}");
     }
-    // The plugin took it for a network that is down, and will try again: the test fails all the same.
+    // The plugin treats the error as a network failure and will retry; the test fails all the same.
     let error = harness.finish().unwrap_err();
     assert_eq!((error.unexpected.len(), error.unused.len()), (1, 1));
 }
 
 #[tokio::test]
-async fn a_step_that_was_not_used_fails_the_end() {
-    let script = script().then(Step::new(refresh(), Answer::json(200, tokens(2))).times(2));
+async fn unused_step_fails_finish() {
+    let script =
+        script().then(Step::new(refresh(), ScriptedResponse::json(200, tokens(2))).times(2));
     let harness = harness().http(Http::Script(script)).start().await.unwrap();
     let pkid = add(&harness).await;
     harness.refresh(&pkid, Grant::Organization).await;
@@ -202,14 +204,14 @@ async fn a_step_that_was_not_used_fails_the_end() {
 
 #[tokio::test]
 #[should_panic(expected = "step 1 was used 0 of 1 times")]
-async fn a_harness_that_nobody_finished_looks_by_itself() {
-    let script = script().then(Step::new(refresh(), Answer::status(503)));
+async fn dropped_harness_verifies_its_script() {
+    let script = script().then(Step::new(refresh(), ScriptedResponse::status(503)));
     let harness = harness().http(Http::Script(script)).start().await.unwrap();
     drop(harness);
 }
 
 #[tokio::test]
-async fn a_call_is_data_and_its_refusal_too() {
+async fn call_and_refusal_are_serialisable() {
     let harness = harness().start().await.unwrap();
     let call: Call = serde_json::from_value(json!({
         "workflow": "add",
@@ -233,8 +235,8 @@ async fn a_call_is_data_and_its_refusal_too() {
 }
 
 #[tokio::test]
-async fn a_fork_goes_its_own_way() {
-    let script = script().then(Step::new(refresh(), Answer::json(200, tokens(2))));
+async fn fork_is_independent() {
+    let script = script().then(Step::new(refresh(), ScriptedResponse::json(200, tokens(2))));
     let harness = harness().http(Http::Script(script)).start().await.unwrap();
     let pkid = add(&harness).await;
     let fork = harness.fork().await.unwrap();
@@ -249,7 +251,7 @@ async fn a_fork_goes_its_own_way() {
 
 #[tokio::test]
 async fn forms_are_shown_field_by_field() {
-    let script = script().then(Step::new(refresh(), Answer::json(200, tokens(2))));
+    let script = script().then(Step::new(refresh(), ScriptedResponse::json(200, tokens(2))));
     let harness = harness().http(Http::Script(script)).start().await.unwrap();
     let pkid = add(&harness).await;
     let seen = harness.refresh(&pkid, Grant::Organization).await;
@@ -271,14 +273,14 @@ async fn forms_are_shown_field_by_field() {
         sent("client_secret"),
         Some(digest("a-client-secret").as_str())
     );
-    // What was sent is what a script may say, digests and all.
+    // A script can repeat the recorded request, including digests.
     let again = fields
         .iter()
         .fold(RequestPattern::post(TOKENS), |pattern, (name, value)| {
             pattern.form(name, value)
         });
     harness.finish().unwrap();
-    let script = self::script().then(Step::new(again, Answer::json(200, tokens(2))));
+    let script = self::script().then(Step::new(again, ScriptedResponse::json(200, tokens(2))));
     let harness = self::harness()
         .http(Http::Script(script))
         .start()

@@ -1,10 +1,10 @@
-//! What a harness is told when it is put together, what it finds in its store, and how much it lets run.
+//! The options, the initial state and the limits of a harness.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use relation_harness::harness::Given;
-use relation_harness::{Failed, Http};
+use relation_harness::harness::InitialState;
+use relation_harness::{CallFailure, Http};
 use relation_host::Limits;
 use relation_host::schedule::clock::ManualClock;
 use relation_host::types::{Document, Reference, Timestamp, Wakeup};
@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{acme, harness, script};
 
 #[tokio::test]
-async fn the_clock_shows_what_it_was_told_until_it_is_moved() {
+async fn clock_shows_its_start_until_advanced() {
     let now = Timestamp(1_900_000_000_000);
     let harness = harness()
         .clock(Arc::new(ManualClock::new(now)))
@@ -27,7 +27,7 @@ async fn the_clock_shows_what_it_was_told_until_it_is_moved() {
 }
 
 #[tokio::test]
-async fn limits_are_those_of_the_call_and_the_error_names_the_one_that_was_hit() {
+async fn exceeded_limit_is_named_in_the_error() {
     let limits = Limits {
         host_calls: 3,
         ..Limits::default()
@@ -40,13 +40,13 @@ async fn limits_are_those_of_the_call_and_the_error_names_the_one_that_was_hit()
         .unwrap();
     let failed = harness.add(acme()).await.result.unwrap_err();
     assert!(
-        matches!(&failed, Failed::Guest { message, .. } if message.contains("limits.host-calls")),
+        matches!(&failed, CallFailure::Guest { message, .. } if message.contains("limits.host-calls")),
         "{failed}"
     );
 }
 
 #[tokio::test]
-async fn what_may_be_reached_can_be_less_than_the_script_answers() {
+async fn allow_list_can_be_narrower_than_the_script() {
     let harness = harness()
         .allow(["https://elsewhere.example"])
         .http(Http::Script(script()))
@@ -63,9 +63,9 @@ fn record(number: u64) -> Reference {
     Reference::record(format!("{number:024x}").parse().unwrap())
 }
 
-/// Records of a kind that the plugin does not know, with wakeups that are due.
-fn given(records: u64, wakeups: u64) -> Given {
-    let mut given = Given::default();
+/// Returns records that the plugin does not know, with due wakeups.
+fn given(records: u64, wakeups: u64) -> InitialState {
+    let mut given = InitialState::default();
     for number in 0..records {
         given.documents.push(Document {
             reference: record(number),
@@ -86,7 +86,7 @@ fn given(records: u64, wakeups: u64) -> Given {
 }
 
 #[tokio::test]
-async fn many_records_are_due_at_one_moment_but_one_that_never_comes_to_rest_is_told() {
+async fn endlessly_rescheduling_record_is_an_error() {
     let quiet = harness().start().await.unwrap();
     quiet.put(given(60, 2)).await.unwrap();
     let calls = quiet.advance(Duration::ZERO).await;
@@ -96,9 +96,9 @@ async fn many_records_are_due_at_one_moment_but_one_that_never_comes_to_rest_is_
     restless.put(given(1, 101)).await.unwrap();
     let calls = restless.advance(Duration::ZERO).await;
     assert_eq!(calls.len(), 101, "a hundred calls, and what is wrong");
-    let told = calls.last().unwrap().result.as_ref().unwrap_err();
-    let text = told.to_string();
+    let failure = calls.last().unwrap().result.as_ref().unwrap_err();
+    let text = failure.to_string();
     assert!(text.contains("does not come to rest"), "{text}");
     assert!(text.contains(&record(0).to_string()), "{text}");
-    assert_eq!(calls[100].asked["wakeup"], Value::from("what is due"));
+    assert_eq!(calls[100].input["wakeup"], Value::from("what is due"));
 }

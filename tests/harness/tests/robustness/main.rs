@@ -1,8 +1,8 @@
-//! What workflows come to when things go wrong: every import failing in turn, the process lost at every
-//! point, and calls at once in every order. In the end nothing is lost and nothing is doubled.
+//! Workflows under faults: every failing import, a crash at every point, and concurrent calls in many orders.
+//! Nothing may be lost or duplicated.
 //!
-//! `docs/sweep.md` and `docs/schedules.md` are written from what is found here:
-//! `INSTA_UPDATE=always cargo test --workspace --test robustness`.
+//! `docs/sweep.md` and `docs/schedules.md` are generated from the results: `INSTA_UPDATE=always cargo test
+//! --workspace --test robustness`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

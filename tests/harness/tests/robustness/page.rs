@@ -1,8 +1,8 @@
-//! Pages of the documentation that are written from what was found.
+//! Pages of the documentation that are generated from results.
 
 use std::path::Path;
 
-/// Compares a page of `docs/`, or writes it when `INSTA_UPDATE` is `always`.
+/// Compares a page of `docs/`, or writes it if `INSTA_UPDATE` is `always`.
 #[track_caller]
 pub fn compare(name: &str, page: &str) {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");

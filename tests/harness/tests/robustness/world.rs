@@ -1,13 +1,13 @@
-//! A customer of an emulated Webex in a harness, and everything that is left of it.
+//! A customer of an emulated Webex in a harness, and its final state.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use relation_harness::emulated::time_of;
-use relation_harness::harness::BEGINNING;
+use relation_harness::emulated::emulator_clock;
+use relation_harness::harness::START_TIME;
 use relation_harness::storage::Snapshot;
-use relation_harness::sweep::Scene;
-use relation_harness::{Call, Emulated, Failed, Harness, Http, Observed};
+use relation_harness::sweep::SweepWorld;
+use relation_harness::{Call, CallFailure, EmulatedWebex, Harness, Http, ObservedCall};
 use relation_host::ComponentSource;
 use relation_host::imports::Interceptor;
 use relation_host::reports::Grant;
@@ -25,26 +25,26 @@ pub const HOUR: Duration = Duration::from_secs(3600);
 
 pub const REDIRECT: &str = "http://127.0.0.1:8484/callback";
 
-/// In what remains: what no careful client does.
+/// The member of the final state with violations of Webex's rules.
 pub const VIOLATIONS: &str = "violations at Webex";
-/// In what remains: [`World::before_connecting_again`].
+/// The member of the final state with [`World::state_before_reconnect`].
 pub const BEFORE: &str = "before connecting again";
 
-/// How often somebody asks again before giving up.
-const PATIENCE: usize = 4;
+/// The most attempts of a call.
+const MAX_ATTEMPTS: usize = 4;
 
 pub struct World {
     pub harness: Harness,
     pub webex: Webex,
     pub organization: Organization,
-    /// Where Webex sent the browser, once somebody has consented.
+    /// The address to which Webex redirected the browser after a consent.
     pub callback: Option<SecretString>,
-    /// What there was before somebody connected again, because only that helped.
-    pub before_connecting_again: Option<Value>,
+    /// The state before a new consent that was necessary.
+    pub state_before_reconnect: Option<Value>,
     grant: webex_emulator::Grant,
 }
 
-impl Scene for World {
+impl SweepWorld for World {
     fn harness(&mut self) -> &mut Harness {
         &mut self.harness
     }
@@ -56,9 +56,9 @@ impl World {
     }
 
     pub async fn with_leases(leases: bool, mode: Mode, interceptor: Arc<dyn Interceptor>) -> Self {
-        let clock = Arc::new(ManualClock::new(BEGINNING));
+        let clock = Arc::new(ManualClock::new(START_TIME));
         let webex = Emulator::builder()
-            .clock(time_of(&clock))
+            .clock(emulator_clock(&clock))
             .seed(1)
             .mode(mode)
             .reuse_detection(true)
@@ -78,7 +78,7 @@ impl World {
                 "webex.client-secret",
                 SecretString::from(DEFAULT_CLIENT_SECRET),
             )
-            .http(Http::Transport(Arc::new(Emulated::new(webex.clone()))))
+            .http(Http::Transport(Arc::new(EmulatedWebex::new(webex.clone()))))
             .interceptor(interceptor)
             .leases(leases)
             .start()
@@ -89,12 +89,12 @@ impl World {
             webex,
             organization,
             callback: None,
-            before_connecting_again: None,
+            state_before_reconnect: None,
             grant,
         }
     }
 
-    /// An add with an idempotency key, with the tokens of a grant or without.
+    /// Returns an add with an idempotency key, with or without tokens.
     pub fn add(&self, with_tokens: bool) -> Call {
         let fields =
             json!({ "name": "Contoso", "account_number_external": self.organization.uuid });
@@ -106,10 +106,10 @@ impl World {
         }
     }
 
-    /// The customer's key, once there is one.
+    /// Returns the customer's pkid, if there is a customer.
     pub async fn pkid(&self) -> Option<Pkid> {
         let snapshot = self.snapshot().await;
-        let record = snapshot.of_model("data/SparkCustomer").next();
+        let record = snapshot.documents_of("data/SparkCustomer").next();
         record.map(|(name, _)| {
             name.rsplit('/')
                 .next()
@@ -130,7 +130,7 @@ impl World {
         let grant = self.webex.grant(&organization, DEFAULT_SCOPES);
         let fields = json!({ "name": "Fabrikam", "account_number_external": organization.uuid });
         let added = self
-            .done(Call::Add {
+            .call_ok(Call::Add {
                 hierarchy: "sys.Provider.Reseller.Fabrikam".parse().unwrap(),
                 fields: fields.as_object().unwrap().clone(),
                 token_response: Some(SecretString::from(grant.json().to_string())),
@@ -141,11 +141,11 @@ impl World {
         (pkid.try_into().unwrap(), organization)
     }
 
-    /// Lets time pass until a wakeup of the customer is due, and not run.
+    /// Advances the clock until a wakeup of the customer is due, without running the wakeup.
     pub async fn until_due(&self, id: &str) {
         let due = self.due(id).await;
         let left = due.0 - self.harness.now().0;
-        self.pass(Duration::from_millis(left - 1)).await;
+        self.advance(Duration::from_millis(left - 1)).await;
         assert_eq!(self.due(id).await, due, "{id} was moved meanwhile");
         self.harness.clock().advance_to(due);
     }
@@ -159,26 +159,26 @@ impl World {
         self.harness.snapshot().await.unwrap()
     }
 
-    /// Does it, and expects no trouble.
-    pub async fn done(&self, call: Call) -> Value {
+    /// Makes a call, which must succeed.
+    pub async fn call_ok(&self, call: Call) -> Value {
         let seen = self.harness.call(call).await;
         seen.result.unwrap_or_else(|failed| panic!("{failed}"))
     }
 
-    /// Asks until it is done.
-    pub async fn insist(&self, call: Call) -> Result<Value, Failed> {
+    /// Repeats a call until it succeeds.
+    pub async fn call_until_ok(&self, call: Call) -> Result<Value, CallFailure> {
         let mut failed = None;
-        for _ in 0..PATIENCE {
+        for _ in 0..MAX_ATTEMPTS {
             match self.harness.call(call.clone()).await.result {
-                Ok(answer) => return Ok(answer),
+                Ok(output) => return Ok(output),
                 Err(why) => failed = Some(why),
             }
-            self.pass(Duration::from_secs(120)).await;
+            self.advance(Duration::from_secs(120)).await;
         }
         Err(failed.unwrap())
     }
 
-    pub async fn pass(&self, time: Duration) -> Vec<Observed<Value>> {
+    pub async fn advance(&self, time: Duration) -> Vec<ObservedCall<Value>> {
         self.harness.advance(time).await
     }
 
@@ -190,12 +190,12 @@ impl World {
         }
     }
 
-    /// A person goes to the link and accepts; the address to which Webex sends the browser.
+    /// Accepts the consent of a link. Returns the address to which Webex redirects the browser.
     pub fn consent(&self, begun: &Value) -> SecretString {
         self.consent_of(&self.organization, begun)
     }
 
-    /// The same for any organisation.
+    /// Accepts the consent of a link for an organisation.
     pub fn consent_of(&self, organization: &Organization, begun: &Value) -> SecretString {
         let consent = Consent::accept(&organization.uuid);
         let callback = self
@@ -211,10 +211,10 @@ impl World {
         }
     }
 
-    /// Begins, consents and completes, from the beginning until it works.
-    pub async fn connect_anew(&self) {
-        for _ in 0..PATIENCE {
-            let begun = self.insist(self.connect().await).await.unwrap();
+    /// Repeats a whole consent until it succeeds.
+    pub async fn reconnect(&self) {
+        for _ in 0..MAX_ATTEMPTS {
+            let begun = self.call_until_ok(self.connect().await).await.unwrap();
             let call = self.complete(self.consent(&begun)).await;
             if self.harness.call(call).await.result.is_ok() {
                 return;
@@ -225,15 +225,15 @@ impl World {
 
     pub async fn state(&self) -> String {
         let snapshot = self.snapshot().await;
-        let record = snapshot.of_model("data/SparkCustomer").next();
+        let record = snapshot.documents_of("data/SparkCustomer").next();
         let state = record.map(|(_, record)| record.body["connection"]["state"].clone());
         state
             .and_then(|state| state.as_str().map(str::to_owned))
             .unwrap_or_default()
     }
 
-    /// Everything that is left, without keys, tokens and moments.
-    pub async fn remains(&self) -> Value {
+    /// Returns the final state, without keys, tokens and moments.
+    pub async fn final_state(&self) -> Value {
         let snapshot = self.snapshot().await;
         let mut documents: Vec<Value> = snapshot
             .documents
@@ -274,12 +274,12 @@ impl World {
             "wakeups": wakeups,
             "secrets": secrets,
             VIOLATIONS: self.webex.violations(),
-            BEFORE: self.before_connecting_again,
+            BEFORE: self.state_before_reconnect,
         })
     }
 }
 
-/// Whether there is nothing of the kind (any more).
-pub fn is_not_found(failed: &Failed) -> bool {
+/// Whether the call failed with `not-found`.
+pub fn is_not_found(failed: &CallFailure) -> bool {
     matches!(failed.refusal(), Some(Failure::NotFound(_)))
 }

@@ -1,12 +1,12 @@
-//! `storage.commit`: all or nothing, on conditions, in order.
+//! `storage.commit`: atomicity, conditions and order.
 
 use crate::bindings::automate::platform::storage::{self, Change, Check, Document, OnUnavailable};
 use crate::bindings::automate::platform::types::Failure;
 use crate::bindings::automate::platform::{scheduling, secrets};
-use crate::samples::{self, Scene, commit, commit_if, is_there, key, read, secret, wakeup};
-use crate::verdict::{Outcome, holds, refused, same};
+use crate::outcome::{Outcome, ensure, ensure_eq, ensure_refused};
+use crate::samples::{self, CheckContext, commit, commit_if, is_there, key, read, secret, wakeup};
 
-/// What a document has besides itself.
+/// Returns the secret and the wakeups of a document.
 fn belongings(of: &Document) -> Result<(Option<String>, Vec<String>), Failure> {
     let secret = secrets::reveal(&of.reference, "s")?;
     let wakeups = scheduling::wakeups(&of.reference)?;
@@ -16,8 +16,12 @@ fn belongings(of: &Document) -> Result<(Option<String>, Vec<String>), Failure> {
     ))
 }
 
-pub fn whole(scene: &Scene) -> Outcome {
-    let (first, last, gone) = (scene.document(), scene.document(), scene.written()?);
+pub fn whole(context: &CheckContext) -> Outcome {
+    let (first, last, gone) = (
+        context.document(),
+        context.document(),
+        context.written_document()?,
+    );
     commit(vec![
         Change::Put(first.clone()),
         secret(&first, "s", "first's"),
@@ -27,11 +31,11 @@ pub fn whole(scene: &Scene) -> Outcome {
         secret(&last, "s", "last's"),
         Change::Schedule(wakeup(&last, "w", "")),
     ])?;
-    holds("the first put is missing", is_there(&first)?)?;
-    holds("the last put is missing", is_there(&last)?)?;
-    holds("the delete is missing", !is_there(&gone)?)?;
+    ensure("the first put is missing", is_there(&first)?)?;
+    ensure("the last put is missing", is_there(&last)?)?;
+    ensure("the delete is missing", !is_there(&gone)?)?;
     for (document, name) in [(&first, "first"), (&last, "last")] {
-        same(
+        ensure_eq(
             &format!("secret and wakeups of the {name} document"),
             belongings(document)?,
             (Some(format!("{name}'s")), vec!["w".to_owned()]),
@@ -40,10 +44,16 @@ pub fn whole(scene: &Scene) -> Outcome {
     Ok(())
 }
 
-/// One document with a secret and a wakeup, and a commit that would change everything about it and
-/// about two others.
-fn upheaval(scene: &Scene) -> Result<(Document, Document, Document, Vec<Change>), Failure> {
-    let (old, other, new) = (scene.document(), scene.written()?, scene.document());
+/// Stores a document with a secret and a wakeup, and returns a commit that would change everything about it and
+/// two others.
+fn upheaval(
+    context: &CheckContext,
+) -> Result<(Document, Document, Document, Vec<Change>), Failure> {
+    let (old, other, new) = (
+        context.document(),
+        context.written_document()?,
+        context.document(),
+    );
     commit(vec![
         Change::Put(old.clone()),
         secret(&old, "s", "old"),
@@ -63,38 +73,38 @@ fn upheaval(scene: &Scene) -> Result<(Document, Document, Document, Vec<Change>)
     Ok((old, other, new, changes))
 }
 
-/// That nothing of an [`upheaval`] was done.
+/// Checks that no change of an [`upheaval`] was made.
 fn untouched(old: &Document, other: &Document, new: &Document) -> Outcome {
-    holds("a document was made", !is_there(new)?)?;
-    holds("a document was deleted", is_there(other)?)?;
+    ensure("a document was created", !is_there(new)?)?;
+    ensure("a document was deleted", is_there(other)?)?;
     let found = read(&old.reference)?;
-    same("the version of the document", found.version, 1)?;
-    same("its body", found.body, old.body.clone())?;
-    same(
+    ensure_eq("the version of the document", found.version, 1)?;
+    ensure_eq("its body", found.body, old.body.clone())?;
+    ensure_eq(
         "its secret and its wakeups",
         belongings(old)?,
         (Some("old".to_owned()), vec!["w".to_owned()]),
     )
 }
 
-pub fn nothing(scene: &Scene) -> Outcome {
-    let (old, other, new, changes) = upheaval(scene)?;
+pub fn nothing(context: &CheckContext) -> Outcome {
+    let (old, other, new, changes) = upheaval(context)?;
     let wrong = samples::version_check(other.reference.clone(), 9);
-    refused("on a wrong version", commit_if(wrong, changes), "conflict")?;
+    ensure_refused("on a wrong version", commit_if(wrong, changes), "conflict")?;
     untouched(&old, &other, &new)
 }
 
-pub fn malformed(scene: &Scene) -> Outcome {
-    let (old, other, new, mut changes) = upheaval(scene)?;
-    let mut bad = scene.document();
+pub fn malformed(context: &CheckContext) -> Outcome {
+    let (old, other, new, mut changes) = upheaval(context)?;
+    let mut bad = context.document();
     bad.body = "[]".into();
     changes.push(Change::Put(bad));
-    refused("with a body that is a list", commit(changes), "invalid")?;
+    ensure_refused("with a body that is a list", commit(changes), "invalid")?;
     untouched(&old, &other, &new)
 }
 
-pub fn order(scene: &Scene) -> Outcome {
-    let (gone, kept) = (scene.document(), scene.document());
+pub fn order(context: &CheckContext) -> Outcome {
+    let (gone, kept) = (context.document(), context.document());
     let mut last = kept.clone();
     last.body = "{\"last\":true}".into();
     commit(vec![
@@ -111,9 +121,9 @@ pub fn order(scene: &Scene) -> Outcome {
         samples::removal(kept.reference.clone(), "s".into()),
         secret(&kept, "s", "kept"),
     ])?;
-    holds("a put before a delete was kept", !is_there(&gone)?)?;
-    same("the last put", read(&kept.reference)?.body, last.body)?;
-    same(
+    ensure("a put before a delete was kept", !is_there(&gone)?)?;
+    ensure_eq("the last put", read(&kept.reference)?.body, last.body)?;
+    ensure_eq(
         "secret and wakeups",
         belongings(&kept)?,
         (Some("kept".to_owned()), vec!["w".to_owned()]),
@@ -124,21 +134,21 @@ fn rewrite(document: &Document) -> Vec<Change> {
     vec![Change::Put(document.clone())]
 }
 
-pub fn version_check(scene: &Scene) -> Outcome {
-    let document = scene.written()?;
+pub fn version_check(context: &CheckContext) -> Outcome {
+    let document = context.written_document()?;
     let of = |version| samples::version_check(document.reference.clone(), version);
     commit_if(of(1), rewrite(&document))?;
     for wrong in [0, 1, 3] {
-        refused(
+        ensure_refused(
             &format!("version {wrong} in place of 2"),
             commit_if(of(wrong), rewrite(&document)),
             "conflict",
         )?;
     }
-    let nobody = scene.document();
+    let nobody = context.document();
     for version in [0, 1] {
-        refused(
-            &format!("version {version} of what does not exist"),
+        ensure_refused(
+            &format!("version {version} of a missing document"),
             commit_if(
                 samples::version_check(nobody.reference.clone(), version),
                 rewrite(&document),
@@ -146,26 +156,29 @@ pub fn version_check(scene: &Scene) -> Outcome {
             "conflict",
         )?;
     }
-    same("the version", read(&document.reference)?.version, 2)
+    ensure_eq("the version", read(&document.reference)?.version, 2)
 }
 
-pub fn absent_check(scene: &Scene) -> Outcome {
-    let document = scene.document();
+pub fn absent_check(context: &CheckContext) -> Outcome {
+    let document = context.document();
     let absent = || Check::Absent(document.reference.clone());
     commit_if(absent(), rewrite(&document))?;
     let again = commit_if(absent(), rewrite(&document));
-    refused("of what exists", again, "conflict")?;
+    ensure_refused("of an existing document", again, "conflict")?;
     commit(vec![Change::Delete(document.reference.clone())])?;
     commit_if(absent(), rewrite(&document))?;
     Ok(())
 }
 
-pub fn unique_check(scene: &Scene) -> Outcome {
-    let name = || scene.filter(vec![key("name", "only")]);
-    let (first, second) = (scene.keyed("name", "only"), scene.keyed("name", "only"));
+pub fn unique_check(context: &CheckContext) -> Outcome {
+    let name = || context.filter(vec![key("name", "only")]);
+    let (first, second) = (
+        context.document_with_key("name", "only"),
+        context.document_with_key("name", "only"),
+    );
     commit_if(samples::unique_check(name(), None), rewrite(&first))?;
     let double = commit_if(samples::unique_check(name(), None), rewrite(&second));
-    refused("with another of that name", double, "conflict")?;
+    ensure_refused("with another match", double, "conflict")?;
     let itself = Some(first.reference.clone());
     commit_if(
         samples::unique_check(name(), itself.clone()),
@@ -173,49 +186,53 @@ pub fn unique_check(scene: &Scene) -> Outcome {
     )?;
     let other = Some(second.reference.clone());
     let double = commit_if(samples::unique_check(name(), other), rewrite(&second));
-    refused("with another than the one excepted", double, "conflict")?;
+    ensure_refused(
+        "with another match than the excepted one",
+        double,
+        "conflict",
+    )?;
     commit(rewrite(&second))?;
     let two = commit_if(samples::unique_check(name(), itself), rewrite(&first));
-    refused("with one besides the one excepted", two, "conflict")
+    ensure_refused("with a match besides the excepted one", two, "conflict")
 }
 
-pub fn every_check(scene: &Scene) -> Outcome {
-    let (document, nobody) = (scene.written()?, scene.document());
+pub fn every_check(context: &CheckContext) -> Outcome {
+    let (document, nobody) = (context.written_document()?, context.document());
     let good = samples::version_check(document.reference.clone(), 1);
     let bad = Check::Absent(document.reference.clone());
     for checks in [[good.clone(), bad.clone()], [bad, good.clone()]] {
         let tried = storage::commit(&checks, &rewrite(&nobody), OnUnavailable::Fail);
-        refused("with a check that fails", tried, "conflict")?;
+        ensure_refused("with a check that fails", tried, "conflict")?;
     }
     let both = [good, Check::Absent(nobody.reference.clone())];
     storage::commit(&both, &rewrite(&nobody), OnUnavailable::Fail)?;
-    holds(
-        "a commit whose checks hold was not done",
+    ensure(
+        "a commit whose checks hold was not made",
         is_there(&nobody)?,
     )
 }
 
-pub fn keep(scene: &Scene) -> Outcome {
-    let (document, other) = (scene.document(), scene.written()?);
+pub fn save(context: &CheckContext) -> Outcome {
+    let (document, other) = (context.document(), context.written_document()?);
     let keep = |checks: &[Check]| storage::commit(checks, &rewrite(&document), OnUnavailable::Keep);
-    refused("without a check", keep(&[]), "invalid")?;
+    ensure_refused("without a check", keep(&[]), "invalid")?;
     let others = samples::version_check(other.reference.clone(), 1);
-    refused(
+    ensure_refused(
         "with a check of another document",
         keep(&[others]),
         "invalid",
     )?;
-    holds("it was refused and done", !is_there(&document)?)?;
-    let record = read(&samples::record(&scene.pkid))?;
+    ensure("it was refused and done", !is_there(&document)?)?;
+    let record = read(&samples::record(&context.pkid))?;
     let of = |version| samples::version_check(record.reference.clone(), version);
     let wrong = keep(&[of(record.version + 1)]);
-    refused("with a wrong version of the record", wrong, "conflict")?;
+    ensure_refused("with a wrong version of the record", wrong, "conflict")?;
     keep(&[of(record.version)])?;
-    holds("it was not done", is_there(&document)?)
+    ensure("it was not done", is_there(&document)?)
 }
 
-pub fn idle_removal(scene: &Scene) -> Outcome {
-    let nobody = scene.document();
+pub fn idle_removal(context: &CheckContext) -> Outcome {
+    let nobody = context.document();
     commit(vec![
         Change::Delete(nobody.reference.clone()),
         samples::removal(nobody.reference.clone(), "s".into()),
@@ -224,16 +241,16 @@ pub fn idle_removal(scene: &Scene) -> Outcome {
     Ok(())
 }
 
-pub fn own_record(scene: &Scene) -> Outcome {
-    let mut foreign = scene.document();
-    foreign.reference = samples::another_record(&scene.pkid);
+pub fn own_record(context: &CheckContext) -> Outcome {
+    let mut foreign = context.document();
+    foreign.reference = samples::another_record(&context.pkid);
     let written = commit(rewrite(&foreign));
-    refused("of another record", written, "limit-exceeded")?;
-    holds("it was refused and done", !is_there(&foreign)?)
+    ensure_refused("of another record", written, "limit-exceeded")?;
+    ensure("the commit was refused but made", !is_there(&foreign)?)
 }
 
-pub fn cascade(scene: &Scene) -> Outcome {
-    let (gone, left) = (scene.document(), scene.document());
+pub fn cascade(context: &CheckContext) -> Outcome {
+    let (gone, left) = (context.document(), context.document());
     for document in [&gone, &left] {
         commit(vec![
             Change::Put(document.clone()),
@@ -242,11 +259,11 @@ pub fn cascade(scene: &Scene) -> Outcome {
         ])?;
     }
     commit(vec![Change::Delete(gone.reference.clone())])?;
-    same("of the deleted", belongings(&gone)?, (None, Vec::new()))?;
-    // Written again it begins with nothing.
+    ensure_eq("of the deleted", belongings(&gone)?, (None, Vec::new()))?;
+    // A document written again starts without secrets and wakeups.
     commit(rewrite(&gone))?;
-    same("of its successor", belongings(&gone)?, (None, Vec::new()))?;
-    same(
+    ensure_eq("of its successor", belongings(&gone)?, (None, Vec::new()))?;
+    ensure_eq(
         "of the other",
         belongings(&left)?,
         (Some("secret".to_owned()), vec!["w".to_owned()]),

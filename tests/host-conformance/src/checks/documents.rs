@@ -1,20 +1,20 @@
-//! `storage`: single documents, as they are written and read.
+//! `storage`: writing and reading single documents.
 
 use serde_json::Value;
 
 use crate::bindings::automate::platform::storage::{self, Change, Document, Key};
-use crate::samples::{self, Scene, commit, key, read};
-use crate::verdict::{Outcome, failed, holds, same};
+use crate::outcome::{Outcome, ensure, ensure_eq, fail};
+use crate::samples::{self, CheckContext, commit, key, read};
 
-pub fn absent(scene: &Scene) -> Outcome {
-    let nobody = scene.document();
-    holds(
-        "a document that was never written is there",
+pub fn absent(context: &CheckContext) -> Outcome {
+    let nobody = context.document();
+    ensure(
+        "a document that was never written exists",
         !samples::is_there(&nobody)?,
     )
 }
 
-/// Keys have no order of their own.
+/// Sorts keys, whose order is not specified.
 fn sorted(keys: &[Key]) -> Vec<(&str, &str)> {
     let mut keys: Vec<_> = keys
         .iter()
@@ -24,61 +24,61 @@ fn sorted(keys: &[Key]) -> Vec<(&str, &str)> {
     keys
 }
 
-pub fn content(scene: &Scene) -> Outcome {
-    let mut written = scene.keyed("näme", "wért \u{1f980} \"'\\%_");
+pub fn content(context: &CheckContext) -> Outcome {
+    let mut written = context.document_with_key("näme", "wért \u{1f980} \"'\\%_");
     written.body = "{\"text\": \"\u{1f980} \\u0000 \\\"\", \"n\": [1, 2.5, null, true, {}]}".into();
     commit(vec![Change::Put(written.clone())])?;
     let found = read(&written.reference)?;
-    same(
+    ensure_eq(
         "its model",
         &found.reference.model,
         &written.reference.model,
     )?;
-    same("its pkid", &found.reference.pkid, &written.reference.pkid)?;
-    same("its node", &found.hierarchy, &written.hierarchy)?;
-    same("its keys", sorted(&found.keys), sorted(&written.keys))?;
+    ensure_eq("its pkid", &found.reference.pkid, &written.reference.pkid)?;
+    ensure_eq("its node", &found.hierarchy, &written.hierarchy)?;
+    ensure_eq("its keys", sorted(&found.keys), sorted(&written.keys))?;
     let value = |document: &Document| serde_json::from_str::<Value>(&document.body).ok();
-    same("its body", value(&found), value(&written))
+    ensure_eq("its body", value(&found), value(&written))
 }
 
-pub fn version(scene: &Scene) -> Outcome {
-    let mut document = scene.document();
+pub fn version(context: &CheckContext) -> Outcome {
+    let mut document = context.document();
     document.version = 77;
     for expected in 1..=3 {
         commit(vec![Change::Put(document.clone())])?;
-        same("the version", read(&document.reference)?.version, expected)?;
+        ensure_eq("the version", read(&document.reference)?.version, expected)?;
     }
     let version = || read(&document.reference).map(|found| found.version);
     let put = || Change::Put(document.clone());
     commit(vec![put(), put()])?;
-    same("after two puts in one commit", version()?, 5)?;
+    ensure_eq("after two puts in one commit", version()?, 5)?;
     commit(vec![Change::Delete(document.reference.clone()), put()])?;
-    same("after a delete and a put", version()?, 1)
+    ensure_eq("after a delete and a put", version()?, 1)
 }
 
-pub fn keys(scene: &Scene) -> Outcome {
-    let mut document = scene.keyed("colour", "red");
+pub fn keys(context: &CheckContext) -> Outcome {
+    let mut document = context.document_with_key("colour", "red");
     commit(vec![Change::Put(document.clone())])?;
     document.keys.pop();
     document.keys.push(key("colour", "blue"));
     commit(vec![Change::Put(document.clone())])?;
-    let by = |value| scene.found(vec![key("colour", value)]);
-    same("found by the old key", by("red")?, Vec::new())?;
-    same(
+    let by = |value| context.find_pkids(vec![key("colour", value)]);
+    ensure_eq("found by the old key", by("red")?, Vec::new())?;
+    ensure_eq(
         "found by the new key",
         by("blue")?,
         vec![document.reference.pkid],
     )
 }
 
-pub fn many(scene: &Scene) -> Outcome {
-    let (a, b) = (scene.written()?, scene.written()?);
-    let nobody = scene.document();
+pub fn many(context: &CheckContext) -> Outcome {
+    let (a, b) = (context.written_document()?, context.written_document()?);
+    let nobody = context.document();
     let asked = [&b, &nobody, &a, &b].map(|document| document.reference.clone());
     let found = storage::get_many(&asked)?;
     if found.len() != asked.len() {
-        return failed(format!(
-            "asked for {} documents, answered with {}",
+        return fail(format!(
+            "requested {} documents, got {}",
             asked.len(),
             found.len()
         ));
@@ -92,5 +92,9 @@ pub fn many(scene: &Scene) -> Outcome {
         })
         .collect();
     let (a, b) = (a.reference.pkid.as_str(), b.reference.pkid.as_str());
-    same("the answers", found, vec![Some(b), None, Some(a), Some(b)])
+    ensure_eq(
+        "the documents",
+        found,
+        vec![Some(b), None, Some(a), Some(b)],
+    )
 }

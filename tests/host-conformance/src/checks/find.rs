@@ -1,8 +1,8 @@
-//! `storage.find`: what matches, where, in which order, in pages.
+//! `storage.find`: matches, scopes, order and pages.
 
 use crate::bindings::automate::platform::storage::{self, Change, Document, Scope};
-use crate::samples::{self, OTHER, Scene, commit, found, key};
-use crate::verdict::{Outcome, failed, same};
+use crate::outcome::{Outcome, ensure_eq, fail};
+use crate::samples::{self, CheckContext, OTHER, commit, find_pkids, key};
 
 fn put(documents: &[&Document]) -> Vec<Change> {
     documents
@@ -20,42 +20,38 @@ fn pkids(documents: &[&Document]) -> Vec<String> {
     pkids
 }
 
-pub fn keys(scene: &Scene) -> Outcome {
-    let red = scene.keyed("colour", "red");
-    let mut large = scene.keyed("colour", "red");
+pub fn keys(context: &CheckContext) -> Outcome {
+    let red = context.document_with_key("colour", "red");
+    let mut large = context.document_with_key("colour", "red");
     large.keys.push(key("size", "large"));
-    let plain = scene.document();
+    let plain = context.document();
     commit(put(&[&red, &large, &plain]))?;
     let by = |keys: &[(&str, &str)]| {
-        scene.found(keys.iter().map(|(name, value)| key(name, value)).collect())
+        context.find_pkids(keys.iter().map(|(name, value)| key(name, value)).collect())
     };
-    same("by no key", by(&[])?, pkids(&[&red, &large, &plain]))?;
-    same(
+    ensure_eq("by no key", by(&[])?, pkids(&[&red, &large, &plain]))?;
+    ensure_eq(
         "by one key",
         by(&[("colour", "red")])?,
         pkids(&[&red, &large]),
     )?;
     let both = [("colour", "red"), ("size", "large")];
-    same("by two keys", by(&both)?, pkids(&[&large]))?;
+    ensure_eq("by two keys", by(&both)?, pkids(&[&large]))?;
     let none = [("colour", "red"), ("size", "small")];
-    same(
-        "by two keys of which one is another",
+    ensure_eq(
+        "by two keys of which one does not match",
         by(&none)?,
         Vec::new(),
     )?;
-    same(
-        "by a name that nobody has",
-        by(&[("weight", "")])?,
-        Vec::new(),
-    )?;
-    same(
+    ensure_eq("by an unused name", by(&[("weight", "")])?, Vec::new())?;
+    ensure_eq(
         "by another key's value",
         by(&[("size", "red")])?,
         Vec::new(),
     )
 }
 
-pub fn bytes(scene: &Scene) -> Outcome {
+pub fn bytes(context: &CheckContext) -> Outcome {
     let values = [
         "Key",
         "key",
@@ -68,81 +64,85 @@ pub fn bytes(scene: &Scene) -> Outcome {
     ];
     let documents: Vec<Document> = values
         .iter()
-        .map(|value| scene.keyed("value", value))
+        .map(|value| context.document_with_key("value", value))
         .collect();
     commit(put(&documents.iter().collect::<Vec<_>>()))?;
     for (value, document) in values.iter().zip(&documents) {
-        same(
+        ensure_eq(
             &format!("by the value {value:?}"),
-            scene.found(vec![key("value", value)])?,
+            context.find_pkids(vec![key("value", value)])?,
             pkids(&[document]),
         )?;
     }
     Ok(())
 }
 
-pub fn model(scene: &Scene) -> Outcome {
-    let ours = scene.keyed("name", "x");
-    let mut theirs = scene.keyed("name", "x");
+pub fn model(context: &CheckContext) -> Outcome {
+    let ours = context.document_with_key("name", "x");
+    let mut theirs = context.document_with_key("name", "x");
     theirs.reference.model = OTHER.into();
     commit(put(&[&ours, &theirs]))?;
-    same(
+    ensure_eq(
         "of the model",
-        scene.found(vec![key("name", "x")])?,
+        context.find_pkids(vec![key("name", "x")])?,
         pkids(&[&ours]),
     )
 }
 
-pub fn node(scene: &Scene) -> Outcome {
-    let (here, below) = (scene.document(), scene.at(".A"));
+pub fn node(context: &CheckContext) -> Outcome {
+    let (here, below) = (context.document(), context.document_below(".A"));
     commit(put(&[&here, &below]))?;
-    let mut filter = scene.filter(Vec::new());
+    let mut filter = context.filter(Vec::new());
     filter.scope = Scope::Node;
-    same("at the node", found(&filter)?, pkids(&[&here]))
+    ensure_eq("at the node", find_pkids(&filter)?, pkids(&[&here]))
 }
 
-pub fn subtree(scene: &Scene) -> Outcome {
-    let inside = [scene.at(".a_b"), scene.at(".a_b.C"), scene.at(".a_b.C.D")];
-    // Names that begin alike, and what a pattern would match.
+pub fn subtree(context: &CheckContext) -> Outcome {
+    let inside = [
+        context.document_below(".a_b"),
+        context.document_below(".a_b.C"),
+        context.document_below(".a_b.C.D"),
+    ];
+    // Similar names, and names that a pattern would match.
     let beside = [
-        scene.at(""),
-        scene.at(".a_bc"),
-        scene.at(".a_b-.C"),
-        scene.at(".axb"),
-        scene.at(".axb.C"),
-        scene.at(".A_B.C"),
+        context.document_below(""),
+        context.document_below(".a_bc"),
+        context.document_below(".a_b-.C"),
+        context.document_below(".axb"),
+        context.document_below(".axb.C"),
+        context.document_below(".A_B.C"),
     ];
     commit(put(&inside.iter().chain(&beside).collect::<Vec<_>>()))?;
-    let mut filter = scene.filter(Vec::new());
-    filter.hierarchy = format!("{}.a_b", scene.node);
-    same(
+    let mut filter = context.filter(Vec::new());
+    filter.hierarchy = format!("{}.a_b", context.node);
+    ensure_eq(
         "at the node and below it",
-        found(&filter)?,
+        find_pkids(&filter)?,
         pkids(&inside.iter().collect::<Vec<_>>()),
     )
 }
 
-pub fn order(scene: &Scene) -> Outcome {
-    let documents: Vec<Document> = (0..20).map(|_| scene.document()).collect();
-    // One commit each, so that the order of writing is another.
+pub fn order(context: &CheckContext) -> Outcome {
+    let documents: Vec<Document> = (0..20).map(|_| context.document()).collect();
+    // Separate commits, so that the order of writing differs.
     for document in &documents {
         commit(put(&[document]))?;
     }
-    same(
+    ensure_eq(
         "the order",
-        scene.found(Vec::new())?,
+        context.find_pkids(Vec::new())?,
         pkids(&documents.iter().collect::<Vec<_>>()),
     )
 }
 
-pub fn pages(scene: &Scene) -> Outcome {
-    let documents: Vec<Document> = (0..7).map(|_| scene.document()).collect();
+pub fn pages(context: &CheckContext) -> Outcome {
+    let documents: Vec<Document> = (0..7).map(|_| context.document()).collect();
     commit(put(&documents.iter().collect::<Vec<_>>()))?;
-    let filter = scene.filter(Vec::new());
+    let filter = context.filter(Vec::new());
     let (mut cursor, mut seen) = (None, Vec::new());
     for expected in [3, 3, 1] {
         let page = storage::find(&filter, cursor.as_deref(), 3)?;
-        same("documents on a page", page.documents.len(), expected)?;
+        ensure_eq("documents on a page", page.documents.len(), expected)?;
         seen.extend(
             page.documents
                 .into_iter()
@@ -153,33 +153,36 @@ pub fn pages(scene: &Scene) -> Outcome {
             break;
         }
     }
-    same("the last page says that more follow", cursor, None)?;
-    same(
-        "what the pages have together",
+    ensure_eq("the cursor of the last page", cursor, None)?;
+    ensure_eq(
+        "the documents of all pages",
         seen,
         pkids(&documents.iter().collect::<Vec<_>>()),
     )
 }
 
-pub fn cap(scene: &Scene) -> Outcome {
+pub fn cap(context: &CheckContext) -> Outcome {
     for _ in 0..3 {
-        let documents: Vec<Document> = (0..340).map(|_| scene.document()).collect();
+        let documents: Vec<Document> = (0..340).map(|_| context.document()).collect();
         commit(put(&documents.iter().collect::<Vec<_>>()))?;
     }
-    let filter = scene.filter(Vec::new());
+    let filter = context.filter(Vec::new());
     let page = storage::find(&filter, None, u32::MAX)?;
-    same("documents on one page", page.documents.len(), 1000)?;
+    ensure_eq("documents on one page", page.documents.len(), 1000)?;
     if page.next.is_none() {
-        return failed("a page of 1000 out of 1020 says that it is the last");
+        return fail("a page of 1000 out of 1020 has no cursor");
     }
     let rest = storage::find(&filter, page.next.as_deref(), u32::MAX)?;
-    same("documents on the second page", rest.documents.len(), 20)
+    ensure_eq("documents on the second page", rest.documents.len(), 20)
 }
 
-pub fn deleted(scene: &Scene) -> Outcome {
-    let (gone, left) = (scene.keyed("name", "x"), scene.keyed("name", "x"));
+pub fn deleted(context: &CheckContext) -> Outcome {
+    let (gone, left) = (
+        context.document_with_key("name", "x"),
+        context.document_with_key("name", "x"),
+    );
     commit(put(&[&gone, &left]))?;
     commit(vec![Change::Delete(gone.reference.clone())])?;
-    let by_key = samples::found(&scene.filter(vec![key("name", "x")]))?;
-    same("by the key", by_key, pkids(&[&left]))
+    let by_key = samples::find_pkids(&context.filter(vec![key("name", "x")]))?;
+    ensure_eq("by the key", by_key, pkids(&[&left]))
 }

@@ -1,12 +1,12 @@
-//! `scheduling`: wakeups as they are written and listed. Whether they come is another file's.
+//! `scheduling`: writing and listing wakeups. Delivery is checked in `deliveries.rs`.
 
 use crate::bindings::automate::platform::scheduling::{self, Wakeup};
 use crate::bindings::automate::platform::storage::{Change, Document};
 use crate::bindings::automate::platform::types::Failure;
-use crate::samples::{self, Scene, commit, wakeup};
-use crate::verdict::{Outcome, refused, same};
+use crate::outcome::{Outcome, ensure_eq, ensure_refused};
+use crate::samples::{self, CheckContext, commit, wakeup};
 
-/// A wakeup with everything that is compared.
+/// The compared parts of a wakeup.
 type Seen = (String, String, u64, Option<u64>, String);
 
 fn seen(wakeup: &Wakeup) -> Seen {
@@ -24,9 +24,13 @@ fn listed(of: &Document) -> Result<Vec<Seen>, Failure> {
     Ok(wakeups.iter().map(seen).collect())
 }
 
-pub fn list(scene: &Scene) -> Outcome {
-    let (subject, other) = (scene.written()?, scene.written()?);
-    same("of who has none", listed(&subject)?, Vec::new())?;
+pub fn list(context: &CheckContext) -> Outcome {
+    let (subject, other) = (context.written_document()?, context.written_document()?);
+    ensure_eq(
+        "of a subject without wakeups",
+        listed(&subject)?,
+        Vec::new(),
+    )?;
     let first = wakeup(&subject, "a", "");
     let mut wakeups: Vec<Wakeup> = ["c", "b", "z"]
         .into_iter()
@@ -45,15 +49,15 @@ pub fn list(scene: &Scene) -> Outcome {
     let backwards = wakeups.iter().rev().cloned().map(Change::Schedule);
     let changes = backwards.chain([Change::Schedule(wakeup(&other, "a", "other's"))]);
     commit(changes.collect())?;
-    same(
+    ensure_eq(
         "the wakeups",
         listed(&subject)?,
         wakeups.iter().map(seen).collect(),
     )
 }
 
-pub fn moved(scene: &Scene) -> Outcome {
-    let subject = scene.written()?;
+pub fn moved(context: &CheckContext) -> Outcome {
+    let subject = context.written_document()?;
     let was = wakeup(&subject, "w", "was");
     commit(vec![Change::Schedule(was.clone())])?;
     let is = Wakeup {
@@ -63,46 +67,46 @@ pub fn moved(scene: &Scene) -> Outcome {
         ..was
     };
     commit(vec![Change::Schedule(is.clone())])?;
-    same("the wakeups", listed(&subject)?, vec![seen(&is)])
+    ensure_eq("the wakeups", listed(&subject)?, vec![seen(&is)])
 }
 
-pub fn cancel(scene: &Scene) -> Outcome {
-    let (subject, other) = (scene.written()?, scene.written()?);
+pub fn cancel(context: &CheckContext) -> Outcome {
+    let (subject, other) = (context.written_document()?, context.written_document()?);
     let kept = [wakeup(&subject, "x", ""), wakeup(&other, "w", "")];
     let mut changes: Vec<Change> = kept.iter().cloned().map(Change::Schedule).collect();
     changes.push(Change::Schedule(wakeup(&subject, "w", "")));
     commit(changes)?;
     commit(vec![samples::cancel(subject.reference.clone(), "w".into())])?;
     let [x, w] = kept.each_ref().map(seen);
-    same("those of the subject", listed(&subject)?, vec![x])?;
-    same("those of another", listed(&other)?, vec![w])
+    ensure_eq("those of the subject", listed(&subject)?, vec![x])?;
+    ensure_eq("those of another", listed(&other)?, vec![w])
 }
 
-pub fn subject(scene: &Scene) -> Outcome {
-    let nobody = scene.document();
+pub fn subject(context: &CheckContext) -> Outcome {
+    let nobody = context.document();
     let alone = commit(vec![Change::Schedule(wakeup(&nobody, "w", ""))]);
-    refused("of a document that does not exist", alone, "invalid")?;
-    same("its wakeups", listed(&nobody)?.len(), 0)?;
+    ensure_refused("of a document that does not exist", alone, "invalid")?;
+    ensure_eq("its wakeups", listed(&nobody)?.len(), 0)?;
     let changes = vec![
         Change::Schedule(wakeup(&nobody, "w", "")),
         Change::Put(nobody.clone()),
     ];
     commit(changes)?;
-    same(
+    ensure_eq(
         "those of a document made with it",
         listed(&nobody)?.len(),
         1,
     )
 }
 
-pub fn bounds(scene: &Scene) -> Outcome {
-    let subject = scene.written()?;
+pub fn bounds(context: &CheckContext) -> Outcome {
+    let subject = context.written_document()?;
     let tried =
         |id: &str, payload: &str| commit(vec![Change::Schedule(wakeup(&subject, id, payload))]);
     tried(&"i".repeat(64), &"p".repeat(4096))?;
-    refused("an empty id", tried("", ""), "invalid")?;
-    refused("an id of 65 bytes", tried(&"i".repeat(65), ""), "invalid")?;
+    ensure_refused("an empty id", tried("", ""), "invalid")?;
+    ensure_refused("an id of 65 bytes", tried(&"i".repeat(65), ""), "invalid")?;
     let long = "p".repeat(4097);
-    refused("a payload of 4097 bytes", tried("i", &long), "invalid")?;
-    same("how many there are", listed(&subject)?.len(), 1)
+    ensure_refused("a payload of 4097 bytes", tried("i", &long), "invalid")?;
+    ensure_eq("how many there are", listed(&subject)?.len(), 1)
 }

@@ -1,101 +1,101 @@
-//! `secrets`: sealed by a commit, clear only when revealed.
+//! `secrets`: sealing, and revealing.
 
 use crate::bindings::automate::platform::secrets;
 use crate::bindings::automate::platform::storage::Change;
-use crate::samples::{self, Scene, commit, secret};
-use crate::verdict::{Outcome, failed, holds, refused, same, skipped};
+use crate::outcome::{Outcome, ensure, ensure_eq, ensure_refused, fail, skip};
+use crate::samples::{self, CheckContext, commit, secret};
 
-/// The secret setting by which a host is checked, and its value.
+/// The secret setting that hosts should have, and its value.
 pub const SETTING: (&str, &str) = ("conformance.secret", "a-secret-of-the-installation");
 
-pub fn reveal(scene: &Scene) -> Outcome {
-    let owner = scene.written()?;
+pub fn reveal(context: &CheckContext) -> Outcome {
+    let owner = context.written_document()?;
     let long = "x".repeat(8192);
     for value in ["plain", "", "\u{1f980} \" \\ \u{0} %", &long] {
         commit(vec![secret(&owner, "s", value)])?;
         let found = secrets::reveal(&owner.reference, "s")?;
-        same("the value", found.as_deref(), Some(value))?;
+        ensure_eq("the value", found.as_deref(), Some(value))?;
     }
     Ok(())
 }
 
-pub fn absent(scene: &Scene) -> Outcome {
-    let (owner, nobody) = (scene.written()?, scene.document());
-    same(
+pub fn absent(context: &CheckContext) -> Outcome {
+    let (owner, nobody) = (context.written_document()?, context.document());
+    ensure_eq(
         "of a document",
         secrets::reveal(&owner.reference, "s")?,
         None,
     )?;
-    same("of nobody", secrets::reveal(&nobody.reference, "s")?, None)
+    ensure_eq("of nobody", secrets::reveal(&nobody.reference, "s")?, None)
 }
 
-pub fn replace(scene: &Scene) -> Outcome {
-    let owner = scene.written()?;
+pub fn replace(context: &CheckContext) -> Outcome {
+    let owner = context.written_document()?;
     commit(vec![secret(&owner, "s", "one"), secret(&owner, "t", "two")])?;
     commit(vec![secret(&owner, "s", "three")])?;
     let value = |name| secrets::reveal(&owner.reference, name);
-    same("the replaced one", value("s")?.as_deref(), Some("three"))?;
-    same("the other one", value("t")?.as_deref(), Some("two"))
+    ensure_eq("the replaced one", value("s")?.as_deref(), Some("three"))?;
+    ensure_eq("the other one", value("t")?.as_deref(), Some("two"))
 }
 
-pub fn remove(scene: &Scene) -> Outcome {
-    let owner = scene.written()?;
+pub fn remove(context: &CheckContext) -> Outcome {
+    let owner = context.written_document()?;
     commit(vec![secret(&owner, "s", "one"), secret(&owner, "t", "two")])?;
     commit(vec![samples::removal(owner.reference.clone(), "s".into())])?;
     let value = |name| secrets::reveal(&owner.reference, name);
-    same("the removed one", value("s")?, None)?;
-    same("the other one", value("t")?.as_deref(), Some("two"))
+    ensure_eq("the removed one", value("s")?, None)?;
+    ensure_eq("the other one", value("t")?.as_deref(), Some("two"))
 }
 
-pub fn own(scene: &Scene) -> Outcome {
-    let (a, b) = (scene.written()?, scene.written()?);
+pub fn own(context: &CheckContext) -> Outcome {
+    let (a, b) = (context.written_document()?, context.written_document()?);
     commit(vec![secret(&a, "s", "a's"), secret(&b, "s", "b's")])?;
     let of = |owner: &crate::bindings::automate::platform::storage::Document| {
         secrets::reveal(&owner.reference, "s")
     };
-    same("of the first", of(&a)?.as_deref(), Some("a's"))?;
-    same("of the second", of(&b)?.as_deref(), Some("b's"))
+    ensure_eq("of the first", of(&a)?.as_deref(), Some("a's"))?;
+    ensure_eq("of the second", of(&b)?.as_deref(), Some("b's"))
 }
 
-pub fn owner(scene: &Scene) -> Outcome {
-    let (nobody, other) = (scene.document(), scene.document());
+pub fn owner(context: &CheckContext) -> Outcome {
+    let (nobody, other) = (context.document(), context.document());
     let tried = commit(vec![
         Change::Put(other.clone()),
         secret(&nobody, "s", "nobody's"),
     ]);
     if tried.is_ok() {
-        return failed("a secret was sealed for a document that does not exist");
+        return fail("a secret was sealed for a document that does not exist");
     }
-    holds(
-        "it was refused and another change of it done",
+    ensure(
+        "the commit was refused but another change was made",
         !crate::samples::is_there(&other)?,
     )?;
-    same("nobody's", secrets::reveal(&nobody.reference, "s")?, None)?;
-    // The owner may come in the same commit, also behind the secret.
+    ensure_eq("nobody's", secrets::reveal(&nobody.reference, "s")?, None)?;
+    // The owner may be created in the same commit, even after the secret.
     commit(vec![
         secret(&nobody, "s", "somebody's"),
         Change::Put(nobody.clone()),
     ])?;
     let found = secrets::reveal(&nobody.reference, "s")?;
-    same("somebody's", found.as_deref(), Some("somebody's"))
+    ensure_eq("somebody's", found.as_deref(), Some("somebody's"))
 }
 
-pub fn own_record(scene: &Scene) -> Outcome {
-    let foreign = samples::another_record(&scene.pkid);
+pub fn own_record(context: &CheckContext) -> Outcome {
+    let foreign = samples::another_record(&context.pkid);
     let revealed = secrets::reveal(&foreign, "s");
-    refused("of another record", revealed, "limit-exceeded")?;
-    let own = secrets::reveal(&samples::record(&scene.pkid), "s")?;
-    same("of the call's own record", own, None)
+    ensure_refused("of another record", revealed, "limit-exceeded")?;
+    let own = secrets::reveal(&samples::record(&context.pkid), "s")?;
+    ensure_eq("of the call's own record", own, None)
 }
 
-pub fn setting(_: &Scene) -> Outcome {
+pub fn setting(_: &CheckContext) -> Outcome {
     let absent = secrets::reveal_setting("conformance.nobody-configured-this")?;
-    same("one that is not configured", absent, None)?;
+    ensure_eq("one that is not configured", absent, None)?;
     match secrets::reveal_setting(SETTING.0)? {
-        None => skipped(format!(
-            "the operator configured no secret setting {} with the value {}",
+        None => skip(format!(
+            "there is no secret setting {} with the value {}",
             SETTING.0, SETTING.1
         )),
-        Some(value) => same("the secret setting", value.as_str(), SETTING.1),
+        Some(value) => ensure_eq("the secret setting", value.as_str(), SETTING.1),
     }
 }

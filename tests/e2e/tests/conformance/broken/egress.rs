@@ -18,7 +18,7 @@ async fn host() -> Conformance {
 }
 
 async fn open() -> Conformance {
-    host().await.allowing_what_is_denied()
+    host().await.allow_denied_origin()
 }
 
 fn response(status: StatusCode, body: &'static str) -> Response<Bytes> {
@@ -45,7 +45,7 @@ fn changed(method: &Method, uri: &Uri) -> Option<Response<Bytes>> {
 /// call, and goes through the proxy.
 async fn persistent_proxies() -> Conformance {
     let asked = AtomicU32::new(0);
-    host().await.answering(move |method, uri| {
+    host().await.override_responses(move |method, uri| {
         let asks = uri.path() == "/echo" && method == Method::GET;
         (asks && asked.fetch_add(1, Ordering::Relaxed) >= 4)
             .then(|| response(StatusCode::OK, r#"{"form": "absolute"}"#))
@@ -68,7 +68,7 @@ impl Interceptor for Always {
 async fn always(import: Import, intervention: fn() -> Intervention) -> Conformance {
     let always = Arc::new(Always(import, intervention));
     let run = host().await;
-    run.altering_hosts(move |host, _| host.interceptor(always.clone()))
+    run.modify_hosts(move |host, _| host.interceptor(always.clone()))
 }
 
 /// Reports every failure as possibly sent.
@@ -87,7 +87,7 @@ async fn no_proxies() -> Conformance {
 }
 
 async fn changing() -> Conformance {
-    host().await.answering(changed)
+    host().await.override_responses(changed)
 }
 
 broken_hosts! {

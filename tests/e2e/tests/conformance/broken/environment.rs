@@ -31,7 +31,7 @@ async fn other_settings() -> Conformance {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
     let run = on(Arc::new(SqliteStore::in_memory().unwrap())).await;
-    run.altering_hosts(move |host, _| {
+    run.modify_hosts(move |host, _| {
         host.settings(plain.clone())
             .secret_setting(SECRET, SecretString::from("another"))
     })
@@ -69,7 +69,7 @@ async fn biased_entropy() -> Conformance {
         drawn: AtomicU64::new(u64::from(u32::MAX)),
     });
     let run = on(Arc::new(SqliteStore::in_memory().unwrap())).await;
-    run.altering_hosts(move |host, _| host.entropy(dice.clone()))
+    run.modify_hosts(move |host, _| host.entropy(dice.clone()))
 }
 
 /// Goes back a millisecond at each reading.
@@ -98,7 +98,7 @@ impl Clock for BackwardClock {
 async fn backward_clock() -> Conformance {
     let looks = Arc::default();
     let run = on(Arc::new(SqliteStore::in_memory().unwrap())).await;
-    run.altering_hosts(move |host, clock| {
+    run.modify_hosts(move |host, clock| {
         host.clock(Arc::new(BackwardClock {
             steady: Arc::clone(clock),
             looks: Arc::clone(&looks),
@@ -185,7 +185,7 @@ impl Interceptor for CheckInterceptor {
 async fn wrong_error_cases() -> Conformance {
     let steps = CheckInterceptor::default();
     let run = store(steps.clone()).await;
-    run.altering_hosts(move |host, _| host.interceptor(Arc::new(steps.clone())))
+    run.modify_hosts(move |host, _| host.interceptor(Arc::new(steps.clone())))
 }
 
 broken_hosts! {

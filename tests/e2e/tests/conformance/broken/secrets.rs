@@ -102,7 +102,7 @@ async fn lost_by_a_restart() -> Conformance {
     let first = MemoryStore::new("conformance");
     let again = first.clone();
     let run = on(std::sync::Arc::new(first)).await;
-    run.reopening(Box::new(move || {
+    run.reopen_with(Box::new(move || {
         Ok(around(again.another_host(), SecretDefect::Lost))
     }))
 }

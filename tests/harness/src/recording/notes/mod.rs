@@ -1,4 +1,4 @@
-//! What is known of a run: what was there before it, and its calls so far.
+//! Notes of a run: the initial data, and the calls so far.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -12,122 +12,123 @@ use relation_host::types::{Document, Pkid, RECORD_MODEL, Reference, Timestamp, W
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
-use self::running::Running;
-use super::exchange::{Answered, Exchange};
-use super::step::{Became, Names, Step};
-use super::{MOST_BYTES, MOST_CALLS};
+use self::running_call::RunningCall;
+use super::exchange::{RecordedExchange, RecordedResponse};
+use super::recorded_call::{DocumentChange, RecordedCall, SecretChanges};
+use super::{MAX_BYTES, MAX_CALLS};
 
-mod running;
+mod running_call;
 #[cfg(test)]
 mod tests;
 
-/// A secret: its owner, and its name there.
+/// The owner and the name of a secret.
 pub(super) type SecretName = (Reference, String);
 
-/// What a call leaves of what it has touched.
-pub(super) struct Left {
+/// The data that a call has touched, after the call.
+pub(super) struct CallEffects {
     pub(super) documents: Vec<(Reference, Option<Document>)>,
     pub(super) secrets: Vec<(SecretName, Option<SecretString>)>,
     pub(super) wakeups: Vec<Wakeup>,
 }
 
 /// A call that is not in the recording.
-pub(super) struct LeftOut {
+pub(super) struct OmittedCall {
     pub(super) wakeup: String,
     pub(super) subject: Reference,
     pub(super) moment: Timestamp,
     pub(super) why: String,
 }
 
-/// What was noted so far.
+/// The notes so far.
 #[derive(Default)]
 pub(super) struct Notes {
-    /// What was there before the calls.
+    /// The data before the calls.
     pub(super) documents: BTreeMap<Reference, Document>,
     pub(super) secrets: BTreeMap<SecretName, SecretString>,
     pub(super) wakeups: BTreeMap<Reference, Vec<Wakeup>>,
-    pub(super) steps: Vec<Step>,
-    pub(super) left_out: Vec<LeftOut>,
-    /// What the plugin calls itself.
+    pub(super) steps: Vec<RecordedCall>,
+    pub(super) omitted: Vec<OmittedCall>,
+    /// The plugin's name.
     pub(super) plugin: String,
-    /// Why nothing more is noted.
+    /// The reason why the recording has ended.
     pub(super) full: Option<String>,
-    /// Documents that calls have made; their pkids may be others in a replay.
-    pub(super) made: Vec<Pkid>,
-    /// What a replay would find now: the version of a document, a secret, the wakeups of a record.
+    /// Documents created by calls; a replay may assign other pkids.
+    pub(super) created: Vec<Pkid>,
+    /// The present state in a replay: versions of documents, secrets, and wakeups of records.
     versions: HashMap<Reference, Option<u64>>,
-    clear: HashMap<SecretName, Option<SecretString>>,
-    waiting: HashMap<Reference, Vec<Wakeup>>,
-    /// Records that a replay would find otherwise from now on.
+    clear_secrets: HashMap<SecretName, Option<SecretString>>,
+    pending_wakeups: HashMap<Reference, Vec<Wakeup>>,
+    /// Records whose state differs in a replay from now on.
     lost: HashSet<Reference>,
-    running: Option<Running>,
-    /// The longest call so far.
+    running: Option<RunningCall>,
+    /// The duration of the longest call so far.
     longest: Duration,
-    /// How much is kept, about.
+    /// The approximate memory use.
     bytes: usize,
 }
 
 impl Notes {
-    /// A claim is about to be made; only one that answers a wakeup is a call to be noted.
-    pub(super) fn begins(&mut self, begin: &Begin) {
-        // An earlier claim met a store that failed: what was looked at for it may change.
-        self.forget();
+    /// Notes a claim before it is made. Only claims for wakeups are recorded.
+    pub(super) fn note_begin(&mut self, begin: &Begin) {
+        // An earlier claim met a store error, so its data may have changed.
+        self.discard_running();
         let Some(due) = &begin.wakeup else {
             return;
         };
         if self.full.is_some() {
             return;
         }
-        // A clock that was set back must not keep a replay from going on.
+        // A replay cannot follow a clock that was set back.
         let latest = self.steps.last().map(|step| step.moment);
         let foreign = due.wakeup.subject.model != RECORD_MODEL;
-        let unsayable = foreign.then(|| "its wakeup belongs to no record".to_owned());
+        let inexpressible = foreign.then(|| "its wakeup belongs to no record".to_owned());
         let moment = latest.map_or(begin.now, |latest| latest.max(begin.now));
-        self.running = Some(Running::of(due.wakeup.clone(), moment, unsayable));
+        self.running = Some(RunningCall::new(due.wakeup.clone(), moment, inexpressible));
     }
 
-    /// Whose call is about to begin.
-    pub(super) fn beginning(&self) -> Option<Reference> {
+    /// Returns the subject of the call that is about to begin.
+    pub(super) fn beginning_subject(&self) -> Option<Reference> {
         let running = self.running.as_ref().filter(|running| !running.begun)?;
         Some(running.wakeup.subject.clone())
     }
 
-    /// How the record of the call stands that is about to begin.
-    pub(super) fn stands(
+    /// Notes the state of the record before its call begins.
+    pub(super) fn note_record(
         &mut self,
         subject: &Reference,
         record: Option<Document>,
         wakeups: Vec<Wakeup>,
     ) {
-        if self.beginning().as_ref() != Some(subject) {
+        if self.beginning_subject().as_ref() != Some(subject) {
             return;
         }
-        self.found(subject, record.as_ref());
-        match self.waiting.get(subject) {
+        self.note_document(subject, record.as_ref());
+        match self.pending_wakeups.get(subject) {
             None => {
                 if let Some(running) = &mut self.running {
                     running.new_record = true;
                 }
-                self.waiting.insert(subject.clone(), wakeups.clone());
+                self.pending_wakeups
+                    .insert(subject.clone(), wakeups.clone());
                 self.wakeups.insert(subject.clone(), wakeups);
             }
             Some(known) if *known == wakeups => {}
-            Some(_) => self.unsayable(|| CHANGED.to_owned()),
+            Some(_) => self.mark_inexpressible(|| CHANGED.to_owned()),
         }
     }
 
-    /// The record could not be looked at.
-    pub(super) fn not_seen(&mut self, subject: &Reference, why: String) {
-        if self.beginning().as_ref() == Some(subject) {
-            self.unsayable(|| why);
+    /// Notes that the record could not be read.
+    pub(super) fn note_unreadable(&mut self, subject: &Reference, why: String) {
+        if self.beginning_subject().as_ref() == Some(subject) {
+            self.mark_inexpressible(|| why);
         }
     }
 
-    /// What the store said to the claim.
-    pub(super) fn begun(&mut self, begun: &BeginOutcome) {
+    /// Notes the result of the claim.
+    pub(super) fn note_begun(&mut self, begun: &BeginOutcome) {
         let BeginOutcome::Started(lease) = begun else {
-            // What was looked at may change until it is tried again.
-            self.forget();
+            // The data may change before the next attempt.
+            self.discard_running();
             return;
         };
         let Some(running) = &mut self.running else {
@@ -138,17 +139,17 @@ impl Notes {
             .as_ref()
             .is_some_and(|lease| lease.interrupted.is_some())
         {
-            self.unsayable(|| "the call before it was cut off".to_owned());
+            self.mark_inexpressible(|| "the call before it was cut off".to_owned());
         }
     }
 
-    /// A call reads a document.
-    pub(super) fn found(&mut self, reference: &Reference, document: Option<&Document>) {
+    /// Notes a document that a call reads.
+    pub(super) fn note_document(&mut self, reference: &Reference, document: Option<&Document>) {
         let Some(running) = &mut self.running else {
             return;
         };
         if running.documents.contains(reference) {
-            // It may be the call's own work by now.
+            // The document may have been changed by the call itself.
             return;
         }
         running.documents.insert(reference.clone());
@@ -163,38 +164,38 @@ impl Notes {
                 }
             }
             Some(known) if *known == version => {}
-            Some(_) => self.unsayable(|| CHANGED.to_owned()),
+            Some(_) => self.mark_inexpressible(|| CHANGED.to_owned()),
         }
     }
 
-    /// A call opens a secret.
-    pub(super) fn opened(&mut self, secret: &SecretName, clear: Option<SecretString>) {
+    /// Notes a secret that a call reveals.
+    pub(super) fn note_secret(&mut self, secret: &SecretName, clear: Option<SecretString>) {
         let Some(running) = &mut self.running else {
             return;
         };
         if !running.secrets.insert(secret.clone()) {
             return;
         }
-        match self.clear.get(secret) {
+        match self.clear_secrets.get(secret) {
             None => {
                 running.new_secrets.push(secret.clone());
                 if let Some(clear) = &clear {
                     self.secrets.insert(secret.clone(), clear.clone());
                 }
-                self.clear.insert(secret.clone(), clear);
+                self.clear_secrets.insert(secret.clone(), clear);
             }
             Some(known) if same(known.as_ref(), clear.as_ref()) => {}
-            Some(_) => self.unsayable(|| CHANGED.to_owned()),
+            Some(_) => self.mark_inexpressible(|| CHANGED.to_owned()),
         }
     }
 
-    /// A call is about to commit.
-    pub(super) fn commits(&mut self, commit: &Commit) {
+    /// Notes a commit before it is made.
+    pub(super) fn note_commit(&mut self, commit: &Commit) {
         let Some(running) = &mut self.running else {
             return;
         };
-        running.unknown = Default::default();
-        let (documents, secrets) = &mut running.unknown;
+        running.unread = Default::default();
+        let (documents, secrets) = &mut running.unread;
         for change in &commit.changes {
             match change {
                 Change::Put(Document { reference, .. }) | Change::Delete(reference) => {
@@ -211,48 +212,48 @@ impl Notes {
         documents.dedup();
     }
 
-    /// What the commit names and nobody has seen.
-    pub(super) fn unknown(&mut self) -> (Vec<Reference>, Vec<SecretName>) {
+    /// Takes the changed documents and secrets that the call has not read.
+    pub(super) fn take_unread(&mut self) -> (Vec<Reference>, Vec<SecretName>) {
         let running = self.running.as_mut();
         running.map_or_else(Default::default, |running| {
-            std::mem::take(&mut running.unknown)
+            std::mem::take(&mut running.unread)
         })
     }
 
-    /// A request goes out.
-    pub(super) fn asked(&mut self, request: Request<Bytes>) {
+    /// Notes a request.
+    pub(super) fn note_request(&mut self, request: Request<Bytes>) {
         let Some(running) = &mut self.running else {
             return;
         };
         running.bytes += request.body().len();
-        running.http.push(Exchange::of(request));
+        running.http.push(RecordedExchange::new(request));
     }
 
-    /// What came back for the last one. A plugin sends one after the other.
-    pub(super) fn answered(&mut self, answer: &Result<Response<Bytes>, TransportError>) {
+    /// Notes the response to the last request. A plugin sends requests one after the other.
+    pub(super) fn note_response(&mut self, response: &Result<Response<Bytes>, TransportError>) {
         let Some(running) = &mut self.running else {
             return;
         };
-        match Answered::of(answer) {
-            Err(why) => self.unsayable(|| why),
-            Ok(answered) => {
+        match RecordedResponse::from_result(response) {
+            Err(why) => self.mark_inexpressible(|| why),
+            Ok(recorded) => {
                 let mut latest_first = running.http.iter_mut().rev();
-                if let Some(exchange) = latest_first.find(|exchange| exchange.waits()) {
-                    running.bytes += answered.bytes();
-                    exchange.answered(answered);
+                if let Some(exchange) = latest_first.find(|exchange| exchange.is_pending()) {
+                    running.bytes += recorded.bytes();
+                    exchange.set_response(recorded);
                 }
             }
         }
     }
 
-    /// A scenario has no words for something of the call.
-    pub(super) fn unsayable(&mut self, why: impl FnOnce() -> String) {
+    /// Marks the call as one that a scenario cannot express.
+    pub(super) fn mark_inexpressible(&mut self, why: impl FnOnce() -> String) {
         if let Some(running) = &mut self.running {
-            running.unsayable.get_or_insert_with(why);
+            running.inexpressible.get_or_insert_with(why);
         }
     }
 
-    /// What the call has touched, once it has begun: its record, documents and secrets.
+    /// Returns the record, documents and secrets that the call has touched, once it has begun.
     pub(super) fn touched(&self) -> Option<(Reference, Vec<Reference>, Vec<SecretName>)> {
         let running = self.running.as_ref().filter(|running| running.begun)?;
         Some((
@@ -262,27 +263,29 @@ impl Notes {
         ))
     }
 
-    /// The call has ended.
-    pub(super) fn ended(
+    /// Notes the end of the call.
+    pub(super) fn note_end(
         &mut self,
         now: Timestamp,
-        answered: Result<Value, Value>,
+        outcome: Result<Value, Value>,
         transaction: Option<Transaction>,
-        left: Left,
+        left: CallEffects,
     ) {
         let Some(running) = &mut self.running else {
             return;
         };
         if self.lost.contains(&running.wakeup.subject) {
             let lost = || "an earlier call of its record is left out, or was changed by others";
-            running.unsayable.get_or_insert_with(|| lost().to_owned());
+            running
+                .inexpressible
+                .get_or_insert_with(|| lost().to_owned());
         }
-        if running.http.iter().any(Exchange::waits) {
+        if running.http.iter().any(RecordedExchange::is_pending) {
             let none = "it ended before its request was answered";
-            running.unsayable.get_or_insert_with(|| none.to_owned());
+            running.inexpressible.get_or_insert_with(|| none.to_owned());
         }
-        if running.unsayable.is_some() {
-            self.give_up();
+        if running.inexpressible.is_some() {
+            self.omit_call();
             return;
         }
         self.longest = self.longest.max(now.since(running.moment));
@@ -290,49 +293,52 @@ impl Notes {
             return;
         };
         self.bytes += running.bytes;
-        let step = self.step(running, answered, transaction, left);
+        let step = self.step(running, outcome, transaction, left);
         self.steps.push(step);
-        self.bound();
+        self.check_bounds();
     }
 
-    /// Ends the recording where one more call would make it too much.
-    fn bound(&mut self) {
-        if self.steps.len() + self.left_out.len() >= MOST_CALLS {
-            self.full = Some(format!("after {MOST_CALLS} calls, the most that are noted"));
-        } else if self.bytes >= MOST_BYTES {
-            let most = MOST_BYTES >> 20;
+    /// Ends the recording when it is full.
+    fn check_bounds(&mut self) {
+        if self.steps.len() + self.omitted.len() >= MAX_CALLS {
+            self.full = Some(format!("after {MAX_CALLS} calls, the most that are noted"));
+        } else if self.bytes >= MAX_BYTES {
+            let most = MAX_BYTES >> 20;
             self.full = Some(format!("with {most} MiB, the most that are kept"));
         }
     }
 
     fn step(
         &mut self,
-        running: Running,
-        answered: Result<Value, Value>,
+        running: RunningCall,
+        outcome: Result<Value, Value>,
         transaction: Option<Transaction>,
-        left: Left,
-    ) -> Step {
+        left: CallEffects,
+    ) -> RecordedCall {
         let mut documents = Vec::new();
         for (reference, after) in left.documents {
             let version = after.as_ref().map(|document| document.version);
             let before = self.versions.insert(reference.clone(), version).flatten();
             match (before, after) {
                 (None, Some(document)) => {
-                    self.made.push(reference.pkid);
+                    self.created.push(reference.pkid);
                     self.bytes += document.body.len();
-                    documents.push(Became::Added(document));
+                    documents.push(DocumentChange::Added(document));
                 }
                 (Some(before), Some(document)) if before != document.version => {
                     self.bytes += document.body.len();
-                    documents.push(Became::Changed(document));
+                    documents.push(DocumentChange::Changed(document));
                 }
-                (Some(_), None) => documents.push(Became::Removed(reference)),
+                (Some(_), None) => documents.push(DocumentChange::Removed(reference)),
                 _ => {}
             }
         }
-        let mut secrets = Names::default();
+        let mut secrets = SecretChanges::default();
         for (secret, after) in left.secrets {
-            let before = self.clear.insert(secret.clone(), after.clone()).flatten();
+            let before = self
+                .clear_secrets
+                .insert(secret.clone(), after.clone())
+                .flatten();
             let names = match (&before, &after) {
                 (None, Some(_)) => &mut secrets.set,
                 (Some(_), None) => &mut secrets.unset,
@@ -343,18 +349,20 @@ impl Notes {
             secrets.values.extend(after);
         }
         let subject = &running.wakeup.subject;
-        let before = self.waiting.insert(subject.clone(), left.wakeups.clone());
+        let before = self
+            .pending_wakeups
+            .insert(subject.clone(), left.wakeups.clone());
         let gone = before.unwrap_or_default().into_iter().filter(|before| {
             let mut left = left.wakeups.iter();
             !left.any(|after| after.id == before.id)
         });
-        Step {
+        RecordedCall {
             moment: running.moment,
             drift: self.longest,
-            gone: gone.map(|wakeup| wakeup.id).collect(),
+            removed_wakeups: gone.map(|wakeup| wakeup.id).collect(),
             wakeup: running.wakeup,
             http: running.http,
-            answered,
+            outcome,
             transaction,
             documents,
             secrets,
@@ -362,15 +370,15 @@ impl Notes {
         }
     }
 
-    /// Leaves the call out. What it was the first to see is seen anew by the next one; a record that
-    /// earlier calls have is not as a replay would have it any more.
-    pub(super) fn give_up(&mut self) {
+    /// Omits the call. Data that the call was the first to read is read again by the next call. A record of
+    /// earlier recorded calls differs from a replay from now on.
+    pub(super) fn omit_call(&mut self) {
         let Some(running) = &self.running else {
             return;
         };
-        let why = running.unsayable.clone().unwrap_or_default();
+        let why = running.inexpressible.clone().unwrap_or_default();
         let subject = running.wakeup.subject.clone();
-        self.left_out.push(LeftOut {
+        self.omitted.push(OmittedCall {
             wakeup: running.wakeup.id.clone(),
             subject: subject.clone(),
             moment: running.moment,
@@ -379,11 +387,11 @@ impl Notes {
         if !running.new_record {
             self.lost.insert(subject);
         }
-        self.forget();
-        self.bound();
+        self.discard_running();
+        self.check_bounds();
     }
 
-    fn forget(&mut self) {
+    fn discard_running(&mut self) {
         let Some(running) = self.running.take() else {
             return;
         };
@@ -392,17 +400,17 @@ impl Notes {
             self.documents.remove(&reference);
         }
         for secret in running.new_secrets {
-            self.clear.remove(&secret);
+            self.clear_secrets.remove(&secret);
             self.secrets.remove(&secret);
         }
         if running.new_record {
-            self.waiting.remove(&running.wakeup.subject);
+            self.pending_wakeups.remove(&running.wakeup.subject);
             self.wakeups.remove(&running.wakeup.subject);
         }
     }
 }
 
-/// Why a replay would not find what the call found.
+/// The reason for a difference from a replay.
 const CHANGED: &str = "somebody else has changed what it read, after an earlier call";
 
 fn same(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {

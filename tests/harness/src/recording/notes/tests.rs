@@ -1,4 +1,4 @@
-//! Where notes end, and what becomes of a call that is not noted to its end.
+//! The bounds of a recording, and calls that are not noted to their end.
 
 use relation_host::store::{DueWakeup, Lease};
 use relation_host::transactions::NewTransaction;
@@ -32,7 +32,7 @@ fn document(reference: &Reference, version: u64, length: usize) -> Document {
     }
 }
 
-/// A call of `subject` is claimed, whose record is `document`.
+/// Claims a call on the record `document`.
 fn claim(notes: &mut Notes, document: &Document) {
     let subject = &document.reference;
     let due = DueWakeup {
@@ -40,7 +40,7 @@ fn claim(notes: &mut Notes, document: &Document) {
         revision: 1,
         attempts: 0,
     };
-    notes.begins(&Begin {
+    notes.note_begin(&Begin {
         transaction: NewTransaction {
             id: String::new(),
             action: "refresh".to_owned(),
@@ -54,11 +54,11 @@ fn claim(notes: &mut Notes, document: &Document) {
         now: NOW,
         wakeup: Some(due),
     });
-    notes.stands(subject, Some(document.clone()), vec![wakeup(subject)]);
+    notes.note_record(subject, Some(document.clone()), vec![wakeup(subject)]);
 }
 
 fn started(notes: &mut Notes, subject: &Reference, interrupted: Option<Timestamp>) {
-    notes.begun(&BeginOutcome::Started(Some(Lease {
+    notes.note_begun(&BeginOutcome::Started(Some(Lease {
         subject: subject.clone(),
         epoch: 1,
         expires: Timestamp(NOW.0 + 60_000),
@@ -66,15 +66,15 @@ fn started(notes: &mut Notes, subject: &Reference, interrupted: Option<Timestamp
     })));
 }
 
-/// It leaves everything as it was.
+/// Ends a call that changed nothing.
 fn end(notes: &mut Notes, document: &Document) {
     let subject = &document.reference;
-    let left = Left {
+    let left = CallEffects {
         documents: vec![(subject.clone(), Some(document.clone()))],
         secrets: Vec::new(),
         wakeups: vec![wakeup(subject)],
     };
-    notes.ended(NOW, Ok(json!({})), None, left);
+    notes.note_end(NOW, Ok(json!({})), None, left);
 }
 
 fn call(notes: &mut Notes, document: &Document) {
@@ -84,16 +84,16 @@ fn call(notes: &mut Notes, document: &Document) {
 }
 
 #[test]
-fn it_ends_after_as_many_calls_as_it_holds_those_left_out_among_them() {
+fn recording_ends_after_max_calls() {
     let mut notes = Notes::default();
     let cut_off = document(&record(0), 1, 10);
     claim(&mut notes, &cut_off);
     started(&mut notes, &cut_off.reference, Some(NOW));
     end(&mut notes, &cut_off);
-    assert_eq!(notes.left_out.len(), 1);
-    assert_eq!(notes.left_out[0].why, "the call before it was cut off");
+    assert_eq!(notes.omitted.len(), 1);
+    assert_eq!(notes.omitted[0].why, "the call before it was cut off");
     let document = document(&record(1), 1, 10);
-    for _ in 2..MOST_CALLS {
+    for _ in 2..MAX_CALLS {
         call(&mut notes, &document);
     }
     assert_eq!(notes.full, None);
@@ -101,67 +101,61 @@ fn it_ends_after_as_many_calls_as_it_holds_those_left_out_among_them() {
     let full = notes.full.clone().unwrap();
     assert!(full.contains("1000 calls"), "{full}");
     call(&mut notes, &document);
-    assert_eq!(
-        (notes.steps.len(), notes.left_out.len()),
-        (MOST_CALLS - 1, 1)
-    );
+    assert_eq!((notes.steps.len(), notes.omitted.len()), (MAX_CALLS - 1, 1));
 }
 
 #[test]
-fn calls_that_are_all_left_out_end_it_too() {
+fn omitted_calls_count_towards_max_calls() {
     let mut notes = Notes::default();
     let mut document = document(&record(0), 1, 10);
     call(&mut notes, &document);
-    for version in 2..=2 * MOST_CALLS as u64 {
+    for version in 2..=2 * MAX_CALLS as u64 {
         document.version = version;
         call(&mut notes, &document);
     }
     assert!(notes.full.is_some());
-    assert_eq!(
-        (notes.steps.len(), notes.left_out.len()),
-        (1, MOST_CALLS - 1)
-    );
-    assert_eq!(notes.left_out[0].why, CHANGED);
+    assert_eq!((notes.steps.len(), notes.omitted.len()), (1, MAX_CALLS - 1));
+    assert_eq!(notes.omitted[0].why, CHANGED);
 }
 
 #[test]
-fn it_ends_with_as_much_as_it_keeps_in_memory() {
+fn recording_ends_at_max_bytes() {
     let mut notes = Notes::default();
-    call(&mut notes, &document(&record(0), 1, MOST_BYTES / 2));
+    call(&mut notes, &document(&record(0), 1, MAX_BYTES / 2));
     assert_eq!(notes.full, None);
-    call(&mut notes, &document(&record(1), 1, MOST_BYTES / 2));
+    call(&mut notes, &document(&record(1), 1, MAX_BYTES / 2));
     let full = notes.full.clone().unwrap();
     assert!(full.contains("32 MiB"), "{full}");
 }
 
 #[test]
-fn what_a_call_that_is_left_out_was_told_is_not_kept() {
+fn omitted_calls_use_no_memory() {
     let mut notes = Notes::default();
     for number in 0..3 {
         let document = document(&record(number), 1, 10);
         claim(&mut notes, &document);
         started(&mut notes, &document.reference, Some(NOW));
-        let asked = Bytes::from(vec![0; MOST_BYTES / 2]);
-        notes.asked(Request::post("https://webexapis.com/").body(asked).unwrap());
+        let asked = Bytes::from(vec![0; MAX_BYTES / 2]);
+        notes.note_request(Request::post("https://webexapis.com/").body(asked).unwrap());
         end(&mut notes, &document);
     }
-    assert_eq!(notes.left_out.len(), 3);
+    assert_eq!(notes.omitted.len(), 3);
     assert_eq!(notes.full, None);
     assert!(notes.documents.is_empty() && notes.wakeups.is_empty());
 }
 
 #[test]
-fn a_claim_that_the_store_failed_or_refused_leaves_nothing_to_compare_with() {
+fn failed_or_refused_claim_leaves_no_notes() {
     type Said = fn(&mut Notes);
     let failed: Said = |_| ();
-    let refused: Said = |notes| notes.begun(&BeginOutcome::Busy(NOW));
-    for said in [failed, refused] {
+    let refused: Said = |notes| notes.note_begun(&BeginOutcome::Busy(NOW));
+    for reply in [failed, refused] {
         let mut notes = Notes::default();
         claim(&mut notes, &document(&record(0), 1, 10));
-        said(&mut notes);
-        // Somebody else changes it before it is tried again.
+        reply(&mut notes);
+        // Another host changes the record before the next attempt.
         call(&mut notes, &document(&record(0), 2, 10));
-        let why = notes.left_out.first().map(|left_out| &left_out.why);
+        let why = notes.omitted.first().map(|left_out| &left_out.why);
         assert_eq!((notes.steps.len(), why), (1, None));
         assert_eq!(notes.documents[&record(0)].version, 2);
     }

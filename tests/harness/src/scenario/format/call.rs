@@ -4,17 +4,17 @@ use relation_host::reports::{Grant, SyncKind};
 use serde_json::{Map, Value, json};
 use toml::de::DeValue;
 
-use super::given::node;
+use super::given::default_node;
 use super::reader::Table;
-use super::source::Complaint;
+use super::source::ValueError;
 use super::{keys, values, webex};
 use crate::scenario::model::Call;
 use crate::scenario::template::Template;
 
-/// Where Webex sends the browser, if a scenario does not say.
+/// The default redirect URI.
 const REDIRECT: &str = "http://127.0.0.1:8400/callback";
 
-/// Reads what a step with `call = "…"` does. The keys that it may have are those of its workflow.
+/// Reads a step with `call = "…"`. The workflow determines the allowed keys.
 pub fn read(table: &mut Table<'_, '_>) -> Option<Call> {
     let sections = [
         ("add", &keys::ADD),
@@ -31,11 +31,11 @@ pub fn read(table: &mut Table<'_, '_>) -> Option<Call> {
     ];
     let names = sections.map(|(name, _)| (name, name));
     let Some(named) = table.get("call", |value| values::word(value, "call", &names)) else {
-        table.pardon();
+        table.allow_unknown_keys();
         return None;
     };
     if let Some((_, section)) = sections.iter().find(|(name, _)| *name == named) {
-        table.becomes(section);
+        table.switch_section(section);
     }
     let inputs = match named {
         "add" => return add(table),
@@ -78,7 +78,7 @@ pub fn read(table: &mut Table<'_, '_>) -> Option<Call> {
     Some(workflow(named, inputs, None))
 }
 
-/// The data of a call, whose texts may have names in them.
+/// Returns a call's inputs, whose texts may contain names.
 fn workflow(named: &str, inputs: Value, name: Option<String>) -> Call {
     let mut inputs = match inputs {
         Value::Object(inputs) => inputs,
@@ -91,7 +91,9 @@ fn workflow(named: &str, inputs: Value, name: Option<String>) -> Call {
 
 fn add(table: &mut Table<'_, '_>) -> Option<Call> {
     let name = table.get("as", webex::name);
-    let hierarchy = table.get("hierarchy", values::hierarchy).or_else(node);
+    let hierarchy = table
+        .get("hierarchy", values::hierarchy)
+        .or_else(default_node);
     let fields = fields(table);
     let tokens = table.get("tokens", tokens);
     let idempotency_key = table.get("idempotency-key", values::any_text);
@@ -112,7 +114,7 @@ fn wake(table: &mut Table<'_, '_>) -> Option<Call> {
     let deadline = table.get("deadline", values::moment);
     Some(Call::Wake {
         record,
-        wakeup: table.need("wakeup", values::text)?,
+        wakeup: table.require("wakeup", values::text)?,
         moment,
         payload,
         due,
@@ -120,7 +122,7 @@ fn wake(table: &mut Table<'_, '_>) -> Option<Call> {
     })
 }
 
-/// The record that was added without a name of its own, if the step names no other.
+/// Returns the record of the step; by default the record that was added without a name.
 fn record(table: &mut Table<'_, '_>) -> String {
     let record = table.get("record", values::any_text);
     record.unwrap_or_else(|| "{pkid}".to_owned())
@@ -141,8 +143,8 @@ fn fields(table: &mut Table<'_, '_>) -> Map<String, Value> {
     table.get("fields", values::object).unwrap_or_default()
 }
 
-/// A token answer as a table, or as a text that holds its JSON.
-fn tokens(value: DeValue<'_>) -> Result<Value, Complaint> {
+/// Reads a token response: a table, or a text with its JSON.
+fn tokens(value: DeValue<'_>) -> Result<Value, ValueError> {
     match value {
         DeValue::String(text) => Ok(Value::String(text.into_owned())),
         other => values::object(other).map(Value::Object),

@@ -1,28 +1,30 @@
-//! `[[step.http]]`: what a script awaits and answers, where there is no emulator.
+//! `[[step.http]]`: the expected requests and their responses, without an emulator.
 
 use std::collections::BTreeMap;
 
 use toml::de::DeValue;
 
 use super::reader::{Item, Reader, Table};
-use super::source::Complaint;
+use super::source::ValueError;
 use super::{keys, values};
-use crate::scenario::model::{Answer, AnswerBody, AnswerFault, Exchange, RequestPattern};
+use crate::scenario::model::{
+    BodyTemplate, RequestExpectation, ResponseFault, ResponseTemplate, ScriptedExchange,
+};
 use crate::scenario::pattern::Pattern;
 
-const FAULTS: [(&str, AnswerFault); 8] = [
-    ("timeout", AnswerFault::Timeout),
-    ("unresolved", AnswerFault::Unresolved),
-    ("refused", AnswerFault::Refused),
-    ("untrusted", AnswerFault::Untrusted),
-    ("reset", AnswerFault::Reset),
-    ("garbled", AnswerFault::Garbled),
-    ("cut", AnswerFault::Cut),
-    ("stalled", AnswerFault::Stalled),
+const FAULTS: [(&str, ResponseFault); 8] = [
+    ("timeout", ResponseFault::Timeout),
+    ("unresolved", ResponseFault::Unresolved),
+    ("refused", ResponseFault::Refused),
+    ("untrusted", ResponseFault::Untrusted),
+    ("reset", ResponseFault::Reset),
+    ("garbled", ResponseFault::Garbled),
+    ("cut", ResponseFault::Cut),
+    ("stalled", ResponseFault::Stalled),
 ];
 
 /// Reads one exchange.
-pub fn read(mut table: Table<'_, '_>) -> Option<Exchange> {
+pub fn read(mut table: Table<'_, '_>) -> Option<ScriptedExchange> {
     let reader = table.reader();
     let place = table.place();
     if !table.has("request") {
@@ -31,33 +33,33 @@ pub fn read(mut table: Table<'_, '_>) -> Option<Exchange> {
     let request = table
         .take("request")
         .and_then(|item| reader.table(item, &keys::REQUEST))
-        .and_then(request);
+        .and_then(read_request);
     if !table.has("answer") {
         table.missing("answer");
     }
-    let answer = table
+    let response = table
         .take("answer")
         .and_then(|item| reader.table(item, &keys::ANSWER))
-        .and_then(answer);
+        .and_then(read_response);
     table.close();
-    Some(Exchange {
+    Some(ScriptedExchange {
         place,
         request: request?,
-        answer: answer?,
+        response: response?,
     })
 }
 
-fn request(mut table: Table<'_, '_>) -> Option<RequestPattern> {
+fn read_request(mut table: Table<'_, '_>) -> Option<RequestExpectation> {
     let reader = table.reader();
-    let method = table.need("method", method);
-    let url = table.need("url", values::template);
+    let method = table.require("method", method);
+    let url = table.require("url", values::template);
     let query = table.take("query").map(|item| patterns(reader, item));
     let headers = table.take("headers").map(|item| patterns(reader, item));
     let mut body = |key| table.take(key).and_then(|item| Pattern::read(reader, item));
     let (form, json, text) = (body("form"), body("json"), body("body"));
     table.close();
     let headers = headers.unwrap_or_default().into_iter();
-    Some(RequestPattern {
+    Some(RequestExpectation {
         method: method?,
         url: url?,
         query: query.unwrap_or_default(),
@@ -77,23 +79,23 @@ fn patterns(reader: &Reader<'_>, item: Item<'_>) -> BTreeMap<String, Pattern> {
         .collect()
 }
 
-fn method(value: DeValue<'_>) -> Result<String, Complaint> {
+fn method(value: DeValue<'_>) -> Result<String, ValueError> {
     let text = values::text(value)?;
     let known = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
     match known.contains(&text.as_str()) {
         true => Ok(text),
-        false => Err(Complaint::new(format!("{text:?} is no method of HTTP"))
+        false => Err(ValueError::new(format!("{text:?} is no method of HTTP"))
             .hint(format!("one of {}", known.join(", ")))),
     }
 }
 
-fn answer(mut table: Table<'_, '_>) -> Option<Answer> {
+fn read_response(mut table: Table<'_, '_>) -> Option<ResponseTemplate> {
     let reader = table.reader();
     let fault = table.get("fault", |value| values::word(value, "fault", &FAULTS));
-    let within = [AnswerFault::Cut, AnswerFault::Stalled];
+    let within = [ResponseFault::Cut, ResponseFault::Stalled];
     if fault.is_some_and(|fault| !within.contains(&fault)) {
         let reason = "a request with this fault has no answer";
-        table.refuse(&["status", "headers", "json", "form", "body"], reason);
+        table.reject(&["status", "headers", "json", "form", "body"], reason);
     }
     let bodies = ["json", "form", "body"];
     let given = bodies.iter().filter(|key| table.has(key)).count();
@@ -103,25 +105,24 @@ fn answer(mut table: Table<'_, '_>) -> Option<Answer> {
     let status = table.get("status", status).unwrap_or(200);
     let headers = table.take("headers");
     let headers = headers.map(|item| values::named_texts(reader, item));
-    let json = table.get("json", values::json).map(AnswerBody::Json);
+    let json = table.get("json", values::json).map(BodyTemplate::Json);
     let form = table.take("form");
-    let form = form.map(|item| AnswerBody::Form(values::named_texts(reader, item)));
-    let text = table.get("body", values::template).map(AnswerBody::Text);
+    let form = form.map(|item| BodyTemplate::Form(values::named_texts(reader, item)));
+    let text = table.get("body", values::template).map(BodyTemplate::Text);
     table.close();
-    Some(Answer {
+    Some(ResponseTemplate {
         status,
         headers: headers.unwrap_or_default(),
-        body: json.or(form).or(text).unwrap_or(AnswerBody::Empty),
+        body: json.or(form).or(text).unwrap_or(BodyTemplate::Empty),
         fault,
     })
 }
 
-fn status(value: DeValue<'_>) -> Result<u16, Complaint> {
+fn status(value: DeValue<'_>) -> Result<u16, ValueError> {
     match values::count::<u16>(value)? {
         status @ 200..=599 => Ok(status),
-        other => {
-            Err(Complaint::new(format!("{other} is no status of an answer"))
-                .hint("from 200 to 599"))
-        }
+        other => Err(
+            ValueError::new(format!("{other} is no status of an answer")).hint("from 200 to 599"),
+        ),
     }
 }

@@ -1,66 +1,67 @@
-//! `[step.expect]`: what must come of a step.
+//! `[step.expect]`: the expectations of a step.
 
 use toml::de::DeValue;
 
 use super::keys::{self, Section};
 use super::reader::{Item, Reader, Table, kind, nearest};
-use super::source::Complaint;
+use super::source::ValueError;
 use super::values;
 use crate::scenario::model::{
-    Amount, Changes, Documents, Expect, Happened, Lines, Often, Storage, Wakeups,
+    Amount, Expectations, ExpectedChanges, ExpectedDocuments, ExpectedStorage, ExpectedWakeups,
+    Lines, OccurrenceCount, Occurrences,
 };
-use crate::scenario::pattern::{Expected, Pattern, of_text};
+use crate::scenario::pattern::{Expected, Pattern, parse_text};
 
 /// Reads `[step.expect]`.
-pub fn read(mut table: Table<'_, '_>) -> Expect {
+pub fn read(mut table: Table<'_, '_>) -> Expectations {
     let reader = table.reader();
-    let expect = Expect {
+    let expect = Expectations {
         fired: table.take("fired").and_then(|item| {
-            happened(reader, item, &keys::FIRED, |word| {
-                Ok(vec![("wakeup", of_text(word)?)])
+            occurrences(reader, item, &keys::FIRED, |word| {
+                Ok(vec![("wakeup", parse_text(word)?)])
             })
         }),
         http: table
             .take("http")
-            .and_then(|item| happened(reader, item, &keys::REQUESTED, request_line)),
+            .and_then(|item| occurrences(reader, item, &keys::REQUESTED, request_line)),
         storage: table.take("storage").and_then(|item| storage(reader, item)),
         documents: table.take("documents").map(|item| documents(reader, item)),
         wakeups: table.take("wakeups").and_then(|item| wakeups(reader, item)),
         alerts: table.take("alerts").and_then(|item| {
             amount(reader, item, &|reader, item| {
-                shaped(reader, item, &keys::ALERT, &|word| {
-                    Ok(vec![("code", of_text(word)?)])
+                read_entry(reader, item, &keys::ALERT, &|word| {
+                    Ok(vec![("code", parse_text(word)?)])
                 })
             })
         }),
         nowhere: nowhere(reader, table.take("nowhere")),
-        ..of_call(&mut table)
+        ..call_expectations(&mut table)
     };
     table.close();
     expect
 }
 
 /// Reads `[step.at-once.expect]`.
-pub fn read_of_call(mut table: Table<'_, '_>) -> Expect {
-    let expect = of_call(&mut table);
+pub fn read_call_expectations(mut table: Table<'_, '_>) -> Expectations {
+    let expect = call_expectations(&mut table);
     table.close();
     expect
 }
 
-/// What a call has for itself, whatever else happens at that moment.
-fn of_call(table: &mut Table<'_, '_>) -> Expect {
+/// Reads the expectations of a single call, which concurrent calls have too.
+fn call_expectations(table: &mut Table<'_, '_>) -> Expectations {
     let reader = table.reader();
     if table.has("result") && table.has("exact-result") {
         table.exactly_one(&["result", "exact-result"]);
     }
     if table.has("error") && (table.has("result") || table.has("exact-result")) {
-        table.fault(Complaint::new("a call has a result or an error, not both"));
+        table.report(ValueError::new("a call has a result or an error, not both"));
     }
     let result = table.take("result");
     let result = result.and_then(|item| Pattern::read(reader, item));
     let exact = table.take("exact-result");
     let exact = exact.and_then(|item| Pattern::read_closed(reader, item));
-    Expect {
+    Expectations {
         result: result.or(exact),
         error: table.take("error").and_then(|item| error(reader, item)),
         log: table.take("log").map(|item| lines(reader, item)),
@@ -68,7 +69,7 @@ fn of_call(table: &mut Table<'_, '_>) -> Expect {
         transaction: table
             .take("transaction")
             .and_then(|item| Pattern::read(reader, item)),
-        ..Expect::default()
+        ..Expectations::default()
     }
 }
 
@@ -90,54 +91,54 @@ fn nowhere(
     items
         .filter_map(|item| {
             let place = reader.place(item.span.start);
-            Some((place, reader.understand(item, values::template)?))
+            Some((place, reader.parse_item(item, values::template)?))
         })
         .collect()
 }
 
-/// What a line of a list says in short, as entries of the table that it stands for.
-type InShort = Vec<(&'static str, Expected)>;
+/// A shorthand text, as entries of the table that it stands for.
+type ShorthandEntries = Vec<(&'static str, Expected)>;
 
-/// A table with only the keys of `section`; or a text that says the same in short.
-fn shaped(
+/// Reads a table with the keys of `section`, or a shorthand text.
+fn read_entry(
     reader: &Reader<'_>,
     item: Item<'_>,
     section: &'static Section,
-    in_short: &dyn Fn(&str) -> Result<InShort, Complaint>,
+    shorthand: &dyn Fn(&str) -> Result<ShorthandEntries, ValueError>,
 ) -> Option<Pattern> {
     let place = reader.place(item.span.start);
     if let DeValue::String(text) = &item.value {
-        return match in_short(text) {
+        return match shorthand(text) {
             Ok(entries) => Some(object(place, entries)),
-            Err(complaint) => {
-                reader.fault(&item.span, &item.key, complaint);
+            Err(error) => {
+                reader.report(&item.span, &item.key, error);
                 None
             }
         };
     }
     let DeValue::Table(entries) = &item.value else {
         let message = format!("expected {}, found {}", section.name, kind(&item.value));
-        reader.fault(&item.span, &item.key, Complaint::new(message));
+        reader.report(&item.span, &item.key, ValueError::new(message));
         return None;
     };
     for name in entries.keys() {
         if !section.knows(name.get_ref()) {
-            let complaint = Complaint::new("unknown key");
-            let complaint = match nearest(name.get_ref(), section.keys) {
-                Some(known) => complaint.hint(format!("did you mean `{known}`?")),
-                None => complaint.hint(format!("{} has {}", section.name, section.keys.join(", "))),
+            let error = ValueError::new("unknown key");
+            let error = match nearest(name.get_ref(), section.keys) {
+                Some(known) => error.hint(format!("did you mean `{known}`?")),
+                None => error.hint(format!("{} has {}", section.name, section.keys.join(", "))),
             };
-            reader.fault(
+            reader.report(
                 &name.span(),
                 &format!("{}.{}", item.key, name.get_ref()),
-                complaint,
+                error,
             );
         }
     }
     Pattern::read(reader, item)
 }
 
-fn object(place: super::Place, entries: InShort) -> Pattern {
+fn object(place: super::Place, entries: ShorthandEntries) -> Pattern {
     let entries = entries
         .into_iter()
         .map(|(name, expected)| (name.to_owned(), Pattern { place, expected }));
@@ -151,7 +152,7 @@ fn object(place: super::Place, entries: InShort) -> Pattern {
 }
 
 fn error(reader: &Reader<'_>, item: Item<'_>) -> Option<Pattern> {
-    shaped(reader, item, &keys::ERROR, &|word| {
+    read_entry(reader, item, &keys::ERROR, &|word| {
         let cases = [
             "invalid",
             "not-found",
@@ -166,74 +167,74 @@ fn error(reader: &Reader<'_>, item: Item<'_>) -> Option<Pattern> {
         ];
         let words = cases.map(|case| (case, case));
         let case = values::word(DeValue::String(word.into()), "case of errors", &words)?;
-        Ok(vec![("case", of_text(case)?)])
+        Ok(vec![("case", parse_text(case)?)])
     })
 }
 
-/// `POST /v1/access_token`, or with its end behind an arrow: `POST /v1/access_token -> 503`.
-fn request_line(line: &str) -> Result<InShort, Complaint> {
+/// Reads `POST /v1/access_token`, optionally with the end of the request: `POST /v1/access_token -> 503`.
+fn request_line(line: &str) -> Result<ShorthandEntries, ValueError> {
     let (request, end) = match line.split_once("->") {
         Some((request, end)) => (request, Some(end.trim())),
         None => (line, None),
     };
     let Some((method, path)) = request.trim().split_once(' ') else {
-        return Err(Complaint::new(format!("{line:?} is no request"))
+        return Err(ValueError::new(format!("{line:?} is no request"))
             .hint("such as \"POST /v1/access_token\" or \"GET /v1/roles -> 503\""));
     };
     let mut entries = vec![
-        ("method", of_text(method)?),
-        ("path", of_text(path.trim())?),
+        ("method", parse_text(method)?),
+        ("path", parse_text(path.trim())?),
     ];
     match end.map(|end| (end, end.parse::<u16>())) {
         Some((_, Ok(status))) => entries.push(("status", Expected::Number(status.into()))),
-        Some((fault, Err(_))) => entries.push(("fault", of_text(fault)?)),
+        Some((fault, Err(_))) => entries.push(("fault", parse_text(fault)?)),
         None => {}
     }
     Ok(entries)
 }
 
-fn happened(
+fn occurrences(
     reader: &Reader<'_>,
     item: Item<'_>,
     section: &'static Section,
-    in_short: impl Fn(&str) -> Result<InShort, Complaint>,
-) -> Option<Happened> {
+    shorthand: impl Fn(&str) -> Result<ShorthandEntries, ValueError>,
+) -> Option<Occurrences> {
     let place = reader.place(item.span.start);
     match &item.value {
-        // An empty table of counts expects no entry at all.
+        // An empty table expects no entries.
         DeValue::Table(entries) if entries.is_empty() => {
             let (items, open) = (Vec::new(), false);
             let expected = Expected::List { items, open };
-            Some(Happened::Listed(Pattern { place, expected }))
+            Some(Occurrences::Listed(Pattern { place, expected }))
         }
         DeValue::Table(_) => {
             let counts = reader.entries_of(item).into_iter();
             let counts = counts.filter_map(|(written, item)| {
-                let what = match in_short(&written) {
+                let what = match shorthand(&written) {
                     Ok(entries) => Some(object(reader.place(item.span.start), entries)),
-                    Err(complaint) => {
-                        reader.fault(&item.span, &item.key, complaint);
+                    Err(error) => {
+                        reader.report(&item.span, &item.key, error);
                         None
                     }
                 };
                 let times = number(reader, item);
-                Some(Often {
+                Some(OccurrenceCount {
                     what: what?,
                     times: times?,
                     written,
                 })
             });
-            Some(Happened::Counted(counts.collect()))
+            Some(Occurrences::Counted(counts.collect()))
         }
         DeValue::Array(_) => {
             let mut items = reader.items_of(item);
             let open = ends_open(&mut items);
             let items = items
                 .into_iter()
-                .filter_map(|item| shaped(reader, item, section, &in_short))
+                .filter_map(|item| read_entry(reader, item, section, &shorthand))
                 .collect();
             let expected = Expected::List { items, open };
-            Some(Happened::Listed(Pattern { place, expected }))
+            Some(Occurrences::Listed(Pattern { place, expected }))
         }
         other => {
             let message = format!(
@@ -241,13 +242,13 @@ fn happened(
                 section.name,
                 kind(other)
             );
-            reader.fault(&item.span, &item.key, Complaint::new(message));
+            reader.report(&item.span, &item.key, ValueError::new(message));
             None
         }
     }
 }
 
-/// Whether a list ends with `"..."`, which is taken away.
+/// Removes a final `"..."`, and returns whether there was one.
 fn ends_open(items: &mut Vec<Item<'_>>) -> bool {
     let open = items
         .last()
@@ -258,7 +259,7 @@ fn ends_open(items: &mut Vec<Item<'_>>) -> bool {
     open
 }
 
-/// A number, or a placeholder for one.
+/// Reads a number, or a placeholder for one.
 fn number(reader: &Reader<'_>, item: Item<'_>) -> Option<Pattern> {
     let (span, key) = (item.span.clone(), item.key.clone());
     let pattern = Pattern::read(reader, item)?;
@@ -268,15 +269,15 @@ fn number(reader: &Reader<'_>, item: Item<'_>) -> Option<Pattern> {
     ) {
         return Some(pattern);
     }
-    let complaint = Complaint::new("expected how often, as a number");
-    reader.fault(&span, &key, complaint.hint("such as 3 or \"<2 to 4>\""));
+    let error = ValueError::new("expected how often, as a number");
+    reader.report(&span, &key, error.hint("such as 3 or \"<2 to 4>\""));
     None
 }
 
 fn amount(
     reader: &Reader<'_>,
     item: Item<'_>,
-    understand: &dyn Fn(&Reader<'_>, Item<'_>) -> Option<Pattern>,
+    parse_item: &dyn Fn(&Reader<'_>, Item<'_>) -> Option<Pattern>,
 ) -> Option<Amount> {
     let place = reader.place(item.span.start);
     if !matches!(item.value, DeValue::Array(_)) {
@@ -286,7 +287,7 @@ fn amount(
     let open = ends_open(&mut items);
     let items = items
         .into_iter()
-        .filter_map(|item| understand(reader, item));
+        .filter_map(|item| parse_item(reader, item));
     Some(Amount::Listed {
         place,
         items: items.collect(),
@@ -298,8 +299,8 @@ fn plain(reader: &Reader<'_>, item: Item<'_>) -> Option<Pattern> {
     Pattern::read(reader, item)
 }
 
-/// Documents by model: how many, or which.
-fn documents(reader: &Reader<'_>, item: Item<'_>) -> Documents {
+/// Reads numbers of documents, or documents, by model.
+fn documents(reader: &Reader<'_>, item: Item<'_>) -> ExpectedDocuments {
     let place = reader.place(item.span.start);
     let entries = reader
         .entries(item, "models and their documents")
@@ -307,14 +308,14 @@ fn documents(reader: &Reader<'_>, item: Item<'_>) -> Documents {
     let by_model = entries
         .filter_map(|(model, item)| Some((model, amount(reader, item, &plain)?)))
         .collect();
-    Documents { place, by_model }
+    ExpectedDocuments { place, by_model }
 }
 
 fn is_empty(item: &Item<'_>) -> bool {
     matches!(&item.value, DeValue::Table(entries) if entries.is_empty())
 }
 
-fn storage(reader: &Reader<'_>, item: Item<'_>) -> Option<Storage> {
+fn storage(reader: &Reader<'_>, item: Item<'_>) -> Option<ExpectedStorage> {
     let place = reader.place(item.span.start);
     if let DeValue::String(word) = &item.value {
         let word = values::word(
@@ -323,22 +324,22 @@ fn storage(reader: &Reader<'_>, item: Item<'_>) -> Option<Storage> {
             &[("unchanged", ())],
         );
         return match word {
-            Ok(()) => Some(Storage::Unchanged(place)),
-            Err(complaint) => {
-                reader.fault(&item.span, &item.key, complaint);
+            Ok(()) => Some(ExpectedStorage::Unchanged(place)),
+            Err(error) => {
+                reader.report(&item.span, &item.key, error);
                 None
             }
         };
     }
     if is_empty(&item) {
-        return Some(Storage::Unchanged(place));
+        return Some(ExpectedStorage::Unchanged(place));
     }
     let mut table = reader.table(item, &keys::STORAGE)?;
     let mut models = |key| table.take(key).map(|item| documents(reader, item));
     let (added, changed, removed) = (models("added"), models("changed"), models("removed"));
     let secrets = table.take("secrets");
     table.close();
-    // No secret at all, of any kind.
+    // An empty table expects no changes of secrets.
     let none = secrets
         .as_ref()
         .filter(|item| is_empty(item))
@@ -357,7 +358,7 @@ fn storage(reader: &Reader<'_>, item: Item<'_>) -> Option<Storage> {
     if let Some(table) = secrets {
         table.close();
     }
-    Some(Storage::Changed(Box::new(Changes {
+    Some(ExpectedStorage::Changed(Box::new(ExpectedChanges {
         added,
         changed,
         removed,
@@ -367,13 +368,13 @@ fn storage(reader: &Reader<'_>, item: Item<'_>) -> Option<Storage> {
     })))
 }
 
-fn wakeups(reader: &Reader<'_>, item: Item<'_>) -> Option<Wakeups> {
+fn wakeups(reader: &Reader<'_>, item: Item<'_>) -> Option<ExpectedWakeups> {
     let place = reader.place(item.span.start);
     if item.value.as_str() == Some("none") || is_empty(&item) {
-        return Some(Wakeups::None(place));
+        return Some(ExpectedWakeups::None(place));
     }
     let expected = "\"none\", or ids and when they are due";
     let entries = reader.entries(item, expected).into_iter();
     let entries = entries.filter_map(|(id, item)| Some((id, Pattern::read(reader, item)?)));
-    Some(Wakeups::Due(entries.collect()))
+    Some(ExpectedWakeups::Due(entries.collect()))
 }

@@ -1,4 +1,4 @@
-//! `[given]` and `[limits]`: where a scenario begins, and what its calls may use.
+//! `[given]` and `[limits]`: the state before a scenario, and the limits of its calls.
 
 use relation_host::Limits;
 use relation_host::types::{Hierarchy, Pkid, RECORD_MODEL, Reference, Wakeup};
@@ -7,21 +7,21 @@ use serde_json::{Map, Value};
 use toml::de::DeValue;
 
 use super::reader::Table;
-use super::source::Complaint;
-use super::{beginning, keys, values};
+use super::source::ValueError;
+use super::{default_given, keys, values};
 use crate::scenario::model::{Content, Given, GivenDocument, GivenSecret, GivenWakeup, StoreKind};
-use crate::scenario::template::{Template, plain, texts_in};
+use crate::scenario::template::{Template, texts_in, to_text};
 
-/// The node of everything for which a scenario names none.
+/// The default node.
 pub const NODE: &str = "sys.Provider.Reseller";
 
-/// The names under which something is known when a scenario begins: what is said of Webex.
+/// The names that are known when a scenario begins: those of `[webex]`.
 #[derive(Clone, Debug, Default)]
-pub struct Known(pub Vec<String>);
+pub struct KnownNames(pub Vec<String>);
 
-impl Known {
-    /// A name that is none would stay in what is stored as it is written, and nobody would see why.
-    fn check(&self, template: &Template) -> Result<(), Complaint> {
+impl KnownNames {
+    /// Rejects unknown names, which would otherwise be stored literally without a notice.
+    fn check(&self, template: &Template) -> Result<(), ValueError> {
         let known = |name: &&str| self.0.iter().any(|known| known == name);
         let Some(unknown) = template.names().find(|name| !known(name)) else {
             return Ok(());
@@ -31,20 +31,20 @@ impl Known {
             true => "no name is known then".to_owned(),
             false => format!("known then are {}", known.join(", ")),
         };
-        Err(Complaint::new(format!(
+        Err(ValueError::new(format!(
             "nothing is known as {{{unknown}}} when a scenario begins"
         ))
         .hint(format!("{known}; a brace that is meant is written {{{{")))
     }
 
-    /// A text in which only these names occur.
-    pub fn template(&self, value: DeValue<'_>) -> Result<Template, Complaint> {
+    /// Reads a text that contains only known names.
+    pub fn template(&self, value: DeValue<'_>) -> Result<Template, ValueError> {
         let template = values::template(value)?;
         self.check(&template)?;
         Ok(template)
     }
 
-    fn object(&self, value: DeValue<'_>) -> Result<Map<String, Value>, Complaint> {
+    fn object(&self, value: DeValue<'_>) -> Result<Map<String, Value>, ValueError> {
         let object = values::object(value)?;
         for text in object.values().flat_map(texts_in) {
             self.check(&Template::parse(text))?;
@@ -53,20 +53,20 @@ impl Known {
     }
 }
 
-/// Reads `[given]`, in which these names can be used.
-pub fn read(mut table: Table<'_, '_>, known: &Known) -> Given {
+/// Reads `[given]`, in which the known names can be used.
+pub fn read(mut table: Table<'_, '_>, known: &KnownNames) -> Given {
     let reader = table.reader();
-    let usual = beginning();
+    let default = default_given();
     let store = |value| {
         let stores = [("memory", StoreKind::Memory), ("sqlite", StoreKind::Sqlite)];
         values::word(value, "store", &stores)
     };
-    let clock = table.get("clock", values::moment).unwrap_or(usual.clock);
+    let clock = table.get("clock", values::moment).unwrap_or(default.clock);
     let seed = table
         .get("seed", values::count::<u64>)
-        .unwrap_or(usual.seed);
-    let store = table.get("store", store).unwrap_or(usual.store);
-    let leases = table.get("leases", values::flag).unwrap_or(usual.leases);
+        .unwrap_or(default.seed);
+    let store = table.get("store", store).unwrap_or(default.store);
+    let leases = table.get("leases", values::flag).unwrap_or(default.leases);
     let documents = table.take("document");
     let documents =
         documents.map_or_else(Vec::new, |item| reader.tables(item, &keys::GIVEN_DOCUMENT));
@@ -95,21 +95,23 @@ pub fn read(mut table: Table<'_, '_>, known: &Known) -> Given {
     }
 }
 
-fn document(mut table: Table<'_, '_>, known: &Known) -> Option<GivenDocument> {
+fn document(mut table: Table<'_, '_>, known: &KnownNames) -> Option<GivenDocument> {
     let reference = reference(&mut table);
-    let hierarchy = table.get("hierarchy", values::hierarchy).or_else(node);
+    let hierarchy = table
+        .get("hierarchy", values::hierarchy)
+        .or_else(default_node);
     let content = match table.exactly_one(&["body", "text"]) {
         Some("body") => table
             .get("body", |value| known.object(value))
             .map(Content::Object),
-        // Also what is no JSON: a document that something else has damaged.
+        // The text need not be JSON: such a document can be damaged data.
         _ => table
             .get("text", |value| known.template(value))
             .map(Content::Text),
     };
     let keys = table.get("keys", |value| known.object(value));
     let keys = keys.unwrap_or_default().into_iter();
-    let keys = keys.map(|(name, value)| (name, Template::parse(&plain(&value))));
+    let keys = keys.map(|(name, value)| (name, Template::parse(&to_text(&value))));
     let keys = keys.collect();
     table.close();
     Some(GivenDocument {
@@ -120,10 +122,10 @@ fn document(mut table: Table<'_, '_>, known: &Known) -> Option<GivenDocument> {
     })
 }
 
-fn secret(mut table: Table<'_, '_>, known: &Known) -> Option<GivenSecret> {
+fn secret(mut table: Table<'_, '_>, known: &KnownNames) -> Option<GivenSecret> {
     let owner = reference(&mut table);
-    let name = table.need("name", values::text);
-    let value = table.need("value", |value| {
+    let name = table.require("name", values::text);
+    let value = table.require("value", |value| {
         let written = values::any_text(value)?;
         known.check(&Template::parse(&written))?;
         Ok(SecretString::from(written))
@@ -136,10 +138,10 @@ fn secret(mut table: Table<'_, '_>, known: &Known) -> Option<GivenSecret> {
     })
 }
 
-fn wakeup(mut table: Table<'_, '_>, known: &Known) -> Option<GivenWakeup> {
+fn wakeup(mut table: Table<'_, '_>, known: &KnownNames) -> Option<GivenWakeup> {
     let subject = reference(&mut table);
-    let id = table.need("id", values::text);
-    let due = table.need("due", values::moment);
+    let id = table.require("id", values::text);
+    let due = table.require("due", values::moment);
     let deadline = table.get("deadline", values::moment);
     let payload = table.get("payload", |value| known.template(value));
     table.close();
@@ -157,45 +159,47 @@ fn wakeup(mut table: Table<'_, '_>, known: &Known) -> Option<GivenWakeup> {
 
 fn reference(table: &mut Table<'_, '_>) -> Option<Reference> {
     let model = table.get("model", values::text);
-    let pkid: Option<Pkid> = table.need("pkid", values::pkid);
+    let pkid: Option<Pkid> = table.require("pkid", values::pkid);
     Some(Reference::new(
         model.unwrap_or_else(|| RECORD_MODEL.to_owned()),
         pkid?,
     ))
 }
 
-/// The usual node.
-pub fn node() -> Option<Hierarchy> {
+/// Returns the default node.
+pub fn default_node() -> Option<Hierarchy> {
     Hierarchy::try_from(NODE.to_owned()).ok()
 }
 
 /// Reads `[limits]`.
 pub fn limits(mut table: Table<'_, '_>) -> Limits {
-    let usual = Limits::default();
+    let default = Limits::default();
     let limits = Limits {
-        memory: table.get("memory", values::size).unwrap_or(usual.memory),
-        time: table.get("time", values::duration).unwrap_or(usual.time),
+        memory: table.get("memory", values::size).unwrap_or(default.memory),
+        time: table.get("time", values::duration).unwrap_or(default.time),
         request_time: table
             .get("request-time", values::duration)
-            .unwrap_or(usual.request_time),
+            .unwrap_or(default.request_time),
         response: table
             .get("response", values::size)
-            .unwrap_or(usual.response),
-        headers: table.get("headers", values::size).unwrap_or(usual.headers),
-        requests: table.get("requests", positive).unwrap_or(usual.requests),
-        commit: table.get("commit", values::size).unwrap_or(usual.commit),
-        changes: table.get("changes", positive).unwrap_or(usual.changes),
+            .unwrap_or(default.response),
+        headers: table
+            .get("headers", values::size)
+            .unwrap_or(default.headers),
+        requests: table.get("requests", positive).unwrap_or(default.requests),
+        commit: table.get("commit", values::size).unwrap_or(default.commit),
+        changes: table.get("changes", positive).unwrap_or(default.changes),
         host_calls: table
             .get("host-calls", positive)
-            .unwrap_or(usual.host_calls),
+            .unwrap_or(default.host_calls),
         transfer: table
             .get("transfer", values::size)
-            .unwrap_or(usual.transfer),
-        handles: table.get("handles", positive).unwrap_or(usual.handles),
-        table: table.get("table", positive).unwrap_or(usual.table),
-        secrets: table.get("secrets", positive).unwrap_or(usual.secrets),
-        log: table.get("log", values::size).unwrap_or(usual.log),
-        calls: usual.calls,
+            .unwrap_or(default.transfer),
+        handles: table.get("handles", positive).unwrap_or(default.handles),
+        table: table.get("table", positive).unwrap_or(default.table),
+        secrets: table.get("secrets", positive).unwrap_or(default.secrets),
+        log: table.get("log", values::size).unwrap_or(default.log),
+        calls: default.calls,
     };
     table.close();
     limits
@@ -203,9 +207,9 @@ pub fn limits(mut table: Table<'_, '_>) -> Limits {
 
 fn positive<T: TryFrom<i64> + Default + PartialEq>(
     value: toml::de::DeValue<'_>,
-) -> Result<T, Complaint> {
+) -> Result<T, ValueError> {
     match values::count::<T>(value)? {
-        none if none == T::default() => Err(Complaint::new("must be 1 or more")),
+        none if none == T::default() => Err(ValueError::new("must be 1 or more")),
         some => Ok(some),
     }
 }

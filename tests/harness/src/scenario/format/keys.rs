@@ -1,17 +1,17 @@
-//! Every key that a scenario may have, by section. The reader refuses all others, and the reference
-//! (docs/scenarios.md) lists just these.
+//! All keys of a scenario, by section. The reader rejects other keys, and the reference (docs/scenarios.md)
+//! lists exactly these.
 
-/// A table of a scenario and the keys that it may have.
+/// A table of a scenario and its allowed keys.
 #[derive(Debug)]
 pub struct Section {
-    /// How it is written, such as `[given]`; for a step what it does, such as `call = "add"`.
+    /// The section's name, such as `[given]`, or a step's action, such as `call = "add"`.
     pub name: &'static str,
-    /// The keys that it may have.
+    /// The allowed keys.
     pub keys: &'static [&'static str],
 }
 
 impl Section {
-    /// Whether it may have this key.
+    /// Whether the section allows this key.
     pub fn knows(&self, key: &str) -> bool {
         self.keys.contains(&key)
     }
@@ -36,15 +36,15 @@ sections! {
     SCENARIO "a scenario" [
         "about" "source" "given" "settings" "secrets" "limits" "webex" "step"
     ];
-    /// Where it begins.
+    /// The state before the first step.
     GIVEN "[given]" ["clock" "seed" "store" "leases" "document" "secret" "wakeup"];
-    /// A document that is there already.
+    /// A document that exists before the first step.
     GIVEN_DOCUMENT "[[given.document]]" ["model" "pkid" "hierarchy" "body" "text" "keys"];
-    /// A secret that is there already.
+    /// A secret that exists before the first step.
     GIVEN_SECRET "[[given.secret]]" ["model" "pkid" "name" "value"];
-    /// A wakeup that is there already.
+    /// A wakeup that exists before the first step.
     GIVEN_WAKEUP "[[given.wakeup]]" ["id" "model" "pkid" "due" "deadline" "payload"];
-    /// What a call may use.
+    /// The limits of a call.
     LIMITS "[limits]" [
         "memory" "time" "request-time" "response" "headers" "requests" "commit" "changes"
         "host-calls" "transfer" "handles" "table" "secrets" "log"
@@ -57,15 +57,15 @@ sections! {
     ];
     /// An organisation of the emulated Webex.
     ORGANIZATION "[[webex.organization]]" ["name" "display-name" "roles" "licenses"];
-    /// Tokens that an organisation granted.
+    /// Tokens granted by an organisation.
     GRANT "[[webex.grant]]" ["name" "organization" "scopes"];
-    /// What every step may have.
+    /// The keys of every step.
     STEP "[[step]]" [
         "about" "call" "at-once" "advance" "at" "webex" "host" "http" "disturb" "expect"
     ];
-    /// One of the calls of a step that are made at once.
+    /// One of the concurrent calls of a step.
     AT_ONCE "[[step.at-once]]" ["call" "times" "host" "expect"];
-    /// What must come of it.
+    /// The expectations of one concurrent call.
     AT_ONCE_EXPECT "[step.at-once.expect]" [
         "result" "exact-result" "error" "log" "progress" "transaction"
     ];
@@ -81,11 +81,11 @@ sections! {
     COMPLETE_CONNECT "call = \"complete-connect\"" ["record" "callback"];
     /// Refreshes tokens.
     REFRESH "call = \"refresh\"" ["record" "grant"];
-    /// Looks at expiries.
+    /// Checks expiries.
     CHECK_EXPIRY "call = \"check-expiry\"" ["record" "grant"];
     /// Imports.
     SYNC "call = \"sync\"" ["record" "kind" "accept-removals"];
-    /// Answers a wakeup.
+    /// Runs a wakeup.
     WAKE "call = \"wake\"" ["record" "wakeup" "moment" "payload" "due" "deadline"];
     /// Describes the model.
     DESCRIBE "call = \"describe\"" [];
@@ -99,48 +99,48 @@ sections! {
     FAIL_CONSENT "webex = \"fail-consent\"" ["link" "error" "description"];
     /// An organisation grants tokens.
     NEW_GRANT "webex = \"grant\"" ["name" "organization" "scopes"];
-    /// What was granted ends.
+    /// Revokes a grant or a token.
     REVOKE "webex = \"revoke\"" ["organization" "token"];
-    /// Refreshes answer otherwise.
+    /// Changes the mode of refreshes.
     MODE "webex = \"mode\"" ["mode" "reuse-detection"];
-    /// Something will go wrong.
+    /// Injects a fault.
     FAULT "webex = \"fault\"" ["fault"];
-    /// Nothing goes wrong any more.
+    /// Clears all faults.
     CLEAR_FAULTS "webex = \"clear-faults\"" [];
     /// The roles of an organisation.
     ROLES "webex = \"roles\"" ["organization" "roles"];
     /// The licences of an organisation.
     LICENSES "webex = \"licenses\"" ["organization" "licenses"];
-    /// How listings come in pages.
+    /// The paging of listings.
     PAGING "webex = \"paging\"" ["listing" "page-size" "defect"];
-    /// The host stops in order and starts again.
+    /// The host restarts.
     RESTART "host = \"restart\"" [];
     /// An exchange of a script.
     EXCHANGE "[[step.http]]" ["request" "answer"];
-    /// What is asked.
+    /// An expected request.
     REQUEST "[step.http.request]" ["method" "url" "query" "headers" "form" "json" "body"];
-    /// What is answered.
+    /// A response.
     ANSWER "[step.http.answer]" ["status" "headers" "json" "form" "body" "fault"];
-    /// What goes wrong between plugin and host.
+    /// A disturbance between plugin and host.
     DISTURB "[[step.disturb]]" ["import" "nth" "when" "with"];
-    /// What must come of a step.
+    /// The expectations of a step.
     EXPECT "[step.expect]" [
         "result" "exact-result" "error" "fired" "http" "storage" "documents" "wakeups" "alerts"
         "log" "progress" "transaction" "nowhere"
     ];
-    /// How a call fails.
+    /// An expected error.
     ERROR "[step.expect.error]" ["case" "fields" "text"];
-    /// A wakeup that was answered.
+    /// A wakeup that has run.
     FIRED "[[step.expect.fired]]" ["wakeup" "record" "at" "result" "error"];
-    /// A request that was made.
+    /// A request that was sent.
     REQUESTED "[[step.expect.http]]" [
         "method" "url" "path" "query" "headers" "form" "json" "body" "proxy" "status" "fault"
     ];
-    /// What a step changed in the store.
+    /// The changes to the store.
     STORAGE "[step.expect.storage]" ["added" "changed" "removed" "secrets"];
-    /// What a step changed among sealed secrets.
+    /// The changes of sealed secrets.
     STORED_SECRETS "[step.expect.storage.secrets]" ["set" "changed" "unset"];
-    /// An alert that stands.
+    /// An active alert.
     ALERT "[[step.expect.alerts]]" [
         "code" "grant" "threshold" "count" "category" "severity" "message" "latest" "record"
     ];

@@ -1,5 +1,5 @@
-//! The format of scenario files: TOML, unknown keys refused, everything wrong told at once with its
-//! place. The reference for whoever writes one is docs/scenarios.md.
+//! The format of scenario files: TOML without unknown keys. All errors are reported together, each with its
+//! place. The reference for authors is docs/scenarios.md.
 
 mod call;
 mod exchange;
@@ -20,12 +20,12 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use self::reader::{Item, Reader, Table};
-use self::source::{Complaint, Faults, Place, Source};
+use self::source::{ParseErrors, Place, Source, ValueError};
 use super::model::{Given, Scenario, StoreKind, Webex};
 use super::template::{Bindings, Template};
-use crate::harness::BEGINNING;
+use crate::harness::START_TIME;
 
-/// Why a scenario cannot be run.
+/// The reason why a scenario cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
@@ -33,18 +33,18 @@ pub enum LoadError {
     Unreadable {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The system's error.
         cause: std::io::Error,
     },
-    /// It is no scenario.
+    /// The file is not a scenario.
     #[error(transparent)]
-    Broken(#[from] Faults),
+    Invalid(#[from] ParseErrors),
 }
 
 /// Reads a file.
 ///
 /// # Errors
-/// If it cannot be read, or is no scenario: everything that is wrong with it.
+/// If the file cannot be read, or is not a scenario: all its errors.
 pub fn load(path: &Path) -> Result<Scenario, LoadError> {
     let unreadable = |cause| LoadError::Unreadable {
         path: path.display().to_string(),
@@ -58,29 +58,29 @@ pub fn load(path: &Path) -> Result<Scenario, LoadError> {
     Ok(parse(&Source::new(path, text))?)
 }
 
-/// Reads the text of a scenario.
+/// Parses the text of a scenario.
 ///
 /// # Errors
-/// Everything that is wrong with it.
-pub fn parse(source: &Source) -> Result<Scenario, Faults> {
+/// All errors in the text.
+pub fn parse(source: &Source) -> Result<Scenario, ParseErrors> {
     let (reader, top) = Reader::open(source)?;
     let scenario = reader
         .table(top, &keys::SCENARIO)
         .and_then(|table| scenario(table, source.path()));
     match scenario {
-        Some(scenario) if !reader.is_faulty() => Ok(scenario),
+        Some(scenario) if !reader.has_errors() => Ok(scenario),
         _ => Err(reader.finish()),
     }
 }
 
 fn scenario(mut table: Table<'_, '_>, path: &Path) -> Option<Scenario> {
     let reader = table.reader();
-    let about = table.need("about", values::text);
+    let about = table.require("about", values::text);
     let origin = table.get("source", values::text);
     let settings = table.take("settings");
-    let settings = settings.map_or_else(BTreeMap::new, |item| flat(reader, item));
+    let settings = settings.map_or_else(BTreeMap::new, |item| flatten_settings(reader, item));
     let secrets = table.take("secrets");
-    let secrets = secrets.map_or_else(BTreeMap::new, |item| flat(reader, item));
+    let secrets = secrets.map_or_else(BTreeMap::new, |item| flatten_settings(reader, item));
     let limits = table
         .take("limits")
         .and_then(|item| reader.table(item, &keys::LIMITS))
@@ -90,17 +90,17 @@ fn scenario(mut table: Table<'_, '_>, path: &Path) -> Option<Scenario> {
         .take("webex")
         .and_then(|item| reader.table(item, &keys::WEBEX))
         .and_then(webex::read);
-    let known = given::Known(webex.as_ref().map(Webex::names).unwrap_or_default());
+    let known = given::KnownNames(webex.as_ref().map(Webex::names).unwrap_or_default());
     let given = table
         .take("given")
         .and_then(|item| reader.table(item, &keys::GIVEN))
-        .map_or_else(beginning, |table| given::read(table, &known));
+        .map_or_else(default_given, |table| given::read(table, &known));
     if !table.has("step") {
         table.missing("step");
     }
     let steps = table.take("step");
     let steps = steps.map_or_else(Vec::new, |item| reader.tables(item, &keys::STEP));
-    let setting = step::Setting {
+    let setting = step::StepContext {
         emulated: webex.is_some(),
         store: given.store,
     };
@@ -125,9 +125,9 @@ fn scenario(mut table: Table<'_, '_>, path: &Path) -> Option<Scenario> {
     })
 }
 
-fn beginning() -> Given {
+fn default_given() -> Given {
     Given {
-        clock: BEGINNING,
+        clock: START_TIME,
         seed: 0,
         store: StoreKind::Memory,
         leases: true,
@@ -137,8 +137,8 @@ fn beginning() -> Given {
     }
 }
 
-/// Settings, in sections or with dots in their names. `"<absent>"` takes a usual one away.
-fn flat(reader: &Reader<'_>, item: Item<'_>) -> BTreeMap<String, Option<String>> {
+/// Flattens settings in sections into dotted names. `"<absent>"` removes a default setting.
+fn flatten_settings(reader: &Reader<'_>, item: Item<'_>) -> BTreeMap<String, Option<String>> {
     let mut settings = BTreeMap::new();
     let mut open = vec![(String::new(), item)];
     while let Some((prefix, item)) = open.pop() {
@@ -146,7 +146,7 @@ fn flat(reader: &Reader<'_>, item: Item<'_>) -> BTreeMap<String, Option<String>>
             let name = format!("{prefix}{name}");
             if matches!(item.value, toml::de::DeValue::Table(_)) {
                 open.push((format!("{name}."), item));
-            } else if let Some(value) = reader.understand(item, setting) {
+            } else if let Some(value) = reader.parse_item(item, setting) {
                 let value = (value != "<absent>").then_some(value);
                 settings.insert(name, value);
             }
@@ -155,13 +155,13 @@ fn flat(reader: &Reader<'_>, item: Item<'_>) -> BTreeMap<String, Option<String>>
     settings
 }
 
-fn setting(value: toml::de::DeValue<'_>) -> Result<String, Complaint> {
+fn setting(value: toml::de::DeValue<'_>) -> Result<String, ValueError> {
     match values::json(value)? {
         serde_json::Value::String(text) => {
             let text = Template::parse(&text).fill(&Bindings::default());
             text.map_err(|unbound| {
                 let name = unbound.name;
-                Complaint::new(format!(
+                ValueError::new(format!(
                     "nothing is known as {{{name}}} where settings are read"
                 ))
                 .hint("a brace that is meant is written {{")
@@ -174,7 +174,7 @@ fn setting(value: toml::de::DeValue<'_>) -> Result<String, Complaint> {
         scalar @ (serde_json::Value::Bool(_) | serde_json::Value::Number(_)) => {
             Ok(scalar.to_string())
         }
-        _ => Err(Complaint::new(
+        _ => Err(ValueError::new(
             "expected a text, a number, true or false, or a list of texts",
         )),
     }

@@ -1,7 +1,7 @@
-//! Walks a TOML document key by key and gathers everything that is wrong with it.
+//! Reads a TOML document key by key and collects all errors.
 //!
-//! A derived deserializer stops at the first fault. Whoever writes a scenario wants all of them, each
-//! with its place and with the key that was probably meant.
+//! A derived deserializer stops at the first error. Authors of scenarios need all errors, each with its place
+//! and the key that was probably meant.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -10,68 +10,67 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::Section;
-use super::source::{Complaint, Fault, Faults, Place, Source};
+use super::source::{ParseError, ParseErrors, Place, Source, ValueError};
 
-/// The least likeness (Jaro-Winkler, 0 to 1) at which a known word is offered for an unknown one.
+/// The least similarity (Jaro-Winkler, 0 to 1) at which a known word is suggested for an unknown one.
 const LIKENESS: f64 = 0.75;
 
-/// A file that is read, and what was found wrong with it so far.
+/// A file, and the errors found so far.
 pub struct Reader<'s> {
     source: &'s Source,
-    faults: RefCell<Vec<Fault>>,
+    errors: RefCell<Vec<ParseError>>,
 }
 
-/// A value of the document, with where it stands.
+/// A value of the document and its location.
 pub struct Item<'s> {
-    /// Its key with all sections.
+    /// The key with all sections.
     pub key: String,
-    /// Its bytes in the text.
+    /// The bytes in the text.
     pub span: Range<usize>,
     /// The value.
     pub value: DeValue<'s>,
 }
 
-/// Where something stands, to be complained about when it has been read.
-pub struct Spot<'s, 'r> {
+/// The location of a table, to report errors after the table was read.
+pub struct TableLocation<'s, 'r> {
     reader: &'r Reader<'s>,
     key: String,
     span: Range<usize>,
 }
 
-impl Spot<'_, '_> {
-    /// What is wrong there.
-    pub fn fault(&self, complaint: Complaint) {
-        self.reader.fault(&self.span, &self.key, complaint);
+impl TableLocation<'_, '_> {
+    /// Reports an error at this location.
+    pub fn report(&self, error: ValueError) {
+        self.reader.report(&self.span, &self.key, error);
     }
 }
 
-/// A table of the document, of which keys are taken until none is left.
+/// A table of the document. Keys are taken until none is left.
 pub struct Table<'s, 'r> {
     reader: &'r Reader<'s>,
     section: &'static Section,
-    /// What it was before it was known which section it is: those keys it may have as well.
+    /// The section before the specific one was known; its keys are allowed too.
     base: Option<&'static Section>,
     key: String,
     span: Range<usize>,
     entries: DeTable<'s>,
-    /// It is not known which keys it may have: nothing is said of those that are left.
-    pardoned: bool,
+    /// Whether remaining keys are not reported, because the allowed ones are not known.
+    allows_unknown_keys: bool,
 }
 
 impl<'s> Reader<'s> {
-    /// Reads a file. Where the text is no TOML, that is all that is told: what could be made of the
-    /// rest would be guesses.
-    pub fn open(source: &'s Source) -> Result<(Self, Item<'s>), Faults> {
+    /// Parses a file. If the text is not TOML, only the syntax errors are returned.
+    pub fn open(source: &'s Source) -> Result<(Self, Item<'s>), ParseErrors> {
         let (document, errors) = DeTable::parse_recoverable(source.text());
         let reader = Self {
             source,
-            faults: RefCell::default(),
+            errors: RefCell::default(),
         };
         for error in errors {
             let span = error.span().unwrap_or_default();
-            reader.fault(&span, "", Complaint::new(error.message()));
+            reader.report(&span, "", ValueError::new(error.message()));
         }
-        if reader.is_faulty() {
+        if reader.has_errors() {
             return Err(reader.finish());
         }
         let top = Item {
@@ -82,35 +81,35 @@ impl<'s> Reader<'s> {
         Ok((reader, top))
     }
 
-    /// Whether something is wrong so far.
-    pub fn is_faulty(&self) -> bool {
-        !self.faults.borrow().is_empty()
+    /// Whether there are errors so far.
+    pub fn has_errors(&self) -> bool {
+        !self.errors.borrow().is_empty()
     }
 
-    /// How much is wrong so far.
-    pub fn count(&self) -> usize {
-        self.faults.borrow().len()
+    /// Returns the number of errors so far.
+    pub fn error_count(&self) -> usize {
+        self.errors.borrow().len()
     }
 
-    /// What was found wrong, in the order of places.
-    pub fn finish(self) -> Faults {
-        let mut faults = self.faults.into_inner();
-        faults.sort_by_key(|fault| fault.place);
-        Faults(faults)
+    /// Returns the errors, ordered by place.
+    pub fn finish(self) -> ParseErrors {
+        let mut errors = self.errors.into_inner();
+        errors.sort_by_key(|error| error.place);
+        ParseErrors(errors)
     }
 
-    /// Where a byte stands.
+    /// Returns the place of a byte.
     pub fn place(&self, byte: usize) -> Place {
         self.source.place(byte)
     }
 
-    /// Keeps what is wrong.
-    pub fn fault(&self, span: &Range<usize>, key: &str, complaint: Complaint) {
-        let fault = self.source.fault(span, key, complaint);
-        self.faults.borrow_mut().push(fault);
+    /// Reports an error.
+    pub fn report(&self, span: &Range<usize>, key: &str, error: ValueError) {
+        let error = self.source.locate(span, key, error);
+        self.errors.borrow_mut().push(error);
     }
 
-    /// The table in `item`, of which the keys of `section` can be taken.
+    /// Returns the table in `item`, with the keys of `section`.
     pub fn table<'r>(&'r self, item: Item<'s>, section: &'static Section) -> Option<Table<'s, 'r>> {
         match item.value {
             DeValue::Table(entries) => Some(Table {
@@ -120,17 +119,17 @@ impl<'s> Reader<'s> {
                 key: item.key,
                 span: item.span,
                 entries,
-                pardoned: false,
+                allows_unknown_keys: false,
             }),
             other => {
                 let message = format!("expected {}, found {}", section.name, kind(&other));
-                self.fault(&item.span, &item.key, Complaint::new(message));
+                self.report(&item.span, &item.key, ValueError::new(message));
                 None
             }
         }
     }
 
-    /// The tables in a list of them.
+    /// Returns the tables in a list.
     pub fn tables<'r>(&'r self, item: Item<'s>, section: &'static Section) -> Vec<Table<'s, 'r>> {
         let items = self.items(item, section.name);
         let tables = items
@@ -139,13 +138,13 @@ impl<'s> Reader<'s> {
         tables.collect()
     }
 
-    /// The items of a list; says what is wrong where there is none.
+    /// Returns the items of a list, and reports an error for any other value.
     pub fn items<'i>(&self, item: Item<'i>, expected: &str) -> Vec<Item<'i>> {
         self.expect(&item, matches!(item.value, DeValue::Array(_)), expected);
         self.items_of(item)
     }
 
-    /// The entries of a table whose keys are the writer's own; says what is wrong where there is none.
+    /// Returns the entries of a table with arbitrary keys, and reports an error for any other value.
     pub fn entries<'i>(&self, item: Item<'i>, expected: &str) -> Vec<(String, Item<'i>)> {
         self.expect(&item, matches!(item.value, DeValue::Table(_)), expected);
         self.entries_of(item)
@@ -154,11 +153,11 @@ impl<'s> Reader<'s> {
     fn expect(&self, item: &Item<'_>, met: bool, expected: &str) {
         if !met {
             let message = format!("expected {expected}, found {}", kind(&item.value));
-            self.fault(&item.span, &item.key, Complaint::new(message));
+            self.report(&item.span, &item.key, ValueError::new(message));
         }
     }
 
-    /// The items of a list; none of what is no list.
+    /// Returns the items of a list; none for any other value.
     pub fn items_of<'i>(&self, item: Item<'i>) -> Vec<Item<'i>> {
         let DeValue::Array(items) = item.value else {
             return Vec::new();
@@ -172,7 +171,7 @@ impl<'s> Reader<'s> {
         items.collect()
     }
 
-    /// The entries of a table, in the order of the file; none of what is no table.
+    /// Returns the entries of a table, in the order of the file; none for any other value.
     pub fn entries_of<'i>(&self, item: Item<'i>) -> Vec<(String, Item<'i>)> {
         let DeValue::Table(entries) = item.value else {
             return Vec::new();
@@ -185,16 +184,16 @@ impl<'s> Reader<'s> {
         entries.into_iter().map(|(_, entry)| entry).collect()
     }
 
-    /// What `understand` makes of an item; what is wrong is kept.
-    pub fn understand<'i, T>(
+    /// Parses an item with `parse_item`, and reports its error.
+    pub fn parse_item<'i, T>(
         &self,
         item: Item<'i>,
-        understand: impl FnOnce(DeValue<'i>) -> Result<T, Complaint>,
+        parse_item: impl FnOnce(DeValue<'i>) -> Result<T, ValueError>,
     ) -> Option<T> {
-        match understand(item.value) {
+        match parse_item(item.value) {
             Ok(value) => Some(value),
-            Err(complaint) => {
-                self.fault(&item.span, &item.key, complaint);
+            Err(error) => {
+                self.report(&item.span, &item.key, error);
                 None
             }
         }
@@ -208,14 +207,14 @@ fn entry<'s>(
 ) -> (String, Item<'s>) {
     let name = name.into_inner().into_owned();
     let item = Item {
-        key: joined(prefix, &name),
+        key: join_keys(prefix, &name),
         span: value.span(),
         value: value.into_inner(),
     };
     (name, item)
 }
 
-fn joined(prefix: &str, name: &str) -> String {
+fn join_keys(prefix: &str, name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let name = match name.chars().all(plain) {
         true => name.to_owned(),
@@ -228,13 +227,13 @@ fn joined(prefix: &str, name: &str) -> String {
 }
 
 impl<'s, 'r> Table<'s, 'r> {
-    /// Says nothing of the keys that are left: what they belong to is not known.
-    pub fn pardon(&mut self) {
-        self.pardoned = true;
+    /// Does not report the remaining keys, because the allowed ones are not known.
+    pub fn allow_unknown_keys(&mut self) {
+        self.allows_unknown_keys = true;
     }
 
-    /// Goes on as another section, which is known by now, with the keys of both.
-    pub fn becomes(&mut self, section: &'static Section) {
+    /// Continues as a specific section, with the keys of both sections.
+    pub fn switch_section(&mut self, section: &'static Section) {
         self.base = Some(std::mem::replace(&mut self.section, section));
     }
 
@@ -243,36 +242,36 @@ impl<'s, 'r> Table<'s, 'r> {
         [self.section.keys, base].concat()
     }
 
-    /// Who keeps the faults.
+    /// Returns the reader, which collects the errors.
     pub fn reader(&self) -> &'r Reader<'s> {
         self.reader
     }
 
-    /// Where the table stands.
+    /// Returns the place of the table.
     pub fn place(&self) -> Place {
         self.reader.place(self.span.start)
     }
 
-    /// Where the table stands, to be complained about when it has been read.
-    pub fn spot(&self) -> Spot<'s, 'r> {
-        Spot {
+    /// Returns the location of the table, to report errors after the table was read.
+    pub fn location(&self) -> TableLocation<'s, 'r> {
+        TableLocation {
             reader: self.reader,
             key: self.key.clone(),
             span: self.span.clone(),
         }
     }
 
-    /// What is wrong with the table as a whole.
-    pub fn fault(&self, complaint: Complaint) {
-        self.reader.fault(&self.span, &self.key, complaint);
+    /// Reports an error about the whole table.
+    pub fn report(&self, error: ValueError) {
+        self.reader.report(&self.span, &self.key, error);
     }
 
-    /// Whether `key` is there and not taken yet.
+    /// Whether `key` is present and not taken yet.
     pub fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key)
     }
 
-    /// Takes `key`, if it is there.
+    /// Takes `key`, if present.
     pub fn take(&mut self, key: &'static str) -> Option<Item<'s>> {
         debug_assert!(
             self.known().contains(&key),
@@ -281,95 +280,95 @@ impl<'s, 'r> Table<'s, 'r> {
         );
         let value = self.entries.remove(key)?;
         Some(Item {
-            key: joined(&self.key, key),
+            key: join_keys(&self.key, key),
             span: value.span(),
             value: value.into_inner(),
         })
     }
 
-    /// Takes `key` and what `understand` makes of it.
+    /// Takes `key` and parses it with `parse_item`.
     pub fn get<T>(
         &mut self,
         key: &'static str,
-        understand: impl FnOnce(DeValue<'s>) -> Result<T, Complaint>,
+        parse_item: impl FnOnce(DeValue<'s>) -> Result<T, ValueError>,
     ) -> Option<T> {
         let item = self.take(key)?;
-        self.reader.understand(item, understand)
+        self.reader.parse_item(item, parse_item)
     }
 
-    /// Takes `key`, which has to be there.
-    pub fn need<T>(
+    /// Takes a required `key`, and reports an error if it is missing.
+    pub fn require<T>(
         &mut self,
         key: &'static str,
-        understand: impl FnOnce(DeValue<'s>) -> Result<T, Complaint>,
+        parse_item: impl FnOnce(DeValue<'s>) -> Result<T, ValueError>,
     ) -> Option<T> {
         if !self.has(key) {
             self.missing(key);
         }
-        self.get(key, understand)
+        self.get(key, parse_item)
     }
 
-    /// Says that `key` has to be there.
+    /// Reports that `key` is missing.
     pub fn missing(&self, key: &str) {
         let whole = self.section.name;
-        self.fault(Complaint::new(format!("`{key}` is missing in {whole}")));
+        self.report(ValueError::new(format!("`{key}` is missing in {whole}")));
     }
 
-    /// The one of `keys` that is there; says what is wrong if there is none, or more than one.
+    /// Returns the only one of `keys` that is present, and reports an error if there are none or several.
     pub fn exactly_one(&self, keys: &[&'static str]) -> Option<&'static str> {
         let there: Vec<&'static str> = keys.iter().copied().filter(|key| self.has(key)).collect();
         match there.as_slice() {
             [one] => Some(one),
             [] => {
-                let complaint = Complaint::new(format!("{} does nothing", self.section.name));
-                self.fault(complaint.hint(format!("give it exactly one of {}", listed(keys))));
+                let error = ValueError::new(format!("{} does nothing", self.section.name));
+                self.report(error.hint(format!("give it exactly one of {}", list_keys(keys))));
                 None
             }
             [first, ..] => {
-                let complaint =
-                    Complaint::new(format!("{} cannot be given together", listed(&there)));
-                self.fault(complaint.hint(format!("exactly one of {}", listed(keys))));
+                let error =
+                    ValueError::new(format!("{} cannot be given together", list_keys(&there)));
+                self.report(error.hint(format!("exactly one of {}", list_keys(keys))));
                 Some(first)
             }
         }
     }
 
-    /// Refuses whichever of `keys` are there, because of `reason`.
-    pub fn refuse(&mut self, keys: &[&'static str], reason: &str) {
+    /// Reports an error, because of `reason`, for each of `keys` that is present.
+    pub fn reject(&mut self, keys: &[&'static str], reason: &str) {
         for key in keys {
             if let Some(item) = self.take(key) {
                 self.reader
-                    .fault(&item.span, &item.key, Complaint::new(reason));
+                    .report(&item.span, &item.key, ValueError::new(reason));
             }
         }
     }
 
-    /// Whatever was not taken is unknown.
+    /// Reports the remaining keys as unknown.
     pub fn close(self) {
-        if self.pardoned {
+        if self.allows_unknown_keys {
             return;
         }
         let known = self.known();
         for (name, _) in self.entries {
             let span = name.span();
             let name = name.into_inner();
-            let complaint = Complaint::new("unknown key");
-            let complaint = match nearest(&name, &known) {
-                Some(known) => complaint.hint(format!("did you mean `{known}`?")),
-                None => complaint.hint(format!("{} has {}", self.section.name, known.join(", "))),
+            let error = ValueError::new("unknown key");
+            let error = match nearest(&name, &known) {
+                Some(known) => error.hint(format!("did you mean `{known}`?")),
+                None => error.hint(format!("{} has {}", self.section.name, known.join(", "))),
             };
             self.reader
-                .fault(&span, &joined(&self.key, &name), complaint);
+                .report(&span, &join_keys(&self.key, &name), error);
         }
     }
 }
 
-fn listed(keys: &[&str]) -> String {
+fn list_keys(keys: &[&str]) -> String {
     let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
     keys.join(", ")
 }
 
-/// The word that was probably meant.
+/// Returns the known word that was probably meant.
 pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let name = name.replace('_', "-").to_lowercase();
     known
@@ -380,7 +379,7 @@ pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
         .map(|(_, known)| known)
 }
 
-/// What a value is, with its article.
+/// Returns the kind of a value, with its article.
 pub fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a text",

@@ -1,4 +1,4 @@
-//! The text of a scenario file, places in it, and what is wrong with it, shown with the line it is about.
+//! The text of a scenario file, places in it, and errors that show their line.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 pub struct Place {
     /// The line.
     pub line: usize,
-    /// The character in it.
+    /// The character in the line.
     pub column: usize,
 }
 
@@ -27,7 +27,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// A text that was read from `path`.
+    /// Creates a source from a text that was read from `path`.
     pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
         Self {
             path: path.into(),
@@ -35,17 +35,17 @@ impl Source {
         }
     }
 
-    /// Where it was read from.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The place of a byte.
+    /// Returns the place of a byte.
     pub fn place(&self, byte: usize) -> Place {
         let before = self.text.get(..byte).unwrap_or(&self.text);
         let line = before.rsplit('\n').next().unwrap_or(before);
@@ -55,41 +55,41 @@ impl Source {
         }
     }
 
-    /// A line, counted from 1, without its end; empty if there is none.
+    /// Returns a line, counted from 1, without its end; empty if there is no such line.
     pub fn line(&self, number: usize) -> &str {
         let line = self.text.lines().nth(number.saturating_sub(1));
         line.unwrap_or_default()
     }
 
-    /// What is wrong in `span`, with the line shown.
-    pub(super) fn fault(&self, span: &Range<usize>, key: &str, complaint: Complaint) -> Fault {
+    /// Creates the error for a span, with its line.
+    pub(super) fn locate(&self, span: &Range<usize>, key: &str, error: ValueError) -> ParseError {
         let place = self.place(span.start);
         let line = self.line(place.line).to_owned();
         let marked = self.text.get(span.clone()).unwrap_or_default();
         let marked = marked.lines().next().unwrap_or_default().chars().count();
-        Fault {
+        ParseError {
             path: self.path.clone(),
             place,
             width: marked.max(1),
             line,
             key: key.to_owned(),
-            message: complaint.message,
-            hint: complaint.hint,
+            message: error.message,
+            hint: error.hint,
         }
     }
 }
 
-/// What is wrong with a value, before it is known where it stands.
+/// An error in a value, before its place is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
-    /// What is wrong, as a lower-case fragment.
+pub struct ValueError {
+    /// The error, as a lower-case fragment.
     pub message: String,
-    /// What would be right.
+    /// The suggested correction.
     pub hint: Option<String>,
 }
 
-impl Complaint {
-    /// Says what is wrong.
+impl ValueError {
+    /// Creates an error.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -97,14 +97,14 @@ impl Complaint {
         }
     }
 
-    /// Says besides what would be right.
+    /// Adds a suggested correction.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 }
 
-/// Writes a path as a text. A name that is not UTF-8 is shown as well as it can be.
+/// Serialises a path as text; invalid UTF-8 is replaced.
 pub(crate) fn serialize_path<S: serde::Serializer>(
     path: &Path,
     serializer: S,
@@ -112,29 +112,29 @@ pub(crate) fn serialize_path<S: serde::Serializer>(
     serializer.serialize_str(&path.to_string_lossy())
 }
 
-/// One thing wrong with a file.
+/// One error in a file.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Fault {
+pub struct ParseError {
     /// The file.
     #[serde(serialize_with = "serialize_path")]
     pub path: PathBuf,
-    /// Where in it.
+    /// The place in the file.
     pub place: Place,
-    /// How many characters it is about.
+    /// The number of marked characters.
     #[serde(skip)]
     width: usize,
-    /// The line as it is written.
+    /// The text of the line.
     pub line: String,
-    /// The key with its sections, such as `step[2].expect.http`; empty where the text is no TOML.
+    /// The key with its sections, such as `step[2].expect.http`; empty for a syntax error.
     pub key: String,
-    /// What is wrong.
+    /// The error.
     pub message: String,
-    /// What would be right.
+    /// The suggested correction.
     pub hint: Option<String>,
 }
 
-impl fmt::Display for Fault {
-    /// As compilers do it: place and message, the line with the part underlined, a hint.
+impl fmt::Display for ParseError {
+    /// Formats the error like a compiler: place and message, the line with the marked part, a hint.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Place { line, column } = self.place;
         write!(f, "{}:{line}:{column}: ", self.path.display())?;
@@ -158,18 +158,18 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Everything wrong with a file, in the order of its lines.
+/// All errors in a file, in the order of its lines.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, thiserror::Error)]
 #[serde(transparent)]
-pub struct Faults(pub Vec<Fault>);
+pub struct ParseErrors(pub Vec<ParseError>);
 
-impl fmt::Display for Faults {
+impl fmt::Display for ParseErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
+        for (index, error) in self.0.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n\n")?;
             }
-            fault.fmt(f)?;
+            error.fmt(f)?;
         }
         Ok(())
     }
@@ -188,13 +188,13 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_shows_its_line_and_underlines_what_it_is_about() {
+    fn error_shows_its_line_and_underlines_the_value() {
         let source = Source::new("a.toml", "\n\tabout = 7\n");
         let start = source.text().find('7').unwrap();
-        let complaint = Complaint::new("expected a text, found a number").hint("put it in quotes");
-        let fault = source.fault(&(start..start + 1), "about", complaint);
+        let error = ValueError::new("expected a text, found a number").hint("put it in quotes");
+        let error = source.locate(&(start..start + 1), "about", error);
         assert_eq!(
-            fault.to_string(),
+            error.to_string(),
             "a.toml:2:10: about: expected a text, found a number\n  |\n2 | \tabout = 7\n  | \t        ^\nhint: put it in quotes"
         );
     }

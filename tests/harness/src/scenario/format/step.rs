@@ -1,12 +1,14 @@
-//! `[[step]]`: one thing that happens, what goes wrong meanwhile, and what must come of it.
+//! `[[step]]`: an action, disturbances during it, and its expectations.
 
 use relation_host::types::Failure;
 use toml::de::DeValue;
 
 use super::reader::Table;
-use super::source::Complaint;
+use super::source::ValueError;
 use super::{call, exchange, expect, keys, values, webex};
-use crate::scenario::model::{Action, Call, Caller, Disturbance, Step, StoreKind, Trouble, When};
+use crate::scenario::model::{
+    Action, Call, ConcurrentCall, Disturbance, DisturbanceKind, DisturbancePoint, Step, StoreKind,
+};
 
 /// The imports that can be disturbed.
 const IMPORTS: [&str; 10] = [
@@ -22,29 +24,29 @@ const IMPORTS: [&str; 10] = [
     "transactions.progress",
 ];
 
-/// What the scenario is that a step belongs to.
+/// The part of the scenario that restricts its steps.
 #[derive(Clone, Copy, Debug)]
-pub struct Setting {
+pub struct StepContext {
     /// Whether there is an emulated Webex.
     pub emulated: bool,
-    /// Where documents are kept.
+    /// The store of the scenario.
     pub store: StoreKind,
 }
 
 /// Reads one step.
-pub fn read(mut table: Table<'_, '_>, setting: Setting) -> Option<Step> {
+pub fn read(mut table: Table<'_, '_>, setting: StepContext) -> Option<Step> {
     let reader = table.reader();
     let place = table.place();
     let about = table.get("about", values::text);
     let action = action(&mut table, setting);
-    let at_once = matches!(action, Some(Action::AtOnce(_)));
+    let at_once = matches!(action, Some(Action::Concurrent(_)));
     if at_once {
         let reason = "calls at once are not disturbed: it could not be said which of them is";
-        table.refuse(&["disturb"], reason);
+        table.reject(&["disturb"], reason);
     }
     if setting.emulated {
         let reason = "the emulated Webex answers here: take [webex] away, or inject a fault";
-        table.refuse(&["http"], reason);
+        table.reject(&["http"], reason);
     }
     let http = table.take("http");
     let http = http.map_or_else(Vec::new, |item| reader.tables(item, &keys::EXCHANGE));
@@ -58,7 +60,7 @@ pub fn read(mut table: Table<'_, '_>, setting: Setting) -> Option<Step> {
             if at_once {
                 let reason =
                     "of calls at once each has its own: write it into its [[step.at-once]]";
-                table.refuse(keys::AT_ONCE_EXPECT.keys, reason);
+                table.reject(keys::AT_ONCE_EXPECT.keys, reason);
             }
             expect::read(table)
         })
@@ -74,24 +76,24 @@ pub fn read(mut table: Table<'_, '_>, setting: Setting) -> Option<Step> {
     })
 }
 
-fn action(table: &mut Table<'_, '_>, setting: Setting) -> Option<Action> {
+fn action(table: &mut Table<'_, '_>, setting: StepContext) -> Option<Action> {
     let which = table.exactly_one(&["call", "at-once", "advance", "at", "webex", "host"]);
     match which {
         Some("call") => call::read(table).map(Action::Call),
-        Some("at-once") => at_once(table, setting.store).map(Action::AtOnce),
+        Some("at-once") => at_once(table, setting.store).map(Action::Concurrent),
         Some("advance") => table.get("advance", values::duration).map(Action::Advance),
         Some("at") => table.get("at", values::moment).map(Action::At),
         Some("webex") => {
             if !setting.emulated {
-                table.fault(
-                    Complaint::new("there is no emulated Webex in this scenario")
+                table.report(
+                    ValueError::new("there is no emulated Webex in this scenario")
                         .hint("begin it with a section [webex]"),
                 );
             }
             webex::action(table).map(Action::Webex)
         }
         Some(_) => {
-            table.becomes(&keys::RESTART);
+            table.switch_section(&keys::RESTART);
             let words = [("restart", ())];
             let restart = table.get("host", |value| {
                 values::word(value, "action of the host", &words)
@@ -99,37 +101,37 @@ fn action(table: &mut Table<'_, '_>, setting: Setting) -> Option<Action> {
             restart.map(|()| Action::Restart)
         }
         None => {
-            table.pardon();
+            table.allow_unknown_keys();
             None
         }
     }
 }
 
-fn at_once(table: &mut Table<'_, '_>, store: StoreKind) -> Option<Vec<Caller>> {
+fn at_once(table: &mut Table<'_, '_>, store: StoreKind) -> Option<Vec<ConcurrentCall>> {
     if store == StoreKind::Sqlite {
-        let complaint =
-            Complaint::new("with a database the machine decides the order of calls at once");
-        table.fault(complaint.hint("take store = \"memory\""));
+        let error =
+            ValueError::new("with a database the machine decides the order of calls at once");
+        table.report(error.hint("take store = \"memory\""));
     }
     let reader = table.reader();
     let callers = reader.tables(table.take("at-once")?, &keys::AT_ONCE);
     let read = callers.into_iter().filter_map(caller).collect::<Vec<_>>();
-    if read.iter().map(|caller| caller.times).sum::<u32>() < 2 && !reader.is_faulty() {
-        let complaint = Complaint::new("one call alone is not at once with anything");
-        table.fault(complaint.hint("write it as call = \"…\", or give it `times`"));
+    if read.iter().map(|caller| caller.times).sum::<u32>() < 2 && !reader.has_errors() {
+        let error = ValueError::new("one call alone is not at once with anything");
+        table.report(error.hint("write it as call = \"…\", or give it `times`"));
     }
     Some(read)
 }
 
-fn caller(mut table: Table<'_, '_>) -> Option<Caller> {
-    /// More would show nothing more, and take long.
+fn caller(mut table: Table<'_, '_>) -> Option<ConcurrentCall> {
+    /// More calls would show nothing new, and take long.
     const MOST: u32 = 100;
     let reader = table.reader();
     let place = table.place();
     let between = |most: u32| {
         move |value| match values::count::<u32>(value)? {
             number if (1..=most).contains(&number) => Ok(number),
-            _ => Err(Complaint::new(format!("must be from 1 to {most}"))),
+            _ => Err(ValueError::new(format!("must be from 1 to {most}"))),
         }
     };
     let times = table.get("times", between(MOST)).unwrap_or(1);
@@ -137,21 +139,21 @@ fn caller(mut table: Table<'_, '_>) -> Option<Caller> {
     let expect = table
         .take("expect")
         .and_then(|item| reader.table(item, &keys::AT_ONCE_EXPECT))
-        .map(expect::read_of_call)
+        .map(expect::read_call_expectations)
         .unwrap_or_default();
     if !table.has("call") {
         table.missing("call");
-        table.pardon();
+        table.allow_unknown_keys();
     }
     let call = match table.has("call") {
         true => call::read(&mut table),
         false => None,
     };
     if host > 1 && matches!(call, Some(Call::Wake { .. })) {
-        table.fault(Complaint::new("what is due is answered by the first host"));
+        table.report(ValueError::new("what is due is answered by the first host"));
     }
     table.close();
-    Some(Caller {
+    Some(ConcurrentCall {
         place,
         call: call?,
         times,
@@ -162,13 +164,16 @@ fn caller(mut table: Table<'_, '_>) -> Option<Caller> {
 
 fn disturbance(mut table: Table<'_, '_>) -> Option<Disturbance> {
     let imports = IMPORTS.map(|name| (name, name));
-    let import = table.need("import", |value| values::word(value, "import", &imports));
+    let import = table.require("import", |value| values::word(value, "import", &imports));
     let nth = table.get("nth", nth).unwrap_or(1);
-    let sides = [("before", When::Before), ("after", When::After)];
+    let sides = [
+        ("before", DisturbancePoint::Before),
+        ("after", DisturbancePoint::After),
+    ];
     let when = table.get("when", |value| values::word(value, "side", &sides));
-    let with = table.need("with", trouble);
+    let with = table.require("with", trouble);
     table.close();
-    let (when, with) = (when.unwrap_or(When::Before), with?);
+    let (when, with) = (when.unwrap_or(DisturbancePoint::Before), with?);
     Some(Disturbance {
         import: import?.to_owned(),
         nth,
@@ -177,14 +182,14 @@ fn disturbance(mut table: Table<'_, '_>) -> Option<Disturbance> {
     })
 }
 
-fn nth(value: DeValue<'_>) -> Result<u32, Complaint> {
+fn nth(value: DeValue<'_>) -> Result<u32, ValueError> {
     match values::count(value)? {
-        0 => Err(Complaint::new("calls are counted from 1")),
+        0 => Err(ValueError::new("calls are counted from 1")),
         nth => Ok(nth),
     }
 }
 
-fn trouble(value: DeValue<'_>) -> Result<Trouble, Complaint> {
+fn trouble(value: DeValue<'_>) -> Result<DisturbanceKind, ValueError> {
     const WORDS: &str = "disturbed by the scenario";
     let names = [
         "crash",
@@ -197,11 +202,11 @@ fn trouble(value: DeValue<'_>) -> Result<Trouble, Complaint> {
     let name = values::word(value, "trouble", &names.map(|name| (name, name)))?;
     let words = WORDS.to_owned();
     Ok(match name {
-        "crash" => Trouble::Crash,
-        "conflict" => Trouble::Failure(Failure::Conflict(words)),
-        "unavailable" => Trouble::Failure(Failure::Unavailable(words)),
-        "limit-exceeded" => Trouble::Failure(Failure::LimitExceeded(words)),
-        "rate-limited" => Trouble::Failure(Failure::RateLimited(None)),
-        _ => Trouble::Failure(Failure::Internal(words)),
+        "crash" => DisturbanceKind::Crash,
+        "conflict" => DisturbanceKind::Failure(Failure::Conflict(words)),
+        "unavailable" => DisturbanceKind::Failure(Failure::Unavailable(words)),
+        "limit-exceeded" => DisturbanceKind::Failure(Failure::LimitExceeded(words)),
+        "rate-limited" => DisturbanceKind::Failure(Failure::RateLimited(None)),
+        _ => DisturbanceKind::Failure(Failure::Internal(words)),
     })
 }

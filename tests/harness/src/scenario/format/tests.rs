@@ -1,4 +1,4 @@
-//! Scenario files as people write them, right and wrong.
+//! Valid and invalid scenario files.
 
 use super::*;
 use crate::scenario::model::{Action, Call, WebexAction};
@@ -69,7 +69,7 @@ advance = "7 days"
 expect.fired.refresh = "<at least 1>"
 "#;
 
-fn read(text: &str) -> Result<Scenario, Faults> {
+fn read(text: &str) -> Result<Scenario, ParseErrors> {
     parse(&Source::new("a.toml", text))
 }
 
@@ -95,29 +95,29 @@ fn a_scenario_is_read_whole() {
     assert_eq!(scenario.steps[3].action.words(), "advance 7 days");
 }
 
-/// Everything that is said of a text, without the lines that show it.
-fn said(text: &str) -> Vec<String> {
+/// Returns the errors of a text, without the marked lines.
+fn errors_of(text: &str) -> Vec<String> {
     let faults = read(text).expect_err("something is wrong with it");
-    let said = faults.0.iter().map(|fault| {
+    let errors = faults.0.iter().map(|fault| {
         let hint = fault
             .hint
             .as_ref()
             .map_or(String::new(), |hint| format!(" | {hint}"));
         format!("{}: {}: {}{hint}", fault.place, fault.key, fault.message)
     });
-    said.collect()
+    errors.collect()
 }
 
-/// Everything that is said of one step.
-fn said_of_step(step: &str) -> Vec<String> {
-    said(&format!("about = \"x\"\n[[step]]\n{step}\n"))
+/// Returns the errors of a scenario with one step.
+fn errors_of_step(step: &str) -> Vec<String> {
+    errors_of(&format!("about = \"x\"\n[[step]]\n{step}\n"))
 }
 
 #[test]
-fn everything_wrong_with_a_file_is_told_at_once_with_its_place() {
+fn all_errors_of_a_file_are_reported_with_places() {
     let text = "abuot = \"x\"\n\n[given]\nclock = \"noon\"\nsed = 1\n\n[[step]]\ncall = \"refesh\"\n\n[[step]]\ncall = \"refresh\"\nfields = {}\n";
     assert_eq!(
-        said(text),
+        errors_of(text),
         [
             "1:1: : `about` is missing in a scenario",
             "1:1: abuot: unknown key | did you mean `about`?",
@@ -130,27 +130,27 @@ fn everything_wrong_with_a_file_is_told_at_once_with_its_place() {
 }
 
 #[test]
-fn what_is_no_toml_is_told_alone() {
-    let said = said("about = \"x\nbout = 1\n[[step\n");
-    assert!(!said.is_empty());
-    assert!(said[0].starts_with("1:"), "{said:?}");
+fn toml_syntax_errors_are_reported_alone() {
+    let errors = errors_of("about = \"x\nbout = 1\n[[step\n");
+    assert!(!errors.is_empty());
+    assert!(errors[0].starts_with("1:"), "{errors:?}");
     assert!(
-        said.iter().all(|said| !said.contains("missing")),
-        "{said:?}"
+        errors.iter().all(|errors| !errors.contains("missing")),
+        "{errors:?}"
     );
 }
 
 #[test]
 fn a_step_does_exactly_one_thing() {
     assert_eq!(
-        said_of_step("about = \"y\""),
+        errors_of_step("about = \"y\""),
         [
             "2:1: step[1]: [[step]] does nothing | give it exactly one of `call`, `at-once`, `advance`, `at`, `webex`, `host`"
         ]
     );
-    let said = said_of_step("call = \"refresh\"\nadvance = \"1d\"");
+    let errors = errors_of_step("call = \"refresh\"\nadvance = \"1d\"");
     assert_eq!(
-        said[0],
+        errors[0],
         "2:1: step[1]: `call`, `advance` cannot be given together | exactly one of `call`, `at-once`, `advance`, `at`, `webex`, `host`"
     );
 }
@@ -223,17 +223,17 @@ fn values_say_what_they_should_be() {
         ),
     ];
     for (step, words) in cases {
-        let said = said_of_step(step).join("\n");
-        assert!(said.contains(words), "{step}\nsays: {said}");
+        let errors = errors_of_step(step).join("\n");
+        assert!(errors.contains(words), "{step}\nsays: {errors}");
     }
 }
 
 #[test]
-fn a_fault_of_the_emulator_is_checked_when_it_is_read() {
+fn emulator_fault_is_validated_when_read() {
     let text = |fault: &str| {
         format!("about = \"x\"\n[webex]\n[[webex.fault]]\n{fault}\n[[step]]\ncall = \"describe\"\n")
     };
-    let wrong = said(&text("path = \"/v1\"\nkind = \"status\"\nstatus = 700"));
+    let wrong = errors_of(&text("path = \"/v1\"\nkind = \"status\"\nstatus = 700"));
     assert!(
         wrong[0].contains("status 700 is not within 200..=599"),
         "{wrong:?}"
@@ -241,9 +241,9 @@ fn a_fault_of_the_emulator_is_checked_when_it_is_read() {
 }
 
 #[test]
-fn a_name_that_nothing_is_known_by_is_refused_in_what_is_given() {
+fn unknown_names_are_rejected_in_given() {
     let given = |given: &str| {
-        said(&format!(
+        errors_of(&format!(
             "about = \"x\"\n[webex]\n[[webex.organization]]\nname = \"contoso\"\n{given}\n[[step]]\ncall = \"describe\"\n"
         ))
     };
@@ -265,9 +265,12 @@ fn a_name_that_nothing_is_known_by_is_refused_in_what_is_given() {
         ),
     ];
     for other in others {
-        let said = given(&other);
-        assert_eq!(said.len(), 1, "{other}: {said:?}");
-        assert!(said[0].contains("nothing is known as {pkid}"), "{said:?}");
+        let errors = given(&other);
+        assert_eq!(errors.len(), 1, "{other}: {errors:?}");
+        assert!(
+            errors[0].contains("nothing is known as {pkid}"),
+            "{errors:?}"
+        );
     }
     let setting = given("[settings]\nwebex.client-id = \"{contoso.id}\"");
     assert!(
@@ -277,7 +280,7 @@ fn a_name_that_nothing_is_known_by_is_refused_in_what_is_given() {
 }
 
 #[test]
-fn every_call_is_one_of_the_harness_with_its_inputs() {
+fn every_call_parses_as_a_harness_call() {
     let calls = [
         (
             "add",
@@ -312,14 +315,14 @@ fn every_call_is_one_of_the_harness_with_its_inputs() {
 }
 
 #[test]
-fn two_of_one_name_are_told_apart_or_refused() {
+fn duplicate_names_are_rejected() {
     let organization = "[[webex.organization]]\nname = \"contoso\"\n";
     let grant = "[[webex.grant]]\norganization = \"contoso\"\n";
-    let said = said(&format!(
+    let errors = errors_of(&format!(
         "about = \"x\"\n[webex]\n{organization}{organization}{grant}{grant}[[step]]\ncall = \"describe\"\n"
     ));
     assert_eq!(
-        said,
+        errors,
         [
             "5:1: webex.organization[2]: there is another one called \"contoso\" | give it a `name` of its own",
             "9:1: webex.grant[2]: there is another one called \"contoso\" | give it a `name` of its own",
@@ -328,7 +331,7 @@ fn two_of_one_name_are_told_apart_or_refused() {
 }
 
 #[test]
-fn calls_at_once_have_expectations_of_their_own_and_are_at_least_two() {
+fn concurrent_calls_are_validated() {
     let cases = [
         (
             "[[step.at-once]]\ncall = \"describe\"",
@@ -364,11 +367,11 @@ fn calls_at_once_have_expectations_of_their_own_and_are_at_least_two() {
         ),
     ];
     for (step, words) in cases {
-        let said = said_of_step(step);
-        assert_eq!(said.len(), 1, "{step}\nsays: {said:?}");
-        assert!(said[0].contains(words), "{step}\nsays: {said:?}");
+        let errors = errors_of_step(step);
+        assert_eq!(errors.len(), 1, "{step}\nsays: {errors:?}");
+        assert!(errors[0].contains(words), "{step}\nsays: {errors:?}");
     }
-    let durable = said(
+    let durable = errors_of(
         "about = \"x\"\n[given]\nstore = \"sqlite\"\n[[step]]\n[[step.at-once]]\ncall = \"describe\"\ntimes = 2\n",
     );
     assert!(
@@ -378,24 +381,24 @@ fn calls_at_once_have_expectations_of_their_own_and_are_at_least_two() {
 }
 
 #[test]
-fn what_is_counted_has_to_be_a_request() {
-    let said = said_of_step("call = \"describe\"\nexpect.http = { \"access_token\" = 1 }");
-    assert!(said[0].contains("is no request"), "{said:?}");
+fn counted_requests_must_be_requests() {
+    let errors = errors_of_step("call = \"describe\"\nexpect.http = { \"access_token\" = 1 }");
+    assert!(errors[0].contains("is no request"), "{errors:?}");
 }
 
 #[test]
 fn scripts_and_the_emulator_exclude_each_other() {
-    let said = said(
+    let errors = errors_of(
         "about = \"x\"\n[webex]\n[[step]]\ncall = \"refresh\"\n[[step.http]]\nrequest = { method = \"GET\", url = \"https://x/\" }\nanswer = {}\n",
     );
-    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(
-        said[0].contains("the emulated Webex answers here"),
-        "{said:?}"
+        errors[0].contains("the emulated Webex answers here"),
+        "{errors:?}"
     );
 }
 
-/// The part of the reference under the heading of a section.
+/// Returns the part of the reference with the section's heading.
 fn documented(section: &str) -> &'static str {
     const REFERENCE: &str = include_str!("../../../../../docs/scenarios.md");
     let heading = |line: &str| line.trim_start_matches('#').trim().trim_matches('`') == section;
@@ -416,18 +419,18 @@ fn documented(section: &str) -> &'static str {
     panic!("docs/scenarios.md has no part on {section}");
 }
 
-/// Words in backticks.
+/// Returns the words in backticks.
 fn words(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
 #[test]
-fn the_reference_lists_just_the_keys_that_there_are() {
+fn reference_documents_exactly_the_known_keys() {
     for section in keys::ALL {
         let part = documented(section.name);
         let named = words(part);
         for key in section.keys {
-            // What is written as a key is documented in its own part, if it does something by itself.
+            // A key that is an action of its own is documented in its own part.
             assert!(
                 named.contains(key),
                 "{}: `{key}` is not explained",

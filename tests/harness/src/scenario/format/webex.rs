@@ -1,7 +1,7 @@
-//! `[webex]`: the emulated Webex, and what happens there in a step.
+//! `[webex]`: the emulated Webex, and its actions in steps.
 //!
-//! Faults, roles and licences are the emulator's own words (tests/webex-emulator/README.md), with `-`
-//! where its JSON has `_`.
+//! Faults, roles and licences have the emulator's format (tests/webex-emulator/README.md), with `-` in place of
+//! `_` in names.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use webex_emulator::{ErrorStyle, License, Listing, Mode, Paging, PagingDefect, Role};
 
 use super::reader::Table;
-use super::source::Complaint;
+use super::source::ValueError;
 use super::{keys, values};
 use crate::scenario::model::{NewGrant, Organization, Violations, Webex, WebexAction};
 use crate::scenario::template::Template;
@@ -38,20 +38,20 @@ pub fn read(mut table: Table<'_, '_>) -> Option<Webex> {
     let faults = faults.map_or_else(Vec::new, |item| {
         let faults = reader.items(item, "a list of [[webex.fault]]").into_iter();
         faults
-            .filter_map(|item| reader.understand(item, emulators))
+            .filter_map(|item| reader.parse_item(item, from_emulator_json))
             .collect()
     });
     let webex = Webex {
         mode: table.get("mode", mode).unwrap_or_default(),
         reuse_detection: table.get("reuse-detection", values::flag).unwrap_or(false),
         // Whole days, so that a scenario can say "in 14 days".
-        access_life: table
+        access_lifetime: table
             .get("access-life", values::duration)
             .unwrap_or(14 * DAY),
-        refresh_life: table
+        refresh_lifetime: table
             .get("refresh-life", values::duration)
             .unwrap_or(90 * DAY),
-        code_life: table.get("code-life", values::duration),
+        code_lifetime: table.get("code-life", values::duration),
         error_style: table.get("error-style", style).unwrap_or_default(),
         bare_answers: table.get("bare-answers", values::flag).unwrap_or(false),
         require_pkce: table.get("require-pkce", values::flag).unwrap_or(false),
@@ -62,27 +62,27 @@ pub fn read(mut table: Table<'_, '_>) -> Option<Webex> {
         violations: table
             .get("violations", violations)
             .unwrap_or(Violations::Forbidden),
-        organizations: named(organizations, organization, |one| &one.name),
-        grants: named(grants, grant, |one| &one.name),
+        organizations: read_named(organizations, organization, |one| &one.name),
+        grants: read_named(grants, grant, |one| &one.name),
         faults,
     };
     table.close();
     Some(webex)
 }
 
-/// Reads things that a scenario calls by names: each has one of its own, or one would hide the other.
-fn named<'s, 'r, T>(
+/// Reads items with names, which must be unique.
+fn read_named<'s, 'r, T>(
     tables: Vec<Table<'s, 'r>>,
     read: impl Fn(Table<'s, 'r>) -> Option<T>,
     name: impl Fn(&T) -> &String,
 ) -> Vec<T> {
     let mut all: Vec<T> = Vec::new();
     for table in tables {
-        let place = table.spot();
+        let place = table.location();
         let Some(one) = read(table) else { continue };
         if all.iter().any(|other| name(other) == name(&one)) {
-            let complaint = Complaint::new(format!("there is another one called {:?}", name(&one)));
-            place.fault(complaint.hint("give it a `name` of its own"));
+            let error = ValueError::new(format!("there is another one called {:?}", name(&one)));
+            place.report(error.hint("give it a `name` of its own"));
         }
         all.push(one);
     }
@@ -90,10 +90,10 @@ fn named<'s, 'r, T>(
 }
 
 fn organization(mut table: Table<'_, '_>) -> Option<Organization> {
-    let name = table.need("name", name);
+    let name = table.require("name", name);
     let display_name = table.get("display-name", values::text);
-    let roles = table.get("roles", listed::<Role>);
-    let licenses = table.get("licenses", listed::<License>);
+    let roles = table.get("roles", json_list::<Role>);
+    let licenses = table.get("licenses", json_list::<License>);
     table.close();
     let name = name?;
     Some(Organization {
@@ -104,7 +104,7 @@ fn organization(mut table: Table<'_, '_>) -> Option<Organization> {
     })
 }
 
-/// Reads `[[webex.grant]]`, or what a step says of a new one.
+/// Reads `[[webex.grant]]`, or the new grant of a step.
 fn grant(mut table: Table<'_, '_>) -> Option<NewGrant> {
     let grant = new_grant(&mut table);
     table.close();
@@ -112,7 +112,7 @@ fn grant(mut table: Table<'_, '_>) -> Option<NewGrant> {
 }
 
 fn new_grant(table: &mut Table<'_, '_>) -> Option<NewGrant> {
-    let organization = table.need("organization", name);
+    let organization = table.require("organization", name);
     let name = table.get("name", name);
     let scopes = table.get("scopes", values::texts);
     let organization = organization?;
@@ -124,7 +124,7 @@ fn new_grant(table: &mut Table<'_, '_>) -> Option<NewGrant> {
     })
 }
 
-/// Reads what a step with `webex = "…"` does. The keys that it may have are those of its action.
+/// Reads a step with `webex = "…"`. The action determines the allowed keys.
 pub fn action(table: &mut Table<'_, '_>) -> Option<WebexAction> {
     let sections = [
         ("consent", &keys::CONSENT),
@@ -144,15 +144,15 @@ pub fn action(table: &mut Table<'_, '_>) -> Option<WebexAction> {
         values::word(value, "action at Webex", &names)
     });
     let Some(named) = section else {
-        table.pardon();
+        table.allow_unknown_keys();
         return None;
     };
     if let Some((_, section)) = sections.iter().find(|(name, _)| *name == named) {
-        table.becomes(section);
+        table.switch_section(section);
     }
     match named {
         "consent" => {
-            let organization = table.need("organization", name);
+            let organization = table.require("organization", name);
             let link = link(table);
             let only = table.get("scopes", values::texts);
             let without = table.get("without", values::texts).unwrap_or_default();
@@ -186,19 +186,21 @@ pub fn action(table: &mut Table<'_, '_>) -> Option<WebexAction> {
             mode: table.get("mode", mode),
             reuse_detection: table.get("reuse-detection", values::flag),
         }),
-        "fault" => table.need("fault", emulators).map(WebexAction::Fault),
+        "fault" => table
+            .require("fault", from_emulator_json)
+            .map(WebexAction::Fault),
         "clear-faults" => Some(WebexAction::ClearFaults),
         "roles" => {
-            let organization = table.need("organization", name);
-            let roles = table.need("roles", listed);
+            let organization = table.require("organization", name);
+            let roles = table.require("roles", json_list);
             Some(WebexAction::Roles {
                 organization: organization?,
                 roles: roles?,
             })
         }
         "licenses" => {
-            let organization = table.need("organization", name);
-            let licenses = table.need("licenses", listed);
+            let organization = table.require("organization", name);
+            let licenses = table.require("licenses", json_list);
             Some(WebexAction::Licenses {
                 organization: organization?,
                 licenses: licenses?,
@@ -210,9 +212,9 @@ pub fn action(table: &mut Table<'_, '_>) -> Option<WebexAction> {
 
 fn paging(table: &mut Table<'_, '_>) -> Option<WebexAction> {
     let listings = [("roles", Listing::Roles), ("licenses", Listing::Licenses)];
-    let listing = table.need("listing", |value| values::word(value, "listing", &listings));
+    let listing = table.require("listing", |value| values::word(value, "listing", &listings));
     let page_size = table.get("page-size", values::count::<usize>);
-    let defect: Option<PagingDefect> = table.get("defect", emulators);
+    let defect: Option<PagingDefect> = table.get("defect", from_emulator_json);
     let paging = page_size.map(|size| {
         let paging = Paging::with_size(size.max(1));
         match defect {
@@ -226,22 +228,22 @@ fn paging(table: &mut Table<'_, '_>) -> Option<WebexAction> {
     })
 }
 
-/// The link of the latest `connect`, if the step names no other.
+/// Returns the link of the step; by default the link of the latest `connect`.
 fn link(table: &mut Table<'_, '_>) -> Template {
     let link = table.get("link", values::template);
     link.unwrap_or_else(|| Template::parse("{link}"))
 }
 
-fn mode(value: DeValue<'_>) -> Result<Mode, Complaint> {
+fn mode(value: DeValue<'_>) -> Result<Mode, ValueError> {
     values::word(value, "mode", &MODES)
 }
 
-fn style(value: DeValue<'_>) -> Result<ErrorStyle, Complaint> {
+fn style(value: DeValue<'_>) -> Result<ErrorStyle, ValueError> {
     let styles = [("oauth", ErrorStyle::Oauth), ("webex", ErrorStyle::Webex)];
     values::word(value, "error style", &styles)
 }
 
-fn violations(value: DeValue<'_>) -> Result<Violations, Complaint> {
+fn violations(value: DeValue<'_>) -> Result<Violations, ValueError> {
     let words = [
         ("forbidden", Violations::Forbidden),
         ("allowed", Violations::Allowed),
@@ -249,46 +251,46 @@ fn violations(value: DeValue<'_>) -> Result<Violations, Complaint> {
     values::word(value, "rule for violations", &words)
 }
 
-/// What a scenario calls something of its own; it can stand in braces.
-pub fn name(value: DeValue<'_>) -> Result<String, Complaint> {
+/// Parses a name that can be used in braces.
+pub fn name(value: DeValue<'_>) -> Result<String, ValueError> {
     let text = values::text(value)?;
     let whole = format!("{{{text}}}");
     let is_name = Template::parse(&whole).names().next() == Some(text.as_str());
     if is_name && !text.contains('.') {
         return Ok(text);
     }
-    Err(Complaint::new(format!("{text:?} is no name")).hint(
+    Err(ValueError::new(format!("{text:?} is no name")).hint(
         "a name begins with a lower-case letter and goes on with letters, digits, - and _, so that it can stand in braces",
     ))
 }
 
-fn listed<T: DeserializeOwned>(value: DeValue<'_>) -> Result<Vec<T>, Complaint> {
+fn json_list<T: DeserializeOwned>(value: DeValue<'_>) -> Result<Vec<T>, ValueError> {
     match value {
         DeValue::Array(items) => {
             let items = items
                 .into_iter()
-                .map(|item| of_json(values::json(item.into_inner())?));
+                .map(|item| from_json(values::json(item.into_inner())?));
             items.collect()
         }
-        other => Err(Complaint::new(format!(
+        other => Err(ValueError::new(format!(
             "expected a list of tables, found {}",
             super::reader::kind(&other)
         ))),
     }
 }
 
-/// What the emulator reads from JSON, with `-` where that has `_`.
-fn emulators<T: DeserializeOwned>(value: DeValue<'_>) -> Result<T, Complaint> {
+/// Parses the emulator's JSON format, with `-` in place of `_` in names.
+fn from_emulator_json<T: DeserializeOwned>(value: DeValue<'_>) -> Result<T, ValueError> {
     let fields = values::object(value)?;
     let fields = fields
         .into_iter()
         .map(|(name, value)| (name.replace('-', "_"), value));
-    of_json(Value::Object(fields.collect::<Map<_, _>>()))
+    from_json(Value::Object(fields.collect::<Map<_, _>>()))
 }
 
-fn of_json<T: DeserializeOwned>(value: Value) -> Result<T, Complaint> {
+fn from_json<T: DeserializeOwned>(value: Value) -> Result<T, ValueError> {
     serde_json::from_value(value).map_err(|error| {
-        Complaint::new(error.to_string())
+        ValueError::new(error.to_string())
             .hint("the fields are those of tests/webex-emulator/README.md")
     })
 }

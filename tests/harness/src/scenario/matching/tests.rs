@@ -1,4 +1,4 @@
-//! Values held against expectations as a scenario writes them.
+//! Values compared with expectations as scenarios write them.
 
 use serde_json::json;
 
@@ -24,10 +24,10 @@ fn pattern(toml: &str) -> Pattern {
     }
 }
 
-/// What is told of `found` where `toml` is expected.
-fn told_by(matcher: &mut Matcher, toml: &str, found: Value) -> Vec<String> {
+/// Returns the mismatches of `found` with the expectation `toml`.
+fn mismatches_with(matcher: &mut Matcher, toml: &str, found: Value) -> Vec<String> {
     let mut mismatches = Vec::new();
-    matcher.hold(
+    matcher.check_value(
         &pattern(toml),
         Some(&found),
         &mut Vec::new(),
@@ -36,21 +36,21 @@ fn told_by(matcher: &mut Matcher, toml: &str, found: Value) -> Vec<String> {
     mismatches.iter().map(ToString::to_string).collect()
 }
 
-fn told(toml: &str, found: Value) -> Vec<String> {
-    told_by(&mut matcher(), toml, found)
+fn mismatches_of(toml: &str, found: Value) -> Vec<String> {
+    mismatches_with(&mut matcher(), toml, found)
 }
 
 #[test]
 fn an_object_needs_only_the_entries_that_are_named() {
     assert!(
-        told(
+        mismatches_of(
             "a = 1\nb.c = \"x\"",
             json!({"a": 1, "b": {"c": "x", "d": 0}, "e": 2})
         )
         .is_empty()
     );
     assert_eq!(
-        told("a = 1\nb.c = \"x\"", json!({"a": 2, "b": {}})),
+        mismatches_of("a = 1\nb.c = \"x\"", json!({"a": 2, "b": {}})),
         [
             "a: expected 1, found 2",
             "b.c: expected \"x\", found nothing (it has no members)"
@@ -61,12 +61,12 @@ fn an_object_needs_only_the_entries_that_are_named() {
 #[test]
 fn a_list_is_whole_unless_it_ends_with_dots() {
     assert_eq!(
-        told("a = [1]", json!({"a": [1, 2]})),
+        mismatches_of("a = [1]", json!({"a": [1, 2]})),
         ["a[2]: expected nothing, found 2"]
     );
-    assert!(told("a = [1, \"...\"]", json!({"a": [1, 2]})).is_empty());
+    assert!(mismatches_of("a = [1, \"...\"]", json!({"a": [1, 2]})).is_empty());
     assert_eq!(
-        told("a = [1, 2, \"...\"]", json!({"a": [1]})),
+        mismatches_of("a = [1, 2, \"...\"]", json!({"a": [1]})),
         ["a[2]: expected 2, found nothing"]
     );
 }
@@ -76,18 +76,18 @@ fn a_name_captures_once_and_is_equal_afterwards() {
     let mut matcher = matcher();
     let first = json!({"pkid": "abc", "link": "https://x/?state=abc.q&n=1"});
     let toml = "pkid = \"{pkid}\"\nlink = \"https://x/?state={state}&n={n}\"";
-    // Entries are held in the order of their names.
-    assert!(told_by(&mut matcher, toml, first).is_empty());
+    // Entries are compared in the order of their names.
+    assert!(mismatches_with(&mut matcher, toml, first).is_empty());
     assert_eq!(matcher.bindings.get("state"), Some(&json!("abc.q")));
     assert_eq!(matcher.bindings.get("n"), Some(&json!("1")));
     assert_eq!(
-        told_by(&mut matcher, "pkid = \"{pkid}\"", json!({"pkid": "xyz"})),
+        mismatches_with(&mut matcher, "pkid = \"{pkid}\"", json!({"pkid": "xyz"})),
         ["pkid: expected \"abc\" ({pkid}), found \"xyz\""]
     );
 }
 
 #[test]
-fn what_does_not_fit_captures_nothing() {
+fn mismatch_captures_nothing() {
     let mut matcher = matcher();
     let expected = pattern("a = \"{name}\"\nb = 1");
     assert!(!matcher.accepts(&expected, Some(&json!({"a": "x", "b": 2}))));
@@ -143,31 +143,39 @@ fn placeholders_accept_what_they_say_and_nothing_else() {
     ];
     for (written, right, wrong) in cases {
         let toml = format!("a = {written:?}");
-        assert_eq!(told(&toml, json!({"a": right})), [""; 0], "{written}");
+        assert_eq!(
+            mismatches_of(&toml, json!({"a": right})),
+            [""; 0],
+            "{written}"
+        );
         if written != "<any>" {
-            assert_eq!(told(&toml, json!({"a": wrong})).len(), 1, "{written}");
+            assert_eq!(
+                mismatches_of(&toml, json!({"a": wrong})).len(),
+                1,
+                "{written}"
+            );
         }
     }
     assert_eq!(
-        told("a = \"<absent>\"", json!({"a": null})),
+        mismatches_of("a = \"<absent>\"", json!({"a": null})),
         ["a: expected nothing, found null"]
     );
-    assert!(told("a = \"<absent>\"", json!({})).is_empty());
+    assert!(mismatches_of("a = \"<absent>\"", json!({})).is_empty());
 }
 
 #[test]
-fn a_date_of_toml_is_a_moment_however_it_is_told() {
+fn toml_date_matches_both_forms_of_a_moment() {
     let toml = "a = 2026-01-01T12:00:00Z";
-    assert!(told(toml, json!({"a": NOON.0})).is_empty());
-    assert!(told(toml, json!({"a": "2026-01-01T12:00:00.000Z"})).is_empty());
+    assert!(mismatches_of(toml, json!({"a": NOON.0})).is_empty());
+    assert!(mismatches_of(toml, json!({"a": "2026-01-01T12:00:00.000Z"})).is_empty());
     assert_eq!(
-        told(toml, json!({"a": 0})),
+        mismatches_of(toml, json!({"a": 0})),
         ["a: expected 2026-01-01T12:00:00.000Z, found 0"]
     );
 }
 
 #[test]
-fn of_many_in_any_order_the_nearest_is_told() {
+fn unordered_mismatch_reports_the_nearest_item() {
     let patterns = [
         pattern("name = \"a\"\nn = 1"),
         pattern("name = \"b\"\nn = 2"),
@@ -175,7 +183,7 @@ fn of_many_in_any_order_the_nearest_is_told() {
     let found = [json!({"name": "b", "n": 3}), json!({"name": "a", "n": 1})];
     let mut mismatches = Vec::new();
     let place = Place::default();
-    matcher().unordered(
+    matcher().check_unordered(
         &patterns,
         false,
         place,
@@ -183,17 +191,17 @@ fn of_many_in_any_order_the_nearest_is_told() {
         &mut Vec::new(),
         &mut mismatches,
     );
-    let told: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
-    assert_eq!(told, ["[2].n: expected 2, found 3"]);
+    let texts: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["[2].n: expected 2, found 3"]);
 }
 
 #[test]
-fn of_many_in_any_order_what_is_left_over_is_unexpected() {
+fn unordered_items_left_over_are_unexpected() {
     let found = [json!(1), json!(2)];
     let patterns = [pattern("x = 1")];
     let mut mismatches = Vec::new();
     let place = Place::default();
-    matcher().unordered(
+    matcher().check_unordered(
         &patterns[..0],
         false,
         place,
@@ -203,7 +211,7 @@ fn of_many_in_any_order_what_is_left_over_is_unexpected() {
     );
     assert_eq!(mismatches.len(), 2);
     mismatches.clear();
-    matcher().unordered(
+    matcher().check_unordered(
         &patterns[..0],
         true,
         place,
@@ -223,13 +231,16 @@ fn a_moment_may_be_within_a_range_in_either_form() {
         json!(begins + 2000),
         json!("2026-01-05T08:00:01.5Z"),
     ] {
-        assert!(told(range, json!({ "a": within })).is_empty(), "{within}");
+        assert!(
+            mismatches_of(range, json!({ "a": within })).is_empty(),
+            "{within}"
+        );
     }
     for outside in [json!(begins - 1), json!(begins + 2001), json!("soon")] {
-        let told = told(range, json!({ "a": outside }));
+        let mismatches = mismatches_of(range, json!({ "a": outside }));
         assert!(
-            told[0].contains("from 2026-01-05T08:00:00.000Z to 2026-01-05T08:00:02.000Z"),
-            "{told:?}"
+            mismatches[0].contains("from 2026-01-05T08:00:00.000Z to 2026-01-05T08:00:02.000Z"),
+            "{mismatches:?}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The script of a step: what is asked, and what is answered.
+//! The script of a step: expected requests and their responses.
 
 use std::collections::BTreeMap;
 
@@ -8,55 +8,55 @@ use crate::scenario::format::source::Place;
 use crate::scenario::pattern::Pattern;
 use crate::scenario::template::Template;
 
-/// A request that a script awaits, and what it answers.
+/// An expected request and its response.
 #[derive(Clone, Debug)]
-pub struct Exchange {
-    /// Where it is written.
+pub struct ScriptedExchange {
+    /// The place in the file.
     pub place: Place,
-    /// What is asked.
-    pub request: RequestPattern,
-    /// What is answered.
-    pub answer: Answer,
+    /// The expected request.
+    pub request: RequestExpectation,
+    /// The response.
+    pub response: ResponseTemplate,
 }
 
-/// What a request must be like; what is not named does not matter.
+/// An expected request. Parts without a value are not compared.
 #[derive(Clone, Debug)]
-pub struct RequestPattern {
-    /// `GET`, `POST` and so on.
+pub struct RequestExpectation {
+    /// The method, such as `GET`.
     pub method: String,
-    /// The address; without a query any query fits.
+    /// The address; without a query, any query matches.
     pub url: Template,
-    /// Parameters of the query.
+    /// The query parameters.
     pub query: BTreeMap<String, Pattern>,
-    /// Header fields, by lower-case name.
+    /// The header fields, by lower-case name.
     pub headers: BTreeMap<String, Pattern>,
-    /// Fields of a form.
+    /// The fields of a form.
     pub form: Option<Pattern>,
-    /// A body in JSON.
+    /// The JSON body.
     pub json: Option<Pattern>,
     /// Any other body.
     pub body: Option<Pattern>,
 }
 
-/// What a script answers.
+/// A response, in which names can be used.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct ResponseTemplate {
     /// The status.
     pub status: u16,
     /// Header fields.
     pub headers: BTreeMap<String, Template>,
     /// The body.
-    pub body: AnswerBody,
-    /// What goes wrong with it.
-    pub fault: Option<AnswerFault>,
+    pub body: BodyTemplate,
+    /// The fault in place of, or during, the response.
+    pub fault: Option<ResponseFault>,
 }
 
-/// The body of an answer.
+/// The body of a response.
 #[derive(Clone, Debug)]
-pub enum AnswerBody {
-    /// None.
+pub enum BodyTemplate {
+    /// No body.
     Empty,
-    /// JSON, in which names are put in.
+    /// JSON, in whose texts names can be used.
     Json(Value),
     /// A form.
     Form(BTreeMap<String, Template>),
@@ -64,23 +64,23 @@ pub enum AnswerBody {
     Text(Template),
 }
 
-/// Why a request has no answer, or no whole one.
+/// A network fault during a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AnswerFault {
-    /// The answer never came.
+pub enum ResponseFault {
+    /// No response came.
     Timeout,
     /// The connection was refused: the request was not sent.
     Refused,
-    /// The name was not found: the request was not sent.
+    /// The name was not resolved: the request was not sent.
     Unresolved,
     /// The certificate is not trusted: the request was not sent.
     Untrusted,
-    /// The connection was cut when the request was sent.
+    /// The connection was reset after the request was sent.
     Reset,
-    /// What came back is no HTTP.
+    /// The response is not HTTP.
     Garbled,
-    /// The connection was cut in the middle of the body.
+    /// The connection was closed in the middle of the body.
     Cut,
-    /// The rest of the body never came.
+    /// The rest of the body did not come in time.
     Stalled,
 }

@@ -1,4 +1,4 @@
-//! What must come of a step.
+//! The expectations of a step.
 
 use std::collections::BTreeMap;
 
@@ -6,67 +6,68 @@ use crate::scenario::format::source::Place;
 use crate::scenario::pattern::Pattern;
 use crate::scenario::template::Template;
 
-/// What must come of a step. What is not named does not matter, save that a call must not fail.
+/// The expectations of a step. Parts without a value are not compared, but a call must not fail unless an error
+/// is expected.
 #[derive(Clone, Debug, Default)]
-pub struct Expect {
-    /// What the call answers.
+pub struct Expectations {
+    /// The result of the call.
     pub result: Option<Pattern>,
-    /// How the call fails: an object of `case`, `fields`, `text`.
+    /// The error of the call: an object of `case`, `fields`, `text`.
     pub error: Option<Pattern>,
-    /// What was answered while time passed.
-    pub fired: Option<Happened>,
-    /// Which requests were made.
-    pub http: Option<Happened>,
-    /// What changed in the store.
-    pub storage: Option<Storage>,
-    /// Documents that are there afterwards.
-    pub documents: Option<Documents>,
-    /// Wakeups that are there afterwards, by id.
-    pub wakeups: Option<Wakeups>,
-    /// Alerts that stand afterwards, in any order.
+    /// The wakeups that ran while time passed.
+    pub fired: Option<Occurrences>,
+    /// The requests.
+    pub http: Option<Occurrences>,
+    /// The changes to the store.
+    pub storage: Option<ExpectedStorage>,
+    /// The documents after the step.
+    pub documents: Option<ExpectedDocuments>,
+    /// The wakeups after the step, by id.
+    pub wakeups: Option<ExpectedWakeups>,
+    /// The active alerts after the step, in any order.
     pub alerts: Option<Amount>,
-    /// Lines that were logged, in this order, others between them; empty: none at all.
+    /// Log lines, in this order, possibly with others between them; an empty list expects no lines.
     pub log: Option<Lines>,
-    /// Progress that was told, in this order, other words between them; empty: none at all.
+    /// Progress messages, in this order, possibly with others between them; an empty list expects none.
     pub progress: Option<Lines>,
     /// The status of the transaction.
     pub transaction: Option<Pattern>,
-    /// What must not occur in anything that can be seen.
+    /// Texts that must not occur in anything visible.
     pub nowhere: Vec<(Place, Template)>,
 }
 
-/// Things that happened, in order, or how often each.
+/// Events in order, or their numbers.
 #[derive(Clone, Debug)]
-pub enum Happened {
-    /// Just these in this order: a list of patterns.
+pub enum Occurrences {
+    /// Exactly these in this order: a list of patterns.
     Listed(Pattern),
-    /// How often each; others do not matter.
-    Counted(Vec<Often>),
+    /// The number of each; others are not compared.
+    Counted(Vec<OccurrenceCount>),
 }
 
-/// How often something happens.
+/// The number of events of one kind.
 #[derive(Clone, Debug)]
-pub struct Often {
-    /// What, as it is written.
+pub struct OccurrenceCount {
+    /// The event, as it is written.
     pub written: String,
-    /// What it is like.
+    /// The pattern of the event.
     pub what: Pattern,
-    /// How often.
+    /// The number.
     pub times: Pattern,
 }
 
-/// How many things there are, or which.
+/// A number of items, or the items.
 #[derive(Clone, Debug)]
 pub enum Amount {
-    /// So many.
+    /// The number of items.
     Count(Pattern),
-    /// Just these in any order.
+    /// Exactly these, in any order.
     Listed {
-        /// Where.
+        /// The place in the file.
         place: Place,
-        /// Which.
+        /// The patterns of the items.
         items: Vec<Pattern>,
-        /// Whether there may be others.
+        /// Whether other items are allowed.
         open: bool,
     },
 }
@@ -74,52 +75,52 @@ pub enum Amount {
 /// Lines, in order.
 #[derive(Clone, Debug)]
 pub struct Lines {
-    /// Where.
+    /// The place in the file.
     pub place: Place,
-    /// Which.
+    /// The patterns of the lines.
     pub lines: Vec<Pattern>,
 }
 
-/// Documents, as far as they matter.
+/// Expected documents.
 #[derive(Clone, Debug)]
-pub struct Documents {
-    /// Where.
+pub struct ExpectedDocuments {
+    /// The place in the file.
     pub place: Place,
-    /// How many or which, by model; none: there are none at all.
+    /// The numbers or documents, by model; empty if there must be no documents.
     pub by_model: BTreeMap<String, Amount>,
 }
 
-/// What changed in the store.
+/// The expected changes to the store.
 #[derive(Clone, Debug)]
-pub enum Storage {
-    /// Nothing.
+pub enum ExpectedStorage {
+    /// No changes.
     Unchanged(Place),
-    /// This; what is not named does not matter.
-    Changed(Box<Changes>),
+    /// These changes; parts without a value are not compared.
+    Changed(Box<ExpectedChanges>),
 }
 
-/// What changed in the store, as far as it matters.
+/// Expected changes to the store.
 #[derive(Clone, Debug)]
-pub struct Changes {
-    /// Documents that were made.
-    pub added: Option<Documents>,
-    /// Documents that were changed, as they are now.
-    pub changed: Option<Documents>,
-    /// Documents that were removed, as they were.
-    pub removed: Option<Documents>,
-    /// Secrets that were sealed for the first time, by name.
+pub struct ExpectedChanges {
+    /// Created documents.
+    pub added: Option<ExpectedDocuments>,
+    /// Changed documents, with their new content.
+    pub changed: Option<ExpectedDocuments>,
+    /// Removed documents, with their old content.
+    pub removed: Option<ExpectedDocuments>,
+    /// New secrets, by name.
     pub secrets_set: Option<Amount>,
-    /// Secrets that have another value.
+    /// Changed secrets, by name.
     pub secrets_changed: Option<Amount>,
-    /// Secrets that are gone.
+    /// Removed secrets, by name.
     pub secrets_unset: Option<Amount>,
 }
 
-/// Which wakeups there are.
+/// The expected wakeups.
 #[derive(Clone, Debug)]
-pub enum Wakeups {
-    /// None at all.
+pub enum ExpectedWakeups {
+    /// No wakeups.
     None(Place),
-    /// These, by id, with when they are due; others do not matter.
+    /// The due times, by id; other wakeups are not compared.
     Due(BTreeMap<String, Pattern>),
 }

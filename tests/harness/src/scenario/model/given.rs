@@ -1,4 +1,4 @@
-//! Where a scenario begins.
+//! The state before a scenario's first step.
 
 use relation_host::types::{Hierarchy, Reference, Timestamp, Wakeup};
 use secrecy::SecretString;
@@ -6,72 +6,72 @@ use serde_json::{Map, Value};
 
 use crate::scenario::template::Template;
 
-/// Where a scenario begins.
+/// The state before a scenario's first step.
 #[derive(Clone, Debug)]
 pub struct Given {
-    /// What time it is.
+    /// The time.
     pub clock: Timestamp,
-    /// What everything random follows from.
+    /// The seed of all randomness.
     pub seed: u64,
-    /// Where documents are kept.
+    /// The kind of store.
     pub store: StoreKind,
     /// Whether a call holds a lease on its record.
     pub leases: bool,
-    /// Documents that are there.
+    /// The documents.
     pub documents: Vec<GivenDocument>,
-    /// Secrets that are there.
+    /// The secrets.
     pub secrets: Vec<GivenSecret>,
-    /// Wakeups that are there.
+    /// The wakeups.
     pub wakeups: Vec<GivenWakeup>,
 }
 
-/// Which store holds what a scenario stores.
+/// The kind of store of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreKind {
-    /// One in memory.
+    /// In memory.
     Memory,
-    /// SQLite in a file of its own.
+    /// SQLite in a temporary file.
     Sqlite,
 }
 
-/// A document that is there when a scenario begins.
+/// A document before the first step.
 #[derive(Clone, Debug)]
 pub struct GivenDocument {
-    /// Which one.
+    /// The model and pkid.
     pub reference: Reference,
-    /// The node where it belongs.
+    /// The node of the document.
     pub hierarchy: Hierarchy,
-    /// Its content.
+    /// The content.
     pub content: Content,
-    /// What it can be found by.
+    /// The keys by which the document is found.
     pub keys: Vec<(String, Template)>,
 }
 
 /// The content of a document.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// An object, in whose texts names are put in.
+    /// An object, in whose texts names can be used.
     Object(Map<String, Value>),
-    /// Any text, also what is no JSON.
+    /// Any text, which need not be JSON.
     Text(Template),
 }
 
-/// A wakeup that is there when a scenario begins.
+/// A wakeup before the first step.
 #[derive(Clone, Debug)]
 pub struct GivenWakeup {
-    /// The wakeup, with a payload still to come.
+    /// The wakeup without its payload.
     pub wakeup: Wakeup,
-    /// The plugin's words to itself.
+    /// The plugin's data in the wakeup.
     pub payload: Template,
 }
 
-/// A secret that is there when a scenario begins.
+/// A secret before the first step.
 #[derive(Clone, Debug)]
 pub struct GivenSecret {
-    /// The document that it belongs to.
+    /// The owner of the secret.
     pub owner: Reference,
-    /// Its name there.
+    /// The name of the secret.
     pub name: String,
-    /// The clear value, as it is written: names in it are still to be put in.
+    /// The clear value as it is written, in which names can be used.
     pub value: SecretString,
 }

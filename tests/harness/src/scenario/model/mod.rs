@@ -1,4 +1,4 @@
-//! A scenario as it was read: where it begins, what happens step by step, what must come of it.
+//! A parsed scenario: its initial state, steps and expectations.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,74 +17,79 @@ mod expect;
 mod given;
 mod webex;
 
-pub use exchange::{Answer, AnswerBody, AnswerFault, Exchange, RequestPattern};
-pub use expect::{Amount, Changes, Documents, Expect, Happened, Lines, Often, Storage, Wakeups};
+pub use exchange::{
+    BodyTemplate, RequestExpectation, ResponseFault, ResponseTemplate, ScriptedExchange,
+};
+pub use expect::{
+    Amount, Expectations, ExpectedChanges, ExpectedDocuments, ExpectedStorage, ExpectedWakeups,
+    Lines, OccurrenceCount, Occurrences,
+};
 pub use given::{Content, Given, GivenDocument, GivenSecret, GivenWakeup, StoreKind};
 pub use webex::{NewGrant, Organization, Violations, Webex, WebexAction};
 
-/// One file: a behaviour, and how it is shown.
+/// A scenario: a behaviour, and the steps that show it.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     /// The file.
     pub path: PathBuf,
     /// The behaviour, in one sentence.
     pub about: String,
-    /// Where it is said that it is so.
+    /// The source of the behaviour, such as a document.
     pub source: Option<String>,
-    /// Where it begins.
+    /// The state before the first step.
     pub given: Given,
-    /// Settings of the plugin beside the usual ones; none: there is no such setting.
+    /// Settings of the plugin besides the default ones; `None` removes a default setting.
     pub settings: BTreeMap<String, Option<String>>,
-    /// Secrets of the installation beside the usual ones; none: there is no such secret.
+    /// Secrets of the installation besides the default ones; `None` removes a default secret.
     pub secrets: BTreeMap<String, Option<SecretString>>,
-    /// What a call may use.
+    /// The limits of a call.
     pub limits: Limits,
-    /// The emulated Webex; none: the steps script what is answered.
+    /// The emulated Webex; `None` if the steps script the responses.
     pub webex: Option<Webex>,
-    /// What happens, in order.
+    /// The steps in order.
     pub steps: Vec<Step>,
 }
 
-/// One thing that happens.
+/// A step of a scenario.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Where it is written.
+    /// The place in the file.
     pub place: Place,
-    /// What it is for.
+    /// The purpose of the step.
     pub about: Option<String>,
-    /// What happens.
+    /// The action.
     pub action: Action,
-    /// What Webex is asked and answers meanwhile, where there is no emulator.
-    pub http: Vec<Exchange>,
-    /// What goes wrong between plugin and host meanwhile.
+    /// The expected requests and their responses, without an emulator.
+    pub http: Vec<ScriptedExchange>,
+    /// The disturbances between plugin and host.
     pub disturbances: Vec<Disturbance>,
-    /// What must come of it.
-    pub expect: Expect,
+    /// The expectations.
+    pub expect: Expectations,
 }
 
-/// What happens in a step.
+/// The action of a step.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// A workflow is called.
+    /// A call.
     Call(Call),
-    /// Calls are made at the same moment, begun in this order.
-    AtOnce(Vec<Caller>),
-    /// Time passes, and what is due is done.
+    /// Concurrent calls, which begin in this order.
+    Concurrent(Vec<ConcurrentCall>),
+    /// Time passes, and due wakeups run.
     Advance(Duration),
     /// Time passes until a moment.
     At(Timestamp),
-    /// Something happens at Webex.
+    /// An action at Webex.
     Webex(WebexAction),
-    /// The host stops and starts again.
+    /// The host restarts.
     Restart,
 }
 
 impl Action {
-    /// A few words for a report.
+    /// Describes the action in a few words for a report.
     pub fn words(&self) -> String {
         match self {
             Self::Call(call) => format!("call {}", call.name()),
-            Self::AtOnce(callers) => {
+            Self::Concurrent(callers) => {
                 let words = callers.iter().map(|caller| match caller.times {
                     1 => caller.call.name().to_owned(),
                     times => format!("{times} times {}", caller.call.name()),
@@ -92,7 +97,10 @@ impl Action {
                 format!("at once {}", words.collect::<Vec<_>>().join(", "))
             }
             Self::Advance(duration) => {
-                format!("advance {}", crate::scenario::spans::span(*duration))
+                format!(
+                    "advance {}",
+                    crate::scenario::durations::format_duration(*duration)
+                )
             }
             Self::At(moment) => format!("at {moment}"),
             Self::Webex(action) => format!("webex {}", action.name()),
@@ -101,50 +109,50 @@ impl Action {
     }
 }
 
-/// Somebody who calls at the same moment as others.
+/// A call that is concurrent with others.
 #[derive(Clone, Debug)]
-pub struct Caller {
-    /// Where it is written.
+pub struct ConcurrentCall {
+    /// The place in the file.
     pub place: Place,
-    /// What is called.
+    /// The call.
     pub call: Call,
-    /// How many call so.
+    /// The number of such calls.
     pub times: u32,
-    /// Which host they call, counted from 1.
+    /// The host, counted from 1.
     pub host: usize,
-    /// What must come of each of these calls: only what a call alone has.
-    pub expect: Expect,
+    /// The expectations of each of these calls, without joint effects.
+    pub expect: Expectations,
 }
 
 /// A call with its inputs.
 #[derive(Clone, Debug)]
 pub enum Call {
-    /// Of a workflow.
+    /// The call of a workflow.
     Workflow {
-        /// The data of a [`crate::Call`], in which names are still to be put in.
+        /// The data of a [`crate::Call`], in whose texts names can be used.
         inputs: Map<String, Value>,
-        /// The name under which the pkid of a record that is added is known afterwards.
+        /// The name for the pkid of an added record.
         name: Option<String>,
     },
-    /// Of what is due.
+    /// The run of a wakeup.
     Wake {
         /// The record.
         record: Template,
-        /// Its id.
+        /// The id of the wakeup.
         wakeup: String,
-        /// When; none: now. What else is due until then is not done.
+        /// The time of the run; `None` for now. Other wakeups due before that time do not run.
         moment: Option<Timestamp>,
-        /// What it says in place of what is stored.
+        /// The payload in place of the stored one.
         payload: Option<String>,
-        /// When it is due in place of what is stored.
+        /// The due time in place of the stored one.
         due: Option<Timestamp>,
-        /// Its deadline in place of what is stored.
+        /// The deadline in place of the stored one.
         deadline: Option<Timestamp>,
     },
 }
 
 impl Call {
-    /// What is called, such as `refresh`.
+    /// Returns the name of the call, such as `refresh`.
     pub fn name(&self) -> &str {
         match self {
             Self::Workflow { inputs, .. } => {
@@ -155,7 +163,7 @@ impl Call {
         }
     }
 
-    /// A text among the inputs, as it is written.
+    /// Returns a text input, as it is written.
     pub fn text(&self, input: &str) -> Option<&str> {
         match self {
             Self::Workflow { inputs, .. } => inputs.get(input)?.as_str(),
@@ -164,33 +172,33 @@ impl Call {
     }
 }
 
-/// Something that goes wrong between plugin and host.
+/// A failure or crash between plugin and host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Disturbance {
-    /// Which import, such as `storage.commit`.
+    /// The import, such as `storage.commit`.
     pub import: String,
-    /// Which of its calls, counted from 1.
+    /// The call of the import, counted from 1.
     pub nth: u32,
-    /// Before or after it was carried out.
-    pub when: When,
-    /// What goes wrong.
-    pub with: Trouble,
+    /// The moment before or after the import runs.
+    pub when: DisturbancePoint,
+    /// The failure or crash.
+    pub with: DisturbanceKind,
 }
 
-/// On which side of an import something goes wrong.
+/// The moment of a disturbance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    /// It is not carried out.
+pub enum DisturbancePoint {
+    /// The import does not run.
     Before,
-    /// It was carried out.
+    /// The import has run.
     After,
 }
 
-/// What goes wrong with an import.
+/// The kind of a disturbance.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Trouble {
+pub enum DisturbanceKind {
     /// The call ends there, as in a crash of the host.
     Crash,
-    /// It answers with this failure.
+    /// The import returns this failure.
     Failure(Failure),
 }

@@ -1,4 +1,4 @@
-//! The emulated Webex of a scenario: who is there, what was granted, what happens there.
+//! The emulated Webex of a scenario: organisations, grants and actions.
 
 use std::time::Duration;
 
@@ -10,38 +10,38 @@ use crate::scenario::template::Template;
 /// The emulated Webex.
 #[derive(Clone, Debug)]
 pub struct Webex {
-    /// What a refresh does.
+    /// The mode of refreshes.
     pub mode: Mode,
     /// Whether the use of a rotated-out token ends the whole grant.
     pub reuse_detection: bool,
-    /// Life of an access token.
-    pub access_life: Duration,
-    /// Life of a refresh token.
-    pub refresh_life: Duration,
-    /// Life of an authorization code.
-    pub code_life: Option<Duration>,
-    /// The body of refusals at the token endpoint.
+    /// The lifetime of an access token.
+    pub access_lifetime: Duration,
+    /// The lifetime of a refresh token.
+    pub refresh_lifetime: Duration,
+    /// The lifetime of an authorization code.
+    pub code_lifetime: Option<Duration>,
+    /// The format of the token endpoint's errors.
     pub error_style: ErrorStyle,
-    /// Whether token answers lack `scope` and `token_type`.
+    /// Whether token responses lack `scope` and `token_type`.
     pub bare_answers: bool,
     /// Whether a consent without PKCE is refused.
     pub require_pkce: bool,
-    /// Whether the second use of a code ends what the first one gave.
+    /// Whether the second use of a code revokes the tokens of the first.
     pub code_reuse_revokes: bool,
-    /// How long a revoked access token still works.
+    /// The time for which a revoked access token still works.
     pub revocation_lag: Option<Duration>,
-    /// Whether what no client may do fails the scenario.
+    /// Whether a violation of Webex's rules for clients fails the scenario.
     pub violations: Violations,
-    /// Who is there.
+    /// The organisations.
     pub organizations: Vec<Organization>,
-    /// What they have granted.
+    /// The grants.
     pub grants: Vec<NewGrant>,
-    /// What will go wrong.
+    /// The faults.
     pub faults: Vec<Fault>,
 }
 
 impl Webex {
-    /// The names that are known of it when a scenario begins.
+    /// Returns the names that `[webex]` defines.
     pub fn names(&self) -> Vec<String> {
         let organizations = self.organizations.iter();
         let organizations = organizations
@@ -52,57 +52,57 @@ impl Webex {
     }
 }
 
-/// What is known of an organisation, behind its name.
+/// The suffixes of an organisation's names.
 const ORGANIZATION_NAMES: [&str; 2] = ["uuid", "id"];
 
-/// What is known of a grant, behind its name.
+/// The suffixes of a grant's names.
 const GRANT_NAMES: [&str; 3] = ["tokens", "access-token", "refresh-token"];
 
-/// What becomes of a scenario in which the plugin does what no client may do.
+/// The treatment of violations of Webex's rules for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violations {
-    /// It fails.
+    /// A violation fails the scenario.
     Forbidden,
-    /// Nothing.
+    /// Violations are ignored.
     Allowed,
 }
 
 /// An organisation.
 #[derive(Clone, Debug)]
 pub struct Organization {
-    /// What the scenario calls it: `{name.uuid}` and `{name.id}` are its ids.
+    /// The name in the scenario: `{name.uuid}` and `{name.id}` are the organisation's ids.
     pub name: String,
-    /// What Webex calls it.
+    /// The name at Webex.
     pub display_name: String,
-    /// Its roles in place of the usual ones.
+    /// The roles, in place of the default ones.
     pub roles: Option<Vec<Role>>,
-    /// Its licences in place of the usual ones.
+    /// The licences, in place of the default ones.
     pub licenses: Option<Vec<License>>,
 }
 
 /// Tokens that an organisation grants without a consent page.
 #[derive(Clone, Debug)]
 pub struct NewGrant {
-    /// Where it is written.
+    /// The place in the file.
     pub place: Place,
-    /// What the scenario calls them: `{name.tokens}`, `{name.access-token}`, `{name.refresh-token}`.
+    /// The name in the scenario: `{name.tokens}`, `{name.access-token}`, `{name.refresh-token}`.
     pub name: String,
     /// The organisation.
     pub organization: String,
-    /// The scopes; none: the usual ones.
+    /// The scopes; `None` for the default ones.
     pub scopes: Option<Vec<String>>,
 }
 
-/// What happens at the emulated Webex.
+/// An action at the emulated Webex.
 #[derive(Clone, Debug)]
 pub enum WebexAction {
     /// A person opens a link and accepts.
     Consent {
-        /// Whose administrator it is.
+        /// The organisation of the administrator.
         organization: String,
         /// The link.
         link: Template,
-        /// The only scopes that are granted.
+        /// The only granted scopes.
         only: Option<Vec<String>>,
         /// Scopes that are not granted.
         without: Vec<String>,
@@ -116,53 +116,53 @@ pub enum WebexAction {
     FailConsent {
         /// The link.
         link: Template,
-        /// OAuth's word for it.
+        /// OAuth's error code.
         error: String,
-        /// More words.
+        /// The description of the error.
         description: String,
     },
     /// An organisation grants tokens.
     Grant(NewGrant),
-    /// What an organisation granted ends.
+    /// Revokes the grant of an organisation.
     RevokeOrganization(String),
-    /// A token ends.
+    /// Revokes a token.
     RevokeToken(Template),
-    /// Refreshes answer otherwise.
+    /// Changes the mode of refreshes.
     Mode {
-        /// How.
+        /// The new mode.
         mode: Option<Mode>,
         /// Whether the use of a rotated-out token ends the grant.
         reuse_detection: Option<bool>,
     },
-    /// Something will go wrong.
+    /// Injects a fault.
     Fault(Fault),
-    /// Nothing goes wrong any more.
+    /// Clears all faults.
     ClearFaults,
-    /// An organisation has these roles.
+    /// Sets the roles of an organisation.
     Roles {
-        /// Which one.
+        /// The organisation.
         organization: String,
-        /// All of them.
+        /// All roles.
         roles: Vec<Role>,
     },
-    /// An organisation has these licences.
+    /// Sets the licences of an organisation.
     Licenses {
-        /// Which one.
+        /// The organisation.
         organization: String,
-        /// All of them.
+        /// All licences.
         licenses: Vec<License>,
     },
-    /// A listing comes in pages.
+    /// Sets the paging of a listing.
     Paging {
-        /// Which one.
+        /// The listing.
         listing: Listing,
-        /// How; none: in one.
+        /// The paging; `None` for a single page.
         paging: Option<Paging>,
     },
 }
 
 impl WebexAction {
-    /// Its name in a scenario.
+    /// Returns the action's name in a scenario.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Consent { .. } => "consent",

@@ -1,7 +1,6 @@
-//! For a person: one line for each scenario as it ends, what differs behind it, and how many ended how.
+//! The report for people: a line for each scenario as it ends, its failures, and a summary.
 //!
-//! Texts are coloured; whoever prints them elsewhere than at a terminal takes the colours away
-//! (`anstream` does).
+//! Texts are coloured. Outside of a terminal the caller removes the colours, for example with `anstream`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 
 use crate::scenario::mismatch::Mismatch;
-use crate::scenario::outcome::{Count, Ran, StepFailure, Verdict};
+use crate::scenario::outcome::{ResultCounts, ScenarioResult, StepFailure, Verdict};
 
 const GREEN: Style = AnsiColor::Green.on_default().bold();
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -18,8 +17,8 @@ const EXPECTED: Style = AnsiColor::Green.on_default();
 const FOUND: Style = AnsiColor::Red.on_default();
 const DIM: Style = Style::new().dimmed();
 
-/// What is told of a scenario when it has ended, with the end of its last line.
-pub fn finished(ran: &Ran) -> String {
+/// Formats the result of a scenario, with a final newline.
+pub fn format_result(ran: &ScenarioResult) -> String {
     let (style, word) = match ran.verdict {
         Verdict::Passed => (GREEN, "PASS"),
         Verdict::Failed { .. } => (RED, "FAIL"),
@@ -27,8 +26,8 @@ pub fn finished(ran: &Ran) -> String {
     };
     let mut text = String::new();
     let path = ran.path.display();
-    let about = shown(&ran.about);
-    let took = ran.took.as_secs_f64();
+    let about = escape_control_chars(&ran.about);
+    let took = ran.duration.as_secs_f64();
     let _ = write!(text, "{style}{word:>6}{style:#} [{took:>7.3}s] {path}");
     match about.is_empty() {
         true => text.push('\n'),
@@ -40,12 +39,12 @@ pub fn finished(ran: &Ran) -> String {
         Verdict::Passed => {}
         Verdict::Failed { failures } => {
             for failure in failures {
-                step(&mut text, ran, failure);
+                write_step(&mut text, ran, failure);
             }
         }
         Verdict::Broken { message, .. } => {
             for line in message.lines() {
-                let _ = writeln!(text, "    {}", shown(line));
+                let _ = writeln!(text, "    {}", escape_control_chars(line));
             }
             text.push('\n');
         }
@@ -53,7 +52,7 @@ pub fn finished(ran: &Ran) -> String {
     text
 }
 
-fn step(text: &mut String, ran: &Ran, failure: &StepFailure) {
+fn write_step(text: &mut String, ran: &ScenarioResult, failure: &StepFailure) {
     let StepFailure {
         step,
         place,
@@ -62,31 +61,35 @@ fn step(text: &mut String, ran: &Ran, failure: &StepFailure) {
         ..
     } = failure;
     let path = ran.path.display();
-    let about = about
-        .as_ref()
-        .map_or(String::new(), |about| format!(" ({})", shown(about)));
+    let about = about.as_ref().map_or(String::new(), |about| {
+        format!(" ({})", escape_control_chars(about))
+    });
     let _ = match step {
         0 => writeln!(text, "    before the first step"),
-        step => writeln!(text, "    step {step}, {}{about}", shown(action)),
+        step => writeln!(
+            text,
+            "    step {step}, {}{about}",
+            escape_control_chars(action)
+        ),
     };
     let _ = writeln!(text, "    {DIM}at {path}:{place}{DIM:#}");
     if let Some(problem) = &failure.problem {
         for line in problem.lines() {
-            let _ = writeln!(text, "      {RED}{}{RED:#}", shown(line));
+            let _ = writeln!(text, "      {RED}{}{RED:#}", escape_control_chars(line));
         }
     }
     for mismatch in &failure.mismatches {
-        difference(text, ran, mismatch);
+        write_mismatch(text, ran, mismatch);
     }
     for note in &failure.notes {
         for line in note.lines() {
-            let _ = writeln!(text, "      {DIM}{}{DIM:#}", shown(line));
+            let _ = writeln!(text, "      {DIM}{}{DIM:#}", escape_control_chars(line));
         }
     }
     text.push('\n');
 }
 
-fn difference(text: &mut String, ran: &Ran, mismatch: &Mismatch) {
+fn write_mismatch(text: &mut String, ran: &ScenarioResult, mismatch: &Mismatch) {
     let path = match mismatch.path.as_str() {
         "" => "the value",
         path => path,
@@ -94,18 +97,18 @@ fn difference(text: &mut String, ran: &Ran, mismatch: &Mismatch) {
     let place = mismatch.place.map_or(String::new(), |place| {
         format!("{DIM}  {}:{place}{DIM:#}", ran.path.display())
     });
-    let _ = writeln!(text, "      {}{place}", shown(path));
-    let expected = shown(mismatch.expected_in_words());
-    let found = shown(&mismatch.found_in_words());
+    let _ = writeln!(text, "      {}{place}", escape_control_chars(path));
+    let expected = escape_control_chars(mismatch.describe_expected());
+    let found = escape_control_chars(&mismatch.describe_found());
     let _ = writeln!(text, "        {EXPECTED}expected {expected}{EXPECTED:#}");
     let _ = writeln!(text, "        {FOUND}found    {found}{FOUND:#}");
     if let Some(note) = &mismatch.note {
-        let _ = writeln!(text, "        {DIM}{}{DIM:#}", shown(note));
+        let _ = writeln!(text, "        {DIM}{}{DIM:#}", escape_control_chars(note));
     }
 }
 
-/// How many ended how, and in what time.
-pub fn summary(count: Count, took: Duration) -> String {
+/// Formats the numbers of results and the duration.
+pub fn format_summary(count: ResultCounts, took: Duration) -> String {
     let all = count.passed + count.failed + count.broken;
     let style = match (count.failed, count.broken) {
         (0, 0) => GREEN,
@@ -129,8 +132,8 @@ pub fn summary(count: Count, took: Duration) -> String {
     text
 }
 
-/// Text of others, without what a terminal would obey.
-fn shown(text: &str) -> String {
+/// Replaces control characters, which a terminal would interpret.
+fn escape_control_chars(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()

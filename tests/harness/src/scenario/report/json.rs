@@ -1,15 +1,15 @@
-//! For programs: one document.
+//! The report for programs: one JSON document.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::scenario::outcome::{Count, Ran};
+use crate::scenario::outcome::{ResultCounts, ScenarioResult};
 
-/// `{"passed", "failed", "broken", "seconds", "scenarios": [{"path", "about", "verdict", "seconds",
+/// Returns `{"passed", "failed", "broken", "seconds", "scenarios": [{"path", "about", "verdict", "seconds",
 /// "failures"? | "faults"?}]}`.
-pub fn json(all: &[Ran], took: Duration) -> Value {
-    let count = Count::of(all);
+pub fn to_json(all: &[ScenarioResult], took: Duration) -> Value {
+    let count = ResultCounts::from_results(all);
     json!({
         "passed": count.passed,
         "failed": count.failed,

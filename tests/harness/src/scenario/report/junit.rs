@@ -1,16 +1,16 @@
-//! For build servers: JUnit's XML.
+//! The report for build servers: JUnit XML.
 
 use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
-use crate::scenario::outcome::{Ran, Verdict};
+use crate::scenario::outcome::{ScenarioResult, Verdict};
 
-/// One suite, a case for each scenario: `failure` for one that failed, `error` for a broken file.
+/// Returns one suite with a case for each scenario: `failure` for a failed scenario, `error` for a broken file.
 ///
 /// # Errors
-/// If it cannot be written as XML.
-pub fn junit(all: &[Ran], took: Duration) -> Result<String, SerializeError> {
+/// If the report cannot be written as XML.
+pub fn to_junit(all: &[ScenarioResult], took: Duration) -> Result<String, SerializeError> {
     let mut suite = TestSuite::new("scenarios");
     suite.set_time(took);
     for ran in all {
@@ -20,14 +20,14 @@ pub fn junit(all: &[Ran], took: Duration) -> Result<String, SerializeError> {
             Verdict::Broken { .. } => TestCaseStatus::non_success(NonSuccessKind::Error),
         };
         if !ran.passed() {
-            let text = anstream::adapter::strip_str(&super::finished(ran)).to_string();
+            let text = anstream::adapter::strip_str(&super::format_result(ran)).to_string();
             status.set_message(escape_forbidden(&ran.about));
             status.set_description(escape_forbidden(&text));
         }
         let name = escape_forbidden(&ran.path.display().to_string());
         let mut case = TestCase::new(name, status);
         case.set_classname("scenarios");
-        case.set_time(ran.took);
+        case.set_time(ran.duration);
         suite.add_test_case(case);
     }
     let mut report = Report::new("relation-host test");
@@ -36,7 +36,7 @@ pub fn junit(all: &[Ran], took: Duration) -> Result<String, SerializeError> {
     report.to_string()
 }
 
-/// The text with characters that XML 1.0 forbids (section 2.2) written as `\u{fffe}`.
+/// Writes characters that XML 1.0 forbids (section 2.2) as `\u{fffe}`.
 fn escape_forbidden(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -68,19 +68,19 @@ mod tests {
     }
 
     #[test]
-    fn forbidden_characters_are_escaped_in_names_and_texts() {
+    fn forbidden_characters_are_escaped_in_xml() {
         let path = Path::new("a\u{fffe}<\u{1}>\"&.toml");
         let error = std::io::Error::other("no\u{ffff}\u{0}\u{b}]]>");
         let error = LoadError::Unreadable {
             path: path.display().to_string(),
             cause: error,
         };
-        let xml = junit(&[Ran::broken(path, &error)], Duration::ZERO).unwrap();
+        let xml = to_junit(&[ScenarioResult::broken(path, &error)], Duration::ZERO).unwrap();
         let is_forbidden = |letter: char| {
             matches!(letter, '\u{fffe}' | '\u{ffff}') || (letter.is_control() && letter != '\n')
         };
         assert!(!xml.contains(is_forbidden), "{xml}");
-        // What a terminal would obey is replaced in the text that people read.
+        // Control characters are replaced in the text for people.
         for text in ["a\\u{fffe}&lt;\\u{1}&gt;", "no\\u{ffff}\u{fffd}"] {
             assert!(xml.contains(text), "{text}: {xml}");
         }

@@ -1,9 +1,9 @@
-//! What is told of scenarios that were run: to a person, as JSON, as JUnit's XML.
+//! Reports on scenarios: for people, as JSON, and as JUnit XML.
 
 mod human;
 mod json;
 mod junit;
 
-pub use human::{finished, summary};
-pub use json::json;
-pub use junit::junit;
+pub use human::{format_result, format_summary};
+pub use json::to_json;
+pub use junit::to_junit;

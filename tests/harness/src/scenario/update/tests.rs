@@ -1,4 +1,4 @@
-//! Expectations before and after what was seen is accepted.
+//! Expectations before and after an update.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::scenario::template::Bindings;
 
 const NOW: Timestamp = Timestamp(1_767_225_600_000);
 
-/// A failure of the first step in these mismatches: the path, whether something was expected, what was found.
+/// Creates a failure of the first step, from paths, whether a value was expected, and found values.
 fn failure(mismatches: &[(&str, bool, Option<Json>)]) -> StepFailure {
     let mut bindings = Bindings::default();
     bindings.set("pkid", "0123456789abcdef01234567");
@@ -59,7 +59,7 @@ fn a_value_changes_and_its_comment_stays() {
 }
 
 #[test]
-fn of_calls_at_once_each_accepts_its_own() {
+fn concurrent_calls_are_updated_separately() {
     let text = "[[step]]\n[[step.at-once]]\ncall = \"refresh\"\n[[step.at-once]]\ncall = \"delete\"\nexpect.result.a = 1\n";
     assert_eq!(
         accepted(
@@ -84,7 +84,7 @@ fn of_calls_at_once_each_accepts_its_own() {
 }
 
 #[test]
-fn what_was_generated_becomes_a_name_or_a_placeholder() {
+fn generated_values_become_placeholders() {
     let text = "[[step]]\n[step.expect.result]\na = 1\nb = 1\nc = 1\nd = 1\ne = 1\n";
     let found = accepted(
         text,
@@ -103,7 +103,7 @@ fn what_was_generated_becomes_a_name_or_a_placeholder() {
 }
 
 #[test]
-fn lists_lose_and_gain_what_they_must() {
+fn list_items_are_removed_and_added() {
     let text = "[[step]]\nexpect.http = [\"GET /a\", \"GET /b\"]\n";
     assert_eq!(
         accepted(
@@ -134,7 +134,7 @@ fn lists_lose_and_gain_what_they_must() {
 }
 
 #[test]
-fn a_call_that_fails_now_is_expected_to_fail() {
+fn failing_call_gets_an_error_expectation() {
     let error = json!({ "case": "not-found", "text": "…" });
     let text = "[[step]]\ncall = \"refresh\"\n[step.expect]\nresult = {}\n";
     assert_eq!(
@@ -144,7 +144,7 @@ fn a_call_that_fails_now_is_expected_to_fail() {
 }
 
 #[test]
-fn what_must_occur_nowhere_and_what_could_not_be_done_is_left_to_a_person() {
+fn nowhere_and_problems_are_not_accepted() {
     let text = "[[step]]\n[step.expect]\nnowhere = [\"x\"]\n";
     assert_eq!(
         accept(text, &failure(&[("nowhere", false, Some(json!("x")))])),
@@ -156,17 +156,17 @@ fn what_must_occur_nowhere_and_what_could_not_be_done_is_left_to_a_person() {
 }
 
 #[test]
-fn line_ends_and_a_byte_order_mark_stay() {
+fn line_ends_and_byte_order_mark_are_kept() {
     let text = "\u{feff}# one\r\n[[step]]\r\ncall = \"refresh\"\r\n\r\n[step.expect]\r\nresult = { n = 1 }\r\n";
     let mismatches = [("result/n", true, Some(json!(2)))];
     let expected = text.replace("n = 1", "n = 2");
     assert_eq!(accepted(text, &mismatches), expected);
-    // What is added has the line ends of the others.
+    // Additions have the line ends of the other lines.
     let error = json!({ "case": "unavailable" });
     let added = accepted(text, &[("error", false, Some(error))]);
     assert!(added.contains("error = \"unavailable\"\r\n"), "{added:?}");
     assert_eq!(added.matches('\n').count(), added.matches("\r\n").count());
-    // Lines that stay keep theirs.
+    // Unchanged lines keep their line ends.
     let mixed = "# one\n[[step]]\r\ncall = \"refresh\"\n[step.expect]\nresult = { n = 1 }\n# end\r\n# without";
     assert_eq!(
         accepted(mixed, &mismatches),

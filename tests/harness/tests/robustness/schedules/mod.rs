@@ -1,6 +1,6 @@
-//! Calls on one customer and on several, at once on hosts of their own, in orders that are drawn: with leases
-//! nothing is lost or doubled in any; without them the known races show, or the exploration would be
-//! worth nothing.
+//! Concurrent calls on one or several customers, each on its own host, in random orders. With leases nothing
+//! may be lost or duplicated. Without leases the known races must occur, which proves that the exploration can
+//! fail.
 //!
 //! `SCHEDULE_SEED=n` runs one order and prints it.
 
@@ -9,95 +9,107 @@ use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use relation_harness::explore::{Interleaved, Turnstile, interleave};
+use relation_harness::explore::{Interleaving, StepScheduler, interleave};
 use webex_emulator::Mode;
 
 use crate::page;
 use crate::world::{DAY, World};
-use deeds::{Came, Deed, connect, doing, drawn};
-use judge::{Wrong, record, wrong};
+use actions::{ActionResult, ConcurrentAction, connect, draw_actions, perform};
+use invariants::{Violation, find_violations, record};
 
-mod deeds;
-mod judge;
+mod actions;
+mod invariants;
 
-/// How many orders are tried.
+/// The number of orders.
 const ORDERS: u64 = 200;
 
-/// An order that was tried.
-struct Tried {
-    deeds: Vec<(usize, Deed)>,
-    run: Interleaved<Came>,
-    /// What must not be, and is.
-    wrong: Vec<Wrong>,
+/// An explored order.
+struct ExploredSchedule {
+    actions: Vec<(usize, ConcurrentAction)>,
+    run: Interleaving<ActionResult>,
+    /// The violated invariants.
+    violations: Vec<Violation>,
 }
 
-async fn tried(leases: bool, seed: u64) -> Tried {
-    let turnstile = Arc::new(Turnstile::default());
-    let mut world = World::with_leases(leases, Mode::Rotate, turnstile.clone()).await;
-    world.done(world.add(true)).await;
+async fn explore_seed(leases: bool, seed: u64) -> ExploredSchedule {
+    let scheduler = Arc::new(StepScheduler::default());
+    let mut world = World::with_leases(leases, Mode::Rotate, scheduler.clone()).await;
+    world.call_ok(world.add(true)).await;
     let first = world.customer().await;
     let (second, organization) = world.another_customer().await;
     let customers = [first, second];
     let organizations = [world.organization.clone(), organization];
-    // The scheduled refresh is due now.
+    // Make the scheduled refresh due.
     let due =
         world.snapshot().await.documents[&record(&customers[0])].body["connection"]["next_refresh"]
             .clone();
     let due = relation_host::types::Timestamp(due.as_u64().unwrap());
     world.harness.clock().advance_to(due);
 
-    let deeds = drawn(seed);
+    let actions = draw_actions(seed);
     let mut callbacks = [None, None];
-    for (whose, _) in deeds
+    for (customer, _) in actions
         .iter()
-        .filter(|(_, deed)| *deed == Deed::CompleteConnect)
+        .filter(|(_, action)| *action == ConcurrentAction::CompleteConnect)
     {
-        let begun = world.done(connect(&customers[*whose])).await;
-        callbacks[*whose] = Some(world.consent_of(&organizations[*whose], &begun));
+        let begun = world.call_ok(connect(&customers[*customer])).await;
+        callbacks[*customer] = Some(world.consent_of(&organizations[*customer], &begun));
     }
-    for _ in 1..deeds.len() {
+    for _ in 1..actions.len() {
         world.harness.another_host().await.unwrap();
     }
     let world = Arc::new(world);
-    let calls = deeds.iter().enumerate().map(|(host, (whose, deed))| {
-        let (world, pkid, deed) = (Arc::clone(&world), customers[*whose].clone(), *deed);
-        let callback = callbacks[*whose].clone();
-        Box::pin(async move { doing(&world, host, pkid, deed, callback).await }) as Doing
-    });
-    let calls: Vec<Doing> = calls.collect();
-    let run = interleave(&turnstile, calls, seed).await;
-    // What is left to do runs, the next refresh among it: tokens that are stored must work.
-    world.pass(8 * DAY).await;
-    let wrong = wrong(&world, &customers, &deeds, &run).await;
-    Tried { deeds, run, wrong }
+    let calls = actions
+        .iter()
+        .enumerate()
+        .map(|(host, (customer, action))| {
+            let (world, pkid, action) = (Arc::clone(&world), customers[*customer].clone(), *action);
+            let callback = callbacks[*customer].clone();
+            Box::pin(async move { perform(&world, host, pkid, action, callback).await })
+                as BoxedAction
+        });
+    let calls: Vec<BoxedAction> = calls.collect();
+    let run = interleave(&scheduler, calls, seed).await;
+    // The remaining work includes the next refresh, which needs valid tokens.
+    world.advance(8 * DAY).await;
+    let violations = find_violations(&world, &customers, &actions, &run).await;
+    ExploredSchedule {
+        actions,
+        run,
+        violations,
+    }
 }
 
-type Doing = Pin<Box<dyn Future<Output = Came> + Send>>;
+type BoxedAction = Pin<Box<dyn Future<Output = ActionResult> + Send>>;
 
 #[derive(Default)]
-struct Found {
+struct Exploration {
     orders: BTreeSet<Vec<(usize, &'static str)>>,
     switches: usize,
-    wrong: Vec<Tried>,
+    violations: Vec<ExploredSchedule>,
 }
 
-impl Found {
-    /// As many orders are different ones at least, and in them the calls meet.
+impl Exploration {
+    /// Checks that enough orders are different, and that their calls overlap.
     #[track_caller]
     fn is_wide(&self, different: usize) {
         let (orders, switches) = (self.orders.len(), self.switches as u64);
         assert!(orders >= different, "only {orders} different orders");
         assert!(
             switches > 2 * ORDERS,
-            "{switches} switches: they hardly meet"
+            "{switches} switches: the calls hardly overlap"
         );
     }
 
-    /// In how many orders something of each kind was wrong.
+    /// Counts the orders with each kind of violation.
     fn kinds(&self) -> BTreeMap<&'static str, usize> {
         let mut kinds = BTreeMap::new();
-        for tried in &self.wrong {
-            let of_it: BTreeSet<_> = tried.wrong.iter().map(|wrong| wrong.kind).collect();
+        for explored in &self.violations {
+            let of_it: BTreeSet<_> = explored
+                .violations
+                .iter()
+                .map(|violation| violation.kind)
+                .collect();
             for kind in of_it {
                 *kinds.entry(kind).or_default() += 1;
             }
@@ -106,26 +118,26 @@ impl Found {
     }
 }
 
-async fn explored(leases: bool, seeds: std::ops::Range<u64>) -> Found {
-    let mut found = Found::default();
+async fn explore_seeds(leases: bool, seeds: std::ops::Range<u64>) -> Exploration {
+    let mut found = Exploration::default();
     for seed in seeds {
-        let tried = tried(leases, seed).await;
-        let order = tried.run.order.iter();
+        let explored = explore_seed(leases, seed).await;
+        let order = explored.run.order.iter();
         found
             .orders
             .insert(order.map(|turn| (turn.call, turn.import.name())).collect());
-        found.switches += tried.run.switches();
-        if !tried.wrong.is_empty() {
-            found.wrong.push(tried);
+        found.switches += explored.run.switches();
+        if !explored.violations.is_empty() {
+            found.violations.push(explored);
         }
     }
     found
 }
 
-fn described(tried: &Tried) -> String {
-    let mut text = format!("{:?}\n{}", tried.deeds, tried.run);
-    for Wrong { kind, text: which } in &tried.wrong {
-        writeln!(text, "WRONG: {kind}: {which}").unwrap();
+fn describe(explored: &ExploredSchedule) -> String {
+    let mut text = format!("{:?}\n{}", explored.actions, explored.run);
+    for Violation { kind, text: which } in &explored.violations {
+        writeln!(text, "VIOLATION: {kind}: {which}").unwrap();
     }
     text
 }
@@ -141,69 +153,65 @@ fn seeds() -> std::ops::Range<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_leases_no_order_of_calls_loses_or_doubles_anything() {
-    let found = explored(true, seeds()).await;
-    let texts: String = found.wrong.iter().map(described).collect();
-    assert!(found.wrong.is_empty(), "{texts}");
+async fn no_schedule_violates_invariants_with_leases() {
+    let found = explore_seeds(true, seeds()).await;
+    let texts: String = found.violations.iter().map(describe).collect();
+    assert!(found.violations.is_empty(), "{texts}");
     if seeds() == (0..ORDERS) {
-        // Calls on one customer wait for each other, so that many orders are one.
+        // Calls on one customer wait for each other, so that many orders are equal.
         found.is_wide(150);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_leases_the_races_that_they_prevent_are_found() {
-    let found = explored(false, seeds()).await;
+async fn schedules_without_leases_find_races() {
+    let found = explore_seeds(false, seeds()).await;
     if seeds() != (0..ORDERS) {
-        println!("{}", found.wrong.iter().map(described).collect::<String>());
+        println!(
+            "{}",
+            found.violations.iter().map(describe).collect::<String>()
+        );
         return;
     }
     found.is_wide(190);
     let kinds = found.kinds();
-    // Two refreshes that use one refresh token: the loser is refused, and Webex takes all tokens away.
-    for kind in [
-        "a refresh token is used that had been replaced",
-        "a connection is broken",
-    ] {
+    // If two refreshes use one refresh token, Webex rejects the second one and revokes all tokens.
+    for kind in ["a replaced refresh token is used", "a connection is broken"] {
         assert!(kinds.contains_key(kind), "{kind}: {kinds:?}");
     }
-    page::compare("schedules.md", &written(&found));
+    page::compare("schedules.md", &render_page(&found));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_seed_is_the_same_order() {
-    let one = tried(true, 5).await;
-    let same = tried(true, 5).await;
+async fn same_seed_gives_the_same_order() {
+    let one = explore_seed(true, 5).await;
+    let same = explore_seed(true, 5).await;
     assert_eq!(one.run.order, same.run.order);
     assert_eq!(one.run.calls, same.run.calls);
 }
 
-fn written(without: &Found) -> String {
+fn render_page(without: &Exploration) -> String {
     let first = without
-        .wrong
+        .violations
         .iter()
-        .find(|tried| tried.wrong.len() > 1)
+        .find(|explored| explored.violations.len() > 1)
         .unwrap();
     let mut page = include_str!("page.md").to_owned();
     writeln!(
         page,
-        "| leases | orders tried | orders that ended wrong |\n|---|---|---|"
+        "| leases | orders | orders with violations |\n|---|---|---|"
     )
     .unwrap();
     writeln!(page, "| on | {ORDERS} | 0 |").unwrap();
-    writeln!(page, "| off | {ORDERS} | {} |", without.wrong.len()).unwrap();
-    writeln!(
-        page,
-        "\n| what is wrong with leases off | orders |\n|---|---|"
-    )
-    .unwrap();
+    writeln!(page, "| off | {ORDERS} | {} |", without.violations.len()).unwrap();
+    writeln!(page, "\n| violation with leases off | orders |\n|---|---|").unwrap();
     for (kind, orders) in without.kinds() {
         writeln!(page, "| {kind} | {orders} |").unwrap();
     }
     writeln!(
         page,
-        "\nThe first of them with its consequences:\n\n```text\n{}```",
-        described(first)
+        "\nThe first order with several violations:\n\n```text\n{}```",
+        describe(first)
     )
     .unwrap();
     page

@@ -1,5 +1,5 @@
-//! The fault sweep: one thing goes wrong at one point of one workflow.
+//! The fault sweep: one fault at one point of one workflow.
 
-mod judged;
+mod cases;
+mod outcomes;
 mod page;
-mod stories;

@@ -1,23 +1,22 @@
-//! `docs/sweep.md`, written from the reports.
+//! `docs/sweep.md`, generated from the reports.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use relation_harness::sweep::{Blow, Report};
+use relation_harness::sweep::{InjectedFault, SweepReport};
 use relation_host::imports::Import;
 
-const BEGINNING: &str = include_str!("page.md");
+const INTRODUCTION: &str = include_str!("page.md");
 
 /// Compares the page.
 #[track_caller]
-pub fn compare(reports: &[Report]) {
+pub fn compare(reports: &[SweepReport]) {
     crate::page::compare("sweep.md", &page(reports));
 }
 
-fn page(reports: &[Report]) -> String {
-    let mut page = BEGINNING.to_owned();
-    page +=
-        "| workflow | imports | points | as undisturbed | in a state with a name | unexplained |\n";
+fn page(reports: &[SweepReport]) -> String {
+    let mut page = INTRODUCTION.to_owned();
+    page += "| workflow | imports | points | as baseline | in a named state | unexplained |\n";
     page += "|---|---|---|---|---|---|\n";
     for report in reports {
         let named: Vec<String> = report
@@ -30,16 +29,15 @@ fn page(reports: &[Report]) -> String {
         } else {
             named.join(", ")
         };
-        let (imports, points, same) =
-            (report.undisturbed.imports.len(), report.points, report.same);
-        let (story, unexplained) = (&report.story, report.unexplained.len());
+        let (imports, points, same) = (report.baseline.imports.len(), report.points, report.same);
+        let (case, unexplained) = (&report.case, report.unexplained.len());
         writeln!(
             page,
-            "| {story} | {imports} | {points} | {same} | {named} | {unexplained} |"
+            "| {case} | {imports} | {points} | {same} | {named} | {unexplained} |"
         )
         .unwrap();
     }
-    let sum = |of: fn(&Report) -> usize| reports.iter().map(of).sum::<usize>();
+    let sum = |of: fn(&SweepReport) -> usize| reports.iter().map(of).sum::<usize>();
     let (points, same) = (sum(|report| report.points), sum(|report| report.same));
     let unexplained = sum(|report| report.unexplained.len());
     writeln!(
@@ -49,13 +47,16 @@ fn page(reports: &[Report]) -> String {
     )
     .unwrap();
 
-    page += "\n## What goes wrong at each import\n\n| import | what goes wrong |\n|---|---|\n";
-    let mut blows: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    page += "\n## Faults at each import\n\n| import | faults |\n|---|---|\n";
+    let mut faults: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for import in Import::ALL {
-        let words = Blow::on(import).iter().map(ToString::to_string).collect();
-        blows.insert(import.name(), words);
+        let words = InjectedFault::on(import)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        faults.insert(import.name(), words);
     }
-    for (import, words) in blows {
+    for (import, words) in faults {
         writeln!(page, "| `{import}` | {} |", words.join("; ")).unwrap();
     }
     page

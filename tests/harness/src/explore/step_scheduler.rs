@@ -1,0 +1,121 @@
+//! The interceptor of an exploration: blocks each import until the scheduler resumes it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use relation_host::imports::{ImportCall, Interceptor, Intervention};
+use tokio::sync::Notify;
+
+use super::ScheduledImport;
+
+tokio::task_local! {
+    /// The index of the call that this task makes.
+    static CALL: usize;
+}
+
+/// Blocks the imports of the explored calls until each is resumed. Other calls are not blocked.
+#[derive(Default)]
+pub struct StepScheduler {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    is_blocking: bool,
+    waiting: Vec<BlockedImport>,
+    resumed: usize,
+    /// The call of each transaction.
+    calls: HashMap<String, usize>,
+}
+
+impl State {
+    /// Returns the index of a call. Most imports, including a call's first one, run in the call's own task;
+    /// requests are sent by another task.
+    fn call_number(&mut self, call: &ImportCall) -> Option<usize> {
+        match CALL.try_with(|number| *number) {
+            Ok(number) => {
+                self.calls.insert(call.transaction.clone(), number);
+                Some(number)
+            }
+            Err(_) => self.calls.get(&call.transaction).copied(),
+        }
+    }
+}
+
+struct BlockedImport {
+    turn: ScheduledImport,
+    go: Arc<Notify>,
+}
+
+impl StepScheduler {
+    /// Runs `work` as the call with this index.
+    pub(super) async fn run_as_call<T>(number: usize, work: impl Future<Output = T>) -> T {
+        CALL.scope(number, work).await
+    }
+
+    pub(super) fn start_blocking(&self) {
+        self.state().is_blocking = true;
+    }
+
+    /// Resumes all imports and stops blocking.
+    pub(super) fn release_all(&self) {
+        let mut state = self.state();
+        state.is_blocking = false;
+        for waiting in state.waiting.drain(..) {
+            waiting.go.notify_one();
+        }
+    }
+
+    /// Returns the blocked imports, ordered by call.
+    pub(super) fn blocked(&self) -> Vec<ScheduledImport> {
+        let mut turns: Vec<ScheduledImport> =
+            self.state().waiting.iter().map(|one| one.turn).collect();
+        turns.sort_by_key(|turn| turn.call);
+        turns
+    }
+
+    /// Returns the number of imports resumed so far.
+    pub(super) fn resumed_count(&self) -> usize {
+        self.state().resumed
+    }
+
+    /// Resumes a call until its next import.
+    pub(super) fn resume(&self, call: usize) {
+        let mut state = self.state();
+        if let Some(place) = state.waiting.iter().position(|one| one.turn.call == call) {
+            state.waiting.remove(place).go.notify_one();
+            state.resumed += 1;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Interceptor for StepScheduler {
+    async fn before(&self, call: &ImportCall) -> Intervention {
+        let go = {
+            let mut state = self.state();
+            if !state.is_blocking {
+                return Intervention::Proceed;
+            }
+            let Some(number) = state.call_number(call) else {
+                return Intervention::Proceed;
+            };
+            let go = Arc::new(Notify::new());
+            state.waiting.push(BlockedImport {
+                turn: ScheduledImport {
+                    call: number,
+                    import: call.import,
+                },
+                go: Arc::clone(&go),
+            });
+            go
+        };
+        go.notified().await;
+        Intervention::Proceed
+    }
+}

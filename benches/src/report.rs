@@ -12,7 +12,7 @@ use crate::measure::Percentiles;
 pub struct Report {
     /// Its name, as `--filter` takes it.
     pub bench: &'static str,
-    /// What it measures.
+    /// The measured quantity.
     pub title: &'static str,
     /// The measurements.
     pub rows: Vec<Row>,

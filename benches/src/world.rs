@@ -49,7 +49,7 @@ impl BenchWorld {
         phases: Phases,
     ) -> Result<Self> {
         let store = open_store(directory, name, &SqliteOptions::default())?;
-        let store: Arc<dyn Store> = Arc::new(TimedStore::around(store, phases.clone()));
+        let store: Arc<dyn Store> = Arc::new(TimedStore::new(store, phases.clone()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let keys = KeyFile::new(directory.join(format!("{name}.key")));
         let sealer = Sealer::open(&*store, keys, clock.now())

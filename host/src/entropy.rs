@@ -8,8 +8,8 @@ use chacha20::rand_core::{Rng as _, SeedableRng as _, TryRng};
 
 use crate::lock::lock;
 
-/// The source of a host's random bytes: keys of new records, transaction ids, and the plugin's
-/// `wasi:random`. Nonces and keys of sealed secrets never come from here.
+/// The source of a host's random bytes: pkids of new records, transaction ids, and the plugin's
+/// `wasi:random`. Nonces and data keys never come from here.
 pub trait Entropy: Send + Sync + 'static {
     /// Fills `bytes` with random bytes.
     fn fill(&self, bytes: &mut [u8]);
@@ -34,9 +34,9 @@ impl Entropy for SeededEntropy {
 }
 
 /// Adapts an [`Entropy`] to the generator trait that the WASI implementation expects.
-pub(crate) struct Generator(pub(crate) Arc<dyn Entropy>);
+pub(crate) struct EntropyRng(pub(crate) Arc<dyn Entropy>);
 
-impl TryRng for Generator {
+impl TryRng for EntropyRng {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {

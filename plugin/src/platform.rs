@@ -225,7 +225,7 @@ pub enum Check {
     Unique(Filter, Option<Reference>),
 }
 
-/// What the host does with a commit while the store is unavailable.
+/// The host's handling of a commit while the store is unavailable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnUnavailable {
     /// Fails the commit.

@@ -276,7 +276,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// What holds without any setting.
+    /// Returns the defaults, which apply without any setting.
     fn default() -> Self {
         Self::parse([]).0
     }

@@ -179,7 +179,8 @@ fn copy_folder(from: &Path, to: &Path, changed: &BTreeMap<PathBuf, String>) -> R
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (path, copy) = (entry.path(), to.join(entry.file_name()));
-        if entry.file_type()?.is_dir() {
+        // Follows links: the contract's dependencies link to the platform's package.
+        if path.is_dir() {
             copy_folder(&path, &copy, changed)?;
         } else if let Some(text) = changed.get(&copy) {
             write(&copy, text.as_bytes())?;

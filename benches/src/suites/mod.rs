@@ -26,7 +26,7 @@ pub const BENCHES: [(&str, &str); 5] = [
     ("profile", profile::TITLE),
 ];
 
-/// What to measure, how much, and with what.
+/// The selected benchmarks, their size and their component.
 pub struct Plan {
     /// The component's bytes.
     pub component: Vec<u8>,

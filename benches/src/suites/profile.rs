@@ -77,7 +77,7 @@ const ALL: [Phase; 9] = [
     Phase::End,
 ];
 
-/// The time of one round per call, by phase.
+/// The total times of one round by phase, and its number of calls.
 struct Round {
     calls: f64,
     took: Vec<(Phase, PhaseTime)>,
@@ -121,8 +121,8 @@ impl Round {
         (wall(part.plus) - wall(part.minus)) / self.calls
     }
 
-    /// Returns the time during which the call's own task worked on a part, in microseconds. Tasks
-    /// of their own send the component's requests, so that time is not included.
+    /// Returns the time during which the call's own task worked on a part, in microseconds. The
+    /// component's requests run in separate tasks; their time is not included.
     fn busy(&self, part: &CallPart, variant: Variant) -> f64 {
         let busy = |phases| self.sum(phases, |_, took| took.busy);
         let minus = self.sum(part.minus, |phase, took| {
@@ -172,8 +172,8 @@ async fn round(
 /// Runs the benchmark.
 pub async fn run(plan: &Plan) -> Result<Report> {
     let phases = Phases::on();
-    // For the whole process and for good: a span may be closed on any thread, and its parent with
-    // it. Hence this benchmark is the last.
+    // Spans close on any thread, so the subscriber must be global. It cannot be removed, so this
+    // benchmark runs last.
     tracing::subscriber::set_global_default(phases.subscriber())
         .context("timing the host's spans")?;
     let world = Arc::new(plan.world("profile", phases.clone()).await?);

@@ -64,7 +64,7 @@ pub fn open_component_cache(global: &GlobalArgs) -> Option<ComponentCache> {
     config.component_cache.open_cache()
 }
 
-/// What to do if the store does not exist.
+/// The behaviour if the store does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingStore {
     /// Create the store.

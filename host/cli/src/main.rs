@@ -76,7 +76,7 @@ struct GlobalArgs {
     /// Print JSON: one document on stdout, errors as one object on stderr
     #[arg(long, global = true)]
     json: bool,
-    /// What to log: off, error, warn, info, debug or trace; or levels of targets, such as
+    /// The log filter: off, error, warn, info, debug or trace; or levels of targets, such as
     /// relation_host=debug,hyper=info [default: warn; info for run]
     #[arg(long, global = true, value_name = "LEVEL", env = "RELATION_LOG")]
     log: Option<LogFilter>,

@@ -66,7 +66,7 @@ enum CacheError {
         path.display()
     )]
     Untrusted { path: PathBuf },
-    #[error("{} is damaged, and is made anew: {reason}", path.display())]
+    #[error("{} is damaged and is created again: {reason}", path.display())]
     Damaged { path: PathBuf, reason: String },
 }
 

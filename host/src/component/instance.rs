@@ -13,7 +13,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::error::{GuestError, GuestErrorKind, panic_message};
 use crate::egress::Client;
-use crate::entropy::Generator;
+use crate::entropy::EntropyRng;
 use crate::imports::http::OutgoingHttp;
 use crate::imports::{Call, LimitHit, Redactor, RetryPolicy, Services, UnreportedEffects};
 use crate::limits::Limits;
@@ -64,8 +64,8 @@ impl CallState {
         if let Some(entropy) = &params.services.entropy {
             let mut seed = [0; 16];
             entropy.fill(&mut seed);
-            wasi.secure_random(Generator(Arc::clone(entropy)))
-                .insecure_random(Generator(Arc::clone(entropy)))
+            wasi.secure_random(EntropyRng(Arc::clone(entropy)))
+                .insecure_random(EntropyRng(Arc::clone(entropy)))
                 .insecure_random_seed(u128::from_le_bytes(seed));
         }
         let wasi = wasi.build();

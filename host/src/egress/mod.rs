@@ -26,8 +26,8 @@
 //! The target's name has to be in `egress.allow`, but the proxy resolves it. This host connects to
 //! the proxy, so the proxy's address is checked instead:
 //! - `egress.proxies` empty: any proxy at a globally reachable address; none elsewhere.
-//! - `egress.proxies` not empty: only the proxies it names as `scheme://host:port`. A proxy at an
-//!   address that is not globally reachable also needs an entry with that address as a literal.
+//! - An entry with another address adds the proxies at that address, under any name.
+//! - An entry with a name or a globally reachable address restricts the proxies to the listed ones.
 //!
 //! Requests to `http` targets use the absolute form. Requests to `https` targets use a `CONNECT`
 //! tunnel with TLS to the target inside. If the proxy's own scheme is `https`, the connection to

@@ -12,15 +12,17 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Reports that a test is skipped, and why. With the environment variable `required` set it fails
-/// instead.
+/// Reports that a test is skipped, with the reason.
+///
+/// # Panics
+/// If the environment variable `required_variable` is set.
 #[track_caller]
-pub fn report_skipped(advice: &str, required: &str) {
+pub fn report_skipped(advice: &str, required_variable: &str) {
     assert!(
-        std::env::var_os(required).is_none(),
-        "{advice}, and {required} is set"
+        std::env::var_os(required_variable).is_none(),
+        "{advice}, and {required_variable} is set"
     );
     let name = std::thread::current().name().unwrap_or("?").to_owned();
-    // Past the capture of the test's output: nobody should take this for a pass.
+    // Writes to stderr directly: the captured output of a test that passes is hidden.
     let _ = writeln!(std::io::stderr(), "SKIPPED: {name}: {advice}");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use relation_host::component::Plugin;
 use relation_host::imports::Interceptor;
-use relation_host::reports::Added;
+use relation_host::reports::AddReport;
 use relation_host::schedule::clock::{Clock, ManualClock};
 use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions, Summary};
 use relation_host::store::Store;
@@ -217,10 +217,8 @@ impl World {
     pub async fn new_host(&self) -> Host {
         let store =
             SqliteStore::open(self.database(), &SqliteOptions::default()).expect("the store opens");
-        let store: Arc<dyn Store> = Arc::new(FaultyStore::around(
-            Arc::new(store),
-            self.store_faults.clone(),
-        ));
+        let store: Arc<dyn Store> =
+            Arc::new(FaultyStore::new(Arc::new(store), self.store_faults.clone()));
         let sealer = Sealer::open(&*store, KeyFile::new(self.key_file()), self.clock.now())
             .await
             .expect("the key fits");

@@ -79,7 +79,7 @@ async fn stash_response(world: &World, customer: &Customer) -> String {
     text
 }
 
-fn entries(world: &World) -> Vec<stash::Listed> {
+fn entries(world: &World) -> Vec<stash::StashFile> {
     stash::list(&world.stash()).unwrap()
 }
 

@@ -134,6 +134,7 @@ pub const CHECKS: &[CheckEntry] = &[
     by_driver("random.fresh-per-call", "two calls draw different random bytes", "there was only one call"),
     by_driver("clock.agrees", "the plugin's clock agrees with the time in callers' requests", "the driver did not call `refresh`"),
     by_driver("storage.commit.fenced", "a call without its lease changes nothing and gets `conflict`", "the driver let no call outlive its lease (`outlive`)"),
+    by_driver("storage.commit.kept", "a commit with `keep` during an outage of the store fails with `unavailable` and is applied before the next call", "the driver did not make the store unavailable (`keep`)"),
     by_driver("storage.commit.durable", "commits survive a restart", "the driver did not restart the host (`restarted`)"),
     by_driver("transactions.interrupted.told", "a call after one that lost its lease learns when that one began", "the driver let no call outlive its lease (`outlive`)"),
     by_driver("transactions.interrupted.cleared", "once a call has ended, no interruption is reported any more", "the driver let no call outlive its lease (`outlive`)"),

@@ -8,6 +8,8 @@
 //! | `outlive` | let the call's lease expire, and run `take-over`, while its request `/hold` is held | |
 //! | `take-over` | call on another host of the same store, after the lease has expired | the call that was cut off is reported |
 //! | `look-back` | call after both have ended, with the case of `outlive`'s failure as `answered` | the fence |
+//! | `keep` | once the request `/hold` is held, make the store refuse commits, then release the request | |
+//! | `kept` | call after the outage, with the case of `keep`'s failure as `answered` | the commit was kept and applied |
 //! | `tell` | keep all visible texts about the failure, in responses and logs | |
 //! | `told` | call with those texts as `text` | no text contains the secret |
 //! | `restarted` | call after a restart of the host on the same store | commits survive |
@@ -17,7 +19,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::bindings::automate::platform::storage::{self, Change, Document};
+use crate::bindings::automate::platform::storage::{self, Change, Document, OnUnavailable};
 use crate::bindings::automate::platform::types::{Failure, FieldError, Reference};
 use crate::bindings::automate::platform::{scheduling, secrets, transactions};
 use crate::bindings::wasi::random::random;
@@ -39,6 +41,8 @@ pub enum Verb {
     Outlive,
     TakeOver,
     LookBack { answered: String },
+    Keep,
+    Kept { answered: String },
     Tell,
     Told { text: String },
     Restarted,
@@ -87,6 +91,12 @@ pub fn modify(pkid: &str, fields: &str) -> Result<State, Failure> {
             state.record_outcome("storage.commit.fenced", outcome);
             let outcome = ensure_eq("when a call was cut off", transactions::interrupted(), None);
             state.record_outcome("transactions.interrupted.cleared", outcome);
+            state.save(Vec::new())?;
+        }
+        Verb::Keep => keep(&mut state)?,
+        Verb::Kept { answered } => {
+            let outcome = kept(&state, &answered);
+            state.record_outcome("storage.commit.kept", outcome);
             state.save(Vec::new())?;
         }
         Verb::Tell => return reveal_secret(&mut state),
@@ -264,6 +274,41 @@ fn check_fenced(state: &State, answered: &str) -> Outcome {
         "{}".to_owned(),
     )?;
     ensure_eq("its error", answered, "conflict")
+}
+
+/// Waits until the store accepts no commits, then commits data that must not be lost.
+fn keep(state: &mut State) -> Result<(), Failure> {
+    let Some(server) = state.options.server.clone() else {
+        return Ok(());
+    };
+    let document = state.context("keep").document();
+    let pkid = document.reference.pkid.clone();
+    state.marks.insert("kept".into(), pkid);
+    state.save(Vec::new())?;
+    let record = samples::record(&state.pkid);
+    let version = storage::get(&record)?.map_or(0, |record| record.version);
+    // The result does not matter: the driver has made the store unavailable by then.
+    let _ = send(&Request::get(&server, "/hold"));
+    let changes = [
+        Change::Put(document.clone()),
+        samples::secret(&document, "s", "kept"),
+    ];
+    let unchanged = samples::version_check(record, version);
+    storage::commit(&[unchanged], &changes, OnUnavailable::Keep)
+}
+
+fn kept(state: &State, answered: &str) -> Outcome {
+    let Some(pkid) = state.marks.get("kept") else {
+        return fail("`keep` was not called before");
+    };
+    let reference = Reference {
+        model: SAMPLE.into(),
+        pkid: pkid.clone(),
+    };
+    ensure_eq("what the call was told", answered, "unavailable")?;
+    samples::read(&reference)?;
+    let secret = secrets::reveal(&reference, "s")?;
+    ensure_eq("the secret", secret.as_deref(), Some("kept"))
 }
 
 /// Exposes a secret in all texts.

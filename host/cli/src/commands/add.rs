@@ -1,7 +1,7 @@
 //! `add`: adds a customer with its data syncs, schedules and wakeups.
 
 use relation_host::AddRequest;
-use relation_host::reports::Added;
+use relation_host::reports::AddReport;
 use relation_host::types::Hierarchy;
 use serde_json::Value;
 

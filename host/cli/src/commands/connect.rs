@@ -38,8 +38,8 @@ must be registered for the integration at Webex, exactly as it is configured (co
 
 If the browser runs on another machine, use --no-listen: the browser ends on a page that cannot be opened. Copy
 that page's whole address and paste it to this command's stdin. An address that a mail program has wrapped or
-rewritten is restored if the result is certain. A wrong paste is reported, and you can paste again, up to
-5 times; the consent stays open.
+rewritten is restored if the result is certain. A wrong paste is reported and you can paste again;
+5 pastes are allowed, and the consent stays open.
 
 With --json each event is a line of its own: `authorization` with the link, then `connected`, for each grant;
 `refused` with a `message` reports a wrong paste.")]
@@ -91,7 +91,7 @@ enum ReceivedCallback {
 pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let shutdown = Shutdown::listen()?;
     let redirect = redirect(context, args.redirect)?;
-    // Before anything else, so that no consent is given in vain.
+    // Opens the source first: if that fails, no person has consented for nothing.
     let mut source = match args.no_listen {
         true => CallbackSource::Stdin(StdinLines::start(
             io::stdin().is_terminal() && !context.output.json,

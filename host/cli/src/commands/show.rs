@@ -116,7 +116,7 @@ fn render_text(details: &RecordDetails, now: Timestamp) -> String {
     }
     if !record.owned_documents.is_empty() {
         let mut rows = Table::with_columns(&[
-            Column::new("belongs to it"),
+            Column::new("owned document"),
             Column::new("model").droppable(2),
             Column::new("name").shortened(24),
             Column::new("pkid").droppable(1),
@@ -167,7 +167,7 @@ fn render_text(details: &RecordDetails, now: Timestamp) -> String {
 /// Renders the imports: a row for each model, with the time at which the import ended.
 fn render_imports(imports: &[Map<String, Value>]) -> Table {
     let mut rows = Table::with_columns(&[
-        Column::new("imported").tail(12),
+        Column::new("imported model").tail(12),
         Column::new("entries"),
         Column::new("ended"),
     ]);

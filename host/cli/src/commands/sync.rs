@@ -15,7 +15,7 @@ use crate::{Context, progress};
 pub struct Args {
     #[command(flatten)]
     record: RecordSelector,
-    /// What to import
+    /// The data to import
     #[arg(value_name = "WHAT", default_value_t = SyncTarget::RolesLicenses)]
     target: SyncTarget,
     /// Remove entries that are no longer at Webex even if the list is empty or has less than half of the

@@ -20,7 +20,7 @@ pub struct SettingError {
     pub line: Option<usize>,
     /// The key with its section, such as `limits.memory`. Empty if the text is not TOML.
     pub key: String,
-    /// What is wrong and what is expected.
+    /// The error and the expected value.
     pub message: String,
 }
 

@@ -55,7 +55,7 @@ struct Check {
     found: Option<String>,
 }
 
-/// What the store contains.
+/// The content of the store.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StoreContents {
     /// The number of documents by model.

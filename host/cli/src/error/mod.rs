@@ -75,11 +75,11 @@ impl ErrorKind {
 /// The error of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CliError {
-    /// Who must act next.
+    /// The person or party that must act next.
     pub kind: ErrorKind,
-    /// What was tried, on what, and why it failed.
+    /// The attempted action, its object, and the reason of the failure.
     pub message: String,
-    /// What to do next.
+    /// The next step.
     pub hint: Option<String>,
     /// The transaction that has the details.
     pub transaction: Option<String>,

@@ -47,6 +47,7 @@ fn model() -> Model {
             field("future_secret", FieldKind::Text, true),
         ],
         actions: Vec::new(),
+        settings: Vec::new(),
     }
 }
 

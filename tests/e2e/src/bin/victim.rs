@@ -110,7 +110,7 @@ async fn host(
     let database = directory.join("relation.db");
     let store = SqliteStore::open(&database, &SqliteOptions::default()).expect("the store opens");
     let faults = StoreFaults::new(Arc::clone(&clock));
-    let store: Arc<dyn Store> = Arc::new(FaultyStore::around(Arc::new(store), faults.clone()));
+    let store: Arc<dyn Store> = Arc::new(FaultyStore::new(Arc::new(store), faults.clone()));
     let key = KeyFile::new(directory.join("relation.key"));
     let sealer = Sealer::open(&*store, key, now).await.expect("the key fits");
     let relay = relay(webex.to_owned(), steps.clone());

@@ -103,7 +103,7 @@ fn damaged_cache_file_is_reported_and_rebuilt() {
     for damaged in [&whole[..middle], b"", &garbled] {
         fs::write(&file, damaged).unwrap();
         let output = describe(&workspace).run().succeeds();
-        let output = output.reports(&["WARN", "is damaged, and is made anew", COMPILED]);
+        let output = output.reports(&["WARN", "is damaged and is created again", COMPILED]);
         assert_eq!(output.stdout, first.stdout);
         describe(&workspace).run().succeeds().reports(&[LOADED]);
     }

@@ -145,7 +145,7 @@ fn lifecycle_in_json() {
 
     let checked = workspace.json(["check-expiry", pkid]);
     assert_eq!(checked["alert"], Value::Null);
-    assert!(checked["refresh_token_remaining_ms"].as_u64().unwrap() > 89 * 86_400_000);
+    assert!(checked["refresh_token_left"].as_u64().unwrap() > 89 * 86_400_000);
 
     let dry = workspace.json(["delete", pkid, "--dry-run"]);
     let done = workspace.json(["delete", pkid, "--yes"]);

@@ -40,7 +40,7 @@ pub struct Observation {
     pub alert: String,
     /// The text for the administrator.
     pub reads: String,
-    /// What happens by itself, and what a person has to do.
+    /// The further course, and the action that a person must take.
     pub afterwards: String,
 }
 

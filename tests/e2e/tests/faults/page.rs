@@ -16,25 +16,24 @@ pub const PAGE: Page = Page;
 const HEAD: &str = "\
 # A refresh under each fault
 
-This page is written by the tests: every row is a run of the real component against the emulated Webex, in each way in
-which Webex is known to refresh, under a clock that the test moves. Do not edit it; after a change that is meant, write
-it anew with
+The tests generate this page. Every row is a run of the real component against the Webex emulator, in each known refresh
+behaviour of Webex, under a clock that the test moves. Do not edit the page; after an intended change, generate it again:
 
 ```sh
 INSTA_UPDATE=always cargo test -p relation-e2e --test faults
 ```
 
-- **refresh**: the way in which Webex refreshes, where it makes a difference. `extend-same`: the same refresh token comes
-  back and its life begins anew; `frozen-clock`: its life runs on; `omit-refresh-token`: it is not named; `rotate`: a new
-  one comes back and the old one is dead, and with *reuse detection* its use revokes the whole grant;
-  `same-access-token`: soon after the last refresh nothing changes.
-- **tokens**: what became of those stored, by comparison with what Webex gave out last.
-- **lives**: what is left of the access token's and of the refresh token's life by the record; *assumed* where Webex did
-  not say it. They were issued 6 hours before, for 14 and 90 days.
-- **next attempt**: from the failed one, without the jitter that spreads customers in operation.
-- **reads**: the record's notes; without any, why the call failed, or the warnings of its transaction.
-- **afterwards**: what comes of it once the fault is over. *A person connects again* means: nothing was asked of Webex in
-  the 30 days after, and new tokens ended the alert.
+- **refresh**: Webex's refresh behaviour, where it matters. `extend-same`: the response has the same refresh token with a
+  new lifetime; `frozen-clock`: the same token, whose lifetime is not extended; `omit-refresh-token`: no refresh token;
+  `rotate`: a new refresh token, and the old one is invalid; with *reuse detection*, using the old one revokes the whole
+  grant; `same-access-token`: soon after the last refresh nothing changes.
+- **tokens**: the stored tokens after the call, compared with the last ones that Webex issued.
+- **lives**: the remaining lifetimes of access token and refresh token by the record; *assumed* where Webex did not report
+  them. The tokens were issued 6 hours before, for 14 and 90 days.
+- **next attempt**: the time until the next attempt, without jitter.
+- **reads**: the record's notes; without notes, the error of the call or the warnings of its transaction.
+- **afterwards**: the result after the fault has ended. *A person connects again* means: no request was sent to Webex in
+  the following 30 days, and new tokens ended the alert.
 ";
 
 /// `docs/faults.md`.

@@ -55,7 +55,7 @@ const fn variant(name: &'static str, mode: Mode, reuse_detection: bool) -> Refre
 pub struct Group {
     /// The section's title.
     pub title: &'static str,
-    /// What the rows share, for the reader of the page.
+    /// The common property of the rows, for readers of the page.
     pub about: &'static str,
     /// The world of the rows; the sweep sets the refresh mode.
     pub world: fn() -> WorldBuilder,

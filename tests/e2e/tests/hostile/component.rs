@@ -23,7 +23,7 @@ pub fn component(fixture: &str) -> (PathBuf, Option<TempDir>) {
 fn encoded(text: &Path) -> Vec<u8> {
     let mut module = wat::parse_file(text).expect("it is WebAssembly");
     let mut resolve = Resolve::default();
-    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/spark-customer");
     let (package, _) = resolve.push_dir(wit).expect("the contract can be read");
     let world = resolve
         .select_world(&[package], Some("spark-customer"))

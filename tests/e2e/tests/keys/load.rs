@@ -108,7 +108,7 @@ async fn rotation_under_load_fails_no_refresh() {
     let ended = last(&rotated.stdout);
     assert_eq!(ended["unopened"], serde_json::json!([]), "{ended}");
     eprintln!(
-        "{refreshed} refreshes during the rotation, which sealed {} anew",
+        "{refreshed} refreshes during the rotation, which sealed {} again",
         ended["resealed"]
     );
 

@@ -21,6 +21,7 @@ use relation_host::{
 };
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use super::error::ConformanceError;
@@ -80,6 +81,7 @@ pub(super) struct Run {
     pub(super) clock: Arc<ManualClock>,
     pub(super) server: Server,
     pkid: Option<Pkid>,
+    stash: TempDir,
 }
 
 impl Conformance {
@@ -164,6 +166,7 @@ impl Conformance {
             clock: Arc::new(ManualClock::new(START_TIME)),
             server: Server::start_with(self.response_override).await?,
             pkid: None,
+            stash: TempDir::new()?,
         };
         let closed = find_closed_origin().await?;
         run.allow = vec![run.server.origin(), closed.clone()];
@@ -178,6 +181,7 @@ impl Conformance {
         run.checks(&first).await?;
         run.refresh(&first).await?;
         run.check_redaction(&first).await?;
+        run.keep(&self.store).await?;
         run.check_concurrent_calls(&first, &second, &busy).await?;
         run.check_lost_lease(&first, &second).await?;
         let host = match &self.reopen {
@@ -209,7 +213,10 @@ async fn find_closed_origin() -> io::Result<String> {
 
 impl Run {
     /// Builds a new host on the store, like another process.
-    async fn build_host(&self, store: &Arc<dyn Store>) -> Result<Host, ConformanceError> {
+    pub(super) async fn build_host(
+        &self,
+        store: &Arc<dyn Store>,
+    ) -> Result<Host, ConformanceError> {
         let wrong = |error: &dyn std::fmt::Display| ConformanceError::Host(error.to_string());
         let proxies = [self.server.origin()];
         let policy = Policy::parse(&self.allow)
@@ -230,6 +237,7 @@ impl Run {
             .settings(settings)
             .secret_setting(SECRET.0, SecretString::from(SECRET.1))
             .limits(self.limits.clone())
+            .stash(self.stash.path())
             .egress(client);
         let builder = match &self.modify_host {
             Some(modify_host) => modify_host(builder, &self.clock),

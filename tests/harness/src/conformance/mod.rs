@@ -23,6 +23,7 @@
 
 mod drive;
 mod error;
+mod outage;
 mod overlap;
 mod report;
 mod server;

@@ -103,7 +103,7 @@ impl Run {
 }
 
 /// Returns the contract's name for a call's error.
-fn failure_case(error: &CallError) -> &'static str {
+pub(super) fn failure_case(error: &CallError) -> &'static str {
     match &error.kind {
         CallErrorKind::Refused(failure) => failure.case(),
         CallErrorKind::Guest(_) => "a trap",

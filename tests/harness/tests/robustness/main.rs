@@ -1,5 +1,5 @@
 //! Workflows under faults: every failing import, a crash at every point, and concurrent calls in many orders.
-//! Nothing may be lost or duplicated.
+//! No result may be lost or duplicated.
 //!
 //! `docs/sweep.md` and `docs/schedules.md` are generated from the results: `INSTA_UPDATE=always cargo test
 //! --workspace --test robustness`.

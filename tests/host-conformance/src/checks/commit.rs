@@ -212,7 +212,7 @@ pub fn every_check(context: &CheckContext) -> Outcome {
     )
 }
 
-pub fn save(context: &CheckContext) -> Outcome {
+pub fn keep(context: &CheckContext) -> Outcome {
     let (document, other) = (context.document(), context.written_document()?);
     let keep = |checks: &[Check]| storage::commit(checks, &rewrite(&document), OnUnavailable::Keep);
     ensure_refused("without a check", keep(&[]), "invalid")?;

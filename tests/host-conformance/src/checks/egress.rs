@@ -112,15 +112,15 @@ pub fn refused(context: &CheckContext) -> Outcome {
         return skip("the driver gave no `closed` address");
     };
     let code = code("a closed origin", send(&Request::get(origin, "/")))?;
-    let kept = certainly_not_sent(&code) && !matches!(code, ErrorCode::HttpRequestDenied);
+    let is_unsent_code = certainly_not_sent(&code) && !matches!(code, ErrorCode::HttpRequestDenied);
     ensure(
         &format!("expected a code such as connection-refused, found {code:?}"),
-        kept,
+        is_unsent_code,
     )
 }
 
-/// Checks that the code does not deny that the request may have been sent.
-fn in_doubt(what: &str, answer: Result<Response, ErrorCode>) -> Outcome {
+/// Checks that the error code leaves open whether the request was sent.
+fn ensure_possibly_sent(what: &str, answer: Result<Response, ErrorCode>) -> Outcome {
     let code = code(what, answer)?;
     ensure(
         &format!("{what}: {code:?} means that the request was not sent"),
@@ -133,27 +133,27 @@ pub fn deadline(context: &CheckContext) -> Outcome {
         timeout_ms: Some(100),
         ..Request::get(server(context)?, "/never")
     };
-    in_doubt("a response that never comes", send(&request))
+    ensure_possibly_sent("a response that never comes", send(&request))
 }
 
 pub fn deadline_unset(context: &CheckContext) -> Outcome {
     let request = Request::get(server(context)?, "/never");
-    in_doubt("an answer that never comes", send(&request))
+    ensure_possibly_sent("a response that never comes, without request options", send(&request))
 }
 
 pub fn cut(context: &CheckContext) -> Outcome {
     let request = Request::get(server(context)?, "/cut");
-    in_doubt("a response that ends early", send(&request))
+    ensure_possibly_sent("a response that ends early", send(&request))
 }
 
 pub fn size(context: &CheckContext) -> Outcome {
     // Larger than any reasonable limit.
     let request = Request::get(server(context)?, "/large?bytes=50331648");
     let answer = send(&request).map(|answer| answer.body.len());
-    in_doubt_of_size(answer)
+    ensure_body_size_error(answer)
 }
 
-fn in_doubt_of_size(answer: Result<usize, ErrorCode>) -> Outcome {
+fn ensure_body_size_error(answer: Result<usize, ErrorCode>) -> Outcome {
     match code("a response of 48 MiB", answer)? {
         ErrorCode::HttpResponseBodySize(_) => Ok(()),
         other => fail(format!("expected HTTP-response-body-size, found {other:?}")),

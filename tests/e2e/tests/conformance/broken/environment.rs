@@ -106,6 +106,19 @@ async fn backward_clock() -> Conformance {
     })
 }
 
+/// Creates no stash: its directory is a link to a missing target.
+async fn no_stash() -> Conformance {
+    let directory = tempfile::tempdir().unwrap();
+    let link = directory.path().join("stash");
+    std::os::unix::fs::symlink("missing/target", &link).unwrap();
+    let run = on(Arc::new(SqliteStore::in_memory().unwrap())).await;
+    run.modify_hosts(move |host, _| {
+        // The closure owns the directory, which must outlive the run.
+        let _ = &directory;
+        host.stash(&link)
+    })
+}
+
 async fn wide_limits() -> Conformance {
     let limits = Limits {
         commit: 64 << 20,
@@ -192,6 +205,7 @@ broken_hosts! {
     settings_differ: other_settings() => ["config.get", "config.secrets", "secrets.setting"];
     randomness_repeats: biased_entropy() => ["random.fresh", "random.fresh-per-call"];
     clock_goes_back: backward_clock() => ["clock.steady", "clock.agrees"];
+    commits_that_are_not_kept: no_stash() => ["storage.commit.kept"];
     limits_are_too_wide: wide_limits() => [
         "limits.changes",
         "limits.commit",

@@ -8,9 +8,9 @@ use crate::row::{FaultClass, Group, TOKEN, webex};
 
 pub fn group() -> Group {
     Group {
-        title: "Lives that make no sense",
-        about: "The tokens are taken. A life that is missing or impossible is taken as the one that \
-                was last known, one beyond ten years as ten years.",
+        title: "Missing or invalid token lifetimes",
+        about: "The tokens are stored. A missing or invalid lifetime is replaced by the last known \
+                one. A lifetime above ten years is stored as ten years.",
         world: World::builder,
         rows: vec![
             webex("no `expires_in`", FaultClass::Delivered, |_| {

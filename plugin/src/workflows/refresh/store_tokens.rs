@@ -82,7 +82,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             record,
             self.grant,
             tokens::ReceivedTokens {
-                response: response,
+                response,
                 stored: &held,
                 source: TokenSource::Refreshed,
                 issued: self.begun,

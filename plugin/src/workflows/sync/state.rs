@@ -16,7 +16,7 @@ use crate::platform::{
 use crate::record::{Record, key};
 use crate::reports::{ImportCount, SyncKind};
 
-/// The model of [`Import`].
+/// The model of the documents with the progress of imports.
 pub const IMPORT_MODEL: &str = "data/SparkImport";
 /// The model of documents with the entries seen on a page.
 pub const SEEN_MODEL: &str = "data/SparkImportPage";

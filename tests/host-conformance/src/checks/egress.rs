@@ -138,7 +138,10 @@ pub fn deadline(context: &CheckContext) -> Outcome {
 
 pub fn deadline_unset(context: &CheckContext) -> Outcome {
     let request = Request::get(server(context)?, "/never");
-    ensure_possibly_sent("a response that never comes, without request options", send(&request))
+    ensure_possibly_sent(
+        "a response that never comes, without request options",
+        send(&request),
+    )
 }
 
 pub fn cut(context: &CheckContext) -> Outcome {

@@ -129,7 +129,7 @@ pub const CHECKS: &[CheckEntry] = &[
     immediate("limits.commit", "a commit of 8 MiB exceeds a limit that is named", limits::commit_size),
     immediate("limits.requests", "one of 2000 requests in one call is refused by `connection-limit-reached`", limits::requests),
     by_driver(FRESH, "each call has an instance of its own", "there was only one call"),
-    by_driver(ONE_AT_A_TIME, "one call at a time runs on a record", "the driver made no two calls at once (`meet`, or `turned-away`)"),
+    by_driver(ONE_AT_A_TIME, "only one call at a time runs on a record", "the driver made no concurrent calls (`meet`, or `turned-away`)"),
     by_driver("egress.proxy.one-call", "a configured proxy applies to one call", "no proxy was given, or no call followed"),
     by_driver("random.fresh-per-call", "two calls draw different random bytes", "there was only one call"),
     by_driver("clock.agrees", "the plugin's clock agrees with the time in callers' requests", "the driver did not call `refresh`"),

@@ -216,7 +216,7 @@ impl ConnectFlow<'_> {
 
     /// Reports why a paste is not the callback.
     fn reject_paste(&self, why: &str) -> Result<(), CliError> {
-        let message = format!("this is not the address after the consent: {why}");
+        let message = format!("this is not the redirect URL of this consent: {why}");
         let output = self.context.output;
         match output.json {
             true => output.line(&Event::Refused { message: &message }, |_| String::new()),
@@ -300,11 +300,11 @@ impl ConnectFlow<'_> {
             received = received => received,
             () = self.shutdown.wait() => Err(CliError::new(
                 ErrorKind::Failed,
-                format!("stopped before anybody consented for {name}; the connection is as it was"),
+                format!("stopped while waiting for the consent for {name}; the connection is unchanged"),
             )),
             () = clock.sleep_until(authorization.expires) => Err(CliError::new(
                 ErrorKind::Reauthorize,
-                format!("nobody consented for {name} in time; the connection is as it was"),
+                format!("the consent for {name} timed out; the connection is unchanged"),
             )
             .hint(RESTART_HINT)),
         };
@@ -330,13 +330,13 @@ impl ConnectFlow<'_> {
     }
 }
 
-const RESTART_HINT: &str = "`relation-host connect RECORD` begins again";
+const RESTART_HINT: &str = "run `relation-host connect RECORD` again";
 /// The maximum number of pasted callbacks that are sent to the plugin for one consent.
 const MAX_CALLBACKS: u32 = 5;
 
 /// Turns an error of stdout into a failure: without the link, the consent cannot be given.
 fn link_not_shown(error: CliError) -> CliError {
-    let hint = "read stdout, which receives the link; the connection is as it was";
+    let hint = "read stdout, which receives the link; the connection is unchanged";
     CliError::new(
         ErrorKind::Failed,
         format!(
@@ -365,7 +365,7 @@ fn explain(error: CliError) -> CliError {
     };
     let (message, hint) = match error.kind {
         ErrorKind::Invalid if about("callback") => (
-            Some("this is not what Webex sent the browser to"),
+            Some("this is not the URL to which Webex redirected the browser"),
             "give the whole address that the browser shows after the consent",
         ),
         ErrorKind::Invalid if about("redirect-uri") => (
@@ -383,7 +383,7 @@ fn explain(error: CliError) -> CliError {
         ),
         ErrorKind::Unavailable | ErrorKind::RateLimited => (
             None,
-            "the connection is as it was; `relation-host connect RECORD` begins again",
+            "the connection is unchanged; run `relation-host connect RECORD` again",
         ),
         _ => return error,
     };

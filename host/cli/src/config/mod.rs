@@ -301,8 +301,8 @@ impl Config {
             && limits.time < limits.request_time
         {
             let message = format!(
-                "a call of {} cannot wait for a request of {} (limits.request-time): a response that \
-                 comes later would be lost; make it as long, or the request shorter",
+                "a call of {} is shorter than a request of {} (limits.request-time), so a late \
+                 response would be lost; raise limits.time or lower limits.request-time",
                 humantime::format_duration(limits.time),
                 humantime::format_duration(limits.request_time)
             );

@@ -29,10 +29,14 @@ impl RedirectAddress {
             return Err("must not carry a user or password".to_owned());
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err("must have neither `?` nor `#`: Webex adds what it has to say".to_owned());
+            return Err(
+                "must have neither `?` nor `#`: Webex appends its own query parameters".to_owned(),
+            );
         }
         if url.port() == Some(0) {
-            return Err("must name a port: Webex compares the address exactly".to_owned());
+            return Err(
+                "must not have port 0: name the port that is registered at Webex".to_owned(),
+            );
         }
         if text.len() > MAX_BYTES {
             return Err(format!("has more than {MAX_BYTES} bytes"));

@@ -31,13 +31,13 @@ async fn decline(demo: &mut DemoRun, pkid: &Pkid) -> Result<(), CliError> {
     let host = &demo.environment.host;
     let refused = host.complete_connect(pkid, &callback).await;
     let words = match &refused {
-        Ok(_) => "it was taken for a consent".to_owned(),
+        Ok(_) => "the call accepted it as a consent".to_owned(),
         Err(refused) => refused.to_string(),
     };
     let mut checks = Checks::default();
-    checks.holds("the call says so", words.contains("declined"));
+    checks.holds("the error says so", words.contains("declined"));
     checks.equal(
-        "the connection is as it was",
+        "the connection is unchanged",
         demo.connection().await?,
         before,
     );
@@ -84,7 +84,7 @@ async fn accept(
         demo.active_alerts().await?.len(),
         0,
     );
-    checks.holds("the same callback does nothing twice", replayed.is_err());
+    checks.holds("a second use of the callback is refused", replayed.is_err());
     let after = demo.store_contents().await?;
     let besides_alerts = |contents: &StoreContents| {
         let mut documents = contents.documents.clone();
@@ -92,7 +92,7 @@ async fn accept(
         documents
     };
     checks.equal(
-        "everything else is as it was",
+        "the other documents are unchanged",
         besides_alerts(&after),
         besides_alerts(&before),
     );
@@ -124,14 +124,14 @@ async fn check_import(demo: &mut DemoRun, organization: &Organization) -> Result
     let stored = |model: &str| contents.documents.get(model).copied().unwrap_or_default();
     let mut checks = Checks::default();
     for (model, expected) in IMPORTED.iter().zip(expected) {
-        checks.equal(format!("every {model} is there"), stored(model), expected);
-        checks.holds(format!("there are some of {model}"), expected > 0);
+        checks.equal(format!("every {model} is stored"), stored(model), expected);
+        checks.holds(format!("at least one {model} was expected"), expected > 0);
     }
     checks.equal("no call failed", summary.failed, 0);
     checks.equal("refresh and expiry check stay due", contents.wakeups, 2);
     demo.finish_step(
         "Roles and licences are imported",
-        "by a transaction of its own, a moment after the consent",
+        "in a transaction of its own, shortly after the consent",
         checks,
     )
     .await

@@ -56,7 +56,7 @@ async fn check_warning(demo: &mut DemoRun, threshold: u64) -> Result<(), CliErro
         .iter()
         .filter(|alert| number(alert, "threshold") == threshold * 86_400_000)
         .collect::<Vec<_>>();
-    checks.equal("one alert tells of this threshold", raised.len(), 1);
+    checks.equal("one alert is for this threshold", raised.len(), 1);
     checks.holds(
         "it was raised once",
         raised.iter().all(|alert| number(alert, "count") == 1),
@@ -96,8 +96,8 @@ async fn check_alert_count(demo: &mut DemoRun) -> Result<(), CliError> {
         before,
     );
     demo.finish_step(
-        "Somebody checks by hand",
-        "and finds what is known already",
+        "A manual expiry check",
+        "repeats the alert that exists already",
         checks,
     )
     .await
@@ -118,20 +118,20 @@ async fn check_expired(demo: &mut DemoRun) -> Result<(), CliError> {
     let at_expiry = alerts
         .iter()
         .find(|alert| text(alert, "code") == "WEBEX_REFRESH_TOKEN_EXPIRED");
-    checks.holds("an alert says so", at_expiry.is_some());
-    checks.equal("no refresh is to come", connection.next_refresh, None);
+    checks.holds("an alert reports the expiry", at_expiry.is_some());
+    checks.equal("no refresh is scheduled", connection.next_refresh, None);
     checks.holds(
-        "a note tells the administrator what to do",
+        "a note gives the administrator the next step",
         connection.notes.contains("connect this customer again"),
     );
     demo.environment.advance(days(7)).await?;
     checks.equal(
-        "Webex was not asked in the week after",
+        "no request was sent to Webex in the following week",
         demo.environment.token_requests(),
         requests,
     );
     let happened = format!(
-        "the refresh token's time is over, and a week passes\n{}",
+        "the refresh token's lifetime has ended, and a week passes\n{}",
         connection.notes
     );
     demo.finish_step("The refresh token expires", &happened, checks)
@@ -145,14 +145,14 @@ async fn dry_run_delete(demo: &mut DemoRun) -> Result<(), CliError> {
     let deletion = demo.environment.host.delete(&pkid, true).await?.value;
     let after = demo.store_contents().await?;
     let mut checks = Checks::default();
-    checks.equal("nothing has changed", &after, &before);
+    checks.equal("the store is unchanged", &after, &before);
     checks.equal(
-        "it names every document",
+        "the report names every document",
         deletion.documents.len(),
         before.documents.values().sum(),
     );
     checks.equal(
-        "it names every wakeup",
+        "the report names every wakeup",
         deletion.wakeups.len(),
         before.wakeups,
     );
@@ -164,16 +164,16 @@ async fn dry_run_delete(demo: &mut DemoRun) -> Result<(), CliError> {
         models.position(|each| each == model)
     };
     checks.holds(
-        "schedules would go before what they fire at",
+        "schedules would be deleted before the documents that they run",
         place("data/Schedule").is_some_and(|at| Some(at) < place("data/DataSync")),
     );
     let last = deletion
         .documents
         .last()
         .map(|(document, _)| &document.pkid);
-    checks.holds("the record would go last", last == Some(&pkid));
+    checks.holds("the record would be deleted last", last == Some(&pkid));
     checks.equal(
-        "Webex was not asked",
+        "no request was sent to Webex",
         demo.environment.webex.requests().len(),
         requests,
     );
@@ -183,12 +183,8 @@ async fn dry_run_delete(demo: &mut DemoRun) -> Result<(), CliError> {
         .map(|(document, name)| format!("{} {name}", document.model))
         .collect();
     let happened = format!("would delete {}", cascade.join(", "));
-    demo.finish_step(
-        "Somebody asks what a delete would take away",
-        &happened,
-        checks,
-    )
-    .await
+    demo.finish_step("A dry run of the delete", &happened, checks)
+        .await
 }
 
 async fn delete(demo: &mut DemoRun, grant: &Grant) -> Result<(), CliError> {
@@ -198,7 +194,7 @@ async fn delete(demo: &mut DemoRun, grant: &Grant) -> Result<(), CliError> {
     let mut checks = Checks::default();
     let contents = demo.store_contents().await?;
     checks.holds(
-        "no document and no wakeup is left",
+        "no document and no wakeup remains",
         contents.documents.is_empty() && contents.wakeups == 0,
     );
     let naming: Vec<String> = database::count_rows_containing(&database, &[pkid.as_str(), NAME])?
@@ -207,7 +203,7 @@ async fn delete(demo: &mut DemoRun, grant: &Grant) -> Result<(), CliError> {
         .filter(|table| !table.starts_with("transaction"))
         .collect();
     checks.equal(
-        "no row names it but those of the transactions",
+        "only transactions still name the customer",
         naming,
         Vec::new(),
     );
@@ -226,12 +222,12 @@ async fn delete(demo: &mut DemoRun, grant: &Grant) -> Result<(), CliError> {
         demo.environment.webex.requests().iter().any(confirmed),
     );
     checks.equal(
-        "no file of the store has a token in clear",
+        "no file of the store contains a token in clear",
         database::find_files_containing(&database, &[grant.access_token(), grant.refresh_token()])?,
         Vec::new(),
     );
     let happened = format!(
-        "{} documents and {} wakeups went, the record last and with all that could fire, then the tokens",
+        "deleted {} documents and {} wakeups, the record in the last commit; then revoked the tokens",
         deletion.documents.len(),
         deletion.wakeups.len()
     );
@@ -243,18 +239,18 @@ async fn check_no_activity(demo: &mut DemoRun) -> Result<(), CliError> {
     let requests = demo.environment.webex.requests().len();
     let summary = demo.environment.advance(days(30)).await?;
     let mut checks = Checks::default();
-    checks.equal("nothing came due", (summary.done, summary.failed), (0, 0));
     checks.equal(
-        "Webex was not asked",
+        "no wakeup became due",
+        (summary.done, summary.failed),
+        (0, 0),
+    );
+    checks.equal(
+        "no request was sent to Webex",
         demo.environment.webex.requests().len(),
         requests,
     );
-    demo.finish_step(
-        "Another month passes",
-        "nothing is left that could fire",
-        checks,
-    )
-    .await
+    demo.finish_step("Another month passes", "no wakeup remains", checks)
+        .await
 }
 
 async fn refresh_token_expiry(demo: &DemoRun) -> Result<Expiry, CliError> {

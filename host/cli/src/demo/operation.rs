@@ -36,7 +36,7 @@ pub async fn run(demo: &mut DemoRun) -> Result<(Organization, Grant), CliError> 
 async fn set_up(demo: &mut DemoRun) -> Result<(), CliError> {
     let environment = &demo.environment;
     let happened = format!(
-        "plugin: {}, compiled and linked\nemulated Webex: {}\nstore: {}",
+        "plugin: {}, compiled and linked\nWebex emulator: {}\nstore: {}",
         environment.host.plugin().name(),
         environment.webex.base_url(),
         environment.database().display(),
@@ -48,7 +48,7 @@ async fn set_up(demo: &mut DemoRun) -> Result<(), CliError> {
         contents.documents.is_empty() && contents.wakeups == 0,
     );
     checks.holds(
-        "its key was made, and nobody else can read it",
+        "its key was created, readable by this user only",
         is_private(&environment.key_file()),
     );
     demo.finish_step("The host starts on an empty store", &happened, checks)
@@ -78,12 +78,12 @@ async fn add(
     let mut checks = Checks::default();
     checks.equal("it is connected", connection.state, State::Connected);
     checks.equal(
-        "the access token's expiry is what Webex said",
+        "the access token's expiry is the one from Webex",
         lifetime(connection.access_token_expires),
         Some((grant.expires_in(), false)),
     );
     checks.equal(
-        "the refresh token's expiry is what Webex said",
+        "the refresh token's expiry is the one from Webex",
         lifetime(connection.refresh_token_expires),
         Some((grant.refresh_token_expires_in(), false)),
     );
@@ -95,7 +95,7 @@ async fn add(
         .collect();
     names.sort();
     checks.equal(
-        "its data syncs are there",
+        "its data syncs exist",
         names,
         ["SyncSpark", "SyncSparkRolesLicenses", "SyncSparkUsers"]
             .map(|prefix| format!("{prefix}{NAME}"))
@@ -143,11 +143,11 @@ async fn repeat_add(
         .add(request(organization, grant)?)
         .await?;
     let mut checks = Checks::default();
-    checks.holds("it was recognised as a repetition", again.value.replayed);
+    checks.holds("the host recognised the repetition", again.value.replayed);
     let same = Some(&again.value.connection.pkid) == demo.customer.as_ref();
     checks.holds("the result names the same record", same);
     let after = demo.store_contents().await?;
-    checks.equal("nothing was made twice", after, before);
+    checks.equal("nothing was created twice", after, before);
     demo.finish_step(
         "The same add is sent again",
         "with the same idempotency key, as after a lost response",
@@ -161,7 +161,7 @@ async fn search_for_tokens(demo: &mut DemoRun, grant: &Grant) -> Result<(), CliE
     let tokens = [grant.access_token(), grant.refresh_token()];
     let mut checks = Checks::default();
     checks.equal(
-        "no file of the store has a token in clear",
+        "no file of the store contains a token in clear",
         database::find_files_containing(&database, &tokens)?,
         Vec::new(),
     );
@@ -170,7 +170,7 @@ async fn search_for_tokens(demo: &mut DemoRun, grant: &Grant) -> Result<(), CliE
         .map(|(table, _)| table)
         .collect();
     checks.holds(
-        "the customer's name is found there, so the search does find things",
+        "the search finds the customer's name, so it works",
         tables.iter().any(|table| table == "documents"),
     );
     let happened = format!("tables that name the customer: {}", tables.join(", "));
@@ -207,7 +207,7 @@ async fn pass_ninety_days(demo: &mut DemoRun) -> Result<(), CliError> {
         .is_some_and(|expiry| expiry.at > now.after(days(6)));
     checks.holds("the access token lasts for days to come", lasts);
     checks.holds(
-        "the refresh token, whose 90 days would be over, was extended",
+        "the refresh token was extended beyond its first 90 days",
         is_later(after.refresh_token_expires, before.refresh_token_expires),
     );
     checks.equal("no alert was raised", demo.active_alerts().await?.len(), 0);
@@ -228,20 +228,20 @@ async fn survive_outage(demo: &mut DemoRun) -> Result<(), CliError> {
     }
     let failing = demo.connection().await?;
     let mut checks = Checks::default();
-    checks.equal("it is retrying", failing.state, State::Retrying);
+    checks.equal("the state is retrying", failing.state, State::Retrying);
     checks.equal(
-        "the tokens are kept as they were",
+        "the tokens are unchanged",
         (failing.access_token_expires, failing.refresh_token_expires),
         (before.access_token_expires, before.refresh_token_expires),
     );
     let soon = demo.environment.now().after(Duration::from_secs(120));
     checks.holds(
-        "the next try is minutes away",
+        "the next attempt is minutes away",
         failing.next_refresh.is_some_and(|at| at <= soon),
     );
     demo.finish_step(
-        "Webex has a bad hour",
-        "the token endpoint answers 503, and a refresh is due",
+        "Webex is unavailable for an hour",
+        "the token endpoint returns 503 while a refresh is due",
         checks,
     )
     .await?;
@@ -251,7 +251,7 @@ async fn survive_outage(demo: &mut DemoRun) -> Result<(), CliError> {
     let mut checks = Checks::default();
     checks.equal("it is connected", recovered.state, State::Connected);
     checks.equal(
-        "it took one try for each 503, and one more",
+        "one attempt for each 503, and one more",
         demo.environment.token_requests() - requests,
         REFUSALS as usize + 1,
     );
@@ -261,7 +261,7 @@ async fn survive_outage(demo: &mut DemoRun) -> Result<(), CliError> {
     );
     demo.finish_step(
         "Webex recovers",
-        "an hour passes, with tries at growing distances",
+        "an hour passes, with growing delays between attempts",
         checks,
     )
     .await

@@ -124,7 +124,7 @@ impl DemoRun {
     ) -> Result<(), CliError> {
         let violations = self.environment.webex.violations();
         checks.equal(
-            "Webex saw no refresh token twice at once, and no token that was known to be dead",
+            "no refresh token was sent twice concurrently, and no token that was known to be invalid",
             violations,
             Vec::new(),
         );
@@ -156,11 +156,7 @@ impl DemoRun {
                 None => format!("\n  {}", check.what),
             })
             .collect();
-        let message = format!(
-            "step {}, {title:?}, did not end as it should:{}",
-            self.steps,
-            wrong.concat()
-        );
+        let message = format!("step {}, {title:?}, failed:{}", self.steps, wrong.concat());
         Err(CliError::new(ErrorKind::Failed, message))
     }
 
@@ -254,9 +250,9 @@ impl DemoRun {
         }});
         self.output.line(&summary, |_| {
             let lines = pair_table([
-                ("steps, all as they should be", self.steps.to_string()),
+                ("steps, all successful", self.steps.to_string()),
                 ("token requests", refreshes.to_string()),
-                ("requests to Webex in all", requests.to_string()),
+                ("requests to Webex in total", requests.to_string()),
                 ("alerts raised", self.alerts.to_string()),
                 ("simulated time", time::format_span(simulated)),
                 ("real time", format!("{:.1} s", took.as_secs_f64())),
@@ -275,7 +271,7 @@ fn render_text(step: &Step<'_>) -> String {
         let refresh = left(connection.refresh_token_expires.as_ref());
         let next = match connection.next_refresh {
             Some(at) => format!("next refresh {}", time::format_due(at, step.at)),
-            None => "no refresh to come".to_owned(),
+            None => "no refresh scheduled".to_owned(),
         };
         let (name, state) = (escape_control_chars(&connection.name), connection.state);
         lines.push(format!(

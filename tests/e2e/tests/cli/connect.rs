@@ -338,7 +338,7 @@ fn interrupt_leaves_the_customer_unchanged() {
     link(&mut running);
     running.interrupt();
     let output = running.wait().exits(1);
-    output.reports(&["stopped before anybody consented"]);
+    output.reports(&["stopped while waiting for the consent"]);
     assert_eq!(
         world.workspace.json(["show", &pkid])["connection"]["state"],
         "not-connected"

@@ -55,5 +55,5 @@ fn hangup_ends_connect_without_changes() {
     });
     running.hang_up();
     let output = running.wait().exits(1);
-    output.reports(&["stopped before anybody consented"]);
+    output.reports(&["stopped while waiting for the consent"]);
 }

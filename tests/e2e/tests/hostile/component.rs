@@ -14,9 +14,9 @@ pub fn component(fixture: &str) -> (PathBuf, Option<TempDir>) {
         return (file, None);
     }
     let folder = TempDir::new().unwrap();
-    let run_attempt = folder.path().join("component.wasm");
-    std::fs::write(&run_attempt, encoded(&file)).unwrap();
-    (run_attempt, Some(folder))
+    let path = folder.path().join("component.wasm");
+    std::fs::write(&path, encoded(&file)).unwrap();
+    (path, Some(folder))
 }
 
 /// Encodes a module as a component of our world.

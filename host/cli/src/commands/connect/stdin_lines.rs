@@ -85,7 +85,7 @@ impl StdinLines {
         }
         Err(match last_mismatch {
             Some(reason) => CliError::usage(format!(
-                "this is not the address after the consent: {reason}"
+                "this is not the redirect URL of this consent: {reason}"
             )),
             None => CliError::usage(
                 "stdin held no address: give the one to which Webex sent the browser",

@@ -43,16 +43,16 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
                     ErrorKind::NotFound,
                     format!("there is no data key {id}"),
                 )
-                .hint("`relation-host keys list` shows what is there"));
+                .hint("`relation-host keys list` lists the data keys"));
             }
             true
         }
         Retirement::Newest => {
             return Err(CliError::new(
                 ErrorKind::Failed,
-                format!("data key {id} is the newest, which new secrets are sealed with"),
+                format!("data key {id} is the newest one, which seals new secrets"),
             )
-            .hint("`relation-host keys rotate` begins with a new one"));
+            .hint("run `relation-host keys rotate` first; it creates a new data key"));
         }
         Retirement::InUse { sealed, unknown } => return Err(in_use_error(id, sealed, unknown)),
     };
@@ -64,14 +64,16 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 }
 
 fn in_use_error(id: u32, sealed: SecretCount, unknown: u64) -> CliError {
-    let open = sealed.all - sealed.quarantined;
-    if open > 0 {
-        let secrets = count_noun(open, "secret is", "secrets are");
+    let decryptable = sealed.all - sealed.quarantined;
+    if decryptable > 0 {
+        let secrets = count_noun(decryptable, "secret is", "secrets are");
         return CliError::new(
             ErrorKind::Failed,
             format!("data key {id} cannot be retired: {secrets} sealed with it"),
         )
-        .hint("`relation-host keys rotate` seals them with the newest");
+        .hint(
+            "run `relation-host keys rotate` first; it seals every secret with the newest data key",
+        );
     }
     let mut needs = Vec::new();
     if sealed.quarantined > 0 {
@@ -93,7 +95,7 @@ fn in_use_error(id: u32, sealed: SecretCount, unknown: u64) -> CliError {
         format!("data key {id} cannot be retired: {}", needs.join(", and ")),
     )
     .hint(
-        "`relation-host keys check` names them: set them again first, or give them up with \
-         --despite-unopened",
+        "`relation-host keys check` lists these secrets: store new values first, or lose the \
+         secrets with --despite-unopened",
     )
 }

@@ -1,12 +1,11 @@
 //! Injected randomness: the operating system's, or a repeatable sequence for tests.
 
+use parking_lot::Mutex;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use chacha20::ChaCha8Rng;
 use chacha20::rand_core::{Rng as _, SeedableRng as _, TryRng};
-
-use crate::lock::lock;
 
 /// The source of a host's random bytes: pkids of new records, transaction ids, and the plugin's
 /// `wasi:random`. Nonces and data keys never come from here.
@@ -29,7 +28,7 @@ impl SeededEntropy {
 
 impl Entropy for SeededEntropy {
     fn fill(&self, bytes: &mut [u8]) {
-        lock(&self.0).fill_bytes(bytes);
+        self.0.lock().fill_bytes(bytes);
     }
 }
 

@@ -16,7 +16,6 @@ pub mod entropy;
 pub mod host;
 pub mod imports;
 pub mod limits;
-mod lock;
 pub mod reports;
 pub mod schedule;
 pub mod store;

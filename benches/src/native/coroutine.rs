@@ -5,11 +5,12 @@
 //! component does not have, and the comparison would flatter the component. So it runs on a
 //! coroutine with its own stack too, and stacks are reused.
 
+use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use corosensei::stack::DefaultStack;
@@ -24,7 +25,7 @@ pub struct Stacks(Mutex<Vec<DefaultStack>>);
 
 impl Stacks {
     fn take(&self) -> io::Result<DefaultStack> {
-        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let free = self.0.lock().pop();
         match free {
             Some(stack) => Ok(stack),
             None => DefaultStack::new(STACK),
@@ -32,10 +33,7 @@ impl Stacks {
     }
 
     fn put(&self, stack: DefaultStack) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(stack);
+        self.0.lock().push(stack);
     }
 }
 
@@ -154,6 +152,6 @@ mod tests {
             sum += task.await.unwrap();
         }
         assert_eq!(sum, 63 * 64 / 2);
-        assert_eq!(stacks.0.lock().unwrap().len(), 64, "stacks are kept");
+        assert_eq!(stacks.0.lock().len(), 64, "stacks are kept");
     }
 }

@@ -1,7 +1,8 @@
 //! One instance: the state of its imports, and the explanation of its failure.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -17,7 +18,6 @@ use crate::entropy::EntropyRng;
 use crate::imports::http::OutgoingHttp;
 use crate::imports::{Call, LimitHit, Redactor, RetryPolicy, Services, UnreportedEffects};
 use crate::limits::Limits;
-use crate::lock::lock;
 use crate::schedule::clock::Clock;
 use crate::store::Lease;
 use crate::transactions::journal::Journal;
@@ -115,7 +115,7 @@ impl CallState {
         self.call
             .hit
             .clone()
-            .or_else(|| lock(&self.outgoing.hit).clone())
+            .or_else(|| self.outgoing.hit.lock().clone())
     }
 }
 
@@ -176,7 +176,7 @@ impl ResourceLimiter for Limiter {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         if desired > self.memory {
-            *lock(&self.hit) = true;
+            *self.hit.lock() = true;
             return Err(wasmtime::Error::new(LimitHit::Memory(self.memory)));
         }
         Ok(true)
@@ -227,7 +227,7 @@ impl Capture {
     ) -> GuestError {
         let stderr = self.stderr();
         let panicked = panic_message(&stderr);
-        let kind = if *lock(&self.memory) {
+        let kind = if *self.memory.lock() {
             GuestErrorKind::Memory {
                 limit: self.limits.memory,
             }

@@ -1,7 +1,8 @@
 //! The pool of idle connections, keyed by target, proxy and proxy credentials.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -147,7 +148,7 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, IdleConnections> {
         // A panic elsewhere cannot leave this data half-written.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock()
     }
 
     #[cfg(test)]

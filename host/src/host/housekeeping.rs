@@ -1,10 +1,9 @@
 //! Background work of a running host: the stash's disk reserve and the removal of old transactions.
 
-use std::sync::Mutex;
+use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
 use super::Host;
-use crate::lock::lock;
 use crate::store::stash::reserve_bytes;
 use crate::store::{PruneReport, PruneRequest, StoreError};
 use crate::types::Timestamp;
@@ -95,7 +94,7 @@ impl Host {
     pub(super) async fn prune_transactions(&self) -> bool {
         let housekeeping = &self.parts.housekeeping;
         let now = self.clock().now();
-        let mut walk = lock(&housekeeping.walk).clone();
+        let mut walk = housekeeping.walk.lock().clone();
         // A clock that was set back must not postpone the next scan.
         if now < walk.due && walk.due.since(now) <= PRUNE_INTERVAL {
             return false;
@@ -109,7 +108,7 @@ impl Host {
         let step = housekeeping.retention.step(now, walk.after.clone());
         let done = self.store().prune_transactions(step).await;
         let is_more_due = walk.record_step(done, now);
-        *lock(&housekeeping.walk) = walk;
+        *housekeeping.walk.lock() = walk;
         is_more_due
     }
 
@@ -122,7 +121,7 @@ impl Host {
             return;
         }
         {
-            let mut look = lock(&self.parts.housekeeping.reserve);
+            let mut look = self.parts.housekeeping.reserve.lock();
             if look
                 .last
                 .is_some_and(|last| last.elapsed() < RESERVE_CHECK_INTERVAL)
@@ -151,7 +150,7 @@ impl Host {
             Ok(found) => found,
             Err(error) => Err(error.to_string()),
         };
-        let mut look = lock(&self.parts.housekeeping.reserve);
+        let mut look = self.parts.housekeeping.reserve.lock();
         let lacked = std::mem::replace(&mut look.lacking, found != Ok(true));
         match found {
             Ok(true) if lacked => {

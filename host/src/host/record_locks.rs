@@ -1,12 +1,12 @@
 //! Per-record locks: calls for one record in this process queue here, so that only the first in the
 //! queue claims the lease in the store.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 
 use tokio::sync::OwnedMutexGuard;
 
-use crate::lock::lock;
 use crate::types::Reference;
 
 type RecordLock = tokio::sync::Mutex<()>;
@@ -26,7 +26,7 @@ impl RecordLocks {
     }
 
     fn lock_for(&self, subject: &Reference) -> Arc<RecordLock> {
-        let mut subjects = lock(&self.subjects);
+        let mut subjects = self.subjects.lock();
         if let Some(turn) = subjects.get(subject).and_then(Weak::upgrade) {
             return turn;
         }

@@ -6,7 +6,6 @@ use super::bindings::automate::platform::{egress, types};
 use super::http::OutgoingHttp;
 use super::{Import, convert};
 use crate::egress::{Proxies, ProxyUrl};
-use crate::lock::lock;
 use crate::types::{Failure, FieldError};
 
 impl egress::Host for OutgoingHttp {
@@ -55,7 +54,7 @@ impl egress::Host for OutgoingHttp {
 
     async fn last_error(&mut self) -> wasmtime::Result<Option<String>> {
         self.gate.enter(Import::EgressLastError).await?;
-        let last_error = lock(&self.last_error).clone();
+        let last_error = self.last_error.lock().clone();
         self.gate.leave(Import::EgressLastError).await?;
         Ok(last_error)
     }

@@ -5,18 +5,19 @@
 //! deadline. A host that was paused must not use a token that another call owns by now.
 
 use std::sync::Arc;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
+use parking_lot::Mutex;
 use tracing::Instrument as _;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::http_codes::error_code;
 use super::{Gate, LimitHit, Services, UnreportedEffects};
 use crate::egress::{Client, EgressError, Policy, Proxies};
-use crate::lock::lock;
 use crate::transactions::Level;
 use crate::transactions::journal::Journal;
 
@@ -34,11 +35,11 @@ pub(crate) struct OutgoingHttp {
     effects: Arc<UnreportedEffects>,
     sent: u32,
     /// The reason why the latest request has no complete response.
-    pub(crate) last_error: Arc<std::sync::Mutex<Option<String>>>,
+    pub(crate) last_error: Arc<Mutex<Option<String>>>,
     /// Set when a server has responded.
     pub(crate) response_received: Arc<AtomicBool>,
     /// The exceeded limit, for the call's error.
-    pub(crate) hit: Arc<std::sync::Mutex<Option<LimitHit>>>,
+    pub(crate) hit: Arc<Mutex<Option<LimitHit>>>,
 }
 
 impl OutgoingHttp {
@@ -72,7 +73,7 @@ impl OutgoingHttp {
 
     /// Logs why a request was not sent, and stores the text as the last error.
     fn note(&self, level: Level, message: String) {
-        *lock(&self.last_error) = Some(message.clone());
+        *self.last_error.lock() = Some(message.clone());
         self.journal.log(self.services.clock.now(), level, message);
     }
 
@@ -84,7 +85,7 @@ impl OutgoingHttp {
         if self.sent > bound {
             let hit = LimitHit::Requests(bound);
             self.note(Level::Error, hit.to_string());
-            *lock(&self.hit) = Some(hit);
+            *self.hit.lock() = Some(hit);
             return Some(Error::ConnectionLimitReached);
         }
         let needed = self.services.limits.request_time;
@@ -125,7 +126,7 @@ impl WasiHttpHooks for OutgoingHttp {
         options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = SendResult> + Send> {
-        *lock(&self.last_error) = None;
+        *self.last_error.lock() = None;
         if let Some(refusal) = self.check_limits() {
             return Box::new(async move { Err(refusal) });
         }
@@ -136,7 +137,7 @@ impl WasiHttpHooks for OutgoingHttp {
         let last_error = Arc::clone(&self.last_error);
         let report_error = move |error: EgressError| {
             let words = error.to_string();
-            *lock(&last_error) = Some(words.clone());
+            *last_error.lock() = Some(words.clone());
             journal.log(services.clock.now(), Level::Warning, words);
             error_code(&error)
         };

@@ -1,10 +1,10 @@
 //! Redacts the secrets that a call knows from every text that leaves the call.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::lock::lock;
 use crate::types::Failure;
 
 /// The secrets known to a call. Clones share them.
@@ -21,7 +21,7 @@ impl Redactor {
         if text.len() < Self::MIN_LENGTH {
             return true;
         }
-        let mut secrets = lock(&self.0);
+        let mut secrets = self.0.lock();
         if secrets.iter().any(|known| known.expose_secret() == text) {
             return true;
         }
@@ -36,7 +36,7 @@ impl Redactor {
 
     /// Replaces every secret in the text.
     pub(crate) fn redact(&self, text: &str) -> String {
-        let secrets = lock(&self.0);
+        let secrets = self.0.lock();
         secrets.iter().fold(text.to_owned(), |text, secret| {
             text.replace(secret.expose_secret(), "[secret]")
         })
@@ -45,7 +45,7 @@ impl Redactor {
     /// Returns the beginning of a text, at most `most` bytes. Never cuts within a secret, because
     /// half a secret would not be recognised. The rest of the text is not scanned.
     pub(crate) fn truncate<'a>(&self, text: &'a str, most: usize) -> &'a str {
-        let secrets = lock(&self.0);
+        let secrets = self.0.lock();
         let mut end = text.floor_char_boundary(most);
         let cut_through = |end| {
             let starts = secrets

@@ -1,9 +1,10 @@
 //! Runs due wakeups: queries the store for them, limits the calls in flight and stops gracefully. The
 //! dispatcher is independent of WebAssembly; a [`Runner`] executes the wakeups.
 
+use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +16,6 @@ use super::clock::{Clock, ManualClock};
 use super::jump::{ClockReading, Jump};
 use super::tally::Tally;
 pub use super::tally::{ConnectionHealth, Effect, Summary};
-use crate::lock::lock;
 use crate::store::{DueWakeup, Store, StoreError};
 use crate::types::{Reference, Timestamp};
 
@@ -363,7 +363,7 @@ impl Dispatcher {
                 continue;
             }
             if wakeup.wakeup.kind() == REFRESH
-                && let Err(wait) = lock(&self.budget).take(self.clock.monotonic())
+                && let Err(wait) = self.budget.lock().take(self.clock.monotonic())
             {
                 launched.held = Some(round_up_to_millis(wait));
                 continue;
@@ -421,7 +421,7 @@ impl Dispatcher {
     /// was set back, corrects times that were written while the clock was ahead.
     async fn check_clock(&self) {
         let reading = ClockReading::new(self.clock.as_ref());
-        let before = lock(&self.reading).replace(reading);
+        let before = self.reading.lock().replace(reading);
         let jump = before.and_then(|before| before.jump(reading));
         match jump {
             Some(Jump::Ahead(by)) => tracing::warn!(
@@ -457,7 +457,7 @@ impl Dispatcher {
             Err(error) => {
                 tracing::error!(%error, "could not look for wakeups that were scheduled while the clock was ahead; trying again");
                 // The next reading counts as the first one again.
-                *lock(&self.reading) = None;
+                *self.reading.lock() = None;
             }
         }
     }

@@ -1,8 +1,8 @@
 //! The journal of a running call: collects log lines and progress until they are stored.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
-use crate::lock::lock;
 use crate::transactions::{
     Level, LogLine, Progress, SecretAccess, TransactionOutcome, TransactionUpdate,
 };
@@ -61,7 +61,7 @@ impl Journal {
     /// Adds a log line. When the log is full, one last line reports that, and later lines are dropped.
     pub fn log(&self, at: Timestamp, level: Level, message: String) {
         tracing::debug!(transaction = &*self.id, level = ?level, "{message}");
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if state.full {
             return;
         }
@@ -83,7 +83,7 @@ impl Journal {
     /// Records that a secret was opened, or that opening it was tried. Beyond a limit, accesses are only
     /// counted.
     pub fn record_secret_access(&self, access: SecretAccess) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         match state.accesses_left.checked_sub(1) {
             Some(left) => {
                 state.accesses_left = left;
@@ -95,17 +95,17 @@ impl Journal {
 
     /// Sets the progress of the call.
     pub fn set_progress(&self, progress: Progress) {
-        lock(&self.state).progress = Some(progress);
+        self.state.lock().progress = Some(progress);
     }
 
     /// Sets the subject's display name.
     pub fn set_subject_name(&self, name: String) {
-        lock(&self.state).subject_name = Some(name);
+        self.state.lock().subject_name = Some(name);
     }
 
     /// Takes the updates since the last call, to be stored.
     pub fn take_update(&self) -> TransactionUpdate {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         TransactionUpdate {
             id: self.id.to_string(),
             progress: state.progress.take(),
@@ -119,7 +119,7 @@ impl Journal {
 
     /// Restores an update that could not be written, to be part of the next one.
     pub fn restore(&self, update: TransactionUpdate) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let newer = std::mem::replace(&mut state.lines, update.lines);
         state.lines.extend(newer);
         let newer = std::mem::replace(&mut state.secret_accesses, update.secret_accesses);

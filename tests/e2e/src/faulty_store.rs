@@ -23,7 +23,8 @@
 //! so a host that waits between two attempts gets on. With a fault that takes no time
 //! (`taking(ZERO)`) such a host waits until the test itself advances the clock.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use relation_host::schedule::clock::{Clock, ManualClock};
@@ -190,8 +191,8 @@ impl StoreFaults {
         self.lock().watcher = Some(Arc::new(watcher));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, State> {
+        self.state.lock()
     }
 
     fn take_fault(&self, operation: Operation) -> Option<(Effect, Duration)> {

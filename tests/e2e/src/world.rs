@@ -1,8 +1,9 @@
 //! A world in one process: a host on a store, an emulated Webex, and one clock for all of them.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use relation_host::component::Plugin;
@@ -390,7 +391,7 @@ pub fn object(value: Value) -> Map<String, Value> {
 fn load_plugin(file: &Path, limits: &Limits) -> Plugin {
     static LOADED: Mutex<Vec<(PathBuf, Plugin)>> = Mutex::new(Vec::new());
     // A test that fails while it holds the lock says why; the others go on.
-    let mut plugins = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut plugins = LOADED.lock();
     let known = plugins
         .iter()
         .find(|(path, plugin)| path == file && plugin.limits() == limits);

@@ -8,9 +8,10 @@
     reason = "a test stops where it cannot go on"
 )]
 
+use parking_lot::Mutex;
 use std::error::Error;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use relation_e2e::artifacts;
@@ -33,7 +34,7 @@ struct Traces(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Traces {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -98,7 +99,7 @@ async fn stopped_plugin_leaks_no_secret() {
             found.push_str(&String::from_utf8_lossy(&bytes));
         }
     }
-    found.push_str(&String::from_utf8_lossy(&traces.0.lock().unwrap()));
+    found.push_str(&String::from_utf8_lossy(&traces.0.lock()));
     assert!(found.contains("TRACE"), "nothing was traced");
     assert!(found.contains("SQLite format 3"), "no database was read");
     assert!(!found.contains(CLIENT_SECRET), "the secret is in clear");

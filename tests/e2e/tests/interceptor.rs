@@ -8,7 +8,8 @@
     reason = "a test stops where it cannot go on"
 )]
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use relation_e2e::World;
@@ -26,8 +27,8 @@ struct TestInterceptor {
 
 impl TestInterceptor {
     fn next(&self, call: &ImportCall, before: bool) -> Intervention {
-        self.seen.lock().unwrap().push((call.import, before));
-        let mut intervention = self.intervention.lock().unwrap();
+        self.seen.lock().push((call.import, before));
+        let mut intervention = self.intervention.lock();
         match intervention.take_if(|(import, when, _)| (*import, *when) == (call.import, before)) {
             Some((_, _, intervention)) => intervention,
             None => Intervention::Proceed,
@@ -35,7 +36,7 @@ impl TestInterceptor {
     }
 
     fn intervene_at(&self, import: Import, before: bool, intervention: Intervention) {
-        *self.intervention.lock().unwrap() = Some((import, before, intervention));
+        *self.intervention.lock() = Some((import, before, intervention));
     }
 }
 
@@ -58,9 +59,9 @@ async fn interceptor_sees_each_import() {
         .start()
         .await;
     let customer = world.add_customer("Acme").await;
-    interceptor.seen.lock().unwrap().clear();
+    interceptor.seen.lock().clear();
     world.host().refresh(&customer.pkid).await.unwrap();
-    let seen = interceptor.seen.lock().unwrap().clone();
+    let seen = interceptor.seen.lock().clone();
     for import in [
         Import::StorageGet,
         Import::SecretsReveal,

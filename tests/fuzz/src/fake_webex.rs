@@ -1,7 +1,7 @@
 //! The Webex of a trial: it responds correctly, unless the trial prepares response mutations.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -129,7 +129,7 @@ impl FakeWebex {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Redaction of the harness's output: secrets are shown as digests. So runs can be compared, and tests can
 //! check that a sent token is the stored one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use relation_host::transactions::Transaction;
 use serde_json::Value;
@@ -61,7 +62,7 @@ impl Redactor {
         if value.len() < MIN_LENGTH || is_digest(value) {
             return;
         }
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if !known.iter().any(|one| one == value) {
             let place = known.partition_point(|one| one.len() >= value.len());
             known.insert(place, value.to_owned());
@@ -70,7 +71,7 @@ impl Redactor {
 
     /// Redacts a text: known secrets, and passwords in addresses.
     pub fn text(&self, text: &str) -> String {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.lock();
         let text = known.iter().fold(text.to_owned(), |text, secret| {
             match text.contains(secret) {
                 true => text.replace(secret, &digest(secret)),

@@ -1,6 +1,7 @@
 //! Gates: a test holds a request at a known point, observes the world, and releases it.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use parking_lot::Mutex;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::watch;
 
@@ -76,7 +77,7 @@ impl Gates {
             arrivals: watch::Sender::new(0),
             open: watch::Sender::new(false),
         });
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gates = self.gates.lock();
         gates.retain(|gate| gate.strong_count() > 0);
         gates.push(Arc::downgrade(&inner));
         Gate { inner }
@@ -85,7 +86,7 @@ impl Gates {
     /// Waits at every closed gate that matches.
     pub(crate) async fn pass(&self, path: &str, stage: ProcessingStage) {
         let matching: Vec<_> = {
-            let gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+            let gates = self.gates.lock();
             gates
                 .iter()
                 .filter_map(Weak::upgrade)

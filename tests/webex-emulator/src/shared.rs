@@ -1,7 +1,8 @@
 //! Shared parts of a running emulator.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::faults::Faults;
 use crate::gate::Gates;
@@ -63,6 +64,6 @@ impl Parts {
 
     /// Locks the state; never hold the guard across an `await`.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

@@ -3,10 +3,11 @@
 //! Other requests (another page in the browser, another user of the machine, a stale tab) do not have the
 //! `state` of the expected consent. They are refused, and waiting continues.
 
+use parking_lot::Mutex;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -120,7 +121,7 @@ impl Listener {
 
     /// Waits for the callback with this `state`.
     pub async fn callback(&mut self, state: &str) -> Callback {
-        *lock(&self.endpoint.state) = Some(state.to_owned());
+        *self.endpoint.state.lock() = Some(state.to_owned());
         match self.callbacks.recv().await {
             Some(callback) => callback,
             // The endpoint holds a sender, so the channel cannot close.
@@ -219,7 +220,7 @@ impl CallbackEndpoint {
             (Some(state), None) => Some(state),
             _ => None,
         };
-        let mut expected = lock(&self.state);
+        let mut expected = self.state.lock();
         let matches = received.is_some_and(|received| expected.as_deref() == Some(&*received));
         if !matches {
             return Err(Page::new(
@@ -254,8 +255,4 @@ impl CallbackEndpoint {
 
 fn error_page(status: StatusCode, title: &str) -> Page {
     Page::new(status, title, &[])
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,9 @@
 //! A bounded queue of lines for stderr or a log file.
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The maximum number of queued bytes. Further texts are dropped and counted.
@@ -85,9 +86,7 @@ impl BackgroundWriter {
         let mut queue = self.0.lock();
         while queue.writing || !queue.waiting.is_empty() {
             let before = queue.done;
-            let waited = self.0.changed.wait_timeout(queue, FLUSH_TIMEOUT);
-            let (next, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-            queue = next;
+            let waited = self.0.changed.wait_for(&mut queue, FLUSH_TIMEOUT);
             if waited.timed_out() && queue.done == before {
                 return;
             }
@@ -97,7 +96,7 @@ impl BackgroundWriter {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 
     /// Waits for the next text. Returns it with the number of texts dropped before.
@@ -109,8 +108,7 @@ impl Shared {
                 queue.writing = true;
                 return (text, std::mem::take(&mut queue.dropped));
             }
-            let woken = self.changed.wait(queue);
-            queue = woken.unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut queue);
         }
     }
 
@@ -154,7 +152,7 @@ mod tests {
             self.permits
                 .recv()
                 .map_err(|_| io::Error::from(ErrorKind::BrokenPipe))?;
-            self.written.lock().unwrap().extend_from_slice(text);
+            self.written.lock().extend_from_slice(text);
             Ok(text.len())
         }
 
@@ -175,7 +173,7 @@ mod tests {
     }
 
     fn text(written: &Mutex<Vec<u8>>) -> String {
-        String::from_utf8(written.lock().unwrap().clone()).unwrap()
+        String::from_utf8(written.lock().clone()).unwrap()
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! With `--json`, stderr holds at most one object: the command's error. Notes and questions are left out, and
 //! warnings are part of that object.
 
+use parking_lot::Mutex;
 use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::BackgroundWriter;
 use crate::error::CliError;
@@ -86,9 +87,7 @@ pub fn prompt(text: &str) {
 
 /// Keeps a warning for the error object.
 pub fn keep_warning(text: String) {
-    let mut collected = COLLECTED_WARNINGS
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let mut collected = COLLECTED_WARNINGS.lock();
     match collected.texts.len() < MAX_WARNINGS {
         true => collected.texts.push(text),
         false => collected.more += 1,
@@ -99,9 +98,7 @@ pub fn keep_warning(text: String) {
 pub fn report(error: &CliError, as_json: bool) {
     let text = match as_json {
         true => {
-            let mut collected = COLLECTED_WARNINGS
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut collected = COLLECTED_WARNINGS.lock();
             let mut warnings = std::mem::take(&mut collected.texts);
             if let more @ 1.. = std::mem::take(&mut collected.more) {
                 warnings.push(format!("and {more} more"));

@@ -1,11 +1,12 @@
 //! Scripted servers and resolvers for the tests of the egress.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -43,7 +44,7 @@ impl ServerConnection {
             }
         }
         let text = String::from_utf8(bytes).unwrap();
-        self.seen.lock().unwrap().push(text.clone());
+        self.seen.lock().push(text.clone());
         Some(text)
     }
 
@@ -143,7 +144,7 @@ impl Server {
 
     /// The requests read so far, on all connections.
     pub(super) fn requests(&self) -> Vec<String> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().clone()
     }
 }
 
@@ -164,10 +165,7 @@ impl ScriptedResolver {
         let parse =
             |addresses: &&[&str]| addresses.iter().map(|one| one.parse().unwrap()).collect();
         let lookups = lookups.iter().map(parse).collect();
-        self.lookups
-            .lock()
-            .unwrap()
-            .insert(name.to_owned(), lookups);
+        self.lookups.lock().insert(name.to_owned(), lookups);
         self
     }
 }
@@ -176,7 +174,7 @@ impl ScriptedResolver {
 impl Resolve for ScriptedResolver {
     async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let mut names = self.lookups.lock().unwrap();
+        let mut names = self.lookups.lock();
         let lookups = names.get_mut(name);
         let lookups = lookups.ok_or_else(|| io::Error::other("name or service not known"))?;
         Ok(if lookups.len() > 1 {

@@ -1,7 +1,8 @@
 //! Secrets of a request or proxy do not appear in errors, debug output or log lines.
 
+use parking_lot::Mutex;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +19,7 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -95,7 +96,7 @@ async fn secrets_are_not_in_errors_debug_or_logs() {
         .await;
     shown += &format!("{:?}\n", response.map(|response| response.into_body()));
 
-    let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let logged = String::from_utf8(lines.0.lock().clone()).unwrap();
     assert!(
         logged.contains("dropped") && logged.contains("connected"),
         "{logged}"

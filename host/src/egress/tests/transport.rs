@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use tokio::time::{Duration, Instant};
 
 use super::harness::{OK, ScriptedResolver, Server, policy, post, proxy, via, within};
@@ -25,7 +26,7 @@ impl Transport for RecordingTransport {
         request: Request<Bytes>,
         _: Option<&ProxyUrl>,
     ) -> Result<Response<Bytes>, TransportError> {
-        self.requests.lock().unwrap().push(request);
+        self.requests.lock().push(request);
         match &self.error {
             None => Ok(Response::new(Bytes::from_static(b"carried"))),
             Some(error) => Err(error.clone()),
@@ -65,7 +66,7 @@ async fn transport_gets_absolute_uri_and_whole_body() {
     let transport = Arc::new(RecordingTransport::default());
     let response = send_through(&transport, "https://api.example/v1/token?a=b", 100).await;
     assert_eq!(response.unwrap(), "carried");
-    let requests = transport.requests.lock().unwrap();
+    let requests = transport.requests.lock();
     assert_eq!(requests[0].uri(), "https://api.example/v1/token?a=b");
     assert_eq!(requests[0].headers()["host"], "api.example");
     assert_eq!(requests[0].body(), "grant_type=refresh_token");
@@ -79,7 +80,7 @@ async fn denied_request_does_not_reach_the_transport() {
         matches!(response, Err(EgressError::Denied(_))),
         "{response:?}"
     );
-    assert!(transport.requests.lock().unwrap().is_empty());
+    assert!(transport.requests.lock().is_empty());
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ struct RecordingRunner {
 impl Runner for RecordingRunner {
     async fn run(&self, due: DueWakeup) -> Result<RunOutcome, StoreError> {
         let Wakeup { subject, id, .. } = due.wakeup.clone();
-        lock(&self.ran).push((self.clock.monotonic(), due));
+        self.ran.lock().push((self.clock.monotonic(), due));
         let changes = vec![Change::Cancel(subject, id)];
         self.store
             .commit(Commit {
@@ -117,7 +117,7 @@ async fn backlog_runs_by_deadline_within_the_budget() {
     let ran = dispatcher.run_through(&clock, seconds(10_000)).await;
     assert_eq!(ran.unwrap().done, MANY);
 
-    let ran = lock(&runner.ran);
+    let ran = runner.ran.lock();
     let began: Vec<Duration> = ran.iter().map(|(at, _)| *at).collect();
     for pair in began.windows(RATE as usize + 1) {
         let (first, last) = (pair[0], pair[RATE as usize]);
@@ -143,7 +143,7 @@ async fn other_wakeups_do_not_wait_for_the_refresh_budget() {
     let clock = runner.clock.clone();
     let ran = dispatcher.run_through(&clock, clock.now()).await.unwrap();
     assert_eq!(ran.done, 13);
-    let ran = lock(&runner.ran);
+    let ran = runner.ran.lock();
     let others = ran.iter().filter(|(_, due)| due.wakeup.kind() != REFRESH);
     assert_eq!(others.count(), 3);
 }
@@ -154,7 +154,7 @@ async fn run_until_idle_waits_for_the_budget_until_stopped() {
     let clock = runner.clock.clone();
     let idle = dispatcher.run_until_idle();
     let ticking = async {
-        while lock(&runner.ran).len() < 5 {
+        while runner.ran.lock().len() < 5 {
             clock.advance(Duration::from_millis(100));
             tokio::task::yield_now().await;
         }
@@ -165,7 +165,7 @@ async fn run_until_idle_waits_for_the_budget_until_stopped() {
     // The clock does not advance: the budget does not allow a third call.
     let (dispatcher, runner) = rate_limited(2, (0..5).map(|_| ("refresh", None))).await;
     let budget_is_used = async {
-        while lock(&runner.ran).len() < 2 {
+        while runner.ran.lock().len() < 2 {
             tokio::task::yield_now().await;
         }
         for _ in 0..100 {
@@ -256,11 +256,11 @@ async fn running_dispatcher_notices_a_clock_set_back() {
     let dispatcher = Dispatcher::new(store.clone(), clock.clone(), runner.clone(), options);
     scheduled_at(&store, clock.now()).await;
     let seen = async {
-        while lock(&dispatcher.reading).is_none() {
+        while dispatcher.reading.lock().is_none() {
             tokio::task::yield_now().await;
         }
         clock.set_wall(seconds(10));
-        while lock(&runner.ran).is_empty() {
+        while runner.ran.lock().is_empty() {
             tokio::task::yield_now().await;
         }
     };
@@ -321,7 +321,7 @@ struct ScriptedRunner {
 impl Runner for ScriptedRunner {
     async fn run(&self, due: DueWakeup) -> Result<RunOutcome, StoreError> {
         let nth = {
-            let mut ran = lock(&self.ran);
+            let mut ran = self.ran.lock();
             ran.push(due.wakeup.subject);
             ran.len()
         };
@@ -355,7 +355,7 @@ async fn calls_until_idle(
     let clock = Arc::new(SystemClock::new());
     let dispatcher = Dispatcher::new(store, clock, runner.clone(), options);
     let ended = dispatcher.run_until_idle().await;
-    (ended, std::mem::take(&mut *lock(&runner.ran)))
+    (ended, std::mem::take(&mut *runner.ran.lock()))
 }
 
 #[tokio::test]

@@ -7,16 +7,16 @@
 //! Data keys are rotated while hosts run (see `rotation`). Stores accept only values that are sealed
 //! with the newest data key: on a refusal, [`Sealer::commit`] reads the data keys again and seals again.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::{Change, Commit, Store, StoreError};
-use crate::lock::lock;
 use crate::types::{Reference, Timestamp};
 
 mod error;
@@ -117,7 +117,7 @@ impl Sealer {
             self.load_replaced_key(newest).await?
         };
         let keys = Keys::open(kek, &wrapped, &self.store, known.data.clone())?;
-        *lock(&self.keys) = Arc::new(keys);
+        *self.keys.lock() = Arc::new(keys);
         Ok(())
     }
 
@@ -127,7 +127,7 @@ impl Sealer {
         wrapped: &DataKey,
     ) -> Result<Arc<KeyEncryptionKey>, SealError> {
         let wanted = &wrapped.kek_id;
-        let asked_recently = match lock(&self.last_refusal).as_ref() {
+        let asked_recently = match self.last_refusal.lock().as_ref() {
             Some((refused, asked)) => {
                 refused == wanted && asked.elapsed() < PROVIDER_RETRY_INTERVAL
             }
@@ -141,7 +141,7 @@ impl Sealer {
                     tracing::warn!(%error, "the replaced key-encryption key could not be loaded")
                 }
             }
-            *lock(&self.last_refusal) = Some((wanted.clone(), Instant::now()));
+            *self.last_refusal.lock() = Some((wanted.clone(), Instant::now()));
         }
         Err(SealError::KeyReplaced {
             wanted: wanted.clone(),
@@ -262,7 +262,7 @@ impl Sealer {
     /// Continues with another key-encryption key, which now wraps the data keys.
     fn adopt(&self, kek: KeyEncryptionKey) {
         let known = self.keys();
-        *lock(&self.keys) = Arc::new(Keys {
+        *self.keys.lock() = Arc::new(Keys {
             kek: Arc::new(kek),
             data: known.data.clone(),
             current: known.current,
@@ -270,7 +270,7 @@ impl Sealer {
     }
 
     fn keys(&self) -> Arc<Keys> {
-        Arc::clone(&lock(&self.keys))
+        Arc::clone(&self.keys.lock())
     }
 
     /// Returns the row that a sealed value is bound to.

@@ -7,8 +7,9 @@
 //!
 //! The cost of a query follows its results and not the number of stored rows; see `search`.
 
+use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;

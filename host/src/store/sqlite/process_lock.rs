@@ -9,14 +9,13 @@
 //! it. If a file cannot be opened nevertheless, the state of its process is unknown, and its leases end
 //! by expiry.
 
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
-use crate::lock::lock;
 use crate::store::ownership::{Ownership, explain_denied, parent_directory, with_path};
 
 /// The identity of this process as holder of leases and running transactions.
@@ -131,7 +130,7 @@ impl ProcessLock {
         if let Some((path, _locked)) = gone.found
             && let Err(error) = fs::remove_file(&path)
             && error.kind() != io::ErrorKind::NotFound
-            && lock(&self.warned).insert(path.clone())
+            && self.warned.lock().insert(path.clone())
         {
             let why = explain_denied(parent_directory(&path), &error);
             tracing::warn!(
@@ -143,7 +142,7 @@ impl ProcessLock {
 
     /// Warns once about a file whose process state is unknown.
     fn warn(&self, path: &Path, error: &io::Error) {
-        if lock(&self.warned).insert(path.to_owned()) {
+        if self.warned.lock().insert(path.to_owned()) {
             let why = explain_denied(path, error);
             tracing::warn!(
                 "cannot tell from the file {} whether its process runs: {error}{why}; leases of that \
@@ -189,7 +188,7 @@ impl ProcessLock {
     }
 
     fn warn_of_directory(&self, directory: &Path, error: &io::Error) {
-        if lock(&self.warned).insert(directory.to_owned()) {
+        if self.warned.lock().insert(directory.to_owned()) {
             let why = explain_denied(directory, error);
             tracing::warn!(
                 "cannot list the directory {}: {error}{why}; files of processes that have ended stay in it",

@@ -1,14 +1,14 @@
 //! A pool of connections for reading, one for each concurrent read.
 
+use parking_lot::Mutex;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::error::Result;
 use super::open::{ReadMode, open_reader};
-use crate::lock::lock;
 use crate::store::StoreError;
 
 /// The largest number of idle connections; each needs some memory and three file handles.
@@ -64,14 +64,14 @@ impl Readers {
 
     fn run<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         match self {
-            Self::Memory(connection) => work(&lock(connection)),
+            Self::Memory(connection) => work(&connection.lock()),
             Self::File {
                 path,
                 busy,
                 reading,
                 idle,
             } => {
-                let found = lock(idle).pop();
+                let found = idle.lock().pop();
                 let connection = match found {
                     Some(connection) => connection,
                     None => open_reader(path, *busy, *reading)?,
@@ -79,7 +79,7 @@ impl Readers {
                 let done = work(&connection);
                 // A read that failed inside a snapshot would pass the snapshot on to the next read.
                 if connection.is_autocommit() {
-                    let mut free = lock(idle);
+                    let mut free = idle.lock();
                     if free.len() < MAX_IDLE {
                         free.push(connection);
                     }

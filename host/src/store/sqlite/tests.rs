@@ -1,7 +1,8 @@
 //! The conformance suite on SQLite, and SQLite's own tests.
 
+use parking_lot::Mutex;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -43,7 +44,7 @@ struct InMemory(Mutex<Option<Arc<SqliteStore>>>);
 #[async_trait]
 impl Stores for InMemory {
     async fn open(&self) -> Arc<dyn Store> {
-        let mut store = self.0.lock().unwrap();
+        let mut store = self.0.lock();
         let store = store.get_or_insert_with(|| Arc::new(SqliteStore::in_memory().unwrap()));
         store.clone()
     }

@@ -4,7 +4,8 @@
 //! one queues. It is then written in one transaction, each request in its own savepoint, so a failed
 //! request does not affect the others. Requests get their results only after the transaction is durable.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,6 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{Result, SqlError, copy_error};
-use crate::lock::lock;
 use crate::store::StoreError;
 
 /// How often a writer retries when another process locks the database. Short, because the gaps between
@@ -39,7 +39,7 @@ impl Writer {
             .spawn(move || {
                 let mut group = Vec::with_capacity(most);
                 while jobs.blocking_recv_many(&mut group, most) > 0 {
-                    let connection = lock(&connection);
+                    let connection = connection.lock();
                     write(&connection, &mut group, busy);
                 }
             })?;

@@ -1,9 +1,10 @@
 //! Servers behind the proxies: one by `http` and one by `https`, which return the request they
 //! received.
 
+use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
@@ -114,7 +115,7 @@ impl Target {
 
     /// Returns the heads of the requests so far.
     pub fn seen(&self) -> Vec<String> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().clone()
     }
 }
 
@@ -129,7 +130,7 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, seen: &Mutex<Vec
         }
         let text = String::from_utf8(std::mem::take(&mut head)).unwrap();
         let half = text.contains("/half ");
-        seen.lock().unwrap().push(text);
+        seen.lock().push(text);
         let response: &[u8] = if half {
             b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"
         } else {

@@ -1,9 +1,10 @@
 //! Many trials of one target: inputs are mutated from earlier ones that took a new path.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::runner::{RunnerError, TrialRunner};
@@ -111,7 +112,7 @@ impl Progress {
     }
 
     fn known(&self) -> MutexGuard<'_, CampaignState> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 }
 
@@ -147,10 +148,7 @@ pub fn run(
             observe(&progress);
         }
     });
-    let known = progress
-        .known
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
+    let known = progress.known.into_inner();
     let findings = known.findings.into_iter();
     let findings = findings
         .map(|found| shrink(target, runner, found))

@@ -1,8 +1,9 @@
 //! Shared parts of the targets' tests: the runner, and the paths of files.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use relation_fuzz::{Target, TrialRunner};
 
@@ -23,9 +24,7 @@ pub fn runner() -> &'static TrialRunner {
     let first = FIRST.get_or_init(|| {
         Mutex::new(TrialRunner::new(&component("spark-customer")).expect("the component is built"))
     });
-    let first = first
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let first = first.lock();
     // A runner serves one thread: each test has its own.
     Box::leak(Box::new(first.fork().expect("another bench")))
 }

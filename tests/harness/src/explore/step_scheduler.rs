@@ -1,7 +1,8 @@
 //! The interceptor of an exploration: blocks each import until the scheduler resumes it.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use relation_host::imports::{ImportCall, Interceptor, Intervention};
@@ -90,7 +91,7 @@ impl StepScheduler {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

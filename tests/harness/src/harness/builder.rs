@@ -1,7 +1,8 @@
 //! Builds a harness.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use relation_host::component::{ComponentCache, Plugin};
 use relation_host::egress::{PolicyError, Transport};
@@ -235,7 +236,7 @@ pub(crate) fn load_plugin(
             std::fs::read(&path).map_err(|error| BuildError::Unreadable { path, error })?
         }
     };
-    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut loaded = LOADED.lock();
     let known = loaded
         .iter()
         .find(|(known, plugin)| *known == bytes && plugin.limits() == limits);

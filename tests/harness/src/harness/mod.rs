@@ -1,7 +1,8 @@
 //! The harness: hosts that run a component with a test store, clock and HTTP transport, and observe each call.
 
+use parking_lot::Mutex;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use relation_host::component::Plugin;
@@ -212,7 +213,7 @@ impl Harness {
             return Err(StartError::Fork("whose HTTP is not scripted"));
         };
         let forks = {
-            let mut forks = self.forks.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut forks = self.forks.lock();
             *forks += 1;
             *forks
         };
@@ -250,9 +251,9 @@ impl Harness {
 
     /// Returns all calls so far with their effects.
     pub fn transcript(&self) -> Transcript {
-        let transcript = self.transcript.lock();
-        let calls = transcript.unwrap_or_else(PoisonError::into_inner).clone();
-        Transcript { calls }
+        Transcript {
+            calls: self.transcript.lock().clone(),
+        }
     }
 
     /// Ends the run and verifies the script. A harness that is dropped without this call verifies itself, and

@@ -110,9 +110,6 @@ impl Harness {
     }
 
     fn append(&self, observed: ObservedCall<Value>) {
-        let transcript = self.transcript.lock();
-        transcript
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .push(observed);
+        self.transcript.lock().push(observed);
     }
 }

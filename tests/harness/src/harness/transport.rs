@@ -1,6 +1,7 @@
 //! The transport of a harness's hosts: a script or another transport, with a record of all exchanges.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -44,19 +45,19 @@ impl TranscriptTransport {
 
     pub(super) fn mark(&self) -> TranscriptPosition {
         TranscriptPosition {
-            exchanges: lock(&self.exchanges).len(),
+            exchanges: self.exchanges.lock().len(),
             unexpected: self.with_playback(|playback| playback.unexpected().len()),
         }
     }
 
     /// Returns all exchanges.
     pub(super) fn exchanges(&self) -> Vec<Exchange> {
-        lock(&self.exchanges).clone()
+        self.exchanges.lock().clone()
     }
 
     /// Returns the exchanges since a position, in the order in which they were sent.
     pub(super) fn since(&self, mark: TranscriptPosition) -> Vec<Exchange> {
-        let exchanges = lock(&self.exchanges);
+        let exchanges = self.exchanges.lock();
         exchanges.iter().skip(mark.exchanges).cloned().collect()
     }
 
@@ -71,7 +72,7 @@ impl TranscriptTransport {
     /// Checks that the script was used as written.
     pub(super) fn verify(&self) -> Result<(), ScriptError> {
         match &self.backend {
-            HttpBackend::Script(playback) => lock(playback).verify(),
+            HttpBackend::Script(playback) => playback.lock().verify(),
             HttpBackend::Transport(_) => Ok(()),
         }
     }
@@ -79,14 +80,14 @@ impl TranscriptTransport {
     /// Returns the script's playback; `None` for another backend.
     pub(super) fn script(&self) -> Option<Playback> {
         match &self.backend {
-            HttpBackend::Script(playback) => Some(lock(playback).clone()),
+            HttpBackend::Script(playback) => Some(playback.lock().clone()),
             HttpBackend::Transport(_) => None,
         }
     }
 
     fn with_playback<T: Default>(&self, look: impl FnOnce(&Playback) -> T) -> T {
         match &self.backend {
-            HttpBackend::Script(playback) => look(&lock(playback)),
+            HttpBackend::Script(playback) => look(&playback.lock()),
             HttpBackend::Transport(_) => T::default(),
         }
     }
@@ -102,7 +103,7 @@ impl Transport for TranscriptTransport {
         let at = self.clock.now();
         let sent = Request::from_http(&request);
         let place = {
-            let mut exchanges = lock(&self.exchanges);
+            let mut exchanges = self.exchanges.lock();
             exchanges.push(Exchange {
                 at,
                 request: sent.redact(&self.redactor),
@@ -112,7 +113,7 @@ impl Transport for TranscriptTransport {
             exchanges.len() - 1
         };
         let answer = match &self.backend {
-            HttpBackend::Script(playback) => scripted(&mut lock(playback), &sent, &self.redactor),
+            HttpBackend::Script(playback) => scripted(&mut playback.lock(), &sent, &self.redactor),
             HttpBackend::Transport(transport) => transport.send(request, proxy).await,
         };
         let outcome = match &answer {
@@ -121,7 +122,7 @@ impl Transport for TranscriptTransport {
             }
             Err(fault) => ExchangeOutcome::Fault(fault_name(fault).to_owned()),
         };
-        if let Some(exchange) = lock(&self.exchanges).get_mut(place) {
+        if let Some(exchange) = self.exchanges.lock().get_mut(place) {
             exchange.outcome = outcome;
         }
         answer
@@ -178,9 +179,4 @@ fn fault_name(fault: &TransportError) -> &'static str {
         }
     }
     .as_str()
-}
-
-/// Locks, even after a holder has panicked: each write leaves the data consistent.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,7 +6,8 @@
 //!
 //! The same operations in the same order give the same results, including epochs and revisions.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use relation_host::store::cursor::{Listing, build_page, validate_limit};
@@ -70,7 +71,7 @@ impl MemoryStore {
     #[must_use]
     pub fn another_host(&self) -> Self {
         let data = Arc::clone(&self.host.data);
-        let number = lock(&data).open();
+        let number = data.lock().open();
         Self {
             id: Arc::clone(&self.id),
             host: Arc::new(Host { number, data }),
@@ -83,7 +84,7 @@ impl MemoryStore {
     /// crash now, use `fork().another_host()`: there this host is dead as well.
     #[must_use]
     pub fn fork(&self) -> Self {
-        let mut state = lock(&self.host.data).clone();
+        let mut state = self.host.data.lock().clone();
         state.running.retain(|number| *number == self.host.number);
         Self {
             id: Arc::clone(&self.id),
@@ -97,19 +98,19 @@ impl MemoryStore {
     /// Ends this host as a crash would. Its leases and running transactions remain, and later operations
     /// through this host fail as unavailable. Repeated calls have no effect.
     pub fn kill(&self) {
-        lock(&self.host.data).running.remove(&self.host.number);
+        self.host.data.lock().running.remove(&self.host.number);
     }
 
     /// Returns all documents, ordered by model and pkid.
     pub fn documents(&self) -> Vec<Document> {
-        lock(&self.host.data).documents.all().cloned().collect()
+        self.host.data.lock().documents.all().cloned().collect()
     }
 
     fn with<T>(
         &self,
         work: impl FnOnce(&mut State) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut state = lock(&self.host.data);
+        let mut state = self.host.data.lock();
         if !state.running.contains(&self.host.number) {
             return Err(StoreError::Unavailable(
                 "this host was killed; open the data as another host".to_owned(),
@@ -121,7 +122,7 @@ impl MemoryStore {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        lock(&self.data).running.remove(&self.number);
+        self.data.lock().running.remove(&self.number);
     }
 }
 
@@ -132,11 +133,6 @@ impl std::fmt::Debug for MemoryStore {
             .field("host", &self.host.number)
             .finish_non_exhaustive()
     }
-}
-
-/// Locks, even after a holder has panicked: no write stops half-way.
-fn lock(data: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
-    data.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Returns the first `limit` items, and whether there are more.

@@ -1,6 +1,6 @@
 //! The store's test suite on the store in memory, and tests of its own features.
 
-use std::sync::Mutex;
+use parking_lot::Mutex;
 use std::time::Duration;
 
 use relation_host::store::conformance::{self, Stores};
@@ -25,7 +25,7 @@ impl SharedStore {
 #[async_trait]
 impl Stores for SharedStore {
     async fn open(&self) -> Arc<dyn Store> {
-        Arc::new(self.0.lock().unwrap().another_host())
+        Arc::new(self.0.lock().another_host())
     }
 }
 

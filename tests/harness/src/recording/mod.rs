@@ -15,9 +15,10 @@
 //! - a call that met a store error, or a limit of the host;
 //! - every later call of a record that others have changed meanwhile.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use relation_host::egress::Transport;
 use relation_host::schedule::clock::Clock;
@@ -212,7 +213,7 @@ impl Recorder {
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
         // Each method of the notes leaves them consistent.
-        self.0.notes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.notes.lock()
     }
 }
 

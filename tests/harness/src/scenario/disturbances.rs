@@ -1,7 +1,7 @@
 //! Injects the disturbances of a step between plugin and host.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use relation_host::imports::{ImportCall, Interceptor, Intervention};
@@ -43,7 +43,7 @@ impl DisturbanceInterceptor {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn take_due(&self, name: &'static str, when: DisturbancePoint) -> Option<DisturbanceKind> {

@@ -1,7 +1,7 @@
 //! The transport without an emulator: the exchanges of the present step.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -69,7 +69,7 @@ impl ScriptedTransport {
     }
 
     fn lock(&self) -> MutexGuard<'_, ActiveScript> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+        self.active.lock()
     }
 }
 

@@ -1,8 +1,9 @@
 //! The harness's store layer: remembers all written documents, which stores do not list, and can disable leases
 //! for a test.
 
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use relation_host::store::layer::StoreLayer;
@@ -28,15 +29,11 @@ impl ObservingLayer {
 
     /// Returns all documents that were written; some may not exist.
     pub(crate) fn documents(&self) -> BTreeSet<Reference> {
-        let documents = self.documents.lock();
-        documents.unwrap_or_else(PoisonError::into_inner).clone()
+        self.documents.lock().clone()
     }
 
     fn remember_documents(&self, commit: &Commit) {
-        let mut documents = self
-            .documents
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut documents = self.documents.lock();
         for change in &commit.changes {
             if let Change::Put(document) = change {
                 documents.insert(document.reference.clone());

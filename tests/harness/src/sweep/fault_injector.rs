@@ -1,7 +1,7 @@
 //! The interceptor of a sweep: counts imports and injects a fault at one of them.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::future::pending;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
@@ -62,7 +62,7 @@ impl FaultInjector {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

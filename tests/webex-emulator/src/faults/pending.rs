@@ -1,6 +1,6 @@
 //! Faults that are not used up.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::{Fault, FaultKind};
@@ -28,7 +28,7 @@ pub(crate) struct Faults {
 
 impl Faults {
     fn lock(&self) -> MutexGuard<'_, Vec<Fault>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock()
     }
 
     /// Copies those that are not used up.

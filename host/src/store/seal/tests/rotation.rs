@@ -380,7 +380,7 @@ async fn sealer_without_the_new_key_loses_nothing() {
 
     // The new key replaces the old one: after a while, the sealer loads it without a restart.
     fs::rename(&path, world.path()).unwrap();
-    *lock(&running.last_refusal) = None;
+    *running.last_refusal.lock() = None;
     assert_eq!(
         reveal(&world, &running, &owner, "token").await.unwrap(),
         "new"

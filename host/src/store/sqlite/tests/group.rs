@@ -183,7 +183,7 @@ async fn writer_recovers_after_a_failed_transaction() {
     let setup = "PRAGMA foreign_keys = ON;
         CREATE TABLE parents (id INTEGER PRIMARY KEY);
         CREATE TABLE children (parent REFERENCES parents DEFERRABLE INITIALLY DEFERRED);";
-    crate::lock::lock(connection).execute_batch(setup).unwrap();
+    connection.lock().execute_batch(setup).unwrap();
     let orphan = |connection: &Connection| {
         connection.execute("INSERT INTO children VALUES (1)", [])?;
         Ok(())

@@ -1,8 +1,9 @@
 //! Hosts with wrong settings, clocks, randomness, limits or messages.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -169,7 +170,7 @@ impl StoreLayer for CheckInterceptor {
             {
                 let state: serde_json::Value = serde_json::from_str(&document.body).unwrap();
                 let running = state["running"].as_str().unwrap_or_default();
-                *self.0.lock().unwrap() = (running.to_owned(), 0);
+                *self.0.lock() = (running.to_owned(), 0);
             }
         }
         inner.commit(commit).await
@@ -179,7 +180,7 @@ impl StoreLayer for CheckInterceptor {
 #[async_trait]
 impl Interceptor for CheckInterceptor {
     async fn before(&self, call: &ImportCall) -> Intervention {
-        let (running, calls) = &mut *self.0.lock().unwrap();
+        let (running, calls) = &mut *self.0.lock();
         let step = STEPS
             .iter()
             .find(|(check, import, ..)| check == running && *import == call.import);

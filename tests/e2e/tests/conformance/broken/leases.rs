@@ -1,6 +1,6 @@
 //! Stores that grant leases wrongly.
 
-use std::sync::Mutex;
+use parking_lot::Mutex;
 
 use relation_host::store::layer::StoreLayer;
 use relation_host::store::{Begin, BeginOutcome, Commit, End, Lease, Store, StoreError};
@@ -38,7 +38,7 @@ impl LeaseDefect {
     /// Returns the lease as the store knows it.
     fn set_right(&self, lease: &mut Option<Lease>) {
         if let (Self::OfAnotherRecord(given), Some(lease)) = (self, lease) {
-            let given = given.lock().unwrap();
+            let given = given.lock();
             if let Some(own) = given.iter().find(|own| own.epoch == lease.epoch) {
                 *lease = own.clone();
             }
@@ -71,7 +71,7 @@ impl StoreLayer for LeaseDefect {
                 Self::NotReported => lease.interrupted = None,
                 Self::AlwaysReported => lease.interrupted = Some(now),
                 Self::OfAnotherRecord(given) if action == "modify" => {
-                    let mut given = given.lock().unwrap();
+                    let mut given = given.lock();
                     if given.len() < CALLS {
                         given.push(lease.clone());
                         lease.subject = another(&lease.subject);

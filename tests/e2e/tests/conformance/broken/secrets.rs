@@ -1,7 +1,7 @@
 //! Stores that mix secrets up, lose them or reveal them.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use relation_harness::MemoryStore;
 use relation_harness::conformance::Conformance;
@@ -41,7 +41,7 @@ impl StoreLayer for SecretDefect {
     ) -> Result<Option<Sealed>, StoreError> {
         match self {
             Self::Lost => Ok(None),
-            Self::SharedByName(latest) => Ok(latest.lock().unwrap().get(name).cloned()),
+            Self::SharedByName(latest) => Ok(latest.lock().get(name).cloned()),
             _ => inner.sealed(owner, name).await,
         }
     }
@@ -76,7 +76,7 @@ impl StoreLayer for SecretDefect {
             Self::SharedByName(latest) => {
                 for change in &commit.changes {
                     if let Change::PutSecret { name, sealed, .. } = change {
-                        latest.lock().unwrap().insert(name.clone(), sealed.clone());
+                        latest.lock().insert(name.clone(), sealed.clone());
                     }
                 }
             }

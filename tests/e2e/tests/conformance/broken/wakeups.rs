@@ -1,7 +1,7 @@
 //! Stores whose wakeups do not come, or come wrongly.
 
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use relation_host::store::layer::StoreLayer;
@@ -100,7 +100,7 @@ impl StoreLayer for WakeupDefect {
                 for change in &commit.changes {
                     if let Change::Delete(reference) = change {
                         let theirs = inner.wakeups(reference).await?;
-                        left.lock().unwrap().extend(theirs);
+                        left.lock().extend(theirs);
                     }
                 }
             }
@@ -140,7 +140,7 @@ impl StoreLayer for WakeupDefect {
                 Ok(due)
             }
             Self::NotDeleted(left) => {
-                let mut left = left.lock().unwrap();
+                let mut left = left.lock();
                 due.extend(left.extract_if(.., |left| left.wakeup.due <= now));
                 Ok(due)
             }
@@ -169,7 +169,7 @@ impl StoreLayer for WakeupDefect {
                 end.wakeup = Some(WakeupSettlement::Done(due.clone()));
             }
             (Self::Twice(once), Some(WakeupSettlement::Done(due)), Some(ended))
-                if once.lock().unwrap().insert(reference_of(due)) =>
+                if once.lock().insert(reference_of(due)) =>
             {
                 end.wakeup = Some(WakeupSettlement::Retry(due.clone(), ended.after(MINUTE)));
             }

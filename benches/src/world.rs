@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use relation_host::clock::{Clock, SystemClock};
 use relation_host::egress::{Client, ClientOptions, Policy};
-use relation_host::schedule::clock::{Clock, SystemClock};
 use relation_host::store::Store;
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};

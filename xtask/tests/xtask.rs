@@ -63,7 +63,15 @@ fn harness_and_its_dependencies_can_be_packaged() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let output = Command::new(env!("CARGO"))
         .args(["package", "--no-verify", "--allow-dirty", "--offline"])
-        .args(["-p", "relation-harness", "-p", "relation-host"])
+        .args([
+            "-p",
+            "relation-types",
+            "-p",
+            "relation-egress",
+            "-p",
+            "relation-store",
+        ])
+        .args(["-p", "relation-host", "-p", "relation-harness"])
         .args(["-p", "webex-emulator", "--target-dir"])
         .arg(target.path())
         .current_dir(root)

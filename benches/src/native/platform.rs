@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use relation_host::egress::{Proxies, ProxyUrl};
+use relation_host::imports::journal::Journal;
 use relation_host::store::{Commit, Lease};
 use relation_host::transactions::Progress;
-use relation_host::transactions::journal::Journal;
 use secrecy::{ExposeSecret as _, SecretString};
 use spark_customer::platform::{
     self as plugin, Change, Check, Document, Environment, Failure, FieldError, Filter, Http,

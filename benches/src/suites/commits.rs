@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use relation_host::schedule::clock::{Clock as _, SystemClock};
+use relation_host::clock::{Clock as _, SystemClock};
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::SqliteOptions;
 use relation_host::store::{Change, Commit, Store};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use relation_host::schedule::clock::{Clock, SystemClock};
+use relation_host::clock::{Clock, SystemClock};
 
 /// Returns the system clock. In builds with debug assertions, `RELATION_TEST_CLOCK_AHEAD` moves the clock
 /// forward, so that end-to-end tests can let days pass between two processes.
@@ -18,7 +18,7 @@ pub fn clock() -> Arc<dyn Clock> {
 mod offset {
     use std::time::Duration;
 
-    use relation_host::schedule::clock::{Clock, SystemClock};
+    use relation_host::clock::{Clock, SystemClock};
     use relation_host::types::Timestamp;
 
     /// Reads `RELATION_TEST_CLOCK_AHEAD`.

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
+use relation_host::clock::Clock;
 use relation_host::component::ComponentCache;
 use relation_host::egress::{Client, ClientOptions, Policy};
-use relation_host::schedule::clock::Clock;
 use relation_host::store::Store;
 use relation_host::store::seal::{KeyEncryptionKey, KeyError, KeyProvider, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};

@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relation_host::schedule::clock::{Clock, ManualClock};
+use relation_host::clock::{Clock, ManualClock};
 use relation_host::store::StoreError;
 pub use relation_host::store::layer::Operation;
 use relation_host::store::layer::{Layered, StoreLayer};

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use relation_host::clock::{Clock, ManualClock};
 use relation_host::component::Plugin;
 use relation_host::imports::Interceptor;
 use relation_host::reports::AddReport;
-use relation_host::schedule::clock::{Clock, ManualClock};
 use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions, Summary};
 use relation_host::store::Store;
 use relation_host::store::seal::{KeyFile, Sealer};

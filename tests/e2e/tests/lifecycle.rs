@@ -11,8 +11,8 @@
 use relation_e2e::World;
 use relation_e2e::world::{DAY, START_TIME};
 use relation_host::CallErrorKind;
+use relation_host::clock::Clock;
 use relation_host::reports::{RefreshOutcome, Revocation, State};
-use relation_host::schedule::clock::Clock;
 use relation_host::types::Failure;
 use serde_json::Value;
 use webex_emulator::Mode;

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use relation_e2e::World;
 use relation_e2e::world::DAY;
+use relation_host::clock::Clock;
 use relation_host::reports::RefreshOutcome;
-use relation_host::schedule::clock::Clock;
 use relation_host::types::Failure;
 use relation_host::{CallErrorKind, Limits};
 use webex_emulator::{Fault, Mode};

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use relation_e2e::World;
 use relation_e2e::world::{Customer, DAY, WorldBuilder};
+use relation_host::clock::Clock;
 use relation_host::reports::{ImportCount, SyncKind, SyncReport};
-use relation_host::schedule::clock::Clock;
 use relation_host::transactions::{Status, TransactionFilter};
 use relation_host::types::Failure;
 use relation_host::types::{Document, Filter, Key};

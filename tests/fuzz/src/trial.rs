@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use relation_harness::memory::MemoryStore;
+use relation_host::clock::{Clock as _, ManualClock};
 use relation_host::entropy::SeededEntropy;
 use relation_host::reports::Authorization;
-use relation_host::schedule::clock::{Clock as _, ManualClock};
 use relation_host::store::seal::Sealer;
 use relation_host::store::{Change, Commit, Store, StoreError};
 use relation_host::types::{Document, Pkid, Reference};

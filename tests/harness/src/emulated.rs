@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri};
+use relation_host::clock::{Clock as _, ManualClock};
 use relation_host::egress::{ProxyUrl, Transport, TransportError};
-use relation_host::schedule::clock::{Clock as _, ManualClock};
 use webex_emulator::{ClientLimits, ClientOutcome, Clock, TimedOutcome, Webex};
 
 /// The base URL of the real service.

@@ -15,8 +15,8 @@ use http::{Request, StatusCode};
 use relation_harness::EmulatedWebex;
 use relation_harness::emulated::WEBEX_BASE_URL;
 use relation_harness::harness::START_TIME;
+use relation_host::clock::{Clock as _, ManualClock};
 use relation_host::egress::{Transport, TransportError};
-use relation_host::schedule::clock::{Clock as _, ManualClock};
 use webex_emulator::{
     ClientLimits, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator, Fault,
     FaultKind, Grant, Listing, Mode, Outcome, Paging, ProcessingStage,

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use relation_host::clock::{Clock, ManualClock, SystemClock};
 use relation_host::egress::{Client, ClientOptions, Policy};
-use relation_host::schedule::clock::{Clock, ManualClock, SystemClock};
 use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions, Summary};
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::types::Timestamp;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use relation_e2e::{Customer, World};
+use relation_host::clock::Clock;
 use relation_host::reports::RefreshReport;
-use relation_host::schedule::clock::Clock;
 use relation_host::transactions::Level;
 use relation_host::types::{Reference, Timestamp};
 use relation_host::{CallError, CallOutput};

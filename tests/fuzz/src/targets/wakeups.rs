@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relation_host::schedule::clock::Clock as _;
+use relation_host::clock::Clock as _;
 use relation_host::store::Change;
 use relation_host::types::{Reference, Timestamp, Wakeup};
 

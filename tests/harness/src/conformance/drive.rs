@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Response, Uri};
+use relation_host::clock::{Clock as _, ManualClock};
 use relation_host::component::{ComponentCache, Plugin};
 use relation_host::egress::{Client, ClientOptions, Policy};
 use relation_host::reports::ConnectionReport;
-use relation_host::schedule::clock::{Clock as _, ManualClock};
 use relation_host::schedule::dispatcher::DispatcherOptions;
 use relation_host::store::layer::Layered;
 use relation_host::store::seal::Sealer;

@@ -4,10 +4,10 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use relation_host::clock::ManualClock;
 use relation_host::component::{ComponentCache, Plugin};
 use relation_host::egress::{PolicyError, Transport};
 use relation_host::imports::Interceptor;
-use relation_host::schedule::clock::ManualClock;
 use relation_host::store::StoreError;
 use relation_host::store::seal::SealError;
 use relation_host::store::sqlite::OpenError;

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use relation_host::clock::{Clock, ManualClock};
 use relation_host::component::Plugin;
 use relation_host::entropy::SeededEntropy;
 use relation_host::imports::Interceptor;
-use relation_host::schedule::clock::{Clock, ManualClock};
 use relation_host::types::Timestamp;
 use relation_host::{ComponentSource, Host};
 use secrecy::SecretString;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use relation_host::clock::Clock as _;
 use relation_host::egress::{Client, ClientOptions, Policy};
-use relation_host::schedule::clock::Clock as _;
 use relation_host::store::Store;
 use relation_host::store::layer::Layered;
 use relation_host::store::seal::Sealer;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use relation_host::clock::{Clock, ManualClock};
 use relation_host::egress::{ProxyUrl, Transport, TransportError};
-use relation_host::schedule::clock::{Clock, ManualClock};
 
 use crate::redaction::Redactor;
 use crate::script::{NetworkFault, Playback, ScriptError, UnexpectedRequest};

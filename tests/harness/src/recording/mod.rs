@@ -20,8 +20,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use relation_host::clock::Clock;
 use relation_host::egress::Transport;
-use relation_host::schedule::clock::Clock;
 use relation_host::schedule::dispatcher::Runner;
 use relation_host::store::Store;
 use relation_host::store::layer::Layered;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
+use relation_host::clock::ManualClock;
 use relation_host::egress::Transport;
-use relation_host::schedule::clock::ManualClock;
 use serde_json::json;
 use webex_emulator::{ClientLimits, Consent, Organization, Revocation};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use http::Uri;
+use relation_host::clock::ManualClock;
 use relation_host::egress::Transport;
-use relation_host::schedule::clock::ManualClock;
 use relation_host::types::{Document, Key, Wakeup};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;

@@ -8,7 +8,7 @@ use relation_harness::emulated::emulator_clock;
 use relation_harness::harness::START_TIME;
 use relation_harness::script::{NetworkFault, RequestPattern, ScriptedResponse, Step};
 use relation_harness::{Call, EmulatedWebex, Harness, Http, StoreKind};
-use relation_host::schedule::clock::ManualClock;
+use relation_host::clock::ManualClock;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use webex_emulator::{

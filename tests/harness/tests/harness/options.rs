@@ -6,7 +6,7 @@ use std::time::Duration;
 use relation_harness::harness::InitialState;
 use relation_harness::{CallFailure, Http};
 use relation_host::Limits;
-use relation_host::schedule::clock::ManualClock;
+use relation_host::clock::ManualClock;
 use relation_host::types::{Document, Reference, Timestamp, Wakeup};
 use serde_json::Value;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use relation_e2e::World;
 use relation_e2e::world::DAY;
-use relation_host::schedule::clock::Clock;
+use relation_host::clock::Clock;
 use relation_host::types::Timestamp;
 
 use crate::row::{FaultClass, Group, Injection, Row};

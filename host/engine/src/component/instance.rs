@@ -1,0 +1,285 @@
+//! One instance: the state of its imports, and the explanation of its failure.
+
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use wasmtime::component::{ResourceTable, ResourceTableError};
+use wasmtime::{ResourceLimiter, Trap};
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use super::entropy_rng::EntropyRng;
+use super::error::{GuestError, GuestErrorKind, panic_message};
+use crate::clock::Clock;
+use crate::egress::Client;
+use crate::imports::http::OutgoingHttp;
+use crate::imports::journal::Journal;
+use crate::imports::{Call, LimitHit, Redactor, RetryPolicy, Services, UnreportedEffects};
+use crate::limits::Limits;
+use crate::store::Lease;
+
+/// The maximum size of captured standard error, in bytes.
+const STDERR: usize = 16 << 10;
+
+/// The parameters of one instance.
+pub(crate) struct InstanceParams {
+    pub services: Arc<Services>,
+    pub client: Client,
+    pub lease: Option<Lease>,
+    /// The secrets in the plugin's input.
+    pub input_secrets: Vec<SecretString>,
+    /// The monotonic time until which the lease may be relied on.
+    pub lease_until: Option<Duration>,
+    pub journal: Journal,
+    /// The effects that the call's result may not report.
+    pub effects: Arc<UnreportedEffects>,
+}
+
+/// The state of one instance.
+pub struct CallState {
+    table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    outgoing: OutgoingHttp,
+    call: Call,
+    pub(crate) limiter: Limiter,
+}
+
+impl CallState {
+    pub(crate) fn new(
+        params: InstanceParams,
+        settings: Arc<BTreeMap<String, String>>,
+        capture: &Capture,
+        limits: &Limits,
+    ) -> Self {
+        let clock = Arc::clone(&params.services.clock);
+        let mut wasi = WasiCtx::builder();
+        wasi.stderr(capture.stderr.clone())
+            .wall_clock(GuestClock(Arc::clone(&clock)))
+            .monotonic_clock(GuestClock(clock));
+        if let Some(entropy) = &params.services.entropy {
+            let mut seed = [0; 16];
+            entropy.fill(&mut seed);
+            wasi.secure_random(EntropyRng(Arc::clone(entropy)))
+                .insecure_random(EntropyRng(Arc::clone(entropy)))
+                .insecure_random_seed(u128::from_le_bytes(seed));
+        }
+        let wasi = wasi.build();
+        let mut call = Call::new(
+            Arc::clone(&params.services),
+            params.lease.clone(),
+            params.journal.clone(),
+        );
+        call.redactor = capture.redactor.clone();
+        call.settings = settings;
+        let outgoing = OutgoingHttp::new(
+            params.client,
+            params.services,
+            params.journal,
+            call.gate.clone(),
+            params.lease_until,
+            Arc::clone(&params.effects),
+        );
+        let response_received = Arc::clone(&outgoing.response_received);
+        call.retry_policy = RetryPolicy::new(response_received, params.lease_until, limits);
+        call.effects = params.effects;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.handles);
+        Self {
+            table,
+            wasi,
+            http: WasiHttpCtx::new(),
+            outgoing,
+            call,
+            limiter: Limiter {
+                memory: limits.memory,
+                table: limits.table,
+                hit: Arc::clone(&capture.memory),
+            },
+        }
+    }
+
+    pub(crate) fn call(&mut self) -> &mut Call {
+        &mut self.call
+    }
+
+    pub(crate) fn outgoing(&mut self) -> &mut OutgoingHttp {
+        &mut self.outgoing
+    }
+
+    fn hit(&self) -> Option<LimitHit> {
+        self.call
+            .hit
+            .clone()
+            .or_else(|| self.outgoing.hit.lock().clone())
+    }
+}
+
+impl WasiView for CallState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for CallState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.outgoing,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}
+
+/// Presents the host's clock to the guest.
+struct GuestClock(Arc<dyn Clock>);
+
+impl HostWallClock for GuestClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.now().0)
+    }
+}
+
+impl HostMonotonicClock for GuestClock {
+    fn resolution(&self) -> u64 {
+        1_000_000
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.0.monotonic().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Traps a guest that exceeds its memory or table limit, so that the error can name the limit.
+pub(crate) struct Limiter {
+    memory: usize,
+    table: usize,
+    hit: Arc<Mutex<bool>>,
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if desired > self.memory {
+            *self.hit.lock() = true;
+            return Err(wasmtime::Error::new(LimitHit::Memory(self.memory)));
+        }
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if desired > self.table {
+            return Err(wasmtime::Error::new(LimitHit::Table(self.table)));
+        }
+        Ok(true)
+    }
+}
+
+/// Data that outlives a failed instance and explains the failure.
+pub(crate) struct Capture {
+    stderr: MemoryOutputPipe,
+    pub(crate) redactor: Redactor,
+    memory: Arc<Mutex<bool>>,
+    limits: Limits,
+}
+
+impl Capture {
+    pub(crate) fn new(params: &InstanceParams, limits: &Limits) -> Self {
+        let redactor = Redactor::default();
+        let settings = params.services.secret_settings.values();
+        for secret in settings.chain(&params.input_secrets) {
+            // Unlimited: the plugin does not control their number.
+            redactor.add(secret, usize::MAX);
+        }
+        Self {
+            stderr: MemoryOutputPipe::new(STDERR),
+            redactor,
+            memory: Arc::default(),
+            limits: limits.clone(),
+        }
+    }
+
+    pub(crate) fn explain(
+        &self,
+        plugin: &str,
+        state: &CallState,
+        error: &wasmtime::Error,
+    ) -> GuestError {
+        let stderr = self.stderr();
+        let panicked = panic_message(&stderr);
+        let kind = if *self.memory.lock() {
+            GuestErrorKind::Memory {
+                limit: self.limits.memory,
+            }
+        } else if let Some(hit) = self.find_limit(error) {
+            GuestErrorKind::Limit(hit)
+        } else if let Some(message) = panicked {
+            GuestErrorKind::Panic { message }
+        } else if let Some(trap) = error.downcast_ref::<Trap>() {
+            let message = match state.hit() {
+                Some(hit) => format!("{trap}, after it ran into a limit: {hit}"),
+                None => trap.to_string(),
+            };
+            GuestErrorKind::Trap { message }
+        } else {
+            GuestErrorKind::Trap {
+                message: self.redactor.redact(&format!("{error:#}")),
+            }
+        };
+        GuestError {
+            plugin: plugin.to_owned(),
+            kind,
+            stderr,
+        }
+    }
+
+    /// Returns the limit that made wasmtime stop the instance.
+    fn find_limit(&self, error: &wasmtime::Error) -> Option<LimitHit> {
+        if let Some(hit) = error.downcast_ref::<LimitHit>() {
+            return Some(hit.clone());
+        }
+        if let Some(ResourceTableError::Full) = error.downcast_ref() {
+            return Some(LimitHit::Handles(self.limits.handles));
+        }
+        // Wasmtime has no public types for these errors.
+        let text = error.root_cause().to_string();
+        if text.contains("store handle limit exceeded") {
+            return Some(LimitHit::Handles(self.limits.handles));
+        }
+        text.contains("fuel allocated for hostcalls has been exhausted")
+            .then_some(LimitHit::Transfer(self.limits.transfer))
+    }
+
+    pub(crate) fn timeout_error(&self, plugin: &str, limit: Duration) -> GuestError {
+        GuestError {
+            plugin: plugin.to_owned(),
+            kind: GuestErrorKind::Time { limit },
+            stderr: self.stderr(),
+        }
+    }
+
+    fn stderr(&self) -> String {
+        let bytes = self.stderr.contents();
+        self.redactor.redact(&String::from_utf8_lossy(&bytes))
+    }
+}

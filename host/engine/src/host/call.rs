@@ -1,0 +1,359 @@
+//! One call from beginning to end: record lock, lease, transaction, instance, outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use wasmtime::Store as Instance;
+
+use super::outcome::CallSummary;
+use super::stash_replay::ReplayStatus;
+use super::{CallError, CallErrorKind, CallOutput, Host};
+use crate::component::{GuestError, GuestErrorKind, InstanceParams};
+use crate::imports::bindings::automate::platform::types as platform;
+use crate::imports::bindings::exports::automate::spark_customer::workflows::Guest;
+use crate::imports::journal::Journal;
+use crate::imports::{UnreportedEffects, convert as shared, lease_valid_until};
+use crate::store::{Begin, BeginOutcome, DueWakeup, End, Lease, StoreError, WakeupSettlement};
+use crate::transactions::{Level, NewTransaction, TransactionOutcome};
+use crate::types::{Failure, Pkid, Reference, Timestamp};
+
+/// The wasmtime store in which a guest's exported functions run.
+pub(super) type GuestStore = Instance<crate::component::CallState>;
+
+/// A request to run a workflow.
+pub(super) struct CallRequest {
+    pub action: String,
+    pub subject: Reference,
+    pub name: String,
+    pub wakeup: Option<DueWakeup>,
+    /// The secrets in the plugin's input.
+    pub input_secrets: Vec<SecretString>,
+}
+
+impl CallRequest {
+    pub(super) fn for_record(action: &str, pkid: Pkid) -> Self {
+        Self::new(action, Reference::record(pkid))
+    }
+
+    pub(super) fn new(action: &str, subject: Reference) -> Self {
+        Self {
+            action: action.to_owned(),
+            subject,
+            name: String::new(),
+            wakeup: None,
+            input_secrets: Vec::new(),
+        }
+    }
+
+    pub(super) fn with_secrets(mut self, secrets: Vec<SecretString>) -> Self {
+        self.input_secrets = secrets;
+        self
+    }
+
+    pub(super) fn with_name(mut self, name: &str) -> Self {
+        self.name = name.to_owned();
+        self
+    }
+}
+
+/// A call that holds its lease and may run.
+pub(super) struct Started {
+    pub(super) journal: Journal,
+    pub(super) lease: Option<Lease>,
+    input_secrets: Vec<SecretString>,
+    /// The effects that the call's result does not report.
+    effects: Arc<UnreportedEffects>,
+    /// The call as logged: action, subject, and the subject's name if known.
+    label: (String, Reference, String),
+    /// The monotonic time just before the lease was claimed.
+    claimed: Duration,
+}
+
+impl Started {
+    /// The id of the call's transaction.
+    pub(super) fn transaction(&self) -> &str {
+        self.journal.id()
+    }
+}
+
+/// The outcome of starting a call.
+pub(super) enum Start {
+    Started(Box<Started>),
+    Busy(Timestamp),
+    Gone,
+}
+
+/// The maximum length of a transaction's message, in bytes; the excess is cut.
+const MAX_MESSAGE_BYTES: usize = 4096;
+
+/// The interval between attempts to claim a lease that another process holds.
+pub(super) const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(25);
+
+impl Host {
+    /// Waits for the record, runs the workflow and stores the outcome.
+    pub(super) async fn transact<G, T>(
+        &self,
+        request: CallRequest,
+        run: impl AsyncFnOnce(&Guest, &mut GuestStore) -> wasmtime::Result<Result<G, platform::Failure>>,
+        convert: impl FnOnce(G) -> Result<T, Failure>,
+        summary: impl FnOnce(&T) -> CallSummary,
+    ) -> Result<CallOutput<T>, CallError> {
+        let submitted = self.clock().now();
+        let record_lock = self.parts.record_locks.acquire(&request.subject).await;
+        let started = self.claim(&request, submitted).await?;
+        let transaction = started.journal.id().to_owned();
+        let result = self
+            .instance(Some(&started), run)
+            .await
+            .and_then(|output| convert(output).map_err(CallErrorKind::Refused));
+        self.finish(&started, &result, summary, None).await;
+        drop(record_lock);
+        match result {
+            Ok(value) => Ok(CallOutput { transaction, value }),
+            Err(kind) => Err(CallError {
+                transaction: Some(transaction),
+                kind,
+            }),
+        }
+    }
+
+    /// Claims the lease, and retries for at most the duration of a call.
+    async fn claim(
+        &self,
+        request: &CallRequest,
+        submitted: Timestamp,
+    ) -> Result<Started, CallError> {
+        let call_error = |kind| CallError {
+            transaction: None,
+            kind,
+        };
+        let timeout = self.parts.services.limits.time;
+        let began = tokio::time::Instant::now();
+        loop {
+            match self.start(request, submitted).await {
+                Ok(Start::Started(started)) => return Ok(*started),
+                Ok(Start::Busy(until)) if began.elapsed() >= timeout => {
+                    return Err(call_error(CallErrorKind::Busy {
+                        subject: request.subject.clone(),
+                        until,
+                    }));
+                }
+                Ok(Start::Busy(_)) => tokio::time::sleep(LEASE_POLL_INTERVAL).await,
+                // Only a wakeup can be gone, and this call has no wakeup.
+                Ok(Start::Gone) => {
+                    return Err(call_error(CallErrorKind::Store(StoreError::Corrupt(
+                        "a call without a wakeup was answered as one".into(),
+                    ))));
+                }
+                Err(error) => return Err(call_error(CallErrorKind::Store(error))),
+            }
+        }
+    }
+
+    /// Begins a call after the stash has been replayed for its subject.
+    pub(super) async fn start(
+        &self,
+        request: &CallRequest,
+        submitted: Timestamp,
+    ) -> Result<Start, StoreError> {
+        // Stashed commits come first: without them the call would begin with tokens that were
+        // already used.
+        if let ReplayStatus::Busy(until) = self.replay(&request.subject).await? {
+            return Ok(Start::Busy(until));
+        }
+        let start = self.begin(request, submitted).await?;
+        if let Start::Started(started) = &start
+            && self.has_stashed_commits(&request.subject)?
+        {
+            // Stashed just now, by a host that was paused for longer than its lease.
+            let text = "an answer that was kept meanwhile is applied first".to_owned();
+            let superseded = Err::<(), _>(CallErrorKind::Refused(Failure::Conflict(text)));
+            self.finish(
+                started,
+                &superseded,
+                |()| CallSummary::success(String::new()),
+                None,
+            )
+            .await;
+            return Ok(Start::Busy(self.clock().now()));
+        }
+        Ok(start)
+    }
+
+    /// Claims the subject and stores the transaction.
+    pub(super) async fn begin(
+        &self,
+        request: &CallRequest,
+        submitted: Timestamp,
+    ) -> Result<Start, StoreError> {
+        let services = &self.parts.services;
+        let claimed = services.clock.monotonic();
+        let now = services.clock.now();
+        let id = self.new_transaction_id(now);
+        let begin = Begin {
+            transaction: NewTransaction {
+                id: id.clone(),
+                action: request.action.clone(),
+                subject: Some(request.subject.clone()),
+                subject_name: request.name.clone(),
+                submitted,
+                started: now,
+            },
+            subject: Some(request.subject.clone()),
+            lease: services.limits.lease(),
+            now,
+            wakeup: request.wakeup.clone(),
+        };
+        Ok(match services.store.begin(begin).await? {
+            BeginOutcome::Started(lease) => {
+                tracing::debug!(transaction = id, action = request.action, subject = %request.subject, "call started");
+                Start::Started(Box::new(Started {
+                    journal: Journal::new(&id, services.limits.log),
+                    lease,
+                    input_secrets: request.input_secrets.clone(),
+                    effects: Arc::default(),
+                    label: (
+                        request.action.clone(),
+                        request.subject.clone(),
+                        request.name.clone(),
+                    ),
+                    claimed,
+                }))
+            }
+            BeginOutcome::Busy(until) => Start::Busy(until),
+            BeginOutcome::Gone => Start::Gone,
+        })
+    }
+
+    /// Runs a fresh instance and separates refusals from guest errors.
+    pub(super) async fn instance<G>(
+        &self,
+        started: Option<&Started>,
+        run: impl AsyncFnOnce(&Guest, &mut GuestStore) -> wasmtime::Result<Result<G, platform::Failure>>,
+    ) -> Result<G, CallErrorKind> {
+        let services = &self.parts.services;
+        let params = InstanceParams {
+            services: services.clone(),
+            client: self.parts.client.clone(),
+            lease: started.and_then(|started| started.lease.clone()),
+            input_secrets: started.map_or_else(Vec::new, |started| started.input_secrets.clone()),
+            effects: started.map_or_else(Arc::default, |started| Arc::clone(&started.effects)),
+            lease_until: started
+                .map(|started| lease_valid_until(started.claimed, &services.limits)),
+            journal: started.map_or_else(
+                || Journal::new("", services.limits.log),
+                |started| started.journal.clone(),
+            ),
+        };
+        // The text of a refusal comes from the guest, so known secrets are redacted.
+        let output = self
+            .parts
+            .plugin
+            .call(params, async |plugin, store| {
+                let output = run(plugin.automate_spark_customer_workflows(), store).await?;
+                let redactor = store.data_mut().call().redactor.clone();
+                Ok(output.map_err(|failure| redactor.redact_failure(shared::failure(failure))))
+            })
+            .await;
+        match output {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(failure)) => Err(CallErrorKind::Refused(failure)),
+            Err(error) => Err(CallErrorKind::Guest(error)),
+        }
+    }
+
+    /// Closes the transaction, releases the lease and settles the wakeup. If the store is
+    /// unavailable, the lease expires by itself and the wakeup stays due, so no work is lost.
+    pub(super) async fn finish<T>(
+        &self,
+        started: &Started,
+        result: &Result<T, CallErrorKind>,
+        summary: impl FnOnce(&T) -> CallSummary,
+        wakeup: Option<WakeupSettlement>,
+    ) {
+        let services = &self.parts.services;
+        let now = services.clock.now();
+        let journal = &started.journal;
+        let mut summary = match result {
+            Ok(value) => summary(value),
+            Err(kind) => {
+                if let CallErrorKind::Guest(error) = kind {
+                    note_stderr(journal, now, error);
+                }
+                CallSummary::error(kind)
+            }
+        };
+        summary.message = shortened(summary.message);
+        let end = End {
+            transaction: journal.close(TransactionOutcome {
+                status: summary.status,
+                message: summary.message.clone(),
+                completed: now,
+            }),
+            lease: started.lease.clone(),
+            wakeup,
+            interrupted: was_interrupted(started, result),
+        };
+        if let Err(error) = services.store.end(end).await {
+            tracing::error!(transaction = journal.id(), %error, "the end of a call could not be written");
+        }
+        // Last, because the name may have to be read and no caller should wait for that.
+        self.log_summary(started, &summary).await;
+    }
+}
+
+/// Whether the next call must know that this call may have used a token without storing the
+/// response. A stopped instance cannot report this itself.
+fn was_interrupted<T>(started: &Started, result: &Result<T, CallErrorKind>) -> bool {
+    let was_interrupted_before = || {
+        let lease = started.lease.as_ref();
+        lease.is_some_and(|lease| lease.interrupted.is_some())
+    };
+    match result {
+        Err(CallErrorKind::Guest(_)) => started.effects.is_sent() || was_interrupted_before(),
+        _ => started.effects.is_lost(),
+    }
+}
+
+impl Host {
+    /// Logs the outcome of a call and its customer.
+    async fn log_summary(&self, started: &Started, summary: &CallSummary) {
+        if !summary.is_logged() {
+            return;
+        }
+        let (action, subject, given_name) = &started.label;
+        let name = match &summary.name {
+            Some(name) => name.clone(),
+            None if !given_name.is_empty() => given_name.clone(),
+            None => self.name_of(subject).await,
+        };
+        summary.log(&name, subject.pkid.as_str(), action, started.transaction());
+    }
+
+    /// Returns the name of a record; empty if unknown.
+    async fn name_of(&self, subject: &Reference) -> String {
+        let found = self.store().get(std::slice::from_ref(subject)).await;
+        let document = found
+            .ok()
+            .and_then(|found| found.into_iter().flatten().next());
+        let mut keys = document.into_iter().flat_map(|document| document.keys);
+        keys.find(|key| key.name == "name")
+            .map(|key| key.value)
+            .unwrap_or_default()
+    }
+}
+
+/// Shortens a message to the stored length, because a plugin's text may be of any length.
+fn shortened(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+    message
+}
+
+/// Logs the standard error of a failed instance in the transaction.
+fn note_stderr(journal: &Journal, now: Timestamp, error: &GuestError) {
+    let panicked = matches!(error.kind, GuestErrorKind::Panic { .. });
+    if !error.stderr.is_empty() && !panicked {
+        journal.log(now, Level::Error, format!("stderr: {}", error.stderr));
+    }
+}

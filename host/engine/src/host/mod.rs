@@ -1,0 +1,390 @@
+//! The host: combines a plugin, a store and a clock, and offers the workflows as functions.
+//!
+//! Every call is a transaction. It waits for the record's lock, claims the record's lease and runs
+//! a fresh instance. One write at the end closes the transaction and releases the lease.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+
+use crate::clock::Clock;
+use crate::component::{GuestError, Plugin, convert};
+use crate::egress::Client;
+use crate::imports::Services;
+use crate::imports::bindings::exports::automate::spark_customer::workflows as guest;
+use crate::reports::{
+    AddReport, Authorization, ConnectReport, ConnectionReport, Deletion, ExpiryReport, Grant,
+    Model, RefreshReport,
+};
+use crate::store::stash::Stash;
+use crate::store::{DueWakeup, Store, StoreError};
+use crate::types::{Failure, Hierarchy, Pkid, RECORD_MODEL, Reference, Timestamp};
+
+mod builder;
+mod call;
+mod housekeeping;
+mod ids;
+mod input_secrets;
+mod outcome;
+mod record_locks;
+mod stash_replay;
+mod sync;
+mod wake;
+
+pub use builder::{BuildError, ComponentSource, HostBuilder};
+use call::CallRequest;
+use housekeeping::Housekeeping;
+pub use housekeeping::Retention;
+use outcome::{CallSummary, summarize_expiry, summarize_refresh};
+use record_locks::RecordLocks;
+pub use stash_replay::StashSummary;
+pub use wake::WakeupOutcome;
+
+/// Runs the workflows of one plugin on one store. Cheap to clone; clones are the same host.
+#[derive(Clone)]
+pub struct Host {
+    parts: Arc<Parts>,
+}
+
+struct Parts {
+    plugin: Plugin,
+    services: Arc<Services>,
+    client: Client,
+    record_locks: RecordLocks,
+    /// The number of calls begun; used for ids if randomness is seeded.
+    calls_begun: AtomicU64,
+    housekeeping: Housekeeping,
+    /// Set once, before the host is returned to the caller.
+    stash_at_start: std::sync::OnceLock<StashSummary>,
+}
+
+/// The result of a workflow and the id of its transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallOutput<T> {
+    /// The transaction's id.
+    pub transaction: String,
+    /// The workflow's result.
+    pub value: T,
+}
+
+/// A call that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{kind}")]
+pub struct CallError {
+    /// The transaction's id, if the transaction began.
+    pub transaction: Option<String>,
+    /// The reason.
+    #[source]
+    pub kind: CallErrorKind,
+}
+
+/// The reason why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallErrorKind {
+    /// The workflow refused; the case says who acts next.
+    #[error(transparent)]
+    Refused(Failure),
+    /// The plugin did not return a result.
+    #[error(transparent)]
+    Guest(GuestError),
+    /// Another host runs a workflow on this record.
+    #[error("another call holds {subject} until {until} at the latest")]
+    Busy {
+        /// The record's reference.
+        subject: Reference,
+        /// The expiry of the other call's lease.
+        until: Timestamp,
+    },
+    /// The store could not begin or end the call.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+/// The input of `add`.
+#[derive(Clone, Debug)]
+pub struct AddRequest {
+    /// The node that the record belongs to.
+    pub hierarchy: Hierarchy,
+    /// The values of the model's fields, by name.
+    pub fields: Map<String, Value>,
+    /// The JSON response of the token endpoint, if tokens were obtained elsewhere.
+    pub token_response: Option<SecretString>,
+    /// A second add with the same key at the same node creates nothing.
+    pub idempotency_key: Option<String>,
+}
+
+impl Host {
+    /// Returns a builder of a host.
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+
+    /// The host's store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.parts.services.store
+    }
+
+    /// The host's clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.parts.services.clock
+    }
+
+    /// The host's plugin.
+    pub fn plugin(&self) -> &Plugin {
+        &self.parts.plugin
+    }
+
+    /// The stash, if configured.
+    pub fn stash(&self) -> Option<&Stash> {
+        self.parts.services.stash.as_deref()
+    }
+
+    /// Returns the model that the plugin describes. No transaction is stored.
+    pub async fn describe(&self) -> Result<Model, CallError> {
+        let described = self
+            .instance(None, async |workflows, store| {
+                workflows.call_describe(store).await.map(Ok)
+            })
+            .await;
+        described.map(convert::model).map_err(|kind| CallError {
+            transaction: None,
+            kind,
+        })
+    }
+
+    /// Checks that the plugin stores its records in this host's [`RECORD_MODEL`], and asks the plugin
+    /// whether it accepts this host's settings. Invalid settings fail every call, so check them before
+    /// the first call. No transaction is stored.
+    ///
+    /// # Errors
+    /// [`Failure::Invalid`] names every invalid setting and its valid values.
+    /// [`Failure::Internal`] names the record model of a plugin with another one.
+    pub async fn check_settings(&self) -> Result<(), CallError> {
+        let model = self.describe().await?.record_model;
+        if model != RECORD_MODEL {
+            let text = format!(
+                "the plugin {} stores its records in {model:?}, this host runs plugins that store them in \
+                 {RECORD_MODEL:?}: use a plugin with this record model",
+                self.plugin().name()
+            );
+            return Err(CallError {
+                transaction: None,
+                kind: CallErrorKind::Refused(Failure::Internal(text)),
+            });
+        }
+        let checked = self
+            .instance(None, async |workflows, store| {
+                workflows.call_check_settings(store).await
+            })
+            .await;
+        checked.map_err(|kind| CallError {
+            transaction: None,
+            kind,
+        })
+    }
+
+    /// Adds a record and its owned documents.
+    pub async fn add(&self, request: AddRequest) -> Result<CallOutput<AddReport>, CallError> {
+        let pkid = self.new_pkid();
+        let name = request.fields.get("name").and_then(Value::as_str);
+        let call_request = CallRequest::for_record("add", pkid.clone())
+            .with_name(name.unwrap_or_default())
+            .with_secrets(input_secrets::extract_tokens(
+                request.token_response.as_ref(),
+            ));
+        self.transact(
+            call_request,
+            async |workflows, store| {
+                let request = guest::AddRequest {
+                    pkid: pkid.to_string(),
+                    hierarchy: request.hierarchy.to_string(),
+                    fields: Value::Object(request.fields.clone()).to_string(),
+                    token_response: expose(request.token_response.as_ref()),
+                    idempotency_key: request.idempotency_key.clone(),
+                };
+                workflows.call_add(store, &request).await
+            },
+            convert::add_report,
+            |added: &AddReport| {
+                let name = &added.connection.name;
+                let summary = if added.replayed {
+                    CallSummary::success(format!("{name} was there already, from an earlier add"))
+                } else {
+                    let parts = added.created.len().saturating_sub(1);
+                    CallSummary::success(format!(
+                        "added {name} with {parts} documents that belong to it"
+                    ))
+                };
+                summary.with_name(name)
+            },
+        )
+        .await
+    }
+
+    /// Changes the given fields and keeps the others.
+    pub async fn modify(
+        &self,
+        pkid: &Pkid,
+        fields: Map<String, Value>,
+        token_response: Option<SecretString>,
+    ) -> Result<CallOutput<ConnectionReport>, CallError> {
+        self.transact(
+            CallRequest::for_record("modify", pkid.clone())
+                .with_secrets(input_secrets::extract_tokens(token_response.as_ref())),
+            async |workflows, store| {
+                let fields = Value::Object(fields.clone()).to_string();
+                let tokens = expose(token_response.as_ref());
+                workflows
+                    .call_modify(store, pkid.as_str(), &fields, tokens.as_ref())
+                    .await
+            },
+            convert::connection_report,
+            |connection: &ConnectionReport| {
+                let name = &connection.name;
+                CallSummary::success(format!("modified {name}")).with_name(name)
+            },
+        )
+        .await
+    }
+
+    /// Deletes a record and everything that belongs to it, or reports what a delete would remove.
+    pub async fn delete(
+        &self,
+        pkid: &Pkid,
+        dry_run: bool,
+    ) -> Result<CallOutput<Deletion>, CallError> {
+        let action = if dry_run {
+            "delete (dry run)"
+        } else {
+            "delete"
+        };
+        self.transact(
+            CallRequest::for_record(action, pkid.clone()),
+            async |workflows, store| workflows.call_delete(store, pkid.as_str(), dry_run).await,
+            convert::deletion,
+            |deletion: &Deletion| {
+                let documents = deletion.documents.len();
+                let would = if dry_run { "would delete" } else { "deleted" };
+                let summary = CallSummary::success(format!("{would} {documents} documents"));
+                // The record cannot be read any more.
+                let mut deleted = deletion.documents.iter();
+                match deleted.find(|(document, _)| document.pkid == *pkid) {
+                    Some((_, name)) => summary.with_name(name),
+                    None => summary,
+                }
+            },
+        )
+        .await
+    }
+
+    /// Begins a consent: returns the URL that a person has to open.
+    pub async fn connect(
+        &self,
+        pkid: &Pkid,
+        grant: Grant,
+        redirect_uri: &str,
+    ) -> Result<CallOutput<Authorization>, CallError> {
+        self.transact(
+            CallRequest::for_record("connect", pkid.clone()),
+            async |workflows, store| {
+                let grant = convert::grant_out(grant);
+                workflows
+                    .call_connect(store, pkid.as_str(), grant, redirect_uri)
+                    .await
+            },
+            |authorization| Ok(convert::authorization(authorization)),
+            |authorization: &Authorization| {
+                let until = authorization.expires;
+                CallSummary::success(format!("a person can consent until {until}"))
+            },
+        )
+        .await
+    }
+
+    /// Completes a consent with the URL to which Webex redirected the browser.
+    pub async fn complete_connect(
+        &self,
+        pkid: &Pkid,
+        callback: &SecretString,
+    ) -> Result<CallOutput<ConnectReport>, CallError> {
+        self.transact(
+            CallRequest::for_record("complete-connect", pkid.clone())
+                .with_secrets(input_secrets::extract_codes(callback)),
+            async |workflows, store| {
+                let callback = callback.expose_secret();
+                workflows
+                    .call_complete_connect(store, pkid.as_str(), callback)
+                    .await
+            },
+            convert::connect_report,
+            |report: &ConnectReport| {
+                CallSummary::success(report.message.clone()).with_name(&report.connection.name)
+            },
+        )
+        .await
+    }
+
+    /// Refreshes the organisation's access token now. Concurrent callers share one request.
+    pub async fn refresh(&self, pkid: &Pkid) -> Result<CallOutput<RefreshReport>, CallError> {
+        self.refresh_grant(pkid, Grant::Organization).await
+    }
+
+    /// Like [`Host::refresh`], for any grant of the record.
+    pub async fn refresh_grant(
+        &self,
+        pkid: &Pkid,
+        grant: Grant,
+    ) -> Result<CallOutput<RefreshReport>, CallError> {
+        let requested = self.clock().now();
+        self.transact(
+            CallRequest::for_record("refresh", pkid.clone()),
+            async |workflows, store| {
+                workflows
+                    .call_refresh(store, pkid.as_str(), convert::grant_out(grant), requested.0)
+                    .await
+            },
+            convert::refresh_report,
+            summarize_refresh,
+        )
+        .await
+    }
+
+    /// Checks both expiries of the organisation's tokens, and raises or clears alerts.
+    pub async fn check_expiry(&self, pkid: &Pkid) -> Result<CallOutput<ExpiryReport>, CallError> {
+        self.check_grant(pkid, Grant::Organization).await
+    }
+
+    /// Like [`Host::check_expiry`], for any grant of the record.
+    pub async fn check_grant(
+        &self,
+        pkid: &Pkid,
+        grant: Grant,
+    ) -> Result<CallOutput<ExpiryReport>, CallError> {
+        self.transact(
+            CallRequest::for_record("check-expiry", pkid.clone()),
+            async |workflows, store| {
+                let grant = convert::grant_out(grant);
+                workflows
+                    .call_check_expiry(store, pkid.as_str(), grant)
+                    .await
+            },
+            convert::expiry_report,
+            summarize_expiry,
+        )
+        .await
+    }
+}
+
+fn expose(secret: Option<&SecretString>) -> Option<String> {
+    secret.map(|secret| secret.expose_secret().to_owned())
+}
+
+/// The action of a wakeup's transaction: the workflow that the wakeup runs.
+fn wake_action(wakeup: &DueWakeup) -> String {
+    match wakeup.wakeup.kind() {
+        "expiry" => "check-expiry".to_owned(),
+        kind => kind.to_owned(),
+    }
+}

@@ -1,0 +1,195 @@
+//! The imports of the contract: one thin file per interface, which converts types and calls the
+//! layer below.
+//!
+//! `Call` is the state that the interfaces share: the host's services and the state of one call,
+//! which is one instance. Its public part is the [`Interceptor`], which tests use to intercept
+//! imports.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::imports::journal::Journal;
+use crate::limits::Limits;
+use crate::store::seal::Sealer;
+use crate::store::stash::Stash;
+use crate::store::{Lease, Store};
+use crate::types::Failure;
+
+pub mod bindings;
+pub(crate) mod convert;
+mod durable_commit;
+mod egress;
+mod gate;
+pub(crate) mod http;
+mod http_codes;
+mod interceptor;
+pub mod journal;
+mod redactor;
+mod scheduling;
+mod secrets;
+mod settings;
+mod storage;
+mod transactions;
+
+pub(crate) use durable_commit::RetryPolicy;
+pub(crate) use gate::Gate;
+use interceptor::InterceptorHandle;
+pub use interceptor::{Import, ImportCall, Interceptor, Intervention};
+pub(crate) use redactor::Redactor;
+pub use wasmtime_wasi_http::Error as HttpError;
+
+/// The services that all calls of a host share.
+pub(crate) struct Services {
+    /// The store of all durable data.
+    pub store: Arc<dyn Store>,
+    /// Seals and reveals secrets.
+    pub sealer: Arc<Sealer>,
+    /// Stores commits of responses while the store is unavailable.
+    pub stash: Option<Arc<Stash>>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The limits of a call.
+    pub limits: Limits,
+    /// The installation's secret settings, by name.
+    pub secret_settings: BTreeMap<String, SecretString>,
+    /// Notified when a commit has scheduled a wakeup.
+    pub scheduled: Notify,
+    /// The source of random bytes; `None` is the operating system.
+    pub(crate) entropy: Option<Arc<dyn Entropy>>,
+    /// Observes the imports of every call; `None` in production.
+    pub(crate) interceptor: Option<Arc<dyn Interceptor>>,
+}
+
+/// A limit that a call exceeded, as the error names it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LimitHit {
+    /// Linear memory.
+    #[error("memory: more than {0} bytes (limits.memory)")]
+    Memory(usize),
+    /// Calls of the host's functions.
+    #[error("host calls: more than {0} (limits.host-calls)")]
+    HostCalls(u64),
+    /// Bytes transferred in one call.
+    #[error("transfer: more than {0} bytes in one call or answer (limits.transfer)")]
+    Transfer(usize),
+    /// Resources of the host.
+    #[error("handles: more than {0} resources at once (limits.handles)")]
+    Handles(usize),
+    /// Entries of a table.
+    #[error("table: more than {0} entries (limits.table)")]
+    Table(usize),
+    /// Secrets known to the call.
+    #[error("secrets: more than {0} different ones (limits.secrets)")]
+    Secrets(usize),
+    /// HTTP requests.
+    #[error("requests: more than {0} (limits.requests)")]
+    Requests(u32),
+    /// Bytes of one commit.
+    #[error("commit: more than {0} bytes (limits.commit)")]
+    Commit(usize),
+    /// Changes and checks of one commit.
+    #[error("changes: more than {0} in one commit (limits.changes)")]
+    Changes(usize),
+}
+
+/// The state of one plugin call, shared by its imports.
+pub(crate) struct Call {
+    /// The host's services.
+    pub(crate) services: Arc<Services>,
+    /// The lease of a call that has a subject.
+    pub(crate) lease: Option<Lease>,
+    /// The transaction of the call.
+    pub(crate) journal: Journal,
+    /// The secrets to redact.
+    pub(crate) redactor: Redactor,
+    /// Passed by every import.
+    pub(crate) gate: Gate,
+    /// The plain settings.
+    pub(crate) settings: Arc<BTreeMap<String, String>>,
+    /// The last exceeded limit, for the error.
+    pub(crate) hit: Option<LimitHit>,
+    /// The monotonic time when progress was last stored.
+    reported: Duration,
+    /// Whether a response was received, and how long to wait for the store.
+    pub(crate) retry_policy: RetryPolicy,
+    /// The effects that the call's result may not report.
+    pub(crate) effects: Arc<UnreportedEffects>,
+}
+
+/// The effects of a call that its result does not report if the instance was stopped.
+#[derive(Debug, Default)]
+pub(crate) struct UnreportedEffects {
+    sent: AtomicBool,
+    lost: AtomicBool,
+}
+
+impl UnreportedEffects {
+    /// Notes that an unsafe request is about to be sent.
+    pub(crate) fn note_sent(&self) {
+        self.sent.store(true, Ordering::Release);
+    }
+
+    /// Notes that a response could not be stored anywhere.
+    pub(crate) fn note_lost(&self) {
+        self.lost.store(true, Ordering::Release);
+    }
+
+    /// Whether an unsafe request may have reached a server.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.sent.load(Ordering::Acquire)
+    }
+
+    /// Whether a response was lost.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+}
+
+impl Call {
+    /// Creates the state of a new call.
+    pub(crate) fn new(services: Arc<Services>, lease: Option<Lease>, journal: Journal) -> Self {
+        let reported = services.clock.monotonic();
+        let subject = lease.as_ref().map(|lease| &lease.subject);
+        let gate = Gate::new(&services, journal.id(), subject);
+        Self {
+            services,
+            lease,
+            journal,
+            redactor: Redactor::default(),
+            gate,
+            settings: Arc::default(),
+            hit: None,
+            reported,
+            retry_policy: RetryPolicy::default(),
+            effects: Arc::default(),
+        }
+    }
+
+    /// Adds a secret that is redacted from all texts from now on.
+    fn add_secret(&mut self, secret: &SecretString) -> Result<(), Failure> {
+        let most = self.services.limits.secrets;
+        if self.redactor.add(secret, most) {
+            return Ok(());
+        }
+        Err(self.exceeded(LimitHit::Secrets(most)))
+    }
+
+    /// Records the exceeded limit and converts it to the contract's failure.
+    pub(crate) fn exceeded(&mut self, hit: LimitHit) -> Failure {
+        let failure = Failure::LimitExceeded(hit.to_string());
+        self.hit = Some(hit);
+        failure
+    }
+}
+
+/// The monotonic time until which a lease claimed at `claimed` may be relied on.
+pub(crate) fn lease_valid_until(claimed: Duration, limits: &Limits) -> Duration {
+    claimed.saturating_add(limits.lease())
+}

@@ -1,0 +1,505 @@
+//! Runs due wakeups: queries the store for them, limits the calls in flight and stops gracefully. The
+//! dispatcher is independent of WebAssembly; a [`Runner`] executes the wakeups.
+
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::budget::Budget;
+use super::jump::{ClockReading, Jump};
+use super::tally::Tally;
+pub use super::tally::{ConnectionHealth, Effect, Summary};
+use crate::clock::{Clock, ManualClock};
+use crate::store::{DueWakeup, Store, StoreError};
+use crate::types::{Reference, Timestamp};
+
+/// The executor of a dispatcher's wakeups.
+#[async_trait]
+pub trait Runner: Send + Sync + 'static {
+    /// Runs the call for one wakeup, and settles the wakeup in the store. An error means that the store
+    /// could not be reached before the call began: the wakeup is still due.
+    async fn run(&self, due: DueWakeup) -> Result<RunOutcome, StoreError>;
+
+    /// Returns the notification of wakeups that were scheduled in this process.
+    fn scheduled(&self) -> &Notify;
+
+    /// Does one part of the work besides wakeups. Called at the start and then once per poll. Returns
+    /// whether more work is ready, for a dispatcher that ends when it is idle.
+    async fn run_housekeeping(&self) -> bool {
+        false
+    }
+}
+
+/// The outcome of running a wakeup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunOutcome {
+    /// The call succeeded, with this effect.
+    Done(Effect),
+    /// The call failed; the wakeup is due again later.
+    Failed(Effect),
+    /// Another call holds the subject.
+    Busy,
+    /// The wakeup was settled, rescheduled or cancelled elsewhere.
+    Gone,
+}
+
+/// The kind of wakeup ([`crate::types::Wakeup::kind`]) that the refresh budget limits.
+pub const REFRESH: &str = "refresh";
+
+/// The options of a dispatcher.
+#[derive(Clone, Debug)]
+pub struct DispatcherOptions {
+    /// The largest number of calls in flight; 32 by default.
+    pub concurrency: usize,
+    /// How often to look for wakeups of other processes, in real time; 1 s by default.
+    pub poll: Duration,
+    /// The largest number of wakeups of the kind [`REFRESH`] that begin in any second; no limit by
+    /// default. The limit leaves a part of Webex's rate limit to interactive calls when many refreshes
+    /// are due or retried. Interactive calls do not wait for it.
+    pub refresh_rate: Option<NonZeroU32>,
+}
+
+impl Default for DispatcherOptions {
+    fn default() -> Self {
+        Self {
+            concurrency: 32,
+            poll: Duration::from_secs(1),
+            refresh_rate: None,
+        }
+    }
+}
+
+/// Runs due wakeups, the earliest deadline first, at most one per subject at a time.
+pub struct Dispatcher {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    runner: Arc<dyn Runner>,
+    options: DispatcherOptions,
+    budget: Mutex<Budget>,
+    /// The last reading of the clocks; `None`: the stored times are still to be compared with the
+    /// clocks.
+    reading: Mutex<Option<ClockReading>>,
+}
+
+/// The result of starting due wakeups.
+#[derive(Default)]
+struct LaunchReport {
+    started: usize,
+    /// How long the budget delays due refreshes; `None`: no delay.
+    held: Option<Duration>,
+}
+
+/// Calls in flight and their subjects.
+#[derive(Default)]
+struct InFlight {
+    calls: JoinSet<(Reference, Result<RunOutcome, StoreError>)>,
+    subjects: HashSet<Reference>,
+    /// Subjects that another process holds, and that this run leaves to it.
+    skipped: HashSet<Reference>,
+}
+
+/// The end of one call.
+#[derive(Debug)]
+enum JoinOutcome {
+    /// The call made progress.
+    Progressed,
+    /// Another process holds the subject.
+    Busy(Reference),
+    /// The store did not accept the call; without an error, the host has a bug.
+    Failed(Option<StoreError>),
+}
+
+impl InFlight {
+    fn room(&self, most: usize) -> usize {
+        most.saturating_sub(self.calls.len())
+    }
+
+    /// Waits for one call to end, and counts the call.
+    async fn join_next(&mut self, tally: &mut Tally) -> JoinOutcome {
+        match self.calls.join_next().await {
+            Some(Ok((subject, ran))) => {
+                self.subjects.remove(&subject);
+                match ran {
+                    Ok(RunOutcome::Done(effect)) => tally.done(&subject, effect),
+                    Ok(RunOutcome::Failed(effect)) => tally.failed(&subject, effect),
+                    Ok(RunOutcome::Busy) => return JoinOutcome::Busy(subject),
+                    Ok(RunOutcome::Gone) => {}
+                    Err(error) => {
+                        tracing::error!(%subject, %error, "a wakeup could not be run");
+                        return JoinOutcome::Failed(Some(error));
+                    }
+                }
+                JoinOutcome::Progressed
+            }
+            Some(Err(error)) => {
+                // Only a bug in the host leads here. The subject of the call is unknown, so all subjects
+                // are released; the store's lease still excludes other calls.
+                tracing::error!(%error, "a call of the dispatcher panicked");
+                self.subjects.clear();
+                JoinOutcome::Failed(None)
+            }
+            None => JoinOutcome::Failed(None),
+        }
+    }
+}
+
+impl Dispatcher {
+    /// How often ended hosts are looked for, in idle polls.
+    const RECOVER_EVERY: u32 = 30;
+
+    /// Creates a dispatcher of the wakeups of `store`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        runner: Arc<dyn Runner>,
+        options: DispatcherOptions,
+    ) -> Self {
+        let budget = Mutex::new(Budget::new(options.refresh_rate));
+        Self {
+            store,
+            clock,
+            runner,
+            options,
+            budget,
+            reading: Mutex::new(None),
+        }
+    }
+
+    /// Runs due wakeups until none is due and no call is in flight.
+    ///
+    /// Failed wakeups are due again later, so they do not keep this running. Wakeups whose subject
+    /// another process holds are left to it. Wakeups that the budget delays are waited for, by the
+    /// clock.
+    pub async fn run_until_idle(&self) -> Result<Summary, StoreError> {
+        self.run_until_idle_or(std::future::pending()).await
+    }
+
+    /// Works like [`Dispatcher::run_until_idle`], but starts no more calls once `stop` resolves; the
+    /// calls in flight finish.
+    pub async fn run_until_idle_or(
+        &self,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Summary, StoreError> {
+        let mut tally = Tally::default();
+        let mut stopped = false;
+        tokio::pin!(stop);
+        loop {
+            let held = self.drain(stop.as_mut(), &mut stopped, &mut tally).await?;
+            let Some(wait) = held.filter(|_| !stopped) else {
+                break;
+            };
+            tokio::select! {
+                biased;
+                () = &mut stop => return Ok(tally.summary()),
+                () = self.clock.sleep_until(self.clock.now().after(wait)) => {}
+            }
+        }
+        while !stopped && self.runner.run_housekeeping().await {
+            tokio::select! {
+                biased;
+                () = &mut stop => stopped = true,
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        Ok(tally.summary())
+    }
+
+    /// Runs due wakeups within the budget until none is left and no call is in flight; returns how long
+    /// the budget delays the rest.
+    ///
+    /// Starts no more calls once `stop` resolves or the store has refused a call: a full store would be
+    /// asked forever.
+    async fn drain(
+        &self,
+        mut stop: std::pin::Pin<&mut impl Future<Output = ()>>,
+        stopped: &mut bool,
+        tally: &mut Tally,
+    ) -> Result<Option<Duration>, StoreError> {
+        self.runner.run_housekeeping().await;
+        let mut flight = InFlight::default();
+        let mut starting = true;
+        let mut held = None;
+        let mut refused = None;
+        loop {
+            self.check_clock().await;
+            let mut started = 0;
+            if starting && !*stopped {
+                let launched = self.launch(&mut flight).await?;
+                (started, held) = (launched.started, launched.held);
+            }
+            if started == 0 && flight.calls.is_empty() {
+                return refused.map_or(Ok(held), Err);
+            }
+            tokio::select! {
+                biased;
+                () = &mut stop, if !*stopped => *stopped = true,
+                ended = flight.join_next(tally) => match ended {
+                    JoinOutcome::Progressed => {}
+                    JoinOutcome::Busy(subject) => {
+                        flight.skipped.insert(subject);
+                    }
+                    JoinOutcome::Failed(error) => {
+                        starting = false;
+                        refused = refused.or(error);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Advances `clock` to `until` and runs each wakeup on the way at its time, or when the budget
+    /// allows it: days pass in milliseconds. The clock must be this dispatcher's clock.
+    pub async fn run_through(
+        &self,
+        clock: &ManualClock,
+        until: Timestamp,
+    ) -> Result<Summary, StoreError> {
+        let mut tally = Tally::default();
+        loop {
+            let never = std::pin::pin!(std::future::pending());
+            let held = self.drain(never, &mut false, &mut tally).await?;
+            let next = match held {
+                Some(wait) => Some(clock.now().after(wait)),
+                None => self.store.next_due().await?,
+            };
+            match next {
+                Some(next) if next <= until && next > clock.now() => clock.advance_to(next),
+                _ => {
+                    clock.advance_to(until);
+                    return Ok(tally.summary());
+                }
+            }
+        }
+    }
+
+    /// Runs due wakeups until `stop` resolves, then waits for the calls in flight.
+    pub async fn run(&self, stop: impl Future<Output = ()>) -> Summary {
+        let mut flight = InFlight::default();
+        let mut tally = Tally::default();
+        let mut idle_polls = 0;
+        let mut last_housekeeping: Option<tokio::time::Instant> = None;
+        tokio::pin!(stop);
+        loop {
+            if last_housekeeping.is_none_or(|at| at.elapsed() >= self.options.poll) {
+                self.runner.run_housekeeping().await;
+                last_housekeeping = Some(tokio::time::Instant::now());
+            }
+            self.check_clock().await;
+            let wait = match self.launch(&mut flight).await {
+                Ok(LaunchReport {
+                    held: Some(wait), ..
+                }) => Wait::Until(self.clock.now().after(wait)),
+                Ok(_) => self.next_wait().await,
+                Err(error) => {
+                    tracing::error!(%error, "the store cannot be reached; trying again");
+                    Wait::Poll
+                }
+            };
+            let full = flight.room(self.options.concurrency) == 0;
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                ended = flight.join_next(&mut tally), if !flight.calls.is_empty() => {
+                    if !matches!(ended, JoinOutcome::Progressed) {
+                        // The subject is busy or the store is out of reach: an immediate retry would
+                        // only spin.
+                        tokio::time::sleep(self.options.poll.min(Duration::from_millis(50))).await;
+                    }
+                }
+                () = self.runner.scheduled().notified(), if !full => {}
+                () = self.wait_until_due(wait), if !full => {}
+                () = tokio::time::sleep(self.options.poll) => {
+                    idle_polls += 1;
+                    if idle_polls % Self::RECOVER_EVERY == 0 {
+                        self.recover().await;
+                    }
+                }
+            }
+        }
+        tracing::info!(
+            in_flight = flight.calls.len(),
+            "stopping: finishing what runs"
+        );
+        while !flight.calls.is_empty() {
+            flight.join_next(&mut tally).await;
+        }
+        tally.summary()
+    }
+
+    /// Starts due wakeups while the concurrency limit and the budget allow it.
+    async fn launch(&self, flight: &mut InFlight) -> Result<LaunchReport, StoreError> {
+        let mut launched = LaunchReport::default();
+        self.launch_due(flight, None, &mut launched).await?;
+        if launched.held.is_some() {
+            // Delayed refreshes must not hide other wakeups.
+            self.launch_due(flight, Some(REFRESH), &mut launched)
+                .await?;
+        }
+        Ok(launched)
+    }
+
+    async fn launch_due(
+        &self,
+        flight: &mut InFlight,
+        excluded_kind: Option<&str>,
+        launched: &mut LaunchReport,
+    ) -> Result<(), StoreError> {
+        let most = self.options.concurrency;
+        if flight.room(most) == 0 {
+            return Ok(());
+        }
+        for wakeup in self.find_due(&flight.skipped, excluded_kind).await? {
+            let subject = wakeup.wakeup.subject.clone();
+            if flight.room(most) == 0 {
+                break;
+            }
+            if flight.subjects.contains(&subject) || flight.skipped.contains(&subject) {
+                continue;
+            }
+            if wakeup.wakeup.kind() == REFRESH
+                && let Err(wait) = self.budget.lock().take(self.clock.monotonic())
+            {
+                launched.held = Some(round_up_to_millis(wait));
+                continue;
+            }
+            flight.subjects.insert(subject.clone());
+            let runner = Arc::clone(&self.runner);
+            flight
+                .calls
+                .spawn(async move { (subject, runner.run(wakeup).await) });
+            launched.started += 1;
+        }
+        Ok(())
+    }
+
+    /// Finds due wakeups, including some of subjects that are not in `skipped` if there are any. Wakeups
+    /// in flight may still be listed as due, so as many are requested as can be in flight.
+    async fn find_due(
+        &self,
+        skipped: &HashSet<Reference>,
+        excluded_kind: Option<&str>,
+    ) -> Result<Vec<DueWakeup>, StoreError> {
+        let mut wanted = u32::try_from(self.options.concurrency).unwrap_or(u32::MAX);
+        loop {
+            let due = self
+                .store
+                .due(self.clock.now(), wanted, excluded_kind)
+                .await?;
+            let others = |due: &DueWakeup| !skipped.contains(&due.wakeup.subject);
+            if due.len() < wanted as usize || due.iter().any(others) {
+                return Ok(due);
+            }
+            wanted = wanted.saturating_mul(2);
+        }
+    }
+
+    async fn next_wait(&self) -> Wait {
+        match self.store.next_due().await {
+            Ok(Some(at)) if at > self.clock.now() => Wait::Until(at),
+            Ok(_) => Wait::Poll,
+            Err(error) => {
+                tracing::error!(%error, "the store cannot be reached; trying again");
+                Wait::Poll
+            }
+        }
+    }
+
+    async fn wait_until_due(&self, wait: Wait) {
+        match wait {
+            Wait::Until(at) => self.clock.sleep_until(at).await,
+            Wait::Poll => std::future::pending().await,
+        }
+    }
+
+    /// Logs a jump of the wall clock since the last reading. At the first reading, and when the clock
+    /// was set back, corrects times that were written while the clock was ahead.
+    async fn check_clock(&self) {
+        let reading = ClockReading::new(self.clock.as_ref());
+        let before = self.reading.lock().replace(reading);
+        let jump = before.and_then(|before| before.jump(reading));
+        match jump {
+            Some(Jump::Ahead(by)) => tracing::warn!(
+                "the wall clock went ahead by {}: it was set, or the machine was suspended; \
+                 wakeups that came due with it run now",
+                format_days(by)
+            ),
+            Some(Jump::Back(by)) => tracing::warn!(
+                "the wall clock was set back by {}: wakeups that were scheduled before run now",
+                format_days(by)
+            ),
+            None => {}
+        }
+        if before.is_none() || matches!(jump, Some(Jump::Back(_))) {
+            self.redate().await;
+        }
+    }
+
+    async fn redate(&self) {
+        let now = self.clock.now();
+        match self.store.redate(now).await {
+            Ok(redating) => {
+                if let Some(latest) = redating.latest {
+                    tracing::warn!(
+                        wakeups = redating.wakeups,
+                        leases = redating.leases,
+                        "the wall clock was ahead by up to {} when wakeups were scheduled: \
+                         they run now",
+                        format_days(latest.since(now))
+                    );
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "could not look for wakeups that were scheduled while the clock was ahead; trying again");
+                // The next reading counts as the first one again.
+                *self.reading.lock() = None;
+            }
+        }
+    }
+
+    async fn recover(&self) {
+        match self.store.recover(self.clock.now()).await {
+            Ok(found) if found.leases > 0 || found.transactions > 0 => {
+                tracing::warn!(
+                    leases = found.leases,
+                    transactions = found.transactions,
+                    "resolved what an interrupted host left"
+                );
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "could not look for ended hosts"),
+        }
+    }
+}
+
+/// Rounds up to milliseconds, the resolution of clocks, so that the wait is over afterwards.
+fn round_up_to_millis(wait: Duration) -> Duration {
+    let millis = wait.as_nanos().div_ceil(1_000_000);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
+/// Formats a duration for the log: whole days, and the rest in hours, minutes and seconds.
+fn format_days(duration: Duration) -> String {
+    const DAY: u64 = 86_400;
+    let (days, rest) = (duration.as_secs() / DAY, duration.as_secs() % DAY);
+    let rest = humantime::format_duration(Duration::from_secs(rest));
+    match days {
+        0 => rest.to_string(),
+        days => format!("{days}days {rest}"),
+    }
+}
+
+/// How long the dispatcher may wait.
+#[derive(Clone, Copy)]
+enum Wait {
+    Until(Timestamp),
+    Poll,
+}
+
+#[cfg(test)]
+mod tests;

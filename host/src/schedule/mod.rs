@@ -1,7 +1,0 @@
-//! Scheduling: the clock, and the dispatcher of due wakeups.
-
-mod budget;
-pub mod clock;
-pub mod dispatcher;
-mod jump;
-mod tally;

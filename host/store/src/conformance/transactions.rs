@@ -1,0 +1,259 @@
+//! Transactions: the record of every call.
+
+use std::sync::Arc;
+
+use super::Stores;
+use super::builders::*;
+use crate::{Begin, Check, Commit, Store};
+use relation_types::Reference;
+use relation_types::transactions::{
+    Level, LogLine, NewTransaction, Progress, SecretAccess, SecretAccessOutcome, Status,
+    Transaction, TransactionFilter, TransactionUpdate,
+};
+
+fn line(second: u64, level: Level, message: &str) -> LogLine {
+    LogLine {
+        at: at(second),
+        level,
+        message: message.to_owned(),
+    }
+}
+
+fn access(second: u64, owner: Option<Reference>, outcome: SecretAccessOutcome) -> SecretAccess {
+    SecretAccess {
+        at: at(second),
+        owner,
+        name: "token".to_owned(),
+        outcome,
+    }
+}
+
+fn progress(done: u32, message: &str) -> Progress {
+    Progress {
+        done,
+        total: 9,
+        message: message.to_owned(),
+    }
+}
+
+fn update_of(id: &str) -> TransactionUpdate {
+    TransactionUpdate {
+        id: id.to_owned(),
+        ..TransactionUpdate::default()
+    }
+}
+
+async fn read(store: &Arc<dyn Store>, id: &str) -> Transaction {
+    store.transaction(id).await.unwrap().expect("a transaction")
+}
+
+pub(super) async fn transaction_is_recorded_from_begin_to_end(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    assert_eq!(store.transaction("t1").await.unwrap(), None);
+    let mut beginning = begin("t1", &record(1), at(1));
+    beginning.transaction.submitted = at(0);
+    beginning.transaction.subject_name = "Acme".to_owned();
+    let lease = claim(&store, beginning).await;
+    let mut expected = Transaction {
+        id: "t1".to_owned(),
+        action: "refresh".to_owned(),
+        subject: Some(record(1)),
+        subject_name: "Acme".to_owned(),
+        status: Status::Processing,
+        progress: None,
+        message: String::new(),
+        submitted: at(0),
+        started: at(1),
+        completed: None,
+        log: Vec::new(),
+        secret_accesses: Vec::new(),
+        omitted_accesses: 0,
+    };
+    assert_eq!(read(&store, "t1").await, expected);
+
+    let first = TransactionUpdate {
+        progress: Some(progress(1, "asking")),
+        lines: vec![line(2, Level::Debug, "one"), line(2, Level::Warning, "two")],
+        secret_accesses: vec![access(2, None, SecretAccessOutcome::Opened)],
+        omitted_accesses: 2,
+        ..update_of("t1")
+    };
+    store.report(first).await.unwrap();
+    expected.progress = Some(progress(1, "asking"));
+    expected.log = vec![line(2, Level::Debug, "one"), line(2, Level::Warning, "two")];
+    expected.secret_accesses = vec![access(2, None, SecretAccessOutcome::Opened)];
+    expected.omitted_accesses = 2;
+    assert_eq!(read(&store, "t1").await, expected);
+
+    let second = TransactionUpdate {
+        subject_name: Some("Bolt".to_owned()),
+        lines: vec![line(1, Level::Error, "three"), line(3, Level::Info, "ä\n")],
+        secret_accesses: vec![
+            access(3, Some(record(1)), SecretAccessOutcome::Failed),
+            access(3, Some(record(2)), SecretAccessOutcome::Absent),
+        ],
+        omitted_accesses: 1,
+        ..update_of("t1")
+    };
+    let commit = Commit {
+        transaction: Some(second),
+        fence: Some(lease.clone()),
+        ..changes(vec![put(&record(1))])
+    };
+    store.commit(commit).await.unwrap();
+    expected.subject_name = "Bolt".to_owned();
+    expected.log.push(line(1, Level::Error, "three"));
+    expected.log.push(line(3, Level::Info, "ä\n"));
+    expected.secret_accesses.extend([
+        access(3, Some(record(1)), SecretAccessOutcome::Failed),
+        access(3, Some(record(2)), SecretAccessOutcome::Absent),
+    ]);
+    expected.omitted_accesses = 3;
+    assert_eq!(read(&store, "t1").await, expected);
+
+    let mut last = end("t1", Some(&lease), at(4));
+    last.transaction = TransactionUpdate {
+        progress: Some(progress(9, "done")),
+        ..ended("t1", Status::Fail, at(4))
+    };
+    store.end(last).await.unwrap();
+    expected.progress = Some(progress(9, "done"));
+    expected.status = Status::Fail;
+    expected.message = "so it ended".to_owned();
+    expected.completed = Some(at(4));
+    assert_eq!(read(&store, "t1").await, expected);
+}
+
+pub(super) async fn update_is_written_with_its_commit(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    claim(&store, begin("t1", &record(1), at(0))).await;
+    let commit = Commit {
+        checks: vec![Check::Version(record(1), 1)],
+        transaction: Some(TransactionUpdate {
+            lines: vec![line(1, Level::Info, "written")],
+            ..update_of("t1")
+        }),
+        ..Commit::default()
+    };
+    assert_conflict(store.commit(commit.clone()).await);
+    assert_eq!(read(&store, "t1").await.log, []);
+    write(&store, vec![put(&record(1))]).await;
+    store.commit(commit).await.unwrap();
+    assert_eq!(read(&store, "t1").await.log.len(), 1);
+}
+
+pub(super) async fn update_after_the_end_is_dropped(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let lease = claim(&store, begin("t1", &record(1), at(0))).await;
+    store.end(end("t1", Some(&lease), at(1))).await.unwrap();
+    let before = read(&store, "t1").await;
+    let late = TransactionUpdate {
+        progress: Some(progress(2, "late")),
+        lines: vec![line(2, Level::Info, "late")],
+        ..ended("t1", Status::Fail, at(2))
+    };
+    store.report(late).await.unwrap();
+    assert_eq!(read(&store, "t1").await, before);
+}
+
+pub(super) async fn update_of_an_unknown_transaction_is_refused(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    assert_invalid(store.report(update_of("t1")).await);
+    let commit = Commit {
+        transaction: Some(update_of("t1")),
+        ..changes(vec![put(&record(1))])
+    };
+    assert_invalid(store.commit(commit).await);
+    assert_eq!(version(&store, &record(1)).await, None);
+    // An unknown transaction does not prevent the end of a call.
+    store.end(end("t1", None, at(0))).await.unwrap();
+}
+
+pub(super) async fn an_id_is_used_once(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    claim(&store, begin("t1", &record(1), at(0))).await;
+    assert_conflict(store.begin(begin("t1", &record(2), at(0))).await);
+    // The second call did not get a lease.
+    claim(&store, begin("t2", &record(2), at(0))).await;
+}
+
+pub(super) async fn listings_are_newest_first_filtered_and_complete(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let subjects = [None, Some(record(1)), Some(record(2))];
+    let actions = ["add", "refresh", "delete"];
+    let mut all = Vec::new();
+    for (number, index) in (0..60_u64).zip(0_usize..) {
+        let id = format!("0192f0c1-{number:04x}-7000-8000-000000000000");
+        let subject: Option<Reference> = subjects[index % 3].clone();
+        let action = actions[index / 3 % 3];
+        let beginning = Begin {
+            transaction: NewTransaction {
+                subject: subject.clone(),
+                action: action.to_owned(),
+                ..transaction(&id, at(number))
+            },
+            subject: None,
+            lease: LEASE,
+            now: at(number),
+            wakeup: None,
+        };
+        store.begin(beginning).await.unwrap();
+        let status = match number % 7 {
+            0 => Status::Processing,
+            1 => Status::Fail,
+            _ => Status::Success,
+        };
+        if status != Status::Processing {
+            let update = TransactionUpdate {
+                lines: vec![line(number, Level::Info, "a line")],
+                ..ended(&id, status, at(number + 1))
+            };
+            store.report(update).await.unwrap();
+        }
+        all.push((id, subject, action, status));
+    }
+    all.reverse();
+
+    let statuses = [Status::Processing, Status::Success, Status::Fail];
+    for status in statuses.map(Some).into_iter().chain([None]) {
+        for action in [None, Some("add"), Some("refresh"), Some("nothing")] {
+            for subject in [None, Some(record(1)), Some(record(3))] {
+                let filter = TransactionFilter {
+                    subject,
+                    status,
+                    action: action.map(str::to_owned),
+                };
+                let expected: Vec<&str> = all
+                    .iter()
+                    .filter(|(_, about, ..)| filter.subject.is_none() || filter.subject == *about)
+                    .filter(|(_, _, does, _)| action.is_none_or(|action| action == *does))
+                    .filter(|(.., stands)| status.is_none_or(|status| status == *stands))
+                    .map(|(id, ..)| id.as_str())
+                    .collect();
+                for limit in [1, 4, 100] {
+                    let found = list(&store, &filter, limit).await;
+                    assert_eq!(found, expected, "{filter:?} in pages of {limit}");
+                }
+            }
+        }
+    }
+}
+
+async fn list(store: &Arc<dyn Store>, filter: &TransactionFilter, limit: u32) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let page = store.transactions(filter, cursor.as_deref(), limit).await;
+        let page = page.unwrap();
+        assert!(
+            page.items
+                .iter()
+                .all(|transaction| transaction.log.is_empty())
+        );
+        found.extend(page.items.into_iter().map(|transaction| transaction.id));
+        cursor = page.next;
+        if cursor.is_none() {
+            return found;
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! A decorator for stores. A [`StoreLayer`] can count or time operations, observe writes, or, in a test,
+//! make an operation fail or do something else.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::seal::{DataKey, Sealed};
+use super::{
+    Begin, BeginOutcome, Commit, DueWakeup, End, KeyUse, PruneReport, PruneRequest, Recovery,
+    RedateReport, ResealStep, Retirement, SecretScope, Store, StoreError, StoredSecret,
+};
+use relation_types::transactions::{Transaction, TransactionFilter, TransactionUpdate};
+use relation_types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
+
+/// A kind of store operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// `get`, `find` and `wakeups`: the reads of a workflow.
+    Read,
+    /// `sealed`: a workflow reads a secret.
+    Sealed,
+    /// `commit`: a workflow writes.
+    Commit,
+    /// `begin` of a call.
+    Begin,
+    /// `report` of progress.
+    Report,
+    /// `end` of a call.
+    End,
+    /// All other operations: listings, due wakeups, recovery, transactions, keys.
+    Other,
+}
+
+/// A layer over a store. Each method receives the inner store and delegates to it by default.
+pub trait StoreLayer: Send + Sync + 'static {
+    /// Runs `work`, which is one operation, or returns another result in its place.
+    fn wrap<T: Send>(
+        &self,
+        operation: Operation,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        let _ = operation;
+        work
+    }
+
+    /// Replaces [`Store::get`].
+    fn get(
+        &self,
+        inner: &dyn Store,
+        references: &[Reference],
+    ) -> impl Future<Output = Result<Vec<Option<Document>>, StoreError>> + Send {
+        async move { inner.get(references).await }
+    }
+
+    /// Replaces [`Store::find`].
+    fn find(
+        &self,
+        inner: &dyn Store,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Page<Document>, StoreError>> + Send {
+        async move { inner.find(filter, cursor, limit).await }
+    }
+
+    /// Replaces [`Store::commit`].
+    fn commit(
+        &self,
+        inner: &dyn Store,
+        commit: Commit,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async move { inner.commit(commit).await }
+    }
+
+    /// Replaces [`Store::sealed`].
+    fn sealed(
+        &self,
+        inner: &dyn Store,
+        owner: &Reference,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<Sealed>, StoreError>> + Send {
+        async move { inner.sealed(owner, name).await }
+    }
+
+    /// Replaces [`Store::wakeups`].
+    fn wakeups(
+        &self,
+        inner: &dyn Store,
+        subject: &Reference,
+    ) -> impl Future<Output = Result<Vec<DueWakeup>, StoreError>> + Send {
+        async move { inner.wakeups(subject).await }
+    }
+
+    /// Replaces [`Store::due`].
+    fn due(
+        &self,
+        inner: &dyn Store,
+        now: Timestamp,
+        limit: u32,
+        excluded_kind: Option<&str>,
+    ) -> impl Future<Output = Result<Vec<DueWakeup>, StoreError>> + Send {
+        async move { inner.due(now, limit, excluded_kind).await }
+    }
+
+    /// Replaces [`Store::begin`].
+    fn begin(
+        &self,
+        inner: &dyn Store,
+        begin: Begin,
+    ) -> impl Future<Output = Result<BeginOutcome, StoreError>> + Send {
+        async move { inner.begin(begin).await }
+    }
+
+    /// Replaces [`Store::end`].
+    fn end(
+        &self,
+        inner: &dyn Store,
+        end: End,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async move { inner.end(end).await }
+    }
+}
+
+/// A store with a layer around each operation.
+pub struct Layered<L> {
+    inner: Arc<dyn Store>,
+    layer: L,
+}
+
+impl<L: StoreLayer> Layered<L> {
+    /// Puts `layer` around each operation of `inner`.
+    pub fn new(inner: Arc<dyn Store>, layer: L) -> Self {
+        Self { inner, layer }
+    }
+}
+
+#[async_trait]
+impl<L: StoreLayer> Store for Layered<L> {
+    fn id(&self) -> &str {
+        self.inner.id()
+    }
+
+    async fn get(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, StoreError> {
+        let work = self.layer.get(self.inner.as_ref(), references);
+        self.layer.wrap(Operation::Read, work).await
+    }
+
+    async fn find(
+        &self,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Document>, StoreError> {
+        let work = self.layer.find(self.inner.as_ref(), filter, cursor, limit);
+        self.layer.wrap(Operation::Read, work).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        let work = self.layer.commit(self.inner.as_ref(), commit);
+        self.layer.wrap(Operation::Commit, work).await
+    }
+
+    async fn sealed(&self, owner: &Reference, name: &str) -> Result<Option<Sealed>, StoreError> {
+        let work = self.layer.sealed(self.inner.as_ref(), owner, name);
+        self.layer.wrap(Operation::Sealed, work).await
+    }
+
+    async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError> {
+        let work = self.layer.wakeups(self.inner.as_ref(), subject);
+        self.layer.wrap(Operation::Read, work).await
+    }
+
+    async fn upcoming(
+        &self,
+        hierarchy: Option<&Hierarchy>,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<DueWakeup>, StoreError> {
+        let work = self.inner.upcoming(hierarchy, cursor, limit);
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        excluded_kind: Option<&str>,
+    ) -> Result<Vec<DueWakeup>, StoreError> {
+        let work = self
+            .layer
+            .due(self.inner.as_ref(), now, limit, excluded_kind);
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let work = self.inner.next_due();
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn begin(&self, begin: Begin) -> Result<BeginOutcome, StoreError> {
+        let work = self.layer.begin(self.inner.as_ref(), begin);
+        self.layer.wrap(Operation::Begin, work).await
+    }
+
+    async fn report(&self, update: TransactionUpdate) -> Result<(), StoreError> {
+        let work = self.inner.report(update);
+        self.layer.wrap(Operation::Report, work).await
+    }
+
+    async fn end(&self, end: End) -> Result<(), StoreError> {
+        let work = self.layer.end(self.inner.as_ref(), end);
+        self.layer.wrap(Operation::End, work).await
+    }
+
+    async fn recover(&self, now: Timestamp) -> Result<Recovery, StoreError> {
+        let work = self.inner.recover(now);
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn redate(&self, now: Timestamp) -> Result<RedateReport, StoreError> {
+        let work = self.inner.redate(now);
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn transaction(&self, id: &str) -> Result<Option<Transaction>, StoreError> {
+        let work = self.inner.transaction(id);
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn transactions(
+        &self,
+        filter: &TransactionFilter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Transaction>, StoreError> {
+        let work = self.inner.transactions(filter, cursor, limit);
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn prune_transactions(&self, prune: PruneRequest) -> Result<PruneReport, StoreError> {
+        let work = self.inner.prune_transactions(prune);
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError> {
+        let work = self.inner.data_keys();
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn add_data_key(&self, key: DataKey) -> Result<DataKey, StoreError> {
+        let work = self.inner.add_data_key(key);
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn rewrap_data_keys(
+        &self,
+        current: Vec<DataKey>,
+        rewrapped: Vec<DataKey>,
+    ) -> Result<(), StoreError> {
+        let work = self.inner.rewrap_data_keys(current, rewrapped);
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn retire_data_key(
+        &self,
+        id: u32,
+        despite_quarantined: bool,
+    ) -> Result<Retirement, StoreError> {
+        let work = self.inner.retire_data_key(id, despite_quarantined);
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn key_use(&self) -> Result<KeyUse, StoreError> {
+        let work = self.inner.key_use();
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn secrets(
+        &self,
+        scope: SecretScope,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<StoredSecret>, StoreError> {
+        let work = self.inner.secrets(scope, cursor, limit);
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn reseal(&self, steps: Vec<ResealStep>) -> Result<Vec<bool>, StoreError> {
+        let work = self.inner.reseal(steps);
+        self.layer.wrap(Operation::Other, work).await
+    }
+}

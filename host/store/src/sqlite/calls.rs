@@ -1,0 +1,150 @@
+//! The begin and the end of a call: lease, transaction and wakeup in one write.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::error::{Result, from_millis, from_sql_count, to_millis, to_sql_count};
+use super::{sequence, transactions, wakeups};
+use crate::{Begin, BeginOutcome, End, Lease, WakeupSettlement};
+use relation_types::{Reference, Timestamp};
+
+const FIND: &str = "SELECT expires, began FROM leases WHERE model = ?1 AND pkid = ?2";
+const CLAIM: &str = "INSERT INTO leases (model, pkid, epoch, holder, expires, began)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT DO UPDATE SET epoch = excluded.epoch, holder = excluded.holder,
+        expires = excluded.expires, began = excluded.began";
+const CURRENT: &str = "SELECT 1 FROM leases WHERE model = ?1 AND pkid = ?2 AND epoch = ?3";
+const RELEASE: &str = "DELETE FROM leases WHERE model = ?1 AND pkid = ?2 AND epoch = ?3";
+/// The same update as `recovery` makes for the leases of ended processes.
+const ABANDON: &str = "UPDATE leases SET epoch = 0, holder = '', expires = 0
+    WHERE model = ?1 AND pkid = ?2 AND epoch = ?3 AND EXISTS
+    (SELECT 1 FROM documents d WHERE d.model = leases.model AND d.pkid = leases.pkid)";
+/// The row of an interrupted call (see `recovery`).
+const FORGET: &str = "DELETE FROM leases WHERE model = ?1 AND pkid = ?2 AND epoch = 0";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[FIND, CURRENT, RELEASE, ABANDON, FORGET];
+
+pub(super) fn begin(connection: &Connection, holder: &str, begin: &Begin) -> Result<BeginOutcome> {
+    if let Some(wakeup) = &begin.wakeup
+        && !wakeups::is_waiting(connection, wakeup)?
+    {
+        return Ok(BeginOutcome::Gone);
+    }
+    let lease = match &begin.subject {
+        None => None,
+        Some(subject) => {
+            let found = find_lease(connection, subject)?;
+            if let Some(UnreleasedLease { expires, .. }) = found
+                && expires > begin.now
+            {
+                return Ok(BeginOutcome::Busy(expires));
+            }
+            // The end of a call releases its lease, so this call was interrupted.
+            let interrupted = found.map(|found| found.began);
+            Some(claim(connection, holder, subject, begin, interrupted)?)
+        }
+    };
+    transactions::begin(connection, holder, &begin.transaction)?;
+    Ok(BeginOutcome::Started(lease))
+}
+
+pub(super) fn end(connection: &Connection, end: &End) -> Result<()> {
+    transactions::finish(connection, &end.transaction)?;
+    let held = match &end.lease {
+        Some(lease) if end.interrupted && abandon(connection, lease)? => true,
+        Some(lease) => release(connection, lease)?,
+        None => true,
+    };
+    match &end.wakeup {
+        Some(WakeupSettlement::Done(wakeup)) if held => wakeups::complete(connection, wakeup),
+        Some(WakeupSettlement::Retry(wakeup, at)) if held => {
+            let ended = end.transaction.outcome.as_ref();
+            let now = ended.map(|outcome| outcome.completed).unwrap_or_default();
+            wakeups::retry(connection, wakeup, *at, now)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns whether `lease` is the subject's current lease.
+pub(super) fn is_current(connection: &Connection, lease: &Lease) -> Result<bool> {
+    let subject = &lease.subject;
+    let mut statement = connection.prepare_cached(CURRENT)?;
+    Ok(statement.exists(params![
+        subject.model,
+        subject.pkid.as_str(),
+        to_sql_count(lease.epoch)
+    ])?)
+}
+
+/// Removes the record of an interrupted call on `subject`, which is being deleted.
+pub(super) fn forget(connection: &Connection, subject: &Reference) -> Result<()> {
+    connection
+        .prepare_cached(FORGET)?
+        .execute(params![subject.model, subject.pkid.as_str()])?;
+    Ok(())
+}
+
+/// A lease that was not released.
+#[derive(Clone, Copy)]
+struct UnreleasedLease {
+    expires: Timestamp,
+    began: Timestamp,
+}
+
+fn find_lease(connection: &Connection, subject: &Reference) -> Result<Option<UnreleasedLease>> {
+    let mut statement = connection.prepare_cached(FIND)?;
+    let found = statement.query_row(params![subject.model, subject.pkid.as_str()], |row| {
+        Ok(UnreleasedLease {
+            expires: from_millis(row.get(0)?),
+            began: from_millis(row.get(1)?),
+        })
+    });
+    Ok(found.optional()?)
+}
+
+fn claim(
+    connection: &Connection,
+    holder: &str,
+    subject: &Reference,
+    begin: &Begin,
+    interrupted: Option<Timestamp>,
+) -> Result<Lease> {
+    let epoch = sequence::next(connection)?;
+    let expires = begin.now.after(begin.lease);
+    connection.prepare_cached(CLAIM)?.execute(params![
+        subject.model,
+        subject.pkid.as_str(),
+        epoch,
+        holder,
+        to_millis(expires),
+        to_millis(begin.now)
+    ])?;
+    Ok(Lease {
+        subject: subject.clone(),
+        epoch: from_sql_count(epoch, "an epoch")?,
+        expires,
+        interrupted,
+    })
+}
+
+/// Releases the lease; returns whether the lease was still held.
+fn release(connection: &Connection, lease: &Lease) -> Result<bool> {
+    execute_for(connection, RELEASE, lease)
+}
+
+/// Marks the lease's call as interrupted; returns whether the lease was still held and its subject
+/// exists.
+fn abandon(connection: &Connection, lease: &Lease) -> Result<bool> {
+    execute_for(connection, ABANDON, lease)
+}
+
+fn execute_for(connection: &Connection, statement: &str, lease: &Lease) -> Result<bool> {
+    let subject = &lease.subject;
+    let released = connection.prepare_cached(statement)?.execute(params![
+        subject.model,
+        subject.pkid.as_str(),
+        to_sql_count(lease.epoch)
+    ])?;
+    Ok(released > 0)
+}

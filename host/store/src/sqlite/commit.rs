@@ -1,0 +1,108 @@
+//! Commits: the fence, the checks, the changes, and the update of the transaction.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+
+use super::error::{Result, SqlError};
+use super::{calls, data_keys, documents, search, transactions, wakeups};
+use crate::{Change, Check, Commit, StoreError};
+use relation_types::{Reference, Timestamp};
+
+pub(super) fn commit(connection: &Connection, commit: &Commit) -> Result<()> {
+    if let Some(lease) = &commit.fence
+        && !calls::is_current(connection, lease)?
+    {
+        return Err(SqlError(StoreError::fenced(lease)));
+    }
+    for check in &commit.checks {
+        verify(connection, check)?;
+    }
+    check_keys(connection, commit)?;
+    let mut owners = BTreeSet::new();
+    for change in &commit.changes {
+        apply(connection, change, commit.now, &mut owners)?;
+    }
+    for owner in owners {
+        if !documents::exists(connection, owner)? {
+            return Err(SqlError(StoreError::missing_owner(owner)));
+        }
+    }
+    match &commit.transaction {
+        Some(update) => transactions::report(connection, update),
+        None => Ok(()),
+    }
+}
+
+/// Refuses values that are sealed with an older data key, so that a rotation can finish.
+fn check_keys(connection: &Connection, commit: &Commit) -> Result<()> {
+    let mut newest = None;
+    for change in &commit.changes {
+        let Change::PutSecret { sealed, .. } = change else {
+            continue;
+        };
+        let newest = match newest {
+            Some(newest) => newest,
+            None => *newest.insert(data_keys::newest(connection)?),
+        };
+        let key = sealed.key();
+        let taken = newest == Some(key)
+            || (commit.older_keys && data_keys::get(connection, key)?.is_some());
+        if !taken {
+            return Err(SqlError(StoreError::StaleKey(key)));
+        }
+    }
+    Ok(())
+}
+
+fn verify(connection: &Connection, check: &Check) -> Result<()> {
+    let refused = match check {
+        Check::Version(reference, expected) => match documents::version(connection, reference)? {
+            found if found == Some(*expected) => return Ok(()),
+            found => StoreError::version_conflict(reference, *expected, found),
+        },
+        Check::Absent(reference) => match documents::exists(connection, reference)? {
+            false => return Ok(()),
+            true => StoreError::already_exists(reference),
+        },
+        Check::Unique(filter, except) => {
+            match search::find_other(connection, filter, except.as_ref())? {
+                None => return Ok(()),
+                Some(pkid) => StoreError::not_unique(filter, &pkid),
+            }
+        }
+    };
+    Err(SqlError(refused))
+}
+
+/// Applies one change; `owners` are the documents that must exist once all are applied.
+fn apply<'a>(
+    connection: &Connection,
+    change: &'a Change,
+    now: Timestamp,
+    owners: &mut BTreeSet<&'a Reference>,
+) -> Result<()> {
+    match change {
+        Change::Put(document) => documents::put(connection, document),
+        Change::Delete(reference) => {
+            owners.remove(reference);
+            documents::delete(connection, reference)?;
+            calls::forget(connection, reference)?;
+            wakeups::cancel_all(connection, reference)
+        }
+        Change::PutSecret {
+            owner,
+            name,
+            sealed,
+        } => {
+            owners.insert(owner);
+            documents::put_secret(connection, owner, name, sealed)
+        }
+        Change::RemoveSecret(owner, name) => documents::remove_secret(connection, owner, name),
+        Change::Schedule(wakeup) => {
+            owners.insert(&wakeup.subject);
+            wakeups::schedule(connection, wakeup, now)
+        }
+        Change::Cancel(subject, id) => wakeups::cancel(connection, subject, id),
+    }
+}

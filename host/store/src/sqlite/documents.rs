@@ -1,0 +1,231 @@
+//! Documents, their search keys and their secrets: one row at a time.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::error::{Result, corrupt, from_sql_count, parse_hierarchy};
+use crate::seal::{HINT, Sealed};
+use relation_types::{Document, Key, Reference};
+
+const GET: &str =
+    "SELECT hierarchy, version, body, keys FROM documents WHERE model = ?1 AND pkid = ?2";
+const HEAD: &str =
+    "SELECT id, hierarchy, version, keys FROM documents WHERE model = ?1 AND pkid = ?2";
+const INSERT: &str = "INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
+    VALUES (?1, ?2, ?3, 1, ?4, ?5)";
+/// Does not set indexed columns: SQLite would rewrite the indexes even for an unchanged hierarchy.
+const REPLACE: &str =
+    "UPDATE documents SET version = version + 1, body = ?2, keys = ?3 WHERE id = ?1";
+const MOVE: &str = "UPDATE documents SET hierarchy = ?2 WHERE id = ?1";
+const DELETE: &str = "DELETE FROM documents WHERE id = ?1";
+const ADD_KEY: &str =
+    "INSERT INTO document_keys (model, name, value, pkid) VALUES (?1, ?2, ?3, ?4)";
+const DROP_KEY: &str =
+    "DELETE FROM document_keys WHERE model = ?1 AND name = ?2 AND value = ?3 AND pkid = ?4";
+const SEALED: &str = "SELECT sealed FROM secrets WHERE model = ?1 AND pkid = ?2 AND name = ?3";
+const PUT_SECRET: &str = "INSERT INTO secrets (model, pkid, name, sealed) VALUES (?1, ?2, ?3, ?4)
+    ON CONFLICT DO UPDATE SET sealed = excluded.sealed, quarantined = NULL, quarantined_at = NULL";
+const REMOVE_SECRET: &str = "DELETE FROM secrets WHERE model = ?1 AND pkid = ?2 AND name = ?3";
+const DROP_SECRETS: &str = "DELETE FROM secrets WHERE model = ?1 AND pkid = ?2";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[
+    GET,
+    HEAD,
+    REPLACE,
+    MOVE,
+    DELETE,
+    DROP_KEY,
+    SEALED,
+    REMOVE_SECRET,
+    DROP_SECRETS,
+];
+
+/// A document without its body.
+struct Head {
+    id: i64,
+    hierarchy: String,
+    version: i64,
+    keys: String,
+}
+
+pub(super) fn get(connection: &Connection, reference: &Reference) -> Result<Option<Document>> {
+    let row = connection
+        .prepare_cached(GET)?
+        .query_row(params![reference.model, reference.pkid.as_str()], |row| {
+            Ok((
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get::<_, String>(3)?,
+            ))
+        })
+        .optional()?;
+    let Some((node, version, body, keys)) = row else {
+        return Ok(None);
+    };
+    Ok(Some(Document {
+        reference: reference.clone(),
+        hierarchy: parse_hierarchy(node, reference)?,
+        version: from_sql_count(version, "a version")?,
+        body,
+        keys: decode_keys(&keys, reference)?,
+    }))
+}
+
+/// Returns the version of a document; `None` when it does not exist.
+pub(super) fn version(connection: &Connection, reference: &Reference) -> Result<Option<u64>> {
+    match head(connection, reference)? {
+        Some(head) => from_sql_count(head.version, "a version").map(Some),
+        None => Ok(None),
+    }
+}
+
+pub(super) fn exists(connection: &Connection, reference: &Reference) -> Result<bool> {
+    Ok(head(connection, reference)?.is_some())
+}
+
+pub(super) fn put(connection: &Connection, document: &Document) -> Result<()> {
+    let reference = &document.reference;
+    let (model, pkid) = (&reference.model, reference.pkid.as_str());
+    let node = document.hierarchy.as_str();
+    let keys = encode_keys(&document.keys)?;
+    let old = match head(connection, reference)? {
+        None => {
+            connection.prepare_cached(INSERT)?.execute(params![
+                model,
+                pkid,
+                node,
+                document.body,
+                keys
+            ])?;
+            Vec::new()
+        }
+        Some(head) => {
+            connection
+                .prepare_cached(REPLACE)?
+                .execute(params![head.id, document.body, keys])?;
+            if head.hierarchy != node {
+                connection
+                    .prepare_cached(MOVE)?
+                    .execute(params![head.id, node])?;
+            }
+            if head.keys == keys {
+                return Ok(());
+            }
+            decode_keys(&head.keys, reference)?
+        }
+    };
+    let old: BTreeSet<&Key> = old.iter().collect();
+    let new: BTreeSet<&Key> = document.keys.iter().collect();
+    for key in old.difference(&new) {
+        drop_key(connection, reference, key)?;
+    }
+    for key in new.difference(&old) {
+        connection
+            .prepare_cached(ADD_KEY)?
+            .execute(params![model, key.name, key.value, pkid])?;
+    }
+    Ok(())
+}
+
+/// Deletes a document with its keys and secrets, but not its wakeups.
+pub(super) fn delete(connection: &Connection, reference: &Reference) -> Result<()> {
+    if let Some(head) = head(connection, reference)? {
+        connection.prepare_cached(DELETE)?.execute([head.id])?;
+        for key in decode_keys(&head.keys, reference)? {
+            drop_key(connection, reference, &key)?;
+        }
+    }
+    connection
+        .prepare_cached(DROP_SECRETS)?
+        .execute(params![reference.model, reference.pkid.as_str()])?;
+    Ok(())
+}
+
+pub(super) fn sealed(
+    connection: &Connection,
+    owner: &Reference,
+    name: &str,
+) -> Result<Option<Sealed>> {
+    let bytes: Option<Vec<u8>> = connection
+        .prepare_cached(SEALED)?
+        .query_row(params![owner.model, owner.pkid.as_str(), name], |row| {
+            row.get(0)
+        })
+        .optional()?;
+    let Some(bytes) = bytes else {
+        return Ok(None);
+    };
+    let sealed = Sealed::try_from(bytes)
+        .map_err(|error| corrupt(format!("the secret {name} of {owner} is {error}: {HINT}")))?;
+    Ok(Some(sealed))
+}
+
+pub(super) fn put_secret(
+    connection: &Connection,
+    owner: &Reference,
+    name: &str,
+    sealed: &Sealed,
+) -> Result<()> {
+    connection.prepare_cached(PUT_SECRET)?.execute(params![
+        owner.model,
+        owner.pkid.as_str(),
+        name,
+        sealed.as_bytes()
+    ])?;
+    Ok(())
+}
+
+pub(super) fn remove_secret(connection: &Connection, owner: &Reference, name: &str) -> Result<()> {
+    connection.prepare_cached(REMOVE_SECRET)?.execute(params![
+        owner.model,
+        owner.pkid.as_str(),
+        name
+    ])?;
+    Ok(())
+}
+
+fn head(connection: &Connection, reference: &Reference) -> Result<Option<Head>> {
+    let head = connection
+        .prepare_cached(HEAD)?
+        .query_row(params![reference.model, reference.pkid.as_str()], |row| {
+            Ok(Head {
+                id: row.get(0)?,
+                hierarchy: row.get(1)?,
+                version: row.get(2)?,
+                keys: row.get(3)?,
+            })
+        })
+        .optional()?;
+    Ok(head)
+}
+
+fn drop_key(connection: &Connection, reference: &Reference, key: &Key) -> Result<()> {
+    connection.prepare_cached(DROP_KEY)?.execute(params![
+        reference.model,
+        key.name,
+        key.value,
+        reference.pkid.as_str()
+    ])?;
+    Ok(())
+}
+
+/// Encodes keys as JSON: `[["name","value"],…]`.
+fn encode_keys(keys: &[Key]) -> Result<String> {
+    let pairs: Vec<(&str, &str)> = keys
+        .iter()
+        .map(|key| (key.name.as_str(), key.value.as_str()))
+        .collect();
+    serde_json::to_string(&pairs).map_err(|error| corrupt(error.to_string()))
+}
+
+fn decode_keys(text: &str, reference: &Reference) -> Result<Vec<Key>> {
+    let pairs: Vec<(String, String)> = serde_json::from_str(text)
+        .map_err(|error| corrupt(format!("the keys of {reference}: {error}")))?;
+    Ok(pairs
+        .into_iter()
+        .map(|(name, value)| Key { name, value })
+        .collect())
+}

@@ -1,0 +1,99 @@
+//! A pool of connections for reading, one for each concurrent read.
+
+use parking_lot::Mutex;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::error::Result;
+use super::open::{ReadMode, open_reader};
+use crate::StoreError;
+
+/// The largest number of idle connections; each needs some memory and three file handles.
+const MAX_IDLE: usize = 8;
+
+pub(super) enum Readers {
+    /// Each read has its own connection and does not wait for the writer.
+    File {
+        path: PathBuf,
+        busy: Duration,
+        reading: ReadMode,
+        idle: Mutex<Vec<Connection>>,
+    },
+    /// A database in memory has one shared connection.
+    Memory(Arc<Mutex<Connection>>),
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf, busy: Duration, reading: ReadMode) -> Self {
+        Self::File {
+            path,
+            busy,
+            reading,
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Runs a short read directly on the calling thread. It touches a handful of pages and does not
+    /// wait, so moving it to another thread would cost more than the read itself.
+    pub(super) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T>,
+    ) -> Result<T, StoreError> {
+        Ok(self.run(work)?)
+    }
+
+    /// Runs a longer read on one snapshot, on a blocking thread of the runtime.
+    pub(super) async fn read_blocking<T, F>(self: &Arc<Self>, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let readers = Arc::clone(self);
+        let read = move || readers.run(|connection| snapshot(connection, work));
+        let done = match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => runtime.spawn_blocking(read).await.map_err(|error| {
+                StoreError::Unavailable(format!("a read was interrupted: {error}"))
+            })?,
+            Err(_) => read(),
+        };
+        Ok(done?)
+    }
+
+    fn run<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        match self {
+            Self::Memory(connection) => work(&connection.lock()),
+            Self::File {
+                path,
+                busy,
+                reading,
+                idle,
+            } => {
+                let found = idle.lock().pop();
+                let connection = match found {
+                    Some(connection) => connection,
+                    None => open_reader(path, *busy, *reading)?,
+                };
+                let done = work(&connection);
+                // A read that failed inside a snapshot would pass the snapshot on to the next read.
+                if connection.is_autocommit() {
+                    let mut free = idle.lock();
+                    if free.len() < MAX_IDLE {
+                        free.push(connection);
+                    }
+                }
+                done
+            }
+        }
+    }
+}
+
+/// Runs `work` on one snapshot of the database, however many statements it has.
+fn snapshot<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    let transaction = connection.unchecked_transaction()?;
+    let done = work(connection)?;
+    transaction.commit()?;
+    Ok(done)
+}

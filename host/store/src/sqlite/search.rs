@@ -1,0 +1,391 @@
+//! Searches for documents by model, node and keys, in the order of their pkids.
+//!
+//! Each condition except a subtree is a range of an index that is ordered by pkid. Several ranges are
+//! merged: the one that is behind seeks to the position of the one that is ahead, so the cost follows
+//! the most selective condition.
+//!
+//! A subtree is not such a range. A subtree with a handful of documents is listed and sorted. Otherwise
+//! the subtree is a filter on the walk, which fills a page quickly if much of the model is below the
+//! node. If it does not, all documents below the node are listed after all, up to a bound. Above that
+//! bound the walk continues: pkids are random, so enough of the documents match for the walk to be
+//! short.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::documents;
+use super::error::{Result, corrupt};
+use relation_types::{Document, Filter, Hierarchy, Key, Pkid, Reference, Scope};
+
+const BY_MODEL: &str =
+    "SELECT pkid FROM documents WHERE model = ?1 AND pkid >= ?2 ORDER BY pkid LIMIT ?3";
+const BY_NODE: &str = "SELECT pkid FROM documents
+    WHERE model = ?1 AND hierarchy = ?3 AND pkid >= ?2 ORDER BY pkid LIMIT ?4";
+const BY_KEY: &str = "SELECT pkid FROM document_keys
+    WHERE model = ?1 AND name = ?3 AND value = ?4 AND pkid >= ?2 ORDER BY pkid LIMIT ?5";
+const NODES: &str =
+    "SELECT pkid, hierarchy FROM documents WHERE model = ?1 AND pkid >= ?2 ORDER BY pkid LIMIT ?3";
+const NODE: &str = "SELECT hierarchy FROM documents WHERE model = ?1 AND pkid = ?2";
+const BELOW: &str = "SELECT pkid FROM documents
+    WHERE model = ?1 AND hierarchy >= ?2 AND hierarchy < ?3 LIMIT ?4";
+const HAS_KEY: &str = "SELECT 1 FROM document_keys
+    WHERE model = ?1 AND name = ?2 AND value = ?3 AND pkid = ?4";
+const NEXT_MODEL: &str = "SELECT MIN(model) FROM documents WHERE model > ?1";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[
+    BY_MODEL, BY_NODE, BY_KEY, NODES, NODE, BELOW, HAS_KEY, NEXT_MODEL,
+];
+
+/// Limits of the search in a subtree, after which the next strategy is tried.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SearchLimits {
+    /// The number of documents of a subtree that are listed first: the node of one customer.
+    pub(super) few: usize,
+    /// The number of documents in one step of the walk, in addition to four for each wanted one: enough
+    /// to fill the page when a quarter of the model's documents match.
+    pub(super) walked: usize,
+    /// The largest number of documents of a subtree that are listed and sorted: a few milliseconds.
+    pub(super) listed: usize,
+}
+
+impl Default for SearchLimits {
+    fn default() -> Self {
+        Self {
+            few: 64,
+            walked: 64,
+            listed: 20_000,
+        }
+    }
+}
+
+/// Finds the pkids of the first `want` matching documents, in ascending order, none before `from`.
+pub(super) fn find_pkids(
+    connection: &Connection,
+    filter: &Filter,
+    from: &str,
+    want: usize,
+    effort: SearchLimits,
+) -> Result<Vec<String>> {
+    let search = Search {
+        connection,
+        filter,
+        effort,
+    };
+    match &filter.hierarchy {
+        Some((node, Scope::Subtree)) => search.subtree(&Subtree::new(node), from, want),
+        _ => search.ordered(from, want),
+    }
+}
+
+/// Lists all documents at and below `node`, of every model; `None` when there are more than `most`.
+pub(super) fn list_subtree(
+    connection: &Connection,
+    node: &Hierarchy,
+    most: usize,
+) -> Result<Option<Vec<Reference>>> {
+    let subtree = Subtree::new(node);
+    let mut found = Vec::new();
+    let mut model = String::new();
+    while let Some(next) = next_model(connection, &model)? {
+        let left = most.saturating_sub(found.len());
+        let Some(pkids) = subtree.list(connection, &next, left)? else {
+            return Ok(None);
+        };
+        for pkid in pkids {
+            let pkid = Pkid::try_from(pkid).map_err(|error| corrupt(error.to_string()))?;
+            found.push(Reference::new(next.clone(), pkid));
+        }
+        model = next;
+    }
+    Ok(Some(found))
+}
+
+/// Finds the node of a document.
+pub(super) fn find_node(
+    connection: &Connection,
+    model: &str,
+    pkid: &str,
+) -> Result<Option<String>> {
+    let place = connection
+        .prepare_cached(NODE)?
+        .query_row([model, pkid], |row| row.get(0))
+        .optional()?;
+    Ok(place)
+}
+
+/// A node and all nodes below it, as a range of paths.
+pub(super) struct Subtree<'a> {
+    node: &'a str,
+    /// The first path below the node, and the first path after all of them: `/` follows `.`.
+    below: (String, String),
+}
+
+impl<'a> Subtree<'a> {
+    pub(super) fn new(node: &'a Hierarchy) -> Self {
+        let node = node.as_str();
+        Self {
+            node,
+            below: (format!("{node}."), format!("{node}/")),
+        }
+    }
+
+    pub(super) fn contains(&self, path: &str) -> bool {
+        path == self.node || path.starts_with(&self.below.0)
+    }
+
+    /// Lists the pkids of the model's documents in the subtree, in ascending order; `None` when there
+    /// are more than `most`.
+    fn list(
+        &self,
+        connection: &Connection,
+        model: &str,
+        most: usize,
+    ) -> Result<Option<Vec<String>>> {
+        let rows = to_sql_limit(most.saturating_add(1));
+        let mut pkids = query_texts(connection, BY_NODE, params![model, "", self.node, rows])?;
+        let (from, to) = &self.below;
+        pkids.extend(query_texts(
+            connection,
+            BELOW,
+            params![model, from, to, rows],
+        )?);
+        if pkids.len() > most {
+            return Ok(None);
+        }
+        pkids.sort_unstable();
+        Ok(Some(pkids))
+    }
+}
+
+/// An index range that is ordered by pkid.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Model,
+    Node(&'a str),
+    Key(&'a Key),
+}
+
+struct Search<'a> {
+    connection: &'a Connection,
+    filter: &'a Filter,
+    effort: SearchLimits,
+}
+
+impl<'a> Search<'a> {
+    /// Returns the ranges that contain all matches, except for the subtree.
+    fn list_sources(&self) -> Vec<Source<'a>> {
+        let mut sources: Vec<Source<'a>> = self.filter.equals.iter().map(Source::Key).collect();
+        if let Some((node, Scope::Node)) = &self.filter.hierarchy {
+            sources.push(Source::Node(node.as_str()));
+        }
+        if sources.is_empty() {
+            sources.push(Source::Model);
+        }
+        sources
+    }
+
+    fn ordered(&self, from: &str, want: usize) -> Result<Vec<String>> {
+        let sources = self.list_sources();
+        if let [source] = sources.as_slice() {
+            return self.scan(*source, from, want);
+        }
+        let mut found = Vec::new();
+        let mut from = from.to_owned();
+        while found.len() < want {
+            let Some(next) = self.next_common(&sources, &from)? else {
+                break;
+            };
+            from = successor(&next);
+            found.push(next);
+        }
+        Ok(found)
+    }
+
+    /// Finds the first pkid at or after `from` that all sources contain.
+    fn next_common(&self, sources: &[Source<'_>], from: &str) -> Result<Option<String>> {
+        let mut from = from.to_owned();
+        let mut candidate: Option<String> = None;
+        let mut agreed = 0;
+        for source in sources.iter().cycle() {
+            if agreed == sources.len() {
+                break;
+            }
+            let Some(next) = self.scan(*source, &from, 1)?.pop() else {
+                return Ok(None);
+            };
+            if candidate.as_ref() == Some(&next) {
+                agreed += 1;
+            } else {
+                from.clone_from(&next);
+                candidate = Some(next);
+                agreed = 1;
+            }
+        }
+        Ok(candidate)
+    }
+
+    fn scan(&self, source: Source<'_>, from: &str, want: usize) -> Result<Vec<String>> {
+        let (connection, model, rows) = (self.connection, &self.filter.model, to_sql_limit(want));
+        match source {
+            Source::Model => query_texts(connection, BY_MODEL, params![model, from, rows]),
+            Source::Node(node) => {
+                query_texts(connection, BY_NODE, params![model, from, node, rows])
+            }
+            Source::Key(Key { name, value }) => {
+                query_texts(connection, BY_KEY, params![model, from, name, value, rows])
+            }
+        }
+    }
+
+    fn subtree(&self, subtree: &Subtree<'_>, from: &str, want: usize) -> Result<Vec<String>> {
+        let chunk = want.saturating_mul(4).saturating_add(self.effort.walked);
+        let mut walk = Walk {
+            from: from.to_owned(),
+            ended: false,
+        };
+        let mut found = Vec::new();
+        let SearchLimits { few, listed, .. } = self.effort;
+        walk.ended = self.list(subtree, few, &walk, want, &mut found)?;
+        let mut listing = true;
+        while found.len() < want && !walk.ended {
+            self.walk_chunk(&mut walk, subtree, chunk, &mut found)?;
+            if listing && found.len() < want && !walk.ended {
+                walk.ended = self.list(subtree, listed, &walk, want, &mut found)?;
+                listing = false;
+            }
+        }
+        found.truncate(want);
+        Ok(found)
+    }
+
+    /// Walks over the next `chunk` documents and collects those in the subtree.
+    fn walk_chunk(
+        &self,
+        walk: &mut Walk,
+        subtree: &Subtree<'_>,
+        chunk: usize,
+        found: &mut Vec<String>,
+    ) -> Result<()> {
+        let places = self.scan_nodes(&walk.from, chunk)?;
+        walk.ended = places.len() < chunk;
+        if let Some((last, _)) = places.last() {
+            walk.from = successor(last);
+        }
+        let here = places
+            .into_iter()
+            .filter(|(_, path)| subtree.contains(path));
+        found.extend(here.map(|(pkid, _)| pkid));
+        Ok(())
+    }
+
+    fn scan_nodes(&self, from: &str, chunk: usize) -> Result<Vec<(String, String)>> {
+        let (connection, model) = (self.connection, &self.filter.model);
+        if self.filter.equals.is_empty() {
+            let mut statement = connection.prepare_cached(NODES)?;
+            let rows = statement.query_map(params![model, from, to_sql_limit(chunk)], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+            return Ok(rows.collect::<Result<_, _>>()?);
+        }
+        let mut places = Vec::new();
+        for pkid in self.ordered(from, chunk)? {
+            let path = find_node(connection, model, &pkid)?
+                .ok_or_else(|| corrupt(format!("a key of {model}/{pkid} has no document")))?;
+            places.push((pkid, path));
+        }
+        Ok(places)
+    }
+
+    /// Completes the page from a list of all documents of the subtree, unless there are more than
+    /// `most`; returns whether it did.
+    fn list(
+        &self,
+        subtree: &Subtree<'_>,
+        most: usize,
+        walk: &Walk,
+        want: usize,
+        found: &mut Vec<String>,
+    ) -> Result<bool> {
+        let Some(listed) = subtree.list(self.connection, &self.filter.model, most)? else {
+            return Ok(false);
+        };
+        for pkid in listed.into_iter().filter(|pkid| *pkid >= walk.from) {
+            if found.len() >= want {
+                break;
+            }
+            if self.has_keys(&pkid)? {
+                found.push(pkid);
+            }
+        }
+        Ok(true)
+    }
+
+    fn has_keys(&self, pkid: &str) -> Result<bool> {
+        for Key { name, value } in &self.filter.equals {
+            let mut statement = self.connection.prepare_cached(HAS_KEY)?;
+            if !statement.exists(params![self.filter.model, name, value, pkid])? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The position of a walk over the documents of a model.
+struct Walk {
+    from: String,
+    ended: bool,
+}
+
+/// Finds a matching document other than `except`.
+pub(super) fn find_other(
+    connection: &Connection,
+    filter: &Filter,
+    except: Option<&Reference>,
+) -> Result<Option<String>> {
+    let except = except.filter(|except| except.model == filter.model);
+    let found = find_pkids(connection, filter, "", 2, SearchLimits::default())?;
+    Ok(found
+        .into_iter()
+        .find(|pkid| except.is_none_or(|except| except.pkid.as_str() != pkid)))
+}
+
+/// Reads the documents with these pkids.
+pub(super) fn fetch(
+    connection: &Connection,
+    model: &str,
+    pkids: Vec<String>,
+) -> Result<Vec<Document>> {
+    let mut found = Vec::with_capacity(pkids.len());
+    for pkid in pkids {
+        let pkid = Pkid::try_from(pkid).map_err(|error| corrupt(error.to_string()))?;
+        found.extend(documents::get(connection, &Reference::new(model, pkid))?);
+    }
+    Ok(found)
+}
+
+fn next_model(connection: &Connection, after: &str) -> Result<Option<String>> {
+    let next = connection
+        .prepare_cached(NEXT_MODEL)?
+        .query_row([after], |row| row.get(0))?;
+    Ok(next)
+}
+
+/// Returns a text after `pkid` and before the next one: all pkids have the same length.
+pub(super) fn successor(pkid: &str) -> String {
+    format!("{pkid}!")
+}
+
+fn query_texts(
+    connection: &Connection,
+    statement: &str,
+    values: impl rusqlite::Params,
+) -> Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(statement)?;
+    let rows = statement.query_map(values, |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn to_sql_limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}

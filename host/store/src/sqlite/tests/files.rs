@@ -1,0 +1,203 @@
+//! Tests of the files of a database: access rights, and files that are refused.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+fn open(path: &Path) -> Result<SqliteStore, OpenError> {
+    SqliteStore::open(path, &SqliteOptions::default())
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn files_are_readable_by_the_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let stores = InFile::new();
+    let store = open(&stores.path()).unwrap();
+    store.recover(Timestamp(1)).await.unwrap();
+    let directory = stores.path().parent().unwrap().to_owned();
+    let found = names(&directory);
+    assert_eq!(found.len(), 4, "{found:?}");
+    for name in found {
+        let mode = fs::metadata(directory.join(&name)).unwrap().permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn closed_store_leaves_only_the_database() {
+    let stores = InFile::new();
+    drop(open(&stores.path()).unwrap());
+    let directory = stores.path().parent().unwrap().to_owned();
+    assert_eq!(names(&directory), ["relation.db"]);
+}
+
+#[tokio::test]
+async fn a_commit_waits_for_the_disk() {
+    let stores = InFile::new();
+    let store = open(&stores.path()).unwrap();
+    let settings = |connection: &Connection| {
+        let journal: String =
+            connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+        let synchronous: i64 =
+            connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+        Ok((journal, synchronous))
+    };
+    let full = 2;
+    let found = store.writer.write(settings).await.unwrap();
+    assert_eq!(found, ("wal".to_owned(), full));
+}
+
+#[test]
+fn a_missing_directory_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let error = open(&directory.path().join("missing/relation.db")).unwrap_err();
+    assert!(matches!(&error, OpenError::NoDirectory { .. }), "{error}");
+    assert!(error.to_string().contains("missing does not exist"));
+}
+
+#[test]
+fn file_that_is_not_a_database_is_left_alone() {
+    let stores = InFile::new();
+    for content in ["x", "not a database\n", &"words ".repeat(10_000)] {
+        fs::write(stores.path(), content).unwrap();
+        let error = open(&stores.path()).unwrap_err();
+        assert!(matches!(error, OpenError::NotADatabase(_)), "{error}");
+        assert_eq!(fs::read_to_string(stores.path()).unwrap(), content);
+    }
+    let directory = stores.path().parent().unwrap().to_owned();
+    assert_eq!(names(&directory), ["relation.db"]);
+    let error = open(&directory).unwrap_err();
+    assert!(matches!(error, OpenError::NotADatabase(_)), "{error}");
+}
+
+#[test]
+fn database_of_another_program_is_left_alone() {
+    let stores = InFile::new();
+    let other = Connection::open(stores.path()).unwrap();
+    other.execute_batch("CREATE TABLE theirs (x)").unwrap();
+    drop(other);
+    let before = fs::read(stores.path()).unwrap();
+    let error = open(&stores.path()).unwrap_err();
+    assert!(matches!(error, OpenError::Foreign(_)), "{error}");
+    assert_eq!(fs::read(stores.path()).unwrap(), before);
+}
+
+#[test]
+fn schema_of_a_later_release_is_left_alone() {
+    let stores = InFile::new();
+    drop(open(&stores.path()).unwrap());
+    let later = Connection::open(stores.path()).unwrap();
+    later.pragma_update(None, "user_version", 7).unwrap();
+    drop(later);
+    let error = open(&stores.path()).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, OpenError::Newer { found: 7, .. }), "{text}");
+    assert!(
+        text.contains("version 7 and this release knows 5"),
+        "{text}"
+    );
+    let still = Connection::open(stores.path()).unwrap();
+    let version: i64 = still
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, 7);
+}
+
+#[tokio::test]
+async fn first_release_database_is_migrated_with_its_data() {
+    let stores = InFile::new();
+    let old = Connection::open(stores.path()).unwrap();
+    let first = include_str!("../schema.sql");
+    old.execute_batch(&format!(
+        "{first}
+         PRAGMA user_version = 1;
+         INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
+         VALUES ('m', '000000000000000000000001', 'sys', 1, '{{}}', '[]');
+         INSERT INTO wakeups VALUES ('m', '000000000000000000000001', 'refresh', 70000, '', 1, 0);
+         INSERT INTO leases VALUES ('m', '000000000000000000000001', 2, 'gone', 69000);"
+    ))
+    .unwrap();
+    drop(old);
+    let store = open(&stores.path()).unwrap();
+    let now = Timestamp(70_000);
+    let due = store.due(now, 10, None).await.unwrap();
+    assert_eq!(due.len(), 1);
+    assert_eq!(due[0].wakeup.deadline, None);
+    store.recover(now).await.unwrap();
+    let subject = due[0].wakeup.subject.clone();
+    let begin = Begin {
+        transaction: relation_types::transactions::NewTransaction {
+            id: "t1".to_owned(),
+            action: "refresh".to_owned(),
+            subject: Some(subject.clone()),
+            subject_name: String::new(),
+            submitted: now,
+            started: now,
+        },
+        subject: Some(subject),
+        lease: Duration::from_secs(65),
+        now,
+        wakeup: Some(due[0].clone()),
+    };
+    let BeginOutcome::Started(Some(lease)) = store.begin(begin).await.unwrap() else {
+        panic!("no lease");
+    };
+    assert_eq!(lease.interrupted, Some(Timestamp(4_000)));
+}
+
+#[test]
+fn concurrent_first_opens_agree_on_the_store_id() {
+    let stores = InFile::new();
+    let path = stores.path();
+    let ids: Vec<String> = std::thread::scope(|scope| {
+        let openers = [(); 6].map(|()| scope.spawn(|| open(&path).unwrap()));
+        let stores = openers.map(|opener| opener.join().unwrap());
+        stores.iter().map(|store| store.id().to_owned()).collect()
+    });
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_reported_and_not_hidden() {
+    let stores = InFile::new();
+    let store = open(&stores.path()).unwrap();
+    let other = Connection::open(stores.path()).unwrap();
+    other
+        .execute_batch(
+            "INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
+             VALUES ('m', '000000000000000000000001', 'sys', 1, '{}', 'no json')",
+        )
+        .unwrap();
+    let reference = Reference::new("m", "000000000000000000000001".parse().unwrap());
+    let error = store.get(&[reference]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt(_)), "{error}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn two_paths_to_one_database_know_of_each_other() {
+    let stores = InFile::new();
+    let first = open(&stores.path()).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link.db");
+    std::os::unix::fs::symlink(stores.path(), &link).unwrap();
+    let second = open(&link).unwrap();
+    assert_eq!(first.id(), second.id());
+    assert_eq!(names(elsewhere.path()), ["link.db"]);
+    let directory = stores.path().parent().unwrap().to_owned();
+    let holders = names(&directory);
+    let holders = holders.iter().filter(|name| name.contains("-holder-"));
+    assert_eq!(holders.count(), 2);
+}

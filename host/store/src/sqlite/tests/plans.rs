@@ -1,0 +1,76 @@
+//! Tests that every statement uses an index, so that its cost follows its results.
+
+use rusqlite::Connection;
+
+use super::*;
+use relation_types::Pkid;
+use relation_types::transactions::Status;
+
+fn plan(connection: &Connection, statement: &str) -> Vec<String> {
+    let mut explained = connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))
+        .unwrap_or_else(|error| panic!("{statement}: {error}"));
+    let mut rows = explained.raw_query();
+    let mut steps = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        steps.push(row.get(3).unwrap());
+    }
+    steps
+}
+
+#[test]
+fn statements_use_an_index_without_sorting() {
+    let connection = open::open_memory().unwrap();
+    let statements = [
+        documents::STATEMENTS,
+        search::STATEMENTS,
+        secrets::STATEMENTS,
+        wakeups::STATEMENTS,
+        due::STATEMENTS,
+        secret_accesses::STATEMENTS,
+        calls::STATEMENTS,
+        transactions::STATEMENTS,
+    ];
+    for statement in statements.into_iter().flatten() {
+        let steps = plan(&connection, statement);
+        assert!(!steps.is_empty(), "{statement}");
+        for step in steps {
+            assert!(!step.contains("SCAN"), "{statement}: {step}");
+            // The two or three wakeups of one subject may be sorted.
+            let sorts = step.contains("TEMP B-TREE") && !statement.contains("ORDER BY due, id");
+            assert!(!sorts, "{statement}: {step}");
+        }
+    }
+}
+
+#[test]
+fn transaction_listings_walk_one_index() {
+    let connection = open::open_memory().unwrap();
+    let subject = Reference::record(Pkid::random());
+    let statuses = [Status::Processing, Status::Success, Status::Fail];
+    for status in statuses.map(Some).into_iter().chain([None]) {
+        for subject in [None, Some(subject.clone())] {
+            for action in [None, Some("refresh".to_owned())] {
+                let filter = TransactionFilter {
+                    subject: subject.clone(),
+                    status,
+                    action,
+                };
+                let statement = transactions::listing_statement(&filter);
+                let steps = plan(&connection, &statement);
+                assert_eq!(steps.len(), 1, "{statement}: {steps:?}");
+                assert!(steps[0].starts_with("SEARCH"), "{statement}: {steps:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn next_due_uses_the_due_index_alone() {
+    let connection = open::open_memory().unwrap();
+    let steps = plan(&connection, "SELECT MIN(due) FROM wakeups");
+    assert_eq!(
+        steps,
+        ["SEARCH wakeups USING COVERING INDEX wakeups_by_due"]
+    );
+}

@@ -1,0 +1,385 @@
+//! Transactions and their logs.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+
+use super::error::{
+    Result, SqlError, corrupt, from_millis, from_sql_count, parse_reference, to_millis,
+    to_sql_count,
+};
+use super::secret_accesses;
+use crate::{PruneRequest, StoreError};
+use relation_types::transactions::{
+    Level, LogLine, NewTransaction, Progress, Status, Transaction, TransactionFilter,
+    TransactionOutcome, TransactionUpdate,
+};
+
+const BEGIN: &str = "INSERT INTO transactions
+    (id, action, subject_model, subject_pkid, subject_name, status, message, submitted, started,
+     holder)
+    VALUES (?1, ?2, ?3, ?4, ?5, 'Processing', '', ?6, ?7, ?8) ON CONFLICT DO NOTHING";
+const STATUS: &str = "SELECT status FROM transactions WHERE id = ?1";
+const PROGRESS: &str = "UPDATE transactions
+    SET progress_done = ?2, progress_total = ?3, progress_message = ?4 WHERE id = ?1";
+const RENAME: &str = "UPDATE transactions SET subject_name = ?2 WHERE id = ?1";
+const ADD_LINE: &str =
+    "INSERT INTO transaction_log (transaction_id, at, level, message) VALUES (?1, ?2, ?3, ?4)";
+const ADD_OMITTED_ACCESSES: &str =
+    "UPDATE transactions SET more_reveals = more_reveals + ?2 WHERE id = ?1";
+const CLOSE: &str =
+    "UPDATE transactions SET status = ?2, message = ?3, completed = ?4 WHERE id = ?1";
+const RUNNING: &str = "SELECT id, holder FROM transactions INDEXED BY transactions_running
+    WHERE status = 'Processing'";
+const RUNNING_WITHOUT_LEASE: &str = "SELECT id FROM transactions t
+    INDEXED BY transactions_running
+    WHERE status = 'Processing' AND holder = ?1 AND subject_pkid IS NOT NULL AND NOT EXISTS
+    (SELECT 1 FROM leases l WHERE l.model = t.subject_model AND l.pkid = t.subject_pkid
+        AND l.holder = ?1)";
+const GET: &str = "SELECT id, action, subject_model, subject_pkid, subject_name, status,
+    progress_done, progress_total, progress_message, message, submitted, started, completed,
+    more_reveals FROM transactions WHERE id = ?1";
+const LOG: &str =
+    "SELECT at, level, message FROM transaction_log WHERE transaction_id = ?1 ORDER BY id";
+const NEXT: &str = "SELECT id, status, started, completed FROM transactions
+    WHERE id > ?1 ORDER BY id LIMIT ?2";
+const DELETE_LOG: &str = "DELETE FROM transaction_log WHERE transaction_id = ?1";
+const DELETE: &str = "DELETE FROM transactions WHERE id = ?1";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[
+    STATUS,
+    PROGRESS,
+    RENAME,
+    ADD_OMITTED_ACCESSES,
+    CLOSE,
+    GET,
+    LOG,
+    NEXT,
+    DELETE_LOG,
+    DELETE,
+];
+
+pub(super) fn begin(connection: &Connection, holder: &str, new: &NewTransaction) -> Result<()> {
+    let subject = new.subject.as_ref();
+    let inserted = connection.prepare_cached(BEGIN)?.execute(params![
+        new.id,
+        new.action,
+        subject.map(|subject| &subject.model),
+        subject.map(|subject| subject.pkid.as_str()),
+        new.subject_name,
+        to_millis(new.submitted),
+        to_millis(new.started),
+        holder
+    ])?;
+    match inserted {
+        1 => Ok(()),
+        _ => Err(SqlError(StoreError::duplicate_transaction(&new.id))),
+    }
+}
+
+/// Records an update of a running transaction. An update of an ended one is dropped.
+pub(super) fn report(connection: &Connection, update: &TransactionUpdate) -> Result<()> {
+    match status(connection, &update.id)? {
+        None => Err(SqlError(StoreError::unknown_transaction(&update.id))),
+        Some(Status::Processing) => record(connection, update),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Works like [`report`], but an unknown transaction does not prevent the end of a call.
+pub(super) fn finish(connection: &Connection, update: &TransactionUpdate) -> Result<()> {
+    match status(connection, &update.id)? {
+        Some(Status::Processing) => record(connection, update),
+        _ => Ok(()),
+    }
+}
+
+fn status(connection: &Connection, id: &str) -> Result<Option<Status>> {
+    let status: Option<String> = connection
+        .prepare_cached(STATUS)?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    status.as_deref().map(parse_status).transpose()
+}
+
+fn record(connection: &Connection, update: &TransactionUpdate) -> Result<()> {
+    if let Some(Progress {
+        done,
+        total,
+        message,
+    }) = &update.progress
+    {
+        connection
+            .prepare_cached(PROGRESS)?
+            .execute(params![update.id, done, total, message])?;
+    }
+    if let Some(name) = &update.subject_name {
+        connection
+            .prepare_cached(RENAME)?
+            .execute([&update.id, name])?;
+    }
+    for line in &update.lines {
+        connection.prepare_cached(ADD_LINE)?.execute(params![
+            update.id,
+            to_millis(line.at),
+            level_name(line.level),
+            line.message
+        ])?;
+    }
+    secret_accesses::add(connection, &update.id, &update.secret_accesses)?;
+    if update.omitted_accesses > 0 {
+        connection
+            .prepare_cached(ADD_OMITTED_ACCESSES)?
+            .execute(params![update.id, to_sql_count(update.omitted_accesses)])?;
+    }
+    match &update.outcome {
+        Some(outcome) => close(connection, &update.id, outcome),
+        None => Ok(()),
+    }
+}
+
+fn close(connection: &Connection, id: &str, outcome: &TransactionOutcome) -> Result<()> {
+    connection.prepare_cached(CLOSE)?.execute(params![
+        id,
+        outcome.status.as_str(),
+        outcome.message,
+        to_millis(outcome.completed)
+    ])?;
+    Ok(())
+}
+
+/// Returns the holders of the running transactions.
+pub(super) fn running_holders(connection: &Connection) -> Result<BTreeSet<String>> {
+    Ok(running(connection)?
+        .into_iter()
+        .map(|(_, holder)| holder)
+        .collect())
+}
+
+/// Ends every running transaction of `holder`; returns their number.
+pub(super) fn close_all_by(
+    connection: &Connection,
+    holder: &str,
+    outcome: &TransactionOutcome,
+) -> Result<u64> {
+    let mut closed = 0;
+    for (id, by) in running(connection)? {
+        if by == holder {
+            close(connection, &id, outcome)?;
+            closed += 1;
+        }
+    }
+    Ok(closed)
+}
+
+/// Ends the running transactions of `holder` whose subject it does not lease any more; returns their
+/// number.
+pub(super) fn close_without_lease(
+    connection: &Connection,
+    holder: &str,
+    outcome: &TransactionOutcome,
+) -> Result<u64> {
+    let mut statement = connection.prepare_cached(RUNNING_WITHOUT_LEASE)?;
+    let ids = statement.query_map([holder], |row| row.get(0))?;
+    let ids: Vec<String> = ids.collect::<Result<_, _>>()?;
+    for id in &ids {
+        close(connection, id, outcome)?;
+    }
+    Ok(ids.len() as u64)
+}
+
+fn running(connection: &Connection) -> Result<Vec<(String, String)>> {
+    let mut statement = connection.prepare_cached(RUNNING)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn get(connection: &Connection, id: &str) -> Result<Option<Transaction>> {
+    let mut statement = connection.prepare_cached(GET)?;
+    let mut rows = statement.query([id])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let mut transaction = read(row)?;
+    transaction.log = log(connection, id)?;
+    transaction.secret_accesses = secret_accesses::list(connection, id)?;
+    Ok(Some(transaction))
+}
+
+fn log(connection: &Connection, id: &str) -> Result<Vec<LogLine>> {
+    let mut statement = connection.prepare_cached(LOG)?;
+    let mut rows = statement.query([id])?;
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next()? {
+        let level: String = row.get(1)?;
+        lines.push(LogLine {
+            at: from_millis(row.get(0)?),
+            level: parse_level(&level)?,
+            message: row.get(2)?,
+        });
+    }
+    Ok(lines)
+}
+
+/// Returns the transactions of one step to remove, and where the next step begins.
+pub(super) fn find_prunable(
+    connection: &Connection,
+    prune: &PruneRequest,
+) -> Result<(Vec<String>, Option<String>)> {
+    let after = prune.after.as_deref().unwrap_or_default();
+    let limit = prune.limit.max(1);
+    let mut statement = connection.prepare_cached(NEXT)?;
+    let mut rows = statement.query(params![after, limit])?;
+    let mut removable = Vec::new();
+    let (mut seen, mut last, mut is_over) = (0, None, true);
+    while let Some(row) = rows.next()? {
+        let id: String = row.get(0)?;
+        let status: String = row.get(1)?;
+        let completed: Option<i64> = row.get(3)?;
+        if prune.covers(parse_status(&status)?, completed.map(from_millis)) {
+            removable.push(id.clone());
+        }
+        is_over &= prune.ends_at(from_millis(row.get(2)?));
+        last = Some(id);
+        seen += 1;
+    }
+    let next = last.filter(|_| seen == limit && !is_over);
+    Ok((removable, next))
+}
+
+/// Removes ended transactions with their logs.
+pub(super) fn delete(connection: &Connection, ids: &[String]) -> Result<()> {
+    for id in ids {
+        connection.prepare_cached(DELETE_LOG)?.execute([id])?;
+        secret_accesses::delete(connection, id)?;
+        connection.prepare_cached(DELETE)?.execute([id])?;
+    }
+    Ok(())
+}
+
+/// Returns the newest `want` matching transactions, after `before` when that is given.
+pub(super) fn list(
+    connection: &Connection,
+    filter: &TransactionFilter,
+    before: Option<&str>,
+    want: usize,
+) -> Result<Vec<Transaction>> {
+    let want = i64::try_from(want).unwrap_or(i64::MAX);
+    // Without a position, start at the last possible character, which is after every id.
+    let before = before.unwrap_or("\u{10ffff}");
+    let subject = filter.subject.as_ref();
+    let subject = subject.map(|subject| (subject.model.as_str(), subject.pkid.as_str()));
+    let mut values: Vec<(&str, &dyn ToSql)> = vec![(":before", &before), (":want", &want)];
+    if let Some((model, pkid)) = &subject {
+        values.push((":model", model));
+        values.push((":pkid", pkid));
+    }
+    if let Some(action) = &filter.action {
+        values.push((":action", action));
+    }
+    let mut statement = connection.prepare_cached(&listing_statement(filter))?;
+    let mut rows = statement.query(values.as_slice())?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+/// Builds the statement of a listing. It walks the index that is expected to be the most selective from
+/// the newest entry, and filters the rows by the other conditions.
+pub(super) fn listing_statement(filter: &TransactionFilter) -> String {
+    let index = match filter {
+        TransactionFilter {
+            subject: Some(_), ..
+        } => "INDEXED BY transactions_by_subject",
+        TransactionFilter {
+            status: Some(Status::Processing),
+            ..
+        } => "INDEXED BY transactions_running",
+        TransactionFilter {
+            status: Some(Status::Fail),
+            ..
+        } => "INDEXED BY transactions_failed",
+        TransactionFilter {
+            action: Some(_), ..
+        } => "INDEXED BY transactions_by_action",
+        TransactionFilter { .. } => "",
+    };
+    let mut statement = format!(
+        "SELECT id, action, subject_model, subject_pkid, subject_name, status,
+        progress_done, progress_total, progress_message, message, submitted, started, completed,
+        more_reveals FROM transactions {index} WHERE id < :before"
+    );
+    if filter.subject.is_some() {
+        statement.push_str(" AND subject_model = :model AND subject_pkid = :pkid");
+    }
+    // Written as a literal, since only then can SQLite use a partial index.
+    statement.push_str(match filter.status {
+        None => "",
+        Some(Status::Processing) => " AND status = 'Processing'",
+        Some(Status::Success) => " AND status = 'Success'",
+        Some(Status::Fail) => " AND status = 'Fail'",
+    });
+    if filter.action.is_some() {
+        statement.push_str(" AND action = :action");
+    }
+    statement.push_str(" ORDER BY id DESC LIMIT :want");
+    statement
+}
+
+fn read(row: &Row<'_>) -> Result<Transaction> {
+    let subject = match (row.get(2)?, row.get(3)?) {
+        (Some(model), Some(pkid)) => Some(parse_reference(model, pkid)?),
+        _ => None,
+    };
+    let progress = match (row.get(6)?, row.get(7)?, row.get(8)?) {
+        (Some(done), Some(total), Some(message)) => Some(Progress {
+            done,
+            total,
+            message,
+        }),
+        _ => None,
+    };
+    let status: String = row.get(5)?;
+    let completed: Option<i64> = row.get(12)?;
+    Ok(Transaction {
+        id: row.get(0)?,
+        action: row.get(1)?,
+        subject,
+        subject_name: row.get(4)?,
+        status: parse_status(&status)?,
+        progress,
+        message: row.get(9)?,
+        submitted: from_millis(row.get(10)?),
+        started: from_millis(row.get(11)?),
+        completed: completed.map(from_millis),
+        log: Vec::new(),
+        secret_accesses: Vec::new(),
+        omitted_accesses: from_sql_count(row.get(13)?, "a count of openings")?,
+    })
+}
+
+fn parse_status(text: &str) -> Result<Status> {
+    [Status::Processing, Status::Success, Status::Fail]
+        .into_iter()
+        .find(|status| status.as_str() == text)
+        .ok_or_else(|| corrupt(format!("a transaction has the status {text}")))
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warning => "warning",
+        Level::Error => "error",
+    }
+}
+
+fn parse_level(text: &str) -> Result<Level> {
+    [Level::Debug, Level::Info, Level::Warning, Level::Error]
+        .into_iter()
+        .find(|level| level_name(*level) == text)
+        .ok_or_else(|| corrupt(format!("a line of a log has the level {text}")))
+}

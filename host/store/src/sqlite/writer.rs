@@ -1,0 +1,189 @@
+//! The single writer of a process: a thread that commits queued writes in groups.
+//!
+//! Making a commit durable costs far more than its writes. While one group is written to disk, the next
+//! one queues. It is then written in one transaction, each request in its own savepoint, so a failed
+//! request does not affect the others. Requests get their results only after the transaction is durable.
+
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::{Result, SqlError, copy_error};
+use crate::StoreError;
+
+/// How often a writer retries when another process locks the database. Short, because the gaps between
+/// the commits of a busy process are short.
+const RETRY_INTERVAL: Duration = Duration::from_millis(1);
+
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts a writer on `connection`, with at most `most` requests in one commit (1: no grouping),
+    /// that waits up to `busy` for other processes.
+    pub(super) fn start(
+        connection: Arc<Mutex<Connection>>,
+        most: usize,
+        busy: Duration,
+    ) -> std::io::Result<Self> {
+        let most = most.max(1);
+        let (queue, mut jobs) = mpsc::channel(most.max(64) * 4);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || {
+                let mut group = Vec::with_capacity(most);
+                while jobs.blocking_recv_many(&mut group, most) > 0 {
+                    let connection = connection.lock();
+                    write(&connection, &mut group, busy);
+                }
+            })?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+        })
+    }
+
+    /// Creates a writer that refuses all writes, for a database that is only read.
+    pub(super) fn read_only() -> Self {
+        Self {
+            queue: None,
+            thread: None,
+        }
+    }
+
+    /// Runs `work` and returns its result once it is durable. If `work` fails, its writes are undone.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let stopped = || StoreError::Unavailable("it is being closed".to_owned());
+        let (reply, result) = oneshot::channel();
+        let job = Request {
+            work: Some(work),
+            done: None,
+            reply,
+        };
+        let queue = self
+            .queue
+            .as_ref()
+            .ok_or_else(|| StoreError::Unavailable("it was opened for reading only".to_owned()))?;
+        queue.send(Box::new(job)).await.map_err(|_| stopped())?;
+        result.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Writer {
+    /// Writes queued requests, then ends the thread.
+    fn drop(&mut self) {
+        self.queue.take();
+        if let Some(thread) = self.thread.take() {
+            // A panic can only come from a bug, which its own message has reported.
+            let _ = thread.join();
+        }
+    }
+}
+
+trait Job: Send {
+    /// Runs the work; returns false when its writes are to be undone.
+    fn run(&mut self, connection: &Connection) -> bool;
+
+    /// Sends the caller the result of the work, or that the transaction failed.
+    fn reply(self: Box<Self>, failed: Option<&StoreError>);
+}
+
+struct Request<T, F> {
+    work: Option<F>,
+    done: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Request<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> Result<T> + Send,
+{
+    fn run(&mut self, connection: &Connection) -> bool {
+        self.done = self
+            .work
+            .take()
+            .map(|work| work(connection).map_err(StoreError::from));
+        matches!(self.done, Some(Ok(_)))
+    }
+
+    fn reply(self: Box<Self>, failed: Option<&StoreError>) {
+        let result = match (self.done, failed) {
+            (Some(Err(error)), _) => Err(error),
+            (_, Some(error)) => Err(copy_error(error)),
+            (Some(done), None) => done,
+            (None, None) => Err(StoreError::Unavailable("it was not written".to_owned())),
+        };
+        // A caller that has stopped waiting does not need the result.
+        let _ = self.reply.send(result);
+    }
+}
+
+fn write(connection: &Connection, group: &mut Vec<Box<dyn Job>>, busy: Duration) {
+    let failed = transact(connection, group, busy).err().map(|fault| fault.0);
+    if let Some(error) = &failed {
+        tracing::warn!(%error, requests = group.len(), "a transaction of the store failed");
+    }
+    for job in group.drain(..) {
+        job.reply(failed.as_ref());
+    }
+}
+
+fn transact(connection: &Connection, group: &mut [Box<dyn Job>], busy: Duration) -> Result<()> {
+    begin(connection, busy)?;
+    let done = run_all(connection, group).and_then(|()| execute(connection, "COMMIT"));
+    if done.is_err() && !connection.is_autocommit() {
+        // If the rollback fails too, the next BEGIN reports the error.
+        let _ = execute(connection, "ROLLBACK");
+    }
+    done
+}
+
+fn run_all(connection: &Connection, group: &mut [Box<dyn Job>]) -> Result<()> {
+    for job in group {
+        execute(connection, "SAVEPOINT request")?;
+        let keep = job.run(connection);
+        if connection.is_autocommit() {
+            // SQLite rolls back the whole transaction when the disk is full or fails.
+            return Err(SqlError(StoreError::Unavailable(
+                "the transaction was rolled back: is the disk full?".to_owned(),
+            )));
+        }
+        if !keep {
+            execute(connection, "ROLLBACK TO request")?;
+        }
+        execute(connection, "RELEASE request")?;
+    }
+    Ok(())
+}
+
+fn begin(connection: &Connection, busy: Duration) -> Result<()> {
+    let waiting = Instant::now();
+    loop {
+        match connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]) {
+            Ok(_) => return Ok(()),
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && waiting.elapsed() < busy =>
+            {
+                std::thread::sleep(RETRY_INTERVAL);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn execute(connection: &Connection, statement: &str) -> Result<()> {
+    connection.prepare_cached(statement)?.execute([])?;
+    Ok(())
+}

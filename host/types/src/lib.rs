@@ -1,0 +1,18 @@
+//! The data types that all parts of the relation host share: references, documents, failures, reports,
+//! transactions, limits, and the clock.
+//!
+//! Most of them mirror the contract, `automate:platform`. They do not depend on wasm or a store, so a store or an
+//! engine can use them alone.
+
+pub mod clock;
+pub mod entropy;
+pub mod limits;
+pub mod reports;
+pub mod text;
+pub mod transactions;
+mod values;
+
+pub use values::{
+    Document, Failure, FieldError, Filter, Hierarchy, InvalidHierarchy, InvalidPkid, Key, Page,
+    Pkid, RECORD_MODEL, Reference, Scope, Timestamp, Wakeup,
+};

@@ -1,0 +1,430 @@
+//! The results of the workflows in the host's own types, which are stable for embedders and
+//! serialise to JSON.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Hierarchy, Pkid, Reference, Timestamp};
+
+/// The kind of value that a field of the model accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FieldKind {
+    /// A text.
+    Text,
+    /// A text that is an e-mail address.
+    Email,
+    /// A text that is a URL; a link when read-only.
+    Uri,
+    /// A text: RFC 3339, UTC.
+    DateTime,
+    /// `true` or `false`.
+    Boolean,
+    /// A list of objects, whose fields are listed as `name[].field`.
+    Objects,
+}
+
+/// One of the values that a field may have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The stored value.
+    pub value: String,
+    /// The label that a person sees.
+    pub title: String,
+}
+
+/// One field of the model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    /// The field's name.
+    pub name: String,
+    /// The label of the form.
+    pub title: String,
+    /// The kind of value.
+    pub kind: FieldKind,
+    /// Required for `add`.
+    pub required: bool,
+    /// The maximum number of characters of a text.
+    pub max_length: Option<u32>,
+    /// Write-only: never returned, displayed or logged.
+    pub password: bool,
+    /// Set by the plugin; rejected as input.
+    pub read_only: bool,
+    /// Set by `add` and never changed afterwards.
+    pub add_only: bool,
+    /// The allowed values; empty allows any.
+    pub choices: Vec<Choice>,
+    /// One sentence for the person who fills in the form.
+    pub help: String,
+}
+
+/// An action that a record offers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// The action's name, such as `RefreshAccessToken`.
+    pub name: String,
+    /// The action's title.
+    pub title: String,
+    /// One sentence that describes the action.
+    pub help: String,
+}
+
+/// A setting that the plugin reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingDescription {
+    /// The key under which the plugin reads it.
+    pub key: String,
+    /// Whether its value is a secret.
+    pub secret: bool,
+    /// The form of its value, as words that follow "must be".
+    pub format: String,
+    /// The value in effect without one.
+    pub default: Option<String>,
+    /// One sentence for an operator.
+    pub help: String,
+}
+
+/// The model as the plugin describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// The name that callers use: `relation/SparkCustomer`.
+    pub name: String,
+    /// The name of the stored model: `data/SparkCustomer`.
+    pub record_model: String,
+    /// The model's title.
+    pub title: String,
+    /// The model's fields, in the order of the form.
+    pub fields: Vec<Field>,
+    /// The model's actions.
+    pub actions: Vec<Action>,
+    /// The settings that the plugin reads.
+    pub settings: Vec<SettingDescription>,
+}
+
+/// The state of a connection or grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Tokens were never stored.
+    NotConnected,
+    /// Tokens are stored and refreshed.
+    Connected,
+    /// The refresh token expires within the last alert threshold.
+    Expiring,
+    /// The refresh token has expired: a person must connect again.
+    Expired,
+    /// Webex refused the refresh token: a person must connect again.
+    Reauthorize,
+    /// A scope that this release needs was not granted.
+    MissingScope,
+    /// The last attempt failed with a temporary error; the tokens are kept.
+    Retrying,
+}
+
+impl State {
+    /// The state's name in the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotConnected => "not-connected",
+            Self::Connected => "connected",
+            Self::Expiring => "expiring",
+            Self::Expired => "expired",
+            Self::Reauthorize => "reauthorize",
+            Self::MissingScope => "missing-scope",
+            Self::Retrying => "retrying",
+        }
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The expiry of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiry {
+    /// The time of expiry.
+    pub at: Timestamp,
+    /// Webex did not report the expiry: it is the last known value or the configured assumption.
+    pub assumed: bool,
+}
+
+/// One of the consents that a connection consists of.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grant {
+    /// The organisation. Every connection has it.
+    #[default]
+    Organization,
+    /// The customers of a wholesale partner.
+    WholesaleCustomers,
+    /// The users of a wholesale partner's customers.
+    WholesaleUsers,
+}
+
+impl Grant {
+    /// The grant's name in the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Organization => "organization",
+            Self::WholesaleCustomers => "wholesale-customers",
+            Self::WholesaleUsers => "wholesale-users",
+        }
+    }
+}
+
+impl std::fmt::Display for Grant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The state of one grant of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantStatus {
+    /// The grant.
+    pub grant: Grant,
+    /// The grant's state.
+    pub state: State,
+    /// The expiry of the grant's access token.
+    pub access_token_expires: Option<Expiry>,
+    /// The expiry of the grant's refresh token.
+    pub refresh_token_expires: Option<Expiry>,
+    /// The time when the grant's next refresh is due.
+    pub next_refresh: Option<Timestamp>,
+    /// The granted scopes, if Webex reported them.
+    pub scopes: Vec<String>,
+    /// Required scopes that were not granted.
+    pub missing_scopes: Vec<String>,
+}
+
+/// The state of one record after a workflow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionReport {
+    /// The record's key.
+    pub pkid: Pkid,
+    /// The customer's name.
+    pub name: String,
+    /// The customer's node in the hierarchy.
+    pub hierarchy: Hierarchy,
+    /// The connection's state.
+    pub state: State,
+    /// The expiry of the access token.
+    pub access_token_expires: Option<Expiry>,
+    /// The expiry of the refresh token.
+    pub refresh_token_expires: Option<Expiry>,
+    /// The time when the next refresh is due.
+    pub next_refresh: Option<Timestamp>,
+    /// All grants of the connection, the organisation's first.
+    pub grants: Vec<GrantStatus>,
+    /// A text for the administrator; may be empty.
+    pub notes: String,
+}
+
+/// The result of `add`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddReport {
+    /// The new record.
+    pub connection: ConnectionReport,
+    /// References of all created documents, the record's first.
+    pub created: Vec<Reference>,
+    /// Whether an earlier add with this idempotency key had created the record.
+    pub replayed: bool,
+}
+
+/// The outcome of a refresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefreshOutcome {
+    /// Webex returned tokens.
+    Connected,
+    /// A temporary error; a wakeup will retry.
+    Retrying,
+    /// Webex refused the refresh token.
+    Reauthorize,
+    /// The refresh token has expired.
+    Expired,
+}
+
+/// The result of `refresh`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefreshReport {
+    /// The grant that was refreshed.
+    pub grant: Grant,
+    /// The outcome of the refresh.
+    pub outcome: RefreshOutcome,
+    /// The state of the record after the refresh.
+    pub connection: ConnectionReport,
+    /// A text for the administrator.
+    pub message: String,
+    /// Webex's tracking id of the failed request.
+    pub tracking_id: Option<String>,
+    /// Whether another attempt had already refreshed the tokens, so this call sent no request.
+    pub joined: bool,
+}
+
+/// An alert about a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// The alert's document.
+    pub reference: Reference,
+    /// The grant that the alert is about.
+    pub grant: Grant,
+    /// The alert's code, such as `WEBEX_REFRESH_TOKEN_EXPIRING`.
+    pub code: String,
+    /// Milliseconds before the expiry; 0 is the expiry itself.
+    #[serde(rename = "threshold")]
+    pub threshold_ms: u64,
+    /// The number of times that the alert was raised.
+    pub count: u32,
+}
+
+/// The result of `check-expiry`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiryReport {
+    /// The grant that was checked.
+    pub grant: Grant,
+    /// The state of the record.
+    pub connection: ConnectionReport,
+    /// Remaining lifetime of the access token, in milliseconds.
+    #[serde(rename = "access_token_left")]
+    pub access_token_remaining_ms: Option<u64>,
+    /// Remaining lifetime of the refresh token, in milliseconds.
+    #[serde(rename = "refresh_token_left")]
+    pub refresh_token_remaining_ms: Option<u64>,
+    /// The active alert.
+    pub alert: Option<Alert>,
+    /// Alerts that were cleared after a recovery.
+    pub cleared: Vec<Reference>,
+}
+
+/// The outcome of revoking the tokens at Webex when the record was deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", content = "reason", rename_all = "kebab-case")]
+pub enum Revocation {
+    /// Webex confirmed the revocation.
+    Revoked,
+    /// The revocation was not tried, for this reason.
+    Skipped(String),
+    /// The revocation failed, for this reason.
+    Failed(String),
+}
+
+/// The documents and wakeups that `delete` removed, or would remove.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    /// All documents with their names, in the order of removal.
+    pub documents: Vec<(Reference, String)>,
+    /// The ids of the removed wakeups.
+    pub wakeups: Vec<String>,
+    /// The outcome of revoking the tokens.
+    pub revocation: Revocation,
+}
+
+/// The request for a person's consent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorization {
+    /// The grant to consent to.
+    pub grant: Grant,
+    /// The URL of Webex's consent page, for a browser.
+    pub url: String,
+    /// The `state` parameter of the URL, which the callback returns.
+    pub state: String,
+    /// The URI to which Webex redirects the browser afterwards.
+    pub redirect_uri: String,
+    /// The requested scopes.
+    pub scopes: Vec<String>,
+    /// The time until which the callback is accepted.
+    pub expires: Timestamp,
+}
+
+/// The result of a completed consent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectReport {
+    /// The grant that was consented to.
+    pub grant: Grant,
+    /// The state of the record after the consent.
+    pub connection: ConnectionReport,
+    /// The organisation that consented: its bare UUID.
+    pub organization: String,
+    /// Alerts that the consent cleared.
+    pub cleared: Vec<Reference>,
+    /// The time when the sync of roles and licences begins, if this consent starts one.
+    pub sync_due: Option<Timestamp>,
+    /// A text for the administrator.
+    pub message: String,
+}
+
+/// The kind of data that is imported from Webex, by its name in the contract. The set is open: the plugin
+/// defines its kinds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SyncKind(Cow<'static, str>);
+
+impl SyncKind {
+    /// `device/spark/Role` and `device/spark/License`.
+    pub const ROLES_LICENSES: Self = Self(Cow::Borrowed("roles-licenses"));
+
+    /// Creates a kind with this name.
+    pub fn new(word: impl Into<String>) -> Self {
+        Self(Cow::Owned(word.into()))
+    }
+
+    /// The kind's name in the contract.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The changes of one model since the import began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportCount {
+    /// The model, such as `device/spark/Role`.
+    pub model: String,
+    /// Items that Webex listed.
+    pub found: u32,
+    /// Added documents.
+    pub added: u32,
+    /// Updated documents.
+    pub updated: u32,
+    /// Removed documents.
+    pub removed: u32,
+}
+
+/// The result of one call of `sync`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncReport {
+    /// The kind of data that is imported.
+    pub kind: SyncKind,
+    /// The record that the import belongs to.
+    pub pkid: Pkid,
+    /// Completed steps since the import began.
+    pub done: u32,
+    /// Total number of steps, as far as known.
+    pub total: u32,
+    /// The changes of each model.
+    pub models: Vec<ImportCount>,
+    /// The time when a wakeup continues the import; `None` if the import is complete.
+    pub continues: Option<Timestamp>,
+    /// A text for the administrator.
+    pub message: String,
+}
+
+/// The result of a wakeup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "report", rename_all = "kebab-case")]
+pub enum WakeReport {
+    /// A refresh.
+    Refreshed(RefreshReport),
+    /// An expiry check.
+    Checked(ExpiryReport),
+    /// A step of an import.
+    Synced(SyncReport),
+    /// No work was left to do, for this reason.
+    Nothing(String),
+}

@@ -1,0 +1,207 @@
+//! Transactions: the durable record of every call, visible while the call runs and afterwards.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Reference, Timestamp};
+
+/// The status of a transaction, in the platform's terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// The call runs.
+    Processing,
+    /// The call succeeded.
+    Success,
+    /// The call failed; the message gives the reason.
+    Fail,
+}
+
+impl Status {
+    /// Returns the platform's term.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Processing => "Processing",
+            Self::Success => "Success",
+            Self::Fail => "Fail",
+        }
+    }
+}
+
+/// The level of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// For the plugin's developers.
+    Debug,
+    /// For users who follow the call.
+    Info,
+    /// A problem that may need attention.
+    Warning,
+    /// A problem that needs attention.
+    Error,
+}
+
+/// A line of a transaction's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// When it was written.
+    pub at: Timestamp,
+    /// The level.
+    pub level: Level,
+    /// The text.
+    pub message: String,
+}
+
+/// A record that a call opened a secret, or tried to. The transaction names the call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretAccess {
+    /// The time of the access.
+    pub at: Timestamp,
+    /// The document that owns the secret; `None`: a secret of the installation.
+    pub owner: Option<Reference>,
+    /// The secret's name in its owner.
+    pub name: String,
+    /// The result.
+    pub outcome: SecretAccessOutcome,
+}
+
+/// The result of opening a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretAccessOutcome {
+    /// The call received the secret.
+    Opened,
+    /// The secret does not exist.
+    Absent,
+    /// The secret could not be read, or does not open.
+    Failed,
+}
+
+impl SecretAccessOutcome {
+    /// Returns the stored name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Absent => "absent",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// The progress of a call, displayed as `[ 3/9 ] message`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The number of finished steps.
+    pub done: u32,
+    /// The total number of steps.
+    pub total: u32,
+    /// The current step.
+    pub message: String,
+}
+
+impl std::fmt::Display for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[ {}/{} ] {}", self.done, self.total, self.message)
+    }
+}
+
+/// The data of a transaction at its beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTransaction {
+    /// The id: a UUID v7 as text, which sorts by creation time.
+    pub id: String,
+    /// The action, such as `refresh`.
+    pub action: String,
+    /// The document that the action works on.
+    pub subject: Option<Reference>,
+    /// The subject's display name, such as the customer's name; may be empty.
+    pub subject_name: String,
+    /// When the caller submitted the call.
+    pub submitted: Timestamp,
+    /// When the call started.
+    pub started: Timestamp,
+}
+
+/// An update of a transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TransactionUpdate {
+    /// The id of the transaction.
+    pub id: String,
+    /// The progress; `None`: unchanged.
+    pub progress: Option<Progress>,
+    /// The subject's display name, once it is known; `None`: unchanged.
+    pub subject_name: Option<String>,
+    /// Lines to add to the log.
+    pub lines: Vec<LogLine>,
+    /// The secrets that were opened, to be added.
+    pub secret_accesses: Vec<SecretAccess>,
+    /// The number of further accesses that are not listed.
+    pub omitted_accesses: u64,
+    /// The outcome; `None`: the call still runs.
+    pub outcome: Option<TransactionOutcome>,
+}
+
+/// The outcome of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionOutcome {
+    /// `Success` or `Fail`.
+    pub status: Status,
+    /// The outcome in one sentence.
+    pub message: String,
+    /// When the call ended.
+    pub completed: Timestamp,
+}
+
+impl TransactionOutcome {
+    /// Returns the outcome of a call whose host has ended, detected at `found`.
+    pub fn interrupted(found: Timestamp) -> Self {
+        Self {
+            status: Status::Fail,
+            message: "interrupted: the host process that ran it has ended".to_owned(),
+            completed: found,
+        }
+    }
+}
+
+/// A transaction as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Transaction {
+    /// The id of the transaction.
+    pub id: String,
+    /// The action, such as `refresh`.
+    pub action: String,
+    /// The document that the action works on.
+    pub subject: Option<Reference>,
+    /// The subject's display name.
+    pub subject_name: String,
+    /// The status.
+    pub status: Status,
+    /// The last reported progress.
+    pub progress: Option<Progress>,
+    /// The outcome in one sentence; empty while the call runs.
+    pub message: String,
+    /// When the caller submitted the call.
+    pub submitted: Timestamp,
+    /// When the call started.
+    pub started: Timestamp,
+    /// When the call ended.
+    pub completed: Option<Timestamp>,
+    /// The log; empty in listings.
+    pub log: Vec<LogLine>,
+    /// The secrets that the call opened, or tried to; empty in listings.
+    #[serde(rename = "reveals")]
+    pub secret_accesses: Vec<SecretAccess>,
+    /// The number of further accesses that are not listed.
+    #[serde(rename = "more_reveals")]
+    pub omitted_accesses: u64,
+}
+
+/// The conditions of a listing of transactions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TransactionFilter {
+    /// Only those of this subject.
+    pub subject: Option<Reference>,
+    /// Only those with this status.
+    pub status: Option<Status>,
+    /// Only those with this action.
+    pub action: Option<String>,
+}

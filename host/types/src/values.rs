@@ -1,0 +1,387 @@
+//! The platform's data types: references, documents, wakeups, failures. They mirror `automate:platform`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The model of the documents that store the records of relation/SparkCustomer.
+///
+/// The contract lets the plugin name this model. This host is built for one; `Host::check_settings`
+/// compares it with the plugin's description.
+pub const RECORD_MODEL: &str = "data/SparkCustomer";
+
+/// A moment: milliseconds since the Unix epoch, UTC.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// Returns the moment `duration` later, or the last representable moment.
+    pub fn after(self, duration: std::time::Duration) -> Self {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(millis))
+    }
+
+    /// Returns the time from `earlier` to this moment; zero if `earlier` is later.
+    pub fn since(self, earlier: Self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with milliseconds, such as `2026-11-21T20:35:00.000Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = i64::try_from(self.0)
+            .ok()
+            .and_then(chrono::DateTime::from_timestamp_millis);
+        match moment {
+            Some(moment) => {
+                f.write_str(&moment.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+            }
+            None => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+/// A primary key: 24 lower-case hexadecimal characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Pkid(String);
+
+/// The error for a text that is not a primary key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a pkid is 24 lower-case hexadecimal characters")]
+pub struct InvalidPkid;
+
+impl Pkid {
+    /// Creates a key of 96 random bits.
+    pub fn random() -> Self {
+        let bytes = uuid::Uuid::new_v4().into_bytes();
+        let more = uuid::Uuid::new_v4().into_bytes();
+        // A v4 UUID has six fixed bits, in bytes 6 and 8: leave those bytes out.
+        Self::hex(bytes.iter().take(6).chain(more.iter().take(6)))
+    }
+
+    /// Creates the key of these 96 bits.
+    pub fn from_bits(bits: [u8; 12]) -> Self {
+        Self::hex(bits.iter())
+    }
+
+    fn hex<'a>(bytes: impl Iterator<Item = &'a u8>) -> Self {
+        Self(bytes.map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Pkid {
+    type Error = InvalidPkid;
+
+    fn try_from(text: String) -> Result<Self, InvalidPkid> {
+        let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() == 24 && text.bytes().all(hex) {
+            Ok(Self(text))
+        } else {
+            Err(InvalidPkid)
+        }
+    }
+}
+
+impl std::str::FromStr for Pkid {
+    type Err = InvalidPkid;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPkid> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+impl From<Pkid> for String {
+    fn from(pkid: Pkid) -> Self {
+        pkid.0
+    }
+}
+
+impl fmt::Display for Pkid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A node of the hierarchy: a dotted path such as `sys.Provider.Reseller.Customer`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Hierarchy(String);
+
+/// The error for a text that is not a path of the hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a hierarchy is a dotted path such as sys.Provider.Customer: no empty part, no control characters, at most 1024 bytes"
+)]
+pub struct InvalidHierarchy;
+
+impl Hierarchy {
+    /// The path as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `other` is this node or below it.
+    pub fn contains(&self, other: &Self) -> bool {
+        match other.0.strip_prefix(&self.0) {
+            Some(rest) => rest.is_empty() || rest.starts_with('.'),
+            None => false,
+        }
+    }
+}
+
+impl TryFrom<String> for Hierarchy {
+    type Error = InvalidHierarchy;
+
+    fn try_from(text: String) -> Result<Self, InvalidHierarchy> {
+        let well_formed = !text.is_empty()
+            && text.len() <= 1024
+            && text.split('.').all(|part| !part.is_empty())
+            && !text.chars().any(char::is_control);
+        if well_formed {
+            Ok(Self(text))
+        } else {
+            Err(InvalidHierarchy)
+        }
+    }
+}
+
+impl std::str::FromStr for Hierarchy {
+    type Err = InvalidHierarchy;
+
+    /// Parses a path as typed by a person: white space around the path and around its nodes is
+    /// ignored.
+    fn from_str(text: &str) -> Result<Self, InvalidHierarchy> {
+        let nodes: Vec<&str> = text.split('.').map(trim_text).collect();
+        Self::try_from(nodes.join("."))
+    }
+}
+
+/// Trims white space and byte order marks on both sides.
+fn trim_text(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
+}
+
+impl From<Hierarchy> for String {
+    fn from(hierarchy: Hierarchy) -> Self {
+        hierarchy.0
+    }
+}
+
+impl fmt::Display for Hierarchy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The reference to one document: its model and its primary key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Reference {
+    /// The model's type and name, such as `data/SparkCustomer`.
+    pub model: String,
+    /// The primary key.
+    pub pkid: Pkid,
+}
+
+impl Reference {
+    /// Creates the reference to `pkid` in `model`.
+    pub fn new(model: impl Into<String>, pkid: Pkid) -> Self {
+        Self {
+            model: model.into(),
+            pkid,
+        }
+    }
+
+    /// Creates the reference to a record of relation/SparkCustomer.
+    pub fn record(pkid: Pkid) -> Self {
+        Self::new(RECORD_MODEL, pkid)
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.model, self.pkid)
+    }
+}
+
+/// A name and a value by which a document can be found.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    /// The field's name.
+    pub name: String,
+    /// The value, compared byte for byte.
+    pub value: String,
+}
+
+/// One document: an instance of a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// The document's model and key.
+    pub reference: Reference,
+    /// The node that the document belongs to.
+    pub hierarchy: Hierarchy,
+    /// The number of commits that wrote the document: 1 after the first. Ignored in a put.
+    pub version: u64,
+    /// The content: one JSON object, as text.
+    pub body: String,
+    /// The search keys; each name occurs once.
+    pub keys: Vec<Key>,
+}
+
+/// The part of the hierarchy that a search covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The node itself.
+    Node,
+    /// The node and everything below it.
+    Subtree,
+}
+
+/// The conditions that a document must match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// The document's model.
+    pub model: String,
+    /// The place in the hierarchy; `None` matches any.
+    pub hierarchy: Option<(Hierarchy, Scope)>,
+    /// Keys that the document must all have.
+    pub equals: Vec<Key>,
+}
+
+impl Filter {
+    /// Whether `document` matches.
+    pub fn matches(&self, document: &Document) -> bool {
+        let here = match &self.hierarchy {
+            None => true,
+            Some((node, Scope::Node)) => *node == document.hierarchy,
+            Some((node, Scope::Subtree)) => node.contains(&document.hierarchy),
+        };
+        let has = |key| document.keys.contains(key);
+        here && self.model == document.reference.model && self.equals.iter().all(has)
+    }
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The documents or other items of this page.
+    pub items: Vec<T>,
+    /// The opaque cursor of the next page; `None` on the last page.
+    pub next: Option<String>,
+}
+
+/// A stored request to call `workflows.wake` at or after a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wakeup {
+    /// The wakeup's id, unique for its subject.
+    pub id: String,
+    /// The document that the wakeup is for.
+    pub subject: Reference,
+    /// The earliest time of the call.
+    pub due: Timestamp,
+    /// The time after which the call comes too late. Of due wakeups, the earliest deadline runs
+    /// first.
+    pub deadline: Option<Timestamp>,
+    /// Data of the plugin, opaque to the host.
+    pub payload: String,
+}
+
+impl Wakeup {
+    /// The part of the id before the first full stop: `refresh` for `refresh.wholesale-users`.
+    pub fn kind(&self) -> &str {
+        self.id.split_once('.').map_or(&self.id, |(kind, _)| kind)
+    }
+}
+
+/// One invalid field of the caller's input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldError {
+    /// The field name as the caller wrote it.
+    pub field: String,
+    /// The problem, and a valid alternative.
+    pub message: String,
+}
+
+/// The reason why an operation failed. The case says who acts next (see the contract's `failure`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "kind", content = "detail", rename_all = "kebab-case")]
+pub enum Failure {
+    /// The caller acts: the input is invalid. Lists all errors.
+    #[error("{}", join_field_errors(.0))]
+    Invalid(Vec<FieldError>),
+    /// The caller acts: the document does not exist.
+    #[error("{0} does not exist")]
+    NotFound(Reference),
+    /// The caller acts: something changed concurrently, or the lease was lost. Run the call again.
+    #[error("{0}")]
+    Conflict(String),
+    /// A person acts at Webex: only a new consent helps.
+    #[error("{0}")]
+    Reauthorize(String),
+    /// No action needed: the call is to be retried, at the given time if there is one.
+    #[error("{}", match .0 { Some(at) => format!("asked to wait until {at}"), None => "asked to wait".to_owned() })]
+    RateLimited(Option<Timestamp>),
+    /// No action needed: a temporary error.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The operator acts: a limit or policy of the host applies. The text names its setting.
+    #[error("{0}")]
+    LimitExceeded(String),
+    /// The author of the plugin or of the host acts.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Failure {
+    /// The name of the case in the contract, such as `not-found`.
+    pub fn case(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid",
+            Self::NotFound(_) => "not-found",
+            Self::Conflict(_) => "conflict",
+            Self::Reauthorize(_) => "reauthorize",
+            Self::RateLimited(_) => "rate-limited",
+            Self::Unavailable(_) => "unavailable",
+            Self::LimitExceeded(_) => "limit-exceeded",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// Applies `change` to each text of the failure.
+    #[must_use]
+    pub fn map_texts(self, change: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::Invalid(mut errors) => {
+                for error in &mut errors {
+                    error.field = change(&error.field);
+                    error.message = change(&error.message);
+                }
+                Self::Invalid(errors)
+            }
+            Self::NotFound(reference) => Self::NotFound(reference),
+            Self::Conflict(text) => Self::Conflict(change(&text)),
+            Self::Reauthorize(text) => Self::Reauthorize(change(&text)),
+            Self::RateLimited(at) => Self::RateLimited(at),
+            Self::Unavailable(text) => Self::Unavailable(change(&text)),
+            Self::LimitExceeded(text) => Self::LimitExceeded(change(&text)),
+            Self::Internal(text) => Self::Internal(change(&text)),
+        }
+    }
+}
+
+fn join_field_errors(errors: &[FieldError]) -> String {
+    let each: Vec<String> = errors
+        .iter()
+        .map(|error| format!("{}: {}", error.field, error.message))
+        .collect();
+    each.join("; ")
+}

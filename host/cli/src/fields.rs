@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use relation_app::AppError;
 use relation_host::reports::{FieldKind, Model};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 
-use super::error::CliError;
 use super::secrets::SecretSource;
 
 /// Fields that may contain secrets; proxy URLs may contain passwords. They are always refused as arguments.
@@ -77,7 +77,7 @@ pub struct FieldInput {
 impl FieldArgs {
     /// Reads the files, stdin and prompts that the options name. `own` are the fields of the command's own
     /// options.
-    pub fn read(self, own: Vec<(&'static str, Option<Value>)>) -> Result<FieldInput, CliError> {
+    pub fn read(self, own: Vec<(&'static str, Option<Value>)>) -> Result<FieldInput, AppError> {
         let settings: Vec<(String, String)> = self
             .set
             .iter()
@@ -136,7 +136,7 @@ impl FieldArgs {
         })
     }
 
-    fn check_stdin(&self) -> Result<(), CliError> {
+    fn check_stdin(&self) -> Result<(), AppError> {
         let sources = [
             &self.tokens,
             &self.http_proxy_file,
@@ -148,7 +148,7 @@ impl FieldArgs {
             .filter(|source| **source == Some(SecretSource::Stdin));
         if from_stdin.count() > 1 {
             return Err(
-                CliError::usage("`-` is given twice, and there is one stdin").hint(
+                AppError::usage("`-` is given twice, and there is one stdin").hint(
                     "`--fields -` takes everything in one JSON object, tokens and proxies too",
                 ),
             );
@@ -159,7 +159,7 @@ impl FieldArgs {
 
 impl FieldInput {
     /// Returns all fields. Values of `--set` are parsed by the field kinds of `model`.
-    pub fn into_fields(mut self, model: &Model) -> Result<Map<String, Value>, CliError> {
+    pub fn into_fields(mut self, model: &Model) -> Result<Map<String, Value>, AppError> {
         for (name, text) in self.settings {
             let field = model.fields.iter().find(|field| field.name == name);
             if field.is_some_and(|field| field.password) {
@@ -170,13 +170,13 @@ impl FieldInput {
                     "true" => Value::Bool(true),
                     "false" => Value::Bool(false),
                     _ => {
-                        return Err(CliError::usage(format!(
+                        return Err(AppError::usage(format!(
                             "--set {name}: expected true or false, found {text:?}"
                         )));
                     }
                 },
                 Some(FieldKind::Objects) => serde_json::from_str(&text).map_err(|error| {
-                    CliError::usage(format!("--set {name}: expected a JSON list: {error}"))
+                    AppError::usage(format!("--set {name}: expected a JSON list: {error}"))
                         .hint(format!("--set '{name}=[{{\"name\": \"…\"}}]'"))
                 })?,
                 _ => Value::String(text),
@@ -192,11 +192,11 @@ impl FieldInput {
     }
 
     /// Clears the named fields. A field that also has a value is an error.
-    pub fn clear(&mut self, fields: Vec<String>) -> Result<(), CliError> {
+    pub fn clear(&mut self, fields: Vec<String>) -> Result<(), AppError> {
         for field in fields {
             let set = self.settings.iter().any(|(name, _)| *name == field);
             if set || self.fields.contains_key(&field) {
-                return Err(CliError::usage(format!(
+                return Err(AppError::usage(format!(
                     "the field {field} is both given and cleared"
                 )));
             }
@@ -213,7 +213,7 @@ struct FieldCollector {
 }
 
 impl FieldCollector {
-    fn put(&mut self, field: &str, value: Option<Value>) -> Result<(), CliError> {
+    fn put(&mut self, field: &str, value: Option<Value>) -> Result<(), AppError> {
         if let Some(value) = value {
             self.claim(field)?;
             self.fields.insert(field.to_owned(), value);
@@ -221,33 +221,33 @@ impl FieldCollector {
         Ok(())
     }
 
-    fn claim(&mut self, field: &str) -> Result<(), CliError> {
+    fn claim(&mut self, field: &str) -> Result<(), AppError> {
         if self.named.insert(field.to_owned()) {
             Ok(())
         } else {
-            Err(CliError::usage(format!("the field {field} is given twice")))
+            Err(AppError::usage(format!("the field {field} is given twice")))
         }
     }
 }
 
-fn parse_setting(argument: &str) -> Result<(String, String), CliError> {
+fn parse_setting(argument: &str) -> Result<(String, String), AppError> {
     // Do not quote the text in the error: it may be a misplaced secret.
     let (name, value) = argument
         .split_once('=')
-        .ok_or_else(|| CliError::usage("--set takes FIELD=VALUE, and one has no `=`"))?;
+        .ok_or_else(|| AppError::usage("--set takes FIELD=VALUE, and one has no `=`"))?;
     if SECRET_FIELDS.contains(&name) {
         return Err(secret_argument_error(name));
     }
     Ok((name.to_owned(), value.to_owned()))
 }
 
-fn secret_argument_error(field: &str) -> CliError {
+fn secret_argument_error(field: &str) -> AppError {
     let hint = match field {
         "http_proxy" => "give it by --http-proxy-file FILE, or - for stdin or a prompt",
         "https_proxy" => "give it by --https-proxy-file FILE, or - for stdin or a prompt",
         _ => "give it by --tokens FILE, or in a JSON object by --fields FILE; - is stdin",
     };
-    CliError::usage(format!(
+    AppError::usage(format!(
         "--set {field}: a secret must not be an argument, which others on this machine can see"
     ))
     .hint(hint)

@@ -1,13 +1,13 @@
 //! The grants of a record: their names on the command line, their selection, and the report of each.
 
 use clap::ValueEnum;
+use relation_app::AppError;
+use relation_app::records::Record;
 use relation_host::CallOutput;
 use relation_host::reports::{Grant, State};
 use serde::Serialize;
 
 use super::Context;
-use super::error::CliError;
-use super::records::Record;
 
 /// A grant on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -59,8 +59,8 @@ impl GrantSelector {
 pub struct GrantReporter<'a> {
     context: &'a Context,
     lines: bool,
-    error: Option<CliError>,
-    write_error: Option<CliError>,
+    error: Option<AppError>,
+    write_error: Option<AppError>,
 }
 
 impl<'a> GrantReporter<'a> {
@@ -77,9 +77,9 @@ impl<'a> GrantReporter<'a> {
     /// Prints the result of a call, and keeps the error that it implies, if any.
     pub fn report<T: Serialize>(
         &mut self,
-        call_output: Result<CallOutput<T>, CliError>,
+        call_output: Result<CallOutput<T>, AppError>,
         render_text: impl FnOnce(&T) -> String,
-        failure: impl FnOnce(&T) -> Option<CliError>,
+        failure: impl FnOnce(&T) -> Option<AppError>,
     ) {
         let error = match call_output {
             Ok(call_output) => {
@@ -88,7 +88,7 @@ impl<'a> GrantReporter<'a> {
                     false => self.context.print_call(&call_output, render_text),
                 };
                 self.write_error = self.write_error.take().or(written.err());
-                failure(&call_output.value).map(|error| CliError {
+                failure(&call_output.value).map(|error| AppError {
                     transaction: Some(call_output.transaction),
                     ..error
                 })
@@ -100,7 +100,7 @@ impl<'a> GrantReporter<'a> {
     }
 
     /// Returns the first error of a call, or else the first error of printing.
-    pub fn finish(self) -> Result<(), CliError> {
+    pub fn finish(self) -> Result<(), AppError> {
         self.error.or(self.write_error).map_or(Ok(()), Err)
     }
 }

@@ -8,20 +8,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::builder::Resettable;
+use clap::builder::{PossibleValuesParser, Resettable, TypedValueParser};
 use clap::error::ErrorKind as ClapErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use relation_app::config::LogFormat;
+use relation_app::{AppError, ErrorKind, Installation};
 use tracing_subscriber::filter::LevelFilter;
 
-use self::error::{CliError, EXIT_CODES, ErrorKind};
+use self::error::EXIT_CODES;
 use self::logging::{LogDefaults, LogFilter};
 use self::output::Output;
 use self::streams::stderr;
-use crate::config::LogFormat;
 
 mod clock;
 mod commands;
-mod config;
 mod context;
 #[cfg(feature = "demo")]
 mod demo;
@@ -32,16 +32,15 @@ mod grants;
 mod logging;
 mod output;
 mod progress;
+mod record_selector;
 #[cfg(feature = "scenarios")]
 mod recording;
-mod records;
 mod redirect;
 mod secrets;
 mod shutdown;
 mod streams;
 mod table;
 mod time;
-mod upgrade_check;
 
 /// Keep customers' Cisco Webex connections alive: runs the plugin relation/SparkCustomer, a WebAssembly
 /// component
@@ -77,15 +76,22 @@ struct GlobalArgs {
     #[arg(long, global = true)]
     json: bool,
     /// The log filter: off, error, warn, info, debug or trace; or levels of targets, such as
-    /// relation_host=debug,hyper=info [default: warn; info for run]
+    /// relation=debug,hyper=info [default: warn; info for run]
     #[arg(long, global = true, value_name = "LEVEL", env = "RELATION_LOG")]
     log: Option<LogFilter>,
     /// The file to append logs to, in place of stderr
     #[arg(long, global = true, value_name = "FILE", env = "RELATION_LOG_FILE")]
     log_file: Option<PathBuf>,
     /// The log format [default: as configured, else text]
-    #[arg(long, global = true, value_name = "FORMAT")]
+    #[arg(long, global = true, value_name = "FORMAT", value_parser = parse_log_format())]
     log_format: Option<LogFormat>,
+}
+
+fn parse_log_format() -> impl TypedValueParser<Value = LogFormat> {
+    PossibleValuesParser::new(["text", "json"]).map(|format| match format.as_str() {
+        "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    })
 }
 
 #[derive(Debug, Subcommand)]
@@ -143,8 +149,7 @@ enum Command {
 
 /// The options, configuration and output of a command.
 struct Context {
-    global: GlobalArgs,
-    config: crate::config::Config,
+    installation: Installation,
     output: Output,
 }
 
@@ -161,8 +166,8 @@ fn main() -> ExitCode {
     let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error.report(json);
-            ExitCode::from(error.kind.exit_code())
+            error::report(&error, json);
+            ExitCode::from(error::exit_code(error.kind))
         }
     };
     stderr::flush();
@@ -170,11 +175,11 @@ fn main() -> ExitCode {
 }
 
 /// Turns a panic into an error like any other.
-fn panic_error(panic: &(dyn std::any::Any + Send)) -> CliError {
+fn panic_error(panic: &(dyn std::any::Any + Send)) -> AppError {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     let text = text.unwrap_or_else(|| "the panic has no message".to_owned());
-    CliError::new(
+    AppError::new(
         ErrorKind::Internal,
         format!("internal error of relation-host: {text}"),
     )
@@ -212,8 +217,8 @@ fn report_parse_error(error: &clap::Error) -> u8 {
         let Err(error) = output::write(&error.to_string()) else {
             return 0;
         };
-        error.report(asks_for_json());
-        return error.kind.exit_code();
+        error::report(&error, asks_for_json());
+        return error::exit_code(error.kind);
     }
     if asks_for_json() {
         let text = match error.kind() {
@@ -224,9 +229,9 @@ fn report_parse_error(error: &clap::Error) -> u8 {
         };
         let message = text.strip_prefix("error: ").unwrap_or(&text);
         let message = message.split("\n\n").next().unwrap_or(message);
-        CliError::usage(message)
-            .hint("`relation-host --help` lists the commands and options")
-            .report(true);
+        let error =
+            AppError::usage(message).hint("`relation-host --help` lists the commands and options");
+        error::report(&error, true);
     } else {
         let text = error.render();
         let text = match std::io::stderr().is_terminal() {
@@ -235,7 +240,7 @@ fn report_parse_error(error: &clap::Error) -> u8 {
         };
         stderr::note(text.trim_end());
     }
-    ErrorKind::Usage.exit_code()
+    error::exit_code(ErrorKind::Usage)
 }
 
 /// Returns whether a command line that could not be parsed requests JSON.
@@ -244,7 +249,7 @@ fn asks_for_json() -> bool {
     options.any(|arg| arg == "--json")
 }
 
-fn execute(cli: Cli) -> Result<(), CliError> {
+fn execute(cli: Cli) -> Result<(), AppError> {
     // These commands need no configuration, and must work with an invalid one.
     match &cli.command {
         Command::Completions(args) => return commands::completions::run(args, &mut Cli::command()),
@@ -297,14 +302,13 @@ fn execute(cli: Cli) -> Result<(), CliError> {
     logging::start(&global, config.log_format, defaults)?;
     let output = Output { json: global.json };
     let context = Context {
-        global,
-        config,
+        installation: context::installation(&global, config),
         output,
     };
     build_runtime()?.block_on(dispatch(&context, command))
 }
 
-async fn dispatch(context: &Context, command: Command) -> Result<(), CliError> {
+async fn dispatch(context: &Context, command: Command) -> Result<(), AppError> {
     match command {
         Command::Describe => commands::describe::run(context).await,
         Command::Add(args) => commands::add::run(context, *args).await,
@@ -332,12 +336,12 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), CliError> {
     }
 }
 
-fn build_runtime() -> Result<tokio::runtime::Runtime, CliError> {
+fn build_runtime() -> Result<tokio::runtime::Runtime, AppError> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| {
-            CliError::new(
+            AppError::new(
                 ErrorKind::Failed,
                 format!("cannot start the runtime: {error}"),
             )

@@ -1,9 +1,9 @@
 //! Writes results to stdout: one JSON document, or text for people.
 
+use relation_app::{AppError, ErrorKind};
 use relation_host::text::is_invisible;
 use serde::Serialize;
 
-use super::error::{CliError, ErrorKind};
 use super::streams::stderr;
 pub use super::streams::stdout::write;
 
@@ -20,7 +20,7 @@ impl Output {
         self,
         value: &T,
         render_text: impl FnOnce(&T) -> String,
-    ) -> Result<(), CliError> {
+    ) -> Result<(), AppError> {
         if self.json {
             write(&to_pretty_json(value)?)
         } else {
@@ -35,7 +35,7 @@ impl Output {
         items: &[T],
         next: Option<&str>,
         render_text: impl FnOnce(&[T]) -> String,
-    ) -> Result<(), CliError> {
+    ) -> Result<(), AppError> {
         if self.json {
             return write(&to_pretty_json(&Listing { items, next })?);
         }
@@ -55,7 +55,7 @@ impl Output {
         self,
         value: &T,
         render_text: impl FnOnce(&T) -> String,
-    ) -> Result<(), CliError> {
+    ) -> Result<(), AppError> {
         if self.json {
             let line = serde_json::to_string(value).map_err(|error| serialize_error(&error))?;
             write(&line)
@@ -71,12 +71,12 @@ struct Listing<'a, T> {
     next: Option<&'a str>,
 }
 
-fn to_pretty_json<T: Serialize>(value: &T) -> Result<String, CliError> {
+fn to_pretty_json<T: Serialize>(value: &T) -> Result<String, AppError> {
     serde_json::to_string_pretty(value).map_err(|error| serialize_error(&error))
 }
 
-fn serialize_error(error: &serde_json::Error) -> CliError {
-    CliError::new(
+fn serialize_error(error: &serde_json::Error) -> AppError {
+    AppError::new(
         ErrorKind::Internal,
         format!("the result cannot be written as JSON: {error}"),
     )

@@ -3,37 +3,40 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use relation_app::{AppError, CLIENT_SECRET, ErrorKind, HostParts, Installation, client_options};
 use relation_harness::recording::{RecordError, Recorder, RecordingSummary, Setup};
 use relation_host::Host;
 use relation_host::egress::Client;
 use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions};
-
-use crate::config::Config;
-use crate::context::{self, CLIENT_SECRET, HostParts};
-use crate::error::{CliError, ErrorKind};
 
 /// A running recording.
 pub struct Recording(Recorder);
 
 impl Recording {
     /// Starts a recorder, and puts it in front of the host's store and egress.
-    pub fn begin(file: &Path, config: &Config, parts: &mut HostParts) -> Result<Self, CliError> {
+    pub fn begin(
+        file: &Path,
+        installation: &Installation,
+        parts: &mut HostParts,
+    ) -> Result<Self, AppError> {
         let secret = parts.client_secret.clone();
         let setup = Setup {
-            settings: config.settings.clone(),
+            settings: installation.config.settings.clone(),
             secrets: secret
                 .map(|secret| (CLIENT_SECRET.to_owned(), secret))
                 .into_iter()
                 .collect(),
-            limits: config.limits.clone(),
+            limits: installation.config.limits.clone(),
         };
-        let (clock, sealer) = (Arc::clone(&parts.clock), Arc::clone(&parts.sealer));
-        let recorder = Recorder::begin(file, setup, clock, Arc::clone(&parts.store), sealer)?;
+        let (clock, sealer) = (Arc::clone(&installation.clock), Arc::clone(&parts.sealer));
+        let recorder = Recorder::begin(file, setup, clock, Arc::clone(&parts.store), sealer)
+            .map_err(record_error)?;
         parts.store = recorder.store();
         let client = parts.egress.clone();
         let policy = client.policy().clone();
         let transport = recorder.transport(Arc::new(client));
-        parts.egress = Client::with_transport(policy, context::client_options(config), transport);
+        parts.egress =
+            Client::with_transport(policy, client_options(&installation.config), transport);
         Ok(Self(recorder))
     }
 
@@ -44,8 +47,8 @@ impl Recording {
     }
 
     /// Writes the file, and logs a summary.
-    pub fn finish(self) -> Result<RecordingSummary, CliError> {
-        let recorded = self.0.finish()?;
+    pub fn finish(self) -> Result<RecordingSummary, AppError> {
+        let recorded = self.0.finish().map_err(record_error)?;
         match &recorded.file {
             Some(file) => tracing::info!(
                 calls = recorded.calls,
@@ -59,17 +62,15 @@ impl Recording {
     }
 }
 
-impl From<RecordError> for CliError {
-    fn from(error: RecordError) -> Self {
-        let message = error.to_string();
-        match error {
-            RecordError::Exists { .. } => {
-                Self::usage(message).hint("name another file, or remove this one")
-            }
-            RecordError::Unwritable { .. } => {
-                Self::usage(message).hint("name a file in a folder that can be written")
-            }
-            _ => Self::new(ErrorKind::Failed, message),
+fn record_error(error: RecordError) -> AppError {
+    let message = error.to_string();
+    match error {
+        RecordError::Exists { .. } => {
+            AppError::usage(message).hint("name another file, or remove this one")
         }
+        RecordError::Unwritable { .. } => {
+            AppError::usage(message).hint("name a file in a folder that can be written")
+        }
+        _ => AppError::new(ErrorKind::Failed, message),
     }
 }

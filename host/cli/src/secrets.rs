@@ -3,17 +3,13 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use relation_host::text;
+use relation_app::AppError;
+use relation_app::secret_text;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
-
-use super::error::{CliError, ErrorKind};
-
-/// The maximum size of a file or of stdin, in bytes. A token response has about 1 KiB.
-const MAX_BYTES: u64 = 1 << 20;
 
 /// The source of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,104 +42,57 @@ impl fmt::Display for SecretSource {
 impl SecretSource {
     /// Reads everything, as UTF-8. If stdin is a terminal, prompts for `what` on one line without echo.
     /// Removes a byte order mark and surrounding white space.
-    pub fn read(&self, what: &str) -> Result<SecretString, CliError> {
-        let read_error = |error: io::Error| {
-            let kind = match error.kind() {
-                io::ErrorKind::NotFound => ErrorKind::Usage,
-                _ => ErrorKind::Failed,
-            };
-            CliError::new(kind, format!("cannot read {what} from {self}: {error}"))
-        };
+    pub fn read(&self, what: &str) -> Result<SecretString, AppError> {
+        let read_error = |error: io::Error| secret_text::read_error(what, self, &error);
         let bytes = match self {
             Self::Stdin if io::stdin().is_terminal() => {
                 rpassword::prompt_password(format!("{what} (not shown): "))
                     .map(|line| Zeroizing::new(line.into_bytes()))
                     .map_err(read_error)?
             }
-            Self::Stdin => read_bounded(io::stdin().lock()).map_err(read_error)?,
-            Self::File(path) => std::fs::File::open(path)
-                .and_then(read_bounded)
-                .map_err(read_error)?,
+            Self::Stdin => secret_text::read_bounded(io::stdin().lock()).map_err(read_error)?,
+            Self::File(path) => secret_text::read_file(path).map_err(read_error)?,
         };
-        let text = text::decode(&bytes).map_err(|found| {
-            let place = match self {
-                Self::Stdin => "stdin".to_owned(),
-                Self::File(path) => format!("the file {}", path.display()),
-            };
-            CliError::usage(format!("cannot read {what}: {place} {found}"))
-        })?;
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(CliError::usage(format!(
-                "cannot read {what}: {self} is empty"
-            )));
-        }
-        Ok(SecretString::from(text))
+        let place = match self {
+            Self::Stdin => "stdin".to_owned(),
+            Self::File(path) => format!("the file {}", path.display()),
+        };
+        secret_text::decode(&bytes, what, &place, self)
     }
 
     /// Reads a secret of one line, like [`SecretSource::read`]. Refuses likely mistakes: several lines, a
     /// quoted secret, invisible characters.
-    pub fn read_line(&self, what: &str) -> Result<SecretString, CliError> {
-        const QUOTES: [char; 9] = [
-            '"', '\'', '`', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}', '\u{ab}', '\u{bb}',
-        ];
+    pub fn read_line(&self, what: &str) -> Result<SecretString, AppError> {
         let secret = self.read(what)?;
-        let text = secret.expose_secret();
-        let wrong = match text.lines().count() {
-            lines @ 2.. => Some(format!("holds {lines} lines; write it on one line, alone")),
-            _ if text.starts_with(QUOTES) || text.ends_with(QUOTES) => {
-                Some("is in quotes; write it without them".to_owned())
-            }
-            _ => text.chars().find(|c| text::is_invisible(*c)).map(|c| {
-                let code = u32::from(c);
-                format!("holds the invisible character U+{code:04X}; copy it again")
-            }),
-        };
-        match wrong {
-            Some(wrong) => Err(CliError::usage(format!(
-                "cannot use {what}: {self} {wrong}"
-            ))),
-            None => Ok(secret),
-        }
+        secret_text::check_line(&secret, what, self)?;
+        Ok(secret)
     }
 
     /// Reads one JSON object.
     pub fn read_object(
         &self,
         what: &str,
-    ) -> Result<serde_json::Map<String, serde_json::Value>, CliError> {
+    ) -> Result<serde_json::Map<String, serde_json::Value>, AppError> {
         let text = self.read(what)?;
         parse_object(&text).map_err(|place| {
-            CliError::usage(format!(
+            AppError::usage(format!(
                 "{what} from {self} must be one JSON object, {place}"
             ))
         })
     }
 
     /// Reads the token endpoint's JSON response. Only its syntax is checked.
-    pub fn read_token_response(&self) -> Result<SecretString, CliError> {
+    pub fn read_token_response(&self) -> Result<SecretString, AppError> {
         const WHAT: &str = "the token endpoint's JSON response";
         let text = self.read(WHAT)?;
         match parse_object(&text) {
             Ok(_) => Ok(text),
-            Err(place) => Err(CliError::usage(format!(
+            Err(place) => Err(AppError::usage(format!(
                 "{WHAT} from {self} must be one JSON object, {place}"
             ))
             .hint("{\"access_token\": …, \"refresh_token\": …, \"expires_in\": …}")),
         }
     }
-}
-
-fn read_bounded(reader: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    let read = reader.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if read as u64 > MAX_BYTES {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "more than 1 MiB",
-        ));
-    }
-    Ok(bytes)
 }
 
 /// Parses a JSON object. Errors give only the position, because serde's message could quote a secret.
@@ -161,6 +110,8 @@ fn parse_object(text: &SecretString) -> Result<serde_json::Map<String, serde_jso
 
 #[cfg(test)]
 mod tests {
+    use relation_app::ErrorKind;
+
     use super::*;
 
     fn source(content: impl AsRef<[u8]>) -> (tempfile::TempDir, SecretSource) {

@@ -3,7 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use super::error::{CliError, ErrorKind};
+use relation_app::{AppError, ErrorKind};
+use tokio_util::sync::CancellationToken;
+
+use super::error;
 use super::streams::stderr;
 
 /// Signals within this time count as one request: a service manager may send two, and a closing shell sends
@@ -12,45 +15,44 @@ const DEBOUNCE: Duration = Duration::from_secs(1);
 
 /// The request to stop this process. The first signal stops gracefully, a later one immediately.
 pub struct Shutdown {
-    requested: tokio::sync::watch::Receiver<bool>,
+    requested: CancellationToken,
 }
 
 impl Shutdown {
     /// Starts listening for signals.
-    pub fn listen() -> Result<Self, CliError> {
+    pub fn listen() -> Result<Self, AppError> {
         let listen_error = |error: io::Error| {
-            CliError::new(
+            AppError::new(
                 ErrorKind::Failed,
                 format!("cannot listen for signals: {error}"),
             )
         };
         let mut signals = signals().map_err(listen_error)?;
-        let (sender, requested) = tokio::sync::watch::channel(false);
+        let requested = CancellationToken::new();
+        let requesting = requested.clone();
         tokio::spawn(async move {
             signals.next().await;
             tracing::info!(
                 "asked to stop: finishing what runs; a second signal, {} s after the first or later, stops at once",
                 DEBOUNCE.as_secs()
             );
-            sender.send_replace(true);
+            requesting.cancel();
             wait_for_second_signal(&mut signals).await;
             tracing::warn!("stopped at once; what was running is due again");
             stderr::flush();
-            std::process::exit(i32::from(ErrorKind::Failed.exit_code()));
+            std::process::exit(i32::from(error::exit_code(ErrorKind::Failed)));
         });
         Ok(Self { requested })
     }
 
-    /// Returns whether a stop was requested.
-    pub fn is_requested(&self) -> bool {
-        *self.requested.borrow()
+    /// Returns the token that is cancelled when a stop is requested.
+    pub fn token(&self) -> &CancellationToken {
+        &self.requested
     }
 
     /// Waits until a stop is requested.
     pub async fn wait(&self) {
-        let mut requested = self.requested.clone();
-        // The sender is held by the task, which ends with the process.
-        let _ = requested.wait_for(|requested| *requested).await;
+        self.requested.cancelled().await;
     }
 }
 

@@ -22,4 +22,6 @@ pub use host::{
 pub use relation_egress as egress;
 pub use relation_store as store;
 pub use relation_types::limits::Limits;
-pub use relation_types::{self as types, clock, entropy, limits, reports, text, transactions};
+pub use relation_types::{
+    self as types, clock, entropy, limits, reports, text, transactions, wakeup_kinds,
+};

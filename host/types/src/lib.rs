@@ -11,6 +11,7 @@ pub mod reports;
 pub mod text;
 pub mod transactions;
 mod values;
+pub mod wakeup_kinds;
 
 pub use values::{
     Document, Failure, FieldError, Filter, Hierarchy, InvalidHierarchy, InvalidPkid, Key, Page,

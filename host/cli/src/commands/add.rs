@@ -1,12 +1,12 @@
 //! `add`: adds a customer with its data syncs, schedules and wakeups.
 
+use relation_app::AppError;
 use relation_host::AddRequest;
 use relation_host::reports::AddReport;
 use relation_host::types::Hierarchy;
 use serde_json::Value;
 
 use super::view;
-use crate::error::CliError;
 use crate::fields::FieldArgs;
 use crate::table::{Column, Table};
 use crate::{Context, progress};
@@ -32,7 +32,7 @@ pub struct Args {
 }
 
 /// Adds the customer and prints what was created.
-pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let label = match &args.name {
         Some(name) => format!("adding {name}"),
         None => "adding".to_owned(),
@@ -41,7 +41,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         ("name", args.name.map(Value::from)),
         ("wholesale_status", args.wholesale.map(Value::from)),
     ])?;
-    let host = context.host_creating_store().await?;
+    let host = context.installation.host_creating_store().await?;
     let token_response = input.token_response.clone();
     let fields = input.into_fields(&host.describe().await?)?;
     let request = AddRequest {

@@ -2,11 +2,9 @@
 
 use std::path::PathBuf;
 
-use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
+use relation_app::AppError;
 use serde_json::json;
 
-use crate::config::StoreUrl;
-use crate::error::{CliError, ErrorKind};
 use crate::{Context, progress};
 
 /// Arguments of `backup`.
@@ -18,16 +16,9 @@ pub struct Args {
 }
 
 /// Copies a consistent snapshot of the store, and prints which key the copy needs.
-pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-    let StoreUrl::Sqlite(path) = &context.config.store;
-    if !path.exists() {
-        let message = format!("there is no store {} to back up", path.display());
-        return Err(CliError::new(ErrorKind::NotFound, message));
-    }
-    let store = SqliteStore::open_to_read(path, &SqliteOptions::default())?;
-    let copying = store.backup(&args.file);
-    let backup = progress::show_while("copying the store", None, copying).await;
-    let backup = backup.map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
+pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
+    let copying = context.installation.config.store.backup(&args.file);
+    let backup = progress::show_while("copying the store", None, copying).await?;
     let result = json!({
         "file": args.file.display().to_string(),
         "bytes": backup.bytes,

@@ -1,13 +1,13 @@
 //! `check-expiry`: checks when a customer's tokens expire, and raises or clears alerts.
 
+use relation_app::AppError;
 use relation_host::reports::ExpiryReport;
 use relation_host::types::Timestamp;
 
 use super::view;
-use crate::error::CliError;
 use crate::grants::{GrantReporter, GrantSelector};
 use crate::output::escape_control_chars;
-use crate::records::RecordSelector;
+use crate::record_selector::RecordSelector;
 use crate::{Context, progress};
 
 /// Arguments of `check-expiry`.
@@ -20,8 +20,8 @@ pub struct Args {
 }
 
 /// Checks the expiries and prints the report. Fails if a person has to act.
-pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-    let host = context.host().await?;
+pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
+    let host = context.installation.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
     let grants = args.selector.select(&record);
     let mut reporter = GrantReporter::new(context, &grants);
@@ -32,7 +32,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         let call_output = progress::show_while(&label, watched, call).await;
         let now = host.clock().now();
         reporter.report(
-            call_output.map_err(CliError::from),
+            call_output.map_err(AppError::from),
             |report| render_text(report, now),
             |report| view::reauthorize_error(&report.connection, report.grant),
         );

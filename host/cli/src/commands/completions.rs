@@ -1,8 +1,8 @@
 //! `completions`: prints a shell completion script.
 
 use clap_complete::Shell;
+use relation_app::AppError;
 
-use crate::error::CliError;
 use crate::output;
 
 /// Arguments of `completions`.
@@ -13,7 +13,7 @@ pub struct Args {
 }
 
 /// Prints the script.
-pub fn run(args: &Args, command: &mut clap::Command) -> Result<(), CliError> {
+pub fn run(args: &Args, command: &mut clap::Command) -> Result<(), AppError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, command, "relation-host", &mut script);
     output::write(&String::from_utf8_lossy(&script))

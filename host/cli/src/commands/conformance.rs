@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use relation_app::{AppError, ErrorKind, OpenMode, StoreUrl, open_component_cache};
 use relation_harness::conformance::{Conformance, ConformanceError, Finding, Report, Status};
 use relation_host::ComponentSource;
 use relation_host::store::seal::{KeyFile, Sealer};
@@ -10,8 +11,6 @@ use relation_host::store::{Store, StoreError};
 use relation_host::types::{Filter, RECORD_MODEL};
 
 use crate::clock::clock;
-use crate::config::StoreUrl;
-use crate::error::{CliError, ErrorKind};
 use crate::output::{Output, escape_control_chars};
 use crate::{GlobalArgs, context, embedded};
 
@@ -28,10 +27,10 @@ pub struct Args {
 }
 
 /// Prints one line per check. Fails if a check failed.
-pub async fn run(args: &Args, global: &GlobalArgs) -> Result<(), CliError> {
+pub async fn run(args: &Args, global: &GlobalArgs) -> Result<(), AppError> {
     let suite = suite(args)?;
     let scratch = tempfile::tempdir().map_err(|error| {
-        CliError::new(
+        AppError::new(
             ErrorKind::Failed,
             format!("cannot make a temporary directory: {error}"),
         )
@@ -39,25 +38,27 @@ pub async fn run(args: &Args, global: &GlobalArgs) -> Result<(), CliError> {
     let now = clock().now();
     let (url, store, sealer) = match &global.store {
         None => {
-            let url = StoreUrl::Sqlite(scratch.path().join("conformance.db"));
-            let store = context::open_store(&url)?;
+            let url = StoreUrl::sqlite(scratch.path().join("conformance.db"));
+            let store = url.open(OpenMode::Create)?;
             let key = KeyFile::new(scratch.path().join("conformance.key"));
             let sealer = Sealer::open(store.as_ref(), key, now).await?;
             (url, store, sealer)
         }
         Some(name) => {
             let config = context::load_config(global)?;
-            let store = context::open_store(&config.store)?;
+            let store = config.store.open(OpenMode::Create)?;
             refuse_customers(store.as_ref(), name).await?;
             let sealer = Sealer::open(store.as_ref(), config.key.clone(), now).await?;
             (config.store, store, sealer)
         }
     };
-    let again =
-        move || context::open_store(&url).map_err(|error| StoreError::Unavailable(error.message));
+    let again = move || {
+        url.open(OpenMode::Create)
+            .map_err(|error| StoreError::Unavailable(error.message))
+    };
     let mut conformance =
         Conformance::new(suite, store, Arc::new(sealer)).reopen_with(Box::new(again));
-    if let Some(cache) = context::open_component_cache(global) {
+    if let Some(cache) = open_component_cache(global.config.as_deref()) {
         conformance = conformance.component_cache(cache);
     }
     let report = conformance.run().await.map_err(|error| not_run(&error))?;
@@ -66,11 +67,11 @@ pub async fn run(args: &Args, global: &GlobalArgs) -> Result<(), CliError> {
     verdict(&report).and(written)
 }
 
-fn suite(args: &Args) -> Result<ComponentSource, CliError> {
+fn suite(args: &Args) -> Result<ComponentSource, AppError> {
     match (&args.component, embedded::CONFORMANCE) {
         (Some(file), _) => Ok(ComponentSource::File(file.clone())),
         (None, Some(bytes)) => Ok(ComponentSource::Bytes(bytes.to_vec())),
-        (None, None) => Err(CliError::new(
+        (None, None) => Err(AppError::new(
             ErrorKind::Failed,
             "the suite is not embedded in this binary",
         )
@@ -79,7 +80,7 @@ fn suite(args: &Args) -> Result<ComponentSource, CliError> {
 }
 
 /// Refuses a store that holds customers: the suite moves the clock, loses leases and deletes documents.
-async fn refuse_customers(store: &dyn Store, name: &str) -> Result<(), CliError> {
+async fn refuse_customers(store: &dyn Store, name: &str) -> Result<(), AppError> {
     let customers = Filter {
         model: RECORD_MODEL.to_owned(),
         hierarchy: None,
@@ -89,14 +90,14 @@ async fn refuse_customers(store: &dyn Store, name: &str) -> Result<(), CliError>
     if found.items.is_empty() {
         return Ok(());
     }
-    Err(CliError::usage(format!(
+    Err(AppError::usage(format!(
         "the store {name} holds customers; the suite does not run on it"
     ))
     .hint("leave --store out for a temporary store, or name one that does not exist yet"))
 }
 
-fn not_run(error: &ConformanceError) -> CliError {
-    CliError::new(ErrorKind::Failed, error.to_string())
+fn not_run(error: &ConformanceError) -> AppError {
+    AppError::new(ErrorKind::Failed, error.to_string())
         .hint("`relation-host inspect FILE` shows whether the file is the suite")
 }
 
@@ -128,7 +129,7 @@ fn line(finding: &Finding) -> String {
     )
 }
 
-fn verdict(report: &Report) -> Result<(), CliError> {
+fn verdict(report: &Report) -> Result<(), AppError> {
     if report.is_conformant() {
         return Ok(());
     }
@@ -138,5 +139,5 @@ fn verdict(report: &Report) -> Result<(), CliError> {
         1 => "a check failed".to_owned(),
         several => format!("{several} checks failed"),
     };
-    Err(CliError::new(ErrorKind::Failed, message).hint("docs/conformance.md describes the checks"))
+    Err(AppError::new(ErrorKind::Failed, message).hint("docs/conformance.md describes the checks"))
 }

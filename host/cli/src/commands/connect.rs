@@ -6,6 +6,9 @@ mod stdin_lines;
 
 use std::io::{self, IsTerminal};
 
+use relation_app::config::RedirectAddress;
+use relation_app::records::Record;
+use relation_app::{AppError, ErrorKind};
 use relation_host::reports::{Authorization, ConnectReport, Grant};
 use relation_host::types::Timestamp;
 use relation_host::{CallOutput, Host};
@@ -16,11 +19,9 @@ use self::callback_text::ExpectedCallback;
 use self::page::result_page;
 use self::stdin_lines::StdinLines;
 use super::view;
-use crate::config::RedirectAddress;
-use crate::error::{CliError, ErrorKind};
 use crate::grants::GrantArg;
 use crate::output::escape_control_chars;
-use crate::records::{Record, RecordSelector};
+use crate::record_selector::RecordSelector;
 use crate::redirect::{Callback, ListenError, Listener};
 use crate::shutdown::Shutdown;
 use crate::streams::stderr;
@@ -88,7 +89,7 @@ enum ReceivedCallback {
 }
 
 /// Connects the grants one after the other, and prints the expiries.
-pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let shutdown = Shutdown::listen()?;
     let redirect = redirect(context, args.redirect)?;
     // Opens the source first: if that fails, no person has consented for nothing.
@@ -98,7 +99,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         )?),
         false => CallbackSource::Browser(Listener::bind(&redirect).await?),
     };
-    let host = context.host().await?;
+    let host = context.installation.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
     let flow = ConnectFlow {
         context,
@@ -121,11 +122,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 fn redirect(
     context: &Context,
     option: Option<RedirectAddress>,
-) -> Result<RedirectAddress, CliError> {
-    match option.or_else(|| context.config.redirect.clone()) {
+) -> Result<RedirectAddress, AppError> {
+    match option.or_else(|| context.installation.config.redirect.clone()) {
         Some(redirect) => Ok(redirect),
         None => RedirectAddress::parse(DEFAULT_REDIRECT).map_err(|error| {
-            CliError::new(ErrorKind::Internal, format!("{DEFAULT_REDIRECT} {error}"))
+            AppError::new(ErrorKind::Internal, format!("{DEFAULT_REDIRECT} {error}"))
         }),
     }
 }
@@ -139,7 +140,7 @@ struct ConnectFlow<'a> {
 }
 
 impl ConnectFlow<'_> {
-    async fn run(&self, source: &mut CallbackSource, grants: &[Grant]) -> Result<(), CliError> {
+    async fn run(&self, source: &mut CallbackSource, grants: &[Grant]) -> Result<(), AppError> {
         let mut grants = grants.iter().copied();
         let mut next = match grants.next() {
             Some(grant) => Some(self.begin(grant).await?),
@@ -193,9 +194,9 @@ impl ConnectFlow<'_> {
     ) -> Result<
         (
             ReceivedCallback,
-            Result<CallOutput<ConnectReport>, CliError>,
+            Result<CallOutput<ConnectReport>, AppError>,
         ),
-        CliError,
+        AppError,
     > {
         for left in (0..MAX_CALLBACKS).rev() {
             let received = self.wait(source, authorization).await?;
@@ -211,11 +212,11 @@ impl ConnectFlow<'_> {
                 _ => return Ok((received, completed)),
             }
         }
-        Err(CliError::usage("no callback of this consent was given").hint(RESTART_HINT))
+        Err(AppError::usage("no callback of this consent was given").hint(RESTART_HINT))
     }
 
     /// Reports why a paste is not the callback.
-    fn reject_paste(&self, why: &str) -> Result<(), CliError> {
+    fn reject_paste(&self, why: &str) -> Result<(), AppError> {
         let message = format!("this is not the redirect URL of this consent: {why}");
         let output = self.context.output;
         match output.json {
@@ -229,7 +230,7 @@ impl ConnectFlow<'_> {
         }
     }
 
-    async fn begin(&self, grant: Grant) -> Result<CallOutput<Authorization>, CliError> {
+    async fn begin(&self, grant: Grant) -> Result<CallOutput<Authorization>, AppError> {
         let label = format!("beginning to connect {}", self.record.name());
         let call = self
             .host
@@ -243,7 +244,7 @@ impl ConnectFlow<'_> {
         &self,
         call_output: &CallOutput<Authorization>,
         source: &CallbackSource,
-    ) -> Result<(), CliError> {
+    ) -> Result<(), AppError> {
         let authorization = &call_output.value;
         let event = Event::Authorization {
             transaction: &call_output.transaction,
@@ -272,7 +273,7 @@ impl ConnectFlow<'_> {
         &self,
         source: &mut CallbackSource,
         authorization: &Authorization,
-    ) -> Result<ReceivedCallback, CliError> {
+    ) -> Result<ReceivedCallback, AppError> {
         let spinner = match (&source, self.context.output.json) {
             (CallbackSource::Browser(_), false) => {
                 Some(progress::spinner("waiting for the consent"))
@@ -298,11 +299,11 @@ impl ConnectFlow<'_> {
         let name = self.record.name();
         let result = tokio::select! {
             received = received => received,
-            () = self.shutdown.wait() => Err(CliError::new(
+            () = self.shutdown.wait() => Err(AppError::new(
                 ErrorKind::Failed,
                 format!("stopped while waiting for the consent for {name}; the connection is unchanged"),
             )),
-            () = clock.sleep_until(authorization.expires) => Err(CliError::new(
+            () = clock.sleep_until(authorization.expires) => Err(AppError::new(
                 ErrorKind::Reauthorize,
                 format!("the consent for {name} timed out; the connection is unchanged"),
             )
@@ -317,7 +318,7 @@ impl ConnectFlow<'_> {
     async fn complete(
         &self,
         received: &ReceivedCallback,
-    ) -> Result<CallOutput<ConnectReport>, CliError> {
+    ) -> Result<CallOutput<ConnectReport>, AppError> {
         let address = match received {
             ReceivedCallback::Browser(callback) => &callback.address,
             ReceivedCallback::Line(address) => address,
@@ -335,9 +336,9 @@ const RESTART_HINT: &str = "run `relation-host connect RECORD` again";
 const MAX_CALLBACKS: u32 = 5;
 
 /// Turns an error of stdout into a failure: without the link, the consent cannot be given.
-fn link_not_shown(error: CliError) -> CliError {
+fn link_not_shown(error: AppError) -> AppError {
     let hint = "read stdout, which receives the link; the connection is unchanged";
-    CliError::new(
+    AppError::new(
         ErrorKind::Failed,
         format!(
             "the link to the consent could not be shown: {}",
@@ -347,7 +348,7 @@ fn link_not_shown(error: CliError) -> CliError {
     .hint(hint)
 }
 
-fn is_callback_error(error: &CliError) -> bool {
+fn is_callback_error(error: &AppError) -> bool {
     error.kind == ErrorKind::Invalid
         && error
             .field_errors
@@ -356,7 +357,7 @@ fn is_callback_error(error: &CliError) -> bool {
 }
 
 /// Adds a message and a hint to the error of a failed consent.
-fn explain(error: CliError) -> CliError {
+fn explain(error: AppError) -> AppError {
     let about = |field: &str| {
         error
             .field_errors
@@ -389,7 +390,7 @@ fn explain(error: CliError) -> CliError {
     };
     let error = error.hint(hint);
     match message {
-        Some(message) => CliError {
+        Some(message) => AppError {
             message: message.to_owned(),
             ..error
         },
@@ -405,7 +406,7 @@ fn render_text(report: &ConnectReport, now: Timestamp) -> String {
     text
 }
 
-impl From<ListenError> for CliError {
+impl From<ListenError> for AppError {
     fn from(error: ListenError) -> Self {
         match &error {
             ListenError::NotLoopback(_) => Self::usage(error.to_string()).hint(

@@ -2,11 +2,12 @@
 
 use std::io::{self, IsTerminal};
 
+use relation_app::records::Record;
+use relation_app::{AppError, ErrorKind};
 use relation_host::reports::{Deletion, Revocation};
 
-use crate::error::{CliError, ErrorKind};
 use crate::output::escape_control_chars;
-use crate::records::{Record, RecordSelector};
+use crate::record_selector::RecordSelector;
 use crate::streams::stderr;
 use crate::table::{Column, Table};
 use crate::{Context, progress};
@@ -28,16 +29,16 @@ pub struct Args {
 }
 
 /// Deletes the record, or prints what would be deleted.
-pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let may_ask = io::stdin().is_terminal() && stderr::is_interactive();
     if !args.dry_run && !args.yes && !may_ask {
-        return Err(CliError::usage("this would delete without asking")
+        return Err(AppError::usage("this would delete without asking")
             .hint("--yes deletes; --dry-run prints what would be deleted"));
     }
-    let host = context.host().await?;
+    let host = context.installation.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
     if !args.dry_run && !args.yes && !confirm(&record)? {
-        return Err(CliError::new(ErrorKind::Failed, "nothing was deleted"));
+        return Err(AppError::new(ErrorKind::Failed, "nothing was deleted"));
     }
     let (label, dry_run) = match args.dry_run {
         true => (format!("looking at {}", record.name()), true),
@@ -55,9 +56,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     written
 }
 
-fn confirm(record: &Record) -> Result<bool, CliError> {
+fn confirm(record: &Record) -> Result<bool, AppError> {
     let prompt_error =
-        |error: io::Error| CliError::new(ErrorKind::Failed, format!("cannot ask: {error}"));
+        |error: io::Error| AppError::new(ErrorKind::Failed, format!("cannot ask: {error}"));
     let name = escape_control_chars(record.name());
     let (location, count) = (&record.hierarchy, record.owned_documents.len());
     stderr::prompt(&format!(

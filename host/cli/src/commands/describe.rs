@@ -1,15 +1,15 @@
 //! `describe`: shows the model and the settings that the plugin provides.
 
+use relation_app::AppError;
 use relation_host::reports::{Field, Model};
 
 use crate::Context;
-use crate::error::CliError;
 use crate::output::escape_control_chars;
 use crate::table::{Column, Table};
 
 /// Prints the model's fields and actions, and the settings.
-pub async fn run(context: &Context) -> Result<(), CliError> {
-    let host = context.plugin_host().await?;
+pub async fn run(context: &Context) -> Result<(), AppError> {
+    let host = context.installation.plugin_host().await?;
     let model = host.describe().await?;
     context.output.print(&model, render_text)
 }

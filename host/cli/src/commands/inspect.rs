@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
+use relation_app::{AppError, ErrorKind, open_component_cache};
 use relation_host::component::inspect::ImportStatus;
 use relation_host::component::{Inspection, inspect_with};
 use serde_json::json;
 
 use crate::GlobalArgs;
 use crate::context;
-use crate::error::{CliError, ErrorKind};
 use crate::output::{Output, escape_control_chars};
 use crate::table::{Column, Table};
 
@@ -21,12 +21,12 @@ pub struct Args {
 }
 
 /// Prints every import and export. Fails if the component cannot run on this host.
-pub fn run(args: &Args, global: &GlobalArgs) -> Result<(), CliError> {
+pub fn run(args: &Args, global: &GlobalArgs) -> Result<(), AppError> {
     let file = args.file.as_deref().or(global.plugin.as_deref());
-    let (source, bytes) = context::read_component(file)?;
-    let cache = context::open_component_cache(global);
+    let (source, bytes) = context::plugin_file(file).read()?;
+    let cache = open_component_cache(global.config.as_deref());
     let inspection = inspect_with(&bytes, cache.as_ref())
-        .map_err(|error| CliError::new(ErrorKind::Plugin, format!("{source}: {error}")))?;
+        .map_err(|error| AppError::new(ErrorKind::Plugin, format!("{source}: {error}")))?;
     let fits = inspection.is_compatible();
     let output = Output { json: global.json };
     let document = json!({
@@ -40,7 +40,7 @@ pub fn run(args: &Args, global: &GlobalArgs) -> Result<(), CliError> {
     let verdict = if fits {
         Ok(())
     } else {
-        Err(CliError::new(
+        Err(AppError::new(
             ErrorKind::Plugin,
             format!("{source} does not fit this host"),
         )

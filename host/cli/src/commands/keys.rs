@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use relation_app::{AppError, ErrorKind};
 use relation_host::store::Store;
 use relation_host::store::seal::{RotationProgress, Sealer, UnopenedSecret};
 use relation_host::types::{Reference, Timestamp};
 use serde::Serialize;
 
-use crate::error::{CliError, ErrorKind};
 use crate::output::Output;
 use crate::progress;
 use crate::table::{Column, Table};
@@ -42,7 +42,7 @@ enum Action {
 }
 
 /// Runs the subcommand.
-pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     match args.action {
         Action::List => list::run(context).await,
         Action::Rotate(args) => rotate::run(context, args).await,
@@ -53,10 +53,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 }
 
 /// Opens the store, and the sealer for its secrets.
-async fn open_sealer(context: &Context) -> Result<(Arc<dyn Store>, Sealer), CliError> {
-    let store = context.store_to_write()?;
-    let key = context.config.key.clone();
-    let sealer = Sealer::open(store.as_ref(), key, context.now()).await?;
+async fn open_sealer(context: &Context) -> Result<(Arc<dyn Store>, Sealer), AppError> {
+    let store = context.installation.store()?;
+    let key = context.installation.config.key.clone();
+    let sealer = Sealer::open(store.as_ref(), key, context.installation.now()).await?;
     Ok((store, sealer))
 }
 
@@ -65,7 +65,7 @@ struct ProgressReporter {
     output: Output,
     bar: indicatif::ProgressBar,
     last: Option<RotationProgress>,
-    error: Option<CliError>,
+    error: Option<AppError>,
 }
 
 #[derive(Serialize)]
@@ -101,7 +101,7 @@ impl ProgressReporter {
         self,
         result: &T,
         render_text: impl FnOnce(&T) -> String,
-    ) -> Result<(), CliError> {
+    ) -> Result<(), AppError> {
         self.bar.finish_and_clear();
         if let Some(error) = self.error {
             return Err(error);
@@ -125,7 +125,7 @@ struct UnopenedRow {
 async fn name_owners(
     store: &dyn Store,
     found: Vec<UnopenedSecret>,
-) -> Result<Vec<UnopenedRow>, CliError> {
+) -> Result<Vec<UnopenedRow>, AppError> {
     let owners: Vec<Reference> = found.iter().map(|secret| secret.owner.clone()).collect();
     let mut names = BTreeMap::new();
     for chunk in owners.chunks(1000) {
@@ -173,7 +173,7 @@ fn render_unopened(rows: &[UnopenedRow]) -> String {
 }
 
 /// Returns an error if some secrets could not be opened.
-fn check_all_open(rows: &[UnopenedRow]) -> Result<(), CliError> {
+fn check_all_open(rows: &[UnopenedRow]) -> Result<(), AppError> {
     /// The maximum number of secrets that the error names. The output lists all of them.
     const MAX_NAMED: usize = 3;
     if rows.is_empty() {
@@ -187,7 +187,7 @@ fn check_all_open(rows: &[UnopenedRow]) -> Result<(), CliError> {
     if rows.len() > MAX_NAMED {
         names.push(format!("{} more", rows.len() - MAX_NAMED));
     }
-    Err(CliError::new(
+    Err(AppError::new(
         ErrorKind::Failed,
         format!(
             "{} and {} left as {}: {}",

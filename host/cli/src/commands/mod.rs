@@ -13,7 +13,6 @@ pub mod inspect;
 pub mod keys;
 pub mod list;
 pub mod modify;
-pub mod order;
 pub mod page;
 pub mod refresh;
 pub mod run;

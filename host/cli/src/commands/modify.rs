@@ -1,11 +1,11 @@
 //! `modify`: changes fields of a customer, or stores new tokens.
 
+use relation_app::AppError;
 use serde_json::Value;
 
 use super::view;
-use crate::error::CliError;
 use crate::fields::FieldArgs;
-use crate::records::RecordSelector;
+use crate::record_selector::RecordSelector;
 use crate::{Context, progress};
 
 /// Arguments of `modify`.
@@ -24,16 +24,16 @@ pub struct Args {
 }
 
 /// Changes the record and prints its connection.
-pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let mut input = args
         .fields
         .read(vec![("name", args.name.map(Value::from))])?;
     input.clear(args.clear)?;
     if input.is_empty() {
-        return Err(CliError::usage("nothing is to be changed")
+        return Err(AppError::usage("nothing is to be changed")
             .hint("`relation-host modify --help` lists the options that give fields"));
     }
-    let host = context.host().await?;
+    let host = context.installation.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
     let token_response = input.token_response.clone();
     let fields = input.into_fields(&host.describe().await?)?;

@@ -1,9 +1,8 @@
 //! Pagination of lists.
 
+use relation_app::AppError;
 use relation_host::store::StoreError;
 use relation_host::types::Page;
-
-use crate::error::CliError;
 
 /// The page size for `--all`.
 const MAX_PAGE_SIZE: u32 = 1000;
@@ -38,7 +37,7 @@ impl PageArgs {
     pub async fn fetch<T>(
         &self,
         fetch: impl AsyncFn(Option<String>, u32) -> Result<Page<T>, StoreError>,
-    ) -> Result<Page<T>, CliError> {
+    ) -> Result<Page<T>, AppError> {
         if !self.all {
             return Ok(fetch(self.cursor.clone(), self.limit).await?);
         }

@@ -1,12 +1,12 @@
 //! `refresh`: refreshes a customer's access token now.
 
+use relation_app::{AppError, CONNECT_AGAIN, ErrorKind};
 use relation_host::reports::{RefreshOutcome, RefreshReport};
 
 use super::view;
-use crate::error::{CONNECT_AGAIN, CliError, ErrorKind};
 use crate::grants::{GrantReporter, GrantSelector};
 use crate::output::escape_control_chars;
-use crate::records::RecordSelector;
+use crate::record_selector::RecordSelector;
 use crate::{Context, progress};
 
 /// Arguments of `refresh`.
@@ -19,8 +19,8 @@ pub struct Args {
 }
 
 /// Refreshes the tokens and prints the outcome. Fails if the refresh did not yield tokens.
-pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-    let host = context.host().await?;
+pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
+    let host = context.installation.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
     let grants = args.selector.select(&record);
     let mut reporter = GrantReporter::new(context, &grants);
@@ -31,7 +31,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         let call_output = progress::show_while(&label, watched, call).await;
         let now = host.clock().now();
         reporter.report(
-            call_output.map_err(CliError::from),
+            call_output.map_err(AppError::from),
             |report| render_text(report, now),
             outcome,
         );
@@ -47,7 +47,7 @@ fn render_text(report: &RefreshReport, now: relation_host::types::Timestamp) -> 
     text
 }
 
-fn outcome(report: &RefreshReport) -> Option<CliError> {
+fn outcome(report: &RefreshReport) -> Option<AppError> {
     let message = match &report.tracking_id {
         Some(id) => format!("{} (tracking id {id})", report.message),
         None => report.message.clone(),
@@ -55,11 +55,11 @@ fn outcome(report: &RefreshReport) -> Option<CliError> {
     match report.outcome {
         RefreshOutcome::Connected => None,
         RefreshOutcome::Retrying => Some(
-            CliError::new(ErrorKind::Unavailable, message)
+            AppError::new(ErrorKind::Unavailable, message)
                 .hint("the tokens are kept; `relation-host run` retries automatically"),
         ),
         RefreshOutcome::Reauthorize | RefreshOutcome::Expired => {
-            Some(CliError::new(ErrorKind::Reauthorize, message).hint(CONNECT_AGAIN))
+            Some(AppError::new(ErrorKind::Reauthorize, message).hint(CONNECT_AGAIN))
         }
     }
 }
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_exit_code_follows_the_outcome() {
-        let code = |of| outcome(&report(of)).map_or(0, |error| error.kind.exit_code());
+        let code = |of| outcome(&report(of)).map_or(0, |error| crate::error::exit_code(error.kind));
         assert_eq!(code(RefreshOutcome::Connected), 0);
         assert_eq!(code(RefreshOutcome::Retrying), 5);
         assert_eq!(code(RefreshOutcome::Reauthorize), 4);

@@ -4,16 +4,16 @@ use std::num::NonZeroU32;
 #[cfg(feature = "scenarios")]
 use std::path::PathBuf;
 
+use relation_app::{AppError, ErrorKind, upgrade_check};
 use relation_host::Host;
-use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions, Summary};
+use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions, Summary, Throttle};
+use relation_host::wakeup_kinds;
 use serde_json::{Value, json};
 
-use crate::config::StoreUrl;
-use crate::error::{CliError, ErrorKind};
 #[cfg(feature = "scenarios")]
 use crate::recording::Recording;
 use crate::shutdown::Shutdown;
-use crate::{Context, progress, upgrade_check};
+use crate::{Context, progress};
 
 /// The default of scheduled refreshes per second. 100 000 customers that are due at the same time take 84
 /// minutes. Webex publishes no limit for its token endpoint.
@@ -48,16 +48,16 @@ struct ActiveRun {
 
 impl ActiveRun {
     #[cfg(feature = "scenarios")]
-    async fn begin(context: &Context, args: &Args) -> Result<Self, CliError> {
+    async fn begin(context: &Context, args: &Args) -> Result<Self, AppError> {
         let Some(file) = &args.record else {
-            let host = context.host_creating_store().await?;
+            let host = context.installation.host_creating_store().await?;
             let recording = None;
             return Ok(Self { host, recording });
         };
         if args.concurrency.is_some_and(|number| number != 1) {
             let text =
                 "--record runs one workflow at a time, so --concurrency cannot be more than 1";
-            return Err(CliError::usage(text).hint("leave --concurrency out"));
+            return Err(AppError::usage(text).hint("leave --concurrency out"));
         }
         let (host, recording) = context.recorded_host(file).await?;
         Ok(Self {
@@ -67,8 +67,8 @@ impl ActiveRun {
     }
 
     #[cfg(not(feature = "scenarios"))]
-    async fn begin(context: &Context, _: &Args) -> Result<Self, CliError> {
-        let host = context.host_creating_store().await?;
+    async fn begin(context: &Context, _: &Args) -> Result<Self, AppError> {
+        let host = context.installation.host_creating_store().await?;
         Ok(Self { host })
     }
 
@@ -97,7 +97,7 @@ impl ActiveRun {
     }
 
     /// Finishes the recording and returns its summary, or `None` without a recording.
-    fn finish(self) -> Result<Option<Value>, CliError> {
+    fn finish(self) -> Result<Option<Value>, AppError> {
         #[cfg(feature = "scenarios")]
         if let Some(recording) = self.recording {
             let recorded = recording.finish()?;
@@ -121,32 +121,38 @@ fn parse_positive(text: &str) -> Result<usize, String> {
 }
 
 /// Runs until stopped or idle, and prints a summary.
-pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     // Before anything else, so that a signal during the start is not lost.
     let shutdown = Shutdown::listen()?;
-    let StoreUrl::Sqlite(store) = &context.config.store;
+    let store = &context.installation.config.store;
     let is_new = !store.exists();
     let active = ActiveRun::begin(context, &args).await?;
     if is_new {
         tracing::warn!(
             "there was no store {}: an empty one was made; if it should hold customers, `store` in the \
              configuration or --store names another one",
-            store.display()
+            store
+                .file()
+                .map_or(store.to_string(), |file| file.display().to_string())
         );
     }
     let host = &active.host;
     let defaults = DispatcherOptions::default();
-    let configured = &context.config.dispatch;
+    let configured = &context.installation.config.dispatch;
+    let refresh_rate = configured.refresh_rate.or(NonZeroU32::new(REFRESH_RATE));
     let options = DispatcherOptions {
         concurrency: args
             .concurrency
             .or(configured.concurrency)
             .unwrap_or(defaults.concurrency),
         poll: configured.poll.unwrap_or(defaults.poll),
-        refresh_rate: configured.refresh_rate.or(NonZeroU32::new(REFRESH_RATE)),
+        throttle: refresh_rate.map(|per_second| Throttle {
+            kind: wakeup_kinds::REFRESH.to_owned(),
+            per_second,
+        }),
     };
     tracing::info!(
-        store = %context.config.store,
+        store = %context.installation.config.store,
         plugin = host.plugin().name(),
         concurrency = if active.is_recorded() { 1 } else { options.concurrency },
         "running due wakeups"
@@ -158,7 +164,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         spinner.finish_and_clear();
         result
     } else {
-        let upgrade_check = upgrade_check::run(host, &context.config, &shutdown);
+        let upgrade_check =
+            upgrade_check::run(host, &context.installation.config, shutdown.token());
         if active.is_recorded() {
             // The upgrade check is not a wakeup. It runs first, so that the recording starts from its
             // results.
@@ -190,7 +197,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 }
 
 /// Derives the result of `--until-idle` from the summary.
-fn verdict(summary: Summary) -> Result<(), CliError> {
+fn verdict(summary: Summary) -> Result<(), AppError> {
     let counts = [
         (summary.need_person, "needs a person", "need a person"),
         (
@@ -219,16 +226,16 @@ fn verdict(summary: Summary) -> Result<(), CliError> {
     if summary.need_person > 0 {
         let hint = "`relation-host list` shows them as reauthorize, expired or missing-scope; \
                     `relation-host connect RECORD` connects one again";
-        return Err(CliError::new(ErrorKind::Reauthorize, messages).hint(hint));
+        return Err(AppError::new(ErrorKind::Reauthorize, messages).hint(hint));
     }
     if !messages.is_empty() {
         let hint = "the calls are retried automatically; `relation-host transactions --status fail` says why";
-        return Err(CliError::new(ErrorKind::Unavailable, messages).hint(hint));
+        return Err(AppError::new(ErrorKind::Unavailable, messages).hint(hint));
     }
     Ok(())
 }
 
-fn print(context: &Context, summary: Summary, recorded: Option<Value>) -> Result<(), CliError> {
+fn print(context: &Context, summary: Summary, recorded: Option<Value>) -> Result<(), AppError> {
     let Summary {
         done,
         failed,

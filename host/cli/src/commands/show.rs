@@ -1,22 +1,15 @@
 //! `show`: shows one customer and everything that belongs to it.
 
-use relation_host::store::{DueWakeup, Store};
-use relation_host::types::{Document, Filter, Key, Timestamp};
-use serde::Serialize;
+use relation_app::AppError;
+use relation_app::details::{self, RecordDetails};
+use relation_host::types::Timestamp;
 use serde_json::{Map, Value};
 
 use super::view;
 use crate::Context;
-use crate::error::CliError;
-use crate::records::{Record, RecordSelector};
+use crate::record_selector::RecordSelector;
 use crate::table::{Column, Table, pair_table};
 use crate::time;
-
-/// The maximum number of alerts shown of one record, and of the installation.
-const MAX_ALERTS: u32 = 100;
-
-/// The model of import documents.
-const IMPORT_MODEL: &str = "data/SparkImport";
 
 /// Arguments of `show`.
 #[derive(Debug, clap::Args)]
@@ -25,73 +18,15 @@ pub struct Args {
     record: RecordSelector,
 }
 
-/// A record with everything that belongs to it.
-#[derive(Debug, Serialize)]
-pub struct RecordDetails {
-    #[serde(flatten)]
-    record: Record,
-    alerts: Vec<Map<String, Value>>,
-    imports: Vec<Map<String, Value>>,
-    wakeups: Vec<WakeupRow>,
-}
-
-/// One of the record's wakeups.
-#[derive(Debug, Serialize)]
-struct WakeupRow {
-    id: String,
-    due: Timestamp,
-    attempts: u32,
-}
-
 /// Prints the record.
-pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-    let store = context.store()?;
+pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
+    let store = context.installation.store_to_read()?;
     let record = args.record.find(store.as_ref()).await?;
-    let details = gather(store.as_ref(), record).await?;
-    let now = context.now();
+    let details = details::gather(store.as_ref(), record).await?;
+    let now = context.installation.now();
     context
         .output
         .print(&details, |details| render_text(details, now))
-}
-
-async fn gather(store: &dyn Store, record: Record) -> Result<RecordDetails, CliError> {
-    let owned = |model: &str, owner: &str| Filter {
-        model: model.to_owned(),
-        hierarchy: None,
-        equals: vec![Key {
-            name: "owner".to_owned(),
-            value: owner.to_owned(),
-        }],
-    };
-    let pkid = record.pkid.to_string();
-    let mut alerts = Vec::new();
-    // Alerts of the installation concern every customer.
-    for owner in [pkid.as_str(), "installation"] {
-        let filter = owned("data/Alert", owner);
-        alerts.extend(store.find(&filter, None, MAX_ALERTS).await?.items);
-    }
-    let imports = store
-        .find(&owned(IMPORT_MODEL, &pkid), None, MAX_ALERTS)
-        .await?;
-    let wakeups = store.wakeups(&record.reference()).await?;
-    Ok(RecordDetails {
-        alerts: alerts.iter().filter_map(parse_body).collect(),
-        imports: imports.items.iter().filter_map(parse_body).collect(),
-        wakeups: wakeups.into_iter().map(wakeup_row).collect(),
-        record,
-    })
-}
-
-fn parse_body(document: &Document) -> Option<Map<String, Value>> {
-    serde_json::from_str(&document.body).ok()
-}
-
-fn wakeup_row(due: DueWakeup) -> WakeupRow {
-    WakeupRow {
-        id: due.wakeup.id,
-        due: due.wakeup.due,
-        attempts: due.attempts,
-    }
 }
 
 fn render_text(details: &RecordDetails, now: Timestamp) -> String {

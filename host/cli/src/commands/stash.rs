@@ -3,13 +3,13 @@
 use std::fmt;
 
 use bytesize::ByteSize;
+use relation_app::{AppError, ErrorKind};
 use relation_host::StashSummary;
 use relation_host::store::stash::{self, Label, StashFile};
 use relation_host::types::{Reference, Timestamp};
 use serde::Serialize;
 
 use crate::Context;
-use crate::error::{CliError, ErrorKind};
 use crate::table::{Column, Table};
 use crate::time;
 
@@ -93,25 +93,25 @@ impl fmt::Display for Reserve {
 }
 
 /// Runs the subcommand.
-pub async fn run(context: &Context, command: Command) -> Result<(), CliError> {
+pub async fn run(context: &Context, command: Command) -> Result<(), AppError> {
     match command {
         Command::List => list(context),
         Command::Apply => apply(context).await,
     }
 }
 
-fn list(context: &Context) -> Result<(), CliError> {
-    let directory = context.config.stash_directory();
+fn list(context: &Context) -> Result<(), AppError> {
+    let directory = context.installation.config.stash_directory();
     let listed = stash::list(&directory)
-        .map_err(|error| CliError::new(ErrorKind::Failed, error.to_string()))?;
+        .map_err(|error| AppError::new(ErrorKind::Failed, error.to_string()))?;
     let report = StashReport {
         items: listed.into_iter().map(entry_row).collect(),
         reserve: Reserve {
             bytes: stash::reserve_bytes(&directory),
-            wanted: context.config.stash_reserve,
+            wanted: context.installation.config.stash_reserve,
         },
     };
-    let now = context.now();
+    let now = context.installation.now();
     context.output.print(&report, |report| {
         let rows = match report.items.as_slice() {
             [] => "the stash is empty".to_owned(),
@@ -165,9 +165,13 @@ fn render_text(rows: &[EntryRow], now: Timestamp) -> String {
     lines.to_string()
 }
 
-async fn apply(context: &Context) -> Result<(), CliError> {
+async fn apply(context: &Context) -> Result<(), AppError> {
     // Building a host replays the stash.
-    let summary = context.unchecked_host().await?.stash_at_start();
+    let summary = context
+        .installation
+        .unchecked_host()
+        .await?
+        .stash_at_start();
     let StashSummary {
         applied,
         superseded,
@@ -181,7 +185,7 @@ async fn apply(context: &Context) -> Result<(), CliError> {
     });
     let applied = match waiting {
         0 => Ok(()),
-        _ => Err(CliError::new(
+        _ => Err(AppError::new(
             ErrorKind::Unavailable,
             format!("the stashed commits of {waiting} records cannot be applied yet"),
         )

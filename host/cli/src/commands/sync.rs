@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use relation_app::{AppError, ErrorKind};
 use relation_host::reports::{SyncKind, SyncReport};
 
-use crate::error::{CliError, ErrorKind};
 use crate::output::escape_control_chars;
-use crate::records::RecordSelector;
+use crate::record_selector::RecordSelector;
 use crate::table::{Column, Table};
 use crate::{Context, progress};
 
@@ -46,8 +46,8 @@ impl fmt::Display for SyncTarget {
 }
 
 /// Runs the import, in as many calls as needed, and prints the report.
-pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-    let host = context.host().await?;
+pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
+    let host = context.installation.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
     let kind = args.target.kind();
     let name = record.name();
@@ -57,7 +57,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     let first = progress::show_while(&label, watched(), first).await;
     let mut call_output = first.map_err(|error| {
         let again = "what was imported stays; run this again, and it goes on from there";
-        with_retry_hint(CliError::from(error), again)
+        with_retry_hint(AppError::from(error), again)
     })?;
     while call_output.value.continues.is_some() {
         let (done, total) = (call_output.value.done, call_output.value.total);
@@ -74,7 +74,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
             Err(error) => {
                 let by_itself = "what was imported stays; `relation-host run` goes on with it by \
                                  itself, and so does another `relation-host sync`";
-                return Err(with_retry_hint(CliError::from(error), by_itself));
+                return Err(with_retry_hint(AppError::from(error), by_itself));
             }
         }
     }
@@ -82,7 +82,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
 }
 
 /// Adds `hint` to a transient error that has none.
-fn with_retry_hint(error: CliError, hint: &str) -> CliError {
+fn with_retry_hint(error: AppError, hint: &str) -> AppError {
     match (error.kind, &error.hint) {
         (ErrorKind::Unavailable | ErrorKind::RateLimited | ErrorKind::Conflict, None) => {
             error.hint(hint)

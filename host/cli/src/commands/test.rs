@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use relation_app::{AppError, ErrorKind, open_component_cache};
 use relation_harness::scenario::component::Component;
 use relation_harness::scenario::outcome::{ResultCounts, ScenarioResult};
 use relation_harness::scenario::report;
@@ -13,12 +14,11 @@ use relation_host::component::inspect_with;
 use serde_json::json;
 
 use crate::GlobalArgs;
-use crate::context;
-use crate::error::{CliError, ErrorKind};
 use crate::output::{Output, escape_control_chars};
 use crate::streams::stderr;
 use crate::streams::stdout::write_coloured;
 use crate::table::{Column, Table};
+use crate::{context, error};
 
 /// How often files are checked for changes. A change must be as old before it counts.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -58,7 +58,7 @@ pub struct Args {
 }
 
 /// Runs the selected scenarios. Fails if a scenario failed or a file is invalid.
-pub fn run(args: &Args, global: &GlobalArgs) -> Result<(), CliError> {
+pub fn run(args: &Args, global: &GlobalArgs) -> Result<(), AppError> {
     let output = Output { json: global.json };
     let file = args.component.as_deref().or(global.plugin.as_deref());
     if let Some(file) = &args.junit {
@@ -69,7 +69,7 @@ pub fn run(args: &Args, global: &GlobalArgs) -> Result<(), CliError> {
                 "cannot write {}: there is no such directory",
                 file.display()
             );
-            return Err(CliError::usage(message));
+            return Err(AppError::usage(message));
         }
     }
     if args.watch {
@@ -86,8 +86,8 @@ pub fn run(args: &Args, global: &GlobalArgs) -> Result<(), CliError> {
     run_scenarios(args, &selected, &component, output)
 }
 
-fn select_scenarios(args: &Args) -> Result<Vec<LoadedScenario>, CliError> {
-    let found = suite::survey(&args.paths).map_err(|error| CliError::usage(error.to_string()))?;
+fn select_scenarios(args: &Args) -> Result<Vec<LoadedScenario>, AppError> {
+    let found = suite::survey(&args.paths).map_err(|error| AppError::usage(error.to_string()))?;
     for entry in &found.skipped {
         let path = escape_control_chars(&entry.path.display().to_string());
         stderr::note(&format!(
@@ -103,15 +103,15 @@ fn select_scenarios(args: &Args) -> Result<Vec<LoadedScenario>, CliError> {
             1 => format!("the only scenario does not contain {filter:?}"),
             all => format!("none of {all} scenarios contains {filter:?}"),
         };
-        return Err(CliError::usage(message).hint("--list shows their paths and sentences"));
+        return Err(AppError::usage(message).hint("--list shows their paths and sentences"));
     }
     Ok(selected)
 }
 
 /// Loads the component in `file`, or the embedded one.
-fn load_component(file: Option<&Path>, global: &GlobalArgs) -> Result<Component, CliError> {
-    let (name, bytes) = context::read_component(file)?;
-    let cache = context::open_component_cache(global);
+fn load_component(file: Option<&Path>, global: &GlobalArgs) -> Result<Component, AppError> {
+    let (name, bytes) = context::plugin_file(file).read()?;
+    let cache = open_component_cache(global.config.as_deref());
     // Report this once, not as the failure of every scenario.
     let problem = match inspect_with(&bytes, cache.as_ref()) {
         Ok(inspection) if inspection.is_compatible() => None,
@@ -120,7 +120,7 @@ fn load_component(file: Option<&Path>, global: &GlobalArgs) -> Result<Component,
     };
     if let Some(problem) = problem {
         let hint = "`relation-host inspect` shows for every import whether this host provides it";
-        return Err(CliError::new(ErrorKind::Plugin, problem).hint(hint));
+        return Err(AppError::new(ErrorKind::Plugin, problem).hint(hint));
     }
     let component = Component::from(bytes.into_owned());
     Ok(match cache {
@@ -134,7 +134,7 @@ fn run_scenarios(
     selected: &[LoadedScenario],
     component: &Component,
     output: Output,
-) -> Result<(), CliError> {
+) -> Result<(), AppError> {
     let jobs = args
         .jobs
         .or_else(|| std::thread::available_parallelism().ok())
@@ -158,7 +158,7 @@ fn run_scenarios(
     verdict(count).and(noted).and(written)
 }
 
-fn print_summary(all: &[ScenarioResult], took: Duration, output: Output) -> Result<(), CliError> {
+fn print_summary(all: &[ScenarioResult], took: Duration, output: Output) -> Result<(), AppError> {
     match output.json {
         true => output.print(&report::to_json(all, took), |_| String::new()),
         false => write_coloured(&report::format_summary(
@@ -174,7 +174,7 @@ fn watch(
     file: Option<&Path>,
     global: &GlobalArgs,
     output: Output,
-) -> Result<(), CliError> {
+) -> Result<(), AppError> {
     let watched = WatchedFiles {
         paths: args.paths.clone(),
         component: file.map(Path::to_owned),
@@ -185,7 +185,7 @@ fn watch(
         let result = run_changed(args, file, &changed, global);
         match result {
             Err(error) if error.kind == ErrorKind::BrokenPipe => return Err(error),
-            Err(error) => error.report(output.json),
+            Err(error) => error::report(&error, output.json),
             Ok(()) => {}
         }
         stderr::note("waiting for a change; Ctrl-C ends");
@@ -202,7 +202,7 @@ fn run_changed(
     file: Option<&Path>,
     changed: &FileChanges,
     global: &GlobalArgs,
-) -> Result<(), CliError> {
+) -> Result<(), AppError> {
     let output = Output { json: global.json };
     let selected = match changed {
         FileChanges::Scenarios(files) => suite::select(files, args.filter.as_deref()),
@@ -216,14 +216,14 @@ fn update(
     selected: &[LoadedScenario],
     component: &Component,
     output: Output,
-) -> Result<(), CliError> {
+) -> Result<(), AppError> {
     let started = Instant::now();
     let mut all = Vec::new();
     let mut written = Ok(());
     for loaded in selected {
         let (ran, rewritten) = suite::accept(loaded, component).map_err(|error| {
             let file = loaded.path.display();
-            CliError::new(ErrorKind::Failed, format!("cannot update {file}: {error}"))
+            AppError::new(ErrorKind::Failed, format!("cannot update {file}: {error}"))
         })?;
         if !output.json && written.is_ok() {
             let mut text = report::format_result(&ran);
@@ -242,7 +242,7 @@ fn update(
     verdict(ResultCounts::from_results(&all)).and(written)
 }
 
-fn verdict(count: ResultCounts) -> Result<(), CliError> {
+fn verdict(count: ResultCounts) -> Result<(), AppError> {
     let ResultCounts { failed, broken, .. } = count;
     let scenarios = |count: usize| match count {
         1 => "1 scenario".to_owned(),
@@ -251,17 +251,17 @@ fn verdict(count: ResultCounts) -> Result<(), CliError> {
     match (failed, broken) {
         (0, 0) => Ok(()),
         (0, broken) => Err(
-            CliError::usage(format!("{} cannot be run", scenarios(broken)))
+            AppError::usage(format!("{} cannot be run", scenarios(broken)))
                 .hint("docs/scenarios.md lists the keys and their values"),
         ),
-        (failed, _) => Err(CliError::new(
+        (failed, _) => Err(AppError::new(
             ErrorKind::Failed,
             format!("{} failed", scenarios(failed)),
         )),
     }
 }
 
-fn list(selected: &[LoadedScenario], output: Output) -> Result<(), CliError> {
+fn list(selected: &[LoadedScenario], output: Output) -> Result<(), AppError> {
     let about = |loaded: &LoadedScenario| match &loaded.scenario {
         Ok(scenario) => scenario.about.clone(),
         Err(_) => "(broken)".to_owned(),
@@ -282,10 +282,10 @@ fn list(selected: &[LoadedScenario], output: Output) -> Result<(), CliError> {
     })
 }
 
-fn write_junit(file: &Path, all: &[ScenarioResult], took: Duration) -> Result<(), CliError> {
+fn write_junit(file: &Path, all: &[ScenarioResult], took: Duration) -> Result<(), AppError> {
     let write_error = |error: &dyn std::fmt::Display| {
         let file = file.display();
-        CliError::new(ErrorKind::Failed, format!("cannot write {file}: {error}"))
+        AppError::new(ErrorKind::Failed, format!("cannot write {file}: {error}"))
     };
     let xml = report::to_junit(all, took).map_err(|error| write_error(&error))?;
     std::fs::write(file, xml).map_err(|error| write_error(&error))

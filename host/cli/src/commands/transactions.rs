@@ -3,15 +3,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use relation_app::{AppError, ErrorKind};
 use relation_host::store::Store;
 use relation_host::transactions::{Level, LogLine, Status, Transaction, TransactionFilter};
 use relation_host::types::{Hierarchy, Reference, Timestamp};
 use serde::Serialize;
 
 use super::page::PageArgs;
-use crate::error::{CliError, ErrorKind};
 use crate::output::{Output, escape_control_chars};
-use crate::records::RecordSelector;
+use crate::record_selector::RecordSelector;
 use crate::shutdown::Shutdown;
 use crate::table::{Column, Table, pair_table};
 use crate::{Context, time};
@@ -55,15 +55,15 @@ fn parse_status(text: &str) -> Result<Status, String> {
 }
 
 /// Prints one transaction or a page of them, or follows them.
-pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-    let store = context.store()?;
+pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
+    let store = context.installation.store_to_read()?;
     let output = context.output;
     if let Some(id) = &args.id {
         return match args.follow {
             true => follow_one(store.as_ref(), output, id).await,
             false => {
                 let transaction = find_transaction(store.as_ref(), id).await?;
-                let now = context.now();
+                let now = context.installation.now();
                 output.print(&transaction, |transaction| render_detail(transaction, now))
             }
         };
@@ -86,14 +86,14 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         .page
         .fetch(async |cursor, limit| store.transactions(&filter, cursor.as_deref(), limit).await)
         .await?;
-    let now = context.now();
+    let now = context.installation.now();
     output.page(&page.items, page.next.as_deref(), |items| {
         render_rows(items, now)
     })
 }
 
 /// Finds the record of `--subject`. A deleted record still has transactions, and is named by its pkid.
-async fn find_subject(store: &dyn Store, selector: RecordSelector) -> Result<Reference, CliError> {
+async fn find_subject(store: &dyn Store, selector: RecordSelector) -> Result<Reference, AppError> {
     match selector.find(store).await {
         Ok(record) => Ok(record.reference()),
         Err(error) if error.kind == ErrorKind::NotFound => match selector.record.parse() {
@@ -104,9 +104,9 @@ async fn find_subject(store: &dyn Store, selector: RecordSelector) -> Result<Ref
     }
 }
 
-async fn find_transaction(store: &dyn Store, id: &str) -> Result<Transaction, CliError> {
+async fn find_transaction(store: &dyn Store, id: &str) -> Result<Transaction, AppError> {
     store.transaction(id).await?.ok_or_else(|| {
-        CliError::new(
+        AppError::new(
             ErrorKind::NotFound,
             format!("no transaction has the id {id:?}"),
         )
@@ -132,7 +132,7 @@ enum Event<'a> {
 }
 
 /// Prints the log as it grows, until the transaction ends. Fails if the transaction failed.
-async fn follow_one(store: &dyn Store, output: Output, id: &str) -> Result<(), CliError> {
+async fn follow_one(store: &dyn Store, output: Output, id: &str) -> Result<(), AppError> {
     let mut printed = 0;
     let mut progress = None;
     loop {
@@ -155,7 +155,7 @@ async fn follow_one(store: &dyn Store, output: Output, id: &str) -> Result<(), C
             };
             output.line(&event, |_| render_line(&transaction))?;
             return match transaction.status {
-                Status::Fail => Err(CliError::new(ErrorKind::Failed, transaction.message)),
+                Status::Fail => Err(AppError::new(ErrorKind::Failed, transaction.message)),
                 _ => Ok(()),
             };
         }
@@ -168,7 +168,7 @@ async fn follow_all(
     store: &dyn Store,
     output: Output,
     filter: &TransactionFilter,
-) -> Result<(), CliError> {
+) -> Result<(), AppError> {
     let shutdown = Shutdown::listen()?;
     let mut printed = PrintedStatuses::default();
     loop {

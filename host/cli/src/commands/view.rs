@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use relation_app::{AppError, CONNECT_AGAIN, ErrorKind};
 use relation_host::reports::{ConnectionReport, Grant, GrantStatus, State};
 use relation_host::types::Timestamp;
 
-use crate::error::{CONNECT_AGAIN, CliError, ErrorKind};
 use crate::table::{Column, Table, pair_table};
 use crate::time;
 
@@ -149,7 +149,7 @@ pub fn has_assumed_expiry(connections: &[ConnectionReport]) -> bool {
 }
 
 /// Returns the error for a grant that a person must reauthorize.
-pub fn reauthorize_error(connection: &ConnectionReport, grant: Grant) -> Option<CliError> {
+pub fn reauthorize_error(connection: &ConnectionReport, grant: Grant) -> Option<AppError> {
     let state =
         find_grant_status(connection, grant).map_or(connection.state, |status| status.state);
     match state {
@@ -158,7 +158,7 @@ pub fn reauthorize_error(connection: &ConnectionReport, grant: Grant) -> Option<
                 "" => format!("{} is {state} ({grant})", connection.name),
                 notes => format!("{}: {notes}", connection.name),
             };
-            Some(CliError::new(ErrorKind::Reauthorize, message).hint(CONNECT_AGAIN))
+            Some(AppError::new(ErrorKind::Reauthorize, message).hint(CONNECT_AGAIN))
         }
         _ => None,
     }

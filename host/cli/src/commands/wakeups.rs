@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use relation_app::AppError;
+use relation_app::records::Record;
 use relation_host::store::{DueWakeup, Store};
 use relation_host::types::{Document, Hierarchy, Page, Reference, Timestamp};
 use serde::Serialize;
 
 use super::page::PageArgs;
 use crate::Context;
-use crate::error::CliError;
-use crate::records::{Record, RecordSelector};
+use crate::record_selector::RecordSelector;
 use crate::table::{Column, Table};
 use crate::time;
 
@@ -37,8 +38,8 @@ struct Row {
 }
 
 /// Prints the wakeups, the earliest first.
-pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
-    let store = context.store()?;
+pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
+    let store = context.installation.store_to_read()?;
     let page = match args.record {
         Some(record) => {
             let hierarchy = args.hierarchy;
@@ -58,13 +59,13 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         }
     };
     let rows = with_subject_names(store.as_ref(), page.items).await?;
-    let now = context.now();
+    let now = context.installation.now();
     context
         .output
         .page(&rows, page.next.as_deref(), |rows| render_text(rows, now))
 }
 
-async fn with_subject_names(store: &dyn Store, due: Vec<DueWakeup>) -> Result<Vec<Row>, CliError> {
+async fn with_subject_names(store: &dyn Store, due: Vec<DueWakeup>) -> Result<Vec<Row>, AppError> {
     let mut subjects: Vec<Reference> = due.iter().map(|due| due.wakeup.subject.clone()).collect();
     subjects.sort();
     subjects.dedup();

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use relation_app::{AppError, ErrorKind};
 use relation_host::reports::{Authorization, Grant, State};
 use relation_host::types::Pkid;
 use secrecy::SecretString;
 use webex_emulator::{Consent, Mode, Organization};
 
 use super::steps::{Checks, DemoRun, StoreContents};
-use crate::error::{CliError, ErrorKind};
 
 /// The redirect address. Nothing listens there: the demo reads the address itself.
 pub const REDIRECT: &str = "http://127.0.0.1:8400/callback";
@@ -16,7 +16,7 @@ pub const REDIRECT: &str = "http://127.0.0.1:8400/callback";
 const IMPORTED: [&str; 2] = ["device/spark/Role", "device/spark/License"];
 
 /// Connects the expired customer again.
-pub async fn run(demo: &mut DemoRun, organization: &Organization) -> Result<(), CliError> {
+pub async fn run(demo: &mut DemoRun, organization: &Organization) -> Result<(), AppError> {
     let pkid = demo.customer()?;
     demo.environment.webex.set_mode(Mode::ExtendSame);
     decline(demo, &pkid).await?;
@@ -24,7 +24,7 @@ pub async fn run(demo: &mut DemoRun, organization: &Organization) -> Result<(), 
     check_import(demo, organization).await
 }
 
-async fn decline(demo: &mut DemoRun, pkid: &Pkid) -> Result<(), CliError> {
+async fn decline(demo: &mut DemoRun, pkid: &Pkid) -> Result<(), AppError> {
     let before = demo.connection().await?;
     let authorization = begin(demo, pkid).await?;
     let callback = browse(demo, &authorization, &Consent::decline())?;
@@ -49,7 +49,7 @@ async fn accept(
     demo: &mut DemoRun,
     pkid: &Pkid,
     organization: &Organization,
-) -> Result<(), CliError> {
+) -> Result<(), AppError> {
     let before = demo.store_contents().await?;
     let authorization = begin(demo, pkid).await?;
     let callback = browse(demo, &authorization, &Consent::accept(organization))?;
@@ -113,7 +113,7 @@ async fn accept(
     .await
 }
 
-async fn check_import(demo: &mut DemoRun, organization: &Organization) -> Result<(), CliError> {
+async fn check_import(demo: &mut DemoRun, organization: &Organization) -> Result<(), AppError> {
     let summary = demo.environment.advance(Duration::from_secs(60)).await?;
     let webex = &demo.environment.webex;
     let expected = [
@@ -137,7 +137,7 @@ async fn check_import(demo: &mut DemoRun, organization: &Organization) -> Result
     .await
 }
 
-async fn begin(demo: &DemoRun, pkid: &Pkid) -> Result<Authorization, CliError> {
+async fn begin(demo: &DemoRun, pkid: &Pkid) -> Result<Authorization, AppError> {
     let host = &demo.environment.host;
     let call_output = host.connect(pkid, Grant::Organization, REDIRECT).await?;
     Ok(call_output.value)
@@ -148,13 +148,13 @@ fn browse(
     demo: &DemoRun,
     authorization: &Authorization,
     consent: &Consent,
-) -> Result<SecretString, CliError> {
+) -> Result<SecretString, AppError> {
     let sent = demo
         .environment
         .webex
         .authorize(&authorization.url, consent);
     sent.map(SecretString::from).map_err(|refusal| {
-        CliError::new(
+        AppError::new(
             ErrorKind::Failed,
             format!("the emulated Webex shows no consent page: {refusal}"),
         )

@@ -2,18 +2,17 @@
 
 use std::path::Path;
 
+use relation_app::{AppError, ErrorKind};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
-
-use crate::error::{CliError, ErrorKind};
 
 /// Returns the tables in which a column contains one of `words`, and the number of such rows.
 pub fn count_rows_containing(
     database: &Path,
     words: &[&str],
-) -> Result<Vec<(String, usize)>, CliError> {
+) -> Result<Vec<(String, usize)>, AppError> {
     scan(database, words).map_err(|error| {
-        CliError::new(
+        AppError::new(
             ErrorKind::Failed,
             format!("cannot look into the demo's database: {error}"),
         )
@@ -58,9 +57,9 @@ fn contains_any(value: ValueRef<'_>, words: &[&str]) -> bool {
 
 /// Returns the files in the directory of `database` that contain one of `words` in clear. Database pages that
 /// are no longer in use are searched too.
-pub fn find_files_containing(database: &Path, words: &[&str]) -> Result<Vec<String>, CliError> {
+pub fn find_files_containing(database: &Path, words: &[&str]) -> Result<Vec<String>, AppError> {
     let read_error = |error: std::io::Error| {
-        CliError::new(
+        AppError::new(
             ErrorKind::Failed,
             format!("cannot read the demo's database: {error}"),
         )

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use relation_app::{AppError, CLIENT_SECRET, ErrorKind, OpenMode, StoreUrl, open_component_cache};
 use relation_host::clock::{Clock, ManualClock, SystemClock};
 use relation_host::egress::{Client, ClientOptions, Policy};
 use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions, Summary};
@@ -18,9 +19,7 @@ use webex_emulator::{DEFAULT_CLIENT_SECRET, Emulator};
 
 use super::consent::REDIRECT;
 use crate::GlobalArgs;
-use crate::config::StoreUrl;
 use crate::context;
-use crate::error::{CliError, ErrorKind};
 
 /// The thresholds of expiry alerts, in days before the expiry. The last is the platform's default.
 pub const THRESHOLDS: [u64; 4] = [30, 14, 7, 2];
@@ -46,9 +45,9 @@ pub struct Environment {
 
 impl Environment {
     /// Sets up the environment with the component of `--plugin` or the embedded one.
-    pub async fn start(global: &GlobalArgs) -> Result<Self, CliError> {
+    pub async fn start(global: &GlobalArgs) -> Result<Self, AppError> {
         let started = Instant::now();
-        let (_, component) = context::read_component(global.plugin.as_deref())?;
+        let (_, component) = context::plugin_file(global.plugin.as_deref()).read()?;
         let clock = Arc::new(ManualClock::new(SystemClock::new().now()));
         let directory = tempfile::Builder::new()
             .prefix("relation-demo-")
@@ -63,7 +62,7 @@ impl Environment {
             .await
             .map_err(|error| setup_error("cannot start the emulated Webex", error))?;
 
-        let store = context::open_store(&StoreUrl::Sqlite(database(&directory)))?;
+        let store = StoreUrl::sqlite(database(&directory)).open(OpenMode::Create)?;
         let keys = KeyFile::new(key_file(&directory));
         let sealer = Sealer::open(store.as_ref(), keys, clock.now()).await?;
         let mut host = Host::builder()
@@ -72,13 +71,10 @@ impl Environment {
             .sealer(Arc::new(sealer))
             .clock(Arc::clone(&clock) as Arc<dyn Clock>)
             .settings(settings(&webex))
-            .secret_setting(
-                context::CLIENT_SECRET,
-                SecretString::from(DEFAULT_CLIENT_SECRET),
-            )
+            .secret_setting(CLIENT_SECRET, SecretString::from(DEFAULT_CLIENT_SECRET))
             .egress(egress(&webex)?)
             .stash(directory.path().join("relation.db-stash"));
-        if let Some(cache) = context::open_component_cache(global) {
+        if let Some(cache) = open_component_cache(global.config.as_deref()) {
             host = host.component_cache(cache);
         }
         let host = host.build().await?;
@@ -98,12 +94,12 @@ impl Environment {
     }
 
     /// Advances the time to `until`, and runs everything that becomes due.
-    pub async fn advance_until(&self, until: Timestamp) -> Result<Summary, CliError> {
+    pub async fn advance_until(&self, until: Timestamp) -> Result<Summary, AppError> {
         Ok(self.dispatcher.run_through(&self.clock, until).await?)
     }
 
     /// Advances the time by `span`.
-    pub async fn advance(&self, span: Duration) -> Result<Summary, CliError> {
+    pub async fn advance(&self, span: Duration) -> Result<Summary, AppError> {
         self.advance_until(self.now().after(span)).await
     }
 
@@ -148,7 +144,7 @@ fn settings(webex: &Emulator) -> BTreeMap<String, String> {
 }
 
 /// Allows only the emulator, by its address, which is not public.
-fn egress(webex: &Emulator) -> Result<Client, CliError> {
+fn egress(webex: &Emulator) -> Result<Client, AppError> {
     let origin = format!("http://{}", webex.address());
     let policy = Policy::parse(&[origin])
         .map_err(|error| setup_error("cannot allow egress to the emulator", error))?;
@@ -156,6 +152,6 @@ fn egress(webex: &Emulator) -> Result<Client, CliError> {
         .map_err(|error| setup_error("cannot create the HTTP client", error))
 }
 
-fn setup_error(what: &str, error: impl std::fmt::Display) -> CliError {
-    CliError::new(ErrorKind::Failed, format!("{what}: {error}"))
+fn setup_error(what: &str, error: impl std::fmt::Display) -> AppError {
+    AppError::new(ErrorKind::Failed, format!("{what}: {error}"))
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use relation_app::{AppError, ErrorKind};
 use relation_host::reports::{Expiry, Revocation, State};
 use serde_json::{Map, Value};
 use webex_emulator::{Grant, Mode, Organization, Outcome, RecordedRequest};
@@ -10,7 +11,6 @@ use super::environment::{THRESHOLDS, days};
 use super::operation::NAME;
 use super::steps::{Checks, DemoRun};
 use super::{consent, database};
-use crate::error::{CliError, ErrorKind};
 
 /// The time to let due wakeups finish.
 const SETTLE_TIME: Duration = Duration::from_secs(2);
@@ -20,7 +20,7 @@ pub async fn run(
     demo: &mut DemoRun,
     organization: &Organization,
     first: &Grant,
-) -> Result<(), CliError> {
+) -> Result<(), AppError> {
     demo.environment.webex.set_mode(Mode::FrozenClock);
     for threshold in THRESHOLDS {
         check_warning(demo, threshold).await?;
@@ -33,7 +33,7 @@ pub async fn run(
     check_no_activity(demo).await
 }
 
-async fn check_warning(demo: &mut DemoRun, threshold: u64) -> Result<(), CliError> {
+async fn check_warning(demo: &mut DemoRun, threshold: u64) -> Result<(), AppError> {
     let expires = refresh_token_expiry(demo).await?.at;
     let left = expires
         .since(demo.environment.now())
@@ -83,7 +83,7 @@ async fn check_warning(demo: &mut DemoRun, threshold: u64) -> Result<(), CliErro
     demo.finish_step(&title, &happened, checks).await
 }
 
-async fn check_alert_count(demo: &mut DemoRun) -> Result<(), CliError> {
+async fn check_alert_count(demo: &mut DemoRun) -> Result<(), AppError> {
     let pkid = demo.customer()?;
     let before = demo.active_alerts().await?.len();
     let report = demo.environment.host.check_expiry(&pkid).await?.value;
@@ -103,7 +103,7 @@ async fn check_alert_count(demo: &mut DemoRun) -> Result<(), CliError> {
     .await
 }
 
-async fn check_expired(demo: &mut DemoRun) -> Result<(), CliError> {
+async fn check_expired(demo: &mut DemoRun) -> Result<(), AppError> {
     let expires = refresh_token_expiry(demo).await?.at;
     demo.environment
         .advance_until(expires.after(SETTLE_TIME))
@@ -138,7 +138,7 @@ async fn check_expired(demo: &mut DemoRun) -> Result<(), CliError> {
         .await
 }
 
-async fn dry_run_delete(demo: &mut DemoRun) -> Result<(), CliError> {
+async fn dry_run_delete(demo: &mut DemoRun) -> Result<(), AppError> {
     let pkid = demo.customer()?;
     let before = demo.store_contents().await?;
     let requests = demo.environment.webex.requests().len();
@@ -187,7 +187,7 @@ async fn dry_run_delete(demo: &mut DemoRun) -> Result<(), CliError> {
         .await
 }
 
-async fn delete(demo: &mut DemoRun, grant: &Grant) -> Result<(), CliError> {
+async fn delete(demo: &mut DemoRun, grant: &Grant) -> Result<(), AppError> {
     let pkid = demo.customer()?;
     let deletion = demo.environment.host.delete(&pkid, false).await?.value;
     let database = demo.environment.database();
@@ -235,7 +235,7 @@ async fn delete(demo: &mut DemoRun, grant: &Grant) -> Result<(), CliError> {
         .await
 }
 
-async fn check_no_activity(demo: &mut DemoRun) -> Result<(), CliError> {
+async fn check_no_activity(demo: &mut DemoRun) -> Result<(), AppError> {
     let requests = demo.environment.webex.requests().len();
     let summary = demo.environment.advance(days(30)).await?;
     let mut checks = Checks::default();
@@ -253,11 +253,11 @@ async fn check_no_activity(demo: &mut DemoRun) -> Result<(), CliError> {
         .await
 }
 
-async fn refresh_token_expiry(demo: &DemoRun) -> Result<Expiry, CliError> {
+async fn refresh_token_expiry(demo: &DemoRun) -> Result<Expiry, AppError> {
     demo.connection()
         .await?
         .refresh_token_expires
-        .ok_or_else(|| CliError::new(ErrorKind::Failed, "the refresh token has no expiry"))
+        .ok_or_else(|| AppError::new(ErrorKind::Failed, "the refresh token has no expiry"))
 }
 
 fn number(alert: &Map<String, Value>, field: &str) -> u64 {

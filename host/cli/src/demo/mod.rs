@@ -1,8 +1,9 @@
 //! `demo`: runs the whole lifetime of one customer in seconds. The component, store, scheduler and HTTP
 //! client are real, and Webex is emulated. All of them share one clock, which the demo moves.
 
+use relation_app::AppError;
+
 use super::GlobalArgs;
-use super::error::CliError;
 
 mod consent;
 mod database;
@@ -24,7 +25,7 @@ use self::steps::DemoRun;
 pub struct Args {}
 
 /// Runs the demo. Fails at the first step with a wrong result.
-pub async fn run(_args: &Args, global: &GlobalArgs) -> Result<(), CliError> {
+pub async fn run(_args: &Args, global: &GlobalArgs) -> Result<(), AppError> {
     let environment = Environment::start(global).await?;
     let mut demo = DemoRun::new(environment, global.json);
     let (organization, grant) = operation::run(&mut demo).await?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use relation_app::AppError;
 use relation_host::AddRequest;
 use relation_host::reports::{Expiry, State};
 use secrecy::SecretString;
@@ -11,7 +12,6 @@ use webex_emulator::{DEFAULT_SCOPES, Fault, Grant, Organization};
 use super::database;
 use super::environment::days;
 use super::steps::{Checks, DemoRun};
-use crate::error::CliError;
 use crate::progress;
 
 /// The node of the customer.
@@ -21,7 +21,7 @@ pub const NAME: &str = "Acme";
 
 /// Runs the first half of the demo. Returns the organisation that the customer is connected to, and the grant
 /// that the customer was added with.
-pub async fn run(demo: &mut DemoRun) -> Result<(Organization, Grant), CliError> {
+pub async fn run(demo: &mut DemoRun) -> Result<(Organization, Grant), AppError> {
     set_up(demo).await?;
     let organization = demo.environment.webex.create_organization("Acme Ltd");
     let grant = demo.environment.webex.grant(&organization, DEFAULT_SCOPES);
@@ -33,7 +33,7 @@ pub async fn run(demo: &mut DemoRun) -> Result<(Organization, Grant), CliError> 
     Ok((organization, grant))
 }
 
-async fn set_up(demo: &mut DemoRun) -> Result<(), CliError> {
+async fn set_up(demo: &mut DemoRun) -> Result<(), AppError> {
     let environment = &demo.environment;
     let happened = format!(
         "plugin: {}, compiled and linked\nWebex emulator: {}\nstore: {}",
@@ -59,7 +59,7 @@ async fn add(
     demo: &mut DemoRun,
     organization: &Organization,
     grant: &Grant,
-) -> Result<(), CliError> {
+) -> Result<(), AppError> {
     let added = demo
         .environment
         .host
@@ -135,7 +135,7 @@ async fn repeat_add(
     demo: &mut DemoRun,
     organization: &Organization,
     grant: &Grant,
-) -> Result<(), CliError> {
+) -> Result<(), AppError> {
     let before = demo.store_contents().await?;
     let again = demo
         .environment
@@ -156,7 +156,7 @@ async fn repeat_add(
     .await
 }
 
-async fn search_for_tokens(demo: &mut DemoRun, grant: &Grant) -> Result<(), CliError> {
+async fn search_for_tokens(demo: &mut DemoRun, grant: &Grant) -> Result<(), AppError> {
     let database = demo.environment.database();
     let tokens = [grant.access_token(), grant.refresh_token()];
     let mut checks = Checks::default();
@@ -178,7 +178,7 @@ async fn search_for_tokens(demo: &mut DemoRun, grant: &Grant) -> Result<(), CliE
         .await
 }
 
-async fn pass_ninety_days(demo: &mut DemoRun) -> Result<(), CliError> {
+async fn pass_ninety_days(demo: &mut DemoRun) -> Result<(), AppError> {
     const DAYS: u64 = 90;
     let before = demo.connection().await?;
     let bar = progress::counter(DAYS, "days");
@@ -216,7 +216,7 @@ async fn pass_ninety_days(demo: &mut DemoRun) -> Result<(), CliError> {
         .await
 }
 
-async fn survive_outage(demo: &mut DemoRun) -> Result<(), CliError> {
+async fn survive_outage(demo: &mut DemoRun) -> Result<(), AppError> {
     const REFUSALS: u32 = 3;
     let before = demo.connection().await?;
     let requests = demo.environment.token_requests();
@@ -271,7 +271,7 @@ fn is_later(now: Option<Expiry>, before: Option<Expiry>) -> bool {
     now.map(|expiry| expiry.at) > before.map(|expiry| expiry.at)
 }
 
-fn request(organization: &Organization, grant: &Grant) -> Result<AddRequest, CliError> {
+fn request(organization: &Organization, grant: &Grant) -> Result<AddRequest, AppError> {
     let fields = json!({
         "name": NAME,
         "account_number_external": organization.uuid,
@@ -286,7 +286,7 @@ fn request(organization: &Organization, grant: &Grant) -> Result<AddRequest, Cli
         hierarchy: HIERARCHY
             .parse()
             .map_err(|error: relation_host::types::InvalidHierarchy| {
-                CliError::usage(error.to_string())
+                AppError::usage(error.to_string())
             })?,
         fields,
         token_response: Some(SecretString::from(grant.json().to_string())),

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use relation_app::records::Record;
+use relation_app::{AppError, ErrorKind};
 use relation_host::reports::ConnectionReport;
 use relation_host::types::{Filter, Key, Pkid, Reference, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::environment::Environment;
-use crate::error::{CliError, ErrorKind};
 use crate::output::{Output, escape_control_chars};
-use crate::records::Record;
 use crate::table::pair_table;
 use crate::time;
 
@@ -38,7 +38,7 @@ pub struct DemoRun {
     /// The number of alerts raised so far.
     pub alerts: usize,
     output: Output,
-    write_error: Option<CliError>,
+    write_error: Option<AppError>,
     steps: usize,
     began_at: Timestamp,
 }
@@ -121,7 +121,7 @@ impl DemoRun {
         title: &str,
         happened: &str,
         mut checks: Checks,
-    ) -> Result<(), CliError> {
+    ) -> Result<(), AppError> {
         let violations = self.environment.webex.violations();
         checks.equal(
             "no refresh token was sent twice concurrently, and no token that was known to be invalid",
@@ -157,18 +157,18 @@ impl DemoRun {
             })
             .collect();
         let message = format!("step {}, {title:?}, failed:{}", self.steps, wrong.concat());
-        Err(CliError::new(ErrorKind::Failed, message))
+        Err(AppError::new(ErrorKind::Failed, message))
     }
 
     /// Returns the customer, which must have been added.
-    pub fn customer(&self) -> Result<Pkid, CliError> {
+    pub fn customer(&self) -> Result<Pkid, AppError> {
         self.customer
             .clone()
-            .ok_or_else(|| CliError::new(ErrorKind::Failed, "the customer was not added"))
+            .ok_or_else(|| AppError::new(ErrorKind::Failed, "the customer was not added"))
     }
 
     /// Returns the customer's record, if it exists.
-    pub async fn record(&self) -> Result<Option<Record>, CliError> {
+    pub async fn record(&self) -> Result<Option<Record>, AppError> {
         let Some(pkid) = &self.customer else {
             return Ok(None);
         };
@@ -179,10 +179,10 @@ impl DemoRun {
     }
 
     /// Returns the customer's connection. Fails if the record does not exist.
-    pub async fn connection(&self) -> Result<ConnectionReport, CliError> {
+    pub async fn connection(&self) -> Result<ConnectionReport, AppError> {
         match self.record().await? {
             Some(record) => Ok(record.summary()),
-            None => Err(CliError::new(
+            None => Err(AppError::new(
                 ErrorKind::Failed,
                 "the customer is not in the store",
             )),
@@ -190,7 +190,7 @@ impl DemoRun {
     }
 
     /// Returns the active alerts, as stored.
-    pub async fn active_alerts(&self) -> Result<Vec<Map<String, Value>>, CliError> {
+    pub async fn active_alerts(&self) -> Result<Vec<Map<String, Value>>, AppError> {
         let owner = self.customer.as_ref().map(|pkid| Key {
             name: "owner".to_owned(),
             value: pkid.to_string(),
@@ -213,7 +213,7 @@ impl DemoRun {
     }
 
     /// Returns what the store contains.
-    pub async fn store_contents(&self) -> Result<StoreContents, CliError> {
+    pub async fn store_contents(&self) -> Result<StoreContents, AppError> {
         let store = self.environment.host.store();
         let mut documents = BTreeMap::new();
         for model in MODELS {
@@ -232,7 +232,7 @@ impl DemoRun {
     }
 
     /// Prints the summary.
-    pub async fn summary(self) -> Result<(), CliError> {
+    pub async fn summary(self) -> Result<(), AppError> {
         if let Some(error) = self.write_error {
             return Err(error);
         }

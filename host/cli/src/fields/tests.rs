@@ -1,10 +1,10 @@
 //! Tests of how options become fields.
 
 use clap::Parser;
+use relation_app::ErrorKind;
 use relation_host::reports::Field;
 use serde_json::json;
 
-use super::super::error::ErrorKind;
 use super::*;
 
 #[derive(Parser)]
@@ -13,7 +13,7 @@ struct Line {
     fields: FieldArgs,
 }
 
-fn read(arguments: &[&str]) -> Result<FieldInput, CliError> {
+fn read(arguments: &[&str]) -> Result<FieldInput, AppError> {
     let line = ["add"].iter().chain(arguments);
     Line::try_parse_from(line).unwrap().fields.read(Vec::new())
 }

@@ -54,7 +54,7 @@ impl LogFilter {
         let level = self.level.unwrap_or(level);
         let mut directives = match level {
             LevelFilter::OFF | LevelFilter::ERROR | LevelFilter::WARN => level.to_string(),
-            _ => format!("warn,relation_host={level}"),
+            _ => format!("warn,relation={level}"),
         };
         for target in &self.targets {
             directives.push(',');
@@ -95,7 +95,7 @@ fn parse_level(word: &str) -> Result<LevelFilter, String> {
     understood.ok_or_else(|| {
         format!(
             "{word:?} is no level: levels are off, error, warn, info, debug and trace; a target has one as in \
-             relation_host=debug,hyper=info"
+             relation=debug,hyper=info"
         )
     })
 }
@@ -112,9 +112,9 @@ mod tests {
     #[test]
     fn bare_level_applies_to_this_program_only() {
         for (text, directives) in [
-            ("TRACE", "warn,relation_host=trace"),
-            ("info", "warn,relation_host=info"),
-            ("4", "warn,relation_host=debug"),
+            ("TRACE", "warn,relation=trace"),
+            ("info", "warn,relation=info"),
+            ("4", "warn,relation=debug"),
             ("error", "error"),
             ("err", "error"),
             ("Warning", "warn"),
@@ -134,10 +134,7 @@ mod tests {
                 "off,relation_host::audit=info",
                 "off,relation_host::audit=info",
             ),
-            (
-                "info, hyper = warning ",
-                "warn,relation_host=info,hyper=warn",
-            ),
+            ("info, hyper = warning ", "warn,relation=info,hyper=warn"),
             (
                 "relation_host[call{a=1}]=debug",
                 "warn,relation_host[call{a=1}]=debug",

@@ -6,15 +6,15 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use relation_app::config::LogFormat;
+use relation_app::{AppError, ErrorKind};
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::GlobalArgs;
-use super::error::{CliError, ErrorKind};
 use super::streams::{BackgroundWriter, stderr};
-use crate::config::LogFormat;
 pub use filter::LogFilter;
 
 /// The default logging of a command.
@@ -41,7 +41,7 @@ pub fn start(
     global: &GlobalArgs,
     format: LogFormat,
     defaults: LogDefaults,
-) -> Result<(), CliError> {
+) -> Result<(), AppError> {
     let requested = global.log.clone().unwrap_or_default();
     let mut directives = requested.directives(defaults.level);
     if !defaults.outcomes && !requested.has_level() {
@@ -49,7 +49,7 @@ pub fn start(
         directives = format!("{}=off,{directives}", filter::OUTCOME_TARGET);
     }
     let filter = EnvFilter::try_new(&directives)
-        .map_err(|error| CliError::usage(format!("--log cannot be understood: {error}")))?;
+        .map_err(|error| AppError::usage(format!("--log cannot be understood: {error}")))?;
     let format = global.log_format.unwrap_or(format);
     stderr::set_logs_as_json(format == LogFormat::Json);
     let writer = match &global.log_file {
@@ -76,7 +76,7 @@ pub fn start(
 }
 
 /// Opens a log file for appending. Only its owner may read it, because it names customers.
-fn open_log_file(path: &Path) -> Result<File, CliError> {
+fn open_log_file(path: &Path) -> Result<File, AppError> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]
@@ -86,7 +86,7 @@ fn open_log_file(path: &Path) -> Result<File, CliError> {
     }
     options.open(path).map_err(|error| {
         let message = format!("cannot open the log file {}: {error}", path.display());
-        CliError::new(ErrorKind::Usage, message).hint("--log-file names a file that can be written")
+        AppError::new(ErrorKind::Usage, message).hint("--log-file names a file that can be written")
     })
 }
 

@@ -4,6 +4,7 @@
 //! `state` of the expected consent. They are refused, and waiting continues.
 
 use parking_lot::Mutex;
+use relation_app::config::RedirectAddress;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -23,7 +24,6 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::Page;
-use crate::config::RedirectAddress;
 
 /// The maximum time to receive a request header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);

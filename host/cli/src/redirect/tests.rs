@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use http::StatusCode;
+use relation_app::config::RedirectAddress;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::config::RedirectAddress;
 
 const STATE: &str = "0123456789abcdef01234567.c3RhdGU";
 

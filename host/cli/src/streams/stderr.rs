@@ -5,12 +5,14 @@
 //! warnings are part of that object.
 
 use parking_lot::Mutex;
+use relation_app::AppError;
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::BackgroundWriter;
-use crate::error::CliError;
+
+use crate::error;
 
 /// The maximum number of warnings in an error object. Further ones are counted.
 const MAX_WARNINGS: usize = 20;
@@ -95,7 +97,7 @@ pub fn keep_warning(text: String) {
 }
 
 /// Writes the error: as `error:` and `hint:` lines, or as one JSON object.
-pub fn report(error: &CliError, as_json: bool) {
+pub fn report(error: &AppError, as_json: bool) {
     let text = match as_json {
         true => {
             let mut collected = COLLECTED_WARNINGS.lock();
@@ -103,9 +105,9 @@ pub fn report(error: &CliError, as_json: bool) {
             if let more @ 1.. = std::mem::take(&mut collected.more) {
                 warnings.push(format!("and {more} more"));
             }
-            error.to_json(warnings).to_string()
+            error::to_json(error, warnings).to_string()
         }
-        false => error.to_string(),
+        false => error::render(error),
     };
     writer().push(format!("{text}\n").as_bytes());
 }

@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 
-use crate::error::{CliError, ErrorKind};
+use relation_app::{AppError, ErrorKind};
 
 /// Writes `text`, and a line break if it has none.
 ///
 /// # Errors
 /// [`ErrorKind::BrokenPipe`] if the reader has closed the pipe, [`ErrorKind::Failed`] for any other reason.
-pub fn write(text: &str) -> Result<(), CliError> {
+pub fn write(text: &str) -> Result<(), AppError> {
     let end = match text.is_empty() || text.ends_with('\n') {
         true => "",
         false => "\n",
@@ -21,19 +21,19 @@ pub fn write(text: &str) -> Result<(), CliError> {
 /// # Errors
 /// Like [`write()`].
 #[cfg(feature = "scenarios")]
-pub fn write_coloured(text: &str) -> Result<(), CliError> {
+pub fn write_coloured(text: &str) -> Result<(), AppError> {
     write_to(anstream::stdout().lock(), &[text])
 }
 
-fn write_to(mut stdout: impl Write, texts: &[&str]) -> Result<(), CliError> {
+fn write_to(mut stdout: impl Write, texts: &[&str]) -> Result<(), AppError> {
     let mut each = texts.iter();
     each.try_for_each(|text| stdout.write_all(text.as_bytes()))
         .and_then(|()| stdout.flush())
         .map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => {
-                CliError::new(ErrorKind::BrokenPipe, "nobody reads stdout")
+                AppError::new(ErrorKind::BrokenPipe, "nobody reads stdout")
             }
-            _ => CliError::new(
+            _ => AppError::new(
                 ErrorKind::Failed,
                 format!("cannot write to stdout: {error}"),
             )

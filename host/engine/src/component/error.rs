@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::imports::LimitHit;
+use crate::limits::LimitExceeded;
 
 /// A call without a result. The error names the plugin, so that a person knows whom to ask.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ pub enum GuestErrorKind {
     },
     /// The plugin exceeded another limit.
     #[error("it ran into a limit: {0}")]
-    Limit(LimitHit),
+    Limit(LimitExceeded),
     /// The plugin trapped without a panic.
     #[error("it trapped: {message}")]
     Trap {

@@ -18,8 +18,8 @@ use crate::clock::Clock;
 use crate::egress::Client;
 use crate::imports::http::OutgoingHttp;
 use crate::imports::journal::Journal;
-use crate::imports::{Call, LimitHit, Redactor, RetryPolicy, Services, UnreportedEffects};
-use crate::limits::Limits;
+use crate::imports::{Call, Redactor, RetryPolicy, Services, UnreportedEffects};
+use crate::limits::{Limit, LimitExceeded, Limits};
 use crate::store::Lease;
 
 /// The maximum size of captured standard error, in bytes.
@@ -96,9 +96,8 @@ impl CallState {
             outgoing,
             call,
             limiter: Limiter {
-                memory: limits.memory,
-                table: limits.table,
-                hit: Arc::clone(&capture.memory),
+                limits: limits.clone(),
+                memory_exceeded: Arc::clone(&capture.memory_exceeded),
             },
         }
     }
@@ -111,11 +110,11 @@ impl CallState {
         &mut self.outgoing
     }
 
-    fn hit(&self) -> Option<LimitHit> {
+    fn exceeded(&self) -> Option<LimitExceeded> {
         self.call
-            .hit
+            .exceeded
             .clone()
-            .or_else(|| self.outgoing.hit.lock().clone())
+            .or_else(|| self.outgoing.exceeded.lock().clone())
     }
 }
 
@@ -163,9 +162,8 @@ impl HostMonotonicClock for GuestClock {
 
 /// Traps a guest that exceeds its memory or table limit, so that the error can name the limit.
 pub(crate) struct Limiter {
-    memory: usize,
-    table: usize,
-    hit: Arc<Mutex<bool>>,
+    limits: Limits,
+    memory_exceeded: Arc<Mutex<bool>>,
 }
 
 impl ResourceLimiter for Limiter {
@@ -175,9 +173,9 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > self.memory {
-            *self.hit.lock() = true;
-            return Err(wasmtime::Error::new(LimitHit::Memory(self.memory)));
+        if desired > self.limits.memory {
+            *self.memory_exceeded.lock() = true;
+            return Err(wasmtime::Error::new(self.limits.exceeded(Limit::Memory)));
         }
         Ok(true)
     }
@@ -188,8 +186,8 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > self.table {
-            return Err(wasmtime::Error::new(LimitHit::Table(self.table)));
+        if desired > self.limits.table {
+            return Err(wasmtime::Error::new(self.limits.exceeded(Limit::Table)));
         }
         Ok(true)
     }
@@ -199,7 +197,7 @@ impl ResourceLimiter for Limiter {
 pub(crate) struct Capture {
     stderr: MemoryOutputPipe,
     pub(crate) redactor: Redactor,
-    memory: Arc<Mutex<bool>>,
+    memory_exceeded: Arc<Mutex<bool>>,
     limits: Limits,
 }
 
@@ -214,7 +212,7 @@ impl Capture {
         Self {
             stderr: MemoryOutputPipe::new(STDERR),
             redactor,
-            memory: Arc::default(),
+            memory_exceeded: Arc::default(),
             limits: limits.clone(),
         }
     }
@@ -227,7 +225,7 @@ impl Capture {
     ) -> GuestError {
         let stderr = self.stderr();
         let panicked = panic_message(&stderr);
-        let kind = if *self.memory.lock() {
+        let kind = if *self.memory_exceeded.lock() {
             GuestErrorKind::Memory {
                 limit: self.limits.memory,
             }
@@ -236,7 +234,7 @@ impl Capture {
         } else if let Some(message) = panicked {
             GuestErrorKind::Panic { message }
         } else if let Some(trap) = error.downcast_ref::<Trap>() {
-            let message = match state.hit() {
+            let message = match state.exceeded() {
                 Some(hit) => format!("{trap}, after it ran into a limit: {hit}"),
                 None => trap.to_string(),
             };
@@ -254,20 +252,20 @@ impl Capture {
     }
 
     /// Returns the limit that made wasmtime stop the instance.
-    fn find_limit(&self, error: &wasmtime::Error) -> Option<LimitHit> {
-        if let Some(hit) = error.downcast_ref::<LimitHit>() {
-            return Some(hit.clone());
+    fn find_limit(&self, error: &wasmtime::Error) -> Option<LimitExceeded> {
+        if let Some(exceeded) = error.downcast_ref::<LimitExceeded>() {
+            return Some(exceeded.clone());
         }
         if let Some(ResourceTableError::Full) = error.downcast_ref() {
-            return Some(LimitHit::Handles(self.limits.handles));
+            return Some(self.limits.exceeded(Limit::Handles));
         }
         // Wasmtime has no public types for these errors.
         let text = error.root_cause().to_string();
         if text.contains("store handle limit exceeded") {
-            return Some(LimitHit::Handles(self.limits.handles));
+            return Some(self.limits.exceeded(Limit::Handles));
         }
         text.contains("fuel allocated for hostcalls has been exhausted")
-            .then_some(LimitHit::Transfer(self.limits.transfer))
+            .then(|| self.limits.exceeded(Limit::Transfer))
     }
 
     pub(crate) fn timeout_error(&self, plugin: &str, limit: Duration) -> GuestError {

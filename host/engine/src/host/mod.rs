@@ -21,6 +21,7 @@ use crate::reports::{
 use crate::store::stash::Stash;
 use crate::store::{DueWakeup, Store, StoreError};
 use crate::types::{Failure, Hierarchy, Pkid, RECORD_MODEL, Reference, Timestamp};
+use crate::wakeup_kinds;
 
 mod builder;
 mod call;
@@ -384,7 +385,7 @@ fn expose(secret: Option<&SecretString>) -> Option<String> {
 /// The action of a wakeup's transaction: the workflow that the wakeup runs.
 fn wake_action(wakeup: &DueWakeup) -> String {
     match wakeup.wakeup.kind() {
-        "expiry" => "check-expiry".to_owned(),
+        wakeup_kinds::EXPIRY => "check-expiry".to_owned(),
         kind => kind.to_owned(),
     }
 }

@@ -9,6 +9,7 @@ use crate::reports::{
 use crate::schedule::dispatcher::{ConnectionHealth, Effect, RunOutcome};
 use crate::transactions::Status;
 use crate::types::Failure;
+use crate::wakeup_kinds;
 
 /// The log target of call outcomes.
 const TARGET: &str = "relation_host::outcome";
@@ -175,7 +176,7 @@ fn effect(report: &WakeReport) -> Effect {
 }
 
 fn failed_effect(wakeup: &str, kind: &CallErrorKind) -> Effect {
-    let is_import = wakeup == "sync";
+    let is_import = wakeup == wakeup_kinds::SYNC;
     let condition = match kind {
         CallErrorKind::Refused(Failure::Reauthorize(_)) => Some(ConnectionHealth::NeedsPerson),
         CallErrorKind::Refused(Failure::NotFound(_)) => None,

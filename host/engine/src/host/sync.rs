@@ -8,9 +8,7 @@ use crate::component::convert;
 use crate::reports::{SyncKind, SyncReport, WakeReport};
 use crate::store::DueWakeup;
 use crate::types::{Pkid, Reference};
-
-/// The id of the wakeup that continues an import; its payload is the `kind`.
-const WAKEUP: &str = "sync";
+use crate::wakeup_kinds;
 
 impl Host {
     /// Imports from Webex, or runs the first part of an import that takes several calls. With
@@ -76,7 +74,7 @@ impl Host {
         }
     }
 
-    /// Finds the wakeup that continues an import.
+    /// Finds the wakeup that continues an import. Its payload is the `kind`.
     async fn waiting(
         &self,
         subject: &Reference,
@@ -87,8 +85,8 @@ impl Host {
             transaction: None,
             kind: CallErrorKind::Store(error),
         })?;
-        Ok(wakeups
-            .into_iter()
-            .find(|found| found.wakeup.id == WAKEUP && found.wakeup.payload == kind.as_str()))
+        Ok(wakeups.into_iter().find(|found| {
+            found.wakeup.id == wakeup_kinds::SYNC && found.wakeup.payload == kind.as_str()
+        }))
     }
 }

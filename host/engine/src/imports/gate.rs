@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bindings::automate::platform::types;
-use super::{Import, InterceptorHandle, LimitHit, Services};
+use super::{Import, InterceptorHandle, Services};
+use crate::limits::{Limit, LimitExceeded, LimitValue};
 use crate::types::Reference;
 
 /// The gate of one call. Clones share its state.
@@ -31,10 +32,13 @@ impl Gate {
         self.interceptor.before(import).await
     }
 
-    /// Counts an import that nobody looks on at: past the bound the guest is stopped.
+    /// Counts an import without an interceptor. Traps beyond the limit.
     pub(super) fn count(&self) -> wasmtime::Result<()> {
         if self.entered.fetch_add(1, Ordering::Relaxed) >= self.most {
-            return Err(wasmtime::Error::new(LimitHit::HostCalls(self.most)));
+            return Err(wasmtime::Error::new(LimitExceeded {
+                limit: Limit::HostCalls,
+                value: LimitValue::Count(self.most),
+            }));
         }
         Ok(())
     }

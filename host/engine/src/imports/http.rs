@@ -16,9 +16,10 @@ use tracing::Instrument as _;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::http_codes::error_code;
-use super::{Gate, LimitHit, Services, UnreportedEffects};
+use super::{Gate, Services, UnreportedEffects};
 use crate::egress::{Client, EgressError, Policy, Proxies};
 use crate::imports::journal::Journal;
+use crate::limits::{Limit, LimitExceeded};
 use crate::transactions::Level;
 
 /// The outbound HTTP state of one call.
@@ -39,7 +40,7 @@ pub(crate) struct OutgoingHttp {
     /// Set when a server has responded.
     pub(crate) response_received: Arc<AtomicBool>,
     /// The exceeded limit, for the call's error.
-    pub(crate) hit: Arc<Mutex<Option<LimitHit>>>,
+    pub(crate) exceeded: Arc<Mutex<Option<LimitExceeded>>>,
 }
 
 impl OutgoingHttp {
@@ -63,7 +64,7 @@ impl OutgoingHttp {
             sent: 0,
             last_error: Arc::default(),
             response_received: Arc::default(),
-            hit: Arc::default(),
+            exceeded: Arc::default(),
         }
     }
 
@@ -81,11 +82,11 @@ impl OutgoingHttp {
     /// sent.
     fn check_limits(&mut self) -> Option<Error> {
         self.sent += 1;
-        let bound = self.services.limits.requests;
-        if self.sent > bound {
-            let hit = LimitHit::Requests(bound);
-            self.note(Level::Error, hit.to_string());
-            *self.hit.lock() = Some(hit);
+        let limits = &self.services.limits;
+        if self.sent > limits.requests {
+            let exceeded = limits.exceeded(Limit::Requests);
+            self.note(Level::Error, exceeded.to_string());
+            *self.exceeded.lock() = Some(exceeded);
             return Some(Error::ConnectionLimitReached);
         }
         let needed = self.services.limits.request_time;

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::imports::journal::Journal;
-use crate::limits::Limits;
+use crate::limits::{Limit, LimitExceeded, Limits};
 use crate::store::seal::Sealer;
 use crate::store::stash::Stash;
 use crate::store::{Lease, Store};
@@ -67,38 +67,6 @@ pub(crate) struct Services {
     pub(crate) interceptor: Option<Arc<dyn Interceptor>>,
 }
 
-/// A limit that a call exceeded, as the error names it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LimitHit {
-    /// Linear memory.
-    #[error("memory: more than {0} bytes (limits.memory)")]
-    Memory(usize),
-    /// Calls of the host's functions.
-    #[error("host calls: more than {0} (limits.host-calls)")]
-    HostCalls(u64),
-    /// Bytes transferred in one call.
-    #[error("transfer: more than {0} bytes in one call or answer (limits.transfer)")]
-    Transfer(usize),
-    /// Resources of the host.
-    #[error("handles: more than {0} resources at once (limits.handles)")]
-    Handles(usize),
-    /// Entries of a table.
-    #[error("table: more than {0} entries (limits.table)")]
-    Table(usize),
-    /// Secrets known to the call.
-    #[error("secrets: more than {0} different ones (limits.secrets)")]
-    Secrets(usize),
-    /// HTTP requests.
-    #[error("requests: more than {0} (limits.requests)")]
-    Requests(u32),
-    /// Bytes of one commit.
-    #[error("commit: more than {0} bytes (limits.commit)")]
-    Commit(usize),
-    /// Changes and checks of one commit.
-    #[error("changes: more than {0} in one commit (limits.changes)")]
-    Changes(usize),
-}
-
 /// The state of one plugin call, shared by its imports.
 pub(crate) struct Call {
     /// The host's services.
@@ -114,7 +82,7 @@ pub(crate) struct Call {
     /// The plain settings.
     pub(crate) settings: Arc<BTreeMap<String, String>>,
     /// The last exceeded limit, for the error.
-    pub(crate) hit: Option<LimitHit>,
+    pub(crate) exceeded: Option<LimitExceeded>,
     /// The monotonic time when progress was last stored.
     reported: Duration,
     /// Whether a response was received, and how long to wait for the store.
@@ -165,7 +133,7 @@ impl Call {
             redactor: Redactor::default(),
             gate,
             settings: Arc::default(),
-            hit: None,
+            exceeded: None,
             reported,
             retry_policy: RetryPolicy::default(),
             effects: Arc::default(),
@@ -178,13 +146,14 @@ impl Call {
         if self.redactor.add(secret, most) {
             return Ok(());
         }
-        Err(self.exceeded(LimitHit::Secrets(most)))
+        Err(self.exceed(Limit::Secrets))
     }
 
-    /// Records the exceeded limit and converts it to the contract's failure.
-    pub(crate) fn exceeded(&mut self, hit: LimitHit) -> Failure {
-        let failure = Failure::LimitExceeded(hit.to_string());
-        self.hit = Some(hit);
+    /// Records that the call exceeded a limit, and returns the contract's failure.
+    pub(crate) fn exceed(&mut self, limit: Limit) -> Failure {
+        let exceeded = self.services.limits.exceeded(limit);
+        let failure = Failure::LimitExceeded(exceeded.to_string());
+        self.exceeded = Some(exceeded);
         failure
     }
 }

@@ -4,7 +4,8 @@ use secrecy::SecretString;
 
 use super::bindings::automate::platform::{storage, types};
 use super::durable_commit::CommitError;
-use super::{Call, Import, LimitHit, Services, convert};
+use super::{Call, Import, Services, convert};
+use crate::limits::Limit;
 use crate::store::{Change, Check, Commit};
 use crate::types::{Failure, RECORD_MODEL, Reference};
 
@@ -152,10 +153,10 @@ impl Call {
         let limits = &self.services.limits;
         let (most_changes, most_bytes) = (limits.changes, limits.commit);
         if checks.len().saturating_add(changes.len()) > most_changes {
-            return Err(self.exceeded(LimitHit::Changes(most_changes)));
+            return Err(self.exceed(Limit::Changes));
         }
         if changes.iter().map(size).sum::<usize>() > most_bytes {
-            return Err(self.exceeded(LimitHit::Commit(most_bytes)));
+            return Err(self.exceed(Limit::Commit));
         }
         let checks = checks
             .into_iter()

@@ -49,8 +49,14 @@ pub enum RunOutcome {
     Gone,
 }
 
-/// The kind of wakeup ([`crate::types::Wakeup::kind`]) that the refresh budget limits.
-pub const REFRESH: &str = "refresh";
+/// A limit on the wakeups of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Throttle {
+    /// The kind of wakeup ([`crate::types::Wakeup::kind`]).
+    pub kind: String,
+    /// The largest number of these wakeups that begin in any second.
+    pub per_second: NonZeroU32,
+}
 
 /// The options of a dispatcher.
 #[derive(Clone, Debug)]
@@ -59,10 +65,10 @@ pub struct DispatcherOptions {
     pub concurrency: usize,
     /// How often to look for wakeups of other processes, in real time; 1 s by default.
     pub poll: Duration,
-    /// The largest number of wakeups of the kind [`REFRESH`] that begin in any second; no limit by
-    /// default. The limit leaves a part of Webex's rate limit to interactive calls when many refreshes
-    /// are due or retried. Interactive calls do not wait for it.
-    pub refresh_rate: Option<NonZeroU32>,
+    /// Limits one kind of wakeup; no limit by default. A limit on refreshes leaves a part of Webex's rate
+    /// limit to interactive calls when many refreshes are due or retried. Interactive calls do not wait
+    /// for it.
+    pub throttle: Option<Throttle>,
 }
 
 impl Default for DispatcherOptions {
@@ -70,7 +76,7 @@ impl Default for DispatcherOptions {
         Self {
             concurrency: 32,
             poll: Duration::from_secs(1),
-            refresh_rate: None,
+            throttle: None,
         }
     }
 }
@@ -91,7 +97,7 @@ pub struct Dispatcher {
 #[derive(Default)]
 struct LaunchReport {
     started: usize,
-    /// How long the budget delays due refreshes; `None`: no delay.
+    /// How long the throttle delays due wakeups; `None`: no delay.
     held: Option<Duration>,
 }
 
@@ -160,7 +166,12 @@ impl Dispatcher {
         runner: Arc<dyn Runner>,
         options: DispatcherOptions,
     ) -> Self {
-        let budget = Mutex::new(Budget::new(options.refresh_rate));
+        let budget = Mutex::new(Budget::new(
+            options
+                .throttle
+                .as_ref()
+                .map(|throttle| throttle.per_second),
+        ));
         Self {
             store,
             clock,
@@ -332,13 +343,18 @@ impl Dispatcher {
         tally.summary()
     }
 
+    fn throttled_kind(&self) -> Option<&str> {
+        let throttle = self.options.throttle.as_ref();
+        throttle.map(|throttle| throttle.kind.as_str())
+    }
+
     /// Starts due wakeups while the concurrency limit and the budget allow it.
     async fn launch(&self, flight: &mut InFlight) -> Result<LaunchReport, StoreError> {
         let mut launched = LaunchReport::default();
         self.launch_due(flight, None, &mut launched).await?;
         if launched.held.is_some() {
             // Delayed refreshes must not hide other wakeups.
-            self.launch_due(flight, Some(REFRESH), &mut launched)
+            self.launch_due(flight, self.throttled_kind(), &mut launched)
                 .await?;
         }
         Ok(launched)
@@ -362,7 +378,7 @@ impl Dispatcher {
             if flight.subjects.contains(&subject) || flight.skipped.contains(&subject) {
                 continue;
             }
-            if wakeup.wakeup.kind() == REFRESH
+            if self.throttled_kind() == Some(wakeup.wakeup.kind())
                 && let Err(wait) = self.budget.lock().take(self.clock.monotonic())
             {
                 launched.held = Some(round_up_to_millis(wait));

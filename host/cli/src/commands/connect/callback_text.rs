@@ -4,10 +4,9 @@
 //! own. Such a change is undone only if the result is certain: the redirect address with the state of this
 //! consent, and with a code or an error.
 
+use relation_app::config::RedirectAddress;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
-
-use crate::config::RedirectAddress;
 
 /// The maximum depth of links, entities and quotes that are removed.
 const MAX_LAYERS: usize = 4;

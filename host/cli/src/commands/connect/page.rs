@@ -1,17 +1,17 @@
 //! The result page of a consent.
 
 use http::StatusCode;
+use relation_app::{AppError, ErrorKind};
 use relation_host::CallOutput;
 use relation_host::reports::{Authorization, ConnectReport};
 
-use crate::error::{CliError, ErrorKind};
 use crate::redirect::Page;
 
 /// Builds the page for a completed or failed consent, with a link to the following one.
 pub fn result_page(
     name: &str,
-    completed: &Result<CallOutput<ConnectReport>, CliError>,
-    following: Option<&Result<CallOutput<Authorization>, CliError>>,
+    completed: &Result<CallOutput<ConnectReport>, AppError>,
+    following: Option<&Result<CallOutput<Authorization>, AppError>>,
 ) -> Page {
     const CLOSE: &str = "You can close this window.";
     match completed {

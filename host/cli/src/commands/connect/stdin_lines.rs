@@ -4,11 +4,11 @@
 use std::io::{self, BufRead, Read};
 use std::time::Duration;
 
+use relation_app::{AppError, ErrorKind};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::mpsc;
 
 use super::callback_text::{ExpectedCallback, join_lines, may_continue};
-use crate::error::{CliError, ErrorKind};
 use crate::streams::stderr;
 
 /// The maximum length of a line, in bytes. A callback has about 1 KiB.
@@ -30,7 +30,7 @@ pub struct StdinLines {
 
 impl StdinLines {
     /// Starts the reading thread. `prompts` says whether each paste is asked for at the terminal.
-    pub fn start(prompts: bool) -> Result<Self, CliError> {
+    pub fn start(prompts: bool) -> Result<Self, AppError> {
         let (sender, lines) = mpsc::channel(1);
         let reader = std::thread::Builder::new().name("stdin".to_owned());
         reader
@@ -65,8 +65,8 @@ impl StdinLines {
     pub async fn callback(
         &mut self,
         expected: ExpectedCallback<'_>,
-        mut on_rejected: impl FnMut(&str) -> Result<(), CliError>,
-    ) -> Result<SecretString, CliError> {
+        mut on_rejected: impl FnMut(&str) -> Result<(), AppError>,
+    ) -> Result<SecretString, AppError> {
         let mut last_mismatch = None;
         for left in (0..MAX_PASTES).rev() {
             if self.prompts {
@@ -84,17 +84,17 @@ impl StdinLines {
             }
         }
         Err(match last_mismatch {
-            Some(reason) => CliError::usage(format!(
+            Some(reason) => AppError::usage(format!(
                 "this is not the redirect URL of this consent: {reason}"
             )),
-            None => CliError::usage(
+            None => AppError::usage(
                 "stdin held no address: give the one to which Webex sent the browser",
             ),
         }
         .hint(super::RESTART_HINT))
     }
 
-    async fn paste(&mut self, expected: ExpectedCallback<'_>) -> Result<Paste, CliError> {
+    async fn paste(&mut self, expected: ExpectedCallback<'_>) -> Result<Paste, AppError> {
         let mut lines = Vec::new();
         let mut found = None;
         while lines.len() < MAX_PASTE_LINES {
@@ -128,7 +128,7 @@ impl StdinLines {
         })
     }
 
-    async fn next(&mut self) -> Result<Option<SecretString>, CliError> {
+    async fn next(&mut self) -> Result<Option<SecretString>, AppError> {
         if let Some(line) = self.pushed_back.take() {
             return Ok(Some(line));
         }
@@ -146,7 +146,7 @@ enum Paste {
     End,
 }
 
-fn read_error(error: &io::Error) -> CliError {
+fn read_error(error: &io::Error) -> AppError {
     let what = format!("cannot read the address of the callback from stdin: {error}");
-    CliError::new(ErrorKind::Failed, what)
+    AppError::new(ErrorKind::Failed, what)
 }

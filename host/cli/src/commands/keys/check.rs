@@ -1,5 +1,6 @@
 //! `keys check`: opens every secret.
 
+use relation_app::AppError;
 use relation_host::store::seal::{Rotation, SecretCheckReport};
 use relation_host::types::Timestamp;
 use serde::Serialize;
@@ -9,7 +10,6 @@ use super::{
     render_unopened,
 };
 use crate::Context;
-use crate::error::CliError;
 
 /// Arguments of `keys check`.
 #[derive(Debug, clap::Args)]
@@ -22,9 +22,9 @@ struct Report {
 }
 
 /// Opens every secret. Fails at the end if a secret could not be opened.
-pub async fn run(context: &Context, _args: Args) -> Result<(), CliError> {
+pub async fn run(context: &Context, _args: Args) -> Result<(), AppError> {
     let (store, sealer) = open_sealer(context).await?;
-    let now = || -> Timestamp { context.now() };
+    let now = || -> Timestamp { context.installation.now() };
     let rotation = Rotation::new(store.as_ref(), &sealer, &now, Rotation::STEP);
     let mut reporter = ProgressReporter::new(context.output, "opening");
     let checked = rotation.check(|progress| reporter.report(progress)).await?;

@@ -1,12 +1,12 @@
 //! `keys list`: lists the data keys. Needs the store, but no key.
 
+use relation_app::AppError;
 use relation_host::store::SecretCount;
 use relation_host::store::seal::list_unopened;
 use relation_host::types::Timestamp;
 use serde::Serialize;
 
 use super::{UnopenedRow, count_noun, name_owners, render_unopened};
-use crate::error::CliError;
 use crate::table::{Column, Table};
 use crate::{Context, time};
 
@@ -30,8 +30,8 @@ struct KeyRow {
 }
 
 /// Prints the data keys, the oldest first.
-pub async fn run(context: &Context) -> Result<(), CliError> {
-    let store = context.store()?;
+pub async fn run(context: &Context) -> Result<(), AppError> {
+    let store = context.installation.store_to_read()?;
     let stored = store.data_keys().await?;
     let mut counts = store.key_use().await?;
     let newest = stored.last().map(|key| key.id);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use relation_app::{AppError, ErrorKind};
 use relation_host::store::seal::{DataKeyUser, retire};
 use relation_host::store::stash::Stash;
 use relation_host::store::{Retirement, SecretCount};
@@ -9,7 +10,6 @@ use serde_json::json;
 
 use super::{count_noun, open_sealer};
 use crate::Context;
-use crate::error::{CliError, ErrorKind};
 
 /// Arguments of `keys retire`.
 #[derive(Debug, clap::Args)]
@@ -23,13 +23,13 @@ pub struct Args {
 }
 
 /// Removes the data key, or explains what still needs it.
-pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let Args {
         id,
         despite_unopened,
     } = args;
     let (store, sealer) = open_sealer(context).await?;
-    let stash = context.config.stash_directory();
+    let stash = context.installation.config.stash_directory();
     let stash: Arc<dyn DataKeyUser> = Arc::new(Stash::new(stash, store.id(), Arc::new(sealer)));
     let elsewhere = [stash];
     let retired = retire(store.as_ref(), &elsewhere, id, despite_unopened).await?;
@@ -39,7 +39,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
             // Ids are assigned in sequence, so a lower id existed once.
             let newest = store.data_keys().await?.last().map_or(0, |key| key.id);
             if id == 0 || id > newest {
-                return Err(CliError::new(
+                return Err(AppError::new(
                     ErrorKind::NotFound,
                     format!("there is no data key {id}"),
                 )
@@ -48,7 +48,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
             true
         }
         Retirement::Newest => {
-            return Err(CliError::new(
+            return Err(AppError::new(
                 ErrorKind::Failed,
                 format!("data key {id} is the newest one, which seals new secrets"),
             )
@@ -63,11 +63,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
     })
 }
 
-fn in_use_error(id: u32, sealed: SecretCount, unknown: u64) -> CliError {
+fn in_use_error(id: u32, sealed: SecretCount, unknown: u64) -> AppError {
     let decryptable = sealed.all - sealed.quarantined;
     if decryptable > 0 {
         let secrets = count_noun(decryptable, "secret is", "secrets are");
-        return CliError::new(
+        return AppError::new(
             ErrorKind::Failed,
             format!("data key {id} cannot be retired: {secrets} sealed with it"),
         )
@@ -90,7 +90,7 @@ fn in_use_error(id: u32, sealed: SecretCount, unknown: u64) -> CliError {
             "damaged secrets may be sealed with it",
         ));
     }
-    CliError::new(
+    AppError::new(
         ErrorKind::Failed,
         format!("data key {id} cannot be retired: {}", needs.join(", and ")),
     )

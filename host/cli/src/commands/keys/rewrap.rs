@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use relation_app::AppError;
+use relation_app::config::KeySource;
 use relation_host::store::seal::{
     KeyEncryptionKey, KeyProvider, RewrapOutcome, Rotation, SealError, Sealer,
 };
@@ -10,8 +12,6 @@ use serde_json::json;
 
 use super::count_noun;
 use crate::Context;
-use crate::config::KeySource;
-use crate::error::CliError;
 
 /// Arguments of `keys rewrap`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +36,7 @@ struct NewKey {
 }
 
 impl NewKey {
-    fn into_source(self) -> Result<KeySource, CliError> {
+    fn into_source(self) -> Result<KeySource, AppError> {
         let Self {
             new_key_file,
             new_key_env,
@@ -49,17 +49,17 @@ impl NewKey {
         let command = || KeySource::command(&new_key_command?, Path::new(""));
         file.or_else(|| new_key_env.map(KeySource::Env))
             .or_else(command)
-            .ok_or_else(|| CliError::usage("no new key is named"))
+            .ok_or_else(|| AppError::usage("no new key is named"))
     }
 }
 
 /// Wraps the data keys with the new key, and prints what to configure.
-pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let source = args.new.into_source()?;
-    let store = context.store_to_write()?;
-    let key = context.config.key.clone();
+    let store = context.installation.store()?;
+    let key = context.installation.config.key.clone();
     let existing = source.load().map_err(SealError::from)?;
-    let sealer = match Sealer::open(store.as_ref(), key, context.now()).await {
+    let sealer = match Sealer::open(store.as_ref(), key, context.installation.now()).await {
         Ok(sealer) => sealer,
         // The data keys are already wrapped with the new key, and the configuration still names the old one.
         Err(SealError::WrongKey { wanted, .. } | SealError::NoKey { wanted, .. })
@@ -74,7 +74,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
         None => source.create().map_err(SealError::from)?,
     };
     let fingerprint = kek.fingerprint();
-    let now = || -> Timestamp { context.now() };
+    let now = || -> Timestamp { context.installation.now() };
     let rotation = Rotation::new(store.as_ref(), &sealer, &now, Rotation::STEP);
     let rewrapped = rotation.rewrap(kek).await?;
     print(context, &source, &fingerprint, rewrapped)
@@ -85,8 +85,8 @@ fn print(
     source: &KeySource,
     fingerprint: &str,
     rewrapped: RewrapOutcome,
-) -> Result<(), CliError> {
-    let configured = context.config.key == *source;
+) -> Result<(), AppError> {
+    let configured = context.installation.config.key == *source;
     let keys = match rewrapped {
         RewrapOutcome::Done(keys) => keys,
         RewrapOutcome::Already => 0,

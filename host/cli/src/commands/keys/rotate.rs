@@ -1,5 +1,6 @@
 //! `keys rotate`: seals every secret with a new data key.
 
+use relation_app::AppError;
 use relation_host::store::seal::{Rotation, RotationReport};
 use relation_host::types::Timestamp;
 use serde::Serialize;
@@ -9,7 +10,6 @@ use super::{
     render_unopened,
 };
 use crate::Context;
-use crate::error::CliError;
 
 /// Arguments of `keys rotate`.
 #[derive(Debug, clap::Args)]
@@ -32,9 +32,9 @@ struct Report {
 }
 
 /// Rotates. Fails at the end if a secret could not be opened.
-pub async fn run(context: &Context, args: Args) -> Result<(), CliError> {
+pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let (store, sealer) = open_sealer(context).await?;
-    let now = || -> Timestamp { context.now() };
+    let now = || -> Timestamp { context.installation.now() };
     let rotation = Rotation::new(store.as_ref(), &sealer, &now, args.step);
     let mut reporter = ProgressReporter::new(context.output, "sealing again");
     let rotated = rotation

@@ -82,7 +82,7 @@ async fn rate_limited(
         scheduled: Notify::new(),
     });
     let options = DispatcherOptions {
-        refresh_rate: NonZeroU32::new(rate),
+        throttle: throttle_refreshes(rate),
         ..DispatcherOptions::default()
     };
     let dispatcher = Dispatcher::new(store, clock, runner.clone(), options);
@@ -105,6 +105,13 @@ fn schedule(commit: &mut Commit, id: &str, deadline: Option<Timestamp>) {
         deadline,
         payload: String::new(),
     }));
+}
+
+fn throttle_refreshes(rate: u32) -> Option<Throttle> {
+    NonZeroU32::new(rate).map(|per_second| Throttle {
+        kind: "refresh".to_owned(),
+        per_second,
+    })
 }
 
 #[tokio::test]
@@ -144,7 +151,7 @@ async fn other_wakeups_do_not_wait_for_the_refresh_budget() {
     let ran = dispatcher.run_through(&clock, clock.now()).await.unwrap();
     assert_eq!(ran.done, 13);
     let ran = runner.ran.lock();
-    let others = ran.iter().filter(|(_, due)| due.wakeup.kind() != REFRESH);
+    let others = ran.iter().filter(|(_, due)| due.wakeup.kind() != "refresh");
     assert_eq!(others.count(), 3);
 }
 
@@ -349,7 +356,7 @@ async fn calls_until_idle(
     });
     let options = DispatcherOptions {
         concurrency,
-        refresh_rate: NonZeroU32::new(20),
+        throttle: throttle_refreshes(20),
         ..DispatcherOptions::default()
     };
     let clock = Arc::new(SystemClock::new());

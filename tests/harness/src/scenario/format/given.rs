@@ -1,6 +1,6 @@
 //! `[given]` and `[limits]`: the state before a scenario, and the limits of its calls.
 
-use relation_host::Limits;
+use relation_host::limits::{Limit, LimitUnit, LimitValue, Limits};
 use relation_host::types::{Hierarchy, Pkid, RECORD_MODEL, Reference, Wakeup};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -173,43 +173,27 @@ pub fn default_node() -> Option<Hierarchy> {
 
 /// Reads `[limits]`.
 pub fn limits(mut table: Table<'_, '_>) -> Limits {
-    let default = Limits::default();
-    let limits = Limits {
-        memory: table.get("memory", values::size).unwrap_or(default.memory),
-        time: table.get("time", values::duration).unwrap_or(default.time),
-        request_time: table
-            .get("request-time", values::duration)
-            .unwrap_or(default.request_time),
-        response: table
-            .get("response", values::size)
-            .unwrap_or(default.response),
-        headers: table
-            .get("headers", values::size)
-            .unwrap_or(default.headers),
-        requests: table.get("requests", positive).unwrap_or(default.requests),
-        commit: table.get("commit", values::size).unwrap_or(default.commit),
-        changes: table.get("changes", positive).unwrap_or(default.changes),
-        host_calls: table
-            .get("host-calls", positive)
-            .unwrap_or(default.host_calls),
-        transfer: table
-            .get("transfer", values::size)
-            .unwrap_or(default.transfer),
-        handles: table.get("handles", positive).unwrap_or(default.handles),
-        table: table.get("table", positive).unwrap_or(default.table),
-        secrets: table.get("secrets", positive).unwrap_or(default.secrets),
-        log: table.get("log", values::size).unwrap_or(default.log),
-        calls: default.calls,
-    };
+    let mut limits = Limits::default();
+    for limit in Limit::ALL {
+        table.get(limit.name(), |value| {
+            let value = match limit.unit() {
+                LimitUnit::Bytes => LimitValue::Bytes(values::size(value)?),
+                LimitUnit::Count => LimitValue::Count(positive(value)?),
+                LimitUnit::Time => LimitValue::Time(values::duration(value)?),
+            };
+            match limits.set(*limit, value) {
+                true => Ok(()),
+                false => Err(ValueError::new("is too large")),
+            }
+        });
+    }
     table.close();
     limits
 }
 
-fn positive<T: TryFrom<i64> + Default + PartialEq>(
-    value: toml::de::DeValue<'_>,
-) -> Result<T, ValueError> {
-    match values::count::<T>(value)? {
-        none if none == T::default() => Err(ValueError::new("must be 1 or more")),
-        some => Ok(some),
+fn positive(value: toml::de::DeValue<'_>) -> Result<u64, ValueError> {
+    match values::count(value)? {
+        0 => Err(ValueError::new("must be 1 or more")),
+        count => Ok(count),
     }
 }

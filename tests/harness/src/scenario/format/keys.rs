@@ -1,6 +1,8 @@
 //! All keys of a scenario, by section. The reader rejects other keys, and the reference (docs/scenarios.md)
 //! lists exactly these.
 
+use relation_host::limits::Limit;
+
 /// A table of a scenario and its allowed keys.
 #[derive(Debug)]
 pub struct Section {
@@ -17,13 +19,18 @@ impl Section {
     }
 }
 
+macro_rules! keys {
+    ([$($key:literal)*]) => { &[$($key),*] };
+    (($keys:expr)) => { $keys };
+}
+
 macro_rules! sections {
-    ($($(#[$doc:meta])* $constant:ident $name:literal [$($key:literal)*];)*) => {
+    ($($(#[$doc:meta])* $constant:ident $name:literal $keys:tt;)*) => {
         $(
             $(#[$doc])*
             pub static $constant: Section = Section {
                 name: $name,
-                keys: &[$($key),*],
+                keys: keys!($keys),
             };
         )*
         /// All sections, in the order of the reference.
@@ -45,10 +52,7 @@ sections! {
     /// A wakeup that exists before the first step.
     GIVEN_WAKEUP "[[given.wakeup]]" ["id" "model" "pkid" "due" "deadline" "payload"];
     /// The limits of a call.
-    LIMITS "[limits]" [
-        "memory" "time" "request-time" "response" "headers" "requests" "commit" "changes"
-        "host-calls" "transfer" "handles" "table" "secrets" "log"
-    ];
+    LIMITS "[limits]" (Limit::NAMES);
     /// The emulated Webex.
     WEBEX "[webex]" [
         "mode" "reuse-detection" "access-life" "refresh-life" "code-life" "error-style"

@@ -1,21 +1,27 @@
-//! The sort order of the customer list, and the cursors of its pages.
+//! The list of records: its sort order, its pages and their cursors.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use relation_host::reports::State;
+use relation_host::store::Store;
+use relation_host::types::{Filter, Page};
 use serde::{Deserialize, Serialize};
 
+use crate::AppError;
 use crate::records::Record;
 
+/// The number of records per read from the store.
+const READ_PAGE_SIZE: u32 = 1000;
+
 /// The sort order of a list of customers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
-    /// By hierarchy, and by name within it
+    /// By hierarchy, and by name within it.
     #[default]
     Name,
-    /// By the expiry of the refresh token, the earliest first
+    /// By the expiry of the refresh token, the earliest first.
     Expiry,
-    /// By state, the most urgent first
+    /// By state, the most urgent first.
     State,
 }
 
@@ -65,6 +71,49 @@ impl Order {
         let json = serde_json::to_vec(&(self, position)).unwrap_or_default();
         URL_SAFE_NO_PAD.encode(json)
     }
+}
+
+/// Reads a page of records in `order`: at most `limit` records after a position. The store sorts records by
+/// pkid, so all records are read, but only those of the page are kept in memory.
+///
+/// # Errors
+/// The store cannot be read, or holds a record of another release.
+pub async fn read_sorted(
+    store: &dyn Store,
+    filter: &Filter,
+    order: Order,
+    after: Option<&ListPosition>,
+    limit: Option<u32>,
+) -> Result<Page<Record>, AppError> {
+    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+    let mut found: Vec<(ListPosition, Record)> = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = store
+            .find(filter, cursor.as_deref(), READ_PAGE_SIZE)
+            .await?;
+        for document in &page.items {
+            let record = Record::from_document(document)?;
+            let position = order.position(&record);
+            if after.is_none_or(|after| position > *after) {
+                found.push((position, record));
+            }
+        }
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
+        // One record more than the limit shows that there is another page.
+        found.truncate(limit.saturating_add(1));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let last = found.last().filter(|_| more);
+    Ok(Page {
+        next: last.map(|(position, _)| order.encode_cursor(position)),
+        items: found.into_iter().map(|(_, record)| record).collect(),
+    })
 }
 
 /// Ranks a state by how soon a person has to act; 0 is the most urgent.

@@ -6,16 +6,16 @@ use relation_host::store::seal::{KeyError, SealError};
 use relation_host::store::sqlite::OpenError;
 use relation_host::{BuildError, CallError, CallErrorKind};
 
-use super::{CliError, ErrorKind};
+use super::{AppError, ErrorKind};
 use crate::config::ConfigError;
 
-impl From<ConfigError> for CliError {
+impl From<ConfigError> for AppError {
     fn from(error: ConfigError) -> Self {
         Self::usage(error.to_string())
     }
 }
 
-impl From<OpenError> for CliError {
+impl From<OpenError> for AppError {
     fn from(error: OpenError) -> Self {
         let cli_error = Self::new(ErrorKind::Failed, error.to_string());
         match error {
@@ -43,7 +43,7 @@ impl From<OpenError> for CliError {
     }
 }
 
-impl From<StoreError> for CliError {
+impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         let kind = match &error {
             StoreError::Conflict(_) | StoreError::Fenced { .. } => ErrorKind::Conflict,
@@ -55,7 +55,7 @@ impl From<StoreError> for CliError {
     }
 }
 
-impl From<SealError> for CliError {
+impl From<SealError> for AppError {
     fn from(error: SealError) -> Self {
         let message = error.to_string();
         match error {
@@ -78,7 +78,7 @@ impl From<SealError> for CliError {
     }
 }
 
-impl From<GuestError> for CliError {
+impl From<GuestError> for AppError {
     fn from(error: GuestError) -> Self {
         if let GuestErrorKind::AddressSpace { .. } = &error.kind {
             return Self::new(ErrorKind::LimitExceeded, error.kind.to_string());
@@ -91,7 +91,7 @@ impl From<GuestError> for CliError {
     }
 }
 
-impl From<BuildError> for CliError {
+impl From<BuildError> for AppError {
     fn from(error: BuildError) -> Self {
         match error {
             BuildError::Plugin(error)
@@ -108,7 +108,7 @@ impl From<BuildError> for CliError {
     }
 }
 
-impl From<CallError> for CliError {
+impl From<CallError> for AppError {
     fn from(error: CallError) -> Self {
         let message = error.to_string();
         let cli_error = match error.kind {

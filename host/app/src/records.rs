@@ -1,4 +1,4 @@
-//! Stored records, and how a command selects one: by pkid or by name.
+//! Stored records, and how one is found: by pkid or by name.
 
 use std::collections::BTreeMap;
 
@@ -11,21 +11,10 @@ use relation_host::types::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::error::{CliError, ErrorKind};
+use crate::{AppError, ErrorKind};
 
 /// The maximum number of candidates that the error of an ambiguous name lists.
 const CANDIDATES: u32 = 10;
-
-/// Selects the record of a command.
-#[derive(Clone, Debug, clap::Args)]
-pub struct RecordSelector {
-    /// The record, by pkid or by name
-    #[arg(value_name = "RECORD")]
-    pub record: String,
-    /// The node at or below which the name is looked up
-    #[arg(long, value_name = "PATH")]
-    pub hierarchy: Option<Hierarchy>,
-}
 
 /// A record as it is stored.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -48,7 +37,7 @@ pub struct Record {
     pub owned_documents: Vec<OwnedDocument>,
 }
 
-/// The state of a grant, as stored by the plugin. Parts that no command shows are left out.
+/// The state of a grant, as stored by the plugin. Parts that nothing shows are left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredGrant {
     /// The state.
@@ -113,9 +102,12 @@ struct RecordBody {
 
 impl Record {
     /// Parses a stored document.
-    pub fn from_document(document: &Document) -> Result<Self, CliError> {
+    ///
+    /// # Errors
+    /// The document is not a record of this release.
+    pub fn from_document(document: &Document) -> Result<Self, AppError> {
         let mut body: RecordBody = serde_json::from_str(&document.body).map_err(|error| {
-            CliError::new(
+            AppError::new(
                 ErrorKind::Failed,
                 format!(
                     "the stored record {} cannot be read: {error}",
@@ -233,89 +225,105 @@ pub fn filter(
     }
 }
 
-impl RecordSelector {
-    /// Finds the selected record.
-    pub async fn find(&self, store: &dyn Store) -> Result<Record, CliError> {
-        if let Ok(pkid) = self.record.trim().parse::<Pkid>()
-            && let Some(record) = self.find_by_pkid(store, pkid).await?
-        {
-            return Ok(record);
-        }
-        if let Some(hierarchy) = &self.hierarchy {
-            let at_node = self.find_by_name(store, Some((hierarchy, Scope::Node)));
-            if let [record] = at_node.await?.as_slice() {
-                return Ok(record.clone());
-            }
-        }
-        let location = self.hierarchy.as_ref().map(|node| (node, Scope::Subtree));
-        let found = self.find_by_name(store, location).await?;
-        match found.as_slice() {
-            [record] => Ok(record.clone()),
-            [] => Err(self.not_found_error()),
-            candidates => Err(self.ambiguous_error(candidates)),
+/// Finds a record by pkid or by name, optionally at or below a node.
+///
+/// # Errors
+/// No record matches, or several have the name.
+pub async fn find(
+    store: &dyn Store,
+    record: &str,
+    hierarchy: Option<&Hierarchy>,
+) -> Result<Record, AppError> {
+    if let Ok(pkid) = record.trim().parse::<Pkid>()
+        && let Some(record) = find_by_pkid(store, pkid, hierarchy).await?
+    {
+        return Ok(record);
+    }
+    if let Some(hierarchy) = hierarchy {
+        let at_node = find_by_name(store, record, Some((hierarchy, Scope::Node)));
+        if let [record] = at_node.await?.as_slice() {
+            return Ok(record.clone());
         }
     }
-
-    async fn find_by_pkid(
-        &self,
-        store: &dyn Store,
-        pkid: Pkid,
-    ) -> Result<Option<Record>, CliError> {
-        let found = store.get(&[Reference::record(pkid)]).await?;
-        let Some(document) = found.into_iter().flatten().next() else {
-            return Ok(None);
-        };
-        let record = Record::from_document(&document)?;
-        let elsewhere = self
-            .hierarchy
-            .as_ref()
-            .is_some_and(|node| !node.contains(&record.hierarchy));
-        Ok((!elsewhere).then_some(record))
+    let location = hierarchy.map(|node| (node, Scope::Subtree));
+    let found = find_by_name(store, record, location).await?;
+    match found.as_slice() {
+        [record] => Ok(record.clone()),
+        [] => Err(not_found_error(record, hierarchy)),
+        candidates => Err(ambiguous_error(record, candidates)),
     }
+}
 
-    async fn find_by_name(
-        &self,
-        store: &dyn Store,
-        location: Option<(&Hierarchy, Scope)>,
-    ) -> Result<Vec<Record>, CliError> {
-        let location = location.map(|(node, scope)| (node.clone(), scope));
-        let mut found = Vec::new();
-        for spelling in spellings(&self.record) {
-            let filter = filter(location.clone(), Some(&spelling), None);
-            let page = store.find(&filter, None, CANDIDATES + 1).await?;
-            found.extend(page.items);
+async fn find_by_pkid(
+    store: &dyn Store,
+    pkid: Pkid,
+    hierarchy: Option<&Hierarchy>,
+) -> Result<Option<Record>, AppError> {
+    let found = store.get(&[Reference::record(pkid)]).await?;
+    let Some(document) = found.into_iter().flatten().next() else {
+        return Ok(None);
+    };
+    let record = Record::from_document(&document)?;
+    let elsewhere = hierarchy.is_some_and(|node| !node.contains(&record.hierarchy));
+    Ok((!elsewhere).then_some(record))
+}
+
+async fn find_by_name(
+    store: &dyn Store,
+    name: &str,
+    location: Option<(&Hierarchy, Scope)>,
+) -> Result<Vec<Record>, AppError> {
+    let location = location.map(|(node, scope)| (node.clone(), scope));
+    let mut found = Vec::new();
+    for spelling in spellings(name) {
+        let filter = filter(location.clone(), Some(&spelling), None);
+        let page = store.find(&filter, None, CANDIDATES + 1).await?;
+        found.extend(page.items);
+    }
+    found.iter().map(Record::from_document).collect()
+}
+
+fn not_found_error(record: &str, hierarchy: Option<&Hierarchy>) -> AppError {
+    let location = match hierarchy {
+        Some(node) => format!(" at or below {node}"),
+        None => String::new(),
+    };
+    AppError::new(
+        ErrorKind::NotFound,
+        format!("no record{location} has the pkid or name {record:?}"),
+    )
+    .hint("`relation-host list` shows what is there")
+}
+
+fn ambiguous_error(record: &str, candidates: &[Record]) -> AppError {
+    let more = match candidates.len() > CANDIDATES as usize {
+        true => "\n  and more",
+        false => "",
+    };
+    let lines: String = candidates
+        .iter()
+        .take(CANDIDATES as usize)
+        .map(|record| format!("\n  {}  {}", record.pkid, record.hierarchy))
+        .collect();
+    AppError::usage(format!(
+        "more than one record is called {record:?}:{lines}{more}"
+    ))
+    .hint("name it by its pkid, or say where with --hierarchy")
+}
+
+/// Finds the spelling under which `name` is stored. Returns the normalized spelling if no record has the name.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn find_stored_spelling(store: &dyn Store, name: &str) -> Result<String, AppError> {
+    let spellings = spellings(name);
+    for spelling in &spellings {
+        let filter = filter(None, Some(spelling), None);
+        if !store.find(&filter, None, 1).await?.items.is_empty() {
+            return Ok(spelling.clone());
         }
-        found.iter().map(Record::from_document).collect()
     }
-
-    fn not_found_error(&self) -> CliError {
-        let location = match &self.hierarchy {
-            Some(node) => format!(" at or below {node}"),
-            None => String::new(),
-        };
-        CliError::new(
-            ErrorKind::NotFound,
-            format!("no record{location} has the pkid or name {:?}", self.record),
-        )
-        .hint("`relation-host list` shows what is there")
-    }
-
-    fn ambiguous_error(&self, candidates: &[Record]) -> CliError {
-        let more = match candidates.len() > CANDIDATES as usize {
-            true => "\n  and more",
-            false => "",
-        };
-        let lines: String = candidates
-            .iter()
-            .take(CANDIDATES as usize)
-            .map(|record| format!("\n  {}  {}", record.pkid, record.hierarchy))
-            .collect();
-        CliError::usage(format!(
-            "more than one record is called {:?}:{lines}{more}",
-            self.record
-        ))
-        .hint("name it by its pkid, or say where with --hierarchy")
-    }
+    Ok(spellings.into_iter().next().unwrap_or_default())
 }
 
 #[cfg(test)]

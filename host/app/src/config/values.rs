@@ -6,46 +6,15 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use relation_host::egress::{Policy, PolicyError};
+use relation_host::limits::{Limit, LimitUnit, LimitValue, Limits};
 use toml::de::DeValue;
 
 use super::reader::{Reader, Section, describe_kind, list_items};
 use super::redirect::RedirectAddress;
-
-/// The location of the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreUrl {
-    /// `sqlite:PATH`: a local file.
-    Sqlite(PathBuf),
-}
-
-impl StoreUrl {
-    /// Parses `sqlite:PATH`. A relative path is relative to `directory`.
-    pub fn parse(text: &str, directory: &Path) -> Result<Self, String> {
-        let path = text.strip_prefix("sqlite:").ok_or_else(|| {
-            "a store is named as sqlite:PATH, such as \"sqlite:relation.db\"".to_owned()
-        })?;
-        // `sqlite:///var/lib/relation.db`, as file URLs are often written.
-        let path = path.strip_prefix("//").unwrap_or(path);
-        if path.is_empty() {
-            return Err("sqlite: must be followed by the path of a file".to_owned());
-        }
-        if path == ":memory:" {
-            return Err("a store must outlive the process: name a file".to_owned());
-        }
-        Ok(Self::Sqlite(directory.join(path)))
-    }
-}
-
-impl std::fmt::Display for StoreUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-        }
-    }
-}
+use crate::StoreUrl;
 
 /// The log format.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// Lines for people.
     #[default]
@@ -257,15 +226,6 @@ impl Section<'_> {
         })
     }
 
-    /// Takes a size in bytes.
-    pub fn size<T: TryFrom<u64>>(
-        &mut self,
-        reader: &mut Reader<'_>,
-        key: &'static str,
-    ) -> Option<T> {
-        self.take(reader, key, parse_size)
-    }
-
     /// Takes a number, 1 or more.
     pub fn count<T: FromStr>(&mut self, reader: &mut Reader<'_>, key: &'static str) -> Option<T> {
         self.take(reader, key, parse_count)
@@ -291,6 +251,21 @@ impl Section<'_> {
             let text = parse_text(value)?;
             RedirectAddress::parse(&text).map_err(|error| format!("{text:?} {error}"))
         })
+    }
+
+    /// Takes a limit of calls.
+    pub fn limit(&mut self, reader: &mut Reader<'_>, limit: Limit, limits: &mut Limits) {
+        self.take(reader, limit.name(), |value| {
+            let value = match limit.unit() {
+                LimitUnit::Bytes => LimitValue::Bytes(parse_size(value)?),
+                LimitUnit::Count => LimitValue::Count(parse_count(value)?),
+                LimitUnit::Time => LimitValue::Time(parse_duration(value)?),
+            };
+            match limits.set(limit, value) {
+                true => Ok(()),
+                false => Err("is too large".to_owned()),
+            }
+        });
     }
 
     /// Takes a store URL.

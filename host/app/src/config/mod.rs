@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use relation_host::Retention;
-use relation_host::limits::Limits;
+use relation_host::limits::{Limit, Limits};
 use relation_host::text::{self, NotUtf8};
+
+use crate::StoreUrl;
 
 mod component;
 mod key;
@@ -27,7 +29,7 @@ pub use self::reader::SettingError;
 use self::reader::{Reader, Section};
 pub use self::redirect::RedirectAddress;
 pub use self::setting_sources::SettingSources;
-pub use self::values::{LogFormat, StoreUrl};
+pub use self::values::LogFormat;
 
 /// The configuration file that is read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "relation.toml";
@@ -155,7 +157,7 @@ impl Config {
     /// Returns the defaults, with files in `directory`. The defaults allow no egress.
     pub fn without_file(directory: &Path) -> Self {
         Self {
-            store: StoreUrl::Sqlite(directory.join("relation.db")),
+            store: StoreUrl::sqlite(directory.join("relation.db")),
             key: KeySource::File(directory.join("relation.key")),
             stash: None,
             stash_reserve: stash::DEFAULT_RESERVE,
@@ -172,16 +174,15 @@ impl Config {
         }
     }
 
-    /// Returns the directory of the stash.
+    /// Returns the directory of the stash; by default, beside the store.
     pub fn stash_directory(&self) -> PathBuf {
-        match (&self.stash, &self.store) {
-            (Some(directory), _) => directory.clone(),
-            (None, StoreUrl::Sqlite(database)) => {
-                let mut directory = database.as_os_str().to_owned();
-                directory.push("-stash");
-                directory.into()
-            }
+        if let Some(directory) = &self.stash {
+            return directory.clone();
         }
+        let beside = self.store.file().unwrap_or(Path::new("relation"));
+        let mut directory = beside.as_os_str().to_owned();
+        directory.push("-stash");
+        directory.into()
     }
 
     /// Parses `text`. Paths in it are relative to `directory`.
@@ -284,19 +285,11 @@ impl Config {
     }
 
     fn read_limits(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
-        fn set<T>(limit: &mut T, value: Option<T>) {
-            if let Some(value) = value {
-                *limit = value;
-            }
-        }
         let limits = &mut self.limits;
         let times = section.span_of("time").or(section.span_of("request-time"));
-        set(&mut limits.memory, section.size(reader, "memory"));
-        set(&mut limits.time, section.duration(reader, "time"));
-        set(
-            &mut limits.request_time,
-            section.duration(reader, "request-time"),
-        );
+        for limit in Limit::ALL {
+            section.limit(reader, *limit, limits);
+        }
         if let Some(span) = times
             && limits.time < limits.request_time
         {
@@ -308,18 +301,6 @@ impl Config {
             );
             reader.add_error(span, "limits.time".to_owned(), message);
         }
-        set(&mut limits.response, section.size(reader, "response"));
-        set(&mut limits.headers, section.size(reader, "headers"));
-        set(&mut limits.requests, section.count(reader, "requests"));
-        set(&mut limits.commit, section.size(reader, "commit"));
-        set(&mut limits.changes, section.count(reader, "changes"));
-        set(&mut limits.host_calls, section.count(reader, "host-calls"));
-        set(&mut limits.transfer, section.size(reader, "transfer"));
-        set(&mut limits.handles, section.count(reader, "handles"));
-        set(&mut limits.table, section.count(reader, "table"));
-        set(&mut limits.secrets, section.count(reader, "secrets"));
-        set(&mut limits.log, section.size(reader, "log"));
-        set(&mut limits.calls, section.count(reader, "calls"));
         section.close(reader);
     }
 

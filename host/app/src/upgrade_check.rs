@@ -8,9 +8,10 @@ use relation_host::types::{Document, Pkid, Reference};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::records::{self, Record};
-use super::shutdown::Shutdown;
+use tokio_util::sync::CancellationToken;
+
 use crate::config::Config;
+use crate::records::{self, Record};
 
 /// The model of the document that stores the progress.
 const MODEL: &str = "host/Review";
@@ -30,7 +31,7 @@ struct CheckProgress {
 
 /// Checks every connection, unless this release has done so with these settings. Continues an interrupted
 /// check. Errors are only logged: each connection is checked again at its next refresh.
-pub async fn run(host: &Host, config: &Config, shutdown: &Shutdown) {
+pub async fn run(host: &Host, config: &Config, shutdown: &CancellationToken) {
     if let Err(error) = check_connections(host, config, shutdown).await {
         tracing::warn!(%error, "connections could not all be looked at after an upgrade; the next start goes on");
     }
@@ -39,7 +40,7 @@ pub async fn run(host: &Host, config: &Config, shutdown: &Shutdown) {
 async fn check_connections(
     host: &Host,
     config: &Config,
-    shutdown: &Shutdown,
+    shutdown: &CancellationToken,
 ) -> Result<(), StoreError> {
     let revision = revision(host, config);
     let mut progress = load_progress(host).await?;
@@ -60,7 +61,7 @@ async fn check_connections(
             .find(&filter, progress.next.as_deref(), PAGE_SIZE)
             .await?;
         for document in &page.items {
-            if shutdown.is_requested() {
+            if shutdown.is_cancelled() {
                 return Ok(());
             }
             checked += check_record(host, document).await;

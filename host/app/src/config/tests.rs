@@ -135,7 +135,7 @@ fn every_key_is_read() {
             succeeded: Duration::from_secs(30 * 24 * 3600),
             failed: Duration::from_secs(180 * 24 * 3600),
         },
-        store: StoreUrl::Sqlite("/etc/relation/data/relation.db".into()),
+        store: StoreUrl::sqlite("/etc/relation/data/relation.db"),
         key: KeySource::File("/run/keys/relation.key".into()),
         stash: Some("/etc/relation/kept".into()),
         component_cache: CacheLocation::Directory("/etc/relation/compiled".into()),
@@ -290,9 +290,9 @@ fn base_url_with_credentials_or_query_is_refused() {
 #[test]
 fn store_url_has_scheme_and_path() {
     let here = Path::new("/srv");
-    let path = |text| match StoreUrl::parse(text, here) {
-        Ok(StoreUrl::Sqlite(path)) => Some(path),
-        Err(_) => None,
+    let path = |text| {
+        let url = StoreUrl::parse(text, here).ok()?;
+        url.file().map(Path::to_owned)
     };
     assert_eq!(path("sqlite:a.db"), Some("/srv/a.db".into()));
     assert_eq!(path("sqlite:/var/a.db"), Some("/var/a.db".into()));
@@ -345,7 +345,7 @@ fn paths_are_relative_to_the_configuration_file() {
     assert_eq!(config.key, KeySource::File(directory.path().join("keys/a")));
     assert_eq!(
         config.store,
-        StoreUrl::Sqlite(directory.path().join("relation.db"))
+        StoreUrl::sqlite(directory.path().join("relation.db"))
     );
 }
 
@@ -459,4 +459,24 @@ fn the_reserve_is_a_size_or_off() {
     for wrong in ["true", "0", "\"0 B\"", "\"much\""] {
         assert!(reserve(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn documented_limits_are_the_defaults() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, section) = page.split_once("\n## `[limits]`\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let mut text = String::from("[limits]\n");
+    let mut names = Vec::new();
+    for row in section.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row
+            .split('|')
+            .map(|cell| cell.trim().trim_matches('`'))
+            .collect();
+        text.push_str(&format!("{} = {}\n", cells[1], cells[2]));
+        names.push(cells[1].to_owned());
+    }
+    assert_eq!(names, Limit::NAMES);
+    assert_eq!(parse(&text).limits, Limits::default());
 }

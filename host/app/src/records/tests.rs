@@ -53,12 +53,9 @@ async fn store() -> SqliteStore {
     store
 }
 
-async fn find(record: &str, hierarchy: Option<&str>) -> Result<String, CliError> {
-    let selector = RecordSelector {
-        record: record.to_owned(),
-        hierarchy: hierarchy.map(|node| node.parse().unwrap()),
-    };
-    let found = selector.find(&store().await).await?;
+async fn find(record: &str, hierarchy: Option<&str>) -> Result<String, AppError> {
+    let hierarchy: Option<Hierarchy> = hierarchy.map(|node| node.parse().unwrap());
+    let found = super::find(&store().await, record, hierarchy.as_ref()).await?;
     Ok(found.pkid.to_string())
 }
 

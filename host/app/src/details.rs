@@ -1,0 +1,84 @@
+//! A record with everything that belongs to it.
+
+use relation_host::store::{DueWakeup, Store};
+use relation_host::types::{Document, Filter, Key, Timestamp};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::AppError;
+use crate::records::Record;
+
+/// The maximum number of alerts of one record, and of the installation.
+const MAX_ALERTS: u32 = 100;
+
+/// The model of import documents.
+const IMPORT_MODEL: &str = "data/SparkImport";
+
+/// A record with everything that belongs to it.
+#[derive(Debug, Serialize)]
+pub struct RecordDetails {
+    /// The record.
+    #[serde(flatten)]
+    pub record: Record,
+    /// The alerts of the record and of the installation.
+    pub alerts: Vec<Map<String, Value>>,
+    /// The state of the last import.
+    pub imports: Vec<Map<String, Value>>,
+    /// The record's wakeups, the earliest first.
+    pub wakeups: Vec<WakeupRow>,
+}
+
+/// A wakeup of a record.
+#[derive(Debug, Serialize)]
+pub struct WakeupRow {
+    /// The name among the wakeups of the record.
+    pub id: String,
+    /// When the wakeup is due.
+    pub due: Timestamp,
+    /// The number of failed calls.
+    pub attempts: u32,
+}
+
+/// Reads what belongs to `record`.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn gather(store: &dyn Store, record: Record) -> Result<RecordDetails, AppError> {
+    let owned = |model: &str, owner: &str| Filter {
+        model: model.to_owned(),
+        hierarchy: None,
+        equals: vec![Key {
+            name: "owner".to_owned(),
+            value: owner.to_owned(),
+        }],
+    };
+    let pkid = record.pkid.to_string();
+    let mut alerts = Vec::new();
+    // Alerts of the installation concern every customer.
+    for owner in [pkid.as_str(), "installation"] {
+        let filter = owned("data/Alert", owner);
+        alerts.extend(store.find(&filter, None, MAX_ALERTS).await?.items);
+    }
+    let imports = store
+        .find(&owned(IMPORT_MODEL, &pkid), None, MAX_ALERTS)
+        .await?;
+    let wakeups = store.wakeups(&record.reference()).await?;
+    Ok(RecordDetails {
+        alerts: alerts.iter().filter_map(parse_body).collect(),
+        imports: imports.items.iter().filter_map(parse_body).collect(),
+        wakeups: wakeups.into_iter().map(wakeup_row).collect(),
+        record,
+    })
+}
+
+fn parse_body(document: &Document) -> Option<Map<String, Value>> {
+    serde_json::from_str(&document.body).ok()
+}
+
+fn wakeup_row(due: DueWakeup) -> WakeupRow {
+    WakeupRow {
+        id: due.wakeup.id,
+        due: due.wakeup.due,
+        attempts: due.attempts,
+    }
+}

@@ -1,0 +1,291 @@
+//! An installation: its configuration, its clock and its plugin, from which stores and hosts are opened.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use relation_host::clock::Clock;
+use relation_host::component::ComponentCache;
+use relation_host::egress::{Client, ClientOptions, Policy};
+use relation_host::store::Store;
+use relation_host::store::seal::{KeyEncryptionKey, KeyError, KeyProvider, Sealer};
+use relation_host::store::sqlite::SqliteStore;
+use relation_host::types::{Failure, Timestamp};
+use relation_host::{CallError, CallErrorKind, ComponentSource, Host};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::Config;
+use crate::{AppError, ErrorKind, OpenMode, secret_text};
+
+/// The plugin's name of the setting for the client secret.
+pub const CLIENT_SECRET: &str = "webex.client-secret";
+
+/// Where the component of the plugin is.
+#[derive(Clone, Debug)]
+pub struct PluginFile {
+    /// A file, in place of the embedded component.
+    pub file: Option<PathBuf>,
+    /// The component that is embedded in the program, if it was built with one.
+    pub embedded: Option<&'static [u8]>,
+}
+
+impl PluginFile {
+    /// Reads the component. Returns its name and its bytes.
+    ///
+    /// # Errors
+    /// The file cannot be read, or no component is embedded.
+    pub fn read(&self) -> Result<(String, Cow<'static, [u8]>), AppError> {
+        match (&self.file, self.embedded) {
+            (Some(file), _) => {
+                let name = file.display().to_string();
+                let bytes = std::fs::read(file).map_err(|error| {
+                    AppError::usage(format!("cannot read the component {name}: {error}"))
+                })?;
+                Ok((name, Cow::Owned(bytes)))
+            }
+            (None, Some(bytes)) => Ok(("the embedded component".to_owned(), Cow::Borrowed(bytes))),
+            (None, None) => Err(AppError::new(
+                ErrorKind::Failed,
+                "no component is embedded in this binary",
+            )
+            .hint("build with `cargo xtask build`, or name one with --plugin FILE")),
+        }
+    }
+}
+
+/// Opens the cache of compiled components, for work that must also be possible with an invalid configuration.
+/// Returns `None` if the configuration is invalid.
+pub fn open_component_cache(config_file: Option<&Path>) -> Option<ComponentCache> {
+    let config = Config::load(config_file).ok()?;
+    config.component_cache.open_cache()
+}
+
+/// A configuration, a clock and a plugin.
+pub struct Installation {
+    /// The configuration.
+    pub config: Config,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The plugin.
+    pub plugin: PluginFile,
+}
+
+/// The parts of a host that is not built yet.
+pub struct HostParts {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The sealer of the secrets in the store.
+    pub sealer: Arc<Sealer>,
+    /// The HTTP client.
+    pub egress: Client,
+    /// The client secret of the Webex integration.
+    pub client_secret: Option<SecretString>,
+}
+
+impl Installation {
+    /// Returns the current time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Opens the existing store for reading, also on a read-only file system.
+    ///
+    /// # Errors
+    /// The store does not exist or cannot be opened.
+    pub fn store_to_read(&self) -> Result<Arc<dyn Store>, AppError> {
+        self.config.store.open(OpenMode::Read)
+    }
+
+    /// Opens the existing store.
+    ///
+    /// # Errors
+    /// The store does not exist or cannot be opened.
+    pub fn store(&self) -> Result<Arc<dyn Store>, AppError> {
+        self.config.store.open(OpenMode::Existing)
+    }
+
+    /// Opens the host: an existing store, keys, egress, and the compiled plugin, which has accepted its
+    /// settings.
+    ///
+    /// # Errors
+    /// A part cannot be opened, or the plugin refuses a setting.
+    pub async fn host(&self) -> Result<Host, AppError> {
+        self.check_settings(self.unchecked_host().await?).await
+    }
+
+    /// Opens the host like [`Installation::host`], and creates the store if it does not exist.
+    ///
+    /// # Errors
+    /// A part cannot be opened, or the plugin refuses a setting.
+    pub async fn host_creating_store(&self) -> Result<Host, AppError> {
+        let parts = self.open_parts(OpenMode::Create).await?;
+        self.host_from(parts).await
+    }
+
+    /// Opens the host like [`Installation::host`], for work that runs no workflow and needs no valid plugin
+    /// settings.
+    ///
+    /// # Errors
+    /// A part cannot be opened.
+    pub async fn unchecked_host(&self) -> Result<Host, AppError> {
+        self.build_host(self.open_parts(OpenMode::Existing).await?)
+            .await
+    }
+
+    /// Builds a host from parts that the caller has opened and perhaps replaced.
+    ///
+    /// # Errors
+    /// The plugin cannot be loaded or refuses a setting.
+    pub async fn host_from(&self, parts: HostParts) -> Result<Host, AppError> {
+        self.check_settings(self.build_host(parts).await?).await
+    }
+
+    /// Loads the plugin on an empty in-memory store, for work that only queries the plugin.
+    ///
+    /// # Errors
+    /// The plugin cannot be loaded.
+    pub async fn plugin_host(&self) -> Result<Host, AppError> {
+        let store = SqliteStore::in_memory()?;
+        let sealer = Sealer::open(&store, OneTimeKey, self.now()).await?;
+        let (_, component) = self.plugin.read()?;
+        let mut builder = Host::builder()
+            .component(ComponentSource::Bytes(component.into_owned()))
+            .store(Arc::new(store))
+            .sealer(Arc::new(sealer))
+            .clock(Arc::clone(&self.clock))
+            .settings(self.config.settings.clone())
+            .limits(self.config.limits.clone())
+            .egress(egress_client(&self.config)?);
+        if let Some(cache) = self.config.component_cache.open_cache() {
+            builder = builder.component_cache(cache);
+        }
+        Ok(builder.build().await?)
+    }
+
+    /// Refuses settings that the plugin would refuse in every call.
+    async fn check_settings(&self, host: Host) -> Result<Host, AppError> {
+        match host.check_settings().await {
+            Ok(()) => Ok(host),
+            Err(CallError {
+                kind: CallErrorKind::Refused(Failure::Invalid(field_errors)),
+                ..
+            }) => Err(self
+                .config
+                .setting_sources
+                .to_config_error(field_errors)
+                .into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens the store, the keys and the HTTP client, and reads the client secret.
+    ///
+    /// # Errors
+    /// A part cannot be opened.
+    pub async fn open_parts(&self, mode: OpenMode) -> Result<HostParts, AppError> {
+        let config = &self.config;
+        let store = config.store.open(mode)?;
+        let sealer = Sealer::open(store.as_ref(), config.key.clone(), self.now()).await?;
+        let client_secret = config.client_secret_file.as_deref();
+        Ok(HostParts {
+            store,
+            sealer: Arc::new(sealer),
+            egress: egress_client(config)?,
+            client_secret: client_secret.map(read_client_secret).transpose()?,
+        })
+    }
+
+    async fn build_host(&self, parts: HostParts) -> Result<Host, AppError> {
+        let config = &self.config;
+        let (_, component) = self.plugin.read()?;
+        let mut builder = Host::builder()
+            .component(ComponentSource::Bytes(component.into_owned()))
+            .store(parts.store)
+            .sealer(parts.sealer)
+            .clock(Arc::clone(&self.clock))
+            .settings(config.settings.clone())
+            .limits(config.limits.clone())
+            .egress(parts.egress)
+            .stash(config.stash_directory())
+            .stash_reserve(config.stash_reserve)
+            .retention(config.retention);
+        if let Some(database) = config.store.file() {
+            builder = builder.stash_like(database);
+        }
+        if let Some(cache) = config.component_cache.open_cache() {
+            builder = builder.component_cache(cache);
+        }
+        if let Some(secret) = parts.client_secret {
+            builder = builder.secret_setting(CLIENT_SECRET, secret);
+        }
+        Ok(builder.build().await?)
+    }
+}
+
+/// A key for an in-memory store. Neither is persisted.
+struct OneTimeKey;
+
+impl KeyProvider for OneTimeKey {
+    fn load(&self) -> Result<Option<KeyEncryptionKey>, KeyError> {
+        KeyEncryptionKey::random().map(Some)
+    }
+
+    fn create(&self) -> Result<KeyEncryptionKey, KeyError> {
+        KeyEncryptionKey::random()
+    }
+
+    fn describe(&self) -> String {
+        "a key for this process alone".to_owned()
+    }
+}
+
+/// Builds the HTTP client with the configured policy.
+fn egress_client(config: &Config) -> Result<Client, AppError> {
+    let wrong = |error: &dyn std::fmt::Display| AppError::usage(error.to_string());
+    let policy = Policy::parse(&config.egress.allow)
+        .and_then(|policy| policy.with_proxies(&config.egress.proxies))
+        .map_err(|error| wrong(&error))?;
+    Client::new(policy, client_options(config)).map_err(|error| wrong(&error))
+}
+
+/// Returns the limits of the HTTP client.
+pub fn client_options(config: &Config) -> ClientOptions {
+    ClientOptions {
+        extra_ca_file: config.egress.extra_ca.clone(),
+        max_response_bytes: config.limits.response as u64,
+        max_header_bytes: config.limits.headers,
+        ..ClientOptions::default()
+    }
+}
+
+fn read_client_secret(file: &Path) -> Result<SecretString, AppError> {
+    warn_if_open_to_others(file);
+    const WHAT: &str = "the client secret (webex.client-secret-file)";
+    let secret = secret_text::read_line_of_file(file, WHAT)?;
+    // RFC 6749, appendix A.2. Secrets of Webex contain no space either.
+    if secret
+        .expose_secret()
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic())
+    {
+        return Ok(secret);
+    }
+    Err(AppError::usage(format!(
+        "cannot use {WHAT}: {} holds white space or a character that is not ASCII; write the secret \
+         there and nothing else",
+        file.display()
+    )))
+}
+
+#[cfg(unix)]
+fn warn_if_open_to_others(file: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(file).map_or(0, |file| file.permissions().mode());
+    if mode & 0o077 != 0 {
+        let file = file.display();
+        tracing::warn!("others on this machine can read the client secret: chmod 600 {file}");
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_open_to_others(_file: &Path) {}

@@ -1,0 +1,21 @@
+//! What the command, the REST API and the page of the relation host share.
+//!
+//! An [`Installation`] is a configuration, a clock and a plugin; it opens the store and the host. Records are
+//! found, listed and shown by [`records`], [`listing`] and [`details`]. Every error is an [`AppError`]: who must act
+//! next, what happened, and a hint.
+
+pub mod config;
+pub mod details;
+mod error;
+mod installation;
+pub mod listing;
+pub mod records;
+pub mod secret_text;
+mod stores;
+pub mod upgrade_check;
+
+pub use error::{AppError, CONNECT_AGAIN, ErrorKind};
+pub use installation::{
+    CLIENT_SECRET, HostParts, Installation, PluginFile, client_options, open_component_cache,
+};
+pub use stores::{OpenMode, StoreUrl};

@@ -1,0 +1,83 @@
+//! Stores in an SQLite file: `sqlite:PATH`.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use relation_host::store::Store;
+use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
+
+use super::{Backup, OpenMode, StoreKind, StoreLocation, StoreUrl};
+use crate::{AppError, ErrorKind};
+
+/// Stores in an SQLite file.
+pub(super) const KIND: StoreKind = StoreKind {
+    scheme: "sqlite",
+    form: "sqlite:PATH",
+    parse,
+};
+
+fn parse(location: &str, directory: &Path) -> Result<StoreUrl, String> {
+    // `sqlite:///var/lib/relation.db`, as file URLs are often written.
+    let path = location.strip_prefix("//").unwrap_or(location);
+    if path.is_empty() {
+        return Err("sqlite: must be followed by the path of a file".to_owned());
+    }
+    if path == ":memory:" {
+        return Err("a store must outlive the process: name a file".to_owned());
+    }
+    Ok(StoreUrl::sqlite(directory.join(path)))
+}
+
+/// The file of a store.
+pub(super) struct SqliteFile(PathBuf);
+
+impl SqliteFile {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+}
+
+impl fmt::Display for SqliteFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sqlite:{}", self.0.display())
+    }
+}
+
+#[async_trait]
+impl StoreLocation for SqliteFile {
+    fn open(&self, mode: OpenMode) -> Result<Arc<dyn Store>, AppError> {
+        let options = SqliteOptions::default();
+        let store = match mode {
+            OpenMode::Read => SqliteStore::open_to_read(&self.0, &options),
+            OpenMode::Existing => SqliteStore::open_existing(&self.0, &options),
+            OpenMode::Create => SqliteStore::open(&self.0, &options),
+        };
+        Ok(Arc::new(store?))
+    }
+
+    fn exists(&self) -> bool {
+        self.0.exists()
+    }
+
+    fn file(&self) -> Option<&Path> {
+        Some(&self.0)
+    }
+
+    async fn backup(&self, file: &Path) -> Result<Backup, AppError> {
+        if !self.exists() {
+            let message = format!("there is no store {} to back up", self.0.display());
+            return Err(AppError::new(ErrorKind::NotFound, message));
+        }
+        let store = SqliteStore::open_to_read(&self.0, &SqliteOptions::default())?;
+        let copied = store.backup(file).await;
+        let copied = copied.map_err(|error| AppError::new(ErrorKind::Failed, error.to_string()))?;
+        Ok(Backup {
+            bytes: copied.bytes,
+            documents: copied.documents,
+            secrets: copied.secrets,
+            wrapped_by: copied.wrapped_by,
+        })
+    }
+}

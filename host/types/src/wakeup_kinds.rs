@@ -1,0 +1,9 @@
+//! The kinds of wakeups that the plugin schedules, as the contract's page names them. A wakeup's id is its kind,
+//! or the kind, a dot and the name of a further grant.
+
+/// Refreshes the tokens of a grant.
+pub const REFRESH: &str = "refresh";
+/// Checks the expiries of a grant.
+pub const EXPIRY: &str = "expiry";
+/// Begins or continues an import.
+pub const SYNC: &str = "sync";

@@ -22,6 +22,7 @@ pub mod reports;
 pub mod revocation;
 pub mod scopes;
 pub mod settings;
+pub mod store_tokens;
 pub mod text;
 pub mod timing;
 pub mod tokens;

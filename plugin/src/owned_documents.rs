@@ -6,6 +6,7 @@ use crate::grant::Grant;
 use crate::model::{RELATION, SHADOW, derived};
 use crate::platform::{Change, Document, Environment, Failure, Key, Reference, Storage, Timestamp};
 use crate::record::{OwnedDocument, Record, key};
+use crate::tokens::TokenUpdate;
 use crate::workflows::describe::{EXPIRY_ACTION, REFRESH_ACTION};
 
 /// The model of data syncs.
@@ -235,6 +236,29 @@ pub fn reschedule(
 ) -> Result<Option<Change>, Failure> {
     let stored = StoredSchedule::read(storage, record, role)?;
     Ok(stored.reschedule(record, executed, next))
+}
+
+/// Updates both schedules of `grant` after new tokens. Without a next expiry check, that schedule keeps
+/// the present one.
+///
+/// # Errors
+/// Those of [`StoredSchedule::read`].
+pub fn reschedule_grant(
+    storage: &(impl Storage + ?Sized),
+    record: &Record,
+    grant: Grant,
+    update: &TokenUpdate,
+) -> Result<Vec<Change>, Failure> {
+    let mut changes = Vec::new();
+    for (role, next) in [
+        (grant.refresh_schedule(), Some(update.next_refresh)),
+        (grant.expiry_schedule(), update.next_check),
+    ] {
+        if next.is_some() {
+            changes.extend(reschedule(storage, record, role, None, next)?);
+        }
+    }
+    Ok(changes)
 }
 
 /// Updates the names of the owned documents after a change of the record's name or shadow. Returns

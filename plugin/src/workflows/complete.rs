@@ -13,21 +13,19 @@ use crate::grant::Grant;
 use crate::model::{FieldErrors, ValidatedInput, derived};
 use crate::owned_documents;
 use crate::platform::{
-    Change, Check, Failure, FieldError, Level, OnUnavailable, Platform, Secret, Timestamp, is_pkid,
+    Change, Check, Failure, FieldError, Level, Platform, Reference, Secret, Timestamp, is_pkid,
 };
 use crate::record::Record;
 use crate::reports::{ConnectReport, ConnectionReport, SyncKind};
 use crate::settings::{ClientCredentials, Settings};
+use crate::store_tokens::{IssuedTokens, StorageSteps, store_tokens};
 use crate::timing::MIN_DELAY;
-use crate::tokens::{self, StoredTokens, TokenSource};
+use crate::tokens::{StoredTokens, TokenSource, TokenUpdate};
 use crate::uniqueness;
 use crate::webex::ids::OrgId;
-use crate::webex::token_response::TokenResponse;
 use crate::{scopes, workflows::connect};
 use exchange::TokenExchange;
 
-/// The maximum number of attempts to store new tokens while the store fails or the record changes.
-const MAX_ATTEMPTS: u32 = 3;
 /// The number of reported steps.
 const STEPS: u32 = 4;
 
@@ -92,15 +90,20 @@ pub fn complete_connect<P: Platform + ?Sized>(
     platform.progress(2, STEPS, "checking the organisation");
     let organization = exchange.verify_organization(&record, &response)?;
     platform.progress(3, STEPS, "storing the tokens");
-    let tokens = ConsentedTokens {
-        platform,
-        settings: &settings,
+    let tokens = IssuedTokens {
         grant,
-        response,
-        organization,
+        response: &response,
+        source: TokenSource::Consented,
         issued,
     };
-    let report = tokens.store_with_retries(record)?;
+    let mut steps = ConsentSteps {
+        platform,
+        grant,
+        organization,
+        cleared: Vec::new(),
+    };
+    let stored = store_tokens(platform, &settings, &tokens, record, &mut steps)?;
+    let report = steps.build_report(&stored);
     platform.progress(STEPS, STEPS, &report.message);
     platform.log(Level::Info, &report.message);
     Ok(report)
@@ -203,92 +206,44 @@ fn map_callback_error(
     }
 }
 
-/// Tokens of a consent for the record's organisation.
-struct ConsentedTokens<'a, P: ?Sized> {
+/// The steps of a consent in storing its tokens.
+struct ConsentSteps<'a, P: ?Sized> {
     platform: &'a P,
-    settings: &'a Settings,
     grant: Grant,
-    response: TokenResponse,
     organization: OrgId,
-    // Set just before the code was sent; lifetimes count from this time.
-    issued: Timestamp,
+    // The alerts that the latest attempt deletes.
+    cleared: Vec<Reference>,
 }
 
-impl<P: Platform + ?Sized> ConsentedTokens<'_, P> {
-    /// Stores the tokens. Tries again if the store fails or the record has changed.
-    fn store_with_retries(&self, mut record: Record) -> Result<ConnectReport, Failure> {
-        let mut attempts = 1;
-        loop {
-            let mut renewed = record.clone();
-            let failure = match self.store(&mut renewed) {
-                Ok(report) => return Ok(report),
-                Err(failure @ (Failure::Conflict(_) | Failure::Unavailable(_))) => failure,
-                Err(failure) => return Err(failure),
-            };
-            let fresh = match Record::load(self.platform, &record.pkid) {
-                Ok(fresh) => fresh,
-                Err(gone @ Failure::NotFound(_)) => return Err(gone),
-                Err(_) => return Err(failure),
-            };
-            let unchanged = fresh.version == record.version;
-            if !unchanged && fresh.grant_state(self.grant) == renewed.grant_state(self.grant) {
-                // The commit succeeded; only its result was lost.
-                return Ok(self.build_report(&fresh, Vec::new()));
-            }
-            if attempts == MAX_ATTEMPTS || (unchanged && matches!(failure, Failure::Conflict(_))) {
-                return Err(failure);
-            }
-            record = fresh;
-            attempts += 1;
-        }
+impl<P: Platform + ?Sized> StorageSteps for ConsentSteps<'_, P> {
+    fn prepare(&mut self, record: &mut Record) -> Result<(StoredTokens, Vec<Check>), Failure> {
+        let checks = self.fill_in_organization(record)?;
+        let stored = StoredTokens::reveal(record, self.grant, self.platform)?;
+        Ok((stored, checks))
     }
 
-    fn store(&self, record: &mut Record) -> Result<ConnectReport, Failure> {
-        let mut checks = vec![record.version_check()];
-        checks.extend(self.fill_in_organization(record)?);
-        let held = StoredTokens::reveal(record, self.grant, self.platform)?;
-        let now = self.platform.now();
-        let token_update = tokens::apply(
+    fn plan_changes(
+        &mut self,
+        record: &mut Record,
+        update: &TokenUpdate,
+        now: Timestamp,
+    ) -> Result<Vec<Change>, Failure> {
+        self.cleared = ActiveAlerts::load(self.platform, record)?.find_resolved(record, now);
+        let mut changes: Vec<Change> = self.cleared.iter().cloned().map(Change::Delete).collect();
+        changes.extend(owned_documents::reschedule_grant(
+            self.platform,
             record,
             self.grant,
-            tokens::ReceivedTokens {
-                response: &self.response,
-                stored: &held,
-                source: TokenSource::Consented,
-                issued: self.issued,
-            },
-            now,
-            self.settings,
-        )?;
-        let mut changes = vec![Change::Put(record.to_document()?)];
-        changes.extend(token_update.changes);
-        let cleared = ActiveAlerts::load(self.platform, record)?.find_resolved(record, now);
-        changes.extend(cleared.iter().cloned().map(Change::Delete));
-        let next_runs = [
-            (
-                self.grant.refresh_schedule(),
-                Some(token_update.next_refresh),
-            ),
-            (self.grant.expiry_schedule(), token_update.next_check),
-        ];
-        for (role, next) in next_runs {
-            // Without a next run, the schedule keeps the present one.
-            if next.is_some() {
-                let change = owned_documents::reschedule(self.platform, record, role, None, next)?;
-                changes.extend(change);
-            }
-        }
+            update,
+        )?);
         if let Some(due) = self.sync_due(record) {
             changes.push(SyncKind::RolesLicenses.schedule(&record.reference(), due));
         }
-        self.platform
-            .commit_with(checks, changes, OnUnavailable::Keep)?;
-        for warning in &token_update.warnings {
-            self.platform.log(Level::Warning, warning);
-        }
-        Ok(self.build_report(record, cleared))
+        Ok(changes)
     }
+}
 
+impl<P: Platform + ?Sized> ConsentSteps<'_, P> {
     /// Sets missing account numbers from the organisation. Returns the conditions of the commit: no other
     /// record at the node has the organisation.
     fn fill_in_organization(&self, record: &mut Record) -> Result<Vec<Check>, Failure> {
@@ -321,11 +276,7 @@ impl<P: Platform + ?Sized> ConsentedTokens<'_, P> {
         (self.grant == Grant::Organization).then(|| refreshed.saturating_add(MIN_DELAY))
     }
 
-    fn build_report(
-        &self,
-        record: &Record,
-        cleared: Vec<crate::platform::Reference>,
-    ) -> ConnectReport {
+    fn build_report(self, record: &Record) -> ConnectReport {
         let granted = record.grant_state(self.grant);
         let mut message = format!(
             "the grant {} of {} is connected to the organisation {}",
@@ -347,8 +298,8 @@ impl<P: Platform + ?Sized> ConsentedTokens<'_, P> {
             grant: self.grant,
             connection,
             organization: self.organization.external(),
-            cleared,
             sync_due: self.sync_due(record),
+            cleared: self.cleared,
             message,
         }
     }

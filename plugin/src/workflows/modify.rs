@@ -3,7 +3,7 @@
 use crate::alerts;
 use crate::grant::Grant;
 use crate::model::{FieldErrors, Input, ValidatedInput, validate};
-use crate::owned_documents::{self, EXPIRY_SCHEDULE, REFRESH_SCHEDULE};
+use crate::owned_documents;
 use crate::pasted_tokens;
 use crate::platform::{Change, Failure, Level, OnUnavailable, Platform, Reference, Secret};
 use crate::record::{Record, secret};
@@ -74,7 +74,7 @@ pub fn modify<P: Platform + ?Sized>(
     changes.extend(owned_documents::sync_names(&mut record, platform)?);
     if let Some((confirmed, held)) = &confirmed {
         let now = platform.now();
-        let token_update = tokens::apply(
+        let mut token_update = tokens::apply(
             &mut record,
             Grant::Organization,
             tokens::ReceivedTokens {
@@ -89,20 +89,14 @@ pub fn modify<P: Platform + ?Sized>(
         for warning in &token_update.warnings {
             platform.log(Level::Warning, warning);
         }
-        changes.extend(token_update.changes);
+        changes.append(&mut token_update.changes);
         changes.extend(alerts::clear_resolved(platform, &record, now)?);
-        let next_runs = [
-            (REFRESH_SCHEDULE, Some(token_update.next_refresh)),
-            (EXPIRY_SCHEDULE, token_update.next_check),
-        ];
-        for (role, next) in next_runs {
-            // Without a next run, the schedule keeps the present one.
-            if next.is_some() {
-                changes.extend(owned_documents::reschedule(
-                    platform, &record, role, None, next,
-                )?);
-            }
-        }
+        changes.extend(owned_documents::reschedule_grant(
+            platform,
+            &record,
+            Grant::Organization,
+            &token_update,
+        )?);
     }
     if changes.is_empty() && record == before {
         platform.log(Level::Info, "nothing was different; nothing is changed");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::owned_documents::{DATA_SYNC, SCHEDULE, SHADOW_MODEL};
+use crate::owned_documents::{DATA_SYNC, REFRESH_SCHEDULE, SCHEDULE, SHADOW_MODEL};
 use crate::platform::{Document, FieldError, Storage};
 use crate::record::{Retry, State};
 use crate::testing::{

@@ -5,7 +5,7 @@
 //! - Only a refusal of the token that is still stored ends the connection.
 //! - A response is stored even if something else in the record changed during the request.
 
-mod store_tokens;
+mod storage_steps;
 
 use crate::alerts::ActiveAlerts;
 use crate::disconnect::{Disconnection, disconnect};

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::alerts::{Notice, Severity, code};
 use crate::owned_documents::{RunTimes, SCHEDULE};
-use crate::platform::{Environment, HttpError, HttpResponse, Reference, Secrets, Storage};
+use crate::platform::{
+    Environment, HttpError, HttpResponse, OnUnavailable, Reference, Secrets, Storage,
+};
 use crate::record::{Expiry, Retry, State};
 use crate::reports::Authorization;
 use crate::testing::*;

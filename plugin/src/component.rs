@@ -7,18 +7,10 @@ mod convert;
 mod http;
 mod imports;
 
-#[allow(missing_docs, clippy::missing_safety_doc)]
-mod bindings {
-    wit_bindgen::generate!({
-        path: "../wit/spark-customer",
-        world: "automate:spark-customer/spark-customer",
-        generate_all,
-    });
-}
-
-use bindings::exports::automate::spark_customer::workflows as contract;
 use imports::Imports;
 
+use crate::contract::bindings;
+use crate::contract::bindings::exports::automate::spark_customer::workflows as contract;
 use crate::platform::Secret;
 use crate::reports::SyncKind;
 use crate::settings::Settings;
@@ -42,7 +34,7 @@ bindings::export!(Component with_types_in bindings);
 
 impl contract::Guest for Component {
     fn describe() -> contract::Model {
-        describe::describe().into()
+        describe::describe()
     }
 
     fn check_settings() -> Result<(), contract::Failure> {
@@ -50,8 +42,7 @@ impl contract::Guest for Component {
     }
 
     fn add(request: contract::AddRequest) -> Result<contract::Added, contract::Failure> {
-        let added = add::add(&Imports, request.into())?;
-        Ok(added.into())
+        Ok(add::add(&Imports, request.into())?)
     }
 
     fn modify(
@@ -60,13 +51,16 @@ impl contract::Guest for Component {
         token_response: Option<String>,
     ) -> Result<contract::Connection, contract::Failure> {
         let (fields, token_response) = (Secret::new(fields), token_response.map(Secret::new));
-        let connection = modify::modify(&Imports, &pkid, &fields, token_response.as_ref())?;
-        Ok(connection.into())
+        Ok(modify::modify(
+            &Imports,
+            &pkid,
+            &fields,
+            token_response.as_ref(),
+        )?)
     }
 
     fn delete(pkid: String, dry_run: bool) -> Result<contract::Deletion, contract::Failure> {
-        let deletion = delete::delete(&Imports, &pkid, dry_run)?;
-        Ok(deletion.into())
+        Ok(delete::delete(&Imports, &pkid, dry_run)?)
     }
 
     fn connect(
@@ -74,16 +68,14 @@ impl contract::Guest for Component {
         grant: contract::Grant,
         redirect_uri: String,
     ) -> Result<contract::Authorization, contract::Failure> {
-        let authorization = connect::connect(&Imports, &pkid, grant.into(), &redirect_uri)?;
-        Ok(authorization.into())
+        Ok(connect::connect(&Imports, &pkid, grant, &redirect_uri)?)
     }
 
     fn complete_connect(
         pkid: String,
         callback: String,
     ) -> Result<contract::ConnectReport, contract::Failure> {
-        let report = complete::complete_connect(&Imports, &pkid, &callback)?;
-        Ok(report.into())
+        Ok(complete::complete_connect(&Imports, &pkid, &callback)?)
     }
 
     fn refresh(
@@ -91,8 +83,7 @@ impl contract::Guest for Component {
         grant: contract::Grant,
         requested_at: u64,
     ) -> Result<contract::RefreshReport, contract::Failure> {
-        let report = refresh::refresh(&Imports, &pkid, grant.into(), requested_at)?;
-        Ok(report.into())
+        Ok(refresh::refresh(&Imports, &pkid, grant, requested_at)?)
     }
 
     fn sync(
@@ -100,20 +91,22 @@ impl contract::Guest for Component {
         kind: String,
         accept_removals: bool,
     ) -> Result<contract::SyncReport, contract::Failure> {
-        let report = sync::sync(&Imports, &pkid, SyncKind::parse(&kind)?, accept_removals)?;
-        Ok(report.into())
+        Ok(sync::sync(
+            &Imports,
+            &pkid,
+            SyncKind::parse(&kind)?,
+            accept_removals,
+        )?)
     }
 
     fn check_expiry(
         pkid: String,
         grant: contract::Grant,
     ) -> Result<contract::ExpiryReport, contract::Failure> {
-        let report = expiry::check_expiry(&Imports, &pkid, grant.into())?;
-        Ok(report.into())
+        Ok(expiry::check_expiry(&Imports, &pkid, grant)?)
     }
 
     fn wake(wakeup: contract::Wakeup) -> Result<contract::WakeReport, contract::Failure> {
-        let report = wake::wake(&Imports, &wakeup.into())?;
-        Ok(report.into())
+        Ok(wake::wake(&Imports, &wakeup)?)
     }
 }

@@ -3,22 +3,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
-/// One consent of a connection; see the contract's `grant`.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Grant {
-    /// The organisation. Every connection has it.
-    #[default]
-    Organization,
-    /// The customers of a wholesale partner.
-    WholesaleCustomers,
-    /// The users of a wholesale partner's customers.
-    WholesaleUsers,
-}
+pub use crate::contract::Grant;
 
 impl Grant {
     /// All grants, the organisation first.

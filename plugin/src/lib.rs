@@ -8,6 +8,7 @@
 pub mod alerts;
 pub mod callback;
 pub mod consent;
+pub mod contract;
 pub mod disconnect;
 pub mod grant;
 pub mod installation_alert;

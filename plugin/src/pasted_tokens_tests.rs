@@ -8,7 +8,7 @@ use crate::platform::{
     Failure, FieldError, HttpError, HttpResponse, Level, OnUnavailable, Reference, Secret,
 };
 use crate::record::{Record, State, secret};
-use crate::reports::AddReport;
+use crate::reports::Added;
 use crate::testing::{
     ACCESS_TOKEN, DAY, HIERARCHY, HOUR, MemoryPlatform, ORGANIZATION, PKID, REFRESH_TOKEN, SECOND,
     START, json_response, raw_response,
@@ -34,7 +34,7 @@ fn paste_with(
     platform: &MemoryPlatform,
     fields: Value,
     token_response: &Value,
-) -> Result<AddReport, Failure> {
+) -> Result<Added, Failure> {
     let request = Request {
         pkid: PKID.to_owned(),
         hierarchy: HIERARCHY.to_owned(),
@@ -45,7 +45,7 @@ fn paste_with(
     add(platform, request)
 }
 
-fn paste(platform: &MemoryPlatform, token_response: &Value) -> Result<AddReport, Failure> {
+fn paste(platform: &MemoryPlatform, token_response: &Value) -> Result<Added, Failure> {
     paste_with(platform, json!({}), token_response)
 }
 

@@ -5,20 +5,16 @@
 
 use std::fmt;
 
+pub use crate::contract::{
+    Check, Document, FieldError, Filter, Key, Level, OnUnavailable, Page, Reference, Scope,
+    UniqueCheck, VersionCheck, Wakeup,
+};
+
 /// Milliseconds since the Unix epoch, UTC.
 pub type Timestamp = u64;
 
 /// The model of the documents that hold the records.
 pub const RECORD_MODEL: &str = "data/SparkCustomer";
-
-/// A reference to one document: its model and its primary key.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Reference {
-    /// The model's type and name, such as `data/SparkCustomer`.
-    pub model: String,
-    /// The primary key: 24 lower-case hexadecimal characters.
-    pub pkid: String,
-}
 
 impl Reference {
     /// Creates a reference to `pkid` in `model`.
@@ -75,15 +71,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// An error in one field of the caller's input.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldError {
-    /// The field's name as the caller wrote it.
-    pub field: String,
-    /// The error and its correction.
-    pub message: String,
-}
-
 impl FieldError {
     /// Creates an error of `field`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
@@ -131,15 +118,6 @@ fn join_field_errors(errors: &[FieldError]) -> String {
     each.join("; ")
 }
 
-/// A name and a value by which a document can be found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    /// The field's name.
-    pub name: String,
-    /// The value, compared byte for byte.
-    pub value: String,
-}
-
 impl Key {
     /// Creates the key `name` = `value`.
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -160,78 +138,12 @@ pub const MAX_KEY_BYTES: usize = 4096;
 /// The maximum length of a model's name in bytes, as the contract defines it.
 const MAX_MODEL_BYTES: usize = 128;
 
-/// One instance of a model.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Document {
-    /// Model and primary key.
-    pub reference: Reference,
-    /// The document's node, as a dotted path.
-    pub hierarchy: String,
-    /// The number of writes; ignored in a put.
-    pub version: u64,
-    /// The content: one JSON object.
-    pub body: String,
-    /// The keys by which the document can be found.
-    pub keys: Vec<Key>,
-}
-
-/// The part of the hierarchy that `find` searches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Only the node itself.
-    Node,
-    /// The node and all nodes below it.
-    Subtree,
-}
-
-/// The conditions that a document must meet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter {
-    /// The model.
-    pub model: String,
-    /// The node.
-    pub hierarchy: String,
-    /// Whether nodes below the node are included.
-    pub scope: Scope,
-    /// Keys that the document must all have.
-    pub equals: Vec<Key>,
-}
-
 impl Filter {
     /// Whether the filter can match a document: a key made of stored values may be longer than any
     /// document's key.
     pub fn can_match(&self) -> bool {
         self.equals.iter().all(Key::fits)
     }
-}
-
-/// One page of results, ordered by pkid.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Page {
-    /// The documents of this page.
-    pub documents: Vec<Document>,
-    /// The cursor of the next page; none on the last page.
-    pub next: Option<String>,
-}
-
-/// A condition that must hold at the time of the commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Check {
-    /// The document has exactly this version.
-    Version(Reference, u64),
-    /// The document does not exist.
-    Absent(Reference),
-    /// No document matches, other than the excepted one.
-    Unique(Filter, Option<Reference>),
-}
-
-/// The host's handling of a commit while the store is unavailable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnUnavailable {
-    /// Fails the commit.
-    Fail,
-    /// Retries the commit, then keeps it and applies it later. Needs a check of the record.
-    Keep,
 }
 
 /// One step of a commit.
@@ -256,34 +168,6 @@ pub enum Change {
     Schedule(Wakeup),
     /// Removes the wakeup with this subject and id.
     Cancel(Reference, String),
-}
-
-/// A scheduled call of `wake`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wakeup {
-    /// The id, unique among the wakeups of the subject.
-    pub id: String,
-    /// The document that the wakeup is for.
-    pub subject: Reference,
-    /// The earliest time of the call.
-    pub due: Timestamp,
-    /// The time before which the call must have run, such as the expiry that it prevents.
-    pub deadline: Option<Timestamp>,
-    /// Data of the plugin, which the host does not read.
-    pub payload: String,
-}
-
-/// The importance of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// For the plugin's author.
-    Debug,
-    /// For a person who follows the call.
-    Info,
-    /// A person may want to act.
-    Warning,
-    /// A person must act.
-    Error,
 }
 
 /// An HTTP request. Its `Debug` output has method and target only: headers and body contain

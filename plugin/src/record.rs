@@ -11,12 +11,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::consent::Consents;
+pub use crate::contract::State;
 use crate::grant::Grant;
 use crate::model::{complete_organization, derived};
 use crate::names::normalize_name;
 use crate::platform::{
     Check, Document, Failure, FieldError, Key, RECORD_MODEL, Reference, Storage, Timestamp,
-    TransactionLog,
+    TransactionLog, VersionCheck,
 };
 use crate::timing::MAX_CLOCK_SKEW;
 
@@ -30,28 +31,6 @@ pub mod secret {
     pub const HTTP_PROXY: &str = "http_proxy";
     /// The complete proxy string for `https:` targets, credentials included.
     pub const HTTPS_PROXY: &str = "https_proxy";
-}
-
-/// The state of a connection; see the contract's `state`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// The grant never had tokens.
-    #[default]
-    NotConnected,
-    /// The grant has tokens, which are refreshed.
-    Connected,
-    /// The refresh token expires within the smallest threshold.
-    Expiring,
-    /// The refresh token has expired.
-    Expired,
-    /// Webex refused the refresh token.
-    Reauthorize,
-    /// A required scope was not granted. `Expiring`, which has a date, and `Retrying` take
-    /// precedence; the scopes are listed in any state.
-    MissingScope,
-    /// The last attempt failed with a transient error.
-    Retrying,
 }
 
 /// The expiry of a token.
@@ -373,7 +352,10 @@ impl Record {
 
     /// Returns the check that the record has not changed since it was read.
     pub fn version_check(&self) -> Check {
-        Check::Version(self.reference(), self.version)
+        Check::Version(VersionCheck {
+            reference: self.reference(),
+            version: self.version,
+        })
     }
 
     /// Returns the customer's name.

@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 
 use crate::model::{FieldErrors, ValidatedInput};
 use crate::names;
-use crate::platform::{Check, Failure, Filter, Key, RECORD_MODEL, Reference, Scope, Storage};
+use crate::platform::{
+    Check, Failure, Filter, Key, RECORD_MODEL, Reference, Scope, Storage, UniqueCheck,
+};
 use crate::record::key;
 use crate::webex::ids::OrgId;
 
@@ -51,7 +53,12 @@ pub fn uniqueness_checks(
 ) -> impl Iterator<Item = Check> {
     duplicate_filters(hierarchy, accepted)
         .into_iter()
-        .map(move |(filter, _)| Check::Unique(filter, except.cloned()))
+        .map(move |(filter, _)| {
+            Check::Unique(UniqueCheck {
+                filter,
+                except: except.cloned(),
+            })
+        })
 }
 
 /// A property that must be unique among the records of a node.

@@ -96,11 +96,14 @@ pub fn wakeup_out(from: host::Wakeup) -> plugin::Wakeup {
 
 pub fn check(from: plugin::Check) -> Converted<store::Check> {
     Ok(match from {
-        plugin::Check::Version(of, version) => store::Check::Version(reference(&of)?, version),
-        plugin::Check::Absent(of) => store::Check::Absent(reference(&of)?),
-        plugin::Check::Unique(one, except) => {
-            store::Check::Unique(filter(one)?, except.as_ref().map(reference).transpose()?)
+        plugin::Check::Version(check) => {
+            store::Check::Version(reference(&check.reference)?, check.version)
         }
+        plugin::Check::Absent(of) => store::Check::Absent(reference(&of)?),
+        plugin::Check::Unique(check) => store::Check::Unique(
+            filter(check.filter)?,
+            check.except.as_ref().map(reference).transpose()?,
+        ),
     })
 }
 

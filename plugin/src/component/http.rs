@@ -2,13 +2,13 @@
 
 use http::{HeaderName, HeaderValue, Method, Uri};
 
-use super::bindings::automate::platform::egress;
-use super::bindings::wasi::http::outgoing_handler;
-use super::bindings::wasi::http::types::{
+use crate::contract::bindings::automate::platform::egress;
+use crate::contract::bindings::wasi::http::outgoing_handler;
+use crate::contract::bindings::wasi::http::types::{
     self as contract, ErrorCode, Fields, IncomingBody, IncomingResponse, OutgoingBody,
     OutgoingRequest, Scheme,
 };
-use super::bindings::wasi::io::streams::{OutputStream, StreamError};
+use crate::contract::bindings::wasi::io::streams::{OutputStream, StreamError};
 use crate::platform::{HttpError, HttpRequest, HttpResponse};
 
 /// The maximum size of one write in bytes (`blocking-write-and-flush` of `wasi:io/streams`).

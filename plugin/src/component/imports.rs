@@ -1,8 +1,8 @@
 //! Implements the platform with the component's imports.
 
-use super::bindings::automate::platform as contract;
-use super::bindings::wasi;
 use super::http;
+use crate::contract::bindings::automate::platform as contract;
+use crate::contract::bindings::wasi;
 use crate::platform::{
     Change, Check, Document, Environment, Failure, Filter, Http, HttpError, HttpRequest,
     HttpResponse, Level, OnUnavailable, Page, Reference, Secret, Secrets, Storage, Timestamp,
@@ -14,25 +14,15 @@ pub(super) struct Imports;
 
 impl Storage for Imports {
     fn get(&self, reference: &Reference) -> Result<Option<Document>, Failure> {
-        let found = contract::storage::get(&reference.into())?;
-        Ok(found.map(Into::into))
+        Ok(contract::storage::get(reference)?)
     }
 
     fn get_many(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, Failure> {
-        let references: Vec<_> = references.iter().map(Into::into).collect();
-        let found = contract::storage::get_many(&references)?;
-        Ok(found
-            .into_iter()
-            .map(|document| document.map(Into::into))
-            .collect())
+        Ok(contract::storage::get_many(references)?)
     }
 
     fn find(&self, filter: &Filter, cursor: Option<&str>, limit: u32) -> Result<Page, Failure> {
-        let page = contract::storage::find(&filter.into(), cursor, limit)?;
-        Ok(Page {
-            documents: page.documents.into_iter().map(Into::into).collect(),
-            next: page.next,
-        })
+        Ok(contract::storage::find(filter, cursor, limit)?)
     }
 
     fn commit_with(
@@ -41,11 +31,6 @@ impl Storage for Imports {
         changes: Vec<Change>,
         on_unavailable: OnUnavailable,
     ) -> Result<(), Failure> {
-        let on_unavailable = match on_unavailable {
-            OnUnavailable::Fail => contract::storage::OnUnavailable::Fail,
-            OnUnavailable::Keep => contract::storage::OnUnavailable::Keep,
-        };
-        let checks: Vec<_> = checks.iter().map(Into::into).collect();
         let changes: Vec<_> = changes.into_iter().map(Into::into).collect();
         Ok(contract::storage::commit(
             &checks,
@@ -55,14 +40,13 @@ impl Storage for Imports {
     }
 
     fn wakeups(&self, subject: &Reference) -> Result<Vec<Wakeup>, Failure> {
-        let wakeups = contract::scheduling::wakeups(&subject.into())?;
-        Ok(wakeups.into_iter().map(Into::into).collect())
+        Ok(contract::scheduling::wakeups(subject)?)
     }
 }
 
 impl Secrets for Imports {
     fn reveal(&self, owner: &Reference, name: &str) -> Result<Option<Secret>, Failure> {
-        let value = contract::secrets::reveal(&owner.into(), name)?;
+        let value = contract::secrets::reveal(owner, name)?;
         Ok(value.map(Secret::new))
     }
 
@@ -89,13 +73,6 @@ impl Http for Imports {
 
 impl TransactionLog for Imports {
     fn log(&self, level: Level, message: &str) {
-        use contract::transactions::Level as To;
-        let level = match level {
-            Level::Debug => To::Debug,
-            Level::Info => To::Info,
-            Level::Warning => To::Warning,
-            Level::Error => To::Error,
-        };
         contract::transactions::log(level, message);
     }
 

@@ -1,21 +1,6 @@
 //! The table of fields, which `describe` returns and validation follows.
 
-/// The kind of value that a field takes. Every value is JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldKind {
-    /// A string.
-    Text,
-    /// A string that is an e-mail address.
-    Email,
-    /// A string that is a URL; a link when read-only.
-    Uri,
-    /// A string: RFC 3339, UTC.
-    DateTime,
-    /// `true` or `false`.
-    Boolean,
-    /// An array of objects, whose fields are listed as `name[].field`.
-    Objects,
-}
+pub use crate::contract::FieldKind;
 
 /// The syntax of a text, besides its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::MemoryPlatform;
 use crate::platform::{
     Change, Check, Document, Failure, FieldError, Filter, OnUnavailable, Page, RECORD_MODEL,
-    Reference, Scope, Secret, Storage, Wakeup, is_pkid,
+    Reference, Scope, Secret, Storage, UniqueCheck, VersionCheck, Wakeup, is_pkid,
 };
 
 #[derive(Clone, Default)]
@@ -195,16 +195,16 @@ impl Store {
     }
 
     fn check(&self, check: &Check) -> Result<(), Failure> {
-        if let Check::Unique(filter, _) = check {
+        if let Check::Unique(UniqueCheck { filter, .. }) = check {
             check_filter(filter)?;
         }
         let holds = match check {
-            Check::Version(reference, version) => self
+            Check::Version(VersionCheck { reference, version }) => self
                 .documents
                 .get(reference)
                 .is_some_and(|document| document.version == *version),
             Check::Absent(reference) => !self.documents.contains_key(reference),
-            Check::Unique(filter, except) => !self
+            Check::Unique(UniqueCheck { filter, except }) => !self
                 .matching(filter)
                 .any(|document| Some(&document.reference) != except.as_ref()),
         };
@@ -269,7 +269,7 @@ impl Store {
 }
 
 fn is_of_record(check: &Check) -> bool {
-    matches!(check, Check::Version(of, _) | Check::Absent(of) if of.model == RECORD_MODEL)
+    matches!(check, Check::Version(VersionCheck { reference: of, .. }) | Check::Absent(of) if of.model == RECORD_MODEL)
 }
 
 fn matches(document: &Document, filter: &Filter) -> bool {

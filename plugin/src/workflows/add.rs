@@ -8,10 +8,11 @@ use crate::names;
 use crate::owned_documents::{self, RunTimes};
 use crate::pasted_tokens;
 use crate::platform::{
-    Change, Check, Failure, Key, Level, OnUnavailable, Platform, Reference, Secret, is_pkid,
+    Change, Check, Failure, Key, Level, OnUnavailable, Platform, Reference, Secret, UniqueCheck,
+    is_pkid,
 };
 use crate::record::{Record, RecordBody, key, secret};
-use crate::reports::{AddReport, ConnectionReport};
+use crate::reports::{Added, Connection};
 use crate::settings::Settings;
 use crate::text::trim_text;
 use crate::tokens::{self, StoredTokens};
@@ -45,7 +46,7 @@ pub struct Request {
 /// `invalid` with all errors by field; `conflict`; `unavailable` and `rate-limited` if storage or
 /// Webex failed or another server responded. No record is created then, unless the host reports that it
 /// keeps the commit.
-pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<AddReport, Failure> {
+pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added, Failure> {
     let request = Request {
         hierarchy: trim_path(&request.hierarchy),
         ..request
@@ -156,7 +157,12 @@ pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<AddRe
         &accepted,
         None,
     ));
-    checks.extend(filter_by_idempotency_key(&request).map(|filter| Check::Unique(filter, None)));
+    checks.extend(filter_by_idempotency_key(&request).map(|filter| {
+        Check::Unique(UniqueCheck {
+            filter,
+            except: None,
+        })
+    }));
     let on_unavailable = confirmed.as_ref().map_or(
         OnUnavailable::Fail,
         pasted_tokens::ConfirmedTokens::on_unavailable,
@@ -218,7 +224,7 @@ fn check_request(request: &Request, errors: &mut FieldErrors) {
 fn find_existing<P: Platform + ?Sized>(
     platform: &P,
     request: &Request,
-) -> Result<Option<AddReport>, Failure> {
+) -> Result<Option<Added>, Failure> {
     let mut found = platform.get(&Reference::record(&request.pkid))?;
     if found.is_none()
         && let Some(filter) = filter_by_idempotency_key(request)
@@ -260,7 +266,7 @@ fn resolve_conflict<P: Platform + ?Sized>(
     request: &Request,
     accepted: &ValidatedInput,
     conflict: String,
-) -> Result<AddReport, Failure> {
+) -> Result<Added, Failure> {
     if let Some(added) = find_existing(platform, request)? {
         return Ok(added);
     }
@@ -281,7 +287,7 @@ fn collect_proxies(accepted: &ValidatedInput) -> Proxies {
     }
 }
 
-fn build_report(record: &Record, replayed: bool) -> AddReport {
+fn build_report(record: &Record, replayed: bool) -> Added {
     let mut created = vec![record.reference()];
     created.extend(
         record
@@ -290,8 +296,8 @@ fn build_report(record: &Record, replayed: bool) -> AddReport {
             .iter()
             .map(crate::record::OwnedDocument::reference),
     );
-    AddReport {
-        connection: ConnectionReport::from_record(record),
+    Added {
+        connection: Connection::from_record(record),
         created,
         replayed,
     }

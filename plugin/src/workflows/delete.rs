@@ -10,7 +10,7 @@ use crate::platform::{
     Change, Document, Failure, Filter, Key, Level, Platform, Reference, Scope, Secret, Storage,
 };
 use crate::record::{Record, key};
-use crate::reports::{Deletion, Revocation};
+use crate::reports::{Deletion, RemovedDocument, Revocation};
 use crate::revocation::revoke;
 use crate::settings::Settings;
 use crate::webex::client::Proxies;
@@ -49,7 +49,10 @@ pub fn delete<P: Platform + ?Sized>(
     let mut documents = find_imported(platform, &record)?;
     let imported = documents.len();
     documents.extend(find_owned(platform, &record)?);
-    documents.push((record.reference(), record.name().to_owned()));
+    documents.push(RemovedDocument {
+        reference: record.reference(),
+        name: record.name().to_owned(),
+    });
     let wakeups = platform.wakeups(&record.reference())?;
     let mut deletion = Deletion {
         documents,
@@ -79,7 +82,7 @@ pub fn delete<P: Platform + ?Sized>(
             false => rest.len(),
         };
         let (batch, remaining) = rest.split_at(size);
-        let deleted = |(reference, _): &(Reference, String)| Change::Delete(reference.clone());
+        let deleted = |document: &RemovedDocument| Change::Delete(document.reference.clone());
         let mut changes: Vec<Change> = batch.iter().map(deleted).collect();
         if remaining.is_empty() && has_client_error(&record) {
             // This customer may be the last one. If the error remains, another customer raises the alert again.
@@ -143,12 +146,11 @@ fn reveal_secrets<P: Platform + ?Sized>(
 fn find_imported<P: Platform + ?Sized>(
     platform: &P,
     record: &Record,
-) -> Result<Vec<(Reference, String)>, Failure> {
+) -> Result<Vec<RemovedDocument>, Failure> {
     let mut found = Vec::new();
     for model in [IMPORT_MODEL, SEEN_MODEL].iter().chain(IMPORTED_MODELS) {
         for_each_owned(platform, record, model, |document| {
-            let name = find_name(&document);
-            found.push((document.reference, name));
+            found.push(document.into());
         })?;
     }
     Ok(found)
@@ -158,7 +160,7 @@ fn find_imported<P: Platform + ?Sized>(
 fn find_owned<P: Platform + ?Sized>(
     platform: &P,
     record: &Record,
-) -> Result<Vec<(Reference, String)>, Failure> {
+) -> Result<Vec<RemovedDocument>, Failure> {
     let parts: Vec<Reference> = record
         .body
         .owned_documents
@@ -175,13 +177,7 @@ fn find_owned<P: Platform + ?Sized>(
     };
     parts.sort_by_key(|document| (position(document), document.reference.clone()));
     parts.dedup_by(|one, other| one.reference == other.reference);
-    Ok(parts
-        .into_iter()
-        .map(|document| {
-            let name = find_name(&document);
-            (document.reference, name)
-        })
-        .collect())
+    Ok(parts.into_iter().map(Into::into).collect())
 }
 
 fn for_each_owned(
@@ -203,6 +199,15 @@ fn for_each_owned(
         match page.next {
             Some(next) => cursor = Some(next),
             None => return Ok(()),
+        }
+    }
+}
+
+impl From<Document> for RemovedDocument {
+    fn from(document: Document) -> Self {
+        Self {
+            name: find_name(&document),
+            reference: document.reference,
         }
     }
 }

@@ -88,7 +88,7 @@ fn delete_removes_everything_in_one_ordered_commit() {
     let models: Vec<&str> = deletion
         .documents
         .iter()
-        .map(|(reference, _)| reference.model.as_str())
+        .map(|document| document.reference.model.as_str())
         .collect();
     let expected = [
         SCHEDULE,
@@ -104,7 +104,7 @@ fn delete_removes_everything_in_one_ordered_commit() {
     let names: Vec<&str> = deletion
         .documents
         .iter()
-        .map(|(_, name)| name.as_str())
+        .map(|document| document.name.as_str())
         .collect();
     for name in [
         "RefreshSparkAcme",
@@ -258,7 +258,7 @@ fn delete_tolerates_a_missing_document() {
         deletion
             .documents
             .iter()
-            .all(|(reference, _)| *reference != sync)
+            .all(|document| document.reference != sync)
     );
     assert_eq!(platform.documents(), []);
 }

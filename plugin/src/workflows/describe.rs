@@ -1,62 +1,79 @@
 //! Describes the relation: its fields and the actions on a record.
 
-use crate::model::{FIELDS, Field, RELATION, TITLE};
+use crate::contract;
+use crate::model::{Choice, FIELDS, Field, RELATION, TITLE};
 use crate::platform::RECORD_MODEL;
 use crate::settings::{SETTINGS, Setting};
-
-/// An action on a record besides add, modify, delete, get and list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Action {
-    /// The name in URLs and commands.
-    pub name: &'static str,
-    /// The label for a person.
-    pub title: &'static str,
-    /// One sentence about the effect.
-    pub help: &'static str,
-}
-
-/// The model, as forms, command lines and schemas need it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Model {
-    /// The name of the relation.
-    pub name: &'static str,
-    /// The model of the stored record.
-    pub record_model: &'static str,
-    /// The label for a person.
-    pub title: &'static str,
-    /// All fields, in the order of the form.
-    pub fields: &'static [Field],
-    /// All actions.
-    pub actions: &'static [Action],
-    /// Every setting.
-    pub settings: &'static [Setting],
-}
 
 /// The action of the `refresh` workflow.
 pub const REFRESH_ACTION: &str = "RefreshAccessToken";
 /// The action of the `check-expiry` workflow.
 pub const EXPIRY_ACTION: &str = "CheckTokenExpiry";
 
-/// Returns the model. Needs no storage and no request.
-pub const fn describe() -> Model {
-    Model {
-        name: RELATION,
-        record_model: RECORD_MODEL,
-        title: TITLE,
-        fields: FIELDS,
-        settings: SETTINGS,
-        actions: &[
-            Action {
-                name: REFRESH_ACTION,
-                title: "Refresh Access Token",
-                help: "Gets a fresh access token from Webex now.",
-            },
-            Action {
-                name: EXPIRY_ACTION,
-                title: "Check Token Expiry",
-                help: "Checks both expiries now and updates the alerts.",
-            },
-        ],
+/// Returns the model, as forms, command lines and schemas need it. Needs no storage and no request.
+pub fn describe() -> contract::Model {
+    contract::Model {
+        name: RELATION.to_owned(),
+        record_model: RECORD_MODEL.to_owned(),
+        title: TITLE.to_owned(),
+        fields: FIELDS.iter().map(Into::into).collect(),
+        settings: SETTINGS.iter().map(Into::into).collect(),
+        actions: [
+            (
+                REFRESH_ACTION,
+                "Refresh Access Token",
+                "Gets a fresh access token from Webex now.",
+            ),
+            (
+                EXPIRY_ACTION,
+                "Check Token Expiry",
+                "Checks both expiries now and updates the alerts.",
+            ),
+        ]
+        .map(|(name, title, help)| contract::Action {
+            name: name.to_owned(),
+            title: title.to_owned(),
+            help: help.to_owned(),
+        })
+        .into(),
+    }
+}
+
+impl From<&Setting> for contract::SettingDescription {
+    fn from(setting: &Setting) -> Self {
+        Self {
+            key: setting.key.to_owned(),
+            secret: setting.secret,
+            format: setting.format.to_owned(),
+            default: setting.default.map(str::to_owned),
+            help: setting.help.to_owned(),
+        }
+    }
+}
+
+impl From<&Field> for contract::Field {
+    fn from(field: &Field) -> Self {
+        Self {
+            name: field.name.to_owned(),
+            title: field.title.to_owned(),
+            kind: field.kind,
+            required: field.required,
+            max_length: field.max_length,
+            password: field.password,
+            read_only: field.read_only,
+            add_only: field.add_only,
+            choices: field.choices.iter().map(Into::into).collect(),
+            help: field.help.to_owned(),
+        }
+    }
+}
+
+impl From<&Choice> for contract::Choice {
+    fn from(choice: &Choice) -> Self {
+        Self {
+            value: choice.value.to_owned(),
+            title: choice.title.to_owned(),
+        }
     }
 }
 
@@ -73,7 +90,7 @@ mod tests {
         assert_eq!(model.record_model, "data/SparkCustomer");
         let field = |name: &str| {
             let found = model.fields.iter().find(|field| field.name == name);
-            *found.unwrap_or_else(|| panic!("no field {name}"))
+            found.unwrap_or_else(|| panic!("no field {name}"))
         };
         let name = field("name");
         assert!(name.required && name.max_length == Some(1024));

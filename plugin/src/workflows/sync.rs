@@ -136,7 +136,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         self.platform.progress(done, total, &message);
         self.platform.log(Level::Info, &message);
         SyncReport {
-            kind: self.import.kind,
+            kind: self.import.kind.as_str().to_owned(),
             pkid: self.record.pkid,
             done,
             total,

@@ -32,7 +32,7 @@ fn with_licenses(count: u32, finished: bool) -> MemoryPlatform {
 
 fn models(deletion: &Deletion) -> Vec<(&str, usize)> {
     let mut models: Vec<(&str, usize)> = Vec::new();
-    for (reference, _) in &deletion.documents {
+    for RemovedDocument { reference, .. } in &deletion.documents {
         match models.last_mut() {
             Some((model, count)) if *model == reference.model => *count += 1,
             _ => models.push((&reference.model, 1)),
@@ -70,7 +70,7 @@ fn dry_run_lists_imported_documents() {
     let listed: Vec<&Reference> = deletion
         .documents
         .iter()
-        .map(|(reference, _)| reference)
+        .map(|document| &document.reference)
         .collect();
     assert!(
         before

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::removal::Removal;
 use crate::platform::{
-    Change, Check, Document, Failure, Key, Reference, Storage, Timestamp, is_pkid,
+    Change, Check, Document, Failure, Key, Reference, Storage, Timestamp, VersionCheck, is_pkid,
 };
 use crate::record::{Record, key};
 use crate::reports::{ImportCount, SyncKind};
@@ -224,7 +224,10 @@ impl Import {
         let reference = Self::reference(&self.owner, self.kind);
         let check = match version {
             0 => Check::Absent(reference.clone()),
-            version => Check::Version(reference.clone(), version),
+            version => Check::Version(VersionCheck {
+                reference: reference.clone(),
+                version,
+            }),
         };
         let body = serde_json::to_string(self)
             .map_err(|error| Failure::Internal(format!("the import cannot be written: {error}")))?;

@@ -37,7 +37,7 @@ pub(super) enum Step {
 /// The counter that a change adds to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CountKind {
-    AddReport,
+    Added,
     Updated,
     Removed,
     Uncounted,
@@ -136,7 +136,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         let mut changes: Vec<CountedChange> = changed_documents
             .into_iter()
             .map(|difference| match difference {
-                Difference::New(document) => (CountKind::AddReport, Change::Put(document)),
+                Difference::New(document) => (CountKind::Added, Change::Put(document)),
                 Difference::Changed(document) => (CountKind::Updated, Change::Put(document)),
             })
             .collect();
@@ -325,7 +325,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
 impl ListProgress {
     fn count(&mut self, counted: CountKind) {
         let count = match counted {
-            CountKind::AddReport => &mut self.added,
+            CountKind::Added => &mut self.added,
             CountKind::Updated => &mut self.updated,
             CountKind::Removed => &mut self.removed,
             CountKind::Uncounted => return,

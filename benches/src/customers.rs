@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 use relation_host::store::{Change as Stored, Commit};
-use relation_host::types::{Pkid, Reference, Timestamp};
+use relation_host::types::{Pkid, Reference};
 use serde_json::json;
 use spark_customer::platform::{
     self as plugin, Change, Check, Document, Environment, Failure, Filter, Http, HttpError,
@@ -213,15 +213,14 @@ impl plugin::TransactionLog for DraftPlatform<'_> {
 
     fn progress(&self, _: u32, _: u32, _: &str) {}
 
-    fn interrupted(&self) -> Option<plugin::Timestamp> {
+    fn interrupted(&self) -> Option<plugin::UnixMillis> {
         None
     }
 }
 
 impl Environment for DraftPlatform<'_> {
-    fn now(&self) -> plugin::Timestamp {
-        let Timestamp(now) = self.parts.clock.now();
-        now
+    fn now(&self) -> plugin::UnixMillis {
+        plugin::UnixMillis(self.parts.clock.now().0)
     }
 
     /// Not random: keys of parts follow the customer's key, so that tables grow at their end.

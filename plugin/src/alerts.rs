@@ -9,11 +9,11 @@ use crate::grant::Grant;
 use crate::model::derived;
 use crate::owned_documents;
 use crate::platform::{
-    Change, Document, Environment, Failure, Filter, Key, Reference, Scope, Storage, Timestamp,
+    Change, Document, Environment, Failure, Filter, Key, Millis, Reference, Scope, Storage,
+    UnixMillis,
 };
 use crate::record::{Record, State, key};
 use crate::reports;
-use crate::timing;
 
 /// The model of alerts.
 pub const ALERT: &str = "data/Alert";
@@ -53,7 +53,7 @@ pub enum Severity {
 impl Severity {
     /// Returns the severity of crossing `threshold`, by its position in `thresholds`: the smallest
     /// is major, the second smallest minor.
-    pub fn for_threshold(threshold: u64, thresholds: &[u64]) -> Self {
+    pub fn for_threshold(threshold: Millis, thresholds: &[Millis]) -> Self {
         let smaller = thresholds.iter().filter(|each| **each < threshold).count();
         match smaller {
             0 => Self::Major,
@@ -72,9 +72,9 @@ pub struct Notice {
     pub severity: Severity,
     /// The text for the administrator; never contains a secret.
     pub message: String,
-    /// The crossed threshold in milliseconds before the expiry. 0 means the expiry itself, or no
+    /// The crossed threshold before the expiry. Zero means the expiry itself, or no
     /// threshold.
-    pub threshold: u64,
+    pub threshold: Millis,
 }
 
 /// The body of an alert's document.
@@ -98,8 +98,8 @@ pub struct AlertBody {
     pub latest: String,
     /// The record that the alert is about.
     pub subject: String,
-    /// The crossed threshold in milliseconds before the expiry.
-    pub threshold: u64,
+    /// The crossed threshold before the expiry.
+    pub threshold: Millis,
     /// The refresh-token generation that the alert is about.
     pub generation: u64,
     /// The grant that the alert is about.
@@ -150,7 +150,7 @@ impl ActiveAlerts {
         record: &Record,
         grant: Grant,
         notice: &Notice,
-        now: Timestamp,
+        now: UnixMillis,
         environment: &(impl Environment + ?Sized),
     ) -> Result<(reports::Alert, Change), Failure> {
         let generation = record.grant_state(grant).generation;
@@ -186,7 +186,7 @@ impl ActiveAlerts {
     }
 
     /// Whether an alert exists for this `threshold` and the grant's current generation.
-    pub fn has_threshold_alert(&self, record: &Record, grant: Grant, threshold: u64) -> bool {
+    pub fn has_threshold_alert(&self, record: &Record, grant: Grant, threshold: Millis) -> bool {
         let generation = record.grant_state(grant).generation;
         self.0.iter().any(|(_, body)| {
             body.grant == grant
@@ -208,7 +208,7 @@ impl ActiveAlerts {
     }
 
     /// Returns the changes that delete the resolved alerts, after `record` has received new tokens.
-    pub fn clear_resolved(&self, record: &Record, now: Timestamp) -> Vec<Change> {
+    pub fn clear_resolved(&self, record: &Record, now: UnixMillis) -> Vec<Change> {
         self.find_resolved(record, now)
             .into_iter()
             .map(Change::Delete)
@@ -220,7 +220,7 @@ impl ActiveAlerts {
     /// - alerts of earlier generations of their grant,
     /// - alerts that ask for a person, while the grant works,
     /// - alerts of a threshold that is not crossed at `now`, raised because of a wrong clock.
-    pub fn find_resolved(&self, record: &Record, now: Timestamp) -> Vec<Reference> {
+    pub fn find_resolved(&self, record: &Record, now: UnixMillis) -> Vec<Reference> {
         self.0
             .iter()
             .filter(|(_, body)| body.code != code::REMOVALS_HELD)
@@ -232,7 +232,7 @@ impl ActiveAlerts {
                 );
                 let is_before_threshold = connection
                     .refresh
-                    .is_some_and(|refresh| timing::remaining(refresh.at, now) > body.threshold);
+                    .is_some_and(|refresh| (refresh.at - now) > body.threshold);
                 let is_resolved = if body.code == code::EXPIRING {
                     is_before_threshold
                 } else {
@@ -254,7 +254,7 @@ pub fn raise_import(
     reference: Reference,
     earlier: Option<Document>,
     notice: &Notice,
-    now: Timestamp,
+    now: UnixMillis,
 ) -> Result<Change, Failure> {
     let earlier: Option<AlertBody> =
         earlier.and_then(|earlier| serde_json::from_str(&earlier.body).ok());
@@ -296,7 +296,7 @@ fn put(record: &Record, reference: &Reference, body: &AlertBody) -> Result<Chang
 pub fn clear_resolved(
     storage: &(impl Storage + ?Sized),
     record: &Record,
-    now: Timestamp,
+    now: UnixMillis,
 ) -> Result<Vec<Change>, Failure> {
     Ok(ActiveAlerts::load(storage, record)?.clear_resolved(record, now))
 }
@@ -306,7 +306,7 @@ fn report(reference: &Reference, body: &AlertBody) -> reports::Alert {
         reference: reference.clone(),
         grant: body.grant,
         code: body.code.clone(),
-        threshold_ms: body.threshold,
+        threshold_ms: body.threshold.0,
         count: body.count,
     }
 }

@@ -11,7 +11,7 @@ use imports::Imports;
 
 use crate::contract::bindings;
 use crate::contract::bindings::exports::automate::spark_customer::workflows as contract;
-use crate::platform::Secret;
+use crate::platform::{Secret, UnixMillis};
 use crate::reports::SyncKind;
 use crate::settings::Settings;
 use crate::workflows::{
@@ -83,7 +83,12 @@ impl contract::Guest for Component {
         grant: contract::Grant,
         requested_at: u64,
     ) -> Result<contract::RefreshReport, contract::Failure> {
-        Ok(refresh::refresh(&Imports, &pkid, grant, requested_at)?)
+        Ok(refresh::refresh(
+            &Imports,
+            &pkid,
+            grant,
+            UnixMillis(requested_at),
+        )?)
     }
 
     fn sync(

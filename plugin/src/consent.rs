@@ -11,10 +11,10 @@ use sha2::{Digest as _, Sha256};
 use url::{Host, Url};
 
 use crate::grant::Grant;
-use crate::platform::{Environment, Secret, Timestamp};
+use crate::platform::{Environment, Millis, Secret, UnixMillis};
 
-/// The time from the link to the callback, in milliseconds. Webex's code is not valid for longer.
-pub const CONSENT_LIFETIME: u64 = 10 * 60 * 1_000;
+/// The time from the link to the callback. Webex's code is not valid for longer.
+pub const CONSENT_LIFETIME: Millis = Millis::from_seconds(600);
 /// Random bytes of a state and of a verifier (RFC 7636, section 4.1, recommends 32).
 const STATE_BYTES: usize = 32;
 /// The maximum length of a redirect URI in bytes.
@@ -43,7 +43,7 @@ pub struct PendingConsent {
     /// The requested scopes.
     pub scopes: Vec<String>,
     /// The time after which the callback is refused.
-    pub expires: Timestamp,
+    pub expires: UnixMillis,
 }
 
 /// A consent that no callback can complete any more.
@@ -86,7 +86,7 @@ impl Consents {
     }
 
     /// Adds a pending consent, replacing an earlier one for the same grant.
-    pub fn begin(&mut self, grant: Grant, pending: PendingConsent, now: Timestamp) {
+    pub fn begin(&mut self, grant: Grant, pending: PendingConsent, now: UnixMillis) {
         if let Some(earlier) = self.pending.get(&grant) {
             let outcome = match earlier.expires <= now {
                 true => ConsentOutcome::Expired,
@@ -237,17 +237,17 @@ mod tests {
             state: hash_state(state),
             redirect_uri: "http://localhost/".to_owned(),
             scopes: Vec::new(),
-            expires: 10,
+            expires: UnixMillis(10),
         };
         let grant = Grant::Organization;
         let mut consents = Consents::default();
         assert_eq!(consents.find("one"), ConsentMatch::Unknown);
-        consents.begin(grant, pending("one"), 0);
+        consents.begin(grant, pending("one"), UnixMillis(0));
         assert_eq!(
             consents.find("one"),
             ConsentMatch::Pending(grant, pending("one"))
         );
-        consents.begin(grant, pending("two"), 5);
+        consents.begin(grant, pending("two"), UnixMillis(5));
         assert_eq!(
             consents.find("one"),
             ConsentMatch::Past(grant, ConsentOutcome::Superseded)
@@ -256,7 +256,7 @@ mod tests {
             consents.find("two"),
             ConsentMatch::Pending(grant, pending("two"))
         );
-        consents.begin(grant, pending("three"), 10);
+        consents.begin(grant, pending("three"), UnixMillis(10));
         assert_eq!(
             consents.find("two"),
             ConsentMatch::Past(grant, ConsentOutcome::Expired)

@@ -5,7 +5,7 @@ use crate::grant::Grant;
 use crate::installation_alert;
 use crate::model::derived;
 use crate::owned_documents;
-use crate::platform::{Change, Failure, Platform, Timestamp};
+use crate::platform::{Change, Failure, Millis, Platform, UnixMillis};
 use crate::record::{Record, Retry, State};
 use crate::reports;
 use crate::settings::Settings;
@@ -44,7 +44,7 @@ pub fn disconnect<P: Platform + ?Sized>(
     disconnection: Disconnection,
     alerts: &ActiveAlerts,
     settings: &Settings,
-    now: Timestamp,
+    now: UnixMillis,
 ) -> Result<DisconnectChanges, Failure> {
     let notice = build_notice(record, grant, &disconnection);
     let connection = record.grant_state_mut(grant);
@@ -136,6 +136,6 @@ fn build_notice(record: &Record, grant: Grant, disconnection: &Disconnection) ->
         code,
         severity: Severity::Critical,
         message,
-        threshold: 0,
+        threshold: Millis::ZERO,
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::alerts::{ALERT, AlertBody, CATEGORY, Severity, code};
 use crate::model::derived;
-use crate::platform::{Change, Document, Failure, Key, Reference, Storage, Timestamp};
+use crate::platform::{Change, Document, Failure, Key, Reference, Storage, UnixMillis};
 use crate::record::{Record, key};
 use crate::webex::errors::WebexError;
 
@@ -29,7 +29,7 @@ pub fn raise(
     storage: &(impl Storage + ?Sized),
     record: &Record,
     error: &WebexError,
-    now: Timestamp,
+    now: UnixMillis,
 ) -> Result<Option<Change>, Failure> {
     let Ok(stored) = storage.get(&reference()) else {
         return Ok(None);

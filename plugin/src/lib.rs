@@ -25,6 +25,7 @@ pub mod scopes;
 pub mod settings;
 pub mod store_tokens;
 pub mod text;
+pub mod time;
 pub mod timing;
 pub mod tokens;
 pub mod uniqueness;

@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use crate::grant::Grant;
 use crate::model::{RELATION, SHADOW, derived};
-use crate::platform::{Change, Document, Environment, Failure, Key, Reference, Storage, Timestamp};
+use crate::platform::{
+    Change, Document, Environment, Failure, Key, Reference, Storage, UnixMillis,
+};
 use crate::record::{OwnedDocument, Record, key};
 use crate::tokens::TokenUpdate;
 use crate::workflows::describe::{EXPIRY_ACTION, REFRESH_ACTION};
@@ -128,9 +130,9 @@ const TEMPLATES: &[DocumentTemplate] = &[
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunTimes {
     /// The last run.
-    pub last: Option<Timestamp>,
+    pub last: Option<UnixMillis>,
     /// The next run; a schedule without a next run is not active.
-    pub next: Option<Timestamp>,
+    pub next: Option<UnixMillis>,
 }
 
 /// Assigns a new record its owned documents: syncs and schedules, and a shadow if its fields name
@@ -200,8 +202,8 @@ impl StoredSchedule {
     pub fn reschedule(
         &self,
         record: &Record,
-        executed: Option<Timestamp>,
-        next: Option<Timestamp>,
+        executed: Option<UnixMillis>,
+        next: Option<UnixMillis>,
     ) -> Option<Change> {
         let owned = record.owned_document(self.role)?;
         let mut body = match &self.body {
@@ -231,8 +233,8 @@ pub fn reschedule(
     storage: &(impl Storage + ?Sized),
     record: &Record,
     role: &'static str,
-    executed: Option<Timestamp>,
-    next: Option<Timestamp>,
+    executed: Option<UnixMillis>,
+    next: Option<UnixMillis>,
 ) -> Result<Option<Change>, Failure> {
     let stored = StoredSchedule::read(storage, record, role)?;
     Ok(stored.reschedule(record, executed, next))
@@ -394,7 +396,7 @@ fn new_body(record: &Record, owned: &OwnedDocument, times: RunTimes) -> Map<Stri
     body
 }
 
-fn set_next(body: &mut Map<String, Value>, next: Option<Timestamp>) {
+fn set_next(body: &mut Map<String, Value>, next: Option<UnixMillis>) {
     body.insert("active".to_owned(), next.is_some().into());
     let next = next.map(|next| json!({ "next": derived::format_timestamp(next) }));
     body.insert("multi_execute".to_owned(), next.unwrap_or(Value::Null));

@@ -5,7 +5,7 @@
 //! new tokens are requested first, and stored.
 
 use crate::model::{FieldErrors, ValidatedInput};
-use crate::platform::{Failure, FieldError, Level, OnUnavailable, Platform, Secret, Timestamp};
+use crate::platform::{Failure, FieldError, Level, OnUnavailable, Platform, Secret, UnixMillis};
 use crate::record::Record;
 use crate::settings::{ClientCredentials, Settings};
 use crate::timing::{MAX_CLOCK_SKEW, MAX_LIFETIME};
@@ -72,7 +72,7 @@ pub struct ConfirmedTokens {
     /// The source of the tokens.
     pub source: TokenSource,
     /// The time from which lifetimes count.
-    pub issued: Timestamp,
+    pub issued: UnixMillis,
 }
 
 impl ConfirmedTokens {
@@ -149,16 +149,16 @@ impl<P: Platform + ?Sized> TokenChecker<'_, P> {
         &self,
         webex: &Webex<'_, P>,
         tokens: TokenResponse,
-        now: Timestamp,
+        now: UnixMillis,
     ) -> ConfirmedTokens {
         for warning in tokens.warnings() {
             self.platform.log(Level::Warning, &warning);
         }
-        let lifetime = tokens.expires_in.milliseconds();
+        let lifetime = tokens.expires_in.usable();
         let (response, issued) = match (self.fetch_expiry(webex, &tokens, now), lifetime) {
-            (Some(end), Some(lifetime)) => (tokens, end.saturating_sub(lifetime).min(now)),
+            (Some(end), Some(lifetime)) => (tokens, (end - lifetime).min(now)),
             (Some(end), None) => {
-                let expires_in = Lifetime::Reported(end.saturating_sub(now));
+                let expires_in = Lifetime::Reported(end - now);
                 let response = tokens.assume_lifetimes();
                 (
                     TokenResponse {
@@ -184,14 +184,14 @@ impl<P: Platform + ?Sized> TokenChecker<'_, P> {
         &self,
         webex: &Webex<'_, P>,
         tokens: &TokenResponse,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
+        now: UnixMillis,
+    ) -> Option<UnixMillis> {
         let scopes = tokens.scopes.as_deref().unwrap_or_default();
         if !scopes.iter().any(|scope| scope == TOKENS_READ) {
             return None;
         }
-        let lifetime = tokens.expires_in.milliseconds().unwrap_or(MAX_LIFETIME);
-        let latest = now.saturating_add(lifetime).saturating_add(MAX_CLOCK_SKEW);
+        let lifetime = tokens.expires_in.usable().unwrap_or(MAX_LIFETIME);
+        let latest = now + lifetime + MAX_CLOCK_SKEW;
         let reason = match fetch_token_expiry(webex, &tokens.access_token) {
             Ok(end) if now < end && end <= latest => return Some(end),
             Ok(_) => "Webex names an expiry that is impossible for this token".to_owned(),

@@ -5,7 +5,8 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::platform::{
-    Failure, FieldError, HttpError, HttpResponse, Level, OnUnavailable, Reference, Secret,
+    Failure, FieldError, HttpError, HttpResponse, Level, Millis, OnUnavailable, Reference, Secret,
+    UnixMillis,
 };
 use crate::record::{Record, State, secret};
 use crate::reports::Added;
@@ -114,11 +115,11 @@ fn refused_access_token_is_refreshed_first() {
         let connection = &added.connection;
         assert_eq!(connection.state, State::MissingScope);
         let access = connection.access_token_expires.unwrap();
-        assert_eq!((access.at, access.assumed), (START + 14 * DAY, false));
+        assert_eq!((access.at, access.assumed), ((START + 14 * DAY).0, false));
         let refresh = connection.refresh_token_expires.unwrap();
         assert_eq!(
             (refresh.at, refresh.assumed),
-            (START + 7_000_000 * SECOND, false)
+            ((START + 7_000_000 * SECOND).0, false)
         );
         assert_eq!(sealed(&platform, secret::ACCESS_TOKEN), NEW_ACCESS);
         assert_eq!(sealed(&platform, secret::REFRESH_TOKEN), stored);
@@ -137,7 +138,7 @@ fn omitted_lifetimes_are_assumed_from_pasted_tokens() {
     pasted["refresh_token_expires_in"] = json!(86_400 * 30);
     let connection = paste(&platform, &pasted).unwrap().connection;
     let refresh = connection.refresh_token_expires.unwrap();
-    assert_eq!((refresh.at, refresh.assumed), (START + 30 * DAY, true));
+    assert_eq!((refresh.at, refresh.assumed), ((START + 30 * DAY).0, true));
     assert!(connection.access_token_expires.unwrap().assumed);
 }
 
@@ -270,7 +271,7 @@ fn foreign_response_confirms_no_token() {
 
 /// Returns the stored expiries of both tokens when Webex responds with `expiry` for the access
 /// token.
-fn dated(expiry: ResponseResult, pasted: &Value) -> [(u64, bool); 2] {
+fn dated(expiry: ResponseResult, pasted: &Value) -> [(UnixMillis, bool); 2] {
     let platform = MemoryPlatform::new();
     platform.expect(
         Method::GET,
@@ -284,12 +285,12 @@ fn dated(expiry: ResponseResult, pasted: &Value) -> [(u64, bool); 2] {
         connection.access_token_expires.unwrap(),
         connection.refresh_token_expires.unwrap(),
     ]
-    .map(|expiry| (expiry.at, expiry.assumed))
+    .map(|expiry| (UnixMillis(expiry.at), expiry.assumed))
 }
 
 #[test]
 fn lifetimes_of_saved_response_count_from_its_issue() {
-    let expiry = |at: u64| json_response(200, json!({ "exp": at }));
+    let expiry = |at: UnixMillis| json_response(200, json!({ "exp": at }));
     let pasted = token_response(ALL_SCOPES);
     assert_eq!(
         dated(expiry(START + DAY), &pasted),
@@ -316,12 +317,12 @@ fn lifetimes_of_saved_response_count_from_its_issue() {
 fn implausible_token_expiry_is_ignored() {
     let assumed = [(START + 14 * DAY, true), (START + 90 * DAY, true)];
     for expiry in [
-        json_response(200, json!({ "exp": START - 1 })),
+        json_response(200, json!({ "exp": START - Millis(1) })),
         json_response(200, json!({ "exp": 0 })),
         json_response(200, json!({ "exp": START + 15 * DAY })),
         json_response(200, json!({ "exp": u64::MAX })),
         json_response(200, json!({ "exp": -1 })),
-        json_response(200, json!({ "exp": START / 1_000 })),
+        json_response(200, json!({ "exp": START.0 / 1_000 })),
         json_response(200, json!({})),
         json_response(403, json!({})),
         json_response(404, json!({})),
@@ -346,7 +347,7 @@ fn lifetimes_are_assumed_without_the_expiry_scope() {
     let connection = paste(&platform, &token_response("spark-admin:organizations_read")).unwrap();
     platform.assert_script_done();
     let access = connection.connection.access_token_expires.unwrap();
-    assert_eq!((access.at, access.assumed), (START + 14 * DAY, true));
+    assert_eq!((access.at, access.assumed), ((START + 14 * DAY).0, true));
 }
 
 #[test]

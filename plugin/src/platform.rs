@@ -9,9 +9,7 @@ pub use crate::contract::{
     Check, Document, FieldError, Filter, Key, Level, OnUnavailable, Page, Reference, Scope,
     UniqueCheck, VersionCheck, Wakeup,
 };
-
-/// Milliseconds since the Unix epoch, UTC.
-pub type Timestamp = u64;
+pub use crate::time::{Millis, UnixMillis};
 
 /// The model of the documents that hold the records.
 pub const RECORD_MODEL: &str = "data/SparkCustomer";
@@ -98,7 +96,7 @@ pub enum Failure {
     Reauthorize(String),
     /// The call can be retried, not before the time if there is one.
     #[error("the server limits the rate of requests")]
-    RateLimited(Option<Timestamp>),
+    RateLimited(Option<UnixMillis>),
     /// A transient error; the call can be retried.
     #[error("{0}")]
     Unavailable(String),
@@ -251,13 +249,13 @@ pub trait TransactionLog {
     fn progress(&self, done: u32, total: u32, message: &str);
     /// Returns when an earlier, interrupted call on this subject began, unless a call has completed
     /// since.
-    fn interrupted(&self) -> Option<Timestamp>;
+    fn interrupted(&self) -> Option<UnixMillis>;
 }
 
 /// Clock, random bytes and plain settings: `wasi:clocks`, `wasi:random`, `automate:platform/settings`.
 pub trait Environment {
     /// Returns the current time.
-    fn now(&self) -> Timestamp;
+    fn now(&self) -> UnixMillis;
     /// Returns `count` random bytes of cryptographic quality.
     fn random(&self, count: usize) -> Vec<u8>;
     /// Returns all plain settings.

@@ -16,8 +16,8 @@ use crate::grant::Grant;
 use crate::model::{complete_organization, derived};
 use crate::names::normalize_name;
 use crate::platform::{
-    Check, Document, Failure, FieldError, Key, RECORD_MODEL, Reference, Storage, Timestamp,
-    TransactionLog, VersionCheck,
+    Check, Document, Failure, FieldError, Key, Millis, RECORD_MODEL, Reference, Storage,
+    TransactionLog, UnixMillis, VersionCheck,
 };
 use crate::timing::MAX_CLOCK_SKEW;
 
@@ -36,12 +36,12 @@ pub mod secret {
 /// The expiry of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expiry {
-    /// The expiry, in milliseconds since the epoch.
-    pub at: Timestamp,
-    /// The lifetime from issue to expiry as last reported, in milliseconds; the base of periods and
+    /// The expiry.
+    pub at: UnixMillis,
+    /// The lifetime from issue to expiry as last reported; the base of periods and
     /// fractions.
     #[serde(rename = "life")]
-    pub lifetime: u64,
+    pub lifetime: Millis,
     /// Whether the response omitted the lifetime: the expiry is then the last known value, or the
     /// configured assumption.
     #[serde(default)]
@@ -82,13 +82,13 @@ pub struct GrantState {
     pub generation: u64,
     /// The time at which the last attempt to refresh began, successful or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attempted: Option<Timestamp>,
+    pub attempted: Option<UnixMillis>,
     /// The time at which the tokens were last received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refreshed: Option<Timestamp>,
+    pub refreshed: Option<UnixMillis>,
     /// The time of the next refresh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_refresh: Option<Timestamp>,
+    pub next_refresh: Option<UnixMillis>,
     /// The failure that is being retried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
@@ -119,8 +119,8 @@ impl GrantState {
     }
 
     /// Whether the record has times after `now`, written by a host whose clock was ahead.
-    pub fn has_future_times(&self, now: Timestamp) -> bool {
-        let latest = now.saturating_add(MAX_CLOCK_SKEW);
+    pub fn has_future_times(&self, now: UnixMillis) -> bool {
+        let latest = now + MAX_CLOCK_SKEW;
         [self.refreshed, self.attempted]
             .into_iter()
             .flatten()
@@ -394,3 +394,7 @@ impl Record {
             .find(|owned| owned.role == role)
     }
 }
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

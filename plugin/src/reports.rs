@@ -14,7 +14,7 @@ use crate::record::{self, Record};
 impl From<record::Expiry> for Expiry {
     fn from(expiry: record::Expiry) -> Self {
         Self {
-            at: expiry.at,
+            at: expiry.at.0,
             assumed: expiry.assumed,
         }
     }
@@ -28,7 +28,7 @@ impl GrantStatus {
             state: state.state,
             access_token_expires: state.access.map(Expiry::from),
             refresh_token_expires: state.refresh.map(Expiry::from),
-            next_refresh: state.next_refresh,
+            next_refresh: state.next_refresh.map(|at| at.0),
             scopes: state.scopes.clone(),
             missing_scopes: state.missing_scopes.clone(),
         }
@@ -46,7 +46,7 @@ impl Connection {
             state: connection.state,
             access_token_expires: connection.access.map(Expiry::from),
             refresh_token_expires: connection.refresh.map(Expiry::from),
-            next_refresh: connection.next_refresh,
+            next_refresh: connection.next_refresh.map(|at| at.0),
             grants: std::iter::once((&Grant::Organization, connection))
                 .chain(&record.body.further_grants)
                 .map(|(grant, state)| GrantStatus::new(*grant, state))

@@ -5,11 +5,9 @@
 //! parsing reads both from this table, and `describe` exports it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
-
 use url::Url;
 
-use crate::platform::{Environment, Failure, FieldError, Secret, Secrets};
+use crate::platform::{Environment, Failure, FieldError, Millis, Secret, Secrets};
 
 /// The root of Webex's REST API; the token endpoint is below it.
 pub const BASE_URL: &str = "webex.base-url";
@@ -176,8 +174,6 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
-const SECOND: u64 = 1_000;
-
 /// A fraction from 0 to 1, in millionths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fraction(u32);
@@ -218,9 +214,9 @@ impl Fraction {
     }
 
     /// Returns this fraction of `span`.
-    pub fn share_of(self, span: u64) -> u64 {
-        let part = u128::from(span) * u128::from(self.0) / u128::from(Self::WHOLE);
-        u64::try_from(part).unwrap_or(span)
+    pub fn share_of(self, span: Millis) -> Millis {
+        let part = u128::from(span.0) * u128::from(self.0) / u128::from(Self::WHOLE);
+        u64::try_from(part).map_or(span, Millis)
     }
 
     /// Whether the fraction is 0.
@@ -229,11 +225,11 @@ impl Fraction {
     }
 }
 
-/// When access tokens are refreshed. Durations are milliseconds.
+/// When access tokens are refreshed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RefreshPolicy {
     /// [`REFRESH_PERIOD`].
-    pub period: u64,
+    pub period: Millis,
     /// [`REFRESH_FRACTION`].
     pub fraction: Fraction,
     /// [`REFRESH_JITTER`].
@@ -253,7 +249,7 @@ pub struct ScopeSettings {
     pub wholesale_users: Vec<String>,
 }
 
-/// The installation's plain settings. Durations are milliseconds.
+/// The installation's plain settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// [`BASE_URL`], without a trailing slash.
@@ -268,11 +264,11 @@ pub struct Settings {
     pub notify: bool,
     /// [`EXPIRY_THRESHOLDS`], the longest first, without duplicates; empty if no alerts are wanted
     /// before the expiry.
-    pub thresholds: Vec<u64>,
+    pub thresholds: Vec<Millis>,
     /// [`ASSUMED_ACCESS_LIFETIME`].
-    pub assumed_access_lifetime: u64,
+    pub assumed_access_lifetime: Millis,
     /// [`ASSUMED_REFRESH_LIFETIME`].
-    pub assumed_refresh_lifetime: u64,
+    pub assumed_refresh_lifetime: Millis,
 }
 
 impl Default for Settings {
@@ -418,14 +414,11 @@ impl ClientCredentials {
     }
 }
 
-fn milliseconds(duration: Duration) -> Option<u64> {
-    u64::try_from(duration.as_millis())
-        .ok()
-        .filter(|milliseconds| *milliseconds >= SECOND)
-}
-
-fn duration(text: &str) -> Option<u64> {
-    humantime::parse_duration(text).ok().and_then(milliseconds)
+/// Parses a duration of at least a second.
+fn duration(text: &str) -> Option<Millis> {
+    let duration = humantime::parse_duration(text).ok()?;
+    let duration = Millis(u64::try_from(duration.as_millis()).ok()?);
+    (duration >= Millis::from_seconds(1)).then_some(duration)
 }
 
 /// An empty id is none.
@@ -447,14 +440,14 @@ fn some_scopes(text: &str) -> Option<Vec<String>> {
     scopes(text).filter(|names| !names.is_empty())
 }
 
-fn thresholds(text: &str) -> Option<Vec<u64>> {
+fn thresholds(text: &str) -> Option<Vec<Millis>> {
     if text.is_empty() {
         return Some(Vec::new());
     }
     let mut thresholds = text
         .split(',')
         .map(|each| duration(each.trim()))
-        .collect::<Option<Vec<u64>>>()?;
+        .collect::<Option<Vec<Millis>>>()?;
     thresholds.sort_unstable_by(|a, b| b.cmp(a));
     thresholds.dedup();
     Some(thresholds)

@@ -1,9 +1,10 @@
 //! Tests of parsing settings and of the errors for invalid ones.
 
 use super::*;
+use crate::platform::Millis;
 use crate::testing::MemoryPlatform;
 
-const DAY: u64 = 86_400_000;
+const DAY: Millis = Millis::from_hours(24);
 
 fn settings(pairs: &[(&str, &str)]) -> Result<Settings, Vec<FieldError>> {
     Settings::from_pairs(
@@ -120,7 +121,7 @@ fn every_setting_is_parsed() {
                 jitter: Fraction::from_millionths(0),
             },
             notify: false,
-            thresholds: vec![30 * DAY, 2 * DAY, 20 * SECOND],
+            thresholds: vec![30 * DAY, 2 * DAY, Millis::from_seconds(20)],
             assumed_access_lifetime: DAY / 24,
             assumed_refresh_lifetime: 60 * DAY,
         }
@@ -174,7 +175,7 @@ fn invalid_value_is_reported_by_its_key() {
 #[test]
 fn empty_thresholds_are_not_the_default() {
     let empty = settings(&[(EXPIRY_THRESHOLDS, " ")]).unwrap();
-    assert_eq!(empty.thresholds, Vec::<u64>::new());
+    assert_eq!(empty.thresholds, Vec::<Millis>::new());
 }
 
 #[test]
@@ -205,6 +206,6 @@ fn fraction_is_exact_to_the_millionth() {
     assert_eq!(Fraction::parse("0.1234567"), Some(Fraction(123_456)));
     assert_eq!(Fraction::parse(".5"), Some(Fraction(500_000)));
     assert_eq!(Fraction::parse(&"9".repeat(60)), None);
-    assert_eq!(Fraction::ONE.share_of(u64::MAX), u64::MAX);
+    assert_eq!(Fraction::ONE.share_of(Millis::MAX), Millis::MAX);
     assert_eq!(Fraction(500_000).share_of(14 * DAY), 7 * DAY);
 }

@@ -12,7 +12,7 @@
 //! - The tokens that are stored already stay unchanged if no attempt succeeds.
 
 use crate::grant::Grant;
-use crate::platform::{Change, Check, Failure, Level, OnUnavailable, Platform, Timestamp};
+use crate::platform::{Change, Check, Failure, Level, OnUnavailable, Platform, UnixMillis};
 use crate::record::Record;
 use crate::settings::Settings;
 use crate::tokens::{self, ReceivedTokens, StoredTokens, TokenSource, TokenUpdate};
@@ -30,7 +30,7 @@ pub struct IssuedTokens<'a> {
     /// The request that Webex has responded to.
     pub source: TokenSource,
     /// The time just before the request was sent; lifetimes count from this time.
-    pub issued: Timestamp,
+    pub issued: UnixMillis,
 }
 
 /// The steps of [`store_tokens`] that depend on the workflow.
@@ -44,7 +44,7 @@ pub trait StorageSteps {
         &mut self,
         record: &mut Record,
         update: &TokenUpdate,
-        now: Timestamp,
+        now: UnixMillis,
     ) -> Result<Vec<Change>, Failure>;
 
     /// Fails if the response no longer applies to the record, which was read again after a failed

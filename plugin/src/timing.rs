@@ -4,34 +4,31 @@
 
 use std::time::UNIX_EPOCH;
 
-use crate::platform::Timestamp;
+use crate::platform::{Millis, UnixMillis};
 use crate::record::Expiry;
 use crate::settings::{Fraction, RefreshPolicy};
 
-const SECOND: u64 = 1_000;
-const HOUR: u64 = 3_600 * SECOND;
-
 /// The minimum time until a wakeup, so that an error can never cause a busy loop.
-pub const MIN_DELAY: u64 = SECOND;
+pub const MIN_DELAY: Millis = Millis::from_seconds(1);
 /// The maximum time until the first refresh after a consent whose access lifetime is assumed. The
 /// refresh reveals the real lifetimes.
-pub const MAX_FIRST_REFRESH_DELAY: u64 = HOUR;
+pub const MAX_FIRST_REFRESH_DELAY: Millis = Millis::from_hours(1);
 /// The pause after the first failure; it doubles with each further one.
-pub const BACKOFF_BASE: u64 = 60 * SECOND;
+pub const BACKOFF_BASE: Millis = Millis::from_seconds(60);
 /// The pause after Webex first refused the integration itself.
-pub const CLIENT_BACKOFF_BASE: u64 = HOUR;
+pub const CLIENT_BACKOFF_BASE: Millis = Millis::from_hours(1);
 /// The maximum pause between two attempts, unless Webex asks for a longer one.
-pub const BACKOFF_CAP: u64 = 6 * HOUR;
+pub const BACKOFF_CAP: Millis = Millis::from_hours(6);
 /// The maximum pause accepted from a `Retry-After`.
-pub const RETRY_AFTER_CAP: u64 = 24 * HOUR;
+pub const RETRY_AFTER_CAP: Millis = Millis::from_hours(24);
 /// The time before an expiry that is reserved for the last planned attempt and its retries.
-const RETRY_RESERVE: u64 = 600 * SECOND;
+const RETRY_RESERVE: Millis = Millis::from_seconds(600);
 /// The tolerance of reported expiries: Webex reports whole seconds, and a request takes time.
-pub const EXPIRY_TOLERANCE: u64 = 2 * SECOND;
+pub const EXPIRY_TOLERANCE: Millis = Millis::from_seconds(2);
 /// The maximum difference between the clocks of two hosts.
-pub const MAX_CLOCK_SKEW: u64 = 60 * SECOND;
+pub const MAX_CLOCK_SKEW: Millis = Millis::from_seconds(60);
 /// The maximum accepted lifetime of a token: ten years.
-pub const MAX_LIFETIME: u64 = 3_653 * 24 * HOUR;
+pub const MAX_LIFETIME: Millis = Millis::from_hours(3_653 * 24);
 
 /// A per-record jitter seed, stable across calls and evenly distributed over all records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +42,9 @@ impl JitterSeed {
     }
 
     /// Returns less than `share` of `span`, in proportion to the seed.
-    fn jitter(self, span: u64, share: Fraction) -> u64 {
-        let jitter = (u128::from(share.share_of(span)) * u128::from(self.0)) >> 32;
-        u64::try_from(jitter).unwrap_or(span)
+    fn jitter(self, span: Millis, share: Fraction) -> Millis {
+        let jitter = (u128::from(share.share_of(span).0) * u128::from(self.0)) >> 32;
+        u64::try_from(jitter).map_or(span, Millis)
     }
 }
 
@@ -62,12 +59,12 @@ pub struct Expiries {
 
 impl Expiries {
     /// Returns the time from `now` to the next expiry. None when both tokens have expired.
-    fn time_to_next(self, now: Timestamp) -> Option<u64> {
+    fn time_to_next(self, now: UnixMillis) -> Option<Millis> {
         [self.access, self.refresh]
             .into_iter()
             .flatten()
-            .map(|expiry| remaining(expiry.at, now))
-            .filter(|left| *left > 0)
+            .map(|expiry| expiry.at - now)
+            .filter(|left| *left > Millis::ZERO)
             .min()
     }
 }
@@ -75,7 +72,7 @@ impl Expiries {
 /// Returns the maximum pause that ends before an expiry in `left`, reserving [`RETRY_RESERVE`] or
 /// an eighth of `left` for the request and further attempts. In the last two seconds the only
 /// attempt is just before the expiry.
-fn max_pause(left: u64) -> u64 {
+fn max_pause(left: Millis) -> Millis {
     if left < 2 * MIN_DELAY {
         return latest_pause(left);
     }
@@ -83,15 +80,15 @@ fn max_pause(left: u64) -> u64 {
 }
 
 /// Returns the maximum pause between two attempts before an expiry in `left`: half of `left`.
-fn max_retry_pause(left: u64) -> u64 {
+fn max_retry_pause(left: Millis) -> Millis {
     if left < 2 * MIN_DELAY {
         return latest_pause(left);
     }
     left / 2
 }
 
-fn latest_pause(left: u64) -> u64 {
-    left.saturating_sub(1).max(1)
+fn latest_pause(left: Millis) -> Millis {
+    (left - Millis(1)).max(Millis(1))
 }
 
 /// Computes when tokens with these `expiries`, issued at `issued`, are to be refreshed: after the
@@ -102,21 +99,21 @@ fn latest_pause(left: u64) -> u64 {
 ///
 /// `longest` is the maximum pause for the source of the tokens; none: the policy decides.
 pub fn refresh_due(
-    now: Timestamp,
-    issued: Timestamp,
+    now: UnixMillis,
+    issued: UnixMillis,
     expiries: Expiries,
-    longest: Option<u64>,
+    longest: Option<Millis>,
     policy: &RefreshPolicy,
     seed: JitterSeed,
-) -> Timestamp {
+) -> UnixMillis {
     let span = [expiries.access, expiries.refresh]
         .into_iter()
         .flatten()
         .map(|expiry| policy.fraction.share_of(expiry.lifetime))
         .chain(longest)
-        .fold(policy.period, u64::min);
+        .fold(policy.period, Millis::min);
     let span = span - seed.jitter(span, policy.jitter);
-    let pause = remaining(issued.saturating_add(span), now);
+    let pause = issued + span - now;
     let pause = match expiries.time_to_next(now) {
         Some(left) => {
             let latest = max_pause(left);
@@ -124,57 +121,51 @@ pub fn refresh_due(
         }
         None => MIN_DELAY,
     };
-    now.saturating_add(pause)
+    now + pause
 }
 
 /// Computes the pause after `attempts` consecutive failures: it doubles from `base` up to
-/// [`BACKOFF_CAP`], less the record's jitter.
-pub fn backoff(base: u64, attempts: u32, jitter: Fraction, seed: JitterSeed) -> u64 {
-    let doubled = base.saturating_mul(
-        1_u64
-            .checked_shl(attempts.saturating_sub(1))
-            .unwrap_or(u64::MAX),
-    );
-    let pause = doubled.min(BACKOFF_CAP);
+/// [`BACKOFF_CAP`], less the record's jitter. The host's retries are not shared with the component.
+pub fn backoff(base: Millis, attempts: u32, jitter: Fraction, seed: JitterSeed) -> Millis {
+    let doublings = attempts.saturating_sub(1);
+    let factor = 1_u64.checked_shl(doublings).unwrap_or(u64::MAX);
+    let pause = (factor * base).min(BACKOFF_CAP);
     (pause - seed.jitter(pause, jitter)).max(MIN_DELAY)
 }
 
-/// Computes the time of the next attempt: after `backoff` and after the server's `retry_after`
-/// (milliseconds). The pause is at most half of the time to the next expiry, so that no token
+/// Computes the time of the next attempt: after `backoff` and after the server's `retry_after`.
+/// The pause is at most half of the time to the next expiry, so that no token
 /// expires without another attempt.
 pub fn retry_at(
-    now: Timestamp,
+    now: UnixMillis,
     expiries: Expiries,
-    backoff: u64,
-    retry_after: Option<u64>,
-) -> Timestamp {
-    let pause = backoff.max(retry_after.unwrap_or(0));
-    let longest = expiries.time_to_next(now).map_or(u64::MAX, max_retry_pause);
-    now.saturating_add(pause.min(longest))
+    backoff: Millis,
+    retry_after: Option<Millis>,
+) -> UnixMillis {
+    let pause = backoff.max(retry_after.unwrap_or_default());
+    let longest = expiries
+        .time_to_next(now)
+        .map_or(Millis::MAX, max_retry_pause);
+    now + pause.min(longest)
 }
 
-/// Parses a `Retry-After` header to a pause in milliseconds, at most [`RETRY_AFTER_CAP`]: whole
+/// Parses a `Retry-After` header to a pause of at most [`RETRY_AFTER_CAP`]: whole
 /// seconds or an HTTP date (RFC 9110, section 10.2.3). Other values, such as the `rand(30),add(30)`
 /// that Webex was seen to send, are ignored.
-pub fn parse_retry_after(header: &str, now: Timestamp) -> Option<u64> {
+pub fn parse_retry_after(header: &str, now: UnixMillis) -> Option<Millis> {
     let header = header.trim();
     if header.is_empty() {
         return None;
     }
     let pause = if header.bytes().all(|byte| byte.is_ascii_digit()) {
         // A number that does not fit is more than the cap.
-        header
-            .parse::<u64>()
-            .unwrap_or(u64::MAX)
-            .saturating_mul(SECOND)
+        header.parse().map_or(Millis::MAX, Millis::from_seconds)
     } else {
         let since_epoch = httpdate::parse_http_date(header)
             .ok()?
             .duration_since(UNIX_EPOCH)
             .ok()?;
-        u64::try_from(since_epoch.as_millis())
-            .unwrap_or(u64::MAX)
-            .saturating_sub(now)
+        UnixMillis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)) - now
     };
     Some(pause.min(RETRY_AFTER_CAP))
 }
@@ -185,11 +176,11 @@ pub fn parse_retry_after(header: &str, now: Timestamp) -> Option<u64> {
 /// A response without a lifetime keeps the known expiry of an unchanged token while it is
 /// plausible. Otherwise the last known lifetime counts from `issued` and is marked as assumed.
 pub fn merge_access(
-    lifetime: Option<u64>,
+    lifetime: Option<Millis>,
     same_token: bool,
     known: Option<Expiry>,
-    issued: Timestamp,
-    assumed_lifetime: u64,
+    issued: UnixMillis,
+    assumed_lifetime: Millis,
 ) -> Expiry {
     match (lifetime, known) {
         (Some(lifetime), _) => reported(issued, lifetime),
@@ -216,11 +207,11 @@ pub struct MergedRefresh {
 /// If the same token's expiry moves by no more than [`EXPIRY_TOLERANCE`] or a hundredth of its
 /// lifetime, the known expiry is kept.
 pub fn merge_refresh(
-    lifetime: Option<u64>,
+    lifetime: Option<Millis>,
     same_token: bool,
     known: Option<Expiry>,
-    issued: Timestamp,
-    assumed_lifetime: u64,
+    issued: UnixMillis,
+    assumed_lifetime: Millis,
 ) -> MergedRefresh {
     let Some(known) = known else {
         return MergedRefresh {
@@ -249,26 +240,26 @@ pub fn merge_refresh(
     }
     MergedRefresh {
         expiry,
-        new_generation: !same_token || expiry.at > known.at.saturating_add(tolerance),
+        new_generation: !same_token || expiry.at > known.at + tolerance,
     }
 }
 
 /// Whether an expiry is after `now` by no more than its lifetime; otherwise a wrong clock has
 /// written it.
-fn is_plausible(known: Expiry, now: Timestamp) -> bool {
-    (1..=known.lifetime.saturating_add(MAX_CLOCK_SKEW)).contains(&remaining(known.at, now))
+fn is_plausible(known: Expiry, now: UnixMillis) -> bool {
+    (Millis(1)..=known.lifetime + MAX_CLOCK_SKEW).contains(&(known.at - now))
 }
 
-fn reported(issued: Timestamp, lifetime: u64) -> Expiry {
+fn reported(issued: UnixMillis, lifetime: Millis) -> Expiry {
     let lifetime = lifetime.min(MAX_LIFETIME);
     Expiry {
-        at: issued.saturating_add(lifetime),
+        at: issued + lifetime,
         lifetime,
         assumed: false,
     }
 }
 
-fn assumed(issued: Timestamp, lifetime: u64) -> Expiry {
+fn assumed(issued: UnixMillis, lifetime: Millis) -> Expiry {
     Expiry {
         assumed: true,
         ..reported(issued, lifetime)
@@ -278,31 +269,26 @@ fn assumed(issued: Timestamp, lifetime: u64) -> Expiry {
 /// Selects the thresholds shorter than a token's lifetime, the longest first: a longer one would be
 /// crossed at every issue. If none of `thresholds` is shorter, returns a quarter of the lifetime;
 /// if `thresholds` is empty, returns none.
-pub fn thresholds_within(thresholds: &[u64], lifetime: u64) -> Vec<u64> {
-    let mut within: Vec<u64> = thresholds
+pub fn thresholds_within(thresholds: &[Millis], lifetime: Millis) -> Vec<Millis> {
+    let mut within: Vec<Millis> = thresholds
         .iter()
         .copied()
-        .filter(|threshold| (1..lifetime).contains(threshold))
+        .filter(|threshold| (Millis(1)..lifetime).contains(threshold))
         .collect();
     within.sort_unstable_by(|a, b| b.cmp(a));
     within.dedup();
     if within.is_empty() && !thresholds.is_empty() {
-        within.push((lifetime / 4).max(1));
+        within.push((lifetime / 4).max(Millis(1)));
     }
     within
 }
 
-/// Returns the time until `at`; 0 when `at` has passed.
-pub fn remaining(at: Timestamp, now: Timestamp) -> u64 {
-    at.saturating_sub(now)
-}
-
 /// Returns the smallest threshold before `at` that `now` has crossed: 0 at the expiry itself, none
 /// before the first threshold.
-pub fn crossed_threshold(thresholds: &[u64], at: Timestamp, now: Timestamp) -> Option<u64> {
-    let left = remaining(at, now);
-    if left == 0 {
-        return Some(0);
+pub fn crossed_threshold(thresholds: &[Millis], at: UnixMillis, now: UnixMillis) -> Option<Millis> {
+    let left = at - now;
+    if left == Millis::ZERO {
+        return Some(left);
     }
     thresholds
         .iter()
@@ -312,10 +298,10 @@ pub fn crossed_threshold(thresholds: &[u64], at: Timestamp, now: Timestamp) -> O
 }
 
 /// Returns the time of the next threshold or the expiry; none after the expiry.
-pub fn next_crossing(thresholds: &[u64], at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+pub fn next_crossing(thresholds: &[Millis], at: UnixMillis, now: UnixMillis) -> Option<UnixMillis> {
     thresholds
         .iter()
-        .map(|threshold| at.saturating_sub(*threshold))
+        .map(|threshold| at - *threshold)
         .chain([at])
         .filter(|moment| *moment > now)
         .min()

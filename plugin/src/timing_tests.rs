@@ -1,10 +1,99 @@
-//! Properties of the arithmetic for any input, and examples with real figures.
+//! Properties of the arithmetic for any input, and examples with real figures. All times are plain
+//! numbers here; functions of the same names as those under test convert them.
 
+use crate::platform::{Millis, UnixMillis};
 use proptest::prelude::*;
 
 use super::*;
 
+const SECOND: u64 = 1_000;
+const HOUR: u64 = 3_600 * SECOND;
 const DAY: u64 = 24 * HOUR;
+const MIN_DELAY: u64 = super::MIN_DELAY.0;
+const BACKOFF_BASE: u64 = super::BACKOFF_BASE.0;
+const CLIENT_BACKOFF_BASE: u64 = super::CLIENT_BACKOFF_BASE.0;
+const BACKOFF_CAP: u64 = super::BACKOFF_CAP.0;
+const RETRY_AFTER_CAP: u64 = super::RETRY_AFTER_CAP.0;
+const RETRY_RESERVE: u64 = super::RETRY_RESERVE.0;
+const MAX_LIFETIME: u64 = super::MAX_LIFETIME.0;
+
+fn refresh_due(
+    now: u64,
+    issued: u64,
+    expiries: Expiries,
+    longest: Option<u64>,
+    policy: &RefreshPolicy,
+    seed: JitterSeed,
+) -> u64 {
+    let (now, issued) = (UnixMillis(now), UnixMillis(issued));
+    super::refresh_due(now, issued, expiries, longest.map(Millis), policy, seed).0
+}
+
+fn backoff(base: u64, attempts: u32, jitter: Fraction, seed: JitterSeed) -> u64 {
+    super::backoff(Millis(base), attempts, jitter, seed).0
+}
+
+fn retry_at(now: u64, expiries: Expiries, backoff: u64, retry_after: Option<u64>) -> u64 {
+    let (now, backoff) = (UnixMillis(now), Millis(backoff));
+    super::retry_at(now, expiries, backoff, retry_after.map(Millis)).0
+}
+
+fn parse_retry_after(header: &str, now: u64) -> Option<u64> {
+    super::parse_retry_after(header, UnixMillis(now)).map(|pause| pause.0)
+}
+
+fn merge_access(
+    lifetime: Option<u64>,
+    same_token: bool,
+    known: Option<Expiry>,
+    issued: u64,
+    assumed_lifetime: u64,
+) -> Expiry {
+    let (issued, assumed_lifetime) = (UnixMillis(issued), Millis(assumed_lifetime));
+    super::merge_access(
+        lifetime.map(Millis),
+        same_token,
+        known,
+        issued,
+        assumed_lifetime,
+    )
+}
+
+fn merge_refresh(
+    lifetime: Option<u64>,
+    same_token: bool,
+    known: Option<Expiry>,
+    issued: u64,
+    assumed_lifetime: u64,
+) -> MergedRefresh {
+    let (issued, assumed_lifetime) = (UnixMillis(issued), Millis(assumed_lifetime));
+    super::merge_refresh(
+        lifetime.map(Millis),
+        same_token,
+        known,
+        issued,
+        assumed_lifetime,
+    )
+}
+
+fn durations(thresholds: &[u64]) -> Vec<Millis> {
+    thresholds.iter().copied().map(Millis).collect()
+}
+
+fn thresholds_within(thresholds: &[u64], lifetime: u64) -> Vec<u64> {
+    let within = super::thresholds_within(&durations(thresholds), Millis(lifetime));
+    within.into_iter().map(|threshold| threshold.0).collect()
+}
+
+fn crossed_threshold(thresholds: &[u64], at: u64, now: u64) -> Option<u64> {
+    let (at, now) = (UnixMillis(at), UnixMillis(now));
+    super::crossed_threshold(&durations(thresholds), at, now).map(|threshold| threshold.0)
+}
+
+fn next_crossing(thresholds: &[u64], at: u64, now: u64) -> Option<u64> {
+    let (at, now) = (UnixMillis(at), UnixMillis(now));
+    super::next_crossing(&durations(thresholds), at, now).map(|next| next.0)
+}
 
 fn policy() -> RefreshPolicy {
     crate::settings::Settings::default().refresh
@@ -12,8 +101,8 @@ fn policy() -> RefreshPolicy {
 
 fn expiry(at: u64, lifetime: u64, assumed: bool) -> Expiry {
     Expiry {
-        at,
-        lifetime,
+        at: UnixMillis(at),
+        lifetime: Millis(lifetime),
         assumed,
     }
 }
@@ -49,9 +138,9 @@ fn assert_before_the_earlier_end(
 ) -> Result<(), TestCaseError> {
     prop_assert!(at > now);
     for end in [expiries.access, expiries.refresh].into_iter().flatten() {
-        if end.at > now {
+        if end.at.0 > now {
             prop_assert!(
-                at < end.at || end.at == now + 1,
+                at < end.at.0 || end.at.0 == now + 1,
                 "{at} is not before {end:?}"
             );
         }
@@ -62,7 +151,7 @@ fn assert_before_the_earlier_end(
 fn any_policy() -> impl Strategy<Value = RefreshPolicy> {
     (any::<u64>(), 0..=1_000_000_u32, 0..=1_000_000_u32).prop_map(|(period, fraction, jitter)| {
         RefreshPolicy {
-            period,
+            period: Millis(period),
             fraction: Fraction::from_millionths(fraction),
             jitter: Fraction::from_millionths(jitter),
         }
@@ -86,7 +175,7 @@ proptest! {
         jitter in 0..=900_000_u32, fraction in 1..=1_000_000_u32, seed: u32,
     ) {
         let policy = RefreshPolicy {
-            period: 7 * DAY,
+            period: Millis(7 * DAY),
             fraction: Fraction::from_millionths(fraction),
             jitter: Fraction::from_millionths(jitter),
         };
@@ -129,7 +218,7 @@ proptest! {
 
     #[test]
     fn attempts_before_a_fixed_expiry_are_few(end in 1..MAX_LIFETIME, seed: u32) {
-        let policy = RefreshPolicy { period: u64::MAX, fraction: Fraction::ONE, ..policy() };
+        let policy = RefreshPolicy { period: Millis::MAX, fraction: Fraction::ONE, ..policy() };
         let tokens = expiries(2 * end, 2 * end, end, end);
         let (mut now, mut attempts) = (0, 0);
         while now < end {
@@ -141,7 +230,7 @@ proptest! {
 
     #[test]
     fn jitter_takes_off_less_than_its_share(span in 0..1_u64 << 50, seed: u32) {
-        let policy = RefreshPolicy { period: span, ..policy() };
+        let policy = RefreshPolicy { period: Millis(span), ..policy() };
         let long = expiries(u64::MAX, u64::MAX, u64::MAX, u64::MAX);
         let due = refresh_due(0, 0, long, None, &policy, JitterSeed(seed));
         prop_assert!(due >= span - span / 10);
@@ -168,7 +257,7 @@ proptest! {
         let at = retry_at(now, expiries, pause, after);
         let requested = pause.max(after.unwrap_or(0));
         // Only half of the remaining time limits the pause.
-        let half = expiries.time_to_next(now).map_or(u64::MAX, |left| left / 2);
+        let half = expiries.time_to_next(UnixMillis(now)).map_or(u64::MAX, |left| left.0 / 2);
         prop_assert!(at >= now + requested.min(half));
         prop_assert!(at <= now + requested);
     }
@@ -196,7 +285,7 @@ proptest! {
         }
         if let (None, Some(known)) = (lifetime, known) {
             // A response without a lifetime does not shorten the known expiry.
-            prop_assert!(merged.expiry.at >= known.at.min(issued));
+            prop_assert!(merged.expiry.at.0 >= known.at.0.min(issued));
         }
     }
 
@@ -212,7 +301,7 @@ proptest! {
         for share in shares {
             let issued = start + lifetime * 999 * share / 1_000;
             // Webex counts from its response, in whole seconds.
-            let remaining_ms = (known.at - issued).saturating_sub(latency) / 1_000 * 1_000;
+            let remaining_ms = (known.at.0 - issued).saturating_sub(latency) / 1_000 * 1_000;
             let merged = merge_refresh(Some(remaining_ms), true, Some(current), issued, 0);
             prop_assert!(!merged.new_generation);
             prop_assert_eq!(merged.expiry.at, known.at);
@@ -382,10 +471,10 @@ fn omitted_refresh_lifetime_assumes_the_known_expiry() {
 fn only_a_later_expiry_is_a_new_generation() {
     let known = expiry(90 * DAY, 90 * DAY, false);
     let restarted = merge_refresh(Some(90 * DAY), true, Some(known), 7 * DAY, 0);
-    assert_eq!(restarted.expiry.at, 97 * DAY);
+    assert_eq!(restarted.expiry.at.0, 97 * DAY);
     assert!(restarted.new_generation);
     let shortened = merge_refresh(Some(20 * DAY), true, Some(known), 7 * DAY, 0);
-    assert_eq!(shortened.expiry.at, 27 * DAY);
+    assert_eq!(shortened.expiry.at.0, 27 * DAY);
     assert!(!shortened.new_generation);
 }
 

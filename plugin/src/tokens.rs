@@ -8,8 +8,8 @@
 use crate::grant::Grant;
 use crate::installation_alert;
 use crate::platform::{
-    Change, Failure, FieldError, Level, Reference, Secret, Secrets, Timestamp, TransactionLog,
-    Wakeup,
+    Change, Failure, FieldError, Level, Millis, Reference, Secret, Secrets, TransactionLog,
+    UnixMillis, Wakeup,
 };
 use crate::record::{Expiry, Record, State};
 use crate::scopes;
@@ -34,7 +34,7 @@ impl TokenSource {
     /// Returns the maximum time until the first refresh of tokens with this `access` expiry; none:
     /// the policy decides. Pasted tokens are refreshed without delay, so that a wrong refresh token
     /// is noticed immediately and not after a week.
-    fn max_first_delay(self, access: Expiry) -> Option<u64> {
+    fn max_first_delay(self, access: Expiry) -> Option<Millis> {
         match self {
             Self::Pasted => Some(MIN_DELAY),
             Self::Consented if access.assumed => Some(MAX_FIRST_REFRESH_DELAY),
@@ -93,7 +93,7 @@ pub struct ReceivedTokens<'a> {
     pub source: TokenSource,
     /// The time from which lifetimes count: before the request was sent, or when the tokens were
     /// pasted.
-    pub issued: Timestamp,
+    pub issued: UnixMillis,
 }
 
 /// The changes and times that result from applying a token response.
@@ -104,9 +104,9 @@ pub struct TokenUpdate {
     /// Whether the refresh token is of a new generation, which resolves alerts of older ones.
     pub new_generation: bool,
     /// The time of the next refresh.
-    pub next_refresh: Timestamp,
+    pub next_refresh: UnixMillis,
     /// The time of the next expiry check; none if it is unchanged.
-    pub next_check: Option<Timestamp>,
+    pub next_check: Option<UnixMillis>,
     /// Warnings for the log about implausible values of the response.
     pub warnings: Vec<String>,
 }
@@ -123,7 +123,7 @@ pub fn apply(
     record: &mut Record,
     grant: Grant,
     received: ReceivedTokens<'_>,
-    now: Timestamp,
+    now: UnixMillis,
     settings: &Settings,
 ) -> Result<TokenUpdate, Failure> {
     let ReceivedTokens {
@@ -151,7 +151,7 @@ pub fn apply(
     // An assumed lifetime is worth less than the known one of the same token.
     let usable = |lifetime: Lifetime, known: Option<Expiry>| {
         let less = lifetime.is_assumed() && known.is_some();
-        lifetime.milliseconds().filter(|_| !less)
+        lifetime.usable().filter(|_| !less)
     };
     let required = scopes::required(record, grant, settings);
     let owner = record.reference();
@@ -172,9 +172,9 @@ pub fn apply(
         // The last second of a token that is not extended: 0 is the remaining time, not a lifetime.
         // If the known expiry is not near, the figure is as implausible as a negative one.
         (Lifetime::Elapsed, Some(known))
-            if same_refresh && known.at <= issued.saturating_add(EXPIRY_TOLERANCE) =>
+            if same_refresh && known.at <= issued + EXPIRY_TOLERANCE =>
         {
-            Some(timing::remaining(known.at, issued))
+            Some(known.at - issued)
         }
         (lifetime, before) => usable(lifetime, before),
     };
@@ -261,11 +261,11 @@ pub fn apply(
 /// Both `expiring` and `missing-scope` need a person; the state with a date takes precedence.
 pub fn derive_state(
     refresh: Expiry,
-    thresholds: &[u64],
+    thresholds: &[Millis],
     missing: &[String],
-    now: Timestamp,
+    now: UnixMillis,
 ) -> State {
-    let remaining = timing::remaining(refresh.at, now);
+    let remaining = refresh.at - now;
     match thresholds.iter().min() {
         Some(last) if remaining <= *last => State::Expiring,
         _ if !missing.is_empty() => State::MissingScope,
@@ -275,8 +275,8 @@ pub fn derive_state(
 
 /// Returns the time of a token's first expiry check: as soon as possible when a threshold is
 /// crossed already, otherwise at the next crossing.
-fn next_check(thresholds: &[u64], refresh: Expiry, now: Timestamp) -> Timestamp {
-    let soonest = now.saturating_add(MIN_DELAY);
+fn next_check(thresholds: &[Millis], refresh: Expiry, now: UnixMillis) -> UnixMillis {
+    let soonest = now + MIN_DELAY;
     if timing::crossed_threshold(thresholds, refresh.at, now).is_some() {
         return soonest;
     }
@@ -291,25 +291,25 @@ fn next_check(thresholds: &[u64], refresh: Expiry, now: Timestamp) -> Timestamp 
 pub fn refresh_wakeup(
     owner: &Reference,
     grant: Grant,
-    due: Timestamp,
+    due: UnixMillis,
     refresh: Option<Expiry>,
 ) -> Change {
     Change::Schedule(Wakeup {
         id: grant.refresh_wakeup().to_owned(),
         subject: owner.clone(),
-        due,
-        deadline: refresh.map(|expiry| expiry.at).filter(|at| *at >= due),
+        due: due.0,
+        deadline: refresh.map(|expiry| expiry.at.0).filter(|at| *at >= due.0),
         payload: String::new(),
     })
 }
 
 /// Returns the change that schedules the next expiry check of `grant` at `due`. It has no deadline,
 /// because a late check loses nothing.
-pub fn expiry_wakeup(owner: &Reference, grant: Grant, due: Timestamp) -> Change {
+pub fn expiry_wakeup(owner: &Reference, grant: Grant, due: UnixMillis) -> Change {
     Change::Schedule(Wakeup {
         id: grant.expiry_wakeup().to_owned(),
         subject: owner.clone(),
-        due,
+        due: due.0,
         deadline: None,
         payload: String::new(),
     })

@@ -1,6 +1,7 @@
 //! Tests of applying pasted and refreshed tokens to a record.
 
 use super::*;
+use crate::platform::{Millis, UnixMillis};
 use crate::record::secret;
 use crate::testing::{
     ACCESS_TOKEN, DAY, ORGANIZATION, PKID, REFRESH_TOKEN, SECOND, START, connected_record,
@@ -43,9 +44,9 @@ fn new_record() -> Record {
     record
 }
 
-fn due(update: &TokenUpdate, wanted: &str) -> Option<Timestamp> {
+fn due(update: &TokenUpdate, wanted: &str) -> Option<UnixMillis> {
     update.changes.iter().find_map(|change| match change {
-        Change::Schedule(wakeup) if wakeup.id == wanted => Some(wakeup.due),
+        Change::Schedule(wakeup) if wakeup.id == wanted => Some(UnixMillis(wakeup.due)),
         _ => None,
     })
 }
@@ -67,7 +68,7 @@ fn pasted_tokens_without_lifetimes_are_assumed() {
     let pasted = TokenResponse::from_pasted(Secret::new("A"), Some(Secret::new("R")));
     let update = paste(&mut record, &pasted, &StoredTokens::default()).unwrap();
     let connection = &record.body.connection;
-    let assumed = |lifetime: u64| {
+    let assumed = |lifetime: Millis| {
         Some(Expiry {
             at: START + lifetime,
             lifetime,
@@ -197,7 +198,7 @@ fn fixtures_belong_to_one_organisation() {
 fn zero_lifetime_of_the_same_token_keeps_its_expiry() {
     let over = response(r#"{"access_token":"A","expires_in":60,"refresh_token_expires_in":0}"#);
     let end = START + 90 * DAY;
-    for now in [end - 500, end, end + 500] {
+    for now in [end - Millis(500), end, end + Millis(500)] {
         let mut record = connected_record(START);
         let received = ReceivedTokens {
             response: &over,
@@ -209,11 +210,11 @@ fn zero_lifetime_of_the_same_token_keeps_its_expiry() {
         apply(&mut record, Grant::Organization, received, now, &settings).unwrap();
         let connection = &record.body.connection;
         let refresh = connection.refresh.unwrap();
-        assert_eq!((refresh.at, refresh.assumed), (end, false), "{now}");
-        assert_eq!(connection.state, State::Expiring, "{now}");
+        assert_eq!((refresh.at, refresh.assumed), (end, false), "{now:?}");
+        assert_eq!(connection.state, State::Expiring, "{now:?}");
         assert!(
             connection.next_refresh.unwrap() <= now + 60 * SECOND,
-            "{now}"
+            "{now:?}"
         );
     }
 }

@@ -13,6 +13,7 @@ use relation_host::store::{Begin, BeginOutcome, End};
 use relation_host::transactions::{NewTransaction, Status, TransactionOutcome};
 use relation_host::types::{Pkid, Reference};
 use spark_customer::grant::Grant;
+use spark_customer::platform::UnixMillis;
 use spark_customer::reports::RefreshOutcome;
 use spark_customer::workflows::refresh::refresh;
 
@@ -78,7 +79,7 @@ impl Native {
             coroutine::run(&self.stacks, move |waiter| {
                 let platform =
                     NativePlatform::new(&parts, waiter, &phases, lease, lease_until, journal);
-                refresh(&platform, pkid.as_str(), Grant::Organization, now.0)
+                refresh(&platform, pkid.as_str(), Grant::Organization, UnixMillis(now.0))
             })
             .context("a stack for a workflow")?
         };

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use spark_customer::platform::{
     self as plugin, Change, Check, Document, Environment, Failure, FieldError, Filter, Http,
     HttpError, HttpRequest, HttpResponse, Level, OnUnavailable, Page, Reference, Secret, Secrets,
-    Storage, Timestamp, Wakeup,
+    Storage, UnixMillis, Wakeup,
 };
 
 use super::convert;
@@ -220,7 +220,7 @@ impl plugin::TransactionLog for NativePlatform<'_> {
     }
 
     /// Benchmarks interrupt no call.
-    fn interrupted(&self) -> Option<plugin::Timestamp> {
+    fn interrupted(&self) -> Option<UnixMillis> {
         None
     }
 
@@ -246,8 +246,8 @@ impl plugin::TransactionLog for NativePlatform<'_> {
 }
 
 impl Environment for NativePlatform<'_> {
-    fn now(&self) -> Timestamp {
-        self.parts.clock.now().0
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.parts.clock.now().0)
     }
 
     fn random(&self, count: usize) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use crate::contract::bindings::automate::platform::{storage, types};
 use crate::contract::bindings::exports::automate::spark_customer::workflows as contract;
-use crate::platform::{Change, Failure, Secret};
+use crate::platform::{Change, Failure, Secret, UnixMillis};
 use crate::workflows::add;
 
 impl From<types::Failure> for Failure {
@@ -13,7 +13,7 @@ impl From<types::Failure> for Failure {
             From::NotFound(reference) => Self::NotFound(reference),
             From::Conflict(text) => Self::Conflict(text),
             From::Reauthorize(text) => Self::Reauthorize(text),
-            From::RateLimited(until) => Self::RateLimited(until),
+            From::RateLimited(until) => Self::RateLimited(until.map(UnixMillis)),
             From::Unavailable(text) => Self::Unavailable(text),
             From::LimitExceeded(text) => Self::LimitExceeded(text),
             From::Internal(text) => Self::Internal(text),
@@ -28,7 +28,7 @@ impl From<Failure> for types::Failure {
             Failure::NotFound(reference) => Self::NotFound(reference),
             Failure::Conflict(text) => Self::Conflict(text),
             Failure::Reauthorize(text) => Self::Reauthorize(text),
-            Failure::RateLimited(until) => Self::RateLimited(until),
+            Failure::RateLimited(until) => Self::RateLimited(until.map(|until| until.0)),
             Failure::Unavailable(text) => Self::Unavailable(text),
             Failure::LimitExceeded(text) => Self::LimitExceeded(text),
             Failure::Internal(text) => Self::Internal(text),

@@ -5,8 +5,8 @@ use crate::contract::bindings::automate::platform as contract;
 use crate::contract::bindings::wasi;
 use crate::platform::{
     Change, Check, Document, Environment, Failure, Filter, Http, HttpError, HttpRequest,
-    HttpResponse, Level, OnUnavailable, Page, Reference, Secret, Secrets, Storage, Timestamp,
-    TransactionLog, Wakeup,
+    HttpResponse, Level, OnUnavailable, Page, Reference, Secret, Secrets, Storage, TransactionLog,
+    UnixMillis, Wakeup,
 };
 
 /// The imports of this instance, which exists for one call.
@@ -80,17 +80,16 @@ impl TransactionLog for Imports {
         contract::transactions::progress(done, total, message);
     }
 
-    fn interrupted(&self) -> Option<Timestamp> {
-        contract::transactions::interrupted()
+    fn interrupted(&self) -> Option<UnixMillis> {
+        contract::transactions::interrupted().map(UnixMillis)
     }
 }
 
 impl Environment for Imports {
-    fn now(&self) -> Timestamp {
+    fn now(&self) -> UnixMillis {
         let now = wasi::clocks::wall_clock::now();
-        now.seconds
-            .saturating_mul(1_000)
-            .saturating_add(u64::from(now.nanoseconds / 1_000_000))
+        let whole = now.seconds.saturating_mul(1_000);
+        UnixMillis(whole.saturating_add(u64::from(now.nanoseconds / 1_000_000)))
     }
 
     fn random(&self, count: usize) -> Vec<u8> {

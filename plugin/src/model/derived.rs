@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value};
 
-use crate::platform::Timestamp;
+use crate::platform::UnixMillis;
 use crate::record::{GrantState, RecordBody, Retry, State};
 
 /// The access token's expiry, RFC 3339 UTC.
@@ -41,8 +41,8 @@ pub fn write(fields: &mut Map<String, Value>, body: &RecordBody) {
 }
 
 /// Formats `at` as RFC 3339 in UTC, to the second. A time beyond the calendar becomes its last one.
-pub fn format_timestamp(at: Timestamp) -> String {
-    i64::try_from(at)
+pub fn format_timestamp(at: UnixMillis) -> String {
+    i64::try_from(at.0)
         .ok()
         .and_then(DateTime::from_timestamp_millis)
         .unwrap_or(DateTime::<chrono::Utc>::MAX_UTC)

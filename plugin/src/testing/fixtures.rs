@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::{DAY, MemoryPlatform, json_response};
-use crate::platform::{Change, Environment, Failure, Secret, Storage, Timestamp, Wakeup};
+use crate::platform::{Change, Environment, Failure, Millis, Secret, Storage, UnixMillis, Wakeup};
 use crate::record::{Expiry, GrantState, Record, RecordBody, State, secret};
 use crate::webex::ids::OrgId;
 
@@ -21,12 +21,12 @@ pub const REFRESH_TOKEN: &str = "UmVmcmVzaA_P0A1_8a2c1f0e-5a0b-4b62-9c55-0d3f1c7
 
 /// Creates a record of the customer Acme, not stored yet, whose tokens were received at `now`. The
 /// access token is valid for 14 days, the refresh token for 90; the next refresh is due in 7.
-pub fn connected_record(now: Timestamp) -> Record {
+pub fn connected_record(now: UnixMillis) -> Record {
     let mut fields = Map::new();
     for (name, value) in [("name", "Acme"), ("account_number_external", ORGANIZATION)] {
         fields.insert(name.to_owned(), Value::from(value));
     }
-    let expiry = |lifetime: u64| Expiry {
+    let expiry = |lifetime: Millis| Expiry {
         at: now + lifetime,
         lifetime,
         assumed: false,
@@ -71,7 +71,7 @@ impl MemoryPlatform {
             changes.push(Change::Schedule(Wakeup {
                 id: "refresh".to_owned(),
                 subject: owner,
-                due,
+                due: due.0,
                 deadline: None,
                 payload: String::new(),
             }));

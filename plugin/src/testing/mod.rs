@@ -12,16 +12,18 @@ pub use fixtures::{ACCESS_TOKEN, HIERARCHY, ORGANIZATION, PKID, REFRESH_TOKEN, c
 pub use store::CommitFault;
 pub use web::{SentRequest, json_response, raw_response};
 
-use crate::platform::{Environment, Failure, Level, Secret, Secrets, Timestamp, TransactionLog};
+use crate::platform::{
+    Environment, Failure, Level, Millis, Secret, Secrets, TransactionLog, UnixMillis,
+};
 
 /// The initial time of a new [`MemoryPlatform`]: 2026-01-01T00:00:00Z.
-pub const START: Timestamp = 1_767_225_600_000;
-/// A second in milliseconds.
-pub const SECOND: u64 = 1_000;
-/// An hour in milliseconds.
-pub const HOUR: u64 = 3_600 * SECOND;
-/// A day in milliseconds.
-pub const DAY: u64 = 24 * HOUR;
+pub const START: UnixMillis = UnixMillis(1_767_225_600_000);
+/// A second.
+pub const SECOND: Millis = Millis::from_seconds(1);
+/// An hour.
+pub const HOUR: Millis = Millis::from_hours(1);
+/// A day.
+pub const DAY: Millis = Millis::from_hours(24);
 
 /// A complete platform in memory.
 ///
@@ -30,13 +32,13 @@ pub const DAY: u64 = 24 * HOUR;
 pub struct MemoryPlatform {
     store: RefCell<store::Store>,
     web: RefCell<web::Web>,
-    clock: Cell<Timestamp>,
+    clock: Cell<UnixMillis>,
     random: Cell<u64>,
     settings: RefCell<BTreeMap<String, String>>,
     setting_secrets: RefCell<BTreeMap<String, Secret>>,
     log_lines: RefCell<Vec<(Level, String)>>,
     progress: RefCell<Vec<(u32, u32, String)>>,
-    interrupted: Cell<Option<Timestamp>>,
+    interrupted: Cell<Option<UnixMillis>>,
     /// The results of the next `reveal`s; `None` lets one succeed.
     reveals: RefCell<VecDeque<Option<Failure>>>,
 }
@@ -94,12 +96,12 @@ impl MemoryPlatform {
     }
 
     /// Moves the clock to `now`.
-    pub fn set_now(&self, now: Timestamp) {
+    pub fn set_now(&self, now: UnixMillis) {
         self.clock.set(now);
     }
 
     /// Sets the beginning of an earlier, interrupted call; none if there was no such call.
-    pub fn set_interrupted(&self, began: Option<Timestamp>) {
+    pub fn set_interrupted(&self, began: Option<UnixMillis>) {
         self.interrupted.set(began);
     }
 
@@ -113,10 +115,9 @@ impl MemoryPlatform {
         }
     }
 
-    /// Moves the clock forward by `milliseconds`.
-    pub fn advance(&self, milliseconds: u64) {
-        self.clock
-            .set(self.clock.get().saturating_add(milliseconds));
+    /// Moves the clock forward by `duration`.
+    pub fn advance(&self, duration: Millis) {
+        self.clock.set(self.clock.get() + duration);
     }
 
     /// Returns all log lines so far.
@@ -190,13 +191,13 @@ impl TransactionLog for MemoryPlatform {
             .push((done, total, message.to_owned()));
     }
 
-    fn interrupted(&self) -> Option<Timestamp> {
+    fn interrupted(&self) -> Option<UnixMillis> {
         self.interrupted.get()
     }
 }
 
 impl Environment for MemoryPlatform {
-    fn now(&self) -> Timestamp {
+    fn now(&self) -> UnixMillis {
         self.clock.get()
     }
 

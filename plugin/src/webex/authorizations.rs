@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::client::Webex;
 use super::errors::{ErrorKind, WebexError};
-use crate::platform::{Platform, Secret, Timestamp};
+use crate::platform::{Platform, Secret, UnixMillis};
 
 /// The scope required for requesting a token's expiry.
 pub const TOKENS_READ: &str = "identity:tokens_read";
@@ -17,7 +17,7 @@ const TOKEN_EXPIRY: &str = "/authorizations/tokenExpiry";
 pub fn fetch_token_expiry<P: Platform + ?Sized>(
     webex: &Webex<'_, P>,
     token: &Secret,
-) -> Result<Timestamp, WebexError> {
+) -> Result<UnixMillis, WebexError> {
     let response = webex.get_json(TOKEN_EXPIRY, token)?;
     // In milliseconds, unlike the rest of the API.
     let expiry = response.get("exp").and_then(|value| match value {
@@ -25,7 +25,7 @@ pub fn fetch_token_expiry<P: Platform + ?Sized>(
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     });
-    expiry.ok_or_else(|| {
+    expiry.map(UnixMillis).ok_or_else(|| {
         let what = "the response names no time".to_owned();
         WebexError::new(
             ErrorKind::Unavailable,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::errors::{ErrorBody, ErrorKind, ResponseHead, WebexError};
 use super::redactor::Redactor;
 use crate::platform::{
-    Failure, HttpError, HttpRequest, HttpResponse, Platform, Secret, Secrets, Timestamp,
+    Failure, HttpError, HttpRequest, HttpResponse, Platform, Secret, Secrets, UnixMillis,
 };
 use crate::record::{Record, secret};
 use crate::settings::Settings;
@@ -185,7 +185,7 @@ impl<'a, P: Platform + ?Sized> Webex<'a, P> {
         redactor
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> UnixMillis {
         self.platform.now()
     }
 }

@@ -189,7 +189,7 @@ fn token_with_invalid_characters_is_not_sent() {
 fn retry_after_date_uses_the_platform_clock() {
     let platform = MemoryPlatform::new();
     let date = httpdate::fmt_http_date(
-        std::time::UNIX_EPOCH + std::time::Duration::from_millis(platform.now() + 30 * SECOND),
+        std::time::UNIX_EPOCH + std::time::Duration::from_millis((platform.now() + 30 * SECOND).0),
     );
     let response = raw_response(429, &[("Retry-After", &date)], "");
     platform.expect(Method::GET, "/organizations", response);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::media::MediaType;
 use super::redactor::Redactor;
-use crate::platform::{Failure, HttpError, HttpResponse, Timestamp};
+use crate::platform::{Failure, HttpError, HttpResponse, Millis, UnixMillis};
 use crate::text::strip_byte_order_mark;
 use crate::timing;
 
@@ -58,8 +58,8 @@ pub struct WebexError {
     pub description: Option<String>,
     /// Webex's tracking id of the request, for its support.
     pub tracking_id: Option<String>,
-    /// The pause that Webex asks for, in milliseconds.
-    pub retry_after: Option<u64>,
+    /// The pause that Webex asks for.
+    pub retry_after: Option<Millis>,
     /// The media type of the response's `Content-Type`.
     pub content_type: MediaType,
     /// Whether the body is an error of Webex's API, and not of a proxy.
@@ -103,7 +103,7 @@ impl WebexError {
     pub fn from_response(
         request: &str,
         response: &HttpResponse,
-        now: Timestamp,
+        now: UnixMillis,
         redactor: &Redactor,
     ) -> Self {
         let body = ErrorBody::parse(response.body());
@@ -256,14 +256,14 @@ impl WebexError {
     }
 
     /// Converts the error to the failure of a workflow that needed the response.
-    pub fn into_failure(self, now: Timestamp) -> Failure {
+    pub fn into_failure(self, now: UnixMillis) -> Failure {
         let text = self.to_string();
         match self.kind {
             ErrorKind::Refused | ErrorKind::Unauthorized | ErrorKind::Forbidden => {
                 Failure::Reauthorize(text)
             }
             ErrorKind::RateLimited => {
-                let until = self.retry_after.map(|pause| now.saturating_add(pause));
+                let until = self.retry_after.map(|pause| now + pause);
                 Failure::RateLimited(until)
             }
             ErrorKind::Unavailable | ErrorKind::Malformed => Failure::Unavailable(text),
@@ -307,15 +307,15 @@ pub struct ResponseHead {
     pub status: StatusCode,
     /// The tracking id, as it was sent.
     pub tracking_id: Option<String>,
-    /// The `Retry-After` in milliseconds, capped; none when absent or malformed.
-    pub retry_after: Option<u64>,
+    /// The `Retry-After`, capped; none when absent or malformed.
+    pub retry_after: Option<Millis>,
     /// The media type of the response's `Content-Type`.
     pub content_type: MediaType,
 }
 
 impl ResponseHead {
     /// Reads status and headers of a response.
-    pub fn from_response(response: &HttpResponse, now: Timestamp) -> Self {
+    pub fn from_response(response: &HttpResponse, now: UnixMillis) -> Self {
         Self {
             status: response.status(),
             tracking_id: header(response.headers(), "trackingid").map(str::to_owned),

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::*;
-use crate::platform::{Failure, HttpError, HttpResponse};
+use crate::platform::{Failure, HttpError, HttpResponse, Millis, UnixMillis};
 use crate::settings::Settings;
 use crate::testing::{MemoryPlatform, json_response, raw_response};
 use crate::webex::client::Proxies;
@@ -76,7 +76,7 @@ fn refresh_request_follows_rfc_6749() {
     );
     let response = ask(&platform).unwrap();
     assert_eq!(response.access_token.expose(), "A");
-    assert_eq!(response.expires_in, Lifetime::Reported(60_000));
+    assert_eq!(response.expires_in, Lifetime::Reported(Millis(60_000)));
 
     let sent = platform.sent();
     let [request] = sent.as_slice() else {
@@ -279,7 +279,7 @@ fn error_keeps_code_description_and_retry_after() {
     assert_eq!(error.error.as_deref(), Some("invalid_grant"));
     assert_eq!(error.description.as_deref(), Some("expired. Really."));
     assert_eq!(error.tracking_id.as_deref(), Some("BODY_1"));
-    assert_eq!(error.retry_after, Some(194_000));
+    assert_eq!(error.retry_after, Some(Millis(194_000)));
     assert_eq!(
         error.to_string(),
         "POST https://webexapis.com/v1/access_token failed with status 400 Bad Request: \
@@ -306,7 +306,10 @@ fn secrets_in_error_bodies_are_redacted() {
             "trackingId": CLIENT_SECRET,
         }),
     );
-    let shown = format!("{error} {error:?} {:?}", error.clone().into_failure(0));
+    let shown = format!(
+        "{error} {error:?} {:?}",
+        error.clone().into_failure(UnixMillis(0))
+    );
     for secret in [REFRESH_TOKEN, CLIENT_SECRET, "proxy-password"] {
         assert!(!shown.contains(secret), "{shown}");
     }
@@ -329,7 +332,7 @@ fn secrets_in_error_bodies_are_redacted() {
 
 #[test]
 fn each_error_kind_maps_to_its_failure() {
-    let failure = |kind| WebexError::new(kind, "GET /", None).into_failure(1_000);
+    let failure = |kind| WebexError::new(kind, "GET /", None).into_failure(UnixMillis(1_000));
     assert!(matches!(
         failure(ErrorKind::Refused),
         Failure::Reauthorize(_)
@@ -361,12 +364,12 @@ fn each_error_kind_maps_to_its_failure() {
     assert!(matches!(failure(ErrorKind::Rejected), Failure::Internal(_)));
     assert_eq!(failure(ErrorKind::RateLimited), Failure::RateLimited(None));
     let limited = WebexError {
-        retry_after: Some(5_000),
+        retry_after: Some(Millis(5_000)),
         ..WebexError::new(ErrorKind::RateLimited, "GET /", None)
     };
     assert_eq!(
-        limited.into_failure(1_000),
-        Failure::RateLimited(Some(6_000))
+        limited.into_failure(UnixMillis(1_000)),
+        Failure::RateLimited(Some(UnixMillis(6_000)))
     );
 }
 

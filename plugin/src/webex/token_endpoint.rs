@@ -283,8 +283,8 @@ impl oauth2::TokenResponse for WireResponse {
     fn expires_in(&self) -> Option<std::time::Duration> {
         self.response
             .expires_in
-            .milliseconds()
-            .map(std::time::Duration::from_millis)
+            .usable()
+            .map(|lifetime| std::time::Duration::from_millis(lifetime.0))
     }
 
     fn refresh_token(&self) -> Option<&RefreshToken> {

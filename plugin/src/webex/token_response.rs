@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::platform::Secret;
+use crate::platform::{Millis, Secret};
 use crate::text::trim_text;
 use crate::timing::MAX_LIFETIME;
 
@@ -25,12 +25,12 @@ const MAX_TOKEN_BYTES: usize = 8 * 1024;
 pub enum Lifetime {
     /// Not reported.
     Absent,
-    /// Reported, in milliseconds.
-    Reported(u64),
-    /// Reported as more than ten years, and reduced to ten years, in milliseconds.
-    Clamped(u64),
-    /// Reported for an unknown earlier time or for an earlier token, in milliseconds.
-    Assumed(u64),
+    /// Reported.
+    Reported(Millis),
+    /// Reported as more than ten years, and reduced to ten years.
+    Clamped(Millis),
+    /// Reported for an unknown earlier time or for an earlier token.
+    Assumed(Millis),
     /// Reported as less than a second: a token with a known expiry is at its end.
     Elapsed,
     /// Not a lifetime: negative, or not a number.
@@ -38,8 +38,8 @@ pub enum Lifetime {
 }
 
 impl Lifetime {
-    /// Returns the usable lifetime in milliseconds.
-    pub fn milliseconds(self) -> Option<u64> {
+    /// Returns the usable lifetime.
+    pub fn usable(self) -> Option<Millis> {
         match self {
             Self::Reported(lifetime) | Self::Clamped(lifetime) | Self::Assumed(lifetime) => {
                 Some(lifetime)
@@ -50,7 +50,7 @@ impl Lifetime {
 
     /// Marks the lifetime as assumed.
     pub fn to_assumed(self) -> Self {
-        self.milliseconds().map_or(self, Self::Assumed)
+        self.usable().map_or(self, Self::Assumed)
     }
 
     /// Whether the lifetime is assumed.
@@ -87,7 +87,7 @@ impl Lifetime {
         let lifetime = Duration::try_from_secs_f64(seconds.trunc())
             .ok()
             .and_then(|lifetime| u64::try_from(lifetime.as_millis()).ok())
-            .unwrap_or(u64::MAX);
+            .map_or(Millis::MAX, Millis);
         if lifetime > MAX_LIFETIME {
             Self::Clamped(MAX_LIFETIME)
         } else {
@@ -238,7 +238,7 @@ impl TokenResponse {
     /// Fills in the members that this refresh response omits, with those of `earlier`.
     pub fn complete_from(self, earlier: &Self) -> Self {
         let same = self.refresh_token.is_none() || self.refresh_token == earlier.refresh_token;
-        let or_earlier = |lifetime: Lifetime, earlier: Lifetime| match lifetime.milliseconds() {
+        let or_earlier = |lifetime: Lifetime, earlier: Lifetime| match lifetime.usable() {
             Some(_) => lifetime,
             None => earlier.to_assumed(),
         };

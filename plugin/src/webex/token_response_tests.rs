@@ -1,5 +1,6 @@
 //! Tests of parsing token responses.
 
+use crate::platform::Millis;
 use proptest::prelude::*;
 
 use super::*;
@@ -17,8 +18,8 @@ fn complete_response_is_parsed() {
         TokenResponse {
             access_token: Secret::new("A"),
             refresh_token: Some(Secret::new("R")),
-            expires_in: Lifetime::Reported(1_209_599_000),
-            refresh_token_expires_in: Lifetime::Reported(7_775_999_000),
+            expires_in: Lifetime::Reported(Millis(1_209_599_000)),
+            refresh_token_expires_in: Lifetime::Reported(Millis(7_775_999_000)),
             scopes: Some(vec![
                 "spark-admin:people_read".to_owned(),
                 "spark:kms".to_owned()
@@ -36,10 +37,10 @@ fn only_the_access_token_is_required() {
 #[test]
 fn lifetimes_are_parsed_from_any_number() {
     for (json, expected) in [
-        ("1209599", Lifetime::Reported(1_209_599_000)),
-        ("1209599.9", Lifetime::Reported(1_209_599_000)),
-        ("\" 3600 \"", Lifetime::Reported(3_600_000)),
-        ("\"3600.0\"", Lifetime::Reported(3_600_000)),
+        ("1209599", Lifetime::Reported(Millis(1_209_599_000))),
+        ("1209599.9", Lifetime::Reported(Millis(1_209_599_000))),
+        ("\" 3600 \"", Lifetime::Reported(Millis(3_600_000))),
+        ("\"3600.0\"", Lifetime::Reported(Millis(3_600_000))),
         ("null", Lifetime::Absent),
         ("0", Lifetime::Elapsed),
         ("0.9", Lifetime::Elapsed),
@@ -167,7 +168,7 @@ proptest! {
 
     #[test]
     fn any_number_is_a_lifetime_within_ten_years(seconds: f64) {
-        let lifetime = Lifetime::from_json(Some(&Value::from(seconds))).milliseconds();
-        prop_assert!(lifetime.is_none_or(|lifetime| (1_000..=MAX_LIFETIME).contains(&lifetime)));
+        let lifetime = Lifetime::from_json(Some(&Value::from(seconds))).usable();
+        prop_assert!(lifetime.is_none_or(|lifetime| (Millis(1_000)..=MAX_LIFETIME).contains(&lifetime)));
     }
 }

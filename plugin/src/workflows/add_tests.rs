@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::owned_documents::{DATA_SYNC, SCHEDULE, SHADOW_MODEL};
-use crate::platform::{FieldError, OnUnavailable, RECORD_MODEL, Storage};
+use crate::platform::{FieldError, OnUnavailable, RECORD_MODEL, Storage, UnixMillis};
 use crate::record::State;
 use crate::testing::{
     ACCESS_TOKEN, CommitFault, DAY, HIERARCHY, HOUR, MemoryPlatform, ORGANIZATION, PKID,
@@ -86,11 +86,11 @@ fn add_with_tokens_creates_everything_in_one_commit() {
     assert_eq!(connection.state, State::Connected);
     assert_eq!(
         connection.access_token_expires.unwrap().at,
-        START + 14 * DAY
+        (START + 14 * DAY).0
     );
     assert_eq!(
         connection.refresh_token_expires.unwrap().at,
-        START + 90 * DAY
+        (START + 90 * DAY).0
     );
     // The time of the response is unknown.
     assert!(connection.refresh_token_expires.unwrap().assumed);
@@ -114,9 +114,9 @@ fn add_with_tokens_creates_everything_in_one_commit() {
     assert_eq!(sealed(secret::REFRESH_TOKEN).expose(), REFRESH_TOKEN);
     let refresh = platform.wakeup(&owner, "refresh").unwrap();
     assert_eq!(Some(refresh.due), connection.next_refresh);
-    assert_eq!(refresh.due, START + SECOND);
+    assert_eq!(UnixMillis(refresh.due), START + SECOND);
     let expiry = platform.wakeup(&owner, "expiry").unwrap();
-    assert_eq!(expiry.due, START + 60 * DAY);
+    assert_eq!(UnixMillis(expiry.due), START + 60 * DAY);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn unknown_expiries_are_assumed_and_refreshed_soon() {
     let added = add(&platform, request(fields)).unwrap();
     assert!(added.connection.access_token_expires.unwrap().assumed);
     assert!(added.connection.refresh_token_expires.unwrap().assumed);
-    assert!(added.connection.next_refresh.unwrap() <= START + HOUR);
+    assert!(added.connection.next_refresh.unwrap() <= (START + HOUR).0);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::grant::Grant;
 use crate::model::{FieldErrors, ValidatedInput, derived};
 use crate::owned_documents;
 use crate::platform::{
-    Change, Check, Failure, FieldError, Level, Platform, Reference, Secret, Timestamp, is_pkid,
+    Change, Check, Failure, FieldError, Level, Platform, Reference, Secret, UnixMillis, is_pkid,
 };
 use crate::record::Record;
 use crate::reports::{ConnectReport, Connection, SyncKind};
@@ -226,7 +226,7 @@ impl<P: Platform + ?Sized> StorageSteps for ConsentSteps<'_, P> {
         &mut self,
         record: &mut Record,
         update: &TokenUpdate,
-        now: Timestamp,
+        now: UnixMillis,
     ) -> Result<Vec<Change>, Failure> {
         self.cleared = ActiveAlerts::load(self.platform, record)?.find_resolved(record, now);
         let mut changes: Vec<Change> = self.cleared.iter().cloned().map(Change::Delete).collect();
@@ -271,9 +271,9 @@ impl<P: Platform + ?Sized> ConsentSteps<'_, P> {
     }
 
     /// Returns when the first import is due: immediately after a consent for the organisation.
-    fn sync_due(&self, record: &Record) -> Option<Timestamp> {
+    fn sync_due(&self, record: &Record) -> Option<UnixMillis> {
         let refreshed = record.grant_state(self.grant).refreshed?;
-        (self.grant == Grant::Organization).then(|| refreshed.saturating_add(MIN_DELAY))
+        (self.grant == Grant::Organization).then(|| refreshed + MIN_DELAY)
     }
 
     fn build_report(self, record: &Record) -> ConnectReport {
@@ -298,7 +298,7 @@ impl<P: Platform + ?Sized> ConsentSteps<'_, P> {
             grant: self.grant,
             connection,
             organization: self.organization.external(),
-            sync_due: self.sync_due(record),
+            sync_due: self.sync_due(record).map(|at| at.0),
             cleared: self.cleared,
             message,
         }

@@ -40,7 +40,7 @@ pub fn connect<P: Platform + ?Sized>(
     let scopes = scopes::required(&record, grant, &settings);
     let state = consent::new_state(pkid, platform);
     let verifier = consent::new_verifier(platform);
-    let expires = now.saturating_add(consent::CONSENT_LIFETIME);
+    let expires = now + consent::CONSENT_LIFETIME;
     let consent_request = oauth::Consent {
         redirect_uri: &redirect,
         scopes: &scopes,
@@ -78,7 +78,7 @@ pub fn connect<P: Platform + ?Sized>(
         state,
         redirect_uri: redirect_uri.to_owned(),
         scopes,
-        expires,
+        expires: expires.0,
     })
 }
 

@@ -29,7 +29,7 @@ fn the_link_asks_for_a_code_with_state_and_challenge() {
     let begun = begin(&platform);
     assert_eq!(begun.grant, GRANT);
     assert_eq!(begun.redirect_uri, REDIRECT);
-    assert_eq!(begun.expires, platform.now() + 600_000);
+    assert_eq!(begun.expires, platform.now().0 + 600_000);
     assert_eq!(begun.scopes, ["spark-admin:people_read", "cjp:config"]);
 
     let url = Url::parse(&begun.url).unwrap();

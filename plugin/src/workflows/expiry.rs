@@ -5,7 +5,7 @@ use crate::disconnect::{Disconnection, disconnect};
 use crate::grant::Grant;
 use crate::model::derived;
 use crate::owned_documents;
-use crate::platform::{Change, Failure, Level, Platform, Timestamp};
+use crate::platform::{Change, Failure, Level, Millis, Platform, UnixMillis};
 use crate::record::{Expiry, Record, State};
 use crate::reports::{self, Connection, ExpiryReport};
 use crate::scopes;
@@ -61,7 +61,7 @@ pub fn check_expiry<P: Platform + ?Sized>(
     platform.commit(vec![unchanged], changes)?;
 
     let connection = record.grant_state(grant);
-    let remaining = |expiry: Option<Expiry>| expiry.map(|expiry| timing::remaining(expiry.at, now));
+    let remaining = |expiry: Option<Expiry>| expiry.map(|expiry| (expiry.at - now).0);
     Ok(ExpiryReport {
         grant,
         access_token_remaining_ms: remaining(connection.access),
@@ -87,7 +87,7 @@ struct ExpiryCheck<'a, P: ?Sized> {
     refresh: Expiry,
     alerts: &'a ActiveAlerts,
     settings: &'a Settings,
-    now: Timestamp,
+    now: UnixMillis,
 }
 
 impl<P: Platform + ?Sized> ExpiryCheck<'_, P> {
@@ -133,7 +133,7 @@ impl<P: Platform + ?Sized> ExpiryCheck<'_, P> {
     fn check_thresholds(
         &self,
         record: &mut Record,
-        thresholds: &[u64],
+        thresholds: &[Millis],
     ) -> Result<CheckOutcome, Failure> {
         let (refresh, now) = (self.refresh, self.now);
         let state = record.grant_state(self.grant).state;
@@ -151,7 +151,7 @@ impl<P: Platform + ?Sized> ExpiryCheck<'_, P> {
         let last = thresholds.iter().copied().min();
         let crossed = match timing::crossed_threshold(thresholds, refresh.at, now) {
             // The last threshold has its alert already; a response of Webex decides what follows.
-            Some(0) => {
+            Some(Millis::ZERO) => {
                 last.filter(|last| !self.alerts.has_threshold_alert(record, self.grant, *last))
             }
             crossed => crossed,
@@ -177,7 +177,7 @@ impl<P: Platform + ?Sized> ExpiryCheck<'_, P> {
             || state == State::Expired
             || record.grant_state(self.grant).has_future_times(now);
         if ask && state != State::Retrying {
-            let soonest = now.saturating_add(MIN_DELAY);
+            let soonest = now + MIN_DELAY;
             record.grant_state_mut(self.grant).next_refresh = Some(soonest);
             changes.push(refresh_wakeup(
                 &record.reference(),
@@ -201,7 +201,7 @@ impl<P: Platform + ?Sized> ExpiryCheck<'_, P> {
     fn schedule_next_check(
         &self,
         record: &Record,
-        next: Option<Timestamp>,
+        next: Option<UnixMillis>,
     ) -> Result<Vec<Change>, Failure> {
         let grant = self.grant;
         let owner = record.reference();
@@ -220,7 +220,12 @@ impl<P: Platform + ?Sized> ExpiryCheck<'_, P> {
     }
 }
 
-fn format_expiry_message(record: &Record, grant: Grant, refresh: Expiry, now: Timestamp) -> String {
+fn format_expiry_message(
+    record: &Record,
+    grant: Grant,
+    refresh: Expiry,
+    now: UnixMillis,
+) -> String {
     let (name, at) = (
         record.display_name(grant),
         derived::format_timestamp(refresh.at),

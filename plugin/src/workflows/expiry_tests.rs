@@ -7,7 +7,7 @@ use super::super::refresh::refresh;
 use super::super::wake::wake;
 use super::*;
 use crate::alerts::{ALERT, AlertBody};
-use crate::platform::{Environment, HttpRequest, Storage};
+use crate::platform::{Environment, HttpRequest, Millis, Storage, UnixMillis};
 use crate::reports::{RefreshOutcome, WakeReport};
 use crate::testing::*;
 
@@ -49,35 +49,35 @@ fn alerts(platform: &MemoryPlatform) -> Vec<AlertBody> {
 fn alert_counts(platform: &MemoryPlatform) -> Vec<(u64, u32)> {
     alerts(platform)
         .iter()
-        .map(|alert| (alert.threshold / DAY, alert.count))
+        .map(|alert| (alert.threshold.0 / DAY.0, alert.count))
         .collect()
 }
 
 /// Runs every wakeup at its time until `end`; returns the time and report of each.
-fn run_wakeups_until(platform: &MemoryPlatform, end: Timestamp) -> Vec<(Timestamp, WakeReport)> {
+fn run_wakeups_until(platform: &MemoryPlatform, end: UnixMillis) -> Vec<(UnixMillis, WakeReport)> {
     let mut reports = Vec::new();
     while let Some(next) = platform.all_wakeups().into_iter().next() {
-        if next.due > end {
+        if next.due > end.0 {
             break;
         }
         assert!(reports.len() < 10_000, "the wakeups never end");
-        platform.set_now(next.due.max(platform.now()));
+        platform.set_now(UnixMillis(next.due).max(platform.now()));
         reports.push((platform.now(), wake(platform, &next).unwrap()));
     }
     platform.set_now(end);
     reports
 }
 
-fn refreshes(reports: &[(Timestamp, WakeReport)]) -> usize {
+fn refreshes(reports: &[(UnixMillis, WakeReport)]) -> usize {
     let refreshed = |report: &WakeReport| matches!(report, WakeReport::Refreshed(_));
     reports.iter().filter(|(_, each)| refreshed(each)).count()
 }
 
 /// Serves a refresh token whose lifetime in whole seconds counts down from `START`.
-fn serve_fixed_expiry(platform: &MemoryPlatform, access: u64, refresh: u64) {
+fn serve_fixed_expiry(platform: &MemoryPlatform, access: Millis, refresh: Millis) {
     platform.serve(move |platform: &MemoryPlatform, request: &HttpRequest| {
         assert_eq!(request.method(), Method::POST);
-        let left = (START + refresh).saturating_sub(platform.now()) / SECOND;
+        let left = (START + refresh - platform.now()).0 / 1_000;
         if left == 0 {
             return json_response(400, json!({"error": "invalid_grant"}));
         }
@@ -85,9 +85,9 @@ fn serve_fixed_expiry(platform: &MemoryPlatform, access: u64, refresh: u64) {
     });
 }
 
-fn token_response(access: u64, refresh_seconds: Option<u64>) -> Value {
+fn token_response(access: Millis, refresh_seconds: Option<u64>) -> Value {
     json!({
-        "access_token": "another-access-token", "expires_in": access / SECOND,
+        "access_token": "another-access-token", "expires_in": access.0 / 1_000,
         "refresh_token": REFRESH_TOKEN, "refresh_token_expires_in": refresh_seconds,
     })
 }
@@ -96,15 +96,15 @@ fn token_response(access: u64, refresh_seconds: Option<u64>) -> Value {
 fn no_alert_before_the_first_threshold() {
     let platform = connected();
     let report = check(&platform);
-    assert_eq!(report.access_token_remaining_ms, Some(14 * DAY));
-    assert_eq!(report.refresh_token_remaining_ms, Some(90 * DAY));
+    assert_eq!(report.access_token_remaining_ms, Some((14 * DAY).0));
+    assert_eq!(report.refresh_token_remaining_ms, Some((90 * DAY).0));
     assert_eq!((report.alert, report.cleared), (None, vec![]));
     assert_eq!(state(&platform), State::Connected);
     let due = platform
         .all_wakeups()
         .into_iter()
         .find(|each| each.id == "expiry");
-    assert_eq!(due.unwrap().due, START + 60 * DAY);
+    assert_eq!(UnixMillis(due.unwrap().due), START + 60 * DAY);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn fixed_expiry_alerts_at_each_threshold_and_the_end() {
     let moments: Vec<u64> = reports
         .iter()
         .filter_map(|(now, report)| match report {
-            WakeReport::Checked(report) => report.alert.as_ref().map(|_| (now - START) / DAY),
+            WakeReport::Checked(report) => report.alert.as_ref().map(|_| (*now - START).0 / DAY.0),
             _ => None,
         })
         .collect();
@@ -192,7 +192,7 @@ fn unreported_expiry_lasts_until_webex_refuses() {
 fn short_lived_tokens_alert_at_a_quarter_of_lifetime() {
     let platform = MemoryPlatform::new();
     let mut record = connected_record(START);
-    let expiry = |lifetime: u64| {
+    let expiry = |lifetime: Millis| {
         Some(Expiry {
             at: START + lifetime,
             lifetime,
@@ -206,11 +206,11 @@ fn short_lived_tokens_alert_at_a_quarter_of_lifetime() {
     check(&platform);
     serve_fixed_expiry(&platform, 20 * SECOND, 60 * SECOND);
     let reports = run_wakeups_until(&platform, START + DAY);
-    let thresholds: Vec<u64> = alerts(&platform)
+    let thresholds: Vec<Millis> = alerts(&platform)
         .iter()
         .map(|each| each.threshold)
         .collect();
-    assert_eq!(thresholds, [15 * SECOND, 0]);
+    assert_eq!(thresholds, [15 * SECOND, Millis::ZERO]);
     assert!(
         (5..=7).contains(&refreshes(&reports)),
         "{}",
@@ -245,17 +245,17 @@ fn after_downtime_only_smallest_threshold_alerts() {
     let platform = connected();
     platform.set_now(START + 84 * DAY);
     let alert = check(&platform).alert.unwrap();
-    assert_eq!(alert.threshold_ms, 7 * DAY);
+    assert_eq!(alert.threshold_ms, (7 * DAY).0);
     assert_eq!(alert_counts(&platform), [(7, 1)]);
 }
 
 #[test]
 fn connection_is_expiring_in_the_last_threshold() {
     let platform = connected();
-    platform.set_now(START + 88 * DAY - 1);
+    platform.set_now(START + 88 * DAY - Millis(1));
     check(&platform);
     assert_eq!(state(&platform), State::Connected);
-    platform.advance(1);
+    platform.advance(Millis(1));
     check(&platform);
     assert_eq!(state(&platform), State::Expiring);
 }
@@ -301,14 +301,14 @@ fn clock_expiry_asks_webex_and_ends_on_refusal() {
     assert_eq!(report.connection.state, State::Expiring);
     assert_eq!(
         report.connection.next_refresh,
-        Some(platform.now() + SECOND)
+        Some((platform.now() + SECOND).0)
     );
     assert_eq!(report.refresh_token_remaining_ms, Some(0));
     assert_eq!(report.access_token_remaining_ms, Some(0));
     let alert = report.alert.unwrap();
     assert_eq!(
         (alert.code.as_str(), alert.threshold_ms),
-        (code::EXPIRING, 2 * DAY)
+        (code::EXPIRING, (2 * DAY).0)
     );
     let message = alerts(&platform).pop().unwrap().message;
     assert!(message.contains("should have expired"), "{message}");
@@ -359,7 +359,7 @@ fn record_with_future_times_is_refreshed_immediately() {
         connection.next_refresh = Some(START + 372 * DAY);
     });
     let report = check(&platform);
-    assert_eq!(report.connection.next_refresh, Some(START + SECOND));
+    assert_eq!(report.connection.next_refresh, Some((START + SECOND).0));
     platform.serve(|_, _| json_response(200, token_response(14 * DAY, Some(7_776_000))));
     let reports = run_wakeups_until(&platform, START + HOUR);
     assert_eq!(refreshes(&reports), 1);
@@ -435,11 +435,11 @@ fn assumed_expiry_schedules_a_refresh() {
     platform.set_now(START + 90 * DAY);
     let report = check(&platform);
     assert_eq!(report.connection.state, State::Expiring);
-    assert_eq!(report.alert.unwrap().threshold_ms, 2 * DAY);
+    assert_eq!(report.alert.unwrap().threshold_ms, (2 * DAY).0);
     let wakeups = platform.all_wakeups();
     assert_eq!(wakeups.len(), 1);
     assert_eq!(wakeups[0].id, "refresh");
-    assert_eq!(wakeups[0].due, START + 90 * DAY + MIN_DELAY);
+    assert_eq!(UnixMillis(wakeups[0].due), START + 90 * DAY + MIN_DELAY);
 }
 
 #[test]

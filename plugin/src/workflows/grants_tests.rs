@@ -14,7 +14,7 @@ use crate::alerts::ALERT;
 use crate::consent;
 use crate::grant::Grant;
 use crate::owned_documents::SCHEDULE;
-use crate::platform::{Environment, Failure, Reference, Secret, Storage};
+use crate::platform::{Environment, Failure, Reference, Secret, Storage, UnixMillis};
 use crate::record::{Record, State};
 use crate::reports::{ConnectReport, RefreshOutcome, Revocation, WakeReport};
 use crate::testing::*;
@@ -163,7 +163,7 @@ fn each_grant_is_connected_by_its_own_consent() {
         .collect();
     assert_eq!(
         expiries,
-        [0, 1, 2].map(|hours| START + 90 * DAY + hours * HOUR)
+        [0, 1, 2].map(|hours| (START + 90 * DAY + hours * HOUR).0)
     );
     for grant in Grant::ALL {
         let token = refresh_token(&platform, grant);
@@ -278,7 +278,7 @@ fn wakeups_and_expiry_checks_are_per_grant() {
     platform.set_now(START + 60 * DAY + 30 * 60 * SECOND);
     let owner = Reference::record(PKID);
     let look = platform.wakeup(&owner, grant.expiry_wakeup()).unwrap();
-    platform.set_now(look.due);
+    platform.set_now(UnixMillis(look.due));
     let WakeReport::Checked(report) = wake(&platform, &look).unwrap() else {
         panic!("a look at the expiries");
     };
@@ -293,7 +293,7 @@ fn wakeups_and_expiry_checks_are_per_grant() {
 
     let refreshing = platform.wakeup(&owner, grant.refresh_wakeup()).unwrap();
     let expiry = record(&platform).grant_state(grant).refresh.unwrap().at;
-    assert_eq!((refreshing.deadline, look.deadline), (Some(expiry), None));
+    assert_eq!((refreshing.deadline, look.deadline), (Some(expiry.0), None));
     platform.expect(
         Method::POST,
         TOKENS,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::owned_documents::{DATA_SYNC, REFRESH_SCHEDULE, SCHEDULE, SHADOW_MODEL};
-use crate::platform::{Document, FieldError, Storage};
+use crate::platform::{Document, FieldError, Millis, Storage, UnixMillis};
 use crate::record::{Retry, State};
 use crate::testing::{
     ACCESS_TOKEN, CommitFault, DAY, HIERARCHY, MemoryPlatform, ORGANIZATION, PKID, REFRESH_TOKEN,
@@ -181,7 +181,7 @@ fn new_tokens_replace_old_ones_and_reschedule() {
     assert_eq!(connection.notes, "");
     assert_eq!(
         connection.refresh_token_expires.unwrap().at,
-        now + 5_000_000_000
+        now.0 + 5_000_000_000
     );
     let owner = Reference::record(PKID);
     let sealed = |name: &str| platform.secret(&owner, name).unwrap();
@@ -189,7 +189,7 @@ fn new_tokens_replace_old_ones_and_reschedule() {
     assert_eq!(sealed(secret::REFRESH_TOKEN).expose(), "new-refresh");
     let due = platform.wakeup(&owner, "refresh").unwrap().due;
     assert_eq!(Some(due), connection.next_refresh);
-    assert!(due > now && due <= now + 43_199_000 / 2);
+    assert!(due > now.0 && due <= now.0 + 43_199_000 / 2);
     let record = Record::load(&platform, PKID).unwrap();
     assert_eq!(record.body.connection.generation, 2);
     let schedule = record.owned_document(REFRESH_SCHEDULE).unwrap().reference();
@@ -197,7 +197,7 @@ fn new_tokens_replace_old_ones_and_reschedule() {
     assert!(
         schedule
             .body
-            .contains(&crate::model::derived::format_timestamp(due))
+            .contains(&crate::model::derived::format_timestamp(UnixMillis(due)))
     );
 }
 
@@ -227,7 +227,7 @@ fn new_tokens_end_alerts_about_old_tokens() {
         code: alerts::code::REAUTHORIZE,
         severity: alerts::Severity::Major,
         message: "connect again".to_owned(),
-        threshold: 0,
+        threshold: Millis::ZERO,
     };
     let standing = alerts::ActiveAlerts::default();
     let (_, raise) = standing

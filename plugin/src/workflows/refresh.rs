@@ -13,7 +13,7 @@ use crate::grant::Grant;
 use crate::installation_alert;
 use crate::model::derived;
 use crate::owned_documents::{self, StoredSchedule};
-use crate::platform::{Change, Failure, Level, Platform, Reference, Secret, Timestamp};
+use crate::platform::{Change, Failure, Level, Platform, Reference, Secret, UnixMillis};
 use crate::record::{Record, Retry, State};
 use crate::reports::{Connection, RefreshOutcome, RefreshReport};
 use crate::settings::{ClientCredentials, Settings};
@@ -33,7 +33,7 @@ struct Attempt<'a, P: ?Sized> {
     owner: Reference,
     refresh_token: Secret,
     // Set just before the request; lifetimes count from this time.
-    begun: Timestamp,
+    begun: UnixMillis,
 }
 
 /// Data that is written with new tokens besides the record, read before the request. Between response
@@ -70,7 +70,7 @@ pub fn refresh<P: Platform + ?Sized>(
     platform: &P,
     pkid: &str,
     grant: Grant,
-    requested_at: Timestamp,
+    requested_at: UnixMillis,
 ) -> Result<RefreshReport, Failure> {
     let record = Record::load(platform, pkid)?;
     record.require_grant(grant)?;
@@ -113,12 +113,12 @@ pub fn refresh<P: Platform + ?Sized>(
 fn join_attempt(
     record: &Record,
     grant: Grant,
-    requested_at: Timestamp,
-    now: Timestamp,
+    requested_at: UnixMillis,
+    now: UnixMillis,
 ) -> Option<RefreshReport> {
     let connection = record.grant_state(grant);
     // The clock was set back since an attempt that is dated in the future: do not join the attempt.
-    let latest = now.saturating_add(MAX_CLOCK_SKEW);
+    let latest = now + MAX_CLOCK_SKEW;
     let attempted = connection
         .attempted
         .filter(|at| (requested_at..=latest).contains(at))?;
@@ -216,7 +216,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
             client: false,
         };
         // Webex's clock decides, and the local clock may be slightly behind.
-        let moment = self.platform.now().saturating_add(EXPIRY_TOLERANCE);
+        let moment = self.platform.now() + EXPIRY_TOLERANCE;
         let over = fresh
             .grant_state(self.grant)
             .refresh

@@ -18,15 +18,15 @@ pub use state::{IMPORT_MODEL, SEEN_MODEL};
 use access::WebexAccess;
 use state::Import;
 
-use crate::platform::{Change, Failure, Level, Platform, Timestamp};
+use crate::platform::{Change, Failure, Level, Millis, Platform, UnixMillis};
 use crate::record::Record;
 use crate::reports::{ImportCount, SyncKind, SyncReport};
 use crate::settings::Settings;
 use steps::Step;
 
-/// How long a call begins further steps, in milliseconds. A step may take two requests and a refresh,
+/// How long a call begins further steps. A step may take two requests and a refresh,
 /// each as long as the host allows, and the call must end before its time limit.
-const CALL_BUDGET_MS: u64 = 20_000;
+const CALL_BUDGET: Millis = Millis::from_seconds(20);
 /// The maximum number of pages that a call reads. Hosts allow more requests in a call.
 const MAX_PAGES_PER_CALL: u32 = 24;
 
@@ -57,7 +57,7 @@ pub fn sync<P: Platform + ?Sized>(
         version,
         seen: None,
         pages: 0,
-        until: now.saturating_add(CALL_BUDGET_MS),
+        until: now + CALL_BUDGET,
     };
     loop {
         match run.step()? {
@@ -81,7 +81,7 @@ struct ImportRun<'a, P: ?Sized> {
     // The number of pages read by this call.
     pages: u32,
     // The time after which this call begins no further step.
-    until: Timestamp,
+    until: UnixMillis,
 }
 
 impl<P: Platform + ?Sized> ImportRun<'_, P> {
@@ -131,7 +131,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         Ok(self.report(None, message))
     }
 
-    fn report(self, continues: Option<Timestamp>, message: String) -> SyncReport {
+    fn report(self, continues: Option<UnixMillis>, message: String) -> SyncReport {
         let (done, total) = (self.import.steps_done(), self.import.steps_total());
         self.platform.progress(done, total, &message);
         self.platform.log(Level::Info, &message);
@@ -141,7 +141,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
             done,
             total,
             models: self.import.models(),
-            continues,
+            continues: continues.map(|at| at.0),
             message,
         }
     }

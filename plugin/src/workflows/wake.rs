@@ -3,7 +3,9 @@
 use super::{expiry::check_expiry, refresh::refresh, sync::sync};
 use crate::grant::Grant;
 use crate::model::derived;
-use crate::platform::{Change, Failure, Platform, RECORD_MODEL, Reference, Wakeup};
+use crate::platform::{
+    Change, Failure, Millis, Platform, RECORD_MODEL, Reference, UnixMillis, Wakeup,
+};
 use crate::record::Record;
 use crate::reports::{SyncKind, WakeReport};
 
@@ -39,7 +41,7 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
     let connection = record.grant_state(grant);
     let result = if checks.is_some() {
         check_expiry(platform, &subject.pkid, grant).map(WakeReport::Checked)
-    } else if let Some(attempted) = connection.attempted.filter(|at| *at >= wakeup.due)
+    } else if let Some(attempted) = connection.attempted.filter(|at| at.0 >= wakeup.due)
         && !is_scheduled(platform, wakeup)?
     {
         // Every attempt moves the wakeup in its own commit, so this wakeup is older than the attempt.
@@ -49,7 +51,9 @@ pub fn wake<P: Platform + ?Sized>(platform: &P, wakeup: &Wakeup) -> Result<WakeR
         )));
     } else {
         // An attempt dated in the future comes from a wrong clock and must not suppress the refresh.
-        let after_attempts = connection.attempted.map_or(0, |at| at.saturating_add(1));
+        let after_attempts = connection
+            .attempted
+            .map_or(UnixMillis::default(), |at| at + Millis(1));
         let requested_at = platform.now().max(after_attempts);
         refresh(platform, &subject.pkid, grant, requested_at).map(WakeReport::Refreshed)
     };

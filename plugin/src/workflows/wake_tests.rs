@@ -4,16 +4,16 @@ use http::Method;
 use serde_json::json;
 
 use super::*;
-use crate::platform::{Environment, Storage};
+use crate::platform::{Environment, Millis, Storage, UnixMillis};
 use crate::record::State;
 use crate::reports::RefreshOutcome;
 use crate::testing::*;
 
-fn wakeup(id: &str, due: u64) -> Wakeup {
+fn wakeup(id: &str, due: UnixMillis) -> Wakeup {
     Wakeup {
         id: id.to_owned(),
         subject: Reference::record(PKID),
-        due,
+        due: due.0,
         deadline: None,
         payload: String::new(),
     }
@@ -23,7 +23,7 @@ fn platform_with_wakeup(wakeup: &Wakeup) -> MemoryPlatform {
     let platform = MemoryPlatform::connected().unwrap();
     let scheduled = vec![Change::Schedule(wakeup.clone())];
     platform.commit(Vec::new(), scheduled).unwrap();
-    platform.set_now(wakeup.due);
+    platform.set_now(UnixMillis(wakeup.due));
     platform
 }
 
@@ -48,7 +48,7 @@ fn a_refresh_wakeup_refreshes() {
         other => panic!("{other:?}"),
     }
     let next = &platform.all_wakeups()[0];
-    assert!(next.due > platform.now(), "it has moved into the future");
+    assert!(next.due > platform.now().0, "it has moved into the future");
 }
 
 #[test]
@@ -80,9 +80,9 @@ fn wakeup_before_the_last_attempt_sends_nothing() {
 
 #[test]
 fn attempt_dated_ahead_does_not_block_a_wakeup() {
-    const MINUTE: u64 = 60 * SECOND;
+    const MINUTE: Millis = Millis::from_seconds(60);
     for after in [
-        0,
+        Millis::ZERO,
         MINUTE,
         9 * MINUTE + 30 * SECOND,
         10 * MINUTE,
@@ -103,10 +103,13 @@ fn attempt_dated_ahead_does_not_block_a_wakeup() {
             json_response(200, token_response()),
         );
         match wake(&platform, &due) {
-            Ok(WakeReport::Refreshed(report)) => assert!(!report.joined, "{after}"),
-            other => panic!("{after}: {other:?}"),
+            Ok(WakeReport::Refreshed(report)) => assert!(!report.joined, "{after:?}"),
+            other => panic!("{after:?}: {other:?}"),
         }
-        assert!(platform.all_wakeups()[0].due > platform.now(), "{after}");
+        assert!(
+            platform.all_wakeups()[0].due > platform.now().0,
+            "{after:?}"
+        );
     }
 }
 

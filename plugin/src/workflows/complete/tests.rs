@@ -10,7 +10,8 @@ use super::*;
 use crate::alerts::{Notice, Severity, code};
 use crate::owned_documents::{RunTimes, SCHEDULE};
 use crate::platform::{
-    Environment, HttpError, HttpResponse, OnUnavailable, Reference, Secrets, Storage,
+    Environment, HttpError, HttpResponse, Millis, OnUnavailable, Reference, Secrets, Storage,
+    UnixMillis,
 };
 use crate::record::{Expiry, Retry, State};
 use crate::reports::Authorization;
@@ -135,15 +136,15 @@ fn consent_connects_record_and_sets_organisation() {
     assert_eq!(report.organization, ORGANIZATION);
     assert_eq!(report.connection.state, State::Connected);
     assert_eq!(report.connection.notes, "");
-    assert_eq!(report.sync_due, Some(now + MIN_DELAY));
+    assert_eq!(report.sync_due, Some((now + MIN_DELAY).0));
     let at = |expiry: Option<crate::reports::Expiry>| expiry.map(|expiry| expiry.at);
     assert_eq!(
         at(report.connection.access_token_expires),
-        Some(now + 14 * DAY)
+        Some((now + 14 * DAY).0)
     );
     assert_eq!(
         at(report.connection.refresh_token_expires),
-        Some(now + 90 * DAY)
+        Some((now + 90 * DAY).0)
     );
     assert!(report.message.contains(ORGANIZATION), "{}", report.message);
 
@@ -171,10 +172,10 @@ fn consent_connects_record_and_sets_organisation() {
     let sync = platform.wakeup(&owner, "sync").unwrap();
     assert_eq!(
         (sync.due, sync.payload.as_str()),
-        (now + MIN_DELAY, "roles-licenses")
+        ((now + MIN_DELAY).0, "roles-licenses")
     );
     let refresh = platform.wakeup(&owner, "refresh").unwrap();
-    assert_eq!(refresh.deadline, Some(now + 90 * DAY));
+    assert_eq!(refresh.deadline, Some((now + 90 * DAY).0));
     assert!(platform.wakeup(&owner, "expiry").is_some());
     let active = platform
         .documents_of(SCHEDULE)
@@ -224,7 +225,7 @@ fn consent_reconnects_from_any_state() {
                 code: code::REAUTHORIZE,
                 severity: Severity::Critical,
                 message: "connect again".to_owned(),
-                threshold: 0,
+                threshold: Millis::ZERO,
             };
             let (_, change) = alerts
                 .raise(record, Grant::Organization, &notice, START, &platform)
@@ -250,7 +251,10 @@ fn consent_reconnects_from_any_state() {
         let due = connection.next_refresh.unwrap();
         assert!(due > platform.now());
         let owner = Reference::record(PKID);
-        assert_eq!(platform.wakeup(&owner, "refresh").unwrap().due, due);
+        assert_eq!(
+            UnixMillis(platform.wakeup(&owner, "refresh").unwrap().due),
+            due
+        );
     }
 }
 
@@ -298,7 +302,7 @@ fn unknown_expiry_is_assumed() {
     serve_webex(&platform, ORGANIZATION, json_response(200, bare));
     let report = run(&platform, &callback(&begun)).unwrap();
     assert_eq!(report.connection.state, State::Connected);
-    let assumed = |lifetime: u64| {
+    let assumed = |lifetime: Millis| {
         Some(Expiry {
             at: START + lifetime,
             lifetime,

@@ -3,7 +3,7 @@
 use super::{Attempt, Prefetched};
 use crate::grant::Grant;
 use crate::model::derived;
-use crate::platform::{Change, Check, Failure, Level, Platform, Secret, Timestamp};
+use crate::platform::{Change, Check, Failure, Level, Platform, Secret, UnixMillis};
 use crate::record::Record;
 use crate::reports::{Connection, RefreshOutcome, RefreshReport, Revocation};
 use crate::revocation::revoke;
@@ -19,7 +19,7 @@ struct RefreshSteps<'a, P: ?Sized> {
 
 impl<P: Platform + ?Sized> StorageSteps for RefreshSteps<'_, P> {
     fn prepare(&mut self, record: &mut Record) -> Result<(StoredTokens, Vec<Check>), Failure> {
-        let access_token = match self.response.expires_in.milliseconds() {
+        let access_token = match self.response.expires_in.usable() {
             // Only if the response names no lifetime does it matter whether the token is the same.
             Some(_) => None,
             None => self.attempt.reveal_access_token(record)?,
@@ -35,7 +35,7 @@ impl<P: Platform + ?Sized> StorageSteps for RefreshSteps<'_, P> {
         &mut self,
         record: &mut Record,
         update: &TokenUpdate,
-        now: Timestamp,
+        now: UnixMillis,
     ) -> Result<Vec<Change>, Failure> {
         let begun = Some(self.attempt.begun);
         record.grant_state_mut(self.attempt.grant).attempted = begun;

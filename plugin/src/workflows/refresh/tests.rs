@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::alerts::code;
 use crate::owned_documents::{EXPIRY_SCHEDULE, REFRESH_SCHEDULE, RunTimes};
-use crate::platform::{Environment, HttpError, HttpResponse, Reference, Secrets, Storage, Wakeup};
+use crate::platform::{
+    Environment, HttpError, HttpResponse, Millis, Reference, Secrets, Storage, Wakeup,
+};
 use crate::record::{Expiry, secret};
 use crate::testing::*;
 
@@ -98,7 +100,7 @@ fn assert_nothing_lost(platform: &MemoryPlatform) {
     );
     assert_eq!(tokens(platform), held);
     let connection = record(platform).body.connection;
-    let expiry = |lifetime: u64| {
+    let expiry = |lifetime: Millis| {
         Some(Expiry {
             at: START + lifetime,
             lifetime,

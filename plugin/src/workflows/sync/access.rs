@@ -1,7 +1,7 @@
 //! Access to Webex during an import, with at most one refresh of the token in a call.
 
 use crate::grant::Grant;
-use crate::platform::{Failure, Level, Platform, Secret};
+use crate::platform::{Failure, Level, Millis, Platform, Secret};
 use crate::record::{Record, secret};
 use crate::reports::RefreshOutcome;
 use crate::settings::Settings;
@@ -121,7 +121,7 @@ pub(super) fn map_webex_error<P: Platform + ?Sized>(
 /// Refreshes the tokens and returns the updated record.
 fn refresh_record<P: Platform + ?Sized>(platform: &P, record: &Record) -> Result<Record, Failure> {
     // An attempt made in this millisecond yielded the rejected token, so that attempt must not be joined.
-    let requested_at = platform.now().saturating_add(1);
+    let requested_at = platform.now() + Millis(1);
     let report = refresh(platform, &record.pkid, Grant::Organization, requested_at)?;
     match report.outcome {
         RefreshOutcome::Connected => Record::load(platform, &record.pkid),

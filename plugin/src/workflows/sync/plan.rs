@@ -1,6 +1,6 @@
 //! The lists that each kind of import reads, in order.
 
-use crate::platform::{Change, Failure, FieldError, Reference, Timestamp, Wakeup};
+use crate::platform::{Change, Failure, FieldError, Reference, UnixMillis, Wakeup};
 use crate::reports::SyncKind;
 use crate::webex::directory::{Directory, LICENSES, ROLES};
 
@@ -54,11 +54,11 @@ impl SyncKind {
     }
 
     /// Returns the change that schedules the import of `owner` at `due`.
-    pub fn schedule(self, owner: &Reference, due: Timestamp) -> Change {
+    pub fn schedule(self, owner: &Reference, due: UnixMillis) -> Change {
         Change::Schedule(Wakeup {
             id: self.wakeup_id().to_owned(),
             subject: owner.clone(),
-            due,
+            due: due.0,
             deadline: None,
             payload: self.as_str().to_owned(),
         })

@@ -10,7 +10,7 @@ use super::entries::owned_filter;
 use super::state::{DocumentId, ListProgress};
 use super::steps::{CountKind, CountedChange};
 use crate::alerts::{self, ALERT, Notice, Severity, code};
-use crate::platform::{Change, Failure, Level, Platform, Reference};
+use crate::platform::{Change, Failure, Level, Millis, Platform, Reference};
 use crate::webex::directory::Directory;
 
 /// The number of documents of a model that an import removes without a plausibility check.
@@ -150,7 +150,7 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
                             "none of the {what} of {name} was removed: {}",
                             removal.explain(what)
                         ),
-                        threshold: 0,
+                        threshold: Millis::ZERO,
                     };
                     let now = self.platform.now();
                     let put = alerts::raise_import(&self.record, reference, earlier, &notice, now)?;

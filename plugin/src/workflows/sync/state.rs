@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 
 use super::removal::Removal;
 use crate::platform::{
-    Change, Check, Document, Failure, Key, Reference, Storage, Timestamp, VersionCheck, is_pkid,
+    Change, Check, Document, Failure, Key, Millis, Reference, Storage, UnixMillis, VersionCheck,
+    is_pkid,
 };
 use crate::record::{Record, key};
 use crate::reports::{ImportCount, SyncKind};
@@ -21,9 +22,9 @@ pub const IMPORT_MODEL: &str = "data/SparkImport";
 /// The model of documents with the entries seen on a page.
 pub const SEEN_MODEL: &str = "data/SparkImportPage";
 
-/// How long an unfinished import can be resumed after its last step: a day, in milliseconds. After that,
+/// How long an unfinished import can be resumed after its last step: a day. After that,
 /// the list is too old, and so is Webex's address of the next page.
-pub const MAX_IDLE_MS: u64 = 86_400_000;
+pub const MAX_IDLE: Millis = Millis::from_hours(24);
 /// The maximum number of ids in one document of [`SEEN_MODEL`].
 const IDS_PER_DOCUMENT: usize = 5_000;
 
@@ -125,12 +126,12 @@ pub struct Import {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub accepts_removals: bool,
     /// When the first step began.
-    pub begun: Timestamp,
+    pub begun: UnixMillis,
     /// When the last step was done.
-    pub progressed: Timestamp,
+    pub progressed: UnixMillis,
     /// When the import was finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished: Option<Timestamp>,
+    pub finished: Option<UnixMillis>,
     /// The progress of each list, in the order of reading.
     pub lists: Vec<ListProgress>,
 }
@@ -153,7 +154,7 @@ impl Import {
         record: &Record,
         kind: SyncKind,
         accepts_removals: bool,
-        now: Timestamp,
+        now: UnixMillis,
     ) -> Result<(Self, u64), Failure> {
         let stored = storage.get(&Self::reference(&record.pkid, kind))?;
         let version = stored.as_ref().map_or(0, |document| document.version);
@@ -175,7 +176,7 @@ impl Import {
         Ok((import, version))
     }
 
-    fn new(record: &Record, kind: SyncKind, now: Timestamp) -> Self {
+    fn new(record: &Record, kind: SyncKind, now: UnixMillis) -> Self {
         let list = |model: &str| ListProgress {
             model: model.to_owned(),
             ..ListProgress::default()
@@ -196,7 +197,7 @@ impl Import {
         }
     }
 
-    fn or_resume(mut self, earlier: Self, now: Timestamp) -> Self {
+    fn or_resume(mut self, earlier: Self, now: UnixMillis) -> Self {
         let models = |import: &Self| -> Vec<String> {
             let lists = import.lists.iter();
             lists.map(|list| list.model.clone()).collect()
@@ -204,7 +205,7 @@ impl Import {
         let resumable = earlier.finished.is_none()
             && earlier.organization == self.organization
             && models(&earlier) == models(&self)
-            && now.abs_diff(earlier.progressed) <= MAX_IDLE_MS;
+            && now.abs_diff(earlier.progressed) <= MAX_IDLE;
         if resumable {
             return earlier;
         }

@@ -1,6 +1,7 @@
 //! Callbacks and responses that yield no connection.
 
 use super::*;
+use crate::platform::Millis;
 
 #[test]
 fn callback_error_keeps_the_connection() {
@@ -55,7 +56,7 @@ fn wrong_state_is_explained() {
         "{text}"
     );
 
-    platform.advance(600_000);
+    platform.advance(Millis(600_000));
     let (case, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
     assert_eq!(case, "reauthorize");
     assert!(text.contains("has expired"), "{text}");

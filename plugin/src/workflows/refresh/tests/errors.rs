@@ -1,7 +1,7 @@
 //! Temporary errors: no token is lost, and the next attempt is scheduled.
 
 use super::*;
-use crate::platform::OnUnavailable;
+use crate::platform::{OnUnavailable, UnixMillis};
 
 #[test]
 fn temporary_error_keeps_the_tokens() {
@@ -55,7 +55,11 @@ fn temporary_error_keeps_the_tokens() {
             (now + 50 * SECOND..=now + 60 * SECOND).contains(&next),
             "{name}"
         );
-        assert_eq!(wakeup(&platform, "refresh").unwrap().due, next, "{name}");
+        assert_eq!(
+            UnixMillis(wakeup(&platform, "refresh").unwrap().due),
+            next,
+            "{name}"
+        );
         assert_eq!(connection.retry.unwrap().attempts, 1, "{name}");
         assert_eq!(connection.attempted, Some(now), "{name}");
         assert!(!platform.visible_output().contains("LEAK"), "{name}");
@@ -70,7 +74,7 @@ fn backoff_grows_and_resets_on_success() {
     for _ in 0..4 {
         platform.expect(Method::POST, TOKENS, json_response(503, json!({})));
         let report = run(&platform).unwrap();
-        let next = report.connection.next_refresh.unwrap();
+        let next = UnixMillis(report.connection.next_refresh.unwrap());
         pauses.push(next - platform.now());
         platform.set_now(next);
     }
@@ -92,7 +96,7 @@ fn retry_comes_within_half_of_remaining_lifetime() {
     platform.set_now(START + 90 * DAY - 20 * SECOND);
     platform.expect(Method::POST, TOKENS, json_response(503, json!({})));
     let report = run(&platform).unwrap();
-    let next = report.connection.next_refresh.unwrap();
+    let next = UnixMillis(report.connection.next_refresh.unwrap());
     assert!(next <= platform.now() + 10 * SECOND);
 }
 
@@ -109,7 +113,7 @@ fn valid_retry_after_is_obeyed() {
         let headers = [("retry-after", header), ("trackingid", "ROUTER_1")];
         platform.expect(Method::POST, TOKENS, raw_response(429, &headers, ""));
         let report = run(&platform).unwrap();
-        let pause = (report.connection.next_refresh.unwrap() - now).div_ceil(SECOND);
+        let pause = (report.connection.next_refresh.unwrap() - now.0).div_ceil(SECOND.0);
         assert!((at_least..=at_most).contains(&pause), "{header}: {pause}");
         assert_eq!(report.tracking_id.as_deref(), Some("ROUTER_1"));
     }
@@ -149,8 +153,8 @@ fn disabled_integration_raises_one_alert() {
         platform.expect(Method::POST, TOKENS, disabled());
         let report = run(&platform).unwrap();
         assert_eq!(report.outcome, RefreshOutcome::Retrying);
-        let next = report.connection.next_refresh.unwrap();
-        pauses.push((next - platform.now()) / (60 * SECOND));
+        let next = UnixMillis(report.connection.next_refresh.unwrap());
+        pauses.push((next - platform.now()).0 / 60_000);
         platform.set_now(next);
     }
     assert!((54..=60).contains(&pauses[0]), "{pauses:?}");

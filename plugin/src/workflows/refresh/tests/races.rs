@@ -1,5 +1,6 @@
 //! Concurrent changes during the request, and concurrent callers.
 
+use crate::platform::Millis;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -155,7 +156,7 @@ fn callers_before_an_attempt_share_its_outcome() {
     let joined: Vec<bool> = (0..64)
         .map(|_| {
             let report = refresh(&platform, PKID, Grant::Organization, asked).unwrap();
-            platform.advance(1);
+            platform.advance(Millis(1));
             assert_eq!(report.outcome, RefreshOutcome::Connected);
             report.joined
         })

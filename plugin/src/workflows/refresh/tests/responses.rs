@@ -1,7 +1,7 @@
 //! Responses with tokens.
 
 use super::*;
-use crate::platform::OnUnavailable;
+use crate::platform::{Millis, OnUnavailable, UnixMillis};
 
 #[test]
 fn refresh_stores_everything_in_one_commit() {
@@ -15,7 +15,7 @@ fn refresh_stores_everything_in_one_commit() {
     assert_eq!(report.outcome, RefreshOutcome::Connected);
     assert!(!report.joined);
     let connection = record(&platform).body.connection;
-    let expiry = |lifetime: u64| {
+    let expiry = |lifetime: Millis| {
         Some(Expiry {
             at: now + lifetime,
             lifetime,
@@ -31,8 +31,11 @@ fn refresh_stores_everything_in_one_commit() {
     assert_eq!(connection.scopes, ["spark-admin:people_read"]);
     let next = connection.next_refresh.unwrap();
     assert!((now + 6 * DAY..=now + 7 * DAY).contains(&next));
-    assert_eq!(wakeup(&platform, "refresh").unwrap().due, next);
-    assert_eq!(wakeup(&platform, "expiry").unwrap().due, now + 60 * DAY);
+    assert_eq!(UnixMillis(wakeup(&platform, "refresh").unwrap().due), next);
+    assert_eq!(
+        UnixMillis(wakeup(&platform, "expiry").unwrap().due),
+        now + 60 * DAY
+    );
     let token = tokens(&platform).0;
     assert_eq!(token.as_deref(), Some("new-access-token"));
     let schedule = load_schedule(&platform, REFRESH_SCHEDULE);
@@ -118,7 +121,7 @@ fn unchanged_expiry_keeps_the_generation() {
         frozen["refresh_token_expires_in"] = seconds.into();
         let platform = platform();
         platform.expect_with(Method::POST, TOKENS, move |platform, _| {
-            platform.advance(latency);
+            platform.advance(Millis(latency));
             json_response(200, frozen)
         });
         run(&platform).unwrap();
@@ -165,7 +168,12 @@ fn refresh_without_tokens_needs_reauthorization() {
     let put = Change::Put(record.to_document().unwrap());
     platform.commit(Vec::new(), vec![put]).unwrap();
     assert!(matches!(run(&platform), Err(Failure::Reauthorize(_))));
-    let missing = refresh(&platform, &"0".repeat(24), Grant::Organization, 0);
+    let missing = refresh(
+        &platform,
+        &"0".repeat(24),
+        Grant::Organization,
+        UnixMillis(0),
+    );
     assert!(matches!(missing, Err(Failure::NotFound(_))));
 }
 

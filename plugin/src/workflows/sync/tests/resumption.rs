@@ -25,13 +25,13 @@ fn import_too_long_for_a_call_continues_by_wakeup() {
     let world = World::with_licenses(100, 2);
     let now = world.platform.now();
     let report = world.sync().unwrap();
-    assert_eq!(report.continues, Some(now));
+    assert_eq!(report.continues, Some(now.0));
     assert!(report.done < report.total);
     assert_eq!(report.models[1].found, 46);
     let wakeup = world.wakeup().unwrap();
     assert_eq!(
         (wakeup.due, wakeup.payload.as_str()),
-        (now, "roles-licenses")
+        (now.0, "roles-licenses")
     );
     let WakeReport::Synced(report) = wake(&world.platform, &wakeup).unwrap() else {
         panic!("no import");

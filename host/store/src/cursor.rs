@@ -26,7 +26,7 @@ impl Listing {
         Self(encoding::join(&parts))
     }
 
-    /// Identifies [`Store::find`](super::Store::find) with this filter.
+    /// Identifies [`DocumentStore::find`](super::DocumentStore::find) with this filter.
     pub fn for_documents(store: &str, filter: &Filter) -> Self {
         let mut parts = vec![store, "documents", &filter.model];
         match &filter.hierarchy {
@@ -40,14 +40,14 @@ impl Listing {
         Self::new(&parts)
     }
 
-    /// Identifies [`Store::upcoming`](super::Store::upcoming) at this node, or everywhere.
+    /// Identifies [`WakeupStore::upcoming`](super::WakeupStore::upcoming) at this node, or everywhere.
     pub fn for_wakeups(store: &str, hierarchy: Option<&Hierarchy>) -> Self {
         let mut parts = vec![store, "wakeups"];
         parts.extend(hierarchy.map(Hierarchy::as_str));
         Self::new(&parts)
     }
 
-    /// Identifies [`Store::transactions`](super::Store::transactions) with this filter.
+    /// Identifies [`TransactionStore::transactions`](super::TransactionStore::transactions) with this filter.
     pub fn for_transactions(store: &str, filter: &TransactionFilter) -> Self {
         let mut parts = vec![store, "transactions"];
         if let Some(subject) = &filter.subject {
@@ -62,7 +62,7 @@ impl Listing {
         Self::new(&parts)
     }
 
-    /// Identifies [`Store::secrets`](super::Store::secrets) of this scope.
+    /// Identifies [`KeyStore::secrets`](super::KeyStore::secrets) of this scope.
     pub fn for_secrets(store: &str, scope: SecretScope) -> Self {
         let (scope, key) = match scope {
             SecretScope::All => ("all", String::new()),

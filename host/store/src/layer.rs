@@ -7,8 +7,9 @@ use async_trait::async_trait;
 
 use super::seal::{DataKey, Sealed};
 use super::{
-    Begin, BeginOutcome, Commit, DueWakeup, End, KeyUse, PruneReport, PruneRequest, Recovery,
-    RedateReport, ResealStep, Retirement, SecretScope, Store, StoreError, StoredSecret,
+    Begin, BeginOutcome, CallStore, Commit, DocumentStore, DueWakeup, End, KeyStore, KeyUse,
+    PruneReport, PruneRequest, Recovery, RedateReport, ResealStep, Retirement, SecretScope, Store,
+    StoreError, StoredSecret, TransactionStore, WakeupStore,
 };
 use relation_types::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use relation_types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
@@ -44,7 +45,7 @@ pub trait StoreLayer: Send + Sync + 'static {
         work
     }
 
-    /// Replaces [`Store::get`].
+    /// Replaces [`DocumentStore::get`].
     fn get(
         &self,
         inner: &dyn Store,
@@ -53,7 +54,7 @@ pub trait StoreLayer: Send + Sync + 'static {
         async move { inner.get(references).await }
     }
 
-    /// Replaces [`Store::find`].
+    /// Replaces [`DocumentStore::find`].
     fn find(
         &self,
         inner: &dyn Store,
@@ -64,7 +65,7 @@ pub trait StoreLayer: Send + Sync + 'static {
         async move { inner.find(filter, cursor, limit).await }
     }
 
-    /// Replaces [`Store::commit`].
+    /// Replaces [`DocumentStore::commit`].
     fn commit(
         &self,
         inner: &dyn Store,
@@ -73,7 +74,7 @@ pub trait StoreLayer: Send + Sync + 'static {
         async move { inner.commit(commit).await }
     }
 
-    /// Replaces [`Store::sealed`].
+    /// Replaces [`KeyStore::sealed`].
     fn sealed(
         &self,
         inner: &dyn Store,
@@ -83,7 +84,7 @@ pub trait StoreLayer: Send + Sync + 'static {
         async move { inner.sealed(owner, name).await }
     }
 
-    /// Replaces [`Store::wakeups`].
+    /// Replaces [`WakeupStore::wakeups`].
     fn wakeups(
         &self,
         inner: &dyn Store,
@@ -92,7 +93,7 @@ pub trait StoreLayer: Send + Sync + 'static {
         async move { inner.wakeups(subject).await }
     }
 
-    /// Replaces [`Store::due`].
+    /// Replaces [`WakeupStore::due`].
     fn due(
         &self,
         inner: &dyn Store,
@@ -103,7 +104,7 @@ pub trait StoreLayer: Send + Sync + 'static {
         async move { inner.due(now, limit, excluded_kind).await }
     }
 
-    /// Replaces [`Store::begin`].
+    /// Replaces [`CallStore::begin`].
     fn begin(
         &self,
         inner: &dyn Store,
@@ -112,7 +113,7 @@ pub trait StoreLayer: Send + Sync + 'static {
         async move { inner.begin(begin).await }
     }
 
-    /// Replaces [`Store::end`].
+    /// Replaces [`CallStore::end`].
     fn end(
         &self,
         inner: &dyn Store,
@@ -135,12 +136,14 @@ impl<L: StoreLayer> Layered<L> {
     }
 }
 
-#[async_trait]
 impl<L: StoreLayer> Store for Layered<L> {
     fn id(&self) -> &str {
         self.inner.id()
     }
+}
 
+#[async_trait]
+impl<L: StoreLayer> DocumentStore for Layered<L> {
     async fn get(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, StoreError> {
         let work = self.layer.get(self.inner.as_ref(), references);
         self.layer.wrap(Operation::Read, work).await
@@ -160,12 +163,10 @@ impl<L: StoreLayer> Store for Layered<L> {
         let work = self.layer.commit(self.inner.as_ref(), commit);
         self.layer.wrap(Operation::Commit, work).await
     }
+}
 
-    async fn sealed(&self, owner: &Reference, name: &str) -> Result<Option<Sealed>, StoreError> {
-        let work = self.layer.sealed(self.inner.as_ref(), owner, name);
-        self.layer.wrap(Operation::Sealed, work).await
-    }
-
+#[async_trait]
+impl<L: StoreLayer> WakeupStore for Layered<L> {
     async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError> {
         let work = self.layer.wakeups(self.inner.as_ref(), subject);
         self.layer.wrap(Operation::Read, work).await
@@ -197,7 +198,10 @@ impl<L: StoreLayer> Store for Layered<L> {
         let work = self.inner.next_due();
         self.layer.wrap(Operation::Other, work).await
     }
+}
 
+#[async_trait]
+impl<L: StoreLayer> CallStore for Layered<L> {
     async fn begin(&self, begin: Begin) -> Result<BeginOutcome, StoreError> {
         let work = self.layer.begin(self.inner.as_ref(), begin);
         self.layer.wrap(Operation::Begin, work).await
@@ -222,24 +226,27 @@ impl<L: StoreLayer> Store for Layered<L> {
         let work = self.inner.redate(now);
         self.layer.wrap(Operation::Other, work).await
     }
+}
 
-    async fn transaction(&self, id: &str) -> Result<Option<Transaction>, StoreError> {
-        let work = self.inner.transaction(id);
-        self.layer.wrap(Operation::Other, work).await
+#[async_trait]
+impl<L: StoreLayer> KeyStore for Layered<L> {
+    async fn sealed(&self, owner: &Reference, name: &str) -> Result<Option<Sealed>, StoreError> {
+        let work = self.layer.sealed(self.inner.as_ref(), owner, name);
+        self.layer.wrap(Operation::Sealed, work).await
     }
 
-    async fn transactions(
+    async fn secrets(
         &self,
-        filter: &TransactionFilter,
+        scope: SecretScope,
         cursor: Option<&str>,
         limit: u32,
-    ) -> Result<Page<Transaction>, StoreError> {
-        let work = self.inner.transactions(filter, cursor, limit);
+    ) -> Result<Page<StoredSecret>, StoreError> {
+        let work = self.inner.secrets(scope, cursor, limit);
         self.layer.wrap(Operation::Other, work).await
     }
 
-    async fn prune_transactions(&self, prune: PruneRequest) -> Result<PruneReport, StoreError> {
-        let work = self.inner.prune_transactions(prune);
+    async fn reseal(&self, steps: Vec<ResealStep>) -> Result<Vec<bool>, StoreError> {
+        let work = self.inner.reseal(steps);
         self.layer.wrap(Operation::Other, work).await
     }
 
@@ -275,19 +282,27 @@ impl<L: StoreLayer> Store for Layered<L> {
         let work = self.inner.key_use();
         self.layer.wrap(Operation::Other, work).await
     }
+}
 
-    async fn secrets(
-        &self,
-        scope: SecretScope,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> Result<Page<StoredSecret>, StoreError> {
-        let work = self.inner.secrets(scope, cursor, limit);
+#[async_trait]
+impl<L: StoreLayer> TransactionStore for Layered<L> {
+    async fn transaction(&self, id: &str) -> Result<Option<Transaction>, StoreError> {
+        let work = self.inner.transaction(id);
         self.layer.wrap(Operation::Other, work).await
     }
 
-    async fn reseal(&self, steps: Vec<ResealStep>) -> Result<Vec<bool>, StoreError> {
-        let work = self.inner.reseal(steps);
+    async fn transactions(
+        &self,
+        filter: &TransactionFilter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Transaction>, StoreError> {
+        let work = self.inner.transactions(filter, cursor, limit);
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn prune_transactions(&self, prune: PruneRequest) -> Result<PruneReport, StoreError> {
+        let work = self.inner.prune_transactions(prune);
         self.layer.wrap(Operation::Other, work).await
     }
 }

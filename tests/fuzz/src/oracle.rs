@@ -3,7 +3,7 @@
 use relation_harness::memory::MemoryStore;
 use relation_host::CallErrorKind;
 use relation_host::reports::Grant;
-use relation_host::store::{SecretScope, Store as _, StoreError};
+use relation_host::store::{KeyStore, SecretScope, StoreError, TransactionStore, WakeupStore};
 use relation_host::transactions::Transaction;
 use relation_host::types::{Document, Failure, FieldError, Pkid, Reference, Wakeup};
 use serde_json::Value;

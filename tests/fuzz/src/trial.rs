@@ -7,7 +7,7 @@ use relation_host::clock::{Clock as _, ManualClock};
 use relation_host::entropy::SeededEntropy;
 use relation_host::reports::Authorization;
 use relation_host::store::seal::Sealer;
-use relation_host::store::{Change, Commit, Store, StoreError};
+use relation_host::store::{Change, Commit, DocumentStore as _, KeyStore as _, Store, StoreError};
 use relation_host::types::{Document, Pkid, Reference};
 use relation_host::{ComponentSource, Host};
 use secrecy::SecretString;

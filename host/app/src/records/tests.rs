@@ -1,7 +1,7 @@
 //! Tests of selecting records.
 
 use relation_host::store::sqlite::SqliteStore;
-use relation_host::store::{Change, Commit};
+use relation_host::store::{Change, Commit, DocumentStore as _};
 
 use super::*;
 

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::*;
 use crate::sqlite::SqliteStore;
+use crate::{DocumentStore, KeyStore};
 use relation_types::Pkid;
 
 mod rotation;

@@ -1,10 +1,17 @@
 //! The begin and the end of a call: lease, transaction and wakeup in one write.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{Result, from_millis, from_sql_count, to_millis, to_sql_count};
-use super::{sequence, transactions, wakeups};
-use crate::{Begin, BeginOutcome, End, Lease, WakeupSettlement};
+use super::{SqliteStore, recovery, sequence, transactions, wakeups};
+use crate::{
+    Begin, BeginOutcome, CallStore, End, Lease, Recovery, RedateReport, StoreError,
+    WakeupSettlement,
+};
+use relation_types::transactions::TransactionUpdate;
 use relation_types::{Reference, Timestamp};
 
 const FIND: &str = "SELECT expires, began FROM leases WHERE model = ?1 AND pkid = ?2";
@@ -23,6 +30,46 @@ const FORGET: &str = "DELETE FROM leases WHERE model = ?1 AND pkid = ?2 AND epoc
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[FIND, CURRENT, RELEASE, ABANDON, FORGET];
+
+#[async_trait]
+impl CallStore for SqliteStore {
+    async fn begin(&self, begin: Begin) -> Result<BeginOutcome, StoreError> {
+        let holder = Arc::clone(&self.process_lock);
+        self.writer
+            .write(move |connection| super::calls::begin(connection, holder.id(), &begin))
+            .await
+    }
+
+    async fn report(&self, update: TransactionUpdate) -> Result<(), StoreError> {
+        self.writer
+            .write(move |connection| transactions::report(connection, &update))
+            .await
+    }
+
+    async fn end(&self, end: End) -> Result<(), StoreError> {
+        self.writer
+            .write(move |connection| super::calls::end(connection, &end))
+            .await
+    }
+
+    async fn recover(&self, now: Timestamp) -> Result<Recovery, StoreError> {
+        let holder = Arc::clone(&self.process_lock);
+        let (recovery, gone) = self
+            .writer
+            .write(move |connection| recovery::recover(connection, &holder, now))
+            .await?;
+        for gone in gone {
+            self.process_lock.remove_file(gone);
+        }
+        Ok(recovery)
+    }
+
+    async fn redate(&self, now: Timestamp) -> Result<RedateReport, StoreError> {
+        self.writer
+            .write(move |connection| recovery::redate(connection, now))
+            .await
+    }
+}
 
 pub(super) fn begin(connection: &Connection, holder: &str, begin: &Begin) -> Result<BeginOutcome> {
     if let Some(wakeup) = &begin.wakeup

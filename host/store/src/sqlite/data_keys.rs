@@ -4,8 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::{Result, SqlError, corrupt, from_millis, from_sql_count, to_millis};
 use crate::seal::{DataKey, Sealed};
-use crate::validation::validate_rewrap;
-use crate::{Retirement, SecretCount, StoreError};
+use crate::{Retirement, SecretCount, StoreError, validate_rewrap};
 
 /// There are only as many data keys as rotations.
 const ALL: &str = "SELECT id, kek_id, wrapped, created FROM data_keys ORDER BY id";

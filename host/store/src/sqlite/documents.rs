@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{Result, corrupt, from_sql_count, parse_hierarchy};
+use super::search::{self, SearchLimits};
+use super::{SqliteStore, commit};
+use crate::cursor::{Listing, build_page, validate_limit};
 use crate::seal::{HINT, Sealed};
-use relation_types::{Document, Key, Reference};
+use crate::{Commit, DocumentStore, StoreError};
+use relation_types::{Document, Filter, Key, Page, Reference};
 
 const GET: &str =
     "SELECT hierarchy, version, body, keys FROM documents WHERE model = ?1 AND pkid = ?2";
@@ -48,6 +53,63 @@ struct Head {
     hierarchy: String,
     version: i64,
     keys: String,
+}
+
+#[async_trait]
+impl DocumentStore for SqliteStore {
+    async fn get(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, StoreError> {
+        match references {
+            [] => Ok(Vec::new()),
+            [one] => self.read(|connection| Ok(vec![get(connection, one)?])),
+            several => {
+                let several = several.to_vec();
+                let each = move |connection: &Connection| {
+                    let found = several.iter().map(|one| get(connection, one));
+                    found.collect()
+                };
+                self.readers.read_blocking(each).await
+            }
+        }
+    }
+
+    async fn find(
+        &self,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Document>, StoreError> {
+        let limit = validate_limit(limit)?;
+        let listing = Listing::for_documents(&self.id, filter);
+        let from = match cursor {
+            Some(cursor) => {
+                let [last] = listing.position(cursor)?;
+                search::successor(&last)
+            }
+            None => String::new(),
+        };
+        let filter = filter.clone();
+        let found = self
+            .readers
+            .read_blocking(move |connection| {
+                let effort = SearchLimits::default();
+                let mut pkids = search::find_pkids(connection, &filter, &from, limit + 1, effort)?;
+                let more = pkids.len() > limit;
+                pkids.truncate(limit);
+                let documents = search::fetch(connection, &filter.model, pkids)?;
+                Ok((documents, more))
+            })
+            .await?;
+        Ok(build_page(found, |last: &Document| {
+            listing.cursor(&[last.reference.pkid.as_str()])
+        }))
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        commit.validate()?;
+        self.writer
+            .write(move |connection| commit::commit(connection, &commit))
+            .await
+    }
 }
 
 pub(super) fn get(connection: &Connection, reference: &Reference) -> Result<Option<Document>> {

@@ -1,19 +1,17 @@
-//! Listing of all stored secrets in pages, and their replacement unless another process was faster.
+//! Sealed secrets: listing in pages, and replacement unless another process was faster.
 
-use std::sync::Arc;
-
+use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
-use super::data_keys;
 use super::error::{Result, SqlError, from_millis, from_sql_count, parse_reference, to_millis};
-use super::readers::Readers;
-use crate::cursor::{self, Listing};
-use crate::seal::Sealed;
+use super::{SqliteStore, data_keys, documents};
+use crate::cursor::{Listing, build_page, validate_limit};
+use crate::seal::{DataKey, Sealed};
 use crate::{
-    KeyUse, Quarantine, ResealAction, ResealStep, SecretCount, SecretScope, StoreError,
-    StoredSecret,
+    KeyStore, KeyUse, Quarantine, ResealAction, ResealStep, Retirement, SecretCount, SecretScope,
+    StoreError, StoredSecret,
 };
-use relation_types::Page;
+use relation_types::{Page, Reference};
 
 const COLUMNS: &str = "SELECT model, pkid, name, sealed, quarantined, quarantined_at FROM secrets
     WHERE (model, pkid, name) > (?1, ?2, ?3)";
@@ -31,28 +29,78 @@ const RESEAL: &str = "UPDATE secrets SET sealed = ?5, quarantined = ?6, quaranti
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[RESEAL];
 
-/// Returns a page of at most `limit` secrets.
-pub(super) async fn page(
-    readers: &Arc<Readers>,
-    store: &str,
-    scope: SecretScope,
-    from: Option<&str>,
-    limit: usize,
-) -> Result<Page<StoredSecret>, StoreError> {
-    let listing = Listing::for_secrets(store, scope);
-    let behind = match from {
-        Some(cursor) => listing.position(cursor)?,
-        None => Default::default(),
-    };
-    let mut found = readers
-        .read_blocking(move |connection| list(connection, scope, &behind, limit + 1))
-        .await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    Ok(cursor::build_page((found, more), |last: &StoredSecret| {
-        let StoredSecret { owner, name, .. } = last;
-        listing.cursor(&[&owner.model, owner.pkid.as_str(), name])
-    }))
+#[async_trait]
+impl KeyStore for SqliteStore {
+    async fn sealed(&self, owner: &Reference, name: &str) -> Result<Option<Sealed>, StoreError> {
+        self.read(|connection| documents::sealed(connection, owner, name))
+    }
+
+    async fn secrets(
+        &self,
+        scope: SecretScope,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<StoredSecret>, StoreError> {
+        let limit = validate_limit(limit)?;
+        let listing = Listing::for_secrets(&self.id, scope);
+        let after = match cursor {
+            Some(cursor) => listing.position(cursor)?,
+            None => Default::default(),
+        };
+        let found = self
+            .readers
+            .read_blocking(move |connection| {
+                let mut found = list(connection, scope, &after, limit + 1)?;
+                let more = found.len() > limit;
+                found.truncate(limit);
+                Ok((found, more))
+            })
+            .await?;
+        Ok(build_page(found, |last: &StoredSecret| {
+            let StoredSecret { owner, name, .. } = last;
+            listing.cursor(&[&owner.model, owner.pkid.as_str(), name])
+        }))
+    }
+
+    async fn reseal(&self, steps: Vec<ResealStep>) -> Result<Vec<bool>, StoreError> {
+        self.writer
+            .write(move |connection| reseal(connection, &steps))
+            .await
+    }
+
+    async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError> {
+        self.read(data_keys::all)
+    }
+
+    async fn add_data_key(&self, key: DataKey) -> Result<DataKey, StoreError> {
+        self.writer
+            .write(move |connection| data_keys::add(connection, &key))
+            .await
+    }
+
+    async fn rewrap_data_keys(
+        &self,
+        current: Vec<DataKey>,
+        rewrapped: Vec<DataKey>,
+    ) -> Result<(), StoreError> {
+        self.writer
+            .write(move |connection| data_keys::rewrap(connection, &current, &rewrapped))
+            .await
+    }
+
+    async fn retire_data_key(
+        &self,
+        id: u32,
+        despite_quarantined: bool,
+    ) -> Result<Retirement, StoreError> {
+        self.writer
+            .write(move |connection| data_keys::retire(connection, id, despite_quarantined))
+            .await
+    }
+
+    async fn key_use(&self) -> Result<KeyUse, StoreError> {
+        self.readers.read_blocking(key_use).await
+    }
 }
 
 /// Lists the secrets after this model, pkid and name.

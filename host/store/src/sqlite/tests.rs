@@ -8,6 +8,11 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::conformance::{self, Stores};
+use crate::{
+    Begin, BeginOutcome, CallStore, Commit, DocumentStore, Recovery, TransactionStore, WakeupStore,
+};
+use relation_types::transactions::TransactionFilter;
+use relation_types::{Document, Filter, Reference, Timestamp};
 
 impl SqliteStore {
     /// Changes the database directly, as a disk error would.

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::error::{
     Result, SqlError, corrupt, from_millis, from_sql_count, parse_reference, to_millis,
     to_sql_count,
 };
-use super::secret_accesses;
-use crate::{PruneRequest, StoreError};
+use super::{SqliteStore, secret_accesses};
+use crate::cursor::{Listing, build_page, validate_limit};
+use crate::{PruneReport, PruneRequest, StoreError, TransactionStore};
+use relation_types::Page;
 use relation_types::transactions::{
     Level, LogLine, NewTransaction, Progress, Status, Transaction, TransactionFilter,
     TransactionOutcome, TransactionUpdate,
@@ -59,6 +62,59 @@ pub(super) const STATEMENTS: &[&str] = &[
     DELETE_LOG,
     DELETE,
 ];
+
+#[async_trait]
+impl TransactionStore for SqliteStore {
+    async fn transaction(&self, id: &str) -> Result<Option<Transaction>, StoreError> {
+        let id = id.to_owned();
+        self.readers
+            .read_blocking(move |connection| get(connection, &id))
+            .await
+    }
+
+    async fn transactions(
+        &self,
+        filter: &TransactionFilter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Transaction>, StoreError> {
+        let limit = validate_limit(limit)?;
+        let listing = Listing::for_transactions(&self.id, filter);
+        let before = match cursor {
+            Some(cursor) => {
+                let [id] = listing.position(cursor)?;
+                Some(id)
+            }
+            None => None,
+        };
+        let filter = filter.clone();
+        let found = self
+            .readers
+            .read_blocking(move |connection| {
+                let before = before.as_deref();
+                let mut found = list(connection, &filter, before, limit + 1)?;
+                let more = found.len() > limit;
+                found.truncate(limit);
+                Ok((found, more))
+            })
+            .await?;
+        Ok(build_page(found, |last: &Transaction| {
+            listing.cursor(&[&last.id])
+        }))
+    }
+
+    async fn prune_transactions(&self, prune: PruneRequest) -> Result<PruneReport, StoreError> {
+        // Most steps find nothing to remove; then the writer is not needed.
+        let look = move |connection: &Connection| find_prunable(connection, &prune);
+        let (ids, next) = self.readers.read_blocking(look).await?;
+        let removed = ids.len() as u64;
+        if !ids.is_empty() {
+            let forget = move |connection: &Connection| delete(connection, &ids);
+            self.writer.write(forget).await?;
+        }
+        Ok(PruneReport { removed, next })
+    }
+}
 
 pub(super) fn begin(connection: &Connection, holder: &str, new: &NewTransaction) -> Result<()> {
     let subject = new.subject.as_ref();

@@ -1,14 +1,16 @@
 //! Wakeups: scheduling, cancelling, settling and listing.
 
+use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 
 use super::error::{
     Result, corrupt, from_millis, from_sql_count, parse_reference, to_millis, to_sql_count,
 };
 use super::search::{self, Subtree};
-use super::sequence;
-use crate::DueWakeup;
-use relation_types::{Hierarchy, Reference, Timestamp, Wakeup};
+use super::{SqliteStore, due, sequence};
+use crate::cursor::{Listing, build_page, validate_limit};
+use crate::{DueWakeup, StoreError, WakeupStore};
+use relation_types::{Hierarchy, Page, Reference, Timestamp, Wakeup};
 
 const SCHEDULE: &str = "INSERT INTO wakeups
     (model, pkid, id, due, payload, revision, attempts, deadline, ripe, scheduled)
@@ -47,6 +49,80 @@ pub(super) const STATEMENTS: &[&str] = &[
 /// walk by due time has found too few.
 const FEW: usize = 64;
 const LISTED: usize = 5_000;
+
+#[async_trait]
+impl WakeupStore for SqliteStore {
+    async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError> {
+        self.read(|connection| list_for_subject(connection, subject))
+    }
+
+    async fn upcoming(
+        &self,
+        hierarchy: Option<&Hierarchy>,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<DueWakeup>, StoreError> {
+        let limit = validate_limit(limit)?;
+        let listing = Listing::for_wakeups(&self.id, hierarchy);
+        let after = match cursor {
+            Some(cursor) => {
+                let [due, model, pkid, id] = listing.position(cursor)?;
+                let due = due.parse().unwrap_or_default();
+                Position {
+                    due,
+                    model,
+                    pkid,
+                    id,
+                }
+            }
+            None => Position::first(),
+        };
+        let node = hierarchy.cloned();
+        let found = self
+            .readers
+            .read_blocking(move |connection| {
+                let mut found = upcoming(connection, node.as_ref(), after, limit + 1)?;
+                let more = found.len() > limit;
+                found.truncate(limit);
+                Ok((found, more))
+            })
+            .await?;
+        Ok(build_page(found, |last| {
+            let Position {
+                due,
+                model,
+                pkid,
+                id,
+            } = Position::from_wakeup(last);
+            listing.cursor(&[&due.to_string(), &model, &pkid, &id])
+        }))
+    }
+
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        excluded_kind: Option<&str>,
+    ) -> Result<Vec<DueWakeup>, StoreError> {
+        loop {
+            let excluded_kind = excluded_kind.map(str::to_owned);
+            let look = move |connection: &Connection| {
+                due::find(connection, now, limit as usize, excluded_kind.as_deref())
+            };
+            match self.readers.read_blocking(look).await? {
+                due::DueLookup::Due(due) => return Ok(due),
+                due::DueLookup::Unmarked => {
+                    let mark = move |connection: &Connection| due::mark_ready(connection, now);
+                    self.writer.write(mark).await?;
+                }
+            }
+        }
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read(next_due)
+    }
+}
 
 pub(super) fn schedule(connection: &Connection, wakeup: &Wakeup, now: Timestamp) -> Result<()> {
     let revision = sequence::next(connection)?;

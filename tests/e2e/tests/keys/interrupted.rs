@@ -4,7 +4,7 @@ use relation_e2e::cli_world::CliWorld;
 use relation_e2e::process::{Workspace, eventually};
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
-use relation_host::store::{Change, Commit, Store as _};
+use relation_host::store::{Change, Commit, DocumentStore as _};
 use relation_host::types::{Document, Pkid, Reference, Timestamp};
 
 use crate::last;

@@ -4,7 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use relation_host::types::{Document, Filter, Key, Pkid, Reference};
+use async_trait::async_trait;
+use relation_host::store::cursor::{Listing, build_page, validate_limit};
+use relation_host::store::{Commit, DocumentStore, StoreError};
+use relation_host::types::{Document, Filter, Key, Page, Pkid, Reference};
+
+use super::{MemoryStore, parse_cursor_part, take_page};
 
 /// The documents of all models. Copies share their contents.
 #[derive(Clone, Debug, Default)]
@@ -104,5 +109,43 @@ impl Model {
                 self.by_key.remove(key);
             }
         }
+    }
+}
+
+#[async_trait]
+impl DocumentStore for MemoryStore {
+    async fn get(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, StoreError> {
+        self.with(|state| {
+            let found = references.iter().map(|one| state.documents.get(one));
+            Ok(found.map(|found| found.cloned()).collect())
+        })
+    }
+
+    async fn find(
+        &self,
+        filter: &Filter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Document>, StoreError> {
+        let limit = validate_limit(limit)?;
+        let listing = Listing::for_documents(&self.id, filter);
+        let after: Option<Pkid> = match cursor {
+            Some(cursor) => {
+                let [last] = listing.position(cursor)?;
+                Some(parse_cursor_part(&last)?)
+            }
+            None => None,
+        };
+        let found = self.with(|state| {
+            let found = state.documents.find(filter, after.as_ref());
+            Ok(take_page(limit, found.cloned()))
+        })?;
+        Ok(build_page(found, |last: &Document| {
+            listing.cursor(&[last.reference.pkid.as_str()])
+        }))
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        self.with(|state| state.commit(commit))
     }
 }

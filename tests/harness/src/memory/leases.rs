@@ -2,8 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use relation_host::store::Lease;
+use async_trait::async_trait;
+use relation_host::store::{
+    Begin, BeginOutcome, CallStore, End, Lease, Recovery, RedateReport, StoreError,
+};
+use relation_host::transactions::TransactionUpdate;
 use relation_host::types::{Reference, Timestamp};
+
+use super::MemoryStore;
 
 /// The number of a host that has opened the data; numbers are not reused.
 pub(super) type HostNumber = u64;
@@ -126,5 +132,35 @@ impl Leases {
             exists(subject)
         });
         released
+    }
+}
+
+#[async_trait]
+impl CallStore for MemoryStore {
+    async fn begin(&self, begin: Begin) -> Result<BeginOutcome, StoreError> {
+        self.with(|state| state.begin(self.host.number, begin))
+    }
+
+    async fn report(&self, update: TransactionUpdate) -> Result<(), StoreError> {
+        self.with(|state| {
+            state.transactions.check(&update)?;
+            state.transactions.record(update);
+            Ok(())
+        })
+    }
+
+    async fn end(&self, end: End) -> Result<(), StoreError> {
+        self.with(|state| {
+            state.end(end);
+            Ok(())
+        })
+    }
+
+    async fn recover(&self, now: Timestamp) -> Result<Recovery, StoreError> {
+        self.with(|state| Ok(state.recover(now)))
+    }
+
+    async fn redate(&self, now: Timestamp) -> Result<RedateReport, StoreError> {
+        self.with(|state| Ok(state.redate(now)))
     }
 }

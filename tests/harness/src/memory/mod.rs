@@ -9,15 +9,8 @@
 use parking_lot::Mutex;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use relation_host::store::cursor::{Listing, build_page, validate_limit};
-use relation_host::store::seal::{DataKey, Sealed};
-use relation_host::store::{
-    Begin, BeginOutcome, Commit, DueWakeup, End, KeyUse, PruneReport, PruneRequest, Recovery,
-    RedateReport, ResealStep, Retirement, SecretScope, Store, StoreError, StoredSecret,
-};
-use relation_host::transactions::{Transaction, TransactionFilter, TransactionUpdate};
-use relation_host::types::{Document, Filter, Hierarchy, Page, Pkid, Reference, Timestamp};
+use relation_host::store::{Store, StoreError};
+use relation_host::types::Document;
 
 use self::leases::HostNumber;
 use self::state::State;
@@ -40,7 +33,7 @@ mod wakeups;
 /// | an independent copy of the data | [`fork`](Self::fork) |
 /// | a crash of this host | [`kill`](Self::kill), or drop every clone of it |
 ///
-/// [`Store::recover`] of another host releases the leases and transactions that a dead host has left.
+/// [`CallStore::recover`](relation_host::store::CallStore::recover) of another host releases the leases and transactions that a dead host has left.
 #[derive(Clone)]
 pub struct MemoryStore {
     id: Arc<str>,
@@ -148,229 +141,8 @@ fn parse_cursor_part<T: std::str::FromStr>(part: &str) -> Result<T, StoreError> 
     part.parse().map_err(|_| StoreError::foreign_cursor())
 }
 
-#[async_trait]
 impl Store for MemoryStore {
     fn id(&self) -> &str {
         &self.id
-    }
-
-    async fn get(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, StoreError> {
-        self.with(|state| {
-            let found = references.iter().map(|one| state.documents.get(one));
-            Ok(found.map(|found| found.cloned()).collect())
-        })
-    }
-
-    async fn find(
-        &self,
-        filter: &Filter,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> Result<Page<Document>, StoreError> {
-        let limit = validate_limit(limit)?;
-        let listing = Listing::for_documents(&self.id, filter);
-        let after: Option<Pkid> = match cursor {
-            Some(cursor) => {
-                let [last] = listing.position(cursor)?;
-                Some(parse_cursor_part(&last)?)
-            }
-            None => None,
-        };
-        let found = self.with(|state| {
-            let found = state.documents.find(filter, after.as_ref());
-            Ok(take_page(limit, found.cloned()))
-        })?;
-        Ok(build_page(found, |last: &Document| {
-            listing.cursor(&[last.reference.pkid.as_str()])
-        }))
-    }
-
-    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        self.with(|state| state.commit(commit))
-    }
-
-    async fn sealed(&self, owner: &Reference, name: &str) -> Result<Option<Sealed>, StoreError> {
-        self.with(|state| Ok(state.secrets.get(owner, name).cloned()))
-    }
-
-    async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError> {
-        self.with(|state| Ok(state.wakeups.of_subject(subject)))
-    }
-
-    async fn upcoming(
-        &self,
-        hierarchy: Option<&Hierarchy>,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> Result<Page<DueWakeup>, StoreError> {
-        let limit = validate_limit(limit)?;
-        let listing = Listing::for_wakeups(&self.id, hierarchy);
-        let after = match cursor {
-            Some(cursor) => {
-                let [due, model, pkid, id] = listing.position(cursor)?;
-                let subject = Reference::new(model, parse_cursor_part(&pkid)?);
-                Some((Timestamp(parse_cursor_part(&due)?), subject, id))
-            }
-            None => None,
-        };
-        let found = self.with(|state| {
-            let State {
-                wakeups, documents, ..
-            } = state;
-            let here = |found: &&DueWakeup| match hierarchy {
-                None => true,
-                Some(node) => documents
-                    .get(&found.wakeup.subject)
-                    .is_some_and(|subject| node.contains(&subject.hierarchy)),
-            };
-            Ok(take_page(
-                limit,
-                wakeups.upcoming(after).filter(here).cloned(),
-            ))
-        })?;
-        Ok(build_page(found, |last| {
-            let (due, Reference { model, pkid }, id) = wakeups::position(last);
-            listing.cursor(&[&due.0.to_string(), &model, pkid.as_str(), &id])
-        }))
-    }
-
-    async fn due(
-        &self,
-        now: Timestamp,
-        limit: u32,
-        without: Option<&str>,
-    ) -> Result<Vec<DueWakeup>, StoreError> {
-        self.with(|state| {
-            let held = |subject: &Reference| state.leases.busy(subject, now).is_some();
-            Ok(state.wakeups.due(now, limit as usize, without, held))
-        })
-    }
-
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.with(|state| Ok(state.wakeups.next_due()))
-    }
-
-    async fn begin(&self, begin: Begin) -> Result<BeginOutcome, StoreError> {
-        self.with(|state| state.begin(self.host.number, begin))
-    }
-
-    async fn report(&self, update: TransactionUpdate) -> Result<(), StoreError> {
-        self.with(|state| {
-            state.transactions.check(&update)?;
-            state.transactions.record(update);
-            Ok(())
-        })
-    }
-
-    async fn end(&self, end: End) -> Result<(), StoreError> {
-        self.with(|state| {
-            state.end(end);
-            Ok(())
-        })
-    }
-
-    async fn recover(&self, now: Timestamp) -> Result<Recovery, StoreError> {
-        self.with(|state| Ok(state.recover(now)))
-    }
-
-    async fn redate(&self, now: Timestamp) -> Result<RedateReport, StoreError> {
-        self.with(|state| Ok(state.redate(now)))
-    }
-
-    async fn transaction(&self, id: &str) -> Result<Option<Transaction>, StoreError> {
-        self.with(|state| Ok(state.transactions.get(id).cloned()))
-    }
-
-    async fn transactions(
-        &self,
-        filter: &TransactionFilter,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> Result<Page<Transaction>, StoreError> {
-        let limit = validate_limit(limit)?;
-        let listing = Listing::for_transactions(&self.id, filter);
-        let after = match cursor {
-            Some(cursor) => {
-                let [id] = listing.position(cursor)?;
-                Some(id)
-            }
-            None => None,
-        };
-        let found = self.with(|state| {
-            let found = state.transactions.list(filter, after.as_deref());
-            Ok(take_page(limit, found))
-        })?;
-        Ok(build_page(found, |last: &Transaction| {
-            listing.cursor(&[&last.id])
-        }))
-    }
-
-    async fn prune_transactions(&self, prune: PruneRequest) -> Result<PruneReport, StoreError> {
-        self.with(|state| Ok(state.transactions.prune(&prune)))
-    }
-
-    async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError> {
-        self.with(|state| Ok(state.data_keys.all()))
-    }
-
-    async fn add_data_key(&self, key: DataKey) -> Result<DataKey, StoreError> {
-        self.with(|state| state.data_keys.add(key))
-    }
-
-    async fn rewrap_data_keys(
-        &self,
-        were: Vec<DataKey>,
-        rewrapped: Vec<DataKey>,
-    ) -> Result<(), StoreError> {
-        self.with(|state| state.data_keys.rewrap(&were, rewrapped))
-    }
-
-    async fn retire_data_key(
-        &self,
-        id: u32,
-        despite_quarantined: bool,
-    ) -> Result<Retirement, StoreError> {
-        self.with(|state| {
-            let State {
-                data_keys, secrets, ..
-            } = state;
-            Ok(data_keys.retire(id, despite_quarantined, secrets))
-        })
-    }
-
-    async fn key_use(&self) -> Result<KeyUse, StoreError> {
-        self.with(|state| Ok(state.secrets.key_use()))
-    }
-
-    async fn secrets(
-        &self,
-        scope: SecretScope,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> Result<Page<StoredSecret>, StoreError> {
-        let limit = validate_limit(limit)?;
-        let listing = Listing::for_secrets(&self.id, scope);
-        let after = match cursor {
-            Some(cursor) => {
-                let [model, pkid, name] = listing.position(cursor)?;
-                Some((Reference::new(model, parse_cursor_part(&pkid)?), name))
-            }
-            None => None,
-        };
-        let found = self.with(|state| {
-            let found = state.secrets.list(scope, after.as_ref());
-            Ok(take_page(limit, found))
-        })?;
-        Ok(build_page(found, |last: &StoredSecret| {
-            let StoredSecret { owner, name, .. } = last;
-            listing.cursor(&[&owner.model, owner.pkid.as_str(), name])
-        }))
-    }
-
-    async fn reseal(&self, steps: Vec<ResealStep>) -> Result<Vec<bool>, StoreError> {
-        self.with(|state| {
-            let newest = state.data_keys.newest();
-            state.secrets.reseal(steps, newest)
-        })
     }
 }

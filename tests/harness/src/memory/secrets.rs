@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use relation_host::store::seal::Sealed;
+use async_trait::async_trait;
+use relation_host::store::cursor::{Listing, build_page, validate_limit};
+use relation_host::store::seal::{DataKey, Sealed};
 use relation_host::store::{
-    KeyUse, Quarantine, ResealAction, ResealStep, SecretCount, SecretScope, StoreError,
-    StoredSecret,
+    KeyStore, KeyUse, Quarantine, ResealAction, ResealStep, Retirement, SecretCount, SecretScope,
+    StoreError, StoredSecret,
 };
-use relation_host::types::Reference;
+use relation_host::types::{Page, Reference};
+
+use super::state::State;
+use super::{MemoryStore, parse_cursor_part, take_page};
 
 /// The secrets by owner and name.
 #[derive(Clone, Debug, Default)]
@@ -138,5 +143,77 @@ impl Secrets {
         let of_key = used.by_key.get(&key).copied().unwrap_or_default();
         let beyond = used.by_key.iter().filter(|(named, _)| **named > newest);
         (of_key, beyond.map(|(_, count)| count.all).sum())
+    }
+}
+
+#[async_trait]
+impl KeyStore for MemoryStore {
+    async fn sealed(&self, owner: &Reference, name: &str) -> Result<Option<Sealed>, StoreError> {
+        self.with(|state| Ok(state.secrets.get(owner, name).cloned()))
+    }
+
+    async fn secrets(
+        &self,
+        scope: SecretScope,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<StoredSecret>, StoreError> {
+        let limit = validate_limit(limit)?;
+        let listing = Listing::for_secrets(&self.id, scope);
+        let after = match cursor {
+            Some(cursor) => {
+                let [model, pkid, name] = listing.position(cursor)?;
+                Some((Reference::new(model, parse_cursor_part(&pkid)?), name))
+            }
+            None => None,
+        };
+        let found = self.with(|state| {
+            let found = state.secrets.list(scope, after.as_ref());
+            Ok(take_page(limit, found))
+        })?;
+        Ok(build_page(found, |last: &StoredSecret| {
+            let StoredSecret { owner, name, .. } = last;
+            listing.cursor(&[&owner.model, owner.pkid.as_str(), name])
+        }))
+    }
+
+    async fn reseal(&self, steps: Vec<ResealStep>) -> Result<Vec<bool>, StoreError> {
+        self.with(|state| {
+            let newest = state.data_keys.newest();
+            state.secrets.reseal(steps, newest)
+        })
+    }
+
+    async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError> {
+        self.with(|state| Ok(state.data_keys.all()))
+    }
+
+    async fn add_data_key(&self, key: DataKey) -> Result<DataKey, StoreError> {
+        self.with(|state| state.data_keys.add(key))
+    }
+
+    async fn rewrap_data_keys(
+        &self,
+        were: Vec<DataKey>,
+        rewrapped: Vec<DataKey>,
+    ) -> Result<(), StoreError> {
+        self.with(|state| state.data_keys.rewrap(&were, rewrapped))
+    }
+
+    async fn retire_data_key(
+        &self,
+        id: u32,
+        despite_quarantined: bool,
+    ) -> Result<Retirement, StoreError> {
+        self.with(|state| {
+            let State {
+                data_keys, secrets, ..
+            } = state;
+            Ok(data_keys.retire(id, despite_quarantined, secrets))
+        })
+    }
+
+    async fn key_use(&self) -> Result<KeyUse, StoreError> {
+        self.with(|state| Ok(state.secrets.key_use()))
     }
 }

@@ -3,9 +3,15 @@
 use parking_lot::Mutex;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use relation_host::store::conformance::{self, Stores};
-use relation_host::store::{Change, Check};
-use relation_host::transactions::{NewTransaction, Status};
+use relation_host::store::seal::{DataKey, Sealed};
+use relation_host::store::{
+    Begin, BeginOutcome, CallStore, Change, Check, Commit, DocumentStore, End, PruneRequest,
+    Recovery, ResealStep, SecretScope, TransactionStore,
+};
+use relation_host::transactions::{NewTransaction, Status, TransactionFilter, TransactionUpdate};
+use relation_host::types::{Filter, Hierarchy, Reference, Timestamp};
 
 use super::*;
 

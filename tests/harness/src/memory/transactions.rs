@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use relation_host::store::{PruneReport, PruneRequest, StoreError};
+use async_trait::async_trait;
+use relation_host::store::cursor::{Listing, build_page, validate_limit};
+use relation_host::store::{PruneReport, PruneRequest, StoreError, TransactionStore};
 use relation_host::transactions::{
     NewTransaction, Status, Transaction, TransactionFilter, TransactionOutcome, TransactionUpdate,
 };
-use relation_host::types::Timestamp;
+use relation_host::types::{Page, Timestamp};
 
 use super::leases::HostNumber;
+use super::{MemoryStore, take_page};
 
 /// The transactions by id, which sorts by creation time. Copies share their contents.
 #[derive(Clone, Debug, Default)]
@@ -175,5 +178,40 @@ fn without_log(transaction: &Transaction) -> Transaction {
         log: Vec::new(),
         secret_accesses: Vec::new(),
         ..*transaction
+    }
+}
+
+#[async_trait]
+impl TransactionStore for MemoryStore {
+    async fn transaction(&self, id: &str) -> Result<Option<Transaction>, StoreError> {
+        self.with(|state| Ok(state.transactions.get(id).cloned()))
+    }
+
+    async fn transactions(
+        &self,
+        filter: &TransactionFilter,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Transaction>, StoreError> {
+        let limit = validate_limit(limit)?;
+        let listing = Listing::for_transactions(&self.id, filter);
+        let after = match cursor {
+            Some(cursor) => {
+                let [id] = listing.position(cursor)?;
+                Some(id)
+            }
+            None => None,
+        };
+        let found = self.with(|state| {
+            let found = state.transactions.list(filter, after.as_deref());
+            Ok(take_page(limit, found))
+        })?;
+        Ok(build_page(found, |last: &Transaction| {
+            listing.cursor(&[&last.id])
+        }))
+    }
+
+    async fn prune_transactions(&self, prune: PruneRequest) -> Result<PruneReport, StoreError> {
+        self.with(|state| Ok(state.transactions.prune(&prune)))
     }
 }

@@ -3,8 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use relation_host::store::DueWakeup;
-use relation_host::types::{Reference, Timestamp, Wakeup};
+use async_trait::async_trait;
+use relation_host::store::cursor::{Listing, build_page, validate_limit};
+use relation_host::store::{DueWakeup, StoreError, WakeupStore};
+use relation_host::types::{Hierarchy, Page, Reference, Timestamp, Wakeup};
+
+use super::state::State;
+use super::{MemoryStore, parse_cursor_part, take_page};
 
 /// The sort key of a wakeup: due time, subject and id.
 pub(super) type Position = (Timestamp, Reference, String);
@@ -175,5 +180,65 @@ impl Wakeups {
             .entry(subject)
             .or_default()
             .insert(id, wakeup);
+    }
+}
+
+#[async_trait]
+impl WakeupStore for MemoryStore {
+    async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError> {
+        self.with(|state| Ok(state.wakeups.of_subject(subject)))
+    }
+
+    async fn upcoming(
+        &self,
+        hierarchy: Option<&Hierarchy>,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<DueWakeup>, StoreError> {
+        let limit = validate_limit(limit)?;
+        let listing = Listing::for_wakeups(&self.id, hierarchy);
+        let after = match cursor {
+            Some(cursor) => {
+                let [due, model, pkid, id] = listing.position(cursor)?;
+                let subject = Reference::new(model, parse_cursor_part(&pkid)?);
+                Some((Timestamp(parse_cursor_part(&due)?), subject, id))
+            }
+            None => None,
+        };
+        let found = self.with(|state| {
+            let State {
+                wakeups, documents, ..
+            } = state;
+            let here = |found: &&DueWakeup| match hierarchy {
+                None => true,
+                Some(node) => documents
+                    .get(&found.wakeup.subject)
+                    .is_some_and(|subject| node.contains(&subject.hierarchy)),
+            };
+            Ok(take_page(
+                limit,
+                wakeups.upcoming(after).filter(here).cloned(),
+            ))
+        })?;
+        Ok(build_page(found, |last| {
+            let (due, Reference { model, pkid }, id) = position(last);
+            listing.cursor(&[&due.0.to_string(), &model, pkid.as_str(), &id])
+        }))
+    }
+
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        without: Option<&str>,
+    ) -> Result<Vec<DueWakeup>, StoreError> {
+        self.with(|state| {
+            let held = |subject: &Reference| state.leases.busy(subject, now).is_some();
+            Ok(state.wakeups.due(now, limit as usize, without, held))
+        })
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.with(|state| Ok(state.wakeups.next_due()))
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::clock::SystemClock;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Change, Commit};
+use crate::store::{Change, Commit, DocumentStore as _};
 use crate::types::{Document, Pkid, Wakeup};
 
 /// Notifies that it was called, and finishes a moment later.

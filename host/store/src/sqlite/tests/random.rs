@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::search::SearchLimits;
 use super::*;
 use crate::Change;
 use relation_types::{Key, Pkid, Scope};

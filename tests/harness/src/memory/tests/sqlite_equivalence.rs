@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use relation_host::store::sqlite::SqliteStore;
 use relation_host::store::{
-    CLOCK_TOLERANCE, Check, Lease, Quarantine, ResealAction, WakeupSettlement,
+    CLOCK_TOLERANCE, Check, DueWakeup, Lease, Quarantine, ResealAction, WakeupSettlement,
 };
 use relation_host::transactions::{Level, LogLine, TransactionOutcome};
 use relation_host::types::{Key, Scope, Wakeup};

@@ -1,10 +1,13 @@
-//! Types for working on all stored secrets, as a rotation of the data keys does.
+//! Sealed secrets and wrapped data keys, and what a rotation of the data keys needs of both.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::seal::Sealed;
-use relation_types::{Reference, Timestamp};
+use async_trait::async_trait;
+
+use crate::StoreError;
+use crate::seal::{DataKey, Sealed};
+use relation_types::{Page, Reference, Timestamp};
 
 /// A selection of stored secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,4 +107,63 @@ pub enum Retirement {
         /// Secrets so damaged that their data key is unknown.
         unknown: u64,
     },
+}
+
+/// Refuses a rewrap that does not contain exactly the same data keys.
+pub fn validate_rewrap(current: &[DataKey], rewrapped: &[DataKey]) -> Result<(), StoreError> {
+    let same = |(was, becomes): (&DataKey, &DataKey)| was.id == becomes.id;
+    if current.len() == rewrapped.len() && current.iter().zip(rewrapped).all(same) {
+        return Ok(());
+    }
+    Err(StoreError::Invalid(
+        "cannot wrap the data keys again: the new list does not have the same keys".to_owned(),
+    ))
+}
+
+/// Sealed secrets, and the wrapped data keys that seal them.
+#[async_trait]
+pub trait KeyStore: Send + Sync + 'static {
+    /// Returns the sealed value, if there is one.
+    async fn sealed(&self, owner: &Reference, name: &str) -> Result<Option<Sealed>, StoreError>;
+
+    /// Returns a page of the stored secrets, ordered by model, pkid and name. The cost follows the
+    /// number of stored secrets.
+    async fn secrets(
+        &self,
+        scope: SecretScope,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<StoredSecret>, StoreError>;
+
+    /// Applies each step whose secret still has the bytes that were read, and returns for each step
+    /// whether it was applied. Fails with [`StoreError::StaleKey`] and changes nothing when a value is
+    /// sealed with a data key that is not the newest.
+    async fn reseal(&self, steps: Vec<ResealStep>) -> Result<Vec<bool>, StoreError>;
+
+    /// Returns the wrapped data keys.
+    async fn data_keys(&self) -> Result<Vec<DataKey>, StoreError>;
+
+    /// Adds a wrapped data key, unless the id exists already, and returns the stored one. From then on,
+    /// commits must seal with the newest data key. Fails with [`StoreError::Conflict`] when the other
+    /// data keys are wrapped by another key-encryption key.
+    async fn add_data_key(&self, key: DataKey) -> Result<DataKey, StoreError>;
+
+    /// Replaces all data keys by the same keys, wrapped again. Fails with [`StoreError::Conflict`] when
+    /// the stored keys are not `current` any more.
+    async fn rewrap_data_keys(
+        &self,
+        current: Vec<DataKey>,
+        rewrapped: Vec<DataKey>,
+    ) -> Result<(), StoreError>;
+
+    /// Removes a data key that does not seal any secret; the check of all secrets is part of the same
+    /// write. With `despite_quarantined`, secrets that are known not to open do not count.
+    async fn retire_data_key(
+        &self,
+        id: u32,
+        despite_quarantined: bool,
+    ) -> Result<Retirement, StoreError>;
+
+    /// Counts the secrets by data key. The cost follows the number of stored secrets.
+    async fn key_use(&self) -> Result<KeyUse, StoreError>;
 }

@@ -1,0 +1,49 @@
+//! Wakeups: stored requests to call the plugin at or after a time.
+
+use async_trait::async_trait;
+
+use crate::StoreError;
+use relation_types::{Hierarchy, Page, Reference, Timestamp, Wakeup};
+
+/// A stored wakeup with its revision and attempts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueWakeup {
+    /// The wakeup as it was scheduled.
+    pub wakeup: Wakeup,
+    /// Rises each time the wakeup is scheduled again. Distinguishes a settled wakeup from a rescheduled
+    /// one.
+    pub revision: u64,
+    /// The number of failed calls for this revision.
+    pub attempts: u32,
+}
+
+/// The scheduled wakeups. Commits schedule and cancel them; the end of a call settles them.
+#[async_trait]
+pub trait WakeupStore: Send + Sync + 'static {
+    /// Returns all wakeups of a subject, the earliest first.
+    async fn wakeups(&self, subject: &Reference) -> Result<Vec<DueWakeup>, StoreError>;
+
+    /// Returns a page of all wakeups by due time, optionally only of subjects at or below a node.
+    async fn upcoming(
+        &self,
+        hierarchy: Option<&Hierarchy>,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<DueWakeup>, StoreError>;
+
+    /// Returns wakeups that are due at `now` and whose subject has no valid lease, at most one per
+    /// subject.
+    ///
+    /// They are ordered by deadline, those without a deadline last, then by due time. Wakeups of the
+    /// kind `excluded_kind` ([`Wakeup::kind`]) are left out. The cost follows `limit` and the number of
+    /// kinds, not the number of stored or due wakeups.
+    async fn due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+        excluded_kind: Option<&str>,
+    ) -> Result<Vec<DueWakeup>, StoreError>;
+
+    /// Returns when the earliest wakeup is due.
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+}

@@ -10,9 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use super::{SecretScope, StoreError, encoding};
+use super::{SecretScope, SortOrder, StoreError, encoding};
 use relation_types::transactions::TransactionFilter;
-use relation_types::{Filter, Hierarchy, Page, Scope};
+use relation_types::{Document, Filter, Hierarchy, Page, Scope};
 
 const DIGEST_BYTES: usize = 12;
 
@@ -26,9 +26,15 @@ impl Listing {
         Self(encoding::join(&parts))
     }
 
-    /// Identifies [`DocumentStore::find`](super::DocumentStore::find) with this filter.
-    pub fn for_documents(store: &str, filter: &Filter) -> Self {
-        let mut parts = vec![store, "documents", &filter.model];
+    /// Identifies [`DocumentStore::list`](super::DocumentStore::list) with this filter and order.
+    pub fn for_documents(store: &str, filter: &Filter, order: &SortOrder) -> Self {
+        let mut parts = match (&order.key, order.descending) {
+            (None, false) => vec![store, "documents"],
+            (None, true) => vec![store, "documents descending"],
+            (Some(key), false) => vec![store, "documents by key", key],
+            (Some(key), true) => vec![store, "documents by key descending", key],
+        };
+        parts.push(&filter.model);
         match &filter.hierarchy {
             None => parts.push("anywhere"),
             Some((node, Scope::Node)) => parts.extend(["node", node.as_str()]),
@@ -70,6 +76,33 @@ impl Listing {
             SecretScope::Quarantined => ("quarantined", String::new()),
         };
         Self::new(&[store, "secrets", scope, &key])
+    }
+
+    /// Returns the cursor that continues this listing of documents after `last`.
+    pub fn document_cursor(&self, order: &SortOrder, last: &Document) -> String {
+        let (value, pkid) = order.position(last).unwrap_or_default();
+        match order.key {
+            None => self.cursor(&[pkid]),
+            Some(_) => self.cursor(&[value, pkid]),
+        }
+    }
+
+    /// Returns the position of `cursor` in this listing of documents, like [`SortOrder::position`].
+    pub fn document_position(
+        &self,
+        order: &SortOrder,
+        cursor: &str,
+    ) -> Result<(String, String), StoreError> {
+        match order.key {
+            None => {
+                let [pkid] = self.position(cursor)?;
+                Ok((String::new(), pkid))
+            }
+            Some(_) => {
+                let [value, pkid] = self.position(cursor)?;
+                Ok((value, pkid))
+            }
+        }
     }
 
     /// Returns the cursor that continues after `position`.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::seal::Sealed;
 use crate::{Lease, StoreError};
 use relation_types::transactions::TransactionUpdate;
-use relation_types::{Document, Filter, Page, Reference, Timestamp, Wakeup};
+use relation_types::{Document, Filter, Page, RECORD_MODEL, Reference, Timestamp, Wakeup};
 
 /// A condition that must hold at the moment of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,21 +102,79 @@ fn validate_document(document: &Document) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The keys by which documents can be listed in order, with their models. A store has an index for each.
+pub const SORT_KEYS: &[(&str, &str)] = &[(RECORD_MODEL, "name")];
+
+/// The order of a listing of documents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SortOrder {
+    /// The name of the key that is compared, byte for byte; `None` orders by pkid. The same values are
+    /// ordered by pkid. A document without the key is not listed.
+    pub key: Option<String>,
+    /// Whether the order is reversed.
+    pub descending: bool,
+}
+
+impl SortOrder {
+    /// Refuses a key by which documents of this model cannot be sorted.
+    pub fn validate(&self, model: &str) -> Result<(), StoreError> {
+        match &self.key {
+            Some(key) if !SORT_KEYS.contains(&(model, key)) => Err(StoreError::Invalid(format!(
+                "cannot list {model} in the order of {key}: there is no index for it: use the order of pkids"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the position of `document` in this order: the value of the key, empty in the order of
+    /// pkids, and the pkid. `None` when the document is not listed.
+    pub fn position<'a>(&self, document: &'a Document) -> Option<(&'a str, &'a str)> {
+        let value = match &self.key {
+            None => "",
+            Some(name) => {
+                let key = document.keys.iter().find(|key| key.name == *name)?;
+                &key.value
+            }
+        };
+        Some((value, document.reference.pkid.as_str()))
+    }
+}
+
 /// Documents, and the commits that write them together with secrets and wakeups.
 #[async_trait]
 pub trait DocumentStore: Send + Sync + 'static {
     /// Returns the documents in the requested order; `None` for each that does not exist.
     async fn get(&self, references: &[Reference]) -> Result<Vec<Option<Document>>, StoreError>;
 
-    /// Returns a page of matching documents, ordered by pkid. The search uses an index, so its cost
+    /// Returns a page of matching documents in the given order. The search uses an index, so its cost
     /// follows the number of results. `limit` is at least 1. The cursor is the `next` of an earlier page
-    /// of the same filter.
+    /// of the same filter and order.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for a cursor of another listing, and for a key that is not in
+    /// [`SORT_KEYS`].
+    async fn list(
+        &self,
+        filter: &Filter,
+        order: &SortOrder,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Document>, StoreError>;
+
+    /// Returns a page like [`DocumentStore::list`], ordered by pkid.
     async fn find(
         &self,
         filter: &Filter,
         cursor: Option<&str>,
         limit: u32,
-    ) -> Result<Page<Document>, StoreError>;
+    ) -> Result<Page<Document>, StoreError> {
+        let order = SortOrder::default();
+        self.list(filter, &order, cursor, limit).await
+    }
+
+    /// Counts the matching documents up to `at_most`. The cost follows that bound, not the number of
+    /// matches.
+    async fn count(&self, filter: &Filter, at_most: u64) -> Result<u64, StoreError>;
 
     /// Applies all changes if the fence and all checks hold, otherwise none.
     async fn commit(&self, commit: Commit) -> Result<(), StoreError>;

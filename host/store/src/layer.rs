@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use super::seal::{DataKey, Sealed};
 use super::{
     Begin, BeginOutcome, CallStore, Commit, DocumentStore, DueWakeup, End, KeyStore, KeyUse,
-    PruneReport, PruneRequest, Recovery, RedateReport, ResealStep, Retirement, SecretScope, Store,
-    StoreError, StoredSecret, TransactionStore, WakeupStore,
+    PruneReport, PruneRequest, Recovery, RedateReport, ResealStep, Retirement, SecretScope,
+    SortOrder, Store, StoreError, StoredSecret, TransactionStore, WakeupStore,
 };
 use relation_types::transactions::{Transaction, TransactionFilter, TransactionUpdate};
 use relation_types::{Document, Filter, Hierarchy, Page, Reference, Timestamp};
@@ -157,6 +157,22 @@ impl<L: StoreLayer> DocumentStore for Layered<L> {
     ) -> Result<Page<Document>, StoreError> {
         let work = self.layer.find(self.inner.as_ref(), filter, cursor, limit);
         self.layer.wrap(Operation::Read, work).await
+    }
+
+    async fn list(
+        &self,
+        filter: &Filter,
+        order: &SortOrder,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page<Document>, StoreError> {
+        let work = self.inner.list(filter, order, cursor, limit);
+        self.layer.wrap(Operation::Other, work).await
+    }
+
+    async fn count(&self, filter: &Filter, at_most: u64) -> Result<u64, StoreError> {
+        let work = self.inner.count(filter, at_most);
+        self.layer.wrap(Operation::Other, work).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {

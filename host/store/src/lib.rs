@@ -28,7 +28,7 @@ pub use calls::{
     Begin, BeginOutcome, CLOCK_TOLERANCE, CallStore, End, Lease, Recovery, RedateReport,
     WakeupSettlement,
 };
-pub use documents::{Change, Check, Commit, DocumentStore};
+pub use documents::{Change, Check, Commit, DocumentStore, SORT_KEYS, SortOrder};
 pub use error::StoreError;
 pub use keys::{
     KeyStore, KeyUse, Quarantine, ResealAction, ResealStep, Retirement, SecretCount, SecretScope,

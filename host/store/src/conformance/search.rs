@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Stores;
 use super::builders::*;
-use crate::{Change, Store};
+use crate::{Change, SORT_KEYS, SortOrder, Store};
 use relation_types::{Document, Filter, Key, RECORD_MODEL, Reference, Scope};
 
 fn everything() -> Filter {
@@ -30,10 +30,20 @@ fn having(keys: Vec<Key>) -> Filter {
 }
 
 async fn list(store: &Arc<dyn Store>, filter: &Filter, limit: u32) -> Vec<Reference> {
+    list_in(store, filter, &SortOrder::default(), limit).await
+}
+
+async fn list_in(
+    store: &Arc<dyn Store>,
+    filter: &Filter,
+    order: &SortOrder,
+    limit: u32,
+) -> Vec<Reference> {
     let mut found = Vec::new();
     let mut cursor: Option<String> = None;
     loop {
-        let page = store.find(filter, cursor.as_deref(), limit).await.unwrap();
+        let page = store.list(filter, order, cursor.as_deref(), limit).await;
+        let page = page.unwrap();
         assert!(page.items.len() <= limit as usize);
         assert!(page.next.is_none() || page.items.len() == limit as usize);
         found.extend(page.items.into_iter().map(|document| document.reference));
@@ -54,16 +64,26 @@ fn matches(filter: &Filter, document: &Document) -> bool {
     place && keys && filter.model == document.reference.model
 }
 
-pub(super) async fn listings_are_complete_ordered_without_repeats(stores: Arc<dyn Stores>) {
-    let store = empty(&stores).await;
-    let nodes = [
-        "sys",
-        "sys.P",
-        "sys.P.R",
-        "sys.P.R.C1",
-        "sys.P.R.C2",
-        "sys.Q",
-    ];
+const NODES: [&str; 6] = [
+    "sys",
+    "sys.P",
+    "sys.P.R",
+    "sys.P.R.C1",
+    "sys.P.R.C2",
+    "sys.Q",
+];
+
+/// Returns the order by name, and in reverse.
+fn by_name() -> [SortOrder; 2] {
+    [false, true].map(|descending| SortOrder {
+        key: Some("name".to_owned()),
+        descending,
+    })
+}
+
+/// Stores documents at [`NODES`], of which names repeat, and returns them in the order of pkids.
+async fn write_population(store: &Arc<dyn Store>) -> Vec<Document> {
+    let nodes = NODES;
     let mut all = Vec::new();
     for number in 0..240_u64 {
         // Most documents are at one node, so that there are common and rare subtrees.
@@ -88,9 +108,13 @@ pub(super) async fn listings_are_complete_ordered_without_repeats(stores: Arc<dy
             ..document(&record(number))
         });
     }
-    write(&store, all.iter().cloned().map(Change::Put).collect()).await;
+    write(store, all.iter().cloned().map(Change::Put).collect()).await;
     all.sort_by(|a, b| a.reference.pkid.cmp(&b.reference.pkid));
+    all
+}
 
+/// Returns filters by place and keys, of common, rare and absent documents.
+fn filters() -> Vec<Filter> {
     let equals = [
         vec![],
         vec![key("parity", "even")],
@@ -100,26 +124,161 @@ pub(super) async fn listings_are_complete_ordered_without_repeats(stores: Arc<dy
         vec![key("name", "nobody"), key("parity", "odd")],
     ];
     let mut places = vec![None];
-    for node in nodes.iter().chain(&["sys.Nowhere"]) {
+    for node in NODES.iter().chain(&["sys.Nowhere"]) {
         for scope in [Scope::Node, Scope::Subtree] {
             places.push(Some((hierarchy(node), scope)));
         }
     }
+    let mut filters = Vec::new();
     for place in &places {
         for keys in &equals {
-            let filter = Filter {
+            filters.push(Filter {
                 hierarchy: place.clone(),
                 ..having(keys.clone())
-            };
-            let expected: Vec<Reference> = all
-                .iter()
-                .filter(|document| matches(&filter, document))
-                .map(|document| document.reference.clone())
-                .collect();
-            for limit in [1, 3, 100, 1000] {
-                let found = list(&store, &filter, limit).await;
-                assert_eq!(found, expected, "{filter:?} in pages of {limit}");
+            });
+        }
+    }
+    filters
+}
+
+pub(super) async fn listings_are_complete_ordered_without_repeats(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let all = write_population(&store).await;
+    let descending = SortOrder {
+        key: None,
+        descending: true,
+    };
+    for filter in filters() {
+        let mut expected: Vec<Reference> = all
+            .iter()
+            .filter(|document| matches(&filter, document))
+            .map(|document| document.reference.clone())
+            .collect();
+        for limit in [1, 3, 100, 1000] {
+            let found = list(&store, &filter, limit).await;
+            assert_eq!(found, expected, "{filter:?} in pages of {limit}");
+        }
+        expected.reverse();
+        let found = list_in(&store, &filter, &descending, 7).await;
+        assert_eq!(found, expected, "{filter:?} descending");
+    }
+}
+
+pub(super) async fn sorted_listings_are_complete_in_every_place(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let mut all = write_population(&store).await;
+    let unnamed = Document {
+        keys: vec![key("parity", "even")],
+        ..document(&record(1000))
+    };
+    write(&store, vec![Change::Put(unnamed)]).await;
+    let [by_name, _] = by_name();
+    all.sort_by(|a, b| by_name.position(a).cmp(&by_name.position(b)));
+    for filter in filters() {
+        let mut expected: Vec<Reference> = all
+            .iter()
+            .filter(|document| matches(&filter, document))
+            .map(|document| document.reference.clone())
+            .collect();
+        for order in self::by_name() {
+            for limit in [1, 7, 1000] {
+                let found = list_in(&store, &filter, &order, limit).await;
+                assert_eq!(found, expected, "{filter:?} {order:?} in pages of {limit}");
             }
+            expected.reverse();
+        }
+    }
+}
+
+pub(super) async fn sorted_listing_follows_moves_and_renames(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let [order, _] = by_name();
+    let (one, two, three) = (record(1), record(2), record(3));
+    for (reference, name) in [(&one, "b"), (&two, "a"), (&three, "é")] {
+        let document = named(reference, "sys.A.X", name);
+        write(&store, vec![Change::Put(document)]).await;
+    }
+    let lists = async |node: &str, scope| list_in(&store, &place(node, scope), &order, 2).await;
+    let all = [two.clone(), one.clone(), three.clone()];
+    assert_eq!(lists("sys", Scope::Subtree).await, all);
+    assert_eq!(lists("sys.A.X", Scope::Node).await, all);
+    assert_eq!(lists("sys.A", Scope::Node).await, []);
+
+    let renamed = named(&two, "sys.A.X", "c");
+    let moved = named(&one, "sys.A", "b");
+    write(&store, vec![Change::Put(renamed), Change::Put(moved)]).await;
+    let all = [one.clone(), two.clone(), three.clone()];
+    assert_eq!(lists("sys.A", Scope::Subtree).await, all);
+    assert_eq!(
+        lists("sys.A", Scope::Node).await,
+        std::slice::from_ref(&one)
+    );
+    assert_eq!(lists("sys.A.X", Scope::Subtree).await, all[1..]);
+
+    let unnamed = Document {
+        keys: Vec::new(),
+        ..named(&two, "sys.A.X", "")
+    };
+    write(&store, vec![Change::Put(unnamed), Change::Delete(three)]).await;
+    for filter in [everything(), place("sys", Scope::Subtree)] {
+        let found = list_in(&store, &filter, &order, 2).await;
+        assert_eq!(found, std::slice::from_ref(&one));
+    }
+    assert_eq!(lists("sys.A.X", Scope::Subtree).await, []);
+}
+
+pub(super) async fn a_cursor_belongs_to_one_order(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    write(&store, (0..4).map(|number| put(&record(number))).collect()).await;
+    let [ascending, descending] = by_name();
+    let by_pkid = [false, true].map(|descending| SortOrder {
+        key: None,
+        descending,
+    });
+    let orders = [&ascending, &descending, &by_pkid[0], &by_pkid[1]];
+    for order in orders {
+        let page = store.list(&everything(), order, None, 2).await.unwrap();
+        let cursor = page.next.as_deref();
+        for other in orders {
+            let next = store.list(&everything(), other, cursor, 2).await;
+            if order == other {
+                next.unwrap();
+            } else {
+                assert_invalid(next);
+            }
+        }
+        let elsewhere = place("sys.Provider.Customer", Scope::Subtree);
+        for filter in [elsewhere, having(vec![key("name", "Acme")])] {
+            assert_invalid(store.list(&filter, order, cursor, 2).await);
+        }
+        assert_invalid(store.list(&everything(), order, None, 0).await);
+    }
+}
+
+pub(super) async fn order_without_an_index_is_refused(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    for (model, name) in [(RECORD_MODEL, "state"), ("data/Other", "name")] {
+        assert!(!SORT_KEYS.contains(&(model, name)));
+        let filter = Filter {
+            model: model.to_owned(),
+            ..everything()
+        };
+        let order = SortOrder {
+            key: Some(name.to_owned()),
+            descending: false,
+        };
+        assert_invalid(store.list(&filter, &order, None, 2).await);
+    }
+}
+
+pub(super) async fn counts_stop_at_their_bound(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    let all = write_population(&store).await;
+    for filter in filters() {
+        let matching = all.iter().filter(|one| matches(&filter, one)).count() as u64;
+        for at_most in [0, 1, 5, matching, matching + 1, u64::MAX] {
+            let counted = store.count(&filter, at_most).await.unwrap();
+            assert_eq!(counted, matching.min(at_most), "{filter:?} up to {at_most}");
         }
     }
 }

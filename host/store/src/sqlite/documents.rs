@@ -7,10 +7,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::{Result, corrupt, from_sql_count, parse_hierarchy};
 use super::search::{self, SearchLimits};
-use super::{SqliteStore, commit};
+use super::{SqliteStore, commit, sorted};
 use crate::cursor::{Listing, build_page, validate_limit};
 use crate::seal::{HINT, Sealed};
-use crate::{Commit, DocumentStore, StoreError};
+use crate::{Commit, DocumentStore, SortOrder, StoreError};
 use relation_types::{Document, Filter, Key, Page, Reference};
 
 const GET: &str =
@@ -72,36 +72,45 @@ impl DocumentStore for SqliteStore {
         }
     }
 
-    async fn find(
+    async fn list(
         &self,
         filter: &Filter,
+        order: &SortOrder,
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Document>, StoreError> {
         let limit = validate_limit(limit)?;
-        let listing = Listing::for_documents(&self.id, filter);
-        let from = match cursor {
-            Some(cursor) => {
-                let [last] = listing.position(cursor)?;
-                search::successor(&last)
-            }
-            None => String::new(),
+        order.validate(&filter.model)?;
+        let listing = Listing::for_documents(&self.id, filter, order);
+        let after = match cursor {
+            Some(cursor) => Some(listing.document_position(order, cursor)?),
+            None => None,
         };
-        let filter = filter.clone();
+        let (filter, sorting) = (filter.clone(), order.clone());
         let found = self
             .readers
             .read_blocking(move |connection| {
                 let effort = SearchLimits::default();
-                let mut pkids = search::find_pkids(connection, &filter, &from, limit + 1, effort)?;
-                let more = pkids.len() > limit;
-                pkids.truncate(limit);
+                let want = limit + 1;
+                let mut found = sorted::find(connection, &filter, &sorting, after, want, effort)?;
+                let more = found.len() > limit;
+                found.truncate(limit);
+                let pkids = found.into_iter().map(|(_, pkid)| pkid);
                 let documents = search::fetch(connection, &filter.model, pkids)?;
                 Ok((documents, more))
             })
             .await?;
         Ok(build_page(found, |last: &Document| {
-            listing.cursor(&[last.reference.pkid.as_str()])
+            listing.document_cursor(order, last)
         }))
+    }
+
+    async fn count(&self, filter: &Filter, at_most: u64) -> Result<u64, StoreError> {
+        let filter = filter.clone();
+        let effort = SearchLimits::default();
+        self.readers
+            .read_blocking(move |connection| search::count(connection, &filter, at_most, effort))
+            .await
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
@@ -144,6 +153,14 @@ pub(super) fn version(connection: &Connection, reference: &Reference) -> Result<
     }
 }
 
+/// Returns the keys of a document; none when it does not exist.
+pub(super) fn keys(connection: &Connection, reference: &Reference) -> Result<Vec<Key>> {
+    match head(connection, reference)? {
+        Some(head) => decode_keys(&head.keys, reference),
+        None => Ok(Vec::new()),
+    }
+}
+
 pub(super) fn exists(connection: &Connection, reference: &Reference) -> Result<bool> {
     Ok(head(connection, reference)?.is_some())
 }
@@ -162,21 +179,31 @@ pub(super) fn put(connection: &Connection, document: &Document) -> Result<()> {
                 document.body,
                 keys
             ])?;
+            sorted::update(connection, reference, None, Some((node, &document.keys)))?;
             Vec::new()
         }
         Some(head) => {
             connection
                 .prepare_cached(REPLACE)?
                 .execute(params![head.id, document.body, keys])?;
-            if head.hierarchy != node {
+            let moved = head.hierarchy != node;
+            if moved {
                 connection
                     .prepare_cached(MOVE)?
                     .execute(params![head.id, node])?;
             }
-            if head.keys == keys {
+            if !moved && head.keys == keys {
                 return Ok(());
             }
-            decode_keys(&head.keys, reference)?
+            let old = decode_keys(&head.keys, reference)?;
+            let was = (head.hierarchy.as_str(), old.as_slice());
+            sorted::update(
+                connection,
+                reference,
+                Some(was),
+                Some((node, &document.keys)),
+            )?;
+            old
         }
     };
     let old: BTreeSet<&Key> = old.iter().collect();
@@ -196,9 +223,11 @@ pub(super) fn put(connection: &Connection, document: &Document) -> Result<()> {
 pub(super) fn delete(connection: &Connection, reference: &Reference) -> Result<()> {
     if let Some(head) = head(connection, reference)? {
         connection.prepare_cached(DELETE)?.execute([head.id])?;
-        for key in decode_keys(&head.keys, reference)? {
-            drop_key(connection, reference, &key)?;
+        let keys = decode_keys(&head.keys, reference)?;
+        for key in &keys {
+            drop_key(connection, reference, key)?;
         }
+        sorted::update(connection, reference, Some((&head.hierarchy, &keys)), None)?;
     }
     connection
         .prepare_cached(DROP_SECRETS)?

@@ -35,6 +35,7 @@ mod search;
 mod secret_accesses;
 mod secrets;
 mod sequence;
+mod sorted;
 mod transactions;
 mod wakeups;
 mod writer;

@@ -1,4 +1,4 @@
-//! Searches for documents by model, node and keys, in the order of their pkids.
+//! Searches for documents by model, node and keys, in the order of their pkids or in reverse.
 //!
 //! Each condition except a subtree is a range of an index that is ordered by pkid. Several ranges are
 //! merged: the one that is behind seeks to the position of the one that is ahead, so the cost follows
@@ -10,20 +10,35 @@
 //! bound the walk continues: pkids are random, so enough of the documents match for the walk to be
 //! short.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::documents;
 use super::error::{Result, corrupt};
 use relation_types::{Document, Filter, Hierarchy, Key, Pkid, Reference, Scope};
 
-const BY_MODEL: &str =
-    "SELECT pkid FROM documents WHERE model = ?1 AND pkid >= ?2 ORDER BY pkid LIMIT ?3";
-const BY_NODE: &str = "SELECT pkid FROM documents
-    WHERE model = ?1 AND hierarchy = ?3 AND pkid >= ?2 ORDER BY pkid LIMIT ?4";
-const BY_KEY: &str = "SELECT pkid FROM document_keys
-    WHERE model = ?1 AND name = ?3 AND value = ?4 AND pkid >= ?2 ORDER BY pkid LIMIT ?5";
-const NODES: &str =
-    "SELECT pkid, hierarchy FROM documents WHERE model = ?1 AND pkid >= ?2 ORDER BY pkid LIMIT ?3";
+/// Returns a statement for both directions: `?2` is the bound of [`Direction`].
+macro_rules! both {
+    ($select:literal, $limit:literal) => {
+        [
+            concat!($select, " AND pkid >= ?2 ORDER BY pkid LIMIT ", $limit),
+            concat!($select, " AND pkid < ?2 ORDER BY pkid DESC LIMIT ", $limit),
+        ]
+    };
+}
+
+const BY_MODEL: [&str; 2] = both!("SELECT pkid FROM documents WHERE model = ?1", "?3");
+const BY_NODE: [&str; 2] = both!(
+    "SELECT pkid FROM documents WHERE model = ?1 AND hierarchy = ?3",
+    "?4"
+);
+const BY_KEY: [&str; 2] = both!(
+    "SELECT pkid FROM document_keys WHERE model = ?1 AND name = ?3 AND value = ?4",
+    "?5"
+);
+const NODES: [&str; 2] = both!(
+    "SELECT pkid, hierarchy FROM documents WHERE model = ?1",
+    "?3"
+);
 const NODE: &str = "SELECT hierarchy FROM documents WHERE model = ?1 AND pkid = ?2";
 const BELOW: &str = "SELECT pkid FROM documents
     WHERE model = ?1 AND hierarchy >= ?2 AND hierarchy < ?3 LIMIT ?4";
@@ -33,8 +48,79 @@ const NEXT_MODEL: &str = "SELECT MIN(model) FROM documents WHERE model > ?1";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
-    BY_MODEL, BY_NODE, BY_KEY, NODES, NODE, BELOW, HAS_KEY, NEXT_MODEL,
+    BY_MODEL[0],
+    BY_MODEL[1],
+    BY_NODE[0],
+    BY_NODE[1],
+    BY_KEY[0],
+    BY_KEY[1],
+    NODES[0],
+    NODES[1],
+    NODE,
+    BELOW,
+    HAS_KEY,
+    NEXT_MODEL,
 ];
+
+/// The number of matches in one step of a count that cannot use one index.
+const COUNT_STEP: usize = 10_000;
+
+/// The direction of a walk over pkids. Its bound in SQL is a text: an ascending walk takes the pkids from
+/// the bound on, a descending one those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    Ascending,
+    Descending,
+}
+
+impl Direction {
+    pub(super) fn new(descending: bool) -> Self {
+        match descending {
+            false => Self::Ascending,
+            true => Self::Descending,
+        }
+    }
+
+    /// Returns the statement for this direction.
+    pub(super) fn pick(self, [ascending, descending]: [&'static str; 2]) -> &'static str {
+        match self {
+            Self::Ascending => ascending,
+            Self::Descending => descending,
+        }
+    }
+
+    /// Returns the bound of a walk over all pkids.
+    pub(super) fn start(self) -> String {
+        match self {
+            Self::Ascending => String::new(),
+            Self::Descending => "~".to_owned(),
+        }
+    }
+
+    /// Returns the bound of a walk that begins with `pkid`.
+    fn at(self, pkid: &str) -> String {
+        match self {
+            Self::Ascending => pkid.to_owned(),
+            Self::Descending => successor(pkid),
+        }
+    }
+
+    /// Returns the bound of a walk that begins after `pkid`.
+    pub(super) fn after(self, pkid: &str) -> String {
+        match self {
+            Self::Ascending => successor(pkid),
+            Self::Descending => pkid.to_owned(),
+        }
+    }
+
+    /// Returns whether a walk with this bound takes `pkid`.
+    fn takes(self, bound: &str, pkid: &str) -> bool {
+        match self {
+            Self::Ascending => pkid >= bound,
+            Self::Descending => pkid < bound,
+        }
+    }
+}
 
 /// Limits of the search in a subtree, after which the next strategy is tried.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +132,8 @@ pub(super) struct SearchLimits {
     pub(super) walked: usize,
     /// The largest number of documents of a subtree that are listed and sorted: a few milliseconds.
     pub(super) listed: usize,
+    /// The largest number of matches that are read and sorted by a key: some milliseconds.
+    pub(super) sorted: usize,
 }
 
 impl Default for SearchLimits {
@@ -54,14 +142,16 @@ impl Default for SearchLimits {
             few: 64,
             walked: 64,
             listed: 20_000,
+            sorted: 5_000,
         }
     }
 }
 
-/// Finds the pkids of the first `want` matching documents, in ascending order, none before `from`.
+/// Finds the pkids of the first `want` matching documents from the bound `from` on.
 pub(super) fn find_pkids(
     connection: &Connection,
     filter: &Filter,
+    direction: Direction,
     from: &str,
     want: usize,
     effort: SearchLimits,
@@ -69,11 +159,56 @@ pub(super) fn find_pkids(
     let search = Search {
         connection,
         filter,
+        direction,
         effort,
     };
     match &filter.hierarchy {
         Some((node, Scope::Subtree)) => search.subtree(&Subtree::new(node), from, want),
         _ => search.ordered(from, want),
+    }
+}
+
+/// Counts the matching documents up to `at_most`.
+pub(super) fn count(
+    connection: &Connection,
+    filter: &Filter,
+    at_most: u64,
+    effort: SearchLimits,
+) -> Result<u64> {
+    let direction = Direction::Ascending;
+    let mut from = direction.start();
+    let model = &filter.model;
+    let rows = i64::try_from(at_most).unwrap_or(i64::MAX);
+    let rows_of = |statement, values: &[&dyn ToSql]| count_rows(connection, statement, values);
+    match (&filter.hierarchy, filter.equals.as_slice()) {
+        (None, []) => rows_of(direction.pick(BY_MODEL), params![model, from, rows]),
+        (None, [Key { name, value }]) => {
+            let values = params![model, from, name, value, rows];
+            rows_of(direction.pick(BY_KEY), values)
+        }
+        (Some((node, scope)), []) => {
+            let values = params![model, from, node.as_str(), rows];
+            let mut counted = rows_of(direction.pick(BY_NODE), values)?;
+            if *scope == Scope::Subtree {
+                let (below, end) = Subtree::new(node).below;
+                counted += rows_of(BELOW, params![model, below, end, rows])?;
+            }
+            Ok(counted.min(at_most))
+        }
+        _ => {
+            let mut counted = 0;
+            while counted < at_most {
+                let left = usize::try_from(at_most - counted).unwrap_or(usize::MAX);
+                let step = left.min(COUNT_STEP);
+                let pkids = find_pkids(connection, filter, direction, &from, step, effort)?;
+                counted += pkids.len() as u64;
+                match pkids.last() {
+                    Some(last) if pkids.len() == step => from = direction.after(last),
+                    _ => break,
+                }
+            }
+            Ok(counted)
+        }
     }
 }
 
@@ -142,7 +277,11 @@ impl<'a> Subtree<'a> {
         most: usize,
     ) -> Result<Option<Vec<String>>> {
         let rows = to_sql_limit(most.saturating_add(1));
-        let mut pkids = query_texts(connection, BY_NODE, params![model, "", self.node, rows])?;
+        let mut pkids = query_texts(
+            connection,
+            Direction::Ascending.pick(BY_NODE),
+            params![model, "", self.node, rows],
+        )?;
         let (from, to) = &self.below;
         pkids.extend(query_texts(
             connection,
@@ -168,6 +307,7 @@ enum Source<'a> {
 struct Search<'a> {
     connection: &'a Connection,
     filter: &'a Filter,
+    direction: Direction,
     effort: SearchLimits,
 }
 
@@ -195,13 +335,13 @@ impl<'a> Search<'a> {
             let Some(next) = self.next_common(&sources, &from)? else {
                 break;
             };
-            from = successor(&next);
+            from = self.direction.after(&next);
             found.push(next);
         }
         Ok(found)
     }
 
-    /// Finds the first pkid at or after `from` that all sources contain.
+    /// Finds the first pkid from the bound `from` on that all sources contain.
     fn next_common(&self, sources: &[Source<'_>], from: &str) -> Result<Option<String>> {
         let mut from = from.to_owned();
         let mut candidate: Option<String> = None;
@@ -216,7 +356,7 @@ impl<'a> Search<'a> {
             if candidate.as_ref() == Some(&next) {
                 agreed += 1;
             } else {
-                from.clone_from(&next);
+                from = self.direction.at(&next);
                 candidate = Some(next);
                 agreed = 1;
             }
@@ -226,14 +366,17 @@ impl<'a> Search<'a> {
 
     fn scan(&self, source: Source<'_>, from: &str, want: usize) -> Result<Vec<String>> {
         let (connection, model, rows) = (self.connection, &self.filter.model, to_sql_limit(want));
+        let pick = |statements| self.direction.pick(statements);
         match source {
-            Source::Model => query_texts(connection, BY_MODEL, params![model, from, rows]),
+            Source::Model => query_texts(connection, pick(BY_MODEL), params![model, from, rows]),
             Source::Node(node) => {
-                query_texts(connection, BY_NODE, params![model, from, node, rows])
+                query_texts(connection, pick(BY_NODE), params![model, from, node, rows])
             }
-            Source::Key(Key { name, value }) => {
-                query_texts(connection, BY_KEY, params![model, from, name, value, rows])
-            }
+            Source::Key(Key { name, value }) => query_texts(
+                connection,
+                pick(BY_KEY),
+                params![model, from, name, value, rows],
+            ),
         }
     }
 
@@ -269,7 +412,7 @@ impl<'a> Search<'a> {
         let places = self.scan_nodes(&walk.from, chunk)?;
         walk.ended = places.len() < chunk;
         if let Some((last, _)) = places.last() {
-            walk.from = successor(last);
+            walk.from = self.direction.after(last);
         }
         let here = places
             .into_iter()
@@ -281,7 +424,7 @@ impl<'a> Search<'a> {
     fn scan_nodes(&self, from: &str, chunk: usize) -> Result<Vec<(String, String)>> {
         let (connection, model) = (self.connection, &self.filter.model);
         if self.filter.equals.is_empty() {
-            let mut statement = connection.prepare_cached(NODES)?;
+            let mut statement = connection.prepare_cached(self.direction.pick(NODES))?;
             let rows = statement.query_map(params![model, from, to_sql_limit(chunk)], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?;
@@ -306,29 +449,35 @@ impl<'a> Search<'a> {
         want: usize,
         found: &mut Vec<String>,
     ) -> Result<bool> {
-        let Some(listed) = subtree.list(self.connection, &self.filter.model, most)? else {
+        let Some(mut listed) = subtree.list(self.connection, &self.filter.model, most)? else {
             return Ok(false);
         };
-        for pkid in listed.into_iter().filter(|pkid| *pkid >= walk.from) {
+        if self.direction == Direction::Descending {
+            listed.reverse();
+        }
+        for pkid in listed {
             if found.len() >= want {
                 break;
             }
-            if self.has_keys(&pkid)? {
+            if self.direction.takes(&walk.from, &pkid)
+                && has_keys(self.connection, self.filter, &pkid)?
+            {
                 found.push(pkid);
             }
         }
         Ok(true)
     }
+}
 
-    fn has_keys(&self, pkid: &str) -> Result<bool> {
-        for Key { name, value } in &self.filter.equals {
-            let mut statement = self.connection.prepare_cached(HAS_KEY)?;
-            if !statement.exists(params![self.filter.model, name, value, pkid])? {
-                return Ok(false);
-            }
+/// Returns whether a document has all keys of the filter.
+pub(super) fn has_keys(connection: &Connection, filter: &Filter, pkid: &str) -> Result<bool> {
+    for Key { name, value } in &filter.equals {
+        let mut statement = connection.prepare_cached(HAS_KEY)?;
+        if !statement.exists(params![filter.model, name, value, pkid])? {
+            return Ok(false);
         }
-        Ok(true)
     }
+    Ok(true)
 }
 
 /// The position of a walk over the documents of a model.
@@ -344,7 +493,9 @@ pub(super) fn find_other(
     except: Option<&Reference>,
 ) -> Result<Option<String>> {
     let except = except.filter(|except| except.model == filter.model);
-    let found = find_pkids(connection, filter, "", 2, SearchLimits::default())?;
+    let direction = Direction::Ascending;
+    let effort = SearchLimits::default();
+    let found = find_pkids(connection, filter, direction, &direction.start(), 2, effort)?;
     Ok(found
         .into_iter()
         .find(|pkid| except.is_none_or(|except| except.pkid.as_str() != pkid)))
@@ -354,9 +505,9 @@ pub(super) fn find_other(
 pub(super) fn fetch(
     connection: &Connection,
     model: &str,
-    pkids: Vec<String>,
+    pkids: impl Iterator<Item = String>,
 ) -> Result<Vec<Document>> {
-    let mut found = Vec::with_capacity(pkids.len());
+    let mut found = Vec::new();
     for pkid in pkids {
         let pkid = Pkid::try_from(pkid).map_err(|error| corrupt(error.to_string()))?;
         found.extend(documents::get(connection, &Reference::new(model, pkid))?);
@@ -372,7 +523,7 @@ fn next_model(connection: &Connection, after: &str) -> Result<Option<String>> {
 }
 
 /// Returns a text after `pkid` and before the next one: all pkids have the same length.
-pub(super) fn successor(pkid: &str) -> String {
+fn successor(pkid: &str) -> String {
     format!("{pkid}!")
 }
 
@@ -386,6 +537,16 @@ fn query_texts(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn to_sql_limit(rows: usize) -> i64 {
+fn count_rows(connection: &Connection, statement: &str, values: &[&dyn ToSql]) -> Result<u64> {
+    let mut statement = connection.prepare_cached(statement)?;
+    let mut rows = statement.query(values)?;
+    let mut counted = 0;
+    while rows.next()?.is_some() {
+        counted += 1;
+    }
+    Ok(counted)
+}
+
+pub(super) fn to_sql_limit(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }

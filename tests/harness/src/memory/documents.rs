@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use relation_host::store::cursor::{Listing, build_page, validate_limit};
-use relation_host::store::{Commit, DocumentStore, StoreError};
+use relation_host::store::{Commit, DocumentStore, SortOrder, StoreError};
 use relation_host::types::{Document, Filter, Key, Page, Pkid, Reference};
 
 use super::{MemoryStore, parse_cursor_part, take_page};
@@ -70,6 +70,39 @@ impl Documents {
         }
     }
 
+    /// Returns the matching documents in an order, after a position. Only the order of ascending pkids
+    /// needs no sorting.
+    pub(super) fn list<'a>(
+        &'a self,
+        filter: &'a Filter,
+        order: &SortOrder,
+        after: Option<(String, String)>,
+    ) -> Result<Box<dyn Iterator<Item = &'a Document> + 'a>, StoreError> {
+        if *order == SortOrder::default() {
+            let after = match after {
+                Some((_, pkid)) => Some(parse_cursor_part(&pkid)?),
+                None => None,
+            };
+            return Ok(self.find(filter, after.as_ref()));
+        }
+        let all = self.find(filter, None);
+        let mut found: Vec<_> = all
+            .filter_map(|document| Some((order.position(document)?, document)))
+            .collect();
+        found.sort_by_key(|(position, _)| *position);
+        if order.descending {
+            found.reverse();
+        }
+        if let Some((value, pkid)) = &after {
+            let after = (value.as_str(), pkid.as_str());
+            found.retain(|(position, _)| match order.descending {
+                false => *position > after,
+                true => *position < after,
+            });
+        }
+        Ok(Box::new(found.into_iter().map(|(_, document)| document)))
+    }
+
     /// Creates or replaces a document, and raises its version.
     pub(super) fn put(&mut self, mut document: Document) {
         let Reference { model, pkid } = document.reference.clone();
@@ -121,28 +154,32 @@ impl DocumentStore for MemoryStore {
         })
     }
 
-    async fn find(
+    async fn list(
         &self,
         filter: &Filter,
+        order: &SortOrder,
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Page<Document>, StoreError> {
         let limit = validate_limit(limit)?;
-        let listing = Listing::for_documents(&self.id, filter);
-        let after: Option<Pkid> = match cursor {
-            Some(cursor) => {
-                let [last] = listing.position(cursor)?;
-                Some(parse_cursor_part(&last)?)
-            }
+        order.validate(&filter.model)?;
+        let listing = Listing::for_documents(&self.id, filter, order);
+        let after = match cursor {
+            Some(cursor) => Some(listing.document_position(order, cursor)?),
             None => None,
         };
         let found = self.with(|state| {
-            let found = state.documents.find(filter, after.as_ref());
+            let found = state.documents.list(filter, order, after)?;
             Ok(take_page(limit, found.cloned()))
         })?;
         Ok(build_page(found, |last: &Document| {
-            listing.cursor(&[last.reference.pkid.as_str()])
+            listing.document_cursor(order, last)
         }))
+    }
+
+    async fn count(&self, filter: &Filter, at_most: u64) -> Result<u64, StoreError> {
+        let at_most = usize::try_from(at_most).unwrap_or(usize::MAX);
+        self.with(|state| Ok(state.documents.find(filter, None).take(at_most).count() as u64))
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
+use crate::SortOrder;
+use relation_types::Scope;
 
 fn open(path: &Path) -> Result<SqliteStore, OpenError> {
     SqliteStore::open(path, &SqliteOptions::default())
@@ -105,7 +107,7 @@ fn schema_of_a_later_release_is_left_alone() {
     let text = error.to_string();
     assert!(matches!(error, OpenError::Newer { found: 7, .. }), "{text}");
     assert!(
-        text.contains("version 7 and this release knows 5"),
+        text.contains("version 7 and this release knows 6"),
         "{text}"
     );
     let still = Connection::open(stores.path()).unwrap();
@@ -125,6 +127,11 @@ async fn first_release_database_is_migrated_with_its_data() {
          PRAGMA user_version = 1;
          INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
          VALUES ('m', '000000000000000000000001', 'sys', 1, '{{}}', '[]');
+         INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
+         VALUES ('data/SparkCustomer', '000000000000000000000002', 'sys.P.C', 1, '{{}}',
+             '[[\"name\",\"Acme\"]]');
+         INSERT INTO document_keys
+         VALUES ('data/SparkCustomer', 'name', 'Acme', '000000000000000000000002');
          INSERT INTO wakeups VALUES ('m', '000000000000000000000001', 'refresh', 70000, '', 1, 0);
          INSERT INTO leases VALUES ('m', '000000000000000000000001', 2, 'gone', 69000);"
     ))
@@ -155,6 +162,24 @@ async fn first_release_database_is_migrated_with_its_data() {
         panic!("no lease");
     };
     assert_eq!(lease.interrupted, Some(Timestamp(4_000)));
+
+    let by_name = SortOrder {
+        key: Some("name".to_owned()),
+        descending: false,
+    };
+    let lists = async |node: &str, scope| {
+        let filter = Filter {
+            model: relation_types::RECORD_MODEL.to_owned(),
+            hierarchy: Some((node.parse().unwrap(), scope)),
+            equals: Vec::new(),
+        };
+        let page = store.list(&filter, &by_name, None, 10).await.unwrap();
+        page.items.len()
+    };
+    for (node, in_subtree, at_node) in [("sys", 1, 0), ("sys.P", 1, 0), ("sys.P.C", 1, 1)] {
+        assert_eq!(lists(node, Scope::Subtree).await, in_subtree, "{node}");
+        assert_eq!(lists(node, Scope::Node).await, at_node, "{node}");
+    }
 }
 
 #[test]

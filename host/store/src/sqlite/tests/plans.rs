@@ -24,6 +24,7 @@ fn statements_use_an_index_without_sorting() {
     let statements = [
         documents::STATEMENTS,
         search::STATEMENTS,
+        sorted::STATEMENTS,
         secrets::STATEMENTS,
         wakeups::STATEMENTS,
         due::STATEMENTS,

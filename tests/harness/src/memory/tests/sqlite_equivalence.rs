@@ -3,14 +3,14 @@
 use proptest::prelude::*;
 use relation_host::store::sqlite::SqliteStore;
 use relation_host::store::{
-    CLOCK_TOLERANCE, Check, DueWakeup, Lease, Quarantine, ResealAction, WakeupSettlement,
+    CLOCK_TOLERANCE, Check, DueWakeup, Lease, Quarantine, ResealAction, SortOrder, WakeupSettlement,
 };
 use relation_host::transactions::{Level, LogLine, TransactionOutcome};
-use relation_host::types::{Key, Scope, Wakeup};
+use relation_host::types::{Key, RECORD_MODEL, Scope, Wakeup};
 
 use super::*;
 
-const MODELS: [&str; 2] = ["data/A", "data/B"];
+const MODELS: [&str; 2] = [RECORD_MODEL, "data/B"];
 const NODES: [&str; 5] = ["sys", "sys.A", "sys.A.B", "sys.AB", "sys.C"];
 const IDS: [&str; 3] = ["refresh", "refresh.users", "expiry"];
 
@@ -48,7 +48,7 @@ enum Step {
     AddKey(u32, bool),
     RetireKey(u32, bool),
     Reseal(usize, u8),
-    Find(Filter, u32),
+    List(Filter, SortOrder, u32),
     ListWakeups(Option<Hierarchy>, u32, Option<usize>),
 }
 
@@ -68,7 +68,7 @@ fn any_keys() -> impl Strategy<Value = Vec<Key>> {
         value: value.to_string(),
     };
     (prop::option::of(0..2_u8), prop::option::of(0..3_u8)).prop_map(move |(a, b)| {
-        let both = [a.map(|a| key("a", a)), b.map(|b| key("b", b))];
+        let both = [a.map(|a| key("name", a)), b.map(|b| key("b", b))];
         both.into_iter().flatten().collect()
     })
 }
@@ -86,6 +86,13 @@ prop_compose! {
             equals,
         }
     }
+}
+
+fn any_order() -> impl Strategy<Value = SortOrder> {
+    (any::<bool>(), any::<bool>()).prop_map(|(by_name, descending)| SortOrder {
+        key: by_name.then(|| "name".to_owned()),
+        descending,
+    })
 }
 
 prop_compose! {
@@ -189,7 +196,9 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (1..3_u32, any::<bool>()).prop_map(|(id, same)| Step::AddKey(id, same)),
         1 => (1..3_u32, any::<bool>()).prop_map(|(id, despite_quarantined)| Step::RetireKey(id, despite_quarantined)),
         1 => (0..3_usize, any::<u8>()).prop_map(|(which, how)| Step::Reseal(which, how)),
-        2 => (any_filter(), 1..4_u32).prop_map(|(filter, limit)| Step::Find(filter, limit)),
+        2 => (any_filter(), any_order(), 1..4_u32).prop_map(|(filter, order, limit)| {
+            Step::List(filter, order, limit)
+        }),
         2 => look.prop_map(|(node, limit, without)| Step::ListWakeups(node, limit, without)),
     ]
 }
@@ -323,11 +332,12 @@ impl StoreUnderTest<'_> {
                 };
                 format!("{:?}", store.reseal(vec![ResealStep { secret, to }]).await)
             }
-            Step::Find(filter, limit) => {
-                let first = store.find(&filter, None, limit).await.unwrap();
-                let cursor = first.next.clone();
-                let second = store.find(&filter, cursor.as_deref(), limit).await;
-                format!("{first:?} {second:?}")
+            Step::List(filter, order, limit) => {
+                let first = store.list(&filter, &order, None, limit).await;
+                let cursor = first.as_ref().ok().and_then(|page| page.next.clone());
+                let second = store.list(&filter, &order, cursor.as_deref(), limit).await;
+                let counted = store.count(&filter, limit.into()).await;
+                format!("{first:?} {second:?} {counted:?}")
             }
             Step::ListWakeups(node, limit, without) => {
                 let first = store.upcoming(node.as_ref(), None, limit).await.unwrap();

@@ -79,7 +79,12 @@ impl Native {
             coroutine::run(&self.stacks, move |waiter| {
                 let platform =
                     NativePlatform::new(&parts, waiter, &phases, lease, lease_until, journal);
-                refresh(&platform, pkid.as_str(), Grant::Organization, UnixMillis(now.0))
+                refresh(
+                    &platform,
+                    pkid.as_str(),
+                    Grant::Organization,
+                    UnixMillis(now.0),
+                )
             })
             .context("a stack for a workflow")?
         };

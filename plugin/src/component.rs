@@ -41,7 +41,7 @@ impl contract::Guest for Component {
         Ok(Settings::check(&Imports)?)
     }
 
-    fn add(request: contract::AddRequest) -> Result<contract::Added, contract::Failure> {
+    fn add(request: contract::AddRequest) -> Result<contract::AddReport, contract::Failure> {
         Ok(add::add(&Imports, request.into())?)
     }
 
@@ -49,7 +49,7 @@ impl contract::Guest for Component {
         pkid: String,
         fields: String,
         token_response: Option<String>,
-    ) -> Result<contract::Connection, contract::Failure> {
+    ) -> Result<contract::ConnectionReport, contract::Failure> {
         let (fields, token_response) = (Secret::new(fields), token_response.map(Secret::new));
         Ok(modify::modify(
             &Imports,

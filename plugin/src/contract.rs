@@ -42,7 +42,7 @@ pub use bindings::automate::platform::storage::{
 pub use bindings::automate::platform::transactions::Level;
 pub use bindings::automate::platform::types::{FieldError, Reference};
 pub use bindings::exports::automate::spark_customer::workflows::{
-    Action, Added, Alert, Authorization, Choice, ConnectReport, Connection, Deletion, Expiry,
-    ExpiryReport, Field, FieldKind, Grant, GrantStatus, ImportCount, Model, RefreshOutcome,
+    Action, AddReport, Alert, Authorization, Choice, ConnectReport, ConnectionReport, Deletion,
+    Expiry, ExpiryReport, Field, FieldKind, Grant, GrantStatus, ImportCount, Model, RefreshOutcome,
     RefreshReport, RemovedDocument, Revocation, SettingDescription, State, SyncReport, WakeReport,
 };

@@ -35,7 +35,7 @@ fn paste_with(
     platform: &MemoryPlatform,
     fields: Value,
     token_response: &Value,
-) -> Result<Added, Failure> {
+) -> Result<AddReport, Failure> {
     let request = Request {
         pkid: PKID.to_owned(),
         hierarchy: HIERARCHY.to_owned(),
@@ -46,7 +46,7 @@ fn paste_with(
     add(platform, request)
 }
 
-fn paste(platform: &MemoryPlatform, token_response: &Value) -> Result<Added, Failure> {
+fn paste(platform: &MemoryPlatform, token_response: &Value) -> Result<AddReport, Failure> {
     paste_with(platform, json!({}), token_response)
 }
 

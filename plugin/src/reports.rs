@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 pub use crate::contract::{
-    Added, Alert, Authorization, ConnectReport, Connection, Deletion, Expiry, ExpiryReport,
-    GrantStatus, ImportCount, RefreshOutcome, RefreshReport, RemovedDocument, Revocation,
-    SyncReport, WakeReport,
+    AddReport, Alert, Authorization, ConnectReport, ConnectionReport, Deletion, Expiry,
+    ExpiryReport, GrantStatus, ImportCount, RefreshOutcome, RefreshReport, RemovedDocument,
+    Revocation, SyncReport, WakeReport,
 };
 use crate::grant::Grant;
 use crate::model::derived;
@@ -35,7 +35,7 @@ impl GrantStatus {
     }
 }
 
-impl Connection {
+impl ConnectionReport {
     /// Creates the report of `record` for callers.
     pub fn from_record(record: &Record) -> Self {
         let connection = &record.body.connection;

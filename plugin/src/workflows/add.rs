@@ -12,7 +12,7 @@ use crate::platform::{
     is_pkid,
 };
 use crate::record::{Record, RecordBody, key, secret};
-use crate::reports::{Added, Connection};
+use crate::reports::{AddReport, ConnectionReport};
 use crate::settings::Settings;
 use crate::text::trim_text;
 use crate::tokens::{self, StoredTokens};
@@ -46,7 +46,7 @@ pub struct Request {
 /// `invalid` with all errors by field; `conflict`; `unavailable` and `rate-limited` if storage or
 /// Webex failed or another server responded. No record is created then, unless the host reports that it
 /// keeps the commit.
-pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<Added, Failure> {
+pub fn add<P: Platform + ?Sized>(platform: &P, request: Request) -> Result<AddReport, Failure> {
     let request = Request {
         hierarchy: trim_path(&request.hierarchy),
         ..request
@@ -224,7 +224,7 @@ fn check_request(request: &Request, errors: &mut FieldErrors) {
 fn find_existing<P: Platform + ?Sized>(
     platform: &P,
     request: &Request,
-) -> Result<Option<Added>, Failure> {
+) -> Result<Option<AddReport>, Failure> {
     let mut found = platform.get(&Reference::record(&request.pkid))?;
     if found.is_none()
         && let Some(filter) = filter_by_idempotency_key(request)
@@ -266,7 +266,7 @@ fn resolve_conflict<P: Platform + ?Sized>(
     request: &Request,
     accepted: &ValidatedInput,
     conflict: String,
-) -> Result<Added, Failure> {
+) -> Result<AddReport, Failure> {
     if let Some(added) = find_existing(platform, request)? {
         return Ok(added);
     }
@@ -287,7 +287,7 @@ fn collect_proxies(accepted: &ValidatedInput) -> Proxies {
     }
 }
 
-fn build_report(record: &Record, replayed: bool) -> Added {
+fn build_report(record: &Record, replayed: bool) -> AddReport {
     let mut created = vec![record.reference()];
     created.extend(
         record
@@ -296,8 +296,8 @@ fn build_report(record: &Record, replayed: bool) -> Added {
             .iter()
             .map(crate::record::OwnedDocument::reference),
     );
-    Added {
-        connection: Connection::from_record(record),
+    AddReport {
+        connection: ConnectionReport::from_record(record),
         created,
         replayed,
     }

@@ -43,7 +43,7 @@ fn other(request: Request) -> Request {
     }
 }
 
-fn field_errors(result: Result<Added, Failure>) -> Vec<FieldError> {
+fn field_errors(result: Result<AddReport, Failure>) -> Vec<FieldError> {
     match result {
         Err(Failure::Invalid(errors)) => errors,
         other => panic!("not refused as invalid: {other:?}"),

@@ -16,7 +16,7 @@ use crate::platform::{
     Change, Check, Failure, FieldError, Level, Platform, Reference, Secret, UnixMillis, is_pkid,
 };
 use crate::record::Record;
-use crate::reports::{ConnectReport, Connection, SyncKind};
+use crate::reports::{ConnectReport, ConnectionReport, SyncKind};
 use crate::settings::{ClientCredentials, Settings};
 use crate::store_tokens::{IssuedTokens, StorageSteps, store_tokens};
 use crate::timing::MIN_DELAY;
@@ -290,7 +290,7 @@ impl<P: Platform + ?Sized> ConsentSteps<'_, P> {
                 message.push_str(&format!("; the {token} token is valid until {at}"));
             }
         }
-        let connection = Connection::from_record(record);
+        let connection = ConnectionReport::from_record(record);
         if !connection.notes.is_empty() {
             message.push_str(&format!("; {}", connection.notes));
         }

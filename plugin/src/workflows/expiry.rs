@@ -7,7 +7,7 @@ use crate::model::derived;
 use crate::owned_documents;
 use crate::platform::{Change, Failure, Level, Millis, Platform, UnixMillis};
 use crate::record::{Expiry, Record, State};
-use crate::reports::{self, Connection, ExpiryReport};
+use crate::reports::{self, ConnectionReport, ExpiryReport};
 use crate::scopes;
 use crate::settings::Settings;
 use crate::timing::{self, MIN_DELAY};
@@ -70,7 +70,7 @@ pub fn check_expiry<P: Platform + ?Sized>(
             .alert
             .or_else(|| alerts.most_urgent(&record, grant))
             .filter(|alert| !cleared.contains(&alert.reference)),
-        connection: Connection::from_record(&record),
+        connection: ConnectionReport::from_record(&record),
         cleared,
     })
 }

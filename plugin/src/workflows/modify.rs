@@ -7,7 +7,7 @@ use crate::owned_documents;
 use crate::pasted_tokens;
 use crate::platform::{Change, Failure, Level, OnUnavailable, Platform, Reference, Secret};
 use crate::record::{Record, secret};
-use crate::reports::Connection;
+use crate::reports::ConnectionReport;
 use crate::settings::Settings;
 use crate::tokens::{self, StoredTokens};
 use crate::uniqueness;
@@ -27,7 +27,7 @@ pub fn modify<P: Platform + ?Sized>(
     pkid: &str,
     fields: &Secret,
     token_response: Option<&Secret>,
-) -> Result<Connection, Failure> {
+) -> Result<ConnectionReport, Failure> {
     let settings = Settings::load(platform)?;
     let before = Record::load(platform, pkid)?;
     let owner = before.reference();
@@ -100,7 +100,7 @@ pub fn modify<P: Platform + ?Sized>(
     }
     if changes.is_empty() && record == before {
         platform.log(Level::Info, "nothing was different; nothing is changed");
-        return Ok(Connection::from_record(&record));
+        return Ok(ConnectionReport::from_record(&record));
     }
 
     changes.insert(0, Change::Put(record.to_document()?));
@@ -116,7 +116,7 @@ pub fn modify<P: Platform + ?Sized>(
             confirmed.on_unavailable()
         });
     match platform.commit_with(checks, changes, on_unavailable) {
-        Ok(()) => Ok(Connection::from_record(&record)),
+        Ok(()) => Ok(ConnectionReport::from_record(&record)),
         Err(Failure::Conflict(text)) => {
             let failure = check_duplicates(platform, hierarchy, &accepted, &owner)
                 .err()

@@ -35,11 +35,11 @@ fn connected(fields: Value) -> MemoryPlatform {
     platform
 }
 
-fn change(platform: &MemoryPlatform, fields: Value) -> Result<Connection, Failure> {
+fn change(platform: &MemoryPlatform, fields: Value) -> Result<ConnectionReport, Failure> {
     modify(platform, PKID, &Secret::new(fields.to_string()), None)
 }
 
-fn field_errors(result: Result<Connection, Failure>) -> Vec<FieldError> {
+fn field_errors(result: Result<ConnectionReport, Failure>) -> Vec<FieldError> {
     match result {
         Err(Failure::Invalid(errors)) => errors,
         other => panic!("not refused as invalid: {other:?}"),

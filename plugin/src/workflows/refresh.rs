@@ -15,7 +15,7 @@ use crate::model::derived;
 use crate::owned_documents::{self, StoredSchedule};
 use crate::platform::{Change, Failure, Level, Platform, Reference, Secret, UnixMillis};
 use crate::record::{Record, Retry, State};
-use crate::reports::{Connection, RefreshOutcome, RefreshReport};
+use crate::reports::{ConnectionReport, RefreshOutcome, RefreshReport};
 use crate::settings::{ClientCredentials, Settings};
 use crate::timing::{self, EXPIRY_TOLERANCE, Expiries, JitterSeed, MAX_CLOCK_SKEW};
 use crate::tokens::refresh_wakeup;
@@ -141,7 +141,7 @@ fn join_attempt(
     Some(RefreshReport {
         grant,
         outcome,
-        connection: Connection::from_record(record),
+        connection: ConnectionReport::from_record(record),
         message,
         tracking_id: failure.and_then(|failure| failure.tracking_id.clone()),
         joined: true,
@@ -155,7 +155,7 @@ fn report_expired(record: &Record, grant: Grant) -> Option<RefreshReport> {
     (connection.state == State::Expired && connection.is_refused()).then(|| RefreshReport {
         grant,
         outcome: RefreshOutcome::Expired,
-        connection: Connection::from_record(record),
+        connection: ConnectionReport::from_record(record),
         message: derived::note(connection),
         tracking_id: None,
         joined: false,
@@ -275,7 +275,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         Ok(RefreshReport {
             grant: self.grant,
             outcome,
-            connection: Connection::from_record(&record),
+            connection: ConnectionReport::from_record(&record),
             message,
             tracking_id,
             joined: false,
@@ -360,7 +360,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
         Ok(RefreshReport {
             grant: self.grant,
             outcome: RefreshOutcome::Retrying,
-            connection: Connection::from_record(&record),
+            connection: ConnectionReport::from_record(&record),
             message,
             tracking_id: error.tracking_id.clone(),
             joined: false,

@@ -30,11 +30,11 @@ fn record(state: &State) -> Document {
     }
 }
 
-fn connection(state: &State) -> contract::Connection {
+fn connection(state: &State) -> contract::ConnectionReport {
     let has_failed = registry::CHECKS
         .iter()
         .any(|check| matches!(state.status_of(check), CheckStatus::Failed(_)));
-    contract::Connection {
+    contract::ConnectionReport {
         pkid: state.pkid.clone(),
         name: name(state),
         hierarchy: state.hierarchy.clone(),
@@ -122,7 +122,7 @@ impl Guest for Suite {
         Ok(())
     }
 
-    fn add(request: contract::AddRequest) -> Result<contract::Added, Failure> {
+    fn add(request: contract::AddRequest) -> Result<contract::AddReport, Failure> {
         let options = Options::read(&request.fields).map_err(|message| {
             Failure::Invalid(vec![FieldError {
                 field: "fields".into(),
@@ -137,7 +137,7 @@ impl Guest for Suite {
         let created = created.collect();
         let changes = made.into_iter().map(Change::Put).chain(mark);
         samples::commit(changes.collect())?;
-        Ok(contract::Added {
+        Ok(contract::AddReport {
             connection: connection(&state),
             created,
             replayed: false,
@@ -148,7 +148,7 @@ impl Guest for Suite {
         pkid: String,
         fields: String,
         _: Option<String>,
-    ) -> Result<contract::Connection, Failure> {
+    ) -> Result<contract::ConnectionReport, Failure> {
         Ok(connection(&verbs::modify(&pkid, &fields)?))
     }
 

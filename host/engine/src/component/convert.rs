@@ -72,7 +72,9 @@ fn expiry(from: guest::Expiry) -> Expiry {
     }
 }
 
-pub(crate) fn connection_report(from: guest::Connection) -> Result<ConnectionReport, Failure> {
+pub(crate) fn connection_report(
+    from: guest::ConnectionReport,
+) -> Result<ConnectionReport, Failure> {
     let hierarchy =
         Hierarchy::try_from(from.hierarchy).map_err(|error| invalid_output("hierarchy", error))?;
     Ok(ConnectionReport {
@@ -88,7 +90,7 @@ pub(crate) fn connection_report(from: guest::Connection) -> Result<ConnectionRep
     })
 }
 
-pub(crate) fn add_report(from: guest::Added) -> Result<AddReport, Failure> {
+pub(crate) fn add_report(from: guest::AddReport) -> Result<AddReport, Failure> {
     Ok(AddReport {
         connection: connection_report(from.connection)?,
         created: references(from.created)?,

@@ -5,7 +5,7 @@ use crate::grant::Grant;
 use crate::model::derived;
 use crate::platform::{Change, Check, Failure, Level, Platform, Secret, UnixMillis};
 use crate::record::Record;
-use crate::reports::{Connection, RefreshOutcome, RefreshReport, Revocation};
+use crate::reports::{ConnectionReport, RefreshOutcome, RefreshReport, Revocation};
 use crate::revocation::revoke;
 use crate::store_tokens::{IssuedTokens, StorageSteps, store_tokens};
 use crate::tokens::{StoredTokens, TokenSource, TokenUpdate};
@@ -135,7 +135,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
 }
 
 fn report_connected(record: &Record, grant: Grant) -> RefreshReport {
-    let connection = Connection::from_record(record);
+    let connection = ConnectionReport::from_record(record);
     let mut message = "Webex answered with tokens".to_owned();
     let granted = record.grant_state(grant);
     if let Some(access) = granted.access {

@@ -36,9 +36,9 @@ pub const EXPIRY_NOTIFY: &str = "expiry.notify";
 /// commas. Empty: only the expiry itself raises an alert.
 pub const EXPIRY_THRESHOLDS: &str = "expiry.thresholds";
 /// The lifetime, a duration, of an access token whose lifetime was not reported.
-pub const ASSUMED_ACCESS_LIFETIME: &str = "tokens.assumed-access-life";
+pub const ASSUMED_ACCESS_LIFETIME: &str = "tokens.assumed-access-lifetimetime";
 /// The lifetime, a duration, of a refresh token whose lifetime was not reported.
-pub const ASSUMED_REFRESH_LIFETIME: &str = "tokens.assumed-refresh-life";
+pub const ASSUMED_REFRESH_LIFETIME: &str = "tokens.assumed-refresh-lifetimetime";
 
 /// One setting, as parsing and `describe` have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

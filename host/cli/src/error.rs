@@ -17,7 +17,7 @@ Exit codes:
   5  try again later
 
 With every code but 0, stderr has an error: `error:` and often `hint:` lines. With --json, stderr has
-only one object {\"error\": {kind, message, hint, transaction, faults, warnings}}; logs then go to
+only one object {\"error\": {kind, message, hint, transaction, field_errors, warnings}}; logs then go to
 --log-file, or, if they are warnings, into `warnings`.";
 
 /// Returns the exit code of the process.
@@ -52,7 +52,7 @@ pub fn to_json(error: &AppError, warnings: Vec<String>) -> Value {
     } = error;
     json!({ "error": {
         "kind": kind, "message": message, "hint": hint, "transaction": transaction,
-        "faults": field_errors, "warnings": warnings,
+        "field_errors": field_errors, "warnings": warnings,
     }})
 }
 
@@ -125,7 +125,7 @@ mod tests {
             to_json(&error, vec!["a warning".to_owned()]),
             json!({"error": {
                 "kind": "not-found", "message": "no record", "hint": "look", "transaction": "t1",
-                "faults": [], "warnings": ["a warning"]
+                "field_errors": [], "warnings": ["a warning"]
             }})
         );
     }

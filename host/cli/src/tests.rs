@@ -100,7 +100,7 @@ fn documented_command_lines_parse() {
         "relation-host keys rewrap --new-key-file new.key",
         "relation-host keys rewrap --new-key-env RELATION_KEY --json",
         "relation-host keys rewrap --json --new-key-command vault read -field=key secret/relation",
-        "relation-host keys retire 1 --despite-unopened",
+        "relation-host keys retire 1 --despite-quarantined",
         "relation-host keys check",
         "relation-host completions bash",
     ] {

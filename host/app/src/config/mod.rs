@@ -334,8 +334,11 @@ impl Config {
 
     fn read_tokens(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
         for (key, setting) in [
-            ("assumed-access-life", "tokens.assumed-access-life"),
-            ("assumed-refresh-life", "tokens.assumed-refresh-life"),
+            ("assumed-access-lifetimetime", "tokens.assumed-access-lifetimetime"),
+            (
+                "assumed-refresh-lifetimetime",
+                "tokens.assumed-refresh-lifetimetime",
+            ),
         ] {
             let lifetime = section.duration(reader, key);
             self.set(

@@ -51,7 +51,6 @@ pub struct AppError {
     /// The transaction that has the details.
     pub transaction: Option<String>,
     /// The errors of single fields.
-    #[serde(rename = "faults")]
     pub field_errors: Vec<FieldError>,
 }
 

@@ -96,10 +96,10 @@ fn exit_code_2_for_invalid_fields_reports_all() {
     }
     let error = add().arg("--json").run().exits(2).error();
     assert_eq!(error["kind"], "invalid");
-    let faults: Vec<&Value> = error["faults"].as_array().unwrap().iter().collect();
+    let field_errors: Vec<&Value> = error["field_errors"].as_array().unwrap().iter().collect();
     for field in faulty {
-        let found = faults.iter().any(|fault| fault["field"] == field);
-        assert!(found, "{field}: {faults:#?}");
+        let found = field_errors.iter().any(|fault| fault["field"] == field);
+        assert!(found, "{field}: {field_errors:#?}");
     }
     assert!(
         world.workspace.json(["list"])["items"]

@@ -97,8 +97,8 @@ fn damaged_secret_is_kept_until_a_person_decides() {
         .relation(["keys", "retire", "1"])
         .run()
         .exits(1)
-        .reports(&["1 secret that does not open", "--despite-unopened"]);
-    let given_up = ["keys", "retire", "1", "--despite-unopened"];
+        .reports(&["1 secret that does not open", "--despite-quarantined"]);
+    let given_up = ["keys", "retire", "1", "--despite-quarantined"];
     workspace.relation(given_up).run().succeeds();
     assert_eq!(database.secret(&torn.pkid, REFRESH), bytes);
     workspace

@@ -19,20 +19,20 @@ pub struct Args {
     id: u32,
     /// Remove the key even if secrets that cannot be opened need it; these secrets are lost
     #[arg(long)]
-    despite_unopened: bool,
+    despite_quarantined: bool,
 }
 
 /// Removes the data key, or explains what still needs it.
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let Args {
         id,
-        despite_unopened,
+        despite_quarantined,
     } = args;
     let (store, sealer) = open_sealer(context).await?;
     let stash = context.installation.config.stash_directory();
     let stash: Arc<dyn DataKeyUser> = Arc::new(Stash::new(stash, store.id(), Arc::new(sealer)));
     let elsewhere = [stash];
-    let retired = retire(store.as_ref(), &elsewhere, id, despite_unopened).await?;
+    let retired = retire(store.as_ref(), &elsewhere, id, despite_quarantined).await?;
     let already = match retired {
         Retirement::Retired => false,
         Retirement::Absent => {
@@ -96,6 +96,6 @@ fn in_use_error(id: u32, sealed: SecretCount, unknown: u64) -> AppError {
     )
     .hint(
         "`relation-host keys check` lists these secrets: store new values first, or lose the \
-         secrets with --despite-unopened",
+         secrets with --despite-quarantined",
     )
 }

@@ -103,7 +103,7 @@ async fn accept(listener: std::net::TcpListener, response: Vec<u8>) {
     let response: &'static [u8] = Vec::leak(response);
     while let Ok((stream, _)) = listener.accept().await {
         tokio::spawn(async move {
-            // A client that closes the connection is no error.
+            // A client that closes the connection is not an error.
             let _ = serve(stream, response).await;
         });
     }

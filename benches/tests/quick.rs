@@ -1,5 +1,5 @@
 //! Runs every benchmark to its end, with tiny counts, so that none of them rots.
-#![allow(clippy::expect_used, reason = "a test stops where it cannot go on")]
+#![allow(clippy::expect_used, reason = "a test stops where it cannot continue")]
 
 use std::path::Path;
 use std::process::Command;

@@ -47,8 +47,9 @@ impl Callback {
         if text.len() > MAX_CALLBACK_BYTES {
             return Err("is longer than any callback");
         }
-        let address = Url::parse(trim_text(text))
-            .map_err(|_| "is no absolute address: give the whole of what the browser shows")?;
+        let address = Url::parse(trim_text(text)).map_err(
+            |_| "is not an absolute address: give the complete address that the browser shows",
+        )?;
         let read_parameter = |name: &str| {
             let mut values = address.query_pairs().filter(|(each, _)| each == name);
             match (values.next(), values.next()) {

@@ -87,7 +87,7 @@ pub const SETTINGS: &[Setting] = &[
         key: SCOPES,
         secret: false,
         format: SOME_SCOPES,
-        // What the imports need, and the two by which tokens are looked at and revoked
+        // What the imports need, and the two by which tokens are inspected and revoked
         // (developer.webex.com, "Integrations", scopes).
         default: Some(
             "spark-admin:organizations_read spark-admin:licenses_read spark-admin:roles_read \
@@ -368,7 +368,7 @@ impl SettingReader {
     }
 
     /// Reads the value of `key`, else its default in the table. A value that cannot be parsed is
-    /// a error.
+    /// an error.
     fn read<T: Default>(&mut self, key: &str, parse: impl Fn(&str) -> Option<T>) -> T {
         let setting = SETTINGS.iter().find(|setting| setting.key == key);
         if let Some(value) = self.values.get(key) {

@@ -5,7 +5,7 @@
 //! compiled to `component/broken/NAME.wasm`. A copy has a package name of its own and the plugin's
 //! profile, so that both share their compiled dependencies.
 //!
-//! `cargo mutants` is no substitute: it changes operators and return values, and runs unit tests. These
+//! `cargo mutants` is not a substitute: it changes operators and return values, and runs unit tests. These
 //! faults are mistakes that a person would make in a rule, and must be caught through the component.
 
 use std::collections::BTreeMap;

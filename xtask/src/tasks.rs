@@ -65,10 +65,14 @@ pub fn build(profile: Profile) -> Result<ExitCode> {
 /// Runs the demo and returns its exit code.
 pub fn demo(args: &[OsString]) -> Result<ExitCode> {
     let folders = build_programs(Profile::Dev, Selection::Plugin)?;
-    step("demo", "take one customer through its whole life", || {
-        let mut host = Command::new(program(&folders.target, Profile::Dev, "relation-host"));
-        run_for_code(host.arg("demo").args(args))
-    })
+    step(
+        "demo",
+        "run one customer through its whole lifecycle",
+        || {
+            let mut host = Command::new(program(&folders.target, Profile::Dev, "relation-host"));
+            run_for_code(host.arg("demo").args(args))
+        },
+    )
 }
 
 /// Runs every test and returns cargo's exit code.

@@ -170,9 +170,9 @@ mod tests {
             sysroot: folder.path().into(),
             target_libdir: folder.path().join("lib"),
         };
-        let answer = toolchain.readiness(folder.path()).unwrap();
-        let Readiness::Missing(reason) = answer else {
-            panic!("{answer:?}")
+        let readiness = toolchain.readiness(folder.path()).unwrap();
+        let Readiness::Missing(reason) = readiness else {
+            panic!("{readiness:?}")
         };
         assert!(
             reason.contains(&toolchain.target_libdir.display().to_string()),

@@ -51,7 +51,7 @@ pub struct Folders {
 pub fn folders() -> Result<Folders> {
     let metadata =
         step::output(cargo().args(["metadata", "--format-version", "1", "--no-deps", "--quiet"]))?;
-    parse_folders(&metadata).context("reading the answer of `cargo metadata`")
+    parse_folders(&metadata).context("reading the output of `cargo metadata`")
 }
 
 fn parse_folders(metadata: &str) -> Result<Folders> {

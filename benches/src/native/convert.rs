@@ -156,5 +156,6 @@ pub fn failure(error: &StoreError) -> plugin::Failure {
 
 /// Parses the key of a record that a benchmark created.
 pub fn pkid(text: &str) -> Result<host::Pkid> {
-    text.parse().with_context(|| format!("{text} is no pkid"))
+    text.parse()
+        .with_context(|| format!("{text} is not a pkid"))
 }

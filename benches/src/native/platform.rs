@@ -126,18 +126,18 @@ impl Storage for NativePlatform<'_> {
             .into_iter()
             .map(|change| convert::change(&self.parts.sealer, change))
             .collect::<Result<_, _>>()?;
-        let news = self.journal.take_update();
+        let update = self.journal.take_update();
         let commit = Commit {
             fence: self.lease.clone(),
             checks,
             changes,
-            transaction: Some(news.clone()),
+            transaction: Some(update.clone()),
             ..Commit::default()
         };
         self.waiter
             .block_on(self.parts.store.commit(commit))
             .map_err(|error| {
-                self.journal.restore(news);
+                self.journal.restore(update);
                 convert::failure(&error)
             })
     }
@@ -233,13 +233,13 @@ impl plugin::TransactionLog for NativePlatform<'_> {
         let now = self.parts.clock.monotonic();
         if now.saturating_sub(self.reported.get()) >= PROGRESS_INTERVAL {
             self.reported.set(now);
-            let news = self.journal.take_update();
+            let update = self.journal.take_update();
             if self
                 .waiter
-                .block_on(self.parts.store.report(news.clone()))
+                .block_on(self.parts.store.report(update.clone()))
                 .is_err()
             {
-                self.journal.restore(news);
+                self.journal.restore(update);
             }
         }
     }

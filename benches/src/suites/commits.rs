@@ -176,7 +176,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         title: TITLE,
         rows,
         notes: vec![
-            "ratios of rates: more is better".to_owned(),
+            "ratios of rates: higher is better".to_owned(),
             "a commit replaces a record of about 1 KiB, a sealed token and a wakeup; a raw append \
              is one page of 4 KiB into a file that is long enough"
                 .to_owned(),

@@ -119,9 +119,9 @@ pub async fn run(plan: &Plan) -> Result<Report> {
             row("bare wasmtime: instantiate only", &instantiated)?,
         ],
         notes: vec![
-            "ratios of times: less is better".to_owned(),
+            "ratios of times: lower is better".to_owned(),
             "bare: the same engine configuration and component, imports that trap, no state; \
-             describe() asks nothing of the host and answers the whole model, some 20 fields"
+             describe() calls no import and returns the whole model, some 20 fields"
                 .to_owned(),
         ],
     })

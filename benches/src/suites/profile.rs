@@ -12,10 +12,10 @@ use crate::phases::{Phase, PhaseTime, Phases};
 use crate::report::{Report, Row, Unit};
 use crate::world::BenchWorld;
 
-pub const TITLE: &str = "where the time of a refresh goes";
+pub const TITLE: &str = "phases of a refresh";
 
-/// Numbers of operations in flight: one, and as many as the ratio is judged by.
-const LANES: [usize; 2] = [1, 32];
+/// Numbers of operations in flight: one, and the number that the goals of other benchmarks use.
+const IN_FLIGHT: [usize; 2] = [1, 32];
 
 /// The two sides.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ enum Variant {
     Native,
 }
 
-/// A part of a call: its phases, with their signs.
+/// A part of a call: the sum of some phases minus others.
 struct CallPart {
     what: &'static str,
     plus: &'static [Phase],
@@ -44,17 +44,17 @@ const PARTS: [CallPart; 10] = [
     ),
     part("instantiate", &[Phase::Instantiate], &[]),
     part(
-        "workflow, without its calls to the host",
+        "workflow, without its imports",
         &[Phase::Workflow],
         &[Phase::Read, Phase::Sealed, Phase::Http, Phase::Commit],
     ),
     part("read documents", &[Phase::Read], &[]),
     part("read sealed values", &[Phase::Sealed], &[]),
-    part("http, up to the head of the response", &[Phase::Http], &[]),
+    part("HTTP request, until the response head", &[Phase::Http], &[]),
     part("commit, durable", &[Phase::Commit], &[]),
     part("end, durable", &[Phase::End], &[]),
     part(
-        "rest: the host around it, dropping the instance",
+        "rest: other work of the host, dropping the instance",
         &[Phase::Call],
         &[
             Phase::Begin,
@@ -105,7 +105,7 @@ impl Round {
         for phase in each {
             ensure!(
                 calls > 0 && count(phase) == calls,
-                "{calls} calls and {} times {phase:?}: has the host's span another name?",
+                "{calls} calls, but {} spans {phase:?}: the host's span may have another name",
                 count(phase)
             );
         }
@@ -126,8 +126,12 @@ impl Round {
     fn busy(&self, part: &CallPart, variant: Variant) -> f64 {
         let busy = |phases| self.sum(phases, |_, took| took.busy);
         let minus = self.sum(part.minus, |phase, took| {
-            let elsewhere = variant == Variant::Component && phase == Phase::Http;
-            if elsewhere { Duration::ZERO } else { took.busy }
+            let in_other_task = variant == Variant::Component && phase == Phase::Http;
+            if in_other_task {
+                Duration::ZERO
+            } else {
+                took.busy
+            }
         });
         (busy(part.plus) - minus) / self.calls
     }
@@ -180,7 +184,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     let most = plan.most_lanes();
     let rotation = Arc::new(CustomerRotation::new(&world, most).await?);
     let mut rows = Vec::new();
-    for lanes in LANES.into_iter().filter(|&lanes| lanes <= most) {
+    for lanes in IN_FLIGHT.into_iter().filter(|&lanes| lanes <= most) {
         let (mut component, mut native) = (Vec::new(), Vec::new());
         // Round 0 fills the caches and is not counted.
         for number in 0..=plan.rounds {
@@ -192,7 +196,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
                 (Variant::Component, &mut component),
                 (Variant::Native, &mut native),
             ] {
-                // Discard what the population or the warm-up left.
+                // Discard the times of filling the store and of the warm-up.
                 for phase in ALL {
                     phases.take(phase);
                 }
@@ -210,13 +214,13 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         title: TITLE,
         rows,
         notes: vec![
-            "figure: time from beginning to end, waiting included; ratio: its share of the call"
+            "figure: elapsed time, including waits; ratio: the share of the call".to_owned(),
+            "here CPU EACH is the time for which the call's own task worked on the phase; the \
+             store's writer, the connection, the token endpoint and the task that sends a \
+             component's request are not included"
                 .to_owned(),
-            "CPU EACH is here the time that the call's own task worked on the phase; the store's \
-             writer, the connection and the token endpoint work elsewhere, and so does the task \
-             that sends a component's request"
+            "the measurement itself takes time: compare shares, and use the rates of `refresh`"
                 .to_owned(),
-            "timing costs time itself: compare shares, and take rates from `refresh`".to_owned(),
         ],
     })
 }

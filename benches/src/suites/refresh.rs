@@ -24,7 +24,7 @@ const GOAL_LANES: usize = 32;
 const MIN_RATIO: f64 = 0.4;
 
 /// Customers per lane: a customer must not come round again while it is in flight, or within the
-/// millisecond that tells one attempt from the next.
+/// millisecond that distinguishes one attempt from the next.
 const CUSTOMERS_PER_LANE: u64 = 16;
 
 /// The customers to refresh, in rotation.
@@ -166,7 +166,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         title: TITLE,
         rows,
         notes: vec![
-            "ratios of rates: more is better".to_owned(),
+            "ratios of rates: higher is better".to_owned(),
             "component and native share one store, sealer, HTTP client and token endpoint, and do \
              the same durable work: begin (lease, transaction), the workflow's commit, end"
                 .to_owned(),

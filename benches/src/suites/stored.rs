@@ -1,5 +1,5 @@
-//! Measures how costs grow with the number of stored customers: dispatch has to depend on what is
-//! due, a page and a record on what is shown.
+//! Measures how costs grow with the number of stored customers. The cost of dispatch must depend on
+//! the number of due wakeups, that of a page and of a record on its size.
 
 use std::time::{Duration, Instant};
 
@@ -16,18 +16,19 @@ use crate::phases::Phases;
 use crate::report::{Goal, Report, Row, Unit};
 use crate::world::BenchWorld;
 
-pub const TITLE: &str = "the same work with more and more customers stored, few of them due";
+pub const TITLE: &str = "costs by the number of stored customers, few of them due";
 
-/// Customers that are due at once: as many as a dispatcher has in flight. They are stored whole.
+/// The number of customers that are due concurrently: as many as a dispatcher has in flight. They are
+/// stored with all their documents.
 const DUE: u32 = 32;
 
 /// Records per page.
 const PAGE: u32 = 50;
 
-/// Records in use, spread over the whole store: as many in each store, so that caches hold them.
+/// Records in use, spread over the whole store: the same number in each store, so that caches hold them.
 const IN_USE: u64 = 1000;
 
-/// How much a cost may grow from the smallest store to the largest.
+/// The maximum ratio of the costs in the largest and the smallest store.
 const GOAL: Goal = Goal::AtMost(2.0);
 
 /// The work to measure on each store.
@@ -50,12 +51,12 @@ const ALL: [(Work, &str); 8] = [
     (Work::Show, "show: one of 1000 records that are in use"),
     (
         Work::ShowAny,
-        "show: any record, cold caches and the disk included",
+        "show: any record, including cold caches and disk reads",
     ),
-    (Work::FindDue, "look for what is due: 32 wakeups"),
+    (Work::FindDue, "find due wakeups: 32 of them"),
     (
         Work::Dispatch,
-        "dispatch a wakeup: its share of the look, begin, end",
+        "dispatch a wakeup: its share of the search, begin, end",
     ),
     (Work::Refresh, "dispatch a wakeup and refresh, 32 in flight"),
 ];
@@ -63,7 +64,7 @@ const ALL: [(Work, &str); 8] = [
 struct FilledStore {
     customers: u64,
     world: BenchWorld,
-    /// The record picked last; every run picks the same ones.
+    /// The record picked last; every run picks the same records.
     picked: u64,
 }
 
@@ -115,7 +116,7 @@ impl FilledStore {
             }
             Work::ShowAny => {
                 serially(time, async || {
-                    // Steps coprime to the number of records visit all of them in no order.
+                    // Steps coprime to the number of records visit all of them in irregular order.
                     self.picked = (self.picked + 611_953) % self.customers;
                     self.show(self.picked).await
                 })
@@ -178,7 +179,8 @@ impl FilledStore {
         Ok(parts.store.due(parts.clock.now(), DUE, None).await?)
     }
 
-    /// Measures calls of `pass`, each of which completes everything due, and nothing in between.
+    /// Measures calls of `pass`, each of which completes all due wakeups. The time between calls is not
+    /// measured.
     async fn repeat_passes(
         &mut self,
         time: Duration,
@@ -203,7 +205,7 @@ impl FilledStore {
         }
     }
 
-    /// Performs everything that a call costs the store besides its workflow.
+    /// Performs the store operations of a call without its workflow.
     async fn dispatch(&self) -> Result<()> {
         let parts = &self.world.parts;
         let due = self.find_due().await?;
@@ -250,13 +252,13 @@ impl FilledStore {
     /// Runs the real dispatcher with the real component.
     async fn refresh(&self) -> Result<()> {
         let dispatcher = self.world.host.dispatcher(DispatcherOptions::default());
-        let ran = dispatcher.run_until_idle().await?;
+        let summary = dispatcher.run_until_idle().await?;
         let expected = Summary {
             done: u64::from(DUE),
             refreshed: u64::from(DUE),
             ..Summary::default()
         };
-        ensure!(ran == expected, "the dispatcher ran {ran:?}");
+        ensure!(summary == expected, "the dispatcher summary {summary:?}");
         Ok(())
     }
 }
@@ -324,15 +326,15 @@ pub async fn run(plan: &Plan) -> Result<Report> {
         title: TITLE,
         rows,
         notes: vec![
-            "ratios of times: less is better".to_owned(),
+            "ratios of times: lower is better".to_owned(),
             format!(
-                "{DUE} customers are whole; the others are their records with keys, sealed tokens \
-                 and two wakeups each, without the data syncs and schedules that belong to them"
+                "{DUE} customers are complete; the others are only records with keys, sealed tokens \
+                 and two wakeups each, without data syncs and schedules"
             ),
-            "show: the record by its name, its alerts and its wakeups; the smallest store is in the \
-             caches as a whole, so `any record` has no goal"
+            "show: the record by its name, its alerts and its wakeups; the smallest store fits \
+             into the caches, so `any record` has no goal"
                 .to_owned(),
-            "begin and end are durable, one after the other: most of their time is the disk's"
+            "begin and end are durable, one after the other: most of their time is spent on disk writes"
                 .to_owned(),
         ],
     })

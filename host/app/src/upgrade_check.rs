@@ -33,7 +33,7 @@ struct CheckProgress {
 /// check. Errors are only logged: each connection is checked again at its next refresh.
 pub async fn run(host: &Host, config: &Config, shutdown: &CancellationToken) {
     if let Err(error) = check_connections(host, config, shutdown).await {
-        tracing::warn!(%error, "connections could not all be looked at after an upgrade; the next start goes on");
+        tracing::warn!(%error, "not all connections could be checked after an upgrade; the next start continues");
     }
 }
 
@@ -72,12 +72,12 @@ async fn check_connections(
         if progress.next.is_none() {
             tracing::info!(
                 checked,
-                "every connection was looked at after an upgrade or a change of settings"
+                "every connection was checked after an upgrade or a change of settings"
             );
             return Ok(());
         }
         if pages % PAGES_PER_LOG_LINE == 0 {
-            tracing::info!(checked, "looking at every connection after an upgrade");
+            tracing::info!(checked, "checking every connection after an upgrade");
         }
     }
 }
@@ -98,7 +98,7 @@ async fn check_record(host: &Host, document: &Document) -> u64 {
         match host.check_grant(&record.pkid, status.grant).await {
             Ok(_) => checked += 1,
             Err(error) => {
-                tracing::warn!(%subject, %error, "a connection could not be looked at");
+                tracing::warn!(%subject, %error, "a connection could not be checked");
             }
         }
     }

@@ -33,12 +33,12 @@ impl Shutdown {
         tokio::spawn(async move {
             signals.next().await;
             tracing::info!(
-                "asked to stop: finishing what runs; a second signal, {} s after the first or later, stops at once",
+                "stopping: running calls are finished; a second signal, {} s after the first or later, stops immediately",
                 DEBOUNCE.as_secs()
             );
             requesting.cancel();
             wait_for_second_signal(&mut signals).await;
-            tracing::warn!("stopped at once; what was running is due again");
+            tracing::warn!("stopped immediately; wakeups that were running are due again");
             stderr::flush();
             std::process::exit(i32::from(error::exit_code(ErrorKind::Failed)));
         });

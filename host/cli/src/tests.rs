@@ -66,9 +66,9 @@ fn secrets_are_not_taken_as_option_values() {
 #[test]
 fn global_options_work_before_and_after_the_command() {
     let before = parse("relation-host --json --store sqlite:a.db list").unwrap();
-    let behind = parse("relation-host list --json --store sqlite:a.db").unwrap();
-    assert!(before.global.json && behind.global.json);
-    assert_eq!(before.global.store, behind.global.store);
+    let after = parse("relation-host list --json --store sqlite:a.db").unwrap();
+    assert!(before.global.json && after.global.json);
+    assert_eq!(before.global.store, after.global.store);
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub enum AddressClass {
     Documentation,
     /// Set aside for benchmarks.
     Benchmarking,
-    /// A transition mechanism that carries an IPv4 address inside (6to4, Teredo, IPv4-compatible, local NAT64).
+    /// A transition mechanism that contains an IPv4 address (6to4, Teredo, IPv4-compatible, local NAT64).
     Transition,
     /// Anything else that is reserved or not assigned.
     Reserved,

@@ -214,7 +214,7 @@ fn filter_permitted(
 async fn tcp_connect(address: SocketAddr, time: Duration) -> io::Result<TcpStream> {
     let connected = timeout(time, TcpStream::connect(address)).await;
     let stream =
-        connected.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time"))??;
+        connected.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no response in time"))??;
     // Requests are small and complete: waiting for more data would only delay them.
     stream.set_nodelay(true)?;
     Ok(stream)

@@ -51,10 +51,10 @@ impl fmt::Display for RequestPhase {
         f.write_str(match self {
             Self::Resolve => "looking up the name",
             Self::Connect => "connecting",
-            Self::Proxy => "setting up the way through the proxy",
+            Self::Proxy => "connecting through the proxy",
             Self::Tls => "doing the TLS handshake",
-            Self::Response => "waiting for the answer",
-            Self::Body => "reading the body of the answer",
+            Self::Response => "waiting for the response",
+            Self::Body => "reading the response body",
         })
     }
 }
@@ -81,7 +81,9 @@ impl Limit {
 
     fn size_hint_text(self) -> &'static str {
         match self {
-            Self::ResponseHead => ", has more than 100 fields or announces an absurd body",
+            Self::ResponseHead => {
+                ", has more than 100 fields or announces a body of invalid length"
+            }
             Self::RequestHead => " or has more than 100 fields",
             Self::ResponseBody => "",
         }
@@ -92,8 +94,8 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::RequestHead => "the header of the request to",
-            Self::ResponseHead => "the header of the answer of",
-            Self::ResponseBody => "the body of the answer of",
+            Self::ResponseHead => "the header of the response from",
+            Self::ResponseBody => "the body of the response from",
         })
     }
 }
@@ -180,7 +182,7 @@ pub enum EgressError {
         phase: RequestPhase,
     },
     /// The response is not valid HTTP/1.1.
-    #[error("{peer} gave an answer that cannot be understood: {reason}")]
+    #[error("{peer} sent an invalid HTTP response: {reason}")]
     Protocol {
         /// The sender of the response.
         peer: Peer,

@@ -70,7 +70,7 @@ pub enum OriginError {
     #[error("its port is not a number from 1 to 65535")]
     Port,
     /// A user name or password in the address.
-    #[error("it carries a user name or password")]
+    #[error("it contains a user name or password")]
     UserInfo,
 }
 

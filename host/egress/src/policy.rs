@@ -52,7 +52,7 @@ pub enum EntryError {
     )]
     NoScheme,
     /// A user name or password.
-    #[error("it carries a user name or password; write only scheme, host and port")]
+    #[error("it contains a user name or password; write only scheme, host and port")]
     UserInfo,
     /// A path, query or fragment.
     #[error("it has a path, but entries name scheme, host and port only; write \"{0}\"")]
@@ -137,8 +137,8 @@ fn not_global(setting: Setting, origin: &Origin, addresses: &[(IpAddr, AddressCl
                 .map(|(address, _)| format!("\"{}\"", origin.with_address(*address)))
                 .collect();
             format!(
-                "`{origin}` is at {}, which is not a public address and is reached only where it is \
-                 listed itself; add {} to `{setting}` if that is meant",
+                "`{origin}` is at {}, which is not a public address and is reached only if it is \
+                 listed itself; add {} to `{setting}` if that is intended",
                 found.join(", "),
                 entries.join(" or ")
             )
@@ -153,8 +153,8 @@ fn not_global(setting: Setting, origin: &Origin, addresses: &[(IpAddr, AddressCl
             classes.sort();
             classes.dedup();
             format!(
-                "proxy `{origin}` is not at a public address ({}), and such a proxy is used only where \
-                 its address is listed; the operator can add it as \"{}://ADDRESS:{}\" to `{setting}`",
+                "proxy `{origin}` is not at a public address ({}), and such a proxy is used only \
+                 if its address is listed; the operator can add it as \"{}://ADDRESS:{}\" to `{setting}`",
                 classes.join(", "),
                 origin.scheme(),
                 origin.port()
@@ -352,7 +352,7 @@ fn rules(setting: Setting, entries: &[String]) -> Result<Vec<Rule>, PolicyError>
                 setting,
                 position: index + 1,
                 entry: if entry.contains('@') {
-                    "not shown: it may carry a password".to_owned()
+                    "not shown: it may contain a password".to_owned()
                 } else {
                     format!("{entry:?}")
                 },

@@ -95,7 +95,7 @@ fn check_fields(
             || name.as_str().starts_with("proxy-");
         if ours {
             return refused(format!(
-                "the header field `{name}` steers the connection, which is the host's"
+                "the header field `{name}` controls the connection, which only the host may do"
             ));
         }
     }

@@ -65,7 +65,7 @@ impl StoreError {
     pub fn not_unique(filter: &Filter, by: &str) -> Self {
         let names: Vec<&str> = filter.equals.iter().map(|key| key.name.as_str()).collect();
         let shared = match names.as_slice() {
-            [] => "is there already".to_owned(),
+            [] => "already exists".to_owned(),
             names => format!("has the same {} already", names.join(" and ")),
         };
         Self::Conflict(format!("{}/{by} {shared}", filter.model))

@@ -67,7 +67,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that only advances when it is told to.
+/// A clock that only advances on request.
 #[derive(Debug)]
 pub struct ManualClock {
     state: Mutex<Duration>,

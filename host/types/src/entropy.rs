@@ -49,6 +49,6 @@ mod tests {
         let first = bytes(&one);
         assert_eq!(first, bytes(&same));
         assert_ne!(first, bytes(&other));
-        assert_ne!(first, bytes(&one), "the stream goes on");
+        assert_ne!(first, bytes(&one), "the stream continues");
     }
 }

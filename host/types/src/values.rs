@@ -328,7 +328,7 @@ pub enum Failure {
     #[error("{0}")]
     Reauthorize(String),
     /// No action needed: the call is to be retried, at the given time if there is one.
-    #[error("{}", match .0 { Some(at) => format!("asked to wait until {at}"), None => "asked to wait".to_owned() })]
+    #[error("{}", match .0 { Some(at) => format!("rate-limited until {at}"), None => "rate-limited".to_owned() })]
     RateLimited(Option<Timestamp>),
     /// No action needed: a temporary error.
     #[error("{0}")]

@@ -146,7 +146,7 @@ impl Input {
                 Err(error) => errors.add(
                     field.name,
                     format!(
-                        "is no e-mail address: {}",
+                        "is not an e-mail address: {}",
                         lowercase_first(&error.to_string())
                     ),
                 ),

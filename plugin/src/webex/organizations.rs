@@ -326,8 +326,8 @@ mod tests {
         assert!(matches!(&error, OrganizationError::Refused(_)), "{error:?}");
         assert!(error.to_string().contains("ROUTER_1"), "{error}");
 
-        let patience = raw_response(429, &[("retry-after", "7")], "");
-        platform.expect(Method::GET, "/organizations", patience);
+        let rate_limited = raw_response(429, &[("retry-after", "7")], "");
+        platform.expect(Method::GET, "/organizations", rate_limited);
         match ask(&platform, ACCESS_TOKEN, None).unwrap_err() {
             OrganizationError::RequestFailed(error) => {
                 assert_eq!(error.retry_after, Some(7 * SECOND))

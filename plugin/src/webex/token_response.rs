@@ -63,10 +63,10 @@ impl Lifetime {
         match self {
             Self::Absent | Self::Reported(_) | Self::Assumed(_) => None,
             Self::Clamped(_) => Some(format!(
-                "the answer's {field} is more than ten years; it is taken as ten years"
+                "the response's {field} is more than ten years; it is taken as ten years"
             )),
             Self::Elapsed | Self::Invalid => Some(format!(
-                "the answer's {field} is not a positive number of seconds; it is taken as absent"
+                "the response's {field} is not a positive number of seconds; it is taken as absent"
             )),
         }
     }

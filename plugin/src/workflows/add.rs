@@ -247,7 +247,10 @@ fn find_existing<P: Platform + ?Sized>(
     let record = Record::from_document(document)?;
     platform.log(
         Level::Info,
-        &format!("{} was added before; nothing is made", record.reference()),
+        &format!(
+            "{} was added before; no record is created",
+            record.reference()
+        ),
     );
     Ok(Some(build_report(&record, true)))
 }

@@ -112,7 +112,7 @@ pub fn complete_connect<P: Platform + ?Sized>(
 /// Finds the pending consent of the callback.
 fn find_pending(record: &Record, callback: &Callback) -> Result<(Grant, PendingConsent), Failure> {
     let Some(state) = callback.state().map(Secret::expose) else {
-        return Err(require_new_consent("the callback brings no state"));
+        return Err(require_new_consent("the callback has no state"));
     };
     match record.body.consents.find(state) {
         ConsentMatch::Pending(grant, pending) => Ok((grant, pending)),
@@ -162,7 +162,7 @@ fn consent_ended(grant: Grant, fate: ConsentOutcome) -> Failure {
 
 fn require_new_consent(what: &str) -> Failure {
     Failure::Reauthorize(format!(
-        "{what}; the connection is as it was, begin again with connect"
+        "{what}; the connection is unchanged; begin again with connect"
     ))
 }
 
@@ -184,7 +184,7 @@ fn map_callback_error(
         )),
         "invalid_scope" => Failure::LimitExceeded(format!(
             "Webex does not accept a scope ({words}): the integration at Webex must have all of \
-             {}, or {} must ask for less; the connection is as it was",
+             {}, or {} must ask for less; the connection is unchanged",
             pending.scopes.join(" "),
             scopes::setting_names(record, grant),
         )),
@@ -193,12 +193,12 @@ fn map_callback_error(
         | "invalid_request"
         | "unsupported_response_type" => Failure::LimitExceeded(format!(
             "Webex does not accept the request ({words}): check webex.client-id, and that the \
-             integration at Webex has the redirect address {}; the connection is as it was",
+             integration at Webex has the redirect address {}; the connection is unchanged",
             pending.redirect_uri,
         )),
         "server_error" | "temporarily_unavailable" | "slow_down" => Failure::Unavailable(format!(
             "Webex failed in the middle of the consent ({words}): try again later, beginning with \
-             connect; the connection is as it was"
+             connect; the connection is unchanged"
         )),
         _ => require_new_consent(&format!(
             "Webex ended the consent for the grant {grant} of {name} with an error ({words})"

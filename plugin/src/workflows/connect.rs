@@ -48,7 +48,7 @@ pub fn connect<P: Platform + ?Sized>(
         verifier: &verifier,
     };
     let url = oauth::authorize_url(&settings, &client.id, &consent_request).ok_or_else(|| {
-        Failure::LimitExceeded("`webex.base-url` is no address of a consent page".to_owned())
+        Failure::LimitExceeded("`webex.base-url` is not an address of a consent page".to_owned())
     })?;
 
     let check = record.version_check();

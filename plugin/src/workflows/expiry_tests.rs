@@ -450,7 +450,11 @@ fn refused_connection_alerts_once_then_expires() {
     assert_eq!(state(&platform), State::Reauthorize);
     assert_eq!(alerts(&platform).len(), 1);
     assert_eq!(check(&platform).alert.unwrap().code, code::REAUTHORIZE);
-    assert_eq!(alerts(&platform)[0].count, 1, "looking is no new refusal");
+    assert_eq!(
+        alerts(&platform)[0].count,
+        1,
+        "a check is not a new refusal"
+    );
     run_wakeups_until(&platform, START + 100 * DAY);
     assert_eq!(state(&platform), State::Expired);
     assert!(platform.all_wakeups().is_empty());

@@ -229,8 +229,8 @@ fn new_tokens_end_alerts_about_old_tokens() {
         message: "connect again".to_owned(),
         threshold: Millis::ZERO,
     };
-    let standing = alerts::ActiveAlerts::default();
-    let (_, raise) = standing
+    let active = alerts::ActiveAlerts::default();
+    let (_, raise) = active
         .raise(&record, Grant::Organization, &notice, START, &platform)
         .unwrap();
     platform.commit(Vec::new(), vec![raise]).unwrap();

@@ -107,7 +107,10 @@ impl<P: Platform + ?Sized> ImportRun<'_, P> {
         let due = self.platform.now();
         let wakeup = self.import.kind.schedule(&self.record.reference(), due);
         self.commit(vec![wakeup])?;
-        let message = format!("so far {}; it goes on by itself", self.summarize_counts());
+        let message = format!(
+            "so far {}; it continues automatically",
+            self.summarize_counts()
+        );
         Ok(self.report(Some(due), message))
     }
 

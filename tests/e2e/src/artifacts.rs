@@ -12,7 +12,7 @@ fn target() -> PathBuf {
     let profile = directories.find(|directory| !directory.ends_with("deps"));
     let target = profile.and_then(Path::parent);
     target
-        .expect("what is built lives in the target directory")
+        .expect("the executable is in the target directory")
         .to_owned()
 }
 
@@ -70,7 +70,7 @@ pub fn program(name: &str) -> PathBuf {
     let directory = test
         .ancestors()
         .nth(2)
-        .expect("a test lives in the target directory");
+        .expect("the test executable is in the target directory");
     let path = directory.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(
         path.is_file(),

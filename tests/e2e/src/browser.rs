@@ -202,15 +202,19 @@ impl Browser {
         let (status, body) = self.runtime.block_on(async {
             let exchange = async {
                 let response = self.client.request(request).await;
-                let response = response.expect("chromedriver answers");
+                let response = response.expect("chromedriver responds");
                 let status = response.status();
                 let body = response.into_body().collect().await;
-                (status, body.expect("chromedriver answers whole").to_bytes())
+                (
+                    status,
+                    body.expect("chromedriver's response is complete")
+                        .to_bytes(),
+                )
             };
             let response = tokio::time::timeout(TIMEOUT, exchange).await;
             response.unwrap_or_else(|_| panic!("chromedriver is silent about {url}"))
         });
-        let mut response: Value = serde_json::from_slice(&body).expect("chromedriver answers JSON");
+        let mut response: Value = serde_json::from_slice(&body).expect("chromedriver returns JSON");
         assert!(
             status.is_success(),
             "the browser refused {url}: {}",

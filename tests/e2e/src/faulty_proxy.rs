@@ -25,7 +25,7 @@ pub enum ProxyFault {
     /// The proxy does not listen at its address.
     Unreachable,
     /// It closes the connection without a response.
-    HangsUp,
+    Disconnects,
     /// Its password has changed.
     OtherPassword,
     /// It forbids every target: 403.
@@ -33,7 +33,7 @@ pub enum ProxyFault {
     /// It cannot reach the target: 502.
     BadGateway,
     /// It closes the connection after this many bytes of the response.
-    DiesAfter(u64),
+    EndsAfter(u64),
 }
 
 /// A forward proxy that runs until dropped.
@@ -130,7 +130,7 @@ async fn serve(
         }
     };
     // Not before a request: the client might or might not notice it before it sends one.
-    if fault == ProxyFault::HangsUp {
+    if fault == ProxyFault::Disconnects {
         return Ok(());
     }
     let head = String::from_utf8_lossy(&received[..end]).into_owned();
@@ -149,10 +149,10 @@ async fn serve(
     if let Some(status) = refusal {
         let challenge = "proxy-authenticate: Basic realm=\"test\"\r\n";
         let challenge = challenge.repeat(usize::from(status.starts_with("407")));
-        let answer = format!(
+        let response = format!(
             "HTTP/1.1 {status}\r\n{challenge}content-length: 0\r\nconnection: close\r\n\r\n"
         );
-        return client.write_all(answer.as_bytes()).await;
+        return client.write_all(response.as_bytes()).await;
     }
     let mut server = TcpStream::connect(target).await?;
     if head.starts_with("CONNECT ") {
@@ -162,12 +162,12 @@ async fn serve(
     } else {
         server.write_all(&received).await?;
     }
-    if let ProxyFault::DiesAfter(bytes) = fault {
+    if let ProxyFault::EndsAfter(bytes) = fault {
         let (mut from_server, mut to_server) = server.split();
         let (mut from_client, mut to_client) = client.split();
-        let mut answer = (&mut from_server).take(bytes);
+        let mut response = (&mut from_server).take(bytes);
         tokio::select! {
-            passed = copy(&mut answer, &mut to_client) => passed?,
+            passed = copy(&mut response, &mut to_client) => passed?,
             received = copy(&mut from_client, &mut to_server) => received?,
         };
         return Ok(());

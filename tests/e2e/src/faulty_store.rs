@@ -86,7 +86,7 @@ impl StoreFault {
     }
 
     /// Makes every write of a call do nothing and report that the store is unavailable, until the
-    /// faults are cleared; reads go on.
+    /// faults are cleared; reads succeed.
     pub fn failing_to_write() -> Self {
         use Operation::{Begin, Commit, End, Report};
         Self::new(&[Begin, Commit, Report, End], Effect::Fail, FAILURE_DELAY).times(u32::MAX)

@@ -1,7 +1,7 @@
 //! Common parts of the end-to-end tests: a world with a host, a store, an emulated Webex and one
 //! clock, and the programs under test as processes.
 //!
-//! This crate is test code: it panics with a message where a test could not go on.
+//! This crate is test code: it panics with a message where a test could not continue.
 #![allow(
     clippy::expect_used,
     clippy::panic,

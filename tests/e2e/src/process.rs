@@ -241,7 +241,7 @@ impl Program {
     /// Starts it with a stdin that the test writes to and closes by dropping it.
     pub fn start_with_stdin(self) -> (RunningProgram, ChildStdin) {
         let (running, stdin) = self.spawn(true);
-        (running, stdin.expect("a pipe was asked for"))
+        (running, stdin.expect("a pipe was requested"))
     }
 
     fn spawn(mut self, reads: bool) -> (RunningProgram, Option<ChildStdin>) {
@@ -315,7 +315,7 @@ impl RunningProgram {
     }
 
     /// Sends SIGHUP, as a terminal does when it is closed.
-    pub fn hang_up(&self) {
+    pub fn send_sighup(&self) {
         self.signal("HUP");
     }
 

@@ -275,7 +275,7 @@ impl World {
         self.dispatcher()
             .run_through(&self.clock, until)
             .await
-            .expect("the store answers")
+            .expect("the store responds")
     }
 
     /// Ends every fault of the store, the network and the wall clock.
@@ -339,7 +339,7 @@ impl World {
             .store()
             .get(std::slice::from_ref(reference))
             .await
-            .expect("the store answers");
+            .expect("the store responds");
         found.pop().flatten()
     }
 
@@ -361,7 +361,7 @@ impl World {
             equals: Vec::new(),
         };
         let page = self.host().store().find(&filter, None, 1000).await;
-        let documents = page.expect("the store answers").items;
+        let documents = page.expect("the store responds").items;
         let bodies = documents.iter().map(|document| &document.body);
         bodies
             .map(|body| serde_json::from_str(body).expect("a JSON body"))
@@ -382,7 +382,7 @@ impl World {
 pub fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
-        other => panic!("{other} is no object"),
+        other => panic!("{other} is not an object"),
     }
 }
 
@@ -390,7 +390,7 @@ pub fn object(value: Value) -> Map<String, Value> {
 /// for all processes.
 fn load_plugin(file: &Path, limits: &Limits) -> Plugin {
     static LOADED: Mutex<Vec<(PathBuf, Plugin)>> = Mutex::new(Vec::new());
-    // A test that fails while it holds the lock says why; the others go on.
+    // A test that fails while it holds the lock reports why; the others continue.
     let mut plugins = LOADED.lock();
     let known = plugins
         .iter()

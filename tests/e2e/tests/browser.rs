@@ -5,7 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops where it cannot go on"
+    reason = "a test stops where it cannot continue"
 )]
 
 use std::net::TcpListener;
@@ -154,7 +154,7 @@ fn declining_leaves_the_connection_unchanged() {
         assert!(page.contains("Contoso <& Co> was not connected"), "{page}");
         assert!(page.contains("declined"), "{page}");
         assert!(page.contains("Run the command again"), "{page}");
-        running.wait().exits(4).reports(&["declined", "as it was"]);
+        running.wait().exits(4).reports(&["declined", "unchanged"]);
         assert_eq!(world.connection(), before);
 
         let running = world.connect();
@@ -177,7 +177,7 @@ fn consent_of_another_organization_is_rejected() {
     let page = world.callback_page();
     assert!(page.contains("was not connected"), "{page}");
     assert!(page.contains(&other.uuid), "{page}");
-    running.wait().exits(4).reports(&[&other.uuid, "as it was"]);
+    running.wait().exits(4).reports(&[&other.uuid, "unchanged"]);
     assert_eq!(world.connection(), before);
     world.assert_sound();
 }

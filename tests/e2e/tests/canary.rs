@@ -5,7 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops where it cannot go on"
+    reason = "a test stops where it cannot continue"
 )]
 
 use std::io::{Read, Write};
@@ -109,7 +109,7 @@ fn assert_secrets_hidden(options: &[&str]) {
     });
     let add = world.add("Contoso").args(options).args(["--fields", "-"]);
     add.stdin(fields.to_string()).run().succeeds();
-    assert!(proxy.passed() > 0, "Webex was not asked through the proxy");
+    assert!(proxy.passed() > 0, "no request to Webex used the proxy");
     // An open reader keeps the write-ahead log, so that the test can search it. A service would
     // take the wakeups meant for the commands, so it comes last.
     let reader = rusqlite::Connection::open(workspace.path("relation.db")).unwrap();
@@ -215,7 +215,7 @@ fn assert_secrets_hidden(options: &[&str]) {
     secrets.add_grant("that was added", &first);
     secrets.add_grant("that was modified", &second);
     for token in REFRESHED {
-        secrets.add("a token of an answer", token);
+        secrets.add("a token of a response", token);
     }
     secrets.add("the client secret", CLIENT_SECRET);
     let basic = BASE64.encode(format!("{CLIENT_ID}:{CLIENT_SECRET}"));

@@ -5,7 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops where it cannot go on"
+    reason = "a test stops where it cannot continue"
 )]
 
 use parking_lot::Mutex;
@@ -89,7 +89,7 @@ async fn stopped_plugin_leaks_no_secret() {
         };
         let error = world.host().add(request).await.expect_err("it misbehaves");
         let reported = chain(&error);
-        assert!(reported.contains(says), "{way} is told as {reported}");
+        assert!(reported.contains(says), "{way} is reported as {reported}");
         found.push_str(&reported);
         let transaction = error.transaction.expect("the call was a transaction");
         let stored = world.host().store().transaction(&transaction).await;

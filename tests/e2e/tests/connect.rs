@@ -4,7 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops where it cannot go on"
+    reason = "a test stops where it cannot continue"
 )]
 
 use std::time::Duration;
@@ -94,14 +94,14 @@ async fn a_new_record_is_connected_imports_and_refreshes() {
     assert_eq!(report.connection.state, State::Connected);
     assert_eq!(report.connection.notes, "");
     let expires = |expiry: Option<relation_host::reports::Expiry>| expiry.unwrap().at;
-    let lives = |life: Duration| START_TIME.after(life).0 / 60_000;
+    let expiry = |lifetime: Duration| START_TIME.after(lifetime).0 / 60_000;
     assert_eq!(
         expires(report.connection.access_token_expires).0 / 60_000,
-        lives(14 * DAY)
+        expiry(14 * DAY)
     );
     assert_eq!(
         expires(report.connection.refresh_token_expires).0 / 60_000,
-        lives(90 * DAY)
+        expiry(90 * DAY)
     );
     let record = world.record(&pkid).await;
     assert_eq!(

@@ -5,7 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops where it cannot go on"
+    reason = "a test stops where it cannot continue"
 )]
 
 use relation_e2e::cli_world::{CliWorld, Customer};
@@ -115,13 +115,13 @@ fn kill_before_the_commit_repeats_the_request() {
     let database = world.database();
     let gate = world.emulator.gate_after(TOKEN);
     let running = run(&world);
-    eventually("the answer is held", || {
+    eventually("the response is held", || {
         (gate.arrivals() == 1).then_some(())
     });
     let before = database.record(&customer.pkid);
     database.lock();
     gate.release();
-    eventually("Webex has sent its answer", || {
+    eventually("Webex has sent its response", || {
         (world.token_requests()[0].status == Outcome::Status(200)).then_some(())
     });
     running.kill();
@@ -161,7 +161,7 @@ fn kill_after_the_commit_repeats_nothing() {
     };
     let before = refreshed();
     let running = run(&world);
-    eventually("the answer is committed", || {
+    eventually("the response is committed", || {
         (refreshed() != before).then_some(())
     });
     running.kill();
@@ -202,11 +202,7 @@ fn termination_finishes_running_calls() {
     gate.release();
 
     let output = running.wait().succeeds();
-    assert!(
-        output.stdout.contains("1 wakeups answered"),
-        "{}",
-        output.stdout
-    );
+    assert!(output.stdout.contains("1 wakeups run"), "{}", output.stdout);
     assert_eq!(world.token_requests().len(), 1);
     let refreshes = refreshes(&world, &customer);
     assert_eq!(refreshes.len(), 1, "{refreshes:?}");
@@ -226,9 +222,5 @@ fn termination_when_idle_ends_immediately() {
     });
     running.terminate();
     let output = running.wait().succeeds();
-    assert!(
-        output.stdout.contains("0 wakeups answered"),
-        "{}",
-        output.stdout
-    );
+    assert!(output.stdout.contains("0 wakeups run"), "{}", output.stdout);
 }

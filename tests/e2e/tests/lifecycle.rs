@@ -5,7 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops where it cannot go on"
+    reason = "a test stops where it cannot continue"
 )]
 
 use relation_e2e::World;
@@ -58,7 +58,7 @@ async fn refreshes_keep_the_connection_for_90_days() {
     let left = record["connection"]["refresh"]["at"].as_u64().unwrap() - world.clock.now().0;
     assert!(
         left > 80 * 86_400_000,
-        "the refresh token's life is not extended: {left} ms left"
+        "the refresh token's lifetime is not extended: {left} ms left"
     );
     assert!(world.bodies("data/Alert").await.is_empty());
     world.emulator.assert_sound();

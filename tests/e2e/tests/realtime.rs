@@ -5,7 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops where it cannot go on"
+    reason = "a test stops where it cannot continue"
 )]
 
 use bytes::Bytes;
@@ -56,13 +56,16 @@ impl Webex {
             .unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();
         let response = async {
-            let response = client.request(request).await.expect("the emulator answers");
+            let response = client
+                .request(request)
+                .await
+                .expect("the emulator responds");
             let status = response.status();
             assert!(status.is_success(), "{path}: {status}");
             response.into_body().collect().await.unwrap().to_bytes()
         };
         let body = self.runtime.block_on(response);
-        serde_json::from_slice(&body).expect("a JSON answer")
+        serde_json::from_slice(&body).expect("a JSON response")
     }
 
     fn token_requests(&self) -> usize {
@@ -118,7 +121,7 @@ fn lifecycle_in_real_time() {
     let pkid = added["connection"]["pkid"].as_str().unwrap().to_owned();
     let service = workspace.relation(["run"]).start();
 
-    // Alive beyond the end of its first access token, and never near the end of the refresh token.
+    // Connected beyond the expiry of its first access token, and never near the end of the refresh token.
     eventually("it is refreshed", || {
         (webex.token_requests() >= 3).then_some(())
     });

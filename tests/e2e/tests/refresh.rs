@@ -5,7 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops where it cannot go on"
+    reason = "a test stops where it cannot continue"
 )]
 
 use std::time::Duration;
@@ -39,7 +39,11 @@ async fn concurrent_callers_share_one_request() {
         .collect();
     let mut joined = 0;
     for call in calls {
-        let report = call.await.unwrap().expect("every caller is answered").value;
+        let report = call
+            .await
+            .unwrap()
+            .expect("every caller gets a result")
+            .value;
         assert_eq!(report.outcome, RefreshOutcome::Connected);
         joined += usize::from(report.joined);
     }
@@ -197,16 +201,16 @@ async fn host_without_its_lease_writes_nothing() {
     assert!(world.bodies("data/SparkCustomer").await.is_empty());
     assert_eq!(world.host().store().next_due().await.unwrap(), None);
     // The delete has revoked the whole grant, including the tokens of the late refresh.
-    let dead = world
+    let refused = world
         .add("Again", &customer.organization, &customer.grant)
         .await;
-    let Err(error) = dead else {
-        panic!("the grant lives on");
+    let Err(error) = refused else {
+        panic!("the grant was not ended");
     };
-    let CallErrorKind::Refused(Failure::Invalid(faults)) = error.kind else {
+    let CallErrorKind::Refused(Failure::Invalid(errors)) = error.kind else {
         panic!("not a fault of the token: {error}");
     };
-    assert_eq!(faults[0].field, "token", "{faults:?}");
+    assert_eq!(errors[0].field, "token", "{errors:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,7 +222,7 @@ async fn body_error_is_logged_with_the_hosts_text() {
         ),
         (
             Fault::truncated_json(TOKEN),
-            "ended while reading the body of the answer; the request may have been carried out",
+            "ended while reading the response body; the request may have been carried out",
         ),
     ] {
         let world = World::start().await;

@@ -4,7 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops where it cannot go on"
+    reason = "a test stops where it cannot continue"
 )]
 
 use std::time::Duration;
@@ -147,7 +147,7 @@ async fn reads_before_the_commit_are_retried() {
 async fn response_is_stashed_while_the_store_is_down() {
     let (world, customer) = world().await;
     let text = stash_response(&world, &customer).await;
-    assert!(text.contains("kept in the stash"), "{text}");
+    assert!(text.contains("is in the stash"), "{text}");
     let [entry] = &entries(&world)[..] else {
         panic!("not one entry");
     };
@@ -174,7 +174,7 @@ async fn add_with_a_used_refresh_token_is_stashed() {
         .inject(StoreFault::failing(Operation::Commit).times(u32::MAX));
     let refused = world.add("Contoso", &organization, &grant).await;
     let text = unavailable(refused.expect_err("the store takes nothing"));
-    assert!(text.contains("kept in the stash"), "{text}");
+    assert!(text.contains("is in the stash"), "{text}");
     world.store_faults.clear();
     let [entry] = &entries(&world)[..] else {
         panic!("not one entry");
@@ -200,7 +200,7 @@ async fn response_is_stashed_when_reads_fail_too() {
     world.store_faults.inject(StoreFault::down());
     gate.release();
     let text = unavailable(refresh.await.unwrap().expect_err("nothing works"));
-    assert!(text.contains("kept in the stash"), "{text}");
+    assert!(text.contains("is in the stash"), "{text}");
     world.store_faults.clear();
 
     world.clock.advance(world.host().plugin().limits().lease());

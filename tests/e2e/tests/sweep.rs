@@ -8,7 +8,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops where it cannot go on"
+    reason = "a test stops where it cannot continue"
 )]
 
 use std::process::Command;
@@ -100,8 +100,8 @@ async fn final_state(world: &World, pkid: &Pkid, organization: &str) -> Value {
     let mut tokens = Vec::new();
     for name in ["token", "refresh_token"] {
         let token = world.secret(pkid, name).await;
-        let lives = token.map(|token| world.emulator.accepts(token.expose_secret()));
-        tokens.push(json!([name, lives]));
+        let accepted = token.map(|token| world.emulator.accepts(token.expose_secret()));
+        tokens.push(json!([name, accepted]));
     }
     json!({ "documents": models, "wakeups": wakeups, "tokens accepted": tokens })
 }
@@ -173,7 +173,7 @@ async fn sweep_of_a_refresh(mode: Mode) {
         assert!(steps.iter().any(|step| step == wanted), "{steps:?}");
     }
     let at = |name: &str| steps.iter().position(|step| step == name).unwrap();
-    let answered = at("after the answer of /v1/access_token");
+    let responded = at("after the response of /v1/access_token");
     let committed = at("after commit");
 
     for (index, step) in steps.iter().enumerate() {
@@ -186,7 +186,7 @@ async fn sweep_of_a_refresh(mode: Mode) {
         let requests = world.token_requests();
         println!("  killed {step:<38} {requests} requests, then {state}");
 
-        let between = (answered..committed).contains(&index);
+        let between = (responded..committed).contains(&index);
         assert_eq!(requests, if between { 2 } else { 1 }, "{step}");
         if between && mode == Mode::Rotate {
             // Webex issued new tokens and they are lost: a person is needed, and notified.

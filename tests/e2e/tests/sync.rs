@@ -4,7 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops where it cannot go on"
+    reason = "a test stops where it cannot continue"
 )]
 
 use std::time::Duration;
@@ -220,7 +220,7 @@ async fn import_of_25000_entries_takes_several_calls() {
     let first = sync(&world, &customer).await;
     assert_eq!(first.continues, Some(world.clock.now()));
     assert!(first.done < first.total);
-    // The dispatcher continues at once.
+    // The dispatcher continues immediately.
     let summary = world.run_for(Duration::ZERO).await;
     assert_eq!(summary.failed, 0);
     assert_eq!(stored(&world, &customer, LICENSE).await.len(), 25_000);
@@ -294,7 +294,7 @@ async fn import_continues_after_a_host_dies() {
     let call = tokio::spawn(async move { host.sync(&pkid, KIND, false).await });
     for _ in 0..5 {
         gate.reached().await;
-        // The next page waits at the new gate, this one goes on.
+        // The next page waits at the new gate, this one continues.
         gate = world.emulator.gate(LICENSES);
     }
     gate.reached().await;
@@ -305,7 +305,7 @@ async fn import_continues_after_a_host_dies() {
     assert_eq!(before, 500);
     // Its lease expires, and another host continues.
     world.clock.advance(Duration::from_secs(120));
-    let asked = requests(&world, LICENSES);
+    let earlier = requests(&world, LICENSES);
     let second = world.new_host().await;
     let report = second
         .sync(&customer.pkid, KIND, false)
@@ -313,7 +313,7 @@ async fn import_continues_after_a_host_dies() {
         .unwrap()
         .value;
     assert_eq!(report.models[1], imported(LICENSE, [1_000, 1_000, 0, 0]));
-    assert_eq!(requests(&world, LICENSES) - asked, 5);
+    assert_eq!(requests(&world, LICENSES) - earlier, 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]

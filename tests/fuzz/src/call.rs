@@ -175,10 +175,10 @@ fn synced(report: &SyncReport) -> (String, Option<&Pkid>) {
 
 fn summarize<T: Serialize>(
     result: Result<CallOutput<T>, CallError>,
-    tell: impl FnOnce(&T) -> (String, Option<&Pkid>),
+    describe: impl FnOnce(&T) -> (String, Option<&Pkid>),
 ) -> Result<CallOutput<CallValue>, CallError> {
     let CallOutput { transaction, value } = result?;
-    let (kind, record) = tell(&value);
+    let (kind, record) = describe(&value);
     let record = record.cloned();
     let json = serde_json::to_string(&value).unwrap_or_else(|error| error.to_string());
     Ok(CallOutput {

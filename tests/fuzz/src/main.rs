@@ -98,7 +98,7 @@ fn run(options: &Options) -> Result<ExitCode> {
         let mut kept = 0;
         let mut unwritten = Ok(());
         let report = campaign::run(*target, &runner, &plan, |progress| {
-            // At once: a campaign that is stopped keeps its findings.
+            // Immediately: a campaign that is stopped keeps its findings.
             for found in progress.findings_after(kept) {
                 kept += 1;
                 let written = write_finding(*target, &found, options, &component);
@@ -151,7 +151,7 @@ fn replay(target: Target, runner: &TrialRunner, input: &str) -> Result<ExitCode>
     let bytes = match files::from_hex(input) {
         Some(bytes) => bytes,
         None => std::fs::read(input)
-            .with_context(|| format!("reading {input}, which is no text in hexadecimal either"))?,
+            .with_context(|| format!("reading {input}, which is not hexadecimal text either"))?,
     };
     let verdict = campaign::run_trial(target, runner, &bytes);
     println!("{target}: {} calls: {}", verdict.calls, verdict.path);

@@ -155,10 +155,10 @@ fn check_result(call: &CallOutcome, allowed: Allowances) -> CheckResult {
         }
         // Every input here is far smaller than any limit. Webex's responses may be larger.
         Failure::LimitExceeded(_) => {
-            let answers = ["limits.headers", "limits.response"];
-            let of_an_answer =
-                call.requests > 0 && answers.iter().any(|limit| text.contains(limit));
-            text.contains("limits.") && !of_an_answer
+            let response_limits = ["limits.headers", "limits.response"];
+            let of_response =
+                call.requests > 0 && response_limits.iter().any(|limit| text.contains(limit));
+            text.contains("limits.") && !of_response
         }
         Failure::Invalid(faults) => faults.iter().any(|fault| fault.message.is_empty()),
         _ => false,

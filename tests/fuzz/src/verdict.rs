@@ -46,7 +46,7 @@ pub enum FindingKind {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
-            FindingKind::Trap => "no answer",
+            FindingKind::Trap => "no result",
             FindingKind::Failure => "failure",
             FindingKind::Leak => "leak",
             FindingKind::State => "state",

@@ -4,7 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops where it cannot go on"
+    reason = "a test stops where it cannot continue"
 )]
 
 mod support;
@@ -39,7 +39,7 @@ fn panic_is_a_finding_with_a_minimal_input() {
     let found = found("panic");
     assert_eq!(found.finding.kind, FindingKind::Trap);
     assert!(
-        found.finding.what.contains("the plugin's own words"),
+        found.finding.what.contains("the plugin's own message"),
         "{}",
         found.finding
     );
@@ -63,8 +63,8 @@ fn under_cargo_fuzz(input: &[u8]) -> Option<String> {
 #[test]
 fn cargo_fuzz_target_panics_on_a_finding() {
     let words = under_cargo_fuzz(&[0xa5; 64]).unwrap();
-    assert!(words.starts_with("no answer in add: "), "{words}");
-    assert!(words.contains("the plugin's own words"), "{words}");
+    assert!(words.starts_with("no result in add: "), "{words}");
+    assert!(words.contains("the plugin's own message"), "{words}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops where it cannot go on"
+    reason = "a test stops where it cannot continue"
 )]
 
 mod support;
@@ -69,7 +69,7 @@ fn no_stored_document_breaks_the_contract() {
 
 #[test]
 fn no_response_breaks_the_contract() {
-    finds_nothing(Target::Answers);
+    finds_nothing(Target::Responses);
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub fn emulator_clock(clock: &Arc<ManualClock>) -> Clock {
 pub struct EmulatedWebex {
     webex: Webex,
     base: Uri,
-    patience: ClientLimits,
+    client_limits: ClientLimits,
     clock: Option<Arc<ManualClock>>,
 }
 
@@ -42,7 +42,7 @@ impl EmulatedWebex {
         Self {
             webex,
             base,
-            patience: ClientLimits::default(),
+            client_limits: ClientLimits::default(),
             clock: None,
         }
     }
@@ -50,8 +50,8 @@ impl EmulatedWebex {
     /// Sets the latency at which a request times out, and how much of a body is read. A shorter latency
     /// advances the [clock](Self::clock), if one is set. The defaults are those of [`ClientLimits`].
     #[must_use]
-    pub fn patience(mut self, patience: ClientLimits) -> Self {
-        self.patience = patience;
+    pub fn client_limits(mut self, client_limits: ClientLimits) -> Self {
+        self.client_limits = client_limits;
         self
     }
 
@@ -112,14 +112,14 @@ impl Transport for EmulatedWebex {
         let TimedOutcome {
             outcome: arrival,
             elapsed: after,
-        } = self.webex.handle(request, self.patience).await;
+        } = self.webex.handle(request, self.client_limits).await;
         if let Some(clock) = self.clock.as_ref().filter(|_| !after.is_zero()) {
             clock.advance(after);
         }
         match arrival {
             ClientOutcome::Whole(response) => Ok(response),
             ClientOutcome::Cut(response) => Err(TransportError::Cut(response)),
-            ClientOutcome::HungUp { .. } => Err(TransportError::Timeout),
+            ClientOutcome::Disconnected { .. } => Err(TransportError::Timeout),
             // Any other arrival is not a response either.
             ClientOutcome::Reset { .. } | _ => Err(TransportError::Reset),
         }

@@ -51,7 +51,6 @@ pub struct Exchange {
 #[serde(rename_all = "kebab-case")]
 pub enum ExchangeOutcome {
     /// A response.
-    #[serde(rename = "answer")]
     Response(Response),
     /// No complete response: a name of [`crate::script::NetworkFault`].
     Fault(String),

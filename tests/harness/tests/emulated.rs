@@ -22,7 +22,7 @@ use webex_emulator::{
     FaultKind, Grant, Listing, Mode, Outcome, Paging, ProcessingStage,
 };
 
-const PATIENCE: ClientLimits = ClientLimits {
+const CLIENT_LIMITS: ClientLimits = ClientLimits {
     time: Duration::from_secs(10),
     body: 1000,
 };
@@ -35,7 +35,10 @@ fn emulated() -> (EmulatedWebex, Grant) {
         .in_process();
     let organization = webex.create_organization("Example");
     let grant = webex.grant(&organization, DEFAULT_SCOPES);
-    (EmulatedWebex::new(webex).patience(PATIENCE), grant)
+    (
+        EmulatedWebex::new(webex).client_limits(CLIENT_LIMITS),
+        grant,
+    )
 }
 
 fn get(address: &str, grant: &Grant) -> Request<Bytes> {

@@ -4,7 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops where it cannot go on"
+    reason = "a test stops where it cannot continue"
 )]
 
 use std::path::{Path, PathBuf};
@@ -88,7 +88,7 @@ fn differing_value_is_reported_and_ends_the_run() {
         failure.mismatches[0].to_string(),
         "result.outcome: expected \"expired\", found \"connected\""
     );
-    assert_eq!(failure.mismatches[0].place.unwrap().line, 13);
+    assert_eq!(failure.mismatches[0].position.unwrap().line, 13);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn unknown_name_is_reported() {
 fn unexpected_and_unused_exchanges_are_reported() {
     let script = |url: &str| {
         format!(
-            "about = \"a test\"\n[[step]]\ncall = \"add\"\nfields = {{ name = \"C\", account_number = \"0f8fad5b-d9cb-469f-a165-70867728950e\" }}\ntokens = {{ access_token = \"the-access\", refresh_token = \"the-refresh\" }}\n[[step.http]]\nrequest = {{ method = \"GET\", url = \"{url}\" }}\nanswer = {{}}\n"
+            "about = \"a test\"\n[[step]]\ncall = \"add\"\nfields = {{ name = \"C\", account_number = \"0f8fad5b-d9cb-469f-a165-70867728950e\" }}\ntokens = {{ access_token = \"the-access\", refresh_token = \"the-refresh\" }}\n[[step.http]]\nrequest = {{ method = \"GET\", url = \"{url}\" }}\nresponse = {{}}\n"
         )
     };
     let ran = ran(&script("https://webexapis.com/v1/nothing"));
@@ -121,7 +121,7 @@ fn unexpected_and_unused_exchanges_are_reported() {
         "{problem}"
     );
     assert!(
-        problem.contains("nothing asked for GET https://webexapis.com/v1/nothing"),
+        problem.contains("no request was sent for GET https://webexapis.com/v1/nothing"),
         "{problem}"
     );
 }
@@ -257,7 +257,7 @@ expect.http = { "POST /v1/access_token -> 200" = 2 }
 #[test]
 fn empty_expectation_means_nothing_of_it() {
     // The refresh writes documents and secrets, sends a request, and logs.
-    for (expectation, told) in [
+    for (expectation, reported) in [
         (
             "storage.changed = {}",
             "storage.changed: expected no documents",
@@ -273,7 +273,7 @@ fn empty_expectation_means_nothing_of_it() {
             "[[step]]\ncall = \"refresh\"\nexpect.{expectation}\n"
         )));
         let mismatch = failure(&ran).mismatches[0].to_string();
-        assert!(mismatch.starts_with(told), "{expectation}: {mismatch}");
+        assert!(mismatch.starts_with(reported), "{expectation}: {mismatch}");
     }
     let advanced = ran(&with_customer(
         "[[step]]\nadvance = \"8 days\"\nexpect.fired = {}\n",
@@ -318,28 +318,34 @@ fn slow_response_moves_the_clock_without_waiting() {
 fn concurrent_calls_are_deterministic() {
     let text = with_customer(
         r#"[[step]]
-[[step.at-once]]
+[[step.concurrently]]
 call = "refresh"
 times = 3
-[[step.at-once]]
+[[step.concurrently]]
 call = "delete"
 host = 2
 expect.result.revocation.result = "nothing like it"
-[[step.at-once]]
+[[step.concurrently]]
 call = "refresh"
 host = 3
 "#,
     );
     let first = ran(&text);
     let failed = failure(&first);
-    let told: Vec<String> = failed.mismatches.iter().map(ToString::to_string).collect();
-    assert_eq!(failed.action, "at once 3 times refresh, delete, refresh");
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(
-        told[0].starts_with("at-once[2].result.revocation.result: expected"),
-        "{told:?}"
+    let reported: Vec<String> = failed.mismatches.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        failed.action,
+        "concurrently 3 times refresh, delete, refresh"
     );
-    assert!(told[1].starts_with("at-once[3].error"), "{told:?}");
+    assert_eq!(reported.len(), 2, "{reported:?}");
+    assert!(
+        reported[0].starts_with("concurrently[2].result.revocation.result: expected"),
+        "{reported:?}"
+    );
+    assert!(
+        reported[1].starts_with("concurrently[3].error"),
+        "{reported:?}"
+    );
     let again = ran(&text);
     assert_eq!(
         serde_json::to_string(&failed.seen).unwrap(),
@@ -352,7 +358,7 @@ fn concurrent_calls_overlap_without_leases() {
     // One refresh uses the token that the other has rotated out, which a lease prevents.
     let text = |leases: bool| {
         with_customer(
-            "[[step]]\n[[step.at-once]]\ncall = \"refresh\"\n[[step.at-once]]\ncall = \"refresh\"\nhost = 2\n",
+            "[[step]]\n[[step.concurrently]]\ncall = \"refresh\"\n[[step.concurrently]]\ncall = \"refresh\"\nhost = 2\n",
         )
         .replace(
             "[webex]\n",
@@ -395,12 +401,12 @@ fn reports_include_every_scenario() {
         file("c.toml", "abuot = 1\n"),
     ];
     let loaded = suite::select(&files, None);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let jobs = std::num::NonZeroUsize::new(3).unwrap();
     let all = suite::run_all(&loaded, &component(), jobs, |ran| {
-        told.push(ran.path.clone())
+        reported.push(ran.path.clone())
     });
-    assert_eq!(told, files, "in the order of the files");
+    assert_eq!(reported, files, "in the order of the files");
     let took = std::time::Duration::from_secs(1);
     let json = report::to_json(&all, took);
     assert_eq!(
@@ -462,7 +468,7 @@ fields = {{ name = "C", account_number = "0f8fad5b-d9cb-469f-a165-70867728950e" 
 tokens = {{ access_token = "the-access", refresh_token = "the-refresh" }}
 [[step.http]]
 request = {{ method = "GET", url = "https://webexapis.com/v1/organizations/Y2lzY29zcGFyazovL3VzL09SR0FOSVpBVElPTi8wZjhmYWQ1Yi1kOWNiLTQ2OWYtYTE2NS03MDg2NzcyODk1MGU" }}
-answer = {{ fault = "{fault}" }}
+response = {{ fault = "{fault}" }}
 [step.expect]
 http = [{{ fault = "{fault}" }}]
 error = {{ case = "<any>" }}

@@ -3,7 +3,7 @@
 use crate::bindings::automate::platform::storage::{self, Change, Filter, Scope};
 use crate::bindings::automate::platform::types::{Failure, Reference};
 use crate::bindings::automate::platform::{scheduling, secrets};
-use crate::samples::{self, OTHER, RECORD, SAMPLE, STATE, SUITE, WOKEN, key};
+use crate::samples::{self, OTHER, RECORD, SAMPLE, STATE, SUITE, WAKEUP_SUBJECT, key};
 use crate::state::State;
 
 /// The number of documents that one commit deletes.
@@ -48,7 +48,7 @@ pub fn delete(pkid: &str, dry_run: bool) -> Result<Removal, Failure> {
         documents: Vec::new(),
         wakeups: wakeups.into_iter().map(|wakeup| wakeup.id).collect(),
     };
-    for model in [WOKEN, OTHER, SAMPLE] {
+    for model in [WAKEUP_SUBJECT, OTHER, SAMPLE] {
         loop {
             let some = find_remaining(model, &state, if dry_run { 1000 } else { DELETE_BATCH })?;
             // A document that is found again was not deleted, which the check for remains reports.
@@ -78,7 +78,7 @@ pub fn delete(pkid: &str, dry_run: bool) -> Result<Removal, Failure> {
 
 fn check_nothing_remains(state: &State, removed: &Removal) -> Result<(), Failure> {
     let mut remains = Vec::new();
-    for model in [WOKEN, OTHER, SAMPLE, STATE, RECORD] {
+    for model in [WAKEUP_SUBJECT, OTHER, SAMPLE, STATE, RECORD] {
         remains.extend(find_remaining(model, state, 1)?);
     }
     let found = removed.documents.chunks(500).map(storage::get_many);

@@ -8,10 +8,10 @@ use serde_json::json;
 use crate::bindings::automate::platform::scheduling::Wakeup;
 use crate::bindings::automate::platform::storage::{self, Change};
 use crate::bindings::automate::platform::types::{Failure, Reference};
+use crate::driver_actions;
 use crate::outcome::NotPassed;
-use crate::samples::{self, SAMPLE, SUITE, WOKEN, key};
+use crate::samples::{self, SAMPLE, SUITE, WAKEUP_SUBJECT, key};
 use crate::state::{CheckStatus, State};
-use crate::verbs;
 
 /// A wakeup of the record: its id, and the moments of its due time and deadline.
 type Planned = (&'static str, u64, Option<u64>);
@@ -154,8 +154,8 @@ fn check_content(state: &mut State, wakeup: &Wakeup, earlier: usize) {
         (END, _) | (_, 1..) => expected.due = wakeup.due,
         _ => {}
     }
-    let told = |wakeup: &Wakeup| (wakeup.due, wakeup.deadline, wakeup.payload.clone());
-    if told(wakeup) != told(&expected) {
+    let fields = |wakeup: &Wakeup| (wakeup.due, wakeup.deadline, wakeup.payload.clone());
+    if fields(wakeup) != fields(&expected) {
         let why = format!("scheduled as {expected:?}, delivered as {wakeup:?}");
         state.record_not_passed("delivery.content", NotPassed::Failed(why));
     }
@@ -238,7 +238,7 @@ fn conclude(state: &mut State, waited: usize, now: u64) -> Result<Vec<Change>, F
     outcomes.push(("delivery.rescheduled", !is_missing("again"), never.clone()));
     outcomes.push(("delivery.subject", woken, never.clone()));
     let gone = Reference {
-        model: WOKEN.into(),
+        model: WAKEUP_SUBJECT.into(),
         pkid: state.marks.get("deleted").cloned().unwrap_or_default(),
     };
     let came = storage::get(&gone)?.is_some();
@@ -268,9 +268,9 @@ fn conclude(state: &mut State, waited: usize, now: u64) -> Result<Vec<Change>, F
 
 /// Handles a wakeup of another document. This call holds that document's lease, not the record's.
 pub fn handle_probe_wakeup(wakeup: &Wakeup) -> Result<String, Failure> {
-    let told: serde_json::Value = serde_json::from_str(&wakeup.payload)
+    let payload: serde_json::Value = serde_json::from_str(&wakeup.payload)
         .map_err(|error| Failure::Internal(format!("the payload {:?}: {error}", wakeup.payload)))?;
-    let text = |name: &str| told.get(name).and_then(serde_json::Value::as_str);
+    let text = |name: &str| payload.get(name).and_then(serde_json::Value::as_str);
     let (suite, node) = (text("suite"), text("node"));
     let mut written = storage::Document {
         reference: wakeup.subject.clone(),
@@ -281,7 +281,7 @@ pub fn handle_probe_wakeup(wakeup: &Wakeup) -> Result<String, Failure> {
     };
     // The wakeup of the deleted document must not come, whether the host has deleted the document or not.
     if text("id") == Some("deleted") || storage::get(&wakeup.subject)?.is_none() {
-        written.reference.model = WOKEN.into();
+        written.reference.model = WAKEUP_SUBJECT.into();
     }
     samples::commit(vec![Change::Put(written)])?;
     Ok(format!("{} was delivered", wakeup.id))
@@ -293,7 +293,7 @@ pub fn handle_wakeup(wakeup: &Wakeup) -> Result<String, Failure> {
         return handle_probe_wakeup(wakeup);
     }
     let mut state = State::load(&wakeup.subject.pkid)?;
-    verbs::enter(&mut state);
-    verbs::check_exclusive(&mut state)?;
+    driver_actions::enter(&mut state);
+    driver_actions::check_exclusive(&mut state)?;
     handle_record_wakeup(&mut state, wakeup)
 }

@@ -139,14 +139,14 @@ pub fn send(request: &Request<'_>) -> Result<Response, ErrorCode> {
     };
     let future = outgoing_handler::handle(outgoing, options)?;
     let written = sink.map_or(Ok(()), |sink| write(sink, request.body));
-    let answer = loop {
-        if let Some(answer) = future.get() {
-            break answer.map_err(|()| broken())??;
+    let response = loop {
+        if let Some(response) = future.get() {
+            break response.map_err(|()| broken())??;
         }
         future.subscribe().block();
     };
     written?;
-    read(answer)
+    read(response)
 }
 
 fn timeouts(millis: u64) -> Result<RequestOptions, ()> {
@@ -170,10 +170,10 @@ fn write(sink: OutgoingBody, body: &[u8]) -> Result<(), ErrorCode> {
     OutgoingBody::finish(sink, None)
 }
 
-fn read(answer: IncomingResponse) -> Result<Response, ErrorCode> {
-    let status = answer.status();
-    let headers = answer.headers().entries();
-    let body = answer
+fn read(response: IncomingResponse) -> Result<Response, ErrorCode> {
+    let status = response.status();
+    let headers = response.headers().entries();
+    let body = response
         .consume()
         .map_err(|()| ErrorCode::InternalError(None))?;
     let stream = body.stream().map_err(|()| ErrorCode::InternalError(None))?;

@@ -19,7 +19,7 @@
 //! 2. `modify` with the fields `{"do": "checks"}`, until `next` is no longer `checks`. A call that fails is made again:
 //!    the check that was cut off has failed.
 //! 3. `refresh` once, which compares the time of the request with the plugin's clock.
-//! 4. Two concurrent calls, one that outlives its lease, and a restart: the verbs of `verbs.rs`.
+//! 4. Two concurrent calls, one that outlives its lease, and a restart: the actions of `driver_actions.rs`.
 //! 5. Let wakeups come, and call `check-expiry` until `next` is `done`. The last wakeup is due after ten moments; a
 //!    failed one is retried when the host chooses.
 //! 6. `delete`. An error names remaining data, or another problem.
@@ -44,13 +44,13 @@ mod bindings {
 mod checks;
 mod cleanup;
 mod deliveries;
+mod driver_actions;
 mod exchange;
 mod options;
 mod outcome;
 mod registry;
 mod samples;
 mod state;
-mod verbs;
 mod workflows;
 
 /// The identity of this plugin for hosts.

@@ -64,8 +64,8 @@ pub fn failure_case(failure: &Failure) -> &'static str {
 }
 
 /// Fails the check unless the host refused with the failure `by`.
-pub fn ensure_refused<T>(what: &str, answer: Result<T, Failure>, by: &str) -> Outcome {
-    match answer {
+pub fn ensure_refused<T>(what: &str, result: Result<T, Failure>, by: &str) -> Outcome {
+    match result {
         Err(failure) if failure_case(&failure) == by => Ok(()),
         Err(failure) => fail(format!("{what}: expected {by}, found {}", short(&failure))),
         Ok(_) => fail(format!(

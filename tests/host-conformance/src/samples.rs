@@ -16,7 +16,7 @@ pub const SAMPLE: &str = "conformance/Sample";
 /// A second model, to distinguish from the first.
 pub const OTHER: &str = "conformance/Other";
 /// The model of documents written by wakeups that must not come.
-pub const WOKEN: &str = "conformance/Woken";
+pub const WAKEUP_SUBJECT: &str = "conformance/WakeupSubject";
 /// The model of the suite's state.
 pub const STATE: &str = "conformance/State";
 /// The model of the record.

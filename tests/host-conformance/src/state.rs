@@ -45,7 +45,7 @@ pub struct State {
     /// The call that is in the exclusive section.
     pub inside: Option<String>,
     /// The number of requested calls that went through the exclusive section.
-    pub meetings: u32,
+    pub overlaps: u32,
     /// Random bytes of the first call, in hexadecimal.
     pub random: Option<String>,
     /// Documents for later calls, by purpose.

@@ -7,7 +7,7 @@ use crate::checks::{environment, secrets};
 use crate::options::Options;
 use crate::samples::{self, RECORD, SUITE, key};
 use crate::state::{CheckStatus, State};
-use crate::{cleanup, deliveries, registry, verbs};
+use crate::{cleanup, deliveries, driver_actions, registry};
 
 /// The component.
 pub struct Suite;
@@ -130,8 +130,8 @@ impl Guest for Suite {
             }])
         })?;
         let mut state = State::new(&request.pkid, &request.hierarchy, options);
-        verbs::enter(&mut state);
-        let mark = verbs::mark_durable(&mut state);
+        driver_actions::enter(&mut state);
+        let mark = driver_actions::mark_durable(&mut state);
         let made = [record(&state), state.document()];
         let created = made.iter().map(|document| document.reference.clone());
         let created = created.collect();
@@ -149,7 +149,7 @@ impl Guest for Suite {
         fields: String,
         _: Option<String>,
     ) -> Result<contract::ConnectionReport, Failure> {
-        Ok(connection(&verbs::modify(&pkid, &fields)?))
+        Ok(connection(&driver_actions::modify(&pkid, &fields)?))
     }
 
     fn delete(pkid: String, dry_run: bool) -> Result<contract::Deletion, Failure> {
@@ -173,7 +173,7 @@ impl Guest for Suite {
         requested_at: u64,
     ) -> Result<contract::RefreshReport, Failure> {
         let mut state = State::load(&pkid)?;
-        verbs::check_clock(&mut state, requested_at)?;
+        driver_actions::check_clock(&mut state, requested_at)?;
         Ok(contract::RefreshReport {
             grant,
             outcome: contract::RefreshOutcome::Connected,

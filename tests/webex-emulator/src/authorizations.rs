@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::api::Caller;
 use crate::errors::ApiError;
 use crate::ids::{self, Digest};
-use crate::record::DeadTokens;
+use crate::record::InvalidatedTokens;
 use crate::shared::Shared;
 
 const TOKENS_READ: &str = "identity:tokens_read";
@@ -48,11 +48,11 @@ pub(crate) async fn revoke_client(
     if ids::decode("ORGANIZATION", &org_id).as_ref() != Some(own) {
         return Err(ApiError::NotFound);
     }
-    let dead = shared.state().revoke_organization(own, Some(&client_id));
-    if dead.is_empty() {
+    let invalidated = shared.state().revoke_organization(own, Some(&client_id));
+    if invalidated.is_empty() {
         return Err(ApiError::NotFound);
     }
-    Ok(revoked(dead))
+    Ok(revoked(invalidated))
 }
 
 /// `DELETE /v1/authorizations/{id}`: revokes one authorisation with all its tokens.
@@ -71,7 +71,7 @@ pub(crate) async fn revoke_one(
 
 fn revoked(tokens: Vec<Digest>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
-    response.extensions_mut().insert(DeadTokens {
+    response.extensions_mut().insert(InvalidatedTokens {
         tokens,
         reason: "its holder had revoked it",
     });

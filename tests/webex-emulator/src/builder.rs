@@ -218,15 +218,15 @@ impl Builder {
     /// [`Webex::handle`].
     #[must_use]
     pub fn in_process(self) -> Webex {
-        // A dropped future is noticed at once.
+        // A dropped future is noticed immediately.
         self.webex(Duration::ZERO)
     }
 
-    fn webex(mut self, hang_up_grace: Duration) -> Webex {
+    fn webex(mut self, disconnect_grace: Duration) -> Webex {
         if self.settings.clients.is_empty() {
             self = self.client(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET);
         }
-        let recorder = Recorder::new(self.settings.recorded_requests, hang_up_grace);
+        let recorder = Recorder::new(self.settings.recorded_requests, disconnect_grace);
         let state = State::new(
             self.settings,
             self.mode,

@@ -40,7 +40,7 @@ pub(crate) fn consent(
 ) -> Option<String> {
     let proposed = state.proposed_organization()?.uuid.clone();
     let mut body = format!(
-        "<p>The integration <code id=\"client\">{}</code> asks for access and takes the answer at \
+        "<p>The integration <code id=\"client\">{}</code> asks for access and receives the response at \
          <code id=\"redirect-uri\">{}</code>.</p>\n\
          <form method=\"post\" action=\"authorize\">\n",
         encode_safe(&request.client_id),

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::ids::Digest;
-use crate::record::DeadTokens;
+use crate::record::InvalidatedTokens;
 
 /// The header with the tracking id; its case varies between responses of the real service.
 pub(crate) const TRACKING_ID: HeaderName = HeaderName::from_static("trackingid");
@@ -41,7 +41,7 @@ impl IntoResponse for ApiError {
             revoked: Some(token),
         } = self
         {
-            response.extensions_mut().insert(DeadTokens {
+            response.extensions_mut().insert(InvalidatedTokens {
                 tokens: vec![token],
                 reason: "it had been refused as revoked",
             });

@@ -42,7 +42,7 @@ impl Gate {
     /// Resolves once `count` requests in all have reached this gate.
     pub async fn reached_by(&self, count: usize) {
         let mut arrivals = self.inner.arrivals.subscribe();
-        // The sender lives in `self`, so waiting cannot fail.
+        // The sender is in `self`, so waiting cannot fail.
         let _ = arrivals.wait_for(|seen| *seen >= count).await;
     }
 

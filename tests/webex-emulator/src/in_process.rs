@@ -15,7 +15,7 @@ use crate::webex::Webex;
 /// A client's timeout and size limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientLimits {
-    /// Timeout: a latency as long as this makes the client hang up. Default: 30 s.
+    /// Timeout: a latency as long as this makes the client disconnect. Default: 30 s.
     pub time: Duration,
     /// Maximum size of a body in bytes. Of a longer body the client gets one more byte, to notice.
     /// Default: 16 MiB.
@@ -36,8 +36,8 @@ impl Default for ClientLimits {
 pub struct TimedOutcome {
     /// The outcome.
     pub outcome: ClientOutcome,
-    /// The duration according to the injected latencies; nothing has waited. If the client [hung
-    /// up](ClientOutcome::HungUp) this is its timeout.
+    /// The duration according to the injected latencies; nothing has waited. If the client
+    /// [disconnected](ClientOutcome::Disconnected) this is its timeout.
     pub elapsed: Duration,
 }
 
@@ -57,7 +57,7 @@ pub enum ClientOutcome {
         processed: bool,
     },
     /// The client's timeout passed.
-    HungUp {
+    Disconnected {
         /// Whether the request was carried out. No client can know.
         processed: bool,
     },
@@ -85,7 +85,9 @@ impl Webex {
             let outcome = match process_request(&webex, request, &mut latency).await {
                 Ok(response) => read(response, limits.body, is_head).await,
                 Err(NoResponse::Reset { processed }) => ClientOutcome::Reset { processed },
-                Err(NoResponse::HungUp { processed }) => ClientOutcome::HungUp { processed },
+                Err(NoResponse::Disconnected { processed }) => {
+                    ClientOutcome::Disconnected { processed }
+                }
             };
             let elapsed = match latency {
                 Latency::Simulated { elapsed, timeout } => elapsed.min(timeout),
@@ -132,7 +134,9 @@ impl fmt::Debug for ClientOutcome {
             Self::Whole(response) => write!(f, "Whole({})", response.status()),
             Self::Cut(response) => write!(f, "Cut({})", response.status()),
             Self::Reset { processed } => write!(f, "Reset {{ processed: {processed} }}"),
-            Self::HungUp { processed } => write!(f, "HungUp {{ processed: {processed} }}"),
+            Self::Disconnected { processed } => {
+                write!(f, "Disconnected {{ processed: {processed} }}")
+            }
         }
     }
 }

@@ -95,7 +95,7 @@ struct Arguments {
     error_style: ErrorStyle,
 
     /// Omit `scope` and `token_type` from token responses
-    #[arg(long = "bare-answers")]
+    #[arg(long = "bare-responses")]
     bare_responses: bool,
 }
 
@@ -121,7 +121,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Writes to stdout; a reader that has gone is no error.
+/// Writes to stdout; a reader that has gone is not an error.
 fn print_text(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     let written = stdout.write_all(text.as_bytes());
@@ -134,7 +134,7 @@ fn print_text(text: &str) -> anyhow::Result<()> {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    // Before the first line of output: its reader may send a signal at once.
+    // Before the first line of output: its reader may send a signal immediately.
     let mut stop = [
         signal(SignalKind::interrupt())?,
         signal(SignalKind::terminate())?,

@@ -3,7 +3,7 @@
 //! There are two rules. Both concern the client's knowledge, because a client can only be blamed
 //! for what it could know:
 //! - never two requests in flight with one refresh token;
-//! - never a token or code that its holder knows to be dead: rotated out or exchanged by a response
+//! - never a token or code that its holder knows to be invalid: rotated out or exchanged by a response
 //!   that was sent whole, revoked by the holder itself, or rejected before as revoked, rotated out
 //!   or used.
 
@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use crate::ids::Digest;
 
 /// Over a connection, the emulator may see a client's next request before it sees that the client
-/// has hung up, by this much time at most.
+/// has disconnected, by this much time at most.
 pub(crate) const HANG_UP_GRACE: Duration = Duration::from_millis(250);
 
 /// The outcome of a request.
@@ -26,11 +26,11 @@ pub(crate) const HANG_UP_GRACE: Duration = Duration::from_millis(250);
 pub enum Outcome {
     /// It has not ended yet.
     InFlight,
-    /// Answered with this status, whole or not.
+    /// The response had this status; it may be incomplete.
     Status(u16),
     /// The connection was reset before a response.
     Reset,
-    /// The client hung up before the response.
+    /// The client disconnected before the response.
     Abandoned,
 }
 
@@ -98,9 +98,9 @@ pub struct InFlight {
     pub max_per_refresh_token: usize,
 }
 
-/// Tokens that the receiver of a response then knows to be dead.
+/// Tokens that the receiver of a response then knows to be invalid.
 #[derive(Clone, Debug)]
-pub(crate) struct DeadTokens {
+pub(crate) struct InvalidatedTokens {
     pub(crate) tokens: Vec<Digest>,
     pub(crate) reason: &'static str,
 }
@@ -114,7 +114,7 @@ struct Inner {
     in_flight: InFlight,
     /// The numbers of the requests in flight with a refresh token.
     by_refresh_token: HashMap<Digest, Vec<u64>>,
-    known_dead: HashMap<Digest, &'static str>,
+    known_invalid: HashMap<Digest, &'static str>,
     violations: Vec<Violation>,
 }
 
@@ -139,18 +139,18 @@ pub(crate) struct Recorder {
     /// Notified whenever a flight has ended.
     flight_ended: Notify,
     capacity: usize,
-    hang_up_grace: Duration,
+    disconnect_grace: Duration,
 }
 
 impl Recorder {
     /// Creates a record of up to this many requests. An overlap is forgiven if its first request
-    /// turns out abandoned within `hang_up_grace`.
-    pub(crate) fn new(capacity: usize, hang_up_grace: Duration) -> Self {
+    /// turns out abandoned within `disconnect_grace`.
+    pub(crate) fn new(capacity: usize, disconnect_grace: Duration) -> Self {
         Self {
             inner: Mutex::default(),
             flight_ended: Notify::new(),
             capacity: capacity.max(1),
-            hang_up_grace,
+            disconnect_grace,
         }
     }
 
@@ -166,7 +166,7 @@ impl Recorder {
         }
         Self {
             inner: Mutex::new(inner),
-            ..Self::new(self.capacity, self.hang_up_grace)
+            ..Self::new(self.capacity, self.disconnect_grace)
         }
     }
 
@@ -188,10 +188,10 @@ impl Recorder {
             ("access token", &request.access_token),
             ("authorization code", &request.code),
         ] {
-            let dead = token
+            let invalidated = token
                 .as_ref()
-                .and_then(|t| Some((t, inner.known_dead.get(t)?)));
-            if let Some((token, reason)) = dead {
+                .and_then(|t| Some((t, inner.known_invalid.get(t)?)));
+            if let Some((token, reason)) = invalidated {
                 let text = format!("{at}: {kind} {token} was used though {reason}");
                 inner.violations.push(Violation {
                     text,
@@ -286,11 +286,11 @@ impl Flight {
     }
 
     /// Ends the flight; `learned` is what the client learns from the response.
-    pub(crate) fn end(mut self, outcome: Outcome, learned: Option<DeadTokens>) {
+    pub(crate) fn end(mut self, outcome: Outcome, learned: Option<InvalidatedTokens>) {
         self.finish(outcome, learned);
     }
 
-    fn finish(&mut self, outcome: Outcome, learned: Option<DeadTokens>) {
+    fn finish(&mut self, outcome: Outcome, learned: Option<InvalidatedTokens>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
@@ -310,13 +310,16 @@ impl Flight {
         if outcome == Outcome::Abandoned {
             inner.violations.retain(|violation| {
                 !violation.overlap.is_some_and(|(earlier, since)| {
-                    earlier == self.number && since.elapsed() < self.recorder.hang_up_grace
+                    earlier == self.number && since.elapsed() < self.recorder.disconnect_grace
                 })
             });
         }
-        if let Some(dead) = learned {
-            for token in dead.tokens {
-                inner.known_dead.entry(token).or_insert(dead.reason);
+        if let Some(invalidated) = learned {
+            for token in invalidated.tokens {
+                inner
+                    .known_invalid
+                    .entry(token)
+                    .or_insert(invalidated.reason);
             }
         }
         drop(inner);

@@ -1,4 +1,4 @@
-//! The processing of one request: recorded, held, carried out or not, garbled or not, answered or
+//! The processing of one request: recorded, held, carried out or not, garbled or not, responded to or
 //! reset.
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::faults::{FaultKind, RequestFaults};
 use crate::garble::{self, GarbledResponse};
 use crate::gate::ProcessingStage;
 use crate::ids::Digest;
-use crate::record::{DeadTokens, Flight, Outcome, RecordedRequest};
+use crate::record::{Flight, InvalidatedTokens, Outcome, RecordedRequest};
 use crate::shared::Shared;
 use crate::token_endpoint::{self, Form};
 use crate::webex::Webex;
@@ -45,9 +45,9 @@ pub(crate) enum NoResponse {
     /// The connection has to be reset.
     #[error("the connection is reset on purpose")]
     Reset { processed: bool },
-    /// The client has hung up.
-    #[error("the client has hung up")]
-    HungUp { processed: bool },
+    /// The client has disconnected.
+    #[error("the client has disconnected")]
+    Disconnected { processed: bool },
 }
 
 /// How a latency passes.
@@ -63,7 +63,7 @@ pub(crate) enum Latency {
 }
 
 impl Latency {
-    /// Waits for the latency. Returns false if the client has hung up meanwhile.
+    /// Waits for the latency. Returns false if the client has disconnected meanwhile.
     async fn wait(&mut self, latency: Duration) -> bool {
         match self {
             Self::Real => {
@@ -123,7 +123,7 @@ pub(crate) async fn process_request(
     }
 
     if !pause(shared, &path, &faults, ProcessingStage::Before, latency).await {
-        return Err(NoResponse::HungUp { processed: false });
+        return Err(NoResponse::Disconnected { processed: false });
     }
     if let Some(fault) = &faults.fault {
         if matches!(fault, FaultKind::ResetBefore) {
@@ -134,7 +134,7 @@ pub(crate) async fn process_request(
             && let Some(response) = garble::replacement_response(fault)
         {
             if !pause(shared, &path, &faults, ProcessingStage::After, latency).await {
-                return Err(NoResponse::HungUp { processed: false });
+                return Err(NoResponse::Disconnected { processed: false });
             }
             return Ok(finish(flight, response, &tracking_id, None));
         }
@@ -142,10 +142,10 @@ pub(crate) async fn process_request(
 
     let mut response = route(router, Request::from_parts(head, body), &tracking_id).await;
     flight.note_processed();
-    let learned = response.extensions_mut().remove::<DeadTokens>();
+    let learned = response.extensions_mut().remove::<InvalidatedTokens>();
 
     if !pause(shared, &path, &faults, ProcessingStage::After, latency).await {
-        return Err(NoResponse::HungUp { processed: true });
+        return Err(NoResponse::Disconnected { processed: true });
     }
     match &faults.fault {
         Some(FaultKind::ResetAfter) => {
@@ -188,7 +188,7 @@ async fn route(router: &Router, request: Request<Bytes>, tracking_id: &str) -> R
     }
 }
 
-/// Waits for the latency and the gates of this stage. Returns false if the client hangs up
+/// Waits for the latency and the gates of this stage. Returns false if the client disconnects
 /// meanwhile.
 async fn pause(
     shared: &Shared,
@@ -211,7 +211,7 @@ fn finish(
     flight: Flight,
     response: Response,
     tracking_id: &str,
-    learned: Option<DeadTokens>,
+    learned: Option<InvalidatedTokens>,
 ) -> Response {
     flight.note_tracking_id(tracking_id);
     flight.end(Outcome::Status(response.status().as_u16()), learned);

@@ -47,9 +47,9 @@ pub enum Mode {
     FrozenClock,
     /// The response omits the refresh token: the old one stays valid until its old expiry.
     OmitRefreshToken,
-    /// A new refresh token comes back and the old one is dead.
+    /// The response has a new refresh token, and the old one is invalid.
     Rotate,
-    /// Soon after the last one a refresh changes nothing: the same two tokens come back with their
+    /// Soon after the last one a refresh changes nothing: the response has the same two tokens with their
     /// remaining lifetimes. Later it works as `ExtendSame`.
     SameAccessToken,
 }

@@ -327,7 +327,7 @@ impl State {
     }
 
     /// Revokes the authorisation with this UUID if it is the organisation's; returns every token
-    /// that is dead now.
+    /// that is invalid now.
     pub(crate) fn revoke_authorization(
         &mut self,
         organization_uuid: &str,

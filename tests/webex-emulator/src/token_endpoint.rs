@@ -15,7 +15,7 @@ use url::form_urlencoded;
 
 use crate::errors;
 use crate::ids::Digest;
-use crate::record::DeadTokens;
+use crate::record::InvalidatedTokens;
 use crate::settings::ErrorStyle;
 use crate::shared::Shared;
 use crate::state::{CodeRefusal, Exchange, Refusal};
@@ -94,8 +94,8 @@ struct OauthError {
     status: StatusCode,
     code: &'static str,
     description: &'static str,
-    /// The rejected token or code, if it is dead for good.
-    dead: Option<Digest>,
+    /// The rejected token or code, if it is permanently invalid.
+    invalidated: Option<Digest>,
     basic: bool,
 }
 
@@ -105,7 +105,7 @@ impl OauthError {
             status: StatusCode::BAD_REQUEST,
             code,
             description,
-            dead: None,
+            invalidated: None,
             basic: false,
         }
     }
@@ -134,8 +134,8 @@ impl OauthError {
             let challenge = HeaderValue::from_static("Basic realm=\"webex\"");
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
-        if let Some(token) = self.dead {
-            response.extensions_mut().insert(DeadTokens {
+        if let Some(token) = self.invalidated {
+            response.extensions_mut().insert(InvalidatedTokens {
                 tokens: vec![token],
                 reason: "it had been refused as revoked, rotated out or used",
             });
@@ -228,7 +228,7 @@ fn refresh(shared: &Shared, client_id: &str, form: &Form) -> Result<Response, Oa
         Ok(refreshed) => {
             let mut response = Json(refreshed.response.to_json()).into_response();
             if let Some(old) = refreshed.rotated_out {
-                response.extensions_mut().insert(DeadTokens {
+                response.extensions_mut().insert(InvalidatedTokens {
                     tokens: vec![old],
                     reason: "it had been rotated out",
                 });
@@ -240,7 +240,7 @@ fn refresh(shared: &Shared, client_id: &str, form: &Form) -> Result<Response, Oa
             "The requested scope is invalid",
         )),
         Err(refusal) => Err(OauthError {
-            dead: matches!(refusal, Refusal::Revoked | Refusal::RotatedOut)
+            invalidated: matches!(refusal, Refusal::Revoked | Refusal::RotatedOut)
                 .then(|| Digest::from_secret(token)),
             ..OauthError::new(
                 "invalid_grant",
@@ -272,7 +272,7 @@ fn exchange(shared: &Shared, client_id: &str, form: &Form) -> Result<Response, O
     match shared.state().exchange(&exchange) {
         Ok(grant) => {
             let mut response = Json(grant.json()).into_response();
-            response.extensions_mut().insert(DeadTokens {
+            response.extensions_mut().insert(InvalidatedTokens {
                 tokens: vec![Digest::from_secret(code)],
                 reason: "it had been exchanged",
             });
@@ -289,7 +289,7 @@ fn exchange(shared: &Shared, client_id: &str, form: &Form) -> Result<Response, O
                 CodeRefusal::Verifier => "The code_verifier does not match the code_challenge.",
             };
             Err(OauthError {
-                dead: matches!(refusal, CodeRefusal::Expired | CodeRefusal::Used)
+                invalidated: matches!(refusal, CodeRefusal::Expired | CodeRefusal::Used)
                     .then(|| Digest::from_secret(code)),
                 ..OauthError::new("invalid_grant", description)
             })

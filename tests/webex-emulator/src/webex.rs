@@ -177,7 +177,7 @@ impl Webex {
     /// a token or code that its holder knew to be revoked, rotated out or used.
     ///
     /// A client learns from a whole response that rotated the token out, exchanged the code or
-    /// rejected either as dead, or from its own successful revocation. The first use of a token
+    /// rejected either as invalid, or from its own successful revocation. The first use of a token
     /// that was revoked without its knowledge, or whose successor was lost on the way, is no
     /// violation.
     pub fn violations(&self) -> Vec<String> {

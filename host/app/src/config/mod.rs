@@ -334,7 +334,10 @@ impl Config {
 
     fn read_tokens(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
         for (key, setting) in [
-            ("assumed-access-lifetimetime", "tokens.assumed-access-lifetimetime"),
+            (
+                "assumed-access-lifetimetime",
+                "tokens.assumed-access-lifetimetime",
+            ),
             (
                 "assumed-refresh-lifetimetime",
                 "tokens.assumed-refresh-lifetimetime",

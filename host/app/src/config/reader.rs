@@ -145,7 +145,7 @@ impl<'i> Section<'i> {
         if let Some(((_, first), others)) = present.split_first() {
             for (span, name) in others {
                 let message = format!(
-                    "exactly one of {} can be given, and `{}{first}` is there already",
+                    "exactly one of {} can be given, and `{}{first}` is given already",
                     keys.join(", "),
                     self.prefix
                 );

@@ -26,7 +26,7 @@ impl RedirectAddress {
             return Err(format!("is not an http or https address, {EXAMPLE}"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("must not carry a user or password".to_owned());
+            return Err("must not contain a user or password".to_owned());
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(

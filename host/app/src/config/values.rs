@@ -117,7 +117,7 @@ fn parse_base_url(value: DeValue<'_>) -> Result<String, String> {
         return Err(format!("{text:?} is not an http or https address"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("an address must not carry a user or password".to_owned());
+        return Err("an address must not contain a user or password".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("a base address has neither `?` nor `#`".to_owned());

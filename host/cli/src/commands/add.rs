@@ -59,7 +59,7 @@ fn render_text(added: &AddReport, now: relation_host::types::Timestamp) -> Strin
     let connection = view::render_connection(&added.connection, now);
     if added.replayed {
         return format!(
-            "nothing was made: an earlier add with this key created the record\n\n{connection}"
+            "no record was added: an earlier add with this key created it\n\n{connection}"
         );
     }
     let mut created = Table::with_columns(&[Column::new("created").tail(12), Column::new("pkid")]);

@@ -32,7 +32,7 @@ pub async fn run(args: &Args, global: &GlobalArgs) -> Result<(), AppError> {
     let scratch = tempfile::tempdir().map_err(|error| {
         AppError::new(
             ErrorKind::Failed,
-            format!("cannot make a temporary directory: {error}"),
+            format!("cannot create a temporary directory: {error}"),
         )
     })?;
     let now = clock().now();

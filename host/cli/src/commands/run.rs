@@ -253,7 +253,7 @@ fn print(context: &Context, summary: Summary, recorded: Option<Value>) -> Result
     }
     context.output.print(&document, |document| {
         let done = format!(
-            "{done} wakeups answered: {refreshed} refreshed, {retrying} retrying, {need_person} need a person, \
+            "{done} wakeups run: {refreshed} refreshed, {retrying} retrying, {need_person} need a person, \
              {failed_imports} failed imports, {failed} failed calls"
         );
         let recorded = document.get("recorded");

@@ -56,7 +56,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let first = host.sync(&record.pkid, kind.clone(), args.accept_removals);
     let first = progress::show_while(&label, watched(), first).await;
     let mut call_output = first.map_err(|error| {
-        let again = "what was imported stays; run this again, and it goes on from there";
+        let again = "what was imported stays; run this command again to continue";
         with_retry_hint(AppError::from(error), again)
     })?;
     while call_output.value.continues.is_some() {
@@ -72,9 +72,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
                 break;
             }
             Err(error) => {
-                let by_itself = "what was imported stays; `relation-host run` goes on with it by \
-                                 itself, and so does another `relation-host sync`";
-                return Err(with_retry_hint(AppError::from(error), by_itself));
+                let hint = "what was imported stays; `relation-host run` continues the import \
+                                 automatically, and another `relation-host sync` continues it now";
+                return Err(with_retry_hint(AppError::from(error), hint));
             }
         }
     }

@@ -52,7 +52,7 @@ impl Environment {
         let directory = tempfile::Builder::new()
             .prefix("relation-demo-")
             .tempdir()
-            .map_err(|error| setup_error("cannot make a directory for the demo", error))?;
+            .map_err(|error| setup_error("cannot create a directory for the demo", error))?;
 
         let emulated = Arc::clone(&clock);
         let webex = Emulator::builder()

@@ -94,7 +94,7 @@ fn parse_level(word: &str) -> Result<LevelFilter, String> {
     };
     understood.ok_or_else(|| {
         format!(
-            "{word:?} is no level: levels are off, error, warn, info, debug and trace; a target has one as in \
+            "{word:?} is not a level: levels are off, error, warn, info, debug and trace; a target has one as in \
              relation=debug,hyper=info"
         )
     })

@@ -70,10 +70,7 @@ async fn callback_with_the_state_gets_the_result_page() {
         "{response}"
     );
     listener.close().await;
-    assert!(
-        TcpStream::connect(socket).is_err(),
-        "nobody listens any more"
-    );
+    assert!(TcpStream::connect(socket).is_err(), "the port is closed");
 }
 
 #[tokio::test]
@@ -186,14 +183,14 @@ async fn bind_error_names_the_port() {
 fn page_links_to_the_next_consent() {
     let page = Page {
         link: Some((
-            "Go on".to_owned(),
+            "Continue".to_owned(),
             "https://webex.example/?a=1&b=\"2".to_owned(),
         )),
         ..page()
     };
     let html = page.html();
     assert!(
-        html.contains("<a href=\"https://webex.example/?a=1&amp;b=&quot;2\">Go on</a>"),
+        html.contains("<a href=\"https://webex.example/?a=1&amp;b=&quot;2\">Continue</a>"),
         "{html}"
     );
 }

@@ -46,7 +46,7 @@ pub fn is_json_mode() -> bool {
     JSON_MODE.load(Ordering::Relaxed)
 }
 
-/// Returns whether stderr is a terminal, so that progress can be shown and questions asked.
+/// Returns whether stderr is a terminal, so that progress and prompts can be shown.
 pub fn is_interactive() -> bool {
     !is_json_mode() && io::stderr().is_terminal()
 }
@@ -62,7 +62,7 @@ pub fn open_log_writer(file: std::fs::File) -> &'static BackgroundWriter {
 }
 
 fn dropped_lines_message(lost: u64) -> String {
-    let text = format!("{lost} log lines were dropped: nobody read them in time");
+    let text = format!("{lost} log lines were dropped: stderr was not read in time");
     match LOGS_AS_JSON.load(Ordering::Relaxed) {
         true => format!(
             "{}\n",

@@ -31,7 +31,7 @@ fn write_to(mut stdout: impl Write, texts: &[&str]) -> Result<(), AppError> {
         .and_then(|()| stdout.flush())
         .map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => {
-                AppError::new(ErrorKind::BrokenPipe, "nobody reads stdout")
+                AppError::new(ErrorKind::BrokenPipe, "stdout has no reader")
             }
             _ => AppError::new(
                 ErrorKind::Failed,

@@ -84,7 +84,7 @@ async fn while_the_proxy_opens_a_tunnel() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_waiting_for_the_answer() {
+async fn while_waiting_for_the_response() {
     let server = Server::start(|connection| connection.silent()).await;
     let ended = timeout_of(
         &client(&[&server.url()]),
@@ -96,7 +96,7 @@ async fn while_waiting_for_the_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_the_head_of_the_answer_never_ends() {
+async fn while_the_response_head_never_ends() {
     let server = Server::start(|mut connection| async move {
         connection.request().await;
         connection.write("HTTP/1.1 200 OK\r\nx-half: ").await;

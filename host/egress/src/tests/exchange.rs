@@ -32,10 +32,10 @@ async fn request_arrives_with_path_fields_and_body() {
 
 #[test]
 fn public_types_are_send_sync_and_unpin() {
-    fn anywhere<T: Send + Sync + Unpin + 'static>() {}
-    anywhere::<Client>();
-    anywhere::<LimitedBody>();
-    anywhere::<EgressError>();
+    fn assert_traits<T: Send + Sync + Unpin + 'static>() {}
+    assert_traits::<Client>();
+    assert_traits::<LimitedBody>();
+    assert_traits::<EgressError>();
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn body_over_the_limit_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_body_of_just_the_limit_is_read() {
+async fn body_of_exactly_the_limit_is_read() {
     let server =
         Server::responding("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n0123456789").await;
     let options = ClientOptions {
@@ -127,8 +127,8 @@ async fn headers_are_limited_both_ways() {
     assert_eq!(
         error.to_string(),
         format!(
-            "the header of the answer of `{}` is larger than 65536 bytes, has more than 100 fields or \
-             announces an absurd body, the limit `limits.headers`",
+            "the header of the response from `{}` is larger than 65536 bytes, has more than 100 fields or \
+             announces a body of invalid length, the limit `limits.headers`",
             server.url()
         )
     );

@@ -152,13 +152,13 @@ impl Server {
 #[derive(Default)]
 pub(super) struct ScriptedResolver {
     lookups: Mutex<HashMap<String, Vec<Vec<IpAddr>>>>,
-    asked: Arc<AtomicUsize>,
+    lookup_count: Arc<AtomicUsize>,
 }
 
 impl ScriptedResolver {
     /// The number of lookups, for all names.
     pub(super) fn lookup_count(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.asked)
+        Arc::clone(&self.lookup_count)
     }
 
     pub(super) fn with(self, name: &str, lookups: &[&[&str]]) -> Self {
@@ -173,7 +173,7 @@ impl ScriptedResolver {
 #[async_trait]
 impl Resolve for ScriptedResolver {
     async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.lookup_count.fetch_add(1, Ordering::SeqCst);
         let mut names = self.lookups.lock();
         let lookups = names.get_mut(name);
         let lookups = lookups.ok_or_else(|| io::Error::other("name or service not known"))?;

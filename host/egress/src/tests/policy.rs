@@ -252,8 +252,8 @@ fn literal_permits_only_its_address_scheme_and_port() {
     assert_eq!(
         denied.to_string(),
         "`http://localhost:8080` is at 127.0.0.1 (loopback), which is not a public address and is \
-         reached only where it is listed itself; add \"http://127.0.0.1:8080\" to `egress.allow` if that \
-         is meant"
+         reached only if it is listed itself; add \"http://127.0.0.1:8080\" to `egress.allow` if \
+         that is intended"
     );
 }
 
@@ -271,8 +271,8 @@ fn only_public_proxies_are_allowed_by_default() {
         .unwrap_err();
     assert_eq!(
         denied.to_string(),
-        "proxy `http://proxy.example:3128` is not at a public address (private), and such a proxy is \
-         used only where its address is listed; the operator can add it as \"http://ADDRESS:3128\" to \
+        "proxy `http://proxy.example:3128` is not at a public address (private), and such a proxy \
+         is used only if its address is listed; the operator can add it as \"http://ADDRESS:3128\" to \
          `egress.proxies`"
     );
 }

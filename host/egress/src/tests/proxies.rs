@@ -310,8 +310,8 @@ async fn closed_proxy_connection_names_the_phase() {
 
 #[tokio::test]
 async fn proxy_connect_and_tls_errors_name_the_proxy() {
-    let stranger = https_server(Authority::new().acceptor("127.0.0.1", 2999)).await;
-    let stranger = format!("https://{}", stranger.address);
+    let untrusted = https_server(Authority::new().acceptor("127.0.0.1", 2999)).await;
+    let untrusted = format!("https://{}", untrusted.address);
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -319,10 +319,10 @@ async fn proxy_connect_and_tls_errors_name_the_proxy() {
     let closed = format!("http://{closed}");
     let client = Authority::new().client(
         &[TARGET],
-        &[&stranger, &closed],
+        &[&untrusted, &closed],
         ScriptedResolver::default(),
     );
-    for url in [stranger, closed] {
+    for url in [untrusted, closed] {
         let error = call_via(&client, get(TARGET), &via(&url))
             .await
             .unwrap_err();

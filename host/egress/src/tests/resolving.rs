@@ -54,7 +54,7 @@ async fn bad_addresses_are_dropped_and_the_good_one_is_used() {
 }
 
 #[tokio::test]
-async fn the_next_address_is_tried_when_one_does_not_answer() {
+async fn the_next_address_is_tried_after_a_timeout() {
     let server = Server::responding(OK).await;
     let port = server.address.port();
     let names =

@@ -57,10 +57,10 @@ async fn secrets_are_not_in_errors_debug_or_logs() {
 
     let responses = [
         "",
-        "nonsense canary-answer\r\n\r\n",
+        "nonsense canary-response\r\n\r\n",
         "HTTP/1.1 407 canary-reason\r\nproxy-authenticate: canary-challenge\r\n\r\n",
-        "HTTP/1.1 403 canary-reason\r\ncontent-length: 13\r\n\r\ncanary-answer",
-        "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\ncanary-answer",
+        "HTTP/1.1 403 canary-reason\r\ncontent-length: 13\r\n\r\ncanary-response",
+        "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\ncanary-response",
     ];
     let mut shown = String::new();
     for response in responses {

@@ -28,7 +28,7 @@ impl Transport for RecordingTransport {
     ) -> Result<Response<Bytes>, TransportError> {
         self.requests.lock().push(request);
         match &self.error {
-            None => Ok(Response::new(Bytes::from_static(b"carried"))),
+            None => Ok(Response::new(Bytes::from_static(b"transported"))),
             Some(error) => Err(error.clone()),
         }
     }
@@ -65,7 +65,7 @@ async fn send_through(
 async fn transport_gets_absolute_uri_and_whole_body() {
     let transport = Arc::new(RecordingTransport::default());
     let response = send_through(&transport, "https://api.example/v1/token?a=b", 100).await;
-    assert_eq!(response.unwrap(), "carried");
+    assert_eq!(response.unwrap(), "transported");
     let requests = transport.requests.lock();
     assert_eq!(requests[0].uri(), "https://api.example/v1/token?a=b");
     assert_eq!(requests[0].headers()["host"], "api.example");
@@ -174,7 +174,7 @@ async fn transport_errors_say_whether_it_may_have_been_sent() {
             ..RecordingTransport::default()
         });
         let error = send_through(&transport, "https://api.example/", 100).await;
-        let error = error.expect_err("a fault is no answer");
+        let error = error.expect_err("the fault is an error");
         assert_eq!(
             error.may_have_been_sent(),
             may_have_been_sent,
@@ -202,7 +202,7 @@ async fn observe(client: &Client, url: &str, proxies: &Proxies) -> String {
     let sent = client.send(post(url, "a=b"), proxies, within(2)).await;
     let (head, body) = match sent {
         Ok(response) => response.into_parts(),
-        Err(error) => return format!("no answer: {error:?}"),
+        Err(error) => return format!("no response: {error:?}"),
     };
     let body = body.collect().await;
     let body = body.map(|body| body.to_bytes());
@@ -213,7 +213,7 @@ async fn observe(client: &Client, url: &str, proxies: &Proxies) -> String {
 /// received.
 async fn observe_both(server: &Server, url: &str, proxies: &Proxies) -> [(String, Vec<String>); 2] {
     let [scheme, _, authority, ..] = url.split('/').collect::<Vec<_>>()[..] else {
-        panic!("{url} is no address");
+        panic!("{url} is not an address");
     };
     let target = format!("{scheme}//{authority}");
     let policy = policy(&[&server.url(), &target], &[&server.url()]);

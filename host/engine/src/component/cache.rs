@@ -32,7 +32,7 @@ const DIGEST_BYTES: usize = 32;
 
 /// A directory of compiled components that several processes can share.
 ///
-/// **Whoever can write to the directory decides what this process executes.** The directory is
+/// **Anyone who can write to the directory decides what this process executes.** The directory is
 /// created with mode 0700. On Unix, a directory or file is used only if it belongs to this user or
 /// to root and is not writable by others. On other systems, the directory must be protected by
 /// other means.

@@ -11,9 +11,7 @@ use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
 
 /// Creates the failure for an invalid part of a plugin's result.
 fn invalid_output(what: &str, error: impl std::fmt::Display) -> Failure {
-    Failure::Internal(format!(
-        "the plugin answered with an invalid {what}: {error}"
-    ))
+    Failure::Internal(format!("the plugin returned an invalid {what}: {error}"))
 }
 
 fn reference(from: platform::Reference) -> Result<Reference, Failure> {

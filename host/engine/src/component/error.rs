@@ -33,7 +33,7 @@ pub enum GuestErrorKind {
         limit: usize,
     },
     /// The plugin exceeded the time limit.
-    #[error("it did not answer within {} ms (limits.time)", limit.as_millis())]
+    #[error("it did not return within {} ms (limits.time)", limit.as_millis())]
     Time {
         /// The limit.
         limit: Duration,
@@ -55,7 +55,7 @@ pub enum GuestErrorKind {
     },
     /// The process has no address space for the instances of the component.
     #[error(
-        "there is no address space for {calls} calls at once (limits.calls): {message}: raise the limit of this process (`ulimit -v`, LimitAS of systemd), or lower limits.calls, of which each takes 4 GiB"
+        "there is no address space for {calls} concurrent calls (limits.calls): {message}: raise the limit of this process (`ulimit -v`, LimitAS of systemd), or lower limits.calls, of which each takes 4 GiB"
     )]
     AddressSpace {
         /// The configured number of concurrent instances.

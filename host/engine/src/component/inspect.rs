@@ -77,7 +77,7 @@ pub enum InspectError {
     )]
     CoreModule,
     /// The file is not WebAssembly.
-    #[error("this is no WebAssembly at all: it does not begin with \"\\0asm\"")]
+    #[error("this is not WebAssembly: it does not begin with \"\\0asm\"")]
     NotWasm,
     /// The file is not a valid component.
     #[error("this is not a valid WebAssembly component: {0}")]

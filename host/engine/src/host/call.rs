@@ -143,7 +143,7 @@ impl Host {
                 // Only a wakeup can be gone, and this call has no wakeup.
                 Ok(Start::Gone) => {
                     return Err(call_error(CallErrorKind::Store(StoreError::Corrupt(
-                        "a call without a wakeup was answered as one".into(),
+                        "the store reported the wakeup as gone, but this call has none".into(),
                     ))));
                 }
                 Err(error) => return Err(call_error(CallErrorKind::Store(error))),
@@ -167,7 +167,7 @@ impl Host {
             && self.has_stashed_commits(&request.subject)?
         {
             // Stashed just now, by a host that was paused for longer than its lease.
-            let text = "an answer that was kept meanwhile is applied first".to_owned();
+            let text = "a response that was stashed meanwhile is applied first".to_owned();
             let superseded = Err::<(), _>(CallErrorKind::Refused(Failure::Conflict(text)));
             self.finish(
                 started,

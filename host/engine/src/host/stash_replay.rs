@@ -78,7 +78,7 @@ impl Host {
                 }
                 Ok(ReplayStatus::Busy(_)) => total.waiting += 1,
                 Err(error) => {
-                    tracing::error!(%subject, %error, "an answer in the stash cannot be applied yet");
+                    tracing::error!(%subject, %error, "a stashed response cannot be applied yet");
                     total.waiting += 1;
                     // The other records would each wait for the same store.
                     store_is_down = true;
@@ -158,17 +158,17 @@ impl Host {
             return Ok(EntryOutcome::Gone);
         };
         let note = |level, text: String| started.journal.log(self.clock().now(), level, text);
-        let mut kept = stash.read(name);
-        if let Err(StashError::Seal(_)) = kept {
+        let mut stashed = stash.read(name);
+        if let Err(StashError::Seal(_)) = stashed {
             // Another process may have created a data key that this process has not loaded yet.
             let sealer = &self.parts.services.sealer;
             if let Err(error) = sealer.reload(self.store().as_ref()).await {
                 tracing::warn!(%error, "the data keys cannot be read again");
             }
-            kept = stash.read(name);
+            stashed = stash.read(name);
         }
-        let kept = match kept {
-            Ok(Some(kept)) => kept,
+        let stashed = match stashed {
+            Ok(Some(stashed)) => stashed,
             Ok(None) => return Ok(EntryOutcome::Gone),
             Err(StashError::Unreadable { path, why }) => {
                 stash.quarantine(name, &why).map_err(unreadable)?;
@@ -181,21 +181,21 @@ impl Host {
             Err(error) => return Err(unreadable(error)),
         };
         let of = format!(
-            "the answer that the transaction {} kept at {}",
-            kept.transaction, kept.since
+            "the response that the transaction {} stashed at {}",
+            stashed.transaction, stashed.since
         );
-        match self.write(started, &kept).await {
+        match self.write(started, &stashed).await {
             Ok(()) => {
-                tracing::warn!(%subject, epoch = kept.epoch, transaction = kept.transaction, "an answer from the stash is applied");
+                tracing::warn!(%subject, epoch = stashed.epoch, transaction = stashed.transaction, "a stashed response is applied");
                 note(Level::Info, format!("{of} is applied"));
                 Ok(EntryOutcome::Applied)
             }
-            Err(StoreError::Conflict(_)) if self.is_applied(&kept).await? => {
+            Err(StoreError::Conflict(_)) if self.is_applied(&stashed).await? => {
                 note(Level::Info, format!("{of} had been applied already"));
                 Ok(EntryOutcome::Applied)
             }
             Err(StoreError::Conflict(why)) => {
-                tracing::warn!(%subject, epoch = kept.epoch, transaction = kept.transaction, why, "an answer in the stash is superseded and was dropped");
+                tracing::warn!(%subject, epoch = stashed.epoch, transaction = stashed.transaction, why, "a stashed response is superseded and was dropped");
                 note(
                     Level::Warning,
                     format!("{of} is superseded and was dropped: {why}"),
@@ -212,38 +212,38 @@ impl Host {
     }
 
     /// Writes one commit, fenced by this call's lease.
-    async fn write(&self, started: &Started, kept: &StashedCommit) -> Result<(), StoreError> {
-        let record = kept.record();
+    async fn write(&self, started: &Started, stashed: &StashedCommit) -> Result<(), StoreError> {
+        let record = stashed.record();
         let name = record.and_then(|record| record.keys.iter().find(|key| key.name == "name"));
         if let Some(name) = name {
             started.journal.set_subject_name(name.value.clone());
         }
-        let news = started.journal.take_update();
+        let update = started.journal.take_update();
         let commit = Commit {
             fence: started.lease.clone(),
-            checks: kept.checks.clone(),
-            changes: kept.changes.clone(),
-            transaction: Some(news.clone()),
-            now: kept.since,
+            checks: stashed.checks.clone(),
+            changes: stashed.changes.clone(),
+            transaction: Some(update.clone()),
+            now: stashed.since,
             ..Commit::default()
         };
         let services = &self.parts.services;
         let done = services.sealer.commit(self.store().as_ref(), commit).await;
         if done.is_err() {
-            started.journal.restore(news);
+            started.journal.restore(update);
         }
         done
     }
 
     /// Whether the record already has the commit's result: a crash or a lost reply came between the
     /// commit and the removal of its entry.
-    async fn is_applied(&self, kept: &StashedCommit) -> Result<bool, StoreError> {
-        let Some(wanted) = kept.record() else {
+    async fn is_applied(&self, stashed: &StashedCommit) -> Result<bool, StoreError> {
+        let Some(wanted) = stashed.record() else {
             return Ok(false);
         };
         let mut found = self
             .store()
-            .get(std::slice::from_ref(&kept.subject))
+            .get(std::slice::from_ref(&stashed.subject))
             .await?;
         let found = found.pop().flatten();
         Ok(found.is_some_and(|found| found.body == wanted.body))
@@ -258,7 +258,7 @@ fn summarize(summary: StashSummary) -> CallSummary {
         ..
     } = summary;
     let text = format!(
-        "answers from the stash: {applied} applied, {superseded} superseded, {set_aside} set aside"
+        "stashed responses: {applied} applied, {superseded} superseded, {set_aside} set aside"
     );
     match set_aside {
         0 => CallSummary::success(text),

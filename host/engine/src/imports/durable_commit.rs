@@ -167,7 +167,7 @@ impl Call {
                     if !in_doubt {
                         self.note(
                             Level::Warning,
-                            format!("an answer could not be stored yet: {error}"),
+                            format!("a response could not be stored yet: {error}"),
                         );
                     }
                     in_doubt = true;
@@ -260,7 +260,7 @@ async fn with_deadline(
     };
     match tokio::time::timeout_at(deadline, work).await {
         Ok(done) => done,
-        Err(_) => Err(StoreError::Unavailable("it does not answer".to_owned())),
+        Err(_) => Err(StoreError::Unavailable("it does not respond".to_owned())),
     }
 }
 
@@ -275,7 +275,7 @@ struct StashOnDrop {
 
 impl StashOnDrop {
     fn new(call: &Call, commit: &Commit, subject: &Reference) -> Self {
-        let kept = StashedCommit {
+        let stashed = StashedCommit {
             subject: subject.clone(),
             epoch: commit.fence.as_ref().map_or(0, |lease| lease.epoch),
             since: call.services.clock.now(),
@@ -284,7 +284,7 @@ impl StashOnDrop {
             changes: commit.changes.clone(),
         };
         Self {
-            commit: Some(kept),
+            commit: Some(stashed),
             stash: call.services.stash.clone(),
             journal: call.journal.clone(),
             effects: Arc::clone(&call.effects),
@@ -297,33 +297,33 @@ impl StashOnDrop {
 
     /// Stashes the commit on a blocking thread. Returns the error text for the caller.
     async fn stash(mut self, why: &StoreError) -> String {
-        let Some(kept) = self.commit.take() else {
+        let Some(stashed) = self.commit.take() else {
             return why.to_string();
         };
         let (stash, journal) = (self.stash.clone(), self.journal.clone());
-        let since = kept.since;
-        // The blocking task completes even if nobody awaits it any more.
+        let since = stashed.since;
+        // The blocking task completes even if it is no longer awaited.
         let done =
-            tokio::task::spawn_blocking(move || stash_commit(stash.as_deref(), &journal, &kept))
+            tokio::task::spawn_blocking(move || stash_commit(stash.as_deref(), &journal, &stashed))
                 .await;
         if !matches!(done, Ok(Ok(()))) {
             self.effects.note_lost();
         }
         match done {
             Ok(Ok(())) => format!(
-                "{why}; the answer is kept in the stash since {since} and is applied as soon as the store can be written"
+                "{why}; the response is in the stash since {since} and is applied as soon as the store can be written"
             ),
-            Ok(Err(error)) => format!("{why}; the answer is lost: {error}"),
-            Err(error) => format!("{why}; the answer is lost: {error}"),
+            Ok(Err(error)) => format!("{why}; the response is lost: {error}"),
+            Err(error) => format!("{why}; the response is lost: {error}"),
         }
     }
 }
 
 impl Drop for StashOnDrop {
     fn drop(&mut self) {
-        if let Some(kept) = self.commit.take() {
+        if let Some(stashed) = self.commit.take() {
             // The outcome is logged; there is no caller left to report to.
-            if stash_commit(self.stash.as_deref(), &self.journal, &kept).is_err() {
+            if stash_commit(self.stash.as_deref(), &self.journal, &stashed).is_err() {
                 self.effects.note_lost();
             }
         }
@@ -334,7 +334,7 @@ impl Drop for StashOnDrop {
 enum StashingError {
     #[error("this host has no stash")]
     NoStash,
-    #[error("it could not be kept in the stash either: {0}")]
+    #[error("it could not be stashed either: {0}")]
     Stash(#[from] StashError),
 }
 
@@ -342,25 +342,25 @@ enum StashingError {
 fn stash_commit(
     stash: Option<&Stash>,
     journal: &Journal,
-    kept: &StashedCommit,
+    stashed: &StashedCommit,
 ) -> Result<(), StashingError> {
     let done = match stash {
-        Some(stash) => stash.keep(kept).map_err(StashingError::from),
+        Some(stash) => stash.keep(stashed).map_err(StashingError::from),
         None => Err(StashingError::NoStash),
     };
-    let (transaction, subject, epoch) = (journal.id(), &kept.subject, kept.epoch);
+    let (transaction, subject, epoch) = (journal.id(), &stashed.subject, stashed.epoch);
     match &done {
         Ok(()) => {
-            tracing::error!(transaction, %subject, epoch, "the store could not take an answer: it is kept in the stash");
-            let text = "the answer is kept in the stash until the store can be written";
-            journal.log(kept.since, Level::Error, text.to_owned());
+            tracing::error!(transaction, %subject, epoch, "the store could not take a response: it is in the stash");
+            let text = "the response is in the stash until the store can be written";
+            journal.log(stashed.since, Level::Error, text.to_owned());
         }
         Err(error) => {
-            tracing::error!(transaction, %subject, epoch, %error, "the store could not take an answer, and it is lost");
+            tracing::error!(transaction, %subject, epoch, %error, "the store could not take a response, and it is lost");
             journal.log(
-                kept.since,
+                stashed.since,
                 Level::Error,
-                format!("the answer is lost: {error}"),
+                format!("the response is lost: {error}"),
             );
         }
     }

@@ -32,7 +32,7 @@ impl Gate {
         self.interceptor.before(import).await
     }
 
-    /// Counts an import without an interceptor. Traps beyond the limit.
+    /// Counts an import without calling the interceptor. Traps beyond the limit.
     pub(super) fn count(&self) -> wasmtime::Result<()> {
         if self.entered.fetch_add(1, Ordering::Relaxed) >= self.most {
             return Err(wasmtime::Error::new(LimitExceeded {

@@ -10,7 +10,7 @@
 //! | was certainly not sent | `DNS-timeout`, `DNS-error`, `destination-*`, `connection-refused`, `connection-timeout`, `connection-limit-reached`, `TLS-*`, `HTTP-request-*`, `configuration-error` |
 //! | may have been sent | every other code: `connection-terminated`, `HTTP-response-*`, `HTTP-protocol-error`, … |
 //!
-//! `internal-error` is not used, because other hosts use it for both groups. A code cannot carry
+//! `internal-error` is not used, because other hosts use it for both groups. A code cannot contain
 //! the error text: the transaction's log and `egress.last-error` have it.
 
 use wasmtime_wasi_http::Error;

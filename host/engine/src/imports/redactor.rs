@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(
             beginning(25),
             "äsecret, then ",
-            "behind one, within the other"
+            "after one, within the other"
         );
         assert_eq!(beginning(100), "äsecret, then a secret word.");
     }

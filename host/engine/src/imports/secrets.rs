@@ -103,7 +103,7 @@ impl Call {
             owner = owner.as_ref().map(ToString::to_string),
             secret = name,
             outcome = outcome.as_str(),
-            "a secret was asked for"
+            "a secret was requested"
         );
         self.journal.record_secret_access(SecretAccess {
             at: self.services.clock.now(),

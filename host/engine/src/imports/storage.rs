@@ -84,7 +84,7 @@ impl Call {
         if references.len() > MAX_PAGE as usize {
             return Err(convert::malformed(
                 "references",
-                format!("at most {MAX_PAGE} at once"),
+                format!("at most {MAX_PAGE} in one call"),
             ));
         }
         let references = references
@@ -177,12 +177,12 @@ impl Call {
             self.journal.set_subject_name(name);
         }
 
-        let news = self.journal.take_update();
+        let update = self.journal.take_update();
         let commit = Commit {
             fence: self.lease.clone(),
             checks,
             changes: steps,
-            transaction: Some(news.clone()),
+            transaction: Some(update.clone()),
             now: self.services.clock.now(),
             ..Commit::default()
         };
@@ -202,7 +202,7 @@ impl Call {
                 Ok(())
             }
             Err(error) => {
-                self.journal.restore(news);
+                self.journal.restore(update);
                 Err(self.commit_failure(error))
             }
         }

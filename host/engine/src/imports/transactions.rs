@@ -40,10 +40,10 @@ impl transactions::Host for Call {
         let now = self.services.clock.monotonic();
         if now.saturating_sub(self.reported) >= PROGRESS_INTERVAL {
             self.reported = now;
-            let news = self.journal.take_update();
-            if let Err(error) = self.services.store.report(news.clone()).await {
-                tracing::warn!(%error, "progress could not be written; it comes with the next news");
-                self.journal.restore(news);
+            let update = self.journal.take_update();
+            if let Err(error) = self.services.store.report(update.clone()).await {
+                tracing::warn!(%error, "progress could not be stored; it is stored with the next update");
+                self.journal.restore(update);
             }
         }
         self.gate.leave(Import::TransactionsProgress).await

@@ -225,7 +225,7 @@ impl Dispatcher {
     /// the budget delays the rest.
     ///
     /// Starts no more calls once `stop` resolves or the store has refused a call: a full store would be
-    /// asked forever.
+    /// queried forever.
     async fn drain(
         &self,
         mut stop: std::pin::Pin<&mut impl Future<Output = ()>>,

@@ -66,13 +66,13 @@ impl Tally {
 
     /// Returns the current counts.
     pub fn summary(&self) -> Summary {
-        let standing = |wanted| {
+        let count_with = |wanted| {
             let all = self.unhealthy.values();
             all.filter(|condition| **condition == wanted).count() as u64
         };
         Summary {
-            retrying: standing(ConnectionHealth::Retrying),
-            need_person: standing(ConnectionHealth::NeedsPerson),
+            retrying: count_with(ConnectionHealth::Retrying),
+            need_person: count_with(ConnectionHealth::NeedsPerson),
             failed_imports: self.failed_imports.len() as u64,
             ..self.counts
         }

@@ -29,8 +29,8 @@ pub(super) async fn several_documents_come_in_the_requested_order(stores: Arc<dy
     let store = empty(&stores).await;
     write(&store, vec![put(&record(1)), put(&record(2))]).await;
     let other_model = Reference::new("data/Other", pkid(1));
-    let asked = [record(2), record(3), record(1), other_model, record(2)];
-    let found = store.get(&asked).await.unwrap();
+    let references = [record(2), record(3), record(1), other_model, record(2)];
+    let found = store.get(&references).await.unwrap();
     let found: Vec<Option<Reference>> = found
         .into_iter()
         .map(|document| document.map(|document| document.reference))

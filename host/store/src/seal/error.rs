@@ -24,7 +24,7 @@ pub enum SealError {
     NoKey {
         /// The fingerprint of the key that the store needs.
         wanted: String,
-        /// The source that was asked for the key.
+        /// The source from which the key was requested.
         key_source: String,
     },
     /// The key is not the one that the store's data keys are wrapped with.
@@ -46,7 +46,7 @@ pub enum SealError {
     KeyReplaced {
         /// The fingerprint of the key that the store needs.
         wanted: String,
-        /// The source that was asked for the key.
+        /// The source from which the key was requested.
         key_source: String,
     },
     /// The key-encryption key is correct, but a data key does not open.

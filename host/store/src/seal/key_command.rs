@@ -131,7 +131,7 @@ impl KeyCommand {
     }
 
     fn key(&self, output: &[u8], status: ExitStatus) -> Result<KeyEncryptionKey, KeyError> {
-        const BY_HAND: &str = "run it by hand to see why";
+        const BY_HAND: &str = "run it manually to see why";
         if !status.success() {
             return Err(match status.code() {
                 Some(code) => self.failed(format!("it ended with exit code {code}: {BY_HAND}")),

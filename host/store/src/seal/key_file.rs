@@ -11,7 +11,7 @@ use super::keys::{KeyEncryptionKey, KeyError, KeyProvider};
 use crate::ownership::{Ownership, explain_denied};
 
 const HEADER: &str = "\
-# The key of the secrets in a relation store. Whoever has this file and the database can read every
+# The key of the secrets in a relation store. Anyone with this file and the database can read every
 # token. Keep a copy of it apart from the copies of the database: without it the tokens are lost.
 ";
 

@@ -33,7 +33,7 @@ pub trait KeyProvider: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The directory of the key file does not exist.
-    #[error("cannot make the key file {}: the directory {} does not exist: create it, or name another file", path.display(), directory.display())]
+    #[error("cannot create the key file {}: the directory {} does not exist: create it, or name another file", path.display(), directory.display())]
     NoDirectory {
         /// The file.
         path: PathBuf,
@@ -221,20 +221,20 @@ pub(super) async fn load_key(
     wrapped: Option<&DataKey>,
 ) -> Result<Arc<KeyEncryptionKey>, SealError> {
     let wanted = wrapped.map(|key| key.kek_id.clone());
-    let asked = Arc::clone(provider);
-    let asking = move || match (asked.load()?, wanted) {
+    let source = Arc::clone(provider);
+    let load = move || match (source.load()?, wanted) {
         (Some(kek), _) => Ok(kek),
-        (None, None) => Ok(asked.create()?),
+        (None, None) => Ok(source.create()?),
         (None, Some(wanted)) => Err(SealError::NoKey {
             wanted,
-            key_source: asked.describe(),
+            key_source: source.describe(),
         }),
     };
     let kek = match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => runtime.spawn_blocking(asking).await.map_err(|error| {
+        Ok(runtime) => runtime.spawn_blocking(load).await.map_err(|error| {
             KeyError::Other(format!("loading the key was interrupted: {error}"))
         })?,
-        Err(_) => asking(),
+        Err(_) => load(),
     };
     kek.map(Arc::new)
 }

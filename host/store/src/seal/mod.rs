@@ -62,7 +62,7 @@ pub struct Sealer {
     store: String,
     provider: Arc<dyn KeyProvider>,
     keys: Mutex<Arc<Keys>>,
-    /// The fingerprint that the provider did not have, and when it was last asked.
+    /// The fingerprint that the provider did not have, and the time of the last request for it.
     last_refusal: Mutex<Option<(String, Instant)>>,
 }
 

@@ -35,10 +35,10 @@ pub struct Backup {
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The file exists already.
-    #[error("cannot make the backup {}: it is there already: name another file", .0.display())]
+    #[error("cannot create the backup {}: it already exists: name another file", .0.display())]
     Exists(PathBuf),
     /// An operation of the file system failed.
-    #[error("cannot make the backup {}: {source}", path.display())]
+    #[error("cannot create the backup {}: {source}", path.display())]
     Io {
         /// The file of the backup.
         path: PathBuf,
@@ -46,7 +46,7 @@ pub enum BackupError {
         source: io::Error,
     },
     /// The database cannot be copied.
-    #[error("cannot make the backup {}: {source}", path.display())]
+    #[error("cannot create the backup {}: {source}", path.display())]
     Store {
         /// The file of the backup.
         path: PathBuf,

@@ -134,7 +134,7 @@ impl ProcessLock {
         {
             let why = explain_denied(parent_directory(&path), &error);
             tracing::warn!(
-                "cannot remove the file {} of a process that has ended: {error}{why}; remove it by hand",
+                "cannot remove the file {} of a process that has ended: {error}{why}; remove it manually",
                 path.display()
             );
         }

@@ -296,10 +296,10 @@ fn list(
     let mut listed = Vec::new();
     for subject in subjects {
         let wakeups = list_for_subject(connection, &subject)?;
-        let behind = wakeups
+        let further = wakeups
             .into_iter()
             .filter(|found| Position::from_wakeup(found) > *after);
-        listed.extend(behind);
+        listed.extend(further);
     }
     listed.sort_by_cached_key(Position::from_wakeup);
     found.append(&mut listed);

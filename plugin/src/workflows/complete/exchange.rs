@@ -63,8 +63,8 @@ impl<P: Platform + ?Sized> TokenExchange<'_, P> {
             .map_err(|error| self.log_failure(&self.map_exchange_error(record, grant, error)))?;
         if response.refresh_token.is_none() {
             return Err(self.log_failure(&Failure::Unavailable(
-                "Webex answered the consent without a refresh token, so the connection could not \
-                 be kept alive; it is as it was, begin again with connect"
+                "Webex's response to the consent has no refresh token, so the connection would \
+                 expire; the connection is unchanged; begin again with connect"
                     .to_owned(),
             )));
         }
@@ -94,8 +94,8 @@ impl<P: Platform + ?Sized> TokenExchange<'_, P> {
                 )),
                 OrganizationError::Undisclosed => Failure::LimitExceeded(
                     "the new access token works, but Webex does not tell its organisation: \
-                     webex.scopes must have spark-admin:organizations_read; the connection is as \
-                     it was, begin again with connect"
+                     webex.scopes must have spark-admin:organizations_read; the connection is \
+                     unchanged; begin again with connect"
                         .to_owned(),
                 ),
                 OrganizationError::Unverified(why) => require_new_consent(&why),
@@ -124,7 +124,7 @@ impl<P: Platform + ?Sized> TokenExchange<'_, P> {
             )),
             ErrorKind::Rejected if error.error.as_deref() == Some("invalid_scope") => {
                 Failure::LimitExceeded(format!(
-                    "Webex does not accept a scope ({}): correct {}; the connection is as it was",
+                    "Webex does not accept a scope ({}): correct {}; the connection is unchanged",
                     describe_error(&error),
                     scopes::setting_names(record, grant),
                 ))
@@ -136,7 +136,7 @@ impl<P: Platform + ?Sized> TokenExchange<'_, P> {
     fn map_temporary_error(&self, error: WebexError) -> Failure {
         match error.into_failure(self.platform.now()) {
             Failure::Unavailable(text) => Failure::Unavailable(format!(
-                "{text}; the connection is as it was, begin again with connect"
+                "{text}; the connection is unchanged; begin again with connect"
             )),
             failure => failure,
         }

@@ -263,7 +263,7 @@ fn classify(failure: &Failure) -> (&'static str, String) {
         Failure::Reauthorize(_) => "reauthorize",
         Failure::LimitExceeded(_) => "limit",
         Failure::Unavailable(_) => "unavailable",
-        Failure::RateLimited(_) => "patience",
+        Failure::RateLimited(_) => "rate-limited",
         Failure::Invalid(errors) if errors[0].field == "callback" => "callback",
         _ => "other",
     };

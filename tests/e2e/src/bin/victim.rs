@@ -10,7 +10,7 @@
     clippy::panic,
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "test code stops where it cannot go on"
+    reason = "test code stops where it cannot continue"
 )]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -84,7 +84,7 @@ async fn main() {
             dispatcher
                 .run_until_idle()
                 .await
-                .expect("the store answers");
+                .expect("the store responds");
         }
         ("connect", [redirect]) => {
             let begun = host.connect(&pkid, Grant::Organization, redirect).await;
@@ -164,16 +164,16 @@ fn relay(webex: String, steps: Steps) -> String {
             std::thread::spawn(move || {
                 let mut server = TcpStream::connect(webex).expect("Webex listens");
                 let mut requests = BufReader::new(client.try_clone().expect("a connection"));
-                let mut answers = BufReader::new(server.try_clone().expect("a connection"));
+                let mut responses = BufReader::new(server.try_clone().expect("a connection"));
                 let mut client = client;
                 while let Some(request) = message(&mut requests) {
                     let line = String::from_utf8_lossy(&request);
                     let target = line.split([' ', '?']).nth(1).unwrap_or_default();
                     steps.step(&format!("before sending {target}"));
                     server.write_all(&request).expect("Webex reads");
-                    let answer = message(&mut answers).expect("Webex answers");
-                    steps.step(&format!("after the answer of {target}"));
-                    client.write_all(&answer).expect("the host reads");
+                    let response = message(&mut responses).expect("Webex responds");
+                    steps.step(&format!("after the response of {target}"));
+                    client.write_all(&response).expect("the host reads");
                 }
             });
         }

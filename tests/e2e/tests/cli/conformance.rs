@@ -71,5 +71,5 @@ fn other_component_is_rejected() {
             plugin.as_os_str(),
         ])
         .run();
-    output.exits(1).reports(&["the suite could not go on"]);
+    output.exits(1).reports(&["the suite cannot continue"]);
 }

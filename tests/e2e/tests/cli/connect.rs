@@ -38,7 +38,7 @@ fn start_connect(world: &CliWorld, pkid: &str) -> RunningProgram {
 
 /// Returns the events that the command has printed, once there are at least `count`.
 fn events(running: &mut RunningProgram, count: usize) -> Vec<Value> {
-    eventually("the command tells", || {
+    eventually("the command prints the link", || {
         let stdout = running.stdout();
         let lines = stdout.lines().filter(|_| stdout.ends_with('\n'));
         let lines: Vec<Value> = lines
@@ -133,7 +133,7 @@ fn a_customer_is_connected_with_both_expiries() {
     assert_eq!(reported["action"], "complete-connect");
     assert_eq!(reported["status"], "Success");
     let printed = world.workspace.all_output();
-    assert!(!printed.contains(&*code), "the code is told nobody");
+    assert!(!printed.contains(&*code), "the code is not shown");
     // The grant works.
     world
         .workspace
@@ -296,7 +296,7 @@ fn wholesale_customer_consents_once_per_grant() {
             let reported = events(&mut running, 2 * step + 3);
             link = reported[2 * step + 2]["url"].as_str().unwrap().to_owned();
             assert!(
-                page.contains("Go on with the consent for wholesale-"),
+                page.contains("Continue with the consent for wholesale-"),
                 "{page}"
             );
         }

@@ -1,4 +1,4 @@
-//! Failures and their report to people and programs: exit codes, hints, every fault at once.
+//! Failures and their report to people and programs: exit codes, hints, all field errors together.
 
 use relation_e2e::cli_world::{CliWorld, NODE};
 use serde_json::{Value, json};
@@ -228,7 +228,7 @@ fn exit_code_1_for_other_errors() {
     let workspace = &world.workspace;
     workspace.write(
         "relation.db",
-        "this is no database, and much longer than a header would be",
+        "this is not a database, and much longer than a header would be",
     );
     let output = workspace.relation(["list"]).run().exits(1);
     assert!(

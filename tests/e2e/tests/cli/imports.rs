@@ -99,7 +99,7 @@ fn interrupted_import_is_reported_and_continues() {
         .run()
         .exits(5)
         .reports(&[
-            "asked to wait",
+            "rate-limited",
             "what was imported stays",
             "relation-host run",
         ]);

@@ -105,12 +105,12 @@ fn unknown_log_level_is_rejected() {
         "warn,loud",
     ] {
         let argument = world.workspace.relation(["list", "--log", level]).run();
-        argument.exits(2).reports(&["is no level"]);
+        argument.exits(2).reports(&["is not a level"]);
         let variable = world
             .workspace
             .relation(["list"])
             .env("RELATION_LOG", level);
-        variable.run().exits(2).reports(&["is no level"]);
+        variable.run().exits(2).reports(&["is not a level"]);
     }
     let customers = revoke_customers(&world);
     for level in [

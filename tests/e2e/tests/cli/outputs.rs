@@ -10,9 +10,9 @@ use serde_json::Value;
 use webex_emulator::{Emulator, Fault, Mode};
 
 /// Stdout is a pipe whose reader has gone.
-const NO_STDOUT_READER: &str = "nobody reads stdout";
+const NO_STDOUT_READER: &str = "stdout has no reader";
 /// Stderr is a pipe whose reader has gone.
-const NO_STDERR_READER: &str = "nobody reads stderr";
+const NO_STDERR_READER: &str = "stderr has no reader";
 
 /// Runs a program whose output is lost in this way.
 #[track_caller]

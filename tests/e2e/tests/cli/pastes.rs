@@ -61,7 +61,7 @@ impl PendingConnect {
 fn wrong_paste_can_be_corrected() {
     let mut pending = start_connect(&[]);
     for (text, reported) in [
-        ("yes", "no absolute address"),
+        ("yes", "not an absolute address"),
         (
             "https://relation.example.com/webex?code=c",
             "it has no state",
@@ -72,7 +72,7 @@ fn wrong_paste_can_be_corrected() {
         ),
     ] {
         pending.paste(text);
-        eventually("the mistake is told", || {
+        eventually("the mistake is reported", || {
             pending.running.stderr().contains(reported).then_some(())
         });
     }
@@ -100,7 +100,7 @@ fn wrong_paste_can_be_corrected() {
 fn wrong_paste_is_a_json_event() {
     let mut pending = start_connect(&["--json"]);
     pending.paste("https://relation.example.com/webex?code=c&state=old");
-    eventually("the mistake is told", || {
+    eventually("the mistake is reported", || {
         pending
             .running
             .stdout()
@@ -120,7 +120,7 @@ fn paste_of_another_address_keeps_the_consent_open() {
     let mut pending = start_connect(&[]);
     let elsewhere = pending.callback.replace("/webex", "/other");
     pending.paste(&elsewhere);
-    eventually("the mistake is told", || {
+    eventually("the mistake is reported", || {
         let reported = pending.running.stderr();
         reported
             .contains("did not come to the redirect address")
@@ -164,7 +164,7 @@ fn five_wrong_pastes_end_the_command() {
     let mut pending = start_connect(&[]);
     for number in 1..=5 {
         pending.paste("https://relation.example.com/webex?code=c");
-        eventually("the mistake is told", || {
+        eventually("the mistake is reported", || {
             let reported = pending.running.stderr();
             (reported.matches("it has no state").count() == number).then_some(())
         });

@@ -84,8 +84,8 @@ fn assert_owner_only(path: &Path) {
 #[test]
 fn recording_replays_and_holds_no_secret() {
     // The warning about a refresh token is due two seconds after its issue.
-    let life = Duration::from_secs(600);
-    let webex = Emulator::builder().mode(Mode::Rotate).refresh_ttl(life);
+    let lifetime = Duration::from_secs(600);
+    let webex = Emulator::builder().mode(Mode::Rotate).refresh_ttl(lifetime);
     let world = CliWorld::with(webex).with_config_line(
         "egress.proxies = [\"http://127.0.0.1:9\"]\nexpiry.thresholds = [\"598s\"]",
     );
@@ -97,7 +97,7 @@ fn recording_replays_and_holds_no_secret() {
     let add = add.arg(file).stdin(contoso.json().to_string());
     add.run().succeeds();
     let fabrikam = world.add_customer("Fabrikam");
-    // The first refresh of pasted tokens is due at once, and would move the warning.
+    // The first refresh of pasted tokens is due immediately, and would move the warning.
     for name in ["Contoso", "Fabrikam"] {
         world.workspace.relation(["refresh", name]).run().succeeds();
     }
@@ -259,7 +259,10 @@ fn record_changed_concurrently_is_left_out() {
     service.interrupt();
     service.wait().succeeds();
     let recorded = read(&world, "service.toml");
-    assert!(recorded.contains("somebody else has changed"), "{recorded}");
+    assert!(
+        recorded.contains("another writer has changed"),
+        "{recorded}"
+    );
     replay(&world, "service.toml").succeeds();
 }
 

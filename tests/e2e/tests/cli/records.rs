@@ -175,7 +175,7 @@ fn repeated_add_creates_one_customer() {
     assert_eq!(first["connection"]["pkid"], second["connection"]["pkid"]);
     assert_eq!(first["created"], second["created"]);
     let reported = add().run().succeeds().stdout;
-    assert!(reported.contains("nothing was made"), "{reported}");
+    assert!(reported.contains("no record was added"), "{reported}");
     assert_eq!(
         world.workspace.json(["list"])["items"]
             .as_array()

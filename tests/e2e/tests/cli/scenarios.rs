@@ -132,7 +132,7 @@ fn global_errors_are_reported_once_before_running() {
     assert_eq!(output.stdout, "");
     output.reports(&[
         "text.wasm",
-        "no WebAssembly at all",
+        "this is not WebAssembly",
         "relation-host inspect",
     ]);
     let output = workspace.relation(["test", "scenarios", "--junit", "nowhere/junit.xml"]);

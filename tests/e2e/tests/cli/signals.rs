@@ -20,7 +20,10 @@ fn stopped_in_flight(ask: impl Fn(&RunningProgram)) {
     });
     ask(&running);
     eventually("the command has heard it", || {
-        running.stderr().contains("asked to stop").then_some(())
+        running
+            .stderr()
+            .contains("stopping: running calls are finished")
+            .then_some(())
     });
     gate.release();
     let output = running.wait().succeeds();
@@ -31,7 +34,7 @@ fn stopped_in_flight(ask: impl Fn(&RunningProgram)) {
 
 #[test]
 fn hangup_stops_like_termination() {
-    stopped_in_flight(RunningProgram::hang_up);
+    stopped_in_flight(RunningProgram::send_sighup);
 }
 
 #[test]
@@ -40,7 +43,7 @@ fn concurrent_signals_stop_once() {
         running.terminate();
         running.terminate();
         running.interrupt();
-        running.hang_up();
+        running.send_sighup();
     });
 }
 
@@ -53,7 +56,7 @@ fn hangup_ends_connect_without_changes() {
     eventually("the link is shown", || {
         running.stdout().ends_with('\n').then_some(())
     });
-    running.hang_up();
+    running.send_sighup();
     let output = running.wait().exits(1);
     output.reports(&["stopped while waiting for the consent"]);
 }

@@ -261,7 +261,7 @@ fn a_full_disk_alone_loses_no_response() {
          rm filling; $host run --until-idle >/dev/null 2>../ran || exit 4
          $host stash list --json >../left; $host refresh Contoso >../again 2>&1 || exit 5
          dd if=/dev/zero of=filling bs=1k >/dev/null 2>&1; $host list --json >../read || exit 6
-         $host refresh Contoso 2>../told; [ $? = 5 ] || exit 7; grep -q 'full' ../told",
+         $host refresh Contoso 2>../stderr; [ $? = 5 ] || exit 7; grep -q 'full' ../stderr",
         program.display()
     );
     let started = Command::new("unshare")

@@ -5,13 +5,13 @@ use relation_e2e::cli_world::{CliWorld, Customer};
 use relation_e2e::process::{RunningProgram, eventually};
 use relation_e2e::world::SCOPES;
 
-const LOOKED: &str = "every connection was looked at";
+const ALL_CHECKED: &str = "every connection was checked";
 
-fn required(scopes: &[&str]) -> String {
+fn scopes_line(scopes: &[&str]) -> String {
     format!("webex.scopes = {scopes:?}")
 }
 
-fn service(world: &CliWorld) -> RunningProgram {
+fn start_service(world: &CliWorld) -> RunningProgram {
     let service = world.workspace.relation(["run"]).start();
     eventually("the service runs", || {
         let runs = service.stderr().contains("running due wakeups");
@@ -20,12 +20,12 @@ fn service(world: &CliWorld) -> RunningProgram {
     service
 }
 
-fn stop(service: RunningProgram) -> String {
+fn stop_service(service: RunningProgram) -> String {
     service.terminate();
     service.wait().succeeds().stderr
 }
 
-fn checks(world: &CliWorld, customer: &Customer) -> usize {
+fn count_expiry_checks(world: &CliWorld, customer: &Customer) -> usize {
     let arguments = [
         "transactions",
         "--subject",
@@ -40,26 +40,26 @@ fn checks(world: &CliWorld, customer: &Customer) -> usize {
 
 #[test]
 fn new_required_scope_shows_at_service_start() {
-    let world = CliWorld::new().with_config_line(&required(SCOPES));
+    let world = CliWorld::new().with_config_line(&scopes_line(SCOPES));
     let customer = world.add_customer("Contoso");
-    let first = service(&world);
-    eventually("it was looked at", || {
-        first.stderr().contains(LOOKED).then_some(())
+    let first = start_service(&world);
+    eventually("the connection is checked", || {
+        first.stderr().contains(ALL_CHECKED).then_some(())
     });
-    stop(first);
+    stop_service(first);
     assert_eq!(world.state(&customer), "connected");
-    assert_eq!(checks(&world, &customer), 1);
+    assert_eq!(count_expiry_checks(&world, &customer), 1);
 
     let mut more = SCOPES.to_vec();
     more.push("spark-admin:wholesale_customers_read");
     let text = std::fs::read_to_string(world.workspace.path("relation.toml")).unwrap();
-    let text = text.replace(&required(SCOPES), &required(&more));
+    let text = text.replace(&scopes_line(SCOPES), &scopes_line(&more));
     world.workspace.write("relation.toml", &text);
-    let second = service(&world);
-    eventually("it was looked at", || {
-        second.stderr().contains(LOOKED).then_some(())
+    let second = start_service(&world);
+    eventually("the connection is checked", || {
+        second.stderr().contains(ALL_CHECKED).then_some(())
     });
-    stop(second);
+    stop_service(second);
     assert_eq!(world.state(&customer), "missing-scope");
     let shown = world.workspace.json(["show", &customer.pkid]);
     let notes = shown["fields"]["notes"].as_str().unwrap();
@@ -70,7 +70,7 @@ fn new_required_scope_shows_at_service_start() {
     assert_eq!(world.token_requests().len(), 0, "nothing breaks meanwhile");
 
     // A start with the same release and settings checks nothing.
-    let third = service(&world);
-    assert!(!stop(third).contains(LOOKED));
-    assert_eq!(checks(&world, &customer), 2);
+    let third = start_service(&world);
+    assert!(!stop_service(third).contains(ALL_CHECKED));
+    assert_eq!(count_expiry_checks(&world, &customer), 2);
 }

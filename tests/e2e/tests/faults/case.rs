@@ -30,7 +30,7 @@ const ARRIVAL: Duration = Duration::from_secs(10);
 pub struct Observation {
     /// The record's state.
     pub state: String,
-    /// The fate of the tokens.
+    /// The change of the stored tokens.
     pub tokens: String,
     /// The record's lifetimes of access token and refresh token.
     pub lifetimes: String,
@@ -39,7 +39,7 @@ pub struct Observation {
     /// The open alerts.
     pub alert: String,
     /// The text for the administrator.
-    pub reads: String,
+    pub shown_text: String,
     /// The further course, and the action that a person must take.
     pub afterwards: String,
 }
@@ -214,7 +214,7 @@ impl Case<'_> {
         self.equal("the wakeup", due, next);
         let pause = next.map(|next| next.since(self.now()));
         let alerts = self.alerts().await;
-        let reads = self.reads(&record, result).await;
+        let shown_text = self.find_shown_text(&record, result).await;
         let after = expiries(&record);
         let kept = tokens == self.before && after == self.expiries;
         let taken = matches!(
@@ -225,7 +225,7 @@ impl Case<'_> {
             let reported = alerts
                 .iter()
                 .map(|alert| text(&alert["message"]).to_owned());
-            self.expect_tracked(tracking_id, reported.chain([reads.clone()]).collect());
+            self.expect_tracked(tracking_id, reported.chain([shown_text.clone()]).collect());
         }
         let mut lost = false;
         match self.class {
@@ -252,7 +252,7 @@ impl Case<'_> {
                 self.equal("the state", state, "retrying");
                 self.expect(kept, "the tokens and their expiries should be kept");
                 self.equal(
-                    "the refresh token's life",
+                    "whether Webex accepts the refresh token",
                     accepted,
                     !self.variant.rotates(),
                 );
@@ -286,7 +286,7 @@ impl Case<'_> {
                 format!("in {}", format_duration(pause))
             }),
             alert: names(&alerts),
-            reads: self.without_run_details(&reads, tracking_id),
+            shown_text: self.without_run_details(&shown_text, tracking_id),
             afterwards: String::new(),
         };
         (observation, lost)
@@ -306,7 +306,7 @@ impl Case<'_> {
     async fn wakeup(&self) -> Option<Timestamp> {
         let subject = Reference::record(self.customer.pkid.clone());
         let wakeups = self.world.host().store().wakeups(&subject).await;
-        let wakeups = wakeups.expect("the store answers");
+        let wakeups = wakeups.expect("the store responds");
         let refresh = wakeups.iter().find(|due| due.wakeup.id == "refresh");
         refresh.map(|due| due.wakeup.due)
     }
@@ -321,7 +321,7 @@ impl Case<'_> {
     }
 
     /// Returns the record's notes, else the call's failure, else the warnings of its transaction.
-    async fn reads(
+    async fn find_shown_text(
         &self,
         record: &Value,
         result: &Result<CallOutput<RefreshReport>, CallError>,
@@ -334,7 +334,7 @@ impl Case<'_> {
             Err(error) => return error.to_string(),
         };
         let transaction = self.world.host().store().transaction(id).await;
-        let transaction = transaction.expect("the store answers");
+        let transaction = transaction.expect("the store responds");
         let log = transaction.expect("the call is recorded").log;
         let warnings = log.iter().filter(|line| line.level >= Level::Warning);
         let warnings: Vec<&str> = warnings.map(|line| line.message.as_str()).collect();
@@ -400,16 +400,16 @@ fn expiries(record: &Value) -> [Value; 2] {
 fn describe_tokens(before: &TokenPair, tokens: &TokenPair, accepted: bool) -> String {
     let access = tokens.access_token != before.access_token;
     let refresh = tokens.refresh_token != before.refresh_token;
-    let became = match (access, refresh) {
+    let change = match (access, refresh) {
         (false, false) => "kept",
         (true, false) => "access token replaced",
         (false, true) => "refresh token replaced",
         (true, true) => "both replaced",
     };
     if accepted {
-        became.to_owned()
+        change.to_owned()
     } else {
-        format!("{became}; Webex accepts this refresh token no more")
+        format!("{change}; Webex no longer accepts this refresh token")
     }
 }
 

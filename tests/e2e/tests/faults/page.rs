@@ -28,10 +28,10 @@ INSTA_UPDATE=always cargo test -p relation-e2e --test faults
   `rotate`: a new refresh token, and the old one is invalid; with *reuse detection*, using the old one revokes the whole
   grant; `same-access-token`: soon after the last refresh nothing changes.
 - **tokens**: the stored tokens after the call, compared with the last ones that Webex issued.
-- **lives**: the remaining lifetimes of access token and refresh token by the record; *assumed* where Webex did not report
-  them. The tokens were issued 6 hours before, for 14 and 90 days.
+- **lifetimes**: the remaining lifetimes of access token and refresh token by the record; *assumed* where Webex did not
+  report them. The tokens were issued 6 hours before, for 14 and 90 days.
 - **next attempt**: the time until the next attempt, without jitter.
-- **reads**: the record's notes; without notes, the error of the call or the warnings of its transaction.
+- **text**: the record's notes; without notes, the error of the call or the warnings of its transaction.
 - **afterwards**: the result after the fault has ended. *A person connects again* means: no request was sent to Webex in
   the following 30 days, and new tokens ended the alert.
 ";
@@ -64,7 +64,7 @@ impl Page {
         let differing: Vec<String> = diff(found, &section);
         panic!(
             "docs/faults.md differs from what was seen under \"{}\":\n{}\n\
-             after a change that is meant: INSTA_UPDATE=always cargo test -p relation-e2e --test faults",
+             after an intended change: INSTA_UPDATE=always cargo test -p relation-e2e --test faults",
             group.title,
             differing.join("\n")
         );
@@ -100,11 +100,11 @@ fn section(
     let mut text = format!("## {}\n{}", group.title, group.about);
     if responses > 0 {
         text.push_str(&format!(
-            " Answers with tokens that arrived: {responses}, lost: 0."
+            " Responses with tokens that arrived: {responses}, lost: 0."
         ));
     }
     text.push_str(
-        "\n\n| fault | refresh | state | tokens | lives | next attempt | alert | reads | afterwards |\n\
+        "\n\n| fault | refresh | state | tokens | lifetimes | next attempt | alert | text | afterwards |\n\
          |---|---|---|---|---|---|---|---|---|\n",
     );
     for (name, observation) in rows {
@@ -117,7 +117,7 @@ fn section(
                 &observation.lifetimes,
                 &observation.next,
                 &observation.alert,
-                &observation.reads,
+                &observation.shown_text,
                 &observation.afterwards,
             ];
             for cell in cells {

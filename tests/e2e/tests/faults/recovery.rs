@@ -20,10 +20,10 @@ impl Case<'_> {
             _ => {}
         }
         let record = self.world.record(&self.customer.pkid).await;
-        let asked = self.world.token_requests();
+        let earlier = self.world.token_requests();
         let Some(next) = record["connection"]["next_refresh"].as_u64() else {
             self.world.run_for(30 * DAY).await;
-            let again = self.world.token_requests() - asked;
+            let again = self.world.token_requests() - earlier;
             self.equal("the number of further requests", again, 0);
             self.connect().await;
             return "a person connects again".to_owned();
@@ -33,21 +33,21 @@ impl Case<'_> {
             .run_for(pause.saturating_sub(Duration::from_secs(1)))
             .await;
         if !pause.is_zero() {
-            let early = self.world.token_requests() - asked;
+            let early = self.world.token_requests() - earlier;
             self.equal("the number of early requests", early, 0);
             self.world.run_for(Duration::from_secs(1)).await;
         }
-        let on_time = self.world.token_requests() - asked;
+        let on_time = self.world.token_requests() - earlier;
         self.equal("the number of requests on time", on_time, 1);
 
         let record = self.world.record(&self.customer.pkid).await;
         let state = text(&record["connection"]["state"]).to_owned();
-        let dead = self.variant.rotates()
+        let rejected = self.variant.rotates()
             && matches!(
                 self.class,
                 FaultClass::ResponseLost | FaultClass::TokenOmitted | FaultClass::Dropped
             );
-        let wanted = if dead { "reauthorize" } else { "connected" };
+        let wanted = if rejected { "reauthorize" } else { "connected" };
         self.equal("the state at the next attempt", state.as_str(), wanted);
         let alerts = self.alerts().await;
         if state == "connected" {
@@ -76,7 +76,7 @@ impl Case<'_> {
         let host = self.world.host();
         self.world.clock.advance(host.plugin().limits().lease());
         let settled = host.replay_stash().await;
-        self.equal("the number of answers applied", settled.applied, 1);
+        self.equal("the number of responses applied", settled.applied, 1);
         let tokens = stored_tokens(self.world, &self.customer).await;
         let latest = self.world.emulator.latest_tokens(&self.grant);
         let latest = latest.expect("the grant is known");
@@ -88,11 +88,11 @@ impl Case<'_> {
 
     /// Asserts that a record written by a clock ahead is refreshed without delay, and corrected.
     async fn refresh_without_delay(&mut self) -> String {
-        let asked = self.world.token_requests();
+        let earlier = self.world.token_requests();
         // An attempt in the same millisecond would complete this one too.
         self.world.clock.advance(Duration::from_secs(1));
         self.world.run_for(Duration::ZERO).await;
-        let requests = self.world.token_requests() - asked;
+        let requests = self.world.token_requests() - earlier;
         self.equal("the number of requests by the right clock", requests, 1);
         let record = self.world.record(&self.customer.pkid).await;
         let connection = &record["connection"];
@@ -103,10 +103,13 @@ impl Case<'_> {
             connection["refreshed"].as_u64(),
             Some(now),
         );
-        for (token, life) in [("access", 14 * DAY), ("refresh", 90 * DAY)] {
+        for (token, lifetime) in [("access", 14 * DAY), ("refresh", 90 * DAY)] {
             let at = connection[token]["at"].as_u64().unwrap_or_default();
-            let latest = Timestamp(now).after(life);
-            self.expect(at <= latest.0, format!("the {token} token lives too long"));
+            let latest = Timestamp(now).after(lifetime);
+            self.expect(
+                at <= latest.0,
+                format!("the {token} token is valid for too long"),
+            );
         }
         let alerts = self.alerts().await;
         self.expect(alerts.is_empty(), "there should be no alert in the end");
@@ -116,7 +119,7 @@ impl Case<'_> {
             self.expect(accepted, "Webex should accept both tokens in the end");
         }
         self.secrets.push(tokens);
-        "refreshed at once by the right clock; stays connected".to_owned()
+        "refreshed immediately by the correct clock; stays connected".to_owned()
     }
 
     /// Connects the customer again, as a person does.

@@ -27,7 +27,7 @@ pub struct RefreshVariant {
 }
 
 impl RefreshVariant {
-    /// Whether the old refresh token dies when a new one is issued.
+    /// Whether the old refresh token becomes invalid when a new one is issued.
     pub fn rotates(self) -> bool {
         self.mode == Mode::Rotate
     }
@@ -136,7 +136,7 @@ pub enum FaultClass {
     /// next attempt recovers. Webex rejects that attempt if the refresh token was rotated.
     ResponseLost,
     /// The response has arrived, but the store takes no write while the lease is held. The result
-    /// is kept in the stash, and applied once the store is back.
+    /// is stashed, and applied once the store is back.
     Stashed,
     /// The response has arrived and cannot be stored: the host has no space or no permission for
     /// it. The record is unchanged, and continues as after a lost response.

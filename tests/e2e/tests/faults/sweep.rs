@@ -45,7 +45,7 @@ pub async fn run(group: Group) {
     let (responses, lost) = responses.fold((0, 0), |(responses, lost), verdict| {
         (responses + 1, lost + usize::from(verdict.lost))
     });
-    assert_eq!(lost, 0, "of {responses} answers with tokens");
+    assert_eq!(lost, 0, "of {responses} responses with tokens");
 
     let rows: Vec<(&str, Vec<(RefreshVariant, &Observation)>)> = group
         .rows

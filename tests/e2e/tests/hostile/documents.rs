@@ -23,7 +23,7 @@ async fn assert_exceeds(fixture: &str, setting: &str) {
 async fn assert_invalid(fixture: &str, field: &str) {
     let failure = misbehave_and_fail(fixture).await;
     assert!(
-        matches!(&failure, Failure::Invalid(faults) if faults[0].field == field),
+        matches!(&failure, Failure::Invalid(errors) if errors[0].field == field),
         "{failure}"
     );
 }

@@ -154,7 +154,7 @@ async fn invalid_request_is_rejected_with_code_and_log() {
             "webexapis.com@WEBEX",
             NO_FIELD,
             "HttpRequestUriInvalid",
-            "the address of the request is refused: it carries a user name or password",
+            "the address of the request is refused: it contains a user name or password",
         ),
         (
             "file",
@@ -168,8 +168,8 @@ async fn invalid_request_is_rejected_with_code_and_log() {
             "WEBEX",
             ("te", "trailers"),
             "HttpRequestDenied",
-            "the request is not sent: the header field `te` steers the connection, which is the \
-             host's",
+            "the request is not sent: the header field `te` controls the connection, which only \
+             the host may do",
         ),
         (
             "http",

@@ -52,7 +52,7 @@ pub async fn wrong_record_model() {
     let refused = stage.world.host().check_settings().await;
     let CallErrorKind::Refused(Failure::Internal(text)) = refused.expect_err("it differs").kind
     else {
-        panic!("not told as another record model");
+        panic!("not reported as another record model");
     };
     for words in [
         "wrong_record_model 0.0.1",
@@ -102,9 +102,9 @@ pub async fn panic() {
         .await
         .expect_stopped();
     let GuestErrorKind::Panic { message } = kind else {
-        panic!("not told as a panic: {kind}");
+        panic!("not reported as a panic: {kind}");
     };
-    assert!(message.contains("the plugin's own words"), "{message}");
+    assert!(message.contains("the plugin's own message"), "{message}");
     assert!(message.contains("panic.rs"), "{message}");
 }
 
@@ -116,7 +116,7 @@ pub async fn nonsense_result() {
         .await
         .expect_refused();
     assert!(
-        matches!(&failure, Failure::Internal(text) if text.contains("the plugin answered with an invalid pkid")),
+        matches!(&failure, Failure::Internal(text) if text.contains("the plugin returned an invalid pkid")),
         "{failure}"
     );
 }

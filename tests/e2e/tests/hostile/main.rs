@@ -1,4 +1,4 @@
-//! Plugins that misbehave, each in one way: the host stays up, other customers' calls go on, and
+//! Plugins that misbehave, each in one way: the host stays up, other customers' calls continue, and
 //! the error names the limit.
 //!
 //! Each file of `tests/fixtures/examples/` has a test of its name here; a missing one does not
@@ -8,7 +8,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test stops where it cannot go on"
+    reason = "a test stops where it cannot continue"
 )]
 
 mod bounds;

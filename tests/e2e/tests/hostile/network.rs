@@ -42,7 +42,7 @@ pub async fn silent_server() {
     let hostile = world_with_server("silent_server", &server).await;
     let held = tokio::spawn(async move {
         let (mut connection, _) = server.accept().await.unwrap();
-        // Until the host hangs up.
+        // Until the host disconnects.
         let _ = connection.read_to_end(&mut Vec::new()).await;
     });
     let failure = hostile.misbehave().await.expect_refused();
@@ -50,7 +50,7 @@ pub async fn silent_server() {
         matches!(&failure, Failure::Unavailable(text) if text.contains("limits.request-time")),
         "{failure}"
     );
-    held.await.expect("the host has hung up");
+    held.await.expect("the host has disconnected");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,7 +65,7 @@ pub async fn endless_body() {
         let mut written = connection.write_all(head).await;
         // In chunks so large that the limit is reached long before the timeout.
         let more = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
-        // Until the host hangs up.
+        // Until the host disconnects.
         while written.is_ok() {
             written = connection.write_all(more.as_bytes()).await;
         }
@@ -75,7 +75,7 @@ pub async fn endless_body() {
         matches!(&failure, Failure::LimitExceeded(text) if text.contains("limits.response")),
         "{failure}"
     );
-    fed.await.expect("the host has hung up");
+    fed.await.expect("the host has disconnected");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! One fixture on a host, and two customers: one for whom it misbehaves, one whose calls must go
-//! on.
+//! One fixture on a host, and two customers: it misbehaves for the first, and the second's calls must
+//! succeed.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use serde_json::json;
 use crate::component::component;
 
 /// The customer whose calls every fixture performs correctly.
-const NEIGHBOUR: &str = "ffffffffffffffffffffffff";
+const OTHER_CUSTOMER: &str = "ffffffffffffffffffffffff";
 
 /// The access token of every fixture.
-pub const TOKEN: &str = "a-token-that-is-given";
+pub const TOKEN: &str = "the-access-token";
 
-/// Returns limits that are soon reached.
+/// Returns small limits.
 pub fn tight_limits() -> Limits {
     Limits {
         memory: 32 << 20,
@@ -71,8 +71,8 @@ impl HostileWorld {
         }
     }
 
-    /// Returns why the fixture's component does not load. The host reports it for each call, and
-    /// goes on.
+    /// Returns why the fixture's component does not load. The host reports the error for each call, and
+    /// continues.
     pub async fn load_error(fixture: &str) -> GuestErrorKind {
         let hostile = Self::new(fixture).await;
         let host = hostile.world.host();
@@ -95,19 +95,22 @@ impl HostileWorld {
         let hostile = tokio::spawn(async move { host.add(request()).await });
         let mut meanwhile = 0;
         while !hostile.is_finished() {
-            serve_neighbour(self.world.host()).await;
+            call_for_other_customer(self.world.host()).await;
             meanwhile += u32::from(!hostile.is_finished());
         }
         let result = hostile.await.expect("the host does not panic");
-        serve_neighbour(self.world.host()).await;
+        call_for_other_customer(self.world.host()).await;
         let id = match &result {
             Ok(called) => called.transaction.clone(),
-            Err(error) => error.transaction.clone().expect("it was a transaction"),
+            Err(error) => error
+                .transaction
+                .clone()
+                .expect("the call has a transaction"),
         };
         let stored = self.world.host().store().transaction(&id).await;
         HostileCall {
             result,
-            transaction: stored.unwrap().expect("it is written down"),
+            transaction: stored.unwrap().expect("the transaction is stored"),
             meanwhile,
             fixture: self.fixture.clone(),
         }
@@ -117,7 +120,8 @@ impl HostileWorld {
 /// Returns the host's message about a component that it rejects.
 pub fn refused_to_load(fixture: &str) -> String {
     let bytes = std::fs::read(artifacts::fixture(fixture)).unwrap();
-    let error = Plugin::load(&bytes, [], tight_limits()).expect_err("it does not fit");
+    let error =
+        Plugin::load(&bytes, [], tight_limits()).expect_err("the component is incompatible");
     assert!(
         matches!(error.kind, GuestErrorKind::Link { .. }),
         "{error:?}"
@@ -135,10 +139,10 @@ pub fn request() -> AddRequest {
     }
 }
 
-async fn serve_neighbour(host: &Host) {
-    let pkid: Pkid = NEIGHBOUR.parse().unwrap();
-    let answer = host.connect(&pkid, Grant::Organization, "http://127.0.0.1/");
-    answer.await.expect("another customer's call is answered");
+async fn call_for_other_customer(host: &Host) {
+    let pkid: Pkid = OTHER_CUSTOMER.parse().unwrap();
+    let call = host.connect(&pkid, Grant::Organization, "http://127.0.0.1/");
+    call.await.expect("another customer's call succeeds");
 }
 
 impl HostileCall {
@@ -168,7 +172,7 @@ impl HostileCall {
 
     /// Returns the notes of the fixture's result.
     pub fn expect_notes(self) -> String {
-        self.result.expect("it is answered").value.connection.notes
+        self.result.expect("it succeeds").value.connection.notes
     }
 
     /// Returns the transaction's log, one entry per line.

@@ -39,7 +39,7 @@ fn backup_is_restored_only_with_its_key() {
         .relation(["backup", "backup.db"])
         .run()
         .exits(1)
-        .reports(&["it is there already"]);
+        .reports(&["it already exists"]);
     let left: Vec<String> = std::fs::read_dir(workspace.directory())
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap())

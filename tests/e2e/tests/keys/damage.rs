@@ -60,7 +60,10 @@ fn secret_moved_to_another_row_is_rejected() {
     database.overwrite_secret(&one.pkid, ACCESS, &tokens[0]);
     database.overwrite_secret(&one.pkid, REFRESH, &access);
     refused(&one);
-    assert!(world.token_requests().is_empty(), "Webex was not asked");
+    assert!(
+        world.token_requests().is_empty(),
+        "no request was sent to Webex"
+    );
     workspace.relation(["refresh", &two.pkid]).run().succeeds();
 }
 

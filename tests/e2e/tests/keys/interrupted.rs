@@ -78,7 +78,7 @@ fn killed_rotation_is_continued() {
         assert_eq!(counts.values().sum::<usize>(), total, "{counts:?}");
         assert!(counts.contains_key(&1), "it was not interrupted");
     }
-    // A partial rotation is no obstacle.
+    // A partial rotation is not an obstacle.
     workspace
         .relation(["refresh", &customer.pkid])
         .run()

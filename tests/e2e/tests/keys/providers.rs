@@ -113,6 +113,6 @@ fn only_one_key_provider_can_be_configured() {
         .exits(2)
         .reports(&[
             "key-env: exactly one of key-file, key-env, key-command can be given",
-            "`key-file` is there already",
+            "`key-file` is given already",
         ]);
 }

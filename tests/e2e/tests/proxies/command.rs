@@ -37,10 +37,10 @@ fn customer_is_added_and_refreshed_via_proxy() {
     add.stdin(fields.to_string()).run().succeeds();
     let base = format!("http://{}/v1", world.emulator.address());
     let organizations = format!("GET {base}/organizations");
-    let asked = tinyproxy.requests();
+    let requests = tinyproxy.requests();
     assert!(
-        asked.iter().all(|line| line.starts_with(&organizations)) && !asked.is_empty(),
-        "{asked:?}"
+        requests.iter().all(|line| line.starts_with(&organizations)) && !requests.is_empty(),
+        "{requests:?}"
     );
 
     workspace.relation(["refresh", "Contoso"]).run().succeeds();
@@ -112,8 +112,8 @@ fn denied_proxy_is_reported_with_the_setting() {
             "http://10.0.0.1:3128",
             "",
             "http://user:canary-password@[::ffff:10.0.0.1]:3128/",
-            "proxy `http://10.0.0.1:3128` is not at a public address (private), and such a proxy is \
-             used only where its address is listed; the operator can add it as \
+            "proxy `http://10.0.0.1:3128` is not at a public address (private), and such a proxy \
+             is used only if its address is listed; the operator can add it as \
              \"http://ADDRESS:3128\" to `egress.proxies`",
         ),
     ] {

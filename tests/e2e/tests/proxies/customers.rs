@@ -55,8 +55,9 @@ async fn two_customers_never_share_a_connection() {
     drop(client);
 
     let plain = |name: &str| format!("{}/{name}/", servers.http.url);
-    let asked = tinyproxy.requests();
-    let (gets, tunnels): (Vec<_>, Vec<_>) = asked.iter().partition(|line| line.starts_with("GET "));
+    let requests = tinyproxy.requests();
+    let (gets, tunnels): (Vec<_>, Vec<_>) =
+        requests.iter().partition(|line| line.starts_with("GET "));
     assert_eq!(gets.len(), REQUESTS);
     assert!(
         gets.iter().all(|line| line.contains(&plain("alice"))),

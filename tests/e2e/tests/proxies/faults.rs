@@ -111,8 +111,8 @@ async fn unreachable_proxy_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn proxy_without_trusted_tls_is_named() {
     let servers = TargetServers::new().await;
-    let stranger = TargetServers::new().await;
-    if let Some(squid) = Squid::start(&stranger.authority, &[]) {
+    let untrusted = TargetServers::new().await;
+    if let Some(squid) = Squid::start(&untrusted.authority, &[]) {
         for (proxy, words) in [
             (
                 format!("https://{}", squid.http),

@@ -7,9 +7,9 @@ use crate::tinyproxy::{Options, Tinyproxy};
 
 /// Reserved characters of URLs, of the header field and of squid's own helper; and one of two
 /// bytes.
-const ODD: (&str, &str) = ("us@er.name", "p:a/s%s@?#[ä]&+ ");
+const SPECIAL_CHARACTERS: (&str, &str) = ("us@er.name", "p:a/s%s@?#[ä]&+ ");
 
-/// Asserts that each server is reached through the proxy, twice, and sees nothing of the proxy's
+/// Asserts that each server is reached through the proxy, twice, and does not receive the proxy's
 /// account.
 async fn assert_forwards(servers: &TargetServers, proxy: &str, account: Option<(&str, &str)>) {
     let client = servers.client(&[proxy]);
@@ -45,7 +45,7 @@ async fn assert_forwards(servers: &TargetServers, proxy: &str, account: Option<(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tinyproxy_passes_requests_on() {
+async fn tinyproxy_forwards_requests() {
     let servers = TargetServers::new().await;
     for host in ["127.0.0.1", "::1"] {
         for account in [None, Some(("user", "pass.word-1_"))] {
@@ -57,23 +57,23 @@ async fn tinyproxy_passes_requests_on() {
                 return;
             };
             assert_forwards(&servers, &format!("http://{}", proxy.address), account).await;
-            let asked = proxy.requests();
+            let requests = proxy.requests();
             let plain = format!("GET {}/v1/people?n=0 HTTP/1.1", servers.http.url);
             let tunnel = format!("CONNECT {} HTTP/1.1", servers.https.address);
-            assert!(asked.contains(&plain), "{asked:?}");
+            assert!(requests.contains(&plain), "{requests:?}");
             assert_eq!(
-                asked.iter().filter(|line| **line == tunnel).count(),
+                requests.iter().filter(|line| **line == tunnel).count(),
                 1,
-                "the tunnel is kept: {asked:?}"
+                "the tunnel is reused: {requests:?}"
             );
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn squid_passes_requests_on() {
+async fn squid_forwards_requests() {
     let servers = TargetServers::new().await;
-    for account in [None, Some(ODD)] {
+    for account in [None, Some(SPECIAL_CHARACTERS)] {
         let accounts: Vec<_> = account.into_iter().collect();
         let Some(squid) = Squid::start(&servers.authority, &accounts) else {
             return;
@@ -106,7 +106,7 @@ async fn squid_passes_requests_on() {
             );
             assert_eq!(
                 served[0].client_port, served[1].client_port,
-                "the connection to {proxy} is kept"
+                "the connection to {proxy} is reused"
             );
         }
     }

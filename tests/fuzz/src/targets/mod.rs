@@ -7,12 +7,12 @@ use crate::input::Input;
 use crate::runner::{RunnerError, TrialRunner};
 use crate::verdict::Verdict;
 
-mod answers;
 mod callbacks;
 mod caller_input;
 mod documents;
 mod fields;
 mod response_mutation;
+mod responses;
 mod wakeups;
 
 /// A target.
@@ -23,7 +23,7 @@ pub enum Target {
     /// Stored documents, before any workflow.
     Documents,
     /// Responses of Webex and the network.
-    Answers,
+    Responses,
     /// The arguments of `complete-connect` and `connect`.
     Callbacks,
     /// The wakeup of `wake`.
@@ -35,7 +35,7 @@ impl Target {
     pub const ALL: [Self; 5] = [
         Self::Fields,
         Self::Documents,
-        Self::Answers,
+        Self::Responses,
         Self::Callbacks,
         Self::Wakeups,
     ];
@@ -45,7 +45,7 @@ impl Target {
         match self {
             Self::Fields => "fields",
             Self::Documents => "documents",
-            Self::Answers => "answers",
+            Self::Responses => "responses",
             Self::Callbacks => "callbacks",
             Self::Wakeups => "wakeups",
         }
@@ -61,7 +61,7 @@ impl Target {
             match self {
                 Self::Fields => fields::run(runner, &mut input).await,
                 Self::Documents => documents::run(runner, &mut input).await,
-                Self::Answers => answers::run(runner, &mut input).await,
+                Self::Responses => responses::run(runner, &mut input).await,
                 Self::Callbacks => callbacks::run(runner, &mut input).await,
                 Self::Wakeups => wakeups::run(runner, &mut input).await,
             }
@@ -77,7 +77,7 @@ impl fmt::Display for Target {
 
 /// No target has this name.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("no target is called {0:?}: there are fields, documents, answers, callbacks and wakeups")]
+#[error("no target is called {0:?}: there are fields, documents, responses, callbacks and wakeups")]
 pub struct UnknownTarget(String);
 
 impl FromStr for Target {

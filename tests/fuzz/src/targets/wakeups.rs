@@ -1,4 +1,4 @@
-//! Target `wakeups`: the wakeup of `wake`, whoever scheduled it.
+//! Target `wakeups`: the wakeup of `wake`, by any scheduler.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ pub fn component(name: &str) -> PathBuf {
     let target = test
         .ancestors()
         .nth(3)
-        .expect("a test lives in the target directory");
+        .expect("the test executable is in the target directory");
     target.join("component").join(format!("{name}.wasm"))
 }
 

@@ -190,7 +190,7 @@ impl Conformance {
                 drop((first, second, self.store));
                 let store = reopen().map_err(ConformanceError::Reopen)?;
                 let host = run.build_host(&store).await?;
-                run.modify(&host, &json!({ "do": "restarted" })).await?;
+                run.modify(&host, &json!({ "do": "after-restart" })).await?;
                 host
             }
         };
@@ -289,9 +289,9 @@ impl Run {
             .time
             .saturating_mul(2)
             .saturating_add(CALL_GRACE);
-        let answered = tokio::time::timeout(timeout, work).await;
+        let result = tokio::time::timeout(timeout, work).await;
         let seconds = timeout.as_secs();
-        answered.map_err(|_| ConformanceError::TimedOut { call, seconds })
+        result.map_err(|_| ConformanceError::TimedOut { call, seconds })
     }
 
     pub(super) async fn try_modify(
@@ -343,14 +343,17 @@ impl Run {
     /// Makes a call that exposes a secret, and passes all its visible texts to the suite.
     async fn check_redaction(&self, host: &Host) -> Result<(), ConformanceError> {
         let mut text = String::new();
-        if let Err(error) = self.try_modify(host, &json!({ "do": "tell" })).await? {
+        if let Err(error) = self
+            .try_modify(host, &json!({ "do": "expose-secret" }))
+            .await?
+        {
             text = format!("{error} {error:?}");
             if let Some(id) = &error.transaction {
                 let record = host.store().transaction(id).await;
                 text.push_str(&format!("{record:?}"));
             }
         }
-        let report = json!({ "do": "told", "text": text });
+        let report = json!({ "do": "check-texts", "text": text });
         self.modify(host, &report).await.map(drop)
     }
 
@@ -358,12 +361,12 @@ impl Run {
     async fn await_wakeups(&self, host: &Host) -> Result<Report, ConformanceError> {
         let dispatcher = host.dispatcher(DispatcherOptions::default());
         let until = self.clock.now().after(DAY);
-        let ran =
+        let run_result =
             tokio::time::timeout(WAKEUP_TIMEOUT, dispatcher.run_through(&self.clock, until)).await;
-        let why = match ran {
+        let why = match run_result {
             Ok(Ok(_)) => "it did not come within a day".to_owned(),
             Ok(Err(error)) => format!("wakeups stopped: {error}"),
-            Err(_) => "wakeups that were answered kept coming".to_owned(),
+            Err(_) => "settled wakeups were delivered again and again".to_owned(),
         };
         let call = "check-expiry";
         let looked = self

@@ -11,7 +11,7 @@ use super::report::MalformedReport;
 #[derive(Debug, thiserror::Error)]
 pub enum ConformanceError {
     /// A call that the suite needs failed.
-    #[error("the suite could not go on: `{call}` failed: {error}")]
+    #[error("the suite cannot continue: `{call}` failed: {error}")]
     Call {
         /// The workflow, such as `add`.
         call: &'static str,
@@ -19,7 +19,7 @@ pub enum ConformanceError {
         error: CallError,
     },
     /// The host neither finished the call nor cut it off.
-    #[error("the suite could not go on: `{call}` was not answered within {seconds} s")]
+    #[error("the suite cannot continue: `{call}` did not return within {seconds} s")]
     TimedOut {
         /// The workflow, such as `modify`.
         call: &'static str,
@@ -27,7 +27,7 @@ pub enum ConformanceError {
         seconds: u64,
     },
     /// The suite kept asking for more calls of `checks`.
-    #[error("the suite could not go on: after {0} calls of `checks` it still asks for more")]
+    #[error("the suite cannot continue: after {0} calls of `checks` it still requests more")]
     TooManyCalls(usize),
     /// The component's reply is not the suite's report.
     #[error(transparent)]

@@ -43,7 +43,9 @@ impl Run {
         self.server.hold_requests();
         let ended = Notify::new();
         let keeps = async {
-            let kept = self.try_modify(&host, &json!({ "do": "keep" })).await;
+            let kept = self
+                .try_modify(&host, &json!({ "do": "commit-in-outage" }))
+                .await;
             ended.notify_one();
             kept
         };
@@ -65,11 +67,11 @@ impl Run {
         };
         let (kept, ()) = tokio::join!(keeps, fails);
         outage.0.lasts.store(false, Ordering::Release);
-        let answered = match kept? {
+        let failure = match kept? {
             Ok(_) => "nothing",
             Err(error) => failure_case(&error),
         };
-        let look = json!({ "do": "kept", "answered": answered });
+        let look = json!({ "do": "after-outage", "failure": failure });
         self.modify(&host, &look).await.map(drop)
     }
 }

@@ -40,9 +40,9 @@ impl Run {
         self.server.hold_requests();
         let (one_ended, another_ended) = (Notify::new(), Notify::new());
         let call = async |host: &Host, ended: &Notify| {
-            let met = self.try_modify(host, &json!({ "do": "meet" })).await;
+            let result = self.try_modify(host, &json!({ "do": "overlap" })).await;
             ended.notify_one();
-            met.map(drop)
+            result.map(drop)
         };
         let others = async {
             tokio::select! {
@@ -57,8 +57,9 @@ impl Run {
                 }
                 self.server.release_requests();
             };
-            let asked = future::join(call(second, &another_ended), call(first, &another_ended));
-            let ((theirs, again), ()) = future::join(asked, releases).await;
+            let other_calls =
+                future::join(call(second, &another_ended), call(first, &another_ended));
+            let ((theirs, again), ()) = future::join(other_calls, releases).await;
             theirs.and(again)
         };
         let (one, others) = future::join(call(first, &one_ended), others).await;
@@ -75,7 +76,9 @@ impl Run {
         self.server.hold_requests();
         let ended = Notify::new();
         let outlives = async {
-            let outlived = self.try_modify(first, &json!({ "do": "outlive" })).await;
+            let outlived = self
+                .try_modify(first, &json!({ "do": "outlive-lease" }))
+                .await;
             ended.notify_one();
             outlived
         };
@@ -93,11 +96,11 @@ impl Run {
         };
         let (outlived, taken) = tokio::join!(outlives, takes_over);
         taken?;
-        let answered = match outlived? {
+        let failure = match outlived? {
             Ok(_) => "nothing",
             Err(error) => failure_case(&error),
         };
-        let back = json!({ "do": "look-back", "answered": answered });
+        let back = json!({ "do": "after-take-over", "failure": failure });
         self.modify(first, &back).await.map(drop)
     }
 }

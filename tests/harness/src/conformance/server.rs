@@ -2,7 +2,7 @@
 //!
 //! | request | response |
 //! |---|---|
-//! | `/answer` | 201, two headers `x-conformance` (`one`, `two`), the 256 bytes from 0 to 255 |
+//! | `/response` | 201, two headers `x-conformance` (`one`, `two`), the 256 bytes from 0 to 255 |
 //! | `/echo` | 200, JSON: `method`, `target`, `form` (`origin` or `absolute`), `headers`, `body` |
 //! | `/unavailable` | 503 |
 //! | `/redirect` | 302 to `/echo` |
@@ -130,7 +130,7 @@ async fn run(
                         let held = Arc::clone(&held);
                         async move {
                             match response_override {
-                                Some(answer) => Ok(answer.map(boxed)),
+                                Some(response) => Ok(response.map(boxed)),
                                 None => respond(request, held).await,
                             }
                         }
@@ -152,7 +152,7 @@ async fn respond(
 ) -> Result<Response<Body>, Infallible> {
     let query = request.uri().query().map(str::to_owned);
     Ok(match request.uri().path() {
-        "/answer" => response_with(
+        "/response" => response_with(
             StatusCode::CREATED,
             &[("x-conformance", "one"), ("x-conformance", "two")],
             (0..=255).collect::<Vec<u8>>(),

@@ -19,7 +19,6 @@ use crate::transcript::Exchange;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ObservedCall<T> {
     /// The input: [`super::Call::to_redacted_json`], or `{"wakeup": …}` for a due wakeup.
-    #[serde(rename = "asked")]
     pub input: Value,
     /// The time of the call.
     pub at: Timestamp,
@@ -47,7 +46,7 @@ pub enum CallFailure {
         failure: Failure,
     },
     /// The plugin did not return a result.
-    #[error("the plugin gave no answer ({what}): {message}")]
+    #[error("the plugin returned no result ({what}): {message}")]
     Guest {
         /// `panic`, `memory`, `time`, `limit`, `trap`, `link` or `host`.
         what: String,
@@ -143,7 +142,7 @@ impl<T> ObservedCall<T> {
     }
 }
 
-/// `{"answered": …}` or `{"failed": …}`.
+/// `{"returned": …}` or `{"failed": …}`.
 mod outcome {
     use serde::{Serialize, Serializer};
 
@@ -152,7 +151,7 @@ mod outcome {
     #[derive(Serialize)]
     #[serde(rename_all = "kebab-case")]
     enum Outcome<'a, T> {
-        Answered(&'a T),
+        Returned(&'a T),
         Failed(&'a CallFailure),
     }
 
@@ -161,7 +160,7 @@ mod outcome {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         let outcome = match result {
-            Ok(value) => Outcome::Answered(value),
+            Ok(value) => Outcome::Returned(value),
             Err(failed) => Outcome::Failed(failed),
         };
         outcome.serialize(serializer)

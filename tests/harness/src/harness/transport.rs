@@ -108,15 +108,15 @@ impl Transport for TranscriptTransport {
                 at,
                 request: sent.redact(&self.redactor),
                 proxy: proxy.map(|proxy| proxy.origin().to_string()),
-                outcome: ExchangeOutcome::Fault("no answer yet".to_owned()),
+                outcome: ExchangeOutcome::Fault("no response yet".to_owned()),
             });
             exchanges.len() - 1
         };
-        let answer = match &self.backend {
+        let response = match &self.backend {
             HttpBackend::Script(playback) => scripted(&mut playback.lock(), &sent, &self.redactor),
             HttpBackend::Transport(transport) => transport.send(request, proxy).await,
         };
-        let outcome = match &answer {
+        let outcome = match &response {
             Ok(response) => {
                 ExchangeOutcome::Response(Response::from_http(response, &self.redactor))
             }
@@ -125,13 +125,13 @@ impl Transport for TranscriptTransport {
         if let Some(exchange) = self.exchanges.lock().get_mut(place) {
             exchange.outcome = outcome;
         }
-        answer
+        response
     }
 }
 
 #[allow(
     clippy::result_large_err,
-    reason = "the transport's own fault: it may carry the answer that came until then"
+    reason = "the transport's own fault: it may contain the response received so far"
 )]
 fn scripted(
     playback: &mut Playback,
@@ -139,14 +139,14 @@ fn scripted(
     redactor: &Redactor,
 ) -> Result<http::Response<Bytes>, TransportError> {
     // The plugin sees that the request was not sent; the harness fails the call in any case.
-    let answer = playback
+    let step_response = playback
         .respond(sent, redactor)
         .map_err(|_| TransportError::Refused)?;
-    let response = answer.response().map_err(|why| {
+    let response = step_response.response().map_err(|why| {
         playback.complain(why);
         TransportError::Refused
     })?;
-    match answer.fault {
+    match step_response.fault {
         None => Ok(response),
         Some(NetworkFault::Timeout) => Err(TransportError::Timeout),
         Some(NetworkFault::Refused) => Err(TransportError::Refused),

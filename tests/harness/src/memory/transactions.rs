@@ -91,15 +91,15 @@ impl Transactions {
     pub(super) fn recover(&mut self, now: Timestamp, hosts: &BTreeSet<HostNumber>) -> u64 {
         let mut closed = 0;
         self.running.retain(|id, by| {
-            let lives = hosts.contains(by);
-            if !lives && let Some(transaction) = self.all.get_mut(id) {
+            let is_running = hosts.contains(by);
+            if !is_running && let Some(transaction) = self.all.get_mut(id) {
                 close(
                     Arc::make_mut(transaction),
                     TransactionOutcome::interrupted(now),
                 );
                 closed += 1;
             }
-            lives
+            is_running
         });
         closed
     }

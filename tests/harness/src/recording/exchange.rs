@@ -51,7 +51,7 @@ impl RecordedResponse {
         let fault = match fault {
             None => None,
             Some(error) => Some((
-                NetworkFault::from_egress_error(error).ok_or_else(|| format!("it met: {error}"))?,
+                NetworkFault::from_egress_error(error).ok_or_else(|| error.to_string())?,
                 error.to_string(),
             )),
         };
@@ -91,13 +91,13 @@ impl RecordedResponse {
         };
         let status = response.status().as_u16();
         if !(200..=599).contains(&status) {
-            return Err(format!("it was answered with the status {status}"));
+            return Err(format!("its response has the status {status}"));
         }
         match std::str::from_utf8(response.body()) {
             Ok(_) => Ok(self),
             // A body may be cut within a character, and a cut body is not used.
             Err(_) if self.fault.is_some() => Ok(self),
-            Err(_) => Err("it was answered with what is no text".to_owned()),
+            Err(_) => Err("its response is not text".to_owned()),
         }
     }
 
@@ -222,7 +222,7 @@ impl RecordedExchange {
         };
         Table::from_iter([
             ("request".to_owned(), request.into()),
-            ("answer".to_owned(), response.into()),
+            ("response".to_owned(), response.into()),
         ])
     }
 }

@@ -157,7 +157,7 @@ impl Recorder {
             Some(id) => self.0.store.transaction(&id).await.ok().flatten(),
             None => None,
         };
-        let answered = match called {
+        let result = match called {
             Ok(called) => Ok(json!(called.value)),
             Err(error) => Err(observation::error_to_json(&CallFailure::from_error(
                 &error.kind,
@@ -168,7 +168,7 @@ impl Recorder {
         let mut notes = self.notes();
         let left_out = notes.omitted.len();
         match left {
-            Ok(left) => notes.note_end(now, answered, transaction, left),
+            Ok(left) => notes.note_end(now, result, transaction, left),
             Err(why) => {
                 notes.mark_inexpressible(|| why);
                 notes.omit_call();
@@ -179,7 +179,7 @@ impl Recorder {
             tracing::info!(%subject, "a call is not in the recording: {why}");
         }
         if let Some(full) = &notes.full {
-            tracing::warn!("the recording ends here, {full}; the run goes on");
+            tracing::warn!("the recording ends here, {full}; the run continues");
         }
     }
 

@@ -12,7 +12,7 @@
 //! Some calls cannot be expressed in a scenario. The file lists them as left out:
 //!
 //! - a call after one that was cut off;
-//! - a call that met a store error, or a limit of the host;
+//! - a call that got a store error or reached a limit of the host;
 //! - every later call of a record that others have changed meanwhile.
 
 use parking_lot::{Mutex, MutexGuard};

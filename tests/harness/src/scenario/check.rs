@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::format::source::Place;
+use super::format::source::SourcePosition;
 use super::matching::Matcher;
 use super::mismatch::{Mismatch, Segment};
 use super::model::{
@@ -22,7 +22,7 @@ pub fn check(step: &Step, seen: &Observation, matcher: &mut Matcher) -> Vec<Mism
         found: Vec::new(),
         at: Vec::new(),
     };
-    check.check_outcome(&step.expect, step.place, seen);
+    check.check_outcome(&step.expect, step.position, seen);
     check.check_call(&step.expect, seen);
     check.check_concurrent(step, seen);
     check.check_expectations(step, seen);
@@ -42,12 +42,17 @@ fn key(name: &str) -> Segment {
 
 impl Check<'_> {
     /// Checks the result or the error: an error must be expected.
-    fn check_outcome(&mut self, expect: &Expectations, place: Place, seen: &Observation) {
+    fn check_outcome(
+        &mut self,
+        expect: &Expectations,
+        position: SourcePosition,
+        seen: &Observation,
+    ) {
         match (&expect.error, &seen.error) {
             (Some(pattern), error) => self.check_value("error", pattern, error.as_ref()),
             (None, Some(error)) => {
                 let note = "a step that does not expect an error must not have one";
-                let mismatch = Mismatch::unexpected(&self.path("error"), place, error);
+                let mismatch = Mismatch::unexpected(&self.path("error"), position, error);
                 self.found.push(mismatch.with_note(note));
             }
             (None, None) => {}
@@ -66,11 +71,11 @@ impl Check<'_> {
         };
         let mut calls = seen.calls.iter();
         for (index, caller) in callers.iter().enumerate() {
-            self.at = vec![key("at-once"), Segment::Index(index)];
+            self.at = vec![key("concurrently"), Segment::Index(index)];
             for _ in 0..caller.times {
                 // If there are fewer results, the step has a problem already.
                 if let Some(seen) = calls.next() {
-                    self.check_outcome(&caller.expect, caller.place, seen);
+                    self.check_outcome(&caller.expect, caller.position, seen);
                     self.check_call(&caller.expect, seen);
                 }
             }
@@ -104,7 +109,7 @@ impl Check<'_> {
                 if let Some(error) = fired.get("error") {
                     let path = [key("fired"), Segment::Index(index), key("error")];
                     let note = "what fails while time passes has to be expected in `fired`";
-                    let mismatch = Mismatch::unexpected(&path, step.place, error);
+                    let mismatch = Mismatch::unexpected(&path, step.position, error);
                     self.found.push(mismatch.with_note(note));
                 }
             }
@@ -127,8 +132,8 @@ impl Check<'_> {
         if let Some(alerts) = &expect.alerts {
             self.check_amount(&[key("alerts")], alerts, &seen.alerts);
         }
-        for (place, template) in &expect.nowhere {
-            self.check_nowhere(*place, template, seen);
+        for (position, template) in &expect.nowhere {
+            self.check_nowhere(*position, template, seen);
         }
     }
 
@@ -170,9 +175,13 @@ impl Check<'_> {
                 self.matcher
                     .check_value(pattern, Some(&count), path, &mut self.found);
             }
-            Amount::Listed { place, items, open } => {
+            Amount::Listed {
+                position,
+                items,
+                open,
+            } => {
                 self.matcher
-                    .check_unordered(items, *open, *place, found, path, &mut self.found);
+                    .check_unordered(items, *open, *position, found, path, &mut self.found);
             }
         }
     }
@@ -190,7 +199,7 @@ impl Check<'_> {
                 .collect();
             if !counts.is_empty() {
                 let mismatch =
-                    Mismatch::differs(path, expected.place, "no documents", &json!(counts));
+                    Mismatch::differs(path, expected.position, "no documents", &json!(counts));
                 self.found.push(mismatch);
             }
         }
@@ -205,10 +214,11 @@ impl Check<'_> {
     fn check_storage(&mut self, expected: &ExpectedStorage, seen: &Observation) {
         let changes = &seen.changes;
         match expected {
-            ExpectedStorage::Unchanged(place) => {
+            ExpectedStorage::Unchanged(position) => {
                 if !changes.is_empty() {
                     let path = [key("storage")];
-                    let mismatch = Mismatch::differs(&path, *place, "unchanged", &json!(changes));
+                    let mismatch =
+                        Mismatch::differs(&path, *position, "unchanged", &json!(changes));
                     self.found.push(mismatch);
                 }
             }
@@ -250,7 +260,7 @@ impl Check<'_> {
     /// refresh`.
     fn check_wakeups(&mut self, expected: &ExpectedWakeups, seen: &Observation) {
         let due = match expected {
-            ExpectedWakeups::None(place) => {
+            ExpectedWakeups::None(position) => {
                 let found: Vec<&Value> = seen
                     .wakeups
                     .iter()
@@ -258,7 +268,7 @@ impl Check<'_> {
                     .collect();
                 if !found.is_empty() {
                     let path = [key("wakeups")];
-                    let mismatch = Mismatch::differs(&path, *place, "none", &json!(found));
+                    let mismatch = Mismatch::differs(&path, *position, "none", &json!(found));
                     self.found.push(mismatch);
                 }
                 return;
@@ -294,19 +304,19 @@ impl Check<'_> {
     fn check_lines(&mut self, name: &str, expected: &Lines, seen: &[Value]) {
         if expected.lines.is_empty() && !seen.is_empty() {
             let path = self.path(name);
-            let mismatch = Mismatch::differs(&path, expected.place, "no lines", &json!(seen));
+            let mismatch = Mismatch::differs(&path, expected.position, "no lines", &json!(seen));
             self.found.push(mismatch);
         }
         let mut rest = seen.iter();
         for (index, pattern) in expected.lines.iter().enumerate() {
-            let met = rest.any(|line| {
+            let found_line = rest.any(|line| {
                 let held = match pattern.expected {
                     Expected::Object { .. } => line,
                     _ => line.get("message").unwrap_or(line),
                 };
                 self.matcher.accepts(pattern, Some(held))
             });
-            if !met {
+            if !found_line {
                 let mut path = self.path(name);
                 path.push(Segment::Index(index));
                 let mut mismatch = Vec::new();
@@ -326,10 +336,10 @@ impl Check<'_> {
         }
     }
 
-    fn check_nowhere(&mut self, place: Place, template: &Template, seen: &Observation) {
+    fn check_nowhere(&mut self, position: SourcePosition, template: &Template, seen: &Observation) {
         let path = [key("nowhere")];
         let Ok(text) = template.fill(&self.matcher.bindings) else {
-            let unknown = Mismatch::missing(&path, place, format!("a value for {template}"));
+            let unknown = Mismatch::missing(&path, position, format!("a value for {template}"));
             self.found.push(unknown);
             return;
         };
@@ -342,7 +352,8 @@ impl Check<'_> {
         while let Some((at, value)) = open.pop() {
             match value {
                 Value::String(found) if !text.is_empty() && found.contains(&text) => {
-                    let mismatch = Mismatch::unexpected(&path, place, &json!(template.to_string()));
+                    let mismatch =
+                        Mismatch::unexpected(&path, position, &json!(template.to_string()));
                     self.found
                         .push(mismatch.with_note(format!("it occurs in {at}")));
                 }

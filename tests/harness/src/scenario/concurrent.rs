@@ -68,7 +68,7 @@ impl World {
     ) -> Result<(), Problem> {
         let one_thread = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
         if !one_thread {
-            return Err("calls at once need a runtime with one thread".to_owned());
+            return Err("concurrent calls need a runtime with one thread".to_owned());
         }
         let hosts = callers.iter().map(|caller| caller.host).max();
         while self.harness.host_count() < hosts.unwrap_or(1) {
@@ -92,9 +92,9 @@ impl World {
         let (calls, actions): (Vec<&Call>, Vec<_>) = all
             .into_iter()
             .enumerate()
-            .map(|(place, (call, host, prepared))| {
+            .map(|(index, (call, host, prepared))| {
                 let prepared = async move {
-                    yield_to(place).await;
+                    yield_to(index).await;
                     world.run_one(host, prepared).await
                 };
                 (call, prepared)
@@ -137,8 +137,8 @@ impl World {
         match prepared {
             PreparedAction::Call(call) => Ok(Some(self.harness.call_on(host, call).await)),
             PreparedAction::Wake(subject, id) => {
-                let woken = self.harness.wake(&subject, &id).await;
-                woken.map_err(|error| error.to_string())
+                let called = self.harness.wake(&subject, &id).await;
+                called.map_err(|error| error.to_string())
             }
             PreparedAction::Advance(_) => Err("time does not pass at one moment".to_owned()),
         }

@@ -56,8 +56,8 @@ impl DisturbanceInterceptor {
         Some(state.left.remove(position).with)
     }
 
-    async fn intervene(&self, trouble: Option<DisturbanceKind>) -> Intervention {
-        match trouble {
+    async fn intervene(&self, disturbance: Option<DisturbanceKind>) -> Intervention {
+        match disturbance {
             None => Intervention::Proceed,
             Some(DisturbanceKind::Failure(failure)) => Intervention::Fail(failure),
             Some(DisturbanceKind::Crash) => {
@@ -74,12 +74,12 @@ impl Interceptor for DisturbanceInterceptor {
     async fn before(&self, call: &ImportCall) -> Intervention {
         let name = call.import.name();
         *self.lock().calls.entry(name).or_default() += 1;
-        let trouble = self.take_due(name, DisturbancePoint::Before);
-        self.intervene(trouble).await
+        let disturbance = self.take_due(name, DisturbancePoint::Before);
+        self.intervene(disturbance).await
     }
 
     async fn after(&self, call: &ImportCall) -> Intervention {
-        let trouble = self.take_due(call.import.name(), DisturbancePoint::After);
-        self.intervene(trouble).await
+        let disturbance = self.take_due(call.import.name(), DisturbancePoint::After);
+        self.intervene(disturbance).await
     }
 }

@@ -4,7 +4,7 @@ use relation_host::types::{Pkid, Timestamp};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::format::source::Place;
+use super::format::source::SourcePosition;
 use super::format::values::parse_moment;
 use super::mismatch::{Mismatch, Segment};
 use super::pattern::{Expected, Kind, Pattern, sole_name};
@@ -46,11 +46,11 @@ impl Matcher {
         match (&pattern.expected, found) {
             (Expected::Absent, None) => {}
             (Expected::Absent, Some(value)) => {
-                mismatches.push(Mismatch::unexpected(path, pattern.place, value));
+                mismatches.push(Mismatch::unexpected(path, pattern.position, value));
             }
             (expected, None) => {
                 let expected = self.describe(expected);
-                mismatches.push(Mismatch::missing(path, pattern.place, expected));
+                mismatches.push(Mismatch::missing(path, pattern.position, expected));
             }
             (Expected::Object { entries, closed }, Some(Value::Object(found))) => {
                 for (name, pattern) in entries {
@@ -72,18 +72,18 @@ impl Matcher {
                         .filter(|(name, _)| !entries.contains_key(*name));
                     for (name, value) in others {
                         path.push(Segment::Key(name.clone()));
-                        mismatches.push(Mismatch::unexpected(path, pattern.place, value));
+                        mismatches.push(Mismatch::unexpected(path, pattern.position, value));
                         path.pop();
                     }
                 }
             }
             (Expected::List { items, open }, Some(Value::Array(found))) => {
-                self.check_list(items, *open, pattern.place, found, path, mismatches);
+                self.check_list(items, *open, pattern.position, found, path, mismatches);
             }
             (expected, Some(value)) => {
                 if !self.matches_scalar(expected, value) {
                     let expected = self.describe(expected);
-                    mismatches.push(Mismatch::differs(path, pattern.place, expected, value));
+                    mismatches.push(Mismatch::differs(path, pattern.position, expected, value));
                 }
             }
         }
@@ -93,7 +93,7 @@ impl Matcher {
         &mut self,
         items: &[Pattern],
         open: bool,
-        place: Place,
+        position: SourcePosition,
         found: &[Value],
         path: &mut Path,
         mismatches: &mut Vec<Mismatch>,
@@ -106,7 +106,7 @@ impl Matcher {
         if !open {
             for (index, value) in found.iter().enumerate().skip(items.len()) {
                 path.push(Segment::Index(index));
-                mismatches.push(Mismatch::unexpected(path, place, value));
+                mismatches.push(Mismatch::unexpected(path, position, value));
                 path.pop();
             }
         }
@@ -117,7 +117,7 @@ impl Matcher {
         &mut self,
         items: &[Pattern],
         open: bool,
-        place: Place,
+        position: SourcePosition,
         found: &[Value],
         path: &mut Path,
         mismatches: &mut Vec<Mismatch>,
@@ -144,14 +144,14 @@ impl Matcher {
                 }
                 None => {
                     let expected = self.describe(&pattern.expected);
-                    mismatches.push(Mismatch::missing(path, pattern.place, expected));
+                    mismatches.push(Mismatch::missing(path, pattern.position, expected));
                 }
             }
             path.pop();
         }
         if !open {
             for value in left {
-                mismatches.push(Mismatch::unexpected(path, place, value));
+                mismatches.push(Mismatch::unexpected(path, position, value));
             }
         }
     }

@@ -6,7 +6,7 @@ use relation_host::types::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::format::source::Place;
+use super::format::source::SourcePosition;
 
 /// The most characters of a value that are shown.
 const MAX_SHOWN: usize = 400;
@@ -27,7 +27,7 @@ pub struct Mismatch {
     /// The path in the found value, such as `result.connection.state`.
     pub path: String,
     /// The place of the expectation.
-    pub place: Option<Place>,
+    pub position: Option<SourcePosition>,
     /// The description of the expected value; `None` if no value is expected.
     pub expected: Option<String>,
     /// The found value; `None` if there is none.
@@ -43,30 +43,38 @@ impl Mismatch {
     /// Creates a mismatch of two values.
     pub fn differs(
         path: &[Segment],
-        place: Place,
+        position: SourcePosition,
         expected: impl Into<String>,
         found: &Value,
     ) -> Self {
         Self {
             expected: Some(expected.into()),
             found: Some(found.clone()),
-            ..Self::at(path, Some(place))
+            ..Self::at(path, Some(position))
         }
     }
 
     /// Creates a mismatch for a missing value.
-    pub fn missing(path: &[Segment], place: Place, expected: impl Into<String>) -> Self {
+    pub fn missing(
+        path: &[Segment],
+        position: SourcePosition,
+        expected: impl Into<String>,
+    ) -> Self {
         Self {
             expected: Some(expected.into()),
-            ..Self::at(path, Some(place))
+            ..Self::at(path, Some(position))
         }
     }
 
     /// Creates a mismatch for an unexpected value.
-    pub fn unexpected(path: &[Segment], place: impl Into<Option<Place>>, found: &Value) -> Self {
+    pub fn unexpected(
+        path: &[Segment],
+        position: impl Into<Option<SourcePosition>>,
+        found: &Value,
+    ) -> Self {
         Self {
             found: Some(found.clone()),
-            ..Self::at(path, place.into())
+            ..Self::at(path, position.into())
         }
     }
 
@@ -76,10 +84,10 @@ impl Mismatch {
         self
     }
 
-    fn at(path: &[Segment], place: Option<Place>) -> Self {
+    fn at(path: &[Segment], position: Option<SourcePosition>) -> Self {
         Self {
             path: format_path(path),
-            place,
+            position,
             expected: None,
             found: None,
             note: None,

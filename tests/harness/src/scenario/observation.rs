@@ -253,10 +253,10 @@ pub(crate) fn error_to_json(failed: &CallFailure) -> Value {
                 "case": json_failure.get("kind").cloned().unwrap_or_default(),
                 "text": failure.to_string(),
             });
-            if let (relation_host::types::Failure::Invalid(faults), Value::Object(error)) =
+            if let (relation_host::types::Failure::Invalid(errors), Value::Object(error)) =
                 (failure, &mut error)
             {
-                let fields = faults
+                let fields = errors
                     .iter()
                     .map(|fault| (fault.field.clone(), json!(fault.message)));
                 error.insert("fields".to_owned(), Value::Object(fields.collect()));
@@ -277,8 +277,8 @@ fn exchange_to_json(exchange: &Exchange) -> Value {
             request.insert("proxy".to_owned(), json!(proxy));
         }
         match &exchange.outcome {
-            ExchangeOutcome::Response(answer) => {
-                request.insert("status".to_owned(), json!(answer.status))
+            ExchangeOutcome::Response(response) => {
+                request.insert("status".to_owned(), json!(response.status))
             }
             ExchangeOutcome::Fault(fault) => request.insert("fault".to_owned(), json!(fault)),
         };

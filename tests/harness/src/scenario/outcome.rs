@@ -6,7 +6,7 @@ use std::time::Duration;
 use relation_host::types::Timestamp;
 use serde::Serialize;
 
-use super::format::source::{ParseErrors, Place};
+use super::format::source::{ParseErrors, SourcePosition};
 use super::mismatch::Mismatch;
 use super::model::Scenario;
 use super::observation::Observation;
@@ -44,7 +44,7 @@ pub enum Verdict {
         /// The errors as text.
         message: String,
         /// The errors; empty if the file could not be read.
-        faults: Vec<super::format::source::ParseError>,
+        errors: Vec<super::format::source::ParseError>,
     },
 }
 
@@ -53,8 +53,8 @@ pub enum Verdict {
 pub struct StepFailure {
     /// The step, counted from 1.
     pub step: usize,
-    /// The place in the file.
-    pub place: Place,
+    /// The position in the file.
+    pub position: SourcePosition,
     /// The action, such as `call refresh`.
     pub action: String,
     /// The purpose of the step.
@@ -84,12 +84,12 @@ impl StepFailure {
         action: &str,
         problem: &dyn std::fmt::Display,
     ) -> Self {
-        let place = step
+        let position = step
             .checked_sub(1)
             .and_then(|index| scenario.steps.get(index));
         Self {
             step,
-            place: place.map_or(Place { line: 1, column: 1 }, |step| step.place),
+            position: position.map_or(SourcePosition { line: 1, column: 1 }, |step| step.position),
             action: action.to_owned(),
             about: None,
             mismatches: Vec::new(),
@@ -105,8 +105,8 @@ impl StepFailure {
 impl ScenarioResult {
     /// Creates the result for a file that is not a scenario.
     pub fn broken(path: &Path, error: &super::format::LoadError) -> Self {
-        let faults = match error {
-            super::format::LoadError::Invalid(ParseErrors(faults)) => faults.clone(),
+        let errors = match error {
+            super::format::LoadError::Invalid(ParseErrors(errors)) => errors.clone(),
             super::format::LoadError::Unreadable { .. } => Vec::new(),
         };
         Self {
@@ -114,7 +114,7 @@ impl ScenarioResult {
             about: String::new(),
             verdict: Verdict::Broken {
                 message: error.to_string(),
-                faults,
+                errors,
             },
             duration: Duration::ZERO,
         }

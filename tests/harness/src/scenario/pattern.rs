@@ -9,15 +9,15 @@ use serde_json::Number;
 use toml::de::DeValue;
 
 use super::format::reader::{Item, Reader, nearest};
-use super::format::source::{Place, ValueError};
+use super::format::source::{SourcePosition, ValueError};
 use super::format::values;
 use super::template::{Part, Template};
 
-/// An expectation and its place.
+/// An expectation and its position.
 #[derive(Clone, Debug)]
 pub struct Pattern {
-    /// The place in the file.
-    pub place: Place,
+    /// The position in the file.
+    pub position: SourcePosition,
     /// The expectation.
     pub expected: Expected,
 }
@@ -144,10 +144,10 @@ impl Kind {
 impl Pattern {
     /// Reads a pattern; the reader collects the errors.
     pub fn read(reader: &Reader<'_>, item: Item<'_>) -> Option<Self> {
-        let place = reader.place(item.span.start);
+        let position = reader.position(item.span.start);
         let before = reader.error_count();
         let expected = read(reader, item)?;
-        (reader.error_count() == before).then_some(Self { place, expected })
+        (reader.error_count() == before).then_some(Self { position, expected })
     }
 
     /// Reads a pattern as [`Pattern::read`] does, in which objects must not have other entries.
@@ -273,7 +273,7 @@ fn placeholder(inner: &str) -> Result<Expected, ValueError> {
     }
     if let Some(text) = argument_of("matches") {
         let regex = Regex::new(text).map_err(|error| {
-            ValueError::new(format!("{text:?} is no regular expression: {error}"))
+            ValueError::new(format!("{text:?} is not a regular expression: {error}"))
         })?;
         return Ok(Expected::Matches(regex));
     }
@@ -336,7 +336,7 @@ fn spans(text: &str) -> Result<(i64, i64), ValueError> {
 fn span(text: &str) -> Result<i64, ValueError> {
     let span: Result<Duration, _> = humantime::parse_duration(text.trim());
     let span = span.map_err(|error| {
-        ValueError::new(format!("{text:?} is no duration: {error}"))
+        ValueError::new(format!("{text:?} is not a duration: {error}"))
             .hint("such as <in 7 days>, <in 6 days to 7 days>, <90 seconds ago>")
     })?;
     Ok(i64::try_from(span.as_millis()).unwrap_or(i64::MAX))
@@ -344,7 +344,8 @@ fn span(text: &str) -> Result<i64, ValueError> {
 
 fn limit(text: &str) -> Result<f64, ValueError> {
     text.trim().parse().map_err(|_| {
-        ValueError::new(format!("{text:?} is no number")).hint("such as <1 to 3> or <at least 2>")
+        ValueError::new(format!("{text:?} is not a number"))
+            .hint("such as <1 to 3> or <at least 2>")
     })
 }
 

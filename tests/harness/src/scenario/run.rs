@@ -96,7 +96,7 @@ impl World {
         }
         Some(StepFailure {
             step: 0,
-            place: step.place,
+            position: step.position,
             action: step.action.words(),
             about: step.about.clone(),
             mismatches,
@@ -177,10 +177,10 @@ impl World {
             PreparedAction::Call(call) => Ok(vec![self.harness.call(call).await]),
             PreparedAction::Advance(duration) => Ok(self.harness.advance(duration).await),
             PreparedAction::Wake(subject, id) => {
-                let woken = self.harness.wake(&subject, &id).await;
-                let woken = woken.map_err(|error| error.to_string())?;
-                let woken = woken.ok_or_else(|| format!("{subject} has no wakeup {id:?}"))?;
-                Ok(vec![woken])
+                let called = self.harness.wake(&subject, &id).await;
+                let called = called.map_err(|error| error.to_string())?;
+                let called = called.ok_or_else(|| format!("{subject} has no wakeup {id:?}"))?;
+                Ok(vec![called])
             }
         }
     }

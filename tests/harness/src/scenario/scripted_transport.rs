@@ -8,7 +8,7 @@ use bytes::Bytes;
 use relation_host::egress::{ProxyUrl, Transport, TransportError};
 use serde_json::Value;
 
-use super::format::source::Place;
+use super::format::source::SourcePosition;
 use super::matching::Matcher;
 use super::mismatch::{Mismatch, Segment};
 use super::model::{BodyTemplate, ResponseFault, ResponseTemplate, ScriptedExchange};
@@ -61,8 +61,8 @@ impl ScriptedTransport {
         let mut problems = std::mem::take(&mut active.problems);
         for exchange in active.left.drain(..) {
             problems.push(format!(
-                "nothing asked for {} {} (at {})",
-                exchange.request.method, exchange.request.url, exchange.place
+                "no request was sent for {} {} (at {})",
+                exchange.request.method, exchange.request.url, exchange.position
             ));
         }
         problems
@@ -76,7 +76,7 @@ impl ScriptedTransport {
 impl ActiveScript {
     #[expect(
         clippy::result_large_err,
-        reason = "it is what a transport answers, once for each request"
+        reason = "the result of a transport, made once for each request"
     )]
     fn respond(&mut self, request: &Request) -> Result<http::Response<Bytes>, TransportError> {
         let found = request_to_json(request);
@@ -89,7 +89,7 @@ impl ActiveScript {
         let mut trial = self.matcher.clone();
         let mismatches = match_request(next, &found, &mut trial);
         if !mismatches.is_empty() {
-            let problem = self.unexpected(request, &found, next.place, &mismatches);
+            let problem = self.unexpected(request, &found, next.position, &mismatches);
             self.problems.push(problem);
             return Err(TransportError::Refused);
         }
@@ -110,11 +110,11 @@ impl ActiveScript {
         &self,
         request: &Request,
         found: &Value,
-        place: Place,
+        position: SourcePosition,
         mismatches: &[Mismatch],
     ) -> String {
         let Request { method, url, .. } = request;
-        let mut problem = format!("{method} {url} is not what comes next (at {place}):");
+        let mut problem = format!("{method} {url} is not what comes next (at {position}):");
         for mismatch in mismatches {
             problem.push_str(&format!("\n  {mismatch}"));
         }
@@ -125,7 +125,7 @@ impl ActiveScript {
         if let Some(exchange) = later.next() {
             problem.push_str(&format!(
                 "\n  it is the exchange at {}, whose turn has not come",
-                exchange.place
+                exchange.position
             ));
         }
         problem
@@ -189,13 +189,13 @@ fn match_request(
 ) -> Vec<Mismatch> {
     let mut mismatches = Vec::new();
     let expected = &exchange.request;
-    let place = exchange.place;
+    let position = exchange.position;
     let mut part = |name: &str, pattern: &Pattern| {
         let path = &mut vec![Segment::Key(name.to_owned())];
         matcher.check_value(pattern, found.get(name), path, &mut mismatches);
     };
     let text = |template| Pattern {
-        place,
+        position,
         expected: Expected::Text(template),
     };
     part(
@@ -208,7 +208,7 @@ fn match_request(
             entries: fields.clone(),
             closed: false,
         };
-        part(name, &Pattern { place, expected });
+        part(name, &Pattern { position, expected });
     }
     let bodies = [
         ("form", &expected.form),

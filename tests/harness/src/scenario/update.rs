@@ -102,7 +102,7 @@ fn expectations<'d, 'p>(
     path: &'p [Segment],
 ) -> Option<(&'d mut Item, &'p [Segment])> {
     let (owner, path): (&mut dyn TableLike, _) = match path {
-        [Segment::Key(key), Segment::Index(index), path @ ..] if key == "at-once" => {
+        [Segment::Key(key), Segment::Index(index), path @ ..] if key == "concurrently" => {
             let call: &mut dyn TableLike = match step.get_mut(key)? {
                 Item::ArrayOfTables(calls) => calls.get_mut(*index)?,
                 Item::Value(Value::Array(calls)) => calls.get_mut(*index)?.as_inline_table_mut()?,

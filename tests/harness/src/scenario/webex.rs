@@ -37,12 +37,16 @@ impl ScenarioWebex {
         clock: &Arc<ManualClock>,
         longest: Duration,
     ) -> Arc<dyn Transport> {
-        let patience = ClientLimits {
+        let client_limits = ClientLimits {
             time: longest,
             ..ClientLimits::default()
         };
         let emulated = crate::EmulatedWebex::with_base(self.webex.clone(), base);
-        Arc::new(emulated.patience(patience).clock(Arc::clone(clock)))
+        Arc::new(
+            emulated
+                .client_limits(client_limits)
+                .clock(Arc::clone(clock)),
+        )
     }
 
     /// Returns violations of Webex's rules for clients.

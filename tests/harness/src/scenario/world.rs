@@ -53,7 +53,7 @@ pub enum WorldError {
     Start(#[from] StartError),
     /// The initial state could not be stored.
     #[error("what is given cannot be stored: {0}")]
-    Given(#[from] InitialStateError),
+    InitialState(#[from] InitialStateError),
     /// The initial state uses an unknown name.
     #[error(transparent)]
     Unbound(#[from] UnboundName),
@@ -140,7 +140,7 @@ impl World {
 }
 
 /// Fills the names in the initial state.
-fn fill_given(given: &model::Given, bindings: &Bindings) -> Result<InitialState, UnboundName> {
+fn fill_given(given: &model::GivenState, bindings: &Bindings) -> Result<InitialState, UnboundName> {
     let documents = given.documents.iter().map(|document| {
         let keys = document.keys.iter().map(|(name, value)| {
             let (name, value) = (name.clone(), value.fill(bindings)?);
@@ -197,9 +197,9 @@ fn allowed_origins(scenario: &Scenario) -> Vec<String> {
 }
 
 fn build_webex(webex: &Webex, scenario: &Scenario, clock: &Arc<ManualClock>) -> ScenarioWebex {
-    let of = |settings: Option<&Option<String>>, usual: &str| {
-        let told = settings.cloned().flatten();
-        told.unwrap_or_else(|| usual.to_owned())
+    let of = |settings: Option<&Option<String>>, default: &str| {
+        let configured = settings.cloned().flatten();
+        configured.unwrap_or_else(|| default.to_owned())
     };
     let client_id = of(scenario.settings.get("webex.client-id"), DEFAULT_CLIENT_ID);
     let mut builder = Emulator::builder()
@@ -211,7 +211,7 @@ fn build_webex(webex: &Webex, scenario: &Scenario, clock: &Arc<ManualClock>) -> 
         .access_ttl(webex.access_lifetime)
         .refresh_ttl(webex.refresh_lifetime)
         .error_style(webex.error_style)
-        .bare_responses(webex.bare_answers)
+        .bare_responses(webex.bare_responses)
         .require_pkce(webex.require_pkce)
         .code_reuse_revokes(webex.code_reuse_revokes);
     if let Some(lifetime) = webex.code_lifetime {
@@ -233,11 +233,11 @@ fn build_webex(webex: &Webex, scenario: &Scenario, clock: &Arc<ManualClock>) -> 
 
 /// Returns the scopes of a grant.
 pub fn granted_scopes(grant: &NewGrant) -> Vec<String> {
-    let usual = || {
+    let default = || {
         DEFAULT_SCOPES
             .iter()
             .map(|&scope| scope.to_owned())
             .collect()
     };
-    grant.scopes.clone().unwrap_or_else(usual)
+    grant.scopes.clone().unwrap_or_else(default)
 }

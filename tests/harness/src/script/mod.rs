@@ -53,7 +53,6 @@ pub struct Step {
     /// The expected request.
     pub request: RequestPattern,
     /// The response.
-    #[serde(rename = "answer")]
     pub response: ScriptedResponse,
     /// The number of uses; the default is 1.
     #[serde(default = "once", skip_serializing_if = "is_once")]

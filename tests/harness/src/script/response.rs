@@ -155,7 +155,7 @@ impl ScriptedResponse {
             (None, None) => Bytes::new(),
         };
         let response = response.body(body);
-        response.map_err(|error| format!("the script's answer cannot be sent: {error}"))
+        response.map_err(|error| format!("the script's response cannot be sent: {error}"))
     }
 }
 

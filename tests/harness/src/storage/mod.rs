@@ -83,8 +83,8 @@ impl Snapshot {
     ) -> Result<Self, StoreError> {
         let mut snapshot = Self::default();
         let known: Vec<Reference> = known.iter().cloned().collect();
-        for some in known.chunks(PAGE as usize) {
-            for document in store.get(some).await?.into_iter().flatten() {
+        for chunk in known.chunks(PAGE as usize) {
+            for document in store.get(chunk).await?.into_iter().flatten() {
                 let body = serde_json::from_str(&document.body)
                     .unwrap_or_else(|_| Value::String(document.body.clone()));
                 let keys = document.keys.into_iter();
@@ -107,8 +107,8 @@ impl Snapshot {
                 *value = redactor.text(value);
             }
         }
-        for waiting in snapshot.wakeups.values_mut() {
-            waiting.payload = redactor.text(&waiting.payload);
+        for stored in snapshot.wakeups.values_mut() {
+            stored.payload = redactor.text(&stored.payload);
         }
         Ok(snapshot)
     }
@@ -126,7 +126,7 @@ impl Snapshot {
                 .await?;
             for secret in page.items {
                 let opened = sealer.reveal(store, &secret.owner, &secret.name).await;
-                let shown = match opened {
+                let digest = match opened {
                     Ok(Some(value)) => {
                         redactor.learn(value.expose_secret());
                         digest(value.expose_secret())
@@ -136,7 +136,7 @@ impl Snapshot {
                     Ok(None) | Err(_) => "unreadable".to_owned(),
                 };
                 let name = format!("{}#{}", secret.owner, secret.name);
-                self.secrets.insert(name, shown);
+                self.secrets.insert(name, digest);
             }
             cursor = page.next;
             if cursor.is_none() {
@@ -152,13 +152,13 @@ impl Snapshot {
             for found in page.items {
                 let wakeup = found.wakeup;
                 let name = format!("{}#{}", wakeup.subject, wakeup.id);
-                let waiting = StoredWakeup {
+                let stored = StoredWakeup {
                     due: wakeup.due,
                     deadline: wakeup.deadline,
                     payload: wakeup.payload,
                     attempts: found.attempts,
                 };
-                self.wakeups.insert(name, waiting);
+                self.wakeups.insert(name, stored);
             }
             cursor = page.next;
             if cursor.is_none() {
@@ -181,10 +181,13 @@ impl Snapshot {
         &'a self,
         model: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a StoredDocument)> + 'a {
-        let of_it = move |name: &str| name.rsplit_once('/').is_some_and(|(its, _)| its == model);
+        let is_of_model = move |name: &str| {
+            name.rsplit_once('/')
+                .is_some_and(|(prefix, _)| prefix == model)
+        };
         self.documents
             .iter()
-            .filter(move |(name, _)| of_it(name))
+            .filter(move |(name, _)| is_of_model(name))
             .map(|(name, stored)| (name.as_str(), stored))
     }
 

@@ -23,14 +23,14 @@ pub enum InjectedFault {
     /// The request is not sent and fails with this code, even if the code means otherwise.
     NotSent(HttpErrorCode),
     /// The request is sent, and its response is lost.
-    AnswerLost,
+    ResponseLost,
     /// The request is sent, the head of the response arrives, and the body ends with this code.
-    AnswerCut(HttpErrorCode),
+    ResponseCut(HttpErrorCode),
     /// The guest traps after the import.
     Trap,
-    /// The process dies before the import.
+    /// The process is killed before the import.
     KilledBefore,
-    /// The process dies after the import.
+    /// The process is killed after the import.
     KilledAfter,
 }
 
@@ -59,8 +59,8 @@ impl InjectedFault {
             Import::EgressUseProxies => vec![Self::Invalid, Self::LimitExceeded],
             Import::HttpHandle => {
                 let mut faults: Vec<Self> = HttpErrorCode::ALL.map(Self::NotSent).to_vec();
-                faults.push(Self::AnswerLost);
-                faults.extend(HttpErrorCode::OF_BODY.map(Self::AnswerCut));
+                faults.push(Self::ResponseLost);
+                faults.extend(HttpErrorCode::OF_BODY.map(Self::ResponseCut));
                 faults
             }
             Import::EgressLastError
@@ -80,11 +80,11 @@ impl InjectedFault {
     pub fn is_carried_out(self) -> bool {
         matches!(
             self,
-            Self::AnswerLost | Self::AnswerCut(_) | Self::Trap | Self::KilledAfter
+            Self::ResponseLost | Self::ResponseCut(_) | Self::Trap | Self::KilledAfter
         )
     }
 
-    /// Whether the process dies.
+    /// Whether the process is killed.
     pub fn is_kill(self) -> bool {
         matches!(self, Self::KilledBefore | Self::KilledAfter)
     }
@@ -99,10 +99,10 @@ impl InjectedFault {
             Self::LimitExceeded => Intervention::Fail(Failure::LimitExceeded(message)),
             Self::Invalid => Intervention::Fail(Failure::Invalid(Vec::new())),
             Self::Internal => Intervention::Fail(Failure::Internal(message)),
-            Self::NotSent(code) | Self::AnswerCut(code) => {
+            Self::NotSent(code) | Self::ResponseCut(code) => {
                 Intervention::FailHttp(code.to_host_error())
             }
-            Self::AnswerLost | Self::Trap => Intervention::Trap(message),
+            Self::ResponseLost | Self::Trap => Intervention::Trap(message),
             Self::KilledBefore | Self::KilledAfter => Intervention::Proceed,
         }
     }
@@ -112,13 +112,13 @@ impl fmt::Display for InjectedFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = match self {
             Self::NotSent(code) => return write!(f, "{code} before it was sent"),
-            Self::AnswerCut(code) => return write!(f, "the response's body ends with {code}"),
+            Self::ResponseCut(code) => return write!(f, "the response's body ends with {code}"),
             Self::Unavailable => "unavailable",
             Self::Conflict => "conflict",
             Self::LimitExceeded => "limit-exceeded",
             Self::Invalid => "invalid",
             Self::Internal => "internal",
-            Self::AnswerLost => "sent, and the response lost",
+            Self::ResponseLost => "sent, and the response lost",
             Self::Trap => "trap after it",
             Self::KilledBefore => "killed before it",
             Self::KilledAfter => "killed after it",

@@ -119,8 +119,8 @@ impl Transport for Slow {
             "/v1/access_token" => tokens(2),
             _ => json!({ "id": ORGANIZATION_ID, "displayName": "Acme" }),
         };
-        let answer = http::Response::builder().header("content-type", "application/json");
-        Ok(answer.body(Bytes::from(body.to_string())).unwrap())
+        let response = http::Response::builder().header("content-type", "application/json");
+        Ok(response.body(Bytes::from(body.to_string())).unwrap())
     }
 }
 

@@ -73,8 +73,8 @@ fn refresh() -> RequestPattern {
 
 /// Returns the script for an add with given tokens.
 fn script() -> Script {
-    let answer = json!({ "id": ORGANIZATION_ID, "displayName": "Acme" });
-    Script::default().always(organizations(), ScriptedResponse::json(200, answer))
+    let response = json!({ "id": ORGANIZATION_ID, "displayName": "Acme" });
+    Script::default().always(organizations(), ScriptedResponse::json(200, response))
 }
 
 fn acme() -> AddRequest {
@@ -228,7 +228,7 @@ async fn call_and_refusal_are_serialisable() {
     );
     let shown = serde_json::to_value(&seen).unwrap();
     assert_eq!(shown["result"]["failed"]["failure"]["kind"], "invalid");
-    assert_eq!(shown["asked"]["workflow"], "add");
+    assert_eq!(shown["input"]["workflow"], "add");
     assert!(seen.storage.is_empty());
     let unknown = serde_json::from_value::<Call>(json!({ "workflow": "refresh", "pkids": 1 }));
     assert!(unknown.is_err());

@@ -145,12 +145,12 @@ pub fn version_check(context: &CheckContext) -> Outcome {
             "conflict",
         )?;
     }
-    let nobody = context.document();
+    let absent = context.document();
     for version in [0, 1] {
         ensure_refused(
             &format!("version {version} of a missing document"),
             commit_if(
-                samples::version_check(nobody.reference.clone(), version),
+                samples::version_check(absent.reference.clone(), version),
                 rewrite(&document),
             ),
             "conflict",
@@ -197,18 +197,18 @@ pub fn unique_check(context: &CheckContext) -> Outcome {
 }
 
 pub fn every_check(context: &CheckContext) -> Outcome {
-    let (document, nobody) = (context.written_document()?, context.document());
+    let (document, absent) = (context.written_document()?, context.document());
     let good = samples::version_check(document.reference.clone(), 1);
     let bad = Check::Absent(document.reference.clone());
     for checks in [[good.clone(), bad.clone()], [bad, good.clone()]] {
-        let tried = storage::commit(&checks, &rewrite(&nobody), OnUnavailable::Fail);
+        let tried = storage::commit(&checks, &rewrite(&absent), OnUnavailable::Fail);
         ensure_refused("with a check that fails", tried, "conflict")?;
     }
-    let both = [good, Check::Absent(nobody.reference.clone())];
-    storage::commit(&both, &rewrite(&nobody), OnUnavailable::Fail)?;
+    let both = [good, Check::Absent(absent.reference.clone())];
+    storage::commit(&both, &rewrite(&absent), OnUnavailable::Fail)?;
     ensure(
         "a commit whose checks hold was not made",
-        is_there(&nobody)?,
+        is_there(&absent)?,
     )
 }
 
@@ -232,11 +232,11 @@ pub fn keep(context: &CheckContext) -> Outcome {
 }
 
 pub fn idle_removal(context: &CheckContext) -> Outcome {
-    let nobody = context.document();
+    let absent = context.document();
     commit(vec![
-        Change::Delete(nobody.reference.clone()),
-        samples::removal(nobody.reference.clone(), "s".into()),
-        samples::cancel(nobody.reference.clone(), "w".into()),
+        Change::Delete(absent.reference.clone()),
+        samples::removal(absent.reference.clone(), "s".into()),
+        samples::cancel(absent.reference.clone(), "w".into()),
     ])?;
     Ok(())
 }

@@ -7,10 +7,10 @@ use crate::outcome::{Outcome, ensure, ensure_eq, fail};
 use crate::samples::{self, CheckContext, commit, key, read};
 
 pub fn absent(context: &CheckContext) -> Outcome {
-    let nobody = context.document();
+    let absent = context.document();
     ensure(
         "a document that was never written exists",
-        !samples::is_there(&nobody)?,
+        !samples::is_there(&absent)?,
     )
 }
 
@@ -73,13 +73,13 @@ pub fn keys(context: &CheckContext) -> Outcome {
 
 pub fn many(context: &CheckContext) -> Outcome {
     let (a, b) = (context.written_document()?, context.written_document()?);
-    let nobody = context.document();
-    let asked = [&b, &nobody, &a, &b].map(|document| document.reference.clone());
-    let found = storage::get_many(&asked)?;
-    if found.len() != asked.len() {
+    let absent = context.document();
+    let references = [&b, &absent, &a, &b].map(|document| document.reference.clone());
+    let found = storage::get_many(&references)?;
+    if found.len() != references.len() {
         return fail(format!(
             "requested {} documents, got {}",
-            asked.len(),
+            references.len(),
             found.len()
         ));
     }

@@ -17,31 +17,31 @@ pub fn server(context: &CheckContext) -> Result<&str, NotPassed> {
 }
 
 /// Returns the request as the server saw it.
-pub fn seen(answer: &Response) -> Result<Value, NotPassed> {
-    serde_json::from_slice(&answer.body)
+pub fn parse_echo(response: &Response) -> Result<Value, NotPassed> {
+    serde_json::from_slice(&response.body)
         .or_else(|error| fail(format!("the echo of the server is not JSON: {error}")))
 }
 
 fn code<T: std::fmt::Debug>(
     what: &str,
-    answer: Result<T, ErrorCode>,
+    response: Result<T, ErrorCode>,
 ) -> Result<ErrorCode, NotPassed> {
-    match answer {
+    match response {
         Err(code) => Ok(code),
-        Ok(answer) => fail(format!("{what}: expected an error, found {answer:?}")),
+        Ok(response) => fail(format!("{what}: expected an error, found {response:?}")),
     }
 }
 
-pub fn answer(context: &CheckContext) -> Outcome {
-    let answer = send_ok(&Request::get(server(context)?, "/answer"))?;
-    ensure_eq("the status", answer.status, 201)?;
+pub fn response(context: &CheckContext) -> Outcome {
+    let response = send_ok(&Request::get(server(context)?, "/response"))?;
+    ensure_eq("the status", response.status, 201)?;
     ensure_eq(
         "the header `x-conformance`",
-        answer.header("x-conformance"),
+        response.header("x-conformance"),
         vec!["one".to_owned(), "two".to_owned()],
     )?;
     let body: Vec<u8> = (0..=255).collect();
-    ensure_eq("the body", answer.body, body)
+    ensure_eq("the body", response.body, body)
 }
 
 pub fn request(context: &CheckContext) -> Outcome {
@@ -52,7 +52,7 @@ pub fn request(context: &CheckContext) -> Outcome {
         body: body.as_bytes(),
         ..Request::get(server(context)?, "/echo?a=b%20c&d")
     };
-    let seen = seen(&send_ok(&sent)?)?;
+    let seen = parse_echo(&send_ok(&sent)?)?;
     let text = |name: &str| seen.get(name).and_then(Value::as_str).map(str::to_owned);
     let header = |name: &str| {
         let value = seen.get("headers").and_then(|headers| headers.get(name));
@@ -74,16 +74,16 @@ pub fn request(context: &CheckContext) -> Outcome {
 }
 
 pub fn status(context: &CheckContext) -> Outcome {
-    let answer = send_ok(&Request::get(server(context)?, "/unavailable"))?;
-    ensure_eq("the status", answer.status, 503)
+    let response = send_ok(&Request::get(server(context)?, "/unavailable"))?;
+    ensure_eq("the status", response.status, 503)
 }
 
 pub fn redirect(context: &CheckContext) -> Outcome {
-    let answer = send_ok(&Request::get(server(context)?, "/redirect"))?;
-    ensure_eq("the status", answer.status, 302)?;
+    let response = send_ok(&Request::get(server(context)?, "/redirect"))?;
+    ensure_eq("the status", response.status, 302)?;
     ensure_eq(
         "the header `location`",
-        answer.header("location"),
+        response.header("location"),
         vec!["/echo".to_owned()],
     )
 }
@@ -120,8 +120,8 @@ pub fn refused(context: &CheckContext) -> Outcome {
 }
 
 /// Checks that the error code leaves open whether the request was sent.
-fn ensure_possibly_sent(what: &str, answer: Result<Response, ErrorCode>) -> Outcome {
-    let code = code(what, answer)?;
+fn ensure_possibly_sent(what: &str, response: Result<Response, ErrorCode>) -> Outcome {
+    let code = code(what, response)?;
     ensure(
         &format!("{what}: {code:?} means that the request was not sent"),
         !certainly_not_sent(&code),
@@ -152,12 +152,12 @@ pub fn cut(context: &CheckContext) -> Outcome {
 pub fn size(context: &CheckContext) -> Outcome {
     // Larger than any reasonable limit.
     let request = Request::get(server(context)?, "/large?bytes=50331648");
-    let answer = send(&request).map(|answer| answer.body.len());
-    ensure_body_size_error(answer)
+    let response = send(&request).map(|response| response.body.len());
+    ensure_body_size_error(response)
 }
 
-fn ensure_body_size_error(answer: Result<usize, ErrorCode>) -> Outcome {
-    match code("a response of 48 MiB", answer)? {
+fn ensure_body_size_error(response: Result<usize, ErrorCode>) -> Outcome {
+    match code("a response of 48 MiB", response)? {
         ErrorCode::HttpResponseBodySize(_) => Ok(()),
         other => fail(format!("expected HTTP-response-body-size, found {other:?}")),
     }
@@ -165,7 +165,7 @@ fn ensure_body_size_error(answer: Result<usize, ErrorCode>) -> Outcome {
 
 pub fn last_error(context: &CheckContext) -> Outcome {
     let server = server(context)?;
-    send_ok(&Request::get(server, "/answer"))?;
+    send_ok(&Request::get(server, "/response"))?;
     ensure_eq("after a complete response", egress::last_error(), None)?;
     // Another check tests that the request fails.
     let _ = send(&Request::get(server, "/cut"));
@@ -173,7 +173,7 @@ pub fn last_error(context: &CheckContext) -> Outcome {
         None => return fail("`last-error` returns nothing about a response that ended early"),
         Some(words) => ensure("the error has no text", !words.trim().is_empty())?,
     }
-    send_ok(&Request::get(server, "/answer"))?;
+    send_ok(&Request::get(server, "/response"))?;
     ensure_eq(
         "after the next complete response",
         egress::last_error(),

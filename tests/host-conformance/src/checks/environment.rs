@@ -13,7 +13,7 @@ use crate::samples::{self, CheckContext};
 pub const SETTING: (&str, &str) = ("conformance.setting", "plain \u{1f980}");
 
 pub fn config(_: &CheckContext) -> Outcome {
-    let absent = settings::get("conformance.nobody-configured-this");
+    let absent = settings::get("conformance.not-configured");
     ensure_eq("one that is not configured", absent, None)?;
     match settings::get(SETTING.0) {
         None => skip(format!(
@@ -33,10 +33,13 @@ pub fn config(_: &CheckContext) -> Outcome {
 pub fn config_without_secrets(_: &CheckContext) -> Outcome {
     let plain = settings::get(secrets::SETTING.0);
     ensure_eq("the secret setting among the plain", plain, None)?;
-    let told = settings::all()
+    let contains_secret = settings::all()
         .iter()
         .any(|setting| setting.value.contains(secrets::SETTING.1));
-    ensure("a plain setting contains the secret's value", !told)
+    ensure(
+        "a plain setting contains the secret's value",
+        !contains_secret,
+    )
 }
 
 pub fn random(_: &CheckContext) -> Outcome {

@@ -8,8 +8,8 @@ use crate::exchange::{Request, send};
 use crate::outcome::{Outcome, ensure, fail};
 use crate::samples::{self, CheckContext, commit, is_there};
 
-fn exceeded(what: &str, answer: Result<(), Failure>) -> Outcome {
-    match answer {
+fn exceeded(what: &str, result: Result<(), Failure>) -> Outcome {
+    match result {
         Err(Failure::LimitExceeded(words)) => ensure(
             &format!("{what}: the error does not name the limit"),
             !words.trim().is_empty(),
@@ -41,7 +41,7 @@ pub fn requests(context: &CheckContext) -> Outcome {
     const MANY: u32 = 2000;
     let server = server(context)?;
     for sent in 0..MANY {
-        match send(&Request::get(server, "/answer")) {
+        match send(&Request::get(server, "/response")) {
             Ok(_) => {}
             Err(ErrorCode::ConnectionLimitReached) => return Ok(()),
             Err(other) => {
@@ -51,5 +51,5 @@ pub fn requests(context: &CheckContext) -> Outcome {
             }
         }
     }
-    fail(format!("{MANY} requests were answered in one call"))
+    fail(format!("{MANY} requests got a response in one call"))
 }

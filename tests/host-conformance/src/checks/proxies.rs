@@ -4,14 +4,14 @@ use serde_json::Value;
 
 use crate::bindings::automate::platform::egress;
 use crate::bindings::automate::platform::types::Failure;
-use crate::checks::egress::{seen, server};
+use crate::checks::egress::{parse_echo, server};
 use crate::exchange::{Request, send, send_ok};
 use crate::outcome::{NotPassed, Outcome, ensure, ensure_eq, fail, failure_case, skip};
 use crate::samples::CheckContext;
 
 /// Returns the form of the request target at the server: `absolute` through a proxy, otherwise `origin`.
 pub fn request_form(origin: &str) -> Result<Option<String>, NotPassed> {
-    let seen = seen(&send_ok(&Request::get(origin, "/echo"))?)?;
+    let seen = parse_echo(&send_ok(&Request::get(origin, "/echo"))?)?;
     Ok(seen.get("form").and_then(Value::as_str).map(str::to_owned))
 }
 
@@ -69,9 +69,9 @@ pub fn denied(context: &CheckContext) -> Outcome {
         Err(failure) => ensure_eq("the case", failure_case(&failure), "limit-exceeded"),
         // A host may only know after resolving the name: then no request may succeed.
         Ok(()) => {
-            let answer = send(&Request::get(server(context)?, "/echo"));
+            let response = send(&Request::get(server(context)?, "/echo"));
             egress::use_proxies(None, None)?;
-            ensure("a request used the proxy", answer.is_err())
+            ensure("a request used the proxy", response.is_err())
         }
     }
 }

@@ -7,9 +7,9 @@ use crate::outcome::{Outcome, ensure_eq, ensure_refused};
 use crate::samples::{self, CheckContext, commit, wakeup};
 
 /// The compared parts of a wakeup.
-type Seen = (String, String, u64, Option<u64>, String);
+type WakeupFields = (String, String, u64, Option<u64>, String);
 
-fn seen(wakeup: &Wakeup) -> Seen {
+fn wakeup_fields(wakeup: &Wakeup) -> WakeupFields {
     (
         wakeup.id.clone(),
         wakeup.subject.pkid.clone(),
@@ -19,9 +19,9 @@ fn seen(wakeup: &Wakeup) -> Seen {
     )
 }
 
-fn listed(of: &Document) -> Result<Vec<Seen>, Failure> {
+fn listed(of: &Document) -> Result<Vec<WakeupFields>, Failure> {
     let wakeups = scheduling::wakeups(&of.reference)?;
-    Ok(wakeups.iter().map(seen).collect())
+    Ok(wakeups.iter().map(wakeup_fields).collect())
 }
 
 pub fn list(context: &CheckContext) -> Outcome {
@@ -52,7 +52,7 @@ pub fn list(context: &CheckContext) -> Outcome {
     ensure_eq(
         "the wakeups",
         listed(&subject)?,
-        wakeups.iter().map(seen).collect(),
+        wakeups.iter().map(wakeup_fields).collect(),
     )
 }
 
@@ -67,7 +67,7 @@ pub fn moved(context: &CheckContext) -> Outcome {
         ..was
     };
     commit(vec![Change::Schedule(is.clone())])?;
-    ensure_eq("the wakeups", listed(&subject)?, vec![seen(&is)])
+    ensure_eq("the wakeups", listed(&subject)?, vec![wakeup_fields(&is)])
 }
 
 pub fn cancel(context: &CheckContext) -> Outcome {
@@ -77,24 +77,24 @@ pub fn cancel(context: &CheckContext) -> Outcome {
     changes.push(Change::Schedule(wakeup(&subject, "w", "")));
     commit(changes)?;
     commit(vec![samples::cancel(subject.reference.clone(), "w".into())])?;
-    let [x, w] = kept.each_ref().map(seen);
+    let [x, w] = kept.each_ref().map(wakeup_fields);
     ensure_eq("those of the subject", listed(&subject)?, vec![x])?;
     ensure_eq("those of another", listed(&other)?, vec![w])
 }
 
 pub fn subject(context: &CheckContext) -> Outcome {
-    let nobody = context.document();
-    let alone = commit(vec![Change::Schedule(wakeup(&nobody, "w", ""))]);
+    let absent = context.document();
+    let alone = commit(vec![Change::Schedule(wakeup(&absent, "w", ""))]);
     ensure_refused("of a document that does not exist", alone, "invalid")?;
-    ensure_eq("its wakeups", listed(&nobody)?.len(), 0)?;
+    ensure_eq("its wakeups", listed(&absent)?.len(), 0)?;
     let changes = vec![
-        Change::Schedule(wakeup(&nobody, "w", "")),
-        Change::Put(nobody.clone()),
+        Change::Schedule(wakeup(&absent, "w", "")),
+        Change::Put(absent.clone()),
     ];
     commit(changes)?;
     ensure_eq(
         "those of a document made with it",
-        listed(&nobody)?.len(),
+        listed(&absent)?.len(),
         1,
     )
 }

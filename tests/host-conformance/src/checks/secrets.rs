@@ -20,13 +20,17 @@ pub fn reveal(context: &CheckContext) -> Outcome {
 }
 
 pub fn absent(context: &CheckContext) -> Outcome {
-    let (owner, nobody) = (context.written_document()?, context.document());
+    let (owner, absent) = (context.written_document()?, context.document());
     ensure_eq(
         "of a document",
         secrets::reveal(&owner.reference, "s")?,
         None,
     )?;
-    ensure_eq("of nobody", secrets::reveal(&nobody.reference, "s")?, None)
+    ensure_eq(
+        "of an absent document",
+        secrets::reveal(&absent.reference, "s")?,
+        None,
+    )
 }
 
 pub fn replace(context: &CheckContext) -> Outcome {
@@ -58,10 +62,10 @@ pub fn own(context: &CheckContext) -> Outcome {
 }
 
 pub fn owner(context: &CheckContext) -> Outcome {
-    let (nobody, other) = (context.document(), context.document());
+    let (absent, other) = (context.document(), context.document());
     let tried = commit(vec![
         Change::Put(other.clone()),
-        secret(&nobody, "s", "nobody's"),
+        secret(&absent, "s", "absent"),
     ]);
     if tried.is_ok() {
         return fail("a secret was sealed for a document that does not exist");
@@ -70,14 +74,14 @@ pub fn owner(context: &CheckContext) -> Outcome {
         "the commit was refused but another change was made",
         !crate::samples::is_there(&other)?,
     )?;
-    ensure_eq("nobody's", secrets::reveal(&nobody.reference, "s")?, None)?;
+    ensure_eq("absent", secrets::reveal(&absent.reference, "s")?, None)?;
     // The owner may be created in the same commit, even after the secret.
     commit(vec![
-        secret(&nobody, "s", "somebody's"),
-        Change::Put(nobody.clone()),
+        secret(&absent, "s", "present"),
+        Change::Put(absent.clone()),
     ])?;
-    let found = secrets::reveal(&nobody.reference, "s")?;
-    ensure_eq("somebody's", found.as_deref(), Some("somebody's"))
+    let found = secrets::reveal(&absent.reference, "s")?;
+    ensure_eq("present", found.as_deref(), Some("present"))
 }
 
 pub fn own_record(context: &CheckContext) -> Outcome {
@@ -89,7 +93,7 @@ pub fn own_record(context: &CheckContext) -> Outcome {
 }
 
 pub fn setting(_: &CheckContext) -> Outcome {
-    let absent = secrets::reveal_setting("conformance.nobody-configured-this")?;
+    let absent = secrets::reveal_setting("conformance.not-configured")?;
     ensure_eq("one that is not configured", absent, None)?;
     match secrets::reveal_setting(SETTING.0)? {
         None => skip(format!(

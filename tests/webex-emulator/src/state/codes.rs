@@ -12,7 +12,7 @@ use crate::ids::{self, Digest};
 use crate::settings::millis;
 use crate::token_response::Grant;
 
-/// How long a dead code is remembered, to tell its reuse from an unknown code.
+/// How long an invalid code is remembered, to distinguish its reuse from an unknown code.
 const CODE_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An issued code.

@@ -44,10 +44,10 @@ impl State {
             return Err(Refusal::Expired);
         }
         let scopes = match scopes {
-            Some(asked) if asked.iter().any(|scope| !family.scopes.contains(scope)) => {
+            Some(requested) if requested.iter().any(|scope| !family.scopes.contains(scope)) => {
                 return Err(Refusal::Scope);
             }
-            Some(asked) => asked,
+            Some(requested) => requested,
             None => family.scopes.clone(),
         };
 

@@ -63,7 +63,7 @@ async fn options_reach_the_emulator() {
         secret.path().to_str().unwrap(),
         "--error-style",
         "webex",
-        "--bare-answers",
+        "--bare-responses",
     ])
     .await;
     let organization = program

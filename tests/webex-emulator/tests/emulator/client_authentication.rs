@@ -77,8 +77,8 @@ async fn wrong_secret_or_client_is_invalid_client() {
     let wrong = by_basic(&world, &basic(DEFAULT_CLIENT_ID, "wrong")).await;
     assert_eq!(oauth_error(&wrong), invalid);
     assert!(wrong.header("www-authenticate").starts_with("Basic"));
-    let nobody = world.post_form(&[("grant_type", "refresh_token")]).await;
-    assert_eq!(oauth_error(&nobody.unwrap()), invalid);
+    let response = world.post_form(&[("grant_type", "refresh_token")]).await;
+    assert_eq!(oauth_error(&response.unwrap()), invalid);
 }
 
 #[tokio::test]

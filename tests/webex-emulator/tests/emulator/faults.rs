@@ -52,7 +52,7 @@ async fn status_fault_after_processing_has_any_body() {
     assert_eq!(response.body, "<html>bad gateway</html>");
     let again = world.refresh(world.grant.refresh_token()).await;
     assert_eq!(again.json()["error"], "invalid_grant");
-    // The client never saw the new token, so its second attempt is no violation.
+    // The client never saw the new token, so its second attempt is not a violation.
     world.webex.assert_sound();
 }
 

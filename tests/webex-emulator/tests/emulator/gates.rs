@@ -53,7 +53,7 @@ async fn gate_after_holds_the_response() {
 }
 
 #[tokio::test]
-async fn hang_up_at_a_gate_abandons_the_request() {
+async fn disconnect_at_a_gate_abandons_the_request() {
     let world = rotating().await;
     let gate = world.webex.gate_after(TOKEN);
     let client = refresh(&world);

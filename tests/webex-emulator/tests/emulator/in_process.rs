@@ -74,7 +74,7 @@ fn get(path: &str, access_token: &str) -> Request<Bytes> {
 pub fn whole(outcome: TimedOutcome) -> Response<Bytes> {
     match outcome.outcome {
         ClientOutcome::Whole(response) => response,
-        other => panic!("no whole answer but {other:?}"),
+        other => panic!("no complete response but {other:?}"),
     }
 }
 

@@ -74,14 +74,14 @@ async fn short_latency_is_reported_without_waiting() {
 }
 
 #[tokio::test]
-async fn client_hangs_up_at_its_timeout() {
+async fn client_disconnects_at_its_timeout() {
     for (stage, carried_out) in [
         (ProcessingStage::Before, false),
         (ProcessingStage::After, true),
     ] {
         let (outcome, elapsed, status, processed) = refresh(latency(10, stage)).await;
         assert!(
-            matches!(outcome, ClientOutcome::HungUp { processed } if processed == carried_out),
+            matches!(outcome, ClientOutcome::Disconnected { processed } if processed == carried_out),
             "{outcome:?}"
         );
         assert_eq!(elapsed, LIMITS.time);

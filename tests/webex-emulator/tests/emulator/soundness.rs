@@ -60,7 +60,7 @@ async fn concurrent_use_of_two_tokens_is_no_violation() {
 }
 
 #[tokio::test]
-async fn client_may_hang_up_and_retry() {
+async fn client_may_disconnect_and_retry() {
     let world = Arc::new(World::new().await);
     let gate = world.webex.gate(TOKEN);
     let first = tokio::spawn({
@@ -103,7 +103,7 @@ async fn use_after_a_lost_rotation_is_no_violation() {
         let _ = world.try_refresh(world.grant.refresh_token()).await;
         world.refresh(world.grant.refresh_token()).await;
         world.webex.assert_sound();
-        // Now it knows that the token is dead.
+        // Now it knows that the token is invalid.
         world.refresh(world.grant.refresh_token()).await;
         assert_one_violation(&world, "had been refused");
     }

@@ -75,13 +75,13 @@ impl ExpectedCallback<'_> {
     /// consent".
     pub fn describe_mismatch(self, text: &str) -> &'static str {
         let Ok(url) = Url::parse(text.trim()) else {
-            return "it is no absolute address: give the whole of what the browser shows";
+            return "it is not an absolute address: give the complete address that the browser shows";
         };
         let has = |name: &str| url.query_pairs().any(|(each, _)| each == name);
         match (has("state"), has("code") || has("error")) {
             (false, false) => "it has neither a code nor a state",
-            (false, true) => "it has no state: give the whole of what the browser shows",
-            (true, false) => "it has no code: give the whole of what the browser shows",
+            (false, true) => "it has no state: give the complete address that the browser shows",
+            (true, false) => "it has no code: give the complete address that the browser shows",
             (true, true) => {
                 "its state is not the one of the link above: it belongs to another consent, or was cut"
             }

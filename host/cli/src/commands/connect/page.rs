@@ -21,7 +21,7 @@ pub fn result_page(
             match following {
                 None => Page::new(StatusCode::OK, title, &[message, CLOSE]),
                 Some(Ok(next)) => {
-                    let link = format!("Go on with the consent for {}", next.value.grant);
+                    let link = format!("Continue with the consent for {}", next.value.grant);
                     Page {
                         link: Some((link, next.value.url.clone())),
                         ..Page::new(
@@ -36,7 +36,7 @@ pub fn result_page(
                     title,
                     &[
                         message,
-                        "One more consent is needed, which could not be begun:",
+                        "One more consent is needed, which could not be started:",
                         &error.message,
                     ],
                 ),

@@ -29,7 +29,7 @@ pub struct StdinLines {
 }
 
 impl StdinLines {
-    /// Starts the reading thread. `prompts` says whether each paste is asked for at the terminal.
+    /// Starts the reading thread. `prompts` says whether the terminal shows a prompt for each paste.
     pub fn start(prompts: bool) -> Result<Self, AppError> {
         let (sender, lines) = mpsc::channel(1);
         let reader = std::thread::Builder::new().name("stdin".to_owned());

@@ -105,7 +105,7 @@ fn as_written(attempt: &Attempt) -> String {
         lines.push(format!("proxy {}", code(proxy)));
     }
     if let Some(to) = &attempt.redirect {
-        lines.push(format!("answered by 302 to {}", code(to)));
+        lines.push(format!("the response is 302 to {}", code(to)));
     }
     if let Some(allow) = &attempt.allow {
         lines.push(code(&format!("egress.allow = {}", list(allow))));
@@ -121,9 +121,9 @@ fn as_written(attempt: &Attempt) -> String {
 
 fn outcome(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Unwritable(why) => format!("cannot be written: {why}"),
+        Outcome::NotCreated(why) => format!("the request cannot be created: {why}"),
         Outcome::Error(error) => error.clone(),
-        Outcome::Answer(answer) => format!("**{answer}**"),
+        Outcome::Response(response) => format!("**{response}**"),
     }
 }
 

@@ -81,41 +81,41 @@ struct Attempt {
 #[serde(rename_all = "kebab-case")]
 enum Outcome {
     /// The request cannot be created; the component gets this error.
-    Unwritable(String),
+    NotCreated(String),
     /// The error text.
     Error(String),
     /// The attempt is harmless: the status and the server that sent it.
-    Answer(String),
+    Response(String),
 }
 
 /// The rule that stops an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Rule {
-    Written,
-    OneReading,
+    Syntax,
+    Unambiguous,
     Listed,
     Header,
     Size,
     Address,
     Checked,
     NotFollowed,
-    ProxyWritten,
+    ProxySyntax,
     ProxyListed,
     ProxyAddress,
 }
 
 impl Rule {
     const ALL: [Self; 11] = [
-        Self::Written,
-        Self::OneReading,
+        Self::Syntax,
+        Self::Unambiguous,
         Self::Listed,
         Self::Header,
         Self::Size,
         Self::Address,
         Self::Checked,
         Self::NotFollowed,
-        Self::ProxyWritten,
+        Self::ProxySyntax,
         Self::ProxyListed,
         Self::ProxyAddress,
     ];
@@ -123,15 +123,15 @@ impl Rule {
     /// The rule's name in the documentation.
     fn name(self) -> &'static str {
         match self {
-            Self::Written => "written",
-            Self::OneReading => "one reading",
+            Self::Syntax => "syntax",
+            Self::Unambiguous => "unambiguous",
             Self::Listed => "listed",
             Self::Header => "header",
             Self::Size => "size",
             Self::Address => "address",
             Self::Checked => "checked",
             Self::NotFollowed => "not followed",
-            Self::ProxyWritten => "proxy written",
+            Self::ProxySyntax => "proxy syntax",
             Self::ProxyListed => "proxy listed",
             Self::ProxyAddress => "proxy address",
         }
@@ -139,11 +139,11 @@ impl Rule {
 
     fn text(self) -> &'static str {
         match self {
-            Self::Written => {
+            Self::Syntax => {
                 "A request consists of a scheme, an authority, a path and header fields as RFC 9110 and \
                  RFC 3986 write them; no control character and no space gets into any of them."
             }
-            Self::OneReading => {
+            Self::Unambiguous => {
                 "An address names one server: `http` or `https`, a host, a port from 1 to 65535, \
                  and no user name. The connection uses the checked origin, never the text."
             }
@@ -163,7 +163,7 @@ impl Rule {
                  connection."
             }
             Self::NotFollowed => "A redirect is returned like any other response.",
-            Self::ProxyWritten => {
+            Self::ProxySyntax => {
                 "A customer's proxy is `http(s)://[user:password]@host:port/`. The error does \
                  not quote the URL."
             }
@@ -181,12 +181,12 @@ impl Rule {
     /// The setting that configures the rule, if any.
     fn setting(self) -> Option<&'static str> {
         match self {
-            Self::Written
-            | Self::OneReading
+            Self::Syntax
+            | Self::Unambiguous
             | Self::Header
             | Self::Checked
             | Self::NotFollowed
-            | Self::ProxyWritten => None,
+            | Self::ProxySyntax => None,
             Self::Listed | Self::Address => Some("egress.allow"),
             Self::Size => Some("limits.headers"),
             Self::ProxyListed | Self::ProxyAddress => Some("egress.proxies"),

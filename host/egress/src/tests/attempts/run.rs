@@ -141,7 +141,7 @@ impl AttemptReport {
 
     /// Whether the attempt had no forbidden effect.
     fn is_safe(&self, rule: Rule) -> bool {
-        let response = matches!(self.outcome, Outcome::Answer(_));
+        let response = matches!(self.outcome, Outcome::Response(_));
         let looks_up = matches!(rule, Rule::Address | Rule::Checked | Rule::ProxyAddress);
         self.forbidden_connections == 0
             && self.connections == usize::from(response)
@@ -161,7 +161,7 @@ async fn run_attempt(attempt: &Attempt) -> AttemptReport {
         let lookups: Vec<&[&str]> = lookups.iter().map(Vec::as_slice).collect();
         names = names.with(name, &lookups);
     }
-    let asked = names.lookup_count();
+    let lookups = names.lookup_count();
     let allow = match &attempt.allow {
         Some(entries) => entries.clone(),
         None => ALLOW.map(str::to_owned).to_vec(),
@@ -185,17 +185,17 @@ async fn run_attempt(attempt: &Attempt) -> AttemptReport {
     };
     let request = match request(attempt, &servers) {
         Ok(request) => request,
-        Err(why) => return AttemptReport::not_sent(Outcome::Unwritable(why)),
+        Err(why) => return AttemptReport::not_sent(Outcome::NotCreated(why)),
     };
     let response = call_via(&client, request, &proxies).await;
     let may_have_been_sent = matches!(&response, Err(error) if error.may_have_been_sent());
     let outcome = match response {
-        Ok((status, name)) => Outcome::Answer(format!("{} from {name}", status.as_u16())),
+        Ok((status, name)) => Outcome::Response(format!("{} from {name}", status.as_u16())),
         Err(error) => Outcome::Error(servers.written(&error.to_string())),
     };
     AttemptReport {
         outcome,
-        lookups: asked.load(Ordering::SeqCst),
+        lookups: lookups.load(Ordering::SeqCst),
         connections: servers.listed.connections() + servers.proxy.connections(),
         forbidden_connections: servers.forbidden.connections(),
         may_have_been_sent,

@@ -137,7 +137,7 @@ async fn backlog_runs_by_deadline_within_the_budget() {
     for together in ran.chunk_by(|(one, _), (other, _)| one == other) {
         let deadlines = together.iter().map(|(_, due)| due.wakeup.deadline.unwrap());
         let (first, last) = (deadlines.clone().min().unwrap(), deadlines.max().unwrap());
-        assert!(first > latest, "{first} ran behind {latest}");
+        assert!(first > latest, "{first} ran after {latest}");
         latest = last;
     }
 }

@@ -102,9 +102,11 @@ async fn rotation_reseals_all_and_frees_the_old_key() {
         let value = format!("secret {number}");
         owners.push(record(&world, &sealer, &[("access", &value), ("refresh", "r")]).await);
     }
-    let mut told = Vec::new();
+    let mut reports = Vec::new();
     let rotation = Rotation::new(&world.store, &sealer, &later, 3);
-    let rotated = rotation.rotate(false, |progress| told.push(progress)).await;
+    let rotated = rotation
+        .rotate(false, |progress| reports.push(progress))
+        .await;
     let expected = RotationReport {
         key: 2,
         added: true,
@@ -114,8 +116,8 @@ async fn rotation_reseals_all_and_frees_the_old_key() {
     };
     assert_eq!(rotated.unwrap(), expected);
     let total = 14;
-    assert_eq!(told.first(), Some(&RotationProgress { done: 0, total }));
-    assert_eq!(told.last(), Some(&RotationProgress { done: 14, total }));
+    assert_eq!(reports.first(), Some(&RotationProgress { done: 0, total }));
+    assert_eq!(reports.last(), Some(&RotationProgress { done: 14, total }));
     assert_eq!((count(&world, 1).await, count(&world, 2).await), (0, 14));
 
     let again = rotate(&world, &sealer).await;

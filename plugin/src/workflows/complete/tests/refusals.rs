@@ -39,7 +39,7 @@ fn wrong_state_is_explained() {
     let other = format!("{}.x", "f".repeat(24));
     for (state, words) in [
         (superseded.state.as_str(), "was replaced"),
-        ("", "brings no state"),
+        ("", "has no state"),
         ("nonsense", "is unknown"),
         (other.as_str(), "another record, ffffffffffffffffffffffff"),
     ] {
@@ -117,7 +117,7 @@ fn failed_code_exchange_keeps_the_connection() {
         (json_response(503, json!({})), "unavailable", "503"),
         (
             raw_response(429, &[("retry-after", "7")], ""),
-            "patience",
+            "rate-limited",
             "",
         ),
         (
@@ -128,7 +128,7 @@ fn failed_code_exchange_keeps_the_connection() {
         (
             json_response(200, without),
             "unavailable",
-            "without a refresh token",
+            "has no refresh token",
         ),
         (
             Err(HttpError::Network("cut off".to_owned())),

@@ -40,7 +40,7 @@ fn refusal_after_lost_response_says_so() {
 }
 
 #[test]
-fn unsent_or_answered_request_loses_no_token() {
+fn unsent_or_completed_request_loses_no_token() {
     for response in [
         Err(HttpError::Network("no route".to_owned())),
         Err(HttpError::Denied("not allowed".to_owned())),

@@ -165,10 +165,7 @@ fn callers_before_an_attempt_share_its_outcome() {
     assert_eq!(joined.iter().filter(|joined| !**joined).count(), 1);
 
     let report = refresh(&platform, PKID, Grant::Organization, platform.now()).unwrap();
-    assert!(
-        !report.joined,
-        "whoever asks later gets a request of its own"
-    );
+    assert!(!report.joined, "a later caller gets its own request");
     assert_eq!(requests.get(), 2);
 }
 

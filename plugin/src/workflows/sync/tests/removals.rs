@@ -184,10 +184,10 @@ fn import_alert_does_not_affect_the_connection() {
     world.sync().unwrap();
     let mut record = Record::load(&world.platform, PKID).unwrap();
     record.body.connection.generation += 1;
-    let standing = ActiveAlerts::load(&world.platform, &record).unwrap();
+    let active = ActiveAlerts::load(&world.platform, &record).unwrap();
     let now = crate::platform::Environment::now(&world.platform);
-    assert!(standing.find_resolved(&record, now).is_empty());
-    assert_eq!(standing.most_urgent(&record, Grant::Organization), None);
+    assert!(active.find_resolved(&record, now).is_empty());
+    assert_eq!(active.most_urgent(&record, Grant::Organization), None);
 }
 
 #[test]

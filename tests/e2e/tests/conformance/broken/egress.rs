@@ -31,7 +31,7 @@ fn response(status: StatusCode, body: &'static str) -> Response<Bytes> {
 /// redirects, unused proxies and ignored limits.
 fn changed(method: &Method, uri: &Uri) -> Option<Response<Bytes>> {
     Some(match (uri.path(), method) {
-        ("/answer", _) => response(StatusCode::CREATED, ""),
+        ("/response", _) => response(StatusCode::CREATED, ""),
         ("/echo", &Method::POST) => response(StatusCode::OK, r#"{"method": "GET"}"#),
         ("/echo", _) => response(StatusCode::OK, r#"{"form": "origin"}"#),
         ("/unavailable" | "/redirect" | "/never" | "/cut" | "/large", _) => {
@@ -44,10 +44,10 @@ fn changed(method: &Method, uri: &Uri) -> Option<Response<Bytes>> {
 /// The call that sets a proxy asks for the proxy four times; the fifth time belongs to the next
 /// call, and goes through the proxy.
 async fn persistent_proxies() -> Conformance {
-    let asked = AtomicU32::new(0);
+    let requests = AtomicU32::new(0);
     host().await.override_responses(move |method, uri| {
         let asks = uri.path() == "/echo" && method == Method::GET;
-        (asks && asked.fetch_add(1, Ordering::Relaxed) >= 4)
+        (asks && requests.fetch_add(1, Ordering::Relaxed) >= 4)
             .then(|| response(StatusCode::OK, r#"{"form": "absolute"}"#))
     })
 }
@@ -93,7 +93,7 @@ async fn changing() -> Conformance {
 broken_hosts! {
     egress_allows_everything: open() => ["egress.denied"];
     egress_changes_traffic: changing() => [
-        "egress.answer",
+        "egress.response",
         "egress.request",
         "egress.status",
         "egress.redirect",

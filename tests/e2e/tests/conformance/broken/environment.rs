@@ -82,7 +82,7 @@ struct BackwardClock {
 #[async_trait]
 impl Clock for BackwardClock {
     fn now(&self) -> Timestamp {
-        // Never behind the clock that the driver moves: wakeups would not come.
+        // Never later than the clock that the driver moves: wakeups would not come.
         let ahead = (1_u64 << 20).saturating_sub(self.looks.fetch_add(1, Ordering::Relaxed));
         self.steady.now().after(Duration::from_millis(ahead))
     }
@@ -184,11 +184,11 @@ impl Interceptor for CheckInterceptor {
         let step = STEPS
             .iter()
             .find(|(check, import, ..)| check == running && *import == call.import);
-        let Some((_, _, behind, intervention)) = step else {
+        let Some((_, _, after, intervention)) = step else {
             return Intervention::Proceed;
         };
         *calls += 1;
-        if *calls == behind + 1 {
+        if *calls == after + 1 {
             intervention()
         } else {
             Intervention::Proceed

@@ -10,7 +10,7 @@ use super::store;
 
 /// A defect of leases.
 enum LeaseDefect {
-    /// Lets every call run, and write, at once.
+    /// Lets all calls run and write concurrently.
     None,
     /// Lets a call write that has lost its lease.
     Unfenced,
@@ -107,7 +107,7 @@ fn of_another_record() -> LeaseDefect {
 broken_hosts! {
     host_without_leases: store(LeaseDefect::None) => ["calls.one-at-a-time", "storage.commit.fenced"];
     fence_is_not_checked: store(LeaseDefect::Unfenced) => ["storage.commit.fenced"];
-    interruption_is_not_reported: store(LeaseDefect::NotReported) => ["transactions.interrupted.told"];
+    interruption_is_not_reported: store(LeaseDefect::NotReported) => ["transactions.interrupted.reported"];
     interruption_is_always_reported: store(LeaseDefect::AlwaysReported) => [
         "transactions.interrupted.none",
         "transactions.interrupted.cleared",

@@ -113,6 +113,6 @@ broken_hosts! {
     secrets_are_not_removed: store(SecretDefect::NotRemoved) => ["secrets.remove"];
     secrets_without_an_owner: store(SecretDefect::WithoutOwner) => ["secrets.owner"];
     secrets_shared_by_name: store(shared_by_name()) => ["secrets.absent", "secrets.own"];
-    secrets_are_leaked: store(SecretDefect::Leaked) => ["secrets.scrubbed"];
+    secrets_are_leaked: store(SecretDefect::Leaked) => ["secrets.redacted"];
     secrets_are_lost_by_a_restart: lost_by_a_restart() => ["storage.commit.durable"];
 }

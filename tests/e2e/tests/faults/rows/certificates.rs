@@ -10,13 +10,13 @@ pub fn group() -> Group {
     let row = |name, fault| Row::new(name, FaultClass::FAILED, Injection::Tls(fault));
     Group {
         title: "Names and certificates",
-        about: "Nothing is sent before the name and the certificate are right.",
+        about: "No request is sent before the name and the certificate are verified.",
         world: || World::builder().route(Route::Tls),
         rows: vec![
             Row::new("none", FaultClass::Delivered, Injection::None),
             row("the name is not found", TlsFault::NoAddress),
             row(
-                "the name leads into a private network",
+                "the name resolves to a private address",
                 TlsFault::PrivateAddress,
             ),
             row(

@@ -16,8 +16,8 @@ pub fn group() -> Group {
     let before = |name, class, action| Row::new(name, class, Injection::BeforeRequest(action));
     Group {
         title: "A clock that jumps",
-        about: "The host's wall clock is set while Webex keeps the true time; lives are as the host \
-                sees them then. Afterwards the clock is right again.",
+        about: "The host's wall clock is changed while Webex keeps the correct time; lifetimes are \
+                by the host's clock. Afterwards the clock is correct again.",
         world: World::builder,
         rows: vec![
             during(
@@ -87,7 +87,7 @@ pub fn group() -> Group {
                 },
             ),
             before(
-                "200 days ahead before the request: over by the clock alone",
+                "200 days ahead before the request: expired by the clock alone",
                 FaultClass::ClockAhead,
                 |world, _| ahead(world, 200 * DAY),
             ),

@@ -11,7 +11,7 @@ pub fn group() -> Group {
     Group {
         title: "Secrets that Webex repeats",
         about: "An error text is shown to the administrator and stored, so a secret in it is \
-                hidden first.",
+                redacted first.",
         world: World::builder,
         rows: vec![
             webex(
@@ -49,7 +49,7 @@ pub fn group() -> Group {
                 bodies::webex(503, &format!("Cannot replace {}", tokens.access_token))
             }),
             webex(
-                "client id and secret as in HTTP Basic",
+                "client id and secret in the form of HTTP Basic",
                 FaultClass::FAILED,
                 |tokens| {
                     let pair = format!("C0ffee:{}", tokens.client_secret());

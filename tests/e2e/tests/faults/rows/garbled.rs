@@ -8,25 +8,27 @@ use crate::row::{FaultClass, Group, TOKEN, webex};
 
 pub fn group() -> Group {
     Group {
-        title: "Answers that are lost",
-        about: "Webex has given out new tokens and nobody received them. Where it rotates refresh \
-                tokens the old one is dead: the next attempt is refused, and a person connects \
+        title: "Lost responses",
+        about: "Webex issued new tokens, but the response was lost. If Webex rotates refresh \
+                tokens, the old one is invalid: the next attempt is refused, and a person connects \
                 again.",
         world: World::builder,
         rows: vec![
-            webex("cut before Webex did anything", FaultClass::FAILED, |_| {
-                Fault::reset_before(TOKEN)
-            }),
             webex(
-                "cut after Webex did its work",
+                "cut before Webex processed the request",
+                FaultClass::FAILED,
+                |_| Fault::reset_before(TOKEN),
+            ),
+            webex(
+                "cut after Webex processed the request",
                 FaultClass::ResponseLost,
                 |_| Fault::reset_after(TOKEN),
             ),
-            webex("JSON that is broken", FaultClass::ResponseLost, |_| {
+            webex("malformed JSON", FaultClass::ResponseLost, |_| {
                 Fault::malformed_json(TOKEN)
             }),
             webex(
-                "cut in the middle of the answer",
+                "cut in the middle of the response",
                 FaultClass::ResponseLost,
                 |_| Fault::truncated_json(TOKEN),
             )
@@ -46,7 +48,7 @@ pub fn group() -> Group {
             webex("a page instead of JSON", FaultClass::FAILED, |_| {
                 Fault::status_with_body(TOKEN, 200, json!("<html>maintenance</html>"))
             }),
-            webex("a success without content", FaultClass::FAILED, |_| {
+            webex("a success without a body", FaultClass::FAILED, |_| {
                 Fault::status_with_body(TOKEN, 204, json!(""))
             }),
             webex("JSON without tokens", FaultClass::FAILED, |_| {

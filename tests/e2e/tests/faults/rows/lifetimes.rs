@@ -22,15 +22,19 @@ pub fn group() -> Group {
             webex("`expires_in` is 0", FaultClass::Delivered, |_| {
                 Fault::patch(TOKEN, json!({ "expires_in": 0 }))
             }),
-            webex("`expires_in` is absurd", FaultClass::Delivered, |_| {
-                Fault::patch(TOKEN, json!({ "expires_in": u64::MAX }))
-            }),
-            webex("`expires_in` is a text", FaultClass::Delivered, |_| {
+            webex(
+                "`expires_in` is far too large",
+                FaultClass::Delivered,
+                |_| Fault::patch(TOKEN, json!({ "expires_in": u64::MAX })),
+            ),
+            webex("`expires_in` is a string", FaultClass::Delivered, |_| {
                 Fault::patch(TOKEN, json!({ "expires_in": "1209599" }))
             }),
-            webex("`expires_in` is no number", FaultClass::Delivered, |_| {
-                Fault::patch(TOKEN, json!({ "expires_in": "soon" }))
-            }),
+            webex(
+                "`expires_in` is not a number",
+                FaultClass::Delivered,
+                |_| Fault::patch(TOKEN, json!({ "expires_in": "soon" })),
+            ),
             webex(
                 "no `refresh_token_expires_in`",
                 FaultClass::Delivered,
@@ -47,11 +51,11 @@ pub fn group() -> Group {
                 |_| Fault::patch(TOKEN, json!({ "refresh_token_expires_in": 0 })),
             ),
             webex(
-                "`refresh_token_expires_in` is absurd",
+                "`refresh_token_expires_in` is far too large",
                 FaultClass::Delivered,
                 |_| Fault::patch(TOKEN, json!({ "refresh_token_expires_in": 1e300 })),
             ),
-            webex("neither life", FaultClass::Delivered, |_| {
+            webex("neither lifetime", FaultClass::Delivered, |_| {
                 let neither = json!({ "expires_in": null, "refresh_token_expires_in": null });
                 Fault::patch(TOKEN, neither)
             }),

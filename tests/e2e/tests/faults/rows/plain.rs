@@ -10,24 +10,22 @@ use crate::row::{FaultClass, Group, Injection, Row, TOKEN, webex};
 
 pub fn group() -> Group {
     Group {
-        title: "Answers as they should be",
-        about: "The refresh token that comes back is the same, a new one, or not named at all; all \
-                three are right.",
+        title: "Valid responses",
+        about: "The response has the same refresh token, a new one, or none; all \
+                three are valid.",
         world: World::builder,
         rows: vec![
             Row::new("none", FaultClass::Delivered, Injection::None),
-            webex(
-                "the token type in another case",
-                FaultClass::Delivered,
-                |_| Fault::patch(TOKEN, json!({ "token_type": "bEARER" })),
-            ),
+            webex("token type in another case", FaultClass::Delivered, |_| {
+                Fault::patch(TOKEN, json!({ "token_type": "bEARER" }))
+            }),
             webex("no token type", FaultClass::Delivered, |_| {
                 Fault::patch(TOKEN, json!({ "token_type": null }))
             }),
             webex("no scopes", FaultClass::Delivered, |_| {
                 Fault::patch(TOKEN, json!({ "scope": null }))
             }),
-            webex("fields that nobody knows", FaultClass::Delivered, |_| {
+            webex("unknown fields", FaultClass::Delivered, |_| {
                 Fault::patch(TOKEN, json!({ "surprise": { "of": ["any", 1] } }))
             }),
             webex("no refresh token", FaultClass::TokenOmitted, |_| {
@@ -37,14 +35,22 @@ pub fn group() -> Group {
             webex("another content type", FaultClass::Delivered, |_| {
                 Fault::content_type(TOKEN, "text/html; charset=utf-8")
             }),
-            webex("a byte order mark before it", FaultClass::Delivered, |_| {
-                let text = "\u{feff}".to_owned();
-                Fault::new(TOKEN, FaultKind::Prefix { text })
-            }),
-            webex("another success, 203", FaultClass::Delivered, |_| {
-                let status = StatusCode::NON_AUTHORITATIVE_INFORMATION;
-                Fault::new(TOKEN, FaultKind::Relabel { status })
-            }),
+            webex(
+                "a byte order mark before the body",
+                FaultClass::Delivered,
+                |_| {
+                    let text = "\u{feff}".to_owned();
+                    Fault::new(TOKEN, FaultKind::Prefix { text })
+                },
+            ),
+            webex(
+                "another status of success, 203",
+                FaultClass::Delivered,
+                |_| {
+                    let status = StatusCode::NON_AUTHORITATIVE_INFORMATION;
+                    Fault::new(TOKEN, FaultKind::Relabel { status })
+                },
+            ),
         ],
     }
 }

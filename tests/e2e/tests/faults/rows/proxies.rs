@@ -1,4 +1,4 @@
-//! Proxies that reject requests, do not exist, or die.
+//! Proxies that reject requests, do not exist, or end the connection.
 
 use relation_e2e::World;
 use relation_e2e::faulty_proxy::ProxyFault;
@@ -9,10 +9,10 @@ use crate::row::{FaultClass, Group, Injection, Row};
 /// `https` through a tunnel.
 pub fn tunnels() -> Group {
     let mut rows = rows();
-    let dies = Injection::BeforeResponse(|world, _| {
-        Box::pin(world.network.proxy().set(ProxyFault::HangsUp))
+    let ends = Injection::BeforeResponse(|world, _| {
+        Box::pin(world.network.proxy().set(ProxyFault::Disconnects))
     });
-    rows.push(Row::new("dies before the answer", FaultClass::ResponseLost, dies).untracked());
+    rows.push(Row::new("ends before the response", FaultClass::ResponseLost, ends).untracked());
     Group {
         title: "A proxy, `https`",
         about: "The customer's proxy opens a tunnel (`CONNECT`).",
@@ -24,18 +24,18 @@ pub fn tunnels() -> Group {
 /// Plain HTTP in absolute form.
 pub fn plain() -> Group {
     let mut rows = rows();
-    let dies = ProxyFault::DiesAfter(60);
+    let ends = ProxyFault::EndsAfter(60);
     rows.push(
         Row::new(
-            "dies in the middle of the answer",
+            "ends in the middle of the response",
             FaultClass::ResponseLost,
-            Injection::Proxy(dies),
+            Injection::Proxy(ends),
         )
         .untracked(),
     );
     Group {
         title: "A proxy, `http`",
-        about: "The customer's proxy passes plain HTTP on and answers for the target.",
+        about: "The customer's proxy forwards plain HTTP.",
         world: || World::builder().route(Route::Proxy),
         rows,
     }
@@ -45,9 +45,9 @@ fn rows() -> Vec<Row> {
     let row = |name, fault| Row::new(name, FaultClass::FAILED, Injection::Proxy(fault));
     vec![
         Row::new("none", FaultClass::Delivered, Injection::None),
-        row("nobody listens at its address", ProxyFault::Unreachable),
-        row("hangs up", ProxyFault::HangsUp),
-        row("refuses the password", ProxyFault::OtherPassword),
+        row("not listening", ProxyFault::Unreachable),
+        row("closes the connection", ProxyFault::Disconnects),
+        row("rejects the password", ProxyFault::OtherPassword),
         row("forbids the target", ProxyFault::Forbids),
         row("cannot reach the target", ProxyFault::BadGateway),
     ]

@@ -16,9 +16,9 @@ const fn after(seconds: u64) -> FaultClass {
 pub fn group() -> Group {
     const A_DAY: FaultClass = FaultClass::NotProcessed { pause: DAY };
     Group {
-        title: "Requests for patience",
-        about: "Status 429. A `Retry-After` is kept to the second, up to a day, and never shortens \
-                our own pause.",
+        title: "Rate limits",
+        about: "Status 429. A `Retry-After` is obeyed to the second, up to a day, and never \
+                shortens the plugin's own delay.",
         world: World::builder,
         rows: vec![
             webex("no `Retry-After`", FaultClass::FAILED, |_| {
@@ -54,13 +54,13 @@ pub fn group() -> Group {
     }
 }
 
-/// The refresh tokens of this group live for 40 hours, of which 34 are left at the request.
+/// The refresh tokens of this group are valid for 40 hours, of which 34 remain at the request.
 pub fn near_expiry() -> Group {
     const HALF: FaultClass = after(17 * 3600);
     Group {
-        title: "Requests for patience beyond the end",
-        about: "Status 429, where the refresh token lives for 40 hours. A `Retry-After` that ends \
-                later is cut to half of what is left of the token.",
+        title: "Rate limits beyond the refresh token's expiry",
+        about: "Status 429, with a refresh token that is valid for 40 hours. A longer \
+                `Retry-After` is shortened to half of the token's remaining lifetime.",
         world: || World::builder().token_lifetimes(14 * DAY, 40 * DAY / 24),
         rows: vec![
             webex("`Retry-After: 86400`, with 34 hours left", HALF, |_| {

@@ -8,7 +8,7 @@ use crate::row::{FaultClass, Group, Injection, Row, webex};
 pub fn group() -> Group {
     Group {
         title: "Refusals of the refresh token",
-        about: "Webex is not asked about a refused token again. The access token works until its \
+        about: "A refused token is not sent to Webex again. The access token works until its \
                 own expiry.",
         world: World::builder,
         rows: vec![

@@ -10,8 +10,8 @@ use crate::row::{FaultClass, Group, Injection, Row};
 
 pub fn group() -> Group {
     Group {
-        title: "Answers that come too late",
-        about: "The request's deadline is `limits.request-time`, from the look-up of the name to the \
+        title: "Late responses",
+        about: "The request's deadline is `limits.request-time`, from the name resolution to the \
                 last byte.",
         world: || {
             // As short as a busy machine allows for the requests that are in time.
@@ -23,12 +23,12 @@ pub fn group() -> Group {
         },
         rows: vec![
             Row::new(
-                "late, and Webex did nothing",
+                "late; Webex did not process the request",
                 FaultClass::FAILED,
                 Injection::Slow(ProcessingStage::Before),
             ),
             Row::new(
-                "late, and Webex did its work",
+                "late; Webex processed the request",
                 FaultClass::ResponseLost,
                 Injection::Slow(ProcessingStage::After),
             ),

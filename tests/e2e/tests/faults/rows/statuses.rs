@@ -10,9 +10,9 @@ use crate::row::{FaultClass, Group, TOKEN, webex};
 
 pub fn group() -> Group {
     Group {
-        title: "Errors that say nothing about the grant",
-        about: "A passing fault never clears or shortens a token. What the operator has to correct \
-                is tried again too: the next attempt finds it corrected.",
+        title: "Errors that do not concern the grant",
+        about: "A temporary error never clears or shortens a token. Errors that the operator must \
+                correct are retried too; here they are corrected before the next attempt.",
         world: World::builder,
         rows: vec![
             webex("400, Webex's body", FaultClass::FAILED, |_| {
@@ -49,11 +49,9 @@ pub fn group() -> Group {
             webex("403, Webex's body", FaultClass::FAILED, |_| {
                 Fault::status(TOKEN, 403)
             }),
-            webex(
-                "403, a page of somebody in between",
-                FaultClass::FAILED,
-                |_| Fault::status_with_body(TOKEN, 403, json!("<html>forbidden</html>")),
-            ),
+            webex("403, a page of an intermediary", FaultClass::FAILED, |_| {
+                Fault::status_with_body(TOKEN, 403, json!("<html>forbidden</html>"))
+            }),
             webex("404", FaultClass::FAILED, |_| Fault::status(TOKEN, 404)),
             webex("500", FaultClass::FAILED, |_| Fault::status(TOKEN, 500)),
             webex("502", FaultClass::FAILED, |_| Fault::status(TOKEN, 502)),
@@ -64,11 +62,11 @@ pub fn group() -> Group {
                 FaultClass::FAILED,
                 |_| bodies::oauth(503, "invalid_grant", "Try again."),
             ),
-            webex("302 to another place", FaultClass::FAILED, |_| {
+            webex("302 to another URL", FaultClass::FAILED, |_| {
                 Fault::status_with_body(TOKEN, 302, json!(""))
             }),
             webex(
-                "502 of a gateway after Webex did its work",
+                "502 of a gateway after Webex processed the request",
                 FaultClass::ResponseLost,
                 |_| {
                     let kind = FaultKind::Status {

@@ -10,16 +10,15 @@ pub fn stores() -> Group {
         |name, class, action| Row::new(name, class, Injection::BeforeResponse(action)).untracked();
     Group {
         title: "A store that fails before the commit",
-        about: "Webex has answered. What was answered is tried to be stored as long as the lease \
-                holds, then kept in the stash, and applied before anything else happens to the \
-                record.",
+        about: "Webex has responded. The host retries the commit of the response while the lease \
+                holds, then stashes it, and applies it before any other call on the record.",
         world: World::builder,
         rows: vec![
             during_response("five commits fail", FaultClass::Delivered, |world, _| {
                 inject(world, StoreFault::failing(Operation::Commit).times(5))
             }),
             during_response(
-                "the commit is made and word of it is lost",
+                "the commit succeeds and its reply is lost",
                 FaultClass::Delivered,
                 |world, _| inject(world, StoreFault::losing_result(Operation::Commit)),
             ),
@@ -27,7 +26,7 @@ pub fn stores() -> Group {
                 inject(world, StoreFault::failing(Operation::Read).times(3))
             }),
             during_response(
-                "the commit takes twice as long as the lease, and nobody else came",
+                "the commit takes twice as long as the lease, and no other host claims the record",
                 FaultClass::Delivered,
                 |world, _| {
                     let lease = world.host().plugin().limits().lease();
@@ -58,11 +57,11 @@ pub fn stores() -> Group {
 pub fn leases() -> Group {
     Group {
         title: "A lease that is lost before the commit",
-        about: "The host was stopped for longer than its lease while Webex answered.",
+        about: "The host was stopped for longer than its lease while Webex responded.",
         world: World::builder,
         rows: vec![
             Row::new(
-                "nobody else came",
+                "no other host claims the record",
                 FaultClass::Delivered,
                 Injection::BeforeResponse(|world, _| {
                     let lease = world.host().plugin().limits().lease();
@@ -71,7 +70,7 @@ pub fn leases() -> Group {
                 }),
             ),
             Row::new(
-                "another host looked at the expiry",
+                "another host checked the expiry",
                 FaultClass::Stashed,
                 Injection::BeforeResponse(|world, customer| {
                     let lease = world.host().plugin().limits().lease();

@@ -252,8 +252,8 @@ impl StoreUnderTest<'_> {
             } => {
                 let due = store.due(now, 1, None).await.unwrap();
                 let wakeup = due.into_iter().next().filter(|_| settling);
-                let answered = wakeup.as_ref().map(|found| found.wakeup.subject.clone());
-                let subject = answered.or(subject);
+                let of_wakeup = wakeup.as_ref().map(|found| found.wakeup.subject.clone());
+                let subject = of_wakeup.or(subject);
                 let about = subject.clone().unwrap_or_else(|| record(1));
                 let begin = Begin {
                     subject,

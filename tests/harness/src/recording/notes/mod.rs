@@ -70,7 +70,7 @@ pub(super) struct Notes {
 impl Notes {
     /// Notes a claim before it is made. Only claims for wakeups are recorded.
     pub(super) fn note_begin(&mut self, begin: &Begin) {
-        // An earlier claim met a store error, so its data may have changed.
+        // An earlier claim got a store error, so its data may have changed.
         self.discard_running();
         let Some(due) = &begin.wakeup else {
             return;
@@ -281,7 +281,7 @@ impl Notes {
                 .get_or_insert_with(|| lost().to_owned());
         }
         if running.http.iter().any(RecordedExchange::is_pending) {
-            let none = "it ended before its request was answered";
+            let none = "it ended before its request got a response";
             running.inexpressible.get_or_insert_with(|| none.to_owned());
         }
         if running.inexpressible.is_some() {
@@ -411,7 +411,7 @@ impl Notes {
 }
 
 /// The reason for a difference from a replay.
-const CHANGED: &str = "somebody else has changed what it read, after an earlier call";
+const CHANGED: &str = "another writer has changed what it read, after an earlier call";
 
 fn same(one: Option<&SecretString>, other: Option<&SecretString>) -> bool {
     let clear =

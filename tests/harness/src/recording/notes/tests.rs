@@ -135,8 +135,8 @@ fn omitted_calls_use_no_memory() {
         let document = document(&record(number), 1, 10);
         claim(&mut notes, &document);
         started(&mut notes, &document.reference, Some(NOW));
-        let asked = Bytes::from(vec![0; MAX_BYTES / 2]);
-        notes.note_request(Request::post("https://webexapis.com/").body(asked).unwrap());
+        let body = Bytes::from(vec![0; MAX_BYTES / 2]);
+        notes.note_request(Request::post("https://webexapis.com/").body(body).unwrap());
         end(&mut notes, &document);
     }
     assert_eq!(notes.omitted.len(), 3);
@@ -146,9 +146,9 @@ fn omitted_calls_use_no_memory() {
 
 #[test]
 fn failed_or_refused_claim_leaves_no_notes() {
-    type Said = fn(&mut Notes);
-    let failed: Said = |_| ();
-    let refused: Said = |notes| notes.note_begun(&BeginOutcome::Busy(NOW));
+    type NotesAction = fn(&mut Notes);
+    let failed: NotesAction = |_| ();
+    let refused: NotesAction = |notes| notes.note_begun(&BeginOutcome::Busy(NOW));
     for reply in [failed, refused] {
         let mut notes = Notes::default();
         claim(&mut notes, &document(&record(0), 1, 10));

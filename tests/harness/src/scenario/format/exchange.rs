@@ -26,7 +26,7 @@ const FAULTS: [(&str, ResponseFault); 8] = [
 /// Reads one exchange.
 pub fn read(mut table: Table<'_, '_>) -> Option<ScriptedExchange> {
     let reader = table.reader();
-    let place = table.place();
+    let position = table.position();
     if !table.has("request") {
         table.missing("request");
     }
@@ -34,16 +34,16 @@ pub fn read(mut table: Table<'_, '_>) -> Option<ScriptedExchange> {
         .take("request")
         .and_then(|item| reader.table(item, &keys::REQUEST))
         .and_then(read_request);
-    if !table.has("answer") {
-        table.missing("answer");
+    if !table.has("response") {
+        table.missing("response");
     }
     let response = table
-        .take("answer")
-        .and_then(|item| reader.table(item, &keys::ANSWER))
+        .take("response")
+        .and_then(|item| reader.table(item, &keys::RESPONSE))
         .and_then(read_response);
     table.close();
     Some(ScriptedExchange {
-        place,
+        position,
         request: request?,
         response: response?,
     })
@@ -84,7 +84,7 @@ fn method(value: DeValue<'_>) -> Result<String, ValueError> {
     let known = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
     match known.contains(&text.as_str()) {
         true => Ok(text),
-        false => Err(ValueError::new(format!("{text:?} is no method of HTTP"))
+        false => Err(ValueError::new(format!("{text:?} is not a method of HTTP"))
             .hint(format!("one of {}", known.join(", ")))),
     }
 }
@@ -94,7 +94,7 @@ fn read_response(mut table: Table<'_, '_>) -> Option<ResponseTemplate> {
     let fault = table.get("fault", |value| values::word(value, "fault", &FAULTS));
     let within = [ResponseFault::Cut, ResponseFault::Stalled];
     if fault.is_some_and(|fault| !within.contains(&fault)) {
-        let reason = "a request with this fault has no answer";
+        let reason = "a request with this fault has no response";
         table.reject(&["status", "headers", "json", "form", "body"], reason);
     }
     let bodies = ["json", "form", "body"];
@@ -121,8 +121,9 @@ fn read_response(mut table: Table<'_, '_>) -> Option<ResponseTemplate> {
 fn status(value: DeValue<'_>) -> Result<u16, ValueError> {
     match values::count::<u16>(value)? {
         status @ 200..=599 => Ok(status),
-        other => Err(
-            ValueError::new(format!("{other} is no status of an answer")).hint("from 200 to 599"),
-        ),
+        other => {
+            Err(ValueError::new(format!("{other} is not a response status"))
+                .hint("from 200 to 599"))
+        }
     }
 }

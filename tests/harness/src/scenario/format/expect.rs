@@ -41,7 +41,7 @@ pub fn read(mut table: Table<'_, '_>) -> Expectations {
     expect
 }
 
-/// Reads `[step.at-once.expect]`.
+/// Reads `[step.concurrently.expect]`.
 pub fn read_call_expectations(mut table: Table<'_, '_>) -> Expectations {
     let expect = call_expectations(&mut table);
     table.close();
@@ -74,24 +74,24 @@ fn call_expectations(table: &mut Table<'_, '_>) -> Expectations {
 }
 
 fn lines(reader: &Reader<'_>, item: Item<'_>) -> Lines {
-    let place = reader.place(item.span.start);
+    let position = reader.position(item.span.start);
     let items = reader.items(item, "a list of lines").into_iter();
     let lines = items
         .filter_map(|item| Pattern::read(reader, item))
         .collect();
-    Lines { place, lines }
+    Lines { position, lines }
 }
 
 fn nowhere(
     reader: &Reader<'_>,
     item: Option<Item<'_>>,
-) -> Vec<(super::Place, crate::scenario::template::Template)> {
+) -> Vec<(super::SourcePosition, crate::scenario::template::Template)> {
     let items = item.map(|item| reader.items(item, "a list of texts"));
     let items = items.unwrap_or_default().into_iter();
     items
         .filter_map(|item| {
-            let place = reader.place(item.span.start);
-            Some((place, reader.parse_item(item, values::template)?))
+            let position = reader.position(item.span.start);
+            Some((position, reader.parse_item(item, values::template)?))
         })
         .collect()
 }
@@ -106,10 +106,10 @@ fn read_entry(
     section: &'static Section,
     shorthand: &dyn Fn(&str) -> Result<ShorthandEntries, ValueError>,
 ) -> Option<Pattern> {
-    let place = reader.place(item.span.start);
+    let position = reader.position(item.span.start);
     if let DeValue::String(text) = &item.value {
         return match shorthand(text) {
-            Ok(entries) => Some(object(place, entries)),
+            Ok(entries) => Some(object(position, entries)),
             Err(error) => {
                 reader.report(&item.span, &item.key, error);
                 None
@@ -138,12 +138,12 @@ fn read_entry(
     Pattern::read(reader, item)
 }
 
-fn object(place: super::Place, entries: ShorthandEntries) -> Pattern {
+fn object(position: super::SourcePosition, entries: ShorthandEntries) -> Pattern {
     let entries = entries
         .into_iter()
-        .map(|(name, expected)| (name.to_owned(), Pattern { place, expected }));
+        .map(|(name, expected)| (name.to_owned(), Pattern { position, expected }));
     Pattern {
-        place,
+        position,
         expected: Expected::Object {
             entries: entries.collect(),
             closed: false,
@@ -178,7 +178,7 @@ fn request_line(line: &str) -> Result<ShorthandEntries, ValueError> {
         None => (line, None),
     };
     let Some((method, path)) = request.trim().split_once(' ') else {
-        return Err(ValueError::new(format!("{line:?} is no request"))
+        return Err(ValueError::new(format!("{line:?} is not a request"))
             .hint("such as \"POST /v1/access_token\" or \"GET /v1/roles -> 503\""));
     };
     let mut entries = vec![
@@ -199,19 +199,19 @@ fn occurrences(
     section: &'static Section,
     shorthand: impl Fn(&str) -> Result<ShorthandEntries, ValueError>,
 ) -> Option<Occurrences> {
-    let place = reader.place(item.span.start);
+    let position = reader.position(item.span.start);
     match &item.value {
         // An empty table expects no entries.
         DeValue::Table(entries) if entries.is_empty() => {
             let (items, open) = (Vec::new(), false);
             let expected = Expected::List { items, open };
-            Some(Occurrences::Listed(Pattern { place, expected }))
+            Some(Occurrences::Listed(Pattern { position, expected }))
         }
         DeValue::Table(_) => {
             let counts = reader.entries_of(item).into_iter();
             let counts = counts.filter_map(|(written, item)| {
                 let what = match shorthand(&written) {
-                    Ok(entries) => Some(object(reader.place(item.span.start), entries)),
+                    Ok(entries) => Some(object(reader.position(item.span.start), entries)),
                     Err(error) => {
                         reader.report(&item.span, &item.key, error);
                         None
@@ -234,7 +234,7 @@ fn occurrences(
                 .filter_map(|item| read_entry(reader, item, section, &shorthand))
                 .collect();
             let expected = Expected::List { items, open };
-            Some(Occurrences::Listed(Pattern { place, expected }))
+            Some(Occurrences::Listed(Pattern { position, expected }))
         }
         other => {
             let message = format!(
@@ -279,7 +279,7 @@ fn amount(
     item: Item<'_>,
     parse_item: &dyn Fn(&Reader<'_>, Item<'_>) -> Option<Pattern>,
 ) -> Option<Amount> {
-    let place = reader.place(item.span.start);
+    let position = reader.position(item.span.start);
     if !matches!(item.value, DeValue::Array(_)) {
         return number(reader, item).map(Amount::Count);
     }
@@ -289,7 +289,7 @@ fn amount(
         .into_iter()
         .filter_map(|item| parse_item(reader, item));
     Some(Amount::Listed {
-        place,
+        position,
         items: items.collect(),
         open,
     })
@@ -301,14 +301,14 @@ fn plain(reader: &Reader<'_>, item: Item<'_>) -> Option<Pattern> {
 
 /// Reads numbers of documents, or documents, by model.
 fn documents(reader: &Reader<'_>, item: Item<'_>) -> ExpectedDocuments {
-    let place = reader.place(item.span.start);
+    let position = reader.position(item.span.start);
     let entries = reader
         .entries(item, "models and their documents")
         .into_iter();
     let by_model = entries
         .filter_map(|(model, item)| Some((model, amount(reader, item, &plain)?)))
         .collect();
-    ExpectedDocuments { place, by_model }
+    ExpectedDocuments { position, by_model }
 }
 
 fn is_empty(item: &Item<'_>) -> bool {
@@ -316,7 +316,7 @@ fn is_empty(item: &Item<'_>) -> bool {
 }
 
 fn storage(reader: &Reader<'_>, item: Item<'_>) -> Option<ExpectedStorage> {
-    let place = reader.place(item.span.start);
+    let position = reader.position(item.span.start);
     if let DeValue::String(word) = &item.value {
         let word = values::word(
             DeValue::String(word.clone()),
@@ -324,7 +324,7 @@ fn storage(reader: &Reader<'_>, item: Item<'_>) -> Option<ExpectedStorage> {
             &[("unchanged", ())],
         );
         return match word {
-            Ok(()) => Some(ExpectedStorage::Unchanged(place)),
+            Ok(()) => Some(ExpectedStorage::Unchanged(position)),
             Err(error) => {
                 reader.report(&item.span, &item.key, error);
                 None
@@ -332,7 +332,7 @@ fn storage(reader: &Reader<'_>, item: Item<'_>) -> Option<ExpectedStorage> {
         };
     }
     if is_empty(&item) {
-        return Some(ExpectedStorage::Unchanged(place));
+        return Some(ExpectedStorage::Unchanged(position));
     }
     let mut table = reader.table(item, &keys::STORAGE)?;
     let mut models = |key| table.take(key).map(|item| documents(reader, item));
@@ -344,7 +344,7 @@ fn storage(reader: &Reader<'_>, item: Item<'_>) -> Option<ExpectedStorage> {
         .as_ref()
         .filter(|item| is_empty(item))
         .map(|item| Amount::Listed {
-            place: reader.place(item.span.start),
+            position: reader.position(item.span.start),
             items: Vec::new(),
             open: false,
         });
@@ -369,9 +369,9 @@ fn storage(reader: &Reader<'_>, item: Item<'_>) -> Option<ExpectedStorage> {
 }
 
 fn wakeups(reader: &Reader<'_>, item: Item<'_>) -> Option<ExpectedWakeups> {
-    let place = reader.place(item.span.start);
+    let position = reader.position(item.span.start);
     if item.value.as_str() == Some("none") || is_empty(&item) {
-        return Some(ExpectedWakeups::None(place));
+        return Some(ExpectedWakeups::None(position));
     }
     let expected = "\"none\", or ids and when they are due";
     let entries = reader.entries(item, expected).into_iter();

@@ -9,7 +9,9 @@ use toml::de::DeValue;
 use super::reader::Table;
 use super::source::ValueError;
 use super::{default_given, keys, values};
-use crate::scenario::model::{Content, Given, GivenDocument, GivenSecret, GivenWakeup, StoreKind};
+use crate::scenario::model::{
+    Content, GivenDocument, GivenSecret, GivenState, GivenWakeup, StoreKind,
+};
 use crate::scenario::template::{Template, texts_in, to_text};
 
 /// The default node.
@@ -54,7 +56,7 @@ impl KnownNames {
 }
 
 /// Reads `[given]`, in which the known names can be used.
-pub fn read(mut table: Table<'_, '_>, known: &KnownNames) -> Given {
+pub fn read(mut table: Table<'_, '_>, known: &KnownNames) -> GivenState {
     let reader = table.reader();
     let default = default_given();
     let store = |value| {
@@ -75,7 +77,7 @@ pub fn read(mut table: Table<'_, '_>, known: &KnownNames) -> Given {
     let wakeups = table.take("wakeup");
     let wakeups = wakeups.map_or_else(Vec::new, |item| reader.tables(item, &keys::GIVEN_WAKEUP));
     table.close();
-    Given {
+    GivenState {
         clock,
         seed,
         store,

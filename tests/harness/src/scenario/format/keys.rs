@@ -55,8 +55,8 @@ sections! {
     LIMITS "[limits]" (Limit::NAMES);
     /// The emulated Webex.
     WEBEX "[webex]" [
-        "mode" "reuse-detection" "access-life" "refresh-life" "code-life" "error-style"
-        "bare-answers" "require-pkce" "code-reuse-revokes" "revocation-lag" "violations"
+        "mode" "reuse-detection" "access-lifetime" "refresh-lifetime" "code-lifetime" "error-style"
+        "bare-responses" "require-pkce" "code-reuse-revokes" "revocation-lag" "violations"
         "organization" "grant" "fault"
     ];
     /// An organisation of the emulated Webex.
@@ -65,12 +65,12 @@ sections! {
     GRANT "[[webex.grant]]" ["name" "organization" "scopes"];
     /// The keys of every step.
     STEP "[[step]]" [
-        "about" "call" "at-once" "advance" "at" "webex" "host" "http" "disturb" "expect"
+        "about" "call" "concurrently" "advance" "at" "webex" "host" "http" "disturb" "expect"
     ];
     /// One of the concurrent calls of a step.
-    AT_ONCE "[[step.at-once]]" ["call" "times" "host" "expect"];
+    CONCURRENT_CALL "[[step.concurrently]]" ["call" "times" "host" "expect"];
     /// The expectations of one concurrent call.
-    AT_ONCE_EXPECT "[step.at-once.expect]" [
+    CONCURRENT_EXPECT "[step.concurrently.expect]" [
         "result" "exact-result" "error" "log" "progress" "transaction"
     ];
     /// Adds a record.
@@ -120,11 +120,11 @@ sections! {
     /// The host restarts.
     RESTART "host = \"restart\"" [];
     /// An exchange of a script.
-    EXCHANGE "[[step.http]]" ["request" "answer"];
+    EXCHANGE "[[step.http]]" ["request" "response"];
     /// An expected request.
     REQUEST "[step.http.request]" ["method" "url" "query" "headers" "form" "json" "body"];
     /// A response.
-    ANSWER "[step.http.answer]" ["status" "headers" "json" "form" "body" "fault"];
+    RESPONSE "[step.http.response]" ["status" "headers" "json" "form" "body" "fault"];
     /// A disturbance between plugin and host.
     DISTURB "[[step.disturb]]" ["import" "nth" "when" "with"];
     /// The expectations of a step.

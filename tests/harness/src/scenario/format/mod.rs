@@ -1,5 +1,5 @@
 //! The format of scenario files: TOML without unknown keys. All errors are reported together, each with its
-//! place. The reference for authors is docs/scenarios.md.
+//! position. The reference for authors is docs/scenarios.md.
 
 mod call;
 mod exchange;
@@ -20,8 +20,8 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use self::reader::{Item, Reader, Table};
-use self::source::{ParseErrors, Place, Source, ValueError};
-use super::model::{Given, Scenario, StoreKind, Webex};
+use self::source::{ParseErrors, Source, SourcePosition, ValueError};
+use super::model::{GivenState, Scenario, StoreKind, Webex};
 use super::template::{Bindings, Template};
 use crate::harness::START_TIME;
 
@@ -125,8 +125,8 @@ fn scenario(mut table: Table<'_, '_>, path: &Path) -> Option<Scenario> {
     })
 }
 
-fn default_given() -> Given {
-    Given {
+fn default_given() -> GivenState {
+    GivenState {
         clock: START_TIME,
         seed: 0,
         store: StoreKind::Memory,

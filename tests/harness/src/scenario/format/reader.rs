@@ -1,6 +1,6 @@
 //! Reads a TOML document key by key and collects all errors.
 //!
-//! A derived deserializer stops at the first error. Authors of scenarios need all errors, each with its place
+//! A derived deserializer stops at the first error. Authors of scenarios need all errors, each with its position
 //! and the key that was probably meant.
 
 use std::cell::RefCell;
@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::Section;
-use super::source::{ParseError, ParseErrors, Place, Source, ValueError};
+use super::source::{ParseError, ParseErrors, Source, SourcePosition, ValueError};
 
 /// The least similarity (Jaro-Winkler, 0 to 1) at which a known word is suggested for an unknown one.
 const LIKENESS: f64 = 0.75;
@@ -91,16 +91,16 @@ impl<'s> Reader<'s> {
         self.errors.borrow().len()
     }
 
-    /// Returns the errors, ordered by place.
+    /// Returns the errors, ordered by position.
     pub fn finish(self) -> ParseErrors {
         let mut errors = self.errors.into_inner();
-        errors.sort_by_key(|error| error.place);
+        errors.sort_by_key(|error| error.position);
         ParseErrors(errors)
     }
 
     /// Returns the place of a byte.
-    pub fn place(&self, byte: usize) -> Place {
-        self.source.place(byte)
+    pub fn position(&self, byte: usize) -> SourcePosition {
+        self.source.position(byte)
     }
 
     /// Reports an error.
@@ -150,8 +150,8 @@ impl<'s> Reader<'s> {
         self.entries_of(item)
     }
 
-    fn expect(&self, item: &Item<'_>, met: bool, expected: &str) {
-        if !met {
+    fn expect(&self, item: &Item<'_>, holds: bool, expected: &str) {
+        if !holds {
             let message = format!("expected {expected}, found {}", kind(&item.value));
             self.report(&item.span, &item.key, ValueError::new(message));
         }
@@ -248,8 +248,8 @@ impl<'s, 'r> Table<'s, 'r> {
     }
 
     /// Returns the place of the table.
-    pub fn place(&self) -> Place {
-        self.reader.place(self.span.start)
+    pub fn position(&self) -> SourcePosition {
+        self.reader.position(self.span.start)
     }
 
     /// Returns the location of the table, to report errors after the table was read.

@@ -4,16 +4,16 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// A place in a file, counted from 1; columns are characters.
+/// A position in a file, counted from 1; columns are characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-pub struct Place {
+pub struct SourcePosition {
     /// The line.
     pub line: usize,
     /// The character in the line.
     pub column: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourcePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.line, self.column)
     }
@@ -46,10 +46,10 @@ impl Source {
     }
 
     /// Returns the place of a byte.
-    pub fn place(&self, byte: usize) -> Place {
+    pub fn position(&self, byte: usize) -> SourcePosition {
         let before = self.text.get(..byte).unwrap_or(&self.text);
         let line = before.rsplit('\n').next().unwrap_or(before);
-        Place {
+        SourcePosition {
             line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
             column: line.chars().count() + 1,
         }
@@ -63,13 +63,13 @@ impl Source {
 
     /// Creates the error for a span, with its line.
     pub(super) fn locate(&self, span: &Range<usize>, key: &str, error: ValueError) -> ParseError {
-        let place = self.place(span.start);
-        let line = self.line(place.line).to_owned();
+        let position = self.position(span.start);
+        let line = self.line(position.line).to_owned();
         let marked = self.text.get(span.clone()).unwrap_or_default();
         let marked = marked.lines().next().unwrap_or_default().chars().count();
         ParseError {
             path: self.path.clone(),
-            place,
+            position,
             width: marked.max(1),
             line,
             key: key.to_owned(),
@@ -79,7 +79,7 @@ impl Source {
     }
 }
 
-/// An error in a value, before its place is known.
+/// An error in a value, before its position is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueError {
     /// The error, as a lower-case fragment.
@@ -118,8 +118,8 @@ pub struct ParseError {
     /// The file.
     #[serde(serialize_with = "serialize_path")]
     pub path: PathBuf,
-    /// The place in the file.
-    pub place: Place,
+    /// The position in the file.
+    pub position: SourcePosition,
     /// The number of marked characters.
     #[serde(skip)]
     width: usize,
@@ -134,9 +134,9 @@ pub struct ParseError {
 }
 
 impl fmt::Display for ParseError {
-    /// Formats the error like a compiler: place and message, the line with the marked part, a hint.
+    /// Formats the error like a compiler: position and message, the line with the marked part, a hint.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { line, column } = self.place;
+        let SourcePosition { line, column } = self.position;
         write!(f, "{}:{line}:{column}: ", self.path.display())?;
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
@@ -182,9 +182,9 @@ mod tests {
     #[test]
     fn a_place_counts_lines_and_characters_from_one() {
         let source = Source::new("a.toml", "a = 1\nä = 2\n");
-        assert_eq!(source.place(0), Place { line: 1, column: 1 });
+        assert_eq!(source.position(0), SourcePosition { line: 1, column: 1 });
         let two = source.text().find('2').unwrap();
-        assert_eq!(source.place(two), Place { line: 2, column: 5 });
+        assert_eq!(source.position(two), SourcePosition { line: 2, column: 5 });
     }
 
     #[test]

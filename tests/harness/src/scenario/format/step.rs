@@ -36,16 +36,16 @@ pub struct StepContext {
 /// Reads one step.
 pub fn read(mut table: Table<'_, '_>, setting: StepContext) -> Option<Step> {
     let reader = table.reader();
-    let place = table.place();
+    let position = table.position();
     let about = table.get("about", values::text);
     let action = action(&mut table, setting);
-    let at_once = matches!(action, Some(Action::Concurrent(_)));
-    if at_once {
-        let reason = "calls at once are not disturbed: it could not be said which of them is";
+    let concurrent = matches!(action, Some(Action::Concurrent(_)));
+    if concurrent {
+        let reason = "concurrent calls cannot be disturbed: the fault would have no definite call";
         table.reject(&["disturb"], reason);
     }
     if setting.emulated {
-        let reason = "the emulated Webex answers here: take [webex] away, or inject a fault";
+        let reason = "the emulated Webex responds here: take [webex] away, or inject a fault";
         table.reject(&["http"], reason);
     }
     let http = table.take("http");
@@ -57,17 +57,17 @@ pub fn read(mut table: Table<'_, '_>, setting: StepContext) -> Option<Step> {
         .take("expect")
         .and_then(|item| reader.table(item, &keys::EXPECT))
         .map(|mut table| {
-            if at_once {
+            if concurrent {
                 let reason =
-                    "of calls at once each has its own: write it into its [[step.at-once]]";
-                table.reject(keys::AT_ONCE_EXPECT.keys, reason);
+                    "each concurrent call has its own: write it into its [[step.concurrently]]";
+                table.reject(keys::CONCURRENT_EXPECT.keys, reason);
             }
             expect::read(table)
         })
         .unwrap_or_default();
     table.close();
     Some(Step {
-        place,
+        position,
         about,
         action: action?,
         http: http.into_iter().filter_map(exchange::read).collect(),
@@ -77,10 +77,10 @@ pub fn read(mut table: Table<'_, '_>, setting: StepContext) -> Option<Step> {
 }
 
 fn action(table: &mut Table<'_, '_>, setting: StepContext) -> Option<Action> {
-    let which = table.exactly_one(&["call", "at-once", "advance", "at", "webex", "host"]);
+    let which = table.exactly_one(&["call", "concurrently", "advance", "at", "webex", "host"]);
     match which {
         Some("call") => call::read(table).map(Action::Call),
-        Some("at-once") => at_once(table, setting.store).map(Action::Concurrent),
+        Some("concurrently") => concurrent_calls(table, setting.store).map(Action::Concurrent),
         Some("advance") => table.get("advance", values::duration).map(Action::Advance),
         Some("at") => table.get("at", values::moment).map(Action::At),
         Some("webex") => {
@@ -107,17 +107,17 @@ fn action(table: &mut Table<'_, '_>, setting: StepContext) -> Option<Action> {
     }
 }
 
-fn at_once(table: &mut Table<'_, '_>, store: StoreKind) -> Option<Vec<ConcurrentCall>> {
+fn concurrent_calls(table: &mut Table<'_, '_>, store: StoreKind) -> Option<Vec<ConcurrentCall>> {
     if store == StoreKind::Sqlite {
         let error =
-            ValueError::new("with a database the machine decides the order of calls at once");
+            ValueError::new("with a database, the machine decides the order of concurrent calls");
         table.report(error.hint("take store = \"memory\""));
     }
     let reader = table.reader();
-    let callers = reader.tables(table.take("at-once")?, &keys::AT_ONCE);
+    let callers = reader.tables(table.take("concurrently")?, &keys::CONCURRENT_CALL);
     let read = callers.into_iter().filter_map(caller).collect::<Vec<_>>();
     if read.iter().map(|caller| caller.times).sum::<u32>() < 2 && !reader.has_errors() {
-        let error = ValueError::new("one call alone is not at once with anything");
+        let error = ValueError::new("one call alone is not concurrent");
         table.report(error.hint("write it as call = \"…\", or give it `times`"));
     }
     Some(read)
@@ -127,7 +127,7 @@ fn caller(mut table: Table<'_, '_>) -> Option<ConcurrentCall> {
     /// More calls would show nothing new, and take long.
     const MOST: u32 = 100;
     let reader = table.reader();
-    let place = table.place();
+    let position = table.position();
     let between = |most: u32| {
         move |value| match values::count::<u32>(value)? {
             number if (1..=most).contains(&number) => Ok(number),
@@ -138,7 +138,7 @@ fn caller(mut table: Table<'_, '_>) -> Option<ConcurrentCall> {
     let host = table.get("host", between(8)).unwrap_or(1);
     let expect = table
         .take("expect")
-        .and_then(|item| reader.table(item, &keys::AT_ONCE_EXPECT))
+        .and_then(|item| reader.table(item, &keys::CONCURRENT_EXPECT))
         .map(expect::read_call_expectations)
         .unwrap_or_default();
     if !table.has("call") {
@@ -150,11 +150,11 @@ fn caller(mut table: Table<'_, '_>) -> Option<ConcurrentCall> {
         false => None,
     };
     if host > 1 && matches!(call, Some(Call::Wake { .. })) {
-        table.report(ValueError::new("what is due is answered by the first host"));
+        table.report(ValueError::new("due wakeups run on the first host"));
     }
     table.close();
     Some(ConcurrentCall {
-        place,
+        position,
         call: call?,
         times,
         host: usize::try_from(host).unwrap_or(1),
@@ -171,7 +171,7 @@ fn disturbance(mut table: Table<'_, '_>) -> Option<Disturbance> {
         ("after", DisturbancePoint::After),
     ];
     let when = table.get("when", |value| values::word(value, "side", &sides));
-    let with = table.require("with", trouble);
+    let with = table.require("with", disturbance_kind);
     table.close();
     let (when, with) = (when.unwrap_or(DisturbancePoint::Before), with?);
     Some(Disturbance {
@@ -189,7 +189,7 @@ fn nth(value: DeValue<'_>) -> Result<u32, ValueError> {
     }
 }
 
-fn trouble(value: DeValue<'_>) -> Result<DisturbanceKind, ValueError> {
+fn disturbance_kind(value: DeValue<'_>) -> Result<DisturbanceKind, ValueError> {
     const WORDS: &str = "disturbed by the scenario";
     let names = [
         "crash",
@@ -199,7 +199,11 @@ fn trouble(value: DeValue<'_>) -> Result<DisturbanceKind, ValueError> {
         "internal",
         "rate-limited",
     ];
-    let name = values::word(value, "trouble", &names.map(|name| (name, name)))?;
+    let name = values::word(
+        value,
+        "kind of disturbance",
+        &names.map(|name| (name, name)),
+    )?;
     let words = WORDS.to_owned();
     Ok(match name {
         "crash" => DisturbanceKind::Crash,

@@ -25,7 +25,7 @@ response = "64 KiB"
 
 [webex]
 mode = "rotate"
-access-life = "12 hours"
+access-lifetime = "12 hours"
 
 [[webex.organization]]
 name = "contoso"
@@ -75,7 +75,7 @@ fn read(text: &str) -> Result<Scenario, ParseErrors> {
 
 #[test]
 fn a_scenario_is_read_whole() {
-    let scenario = read(WHOLE).unwrap_or_else(|faults| panic!("{faults}"));
+    let scenario = read(WHOLE).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(scenario.given.seed, 7);
     assert_eq!(scenario.settings["refresh.period"].as_deref(), Some("7d"));
     assert_eq!(scenario.settings["expiry.notify"].as_deref(), Some("true"));
@@ -97,13 +97,13 @@ fn a_scenario_is_read_whole() {
 
 /// Returns the errors of a text, without the marked lines.
 fn errors_of(text: &str) -> Vec<String> {
-    let faults = read(text).expect_err("something is wrong with it");
-    let errors = faults.0.iter().map(|fault| {
+    let errors = read(text).expect_err("something is wrong with it");
+    let errors = errors.0.iter().map(|fault| {
         let hint = fault
             .hint
             .as_ref()
             .map_or(String::new(), |hint| format!(" | {hint}"));
-        format!("{}: {}: {}{hint}", fault.place, fault.key, fault.message)
+        format!("{}: {}: {}{hint}", fault.position, fault.key, fault.message)
     });
     errors.collect()
 }
@@ -121,10 +121,10 @@ fn all_errors_of_a_file_are_reported_with_places() {
         [
             "1:1: : `about` is missing in a scenario",
             "1:1: abuot: unknown key | did you mean `about`?",
-            "4:9: given.clock: \"noon\" is no moment | expected a moment in UTC, such as 2026-01-05T08:00:00Z",
+            "4:9: given.clock: \"noon\" is not a moment | expected a moment in UTC, such as 2026-01-05T08:00:00Z",
             "5:1: given.sed: unknown key | did you mean `seed`?",
             "8:8: step[1].call: there is no call \"refesh\" | did you mean \"refresh\"?",
-            "12:1: step[2].fields: unknown key | call = \"refresh\" has record, grant, about, call, at-once, advance, at, webex, host, http, disturb, expect",
+            "12:1: step[2].fields: unknown key | call = \"refresh\" has record, grant, about, call, concurrently, advance, at, webex, host, http, disturb, expect",
         ]
     );
 }
@@ -145,13 +145,13 @@ fn a_step_does_exactly_one_thing() {
     assert_eq!(
         errors_of_step("about = \"y\""),
         [
-            "2:1: step[1]: [[step]] does nothing | give it exactly one of `call`, `at-once`, `advance`, `at`, `webex`, `host`"
+            "2:1: step[1]: [[step]] does nothing | give it exactly one of `call`, `concurrently`, `advance`, `at`, `webex`, `host`"
         ]
     );
     let errors = errors_of_step("call = \"refresh\"\nadvance = \"1d\"");
     assert_eq!(
         errors[0],
-        "2:1: step[1]: `call`, `advance` cannot be given together | exactly one of `call`, `at-once`, `advance`, `at`, `webex`, `host`"
+        "2:1: step[1]: `call`, `advance` cannot be given together | exactly one of `call`, `concurrently`, `advance`, `at`, `webex`, `host`"
     );
 }
 
@@ -162,7 +162,7 @@ fn values_say_what_they_should_be() {
             "advance = 7",
             "expected a duration with its unit, such as \"7 days\" or \"90s\", found a number",
         ),
-        ("advance = \"7 dyas\"", "is no duration"),
+        ("advance = \"7 dyas\"", "is not a duration"),
         (
             "call = \"refresh\"\ngrant = \"wholesale-user\"",
             "did you mean \"wholesale-users\"?",
@@ -174,7 +174,7 @@ fn values_say_what_they_should_be() {
         ),
         (
             "call = \"refresh\"\nexpect.result = \"<matches (>\"",
-            "is no regular expression",
+            "is not a regular expression",
         ),
         (
             "call = \"refresh\"\nexpect.http = \"none\"",
@@ -182,7 +182,7 @@ fn values_say_what_they_should_be() {
         ),
         (
             "call = \"refresh\"\nexpect.http = [\"post\"]",
-            "is no request",
+            "is not a request",
         ),
         (
             "call = \"refresh\"\nexpect.http = [{ verb = \"GET\" }]",
@@ -214,12 +214,12 @@ fn values_say_what_they_should_be() {
             "did you mean \"storage.commit\"?",
         ),
         (
-            "call = \"refresh\"\n[[step.http]]\nrequest = { method = \"GET\", url = \"https://x/\" }\nanswer = { fault = \"timeout\", status = 200 }",
-            "a request with this fault has no answer",
+            "call = \"refresh\"\n[[step.http]]\nrequest = { method = \"GET\", url = \"https://x/\" }\nresponse = { fault = \"timeout\", status = 200 }",
+            "a request with this fault has no response",
         ),
         (
             "call = \"refresh\"\n[[step.http]]\nrequest = { method = \"GTE\", url = \"https://x/\" }",
-            "is no method of HTTP",
+            "is not a method of HTTP",
         ),
     ];
     for (step, words) in cases {
@@ -304,7 +304,7 @@ fn every_call_parses_as_a_harness_call() {
         let scenario = read(&format!(
             "about = \"x\"\n[[step]]\ncall = \"{name}\"\n{record}\n{inputs}\n"
         ));
-        let scenario = scenario.unwrap_or_else(|faults| panic!("{faults}"));
+        let scenario = scenario.unwrap_or_else(|errors| panic!("{errors}"));
         let Action::Call(Call::Workflow { inputs, .. }) = &scenario.steps[0].action else {
             panic!("{name} calls no workflow");
         };
@@ -334,36 +334,36 @@ fn duplicate_names_are_rejected() {
 fn concurrent_calls_are_validated() {
     let cases = [
         (
-            "[[step.at-once]]\ncall = \"describe\"",
-            "one call alone is not at once with anything",
+            "[[step.concurrently]]\ncall = \"describe\"",
+            "one call alone is not concurrent",
         ),
         (
-            "expect.result = {}\n[[step.at-once]]\ncall = \"describe\"\ntimes = 2",
-            "of calls at once each has its own",
+            "expect.result = {}\n[[step.concurrently]]\ncall = \"describe\"\ntimes = 2",
+            "each concurrent call has its own",
         ),
         (
-            "[[step.at-once]]\ncall = \"describe\"\ntimes = 2\nexpect.http = []",
-            "unknown key | [step.at-once.expect] has result, exact-result, error, log, progress, transaction",
+            "[[step.concurrently]]\ncall = \"describe\"\ntimes = 2\nexpect.http = []",
+            "unknown key | [step.concurrently.expect] has result, exact-result, error, log, progress, transaction",
         ),
         (
-            "[[step.at-once]]\ncall = \"refresh\"\ntimes = 2\nadvance = \"1 day\"",
+            "[[step.concurrently]]\ncall = \"refresh\"\ntimes = 2\nadvance = \"1 day\"",
             "unknown key | call = \"refresh\" has record, grant, call, times, host, expect",
         ),
         (
-            "[[step.at-once]]\ntimes = 2",
-            "`call` is missing in [[step.at-once]]",
+            "[[step.concurrently]]\ntimes = 2",
+            "`call` is missing in [[step.concurrently]]",
         ),
         (
-            "[[step.at-once]]\ncall = \"describe\"\ntimes = 0",
+            "[[step.concurrently]]\ncall = \"describe\"\ntimes = 0",
             "must be from 1 to 100",
         ),
         (
-            "[[step.at-once]]\ncall = \"describe\"\ntimes = 2\n[[step.disturb]]\nimport = \"storage.get\"\nwith = \"crash\"",
-            "calls at once are not disturbed",
+            "[[step.concurrently]]\ncall = \"describe\"\ntimes = 2\n[[step.disturb]]\nimport = \"storage.get\"\nwith = \"crash\"",
+            "concurrent calls cannot be disturbed",
         ),
         (
-            "[[step.at-once]]\ncall = \"describe\"\n[[step.at-once]]\ncall = \"wake\"\nwakeup = \"refresh\"\nhost = 2",
-            "what is due is answered by the first host",
+            "[[step.concurrently]]\ncall = \"describe\"\n[[step.concurrently]]\ncall = \"wake\"\nwakeup = \"refresh\"\nhost = 2",
+            "due wakeups run on the first host",
         ),
     ];
     for (step, words) in cases {
@@ -372,7 +372,7 @@ fn concurrent_calls_are_validated() {
         assert!(errors[0].contains(words), "{step}\nsays: {errors:?}");
     }
     let durable = errors_of(
-        "about = \"x\"\n[given]\nstore = \"sqlite\"\n[[step]]\n[[step.at-once]]\ncall = \"describe\"\ntimes = 2\n",
+        "about = \"x\"\n[given]\nstore = \"sqlite\"\n[[step]]\n[[step.concurrently]]\ncall = \"describe\"\ntimes = 2\n",
     );
     assert!(
         durable[0].contains("the machine decides the order"),
@@ -383,17 +383,17 @@ fn concurrent_calls_are_validated() {
 #[test]
 fn counted_requests_must_be_requests() {
     let errors = errors_of_step("call = \"describe\"\nexpect.http = { \"access_token\" = 1 }");
-    assert!(errors[0].contains("is no request"), "{errors:?}");
+    assert!(errors[0].contains("is not a request"), "{errors:?}");
 }
 
 #[test]
 fn scripts_and_the_emulator_exclude_each_other() {
     let errors = errors_of(
-        "about = \"x\"\n[webex]\n[[step]]\ncall = \"refresh\"\n[[step.http]]\nrequest = { method = \"GET\", url = \"https://x/\" }\nanswer = {}\n",
+        "about = \"x\"\n[webex]\n[[step]]\ncall = \"refresh\"\n[[step.http]]\nrequest = { method = \"GET\", url = \"https://x/\" }\nresponse = {}\n",
     );
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(
-        errors[0].contains("the emulated Webex answers here"),
+        errors[0].contains("the emulated Webex responds here"),
         "{errors:?}"
     );
 }

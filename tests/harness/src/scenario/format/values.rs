@@ -73,7 +73,7 @@ pub fn duration(value: DeValue<'_>) -> Result<Duration, ValueError> {
         return Err(expected(EXPECTED, &value));
     };
     humantime::parse_duration(text).map_err(|error| {
-        ValueError::new(format!("{text:?} is no duration: {error}"))
+        ValueError::new(format!("{text:?} is not a duration: {error}"))
             .hint(format!("expected {EXPECTED}"))
     })
 }
@@ -87,7 +87,7 @@ pub fn size(value: DeValue<'_>) -> Result<usize, ValueError> {
     let size = ByteSize::from_str(text.trim()).ok();
     let size = size.and_then(|size| usize::try_from(size.as_u64()).ok());
     size.ok_or_else(|| {
-        ValueError::new(format!("{text:?} is no size")).hint(format!("expected {EXPECTED}"))
+        ValueError::new(format!("{text:?} is not a size")).hint(format!("expected {EXPECTED}"))
     })
 }
 
@@ -100,7 +100,7 @@ pub fn moment(value: DeValue<'_>) -> Result<Timestamp, ValueError> {
         other => return Err(expected(EXPECTED, other)),
     };
     parse_moment(&text).ok_or_else(|| {
-        ValueError::new(format!("{text:?} is no moment")).hint(format!("expected {EXPECTED}"))
+        ValueError::new(format!("{text:?} is not a moment")).hint(format!("expected {EXPECTED}"))
     })
 }
 

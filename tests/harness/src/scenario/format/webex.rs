@@ -46,14 +46,14 @@ pub fn read(mut table: Table<'_, '_>) -> Option<Webex> {
         reuse_detection: table.get("reuse-detection", values::flag).unwrap_or(false),
         // Whole days, so that a scenario can say "in 14 days".
         access_lifetime: table
-            .get("access-life", values::duration)
+            .get("access-lifetime", values::duration)
             .unwrap_or(14 * DAY),
         refresh_lifetime: table
-            .get("refresh-life", values::duration)
+            .get("refresh-lifetime", values::duration)
             .unwrap_or(90 * DAY),
-        code_lifetime: table.get("code-life", values::duration),
+        code_lifetime: table.get("code-lifetime", values::duration),
         error_style: table.get("error-style", style).unwrap_or_default(),
-        bare_answers: table.get("bare-answers", values::flag).unwrap_or(false),
+        bare_responses: table.get("bare-responses", values::flag).unwrap_or(false),
         require_pkce: table.get("require-pkce", values::flag).unwrap_or(false),
         code_reuse_revokes: table
             .get("code-reuse-revokes", values::flag)
@@ -78,11 +78,11 @@ fn read_named<'s, 'r, T>(
 ) -> Vec<T> {
     let mut all: Vec<T> = Vec::new();
     for table in tables {
-        let place = table.location();
+        let location = table.location();
         let Some(one) = read(table) else { continue };
         if all.iter().any(|other| name(other) == name(&one)) {
             let error = ValueError::new(format!("there is another one called {:?}", name(&one)));
-            place.report(error.hint("give it a `name` of its own"));
+            location.report(error.hint("give it a `name` of its own"));
         }
         all.push(one);
     }
@@ -117,7 +117,7 @@ fn new_grant(table: &mut Table<'_, '_>) -> Option<NewGrant> {
     let scopes = table.get("scopes", values::texts);
     let organization = organization?;
     Some(NewGrant {
-        place: table.place(),
+        position: table.position(),
         name: name.unwrap_or_else(|| organization.clone()),
         organization,
         scopes,
@@ -259,8 +259,8 @@ pub fn name(value: DeValue<'_>) -> Result<String, ValueError> {
     if is_name && !text.contains('.') {
         return Ok(text);
     }
-    Err(ValueError::new(format!("{text:?} is no name")).hint(
-        "a name begins with a lower-case letter and goes on with letters, digits, - and _, so that it can stand in braces",
+    Err(ValueError::new(format!("{text:?} is not a name")).hint(
+        "a name begins with a lower-case letter and continues with letters, digits, - and _, so that it can be written in braces",
     ))
 }
 

@@ -182,11 +182,11 @@ fn unordered_mismatch_reports_the_nearest_item() {
     ];
     let found = [json!({"name": "b", "n": 3}), json!({"name": "a", "n": 1})];
     let mut mismatches = Vec::new();
-    let place = Place::default();
+    let position = SourcePosition::default();
     matcher().check_unordered(
         &patterns,
         false,
-        place,
+        position,
         &found,
         &mut Vec::new(),
         &mut mismatches,
@@ -200,11 +200,11 @@ fn unordered_items_left_over_are_unexpected() {
     let found = [json!(1), json!(2)];
     let patterns = [pattern("x = 1")];
     let mut mismatches = Vec::new();
-    let place = Place::default();
+    let position = SourcePosition::default();
     matcher().check_unordered(
         &patterns[..0],
         false,
-        place,
+        position,
         &found,
         &mut Vec::new(),
         &mut mismatches,
@@ -214,7 +214,7 @@ fn unordered_items_left_over_are_unexpected() {
     matcher().check_unordered(
         &patterns[..0],
         true,
-        place,
+        position,
         &found,
         &mut Vec::new(),
         &mut mismatches,

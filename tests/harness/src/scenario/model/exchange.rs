@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::scenario::format::source::Place;
+use crate::scenario::format::source::SourcePosition;
 use crate::scenario::pattern::Pattern;
 use crate::scenario::template::Template;
 
 /// An expected request and its response.
 #[derive(Clone, Debug)]
 pub struct ScriptedExchange {
-    /// The place in the file.
-    pub place: Place,
+    /// The position in the file.
+    pub position: SourcePosition,
     /// The expected request.
     pub request: RequestExpectation,
     /// The response.

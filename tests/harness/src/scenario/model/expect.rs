@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::scenario::format::source::Place;
+use crate::scenario::format::source::SourcePosition;
 use crate::scenario::pattern::Pattern;
 use crate::scenario::template::Template;
 
@@ -33,7 +33,7 @@ pub struct Expectations {
     /// The status of the transaction.
     pub transaction: Option<Pattern>,
     /// Texts that must not occur in anything visible.
-    pub nowhere: Vec<(Place, Template)>,
+    pub nowhere: Vec<(SourcePosition, Template)>,
 }
 
 /// Events in order, or their numbers.
@@ -63,8 +63,8 @@ pub enum Amount {
     Count(Pattern),
     /// Exactly these, in any order.
     Listed {
-        /// The place in the file.
-        place: Place,
+        /// The position in the file.
+        position: SourcePosition,
         /// The patterns of the items.
         items: Vec<Pattern>,
         /// Whether other items are allowed.
@@ -75,8 +75,8 @@ pub enum Amount {
 /// Lines, in order.
 #[derive(Clone, Debug)]
 pub struct Lines {
-    /// The place in the file.
-    pub place: Place,
+    /// The position in the file.
+    pub position: SourcePosition,
     /// The patterns of the lines.
     pub lines: Vec<Pattern>,
 }
@@ -84,8 +84,8 @@ pub struct Lines {
 /// Expected documents.
 #[derive(Clone, Debug)]
 pub struct ExpectedDocuments {
-    /// The place in the file.
-    pub place: Place,
+    /// The position in the file.
+    pub position: SourcePosition,
     /// The numbers or documents, by model; empty if there must be no documents.
     pub by_model: BTreeMap<String, Amount>,
 }
@@ -94,7 +94,7 @@ pub struct ExpectedDocuments {
 #[derive(Clone, Debug)]
 pub enum ExpectedStorage {
     /// No changes.
-    Unchanged(Place),
+    Unchanged(SourcePosition),
     /// These changes; parts without a value are not compared.
     Changed(Box<ExpectedChanges>),
 }
@@ -120,7 +120,7 @@ pub struct ExpectedChanges {
 #[derive(Clone, Debug)]
 pub enum ExpectedWakeups {
     /// No wakeups.
-    None(Place),
+    None(SourcePosition),
     /// The due times, by id; other wakeups are not compared.
     Due(BTreeMap<String, Pattern>),
 }

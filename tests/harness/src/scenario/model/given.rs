@@ -8,7 +8,7 @@ use crate::scenario::template::Template;
 
 /// The state before a scenario's first step.
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct GivenState {
     /// The time.
     pub clock: Timestamp,
     /// The seed of all randomness.

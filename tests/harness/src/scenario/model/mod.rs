@@ -9,7 +9,7 @@ use relation_host::types::{Failure, Timestamp};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::format::source::Place;
+use super::format::source::SourcePosition;
 use super::template::Template;
 
 mod exchange;
@@ -24,7 +24,7 @@ pub use expect::{
     Amount, Expectations, ExpectedChanges, ExpectedDocuments, ExpectedStorage, ExpectedWakeups,
     Lines, OccurrenceCount, Occurrences,
 };
-pub use given::{Content, Given, GivenDocument, GivenSecret, GivenWakeup, StoreKind};
+pub use given::{Content, GivenDocument, GivenSecret, GivenState, GivenWakeup, StoreKind};
 pub use webex::{NewGrant, Organization, Violations, Webex, WebexAction};
 
 /// A scenario: a behaviour, and the steps that show it.
@@ -37,7 +37,7 @@ pub struct Scenario {
     /// The source of the behaviour, such as a document.
     pub source: Option<String>,
     /// The state before the first step.
-    pub given: Given,
+    pub given: GivenState,
     /// Settings of the plugin besides the default ones; `None` removes a default setting.
     pub settings: BTreeMap<String, Option<String>>,
     /// Secrets of the installation besides the default ones; `None` removes a default secret.
@@ -53,8 +53,8 @@ pub struct Scenario {
 /// A step of a scenario.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// The place in the file.
-    pub place: Place,
+    /// The position in the file.
+    pub position: SourcePosition,
     /// The purpose of the step.
     pub about: Option<String>,
     /// The action.
@@ -94,7 +94,7 @@ impl Action {
                     1 => caller.call.name().to_owned(),
                     times => format!("{times} times {}", caller.call.name()),
                 });
-                format!("at once {}", words.collect::<Vec<_>>().join(", "))
+                format!("concurrently {}", words.collect::<Vec<_>>().join(", "))
             }
             Self::Advance(duration) => {
                 format!(
@@ -112,8 +112,8 @@ impl Action {
 /// A call that is concurrent with others.
 #[derive(Clone, Debug)]
 pub struct ConcurrentCall {
-    /// The place in the file.
-    pub place: Place,
+    /// The position in the file.
+    pub position: SourcePosition,
     /// The call.
     pub call: Call,
     /// The number of such calls.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use webex_emulator::{ErrorStyle, Fault, License, Listing, Mode, Paging, Role};
 
-use crate::scenario::format::source::Place;
+use crate::scenario::format::source::SourcePosition;
 use crate::scenario::template::Template;
 
 /// The emulated Webex.
@@ -23,7 +23,7 @@ pub struct Webex {
     /// The format of the token endpoint's errors.
     pub error_style: ErrorStyle,
     /// Whether token responses lack `scope` and `token_type`.
-    pub bare_answers: bool,
+    pub bare_responses: bool,
     /// Whether a consent without PKCE is refused.
     pub require_pkce: bool,
     /// Whether the second use of a code revokes the tokens of the first.
@@ -83,8 +83,8 @@ pub struct Organization {
 /// Tokens that an organisation grants without a consent page.
 #[derive(Clone, Debug)]
 pub struct NewGrant {
-    /// The place in the file.
-    pub place: Place,
+    /// The position in the file.
+    pub position: SourcePosition,
     /// The name in the scenario: `{name.tokens}`, `{name.access-token}`, `{name.refresh-token}`.
     pub name: String,
     /// The organisation.

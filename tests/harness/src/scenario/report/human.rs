@@ -55,7 +55,7 @@ pub fn format_result(ran: &ScenarioResult) -> String {
 fn write_step(text: &mut String, ran: &ScenarioResult, failure: &StepFailure) {
     let StepFailure {
         step,
-        place,
+        position,
         action,
         about,
         ..
@@ -72,7 +72,7 @@ fn write_step(text: &mut String, ran: &ScenarioResult, failure: &StepFailure) {
             escape_control_chars(action)
         ),
     };
-    let _ = writeln!(text, "    {DIM}at {path}:{place}{DIM:#}");
+    let _ = writeln!(text, "    {DIM}at {path}:{position}{DIM:#}");
     if let Some(problem) = &failure.problem {
         for line in problem.lines() {
             let _ = writeln!(text, "      {RED}{}{RED:#}", escape_control_chars(line));
@@ -94,10 +94,10 @@ fn write_mismatch(text: &mut String, ran: &ScenarioResult, mismatch: &Mismatch) 
         "" => "the value",
         path => path,
     };
-    let place = mismatch.place.map_or(String::new(), |place| {
-        format!("{DIM}  {}:{place}{DIM:#}", ran.path.display())
+    let position = mismatch.position.map_or(String::new(), |position| {
+        format!("{DIM}  {}:{position}{DIM:#}", ran.path.display())
     });
-    let _ = writeln!(text, "      {}{place}", escape_control_chars(path));
+    let _ = writeln!(text, "      {}{position}", escape_control_chars(path));
     let expected = escape_control_chars(mismatch.describe_expected());
     let found = escape_control_chars(&mismatch.describe_found());
     let _ = writeln!(text, "        {EXPECTED}expected {expected}{EXPECTED:#}");

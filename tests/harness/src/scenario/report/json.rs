@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::scenario::outcome::{ResultCounts, ScenarioResult};
 
 /// Returns `{"passed", "failed", "broken", "seconds", "scenarios": [{"path", "about", "verdict", "seconds",
-/// "failures"? | "faults"?}]}`.
+/// "failures"? | "errors"?}]}`.
 pub fn to_json(all: &[ScenarioResult], took: Duration) -> Value {
     let count = ResultCounts::from_results(all);
     json!({

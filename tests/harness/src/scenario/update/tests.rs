@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::scenario::format::source::Place;
+use crate::scenario::format::source::SourcePosition;
 use crate::scenario::observation::Observation;
 use crate::scenario::template::Bindings;
 
@@ -15,7 +15,7 @@ fn failure(mismatches: &[(&str, bool, Option<Json>)]) -> StepFailure {
     bindings.set("pkid", "0123456789abcdef01234567");
     let mismatches = mismatches.iter().map(|(path, expected, found)| Mismatch {
         path: (*path).to_owned(),
-        place: None,
+        position: None,
         expected: expected.then(|| "something".to_owned()),
         found: found.clone(),
         note: None,
@@ -29,7 +29,7 @@ fn failure(mismatches: &[(&str, bool, Option<Json>)]) -> StepFailure {
     });
     StepFailure {
         step: 1,
-        place: Place::default(),
+        position: SourcePosition::default(),
         action: "call refresh".to_owned(),
         about: None,
         mismatches: mismatches.collect(),
@@ -60,25 +60,25 @@ fn a_value_changes_and_its_comment_stays() {
 
 #[test]
 fn concurrent_calls_are_updated_separately() {
-    let text = "[[step]]\n[[step.at-once]]\ncall = \"refresh\"\n[[step.at-once]]\ncall = \"delete\"\nexpect.result.a = 1\n";
+    let text = "[[step]]\n[[step.concurrently]]\ncall = \"refresh\"\n[[step.concurrently]]\ncall = \"delete\"\nexpect.result.a = 1\n";
     assert_eq!(
         accepted(
             text,
             &[
                 (
-                    "at-once/0/error",
+                    "concurrently/0/error",
                     false,
                     Some(json!({ "case": "not-found" }))
                 ),
-                ("at-once/1/result/a", true, Some(json!(2))),
+                ("concurrently/1/result/a", true, Some(json!(2))),
                 ("http", true, Some(json!([]))),
             ]
         ),
-        "[[step]]\n[[step.at-once]]\ncall = \"refresh\"\n\n[step.at-once.expect]\nerror = \"not-found\"\n[[step.at-once]]\ncall = \"delete\"\nexpect.result.a = 2\n"
+        "[[step]]\n[[step.concurrently]]\ncall = \"refresh\"\n\n[step.concurrently.expect]\nerror = \"not-found\"\n[[step.concurrently]]\ncall = \"delete\"\nexpect.result.a = 2\n"
     );
-    let inline = "[[step]]\nat-once = [{ call = \"refresh\" }, { call = \"delete\", expect = { result.a = 1 } }]\n";
+    let inline = "[[step]]\nconcurrently = [{ call = \"refresh\" }, { call = \"delete\", expect = { result.a = 1 } }]\n";
     assert_eq!(
-        accepted(inline, &[("at-once/1/result/a", true, Some(json!(2)))]),
+        accepted(inline, &[("concurrently/1/result/a", true, Some(json!(2)))]),
         inline.replace("a = 1", "a = 2")
     );
 }

@@ -93,7 +93,7 @@ pub async fn perform(
         ConcurrentAction::Connect => connect(&pkid),
         ConcurrentAction::CompleteConnect => Call::CompleteConnect {
             pkid,
-            callback: callback.expect("somebody has consented"),
+            callback: callback.expect("a person has consented"),
         },
         ConcurrentAction::CheckExpiry => Call::CheckExpiry {
             pkid,

@@ -220,7 +220,7 @@ impl SweepCase for WorkflowCase {
                     | InjectedFault::Internal
             );
         if refused {
-            return Some("answer-refused");
+            return Some("response-commit-refused");
         }
         let lost = point.is_after(sent) && !point.is_after(stored);
         let is_noted = final_state[BEFORE]

@@ -11,11 +11,11 @@ use webex_emulator::Mode;
 
 async fn reports() -> Vec<SweepReport> {
     let mut running = JoinSet::new();
-    for (place, case) in ALL.iter().enumerate() {
-        running.spawn(async move { (place, sweep(case).await.unwrap()) });
+    for (index, case) in ALL.iter().enumerate() {
+        running.spawn(async move { (index, sweep(case).await.unwrap()) });
     }
     let mut reports = running.join_all().await;
-    reports.sort_by_key(|(place, _)| *place);
+    reports.sort_by_key(|(index, _)| *index);
     reports.into_iter().map(|(_, report)| report).collect()
 }
 

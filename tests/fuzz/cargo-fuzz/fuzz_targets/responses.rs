@@ -1,8 +1,8 @@
-//! Target `answers` under libFuzzer.
+//! Target `responses` under libFuzzer.
 #![no_main]
 
 use relation_fuzz::{Target, coverage};
 
 libfuzzer_sys::fuzz_target!(init: coverage::ready(), |bytes: &[u8]| {
-    coverage::run(Target::Answers, bytes);
+    coverage::run(Target::Responses, bytes);
 });

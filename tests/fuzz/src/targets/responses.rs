@@ -1,4 +1,4 @@
-//! Target `answers`: responses of Webex and the network, to every workflow that sends requests.
+//! Target `responses`: responses of Webex and the network, to every workflow that sends requests.
 
 use std::time::Duration;
 

@@ -1,18 +1,18 @@
-//! The driver's actions by `modify`, with the fields `{"do": VERB}`.
+//! The driver's actions by `modify`, with the fields `{"do": ACTION}`.
 //!
-//! | verb | the driver's action | the check |
+//! | action | the driver's procedure | the check |
 //! |---|---|---|
 //! | `checks` | repeat until `next` changes | the checks of one call, one group per call |
-//! | `meet` | repeat while the first call's request `/hold` is held, then release it | one call at a time runs on a record |
-//! | `turned-away` | after one `meet`, when the host refused the second call | one call at a time runs on a record |
-//! | `outlive` | let the call's lease expire, and run `take-over`, while its request `/hold` is held | |
+//! | `overlap` | repeat while the first call's request `/hold` is held, then release it | one call at a time runs on a record |
+//! | `overlap-refused` | after one `overlap`, when the host refused the second call | one call at a time runs on a record |
+//! | `outlive-lease` | let the call's lease expire, and run `take-over`, while its request `/hold` is held | |
 //! | `take-over` | call on another host of the same store, after the lease has expired | the call that was cut off is reported |
-//! | `look-back` | call after both have ended, with the case of `outlive`'s failure as `answered` | the fence |
-//! | `keep` | once the request `/hold` is held, make the store refuse commits, then release the request | |
-//! | `kept` | call after the outage, with the case of `keep`'s failure as `answered` | the commit was kept and applied |
-//! | `tell` | keep all visible texts about the failure, in responses and logs | |
-//! | `told` | call with those texts as `text` | no text contains the secret |
-//! | `restarted` | call after a restart of the host on the same store | commits survive |
+//! | `after-take-over` | call after both have ended, with the case of `outlive-lease`'s failure as `failure` | the fence |
+//! | `commit-in-outage` | once the request `/hold` is held, make the store refuse commits, then release the request | |
+//! | `after-outage` | call after the outage, with the case of `commit-in-outage`'s failure as `failure` | the commit was kept and applied |
+//! | `expose-secret` | keep all visible texts about the failure, in responses and logs | |
+//! | `check-texts` | call with those texts as `text` | no text contains the secret |
+//! | `after-restart` | call after a restart of the host on the same store | commits survive |
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -31,21 +31,21 @@ use crate::registry::{self, CHECKS, DecidedBy, FRESH, ONE_AT_A_TIME};
 use crate::samples::{self, SAMPLE};
 use crate::state::{CheckStatus, State};
 
-/// A verb with its inputs.
+/// An action with its inputs.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Verb {
+pub enum DriverAction {
     Checks,
-    Meet,
-    TurnedAway,
-    Outlive,
+    Overlap,
+    OverlapRefused,
+    OutliveLease,
     TakeOver,
-    LookBack { answered: String },
-    Keep,
-    Kept { answered: String },
-    Tell,
-    Told { text: String },
-    Restarted,
+    AfterTakeOver { failure: String },
+    CommitInOutage,
+    AfterOutage { failure: String },
+    ExposeSecret,
+    CheckTexts { text: String },
+    AfterRestart,
 }
 
 /// A secret that must not occur in any text that leaves a call.
@@ -53,59 +53,59 @@ const CANARY: &str = "a-secret-that-a-call-has-seen-5f2c";
 /// The largest difference between the clocks of callers and plugin, in milliseconds.
 const MAX_CLOCK_DIFFERENCE_MS: u64 = 600_000;
 
-/// Performs the verb in the fields.
+/// Performs the action in the fields.
 pub fn modify(pkid: &str, fields: &str) -> Result<State, Failure> {
-    let verb: Verb = serde_json::from_str(fields).map_err(|error| {
+    let action: DriverAction = serde_json::from_str(fields).map_err(|error| {
         Failure::Invalid(vec![FieldError {
             field: "do".into(),
-            message: format!("no such verb: {error}"),
+            message: format!("unknown action: {error}"),
         }])
     })?;
     let mut state = State::load(pkid)?;
     enter(&mut state);
-    match verb {
-        Verb::Checks => run_next_group(&mut state)?,
-        Verb::Meet => {
+    match action {
+        DriverAction::Checks => run_next_group(&mut state)?,
+        DriverAction::Overlap => {
             hold_exclusive(&mut state)?;
             state.inside = None;
-            state.meetings += 1;
-            if state.meetings > 1 {
+            state.overlaps += 1;
+            if state.overlaps > 1 {
                 state.record_pass(ONE_AT_A_TIME);
             }
             state.save(Vec::new())?;
         }
-        Verb::TurnedAway => {
-            if state.meetings > 0 {
+        DriverAction::OverlapRefused => {
+            if state.overlaps > 0 {
                 state.record_pass(ONE_AT_A_TIME);
             }
             state.save(Vec::new())?;
         }
-        Verb::Outlive => outlive(&mut state)?,
-        Verb::TakeOver => {
+        DriverAction::OutliveLease => outlive_lease(&mut state)?,
+        DriverAction::TakeOver => {
             let outcome = check_interruption_reported(&state);
-            state.record_outcome("transactions.interrupted.told", outcome);
+            state.record_outcome("transactions.interrupted.reported", outcome);
             state.save(Vec::new())?;
         }
-        Verb::LookBack { answered } => {
-            let outcome = check_fenced(&state, &answered);
+        DriverAction::AfterTakeOver { failure } => {
+            let outcome = check_fenced(&state, &failure);
             state.record_outcome("storage.commit.fenced", outcome);
             let outcome = ensure_eq("when a call was cut off", transactions::interrupted(), None);
             state.record_outcome("transactions.interrupted.cleared", outcome);
             state.save(Vec::new())?;
         }
-        Verb::Keep => keep(&mut state)?,
-        Verb::Kept { answered } => {
-            let outcome = kept(&state, &answered);
+        DriverAction::CommitInOutage => commit_in_outage(&mut state)?,
+        DriverAction::AfterOutage { failure } => {
+            let outcome = check_applied(&state, &failure);
             state.record_outcome("storage.commit.kept", outcome);
             state.save(Vec::new())?;
         }
-        Verb::Tell => return reveal_secret(&mut state),
-        Verb::Told { text } => {
+        DriverAction::ExposeSecret => return reveal_secret(&mut state),
+        DriverAction::CheckTexts { text } => {
             let outcome = ensure("a text contains the secret", !text.contains(CANARY));
-            state.record_outcome("secrets.scrubbed", outcome);
+            state.record_outcome("secrets.redacted", outcome);
             state.save(Vec::new())?;
         }
-        Verb::Restarted => {
+        DriverAction::AfterRestart => {
             let outcome = check_durable(&state);
             state.record_outcome("storage.commit.durable", outcome);
             state.save(Vec::new())?;
@@ -228,18 +228,18 @@ fn run_next_group(state: &mut State) -> Result<(), Failure> {
 }
 
 /// Returns the document that a call without a lease tries to write.
-fn outlived(state: &State) -> Result<Document, NotPassed> {
+fn outlived_document(state: &State) -> Result<Document, NotPassed> {
     match state.marks.get("outlived") {
         Some(pkid) => samples::read(&Reference {
             model: SAMPLE.into(),
             pkid: pkid.clone(),
         }),
-        None => fail("`outlive` was not called before"),
+        None => fail("`outlive-lease` was not called before"),
     }
 }
 
 /// Waits until the call's lease has expired, and then writes.
-fn outlive(state: &mut State) -> Result<(), Failure> {
+fn outlive_lease(state: &mut State) -> Result<(), Failure> {
     let began = samples::now();
     let Some(server) = state.options.server.clone() else {
         return Ok(());
@@ -259,31 +259,31 @@ fn check_interruption_reported(state: &State) -> Outcome {
     let began = state.moments.get("outlived").copied();
     match (transactions::interrupted(), began) {
         (None, _) => fail("the call that lost its lease was not reported"),
-        (_, None) => fail("`outlive` was not called before"),
-        (Some(told), Some(began)) => ensure(
-            &format!("reported to have begun at {told}; the call itself read {began}"),
-            told <= began && began - told < MAX_CLOCK_DIFFERENCE_MS,
+        (_, None) => fail("`outlive-lease` was not called before"),
+        (Some(reported), Some(began)) => ensure(
+            &format!("reported to have begun at {reported}; the call itself read {began}"),
+            reported <= began && began - reported < MAX_CLOCK_DIFFERENCE_MS,
         ),
     }
 }
 
-fn check_fenced(state: &State, answered: &str) -> Outcome {
+fn check_fenced(state: &State, failure: &str) -> Outcome {
     ensure_eq(
         "the document that it wrote",
-        outlived(state)?.body,
+        outlived_document(state)?.body,
         "{}".to_owned(),
     )?;
-    ensure_eq("its error", answered, "conflict")
+    ensure_eq("its error", failure, "conflict")
 }
 
 /// Waits until the store accepts no commits, then commits data that must not be lost.
-fn keep(state: &mut State) -> Result<(), Failure> {
+fn commit_in_outage(state: &mut State) -> Result<(), Failure> {
     let Some(server) = state.options.server.clone() else {
         return Ok(());
     };
     let document = state.context("keep").document();
     let pkid = document.reference.pkid.clone();
-    state.marks.insert("kept".into(), pkid);
+    state.marks.insert("committed-in-outage".into(), pkid);
     state.save(Vec::new())?;
     let record = samples::record(&state.pkid);
     let version = storage::get(&record)?.map_or(0, |record| record.version);
@@ -291,24 +291,24 @@ fn keep(state: &mut State) -> Result<(), Failure> {
     let _ = send(&Request::get(&server, "/hold"));
     let changes = [
         Change::Put(document.clone()),
-        samples::secret(&document, "s", "kept"),
+        samples::secret(&document, "s", "committed-in-outage"),
     ];
     let unchanged = samples::version_check(record, version);
     storage::commit(&[unchanged], &changes, OnUnavailable::Keep)
 }
 
-fn kept(state: &State, answered: &str) -> Outcome {
-    let Some(pkid) = state.marks.get("kept") else {
-        return fail("`keep` was not called before");
+fn check_applied(state: &State, failure: &str) -> Outcome {
+    let Some(pkid) = state.marks.get("committed-in-outage") else {
+        return fail("`commit-in-outage` was not called before");
     };
     let reference = Reference {
         model: SAMPLE.into(),
         pkid: pkid.clone(),
     };
-    ensure_eq("what the call was told", answered, "unavailable")?;
+    ensure_eq("the call's failure", failure, "unavailable")?;
     samples::read(&reference)?;
     let secret = secrets::reveal(&reference, "s")?;
-    ensure_eq("the secret", secret.as_deref(), Some("kept"))
+    ensure_eq("the secret", secret.as_deref(), Some("committed-in-outage"))
 }
 
 /// Exposes a secret in all texts.
@@ -317,13 +317,13 @@ fn reveal_secret(state: &mut State) -> Result<State, Failure> {
     let owner = document.reference.clone();
     state.save(vec![
         Change::Put(document.clone()),
-        samples::secret(&document, "told", CANARY),
+        samples::secret(&document, "exposed", CANARY),
     ])?;
-    let secret = secrets::reveal(&owner, "told")?.unwrap_or_default();
-    let aloud = format!("the secret is {secret}, on purpose");
-    transactions::log(transactions::Level::Info, &aloud);
-    transactions::progress(1, 2, &aloud);
-    Err(Failure::Internal(aloud))
+    let secret = secrets::reveal(&owner, "exposed")?.unwrap_or_default();
+    let text = format!("the secret is {secret}, on purpose");
+    transactions::log(transactions::Level::Info, &text);
+    transactions::progress(1, 2, &text);
+    Err(Failure::Internal(text))
 }
 
 /// Returns changes that a later call looks for.

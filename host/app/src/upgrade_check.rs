@@ -114,8 +114,7 @@ fn revision(host: &Host, config: &Config) -> String {
             digest.update(part);
         }
     }
-    let digest = digest.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(digest.finalize())
 }
 
 fn progress_reference() -> Option<Reference> {

@@ -24,11 +24,6 @@ pub(crate) fn split(mut joined: &[u8]) -> Option<Vec<&[u8]>> {
     Some(parts)
 }
 
-/// Returns lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -61,16 +61,13 @@ impl Pkid {
         let bytes = uuid::Uuid::new_v4().into_bytes();
         let more = uuid::Uuid::new_v4().into_bytes();
         // A v4 UUID has six fixed bits, in bytes 6 and 8: leave those bytes out.
-        Self::hex(bytes.iter().take(6).chain(more.iter().take(6)))
+        let bits = bytes.iter().take(6).chain(more.iter().take(6));
+        Self(hex::encode(bits.copied().collect::<Vec<u8>>()))
     }
 
     /// Creates the key of these 96 bits.
     pub fn from_bits(bits: [u8; 12]) -> Self {
-        Self::hex(bits.iter())
-    }
-
-    fn hex<'a>(bytes: impl Iterator<Item = &'a u8>) -> Self {
-        Self(bytes.map(|byte| format!("{byte:02x}")).collect())
+        Self(hex::encode(bits))
     }
 
     /// The key as text.

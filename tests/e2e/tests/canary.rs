@@ -57,9 +57,7 @@ impl Secrets {
             .find(|line| !line.trim_start().starts_with('#'));
         let line = line.unwrap().trim();
         let digits = &line[line.len() - 64..];
-        let bytes: Vec<u8> = (0..32)
-            .map(|byte| u8::from_str_radix(&digits[2 * byte..2 * byte + 2], 16).unwrap())
-            .collect();
+        let bytes = hex::decode(digits).unwrap();
         self.add("the key in hexadecimal", digits);
         self.add("the key in base64", BASE64.encode(&bytes));
         self.add("the key", bytes);

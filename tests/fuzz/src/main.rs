@@ -148,9 +148,9 @@ fn default_component() -> Result<PathBuf> {
 }
 
 fn replay(target: Target, runner: &TrialRunner, input: &str) -> Result<ExitCode> {
-    let bytes = match files::from_hex(input) {
-        Some(bytes) => bytes,
-        None => std::fs::read(input)
+    let bytes = match hex::decode(input) {
+        Ok(bytes) => bytes,
+        Err(_) => std::fs::read(input)
             .with_context(|| format!("reading {input}, which is not hexadecimal text either"))?,
     };
     let verdict = campaign::run_trial(target, runner, &bytes);
@@ -237,7 +237,7 @@ fn as_json(reports: &[Report], seed: u64, jobs: usize) -> serde_json::Value {
             .map(|found| {
                 serde_json::json!({
                     "finding": found.finding.to_string(),
-                    "input": files::hex(&found.input),
+                    "input": hex::encode(&found.input),
                 })
             })
             .collect();

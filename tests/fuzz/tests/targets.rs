@@ -107,7 +107,7 @@ fn every_input_of_the_corpus_leads_to_a_call() {
         assert!(!inputs.is_empty(), "{target} has no corpus");
         for input in inputs {
             let verdict = campaign::run_trial(target, runner(), &input);
-            assert!(verdict.calls > 0, "{target}: {}", files::hex(&input));
+            assert!(verdict.calls > 0, "{target}: {}", hex::encode(&input));
         }
     }
 }

@@ -38,8 +38,8 @@ pub fn digest(clear: &str) -> String {
         return clear.to_owned();
     }
     let hash = Sha256::digest(clear.as_bytes());
-    let digits = hash.iter().take(8).map(|byte| format!("{byte:02x}"));
-    format!("sha256:{}", digits.collect::<String>())
+    let digits = hash.first_chunk::<8>().map(hex::encode);
+    format!("sha256:{}", digits.unwrap_or_default())
 }
 
 fn is_digest(text: &str) -> bool {

@@ -125,10 +125,7 @@ pub fn enter(state: &mut State) {
     } else if state.calls == 2 {
         state.record_pass(FRESH);
     }
-    let drawn: String = random::get_random_bytes(16)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let drawn = hex::encode(random::get_random_bytes(16));
     match &state.random {
         None => state.random = Some(drawn),
         Some(first) => {

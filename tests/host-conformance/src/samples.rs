@@ -36,8 +36,7 @@ pub struct CheckContext {
 
 /// Returns a random pkid.
 pub fn pkid() -> String {
-    let bytes = random::get_random_bytes(12);
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(random::get_random_bytes(12))
 }
 
 /// Returns the host's time in milliseconds since the epoch.

@@ -1,6 +1,6 @@
 //! Identifiers of Webex: resource ids, and digests of secrets.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -42,12 +42,10 @@ pub struct Digest(String);
 impl Digest {
     /// Computes the digest of a secret.
     pub fn from_secret(secret: &str) -> Self {
-        let mut hex = String::with_capacity(32);
-        for byte in Sha256::digest(secret.as_bytes()).iter().take(16) {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-        }
-        Self(hex)
+        let digest = Sha256::digest(secret.as_bytes());
+        Self(hex::encode(
+            digest.first_chunk::<16>().map_or(&[][..], |half| half),
+        ))
     }
 
     /// Returns the 32 hex digits.

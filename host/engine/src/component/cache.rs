@@ -248,13 +248,7 @@ fn name(engine: &Engine, bytes: &[u8]) -> String {
     FORMAT.hash(&mut all);
     engine.precompile_compatibility_hash().hash(&mut all);
     all.0.update(bytes);
-    let name: String = all
-        .0
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    name + SUFFIX
+    hex::encode(all.0.finalize()) + SUFFIX
 }
 
 fn digest(name: &str, compiled: &[u8]) -> [u8; DIGEST_BYTES] {

@@ -190,7 +190,7 @@ mod tests {
     fn key_is_read_from_the_command_output() {
         let command = shell(&format!("echo noise >&2; echo {DIGITS}"));
         let key = command.load().unwrap().unwrap();
-        assert_eq!(crate::encoding::hex(key.bytes()), DIGITS);
+        assert_eq!(hex::encode(key.bytes()), DIGITS);
     }
 
     #[test]

@@ -64,15 +64,7 @@ fn only_line(text: &str) -> Result<&str, &'static str> {
 
 fn hexadecimal(digits: &str) -> Option<KeyEncryptionKey> {
     let mut key = Zeroizing::new([0_u8; 32]);
-    if digits.len() != 2 * key.len() {
-        return None;
-    }
-    for (byte, pair) in key.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
-        for digit in pair {
-            let value = char::from(*digit).to_digit(16)?;
-            *byte = (*byte << 4) | u8::try_from(value).ok()?;
-        }
-    }
+    hex::decode_to_slice(digits, key.as_mut_slice()).ok()?;
     Some(KeyEncryptionKey::new(key))
 }
 

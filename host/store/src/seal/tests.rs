@@ -334,7 +334,7 @@ async fn debug_output_shows_no_key_or_secret() {
     let sealed = sealer.seal(&owner(), "token", &secret()).unwrap();
     let clear: Vec<String> = kek.bytes().iter().map(u8::to_string).collect();
     let printed = format!("{sealer:?} {kek:?} {data_key:?} {sealed:?}");
-    let in_hex = crate::encoding::hex(kek.bytes());
+    let in_hex = hex::encode(kek.bytes());
     assert!(!printed.contains(&in_hex) && !printed.contains(&clear.join(", ")));
     assert!(!printed.contains(TOKEN) && !printed.contains("wrapped"));
 }

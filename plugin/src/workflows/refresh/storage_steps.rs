@@ -136,7 +136,7 @@ impl<P: Platform + ?Sized> Attempt<'_, P> {
 
 fn report_connected(record: &Record, grant: Grant) -> RefreshReport {
     let connection = ConnectionReport::from_record(record);
-    let mut message = "Webex answered with tokens".to_owned();
+    let mut message = "Webex returned tokens".to_owned();
     let granted = record.grant_state(grant);
     if let Some(access) = granted.access {
         let until = derived::format_timestamp(access.at);

@@ -335,12 +335,8 @@ fn moment_of(value: &Value) -> Option<Timestamp> {
 /// Returns the digest shown for a secret: `sha256:` and the first 16 hexadecimal digits.
 pub fn digest(secret: &str) -> String {
     let digest = Sha256::digest(secret.as_bytes());
-    let digits: String = digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("sha256:{digits}")
+    let digits = digest.first_chunk::<8>().map(hex::encode);
+    format!("sha256:{}", digits.unwrap_or_default())
 }
 
 /// Returns values for the new names in `parts` with which the parts make up `text`. Each name captures as

@@ -11,17 +11,15 @@ CREATE TABLE sorted_keys (
 ) STRICT, WITHOUT ROWID;
 
 -- The nodes of `a.b` are `a`, `a.b` and `a.b.`: the text `a.b..` up to each of its full stops.
-WITH RECURSIVE nodes (path, node, rest) AS (
-    SELECT DISTINCT hierarchy, NULL, hierarchy || '..'
-        FROM documents WHERE model = 'data/SparkCustomer'
+WITH RECURSIVE nodes (model, name, value, pkid, path, node, rest) AS (
+    SELECT k.model, k.name, k.value, k.pkid, d.hierarchy, NULL, d.hierarchy || '..'
+        FROM document_keys k JOIN documents d ON d.model = k.model AND d.pkid = k.pkid
+        WHERE k.model = 'data/SparkCustomer' AND k.name = 'name'
     UNION ALL
-    SELECT path, substr(path || '..', 1, length(path) + 1 - length(rest) + instr(rest, '.')),
+    SELECT model, name, value, pkid, path,
+        substr(path || '..', 1, length(path) + 1 - length(rest) + instr(rest, '.')),
         substr(rest, instr(rest, '.') + 1)
         FROM nodes WHERE rest <> ''
 )
 INSERT INTO sorted_keys (model, name, node, value, pkid)
-    SELECT k.model, k.name, nodes.node, k.value, k.pkid
-    FROM document_keys k
-    JOIN documents d ON d.model = k.model AND d.pkid = k.pkid
-    JOIN nodes ON nodes.path = d.hierarchy
-    WHERE k.model = 'data/SparkCustomer' AND k.name = 'name' AND nodes.node IS NOT NULL;
+    SELECT model, name, node, value, pkid FROM nodes WHERE node IS NOT NULL;

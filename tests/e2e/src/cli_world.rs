@@ -1,9 +1,13 @@
 //! A directory for `relation-host` beside an emulated Webex. Both use a time that tests advance.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use url::Url;
 use webex_emulator::{Builder, Emulator, Grant, Organization, RecordedRequest};
 
 use crate::database::Database;
-use crate::process::{CLIENT_ID, Program, Workspace};
+use crate::process::{CLIENT_ID, Program, Workspace, free_address};
 use crate::time::Time;
 use crate::world::{CLIENT_SECRET, SCOPES};
 
@@ -56,6 +60,14 @@ impl CliWorld {
     pub fn with_config_line(mut self, line: &str) -> Self {
         self.workspace = self.workspace.with_config_line(line);
         self
+    }
+
+    /// Sets a redirect address with a free port, also at Webex; returns it too.
+    pub fn with_redirect(self) -> (Self, String) {
+        let redirect = format!("http://{}/callback", free_address("127.0.0.1"));
+        self.emulator.add_redirect_uri(&redirect);
+        let line = format!("connect.redirect = \"{redirect}\"");
+        (self.with_config_line(&line), redirect)
     }
 
     /// Creates an organisation with a grant.
@@ -117,4 +129,22 @@ impl Default for CliWorld {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Returns what a browser receives at `address`: status and page.
+pub fn browse(address: &str) -> (u16, String) {
+    let url = Url::parse(address).expect("an address");
+    let authority = url.authority();
+    let mut stream = TcpStream::connect(authority).expect("a server listens");
+    let target = &url[url::Position::BeforePath..];
+    write!(
+        stream,
+        "GET {target} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"
+    )
+    .expect("the request is sent");
+    let mut response = String::new();
+    let read = stream.read_to_string(&mut response);
+    read.expect("a response is received");
+    let status = response.split(' ').nth(1).expect("a status");
+    (status.parse().expect("a number"), response)
 }

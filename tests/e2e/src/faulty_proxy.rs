@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -40,22 +41,43 @@ pub enum ProxyFault {
 pub struct FaultyProxy {
     address: SocketAddr,
     fault: watch::Sender<ProxyFault>,
+    forwarded: Arc<AtomicUsize>,
 }
 
 impl FaultyProxy {
     /// Starts a proxy that connects every request to `target`.
     pub async fn start(target: SocketAddr) -> Self {
+        Self::start_for(target, &format!("{USER}:{PASSWORD}")).await
+    }
+
+    /// Starts a proxy for this account, as `user:password`.
+    pub async fn start_for(target: SocketAddr, account: &str) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.expect("a port is free");
         let address = listener.local_addr().expect("it listens");
         let fault = watch::Sender::new(ProxyFault::None);
-        tokio::spawn(run(listener, target, fault.subscribe()));
-        Self { address, fault }
+        let forwarded = Arc::<AtomicUsize>::default();
+        let forwarding = Forwarding {
+            target,
+            expected: format!("Basic {}", STANDARD.encode(account)),
+            forwarded: Arc::clone(&forwarded),
+        };
+        tokio::spawn(run(listener, Arc::new(forwarding), fault.subscribe()));
+        Self {
+            address,
+            fault,
+            forwarded,
+        }
     }
 
     /// Returns its address.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns how many connections it has forwarded.
+    pub fn forwarded(&self) -> usize {
+        self.forwarded.load(Ordering::Relaxed)
     }
 
     /// Returns the proxy string with the right password.
@@ -72,10 +94,19 @@ impl FaultyProxy {
     }
 }
 
-async fn run(listener: TcpListener, target: SocketAddr, mut fault: watch::Receiver<ProxyFault>) {
+/// The target, the required `Proxy-Authorization`, and the number of forwarded connections.
+struct Forwarding {
+    target: SocketAddr,
+    expected: String,
+    forwarded: Arc<AtomicUsize>,
+}
+
+async fn run(
+    listener: TcpListener,
+    forwarding: Arc<Forwarding>,
+    mut fault: watch::Receiver<ProxyFault>,
+) {
     let address = listener.local_addr().expect("it listens");
-    let expected = STANDARD.encode(format!("{USER}:{PASSWORD}"));
-    let expected: Arc<str> = format!("Basic {expected}").into();
     let mut listener = Some(listener);
     loop {
         let current = *fault.borrow_and_update();
@@ -93,11 +124,11 @@ async fn run(listener: TcpListener, target: SocketAddr, mut fault: watch::Receiv
         tokio::select! {
             accepted = open.accept() => {
                 let Ok((client, _)) = accepted else { return };
-                let (mut changes, expected) = (fault.clone(), Arc::clone(&expected));
+                let (mut changes, forwarding) = (fault.clone(), Arc::clone(&forwarding));
                 tokio::spawn(async move {
                     tokio::select! {
                         // The client reports a broken connection.
-                        _ = serve(client, target, current, &expected) => {}
+                        _ = serve(client, current, &forwarding) => {}
                         _ = changes.changed() => {}
                     }
                 });
@@ -116,9 +147,8 @@ fn reserve_port(address: SocketAddr) -> TcpSocket {
 
 async fn serve(
     mut client: TcpStream,
-    target: SocketAddr,
     fault: ProxyFault,
-    expected: &str,
+    forwarding: &Forwarding,
 ) -> io::Result<()> {
     let mut received = Vec::new();
     let end = loop {
@@ -136,7 +166,7 @@ async fn serve(
     let head = String::from_utf8_lossy(&received[..end]).into_owned();
     let allowed = head.lines().any(|line| {
         line.split_once(": ").is_some_and(|(name, value)| {
-            name.eq_ignore_ascii_case("proxy-authorization") && value == expected
+            name.eq_ignore_ascii_case("proxy-authorization") && value == forwarding.expected
         })
     });
     let refusal = match fault {
@@ -154,7 +184,8 @@ async fn serve(
         );
         return client.write_all(response.as_bytes()).await;
     }
-    let mut server = TcpStream::connect(target).await?;
+    forwarding.forwarded.fetch_add(1, Ordering::Relaxed);
+    let mut server = TcpStream::connect(forwarding.target).await?;
     if head.starts_with("CONNECT ") {
         let established = b"HTTP/1.1 200 Connection established\r\n\r\n";
         client.write_all(established).await?;

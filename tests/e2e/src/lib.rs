@@ -2,12 +2,6 @@
 //! clock, and the programs under test as processes.
 //!
 //! This crate is test code: it panics with a message where a test could not continue.
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::indexing_slicing
-)]
 
 pub mod artifacts;
 pub mod browser;
@@ -18,8 +12,8 @@ pub mod faulty_store;
 pub mod network;
 pub mod optional_programs;
 pub mod process;
-pub mod proxy;
 pub mod time;
+pub mod tls;
 pub mod tls_front;
 pub mod world;
 

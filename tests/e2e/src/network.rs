@@ -1,7 +1,6 @@
 //! The network between a world's hosts and its Webex: direct, by name over TLS, or through a proxy.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use relation_host::Limits;
@@ -33,10 +32,10 @@ pub struct Network {
 }
 
 impl Network {
-    /// Creates the route to the emulator; files go into `directory`.
-    pub(crate) async fn start(route: Route, emulator: SocketAddr, directory: &Path) -> Self {
+    /// Creates the route to the emulator.
+    pub(crate) async fn start(route: Route, emulator: SocketAddr) -> Self {
         let front = match route {
-            Route::Tls | Route::TlsThroughProxy => Some(TlsFront::start(emulator, directory).await),
+            Route::Tls | Route::TlsThroughProxy => Some(TlsFront::start(emulator).await),
             Route::Direct | Route::Proxy => None,
         };
         let target = front.as_ref().map_or(emulator, TlsFront::address);
@@ -120,10 +119,7 @@ impl Network {
             max_header_bytes: limits.headers,
             max_response_bytes: limits.response as u64,
             max_idle_per_route: max_idle,
-            extra_ca_file: self
-                .front
-                .as_ref()
-                .map(|front| front.authority().to_owned()),
+            extra_ca_file: self.front.as_ref().map(TlsFront::authority),
             ..ClientOptions::default()
         };
         let resolver: Arc<dyn Resolve> = match &self.front {

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,6 +24,12 @@ pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Interval between two polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Returns an address of this machine at which no program listens.
+pub fn free_address(host: &str) -> SocketAddr {
+    let listener = TcpListener::bind((host, 0)).expect("a port is free");
+    listener.local_addr().expect("it listens")
+}
 
 /// Polls until there is a value, and fails the test after the timeout.
 #[track_caller]

@@ -2,17 +2,17 @@
 //! name.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use relation_host::egress::Resolve;
-use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+
+use crate::tls::Authority;
 
 /// The front's name; only the test's own resolver knows it.
 pub const NAME: &str = "webex.test";
@@ -39,17 +39,15 @@ pub enum TlsFault {
 /// A TLS front that runs until the test ends.
 pub struct TlsFront {
     address: SocketAddr,
-    authority: PathBuf,
+    authority: Authority,
     fault: Arc<watch::Sender<TlsFault>>,
 }
 
 impl TlsFront {
-    /// Starts a front before `target` and writes its authority's certificate into `directory`.
-    pub async fn start(target: SocketAddr, directory: &Path) -> Self {
+    /// Starts a front before `target`.
+    pub async fn start(target: SocketAddr) -> Self {
         let trusted = Authority::new("trusted");
         let unknown = Authority::new("unknown");
-        let authority = directory.join("authority.pem");
-        std::fs::write(&authority, &trusted.pem).expect("the directory can be written");
         let acceptors = Acceptors {
             valid: trusted.acceptor(NAME, 2999),
             unknown: unknown.acceptor(NAME, 2999),
@@ -69,7 +67,7 @@ impl TlsFront {
         });
         Self {
             address,
-            authority,
+            authority: trusted,
             fault,
         }
     }
@@ -80,8 +78,8 @@ impl TlsFront {
     }
 
     /// Returns the file with its authority's certificate.
-    pub fn authority(&self) -> &Path {
-        &self.authority
+    pub fn authority(&self) -> PathBuf {
+        self.authority.file()
     }
 
     /// Returns the resolver that knows its name.
@@ -154,44 +152,5 @@ impl Resolve for FrontResolver {
             TlsFault::PrivateAddress => Ok(vec![IpAddr::from([10, 1, 2, 3])]),
             _ => Ok(vec![IpAddr::from(Ipv4Addr::LOCALHOST)]),
         }
-    }
-}
-
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.self_signed(&key).expect("a certificate");
-        Self {
-            pem: certificate.pem(),
-            issuer: Issuer::new(params, key),
-        }
-    }
-
-    /// Accepts TLS as `name`, with a certificate that is valid until the end of `year`.
-    fn acceptor(&self, name: &str, year: i32) -> TlsAcceptor {
-        let params = CertificateParams::new(vec![name.to_owned()]);
-        let mut params = params.expect("a name that a certificate can have");
-        params.not_before = date_time_ymd(2000, 1, 1);
-        params.not_after = date_time_ymd(year, 12, 31);
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &self.issuer);
-        let certificate = certificate.expect("a certificate").der().clone();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a private key");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions of TLS")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .expect("a certificate and its key");
-        TlsAcceptor::from(Arc::new(config))
     }
 }

@@ -139,7 +139,7 @@ impl WorldBuilder {
             .await
             .expect("the emulator starts");
         let directory = TempDir::new().expect("a temporary directory");
-        let network = Network::start(self.route, emulator.address(), directory.path()).await;
+        let network = Network::start(self.route, emulator.address()).await;
         let mut settings = self.settings;
         settings
             .entry("webex.base-url".into())

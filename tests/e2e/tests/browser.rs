@@ -1,14 +1,5 @@
 //! Connections by a person with a browser: Chromium between `relation-host connect` and the consent
 //! page of the emulated Webex.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops where it cannot continue"
-)]
-
-use std::net::TcpListener;
 
 use http::Uri;
 use relation_e2e::browser::Browser;
@@ -31,14 +22,10 @@ impl BrowserWorld {
     /// Returns `None` without an installed browser.
     fn new(add: &[&str]) -> Option<Self> {
         let browser = Browser::start()?;
-        let redirect = format!("http://127.0.0.1:{}/callback", free_port());
-        let cli = CliWorld::with(
-            Emulator::builder()
-                .require_pkce(true)
-                .code_reuse_revokes(true),
-        )
-        .with_config_line(&format!("connect.redirect = \"{redirect}\""));
-        cli.emulator.add_redirect_uri(&redirect);
+        let webex = Emulator::builder()
+            .require_pkce(true)
+            .code_reuse_revokes(true);
+        let (cli, redirect) = CliWorld::with(webex).with_redirect();
         let organization = cli.emulator.create_organization("Contoso <& Co>");
         let mut arguments = vec!["add", "--hierarchy", NODE, "--name", "Contoso <& Co>"];
         arguments.extend(["--account-number", &organization.uuid]);
@@ -103,12 +90,6 @@ impl BrowserWorld {
         let token = format!("_{}", self.organization.uuid);
         assert!(!printed.contains(&token), "{printed}");
     }
-}
-
-/// Returns a port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 #[test]

@@ -1,25 +1,17 @@
 //! Asserts that no secret is ever in clear: in the database and the files beside it, in the output
 //! of commands, or in logs at their finest level.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops where it cannot continue"
-)]
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use relation_e2e::cli_world::{CliWorld, NODE};
+use relation_e2e::cli_world::{CliWorld, NODE, browse};
+use relation_e2e::faulty_proxy::FaultyProxy;
 use relation_e2e::process::{CLIENT_ID, Program, ProgramOutput, eventually};
-use relation_e2e::proxy::Proxy;
 use relation_e2e::world::CLIENT_SECRET;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 use url::Url;
 use webex_emulator::{Consent, Emulator, Fault, Grant, Mode, Organization};
 
@@ -81,16 +73,13 @@ fn encoded(text: &str) -> String {
 
 /// Takes a customer through everything that handles secrets, with these options on each command.
 fn assert_secrets_hidden(options: &[&str]) {
-    let proxy = Proxy::start(&format!(
-        "Basic {}",
-        BASE64.encode(format!("{USER}:{PASSWORD}"))
-    ));
-    let redirect = format!("http://{}/callback", free_address());
-    let world = CliWorld::with(Emulator::builder().mode(Mode::Rotate)).with_config_line(&format!(
-        "egress.proxies = [\"http://{}\"]\nconnect.redirect = \"{redirect}\"",
-        proxy.address()
-    ));
-    world.emulator.add_redirect_uri(&redirect);
+    let (world, _) = CliWorld::with(Emulator::builder().mode(Mode::Rotate)).with_redirect();
+    let runtime = Runtime::new().unwrap();
+    let account = format!("{USER}:{PASSWORD}");
+    let proxy = FaultyProxy::start_for(world.emulator.address(), &account);
+    let proxy = runtime.block_on(proxy);
+    let line = format!("egress.proxies = [\"http://{}\"]", proxy.address());
+    let world = world.with_config_line(&line);
     let workspace = &world.workspace;
     let relation = |arguments: &[&str]| -> Program { workspace.relation(arguments).args(options) };
     let run = |arguments: &[&str]| -> ProgramOutput { relation(arguments).run() };
@@ -107,7 +96,7 @@ fn assert_secrets_hidden(options: &[&str]) {
     });
     let add = world.add("Contoso").args(options).args(["--fields", "-"]);
     add.stdin(fields.to_string()).run().succeeds();
-    assert!(proxy.passed() > 0, "no request to Webex used the proxy");
+    assert!(proxy.forwarded() > 0, "no request to Webex used the proxy");
     // An open reader keeps the write-ahead log, so that the test can search it. A service would
     // take the wakeups meant for the commands, so it comes last.
     let reader = rusqlite::Connection::open(workspace.path("relation.db")).unwrap();
@@ -186,7 +175,7 @@ fn assert_secrets_hidden(options: &[&str]) {
                 .emulator
                 .inject(Fault::status_with_body(TOKEN, status, body));
         }
-        let page = visit(&callback);
+        let (_, page) = browse(callback.as_str());
         assert!(!page.contains(&code), "the page repeats the code: {page}");
         match error {
             None => command.wait().succeeds(),
@@ -239,12 +228,6 @@ fn assert_secrets_hidden(options: &[&str]) {
     assert!(found.is_empty(), "in clear: {found:#?}");
 }
 
-/// Returns an address of this machine at which no program listens.
-fn free_address() -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
-
 /// Waits for the link that the command prints and consents; returns the address to which the
 /// browser is sent.
 fn consent_to_link(
@@ -267,19 +250,6 @@ fn query(address: &Url, name: &str) -> String {
     let mut pairs = address.query_pairs();
     let pair = pairs.find(|(each, _)| each == name);
     pair.unwrap().1.into_owned()
-}
-
-/// Returns what a browser receives there.
-fn visit(address: &Url) -> String {
-    let authority = address.authority();
-    let target = &address[url::Position::BeforePath..];
-    let mut stream = TcpStream::connect(authority).unwrap();
-    let request =
-        format!("GET {target} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut response = String::new();
-    stream.read_to_string(&mut response).unwrap();
-    response
 }
 
 /// Returns the log file, if there is one.

@@ -1,12 +1,5 @@
 //! A plugin that panics or is stopped while it holds a secret reveals none: in the error and its
 //! causes, in stored data, or in the finest traces of any library.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops where it cannot continue"
-)]
 
 use parking_lot::Mutex;
 use std::error::Error;

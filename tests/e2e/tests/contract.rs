@@ -1,12 +1,5 @@
 //! The built component's imports and exports, compared with a snapshot so that none changes
 //! unnoticed.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops where it cannot continue"
-)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,11 +1,4 @@
 //! The example that embeds the host works.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops where it cannot continue"
-)]
 
 use std::process::Command;
 

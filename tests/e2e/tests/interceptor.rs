@@ -1,12 +1,5 @@
 //! An interceptor between a plugin and every import: it sees each call and may return its own
 //! result.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops where it cannot continue"
-)]
 
 use parking_lot::Mutex;
 use std::sync::Arc;

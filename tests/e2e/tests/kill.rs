@@ -1,12 +1,5 @@
 //! `relation-host run` ends in the middle of a refresh, killed at each step or gracefully: nothing
 //! is lost, and Webex gets no unnecessary second request.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops where it cannot continue"
-)]
 
 use relation_e2e::cli_world::{CliWorld, Customer};
 use relation_e2e::process::{ProgramOutput, RunningProgram, eventually};

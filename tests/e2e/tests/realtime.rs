@@ -1,12 +1,5 @@
 //! One customer's lifecycle in real time, each part in its own process: the emulated Webex, the
 //! commands of an administrator, and the service that keeps the connection alive.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops where it cannot continue"
-)]
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};

@@ -1,11 +1,4 @@
 //! A store that is down between Webex's response and its commit: the response is not lost.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops where it cannot continue"
-)]
 
 use std::time::Duration;
 

@@ -3,13 +3,6 @@
 //!
 //! One loss is unavoidable: where Webex rotates refresh tokens, a response that arrived and was not
 //! committed. `--nocapture` shows the table of all steps.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops where it cannot continue"
-)]
 
 use std::process::Command;
 use std::time::Duration;

@@ -5,13 +5,6 @@
 //! emulator as `HOST:PORT`, NOW the time in milliseconds, and STEP the step to end at (0: none).
 //! The commands: run what is due, begin a consent that comes back to ADDRESS, or complete the one
 //! with this callback.
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "test code stops where it cannot continue"
-)]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

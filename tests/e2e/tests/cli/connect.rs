@@ -1,9 +1,6 @@
 //! `connect`: a link, a person's consent, a browser that comes back, and a customer with tokens.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
-use relation_e2e::cli_world::{CliWorld, NODE};
+use relation_e2e::cli_world::{CliWorld, NODE, browse};
 use relation_e2e::process::{RunningProgram, Workspace, eventually};
 use serde_json::Value;
 use url::Url;
@@ -11,11 +8,7 @@ use webex_emulator::{Consent, Organization};
 
 /// Creates a world whose integration at Webex has a redirect address with a free port.
 fn world() -> (CliWorld, String) {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let redirect = format!("http://{}/callback", free.local_addr().unwrap());
-    let world = CliWorld::new().with_config_line(&format!("connect.redirect = \"{redirect}\""));
-    world.emulator.add_redirect_uri(&redirect);
-    (world, redirect)
+    CliWorld::new().with_redirect()
 }
 
 /// Adds a customer without tokens and returns its pkid.
@@ -57,24 +50,6 @@ fn link(running: &mut RunningProgram) -> String {
     let event = events(running, 1).pop().unwrap();
     assert_eq!(event["event"], "authorization");
     event["url"].as_str().unwrap().to_owned()
-}
-
-/// Returns what a browser receives at `address`: status and page.
-fn browse(address: &str) -> (u16, String) {
-    let url = Url::parse(address).unwrap();
-    let host = url.host_str().unwrap();
-    let port = url.port_or_known_default().unwrap();
-    let mut stream = TcpStream::connect((host, port)).unwrap();
-    let target = &url[url::Position::BeforePath..];
-    write!(
-        stream,
-        "GET {target} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n"
-    )
-    .unwrap();
-    let mut response = String::new();
-    stream.read_to_string(&mut response).unwrap();
-    let status = response.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, response)
 }
 
 /// Opens the link and decides, as a person does; returns the address to which Webex sends the

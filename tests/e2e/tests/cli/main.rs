@@ -1,11 +1,4 @@
 //! The command `relation-host` as a process: its output, its exit codes, and what it rejects.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops where it cannot continue"
-)]
 
 mod clock;
 mod compiled;

@@ -3,13 +3,6 @@
 //!
 //! Each group of rows is one test. It runs the rows, judges each by the class of its fault, and
 //! compares the observations with the group's section of the page.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops where it cannot continue"
-)]
 
 mod bodies;
 mod case;

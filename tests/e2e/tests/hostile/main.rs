@@ -3,13 +3,6 @@
 //!
 //! Each file of `tests/fixtures/examples/` has a test of its name here; a missing one does not
 //! compile.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops where it cannot continue"
-)]
 
 mod bounds;
 mod component;

@@ -1,12 +1,5 @@
 //! The keys of the secrets, as an operator handles them: list, rotate, retire, change the provider,
 //! back up; with secrets that do not open, and under load.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops where it cannot continue"
-)]
 
 mod backup;
 mod damage;

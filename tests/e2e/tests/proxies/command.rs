@@ -1,9 +1,9 @@
 //! Customers of the command who reach Webex through a proxy.
 
 use relation_e2e::cli_world::CliWorld;
+use relation_e2e::tls::Authority;
 use serde_json::json;
 
-use crate::servers::Authority;
 use crate::squid::Squid;
 use crate::targets::with_account;
 use crate::tinyproxy::{Options, Tinyproxy};
@@ -65,7 +65,7 @@ fn customer_is_added_and_refreshed_via_proxy() {
 
 #[test]
 fn wrong_proxy_account_is_reported() {
-    let authority = Authority::new();
+    let authority = Authority::new("authority of a test");
     let Some(squid) = Squid::start(&authority, &[ACCOUNT]) else {
         return;
     };

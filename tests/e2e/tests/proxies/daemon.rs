@@ -1,6 +1,6 @@
 //! A proxy from Debian's packages as a child process, with a folder for its configuration and logs.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -40,11 +40,6 @@ pub fn write(folder: &TempDir, name: &str, content: &str) -> PathBuf {
 fn open_to_all(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-}
-
-/// Returns an address of this machine at which no program listens.
-pub fn free_address(host: &str) -> SocketAddr {
-    TcpListener::bind((host, 0)).unwrap().local_addr().unwrap()
 }
 
 /// A process that is killed when dropped.

@@ -1,8 +1,8 @@
 //! Failures through proxies: their messages, and whether the request may have been sent.
 
+use relation_e2e::process::free_address;
 use relation_host::egress::{Client, EgressError};
 
-use crate::daemon;
 use crate::servers::Target;
 use crate::squid::Squid;
 use crate::targets::{TargetServers, get, proxies_for, with_account};
@@ -95,7 +95,7 @@ async fn tinyproxy_wants_the_right_account() {
 async fn unreachable_proxy_is_named() {
     let servers = TargetServers::new().await;
     for host in ["127.0.0.1", "::1"] {
-        let proxy = format!("http://{}", daemon::free_address(host));
+        let proxy = format!("http://{}", free_address(host));
         let client = servers.client(&[&proxy]);
         for target in servers.targets() {
             let error = expect_error(&client, &target.url, &with_account(&proxy, ACCOUNT)).await;
@@ -160,8 +160,8 @@ async fn refused_tunnel_is_reported_with_the_status() {
 async fn unreachable_target_is_reported_with_the_status() {
     let mut servers = TargetServers::new().await;
     // No program listens there.
-    servers.http.url = format!("http://{}", daemon::free_address("127.0.0.1"));
-    servers.https.url = format!("https://{}", daemon::free_address("127.0.0.1"));
+    servers.http.url = format!("http://{}", free_address("127.0.0.1"));
+    servers.https.url = format!("https://{}", free_address("127.0.0.1"));
     let tinyproxy = Tinyproxy::start("127.0.0.1", &Options::default());
     let squid = Squid::start(&servers.authority, &[]);
     let statuses = [

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use relation_e2e::process::free_address;
+use relation_e2e::tls::Authority;
 
 use crate::daemon::{self, Daemon};
-use crate::servers::Authority;
 
 /// The characters that squid escapes in its helper's input.
 const ESCAPED: &AsciiSet = &CONTROLS
@@ -59,8 +60,8 @@ impl Squid {
     /// Returns `None` if squid is not installed. Without accounts everybody may use it.
     pub fn start(authority: &Authority, accounts: &[(&str, &str)]) -> Option<Self> {
         let program = daemon::find_or_skip("squid")?;
-        let [http, https] = ["127.0.0.1"; 2].map(daemon::free_address);
-        let http6 = daemon::free_address("::1");
+        let [http, https] = ["127.0.0.1"; 2].map(free_address);
+        let http6 = free_address("::1");
         let folder = daemon::folder();
         let (certificate, key) = authority.issue("127.0.0.1", 2999);
         daemon::write(&folder, "certificate.pem", &certificate.pem());

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use relation_e2e::tls::Authority;
 use relation_host::egress::{Client, ClientOptions, EgressError, Policy, Proxies, ProxyUrl};
 use tokio::time::Instant;
 
-use crate::servers::{Authority, Target};
+use crate::servers::Target;
 
 /// The two servers, and the authority of their certificates.
 pub struct TargetServers {
@@ -20,7 +21,7 @@ pub struct TargetServers {
 
 impl TargetServers {
     pub async fn new() -> Self {
-        let authority = Authority::new();
+        let authority = Authority::new("authority of a test");
         Self {
             http: Target::http().await,
             https: Target::https(&authority).await,

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::process::Command;
 
+use relation_e2e::process::free_address;
+
 use crate::daemon::{self, Daemon};
 
 pub struct Tinyproxy {
@@ -25,7 +27,7 @@ impl Tinyproxy {
     /// Returns `None` if tinyproxy is not installed.
     pub fn start(host: &str, options: &Options) -> Option<Self> {
         let program = daemon::find_or_skip("tinyproxy")?;
-        let address = daemon::free_address(host);
+        let address = free_address(host);
         let mut text = format!(
             "Port {}\nListen {host}\nTimeout 60\nMaxClients 100\nLogFile \"log\"\nLogLevel Info\n",
             address.port()

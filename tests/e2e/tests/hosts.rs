@@ -1,11 +1,15 @@
 //! Hosts on one store file in real time: concurrent calls, a lease that is lost, a call that is
 //! stopped, and an import as large as the default limits are meant for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use parking_lot::Mutex;
 use relation_e2e::World;
 use relation_e2e::world::{Customer, DAY};
-use relation_host::clock::Clock;
+use relation_host::clock::{Clock, ManualClock};
+use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
 use relation_host::reports::{RefreshOutcome, SyncKind};
 use relation_host::types::{Document, Failure, Filter, Key};
 use relation_host::{CallErrorKind, Limits};
@@ -72,7 +76,8 @@ async fn concurrent_callers_share_one_request() {
         .collect();
     let mut joined = 0;
     for call in calls {
-        let report = call.await.unwrap().expect("every caller is answered").value;
+        let called = call.await.unwrap();
+        let report = called.expect("every caller gets a result").value;
         assert_eq!(report.outcome, RefreshOutcome::Connected);
         joined += usize::from(report.joined);
     }
@@ -108,16 +113,60 @@ async fn host_without_its_lease_writes_nothing() {
     assert!(world.bodies("data/SparkCustomer").await.is_empty());
     assert_eq!(world.host().store().next_due().await.unwrap(), None);
     // The delete has revoked the whole grant, including the tokens of the late refresh.
-    let dead = world
+    let refused = world
         .add("Again", &customer.organization, &customer.grant)
         .await;
-    let Err(error) = dead else {
-        panic!("the grant lives on");
+    let Err(error) = refused else {
+        panic!("the grant was not ended");
     };
-    let CallErrorKind::Refused(Failure::Invalid(faults)) = error.kind else {
-        panic!("not a fault of the token: {error}");
+    let CallErrorKind::Refused(Failure::Invalid(errors)) = error.kind else {
+        panic!("not an error of the token: {error}");
     };
-    assert_eq!(faults[0].field, "token", "{faults:?}");
+    assert_eq!(errors[0].field, "token", "{errors:?}");
+}
+
+/// Lets time pass before the next secret is revealed, as if the host was suspended there.
+#[derive(Default)]
+struct Suspension(Mutex<Option<(Arc<ManualClock>, Duration)>>);
+
+#[async_trait]
+impl Interceptor for Suspension {
+    async fn before(&self, call: &ImportCall) -> Intervention {
+        if call.import == Import::SecretsReveal
+            && let Some((clock, duration)) = self.0.lock().take()
+        {
+            clock.advance(duration);
+        }
+        Intervention::Proceed
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn request_beyond_the_lease_is_not_sent() {
+    let suspension = Arc::new(Suspension::default());
+    let world = World::builder().interceptor(suspension.clone());
+    let world = world.start().await;
+    let customer = world.add_customer("Contoso").await;
+    world.clock.advance(DAY);
+    // The lease is left, but for less time than a request may take.
+    let limits = world.host().plugin().limits();
+    let duration = limits.lease() - limits.request_time / 2;
+    *suspension.0.lock() = Some((Arc::clone(&world.clock), duration));
+    let called = world.host().refresh(&customer.pkid).await.unwrap();
+    assert_eq!(called.value.outcome, RefreshOutcome::Retrying);
+    assert_eq!(world.token_requests(), 0);
+    let store = world.host().store();
+    let transaction = store.transaction(&called.transaction).await.unwrap();
+    let log = transaction.unwrap().log;
+    let reason = "not sent: the lease of this call ends in";
+    assert!(
+        log.iter().any(|line| line.message.contains(reason)),
+        "{log:#?}"
+    );
+
+    world.run_for(Duration::from_secs(600)).await;
+    assert_eq!(world.token_requests(), 1);
+    world.emulator.assert_sound();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,9 +36,9 @@ pub const EXPIRY_NOTIFY: &str = "expiry.notify";
 /// commas. Empty: only the expiry itself raises an alert.
 pub const EXPIRY_THRESHOLDS: &str = "expiry.thresholds";
 /// The lifetime, a duration, of an access token whose lifetime was not reported.
-pub const ASSUMED_ACCESS_LIFETIME: &str = "tokens.assumed-access-lifetimetime";
+pub const ASSUMED_ACCESS_LIFETIME: &str = "tokens.assumed-access-lifetime";
 /// The lifetime, a duration, of a refresh token whose lifetime was not reported.
-pub const ASSUMED_REFRESH_LIFETIME: &str = "tokens.assumed-refresh-lifetimetime";
+pub const ASSUMED_REFRESH_LIFETIME: &str = "tokens.assumed-refresh-lifetime";
 
 /// One setting, as parsing and `describe` have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -335,12 +335,12 @@ impl Config {
     fn read_tokens(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
         for (key, setting) in [
             (
-                "assumed-access-lifetimetime",
-                "tokens.assumed-access-lifetimetime",
+                "assumed-access-lifetime",
+                "tokens.assumed-access-lifetime",
             ),
             (
-                "assumed-refresh-lifetimetime",
-                "tokens.assumed-refresh-lifetimetime",
+                "assumed-refresh-lifetime",
+                "tokens.assumed-refresh-lifetime",
             ),
         ] {
             let lifetime = section.duration(reader, key);

@@ -75,8 +75,8 @@ fn every_key_is_read() {
         fraction = 0.5
         jitter = 0
         [tokens]
-        assumed-access-lifetimetime = "12h"
-        assumed-refresh-lifetimetime = "60d"
+        assumed-access-lifetime = "12h"
+        assumed-refresh-lifetime = "60d"
         [dispatch]
         concurrency = 16
         poll = "250ms"
@@ -111,8 +111,8 @@ fn every_key_is_read() {
         ("refresh.fraction", "0.5"),
         ("refresh.jitter", "0"),
         ("refresh.period", "604800s"),
-        ("tokens.assumed-access-lifetimetime", "43200s"),
-        ("tokens.assumed-refresh-lifetimetime", "5184000s"),
+        ("tokens.assumed-access-lifetime", "43200s"),
+        ("tokens.assumed-refresh-lifetime", "5184000s"),
         ("webex.base-url", "http://127.0.0.1:8080/v1"),
         ("webex.client-id", "C0ffee"),
         (

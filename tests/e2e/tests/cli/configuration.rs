@@ -216,8 +216,8 @@ fn invalid_settings_stop_workflows_with_their_lines() {
     let text = text.trim_end();
     let lines = text.lines().count();
     let bad = "[refresh]\nperiod = \"500ms\"\nfraction = 0\njitter = 1\n[expiry]\n\
-               thresholds = [\"2d\", \"1ms\"]\n[tokens]\nassumed-access-lifetimetime = \"1ms\"\n\
-               assumed-refresh-lifetimetime = \"900000000y\"\n";
+               thresholds = [\"2d\", \"1ms\"]\n[tokens]\nassumed-access-lifetime = \"1ms\"\n\
+               assumed-refresh-lifetime = \"900000000y\"\n";
     workspace.write("relation.toml", &format!("{text}\n{bad}"));
     let reported = [
         (2, "refresh.period: must be a duration of a second or more"),
@@ -230,8 +230,8 @@ fn invalid_settings_stop_workflows_with_their_lines() {
             6,
             "expiry.thresholds: must be durations of a second or more",
         ),
-        (8, "tokens.assumed-access-lifetimetime: must be"),
-        (9, "tokens.assumed-refresh-lifetimetime: must be"),
+        (8, "tokens.assumed-access-lifetime: must be"),
+        (9, "tokens.assumed-refresh-lifetime: must be"),
     ];
     let reported = reported.map(|(line, words)| format!("line {}: {words}", lines + line));
     let reported: Vec<&str> = reported.iter().map(String::as_str).collect();

@@ -112,7 +112,7 @@ impl KeyEncryptionKey {
             .chain_update(b"relation key-encryption key\0")
             .chain_update(self.0.as_slice())
             .finalize();
-        hex::encode(digest.first_chunk::<8>().map_or(&[], <[u8; 8]>::as_slice))
+        hex::encode(digest.get(..8).unwrap_or_default())
     }
 }
 

@@ -334,10 +334,7 @@ impl Config {
 
     fn read_tokens(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
         for (key, setting) in [
-            (
-                "assumed-access-lifetime",
-                "tokens.assumed-access-lifetime",
-            ),
+            ("assumed-access-lifetime", "tokens.assumed-access-lifetime"),
             (
                 "assumed-refresh-lifetime",
                 "tokens.assumed-refresh-lifetime",

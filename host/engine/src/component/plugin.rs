@@ -85,6 +85,11 @@ impl Plugin {
         })
     }
 
+    /// Returns the plain settings.
+    pub fn settings(&self) -> &BTreeMap<String, String> {
+        &self.settings
+    }
+
     /// Returns the same plugin with other settings, for another host in this process. The compiled
     /// code is shared.
     #[must_use]

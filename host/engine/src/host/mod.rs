@@ -30,6 +30,7 @@ mod ids;
 mod input_secrets;
 mod outcome;
 mod record_locks;
+mod setting_names;
 mod stash_replay;
 mod sync;
 mod wake;
@@ -40,6 +41,7 @@ use housekeeping::Housekeeping;
 pub use housekeeping::Retention;
 use outcome::{CallSummary, summarize_expiry, summarize_refresh};
 use record_locks::RecordLocks;
+use setting_names::check_names;
 pub use stash_replay::StashSummary;
 pub use wake::WakeupOutcome;
 
@@ -157,18 +159,19 @@ impl Host {
 
     /// Checks that the plugin stores its records in this host's [`RECORD_MODEL`], and asks the plugin
     /// whether it accepts this host's settings. Invalid settings fail every call, so check them before
-    /// the first call. No transaction is stored.
+    /// the first call. A setting that the plugin does not describe is invalid too. No transaction is stored.
     ///
     /// # Errors
     /// [`Failure::Invalid`] names every invalid setting and its valid values.
     /// [`Failure::Internal`] names the record model of a plugin with another one.
     pub async fn check_settings(&self) -> Result<(), CallError> {
-        let model = self.describe().await?.record_model;
-        if model != RECORD_MODEL {
+        let described = self.describe().await?;
+        if described.record_model != RECORD_MODEL {
             let text = format!(
-                "the plugin {} stores its records in {model:?}, this host runs plugins that store them in \
+                "the plugin {} stores its records in {:?}, this host runs plugins that store them in \
                  {RECORD_MODEL:?}: use a plugin with this record model",
-                self.plugin().name()
+                self.plugin().name(),
+                described.record_model
             );
             return Err(CallError {
                 transaction: None,
@@ -180,7 +183,21 @@ impl Host {
                 workflows.call_check_settings(store).await
             })
             .await;
-        checked.map_err(|kind| CallError {
+        let mut errors = check_names(
+            &described.settings,
+            self.plugin().settings(),
+            &self.parts.services.secret_settings,
+        );
+        let kind = match checked {
+            Ok(()) if errors.is_empty() => return Ok(()),
+            Ok(()) => CallErrorKind::Refused(Failure::Invalid(errors)),
+            Err(CallErrorKind::Refused(Failure::Invalid(invalid))) => {
+                errors.extend(invalid);
+                CallErrorKind::Refused(Failure::Invalid(errors))
+            }
+            Err(kind) => kind,
+        };
+        Err(CallError {
             transaction: None,
             kind,
         })

@@ -9,7 +9,7 @@ use crate::platform::{
     UnixMillis,
 };
 use crate::record::{Record, State, secret};
-use crate::reports::Added;
+use crate::reports::AddReport;
 use crate::testing::{
     ACCESS_TOKEN, DAY, HIERARCHY, HOUR, MemoryPlatform, ORGANIZATION, PKID, REFRESH_TOKEN, SECOND,
     START, json_response, raw_response,

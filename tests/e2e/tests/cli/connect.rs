@@ -1,5 +1,7 @@
 //! `connect`: a link, a person's consent, a browser that comes back, and a customer with tokens.
 
+use std::io::Write as _;
+
 use relation_e2e::cli_world::{CliWorld, NODE, browse};
 use relation_e2e::process::{RunningProgram, Workspace, eventually};
 use serde_json::Value;

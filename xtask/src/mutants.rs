@@ -138,17 +138,27 @@ fn build_one(folders: &Folders, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns the workspace's manifest with the plugin as its only member.
+/// Returns the workspace's manifest with the plugin as its only member, and without the profile of the host's
+/// dependencies, which the copy does not have.
 fn keep_only_plugin(manifest: &str) -> String {
-    let line = |line: &str| {
+    let mut in_host_profile = false;
+    let mut kept = String::new();
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            in_host_profile = line.starts_with("[profile.dev.package");
+        }
         let key = line.split('=').next().unwrap_or_default().trim();
         match key {
-            "members" | "default-members" => format!("{key} = [\"plugin\"]\n"),
-            "exclude" => String::new(),
-            _ => format!("{line}\n"),
+            _ if in_host_profile => {}
+            "exclude" => {}
+            "members" | "default-members" => kept.push_str(&format!("{key} = [\"plugin\"]\n")),
+            _ => {
+                kept.push_str(line);
+                kept.push('\n');
+            }
         }
-    };
-    manifest.lines().map(line).collect()
+    }
+    kept
 }
 
 /// Returns the plugin's manifest with another package name.
@@ -263,12 +273,13 @@ mod tests {
 
     #[test]
     fn copied_manifest_has_one_member() {
-        let manifest =
-            "[workspace]\nmembers = [\"a\", \"b\"]\nexclude = [\"c\"]\n[workspace.dependencies]\n";
+        let manifest = "[workspace]\nmembers = [\"a\", \"b\"]\nexclude = [\"c\"]\n[workspace.dependencies]\n\
+             [profile.dev.package]\nring.opt-level = 2\n\n[profile.component]\nlto = true\n";
         let alone = keep_only_plugin(manifest);
         assert_eq!(
             alone,
-            "[workspace]\nmembers = [\"plugin\"]\n[workspace.dependencies]\n"
+            "[workspace]\nmembers = [\"plugin\"]\n[workspace.dependencies]\n\
+             [profile.component]\nlto = true\n"
         );
     }
 }

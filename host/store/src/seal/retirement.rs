@@ -18,7 +18,7 @@ pub trait DataKeyUser: Send + Sync {
 }
 
 /// Removes a data key that does not seal any value in the store or in `elsewhere`; see
-/// [`KeyStore::retire_data_key`].
+/// [`KeyStore::retire_data_key`](crate::KeyStore::retire_data_key).
 pub async fn retire(
     store: &dyn Store,
     elsewhere: &[Arc<dyn DataKeyUser>],

@@ -1,4 +1,4 @@
-//! What the command, the REST API and the page of the relation host share.
+//! The layer that the command, the REST API and the page of the relation host share.
 //!
 //! An [`Installation`] is a configuration, a clock and a plugin; it opens the store and the host. Records are
 //! found, listed and shown by [`records`], [`listing`] and [`details`]. Every error is an [`AppError`]: who must act

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use relation_host::store::Store;
+use relation_host::store::sqlite::Backup;
 
 use self::sqlite::SqliteFile;
 use crate::AppError;
@@ -36,19 +37,6 @@ pub enum OpenMode {
     Existing,
     /// For reading and writing. A store that does not exist is created.
     Create,
-}
-
-/// A copy of a store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backup {
-    /// The size of the copy in bytes.
-    pub bytes: u64,
-    /// The number of documents.
-    pub documents: u64,
-    /// The number of sealed secrets.
-    pub secrets: u64,
-    /// The id of the key-encryption key that the secrets need.
-    pub wrapped_by: Option<String>,
 }
 
 /// A store that a URL names. Its text is the URL, without a password.

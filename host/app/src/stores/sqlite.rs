@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use relation_host::store::Store;
-use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
+use relation_host::store::sqlite::{Backup, SqliteOptions, SqliteStore};
 
-use super::{Backup, OpenMode, StoreKind, StoreLocation, StoreUrl};
+use super::{OpenMode, StoreKind, StoreLocation, StoreUrl};
 use crate::{AppError, ErrorKind};
 
 /// Stores in an SQLite file.
@@ -72,12 +72,6 @@ impl StoreLocation for SqliteFile {
         }
         let store = SqliteStore::open_to_read(&self.0, &SqliteOptions::default())?;
         let copied = store.backup(file).await;
-        let copied = copied.map_err(|error| AppError::new(ErrorKind::Failed, error.to_string()))?;
-        Ok(Backup {
-            bytes: copied.bytes,
-            documents: copied.documents,
-            secrets: copied.secrets,
-            wrapped_by: copied.wrapped_by,
-        })
+        copied.map_err(|error| AppError::new(ErrorKind::Failed, error.to_string()))
     }
 }

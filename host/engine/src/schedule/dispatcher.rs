@@ -1,18 +1,18 @@
 //! Runs due wakeups: queries the store for them, limits the calls in flight and stops gracefully. The
 //! dispatcher is independent of WebAssembly; a [`Runner`] executes the wakeups.
 
-use parking_lot::Mutex;
 use std::collections::HashSet;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::budget::Budget;
 use super::jump::{ClockReading, Jump};
+pub use super::options::{DispatcherOptions, Throttle};
 use super::tally::Tally;
 pub use super::tally::{ConnectionHealth, Effect, Summary};
 use crate::clock::{Clock, ManualClock};
@@ -47,38 +47,6 @@ pub enum RunOutcome {
     Busy,
     /// The wakeup was settled, rescheduled or cancelled elsewhere.
     Gone,
-}
-
-/// A limit on the wakeups of one kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Throttle {
-    /// The kind of wakeup ([`crate::types::Wakeup::kind`]).
-    pub kind: String,
-    /// The largest number of these wakeups that begin in any second.
-    pub per_second: NonZeroU32,
-}
-
-/// The options of a dispatcher.
-#[derive(Clone, Debug)]
-pub struct DispatcherOptions {
-    /// The largest number of calls in flight; 32 by default.
-    pub concurrency: usize,
-    /// How often to look for wakeups of other processes, in real time; 1 s by default.
-    pub poll: Duration,
-    /// Limits one kind of wakeup; no limit by default. A limit on refreshes leaves a part of Webex's rate
-    /// limit to interactive calls when many refreshes are due or retried. Interactive calls do not wait
-    /// for it.
-    pub throttle: Option<Throttle>,
-}
-
-impl Default for DispatcherOptions {
-    fn default() -> Self {
-        Self {
-            concurrency: 32,
-            poll: Duration::from_secs(1),
-            throttle: None,
-        }
-    }
 }
 
 /// Runs due wakeups, the earliest deadline first, at most one per subject at a time.

@@ -1,6 +1,7 @@
-//! Scheduling: the clock, and the dispatcher of due wakeups.
+//! The dispatcher of due wakeups.
 
 mod budget;
 pub mod dispatcher;
 mod jump;
+mod options;
 mod tally;

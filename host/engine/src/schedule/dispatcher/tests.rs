@@ -1,5 +1,7 @@
 //! Tests of which wakeups a dispatcher starts, in which order, and when.
 
+use std::num::NonZeroU32;
+
 use super::*;
 use crate::clock::SystemClock;
 use crate::store::sqlite::SqliteStore;

@@ -5,7 +5,6 @@
 //! component does not have, and the comparison would flatter the component. So it runs on a
 //! coroutine with its own stack too, and stacks are reused.
 
-use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
@@ -15,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
+use parking_lot::Mutex;
 
 /// Size of one stack in bytes; only touched pages become memory.
 const STACK: usize = 1 << 20;

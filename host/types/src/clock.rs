@@ -1,9 +1,9 @@
 //! Injected time: the machine's clock, and a clock that tests and the demo advance.
 
-use parking_lot::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::Timestamp;

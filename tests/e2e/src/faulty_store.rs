@@ -23,10 +23,10 @@
 //! so a host that waits between two attempts gets on. With a fault that takes no time
 //! (`taking(ZERO)`) such a host waits until the test itself advances the clock.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use relation_host::clock::{Clock, ManualClock};
 use relation_host::store::StoreError;
 pub use relation_host::store::layer::Operation;

@@ -1,11 +1,11 @@
 //! A world in one process: a host on a store, an emulated Webex, and one clock for all of them.
 
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use relation_host::clock::{Clock, ManualClock};
 use relation_host::component::Plugin;
 use relation_host::imports::Interceptor;

@@ -1,12 +1,12 @@
 //! A plugin that panics or is stopped while it holds a secret reveals none: in the error and its
 //! causes, in stored data, or in the finest traces of any library.
 
-use parking_lot::Mutex;
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use relation_e2e::artifacts;
 use relation_e2e::world::{CLIENT_SECRET, World, WorldBuilder, object};
 use relation_host::{AddRequest, Limits};

@@ -1,10 +1,10 @@
 //! An interceptor between a plugin and every import: it sees each call and may return its own
 //! result.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use relation_e2e::World;
 use relation_host::CallErrorKind;
 use relation_host::imports::{HttpError, Import, ImportCall, Interceptor, Intervention};

@@ -1,6 +1,5 @@
 //! The Webex of a trial: it responds correctly, unless the trial prepares response mutations.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 
 use async_trait::async_trait;
@@ -8,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use parking_lot::{Mutex, MutexGuard};
 use relation_host::egress::{ProxyUrl, Transport, TransportError};
 use serde_json::{Value, json};
 

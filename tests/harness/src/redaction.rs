@@ -1,9 +1,9 @@
 //! Redaction of the harness's output: secrets are shown as digests. So runs can be compared, and tests can
 //! check that a sent token is the stored one.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use relation_host::transactions::Transaction;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

@@ -1,8 +1,8 @@
 //! Gates: a test holds a request at a known point, observes the world, and releases it.
 
-use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::faults::path_matches;

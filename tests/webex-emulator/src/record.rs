@@ -7,11 +7,11 @@
 //!   that was sent whole, revoked by the holder itself, or rejected before as revoked, rotated out
 //!   or used.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Serialize, Serializer};
 use tokio::sync::Notify;
 

@@ -1,8 +1,9 @@
 //! Shared parts of a running emulator.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::ops::Deref;
 use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::faults::Faults;
 use crate::gate::Gates;

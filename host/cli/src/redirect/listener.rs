@@ -3,13 +3,14 @@
 //! Other requests (another page in the browser, another user of the machine, a stale tab) do not have the
 //! `state` of the expected consent. They are refused, and waiting continues.
 
-use parking_lot::Mutex;
 use relation_app::config::RedirectAddress;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};

@@ -1,10 +1,11 @@
 //! A bounded queue of lines for stderr or a log file.
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// The maximum number of queued bytes. Further texts are dropped and counted.
 const MAX_QUEUED_BYTES: usize = 1 << 20;

@@ -4,11 +4,12 @@
 //! With `--json`, stderr holds at most one object: the command's error. Notes and questions are left out, and
 //! warnings are part of that object.
 
-use parking_lot::Mutex;
 use relation_app::AppError;
 use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
 
 use super::BackgroundWriter;
 

@@ -1,6 +1,5 @@
 //! Secrets of a request or proxy do not appear in errors, debug output or log lines.
 
-use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
+use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::harness::{Server, call_via, policy, via, within};

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
-use parking_lot::Mutex;
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 use tokio::time::{Duration, Instant};
 
 use super::harness::{OK, ScriptedResolver, Server, policy, post, proxy, via, within};

@@ -1,7 +1,8 @@
 //! Background work of a running host: the stash's disk reserve and the removal of old transactions.
 
-use parking_lot::Mutex;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::Host;
 use crate::store::stash::reserve_bytes;

@@ -1,10 +1,10 @@
 //! Per-record locks: calls for one record in this process queue here, so that only the first in the
 //! queue claims the lease in the store.
 
-use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::types::Reference;

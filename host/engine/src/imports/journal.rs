@@ -1,7 +1,8 @@
 //! The journal of a running call: collects log lines and progress until they are stored.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::transactions::{
     Level, LogLine, Progress, SecretAccess, TransactionOutcome, TransactionUpdate,

@@ -1,8 +1,8 @@
 //! Redacts the secrets that a call knows from every text that leaves the call.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::types::Failure;

@@ -7,12 +7,12 @@
 //! Data keys are rotated while hosts run (see `rotation`). Stores accept only values that are sealed
 //! with the newest data key: on a refusal, [`Sealer::commit`] reads the data keys again and seals again.
 
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 

@@ -7,11 +7,11 @@
 //!
 //! The cost of a query follows its results and not the number of stored rows; see `search`.
 
-use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use self::error::Result;

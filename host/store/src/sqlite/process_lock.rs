@@ -9,12 +9,13 @@
 //! it. If a file cannot be opened nevertheless, the state of its process is unknown, and its leases end
 //! by expiry.
 
-use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
 
 use crate::ownership::{Ownership, explain_denied, parent_directory, with_path};
 

@@ -1,10 +1,10 @@
 //! A pool of connections for reading, one for each concurrent read.
 
-use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::error::Result;

@@ -1,10 +1,10 @@
 //! The conformance suite on SQLite, and SQLite's own tests.
 
-use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
 use super::*;
 use crate::conformance::{self, Stores};

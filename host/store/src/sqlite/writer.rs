@@ -4,11 +4,11 @@
 //! one queues. It is then written in one transaction, each request in its own savepoint, so a failed
 //! request does not affect the others. Requests get their results only after the transaction is durable.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 

@@ -1,10 +1,10 @@
 //! Servers behind the proxies: one by `http` and one by `https`, which return the request they
 //! received.
 
-use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use relation_e2e::tls::Authority;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;

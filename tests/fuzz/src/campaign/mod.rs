@@ -1,6 +1,5 @@
 //! Many trials of one target: inputs are mutated from earlier ones that took a new path.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,6 +15,7 @@ mod mutation;
 mod shrink;
 
 use mutation::Mutator;
+use parking_lot::{Mutex, MutexGuard};
 pub use shrink::shrink;
 
 /// Maximum length of an input in bytes.

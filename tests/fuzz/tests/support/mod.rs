@@ -1,10 +1,10 @@
 //! Shared parts of the targets' tests: the runner, and the paths of files.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
-use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use parking_lot::Mutex;
 use relation_fuzz::{Target, TrialRunner};
 
 /// Returns the built component `name`.

@@ -1,10 +1,10 @@
 //! The interceptor of an exploration: blocks each import until the scheduler resumes it.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use relation_host::imports::{ImportCall, Interceptor, Intervention};
 use tokio::sync::Notify;
 

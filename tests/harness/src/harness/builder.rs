@@ -1,9 +1,9 @@
 //! Builds a harness.
 
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use relation_host::clock::ManualClock;
 use relation_host::component::{ComponentCache, Plugin};
 use relation_host::egress::{PolicyError, Transport};

@@ -1,10 +1,10 @@
 //! The harness: hosts that run a component with a test store, clock and HTTP transport, and observe each call.
 
-use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use relation_host::clock::{Clock, ManualClock};
 use relation_host::component::Plugin;
 use relation_host::entropy::SeededEntropy;

@@ -1,10 +1,10 @@
 //! The transport of a harness's hosts: a script or another transport, with a record of all exchanges.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use relation_host::clock::{Clock, ManualClock};
 use relation_host::egress::{ProxyUrl, Transport, TransportError};
 

@@ -6,9 +6,9 @@
 //!
 //! The same operations in the same order give the same results, including epochs and revisions.
 
-use parking_lot::Mutex;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use relation_host::store::{Store, StoreError};
 use relation_host::types::Document;
 

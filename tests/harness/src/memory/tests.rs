@@ -1,9 +1,9 @@
 //! The store's test suite on the store in memory, and tests of its own features.
 
-use parking_lot::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use relation_host::store::conformance::{self, Stores};
 use relation_host::store::seal::{DataKey, Sealed};
 use relation_host::store::{

@@ -15,11 +15,11 @@
 //! - a call that got a store error or reached a limit of the host;
 //! - every later call of a record that others have changed meanwhile.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use relation_host::clock::Clock;
 use relation_host::egress::Transport;
 use relation_host::schedule::dispatcher::Runner;

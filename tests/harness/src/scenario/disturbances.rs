@@ -1,9 +1,9 @@
 //! Injects the disturbances of a step between plugin and host.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use relation_host::imports::{ImportCall, Interceptor, Intervention};
 use tokio::sync::Notify;
 

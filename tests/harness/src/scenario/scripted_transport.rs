@@ -1,10 +1,10 @@
 //! The transport without an emulator: the exchanges of the present step.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use relation_host::egress::{ProxyUrl, Transport, TransportError};
 use serde_json::Value;
 

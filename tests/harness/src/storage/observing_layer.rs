@@ -1,11 +1,11 @@
 //! The harness's store layer: remembers all written documents, which stores do not list, and can disable leases
 //! for a test.
 
-use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use relation_host::store::layer::StoreLayer;
 use relation_host::store::{Begin, BeginOutcome, Change, Commit, End, Store, StoreError};
 use relation_host::types::Reference;

@@ -1,9 +1,9 @@
 //! The interceptor of a sweep: counts imports and injects a fault at one of them.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::future::pending;
 
 use async_trait::async_trait;
+use parking_lot::{Mutex, MutexGuard};
 use relation_host::imports::{Import, ImportCall, Interceptor, Intervention};
 use tokio::sync::Notify;
 

@@ -1,7 +1,8 @@
 //! Faults that are not used up.
 
-use parking_lot::{Mutex, MutexGuard};
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{Fault, FaultKind};
 use crate::gate::ProcessingStage;

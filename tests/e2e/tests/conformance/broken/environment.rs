@@ -1,12 +1,12 @@
 //! Hosts with wrong settings, clocks, randomness, limits or messages.
 
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use relation_harness::conformance::{Conformance, run_limits};
 use relation_host::Limits;
 use relation_host::clock::{Clock, ManualClock};

@@ -1,8 +1,8 @@
 //! Stores that mix secrets up, lose them or reveal them.
 
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
 
+use parking_lot::Mutex;
 use relation_harness::MemoryStore;
 use relation_harness::conformance::Conformance;
 use relation_host::store::layer::StoreLayer;

@@ -1,9 +1,9 @@
 //! Stores whose wakeups do not come, or come wrongly.
 
-use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use relation_host::store::layer::StoreLayer;
 use relation_host::store::{
     Begin, BeginOutcome, Change, Commit, DueWakeup, End, Store, StoreError, WakeupSettlement,

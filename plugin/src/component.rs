@@ -9,13 +9,14 @@ mod imports;
 
 use imports::Imports;
 
+use crate::actions;
 use crate::contract::bindings;
 use crate::contract::bindings::exports::automate::spark_customer::workflows as contract;
 use crate::platform::{Secret, UnixMillis};
 use crate::reports::SyncKind;
 use crate::settings::Settings;
 use crate::workflows::{
-    add, complete, connect, delete, describe, expiry, modify, refresh, sync, wake,
+    add, complete, connect, delete, describe, expiry, modify, refresh, show, sync, wake,
 };
 
 /// The plugin's name and version, which hosts read before they compile the component.
@@ -39,6 +40,21 @@ impl contract::Guest for Component {
 
     fn check_settings() -> Result<(), contract::Failure> {
         Ok(Settings::check(&Imports)?)
+    }
+
+    fn show(
+        documents: Vec<contract::Document>,
+    ) -> Vec<Result<contract::RecordDetails, contract::Failure>> {
+        let shown = documents.into_iter().map(show::show);
+        shown.map(|result| result.map_err(Into::into)).collect()
+    }
+
+    fn invoke(
+        action: String,
+        pkid: String,
+        arguments: String,
+    ) -> Result<String, contract::Failure> {
+        Ok(actions::invoke(&Imports, &action, &pkid, &arguments)?)
     }
 
     fn add(request: contract::AddRequest) -> Result<contract::AddReport, contract::Failure> {

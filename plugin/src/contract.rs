@@ -16,16 +16,52 @@ pub(crate) mod bindings {
         // It has a resource of `wasi:io`.
         additional_derives_ignore: ["stream-error"],
         additional_type_attributes: {
-            "automate:platform/types@0.1.0/reference": [#[derive(Hash, PartialOrd, Ord)]],
-            "automate:spark-customer/workflows@0.1.0/import-count": [#[derive(Default)]],
+            "automate:platform/types@0.1.0/reference": [
+                #[derive(Hash, PartialOrd, Ord, serde::Serialize, schemars::JsonSchema)]
+            ],
             // Records store both.
             "automate:spark-customer/workflows@0.1.0/grant": [
-                #[derive(Default, Hash, serde::Serialize, serde::Deserialize)]
+                #[derive(Default, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
                 #[serde(rename_all = "kebab-case")]
             ],
             "automate:spark-customer/workflows@0.1.0/state": [
-                #[derive(Default, serde::Serialize, serde::Deserialize)]
+                #[derive(Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
                 #[serde(rename_all = "kebab-case")]
+            ],
+            // The results of actions, which are JSON.
+            "automate:spark-customer/workflows@0.1.0/alert": [
+                #[derive(serde::Serialize, schemars::JsonSchema)]
+            ],
+            "automate:spark-customer/workflows@0.1.0/authorization": [
+                #[derive(serde::Serialize, schemars::JsonSchema)]
+            ],
+            "automate:spark-customer/workflows@0.1.0/connection-report": [
+                #[derive(serde::Serialize, schemars::JsonSchema)]
+            ],
+            "automate:spark-customer/workflows@0.1.0/expiry": [
+                #[derive(serde::Serialize, schemars::JsonSchema)]
+            ],
+            "automate:spark-customer/workflows@0.1.0/expiry-report": [
+                #[derive(serde::Serialize, schemars::JsonSchema)]
+            ],
+            "automate:spark-customer/workflows@0.1.0/failed-refresh": [
+                #[derive(serde::Serialize, schemars::JsonSchema)]
+            ],
+            "automate:spark-customer/workflows@0.1.0/grant-status": [
+                #[derive(serde::Serialize, schemars::JsonSchema)]
+            ],
+            "automate:spark-customer/workflows@0.1.0/import-count": [
+                #[derive(Default, serde::Serialize, schemars::JsonSchema)]
+            ],
+            "automate:spark-customer/workflows@0.1.0/refresh-outcome": [
+                #[derive(serde::Serialize, schemars::JsonSchema)]
+                #[serde(rename_all = "kebab-case")]
+            ],
+            "automate:spark-customer/workflows@0.1.0/refresh-report": [
+                #[derive(serde::Serialize, schemars::JsonSchema)]
+            ],
+            "automate:spark-customer/workflows@0.1.0/sync-report": [
+                #[derive(serde::Serialize, schemars::JsonSchema)]
             ],
         },
         additional_member_attributes: {
@@ -43,6 +79,7 @@ pub use bindings::automate::platform::transactions::Level;
 pub use bindings::automate::platform::types::{FieldError, Reference};
 pub use bindings::exports::automate::spark_customer::workflows::{
     Action, AddReport, Alert, Authorization, Choice, ConnectReport, ConnectionReport, Deletion,
-    Expiry, ExpiryReport, Field, FieldKind, Grant, GrantStatus, ImportCount, Model, RefreshOutcome,
-    RefreshReport, RemovedDocument, Revocation, SettingDescription, State, SyncReport, WakeReport,
+    Expiry, ExpiryReport, FailedRefresh, Field, FieldKind, Grant, GrantStatus, ImportCount, Model,
+    OwnedDocument, RecordDetails, RefreshOutcome, RefreshReport, RemovedDocument, Revocation,
+    SettingDescription, State, SyncReport, WakeReport,
 };

@@ -14,7 +14,7 @@ impl Grant {
     ];
 
     /// Returns the grant's name in the contract.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Organization => "organization",
             Self::WholesaleCustomers => "wholesale-customers",

@@ -5,6 +5,7 @@
 //! and its arguments. It keeps no state between calls, never sleeps, and waits by scheduling
 //! wakeups.
 
+pub mod actions;
 pub mod alerts;
 pub mod callback;
 pub mod consent;

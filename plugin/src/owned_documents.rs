@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::actions;
 use crate::grant::Grant;
 use crate::model::{RELATION, SHADOW, derived};
 use crate::platform::{
@@ -9,7 +10,6 @@ use crate::platform::{
 };
 use crate::record::{OwnedDocument, Record, key};
 use crate::tokens::TokenUpdate;
-use crate::workflows::describe::{EXPIRY_ACTION, REFRESH_ACTION};
 
 /// The model of data syncs.
 pub const DATA_SYNC: &str = "data/DataSync";
@@ -55,42 +55,42 @@ const TEMPLATES: &[DocumentTemplate] = &[
         role: REFRESH_SCHEDULE,
         prefix: "RefreshSpark",
         description: "Refreshes the access token of the Webex organization",
-        purpose: Purpose::Schedule(REFRESH_ACTION),
+        purpose: Purpose::Schedule(actions::REFRESH),
         grant: Grant::Organization,
     },
     DocumentTemplate {
         role: EXPIRY_SCHEDULE,
         prefix: "CheckExpirySpark",
         description: "Checks when the tokens of the Webex organization expire",
-        purpose: Purpose::Schedule(EXPIRY_ACTION),
+        purpose: Purpose::Schedule(actions::CHECK_EXPIRY),
         grant: Grant::Organization,
     },
     DocumentTemplate {
         role: Grant::WholesaleCustomers.refresh_schedule(),
         prefix: "RefreshSparkWholesaleCustomers",
         description: "Refreshes the access token for wholesale customers",
-        purpose: Purpose::Schedule(REFRESH_ACTION),
+        purpose: Purpose::Schedule(actions::REFRESH),
         grant: Grant::WholesaleCustomers,
     },
     DocumentTemplate {
         role: Grant::WholesaleCustomers.expiry_schedule(),
         prefix: "CheckExpirySparkWholesaleCustomers",
         description: "Checks when the tokens for wholesale customers expire",
-        purpose: Purpose::Schedule(EXPIRY_ACTION),
+        purpose: Purpose::Schedule(actions::CHECK_EXPIRY),
         grant: Grant::WholesaleCustomers,
     },
     DocumentTemplate {
         role: Grant::WholesaleUsers.refresh_schedule(),
         prefix: "RefreshSparkWholesaleUsers",
         description: "Refreshes the access token for wholesale users",
-        purpose: Purpose::Schedule(REFRESH_ACTION),
+        purpose: Purpose::Schedule(actions::REFRESH),
         grant: Grant::WholesaleUsers,
     },
     DocumentTemplate {
         role: Grant::WholesaleUsers.expiry_schedule(),
         prefix: "CheckExpirySparkWholesaleUsers",
         description: "Checks when the tokens for wholesale users expire",
-        purpose: Purpose::Schedule(EXPIRY_ACTION),
+        purpose: Purpose::Schedule(actions::CHECK_EXPIRY),
         grant: Grant::WholesaleUsers,
     },
     DocumentTemplate {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::contract::{
     AddReport, Alert, Authorization, ConnectReport, ConnectionReport, Deletion, Expiry,
-    ExpiryReport, GrantStatus, ImportCount, RefreshOutcome, RefreshReport, RemovedDocument,
-    Revocation, SyncReport, WakeReport,
+    ExpiryReport, FailedRefresh, GrantStatus, ImportCount, RecordDetails, RefreshOutcome,
+    RefreshReport, RemovedDocument, Revocation, SyncReport, WakeReport,
 };
 use crate::grant::Grant;
 use crate::model::derived;
@@ -28,6 +28,16 @@ impl GrantStatus {
             state: state.state,
             access_token_expires: state.access.map(Expiry::from),
             refresh_token_expires: state.refresh.map(Expiry::from),
+            refreshed: state.refreshed.map(|at| at.0),
+            failed_refresh: state
+                .refusal
+                .as_ref()
+                .or(state.retry.as_ref())
+                .map(|failed| FailedRefresh {
+                    attempts: failed.attempts,
+                    reason: failed.reason.clone(),
+                    tracking_id: failed.tracking_id.clone(),
+                }),
             next_refresh: state.next_refresh.map(|at| at.0),
             scopes: state.scopes.clone(),
             missing_scopes: state.missing_scopes.clone(),

@@ -1,5 +1,5 @@
-//! Trimming of texts from people and servers: byte order marks and surrounding white space are not
-//! part of the text.
+//! Texts from people and servers: trimming, since byte order marks and surrounding white space are not
+//! part of a text, and suggestions for misspelt names.
 
 /// The byte order mark, as a character.
 const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -16,6 +16,18 @@ pub fn strip_byte_order_mark(content: &[u8]) -> &[u8] {
     content
         .strip_prefix(BYTE_ORDER_MARK_BYTES)
         .unwrap_or(content)
+}
+
+/// Returns the name most similar to `typed`, if any is similar.
+pub fn find_similar<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // Below this similarity, a suggestion confuses more than it helps; clap uses the same value.
+    const MIN_SIMILARITY: f64 = 0.7;
+    let typed = typed.to_lowercase();
+    names
+        .map(|name| (strsim::jaro(&name.to_lowercase(), &typed), name))
+        .filter(|(similarity, _)| *similarity > MIN_SIMILARITY)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! A record with everything that belongs to it.
 
+use relation_host::reports::RecordDetails;
 use relation_host::store::{DueWakeup, Store};
-use relation_host::types::{Document, Filter, Key, Timestamp};
+use relation_host::types::{Document, Filter, Key, Reference, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::AppError;
-use crate::records::Record;
 
 /// The maximum number of alerts of one record, and of the installation.
 const MAX_ALERTS: u32 = 100;
@@ -16,10 +16,10 @@ const IMPORT_MODEL: &str = "data/SparkImport";
 
 /// A record with everything that belongs to it.
 #[derive(Debug, Serialize)]
-pub struct RecordDetails {
+pub struct FullRecord {
     /// The record.
     #[serde(flatten)]
-    pub record: Record,
+    pub record: RecordDetails,
     /// The alerts of the record and of the installation.
     pub alerts: Vec<Map<String, Value>>,
     /// The state of the last import.
@@ -43,7 +43,7 @@ pub struct WakeupRow {
 ///
 /// # Errors
 /// The store cannot be read.
-pub async fn gather(store: &dyn Store, record: Record) -> Result<RecordDetails, AppError> {
+pub async fn gather(store: &dyn Store, record: RecordDetails) -> Result<FullRecord, AppError> {
     let owned = |model: &str, owner: &str| Filter {
         model: model.to_owned(),
         hierarchy: None,
@@ -52,7 +52,7 @@ pub async fn gather(store: &dyn Store, record: Record) -> Result<RecordDetails, 
             value: owner.to_owned(),
         }],
     };
-    let pkid = record.pkid.to_string();
+    let pkid = record.connection.pkid.to_string();
     let mut alerts = Vec::new();
     // Alerts of the installation concern every customer.
     for owner in [pkid.as_str(), "installation"] {
@@ -62,8 +62,10 @@ pub async fn gather(store: &dyn Store, record: Record) -> Result<RecordDetails, 
     let imports = store
         .find(&owned(IMPORT_MODEL, &pkid), None, MAX_ALERTS)
         .await?;
-    let wakeups = store.wakeups(&record.reference()).await?;
-    Ok(RecordDetails {
+    let wakeups = store
+        .wakeups(&Reference::record(record.connection.pkid.clone()))
+        .await?;
+    Ok(FullRecord {
         alerts: alerts.iter().filter_map(parse_body).collect(),
         imports: imports.items.iter().filter_map(parse_body).collect(),
         wakeups: wakeups.into_iter().map(wakeup_row).collect(),

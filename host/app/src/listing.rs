@@ -2,13 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use relation_host::reports::State;
+use relation_host::Host;
+use relation_host::reports::{RecordDetails, State};
 use relation_host::store::Store;
 use relation_host::types::{Filter, Page};
 use serde::{Deserialize, Serialize};
 
 use crate::AppError;
-use crate::records::Record;
+use crate::records;
 
 /// The number of records per read from the store.
 const READ_PAGE_SIZE: u32 = 1000;
@@ -37,13 +38,14 @@ pub struct ListPosition {
 
 impl Order {
     /// Returns the position of `record`.
-    pub fn position(self, record: &Record) -> ListPosition {
-        let stored = &record.connection;
-        let further = record.further_grants.values();
-        let all = std::iter::once(stored).chain(further);
-        let urgency = all.map(|stored| urgency(stored.state)).min();
-        let expires = stored.refresh.map_or(u64::MAX, |expiry| expiry.at.0);
-        let hierarchy = record.hierarchy.as_str().to_lowercase();
+    pub fn position(self, record: &RecordDetails) -> ListPosition {
+        let connection = &record.connection;
+        let grants = connection.grants.iter().map(|status| status.state);
+        let states = grants.chain([connection.state]);
+        let urgency = states.map(urgency).min();
+        let expires = connection.refresh_token_expires;
+        let expires = expires.map_or(u64::MAX, |expiry| expiry.at.0);
+        let hierarchy = connection.hierarchy.as_str().to_lowercase();
         ListPosition {
             urgency: match self {
                 Self::State => urgency.unwrap_or_default(),
@@ -54,8 +56,8 @@ impl Order {
                 Self::Expiry | Self::State => expires,
             },
             hierarchy: hierarchy.split('.').map(str::to_owned).collect(),
-            name: record.name().to_lowercase(),
-            pkid: record.pkid.to_string(),
+            name: connection.name.to_lowercase(),
+            pkid: connection.pkid.to_string(),
         }
     }
 
@@ -74,26 +76,27 @@ impl Order {
 }
 
 /// Reads a page of records in `order`: at most `limit` records after a position. The store sorts records by
-/// pkid, so all records are read, but only those of the page are kept in memory.
+/// pkid, so all records are read, but only those of the page are kept in memory. `host` is a host of the plugin; its
+/// own store is not read.
 ///
 /// # Errors
 /// The store cannot be read, or holds a record of another release.
 pub async fn read_sorted(
     store: &dyn Store,
+    host: &Host,
     filter: &Filter,
     order: Order,
     after: Option<&ListPosition>,
     limit: Option<u32>,
-) -> Result<Page<Record>, AppError> {
+) -> Result<Page<RecordDetails>, AppError> {
     let limit = limit.map_or(usize::MAX, |limit| limit as usize);
-    let mut found: Vec<(ListPosition, Record)> = Vec::new();
+    let mut found: Vec<(ListPosition, RecordDetails)> = Vec::new();
     let mut cursor = None;
     loop {
         let page = store
             .find(filter, cursor.as_deref(), READ_PAGE_SIZE)
             .await?;
-        for document in &page.items {
-            let record = Record::from_document(document)?;
+        for record in records::show_all(host, &page.items).await? {
             let position = order.position(&record);
             if after.is_none_or(|after| position > *after) {
                 found.push((position, record));
@@ -135,22 +138,23 @@ mod tests {
 
     use super::*;
 
-    fn record(name: &str, hierarchy: &str, state: &str, expires: Option<u64>) -> Record {
-        let refresh = expires.map(|at| json!({ "at": at, "assumed": false }));
-        let record = json!({
+    fn record(name: &str, hierarchy: &str, state: &str, expires: Option<u64>) -> RecordDetails {
+        let expires = expires.map(|at| json!({ "at": at, "assumed": false }));
+        let connection = json!({
+            "pkid": "0123456789abcdef01234567",
             "name": name,
-            "connection": { "state": state, "refresh": refresh },
+            "hierarchy": hierarchy,
+            "state": state,
+            "refresh_token_expires": expires,
+            "grants": [],
+            "notes": "",
         });
-        let document = relation_host::types::Document {
-            reference: relation_host::types::Reference::record(
-                "0123456789abcdef01234567".parse().unwrap(),
-            ),
-            hierarchy: hierarchy.parse().unwrap(),
-            body: record.to_string(),
-            version: 1,
-            keys: Vec::new(),
-        };
-        Record::from_document(&document).unwrap()
+        let record = json!({
+            "connection": connection,
+            "fields": {},
+            "owned_documents": [],
+        });
+        serde_json::from_value(record).unwrap()
     }
 
     fn names(order: Order) -> Vec<String> {
@@ -163,7 +167,7 @@ mod tests {
             record("f", "sys.P.R", "reauthorize", Some(9)),
         ];
         records.sort_by_key(|record| order.position(record));
-        let names = records.iter().map(|record| record.name().to_owned());
+        let names = records.iter().map(|record| record.connection.name.clone());
         names.collect()
     }
 

@@ -2,7 +2,7 @@
 //! settings, such as another scope, show immediately and not only at the next refresh.
 
 use relation_host::Host;
-use relation_host::reports::State;
+use relation_host::reports::{ConnectionReport, State};
 use relation_host::store::{Change, Commit, StoreError};
 use relation_host::types::{Document, Pkid, Reference};
 use serde::{Deserialize, Serialize};
@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::AppError;
 use crate::config::Config;
-use crate::records::{self, Record};
+use crate::records;
 
 /// The model of the document that stores the progress.
 const MODEL: &str = "host/Review";
@@ -41,7 +42,7 @@ async fn check_connections(
     host: &Host,
     config: &Config,
     shutdown: &CancellationToken,
-) -> Result<(), StoreError> {
+) -> Result<(), AppError> {
     let revision = revision(host, config);
     let mut progress = load_progress(host).await?;
     if progress.revision == revision && progress.next.is_none() {
@@ -60,11 +61,17 @@ async fn check_connections(
         let page = store
             .find(&filter, progress.next.as_deref(), PAGE_SIZE)
             .await?;
-        for document in &page.items {
+        let shown = host.show(&page.items).await?;
+        for (document, details) in page.items.iter().zip(shown) {
             if shutdown.is_cancelled() {
                 return Ok(());
             }
-            checked += check_record(host, document).await;
+            match details {
+                Ok(details) => checked += check_record(host, &details.connection).await,
+                Err(failure) => {
+                    tracing::warn!(subject = %document.reference, %failure, "a record cannot be read");
+                }
+            }
         }
         progress.next = page.next;
         save_progress(host, &progress).await?;
@@ -83,22 +90,14 @@ async fn check_connections(
 }
 
 /// Checks each grant of a record that has tokens. Returns how many were checked.
-async fn check_record(host: &Host, document: &Document) -> u64 {
-    let subject = &document.reference;
-    let Ok(record) = Record::from_document(document) else {
-        tracing::warn!(%subject, "the stored record cannot be read");
-        return 0;
-    };
+async fn check_record(host: &Host, connection: &ConnectionReport) -> u64 {
     let mut checked = 0;
-    let grants = record.summary().grants;
-    for status in grants
-        .iter()
-        .filter(|status| status.state != State::NotConnected)
-    {
-        match host.check_grant(&record.pkid, status.grant).await {
+    let grants = connection.grants.iter();
+    for status in grants.filter(|status| status.state != State::NotConnected) {
+        match host.check_grant(&connection.pkid, status.grant).await {
             Ok(_) => checked += 1,
             Err(error) => {
-                tracing::warn!(%subject, %error, "a connection could not be checked");
+                tracing::warn!(pkid = %connection.pkid, %error, "a connection could not be checked");
             }
         }
     }

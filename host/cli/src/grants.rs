@@ -2,9 +2,9 @@
 
 use clap::ValueEnum;
 use relation_app::AppError;
-use relation_app::records::Record;
-use relation_host::CallOutput;
+use relation_app::records::{self, StoredRecord};
 use relation_host::reports::{Grant, State};
+use relation_host::{CallOutput, Host};
 use serde::Serialize;
 
 use super::Context;
@@ -41,17 +41,21 @@ pub struct GrantSelector {
 impl GrantSelector {
     /// Returns the selected grants, the organisation's first. Returns only the organisation's if no grant has
     /// tokens.
-    pub fn select(self, record: &Record) -> Vec<Grant> {
+    ///
+    /// # Errors
+    /// The plugin cannot read the record.
+    pub async fn select(self, host: &Host, record: &StoredRecord) -> Result<Vec<Grant>, AppError> {
         if let Some(grant) = self.grant {
-            return vec![grant.into()];
+            return Ok(vec![grant.into()]);
         }
-        let grants = record.summary().grants.into_iter();
+        let details = records::show(host, record).await?;
+        let grants = details.connection.grants.into_iter();
         let connected = grants.filter(|status| status.state != State::NotConnected);
         let connected: Vec<Grant> = connected.map(|status| status.grant).collect();
-        match connected.is_empty() {
+        Ok(match connected.is_empty() {
             true => vec![Grant::Organization],
             false => connected,
-        }
+        })
     }
 }
 

@@ -127,6 +127,8 @@ enum Command {
     Sync(commands::sync::Args),
     /// Check both expiries of a customer, and raise or clear its alerts
     CheckExpiry(commands::check_expiry::Args),
+    /// Run any action that `describe` lists, on a customer
+    Invoke(commands::invoke::Args),
     /// Delete a customer and everything that belongs to it
     Delete(commands::delete::Args),
     /// List scheduled wakeups
@@ -319,6 +321,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), AppError> {
         Command::Refresh(args) => commands::refresh::run(context, args).await,
         Command::Sync(args) => commands::sync::run(context, args).await,
         Command::CheckExpiry(args) => commands::check_expiry::run(context, args).await,
+        Command::Invoke(args) => commands::invoke::run(context, args).await,
         Command::Delete(args) => commands::delete::run(context, args).await,
         Command::Wakeups(args) => commands::wakeups::run(context, args).await,
         Command::Transactions(args) => commands::transactions::run(context, args).await,

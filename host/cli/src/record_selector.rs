@@ -1,7 +1,7 @@
 //! How a command selects a record: by pkid or by name.
 
 use relation_app::AppError;
-use relation_app::records::{self, Record};
+use relation_app::records::{self, StoredRecord};
 use relation_host::store::Store;
 use relation_host::types::Hierarchy;
 
@@ -18,7 +18,7 @@ pub struct RecordSelector {
 
 impl RecordSelector {
     /// Finds the selected record.
-    pub async fn find(&self, store: &dyn Store) -> Result<Record, AppError> {
+    pub async fn find(&self, store: &dyn Store) -> Result<StoredRecord, AppError> {
         records::find(store, &self.record, self.hierarchy.as_ref()).await
     }
 }

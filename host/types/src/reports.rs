@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::{Hierarchy, Pkid, Reference, Timestamp};
 
@@ -68,6 +69,10 @@ pub struct Action {
     pub title: String,
     /// One sentence that describes the action.
     pub help: String,
+    /// The JSON Schema of the arguments, which are one object.
+    pub arguments_schema: Value,
+    /// The JSON Schema of the result.
+    pub result_schema: Value,
 }
 
 /// A setting that the plugin reads.
@@ -184,6 +189,17 @@ impl std::fmt::Display for Grant {
     }
 }
 
+/// The error of a grant's last refresh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedRefresh {
+    /// The number of consecutive failures.
+    pub attempts: u32,
+    /// The reason, for the administrator.
+    pub reason: String,
+    /// Webex's tracking id of the request.
+    pub tracking_id: Option<String>,
+}
+
 /// The state of one grant of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantStatus {
@@ -195,6 +211,10 @@ pub struct GrantStatus {
     pub access_token_expires: Option<Expiry>,
     /// The expiry of the grant's refresh token.
     pub refresh_token_expires: Option<Expiry>,
+    /// The time when tokens were last received.
+    pub refreshed: Option<Timestamp>,
+    /// The error of the last refresh, which is retried or was a refusal; `None` after a success.
+    pub failed_refresh: Option<FailedRefresh>,
     /// The time when the grant's next refresh is due.
     pub next_refresh: Option<Timestamp>,
     /// The granted scopes, if Webex reported them.
@@ -224,6 +244,29 @@ pub struct ConnectionReport {
     pub grants: Vec<GrantStatus>,
     /// A text for the administrator; may be empty.
     pub notes: String,
+}
+
+/// A document that belongs to a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnedDocument {
+    /// The document.
+    #[serde(flatten)]
+    pub reference: Reference,
+    /// The document's name.
+    pub name: String,
+    /// The document's purpose for the record, such as `refresh-schedule`.
+    pub role: String,
+}
+
+/// A stored record, as the plugin shows it to administrators.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordDetails {
+    /// The state of the connection.
+    pub connection: ConnectionReport,
+    /// The model's fields, with those that the plugin sets. None is a secret.
+    pub fields: Map<String, Value>,
+    /// The documents that belong to the record.
+    pub owned_documents: Vec<OwnedDocument>,
 }
 
 /// The result of `add`.
@@ -278,7 +321,6 @@ pub struct Alert {
     /// The alert's code, such as `WEBEX_REFRESH_TOKEN_EXPIRING`.
     pub code: String,
     /// Milliseconds before the expiry; 0 is the expiry itself.
-    #[serde(rename = "threshold")]
     pub threshold_ms: u64,
     /// The number of times that the alert was raised.
     pub count: u32,
@@ -292,10 +334,8 @@ pub struct ExpiryReport {
     /// The state of the record.
     pub connection: ConnectionReport,
     /// Remaining lifetime of the access token, in milliseconds.
-    #[serde(rename = "access_token_left")]
     pub access_token_remaining_ms: Option<u64>,
     /// Remaining lifetime of the refresh token, in milliseconds.
-    #[serde(rename = "refresh_token_left")]
     pub refresh_token_remaining_ms: Option<u64>,
     /// The active alert.
     pub alert: Option<Alert>,

@@ -1,6 +1,7 @@
 //! The table of fields, which `describe` returns and validation follows.
 
 pub use crate::contract::FieldKind;
+use crate::text::find_similar;
 
 /// The syntax of a text, besides its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,15 +281,10 @@ pub fn find_field(name: &str) -> Option<&'static Field> {
 
 /// Returns the writable field with the name most similar to `name`, if any is similar.
 pub(super) fn find_nearest(name: &str) -> Option<&'static str> {
-    // Below this similarity, a suggestion confuses more than it helps; clap uses the same value.
-    const MIN_SIMILARITY: f64 = 0.7;
-    FIELDS
+    let writable = FIELDS
         .iter()
-        .filter(|field| !field.read_only && !field.name.contains('['))
-        .map(|field| (strsim::jaro(field.name, &name.to_lowercase()), field.name))
-        .filter(|(likeness, _)| *likeness > MIN_SIMILARITY)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, name)| name)
+        .filter(|field| !field.read_only && !field.name.contains('['));
+    find_similar(name, writable.map(|field| field.name))
 }
 
 #[cfg(test)]

@@ -282,7 +282,8 @@ fn check_text(
     true
 }
 
-fn type_name(value: &Value) -> &'static str {
+/// Names the kind of a JSON value for an error.
+pub fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",

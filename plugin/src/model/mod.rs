@@ -7,7 +7,7 @@ pub mod proxy;
 mod rules;
 
 pub use fields::{Choice, FIELDS, Field, FieldKind, SHADOW, find_field};
-pub use input::Input;
+pub use input::{Input, type_name};
 pub use rules::{PastedTokens, ValidatedInput, complete_organization, validate};
 
 use crate::platform::{Failure, FieldError};

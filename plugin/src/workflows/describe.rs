@@ -1,14 +1,10 @@
 //! Describes the relation: its fields and the actions on a record.
 
+use crate::actions::ACTIONS;
 use crate::contract;
 use crate::model::{Choice, FIELDS, Field, RELATION, TITLE};
 use crate::platform::RECORD_MODEL;
 use crate::settings::{SETTINGS, Setting};
-
-/// The action of the `refresh` workflow.
-pub const REFRESH_ACTION: &str = "RefreshAccessToken";
-/// The action of the `check-expiry` workflow.
-pub const EXPIRY_ACTION: &str = "CheckTokenExpiry";
 
 /// Returns the model, as forms, command lines and schemas need it. Needs no storage and no request.
 pub fn describe() -> contract::Model {
@@ -18,24 +14,7 @@ pub fn describe() -> contract::Model {
         title: TITLE.to_owned(),
         fields: FIELDS.iter().map(Into::into).collect(),
         settings: SETTINGS.iter().map(Into::into).collect(),
-        actions: [
-            (
-                REFRESH_ACTION,
-                "Refresh Access Token",
-                "Gets a fresh access token from Webex now.",
-            ),
-            (
-                EXPIRY_ACTION,
-                "Check Token Expiry",
-                "Checks both expiries now and updates the alerts.",
-            ),
-        ]
-        .map(|(name, title, help)| contract::Action {
-            name: name.to_owned(),
-            title: title.to_owned(),
-            help: help.to_owned(),
-        })
-        .into(),
+        actions: ACTIONS.iter().map(Into::into).collect(),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod describe;
 pub mod expiry;
 pub mod modify;
 pub mod refresh;
+pub mod show;
 pub mod sync;
 pub mod wake;
 

@@ -50,7 +50,11 @@ fn refreshes(world: &CliWorld, customer: &Customer) -> Vec<(String, String)> {
 fn assert_nothing_is_lost(world: &CliWorld, customer: &Customer) {
     let shown = world.workspace.json(["show", &customer.pkid]);
     assert_eq!(shown["connection"]["state"], "connected", "{shown:#}");
-    assert_eq!(shown["parts"].as_array().unwrap().len(), 5, "{shown:#}");
+    assert_eq!(
+        shown["owned_documents"].as_array().unwrap().len(),
+        5,
+        "{shown:#}"
+    );
     let mut wakeups: Vec<&str> = shown["wakeups"]
         .as_array()
         .unwrap()

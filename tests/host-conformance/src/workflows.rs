@@ -51,6 +51,26 @@ fn connection(state: &State) -> contract::ConnectionReport {
     }
 }
 
+/// Shows a record. The results of its checks are in other documents, so its state is not known here.
+fn details(document: Document) -> contract::RecordDetails {
+    let body: serde_json::Value = serde_json::from_str(&document.body).unwrap_or_default();
+    contract::RecordDetails {
+        connection: contract::ConnectionReport {
+            pkid: document.reference.pkid,
+            name: body["name"].as_str().unwrap_or(NAME).to_owned(),
+            hierarchy: document.hierarchy,
+            state: contract::State::Connected,
+            access_token_expires: None,
+            refresh_token_expires: None,
+            next_refresh: None,
+            grants: Vec::new(),
+            notes: String::new(),
+        },
+        fields: body.to_string(),
+        owned_documents: Vec::new(),
+    }
+}
+
 fn unsupported<T>(workflow: &str) -> Result<T, Failure> {
     Err(Failure::Internal(format!(
         "the suite does not support `{workflow}`: drive it by add, modify, refresh, \
@@ -120,6 +140,14 @@ impl Guest for Suite {
 
     fn check_settings() -> Result<(), Failure> {
         Ok(())
+    }
+
+    fn show(documents: Vec<Document>) -> Vec<Result<contract::RecordDetails, Failure>> {
+        documents.into_iter().map(details).map(Ok).collect()
+    }
+
+    fn invoke(_: String, _: String, _: String) -> Result<String, Failure> {
+        unsupported("invoke")
     }
 
     fn add(request: contract::AddRequest) -> Result<contract::AddReport, Failure> {

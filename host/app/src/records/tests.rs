@@ -6,19 +6,11 @@ use relation_host::store::{Change, Commit, DocumentStore as _};
 use super::*;
 
 fn document(pkid: &str, hierarchy: &str, name: &str) -> Document {
-    let body = serde_json::json!({
-        "name": name,
-        "notes": "look",
-        "connection": { "state": "connected", "access": { "at": 5, "life": 9, "assumed": true } },
-        "parts": [],
-        "idempotency_key": "k",
-        "consents": { "past": {} },
-    });
     Document {
         reference: Reference::record(pkid.parse().unwrap()),
         hierarchy: hierarchy.parse().unwrap(),
         version: 0,
-        body: body.to_string(),
+        body: "{}".to_owned(),
         keys: vec![Key {
             name: "name".to_owned(),
             value: name.to_owned(),
@@ -123,24 +115,4 @@ async fn unknown_name_is_not_found() {
         let error = find(name, None).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::NotFound);
     }
-}
-
-#[test]
-fn record_omits_plugin_only_fields() {
-    let record = Record::from_document(&document(ACME, "sys.One", "Acme")).unwrap();
-    let fields: Vec<&str> = record.fields.keys().map(String::as_str).collect();
-    assert_eq!(fields, ["name", "notes"]);
-    let summary = record.summary();
-    assert_eq!(summary.state, State::Connected);
-    assert_eq!(summary.notes, "look");
-    let access = summary.access_token_expires.unwrap();
-    assert_eq!((access.at, access.assumed), (Timestamp(5), true));
-}
-
-#[test]
-fn unreadable_record_is_named_in_the_error() {
-    let mut broken = document(ACME, "sys.One", "Acme");
-    broken.body = "{}".to_owned();
-    let error = Record::from_document(&broken).unwrap_err();
-    assert!(error.message.contains(ACME), "{error}");
 }

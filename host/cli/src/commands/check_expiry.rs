@@ -23,7 +23,7 @@ pub struct Args {
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let host = context.installation.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
-    let grants = args.selector.select(&record);
+    let grants = args.selector.select(&host, &record).await?;
     let mut reporter = GrantReporter::new(context, &grants);
     for grant in grants {
         let label = format!("checking {} ({grant})", record.name());

@@ -7,7 +7,7 @@ mod stdin_lines;
 use std::io::{self, IsTerminal};
 
 use relation_app::config::RedirectAddress;
-use relation_app::records::Record;
+use relation_app::records::{self, StoredRecord};
 use relation_app::{AppError, ErrorKind};
 use relation_host::reports::{Authorization, ConnectReport, Grant};
 use relation_host::types::Timestamp;
@@ -110,7 +110,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     };
     let grants = match args.grant {
         Some(grant) => vec![grant.into()],
-        None => flow.record.needed_grants(),
+        None => {
+            let details = records::show(&flow.host, &flow.record).await?;
+            let grants = details.connection.grants.iter();
+            grants.map(|status| status.grant).collect()
+        }
     };
     let result = flow.run(&mut source, &grants).await;
     if let CallbackSource::Browser(listener) = source {
@@ -134,7 +138,7 @@ fn redirect(
 struct ConnectFlow<'a> {
     context: &'a Context,
     host: Host,
-    record: Record,
+    record: StoredRecord,
     redirect: RedirectAddress,
     shutdown: Shutdown,
 }

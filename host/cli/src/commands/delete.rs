@@ -2,9 +2,8 @@
 
 use std::io::{self, IsTerminal};
 
-use relation_app::records::Record;
-use relation_app::{AppError, ErrorKind};
-use relation_host::reports::{Deletion, Revocation};
+use relation_app::{AppError, ErrorKind, records};
+use relation_host::reports::{Deletion, RecordDetails, Revocation};
 
 use crate::output::escape_control_chars;
 use crate::record_selector::RecordSelector;
@@ -37,8 +36,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     }
     let host = context.installation.host().await?;
     let record = args.record.find(host.store().as_ref()).await?;
-    if !args.dry_run && !args.yes && !confirm(&record)? {
-        return Err(AppError::new(ErrorKind::Failed, "nothing was deleted"));
+    if !args.dry_run && !args.yes {
+        let details = records::show(&host, &record).await?;
+        if !confirm(&details)? {
+            return Err(AppError::new(ErrorKind::Failed, "nothing was deleted"));
+        }
     }
     let (label, dry_run) = match args.dry_run {
         true => (format!("looking at {}", record.name()), true),
@@ -56,11 +58,12 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     written
 }
 
-fn confirm(record: &Record) -> Result<bool, AppError> {
+fn confirm(record: &RecordDetails) -> Result<bool, AppError> {
     let prompt_error =
         |error: io::Error| AppError::new(ErrorKind::Failed, format!("cannot ask: {error}"));
-    let name = escape_control_chars(record.name());
-    let (location, count) = (&record.hierarchy, record.owned_documents.len());
+    let name = escape_control_chars(&record.connection.name);
+    let location = &record.connection.hierarchy;
+    let count = record.owned_documents.len();
     stderr::prompt(&format!(
         "Delete {name} ({location}), the {count} documents that belong to it and what was imported? \
          [y/N] "

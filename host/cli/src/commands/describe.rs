@@ -1,7 +1,7 @@
 //! `describe`: shows the model and the settings that the plugin provides.
 
 use relation_app::AppError;
-use relation_host::reports::{Field, Model};
+use relation_host::reports::{Action, Field, Model};
 
 use crate::Context;
 use crate::output::escape_control_chars;
@@ -34,10 +34,12 @@ fn render_text(model: &Model) -> String {
     let mut actions = Table::with_columns(&[
         Column::new("action"),
         Column::new("title").wrapped(16).droppable(1),
+        Column::new("arguments").wrapped(16),
         Column::new("help").wrapped(24),
     ]);
     for action in &model.actions {
-        actions.add([&action.name, &action.title, &action.help]);
+        let arguments = render_arguments(action);
+        actions.add([&action.name, &action.title, &arguments, &action.help]);
     }
     let mut settings = Table::with_columns(&[
         Column::new("setting"),
@@ -56,6 +58,18 @@ fn render_text(model: &Model) -> String {
     let name = escape_control_chars(&model.name);
     let title = escape_control_chars(&model.title);
     format!("{name}: {title}\n\n{fields}\n\n{actions}\n\n{settings}")
+}
+
+fn render_arguments(action: &Action) -> String {
+    let schema = &action.arguments_schema;
+    let required = schema["required"].as_array();
+    let is_required = |name: &str| required.is_some_and(|all| all.iter().any(|each| each == name));
+    let names = schema["properties"].as_object().into_iter().flatten();
+    let arguments = names.map(|(name, _)| match is_required(name) {
+        true => format!("{name} (required)"),
+        false => name.clone(),
+    });
+    arguments.collect::<Vec<_>>().join(", ")
 }
 
 fn kind(field: &Field) -> String {

@@ -2,7 +2,7 @@
 
 use relation_app::AppError;
 use relation_app::listing::{self, Order};
-use relation_app::records::{self, Record};
+use relation_app::records;
 use relation_host::reports::State;
 use relation_host::types::{Hierarchy, Scope};
 
@@ -90,15 +90,21 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         })
     });
     let after = after.transpose()?;
+    let host = context.installation.plugin_host().await?;
     let page = listing::read_sorted(
         store.as_ref(),
+        &host,
         &filter,
         order,
         after.as_ref(),
         args.page.limit(),
     )
     .await?;
-    let connections: Vec<_> = page.items.iter().map(Record::summary).collect();
+    let connections: Vec<_> = page
+        .items
+        .into_iter()
+        .map(|record| record.connection)
+        .collect();
     let now = context.installation.now();
     context
         .output

@@ -10,6 +10,7 @@ pub mod connect;
 pub mod delete;
 pub mod describe;
 pub mod inspect;
+pub mod invoke;
 pub mod keys;
 pub mod list;
 pub mod modify;

@@ -1,8 +1,9 @@
 //! `show`: shows one customer and everything that belongs to it.
 
 use relation_app::AppError;
-use relation_app::details::{self, RecordDetails};
-use relation_host::types::Timestamp;
+use relation_app::details::{self, FullRecord};
+use relation_app::records;
+use relation_host::types::{Reference, Timestamp};
 use serde_json::{Map, Value};
 
 use super::view;
@@ -22,6 +23,8 @@ pub struct Args {
 pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
     let store = context.installation.store_to_read()?;
     let record = args.record.find(store.as_ref()).await?;
+    let host = context.installation.plugin_host().await?;
+    let record = records::show(&host, &record).await?;
     let details = details::gather(store.as_ref(), record).await?;
     let now = context.installation.now();
     context
@@ -29,9 +32,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         .print(&details, |details| render_text(details, now))
 }
 
-fn render_text(details: &RecordDetails, now: Timestamp) -> String {
+fn render_text(details: &FullRecord, now: Timestamp) -> String {
     let record = &details.record;
-    let mut blocks = vec![view::render_connection(&record.summary(), now)];
+    let mut blocks = vec![view::render_connection(&record.connection, now)];
 
     // The block above shows these already.
     let already_shown = [
@@ -57,7 +60,8 @@ fn render_text(details: &RecordDetails, now: Timestamp) -> String {
             Column::new("pkid").droppable(1),
         ]);
         for owned in &record.owned_documents {
-            rows.add([&owned.role, &owned.model, &owned.name, owned.pkid.as_str()]);
+            let Reference { model, pkid } = &owned.reference;
+            rows.add([&owned.role, model, &owned.name, pkid.as_str()]);
         }
         blocks.push(rows.to_string());
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use relation_app::AppError;
-use relation_app::records::Record;
+use relation_app::records;
 use relation_host::store::{DueWakeup, Store};
-use relation_host::types::{Document, Hierarchy, Page, Reference, Timestamp};
+use relation_host::types::{Hierarchy, Page, Reference, Timestamp};
 use serde::Serialize;
 
 use super::page::PageArgs;
@@ -72,7 +72,8 @@ async fn with_subject_names(store: &dyn Store, due: Vec<DueWakeup>) -> Result<Ve
     let mut names = BTreeMap::new();
     for chunk in subjects.chunks(1000) {
         for document in store.get(chunk).await?.into_iter().flatten() {
-            names.insert(document.reference.clone(), subject_name(&document));
+            let name = records::name_of(&document).unwrap_or_default().to_owned();
+            names.insert(document.reference, name);
         }
     }
     let row = |due: DueWakeup| Row {
@@ -83,12 +84,6 @@ async fn with_subject_names(store: &dyn Store, due: Vec<DueWakeup>) -> Result<Ve
         attempts: due.attempts,
     };
     Ok(due.into_iter().map(row).collect())
-}
-
-fn subject_name(document: &Document) -> String {
-    // A wakeup is listed even if its subject cannot be read.
-    Record::from_document(document)
-        .map_or_else(|_| String::new(), |record| record.name().to_owned())
 }
 
 fn render_text(rows: &[Row], now: Timestamp) -> String {

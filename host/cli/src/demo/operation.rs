@@ -90,7 +90,7 @@ async fn add(
     let mut names: Vec<String> = record
         .iter()
         .flat_map(|record| &record.owned_documents)
-        .filter(|part| part.model == "data/DataSync")
+        .filter(|part| part.reference.model == "data/DataSync")
         .map(|part| part.name.clone())
         .collect();
     names.sort();

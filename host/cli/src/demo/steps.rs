@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use relation_app::records::Record;
+use relation_app::records;
 use relation_app::{AppError, ErrorKind};
-use relation_host::reports::ConnectionReport;
+use relation_host::reports::{ConnectionReport, RecordDetails};
 use relation_host::types::{Filter, Key, Pkid, Reference, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -135,7 +135,7 @@ impl DemoRun {
             happened,
             day: self.environment.now().since(self.began_at).as_secs() / 86_400,
             at: self.environment.now(),
-            connection: self.record().await?.map(|record| record.summary()),
+            connection: self.record().await?.map(|record| record.connection),
             contents: self.store_contents().await?,
             token_requests: self.environment.token_requests(),
             ok: checks.0.iter().all(|check| check.holds),
@@ -168,20 +168,25 @@ impl DemoRun {
     }
 
     /// Returns the customer's record, if it exists.
-    pub async fn record(&self) -> Result<Option<Record>, AppError> {
+    pub async fn record(&self) -> Result<Option<RecordDetails>, AppError> {
         let Some(pkid) = &self.customer else {
             return Ok(None);
         };
         let store = self.environment.host.store();
         let found = store.get(&[Reference::record(pkid.clone())]).await?;
-        let document = found.into_iter().flatten().next();
-        document.as_ref().map(Record::from_document).transpose()
+        match found.into_iter().flatten().next() {
+            Some(document) => {
+                let record = records::show(&self.environment.host, &document.into()).await?;
+                Ok(Some(record))
+            }
+            None => Ok(None),
+        }
     }
 
     /// Returns the customer's connection. Fails if the record does not exist.
     pub async fn connection(&self) -> Result<ConnectionReport, AppError> {
         match self.record().await? {
-            Some(record) => Ok(record.summary()),
+            Some(record) => Ok(record.connection),
             None => Err(AppError::new(
                 ErrorKind::Failed,
                 "the customer is not in the store",

@@ -1,13 +1,16 @@
 //! Converts the workflows' generated results to the host's reports. Validates guest output.
 
+use serde_json::Value;
+
 use crate::imports::bindings::automate::platform::types as platform;
 use crate::imports::bindings::exports::automate::spark_customer::workflows as guest;
 use crate::reports::{
     Action, AddReport, Alert, Authorization, Choice, ConnectReport, ConnectionReport, Deletion,
-    Expiry, ExpiryReport, Field, FieldKind, Grant, GrantStatus, ImportCount, Model, RefreshOutcome,
-    RefreshReport, Revocation, SettingDescription, State, SyncKind, SyncReport, WakeReport,
+    Expiry, ExpiryReport, FailedRefresh, Field, FieldKind, Grant, GrantStatus, ImportCount, Model,
+    OwnedDocument, RecordDetails, RefreshOutcome, RefreshReport, Revocation, SettingDescription,
+    State, SyncKind, SyncReport, WakeReport,
 };
-use crate::types::{Failure, Hierarchy, Pkid, Reference, Timestamp};
+use crate::types::{Document, Failure, Hierarchy, Pkid, Reference, Timestamp};
 
 /// Creates the failure for an invalid part of a plugin's result.
 fn invalid_output(what: &str, error: impl std::fmt::Display) -> Failure {
@@ -57,6 +60,12 @@ fn grant_status(from: guest::GrantStatus) -> GrantStatus {
         state: state(from.state),
         access_token_expires: from.access_token_expires.map(expiry),
         refresh_token_expires: from.refresh_token_expires.map(expiry),
+        refreshed: from.refreshed.map(Timestamp),
+        failed_refresh: from.failed_refresh.map(|failed| FailedRefresh {
+            attempts: failed.attempts,
+            reason: failed.reason,
+            tracking_id: failed.tracking_id,
+        }),
         next_refresh: from.next_refresh.map(Timestamp),
         scopes: from.scopes,
         missing_scopes: from.missing_scopes,
@@ -86,6 +95,39 @@ pub(crate) fn connection_report(
         grants: from.grants.into_iter().map(grant_status).collect(),
         notes: from.notes,
     })
+}
+
+/// Converts what the plugin shows of the record in `document`.
+pub(crate) fn record_details(
+    from: guest::RecordDetails,
+    document: &Document,
+) -> Result<RecordDetails, Failure> {
+    let connection = connection_report(from.connection)?;
+    let (shown, stored) = (&connection.pkid, &document.reference.pkid);
+    if shown != stored || connection.hierarchy != document.hierarchy {
+        return Err(invalid_output(
+            "record",
+            format!("it shows {shown} in place of {stored}"),
+        ));
+    }
+    let owned_document = |owned: guest::OwnedDocument| {
+        Ok(OwnedDocument {
+            reference: reference(owned.reference)?,
+            name: owned.name,
+            role: owned.role,
+        })
+    };
+    let owned_documents = from.owned_documents.into_iter().map(owned_document);
+    Ok(RecordDetails {
+        connection,
+        fields: serde_json::from_str(&from.fields)
+            .map_err(|error| invalid_output("object of fields", error))?,
+        owned_documents: owned_documents.collect::<Result<_, Failure>>()?,
+    })
+}
+
+pub(crate) fn action_result(from: String) -> Result<Value, Failure> {
+    serde_json::from_str(&from).map_err(|error| invalid_output("result of an action", error))
 }
 
 pub(crate) fn add_report(from: guest::AddReport) -> Result<AddReport, Failure> {
@@ -203,8 +245,8 @@ pub(crate) fn wake_report(from: guest::WakeReport) -> Result<WakeReport, Failure
     })
 }
 
-pub(crate) fn model(from: guest::Model) -> Model {
-    Model {
+pub(crate) fn model(from: guest::Model) -> Result<Model, Failure> {
+    Ok(Model {
         name: from.name,
         record_model: from.record_model,
         title: from.title,
@@ -212,12 +254,8 @@ pub(crate) fn model(from: guest::Model) -> Model {
         actions: from
             .actions
             .into_iter()
-            .map(|action| Action {
-                name: action.name,
-                title: action.title,
-                help: action.help,
-            })
-            .collect(),
+            .map(action)
+            .collect::<Result<_, Failure>>()?,
         settings: from
             .settings
             .into_iter()
@@ -229,7 +267,22 @@ pub(crate) fn model(from: guest::Model) -> Model {
                 help: setting.help,
             })
             .collect(),
-    }
+    })
+}
+
+fn action(from: guest::Action) -> Result<Action, Failure> {
+    let schema = |text: &str| {
+        serde_json::from_str(text).map_err(|error| {
+            invalid_output(&format!("schema of the action {:?}", from.name), error)
+        })
+    };
+    Ok(Action {
+        arguments_schema: schema(&from.arguments_schema)?,
+        result_schema: schema(&from.result_schema)?,
+        name: from.name,
+        title: from.title,
+        help: from.help,
+    })
 }
 
 fn field(from: guest::Field) -> Field {

@@ -30,6 +30,7 @@ mod ids;
 mod input_secrets;
 mod outcome;
 mod record_locks;
+mod records;
 mod setting_names;
 mod stash_replay;
 mod sync;
@@ -151,10 +152,12 @@ impl Host {
                 workflows.call_describe(store).await.map(Ok)
             })
             .await;
-        described.map(convert::model).map_err(|kind| CallError {
-            transaction: None,
-            kind,
-        })
+        described
+            .and_then(|model| convert::model(model).map_err(CallErrorKind::Refused))
+            .map_err(|kind| CallError {
+                transaction: None,
+                kind,
+            })
     }
 
     /// Checks that the plugin stores its records in this host's [`RECORD_MODEL`], and asks the plugin

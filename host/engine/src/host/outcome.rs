@@ -335,6 +335,8 @@ mod tests {
     fn condition_is_that_of_the_worst_grant() {
         let mut report = refreshed(RefreshOutcome::Connected, State::Connected);
         report.connection.grants.push(crate::reports::GrantStatus {
+            refreshed: None,
+            failed_refresh: None,
             grant: Grant::WholesaleUsers,
             state: State::Reauthorize,
             access_token_expires: None,

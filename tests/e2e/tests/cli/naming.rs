@@ -16,7 +16,7 @@ fn a_record_is_found_by_its_key_and_by_its_name() {
     add(&world, "sys.Provider.North", "Fabrikam");
     for name in [contoso.as_str(), "Contoso"] {
         let shown = world.workspace.json(["show", name]);
-        assert_eq!(shown["pkid"], contoso.as_str());
+        assert_eq!(shown["connection"]["pkid"], contoso.as_str());
         assert_eq!(shown["fields"]["name"], "Contoso");
     }
     // At other nodes there is no such record.
@@ -49,7 +49,9 @@ fn ambiguous_name_needs_its_node() {
             "\nhint: ",
             "--hierarchy",
         ]);
-    let at = |node: &str| workspace.json(["show", "Contoso", "--hierarchy", node])["pkid"].clone();
+    let at = |node: &str| {
+        workspace.json(["show", "Contoso", "--hierarchy", node])["connection"]["pkid"].clone()
+    };
     assert_eq!(at("sys.Provider.North"), north.as_str());
     assert_eq!(
         at("sys.Provider.South"),

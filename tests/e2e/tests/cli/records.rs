@@ -112,7 +112,7 @@ fn lifecycle_in_json() {
         shown["fields"]["account_number"],
         customer.organization.id.as_str()
     );
-    assert_eq!(shown["parts"].as_array().unwrap().len(), 5);
+    assert_eq!(shown["owned_documents"].as_array().unwrap().len(), 5);
     assert_eq!(shown["alerts"], json!([]));
     let mut wakeups = names(&shown["wakeups"], "id");
     wakeups.sort_unstable();
@@ -145,7 +145,7 @@ fn lifecycle_in_json() {
 
     let checked = workspace.json(["check-expiry", pkid]);
     assert_eq!(checked["alert"], Value::Null);
-    assert!(checked["refresh_token_left"].as_u64().unwrap() > 89 * 86_400_000);
+    assert!(checked["refresh_token_remaining_ms"].as_u64().unwrap() > 89 * 86_400_000);
 
     let dry = workspace.json(["delete", pkid, "--dry-run"]);
     let done = workspace.json(["delete", pkid, "--yes"]);
@@ -202,7 +202,7 @@ fn modify_changes_fields_and_renames_documents() {
     ]);
     let shown = workspace.json(["show", "Fabrikam"]);
     assert_eq!(shown["fields"]["account_email"], "admin@contoso.example");
-    let parts = names(&shown["parts"], "name");
+    let parts = names(&shown["owned_documents"], "name");
     assert!(parts.contains(&"SyncSparkUsersFabrikam"), "{parts:?}");
     assert!(
         parts.iter().all(|name| !name.contains("Contoso")),

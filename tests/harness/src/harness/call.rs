@@ -101,6 +101,16 @@ pub enum Call {
         #[serde(default)]
         accept_removals: bool,
     },
+    /// Runs an action that `describe` lists.
+    Invoke {
+        /// The record.
+        pkid: Pkid,
+        /// The action's name.
+        action: String,
+        /// The action's arguments.
+        #[serde(default)]
+        arguments: Map<String, Value>,
+    },
 }
 
 /// Reads a text unchanged, and any other JSON as its text.
@@ -132,6 +142,7 @@ impl Call {
             Self::Refresh { .. } => "refresh",
             Self::CheckExpiry { .. } => "check-expiry",
             Self::Sync { .. } => "sync",
+            Self::Invoke { .. } => "invoke",
         }
     }
 
@@ -192,6 +203,11 @@ impl Call {
                 "kind": kind,
                 "accept_removals": accept_removals.then_some(true),
             }),
+            Self::Invoke {
+                pkid,
+                action,
+                arguments,
+            } => json!({ "pkid": pkid, "action": action, "arguments": fields(arguments) }),
         };
         if let Value::Object(members) = &mut shown {
             members.retain(|_, value| !value.is_null());
@@ -240,6 +256,11 @@ impl Call {
                 kind,
                 accept_removals,
             } => to_report(host.sync(&pkid, kind, accept_removals).await),
+            Self::Invoke {
+                pkid,
+                action,
+                arguments,
+            } => to_report(host.invoke(&action, &pkid, arguments).await),
         }
     }
 }

@@ -114,6 +114,21 @@ impl Harness {
         self.call_typed(call).await
     }
 
+    /// Runs an action that `describe` lists.
+    pub async fn invoke(
+        &self,
+        action: &str,
+        pkid: &Pkid,
+        arguments: Map<String, Value>,
+    ) -> ObservedCall<Value> {
+        let call = Call::Invoke {
+            pkid: pkid.clone(),
+            action: action.to_owned(),
+            arguments,
+        };
+        self.call_typed(call).await
+    }
+
     async fn call_typed<T: DeserializeOwned>(&self, call: Call) -> ObservedCall<T> {
         self.call(call).await.and_then(|value| {
             serde_json::from_value(value).map_err(|error| CallFailure::from_harness(&error))

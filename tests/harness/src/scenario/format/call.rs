@@ -25,6 +25,7 @@ pub fn read(table: &mut Table<'_, '_>) -> Option<Call> {
         ("refresh", &keys::REFRESH),
         ("check-expiry", &keys::CHECK_EXPIRY),
         ("sync", &keys::SYNC),
+        ("invoke", &keys::INVOKE),
         ("wake", &keys::WAKE),
         ("describe", &keys::DESCRIBE),
         ("check-settings", &keys::CHECK_SETTINGS),
@@ -73,6 +74,11 @@ pub fn read(table: &mut Table<'_, '_>) -> Option<Call> {
                 "accept_removals": table.get("accept-removals", values::flag),
             })
         }
+        "invoke" => json!({
+            "pkid": record(table),
+            "action": table.require("action", values::any_text)?,
+            "arguments": table.get("arguments", values::object),
+        }),
         _ => json!({}),
     };
     Some(workflow(named, inputs, None))

@@ -89,6 +89,8 @@ sections! {
     CHECK_EXPIRY "call = \"check-expiry\"" ["record" "grant"];
     /// Imports.
     SYNC "call = \"sync\"" ["record" "kind" "accept-removals"];
+    /// Runs an action.
+    INVOKE "call = \"invoke\"" ["record" "action" "arguments"];
     /// Runs a wakeup.
     WAKE "call = \"wake\"" ["record" "wakeup" "moment" "payload" "due" "deadline"];
     /// Describes the model.

@@ -293,6 +293,10 @@ fn every_call_parses_as_a_harness_call() {
         ("refresh", ""),
         ("check-expiry", ""),
         ("sync", "kind = \"roles-licenses\""),
+        (
+            "invoke",
+            "action = \"Do\"\narguments = { grant = \"organization\" }",
+        ),
         ("describe", ""),
         ("check-settings", ""),
     ];

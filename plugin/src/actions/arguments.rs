@@ -1,0 +1,149 @@
+//! The arguments of an action: their schema, and how they are read with all errors at once.
+
+use serde_json::{Map, Value, json};
+
+use crate::model::type_name;
+use crate::platform::{Failure, FieldError, UnixMillis};
+use crate::text::find_similar;
+
+/// A parameter of an action.
+pub struct Parameter {
+    /// The name in the arguments.
+    pub name: &'static str,
+    /// One sentence for the person who invokes the action.
+    pub help: &'static str,
+    /// The kind of its value.
+    pub kind: ParameterKind,
+    /// Whether an argument must be given.
+    pub required: bool,
+}
+
+/// The kind of value of a parameter.
+#[derive(Clone, Copy)]
+pub enum ParameterKind {
+    /// Any text.
+    Text,
+    /// `true` or `false`; false by default.
+    Flag,
+    /// Milliseconds since the Unix epoch.
+    Timestamp,
+    /// One of these texts; the first by default.
+    Choice(&'static [&'static str]),
+}
+
+/// Arguments that satisfy the parameters of their action.
+pub struct Arguments(Map<String, Value>);
+
+impl Arguments {
+    /// Parses the text of one JSON object. A JSON `null` is an absent argument.
+    ///
+    /// # Errors
+    /// `invalid` with all errors, by the argument's name; `arguments` if it is no JSON object.
+    pub fn parse(text: &str, parameters: &[Parameter]) -> Result<Self, Failure> {
+        let invalid = |error: String| vec![FieldError::new("arguments", error)];
+        let mut arguments = match serde_json::from_str(text) {
+            Ok(Value::Object(arguments)) => arguments,
+            Ok(other) => {
+                let error = format!("must be one JSON object, not {}", type_name(&other));
+                return Err(Failure::Invalid(invalid(error)));
+            }
+            Err(error) => return Err(Failure::Invalid(invalid(format!("is not JSON: {error}")))),
+        };
+        arguments.retain(|_, value| !value.is_null());
+        let mut errors = Vec::new();
+        for (name, value) in &arguments {
+            let known = parameters.iter().find(|parameter| parameter.name == name);
+            let error = match known {
+                Some(parameter) => parameter.kind.check(value),
+                None => Some(unknown_error(name, parameters)),
+            };
+            errors.extend(error.map(|error| FieldError::new(name, error)));
+        }
+        let required = parameters.iter().filter(|parameter| parameter.required);
+        for missing in required.filter(|parameter| !arguments.contains_key(parameter.name)) {
+            errors.push(FieldError::new(missing.name, "is required"));
+        }
+        match errors.is_empty() {
+            true => Ok(Self(arguments)),
+            false => Err(Failure::Invalid(errors)),
+        }
+    }
+
+    /// Returns a text that was given.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+
+    /// Returns a flag; false if it was not given.
+    pub fn flag(&self, name: &str) -> bool {
+        self.0.get(name).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// Returns a time that was given.
+    pub fn timestamp(&self, name: &str) -> Option<UnixMillis> {
+        self.0.get(name).and_then(Value::as_u64).map(UnixMillis)
+    }
+}
+
+fn unknown_error(name: &str, parameters: &[Parameter]) -> String {
+    let names = || parameters.iter().map(|parameter| parameter.name);
+    match find_similar(name, names()) {
+        Some(similar) => format!("is not an argument of this action; did you mean {similar}?"),
+        None => format!(
+            "is not an argument of this action, which has {}",
+            names().collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+impl ParameterKind {
+    /// Checks a value; returns the error, if any.
+    fn check(self, value: &Value) -> Option<String> {
+        let expected = match (self, value) {
+            (Self::Text, Value::String(_)) | (Self::Flag, Value::Bool(_)) => return None,
+            (Self::Timestamp, value) if value.is_u64() => return None,
+            (Self::Choice(choices), Value::String(text)) => {
+                if choices.contains(&text.as_str()) {
+                    return None;
+                }
+                return Some(format!("must be one of {}", choices.join(", ")));
+            }
+            (Self::Text | Self::Choice(_), _) => "a text",
+            (Self::Flag, _) => "true or false",
+            (Self::Timestamp, _) => "milliseconds since 1970, a whole number",
+        };
+        Some(format!("must be {expected}, not {}", type_name(value)))
+    }
+
+    fn schema(self) -> Value {
+        match self {
+            Self::Text => json!({ "type": "string" }),
+            Self::Flag => json!({ "type": "boolean", "default": false }),
+            Self::Timestamp => json!({ "type": "integer", "minimum": 0 }),
+            Self::Choice(choices) => {
+                json!({ "type": "string", "enum": choices, "default": choices.first() })
+            }
+        }
+    }
+}
+
+/// Returns the JSON Schema (draft 2020-12) of the arguments.
+pub fn schema(parameters: &[Parameter]) -> Value {
+    let property = |parameter: &Parameter| {
+        let mut schema = parameter.kind.schema();
+        if let Some(schema) = schema.as_object_mut() {
+            schema.insert("description".to_owned(), parameter.help.into());
+        }
+        (parameter.name.to_owned(), schema)
+    };
+    let properties: Map<String, Value> = parameters.iter().map(property).collect();
+    let required = parameters.iter().filter(|parameter| parameter.required);
+    let required: Vec<&str> = required.map(|parameter| parameter.name).collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
+}

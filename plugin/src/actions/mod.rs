@@ -1,0 +1,184 @@
+//! The actions on a record: one table for their description and for `invoke`.
+//!
+//! A new action is a row of [`ACTIONS`] and the function that it runs. Hosts, their commands and their pages
+//! take its arguments and its result from the row's schemas.
+
+mod arguments;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::contract;
+use crate::grant::Grant;
+use crate::platform::{Failure, FieldError, Platform};
+use crate::reports::{
+    Authorization, ExpiryReport, RefreshOutcome, RefreshReport, SyncKind, SyncReport,
+};
+use crate::text::find_similar;
+use crate::workflows::{connect, expiry, refresh, sync};
+use arguments::{Arguments, Parameter, ParameterKind};
+
+/// An action on a record.
+pub struct Action {
+    /// The name in URLs and commands.
+    pub name: &'static str,
+    title: &'static str,
+    help: &'static str,
+    parameters: &'static [Parameter],
+    result_schema: fn() -> Value,
+    run: fn(&dyn Platform, &str, &Arguments) -> Result<Value, Failure>,
+}
+
+/// The action of the `refresh` workflow.
+pub const REFRESH: &str = "RefreshAccessToken";
+/// The action of the `check-expiry` workflow.
+pub const CHECK_EXPIRY: &str = "CheckTokenExpiry";
+
+/// The grant of an action that is for one grant.
+const GRANT: Parameter = Parameter {
+    name: "grant",
+    help: "The consent that the action is for.",
+    kind: ParameterKind::Choice(&[
+        Grant::Organization.as_str(),
+        Grant::WholesaleCustomers.as_str(),
+        Grant::WholesaleUsers.as_str(),
+    ]),
+    required: false,
+};
+
+/// All actions, in the order of a menu.
+pub const ACTIONS: &[Action] = &[
+    Action {
+        name: "Connect",
+        title: "Connect to Webex Control Hub",
+        help: "Begins a consent: returns the link that the customer's Webex administrator opens.",
+        parameters: &[
+            Parameter {
+                name: "redirect_uri",
+                help: "The URL to which Webex sends the browser after the consent, as registered \
+                       at Webex.",
+                kind: ParameterKind::Text,
+                required: true,
+            },
+            GRANT,
+        ],
+        result_schema: schema::<Authorization>,
+        run: |platform, pkid, arguments| {
+            let redirect_uri = arguments.text("redirect_uri").unwrap_or_default();
+            let grant = grant(arguments);
+            to_json(&connect::connect(platform, pkid, grant, redirect_uri)?)
+        },
+    },
+    Action {
+        name: REFRESH,
+        title: "Refresh Access Token",
+        help: "Gets a fresh access token from Webex now.",
+        parameters: &[
+            GRANT,
+            Parameter {
+                name: "requested_at",
+                help: "The time of the request, in milliseconds since 1970. The action joins an \
+                       attempt that began at or after this time. By default, the present time.",
+                kind: ParameterKind::Timestamp,
+                required: false,
+            },
+        ],
+        result_schema: schema::<RefreshReport>,
+        run: |platform, pkid, arguments| {
+            let requested_at = arguments.timestamp("requested_at");
+            let requested_at = requested_at.unwrap_or_else(|| platform.now());
+            let report = refresh::refresh(platform, pkid, grant(arguments), requested_at)?;
+            match report.outcome {
+                RefreshOutcome::Connected => to_json(&report),
+                RefreshOutcome::Retrying => Err(Failure::Unavailable(report.message)),
+                RefreshOutcome::Reauthorize | RefreshOutcome::Expired => {
+                    Err(Failure::Reauthorize(report.message))
+                }
+            }
+        },
+    },
+    Action {
+        name: CHECK_EXPIRY,
+        title: "Check Token Expiry",
+        help: "Checks both expiries now and updates the alerts.",
+        parameters: &[GRANT],
+        result_schema: schema::<ExpiryReport>,
+        run: |platform, pkid, arguments| {
+            to_json(&expiry::check_expiry(platform, pkid, grant(arguments))?)
+        },
+    },
+    Action {
+        name: "SyncRolesLicenses",
+        title: "Sync Webex App Roles Licenses",
+        help: "Imports the organisation's roles and licences from Webex.",
+        parameters: &[Parameter {
+            name: "accept_removals",
+            help: "Whether to remove what has vanished at Webex even if that is most of what is \
+                   stored.",
+            kind: ParameterKind::Flag,
+            required: false,
+        }],
+        result_schema: schema::<SyncReport>,
+        run: |platform, pkid, arguments| {
+            let accept_removals = arguments.flag("accept_removals");
+            let kind = SyncKind::RolesLicenses;
+            to_json(&sync::sync(platform, pkid, kind, accept_removals)?)
+        },
+    },
+];
+
+/// Runs `action` on the record `pkid`. `arguments` is the text of one JSON object.
+///
+/// # Errors
+/// `invalid` for an unknown action (field `action`) and for all errors in the arguments; those of the
+/// workflow. A failed refresh is an error too: `unavailable` if it is retried, else `reauthorize`.
+pub fn invoke(
+    platform: &dyn Platform,
+    action: &str,
+    pkid: &str,
+    arguments: &str,
+) -> Result<String, Failure> {
+    let Some(found) = ACTIONS.iter().find(|each| each.name == action) else {
+        let names = ACTIONS.iter().map(|action| action.name);
+        let hint = match find_similar(action, names.clone()) {
+            Some(name) => format!("; did you mean {name}?"),
+            None => format!("; the actions are {}", names.collect::<Vec<_>>().join(", ")),
+        };
+        let error = format!("{action:?} is not an action{hint}");
+        return Err(Failure::Invalid(vec![FieldError::new("action", error)]));
+    };
+    let arguments = Arguments::parse(arguments, found.parameters)?;
+    Ok((found.run)(platform, pkid, &arguments)?.to_string())
+}
+
+impl From<&Action> for contract::Action {
+    fn from(action: &Action) -> Self {
+        Self {
+            name: action.name.to_owned(),
+            title: action.title.to_owned(),
+            help: action.help.to_owned(),
+            arguments_schema: arguments::schema(action.parameters).to_string(),
+            result_schema: (action.result_schema)().to_string(),
+        }
+    }
+}
+
+fn grant(arguments: &Arguments) -> Grant {
+    let name = arguments.text(GRANT.name);
+    let mut all = Grant::ALL.into_iter();
+    all.find(|grant| Some(grant.as_str()) == name)
+        .unwrap_or_default()
+}
+
+fn schema<T: JsonSchema>() -> Value {
+    schemars::schema_for!(T).to_value()
+}
+
+fn to_json(report: &impl Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(report)
+        .map_err(|error| Failure::Internal(format!("the result cannot be written: {error}")))
+}
+
+#[cfg(test)]
+mod tests;

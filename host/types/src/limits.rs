@@ -155,6 +155,9 @@ limits! {
     "headers" Headers headers: usize = 64 << 10, Bytes, "more than N bytes";
     /// HTTP requests of one call; 32 by default.
     "requests" Requests requests: u32 = 32, Count;
+    /// Bytes of the caller's input of one call: fields, token response, callback, arguments; 1 MiB by
+    /// default.
+    "input" Input input: usize = 1 << 20, Bytes, "more than N bytes";
     /// Bytes of one commit; 1 MiB by default.
     "commit" Commit commit: usize = 1 << 20, Bytes, "more than N bytes";
     /// Changes and checks of one commit; 1000 by default.

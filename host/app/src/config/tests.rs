@@ -104,6 +104,7 @@ fn every_key_is_read() {
         secrets: 50,
         log: 16 << 10,
         calls: 16,
+        ..Limits::default()
     };
     let settings = [
         ("expiry.notify", "false"),

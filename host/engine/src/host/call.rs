@@ -14,6 +14,7 @@ use crate::imports::bindings::automate::platform::types as platform;
 use crate::imports::bindings::exports::automate::spark_customer::workflows::Guest;
 use crate::imports::journal::Journal;
 use crate::imports::{UnreportedEffects, convert as shared, lease_valid_until};
+use crate::limits::Limit;
 use crate::store::{Begin, BeginOutcome, DueWakeup, End, Lease, StoreError, WakeupSettlement};
 use crate::transactions::{Level, NewTransaction, TransactionOutcome};
 use crate::types::{Failure, Pkid, Reference, Timestamp};
@@ -29,6 +30,8 @@ pub(super) struct CallRequest {
     pub wakeup: Option<DueWakeup>,
     /// The secrets in the plugin's input.
     pub input_secrets: Vec<SecretString>,
+    /// The size of the caller's input in bytes.
+    input_bytes: usize,
 }
 
 impl CallRequest {
@@ -43,7 +46,13 @@ impl CallRequest {
             name: String::new(),
             wakeup: None,
             input_secrets: Vec::new(),
+            input_bytes: 0,
         }
+    }
+
+    pub(super) fn with_input(mut self, parts: &[&str]) -> Self {
+        self.input_bytes = parts.iter().map(|part| part.len()).sum();
+        self
     }
 
     pub(super) fn with_secrets(mut self, secrets: Vec<SecretString>) -> Self {
@@ -99,6 +108,14 @@ impl Host {
         convert: impl FnOnce(G) -> Result<T, Failure>,
         summary: impl FnOnce(&T) -> CallSummary,
     ) -> Result<CallOutput<T>, CallError> {
+        let limits = &self.parts.services.limits;
+        if request.input_bytes > limits.input {
+            let exceeded = limits.exceeded(Limit::Input).to_string();
+            return Err(CallError {
+                transaction: None,
+                kind: CallErrorKind::Refused(Failure::LimitExceeded(exceeded)),
+            });
+        }
         let submitted = self.clock().now();
         let record_lock = self.parts.record_locks.acquire(&request.subject).await;
         let started = self.claim(&request, submitted).await?;

@@ -210,8 +210,14 @@ impl Host {
     pub async fn add(&self, request: AddRequest) -> Result<CallOutput<AddReport>, CallError> {
         let pkid = self.new_pkid();
         let name = request.fields.get("name").and_then(Value::as_str);
+        let name = name.unwrap_or_default().to_owned();
+        let fields = Value::Object(request.fields).to_string();
+        let token_response = expose(request.token_response.as_ref());
+        let key = request.idempotency_key;
+        let tokens = token_response.as_deref().unwrap_or_default();
         let call_request = CallRequest::for_record("add", pkid.clone())
-            .with_name(name.unwrap_or_default())
+            .with_name(&name)
+            .with_input(&[&fields, tokens, key.as_deref().unwrap_or_default()])
             .with_secrets(input_secrets::extract_tokens(
                 request.token_response.as_ref(),
             ));
@@ -221,9 +227,9 @@ impl Host {
                 let request = guest::AddRequest {
                     pkid: pkid.to_string(),
                     hierarchy: request.hierarchy.to_string(),
-                    fields: Value::Object(request.fields.clone()).to_string(),
-                    token_response: expose(request.token_response.as_ref()),
-                    idempotency_key: request.idempotency_key.clone(),
+                    fields,
+                    token_response,
+                    idempotency_key: key,
                 };
                 workflows.call_add(store, &request).await
             },
@@ -251,12 +257,13 @@ impl Host {
         fields: Map<String, Value>,
         token_response: Option<SecretString>,
     ) -> Result<CallOutput<ConnectionReport>, CallError> {
+        let fields = Value::Object(fields).to_string();
+        let tokens = expose(token_response.as_ref());
         self.transact(
             CallRequest::for_record("modify", pkid.clone())
+                .with_input(&[&fields, tokens.as_deref().unwrap_or_default()])
                 .with_secrets(input_secrets::extract_tokens(token_response.as_ref())),
             async |workflows, store| {
-                let fields = Value::Object(fields.clone()).to_string();
-                let tokens = expose(token_response.as_ref());
                 workflows
                     .call_modify(store, pkid.as_str(), &fields, tokens.as_ref())
                     .await
@@ -332,6 +339,7 @@ impl Host {
     ) -> Result<CallOutput<ConnectReport>, CallError> {
         self.transact(
             CallRequest::for_record("complete-connect", pkid.clone())
+                .with_input(&[callback.expose_secret()])
                 .with_secrets(input_secrets::extract_codes(callback)),
             async |workflows, store| {
                 let callback = callback.expose_secret();

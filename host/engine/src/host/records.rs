@@ -65,7 +65,7 @@ impl Host {
         check_action_name(action)?;
         let arguments = Value::Object(arguments).to_string();
         self.transact(
-            CallRequest::for_record(action, pkid.clone()),
+            CallRequest::for_record(action, pkid.clone()).with_input(&[&arguments]),
             async |workflows, store| {
                 workflows
                     .call_invoke(store, action, pkid.as_str(), &arguments)

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
+use relation_host::limits::{Limit, LimitValue};
 use relation_host::transactions::{Status, Transaction};
 use relation_host::types::{Document, Key, Reference, Timestamp, Wakeup};
 use serde_json::json;
@@ -170,24 +171,16 @@ proptest! {
 
 #[test]
 fn every_limit_is_recorded() {
-    let limits = Limits {
-        memory: 48 << 20,
-        time: Duration::from_millis(61_500),
-        request_time: Duration::from_secs(7),
-        response: 3 << 20,
-        headers: 4 << 10,
-        requests: 55,
-        commit: 2 << 20,
-        changes: 77,
-        host_calls: 1234,
-        transfer: 5 << 20,
-        handles: 99,
-        table: 5000,
-        secrets: 12,
-        log: 9 << 10,
-        // The number of concurrent calls is not a limit of one call.
-        calls: Limits::default().calls,
-    };
+    let mut limits = Limits::default();
+    // The number of concurrent calls is not a limit of one call.
+    for limit in Limit::ALL.iter().filter(|limit| **limit != Limit::Calls) {
+        let changed = match limits.get(*limit) {
+            LimitValue::Bytes(bytes) => LimitValue::Bytes(bytes + 1),
+            LimitValue::Count(count) => LimitValue::Count(count + 1),
+            LimitValue::Time(time) => LimitValue::Time(time + Duration::from_millis(1_500)),
+        };
+        assert!(limits.set(*limit, changed), "{limit:?}");
+    }
     let setup = Setup {
         limits: limits.clone(),
         ..Setup::default()

@@ -16,6 +16,7 @@ use crate::reports::{
     Authorization, ExpiryReport, RefreshOutcome, RefreshReport, SyncKind, SyncReport,
 };
 use crate::text::find_similar;
+use crate::workflows::test_connection::{ConnectionTest, test_connection};
 use crate::workflows::{connect, expiry, refresh, sync};
 use arguments::{Arguments, Parameter, ParameterKind};
 
@@ -106,6 +107,16 @@ pub const ACTIONS: &[Action] = &[
         result_schema: schema::<ExpiryReport>,
         run: |platform, pkid, arguments| {
             to_json(&expiry::check_expiry(platform, pkid, grant(arguments))?)
+        },
+    },
+    Action {
+        name: "TestConnection",
+        title: "Test Connection",
+        help: "Asks Webex whether the access token works, and for which organisation.",
+        parameters: &[GRANT],
+        result_schema: schema::<ConnectionTest>,
+        run: |platform, pkid, arguments| {
+            to_json(&test_connection(platform, pkid, grant(arguments))?)
         },
     },
     Action {

@@ -10,6 +10,7 @@ pub mod modify;
 pub mod refresh;
 pub mod show;
 pub mod sync;
+pub mod test_connection;
 pub mod wake;
 
 #[cfg(test)]

@@ -64,6 +64,7 @@ pub fn build(profile: Profile) -> Result<ExitCode> {
 
 /// Runs the demo and returns its exit code.
 pub fn demo(args: &[OsString]) -> Result<ExitCode> {
+    build_libraries_beside_component()?;
     let folders = build_programs(Profile::Dev, Selection::Plugin)?;
     step(
         "demo",
@@ -128,6 +129,24 @@ fn program(target: &Path, profile: Profile, name: &str) -> PathBuf {
     target
         .join(profile.folder())
         .join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// Builds the plugin, and at the same time the host's libraries: the end of the plugin's compilation uses one
+/// core. `--example=embed` needs the libraries but no component.
+fn build_libraries_beside_component() -> Result<()> {
+    std::thread::scope(|scope| {
+        let libraries = scope.spawn(|| {
+            let targets = ["--workspace", "--example=embed", "--test=xtask"];
+            step("libraries", "compile the host's libraries", || {
+                run(workspace::cargo().arg("build").args(targets))
+            })
+        });
+        build_components(Selection::Plugin)?;
+        match libraries.join() {
+            Ok(built) => built,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
 }
 
 /// Builds the selected components, after the setup of the toolchain.

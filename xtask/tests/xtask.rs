@@ -70,6 +70,8 @@ fn harness_and_its_dependencies_can_be_packaged() {
             "relation-egress",
             "-p",
             "relation-store",
+            "-p",
+            "relation-toml",
         ])
         .args(["-p", "relation-host", "-p", "relation-harness"])
         .args(["-p", "webex-emulator", "--target-dir"])

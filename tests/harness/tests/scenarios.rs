@@ -10,8 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use relation_harness::scenario::component::Component;
-use relation_harness::scenario::format::parse;
-use relation_harness::scenario::format::source::Source;
+use relation_harness::scenario::format::{Source, parse};
 use relation_harness::scenario::outcome::{ScenarioResult, StepFailure, Verdict};
 use relation_harness::scenario::{report, run, suite};
 

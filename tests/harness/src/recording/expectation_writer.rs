@@ -9,7 +9,7 @@ use relation_host::types::Timestamp;
 use serde_json::Value;
 
 use super::placeholders::Placeholders;
-use crate::scenario::format::values::parse_moment;
+use crate::scenario::format::values::parse_rfc3339;
 
 /// The distance from the start of a recording up to which a number can be a moment: 50 years.
 const MAX_DISTANCE: Duration = Duration::from_secs(50 * 366 * 86_400);
@@ -67,7 +67,7 @@ impl<'a> ExpectationWriter<'a> {
                 (None, Some(number)) if !number.is_nan() && number.fract() != 0.0 => number.into(),
                 _ => "<number>".into(),
             },
-            Value::String(text) => match parse_moment(text) {
+            Value::String(text) => match parse_rfc3339(text) {
                 Some(moment) => self.moment(moment),
                 None => self.text(text).into(),
             },

@@ -19,7 +19,7 @@ use super::placeholders::{Placeholders, SecretCollector};
 use super::recorded_call::{DocumentChange, RecordedCall, SecretChanges};
 use super::writer::render;
 use super::*;
-use crate::scenario::format::{parse, source::Source};
+use crate::scenario::format::{Source, parse};
 
 const NOW: Timestamp = Timestamp(1_767_225_600_000);
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::format::source::SourcePosition;
 use super::matching::Matcher;
 use super::mismatch::{Mismatch, Segment};
 use super::model::{
@@ -14,6 +13,7 @@ use super::model::{
 use super::observation::Observation;
 use super::pattern::{Expected, Pattern};
 use super::template::Template;
+use relation_toml::SourcePosition;
 
 /// Returns all mismatches of a step.
 pub fn check(step: &Step, seen: &Observation, matcher: &mut Matcher) -> Vec<Mismatch> {

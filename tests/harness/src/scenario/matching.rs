@@ -4,11 +4,11 @@ use relation_host::types::{Pkid, Timestamp};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::format::source::SourcePosition;
-use super::format::values::parse_moment;
+use super::format::values::parse_rfc3339;
 use super::mismatch::{Mismatch, Segment};
 use super::pattern::{Expected, Kind, Pattern, sole_name};
 use super::template::{Bindings, Part, Template, to_text};
+use relation_toml::SourcePosition;
 
 /// Compares values with patterns, given the captured values and the time.
 #[derive(Clone, Debug)]
@@ -327,7 +327,7 @@ fn is_uuid(text: &str) -> bool {
 fn moment_of(value: &Value) -> Option<Timestamp> {
     match value {
         Value::Number(number) => number.as_u64().map(Timestamp),
-        Value::String(text) => parse_moment(text),
+        Value::String(text) => parse_rfc3339(text),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@ use relation_host::types::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::format::source::SourcePosition;
+use relation_toml::SourcePosition;
 
 /// The most characters of a value that are shown.
 const MAX_SHOWN: usize = 400;

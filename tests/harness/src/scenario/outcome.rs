@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use relation_host::types::Timestamp;
+use relation_toml::{ParseError, ParseErrors, SourcePosition};
 use serde::Serialize;
 
-use super::format::source::{ParseErrors, SourcePosition};
 use super::mismatch::Mismatch;
 use super::model::Scenario;
 use super::observation::Observation;
@@ -16,7 +16,7 @@ use super::template::Bindings;
 #[derive(Clone, Debug, Serialize)]
 pub struct ScenarioResult {
     /// The file.
-    #[serde(serialize_with = "super::format::source::serialize_path")]
+    #[serde(serialize_with = "serialize_path")]
     pub path: PathBuf,
     /// The behaviour; empty for a file that could not be read.
     pub about: String,
@@ -44,7 +44,7 @@ pub enum Verdict {
         /// The errors as text.
         message: String,
         /// The errors; empty if the file could not be read.
-        errors: Vec<super::format::source::ParseError>,
+        errors: Vec<ParseError>,
     },
 }
 
@@ -163,6 +163,11 @@ impl ResultCounts {
         }
         count
     }
+}
+
+/// Serialises a path as text; invalid UTF-8 is replaced.
+fn serialize_path<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 fn seconds<S: serde::Serializer>(took: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use regex_lite::Regex;
 use relation_host::types::Timestamp;
+use relation_toml::{DeValue, Item, Reader, SourcePosition, ValueError, find_nearest};
 use serde_json::Number;
-use toml::de::DeValue;
 
-use super::format::reader::{Item, Reader, nearest};
-use super::format::source::{SourcePosition, ValueError};
 use super::format::values;
 use super::template::{Part, Template};
 
@@ -220,8 +218,8 @@ fn scalar(value: DeValue<'_>) -> Result<Expected, ValueError> {
     Ok(match &value {
         DeValue::String(text) => return parse_text(text),
         DeValue::Boolean(flag) => Expected::Flag(*flag),
-        DeValue::Datetime(_) => Expected::At(values::moment(value)?),
-        _ => Expected::Number(values::number(&value)?),
+        DeValue::Datetime(_) => Expected::At(values::parse_moment(value)?),
+        _ => Expected::Number(values::parse_number(&value)?),
     })
 }
 
@@ -297,8 +295,8 @@ fn placeholder(inner: &str) -> Result<Expected, ValueError> {
     }
     if let Some((from, to)) = inner.split_once(" to ") {
         let moments = (
-            values::parse_moment(from.trim()),
-            values::parse_moment(to.trim()),
+            values::parse_rfc3339(from.trim()),
+            values::parse_rfc3339(to.trim()),
         );
         if let (Some(from), Some(to)) = moments {
             return Ok(Expected::During(from, to));
@@ -307,7 +305,7 @@ fn placeholder(inner: &str) -> Result<Expected, ValueError> {
     }
     let error = ValueError::new(format!("there is no placeholder <{inner}>"));
     let bare = format!("<{inner}>");
-    Err(match nearest(&bare, &PLACEHOLDERS) {
+    Err(match find_nearest(&bare, &PLACEHOLDERS) {
         Some(known) => error.hint(format!(
             "did you mean {known}? To mean the text itself, begin it with <<"
         )),

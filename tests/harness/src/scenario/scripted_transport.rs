@@ -8,7 +8,6 @@ use parking_lot::{Mutex, MutexGuard};
 use relation_host::egress::{ProxyUrl, Transport, TransportError};
 use serde_json::Value;
 
-use super::format::source::SourcePosition;
 use super::matching::Matcher;
 use super::mismatch::{Mismatch, Segment};
 use super::model::{BodyTemplate, ResponseFault, ResponseTemplate, ScriptedExchange};
@@ -17,6 +16,7 @@ use super::pattern::{Expected, Pattern};
 use super::template::UnboundName;
 use crate::script::ScriptedResponse;
 use crate::transcript::Request;
+use relation_toml::SourcePosition;
 
 /// Responds as the present step says.
 pub struct ScriptedTransport {

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, TableLike, Value};
 
 use super::durations::format_duration;
-use super::format::values::parse_moment;
+use super::format::values::parse_rfc3339;
 use super::mismatch::{Mismatch, Segment};
 use super::outcome::StepFailure;
 use super::template::to_text;
@@ -325,7 +325,7 @@ impl Updater<'_> {
     }
 
     fn text(&self, text: &str) -> String {
-        if let Some(away) = parse_moment(text).and_then(|moment| self.relative_moment(moment.0)) {
+        if let Some(away) = parse_rfc3339(text).and_then(|moment| self.relative_moment(moment.0)) {
             return away;
         }
         if text.parse::<Pkid>().is_ok() {

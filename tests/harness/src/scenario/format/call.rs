@@ -1,12 +1,10 @@
 //! `call = "…"`: a workflow and its inputs.
 
 use relation_host::reports::{Grant, SyncKind};
+use relation_toml::{DeValue, Table, ValueError};
 use serde_json::{Map, Value, json};
-use toml::de::DeValue;
 
 use super::given::default_node;
-use super::reader::Table;
-use super::source::ValueError;
 use super::{keys, values, webex};
 use crate::scenario::model::Call;
 use crate::scenario::template::Template;
@@ -31,7 +29,8 @@ pub fn read(table: &mut Table<'_, '_>) -> Option<Call> {
         ("check-settings", &keys::CHECK_SETTINGS),
     ];
     let names = sections.map(|(name, _)| (name, name));
-    let Some(named) = table.get("call", |value| values::word(value, "call", &names)) else {
+    let Some(named) = table.require("call", |value| values::parse_word(value, "call", &names))
+    else {
         table.allow_unknown_keys();
         return None;
     };
@@ -48,10 +47,10 @@ pub fn read(table: &mut Table<'_, '_>) -> Option<Call> {
         }),
         "delete" => json!({
             "pkid": record(table),
-            "dry_run": table.get("dry-run", values::flag).unwrap_or(false),
+            "dry_run": table.get("dry-run", values::parse_flag).unwrap_or(false),
         }),
         "connect" => {
-            let redirect_uri = table.get("redirect-uri", values::any_text);
+            let redirect_uri = table.get("redirect-uri", values::parse_any_text);
             json!({
                 "pkid": record(table),
                 "grant": grant(table),
@@ -59,7 +58,7 @@ pub fn read(table: &mut Table<'_, '_>) -> Option<Call> {
             })
         }
         "complete-connect" => {
-            let callback = table.get("callback", values::any_text);
+            let callback = table.get("callback", values::parse_any_text);
             json!({
                 "pkid": record(table),
                 "callback": callback.as_deref().unwrap_or("{callback}"),
@@ -67,17 +66,17 @@ pub fn read(table: &mut Table<'_, '_>) -> Option<Call> {
         }
         "refresh" | "check-expiry" => json!({ "pkid": record(table), "grant": grant(table) }),
         "sync" => {
-            let kind = table.get("kind", values::text).map(SyncKind::new);
+            let kind = table.get("kind", values::parse_text).map(SyncKind::new);
             json!({
                 "pkid": record(table),
                 "kind": kind.unwrap_or(SyncKind::ROLES_LICENSES),
-                "accept_removals": table.get("accept-removals", values::flag),
+                "accept_removals": table.get("accept-removals", values::parse_flag),
             })
         }
         "invoke" => json!({
             "pkid": record(table),
-            "action": table.require("action", values::any_text)?,
-            "arguments": table.get("arguments", values::object),
+            "action": table.require("action", values::parse_any_text)?,
+            "arguments": table.get("arguments", values::parse_object),
         }),
         _ => json!({}),
     };
@@ -98,11 +97,11 @@ fn workflow(named: &str, inputs: Value, name: Option<String>) -> Call {
 fn add(table: &mut Table<'_, '_>) -> Option<Call> {
     let name = table.get("as", webex::name);
     let hierarchy = table
-        .get("hierarchy", values::hierarchy)
+        .get("hierarchy", values::parse_hierarchy)
         .or_else(default_node);
     let fields = fields(table);
     let tokens = table.get("tokens", tokens);
-    let idempotency_key = table.get("idempotency-key", values::any_text);
+    let idempotency_key = table.get("idempotency-key", values::parse_any_text);
     let inputs = json!({
         "hierarchy": hierarchy?,
         "fields": fields,
@@ -114,13 +113,13 @@ fn add(table: &mut Table<'_, '_>) -> Option<Call> {
 
 fn wake(table: &mut Table<'_, '_>) -> Option<Call> {
     let record = Template::parse(&record(table));
-    let moment = table.get("moment", values::moment);
-    let payload = table.get("payload", values::any_text);
-    let due = table.get("due", values::moment);
-    let deadline = table.get("deadline", values::moment);
+    let moment = table.get("moment", values::parse_moment);
+    let payload = table.get("payload", values::parse_any_text);
+    let due = table.get("due", values::parse_moment);
+    let deadline = table.get("deadline", values::parse_moment);
     Some(Call::Wake {
         record,
-        wakeup: table.require("wakeup", values::text)?,
+        wakeup: table.require("wakeup", values::parse_text)?,
         moment,
         payload,
         due,
@@ -130,7 +129,7 @@ fn wake(table: &mut Table<'_, '_>) -> Option<Call> {
 
 /// Returns the record of the step; by default the record that was added without a name.
 fn record(table: &mut Table<'_, '_>) -> String {
-    let record = table.get("record", values::any_text);
+    let record = table.get("record", values::parse_any_text);
     record.unwrap_or_else(|| "{pkid}".to_owned())
 }
 
@@ -141,18 +140,20 @@ fn grant(table: &mut Table<'_, '_>) -> Grant {
         Grant::WholesaleUsers,
     ];
     let words = grants.map(|grant| (grant.as_str(), grant));
-    let grant = table.get("grant", |value| values::word(value, "grant", &words));
+    let grant = table.get("grant", |value| values::parse_word(value, "grant", &words));
     grant.unwrap_or_default()
 }
 
 fn fields(table: &mut Table<'_, '_>) -> Map<String, Value> {
-    table.get("fields", values::object).unwrap_or_default()
+    table
+        .get("fields", values::parse_object)
+        .unwrap_or_default()
 }
 
 /// Reads a token response: a table, or a text with its JSON.
 fn tokens(value: DeValue<'_>) -> Result<Value, ValueError> {
     match value {
         DeValue::String(text) => Ok(Value::String(text.into_owned())),
-        other => values::object(other).map(Value::Object),
+        other => values::parse_object(other).map(Value::Object),
     }
 }

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use toml::de::DeValue;
+use relation_toml::{DeValue, Item, Reader, Table, ValueError};
 
-use super::reader::{Item, Reader, Table};
-use super::source::ValueError;
 use super::{keys, values};
 use crate::scenario::model::{
     BodyTemplate, RequestExpectation, ResponseFault, ResponseTemplate, ScriptedExchange,
@@ -25,21 +23,12 @@ const FAULTS: [(&str, ResponseFault); 8] = [
 
 /// Reads one exchange.
 pub fn read(mut table: Table<'_, '_>) -> Option<ScriptedExchange> {
-    let reader = table.reader();
     let position = table.position();
-    if !table.has("request") {
-        table.missing("request");
-    }
     let request = table
-        .take("request")
-        .and_then(|item| reader.table(item, &keys::REQUEST))
+        .require_table("request", &keys::REQUEST)
         .and_then(read_request);
-    if !table.has("response") {
-        table.missing("response");
-    }
     let response = table
-        .take("response")
-        .and_then(|item| reader.table(item, &keys::RESPONSE))
+        .require_table("response", &keys::RESPONSE)
         .and_then(read_response);
     table.close();
     Some(ScriptedExchange {
@@ -52,7 +41,7 @@ pub fn read(mut table: Table<'_, '_>) -> Option<ScriptedExchange> {
 fn read_request(mut table: Table<'_, '_>) -> Option<RequestExpectation> {
     let reader = table.reader();
     let method = table.require("method", method);
-    let url = table.require("url", values::template);
+    let url = table.require("url", values::parse_template);
     let query = table.take("query").map(|item| patterns(reader, item));
     let headers = table.take("headers").map(|item| patterns(reader, item));
     let mut body = |key| table.take(key).and_then(|item| Pattern::read(reader, item));
@@ -80,7 +69,7 @@ fn patterns(reader: &Reader<'_>, item: Item<'_>) -> BTreeMap<String, Pattern> {
 }
 
 fn method(value: DeValue<'_>) -> Result<String, ValueError> {
-    let text = values::text(value)?;
+    let text = values::parse_text(value)?;
     let known = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
     match known.contains(&text.as_str()) {
         true => Ok(text),
@@ -91,24 +80,25 @@ fn method(value: DeValue<'_>) -> Result<String, ValueError> {
 
 fn read_response(mut table: Table<'_, '_>) -> Option<ResponseTemplate> {
     let reader = table.reader();
-    let fault = table.get("fault", |value| values::word(value, "fault", &FAULTS));
+    let fault = table.get("fault", |value| values::parse_word(value, "fault", &FAULTS));
     let within = [ResponseFault::Cut, ResponseFault::Stalled];
     if fault.is_some_and(|fault| !within.contains(&fault)) {
         let reason = "a request with this fault has no response";
         table.reject(&["status", "headers", "json", "form", "body"], reason);
     }
     let bodies = ["json", "form", "body"];
-    let given = bodies.iter().filter(|key| table.has(key)).count();
-    if given > 1 {
-        table.exactly_one(&bodies);
-    }
+    table.expect_at_most_one(&bodies);
     let status = table.get("status", status).unwrap_or(200);
     let headers = table.take("headers");
-    let headers = headers.map(|item| values::named_texts(reader, item));
-    let json = table.get("json", values::json).map(BodyTemplate::Json);
+    let headers = headers.map(|item| values::read_named_texts(reader, item));
+    let json = table
+        .get("json", values::parse_json)
+        .map(BodyTemplate::Json);
     let form = table.take("form");
-    let form = form.map(|item| BodyTemplate::Form(values::named_texts(reader, item)));
-    let text = table.get("body", values::template).map(BodyTemplate::Text);
+    let form = form.map(|item| BodyTemplate::Form(values::read_named_texts(reader, item)));
+    let text = table
+        .get("body", values::parse_template)
+        .map(BodyTemplate::Text);
     table.close();
     Some(ResponseTemplate {
         status,
@@ -119,7 +109,7 @@ fn read_response(mut table: Table<'_, '_>) -> Option<ResponseTemplate> {
 }
 
 fn status(value: DeValue<'_>) -> Result<u16, ValueError> {
-    match values::count::<u16>(value)? {
+    match values::parse_count::<u16>(value)? {
         status @ 200..=599 => Ok(status),
         other => {
             Err(ValueError::new(format!("{other} is not a response status"))

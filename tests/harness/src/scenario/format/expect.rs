@@ -1,11 +1,8 @@
 //! `[step.expect]`: the expectations of a step.
 
-use toml::de::DeValue;
+use relation_toml::{DeValue, Item, Reader, Section, SourcePosition, Table, ValueError};
 
-use super::keys::{self, Section};
-use super::reader::{Item, Reader, Table, kind, nearest};
-use super::source::ValueError;
-use super::values;
+use super::{keys, values};
 use crate::scenario::model::{
     Amount, Expectations, ExpectedChanges, ExpectedDocuments, ExpectedStorage, ExpectedWakeups,
     Lines, OccurrenceCount, Occurrences,
@@ -51,11 +48,9 @@ pub fn read_call_expectations(mut table: Table<'_, '_>) -> Expectations {
 /// Reads the expectations of a single call, which concurrent calls have too.
 fn call_expectations(table: &mut Table<'_, '_>) -> Expectations {
     let reader = table.reader();
-    if table.has("result") && table.has("exact-result") {
-        table.exactly_one(&["result", "exact-result"]);
-    }
+    table.expect_at_most_one(&["result", "exact-result"]);
     if table.has("error") && (table.has("result") || table.has("exact-result")) {
-        table.report(ValueError::new("a call has a result or an error, not both"));
+        table.report("a call has a result or an error, not both");
     }
     let result = table.take("result");
     let result = result.and_then(|item| Pattern::read(reader, item));
@@ -85,13 +80,13 @@ fn lines(reader: &Reader<'_>, item: Item<'_>) -> Lines {
 fn nowhere(
     reader: &Reader<'_>,
     item: Option<Item<'_>>,
-) -> Vec<(super::SourcePosition, crate::scenario::template::Template)> {
+) -> Vec<(SourcePosition, crate::scenario::template::Template)> {
     let items = item.map(|item| reader.items(item, "a list of texts"));
     let items = items.unwrap_or_default().into_iter();
     items
         .filter_map(|item| {
             let position = reader.position(item.span.start);
-            Some((position, reader.parse_item(item, values::template)?))
+            Some((position, reader.parse_item(item, values::parse_template)?))
         })
         .collect()
 }
@@ -116,29 +111,13 @@ fn read_entry(
             }
         };
     }
-    let DeValue::Table(entries) = &item.value else {
-        let message = format!("expected {}, found {}", section.name, kind(&item.value));
-        reader.report(&item.span, &item.key, ValueError::new(message));
-        return None;
-    };
-    for name in entries.keys() {
-        if !section.knows(name.get_ref()) {
-            let error = ValueError::new("unknown key");
-            let error = match nearest(name.get_ref(), section.keys) {
-                Some(known) => error.hint(format!("did you mean `{known}`?")),
-                None => error.hint(format!("{} has {}", section.name, section.keys.join(", "))),
-            };
-            reader.report(
-                &name.span(),
-                &format!("{}.{}", item.key, name.get_ref()),
-                error,
-            );
-        }
+    match reader.check_keys(&item, section) {
+        true => Pattern::read(reader, item),
+        false => None,
     }
-    Pattern::read(reader, item)
 }
 
-fn object(position: super::SourcePosition, entries: ShorthandEntries) -> Pattern {
+fn object(position: SourcePosition, entries: ShorthandEntries) -> Pattern {
     let entries = entries
         .into_iter()
         .map(|(name, expected)| (name.to_owned(), Pattern { position, expected }));
@@ -166,7 +145,7 @@ fn error(reader: &Reader<'_>, item: Item<'_>) -> Option<Pattern> {
             "host",
         ];
         let words = cases.map(|case| (case, case));
-        let case = values::word(DeValue::String(word.into()), "case of errors", &words)?;
+        let case = values::parse_word(DeValue::String(word.into()), "case of errors", &words)?;
         Ok(vec![("case", parse_text(case)?)])
     })
 }
@@ -236,13 +215,9 @@ fn occurrences(
             let expected = Expected::List { items, open };
             Some(Occurrences::Listed(Pattern { position, expected }))
         }
-        other => {
-            let message = format!(
-                "expected a list of {}, or a table of how often each, found {}",
-                section.name,
-                kind(other)
-            );
-            reader.report(&item.span, &item.key, ValueError::new(message));
+        _ => {
+            let expected = format!("a list of {}, or a table of how often each", section.name);
+            reader.report_kind(&item, &expected);
             None
         }
     }
@@ -318,7 +293,7 @@ fn is_empty(item: &Item<'_>) -> bool {
 fn storage(reader: &Reader<'_>, item: Item<'_>) -> Option<ExpectedStorage> {
     let position = reader.position(item.span.start);
     if let DeValue::String(word) = &item.value {
-        let word = values::word(
+        let word = values::parse_word(
             DeValue::String(word.clone()),
             "word for the store",
             &[("unchanged", ())],

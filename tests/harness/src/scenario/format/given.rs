@@ -2,12 +2,10 @@
 
 use relation_host::limits::{Limit, LimitUnit, LimitValue, Limits};
 use relation_host::types::{Hierarchy, Pkid, RECORD_MODEL, Reference, Wakeup};
+use relation_toml::{DeValue, Table, ValueError};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
-use toml::de::DeValue;
 
-use super::reader::Table;
-use super::source::ValueError;
 use super::{default_given, keys, values};
 use crate::scenario::model::{
     Content, GivenDocument, GivenSecret, GivenState, GivenWakeup, StoreKind,
@@ -41,13 +39,13 @@ impl KnownNames {
 
     /// Reads a text that contains only known names.
     pub fn template(&self, value: DeValue<'_>) -> Result<Template, ValueError> {
-        let template = values::template(value)?;
+        let template = values::parse_template(value)?;
         self.check(&template)?;
         Ok(template)
     }
 
     fn object(&self, value: DeValue<'_>) -> Result<Map<String, Value>, ValueError> {
-        let object = values::object(value)?;
+        let object = values::parse_object(value)?;
         for text in object.values().flat_map(texts_in) {
             self.check(&Template::parse(text))?;
         }
@@ -57,25 +55,24 @@ impl KnownNames {
 
 /// Reads `[given]`, in which the known names can be used.
 pub fn read(mut table: Table<'_, '_>, known: &KnownNames) -> GivenState {
-    let reader = table.reader();
     let default = default_given();
     let store = |value| {
         let stores = [("memory", StoreKind::Memory), ("sqlite", StoreKind::Sqlite)];
-        values::word(value, "store", &stores)
+        values::parse_word(value, "store", &stores)
     };
-    let clock = table.get("clock", values::moment).unwrap_or(default.clock);
+    let clock = table
+        .get("clock", values::parse_moment)
+        .unwrap_or(default.clock);
     let seed = table
-        .get("seed", values::count::<u64>)
+        .get("seed", values::parse_count::<u64>)
         .unwrap_or(default.seed);
     let store = table.get("store", store).unwrap_or(default.store);
-    let leases = table.get("leases", values::flag).unwrap_or(default.leases);
-    let documents = table.take("document");
-    let documents =
-        documents.map_or_else(Vec::new, |item| reader.tables(item, &keys::GIVEN_DOCUMENT));
-    let secrets = table.take("secret");
-    let secrets = secrets.map_or_else(Vec::new, |item| reader.tables(item, &keys::GIVEN_SECRET));
-    let wakeups = table.take("wakeup");
-    let wakeups = wakeups.map_or_else(Vec::new, |item| reader.tables(item, &keys::GIVEN_WAKEUP));
+    let leases = table
+        .get("leases", values::parse_flag)
+        .unwrap_or(default.leases);
+    let documents = table.tables("document", &keys::GIVEN_DOCUMENT);
+    let secrets = table.tables("secret", &keys::GIVEN_SECRET);
+    let wakeups = table.tables("wakeup", &keys::GIVEN_WAKEUP);
     table.close();
     GivenState {
         clock,
@@ -100,9 +97,9 @@ pub fn read(mut table: Table<'_, '_>, known: &KnownNames) -> GivenState {
 fn document(mut table: Table<'_, '_>, known: &KnownNames) -> Option<GivenDocument> {
     let reference = reference(&mut table);
     let hierarchy = table
-        .get("hierarchy", values::hierarchy)
+        .get("hierarchy", values::parse_hierarchy)
         .or_else(default_node);
-    let content = match table.exactly_one(&["body", "text"]) {
+    let content = match table.choose_one(&["body", "text"]) {
         Some("body") => table
             .get("body", |value| known.object(value))
             .map(Content::Object),
@@ -126,9 +123,9 @@ fn document(mut table: Table<'_, '_>, known: &KnownNames) -> Option<GivenDocumen
 
 fn secret(mut table: Table<'_, '_>, known: &KnownNames) -> Option<GivenSecret> {
     let owner = reference(&mut table);
-    let name = table.require("name", values::text);
+    let name = table.require("name", values::parse_text);
     let value = table.require("value", |value| {
-        let written = values::any_text(value)?;
+        let written = values::parse_any_text(value)?;
         known.check(&Template::parse(&written))?;
         Ok(SecretString::from(written))
     });
@@ -142,9 +139,9 @@ fn secret(mut table: Table<'_, '_>, known: &KnownNames) -> Option<GivenSecret> {
 
 fn wakeup(mut table: Table<'_, '_>, known: &KnownNames) -> Option<GivenWakeup> {
     let subject = reference(&mut table);
-    let id = table.require("id", values::text);
-    let due = table.require("due", values::moment);
-    let deadline = table.get("deadline", values::moment);
+    let id = table.require("id", values::parse_text);
+    let due = table.require("due", values::parse_moment);
+    let deadline = table.get("deadline", values::parse_moment);
     let payload = table.get("payload", |value| known.template(value));
     table.close();
     Some(GivenWakeup {
@@ -160,8 +157,8 @@ fn wakeup(mut table: Table<'_, '_>, known: &KnownNames) -> Option<GivenWakeup> {
 }
 
 fn reference(table: &mut Table<'_, '_>) -> Option<Reference> {
-    let model = table.get("model", values::text);
-    let pkid: Option<Pkid> = table.require("pkid", values::pkid);
+    let model = table.get("model", values::parse_text);
+    let pkid: Option<Pkid> = table.require("pkid", values::parse_pkid);
     Some(Reference::new(
         model.unwrap_or_else(|| RECORD_MODEL.to_owned()),
         pkid?,
@@ -179,23 +176,16 @@ pub fn limits(mut table: Table<'_, '_>) -> Limits {
     for limit in Limit::ALL {
         table.get(limit.name(), |value| {
             let value = match limit.unit() {
-                LimitUnit::Bytes => LimitValue::Bytes(values::size(value)?),
-                LimitUnit::Count => LimitValue::Count(positive(value)?),
-                LimitUnit::Time => LimitValue::Time(values::duration(value)?),
+                LimitUnit::Bytes => LimitValue::Bytes(values::parse_size(value)?),
+                LimitUnit::Count => LimitValue::Count(values::parse_positive(value)?),
+                LimitUnit::Time => LimitValue::Time(values::parse_duration(value)?),
             };
             match limits.set(*limit, value) {
                 true => Ok(()),
-                false => Err(ValueError::new("is too large")),
+                false => Err("is too large".into()),
             }
         });
     }
     table.close();
     limits
-}
-
-fn positive(value: toml::de::DeValue<'_>) -> Result<u64, ValueError> {
-    match values::count(value)? {
-        0 => Err(ValueError::new("must be 1 or more")),
-        count => Ok(count),
-    }
 }

@@ -2,22 +2,7 @@
 //! lists exactly these.
 
 use relation_host::limits::Limit;
-
-/// A table of a scenario and its allowed keys.
-#[derive(Debug)]
-pub struct Section {
-    /// The section's name, such as `[given]`, or a step's action, such as `call = "add"`.
-    pub name: &'static str,
-    /// The allowed keys.
-    pub keys: &'static [&'static str],
-}
-
-impl Section {
-    /// Whether the section allows this key.
-    pub fn knows(&self, key: &str) -> bool {
-        self.keys.contains(&key)
-    }
-}
+use relation_toml::Section;
 
 macro_rules! keys {
     ([$($key:literal)*]) => { &[$($key),*] };

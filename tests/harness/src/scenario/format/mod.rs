@@ -6,8 +6,6 @@ mod exchange;
 mod expect;
 mod given;
 pub mod keys;
-pub(super) mod reader;
-pub mod source;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -17,10 +15,10 @@ mod webex;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use relation_toml::{DeValue, Item, Reader, Table, ValueError};
+pub use relation_toml::{ParseError, ParseErrors, Source, SourcePosition};
 use secrecy::SecretString;
 
-use self::reader::{Item, Reader, Table};
-use self::source::{ParseErrors, Source, SourcePosition, ValueError};
 use super::model::{GivenState, Scenario, StoreKind, Webex};
 use super::template::{Bindings, Template};
 use crate::harness::START_TIME;
@@ -63,43 +61,30 @@ pub fn load(path: &Path) -> Result<Scenario, LoadError> {
 /// # Errors
 /// All errors in the text.
 pub fn parse(source: &Source) -> Result<Scenario, ParseErrors> {
-    let (reader, top) = Reader::open(source)?;
-    let scenario = reader
-        .table(top, &keys::SCENARIO)
-        .and_then(|table| scenario(table, source.path()));
-    match scenario {
-        Some(scenario) if !reader.has_errors() => Ok(scenario),
-        _ => Err(reader.finish()),
-    }
+    source.read(|reader, top| scenario(reader.table(top, &keys::SCENARIO)?, source.path()))
 }
 
 fn scenario(mut table: Table<'_, '_>, path: &Path) -> Option<Scenario> {
     let reader = table.reader();
-    let about = table.require("about", values::text);
-    let origin = table.get("source", values::text);
+    let about = table.require("about", values::parse_text);
+    let origin = table.get("source", values::parse_text);
     let settings = table.take("settings");
     let settings = settings.map_or_else(BTreeMap::new, |item| flatten_settings(reader, item));
     let secrets = table.take("secrets");
     let secrets = secrets.map_or_else(BTreeMap::new, |item| flatten_settings(reader, item));
     let limits = table
-        .take("limits")
-        .and_then(|item| reader.table(item, &keys::LIMITS))
+        .table("limits", &keys::LIMITS)
         .map(given::limits)
         .unwrap_or_default();
-    let webex = table
-        .take("webex")
-        .and_then(|item| reader.table(item, &keys::WEBEX))
-        .and_then(webex::read);
+    let webex = table.table("webex", &keys::WEBEX).and_then(webex::read);
     let known = given::KnownNames(webex.as_ref().map(Webex::names).unwrap_or_default());
     let given = table
-        .take("given")
-        .and_then(|item| reader.table(item, &keys::GIVEN))
+        .table("given", &keys::GIVEN)
         .map_or_else(default_given, |table| given::read(table, &known));
     if !table.has("step") {
-        table.missing("step");
+        table.report_missing("step");
     }
-    let steps = table.take("step");
-    let steps = steps.map_or_else(Vec::new, |item| reader.tables(item, &keys::STEP));
+    let steps = table.tables("step", &keys::STEP);
     let setting = step::StepContext {
         emulated: webex.is_some(),
         store: given.store,
@@ -144,7 +129,7 @@ fn flatten_settings(reader: &Reader<'_>, item: Item<'_>) -> BTreeMap<String, Opt
     while let Some((prefix, item)) = open.pop() {
         for (name, item) in reader.entries(item, "settings and their values") {
             let name = format!("{prefix}{name}");
-            if matches!(item.value, toml::de::DeValue::Table(_)) {
+            if matches!(item.value, DeValue::Table(_)) {
                 open.push((format!("{name}."), item));
             } else if let Some(value) = reader.parse_item(item, setting) {
                 let value = (value != "<absent>").then_some(value);
@@ -155,8 +140,8 @@ fn flatten_settings(reader: &Reader<'_>, item: Item<'_>) -> BTreeMap<String, Opt
     settings
 }
 
-fn setting(value: toml::de::DeValue<'_>) -> Result<String, ValueError> {
-    match values::json(value)? {
+fn setting(value: DeValue<'_>) -> Result<String, ValueError> {
+    match values::parse_json(value)? {
         serde_json::Value::String(text) => {
             let text = Template::parse(&text).fill(&Bindings::default());
             text.map_err(|unbound| {

@@ -1,10 +1,8 @@
 //! `[[step]]`: an action, disturbances during it, and its expectations.
 
 use relation_host::types::Failure;
-use toml::de::DeValue;
+use relation_toml::{DeValue, Table, ValueError};
 
-use super::reader::Table;
-use super::source::ValueError;
 use super::{call, exchange, expect, keys, values, webex};
 use crate::scenario::model::{
     Action, Call, ConcurrentCall, Disturbance, DisturbanceKind, DisturbancePoint, Step, StoreKind,
@@ -35,9 +33,8 @@ pub struct StepContext {
 
 /// Reads one step.
 pub fn read(mut table: Table<'_, '_>, setting: StepContext) -> Option<Step> {
-    let reader = table.reader();
     let position = table.position();
-    let about = table.get("about", values::text);
+    let about = table.get("about", values::parse_text);
     let action = action(&mut table, setting);
     let concurrent = matches!(action, Some(Action::Concurrent(_)));
     if concurrent {
@@ -48,14 +45,10 @@ pub fn read(mut table: Table<'_, '_>, setting: StepContext) -> Option<Step> {
         let reason = "the emulated Webex responds here: take [webex] away, or inject a fault";
         table.reject(&["http"], reason);
     }
-    let http = table.take("http");
-    let http = http.map_or_else(Vec::new, |item| reader.tables(item, &keys::EXCHANGE));
-    let disturbances = table.take("disturb");
-    let disturbances =
-        disturbances.map_or_else(Vec::new, |item| reader.tables(item, &keys::DISTURB));
+    let http = table.tables("http", &keys::EXCHANGE);
+    let disturbances = table.tables("disturb", &keys::DISTURB);
     let expect = table
-        .take("expect")
-        .and_then(|item| reader.table(item, &keys::EXPECT))
+        .table("expect", &keys::EXPECT)
         .map(|mut table| {
             if concurrent {
                 let reason =
@@ -77,12 +70,14 @@ pub fn read(mut table: Table<'_, '_>, setting: StepContext) -> Option<Step> {
 }
 
 fn action(table: &mut Table<'_, '_>, setting: StepContext) -> Option<Action> {
-    let which = table.exactly_one(&["call", "concurrently", "advance", "at", "webex", "host"]);
+    let which = table.choose_one(&["call", "concurrently", "advance", "at", "webex", "host"]);
     match which {
         Some("call") => call::read(table).map(Action::Call),
         Some("concurrently") => concurrent_calls(table, setting.store).map(Action::Concurrent),
-        Some("advance") => table.get("advance", values::duration).map(Action::Advance),
-        Some("at") => table.get("at", values::moment).map(Action::At),
+        Some("advance") => table
+            .get("advance", values::parse_duration)
+            .map(Action::Advance),
+        Some("at") => table.get("at", values::parse_moment).map(Action::At),
         Some("webex") => {
             if !setting.emulated {
                 table.report(
@@ -96,7 +91,7 @@ fn action(table: &mut Table<'_, '_>, setting: StepContext) -> Option<Action> {
             table.switch_section(&keys::RESTART);
             let words = [("restart", ())];
             let restart = table.get("host", |value| {
-                values::word(value, "action of the host", &words)
+                values::parse_word(value, "action of the host", &words)
             });
             restart.map(|()| Action::Restart)
         }
@@ -113,10 +108,10 @@ fn concurrent_calls(table: &mut Table<'_, '_>, store: StoreKind) -> Option<Vec<C
             ValueError::new("with a database, the machine decides the order of concurrent calls");
         table.report(error.hint("take store = \"memory\""));
     }
-    let reader = table.reader();
-    let callers = reader.tables(table.take("concurrently")?, &keys::CONCURRENT_CALL);
+    let callers = table.tables("concurrently", &keys::CONCURRENT_CALL);
     let read = callers.into_iter().filter_map(caller).collect::<Vec<_>>();
-    if read.iter().map(|caller| caller.times).sum::<u32>() < 2 && !reader.has_errors() {
+    if read.iter().map(|caller| caller.times).sum::<u32>() < 2 && table.reader().error_count() == 0
+    {
         let error = ValueError::new("one call alone is not concurrent");
         table.report(error.hint("write it as call = \"…\", or give it `times`"));
     }
@@ -126,10 +121,9 @@ fn concurrent_calls(table: &mut Table<'_, '_>, store: StoreKind) -> Option<Vec<C
 fn caller(mut table: Table<'_, '_>) -> Option<ConcurrentCall> {
     /// More calls would show nothing new, and take long.
     const MOST: u32 = 100;
-    let reader = table.reader();
     let position = table.position();
     let between = |most: u32| {
-        move |value| match values::count::<u32>(value)? {
+        move |value| match values::parse_count::<u32>(value)? {
             number if (1..=most).contains(&number) => Ok(number),
             _ => Err(ValueError::new(format!("must be from 1 to {most}"))),
         }
@@ -137,20 +131,12 @@ fn caller(mut table: Table<'_, '_>) -> Option<ConcurrentCall> {
     let times = table.get("times", between(MOST)).unwrap_or(1);
     let host = table.get("host", between(8)).unwrap_or(1);
     let expect = table
-        .take("expect")
-        .and_then(|item| reader.table(item, &keys::CONCURRENT_EXPECT))
+        .table("expect", &keys::CONCURRENT_EXPECT)
         .map(expect::read_call_expectations)
         .unwrap_or_default();
-    if !table.has("call") {
-        table.missing("call");
-        table.allow_unknown_keys();
-    }
-    let call = match table.has("call") {
-        true => call::read(&mut table),
-        false => None,
-    };
+    let call = call::read(&mut table);
     if host > 1 && matches!(call, Some(Call::Wake { .. })) {
-        table.report(ValueError::new("due wakeups run on the first host"));
+        table.report("due wakeups run on the first host");
     }
     table.close();
     Some(ConcurrentCall {
@@ -164,13 +150,15 @@ fn caller(mut table: Table<'_, '_>) -> Option<ConcurrentCall> {
 
 fn disturbance(mut table: Table<'_, '_>) -> Option<Disturbance> {
     let imports = IMPORTS.map(|name| (name, name));
-    let import = table.require("import", |value| values::word(value, "import", &imports));
-    let nth = table.get("nth", nth).unwrap_or(1);
+    let import = table.require("import", |value| {
+        values::parse_word(value, "import", &imports)
+    });
+    let nth = table.get("nth", values::parse_positive).unwrap_or(1);
     let sides = [
         ("before", DisturbancePoint::Before),
         ("after", DisturbancePoint::After),
     ];
-    let when = table.get("when", |value| values::word(value, "side", &sides));
+    let when = table.get("when", |value| values::parse_word(value, "side", &sides));
     let with = table.require("with", disturbance_kind);
     table.close();
     let (when, with) = (when.unwrap_or(DisturbancePoint::Before), with?);
@@ -180,13 +168,6 @@ fn disturbance(mut table: Table<'_, '_>) -> Option<Disturbance> {
         when,
         with,
     })
-}
-
-fn nth(value: DeValue<'_>) -> Result<u32, ValueError> {
-    match values::count(value)? {
-        0 => Err(ValueError::new("calls are counted from 1")),
-        nth => Ok(nth),
-    }
 }
 
 fn disturbance_kind(value: DeValue<'_>) -> Result<DisturbanceKind, ValueError> {
@@ -199,7 +180,7 @@ fn disturbance_kind(value: DeValue<'_>) -> Result<DisturbanceKind, ValueError> {
         "internal",
         "rate-limited",
     ];
-    let name = values::word(
+    let name = values::parse_word(
         value,
         "kind of disturbance",
         &names.map(|name| (name, name)),

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use toml::de::DeValue;
 use webex_emulator::{ErrorStyle, License, Listing, Mode, Paging, PagingDefect, Role};
 
-use super::reader::Table;
-use super::source::ValueError;
+use relation_toml::{DeValue, Table, ValueError};
+
 use super::{keys, values};
 use crate::scenario::model::{NewGrant, Organization, Violations, Webex, WebexAction};
 use crate::scenario::template::Template;
@@ -29,11 +28,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Reads `[webex]`.
 pub fn read(mut table: Table<'_, '_>) -> Option<Webex> {
     let reader = table.reader();
-    let organizations = table.take("organization");
-    let organizations =
-        organizations.map_or_else(Vec::new, |item| reader.tables(item, &keys::ORGANIZATION));
-    let grants = table.take("grant");
-    let grants = grants.map_or_else(Vec::new, |item| reader.tables(item, &keys::GRANT));
+    let organizations = table.tables("organization", &keys::ORGANIZATION);
+    let grants = table.tables("grant", &keys::GRANT);
     let faults = table.take("fault");
     let faults = faults.map_or_else(Vec::new, |item| {
         let faults = reader.items(item, "a list of [[webex.fault]]").into_iter();
@@ -43,22 +39,28 @@ pub fn read(mut table: Table<'_, '_>) -> Option<Webex> {
     });
     let webex = Webex {
         mode: table.get("mode", mode).unwrap_or_default(),
-        reuse_detection: table.get("reuse-detection", values::flag).unwrap_or(false),
+        reuse_detection: table
+            .get("reuse-detection", values::parse_flag)
+            .unwrap_or(false),
         // Whole days, so that a scenario can say "in 14 days".
         access_lifetime: table
-            .get("access-lifetime", values::duration)
+            .get("access-lifetime", values::parse_duration)
             .unwrap_or(14 * DAY),
         refresh_lifetime: table
-            .get("refresh-lifetime", values::duration)
+            .get("refresh-lifetime", values::parse_duration)
             .unwrap_or(90 * DAY),
-        code_lifetime: table.get("code-lifetime", values::duration),
+        code_lifetime: table.get("code-lifetime", values::parse_duration),
         error_style: table.get("error-style", style).unwrap_or_default(),
-        bare_responses: table.get("bare-responses", values::flag).unwrap_or(false),
-        require_pkce: table.get("require-pkce", values::flag).unwrap_or(false),
-        code_reuse_revokes: table
-            .get("code-reuse-revokes", values::flag)
+        bare_responses: table
+            .get("bare-responses", values::parse_flag)
             .unwrap_or(false),
-        revocation_lag: table.get("revocation-lag", values::duration),
+        require_pkce: table
+            .get("require-pkce", values::parse_flag)
+            .unwrap_or(false),
+        code_reuse_revokes: table
+            .get("code-reuse-revokes", values::parse_flag)
+            .unwrap_or(false),
+        revocation_lag: table.get("revocation-lag", values::parse_duration),
         violations: table
             .get("violations", violations)
             .unwrap_or(Violations::Forbidden),
@@ -91,7 +93,7 @@ fn read_named<'s, 'r, T>(
 
 fn organization(mut table: Table<'_, '_>) -> Option<Organization> {
     let name = table.require("name", name);
-    let display_name = table.get("display-name", values::text);
+    let display_name = table.get("display-name", values::parse_text);
     let roles = table.get("roles", json_list::<Role>);
     let licenses = table.get("licenses", json_list::<License>);
     table.close();
@@ -114,7 +116,7 @@ fn grant(mut table: Table<'_, '_>) -> Option<NewGrant> {
 fn new_grant(table: &mut Table<'_, '_>) -> Option<NewGrant> {
     let organization = table.require("organization", name);
     let name = table.get("name", name);
-    let scopes = table.get("scopes", values::texts);
+    let scopes = table.get("scopes", values::parse_texts);
     let organization = organization?;
     Some(NewGrant {
         position: table.position(),
@@ -141,7 +143,7 @@ pub fn action(table: &mut Table<'_, '_>) -> Option<WebexAction> {
     ];
     let section = table.get("webex", |value| {
         let names = sections.map(|(name, _)| (name, name));
-        values::word(value, "action at Webex", &names)
+        values::parse_word(value, "action at Webex", &names)
     });
     let Some(named) = section else {
         table.allow_unknown_keys();
@@ -154,8 +156,10 @@ pub fn action(table: &mut Table<'_, '_>) -> Option<WebexAction> {
         "consent" => {
             let organization = table.require("organization", name);
             let link = link(table);
-            let only = table.get("scopes", values::texts);
-            let without = table.get("without", values::texts).unwrap_or_default();
+            let only = table.get("scopes", values::parse_texts);
+            let without = table
+                .get("without", values::parse_texts)
+                .unwrap_or_default();
             Some(WebexAction::Consent {
                 organization: organization?,
                 link,
@@ -167,16 +171,16 @@ pub fn action(table: &mut Table<'_, '_>) -> Option<WebexAction> {
         "fail-consent" => Some(WebexAction::FailConsent {
             link: link(table),
             error: table
-                .get("error", values::text)
+                .get("error", values::parse_text)
                 .unwrap_or_else(|| "server_error".to_owned()),
             description: table
-                .get("description", values::any_text)
+                .get("description", values::parse_any_text)
                 .unwrap_or_default(),
         }),
         "grant" => new_grant(table).map(WebexAction::Grant),
-        "revoke" => match table.exactly_one(&["organization", "token"])? {
+        "revoke" => match table.choose_one(&["organization", "token"])? {
             "token" => table
-                .get("token", values::template)
+                .get("token", values::parse_template)
                 .map(WebexAction::RevokeToken),
             _ => table
                 .get("organization", name)
@@ -184,7 +188,7 @@ pub fn action(table: &mut Table<'_, '_>) -> Option<WebexAction> {
         },
         "mode" => Some(WebexAction::Mode {
             mode: table.get("mode", mode),
-            reuse_detection: table.get("reuse-detection", values::flag),
+            reuse_detection: table.get("reuse-detection", values::parse_flag),
         }),
         "fault" => table
             .require("fault", from_emulator_json)
@@ -212,8 +216,10 @@ pub fn action(table: &mut Table<'_, '_>) -> Option<WebexAction> {
 
 fn paging(table: &mut Table<'_, '_>) -> Option<WebexAction> {
     let listings = [("roles", Listing::Roles), ("licenses", Listing::Licenses)];
-    let listing = table.require("listing", |value| values::word(value, "listing", &listings));
-    let page_size = table.get("page-size", values::count::<usize>);
+    let listing = table.require("listing", |value| {
+        values::parse_word(value, "listing", &listings)
+    });
+    let page_size = table.get("page-size", values::parse_count::<usize>);
     let defect: Option<PagingDefect> = table.get("defect", from_emulator_json);
     let paging = page_size.map(|size| {
         let paging = Paging::with_size(size.max(1));
@@ -230,17 +236,17 @@ fn paging(table: &mut Table<'_, '_>) -> Option<WebexAction> {
 
 /// Returns the link of the step; by default the link of the latest `connect`.
 fn link(table: &mut Table<'_, '_>) -> Template {
-    let link = table.get("link", values::template);
+    let link = table.get("link", values::parse_template);
     link.unwrap_or_else(|| Template::parse("{link}"))
 }
 
 fn mode(value: DeValue<'_>) -> Result<Mode, ValueError> {
-    values::word(value, "mode", &MODES)
+    values::parse_word(value, "mode", &MODES)
 }
 
 fn style(value: DeValue<'_>) -> Result<ErrorStyle, ValueError> {
     let styles = [("oauth", ErrorStyle::Oauth), ("webex", ErrorStyle::Webex)];
-    values::word(value, "error style", &styles)
+    values::parse_word(value, "error style", &styles)
 }
 
 fn violations(value: DeValue<'_>) -> Result<Violations, ValueError> {
@@ -248,12 +254,12 @@ fn violations(value: DeValue<'_>) -> Result<Violations, ValueError> {
         ("forbidden", Violations::Forbidden),
         ("allowed", Violations::Allowed),
     ];
-    values::word(value, "rule for violations", &words)
+    values::parse_word(value, "rule for violations", &words)
 }
 
 /// Parses a name that can be used in braces.
 pub fn name(value: DeValue<'_>) -> Result<String, ValueError> {
-    let text = values::text(value)?;
+    let text = values::parse_text(value)?;
     let whole = format!("{{{text}}}");
     let is_name = Template::parse(&whole).names().next() == Some(text.as_str());
     if is_name && !text.contains('.') {
@@ -265,23 +271,14 @@ pub fn name(value: DeValue<'_>) -> Result<String, ValueError> {
 }
 
 fn json_list<T: DeserializeOwned>(value: DeValue<'_>) -> Result<Vec<T>, ValueError> {
-    match value {
-        DeValue::Array(items) => {
-            let items = items
-                .into_iter()
-                .map(|item| from_json(values::json(item.into_inner())?));
-            items.collect()
-        }
-        other => Err(ValueError::new(format!(
-            "expected a list of tables, found {}",
-            super::reader::kind(&other)
-        ))),
-    }
+    values::parse_list(value, "a list of tables", |item| {
+        from_json(values::parse_json(item)?)
+    })
 }
 
 /// Parses the emulator's JSON format, with `-` in place of `_` in names.
 fn from_emulator_json<T: DeserializeOwned>(value: DeValue<'_>) -> Result<T, ValueError> {
-    let fields = values::object(value)?;
+    let fields = values::parse_object(value)?;
     let fields = fields
         .into_iter()
         .map(|(name, value)| (name.replace('-', "_"), value));

@@ -1,10 +1,9 @@
 //! Values compared with expectations as scenarios write them.
 
+use relation_toml::Source;
 use serde_json::json;
 
 use super::*;
-use crate::scenario::format::reader::Reader;
-use crate::scenario::format::source::Source;
 
 const NOON: Timestamp = Timestamp(1_767_268_800_000);
 
@@ -17,11 +16,8 @@ fn matcher() -> Matcher {
 
 fn pattern(toml: &str) -> Pattern {
     let source = Source::new("expected.toml", toml);
-    let (reader, top) = Reader::open(&source).unwrap();
-    match Pattern::read(&reader, top) {
-        Some(pattern) => pattern,
-        None => panic!("{}", reader.finish()),
-    }
+    let pattern = source.read(Pattern::read);
+    pattern.unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 /// Returns the mismatches of `found` with the expectation `toml`.

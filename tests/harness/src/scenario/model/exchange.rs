@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::scenario::format::source::SourcePosition;
 use crate::scenario::pattern::Pattern;
 use crate::scenario::template::Template;
+use relation_toml::SourcePosition;
 
 /// An expected request and its response.
 #[derive(Clone, Debug)]

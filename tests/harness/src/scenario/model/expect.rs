@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::scenario::format::source::SourcePosition;
 use crate::scenario::pattern::Pattern;
 use crate::scenario::template::Template;
+use relation_toml::SourcePosition;
 
 /// The expectations of a step. Parts without a value are not compared, but a call must not fail unless an error
 /// is expected.

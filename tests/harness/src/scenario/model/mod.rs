@@ -9,8 +9,8 @@ use relation_host::types::{Failure, Timestamp};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::format::source::SourcePosition;
 use super::template::Template;
+use relation_toml::SourcePosition;
 
 mod exchange;
 mod expect;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use webex_emulator::{ErrorStyle, Fault, License, Listing, Mode, Paging, Role};
 
-use crate::scenario::format::source::SourcePosition;
 use crate::scenario::template::Template;
+use relation_toml::SourcePosition;
 
 /// The emulated Webex.
 #[derive(Clone, Debug)]

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::scenario::format::source::SourcePosition;
 use crate::scenario::observation::Observation;
 use crate::scenario::template::Bindings;
+use relation_toml::SourcePosition;
 
 const NOW: Timestamp = Timestamp(1_767_225_600_000);
 

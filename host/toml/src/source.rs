@@ -1,8 +1,12 @@
-//! The text of a scenario file, places in it, and errors that show their line.
+//! The text of a file, positions in it, and errors that show their line.
 
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use toml::de::DeValue;
+
+use crate::reader::describe_kind;
 
 /// A position in a file, counted from 1; columns are characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -45,7 +49,7 @@ impl Source {
         &self.text
     }
 
-    /// Returns the place of a byte.
+    /// Returns the position of a byte.
     pub fn position(&self, byte: usize) -> SourcePosition {
         let before = self.text.get(..byte).unwrap_or(&self.text);
         let line = before.rsplit('\n').next().unwrap_or(before);
@@ -62,13 +66,13 @@ impl Source {
     }
 
     /// Creates the error for a span, with its line.
-    pub(super) fn locate(&self, span: &Range<usize>, key: &str, error: ValueError) -> ParseError {
+    pub(crate) fn locate(&self, span: &Range<usize>, key: &str, error: ValueError) -> ParseError {
         let position = self.position(span.start);
         let line = self.line(position.line).to_owned();
         let marked = self.text.get(span.clone()).unwrap_or_default();
         let marked = marked.lines().next().unwrap_or_default().chars().count();
         ParseError {
-            path: self.path.clone(),
+            path: self.path.to_string_lossy().into_owned(),
             position,
             width: marked.max(1),
             line,
@@ -97,6 +101,14 @@ impl ValueError {
         }
     }
 
+    /// Creates the error for a value of another kind than the expected one.
+    pub fn from_kind(expected: &str, found: &DeValue<'_>) -> Self {
+        Self::new(format!(
+            "expected {expected}, found {}",
+            describe_kind(found)
+        ))
+    }
+
     /// Adds a suggested correction.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -104,20 +116,23 @@ impl ValueError {
     }
 }
 
-/// Serialises a path as text; invalid UTF-8 is replaced.
-pub(crate) fn serialize_path<S: serde::Serializer>(
-    path: &Path,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
+impl From<String> for ValueError {
+    fn from(message: String) -> Self {
+        Self::new(message)
+    }
+}
+
+impl From<&str> for ValueError {
+    fn from(message: &str) -> Self {
+        Self::new(message)
+    }
 }
 
 /// One error in a file.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ParseError {
-    /// The file.
-    #[serde(serialize_with = "serialize_path")]
-    pub path: PathBuf,
+    /// The file; invalid UTF-8 in its path is replaced.
+    pub path: String,
     /// The position in the file.
     pub position: SourcePosition,
     /// The number of marked characters.
@@ -137,7 +152,7 @@ impl fmt::Display for ParseError {
     /// Formats the error like a compiler: position and message, the line with the marked part, a hint.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let SourcePosition { line, column } = self.position;
-        write!(f, "{}:{line}:{column}: ", self.path.display())?;
+        write!(f, "{}:{line}:{column}: ", self.path)?;
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;
         }
@@ -180,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_counts_lines_and_characters_from_one() {
+    fn position_counts_lines_and_characters_from_one() {
         let source = Source::new("a.toml", "a = 1\nä = 2\n");
         assert_eq!(source.position(0), SourcePosition { line: 1, column: 1 });
         let two = source.text().find('2').unwrap();

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
 use relation_host::component::ComponentCache;
-use toml::de::DeValue;
-
-use super::reader::{Reader, Section, describe_kind};
+use relation_toml::{DeValue, ValueError};
 
 /// The directory of the cache for compiled components.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,30 +35,20 @@ impl CacheLocation {
         };
         Some(ComponentCache::new(directory))
     }
-}
 
-impl Section<'_> {
-    /// Takes a directory, relative to `directory`, or `false`.
-    pub(super) fn cache_location(
-        &mut self,
-        reader: &mut Reader<'_>,
-        key: &'static str,
-        directory: &Path,
-    ) -> Option<CacheLocation> {
-        self.take(reader, key, |value| match value {
+    /// Parses a directory, relative to `directory`, or `false`.
+    pub(super) fn parse(value: DeValue<'_>, directory: &Path) -> Result<Self, ValueError> {
+        match value {
             DeValue::String(path) if !path.trim().is_empty() => {
-                Ok(CacheLocation::Directory(directory.join(&*path)))
+                Ok(Self::Directory(directory.join(&*path)))
             }
-            DeValue::String(_) => Err("must not be empty; false turns the cache off".to_owned()),
-            DeValue::Boolean(false) => Ok(CacheLocation::Disabled),
+            DeValue::String(_) => Err("must not be empty; false turns the cache off".into()),
+            DeValue::Boolean(false) => Ok(Self::Disabled),
             DeValue::Boolean(true) => Err(
                 "expected a directory or false; without this key there is a cache in the user's own folder"
-                    .to_owned(),
+                    .into(),
             ),
-            other => Err(format!(
-                "expected a directory or false, found {}",
-                describe_kind(&other)
-            )),
-        })
+            other => Err(ValueError::from_kind("a directory or false", &other)),
+        }
     }
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use relation_host::store::seal::{
     KeyCommand, KeyEncryptionKey, KeyEnv, KeyError, KeyFile, KeyProvider,
 };
+use relation_toml::Table;
 
-use super::reader::{Reader, Section};
+use super::values::{parse_command, parse_path, parse_variable};
 
 /// The source of the key-encryption key.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,16 +40,12 @@ impl KeySource {
     }
 
     /// Reads `key-file`, `key-env` or `key-command`. More than one of them is an error.
-    pub(super) fn read(
-        section: &mut Section<'_>,
-        reader: &mut Reader<'_>,
-        directory: &Path,
-    ) -> Option<Self> {
-        let keys = ["key-file", "key-env", "key-command"];
-        section.at_most_one(reader, &keys);
-        let file = section.path(reader, "key-file", directory).map(Self::File);
-        let env = section.variable(reader, "key-env").map(Self::Env);
-        let command = section.words(reader, "key-command");
+    pub(super) fn read(table: &mut Table<'_, '_>, directory: &Path) -> Option<Self> {
+        table.expect_at_most_one(&["key-file", "key-env", "key-command"]);
+        let file = table.get("key-file", |value| parse_path(value, directory));
+        let file = file.map(Self::File);
+        let env = table.get("key-env", parse_variable).map(Self::Env);
+        let command = table.get("key-command", parse_command);
         let command = command.and_then(|words| Self::command(&words, directory));
         file.or(env).or(command)
     }

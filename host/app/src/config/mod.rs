@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use relation_host::Retention;
-use relation_host::limits::{Limit, Limits};
+use relation_host::limits::{Limit, LimitUnit, LimitValue, Limits};
 use relation_host::text::{self, NotUtf8};
+use relation_toml::{DeValue, ParseError, ParseErrors, Source, Table, ValueError};
 
 use crate::StoreUrl;
 
 mod component;
 mod key;
-mod reader;
 mod redirect;
 mod setting_sources;
 mod stash;
@@ -25,11 +25,13 @@ mod values;
 
 pub use self::component::CacheLocation;
 pub use self::key::KeySource;
-pub use self::reader::SettingError;
-use self::reader::{Reader, Section};
 pub use self::redirect::RedirectAddress;
 pub use self::setting_sources::SettingSources;
 pub use self::values::LogFormat;
+use self::values::{
+    format_duration, parse_base_url, parse_duration, parse_flag, parse_fraction, parse_list,
+    parse_path, parse_positive, parse_proxies, parse_size, parse_targets, parse_text, parse_texts,
+};
 
 /// The configuration file that is read if it exists and no other file is named.
 pub const DEFAULT_FILE: &str = "relation.toml";
@@ -119,6 +121,43 @@ pub enum ConfigError {
     },
 }
 
+/// An error in a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingError {
+    /// The line, counted from 1. `None` if the file does not give the key.
+    pub line: Option<usize>,
+    /// The key with its section, such as `limits.memory`. Empty if the text is not TOML.
+    pub key: String,
+    /// The error and the expected value.
+    pub message: String,
+}
+
+/// The text of the line is left out, because it may contain a secret.
+impl From<ParseError> for SettingError {
+    fn from(error: ParseError) -> Self {
+        Self {
+            line: Some(error.position.line),
+            key: error.key,
+            message: match error.hint {
+                Some(hint) => format!("{}; {hint}", error.message),
+                None => error.message,
+            },
+        }
+    }
+}
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        match self.key.as_str() {
+            "" => f.write_str(&self.message),
+            key => write!(f, "{key}: {}", self.message),
+        }
+    }
+}
+
 struct ErrorList<'a>(&'a [SettingError]);
 
 impl fmt::Display for ErrorList<'_> {
@@ -144,8 +183,7 @@ impl Config {
             path: path.to_owned(),
             found,
         })?;
-        let directory = path.parent().unwrap_or(Path::new(""));
-        let parsed = Self::parse(text, directory);
+        let parsed = Self::parse(&Source::new(path, text));
         let mut config = parsed.map_err(|errors| ConfigError::Invalid {
             path: path.to_owned(),
             errors,
@@ -185,79 +223,124 @@ impl Config {
         directory.into()
     }
 
-    /// Parses `text`. Paths in it are relative to `directory`.
-    fn parse(text: &str, directory: &Path) -> Result<Self, Vec<SettingError>> {
-        let mut config = Self::without_file(directory);
-        let (mut top, mut reader) = Reader::open(text)?;
-        if let Some(store) = top.url(&mut reader, "store", directory) {
-            config.store = store;
-        }
-        if let Some(key) = KeySource::read(&mut top, &mut reader, directory) {
-            config.key = key;
-        }
-        config.stash = top.path(&mut reader, "stash", directory);
-        if let Some(reserve) = top.reserve(&mut reader, "stash-reserve") {
-            config.stash_reserve = reserve;
-        }
-        if let Some(mut section) = top.section(&mut reader, "component") {
-            if let Some(cache) = section.cache_location(&mut reader, "cache", directory) {
-                config.component_cache = cache;
-            }
-            section.close(&mut reader);
-        }
-        if let Some(section) = top.section(&mut reader, "webex") {
-            config.read_webex(section, &mut reader, directory);
-        }
-        if let Some(mut section) = top.section(&mut reader, "connect") {
-            config.redirect = section.redirect(&mut reader, "redirect");
-            section.close(&mut reader);
-        }
-        if let Some(section) = top.section(&mut reader, "egress") {
-            config.read_egress(section, &mut reader, directory);
-        }
-        if let Some(section) = top.section(&mut reader, "limits") {
-            config.read_limits(section, &mut reader);
-        }
-        if let Some(mut section) = top.section(&mut reader, "transactions") {
-            if let Some(keep) = section.duration(&mut reader, "keep") {
-                config.retention.succeeded = keep;
-            }
-            if let Some(keep) = section.duration(&mut reader, "keep-failures") {
-                config.retention.failed = keep;
-            }
-            section.close(&mut reader);
-        }
-        if let Some(section) = top.section(&mut reader, "expiry") {
-            config.read_expiry(section, &mut reader);
-        }
-        if let Some(section) = top.section(&mut reader, "refresh") {
-            config.read_refresh(section, &mut reader);
-        }
-        if let Some(section) = top.section(&mut reader, "tokens") {
-            config.read_tokens(section, &mut reader);
-        }
-        if let Some(mut section) = top.section(&mut reader, "dispatch") {
-            config.dispatch.concurrency = section.count(&mut reader, "concurrency");
-            config.dispatch.poll = section.duration(&mut reader, "poll");
-            config.dispatch.refresh_rate = section.count(&mut reader, "refresh-rate");
-            section.close(&mut reader);
-        }
-        if let Some(mut section) = top.section(&mut reader, "log") {
-            if let Some(format) = section.log_format(&mut reader, "format") {
-                config.log_format = format;
-            }
-            section.close(&mut reader);
-        }
-        top.close(&mut reader);
-        reader.finish()?;
-        Ok(config)
+    /// Parses the text of a file. Paths in it are relative to the file's directory.
+    fn parse(source: &Source) -> Result<Self, Vec<SettingError>> {
+        let directory = source.path().parent().unwrap_or(Path::new(""));
+        let parsed = source.read(|reader, top| {
+            let mut config = Self::without_file(directory);
+            config.read(
+                reader.undeclared_table(top, "the configuration")?,
+                directory,
+            );
+            Some(config)
+        });
+        parsed.map_err(|ParseErrors(errors)| errors.into_iter().map(Into::into).collect())
     }
 
-    fn read_webex(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>, directory: &Path) {
-        let base_url = section.base_url(reader, "base-url");
-        self.set(reader, "webex.base-url", "webex.base-url", base_url);
-        let client_id = section.text(reader, "client-id");
-        self.set(reader, "webex.client-id", "webex.client-id", client_id);
+    fn read(&mut self, mut top: Table<'_, '_>, directory: &Path) {
+        if let Some(store) = top.get("store", |value| {
+            Ok(StoreUrl::parse(&parse_text(value)?, directory)?)
+        }) {
+            self.store = store;
+        }
+        if let Some(key) = KeySource::read(&mut top, directory) {
+            self.key = key;
+        }
+        self.stash = top.get("stash", |value| parse_path(value, directory));
+        if let Some(reserve) = top.get("stash-reserve", stash::parse_reserve) {
+            self.stash_reserve = reserve;
+        }
+        if let Some(mut table) = top.undeclared_table("component") {
+            if let Some(cache) = table.get("cache", |value| CacheLocation::parse(value, directory))
+            {
+                self.component_cache = cache;
+            }
+            table.close();
+        }
+        if let Some(table) = top.undeclared_table("webex") {
+            self.read_webex(table, directory);
+        }
+        if let Some(mut table) = top.undeclared_table("connect") {
+            self.redirect = table.get("redirect", |value| {
+                let text = parse_text(value)?;
+                Ok(RedirectAddress::parse(&text).map_err(|error| format!("{text:?} {error}"))?)
+            });
+            table.close();
+        }
+        if let Some(mut table) = top.undeclared_table("egress") {
+            self.egress = Egress {
+                allow: table.get("allow", parse_targets).unwrap_or_default(),
+                proxies: table.get("proxies", parse_proxies).unwrap_or_default(),
+                extra_ca: table.get("extra-ca", |value| parse_path(value, directory)),
+            };
+            table.close();
+        }
+        if let Some(table) = top.undeclared_table("limits") {
+            self.read_limits(table);
+        }
+        if let Some(mut table) = top.undeclared_table("transactions") {
+            if let Some(keep) = table.get("keep", parse_duration) {
+                self.retention.succeeded = keep;
+            }
+            if let Some(keep) = table.get("keep-failures", parse_duration) {
+                self.retention.failed = keep;
+            }
+            table.close();
+        }
+        if let Some(mut table) = top.undeclared_table("expiry") {
+            self.set(&mut table, "thresholds", "expiry.thresholds", |value| {
+                let durations = parse_list(value, "a list of durations", parse_duration)?;
+                let durations: Vec<_> = durations.into_iter().map(format_duration).collect();
+                Ok(durations.join(","))
+            });
+            self.set(&mut table, "notify", "expiry.notify", |value| {
+                Ok(parse_flag(value)?.to_string())
+            });
+            table.close();
+        }
+        if let Some(mut table) = top.undeclared_table("refresh") {
+            self.set_duration(&mut table, "period", "refresh.period");
+            for (key, setting) in [
+                ("fraction", "refresh.fraction"),
+                ("jitter", "refresh.jitter"),
+            ] {
+                self.set(&mut table, key, setting, |value| {
+                    Ok(parse_fraction(value)?.to_string())
+                });
+            }
+            table.close();
+        }
+        if let Some(mut table) = top.undeclared_table("tokens") {
+            for (key, setting) in [
+                ("assumed-access-lifetime", "tokens.assumed-access-lifetime"),
+                (
+                    "assumed-refresh-lifetime",
+                    "tokens.assumed-refresh-lifetime",
+                ),
+            ] {
+                self.set_duration(&mut table, key, setting);
+            }
+            table.close();
+        }
+        if let Some(mut table) = top.undeclared_table("dispatch") {
+            self.dispatch.concurrency = table.get("concurrency", parse_positive);
+            self.dispatch.poll = table.get("poll", parse_duration);
+            let rate = table.get("refresh-rate", parse_positive);
+            self.dispatch.refresh_rate = rate.and_then(NonZeroU32::new);
+            table.close();
+        }
+        if let Some(mut table) = top.undeclared_table("log") {
+            if let Some(format) = table.get("format", LogFormat::parse) {
+                self.log_format = format;
+            }
+            table.close();
+        }
+        top.close();
+    }
+
+    fn read_webex(&mut self, mut table: Table<'_, '_>, directory: &Path) {
+        self.set(&mut table, "base-url", "webex.base-url", parse_base_url);
+        self.set(&mut table, "client-id", "webex.client-id", parse_text);
         for (key, setting) in [
             ("scopes", "webex.scopes"),
             ("contact-center-scopes", "webex.scopes.contact-center"),
@@ -267,28 +350,30 @@ impl Config {
             ),
             ("wholesale-users-scopes", "webex.scopes.wholesale-users"),
         ] {
-            let scopes = section.texts(reader, key);
-            let scopes = scopes.map(|scopes| scopes.join(" "));
-            self.set(reader, &format!("webex.{key}"), setting, scopes);
+            self.set(&mut table, key, setting, |value| {
+                Ok(parse_texts(value)?.join(" "))
+            });
         }
-        self.client_secret_file = section.path(reader, "client-secret-file", directory);
-        section.close(reader);
+        self.client_secret_file =
+            table.get("client-secret-file", |value| parse_path(value, directory));
+        table.close();
     }
 
-    fn read_egress(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>, directory: &Path) {
-        self.egress = Egress {
-            allow: section.targets(reader, "allow").unwrap_or_default(),
-            proxies: section.proxies(reader, "proxies").unwrap_or_default(),
-            extra_ca: section.path(reader, "extra-ca", directory),
-        };
-        section.close(reader);
-    }
-
-    fn read_limits(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
+    fn read_limits(&mut self, mut table: Table<'_, '_>) {
         let limits = &mut self.limits;
-        let times = section.span_of("time").or(section.span_of("request-time"));
+        let times = table.span_of("time").or(table.span_of("request-time"));
         for limit in Limit::ALL {
-            section.limit(reader, *limit, limits);
+            table.get(limit.name(), |value| {
+                let value = match limit.unit() {
+                    LimitUnit::Bytes => LimitValue::Bytes(parse_size(value)?),
+                    LimitUnit::Count => LimitValue::Count(parse_positive(value)?),
+                    LimitUnit::Time => LimitValue::Time(parse_duration(value)?),
+                };
+                match limits.set(*limit, value) {
+                    true => Ok(()),
+                    false => Err("is too large".into()),
+                }
+            });
         }
         if let Some(span) = times
             && limits.time < limits.request_time
@@ -299,66 +384,33 @@ impl Config {
                 humantime::format_duration(limits.time),
                 humantime::format_duration(limits.request_time)
             );
-            reader.add_error(span, "limits.time".to_owned(), message);
+            table.reader().report(&span, "limits.time", message);
         }
-        section.close(reader);
+        table.close();
     }
 
-    fn read_expiry(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
-        let thresholds = section.durations(reader, "thresholds");
-        let thresholds = thresholds.map(|list| {
-            let each: Vec<String> = list.into_iter().map(values::format_duration).collect();
-            each.join(",")
+    fn set_duration(&mut self, table: &mut Table<'_, '_>, key: &'static str, setting: &str) {
+        self.set(table, key, setting, |value| {
+            parse_duration(value).map(format_duration)
         });
-        self.set(reader, "expiry.thresholds", "expiry.thresholds", thresholds);
-        let notify = section.flag(reader, "notify");
-        let notify = notify.map(|notify| notify.to_string());
-        self.set(reader, "expiry.notify", "expiry.notify", notify);
-        section.close(reader);
     }
 
-    fn read_refresh(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
-        let period = section.duration(reader, "period");
-        let period = period.map(values::format_duration);
-        self.set(reader, "refresh.period", "refresh.period", period);
-        for (key, setting) in [
-            ("fraction", "refresh.fraction"),
-            ("jitter", "refresh.jitter"),
-        ] {
-            let fraction = section.fraction(reader, key);
-            let fraction = fraction.map(|fraction| fraction.to_string());
-            self.set(reader, setting, setting, fraction);
-        }
-        section.close(reader);
-    }
-
-    fn read_tokens(&mut self, mut section: Section<'_>, reader: &mut Reader<'_>) {
-        for (key, setting) in [
-            ("assumed-access-lifetime", "tokens.assumed-access-lifetime"),
-            (
-                "assumed-refresh-lifetime",
-                "tokens.assumed-refresh-lifetime",
-            ),
-        ] {
-            let lifetime = section.duration(reader, key);
-            self.set(
-                reader,
-                setting,
-                setting,
-                lifetime.map(values::format_duration),
-            );
-        }
-        section.close(reader);
-    }
-
-    /// Stores the plugin's `setting` that the file gave by `key`.
-    fn set(&mut self, reader: &Reader<'_>, key: &str, setting: &str, value: Option<String>) {
-        let Some(value) = value else {
+    /// Takes `key` for the plugin's `setting`, if present.
+    fn set<'s>(
+        &mut self,
+        table: &mut Table<'s, '_>,
+        key: &'static str,
+        setting: &str,
+        parse: impl FnOnce(DeValue<'s>) -> Result<String, ValueError>,
+    ) {
+        let Some(item) = table.take(key) else {
             return;
         };
-        self.settings.insert(setting.to_owned(), value);
-        if let Some(line) = reader.line_of(key) {
-            self.setting_sources.record(setting, key.to_owned(), line);
+        let key = item.key.clone();
+        let line = table.reader().position(item.span.start).line;
+        if let Some(value) = table.reader().parse_item(item, parse) {
+            self.settings.insert(setting.to_owned(), value);
+            self.setting_sources.record(setting, key, line);
         }
     }
 }

@@ -6,11 +6,15 @@ use std::time::Duration;
 use super::*;
 
 fn parse(text: &str) -> Config {
-    Config::parse(text, Path::new("/etc/relation")).unwrap()
+    Config::parse(&Source::new("/etc/relation/relation.toml", text)).unwrap()
+}
+
+fn try_parse(text: &str) -> Result<Config, Vec<SettingError>> {
+    Config::parse(&Source::new("relation.toml", text))
 }
 
 fn errors(text: &str) -> Vec<String> {
-    let errors = Config::parse(text, Path::new("")).unwrap_err();
+    let errors = try_parse(text).unwrap_err();
     errors.iter().map(SettingError::to_string).collect()
 }
 
@@ -169,8 +173,8 @@ fn unknown_key_suggests_the_nearest_key() {
         errors("keyfile = \"x\"\n[limits]\nmemroy = \"1 MiB\"\nhost_calls = 3\n"),
         [
             "line 1: keyfile: unknown key; did you mean `key-file`?",
-            "line 3: limits.memroy: unknown key; did you mean `limits.memory`?",
-            "line 4: limits.host_calls: unknown key; did you mean `limits.host-calls`?",
+            "line 3: limits.memroy: unknown key; did you mean `memory`?",
+            "line 4: limits.host_calls: unknown key; did you mean `host-calls`?",
         ]
     );
 }
@@ -179,7 +183,7 @@ fn unknown_key_suggests_the_nearest_key() {
 fn unknown_key_without_match_lists_known_keys() {
     assert_eq!(
         errors("[log]\nxyz = 1"),
-        ["line 2: log.xyz: unknown key; known are format"]
+        ["line 2: log.xyz: unknown key; [log] has format"]
     );
 }
 
@@ -209,7 +213,7 @@ fn all_errors_are_reported_in_line_order() {
         ]
     );
     assert!(found[1].contains("64 MiB"), "{}", found[1]);
-    assert!(found[3].contains("15s"), "{}", found[3]);
+    assert!(found[3].contains("90s"), "{}", found[3]);
 }
 
 #[test]
@@ -262,13 +266,11 @@ fn invalid_toml_is_reported_with_its_line() {
 }
 
 #[test]
-fn section_that_is_not_a_table_gets_a_hint() {
+fn section_must_be_a_table() {
     let found = errors("limits = 3");
     assert_eq!(
         found,
-        [
-            "line 1: limits: this is a section, to be written as [limits]; found a number without quotes"
-        ]
+        ["line 1: limits: expected the table [limits], found a number without quotes"]
     );
 }
 
@@ -436,7 +438,7 @@ fn call_time_must_cover_request_time() {
         "[limits]\nrequest-time = \"61s\"",
         "[limits]\nrequest-time = \"30s\"\ntime = \"29999ms\"",
     ] {
-        let errors = Config::parse(text, Path::new("")).unwrap_err();
+        let errors = try_parse(text).unwrap_err();
         let line = 1 + text
             .lines()
             .position(|line| line.starts_with("time"))
@@ -445,14 +447,13 @@ fn call_time_must_cover_request_time() {
         assert!(errors[0].message.contains("limits.request-time"), "{text}");
     }
     let equal = "[limits]\nrequest-time = \"30s\"\ntime = \"30s\"";
-    assert!(Config::parse(equal, Path::new("")).is_ok());
+    assert!(try_parse(equal).is_ok());
 }
 
 #[test]
 fn the_reserve_is_a_size_or_off() {
     let reserve = |value: &str| {
-        let text = format!("stash-reserve = {value}");
-        Config::parse(&text, Path::new("")).map(|config| config.stash_reserve)
+        try_parse(&format!("stash-reserve = {value}")).map(|config| config.stash_reserve)
     };
     assert_eq!(Config::without_file(Path::new("")).stash_reserve, 1 << 20);
     assert_eq!(reserve("\"4 MiB\"").unwrap(), 4 << 20);

@@ -82,9 +82,9 @@ fn all_errors_are_reported_with_lines_and_suggestions() {
     );
     let output = workspace.relation(["list"]).run().exits(2).reports(&[
         "line 1: stoer: unknown key; did you mean `store`?",
-        "line 3: limits.memroy: unknown key; did you mean `limits.memory`?",
+        "line 3: limits.memroy: unknown key; did you mean `memory`?",
         "line 4: limits.time: expected a duration with its unit",
-        "line 6: expiry.treshold: unknown key; did you mean `expiry.thresholds`?",
+        "line 6: expiry.treshold: unknown key; did you mean `thresholds`?",
         "quantum: unknown key",
     ]);
     assert!(

@@ -262,7 +262,7 @@ fn name_longer_than_a_key_is_not_a_key() {
         );
         assert!(
             keys.iter()
-                .any(|key| key.name == "owner" || key.name == "state")
+                .any(|key| key.name == "owner" || key.name == "urgency")
         );
     }
 }

@@ -16,8 +16,8 @@ use crate::grant::Grant;
 use crate::model::{complete_organization, derived};
 use crate::names::normalize_name;
 use crate::platform::{
-    Check, Document, Failure, FieldError, Key, Millis, RECORD_MODEL, Reference, Storage,
-    TransactionLog, UnixMillis, VersionCheck,
+    Check, Document, Failure, FieldError, Key, MAX_KEY_BYTES, Millis, RECORD_MODEL, Reference,
+    Storage, TransactionLog, UnixMillis, VersionCheck,
 };
 use crate::timing::MAX_CLOCK_SKEW;
 
@@ -180,8 +180,14 @@ pub mod key {
     pub const NAME: &str = "name";
     /// The organisation's bare UUID in lower case.
     pub const ORGANIZATION: &str = "organization";
-    /// The connection's state.
-    pub const STATE: &str = "state";
+    /// The beginning of one key for each state that a grant of the record has, such as
+    /// `state.expired`. The value is [`YES`].
+    pub const STATE_PREFIX: &str = "state.";
+    /// The value of a key that only says that something is so.
+    pub const YES: &str = "yes";
+    /// The order of records by urgency: the digit of the most urgent state of all grants, a space,
+    /// and the name.
+    pub const URGENCY: &str = "urgency";
     /// The idempotency key of the add.
     pub const IDEMPOTENCY_KEY: &str = "idempotency_key";
     /// The pkid of the owning record, on every document that a record owns: syncs, schedules,
@@ -329,9 +335,7 @@ impl Record {
         if let Some(organization) = self.organization() {
             keys.push(Key::new(key::ORGANIZATION, organization));
         }
-        if let Ok(Value::String(state)) = serde_json::to_value(self.body.connection.state) {
-            keys.push(Key::new(key::STATE, state));
-        }
+        keys.extend(self.state_keys());
         if let Some(idempotency_key) = &self.body.idempotency_key {
             keys.push(Key::new(key::IDEMPOTENCY_KEY, idempotency_key));
         }
@@ -343,6 +347,28 @@ impl Record {
             body,
             keys,
         })
+    }
+
+    /// Builds one key for each state that a grant has, and the key by which records are sorted.
+    fn state_keys(&self) -> Vec<Key> {
+        let states: BTreeMap<u8, State> = self
+            .grants()
+            .iter()
+            .map(|grant| self.grant_state(*grant).state)
+            .map(|state| (urgency(state), state))
+            .collect();
+        let mut keys: Vec<Key> = states
+            .values()
+            .filter_map(|state| serde_json::to_value(state).ok())
+            .filter_map(|state| Some(format!("{}{}", key::STATE_PREFIX, state.as_str()?)))
+            .map(|name| Key::new(name, key::YES))
+            .collect();
+        if let Some((urgency, _)) = states.first_key_value() {
+            let mut value = format!("{urgency} {}", normalize_name(self.name()).to_lowercase());
+            value.truncate(value.floor_char_boundary(MAX_KEY_BYTES));
+            keys.push(Key::new(key::URGENCY, value));
+        }
+        keys
     }
 
     /// Returns the reference to the record's document.
@@ -392,6 +418,19 @@ impl Record {
             .owned_documents
             .iter()
             .find(|owned| owned.role == role)
+    }
+}
+
+/// Returns the place of a state among all states, the most urgent first. Stored in keys: one digit.
+const fn urgency(state: State) -> u8 {
+    match state {
+        State::Expired => 0,
+        State::Reauthorize => 1,
+        State::Expiring => 2,
+        State::MissingScope => 3,
+        State::NotConnected => 4,
+        State::Retrying => 5,
+        State::Connected => 6,
     }
 }
 

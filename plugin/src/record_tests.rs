@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::alerts::AlertBody;
+use crate::testing::{START, connected_record};
 
 const STORED: &str = concat!(
     r#"{"access_token_expires":"2026-01-15T00:00:00Z","#,
@@ -56,4 +57,72 @@ fn stored_record_is_written_as_it_was_read() {
 fn stored_alert_is_written_as_it_was_read() {
     let alert: AlertBody = serde_json::from_str(STORED_ALERT).unwrap();
     assert_eq!(serde_json::to_string(&alert).unwrap(), STORED_ALERT);
+}
+
+fn keys(record: &Record) -> Vec<(String, String)> {
+    let keys = record.to_document().unwrap().keys;
+    keys.into_iter().map(|key| (key.name, key.value)).collect()
+}
+
+fn key_value(record: &Record, name: &str) -> Option<String> {
+    let mut keys = keys(record).into_iter();
+    keys.find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+#[test]
+fn record_has_a_key_per_state_of_its_grants() {
+    let mut record = connected_record(START);
+    let states = |record: &Record| -> Vec<String> {
+        let names = keys(record).into_iter().filter(|(_, value)| value == "yes");
+        names.map(|(name, _)| name).collect()
+    };
+    assert_eq!(states(&record), ["state.connected"]);
+    assert_eq!(key_value(&record, "state"), None);
+    record
+        .body
+        .fields
+        .insert("wholesale_status".to_owned(), true.into());
+    assert_eq!(states(&record), ["state.not-connected", "state.connected"]);
+    record.grant_state_mut(Grant::WholesaleUsers).state = State::MissingScope;
+    assert_eq!(
+        states(&record),
+        [
+            "state.missing-scope",
+            "state.not-connected",
+            "state.connected"
+        ]
+    );
+}
+
+#[test]
+fn urgency_is_the_most_urgent_state_and_the_name() {
+    let mut record = connected_record(START);
+    let fields = &mut record.body.fields;
+    fields.insert("name".to_owned(), "Cafe\u{301} ÖL".into());
+    for (state, digit) in [
+        (State::Expired, 0),
+        (State::Reauthorize, 1),
+        (State::Expiring, 2),
+        (State::MissingScope, 3),
+        (State::NotConnected, 4),
+        (State::Retrying, 5),
+        (State::Connected, 6),
+    ] {
+        record.body.connection.state = state;
+        let expected = Some(format!("{digit} café öl"));
+        assert_eq!(key_value(&record, "urgency"), expected);
+    }
+    let fields = &mut record.body.fields;
+    fields.insert("wholesale_status".to_owned(), true.into());
+    let urgency = key_value(&record, "urgency");
+    assert_eq!(urgency.as_deref(), Some("4 café öl"));
+}
+
+#[test]
+fn long_name_is_cut_to_fit_the_urgency() {
+    let mut record = connected_record(START);
+    let fields = &mut record.body.fields;
+    fields.insert("name".to_owned(), "\u{1f980}".repeat(1_024).into());
+    let urgency = key_value(&record, "urgency").unwrap_or_default();
+    assert_eq!(urgency.len(), 2 + 4 * 1_023);
 }

@@ -107,6 +107,22 @@ pub struct AlertBody {
     pub grant: Grant,
 }
 
+impl AlertBody {
+    /// Returns the keys by which the alert of `owner` is found and listed.
+    pub fn keys(&self, owner: &str) -> Vec<Key> {
+        let severity = match self.severity {
+            Severity::Critical => "0 critical",
+            Severity::Major => "1 major",
+            Severity::Minor => "2 minor",
+            Severity::Info => "3 info",
+        };
+        vec![
+            Key::new(key::OWNER, owner),
+            Key::new(key::SEVERITY, severity),
+        ]
+    }
+}
+
 /// The stored alerts of a record.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ActiveAlerts(Vec<(Reference, AlertBody)>);
@@ -285,7 +301,7 @@ fn put(record: &Record, reference: &Reference, body: &AlertBody) -> Result<Chang
         version: 0,
         body: serde_json::to_string(body)
             .map_err(|error| Failure::Internal(format!("the alert cannot be written: {error}")))?,
-        keys: vec![Key::new(key::OWNER, &record.pkid)],
+        keys: body.keys(&record.pkid),
     }))
 }
 

@@ -6,8 +6,8 @@
 
 use crate::alerts::{ALERT, AlertBody, CATEGORY, Severity, code};
 use crate::model::derived;
-use crate::platform::{Change, Document, Failure, Key, Reference, Storage, UnixMillis};
-use crate::record::{Record, key};
+use crate::platform::{Change, Document, Failure, Reference, Storage, UnixMillis};
+use crate::record::Record;
 use crate::webex::errors::WebexError;
 
 /// The alert's primary key, the same for every customer: "webex client" in hexadecimal.
@@ -57,6 +57,7 @@ pub fn raise(
         ..AlertBody::default()
     };
     let root = record.hierarchy.split('.').next().unwrap_or_default();
+    let keys = body.keys(SUBJECT);
     let body = serde_json::to_string(&body)
         .map_err(|error| Failure::Internal(format!("the alert cannot be written: {error}")))?;
     Ok(Some(Change::Put(Document {
@@ -64,7 +65,7 @@ pub fn raise(
         hierarchy: root.to_owned(),
         version: 0,
         body,
-        keys: vec![Key::new(key::OWNER, SUBJECT)],
+        keys,
     })))
 }
 

@@ -190,6 +190,8 @@ pub mod key {
     pub const URGENCY: &str = "urgency";
     /// The idempotency key of the add.
     pub const IDEMPOTENCY_KEY: &str = "idempotency_key";
+    /// The order of alerts by severity: its digit, a space, and its name.
+    pub const SEVERITY: &str = "severity";
     /// The pkid of the owning record, on every document that a record owns: syncs, schedules,
     /// shadow, alerts.
     pub const OWNER: &str = "owner";

@@ -103,7 +103,11 @@ fn validate_document(document: &Document) -> Result<(), StoreError> {
 }
 
 /// The keys by which documents can be listed in order, with their models. A store has an index for each.
-pub const SORT_KEYS: &[(&str, &str)] = &[(RECORD_MODEL, "name")];
+pub const SORT_KEYS: &[(&str, &str)] = &[
+    (RECORD_MODEL, "name"),
+    (RECORD_MODEL, "urgency"),
+    ("data/Alert", "severity"),
+];
 
 /// The order of a listing of documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

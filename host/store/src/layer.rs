@@ -210,6 +210,11 @@ impl<L: StoreLayer> WakeupStore for Layered<L> {
         self.layer.wrap(Operation::Other, work).await
     }
 
+    async fn count_due(&self, now: Timestamp, at_most: u64) -> Result<u64, StoreError> {
+        let work = self.inner.count_due(now, at_most);
+        self.layer.wrap(Operation::Other, work).await
+    }
+
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         let work = self.inner.next_due();
         self.layer.wrap(Operation::Other, work).await

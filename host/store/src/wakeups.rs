@@ -44,6 +44,9 @@ pub trait WakeupStore: Send + Sync + 'static {
         excluded_kind: Option<&str>,
     ) -> Result<Vec<DueWakeup>, StoreError>;
 
+    /// Counts the wakeups that are due at `now`, up to `at_most`.
+    async fn count_due(&self, now: Timestamp, at_most: u64) -> Result<u64, StoreError>;
+
     /// Returns when the earliest wakeup is due.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
 }

@@ -142,6 +142,7 @@ pub const CASES: &[Case] = cases![
     wakeups::backlog_is_ordered_by_deadline,
     wakeups::leased_subject_is_not_due_until_the_lease_expires,
     wakeups::all_wakeups_are_listed_by_time,
+    wakeups::due_wakeups_are_counted_up_to_a_bound,
     wakeups::next_due_is_the_earliest_due_time,
     wakeups::redate_makes_wakeups_of_a_fast_clock_due,
     calls::redate_shortens_leases_of_a_fast_clock,

@@ -351,6 +351,28 @@ pub(super) async fn all_wakeups_are_listed_by_time(stores: Arc<dyn Stores>) {
     }
 }
 
+pub(super) async fn due_wakeups_are_counted_up_to_a_bound(stores: Arc<dyn Stores>) {
+    let store = empty(&stores).await;
+    assert_eq!(store.count_due(at(10), 5).await.unwrap(), 0);
+    let mut changes = Vec::new();
+    for number in 1..=4 {
+        let subject = record(number);
+        changes.extend([put(&subject), schedule(&subject, "a", at(number))]);
+    }
+    write(&store, changes).await;
+    for (now, at_most, expected) in [
+        (0, 9, 0),
+        (1, 9, 1),
+        (3, 9, 3),
+        (3, 2, 2),
+        (9, 9, 4),
+        (9, 0, 0),
+    ] {
+        let counted = store.count_due(at(now), at_most).await.unwrap();
+        assert_eq!(counted, expected, "at {now} up to {at_most}");
+    }
+}
+
 pub(super) async fn next_due_is_the_earliest_due_time(stores: Arc<dyn Stores>) {
     let store = empty(&stores).await;
     assert_eq!(store.next_due().await.unwrap(), None);

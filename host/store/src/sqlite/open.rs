@@ -23,6 +23,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("reveals.sql")),
     M::up(include_str!("scheduled.sql")),
     M::up(include_str!("sorted.sql")),
+    M::up(include_str!("urgency.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -537,7 +537,11 @@ fn query_texts(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn count_rows(connection: &Connection, statement: &str, values: &[&dyn ToSql]) -> Result<u64> {
+pub(super) fn count_rows(
+    connection: &Connection,
+    statement: &str,
+    values: &[&dyn ToSql],
+) -> Result<u64> {
     let mut statement = connection.prepare_cached(statement)?;
     let mut rows = statement.query(values)?;
     let mut counted = 0;

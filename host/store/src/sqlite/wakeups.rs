@@ -32,6 +32,7 @@ const OF_SUBJECT: &str = "SELECT model, pkid, id, due, payload, revision, attemp
 const BY_DUE: &str = "SELECT model, pkid, id, due, payload, revision, attempts, deadline
     FROM wakeups WHERE (due, model, pkid, id) > (?1, ?2, ?3, ?4) ORDER BY due, model, pkid, id LIMIT ?5";
 const NEXT_DUE: &str = "SELECT MIN(due) FROM wakeups";
+const DUE_AT: &str = "SELECT 1 FROM wakeups WHERE due <= ?1 LIMIT ?2";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
@@ -43,6 +44,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     OF_SUBJECT,
     BY_DUE,
     NEXT_DUE,
+    DUE_AT,
 ];
 
 /// The number of documents of a subtree that are read for one page of wakeups: at first, and after a
@@ -117,6 +119,13 @@ impl WakeupStore for SqliteStore {
                 }
             }
         }
+    }
+
+    async fn count_due(&self, now: Timestamp, at_most: u64) -> Result<u64, StoreError> {
+        self.read(move |connection| {
+            let rows = i64::try_from(at_most).unwrap_or(i64::MAX);
+            search::count_rows(connection, DUE_AT, params![to_millis(now), rows])
+        })
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -154,6 +154,11 @@ impl Wakeups {
         found.into_iter().take(limit).cloned().collect()
     }
 
+    pub(super) fn count_due(&self, now: Timestamp, at_most: u64) -> u64 {
+        let due = self.by_due.iter().take_while(|(due, ..)| *due <= now);
+        (due.count() as u64).min(at_most)
+    }
+
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.by_due.first().map(|(due, ..)| *due)
     }
@@ -236,6 +241,10 @@ impl WakeupStore for MemoryStore {
             let held = |subject: &Reference| state.leases.busy(subject, now).is_some();
             Ok(state.wakeups.due(now, limit as usize, without, held))
         })
+    }
+
+    async fn count_due(&self, now: Timestamp, at_most: u64) -> Result<u64, StoreError> {
+        self.with(|state| Ok(state.wakeups.count_due(now, at_most)))
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

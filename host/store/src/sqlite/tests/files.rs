@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::SortOrder;
-use relation_types::Scope;
+use relation_types::{Key, Scope};
 
 fn open(path: &Path) -> Result<SqliteStore, OpenError> {
     SqliteStore::open(path, &SqliteOptions::default())
@@ -101,20 +101,20 @@ fn schema_of_a_later_release_is_left_alone() {
     let stores = InFile::new();
     drop(open(&stores.path()).unwrap());
     let later = Connection::open(stores.path()).unwrap();
-    later.pragma_update(None, "user_version", 7).unwrap();
+    later.pragma_update(None, "user_version", 8).unwrap();
     drop(later);
     let error = open(&stores.path()).unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, OpenError::Newer { found: 7, .. }), "{text}");
+    assert!(matches!(error, OpenError::Newer { found: 8, .. }), "{text}");
     assert!(
-        text.contains("version 7 and this release knows 6"),
+        text.contains("version 8 and this release knows 7"),
         "{text}"
     );
     let still = Connection::open(stores.path()).unwrap();
     let version: i64 = still
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 7);
+    assert_eq!(version, 8);
 }
 
 #[tokio::test]
@@ -129,9 +129,10 @@ async fn first_release_database_is_migrated_with_its_data() {
          VALUES ('m', '000000000000000000000001', 'sys', 1, '{{}}', '[]');
          INSERT INTO documents (model, pkid, hierarchy, version, body, keys)
          VALUES ('data/SparkCustomer', '000000000000000000000002', 'sys.P.C', 1, '{{}}',
-             '[[\"name\",\"Acme\"]]');
+             '[[\"name\",\"Acme\"],[\"state\",\"expired\"]]');
          INSERT INTO document_keys
-         VALUES ('data/SparkCustomer', 'name', 'Acme', '000000000000000000000002');
+         VALUES ('data/SparkCustomer', 'name', 'Acme', '000000000000000000000002'),
+             ('data/SparkCustomer', 'state', 'expired', '000000000000000000000002');
          INSERT INTO wakeups VALUES ('m', '000000000000000000000001', 'refresh', 70000, '', 1, 0);
          INSERT INTO leases VALUES ('m', '000000000000000000000001', 2, 'gone', 69000);"
     ))
@@ -142,6 +143,33 @@ async fn first_release_database_is_migrated_with_its_data() {
     let due = store.due(now, 10, None).await.unwrap();
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].wakeup.deadline, None);
+    let expired = Filter {
+        model: relation_types::RECORD_MODEL.to_owned(),
+        hierarchy: Some(("sys.P".parse().unwrap(), Scope::Subtree)),
+        equals: vec![Key {
+            name: "state.expired".to_owned(),
+            value: "yes".to_owned(),
+        }],
+    };
+    let by_urgency = SortOrder {
+        key: Some("urgency".to_owned()),
+        descending: false,
+    };
+    let everywhere = Filter {
+        equals: Vec::new(),
+        ..expired.clone()
+    };
+    for filter in [expired, everywhere] {
+        let found = store.list(&filter, &by_urgency, None, 9).await.unwrap();
+        let keys = &found.items[0].keys;
+        let keys: Vec<_> = keys.iter().map(|key| (&*key.name, &*key.value)).collect();
+        let expected = [
+            ("name", "Acme"),
+            ("state.expired", "yes"),
+            ("urgency", "0 acme"),
+        ];
+        assert_eq!(keys, expected);
+    }
     store.recover(now).await.unwrap();
     let subject = due[0].wakeup.subject.clone();
     let begin = Begin {

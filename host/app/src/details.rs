@@ -2,11 +2,12 @@
 
 use relation_host::reports::RecordDetails;
 use relation_host::store::{DueWakeup, Store};
-use relation_host::types::{Document, Filter, Key, Reference, Timestamp};
+use relation_host::types::{Document, Filter, Reference, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::AppError;
+use crate::alerts::{self, Alert, INSTALLATION};
 
 /// The maximum number of alerts of one record, and of the installation.
 const MAX_ALERTS: u32 = 100;
@@ -21,7 +22,7 @@ pub struct FullRecord {
     #[serde(flatten)]
     pub record: RecordDetails,
     /// The alerts of the record and of the installation.
-    pub alerts: Vec<Map<String, Value>>,
+    pub alerts: Vec<Alert>,
     /// The state of the last import.
     pub imports: Vec<Map<String, Value>>,
     /// The record's wakeups, the earliest first.
@@ -44,29 +45,24 @@ pub struct WakeupRow {
 /// # Errors
 /// The store cannot be read.
 pub async fn gather(store: &dyn Store, record: RecordDetails) -> Result<FullRecord, AppError> {
-    let owned = |model: &str, owner: &str| Filter {
-        model: model.to_owned(),
-        hierarchy: None,
-        equals: vec![Key {
-            name: "owner".to_owned(),
-            value: owner.to_owned(),
-        }],
-    };
     let pkid = record.connection.pkid.to_string();
-    let mut alerts = Vec::new();
+    let mut found = Vec::new();
     // Alerts of the installation concern every customer.
-    for owner in [pkid.as_str(), "installation"] {
-        let filter = owned("data/Alert", owner);
-        alerts.extend(store.find(&filter, None, MAX_ALERTS).await?.items);
+    for owner in [pkid.as_str(), INSTALLATION] {
+        let filter = alerts::filter_by_owner(owner);
+        let page = alerts::read_page(store, &filter, None, MAX_ALERTS).await?;
+        found.extend(page.items);
     }
-    let imports = store
-        .find(&owned(IMPORT_MODEL, &pkid), None, MAX_ALERTS)
-        .await?;
+    let imports = Filter {
+        model: IMPORT_MODEL.to_owned(),
+        ..alerts::filter_by_owner(&pkid)
+    };
+    let imports = store.find(&imports, None, MAX_ALERTS).await?;
     let wakeups = store
         .wakeups(&Reference::record(record.connection.pkid.clone()))
         .await?;
     Ok(FullRecord {
-        alerts: alerts.iter().filter_map(parse_body).collect(),
+        alerts: found,
         imports: imports.items.iter().filter_map(parse_body).collect(),
         wakeups: wakeups.into_iter().map(wakeup_row).collect(),
         record,

@@ -4,6 +4,7 @@
 //! found, listed and shown by [`records`], [`listing`] and [`details`]. Every error is an [`AppError`]: who must act
 //! next, what happened, and a hint.
 
+pub mod alerts;
 pub mod config;
 pub mod details;
 mod error;
@@ -11,6 +12,7 @@ mod installation;
 pub mod listing;
 pub mod records;
 pub mod secret_text;
+pub mod status;
 mod stores;
 pub mod upgrade_check;
 

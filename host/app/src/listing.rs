@@ -1,104 +1,170 @@
-//! The list of records: its sort order, its pages and their cursors.
+//! The list of records: its orders, its pages and their cursors.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use relation_host::Host;
-use relation_host::reports::{RecordDetails, State};
-use relation_host::store::Store;
+use relation_host::reports::{ConnectionReport, RecordDetails};
+use relation_host::store::{SortOrder, Store, StoreError};
 use relation_host::types::{Filter, Page};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::AppError;
+use crate::alerts::{self, Alert};
 use crate::records;
+use crate::{AppError, ErrorKind};
 
 /// The number of records per read from the store.
 const READ_PAGE_SIZE: u32 = 1000;
 
-/// The sort order of a list of customers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The order of a list of customers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// By hierarchy, and by name within it.
+    /// By what needs a person most: the most urgent state of a customer's grants, then the name.
     #[default]
+    Urgency,
+    /// By name.
     Name,
-    /// By the expiry of the refresh token, the earliest first.
+    /// By the expiry of the organisation's refresh token, the earliest first.
     Expiry,
-    /// By state, the most urgent first.
-    State,
 }
 
-/// The position of a record in an order.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ListPosition {
-    urgency: u8,
-    expires: u64,
-    hierarchy: Vec<String>,
-    name: String,
-    pkid: String,
-}
-
-impl Order {
-    /// Returns the position of `record`.
-    pub fn position(self, record: &RecordDetails) -> ListPosition {
-        let connection = &record.connection;
-        let grants = connection.grants.iter().map(|status| status.state);
-        let states = grants.chain([connection.state]);
-        let urgency = states.map(urgency).min();
-        let expires = connection.refresh_token_expires;
-        let expires = expires.map_or(u64::MAX, |expiry| expiry.at.0);
-        let hierarchy = connection.hierarchy.as_str().to_lowercase();
-        ListPosition {
-            urgency: match self {
-                Self::State => urgency.unwrap_or_default(),
-                Self::Name | Self::Expiry => 0,
-            },
-            expires: match self {
-                Self::Name => 0,
-                Self::Expiry | Self::State => expires,
-            },
-            hierarchy: hierarchy.split('.').map(str::to_owned).collect(),
-            name: connection.name.to_lowercase(),
-            pkid: connection.pkid.to_string(),
-        }
-    }
-
-    /// Parses a cursor. Returns `None` for a text that is not a cursor of a list in this order.
-    pub fn parse_cursor(self, cursor: &str) -> Option<ListPosition> {
-        let json = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        let (order, position): (Self, ListPosition) = serde_json::from_slice(&json).ok()?;
-        (order == self).then_some(position)
-    }
-
-    /// Encodes the cursor of the page after `position`.
-    pub fn encode_cursor(self, position: &ListPosition) -> String {
-        let json = serde_json::to_vec(&(self, position)).unwrap_or_default();
-        URL_SAFE_NO_PAD.encode(json)
-    }
-}
-
-/// Reads a page of records in `order`: at most `limit` records after a position. The store sorts records by
-/// pkid, so all records are read, but only those of the page are kept in memory. `host` is a host of the plugin; its
-/// own store is not read.
+/// Reads a page of records: at most `limit` after the cursor of an earlier page of the same list; without a limit,
+/// all of them. `host` is a host of the plugin; its own store is not read.
+///
+/// The store sorts by urgency and by name. In the order of expiries, all records are read, but only those of the
+/// page are kept in memory.
 ///
 /// # Errors
-/// The store cannot be read, or holds a record of another release.
-pub async fn read_sorted(
+/// [`ErrorKind::Usage`] for a cursor of another list; the store cannot be read, or holds a record of another release.
+pub async fn read_page(
     store: &dyn Store,
     host: &Host,
     filter: &Filter,
     order: Order,
-    after: Option<&ListPosition>,
+    cursor: Option<&str>,
     limit: Option<u32>,
 ) -> Result<Page<RecordDetails>, AppError> {
+    let key = match order {
+        Order::Urgency => "urgency",
+        Order::Name => "name",
+        Order::Expiry => return read_by_expiry(store, host, filter, cursor, limit).await,
+    };
+    let order = SortOrder {
+        key: Some(key.to_owned()),
+        descending: false,
+    };
+    let mut items = Vec::new();
+    let mut cursor = cursor.map(str::to_owned);
+    loop {
+        let size = limit.unwrap_or(READ_PAGE_SIZE);
+        let page = store.list(filter, &order, cursor.as_deref(), size).await;
+        let page = page.map_err(|error| match error {
+            StoreError::Invalid(_) if cursor.is_some() => cursor_error(),
+            error => error.into(),
+        })?;
+        items.extend(records::show_all(host, &page.items).await?);
+        cursor = page.next;
+        if limit.is_some() || cursor.is_none() {
+            return Ok(Page {
+                items,
+                next: cursor,
+            });
+        }
+    }
+}
+
+/// A customer in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ListRow {
+    /// The state of the connection.
+    #[serde(flatten)]
+    pub connection: ConnectionReport,
+    /// The organisation's bare UUID, if it is known.
+    pub account_number: Option<String>,
+    /// Whether this is a wholesale customer.
+    pub wholesale: bool,
+    /// Whether this is a Contact Center customer.
+    pub contact_center: bool,
+    /// The most severe alert, if there is one.
+    pub alert: Option<Alert>,
+}
+
+/// Adds to each record what a list shows besides.
+///
+/// # Errors
+/// The store cannot be read.
+pub async fn to_rows(
+    store: &dyn Store,
+    records: Vec<RecordDetails>,
+) -> Result<Vec<ListRow>, AppError> {
+    let mut rows = Vec::with_capacity(records.len());
+    for record in records {
+        let flag = |name: &str| record.fields.get(name) == Some(&Value::Bool(true));
+        let account_number = record.fields.get("account_number_external");
+        let of_record = alerts::filter_by_owner(record.connection.pkid.as_str());
+        let alert = alerts::read_page(store, &of_record, None, 1).await?;
+        rows.push(ListRow {
+            account_number: account_number.and_then(Value::as_str).map(str::to_owned),
+            wholesale: flag("wholesale_status"),
+            contact_center: flag("webex_contact_center"),
+            alert: alert.items.into_iter().next(),
+            connection: record.connection,
+        });
+    }
+    Ok(rows)
+}
+
+fn cursor_error() -> AppError {
+    AppError::new(ErrorKind::Usage, "--cursor is not a cursor of this list").hint(
+        "use the cursor that an earlier page of the same list printed, with the same --sort and filters",
+    )
+}
+
+/// The position of a record in the order of expiries.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct ExpiryPosition {
+    expires: u64,
+    pkid: String,
+}
+
+impl ExpiryPosition {
+    fn from_record(record: &RecordDetails) -> Self {
+        let expires = record.connection.refresh_token_expires;
+        Self {
+            expires: expires.map_or(u64::MAX, |expiry| expiry.at.0),
+            pkid: record.connection.pkid.to_string(),
+        }
+    }
+
+    fn parse_cursor(cursor: &str) -> Option<Self> {
+        let json = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        serde_json::from_slice(&json).ok()
+    }
+
+    fn to_cursor(&self) -> String {
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
+async fn read_by_expiry(
+    store: &dyn Store,
+    host: &Host,
+    filter: &Filter,
+    cursor: Option<&str>,
+    limit: Option<u32>,
+) -> Result<Page<RecordDetails>, AppError> {
+    let after = cursor.map(|cursor| ExpiryPosition::parse_cursor(cursor).ok_or_else(cursor_error));
+    let after = after.transpose()?;
     let limit = limit.map_or(usize::MAX, |limit| limit as usize);
-    let mut found: Vec<(ListPosition, RecordDetails)> = Vec::new();
+    let mut found: Vec<(ExpiryPosition, RecordDetails)> = Vec::new();
     let mut cursor = None;
     loop {
         let page = store
             .find(filter, cursor.as_deref(), READ_PAGE_SIZE)
             .await?;
         for record in records::show_all(host, &page.items).await? {
-            let position = order.position(&record);
-            if after.is_none_or(|after| position > *after) {
+            let position = ExpiryPosition::from_record(&record);
+            if after.as_ref().is_none_or(|after| position > *after) {
                 found.push((position, record));
             }
         }
@@ -114,76 +180,7 @@ pub async fn read_sorted(
     found.truncate(limit);
     let last = found.last().filter(|_| more);
     Ok(Page {
-        next: last.map(|(position, _)| order.encode_cursor(position)),
+        next: last.map(|(position, _)| position.to_cursor()),
         items: found.into_iter().map(|(_, record)| record).collect(),
     })
-}
-
-/// Ranks a state by how soon a person has to act; 0 is the most urgent.
-fn urgency(state: State) -> u8 {
-    match state {
-        State::Expired => 0,
-        State::Reauthorize => 1,
-        State::Expiring => 2,
-        State::MissingScope => 3,
-        State::NotConnected => 4,
-        State::Retrying => 5,
-        State::Connected => 6,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn record(name: &str, hierarchy: &str, state: &str, expires: Option<u64>) -> RecordDetails {
-        let expires = expires.map(|at| json!({ "at": at, "assumed": false }));
-        let connection = json!({
-            "pkid": "0123456789abcdef01234567",
-            "name": name,
-            "hierarchy": hierarchy,
-            "state": state,
-            "refresh_token_expires": expires,
-            "grants": [],
-            "notes": "",
-        });
-        let record = json!({
-            "connection": connection,
-            "fields": {},
-            "owned_documents": [],
-        });
-        serde_json::from_value(record).unwrap()
-    }
-
-    fn names(order: Order) -> Vec<String> {
-        let mut records = [
-            record("b", "sys.P.R", "connected", Some(5)),
-            record("C", "sys.P.R", "expired", Some(1)),
-            record("a", "sys.P.R.Sub", "connected", Some(3)),
-            record("d", "sys.P", "not-connected", None),
-            record("e", "sys.P-Q", "expiring", Some(4)),
-            record("f", "sys.P.R", "reauthorize", Some(9)),
-        ];
-        records.sort_by_key(|record| order.position(record));
-        let names = records.iter().map(|record| record.connection.name.clone());
-        names.collect()
-    }
-
-    #[test]
-    fn records_sort_by_name_expiry_or_state() {
-        assert_eq!(names(Order::Name), ["d", "b", "C", "f", "a", "e"]);
-        assert_eq!(names(Order::Expiry), ["C", "a", "e", "b", "f", "d"]);
-        assert_eq!(names(Order::State), ["C", "f", "e", "d", "a", "b"]);
-    }
-
-    #[test]
-    fn cursor_is_valid_in_its_own_order_only() {
-        let position = Order::State.position(&record("ü", "sys.P", "expired", Some(7)));
-        let cursor = Order::State.encode_cursor(&position);
-        assert_eq!(Order::State.parse_cursor(&cursor), Some(position));
-        assert_eq!(Order::Name.parse_cursor(&cursor), None);
-        assert_eq!(Order::State.parse_cursor("nonsense"), None);
-    }
 }

@@ -13,6 +13,9 @@ use crate::{AppError, ErrorKind};
 /// The maximum number of candidates that the error of an ambiguous name lists.
 const CANDIDATES: u32 = 10;
 
+/// The beginning of the key for a state that a grant of the record has.
+pub(crate) const STATE_PREFIX: &str = "state.";
+
 /// The key of a record's document that holds the customer's name.
 const NAME_KEY: &str = "name";
 
@@ -99,8 +102,8 @@ pub fn spellings(name: &str) -> Vec<String> {
     spellings
 }
 
-/// Builds a filter for records, optionally with this name or state, at or below a node. `name` is one of the
-/// [`spellings`] of a name.
+/// Builds a filter for records, optionally with this name, or with a grant in this state, at or below a node. `name`
+/// is one of the [`spellings`] of a name.
 pub fn filter(
     hierarchy: Option<(Hierarchy, Scope)>,
     name: Option<&str>,
@@ -111,7 +114,7 @@ pub fn filter(
         value: value.to_owned(),
     };
     let name = name.map(|name| key(NAME_KEY, name));
-    let state = state.map(|state| key("state", state.as_str()));
+    let state = state.map(|state| key(&format!("{STATE_PREFIX}{state}"), "yes"));
     Filter {
         model: RECORD_MODEL.to_owned(),
         hierarchy,

@@ -114,6 +114,10 @@ enum Command {
     Add(Box<commands::add::Args>),
     /// List customers with their state and the remaining lifetime of their tokens
     List(commands::list::Args),
+    /// Show what needs a person, what is due and what is wrong; the exit code is for monitoring
+    Status(commands::status::Args),
+    /// List alerts, the most severe first
+    Alerts(commands::alerts::Args),
     /// Show one customer and everything that belongs to it
     Show(commands::show::Args),
     /// Change fields of a customer, or store new tokens
@@ -315,6 +319,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), AppError> {
         Command::Describe => commands::describe::run(context).await,
         Command::Add(args) => commands::add::run(context, *args).await,
         Command::List(args) => commands::list::run(context, args).await,
+        Command::Status(_) => commands::status::run(context).await,
+        Command::Alerts(args) => commands::alerts::run(context, args).await,
         Command::Show(args) => commands::show::run(context, args).await,
         Command::Modify(args) => commands::modify::run(context, *args).await,
         Command::Connect(args) => commands::connect::run(context, args).await,

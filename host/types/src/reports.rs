@@ -128,6 +128,17 @@ pub enum State {
 }
 
 impl State {
+    /// All states, the most urgent first.
+    pub const ALL: [Self; 7] = [
+        Self::Expired,
+        Self::Reauthorize,
+        Self::Expiring,
+        Self::MissingScope,
+        Self::NotConnected,
+        Self::Retrying,
+        Self::Connected,
+    ];
+
     /// The state's name in the contract.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -17,7 +17,7 @@ pub struct Args {
     /// Only customers at or below this node
     #[arg(long, value_name = "PATH")]
     hierarchy: Option<Hierarchy>,
-    /// Only customers in this state
+    /// Only customers with a grant in this state
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
     state: Option<State>,
     /// Only customers with exactly this name
@@ -30,22 +30,12 @@ pub struct Args {
     page: PageArgs,
 }
 
-const STATES: [State; 7] = [
-    State::NotConnected,
-    State::Connected,
-    State::Expiring,
-    State::Expired,
-    State::Reauthorize,
-    State::MissingScope,
-    State::Retrying,
-];
-
 fn parse_state(text: &str) -> Result<State, String> {
-    STATES
+    State::ALL
         .into_iter()
         .find(|state| state.as_str() == text)
         .ok_or_else(|| {
-            let known: Vec<&str> = STATES.iter().map(|state| state.as_str()).collect();
+            let known: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
             format!("states are {}", known.join(", "))
         })
 }
@@ -53,21 +43,21 @@ fn parse_state(text: &str) -> Result<State, String> {
 /// The sort order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum SortArg {
-    /// By hierarchy, and by name within it
+    /// What needs a person first, then by name
     #[default]
+    Urgency,
+    /// By name
     Name,
-    /// By the expiry of the refresh token, the earliest first
+    /// By the expiry of the refresh token, the earliest first; reads every customer
     Expiry,
-    /// By state, the most urgent first
-    State,
 }
 
 impl From<SortArg> for Order {
     fn from(sort: SortArg) -> Self {
         match sort {
+            SortArg::Urgency => Self::Urgency,
             SortArg::Name => Self::Name,
             SortArg::Expiry => Self::Expiry,
-            SortArg::State => Self::State,
         }
     }
 }
@@ -81,37 +71,16 @@ pub async fn run(context: &Context, args: Args) -> Result<(), AppError> {
         None => None,
     };
     let filter = records::filter(subtree, name.as_deref(), args.state);
-    let order = Order::from(args.sort);
-    let after = args.page.cursor().map(|cursor| {
-        order.parse_cursor(cursor).ok_or_else(|| {
-            AppError::usage("--cursor is not a cursor of this list").hint(
-                "use the cursor that an earlier page of the same list printed, with the same --sort",
-            )
-        })
-    });
-    let after = after.transpose()?;
     let host = context.installation.plugin_host().await?;
-    let page = listing::read_sorted(
-        store.as_ref(),
-        &host,
-        &filter,
-        order,
-        after.as_ref(),
-        args.page.limit(),
-    )
-    .await?;
-    let connections: Vec<_> = page
-        .items
-        .into_iter()
-        .map(|record| record.connection)
-        .collect();
+    let (cursor, limit) = (args.page.cursor(), args.page.limit());
+    let order = Order::from(args.sort);
+    let page = listing::read_page(store.as_ref(), &host, &filter, order, cursor, limit).await?;
+    let rows = listing::to_rows(store.as_ref(), page.items).await?;
     let now = context.installation.now();
-    context
-        .output
-        .page(&connections, page.next.as_deref(), |connections| {
-            view::render_connections(connections, now)
-        })?;
-    if !context.output.json && view::has_assumed_expiry(&connections) {
+    context.output.page(&rows, page.next.as_deref(), |rows| {
+        view::render_rows(rows, now)
+    })?;
+    if !context.output.json && view::has_assumed_expiry(&rows) {
         stderr::note("~ assumed: no response named the expiry of this token");
     }
     Ok(())
@@ -123,7 +92,7 @@ mod tests {
 
     #[test]
     fn state_parses_from_its_display_name() {
-        for known in STATES {
+        for known in State::ALL {
             assert_eq!(parse_state(known.as_str()), Ok(known));
         }
         assert!(parse_state("conected").unwrap_err().contains("connected"));

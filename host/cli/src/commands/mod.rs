@@ -1,6 +1,7 @@
 //! The commands: one file for each, with its arguments and its implementation.
 
 pub mod add;
+pub mod alerts;
 pub mod backup;
 pub mod check_expiry;
 pub mod completions;
@@ -19,6 +20,7 @@ pub mod refresh;
 pub mod run;
 pub mod show;
 pub mod stash;
+pub mod status;
 pub mod sync;
 #[cfg(feature = "scenarios")]
 pub mod test;

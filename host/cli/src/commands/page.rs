@@ -1,7 +1,6 @@
 //! Pagination of lists.
 
 use relation_app::AppError;
-use relation_host::store::StoreError;
 use relation_host::types::Page;
 
 /// The page size for `--all`.
@@ -34,17 +33,19 @@ impl PageArgs {
 
     /// Fetches the requested page. With `--all`, fetches every page and joins them. `fetch` takes a cursor
     /// and a limit.
-    pub async fn fetch<T>(
+    pub async fn fetch<T, E: Into<AppError>>(
         &self,
-        fetch: impl AsyncFn(Option<String>, u32) -> Result<Page<T>, StoreError>,
+        fetch: impl AsyncFn(Option<String>, u32) -> Result<Page<T>, E>,
     ) -> Result<Page<T>, AppError> {
         if !self.all {
-            return Ok(fetch(self.cursor.clone(), self.limit).await?);
+            return fetch(self.cursor.clone(), self.limit)
+                .await
+                .map_err(Into::into);
         }
         let mut items = Vec::new();
         let mut cursor = None;
         loop {
-            let page = fetch(cursor, MAX_PAGE_SIZE).await?;
+            let page = fetch(cursor, MAX_PAGE_SIZE).await.map_err(Into::into)?;
             items.extend(page.items);
             cursor = page.next;
             if cursor.is_none() {
@@ -56,6 +57,8 @@ impl PageArgs {
 
 #[cfg(test)]
 mod tests {
+    use relation_host::store::StoreError;
+
     use super::*;
 
     /// Returns the numbers from the cursor on, below 10.

@@ -6,6 +6,7 @@ use relation_app::records;
 use relation_host::types::{Reference, Timestamp};
 use serde_json::{Map, Value};
 
+use super::alerts::render_alerts;
 use super::view;
 use crate::Context;
 use crate::record_selector::RecordSelector;
@@ -66,19 +67,7 @@ fn render_text(details: &FullRecord, now: Timestamp) -> String {
         blocks.push(rows.to_string());
     }
     if !details.alerts.is_empty() {
-        let mut rows = Table::with_columns(&[
-            Column::new("alert"),
-            Column::new("severity").droppable(3),
-            Column::new("count").droppable(2),
-            Column::new("latest").droppable(1),
-            Column::new("message").wrapped(24),
-        ]);
-        for alert in &details.alerts {
-            let text = |name: &str| alert.get(name).map(plain_text).unwrap_or_default();
-            let row = ["code", "severity", "count", "latest", "message"];
-            rows.add(row.map(text));
-        }
-        blocks.push(rows.to_string());
+        blocks.push(render_alerts(&details.alerts).to_string());
     }
     if !details.imports.is_empty() {
         blocks.push(render_imports(&details.imports).to_string());

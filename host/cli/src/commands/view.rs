@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use relation_app::listing::ListRow;
 use relation_app::{AppError, CONNECT_AGAIN, ErrorKind};
 use relation_host::reports::{ConnectionReport, Grant, GrantStatus, State};
 use relation_host::types::Timestamp;
@@ -109,18 +110,28 @@ fn render_states(connection: &ConnectionReport) -> String {
         .collect()
 }
 
-/// Renders a table of connections.
-pub fn render_connections(connections: &[ConnectionReport], now: Timestamp) -> String {
+/// Renders a list of customers.
+pub fn render_rows(customers: &[ListRow], now: Timestamp) -> String {
     let mut rows = Table::with_columns(&[
         Column::new("name").shortened(16),
-        Column::new("hierarchy").tail(12).droppable(4),
+        Column::new("hierarchy").tail(12).droppable(5),
         Column::new("state").shortened(13),
-        Column::new("access token").droppable(2),
+        Column::new("alert").droppable(4),
+        Column::new("access token").droppable(3),
         Column::new("refresh token"),
-        Column::new("next refresh").droppable(3),
+        Column::new("next refresh").droppable(6),
+        Column::new("kind").droppable(7),
+        Column::new("account number").droppable(2),
         Column::new("pkid").droppable(1),
     ]);
-    for connection in connections {
+    for customer in customers {
+        let connection = &customer.connection;
+        let kinds = [
+            (customer.wholesale, "wholesale"),
+            (customer.contact_center, "contact center"),
+        ];
+        let kinds = kinds.iter().filter(|(is, _)| *is).map(|(_, kind)| *kind);
+        let alert = customer.alert.as_ref();
         let next = connection
             .next_refresh
             .map_or_else(|| "-".to_owned(), |at| time::format_due(at, now));
@@ -128,9 +139,15 @@ pub fn render_connections(connections: &[ConnectionReport], now: Timestamp) -> S
             connection.name.clone(),
             connection.hierarchy.to_string(),
             render_states(connection),
+            alert.map_or_else(
+                || "-".to_owned(),
+                |alert| alert.body.severity.as_str().to_owned(),
+            ),
             time::format_token_remaining(connection.access_token_expires.as_ref(), now),
             time::format_token_remaining(connection.refresh_token_expires.as_ref(), now),
             next,
+            kinds.collect::<Vec<_>>().join(", "),
+            customer.account_number.clone().unwrap_or_default(),
             connection.pkid.to_string(),
         ]);
     }
@@ -138,8 +155,8 @@ pub fn render_connections(connections: &[ConnectionReport], now: Timestamp) -> S
 }
 
 /// Returns whether an expiry is marked as assumed.
-pub fn has_assumed_expiry(connections: &[ConnectionReport]) -> bool {
-    connections.iter().any(|connection| {
+pub fn has_assumed_expiry(customers: &[ListRow]) -> bool {
+    customers.iter().any(|ListRow { connection, .. }| {
         let expiries = [
             connection.access_token_expires,
             connection.refresh_token_expires,

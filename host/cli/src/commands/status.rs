@@ -1,0 +1,137 @@
+//! `status`: shows in one screen what needs a person, what is due and what is wrong.
+
+use relation_app::status::{self, Customer, Status, Verdict};
+use relation_app::{AppError, ErrorKind};
+
+use super::alerts::render_alerts;
+use crate::output::escape_control_chars;
+use crate::table::{Column, Table, pair_table};
+use crate::{Context, time};
+
+/// Arguments of `status`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+For a monitoring system, the exit code is
+  0  nobody must act
+  1  the operator must act: the installation has a problem
+  4  a person must connect a customer again
+Any other code is an error of the command itself: the status is not known.")]
+pub struct Args {}
+
+/// Prints the status. Fails if somebody must act.
+pub async fn run(context: &Context) -> Result<(), AppError> {
+    let status = status::read(&context.installation).await?;
+    context.output.print(&status, render_text)?;
+    match status.verdict {
+        Verdict::Ok => Ok(()),
+        Verdict::NeedsPerson => {
+            let count = status.needs_person_count();
+            Err(AppError::new(
+                ErrorKind::Reauthorize,
+                format!("{count} customers need a person"),
+            )
+            .hint("`relation-host connect RECORD` connects a customer again"))
+        }
+        Verdict::Problem => {
+            let problems = status.problems.len();
+            let error = AppError::new(ErrorKind::Failed, format!("problems: {problems}"));
+            Err(match status.problems.first() {
+                Some(first) => error.hint(first.hint.clone()),
+                None => error,
+            })
+        }
+    }
+}
+
+fn render_text(status: &Status) -> String {
+    let mut blocks = Vec::new();
+    if !status.problems.is_empty() {
+        let lines = status.problems.iter().map(|problem| {
+            let message = escape_control_chars(&problem.message);
+            format!("problem: {message}\n         {}", problem.hint)
+        });
+        blocks.push(lines.collect::<Vec<_>>().join("\n"));
+    }
+    blocks.push(render_counts(status).to_string());
+    if !status.needs_person.is_empty() {
+        blocks.push(render_customers(status));
+    }
+    if !status.alerts.is_empty() {
+        let total: u64 = status.alert_counts.values().sum();
+        let table = render_alerts(&status.alerts).to_string();
+        blocks.push(with_rest(table, status.alerts.len(), total, "alerts"));
+    }
+    blocks.join("\n\n")
+}
+
+fn render_counts(status: &Status) -> Table {
+    let customers = &status.customers;
+    let states = customers.by_state.iter().filter(|(_, count)| **count > 0);
+    let states = states.map(|(state, count)| format!("{count} {state}"));
+    let states: Vec<String> = states.collect();
+    let severities = status.alert_counts.iter().filter(|(_, count)| **count > 0);
+    let severities = severities.map(|(severity, count)| format!("{count} {}", severity.as_str()));
+    let severities: Vec<String> = severities.collect();
+    let or_none = |parts: Vec<String>| match parts.is_empty() {
+        true => "none".to_owned(),
+        false => parts.join(", "),
+    };
+    let wakeups = match status.wakeups.next {
+        Some(next) => format!(
+            "{} due; the next {}",
+            status.wakeups.due,
+            time::format_due(next, status.at)
+        ),
+        None => "none".to_owned(),
+    };
+    pair_table([
+        ("customers", customers.total.to_string()),
+        ("states", or_none(states)),
+        ("alerts", or_none(severities)),
+        ("wakeups", wakeups),
+    ])
+}
+
+fn render_customers(status: &Status) -> String {
+    let mut rows = Table::with_columns(&[
+        Column::new("needs a person").shortened(16),
+        Column::new("hierarchy").tail(12).droppable(2),
+        Column::new("states"),
+        Column::new("pkid").droppable(1),
+    ]);
+    for Customer {
+        pkid,
+        name,
+        hierarchy,
+        states,
+    } in &status.needs_person
+    {
+        let states = states.join(", ");
+        rows.add([name, hierarchy.as_str(), &states, pkid.as_str()]);
+    }
+    let total = status.needs_person_count();
+    with_rest(rows.to_string(), status.needs_person.len(), total, "list")
+}
+
+/// Adds a line that names the command for the rows that are not shown.
+fn with_rest(table: String, shown: usize, total: u64, command: &str) -> String {
+    let rest = total.saturating_sub(shown as u64);
+    match rest {
+        0 => table,
+        rest => format!("{table}\nand {rest} more: relation-host {command}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_are_not_shown_are_counted() {
+        assert_eq!(with_rest("t".to_owned(), 20, 20, "list"), "t");
+        assert_eq!(
+            with_rest("t".to_owned(), 20, 25, "alerts"),
+            "t\nand 5 more: relation-host alerts"
+        );
+    }
+}

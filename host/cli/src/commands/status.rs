@@ -2,6 +2,7 @@
 
 use relation_app::status::{self, Customer, Status, Verdict};
 use relation_app::{AppError, ErrorKind};
+use relation_host::reports::State;
 
 use super::alerts::render_alerts;
 use crate::output::escape_control_chars;
@@ -66,9 +67,14 @@ fn render_text(status: &Status) -> String {
 
 fn render_counts(status: &Status) -> Table {
     let customers = &status.customers;
-    let states = customers.by_state.iter().filter(|(_, count)| **count > 0);
-    let states = states.map(|(state, count)| format!("{count} {state}"));
-    let states: Vec<String> = states.collect();
+    let count = |state: &State| customers.by_state.get(state.as_str()).copied();
+    let states = State::ALL
+        .iter()
+        .filter_map(|state| Some((count(state)?, state)));
+    let states = states.filter(|(count, _)| *count > 0);
+    let states: Vec<String> = states
+        .map(|(count, state)| format!("{count} {state}"))
+        .collect();
     let severities = status.alert_counts.iter().filter(|(_, count)| **count > 0);
     let severities = severities.map(|(severity, count)| format!("{count} {}", severity.as_str()));
     let severities: Vec<String> = severities.collect();

@@ -44,6 +44,9 @@ const BELOW: &str = "SELECT pkid FROM documents
     WHERE model = ?1 AND hierarchy >= ?2 AND hierarchy < ?3 LIMIT ?4";
 const HAS_KEY: &str = "SELECT 1 FROM document_keys
     WHERE model = ?1 AND name = ?2 AND value = ?3 AND pkid = ?4";
+const COUNT_MODEL: &str = "SELECT COUNT(*) FROM documents WHERE model = ?1";
+const COUNT_KEY: &str =
+    "SELECT COUNT(*) FROM document_keys WHERE model = ?1 AND name = ?2 AND value = ?3";
 const NEXT_MODEL: &str = "SELECT MIN(model) FROM documents WHERE model > ?1";
 
 #[cfg(test)]
@@ -59,6 +62,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     NODE,
     BELOW,
     HAS_KEY,
+    COUNT_MODEL,
+    COUNT_KEY,
     NEXT_MODEL,
 ];
 
@@ -181,6 +186,11 @@ pub(super) fn count(
     let rows = i64::try_from(at_most).unwrap_or(i64::MAX);
     let rows_of = |statement, values: &[&dyn ToSql]| count_rows(connection, statement, values);
     match (&filter.hierarchy, filter.equals.as_slice()) {
+        // Without a bound, SQLite counts faster than this code can step through rows.
+        (None, []) if at_most == u64::MAX => count_all(connection, COUNT_MODEL, params![model]),
+        (None, [Key { name, value }]) if at_most == u64::MAX => {
+            count_all(connection, COUNT_KEY, params![model, name, value])
+        }
         (None, []) => rows_of(direction.pick(BY_MODEL), params![model, from, rows]),
         (None, [Key { name, value }]) => {
             let values = params![model, from, name, value, rows];
@@ -535,6 +545,12 @@ fn query_texts(
     let mut statement = connection.prepare_cached(statement)?;
     let rows = statement.query_map(values, |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn count_all(connection: &Connection, statement: &str, values: &[&dyn ToSql]) -> Result<u64> {
+    let mut statement = connection.prepare_cached(statement)?;
+    let counted: i64 = statement.query_row(values, |row| row.get(0))?;
+    Ok(u64::try_from(counted).unwrap_or_default())
 }
 
 pub(super) fn count_rows(

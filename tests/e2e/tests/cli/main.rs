@@ -20,6 +20,7 @@ mod retention;
 mod scenarios;
 mod signals;
 mod stash;
+mod status;
 #[cfg(unix)]
 mod stores;
 mod upgrade;

@@ -1,0 +1,109 @@
+//! A glance at an installation, and its exit codes for monitoring.
+
+use std::time::Duration;
+
+use relation_e2e::cli_world::{CliWorld, NODE};
+use serde_json::{Value, json};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Returns the status, and checks the exit code.
+#[track_caller]
+fn status(world: &CliWorld, code: i32) -> Value {
+    let output = world
+        .workspace
+        .relation(["status", "--json"])
+        .run()
+        .exits(code);
+    serde_json::from_str(&output.stdout).expect("the status as JSON")
+}
+
+#[test]
+fn status_says_who_must_act() {
+    let world = CliWorld::new();
+    let contoso = world.add_customer("Contoso");
+    world
+        .workspace
+        .json(["add", "--hierarchy", NODE, "--name", "Fabrikam"]);
+
+    let fine = status(&world, 0);
+    assert_eq!(fine["verdict"], "ok");
+    assert_eq!(fine["customers"]["total"], 2);
+    assert_eq!(fine["customers"]["by_state"]["connected"], 1);
+    assert_eq!(fine["customers"]["by_state"]["not-connected"], 1);
+    assert_eq!(fine["wakeups"]["due"], 0);
+    assert_eq!(fine["needs_person"], json!([]));
+
+    // Nobody runs what is due.
+    world.time.advance(8 * DAY);
+    let late = status(&world, 1);
+    assert_eq!(late["verdict"], "problem");
+    let problem = late["problems"][0].to_string();
+    assert!(problem.contains("relation-host run"), "{problem}");
+
+    world.emulator.revoke(&contoso.organization);
+    let run = world.workspace.relation(["run", "--until-idle"]).run();
+    run.exits(4);
+    let refused = status(&world, 4);
+    assert_eq!(refused["verdict"], "needs-person");
+    assert_eq!(refused["needs_person"][0]["name"], "Contoso");
+    assert_eq!(refused["needs_person"][0]["states"], json!(["reauthorize"]));
+    assert_eq!(refused["alerts"][0]["code"], "WEBEX_REAUTHORIZE");
+    assert_eq!(refused["alert_counts"]["critical"], 1);
+
+    let text = world.workspace.relation(["status"]).run().exits(4);
+    for part in [
+        "needs a person",
+        "Contoso",
+        "1 reauthorize, 1 not-connected",
+    ] {
+        assert!(
+            text.stdout.to_lowercase().contains(part) || text.stdout.contains(part),
+            "{part}:\n{}",
+            text.stdout
+        );
+    }
+}
+
+#[test]
+fn what_needs_a_person_is_listed_first_with_its_alert() {
+    let world = CliWorld::new();
+    world.add_customer("Alpine");
+    let contoso = world.add_customer("Contoso");
+    world.emulator.revoke(&contoso.organization);
+    world
+        .workspace
+        .relation(["refresh", "Contoso"])
+        .run()
+        .exits(4);
+    let listed = world.workspace.json(["list"]);
+    let names = [&listed["items"][0]["name"], &listed["items"][1]["name"]];
+    assert_eq!(names, ["Contoso", "Alpine"]);
+    assert_eq!(listed["items"][0]["alert"]["code"], "WEBEX_REAUTHORIZE");
+    assert_eq!(
+        listed["items"][0]["account_number"],
+        contoso.organization.uuid.as_str()
+    );
+    let by_name = world.workspace.json(["list", "--sort", "name"]);
+    assert_eq!(by_name["items"][0]["name"], "Alpine");
+    let refused = world.workspace.json(["list", "--state", "reauthorize"]);
+    assert_eq!(refused["items"].as_array().unwrap().len(), 1);
+
+    let alerts = world.workspace.json(["alerts"]);
+    assert_eq!(alerts["items"][0]["customer"], "Contoso");
+    assert_eq!(alerts["items"][0]["severity"], "critical");
+    let minor = world.workspace.json(["alerts", "--severity", "minor"]);
+    assert_eq!(minor["items"], json!([]));
+    world
+        .workspace
+        .relation(["alerts", "--severity", "high"])
+        .run()
+        .exits(2)
+        .reports(&["severities are critical, major, minor, info"]);
+    world
+        .workspace
+        .relation(["alerts", "--cursor", "nonsense"])
+        .run()
+        .exits(2)
+        .reports(&["is not a cursor"]);
+}

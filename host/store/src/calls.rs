@@ -43,11 +43,11 @@ pub struct Begin {
     pub wakeup: Option<DueWakeup>,
 }
 
-/// The result of [`CallStore::begin`].
+/// The result of [`CallStore::begin`]. A host that begins a call has a type of its own for `T`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BeginOutcome {
+pub enum BeginOutcome<T = Option<Lease>> {
     /// The call may run. Its transaction is recorded.
-    Started(Option<Lease>),
+    Started(T),
     /// Another call holds the subject, at the latest until the given moment.
     Busy(Timestamp),
     /// The wakeup was settled, rescheduled or cancelled meanwhile, so there is nothing to do.

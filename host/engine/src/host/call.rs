@@ -86,13 +86,6 @@ impl Started {
     }
 }
 
-/// The outcome of starting a call.
-pub(super) enum Start {
-    Started(Box<Started>),
-    Busy(Timestamp),
-    Gone,
-}
-
 /// The maximum length of a transaction's message, in bytes; the excess is cut.
 const MAX_MESSAGE_BYTES: usize = 4096;
 
@@ -149,16 +142,16 @@ impl Host {
         let began = tokio::time::Instant::now();
         loop {
             match self.start(request, submitted).await {
-                Ok(Start::Started(started)) => return Ok(*started),
-                Ok(Start::Busy(until)) if began.elapsed() >= timeout => {
+                Ok(BeginOutcome::Started(started)) => return Ok(*started),
+                Ok(BeginOutcome::Busy(until)) if began.elapsed() >= timeout => {
                     return Err(call_error(CallErrorKind::Busy {
                         subject: request.subject.clone(),
                         until,
                     }));
                 }
-                Ok(Start::Busy(_)) => tokio::time::sleep(LEASE_POLL_INTERVAL).await,
+                Ok(BeginOutcome::Busy(_)) => tokio::time::sleep(LEASE_POLL_INTERVAL).await,
                 // Only a wakeup can be gone, and this call has no wakeup.
-                Ok(Start::Gone) => {
+                Ok(BeginOutcome::Gone) => {
                     return Err(call_error(CallErrorKind::Store(StoreError::Corrupt(
                         "the store reported the wakeup as gone, but this call has none".into(),
                     ))));
@@ -173,14 +166,14 @@ impl Host {
         &self,
         request: &CallRequest,
         submitted: Timestamp,
-    ) -> Result<Start, StoreError> {
+    ) -> Result<BeginOutcome<Box<Started>>, StoreError> {
         // Stashed commits come first: without them the call would begin with tokens that were
         // already used.
         if let ReplayStatus::Busy(until) = self.replay(&request.subject).await? {
-            return Ok(Start::Busy(until));
+            return Ok(BeginOutcome::Busy(until));
         }
         let start = self.begin(request, submitted).await?;
-        if let Start::Started(started) = &start
+        if let BeginOutcome::Started(started) = &start
             && self.has_stashed_commits(&request.subject)?
         {
             // Stashed just now, by a host that was paused for longer than its lease.
@@ -193,7 +186,7 @@ impl Host {
                 None,
             )
             .await;
-            return Ok(Start::Busy(self.clock().now()));
+            return Ok(BeginOutcome::Busy(self.clock().now()));
         }
         Ok(start)
     }
@@ -203,7 +196,7 @@ impl Host {
         &self,
         request: &CallRequest,
         submitted: Timestamp,
-    ) -> Result<Start, StoreError> {
+    ) -> Result<BeginOutcome<Box<Started>>, StoreError> {
         let services = &self.parts.services;
         let claimed = services.clock.monotonic();
         let now = services.clock.now();
@@ -225,7 +218,7 @@ impl Host {
         Ok(match services.store.begin(begin).await? {
             BeginOutcome::Started(lease) => {
                 tracing::debug!(transaction = id, action = request.action, subject = %request.subject, "call started");
-                Start::Started(Box::new(Started {
+                BeginOutcome::Started(Box::new(Started {
                     journal: Journal::new(&id, services.limits.log),
                     lease,
                     input_secrets: request.input_secrets.clone(),
@@ -238,8 +231,8 @@ impl Host {
                     claimed,
                 }))
             }
-            BeginOutcome::Busy(until) => Start::Busy(until),
-            BeginOutcome::Gone => Start::Gone,
+            BeginOutcome::Busy(until) => BeginOutcome::Busy(until),
+            BeginOutcome::Gone => BeginOutcome::Gone,
         })
     }
 

@@ -2,11 +2,11 @@
 
 use tracing::Level;
 
-use super::{CallErrorKind, WakeupOutcome};
+use super::{CallError, CallErrorKind, CallOutput};
 use crate::reports::{
     ConnectionReport, ExpiryReport, RefreshOutcome, RefreshReport, State, WakeReport,
 };
-use crate::schedule::dispatcher::{ConnectionHealth, Effect, RunOutcome};
+use crate::schedule::dispatcher::{ConnectionHealth, Effect};
 use crate::transactions::Status;
 use crate::types::Failure;
 use crate::wakeup_kinds;
@@ -141,17 +141,12 @@ pub(super) fn summarize_wakeup(report: &WakeReport) -> CallSummary {
     }
 }
 
-impl WakeupOutcome {
-    /// Converts the outcome of a wakeup of this kind ([`crate::types::Wakeup::kind`]) for a
-    /// dispatcher.
-    pub fn run_outcome(&self, wakeup: &str) -> RunOutcome {
-        match self {
-            Self::Busy(_) => RunOutcome::Busy,
-            Self::Gone => RunOutcome::Gone,
-            Self::Finished(called) => match called.as_ref() {
-                Ok(called) => RunOutcome::Done(effect(&called.value)),
-                Err(error) => RunOutcome::Failed(failed_effect(wakeup, &error.kind)),
-            },
+impl Effect {
+    /// Returns the effect of a call for a wakeup of this kind ([`crate::types::Wakeup::kind`]).
+    pub(crate) fn new(kind: &str, result: &Result<CallOutput<WakeReport>, CallError>) -> Self {
+        match result {
+            Ok(output) => effect(&output.value),
+            Err(error) => failed_effect(kind, &error.kind),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Replays the stash: applies stashed commits in a call of their own, before any other call on the
 //! record.
 
-use super::call::{CallRequest, Start, Started};
+use super::call::{CallRequest, Started};
 use super::outcome::CallSummary;
 use super::{CallErrorKind, Host};
 use crate::store::stash::{EntryName, StashError, StashedCommit};
-use crate::store::{Commit, StoreError};
+use crate::store::{BeginOutcome, Commit, StoreError};
 use crate::transactions::Level;
 use crate::types::{Failure, Reference, Timestamp};
 
@@ -106,9 +106,9 @@ impl Host {
         }
         let request = CallRequest::new(ACTION, subject.clone());
         let started = match self.begin(&request, self.clock().now()).await? {
-            Start::Started(started) => *started,
-            Start::Busy(until) => return Ok(ReplayStatus::Busy(until)),
-            Start::Gone => return Ok(ReplayStatus::Nothing),
+            BeginOutcome::Started(started) => *started,
+            BeginOutcome::Busy(until) => return Ok(ReplayStatus::Busy(until)),
+            BeginOutcome::Gone => return Ok(ReplayStatus::Nothing),
         };
         let mut summary = StashSummary::default();
         let result = self.apply_all(&started, subject, &mut summary).await;

@@ -2,8 +2,7 @@
 
 use super::call::{CallRequest, LEASE_POLL_INTERVAL};
 use super::outcome::CallSummary;
-use super::wake::WakeupRun;
-use super::{CallError, CallErrorKind, CallOutput, Host};
+use super::{CallError, CallErrorKind, CallOutput, Host, WakeupOutcome};
 use crate::component::convert;
 use crate::reports::{SyncKind, SyncReport, WakeReport};
 use crate::store::DueWakeup;
@@ -52,24 +51,19 @@ impl Host {
             let Some(wakeup) = self.waiting(&subject, &kind).await? else {
                 return Ok(None);
             };
-            match self.settle_wakeup(wakeup).await.map_err(failed)? {
-                WakeupRun::Gone => {}
-                WakeupRun::Busy(until) if began.elapsed() >= timeout => {
+            match self.run_wakeup(wakeup).await.map_err(failed)? {
+                WakeupOutcome::Gone => {}
+                WakeupOutcome::Busy(until) if began.elapsed() >= timeout => {
                     return Err(call_error(CallErrorKind::Busy { subject, until }));
                 }
-                WakeupRun::Busy(_) => tokio::time::sleep(LEASE_POLL_INTERVAL).await,
-                WakeupRun::Finished(transaction, result) => match *result {
-                    Ok(WakeReport::Synced(value)) => {
-                        return Ok(Some(CallOutput { transaction, value }));
-                    }
-                    Ok(_) => return Ok(None),
-                    Err(kind) => {
-                        return Err(CallError {
-                            transaction: Some(transaction),
-                            kind,
-                        });
-                    }
-                },
+                WakeupOutcome::Busy(_) => tokio::time::sleep(LEASE_POLL_INTERVAL).await,
+                WakeupOutcome::Finished(result) => {
+                    let CallOutput { transaction, value } = (*result)?;
+                    return Ok(match value {
+                        WakeReport::Synced(value) => Some(CallOutput { transaction, value }),
+                        _ => None,
+                    });
+                }
             }
         }
     }

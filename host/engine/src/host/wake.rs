@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::call::{CallRequest, Start};
+use super::call::CallRequest;
 use super::outcome::summarize_wakeup;
 use super::{CallError, CallErrorKind, CallOutput, Host, wake_action};
 use crate::component::convert;
 use crate::imports::bindings::automate::platform::scheduling;
 use crate::imports::convert as shared;
 use crate::reports::WakeReport;
-use crate::schedule::dispatcher::{Dispatcher, DispatcherOptions, RunOutcome, Runner};
-use crate::store::{DueWakeup, StoreError, WakeupSettlement};
+use crate::schedule::dispatcher::{Dispatcher, DispatcherOptions, Runner};
+use crate::store::{BeginOutcome, DueWakeup, StoreError, WakeupSettlement};
 use crate::types::{Failure, Timestamp};
 
 /// The delay after the first failure; doubled for each further one.
@@ -43,48 +43,21 @@ pub enum WakeupOutcome {
     Finished(Box<Result<CallOutput<WakeReport>, CallError>>),
 }
 
-/// The outcome of running and settling a wakeup.
-pub(super) enum WakeupRun {
-    /// Another host holds the record, at most until this time.
-    Busy(Timestamp),
-    /// The wakeup was settled, moved or cancelled concurrently.
-    Gone,
-    /// The transaction's id and the call's result.
-    Finished(String, Box<Result<WakeReport, CallErrorKind>>),
-}
-
 impl Host {
-    /// Runs the call of a wakeup, due or not, as the dispatcher does. For engines with a dispatcher
-    /// of their own.
+    /// Runs the call of a wakeup, due or not, and settles the wakeup with the outcome, as the
+    /// dispatcher does. For engines with a dispatcher of their own.
     ///
     /// # Errors
     /// The store could not be reached before the call began: the wakeup is still due.
     pub async fn run_wakeup(&self, due: DueWakeup) -> Result<WakeupOutcome, StoreError> {
-        Ok(match self.settle_wakeup(due).await? {
-            WakeupRun::Busy(until) => WakeupOutcome::Busy(until),
-            WakeupRun::Gone => WakeupOutcome::Gone,
-            WakeupRun::Finished(transaction, result) => {
-                WakeupOutcome::Finished(Box::new(match *result {
-                    Ok(value) => Ok(CallOutput { transaction, value }),
-                    Err(kind) => Err(CallError {
-                        transaction: Some(transaction),
-                        kind,
-                    }),
-                }))
-            }
-        })
-    }
-
-    /// Runs the call of a wakeup and settles the wakeup with the outcome.
-    pub(super) async fn settle_wakeup(&self, due: DueWakeup) -> Result<WakeupRun, StoreError> {
         let subject = due.wakeup.subject.clone();
         let mut request = CallRequest::new(&wake_action(&due), subject.clone());
         request.wakeup = Some(due.clone());
         let record_lock = self.parts.record_locks.acquire(&subject).await;
         let started = match self.start(&request, due.wakeup.due).await? {
-            Start::Started(started) => *started,
-            Start::Busy(until) => return Ok(WakeupRun::Busy(until)),
-            Start::Gone => return Ok(WakeupRun::Gone),
+            BeginOutcome::Started(started) => *started,
+            BeginOutcome::Busy(until) => return Ok(WakeupOutcome::Busy(until)),
+            BeginOutcome::Gone => return Ok(WakeupOutcome::Gone),
         };
         let wakeup: scheduling::Wakeup = shared::wakeup_out(due.wakeup.clone());
         let result: Result<WakeReport, CallErrorKind> = self
@@ -106,15 +79,20 @@ impl Host {
             .await;
         drop(record_lock);
         let transaction = started.transaction().to_owned();
-        Ok(WakeupRun::Finished(transaction, Box::new(result)))
+        Ok(WakeupOutcome::Finished(Box::new(match result {
+            Ok(value) => Ok(CallOutput { transaction, value }),
+            Err(kind) => Err(CallError {
+                transaction: Some(transaction),
+                kind,
+            }),
+        })))
     }
 }
 
 #[async_trait]
 impl Runner for Host {
-    async fn run(&self, due: DueWakeup) -> Result<RunOutcome, StoreError> {
-        let kind = due.wakeup.kind().to_owned();
-        Ok(self.run_wakeup(due).await?.run_outcome(&kind))
+    async fn run(&self, due: DueWakeup) -> Result<WakeupOutcome, StoreError> {
+        self.run_wakeup(due).await
     }
 
     fn scheduled(&self) -> &tokio::sync::Notify {

@@ -13,18 +13,20 @@ use tokio::task::JoinSet;
 use super::budget::Budget;
 use super::jump::{ClockReading, Jump};
 pub use super::options::{DispatcherOptions, Throttle};
+pub use super::tally::Summary;
 use super::tally::Tally;
-pub use super::tally::{ConnectionHealth, Effect, Summary};
+pub(crate) use super::tally::{ConnectionHealth, Effect};
+use crate::WakeupOutcome;
 use crate::clock::{Clock, ManualClock};
 use crate::store::{DueWakeup, Store, StoreError};
-use crate::types::{Reference, Timestamp};
+use crate::types::{Reference, Timestamp, Wakeup};
 
 /// The executor of a dispatcher's wakeups.
 #[async_trait]
 pub trait Runner: Send + Sync + 'static {
     /// Runs the call for one wakeup, and settles the wakeup in the store. An error means that the store
     /// could not be reached before the call began: the wakeup is still due.
-    async fn run(&self, due: DueWakeup) -> Result<RunOutcome, StoreError>;
+    async fn run(&self, due: DueWakeup) -> Result<WakeupOutcome, StoreError>;
 
     /// Returns the notification of wakeups that were scheduled in this process.
     fn scheduled(&self) -> &Notify;
@@ -34,19 +36,6 @@ pub trait Runner: Send + Sync + 'static {
     async fn run_housekeeping(&self) -> bool {
         false
     }
-}
-
-/// The outcome of running a wakeup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunOutcome {
-    /// The call succeeded, with this effect.
-    Done(Effect),
-    /// The call failed; the wakeup is due again later.
-    Failed(Effect),
-    /// Another call holds the subject.
-    Busy,
-    /// The wakeup was settled, rescheduled or cancelled elsewhere.
-    Gone,
 }
 
 /// Runs due wakeups, the earliest deadline first, at most one per subject at a time.
@@ -72,7 +61,7 @@ struct LaunchReport {
 /// Calls in flight and their subjects.
 #[derive(Default)]
 struct InFlight {
-    calls: JoinSet<(Reference, Result<RunOutcome, StoreError>)>,
+    calls: JoinSet<(Wakeup, Result<WakeupOutcome, StoreError>)>,
     subjects: HashSet<Reference>,
     /// Subjects that another process holds, and that this run leaves to it.
     skipped: HashSet<Reference>,
@@ -97,15 +86,17 @@ impl InFlight {
     /// Waits for one call to end, and counts the call.
     async fn join_next(&mut self, tally: &mut Tally) -> JoinOutcome {
         match self.calls.join_next().await {
-            Some(Ok((subject, ran))) => {
-                self.subjects.remove(&subject);
+            Some(Ok((wakeup, ran))) => {
+                self.subjects.remove(&wakeup.subject);
                 match ran {
-                    Ok(RunOutcome::Done(effect)) => tally.done(&subject, effect),
-                    Ok(RunOutcome::Failed(effect)) => tally.failed(&subject, effect),
-                    Ok(RunOutcome::Busy) => return JoinOutcome::Busy(subject),
-                    Ok(RunOutcome::Gone) => {}
+                    Ok(WakeupOutcome::Finished(result)) => {
+                        let effect = Effect::new(wakeup.kind(), &result);
+                        tally.add(&wakeup.subject, result.is_ok(), effect);
+                    }
+                    Ok(WakeupOutcome::Busy(_)) => return JoinOutcome::Busy(wakeup.subject),
+                    Ok(WakeupOutcome::Gone) => {}
                     Err(error) => {
-                        tracing::error!(%subject, %error, "a wakeup could not be run");
+                        tracing::error!(subject = %wakeup.subject, %error, "a wakeup could not be run");
                         return JoinOutcome::Failed(Some(error));
                     }
                 }
@@ -339,11 +330,11 @@ impl Dispatcher {
             return Ok(());
         }
         for wakeup in self.find_due(&flight.skipped, excluded_kind).await? {
-            let subject = wakeup.wakeup.subject.clone();
+            let subject = &wakeup.wakeup.subject;
             if flight.room(most) == 0 {
                 break;
             }
-            if flight.subjects.contains(&subject) || flight.skipped.contains(&subject) {
+            if flight.subjects.contains(subject) || flight.skipped.contains(subject) {
                 continue;
             }
             if self.throttled_kind() == Some(wakeup.wakeup.kind())
@@ -356,7 +347,7 @@ impl Dispatcher {
             let runner = Arc::clone(&self.runner);
             flight
                 .calls
-                .spawn(async move { (subject, runner.run(wakeup).await) });
+                .spawn(async move { (wakeup.wakeup.clone(), runner.run(wakeup).await) });
             launched.started += 1;
         }
         Ok(())

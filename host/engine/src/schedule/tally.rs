@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::types::Reference;
 
-/// The counted effects of a call.
+/// The counted effects of a call for a wakeup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Effect {
+pub(crate) struct Effect {
     /// Whether Webex issued new tokens.
     pub refreshed: bool,
     /// The health of the connection; `None`: not reported by the call.
@@ -17,7 +17,7 @@ pub struct Effect {
 
 /// The health of a connection, by who acts next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ConnectionHealth {
+pub(crate) enum ConnectionHealth {
     /// The connection works.
     Working,
     /// The last attempt failed temporarily and will be repeated.
@@ -52,18 +52,6 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Counts a wakeup whose call succeeded.
-    pub fn done(&mut self, subject: &Reference, effect: Effect) {
-        self.counts.done += 1;
-        self.add(subject, effect);
-    }
-
-    /// Counts a call that failed.
-    pub fn failed(&mut self, subject: &Reference, effect: Effect) {
-        self.counts.failed += 1;
-        self.add(subject, effect);
-    }
-
     /// Returns the current counts.
     pub fn summary(&self) -> Summary {
         let count_with = |wanted| {
@@ -78,12 +66,15 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, subject: &Reference, effect: Effect) {
+    /// Counts a call for a wakeup, and whether the call succeeded.
+    pub fn add(&mut self, subject: &Reference, succeeded: bool, effect: Effect) {
         let Effect {
             refreshed,
             condition,
             imported,
         } = effect;
+        self.counts.done += u64::from(succeeded);
+        self.counts.failed += u64::from(!succeeded);
         self.counts.refreshed += u64::from(refreshed);
         match condition {
             Some(ConnectionHealth::Working) => {
@@ -119,14 +110,14 @@ mod tests {
             ..Effect::default()
         };
         let mut tally = Tally::default();
-        tally.done(&one, stands(ConnectionHealth::NeedsPerson));
-        tally.done(&one, stands(ConnectionHealth::NeedsPerson));
-        tally.failed(&other, stands(ConnectionHealth::Retrying));
+        tally.add(&one, true, stands(ConnectionHealth::NeedsPerson));
+        tally.add(&one, true, stands(ConnectionHealth::NeedsPerson));
+        tally.add(&other, false, stands(ConnectionHealth::Retrying));
         let import = |imported| Effect {
             imported: Some(imported),
             ..Effect::default()
         };
-        tally.failed(&other, import(false));
+        tally.add(&other, false, import(false));
         let summary = tally.summary();
         assert_eq!((summary.done, summary.failed), (2, 2));
         assert_eq!((summary.need_person, summary.retrying), (1, 1));
@@ -136,8 +127,8 @@ mod tests {
             refreshed: true,
             ..stands(ConnectionHealth::Working)
         };
-        tally.done(&other, refreshed);
-        tally.done(&other, import(true));
+        tally.add(&other, true, refreshed);
+        tally.add(&other, true, import(true));
         let expected = Summary {
             done: 4,
             failed: 2,

@@ -1,7 +1,7 @@
 //! Runs due wakeups like the host, and records each result.
 
 use async_trait::async_trait;
-use relation_host::schedule::dispatcher::{RunOutcome, Runner};
+use relation_host::schedule::dispatcher::Runner;
 use relation_host::store::{DueWakeup, StoreError};
 use relation_host::{Host, WakeupOutcome};
 use tokio::sync::{Mutex, Notify};
@@ -27,15 +27,14 @@ impl RecordingRunner {
 
 #[async_trait]
 impl Runner for RecordingRunner {
-    async fn run(&self, due: DueWakeup) -> Result<RunOutcome, StoreError> {
+    async fn run(&self, due: DueWakeup) -> Result<WakeupOutcome, StoreError> {
         // The steps of a scenario are sequential.
         let _guard = self.call_lock.lock().await;
-        let kind = due.wakeup.kind().to_owned();
-        let fired = self.host.run_wakeup(due).await?;
-        if let WakeupOutcome::Finished(called) = &fired {
+        let outcome = self.host.run_wakeup(due).await?;
+        if let WakeupOutcome::Finished(called) = &outcome {
             self.recorder.note_call_end(called).await;
         }
-        Ok(fired.run_outcome(&kind))
+        Ok(outcome)
     }
 
     fn scheduled(&self) -> &Notify {

@@ -3,10 +3,20 @@
 use std::num::NonZeroU32;
 
 use super::*;
+use crate::CallOutput;
 use crate::clock::SystemClock;
+use crate::reports::WakeReport;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Change, Commit, DocumentStore as _};
 use crate::types::{Document, Pkid, Wakeup};
+
+/// The outcome of a call that found nothing to do.
+fn success() -> WakeupOutcome {
+    WakeupOutcome::Finished(Box::new(Ok(CallOutput {
+        transaction: String::new(),
+        value: WakeReport::Nothing(String::new()),
+    })))
+}
 
 /// Notifies that it was called, and finishes a moment later.
 #[derive(Default)]
@@ -17,12 +27,12 @@ struct SlowRunner {
 
 #[async_trait]
 impl Runner for SlowRunner {
-    async fn run(&self, _: DueWakeup) -> Result<RunOutcome, StoreError> {
+    async fn run(&self, _: DueWakeup) -> Result<WakeupOutcome, StoreError> {
         self.called.notify_one();
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
-        Ok(RunOutcome::Done(Effect::default()))
+        Ok(success())
     }
 
     fn scheduled(&self) -> &Notify {
@@ -40,7 +50,7 @@ struct RecordingRunner {
 
 #[async_trait]
 impl Runner for RecordingRunner {
-    async fn run(&self, due: DueWakeup) -> Result<RunOutcome, StoreError> {
+    async fn run(&self, due: DueWakeup) -> Result<WakeupOutcome, StoreError> {
         let Wakeup { subject, id, .. } = due.wakeup.clone();
         self.ran.lock().push((self.clock.monotonic(), due));
         let changes = vec![Change::Cancel(subject, id)];
@@ -50,7 +60,7 @@ impl Runner for RecordingRunner {
                 ..Commit::default()
             })
             .await?;
-        Ok(RunOutcome::Done(Effect::default()))
+        Ok(success())
     }
 
     fn scheduled(&self) -> &Notify {
@@ -285,8 +295,8 @@ struct HousekeepingRunner {
 
 #[async_trait]
 impl Runner for HousekeepingRunner {
-    async fn run(&self, _: DueWakeup) -> Result<RunOutcome, StoreError> {
-        Ok(RunOutcome::Gone)
+    async fn run(&self, _: DueWakeup) -> Result<WakeupOutcome, StoreError> {
+        Ok(WakeupOutcome::Gone)
     }
 
     fn scheduled(&self) -> &Notify {
@@ -321,14 +331,14 @@ async fn run_until_idle_does_housekeeping_unless_stopped() {
 
 /// Ends calls one after the other as scripted, and records their subjects.
 struct ScriptedRunner {
-    ends: fn(nth: usize) -> Result<RunOutcome, StoreError>,
+    ends: fn(nth: usize) -> Result<WakeupOutcome, StoreError>,
     ran: Mutex<Vec<Reference>>,
     scheduled: Notify,
 }
 
 #[async_trait]
 impl Runner for ScriptedRunner {
-    async fn run(&self, due: DueWakeup) -> Result<RunOutcome, StoreError> {
+    async fn run(&self, due: DueWakeup) -> Result<WakeupOutcome, StoreError> {
         let nth = {
             let mut ran = self.ran.lock();
             ran.push(due.wakeup.subject);
@@ -349,7 +359,7 @@ impl Runner for ScriptedRunner {
 async fn calls_until_idle(
     store: Arc<dyn Store>,
     concurrency: usize,
-    ends: fn(usize) -> Result<RunOutcome, StoreError>,
+    ends: fn(usize) -> Result<WakeupOutcome, StoreError>,
 ) -> (Result<Summary, StoreError>, Vec<Reference>) {
     let runner = Arc::new(ScriptedRunner {
         ends,
@@ -382,7 +392,7 @@ async fn store_that_takes_no_calls_ends_a_run_until_idle() {
 #[tokio::test]
 async fn busy_subject_is_tried_once_until_idle() {
     let store = store_with_due_wakeups(10).await;
-    let (ended, ran) = calls_until_idle(store, 3, |_| Ok(RunOutcome::Busy)).await;
+    let (ended, ran) = calls_until_idle(store, 3, |_| Ok(WakeupOutcome::Busy(Timestamp(0)))).await;
     ended.unwrap();
     let subjects: HashSet<Reference> = ran.iter().cloned().collect();
     assert_eq!((ran.len(), subjects.len()), (10, 10));
@@ -405,7 +415,10 @@ async fn wakeups_of_a_busy_subject_hide_no_others() {
     }
     schedule(&mut commit, "last", None);
     store.commit(commit).await.unwrap();
-    let (ended, ran) = calls_until_idle(Arc::new(store), 1, |_| Ok(RunOutcome::Busy)).await;
+    let (ended, ran) = calls_until_idle(Arc::new(store), 1, |_| {
+        Ok(WakeupOutcome::Busy(Timestamp(0)))
+    })
+    .await;
     ended.unwrap();
     assert_eq!(ran.len(), 2);
     assert_ne!(ran[0], ran[1]);

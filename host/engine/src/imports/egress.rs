@@ -2,9 +2,10 @@
 
 use secrecy::SecretString;
 
-use super::bindings::automate::platform::{egress, types};
+use super::Import;
+use super::bindings::automate::platform::egress;
+use super::gate::ImportResult;
 use super::http::OutgoingHttp;
-use super::{Import, convert};
 use crate::egress::{Proxies, ProxyUrl};
 use crate::types::{Failure, FieldError};
 
@@ -13,10 +14,22 @@ impl egress::Host for OutgoingHttp {
         &mut self,
         http: Option<String>,
         https: Option<String>,
-    ) -> wasmtime::Result<Result<(), types::Failure>> {
-        if let Some(failure) = self.gate.enter(Import::EgressUseProxies).await? {
-            return Ok(Err(failure));
-        }
+    ) -> ImportResult<()> {
+        let gate = self.gate.clone();
+        let set = async { self.set_proxies(http, https) };
+        gate.guarded(Import::EgressUseProxies, set).await
+    }
+
+    async fn last_error(&mut self) -> wasmtime::Result<Option<String>> {
+        self.gate.enter(Import::EgressLastError).await?;
+        let last_error = self.last_error.lock().clone();
+        self.gate.leave(Import::EgressLastError).await?;
+        Ok(last_error)
+    }
+}
+
+impl OutgoingHttp {
+    fn set_proxies(&mut self, http: Option<String>, https: Option<String>) -> Result<(), Failure> {
         let mut errors = Vec::new();
         let mut parse = |field: &str, text: Option<String>| {
             let parsed = ProxyUrl::parse(&SecretString::from(text?));
@@ -35,27 +48,14 @@ impl egress::Host for OutgoingHttp {
             http: parse("http", http),
             https: parse("https", https),
         };
-        let refused = if errors.is_empty() {
-            let mut named = [&proxies.http, &proxies.https].into_iter().flatten();
-            let denied = named.find_map(|proxy| self.policy().check_proxy_as_written(proxy).err());
-            denied.map(|denied| Failure::LimitExceeded(denied.to_string()))
-        } else {
-            Some(Failure::Invalid(errors))
-        };
-        self.gate.leave(Import::EgressUseProxies).await?;
-        Ok(match refused {
-            Some(failure) => Err(convert::failure_out(failure)),
-            None => {
-                self.proxies = proxies;
-                Ok(())
-            }
-        })
-    }
-
-    async fn last_error(&mut self) -> wasmtime::Result<Option<String>> {
-        self.gate.enter(Import::EgressLastError).await?;
-        let last_error = self.last_error.lock().clone();
-        self.gate.leave(Import::EgressLastError).await?;
-        Ok(last_error)
+        if !errors.is_empty() {
+            return Err(Failure::Invalid(errors));
+        }
+        for proxy in [&proxies.http, &proxies.https].into_iter().flatten() {
+            let checked = self.policy().check_proxy_as_written(proxy);
+            checked.map_err(|denied| Failure::LimitExceeded(denied.to_string()))?;
+        }
+        self.proxies = proxies;
+        Ok(())
     }
 }

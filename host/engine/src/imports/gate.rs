@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bindings::automate::platform::types;
-use super::{Import, InterceptorHandle, Services};
+use super::{Import, InterceptorHandle, Services, convert};
 use crate::limits::{Limit, LimitExceeded, LimitValue};
-use crate::types::Reference;
+use crate::types::{Failure, Reference};
+
+/// The result of an import that can fail; the outer error traps.
+pub(super) type ImportResult<T> = wasmtime::Result<Result<T, types::Failure>>;
 
 /// The gate of one call. Clones share its state.
 #[derive(Clone)]
@@ -30,6 +33,23 @@ impl Gate {
     pub(super) async fn enter(&self, import: Import) -> wasmtime::Result<Option<types::Failure>> {
         self.count()?;
         self.interceptor.before(import).await
+    }
+
+    /// Runs `import` between the interceptor's hooks, and converts its failure to the contract's.
+    ///
+    /// # Errors
+    /// Traps beyond the limit of imports.
+    pub(super) async fn guarded<T>(
+        &self,
+        import: Import,
+        run: impl Future<Output = Result<T, Failure>>,
+    ) -> ImportResult<T> {
+        if let Some(failure) = self.enter(import).await? {
+            return Ok(Err(failure));
+        }
+        let result = run.await;
+        self.leave(import).await?;
+        Ok(result.map_err(convert::failure_out))
     }
 
     /// Counts an import without calling the interceptor. Traps beyond the limit.

@@ -1,6 +1,7 @@
 //! `automate:platform/scheduling`: lists the wakeups of a subject.
 
 use super::bindings::automate::platform::{scheduling, types};
+use super::gate::ImportResult;
 use super::{Call, Import, convert};
 use crate::types::Failure;
 
@@ -8,13 +9,10 @@ impl scheduling::Host for Call {
     async fn wakeups(
         &mut self,
         subject: types::Reference,
-    ) -> wasmtime::Result<Result<Vec<scheduling::Wakeup>, types::Failure>> {
-        if let Some(failure) = self.gate.enter(Import::SchedulingWakeups).await? {
-            return Ok(Err(failure));
-        }
-        let wakeups = self.wakeups_of(subject).await;
-        self.gate.leave(Import::SchedulingWakeups).await?;
-        Ok(wakeups.map_err(convert::failure_out))
+    ) -> ImportResult<Vec<scheduling::Wakeup>> {
+        let gate = self.gate.clone();
+        gate.guarded(Import::SchedulingWakeups, self.wakeups_of(subject))
+            .await
     }
 }
 

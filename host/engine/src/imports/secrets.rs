@@ -3,6 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::bindings::automate::platform::{secrets, types};
+use super::gate::ImportResult;
 use super::{Call, Import, Services, convert};
 use crate::store::seal::SealError;
 use crate::transactions::{SecretAccess, SecretAccessOutcome};
@@ -16,30 +17,17 @@ impl secrets::Host for Call {
         &mut self,
         owner: types::Reference,
         name: String,
-    ) -> wasmtime::Result<Result<Option<String>, types::Failure>> {
-        if let Some(failure) = self.gate.enter(Import::SecretsReveal).await? {
-            return Ok(Err(failure));
-        }
-        let value = self.reveal_secret(owner, &name).await;
-        self.gate.leave(Import::SecretsReveal).await?;
-        Ok(value.map_err(convert::failure_out))
+    ) -> ImportResult<Option<String>> {
+        let gate = self.gate.clone();
+        gate.guarded(Import::SecretsReveal, self.reveal_secret(owner, &name))
+            .await
     }
 
-    async fn reveal_setting(
-        &mut self,
-        name: String,
-    ) -> wasmtime::Result<Result<Option<String>, types::Failure>> {
-        if let Some(failure) = self.gate.enter(Import::SecretsRevealSetting).await? {
-            return Ok(Err(failure));
-        }
-        let value = self.services.secret_settings.get(&name);
-        let outcome = match value {
-            Some(_) => SecretAccessOutcome::Opened,
-            None => SecretAccessOutcome::Absent,
-        };
-        self.audit(None, &name, outcome);
-        self.gate.leave(Import::SecretsRevealSetting).await?;
-        Ok(Ok(value.map(|value| value.expose_secret().to_owned())))
+    async fn reveal_setting(&mut self, name: String) -> ImportResult<Option<String>> {
+        let reveal = async { Ok(self.reveal_secret_setting(&name)) };
+        self.gate
+            .guarded(Import::SecretsRevealSetting, reveal)
+            .await
     }
 }
 
@@ -67,6 +55,16 @@ impl Call {
         };
         self.audit(Some(owner), name, outcome);
         Ok(revealed?.map(|value| value.expose_secret().to_owned()))
+    }
+
+    fn reveal_secret_setting(&self, name: &str) -> Option<String> {
+        let value = self.services.secret_settings.get(name);
+        let outcome = match value {
+            Some(_) => SecretAccessOutcome::Opened,
+            None => SecretAccessOutcome::Absent,
+        };
+        self.audit(None, name, outcome);
+        value.map(|value| value.expose_secret().to_owned())
     }
 
     async fn decrypt(

@@ -4,6 +4,7 @@ use secrecy::SecretString;
 
 use super::bindings::automate::platform::{storage, types};
 use super::durable_commit::CommitError;
+use super::gate::ImportResult;
 use super::{Call, Import, Services, convert};
 use crate::limits::Limit;
 use crate::store::{Change, Check, Commit};
@@ -12,31 +13,23 @@ use crate::types::{Failure, RECORD_MODEL, Reference};
 /// The maximum number of documents per page.
 const MAX_PAGE: u32 = 1000;
 
-type ImportResult<T> = wasmtime::Result<Result<T, types::Failure>>;
-
 impl storage::Host for Call {
     async fn get(
         &mut self,
         reference: types::Reference,
     ) -> ImportResult<Option<storage::Document>> {
-        if let Some(failure) = self.gate.enter(Import::StorageGet).await? {
-            return Ok(Err(failure));
-        }
-        let found = self.get_one(reference).await;
-        self.gate.leave(Import::StorageGet).await?;
-        Ok(found.map_err(convert::failure_out))
+        let gate = self.gate.clone();
+        gate.guarded(Import::StorageGet, self.get_one(reference))
+            .await
     }
 
     async fn get_many(
         &mut self,
         references: Vec<types::Reference>,
     ) -> ImportResult<Vec<Option<storage::Document>>> {
-        if let Some(failure) = self.gate.enter(Import::StorageGetMany).await? {
-            return Ok(Err(failure));
-        }
-        let found = self.get_all(references).await;
-        self.gate.leave(Import::StorageGetMany).await?;
-        Ok(found.map_err(convert::failure_out))
+        let gate = self.gate.clone();
+        gate.guarded(Import::StorageGetMany, self.get_all(references))
+            .await
     }
 
     async fn find(
@@ -45,12 +38,9 @@ impl storage::Host for Call {
         cursor: Option<String>,
         limit: u32,
     ) -> ImportResult<storage::Page> {
-        if let Some(failure) = self.gate.enter(Import::StorageFind).await? {
-            return Ok(Err(failure));
-        }
-        let page = self.find_page(filter, cursor, limit).await;
-        self.gate.leave(Import::StorageFind).await?;
-        Ok(page.map_err(convert::failure_out))
+        let gate = self.gate.clone();
+        gate.guarded(Import::StorageFind, self.find_page(filter, cursor, limit))
+            .await
     }
 
     async fn commit(
@@ -59,12 +49,12 @@ impl storage::Host for Call {
         changes: Vec<storage::Change>,
         on_unavailable: storage::OnUnavailable,
     ) -> ImportResult<()> {
-        if let Some(failure) = self.gate.enter(Import::StorageCommit).await? {
-            return Ok(Err(failure));
-        }
-        let written = self.write(checks, changes, on_unavailable).await;
-        self.gate.leave(Import::StorageCommit).await?;
-        Ok(written.map_err(convert::failure_out))
+        let gate = self.gate.clone();
+        gate.guarded(
+            Import::StorageCommit,
+            self.write(checks, changes, on_unavailable),
+        )
+        .await
     }
 }
 

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use relation_host::imports::journal::Journal;
+use relation_host::imports::Journal;
 use relation_host::store::{Begin, BeginOutcome, End};
 use relation_host::transactions::{NewTransaction, Status, TransactionOutcome};
 use relation_host::types::{Pkid, Reference};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use relation_host::egress::{Proxies, ProxyUrl};
-use relation_host::imports::journal::Journal;
+use relation_host::imports::Journal;
 use relation_host::store::{Commit, Lease};
 use relation_host::transactions::Progress;
 use secrecy::{ExposeSecret as _, SecretString};

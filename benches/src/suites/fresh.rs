@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow, ensure};
 use relation_host::Limits;
 use relation_host::component::engine;
-use relation_host::imports::bindings::PluginPre;
+use relation_host::imports::PluginPre;
 use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre, Linker};
 
@@ -26,7 +26,7 @@ struct BareWasmtime {
 
 impl BareWasmtime {
     fn new(component: &[u8]) -> wasmtime::Result<Self> {
-        let engine = engine::engine(&Limits::default())?;
+        let engine = engine(&Limits::default())?;
         let component = Component::new(&engine, component)?;
         let mut linker = Linker::new(&engine);
         linker.define_unknown_imports_as_traps(&component)?;

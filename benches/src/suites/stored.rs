@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use relation_host::schedule::dispatcher::{DispatcherOptions, Summary};
+use relation_host::schedule::{DispatcherOptions, Summary};
 use relation_host::store::{Begin, BeginOutcome, DueWakeup, End, WakeupSettlement};
 use relation_host::transactions::{NewTransaction, Status, TransactionOutcome, TransactionUpdate};
 use relation_host::types::{Filter, Hierarchy, Key, RECORD_MODEL, Reference, Scope};

@@ -7,7 +7,7 @@ use relation_app::{AppError, CLIENT_SECRET, ErrorKind, HostParts, Installation, 
 use relation_harness::recording::{RecordError, Recorder, RecordingSummary, Setup};
 use relation_host::Host;
 use relation_host::egress::Client;
-use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions};
+use relation_host::schedule::{Dispatcher, DispatcherOptions};
 
 /// A running recording.
 pub struct Recording(Recorder);

@@ -11,7 +11,10 @@
 #![deny(missing_docs)]
 
 pub mod component;
-pub mod host;
+mod host;
+#[cfg(not(feature = "test-util"))]
+mod imports;
+#[cfg(feature = "test-util")]
 pub mod imports;
 pub mod schedule;
 
@@ -21,7 +24,7 @@ pub use host::{
 };
 pub use relation_egress as egress;
 pub use relation_store as store;
+#[cfg(feature = "test-util")]
+pub use relation_types::entropy;
 pub use relation_types::limits::Limits;
-pub use relation_types::{
-    self as types, clock, entropy, limits, reports, text, transactions, wakeup_kinds,
-};
+pub use relation_types::{self as types, clock, limits, reports, text, transactions, wakeup_kinds};

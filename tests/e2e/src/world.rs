@@ -10,7 +10,7 @@ use relation_host::clock::{Clock, ManualClock};
 use relation_host::component::Plugin;
 use relation_host::imports::Interceptor;
 use relation_host::reports::AddReport;
-use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions, Summary};
+use relation_host::schedule::{Dispatcher, DispatcherOptions, Summary};
 use relation_host::store::Store;
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};

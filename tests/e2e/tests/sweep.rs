@@ -12,7 +12,7 @@ use relation_e2e::{Customer, World, artifacts};
 use relation_host::AddRequest;
 use relation_host::clock::Clock;
 use relation_host::reports::Grant;
-use relation_host::schedule::dispatcher::DispatcherOptions;
+use relation_host::schedule::DispatcherOptions;
 use relation_host::types::{Pkid, Reference, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};

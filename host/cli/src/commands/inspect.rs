@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use relation_app::{AppError, ErrorKind, open_component_cache};
-use relation_host::component::inspect::ImportStatus;
-use relation_host::component::{Inspection, inspect_with};
+use relation_host::component::{ImportStatus, Inspection, inspect_with};
 use serde_json::json;
 
 use crate::GlobalArgs;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use relation_app::{AppError, ErrorKind, upgrade_check};
 use relation_host::Host;
-use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions, Summary, Throttle};
+use relation_host::schedule::{Dispatcher, DispatcherOptions, Summary, Throttle};
 use relation_host::wakeup_kinds;
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use relation_app::{AppError, CLIENT_SECRET, ErrorKind, OpenMode, StoreUrl, open_component_cache};
 use relation_host::clock::{Clock, ManualClock, SystemClock};
 use relation_host::egress::{Client, ClientOptions, Policy};
-use relation_host::schedule::dispatcher::{Dispatcher, DispatcherOptions, Summary};
+use relation_host::schedule::{Dispatcher, DispatcherOptions, Summary};
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::types::Timestamp;
 use relation_host::{ComponentSource, Host};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chacha20::rand_core::TryRng;
 
-use crate::entropy::Entropy;
+use relation_types::entropy::Entropy;
 
 /// Adapts an [`Entropy`] to the generator trait that the WASI implementation expects.
 pub(super) struct EntropyRng(pub(super) Arc<dyn Entropy>);

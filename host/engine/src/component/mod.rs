@@ -2,15 +2,17 @@
 
 mod cache;
 pub(crate) mod convert;
-pub mod engine;
+mod engine;
 mod entropy_rng;
-pub mod error;
-pub mod identity;
-pub mod inspect;
+mod error;
+mod identity;
+mod inspect;
 mod instance;
 mod plugin;
 
 pub use cache::ComponentCache;
+#[cfg(feature = "test-util")]
+pub use engine::engine;
 pub use error::{GuestError, GuestErrorKind};
 pub use inspect::{Export, Import, ImportStatus, InspectError, Inspection, inspect, inspect_with};
 pub(crate) use instance::{CallState, InstanceParams};

@@ -13,12 +13,12 @@ use super::{Host, Parts};
 use crate::clock::{Clock, SystemClock};
 use crate::component::{ComponentCache, GuestError, Plugin};
 use crate::egress::Client;
-use crate::entropy::Entropy;
 use crate::imports::{Interceptor, Services};
 use crate::limits::Limits;
 use crate::store::seal::Sealer;
 use crate::store::stash::Stash;
 use crate::store::{Store, StoreError};
+use relation_types::entropy::Entropy;
 
 /// The source of the component.
 #[derive(Clone, Debug)]
@@ -174,6 +174,7 @@ impl HostBuilder {
 
     /// Sets the source of random bytes other than keys; the operating system by default. For
     /// repeatable tests.
+    #[cfg(feature = "test-util")]
     #[must_use]
     pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
         self.entropy = Some(entropy);
@@ -181,6 +182,7 @@ impl HostBuilder {
     }
 
     /// Sets hooks that observe and replace the imports of every call. For tests.
+    #[cfg(feature = "test-util")]
     #[must_use]
     pub fn interceptor(mut self, interceptor: Arc<dyn Interceptor>) -> Self {
         self.interceptor = Some(interceptor);

@@ -6,7 +6,7 @@ use super::{CallError, CallErrorKind, CallOutput};
 use crate::reports::{
     ConnectionReport, ExpiryReport, RefreshOutcome, RefreshReport, State, WakeReport,
 };
-use crate::schedule::dispatcher::{ConnectionHealth, Effect};
+use crate::schedule::{ConnectionHealth, Effect};
 use crate::transactions::Status;
 use crate::types::Failure;
 use crate::wakeup_kinds;

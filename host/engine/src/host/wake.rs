@@ -11,7 +11,7 @@ use crate::component::convert;
 use crate::imports::bindings::automate::platform::scheduling;
 use crate::imports::convert as shared;
 use crate::reports::WakeReport;
-use crate::schedule::dispatcher::{Dispatcher, DispatcherOptions, Runner};
+use crate::schedule::{Dispatcher, DispatcherOptions, Runner};
 use crate::store::{BeginOutcome, DueWakeup, StoreError, WakeupSettlement};
 use crate::types::{Failure, Timestamp};
 

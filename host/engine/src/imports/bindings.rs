@@ -3,7 +3,7 @@
 
 // Generated code has no docs and does not follow the project's lints; the contract documents the
 // items.
-#![allow(missing_docs, clippy::all, clippy::pedantic)]
+#![allow(dead_code, missing_docs, clippy::all, clippy::pedantic)]
 
 wasmtime::component::bindgen!({
     path: "wit/spark-customer",

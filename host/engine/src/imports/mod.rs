@@ -2,8 +2,8 @@
 //! layer below.
 //!
 //! `Call` is the state that the interfaces share: the host's services and the state of one call,
-//! which is one instance. Its public part is the [`Interceptor`], which tests use to intercept
-//! imports.
+//! which is one instance. The public part needs the feature `test-util`: the [`Interceptor`], which
+//! tests use to intercept imports, and the parts that benchmarks compare.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use secrecy::SecretString;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::entropy::Entropy;
-use crate::imports::journal::Journal;
 use crate::limits::{Limit, LimitExceeded, Limits};
 use crate::store::seal::Sealer;
 use crate::store::stash::Stash;
 use crate::store::{Lease, Store};
 use crate::types::Failure;
+use relation_types::entropy::Entropy;
 
-pub mod bindings;
+pub(crate) mod bindings;
 pub(crate) mod convert;
 mod durable_commit;
 mod egress;
 mod gate;
 pub(crate) mod http;
 mod http_codes;
+#[cfg_attr(not(feature = "test-util"), allow(dead_code))]
 mod interceptor;
-pub mod journal;
+pub(crate) mod journal;
 mod redactor;
 mod scheduling;
 mod secrets;
@@ -38,11 +38,17 @@ mod settings;
 mod storage;
 mod transactions;
 
+#[cfg(feature = "test-util")]
+pub use bindings::PluginPre;
 pub(crate) use durable_commit::RetryPolicy;
 pub(crate) use gate::Gate;
 use interceptor::InterceptorHandle;
-pub use interceptor::{Import, ImportCall, Interceptor, Intervention};
+pub use interceptor::{Import, Interceptor};
+#[cfg(feature = "test-util")]
+pub use interceptor::{ImportCall, Intervention};
+pub use journal::Journal;
 pub(crate) use redactor::Redactor;
+#[cfg(feature = "test-util")]
 pub use wasmtime_wasi_http::Error as HttpError;
 
 /// The services that all calls of a host share.

@@ -12,10 +12,8 @@ use tokio::task::JoinSet;
 
 use super::budget::Budget;
 use super::jump::{ClockReading, Jump};
-pub use super::options::{DispatcherOptions, Throttle};
-pub use super::tally::Summary;
-use super::tally::Tally;
-pub(crate) use super::tally::{ConnectionHealth, Effect};
+use super::options::DispatcherOptions;
+use super::tally::{Effect, Summary, Tally};
 use crate::WakeupOutcome;
 use crate::clock::{Clock, ManualClock};
 use crate::store::{DueWakeup, Store, StoreError};

@@ -19,7 +19,7 @@ use relation_e2e::world::CLIENT_SECRET;
 use relation_host::clock::ManualClock;
 use relation_host::egress::{Client, ClientOptions, Policy};
 use relation_host::reports::Grant;
-use relation_host::schedule::dispatcher::DispatcherOptions;
+use relation_host::schedule::DispatcherOptions;
 use relation_host::store::Store;
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};

@@ -11,7 +11,7 @@ use relation_host::clock::{Clock as _, ManualClock};
 use relation_host::component::{ComponentCache, Plugin};
 use relation_host::egress::{Client, ClientOptions, Policy};
 use relation_host::reports::ConnectionReport;
-use relation_host::schedule::dispatcher::DispatcherOptions;
+use relation_host::schedule::DispatcherOptions;
 use relation_host::store::layer::Layered;
 use relation_host::store::seal::Sealer;
 use relation_host::store::{Store, StoreError};

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 use relation_host::clock::Clock;
 use relation_host::egress::Transport;
-use relation_host::schedule::dispatcher::Runner;
+use relation_host::schedule::Runner;
 use relation_host::store::Store;
 use relation_host::store::layer::Layered;
 use relation_host::store::seal::Sealer;

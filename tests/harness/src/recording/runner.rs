@@ -1,7 +1,7 @@
 //! Runs due wakeups like the host, and records each result.
 
 use async_trait::async_trait;
-use relation_host::schedule::dispatcher::Runner;
+use relation_host::schedule::Runner;
 use relation_host::store::{DueWakeup, StoreError};
 use relation_host::{Host, WakeupOutcome};
 use tokio::sync::{Mutex, Notify};

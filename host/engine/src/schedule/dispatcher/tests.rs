@@ -6,6 +6,7 @@ use super::*;
 use crate::CallOutput;
 use crate::clock::SystemClock;
 use crate::reports::WakeReport;
+use crate::schedule::Throttle;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Change, Commit, DocumentStore as _};
 use crate::types::{Document, Pkid, Wakeup};

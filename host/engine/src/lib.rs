@@ -5,9 +5,22 @@
 //! the shortest such program.
 //!
 //! # Stability
-//! Stable: [`Host`], [`HostBuilder`], [`reports`], [`types`], [`limits`], the traits
-//! [`store::Store`] and [`clock::Clock`], and [`store::conformance`]. Everything else is
-//! public for the tests and benches only, and may change in any release.
+//! Semantic versioning covers this list and nothing else:
+//! - all items at the root of this crate, and those of [`component`], [`schedule`], [`reports`],
+//!   [`limits`], [`clock`], [`transactions`] and [`wakeup_kinds`];
+//! - of [`types`], the items at its root;
+//! - of [`store`], [`Store`](store::Store), the traits it consists of and the types that these use,
+//!   the modules `seal`, `sqlite`, `cursor` and `layer`, and the suite `conformance`;
+//! - of [`egress`], [`Client`](egress::Client), [`ClientOptions`](egress::ClientOptions),
+//!   [`Policy`](egress::Policy), [`Transport`](egress::Transport) and the types that these use.
+//!
+//! A minor release may add fields to a struct. Therefore, complete option structs with
+//! `..Default::default()`, and match reports with `..`. Enums that may grow are `non_exhaustive`.
+//!
+//! # Features
+//! - `conformance`: [`store`] has its conformance suite, for implementers of other stores.
+//! - `test-util`: hooks before and after each import of a plugin, seeded randomness, and the parts
+//!   that benchmarks compare. Not for production, and not stable.
 #![deny(missing_docs)]
 
 pub mod component;

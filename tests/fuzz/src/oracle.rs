@@ -128,7 +128,7 @@ fn describe_path(call: &CallOutcome) -> String {
         }
         Err(CallErrorKind::Guest(error)) => format!("guest {}", error.kind.code()),
         Err(CallErrorKind::Busy { .. }) => "busy".to_owned(),
-        Err(CallErrorKind::Store(_)) => "store".to_owned(),
+        Err(_) => "store".to_owned(),
     };
     format!("{} {outcome}", call.function)
 }
@@ -141,10 +141,8 @@ fn check_result(call: &CallOutcome, allowed: Allowances) -> CheckResult {
             let stderr = error.stderr.trim();
             return Err(Violation(FindingKind::Trap, format!("{error} {stderr}")));
         }
-        Err(kind @ (CallErrorKind::Busy { .. } | CallErrorKind::Store(_))) => {
-            return Err(Violation(FindingKind::Host, kind.to_string()));
-        }
         Err(CallErrorKind::Refused(failure)) => failure,
+        Err(kind) => return Err(Violation(FindingKind::Host, kind.to_string())),
     };
     let text = failure.to_string();
     let wrong = match failure {

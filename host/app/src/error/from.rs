@@ -116,6 +116,7 @@ impl From<CallError> for AppError {
             CallErrorKind::Guest(error) => Self::from(error),
             CallErrorKind::Busy { .. } => Self::new(ErrorKind::Busy, message),
             CallErrorKind::Store(error) => Self::from(error),
+            _ => Self::new(ErrorKind::Failed, message),
         };
         Self {
             transaction: error.transaction,

@@ -8,6 +8,7 @@ use crate::limits::LimitExceeded;
 /// A call without a result. The error names the plugin, so that a person knows whom to ask.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("plugin {plugin}: {kind}")]
+#[non_exhaustive]
 pub struct GuestError {
     /// The plugin's name and version, such as `spark-customer 0.1.0`.
     pub plugin: String,
@@ -19,6 +20,7 @@ pub struct GuestError {
 
 /// The kind of error that ended a call.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum GuestErrorKind {
     /// The plugin panicked.
     #[error("it panicked: {message}")]

@@ -26,6 +26,7 @@ pub enum ImportStatus {
 
 /// One import of a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Import {
     /// The import's name, such as `wasi:http/types@0.2.12`.
     pub name: String,
@@ -36,6 +37,7 @@ pub struct Import {
 
 /// One interface that the host calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Export {
     /// The export's name, such as `automate:spark-customer/workflows@0.1.0`.
     pub name: String,
@@ -45,6 +47,7 @@ pub struct Export {
 
 /// The result of inspecting a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Inspection {
     /// The plugin's name and version.
     pub plugin: String,
@@ -70,6 +73,7 @@ impl Inspection {
 
 /// The reason why a file could not be inspected.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum InspectError {
     /// The file is a core module, not a component.
     #[error(

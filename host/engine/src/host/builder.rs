@@ -34,6 +34,7 @@ pub enum ComponentSource {
 
 /// The reason why a host could not be built.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BuildError {
     /// A required part is missing.
     #[error("a host needs {0}: call HostBuilder::{1}")]

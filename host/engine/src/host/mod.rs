@@ -86,6 +86,7 @@ pub struct CallError {
 
 /// The reason why a call failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CallErrorKind {
     /// The workflow refused; the case says who acts next.
     #[error(transparent)]

@@ -34,6 +34,7 @@ impl Host {
 
 /// The outcome of running a wakeup.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum WakeupOutcome {
     /// Another host holds the record, at most until this time; the wakeup stays due.
     Busy(Timestamp),

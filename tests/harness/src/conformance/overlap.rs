@@ -112,5 +112,6 @@ pub(super) fn failure_case(error: &CallError) -> &'static str {
         CallErrorKind::Guest(_) => "a trap",
         CallErrorKind::Busy { .. } => "busy",
         CallErrorKind::Store(_) => "an error of the store",
+        _ => "an error of the host",
     }
 }

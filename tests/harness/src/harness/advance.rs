@@ -76,6 +76,9 @@ async fn run_due_wakeups(
                     .await;
                 calls.push(call);
             }
+            Ok(_) => {
+                held.insert(subject);
+            }
             Err(error) => {
                 let error = CallError {
                     transaction: None,

@@ -73,8 +73,8 @@ impl Harness {
         let before = self.capture_before().await;
         let input = advance::wakeup_input(&wakeup, &self.redactor);
         let result = match self.host().run_wakeup(wakeup).await {
-            Ok(WakeupOutcome::Gone | WakeupOutcome::Busy(_)) => return Ok(None),
             Ok(WakeupOutcome::Finished(called)) => to_report(*called),
+            Ok(_) => return Ok(None),
             Err(error) => Err(CallError {
                 transaction: None,
                 kind: CallErrorKind::Store(error),

@@ -96,7 +96,7 @@ impl CallFailure {
                 subject: subject.clone(),
                 until: *until,
             },
-            CallErrorKind::Store(error) => Self::Store {
+            error => Self::Store {
                 message: redactor.text(&error.to_string()),
             },
         }

@@ -140,6 +140,7 @@ async fn run_scheduled_refresh(world: &World, host: usize, pkid: Pkid) -> Action
         // The dispatcher would retry.
         Ok(WakeupOutcome::Busy(_)) => Err("busy".to_owned()),
         Ok(WakeupOutcome::Finished(_)) => Ok(()),
+        Ok(outcome) => Err(format!("UNEXPECTED {outcome:?}")),
         Err(error) => Err(format!("UNEXPECTED {error}")),
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use relation_host::store::{SortOrder, Store, StoreError};
-use relation_host::types::{Document, Filter, Hierarchy, Key, Page, Pkid, Reference, Scope};
+use relation_host::types::{
+    ALERT_MODEL, Document, Filter, Hierarchy, Key, Page, Pkid, Reference, Scope,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{AppError, ErrorKind, records};
 
-/// The model of alerts.
-pub const ALERT_MODEL: &str = "data/Alert";
 /// The owner and subject of alerts about the whole installation.
 pub const INSTALLATION: &str = "installation";
 

@@ -29,12 +29,14 @@ mod host;
 mod imports;
 #[cfg(feature = "test-util")]
 pub mod imports;
+mod observer;
 pub mod schedule;
 
 pub use host::{
     AddRequest, BuildError, CallError, CallErrorKind, CallOutput, ComponentSource, Host,
     HostBuilder, Retention, StashSummary, WakeupOutcome,
 };
+pub use observer::{AlertChange, AlertChanged, CallEnded, Observer, WakeupEnded};
 pub use relation_egress as egress;
 pub use relation_store as store;
 #[cfg(feature = "test-util")]

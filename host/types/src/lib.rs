@@ -14,6 +14,6 @@ mod values;
 pub mod wakeup_kinds;
 
 pub use values::{
-    Document, Failure, FieldError, Filter, Hierarchy, InvalidHierarchy, InvalidPkid, Key, Page,
-    Pkid, RECORD_MODEL, Reference, Scope, Timestamp, Wakeup,
+    ALERT_MODEL, Document, Failure, FieldError, Filter, Hierarchy, InvalidHierarchy, InvalidPkid,
+    Key, Page, Pkid, RECORD_MODEL, Reference, Scope, Timestamp, Wakeup,
 };

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// compares it with the plugin's description.
 pub const RECORD_MODEL: &str = "data/SparkCustomer";
 
+/// The model of alerts.
+pub const ALERT_MODEL: &str = "data/Alert";
+
 /// A moment: milliseconds since the Unix epoch, UTC.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

@@ -15,7 +15,7 @@ use relation_host::store::Store;
 use relation_host::store::seal::{KeyFile, Sealer};
 use relation_host::store::sqlite::{SqliteOptions, SqliteStore};
 use relation_host::types::{Document, Filter, Pkid, Reference, Timestamp};
-use relation_host::{AddRequest, CallError, CallOutput, ComponentSource, Host, Limits};
+use relation_host::{AddRequest, CallError, CallOutput, ComponentSource, Host, Limits, Observer};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -48,6 +48,7 @@ pub struct WorldBuilder {
     allow: Option<Vec<String>>,
     route: Route,
     interceptor: Option<Arc<dyn Interceptor>>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Default for WorldBuilder {
@@ -63,6 +64,7 @@ impl Default for WorldBuilder {
             allow: None,
             route: Route::default(),
             interceptor: None,
+            observer: None,
         }
     }
 }
@@ -117,6 +119,12 @@ impl WorldBuilder {
         self
     }
 
+    /// Sets an observer of every host.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
     /// Runs another component than ours.
     pub fn component(mut self, file: PathBuf) -> Self {
         self.component = Some(file);
@@ -160,6 +168,7 @@ impl WorldBuilder {
             component: self.component.unwrap_or_else(crate::artifacts::component),
             allow,
             interceptor: self.interceptor,
+            observer: self.observer,
         };
         let host = world.new_host().await;
         world.hosts.push(host);
@@ -184,6 +193,7 @@ pub struct World {
     component: PathBuf,
     allow: Vec<String>,
     interceptor: Option<Arc<dyn Interceptor>>,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 /// A customer of a world: its record, and its organisation and grant at Webex.
@@ -224,10 +234,13 @@ impl World {
             .await
             .expect("the key fits");
         let client = self.network.client(&self.allow, &self.limits);
-        let host = match &self.interceptor {
-            Some(interceptor) => Host::builder().interceptor(Arc::clone(interceptor)),
-            None => Host::builder(),
-        };
+        let mut host = Host::builder();
+        if let Some(interceptor) = &self.interceptor {
+            host = host.interceptor(Arc::clone(interceptor));
+        }
+        if let Some(observer) = &self.observer {
+            host = host.observer(Arc::clone(observer));
+        }
         host.component(ComponentSource::Loaded(Box::new(load_plugin(
             &self.component,
             &self.limits,

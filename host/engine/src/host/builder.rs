@@ -15,6 +15,7 @@ use crate::component::{ComponentCache, GuestError, Plugin};
 use crate::egress::Client;
 use crate::imports::{Interceptor, Services};
 use crate::limits::Limits;
+use crate::observer::{Observer, Observers};
 use crate::store::seal::Sealer;
 use crate::store::stash::Stash;
 use crate::store::{Store, StoreError};
@@ -71,6 +72,7 @@ pub struct HostBuilder {
     stash_like: Option<PathBuf>,
     retention: Retention,
     component_cache: Option<ComponentCache>,
+    observers: Observers,
     entropy: Option<Arc<dyn Entropy>>,
     interceptor: Option<Arc<dyn Interceptor>>,
 }
@@ -173,6 +175,13 @@ impl HostBuilder {
         self
     }
 
+    /// Adds an observer, which is told of calls, wakeups and alerts.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.add(observer);
+        self
+    }
+
     /// Sets the source of random bytes other than keys; the operating system by default. For
     /// repeatable tests.
     #[cfg(feature = "test-util")]
@@ -242,6 +251,7 @@ impl HostBuilder {
             clock,
             limits: plugin.limits().clone(),
             secret_settings: self.secret_settings,
+            observers: self.observers,
             scheduled: tokio::sync::Notify::new(),
             entropy: self.entropy,
             interceptor: self.interceptor,

@@ -15,6 +15,7 @@ use crate::imports::bindings::exports::automate::spark_customer::workflows::Gues
 use crate::imports::journal::Journal;
 use crate::imports::{UnreportedEffects, convert as shared, lease_valid_until};
 use crate::limits::Limit;
+use crate::observer::CallEnded;
 use crate::store::{Begin, BeginOutcome, DueWakeup, End, Lease, StoreError, WakeupSettlement};
 use crate::transactions::{Level, NewTransaction, TransactionOutcome};
 use crate::types::{Failure, Pkid, Reference, Timestamp};
@@ -305,9 +306,23 @@ impl Host {
             wakeup,
             interrupted: was_interrupted(started, result),
         };
-        if let Err(error) = services.store.end(end).await {
+        let ended = services.store.end(end).await;
+        if let Err(error) = &ended {
             tracing::error!(transaction = journal.id(), %error, "the end of a call could not be written");
         }
+        let (action, subject, _) = &started.label;
+        let event = CallEnded {
+            transaction: journal.id(),
+            action,
+            subject,
+            status: summary.status,
+            error: result.as_ref().err(),
+            duration: services.clock.monotonic().saturating_sub(started.claimed),
+            stored: ended.is_ok(),
+        };
+        services
+            .observers
+            .notify(|observer| observer.call_ended(&event));
         // Last, because the name may have to be read and no caller should wait for that.
         self.log_summary(started, &summary).await;
     }

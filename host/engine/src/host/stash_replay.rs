@@ -4,6 +4,7 @@
 use super::call::{CallRequest, Started};
 use super::outcome::CallSummary;
 use super::{CallErrorKind, Host};
+use crate::imports::alerts::{self, KnownAlerts};
 use crate::store::stash::{EntryName, StashError, StashedCommit};
 use crate::store::{BeginOutcome, Commit, StoreError};
 use crate::transactions::Level;
@@ -188,10 +189,12 @@ impl Host {
             Ok(()) => {
                 tracing::warn!(%subject, epoch = stashed.epoch, transaction = stashed.transaction, "a stashed response is applied");
                 note(Level::Info, format!("{of} is applied"));
+                self.report_alerts(started, &stashed);
                 Ok(EntryOutcome::Applied)
             }
             Err(StoreError::Conflict(_)) if self.is_applied(&stashed).await? => {
                 note(Level::Info, format!("{of} had been applied already"));
+                self.report_alerts(started, &stashed);
                 Ok(EntryOutcome::Applied)
             }
             Err(StoreError::Conflict(why)) => {
@@ -209,6 +212,14 @@ impl Host {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Reports the alerts of a stashed commit that the store has. The call that stashed the commit
+    /// could not report them.
+    fn report_alerts(&self, started: &Started, stashed: &StashedCommit) {
+        let observers = &self.parts.services.observers;
+        let changed = KnownAlerts::default().find_changed(&stashed.changes);
+        alerts::notify(observers, &changed, &stashed.subject, started.transaction());
     }
 
     /// Writes one commit, fenced by this call's lease.

@@ -10,6 +10,7 @@ use super::{CallError, CallErrorKind, CallOutput, Host, wake_action};
 use crate::component::convert;
 use crate::imports::bindings::automate::platform::scheduling;
 use crate::imports::convert as shared;
+use crate::observer::WakeupEnded;
 use crate::reports::WakeReport;
 use crate::schedule::{Dispatcher, DispatcherOptions, Runner};
 use crate::store::{BeginOutcome, DueWakeup, StoreError, WakeupSettlement};
@@ -51,8 +52,19 @@ impl Host {
     /// # Errors
     /// The store could not be reached before the call began: the wakeup is still due.
     pub async fn run_wakeup(&self, due: DueWakeup) -> Result<WakeupOutcome, StoreError> {
+        let outcome = self.settle_wakeup(&due).await?;
+        let event = WakeupEnded {
+            due: &due,
+            outcome: &outcome,
+        };
+        let observers = &self.parts.services.observers;
+        observers.notify(|observer| observer.wakeup_ended(&event));
+        Ok(outcome)
+    }
+
+    async fn settle_wakeup(&self, due: &DueWakeup) -> Result<WakeupOutcome, StoreError> {
         let subject = due.wakeup.subject.clone();
-        let mut request = CallRequest::new(&wake_action(&due), subject.clone());
+        let mut request = CallRequest::new(&wake_action(due), subject.clone());
         request.wakeup = Some(due.clone());
         let record_lock = self.parts.record_locks.acquire(&subject).await;
         let started = match self.start(&request, due.wakeup.due).await? {
@@ -68,12 +80,14 @@ impl Host {
             .await
             .and_then(|report| convert::wake_report(report).map_err(CallErrorKind::Refused));
         let settlement = match &result {
-            Ok(_) => WakeupSettlement::Done(due),
+            Ok(_) => WakeupSettlement::Done(due.clone()),
             // A missing record needs no wakeup; its deletion removed the wakeup as well.
-            Err(CallErrorKind::Refused(Failure::NotFound(_))) => WakeupSettlement::Done(due),
+            Err(CallErrorKind::Refused(Failure::NotFound(_))) => {
+                WakeupSettlement::Done(due.clone())
+            }
             Err(kind) => {
-                let due_again = retry_time(kind, &due, self.clock().now());
-                WakeupSettlement::Retry(due, due_again)
+                let due_again = retry_time(kind, due, self.clock().now());
+                WakeupSettlement::Retry(due.clone(), due_again)
             }
         };
         self.finish(&started, &result, summarize_wakeup, Some(settlement))

@@ -15,12 +15,14 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 use crate::limits::{Limit, LimitExceeded, Limits};
+use crate::observer::Observers;
 use crate::store::seal::Sealer;
 use crate::store::stash::Stash;
 use crate::store::{Lease, Store};
 use crate::types::Failure;
 use relation_types::entropy::Entropy;
 
+pub(crate) mod alerts;
 pub(crate) mod bindings;
 pub(crate) mod convert;
 mod durable_commit;
@@ -38,6 +40,7 @@ mod settings;
 mod storage;
 mod transactions;
 
+use alerts::KnownAlerts;
 #[cfg(feature = "test-util")]
 pub use bindings::PluginPre;
 pub(crate) use durable_commit::RetryPolicy;
@@ -65,6 +68,8 @@ pub(crate) struct Services {
     pub limits: Limits,
     /// The installation's secret settings, by name.
     pub secret_settings: BTreeMap<String, SecretString>,
+    /// The embedder's observers.
+    pub observers: Observers,
     /// Notified when a commit has scheduled a wakeup.
     pub scheduled: Notify,
     /// The source of random bytes; `None` is the operating system.
@@ -87,6 +92,8 @@ pub(crate) struct Call {
     pub(crate) gate: Gate,
     /// The plain settings.
     pub(crate) settings: Arc<BTreeMap<String, String>>,
+    /// The alerts that the call has read, if the host has observers.
+    known_alerts: KnownAlerts,
     /// The last exceeded limit, for the error.
     pub(crate) exceeded: Option<LimitExceeded>,
     /// The monotonic time when progress was last stored.
@@ -139,6 +146,7 @@ impl Call {
             redactor: Redactor::default(),
             gate,
             settings: Arc::default(),
+            known_alerts: KnownAlerts::default(),
             exceeded: None,
             reported,
             retry_policy: RetryPolicy::default(),

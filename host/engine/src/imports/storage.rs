@@ -2,13 +2,14 @@
 
 use secrecy::SecretString;
 
+use super::alerts::{self, CommittedAlert};
 use super::bindings::automate::platform::{storage, types};
 use super::durable_commit::CommitError;
 use super::gate::ImportResult;
 use super::{Call, Import, Services, convert};
 use crate::limits::Limit;
 use crate::store::{Change, Check, Commit};
-use crate::types::{Failure, RECORD_MODEL, Reference};
+use crate::types::{Document, Failure, RECORD_MODEL, Reference};
 
 /// The maximum number of documents per page.
 const MAX_PAGE: u32 = 1000;
@@ -86,6 +87,7 @@ impl Call {
             .retry_while_unavailable(|| store.get(&references))
             .await;
         let found = found.map_err(|error| convert::store_failure(&error))?;
+        self.note_alerts(found.iter().flatten());
         Ok(found
             .into_iter()
             .map(|document| document.map(convert::document_out))
@@ -105,6 +107,7 @@ impl Call {
             .retry_while_unavailable(|| store.find(&filter, cursor.as_deref(), limit))
             .await
             .map_err(|error| convert::store_failure(&error))?;
+        self.note_alerts(&page.items);
         Ok(storage::Page {
             documents: page.items.into_iter().map(convert::document_out).collect(),
             next: page.next,
@@ -167,6 +170,10 @@ impl Call {
             self.journal.set_subject_name(name);
         }
 
+        let alerts = match self.services.observers.is_empty() {
+            true => Vec::new(),
+            false => self.known_alerts.find_changed(&steps),
+        };
         let update = self.journal.take_update();
         let commit = Commit {
             fence: self.lease.clone(),
@@ -189,6 +196,7 @@ impl Call {
                 if schedules {
                     self.services.scheduled.notify_one();
                 }
+                self.report_alerts(alerts);
                 Ok(())
             }
             Err(error) => {
@@ -196,6 +204,23 @@ impl Call {
                 Err(self.commit_failure(error))
             }
         }
+    }
+
+    /// Notes the alerts that the call has read, for observers.
+    fn note_alerts<'a>(&mut self, read: impl IntoIterator<Item = &'a Document>) {
+        if !self.services.observers.is_empty() {
+            read.into_iter()
+                .for_each(|document| self.known_alerts.note_read(document));
+        }
+    }
+
+    /// Reports the alerts of a commit that the store has.
+    fn report_alerts(&mut self, alerts: Vec<CommittedAlert>) {
+        if let Some(lease) = &self.lease {
+            let observers = &self.services.observers;
+            alerts::notify(observers, &alerts, &lease.subject, self.journal.id());
+        }
+        self.known_alerts.note_committed(alerts);
     }
 
     /// Returns the name key of the subject's document, if the changes write that document.

@@ -1,0 +1,139 @@
+//! Hooks for embedders, which report calls, wakeups and alerts: for metrics, notices and live views.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::store::DueWakeup;
+use crate::transactions::Status;
+use crate::types::{Document, Reference};
+use crate::{CallErrorKind, WakeupOutcome};
+
+/// Receives the events of a host, each after the store has what the event reports.
+///
+/// A hook runs within the call that it reports. It must return quickly, so hand slow work to a
+/// channel. A hook cannot fail a call or a commit: a panic is caught and logged.
+///
+/// Events contain no secrets. They are not stored: a crash may lose an event, or repeat the alerts
+/// of a stashed response. The store has the transactions and the alerts in full.
+pub trait Observer: Send + Sync + 'static {
+    /// Reports the end of a call that had a transaction. A call whose future is dropped has no end.
+    fn call_ended(&self, event: &CallEnded<'_>) {
+        let _ = event;
+    }
+
+    /// Reports the outcome of a wakeup, after the end of its call if there was one.
+    fn wakeup_ended(&self, event: &WakeupEnded<'_>) {
+        let _ = event;
+    }
+
+    /// Reports that an alert was raised, repeated or cleared. Moving an alert with its record is
+    /// not reported.
+    fn alert_changed(&self, event: &AlertChanged<'_>) {
+        let _ = event;
+    }
+}
+
+/// The end of a call.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct CallEnded<'a> {
+    /// The id of the transaction, which has the call's message, log and times.
+    pub transaction: &'a str,
+    /// The action, such as `refresh`.
+    pub action: &'a str,
+    /// The record that the call worked on.
+    pub subject: &'a Reference,
+    /// The transaction's status. A refresh without new tokens is a failure without an `error`.
+    pub status: Status,
+    /// The error of a call that failed.
+    pub error: Option<&'a CallErrorKind>,
+    /// The time since the call claimed its lease, by the host's monotonic clock.
+    pub duration: Duration,
+    /// Whether the store has the call's end. Otherwise, the transaction stays `Processing` until
+    /// the store recovers it.
+    pub stored: bool,
+}
+
+/// The outcome of a wakeup.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct WakeupEnded<'a> {
+    /// The wakeup as it was due.
+    pub due: &'a DueWakeup,
+    /// The outcome.
+    pub outcome: &'a WakeupOutcome,
+}
+
+/// A change of an alert.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct AlertChanged<'a> {
+    /// The kind of change.
+    pub change: AlertChange,
+    /// The alert.
+    pub alert: &'a Reference,
+    /// The alert's code, such as `WEBEX_REFRESH_TOKEN_EXPIRING`; `None` without a `document`.
+    pub code: Option<&'a str>,
+    /// The number of occurrences; 0 without a `document`.
+    pub count: u32,
+    /// The alert's document, for a cleared alert as it was before. `None` for a cleared alert that
+    /// the call had not read, and that may have been absent.
+    pub document: Option<&'a Document>,
+    /// The record that the call worked on. An alert of the installation comes with any record.
+    pub subject: &'a Reference,
+    /// The id of the call's transaction.
+    pub transaction: &'a str,
+}
+
+/// The kind of change of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AlertChange {
+    /// The alert is new.
+    Raised,
+    /// The alert occurred again.
+    Repeated,
+    /// The alert is removed: its cause has ended, or its record is deleted.
+    Cleared,
+}
+
+impl AlertChange {
+    /// The name of the change in JSON and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Raised => "raised",
+            Self::Repeated => "repeated",
+            Self::Cleared => "cleared",
+        }
+    }
+}
+
+impl fmt::Display for AlertChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The observers of a host.
+#[derive(Default)]
+pub(crate) struct Observers(Vec<Arc<dyn Observer>>);
+
+impl Observers {
+    pub(crate) fn add(&mut self, observer: Arc<dyn Observer>) {
+        self.0.push(observer);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Calls a hook of every observer, and logs panics.
+    pub(crate) fn notify(&self, hook: impl Fn(&dyn Observer)) {
+        for observer in &self.0 {
+            if catch_unwind(AssertUnwindSafe(|| hook(observer.as_ref()))).is_err() {
+                tracing::error!("an observer of the host panicked; the call is not affected");
+            }
+        }
+    }
+}

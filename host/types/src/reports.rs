@@ -305,8 +305,9 @@ pub enum RefreshOutcome {
     Expired,
 }
 
-/// The result of `refresh`.
+/// The result of `refresh`, which may be a failure: see [`RefreshReport::into_result`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "Webex may have returned no tokens: use `into_result`"]
 pub struct RefreshReport {
     /// The grant that was refreshed.
     pub grant: Grant,
@@ -321,6 +322,41 @@ pub struct RefreshReport {
     /// Whether another attempt had already refreshed the tokens, so this call sent no request.
     pub joined: bool,
 }
+
+impl RefreshReport {
+    /// Whether Webex returned tokens, to this call or to the attempt that it joined.
+    pub fn is_connected(&self) -> bool {
+        self.outcome == RefreshOutcome::Connected
+    }
+
+    /// Returns the report of a refresh with new tokens.
+    ///
+    /// # Errors
+    /// Webex returned no tokens. The outcome says whether a wakeup will retry or a person has to
+    /// connect again.
+    pub fn into_result(self) -> Result<Self, RefreshError> {
+        match self.is_connected() {
+            true => Ok(self),
+            false => Err(RefreshError(Box::new(self))),
+        }
+    }
+}
+
+/// The report of a refresh without new tokens. Displays its message and Webex's tracking id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefreshError(pub Box<RefreshReport>);
+
+impl std::fmt::Display for RefreshError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.message)?;
+        match &self.0.tracking_id {
+            Some(id) => write!(f, " (tracking id {id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for RefreshError {}
 
 /// An alert about a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

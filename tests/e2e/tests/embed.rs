@@ -119,7 +119,7 @@ async fn observer_learns_of_calls_wakeups_and_alerts() {
         .emulator
         .authorize(&begun.unwrap().value.url, &consent);
     let callback = SecretString::from(callback.unwrap());
-    host.complete_connect(pkid, &callback).await.unwrap();
+    let _ = host.complete_connect(pkid, &callback).await.unwrap();
     let connected = [
         "connect: Success",
         "alert WEBEX_REAUTHORIZE: cleared 1",
@@ -127,7 +127,7 @@ async fn observer_learns_of_calls_wakeups_and_alerts() {
     ];
     assert_eq!(log.take(), connected);
 
-    host.delete(pkid, false).await.unwrap();
+    let _ = host.delete(pkid, false).await.unwrap();
     assert_eq!(log.take(), ["delete: Success"]);
     host.refresh(pkid).await.unwrap_err();
     assert_eq!(log.take(), ["refresh: Fail not-found"]);
@@ -158,8 +158,7 @@ async fn repeated_alert_counts_its_occurrences() {
         "alert unknown: cleared 0",
     ] {
         log.take();
-        let refresh = world.host().refresh(&customer.pkid);
-        refresh.await.unwrap();
+        let _ = world.host().refresh(&customer.pkid).await.unwrap();
         let events = log.take();
         assert_eq!(events[0], alert, "{events:?}");
         world.clock.advance(DAY);
@@ -180,7 +179,7 @@ async fn alert_is_reported_once_it_is_stored() {
     // The refusal was stashed, or else the next refresh learns of it.
     let applied = world.host().replay_stash().await;
     if applied == StashSummary::default() {
-        world.host().refresh(&customer.pkid).await.unwrap();
+        let _ = world.host().refresh(&customer.pkid).await.unwrap();
     }
     let events = log.take();
     assert_eq!(events[0], "alert WEBEX_REAUTHORIZE: raised 1", "{events:?}");

@@ -100,7 +100,7 @@ async fn host_without_its_lease_writes_nothing() {
         .clock
         .advance(world.host().plugin().limits().lease() * 2);
     let second = world.new_host().await;
-    second
+    let _ = second
         .delete(&customer.pkid, false)
         .await
         .expect("the second host deletes");
@@ -230,7 +230,7 @@ async fn two_hosts_import_concurrently() {
     list_licenses(&world, &customer, 4_000, 100);
     let second = world.new_host().await;
     let first = world.host().sync(&customer.pkid, KIND, false).await;
-    first.expect("the import begins");
+    let _ = first.expect("the import begins");
     let (one, other) = tokio::join!(
         world.host().continue_sync(&customer.pkid, KIND),
         second.continue_sync(&customer.pkid, KIND)

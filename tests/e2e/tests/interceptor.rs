@@ -53,7 +53,7 @@ async fn interceptor_sees_each_import() {
         .await;
     let customer = world.add_customer("Acme").await;
     interceptor.seen.lock().clear();
-    world.host().refresh(&customer.pkid).await.unwrap();
+    let _ = world.host().refresh(&customer.pkid).await.unwrap();
     let seen = interceptor.seen.lock().clone();
     for import in [
         Import::StorageGet,

@@ -313,7 +313,7 @@ async fn entry_for_a_deleted_record_is_dropped() {
     world.clock.advance(world.host().plugin().limits().lease());
     let aside = world.directory().join("aside");
     std::fs::rename(world.stash(), &aside).unwrap();
-    world.host().delete(&customer.pkid, false).await.unwrap();
+    let _ = world.host().delete(&customer.pkid, false).await.unwrap();
     std::fs::rename(&aside, world.stash()).unwrap();
 
     let summary = world.host().replay_stash().await;

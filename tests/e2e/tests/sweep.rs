@@ -296,7 +296,7 @@ impl UnconnectedCustomer {
         }
         let callback = SecretString::from(self.consent().await);
         let completed = self.world.host().complete_connect(&self.pkid, &callback);
-        completed.await.expect("a new consent is completed");
+        let _ = completed.await.expect("a new consent is completed");
     }
 
     /// Returns the state once the import has run too.

@@ -48,20 +48,13 @@ fn render_text(report: &RefreshReport, now: relation_host::types::Timestamp) -> 
 }
 
 fn outcome(report: &RefreshReport) -> Option<AppError> {
-    let message = match &report.tracking_id {
-        Some(id) => format!("{} (tracking id {id})", report.message),
-        None => report.message.clone(),
-    };
-    match report.outcome {
-        RefreshOutcome::Connected => None,
-        RefreshOutcome::Retrying => Some(
-            AppError::new(ErrorKind::Unavailable, message)
-                .hint("the tokens are kept; `relation-host run` retries automatically"),
-        ),
-        RefreshOutcome::Reauthorize | RefreshOutcome::Expired => {
-            Some(AppError::new(ErrorKind::Reauthorize, message).hint(CONNECT_AGAIN))
-        }
-    }
+    let error = report.clone().into_result().err()?;
+    let message = error.to_string();
+    Some(match error.0.outcome {
+        RefreshOutcome::Retrying => AppError::new(ErrorKind::Unavailable, message)
+            .hint("the tokens are kept; `relation-host run` retries automatically"),
+        _ => AppError::new(ErrorKind::Reauthorize, message).hint(CONNECT_AGAIN),
+    })
 }
 
 #[cfg(test)]

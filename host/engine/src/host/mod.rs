@@ -66,6 +66,7 @@ struct Parts {
 
 /// The result of a workflow and the id of its transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "the `value` says what the workflow did: a refresh may have failed"]
 pub struct CallOutput<T> {
     /// The transaction's id.
     pub transaction: String,
@@ -357,6 +358,9 @@ impl Host {
     }
 
     /// Refreshes the organisation's access token now. Concurrent callers share one request.
+    ///
+    /// `Ok` means that the workflow ran, not that Webex returned tokens: see
+    /// [`RefreshReport::into_result`].
     pub async fn refresh(&self, pkid: &Pkid) -> Result<CallOutput<RefreshReport>, CallError> {
         self.refresh_grant(pkid, Grant::Organization).await
     }

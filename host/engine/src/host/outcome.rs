@@ -106,9 +106,10 @@ impl CallSummary {
 
 /// A refresh without new tokens is a failed transaction, even if the call itself worked.
 pub(super) fn summarize_refresh(report: &RefreshReport) -> CallSummary {
-    let summary = match report.outcome {
-        RefreshOutcome::Connected => CallSummary::success(report.message.clone()),
-        _ => CallSummary::fail(report.message.clone()),
+    let message = report.message.clone();
+    let summary = match report.is_connected() {
+        true => CallSummary::success(message),
+        false => CallSummary::fail(message),
     };
     summary
         .with_condition(refresh_condition(report))
@@ -154,7 +155,7 @@ impl Effect {
 fn effect(report: &WakeReport) -> Effect {
     match report {
         WakeReport::Refreshed(report) => Effect {
-            refreshed: report.outcome == RefreshOutcome::Connected && !report.joined,
+            refreshed: report.is_connected() && !report.joined,
             condition: Some(refresh_condition(report)),
             imported: None,
         },

@@ -81,12 +81,12 @@ async fn main() {
         }
         ("connect", [redirect]) => {
             let begun = host.connect(&pkid, Grant::Organization, redirect).await;
-            begun.expect("a consent can begin");
+            let _ = begun.expect("a consent can begin");
         }
         ("complete", [callback]) => {
             let callback = SecretString::from(callback.as_str());
             let completed = host.complete_connect(&pkid, &callback).await;
-            completed.expect("the consent is completed");
+            let _ = completed.expect("the consent is completed");
         }
         _ => panic!("see the documentation of this program"),
     }

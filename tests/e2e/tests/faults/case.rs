@@ -104,7 +104,7 @@ pub async fn run_row(world: &World, variant: RefreshVariant, row: &Row) -> RowRu
     {
         case.expect(unseen, violation);
     }
-    world
+    let _ = world
         .host()
         .delete(&case.customer.pkid, false)
         .await

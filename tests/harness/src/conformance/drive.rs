@@ -336,7 +336,7 @@ impl Run {
         let called = self
             .finish_in_time(call, host.refresh(self.pkid()?))
             .await?;
-        called.map_err(|error| ConformanceError::Call { call, error })?;
+        let _ = called.map_err(|error| ConformanceError::Call { call, error })?;
         Ok(())
     }
 

@@ -1,16 +1,22 @@
 //! The reference host of the relation plugin: runs its workflows on wasmtime with a durable store.
 //!
 //! An engine links this library and calls the workflows on a [`Host`]. It uses the included
-//! [`store::Store`] and [`clock::Clock`] or implements its own: `examples/embed.rs` is
-//! the shortest such program.
+//! [`store::Store`] and [`clock::Clock`] or implements its own. An [`Observer`] learns of calls,
+//! wakeups and alerts.
+//!
+//! # Example
+//! `examples/embed.rs` of this package:
+//!
+//! ```no_run
+#![doc = include_str!("../examples/embed.rs")]
+//! ```
 //!
 //! # Stability
 //! Semantic versioning covers this list and nothing else:
 //! - all items at the root of this crate, and those of [`component`], [`schedule`], [`reports`],
 //!   [`limits`], [`clock`], [`transactions`] and [`wakeup_kinds`];
 //! - of [`types`], the items at its root;
-//! - of [`store`], [`Store`](store::Store), the traits it consists of and the types that these use,
-//!   the modules `seal`, `sqlite`, `cursor` and `layer`, and the suite `conformance`;
+//! - of [`store`], all items;
 //! - of [`egress`], [`Client`](egress::Client), [`ClientOptions`](egress::ClientOptions),
 //!   [`Policy`](egress::Policy), [`Transport`](egress::Transport) and the types that these use.
 //!

@@ -17,7 +17,7 @@ use secrecy::SecretString;
 use webex_emulator::{Consent, Fault};
 
 #[test]
-fn embedding_example_adds_a_customer() {
+fn embedding_example_connects_a_customer() {
     let output = Command::new(artifacts::example("embed"))
         .arg(artifacts::component())
         .output()
@@ -32,6 +32,14 @@ fn embedding_example_adds_a_customer() {
     };
     let counts = ["data/SparkCustomer", "data/DataSync", "data/Schedule"].map(created);
     assert_eq!(counts, [1, 3, 2], "{stdout}");
+    for line in [
+        "complete-connect: Success",
+        "Contoso is connected",
+        "refresh: Success",
+        "refreshed; the next refresh is due at ",
+    ] {
+        assert!(stdout.contains(line), "{line}: {stdout}");
+    }
 }
 
 /// Records events as texts.

@@ -6,6 +6,8 @@
 mod convert;
 mod http;
 mod imports;
+mod panics;
+mod unused_wasi;
 
 use imports::Imports;
 

@@ -51,6 +51,9 @@ mod outcome;
 mod registry;
 mod samples;
 mod state;
+/// As in the plugin: no import of `wasi:cli`.
+#[path = "../../../plugin/src/component/unused_wasi.rs"]
+mod unused_wasi;
 mod workflows;
 
 /// The identity of this plugin for hosts.

@@ -18,7 +18,8 @@ use crate::platform::{Secret, UnixMillis};
 use crate::reports::SyncKind;
 use crate::settings::Settings;
 use crate::workflows::{
-    add, complete, connect, delete, describe, expiry, modify, refresh, show, sync, wake,
+    add, check_integration, complete, connect, delete, describe, expiry, modify, refresh, show,
+    sync, wake,
 };
 
 /// The plugin's name and version, which hosts read before they compile the component.
@@ -42,6 +43,10 @@ impl contract::Guest for Component {
 
     fn check_settings() -> Result<(), contract::Failure> {
         Ok(Settings::check(&Imports)?)
+    }
+
+    fn check_integration() -> Result<Vec<contract::Finding>, contract::Failure> {
+        Ok(check_integration::check_integration(&Imports)?)
     }
 
     fn show(

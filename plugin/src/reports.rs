@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::contract::{
     AddReport, Alert, Authorization, ConnectReport, ConnectionReport, Deletion, Expiry,
-    ExpiryReport, FailedRefresh, GrantStatus, ImportCount, RecordDetails, RefreshOutcome,
-    RefreshReport, RemovedDocument, Revocation, SyncReport, WakeReport,
+    ExpiryReport, FailedRefresh, Finding, FindingLevel, GrantStatus, ImportCount, RecordDetails,
+    RefreshOutcome, RefreshReport, RemovedDocument, Revocation, SyncReport, WakeReport,
 };
 use crate::grant::Grant;
 use crate::model::derived;

@@ -162,8 +162,17 @@ impl Installation {
         Ok(builder.build().await?)
     }
 
+    /// Reads the client secret, if one is configured.
+    ///
+    /// # Errors
+    /// The file cannot be read, or does not hold a secret.
+    pub fn read_client_secret(&self) -> Result<Option<SecretString>, AppError> {
+        let file = self.config.client_secret_file.as_deref();
+        file.map(read_client_secret).transpose()
+    }
+
     /// Refuses settings that the plugin would refuse in every call.
-    async fn check_settings(&self, host: Host) -> Result<Host, AppError> {
+    pub(crate) async fn check_settings(&self, host: Host) -> Result<Host, AppError> {
         match host.check_settings().await {
             Ok(()) => Ok(host),
             Err(CallError {
@@ -186,12 +195,11 @@ impl Installation {
         let config = &self.config;
         let store = config.store.open(mode)?;
         let sealer = Sealer::open(store.as_ref(), config.key.clone(), self.now()).await?;
-        let client_secret = config.client_secret_file.as_deref();
         Ok(HostParts {
             store,
             sealer: Arc::new(sealer),
             egress: egress_client(config)?,
-            client_secret: client_secret.map(read_client_secret).transpose()?,
+            client_secret: self.read_client_secret()?,
         })
     }
 

@@ -5,6 +5,7 @@
 //! next, what happened, and a hint.
 
 pub mod alerts;
+pub mod check;
 pub mod config;
 pub mod details;
 mod error;

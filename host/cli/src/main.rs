@@ -108,6 +108,8 @@ enum Command {
     /// Run scenarios: files with a state, the calls of a plugin, and the expected results
     #[cfg(feature = "scenarios")]
     Test(commands::test::Args),
+    /// Check configuration, plugin, store, key, stash and allow-list; with --webex also the integration at Webex
+    Check(commands::check::Args),
     /// Show the model: its fields with their rules, and its actions
     Describe,
     /// Add a customer, with its data syncs, schedules and wakeups
@@ -267,6 +269,14 @@ fn execute(cli: Cli) -> Result<(), AppError> {
             )?;
             return commands::inspect::run(args, &cli.global);
         }
+        Command::Check(args) => {
+            logging::start(
+                &cli.global,
+                LogFormat::default(),
+                LogDefaults::at_level(LevelFilter::WARN),
+            )?;
+            return build_runtime()?.block_on(commands::check::run(args.clone(), &cli.global));
+        }
         #[cfg(feature = "scenarios")]
         Command::Test(args) => {
             logging::start(
@@ -335,7 +345,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), AppError> {
         Command::Run(args) => commands::run::run(context, args).await,
         Command::Backup(args) => commands::backup::run(context, args).await,
         Command::Keys(args) => commands::keys::run(context, args).await,
-        Command::Inspect(_) | Command::Completions(_) => Ok(()),
+        Command::Check(_) | Command::Inspect(_) | Command::Completions(_) => Ok(()),
         #[cfg(feature = "conformance")]
         Command::Conformance(_) => Ok(()),
         #[cfg(feature = "scenarios")]

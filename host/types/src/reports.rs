@@ -90,6 +90,31 @@ pub struct SettingDescription {
     pub help: String,
 }
 
+/// The level of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingLevel {
+    /// Nothing is wrong.
+    Ok,
+    /// Something will not work, but most does.
+    Warning,
+    /// The installation does not work.
+    Error,
+}
+
+/// A finding of a check of the installation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The checked part, such as `client`.
+    pub check: String,
+    /// The level.
+    pub level: FindingLevel,
+    /// The finding, for an operator.
+    pub message: String,
+    /// What the operator can do; empty if nothing is wrong.
+    pub hint: String,
+}
+
 /// The model as the plugin describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Model {

@@ -1,6 +1,7 @@
 //! The workflows of the contract, one file each.
 
 pub mod add;
+pub mod check_integration;
 pub mod complete;
 pub mod connect;
 pub mod delete;

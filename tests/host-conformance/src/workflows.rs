@@ -142,6 +142,10 @@ impl Guest for Suite {
         Ok(())
     }
 
+    fn check_integration() -> Result<Vec<contract::Finding>, Failure> {
+        unsupported("check-integration")
+    }
+
     fn show(documents: Vec<Document>) -> Vec<Result<contract::RecordDetails, Failure>> {
         documents.into_iter().map(details).map(Ok).collect()
     }

@@ -3,6 +3,7 @@
 pub mod add;
 pub mod alerts;
 pub mod backup;
+pub mod check;
 pub mod check_expiry;
 pub mod completions;
 #[cfg(feature = "conformance")]

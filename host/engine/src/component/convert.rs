@@ -6,9 +6,9 @@ use crate::imports::bindings::automate::platform::types as platform;
 use crate::imports::bindings::exports::automate::spark_customer::workflows as guest;
 use crate::reports::{
     Action, AddReport, Alert, Authorization, Choice, ConnectReport, ConnectionReport, Deletion,
-    Expiry, ExpiryReport, FailedRefresh, Field, FieldKind, Grant, GrantStatus, ImportCount, Model,
-    OwnedDocument, RecordDetails, RefreshOutcome, RefreshReport, Revocation, SettingDescription,
-    State, SyncKind, SyncReport, WakeReport,
+    Expiry, ExpiryReport, FailedRefresh, Field, FieldKind, Finding, FindingLevel, Grant,
+    GrantStatus, ImportCount, Model, OwnedDocument, RecordDetails, RefreshOutcome, RefreshReport,
+    Revocation, SettingDescription, State, SyncKind, SyncReport, WakeReport,
 };
 use crate::types::{Document, Failure, Hierarchy, Pkid, Reference, Timestamp};
 
@@ -124,6 +124,19 @@ pub(crate) fn record_details(
             .map_err(|error| invalid_output("object of fields", error))?,
         owned_documents: owned_documents.collect::<Result<_, Failure>>()?,
     })
+}
+
+pub(crate) fn finding(from: guest::Finding) -> Finding {
+    Finding {
+        check: from.check,
+        level: match from.level {
+            guest::FindingLevel::Ok => FindingLevel::Ok,
+            guest::FindingLevel::Warning => FindingLevel::Warning,
+            guest::FindingLevel::Error => FindingLevel::Error,
+        },
+        message: from.message,
+        hint: from.hint,
+    }
 }
 
 pub(crate) fn action_result(from: String) -> Result<Value, Failure> {

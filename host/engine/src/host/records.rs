@@ -1,4 +1,4 @@
-//! What the plugin shows of stored records, and the actions that it describes.
+//! What the plugin shows of stored records, the actions that it describes, and its check of the integration.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use super::outcome::CallSummary;
 use super::{CallError, CallErrorKind, CallOutput, Host};
 use crate::component::convert;
 use crate::imports::convert as shared;
-use crate::reports::RecordDetails;
+use crate::reports::{Finding, RecordDetails};
 use crate::types::{Document, Failure, FieldError, Pkid};
 
 /// The maximum number of documents that one instance reads.
@@ -53,6 +53,21 @@ impl Host {
             }));
         }
         Ok(shown)
+    }
+
+    /// Asks Webex whether the installation's settings work, and returns what was found. Changes nothing. No
+    /// transaction is stored.
+    pub async fn check_integration(&self) -> Result<Vec<Finding>, CallError> {
+        let found = self
+            .instance(None, async |workflows, store| {
+                workflows.call_check_integration(store).await
+            })
+            .await;
+        let found = found.map_err(|kind| CallError {
+            transaction: None,
+            kind,
+        })?;
+        Ok(found.into_iter().map(convert::finding).collect())
     }
 
     /// Runs an action of [`Host::describe`] on a record. The arguments and the result follow the action's schemas.

@@ -1,0 +1,122 @@
+//! `check`: checks the installation, and with `--webex` the integration at Webex.
+
+use relation_app::{AppError, ErrorKind, check};
+use relation_host::reports::{Finding, FindingLevel};
+use relation_host::types::Hierarchy;
+use serde_json::Map;
+
+use crate::GlobalArgs;
+use crate::context::{installation, load_config};
+use crate::output::{Output, escape_control_chars_in_lines};
+use crate::record_selector::RecordSelector;
+use crate::table::{Column, Table};
+
+/// The action that tests the connection of one customer, through its proxies.
+const TEST_CONNECTION: &str = "TestConnection";
+
+/// Arguments of `check`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_long_help = "\
+Without --webex, no request is sent. With it, one request proves client id and secret at Webex; it changes nothing.
+A customer is tested at Webex too, with its access token and through its proxies.")]
+pub struct Args {
+    /// Also ask Webex: client id and secret, scopes, clock
+    #[arg(long)]
+    webex: bool,
+    /// Also test the connection of this customer, by pkid or by name
+    #[arg(value_name = "RECORD")]
+    record: Option<String>,
+    /// The node at or below which the name is looked up
+    #[arg(long, value_name = "PATH")]
+    hierarchy: Option<Hierarchy>,
+}
+
+/// Prints what was found. Fails if something is wrong.
+pub async fn run(args: Args, global: &GlobalArgs) -> Result<(), AppError> {
+    let mut findings = Vec::new();
+    match load_config(global) {
+        Err(error) => findings.push(check::configuration_error(error)),
+        Ok(config) => {
+            let installation = installation(global, config);
+            findings.extend(check::check(&installation, args.webex).await);
+            if let Some(record) = args.record {
+                let selector = RecordSelector {
+                    record,
+                    hierarchy: args.hierarchy,
+                };
+                findings.push(test_connection(&installation, &selector).await);
+            }
+        }
+    }
+    let output = Output { json: global.json };
+    output.print(&findings, |findings| render_text(findings))?;
+    let of_level = |level| {
+        findings
+            .iter()
+            .filter(move |finding| finding.level == level)
+    };
+    let errors = of_level(FindingLevel::Error).count();
+    match of_level(FindingLevel::Error).next() {
+        Some(first) => Err(AppError::new(
+            ErrorKind::Usage,
+            format!("the installation does not work: {errors} errors"),
+        )
+        .hint(first.hint.clone())),
+        None => Ok(()),
+    }
+}
+
+async fn test_connection(
+    installation: &relation_app::Installation,
+    selector: &RecordSelector,
+) -> Finding {
+    let tested = async {
+        let host = installation.unchecked_host().await?;
+        let record = selector.find(host.store().as_ref()).await?;
+        let tested = host
+            .invoke(TEST_CONNECTION, &record.pkid, Map::new())
+            .await?;
+        let message = tested.value["message"].as_str().unwrap_or_default();
+        Ok::<_, AppError>(message.to_owned())
+    };
+    let check = format!("connection of {}", selector.record);
+    match tested.await {
+        Ok(message) => Finding {
+            check,
+            level: FindingLevel::Ok,
+            message,
+            hint: String::new(),
+        },
+        Err(error) => Finding {
+            check,
+            level: FindingLevel::Error,
+            hint: error.hint.clone().unwrap_or_default(),
+            message: error.to_string(),
+        },
+    }
+}
+
+fn render_text(findings: &[Finding]) -> String {
+    let mut rows = Table::with_columns(&[
+        Column::new("check"),
+        Column::new("result"),
+        Column::new("finding").wrapped(24),
+    ]);
+    for finding in findings {
+        let result = match finding.level {
+            FindingLevel::Ok => "ok",
+            FindingLevel::Warning => "warning",
+            FindingLevel::Error => "error",
+        };
+        let text = match finding.hint.as_str() {
+            "" => finding.message.clone(),
+            hint => format!("{} ({hint})", finding.message),
+        };
+        rows.add([
+            &finding.check,
+            result,
+            &escape_control_chars_in_lines(&text),
+        ]);
+    }
+    rows.to_string()
+}

@@ -56,8 +56,10 @@ fn problem(
     }
 }
 
-fn from_error(check: &str, error: AppError) -> Finding {
-    let hint = error.hint.clone().unwrap_or_default();
+/// Returns the finding for an error of an operation.
+pub fn from_error(check: &str, error: AppError) -> Finding {
+    let hint = error.hint.clone();
+    let hint = hint.unwrap_or_else(|| "correct what the finding names, and check again".to_owned());
     let message = error.to_string();
     problem(check, FindingLevel::Error, message, hint)
 }
@@ -98,6 +100,16 @@ fn check_client(installation: &Installation) -> Finding {
 /// Opens the store and its keys, and checks that its disk has room.
 async fn check_store(installation: &Installation) -> Finding {
     let config = &installation.config;
+    if let Some(file) = config.store.file().filter(|file| file.exists())
+        && let Err(error) = probe(directory_of(file))
+    {
+        return problem(
+            "store",
+            FindingLevel::Error,
+            format!("nothing can be written beside {}: {error}", file.display()),
+            "make room on the disk, and let the user of `relation-host run` write there",
+        );
+    }
     let opened = async {
         let store = config.store.open(OpenMode::Existing)?;
         Sealer::open(store.as_ref(), config.key.clone(), installation.now()).await?;
@@ -106,24 +118,13 @@ async fn check_store(installation: &Installation) -> Finding {
     if let Err(error) = opened.await {
         return from_error("store", error);
     }
-    let Some(file) = config.store.file() else {
-        return ok("store", format!("{} opens with its key", config.store));
-    };
-    let directory = file.parent().unwrap_or(Path::new("."));
-    match probe(directory) {
-        Ok(()) => ok(
-            "store",
-            format!(
-                "{} opens with its key, and its disk has room",
-                file.display()
-            ),
-        ),
-        Err(error) => problem(
-            "store",
-            FindingLevel::Error,
-            format!("nothing can be written to {}: {error}", directory.display()),
-            "make room on the disk, and let the user of `relation-host run` write there",
-        ),
+    ok("store", "it opens with its key, and its disk has room")
+}
+
+fn directory_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
+        _ => Path::new("."),
     }
 }
 

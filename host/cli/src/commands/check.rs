@@ -79,20 +79,15 @@ async fn test_connection(
         let message = tested.value["message"].as_str().unwrap_or_default();
         Ok::<_, AppError>(message.to_owned())
     };
-    let check = format!("connection of {}", selector.record);
+    let part = format!("connection of {}", selector.record);
     match tested.await {
         Ok(message) => Finding {
-            check,
+            check: part,
             level: FindingLevel::Ok,
             message,
             hint: String::new(),
         },
-        Err(error) => Finding {
-            check,
-            level: FindingLevel::Error,
-            hint: error.hint.clone().unwrap_or_default(),
-            message: error.to_string(),
-        },
+        Err(error) => check::from_error(&part, error),
     }
 }
 

@@ -169,17 +169,20 @@ fn respond(shared: &Shared, headers: &HeaderMap, form: &Form) -> Result<Response
             "A parameter is included more than once.",
         ));
     }
-    let client_id = authenticate(shared, headers, form)?;
-    match form.get("grant_type") {
-        Some("refresh_token") => refresh(shared, &client_id, form),
-        Some("authorization_code") => exchange(shared, &client_id, form),
-        Some(_) => Err(OauthError::new(
-            "unsupported_grant_type",
-            "The grant type is not supported.",
-        )),
-        None => Err(OauthError::new(
+    // Before the client: a body that is empty or not a form says nothing about the client.
+    let Some(grant_type) = form.get("grant_type") else {
+        return Err(OauthError::new(
             "invalid_request",
             "grant_type cannot be null or empty",
+        ));
+    };
+    let client_id = authenticate(shared, headers, form)?;
+    match grant_type {
+        "refresh_token" => refresh(shared, &client_id, form),
+        "authorization_code" => exchange(shared, &client_id, form),
+        _ => Err(OauthError::new(
+            "unsupported_grant_type",
+            "The grant type is not supported.",
         )),
     }
 }

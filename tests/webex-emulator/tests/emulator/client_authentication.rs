@@ -2,6 +2,7 @@
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Request, StatusCode};
+use serde_json::json;
 use webex_emulator::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, ErrorStyle};
 
 use crate::support::{TestResponse, World, basic, form, send, text, token_request};
@@ -151,18 +152,38 @@ async fn invalid_token_requests_get_rfc_errors() {
 }
 
 #[tokio::test]
-async fn non_form_body_has_no_fields() {
+async fn json_or_empty_body_is_an_invalid_request() {
     let world = World::new().await;
-    let request = Request::post(world.url("/v1/access_token"))
-        .header(CONTENT_TYPE, "application/json")
-        .header(
-            AUTHORIZATION,
-            basic(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET),
-        )
-        .body(form(&[("grant_type", "refresh_token")]))
-        .unwrap();
-    let response = send(request).await.unwrap();
-    assert_eq!(oauth_error(&response), (400, "invalid_request".to_owned()));
+    let fields = json!({
+        "grant_type": "refresh_token",
+        "client_id": DEFAULT_CLIENT_ID,
+        "client_secret": DEFAULT_CLIENT_SECRET,
+        "refresh_token": world.grant.refresh_token(),
+    });
+    let authorization = basic(DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET);
+    let cases = [
+        ("application/json", fields.to_string(), None),
+        ("application/json", fields.to_string(), Some(&authorization)),
+        ("text/plain", form(&[("grant_type", "refresh_token")]), None),
+        ("application/x-www-form-urlencoded", String::new(), None),
+        ("", String::new(), None),
+        ("", String::new(), Some(&authorization)),
+    ];
+    for (content_type, body, authorization) in cases {
+        let mut request = Request::post(world.url("/v1/access_token"));
+        if !content_type.is_empty() {
+            request = request.header(CONTENT_TYPE, content_type);
+        }
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let response = send(request.body(body).unwrap()).await.unwrap();
+        assert_eq!(oauth_error(&response), (400, "invalid_request".to_owned()));
+        assert_eq!(
+            response.json()["error_description"],
+            "grant_type cannot be null or empty"
+        );
+    }
 }
 
 #[tokio::test]

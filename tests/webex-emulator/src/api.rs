@@ -2,14 +2,16 @@
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use serde_json::{Value, json};
 
 use crate::consent_page;
+use crate::directory::READ_ONLY_ADMINISTRATOR;
 use crate::errors::ApiError;
 use crate::ids::{self, Digest};
+use crate::settings::PersonFlags;
 use crate::shared::Shared;
 use crate::state::{Organization, Principal, Refusal};
 
@@ -20,13 +22,27 @@ const PEOPLE_READ: [&str; 2] = ["spark-admin:people_read", "spark:people_read"];
 pub(crate) struct Caller(pub(crate) Principal);
 
 impl Caller {
-    /// Rejects a caller whose token has none of these scopes.
+    /// Rejects a caller whose token has none of these scopes, or whose roles do not permit them.
     pub(crate) fn require_any(&self, scopes: &[&str]) -> Result<(), ApiError> {
         let has = |wanted: &&str| self.0.scopes.iter().any(|scope| scope == *wanted);
-        if scopes.iter().any(has) {
+        if scopes
+            .iter()
+            .any(|scope| has(scope) && self.is_permitted(scope))
+        {
             Ok(())
         } else {
             Err(ApiError::Forbidden)
+        }
+    }
+
+    /// Whether the person's roles permit what the scope names: an administrator's scope granted by
+    /// anybody else permits nothing, and a read-only administrator cannot manage tokens.
+    fn is_permitted(&self, scope: &str) -> bool {
+        let mut roles = self.0.roles.iter();
+        if scope.starts_with("identity:tokens_") {
+            roles.any(|role| role.name != READ_ONLY_ADMINISTRATOR)
+        } else {
+            scope.starts_with("spark:") || roles.next().is_some()
         }
     }
 }
@@ -65,14 +81,20 @@ pub(crate) async fn organizations(caller: Caller) -> Result<Json<Value>, ApiErro
 
 /// `GET /v1/organizations/{id}`.
 pub(crate) async fn organization(
+    State(shared): State<Shared>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     caller.require_any(&[ORGANIZATIONS_READ])?;
     let own = &caller.0.organization;
-    match ids::decode("ORGANIZATION", &id) {
-        Some(uuid) if uuid == own.uuid => Ok(Json(organization_json(own))),
-        _ => Err(ApiError::NotFound),
+    let is_own = match ids::decode("ORGANIZATION", &id) {
+        Some(uuid) => uuid == own.uuid,
+        None => shared.settings().organization_uuids && id.eq_ignore_ascii_case(&own.uuid),
+    };
+    if is_own {
+        Ok(Json(organization_json(own)))
+    } else {
+        Err(ApiError::NotFound)
     }
 }
 
@@ -82,23 +104,26 @@ pub(crate) async fn me(
     caller: Caller,
 ) -> Result<Json<Value>, ApiError> {
     caller.require_any(&PEOPLE_READ)?;
-    let person = &caller.0.person_uuid;
     let organization = &caller.0.organization;
-    let created = rfc3339(organization.created);
+    let flag = |on: bool| match shared.settings().person_flags {
+        PersonFlags::Booleans => json!(on),
+        PersonFlags::Strings => json!(on.to_string()),
+    };
+    let roles: Vec<_> = caller.0.roles.iter().map(|role| &role.id).collect();
     Ok(Json(json!({
-        "id": ids::encode("PEOPLE", person),
+        "id": administrator_id(organization),
         "emails": [consent_page::administrator(organization)],
         "displayName": "Emulated Administrator",
         "firstName": "Emulated",
         "lastName": "Administrator",
         "orgId": organization.id,
-        "roles": [],
+        "roles": roles,
         "licenses": [],
-        "created": created,
-        "lastModified": rfc3339(shared.now()),
+        "created": with_milliseconds(organization.created),
+        "lastModified": with_milliseconds(shared.now()),
         "status": "active",
-        "invitePending": false,
-        "loginEnabled": true,
+        "invitePending": flag(false),
+        "loginEnabled": flag(true),
         "type": "person",
     })))
 }
@@ -107,16 +132,28 @@ fn organization_json(organization: &Organization) -> Value {
     json!({
         "id": organization.id,
         "displayName": organization.display_name,
-        "created": rfc3339(organization.created),
+        "created": with_offset(organization.created),
     })
 }
 
-/// Formats times as the documentation does: `2015-10-18T14:26:16+00:00`.
-fn rfc3339(millis: u64) -> String {
+/// Returns the `/v1` id of the organisation's one administrator.
+pub(crate) fn administrator_id(organization: &Organization) -> String {
+    ids::encode("PEOPLE", &ids::administrator(&organization.uuid))
+}
+
+/// Formats the times of organisations and authorisations: `2015-10-18T14:26:16+00:00`.
+pub(crate) fn with_offset(millis: u64) -> String {
+    time(millis).format("%Y-%m-%dT%H:%M:%S+00:00").to_string()
+}
+
+/// Formats the times of people: `2015-10-18T14:26:16.000Z`.
+fn with_milliseconds(millis: u64) -> String {
+    time(millis).format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+fn time(millis: u64) -> DateTime<Utc> {
     i64::try_from(millis)
         .ok()
         .and_then(DateTime::from_timestamp_millis)
         .unwrap_or_default()
-        .format("%Y-%m-%dT%H:%M:%S+00:00")
-        .to_string()
 }

@@ -1,4 +1,4 @@
-//! `/v1/authorize`: asks an administrator whether an integration may have access.
+//! `/v1/authorize` and `/idb/oauth2/v1/authorize`: asks an administrator whether an integration may have access.
 //!
 //! `GET` shows the consent page; `POST` takes the decision, from the page's form or from a script
 //! that sends the same fields. There is no state in between: the form carries the request.

@@ -14,7 +14,8 @@ use crate::generator::Generator;
 use crate::record::{HANG_UP_GRACE, Recorder};
 use crate::server;
 use crate::settings::{
-    Client, Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, Settings,
+    Client, Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, PersonFlags,
+    Settings,
 };
 use crate::shared::Shared;
 use crate::state::State;
@@ -128,8 +129,9 @@ impl Builder {
 
     /// Sets the permitted scopes of the last registered client, or of the default one if there is
     /// none yet. Default: [`DEFAULT_SCOPES`](crate::DEFAULT_SCOPES),
-    /// [`WHOLESALE_SCOPES`](crate::WHOLESALE_SCOPES) and
-    /// [`CONTACT_CENTER_SCOPES`](crate::CONTACT_CENTER_SCOPES).
+    /// [`WHOLESALE_SCOPES`](crate::WHOLESALE_SCOPES),
+    /// [`CONTACT_CENTER_SCOPES`](crate::CONTACT_CENTER_SCOPES) and
+    /// [`PERSONAL_SCOPES`](crate::PERSONAL_SCOPES).
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         let scopes = scopes.into_iter().map(Into::into).collect();
         self.last_client().registration.scopes = scopes;
@@ -184,6 +186,19 @@ impl Builder {
     /// Whether token responses lack `scope` and `token_type`, as older ones do. Default: no.
     pub fn bare_responses(mut self, bare: bool) -> Self {
         self.settings.bare_responses = bare;
+        self
+    }
+
+    /// JSON type of a person's `invitePending` and `loginEnabled`. Default:
+    /// [`PersonFlags::Booleans`].
+    pub fn person_flags(mut self, flags: PersonFlags) -> Self {
+        self.settings.person_flags = flags;
+        self
+    }
+
+    /// Whether `GET /v1/organizations/{id}` takes a bare UUID too. Default: no.
+    pub fn organization_uuids(mut self, accepted: bool) -> Self {
+        self.settings.organization_uuids = accepted;
         self
     }
 

@@ -168,7 +168,7 @@ async fn revoke(State(shared): State<Shared>, body: Bytes) -> Result<StatusCode,
             state.revoke_organization(&uuid, None);
         }
         RevokeRequest::Token(token) => {
-            if !state.revoke_token(&token) {
+            if state.revoke_token(&token).is_empty() {
                 return Err(ControlError(
                     StatusCode::NOT_FOUND,
                     "no such token was issued, or it is long forgotten".to_owned(),

@@ -4,6 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids;
 
+/// The role that every administrator has by default.
+pub(crate) const FULL_ADMINISTRATOR: &str = "Full Administrator";
+
+/// The role that does not permit its holder to list or revoke tokens.
+pub(crate) const READ_ONLY_ADMINISTRATOR: &str = "Read-only Administrator";
+
 /// An administrator role. The real ones are the same in every organisation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -123,8 +129,8 @@ pub(crate) struct Directory {
 impl Default for Directory {
     fn default() -> Self {
         let roles = [
-            "Full Administrator",
-            "Read-only Administrator",
+            FULL_ADMINISTRATOR,
+            READ_ONLY_ADMINISTRATOR,
             "User and Device Administrator",
             "Device Administrator",
             "Support Administrator",

@@ -31,6 +31,11 @@ pub(crate) fn decode(kind: &str, id: &str) -> Option<String> {
     Uuid::parse_str(uuid).ok().map(|uuid| uuid.to_string())
 }
 
+/// Returns the UUID of an organisation's one administrator, which is derived from the organisation's.
+pub(crate) fn administrator(organization_uuid: &str) -> String {
+    Digest::from_secret(&format!("administrator of {organization_uuid}")).uuid()
+}
+
 /// A digest that replaces a secret in output: the first 128 bits of its SHA-256, in hex.
 ///
 /// Equal secrets have equal digests, so a test can follow a token through the record, which holds
@@ -46,6 +51,11 @@ impl Digest {
         Self(hex::encode(
             digest.first_chunk::<16>().map_or(&[][..], |half| half),
         ))
+    }
+
+    /// Returns the digest in the form of a UUID.
+    pub(crate) fn uuid(&self) -> String {
+        Uuid::parse_str(&self.0).unwrap_or_default().to_string()
     }
 
     /// Returns the 32 hex digits.

@@ -41,6 +41,7 @@ mod in_process;
 mod listings;
 mod paging;
 mod record;
+mod revoke;
 mod routes;
 mod scopes;
 mod serve;
@@ -62,9 +63,9 @@ pub use ids::Digest;
 pub use in_process::{ClientLimits, ClientOutcome, TimedOutcome};
 pub use paging::{Listing, Paging, PagingDefect};
 pub use record::{InFlight, Outcome, RecordedRequest};
-pub use scopes::{CONTACT_CENTER_SCOPES, DEFAULT_SCOPES, WHOLESALE_SCOPES};
+pub use scopes::{CONTACT_CENTER_SCOPES, DEFAULT_SCOPES, PERSONAL_SCOPES, WHOLESALE_SCOPES};
 pub use settings::{
-    Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, system_clock,
+    Clock, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, ErrorStyle, Mode, PersonFlags, system_clock,
 };
 pub use state::{LatestTokens, Organization};
 pub use token_response::Grant;

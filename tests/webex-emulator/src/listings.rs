@@ -1,6 +1,7 @@
 //! `/v1/roles` and `/v1/licenses`: an organisation's roles and licences.
 
-use axum::extract::State;
+use axum::Json;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use http::request::Parts;
 use serde_json::json;
@@ -24,6 +25,33 @@ pub(crate) async fn roles(
 ) -> Result<Response, ApiError> {
     caller.require_any(&[ROLES_READ])?;
     list::<Role>(&shared, &caller, Listing::Roles, &request)
+}
+
+/// `GET /v1/roles/{id}`.
+pub(crate) async fn role(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Role>, ApiError> {
+    caller.require_any(&[ROLES_READ])?;
+    one(&shared, &caller, &id)
+}
+
+/// `GET /v1/licenses/{id}`.
+pub(crate) async fn license(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<License>, ApiError> {
+    caller.require_any(&[LICENSES_READ])?;
+    one(&shared, &caller, &id)
+}
+
+fn one<T: DirectoryEntry>(shared: &Shared, caller: &Caller, id: &str) -> Result<Json<T>, ApiError> {
+    let entries = shared.state().entries::<T>(&caller.0.organization.uuid);
+    let mut entries = entries.into_iter();
+    let found = entries.find(|entry| entry.id() == id);
+    found.map(Json).ok_or(ApiError::NotFound)
 }
 
 /// `GET /v1/licenses?orgId=`: an ordinary administrator's token sees its own organisation.

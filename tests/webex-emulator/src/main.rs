@@ -15,7 +15,7 @@ use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 use webex_emulator::{
     CONTACT_CENTER_SCOPES, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_SCOPES, Emulator,
-    ErrorStyle, Mode, WHOLESALE_SCOPES,
+    ErrorStyle, Mode, PERSONAL_SCOPES, PersonFlags, WHOLESALE_SCOPES,
 };
 
 /// Emulates the part of the Webex API that a connection needs, with a control plane at /_emulator, until
@@ -97,6 +97,14 @@ struct Arguments {
     /// Omit `scope` and `token_type` from token responses
     #[arg(long = "bare-responses")]
     bare_responses: bool,
+
+    /// JSON type of a person's `invitePending` and `loginEnabled`
+    #[arg(long, value_enum, default_value_t)]
+    person_flags: PersonFlags,
+
+    /// Accept a bare UUID at /v1/organizations/{id} too
+    #[arg(long)]
+    organization_uuids: bool,
 }
 
 /// Exits with 0 when it is stopped, with 2 for a wrong command line, else with 1.
@@ -154,6 +162,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         .client(&arguments.client_id, &secret)
         .error_style(arguments.error_style)
         .bare_responses(arguments.bare_responses)
+        .person_flags(arguments.person_flags)
+        .organization_uuids(arguments.organization_uuids)
         .require_pkce(arguments.require_pkce)
         .code_ttl(arguments.code_ttl)
         .code_reuse_revokes(arguments.code_reuse_revokes);
@@ -203,6 +213,7 @@ fn scopes_help() -> String {
         &DEFAULT_SCOPES[..],
         &WHOLESALE_SCOPES,
         &CONTACT_CENTER_SCOPES,
+        &PERSONAL_SCOPES,
     ];
     format!(
         "What the client may ask for, separated by spaces or repeated. Without it these:\n{}",

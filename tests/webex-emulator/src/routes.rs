@@ -5,17 +5,34 @@ use axum::routing::{delete, get, post};
 
 use crate::errors::ApiError;
 use crate::shared::Shared;
-use crate::{api, authorizations, authorize, control, listings, token_endpoint};
+use crate::{api, authorizations, authorize, control, listings, revoke, token_endpoint};
+
+/// The path of the identity broker, whose addresses Cisco's JavaScript SDK uses.
+const IDENTITY_BROKER: &str = "/idb/oauth2/v1";
+
+/// Creates the routes to the authorization and token endpoints below this path.
+fn oauth_routes(base: &str) -> Router<Shared> {
+    Router::new()
+        .route(&format!("{base}/access_token"), post(token_endpoint::token))
+        .route(
+            &format!("{base}/authorize"),
+            get(authorize::show_page).post(authorize::submit),
+        )
+}
 
 /// Creates the router.
 pub(crate) fn router(shared: Shared) -> Router {
     Router::new()
-        .route("/v1/access_token", post(token_endpoint::token))
+        .merge(oauth_routes("/v1"))
+        .merge(oauth_routes(IDENTITY_BROKER))
         .route(
-            "/v1/authorize",
-            get(authorize::show_page).post(authorize::submit),
+            &format!("{IDENTITY_BROKER}/revoke"),
+            post(revoke::revoke_token),
         )
-        .route("/v1/authorizations", delete(authorizations::revoke_client))
+        .route(
+            "/v1/authorizations",
+            get(authorizations::list).delete(authorizations::revoke_client),
+        )
         .route(
             "/v1/authorizations/tokenExpiry",
             get(authorizations::token_expiry),
@@ -27,7 +44,9 @@ pub(crate) fn router(shared: Shared) -> Router {
         .route("/v1/organizations", get(api::organizations))
         .route("/v1/organizations/{id}", get(api::organization))
         .route("/v1/roles", get(listings::roles))
+        .route("/v1/roles/{id}", get(listings::role))
         .route("/v1/licenses", get(listings::licenses))
+        .route("/v1/licenses/{id}", get(listings::license))
         .route("/v1/people/me", get(api::me))
         .merge(control::routes())
         .fallback(async || ApiError::NotFound)

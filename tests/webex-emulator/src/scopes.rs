@@ -24,5 +24,8 @@ pub const WHOLESALE_SCOPES: [&str; 4] = [
     "spark-admin:wholesale_subscribers_write",
 ];
 
+/// Additional scopes for a person's own record.
+pub const PERSONAL_SCOPES: [&str; 1] = ["spark:people_read"];
+
 /// Additional scopes for Contact Center.
 pub const CONTACT_CENTER_SCOPES: [&str; 2] = ["cjp:config_read", "cjp:config_write"];

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::directory::Directory;
-use crate::scopes::{CONTACT_CENTER_SCOPES, DEFAULT_SCOPES, WHOLESALE_SCOPES};
+use crate::scopes::{CONTACT_CENTER_SCOPES, DEFAULT_SCOPES, PERSONAL_SCOPES, WHOLESALE_SCOPES};
 
 /// The default client id.
 pub const DEFAULT_CLIENT_ID: &str =
@@ -65,6 +65,17 @@ pub enum ErrorStyle {
     Webex,
 }
 
+/// The JSON type of a person's `invitePending` and `loginEnabled`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum PersonFlags {
+    /// `true` and `false`, as reported of the real service.
+    #[default]
+    Booleans,
+    /// `"true"` and `"false"`, as in its specification.
+    Strings,
+}
+
 /// An integration's registration; it can be changed while the emulator runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Registration {
@@ -80,6 +91,7 @@ impl Default for Registration {
             &DEFAULT_SCOPES[..],
             &WHOLESALE_SCOPES,
             &CONTACT_CENTER_SCOPES,
+            &PERSONAL_SCOPES,
         ];
         Self {
             redirect_uris: Vec::new(),
@@ -123,6 +135,8 @@ pub(crate) struct Settings {
     pub(crate) clients: Vec<Client>,
     pub(crate) error_style: ErrorStyle,
     pub(crate) bare_responses: bool,
+    pub(crate) person_flags: PersonFlags,
+    pub(crate) organization_uuids: bool,
     pub(crate) recorded_requests: usize,
     pub(crate) code_ttl: Duration,
     pub(crate) require_pkce: bool,
@@ -144,6 +158,8 @@ impl Default for Settings {
             clients: Vec::new(),
             error_style: ErrorStyle::default(),
             bare_responses: false,
+            person_flags: PersonFlags::default(),
+            organization_uuids: false,
             recorded_requests: 100_000,
             // Not published; RFC 6749 section 4.1.2 allows ten minutes at most.
             code_ttl: Duration::from_secs(5 * 60),

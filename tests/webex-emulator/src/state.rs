@@ -1,5 +1,6 @@
 //! The state of the emulated service: organisations, authorisations, and live tokens.
 
+mod authorizations;
 mod codes;
 mod directory;
 mod inspect;
@@ -10,8 +11,9 @@ use std::collections::{HashMap, VecDeque};
 use secrecy::SecretString;
 use serde::Serialize;
 
+pub(crate) use self::authorizations::Authorization;
 pub use self::inspect::LatestTokens;
-use crate::directory::Directory;
+use crate::directory::{Directory, Role};
 use crate::generator::Generator;
 use crate::ids::{self, Digest};
 use crate::paging::{Listing, Paging};
@@ -56,8 +58,9 @@ pub(crate) enum Refusal {
 #[derive(Clone, Debug)]
 pub(crate) struct Principal {
     pub(crate) organization: Organization,
-    pub(crate) person_uuid: String,
     pub(crate) scopes: Vec<String>,
+    /// The administrator's roles now, whatever they were at the consent.
+    pub(crate) roles: Vec<Role>,
     /// Milliseconds since the Unix epoch.
     pub(crate) expires_at: u64,
 }
@@ -75,8 +78,9 @@ pub(crate) struct Proposal {
 #[derive(Clone)]
 struct Family {
     organization_uuid: String,
-    person_uuid: String,
     client_id: String,
+    /// Milliseconds since the Unix epoch.
+    created: u64,
     scopes: Vec<String>,
     refresh_tokens: VecDeque<Digest>,
     access_tokens: VecDeque<Digest>,
@@ -96,6 +100,7 @@ struct RefreshToken {
 struct AccessToken {
     family: String,
     scopes: Vec<String>,
+    created: u64,
     expires_at: u64,
     revoked_at: Option<u64>,
 }
@@ -116,6 +121,8 @@ pub(crate) struct State {
     pub(crate) proposal: Proposal,
     /// Changed directories by the organisation's UUID; the others have the initial one.
     directories: HashMap<String, Directory>,
+    /// Changed roles of administrators by the organisation's UUID.
+    administrator_roles: HashMap<String, Vec<Role>>,
     /// Listings without an entry come in one page.
     pub(crate) paging: HashMap<Listing, Paging>,
     codes: HashMap<Digest, Code>,
@@ -147,6 +154,7 @@ impl State {
             registrations,
             proposal: Proposal::default(),
             directories: HashMap::new(),
+            administrator_roles: HashMap::new(),
             paging: HashMap::new(),
             codes: HashMap::new(),
             families: HashMap::new(),
@@ -217,13 +225,12 @@ impl State {
         scopes: Vec<String>,
     ) -> Grant {
         let id = self.generator.uuid();
-        let person_uuid = self.generator.uuid();
         self.families.insert(
             id.clone(),
             Family {
                 organization_uuid: organization_uuid.to_owned(),
-                person_uuid,
                 client_id: client_id.to_owned(),
+                created: self.settings.now(),
                 scopes: scopes.clone(),
                 refresh_tokens: VecDeque::new(),
                 access_tokens: VecDeque::new(),
@@ -287,6 +294,7 @@ impl State {
             AccessToken {
                 family: id.to_owned(),
                 scopes,
+                created: now,
                 expires_at,
                 revoked_at: None,
             },
@@ -320,21 +328,10 @@ impl State {
             .ok_or(Refusal::Unknown)?;
         Ok(Principal {
             organization: organization.clone(),
-            person_uuid: family.person_uuid.clone(),
+            roles: self.administrator_roles(&family.organization_uuid),
             scopes: known.scopes.clone(),
             expires_at: known.expires_at,
         })
-    }
-
-    /// Revokes the authorisation with this UUID if it is the organisation's; returns every token
-    /// that is invalid now.
-    pub(crate) fn revoke_authorization(
-        &mut self,
-        organization_uuid: &str,
-        id: &str,
-    ) -> Option<Vec<Digest>> {
-        let family = self.families.get(id)?;
-        (family.organization_uuid == organization_uuid).then(|| self.revoke_family(id))
     }
 
     /// Revokes all of the organisation's authorisations, for one client or for all.
@@ -355,22 +352,27 @@ impl State {
         ids.iter().flat_map(|id| self.revoke_family(id)).collect()
     }
 
-    /// Revokes one token: a refresh token takes its access tokens with it. Returns false if it is
-    /// unknown.
-    pub(crate) fn revoke_token(&mut self, token: &str) -> bool {
+    /// Revokes one token: a refresh token takes its access tokens with it. Returns every token that is
+    /// invalid now; none if it is unknown.
+    pub(crate) fn revoke_token(&mut self, token: &str) -> Vec<Digest> {
         let digest = Digest::from_secret(token);
-        if let Some(known) = self.refresh_tokens.get(&digest) {
-            let id = known.family.clone();
-            self.revoke_family(&id);
-            return true;
+        match self.refresh_tokens.get(&digest) {
+            Some(known) => {
+                let id = known.family.clone();
+                self.revoke_family(&id)
+            }
+            None => self.revoke_access_token(&digest),
         }
+    }
+
+    fn revoke_access_token(&mut self, digest: &Digest) -> Vec<Digest> {
         let now = self.settings.now();
-        match self.access_tokens.get_mut(&digest) {
+        match self.access_tokens.get_mut(digest) {
             Some(known) => {
                 known.revoked_at.get_or_insert(now);
-                true
+                vec![digest.clone()]
             }
-            None => false,
+            None => Vec::new(),
         }
     }
 

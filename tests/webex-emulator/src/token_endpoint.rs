@@ -1,4 +1,4 @@
-//! `POST /v1/access_token`: RFC 6749 in Webex's variant.
+//! `POST /v1/access_token` and `/idb/oauth2/v1/access_token`: RFC 6749 in Webex's variant.
 
 use std::collections::HashMap;
 
@@ -89,8 +89,8 @@ fn form_decode(text: &str) -> String {
         .unwrap_or_default()
 }
 
-/// An error of the token endpoint.
-struct OauthError {
+/// An error of the token or the revocation endpoint.
+pub(crate) struct OauthError {
     status: StatusCode,
     code: &'static str,
     description: &'static str,
@@ -100,7 +100,7 @@ struct OauthError {
 }
 
 impl OauthError {
-    fn new(code: &'static str, description: &'static str) -> Self {
+    pub(crate) fn new(code: &'static str, description: &'static str) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
             code,
@@ -118,7 +118,7 @@ impl OauthError {
         }
     }
 
-    fn into_response(self, style: ErrorStyle) -> Response {
+    pub(crate) fn into_response(self, style: ErrorStyle) -> Response {
         let mut response = match style {
             ErrorStyle::Webex => errors::response(self.status, self.description),
             ErrorStyle::Oauth => {
@@ -188,7 +188,11 @@ fn respond(shared: &Shared, headers: &HeaderMap, form: &Form) -> Result<Response
 }
 
 /// Checks the client by HTTP Basic if present, else by the form's fields.
-fn authenticate(shared: &Shared, headers: &HeaderMap, form: &Form) -> Result<String, OauthError> {
+pub(crate) fn authenticate(
+    shared: &Shared,
+    headers: &HeaderMap,
+    form: &Form,
+) -> Result<String, OauthError> {
     let basic = basic(headers);
     let by_basic = basic.is_some();
     let credentials = match (basic, form.get("client_id"), form.get("client_secret")) {

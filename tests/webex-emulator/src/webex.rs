@@ -127,7 +127,7 @@ impl Webex {
     pub fn revoke<'a>(&self, what: impl Into<Revocation<'a>>) -> bool {
         let mut state = self.shared.state();
         match what.into() {
-            Revocation::Token(token) => state.revoke_token(token),
+            Revocation::Token(token) => !state.revoke_token(token).is_empty(),
             Revocation::Organization(organization) => !state
                 .revoke_organization(&organization.uuid, None)
                 .is_empty(),

@@ -1,4 +1,4 @@
-//! `/_emulator/organizations/{id}/roles`, `…/licenses` and `/_emulator/paging`.
+//! `/_emulator/organizations/{id}/roles`, `…/licenses`, `…/administrator/roles` and `/_emulator/paging`.
 
 use axum::extract::{Path, State};
 use axum::routing::{delete, get, post};
@@ -17,6 +17,10 @@ use crate::state::DirectoryEntry;
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/_emulator/paging", post(set_paging))
+        .route(
+            "/_emulator/organizations/{organization}/administrator/roles",
+            get(administrator_roles).put(set_administrator_roles),
+        )
         .merge(routes_of::<Role>("roles"))
         .merge(routes_of::<License>("licenses"))
 }
@@ -78,6 +82,25 @@ async fn remove<T: DirectoryEntry>(
             format!("the organization has nothing with the id {id:?} there"),
         ))
     }
+}
+
+async fn administrator_roles(
+    State(shared): State<Shared>,
+    Path(organization): Path<String>,
+) -> Result<Json<Vec<Role>>, ControlError> {
+    let uuid = uuid(&shared, &organization)?;
+    Ok(Json(shared.state().administrator_roles(&uuid)))
+}
+
+async fn set_administrator_roles(
+    State(shared): State<Shared>,
+    Path(organization): Path<String>,
+    body: Bytes,
+) -> Result<Json<Vec<Role>>, ControlError> {
+    let uuid = uuid(&shared, &organization)?;
+    let mut state = shared.state();
+    state.set_administrator_roles(&uuid, parse_body(&body)?);
+    Ok(Json(state.administrator_roles(&uuid)))
 }
 
 #[derive(Deserialize)]

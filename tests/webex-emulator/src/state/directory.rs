@@ -1,7 +1,7 @@
 //! The roles and licences of each organisation, and their changes.
 
 use super::State;
-use crate::directory::{Directory, Entry, License, Role};
+use crate::directory::{Directory, Entry, FULL_ADMINISTRATOR, License, Role};
 
 /// An entry with its own list in the directory.
 pub(crate) trait DirectoryEntry: Entry {
@@ -30,6 +30,22 @@ impl DirectoryEntry for License {
 }
 
 impl State {
+    /// Returns the roles of the organisation's administrator: by default a full administrator.
+    pub(crate) fn administrator_roles(&self, organization_uuid: &str) -> Vec<Role> {
+        match self.administrator_roles.get(organization_uuid) {
+            Some(roles) => roles.clone(),
+            None => vec![Role::new(FULL_ADMINISTRATOR).in_organization(organization_uuid)],
+        }
+    }
+
+    /// Replaces the roles of the organisation's administrator.
+    pub(crate) fn set_administrator_roles(&mut self, organization_uuid: &str, roles: Vec<Role>) {
+        let roles = roles.into_iter();
+        let roles = roles.map(|role| role.in_organization(organization_uuid));
+        self.administrator_roles
+            .insert(organization_uuid.to_owned(), roles.collect());
+    }
+
     fn directory_mut(&mut self, organization_uuid: &str) -> &mut Directory {
         let seed = &self.settings.directory;
         self.directories

@@ -1,4 +1,4 @@
-//! Roles and licences of an organisation, as tests change them.
+//! Roles, licences and administrator of an organisation, as tests change them.
 
 use super::Webex;
 use crate::directory::{License, Role};
@@ -27,6 +27,19 @@ impl Webex {
     pub fn remove_role(&self, organization: &Organization, id: &str) -> bool {
         let mut state = self.shared.state();
         state.remove_entry::<Role>(&organization.uuid, id)
+    }
+
+    /// Replaces the roles of the organisation's administrator, also for tokens that exist. Without a role,
+    /// every administrator's scope is refused with 403; a read-only administrator cannot manage tokens.
+    /// By default the administrator has the role "Full Administrator".
+    pub fn set_administrator_roles(
+        &self,
+        organization: &Organization,
+        roles: impl IntoIterator<Item = Role>,
+    ) {
+        let roles = roles.into_iter().collect();
+        let mut state = self.shared.state();
+        state.set_administrator_roles(&organization.uuid, roles);
     }
 
     /// Returns the organisation's licences, all with ids.

@@ -1,7 +1,10 @@
 //! The resources, their scopes and their errors.
 
 use http::{Request, StatusCode};
-use webex_emulator::{DEFAULT_SCOPES, Emulator};
+use webex_emulator::{
+    CONTACT_CENTER_SCOPES, Consent, DEFAULT_CLIENT_ID, DEFAULT_SCOPES, Emulator, PERSONAL_SCOPES,
+    WHOLESALE_SCOPES,
+};
 
 use crate::support::{TestResponse, World, send, text};
 
@@ -53,6 +56,22 @@ async fn an_organization_is_found_by_its_encoded_id_only() {
 }
 
 #[tokio::test]
+async fn an_option_accepts_an_organizations_uuid() {
+    let world = World::with(|builder| builder.organization_uuids(true)).await;
+    let other = world.webex.create_organization("Another");
+    let get = async |id: &str| {
+        let path = format!("/v1/organizations/{id}");
+        world.get(&path, world.grant.access_token()).await
+    };
+    for id in [&world.organization.id, &world.organization.uuid] {
+        assert_eq!(get(id).await.json()["id"], world.organization.id);
+    }
+    for id in [&other.uuid, "nonsense"] {
+        assert_error(&get(id).await, 404, NOT_FOUND);
+    }
+}
+
+#[tokio::test]
 async fn a_person_belongs_to_the_organization_of_the_token() {
     let world = World::new().await;
     let me = world
@@ -61,6 +80,11 @@ async fn a_person_belongs_to_the_organization_of_the_token() {
         .json();
     assert_eq!(me["orgId"], world.organization.id);
     assert!(text(&me, "id").starts_with("Y2lzY29zcGFyazovL3VzL1BFT1BMRS"));
+    let again = world
+        .webex
+        .grant(&world.organization, ["spark:people_read"]);
+    let again = world.get("/v1/people/me", again.access_token()).await;
+    assert_eq!(again.json()["id"], me["id"], "one administrator");
 }
 
 #[tokio::test]
@@ -90,12 +114,20 @@ async fn unknown_paths_and_methods_are_errors_of_the_api() {
 async fn each_resource_needs_its_scope() {
     let world = World::new().await;
     let organization = format!("/v1/organizations/{}", world.organization.id);
+    let role = format!("/v1/roles/{}", world.webex.roles(&world.organization)[0].id);
+    let license = &world.webex.licenses(&world.organization)[0].id;
+    let license = format!("/v1/licenses/{license}");
+    let email = format!("admin@{}.example", world.organization.uuid);
+    let listing = format!("/v1/authorizations?personEmail={email}");
     let revoke_id = format!("/v1/authorizations/{}", world.grant.authorization_id());
     let cases = [
         ("GET", "/v1/organizations", "spark-admin:organizations_read"),
         ("GET", &organization, "spark-admin:organizations_read"),
         ("GET", "/v1/people/me", "spark-admin:people_read"),
         ("GET", "/v1/people/me", "spark:people_read"),
+        ("GET", &role, "spark-admin:roles_read"),
+        ("GET", &license, "spark-admin:licenses_read"),
+        ("GET", &listing, "identity:tokens_read"),
         (
             "GET",
             "/v1/authorizations/tokenExpiry",
@@ -125,6 +157,41 @@ async fn default_scopes_exclude_optional_groups() {
     for scope in DEFAULT_SCOPES {
         assert!(!scope.starts_with("cjp:") && !scope.contains("wholesale"));
     }
+}
+
+#[tokio::test]
+async fn a_client_may_request_every_scope_of_the_readme() {
+    let readme = include_str!("../../README.md");
+    let section = readme.split("\n### Scopes\n").nth(1).unwrap();
+    let section = section.split("\n### ").next().unwrap();
+    let documented = |row: &str| -> Vec<String> {
+        let start = format!("| {row} | ");
+        let line = section.lines().find_map(|line| line.strip_prefix(&start));
+        let codes = line.unwrap().split('`').skip(1).step_by(2);
+        codes.map(str::to_owned).collect()
+    };
+    assert_eq!(documented("`DEFAULT_SCOPES`"), DEFAULT_SCOPES);
+    assert_eq!(documented("`WHOLESALE_SCOPES`"), WHOLESALE_SCOPES);
+    assert_eq!(documented("`CONTACT_CENTER_SCOPES`"), CONTACT_CENTER_SCOPES);
+    assert_eq!(documented("`PERSONAL_SCOPES`"), PERSONAL_SCOPES);
+
+    let redirect = "http://127.0.0.1/callback";
+    let world = World::with(|builder| builder.redirect_uri(redirect)).await;
+    let groups = [
+        &DEFAULT_SCOPES[..],
+        &WHOLESALE_SCOPES,
+        &CONTACT_CENTER_SCOPES,
+        &PERSONAL_SCOPES,
+    ];
+    let link = format!(
+        "{}/authorize?response_type=code&client_id={DEFAULT_CLIENT_ID}&redirect_uri={redirect}&scope={}",
+        world.webex.base_url(),
+        groups.concat().join("+"),
+    );
+    let accepted = world
+        .webex
+        .authorize(&link, &Consent::accept(&world.organization));
+    assert!(accepted.unwrap().contains("?code="));
 }
 
 #[test]

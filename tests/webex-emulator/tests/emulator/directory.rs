@@ -29,6 +29,23 @@ fn names(response: &TestResponse) -> Vec<String> {
         .collect()
 }
 
+#[tokio::test]
+async fn a_role_or_licence_is_found_by_its_id() {
+    let world = World::new().await;
+    for path in [ROLES, LICENSES] {
+        for item in items(&get(&world, path).await) {
+            let one = get(&world, &format!("{path}/{}", text(&item, "id"))).await;
+            assert_eq!(one.json(), item);
+        }
+        let unknown = get(&world, &format!("{path}/nonsense")).await;
+        assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    }
+    let other = world.webex.create_organization("Another");
+    let foreign = &world.webex.licenses(&other)[0].id;
+    let foreign = get(&world, &format!("{LICENSES}/{foreign}")).await;
+    assert_eq!(foreign.status, StatusCode::NOT_FOUND);
+}
+
 /// Returns the URL of the next page, if the response has one.
 fn next(response: &TestResponse) -> Option<String> {
     let link = response.headers.get(LINK)?.to_str().unwrap();

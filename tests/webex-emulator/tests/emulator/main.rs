@@ -6,7 +6,9 @@
     reason = "a test that meets the unexpected should fail, also in its helpers"
 )]
 
+mod administrator;
 mod api;
+mod authorizations;
 mod binary;
 mod client_authentication;
 mod consent;
@@ -15,6 +17,7 @@ mod directory;
 mod exchange;
 mod faults;
 mod gates;
+mod identity_broker;
 mod in_process;
 mod in_process_faults;
 mod program;

@@ -64,6 +64,13 @@ impl Program {
         self.control("GET", path, Value::Null).await.json()
     }
 
+    pub async fn api(&self, path: &str, access_token: &str) -> TestResponse {
+        let request = Request::get(url(&self.base_url, path))
+            .header("authorization", format!("Bearer {access_token}"))
+            .body(String::new());
+        send(request.unwrap()).await.unwrap()
+    }
+
     pub async fn refresh(&self, token: &str) -> TestResponse {
         send(refresh_request(&self.base_url, token)).await.unwrap()
     }

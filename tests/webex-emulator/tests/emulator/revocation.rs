@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use webex_emulator::DEFAULT_SCOPES;
+use webex_emulator::{DEFAULT_CLIENT_ID, DEFAULT_SCOPES};
 
 use crate::support::{World, text};
 
@@ -66,12 +66,22 @@ async fn revoking_a_client_spares_others() {
 }
 
 #[tokio::test]
-async fn revocation_needs_both_parameters() {
+async fn revocation_needs_a_client_but_no_organization() {
     let world = World::new().await;
-    let response = world
-        .delete("/v1/authorizations?clientId=C", world.grant.access_token())
-        .await;
-    assert_eq!(response.status, StatusCode::BAD_REQUEST);
+    let elsewhere = world.webex.create_organization("Elsewhere");
+    let other = world.webex.grant(&elsewhere, DEFAULT_SCOPES);
+    let revoke = async |path: &str| {
+        let response = world.delete(path, world.grant.access_token()).await;
+        response.status
+    };
+    let organization = format!("/v1/authorizations?orgId={}", world.organization.id);
+    for path in ["/v1/authorizations", &organization] {
+        assert_eq!(revoke(path).await, StatusCode::BAD_REQUEST);
+    }
+    let client = format!("/v1/authorizations?clientId={DEFAULT_CLIENT_ID}");
+    assert_eq!(revoke(&client).await, StatusCode::NO_CONTENT);
+    assert!(!world.access_token_works(world.grant.access_token()).await);
+    assert!(world.access_token_works(other.access_token()).await);
 }
 
 #[tokio::test]

@@ -58,6 +58,11 @@ pub fn caches() -> PathBuf {
     target().join("test-caches")
 }
 
+/// Returns the folder for third-party clients of Webex that tests install.
+pub fn clients() -> PathBuf {
+    target().join("test-clients")
+}
+
 /// Returns the cache of compiled components that `relation-host` uses when its cache folder is
 /// [`caches`].
 pub fn component_cache() -> ComponentCache {

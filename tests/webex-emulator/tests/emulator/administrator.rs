@@ -77,7 +77,7 @@ async fn roles_decide_which_scopes_have_an_effect() {
             .webex
             .set_administrator_roles(&world.organization, roles);
     };
-    set(&[read_only.clone()]);
+    set(std::slice::from_ref(&read_only));
     assert_eq!(statuses().await, [200, 200, 200, 403, 200]);
     set(&[read_only, Role::new("Device Administrator")]);
     assert_eq!(statuses().await, [200, 200, 200, 200, 200]);

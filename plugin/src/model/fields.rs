@@ -181,12 +181,12 @@ pub const FIELDS: &[Field] = &[
     ),
     Field::token(
         "refresh_token",
-        "Admin Refresh Token",
+        "Refresh Token",
         "The refresh token that belongs to the access token.",
     ),
     Field::token(
         "refresh_token_repeat",
-        "Repeat Admin Refresh Token",
+        "Repeat Refresh Token",
         "The refresh token again.",
     ),
     Field::new(

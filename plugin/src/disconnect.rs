@@ -7,7 +7,7 @@ use crate::model::derived;
 use crate::owned_documents;
 use crate::platform::{Change, Failure, Millis, Platform, UnixMillis};
 use crate::record::{Record, Retry, State};
-use crate::reports;
+use crate::reports::{self, SyncKind};
 use crate::settings::Settings;
 use crate::tokens::expiry_wakeup;
 
@@ -29,8 +29,8 @@ pub struct DisconnectChanges {
     pub alert: Option<reports::Alert>,
 }
 
-/// Disconnects `grant` of `record`: sets its state, cancels refreshes, stops its schedules and
-/// raises an alert. The tokens stay sealed: the access token works until its own expiry.
+/// Disconnects `grant` of `record`: sets its state, cancels refreshes and imports, stops its schedules
+/// and raises an alert. The tokens stay sealed: the access token works until its own expiry.
 ///
 /// A refused connection keeps its expiry check, so that its state becomes `expired` when the
 /// refresh token expires.
@@ -90,6 +90,11 @@ pub fn disconnect<P: Platform + ?Sized>(
     if client_failed {
         // Webex has evaluated the token, so it accepts the integration.
         changes.push(installation_alert::clear());
+    }
+    if grant == Grant::Organization {
+        // A waiting import would send the refused token again; the next consent begins another one.
+        let import = SyncKind::RolesLicenses.wakeup_id().to_owned();
+        changes.push(Change::Cancel(record.reference(), import));
     }
     let mut alert = None;
     if is_notified {

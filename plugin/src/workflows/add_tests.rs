@@ -120,6 +120,33 @@ fn add_with_tokens_creates_everything_in_one_commit() {
 }
 
 #[test]
+fn import_follows_tokens_unless_its_scopes_are_missing() {
+    for (scope, imports) in [
+        (None, true),
+        (
+            Some("spark-admin:roles_read spark-admin:licenses_read"),
+            true,
+        ),
+        (Some("spark-admin:roles_read"), false),
+    ] {
+        let platform = webex();
+        let response = json!({
+            "access_token": ACCESS_TOKEN, "refresh_token": REFRESH_TOKEN, "scope": scope,
+        });
+        let request = Request {
+            token_response: Some(Secret::new(response.to_string())),
+            ..request(json!({}))
+        };
+        add(&platform, request).unwrap();
+        assert_eq!(platform.commits(), 1);
+        let wakeup = platform.wakeup(&Reference::record(PKID), "sync");
+        let expected = imports.then_some((START + SECOND, "roles-licenses".to_owned()));
+        let wakeup = wakeup.map(|wakeup| (UnixMillis(wakeup.due), wakeup.payload));
+        assert_eq!(wakeup, expected, "{scope:?}");
+    }
+}
+
+#[test]
 fn the_account_number_is_filled_in_from_webex() {
     let platform = webex();
     add(&platform, with_token_response(json!({}))).unwrap();

@@ -117,7 +117,7 @@ fn delete_removes_everything_in_one_ordered_commit() {
     }
     let mut wakeups = deletion.wakeups;
     wakeups.sort();
-    assert_eq!(wakeups, ["expiry", "refresh"]);
+    assert_eq!(wakeups, ["expiry", "refresh", "sync"]);
     assert_eq!(platform.commits(), commits + 1);
     assert_eq!(platform.documents(), []);
     assert_eq!(platform.secrets(), []);
@@ -165,7 +165,7 @@ fn dry_run_reports_the_same_and_changes_nothing() {
     let (stored, asked) = (platform.documents(), platform.sent().len());
     let dry = delete(&platform, PKID, true).unwrap();
     assert_eq!(platform.documents(), stored);
-    assert_eq!(platform.all_wakeups().len(), 2);
+    assert_eq!(platform.all_wakeups().len(), 3);
     assert_eq!(platform.sent().len(), asked);
     assert!(matches!(dry.revocation, Revocation::Skipped(_)));
     let real = delete(&platform, PKID, false).unwrap();

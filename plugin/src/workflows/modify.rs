@@ -7,7 +7,7 @@ use crate::owned_documents;
 use crate::pasted_tokens;
 use crate::platform::{Change, Failure, Level, OnUnavailable, Platform, Reference, Secret};
 use crate::record::{Record, secret};
-use crate::reports::ConnectionReport;
+use crate::reports::{ConnectionReport, SyncKind};
 use crate::settings::Settings;
 use crate::tokens::{self, StoredTokens};
 use crate::uniqueness;
@@ -97,6 +97,7 @@ pub fn modify<P: Platform + ?Sized>(
             Grant::Organization,
             &token_update,
         )?);
+        changes.extend(SyncKind::RolesLicenses.schedule_for_pasted(&record, now));
     }
     if changes.is_empty() && record == before {
         platform.log(Level::Info, "nothing was different; nothing is changed");

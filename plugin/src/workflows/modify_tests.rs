@@ -8,7 +8,7 @@ use crate::platform::{Document, FieldError, Millis, Storage, UnixMillis};
 use crate::record::{Retry, State};
 use crate::testing::{
     ACCESS_TOKEN, CommitFault, DAY, HIERARCHY, MemoryPlatform, ORGANIZATION, PKID, REFRESH_TOKEN,
-    START, json_response,
+    SECOND, START, json_response,
 };
 use crate::workflows::add::{self, add};
 
@@ -72,6 +72,27 @@ fn modify_changes_only_the_given_fields() {
     assert_eq!(after.body.connection, before.body.connection);
     assert_eq!(after.body.owned_documents, before.body.owned_documents);
     assert_eq!(after.version, before.version + 1);
+}
+
+#[test]
+fn import_follows_new_tokens_only() {
+    let platform = connected(json!({}));
+    let owner = Reference::record(PKID);
+    assert!(platform.wakeup(&owner, "sync").is_some());
+    let cancel = Change::Cancel(owner.clone(), "sync".to_owned());
+    platform.commit(Vec::new(), vec![cancel]).unwrap();
+    change(&platform, json!({"email_domain": "acme.example"})).unwrap();
+    assert_eq!(platform.wakeup(&owner, "sync"), None);
+    platform.advance(DAY);
+    modify(
+        &platform,
+        PKID,
+        &Secret::new("{}"),
+        Some(&new_token_response()),
+    )
+    .unwrap();
+    let wakeup = platform.wakeup(&owner, "sync").unwrap();
+    assert_eq!(UnixMillis(wakeup.due), START + DAY + SECOND);
 }
 
 #[test]

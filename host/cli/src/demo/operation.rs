@@ -104,7 +104,11 @@ async fn add(
     let count = |model: &str| contents.documents.get(model).copied().unwrap_or_default();
     checks.equal("its schedules are there", count("data/Schedule"), 2);
     checks.equal("its shadow is there", count("data/SparkCustomerShadow"), 1);
-    checks.equal("refresh and expiry check are due", contents.wakeups, 2);
+    checks.equal(
+        "refresh, expiry check and an import are due",
+        contents.wakeups,
+        3,
+    );
     checks.equal(
         "everything was created in one commit",
         added.created.len(),

@@ -1,7 +1,10 @@
 //! The lists that each kind of import reads, in order.
 
 use crate::platform::{Change, Failure, FieldError, Reference, UnixMillis, Wakeup};
+use crate::record::Record;
 use crate::reports::SyncKind;
+use crate::scopes;
+use crate::timing::MIN_DELAY;
 use crate::webex::directory::{Directory, LICENSES, ROLES};
 
 /// The models of imported documents, which `delete` removes with a record.
@@ -51,6 +54,16 @@ impl SyncKind {
             .iter()
             .copied()
             .find(|kind| kind.wakeup_id() == wakeup.id && kind.as_str() == wakeup.payload)
+    }
+
+    /// Returns the change that schedules the import of a record with pasted tokens without delay. None
+    /// when a scope that the import needs is known to be missing.
+    pub fn schedule_for_pasted(self, record: &Record, now: UnixMillis) -> Option<Change> {
+        let needed = self.directories().iter();
+        let needed: Vec<String> = needed.map(|each| each.scope.to_owned()).collect();
+        let missing = scopes::missing(&needed, &record.body.connection.scopes);
+        let is_allowed = missing.is_empty();
+        is_allowed.then(|| self.schedule(&record.reference(), now + MIN_DELAY))
     }
 
     /// Returns the change that schedules the import of `owner` at `due`.

@@ -61,7 +61,7 @@ fn lifecycle_in_tables() {
     assert!(say(&["refresh", "Contoso"]).contains("connected"));
     assert!(say(&["check-expiry", "Contoso"]).contains("89 d 23 h left"));
     let wakeups = say(&["wakeups"]);
-    assert_eq!(wakeups.lines().count(), 3, "{wakeups}");
+    assert_eq!(wakeups.lines().count(), 4, "{wakeups}");
     let transactions = say(&["transactions"]);
     for text in ["STARTED", "Success", "Contoso", "refresh", " ms"] {
         assert!(transactions.contains(text), "{text}:\n{transactions}");
@@ -116,13 +116,13 @@ fn lifecycle_in_json() {
     assert_eq!(shown["alerts"], json!([]));
     let mut wakeups = names(&shown["wakeups"], "id");
     wakeups.sort_unstable();
-    assert_eq!(wakeups, ["expiry", "refresh"]);
+    assert_eq!(wakeups, ["expiry", "refresh", "sync"]);
     assert_eq!(
         workspace.json(["wakeups", pkid])["items"]
             .as_array()
             .unwrap()
             .len(),
-        2
+        3
     );
 
     let refreshed = workspace.json(["refresh", pkid]);

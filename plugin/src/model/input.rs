@@ -178,6 +178,7 @@ impl Input {
     }
 }
 
+// Reports the errors of every entry, also of those beyond the first.
 fn parse_shadow(value: Value, stored: Option<&Value>, errors: &mut FieldErrors) -> Option<Value> {
     let Value::Array(items) = value else {
         let found = type_name(&value);
@@ -187,17 +188,35 @@ fn parse_shadow(value: Value, stored: Option<&Value>, errors: &mut FieldErrors) 
         );
         return None;
     };
-    if items.len() > 1 {
+    let count = items.len();
+    if count > 1 {
         errors.add(
             SHADOW,
-            format!("has {} entries; at most one is possible", items.len()),
+            format!("has {count} entries; at most one is possible"),
         );
-        return None;
     }
-    let Some(item) = items.into_iter().next() else {
-        return Some(Value::Null);
-    };
-    let prefix = "shadow[0]";
+    let mut shadows: Vec<Option<Value>> = items
+        .into_iter()
+        .enumerate()
+        .map(|(index, item)| {
+            let stored = stored.and_then(|shadows| shadows.get(index));
+            parse_shadow_entry(index, item, stored, errors)
+        })
+        .collect();
+    match count {
+        0 => Some(Value::Null),
+        1 => Some(Value::Array(vec![shadows.pop()??])),
+        _ => None,
+    }
+}
+
+fn parse_shadow_entry(
+    index: usize,
+    item: Value,
+    stored: Option<&Value>,
+    errors: &mut FieldErrors,
+) -> Option<Value> {
+    let prefix = format!("{SHADOW}[{index}]");
     let Value::Object(given) = item else {
         errors.add(
             prefix,
@@ -220,7 +239,7 @@ fn parse_shadow(value: Value, stored: Option<&Value>, errors: &mut FieldErrors) 
             (Some(_), Value::Null) => {}
             (Some(field), Value::String(text)) => {
                 let text = trim_text(&text);
-                let stored = stored.and_then(|shadows| shadows.get(0)?.get(&name)?.as_str());
+                let stored = stored.and_then(|shadow| shadow.get(&name)?.as_str());
                 if !check_text(field, &path, text, stored, errors) {
                     valid = false;
                 } else if !text.is_empty() {
@@ -237,7 +256,7 @@ fn parse_shadow(value: Value, stored: Option<&Value>, errors: &mut FieldErrors) 
         errors.add(format!("{prefix}.name"), "is required");
         valid = false;
     }
-    valid.then(|| Value::Array(vec![Value::Object(shadow)]))
+    valid.then_some(Value::Object(shadow))
 }
 
 // Checks the rules for every text; `path` is its path in the input, `stored` the record's value.

@@ -368,6 +368,22 @@ fn at_most_one_shadow_is_accepted() {
 }
 
 #[test]
+fn errors_of_every_shadow_have_its_index() {
+    let long = "x".repeat(1_025);
+    let given = json!([{"name": long}, {"name": ""}, 7, {"name": "a", "colour": "red"}]);
+    assert_eq!(
+        invalid_fields(validate_new(json!({"shadow": given}))),
+        [
+            "shadow",
+            "shadow[0].name",
+            "shadow[1].name",
+            "shadow[2]",
+            "shadow[3].colour"
+        ]
+    );
+}
+
+#[test]
 fn email_field_takes_one_plain_address() {
     validate_new(json!({"account_email": "admin@acme.example"})).unwrap();
     for text in [

@@ -154,7 +154,7 @@ pub const FIELDS: &[Field] = &[
     Field::text(
         "account_number",
         "Organization Account Number (Internal)",
-        "The id of the same organisation in the Webex API; derived from the other number.",
+        "The id of the same organization in the Webex API; older records were added with it alone.",
     )
     .syntax(Syntax::Organization),
     {

@@ -7,6 +7,7 @@ use super::proxy::Proxy;
 use super::{FIELDS, FieldErrors};
 use crate::platform::Secret;
 use crate::record::{Record, secret};
+use crate::text::trim_text;
 use crate::webex::ids::OrgId;
 
 const NAME: &str = "name";
@@ -240,17 +241,24 @@ fn apply_organization(
     }
 }
 
-/// Adds the external id of the organisation to a record from before 21.4-PB3, which has only the API's
-/// id. Requests about the organisation need the external id.
+/// Completes the account numbers of a record that an older release stored: before 21.4-PB3 only
+/// `account_number`, in either form. Then the external id is shown as the account number, and
+/// `account_number` has the API's id. An id that is not Webex's stays as it is.
 pub fn complete_organization(fields: &mut Map<String, Value>) {
-    let text = |field: &str| {
+    let parse = |field: &str| {
         let text = fields.get(field).and_then(Value::as_str);
-        text.filter(|text| !text.is_empty())
+        let text = text.filter(|text| !text.is_empty());
+        text.map(|id| OrgId::parse(id).ok())
     };
-    if text(EXTERNAL).is_none()
-        && let Some(organization) = text(INTERNAL).and_then(|id| OrgId::parse(id).ok())
-    {
-        fields.insert(EXTERNAL.to_owned(), organization.external().into());
+    let (external, internal) = (parse(EXTERNAL), parse(INTERNAL));
+    match (external, internal) {
+        (None, Some(Some(organization))) | (Some(Some(organization)), None) => {
+            set_organization_fields(fields, organization);
+        }
+        (Some(Some(external)), Some(Some(internal))) if external == internal => {
+            set_organization_fields(fields, external);
+        }
+        _ => {}
     }
 }
 
@@ -259,10 +267,11 @@ fn set_organization_fields(fields: &mut Map<String, Value>, organization: OrgId)
     fields.insert(INTERNAL.to_owned(), organization.internal().into());
 }
 
-// The node's name is the last part of its path.
+// The node's name is the last part of its path, trimmed like a given name.
 fn set_default_name(input: &Input, hierarchy: &str, fields: &mut Map<String, Value>) {
     let given = input.values.get(NAME).is_some_and(Value::is_string);
-    if !given && let Some(name) = hierarchy.rsplit('.').next().filter(|name| !name.is_empty()) {
+    let name = hierarchy.rsplit('.').next().map(trim_text);
+    if !given && let Some(name) = name.filter(|name| !name.is_empty()) {
         fields.insert(NAME.to_owned(), name.into());
     }
 }

@@ -98,6 +98,57 @@ fn empty_input_takes_the_name_of_the_node() {
 }
 
 #[test]
+fn name_of_the_node_is_trimmed_like_a_given_one() {
+    for (hierarchy, name) in [
+        ("sys.Provider.\u{feff} Acme\u{a0}", Some("Acme")),
+        ("sys.Provider.  ", None),
+    ] {
+        let mut errors = FieldErrors::default();
+        let accepted = validate(Input::default(), None, hierarchy, false, &mut errors);
+        let found = accepted.fields.get("name").and_then(Value::as_str);
+        assert_eq!(found, name);
+        assert_eq!(errors.has_error_for("name"), name.is_none());
+    }
+}
+
+#[test]
+fn older_account_number_is_shown_in_both_forms() {
+    let organization = OrgId::parse(ORGANIZATION).unwrap();
+    let (external, internal) = (organization.external(), organization.internal());
+    let other = "00000000-0000-4000-8000-000000000000";
+    for (stored, shown) in [
+        (
+            json!({INTERNAL: internal}),
+            json!({EXTERNAL: external, INTERNAL: internal}),
+        ),
+        (
+            json!({INTERNAL: external}),
+            json!({EXTERNAL: external, INTERNAL: internal}),
+        ),
+        (
+            json!({INTERNAL: format!("{internal}=")}),
+            json!({EXTERNAL: external, INTERNAL: internal}),
+        ),
+        (
+            json!({EXTERNAL: external}),
+            json!({EXTERNAL: external, INTERNAL: internal}),
+        ),
+        (json!({INTERNAL: "opaque"}), json!({INTERNAL: "opaque"})),
+        (
+            json!({EXTERNAL: other, INTERNAL: internal}),
+            json!({EXTERNAL: other, INTERNAL: internal}),
+        ),
+        (json!({}), json!({})),
+    ] {
+        let Value::Object(mut fields) = stored else {
+            panic!("not an object");
+        };
+        complete_organization(&mut fields);
+        assert_eq!(Value::Object(fields), shown);
+    }
+}
+
+#[test]
 fn name_limit_counts_characters_not_bytes() {
     assert!(validate_new(json!({"name": "ü".repeat(1024)})).is_ok());
     assert_eq!(

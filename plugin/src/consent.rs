@@ -11,10 +11,8 @@ use sha2::{Digest as _, Sha256};
 use url::{Host, Url};
 
 use crate::grant::Grant;
-use crate::platform::{Environment, Millis, Secret, UnixMillis};
+use crate::platform::{Environment, Secret, UnixMillis};
 
-/// The time from the link to the callback. Webex's code is not valid for longer.
-pub const CONSENT_LIFETIME: Millis = Millis::from_seconds(600);
 /// Random bytes of a state and of a verifier (RFC 7636, section 4.1, recommends 32).
 const STATE_BYTES: usize = 32;
 /// The maximum length of a redirect URI in bytes.

@@ -23,6 +23,8 @@ pub const WHOLESALE_CUSTOMERS_SCOPES: &str = "webex.scopes.wholesale-customers";
 pub const WHOLESALE_USERS_SCOPES: &str = "webex.scopes.wholesale-users";
 /// The secret setting with the integration's client secret.
 pub const CLIENT_SECRET: &str = "webex.client-secret";
+/// The time from the link of a consent to its callback, a duration from a minute to seven days.
+pub const CONNECT_LIFETIME: &str = "connect.lifetime";
 /// The maximum time between two refreshes, a duration such as `7d`.
 pub const REFRESH_PERIOD: &str = "refresh.period";
 /// The fraction of the access token's lifetime after which it is refreshed, above 0 and at most 1.
@@ -118,6 +120,13 @@ pub const SETTINGS: &[Setting] = &[
             "spark-admin:wholesale_subscribers_read spark-admin:wholesale_subscribers_write",
         ),
         help: "The scopes of the grant `wholesale-users`.",
+    },
+    Setting {
+        key: CONNECT_LIFETIME,
+        secret: false,
+        format: "a duration from 1m to 7d, such as 10m",
+        default: Some("10m"),
+        help: "The time in which a person must consent after `connect`.",
     },
     Setting {
         key: REFRESH_PERIOD,
@@ -258,6 +267,8 @@ pub struct Settings {
     pub client_id: Option<String>,
     /// The scopes that connections request.
     pub scopes: ScopeSettings,
+    /// [`CONNECT_LIFETIME`].
+    pub connect_lifetime: Millis,
     /// When access tokens are refreshed.
     pub refresh: RefreshPolicy,
     /// [`EXPIRY_NOTIFY`].
@@ -332,6 +343,7 @@ impl Settings {
                 wholesale_customers: reader.read(WHOLESALE_CUSTOMERS_SCOPES, some_scopes),
                 wholesale_users: reader.read(WHOLESALE_USERS_SCOPES, some_scopes),
             },
+            connect_lifetime: reader.read(CONNECT_LIFETIME, connect_lifetime),
             refresh: RefreshPolicy {
                 period: reader.read(REFRESH_PERIOD, duration),
                 fraction: reader.read(REFRESH_FRACTION, |text| {
@@ -419,6 +431,12 @@ fn duration(text: &str) -> Option<Millis> {
     let duration = humantime::parse_duration(text).ok()?;
     let duration = Millis(u64::try_from(duration.as_millis()).ok()?);
     (duration >= Millis::from_seconds(1)).then_some(duration)
+}
+
+/// Parses the lifetime of a consent: long enough for a person to log in, and no longer than a week.
+fn connect_lifetime(text: &str) -> Option<Millis> {
+    let allowed = Millis::from_seconds(60)..=Millis::from_hours(7 * 24);
+    duration(text).filter(|lifetime| allowed.contains(lifetime))
 }
 
 /// An empty id is none.

@@ -32,6 +32,7 @@ fn absent_settings_take_their_defaults() {
             jitter: Fraction::from_millionths(100_000),
         }
     );
+    assert_eq!(defaults.connect_lifetime, Millis::from_seconds(600));
     assert!(defaults.notify);
     assert_eq!(defaults.thresholds, [30 * DAY, 14 * DAY, 7 * DAY, 2 * DAY]);
     assert_eq!(defaults.assumed_access_lifetime, 14 * DAY);
@@ -91,6 +92,7 @@ fn every_setting_is_parsed() {
         (CONTACT_CENTER_SCOPES, ""),
         (WHOLESALE_CUSTOMERS_SCOPES, "customers"),
         (WHOLESALE_USERS_SCOPES, "users more"),
+        (CONNECT_LIFETIME, "2days"),
         (REFRESH_PERIOD, "12h"),
         (REFRESH_FRACTION, "0.25"),
         (REFRESH_JITTER, "0"),
@@ -115,6 +117,7 @@ fn every_setting_is_parsed() {
                 wholesale_customers: vec!["customers".to_owned()],
                 wholesale_users: vec!["users".to_owned(), "more".to_owned()],
             },
+            connect_lifetime: 2 * DAY,
             refresh: RefreshPolicy {
                 period: DAY / 2,
                 fraction: Fraction::from_millionths(250_000),
@@ -139,6 +142,9 @@ fn invalid_value_is_reported_by_its_key() {
         (SCOPES, "a \"b\""),
         (WHOLESALE_USERS_SCOPES, " "),
         (CONTACT_CENTER_SCOPES, "cjp:config\u{e4}"),
+        (CONNECT_LIFETIME, "59s"),
+        (CONNECT_LIFETIME, "7d 1s"),
+        (CONNECT_LIFETIME, "forever"),
         (REFRESH_PERIOD, "soon"),
         (REFRESH_PERIOD, "0s"),
         (CLIENT_ID, "C1 23"),
@@ -169,6 +175,14 @@ fn invalid_value_is_reported_by_its_key() {
             }
             Ok(settings) => panic!("{key} = {value:?} led to {settings:?}"),
         }
+    }
+}
+
+#[test]
+fn both_ends_of_the_connect_lifetime_are_accepted() {
+    for (value, lifetime) in [("1m", Millis::from_seconds(60)), ("7d", 7 * DAY)] {
+        let settings = settings(&[(CONNECT_LIFETIME, value)]).unwrap();
+        assert_eq!(settings.connect_lifetime, lifetime);
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod exchange;
 
+use std::time::Duration;
+
 use crate::alerts::ActiveAlerts;
 use crate::callback::{AuthorizationError, Callback};
 use crate::consent::{self, ConsentMatch, ConsentOutcome, PendingConsent};
@@ -15,7 +17,7 @@ use crate::owned_documents;
 use crate::platform::{
     Change, Check, Failure, FieldError, Level, Platform, Reference, Secret, UnixMillis, is_pkid,
 };
-use crate::record::Record;
+use crate::record::{Record, State};
 use crate::reports::{ConnectReport, ConnectionReport, SyncKind};
 use crate::settings::{ClientCredentials, Settings};
 use crate::store_tokens::{IssuedTokens, StorageSteps, store_tokens};
@@ -42,7 +44,7 @@ pub fn complete_connect<P: Platform + ?Sized>(
     let mut record = Record::load(platform, pkid)?;
     let settings = Settings::load(platform)?;
     let callback = Callback::parse(callback).map_err(reject_callback)?;
-    let (grant, pending) = find_pending(&record, &callback)?;
+    let (grant, pending) = find_pending(&record, &callback, &settings)?;
     if !callback.matches_redirect(&pending.redirect_uri) {
         let expected = &pending.redirect_uri;
         return Err(reject_callback(&format!(
@@ -51,7 +53,12 @@ pub fn complete_connect<P: Platform + ?Sized>(
     }
     if pending.expires <= platform.now() {
         consume(platform, &mut record, grant, ConsentOutcome::Expired)?;
-        return Err(consent_ended(grant, ConsentOutcome::Expired));
+        return Err(consent_ended(
+            &record,
+            grant,
+            ConsentOutcome::Expired,
+            &settings,
+        ));
     }
     if let Some(refusal) = callback.error() {
         consume(platform, &mut record, grant, ConsentOutcome::Used)?;
@@ -110,22 +117,30 @@ pub fn complete_connect<P: Platform + ?Sized>(
 }
 
 /// Finds the pending consent of the callback.
-fn find_pending(record: &Record, callback: &Callback) -> Result<(Grant, PendingConsent), Failure> {
+fn find_pending(
+    record: &Record,
+    callback: &Callback,
+    settings: &Settings,
+) -> Result<(Grant, PendingConsent), Failure> {
     let Some(state) = callback.state().map(Secret::expose) else {
         return Err(require_new_consent("the callback has no state"));
     };
     match record.body.consents.find(state) {
         ConsentMatch::Pending(grant, pending) => Ok((grant, pending)),
-        ConsentMatch::Past(grant, fate) => Err(consent_ended(grant, fate)),
-        ConsentMatch::Unknown => Err(require_new_consent(&match state.split_once('.') {
+        ConsentMatch::Past(grant, outcome) => Err(consent_ended(record, grant, outcome, settings)),
+        ConsentMatch::Unknown => Err(match state.split_once('.') {
             Some((pkid, _)) if pkid != record.pkid && is_pkid(pkid) => {
-                format!("the callback belongs to another record, {pkid}")
+                Failure::Reauthorize(format!(
+                    "the callback belongs to another record, {pkid}: complete it there; the \
+                     connection of {} is unchanged",
+                    record.name()
+                ))
             }
-            _ => format!(
+            _ => require_new_consent(&format!(
                 "the callback's state is unknown: it was not given out for {}, or long ago",
                 record.name()
-            ),
-        })),
+            )),
+        }),
     }
 }
 
@@ -149,15 +164,37 @@ fn consume<P: Platform + ?Sized>(
     Ok(())
 }
 
-fn consent_ended(grant: Grant, fate: ConsentOutcome) -> Failure {
-    let fate = match fate {
-        ConsentOutcome::Used => "was used already: each callback counts once",
-        ConsentOutcome::Superseded => {
-            "was replaced by one that was begun later: use the newer link"
-        }
-        ConsentOutcome::Expired => "has expired: its callback must come within 10 minutes",
-    };
-    require_new_consent(&format!("the consent for the grant {grant} {fate}"))
+/// Returns the failure of a callback for a finished consent; each outcome says what to do.
+fn consent_ended(
+    record: &Record,
+    grant: Grant,
+    outcome: ConsentOutcome,
+    settings: &Settings,
+) -> Failure {
+    let works = matches!(
+        record.grant_state(grant).state,
+        State::Connected | State::Expiring | State::MissingScope | State::Retrying
+    );
+    let consent = format!("the consent for the grant {grant} of {}", record.name());
+    Failure::Reauthorize(match outcome {
+        ConsentOutcome::Used if works => format!(
+            "{consent} was used already, because each callback counts once; the grant is connected: \
+             nothing needs to be done"
+        ),
+        ConsentOutcome::Used => format!(
+            "{consent} was used already, because each callback counts once; the connection is \
+             unchanged; begin again with connect"
+        ),
+        ConsentOutcome::Superseded => format!(
+            "{consent} was replaced by one that was begun later; the connection is unchanged; use \
+             the newer link, or begin again with connect if it is lost"
+        ),
+        ConsentOutcome::Expired => format!(
+            "{consent} has expired, because its callback came too late; the connection is \
+             unchanged; begin again with connect, and consent within {}",
+            humantime::format_duration(Duration::from_millis(settings.connect_lifetime.0))
+        ),
+    })
 }
 
 fn require_new_consent(what: &str) -> Failure {

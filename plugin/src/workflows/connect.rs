@@ -4,6 +4,7 @@ use oauth2::RedirectUrl;
 
 use crate::consent::{self, PendingConsent};
 use crate::grant::Grant;
+use crate::model::derived;
 use crate::platform::{Change, Failure, FieldError, Level, Platform};
 use crate::record::Record;
 use crate::reports::Authorization;
@@ -40,7 +41,7 @@ pub fn connect<P: Platform + ?Sized>(
     let scopes = scopes::required(&record, grant, &settings);
     let state = consent::new_state(pkid, platform);
     let verifier = consent::new_verifier(platform);
-    let expires = now + consent::CONSENT_LIFETIME;
+    let expires = now + settings.connect_lifetime;
     let consent_request = oauth::Consent {
         redirect_uri: &redirect,
         scopes: &scopes,
@@ -68,8 +69,9 @@ pub fn connect<P: Platform + ?Sized>(
     platform.log(
         Level::Info,
         &format!(
-            "a consent for the grant {grant} of {} was begun; it waits 10 minutes for its callback",
-            record.name()
+            "a consent for the grant {grant} of {} was begun; it waits for its callback until {}",
+            record.name(),
+            derived::format_timestamp(expires)
         ),
     );
     Ok(Authorization {

@@ -55,6 +55,15 @@ fn the_link_asks_for_a_code_with_state_and_challenge() {
 }
 
 #[test]
+fn link_expires_after_the_configured_lifetime() {
+    let platform = MemoryPlatform::connected().unwrap();
+    platform.set("connect.lifetime", "7d");
+    let begun = begin(&platform);
+    assert_eq!(begun.expires, (platform.now() + 7 * DAY).0);
+    assert!(platform.logged(Level::Info, "until 2026-01-08T00:00:00Z"));
+}
+
+#[test]
 fn state_and_verifier_are_not_stored_in_clear() {
     let platform = MemoryPlatform::connected().unwrap();
     let begun = begin(&platform);

@@ -265,6 +265,7 @@ impl Config {
                 let text = parse_text(value)?;
                 Ok(RedirectAddress::parse(&text).map_err(|error| format!("{text:?} {error}"))?)
             });
+            self.set_duration(&mut table, "lifetime", "connect.lifetime");
             table.close();
         }
         if let Some(mut table) = top.undeclared_table("egress") {

@@ -51,6 +51,7 @@ fn every_key_is_read() {
         wholesale-users-scopes = ["spark-admin:wholesale_subscribers_read"]
         [connect]
         redirect = "http://LOCALHOST:8400/callback"
+        lifetime = "2d"
         [egress]
         allow = ["https://webexapis.com"]
         proxies = ["http://proxy.example.com:3128"]
@@ -111,6 +112,7 @@ fn every_key_is_read() {
         ..Limits::default()
     };
     let settings = [
+        ("connect.lifetime", "172800s"),
         ("expiry.notify", "false"),
         ("expiry.thresholds", "2592000s,129600s,1500ms"),
         ("refresh.fraction", "0.5"),

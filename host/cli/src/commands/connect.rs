@@ -34,7 +34,7 @@ pub const DEFAULT_REDIRECT: &str = "http://127.0.0.1:8400/callback";
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Open the printed link in a browser, as an administrator of the customer's organization, and accept. Webex then
-sends the browser to the redirect address, where this command waits for it, at most 10 minutes. The address
+sends the browser to the redirect address, where this command waits for it until the link expires (connect.lifetime). The address
 must be registered for the integration at Webex, exactly as it is configured (connect.redirect).
 
 If the browser runs on another machine, use --no-listen: the browser ends on a page that cannot be opened. Copy

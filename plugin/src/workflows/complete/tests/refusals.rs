@@ -38,10 +38,13 @@ fn wrong_state_is_explained() {
     let before = snapshot(&platform);
     let other = format!("{}.x", "f".repeat(24));
     for (state, words) in [
-        (superseded.state.as_str(), "was replaced"),
+        (superseded.state.as_str(), "use the newer link"),
         ("", "has no state"),
         ("nonsense", "is unknown"),
-        (other.as_str(), "another record, ffffffffffffffffffffffff"),
+        (
+            other.as_str(),
+            "another record, ffffffffffffffffffffffff: complete it there",
+        ),
     ] {
         let failure = run(&platform, &format!("{REDIRECT}?code=X&state={state}")).unwrap_err();
         let (case, text) = classify(&failure);
@@ -59,7 +62,10 @@ fn wrong_state_is_explained() {
     platform.advance(Millis(600_000));
     let (case, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
     assert_eq!(case, "reauthorize");
-    assert!(text.contains("has expired"), "{text}");
+    assert!(
+        text.contains("came too late") && text.contains("within 10m"),
+        "{text}"
+    );
     let (_, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
     assert!(text.contains("has expired"), "{text}");
     assert_eq!(snapshot(&platform), before);
@@ -82,7 +88,10 @@ fn callback_is_accepted_once() {
     let requests = platform.sent().len();
     let (case, text) = classify(&run(&platform, &callback(&begun)).unwrap_err());
     assert_eq!(case, "reauthorize");
-    assert!(text.contains("was used already"), "{text}");
+    assert!(
+        text.contains("was used already") && text.contains("nothing needs to be done"),
+        "{text}"
+    );
     assert_eq!(snapshot(&platform), before);
     assert_eq!(platform.sent().len(), requests);
 }
